@@ -1,0 +1,1 @@
+//! One strict in-memory host behind every port.

@@ -1,0 +1,1 @@
+//! HookRunner for template, command and closure hooks.

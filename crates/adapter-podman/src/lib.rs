@@ -1,0 +1,1 @@
+//! ImageProvider and container facts on the podman command.

@@ -1,0 +1,1 @@
+//! UnitStore and ServiceManager on Quadlet files and systemd over D-Bus.

@@ -1,0 +1,1 @@
+//! Contract suites, scenarios and properties over every adapter.
