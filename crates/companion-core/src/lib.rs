@@ -1,1 +1,4 @@
 //! The life-cycle logic of companions and the ports it is run through.
+
+pub mod model;
+pub mod ports;

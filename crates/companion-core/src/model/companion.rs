@@ -1,0 +1,199 @@
+//! A companion as its owner describes it: a name, an image, a container, and a hook before the start.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::container::ContainerSpec;
+use super::hook::HookSpec;
+use super::image::ImageSource;
+
+/// A text that a validated type refused, and why.
+///
+/// The value itself is quoted escaped and cut to 64 characters, so that a hostile one can neither
+/// forge a log line nor fill it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} `{shown}` {rule}")]
+pub struct InvalidValue {
+    field: &'static str,
+    shown: String,
+    rule: &'static str,
+}
+
+impl InvalidValue {
+    /// The refusal of `value` for `field`, because it breaks `rule` (worded to follow the value:
+    /// "must be …").
+    pub fn new(field: &'static str, value: &str, rule: &'static str) -> Self {
+        let mut shown: String = value.escape_debug().take(64).collect();
+        if value.escape_debug().count() > 64 {
+            shown.push('…');
+        }
+        Self { field, shown, rule }
+    }
+
+    /// A refusal that does not repeat the value, for fields that may hold a secret.
+    pub fn unshown(field: &'static str, rule: &'static str) -> Self {
+        Self {
+            field,
+            shown: "(not shown)".to_owned(),
+            rule,
+        }
+    }
+
+    /// The name of the field that was refused.
+    pub fn field(&self) -> &'static str {
+        self.field
+    }
+}
+
+/// The longest companion name in bytes: `<name>.container.XXXXXX` stays far below a file name's 255.
+pub const NAME_LIMIT: usize = 63;
+
+/// Unit names that belong to the host: a `podman.container` would replace `podman.service`
+/// (podman issue 18275), and so for the others.
+const RESERVED_NAMES: [&str; 10] = [
+    "companion",
+    "dbus",
+    "dbus-broker",
+    "docker",
+    "init",
+    "podman",
+    "podman-auto-update",
+    "podman-restart",
+    "podman-user-wait-network-online",
+    "systemd",
+];
+
+/// The name of a companion, which is also that of its unit and its container.
+///
+/// The grammar is `[a-z][a-z0-9-]*`, at most [`NAME_LIMIT`] bytes, no hyphen at the end, and no name
+/// of the host's own services. It therefore holds no path separator, no `@` of a template, no escape
+/// of systemd's, and can be neither an option nor a hidden file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CompanionName(String);
+
+impl CompanionName {
+    /// Validates `name`.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] when the name breaks the grammar, is too long, or is the host's own.
+    pub fn new(name: impl Into<String>) -> Result<Self, InvalidValue> {
+        let name = name.into();
+        let refuse = |rule| Err(InvalidValue::new("name", &name, rule));
+        if !is_kebab(&name) {
+            return refuse("must match [a-z][a-z0-9-]* and not end in a hyphen");
+        }
+        if name.len() > NAME_LIMIT {
+            return refuse("must be at most 63 characters long");
+        }
+        if RESERVED_NAMES.contains(&name.as_str()) || name.starts_with("systemd-") {
+            return refuse("is the name of one of the host's own services");
+        }
+        Ok(Self(name))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether `text` is lower-case words joined by hyphens, beginning with a letter.
+pub(crate) fn is_kebab(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_lowercase())
+        && !text.ends_with('-')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+impl fmt::Display for CompanionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for CompanionName {
+    type Error = InvalidValue;
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Self::new(name)
+    }
+}
+
+impl From<CompanionName> for String {
+    fn from(name: CompanionName) -> Self {
+        name.0
+    }
+}
+
+impl std::str::FromStr for CompanionName {
+    type Err = InvalidValue;
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::new(name)
+    }
+}
+
+/// What the owner of a companion wants to exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompanionSpec {
+    /// The companion's, its unit's and its container's name.
+    pub name: CompanionName,
+    /// The unit's `Description=`, one line.
+    pub description: String,
+    /// Where the image comes from.
+    pub image: ImageSource,
+    /// How the container is run.
+    pub container: ContainerSpec,
+    /// What must have been rendered before the container may start.
+    pub hook: Option<HookSpec>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_the_grammar_is_taken() {
+        for name in ["a", "archy-bitcoin-ui", "b2", "electrs-ui-9"] {
+            assert_eq!(CompanionName::new(name).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn a_hostile_name_is_refused_with_the_field_named() {
+        let long = "a".repeat(64);
+        for name in [
+            "",
+            "-a",
+            "a-",
+            "A",
+            "a_b",
+            "a.b",
+            "a/b",
+            "..",
+            "../x",
+            "a@b",
+            "a\nb",
+            "é",
+            "9a",
+            "podman",
+            "dbus",
+            "systemd-logind",
+            "a b",
+            "a\0",
+            "web.container",
+            &long,
+        ] {
+            let refusal = CompanionName::new(name).unwrap_err();
+            assert_eq!(refusal.field(), "name", "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_shows_a_hostile_value_escaped_and_cut() {
+        let refusal = CompanionName::new(format!("x\n{}", "y".repeat(500))).unwrap_err();
+        let text = refusal.to_string();
+        assert!(!text.contains('\n') && text.len() < 200, "{text}");
+    }
+}

@@ -1,0 +1,244 @@
+//! How a container is run, as a typed value that says nothing of Quadlet, Podman or Docker.
+//!
+//! It covers what the companions need and what a backend's manifest may ask for. Cross-field rules
+//! are in [`ContainerSpec::validate`]; each field's own rule is in its type.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::companion::InvalidValue;
+
+mod limits;
+mod names;
+mod paths;
+
+pub use limits::{CpuQuota, Memory};
+pub use names::{Capability, EnvName, ExtraHost, HostName, NetworkName};
+pub use paths::{AbsolutePath, BindMount, Device, Tmpfs};
+
+/// The most entries that any list of a container may have.
+pub const LIST_LIMIT: usize = 256;
+/// The most bytes that any single word (argument, environment value) may have.
+pub const WORD_LIMIT: usize = 32 * 1024;
+
+/// The network a container is in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum Network {
+    /// The host's own network: the container's ports are the host's.
+    Host,
+    /// A network of its own, reached through published ports.
+    #[default]
+    Bridge,
+    /// A named network that the host already has.
+    Named(NetworkName),
+}
+
+/// The transport protocol of a published port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// A port of the container that the host publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortMapping {
+    /// The host's address that listens; all of them when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// The host's port, 1 to 65535.
+    pub host: std::num::NonZeroU16,
+    /// The container's port, 1 to 65535.
+    pub container: std::num::NonZeroU16,
+    /// TCP unless said otherwise.
+    #[serde(default)]
+    pub protocol: Protocol,
+}
+
+/// The user and group that the container's first process has, inside the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContainerUser {
+    /// The user id.
+    pub uid: u32,
+    /// The group id.
+    pub gid: u32,
+}
+
+/// When the service manager starts a container again by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestartPolicy {
+    /// Whenever it ends.
+    #[default]
+    Always,
+    /// When it ends with an error.
+    OnFailure,
+    /// Never.
+    No,
+}
+
+/// How a container is run.
+///
+/// An empty list, `false` and `None` say nothing and render nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct ContainerSpec {
+    /// The network.
+    #[serde(default)]
+    pub network: Network,
+    /// Published ports; only a container with a network of its own has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PortMapping>,
+    /// Files and directories of the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<BindMount>,
+    /// Directories in memory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tmpfs: Vec<Tmpfs>,
+    /// Environment of the container's first process. Not for secrets: a unit can be read by others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<EnvName, String>,
+    /// User and group inside the container; the image's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<ContainerUser>,
+    /// The most memory the whole service may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Memory>,
+    /// The most processor time the whole service may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_quota: Option<CpuQuota>,
+    /// Whether all capabilities are dropped before `capabilities` are added.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub drop_all_capabilities: bool,
+    /// Capabilities that are added.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub capabilities: BTreeSet<Capability>,
+    /// Whether processes are kept from gaining privileges by set-uid programs.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub no_new_privileges: bool,
+    /// Whether the container's root file system is read-only.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub read_only_root: bool,
+    /// Devices of the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Device>,
+    /// Names that resolve to given addresses inside the container.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_hosts: Vec<ExtraHost>,
+    /// The program that replaces the image's entrypoint, with its arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entrypoint: Vec<String>,
+    /// The arguments that replace the image's command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// When the service manager restarts it.
+    #[serde(default)]
+    pub restart: RestartPolicy,
+    /// Seconds between the end and the next start; the host's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_delay: Option<u32>,
+    /// Seconds a stop may take before the container is killed; the host's default when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_timeout: Option<u32>,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+impl ContainerSpec {
+    /// Checks the rules that more than one field takes part in, and the sizes of lists and words.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] naming the first field that breaks a rule.
+    pub fn validate(&self) -> Result<(), InvalidValue> {
+        if self.network == Network::Host && !self.ports.is_empty() {
+            return Err(InvalidValue::new(
+                "ports",
+                &self.ports.len().to_string(),
+                "cannot be published by a container in the host's network",
+            ));
+        }
+        self.validate_lists()?;
+        self.validate_words()?;
+        self.devices.iter().try_for_each(Device::validate)?;
+        let mut targets = BTreeSet::new();
+        let mount_targets = self.mounts.iter().map(|mount| &mount.target);
+        for target in mount_targets.chain(self.tmpfs.iter().map(|tmpfs| &tmpfs.target)) {
+            if !targets.insert(target) {
+                return Err(InvalidValue::new(
+                    "mounts",
+                    target.as_str(),
+                    "is mounted on twice",
+                ));
+            }
+        }
+        let mut published = BTreeSet::new();
+        for port in &self.ports {
+            if !published.insert((port.address, port.host, port.protocol)) {
+                let shown = port.host.to_string();
+                return Err(InvalidValue::new("ports", &shown, "is published twice"));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_lists(&self) -> Result<(), InvalidValue> {
+        let lists = [
+            ("ports", self.ports.len()),
+            ("mounts", self.mounts.len()),
+            ("tmpfs", self.tmpfs.len()),
+            ("environment", self.environment.len()),
+            ("capabilities", self.capabilities.len()),
+            ("devices", self.devices.len()),
+            ("extra_hosts", self.extra_hosts.len()),
+            ("entrypoint", self.entrypoint.len()),
+            ("command", self.command.len()),
+        ];
+        for (field, length) in lists {
+            if length > LIST_LIMIT {
+                let shown = length.to_string();
+                return Err(InvalidValue::new(
+                    field,
+                    &shown,
+                    "entries are more than 256",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_words(&self) -> Result<(), InvalidValue> {
+        for (field, words) in [("entrypoint", &self.entrypoint), ("command", &self.command)] {
+            for word in words {
+                if word.is_empty() || word.len() > WORD_LIMIT || word.contains('\0') {
+                    let rule = "must be 1 to 32768 bytes without NUL";
+                    return Err(InvalidValue::new(field, word, rule));
+                }
+            }
+        }
+        for value in self.environment.values() {
+            if value.len() > WORD_LIMIT || value.contains('\0') {
+                let rule = "must be at most 32768 bytes without NUL";
+                return Err(InvalidValue::unshown("environment", rule));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Limits on memory and processor time.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::companion::InvalidValue;
+
+const MIB: u64 = 1024 * 1024;
+
+/// A limit on memory, in bytes; a whole number of MiB, at least 4.
+///
+/// As text: `1024` (MiB), `512m`, `2g`. Below 4 MiB no container starts at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "MemoryText", into = "String")]
+pub struct Memory(u64);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum MemoryText {
+    Mebibytes(u64),
+    Text(String),
+}
+
+impl Memory {
+    /// A limit of `mebibytes` MiB.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] below 4 MiB and above 1 TiB.
+    pub fn from_mebibytes(mebibytes: u64) -> Result<Self, InvalidValue> {
+        if (4..=1024 * 1024).contains(&mebibytes) {
+            return Ok(Self(mebibytes * MIB));
+        }
+        let rule = "must be between 4 MiB and 1 TiB";
+        Err(InvalidValue::new("memory", &mebibytes.to_string(), rule))
+    }
+
+    /// Reads `1024` (MiB), `512m` or `2g`.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] for anything else, and outside the limits of [`Memory::from_mebibytes`].
+    pub fn parse(text: &str) -> Result<Self, InvalidValue> {
+        let refuse =
+            || InvalidValue::new("memory", text, "must be MiB as `1024`, or `512m` or `2g`");
+        let (digits, factor) = match text.as_bytes().last() {
+            Some(b'm') => (&text[..text.len() - 1], 1),
+            Some(b'g') => (&text[..text.len() - 1], 1024),
+            _ => (text, 1),
+        };
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(refuse());
+        }
+        let count: u64 = digits.parse().map_err(|_| refuse())?;
+        Self::from_mebibytes(count.checked_mul(factor).ok_or_else(refuse)?)
+    }
+
+    /// The limit in bytes.
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+
+    /// The limit in MiB.
+    pub fn mebibytes(self) -> u64 {
+        self.0 / MIB
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}m", self.mebibytes())
+    }
+}
+
+impl TryFrom<MemoryText> for Memory {
+    type Error = InvalidValue;
+    fn try_from(text: MemoryText) -> Result<Self, Self::Error> {
+        match text {
+            MemoryText::Mebibytes(count) => Self::from_mebibytes(count),
+            MemoryText::Text(text) => Self::parse(&text),
+        }
+    }
+}
+
+impl From<Memory> for String {
+    fn from(memory: Memory) -> Self {
+        memory.to_string()
+    }
+}
+
+/// A limit on processor time, in percent of one processor; 1 to 100000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct CpuQuota(u32);
+
+impl CpuQuota {
+    /// A limit of `percent` of one processor; 200 is two of them.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] for zero and above 100000.
+    pub fn from_percent(percent: u32) -> Result<Self, InvalidValue> {
+        if (1..=100_000).contains(&percent) {
+            return Ok(Self(percent));
+        }
+        let rule = "must be between 1 and 100000 percent";
+        Err(InvalidValue::new("cpu_quota", &percent.to_string(), rule))
+    }
+
+    /// The limit in percent of one processor.
+    pub fn percent(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<u32> for CpuQuota {
+    type Error = InvalidValue;
+    fn try_from(percent: u32) -> Result<Self, Self::Error> {
+        Self::from_percent(percent)
+    }
+}
+
+impl From<CpuQuota> for u32 {
+    fn from(quota: CpuQuota) -> Self {
+        quota.0
+    }
+}

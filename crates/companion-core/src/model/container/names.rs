@@ -1,0 +1,114 @@
+//! Names that a container's description uses: of capabilities, variables, networks and hosts.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::companion::{InvalidValue, is_kebab};
+
+/// Declares a text type that is validated once, when it is made.
+macro_rules! validated_text {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $rule:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Validates `text`.
+            ///
+            /// # Errors
+            /// [`InvalidValue`] when the text breaks the type's rule.
+            pub fn new(text: impl Into<String>) -> Result<Self, InvalidValue> {
+                let text = text.into();
+                let valid: fn(&str) -> bool = $valid;
+                if valid(&text) {
+                    return Ok(Self(text));
+                }
+                Err(InvalidValue::new($field, &text, $rule))
+            }
+
+            /// The text itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidValue;
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(value: $name) -> Self {
+                value.0
+            }
+        }
+    };
+}
+pub(crate) use validated_text;
+
+validated_text! {
+    /// A Linux capability without its `CAP_`, such as `NET_BIND_SERVICE`.
+    Capability, "capability", "must be a capability in capitals without `CAP_`",
+    |text| {
+        (3..=40).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+            && text.starts_with(|c: char| c.is_ascii_uppercase())
+            && !text.starts_with("CAP_")
+            && text != "ALL"
+    }
+}
+
+validated_text! {
+    /// The name of an environment variable, `[A-Za-z_][A-Za-z0-9_]*`, at most 128 bytes.
+    EnvName, "environment", "must be a name of the form [A-Za-z_][A-Za-z0-9_]*",
+    |text| {
+        (1..=128).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            && !text.starts_with(|c: char| c.is_ascii_digit())
+    }
+}
+
+validated_text! {
+    /// The name of a network that the host already has, in the grammar of companion names.
+    NetworkName, "network", "must match [a-z][a-z0-9-]* and not name a network mode of the host",
+    |text| {
+        let modes = ["host", "bridge", "none", "private", "container", "ns", "pasta", "slirp4netns"];
+        text.len() <= 63 && is_kebab(text) && !modes.contains(&text)
+    }
+}
+
+validated_text! {
+    /// A host name after RFC 1123, lower case, at most 253 bytes.
+    HostName, "host name", "must be a lower-case host name",
+    |text| {
+        text.len() <= 253
+            && text.split('.').all(|label| {
+                (1..=63).contains(&label.len())
+                    && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                    && !label.starts_with('-')
+                    && !label.ends_with('-')
+            })
+    }
+}
+
+/// A name that resolves to a given address inside the container.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtraHost {
+    /// The name.
+    pub name: HostName,
+    /// Its address; the host itself (Podman's `host-gateway`) when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+}

@@ -1,0 +1,93 @@
+//! Paths of the host and of the container, and what is mounted where.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::names::validated_text;
+use crate::model::companion::InvalidValue;
+
+validated_text! {
+    /// An absolute path in normal form: no `.`, `..`, empty component or control character.
+    ///
+    /// At most 1024 bytes of UTF-8. Being normal, it names one place only, so two spellings of one
+    /// path cannot pass for two paths.
+    AbsolutePath, "path", "must be absolute, without `.`, `..`, `//`, a final `/` or control characters",
+    |text| {
+        text.len() <= 1024
+            && !text.chars().any(char::is_control)
+            && (text == "/"
+                || text.strip_prefix('/').is_some_and(|rest| {
+                    rest.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+                }))
+    }
+}
+
+impl AbsolutePath {
+    /// The path for calls on the file system.
+    pub fn as_path(&self) -> &Path {
+        Path::new(self.as_str())
+    }
+
+    /// The directory that holds it; `None` for the root.
+    pub fn parent(&self) -> Option<&Path> {
+        self.as_path().parent()
+    }
+}
+
+/// A file or directory of the host inside the container.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BindMount {
+    /// The path on the host.
+    pub source: AbsolutePath,
+    /// The path in the container.
+    pub target: AbsolutePath,
+    /// Whether the container may only read it; a companion's mounts always are.
+    #[serde(default = "yes")]
+    pub read_only: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A directory in memory inside the container.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tmpfs {
+    /// The path in the container.
+    pub target: AbsolutePath,
+    /// The most it may hold; half of the host's memory, the kernel's default, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<super::Memory>,
+}
+
+/// A device of the host inside the container.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Device {
+    /// The device on the host, below `/dev`.
+    pub source: AbsolutePath,
+    /// The path in the container; the host's when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<AbsolutePath>,
+}
+
+impl Device {
+    /// Checks that the source lies below `/dev`.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] when it does not.
+    pub fn validate(&self) -> Result<(), InvalidValue> {
+        if self.source.as_str().starts_with("/dev/") {
+            return Ok(());
+        }
+        Err(InvalidValue::new(
+            "devices",
+            self.source.as_str(),
+            "must lie below /dev",
+        ))
+    }
+}

@@ -1,0 +1,350 @@
+//! Images: where one comes from, and what the host has of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::companion::InvalidValue;
+use super::container::AbsolutePath;
+use super::revision::Fingerprint;
+
+/// A registry reference `[host[:port]/]path[:tag][@sha256:…]`, fully qualified.
+///
+/// Fully qualified means that the first component names a registry (it holds a `.` or a `:`, or is
+/// `localhost`): a short name would be resolved by the host's configuration, and differently on the
+/// next one. Transports (`docker-archive:`, `dir:` …), options and Quadlet's references to other
+/// units (`x.build`, `x.image`) do not fit the grammar.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ImageRef(String);
+
+impl ImageRef {
+    /// Validates `text`.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] when the text is no fully qualified reference.
+    pub fn new(text: impl Into<String>) -> Result<Self, InvalidValue> {
+        let text = text.into();
+        let rule = "must be a full reference such as `registry.example:5000/team/name:tag`";
+        if is_full_reference(&text) {
+            return Ok(Self(text));
+        }
+        Err(InvalidValue::new("image", &text, rule))
+    }
+
+    /// The reference as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The registry, with its port if it names one.
+    pub fn registry(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+}
+
+fn is_full_reference(text: &str) -> bool {
+    let (rest, digest) = match text.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest)),
+        None => (text, None),
+    };
+    let Some((registry, path_and_tag)) = rest.split_once('/') else {
+        return false;
+    };
+    let (path, tag) = match path_and_tag.split_once(':') {
+        Some((path, tag)) => (path, Some(tag)),
+        None => (path_and_tag, None),
+    };
+    text.len() <= 512
+        && is_registry(registry)
+        && path.split('/').all(is_path_component)
+        && tag.is_none_or(is_tag)
+        && digest.is_none_or(is_digest)
+        // Quadlet takes these endings as references to units of its own.
+        && ![".build", ".image"].iter().any(|suffix| text.ends_with(suffix))
+}
+
+fn is_registry(registry: &str) -> bool {
+    let (host, port) = match registry.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (registry, None),
+    };
+    let named = host == "localhost" || host.contains('.') || port.is_some();
+    let labels = host.split('.').all(|label| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    });
+    let port = port.is_none_or(|port| {
+        port.parse::<u16>()
+            .is_ok_and(|n| n.to_string() == port && n > 0)
+    });
+    named && labels && port
+}
+
+/// A path component after the OCI distribution specification: words of `[a-z0-9]+` joined by `.`,
+/// `_`, `__` or hyphens.
+fn is_path_component(component: &str) -> bool {
+    let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    let bytes = component.as_bytes();
+    edge(bytes.first())
+        && edge(bytes.last())
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(b))
+        && !["..", "___", "._", "_.", ".-", "-.", "_-", "-_"]
+            .iter()
+            .any(|pair| component.contains(pair))
+}
+
+fn is_tag(tag: &str) -> bool {
+    (1..=128).contains(&tag.len())
+        && tag
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && !tag.starts_with(['.', '-'])
+}
+
+fn is_digest(digest: &str) -> bool {
+    digest.strip_prefix("sha256:").is_some_and(is_sha256_hex)
+}
+
+fn is_sha256_hex(text: &str) -> bool {
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for ImageRef {
+    type Error = InvalidValue;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::new(text)
+    }
+}
+
+impl From<ImageRef> for String {
+    fn from(image: ImageRef) -> Self {
+        image.0
+    }
+}
+
+/// The id of an image on this host: the SHA-256 of its configuration, 64 hexadecimal digits.
+///
+/// Two builds of different contents have different ids; a tag moves, an id never does.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ImageId(String);
+
+impl ImageId {
+    /// Validates `text`, with or without a leading `sha256:`.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] when it is not 64 lower-case hexadecimal digits.
+    pub fn new(text: &str) -> Result<Self, InvalidValue> {
+        let hex = text.strip_prefix("sha256:").unwrap_or(text);
+        if is_sha256_hex(hex) {
+            return Ok(Self(hex.to_owned()));
+        }
+        Err(InvalidValue::new(
+            "image id",
+            text,
+            "must be 64 lower-case hexadecimal digits",
+        ))
+    }
+
+    /// The id as 64 hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The part of a revision that stands for this image.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(self.0.as_bytes())
+    }
+}
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for ImageId {
+    type Error = InvalidValue;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::new(&text)
+    }
+}
+
+impl From<ImageId> for String {
+    fn from(id: ImageId) -> Self {
+        id.0
+    }
+}
+
+/// Where an image comes from: built from a directory if there is one, else pulled.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImageSource {
+    /// Built from the first of the contexts that holds a `Dockerfile` or `Containerfile`.
+    pub build: Option<BuildSource>,
+    /// Pulled when there is no context, or when the first build failed.
+    pub pull: Option<PullSource>,
+}
+
+/// An image that is built on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildSource {
+    /// The name the result gets; its registry is `localhost`.
+    pub reference: ImageRef,
+    /// Candidate directories, in order; the first that holds a Dockerfile wins.
+    pub contexts: Vec<AbsolutePath>,
+    /// Build arguments.
+    pub arguments: BTreeMap<String, String>,
+}
+
+/// An image that is fetched from a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullSource {
+    /// What is fetched.
+    pub reference: ImageRef,
+    /// Whether the registry's certificate is verified; only an allow-list switches it off.
+    pub verify_tls: bool,
+}
+
+/// How an image came to this host, as far as the host can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Provenance {
+    /// Built here, from a context with this digest.
+    Built {
+        /// The digest of the context that it was built from.
+        context: Fingerprint,
+    },
+    /// Fetched, or built by someone else.
+    Foreign,
+}
+
+/// What the host has of an [`ImageSource`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageState {
+    /// The digest of the build context that the source names and the host has.
+    pub context: Option<Fingerprint>,
+    /// The image that the companion would be started from.
+    pub present: Option<PresentImage>,
+    /// Images of ours that a newer build has replaced and no container uses.
+    pub leftovers: Vec<ImageId>,
+}
+
+/// An image that is on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresentImage {
+    /// The name the unit refers to it by.
+    pub reference: ImageRef,
+    /// Its id.
+    pub id: ImageId,
+    /// Where it is from.
+    pub provenance: Provenance,
+}
+
+impl ImageState {
+    /// Whether the image present is the one that the source would give now.
+    ///
+    /// With a context it must have been built from that very context; without one, any image by
+    /// the source's name is true, for a pull is made once and never again by itself.
+    pub fn is_current(&self) -> bool {
+        match (&self.present, self.context) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(image), Some(context)) => image.provenance == Provenance::Built { context },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_reference_is_taken() {
+        let digest = "a".repeat(64);
+        for text in [
+            "localhost/bitcoin-ui:latest",
+            "146.59.87.168:3000/lfg2025/bitcoin-ui:latest",
+            "registry.example/a/b__c/d-e.f",
+            &format!("registry.example:5000/a:b@sha256:{digest}"),
+        ] {
+            assert_eq!(ImageRef::new(text).unwrap().as_str(), text);
+        }
+        assert_eq!(
+            ImageRef::new("127.0.0.1:5000/x").unwrap().registry(),
+            "127.0.0.1:5000"
+        );
+    }
+
+    #[test]
+    fn what_is_no_full_reference_is_refused() {
+        for text in [
+            "",
+            "nginx",
+            "library/nginx",
+            "--privileged",
+            "localhost/",
+            "localhost/-x",
+            "localhost/A",
+            "docker-archive:/tmp/x.tar",
+            "docker://localhost/x",
+            "dir:/x",
+            "oci:/x:y",
+            "localhost/x.build",
+            "localhost/x.image",
+            "localhost/a:.x",
+            "localhost/a@sha256:12",
+            "localhost/a b",
+            "localhost/a\n",
+            "localhost/../x",
+            "localhost:0/x",
+            "localhost:99999/x",
+            "localhost/x:y:z",
+            "-x.y/z",
+            "localhost//x",
+        ] {
+            assert!(ImageRef::new(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_image_built_from_another_context_is_not_current() {
+        let context = Fingerprint::of(b"new");
+        let provenance = Provenance::Built {
+            context: Fingerprint::of(b"old"),
+        };
+        let reference = ImageRef::new("localhost/x:latest").unwrap();
+        let id = ImageId::new(&"0".repeat(64)).unwrap();
+        let present = Some(PresentImage {
+            reference,
+            id,
+            provenance,
+        });
+        let mut state = ImageState {
+            context: Some(context),
+            present,
+            leftovers: vec![],
+        };
+        assert!(!state.is_current());
+        state.context = None;
+        assert!(
+            state.is_current(),
+            "a pulled image stays true while there is no context"
+        );
+    }
+}

@@ -1,0 +1,201 @@
+//! `Revision`: one name for "what should be running".
+//!
+//! It is written into the unit file, into the service's environment and into a container label, so
+//! that each layer can be asked which revision it carries. It says *that* two layers differ, and by
+//! its parts *in what*, so a restart has a reason that a person understands.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::companion::InvalidValue;
+
+/// The first 64 bits of a SHA-256, enough to tell the revisions of one companion apart.
+///
+/// Shown as 16 lower-case hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Fingerprint(u64);
+
+impl Fingerprint {
+    /// The fingerprint of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        Self::from_digest(&digest)
+    }
+
+    /// The leading 64 bits of a digest that was made elsewhere, a keyed one for instance.
+    pub fn from_digest(digest: &[u8; 32]) -> Self {
+        let [a, b, c, d, e, f, g, h, ..] = *digest;
+        Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl FromStr for Fingerprint {
+    type Err = InvalidValue;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let hex = text.len() == 16
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        u64::from_str_radix(text, 16)
+            .ok()
+            .filter(|_| hex)
+            .map(Self)
+            .ok_or_else(|| {
+                InvalidValue::new(
+                    "fingerprint",
+                    text,
+                    "must be 16 lower-case hexadecimal digits",
+                )
+            })
+    }
+}
+
+impl TryFrom<String> for Fingerprint {
+    type Error = InvalidValue;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Fingerprint> for String {
+    fn from(fingerprint: Fingerprint) -> Self {
+        fingerprint.to_string()
+    }
+}
+
+/// What should be running: the container's specification, its image, its rendered configuration.
+///
+/// The text form is `<spec>-<image>-<config>-<incarnation>`, with `none` for a companion without a
+/// hook: `[a-z0-9-]` only, so it needs no quoting in any of the places that carry it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Revision {
+    /// The canonical container specification.
+    pub spec: Fingerprint,
+    /// The image's id.
+    pub image: Fingerprint,
+    /// What the hook rendered, digested with a per-host key: a unit must not let anyone test
+    /// guesses of a password.
+    pub config: Option<Fingerprint>,
+    /// How often a unit of these very contents had to be written over a tampered one.
+    ///
+    /// A tampered unit still claims the revision it was written with. The restored unit therefore
+    /// claims the next incarnation, and what was loaded or started from the tampered one is seen to
+    /// differ, however often the restoring process crashed in between.
+    pub incarnation: u32,
+}
+
+impl Revision {
+    /// Whether both ask for the same specification, image and configuration.
+    pub fn same_contents(&self, other: &Self) -> bool {
+        (self.spec, self.image, self.config) == (other.spec, other.image, other.config)
+    }
+
+    /// The same contents under another incarnation.
+    #[must_use]
+    pub fn with_incarnation(self, incarnation: u32) -> Self {
+        Self {
+            incarnation,
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-", self.spec, self.image)?;
+        match self.config {
+            Some(config) => write!(f, "{config}")?,
+            None => f.write_str("none")?,
+        }
+        write!(f, "-{}", self.incarnation)
+    }
+}
+
+impl FromStr for Revision {
+    type Err = InvalidValue;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let mut parts = text.split('-');
+            let spec = parts.next()?.parse().ok()?;
+            let image = parts.next()?.parse().ok()?;
+            let config = match parts.next()? {
+                "none" => None,
+                hex => Some(hex.parse().ok()?),
+            };
+            let number = parts.next()?;
+            let incarnation = number
+                .parse()
+                .ok()
+                .filter(|n: &u32| n.to_string() == number)?;
+            parts.next().is_none().then_some(Self {
+                spec,
+                image,
+                config,
+                incarnation,
+            })
+        };
+        parse().ok_or_else(|| {
+            InvalidValue::new(
+                "revision",
+                text,
+                "must be of the form spec-image-config-incarnation",
+            )
+        })
+    }
+}
+
+impl TryFrom<String> for Revision {
+    type Error = InvalidValue;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Revision> for String {
+    fn from(revision: Revision) -> Self {
+        revision.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_text_form_round_trips(spec: u64, image: u64, config: Option<u64>, incarnation: u32) {
+            let revision = Revision {
+                spec: Fingerprint(spec),
+                image: Fingerprint(image),
+                config: config.map(Fingerprint),
+                incarnation,
+            };
+            prop_assert_eq!(revision.to_string().parse::<Revision>().unwrap(), revision);
+        }
+
+        #[test]
+        fn a_text_that_parses_is_the_text_it_prints(text in "[0-9a-f]{15,17}-[0-9a-f]{16}-(none|[0-9A-Fa-f]{16})-[+0-9]{1,11}") {
+            if let Ok(revision) = text.parse::<Revision>() {
+                prop_assert_eq!(revision.to_string(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_is_the_head_of_the_sha_256() {
+        assert_eq!(Fingerprint::of(b"").to_string(), "e3b0c44298fc1c14");
+    }
+}

@@ -1,0 +1,42 @@
+//! `ImageProvider`: who has the images.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+
+use super::PortResult;
+use crate::model::companion::CompanionName;
+use crate::model::image::{ImageId, ImageSource, ImageState, PresentImage};
+
+/// Has images, and gets those that are missing.
+///
+/// # Contract
+/// - Reading never contacts a registry.
+/// - [`ensure`](Self::ensure) contacts one only when it must: never while the image is present and
+///   current, and for a source with a context only after the first build failed.
+/// - The certificate of a registry is verified unless the source says otherwise.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait ImageProvider: Send + Sync {
+    /// Reads what the host has of each source; the answer has an entry for every name.
+    async fn observe(
+        &self,
+        sources: &BTreeMap<CompanionName, ImageSource>,
+    ) -> BTreeMap<CompanionName, PortResult<ImageState>>;
+
+    /// Makes the image of `source` present and current: built if there is a context, else pulled;
+    /// pulled too when the build failed and no image is present at all.
+    ///
+    /// # Errors
+    /// `Invalid` when the build fails by itself, `NotFound` when the source names neither a context
+    /// that exists nor a registry, or the registry has no such image, `Transient` when the registry
+    /// cannot be reached or a limit of time passed, `Unavailable` without the program that does it.
+    async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage>;
+
+    /// Removes leftovers that [`observe`](Self::observe) named; one that is gone or in use again is
+    /// a success.
+    ///
+    /// # Errors
+    /// As every call.
+    async fn prune(&self, leftovers: &[ImageId]) -> PortResult<()>;
+}

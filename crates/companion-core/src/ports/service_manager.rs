@@ -1,0 +1,88 @@
+//! `ServiceManager`: who runs the units.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use async_trait::async_trait;
+
+use super::PortResult;
+use crate::model::companion::CompanionName;
+use crate::model::unit::{JobResult, ServiceState};
+
+/// A job that was queued, to be waited for.
+///
+/// The identifier is the adapter's own; dropping a job forgets it and cancels nothing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[must_use = "a job that is not waited for has not succeeded"]
+pub struct Job {
+    /// The adapter's identifier.
+    pub id: String,
+    /// The companion whose unit it is for.
+    pub companion: CompanionName,
+}
+
+impl fmt::Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "job {} of `{}`", self.id, self.companion)
+    }
+}
+
+/// Loads units from the store and runs them.
+///
+/// # Contract
+/// - A unit that was written is not known before [`reload`](Self::reload), and a reload starts and
+///   stops nothing.
+/// - A start or stop is *queued* by its method, which returns at once; its outcome is what
+///   [`wait`](Self::wait) returns, and the truth is what [`observe`](Self::observe) reads after.
+/// - A failed service stays failed until [`reset_failed`](Self::reset_failed).
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait ServiceManager: Send + Sync {
+    /// Reads the state of every one of `names` in one call; a unit that is not loaded is an entry
+    /// like any other ([`ServiceState::not_found`]).
+    ///
+    /// # Errors
+    /// `Unavailable` without a service manager, `Transient` when the connection broke.
+    async fn observe(
+        &self,
+        names: &BTreeSet<CompanionName>,
+    ) -> PortResult<BTreeMap<CompanionName, ServiceState>>;
+
+    /// Loads all units from the store again.
+    ///
+    /// A unit that is refused does not make it fail; it is then simply not loaded.
+    ///
+    /// # Errors
+    /// `Transient` when the service manager put it off (a rate limit) or did not answer in time.
+    async fn reload(&self) -> PortResult<()>;
+
+    /// Queues a start; starting what runs is a job that is done at once.
+    ///
+    /// # Errors
+    /// `NotFound` when no such unit is loaded, `Denied` when it is masked.
+    async fn start(&self, name: &CompanionName) -> PortResult<Job>;
+
+    /// Queues a stop, which lets the container end by itself first.
+    ///
+    /// # Errors
+    /// `NotFound` when no such unit is loaded and nothing of it runs.
+    async fn stop(&self, name: &CompanionName) -> PortResult<Job>;
+
+    /// Queues a restart: a stop if it runs, then a start.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    async fn restart(&self, name: &CompanionName) -> PortResult<Job>;
+
+    /// Waits until `job` ended.
+    ///
+    /// # Errors
+    /// `Transient` when its end was not seen in time; the job may yet be done.
+    async fn wait(&self, job: Job) -> PortResult<JobResult>;
+
+    /// Forgets that the unit failed, and how often it was started.
+    ///
+    /// # Errors
+    /// As every call; a unit that is not loaded has nothing to forget and is a success.
+    async fn reset_failed(&self, name: &CompanionName) -> PortResult<()>;
+}

@@ -1,0 +1,53 @@
+//! `UnitStore`: where the units of companions are kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+
+use super::PortResult;
+use crate::model::companion::CompanionName;
+use crate::model::unit::{UnitFile, UnitSpec};
+
+/// Keeps the units of companions in the form that the service manager reads.
+///
+/// # Contract
+/// - A unit is *ours* when it carries our mark with its own name; everything else at a companion's
+///   name is foreign, is reported as such, and is never written over or removed.
+/// - After [`write`](Self::write) returned, the unit survives a loss of power; a reader sees the old
+///   bytes or the new ones, never a mix. After an error the old unit still stands.
+/// - After [`remove`](Self::remove) returned, the absence survives a loss of power.
+/// - Writing makes nothing run and loads nothing: that is the service manager's part.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait UnitStore: Send + Sync {
+    /// Reads what lies at each of `names`, compared with the unit wanted there if one is given.
+    ///
+    /// Without a unit to compare, a unit of ours is [`Drifted`](crate::model::unit::UnitFileState):
+    /// it is ours, and not known to be true. A unit is compared under the incarnation that the file
+    /// names, so a restored one stays current. The answer has an entry for every name; one that
+    /// cannot be read is an error of its own and hides no other.
+    async fn observe(
+        &self,
+        names: &BTreeMap<CompanionName, Option<UnitSpec>>,
+    ) -> BTreeMap<CompanionName, PortResult<UnitFile>>;
+
+    /// Lists the names of all units that are ours, wanted or not.
+    ///
+    /// # Errors
+    /// When the store cannot be listed. A store that does not exist yet is empty.
+    async fn list(&self) -> PortResult<BTreeSet<CompanionName>>;
+
+    /// Writes `unit`, after the host's own judge of units accepted it.
+    ///
+    /// # Errors
+    /// `Invalid` when the unit cannot be said in this host's form, or its judge refuses it (the
+    /// message holds the judge's own words); `Conflict` when something foreign lies there; `Denied`
+    /// and `Transient` (full disk) from the file system.
+    async fn write(&self, unit: &UnitSpec) -> PortResult<()>;
+
+    /// Removes the unit of `name`, if it is there and ours.
+    ///
+    /// # Errors
+    /// `Conflict` when something foreign lies there; `Denied` and `Transient` from the file system.
+    async fn remove(&self, name: &CompanionName) -> PortResult<()>;
+}
