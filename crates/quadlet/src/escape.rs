@@ -1,0 +1,100 @@
+//! One spelling rule for each [`Class`] of key; decides how words are written so that Quadlet, systemd's parser and systemd's
+//! expansion give the same words back, and refuses those for which no spelling does. Knows no key.
+
+mod line;
+mod words;
+
+use crate::{
+    error::{Excerpt, Refusal},
+    keys::Class,
+};
+
+/// The longest argument that Linux passes to a program, less room for the option in front of it.
+const WORD_LIMIT: usize = 128 * 1024 - 256;
+
+/// Spells the words of one assignment.
+///
+/// # Errors
+///
+/// [`Refusal`] if the class cannot carry one of them.
+pub(crate) fn spell(class: Class, words: &[&str]) -> Result<String, Refusal> {
+    for word in words {
+        check_any(word)?;
+    }
+    match class {
+        Class::Scalar | Class::Line => one(words, line::argument),
+        Class::SystemdText => one(words, line::text),
+        Class::Bool | Class::SystemdValue => one(words, line::verbatim),
+        Class::UnitNames => Ok(words.join(" ")),
+        Class::Strv => joined(words, words::unescaped),
+        Class::Args | Class::KeyVal | Class::LastArgs => joined(words, words::argument),
+        Class::SystemdEnvironment => joined(words, words::assignment),
+    }
+}
+
+/// Spells a value that nobody but [`extension_value`](crate::extension_value) reads.
+pub(crate) fn spell_extension(value: &str) -> Result<String, Refusal> {
+    check_any(value)?;
+    line::verbatim(value)
+}
+
+/// What no class can say: no word at all, NUL, the control characters U+0080 to U+009F (Quadlet writes the first as a broken
+/// byte, and two of them are blanks or line ends to some reader), and more bytes than an argument may have.
+fn check_any(word: &str) -> Result<(), Refusal> {
+    if word.is_empty() {
+        return Err(Refusal::Empty);
+    }
+    if word.len() > WORD_LIMIT {
+        return Err(Refusal::TooLong {
+            bytes: word.len(),
+            limit: WORD_LIMIT,
+        });
+    }
+    match word
+        .chars()
+        .find(|&c| c == '\0' || ('\u{80}'..='\u{9f}').contains(&c))
+    {
+        Some(c) => Err(control(word, c)),
+        None => Ok(()),
+    }
+}
+
+fn control(word: &str, found: char) -> Refusal {
+    Refusal::ControlCharacter {
+        value: Excerpt::of(word),
+        code: u32::from(found),
+    }
+}
+
+fn one(words: &[&str], spelling: fn(&str) -> Result<String, Refusal>) -> Result<String, Refusal> {
+    match words {
+        [word] => spelling(word),
+        _ => Err(Refusal::Empty),
+    }
+}
+
+fn joined(
+    words: &[&str],
+    spelling: fn(&str) -> Result<String, Refusal>,
+) -> Result<String, Refusal> {
+    let spelt: Result<Vec<_>, _> = words.iter().map(|word| spelling(word)).collect();
+    Ok(spelt?.join(" "))
+}
+
+/// Refuses the word that systemd reads as the end of a command however it was quoted in the `.container` file, because Quadlet
+/// writes it bare.
+fn check_semicolon(word: &str) -> Result<(), Refusal> {
+    if word == ";" {
+        Err(Refusal::LoneSemicolon)
+    } else {
+        Ok(())
+    }
+}
+
+/// Doubles what systemd expands in a command line.
+fn double_for_command(word: &str) -> String {
+    word.replace('%', "%%").replace('$', "$$")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! Values that are split into words by their reader.
+
+use super::{check_semicolon, control, double_for_command};
+use crate::error::{Excerpt, Refusal};
+
+/// A word that Quadlet unquotes and unescapes, and hands to podman.
+pub(super) fn argument(word: &str) -> Result<String, Refusal> {
+    check_semicolon(word)?;
+    Ok(quoted(&double_for_command(word)))
+}
+
+/// A word that Quadlet unquotes but does not unescape, so that a quote has no spelling in it.
+pub(super) fn unescaped(word: &str) -> Result<String, Refusal> {
+    check_semicolon(word)?;
+    if let Some(found) = word.chars().find(|c| c.is_control()) {
+        return Err(control(word, found));
+    }
+    if word.contains(['"', '\'']) {
+        return Err(Refusal::Quote {
+            value: Excerpt::of(word),
+        });
+    }
+    let doubled = double_for_command(word);
+    // A backslash at the end of the last word would continue the line, were it not for the quote behind it.
+    Ok(if word.contains([' ', '\\']) {
+        format!("\"{doubled}\"")
+    } else {
+        doubled
+    })
+}
+
+/// An assignment that systemd unquotes, unescapes and expands `%` in; `$` is not special, and of the control characters systemd
+/// takes only tab and line feed.
+pub(super) fn assignment(word: &str) -> Result<String, Refusal> {
+    match word
+        .chars()
+        .find(|&c| c.is_control() && c != '\t' && c != '\n')
+    {
+        Some(found) => Err(control(word, found)),
+        None => Ok(quoted(&word.replace('%', "%%"))),
+    }
+}
+
+/// Quotes a word so that neither blanks nor quotes split it and no control character stands bare.
+fn quoted(word: &str) -> String {
+    let mut spelt = String::with_capacity(word.len() + 2);
+    spelt.push('"');
+    for c in word.chars() {
+        match c {
+            '\\' => spelt.push_str("\\\\"),
+            '"' => spelt.push_str("\\\""),
+            '\n' => spelt.push_str("\\n"),
+            '\t' => spelt.push_str("\\t"),
+            // Never octal: Podman before 5.4 reads it wrongly.
+            c if c.is_ascii_control() => spelt.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c => spelt.push(c),
+        }
+    }
+    spelt.push('"');
+    spelt
+}

@@ -1,0 +1,143 @@
+//! The key table: every key that is ever rendered, with its section, its escaping class, the Podman that brought it, and the
+//! `podman run` option that stands in for it before. Decides nothing else.
+//!
+//! The versions are those of Podman's release tags; the classes follow from the accessor by which Quadlet reads the key.
+
+use crate::PodmanVersion;
+
+/// How the readers of a key take its value apart, and so how it has to be spelt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// `Lookup`: the last line wins; blanks and double quotes at the ends are lost, nothing is split or unescaped.
+    Scalar,
+    /// `LookupBoolean`: `true` or not there.
+    Bool,
+    /// `LookupAll`: a line is a value, with nothing split or unescaped.
+    Line,
+    /// `LookupAllStrv`: split at blanks, quotes removed, a backslash is a backslash.
+    Strv,
+    /// `LookupAllArgs`: split, unquoted and unescaped; lines add up.
+    Args,
+    /// `LookupAllKeyVal`: as [`Class::Args`], then taken apart at the first `=`.
+    KeyVal,
+    /// `LookupLastArgs`: as [`Class::Args`], but one line holds all words.
+    LastArgs,
+    /// Read by systemd as one text, `%` expanded.
+    SystemdText,
+    /// Read by systemd as a number, time, size or word of its own, nothing expanded.
+    SystemdValue,
+    /// `Environment=` of `[Service]`: split, unquoted, unescaped and `%` expanded by systemd.
+    SystemdEnvironment,
+    /// Names of units joined by blanks, read by systemd in `[Unit]` and by Quadlet in `[Install]`.
+    UnitNames,
+}
+
+/// One key.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) section: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) class: Class,
+    pub(crate) since: PodmanVersion,
+    /// The option that says the same through `PodmanArgs=` to a Podman before [`Key::since`].
+    pub(crate) stand_in: Option<&'static str>,
+}
+
+const fn key(section: &'static str, name: &'static str, class: Class) -> Key {
+    Key {
+        section,
+        name,
+        class,
+        since: PodmanVersion::FLOOR,
+        stand_in: None,
+    }
+}
+
+const fn container(name: &'static str, class: Class) -> Key {
+    key("Container", name, class)
+}
+
+impl Key {
+    const fn since(self, major: u32, minor: u32) -> Self {
+        Self {
+            since: PodmanVersion::new(major, minor, 0),
+            ..self
+        }
+    }
+
+    const fn before_that(self, option: &'static str) -> Self {
+        Self {
+            stand_in: Some(option),
+            ..self
+        }
+    }
+}
+
+pub(crate) const DESCRIPTION: Key = key("Unit", "Description", Class::SystemdText);
+pub(crate) const WANTS: Key = key("Unit", "Wants", Class::UnitNames);
+pub(crate) const REQUIRES: Key = key("Unit", "Requires", Class::UnitNames);
+pub(crate) const AFTER: Key = key("Unit", "After", Class::UnitNames);
+pub(crate) const START_LIMIT_INTERVAL: Key =
+    key("Unit", "StartLimitIntervalSec", Class::SystemdValue);
+pub(crate) const START_LIMIT_BURST: Key = key("Unit", "StartLimitBurst", Class::SystemdValue);
+
+pub(crate) const IMAGE: Key = container("Image", Class::Scalar);
+pub(crate) const CONTAINER_NAME: Key = container("ContainerName", Class::Scalar);
+pub(crate) const HOST_NAME: Key = container("HostName", Class::Scalar)
+    .since(4, 6)
+    .before_that("--hostname");
+pub(crate) const USER: Key = container("User", Class::Scalar);
+pub(crate) const GROUP: Key = container("Group", Class::Scalar);
+pub(crate) const NETWORK: Key = container("Network", Class::Line);
+pub(crate) const PUBLISH_PORT: Key = container("PublishPort", Class::Line);
+/// `PublishPort=` of a value that Quadlet takes apart wrongly before 5.3: SCTP is refused, the address `0.0.0.0` lost.
+pub(crate) const PUBLISH_PORT_AS_IS: Key = container("PublishPort", Class::Line)
+    .since(5, 3)
+    .before_that("--publish");
+pub(crate) const ADD_HOST: Key = container("AddHost", Class::Line)
+    .since(5, 3)
+    .before_that("--add-host");
+pub(crate) const VOLUME: Key = container("Volume", Class::Line);
+pub(crate) const MOUNT: Key = container("Mount", Class::Args)
+    .since(4, 5)
+    .before_that("--mount");
+pub(crate) const TMPFS: Key = container("Tmpfs", Class::Line)
+    .since(4, 5)
+    .before_that("--tmpfs");
+pub(crate) const ADD_DEVICE: Key = container("AddDevice", Class::Strv);
+pub(crate) const ENVIRONMENT: Key = container("Environment", Class::KeyVal);
+pub(crate) const LABEL: Key = container("Label", Class::KeyVal);
+pub(crate) const DROP_CAPABILITY: Key = container("DropCapability", Class::Strv);
+pub(crate) const ADD_CAPABILITY: Key = container("AddCapability", Class::Strv);
+pub(crate) const NO_NEW_PRIVILEGES: Key = container("NoNewPrivileges", Class::Bool);
+pub(crate) const READ_ONLY: Key = container("ReadOnly", Class::Bool);
+pub(crate) const WORKING_DIR: Key = container("WorkingDir", Class::Scalar)
+    .since(4, 6)
+    .before_that("--workdir");
+pub(crate) const ENTRYPOINT: Key = container("Entrypoint", Class::Scalar)
+    .since(5, 0)
+    .before_that("--entrypoint");
+pub(crate) const EXEC: Key = container("Exec", Class::LastArgs);
+pub(crate) const PULL: Key = container("Pull", Class::Scalar)
+    .since(4, 6)
+    .before_that("--pull");
+pub(crate) const STOP_TIMEOUT: Key = container("StopTimeout", Class::Scalar)
+    .since(5, 0)
+    .before_that("--stop-timeout");
+pub(crate) const PODMAN_ARGS: Key = container("PodmanArgs", Class::Args);
+
+pub(crate) const SERVICE_ENVIRONMENT: Key =
+    key("Service", "Environment", Class::SystemdEnvironment);
+pub(crate) const RESTART: Key = key("Service", "Restart", Class::SystemdValue);
+pub(crate) const RESTART_SEC: Key = key("Service", "RestartSec", Class::SystemdValue);
+pub(crate) const TIMEOUT_START_SEC: Key = key("Service", "TimeoutStartSec", Class::SystemdValue);
+pub(crate) const TIMEOUT_STOP_SEC: Key = key("Service", "TimeoutStopSec", Class::SystemdValue);
+pub(crate) const MEMORY_MAX: Key = key("Service", "MemoryMax", Class::SystemdValue);
+pub(crate) const CPU_QUOTA: Key = key("Service", "CPUQuota", Class::SystemdValue);
+
+pub(crate) const WANTED_BY: Key = key("Install", "WantedBy", Class::UnitNames);
+pub(crate) const REQUIRED_BY: Key = key("Install", "RequiredBy", Class::UnitNames);
+pub(crate) const UPHELD_BY: Key = key("Install", "UpheldBy", Class::UnitNames).since(5, 5);
+
+pub(crate) const DEFAULT_DEPENDENCIES: Key =
+    key("Quadlet", "DefaultDependencies", Class::SystemdValue).since(5, 3);

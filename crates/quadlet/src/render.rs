@@ -1,0 +1,53 @@
+//! From unit to text: the order of sections and lines. Decides no spelling.
+
+mod container;
+mod lines;
+mod sections;
+
+use crate::{ContainerUnit, PodmanVersion, Refusal, RenderError};
+use lines::Lines;
+
+/// systemd refuses a line of more than 1 MiB; a text beyond that is no unit anyone wrote.
+const TEXT_LIMIT: usize = 1024 * 1024;
+
+impl ContainerUnit {
+    /// Renders the text of the `.container` file for this Podman.
+    ///
+    /// The same unit and version give the same bytes: sections stand in the order `[Unit]`, `[Container]`, `[Service]`, `[Install]`,
+    /// `[Quadlet]`, `[X-…]`, keys in one order within each, maps by key. A section without lines is left out. Before the version that
+    /// brought a key, an option in `PodmanArgs=` stands in for it: `HostName`, `WorkingDir` and `Pull` before 4.6, `Tmpfs` and
+    /// `Mount` before 4.5, `Entrypoint` and `StopTimeout` before 5.0, `AddHost` before 5.3.
+    ///
+    /// # Errors
+    ///
+    /// [`RenderError`] names the first setting that no text can say faithfully to this Podman, or that Podman would read as
+    /// something else. Nothing is rendered for a Podman before [`PodmanVersion::FLOOR`].
+    pub fn render(&self, version: PodmanVersion) -> Result<String, RenderError> {
+        if version < PodmanVersion::FLOOR {
+            let refusal = Refusal::NeedsPodman {
+                needed: PodmanVersion::FLOOR,
+                given: version,
+            };
+            return Err(refusal.at("Container", "Image"));
+        }
+        let mut lines = Lines::new(version);
+        sections::unit(&mut lines, &self.unit)?;
+        container::container(&mut lines, &self.container)?;
+        sections::service(&mut lines, &self.service)?;
+        sections::install(&mut lines, &self.install)?;
+        sections::quadlet(&mut lines, &self.quadlet)?;
+        sections::extensions(&mut lines, &self.extensions)?;
+        let text = lines.into_text();
+        if text.len() > TEXT_LIMIT {
+            let refusal = Refusal::TooLong {
+                bytes: text.len(),
+                limit: TEXT_LIMIT,
+            };
+            return Err(refusal.at("Container", "Image"));
+        }
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,361 @@
+//! The `[Container]` section: the order of its keys, and how each setting becomes the words of one.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::lines::Lines;
+use crate::{
+    Container, Device, HostAddress, HostEntry, Network, Protocol, PublishPort, Pull, Refusal,
+    Relabel, RenderError, Tmpfs, User, Volume, VolumeSource,
+    error::Excerpt,
+    escape,
+    keys::{self, Key},
+    names,
+};
+
+pub(super) fn container(lines: &mut Lines, container: &Container) -> Result<(), RenderError> {
+    checked(&keys::IMAGE, names::check_image(&container.image))?;
+    lines.value(&keys::IMAGE, &container.image)?;
+    if let Some(name) = &container.container_name {
+        checked(&keys::CONTAINER_NAME, names::check_resource(name, 255))?;
+        lines.value(&keys::CONTAINER_NAME, name)?;
+    }
+    if let Some(name) = &container.host_name {
+        checked(&keys::HOST_NAME, names::check_host(name, 64))?;
+        lines.value(&keys::HOST_NAME, name)?;
+    }
+    if let Some(user) = &container.user {
+        self::user(lines, user)?;
+    }
+    networks(lines, &container.networks)?;
+    for port in &container.publish_ports {
+        publish_port(lines, port)?;
+    }
+    for host in &container.hosts {
+        host_entry(lines, host)?;
+    }
+    for volume in &container.volumes {
+        self::volume(lines, volume)?;
+    }
+    for tmpfs in &container.tmpfs {
+        self::tmpfs(lines, tmpfs)?;
+    }
+    for device in &container.devices {
+        self::device(lines, device)?;
+    }
+    variables(lines, container)?;
+    capabilities(lines, &keys::DROP_CAPABILITY, &container.drop_capabilities)?;
+    capabilities(lines, &keys::ADD_CAPABILITY, &container.add_capabilities)?;
+    if container.no_new_privileges {
+        lines.value(&keys::NO_NEW_PRIVILEGES, "true")?;
+    }
+    if container.read_only {
+        lines.value(&keys::READ_ONLY, "true")?;
+    }
+    command(lines, container)
+}
+
+/// What is run, whether its image may be fetched, and how long it may take to stop.
+fn command(lines: &mut Lines, container: &Container) -> Result<(), RenderError> {
+    if let Some(path) = &container.working_dir {
+        checked(&keys::WORKING_DIR, names::check_path(path))?;
+        lines.value(&keys::WORKING_DIR, path)?;
+    }
+    if !container.entrypoint.is_empty() {
+        let text = checked(&keys::ENTRYPOINT, entrypoint(&container.entrypoint))?;
+        lines.value(&keys::ENTRYPOINT, &text)?;
+    }
+    let words: Vec<&str> = container.exec.iter().map(String::as_str).collect();
+    lines.words(&keys::EXEC, &words)?;
+    if let Some(pull) = container.pull {
+        let word = match pull {
+            Pull::Always => "always",
+            Pull::Missing => "missing",
+            Pull::Never => "never",
+            Pull::Newer => "newer",
+        };
+        lines.value(&keys::PULL, word)?;
+    }
+    if let Some(timeout) = container.stop_timeout {
+        if timeout.subsec_nanos() != 0 {
+            let value = Excerpt::of(&format!("{timeout:?}"));
+            checked(
+                &keys::STOP_TIMEOUT,
+                Err(Refusal::Invalid {
+                    value,
+                    expected: "a whole number of seconds",
+                }),
+            )?;
+        }
+        lines.value(&keys::STOP_TIMEOUT, &timeout.as_secs().to_string())?;
+    }
+    Ok(())
+}
+
+/// `User=` and `Group=` apart: `User=0:0` is read by newer versions alone.
+fn user(lines: &mut Lines, user: &User) -> Result<(), RenderError> {
+    checked(&keys::USER, names::check_user(&user.user))?;
+    lines.value(&keys::USER, &user.user)?;
+    if let Some(group) = &user.group {
+        checked(&keys::GROUP, names::check_user(group))?;
+        lines.value(&keys::GROUP, group)?;
+    }
+    Ok(())
+}
+
+fn networks(lines: &mut Lines, networks: &[Network]) -> Result<(), RenderError> {
+    let alone = |network: &Network| !matches!(network, Network::Named(_));
+    if networks.len() > 1 && networks.iter().any(alone) {
+        checked(
+            &keys::NETWORK,
+            Err(Refusal::Conflict {
+                first: "a network mode",
+                second: "further networks",
+            }),
+        )?;
+    }
+    for network in networks {
+        let word = match network {
+            Network::Host => "host",
+            Network::Bridge => "bridge",
+            Network::None => "none",
+            Network::Named(name) => {
+                checked(&keys::NETWORK, names::check_network(name))?;
+                name
+            }
+        };
+        lines.value(&keys::NETWORK, word)?;
+    }
+    Ok(())
+}
+
+fn publish_port(lines: &mut Lines, port: &PublishPort) -> Result<(), RenderError> {
+    if port.container_port == 0 || port.host_port == Some(0) {
+        let zero = Refusal::Invalid {
+            value: Excerpt::of("0"),
+            expected: "a port from 1 to 65535",
+        };
+        checked(&keys::PUBLISH_PORT, Err(zero))?;
+    }
+    let host = port
+        .host_port
+        .map_or_else(String::new, |port| port.to_string());
+    let protocol = match port.protocol {
+        Protocol::Tcp => "",
+        Protocol::Udp => "/udp",
+        Protocol::Sctp => "/sctp",
+    };
+    let inner = port.container_port;
+    let text = match port.host_ip {
+        Some(IpAddr::V4(ip)) => format!("{ip}:{host}:{inner}{protocol}"),
+        Some(IpAddr::V6(ip)) => format!("[{ip}]:{host}:{inner}{protocol}"),
+        None if port.host_port.is_some() => format!("{host}:{inner}{protocol}"),
+        None => format!("{inner}{protocol}"),
+    };
+    let taken_apart =
+        port.protocol == Protocol::Sctp || port.host_ip == Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    lines.value(
+        if taken_apart {
+            &keys::PUBLISH_PORT_AS_IS
+        } else {
+            &keys::PUBLISH_PORT
+        },
+        &text,
+    )
+}
+
+fn host_entry(lines: &mut Lines, entry: &HostEntry) -> Result<(), RenderError> {
+    checked(&keys::ADD_HOST, names::check_host(&entry.name, 253))?;
+    let address = match entry.address {
+        HostAddress::Ip(ip) => ip.to_string(),
+        HostAddress::HostGateway => "host-gateway".to_owned(),
+    };
+    lines.value(&keys::ADD_HOST, &format!("{}:{address}", entry.name))
+}
+
+/// `Volume=`, which Quadlet and Podman take apart at colons, or `Mount=` where a path holds one.
+fn volume(lines: &mut Lines, volume: &Volume) -> Result<(), RenderError> {
+    let (kind, source) = match &volume.source {
+        VolumeSource::Path(path) => {
+            checked(&keys::VOLUME, names::check_path(path))?;
+            ("bind", path)
+        }
+        VolumeSource::Named(name) => {
+            checked(&keys::VOLUME, names::check_resource(name, 255))?;
+            ("volume", name)
+        }
+    };
+    let destination = &volume.destination;
+    checked(&keys::VOLUME, names::check_path(destination))?;
+    if source.contains(':') || destination.contains(':') {
+        return mount(lines, volume, kind, source);
+    }
+    let relabel = volume.relabel.map(|relabel| match relabel {
+        Relabel::Shared => "z",
+        Relabel::Private => "Z",
+    });
+    let options: Vec<&str> = volume
+        .read_only
+        .then_some("ro")
+        .into_iter()
+        .chain(relabel)
+        .collect();
+    let suffix = if options.is_empty() {
+        String::new()
+    } else {
+        format!(":{}", options.join(","))
+    };
+    lines.value(&keys::VOLUME, &format!("{source}:{destination}{suffix}"))
+}
+
+/// `Mount=` is a line of comma-separated values; a comma, a quote or a control character in a path is refused, because not every
+/// version reads quoted fields.
+fn mount(lines: &mut Lines, volume: &Volume, kind: &str, source: &str) -> Result<(), RenderError> {
+    let destination = &volume.destination;
+    for path in [source, destination] {
+        if path
+            .chars()
+            .any(|c| matches!(c, ',' | '"') || c.is_control())
+        {
+            let expected =
+                "a path without comma, double quote and control character, beside a colon";
+            checked(
+                &keys::MOUNT,
+                Err(Refusal::Invalid {
+                    value: Excerpt::of(path),
+                    expected,
+                }),
+            )?;
+        }
+    }
+    let mut text = format!("type={kind},source={source},destination={destination}");
+    if volume.read_only {
+        text.push_str(",ro=true");
+    }
+    match volume.relabel {
+        Some(_) if kind == "volume" => {
+            let conflict = Refusal::Conflict {
+                first: "a colon in the path of a named volume",
+                second: "relabelling",
+            };
+            checked(&keys::MOUNT, Err(conflict))?;
+        }
+        Some(Relabel::Shared) => text.push_str(",relabel=shared"),
+        Some(Relabel::Private) => text.push_str(",relabel=private"),
+        None => {}
+    }
+    lines.value(&keys::MOUNT, &text)
+}
+
+fn tmpfs(lines: &mut Lines, tmpfs: &Tmpfs) -> Result<(), RenderError> {
+    checked(&keys::TMPFS, names::check_path(&tmpfs.destination))?;
+    if tmpfs.destination.contains(':') {
+        let value = Excerpt::of(&tmpfs.destination);
+        checked(
+            &keys::TMPFS,
+            Err(Refusal::Invalid {
+                value,
+                expected: "a path without a colon",
+            }),
+        )?;
+    }
+    for option in &tmpfs.options {
+        checked(&keys::TMPFS, names::check_mount_option(option))?;
+    }
+    let suffix = if tmpfs.options.is_empty() {
+        String::new()
+    } else {
+        format!(":{}", tmpfs.options.join(","))
+    };
+    lines.value(&keys::TMPFS, &format!("{}{suffix}", tmpfs.destination))
+}
+
+fn device(lines: &mut Lines, device: &Device) -> Result<(), RenderError> {
+    for path in [Some(&device.host), device.container.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        checked(&keys::ADD_DEVICE, names::check_path(path))?;
+        // The generator itself looks for the path of an optional device, before systemd halves what was doubled.
+        if path.contains(':') || (device.optional && path.contains(['%', '$'])) {
+            let expected = "a path without a colon, nor `%` and `$` if optional";
+            checked(
+                &keys::ADD_DEVICE,
+                Err(Refusal::Invalid {
+                    value: Excerpt::of(path),
+                    expected,
+                }),
+            )?;
+        }
+    }
+    let mut text = format!("{}{}", if device.optional { "-" } else { "" }, device.host);
+    for part in [&device.container, &device.permissions]
+        .into_iter()
+        .flatten()
+    {
+        text.push(':');
+        text.push_str(part);
+    }
+    if let Some(letters) = &device.permissions {
+        checked(&keys::ADD_DEVICE, names::check_permissions(letters))?;
+    }
+    lines.value(&keys::ADD_DEVICE, &text)
+}
+
+fn variables(lines: &mut Lines, container: &Container) -> Result<(), RenderError> {
+    for (name, value) in container.environment.iter() {
+        checked(&keys::ENVIRONMENT, names::check_variable(name))?;
+        lines.pair(&keys::ENVIRONMENT, name, value, true)?;
+    }
+    for (name, value) in &container.labels {
+        checked(&keys::LABEL, names::check_label(name))?;
+        lines.pair(&keys::LABEL, name, value, false)?;
+    }
+    Ok(())
+}
+
+fn capabilities(lines: &mut Lines, key: &Key, names: &[String]) -> Result<(), RenderError> {
+    for name in names {
+        checked(key, names::check_capability(name))?;
+    }
+    let words: Vec<&str> = names.iter().map(String::as_str).collect();
+    lines.words(key, &words)
+}
+
+/// A single plain word stands as it is; anything else as the JSON array that `podman run --entrypoint` reads, in which every
+/// character but NUL has a spelling.
+fn entrypoint(words: &[String]) -> Result<String, Refusal> {
+    if let [word] = words
+        && !word.starts_with('[')
+        && escape::spell(keys::ENTRYPOINT.class, &[word]).is_ok()
+    {
+        return Ok(word.clone());
+    }
+    let mut text = String::from("[");
+    for (index, word) in words.iter().enumerate() {
+        if word.is_empty() {
+            return Err(Refusal::Empty);
+        }
+        text.push_str(if index == 0 { "\"" } else { ",\"" });
+        for c in word.chars() {
+            match c {
+                '\0' => {
+                    return Err(Refusal::ControlCharacter {
+                        value: Excerpt::of(word),
+                        code: 0,
+                    });
+                }
+                '"' => text.push_str("\\\""),
+                '\\' => text.push_str("\\\\"),
+                c if c.is_control() => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+                c => text.push(c),
+            }
+        }
+        text.push('"');
+    }
+    text.push(']');
+    Ok(text)
+}
+
+fn checked<T>(key: &Key, judged: Result<T, Refusal>) -> Result<T, RenderError> {
+    judged.map_err(|refusal| refusal.at(key.section, key.name))
+}

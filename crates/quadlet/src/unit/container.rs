@@ -1,0 +1,191 @@
+//! The `[Container]` section: what `podman run` gets. Decides no spelling.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use super::{Environment, Tmpfs, Volume};
+
+/// The `[Container]` section.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Container {
+    /// `Image=`: `registry/path:tag`, with a digest if wanted, or a full image id. No transport, no reference to a unit.
+    pub image: String,
+    /// `ContainerName=`: without it the container is called `systemd-` and the unit's name.
+    pub container_name: Option<String>,
+    /// `HostName=`: at most 64 bytes.
+    pub host_name: Option<String>,
+    /// `User=` and `Group=` inside the container.
+    pub user: Option<User>,
+    /// `Network=`, one for each. `host`, `bridge` and `none` stand alone.
+    pub networks: Vec<Network>,
+    /// `PublishPort=`.
+    pub publish_ports: Vec<PublishPort>,
+    /// `AddHost=`: lines of the container's `/etc/hosts`.
+    pub hosts: Vec<HostEntry>,
+    /// `Volume=`, or `Mount=` where a path holds a colon.
+    pub volumes: Vec<Volume>,
+    /// `Tmpfs=`.
+    pub tmpfs: Vec<Tmpfs>,
+    /// `AddDevice=`.
+    pub devices: Vec<Device>,
+    /// `Environment=` of the container.
+    pub environment: Environment,
+    /// `Label=`.
+    pub labels: BTreeMap<String, String>,
+    /// `DropCapability=`, such as `ALL`.
+    pub drop_capabilities: Vec<String>,
+    /// `AddCapability=`, such as `CHOWN`; added after the dropping.
+    pub add_capabilities: Vec<String>,
+    /// `NoNewPrivileges=`.
+    pub no_new_privileges: bool,
+    /// `ReadOnly=`: the root file system cannot be written to. Podman still mounts tmpfs at `/run`, `/tmp` and `/var/tmp`.
+    pub read_only: bool,
+    /// `WorkingDir=`: an absolute path.
+    pub working_dir: Option<String>,
+    /// `Entrypoint=`: the image's own where empty.
+    pub entrypoint: Vec<String>,
+    /// `Exec=`: the words after the image, the image's own command where empty. No word may be empty or `;`.
+    pub exec: Vec<String>,
+    /// `Pull=`.
+    pub pull: Option<Pull>,
+    /// `StopTimeout=`: whole seconds between SIGTERM and SIGKILL. Keep it below [`Service::timeout_stop`](super::Service).
+    pub stop_timeout: Option<Duration>,
+}
+
+impl Container {
+    /// Asks for a container of this image.
+    #[must_use]
+    pub fn new(image: impl Into<String>) -> Self {
+        Self {
+            image: image.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// The user, and perhaps the group, that the container's first process runs as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// A name or number.
+    pub user: String,
+    /// A name or number.
+    pub group: Option<String>,
+}
+
+impl User {
+    /// Names user and group by number; `0` and `0` is root inside the container.
+    #[must_use]
+    pub fn ids(user: u32, group: u32) -> Self {
+        Self {
+            user: user.to_string(),
+            group: Some(group.to_string()),
+        }
+    }
+}
+
+/// A network that the container joins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Network {
+    /// The host's own.
+    Host,
+    /// Podman's default bridge.
+    Bridge,
+    /// None but loopback.
+    None,
+    /// A network that exists under this name.
+    Named(String),
+}
+
+/// The protocol of a published port.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// TCP.
+    #[default]
+    Tcp,
+    /// UDP.
+    Udp,
+    /// SCTP.
+    Sctp,
+}
+
+/// A port of the container made reachable on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublishPort {
+    /// The host's address; all of them where unset.
+    pub host_ip: Option<IpAddr>,
+    /// The host's port, 1 to 65535; one that Podman picks where unset.
+    pub host_port: Option<u16>,
+    /// The container's port, 1 to 65535.
+    pub container_port: u16,
+    /// The protocol.
+    pub protocol: Protocol,
+}
+
+impl PublishPort {
+    /// Publishes a TCP port on all addresses of the host.
+    #[must_use]
+    pub fn tcp(host_port: u16, container_port: u16) -> Self {
+        Self {
+            host_ip: None,
+            host_port: Some(host_port),
+            container_port,
+            protocol: Protocol::Tcp,
+        }
+    }
+}
+
+/// A line of the container's `/etc/hosts`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostEntry {
+    /// The host name.
+    pub name: String,
+    /// Its address.
+    pub address: HostAddress,
+}
+
+/// An address in `/etc/hosts`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostAddress {
+    /// A fixed address.
+    Ip(IpAddr),
+    /// The address of the host as the container sees it (`host-gateway`).
+    HostGateway,
+}
+
+/// A device of the host made visible in the container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// The path on the host.
+    pub host: String,
+    /// The path in the container; the same where unset.
+    pub container: Option<String>,
+    /// Letters of `rwm`, each once; all three where unset.
+    pub permissions: Option<String>,
+    /// Leaves the device out if it was absent when the generator ran.
+    pub optional: bool,
+}
+
+impl Device {
+    /// Passes on a device under its own path, with all permissions.
+    #[must_use]
+    pub fn new(host: impl Into<String>) -> Self {
+        Self {
+            host: host.into(),
+            container: None,
+            permissions: None,
+            optional: false,
+        }
+    }
+}
+
+/// Whether starting the container may fetch its image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pull {
+    /// Always.
+    Always,
+    /// Only if it is absent.
+    Missing,
+    /// Never: a start without the image fails at once.
+    Never,
+    /// If the registry's is newer.
+    Newer,
+}

@@ -1,0 +1,140 @@
+//! Which Podman a text is meant for; decides nothing but the order of versions and how one is read.
+
+use std::{fmt, str::FromStr};
+
+/// A version of Podman: major, minor and patch.
+///
+/// Parsed from what `podman version` prints (`5.4.2`), with a package's or a pre-release's suffix (`5.4.2+ds1-2`,
+/// `6.0.0-rc1`, `4.9.5-dev`), with or without the words `podman version` in front. The suffix is dropped: a pre-release counts as
+/// the release it precedes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PodmanVersion {
+    /// The first number.
+    pub major: u32,
+    /// The second number.
+    pub minor: u32,
+    /// The third number.
+    pub patch: u32,
+}
+
+impl PodmanVersion {
+    /// The oldest Podman that brings Quadlet; nothing is rendered for an older one.
+    pub const FLOOR: Self = Self::new(4, 4, 0);
+
+    /// Names a version.
+    #[must_use]
+    pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
+        Self {
+            major,
+            minor,
+            patch,
+        }
+    }
+}
+
+impl fmt::Display for PodmanVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+/// A text that names no version of Podman.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is not a Podman version such as `5.4.2`", .text.escape_debug())]
+pub struct VersionError {
+    text: String,
+}
+
+impl FromStr for PodmanVersion {
+    type Err = VersionError;
+
+    /// Reads a version, a suffix after `-`, `+` or `~` left aside.
+    ///
+    /// # Errors
+    ///
+    /// [`VersionError`] unless two or three decimal numbers joined by dots are found; a missing patch is 0.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let unreadable = || VersionError {
+            text: text.chars().take(64).collect(),
+        };
+        let trimmed = text.trim();
+        let bare = trimmed
+            .strip_prefix("podman version ")
+            .unwrap_or(trimmed)
+            .trim_start();
+        let bare = bare.strip_prefix('v').unwrap_or(bare);
+        let numbers = bare.split(['-', '+', '~']).next().unwrap_or_default();
+        let mut parts = numbers.split('.');
+        let mut number = || -> Option<u32> {
+            let part = parts.next()?;
+            let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| part.parse().ok()).flatten()
+        };
+        let (Some(major), Some(minor)) = (number(), number()) else {
+            return Err(unreadable());
+        };
+        let patch = if numbers.split('.').count() == 2 {
+            0
+        } else {
+            number().ok_or_else(unreadable)?
+        };
+        if numbers.split('.').count() > 3 {
+            return Err(unreadable());
+        }
+        Ok(Self {
+            major,
+            minor,
+            patch,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_with_and_without_suffix() {
+        for (text, expected) in [
+            ("5.4.2", (5, 4, 2)),
+            ("5.4.2\n", (5, 4, 2)),
+            ("6.0.0-rc1", (6, 0, 0)),
+            ("4.9.5-dev", (4, 9, 5)),
+            ("5.8.6+ds1-3", (5, 8, 6)),
+            ("podman version 5.6.2", (5, 6, 2)),
+            ("v4.4.0", (4, 4, 0)),
+            ("5.4", (5, 4, 0)),
+        ] {
+            assert_eq!(
+                text.parse(),
+                Ok(PodmanVersion::new(expected.0, expected.1, expected.2)),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn texts_without_a_version_are_refused() {
+        for text in [
+            "",
+            "podman",
+            "5",
+            "5.",
+            ".4.2",
+            "5.4.2.1",
+            "5.x.1",
+            "5.4.-1",
+            "+5.4.2",
+            "99999999999.1.1",
+            "5. 4.2",
+        ] {
+            assert!(text.parse::<PodmanVersion>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn versions_are_ordered_by_number_not_by_text() {
+        assert!(PodmanVersion::new(5, 10, 0) > PodmanVersion::new(5, 9, 9));
+        assert!(PodmanVersion::new(4, 9, 5) < PodmanVersion::new(5, 0, 0));
+    }
+}
