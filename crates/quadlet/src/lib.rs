@@ -11,7 +11,7 @@
 //!
 //! | module | decides |
 //! |---|---|
-//! | [`unit`] | what can be asked for: [`ContainerUnit`] and its sections |
+//! | `unit` | what can be asked for: [`ContainerUnit`] and its sections |
 //! | `version` | which Podman a text is for: [`PodmanVersion`] |
 //! | `keys` | which key has which escaping class, since which version, and what stands in for it before |
 //! | `escape` | one spelling rule for each class |
@@ -36,7 +36,7 @@ mod extension;
 mod keys;
 mod names;
 mod render;
-pub mod unit;
+mod unit;
 mod version;
 
 pub use error::{Excerpt, Refusal, RenderError};

@@ -1,1 +1,205 @@
+use super::*;
 
+const ALL_OF_CONTAINER: [Class; 6] = [
+    Class::Scalar,
+    Class::Line,
+    Class::Strv,
+    Class::Args,
+    Class::KeyVal,
+    Class::LastArgs,
+];
+
+fn spelt(class: Class, word: &str) -> String {
+    spell(class, &[word]).unwrap_or_else(|refusal| panic!("{class:?} {word:?}: {refusal}"))
+}
+
+fn refusal(class: Class, word: &str) -> Refusal {
+    spell(class, &[word]).expect_err(word)
+}
+
+#[test]
+fn percent_and_dollar_are_doubled_where_they_end_in_a_command() {
+    for class in ALL_OF_CONTAINER {
+        assert_eq!(
+            spelt(class, "100%$HOME").trim_matches('"'),
+            "100%%$$HOME",
+            "{class:?}"
+        );
+    }
+}
+
+#[test]
+fn only_percent_is_doubled_where_systemd_reads_the_key_itself() {
+    assert_eq!(spelt(Class::SystemdText, "100% of $HOME"), "100%% of $HOME");
+    assert_eq!(
+        spelt(Class::SystemdEnvironment, "A=100% of $HOME"),
+        "\"A=100%% of $HOME\""
+    );
+}
+
+#[test]
+fn nothing_is_doubled_where_nobody_expands() {
+    assert_eq!(spelt(Class::SystemdValue, "50%"), "50%");
+    assert_eq!(
+        spell_extension("100% of $HOME").as_deref(),
+        Ok("100% of $HOME")
+    );
+}
+
+#[test]
+fn arguments_are_quoted_with_control_characters_escaped_in_hexadecimal() {
+    for class in [Class::Args, Class::KeyVal, Class::LastArgs] {
+        assert_eq!(
+            spelt(class, "a\"b\\c\n\t\u{1b}\r\u{7f}'"),
+            r#""a\"b\\c\n\t\x1b\x0d\x7f'""#,
+            "{class:?}"
+        );
+    }
+}
+
+#[test]
+fn words_of_a_list_are_joined_by_one_blank() {
+    assert_eq!(
+        spell(Class::LastArgs, &["a b", "c"]).as_deref(),
+        Ok("\"a b\" \"c\"")
+    );
+    assert_eq!(
+        spell(Class::Strv, &["CHOWN", "SETUID"]).as_deref(),
+        Ok("CHOWN SETUID")
+    );
+}
+
+#[test]
+fn the_word_that_separates_commands_is_refused_in_every_class_of_a_command() {
+    for class in ALL_OF_CONTAINER {
+        assert_eq!(refusal(class, ";"), Refusal::LoneSemicolon, "{class:?}");
+        assert!(
+            spell(class, &[";;"]).is_ok() && spell(class, &["a;b"]).is_ok(),
+            "{class:?}"
+        );
+    }
+}
+
+#[test]
+fn the_empty_word_is_refused_in_every_class() {
+    for class in ALL_OF_CONTAINER.into_iter().chain([
+        Class::SystemdText,
+        Class::SystemdEnvironment,
+        Class::UnitNames,
+    ]) {
+        assert_eq!(refusal(class, ""), Refusal::Empty, "{class:?}");
+    }
+    assert_eq!(spell(Class::LastArgs, &["a", "", "b"]), Err(Refusal::Empty));
+    assert_eq!(spell_extension(""), Err(Refusal::Empty));
+}
+
+#[test]
+fn nul_and_the_upper_control_characters_are_refused_in_every_class() {
+    for c in ['\0', '\u{80}', '\u{85}', '\u{9f}'] {
+        for class in ALL_OF_CONTAINER
+            .into_iter()
+            .chain([Class::SystemdText, Class::SystemdEnvironment])
+        {
+            let refused = refusal(class, &format!("a{c}b"));
+            assert!(
+                matches!(refused, Refusal::ControlCharacter { code, .. } if code == u32::from(c)),
+                "{class:?} {c:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn control_characters_are_refused_where_nothing_can_be_escaped() {
+    for class in [Class::Scalar, Class::Line, Class::Strv, Class::SystemdText] {
+        for text in [
+            "a\nb",
+            "a\rb",
+            "a\tb",
+            "a\u{1b}b",
+            "x\n[Service]\nExecStartPre=/bin/touch /tmp/p",
+        ] {
+            assert!(
+                matches!(refusal(class, text), Refusal::ControlCharacter { .. }),
+                "{class:?} {text:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn systemd_takes_tab_and_line_feed_alone_in_a_variable() {
+    assert_eq!(
+        spelt(Class::SystemdEnvironment, "A=b\tc\nd"),
+        r#""A=b\tc\nd""#
+    );
+    assert!(matches!(
+        refusal(Class::SystemdEnvironment, "A=\r"),
+        Refusal::ControlCharacter { code: 13, .. }
+    ));
+}
+
+#[test]
+fn blanks_at_the_ends_of_a_line_are_refused_as_unicode_knows_them() {
+    for class in [Class::Scalar, Class::Line, Class::SystemdText] {
+        for text in [" ", " a", "a ", "a\u{a0}", "\u{2028}a", "a\u{3000}"] {
+            assert!(
+                matches!(refusal(class, text), Refusal::EdgeBlank { .. }),
+                "{class:?} {text:?}"
+            );
+        }
+        assert!(spell(class, &["a b\u{a0}c"]).is_ok(), "{class:?}");
+    }
+}
+
+#[test]
+fn double_quotes_at_the_ends_of_a_raw_value_are_refused() {
+    for class in [Class::Scalar, Class::Line] {
+        for text in ["\"", "\"a", "a\"", "\"a\""] {
+            assert!(
+                matches!(refusal(class, text), Refusal::EdgeQuote { .. }),
+                "{class:?} {text:?}"
+            );
+        }
+        assert_eq!(spelt(class, "a\"b"), "a\"b", "{class:?}");
+        assert_eq!(spelt(class, "'a'"), "'a'", "{class:?}");
+    }
+}
+
+#[test]
+fn a_backslash_at_the_end_of_a_line_is_refused_and_kept_inside_quotes() {
+    for class in [Class::Scalar, Class::Line, Class::SystemdText] {
+        assert!(
+            matches!(refusal(class, "a\\\\"), Refusal::TrailingBackslash { .. }),
+            "{class:?}"
+        );
+        assert_eq!(spelt(class, "C:\\dir"), "C:\\dir", "{class:?}");
+    }
+    assert_eq!(spelt(Class::Strv, "a\\"), "\"a\\\"");
+    assert_eq!(spelt(Class::Args, "a\\"), "\"a\\\\\"");
+}
+
+#[test]
+fn quotes_are_refused_where_a_list_has_no_escape_for_them() {
+    for text in ["a\"b", "it's"] {
+        assert!(
+            matches!(refusal(Class::Strv, text), Refusal::Quote { .. }),
+            "{text:?}"
+        );
+    }
+}
+
+/// Found by the round trip: Quadlet trims a line by Unicode's blanks but splits it at four of ASCII's.
+#[test]
+fn a_word_of_a_list_that_ends_with_a_no_break_space_is_quoted() {
+    assert_eq!(spelt(Class::Strv, "/é\u{a0}"), "\"/é\u{a0}\"");
+}
+
+#[test]
+fn a_word_longer_than_an_argument_is_refused() {
+    assert!(spell(Class::Args, &[&"x".repeat(WORD_LIMIT)]).is_ok());
+    assert!(matches!(
+        refusal(Class::Args, &"x".repeat(WORD_LIMIT + 1)),
+        Refusal::TooLong { .. }
+    ));
+}

@@ -21,8 +21,10 @@ pub(super) fn unescaped(word: &str) -> Result<String, Refusal> {
         });
     }
     let doubled = double_for_command(word);
-    // A backslash at the end of the last word would continue the line, were it not for the quote behind it.
-    Ok(if word.contains([' ', '\\']) {
+    // Quoted, neither a backslash at the end of the line continues it, nor is a blank there trimmed, of which Quadlet knows all that
+    // Unicode knows.
+    let quote = word.contains(|c: char| c == '\\' || c.is_whitespace());
+    Ok(if quote {
         format!("\"{doubled}\"")
     } else {
         doubled

@@ -1,0 +1,273 @@
+//! The command that a typed unit asks for, and the command that an argument vector is; equal if podman would do the same.
+
+use std::collections::BTreeMap;
+
+use ::quadlet::{
+    ContainerUnit, HostAddress, Network, Protocol, PublishPort, Pull, Relabel, Volume, VolumeSource,
+};
+
+/// A `podman run`: options as a set in which each may stand several times, because their order differs from run to run of one
+/// generator, the image, and the words after it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Command {
+    options: BTreeMap<(String, String), usize>,
+    image: String,
+    words: Vec<String>,
+}
+
+/// Options without a value.
+const SWITCHES: [&str; 5] = ["--replace", "--rm", "-d", "--read-only", "--init"];
+
+/// Options that the generator adds by itself.
+const SKELETON: [&str; 7] = [
+    "--replace",
+    "--rm",
+    "-d",
+    "--cidfile",
+    "--cgroups",
+    "--sdnotify",
+    "--log-driver",
+];
+
+impl Command {
+    fn new(
+        options: impl IntoIterator<Item = (String, String)>,
+        image: &str,
+        words: &[String],
+    ) -> Self {
+        let mut counted = BTreeMap::new();
+        for option in options {
+            *counted.entry(option).or_default() += 1;
+        }
+        Self {
+            options: counted,
+            image: image.to_owned(),
+            words: words.to_vec(),
+        }
+    }
+
+    /// Reads the command that systemd would run.
+    pub(crate) fn of_argv(argv: &[String]) -> Result<Self, String> {
+        let [podman, run, rest @ ..] = argv else {
+            return Err(format!("no command: {argv:?}"));
+        };
+        if !podman.ends_with("/podman") || run != "run" {
+            return Err(format!("not `podman run`: {argv:?}"));
+        }
+        let mut options = Vec::new();
+        let mut index = 0;
+        while let Some(word) = rest.get(index).filter(|word| word.starts_with('-')) {
+            index += 1;
+            let (flag, value) = match word.split_once('=') {
+                Some((flag, value)) if flag.starts_with("--") => (flag, value.to_owned()),
+                _ if SWITCHES.contains(&word.as_str()) => (word.as_str(), String::new()),
+                _ => {
+                    index += 1;
+                    (
+                        word.as_str(),
+                        rest.get(index - 1)
+                            .ok_or("an option without its value")?
+                            .clone(),
+                    )
+                }
+            };
+            if !SKELETON.contains(&flag) {
+                options.push(option(if flag == "-v" { "--volume" } else { flag }, value));
+            }
+        }
+        let image = rest.get(index).ok_or("no image")?;
+        Ok(Self::new(options, image, &rest[index + 1..]))
+    }
+
+    /// Says which command the unit means.
+    pub(crate) fn of_unit(unit: &ContainerUnit) -> Self {
+        let container = &unit.container;
+        let mut options: Vec<(&str, String)> = Vec::new();
+        let name = container
+            .container_name
+            .clone()
+            .unwrap_or_else(|| "systemd-%N".to_owned());
+        options.push(("--name", name));
+        options.extend(
+            container
+                .host_name
+                .iter()
+                .map(|name| ("--hostname", name.clone())),
+        );
+        options.extend(container.user.iter().map(|user| {
+            let group = user
+                .group
+                .as_ref()
+                .map_or_else(String::new, |group| format!(":{group}"));
+            ("--user", user.user.clone() + &group)
+        }));
+        options.extend(
+            container
+                .networks
+                .iter()
+                .map(|network| ("--network", self::network(network))),
+        );
+        options.extend(
+            container
+                .publish_ports
+                .iter()
+                .map(|port| ("--publish", self::port(port))),
+        );
+        options.extend(container.hosts.iter().map(|host| {
+            let address = match host.address {
+                HostAddress::Ip(ip) => ip.to_string(),
+                HostAddress::HostGateway => "host-gateway".to_owned(),
+            };
+            ("--add-host", format!("{}:{address}", host.name))
+        }));
+        options.extend(container.volumes.iter().map(volume));
+        options.extend(container.tmpfs.iter().map(|tmpfs| {
+            let options = if tmpfs.options.is_empty() {
+                String::new()
+            } else {
+                format!(":{}", tmpfs.options.join(","))
+            };
+            ("--tmpfs", tmpfs.destination.clone() + &options)
+        }));
+        let devices = container
+            .devices
+            .iter()
+            .filter(|d| !d.optional || std::path::Path::new(&d.host).exists());
+        options.extend(devices.map(|device| {
+            let parts = [
+                Some(&device.host),
+                device.container.as_ref(),
+                device.permissions.as_ref(),
+            ];
+            let parts: Vec<_> = parts.into_iter().flatten().map(String::as_str).collect();
+            ("--device", parts.join(":"))
+        }));
+        options.extend(
+            container
+                .environment
+                .iter()
+                .map(|(name, value)| ("--env", format!("{name}={value}"))),
+        );
+        options.extend(
+            container
+                .labels
+                .iter()
+                .map(|(name, value)| ("--label", format!("{name}={value}"))),
+        );
+        options.extend(
+            container
+                .drop_capabilities
+                .iter()
+                .map(|name| ("--cap-drop", name.to_lowercase())),
+        );
+        options.extend(
+            container
+                .add_capabilities
+                .iter()
+                .map(|name| ("--cap-add", name.to_lowercase())),
+        );
+        options.extend(
+            container
+                .no_new_privileges
+                .then(|| ("--security-opt", "no-new-privileges".to_owned())),
+        );
+        options.extend(container.read_only.then(|| ("--read-only", String::new())));
+        options.extend(
+            container
+                .working_dir
+                .iter()
+                .map(|path| ("--workdir", path.clone())),
+        );
+        options.extend(container.pull.iter().map(|pull| {
+            let word = match pull {
+                Pull::Always => "always",
+                Pull::Missing => "missing",
+                Pull::Never => "never",
+                Pull::Newer => "newer",
+            };
+            ("--pull", word.to_owned())
+        }));
+        options.extend(
+            container
+                .stop_timeout
+                .iter()
+                .map(|time| ("--stop-timeout", time.as_secs().to_string())),
+        );
+        if !container.entrypoint.is_empty() {
+            options.push((
+                "--entrypoint",
+                serde_json::json!(container.entrypoint).to_string(),
+            ));
+        }
+        let options = options.into_iter().map(|(flag, value)| option(flag, value));
+        Self::new(options, &container.image, &container.exec)
+    }
+}
+
+/// An option in the one form by which two are compared: an entry point as podman takes it apart.
+fn option(flag: &str, value: String) -> (String, String) {
+    if flag != "--entrypoint" {
+        return (flag.to_owned(), value);
+    }
+    let words = serde_json::from_str::<Vec<String>>(&value).unwrap_or_else(|_| vec![value]);
+    (flag.to_owned(), words.join("\0"))
+}
+
+fn network(network: &Network) -> String {
+    match network {
+        Network::Host => "host".to_owned(),
+        Network::Bridge => "bridge".to_owned(),
+        Network::None => "none".to_owned(),
+        Network::Named(name) => name.clone(),
+    }
+}
+
+fn port(port: &PublishPort) -> String {
+    let mut text = port.host_ip.map_or_else(String::new, |ip| {
+        if ip.is_ipv6() {
+            format!("[{ip}]:")
+        } else {
+            format!("{ip}:")
+        }
+    });
+    if let Some(host) = port.host_port {
+        text.push_str(&host.to_string());
+    }
+    if port.host_ip.is_some() || port.host_port.is_some() {
+        text.push(':');
+    }
+    text.push_str(&port.container_port.to_string());
+    text.push_str(match port.protocol {
+        Protocol::Tcp => "",
+        Protocol::Udp => "/udp",
+        Protocol::Sctp => "/sctp",
+    });
+    text
+}
+
+fn volume(volume: &Volume) -> (&'static str, String) {
+    let destination = &volume.destination;
+    let (kind, source) = match &volume.source {
+        VolumeSource::Path(path) => ("bind", path),
+        VolumeSource::Named(name) => ("volume", name),
+    };
+    if source.contains(':') || destination.contains(':') {
+        let mut text = format!("type={kind},source={source},destination={destination}");
+        text.push_str(if volume.read_only { ",ro=true" } else { "" });
+        text.push_str(match volume.relabel {
+            Some(Relabel::Shared) => ",relabel=shared",
+            Some(Relabel::Private) => ",relabel=private",
+            None => "",
+        });
+        return ("--mount", text);
+    }
+    let options = match (volume.read_only, volume.relabel) {
+        (false, None) => "",
+        (true, None) => ":ro",
+        (false, Some(Relabel::Shared)) => ":z",
+        (false, Some(Relabel::Private)) => ":Z",
+        (true, Some(Relabel::Shared)) => ":ro,z",
+        (true, Some(Relabel::Private)) => ":ro,Z",
+    };
+    ("--volume", format!("{source}:{destination}{options}"))
+}

@@ -1,0 +1,68 @@
+//! An independent reading of what the renderer writes: Quadlet's parser and conversion, systemd's parser and expansion, and the
+//! command that a typed unit asks for. Shares no code with the renderer, so that an error there is not repeated here.
+
+pub(crate) mod intended;
+pub(crate) mod quadlet;
+pub(crate) mod systemd;
+pub(crate) mod units;
+mod words;
+
+use ::quadlet::{ContainerUnit, Extension, extension_value};
+
+/// What a generated service has to say for a unit: its command, and what systemd makes of the sections that are copied.
+pub(crate) fn check_service(unit: &ContainerUnit, service: &str) -> Result<(), String> {
+    let actual = intended::Command::of_argv(&systemd::command(service)?)?;
+    let expected = intended::Command::of_unit(unit);
+    if actual != expected {
+        return Err(format!(
+            "command differs\n  asked: {expected:?}\n  given: {actual:?}"
+        ));
+    }
+    let description = systemd::values(service, "Unit", "Description")?.pop();
+    let description = description
+        .map(|text| systemd::specifiers(&text))
+        .transpose()?;
+    if description != unit.unit.description {
+        return Err(format!("description differs: {description:?}"));
+    }
+    let mut variables = systemd::environment(service)?;
+    variables.retain(|(name, _)| name != "PODMAN_SYSTEMD_UNIT");
+    let asked: Vec<_> = unit
+        .service
+        .environment
+        .iter()
+        .map(|(n, v)| (n.to_owned(), v.to_owned()))
+        .collect();
+    if variables != asked {
+        return Err("environment of the service differs".to_owned());
+    }
+    for key in ["After", "Wants", "Requires"] {
+        let asked = match key {
+            "After" => &unit.unit.after,
+            "Wants" => &unit.unit.wants,
+            _ => &unit.unit.requires,
+        };
+        let given: Vec<_> = systemd::values(service, "Unit", key)?
+            .iter()
+            .flat_map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>())
+            .filter(|name| name != "podman-user-wait-network-online.service")
+            .collect();
+        if &given != asked {
+            return Err(format!("{key} differs: {given:?}"));
+        }
+    }
+    unit.extensions
+        .iter()
+        .try_for_each(|extension| check_extension(extension, service))
+}
+
+fn check_extension(extension: &Extension, text: &str) -> Result<(), String> {
+    let section = format!("X-{}", extension.name);
+    for (key, value) in &extension.entries {
+        let read = extension_value(text, &section, key);
+        if read.as_ref() != Some(value) {
+            return Err(format!("[{section}] {key} differs: {read:?}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What systemd makes of a service: its lines, the words of `ExecStart=`, specifiers and variables. Everything that systemd would
+//! warn of and go on is an error here.
+
+use super::words::{Rules, split};
+
+const LINE_LIMIT: usize = 1024 * 1024;
+
+/// The assignments of a key in a section, in order.
+pub(crate) fn values(service: &str, section: &str, key: &str) -> Result<Vec<String>, String> {
+    let mut inside = false;
+    let mut values = Vec::new();
+    for line in lines(service)? {
+        let line = line.trim_matches([' ', '\t']);
+        if let Some(rest) = line.strip_prefix('[') {
+            let name = rest
+                .strip_suffix(']')
+                .ok_or_else(|| format!("bad section {line:?}"))?;
+            inside = name == section;
+        } else if inside {
+            let (name, value) = line
+                .split_once('=')
+                .ok_or_else(|| format!("missing `=` in {line:?}"))?;
+            if name.trim_end_matches([' ', '\t']) == key {
+                values.push(value.trim_start_matches([' ', '\t']).to_owned());
+            }
+        }
+    }
+    Ok(values)
+}
+
+/// The command that the service runs: the words of its only `ExecStart=`, expanded.
+pub(crate) fn command(service: &str) -> Result<Vec<String>, String> {
+    let mut commands = values(service, "Service", "ExecStart")?;
+    let [line] = commands.as_mut_slice() else {
+        return Err(format!("{} commands", commands.len()));
+    };
+    if line
+        .split([' ', '\t'])
+        .any(|word| word == ";" || word == "\\;")
+    {
+        return Err("a lone semicolon".to_owned());
+    }
+    split(line, Rules::Systemd)?
+        .iter()
+        .map(|word| variables(&specifiers(word)?))
+        .collect()
+}
+
+/// The variables of `[Service] Environment=`, sorted by name as the last one counts.
+pub(crate) fn environment(service: &str) -> Result<Vec<(String, String)>, String> {
+    let mut found = std::collections::BTreeMap::new();
+    for line in values(service, "Service", "Environment")? {
+        for word in split(&line, Rules::Systemd)? {
+            let word = if word == "PODMAN_SYSTEMD_UNIT=%n" {
+                word
+            } else {
+                specifiers(&word)?
+            };
+            if word
+                .chars()
+                .any(|c| c.is_ascii_control() && c != '\t' && c != '\n')
+            {
+                return Err("control character in a variable".to_owned());
+            }
+            let (name, value) = word.split_once('=').ok_or("no assignment")?;
+            found.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// Expands `%%`, and leaves the specifiers that Quadlet itself writes; any other is an error.
+pub(crate) fn specifiers(word: &str) -> Result<String, String> {
+    if ["--cidfile=%t/%N.cid", "systemd-%N"].contains(&word) {
+        return Ok(word.to_owned());
+    }
+    halved(word, '%')
+}
+
+/// Expands `$$`; any variable is an error, because none of ours is meant as one.
+fn variables(word: &str) -> Result<String, String> {
+    halved(word, '$')
+}
+
+fn halved(word: &str, sign: char) -> Result<String, String> {
+    let mut out = String::new();
+    let mut rest = word.chars();
+    while let Some(c) = rest.next() {
+        if c == sign && rest.next() != Some(sign) {
+            return Err(format!("{word:?} expands `{sign}`"));
+        }
+        out.push(c);
+    }
+    Ok(out)
+}
+
+/// Lines with continuations joined by a blank; a backslash that is itself escaped continues nothing.
+fn lines(service: &str) -> Result<Vec<String>, String> {
+    let mut lines = Vec::new();
+    let mut pending: Option<String> = None;
+    for line in service.split(['\n', '\r', '\0']) {
+        let bare = line.trim_start_matches([' ', '\t']);
+        if bare.starts_with(['#', ';']) || (bare.is_empty() && pending.is_none()) {
+            continue;
+        }
+        if line.len() > LINE_LIMIT {
+            return Err("line too long".to_owned());
+        }
+        let mut whole = pending.take().unwrap_or_default() + line;
+        let backslashes = whole.chars().rev().take_while(|&c| c == '\\').count();
+        if backslashes % 2 == 1 {
+            whole.pop();
+            whole.push(' ');
+            pending = Some(whole);
+        } else {
+            lines.push(whole);
+        }
+    }
+    lines.extend(pending);
+    Ok(lines)
+}

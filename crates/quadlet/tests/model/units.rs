@@ -1,0 +1,485 @@
+//! Units to try: plausible ones at random, into whose fields hostile texts are put.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
+
+use ::quadlet::{
+    Container, ContainerUnit, Device, Environment, Extension, HostAddress, HostEntry, Network,
+    PodmanVersion, Protocol, PublishPort, Pull, Relabel, RestartPolicy, Tmpfs, User, Volume,
+    VolumeSource,
+};
+use proptest::{collection::vec, option, prelude::*, sample::select};
+
+/// The versions that differ in what they read: the oldest, the last before each change, and newer than any known.
+pub(crate) const VERSIONS: [PodmanVersion; 6] = [
+    PodmanVersion::new(4, 4, 0),
+    PodmanVersion::new(4, 9, 5),
+    PodmanVersion::new(5, 0, 0),
+    PodmanVersion::new(5, 4, 2),
+    PodmanVersion::new(5, 8, 6),
+    PodmanVersion::new(6, 0, 0),
+];
+
+/// A field that takes a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Field {
+    Image,
+    ContainerName,
+    HostName,
+    User,
+    Group,
+    NetworkName,
+    HostEntry,
+    BindSource,
+    BindDestination,
+    VolumeName,
+    TmpfsDestination,
+    TmpfsOption,
+    Device,
+    VariableName,
+    VariableValue,
+    LabelName,
+    LabelValue,
+    DropCapability,
+    WorkingDir,
+    Entrypoint,
+    EntrypointWord,
+    ExecWord,
+    Description,
+    After,
+    ServiceVariable,
+    ExtensionKey,
+    ExtensionValue,
+}
+
+impl Field {
+    pub(crate) const ALL: [Self; 27] = [
+        Self::Image,
+        Self::ContainerName,
+        Self::HostName,
+        Self::User,
+        Self::Group,
+        Self::NetworkName,
+        Self::HostEntry,
+        Self::BindSource,
+        Self::BindDestination,
+        Self::VolumeName,
+        Self::TmpfsDestination,
+        Self::TmpfsOption,
+        Self::Device,
+        Self::VariableName,
+        Self::VariableValue,
+        Self::LabelName,
+        Self::LabelValue,
+        Self::DropCapability,
+        Self::WorkingDir,
+        Self::Entrypoint,
+        Self::EntrypointWord,
+        Self::ExecWord,
+        Self::Description,
+        Self::After,
+        Self::ServiceVariable,
+        Self::ExtensionKey,
+        Self::ExtensionValue,
+    ];
+
+    /// Puts a text into the field.
+    pub(crate) fn set(self, unit: &mut ContainerUnit, text: &str) {
+        let owned = text.to_owned();
+        let container = &mut unit.container;
+        match self {
+            Self::Image => container.image = owned,
+            Self::ContainerName => container.container_name = Some(owned),
+            Self::HostName => container.host_name = Some(owned),
+            Self::User => {
+                container.user = Some(User {
+                    user: owned,
+                    group: None,
+                })
+            }
+            Self::Group => {
+                container.user = Some(User {
+                    user: "0".to_owned(),
+                    group: Some(owned),
+                })
+            }
+            Self::NetworkName => container.networks = vec![Network::Named(owned)],
+            Self::HostEntry => container.hosts.push(HostEntry {
+                name: owned,
+                address: HostAddress::HostGateway,
+            }),
+            Self::BindSource => container.volumes.push(Volume::read_only(owned, "/in")),
+            Self::BindDestination => container.volumes.push(Volume::read_only("/out", owned)),
+            Self::VolumeName => container.volumes.push(Volume {
+                source: VolumeSource::Named(owned),
+                ..Volume::read_only("", "/data")
+            }),
+            Self::TmpfsDestination => container.tmpfs.push(Tmpfs::new(owned)),
+            Self::TmpfsOption => {
+                container.tmpfs.push(Tmpfs {
+                    options: vec!["rw".to_owned(), owned],
+                    ..Tmpfs::new("/cache")
+                });
+            }
+            Self::Device => container.devices.push(Device::new(owned)),
+            Self::VariableName => container.environment.insert(owned, "value"),
+            Self::VariableValue => container.environment.insert("HOSTILE", owned),
+            Self::LabelName => drop(container.labels.insert(owned, "value".to_owned())),
+            Self::LabelValue => drop(container.labels.insert("hostile".to_owned(), owned)),
+            Self::DropCapability => container.drop_capabilities.push(owned),
+            Self::WorkingDir => container.working_dir = Some(owned),
+            Self::Entrypoint => container.entrypoint = vec![owned],
+            Self::EntrypointWord => {
+                container.entrypoint = vec!["/bin/sh".to_owned(), "-c".to_owned(), owned]
+            }
+            Self::ExecWord => container.exec.push(owned),
+            Self::Description => unit.unit.description = Some(owned),
+            Self::After => unit.unit.after.push(owned),
+            Self::ServiceVariable => unit.service.environment.insert("HOSTILE", owned),
+            Self::ExtensionKey => {
+                unit.extensions = vec![Extension::new("Hostile").with(owned, "value")]
+            }
+            Self::ExtensionValue => {
+                unit.extensions = vec![Extension::new("Hostile").with("Value", owned)]
+            }
+        }
+    }
+}
+
+/// Texts that have broken a renderer of unit files, or could.
+pub(crate) fn vectors() -> Vec<String> {
+    let texts = [
+        "",
+        " ",
+        "a b",
+        " lead",
+        "trail ",
+        "a\"b",
+        "a'b",
+        "\"a\"",
+        "\"",
+        "'",
+        "it's",
+        "a\\b",
+        "C:\\dir",
+        "\\",
+        "a\\",
+        "a\\\\",
+        "a\\ ",
+        "\\n",
+        "\\x41",
+        "a\nb",
+        "a\rb",
+        "a\r\nb",
+        "a\tb",
+        "a\u{b}b",
+        "\u{1b}[0m",
+        "a\u{7f}",
+        "a\0b",
+        "a\u{80}b",
+        "a\u{85}b",
+        "a\u{a0}b",
+        "a\u{a0}",
+        "a\u{2028}b",
+        "\u{2028}a",
+        "x\n[Service]\nExecStartPre=/bin/touch /tmp/p",
+        "x\nImage=evil",
+        "[Service]",
+        "#c",
+        ";c",
+        ":c",
+        "=x",
+        "a=b=c",
+        "%",
+        "%%",
+        "%n",
+        "%Z",
+        "100%",
+        "$",
+        "$$",
+        "$HOME",
+        "${HOME}",
+        "$(id)",
+        ";",
+        ";;",
+        "a;b",
+        "\\;",
+        "--privileged",
+        "-v",
+        "-",
+        "--",
+        "é😀e\u{301}\u{202e}x",
+        "\u{feff}a",
+        "localhost/a:b@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        "Upper",
+        "x.build",
+        "x.image",
+        "x.network",
+        "x.container",
+        "x.volume",
+        "x.artifact",
+        "x.pod",
+        "docker-archive:/tmp/x",
+        "docker://x",
+        "dir:x",
+        "oci:x",
+        ".",
+        "./x",
+        "../x",
+        "/a/../b",
+        "a:b:c:d",
+        "/a:b",
+        "/a,b:c",
+        "/a\"b",
+        "/a b",
+        "/a%n$HOME\\b",
+        "/x.volume",
+        "/é\u{a0}",
+        "/a\n",
+        "/a:",
+        "/",
+        "[::1]:80:80",
+        "a@b",
+        "-a",
+        ".a",
+        "a/b",
+        "..",
+        "a\\x2db",
+        "a.container",
+        "[\"a\"]",
+        "[",
+        "{\"a\":1}",
+        "host",
+        "pasta",
+        "a.service",
+        "network-online.target",
+        "a@b.service",
+        "A_B",
+        "9A",
+        "null",
+        "''",
+        "\"\" \"\"",
+        "a  b",
+        "a\t",
+        "\\x00",
+        "\\u0041",
+        "\\101",
+        "x=\"y\"",
+        "0",
+        "4294967296",
+        "%t/%N.cid",
+    ];
+    let mut all: Vec<_> = texts.into_iter().map(str::to_owned).collect();
+    all.push("n".repeat(256));
+    all
+}
+
+/// Texts beyond what one argument or line may have.
+pub(crate) fn oversized() -> [String; 3] {
+    [
+        "x".repeat(128 * 1024),
+        " ".repeat(300 * 1024),
+        "é".repeat(600 * 1024),
+    ]
+}
+
+/// A unit, and the texts that were put into it.
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    pub(crate) unit: ContainerUnit,
+    pub(crate) hostile: Vec<(Field, String)>,
+}
+
+/// A plausible unit with up to two hostile texts.
+pub(crate) fn case() -> impl Strategy<Value = Case> {
+    (
+        plausible(),
+        vec((select(Field::ALL.as_slice()), text()), 0..=2),
+    )
+        .prop_map(|(mut unit, hostile)| {
+            for (field, text) in &hostile {
+                field.set(&mut unit, text);
+            }
+            Case { unit, hostile }
+        })
+}
+
+/// A text: a known vector, a mixture of what is special somewhere, something like a path or a word, or anything at all.
+fn text() -> impl Strategy<Value = String> {
+    let special = select(vec![
+        " ", "\t", "\n", "\r", "\"", "'", "\\", "%", "$", ";", ":", "#", "=", "[", "]", "{", "}",
+        ",", "-", ".", "/", "a", "b", "n", "x41", "\u{1}", "\u{7f}", "\u{a0}", "\u{3000}", "é",
+        "\u{80}",
+    ]);
+    prop_oneof![
+        3 => select(vectors()),
+        4 => vec(special.clone(), 0..8).prop_map(|parts| parts.concat()),
+        3 => vec(special, 0..5).prop_map(|parts| format!("/{}", parts.concat())),
+        3 => "[a-z][a-z0-9_.-]{0,12}",
+        2 => "[A-Z_]{1,12}",
+        1 => any::<String>(),
+    ]
+}
+
+fn plausible() -> impl Strategy<Value = ContainerUnit> {
+    let word = "[a-zA-Z0-9_./%$ \"'-]{0,12}[a-z]";
+    let maps = (
+        proptest::collection::btree_map("[A-Z][A-Z0-9_]{0,8}", ".{0,12}", 0..4),
+        proptest::collection::btree_map(
+            "[a-z][a-z.]{0,8}",
+            "[^\u{0}-\u{1f}\u{7f}-\u{9f}]{0,12}",
+            0..4,
+        ),
+        vec(word, 0..4),
+        vec(word, 0..3),
+    );
+    let places = (
+        vec(volume(), 0..3),
+        vec(port(), 0..3),
+        vec(network(), 0..=1),
+        option::of(user()),
+        option::of(1u64..200),
+    );
+    let flags = (
+        any::<[bool; 6]>(),
+        option::of(select(vec![
+            Pull::Never,
+            Pull::Missing,
+            Pull::Always,
+            Pull::Newer,
+        ])),
+    );
+    (maps, places, flags).prop_map(|(maps, places, (flags, pull))| {
+        let (environment, labels, exec, entrypoint) = maps;
+        let (volumes, publish_ports, networks, user, seconds) = places;
+        let container = Container {
+            user,
+            networks,
+            publish_ports,
+            volumes,
+            environment: environment
+                .into_iter()
+                .filter(|(_, value)| !value.contains(forbidden))
+                .collect::<Environment>(),
+            labels: labels.into_iter().collect::<BTreeMap<_, _>>(),
+            no_new_privileges: flags[0],
+            read_only: flags[1],
+            drop_capabilities: if flags[2] {
+                vec!["ALL".to_owned()]
+            } else {
+                Vec::new()
+            },
+            add_capabilities: if flags[2] {
+                vec!["CHOWN".to_owned(), "SETUID".to_owned()]
+            } else {
+                Vec::new()
+            },
+            devices: if flags[3] { devices() } else { Vec::new() },
+            entrypoint,
+            exec,
+            pull,
+            stop_timeout: seconds.map(Duration::from_secs),
+            ..Container::new("localhost/bitcoin-ui:latest")
+        };
+        let mut unit = ContainerUnit::new(container);
+        unit.quadlet.default_dependencies = flags[4];
+        if flags[5] {
+            sections(&mut unit);
+        }
+        unit
+    })
+}
+
+fn forbidden(c: char) -> bool {
+    c == '\0' || ('\u{80}'..='\u{9f}').contains(&c)
+}
+
+fn devices() -> Vec<Device> {
+    vec![
+        Device {
+            permissions: Some("rw".to_owned()),
+            ..Device::new("/dev/null")
+        },
+        Device {
+            optional: true,
+            ..Device::new("/dev/null")
+        },
+        Device {
+            optional: true,
+            ..Device::new("/dev/absent")
+        },
+    ]
+}
+
+fn sections(unit: &mut ContainerUnit) {
+    unit.unit.description = Some("Archipelago companion UI: 100% \"quoted\" $HOME".to_owned());
+    unit.unit.after.push("network.target".to_owned());
+    unit.unit.start_limit_interval = Some(Duration::ZERO);
+    unit.service.environment.insert("REVISION", "a b%$\"\\\n");
+    unit.service.restart = Some(RestartPolicy::Always);
+    unit.service.restart_delay = Some(Duration::from_secs(10));
+    unit.service.memory_max = Some(128 << 20);
+    unit.service.cpu_quota = Some(50);
+    unit.install.wanted_by.push("default.target".to_owned());
+    unit.extensions
+        .push(Extension::new("Companion").with("Revision", "50% of $HOME \"x"));
+}
+
+fn volume() -> impl Strategy<Value = Volume> {
+    let part = "/[a-zA-Z0-9 _%$'\"\\\\-]{0,8}(:[a-z]{1,3})?/[a-z]{1,4}";
+    let relabel = option::of(select(vec![Relabel::Shared, Relabel::Private]));
+    let plain = "/[a-z]{1,8}".prop_map(|path| path);
+    prop_oneof![
+        (part, plain, any::<bool>(), relabel)
+            .prop_filter("a quote beside a colon", |(path, ..)| !path.contains('"'))
+            .prop_map(|(path, destination, read_only, relabel)| Volume {
+                read_only,
+                relabel,
+                ..Volume::read_only(path, destination)
+            }),
+        "[a-z]{1,8}".prop_map(|name| Volume {
+            source: VolumeSource::Named(name),
+            ..Volume::read_only("", "/volume")
+        }),
+    ]
+}
+
+fn port() -> impl Strategy<Value = PublishPort> {
+    let address = select(vec![
+        IpAddr::from([0, 0, 0, 0]),
+        IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(Ipv6Addr::LOCALHOST),
+    ]);
+    let protocol = select(vec![Protocol::Tcp, Protocol::Udp, Protocol::Sctp]);
+    (option::of(address), option::of(1u16..), 1u16.., protocol).prop_map(
+        |(host_ip, host_port, container_port, protocol)| PublishPort {
+            host_ip,
+            host_port,
+            container_port,
+            protocol,
+        },
+    )
+}
+
+fn network() -> impl Strategy<Value = Network> {
+    prop_oneof![
+        Just(Network::Host),
+        Just(Network::Bridge),
+        Just(Network::None),
+        "[a-z]{5,8}x".prop_map(Network::Named)
+    ]
+}
+
+fn user() -> impl Strategy<Value = User> {
+    prop_oneof![
+        Just(User::ids(0, 0)),
+        Just(User {
+            user: "nginx".to_owned(),
+            group: None
+        })
+    ]
+}
