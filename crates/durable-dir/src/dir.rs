@@ -1,0 +1,173 @@
+//! `Dir`: one directory, opened by path once and used by descriptor.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{self, AtFlags, Mode};
+use rustix::io::Errno;
+
+use crate::error::{DirError, DirResult};
+use crate::name;
+use crate::status::{FileKind, FileStatus};
+use crate::trust::Trust;
+use crate::walk::{self, End};
+
+/// A directory, held open.
+///
+/// It stays the directory that was opened, even when its path leads elsewhere meanwhile; once it is
+/// removed, writing into it is [`DirError::NotFound`]. Open it anew for each piece of work.
+#[derive(Debug)]
+pub struct Dir {
+    pub(crate) fd: OwnedFd,
+    pub(crate) path: PathBuf,
+}
+
+impl Dir {
+    /// Opens the directory at `path`, which must be absolute and without `..`.
+    ///
+    /// # Errors
+    /// [`DirError::NotFound`], [`DirError::NotADirectory`], [`DirError::Untrusted`] by the rules of
+    /// `trust`, [`DirError::Denied`], [`DirError::InvalidName`].
+    pub fn open(path: impl AsRef<Path>, trust: Trust) -> DirResult<Self> {
+        Self::walk_to(path.as_ref(), trust, None)
+    }
+
+    /// Opens the directory at `path` and makes it and its parents first where they are missing.
+    ///
+    /// What is made has exactly `mode` (permission bits; for instance `0o700`), whatever the `umask`,
+    /// and has reached the disk. What is there keeps its mode: see [`set_mode`](Self::set_mode).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`DirError::ReadOnly`] and [`DirError::Full`] from making.
+    pub fn create(path: impl AsRef<Path>, mode: u32, trust: Trust) -> DirResult<Self> {
+        Self::walk_to(path.as_ref(), trust, Some(mode))
+    }
+
+    fn walk_to(path: &Path, trust: Trust, create: Option<u32>) -> DirResult<Self> {
+        match walk::walk(path, trust, create)? {
+            End::Directory(found) => Ok(Self {
+                fd: walk::reopen(&found, path)?,
+                path: path.to_owned(),
+            }),
+            End::Entry { .. } => Err(DirError::NotADirectory {
+                path: path.to_owned(),
+            }),
+        }
+    }
+
+    /// The path that it was opened by, for messages.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Another handle of the same directory.
+    ///
+    /// # Errors
+    /// [`DirError::Io`] when the process has no descriptor left.
+    pub fn try_clone(&self) -> DirResult<Self> {
+        let fd = self
+            .fd
+            .try_clone()
+            .map_err(|cause| DirError::from_io("open", &self.path, cause))?;
+        Ok(Self {
+            fd,
+            path: self.path.clone(),
+        })
+    }
+
+    /// Mode and owner of the directory itself.
+    ///
+    /// # Errors
+    /// [`DirError::Io`] when it cannot be examined.
+    pub fn own_status(&self) -> DirResult<FileStatus> {
+        fs::fstat(&self.fd)
+            .map(|stat| FileStatus::of(&stat))
+            .map_err(|cause| DirError::from_system("examine", &self.path, cause))
+    }
+
+    /// Gives the directory itself the permission bits `mode`, durably.
+    ///
+    /// # Errors
+    /// [`DirError::Denied`] when it is not ours.
+    pub fn set_mode(&self, mode: u32) -> DirResult<()> {
+        fs::fchmod(&self.fd, Mode::from_raw_mode(mode))
+            .map_err(|cause| DirError::from_system("change the mode of", &self.path, cause))?;
+        self.sync()
+    }
+
+    /// What lies at `name`, links not followed; `None` when nothing does.
+    ///
+    /// # Errors
+    /// [`DirError::InvalidName`], [`DirError::Denied`], [`DirError::Io`].
+    pub fn status(&self, name: &str) -> DirResult<Option<FileStatus>> {
+        Ok(self.stat(name)?.map(|stat| FileStatus::of(&stat)))
+    }
+
+    /// Removes the regular file `name`, durably; `false` when nothing was there.
+    ///
+    /// # Errors
+    /// [`DirError::NotARegularFile`] when something else lies there, which is left alone,
+    /// [`DirError::Denied`], [`DirError::ReadOnly`], [`DirError::Io`].
+    pub fn remove(&self, name: &str) -> DirResult<bool> {
+        let path = self.join(name);
+        let found = match self.stat(name)? {
+            Some(stat) => {
+                self.refuse_irregular(name, &FileStatus::of(&stat))?;
+                fs::unlinkat(&self.fd, name, AtFlags::empty())
+            }
+            None => Err(Errno::NOENT),
+        };
+        let removed = match found {
+            Ok(()) => true,
+            Err(Errno::NOENT) => false,
+            Err(cause) => return Err(DirError::from_system("remove", &path, cause)),
+        };
+        // Also when it was gone before: whoever removed it may have died before this.
+        self.sync()?;
+        Ok(removed)
+    }
+
+    /// Removes the directory `name` if it is empty, durably.
+    ///
+    /// `false` when nothing was removed: nothing is there, something else is, or it is not empty.
+    ///
+    /// # Errors
+    /// [`DirError::Denied`], [`DirError::ReadOnly`], [`DirError::Io`].
+    pub fn remove_empty_directory(&self, name: &str) -> DirResult<bool> {
+        match fs::unlinkat(&self.fd, name::checked(name)?, AtFlags::REMOVEDIR) {
+            Ok(()) => {}
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::NOTEMPTY | Errno::EXIST) => return Ok(false),
+            Err(cause) => {
+                return Err(DirError::from_system("remove", &self.join(name), cause));
+            }
+        }
+        self.sync()?;
+        Ok(true)
+    }
+
+    pub(crate) fn stat(&self, name: &str) -> DirResult<Option<fs::Stat>> {
+        match fs::statat(&self.fd, name::checked(name)?, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(cause) => Err(DirError::from_system("examine", &self.join(name), cause)),
+        }
+    }
+
+    pub(crate) fn refuse_irregular(&self, name: &str, status: &FileStatus) -> DirResult<()> {
+        if status.kind == FileKind::Regular {
+            return Ok(());
+        }
+        Err(DirError::NotARegularFile {
+            path: self.join(name),
+            kind: status.kind,
+        })
+    }
+
+    pub(crate) fn sync(&self) -> DirResult<()> {
+        walk::sync_directory(&self.fd, &self.path)
+    }
+
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}

@@ -1,0 +1,127 @@
+//! What a directory holds, and the sweeping of what a crash left in it.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
+use rustix::fs;
+
+use crate::dir::Dir;
+use crate::error::{DirError, DirResult};
+use crate::status::{FileKind, FileStatus};
+use crate::temporary;
+
+/// The most entries that sweeping looks at.
+const MAX_SWEPT: usize = 100_000;
+
+/// An entry of a directory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// Its name, which need not be UTF-8.
+    pub name: OsString,
+    /// Its kind, links not followed.
+    pub kind: FileKind,
+}
+
+impl Entry {
+    /// The name where it is text, as the other calls take it.
+    pub fn name_str(&self) -> Option<&str> {
+        self.name.to_str()
+    }
+
+    /// Whether the name is one that this crate gives to temporary files.
+    pub fn is_temporary(&self) -> bool {
+        self.name_str().is_some_and(temporary::is_temporary)
+    }
+}
+
+impl Dir {
+    /// The entries, without `.` and `..`, sorted by name.
+    ///
+    /// # Errors
+    /// [`DirError::TooLarge`] when there are more than `limit`, [`DirError::Denied`],
+    /// [`DirError::Io`].
+    pub fn entries(&self, limit: usize) -> DirResult<Vec<Entry>> {
+        let failed = |cause| DirError::from_system("list", &self.path, cause);
+        let mut entries = Vec::new();
+        for read in fs::Dir::read_from(&self.fd).map_err(failed)? {
+            let read = read.map_err(failed)?;
+            let name = read.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            if entries.len() == limit {
+                return Err(DirError::TooLarge {
+                    path: self.path.clone(),
+                    limit,
+                    unit: "entries",
+                });
+            }
+            let kind = match FileKind::of(read.file_type()) {
+                // Some file systems do not tell the kind while listing.
+                FileKind::Unknown => {
+                    match fs::statat(&self.fd, name, fs::AtFlags::SYMLINK_NOFOLLOW) {
+                        Ok(stat) => FileStatus::of(&stat).kind,
+                        Err(rustix::io::Errno::NOENT) => continue,
+                        Err(cause) => return Err(failed(cause)),
+                    }
+                }
+                kind @ (FileKind::Regular
+                | FileKind::Directory
+                | FileKind::Symlink
+                | FileKind::Fifo
+                | FileKind::Socket
+                | FileKind::Device) => kind,
+            };
+            entries.push(Entry {
+                name: OsString::from_vec(name.to_bytes().to_vec()),
+                kind,
+            });
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    /// Removes the temporary files that crashed writes left here, and returns how many.
+    ///
+    /// Only regular files of ours with a name of the pattern that [`write`](Self::write) makes. A
+    /// file that is just being written looks the same: **the caller holds the lock that all writers
+    /// to this directory take**, the host's lock.
+    ///
+    /// # Errors
+    /// As [`entries`](Self::entries) and [`remove`](Self::remove).
+    pub fn sweep_temporary_files(&self) -> DirResult<usize> {
+        let mut swept = 0;
+        for entry in self.entries(MAX_SWEPT)? {
+            let Some(name) = entry.name_str().filter(|_| entry.is_temporary()) else {
+                continue;
+            };
+            let leftover = self
+                .stat_any(name)?
+                .is_some_and(|status| status.kind == FileKind::Regular && status.is_ours());
+            if leftover && self.unlink(name)? {
+                swept += 1;
+            }
+        }
+        if swept > 0 {
+            self.sync()?;
+        }
+        Ok(swept)
+    }
+
+    /// As `status`, for a temporary file's name, which may be longer than a caller's.
+    fn stat_any(&self, name: &str) -> DirResult<Option<FileStatus>> {
+        match fs::statat(&self.fd, name, fs::AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(FileStatus::of(&stat))),
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(cause) => Err(DirError::from_system("examine", &self.join(name), cause)),
+        }
+    }
+
+    fn unlink(&self, name: &str) -> DirResult<bool> {
+        match fs::unlinkat(&self.fd, name, fs::AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::NOENT) => Ok(false),
+            Err(cause) => Err(DirError::from_system("remove", &self.join(name), cause)),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Reading, bounded and without ever waiting for a writer.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use rustix::fs::{self, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::dir::Dir;
+use crate::error::{DirError, DirResult};
+use crate::status::{FileKind, FileStatus};
+use crate::trust::Trust;
+use crate::walk::{self, End};
+
+/// The contents of a regular file, and what the same descriptor said of its mode and owner.
+///
+/// `Debug` shows the number of bytes only: they may hold a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FileContents {
+    /// All bytes. The buffer was allocated once, so no copy of a part of it lies about in memory.
+    pub bytes: Vec<u8>,
+    /// Mode and owner.
+    pub status: FileStatus,
+}
+
+impl fmt::Debug for FileContents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileContents")
+            .field("bytes", &format_args!("{} bytes", self.bytes.len()))
+            .field("status", &self.status)
+            .finish()
+    }
+}
+
+impl Dir {
+    /// Reads the regular file `name` of at most `limit` bytes; `None` when nothing is there.
+    ///
+    /// # Errors
+    /// [`DirError::NotARegularFile`] for a link, directory, FIFO, socket or device, which is not even
+    /// opened; [`DirError::TooLarge`], [`DirError::Denied`], [`DirError::Io`].
+    pub fn read(&self, name: &str, limit: usize) -> DirResult<Option<FileContents>> {
+        let Some(status) = self.status(name)? else {
+            return Ok(None);
+        };
+        self.refuse_irregular(name, &status)?;
+        read_at(&self.fd, name.as_ref(), &self.join(name), limit)
+    }
+}
+
+/// Reads the regular file at `path` of at most `limit` bytes; `None` when it or a directory on the
+/// way does not exist.
+///
+/// A symbolic link is followed by the rules of `trust`, at the end of the path too.
+///
+/// # Errors
+/// As [`Dir::open`] and [`Dir::read`].
+pub fn read_file(
+    path: impl AsRef<Path>,
+    limit: usize,
+    trust: Trust,
+) -> DirResult<Option<FileContents>> {
+    let path = path.as_ref();
+    match walk::walk(path, trust, None) {
+        Ok(End::Entry {
+            holder,
+            name,
+            status,
+        }) => {
+            refuse_irregular(path, status.kind)?;
+            read_at(&holder, &name, path, limit)
+        }
+        Ok(End::Directory(_)) => Err(DirError::NotARegularFile {
+            path: path.to_owned(),
+            kind: FileKind::Directory,
+        }),
+        Err(DirError::NotFound { .. }) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+/// What lies at `path`, behind the links that `trust` lets pass; `None` when nothing does.
+///
+/// # Errors
+/// As [`Dir::open`].
+pub fn status_of(path: impl AsRef<Path>, trust: Trust) -> DirResult<Option<FileStatus>> {
+    let path = path.as_ref();
+    match walk::walk(path, trust, None) {
+        Ok(End::Entry { status, .. }) => Ok(Some(status)),
+        Ok(End::Directory(fd)) => fs::fstat(&fd)
+            .map(|stat| Some(FileStatus::of(&stat)))
+            .map_err(|cause| DirError::from_system("examine", path, cause)),
+        Err(DirError::NotFound { .. }) => Ok(None),
+        Err(other) => Err(other),
+    }
+}
+
+fn read_at(
+    holder: &OwnedFd,
+    name: &OsStr,
+    path: &Path,
+    limit: usize,
+) -> DirResult<Option<FileContents>> {
+    // The kind was judged before; should it have changed since, these flags keep the opening from
+    // waiting for a writer, from following a link and from taking a terminal.
+    let flags =
+        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let fd = match fs::openat(holder, name, flags, Mode::empty()) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(cause) => return Err(DirError::from_system("read", path, cause)),
+    };
+    let stat = fs::fstat(&fd).map_err(|cause| DirError::from_system("examine", path, cause))?;
+    let status = FileStatus::of(&stat);
+    refuse_irregular(path, status.kind)?;
+    let size = usize::try_from(status.size).unwrap_or(usize::MAX);
+    let too_large = || DirError::TooLarge {
+        path: path.to_owned(),
+        limit,
+        unit: "bytes",
+    };
+    if size > limit {
+        return Err(too_large());
+    }
+    // One byte more than its size, so that the end is met without the buffer growing. A file that
+    // grows meanwhile, or one of /proc that has no size, still ends at the limit.
+    let mut bytes = Vec::with_capacity(size.saturating_add(1));
+    let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    File::from(fd)
+        .take(bound)
+        .read_to_end(&mut bytes)
+        .map_err(|cause| DirError::from_io("read", path, cause))?;
+    if bytes.len() > limit {
+        return Err(too_large());
+    }
+    Ok(Some(FileContents { bytes, status }))
+}
+
+fn refuse_irregular(path: &Path, kind: FileKind) -> DirResult<()> {
+    if kind == FileKind::Regular {
+        return Ok(());
+    }
+    Err(DirError::NotARegularFile {
+        path: path.to_owned(),
+        kind,
+    })
+}

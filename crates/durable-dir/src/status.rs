@@ -1,0 +1,100 @@
+//! What lies at a name: its kind, mode and owner.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{FileType, Stat};
+
+/// The kind of what lies at a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileKind {
+    /// A regular file.
+    Regular,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A character or block device.
+    Device,
+    /// Something that this crate does not know.
+    Unknown,
+}
+
+impl FileKind {
+    pub(crate) fn of(file_type: FileType) -> Self {
+        match file_type {
+            FileType::RegularFile => Self::Regular,
+            FileType::Directory => Self::Directory,
+            FileType::Symlink => Self::Symlink,
+            FileType::Fifo => Self::Fifo,
+            FileType::Socket => Self::Socket,
+            FileType::CharacterDevice | FileType::BlockDevice => Self::Device,
+            FileType::Unknown => Self::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Regular => "a regular file",
+            Self::Directory => "a directory",
+            Self::Symlink => "a symbolic link",
+            Self::Fifo => "a named pipe",
+            Self::Socket => "a socket",
+            Self::Device => "a device",
+            Self::Unknown => "of an unknown kind",
+        })
+    }
+}
+
+/// Kind, mode and owner of a file or directory, as one `fstat` told them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileStatus {
+    /// The kind.
+    pub kind: FileKind,
+    /// The permission bits with set-id and sticky bits, `0o7777` at most.
+    pub mode: u32,
+    /// The owner's user id.
+    pub uid: u32,
+    /// The group id.
+    pub gid: u32,
+    /// How many names it has.
+    pub links: u64,
+    /// The size in bytes.
+    pub size: u64,
+    /// The time of the last change of its contents. For showing only: clocks step, and anyone may
+    /// set it, so it never decides whether two files are the same.
+    pub modified: Option<SystemTime>,
+}
+
+impl FileStatus {
+    pub(crate) fn of(stat: &Stat) -> Self {
+        let since_epoch = u64::try_from(stat.st_mtime).map(Duration::from_secs);
+        Self {
+            kind: FileKind::of(FileType::from_raw_mode(stat.st_mode)),
+            mode: stat.st_mode & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            links: widened(stat.st_nlink),
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            modified: since_epoch
+                .ok()
+                .and_then(|past| SystemTime::UNIX_EPOCH.checked_add(past)),
+        }
+    }
+
+    /// Whether it belongs to the effective user of this process.
+    pub fn is_ours(&self) -> bool {
+        self.uid == rustix::process::geteuid().as_raw()
+    }
+}
+
+/// The count of names has 32 or 64 bits, by architecture.
+fn widened(count: impl Into<u64>) -> u64 {
+    count.into()
+}

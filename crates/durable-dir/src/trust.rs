@@ -1,0 +1,145 @@
+//! Whom a path is believed: the rules for each directory and link on the way. Pure.
+
+use crate::status::FileStatus;
+
+/// What is demanded of the directories and symbolic links on the way to a file.
+///
+/// A path is as trustworthy as the least of its components: who may rename one of them decides what
+/// the rest leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// For whatever is written, run, or believed: units, records, locks, secrets, programs.
+    ///
+    /// - Each directory belongs to us or to root, and nobody else may write to it. On the way, a
+    ///   directory with the sticky bit (`/tmp`) is passed, since its entries can only be renamed by
+    ///   their owners, and those are judged next. The last directory must not be shared at all.
+    /// - Writing by the group is tolerated where owner and group are both ours by number: the user
+    ///   private group that distributions with `umask` 002 give to each user.
+    /// - A symbolic link is followed when it belongs to us or to root; what it leads to is judged by
+    ///   the same rules. So a unit directory that is a link into the user's own dotfiles works, and
+    ///   a link to a stranger's directory is refused.
+    Owned,
+    /// For reading what another service left for us: a node's cookie file below its own directory.
+    ///
+    /// Directories may be anyone's. A symbolic link is followed only when it belongs to us or to
+    /// root: the other service could otherwise make us read, with our rights, what it cannot read
+    /// itself.
+    AnyOwner,
+}
+
+impl Trust {
+    /// Why a directory is refused, or `None` when it is fine; `us` is our effective user id and
+    /// `last` whether the path ends here.
+    pub(crate) fn against_directory(
+        self,
+        status: &FileStatus,
+        us: u32,
+        last: bool,
+    ) -> Option<String> {
+        if self == Self::AnyOwner {
+            return None;
+        }
+        if let Some(why) = against_owner(status, us) {
+            return Some(why);
+        }
+        let passed_by_sticky_bit = status.mode & 0o1000 != 0 && !last;
+        let own_group = status.uid == us && status.gid == us;
+        let by_group = status.mode & 0o020 != 0 && !own_group;
+        let by_anyone = status.mode & 0o002 != 0;
+        ((by_group || by_anyone) && !passed_by_sticky_bit).then(|| {
+            let who = if by_anyone { "anyone" } else { "its group" };
+            format!("{who} may write to it (mode {:04o})", status.mode)
+        })
+    }
+
+    /// Why a symbolic link is not followed, or `None` when it is fine.
+    pub(crate) fn against_link(self, status: &FileStatus, us: u32) -> Option<String> {
+        against_owner(status, us).map(|why| format!("a symbolic link, {why}"))
+    }
+}
+
+fn against_owner(status: &FileStatus, us: u32) -> Option<String> {
+    (status.uid != us && status.uid != 0).then(|| {
+        format!(
+            "it belongs to user {}, neither to us (user {us}) nor to root",
+            status.uid
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::FileKind;
+
+    const US: u32 = 1000;
+
+    fn owned_by(uid: u32, gid: u32, mode: u32) -> FileStatus {
+        FileStatus {
+            kind: FileKind::Directory,
+            mode,
+            uid,
+            gid,
+            links: 2,
+            size: 4096,
+            modified: None,
+        }
+    }
+
+    #[test]
+    fn directories_of_ours_and_of_root_are_trusted() {
+        for (uid, mode) in [(US, 0o700), (US, 0o755), (0, 0o755), (0, 0o711)] {
+            let status = owned_by(uid, uid, mode);
+            assert_eq!(Trust::Owned.against_directory(&status, US, true), None);
+            assert_eq!(Trust::Owned.against_directory(&status, US, false), None);
+        }
+    }
+
+    #[test]
+    fn a_strangers_directory_is_refused_whatever_its_mode() {
+        for mode in [0o700, 0o755, 0o1777] {
+            let why = Trust::Owned.against_directory(&owned_by(1001, 1001, mode), US, false);
+            assert!(why.is_some_and(|why| why.contains("belongs to user 1001")));
+        }
+    }
+
+    #[test]
+    fn a_directory_that_anyone_may_write_to_is_refused_without_the_sticky_bit() {
+        for uid in [0, US] {
+            let open = owned_by(uid, uid, 0o777);
+            assert!(Trust::Owned.against_directory(&open, US, false).is_some());
+        }
+    }
+
+    #[test]
+    fn the_sticky_bit_lets_a_path_pass_but_not_end() {
+        let tmp = owned_by(0, 0, 0o1777);
+        assert_eq!(Trust::Owned.against_directory(&tmp, US, false), None);
+        assert!(Trust::Owned.against_directory(&tmp, US, true).is_some());
+    }
+
+    #[test]
+    fn group_writing_is_tolerated_for_the_user_private_group_only() {
+        let private = owned_by(US, US, 0o775);
+        assert_eq!(Trust::Owned.against_directory(&private, US, true), None);
+        for shared in [owned_by(US, 50, 0o775), owned_by(0, 50, 0o775)] {
+            let why = Trust::Owned.against_directory(&shared, US, true);
+            assert!(why.is_some_and(|why| why.contains("its group may write")));
+        }
+    }
+
+    #[test]
+    fn inputs_may_lie_below_anyones_directory_but_not_behind_a_strangers_link() {
+        let stranger = owned_by(1001, 1001, 0o777);
+        assert_eq!(Trust::AnyOwner.against_directory(&stranger, US, true), None);
+        assert!(Trust::AnyOwner.against_link(&stranger, US).is_some());
+        assert_eq!(
+            Trust::AnyOwner.against_link(&owned_by(US, US, 0o777), US),
+            None
+        );
+        assert_eq!(
+            Trust::AnyOwner.against_link(&owned_by(0, 0, 0o777), US),
+            None
+        );
+    }
+}
