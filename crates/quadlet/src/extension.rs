@@ -20,13 +20,16 @@ pub fn extension_value(text: &str, section: &str, key: &str) -> Option<String> {
             inside = name == section;
         } else if inside
             && let Some((name, value)) = line.split_once('=')
-            && name.trim_end() == key
+            && name.trim_end_matches(BLANKS) == key
         {
-            found = Some(value.trim().to_owned());
+            found = Some(value.trim_start_matches(BLANKS).to_owned());
         }
     }
     found.filter(|value| !value.is_empty())
 }
+
+/// What Quadlet trims around `=`; the ends of a line it trims by Unicode's blanks.
+const BLANKS: [char; 5] = [' ', '\t', '\u{b}', '\u{c}', '\r'];
 
 /// Trimmed lines without comments, continuations joined with nothing in between.
 fn logical_lines(text: &str) -> Vec<String> {

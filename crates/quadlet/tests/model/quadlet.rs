@@ -6,6 +6,9 @@ use ::quadlet::PodmanVersion;
 
 use super::words::{Rules, split};
 
+/// What is trimmed around `=`; the ends of a line are trimmed by Unicode's blanks.
+const ASCII_BLANKS: [char; 5] = [' ', '\t', '\u{b}', '\u{c}', '\r'];
+
 type Assignments = Vec<(String, String)>;
 
 /// The sections of a unit file, in order, those of one name merged.
@@ -17,7 +20,10 @@ struct UnitFile {
 /// The service that the generator of this version writes, in the one line order that is as good as any.
 pub(crate) fn generate(text: &str, version: PodmanVersion) -> Result<String, String> {
     let file = UnitFile::parse(text, version)?;
-    for (key, _) in file.section("Container") {
+    for (key, value) in file.section("Container") {
+        if is_reference(key, value) {
+            return Err(format!("{value} is a reference"));
+        }
         if !known_keys(version).any(|known| known == key) {
             return Err(format!("unsupported key '{key}' in group 'Container'"));
         }
@@ -85,7 +91,10 @@ impl UnitFile {
                     .split_once('=')
                     .ok_or_else(|| format!("neither key nor group: {line:?}"))?;
                 let (_, assignments) = file.sections.last_mut().ok_or("no group")?;
-                assignments.push((key.trim_end().to_owned(), value.trim_start().to_owned()));
+                assignments.push((
+                    key.trim_end_matches(ASCII_BLANKS).to_owned(),
+                    value.trim_start_matches(ASCII_BLANKS).to_owned(),
+                ));
             }
         }
         Ok(file)
@@ -106,16 +115,18 @@ impl UnitFile {
             .map(|(_, value)| value.clone())
     }
 
+    /// The value of a key that is read whole; one that is empty counts as absent.
     fn scalar(&self, key: &str) -> Option<String> {
         let value = self.last(key)?;
         let pair = value
             .strip_prefix('"')
             .and_then(|rest| rest.strip_suffix('"'));
-        Some(match self.version {
+        let value = match self.version {
             v if v < PodmanVersion::new(5, 0, 0) => value,
             v if v < PodmanVersion::new(5, 8, 2) => value.trim_matches('"').to_owned(),
             _ => pair.unwrap_or(&value).to_owned(),
-        })
+        };
+        Some(value).filter(|value| !value.is_empty())
     }
 
     fn all(&self, key: &str) -> Vec<String> {
@@ -138,12 +149,14 @@ impl UnitFile {
             .collect()
     }
 
+    /// Names and values; a name without a value counts from 5.6 on, and is dropped before.
     fn pairs(&self, key: &str) -> BTreeMap<String, Option<String>> {
+        let bare = self.version >= PodmanVersion::new(5, 6, 0);
         let words = self.words(key, Rules::QuadletArgs).into_iter();
         words
-            .map(|word| match word.split_once('=') {
-                Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-                None => (word, None),
+            .filter_map(|word| match word.split_once('=') {
+                Some((name, value)) => Some((name.to_owned(), Some(value.to_owned()))),
+                None => bare.then_some((word, None)),
             })
             .collect()
     }
@@ -181,9 +194,6 @@ impl UnitFile {
                         return Err("invalid tmpfs format".to_owned());
                     }
                     "PublishPort" if old => add(flag, old_port(&value)?),
-                    "Volume" if !value.starts_with('/') && value.contains(".volume:") => {
-                        return Err("reference".to_owned());
-                    }
                     _ => add(flag, value),
                 }
             }
@@ -216,6 +226,11 @@ impl UnitFile {
                     value.map_or(name.clone(), |value| format!("{name}={value}")),
                 );
             }
+        }
+        // From 5.8.2 on, an entry point of nothing unsets the image's own.
+        let emptied = self.last("Entrypoint").is_some() && self.scalar("Entrypoint").is_none();
+        if emptied && self.version >= PodmanVersion::new(5, 8, 2) {
+            argv.push("--entrypoint=".to_owned());
         }
         if self.truth("NoNewPrivileges") {
             argv.push("--security-opt=no-new-privileges".to_owned());
@@ -279,6 +294,23 @@ fn known_keys(version: PodmanVersion) -> impl Iterator<Item = &'static str> {
     rows.into_iter()
         .filter(move |(since, _)| version >= *since)
         .flat_map(|(_, keys)| keys.iter().copied())
+}
+
+/// A value that is the name of another unit file, which would have to be there.
+fn is_reference(key: &str, value: &str) -> bool {
+    let (name, suffixes): (&str, &[&str]) = match key {
+        "Image" => (value, &[".build", ".image"]),
+        "Network" => (
+            value.split(':').next().unwrap_or_default(),
+            &[".network", ".container"],
+        ),
+        "Volume" if !value.starts_with('/') => (
+            value.split(':').next().unwrap_or_default(),
+            &[".volume", ".image", ".artifact"],
+        ),
+        _ => return false,
+    };
+    suffixes.iter().any(|suffix| name.ends_with(suffix))
 }
 
 /// A published port as it was taken apart and put together before 5.3.

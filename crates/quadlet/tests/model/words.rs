@@ -37,7 +37,11 @@ fn word(
     let mut quote = None;
     while let Some(c) = rest.next() {
         match (c, quote) {
-            ('\0', _) => return Err("NUL".to_owned()),
+            ('\0', _) if rules == Rules::Systemd => return Err("NUL".to_owned()),
+            ('\0', _) => {
+                rest.by_ref().for_each(drop);
+                break;
+            }
             ('\\', _) if rules != Rules::Strv => word.push(escape(rest)?),
             (c, Some(open)) if c == open => quote = None,
             ('"' | '\'', None) => quote = Some(c),
@@ -53,6 +57,11 @@ fn word(
 
 fn escape(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<char, String> {
     let unsupported = || "unsupported escape char".to_owned();
+    if rest.peek().is_some_and(|c| ('0'..='7').contains(c)) {
+        return code(rest, 3, 8)
+            .filter(char::is_ascii)
+            .ok_or_else(unsupported);
+    }
     Ok(match rest.next().ok_or_else(unsupported)? {
         'a' => '\x07',
         'b' => '\x08',
@@ -63,21 +72,24 @@ fn escape(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<char, S
         'v' => '\x0b',
         's' => ' ',
         c @ ('\\' | '"' | '\'') => c,
-        'x' => code(rest, 2)
+        'x' => code(rest, 2, 16)
             .filter(char::is_ascii)
             .ok_or_else(unsupported)?,
-        'u' => code(rest, 4).ok_or_else(unsupported)?,
-        'U' => code(rest, 8).ok_or_else(unsupported)?,
+        'u' => code(rest, 4, 16).ok_or_else(unsupported)?,
+        'U' => code(rest, 8, 16).ok_or_else(unsupported)?,
         _ => return Err(unsupported()),
     })
 }
 
-fn code(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, digits: usize) -> Option<char> {
-    let hex: String = rest.by_ref().take(digits).collect();
-    let complete = hex.len() == digits && hex.bytes().all(|b| b.is_ascii_hexdigit());
-    complete
-        .then(|| u32::from_str_radix(&hex, 16).ok())
-        .flatten()
-        .filter(|&c| c != 0)
-        .and_then(char::from_u32)
+fn code(
+    rest: &mut std::iter::Peekable<std::str::Chars<'_>>,
+    count: usize,
+    radix: u32,
+) -> Option<char> {
+    let digits: String = rest.by_ref().take(count).collect();
+    let complete = digits.chars().count() == count && digits.chars().all(|c| c.is_digit(radix));
+    let code = complete
+        .then(|| u32::from_str_radix(&digits, radix).ok())
+        .flatten()?;
+    char::from_u32(code).filter(|&c| c != '\0')
 }

@@ -1,0 +1,215 @@
+//! Podman's own generators read every rendered unit as what was asked for, or the renderer has refused it: nothing in between.
+//!
+//! Needs the generators: see `tests/generators/README.md`.
+
+#[path = "generators/generator.rs"]
+mod generator;
+#[path = "../../crates/quadlet/tests/model/model.rs"]
+mod model;
+
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, Hasher, RandomState},
+};
+
+use generator::Generator;
+use model::{
+    intended::Command,
+    systemd,
+    units::{Case, Field, VERSIONS, case, oversized, vectors},
+};
+use proptest::{
+    strategy::{Strategy, ValueTree},
+    test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
+};
+use quadlet::{Container, ContainerUnit};
+
+/// Units in one run of a generator.
+const BATCH: usize = 500;
+
+/// Random units from each seed.
+const UNITS_PER_SEED: usize = 600;
+
+/// Renders the units, runs the generator over those that were not refused, and compares; returns for each whether it was
+/// accepted.
+fn judge(generator: &Generator, cases: &[Case]) -> Vec<bool> {
+    let mut accepted = Vec::new();
+    for batch in cases.chunks(BATCH) {
+        let texts: Vec<_> = batch
+            .iter()
+            .map(|case| case.unit.render(generator.version).ok())
+            .collect();
+        accepted.extend(texts.iter().map(Option::is_some));
+        let services = generator.run(
+            texts
+                .iter()
+                .enumerate()
+                .filter_map(|(n, text)| Some((n, text.as_deref()?))),
+        );
+        for line in services.complaints() {
+            panic!("generator {} complains: {line}", generator.version);
+        }
+        assert!(
+            services.success,
+            "generator {} failed without a word",
+            generator.version
+        );
+        for (n, (case, text)) in batch.iter().zip(&texts).enumerate() {
+            let Some(text) = text else { continue };
+            let service = services
+                .of(n)
+                .unwrap_or_else(|| panic!("no service for {:?}\n{text}", case.hostile));
+            if let Err(difference) = model::check_service(&case.unit, service) {
+                panic!(
+                    "generator {}, {:?}: {difference}\n{text}\n{service}",
+                    generator.version, case.hostile
+                );
+            }
+        }
+    }
+    accepted
+}
+
+fn unit_with(field: Field, text: &str) -> Case {
+    let mut unit = ContainerUnit::new(Container::new("localhost/bitcoin-ui:latest"));
+    field.set(&mut unit, text);
+    Case {
+        unit,
+        hostile: vec![(field, text.to_owned())],
+    }
+}
+
+#[test]
+fn generators_read_every_known_vector_in_every_field_as_it_was_meant() {
+    let texts: Vec<_> = vectors().into_iter().chain(oversized()).collect();
+    let cases: Vec<_> = Field::ALL
+        .iter()
+        .flat_map(|field| texts.iter().map(|text| unit_with(*field, text)))
+        .collect();
+    for generator in generator::all() {
+        let mut counts: BTreeMap<Field, [usize; 2]> = BTreeMap::new();
+        for (case, accepted) in cases.iter().zip(judge(&generator, &cases)) {
+            counts.entry(case.hostile[0].0).or_default()[usize::from(accepted)] += 1;
+        }
+        for (field, [refused, accepted]) in counts {
+            println!(
+                "{}: {field:?} accepted {accepted}, refused {refused}",
+                generator.version
+            );
+            assert!(
+                accepted >= 3 && refused >= 3,
+                "{field:?} is not tried both ways: {accepted} and {refused}"
+            );
+        }
+    }
+}
+
+#[test]
+fn generators_read_random_units_as_they_were_meant() {
+    let fresh = std::env::var("QUADLET_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    let fresh = fresh.unwrap_or_else(|| RandomState::new().build_hasher().finish());
+    println!("QUADLET_SEED={fresh}");
+    let known = include_str!("generators/seeds.txt")
+        .lines()
+        .filter(|line| !line.starts_with('#'));
+    let known = known.map(|line| {
+        line.trim()
+            .parse()
+            .expect("a number on each line of seeds.txt")
+    });
+    let seeds: Vec<u64> = known.chain([fresh]).collect();
+    for generator in generator::all() {
+        let (mut accepted, mut refused) = (0, 0);
+        for seed in &seeds {
+            println!("{} from seed {seed}", generator.version);
+            let outcome = judge(&generator, &random_cases(*seed));
+            accepted += outcome.iter().filter(|accepted| **accepted).count();
+            refused += outcome.iter().filter(|accepted| !**accepted).count();
+        }
+        println!(
+            "{}: accepted {accepted}, refused {refused}",
+            generator.version
+        );
+        let enough = seeds.len() * UNITS_PER_SEED / 5;
+        assert!(
+            accepted >= enough && refused >= enough,
+            "accepted {accepted}, refused {refused}"
+        );
+    }
+}
+
+fn random_cases(seed: u64) -> Vec<Case> {
+    let bytes: Vec<u8> = seed.to_le_bytes().repeat(4);
+    let mut runner = TestRunner::new_with_rng(
+        Config::default(),
+        TestRng::from_seed(RngAlgorithm::ChaCha, &bytes),
+    );
+    let strategy = case();
+    (0..UNITS_PER_SEED)
+        .map(|_| strategy.new_tree(&mut runner).expect("a unit").current())
+        .collect()
+}
+
+/// Keys of each class, filled without any escaping: where the model reads a command, the generator reads the same.
+#[test]
+fn the_model_reads_unescaped_text_as_the_generators_do() {
+    let keys = [
+        "HostName",
+        "Entrypoint",
+        "Network",
+        "AddHost",
+        "Tmpfs",
+        "AddDevice",
+        "Label",
+        "Environment",
+        "Exec",
+        "PodmanArgs=--label",
+    ];
+    for generator in generator::all() {
+        assert!(
+            VERSIONS.contains(&generator.version) || generator.version > VERSIONS[3],
+            "{}",
+            generator.version
+        );
+        let mut compared = BTreeMap::new();
+        for key in keys {
+            let text = |value| {
+                format!("[Container]\nImage=localhost/x:latest\n{key}={value}\nReadOnly=true\n")
+            };
+            // What the model cannot read is left out, because one file that cannot be parsed takes the whole directory with it.
+            let read: Vec<_> = vectors()
+                .into_iter()
+                .map(text)
+                .filter_map(|text| {
+                    let service = model::quadlet::generate(&text, generator.version).ok()?;
+                    Some((text, command(&service).ok()?))
+                })
+                .collect();
+            let services = generator.run(read.iter().map(|(text, _)| text.as_str()).enumerate());
+            for (n, (text, ours)) in read.iter().enumerate() {
+                let theirs = services
+                    .of(n)
+                    .unwrap_or_else(|| panic!("no service for\n{text}"));
+                assert_eq!(
+                    command(theirs).as_ref(),
+                    Ok(ours),
+                    "generator {}\n{text}\n{theirs}",
+                    generator.version
+                );
+                *compared.entry(key).or_insert(0) += 1;
+            }
+        }
+        println!("{}: {compared:?}", generator.version);
+        assert!(
+            keys.iter()
+                .all(|key| compared.get(key).is_some_and(|count| *count >= 20)),
+            "{compared:?}"
+        );
+    }
+}
+
+fn command(service: &str) -> Result<Command, String> {
+    Command::of_argv(&systemd::command(service)?)
+}

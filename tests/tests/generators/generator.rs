@@ -1,0 +1,113 @@
+//! Finds the fetched generators and runs one over a directory of units.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use quadlet::PodmanVersion;
+
+/// A generator of one version of Podman.
+pub(crate) struct Generator {
+    pub(crate) version: PodmanVersion,
+    program: PathBuf,
+}
+
+/// What a generator wrote.
+pub(crate) struct Services {
+    pub(crate) success: bool,
+    by_name: BTreeMap<String, String>,
+    log: String,
+}
+
+/// All generators that were fetched, oldest first; at least two.
+pub(crate) fn all() -> Vec<Generator> {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/generators");
+    let directory = std::env::var_os("QUADLET_GENERATORS").map_or(default, PathBuf::from);
+    let entries = std::fs::read_dir(&directory)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
+    let mut found: Vec<_> = entries
+        .filter_map(|entry| {
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            let program = entry
+                .path()
+                .join("podman-user-generator")
+                .canonicalize()
+                .ok()
+                .map(|_| entry.path())?;
+            Some(Generator {
+                version,
+                program: program.join("podman-user-generator"),
+            })
+        })
+        .collect();
+    found.sort_by_key(|generator| generator.version);
+    assert!(
+        found.len() >= 2,
+        "{} generators in `{}`: run tests/generators/fetch, or name their directory in QUADLET_GENERATORS",
+        found.len(),
+        directory.display()
+    );
+    found
+}
+
+impl Generator {
+    /// Runs over the units, each named by its number.
+    pub(crate) fn run<'a>(&self, units: impl Iterator<Item = (usize, &'a str)>) -> Services {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        for (n, text) in units {
+            std::fs::write(directory.path().join(format!("unit-{n}.container")), text)
+                .expect("a unit written");
+        }
+        let output = Command::new(&self.program)
+            .args(["--user", "--dryrun"])
+            .env_clear()
+            .env("QUADLET_UNIT_DIRS", directory.path())
+            .output()
+            .expect("the generator runs");
+        let text = String::from_utf8(output.stdout).expect("services in UTF-8");
+        let mut by_name = BTreeMap::new();
+        let mut name = None;
+        for line in text.split_inclusive('\n') {
+            let header = line
+                .trim_end()
+                .strip_prefix("---")
+                .and_then(|rest| rest.strip_suffix("---"));
+            if let Some(header) = header.filter(|header| header.starts_with("unit-")) {
+                name = Some(header.to_owned());
+            } else if let Some(name) = &name {
+                by_name
+                    .entry(name.clone())
+                    .or_insert_with(String::new)
+                    .push_str(line);
+            }
+        }
+        Services {
+            success: output.status.success(),
+            by_name,
+            log: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Services {
+    /// The service made of the unit with this number.
+    pub(crate) fn of(&self, n: usize) -> Option<&str> {
+        self.by_name
+            .get(&format!("unit-{n}.service"))
+            .map(String::as_str)
+    }
+
+    /// What the generator said of units that it could not read as they stand.
+    pub(crate) fn complaints(&self) -> impl Iterator<Item = &str> {
+        let words = ["converting", "error", "unsupported escape", "unbalanced"];
+        let lines = self
+            .log
+            .lines()
+            .filter(|line| !line.contains("Loading source unit file"));
+        lines.filter(move |line| words.iter().any(|word| line.contains(word)))
+    }
+}
