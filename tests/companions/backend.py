@@ -89,10 +89,13 @@ class Backend(http.server.BaseHTTPRequestHandler):
 
 
 class Electrum(socketserver.StreamRequestHandler):
-    """Notes what it is sent up to the end of the connection; talks back at once in the mode `talkative`."""
+    """Notes what it is sent up to the end of the connection; the modes `talkative` and `closing` answer at once."""
 
     def handle(self):
-        if (HOME / "mode").read_text().strip() == "talkative":
+        mode = (HOME / "mode").read_text().strip()
+        if mode == "closing":
+            return
+        if mode == "talkative":
             self.wfile.write(b'{"jsonrpc":"2.0","error":{"code":-32700,"message":"parse error"},"id":null}\n')
         said = self.rfile.read()
         with (HOME / "electrum").open("a") as log:

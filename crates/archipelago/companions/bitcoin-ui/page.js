@@ -94,18 +94,20 @@ function showChain(chain) {
   const names = { main: "Mainnet", test: "Testnet 3", testnet4: "Testnet 4", signet: "Signet", regtest: "Regtest" };
   const progress = Math.min(1, Math.max(0, Number(chain.verificationprogress) || 0));
   // Rounded down: 99.99 % must not read as done.
-  const percent = `${(Math.floor(progress * 10_000) / 100).toFixed(2)} %`;
+  const percent = `${(Math.floor(progress * 10_000) / 100).toFixed(2)}\u00a0%`;
+  // The node estimates, so that its progress stays a little below 1 for ever.
+  const complete = !chain.initialblockdownload && chain.blocks === chain.headers;
   fill({
     chain: names[chain.chain] ?? chain.chain,
     blocks: count(chain.blocks),
     headers: count(chain.headers),
-    verified: percent,
+    verified: complete ? "all" : percent,
     time: Number.isFinite(chain.time) ? new Date(chain.time * 1000).toLocaleString() : undefined,
     disk: bytes(chain.size_on_disk),
     pruned: chain.pruned ? `yes, from block ${count(chain.pruneheight) ?? "?"}` : "no",
   });
   const bar = document.getElementById("progress");
-  bar.value = progress;
+  bar.value = complete ? 1 : progress;
   bar.textContent = percent;
 }
 
@@ -127,10 +129,10 @@ function showPool(pool) {
   const used = bytes(pool?.usage);
   const most = bytes(pool?.maxmempool);
   // The node counts in BTC per 1000 virtual bytes, people in satoshi per virtual byte.
-  const fee = Number.isFinite(pool?.mempoolminfee) ? `${Number((pool.mempoolminfee * 100_000).toFixed(3))} sat/vB` : undefined;
+  const fee = Number.isFinite(pool?.mempoolminfee) ? `${Number((pool.mempoolminfee * 100_000).toFixed(3))}\u00a0sat/vB` : undefined;
   fill({
     transactions: count(pool?.size),
-    vsize: Number.isFinite(pool?.bytes) ? `${count(pool.bytes)} vB` : undefined,
+    vsize: Number.isFinite(pool?.bytes) ? `${count(pool.bytes)}\u00a0vB` : undefined,
     memory: used && most ? `${used} of ${most}` : used,
     fee,
   });

@@ -26,7 +26,7 @@ function figuresOf(text) {
   return {
     height: count(height),
     transactions: count(sums.get("mempool_txs_count")),
-    vsize: sums.has("mempool_txs_vsize") ? `${count(sums.get("mempool_txs_vsize"))} vB` : undefined,
+    vsize: sums.has("mempool_txs_vsize") ? `${count(sums.get("mempool_txs_vsize"))}\u00a0vB` : undefined,
     memory: bytes(sums.get("process_resident_memory_bytes") ?? sums.get("electrs_process_memory_rss")),
     uptime: started === undefined ? undefined : duration(Date.now() / 1000 - started),
   };

@@ -121,9 +121,10 @@ export function noteGood(good, figures = true) {
   const place = document.getElementById("figures");
   place.hidden = !lastGood.figures;
   place.dataset.age = good ? "new" : "old";
+  const old = !good && lastGood.figures ? " – the figures are from then" : "";
   replaceText(
     document.getElementById("last-good"),
-    lastGood.at === undefined ? "No good answer yet" : `Last good answer: ${lastGood.at.toLocaleTimeString()}`,
+    lastGood.at === undefined ? "No good answer yet" : `Last good answer: ${lastGood.at.toLocaleTimeString()}${old}`,
   );
 }
 
@@ -167,7 +168,7 @@ export function bytes(value) {
     value /= 1000;
     unit += 1;
   }
-  return `${short.format(value)} ${units[unit]}`;
+  return `${short.format(value)}\u00a0${units[unit]}`;
 }
 
 /** Seconds in the two largest units: 93784 → "1 d 2 h". */
@@ -184,6 +185,6 @@ export function duration(seconds) {
     .slice(first, first + 2)
     .map(([unit, size], index) => [unit, Math.floor(index === 0 ? seconds / size : (seconds % parts[first][1]) / size)])
     .filter(([, amount], index) => index === 0 || amount > 0)
-    .map(([unit, amount]) => `${amount} ${unit}`)
+    .map(([unit, amount]) => `${amount}\u00a0${unit}`)
     .join(" ");
 }
