@@ -72,20 +72,13 @@ pub type PortResult<T> = Result<T, PortError>;
 impl PortError {
     /// An error of `kind`; `message` names the companion or file, and never a secret.
     pub fn new(kind: PortErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            source: None,
-        }
+        Self { kind, message: message.into(), source: None }
     }
 
     /// The same error with its cause.
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self {
-            source: Some(source.into()),
-            ..self
-        }
+        Self { source: Some(source.into()), ..self }
     }
 
     /// What the caller can do.

@@ -33,11 +33,7 @@ impl InvalidValue {
 
     /// A refusal that does not repeat the value, for fields that may hold a secret.
     pub fn unshown(field: &'static str, rule: &'static str) -> Self {
-        Self {
-            field,
-            shown: "(not shown)".to_owned(),
-            rule,
-        }
+        Self { field, shown: "(not shown)".to_owned(), rule }
     }
 
     /// The name of the field that was refused.
@@ -103,9 +99,7 @@ impl CompanionName {
 pub(crate) fn is_kebab(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && !text.ends_with('-')
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 impl fmt::Display for CompanionName {

@@ -151,10 +151,7 @@ pub struct ContainerSpec {
     pub stop_timeout: Option<u32>,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the signature that serde asks for"
-)]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
 fn is_false(flag: &bool) -> bool {
     !*flag
 }
@@ -179,11 +176,7 @@ impl ContainerSpec {
         let mount_targets = self.mounts.iter().map(|mount| &mount.target);
         for target in mount_targets.chain(self.tmpfs.iter().map(|tmpfs| &tmpfs.target)) {
             if !targets.insert(target) {
-                return Err(InvalidValue::new(
-                    "mounts",
-                    target.as_str(),
-                    "is mounted on twice",
-                ));
+                return Err(InvalidValue::new("mounts", target.as_str(), "is mounted on twice"));
             }
         }
         let mut published = BTreeSet::new();
@@ -211,11 +204,7 @@ impl ContainerSpec {
         for (field, length) in lists {
             if length > LIST_LIMIT {
                 let shown = length.to_string();
-                return Err(InvalidValue::new(
-                    field,
-                    &shown,
-                    "entries are more than 256",
-                ));
+                return Err(InvalidValue::new(field, &shown, "entries are more than 256"));
             }
         }
         Ok(())

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::companion::{CompanionName, CompanionSpec};
 use super::hook::HookSpec;
+use super::image::PresentImage;
+use super::revision::{Fingerprint, Revision};
+use super::unit::UnitSpec;
 
 /// A number that grows with every wish that is recorded for a companion.
 ///
@@ -20,10 +23,54 @@ pub struct Generation(pub u64);
 /// A companion that is to exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredCompanion {
+    spec: CompanionSpec,
+    fingerprint: Fingerprint,
+    generation: Generation,
+}
+
+impl DesiredCompanion {
+    /// The wish for `spec`, recorded as `generation`.
+    pub fn new(spec: CompanionSpec, generation: Generation) -> Self {
+        let fingerprint = canonical_fingerprint(&spec);
+        Self { spec, fingerprint, generation }
+    }
+
     /// What it is to be.
-    pub spec: CompanionSpec,
+    pub fn spec(&self) -> &CompanionSpec {
+        &self.spec
+    }
+
     /// When that was last wished for.
-    pub generation: Generation,
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// The revision on `image` with the rendered configuration `config`, incarnation 0.
+    pub fn revision(&self, image: &PresentImage, config: Option<Fingerprint>) -> Revision {
+        Revision { spec: self.fingerprint, image: image.fingerprint(), config, incarnation: 0 }
+    }
+
+    /// The unit on `image` that claims `revision`.
+    pub fn unit(&self, image: &PresentImage, revision: Revision) -> UnitSpec {
+        UnitSpec {
+            name: self.spec.name.clone(),
+            description: self.spec.description.clone(),
+            image: image.reference.clone(),
+            container: self.spec.container.clone(),
+            revision,
+        }
+    }
+}
+
+/// The fingerprint of the canonical form: JSON with the fields in the order of their declaration,
+/// maps sorted, and unset fields left out, so that a field which a later version adds changes no
+/// revision until somebody sets it.
+fn canonical_fingerprint(spec: &CompanionSpec) -> Fingerprint {
+    let canonical = serde_json::json!({
+        "description": spec.description,
+        "container": spec.container,
+    });
+    Fingerprint::of(canonical.to_string().as_bytes())
 }
 
 /// A companion that was wished away, and of which nothing is to be left.
@@ -47,10 +94,7 @@ pub struct DesiredState {
 impl DesiredState {
     /// The generation of what is wished for `name`, whichever way.
     pub fn generation(&self, name: &CompanionName) -> Option<Generation> {
-        let wanted = self
-            .companions
-            .get(name)
-            .map(|companion| companion.generation);
+        let wanted = self.companions.get(name).map(DesiredCompanion::generation);
         wanted.or_else(|| self.removed.get(name).map(|companion| companion.generation))
     }
 }

@@ -73,16 +73,12 @@ fn is_registry(registry: &str) -> bool {
     let named = host == "localhost" || host.contains('.') || port.is_some();
     let labels = host.split('.').all(|label| {
         !label.is_empty()
-            && label
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     });
-    let port = port.is_none_or(|port| {
-        port.parse::<u16>()
-            .is_ok_and(|n| n.to_string() == port && n > 0)
-    });
+    let port =
+        port.is_none_or(|port| port.parse::<u16>().is_ok_and(|n| n.to_string() == port && n > 0));
     named && labels && port
 }
 
@@ -93,9 +89,7 @@ fn is_path_component(component: &str) -> bool {
     let bytes = component.as_bytes();
     edge(bytes.first())
         && edge(bytes.last())
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(b))
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(b))
         && !["..", "___", "._", "_.", ".-", "-.", "_-", "-_"]
             .iter()
             .any(|pair| component.contains(pair))
@@ -103,9 +97,7 @@ fn is_path_component(component: &str) -> bool {
 
 fn is_tag(tag: &str) -> bool {
     (1..=128).contains(&tag.len())
-        && tag
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
         && !tag.starts_with(['.', '-'])
 }
 
@@ -114,10 +106,7 @@ fn is_digest(digest: &str) -> bool {
 }
 
 fn is_sha256_hex(text: &str) -> bool {
-    text.len() == 64
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 impl fmt::Display for ImageRef {
@@ -156,21 +145,12 @@ impl ImageId {
         if is_sha256_hex(hex) {
             return Ok(Self(hex.to_owned()));
         }
-        Err(InvalidValue::new(
-            "image id",
-            text,
-            "must be 64 lower-case hexadecimal digits",
-        ))
+        Err(InvalidValue::new("image id", text, "must be 64 lower-case hexadecimal digits"))
     }
 
     /// The id as 64 hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// The part of a revision that stands for this image.
-    pub fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of(self.0.as_bytes())
     }
 }
 
@@ -256,6 +236,14 @@ pub struct PresentImage {
     pub provenance: Provenance,
 }
 
+impl PresentImage {
+    /// The part of a revision that stands for this image: its id, and the name the unit has for it.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let text = [self.id.as_str(), self.reference.as_str()].join(" ");
+        Fingerprint::of(text.as_bytes())
+    }
+}
+
 impl ImageState {
     /// Whether the image present is the one that the source would give now.
     ///
@@ -285,10 +273,7 @@ mod tests {
         ] {
             assert_eq!(ImageRef::new(text).unwrap().as_str(), text);
         }
-        assert_eq!(
-            ImageRef::new("127.0.0.1:5000/x").unwrap().registry(),
-            "127.0.0.1:5000"
-        );
+        assert_eq!(ImageRef::new("127.0.0.1:5000/x").unwrap().registry(), "127.0.0.1:5000");
     }
 
     #[test]
@@ -325,26 +310,13 @@ mod tests {
     #[test]
     fn an_image_built_from_another_context_is_not_current() {
         let context = Fingerprint::of(b"new");
-        let provenance = Provenance::Built {
-            context: Fingerprint::of(b"old"),
-        };
+        let provenance = Provenance::Built { context: Fingerprint::of(b"old") };
         let reference = ImageRef::new("localhost/x:latest").unwrap();
         let id = ImageId::new(&"0".repeat(64)).unwrap();
-        let present = Some(PresentImage {
-            reference,
-            id,
-            provenance,
-        });
-        let mut state = ImageState {
-            context: Some(context),
-            present,
-            leftovers: vec![],
-        };
+        let present = Some(PresentImage { reference, id, provenance });
+        let mut state = ImageState { context: Some(context), present, leftovers: vec![] };
         assert!(!state.is_current());
         state.context = None;
-        assert!(
-            state.is_current(),
-            "a pulled image stays true while there is no context"
-        );
+        assert!(state.is_current(), "a pulled image stays true while there is no context");
     }
 }

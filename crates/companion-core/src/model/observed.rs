@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Monotonic;
 use super::companion::CompanionName;
+use super::desired::Generation;
 use super::hook::HookState;
 use super::image::ImageState;
 use super::revision::Fingerprint;
@@ -88,9 +89,11 @@ pub struct Failure {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct History {
     /// The failures that hold work back.
-    pub failures: BTreeMap<(CompanionName, Work), Failure>,
+    pub failures: BTreeMap<CompanionName, BTreeMap<Work, Failure>>,
     /// The work that an earlier round began and that has not ended.
-    pub running: BTreeSet<(CompanionName, Work)>,
+    pub running: BTreeMap<CompanionName, BTreeSet<Work>>,
+    /// The removals of which nothing was found to be left: their containers are not asked for again.
+    pub gone: BTreeMap<CompanionName, Generation>,
 }
 
 /// What one round saw.

@@ -43,20 +43,10 @@ impl FromStr for Fingerprint {
     type Err = InvalidValue;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let hex = text.len() == 16
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        u64::from_str_radix(text, 16)
-            .ok()
-            .filter(|_| hex)
-            .map(Self)
-            .ok_or_else(|| {
-                InvalidValue::new(
-                    "fingerprint",
-                    text,
-                    "must be 16 lower-case hexadecimal digits",
-                )
-            })
+            && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        u64::from_str_radix(text, 16).ok().filter(|_| hex).map(Self).ok_or_else(|| {
+            InvalidValue::new("fingerprint", text, "must be 16 lower-case hexadecimal digits")
+        })
     }
 }
 
@@ -104,10 +94,7 @@ impl Revision {
     /// The same contents under another incarnation.
     #[must_use]
     pub fn with_incarnation(self, incarnation: u32) -> Self {
-        Self {
-            incarnation,
-            ..self
-        }
+        Self { incarnation, ..self }
     }
 }
 
@@ -134,23 +121,11 @@ impl FromStr for Revision {
                 hex => Some(hex.parse().ok()?),
             };
             let number = parts.next()?;
-            let incarnation = number
-                .parse()
-                .ok()
-                .filter(|n: &u32| n.to_string() == number)?;
-            parts.next().is_none().then_some(Self {
-                spec,
-                image,
-                config,
-                incarnation,
-            })
+            let incarnation = number.parse().ok().filter(|n: &u32| n.to_string() == number)?;
+            parts.next().is_none().then_some(Self { spec, image, config, incarnation })
         };
         parse().ok_or_else(|| {
-            InvalidValue::new(
-                "revision",
-                text,
-                "must be of the form spec-image-config-incarnation",
-            )
+            InvalidValue::new("revision", text, "must be of the form spec-image-config-incarnation")
         })
     }
 }

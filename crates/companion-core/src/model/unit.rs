@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::companion::{CompanionName, CompanionSpec};
+use super::companion::CompanionName;
 use super::container::ContainerSpec;
-use super::image::{ImageRef, PresentImage};
-use super::revision::{Fingerprint, Revision};
+use super::image::ImageRef;
+use super::revision::Revision;
 
 /// All that a unit file says, before any adapter gave it a form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,44 +23,6 @@ pub struct UnitSpec {
     pub container: ContainerSpec,
     /// What should be running.
     pub revision: Revision,
-}
-
-impl UnitSpec {
-    /// The unit of `spec` on `image` with the rendered configuration `config`, incarnation 0.
-    pub fn derive(spec: &CompanionSpec, image: &PresentImage, config: Option<Fingerprint>) -> Self {
-        let revision = Revision {
-            spec: fingerprint(&spec.description, &image.reference, &spec.container),
-            image: image.id.fingerprint(),
-            config,
-            incarnation: 0,
-        };
-        Self {
-            name: spec.name.clone(),
-            description: spec.description.clone(),
-            image: image.reference.clone(),
-            container: spec.container.clone(),
-            revision,
-        }
-    }
-
-    /// The same unit under another incarnation.
-    #[must_use]
-    pub fn with_incarnation(mut self, incarnation: u32) -> Self {
-        self.revision = self.revision.with_incarnation(incarnation);
-        self
-    }
-}
-
-/// The fingerprint of the canonical form: JSON with the fields in the order of their declaration,
-/// maps sorted, and unset fields left out, so that a field which a later version adds changes no
-/// revision until somebody sets it.
-fn fingerprint(description: &str, image: &ImageRef, container: &ContainerSpec) -> Fingerprint {
-    let canonical = serde_json::json!({
-        "description": description,
-        "image": image,
-        "container": container,
-    });
-    Fingerprint::of(canonical.to_string().as_bytes())
 }
 
 /// Declares an enum over the words of a D-Bus property, open for words newer than us.
@@ -380,10 +342,7 @@ mod tests {
         assert!(state.is_down());
         state.active = ActiveState::Failed;
         state.sub = SubState::FailedBeforeAutoRestart;
-        assert!(
-            !state.is_down(),
-            "systemd 254 passes through failed on its way to auto-restart"
-        );
+        assert!(!state.is_down(), "systemd 254 passes through failed on its way to auto-restart");
     }
 
     #[test]

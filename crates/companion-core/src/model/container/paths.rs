@@ -84,10 +84,6 @@ impl Device {
         if self.source.as_str().starts_with("/dev/") {
             return Ok(());
         }
-        Err(InvalidValue::new(
-            "devices",
-            self.source.as_str(),
-            "must lie below /dev",
-        ))
+        Err(InvalidValue::new("devices", self.source.as_str(), "must lie below /dev"))
     }
 }

@@ -7,30 +7,15 @@ fn path(text: &str) -> AbsolutePath {
 #[test]
 fn memory_is_read_as_mebibytes_or_with_a_unit() {
     for (text, mebibytes) in [("1024", 1024), ("512m", 512), ("2g", 2048), ("4", 4)] {
-        assert_eq!(
-            Memory::parse(text).unwrap().mebibytes(),
-            mebibytes,
-            "{text}"
-        );
+        assert_eq!(Memory::parse(text).unwrap().mebibytes(), mebibytes, "{text}");
     }
 }
 
 #[test]
 fn memory_in_any_other_form_is_refused() {
-    for text in [
-        "",
-        "m",
-        "2G",
-        "1.5g",
-        "-1",
-        "+8",
-        "0",
-        "3",
-        "8k",
-        " 8",
-        "8 m",
-        "99999999999999999999g",
-    ] {
+    for text in
+        ["", "m", "2G", "1.5g", "-1", "+8", "0", "3", "8k", " 8", "8 m", "99999999999999999999g"]
+    {
         assert!(Memory::parse(text).is_err(), "{text:?}");
     }
 }
@@ -40,9 +25,8 @@ fn a_path_has_one_spelling_only() {
     for text in ["/", "/a", "/a/b c", "/a:b"] {
         assert!(AbsolutePath::new(text).is_ok(), "{text:?}");
     }
-    for text in [
-        "", "a", "./a", "/a/", "//a", "/a//b", "/a/./b", "/a/../b", "/..", "/a\nb", "/a\0",
-    ] {
+    for text in ["", "a", "./a", "/a/", "//a", "/a//b", "/a/./b", "/a/../b", "/..", "/a\nb", "/a\0"]
+    {
         assert!(AbsolutePath::new(text).is_err(), "{text:?}");
     }
 }
@@ -55,11 +39,8 @@ fn a_port_in_the_hosts_network_is_refused() {
         container: 2.try_into().unwrap(),
         protocol: Protocol::Tcp,
     };
-    let mut spec = ContainerSpec {
-        network: Network::Host,
-        ports: vec![port],
-        ..ContainerSpec::default()
-    };
+    let mut spec =
+        ContainerSpec { network: Network::Host, ports: vec![port], ..ContainerSpec::default() };
     assert_eq!(spec.validate().unwrap_err().field(), "ports");
     spec.network = Network::Bridge;
     spec.validate().unwrap();
@@ -69,45 +50,24 @@ fn a_port_in_the_hosts_network_is_refused() {
 
 #[test]
 fn two_mounts_on_one_path_are_refused() {
-    let mount = BindMount {
-        source: path("/a"),
-        target: path("/t"),
-        read_only: true,
-    };
-    let tmpfs = Tmpfs {
-        target: path("/t"),
-        size: None,
-    };
-    let spec = ContainerSpec {
-        mounts: vec![mount],
-        tmpfs: vec![tmpfs],
-        ..ContainerSpec::default()
-    };
+    let mount = BindMount { source: path("/a"), target: path("/t"), read_only: true };
+    let tmpfs = Tmpfs { target: path("/t"), size: None };
+    let spec =
+        ContainerSpec { mounts: vec![mount], tmpfs: vec![tmpfs], ..ContainerSpec::default() };
     assert_eq!(spec.validate().unwrap_err().field(), "mounts");
 }
 
 #[test]
 fn a_device_outside_dev_is_refused() {
-    let device = Device {
-        source: path("/etc/shadow"),
-        target: None,
-    };
-    let spec = ContainerSpec {
-        devices: vec![device],
-        ..ContainerSpec::default()
-    };
+    let device = Device { source: path("/etc/shadow"), target: None };
+    let spec = ContainerSpec { devices: vec![device], ..ContainerSpec::default() };
     assert_eq!(spec.validate().unwrap_err().field(), "devices");
 }
 
 #[test]
 fn a_refused_environment_value_is_not_shown() {
     let environment = [(EnvName::new("TOKEN").unwrap(), "hunter2\0".to_owned())].into();
-    let refusal = ContainerSpec {
-        environment,
-        ..ContainerSpec::default()
-    }
-    .validate()
-    .unwrap_err();
+    let refusal = ContainerSpec { environment, ..ContainerSpec::default() }.validate().unwrap_err();
     assert!(!refusal.to_string().contains("hunter2"));
 }
 

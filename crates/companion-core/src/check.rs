@@ -1,0 +1,208 @@
+//! An independent judge of plans: the rules that every plan keeps, whatever the planner's reasons.
+//!
+//! It shares no code with the planner, so that a mistake there is not made twice. Every plan of every
+//! test goes through it, and the reconciler's users may run it on theirs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::model::companion::CompanionName;
+use crate::model::desired::DesiredState;
+use crate::model::hook::HookState;
+use crate::model::observed::{ObservedCompanion, ObservedState};
+use crate::model::unit::{ContainerState, LoadState, UnitFileState};
+use crate::plan::{Action, Need, Plan, Step};
+
+/// The most steps that one plan has for one companion.
+pub const STEPS_LIMIT: usize = 6;
+
+/// A rule that a plan breaks.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Violation {
+    /// Which rule.
+    pub rule: Rule,
+    /// The companion, where it concerns one.
+    pub companion: Option<CompanionName>,
+}
+
+/// The rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// Steps are for what is wanted or wished away, of that wish's generation, and nobody else.
+    OnlyWhatIsWished,
+    /// What is wished away is only taken down, and what is wanted is never.
+    OneDirection,
+    /// Nothing is done to what is not ours.
+    NothingForeign,
+    /// Nothing is stopped or removed because something could not be read.
+    NothingOnUnknown,
+    /// There is one reload at the most, after every change of a file and before every start that
+    /// needs it.
+    OneReloadInOrder,
+    /// Nothing is started before its image and its configuration are there.
+    LayersBelowFirst,
+    /// What runs and is true is not restarted.
+    NoCauselessRestart,
+    /// No effect is planned twice, and no companion has more than [`STEPS_LIMIT`].
+    Bounded,
+    /// A masked unit is the operator's.
+    MaskedIsRespected,
+    /// Work that is under way is not begun again.
+    NoSecondWork,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.rule)?;
+        match &self.companion {
+            Some(name) => write!(f, " for `{name}`"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The rules that `plan` breaks, given what it was made from; none for a good plan.
+pub fn check(plan: &Plan, desired: &DesiredState, observed: &ObservedState) -> Vec<Violation> {
+    let mut found = BTreeSet::new();
+    let mut counts: BTreeMap<&CompanionName, usize> = BTreeMap::new();
+    for step in &plan.steps {
+        let Some(name) = &step.companion else {
+            continue;
+        };
+        *counts.entry(name).or_default() += 1;
+        let mut report = |rule| {
+            found.insert(Violation { rule, companion: Some(name.clone()) });
+        };
+        wished(step, name, desired).into_iter().for_each(&mut report);
+        match observed.companions.get(name) {
+            Some(seen) => on_host(step, seen).into_iter().for_each(&mut report),
+            None => report(Rule::NothingOnUnknown),
+        }
+        let running = observed.history.running.get(name);
+        if running.is_some_and(|running| running.contains(&step.work)) {
+            report(Rule::NoSecondWork);
+        }
+    }
+    for (name, count) in counts {
+        let twice = plan
+            .steps(name)
+            .any(|step| plan.steps(name).filter(|other| other.action == step.action).count() > 1);
+        if count > STEPS_LIMIT || twice {
+            found.insert(Violation { rule: Rule::Bounded, companion: Some(name.clone()) });
+        }
+    }
+    found.extend(reload_order(plan));
+    found.into_iter().collect()
+}
+
+fn wished(step: &Step, name: &CompanionName, desired: &DesiredState) -> Vec<Rule> {
+    let mut broken = Vec::new();
+    if desired.generation(name) != Some(step.generation) {
+        broken.push(Rule::OnlyWhatIsWished);
+    }
+    let takes_down = match step.action {
+        Action::StopUnit
+        | Action::RemoveUnit
+        | Action::RemoveConfig(_)
+        | Action::RemoveContainer => Some(true),
+        Action::RunHook(_)
+        | Action::EnsureImage(_)
+        | Action::WriteUnit(_)
+        | Action::StartUnit(_)
+        | Action::RestartUnit(_) => Some(false),
+        Action::ResetFailed | Action::PruneImages(_) | Action::DaemonReload { .. } => None,
+    };
+    if takes_down.is_some_and(|down| down != desired.removed.contains_key(name)) {
+        broken.push(Rule::OneDirection);
+    }
+    broken
+}
+
+fn on_host(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
+    let mut broken = Vec::new();
+    let touches_unit = !matches!(
+        step.action,
+        Action::RunHook(_) | Action::EnsureImage(_) | Action::PruneImages(_)
+    );
+    let foreign_file =
+        seen.unit.known().is_some_and(|file| matches!(file.state, UnitFileState::Foreign { .. }));
+    let foreign_container = matches!(
+        seen.container.as_ref().and_then(|container| container.known()),
+        Some(ContainerState::Foreign { .. })
+    );
+    if touches_unit && foreign_file {
+        broken.push(Rule::NothingForeign);
+    }
+    let replaces = matches!(step.action, Action::StartUnit(_) | Action::RestartUnit(_))
+        || step.action == Action::RemoveContainer;
+    if replaces && foreign_container {
+        broken.push(Rule::NothingForeign);
+    }
+    if touches_unit && (seen.unit.known().is_none() || seen.service.known().is_none()) {
+        broken.push(Rule::NothingOnUnknown);
+    }
+    let masked = seen.service.known().is_some_and(|service| service.load == LoadState::Masked);
+    if touches_unit && masked {
+        broken.push(Rule::MaskedIsRespected);
+    }
+    broken.extend(on_start(step, seen));
+    broken
+}
+
+fn on_start(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
+    let (Action::StartUnit(condition) | Action::RestartUnit(condition)) = &step.action else {
+        return Vec::new();
+    };
+    let mut broken = Vec::new();
+    let image = seen.image.as_ref().and_then(|image| image.known());
+    let config = match seen.hook.as_ref().map(|hook| hook.known()) {
+        None => true,
+        Some(Some(HookState::Current { .. })) => true,
+        Some(Some(HookState::NotReady { config, .. })) => config.is_some(),
+        Some(Some(HookState::Stale { .. }) | None) => false,
+    };
+    if !config || image.is_none_or(|image| image.present.is_none()) {
+        broken.push(Rule::LayersBelowFirst);
+    }
+    let healthy = seen.service.known().is_some_and(|service| {
+        service.is_running() && service.running == Some(condition.loaded) && !service.paused
+    });
+    let start_of_running = condition.need == Need::NotRunning
+        && seen.service.known().is_some_and(|service| service.is_running());
+    if healthy || start_of_running {
+        broken.push(Rule::NoCauselessRestart);
+    }
+    broken
+}
+
+fn reload_order(plan: &Plan) -> Option<Violation> {
+    let position = |wanted: fn(&Action) -> bool| {
+        plan.steps
+            .iter()
+            .enumerate()
+            .filter(move |(_, step)| wanted(&step.action))
+            .map(|(at, _)| at)
+    };
+    let mut reloads = position(|action| matches!(action, Action::DaemonReload { .. }));
+    let reload = reloads.next();
+    let last_file =
+        position(|action| matches!(action, Action::WriteUnit(_) | Action::RemoveUnit)).next_back();
+    let early_start = plan.steps.iter().enumerate().any(|(at, step)| {
+        let starts = matches!(step.action, Action::StartUnit(_) | Action::RestartUnit(_));
+        let changed = plan.steps.iter().any(|other| {
+            other.companion == step.companion && matches!(other.action, Action::WriteUnit(_))
+        });
+        starts && (changed || step.after_reload) && reload.is_none_or(|reload| reload > at)
+    });
+    let unmarked_start = plan.steps.iter().any(|step| {
+        let starts = matches!(step.action, Action::StartUnit(_) | Action::RestartUnit(_));
+        starts
+            && !step.after_reload
+            && plan.steps.iter().any(|other| {
+                other.companion == step.companion && matches!(other.action, Action::WriteUnit(_))
+            })
+    });
+    let file_after_reload = last_file.is_some_and(|file| reload.is_none_or(|reload| reload < file));
+    (reloads.next().is_some() || early_start || unmarked_start || file_after_reload)
+        .then_some(Violation { rule: Rule::OneReloadInOrder, companion: None })
+}

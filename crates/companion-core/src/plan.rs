@@ -1,0 +1,392 @@
+//! The decision: what is done, in which order and why; and what is not done, and what it waits on.
+//!
+//! A plan is plain data. Printing it is a dry run, executing it needs no further choice.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::model::Monotonic;
+use crate::model::companion::CompanionName;
+use crate::model::desired::Generation;
+use crate::model::hook::{HookSpec, StaleCause};
+use crate::model::image::{ImageId, ImageSource};
+use crate::model::observed::Work;
+use crate::model::revision::{Fingerprint, Revision};
+use crate::model::unit::{ServiceResult, ServiceState, UnitSpec};
+
+/// What one round decided.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[must_use = "a plan that is dropped was decided for nothing"]
+pub struct Plan {
+    /// The effects, in the order they are begun.
+    pub steps: Vec<Step>,
+    /// What is not done although something is not as it should be.
+    pub blocked: Vec<Blocked>,
+    /// Work whose earlier failures the observed state shows to be overcome.
+    pub healed: Vec<(CompanionName, Work)>,
+    /// The time after which another round may find more to do, even if nothing happens.
+    pub requeue_after: Option<Duration>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do and nothing to wait for.
+    pub fn is_converged(&self) -> bool {
+        self.steps.is_empty() && self.blocked.is_empty()
+    }
+
+    /// What `name` waits on, the first finding first.
+    pub fn blocked(&self, name: &CompanionName) -> impl Iterator<Item = &Blocked> {
+        self.blocked.iter().filter(move |blocked| blocked.companion == *name)
+    }
+
+    /// The steps for `name`.
+    pub fn steps(&self, name: &CompanionName) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(move |step| step.companion.as_ref() == Some(name))
+    }
+}
+
+/// One effect and its reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The companion it is for; `None` for the reload, which serves all.
+    pub companion: Option<CompanionName>,
+    /// The generation of the wish that it carries out.
+    pub generation: Generation,
+    /// The effect.
+    pub action: Action,
+    /// The kind of work it is, under which its failures are counted.
+    pub work: Work,
+    /// Why.
+    pub reason: Reason,
+    /// A digest of what goes into the attempt: a failure holds back only the same attempt.
+    pub input: Fingerprint,
+    /// Whether it must not be done unless this plan's reload succeeded.
+    pub after_reload: bool,
+}
+
+/// One effect, named after the verb of the tool that has it. Each is one call of a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Renders a companion's configuration.
+    RunHook(HookSpec),
+    /// Builds or pulls an image.
+    EnsureImage(ImageSource),
+    /// Writes a unit file.
+    WriteUnit(Box<UnitSpec>),
+    /// Removes a unit file.
+    RemoveUnit,
+    /// Has the service manager read all units again.
+    DaemonReload {
+        /// The companions that need it, and their inputs.
+        wanted_by: Vec<(CompanionName, Fingerprint)>,
+    },
+    /// Forgets a service's failure.
+    ResetFailed,
+    /// Starts a service, if the condition still holds.
+    StartUnit(Condition),
+    /// Restarts a service, if the condition still holds.
+    RestartUnit(Condition),
+    /// Stops a service.
+    StopUnit,
+    /// Removes a rendered configuration.
+    RemoveConfig(HookSpec),
+    /// Removes a container that its unit left behind.
+    RemoveContainer,
+    /// Removes images of ours that newer ones replaced.
+    PruneImages(Vec<ImageId>),
+}
+
+impl Action {
+    /// The kind of work it is, unless it is part of another.
+    pub fn work(&self) -> Work {
+        match self {
+            Self::RunHook(_) => Work::Hook,
+            Self::EnsureImage(_) | Self::PruneImages(_) => Work::Image,
+            Self::WriteUnit(_) => Work::Unit,
+            Self::DaemonReload { .. } => Work::Load,
+            Self::ResetFailed | Self::StartUnit(_) | Self::RestartUnit(_) => Work::Service,
+            Self::StopUnit | Self::RemoveUnit | Self::RemoveConfig(_) | Self::RemoveContainer => {
+                Work::Removal
+            }
+        }
+    }
+
+    /// The verb, for people and for counting.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Self::RunHook(_) => "run-hook",
+            Self::EnsureImage(_) => "ensure-image",
+            Self::WriteUnit(_) => "write-unit",
+            Self::RemoveUnit => "remove-unit",
+            Self::DaemonReload { .. } => "daemon-reload",
+            Self::ResetFailed => "reset-failed",
+            Self::StartUnit(_) => "start",
+            Self::RestartUnit(_) => "restart",
+            Self::StopUnit => "stop",
+            Self::RemoveConfig(_) => "remove-config",
+            Self::RemoveContainer => "remove-container",
+            Self::PruneImages(_) => "prune-images",
+        }
+    }
+}
+
+/// What must hold at the moment a service is started or restarted.
+///
+/// It is read again right before the effect, because the round that decided may be older than what
+/// the host's own user did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Condition {
+    /// The revision that the loaded unit must name: nothing else is ever started.
+    pub loaded: Revision,
+    /// What makes the effect needed.
+    pub need: Need,
+}
+
+/// What makes a start or restart needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// It does not run.
+    NotRunning,
+    /// It runs another revision, or waits to start one again.
+    OtherRevision,
+    /// Its processes are frozen.
+    Paused,
+}
+
+impl Condition {
+    /// Whether the effect is still right, given the service as it is now.
+    pub fn holds(&self, service: &ServiceState) -> bool {
+        let needed = match self.need {
+            Need::NotRunning => service.is_down(),
+            Need::OtherRevision => service.running != Some(self.loaded),
+            Need::Paused => service.paused,
+        };
+        needed && service.loaded == Some(self.loaded)
+    }
+}
+
+/// Why a step is taken.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// There is no rendered configuration.
+    ConfigMissing,
+    /// The configuration would be rendered differently now.
+    ConfigChanged,
+    /// The configuration could be read by others.
+    ConfigExposed,
+    /// The image is not on the host.
+    ImageMissing,
+    /// The image's build context changed.
+    ContextChanged,
+    /// The image by the companion's name is another one.
+    ImageChanged,
+    /// There is no unit file.
+    UnitFileMissing,
+    /// The unit file was changed by someone else.
+    UnitFileDrifted,
+    /// The companion's specification changed.
+    SpecChanged,
+    /// The loaded unit is not what the file says.
+    LoadedUnitStale,
+    /// A tampered unit was restored, and what runs may come from it.
+    UnitRestored,
+    /// It is not known which revision runs.
+    RevisionUnknown,
+    /// The service does not run.
+    NotRunning,
+    /// The service failed.
+    Failed(String),
+    /// The processes are frozen.
+    Paused,
+    /// The companion is not wanted any more.
+    Removed,
+    /// Newer images replaced it.
+    Superseded,
+}
+
+impl From<StaleCause> for Reason {
+    fn from(cause: StaleCause) -> Self {
+        match cause {
+            StaleCause::Missing => Self::ConfigMissing,
+            StaleCause::Changed => Self::ConfigChanged,
+            StaleCause::Exposed => Self::ConfigExposed,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ConfigMissing => "its configuration is missing",
+            Self::ConfigChanged => "its configuration changed",
+            Self::ConfigExposed => "its configuration could be read by others",
+            Self::ImageMissing => "its image is missing",
+            Self::ContextChanged => "its build context changed",
+            Self::ImageChanged => "its image changed",
+            Self::UnitFileMissing => "its unit file is missing",
+            Self::UnitFileDrifted => "its unit file was edited",
+            Self::SpecChanged => "its specification changed",
+            Self::LoadedUnitStale => "the loaded unit is not the one on disk",
+            Self::UnitRestored => "its unit was tampered with",
+            Self::RevisionUnknown => "what runs does not say which revision it is",
+            Self::NotRunning => "it does not run",
+            Self::Failed(result) => return write!(f, "it failed ({result})"),
+            Self::Paused => "it is paused",
+            Self::Removed => "it is not wanted any more",
+            Self::Superseded => "newer images replaced old ones",
+        })
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.action.verb())?;
+        if let Some(companion) = &self.companion {
+            write!(f, " {companion}")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+/// Something that is not as it should be and that this round does nothing about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocked {
+    /// The companion.
+    pub companion: CompanionName,
+    /// What it waits on.
+    pub waiting_on: WaitingOn,
+    /// When it is looked at again at the latest, apart from the regular tick.
+    pub retry_at: Option<Monotonic>,
+}
+
+/// What a companion waits on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "on")]
+pub enum WaitingOn {
+    /// Something that is not ours has its name.
+    Conflict {
+        /// What and where.
+        what: String,
+    },
+    /// The operator masked its unit.
+    Masked,
+    /// Another unit of the same name comes first.
+    Shadowed {
+        /// The file that unit is from.
+        by: String,
+    },
+    /// The host's judge of units refuses its unit.
+    UnitRefused {
+        /// The judge's own words.
+        words: String,
+    },
+    /// The service manager does not load its unit although the file is right.
+    NotLoaded {
+        /// The service manager's words.
+        words: String,
+    },
+    /// Its hook cannot say yet what the configuration is.
+    HookNotReady {
+        /// What the hook waits for.
+        waiting_for: String,
+    },
+    /// An attempt failed and is tried again later.
+    BackOff {
+        /// What failed.
+        work: Work,
+        /// How often in a row.
+        failures: u32,
+        /// The last error.
+        error: String,
+    },
+    /// Work that an earlier round began.
+    Running {
+        /// Which.
+        work: Work,
+    },
+    /// A job of the service manager.
+    Job,
+    /// The service is starting.
+    Starting,
+    /// The service is stopping.
+    Stopping,
+    /// It was started a moment ago; it counts as running once it has stayed up.
+    Settling,
+    /// It ended, and the service manager is about to start it again.
+    CrashLoop {
+        /// How often it has been started again.
+        restarts: u32,
+        /// How it ended.
+        result: String,
+        /// Its exit code, or the number of the signal that ended it.
+        exit_status: Option<i32>,
+    },
+    /// A part of the host that could not be read.
+    Observation {
+        /// Which part.
+        what: &'static str,
+        /// Why not.
+        error: String,
+    },
+    /// Nobody: it is ours and on the host, but no record wants it or wants it gone.
+    Orphan,
+}
+
+impl WaitingOn {
+    /// The words for a service that ended and is about to be started again.
+    pub fn crash_loop(restarts: u32, result: &ServiceResult, exit_status: Option<i32>) -> Self {
+        Self::CrashLoop { restarts, result: result.to_string(), exit_status }
+    }
+
+    /// Whether it passes by itself within moments, so that a pass waits for it.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Running { .. } | Self::Job | Self::Starting | Self::Stopping | Self::Settling
+        )
+    }
+}
+
+impl fmt::Display for WaitingOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict { what } => write!(f, "something that is not ours has its name: {what}"),
+            Self::Masked => f.write_str("its unit is masked by the operator"),
+            Self::Shadowed { by } => write!(f, "another unit of its name comes first: {by}"),
+            Self::UnitRefused { words } => write!(f, "its unit is refused: {words}"),
+            Self::NotLoaded { words } => write!(f, "its unit is not loaded: {words}"),
+            Self::HookNotReady { waiting_for } => write!(f, "its hook waits for {waiting_for}"),
+            Self::BackOff { work, failures, error } => {
+                write!(f, "{} failed {failures} time(s): {error}", work_in_words(*work))
+            }
+            Self::Running { work } => write!(f, "{} is under way", work_in_words(*work)),
+            Self::Job => f.write_str("a job of the service manager"),
+            Self::Starting => f.write_str("it is starting"),
+            Self::Stopping => f.write_str("it is stopping"),
+            Self::Settling => f.write_str("it was started a moment ago"),
+            Self::CrashLoop { restarts, result, exit_status } => {
+                write!(f, "it ended ({result}")?;
+                if let Some(status) = exit_status {
+                    write!(f, ", status {status}")?;
+                }
+                write!(f, ") and is started again, {restarts} restart(s) so far")
+            }
+            Self::Observation { what, error } => write!(f, "{what} cannot be read: {error}"),
+            Self::Orphan => f.write_str("no record of it: neither wanted nor wished away"),
+        }
+    }
+}
+
+fn work_in_words(work: Work) -> &'static str {
+    match work {
+        Work::Hook => "rendering its configuration",
+        Work::Image => "getting its image",
+        Work::Unit => "writing its unit",
+        Work::Load => "loading its unit",
+        Work::Service => "starting it",
+        Work::Removal => "removing it",
+    }
+}

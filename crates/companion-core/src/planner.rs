@@ -1,0 +1,213 @@
+//! The planner: what is desired and what was seen give what is done next.
+//!
+//! Pure, synchronous and total: it sees no port, clock, logger or file, and there is no input it has
+//! no answer to. The rules are read in the order of the layers: [`hooks`], [`images`], [`units`],
+//! [`services`]; [`prune`] takes the same layers down again.
+
+use std::collections::BTreeMap;
+
+use crate::model::Monotonic;
+use crate::model::companion::CompanionName;
+use crate::model::desired::{DesiredCompanion, DesiredState, Generation};
+use crate::model::observed::{Failure, History, ObservedCompanion, ObservedState, Work};
+use crate::model::revision::Fingerprint;
+use crate::plan::{Action, Blocked, Plan, Reason, Step, WaitingOn};
+
+pub mod backoff;
+mod hooks;
+mod images;
+mod prune;
+mod services;
+mod units;
+
+pub use services::SETTLING;
+
+/// Decides what is done next about all companions.
+///
+/// `now` is the point that the failures in `observed.history` are measured against.
+pub fn plan(desired: &DesiredState, observed: &ObservedState, now: Monotonic) -> Plan {
+    let mut draft = Draft::new(&observed.history, now);
+    for (name, companion) in &desired.companions {
+        let Some(seen) = observed.companions.get(name) else {
+            draft.block(name, unseen());
+            continue;
+        };
+        keep(&mut draft.of(name, companion.generation()), companion, seen);
+    }
+    for (name, removed) in &desired.removed {
+        let Some(seen) = observed.companions.get(name) else {
+            draft.block(name, unseen());
+            continue;
+        };
+        prune::rule(&mut draft.of(name, removed.generation), removed, seen);
+    }
+    for name in observed.companions.keys() {
+        if desired.generation(name).is_none() {
+            draft.block(name, WaitingOn::Orphan);
+        }
+    }
+    draft.finish()
+}
+
+fn unseen() -> WaitingOn {
+    WaitingOn::Observation { what: "the companion", error: "nothing was observed of it".to_owned() }
+}
+
+/// The rules for a companion that is to exist.
+fn keep(draft: &mut CompanionDraft<'_, '_>, desired: &DesiredCompanion, seen: &ObservedCompanion) {
+    // Both are asked before either is waited for: they are independent of each other.
+    let config = hooks::rule(draft, desired, seen);
+    let image = images::rule(draft, desired, seen);
+    let (hooks::Config::Ready(config), Some(image)) = (config, image) else {
+        return;
+    };
+    let Some(loading) = units::rule(draft, desired, image, config, seen) else {
+        return;
+    };
+    services::rule(draft, loading, seen);
+}
+
+/// A plan in the making: the steps by phase, so that their order is decided in one place.
+struct Draft<'h> {
+    history: &'h History,
+    now: Monotonic,
+    background: Vec<Step>,
+    files: Vec<Step>,
+    reload: BTreeMap<CompanionName, (Fingerprint, Reason)>,
+    services: Vec<Step>,
+    cleanup: Vec<Step>,
+    blocked: Vec<Blocked>,
+    healed: Vec<(CompanionName, Work)>,
+}
+
+impl<'h> Draft<'h> {
+    fn new(history: &'h History, now: Monotonic) -> Self {
+        Self {
+            history,
+            now,
+            background: Vec::new(),
+            files: Vec::new(),
+            reload: BTreeMap::new(),
+            services: Vec::new(),
+            cleanup: Vec::new(),
+            blocked: Vec::new(),
+            healed: Vec::new(),
+        }
+    }
+
+    fn of<'d>(
+        &'d mut self,
+        name: &'d CompanionName,
+        generation: Generation,
+    ) -> CompanionDraft<'d, 'h> {
+        CompanionDraft { draft: self, name, generation }
+    }
+
+    fn block(&mut self, name: &CompanionName, waiting_on: WaitingOn) {
+        self.blocked.push(Blocked { companion: name.clone(), waiting_on, retry_at: None });
+    }
+
+    /// The order that every plan has: long work is begun first, then files, one reload for all of
+    /// them, services, and last what is only tidied up.
+    fn finish(self) -> Plan {
+        let mut steps = self.background;
+        steps.extend(self.files);
+        let first = self.reload.first_key_value().map(|(_, (_, reason))| reason.clone());
+        if let Some(reason) = first {
+            let wanted_by: Vec<_> =
+                self.reload.into_iter().map(|(name, (input, _))| (name, input)).collect();
+            steps.push(Step {
+                companion: None,
+                generation: Generation::default(),
+                action: Action::DaemonReload { wanted_by },
+                work: Work::Load,
+                reason,
+                input: Fingerprint::of(b"reload"),
+                after_reload: false,
+            });
+        }
+        steps.extend(self.services);
+        steps.extend(self.cleanup);
+        let now = self.now;
+        let retry = self.blocked.iter().filter_map(|blocked| blocked.retry_at).min();
+        Plan {
+            steps,
+            blocked: self.blocked,
+            healed: self.healed,
+            requeue_after: retry.map(|at| now.until(at)),
+        }
+    }
+}
+
+/// The part of a draft that one companion's rules write.
+struct CompanionDraft<'d, 'h> {
+    draft: &'d mut Draft<'h>,
+    name: &'d CompanionName,
+    generation: Generation,
+}
+
+impl CompanionDraft<'_, '_> {
+    /// The input of an attempt: a new wish for the companion forgets old failures, as does any
+    /// change of `parts`.
+    fn input(&self, parts: &impl std::fmt::Debug) -> Fingerprint {
+        Fingerprint::of(format!("{}/{:?}", self.generation.0, parts).as_bytes())
+    }
+
+    fn step(&self, action: Action, reason: Reason, input: Fingerprint) -> Step {
+        let companion = Some(self.name.clone());
+        let generation = self.generation;
+        let work = action.work();
+        Step { companion, generation, action, work, reason, input, after_reload: false }
+    }
+
+    fn block(&mut self, waiting_on: WaitingOn) {
+        self.draft.block(self.name, waiting_on);
+    }
+
+    fn block_until(&mut self, waiting_on: WaitingOn, retry_at: Monotonic) {
+        let companion = self.name.clone();
+        self.draft.blocked.push(Blocked { companion, waiting_on, retry_at: Some(retry_at) });
+    }
+
+    fn unknown(&mut self, what: &'static str, error: &str) {
+        self.block(WaitingOn::Observation { what, error: error.to_owned() });
+    }
+
+    fn healed(&mut self, work: Work) {
+        if self.failure(work).is_some() {
+            self.draft.healed.push((self.name.clone(), work));
+        }
+    }
+
+    fn is_running(&self, work: Work) -> bool {
+        self.draft.history.running.get(self.name).is_some_and(|running| running.contains(&work))
+    }
+
+    /// Any work for this companion that an earlier round began.
+    fn any_running(&self) -> Option<Work> {
+        self.draft.history.running.get(self.name)?.first().copied()
+    }
+
+    fn failure(&self, work: Work) -> Option<&Failure> {
+        self.draft.history.failures.get(self.name)?.get(&work)
+    }
+
+    /// The failure of `work` that still holds back an attempt with `input`.
+    fn holding_failure(&self, work: Work, input: Fingerprint) -> Option<Failure> {
+        let failure = self.failure(work)?;
+        (failure.input == input && failure.retry_at > self.draft.now).then(|| failure.clone())
+    }
+
+    /// Whether `work` with `input` has to wait for its back-off; then says so in the plan.
+    fn backs_off(&mut self, work: Work, input: Fingerprint) -> bool {
+        let Some(failure) = self.holding_failure(work, input) else {
+            return false;
+        };
+        let Failure { count, retry_at, error, .. } = failure;
+        self.block_until(WaitingOn::BackOff { work, failures: count, error }, retry_at);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

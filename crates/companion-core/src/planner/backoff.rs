@@ -1,0 +1,59 @@
+//! How long failed work is put off: 5 s, doubling to 15 min.
+
+use std::time::Duration;
+
+/// The delay after the first failure.
+pub const FIRST: Duration = Duration::from_secs(5);
+/// The longest delay.
+pub const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// The delay after `failures` in a row, shortened by up to a tenth.
+///
+/// `jitter` says by how much, from nothing (0) to the whole tenth (`u16::MAX`); it comes from the
+/// caller, so that many companions that failed at once do not return at once, and tests can say.
+pub fn delay(failures: u32, jitter: u16) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    let full = FIRST.saturating_mul(1 << doublings).min(LONGEST);
+    full - full / 10 * u32::from(jitter) / u32::from(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn it_doubles_from_five_seconds_to_a_quarter_of_an_hour() {
+        let seconds: Vec<_> = (1..=10).map(|n| delay(n, 0).as_secs()).collect();
+        assert_eq!(seconds, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]);
+    }
+
+    #[test]
+    fn a_permanent_failure_is_tried_at_most_110_times_a_day() {
+        let mut elapsed = Duration::ZERO;
+        let attempts = (1..)
+            .take_while(|count| {
+                elapsed += delay(*count, u16::MAX);
+                elapsed < Duration::from_secs(24 * 3600)
+            })
+            .count();
+        assert!(attempts <= 118, "{attempts}");
+        let mut elapsed = Duration::ZERO;
+        let attempts = (1..)
+            .take_while(|count| {
+                elapsed += delay(*count, u16::MAX / 2);
+                elapsed < Duration::from_secs(24 * 3600)
+            })
+            .count();
+        assert!(attempts <= 110, "{attempts}");
+    }
+
+    proptest! {
+        #[test]
+        fn it_stays_within_its_bounds(failures: u32, jitter: u16) {
+            let delay = delay(failures, jitter);
+            prop_assert!(delay <= LONGEST && delay >= FIRST * 9 / 10);
+        }
+    }
+}

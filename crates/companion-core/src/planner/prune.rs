@@ -1,0 +1,142 @@
+//! The rules for a companion that is to be gone: the layers are taken down from the top.
+//!
+//! The service is stopped while its unit is still there, because it is the unit that says how: a
+//! unit removed first leaves a container that nobody stops. Nothing is taken down on a guess.
+
+use super::CompanionDraft;
+use super::services::PASSING;
+use crate::model::desired::RemovedCompanion;
+use crate::model::hook::{HookState, StaleCause};
+use crate::model::observed::{Observation, ObservedCompanion, Work};
+use crate::model::revision::Fingerprint;
+use crate::model::unit::{
+    ActiveState, ContainerState, LoadState, ServiceState, UnitFile, UnitFileState,
+};
+use crate::plan::{Action, Reason, WaitingOn};
+
+pub(super) fn rule(
+    draft: &mut CompanionDraft<'_, '_>,
+    removed: &RemovedCompanion,
+    seen: &ObservedCompanion,
+) {
+    let (file, service) = match (&seen.unit, &seen.service) {
+        (Observation::Known(file), Observation::Known(service)) => (file, service),
+        (Observation::Unknown(error), _) => return draft.unknown("its unit file", error),
+        (_, Observation::Unknown(error)) => return draft.unknown("its service", error),
+    };
+    if let Some(work) = draft.any_running() {
+        return draft.block(WaitingOn::Running { work });
+    }
+    if matches!(file.state, UnitFileState::Foreign { .. }) {
+        // Its name has passed to somebody else, and with it all that goes by the name.
+        return;
+    }
+    if service.load == LoadState::Masked {
+        return draft.block(WaitingOn::Masked);
+    }
+    let input = draft.input(&"removal");
+    let ours = is_ours(file, service);
+    if ours && !service.is_down() {
+        return stop(draft, service, input);
+    }
+    if draft.backs_off(Work::Removal, input) {
+        return;
+    }
+    let taken_down = take_down(draft, file, ours.then_some(service), input);
+    tidy(draft, removed, seen, input, taken_down);
+}
+
+/// Whether what the service manager has at the name came from a unit of ours.
+///
+/// A unit whose file was removed and reloaded away while it ran names no source any more; then the
+/// revision that its process was started with speaks for it.
+fn is_ours(file: &UnitFile, service: &ServiceState) -> bool {
+    match &service.source {
+        Some(source) => *source == file.location,
+        None => service.running.is_some() || service.loaded.is_some(),
+    }
+}
+
+fn stop(draft: &mut CompanionDraft<'_, '_>, service: &ServiceState, input: Fingerprint) {
+    let retry_at = draft.draft.now.after(PASSING);
+    if service.job_pending {
+        draft.block_until(WaitingOn::Job, retry_at);
+    } else if service.active == ActiveState::Deactivating {
+        draft.block_until(WaitingOn::Stopping, retry_at);
+    } else if !draft.backs_off(Work::Removal, input) {
+        let step = draft.step(Action::StopUnit, Reason::Removed, input);
+        draft.draft.services.push(step);
+    }
+}
+
+/// Removes the unit file and has it forgotten; says whether anything was left to do.
+fn take_down(
+    draft: &mut CompanionDraft<'_, '_>,
+    file: &UnitFile,
+    service: Option<&ServiceState>,
+    input: Fingerprint,
+) -> bool {
+    let on_disk = !matches!(file.state, UnitFileState::Absent);
+    if on_disk {
+        let step = draft.step(Action::RemoveUnit, Reason::Removed, input);
+        draft.draft.files.push(step);
+    }
+    let loaded = service.is_some_and(|service| service.load != LoadState::NotFound);
+    if on_disk || loaded {
+        if let Some(failure) = draft.holding_failure(Work::Load, input).filter(|_| !on_disk) {
+            let words = "the unit is still loaded after a reload".to_owned();
+            draft.block_until(WaitingOn::NotLoaded { words }, failure.retry_at);
+            return true;
+        }
+        draft.draft.reload.insert(draft.name.clone(), (input, Reason::Removed));
+    }
+    let failed = service.is_some_and(|service| service.active == ActiveState::Failed);
+    if failed {
+        let mut step = draft.step(Action::ResetFailed, Reason::Removed, input);
+        step.work = Work::Removal;
+        step.after_reload = on_disk || loaded;
+        draft.draft.services.push(step);
+    }
+    on_disk || loaded || failed
+}
+
+/// Removes what the unit leaves behind: a container without its unit, and the configuration.
+fn tidy(
+    draft: &mut CompanionDraft<'_, '_>,
+    removed: &RemovedCompanion,
+    seen: &ObservedCompanion,
+    input: Fingerprint,
+    taken_down: bool,
+) {
+    let container = match &seen.container {
+        Some(Observation::Known(ContainerState::Ours { .. })) => true,
+        Some(Observation::Known(ContainerState::Absent | ContainerState::Foreign { .. }))
+        | None => false,
+        Some(Observation::Unknown(error)) => return draft.unknown("its container", error),
+    };
+    let config = match &seen.hook {
+        Some(Observation::Known(state)) => is_rendered(state),
+        Some(Observation::Unknown(error)) => return draft.unknown("its configuration", error),
+        None => false,
+    };
+    if !taken_down && !container && !config {
+        draft.healed(Work::Removal);
+        draft.healed(Work::Load);
+    }
+    if container {
+        let step = draft.step(Action::RemoveContainer, Reason::Removed, input);
+        draft.draft.cleanup.push(step);
+    }
+    if let Some(hook) = removed.hook.as_ref().filter(|_| config) {
+        let step = draft.step(Action::RemoveConfig(hook.clone()), Reason::Removed, input);
+        draft.draft.cleanup.push(step);
+    }
+}
+
+fn is_rendered(state: &HookState) -> bool {
+    match state {
+        HookState::Current { .. } => true,
+        HookState::Stale { cause, .. } => *cause != StaleCause::Missing,
+        HookState::NotReady { config, .. } => config.is_some(),
+    }
+}

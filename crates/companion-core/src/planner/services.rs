@@ -1,0 +1,111 @@
+//! The rule of the fourth layer: the running service.
+
+use std::time::Duration;
+
+use super::CompanionDraft;
+use super::units::{Loading, drift_reason};
+use crate::model::observed::{ObservedCompanion, Work};
+use crate::model::revision::Revision;
+use crate::model::unit::{ActiveState, ServiceState};
+use crate::plan::{Action, Condition, Need, Reason, WaitingOn};
+
+/// How long a service must have stayed up to count as running.
+///
+/// A start is reported as done when the process has begun, not when it works: a process that dies
+/// on its first line of configuration is "started" all the same.
+pub const SETTLING: Duration = Duration::from_secs(3);
+
+/// How soon a state that passes by itself is looked at again.
+pub(super) const PASSING: Duration = Duration::from_millis(500);
+
+pub(super) fn rule(draft: &mut CompanionDraft<'_, '_>, loading: Loading, seen: &ObservedCompanion) {
+    let Some(service) = seen.service.known() else {
+        return;
+    };
+    if service.job_pending {
+        passing(draft, WaitingOn::Job);
+        return;
+    }
+    match &service.active {
+        ActiveState::Active | ActiveState::Reloading | ActiveState::Refreshing => {
+            running(draft, loading, service);
+        }
+        // What waits to be started again would come back as what it was, so a unit that changed is
+        // restarted now; one that did not is left to the service manager.
+        _ if service.sub.awaits_restart() => {
+            if service.loaded == Some(loading.revision) {
+                let words =
+                    WaitingOn::crash_loop(service.restarts, &service.result, service.exit_status);
+                draft.block(words);
+            } else {
+                let reason = restart_reason(&loading.revision, service.loaded.as_ref());
+                restart(draft, loading, Need::OtherRevision, reason);
+            }
+        }
+        ActiveState::Inactive => start(draft, loading, Reason::NotRunning, false),
+        ActiveState::Failed => {
+            start(draft, loading, Reason::Failed(service.result.to_string()), true);
+        }
+        ActiveState::Activating => passing(draft, WaitingOn::Starting),
+        ActiveState::Deactivating => passing(draft, WaitingOn::Stopping),
+        ActiveState::Maintenance | ActiveState::Other(_) => {
+            let error = format!("its state is `{}`", service.active);
+            draft.unknown("its service", &error);
+        }
+    }
+}
+
+fn passing(draft: &mut CompanionDraft<'_, '_>, waiting_on: WaitingOn) {
+    let retry_at = draft.draft.now.after(PASSING);
+    draft.block_until(waiting_on, retry_at);
+}
+
+fn running(draft: &mut CompanionDraft<'_, '_>, loading: Loading, service: &ServiceState) {
+    if service.running != Some(loading.revision) {
+        let reason = restart_reason(&loading.revision, service.running.as_ref());
+        restart(draft, loading, Need::OtherRevision, reason);
+    } else if service.paused {
+        restart(draft, loading, Need::Paused, Reason::Paused);
+    } else if service.active_for < SETTLING {
+        let retry_at = draft.draft.now.after(SETTLING.saturating_sub(service.active_for));
+        draft.block_until(WaitingOn::Settling, retry_at);
+    } else {
+        draft.healed(Work::Service);
+    }
+}
+
+/// In what the running revision differs from the one wanted.
+fn restart_reason(wanted: &Revision, found: Option<&Revision>) -> Reason {
+    match found {
+        None => Reason::RevisionUnknown,
+        Some(found) if found.same_contents(wanted) => Reason::UnitRestored,
+        Some(found) => drift_reason(wanted, Some(found)),
+    }
+}
+
+fn start(draft: &mut CompanionDraft<'_, '_>, loading: Loading, reason: Reason, failed: bool) {
+    let input = draft.input(&loading.revision);
+    if draft.backs_off(Work::Service, input) {
+        return;
+    }
+    if failed {
+        let mut reset = draft.step(Action::ResetFailed, reason.clone(), input);
+        reset.after_reload = loading.after_reload;
+        draft.draft.services.push(reset);
+    }
+    let condition = Condition { loaded: loading.revision, need: Need::NotRunning };
+    let mut start = draft.step(Action::StartUnit(condition), reason, input);
+    start.after_reload = loading.after_reload;
+    draft.draft.services.push(start);
+}
+
+fn restart(draft: &mut CompanionDraft<'_, '_>, loading: Loading, need: Need, reason: Reason) {
+    let input = draft.input(&loading.revision);
+    if draft.backs_off(Work::Service, input) {
+        return;
+    }
+    let condition = Condition { loaded: loading.revision, need };
+    let mut step = draft.step(Action::RestartUnit(condition), reason, input);
+    step.after_reload = loading.after_reload;
+    draft.draft.services.push(step);
+}

@@ -1,0 +1,233 @@
+//! What each finding leads to, one finding a test; every plan goes through the checker.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::*;
+use crate::check::check;
+use crate::model::companion::CompanionSpec;
+use crate::model::container::{AbsolutePath, ContainerSpec};
+use crate::model::desired::RemovedCompanion;
+use crate::model::hook::{HookName, HookProgram, HookSpec, HookState, StaleCause};
+use crate::model::image::{
+    BuildSource, ImageId, ImageRef, ImageSource, ImageState, PresentImage, Provenance,
+};
+use crate::model::observed::Observation;
+use crate::model::revision::Revision;
+use crate::model::unit::{
+    ActiveState, ContainerState, LoadState, ServiceResult, ServiceState, SubState, UnitFile,
+    UnitFileState,
+};
+use crate::plan::{Condition, Need};
+use crate::ports::PortErrorKind;
+
+mod properties;
+mod removal;
+mod repair;
+
+const NOW: Monotonic = Monotonic::from_origin(Duration::from_secs(1000));
+const LOCATION: &str = "/units/web.container";
+
+fn name() -> CompanionName {
+    CompanionName::new("web").unwrap()
+}
+
+fn hook() -> HookSpec {
+    HookSpec {
+        program: HookProgram::Registered(HookName::new("conf").unwrap()),
+        output: AbsolutePath::new("/conf/nginx.conf").unwrap(),
+    }
+}
+
+fn spec() -> CompanionSpec {
+    let build = BuildSource {
+        reference: ImageRef::new("localhost/web:latest").unwrap(),
+        contexts: vec![AbsolutePath::new("/contexts/web").unwrap()],
+        arguments: BTreeMap::new(),
+    };
+    CompanionSpec {
+        name: name(),
+        description: "a page".to_owned(),
+        image: ImageSource { build: Some(build), pull: None },
+        container: ContainerSpec::default(),
+        hook: Some(hook()),
+    }
+}
+
+fn image() -> PresentImage {
+    PresentImage {
+        reference: ImageRef::new("localhost/web:latest").unwrap(),
+        id: ImageId::new(&"1".repeat(64)).unwrap(),
+        provenance: Provenance::Built { context: Fingerprint::of(b"context") },
+    }
+}
+
+fn config() -> Fingerprint {
+    Fingerprint::of(b"config")
+}
+
+/// A companion and its host, converged unless a test changes it.
+#[derive(Debug)]
+struct Scene {
+    desired: DesiredState,
+    seen: ObservedCompanion,
+    history: History,
+    now: Monotonic,
+    revision: Revision,
+}
+
+impl Scene {
+    fn converged() -> Self {
+        let companion = DesiredCompanion::new(spec(), Generation(1));
+        let revision = companion.revision(&image(), Some(config()));
+        let mut service = ServiceState::not_found();
+        service.load = LoadState::Loaded;
+        service.active = ActiveState::Active;
+        service.sub = SubState::Running;
+        service.source = Some(LOCATION.to_owned());
+        service.loaded = Some(revision);
+        service.running = Some(revision);
+        service.active_for = Duration::from_secs(3600);
+        let image = ImageState {
+            context: Some(Fingerprint::of(b"context")),
+            present: Some(image()),
+            leftovers: Vec::new(),
+        };
+        let file =
+            UnitFile { state: UnitFileState::Current { revision }, location: LOCATION.to_owned() };
+        Self {
+            desired: DesiredState {
+                companions: [(name(), companion)].into(),
+                removed: BTreeMap::new(),
+            },
+            seen: ObservedCompanion {
+                hook: Some(Observation::Known(HookState::Current { config: config() })),
+                image: Some(Observation::Known(image)),
+                unit: Observation::Known(file),
+                service: Observation::Known(service),
+                container: None,
+            },
+            history: History::default(),
+            now: NOW,
+            revision,
+        }
+    }
+
+    fn removed() -> Self {
+        let mut scene = Self::converged();
+        scene.desired.companions.clear();
+        let removed = RemovedCompanion { generation: Generation(2), hook: Some(hook()) };
+        scene.desired.removed.insert(name(), removed);
+        scene.seen.image = None;
+        scene
+    }
+
+    fn service(&mut self) -> &mut ServiceState {
+        match &mut self.seen.service {
+            Observation::Known(service) => service,
+            Observation::Unknown(_) => panic!("the scene's service is unknown"),
+        }
+    }
+
+    fn down(&mut self, active: ActiveState, sub: SubState) {
+        let service = self.service();
+        service.active = active;
+        service.sub = sub;
+        service.running = None;
+        service.active_for = Duration::ZERO;
+        self.seen.container = Some(Observation::Known(ContainerState::Absent));
+    }
+
+    fn file(&mut self, state: UnitFileState) {
+        self.seen.unit = Observation::Known(UnitFile { state, location: LOCATION.to_owned() });
+    }
+
+    fn image(&mut self) -> &mut ImageState {
+        match &mut self.seen.image {
+            Some(Observation::Known(image)) => image,
+            Some(Observation::Unknown(_)) | None => panic!("the scene's image is unknown"),
+        }
+    }
+
+    fn observed(&self) -> ObservedState {
+        ObservedState {
+            companions: [(name(), self.seen.clone())].into(),
+            listing_error: None,
+            history: self.history.clone(),
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        let observed = self.observed();
+        let plan = plan(&self.desired, &observed, self.now);
+        assert_eq!(check(&plan, &self.desired, &observed), []);
+        plan
+    }
+
+    /// Asserts the plan in words.
+    #[track_caller]
+    fn expect(&self, steps: &[&str], blocked: &[&str]) {
+        let plan = self.plan();
+        let seen: Vec<_> = plan.steps.iter().map(ToString::to_string).collect();
+        assert_eq!(seen, steps, "steps");
+        let seen: Vec<_> = plan.blocked.iter().map(|b| b.waiting_on.to_string()).collect();
+        assert_eq!(seen, blocked, "blocked");
+    }
+
+    /// Lets the only step of `work` in the present plan have failed just now.
+    fn fail(&mut self, work: Work, kind: PortErrorKind, error: &str) {
+        let plan = self.plan();
+        let step = plan.steps.iter().find(|step| step.work == work).unwrap();
+        let input = match &step.action {
+            Action::DaemonReload { wanted_by } => wanted_by[0].1,
+            _ => step.input,
+        };
+        let retry_at = self.now.after(backoff::delay(1, 0));
+        let failure = Failure { input, count: 1, retry_at, kind, error: error.to_owned() };
+        self.history.failures.entry(name()).or_default().insert(work, failure);
+    }
+}
+
+#[test]
+fn converged_pass_has_no_steps() {
+    let plan = Scene::converged().plan();
+    assert!(plan.is_converged());
+    assert_eq!(plan.requeue_after, None);
+}
+
+#[test]
+fn what_nobody_recorded_is_reported_and_left_alone() {
+    let mut scene = Scene::converged();
+    scene.desired.companions.clear();
+    scene.expect(&[], &["no record of it: neither wanted nor wished away"]);
+}
+
+#[test]
+fn nothing_is_done_about_what_was_not_observed() {
+    let scene = Scene::converged();
+    let plan = plan(&scene.desired, &ObservedState::default(), NOW);
+    assert!(plan.steps.is_empty());
+    assert_eq!(plan.blocked.len(), 1);
+}
+
+#[test]
+fn one_companions_trouble_changes_nothing_for_another() {
+    let mut broken = Scene::converged();
+    broken.down(ActiveState::Inactive, SubState::Dead);
+    broken.seen.hook = Some(Observation::Unknown("disk on fire".to_owned()));
+    let other = CompanionName::new("other").unwrap();
+    let mut spec = spec();
+    spec.name = other.clone();
+    let mut alone = Scene::converged();
+    alone.down(ActiveState::Inactive, SubState::Dead);
+    let wanted = alone.plan();
+    broken.desired.companions.insert(other.clone(), DesiredCompanion::new(spec, Generation(1)));
+    let mut observed = broken.observed();
+    observed.companions.insert(other.clone(), alone.seen.clone());
+    let plan = plan(&broken.desired, &observed, NOW);
+    let verbs = |plan: &Plan, name: &CompanionName| {
+        plan.steps(name).map(|step| step.action.verb()).collect::<Vec<_>>()
+    };
+    assert_eq!(verbs(&plan, &other), verbs(&wanted, &name()));
+    assert_eq!(verbs(&plan, &name()), Vec::<&str>::new());
+}

@@ -1,0 +1,207 @@
+//! What holds for every plan, whatever was seen.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn revision() -> impl Strategy<Value = Option<Revision>> {
+    let base = Scene::converged().revision;
+    prop_oneof![
+        3 => Just(Some(base)),
+        1 => Just(Some(base.with_incarnation(1))),
+        1 => Just(Some(Revision { config: None, ..base })),
+        1 => Just(Some(Revision { image: Fingerprint::of(b"other"), ..base })),
+        1 => Just(None),
+    ]
+}
+
+fn unit_file() -> impl Strategy<Value = UnitFileState> {
+    let foreign = UnitFileState::Foreign { what: "a file".to_owned() };
+    prop_oneof![
+        Just(UnitFileState::Absent),
+        Just(foreign),
+        revision().prop_map(|revision| UnitFileState::Drifted { revision }),
+        revision().prop_filter_map("a current file has a revision", |revision| {
+            Some(UnitFileState::Current { revision: revision? })
+        }),
+    ]
+}
+
+fn service() -> impl Strategy<Value = ServiceState> {
+    let words = (
+        prop::sample::select(vec!["loaded", "not-found", "bad-setting", "error", "masked", "new"]),
+        prop::sample::select(vec![
+            "active",
+            "reloading",
+            "inactive",
+            "failed",
+            "activating",
+            "deactivating",
+            "maintenance",
+            "new",
+        ]),
+        prop::sample::select(vec![
+            "running",
+            "dead",
+            "failed",
+            "auto-restart",
+            "start",
+            "failed-before-auto-restart",
+            "new",
+        ]),
+    );
+    let source = prop_oneof![
+        3 => Just(Some(LOCATION.to_owned())),
+        1 => Just(Some("/elsewhere".to_owned())),
+        1 => Just(None),
+    ];
+    let flags = (any::<bool>(), any::<bool>(), 0..10_u64);
+    (words, source, revision(), revision(), flags).prop_map(
+        |((load, active, sub), source, loaded, running, (job_pending, paused, seconds))| {
+            ServiceState {
+                load: LoadState::from_word(load),
+                active: ActiveState::from_word(active),
+                sub: SubState::from_word(sub),
+                source,
+                loaded,
+                running,
+                job_pending,
+                paused,
+                active_for: Duration::from_secs(seconds),
+                ..ServiceState::not_found()
+            }
+        },
+    )
+}
+
+fn hook_state() -> impl Strategy<Value = HookState> {
+    let causes = vec![StaleCause::Missing, StaleCause::Changed, StaleCause::Exposed];
+    prop_oneof![
+        2 => Just(HookState::Current { config: config() }),
+        1 => prop::sample::select(causes)
+            .prop_map(|cause| HookState::Stale { cause, input: Fingerprint::of(b"input") }),
+        1 => prop::option::of(Just(config()))
+            .prop_map(|config| HookState::NotReady { waiting_for: "it".to_owned(), config }),
+    ]
+}
+
+fn image_state() -> impl Strategy<Value = ImageState> {
+    let context = prop::option::of(prop::sample::select(vec![
+        Fingerprint::of(b"context"),
+        Fingerprint::of(b"other"),
+    ]));
+    let leftovers = prop_oneof![
+        3 => Just(vec![]),
+        1 => Just(vec![ImageId::new(&"3".repeat(64)).unwrap()]),
+    ];
+    (context, prop::option::of(Just(image())), leftovers)
+        .prop_map(|(context, present, leftovers)| ImageState { context, present, leftovers })
+}
+
+fn observation<T: std::fmt::Debug>(
+    known: impl Strategy<Value = T>,
+) -> impl Strategy<Value = Observation<T>> {
+    prop_oneof![
+        6 => known.prop_map(Observation::Known),
+        1 => Just("unreadable").prop_map(|error| Observation::Unknown(error.to_owned())),
+    ]
+}
+
+fn container() -> impl Strategy<Value = ContainerState> {
+    prop_oneof![
+        Just(ContainerState::Absent),
+        Just(ContainerState::Ours { status: "exited".to_owned() }),
+        Just(ContainerState::Foreign { image: "x".to_owned() }),
+    ]
+}
+
+fn works() -> impl Strategy<Value = BTreeSet<Work>> {
+    let all = vec![Work::Hook, Work::Image, Work::Service, Work::Removal];
+    prop_oneof![3 => Just(BTreeSet::new()), 1 => prop::sample::subsequence(all, 1..=2)
+        .prop_map(BTreeSet::from_iter)]
+}
+
+prop_compose! {
+    fn scene()(
+        removed: bool,
+        hook in observation(hook_state()),
+        image in observation(image_state()),
+        file in observation(unit_file()),
+        service in observation(service()),
+        container in prop::option::of(observation(container())),
+        running in works(),
+        failing in works(),
+        seconds in 0..2000_u64,
+    ) -> Scene {
+        let mut scene = if removed { Scene::removed() } else { Scene::converged() };
+        scene.seen = ObservedCompanion {
+            hook: Some(hook),
+            image: (!removed).then_some(image),
+            unit: match file {
+                Observation::Known(state) => {
+                    Observation::Known(UnitFile { state, location: LOCATION.to_owned() })
+                }
+                Observation::Unknown(error) => Observation::Unknown(error),
+            },
+            service,
+            container,
+        };
+        scene.history.running.insert(name(), running);
+        scene.now = Monotonic::from_origin(Duration::from_secs(seconds));
+        // A failure counts only for the very attempt that failed, so the plan itself is asked.
+        let attempts = plan(&scene.desired, &scene.observed(), scene.now);
+        for step in &attempts.steps {
+            if failing.contains(&step.work) {
+                let failure = Failure {
+                    input: step.input,
+                    count: 1,
+                    retry_at: scene.now.after(backoff::FIRST),
+                    kind: PortErrorKind::Transient,
+                    error: "it failed".to_owned(),
+                };
+                let failures = scene.history.failures.entry(name()).or_default();
+                failures.insert(step.work, failure);
+            }
+        }
+        scene
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn every_plan_passes_the_checker(scene in scene()) {
+        let observed = scene.observed();
+        let plan = plan(&scene.desired, &observed, scene.now);
+        prop_assert_eq!(check(&plan, &scene.desired, &observed), []);
+    }
+
+    #[test]
+    fn plan_is_total_and_deterministic(scene in scene()) {
+        let observed = scene.observed();
+        let first = plan(&scene.desired, &observed, scene.now);
+        let second = plan(&scene.desired, &observed, scene.now);
+        prop_assert_eq!(first, second);
+    }
+
+    #[test]
+    fn a_step_that_just_failed_is_not_planned_again_at_once(scene in scene()) {
+        for (name, failures) in &scene.history.failures {
+            for step in scene.plan().steps(name) {
+                if let Some(failure) = failures.get(&step.work) {
+                    prop_assert_ne!(failure.input, step.input, "{}", step);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_not_as_wanted_goes_without_a_word(scene in scene()) {
+        let plan = scene.plan();
+        if plan.is_converged() && scene.desired.companions.contains_key(&name()) {
+            let service = scene.seen.service.known().unwrap();
+            prop_assert!(service.is_running() && service.loaded == service.running);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! A companion that is to be gone.
+
+use super::*;
+
+fn stopped() -> Scene {
+    let mut scene = Scene::removed();
+    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene
+}
+
+#[test]
+fn the_service_is_stopped_while_its_unit_is_still_there() {
+    Scene::removed().expect(&["stop web: it is not wanted any more"], &[]);
+}
+
+#[test]
+fn then_unit_container_and_configuration_go() {
+    let mut scene = stopped();
+    let status = "exited".to_owned();
+    scene.seen.container = Some(Observation::Known(ContainerState::Ours { status }));
+    scene.expect(
+        &[
+            "remove-unit web: it is not wanted any more",
+            "daemon-reload: it is not wanted any more",
+            "remove-container web: it is not wanted any more",
+            "remove-config web: it is not wanted any more",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn a_service_that_failed_on_its_way_down_is_reset() {
+    let mut scene = stopped();
+    scene.service().active = ActiveState::Failed;
+    scene.service().sub = SubState::Failed;
+    assert!(scene.plan().steps.iter().any(|step| step.action == Action::ResetFailed));
+}
+
+#[test]
+fn a_service_between_two_tries_is_stopped_too() {
+    let mut scene = Scene::removed();
+    scene.down(ActiveState::Activating, SubState::AutoRestart);
+    scene.expect(&["stop web: it is not wanted any more"], &[]);
+}
+
+#[test]
+fn nothing_left_is_nothing_to_do() {
+    let mut scene = stopped();
+    scene.seen.service = Observation::Known(ServiceState::not_found());
+    scene.file(UnitFileState::Absent);
+    let cause = StaleCause::Missing;
+    let input = Fingerprint::of(b"");
+    scene.seen.hook = Some(Observation::Known(HookState::Stale { cause, input }));
+    scene.expect(&[], &[]);
+}
+
+#[test]
+fn a_removal_that_crashed_half_way_is_ended() {
+    let mut scene = stopped();
+    scene.file(UnitFileState::Absent);
+    scene.expect(
+        &[
+            "daemon-reload: it is not wanted any more",
+            "remove-config web: it is not wanted any more",
+        ],
+        &[],
+    );
+    scene.seen.service = Observation::Known(ServiceState::not_found());
+    scene.expect(&["remove-config web: it is not wanted any more"], &[]);
+}
+
+#[test]
+fn a_container_that_outlived_its_unit_is_stopped() {
+    let mut scene = Scene::removed();
+    scene.file(UnitFileState::Absent);
+    scene.service().load = LoadState::NotFound;
+    scene.service().source = None;
+    scene.service().loaded = None;
+    scene.expect(&["stop web: it is not wanted any more"], &[]);
+}
+
+#[test]
+fn nothing_is_stopped_or_removed_because_of_unknown() {
+    let unreadable = || "connection refused".to_owned();
+    let mut scene = Scene::removed();
+    scene.seen.service = Observation::Unknown(unreadable());
+    scene.expect(&[], &["its service cannot be read: connection refused"]);
+    let mut scene = Scene::removed();
+    scene.seen.unit = Observation::Unknown(unreadable());
+    scene.expect(&[], &["its unit file cannot be read: connection refused"]);
+}
+
+#[test]
+fn what_is_foreign_at_the_name_is_left_alone() {
+    let mut scene = Scene::removed();
+    scene.file(UnitFileState::Foreign { what: "a directory".to_owned() });
+    scene.expect(&[], &[]);
+}
+
+#[test]
+fn a_foreign_service_of_the_same_name_is_not_stopped() {
+    let mut scene = Scene::removed();
+    scene.service().source = Some("/home/me/.config/systemd/user/web.service".to_owned());
+    scene.service().loaded = None;
+    scene.service().running = None;
+    let plan = scene.plan();
+    assert!(!plan.steps.iter().any(|step| step.action == Action::StopUnit), "{plan:?}");
+}
+
+#[test]
+fn a_stop_that_failed_is_put_off() {
+    let mut scene = Scene::removed();
+    scene.fail(Work::Removal, PortErrorKind::Transient, "timed out");
+    scene.expect(&[], &["removing it failed 1 time(s): timed out"]);
+}
+
+#[test]
+fn a_reset_that_failed_in_a_removal_is_put_off_with_it() {
+    let mut scene = stopped();
+    scene.service().active = ActiveState::Failed;
+    scene.service().sub = SubState::Failed;
+    scene.fail(Work::Removal, PortErrorKind::Transient, "bus gone");
+    scene.expect(&[], &["removing it failed 1 time(s): bus gone"]);
+}

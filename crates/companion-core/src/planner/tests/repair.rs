@@ -1,0 +1,377 @@
+//! A companion that is to exist.
+
+use super::*;
+
+#[test]
+fn a_fresh_install_renders_and_builds_first() {
+    let mut scene = Scene::converged();
+    let input = Fingerprint::of(b"input");
+    scene.seen.hook =
+        Some(Observation::Known(HookState::Stale { cause: StaleCause::Missing, input }));
+    scene.image().present = None;
+    scene.seen.service = Observation::Known(ServiceState::not_found());
+    scene.seen.container = Some(Observation::Known(ContainerState::Absent));
+    scene.file(UnitFileState::Absent);
+    scene.expect(
+        &["run-hook web: its configuration is missing", "ensure-image web: its image is missing"],
+        &[],
+    );
+}
+
+#[test]
+fn then_the_unit_is_written_loaded_and_started() {
+    let mut scene = Scene::converged();
+    scene.seen.service = Observation::Known(ServiceState::not_found());
+    scene.seen.container = Some(Observation::Known(ContainerState::Absent));
+    scene.file(UnitFileState::Absent);
+    scene.expect(
+        &[
+            "write-unit web: its unit file is missing",
+            "daemon-reload: its unit file is missing",
+            "start web: it does not run",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn a_lost_unit_file_is_rewritten_without_a_restart() {
+    let mut scene = Scene::converged();
+    scene.file(UnitFileState::Absent);
+    scene.expect(
+        &["write-unit web: its unit file is missing", "daemon-reload: its unit file is missing"],
+        &[],
+    );
+}
+
+#[test]
+fn an_edited_unit_is_rewritten_under_the_next_incarnation_and_restarted() {
+    let mut scene = Scene::converged();
+    scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
+    scene.expect(
+        &[
+            "write-unit web: its unit file was edited",
+            "daemon-reload: its unit file was edited",
+            "restart web: its unit was tampered with",
+        ],
+        &[],
+    );
+    let plan = scene.plan();
+    let Action::WriteUnit(unit) = &plan.steps[0].action else { panic!("{plan:?}") };
+    assert_eq!(unit.revision, scene.revision.with_incarnation(1));
+}
+
+#[test]
+fn a_crash_after_the_rewrite_loses_neither_the_reload_nor_the_restart() {
+    let mut scene = Scene::converged();
+    scene.file(UnitFileState::Current { revision: scene.revision.with_incarnation(1) });
+    scene.expect(
+        &[
+            "daemon-reload: the loaded unit is not the one on disk",
+            "restart web: its unit was tampered with",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn a_unit_edited_and_then_deleted_is_not_started_from_the_loaded_one() {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.file(UnitFileState::Absent);
+    let plan = scene.plan();
+    let Action::WriteUnit(unit) = &plan.steps[0].action else { panic!("{plan:?}") };
+    assert_eq!(unit.revision.incarnation, 1);
+}
+
+#[test]
+fn a_changed_specification_image_or_configuration_names_itself_as_the_reason() {
+    let with = |change: fn(&mut Revision)| {
+        let mut scene = Scene::converged();
+        let mut old = scene.revision;
+        change(&mut old);
+        scene.service().running = Some(old);
+        scene.service().loaded = Some(old);
+        scene.file(UnitFileState::Drifted { revision: Some(old) });
+        scene.plan().steps.last().unwrap().to_string()
+    };
+    assert_eq!(with(|r| r.spec = Fingerprint::of(b"x")), "restart web: its specification changed");
+    assert_eq!(with(|r| r.image = Fingerprint::of(b"x")), "restart web: its image changed");
+    assert_eq!(with(|r| r.config = None), "restart web: its configuration changed");
+}
+
+#[test]
+fn an_old_container_under_a_new_unit_is_restarted() {
+    let mut scene = Scene::converged();
+    let mut old = scene.revision;
+    old.config = Some(Fingerprint::of(b"old password"));
+    scene.service().running = Some(old);
+    scene.expect(&["restart web: its configuration changed"], &[]);
+}
+
+#[test]
+fn a_foreign_unit_file_is_reported_and_not_touched() {
+    let mut scene = Scene::converged();
+    scene.file(UnitFileState::Foreign { what: "a file without our mark".to_owned() });
+    scene.expect(
+        &[],
+        &["something that is not ours has its name: a file without our mark at /units/web.container"],
+    );
+}
+
+#[test]
+fn a_foreign_container_is_not_replaced_by_a_start() {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Inactive, SubState::Dead);
+    let image = "example/other".to_owned();
+    scene.seen.container = Some(Observation::Known(ContainerState::Foreign { image }));
+    scene.expect(
+        &[],
+        &["something that is not ours has its name: a container of image example/other"],
+    );
+}
+
+#[test]
+fn a_refused_unit_is_blocked_with_the_judges_own_words() {
+    let mut scene = Scene::converged();
+    scene.file(UnitFileState::Drifted { revision: None });
+    scene.fail(Work::Unit, PortErrorKind::Invalid, "unsupported key 'Pulll'");
+    scene.expect(&[], &["its unit is refused: unsupported key 'Pulll'"]);
+    let plan = scene.plan();
+    assert_eq!(plan.requeue_after, Some(Duration::from_secs(5)));
+}
+
+#[test]
+fn a_unit_that_a_reload_does_not_load_is_not_reloaded_for_ever() {
+    let mut scene = Scene::converged();
+    scene.service().load = LoadState::NotFound;
+    scene.service().loaded = None;
+    scene.service().source = None;
+    scene.expect(&["daemon-reload: the loaded unit is not the one on disk"], &[]);
+    scene.fail(Work::Load, PortErrorKind::Transient, "");
+    scene.expect(&[], &["its unit is not loaded: load state `not-found` after a reload"]);
+}
+
+#[test]
+fn a_unit_that_another_one_shadows_is_reported() {
+    let mut scene = Scene::converged();
+    scene.service().source = Some("/run/user/1000/containers/systemd/web.container".to_owned());
+    scene.service().loaded = None;
+    scene.service().running = None;
+    scene.fail(Work::Load, PortErrorKind::Transient, "");
+    scene.expect(
+        &[],
+        &["another unit of its name comes first: /run/user/1000/containers/systemd/web.container"],
+    );
+}
+
+#[test]
+fn a_masked_unit_is_respected() {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.service().load = LoadState::Masked;
+    scene.expect(&[], &["its unit is masked by the operator"]);
+}
+
+#[test]
+fn a_service_stopped_by_hand_is_started() {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.expect(&["start web: it does not run"], &[]);
+}
+
+#[test]
+fn a_failed_service_is_reset_and_started() {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Failed, SubState::Failed);
+    scene.service().result = ServiceResult::StartLimitHit;
+    scene.expect(
+        &[
+            "reset-failed web: it failed (start-limit-hit)",
+            "start web: it failed (start-limit-hit)",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn a_start_that_failed_is_put_off() {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Failed, SubState::Failed);
+    scene.fail(Work::Service, PortErrorKind::Transient, "exit code 125");
+    scene.expect(&[], &["starting it failed 1 time(s): exit code 125"]);
+    scene.now = NOW.after(Duration::from_secs(5));
+    assert_eq!(scene.plan().steps.len(), 2, "and made again when its time has come");
+}
+
+#[test]
+fn a_new_wish_forgets_the_back_off() {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Failed, SubState::Failed);
+    scene.fail(Work::Service, PortErrorKind::Transient, "exit code 125");
+    scene.desired.companions.insert(name(), DesiredCompanion::new(spec(), Generation(2)));
+    assert_eq!(scene.plan().steps.len(), 2);
+}
+
+#[test]
+fn a_success_that_was_read_back_heals_the_failure() {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.fail(Work::Service, PortErrorKind::Transient, "it did not stay up");
+    let history = scene.history.clone();
+    scene = Scene::converged();
+    scene.history = history;
+    assert_eq!(scene.plan().healed, [(name(), Work::Service)]);
+}
+
+#[test]
+fn what_is_in_motion_is_waited_for_and_never_installed_again() {
+    for (active, sub, words) in [
+        (ActiveState::Activating, "start", "it is starting"),
+        (ActiveState::Deactivating, "stop-sigterm", "it is stopping"),
+    ] {
+        let mut scene = Scene::converged();
+        scene.down(active, SubState::from_word(sub));
+        scene.expect(&[], &[words]);
+    }
+    let mut scene = Scene::converged();
+    scene.service().job_pending = true;
+    scene.expect(&[], &["a job of the service manager"]);
+}
+
+#[test]
+fn a_crash_loop_is_left_to_systemd_with_the_last_exit_told() {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Activating, SubState::AutoRestart);
+    scene.service().restarts = 7;
+    scene.service().result = ServiceResult::ExitCode;
+    scene.service().exit_status = Some(1);
+    scene
+        .expect(&[], &["it ended (exit-code, status 1) and is started again, 7 restart(s) so far"]);
+}
+
+#[test]
+fn a_crash_loop_of_an_old_unit_is_ended_by_the_new_one() {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Activating, SubState::AutoRestart);
+    let mut old = scene.revision;
+    old.image = Fingerprint::of(b"broken image");
+    scene.service().loaded = Some(old);
+    scene.file(UnitFileState::Drifted { revision: Some(old) });
+    scene.expect(
+        &[
+            "write-unit web: its image changed",
+            "daemon-reload: its image changed",
+            "restart web: its image changed",
+        ],
+        &[],
+    );
+}
+
+#[test]
+fn a_paused_container_is_created_anew() {
+    let mut scene = Scene::converged();
+    scene.service().paused = true;
+    scene.expect(&["restart web: it is paused"], &[]);
+}
+
+#[test]
+fn a_service_that_was_just_started_is_not_yet_running() {
+    let mut scene = Scene::converged();
+    scene.service().active_for = Duration::from_secs(1);
+    scene.expect(&[], &["it was started a moment ago"]);
+    let plan = scene.plan();
+    assert_eq!(plan.requeue_after, Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn a_stale_configuration_is_rendered_before_anything_is_restarted() {
+    let mut scene = Scene::converged();
+    let stale = HookState::Stale { cause: StaleCause::Changed, input: Fingerprint::of(b"new") };
+    scene.seen.hook = Some(Observation::Known(stale));
+    scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
+    scene.expect(&["run-hook web: its configuration changed"], &[]);
+}
+
+#[test]
+fn a_failing_hook_leaves_the_running_companion_alone() {
+    let mut scene = Scene::converged();
+    let stale = HookState::Stale { cause: StaleCause::Changed, input: Fingerprint::of(b"new") };
+    scene.seen.hook = Some(Observation::Known(stale));
+    scene.fail(Work::Hook, PortErrorKind::Invalid, "exit code 1");
+    scene.expect(&[], &["rendering its configuration failed 1 time(s): exit code 1"]);
+}
+
+#[test]
+fn a_hook_that_is_not_ready_holds_up_the_first_start_only() {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Inactive, SubState::Dead);
+    let waiting_for = "the cookie of bitcoind".to_owned();
+    let not_ready = HookState::NotReady { waiting_for, config: Some(config()) };
+    scene.seen.hook = Some(Observation::Known(not_ready));
+    scene.expect(&["start web: it does not run"], &["its hook waits for the cookie of bitcoind"]);
+    let waiting_for = "the cookie of bitcoind".to_owned();
+    scene.seen.hook = Some(Observation::Known(HookState::NotReady { waiting_for, config: None }));
+    scene.expect(&[], &["its hook waits for the cookie of bitcoind"]);
+}
+
+#[test]
+fn a_missing_image_leaves_the_running_companion_alone() {
+    let mut scene = Scene::converged();
+    scene.image().present = None;
+    scene.expect(&["ensure-image web: its image is missing"], &[]);
+    scene.fail(Work::Image, PortErrorKind::Transient, "registry unreachable");
+    scene.expect(&[], &["getting its image failed 1 time(s): registry unreachable"]);
+}
+
+#[test]
+fn a_changed_context_is_built_while_the_old_image_runs_on() {
+    let mut scene = Scene::converged();
+    scene.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
+    scene.expect(&["ensure-image web: its build context changed"], &[]);
+    scene.history.running.insert(name(), BTreeSet::from([Work::Image]));
+    scene.expect(&[], &["getting its image is under way"]);
+}
+
+#[test]
+fn a_companion_that_is_down_is_repaired_with_the_image_there_is() {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
+    scene.history.running.insert(name(), BTreeSet::from([Work::Image]));
+    scene.expect(&["start web: it does not run"], &["getting its image is under way"]);
+}
+
+#[test]
+fn leftover_images_are_removed_when_all_else_is_true() {
+    let mut scene = Scene::converged();
+    scene.image().leftovers = vec![ImageId::new(&"2".repeat(64)).unwrap()];
+    scene.expect(&["prune-images web: newer images replaced old ones"], &[]);
+}
+
+#[test]
+fn a_layer_that_cannot_be_read_blocks_and_names_itself() {
+    let unreadable = || Observation::Unknown("connection refused".to_owned());
+    let mut scene = Scene::converged();
+    scene.seen.service = unreadable();
+    scene.expect(&[], &["its service cannot be read: connection refused"]);
+    let mut scene = Scene::converged();
+    scene.seen.unit = Observation::Unknown("connection refused".to_owned());
+    scene.expect(&[], &["its unit file cannot be read: connection refused"]);
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.seen.container = Some(Observation::Unknown("podman hangs".to_owned()));
+    scene.expect(&[], &["its container cannot be read: podman hangs"]);
+}
+
+#[test]
+fn a_start_is_conditional_on_what_is_loaded() {
+    let scene = Scene::converged();
+    let condition = Condition { loaded: scene.revision, need: Need::NotRunning };
+    let mut service = ServiceState::not_found();
+    assert!(!condition.holds(&service), "nothing is loaded");
+    service.loaded = Some(scene.revision);
+    assert!(condition.holds(&service));
+    service.loaded = Some(scene.revision.with_incarnation(1));
+    assert!(!condition.holds(&service), "something else is loaded");
+}

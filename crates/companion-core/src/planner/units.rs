@@ -1,0 +1,178 @@
+//! The rules of the third layer: the unit file, and the unit that the service manager loaded from it.
+
+use super::CompanionDraft;
+use crate::model::desired::DesiredCompanion;
+use crate::model::image::PresentImage;
+use crate::model::observed::{Observation, ObservedCompanion, Work};
+use crate::model::revision::{Fingerprint, Revision};
+use crate::model::unit::{ContainerState, LoadState, ServiceState, UnitFile, UnitFileState};
+use crate::plan::{Action, Reason, WaitingOn};
+use crate::ports::PortErrorKind;
+
+/// The unit that the layer above may start.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Loading {
+    /// The revision that is, or after this plan's reload will be, loaded.
+    pub(super) revision: Revision,
+    /// Whether this plan's reload comes before any start.
+    pub(super) after_reload: bool,
+}
+
+/// Has the wanted unit written and loaded; `None` when the layer above may not go on.
+pub(super) fn rule(
+    draft: &mut CompanionDraft<'_, '_>,
+    desired: &DesiredCompanion,
+    image: &PresentImage,
+    config: Option<Fingerprint>,
+    seen: &ObservedCompanion,
+) -> Option<Loading> {
+    let (file, service) = readable(draft, seen)?;
+    if blocked_by_others(draft, file, service, seen) {
+        return None;
+    }
+    let wanted = desired.revision(image, config);
+    let (revision, reason) = match &file.state {
+        UnitFileState::Current { revision } => {
+            draft.healed(Work::Unit);
+            return loaded(draft, *revision, file, service);
+        }
+        UnitFileState::Absent => (after_loss(wanted, service), Reason::UnitFileMissing),
+        UnitFileState::Drifted { revision } => {
+            let reason = drift_reason(&wanted, revision.as_ref());
+            (after_drift(wanted, *revision, service), reason)
+        }
+        // `blocked_by_others` has spoken.
+        UnitFileState::Foreign { .. } => return None,
+    };
+    let input = draft.input(&(wanted, &file.state));
+    if refused(draft, input) || draft.backs_off(Work::Unit, input) {
+        return None;
+    }
+    let unit = Box::new(desired.unit(image, revision));
+    let step = draft.step(Action::WriteUnit(unit), reason.clone(), input);
+    draft.draft.files.push(step);
+    let load_input = draft.input(&revision);
+    draft.draft.reload.insert(draft.name.clone(), (load_input, reason));
+    Some(Loading { revision, after_reload: true })
+}
+
+fn readable<'s>(
+    draft: &mut CompanionDraft<'_, '_>,
+    seen: &'s ObservedCompanion,
+) -> Option<(&'s UnitFile, &'s ServiceState)> {
+    if let Observation::Unknown(error) = &seen.unit {
+        draft.unknown("its unit file", error);
+    }
+    if let Observation::Unknown(error) = &seen.service {
+        draft.unknown("its service", error);
+    }
+    Some((seen.unit.known()?, seen.service.known()?))
+}
+
+/// Whether something that is not ours to change stands in the way; then says so in the plan.
+fn blocked_by_others(
+    draft: &mut CompanionDraft<'_, '_>,
+    file: &UnitFile,
+    service: &ServiceState,
+    seen: &ObservedCompanion,
+) -> bool {
+    if let UnitFileState::Foreign { what } = &file.state {
+        draft.block(WaitingOn::Conflict { what: format!("{what} at {}", file.location) });
+        return true;
+    }
+    if service.load == LoadState::Masked {
+        draft.block(WaitingOn::Masked);
+        return true;
+    }
+    match &seen.container {
+        Some(Observation::Known(ContainerState::Foreign { image })) => {
+            draft.block(WaitingOn::Conflict { what: format!("a container of image {image}") });
+            return true;
+        }
+        Some(Observation::Unknown(error)) => {
+            draft.unknown("its container", error);
+            return true;
+        }
+        Some(Observation::Known(ContainerState::Absent | ContainerState::Ours { .. })) | None => {}
+    }
+    if draft.is_running(Work::Service) {
+        draft.block(WaitingOn::Running { work: Work::Service });
+        return true;
+    }
+    false
+}
+
+/// The revision to write where there is no file.
+///
+/// What runs keeps its incarnation, so that a file which was merely lost costs no restart. If
+/// nothing runs, the next incarnation is taken: what is loaded may come from a tampered file.
+fn after_loss(wanted: Revision, service: &ServiceState) -> Revision {
+    match service.running.filter(|running| running.same_contents(&wanted)) {
+        Some(running) if service.is_running() => running,
+        _ => after_drift(wanted, None, service),
+    }
+}
+
+/// The revision to write over a drifted file: an incarnation that no layer has claimed yet.
+fn after_drift(wanted: Revision, claimed: Option<Revision>, service: &ServiceState) -> Revision {
+    let incarnation = [claimed, service.loaded, service.running]
+        .into_iter()
+        .flatten()
+        .filter(|revision| revision.same_contents(&wanted))
+        .map(|revision| revision.incarnation.wrapping_add(1))
+        .max();
+    wanted.with_incarnation(incarnation.unwrap_or(0))
+}
+
+/// In what a file of ours differs from the unit wanted.
+pub(super) fn drift_reason(wanted: &Revision, found: Option<&Revision>) -> Reason {
+    match found {
+        None => Reason::UnitFileDrifted,
+        Some(found) if found.same_contents(wanted) => Reason::UnitFileDrifted,
+        Some(found) if found.spec != wanted.spec => Reason::SpecChanged,
+        Some(found) if found.image != wanted.image => Reason::ImageChanged,
+        Some(_) => Reason::ConfigChanged,
+    }
+}
+
+/// Whether the host's judge refused this very unit; then says so in the plan, with its words.
+fn refused(draft: &mut CompanionDraft<'_, '_>, input: Fingerprint) -> bool {
+    let Some(failure) = draft.holding_failure(Work::Unit, input) else {
+        return false;
+    };
+    let refused = failure.kind == PortErrorKind::Invalid;
+    if refused {
+        draft.block_until(WaitingOn::UnitRefused { words: failure.error }, failure.retry_at);
+    }
+    refused
+}
+
+/// Has the file loaded that is there and true.
+fn loaded(
+    draft: &mut CompanionDraft<'_, '_>,
+    revision: Revision,
+    file: &UnitFile,
+    service: &ServiceState,
+) -> Option<Loading> {
+    let shadowed = service.source.as_ref().filter(|source| **source != file.location);
+    let true_unit = service.load == LoadState::Loaded && service.loaded == Some(revision);
+    if true_unit && shadowed.is_none() {
+        draft.healed(Work::Load);
+        return Some(Loading { revision, after_reload: false });
+    }
+    let input = draft.input(&revision);
+    let Some(failure) = draft.holding_failure(Work::Load, input) else {
+        draft.draft.reload.insert(draft.name.clone(), (input, Reason::LoadedUnitStale));
+        return Some(Loading { revision, after_reload: true });
+    };
+    // A reload was tried and helped nothing: the file is not what the service manager takes.
+    let waiting_on = match shadowed {
+        Some(by) => WaitingOn::Shadowed { by: by.clone() },
+        None => {
+            let state = format!("load state `{}` after a reload", service.load);
+            WaitingOn::NotLoaded { words: service.load_error.clone().unwrap_or(state) }
+        }
+    };
+    draft.block_until(waiting_on, failure.retry_at);
+    None
+}

@@ -1,0 +1,218 @@
+//! Reads of the ports, put together to an observed state. It changes nothing, and decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::Limits;
+use crate::model::companion::CompanionName;
+use crate::model::desired::DesiredState;
+use crate::model::hook::{HookSpec, HookState};
+use crate::model::image::{ImageSource, ImageState};
+use crate::model::observed::{History, Observation, ObservedCompanion, ObservedState};
+use crate::model::unit::{ContainerState, ServiceState, UnitFile, UnitSpec};
+use crate::ports::{Host, PortError, PortErrorKind, PortResult};
+
+type ByName<T> = BTreeMap<CompanionName, Observation<T>>;
+
+/// Reads all that the planner asks for. What cannot be read is unknown, never absent.
+pub(super) async fn observe(
+    host: &Host,
+    desired: &DesiredState,
+    history: &History,
+    limits: &Limits,
+) -> ObservedState {
+    let limit = limits.read;
+    let (hooks, images, listing) =
+        tokio::join!(hooks(host, desired, limit), images(host, desired, limit), async {
+            bounded(limit, host.units.list()).await
+        });
+    let (mut names, listing_error) = match listing {
+        Ok(names) => (names, None),
+        Err(error) => (BTreeSet::new(), Some(error.chain())),
+    };
+    names.extend(desired.companions.keys().chain(desired.removed.keys()).cloned());
+    let wanted = wanted_units(&names, desired, &hooks, &images);
+    let (mut units, mut services) =
+        tokio::join!(units(host, &wanted, limit), services(host, &names, limit));
+    let asked = names_to_ask_containers_of(desired, history, &services);
+    let mut containers = containers(host, &asked, limit).await;
+    let (mut hooks, mut images) = (hooks, images);
+    let companions = names
+        .into_iter()
+        .map(|name| {
+            let seen = ObservedCompanion {
+                hook: hooks.remove(&name),
+                image: images.remove(&name),
+                unit: units.remove(&name).unwrap_or_else(no_answer),
+                service: services.remove(&name).unwrap_or_else(no_answer),
+                container: containers.remove(&name),
+            };
+            (name, seen)
+        })
+        .collect();
+    ObservedState { companions, listing_error, history: history.clone() }
+}
+
+/// Waits for a port at most for `limit`: whatever an adapter does, a round ends.
+pub(super) async fn bounded<T>(
+    limit: Duration,
+    call: impl Future<Output = PortResult<T>>,
+) -> PortResult<T> {
+    tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
+        let message = format!("no answer within {} s", limit.as_secs());
+        Err(PortError::new(PortErrorKind::Transient, message))
+    })
+}
+
+fn observation<T>(result: PortResult<T>) -> Observation<T> {
+    match result {
+        Ok(value) => Observation::Known(value),
+        Err(error) => Observation::Unknown(error.chain()),
+    }
+}
+
+fn no_answer<T>() -> Observation<T> {
+    Observation::Unknown("the adapter gave no answer for it".to_owned())
+}
+
+fn unknown_for<'n, T>(
+    names: impl Iterator<Item = &'n CompanionName>,
+    error: &PortError,
+) -> ByName<T> {
+    let text = error.chain();
+    names.map(|name| (name.clone(), Observation::Unknown(text.clone()))).collect()
+}
+
+async fn hooks(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<HookState> {
+    let wanted = desired
+        .companions
+        .iter()
+        .filter_map(|(name, companion)| Some((name, companion.spec().hook.as_ref()?)));
+    let removed = desired
+        .removed
+        .iter()
+        .filter_map(|(name, companion)| Some((name, companion.hook.as_ref()?)));
+    let mut reads = tokio::task::JoinSet::new();
+    let mut found = ByName::new();
+    for (name, hook) in wanted.chain(removed) {
+        let (name, hook, host): (CompanionName, HookSpec, Host) =
+            (name.clone(), hook.clone(), host.clone());
+        found.insert(name.clone(), no_answer());
+        reads.spawn(async move {
+            let state = bounded(limit, host.hooks.observe(&hook)).await;
+            (name, observation(state))
+        });
+    }
+    while let Some(read) = reads.join_next().await {
+        // A read that panicked leaves the entry that says there was no answer.
+        if let Ok((name, state)) = read {
+            found.insert(name, state);
+        }
+    }
+    found
+}
+
+async fn images(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<ImageState> {
+    let sources: BTreeMap<CompanionName, ImageSource> = desired
+        .companions
+        .iter()
+        .map(|(name, companion)| (name.clone(), companion.spec().image.clone()))
+        .collect();
+    if sources.is_empty() {
+        return ByName::new();
+    }
+    let read = async { Ok(host.images.observe(&sources).await) };
+    match bounded(limit, read).await {
+        Ok(states) => states.into_iter().map(|(name, state)| (name, observation(state))).collect(),
+        Err(error) => unknown_for(sources.keys(), &error),
+    }
+}
+
+/// The unit that each name should have, as far as the layers below it are known.
+fn wanted_units(
+    names: &BTreeSet<CompanionName>,
+    desired: &DesiredState,
+    hooks: &ByName<HookState>,
+    images: &ByName<ImageState>,
+) -> BTreeMap<CompanionName, Option<UnitSpec>> {
+    let unit = |name: &CompanionName| {
+        let companion = desired.companions.get(name)?;
+        let image = images.get(name)?.known()?.present.as_ref()?;
+        let config = match hooks.get(name) {
+            None => None,
+            Some(state) => match state.known()? {
+                HookState::Current { config } => Some(*config),
+                HookState::NotReady { config, .. } => Some((*config)?),
+                HookState::Stale { .. } => return None,
+            },
+        };
+        Some(companion.unit(image, companion.revision(image, config)))
+    };
+    names.iter().map(|name| (name.clone(), unit(name))).collect()
+}
+
+async fn units(
+    host: &Host,
+    wanted: &BTreeMap<CompanionName, Option<UnitSpec>>,
+    limit: Duration,
+) -> ByName<UnitFile> {
+    if wanted.is_empty() {
+        return ByName::new();
+    }
+    let read = async { Ok(host.units.observe(wanted).await) };
+    match bounded(limit, read).await {
+        Ok(files) => files.into_iter().map(|(name, file)| (name, observation(file))).collect(),
+        Err(error) => unknown_for(wanted.keys(), &error),
+    }
+}
+
+async fn services(
+    host: &Host,
+    names: &BTreeSet<CompanionName>,
+    limit: Duration,
+) -> ByName<ServiceState> {
+    if names.is_empty() {
+        return ByName::new();
+    }
+    match bounded(limit, host.services.observe(names)).await {
+        Ok(states) => {
+            states.into_iter().map(|(name, state)| (name, Observation::Known(state))).collect()
+        }
+        Err(error) => unknown_for(names.iter(), &error),
+    }
+}
+
+/// The companions whose service does not run: before one of them is started, and after one of them
+/// is removed, the container at its name matters. The others cost no call, so that a round which
+/// finds everything true starts no process.
+fn names_to_ask_containers_of(
+    desired: &DesiredState,
+    history: &History,
+    services: &ByName<ServiceState>,
+) -> BTreeSet<CompanionName> {
+    let down = |name: &CompanionName| {
+        services.get(name).and_then(Observation::known).is_some_and(|state| !state.is_running())
+    };
+    let gone = |name: &CompanionName| {
+        history.gone.get(name).is_some_and(|gone| Some(*gone) == desired.generation(name))
+    };
+    let wanted = desired.companions.keys().filter(|name| down(name));
+    let removed = desired.removed.keys().filter(|name| down(name) && !gone(name));
+    wanted.chain(removed).cloned().collect()
+}
+
+async fn containers(
+    host: &Host,
+    names: &BTreeSet<CompanionName>,
+    limit: Duration,
+) -> ByName<ContainerState> {
+    if names.is_empty() {
+        return ByName::new();
+    }
+    match bounded(limit, host.containers.observe(names)).await {
+        Ok(states) => {
+            states.into_iter().map(|(name, state)| (name, Observation::Known(state))).collect()
+        }
+        Err(error) => unknown_for(names.iter(), &error),
+    }
+}

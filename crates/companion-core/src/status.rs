@@ -1,0 +1,175 @@
+//! Status: for each companion its state, since when, why, what happens next and when.
+//!
+//! It is computed from a round for people and programs to read, and is never an input of the planner.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::model::companion::CompanionName;
+use crate::model::hook::HookState;
+use crate::model::observed::{Observation, ObservedCompanion};
+use crate::model::revision::Revision;
+use crate::model::unit::{ServiceState, UnitFileState};
+use crate::plan::{Plan, WaitingOn};
+use crate::reconciler::Round;
+
+/// How a companion is, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Health {
+    /// It runs, and everything about it is as wanted.
+    Ready,
+    /// It is on its way: steps are due or under way.
+    Progressing,
+    /// It runs, but something about it is not as wanted and cannot be mended now.
+    Degraded,
+    /// It does not run, and cannot be made to run now.
+    Blocked,
+    /// It is not wanted, and something of it is still there.
+    Removing,
+    /// It is ours and on the host, but no record wants it or wants it gone.
+    Orphaned,
+    /// What it is could not be read.
+    Unknown,
+}
+
+impl Health {
+    /// Whether nobody need look at it.
+    pub fn is_healthy(self) -> bool {
+        self == Self::Ready
+    }
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ready => "ready",
+            Self::Progressing => "progressing",
+            Self::Degraded => "degraded",
+            Self::Blocked => "blocked",
+            Self::Removing => "removing",
+            Self::Orphaned => "orphaned",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// How one companion is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CompanionStatus {
+    /// The companion.
+    pub name: CompanionName,
+    /// In one word.
+    pub health: Health,
+    /// Seconds since 1970 by the host's clock at which its service entered its present state.
+    pub since: Option<u64>,
+    /// Why it is not ready, the most important first; empty when it is.
+    pub why: Vec<String>,
+    /// The same for programs.
+    pub waiting_on: Vec<WaitingOn>,
+    /// What is done next, in order; empty when nothing is due.
+    pub next: Vec<String>,
+    /// Seconds until it is looked at again, apart from the regular tick and from events.
+    pub retry_in: Option<u64>,
+    /// The service manager's words for its service, such as `active (running)`.
+    pub service: Option<String>,
+    /// How often the service manager restarted it by itself since it was last started.
+    pub restarts: Option<u32>,
+    /// The revision that each layer carries.
+    pub revisions: Revisions,
+}
+
+/// The revision that each layer of a companion carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Revisions {
+    /// The unit file.
+    pub unit_file: Option<Revision>,
+    /// The unit that the service manager loaded.
+    pub loaded: Option<Revision>,
+    /// The process that runs.
+    pub running: Option<Revision>,
+}
+
+/// The status of every companion that is desired, being removed, or ours on the host.
+pub fn status(round: &Round) -> Vec<CompanionStatus> {
+    let gone = |name: &CompanionName| {
+        round.desired.removed.contains_key(name)
+            && round.plan.steps(name).next().is_none()
+            && round.plan.blocked(name).next().is_none()
+    };
+    let companions = round.observed.companions.iter();
+    companions.filter(|(name, _)| !gone(name)).map(|(name, seen)| of(name, seen, round)).collect()
+}
+
+fn of(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> CompanionStatus {
+    let plan = &round.plan;
+    let service = seen.service.known();
+    let waiting_on: Vec<_> = plan.blocked(name).map(|blocked| blocked.waiting_on.clone()).collect();
+    let next: Vec<_> = plan.steps(name).map(ToString::to_string).collect();
+    let retry_at = plan.blocked(name).filter_map(|blocked| blocked.retry_at).min();
+    CompanionStatus {
+        name: name.clone(),
+        health: health(name, seen, round),
+        since: service.and_then(|service| service.since),
+        why: waiting_on.iter().map(ToString::to_string).chain(next.iter().cloned()).collect(),
+        waiting_on,
+        next,
+        retry_in: retry_at.map(|at| whole_seconds(round.at.until(at))),
+        service: service.map(|service| format!("{} ({})", service.active, service.sub)),
+        restarts: service.map(|service| service.restarts),
+        revisions: Revisions {
+            unit_file: seen.unit.known().and_then(|file| match &file.state {
+                UnitFileState::Current { revision } => Some(*revision),
+                UnitFileState::Drifted { revision } => *revision,
+                UnitFileState::Absent | UnitFileState::Foreign { .. } => None,
+            }),
+            loaded: service.and_then(|service| service.loaded),
+            running: service.and_then(|service| service.running),
+        },
+    }
+}
+
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
+}
+
+fn health(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> Health {
+    if round.desired.generation(name).is_none() {
+        return Health::Orphaned;
+    }
+    if round.desired.removed.contains_key(name) {
+        return Health::Removing;
+    }
+    let Some(service) = seen.service.known() else {
+        return Health::Unknown;
+    };
+    if runs_true(service, seen) && is_quiet(&round.plan, name) {
+        return Health::Ready;
+    }
+    let passing = round.plan.blocked(name).any(|blocked| blocked.waiting_on.is_passing());
+    if round.plan.steps(name).next().is_some() || passing {
+        return Health::Progressing;
+    }
+    if service.is_running() { Health::Degraded } else { Health::Blocked }
+}
+
+/// Whether the plan has nothing about `name` but notes that change nothing for its users.
+fn is_quiet(plan: &Plan, name: &CompanionName) -> bool {
+    let tidying_only = plan.steps(name).all(|step| step.action.verb() == "prune-images");
+    tidying_only && plan.blocked(name).next().is_none()
+}
+
+fn runs_true(service: &ServiceState, seen: &ObservedCompanion) -> bool {
+    let wanted = match seen.unit.known().map(|file| &file.state) {
+        Some(UnitFileState::Current { revision }) => *revision,
+        _ => return false,
+    };
+    let config = match &seen.hook {
+        None => true,
+        Some(Observation::Known(HookState::Current { .. })) => true,
+        Some(_) => false,
+    };
+    config && service.is_running() && service.running == Some(wanted) && !service.paused
+}
