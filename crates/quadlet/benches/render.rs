@@ -15,12 +15,10 @@ fn companion() -> ContainerUnit {
 
 fn backend() -> ContainerUnit {
     let mut unit = companion();
-    unit.container.environment = (0..40)
-        .map(|n| (format!("SETTING_{n}"), format!("value {n} 100%")))
-        .collect();
-    unit.container.labels = (0..40)
-        .map(|n| (format!("label-{n}"), format!("value \"{n}\" $HOME")))
-        .collect();
+    unit.container.environment =
+        (0..40).map(|n| (format!("SETTING_{n}"), format!("value {n} 100%"))).collect();
+    unit.container.labels =
+        (0..40).map(|n| (format!("label-{n}"), format!("value \"{n}\" $HOME"))).collect();
     unit.container.exec = (0..40).map(|n| format!("--option-{n}=a b")).collect();
     unit
 }

@@ -10,7 +10,7 @@ use crate::PodmanVersion;
 /// The message names section, key and cause. A value is quoted escaped and cut to 60 characters; the value of an environment
 /// variable is never quoted, because it may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`[{section}] {key}`{}: {refusal}", ItemSuffix(.item.as_ref()))]
+#[error("`[{section}]{}{key}`{}: {refusal}", if .key.is_empty() { "" } else { " " }, ItemSuffix(.item.as_ref()))]
 pub struct RenderError {
     pub(crate) section: String,
     pub(crate) key: String,
@@ -20,12 +20,7 @@ pub struct RenderError {
 
 impl RenderError {
     pub(crate) fn new(section: &str, key: &str, refusal: Refusal) -> Self {
-        Self {
-            section: section.to_owned(),
-            key: key.to_owned(),
-            item: None,
-            refusal,
-        }
+        Self { section: section.to_owned(), key: key.to_owned(), item: None, refusal }
     }
 
     /// Says which of several entries under one key is meant, such as a variable's name.
@@ -40,7 +35,7 @@ impl RenderError {
         &self.section
     }
 
-    /// Returns the key, such as `Volume`.
+    /// Returns the key, such as `Volume`; empty if the section as a whole was refused.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
@@ -194,10 +189,7 @@ impl Excerpt {
     const LENGTH: usize = 60;
 
     pub(crate) fn of(value: &str) -> Self {
-        let mut escaped = value
-            .chars()
-            .take(Self::LENGTH + 1)
-            .flat_map(char::escape_debug);
+        let mut escaped = value.chars().take(Self::LENGTH + 1).flat_map(char::escape_debug);
         let mut text: String = escaped.by_ref().take(Self::LENGTH).collect();
         if escaped.next().is_some() {
             text.push('…');

@@ -45,25 +45,16 @@ fn check_any(word: &str) -> Result<(), Refusal> {
         return Err(Refusal::Empty);
     }
     if word.len() > WORD_LIMIT {
-        return Err(Refusal::TooLong {
-            bytes: word.len(),
-            limit: WORD_LIMIT,
-        });
+        return Err(Refusal::TooLong { bytes: word.len(), limit: WORD_LIMIT });
     }
-    match word
-        .chars()
-        .find(|&c| c == '\0' || ('\u{80}'..='\u{9f}').contains(&c))
-    {
+    match word.chars().find(|&c| c == '\0' || ('\u{80}'..='\u{9f}').contains(&c)) {
         Some(c) => Err(control(word, c)),
         None => Ok(()),
     }
 }
 
 fn control(word: &str, found: char) -> Refusal {
-    Refusal::ControlCharacter {
-        value: Excerpt::of(word),
-        code: u32::from(found),
-    }
+    Refusal::ControlCharacter { value: Excerpt::of(word), code: u32::from(found) }
 }
 
 fn one(words: &[&str], spelling: fn(&str) -> Result<String, Refusal>) -> Result<String, Refusal> {
@@ -84,11 +75,7 @@ fn joined(
 /// Refuses the word that systemd reads as the end of a command however it was quoted in the `.container` file, because Quadlet
 /// writes it bare.
 fn check_semicolon(word: &str) -> Result<(), Refusal> {
-    if word == ";" {
-        Err(Refusal::LoneSemicolon)
-    } else {
-        Ok(())
-    }
+    if word == ";" { Err(Refusal::LoneSemicolon) } else { Ok(()) }
 }
 
 /// Doubles what systemd expands in a command line.

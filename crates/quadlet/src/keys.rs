@@ -44,13 +44,7 @@ pub(crate) struct Key {
 }
 
 const fn key(section: &'static str, name: &'static str, class: Class) -> Key {
-    Key {
-        section,
-        name,
-        class,
-        since: PodmanVersion::FLOOR,
-        stand_in: None,
-    }
+    Key { section, name, class, since: PodmanVersion::FLOOR, stand_in: None }
 }
 
 const fn container(name: &'static str, class: Class) -> Key {
@@ -59,17 +53,11 @@ const fn container(name: &'static str, class: Class) -> Key {
 
 impl Key {
     const fn since(self, major: u32, minor: u32) -> Self {
-        Self {
-            since: PodmanVersion::new(major, minor, 0),
-            ..self
-        }
+        Self { since: PodmanVersion::new(major, minor, 0), ..self }
     }
 
     const fn before_that(self, option: &'static str) -> Self {
-        Self {
-            stand_in: Some(option),
-            ..self
-        }
+        Self { stand_in: Some(option), ..self }
     }
 }
 
@@ -83,27 +71,20 @@ pub(crate) const START_LIMIT_BURST: Key = key("Unit", "StartLimitBurst", Class::
 
 pub(crate) const IMAGE: Key = container("Image", Class::Scalar);
 pub(crate) const CONTAINER_NAME: Key = container("ContainerName", Class::Scalar);
-pub(crate) const HOST_NAME: Key = container("HostName", Class::Scalar)
-    .since(4, 6)
-    .before_that("--hostname");
+pub(crate) const HOST_NAME: Key =
+    container("HostName", Class::Scalar).since(4, 6).before_that("--hostname");
 pub(crate) const USER: Key = container("User", Class::Scalar);
 pub(crate) const GROUP: Key = container("Group", Class::Scalar);
 pub(crate) const NETWORK: Key = container("Network", Class::Line);
 pub(crate) const PUBLISH_PORT: Key = container("PublishPort", Class::Line);
 /// `PublishPort=` of a value that Quadlet takes apart wrongly before 5.3: SCTP is refused, the address `0.0.0.0` lost.
-pub(crate) const PUBLISH_PORT_AS_IS: Key = container("PublishPort", Class::Line)
-    .since(5, 3)
-    .before_that("--publish");
-pub(crate) const ADD_HOST: Key = container("AddHost", Class::Line)
-    .since(5, 3)
-    .before_that("--add-host");
+pub(crate) const PUBLISH_PORT_AS_IS: Key =
+    container("PublishPort", Class::Line).since(5, 3).before_that("--publish");
+pub(crate) const ADD_HOST: Key =
+    container("AddHost", Class::Line).since(5, 3).before_that("--add-host");
 pub(crate) const VOLUME: Key = container("Volume", Class::Line);
-pub(crate) const MOUNT: Key = container("Mount", Class::Args)
-    .since(4, 5)
-    .before_that("--mount");
-pub(crate) const TMPFS: Key = container("Tmpfs", Class::Line)
-    .since(4, 5)
-    .before_that("--tmpfs");
+pub(crate) const MOUNT: Key = container("Mount", Class::Args).since(4, 5).before_that("--mount");
+pub(crate) const TMPFS: Key = container("Tmpfs", Class::Line).since(4, 5).before_that("--tmpfs");
 pub(crate) const ADD_DEVICE: Key = container("AddDevice", Class::Strv);
 pub(crate) const ENVIRONMENT: Key = container("Environment", Class::KeyVal);
 pub(crate) const LABEL: Key = container("Label", Class::KeyVal);
@@ -111,19 +92,14 @@ pub(crate) const DROP_CAPABILITY: Key = container("DropCapability", Class::Strv)
 pub(crate) const ADD_CAPABILITY: Key = container("AddCapability", Class::Strv);
 pub(crate) const NO_NEW_PRIVILEGES: Key = container("NoNewPrivileges", Class::Bool);
 pub(crate) const READ_ONLY: Key = container("ReadOnly", Class::Bool);
-pub(crate) const WORKING_DIR: Key = container("WorkingDir", Class::Scalar)
-    .since(4, 6)
-    .before_that("--workdir");
-pub(crate) const ENTRYPOINT: Key = container("Entrypoint", Class::Scalar)
-    .since(5, 0)
-    .before_that("--entrypoint");
+pub(crate) const WORKING_DIR: Key =
+    container("WorkingDir", Class::Scalar).since(4, 6).before_that("--workdir");
+pub(crate) const ENTRYPOINT: Key =
+    container("Entrypoint", Class::Scalar).since(5, 0).before_that("--entrypoint");
 pub(crate) const EXEC: Key = container("Exec", Class::LastArgs);
-pub(crate) const PULL: Key = container("Pull", Class::Scalar)
-    .since(4, 6)
-    .before_that("--pull");
-pub(crate) const STOP_TIMEOUT: Key = container("StopTimeout", Class::Scalar)
-    .since(5, 0)
-    .before_that("--stop-timeout");
+pub(crate) const PULL: Key = container("Pull", Class::Scalar).since(4, 6).before_that("--pull");
+pub(crate) const STOP_TIMEOUT: Key =
+    container("StopTimeout", Class::Scalar).since(5, 0).before_that("--stop-timeout");
 pub(crate) const PODMAN_ARGS: Key = container("PodmanArgs", Class::Args);
 
 pub(crate) const SERVICE_ENVIRONMENT: Key =

@@ -14,16 +14,8 @@ use std::fmt;
 use crate::error::{Excerpt, Refusal};
 
 /// Suffixes by which Quadlet recognises a unit file, in any version so far.
-const UNIT_SUFFIXES: [&str; 8] = [
-    ".container",
-    ".volume",
-    ".network",
-    ".kube",
-    ".image",
-    ".pod",
-    ".build",
-    ".artifact",
-];
+const UNIT_SUFFIXES: [&str; 8] =
+    [".container", ".volume", ".network", ".kube", ".image", ".pod", ".build", ".artifact"];
 
 /// Suffixes of the units that systemd itself knows.
 const SYSTEMD_SUFFIXES: [&str; 11] = [
@@ -58,14 +50,8 @@ impl UnitName {
     pub fn new(name: impl Into<String>) -> Result<Self, Refusal> {
         let name = name.into();
         check_resource(&name, Self::LIMIT)?;
-        match SYSTEMD_SUFFIXES
-            .into_iter()
-            .find(|suffix| name.ends_with(suffix))
-        {
-            Some(suffix) => Err(Refusal::UnitReference {
-                value: Excerpt::of(&name),
-                suffix,
-            }),
+        match SYSTEMD_SUFFIXES.into_iter().find(|suffix| name.ends_with(suffix)) {
+            Some(suffix) => Err(Refusal::UnitReference { value: Excerpt::of(&name), suffix }),
             None => Ok(Self(name)),
         }
     }
@@ -110,14 +96,8 @@ pub(crate) fn check_resource(name: &str, limit: usize) -> Result<(), Refusal> {
 
 /// Refuses a value that Quadlet reads as the name of a unit file.
 pub(crate) fn check_no_reference(value: &str) -> Result<(), Refusal> {
-    match UNIT_SUFFIXES
-        .into_iter()
-        .find(|suffix| value.ends_with(suffix))
-    {
-        Some(suffix) => Err(Refusal::UnitReference {
-            value: Excerpt::of(value),
-            suffix,
-        }),
+    match UNIT_SUFFIXES.into_iter().find(|suffix| value.ends_with(suffix)) {
+        Some(suffix) => Err(Refusal::UnitReference { value: Excerpt::of(value), suffix }),
         None => Ok(()),
     }
 }
@@ -125,21 +105,10 @@ pub(crate) fn check_no_reference(value: &str) -> Result<(), Refusal> {
 /// Judges the name of a network: those with a meaning of their own in Podman are reserved.
 pub(crate) fn check_network(name: &str) -> Result<(), Refusal> {
     check_resource(name, 255)?;
-    let modes = [
-        "host",
-        "bridge",
-        "none",
-        "private",
-        "default",
-        "slirp4netns",
-        "pasta",
-        "ns",
-        "container",
-    ];
+    let modes =
+        ["host", "bridge", "none", "private", "default", "slirp4netns", "pasta", "ns", "container"];
     if modes.contains(&name) {
-        return Err(Refusal::Reserved {
-            value: Excerpt::of(name),
-        });
+        return Err(Refusal::Reserved { value: Excerpt::of(name) });
     }
     Ok(())
 }
@@ -149,9 +118,7 @@ pub(crate) fn check_dependency(name: &str) -> Result<(), Refusal> {
     check_length(name, 255)?;
     check_no_reference(name)?;
     let character = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '_' | '.' | '-' | '@');
-    let stem = SYSTEMD_SUFFIXES
-        .into_iter()
-        .find_map(|suffix| name.strip_suffix(suffix));
+    let stem = SYSTEMD_SUFFIXES.into_iter().find_map(|suffix| name.strip_suffix(suffix));
     if stem.is_none_or(str::is_empty)
         || !name.chars().all(character)
         || name.starts_with(['-', '.', '@'])
@@ -183,10 +150,7 @@ pub(crate) fn check_host(name: &str, limit: usize) -> Result<(), Refusal> {
     check_length(name, limit)?;
     let character = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.starts_with(['-', '.']) || !name.chars().all(character) {
-        return Err(invalid(
-            name,
-            "a host name of letters, digits, `.`, `_` and `-`",
-        ));
+        return Err(invalid(name, "a host name of letters, digits, `.`, `_` and `-`"));
     }
     Ok(())
 }
@@ -213,11 +177,7 @@ pub(crate) fn check_capability(name: &str) -> Result<(), Refusal> {
 /// Judges the permissions of a device.
 pub(crate) fn check_permissions(letters: &str) -> Result<(), Refusal> {
     let once = |letter: char| letters.matches(letter).count() == 1;
-    if letters.is_empty()
-        || !letters
-            .chars()
-            .all(|c| matches!(c, 'r' | 'w' | 'm') && once(c))
-    {
+    if letters.is_empty() || !letters.chars().all(|c| matches!(c, 'r' | 'w' | 'm') && once(c)) {
         return Err(invalid(letters, "a choice of `r`, `w` and `m`"));
     }
     Ok(())
@@ -246,21 +206,10 @@ pub(crate) fn check_extension(name: &str) -> Result<(), Refusal> {
 /// Judges the name of an extension section: Quadlet renames its own sections to `X-…`, and would merge one of ours into them.
 pub(crate) fn check_section(name: &str) -> Result<(), Refusal> {
     check_extension(name)?;
-    let own = [
-        "Container",
-        "Volume",
-        "Network",
-        "Kube",
-        "Image",
-        "Pod",
-        "Build",
-        "Artifact",
-        "Quadlet",
-    ];
+    let own =
+        ["Container", "Volume", "Network", "Kube", "Image", "Pod", "Build", "Artifact", "Quadlet"];
     if own.contains(&name) {
-        return Err(Refusal::Reserved {
-            value: Excerpt::of(name),
-        });
+        return Err(Refusal::Reserved { value: Excerpt::of(name) });
     }
     Ok(())
 }
@@ -274,10 +223,7 @@ fn check_length(value: &str, limit: usize) -> Result<(), Refusal> {
 }
 
 fn invalid(value: &str, expected: &'static str) -> Refusal {
-    Refusal::Invalid {
-        value: Excerpt::of(value),
-        expected,
-    }
+    Refusal::Invalid { value: Excerpt::of(value), expected }
 }
 
 #[cfg(test)]

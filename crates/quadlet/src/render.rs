@@ -7,9 +7,6 @@ mod sections;
 use crate::{ContainerUnit, PodmanVersion, Refusal, RenderError};
 use lines::Lines;
 
-/// systemd refuses a line of more than 1 MiB; a text beyond that is no unit anyone wrote.
-const TEXT_LIMIT: usize = 1024 * 1024;
-
 impl ContainerUnit {
     /// Renders the text of the `.container` file for this Podman.
     ///
@@ -24,11 +21,8 @@ impl ContainerUnit {
     /// something else. Nothing is rendered for a Podman before [`PodmanVersion::FLOOR`].
     pub fn render(&self, version: PodmanVersion) -> Result<String, RenderError> {
         if version < PodmanVersion::FLOOR {
-            let refusal = Refusal::NeedsPodman {
-                needed: PodmanVersion::FLOOR,
-                given: version,
-            };
-            return Err(refusal.at("Container", "Image"));
+            let refusal = Refusal::NeedsPodman { needed: PodmanVersion::FLOOR, given: version };
+            return Err(refusal.at("Container", ""));
         }
         let mut lines = Lines::new(version);
         sections::unit(&mut lines, &self.unit)?;
@@ -37,15 +31,7 @@ impl ContainerUnit {
         sections::install(&mut lines, &self.install)?;
         sections::quadlet(&mut lines, &self.quadlet)?;
         sections::extensions(&mut lines, &self.extensions)?;
-        let text = lines.into_text();
-        if text.len() > TEXT_LIMIT {
-            let refusal = Refusal::TooLong {
-                bytes: text.len(),
-                limit: TEXT_LIMIT,
-            };
-            return Err(refusal.at("Container", "Image"));
-        }
-        Ok(text)
+        Ok(lines.into_text())
     }
 }
 

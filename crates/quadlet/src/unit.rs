@@ -61,10 +61,7 @@ impl Extension {
     /// Makes a section without keys, which renders nothing.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            entries: Vec::new(),
-        }
+        Self { name: name.into(), entries: Vec::new() }
     }
 
     /// Adds a key.

@@ -24,11 +24,7 @@ impl PodmanVersion {
     /// Names a version.
     #[must_use]
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
-        Self {
-            major,
-            minor,
-            patch,
-        }
+        Self { major, minor, patch }
     }
 }
 
@@ -54,14 +50,9 @@ impl FromStr for PodmanVersion {
     ///
     /// [`VersionError`] unless two or three decimal numbers joined by dots are found; a missing patch is 0.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let unreadable = || VersionError {
-            text: text.chars().take(64).collect(),
-        };
+        let unreadable = || VersionError { text: text.chars().take(64).collect() };
         let trimmed = text.trim();
-        let bare = trimmed
-            .strip_prefix("podman version ")
-            .unwrap_or(trimmed)
-            .trim_start();
+        let bare = trimmed.strip_prefix("podman version ").unwrap_or(trimmed).trim_start();
         let bare = bare.strip_prefix('v').unwrap_or(bare);
         let numbers = bare.split(['-', '+', '~']).next().unwrap_or_default();
         let mut parts = numbers.split('.');
@@ -73,19 +64,12 @@ impl FromStr for PodmanVersion {
         let (Some(major), Some(minor)) = (number(), number()) else {
             return Err(unreadable());
         };
-        let patch = if numbers.split('.').count() == 2 {
-            0
-        } else {
-            number().ok_or_else(unreadable)?
-        };
+        let patch =
+            if numbers.split('.').count() == 2 { 0 } else { number().ok_or_else(unreadable)? };
         if numbers.split('.').count() > 3 {
             return Err(unreadable());
         }
-        Ok(Self {
-            major,
-            minor,
-            patch,
-        })
+        Ok(Self { major, minor, patch })
     }
 }
 

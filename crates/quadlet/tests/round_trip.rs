@@ -6,7 +6,10 @@ mod model;
 
 use std::collections::BTreeMap;
 
-use model::units::{Field, VERSIONS, case, oversized, vectors};
+use model::{
+    units::{Field, VERSIONS, case},
+    vectors::{oversized, vectors},
+};
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 use quadlet::{Container, ContainerUnit, PodmanVersion};
 
@@ -67,9 +70,8 @@ fn values_beyond_an_argument_or_a_line_are_refused() {
 #[test]
 fn ten_thousand_labels_come_back() {
     let mut unit = ContainerUnit::new(Container::new("localhost/bitcoin-ui:latest"));
-    unit.container.labels = (0..10_000)
-        .map(|n| (format!("label-{n}"), format!("value {n}")))
-        .collect();
+    unit.container.labels =
+        (0..10_000).map(|n| (format!("label-{n}"), format!("value {n}"))).collect();
     for version in VERSIONS {
         assert_eq!(round_trip(&unit, version), Ok(true));
     }
@@ -80,9 +82,7 @@ fn more_words_than_a_line_of_systemd_holds_are_refused() {
     let mut unit = ContainerUnit::new(Container::new("localhost/bitcoin-ui:latest"));
     // Blanks take four bytes each once the generator has written them.
     unit.container.exec = vec![" ".repeat(100_000); 3];
-    let error = unit
-        .render(PodmanVersion::new(5, 8, 6))
-        .expect_err("1.2 MB");
+    let error = unit.render(PodmanVersion::new(5, 8, 6)).expect_err("1.2 MB");
     assert_eq!(error.key(), "Exec");
     unit.container.exec.pop();
     assert_eq!(round_trip(&unit, PodmanVersion::new(5, 8, 6)), Ok(true));

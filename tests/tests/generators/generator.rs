@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
 };
 
 use quadlet::PodmanVersion;
@@ -22,7 +23,11 @@ pub(crate) struct Services {
 }
 
 /// All generators that were fetched, oldest first; at least two.
-pub(crate) fn all() -> Vec<Generator> {
+///
+/// # Errors
+///
+/// Says what to do if they were not fetched.
+pub(crate) fn all() -> Result<Vec<Generator>, String> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/generators");
     let directory = std::env::var_os("QUADLET_GENERATORS").map_or(default, PathBuf::from);
     let entries = std::fs::read_dir(&directory)
@@ -45,30 +50,26 @@ pub(crate) fn all() -> Vec<Generator> {
         })
         .collect();
     found.sort_by_key(|generator| generator.version);
-    assert!(
-        found.len() >= 2,
-        "{} generators in `{}`: run tests/generators/fetch, or name their directory in QUADLET_GENERATORS",
-        found.len(),
-        directory.display()
-    );
-    found
+    if found.len() < 2 {
+        return Err(format!(
+            "{} generators in `{}`: run tests/generators/fetch, or name their directory in QUADLET_GENERATORS",
+            found.len(),
+            directory.display()
+        ));
+    }
+    Ok(found)
 }
 
 impl Generator {
     /// Runs over the units, each named by its number.
-    pub(crate) fn run<'a>(&self, units: impl Iterator<Item = (usize, &'a str)>) -> Services {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        for (n, text) in units {
-            std::fs::write(directory.path().join(format!("unit-{n}.container")), text)
-                .expect("a unit written");
-        }
-        let output = Command::new(&self.program)
-            .args(["--user", "--dryrun"])
-            .env_clear()
-            .env("QUADLET_UNIT_DIRS", directory.path())
-            .output()
-            .expect("the generator runs");
-        let text = String::from_utf8(output.stdout).expect("services in UTF-8");
+    pub(crate) fn run<'a>(
+        &self,
+        units: impl Iterator<Item = (usize, &'a str)>,
+    ) -> Result<Services, String> {
+        let output = self
+            .output(units)
+            .map_err(|error| format!("{}: {error}", self.program.display()))?;
+        let text = String::from_utf8(output.stdout).map_err(|error| error.to_string())?;
         let mut by_name = BTreeMap::new();
         let mut name = None;
         for line in text.split_inclusive('\n') {
@@ -85,11 +86,24 @@ impl Generator {
                     .push_str(line);
             }
         }
-        Services {
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        Ok(Services {
             success: output.status.success(),
             by_name,
-            log: String::from_utf8_lossy(&output.stderr).into_owned(),
+            log,
+        })
+    }
+
+    fn output<'a>(&self, units: impl Iterator<Item = (usize, &'a str)>) -> io::Result<Output> {
+        let directory = tempfile::tempdir()?;
+        for (n, text) in units {
+            std::fs::write(directory.path().join(format!("unit-{n}.container")), text)?;
         }
+        Command::new(&self.program)
+            .args(["--user", "--dryrun"])
+            .env_clear()
+            .env("QUADLET_UNIT_DIRS", directory.path())
+            .output()
     }
 }
 

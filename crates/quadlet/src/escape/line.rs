@@ -10,9 +10,7 @@ use crate::error::{Excerpt, Refusal};
 pub(super) fn argument(value: &str) -> Result<String, Refusal> {
     let spelt = verbatim(value)?;
     if value.starts_with('"') || value.ends_with('"') {
-        return Err(Refusal::EdgeQuote {
-            value: Excerpt::of(value),
-        });
+        return Err(Refusal::EdgeQuote { value: Excerpt::of(value) });
     }
     check_semicolon(value)?;
     Ok(double_for_command(&spelt))
@@ -29,14 +27,10 @@ pub(super) fn verbatim(value: &str) -> Result<String, Refusal> {
         return Err(control(value, found));
     }
     if value.starts_with(char::is_whitespace) || value.ends_with(char::is_whitespace) {
-        return Err(Refusal::EdgeBlank {
-            value: Excerpt::of(value),
-        });
+        return Err(Refusal::EdgeBlank { value: Excerpt::of(value) });
     }
     if value.ends_with('\\') {
-        return Err(Refusal::TrailingBackslash {
-            value: Excerpt::of(value),
-        });
+        return Err(Refusal::TrailingBackslash { value: Excerpt::of(value) });
     }
     Ok(value.to_owned())
 }

@@ -1,13 +1,7 @@
 use super::*;
 
-const ALL_OF_CONTAINER: [Class; 6] = [
-    Class::Scalar,
-    Class::Line,
-    Class::Strv,
-    Class::Args,
-    Class::KeyVal,
-    Class::LastArgs,
-];
+const ALL_OF_CONTAINER: [Class; 6] =
+    [Class::Scalar, Class::Line, Class::Strv, Class::Args, Class::KeyVal, Class::LastArgs];
 
 fn spelt(class: Class, word: &str) -> String {
     spell(class, &[word]).unwrap_or_else(|refusal| panic!("{class:?} {word:?}: {refusal}"))
@@ -20,30 +14,20 @@ fn refusal(class: Class, word: &str) -> Refusal {
 #[test]
 fn percent_and_dollar_are_doubled_where_they_end_in_a_command() {
     for class in ALL_OF_CONTAINER {
-        assert_eq!(
-            spelt(class, "100%$HOME").trim_matches('"'),
-            "100%%$$HOME",
-            "{class:?}"
-        );
+        assert_eq!(spelt(class, "100%$HOME").trim_matches('"'), "100%%$$HOME", "{class:?}");
     }
 }
 
 #[test]
 fn only_percent_is_doubled_where_systemd_reads_the_key_itself() {
     assert_eq!(spelt(Class::SystemdText, "100% of $HOME"), "100%% of $HOME");
-    assert_eq!(
-        spelt(Class::SystemdEnvironment, "A=100% of $HOME"),
-        "\"A=100%% of $HOME\""
-    );
+    assert_eq!(spelt(Class::SystemdEnvironment, "A=100% of $HOME"), "\"A=100%% of $HOME\"");
 }
 
 #[test]
 fn nothing_is_doubled_where_nobody_expands() {
     assert_eq!(spelt(Class::SystemdValue, "50%"), "50%");
-    assert_eq!(
-        spell_extension("100% of $HOME").as_deref(),
-        Ok("100% of $HOME")
-    );
+    assert_eq!(spell_extension("100% of $HOME").as_deref(), Ok("100% of $HOME"));
 }
 
 #[test]
@@ -59,24 +43,15 @@ fn arguments_are_quoted_with_control_characters_escaped_in_hexadecimal() {
 
 #[test]
 fn words_of_a_list_are_joined_by_one_blank() {
-    assert_eq!(
-        spell(Class::LastArgs, &["a b", "c"]).as_deref(),
-        Ok("\"a b\" \"c\"")
-    );
-    assert_eq!(
-        spell(Class::Strv, &["CHOWN", "SETUID"]).as_deref(),
-        Ok("CHOWN SETUID")
-    );
+    assert_eq!(spell(Class::LastArgs, &["a b", "c"]).as_deref(), Ok("\"a b\" \"c\""));
+    assert_eq!(spell(Class::Strv, &["CHOWN", "SETUID"]).as_deref(), Ok("CHOWN SETUID"));
 }
 
 #[test]
 fn the_word_that_separates_commands_is_refused_in_every_class_of_a_command() {
     for class in ALL_OF_CONTAINER {
         assert_eq!(refusal(class, ";"), Refusal::LoneSemicolon, "{class:?}");
-        assert!(
-            spell(class, &[";;"]).is_ok() && spell(class, &["a;b"]).is_ok(),
-            "{class:?}"
-        );
+        assert!(spell(class, &[";;"]).is_ok() && spell(class, &["a;b"]).is_ok(), "{class:?}");
     }
 }
 
@@ -96,9 +71,8 @@ fn the_empty_word_is_refused_in_every_class() {
 #[test]
 fn nul_and_the_upper_control_characters_are_refused_in_every_class() {
     for c in ['\0', '\u{80}', '\u{85}', '\u{9f}'] {
-        for class in ALL_OF_CONTAINER
-            .into_iter()
-            .chain([Class::SystemdText, Class::SystemdEnvironment])
+        for class in
+            ALL_OF_CONTAINER.into_iter().chain([Class::SystemdText, Class::SystemdEnvironment])
         {
             let refused = refusal(class, &format!("a{c}b"));
             assert!(
@@ -112,13 +86,9 @@ fn nul_and_the_upper_control_characters_are_refused_in_every_class() {
 #[test]
 fn control_characters_are_refused_where_nothing_can_be_escaped() {
     for class in [Class::Scalar, Class::Line, Class::Strv, Class::SystemdText] {
-        for text in [
-            "a\nb",
-            "a\rb",
-            "a\tb",
-            "a\u{1b}b",
-            "x\n[Service]\nExecStartPre=/bin/touch /tmp/p",
-        ] {
+        for text in
+            ["a\nb", "a\rb", "a\tb", "a\u{1b}b", "x\n[Service]\nExecStartPre=/bin/touch /tmp/p"]
+        {
             assert!(
                 matches!(refusal(class, text), Refusal::ControlCharacter { .. }),
                 "{class:?} {text:?}"
@@ -129,10 +99,7 @@ fn control_characters_are_refused_where_nothing_can_be_escaped() {
 
 #[test]
 fn systemd_takes_tab_and_line_feed_alone_in_a_variable() {
-    assert_eq!(
-        spelt(Class::SystemdEnvironment, "A=b\tc\nd"),
-        r#""A=b\tc\nd""#
-    );
+    assert_eq!(spelt(Class::SystemdEnvironment, "A=b\tc\nd"), r#""A=b\tc\nd""#);
     assert!(matches!(
         refusal(Class::SystemdEnvironment, "A=\r"),
         Refusal::ControlCharacter { code: 13, .. }
@@ -169,10 +136,7 @@ fn double_quotes_at_the_ends_of_a_raw_value_are_refused() {
 #[test]
 fn a_backslash_at_the_end_of_a_line_is_refused_and_kept_inside_quotes() {
     for class in [Class::Scalar, Class::Line, Class::SystemdText] {
-        assert!(
-            matches!(refusal(class, "a\\\\"), Refusal::TrailingBackslash { .. }),
-            "{class:?}"
-        );
+        assert!(matches!(refusal(class, "a\\\\"), Refusal::TrailingBackslash { .. }), "{class:?}");
         assert_eq!(spelt(class, "C:\\dir"), "C:\\dir", "{class:?}");
     }
     assert_eq!(spelt(Class::Strv, "a\\"), "\"a\\\"");
@@ -182,10 +146,7 @@ fn a_backslash_at_the_end_of_a_line_is_refused_and_kept_inside_quotes() {
 #[test]
 fn quotes_are_refused_where_a_list_has_no_escape_for_them() {
     for text in ["a\"b", "it's"] {
-        assert!(
-            matches!(refusal(Class::Strv, text), Refusal::Quote { .. }),
-            "{text:?}"
-        );
+        assert!(matches!(refusal(Class::Strv, text), Refusal::Quote { .. }), "{text:?}");
     }
 }
 
@@ -198,8 +159,5 @@ fn a_word_of_a_list_that_ends_with_a_no_break_space_is_quoted() {
 #[test]
 fn a_word_longer_than_an_argument_is_refused() {
     assert!(spell(Class::Args, &[&"x".repeat(WORD_LIMIT)]).is_ok());
-    assert!(matches!(
-        refusal(Class::Args, &"x".repeat(WORD_LIMIT + 1)),
-        Refusal::TooLong { .. }
-    ));
+    assert!(matches!(refusal(Class::Args, &"x".repeat(WORD_LIMIT + 1)), Refusal::TooLong { .. }));
 }

@@ -16,28 +16,19 @@ pub(super) fn unescaped(word: &str) -> Result<String, Refusal> {
         return Err(control(word, found));
     }
     if word.contains(['"', '\'']) {
-        return Err(Refusal::Quote {
-            value: Excerpt::of(word),
-        });
+        return Err(Refusal::Quote { value: Excerpt::of(word) });
     }
     let doubled = double_for_command(word);
     // Quoted, neither a backslash at the end of the line continues it, nor is a blank there trimmed, of which Quadlet knows all that
     // Unicode knows.
     let quote = word.contains(|c: char| c == '\\' || c.is_whitespace());
-    Ok(if quote {
-        format!("\"{doubled}\"")
-    } else {
-        doubled
-    })
+    Ok(if quote { format!("\"{doubled}\"") } else { doubled })
 }
 
 /// An assignment that systemd unquotes, unescapes and expands `%` in; `$` is not special, and of the control characters systemd
 /// takes only tab and line feed.
 pub(super) fn assignment(word: &str) -> Result<String, Refusal> {
-    match word
-        .chars()
-        .find(|&c| c.is_control() && c != '\t' && c != '\n')
-    {
+    match word.chars().find(|&c| c.is_control() && c != '\t' && c != '\n') {
         Some(found) => Err(control(word, found)),
         None => Ok(quoted(&word.replace('%', "%%"))),
     }

@@ -27,18 +27,12 @@ pub(crate) fn check_image(reference: &str) -> Result<(), Refusal> {
     if let Some((before, _)) = reference.split_once(':')
         && let Some(transport) = TRANSPORTS.into_iter().find(|known| *known == before)
     {
-        return Err(Refusal::Transport {
-            value: Excerpt::of(reference),
-            transport,
-        });
+        return Err(Refusal::Transport { value: Excerpt::of(reference), transport });
     }
     if is_image_id(reference) || is_reference(reference) {
         return Ok(());
     }
-    Err(invalid(
-        reference,
-        "an image reference such as `registry/path:tag`",
-    ))
+    Err(invalid(reference, "an image reference such as `registry/path:tag`"))
 }
 
 fn is_image_id(reference: &str) -> bool {
@@ -81,9 +75,7 @@ fn is_registry(first: &str) -> bool {
         .is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok());
     let distinct = port.is_some() || host.contains('.') || host == "localhost";
     let label = |label: &str| {
-        label
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
             && label.starts_with(|c: char| c.is_ascii_alphanumeric())
             && label.ends_with(|c: char| c.is_ascii_alphanumeric())
     };
@@ -93,9 +85,7 @@ fn is_registry(first: &str) -> bool {
 /// Lower case letters and digits, joined by `.`, `_`, `__` or any number of `-`.
 fn is_component(component: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let separators = component
-        .split(alphanumeric)
-        .filter(|separator| !separator.is_empty());
+    let separators = component.split(alphanumeric).filter(|separator| !separator.is_empty());
     component.starts_with(alphanumeric)
         && component.ends_with(alphanumeric)
         && separators
@@ -111,12 +101,8 @@ fn is_tag(tag: &str) -> bool {
 }
 
 fn is_digest(digest: &str) -> bool {
-    digest
-        .strip_prefix("sha256:")
-        .is_some_and(|hex| is_lower_hex(hex, 64))
-        || digest
-            .strip_prefix("sha512:")
-            .is_some_and(|hex| is_lower_hex(hex, 128))
+    digest.strip_prefix("sha256:").is_some_and(|hex| is_lower_hex(hex, 64))
+        || digest.strip_prefix("sha512:").is_some_and(|hex| is_lower_hex(hex, 128))
 }
 
 fn is_lower_hex(text: &str, length: usize) -> bool {

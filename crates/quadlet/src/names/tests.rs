@@ -97,33 +97,18 @@ fn texts_that_are_no_image_reference_are_refused() {
 
 #[test]
 fn image_references_that_name_a_transport_or_a_unit_are_refused_as_such() {
-    for image in [
-        "docker-archive:/tmp/x",
-        "docker://x",
-        "dir:x",
-        "oci:x",
-        "containers-storage:x",
-    ] {
-        assert!(
-            matches!(check_image(image), Err(Refusal::Transport { .. })),
-            "{image}"
-        );
+    for image in ["docker-archive:/tmp/x", "docker://x", "dir:x", "oci:x", "containers-storage:x"] {
+        assert!(matches!(check_image(image), Err(Refusal::Transport { .. })), "{image}");
     }
     for image in ["x.build", "x.image", "localhost/x.network", "a:v.pod"] {
-        assert!(
-            matches!(check_image(image), Err(Refusal::UnitReference { .. })),
-            "{image}"
-        );
+        assert!(matches!(check_image(image), Err(Refusal::UnitReference { .. })), "{image}");
     }
 }
 
 #[test]
 fn networks_with_a_meaning_of_their_own_are_no_names() {
     for name in ["host", "none", "pasta", "container"] {
-        assert!(
-            matches!(check_network(name), Err(Refusal::Reserved { .. })),
-            "{name}"
-        );
+        assert!(matches!(check_network(name), Err(Refusal::Reserved { .. })), "{name}");
     }
     for name in ["x.network", "a:b", "ns:/run/x", "-a", "container:x", ""] {
         assert!(check_network(name).is_err(), "{name}");
@@ -133,9 +118,7 @@ fn networks_with_a_meaning_of_their_own_are_no_names() {
 
 #[test]
 fn paths_are_absolute_and_free_of_dots() {
-    for path in [
-        "", ".", "./x", "x", "~/x", "%h/x", "/a/../b", "/a/.", "/..", " /a",
-    ] {
+    for path in ["", ".", "./x", "x", "~/x", "%h/x", "/a/../b", "/a/.", "/..", " /a"] {
         assert!(check_path(path).is_err(), "{path:?}");
     }
     for path in ["/", "/a", "/a b:c", "/...", "/x.volume", "/a/.hidden"] {
@@ -177,10 +160,7 @@ fn variables_have_names_that_a_shell_takes() {
 #[test]
 fn sections_that_quadlet_renames_are_reserved() {
     for name in ["Container", "Quadlet", "Pod"] {
-        assert!(
-            matches!(check_section(name), Err(Refusal::Reserved { .. })),
-            "{name}"
-        );
+        assert!(matches!(check_section(name), Err(Refusal::Reserved { .. })), "{name}");
     }
     assert_eq!(check_section("Companion"), Ok(()));
     for name in ["", "a]", "a b", "-a", "a\n[Service"] {

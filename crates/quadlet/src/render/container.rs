@@ -80,10 +80,7 @@ fn command(lines: &mut Lines, container: &Container) -> Result<(), RenderError> 
             let value = Excerpt::of(&format!("{timeout:?}"));
             checked(
                 &keys::STOP_TIMEOUT,
-                Err(Refusal::Invalid {
-                    value,
-                    expected: "a whole number of seconds",
-                }),
+                Err(Refusal::Invalid { value, expected: "a whole number of seconds" }),
             )?;
         }
         lines.value(&keys::STOP_TIMEOUT, &timeout.as_secs().to_string())?;
@@ -107,10 +104,7 @@ fn networks(lines: &mut Lines, networks: &[Network]) -> Result<(), RenderError> 
     if networks.len() > 1 && networks.iter().any(alone) {
         checked(
             &keys::NETWORK,
-            Err(Refusal::Conflict {
-                first: "a network mode",
-                second: "further networks",
-            }),
+            Err(Refusal::Conflict { first: "a network mode", second: "further networks" }),
         )?;
     }
     for network in networks {
@@ -130,15 +124,10 @@ fn networks(lines: &mut Lines, networks: &[Network]) -> Result<(), RenderError> 
 
 fn publish_port(lines: &mut Lines, port: &PublishPort) -> Result<(), RenderError> {
     if port.container_port == 0 || port.host_port == Some(0) {
-        let zero = Refusal::Invalid {
-            value: Excerpt::of("0"),
-            expected: "a port from 1 to 65535",
-        };
+        let zero = Refusal::Invalid { value: Excerpt::of("0"), expected: "a port from 1 to 65535" };
         checked(&keys::PUBLISH_PORT, Err(zero))?;
     }
-    let host = port
-        .host_port
-        .map_or_else(String::new, |port| port.to_string());
+    let host = port.host_port.map_or_else(String::new, |port| port.to_string());
     let protocol = match port.protocol {
         Protocol::Tcp => "",
         Protocol::Udp => "/udp",
@@ -153,14 +142,7 @@ fn publish_port(lines: &mut Lines, port: &PublishPort) -> Result<(), RenderError
     };
     let taken_apart =
         port.protocol == Protocol::Sctp || port.host_ip == Some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    lines.value(
-        if taken_apart {
-            &keys::PUBLISH_PORT_AS_IS
-        } else {
-            &keys::PUBLISH_PORT
-        },
-        &text,
-    )
+    lines.value(if taken_apart { &keys::PUBLISH_PORT_AS_IS } else { &keys::PUBLISH_PORT }, &text)
 }
 
 fn host_entry(lines: &mut Lines, entry: &HostEntry) -> Result<(), RenderError> {
@@ -193,17 +175,8 @@ fn volume(lines: &mut Lines, volume: &Volume) -> Result<(), RenderError> {
         Relabel::Shared => "z",
         Relabel::Private => "Z",
     });
-    let options: Vec<&str> = volume
-        .read_only
-        .then_some("ro")
-        .into_iter()
-        .chain(relabel)
-        .collect();
-    let suffix = if options.is_empty() {
-        String::new()
-    } else {
-        format!(":{}", options.join(","))
-    };
+    let options: Vec<&str> = volume.read_only.then_some("ro").into_iter().chain(relabel).collect();
+    let suffix = if options.is_empty() { String::new() } else { format!(":{}", options.join(",")) };
     lines.value(&keys::VOLUME, &format!("{source}:{destination}{suffix}"))
 }
 
@@ -212,19 +185,10 @@ fn volume(lines: &mut Lines, volume: &Volume) -> Result<(), RenderError> {
 fn mount(lines: &mut Lines, volume: &Volume, kind: &str, source: &str) -> Result<(), RenderError> {
     let destination = &volume.destination;
     for path in [source, destination] {
-        if path
-            .chars()
-            .any(|c| matches!(c, ',' | '"') || c.is_control())
-        {
+        if path.chars().any(|c| matches!(c, ',' | '"') || c.is_control()) {
             let expected =
                 "a path without comma, double quote and control character, beside a colon";
-            checked(
-                &keys::MOUNT,
-                Err(Refusal::Invalid {
-                    value: Excerpt::of(path),
-                    expected,
-                }),
-            )?;
+            checked(&keys::MOUNT, Err(Refusal::Invalid { value: Excerpt::of(path), expected }))?;
         }
     }
     let mut text = format!("type={kind},source={source},destination={destination}");
@@ -250,13 +214,7 @@ fn tmpfs(lines: &mut Lines, tmpfs: &Tmpfs) -> Result<(), RenderError> {
     checked(&keys::TMPFS, names::check_path(&tmpfs.destination))?;
     if tmpfs.destination.contains(':') {
         let value = Excerpt::of(&tmpfs.destination);
-        checked(
-            &keys::TMPFS,
-            Err(Refusal::Invalid {
-                value,
-                expected: "a path without a colon",
-            }),
-        )?;
+        checked(&keys::TMPFS, Err(Refusal::Invalid { value, expected: "a path without a colon" }))?;
     }
     for option in &tmpfs.options {
         checked(&keys::TMPFS, names::check_mount_option(option))?;
@@ -270,28 +228,19 @@ fn tmpfs(lines: &mut Lines, tmpfs: &Tmpfs) -> Result<(), RenderError> {
 }
 
 fn device(lines: &mut Lines, device: &Device) -> Result<(), RenderError> {
-    for path in [Some(&device.host), device.container.as_ref()]
-        .into_iter()
-        .flatten()
-    {
+    for path in [Some(&device.host), device.container.as_ref()].into_iter().flatten() {
         checked(&keys::ADD_DEVICE, names::check_path(path))?;
         // The generator itself looks for the path of an optional device, before systemd halves what was doubled.
         if path.contains(':') || (device.optional && path.contains(['%', '$'])) {
             let expected = "a path without a colon, nor `%` and `$` if optional";
             checked(
                 &keys::ADD_DEVICE,
-                Err(Refusal::Invalid {
-                    value: Excerpt::of(path),
-                    expected,
-                }),
+                Err(Refusal::Invalid { value: Excerpt::of(path), expected }),
             )?;
         }
     }
     let mut text = format!("{}{}", if device.optional { "-" } else { "" }, device.host);
-    for part in [&device.container, &device.permissions]
-        .into_iter()
-        .flatten()
-    {
+    for part in [&device.container, &device.permissions].into_iter().flatten() {
         text.push(':');
         text.push_str(part);
     }
@@ -339,10 +288,7 @@ fn entrypoint(words: &[String]) -> Result<String, Refusal> {
         for c in word.chars() {
             match c {
                 '\0' => {
-                    return Err(Refusal::ControlCharacter {
-                        value: Excerpt::of(word),
-                        code: 0,
-                    });
+                    return Err(Refusal::ControlCharacter { value: Excerpt::of(word), code: 0 });
                 }
                 '"' => text.push_str("\\\""),
                 '\\' => text.push_str("\\\\"),

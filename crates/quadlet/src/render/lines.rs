@@ -11,6 +11,9 @@ use crate::{
 /// systemd's limit for a line, less what Quadlet puts around our arguments.
 const COMMAND_LIMIT: usize = 1024 * 1024 - 8 * 1024;
 
+/// What the whole text may take. systemd refuses a line of more than 1 MiB; a file beyond that is no unit anyone wrote.
+const TEXT_LIMIT: usize = 1024 * 1024;
+
 /// More than the longest option that Quadlet writes in front of a word, with the blanks around it and a pair of quotes.
 const OPTION_BYTES: usize = 24;
 
@@ -24,12 +27,7 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn new(version: PodmanVersion) -> Self {
-        Self {
-            version,
-            text: String::new(),
-            section: String::new(),
-            command_bytes: 0,
-        }
+        Self { version, text: String::new(), section: String::new(), command_bytes: 0 }
     }
 
     /// Returns whether the Podman asked for is this one or newer.
@@ -51,19 +49,15 @@ impl Lines {
         self.charge(key, words).map_err(refused)?;
         if self.knows(key) {
             let spelt = escape::spell(key.class, words).map_err(refused)?;
-            self.assign(key.section, key.name, &spelt);
-            return Ok(());
+            return self.assign(key.section, key.name, &spelt);
         }
         let Some(option) = key.stand_in else {
-            return Err(refused(Refusal::NeedsPodman {
-                needed: key.since,
-                given: self.version,
-            }));
+            return Err(refused(Refusal::NeedsPodman { needed: key.since, given: self.version }));
         };
         for word in words {
             let argument = format!("{option}={word}");
             let spelt = escape::spell(keys::PODMAN_ARGS.class, &[&argument]).map_err(refused)?;
-            self.assign(keys::PODMAN_ARGS.section, keys::PODMAN_ARGS.name, &spelt);
+            self.assign(keys::PODMAN_ARGS.section, keys::PODMAN_ARGS.name, &spelt)?;
         }
         Ok(())
     }
@@ -76,13 +70,12 @@ impl Lines {
         value: &str,
         secret: bool,
     ) -> Result<(), RenderError> {
-        self.value(key, &format!("{name}={value}"))
-            .map_err(|mut error| {
-                if secret {
-                    error.refusal = error.refusal.hidden();
-                }
-                error.of_item(name)
-            })
+        self.value(key, &format!("{name}={value}")).map_err(|mut error| {
+            if secret {
+                error.refusal = error.refusal.hidden();
+            }
+            error.of_item(name)
+        })
     }
 
     /// Writes a line that nobody but its author reads.
@@ -93,8 +86,7 @@ impl Lines {
         value: &str,
     ) -> Result<(), RenderError> {
         let spelt = escape::spell_extension(value).map_err(|refusal| refusal.at(section, key))?;
-        self.assign(section, key, &spelt);
-        Ok(())
+        self.assign(section, key, &spelt)
     }
 
     pub(super) fn into_text(self) -> String {
@@ -111,15 +103,12 @@ impl Lines {
             self.command_bytes += bytes + OPTION_BYTES;
         }
         if self.command_bytes > COMMAND_LIMIT {
-            return Err(Refusal::TooLong {
-                bytes: self.command_bytes,
-                limit: COMMAND_LIMIT,
-            });
+            return Err(Refusal::TooLong { bytes: self.command_bytes, limit: COMMAND_LIMIT });
         }
         Ok(())
     }
 
-    fn assign(&mut self, section: &str, key: &str, value: &str) {
+    fn assign(&mut self, section: &str, key: &str, value: &str) -> Result<(), RenderError> {
         if self.section != section {
             if !self.text.is_empty() {
                 self.text.push('\n');
@@ -128,6 +117,11 @@ impl Lines {
             section.clone_into(&mut self.section);
         }
         self.text.push_str(&format!("{key}={value}\n"));
+        if self.text.len() > TEXT_LIMIT {
+            let refusal = Refusal::TooLong { bytes: self.text.len(), limit: TEXT_LIMIT };
+            return Err(refusal.at(section, key));
+        }
+        Ok(())
     }
 }
 
@@ -143,7 +137,5 @@ fn command_bytes(c: char) -> usize {
 
 /// Refuses a value that was given a second time.
 pub(super) fn duplicate(value: &str) -> Refusal {
-    Refusal::Duplicate {
-        value: Excerpt::of(value),
-    }
+    Refusal::Duplicate { value: Excerpt::of(value) }
 }

@@ -18,10 +18,7 @@ pub(super) fn unit(lines: &mut Lines, unit: &Unit) -> Result<(), RenderError> {
     dependencies(lines, &keys::REQUIRES, &unit.requires)?;
     dependencies(lines, &keys::AFTER, &unit.after)?;
     if let Some(interval) = unit.start_limit_interval {
-        lines.value(
-            &keys::START_LIMIT_INTERVAL,
-            &time(&keys::START_LIMIT_INTERVAL, interval)?,
-        )?;
+        lines.value(&keys::START_LIMIT_INTERVAL, &time(&keys::START_LIMIT_INTERVAL, interval)?)?;
     }
     if let Some(burst) = unit.start_limit_burst {
         lines.value(&keys::START_LIMIT_BURST, &burst.to_string())?;
@@ -80,24 +77,16 @@ pub(super) fn extensions(lines: &mut Lines, extensions: &[Extension]) -> Result<
     for extension in extensions {
         let section = format!("X-{}", extension.name);
         names::check_section(&extension.name)
-            .and_then(|()| {
-                if names.insert(&extension.name) {
-                    Ok(())
-                } else {
-                    Err(duplicate(&section))
-                }
-            })
+            .and_then(
+                |()| {
+                    if names.insert(&extension.name) { Ok(()) } else { Err(duplicate(&section)) }
+                },
+            )
             .map_err(|refusal| refusal.at("X-", "").of_item(&extension.name))?;
         let mut keys = BTreeSet::new();
         for (key, value) in &extension.entries {
             names::check_extension(key)
-                .and_then(|()| {
-                    if keys.insert(key) {
-                        Ok(())
-                    } else {
-                        Err(duplicate(key))
-                    }
-                })
+                .and_then(|()| if keys.insert(key) { Ok(()) } else { Err(duplicate(key)) })
                 .map_err(|refusal| refusal.at(&section, "").of_item(key))?;
             lines.extension(&section, key, value)?;
         }
@@ -112,13 +101,7 @@ fn environment(lines: &mut Lines, environment: &Environment) -> Result<(), Rende
         names::check_variable(name)
             .and_then(|()| {
                 let reserved = name == "PODMAN_SYSTEMD_UNIT";
-                if reserved {
-                    Err(Refusal::Reserved {
-                        value: Excerpt::of(name),
-                    })
-                } else {
-                    Ok(())
-                }
+                if reserved { Err(Refusal::Reserved { value: Excerpt::of(name) }) } else { Ok(()) }
             })
             .map_err(|refusal| refusal.at(key.section, key.name))?;
         lines.pair(key, name, value, true)?;
@@ -138,10 +121,7 @@ fn not_zero(key: &Key, zero: bool) -> Result<(), RenderError> {
     if !zero {
         return Ok(());
     }
-    let refusal = Refusal::Invalid {
-        value: Excerpt::of("0"),
-        expected: "more than zero",
-    };
+    let refusal = Refusal::Invalid { value: Excerpt::of("0"), expected: "more than zero" };
     Err(refusal.at(key.section, key.name))
 }
 
@@ -154,25 +134,14 @@ fn time(key: &Key, time: Duration) -> Result<String, RenderError> {
         return Ok(format!("{}us", time.as_micros()));
     }
     let value = Excerpt::of(&format!("{time:?}"));
-    Err(Refusal::Invalid {
-        value,
-        expected: "a whole number of microseconds",
-    }
-    .at(key.section, key.name))
+    Err(Refusal::Invalid { value, expected: "a whole number of microseconds" }
+        .at(key.section, key.name))
 }
 
 /// A size as systemd reads it, with the largest suffix (base 1024) that divides it.
 fn size(bytes: u64) -> String {
-    let suffixes = [
-        (1 << 40, "T"),
-        (1 << 30, "G"),
-        (1 << 20, "M"),
-        (1 << 10, "K"),
-    ];
-    match suffixes
-        .into_iter()
-        .find(|(unit, _)| bytes.is_multiple_of(*unit))
-    {
+    let suffixes = [(1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
+    match suffixes.into_iter().find(|(unit, _)| bytes.is_multiple_of(*unit)) {
         Some((unit, suffix)) => format!("{}{suffix}", bytes / unit),
         None => bytes.to_string(),
     }

@@ -1,1 +1,263 @@
+mod examples;
 
+use std::{net::IpAddr, time::Duration};
+
+use super::*;
+use crate::{
+    Container, Device, Extension, HostAddress, HostEntry, Network, Protocol, PublishPort, Pull,
+    Tmpfs, Volume,
+};
+
+const OLDEST: PodmanVersion = PodmanVersion::FLOOR;
+const DEBIAN: PodmanVersion = PodmanVersion::new(5, 4, 2);
+const NEWEST: PodmanVersion = PodmanVersion::new(6, 0, 0);
+
+fn plain() -> ContainerUnit {
+    ContainerUnit::new(Container::new("localhost/x:latest"))
+}
+
+fn text(unit: &ContainerUnit, version: PodmanVersion) -> String {
+    unit.render(version).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn what_is_empty_unset_or_false_renders_nothing() {
+    for version in [OLDEST, DEBIAN, NEWEST] {
+        assert_eq!(text(&plain(), version), "[Container]\nImage=localhost/x:latest\n");
+    }
+    let mut unit = plain();
+    unit.extensions.push(Extension::new("Companion"));
+    assert_eq!(text(&unit, DEBIAN), "[Container]\nImage=localhost/x:latest\n");
+}
+
+#[test]
+fn a_podman_without_quadlet_gets_no_unit() {
+    let error = plain().render(PodmanVersion::new(4, 3, 1)).expect_err("4.3.1");
+    assert_eq!(error.to_string(), "`[Container]`: needs Podman 4.4.0, the unit is for 4.3.1");
+}
+
+#[test]
+fn an_option_of_podman_stands_in_for_a_key_that_came_later() {
+    let mut unit = plain();
+    unit.container.host_name = Some("name".to_owned());
+    unit.container
+        .hosts
+        .push(HostEntry { name: "a".to_owned(), address: HostAddress::HostGateway });
+    unit.container.volumes.push(Volume::read_only("/a:b", "/c"));
+    unit.container.tmpfs.push(Tmpfs::new("/t"));
+    unit.container.working_dir = Some("/w".to_owned());
+    unit.container.entrypoint = vec!["/e".to_owned()];
+    unit.container.pull = Some(Pull::Never);
+    unit.container.stop_timeout = Some(Duration::from_secs(5));
+    let cases = [
+        ("HostName=name", "--hostname=name", 4, 6),
+        ("AddHost=a:host-gateway", "--add-host=a:host-gateway", 5, 3),
+        (
+            "Mount=\"type=bind,source=/a:b,destination=/c,ro=true\"",
+            "--mount=type=bind,source=/a:b,destination=/c,ro=true",
+            4,
+            5,
+        ),
+        ("Tmpfs=/t", "--tmpfs=/t", 4, 5),
+        ("WorkingDir=/w", "--workdir=/w", 4, 6),
+        ("Entrypoint=/e", "--entrypoint=/e", 5, 0),
+        ("Pull=never", "--pull=never", 4, 6),
+        ("StopTimeout=5", "--stop-timeout=5", 5, 0),
+    ];
+    let all = [(4, 4), (4, 5), (4, 6), (4, 9), (5, 0), (5, 2), (5, 3), (5, 8), (6, 0), (7, 1)];
+    for (major, minor) in all {
+        let rendered = text(&unit, PodmanVersion::new(major, minor, 0));
+        for (key, option, since_major, since_minor) in cases {
+            let known = (major, minor) >= (since_major, since_minor);
+            let option = format!("PodmanArgs=\"{option}\"");
+            assert_eq!(
+                rendered.lines().any(|line| line == key),
+                known,
+                "{major}.{minor} {key}\n{rendered}"
+            );
+            assert_eq!(
+                rendered.lines().any(|line| line == option),
+                !known,
+                "{major}.{minor} {option}\n{rendered}"
+            );
+        }
+    }
+}
+
+#[test]
+fn ports_that_quadlet_takes_apart_wrongly_before_5_3_go_around_it() {
+    let mut unit = plain();
+    unit.container.publish_ports = vec![
+        PublishPort { protocol: Protocol::Sctp, ..PublishPort::tcp(1, 2) },
+        PublishPort { host_ip: Some(IpAddr::from([0, 0, 0, 0])), ..PublishPort::tcp(3, 4) },
+    ];
+    let old = text(&unit, PodmanVersion::new(5, 2, 5));
+    assert!(
+        old.contains("PodmanArgs=\"--publish=1:2/sctp\"\nPodmanArgs=\"--publish=0.0.0.0:3:4\"\n"),
+        "{old}"
+    );
+    let new = text(&unit, PodmanVersion::new(5, 3, 0));
+    assert!(new.contains("PublishPort=1:2/sctp\nPublishPort=0.0.0.0:3:4\n"), "{new}");
+}
+
+#[test]
+fn a_key_that_nothing_stands_in_for_is_refused_before_its_version() {
+    let mut unit = plain();
+    unit.install.upheld_by.push("default.target".to_owned());
+    let error = unit.render(DEBIAN).expect_err("5.4.2");
+    assert_eq!((error.section(), error.key()), ("Install", "UpheldBy"));
+    let (needed, given) = (PodmanVersion::new(5, 5, 0), DEBIAN);
+    assert_eq!(error.refusal(), &Refusal::NeedsPodman { needed, given });
+    assert!(unit.render(needed).is_ok());
+}
+
+#[test]
+fn default_dependencies_are_switched_off_from_5_3_on_and_left_out_before() {
+    let mut unit = plain();
+    unit.quadlet.default_dependencies = false;
+    assert!(
+        text(&unit, PodmanVersion::new(5, 3, 0))
+            .ends_with("\n[Quadlet]\nDefaultDependencies=false\n")
+    );
+    assert!(!text(&unit, PodmanVersion::new(5, 2, 5)).contains("Quadlet"));
+}
+
+#[test]
+fn memory_is_limited_on_the_service_in_whatever_unit_fits() {
+    for (bytes, expected) in [
+        (128 << 20, "128M"),
+        (2 << 30, "2G"),
+        (1536 << 20, "1536M"),
+        (1 << 40, "1T"),
+        (1023, "1023"),
+        (4096, "4K"),
+    ] {
+        let mut unit = plain();
+        unit.service.memory_max = Some(bytes);
+        assert!(
+            text(&unit, OLDEST).contains(&format!("[Service]\nMemoryMax={expected}\n")),
+            "{expected}"
+        );
+    }
+}
+
+#[test]
+fn times_that_systemd_or_podman_would_round_are_refused() {
+    let mut unit = plain();
+    unit.service.restart_delay = Some(Duration::from_nanos(1500));
+    assert_eq!(unit.render(DEBIAN).expect_err("1.5 µs").key(), "RestartSec");
+    unit.service.restart_delay = Some(Duration::from_micros(1500));
+    assert!(text(&unit, DEBIAN).contains("RestartSec=1500us\n"));
+    unit.container.stop_timeout = Some(Duration::from_millis(1500));
+    assert_eq!(unit.render(DEBIAN).expect_err("1.5 s").key(), "StopTimeout");
+}
+
+#[test]
+fn limits_of_zero_are_refused_because_systemd_reads_them_as_none_or_nothing() {
+    type Change = fn(&mut ContainerUnit);
+    let cases: [(&str, Change); 5] = [
+        ("TimeoutStartSec", |unit| unit.service.timeout_start = Some(Duration::ZERO)),
+        ("TimeoutStopSec", |unit| unit.service.timeout_stop = Some(Duration::ZERO)),
+        ("MemoryMax", |unit| unit.service.memory_max = Some(0)),
+        ("CPUQuota", |unit| unit.service.cpu_quota = Some(0)),
+        ("PublishPort", |unit| unit.container.publish_ports.push(PublishPort::tcp(0, 80))),
+    ];
+    for (key, change) in cases {
+        let mut unit = plain();
+        change(&mut unit);
+        assert_eq!(unit.render(DEBIAN).expect_err(key).key(), key);
+    }
+}
+
+#[test]
+fn networks_that_exclude_each_other_are_refused() {
+    let mut unit = plain();
+    unit.container.networks = vec![Network::Host, Network::Named("x".to_owned())];
+    assert!(matches!(unit.render(DEBIAN).expect_err("two").refusal(), Refusal::Conflict { .. }));
+}
+
+#[test]
+fn a_section_or_key_of_ours_given_twice_is_refused() {
+    let mut unit = plain();
+    unit.extensions = vec![Extension::new("A").with("K", "1"), Extension::new("A").with("L", "1")];
+    let error = unit.render(DEBIAN).expect_err("twice").to_string();
+    assert_eq!(error, "`[X-]` of `A`: `X-A` stands twice");
+    unit.extensions = vec![Extension::new("A").with("K", "1").with("K", "2")];
+    assert_eq!(
+        unit.render(DEBIAN).expect_err("twice").to_string(),
+        "`[X-A]` of `K`: `K` stands twice"
+    );
+}
+
+#[test]
+fn a_variable_that_quadlet_sets_itself_is_refused() {
+    let mut unit = plain();
+    unit.service.environment.insert("PODMAN_SYSTEMD_UNIT", "x");
+    assert!(matches!(unit.render(DEBIAN).expect_err("ours").refusal(), Refusal::Reserved { .. }));
+}
+
+#[test]
+fn an_optional_device_whose_path_would_be_doubled_is_refused() {
+    let mut unit = plain();
+    unit.container.devices.push(Device { optional: true, ..Device::new("/dev/100%") });
+    assert_eq!(unit.render(DEBIAN).expect_err("percent").key(), "AddDevice");
+    unit.container.devices[0].optional = false;
+    assert!(text(&unit, DEBIAN).contains("AddDevice=/dev/100%%\n"));
+}
+
+#[test]
+fn an_entry_point_that_is_no_plain_word_is_an_array() {
+    for (words, expected) in [
+        (vec!["/e"], "/e"),
+        (vec!["a b"], "a b"),
+        (vec!["/e", "-c"], r#"["/e","-c"]"#),
+        (vec!["[x"], r#"["[x"]"#),
+        (vec!["a\n\"\\"], r#"["a\u000a\"\\"]"#),
+        (vec![";"], r#"[";"]"#),
+        (vec![" "], r#"[" "]"#),
+    ] {
+        let mut unit = plain();
+        unit.container.entrypoint = words.into_iter().map(str::to_owned).collect();
+        let rendered = text(&unit, DEBIAN);
+        assert!(rendered.contains(&format!("\nEntrypoint={expected}\n")), "{rendered}");
+    }
+}
+
+#[test]
+fn refusals_name_section_key_and_entry_and_cut_the_value() {
+    let mut unit = plain();
+    unit.container.labels.insert("key".to_owned(), format!("\0{}", "x".repeat(200)));
+    let error = unit.render(DEBIAN).expect_err("NUL").to_string();
+    let expected = format!(
+        "`[Container] Label` of `key`: `key=\\0{}…` holds the control character U+0000",
+        "x".repeat(54)
+    );
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn the_value_of_a_variable_is_in_no_message_and_in_no_debug_output() {
+    for service in [false, true] {
+        let mut unit = plain();
+        let environment =
+            if service { &mut unit.service.environment } else { &mut unit.container.environment };
+        environment.insert("RPC_PASSWORD", "hunter2\0");
+        let error = unit.render(DEBIAN).expect_err("NUL");
+        assert!(
+            error
+                .to_string()
+                .contains("`RPC_PASSWORD`: the value holds the control character U+0000"),
+            "{error}"
+        );
+        assert!(!format!("{error:?}{unit:?}").contains("hunter2"));
+    }
+}
+
+#[test]
+fn a_text_of_more_than_a_mebibyte_is_refused_where_it_grows_too_long() {
+    let mut unit = plain();
+    unit.service.environment = (0..20).map(|n| (format!("V{n}"), "x".repeat(100_000))).collect();
+    let error = unit.render(DEBIAN).expect_err("2 MB");
+    assert_eq!((error.section(), error.key()), ("Service", "Environment"));
+    assert!(matches!(error.refusal(), Refusal::TooLong { .. }));
+}

@@ -55,10 +55,7 @@ impl Container {
     /// Asks for a container of this image.
     #[must_use]
     pub fn new(image: impl Into<String>) -> Self {
-        Self {
-            image: image.into(),
-            ..Self::default()
-        }
+        Self { image: image.into(), ..Self::default() }
     }
 }
 
@@ -75,10 +72,7 @@ impl User {
     /// Names user and group by number; `0` and `0` is root inside the container.
     #[must_use]
     pub fn ids(user: u32, group: u32) -> Self {
-        Self {
-            user: user.to_string(),
-            group: Some(group.to_string()),
-        }
+        Self { user: user.to_string(), group: Some(group.to_string()) }
     }
 }
 
@@ -124,12 +118,7 @@ impl PublishPort {
     /// Publishes a TCP port on all addresses of the host.
     #[must_use]
     pub fn tcp(host_port: u16, container_port: u16) -> Self {
-        Self {
-            host_ip: None,
-            host_port: Some(host_port),
-            container_port,
-            protocol: Protocol::Tcp,
-        }
+        Self { host_ip: None, host_port: Some(host_port), container_port, protocol: Protocol::Tcp }
     }
 }
 
@@ -168,12 +157,7 @@ impl Device {
     /// Passes on a device under its own path, with all permissions.
     #[must_use]
     pub fn new(host: impl Into<String>) -> Self {
-        Self {
-            host: host.into(),
-            container: None,
-            permissions: None,
-            optional: false,
-        }
+        Self { host: host.into(), container: None, permissions: None, optional: false }
     }
 }
 

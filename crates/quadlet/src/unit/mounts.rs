@@ -29,7 +29,8 @@ impl Volume {
 /// What a [`Volume`] mounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VolumeSource {
-    /// An absolute path on the host.
+    /// An absolute path on the host. Before 5.8 Quadlet writes it unquoted into `RequiresMountsFor=` too, so that a blank or quote in it
+    /// costs the dependency on the mount beneath, and nothing else.
     Path(String),
     /// A volume that Podman keeps under this name, and makes if it is absent.
     Named(String),
@@ -57,9 +58,6 @@ impl Tmpfs {
     /// Mounts a tmpfs with Podman's own options.
     #[must_use]
     pub fn new(destination: impl Into<String>) -> Self {
-        Self {
-            destination: destination.into(),
-            options: Vec::new(),
-        }
+        Self { destination: destination.into(), options: Vec::new() }
     }
 }

@@ -75,9 +75,7 @@ pub struct Quadlet {
 
 impl Default for Quadlet {
     fn default() -> Self {
-        Self {
-            default_dependencies: true,
-        }
+        Self { default_dependencies: true }
     }
 }
 
@@ -95,9 +93,7 @@ impl Environment {
 
     /// Returns names and values in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Tells whether no variable is set.
@@ -109,12 +105,7 @@ impl Environment {
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(
-            pairs
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        )
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 }
 

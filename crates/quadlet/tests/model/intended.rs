@@ -19,15 +19,8 @@ pub(crate) struct Command {
 const SWITCHES: [&str; 5] = ["--replace", "--rm", "-d", "--read-only", "--init"];
 
 /// Options that the generator adds by itself.
-const SKELETON: [&str; 7] = [
-    "--replace",
-    "--rm",
-    "-d",
-    "--cidfile",
-    "--cgroups",
-    "--sdnotify",
-    "--log-driver",
-];
+const SKELETON: [&str; 7] =
+    ["--replace", "--rm", "-d", "--cidfile", "--cgroups", "--sdnotify", "--log-driver"];
 
 impl Command {
     fn new(
@@ -39,11 +32,7 @@ impl Command {
         for option in options {
             *counted.entry(option).or_default() += 1;
         }
-        Self {
-            options: counted,
-            image: image.to_owned(),
-            words: words.to_vec(),
-        }
+        Self { options: counted, image: image.to_owned(), words: words.to_vec() }
     }
 
     /// Reads the command that systemd would run.
@@ -65,9 +54,7 @@ impl Command {
                     index += 1;
                     (
                         word.as_str(),
-                        rest.get(index - 1)
-                            .ok_or("an option without its value")?
-                            .clone(),
+                        rest.get(index - 1).ok_or("an option without its value")?.clone(),
                     )
                 }
             };
@@ -83,36 +70,16 @@ impl Command {
     pub(crate) fn of_unit(unit: &ContainerUnit) -> Self {
         let container = &unit.container;
         let mut options: Vec<(&str, String)> = Vec::new();
-        let name = container
-            .container_name
-            .clone()
-            .unwrap_or_else(|| "systemd-%N".to_owned());
+        let name = container.container_name.clone().unwrap_or_else(|| "systemd-%N".to_owned());
         options.push(("--name", name));
-        options.extend(
-            container
-                .host_name
-                .iter()
-                .map(|name| ("--hostname", name.clone())),
-        );
+        options.extend(container.host_name.iter().map(|name| ("--hostname", name.clone())));
         options.extend(container.user.iter().map(|user| {
-            let group = user
-                .group
-                .as_ref()
-                .map_or_else(String::new, |group| format!(":{group}"));
+            let group = user.group.as_ref().map_or_else(String::new, |group| format!(":{group}"));
             ("--user", user.user.clone() + &group)
         }));
-        options.extend(
-            container
-                .networks
-                .iter()
-                .map(|network| ("--network", self::network(network))),
-        );
-        options.extend(
-            container
-                .publish_ports
-                .iter()
-                .map(|port| ("--publish", self::port(port))),
-        );
+        options
+            .extend(container.networks.iter().map(|network| ("--network", self::network(network))));
+        options.extend(container.publish_ports.iter().map(|port| ("--publish", self::port(port))));
         options.extend(container.hosts.iter().map(|host| {
             let address = match host.address {
                 HostAddress::Ip(ip) => ip.to_string(),
@@ -134,50 +101,28 @@ impl Command {
             .iter()
             .filter(|d| !d.optional || std::path::Path::new(&d.host).exists());
         options.extend(devices.map(|device| {
-            let parts = [
-                Some(&device.host),
-                device.container.as_ref(),
-                device.permissions.as_ref(),
-            ];
+            let parts =
+                [Some(&device.host), device.container.as_ref(), device.permissions.as_ref()];
             let parts: Vec<_> = parts.into_iter().flatten().map(String::as_str).collect();
             ("--device", parts.join(":"))
         }));
         options.extend(
-            container
-                .environment
-                .iter()
-                .map(|(name, value)| ("--env", format!("{name}={value}"))),
+            container.environment.iter().map(|(name, value)| ("--env", format!("{name}={value}"))),
         );
         options.extend(
-            container
-                .labels
-                .iter()
-                .map(|(name, value)| ("--label", format!("{name}={value}"))),
+            container.labels.iter().map(|(name, value)| ("--label", format!("{name}={value}"))),
         );
         options.extend(
-            container
-                .drop_capabilities
-                .iter()
-                .map(|name| ("--cap-drop", name.to_lowercase())),
+            container.drop_capabilities.iter().map(|name| ("--cap-drop", name.to_lowercase())),
         );
         options.extend(
-            container
-                .add_capabilities
-                .iter()
-                .map(|name| ("--cap-add", name.to_lowercase())),
+            container.add_capabilities.iter().map(|name| ("--cap-add", name.to_lowercase())),
         );
         options.extend(
-            container
-                .no_new_privileges
-                .then(|| ("--security-opt", "no-new-privileges".to_owned())),
+            container.no_new_privileges.then(|| ("--security-opt", "no-new-privileges".to_owned())),
         );
         options.extend(container.read_only.then(|| ("--read-only", String::new())));
-        options.extend(
-            container
-                .working_dir
-                .iter()
-                .map(|path| ("--workdir", path.clone())),
-        );
+        options.extend(container.working_dir.iter().map(|path| ("--workdir", path.clone())));
         options.extend(container.pull.iter().map(|pull| {
             let word = match pull {
                 Pull::Always => "always",
@@ -194,10 +139,7 @@ impl Command {
                 .map(|time| ("--stop-timeout", time.as_secs().to_string())),
         );
         if !container.entrypoint.is_empty() {
-            options.push((
-                "--entrypoint",
-                serde_json::json!(container.entrypoint).to_string(),
-            ));
+            options.push(("--entrypoint", serde_json::json!(container.entrypoint).to_string()));
         }
         let options = options.into_iter().map(|(flag, value)| option(flag, value));
         Self::new(options, &container.image, &container.exec)
@@ -224,11 +166,7 @@ fn network(network: &Network) -> String {
 
 fn port(port: &PublishPort) -> String {
     let mut text = port.host_ip.map_or_else(String::new, |ip| {
-        if ip.is_ipv6() {
-            format!("[{ip}]:")
-        } else {
-            format!("{ip}:")
-        }
+        if ip.is_ipv6() { format!("[{ip}]:") } else { format!("{ip}:") }
     });
     if let Some(host) = port.host_port {
         text.push_str(&host.to_string());

@@ -5,6 +5,7 @@ pub(crate) mod intended;
 pub(crate) mod quadlet;
 pub(crate) mod systemd;
 pub(crate) mod units;
+pub(crate) mod vectors;
 mod words;
 
 use ::quadlet::{ContainerUnit, Extension, extension_value};
@@ -14,25 +15,17 @@ pub(crate) fn check_service(unit: &ContainerUnit, service: &str) -> Result<(), S
     let actual = intended::Command::of_argv(&systemd::command(service)?)?;
     let expected = intended::Command::of_unit(unit);
     if actual != expected {
-        return Err(format!(
-            "command differs\n  asked: {expected:?}\n  given: {actual:?}"
-        ));
+        return Err(format!("command differs\n  asked: {expected:?}\n  given: {actual:?}"));
     }
     let description = systemd::values(service, "Unit", "Description")?.pop();
-    let description = description
-        .map(|text| systemd::specifiers(&text))
-        .transpose()?;
+    let description = description.map(|text| systemd::specifiers(&text)).transpose()?;
     if description != unit.unit.description {
         return Err(format!("description differs: {description:?}"));
     }
     let mut variables = systemd::environment(service)?;
     variables.retain(|(name, _)| name != "PODMAN_SYSTEMD_UNIT");
-    let asked: Vec<_> = unit
-        .service
-        .environment
-        .iter()
-        .map(|(n, v)| (n.to_owned(), v.to_owned()))
-        .collect();
+    let asked: Vec<_> =
+        unit.service.environment.iter().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
     if variables != asked {
         return Err("environment of the service differs".to_owned());
     }
@@ -51,9 +44,7 @@ pub(crate) fn check_service(unit: &ContainerUnit, service: &str) -> Result<(), S
             return Err(format!("{key} differs: {given:?}"));
         }
     }
-    unit.extensions
-        .iter()
-        .try_for_each(|extension| check_extension(extension, service))
+    unit.extensions.iter().try_for_each(|extension| check_extension(extension, service))
 }
 
 fn check_extension(extension: &Extension, text: &str) -> Result<(), String> {

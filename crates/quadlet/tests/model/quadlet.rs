@@ -31,20 +31,14 @@ pub(crate) fn generate(text: &str, version: PodmanVersion) -> Result<String, Str
     let mut argv = vec!["/usr/bin/podman".to_owned(), "run".to_owned()];
     file.flags(&mut argv)?;
     argv.push(
-        file.scalar("Image")
-            .filter(|image| !image.is_empty())
-            .ok_or("no Image key specified")?,
+        file.scalar("Image").filter(|image| !image.is_empty()).ok_or("no Image key specified")?,
     );
     if let Some(line) = file.last("Exec") {
         argv.extend(split(&line, Rules::QuadletArgs)?);
     }
     let mut service = String::new();
     for (name, assignments) in &file.sections {
-        let name = if name == "Container" {
-            "X-Container"
-        } else {
-            name
-        };
+        let name = if name == "Container" { "X-Container" } else { name };
         service.push_str(&format!("[{name}]\n"));
         for (key, value) in assignments {
             service.push_str(&format!("{key}={value}\n"));
@@ -58,21 +52,9 @@ pub(crate) fn generate(text: &str, version: PodmanVersion) -> Result<String, Str
 
 impl UnitFile {
     fn parse(text: &str, version: PodmanVersion) -> Result<Self, String> {
-        let mut file = Self {
-            sections: Vec::new(),
-            version,
-        };
-        let comment = if version < PodmanVersion::new(5, 4, 0) {
-            ':'
-        } else {
-            ';'
-        };
-        for line in text
-            .strip_suffix('\n')
-            .unwrap_or(text)
-            .split('\n')
-            .map(str::trim)
-        {
+        let mut file = Self { sections: Vec::new(), version };
+        let comment = if version < PodmanVersion::new(5, 4, 0) { ':' } else { ';' };
+        for line in text.strip_suffix('\n').unwrap_or(text).split('\n').map(str::trim) {
             if line.is_empty() || line.starts_with(['#', comment]) {
                 continue;
             }
@@ -118,9 +100,7 @@ impl UnitFile {
     /// The value of a key that is read whole; one that is empty counts as absent.
     fn scalar(&self, key: &str) -> Option<String> {
         let value = self.last(key)?;
-        let pair = value
-            .strip_prefix('"')
-            .and_then(|rest| rest.strip_suffix('"'));
+        let pair = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         let value = match self.version {
             v if v < PodmanVersion::new(5, 0, 0) => value,
             v if v < PodmanVersion::new(5, 8, 2) => value.trim_matches('"').to_owned(),
@@ -143,10 +123,7 @@ impl UnitFile {
 
     /// The words of all lines; a line that cannot be split is dropped, as the generator does.
     fn words(&self, key: &str, rules: Rules) -> Vec<String> {
-        self.all(key)
-            .iter()
-            .flat_map(|line| split(line, rules).unwrap_or_default())
-            .collect()
+        self.all(key).iter().flat_map(|line| split(line, rules).unwrap_or_default()).collect()
     }
 
     /// Names and values; a name without a value counts from 5.6 on, and is dropped before.
@@ -169,23 +146,13 @@ impl UnitFile {
 
     fn flags(&self, argv: &mut Vec<String>) -> Result<(), String> {
         let mut add = |flag: &str, value: String| argv.extend([flag.to_owned(), value]);
-        add(
-            "--name",
-            self.scalar("ContainerName")
-                .unwrap_or_else(|| "systemd-%N".to_owned()),
-        );
+        add("--name", self.scalar("ContainerName").unwrap_or_else(|| "systemd-%N".to_owned()));
         for (key, flag) in SCALARS {
-            self.scalar(key)
-                .into_iter()
-                .for_each(|value| add(flag, value));
+            self.scalar(key).into_iter().for_each(|value| add(flag, value));
         }
         let user = self.scalar("User");
-        let group = self
-            .scalar("Group")
-            .map(|group| format!(":{group}"))
-            .unwrap_or_default();
-        user.into_iter()
-            .for_each(|user| add("--user", user + &group));
+        let group = self.scalar("Group").map(|group| format!(":{group}")).unwrap_or_default();
+        user.into_iter().for_each(|user| add("--user", user + &group));
         let old = self.version < PodmanVersion::new(5, 3, 0);
         for (key, flag) in LINES {
             for value in self.all(key) {
@@ -198,33 +165,21 @@ impl UnitFile {
                 }
             }
         }
-        for (key, flag) in [
-            ("DropCapability", "--cap-drop"),
-            ("AddCapability", "--cap-add"),
-        ] {
+        for (key, flag) in [("DropCapability", "--cap-drop"), ("AddCapability", "--cap-add")] {
             self.words(key, Rules::Strv)
                 .into_iter()
                 .for_each(|name| add(flag, name.to_lowercase()));
         }
         for device in self.words("AddDevice", Rules::Strv) {
-            let path = device
-                .trim_start_matches('-')
-                .split(':')
-                .next()
-                .unwrap_or_default();
+            let path = device.trim_start_matches('-').split(':').next().unwrap_or_default();
             if !device.starts_with('-') || std::path::Path::new(path).exists() {
                 add("--device", device.trim_start_matches('-').to_owned());
             }
         }
-        self.words("Mount", Rules::QuadletArgs)
-            .into_iter()
-            .for_each(|mount| add("--mount", mount));
+        self.words("Mount", Rules::QuadletArgs).into_iter().for_each(|mount| add("--mount", mount));
         for (key, flag) in [("Environment", "--env"), ("Label", "--label")] {
             for (name, value) in self.pairs(key) {
-                add(
-                    flag,
-                    value.map_or(name.clone(), |value| format!("{name}={value}")),
-                );
+                add(flag, value.map_or(name.clone(), |value| format!("{name}={value}")));
             }
         }
         // From 5.8.2 on, an entry point of nothing unsets the image's own.
@@ -284,10 +239,7 @@ fn known_keys(version: PodmanVersion) -> impl Iterator<Item = &'static str> {
             ],
         ),
         (PodmanVersion::new(4, 5, 0), &["Mount", "Tmpfs"]),
-        (
-            PodmanVersion::new(4, 6, 0),
-            &["HostName", "Pull", "WorkingDir"],
-        ),
+        (PodmanVersion::new(4, 6, 0), &["HostName", "Pull", "WorkingDir"]),
         (PodmanVersion::new(5, 0, 0), &["Entrypoint", "StopTimeout"]),
         (PodmanVersion::new(5, 3, 0), &["AddHost"]),
     ];
@@ -300,14 +252,10 @@ fn known_keys(version: PodmanVersion) -> impl Iterator<Item = &'static str> {
 fn is_reference(key: &str, value: &str) -> bool {
     let (name, suffixes): (&str, &[&str]) = match key {
         "Image" => (value, &[".build", ".image"]),
-        "Network" => (
-            value.split(':').next().unwrap_or_default(),
-            &[".network", ".container"],
-        ),
-        "Volume" if !value.starts_with('/') => (
-            value.split(':').next().unwrap_or_default(),
-            &[".volume", ".image", ".artifact"],
-        ),
+        "Network" => (value.split(':').next().unwrap_or_default(), &[".network", ".container"]),
+        "Volume" if !value.starts_with('/') => {
+            (value.split(':').next().unwrap_or_default(), &[".volume", ".image", ".artifact"])
+        }
         _ => return false,
     };
     suffixes.iter().any(|suffix| name.ends_with(suffix))
@@ -315,14 +263,10 @@ fn is_reference(key: &str, value: &str) -> bool {
 
 /// A published port as it was taken apart and put together before 5.3.
 fn old_port(value: &str) -> Result<String, String> {
-    let bare = value
-        .strip_prefix("0.0.0.0:")
-        .map_or(value, |rest| rest.trim_start_matches(':'));
+    let bare = value.strip_prefix("0.0.0.0:").map_or(value, |rest| rest.trim_start_matches(':'));
     let (port, protocol) = bare.rsplit_once('/').unwrap_or((bare, "tcp"));
-    let plain = port
-        .rsplit(':')
-        .next()
-        .is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
+    let plain =
+        port.rsplit(':').next().is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()));
     if plain && ["tcp", "udp"].contains(&protocol) {
         Ok(bare.to_owned())
     } else {

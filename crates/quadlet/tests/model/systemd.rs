@@ -12,14 +12,11 @@ pub(crate) fn values(service: &str, section: &str, key: &str) -> Result<Vec<Stri
     for line in lines(service)? {
         let line = line.trim_matches([' ', '\t']);
         if let Some(rest) = line.strip_prefix('[') {
-            let name = rest
-                .strip_suffix(']')
-                .ok_or_else(|| format!("bad section {line:?}"))?;
+            let name = rest.strip_suffix(']').ok_or_else(|| format!("bad section {line:?}"))?;
             inside = name == section;
         } else if inside {
-            let (name, value) = line
-                .split_once('=')
-                .ok_or_else(|| format!("missing `=` in {line:?}"))?;
+            let (name, value) =
+                line.split_once('=').ok_or_else(|| format!("missing `=` in {line:?}"))?;
             if name.trim_end_matches([' ', '\t']) == key {
                 values.push(value.trim_start_matches([' ', '\t']).to_owned());
             }
@@ -34,16 +31,10 @@ pub(crate) fn command(service: &str) -> Result<Vec<String>, String> {
     let [line] = commands.as_mut_slice() else {
         return Err(format!("{} commands", commands.len()));
     };
-    if line
-        .split([' ', '\t'])
-        .any(|word| word == ";" || word == "\\;")
-    {
+    if line.split([' ', '\t']).any(|word| word == ";" || word == "\\;") {
         return Err("a lone semicolon".to_owned());
     }
-    split(line, Rules::Systemd)?
-        .iter()
-        .map(|word| variables(&specifiers(word)?))
-        .collect()
+    split(line, Rules::Systemd)?.iter().map(|word| variables(&specifiers(word)?)).collect()
 }
 
 /// The variables of `[Service] Environment=`, sorted by name as the last one counts.
@@ -51,15 +42,8 @@ pub(crate) fn environment(service: &str) -> Result<Vec<(String, String)>, String
     let mut found = std::collections::BTreeMap::new();
     for line in values(service, "Service", "Environment")? {
         for word in split(&line, Rules::Systemd)? {
-            let word = if word == "PODMAN_SYSTEMD_UNIT=%n" {
-                word
-            } else {
-                specifiers(&word)?
-            };
-            if word
-                .chars()
-                .any(|c| c.is_ascii_control() && c != '\t' && c != '\n')
-            {
+            let word = if word == "PODMAN_SYSTEMD_UNIT=%n" { word } else { specifiers(&word)? };
+            if word.chars().any(|c| c.is_ascii_control() && c != '\t' && c != '\n') {
                 return Err("control character in a variable".to_owned());
             }
             let (name, value) = word.split_once('=').ok_or("no assignment")?;

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use super::vectors::vectors;
 use ::quadlet::{
     Container, ContainerUnit, Device, Environment, Extension, HostAddress, HostEntry, Network,
     PodmanVersion, Protocol, PublishPort, Pull, Relabel, RestartPolicy, Tmpfs, User, Volume,
@@ -94,23 +95,12 @@ impl Field {
             Self::Image => container.image = owned,
             Self::ContainerName => container.container_name = Some(owned),
             Self::HostName => container.host_name = Some(owned),
-            Self::User => {
-                container.user = Some(User {
-                    user: owned,
-                    group: None,
-                })
-            }
-            Self::Group => {
-                container.user = Some(User {
-                    user: "0".to_owned(),
-                    group: Some(owned),
-                })
-            }
+            Self::User => container.user = Some(User { user: owned, group: None }),
+            Self::Group => container.user = Some(User { user: "0".to_owned(), group: Some(owned) }),
             Self::NetworkName => container.networks = vec![Network::Named(owned)],
-            Self::HostEntry => container.hosts.push(HostEntry {
-                name: owned,
-                address: HostAddress::HostGateway,
-            }),
+            Self::HostEntry => {
+                container.hosts.push(HostEntry { name: owned, address: HostAddress::HostGateway })
+            }
             Self::BindSource => container.volumes.push(Volume::read_only(owned, "/in")),
             Self::BindDestination => container.volumes.push(Volume::read_only("/out", owned)),
             Self::VolumeName => container.volumes.push(Volume {
@@ -119,10 +109,9 @@ impl Field {
             }),
             Self::TmpfsDestination => container.tmpfs.push(Tmpfs::new(owned)),
             Self::TmpfsOption => {
-                container.tmpfs.push(Tmpfs {
-                    options: vec!["rw".to_owned(), owned],
-                    ..Tmpfs::new("/cache")
-                });
+                container
+                    .tmpfs
+                    .push(Tmpfs { options: vec!["rw".to_owned(), owned], ..Tmpfs::new("/cache") });
             }
             Self::Device => container.devices.push(Device::new(owned)),
             Self::VariableName => container.environment.insert(owned, "value"),
@@ -149,144 +138,6 @@ impl Field {
     }
 }
 
-/// Texts that have broken a renderer of unit files, or could.
-pub(crate) fn vectors() -> Vec<String> {
-    let texts = [
-        "",
-        " ",
-        "a b",
-        " lead",
-        "trail ",
-        "a\"b",
-        "a'b",
-        "\"a\"",
-        "\"",
-        "'",
-        "it's",
-        "a\\b",
-        "C:\\dir",
-        "\\",
-        "a\\",
-        "a\\\\",
-        "a\\ ",
-        "\\n",
-        "\\x41",
-        "a\nb",
-        "a\rb",
-        "a\r\nb",
-        "a\tb",
-        "a\u{b}b",
-        "\u{1b}[0m",
-        "a\u{7f}",
-        "a\0b",
-        "a\u{80}b",
-        "a\u{85}b",
-        "a\u{a0}b",
-        "a\u{a0}",
-        "a\u{2028}b",
-        "\u{2028}a",
-        "x\n[Service]\nExecStartPre=/bin/touch /tmp/p",
-        "x\nImage=evil",
-        "[Service]",
-        "#c",
-        ";c",
-        ":c",
-        "=x",
-        "a=b=c",
-        "%",
-        "%%",
-        "%n",
-        "%Z",
-        "100%",
-        "$",
-        "$$",
-        "$HOME",
-        "${HOME}",
-        "$(id)",
-        ";",
-        ";;",
-        "a;b",
-        "\\;",
-        "--privileged",
-        "-v",
-        "-",
-        "--",
-        "é😀e\u{301}\u{202e}x",
-        "\u{feff}a",
-        "localhost/a:b@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-        "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
-        "Upper",
-        "x.build",
-        "x.image",
-        "x.network",
-        "x.container",
-        "x.volume",
-        "x.artifact",
-        "x.pod",
-        "docker-archive:/tmp/x",
-        "docker://x",
-        "dir:x",
-        "oci:x",
-        ".",
-        "./x",
-        "../x",
-        "/a/../b",
-        "a:b:c:d",
-        "/a:b",
-        "/a,b:c",
-        "/a\"b",
-        "/a b",
-        "/a%n$HOME\\b",
-        "/x.volume",
-        "/é\u{a0}",
-        "/a\n",
-        "/a:",
-        "/",
-        "[::1]:80:80",
-        "a@b",
-        "-a",
-        ".a",
-        "a/b",
-        "..",
-        "a\\x2db",
-        "a.container",
-        "[\"a\"]",
-        "[",
-        "{\"a\":1}",
-        "host",
-        "pasta",
-        "a.service",
-        "network-online.target",
-        "a@b.service",
-        "A_B",
-        "9A",
-        "null",
-        "''",
-        "\"\" \"\"",
-        "a  b",
-        "a\t",
-        "\\x00",
-        "\\u0041",
-        "\\101",
-        "x=\"y\"",
-        "0",
-        "4294967296",
-        "%t/%N.cid",
-    ];
-    let mut all: Vec<_> = texts.into_iter().map(str::to_owned).collect();
-    all.push("n".repeat(256));
-    all
-}
-
-/// Texts beyond what one argument or line may have.
-pub(crate) fn oversized() -> [String; 3] {
-    [
-        "x".repeat(128 * 1024),
-        " ".repeat(300 * 1024),
-        "é".repeat(600 * 1024),
-    ]
-}
-
 /// A unit, and the texts that were put into it.
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
@@ -296,16 +147,14 @@ pub(crate) struct Case {
 
 /// A plausible unit with up to two hostile texts.
 pub(crate) fn case() -> impl Strategy<Value = Case> {
-    (
-        plausible(),
-        vec((select(Field::ALL.as_slice()), text()), 0..=2),
-    )
-        .prop_map(|(mut unit, hostile)| {
+    (plausible(), vec((select(Field::ALL.as_slice()), text()), 0..=2)).prop_map(
+        |(mut unit, hostile)| {
             for (field, text) in &hostile {
                 field.set(&mut unit, text);
             }
             Case { unit, hostile }
-        })
+        },
+    )
 }
 
 /// A text: a known vector, a mixture of what is special somewhere, something like a path or a word, or anything at all.
@@ -346,12 +195,7 @@ fn plausible() -> impl Strategy<Value = ContainerUnit> {
     );
     let flags = (
         any::<[bool; 6]>(),
-        option::of(select(vec![
-            Pull::Never,
-            Pull::Missing,
-            Pull::Always,
-            Pull::Newer,
-        ])),
+        option::of(select(vec![Pull::Never, Pull::Missing, Pull::Always, Pull::Newer])),
     );
     (maps, places, flags).prop_map(|(maps, places, (flags, pull))| {
         let (environment, labels, exec, entrypoint) = maps;
@@ -368,11 +212,7 @@ fn plausible() -> impl Strategy<Value = ContainerUnit> {
             labels: labels.into_iter().collect::<BTreeMap<_, _>>(),
             no_new_privileges: flags[0],
             read_only: flags[1],
-            drop_capabilities: if flags[2] {
-                vec!["ALL".to_owned()]
-            } else {
-                Vec::new()
-            },
+            drop_capabilities: if flags[2] { vec!["ALL".to_owned()] } else { Vec::new() },
             add_capabilities: if flags[2] {
                 vec!["CHOWN".to_owned(), "SETUID".to_owned()]
             } else {
@@ -400,18 +240,9 @@ fn forbidden(c: char) -> bool {
 
 fn devices() -> Vec<Device> {
     vec![
-        Device {
-            permissions: Some("rw".to_owned()),
-            ..Device::new("/dev/null")
-        },
-        Device {
-            optional: true,
-            ..Device::new("/dev/null")
-        },
-        Device {
-            optional: true,
-            ..Device::new("/dev/absent")
-        },
+        Device { permissions: Some("rw".to_owned()), ..Device::new("/dev/null") },
+        Device { optional: true, ..Device::new("/dev/null") },
+        Device { optional: true, ..Device::new("/dev/absent") },
     ]
 }
 
@@ -425,8 +256,7 @@ fn sections(unit: &mut ContainerUnit) {
     unit.service.memory_max = Some(128 << 20);
     unit.service.cpu_quota = Some(50);
     unit.install.wanted_by.push("default.target".to_owned());
-    unit.extensions
-        .push(Extension::new("Companion").with("Revision", "50% of $HOME \"x"));
+    unit.extensions.push(Extension::new("Companion").with("Revision", "50% of $HOME \"x"));
 }
 
 fn volume() -> impl Strategy<Value = Volume> {
@@ -475,11 +305,5 @@ fn network() -> impl Strategy<Value = Network> {
 }
 
 fn user() -> impl Strategy<Value = User> {
-    prop_oneof![
-        Just(User::ids(0, 0)),
-        Just(User {
-            user: "nginx".to_owned(),
-            group: None
-        })
-    ]
+    prop_oneof![Just(User::ids(0, 0)), Just(User { user: "nginx".to_owned(), group: None })]
 }

@@ -58,9 +58,7 @@ fn word(
 fn escape(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<char, String> {
     let unsupported = || "unsupported escape char".to_owned();
     if rest.peek().is_some_and(|c| ('0'..='7').contains(c)) {
-        return code(rest, 3, 8)
-            .filter(char::is_ascii)
-            .ok_or_else(unsupported);
+        return code(rest, 3, 8).filter(char::is_ascii).ok_or_else(unsupported);
     }
     Ok(match rest.next().ok_or_else(unsupported)? {
         'a' => '\x07',
@@ -72,9 +70,7 @@ fn escape(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<char, S
         'v' => '\x0b',
         's' => ' ',
         c @ ('\\' | '"' | '\'') => c,
-        'x' => code(rest, 2, 16)
-            .filter(char::is_ascii)
-            .ok_or_else(unsupported)?,
+        'x' => code(rest, 2, 16).filter(char::is_ascii).ok_or_else(unsupported)?,
         'u' => code(rest, 4, 16).ok_or_else(unsupported)?,
         'U' => code(rest, 8, 16).ok_or_else(unsupported)?,
         _ => return Err(unsupported()),
@@ -88,8 +84,6 @@ fn code(
 ) -> Option<char> {
     let digits: String = rest.by_ref().take(count).collect();
     let complete = digits.chars().count() == count && digits.chars().all(|c| c.is_digit(radix));
-    let code = complete
-        .then(|| u32::from_str_radix(&digits, radix).ok())
-        .flatten()?;
+    let code = complete.then(|| u32::from_str_radix(&digits, radix).ok()).flatten()?;
     char::from_u32(code).filter(|&c| c != '\0')
 }
