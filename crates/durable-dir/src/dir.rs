@@ -45,13 +45,10 @@ impl Dir {
 
     fn walk_to(path: &Path, trust: Trust, create: Option<u32>) -> DirResult<Self> {
         match walk::walk(path, trust, create)? {
-            End::Directory(found) => Ok(Self {
-                fd: walk::reopen(&found, path)?,
-                path: path.to_owned(),
-            }),
-            End::Entry { .. } => Err(DirError::NotADirectory {
-                path: path.to_owned(),
-            }),
+            End::Directory(found) => {
+                Ok(Self { fd: walk::reopen(&found, path)?, path: path.to_owned() })
+            }
+            End::Entry { .. } => Err(DirError::NotADirectory { path: path.to_owned() }),
         }
     }
 
@@ -65,14 +62,9 @@ impl Dir {
     /// # Errors
     /// [`DirError::Io`] when the process has no descriptor left.
     pub fn try_clone(&self) -> DirResult<Self> {
-        let fd = self
-            .fd
-            .try_clone()
-            .map_err(|cause| DirError::from_io("open", &self.path, cause))?;
-        Ok(Self {
-            fd,
-            path: self.path.clone(),
-        })
+        let fd =
+            self.fd.try_clone().map_err(|cause| DirError::from_io("open", &self.path, cause))?;
+        Ok(Self { fd, path: self.path.clone() })
     }
 
     /// Mode and owner of the directory itself.
@@ -157,10 +149,7 @@ impl Dir {
         if status.kind == FileKind::Regular {
             return Ok(());
         }
-        Err(DirError::NotARegularFile {
-            path: self.join(name),
-            kind: status.kind,
-        })
+        Err(DirError::NotARegularFile { path: self.join(name), kind: status.kind })
     }
 
     pub(crate) fn sync(&self) -> DirResult<()> {

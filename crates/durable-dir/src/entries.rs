@@ -50,11 +50,7 @@ impl Dir {
                 continue;
             }
             if entries.len() == limit {
-                return Err(DirError::TooLarge {
-                    path: self.path.clone(),
-                    limit,
-                    unit: "entries",
-                });
+                return Err(DirError::TooLarge { path: self.path.clone(), limit, unit: "entries" });
             }
             let kind = match FileKind::of(read.file_type()) {
                 // Some file systems do not tell the kind while listing.
@@ -72,10 +68,7 @@ impl Dir {
                 | FileKind::Socket
                 | FileKind::Device) => kind,
             };
-            entries.push(Entry {
-                name: OsString::from_vec(name.to_bytes().to_vec()),
-                kind,
-            });
+            entries.push(Entry { name: OsString::from_vec(name.to_bytes().to_vec()), kind });
         }
         entries.sort();
         Ok(entries)

@@ -143,31 +143,12 @@ impl DirError {
         let (path, source) = (path.to_owned(), io::Error::from(cause));
         match cause {
             Errno::NOENT => Self::NotFound { path, source },
-            Errno::ACCESS | Errno::PERM => Self::Denied {
-                attempted,
-                path,
-                source,
-            },
+            Errno::ACCESS | Errno::PERM => Self::Denied { attempted, path, source },
             Errno::NOTDIR => Self::NotADirectory { path },
-            Errno::ROFS => Self::ReadOnly {
-                attempted,
-                path,
-                source,
-            },
-            Errno::NOSPC | Errno::DQUOT => Self::Full {
-                attempted,
-                path,
-                source,
-            },
-            Errno::NAMETOOLONG => Self::InvalidName {
-                path,
-                why: "it is too long",
-            },
-            _ => Self::Io {
-                attempted,
-                path,
-                source,
-            },
+            Errno::ROFS => Self::ReadOnly { attempted, path, source },
+            Errno::NOSPC | Errno::DQUOT => Self::Full { attempted, path, source },
+            Errno::NAMETOOLONG => Self::InvalidName { path, why: "it is too long" },
+            _ => Self::Io { attempted, path, source },
         }
     }
 
@@ -175,11 +156,7 @@ impl DirError {
     pub(crate) fn from_io(attempted: &'static str, path: &Path, cause: io::Error) -> Self {
         match Errno::from_io_error(&cause) {
             Some(errno) => Self::from_system(attempted, path, errno),
-            None => Self::Io {
-                attempted,
-                path: path.to_owned(),
-                source: cause,
-            },
+            None => Self::Io { attempted, path: path.to_owned(), source: cause },
         }
     }
 }

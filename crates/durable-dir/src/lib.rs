@@ -51,3 +51,6 @@ pub use lock::LockFile;
 pub use read::{FileContents, read_file, status_of};
 pub use status::{FileKind, FileStatus};
 pub use trust::Trust;
+
+#[cfg(test)]
+mod tests;

@@ -39,12 +39,7 @@ impl LockFile {
     pub fn open(dir: &Dir, name: &str, mode: u32) -> DirResult<Self> {
         let dir = dir.try_clone()?;
         let file = open_file(&dir, name, mode)?;
-        Ok(Self {
-            dir,
-            name: name.to_owned(),
-            mode,
-            file,
-        })
+        Ok(Self { dir, name: name.to_owned(), mode, file })
     }
 
     /// Takes the lock if nobody has it; `false` when another holder has it, here or elsewhere.

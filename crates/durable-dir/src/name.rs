@@ -23,10 +23,7 @@ pub(crate) fn checked(name: &str) -> DirResult<&str> {
     } else {
         return Ok(name);
     };
-    Err(DirError::InvalidName {
-        path: name.into(),
-        why,
-    })
+    Err(DirError::InvalidName { path: name.into(), why })
 }
 
 /// Refuses a path that is relative or climbs: both depend on where the process happens to be.
@@ -40,10 +37,7 @@ pub(crate) fn checked_path(path: &Path) -> DirResult<()> {
     } else {
         return Ok(());
     };
-    Err(DirError::InvalidName {
-        path: path.to_owned(),
-        why,
-    })
+    Err(DirError::InvalidName { path: path.to_owned(), why })
 }
 
 #[cfg(test)]
@@ -54,25 +48,14 @@ mod tests {
     fn a_name_that_could_lead_elsewhere_is_refused() {
         let long = "x".repeat(MAX_NAME + 1);
         for name in ["", ".", "..", "/", "a/b", "../a", "a\0b", long.as_str()] {
-            assert!(
-                matches!(checked(name), Err(DirError::InvalidName { .. })),
-                "{name:?}"
-            );
+            assert!(matches!(checked(name), Err(DirError::InvalidName { .. })), "{name:?}");
         }
     }
 
     #[test]
     fn ordinary_names_are_accepted() {
         let long = "x".repeat(MAX_NAME);
-        for name in [
-            "a",
-            ".hidden",
-            "...",
-            "a..b",
-            "nginx.conf",
-            "ü",
-            long.as_str(),
-        ] {
+        for name in ["a", ".hidden", "...", "a..b", "nginx.conf", "ü", long.as_str()] {
             assert!(checked(name).is_ok(), "{name:?}");
         }
     }

@@ -65,18 +65,13 @@ pub fn read_file(
 ) -> DirResult<Option<FileContents>> {
     let path = path.as_ref();
     match walk::walk(path, trust, None) {
-        Ok(End::Entry {
-            holder,
-            name,
-            status,
-        }) => {
+        Ok(End::Entry { holder, name, status }) => {
             refuse_irregular(path, status.kind)?;
             read_at(&holder, &name, path, limit)
         }
-        Ok(End::Directory(_)) => Err(DirError::NotARegularFile {
-            path: path.to_owned(),
-            kind: FileKind::Directory,
-        }),
+        Ok(End::Directory(_)) => {
+            Err(DirError::NotARegularFile { path: path.to_owned(), kind: FileKind::Directory })
+        }
         Err(DirError::NotFound { .. }) => Ok(None),
         Err(other) => Err(other),
     }
@@ -117,11 +112,7 @@ fn read_at(
     let status = FileStatus::of(&stat);
     refuse_irregular(path, status.kind)?;
     let size = usize::try_from(status.size).unwrap_or(usize::MAX);
-    let too_large = || DirError::TooLarge {
-        path: path.to_owned(),
-        limit,
-        unit: "bytes",
-    };
+    let too_large = || DirError::TooLarge { path: path.to_owned(), limit, unit: "bytes" };
     if size > limit {
         return Err(too_large());
     }
@@ -143,8 +134,5 @@ fn refuse_irregular(path: &Path, kind: FileKind) -> DirResult<()> {
     if kind == FileKind::Regular {
         return Ok(());
     }
-    Err(DirError::NotARegularFile {
-        path: path.to_owned(),
-        kind,
-    })
+    Err(DirError::NotARegularFile { path: path.to_owned(), kind })
 }

@@ -82,9 +82,7 @@ impl FileStatus {
             gid: stat.st_gid,
             links: widened(stat.st_nlink),
             size: u64::try_from(stat.st_size).unwrap_or(0),
-            modified: since_epoch
-                .ok()
-                .and_then(|past| SystemTime::UNIX_EPOCH.checked_add(past)),
+            modified: since_epoch.ok().and_then(|past| SystemTime::UNIX_EPOCH.checked_add(past)),
         }
     }
 

@@ -60,10 +60,7 @@ impl Trust {
 
 fn against_owner(status: &FileStatus, us: u32) -> Option<String> {
     (status.uid != us && status.uid != 0).then(|| {
-        format!(
-            "it belongs to user {}, neither to us (user {us}) nor to root",
-            status.uid
-        )
+        format!("it belongs to user {}, neither to us (user {us}) nor to root", status.uid)
     })
 }
 
@@ -133,13 +130,7 @@ mod tests {
         let stranger = owned_by(1001, 1001, 0o777);
         assert_eq!(Trust::AnyOwner.against_directory(&stranger, US, true), None);
         assert!(Trust::AnyOwner.against_link(&stranger, US).is_some());
-        assert_eq!(
-            Trust::AnyOwner.against_link(&owned_by(US, US, 0o777), US),
-            None
-        );
-        assert_eq!(
-            Trust::AnyOwner.against_link(&owned_by(0, 0, 0o777), US),
-            None
-        );
+        assert_eq!(Trust::AnyOwner.against_link(&owned_by(US, US, 0o777), US), None);
+        assert_eq!(Trust::AnyOwner.against_link(&owned_by(0, 0, 0o777), US), None);
     }
 }

@@ -21,10 +21,8 @@ use crate::trust::Trust;
 const MAX_LINKS: u32 = 40;
 
 const SEARCH: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-const READ_DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const READ_DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Where a walk ended.
 pub(crate) enum End {
@@ -32,11 +30,7 @@ pub(crate) enum End {
     Directory(OwnedFd),
     /// At something else: the directory that holds it, its name there, and what it is. Links have
     /// been followed, so it is none.
-    Entry {
-        holder: OwnedFd,
-        name: OsString,
-        status: FileStatus,
-    },
+    Entry { holder: OwnedFd, name: OsString, status: FileStatus },
 }
 
 /// Walks to `path`; with `create`, makes the directories that are missing, with that mode.
@@ -45,12 +39,7 @@ pub(crate) fn walk(path: &Path, trust: Trust, create: Option<u32>) -> DirResult<
     let us = rustix::process::geteuid().as_raw();
     let mut pending = VecDeque::new();
     push_front(&mut pending, path);
-    let mut walk = Walk {
-        here: root()?,
-        at: PathBuf::from("/"),
-        trust,
-        us,
-    };
+    let mut walk = Walk { here: root()?, at: PathBuf::from("/"), trust, us };
     walk.judge_here(pending.is_empty())?;
     let mut links = 0;
     while let Some(part) = pending.pop_front() {
@@ -77,16 +66,10 @@ pub(crate) fn walk(path: &Path, trust: Trust, create: Option<u32>) -> DirResult<
                 }
             }
             Step::Other(status) if last => {
-                return Ok(End::Entry {
-                    holder: walk.here,
-                    name: part,
-                    status,
-                });
+                return Ok(End::Entry { holder: walk.here, name: part, status });
             }
             Step::Other(_) => {
-                return Err(DirError::NotADirectory {
-                    path: walk.at.join(part),
-                });
+                return Err(DirError::NotADirectory { path: walk.at.join(part) });
             }
         }
     }
@@ -176,15 +159,9 @@ impl Walk {
     fn judge_here(&self, last: bool) -> DirResult<()> {
         let stat = fs::fstat(&self.here)
             .map_err(|cause| DirError::from_system("examine", &self.at, cause))?;
-        match self
-            .trust
-            .against_directory(&FileStatus::of(&stat), self.us, last)
-        {
+        match self.trust.against_directory(&FileStatus::of(&stat), self.us, last) {
             None => Ok(()),
-            Some(why) => Err(DirError::Untrusted {
-                path: self.at.clone(),
-                why,
-            }),
+            Some(why) => Err(DirError::Untrusted { path: self.at.clone(), why }),
         }
     }
 }

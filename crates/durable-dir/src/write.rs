@@ -48,6 +48,27 @@ impl Dir {
         })
     }
 
+    /// Writes `bytes` to the file `name` only if nothing is there; `false` when something is.
+    ///
+    /// Of several processes that try at once, exactly one succeeds.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_new(&self, name: &str, bytes: &[u8], mode: u32) -> DirResult<bool> {
+        if self.status(name)?.is_some() {
+            return Ok(false);
+        }
+        let mut temporary = TemporaryFile::create(self, name)?;
+        temporary.fill(name, bytes, mode)?;
+        match temporary.link_to(name) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Ok(false),
+            Err(cause) => return Err(DirError::from_system("write", &self.join(name), cause)),
+        }
+        self.sync()?;
+        Ok(true)
+    }
+
     fn replace(
         &self,
         name: &str,
@@ -62,20 +83,13 @@ impl Dir {
             })
         };
         judge()?;
-        let path = self.join(name);
         let mut temporary = TemporaryFile::create(self, name)?;
-        let failed = |cause| DirError::from_system("write", &path, cause);
-        // Before the first byte: what others can read must never hold anything, and the `umask` has
-        // no say.
-        fs::fchmod(&temporary.file, Mode::from_raw_mode(mode)).map_err(failed)?;
-        temporary
-            .file
-            .write_all(bytes)
-            .and_then(|()| temporary.file.sync_all())
-            .map_err(|cause| DirError::from_io("write", &path, cause))?;
+        temporary.fill(name, bytes, mode)?;
         // The name may have been taken while the bytes went to the disk.
         judge()?;
-        temporary.rename_to(name).map_err(failed)?;
+        temporary
+            .rename_to(name)
+            .map_err(|cause| DirError::from_system("write", &self.join(name), cause))?;
         self.sync()
     }
 }
@@ -106,11 +120,34 @@ impl<'a> TemporaryFile<'a> {
     }
 
     fn own(dir: &'a Dir, name: String, fd: OwnedFd) -> Self {
-        Self {
-            dir,
-            name,
-            file: File::from(fd),
-            renamed: false,
+        Self { dir, name, file: File::from(fd), renamed: false }
+    }
+
+    /// Brings mode and contents to the disk; `name` is for messages.
+    fn fill(&mut self, name: &str, bytes: &[u8], mode: u32) -> DirResult<()> {
+        let path = self.dir.join(name);
+        // Before the first byte: what others can read must never hold anything, and the `umask` has
+        // no say.
+        fs::fchmod(&self.file, Mode::from_raw_mode(mode))
+            .map_err(|cause| DirError::from_system("write", &path, cause))?;
+        self.file
+            .write_all(bytes)
+            .and_then(|()| self.file.sync_all())
+            .map_err(|cause| DirError::from_io("write", &path, cause))
+    }
+
+    /// Takes the name if it is free. File systems that cannot rename so (`EINVAL`) can link.
+    fn link_to(&mut self, name: &str) -> Result<(), Errno> {
+        let dir = &self.dir.fd;
+        match fs::renameat_with(dir, &self.name, dir, name, fs::RenameFlags::NOREPLACE) {
+            Ok(()) => {
+                self.renamed = true;
+                Ok(())
+            }
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                fs::linkat(dir, &self.name, dir, name, AtFlags::empty())
+            }
+            Err(cause) => Err(cause),
         }
     }
 

@@ -1,0 +1,79 @@
+//! Reading is bounded and never waits.
+
+use super::*;
+use crate::{read_file, status_of};
+
+#[test]
+fn bytes_mode_and_owner_come_from_one_look() {
+    let (_held, path, dir) = place();
+    fs::write(path.join("file"), b"bytes").unwrap();
+    set_mode(&path.join("file"), 0o640);
+    let found = dir.read("file", 5).unwrap().unwrap();
+    assert_eq!(found.bytes, b"bytes");
+    assert_eq!(found.status.mode, 0o640);
+    assert_eq!(found.status.links, 1);
+    assert_eq!(found.status.size, 5);
+    assert!(found.status.is_ours());
+}
+
+#[test]
+fn nothing_there_is_an_answer() {
+    let (_held, path, dir) = place();
+    assert_eq!(dir.read("missing", 10).unwrap(), None);
+    assert_eq!(dir.status("missing").unwrap(), None);
+    assert_eq!(read_file(path.join("no/such"), 10, Trust::Owned).unwrap(), None);
+    assert_eq!(status_of(path.join("no/such"), Trust::Owned).unwrap(), None);
+}
+
+#[test]
+fn one_byte_over_the_limit_is_refused() {
+    let (_held, path, dir) = place();
+    fs::write(path.join("file"), b"123456").unwrap();
+    let error = dir.read("file", 5).unwrap_err();
+    assert!(matches!(error, DirError::TooLarge { limit: 5, .. }), "{error}");
+    assert!(dir.read("file", 6).unwrap().is_some());
+}
+
+#[test]
+fn a_file_without_a_size_ends_at_the_limit() {
+    let error = read_file("/proc/self/maps", 16, Trust::Owned).unwrap_err();
+    assert!(matches!(error, DirError::TooLarge { limit: 16, .. }), "{error}");
+}
+
+#[test]
+fn what_is_not_a_regular_file_is_named_and_not_waited_for() {
+    let (_held, path, dir) = place();
+    for (name, kind) in irregular(&path) {
+        assert!(is_irregular(dir.read(name, 10), kind), "{name}");
+        assert_eq!(dir.status(name).unwrap().unwrap().kind, kind, "{name}");
+    }
+    assert!(is_irregular(read_file(path.join("fifo"), 10, Trust::Owned), FileKind::Fifo));
+    assert!(is_irregular(read_file(&path, 10, Trust::Owned), FileKind::Directory));
+}
+
+#[test]
+fn a_device_is_not_opened() {
+    let error = read_file("/dev/zero", 10, Trust::Owned).unwrap_err();
+    assert!(matches!(error, DirError::NotARegularFile { kind: FileKind::Device, .. }), "{error}");
+}
+
+#[test]
+fn a_path_is_followed_through_links_of_ours_to_the_file() {
+    let (_held, path, _dir) = place();
+    fs::write(path.join("file"), b"behind").unwrap();
+    symlink("file", path.join("link")).unwrap();
+    for trust in [Trust::Owned, Trust::AnyOwner] {
+        let found = read_file(path.join("link"), 10, trust).unwrap().unwrap();
+        assert_eq!(found.bytes, b"behind");
+    }
+    assert_eq!(status_of(path.join("link"), Trust::Owned).unwrap().unwrap().size, 6);
+}
+
+#[test]
+fn contents_are_never_printed() {
+    let (_held, _path, dir) = place();
+    dir.write("file", b"hunter2", 0o600).unwrap();
+    let shown = format!("{:?}", dir.read("file", 10).unwrap());
+    assert!(shown.contains("7 bytes") && !shown.contains("hunter2"), "{shown}");
+    assert!(!shown.contains("104, 117"), "{shown}");
+}

@@ -1,0 +1,188 @@
+//! Writing is whole or not at all, with the mode from the first byte.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use super::*;
+
+#[test]
+fn a_file_is_written_and_replaced() {
+    let (_held, path, dir) = place();
+    for (bytes, mode) in [(b"one".as_slice(), 0o600), (b"", 0o644), (b"three", 0o600)] {
+        dir.write("file", bytes, mode).unwrap();
+        assert_eq!(fs::read(path.join("file")).unwrap(), bytes);
+        assert_eq!(mode_of(&path.join("file")), mode);
+        assert_eq!(names(&path), ["file"]);
+    }
+}
+
+#[test]
+fn a_hard_link_of_the_old_file_keeps_the_old_bytes() {
+    let (_held, path, dir) = place();
+    dir.write("file", b"old", 0o600).unwrap();
+    fs::hard_link(path.join("file"), path.join("other")).unwrap();
+    dir.write("file", b"new", 0o600).unwrap();
+    assert_eq!(fs::read(path.join("other")).unwrap(), b"old");
+}
+
+/// The `umask` belongs to a process, so each has a process of its own.
+#[test]
+fn no_umask_changes_the_asked_mode() {
+    if let Some(path) = rerun_place() {
+        let dir = Dir::open(&path, Trust::Owned).unwrap();
+        dir.write("file", b"x", 0o640).unwrap();
+        Dir::create(path.join("made/deep"), 0o750, Trust::Owned).unwrap();
+        crate::LockFile::open(&dir, "lock", 0o600).unwrap();
+        return;
+    }
+    for umask in ["0", "077", "0777"] {
+        let (_held, path, _dir) = place();
+        rerun("write::no_umask_changes_the_asked_mode", &format!("umask {umask}"), &path);
+        assert_eq!(mode_of(&path.join("file")), 0o640, "umask {umask}");
+        assert_eq!(mode_of(&path.join("made")), 0o750, "umask {umask}");
+        assert_eq!(mode_of(&path.join("made/deep")), 0o750, "umask {umask}");
+        assert_eq!(mode_of(&path.join("lock")), 0o600, "umask {umask}");
+    }
+}
+
+#[test]
+fn a_reader_sees_the_old_bytes_or_the_new_ones_whole() {
+    let (_held, path, dir) = place();
+    let versions = [vec![b'a'; 70_000], vec![b'b'; 50_000]];
+    dir.write("file", &versions[0], 0o600).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut seen = 0_u32;
+            while !done.load(Ordering::Acquire) {
+                let bytes = fs::read(path.join("file")).unwrap();
+                assert!(versions.contains(&bytes), "{} bytes, mixed or cut", bytes.len());
+                seen += 1;
+            }
+            seen
+        });
+        for round in 0..100 {
+            dir.write("file", &versions[(round + 1) % 2], 0o600).unwrap();
+        }
+        done.store(true, Ordering::Release);
+        assert!(reader.join().unwrap() > 0);
+    });
+}
+
+#[test]
+fn what_is_not_a_regular_file_is_neither_replaced_nor_removed() {
+    let (_held, path, dir) = place();
+    let planted = irregular(&path);
+    let before = names(&path);
+    for (name, kind) in planted {
+        assert!(is_irregular(dir.write(name, b"x", 0o600), kind), "{name}");
+        assert!(is_irregular(dir.remove(name), kind), "{name}");
+        assert_eq!(dir.status(name).unwrap().unwrap().kind, kind, "{name}");
+    }
+    assert_eq!(fs::read(path.join("regular")).unwrap(), b"untouched");
+    assert_eq!(names(&path), before);
+}
+
+/// A limit of the process and not of the disk, because a full disk takes privileges to make.
+#[test]
+fn a_write_that_fails_half_way_leaves_the_old_file_and_no_temporary_one() {
+    if let Some(path) = rerun_place() {
+        let dir = Dir::open(path, Trust::Owned).unwrap();
+        let error = dir.write("file", &[b'n'; 8192], 0o600).unwrap_err();
+        assert!(matches!(error, DirError::Io { .. }), "{error}");
+        assert!(error.is_transient());
+        assert!(dir.write_new("another", &[b'n'; 8192], 0o600).is_err());
+        return;
+    }
+    let (_held, path, dir) = place();
+    dir.write("file", b"old", 0o600).unwrap();
+    // `ulimit -f` counts 512 or 1024 bytes; the signal of the limit is ignored, so the write fails.
+    rerun(
+        "write::a_write_that_fails_half_way_leaves_the_old_file_and_no_temporary_one",
+        "trap '' XFSZ; ulimit -f 2",
+        &path,
+    );
+    assert_eq!(fs::read(path.join("file")).unwrap(), b"old");
+    assert_eq!(names(&path), ["file"]);
+}
+
+#[test]
+fn a_full_disk_is_told_apart() {
+    for cause in [rustix::io::Errno::NOSPC, rustix::io::Errno::DQUOT] {
+        let error = DirError::from_system("write", Path::new("/x"), cause);
+        assert!(matches!(error, DirError::Full { .. }));
+        assert!(error.is_transient());
+    }
+    let error = DirError::from_system("write", Path::new("/x"), rustix::io::Errno::ROFS);
+    assert!(matches!(error, DirError::ReadOnly { .. }));
+}
+
+#[test]
+fn of_many_that_write_a_new_file_one_succeeds() {
+    let (_held, path, dir) = place();
+    let winners: Vec<u8> = thread::scope(|scope| {
+        let tries: Vec<_> = (0..8_u8)
+            .map(|id| {
+                let dir = &dir;
+                scope.spawn(move || dir.write_new("key", &[id], 0o600).unwrap().then_some(id))
+            })
+            .collect();
+        tries.into_iter().filter_map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(winners.len(), 1);
+    assert_eq!(fs::read(path.join("key")).unwrap(), winners);
+    assert_eq!(names(&path), ["key"]);
+}
+
+#[test]
+fn a_file_of_ours_may_be_replaced_where_foreign_ones_may_not() {
+    let (_held, path, dir) = place();
+    dir.write_unless_foreign("file", b"1", 0o600).unwrap();
+    dir.write_unless_foreign("file", b"2", 0o600).unwrap();
+    assert_eq!(fs::read(path.join("file")).unwrap(), b"2");
+    // Only root can make a file of another user.
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(path.join("file"), Some(12345), None).unwrap();
+        let error = dir.write_unless_foreign("file", b"3", 0o600).unwrap_err();
+        assert!(matches!(error, DirError::Untrusted { .. }), "{error}");
+        assert_eq!(fs::read(path.join("file")).unwrap(), b"2");
+    }
+}
+
+#[test]
+fn removing_is_repeatable() {
+    let (_held, path, dir) = place();
+    dir.write("file", b"x", 0o600).unwrap();
+    assert!(dir.remove("file").unwrap());
+    assert!(!dir.remove("file").unwrap());
+    assert!(names(&path).is_empty());
+}
+
+#[test]
+fn only_an_empty_directory_is_removed() {
+    let (_held, path, dir) = place();
+    fs::create_dir_all(path.join("full/inner")).unwrap();
+    fs::create_dir(path.join("empty")).unwrap();
+    symlink("empty", path.join("link")).unwrap();
+    fs::write(path.join("file"), b"x").unwrap();
+    for name in ["full", "link", "file", "missing"] {
+        assert!(!dir.remove_empty_directory(name).unwrap(), "{name}");
+    }
+    assert!(dir.remove_empty_directory("empty").unwrap());
+    assert_eq!(names(&path), ["file", "full", "link"]);
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_refused_by_every_call() {
+    let (_held, path, dir) = place();
+    for name in ["../x", "a/b", "", ".", ".."] {
+        let refused = |error: DirError| matches!(error, DirError::InvalidName { .. });
+        assert!(refused(dir.write(name, b"x", 0o600).unwrap_err()), "{name:?}");
+        assert!(refused(dir.write_new(name, b"x", 0o600).unwrap_err()), "{name:?}");
+        assert!(refused(dir.read(name, 1).unwrap_err()), "{name:?}");
+        assert!(refused(dir.remove(name).unwrap_err()), "{name:?}");
+        assert!(refused(dir.remove_empty_directory(name).unwrap_err()), "{name:?}");
+        assert!(refused(crate::LockFile::open(&dir, name, 0o600).unwrap_err()), "{name:?}");
+    }
+    assert!(names(&path).is_empty());
+}
