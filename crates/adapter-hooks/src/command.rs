@@ -1,0 +1,361 @@
+//! Programs that print a file's contents: who may be run, with what, for how long.
+//!
+//! No shell, no inherited environment, no standard input, a process group of its own. What a program
+//! prints to its standard error is thrown away: it may hold the very secret that the file is for, and
+//! no filter can know. Errors say how the program ended and that running it by hand shows more.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use companion_core::model::container::AbsolutePath;
+use companion_core::ports::PortErrorKind;
+use durable_dir::{DirError, FileKind, Trust, status_of};
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use crate::error::{HookError, kind_of_input};
+use crate::input;
+use crate::key::{Digest, HostKey};
+use crate::template::OUTPUT_LIMIT;
+
+/// Seconds that a program may be given.
+const TIMEOUTS: std::ops::RangeInclusive<u32> = 1..=300;
+/// The most arguments, and the most bytes of all of them.
+const MAX_ARGUMENTS: usize = 64;
+const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
+const MAX_INPUTS: usize = 16;
+/// How long a program may take to end after `SIGTERM`.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long the kernel may take to end it after `SIGKILL`.
+const REAPING: Duration = Duration::from_secs(1);
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What a program is passed on of our environment; `PATH` and `LANG` are fixed besides.
+const PASSED_ON: [&str; 2] = ["HOME", "XDG_RUNTIME_DIR"];
+
+/// Why a program did not deliver; never holds what it printed.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such program.
+    #[error("program `{program}` does not exist")]
+    Missing {
+        /// The program's path.
+        program: String,
+    },
+    /// The program, or a directory on the way to it, is not to be trusted, or cannot be examined.
+    #[error("failed to examine program `{program}`")]
+    Examine {
+        /// The program's path.
+        program: String,
+        /// Why.
+        source: DirError,
+    },
+    /// The program may be changed by others, or is none.
+    #[error("program `{program}` is refused, {why}")]
+    Refused {
+        /// The program's path.
+        program: String,
+        /// Why.
+        why: String,
+    },
+    /// The program could not be started, or its output not be read.
+    #[error("failed to {attempted} program `{program}`")]
+    System {
+        /// What was attempted.
+        attempted: &'static str,
+        /// The program's path.
+        program: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The program took too long and was ended.
+    #[error("program `{program}` did not end within {seconds} s and was ended")]
+    TimedOut {
+        /// The program's path.
+        program: String,
+        /// How long it was given.
+        seconds: u32,
+    },
+    /// The program reported a failure.
+    #[error(
+        "program `{program}` ended with {status}; what it printed is withheld, since it may hold a \
+         secret: run it by hand to see it"
+    )]
+    Failed {
+        /// The program's path.
+        program: String,
+        /// How it ended: `exit status: 1`, `signal: 9 (SIGKILL)`.
+        status: ExitStatus,
+    },
+    /// The program printed too much and was ended.
+    #[error("program `{program}` printed more than {OUTPUT_LIMIT} bytes")]
+    TooMuch {
+        /// The program's path.
+        program: String,
+    },
+}
+
+impl CommandError {
+    /// What the caller can do. A program that fails is tried again: it may have asked another
+    /// service that was away.
+    pub fn kind(&self) -> PortErrorKind {
+        match self {
+            Self::Missing { .. } => PortErrorKind::NotFound,
+            Self::Examine { source, .. } => kind_of_input(source),
+            Self::Refused { .. } => PortErrorKind::Denied,
+            Self::System { .. } | Self::TimedOut { .. } | Self::Failed { .. } => {
+                PortErrorKind::Transient
+            }
+            Self::TooMuch { .. } => PortErrorKind::Invalid,
+        }
+    }
+}
+
+/// A command hook whose fields were checked.
+#[derive(Clone, Copy)]
+pub(crate) struct Invocation<'a> {
+    program: &'a str,
+    argv: &'a [String],
+    inputs: &'a [AbsolutePath],
+    seconds: u32,
+}
+
+impl<'a> Invocation<'a> {
+    /// Checks the fields of a command hook.
+    pub(crate) fn new(
+        argv: &'a [String],
+        inputs: &'a [AbsolutePath],
+        seconds: u32,
+    ) -> Result<Self, HookError> {
+        let refused = |field, why: String| Err(HookError::Specification { field, why });
+        let Some(program) = argv.first() else {
+            return refused("argv", "must name a program".to_owned());
+        };
+        if !Path::new(program).is_absolute() {
+            return refused("argv", "must begin with an absolute path".to_owned());
+        }
+        let bytes: usize = argv.iter().map(String::len).sum();
+        if argv.len() > MAX_ARGUMENTS || bytes > MAX_ARGUMENT_BYTES {
+            let why = format!(
+                "must have at most {MAX_ARGUMENTS} words of {MAX_ARGUMENT_BYTES} bytes in all"
+            );
+            return refused("argv", why);
+        }
+        if argv.iter().any(|argument| argument.contains('\0')) {
+            return refused("argv", "must not hold a NUL".to_owned());
+        }
+        if inputs.len() > MAX_INPUTS {
+            return refused("inputs", format!("must be at most {MAX_INPUTS}"));
+        }
+        if !TIMEOUTS.contains(&seconds) {
+            return refused("timeout", "must be from 1 to 300 s".to_owned());
+        }
+        Ok(Self { program, argv, inputs, seconds })
+    }
+
+    /// The keyed digest of what the program's output depends on.
+    ///
+    /// Blocks on files.
+    pub(crate) fn input_digest(&self, key: &HostKey) -> Result<Digest, HookError> {
+        let arguments: Vec<&[u8]> = self.argv.iter().map(|word| word.as_bytes()).collect();
+        let argv = key.digest("argv", &arguments);
+        let mut all = argv.to_vec();
+        for input in self.inputs {
+            let contents = input::require(input)?;
+            all.extend(key.digest("input-file", &[input.as_str().as_bytes(), &contents]));
+        }
+        Ok(key.digest("command", &[&all]))
+    }
+
+    /// Refuses a program that someone else could change: it would run with our rights.
+    ///
+    /// Program and directories on the way must belong to us or to root; nobody else may write to
+    /// them. Blocks on files.
+    pub(crate) fn judge_program(&self) -> Result<(), CommandError> {
+        let program = || self.program.to_owned();
+        let status = status_of(self.program, Trust::Owned)
+            .map_err(|source| CommandError::Examine { program: program(), source })?
+            .ok_or_else(|| CommandError::Missing { program: program() })?;
+        let why = if status.kind != FileKind::Regular {
+            format!("it is {}", status.kind)
+        } else if !status.is_ours() && status.uid != 0 {
+            format!("it belongs to user {}", status.uid)
+        } else if status.mode & 0o022 != 0 {
+            format!("others may write to it (mode {:04o})", status.mode)
+        } else if status.mode & 0o111 == 0 {
+            format!("it is not executable (mode {:04o})", status.mode)
+        } else {
+            return Ok(());
+        };
+        Err(CommandError::Refused { program: program(), why })
+    }
+
+    /// Runs the program and returns what it printed.
+    ///
+    /// Its process group is ended in every case, also when this call is dropped. A process that left
+    /// the group keeps running, but cannot keep anyone waiting.
+    pub(crate) async fn run(&self) -> Result<Zeroizing<Vec<u8>>, CommandError> {
+        let mut child = self.command().spawn().map_err(|source| self.system("start", source))?;
+        let group = ProcessGroup::of(&child);
+        let stdout = child
+            .stdout
+            .take()
+            .ok_or_else(|| self.system("read from", std::io::ErrorKind::BrokenPipe.into()))?;
+        let mut output = Printed::new(stdout);
+        let limit = Duration::from_secs(u64::from(self.seconds));
+        let status = match timeout(limit, output.collect(&mut child)).await {
+            Ok(Ok(status)) => status,
+            Ok(Err(problem)) => {
+                drop(group);
+                return Err(self.explain(problem));
+            }
+            Err(_elapsed) => {
+                end(&mut child, &group).await;
+                return Err(CommandError::TimedOut {
+                    program: self.program.to_owned(),
+                    seconds: self.seconds,
+                });
+            }
+        };
+        // Whatever the program left behind in its group ends with it.
+        drop(group);
+        if !status.success() {
+            return Err(CommandError::Failed { program: self.program.to_owned(), status });
+        }
+        output.rest().map_err(|problem| self.explain(problem))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.program);
+        command
+            .args(self.argv.iter().skip(1))
+            .env_clear()
+            .envs(environment())
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0);
+        command
+    }
+
+    fn explain(&self, problem: Problem) -> CommandError {
+        match problem {
+            Problem::TooMuch => CommandError::TooMuch { program: self.program.to_owned() },
+            Problem::System(source) => self.system("read from", source),
+        }
+    }
+
+    fn system(&self, attempted: &'static str, source: std::io::Error) -> CommandError {
+        CommandError::System { attempted, program: self.program.to_owned(), source }
+    }
+}
+
+fn environment() -> Vec<(&'static str, OsString)> {
+    let fixed = [("PATH", PATH.into()), ("LANG", "C".into())];
+    let passed_on =
+        PASSED_ON.into_iter().filter_map(|name| std::env::var_os(name).map(|value| (name, value)));
+    fixed.into_iter().chain(passed_on).collect()
+}
+
+/// Ends the group: asks first, then insists. Bounded, also when the kernel cannot end it.
+async fn end(child: &mut Child, group: &ProcessGroup) {
+    group.signal(Signal::TERM);
+    if timeout(GRACE, child.wait()).await.is_err() {
+        group.signal(Signal::KILL);
+        if timeout(REAPING, child.wait()).await.is_err() {
+            tracing::warn!("a hook's program does not end although it was killed");
+        }
+    }
+}
+
+/// The process group of a program, killed when dropped.
+///
+/// Dropped right after its leader was reaped, so that its number cannot have been given to others.
+struct ProcessGroup(Option<Pid>);
+
+impl ProcessGroup {
+    fn of(leader: &Child) -> Self {
+        let id = leader.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.0
+            && let Err(error) = kill_process_group(group, signal)
+            && error != rustix::io::Errno::SRCH
+        {
+            tracing::warn!(%error, "a hook's process group cannot be ended");
+        }
+    }
+}
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+/// What a program has printed so far, in memory that is reserved once and wiped when dropped.
+struct Printed {
+    stdout: ChildStdout,
+    bytes: Zeroizing<Vec<u8>>,
+    piece: Zeroizing<Vec<u8>>,
+}
+
+enum Problem {
+    TooMuch,
+    System(std::io::Error),
+}
+
+impl Printed {
+    fn new(stdout: ChildStdout) -> Self {
+        Self {
+            stdout,
+            bytes: Zeroizing::new(Vec::with_capacity(OUTPUT_LIMIT)),
+            piece: Zeroizing::new(vec![0; 8192]),
+        }
+    }
+
+    /// Reads until the program itself has ended, whoever else still holds its output open.
+    async fn collect(&mut self, leader: &mut Child) -> Result<ExitStatus, Problem> {
+        let mut open = true;
+        loop {
+            tokio::select! {
+                ended = leader.wait() => return ended.map_err(Problem::System),
+                read = self.stdout.read(&mut self.piece), if open => {
+                    let count = read.map_err(Problem::System)?;
+                    open = count > 0;
+                    take(&mut self.bytes, &self.piece, count)?;
+                }
+            }
+        }
+    }
+
+    /// Reads what is in the pipe already, without waiting for more.
+    fn rest(self) -> Result<Zeroizing<Vec<u8>>, Problem> {
+        let Self { stdout, mut bytes, mut piece } = self;
+        let pipe = stdout.into_owned_fd().map_err(Problem::System)?;
+        rustix::io::ioctl_fionbio(&pipe, true).map_err(|cause| Problem::System(cause.into()))?;
+        loop {
+            match rustix::io::read(&pipe, piece.as_mut_slice()) {
+                Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(bytes),
+                Ok(count) => take(&mut bytes, &piece, count)?,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(cause) => return Err(Problem::System(cause.into())),
+            }
+        }
+    }
+}
+
+fn take(bytes: &mut Vec<u8>, piece: &[u8], count: usize) -> Result<(), Problem> {
+    if bytes.len() + count > OUTPUT_LIMIT {
+        return Err(Problem::TooMuch);
+    }
+    bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
+    Ok(())
+}

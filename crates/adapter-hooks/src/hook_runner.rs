@@ -1,0 +1,348 @@
+//! `FileHooks`: the port, on files.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use companion_core::model::container::AbsolutePath;
+use companion_core::model::hook::{
+    HookName, HookProgram, HookSpec, HookState, Rendered, StaleCause, TemplateValue,
+};
+use companion_core::model::revision::Fingerprint;
+use companion_core::ports::{HookRunner, PortErrorKind, PortResult};
+use tokio::time::timeout;
+
+use crate::command::Invocation;
+use crate::config_hook::{ConfigHook, Readiness};
+use crate::error::HookError;
+use crate::input;
+use crate::key::{Digest, HostKey};
+use crate::output::{Found, Output};
+use crate::stamp::Stamp;
+use crate::template::{self, OUTPUT_LIMIT, Value, Values};
+
+/// How long the file system may take; a network file system that is away takes for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs hooks whose output is a file of this host.
+///
+/// All file access happens on blocking threads, one at a time for each output, and is given up after
+/// 10 s with a `Transient` error. A thread that the file system never lets go keeps its output only.
+pub struct FileHooks {
+    key: Arc<HostKey>,
+    registered: BTreeMap<HookName, Arc<dyn ConfigHook>>,
+    /// Who is at work on an output. As many as there are hooks.
+    turns: Mutex<BTreeMap<AbsolutePath, Turn>>,
+    /// What the last run of a program was for: [`Rendered`] has no place for it.
+    runs: Mutex<BTreeMap<AbsolutePath, Stamp>>,
+}
+
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
+impl FileHooks {
+    /// Hooks whose digests are keyed with `key`.
+    pub fn new(key: HostKey) -> Self {
+        Self {
+            key: Arc::new(key),
+            registered: BTreeMap::new(),
+            turns: Mutex::default(),
+            runs: Mutex::default(),
+        }
+    }
+
+    /// Makes `hook` known as `name`.
+    ///
+    /// # Errors
+    /// [`HookError::RegisteredTwice`] when the name is taken.
+    pub fn register(
+        &mut self,
+        name: HookName,
+        hook: impl ConfigHook + 'static,
+    ) -> Result<(), HookError> {
+        match self.registered.entry(name) {
+            Entry::Vacant(free) => {
+                free.insert(Arc::new(hook));
+                Ok(())
+            }
+            Entry::Occupied(taken) => Err(HookError::RegisteredTwice(taken.key().clone())),
+        }
+    }
+
+    /// Does `work` for `hook` where blocking is allowed, alone at its output, within the time limit.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        hook: &HookSpec,
+        work: impl FnOnce(&Work) -> Result<T, HookError> + Send + 'static,
+    ) -> Result<T, HookError> {
+        let given = self.work(hook)?;
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(hook.output.clone()).or_default())
+        };
+        let done = timeout(PATIENCE, async move {
+            let turn = turn.lock_owned().await;
+            tokio::task::spawn_blocking(move || {
+                let _until_done = turn;
+                work(&given)
+            })
+            .await
+        });
+        match done.await {
+            Ok(Ok(result)) => result,
+            // The panic's own message is not passed on: it may quote what the hook read.
+            Ok(Err(_panicked_or_cancelled)) => {
+                Err(HookError::failed(PortErrorKind::Transient, "the hook did not come to its end"))
+            }
+            Err(_elapsed) => Err(HookError::NoAnswer { seconds: PATIENCE.as_secs() }),
+        }
+    }
+
+    fn work(&self, hook: &HookSpec) -> Result<Work, HookError> {
+        let registered = match &hook.program {
+            HookProgram::Registered(name) => {
+                let found = self.registered.get(name);
+                Some(Arc::clone(found.ok_or_else(|| HookError::NotRegistered(name.clone()))?))
+            }
+            HookProgram::Template { .. } | HookProgram::Command { .. } => None,
+        };
+        Ok(Work { key: Arc::clone(&self.key), hook: hook.clone(), registered })
+    }
+
+    async fn rendered(&self, hook: &HookSpec) -> Result<Rendered, HookError> {
+        let HookProgram::Command { argv, inputs, timeout } = &hook.program else {
+            return match self.blocking(hook, Work::compute).await? {
+                Readiness::Ready(rendered) => Ok(rendered),
+                Readiness::NotReady { waiting_for } => Err(HookError::NotReady { waiting_for }),
+            };
+        };
+        let invocation = Invocation::new(argv, inputs, *timeout)?;
+        // Before the program runs: should an input change meanwhile, the stamp names the old one,
+        // and the next look finds the output stale.
+        let input = self.blocking(hook, Work::prepare).await?;
+        let mut printed = invocation.run().await?;
+        let rendered = checked(Rendered::new(mem::take(&mut *printed)))?;
+        let output = self.key.digest("output", &[rendered.bytes()]);
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.insert(hook.output.clone(), Stamp { input, output });
+        Ok(rendered)
+    }
+
+    async fn committed(
+        &self,
+        hook: &HookSpec,
+        rendered: Rendered,
+    ) -> Result<Fingerprint, HookError> {
+        let rendered = checked(rendered)?;
+        let config = self.key.config(rendered.bytes());
+        let stamp = match &hook.program {
+            HookProgram::Command { .. } => {
+                let output = self.key.digest("output", &[rendered.bytes()]);
+                let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+                let run = runs.get(&hook.output).copied();
+                run.filter(|run| run.output == output)
+            }
+            HookProgram::Template { .. } | HookProgram::Registered(_) => None,
+        };
+        self.blocking(hook, move |work| {
+            Output::new(&work.hook.output)?.write(rendered.bytes(), stamp)
+        })
+        .await?;
+        tracing::info!(file = %hook.output, %config, "the rendered file is in place");
+        Ok(config)
+    }
+
+    async fn removed(&self, hook: &HookSpec) -> Result<(), HookError> {
+        let path = hook.output.clone();
+        // A hook that is no longer registered must still be removable.
+        let hook = HookSpec {
+            program: HookProgram::Template { template: path.clone(), values: BTreeMap::new() },
+            output: path,
+        };
+        let removed = self.blocking(&hook, |work| Output::new(&work.hook.output)?.remove()).await?;
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.remove(&hook.output);
+        if removed {
+            tracing::info!(file = %hook.output, "the rendered file is removed");
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for FileHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileHooks")
+            .field("registered", &self.registered.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl HookRunner for FileHooks {
+    async fn observe(&self, hook: &HookSpec) -> PortResult<HookState> {
+        self.blocking(hook, Work::observe)
+            .await
+            .map_err(|error| error.for_port("observed", hook.output.as_str()))
+    }
+
+    async fn render(&self, hook: &HookSpec) -> PortResult<Rendered> {
+        self.rendered(hook).await.map_err(|error| error.for_port("rendered", hook.output.as_str()))
+    }
+
+    async fn commit(&self, hook: &HookSpec, rendered: Rendered) -> PortResult<Fingerprint> {
+        self.committed(hook, rendered)
+            .await
+            .map_err(|error| error.for_port("put in place", hook.output.as_str()))
+    }
+
+    async fn remove(&self, hook: &HookSpec) -> PortResult<()> {
+        self.removed(hook).await.map_err(|error| error.for_port("removed", hook.output.as_str()))
+    }
+}
+
+/// What a blocking thread is given.
+struct Work {
+    key: Arc<HostKey>,
+    hook: HookSpec,
+    registered: Option<Arc<dyn ConfigHook>>,
+}
+
+impl Work {
+    fn observe(&self) -> Result<HookState, HookError> {
+        let found = Output::new(&self.hook.output)?.read()?;
+        match &self.hook.program {
+            HookProgram::Command { argv, inputs, timeout } => {
+                match Invocation::new(argv, inputs, *timeout)?.input_digest(&self.key) {
+                    Ok(input) => Ok(self.judge_stamp(found.as_ref(), &input)),
+                    Err(HookError::NotReady { waiting_for }) => {
+                        Ok(self.not_ready(found.as_ref(), waiting_for))
+                    }
+                    Err(other) => Err(other),
+                }
+            }
+            HookProgram::Template { .. } | HookProgram::Registered(_) => match self.compute()? {
+                Readiness::Ready(wanted) => Ok(self.judge_bytes(found.as_ref(), wanted.bytes())),
+                Readiness::NotReady { waiting_for } => {
+                    Ok(self.not_ready(found.as_ref(), waiting_for))
+                }
+            },
+        }
+    }
+
+    /// What a template or a Rust hook renders now.
+    fn compute(&self) -> Result<Readiness, HookError> {
+        let computed = match (&self.hook.program, &self.registered) {
+            (HookProgram::Template { template, values }, _) => {
+                fill(template, values).map(Readiness::Ready)
+            }
+            (HookProgram::Registered(_), Some(hook)) => hook.render(),
+            (HookProgram::Registered(name), None) => Err(HookError::NotRegistered(name.clone())),
+            (HookProgram::Command { .. }, _) => Err(HookError::Specification {
+                field: "program",
+                why: "is a command, which is not run here".to_owned(),
+            }),
+        };
+        match computed {
+            Ok(Readiness::Ready(rendered)) => checked(rendered).map(Readiness::Ready),
+            Err(HookError::NotReady { waiting_for }) => Ok(Readiness::NotReady { waiting_for }),
+            other => other,
+        }
+    }
+
+    /// What a program is about to be run for.
+    fn prepare(&self) -> Result<Digest, HookError> {
+        let HookProgram::Command { argv, inputs, timeout } = &self.hook.program else {
+            return Err(HookError::Specification {
+                field: "program",
+                why: "is not a command".to_owned(),
+            });
+        };
+        let invocation = Invocation::new(argv, inputs, *timeout)?;
+        invocation.judge_program()?;
+        invocation.input_digest(&self.key)
+    }
+
+    fn judge_bytes(&self, found: Option<&Found>, wanted: &[u8]) -> HookState {
+        let cause = stale_cause(found, |found| found.contents.as_slice() == wanted);
+        let output = self.hook.output.as_str().as_bytes();
+        self.state(found, cause, &self.key.digest("input", &[output, wanted]))
+    }
+
+    fn judge_stamp(&self, found: Option<&Found>, input: &Digest) -> HookState {
+        let cause = stale_cause(found, |found| {
+            found.stamp.is_some_and(|stamp| {
+                stamp.input == *input
+                    && stamp.output == self.key.digest("output", &[&found.contents])
+            })
+        });
+        self.state(found, cause, input)
+    }
+
+    fn state(&self, found: Option<&Found>, cause: Option<StaleCause>, input: &Digest) -> HookState {
+        match (cause, found) {
+            (None, Some(found)) => HookState::Current { config: self.key.config(&found.contents) },
+            (cause, _) => HookState::Stale {
+                cause: cause.unwrap_or(StaleCause::Missing),
+                input: Fingerprint::from_digest(input),
+            },
+        }
+    }
+
+    fn not_ready(&self, found: Option<&Found>, waiting_for: String) -> HookState {
+        HookState::NotReady {
+            waiting_for,
+            config: found
+                .filter(|found| !found.exposed)
+                .map(|found| self.key.config(&found.contents)),
+        }
+    }
+}
+
+fn stale_cause(found: Option<&Found>, same: impl Fn(&Found) -> bool) -> Option<StaleCause> {
+    match found {
+        None => Some(StaleCause::Missing),
+        Some(found) if found.exposed => Some(StaleCause::Exposed),
+        Some(found) if !same(found) => Some(StaleCause::Changed),
+        Some(_) => None,
+    }
+}
+
+/// Reads a template's file and its values, and fills it.
+fn fill(
+    template: &AbsolutePath,
+    values: &BTreeMap<String, TemplateValue>,
+) -> Result<Rendered, HookError> {
+    let source = input::require(template)?;
+    let source = std::str::from_utf8(&source).map_err(|_where| HookError::UnusableInput {
+        path: template.to_string(),
+        why: "is not UTF-8",
+    })?;
+    let mut filled = Values::new();
+    for (name, value) in values {
+        let value = match value {
+            TemplateValue::Text(text) => Value::Text(text.clone()),
+            TemplateValue::Number(number) => Value::Number(*number),
+            TemplateValue::File(path) => {
+                Value::Text(mem::take(&mut *input::read_secret(path.as_path())?))
+            }
+        };
+        filled.insert(name.clone(), value);
+    }
+    let mut text = template::render(source, &filled)?;
+    Ok(Rendered::new(mem::take(&mut *text).into_bytes()))
+}
+
+/// Refuses a rendering that cannot be meant: a companion with an empty configuration serves nothing.
+fn checked(rendered: Rendered) -> Result<Rendered, HookError> {
+    let bytes = rendered.bytes().len();
+    if bytes == 0 {
+        return Err(HookError::Empty);
+    }
+    if bytes > OUTPUT_LIMIT {
+        return Err(HookError::TooLarge { bytes, limit: OUTPUT_LIMIT });
+    }
+    Ok(rendered)
+}

@@ -1,0 +1,53 @@
+//! The files that hooks read: bounded, never waited for, and wiped after use.
+
+use std::path::Path;
+
+use companion_core::model::container::AbsolutePath;
+use durable_dir::{Trust, read_file};
+use zeroize::Zeroizing;
+
+use crate::error::HookError;
+
+/// The most bytes of an input.
+pub(crate) const INPUT_LIMIT: usize = 64 * 1024;
+
+/// Reads a secret from the file at `path`: its text without the line's end.
+///
+/// The file may lie below another service's directory, but a symbolic link on the way must belong to
+/// us or to root. At most 64 KiB. The text is wiped when dropped.
+///
+/// # Errors
+/// [`HookError::NotReady`] when the file is missing or still empty, [`HookError::UnusableInput`] when
+/// it is not UTF-8, [`HookError::Input`] when it cannot be read.
+pub fn read_secret(path: impl AsRef<Path>) -> Result<Zeroizing<String>, HookError> {
+    let path = path.as_ref();
+    let waits = |what: &str| HookError::NotReady {
+        waiting_for: format!("`{}`, which {what}", path.display().to_string().escape_debug()),
+    };
+    let bytes = read(path)?.ok_or_else(|| waits("does not exist"))?;
+    let text =
+        std::str::from_utf8(&bytes).map_err(|_where_it_is_not| HookError::UnusableInput {
+            path: path.display().to_string().escape_debug().to_string(),
+            why: "is not UTF-8",
+        })?;
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() {
+        return Err(waits("is empty"));
+    }
+    Ok(Zeroizing::new(line.to_owned()))
+}
+
+/// Reads all bytes of an input; `None` when there is no such file.
+pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, HookError> {
+    read_file(path, INPUT_LIMIT, Trust::AnyOwner)
+        .map(|found| found.map(|contents| Zeroizing::new(contents.bytes)))
+        .map_err(HookError::Input)
+}
+
+/// As [`read`], for an input without which nothing can be done.
+pub(crate) fn require(path: &AbsolutePath) -> Result<Zeroizing<Vec<u8>>, HookError> {
+    read(path.as_path())?.ok_or_else(|| HookError::NotReady {
+        waiting_for: format!("`{path}`, which does not exist"),
+    })
+}

@@ -1,0 +1,122 @@
+//! `HostKey`: the secret of this host that every digest of a rendered file is keyed with.
+//!
+//! A digest ends up in a unit file that others may read. Without a key, anyone could try passwords
+//! until the digest fits.
+
+use std::fmt;
+
+use companion_core::model::revision::Fingerprint;
+use durable_dir::{Dir, DirError, DirResult};
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use rustix::rand::{GetRandomFlags, getrandom};
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+const FILE: &str = "host-key";
+const LENGTH: usize = 32;
+/// The block of SHA-256, in bytes.
+const BLOCK: usize = 64;
+/// How often a key that others keep removing is made again.
+const ATTEMPTS: usize = 8;
+
+/// 32 random bytes that never leave this host; wiped when dropped, and never printed.
+#[derive(Clone)]
+pub struct HostKey(Zeroizing<[u8; LENGTH]>);
+
+/// A keyed digest.
+pub(crate) type Digest = [u8; 32];
+
+impl HostKey {
+    /// Reads the key of `dir`, the file `host-key`, and makes it when there is none.
+    ///
+    /// A key that is damaged, or that others could read, is replaced by a new one; every companion
+    /// with a hook then gets a new revision and is restarted once. Of several processes that make
+    /// the first key at once, all get the same.
+    ///
+    /// # Errors
+    /// [`DirError`], for instance when the file belongs to another user.
+    pub fn load_or_create(dir: &Dir) -> DirResult<Self> {
+        for _ in 0..ATTEMPTS {
+            match dir.read(FILE, LENGTH) {
+                Ok(Some(found)) => {
+                    let bytes = Zeroizing::new(found.bytes);
+                    let sound = found.status.is_ours() && found.status.mode & 0o077 == 0;
+                    if let (true, Ok(key)) = (sound, <[u8; LENGTH]>::try_from(bytes.as_slice())) {
+                        return Ok(Self(Zeroizing::new(key)));
+                    }
+                    if !found.status.is_ours() {
+                        return Err(DirError::Untrusted {
+                            path: dir.path().join(FILE),
+                            why: format!("it belongs to user {}", found.status.uid),
+                        });
+                    }
+                    replace(dir)?;
+                }
+                Ok(None) => {
+                    dir.write_new(FILE, random(dir)?.as_slice(), 0o600)?;
+                }
+                Err(DirError::TooLarge { .. }) => replace(dir)?,
+                Err(other) => return Err(other),
+            }
+        }
+        Err(DirError::Untrusted {
+            path: dir.path().join(FILE),
+            why: "someone keeps damaging it".to_owned(),
+        })
+    }
+
+    /// A key from bytes that the caller keeps.
+    pub fn from_bytes(bytes: [u8; LENGTH]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The keyed digest of `parts` for one `purpose`; parts cannot run into each other.
+    pub(crate) fn digest(&self, purpose: &str, parts: &[&[u8]]) -> Digest {
+        // HMAC itself pads a short key with zeroes to the block of its hash (RFC 2104, section 2).
+        let mut block = Zeroizing::new([0; BLOCK]);
+        for (padded, byte) in block.iter_mut().zip(self.0.iter()) {
+            *padded = *byte;
+        }
+        let mut mac = Hmac::<Sha256>::new((&*block).into());
+        for part in [purpose.as_bytes()].iter().chain(parts) {
+            mac.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    /// The digest that names the contents of a rendered file.
+    pub(crate) fn config(&self, contents: &[u8]) -> Fingerprint {
+        Fingerprint::from_digest(&self.digest("config", &[contents]))
+    }
+}
+
+impl fmt::Debug for HostKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HostKey")
+    }
+}
+
+fn replace(dir: &Dir) -> DirResult<()> {
+    tracing::warn!(
+        directory = %dir.path().display(),
+        "the host key was damaged or could be read by others, a new one takes its place"
+    );
+    dir.write_unless_foreign(FILE, random(dir)?.as_slice(), 0o600)
+}
+
+fn random(dir: &Dir) -> DirResult<Zeroizing<[u8; LENGTH]>> {
+    let mut bytes = Zeroizing::new([0; LENGTH]);
+    let failed = |source| DirError::Io {
+        attempted: "get random bytes for",
+        path: dir.path().join(FILE),
+        source,
+    };
+    let got = getrandom(bytes.as_mut_slice(), GetRandomFlags::empty())
+        .map_err(|cause| failed(cause.into()))?;
+    // The kernel fills up to 256 bytes in one piece (random(7)).
+    if got == LENGTH {
+        return Ok(bytes);
+    }
+    Err(failed(std::io::ErrorKind::UnexpectedEof.into()))
+}

@@ -1,0 +1,154 @@
+//! Values in nginx's configuration: how a text is quoted, and where a quoted text may stand. Pure.
+//!
+//! nginx reads its configuration as words, `;`, `{` and `}`. A word in double quotes ends at the next
+//! `"` that no `\` precedes; `\\` and `\"` stand for the second character. A `$` always begins a
+//! variable and cannot be escaped (ngx_conf_file.c, ngx_http_script.c).
+
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::value::{Object, ObjectRepr, Value, ValueKind};
+use zeroize::Zeroizing;
+
+use super::Refusal;
+
+/// The most bytes of a value before it is quoted: nginx reads its file through a buffer of 4096 bytes
+/// and refuses a word that does not fit.
+pub(super) const VALUE_LIMIT: usize = 4000;
+
+/// Around a quoted value while the place where it stands is not yet judged. Neither a template nor a
+/// value may hold these characters.
+pub(super) const OPEN: char = '\u{1}';
+pub(super) const CLOSE: char = '\u{2}';
+
+/// A text that [`quote`] made: only a value of this type passes as it is.
+pub(super) struct Quoted(Zeroizing<String>);
+
+impl Quoted {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Quoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<quoted>")
+    }
+}
+
+impl Object for Quoted {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    /// Joined with other text it would no longer be quoted, so it turns into what is refused.
+    fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<quoted>")
+    }
+}
+
+/// The filter `nginx_quote`: the whole value as one word of nginx, in double quotes.
+pub(super) fn quote(value: &Value) -> Result<Value, Refusal> {
+    let number;
+    let text = match (value.kind(), value.as_str()) {
+        (ValueKind::String, Some(text)) => text,
+        (ValueKind::Number, _) => {
+            number = value.to_string();
+            &number
+        }
+        _ => return Err(Refusal::NotAText),
+    };
+    if text.len() > VALUE_LIMIT {
+        return Err(Refusal::TooLong);
+    }
+    // Room for the worst case: a growing buffer would leave parts of a secret behind.
+    let mut quoted = Zeroizing::new(String::with_capacity(text.len() * 2 + 2));
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '$' => return Err(Refusal::Dollar),
+            control if control.is_control() => return Err(Refusal::ControlCharacter),
+            '"' | '\\' => {
+                quoted.push('\\');
+                quoted.push(character);
+            }
+            _ => quoted.push(character),
+        }
+    }
+    quoted.push('"');
+    Ok(Value::from_object(Quoted(quoted)))
+}
+
+/// Takes the marks off and checks that each quoted value is a word of its own.
+///
+/// Between quotes that the template wrote itself, the value's own quotes would end the word early and
+/// the rest of it would be read as configuration.
+///
+/// # Errors
+/// The number of the rendered line where a value stands inside another word.
+pub(super) fn place(marked: &str) -> Result<Zeroizing<String>, usize> {
+    let mut placed = Zeroizing::new(String::with_capacity(marked.len()));
+    let mut reader = Reader::Between;
+    let mut line = 1;
+    let mut inside = false;
+    for character in marked.chars() {
+        match character {
+            OPEN if matches!(reader, Reader::Between | Reader::Comment) => inside = true,
+            OPEN => return Err(line),
+            CLOSE => {
+                inside = false;
+                if reader == Reader::Between {
+                    reader = Reader::AfterQuotes;
+                }
+            }
+            quoted if inside => placed.push(quoted),
+            plain => {
+                reader = reader.then(plain).ok_or(line)?;
+                line += usize::from(plain == '\n');
+                placed.push(plain);
+            }
+        }
+    }
+    Ok(placed)
+}
+
+/// What nginx is reading.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Between,
+    Comment,
+    Word { dollar: bool },
+    EscapeInWord,
+    Quotes(char),
+    EscapeInQuotes(char),
+    AfterQuotes,
+}
+
+impl Reader {
+    /// What it reads after `character`; `None` where nginx refuses the file.
+    fn then(self, character: char) -> Option<Self> {
+        let separates = matches!(character, ' ' | '\t' | '\r' | '\n' | ';' | '{');
+        Some(match (self, character) {
+            (Self::Comment, '\n') => Self::Between,
+            (Self::Comment, _) => Self::Comment,
+            (Self::Between, '#') => Self::Comment,
+            (Self::Between, '}') => Self::Between,
+            (Self::Between, '"' | '\'') => Self::Quotes(character),
+            (Self::Between | Self::Word { .. }, '\\') => Self::EscapeInWord,
+            (Self::Between | Self::Word { .. }, '$') => Self::Word { dollar: true },
+            (Self::Word { dollar: true }, '{') => Self::Word { dollar: false },
+            (Self::Between | Self::Word { .. } | Self::AfterQuotes, _) if separates => {
+                Self::Between
+            }
+            // The end of `if ("a" = "b")`.
+            (Self::AfterQuotes, ')') => Self::Between,
+            (Self::AfterQuotes, _) => return None,
+            (Self::Between | Self::Word { .. } | Self::EscapeInWord, _) => {
+                Self::Word { dollar: false }
+            }
+            (Self::Quotes(mark), '\\') => Self::EscapeInQuotes(mark),
+            (Self::Quotes(mark), end) if end == mark => Self::AfterQuotes,
+            (Self::Quotes(mark) | Self::EscapeInQuotes(mark), _) => Self::Quotes(mark),
+        })
+    }
+}
