@@ -1,0 +1,77 @@
+//! `HookRunner` on the fake host.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use companion_core::model::hook::{HookProgram, HookSpec, HookState, Rendered};
+use companion_core::model::revision::Fingerprint;
+use companion_core::ports::{HookRunner, PortError, PortErrorKind, PortResult};
+
+use crate::host::FakeHost;
+use crate::journal::{Call, Method, Port};
+use crate::world::files::Fate;
+
+#[async_trait]
+impl HookRunner for FakeHost {
+    async fn observe(&self, hook: &HookSpec) -> PortResult<HookState> {
+        let call = Call::new(Port::Hooks, Method::Observe, None);
+        let answer = self.read(call, |world, _| world.hook_state(hook)).await;
+        self.change(|world, _| world.saw_configs());
+        answer
+    }
+
+    async fn render(&self, hook: &HookSpec) -> PortResult<Rendered> {
+        let call = Call::new(Port::Hooks, Method::Render, None);
+        let (takes, limit) = {
+            let world = &self.state().world;
+            let hangs = world.files.fates.get(&hook.output) == Some(&Fate::Hangs);
+            let limit = world.delays.render_limit;
+            (if hangs { limit } else { world.delays.render }, limit)
+        };
+        self.act(
+            call,
+            takes,
+            |world, counts, _| {
+                counts.renders += 1;
+                counts.processes += u32::from(matches!(hook.program, HookProgram::Command { .. }));
+                if takes >= limit {
+                    let message = format!("the hook of `{}` was not done in time", hook.output);
+                    return Err(PortError::new(PortErrorKind::Transient, message));
+                }
+                Ok(Rendered::new(world.render(hook)?))
+            },
+            |_| (),
+        )
+        .await
+    }
+
+    async fn commit(&self, hook: &HookSpec, rendered: Rendered) -> PortResult<Fingerprint> {
+        let call = Call::new(Port::Hooks, Method::Commit, None);
+        self.act(
+            call,
+            Duration::ZERO,
+            |world, counts, _| {
+                let (written, digest) = world.commit(hook, rendered.bytes())?;
+                counts.config_writes += u32::from(written);
+                Ok(digest)
+            },
+            |world| world.sync_rendered(hook),
+        )
+        .await
+    }
+
+    async fn remove(&self, hook: &HookSpec) -> PortResult<()> {
+        let call = Call::new(Port::Hooks, Method::Remove, None);
+        self.act(
+            call,
+            Duration::ZERO,
+            |world, counts, _| {
+                let removed = world.remove_rendered(hook)?;
+                counts.config_removals += u32::from(removed);
+                Ok(())
+            },
+            |world| world.sync_rendered(hook),
+        )
+        .await
+    }
+}

@@ -1,0 +1,359 @@
+//! [`FakeHost`]: a world with a clock, faults, gates and a journal, behind the ports.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use companion_core::model::companion::{CompanionName, CompanionSpec};
+use companion_core::model::desired::Generation;
+use companion_core::ports::{Host, PortError, PortErrorKind, PortResult};
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use crate::clock::Clock;
+use crate::faults::{EffectPoint, Fault, Faults, Gate, Mode, Stage};
+use crate::journal::{Call, Counts, Journal, Method, Outcome, Port};
+use crate::world::desired::Specs;
+use crate::world::images::Images;
+use crate::world::violations::{Violation, ViolationKind};
+use crate::world::{Untruth, World};
+
+/// One in-memory host. Clones are the same host.
+#[derive(Clone)]
+pub struct FakeHost {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) actor: u8,
+}
+
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    pub(crate) clock: Clock,
+    /// Told after every change, for those who wait for the end of a job.
+    pub(crate) changed: Notify,
+    pub(crate) lock: Arc<tokio::sync::Mutex<()>>,
+}
+
+pub(crate) struct State {
+    pub(crate) world: World,
+    pub(crate) journal: Journal,
+    pub(crate) specs: Specs,
+    faults: Faults,
+    gate: Option<Arc<dyn Gate>>,
+    points: u64,
+    requires_lock: bool,
+    /// The image store as it was when it was last read.
+    pub(crate) seen_images: Option<Images>,
+}
+
+impl fmt::Debug for FakeHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let actor = self.actor;
+        write!(f, "FakeHost(actor {actor})")
+    }
+}
+
+impl Default for FakeHost {
+    fn default() -> Self {
+        Self::new(World::new())
+    }
+}
+
+impl FakeHost {
+    /// A host in the state `world`.
+    pub fn new(world: World) -> Self {
+        let state = State {
+            world,
+            journal: Journal::default(),
+            specs: Specs::default(),
+            faults: Faults::default(),
+            gate: None,
+            points: 0,
+            requires_lock: false,
+            seen_images: None,
+        };
+        Self {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                clock: Clock::default(),
+                changed: Notify::new(),
+                lock: Arc::default(),
+            }),
+            actor: 0,
+        }
+    }
+
+    /// The same host as `actor` uses it: its calls bear that number in the journal and at gates.
+    #[must_use]
+    pub fn as_actor(&self, actor: u8) -> Self {
+        Self { actor, ..self.clone() }
+    }
+
+    /// The host behind every port.
+    pub fn ports(&self) -> Host {
+        let host = Arc::new(self.clone());
+        Host {
+            units: host.clone(),
+            services: host.clone(),
+            images: host.clone(),
+            hooks: host.clone(),
+            containers: host.clone(),
+            desired: host,
+        }
+    }
+
+    /// The time since the host's first moment.
+    pub fn now(&self) -> Duration {
+        self.shared.clock.now()
+    }
+
+    /// A copy of the world as it is now.
+    pub fn world(&self) -> World {
+        self.change(|world, _| world.clone())
+    }
+
+    /// Reads or changes the world outside the ports, as of now.
+    pub fn change<R>(&self, change: impl FnOnce(&mut World, Duration) -> R) -> R {
+        let now = self.now();
+        let result = {
+            let mut state = self.state();
+            state.world.advance(now);
+            change(&mut state.world, now)
+        };
+        self.shared.changed.notify_waiters();
+        result
+    }
+
+    /// A copy of the journal.
+    pub fn journal(&self) -> Journal {
+        self.state().journal.clone()
+    }
+
+    /// What the calls came to so far.
+    pub fn counts(&self) -> Counts {
+        self.state().journal.counts()
+    }
+
+    /// What no caller should have done, in order, that it could have known.
+    pub fn violations(&self) -> Vec<Violation> {
+        let state = self.state();
+        let all = state.world.violations().iter();
+        all.filter(|violation| !violation.unforeseeable).cloned().collect()
+    }
+
+    /// Everything that no caller should have done, known or not.
+    pub fn all_violations(&self) -> Vec<Violation> {
+        self.state().world.violations().to_vec()
+    }
+
+    /// Records that `spec` is wished for.
+    pub fn install(&self, spec: &CompanionSpec) -> Generation {
+        let mut state = self.state();
+        let id = state.specs.id(spec);
+        state.world.wish_exists(&spec.name, id)
+    }
+
+    /// Records that nothing of `name` is to be left.
+    pub fn remove(&self, name: &CompanionName) -> Generation {
+        self.state().world.wish_gone(name)
+    }
+
+    /// The first companion that is not as it was wished for, and what is wrong with it.
+    pub fn untruth(&self) -> Option<(CompanionName, Untruth)> {
+        let now = self.now();
+        let mut state = self.state();
+        state.world.advance(now);
+        state.world.untruth(&state.specs)
+    }
+
+    /// The specifications that were ever wished for.
+    pub fn specs(&self) -> Specs {
+        self.state().specs.clone()
+    }
+
+    /// Sets a fault; those that were set earlier come first.
+    pub fn inject(&self, fault: Fault) {
+        self.state().faults.add(fault);
+    }
+
+    /// Takes all faults away.
+    pub fn clear_faults(&self) {
+        self.state().faults.clear();
+    }
+
+    /// Puts `gate` before and after every effect, in place of the one that was there.
+    pub fn set_gate(&self, gate: Arc<dyn Gate>) {
+        self.state().gate = Some(gate);
+    }
+
+    /// Takes the gate away.
+    pub fn remove_gate(&self) {
+        self.state().gate = None;
+    }
+
+    /// Whether an effect without the lock is a violation from now on. It is not at first, because a
+    /// port can be used without a reconciler.
+    pub fn require_lock(&self, required: bool) {
+        self.state().requires_lock = required;
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        let state = self.shared.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a call in the journal, and says in what way it fails, if it does.
+    pub(crate) fn begin(&self, call: &Call) -> (u64, Option<Mode>) {
+        let now = self.now();
+        let mut state = self.state();
+        let number = state.journal.begin(now, self.actor, call.clone());
+        (number, state.faults.strike(call))
+    }
+
+    pub(crate) fn end<T>(&self, number: u64, result: PortResult<T>) -> PortResult<T> {
+        let outcome = match &result {
+            Ok(_) => Outcome::Done,
+            Err(error) => Outcome::Failed(error.kind()),
+        };
+        self.state().journal.end(number, outcome);
+        result
+    }
+
+    /// Answers a read.
+    pub(crate) async fn read<T>(
+        &self,
+        call: Call,
+        read: impl FnOnce(&World, Duration) -> PortResult<T> + Send,
+    ) -> PortResult<T> {
+        let (number, mode) = self.begin(&call);
+        let old = match mode {
+            None => None,
+            Some(Mode::Error(kind) | Mode::ErrorAfterEffect(kind)) => {
+                return self.end(number, Err(injected(&call, kind)));
+            }
+            Some(Mode::Hang | Mode::HangAfterEffect) => std::future::pending().await,
+            Some(Mode::Delay(delay)) => {
+                sleep(delay).await;
+                None
+            }
+            Some(Mode::OldView(world)) => Some(world),
+        };
+        let result = match old {
+            Some(world) => read(&world, self.now()),
+            None => self.change(|world, now| read(world, now)),
+        };
+        self.end(number, result)
+    }
+
+    /// Carries out an effect: `effect` does it after `takes`, `sync` makes it last.
+    pub(crate) async fn act<T>(
+        &self,
+        call: Call,
+        takes: Duration,
+        effect: impl FnOnce(&mut World, &mut Counts, Duration) -> PortResult<T> + Send,
+        sync: impl FnOnce(&mut World) + Send,
+    ) -> PortResult<T>
+    where
+        T: Send,
+    {
+        let (number, mode) = self.begin(&call);
+        self.strike_before(&call, mode.as_ref(), number).await?;
+        self.pass(&call, Stage::Before).await;
+        if takes > Duration::ZERO {
+            sleep(takes).await;
+        }
+        let result = self.apply(&call, effect);
+        if result.is_ok() {
+            if is_a_file(&call) {
+                self.pass(&call, Stage::Unsynced).await;
+            }
+            self.change(|world, _| sync(world));
+            self.pass(&call, Stage::After).await;
+        }
+        let struck = self.strike_after(&call, mode.as_ref()).await;
+        self.end(number, struck.and(result))
+    }
+
+    /// Does `effect` now, with what it costs.
+    pub(crate) fn apply<T>(
+        &self,
+        call: &Call,
+        effect: impl FnOnce(&mut World, &mut Counts, Duration) -> PortResult<T>,
+    ) -> PortResult<T> {
+        let now = self.now();
+        let result = {
+            let mut state = self.state();
+            state.world.advance(now);
+            if state.requires_lock && !state.world.locked && needs_lock(call) {
+                let kind = ViolationKind::EffectWithoutLock;
+                state.world.violate(kind, call.companion.as_ref(), false);
+            }
+            let State { world, journal, .. } = &mut *state;
+            effect(world, &mut journal.counts, now)
+        };
+        self.shared.changed.notify_waiters();
+        result
+    }
+
+    /// Plays the part of a fault that comes before the effect.
+    pub(crate) async fn strike_before(
+        &self,
+        call: &Call,
+        mode: Option<&Mode>,
+        number: u64,
+    ) -> PortResult<()> {
+        match mode {
+            Some(Mode::Error(kind)) => self.end(number, Err(injected(call, *kind))),
+            Some(Mode::Hang) => std::future::pending().await,
+            Some(Mode::Delay(delay)) => {
+                sleep(*delay).await;
+                Ok(())
+            }
+            Some(Mode::ErrorAfterEffect(_) | Mode::HangAfterEffect | Mode::OldView(_)) | None => {
+                Ok(())
+            }
+        }
+    }
+
+    /// Plays the part of a fault that comes after the effect.
+    pub(crate) async fn strike_after(&self, call: &Call, mode: Option<&Mode>) -> PortResult<()> {
+        match mode {
+            Some(Mode::ErrorAfterEffect(kind)) => Err(injected(call, *kind)),
+            Some(Mode::HangAfterEffect) => std::future::pending().await,
+            Some(Mode::Error(_) | Mode::Hang | Mode::Delay(_) | Mode::OldView(_)) | None => Ok(()),
+        }
+    }
+
+    /// Passes the gate, if there is one.
+    pub(crate) async fn pass(&self, call: &Call, stage: Stage) {
+        let (gate, point) = {
+            let mut state = self.state();
+            let Some(gate) = state.gate.clone() else {
+                return;
+            };
+            let number = state.points;
+            state.points += 1;
+            let point = EffectPoint { number, actor: self.actor, call: call.clone(), stage };
+            (gate, point)
+        };
+        gate.pass(&point).await;
+    }
+}
+
+/// The error that a fault gives.
+fn injected(call: &Call, kind: PortErrorKind) -> PortError {
+    PortError::new(kind, format!("{call} failed: injected fault"))
+}
+
+/// Whether the effect of `call` is on a file, and lasts only when that is synced.
+fn is_a_file(call: &Call) -> bool {
+    matches!(
+        (call.port, call.method),
+        (Port::Units, Method::Write | Method::Remove)
+            | (Port::Hooks, Method::Commit | Method::Remove)
+    )
+}
+
+/// Whether the effect of `call` is one that only the holder of the lock may have.
+fn needs_lock(call: &Call) -> bool {
+    !matches!((call.port, call.method), (Port::Images, _) | (Port::Hooks, Method::Render))
+}

@@ -1,0 +1,158 @@
+//! `ImageProvider` on the fake host.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::image::{ImageId, ImageSource, ImageState, PresentImage};
+use companion_core::ports::{ImageProvider, PortError, PortErrorKind, PortResult};
+use tokio::time::sleep;
+
+use crate::faults::Stage;
+use crate::host::FakeHost;
+use crate::journal::{Call, Method, Port};
+use crate::unit_store::for_every;
+use crate::world::images::{BuildFate, Need, Reach};
+
+impl FakeHost {
+    /// What must be done, with what it costs to begin it.
+    fn need(&self, source: &ImageSource, built_in_vain: bool) -> PortResult<Need> {
+        let mut state = self.state();
+        let need = state.world.image_need(source, built_in_vain)?;
+        let counts = &mut state.journal.counts;
+        match need {
+            Need::Nothing(_) => {}
+            Need::Build(_) => {
+                counts.builds += 1;
+                counts.processes += 1;
+            }
+            Need::Pull(_) => {
+                counts.pulls += 1;
+                counts.network += 1;
+                counts.processes += 1;
+            }
+        }
+        Ok(need)
+    }
+
+    /// Sleeps as long as the work takes, unless that is more than the limit.
+    async fn work(&self, takes: Option<Duration>, what: &str) -> PortResult<()> {
+        let limit = self.state().world.delays.image_limit;
+        match takes.filter(|takes| *takes <= limit) {
+            Some(takes) => {
+                if takes > Duration::ZERO {
+                    sleep(takes).await;
+                }
+                Ok(())
+            }
+            None => {
+                sleep(limit).await;
+                let message = format!("the {what} was not done in time");
+                Err(PortError::new(PortErrorKind::Transient, message))
+            }
+        }
+    }
+
+    async fn build(
+        &self,
+        call: &Call,
+        source: &ImageSource,
+        fate: BuildFate,
+    ) -> PortResult<PresentImage> {
+        let takes = self.state().world.delays.build;
+        self.work(Some(takes).filter(|_| fate != BuildFate::Hangs), "build").await?;
+        self.apply(call, |world, _, _| world.build_image(source))
+    }
+
+    async fn pull(
+        &self,
+        call: &Call,
+        source: &ImageSource,
+        reach: Reach,
+    ) -> PortResult<PresentImage> {
+        let takes = match reach {
+            Reach::Slow(takes) => takes,
+            Reach::Up => self.state().world.delays.pull,
+            Reach::Down | Reach::Untrusted => Duration::ZERO,
+        };
+        self.work(Some(takes), "pull").await?;
+        let Some(pull) = &source.pull else {
+            let message = "no registry is named";
+            return Err(PortError::new(PortErrorKind::NotFound, message));
+        };
+        self.apply(call, |world, _, _| world.pull_image(pull))
+    }
+
+    async fn make_present(&self, call: &Call, source: &ImageSource) -> PortResult<PresentImage> {
+        let mut need = self.need(source, false)?;
+        if let Need::Build(fate) = need {
+            match self.build(call, source, fate).await {
+                Ok(image) => return Ok(image),
+                // What the build failed of is told only when nothing can stand in for it.
+                Err(failure) => need = self.need(source, true).map_err(|_| failure)?,
+            }
+        }
+        match need {
+            Need::Nothing(image) => Ok(image),
+            Need::Pull(reach) => self.pull(call, source, reach).await,
+            Need::Build(fate) => self.build(call, source, fate).await,
+        }
+    }
+}
+
+#[async_trait]
+impl ImageProvider for FakeHost {
+    async fn observe(
+        &self,
+        sources: &BTreeMap<CompanionName, ImageSource>,
+    ) -> BTreeMap<CompanionName, PortResult<ImageState>> {
+        let call = Call::new(Port::Images, Method::Observe, None);
+        let read = self.read(call, |world, _| {
+            let states =
+                sources.iter().map(|(name, source)| (name.clone(), world.image_state(source)));
+            Ok(states.collect())
+        });
+        let answer = read.await;
+        let mut state = self.state();
+        let images = &state.world.images;
+        let seen = state.seen_images.as_ref();
+        if seen.is_none_or(|seen| (&seen.store, &seen.unnamed) != (&images.store, &images.unnamed))
+        {
+            state.seen_images = Some(state.world.images.clone());
+            state.journal.counts.processes += 1;
+        }
+        for name in sources.keys() {
+            state.world.saw_image(name);
+        }
+        answer.unwrap_or_else(|error| for_every(sources.keys(), &error))
+    }
+
+    async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage> {
+        let call = Call::new(Port::Images, Method::Ensure, None);
+        let (number, mode) = self.begin(&call);
+        self.strike_before(&call, mode.as_ref(), number).await?;
+        self.pass(&call, Stage::Before).await;
+        let result = self.make_present(&call, source).await;
+        if result.is_ok() {
+            self.pass(&call, Stage::After).await;
+        }
+        let struck = self.strike_after(&call, mode.as_ref()).await;
+        self.end(number, struck.and(result))
+    }
+
+    async fn prune(&self, leftovers: &[ImageId]) -> PortResult<()> {
+        let call = Call::new(Port::Images, Method::Prune, None);
+        self.act(
+            call,
+            Duration::ZERO,
+            |world, counts, _| {
+                counts.processes += 1;
+                counts.prunes += world.prune_images(leftovers)?;
+                Ok(())
+            },
+            |_| (),
+        )
+        .await
+    }
+}

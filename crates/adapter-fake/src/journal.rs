@@ -1,0 +1,210 @@
+//! The journal: every call of a port, and what the calls cost.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::ports::PortErrorKind;
+
+/// A port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Port {
+    /// `UnitStore`.
+    Units,
+    /// `ServiceManager`.
+    Services,
+    /// `ImageProvider`.
+    Images,
+    /// `HookRunner`.
+    Hooks,
+    /// `ContainerFacts`.
+    Containers,
+    /// `DesiredStore`.
+    Desired,
+}
+
+/// A method of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is the method of that name")]
+pub enum Method {
+    Observe,
+    List,
+    Write,
+    Remove,
+    Reload,
+    Start,
+    Stop,
+    Restart,
+    Wait,
+    ResetFailed,
+    Ensure,
+    Prune,
+    Render,
+    Commit,
+    Load,
+    Lock,
+}
+
+/// A call of a port.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Call {
+    /// The port.
+    pub port: Port,
+    /// The method.
+    pub method: Method,
+    /// The companion that it is for, if it is for one and the port is told which.
+    pub companion: Option<CompanionName>,
+}
+
+impl Call {
+    pub(crate) fn new(port: Port, method: Method, companion: Option<&CompanionName>) -> Self {
+        Self { port, method, companion: companion.cloned() }
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}::{:?}", self.port, self.method)?;
+        match &self.companion {
+            Some(companion) => write!(f, "({companion})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// How a call went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// It has not returned; it hangs, or its caller dropped it.
+    Begun,
+    /// It succeeded.
+    Done,
+    /// It failed.
+    Failed(PortErrorKind),
+}
+
+/// A call, when and by whom it was made, and how it went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// When it was made, since the host's first moment.
+    pub at: Duration,
+    /// Who made it.
+    pub actor: u8,
+    /// What was called.
+    pub call: Call,
+    /// How it went.
+    pub outcome: Outcome,
+}
+
+/// How often things were done. Reads cost nothing here but the processes that they spawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Counts {
+    /// Unit files written; one that was as wanted already is not.
+    pub unit_writes: u32,
+    /// Unit files removed.
+    pub unit_removals: u32,
+    /// Reloads of the service manager.
+    pub reloads: u32,
+    /// Starts queued.
+    pub starts: u32,
+    /// Stops queued.
+    pub stops: u32,
+    /// Restarts queued.
+    pub restarts: u32,
+    /// Failures reset.
+    pub resets: u32,
+    /// Builds begun.
+    pub builds: u32,
+    /// Pulls begun.
+    pub pulls: u32,
+    /// Images pruned.
+    pub prunes: u32,
+    /// Contacts with a registry.
+    pub network: u32,
+    /// Configurations rendered.
+    pub renders: u32,
+    /// Rendered files written.
+    pub config_writes: u32,
+    /// Rendered files removed.
+    pub config_removals: u32,
+    /// Containers removed.
+    pub container_removals: u32,
+    /// Programs that the real adapters would have started: the generator, the container program, a
+    /// hook's command.
+    pub processes: u32,
+}
+
+impl Counts {
+    /// How much more it is than `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            unit_writes: self.unit_writes - earlier.unit_writes,
+            unit_removals: self.unit_removals - earlier.unit_removals,
+            reloads: self.reloads - earlier.reloads,
+            starts: self.starts - earlier.starts,
+            stops: self.stops - earlier.stops,
+            restarts: self.restarts - earlier.restarts,
+            resets: self.resets - earlier.resets,
+            builds: self.builds - earlier.builds,
+            pulls: self.pulls - earlier.pulls,
+            prunes: self.prunes - earlier.prunes,
+            network: self.network - earlier.network,
+            renders: self.renders - earlier.renders,
+            config_writes: self.config_writes - earlier.config_writes,
+            config_removals: self.config_removals - earlier.config_removals,
+            container_removals: self.container_removals - earlier.container_removals,
+            processes: self.processes - earlier.processes,
+        }
+    }
+}
+
+/// The most entries that are kept; the oldest go first.
+const LIMIT: usize = 65_536;
+
+/// Every call, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Journal {
+    entries: VecDeque<Entry>,
+    dropped: u64,
+    pub(crate) counts: Counts,
+}
+
+impl Journal {
+    /// The last 65536 calls, the oldest first.
+    pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// What the calls came to, all of them.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// How many calls of `method` of `port` were made.
+    pub fn calls(&self, port: Port, method: Method) -> usize {
+        let calls = self.entries.iter().map(|entry| &entry.call);
+        calls.filter(|call| call.port == port && call.method == method).count()
+    }
+
+    /// Enters a call, and returns its number.
+    pub(crate) fn begin(&mut self, at: Duration, actor: u8, call: Call) -> u64 {
+        if self.entries.len() == LIMIT {
+            self.entries.pop_front();
+            self.dropped += 1;
+        }
+        let number = self.dropped + self.entries.len() as u64;
+        self.entries.push_back(Entry { at, actor, call, outcome: Outcome::Begun });
+        number
+    }
+
+    /// Enters how the call with that number went.
+    pub(crate) fn end(&mut self, number: u64, outcome: Outcome) {
+        let position = number.checked_sub(self.dropped);
+        let position = position.and_then(|position| usize::try_from(position).ok());
+        if let Some(entry) = position.and_then(|position| self.entries.get_mut(position)) {
+            entry.outcome = outcome;
+        }
+    }
+}

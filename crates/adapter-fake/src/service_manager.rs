@@ -1,0 +1,139 @@
+//! `ServiceManager` on the fake host.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::unit::{JobResult, ServiceState};
+use companion_core::ports::{Job, PortError, PortErrorKind, PortResult, ServiceManager};
+use tokio::time::timeout_at;
+
+use crate::host::FakeHost;
+use crate::journal::{Call, Method, Port};
+use crate::world::services::JobKind;
+
+impl FakeHost {
+    async fn queue(&self, kind: JobKind, name: &CompanionName) -> PortResult<Job> {
+        let method = match kind {
+            JobKind::Start => Method::Start,
+            JobKind::Stop => Method::Stop,
+            JobKind::Restart => Method::Restart,
+        };
+        let call = Call::new(Port::Services, method, Some(name));
+        self.act(
+            call,
+            Duration::ZERO,
+            |world, counts, now| {
+                let id = world.queue(name, kind, now)?;
+                *match kind {
+                    JobKind::Start => &mut counts.starts,
+                    JobKind::Stop => &mut counts.stops,
+                    JobKind::Restart => &mut counts.restarts,
+                } += 1;
+                Ok(Job { id: id.to_string(), companion: name.clone() })
+            },
+            |_| (),
+        )
+        .await
+    }
+
+    /// Waits for the end of `job`, or until the limit for that is over.
+    async fn end_of(&self, job: &Job) -> PortResult<JobResult> {
+        let Ok(id) = job.id.parse::<u32>() else {
+            let message = format!("{job} is none of this host's");
+            return Err(PortError::new(PortErrorKind::Invalid, message));
+        };
+        let deadline = self.now() + self.state().world.delays.job_limit;
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let (result, next) = {
+                let now = self.now();
+                let mut state = self.state();
+                state.world.advance(now);
+                state.world.needs_bus()?;
+                (state.world.job_result(id), state.world.next_event())
+            };
+            if let Some(result) = result {
+                return Ok(result);
+            }
+            if self.now() >= deadline {
+                let message = format!("the end of {job} was not seen in time");
+                return Err(PortError::new(PortErrorKind::Transient, message));
+            }
+            let until = next.map_or(deadline, |next| next.min(deadline));
+            // Either way it is looked at again.
+            let _ = timeout_at(self.shared.clock.instant(until), changed).await;
+        }
+    }
+}
+
+#[async_trait]
+impl ServiceManager for FakeHost {
+    async fn observe(
+        &self,
+        names: &BTreeSet<CompanionName>,
+    ) -> PortResult<BTreeMap<CompanionName, ServiceState>> {
+        let call = Call::new(Port::Services, Method::Observe, None);
+        self.read(call, |world, now| {
+            world.needs_bus()?;
+            let states = names.iter().map(|name| Ok((name.clone(), world.service(name, now)?)));
+            states.collect()
+        })
+        .await
+    }
+
+    async fn reload(&self) -> PortResult<()> {
+        let call = Call::new(Port::Services, Method::Reload, None);
+        let takes = self.state().world.delays.reload;
+        self.act(
+            call,
+            takes,
+            |world, counts, now| {
+                world.reload(now)?;
+                counts.reloads += 1;
+                Ok(())
+            },
+            |_| (),
+        )
+        .await
+    }
+
+    async fn start(&self, name: &CompanionName) -> PortResult<Job> {
+        self.queue(JobKind::Start, name).await
+    }
+
+    async fn stop(&self, name: &CompanionName) -> PortResult<Job> {
+        self.queue(JobKind::Stop, name).await
+    }
+
+    async fn restart(&self, name: &CompanionName) -> PortResult<Job> {
+        self.queue(JobKind::Restart, name).await
+    }
+
+    async fn wait(&self, job: Job) -> PortResult<JobResult> {
+        let call = Call::new(Port::Services, Method::Wait, Some(&job.companion));
+        let (number, mode) = self.begin(&call);
+        self.strike_before(&call, mode.as_ref(), number).await?;
+        let result = self.end_of(&job).await;
+        let struck = self.strike_after(&call, mode.as_ref()).await;
+        self.end(number, struck.and(result))
+    }
+
+    async fn reset_failed(&self, name: &CompanionName) -> PortResult<()> {
+        let call = Call::new(Port::Services, Method::ResetFailed, Some(name));
+        self.act(
+            call,
+            Duration::ZERO,
+            |world, counts, now| {
+                world.reset_failed(name, now)?;
+                counts.resets += 1;
+                Ok(())
+            },
+            |_| (),
+        )
+        .await
+    }
+}

@@ -1,0 +1,93 @@
+//! What people, other programs and bad luck do, done to a [`FakeHost`] as of now.
+
+use companion_core::model::companion::CompanionName;
+use companion_core::model::container::AbsolutePath;
+use companion_core::model::hook::HookName;
+use companion_core::model::image::ImageRef;
+
+use crate::host::FakeHost;
+use crate::world::files::Fate;
+use crate::world::images::{BuildFate, Reach};
+
+/// Declares methods that do to the world what the world's methods of the same name do.
+macro_rules! done_to_the_world {
+    ($($name:ident($($argument:ident: $kind:ty),*);)*) => {
+        impl FakeHost {
+            $(
+                #[doc = concat!("[`World::", stringify!($name), "`](crate::World::", stringify!($name), ").")]
+                pub fn $name(&self, $($argument: $kind),*) {
+                    self.change(|world, _| world.$name($($argument),*));
+                }
+            )*
+        }
+    };
+}
+
+/// The same for what also depends on the time.
+macro_rules! done_to_the_world_now {
+    ($($name:ident($($argument:ident: $kind:ty),*);)*) => {
+        impl FakeHost {
+            $(
+                #[doc = concat!("[`World::", stringify!($name), "`](crate::World::", stringify!($name), "), now.")]
+                pub fn $name(&self, $($argument: $kind),*) {
+                    self.change(|world, now| world.$name($($argument,)* now));
+                }
+            )*
+        }
+    };
+}
+
+done_to_the_world! {
+    edit_unit(name: &CompanionName);
+    spoil_unit(name: &CompanionName);
+    expose_unit(name: &CompanionName);
+    delete_unit(name: &CompanionName);
+    truncate_unit(name: &CompanionName);
+    garble_unit(name: &CompanionName);
+    put_foreign_unit(name: &CompanionName);
+    put_directory_at_unit(name: &CompanionName);
+    forbid_unit(name: &CompanionName);
+    refuse_unit(name: &CompanionName, refused: bool);
+    mask(name: &CompanionName);
+    unmask(name: &CompanionName);
+    put_input(path: &AbsolutePath, contents: &str);
+    break_hook(path: &AbsolutePath, fate: Option<Fate>);
+    register_hook(name: &HookName, contents: &str);
+    put_file(path: &AbsolutePath);
+    rotate_credentials();
+    remove_input(path: &AbsolutePath);
+    delete_config(path: &AbsolutePath);
+    edit_config(path: &AbsolutePath);
+    expose_config(path: &AbsolutePath, mode: u16);
+    put_directory_at_config(path: &AbsolutePath);
+    put_context(path: &AbsolutePath, contents: &str);
+    change_context(path: &AbsolutePath);
+    break_build(path: &AbsolutePath, fate: BuildFate);
+    remove_context(path: &AbsolutePath);
+    remove_image(reference: &ImageRef);
+    publish(reference: &ImageRef, contents: &str);
+    set_registry(registry: &str, reach: Reach);
+    registry_down(registry: &str);
+    registry_up(registry: &str);
+    lose_record();
+    removal_finished(name: &CompanionName);
+}
+
+done_to_the_world_now! {
+    shadow(name: &CompanionName);
+    unshadow(name: &CompanionName);
+    reload_by_others();
+    kill_container(name: &CompanionName);
+    remove_container(name: &CompanionName);
+    pause_container(name: &CompanionName);
+    unpause_container(name: &CompanionName);
+    put_foreign_container(name: &CompanionName);
+    leave_container(name: &CompanionName);
+    stop_service(name: &CompanionName);
+    cancel_job(name: &CompanionName);
+    crash_loop(name: &CompanionName, crashes: bool);
+    reboot();
+    power_loss();
+    user_logout();
+    user_login();
+}

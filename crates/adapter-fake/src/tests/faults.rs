@@ -1,0 +1,82 @@
+//! Faults do what they say, to the calls that they name.
+
+use companion_core::ports::PortErrorKind;
+
+use super::*;
+use crate::faults::{Fault, Mode};
+use crate::journal::{Method, Outcome, Port};
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_strikes_the_nth_call_and_then_no_more() {
+    let bench = Bench::new();
+    let error = Mode::Error(PortErrorKind::Transient);
+    bench.host.inject(Fault::once(Port::Services, Method::Reload, error).after(1));
+    let mut kinds = Vec::new();
+    for _ in 0..3 {
+        kinds.push(bench.host.reload().await.err().map(|error| error.kind()));
+    }
+    assert_eq!(kinds, [None, Some(PortErrorKind::Transient), None]);
+    assert_eq!(bench.host.counts().reloads, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_after_the_effect_leaves_the_effect() {
+    let bench = Bench::new();
+    let unit = bench.prepare().await;
+    let mode = Mode::ErrorAfterEffect(PortErrorKind::Transient);
+    bench.host.inject(Fault::once(Port::Units, Method::Write, mode));
+    assert!(bench.host.write(&unit).await.is_err());
+    let names = [(unit.name.clone(), Some(unit.clone()))].into();
+    let files = UnitStore::observe(&bench.host, &names).await;
+    let state = &files[&unit.name].as_ref().unwrap().state;
+    let revision = unit.revision;
+    let current = companion_core::model::unit::UnitFileState::Current { revision };
+    assert_eq!(*state, current);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_hangs_is_begun_in_the_journal_and_never_ends() {
+    let bench = Bench::new();
+    bench.host.inject(Fault::once(Port::Services, Method::Reload, Mode::Hang));
+    let hung = tokio::time::timeout(3600 * SECOND, bench.host.reload()).await;
+    assert!(hung.is_err());
+    let journal = bench.host.journal();
+    let last = journal.entries().next_back().unwrap();
+    assert_eq!((last.call.method, last.outcome), (Method::Reload, Outcome::Begun));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_for_one_companion_spares_the_others() {
+    let bench = Bench::new();
+    bench.converge().await;
+    let other = CompanionName::new("other").unwrap();
+    let error = Mode::Error(PortErrorKind::Denied);
+    bench.host.inject(Fault::always(Port::Services, Method::Restart, error).only(&other));
+    assert_eq!(bench.restart().await, JobResult::Done);
+    let refused = bench.host.restart(&other).await.unwrap_err();
+    assert_eq!(refused.kind(), PortErrorKind::Denied);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_can_be_answered_from_an_older_world() {
+    let bench = Bench::new();
+    let before = Box::new(bench.host.world());
+    bench.converge().await;
+    bench.host.inject(Fault::once(Port::Services, Method::Observe, Mode::OldView(before)));
+    assert_eq!(bench.state().await, ServiceState::not_found());
+    assert!(bench.state().await.is_running());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_a_changed_image_store_costs_a_process_to_read() {
+    let bench = Bench::new();
+    bench.converge().await;
+    let sources = [(bench.name().clone(), bench.spec.image.clone())].into();
+    ImageProvider::observe(&bench.host, &sources).await;
+    let before = bench.host.counts();
+    ImageProvider::observe(&bench.host, &sources).await;
+    assert_eq!(bench.host.counts().since(before).processes, 0);
+    bench.host.remove_image(bench.reference());
+    ImageProvider::observe(&bench.host, &sources).await;
+    assert_eq!(bench.host.counts().since(before).processes, 1);
+}

@@ -1,0 +1,192 @@
+//! How services end, come back, and do not.
+
+use companion_core::model::unit::{ActiveState, LoadState, ServiceResult, SubState};
+use companion_core::ports::ContainerFacts;
+
+use super::*;
+use crate::world::files::Fate;
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_container_is_back_after_its_restart_delay() {
+    let bench = Bench::new();
+    bench.converge().await;
+    bench.host.kill_container(bench.name());
+    let state = bench.state().await;
+    assert_eq!(
+        (state.active, state.sub, state.exit_status),
+        (ActiveState::Activating, SubState::AutoRestart, Some(137))
+    );
+    bench.pass(9 * SECOND).await;
+    assert_eq!(bench.state().await.sub, SubState::AutoRestart);
+    bench.pass(2 * SECOND).await;
+    let state = bench.state().await;
+    assert_eq!((state.active, state.restarts), (ActiveState::Active, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_crashes_with_a_long_delay_is_tried_for_ever() {
+    let bench = Bench::new();
+    bench.converge().await;
+    bench.host.crash_loop(bench.name(), true);
+    bench.pass(600 * SECOND).await;
+    let state = bench.state().await;
+    assert!(state.restarts > 50, "{state:?}");
+    assert_ne!(state.active, ActiveState::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_crashes_with_a_short_delay_hits_the_start_limit() {
+    let mut bench = Bench::new();
+    bench.spec.container.restart_delay = None;
+    bench.converge().await;
+    bench.host.crash_loop(bench.name(), true);
+    bench.pass(8 * SECOND).await;
+    let state = bench.state().await;
+    assert_eq!((state.active, state.result), (ActiveState::Failed, ServiceResult::StartLimitHit));
+    bench.host.crash_loop(bench.name(), false);
+    assert_eq!(bench.start().await, JobResult::Failed);
+    bench.host.reset_failed(bench.name()).await.unwrap();
+    assert_eq!(bench.start().await, JobResult::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_limit_is_over_with_its_interval() {
+    let mut bench = Bench::new();
+    bench.spec.container.restart_delay = None;
+    bench.converge().await;
+    bench.host.crash_loop(bench.name(), true);
+    bench.pass(60 * SECOND).await;
+    bench.host.crash_loop(bench.name(), false);
+    assert_eq!(bench.state().await.active, ActiveState::Failed);
+    assert_eq!(bench.start().await, JobResult::Done);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_without_its_image_fails_with_125_and_is_tried_again() {
+    let bench = Bench::new();
+    bench.converge().await;
+    bench.stop().await;
+    bench.host.remove_image(bench.reference());
+    assert_eq!(bench.start().await, JobResult::Failed);
+    let state = bench.state().await;
+    assert_eq!(
+        (state.sub, state.exit_status, state.result),
+        (SubState::AutoRestart, Some(125), ServiceResult::ExitCode)
+    );
+    bench.host.ensure(&bench.spec.image).await.unwrap();
+    bench.pass(11 * SECOND).await;
+    assert_eq!(bench.state().await.active, ActiveState::Active);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_does_not_accept_its_configuration_crashes_after_its_start() {
+    let bench = Bench::new();
+    bench.host.break_hook(bench.output(), Some(Fate::Nonsense));
+    bench.converge().await;
+    bench.pass(SECOND).await;
+    let state = bench.state().await;
+    assert_eq!((state.sub, state.exit_status), (SubState::AutoRestart, Some(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_never_ready_times_out_and_is_tried_again() {
+    let bench = Bench::new();
+    bench.converge().await;
+    bench.stop().await;
+    let name = bench.name();
+    bench.host.change(|world, _| world.behaviour_mut(name).never_ready = true);
+    let begin = bench.host.now();
+    assert_eq!(bench.start().await, JobResult::Failed);
+    assert!(bench.host.now() - begin >= 90 * SECOND);
+    let state = bench.state().await;
+    assert_eq!((state.sub, state.result), (SubState::AutoRestart, ServiceResult::Timeout));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_program_that_ignores_the_signal_is_killed_and_its_service_failed() {
+    let bench = Bench::new();
+    bench.converge().await;
+    let name = bench.name();
+    bench.host.change(|world, _| world.behaviour_mut(name).ignores_stop = true);
+    let begin = bench.host.now();
+    assert_eq!(bench.stop().await, JobResult::Done);
+    assert!(bench.host.now() - begin >= 10 * SECOND);
+    let state = bench.state().await;
+    assert_eq!((state.active, state.exit_status), (ActiveState::Failed, Some(137)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_whose_unit_vanished_runs_on_and_leaves_its_container_behind() {
+    let bench = Bench::new();
+    let unit = bench.converge().await;
+    bench.host.delete_unit(bench.name());
+    bench.host.reload().await.unwrap();
+    let state = bench.state().await;
+    assert_eq!((state.load, state.active), (LoadState::NotFound, ActiveState::Active));
+    assert_eq!((state.loaded, state.running), (None, Some(unit.revision)));
+    bench.stop().await;
+    assert_eq!(
+        bench.state().await,
+        ServiceState { exit_status: Some(0), ..ServiceState::not_found() }
+    );
+    let names = [bench.name().clone()].into();
+    let containers = ContainerFacts::observe(&bench.host, &names).await.unwrap();
+    let status = "exited".to_owned();
+    let left = companion_core::model::unit::ContainerState::Ours { status };
+    assert_eq!(containers[bench.name()], left);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_cancels_the_start_that_is_under_way() {
+    let bench = Bench::new();
+    bench.converge().await;
+    bench.stop().await;
+    let start = bench.host.start(bench.name()).await.unwrap();
+    let stop = bench.host.stop(bench.name()).await.unwrap();
+    assert_eq!(bench.host.wait(start).await.unwrap(), JobResult::Canceled);
+    assert_eq!(bench.host.wait(stop).await.unwrap(), JobResult::Done);
+    assert_eq!(bench.state().await.active, ActiveState::Inactive);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_does_not_cut_the_restart_delay_short_but_a_restart_does() {
+    let bench = Bench::new();
+    bench.converge().await;
+    bench.host.kill_container(bench.name());
+    let begin = bench.host.now();
+    assert_eq!(bench.start().await, JobResult::Done);
+    assert!(bench.host.now() - begin >= 10 * SECOND);
+    bench.host.kill_container(bench.name());
+    let begin = bench.host.now();
+    assert_eq!(bench.restart().await, JobResult::Done);
+    assert!(bench.host.now() - begin < SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_keeps_what_it_was_started_from_whatever_is_written_and_loaded_since() {
+    let bench = Bench::new();
+    let unit = bench.converge().await;
+    let mut newer = unit.clone();
+    newer.revision.incarnation = 7;
+    bench.host.write(&newer).await.unwrap();
+    let state = bench.state().await;
+    assert_eq!(state.loaded, Some(unit.revision), "not reloaded yet");
+    bench.host.reload().await.unwrap();
+    assert_eq!(bench.start().await, JobResult::Done);
+    let state = bench.state().await;
+    assert_eq!((state.loaded, state.running), (Some(newer.revision), Some(unit.revision)));
+    assert_eq!(bench.restart().await, JobResult::Done);
+    assert_eq!(bench.state().await.running, Some(newer.revision));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wall_clock_moves_no_deadline() {
+    let bench = Bench::new();
+    bench.converge().await;
+    bench.host.kill_container(bench.name());
+    bench.host.change(|world, _| world.conditions.wall_offset = -315_360_000);
+    bench.pass(11 * SECOND).await;
+    let state = bench.state().await;
+    assert_eq!(state.active, ActiveState::Active);
+    assert!(state.since.unwrap() < 1_700_000_000);
+}

@@ -1,0 +1,165 @@
+//! What the fake calls true, and what it does not.
+
+use companion_core::model::unit::JobResult;
+
+use super::*;
+use crate::world::{Untruth, World};
+use crate::{ViolationKind, world::images::BuildFate};
+
+impl Bench {
+    fn untruth(&self) -> Option<Untruth> {
+        self.host.untruth().map(|(_, untruth)| untruth)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_companion_that_was_made_in_order_is_the_whole_truth() {
+    let bench = Bench::new();
+    bench.host.install(&bench.spec);
+    assert_eq!(bench.untruth(), Some(Untruth::Image));
+    bench.converge().await;
+    assert_eq!(bench.untruth(), None);
+    assert_eq!(bench.host.all_violations(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_way_to_tamper_with_a_true_companion_is_an_untruth() {
+    type Tamper = fn(&Bench);
+    let ways: [(Tamper, Untruth); 12] = [
+        (|b| b.host.edit_unit(b.name()), Untruth::UnitFile),
+        (|b| b.host.expose_unit(b.name()), Untruth::UnitFile),
+        (|b| b.host.delete_unit(b.name()), Untruth::UnitFile),
+        (|b| b.host.truncate_unit(b.name()), Untruth::UnitFile),
+        (|b| b.host.put_foreign_unit(b.name()), Untruth::UnitFile),
+        (|b| b.host.mask(b.name()), Untruth::Loaded),
+        (|b| b.host.shadow(b.name()), Untruth::Loaded),
+        (|b| b.host.kill_container(b.name()), Untruth::Down),
+        (|b| b.host.pause_container(b.name()), Untruth::Paused),
+        (|b| b.host.rotate_credentials(), Untruth::Config),
+        (|b| b.host.expose_config(b.output(), 0o644), Untruth::Config),
+        (|b| b.host.change_context(&path("/opt/ui")), Untruth::Image),
+    ];
+    for (number, (tamper, untruth)) in ways.into_iter().enumerate() {
+        let bench = Bench::new();
+        bench.host.install(&bench.spec);
+        bench.converge().await;
+        tamper(&bench);
+        assert_eq!(bench.untruth(), Some(untruth), "way {number}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_started_from_a_tampered_unit_is_not_true_when_the_file_is_again() {
+    let bench = Bench::new();
+    bench.host.install(&bench.spec);
+    let unit = bench.converge().await;
+    bench.host.edit_unit(bench.name());
+    bench.host.reload().await.unwrap();
+    bench.restart().await;
+    bench.host.write(&unit).await.unwrap();
+    bench.host.reload().await.unwrap();
+    assert_eq!(bench.untruth(), Some(Untruth::Running));
+    let state = bench.state().await;
+    assert_eq!(
+        (state.loaded, state.running),
+        (Some(unit.revision), Some(unit.revision)),
+        "the revision alone does not tell"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_companion_is_gone_only_when_nothing_of_it_is_left() {
+    let bench = Bench::new();
+    bench.host.install(&bench.spec);
+    bench.converge().await;
+    bench.host.remove(bench.name());
+    assert_eq!(bench.untruth(), Some(Untruth::LeftBehind));
+    assert_eq!(bench.stop().await, JobResult::Done);
+    UnitStore::remove(&bench.host, bench.name()).await.unwrap();
+    bench.host.reload().await.unwrap();
+    assert_eq!(bench.untruth(), Some(Untruth::LeftBehind));
+    HookRunner::remove(&bench.host, bench.hook()).await.unwrap();
+    assert_eq!(bench.untruth(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_effect_for_a_companion_whose_removal_is_finished_is_a_violation() {
+    let bench = Bench::new();
+    let unit = bench.prepare().await;
+    bench.host.removal_finished(bench.name());
+    bench.host.write(&unit).await.unwrap();
+    let kinds: Vec<_> = bench.host.violations().iter().map(|v| v.kind).collect();
+    assert_eq!(kinds, [ViolationKind::EffectAfterRemoval]);
+    bench.host.install(&bench.spec);
+    bench.host.write(&unit).await.unwrap();
+    assert_eq!(bench.host.violations().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_between_a_write_and_its_reload_is_a_violation() {
+    let bench = Bench::new();
+    let mut unit = bench.converge().await;
+    unit.description = "Another page".to_owned();
+    bench.host.write(&unit).await.unwrap();
+    bench.restart().await;
+    let kinds: Vec<_> = bench.host.violations().iter().map(|v| v.kind).collect();
+    assert_eq!(kinds, [ViolationKind::StartBeforeReload]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_without_an_image_is_a_violation_of_those_who_could_have_known() {
+    let bench = Bench::new();
+    bench.converge().await;
+    bench.host.remove_image(bench.reference());
+    bench.restart().await;
+    assert_eq!(bench.host.violations(), []);
+    assert_eq!(bench.host.all_violations().len(), 1);
+    let sources = [(bench.name().clone(), bench.spec.image.clone())].into();
+    ImageProvider::observe(&bench.host, &sources).await;
+    bench.restart().await;
+    let kinds: Vec<_> = bench.host.violations().iter().map(|v| v.kind).collect();
+    assert_eq!(kinds, [ViolationKind::StartWithoutImage]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_of_a_stranger_that_a_start_replaced_is_a_violation() {
+    let bench = Bench::new();
+    let unit = bench.prepare().await;
+    bench.host.write(&unit).await.unwrap();
+    bench.host.reload().await.unwrap();
+    bench.host.put_foreign_container(bench.name());
+    let names = [bench.name().clone()].into();
+    companion_core::ports::ContainerFacts::observe(&bench.host, &names).await.unwrap();
+    bench.start().await;
+    let kinds: Vec<_> = bench.host.violations().iter().map(|v| v.kind).collect();
+    assert_eq!(kinds, [ViolationKind::ForeignContainerReplaced]);
+    assert_eq!(bench.host.world().foreign_replaced(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_effect_without_the_lock_is_a_violation_once_the_lock_is_required() {
+    let bench = Bench::new();
+    bench.host.require_lock(true);
+    {
+        let _lock = bench.host.lock().await.unwrap();
+        bench.host.reload().await.unwrap();
+    }
+    assert_eq!(bench.host.violations(), []);
+    bench.host.reload().await.unwrap();
+    let kinds: Vec<_> = bench.host.violations().iter().map(|v| v.kind).collect();
+    assert_eq!(kinds, [ViolationKind::EffectWithoutLock]);
+}
+
+#[test]
+fn two_worlds_with_the_same_story_are_equal() {
+    let story = |world: &mut World| {
+        world.put_context(&path("/opt/ui"), "Dockerfile");
+        world.break_build(&path("/opt/ui"), BuildFate::Fails);
+        world.user_logout(SECOND);
+    };
+    let (mut one, mut other) = (World::new(), World::new());
+    story(&mut one);
+    assert_ne!(one, other);
+    story(&mut other);
+    assert_eq!(one, other);
+}

@@ -1,0 +1,77 @@
+//! `UnitStore` on the fake host.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::unit::{UnitFile, UnitSpec};
+use companion_core::ports::{PortError, PortResult, UnitStore};
+
+use crate::host::FakeHost;
+use crate::journal::{Call, Method, Port};
+
+#[async_trait]
+impl UnitStore for FakeHost {
+    async fn observe(
+        &self,
+        names: &BTreeMap<CompanionName, Option<UnitSpec>>,
+    ) -> BTreeMap<CompanionName, PortResult<UnitFile>> {
+        let call = Call::new(Port::Units, Method::Observe, None);
+        let read = self.read(call, |world, _| {
+            let files = names
+                .iter()
+                .map(|(name, wanted)| (name.clone(), world.unit_file(name, wanted.as_ref())));
+            Ok(files.collect())
+        });
+        let answer = read.await;
+        self.change(|world, _| names.keys().for_each(|name| world.saw_file(name)));
+        answer.unwrap_or_else(|error| for_every(names.keys(), &error))
+    }
+
+    async fn list(&self) -> PortResult<BTreeSet<CompanionName>> {
+        let call = Call::new(Port::Units, Method::List, None);
+        self.read(call, |world, _| Ok(world.our_units())).await
+    }
+
+    async fn write(&self, unit: &UnitSpec) -> PortResult<()> {
+        let call = Call::new(Port::Units, Method::Write, Some(&unit.name));
+        let takes = self.state().world.delays.write;
+        self.act(
+            call,
+            takes,
+            |world, counts, _| {
+                counts.processes += u32::from(world.conditions.validates);
+                let written = world.write_unit(unit)?;
+                counts.unit_writes += u32::from(written);
+                Ok(())
+            },
+            |world| world.sync_unit(&unit.name),
+        )
+        .await
+    }
+
+    async fn remove(&self, name: &CompanionName) -> PortResult<()> {
+        let call = Call::new(Port::Units, Method::Remove, Some(name));
+        let takes = self.state().world.delays.write;
+        self.act(
+            call,
+            takes,
+            |world, counts, _| {
+                let removed = world.remove_unit(name)?;
+                counts.unit_removals += u32::from(removed);
+                Ok(())
+            },
+            |world| world.sync_unit(name),
+        )
+        .await
+    }
+}
+
+/// An error of a whole call, for every name that the call was about.
+pub(crate) fn for_every<'a, T>(
+    names: impl Iterator<Item = &'a CompanionName>,
+    error: &PortError,
+) -> BTreeMap<CompanionName, PortResult<T>> {
+    let copy = || PortError::new(error.kind(), error.to_string());
+    names.map(|name| (name.clone(), Err(copy()))).collect()
+}

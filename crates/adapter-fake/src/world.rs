@@ -1,0 +1,122 @@
+//! The host as plain data, and the rules by which it changes.
+//!
+//! Nothing here reads a clock, waits or does IO. A world is cloned and compared as a value, so a
+//! search can hold a great many of them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::model::unit::JobResult;
+
+mod boot;
+pub mod conditions;
+pub mod containers;
+pub mod desired;
+pub mod files;
+pub mod images;
+mod jobs;
+mod loading;
+mod processes;
+pub mod services;
+mod tampering;
+mod truth;
+pub mod units;
+pub mod violations;
+
+use conditions::{Conditions, Delays, RateLimit};
+use containers::Container;
+use desired::{Record, Wish};
+use files::{Durable, Files};
+use images::Images;
+use services::{Behaviour, Service};
+use units::{Load, UnitBytes};
+use violations::{Unseen, Violation};
+
+pub use truth::Untruth;
+
+/// All that the host has at one companion's name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Slot {
+    /// What lies in the unit directory.
+    pub file: Durable<UnitBytes>,
+    /// What the service manager made of it at the last reload.
+    pub load: Load,
+    /// What runs.
+    pub service: Service,
+    /// The container of that name.
+    pub container: Option<Container>,
+    /// Whether the operator masked the unit.
+    pub masked: bool,
+    /// Whether another unit of the same name comes first in the search path.
+    pub shadowed: bool,
+    /// Whether the generator refuses whatever unit has this name.
+    pub refused: bool,
+    /// How the program in the container behaves.
+    pub behaviour: Behaviour,
+    /// What was recorded as wished for.
+    pub wish: Option<Wish>,
+    pub(crate) written_since_reload: bool,
+    pub(crate) gone_for_good: bool,
+    pub(crate) unseen: Unseen,
+}
+
+/// A whole host.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct World {
+    pub(crate) slots: BTreeMap<CompanionName, Slot>,
+    /// Images, build contexts and registries.
+    pub images: Images,
+    /// Rendered configuration and what hooks read.
+    pub files: Files,
+    /// The state of the host's parts: bus, disk, generator and so on.
+    pub conditions: Conditions,
+    /// How long things take.
+    pub delays: Delays,
+    /// Whether the record of what is wished for can be read.
+    pub record: Record,
+    pub(crate) generation: u64,
+    pub(crate) locked: bool,
+    pub(crate) reloads: RateLimit,
+    pub(crate) last_job: u32,
+    pub(crate) ended_jobs: VecDeque<(u32, JobResult)>,
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) foreign_replaced: u32,
+}
+
+impl World {
+    /// A healthy host with nothing on it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What the host has at `name`, if it ever had anything there.
+    pub fn slot(&self, name: &CompanionName) -> Option<&Slot> {
+        self.slots.get(name)
+    }
+
+    pub(crate) fn slot_mut(&mut self, name: &CompanionName) -> &mut Slot {
+        self.slots.entry(name.clone()).or_default()
+    }
+
+    /// Lets everything happen that is due until `now`, in its order.
+    pub fn advance(&mut self, now: Duration) {
+        while let Some((at, name)) = self.next_due() {
+            if at > now {
+                return;
+            }
+            self.step(&name, at);
+        }
+    }
+
+    /// When something will happen next without anyone acting.
+    pub fn next_event(&self) -> Option<Duration> {
+        self.next_due().map(|(at, _)| at)
+    }
+
+    fn next_due(&self) -> Option<(Duration, CompanionName)> {
+        let due =
+            self.slots.iter().filter_map(|(name, slot)| Some((slot.service.phase.due()?, name)));
+        due.min().map(|(at, name)| (at, name.clone()))
+    }
+}

@@ -1,0 +1,130 @@
+//! The record of what is wished for.
+//!
+//! The record of one companion is a number: the specification it stands for is kept by the host
+//! beside the world, once, so that a world stays small.
+
+use companion_core::model::companion::{CompanionName, CompanionSpec};
+use companion_core::model::desired::{
+    DesiredCompanion, DesiredState, Generation, RemovedCompanion,
+};
+use companion_core::ports::{PortError, PortErrorKind, PortResult};
+
+use super::World;
+
+/// Whether the record can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Record {
+    /// It can.
+    #[default]
+    Readable,
+    /// Its bytes make no sense.
+    Corrupt,
+    /// The file system does not permit it.
+    Forbidden,
+}
+
+/// The number of a specification in [`Specs`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpecId(u32);
+
+/// The specifications that were ever wished for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Specs(Vec<CompanionSpec>);
+
+impl Specs {
+    /// The number of `spec`, which is given one if it has none yet.
+    pub fn id(&mut self, spec: &CompanionSpec) -> SpecId {
+        let position = self.0.iter().position(|known| known == spec);
+        let position = position.unwrap_or_else(|| {
+            self.0.push(spec.clone());
+            self.0.len() - 1
+        });
+        SpecId(u32::try_from(position).unwrap_or(u32::MAX))
+    }
+
+    /// The specification with the number `id`.
+    pub fn get(&self, id: SpecId) -> Option<&CompanionSpec> {
+        self.0.get(usize::try_from(id.0).ok()?)
+    }
+}
+
+/// What is wished for a companion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Wish {
+    /// That it exists.
+    Exists {
+        /// What it is to be.
+        spec: SpecId,
+        /// When that was wished for.
+        generation: u64,
+    },
+    /// That nothing of it is left.
+    Gone {
+        /// What it last was, if that is known.
+        spec: Option<SpecId>,
+        /// When that was wished for.
+        generation: u64,
+    },
+}
+
+impl World {
+    /// Records that `name` is to exist as `spec` says, durably.
+    pub fn wish_exists(&mut self, name: &CompanionName, spec: SpecId) -> Generation {
+        self.generation += 1;
+        let generation = self.generation;
+        let slot = self.slot_mut(name);
+        slot.gone_for_good = false;
+        slot.wish = Some(Wish::Exists { spec, generation });
+        Generation(generation)
+    }
+
+    /// Records that nothing of `name` is to be left, durably.
+    pub fn wish_gone(&mut self, name: &CompanionName) -> Generation {
+        self.generation += 1;
+        let generation = self.generation;
+        let slot = self.slot_mut(name);
+        let spec = match slot.wish {
+            Some(Wish::Exists { spec, .. }) => Some(spec),
+            Some(Wish::Gone { spec, .. }) => spec,
+            None => None,
+        };
+        slot.wish = Some(Wish::Gone { spec, generation });
+        Generation(generation)
+    }
+
+    /// The desired state, with its specifications taken from `specs`.
+    ///
+    /// # Errors
+    /// `Invalid` when the record is corrupt, `Denied` when it must not be read.
+    pub fn desired(&self, specs: &Specs) -> PortResult<DesiredState> {
+        let refuse = |kind, why: &str| {
+            let message = format!("the record of desired companions {why}");
+            Err(PortError::new(kind, message))
+        };
+        match self.record {
+            Record::Readable => {}
+            Record::Corrupt => return refuse(PortErrorKind::Invalid, "cannot be understood"),
+            Record::Forbidden => return refuse(PortErrorKind::Denied, "must not be read"),
+        }
+        let mut desired = DesiredState::default();
+        for (name, slot) in &self.slots {
+            match slot.wish {
+                Some(Wish::Exists { spec, generation }) => {
+                    let Some(spec) = specs.get(spec) else { continue };
+                    let companion = DesiredCompanion::new(spec.clone(), Generation(generation));
+                    desired.companions.insert(name.clone(), companion);
+                }
+                Some(Wish::Gone { spec, generation }) => {
+                    let known = spec.and_then(|spec| specs.get(spec));
+                    let removed = RemovedCompanion {
+                        generation: Generation(generation),
+                        hook: known.and_then(|spec| spec.hook.clone()),
+                    };
+                    desired.removed.insert(name.clone(), removed);
+                }
+                None => {}
+            }
+        }
+        Ok(desired)
+    }
+}

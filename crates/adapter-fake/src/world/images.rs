@@ -1,0 +1,281 @@
+//! Images: what the host has, what it can build, and what registries would give it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use companion_core::model::container::AbsolutePath;
+use companion_core::model::image::{
+    BuildSource, ImageId, ImageRef, ImageSource, ImageState, PresentImage, Provenance, PullSource,
+};
+use companion_core::model::revision::Fingerprint;
+use companion_core::ports::{PortError, PortErrorKind, PortResult};
+
+use super::World;
+
+/// How a build of a context goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BuildFate {
+    /// It gives an image.
+    Works,
+    /// A step of it fails.
+    Fails,
+    /// It never ends by itself.
+    Hangs,
+}
+
+/// A directory that images are built from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Context {
+    /// A digest of what lies in it.
+    pub digest: Fingerprint,
+    /// How a build of it goes.
+    pub build: BuildFate,
+}
+
+/// How a registry answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// At once.
+    Up,
+    /// Not at all; the connection is refused.
+    Down,
+    /// A pull takes this long.
+    Slow(Duration),
+    /// With a certificate that nobody vouches for.
+    Untrusted,
+}
+
+/// An image by one of its names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Image {
+    /// What tells it from all others.
+    pub id: Fingerprint,
+    /// The digest of the context that it was built from on this host.
+    pub built_from: Option<Fingerprint>,
+}
+
+/// Images, build contexts and registries.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Images {
+    pub(crate) store: BTreeMap<ImageRef, Image>,
+    /// Images without a name, and whether they were built here for a companion.
+    pub(crate) unnamed: BTreeMap<Fingerprint, bool>,
+    /// The directories that images are built from.
+    pub contexts: BTreeMap<AbsolutePath, Context>,
+    /// The registries that exist, by host and port.
+    pub registries: BTreeMap<String, Reach>,
+    /// What the registries have.
+    pub published: BTreeMap<ImageRef, Fingerprint>,
+    pub(crate) builds: u32,
+}
+
+impl Images {
+    /// Whether there is an image of that name.
+    pub fn has(&self, reference: &ImageRef) -> bool {
+        self.store.contains_key(reference)
+    }
+
+    /// The image of that name.
+    pub fn get(&self, reference: &ImageRef) -> Option<&Image> {
+        self.store.get(reference)
+    }
+
+    pub(crate) fn id(&self, reference: &ImageRef) -> Option<Fingerprint> {
+        self.get(reference).map(|image| image.id)
+    }
+
+    /// Gives the name `reference` to `image`; what had it before has none then.
+    pub(crate) fn tag(&mut self, reference: &ImageRef, image: Image) {
+        let before = self.store.insert(reference.clone(), image);
+        self.unnamed.remove(&image.id);
+        if let Some(before) = before
+            && !self.store.values().any(|other| other.id == before.id)
+        {
+            self.unnamed.insert(before.id, before.built_from.is_some());
+        }
+    }
+
+    /// The first of the candidate directories that is there, with its digest and how a build goes.
+    fn context(&self, source: &BuildSource) -> Option<Context> {
+        let mut found = source.contexts.iter().filter_map(|path| self.contexts.get(path));
+        let context = *found.next()?;
+        if source.arguments.is_empty() {
+            return Some(context);
+        }
+        let text = format!("{}{:?}", context.digest, source.arguments);
+        Some(Context { digest: Fingerprint::of(text.as_bytes()), ..context })
+    }
+
+    fn present(&self, source: &ImageSource) -> PortResult<Option<PresentImage>> {
+        let built = source.build.as_ref().map(|build| &build.reference);
+        let pulled = source.pull.as_ref().map(|pull| &pull.reference);
+        for reference in built.into_iter().chain(pulled) {
+            if let Some(image) = self.get(reference) {
+                return present(reference, *image).map(Some);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The id of an image as the container host prints it.
+fn printed(id: Fingerprint) -> PortResult<ImageId> {
+    ImageId::new(&id.to_string().repeat(4)).map_err(|error| {
+        PortError::new(PortErrorKind::Invalid, "an image has an impossible id").with_source(error)
+    })
+}
+
+fn present(reference: &ImageRef, image: Image) -> PortResult<PresentImage> {
+    Ok(PresentImage {
+        reference: reference.clone(),
+        id: printed(image.id)?,
+        provenance: match image.built_from {
+            Some(context) => Provenance::Built { context },
+            None => Provenance::Foreign,
+        },
+    })
+}
+
+/// What must be done for an image to be present and current.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing: it is.
+    Nothing(PresentImage),
+    /// A build, and how it will go.
+    Build(BuildFate),
+    /// A pull, and how the registry answers.
+    Pull(Reach),
+}
+
+impl World {
+    /// What the host has of `source`. No registry is contacted.
+    ///
+    /// # Errors
+    /// `Unavailable` without the container program.
+    pub fn image_state(&self, source: &ImageSource) -> PortResult<ImageState> {
+        self.needs_podman()?;
+        let context = source.build.as_ref().and_then(|build| self.images.context(build));
+        let used: BTreeSet<Fingerprint> =
+            self.slots.values().filter_map(|slot| slot.service.run?.image).collect();
+        let unnamed = self.images.unnamed.iter();
+        let leftovers = unnamed.filter(|(id, ours)| **ours && !used.contains(id));
+        Ok(ImageState {
+            context: context.map(|context| context.digest),
+            present: self.images.present(source)?,
+            leftovers: leftovers.map(|(id, _)| printed(*id)).collect::<PortResult<_>>()?,
+        })
+    }
+
+    /// What must be done for the image of `source`; `built_in_vain` after its build failed.
+    ///
+    /// # Errors
+    /// `NotFound` when there is neither a context nor a registry to ask, `Invalid` when the build
+    /// failed and nothing can stand in for it, `Unavailable` without the container program.
+    pub fn image_need(&self, source: &ImageSource, built_in_vain: bool) -> PortResult<Need> {
+        let state = self.image_state(source)?;
+        let current = state.is_current();
+        if let Some(image) = state.present {
+            if current {
+                return Ok(Need::Nothing(image));
+            }
+            if built_in_vain {
+                let message = format!("the build of `{}` failed: exit status 1", image.reference);
+                return Err(PortError::new(PortErrorKind::Invalid, message));
+            }
+        }
+        let context = source.build.as_ref().and_then(|build| self.images.context(build));
+        match (context, &source.pull) {
+            (Some(context), _) if !built_in_vain => Ok(Need::Build(context.build)),
+            (_, Some(pull)) => {
+                let reach = self.images.registries.get(pull.reference.registry());
+                Ok(Need::Pull(reach.copied().unwrap_or(Reach::Down)))
+            }
+            (Some(_), None) => {
+                let message = "the build failed with exit status 1, and no registry is named";
+                Err(PortError::new(PortErrorKind::Invalid, message))
+            }
+            (None, None) => {
+                let message = "no build context exists, and no registry is named";
+                Err(PortError::new(PortErrorKind::NotFound, message))
+            }
+        }
+    }
+
+    /// Builds the image of `source` from the context that it names.
+    ///
+    /// # Errors
+    /// `NotFound` when the context is gone, `Invalid` when the build fails, `Transient` and `Denied`
+    /// from the disk.
+    pub fn build_image(&mut self, source: &ImageSource) -> PortResult<PresentImage> {
+        let build = source.build.as_ref();
+        let found = build.and_then(|build| Some((build, self.images.context(build)?)));
+        let Some((build, context)) = found else {
+            let message = "the build context is gone";
+            return Err(PortError::new(PortErrorKind::NotFound, message));
+        };
+        if context.build != BuildFate::Works {
+            let message = format!("the build of `{}` failed: exit status 1", build.reference);
+            return Err(PortError::new(PortErrorKind::Invalid, message));
+        }
+        self.disk_takes("the image store")?;
+        let number = if self.conditions.fresh_build_ids {
+            self.images.builds += 1;
+            self.images.builds
+        } else {
+            0
+        };
+        let text = format!("built {} {number}", context.digest);
+        let image =
+            Image { id: Fingerprint::of(text.as_bytes()), built_from: Some(context.digest) };
+        self.images.tag(&build.reference, image);
+        present(&build.reference, image)
+    }
+
+    /// Fetches the image of `source` from its registry.
+    ///
+    /// # Errors
+    /// `Transient` when the registry cannot be reached or trusted, `NotFound` when it does not have
+    /// the image, `Transient` and `Denied` from the disk.
+    pub fn pull_image(&mut self, source: &PullSource) -> PortResult<PresentImage> {
+        let reference = &source.reference;
+        let refuse = |kind, why: &str| {
+            let message = format!("cannot pull `{reference}`: {why}");
+            Err(PortError::new(kind, message))
+        };
+        match self.images.registries.get(reference.registry()) {
+            None | Some(Reach::Down) => {
+                return refuse(PortErrorKind::Transient, "connection refused");
+            }
+            Some(Reach::Untrusted) if source.verify_tls => {
+                let why = "certificate signed by unknown authority";
+                return refuse(PortErrorKind::Transient, why);
+            }
+            Some(Reach::Up | Reach::Slow(_) | Reach::Untrusted) => {}
+        }
+        let Some(content) = self.images.published.get(reference) else {
+            return refuse(PortErrorKind::NotFound, "manifest unknown");
+        };
+        let image = Image { id: *content, built_from: None };
+        self.disk_takes("the image store")?;
+        self.images.tag(reference, image);
+        present(reference, image)
+    }
+
+    /// Removes `leftovers` that are ours, have no name and are not in use; says how many went.
+    ///
+    /// # Errors
+    /// `Unavailable` without the container program.
+    pub fn prune_images(&mut self, leftovers: &[ImageId]) -> PortResult<u32> {
+        let state = self.image_state(&ImageSource::default())?;
+        let mut gone = 0;
+        let asked: BTreeSet<&ImageId> = leftovers.iter().collect();
+        for id in &state.leftovers {
+            if asked.contains(id) {
+                let unnamed = &mut self.images.unnamed;
+                unnamed.retain(|known, _| printed(*known).as_ref().ok() != Some(id));
+                gone += 1;
+            }
+        }
+        Ok(gone)
+    }
+}

@@ -1,0 +1,179 @@
+//! Jobs: how starts, stops and restarts are queued, merged, replaced and ended.
+
+use std::time::Duration;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::model::unit::JobResult;
+use companion_core::ports::{PortError, PortErrorKind, PortResult};
+
+use super::World;
+use super::services::{JobKind, PendingJob, Phase};
+use super::units::Load;
+use super::violations::ViolationKind;
+
+/// The most ended jobs that are remembered for those who wait for them.
+const ENDED_LIMIT: usize = 256;
+
+impl World {
+    /// Queues a job for `name` and returns its number; its end is asked for by
+    /// [`job_result`](Self::job_result).
+    ///
+    /// # Errors
+    /// `NotFound` when no such unit is loaded (for a stop: and nothing of it runs), `Denied` when it
+    /// is masked (but it may be stopped), `Unavailable` without a service manager.
+    pub fn queue(&mut self, name: &CompanionName, kind: JobKind, now: Duration) -> PortResult<u32> {
+        self.advance(now);
+        self.needs_bus()?;
+        self.may_queue(name, kind)?;
+        if kind != JobKind::Stop {
+            self.watch_start(name, kind);
+        }
+        Ok(match kind {
+            JobKind::Start => self.queue_start(name, now),
+            JobKind::Stop => self.queue_stop(name, now),
+            JobKind::Restart => self.queue_restart(name, now),
+        })
+    }
+
+    /// How the job `id` ended, if it has, and if it is one of the last 256 that did.
+    pub fn job_result(&self, id: u32) -> Option<JobResult> {
+        let ended = self.ended_jobs.iter().find(|(ended, _)| *ended == id);
+        ended.map(|(_, result)| *result)
+    }
+
+    fn may_queue(&self, name: &CompanionName, kind: JobKind) -> PortResult<()> {
+        let slot = self.slot(name);
+        let masked = slot.is_some_and(|slot| slot.masked);
+        if kind != JobKind::Stop && masked {
+            let message = format!("the unit `{name}` is masked");
+            return Err(PortError::new(PortErrorKind::Denied, message));
+        }
+        let loaded = slot.is_some_and(|slot| !matches!(slot.load, Load::NotFound | Load::Broken));
+        let alive = slot.is_some_and(|slot| slot.service.phase != Phase::Dead);
+        if loaded || (kind == JobKind::Stop && alive) {
+            return Ok(());
+        }
+        let message = format!("no unit `{name}` is loaded");
+        Err(PortError::new(PortErrorKind::NotFound, message))
+    }
+
+    /// Keeps a start that its caller should have known to be wrong.
+    fn watch_start(&mut self, name: &CompanionName, kind: JobKind) {
+        self.watch_removal(name);
+        let Some(slot) = self.slot(name) else { return };
+        let runs = matches!(slot.service.phase, Phase::Running { .. });
+        if runs && kind == JobKind::Start {
+            return;
+        }
+        let unseen = slot.unseen;
+        let unreloaded = slot.written_since_reload;
+        let (mut without_image, mut without_config) = (false, false);
+        if let Load::Ours(text) = &slot.load {
+            without_image = !self.images.has(&text.image);
+            without_config = text.mounts.iter().any(|path| !self.files.exists(path));
+        }
+        if unreloaded {
+            self.violate(ViolationKind::StartBeforeReload, Some(name), false);
+        }
+        if without_image {
+            self.violate(ViolationKind::StartWithoutImage, Some(name), unseen.image);
+        }
+        if without_config {
+            self.violate(ViolationKind::StartWithoutConfig, Some(name), unseen.config);
+        }
+    }
+
+    fn queue_start(&mut self, name: &CompanionName, now: Duration) -> u32 {
+        match self.slot_mut(name).service.phase {
+            Phase::Running { .. } => {
+                let id = self.next_job();
+                self.end(id, JobResult::Done);
+                id
+            }
+            Phase::Starting { .. } => self.attach(name, JobKind::Start),
+            // Neither begins at once: the one waits for the stop, the other for its delay, because
+            // a start does not cut the restart delay short.
+            Phase::Stopping { .. } | Phase::Waiting { .. } => self.attach(name, JobKind::Start),
+            Phase::Dead | Phase::Failed => {
+                let id = self.attach(name, JobKind::Start);
+                self.begin_start(name, now);
+                id
+            }
+        }
+    }
+
+    fn queue_stop(&mut self, name: &CompanionName, now: Duration) -> u32 {
+        match self.slot_mut(name).service.phase {
+            Phase::Dead | Phase::Failed => {
+                let id = self.next_job();
+                self.end(id, JobResult::Done);
+                id
+            }
+            Phase::Waiting { .. } => {
+                let id = self.attach(name, JobKind::Stop);
+                self.settle(name, Phase::Dead, now);
+                self.slot_mut(name).service.forget_restarts = true;
+                self.end_job(name, JobResult::Done);
+                id
+            }
+            Phase::Stopping { .. } => self.attach(name, JobKind::Stop),
+            Phase::Starting { .. } | Phase::Running { .. } => {
+                let id = self.attach(name, JobKind::Stop);
+                self.begin_stop(name, now);
+                id
+            }
+        }
+    }
+
+    fn queue_restart(&mut self, name: &CompanionName, now: Duration) -> u32 {
+        let id = self.attach(name, JobKind::Restart);
+        match self.slot_mut(name).service.phase {
+            Phase::Stopping { .. } => {}
+            Phase::Starting { .. } | Phase::Running { .. } => self.begin_stop(name, now),
+            Phase::Dead | Phase::Failed | Phase::Waiting { .. } => self.begin_start(name, now),
+        }
+        id
+    }
+
+    /// Makes a job of `kind` the one that is under way for `name`, and returns its number.
+    ///
+    /// It is merged with one that wants the same, and replaces one that wants the opposite.
+    pub(crate) fn attach(&mut self, name: &CompanionName, kind: JobKind) -> u32 {
+        let pending = self.slot_mut(name).service.job;
+        if let Some(pending) = pending {
+            if (pending.kind == JobKind::Stop) == (kind == JobKind::Stop) {
+                let merged = PendingJob {
+                    kind: if pending.kind == JobKind::Start { kind } else { pending.kind },
+                    asked: true,
+                    ..pending
+                };
+                self.slot_mut(name).service.job = Some(merged);
+                return pending.id;
+            }
+            self.end_job(name, JobResult::Canceled);
+        }
+        let id = self.next_job();
+        self.slot_mut(name).service.job = Some(PendingJob { id, kind, asked: true });
+        id
+    }
+
+    pub(crate) fn next_job(&mut self) -> u32 {
+        self.last_job = self.last_job.wrapping_add(1);
+        self.last_job
+    }
+
+    /// Ends the job that is under way for `name`, if there is one.
+    pub(crate) fn end_job(&mut self, name: &CompanionName, result: JobResult) {
+        let job = self.slots.get_mut(name).and_then(|slot| slot.service.job.take());
+        if let Some(job) = job {
+            self.end(job.id, result);
+        }
+    }
+
+    fn end(&mut self, id: u32, result: JobResult) {
+        if self.ended_jobs.len() == ENDED_LIMIT {
+            self.ended_jobs.pop_front();
+        }
+        self.ended_jobs.push_back((id, result));
+    }
+}

@@ -1,0 +1,91 @@
+//! Loading: what a reload makes of the unit directory.
+
+use std::time::Duration;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::ports::{PortError, PortErrorKind, PortResult};
+
+use super::conditions::Generator;
+use super::services::{Phase, Service};
+use super::units::{Damage, Load, UnitBytes};
+use super::{Slot, World};
+
+impl World {
+    /// Loads all units from the unit directory as it is now; starts and stops nothing.
+    ///
+    /// A unit that cannot be loaded does not make it fail.
+    ///
+    /// # Errors
+    /// `Unavailable` without a service manager, `Transient` when reloads are limited and there were
+    /// too many.
+    pub fn reload(&mut self, now: Duration) -> PortResult<()> {
+        self.advance(now);
+        self.needs_bus()?;
+        if let Some(limit) = self.conditions.reload_limit
+            && !self.reloads.allows(now, limit)
+        {
+            let message = "the service manager refused to reload: too many reloads";
+            return Err(PortError::new(PortErrorKind::Transient, message));
+        }
+        self.load_units();
+        Ok(())
+    }
+
+    /// What every reload does, whoever asked for it.
+    pub(crate) fn load_units(&mut self) {
+        let generator = self.conditions.generator;
+        for slot in self.slots.values_mut() {
+            slot.load = loaded(slot, generator);
+            slot.written_since_reload = false;
+            let collected = slot.load == Load::NotFound && slot.service.phase == Phase::Dead;
+            if collected {
+                // A unit without a file that does nothing is forgotten, and its start counter too.
+                slot.service = Service::default();
+            }
+        }
+        if generator == Generator::CorruptsOnce {
+            self.conditions.generator = Generator::Works;
+        }
+    }
+
+    pub(crate) fn needs_bus(&self) -> PortResult<()> {
+        if self.conditions.bus {
+            return Ok(());
+        }
+        let message = "the service manager cannot be reached: no such file or directory";
+        Err(PortError::new(PortErrorKind::Unavailable, message))
+    }
+
+    /// Whether the service manager can start `name` at all.
+    pub(crate) fn is_startable(&self, name: &CompanionName) -> bool {
+        self.slot(name).is_some_and(|slot| {
+            let loaded = matches!(slot.load, Load::Ours(_) | Load::Foreign | Load::Shadow);
+            loaded && !slot.masked
+        })
+    }
+}
+
+fn loaded(slot: &Slot, generator: Generator) -> Load {
+    if slot.shadowed {
+        return Load::Shadow;
+    }
+    let taken = match slot.file.now() {
+        Some(UnitBytes::Ours(text)) if text.damage != Damage::Spoilt && !slot.refused => {
+            Load::Ours(text.clone())
+        }
+        Some(UnitBytes::Foreign) => Load::Foreign,
+        Some(
+            UnitBytes::Ours(_)
+            | UnitBytes::Empty
+            | UnitBytes::Garbage
+            | UnitBytes::Directory
+            | UnitBytes::Unreadable,
+        )
+        | None => return Load::NotFound,
+    };
+    match generator {
+        Generator::Works => taken,
+        Generator::Missing => Load::NotFound,
+        Generator::CorruptsOnce => Load::Broken,
+    }
+}

@@ -1,0 +1,258 @@
+//! Processes: how a service starts, ends, waits for its next start and stops.
+
+use std::time::Duration;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::model::unit::{JobResult, ServiceResult};
+
+use super::World;
+use super::containers::{Container, Status};
+use super::files::ConfigFile;
+use super::services::{JobKind, PendingJob, Phase, Run, StartEnd};
+use super::units::{Damage, Load, Restart};
+use super::violations::ViolationKind;
+
+/// What the container program ends with when it cannot make a container (podman-run(1)).
+const CANNOT_MAKE: i32 = 125;
+/// What a program that was killed ends with: 128 and the number of the signal.
+pub(crate) const KILLED: i32 = 137;
+
+impl World {
+    /// What is due for `name` at `at` happens.
+    pub(crate) fn step(&mut self, name: &CompanionName, at: Duration) {
+        match self.slot_mut(name).service.phase {
+            Phase::Dead | Phase::Failed | Phase::Running { ends: None } => {}
+            Phase::Running { ends: Some((_, exit)) } => self.process_ended(name, at, exit, None),
+            Phase::Starting { end, .. } => self.finish_start(name, at, end),
+            Phase::Stopping { exit, .. } => self.finish_stop(name, at, exit),
+            Phase::Waiting { .. } => self.restart_by_itself(name, at),
+        }
+    }
+
+    /// Starts what is loaded, for the job that is under way or else for the service manager.
+    pub(crate) fn begin_start(&mut self, name: &CompanionName, at: Duration) {
+        let limit = self.conditions.start_limit;
+        let asked = self.slot_mut(name).service.job.is_some_and(|job| job.asked);
+        if !self.is_startable(name) {
+            self.settle(name, Phase::Dead, at);
+            self.end_job(name, JobResult::Failed);
+            return;
+        }
+        let service = &mut self.slot_mut(name).service;
+        if service.forget_restarts {
+            service.forget_restarts = false;
+            service.restarts = 0;
+        }
+        if !service.starts.allows(at, limit) {
+            service.result = ServiceResult::StartLimitHit;
+            service.forget_restarts = true;
+            self.settle(name, Phase::Failed, at);
+            self.end_job(name, JobResult::Failed);
+            return;
+        }
+        self.replace_container(name, asked);
+        let (end, run) = self.start_of(name);
+        let wait = match end {
+            StartEnd::TimesOut => self.delays.start_timeout,
+            StartEnd::Ready | StartEnd::Exits(_) => self.delays.start,
+        };
+        let until = at.saturating_add(wait);
+        let service = &mut self.slot_mut(name).service;
+        service.run = run;
+        service.result = ServiceResult::Success;
+        self.settle(name, Phase::Starting { until, end }, at);
+    }
+
+    /// What a start of `name` would come to with the host as it is, and what it would run.
+    fn start_of(&self, name: &CompanionName) -> (StartEnd, Option<Run>) {
+        let Some(slot) = self.slot(name) else {
+            return (StartEnd::Exits(CANNOT_MAKE), None);
+        };
+        if let Some(exit) = slot.behaviour.start_fails {
+            return (StartEnd::Exits(exit), None);
+        }
+        let mut run =
+            Run { revision: None, contents: None, tampered: false, image: None, config: None };
+        if let Load::Ours(text) = &slot.load {
+            // Neither a pull (`Pull=never`) nor a directory in place of a missing mount source.
+            let image = self.images.id(&text.image);
+            let mounts_exist = text.mounts.iter().all(|path| self.files.exists(path));
+            if image.is_none() || !mounts_exist {
+                return (StartEnd::Exits(CANNOT_MAKE), None);
+            }
+            let config = text.mounts.iter().find_map(|path| self.files.content(path));
+            run = Run {
+                revision: Some(text.revision),
+                contents: Some(text.contents),
+                tampered: matches!(text.damage, Damage::Edited | Damage::Spoilt),
+                image,
+                config,
+            };
+        }
+        let end = if slot.behaviour.never_ready { StartEnd::TimesOut } else { StartEnd::Ready };
+        (end, Some(run))
+    }
+
+    /// Does what `--replace` does with a container that has the name already.
+    fn replace_container(&mut self, name: &CompanionName, asked: bool) {
+        let slot = self.slot_mut(name);
+        let ours = !matches!(slot.load, Load::Foreign | Load::Shadow);
+        let (container, unseen) = (slot.container.take(), slot.unseen.container);
+        if ours && container.is_some_and(|container| !container.ours) {
+            self.foreign_replaced += 1;
+            if asked {
+                self.violate(ViolationKind::ForeignContainerReplaced, Some(name), unseen);
+            }
+        }
+    }
+
+    fn finish_start(&mut self, name: &CompanionName, at: Duration, end: StartEnd) {
+        let crash = at.saturating_add(self.delays.crash.max(Duration::from_millis(1)));
+        match end {
+            StartEnd::Exits(exit) => {
+                self.end_job(name, JobResult::Failed);
+                self.process_ended(name, at, exit, None);
+            }
+            StartEnd::TimesOut => {
+                self.end_job(name, JobResult::Failed);
+                self.process_ended(name, at, KILLED, Some(ServiceResult::Timeout));
+            }
+            StartEnd::Ready => {
+                let crashes = self.crashes(name);
+                let slot = self.slot_mut(name);
+                slot.container = Some(Container {
+                    ours: !matches!(slot.load, Load::Foreign | Load::Shadow),
+                    status: Status::Running,
+                });
+                let ends = crashes.then_some((crash, 1));
+                self.settle(name, Phase::Running { ends }, at);
+                self.end_job(name, JobResult::Done);
+            }
+        }
+    }
+
+    /// Whether the program in the container of `name` ends by itself at once: because it is told to,
+    /// or because it does not accept its configuration.
+    fn crashes(&self, name: &CompanionName) -> bool {
+        let Some(slot) = self.slot(name) else {
+            return false;
+        };
+        let Load::Ours(text) = &slot.load else {
+            return slot.behaviour.crashes;
+        };
+        let refused = text.mounts.iter().any(|path| {
+            let file = self.files.rendered(path);
+            file.is_some_and(|file| !matches!(file, ConfigFile::Regular { sound: true, .. }))
+        });
+        refused || slot.behaviour.crashes
+    }
+
+    /// The process of `name` ended by itself or by somebody else's hand, not by a job.
+    pub(crate) fn process_ended(
+        &mut self,
+        name: &CompanionName,
+        at: Duration,
+        exit: i32,
+        result: Option<ServiceResult>,
+    ) {
+        let startable = self.is_startable(name);
+        let slot = self.slot_mut(name);
+        slot.bury_container();
+        let failed = exit != 0;
+        let ended = if failed { ServiceResult::ExitCode } else { ServiceResult::Success };
+        let (policy, delay) = match &slot.load {
+            Load::Ours(text) => (text.restart, text.restart_delay),
+            Load::Foreign | Load::Shadow => (Restart::Always, Duration::from_millis(100)),
+            Load::NotFound | Load::Broken => (Restart::No, Duration::ZERO),
+        };
+        let again = startable
+            && match policy {
+                Restart::Always => true,
+                Restart::OnFailure => failed,
+                Restart::No => false,
+            };
+        slot.service.result = result.unwrap_or(ended);
+        slot.service.exit_status = Some(exit);
+        slot.service.run = None;
+        slot.service.forget_restarts |= !again;
+        let phase = if again {
+            let until = at.saturating_add(delay);
+            Phase::Waiting { until }
+        } else if failed {
+            Phase::Failed
+        } else {
+            Phase::Dead
+        };
+        self.settle(name, phase, at);
+    }
+
+    fn restart_by_itself(&mut self, name: &CompanionName, at: Duration) {
+        let service = &mut self.slot_mut(name).service;
+        service.restarts = service.restarts.saturating_add(1);
+        self.begin_start_by_itself(name, at);
+    }
+
+    /// Starts what is loaded without anyone having asked, for a job that is under way if there is
+    /// one.
+    pub(crate) fn begin_start_by_itself(&mut self, name: &CompanionName, at: Duration) {
+        let id = self.next_job();
+        let service = &mut self.slot_mut(name).service;
+        service.job.get_or_insert(PendingJob { id, kind: JobKind::Start, asked: false });
+        self.begin_start(name, at);
+    }
+
+    /// Sends the signal to stop.
+    pub(crate) fn begin_stop(&mut self, name: &CompanionName, at: Duration) {
+        let quick = self.delays.stop;
+        let slot = self.slot_mut(name);
+        let patience = match &slot.load {
+            Load::Ours(text) => text.stop_timeout,
+            Load::NotFound | Load::Foreign | Load::Shadow | Load::Broken => Duration::from_secs(10),
+        };
+        let (wait, exit) =
+            if slot.behaviour.ignores_stop { (patience, KILLED) } else { (quick.min(patience), 0) };
+        let until = at.saturating_add(wait);
+        self.settle(name, Phase::Stopping { until, exit }, at);
+    }
+
+    fn finish_stop(&mut self, name: &CompanionName, at: Duration, exit: i32) {
+        let slot = self.slot_mut(name);
+        slot.bury_container();
+        slot.service.run = None;
+        slot.service.exit_status = Some(exit);
+        slot.service.forget_restarts = true;
+        let phase = if exit == 0 {
+            slot.service.result = ServiceResult::Success;
+            Phase::Dead
+        } else {
+            slot.service.result = ServiceResult::ExitCode;
+            Phase::Failed
+        };
+        let job = slot.service.job;
+        self.settle(name, phase, at);
+        match job.map(|job| job.kind) {
+            Some(JobKind::Start | JobKind::Restart) => self.begin_start(name, at),
+            Some(JobKind::Stop) | None => self.end_job(name, JobResult::Done),
+        }
+    }
+
+    pub(crate) fn settle(&mut self, name: &CompanionName, phase: Phase, at: Duration) {
+        let service = &mut self.slot_mut(name).service;
+        service.phase = phase;
+        service.since = at;
+    }
+}
+
+impl super::Slot {
+    /// What becomes of the container when its program ended: the unit's own commands remove it, and
+    /// a unit that is not loaded any more has none.
+    fn bury_container(&mut self) {
+        let Some(container) = self.container else { return };
+        self.container = match self.load {
+            Load::NotFound | Load::Broken => {
+                Some(Container { status: Status::Exited, ..container })
+            }
+            Load::Ours(_) | Load::Foreign | Load::Shadow => None,
+        };
+    }
+}

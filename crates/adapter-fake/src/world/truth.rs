@@ -1,0 +1,115 @@
+//! Truth: whether a host is what it should be, judged without any of the code that makes it so.
+
+use companion_core::model::companion::{CompanionName, CompanionSpec};
+use companion_core::model::desired::{DesiredCompanion, Generation};
+use companion_core::model::hook::HookState;
+use companion_core::model::image::PresentImage;
+use companion_core::model::revision::Fingerprint;
+
+use super::containers::Status;
+use super::desired::{Specs, Wish};
+use super::services::{Phase, Run};
+use super::units::{Load, UnitBytes};
+use super::{Slot, World};
+
+/// The first thing about a companion that is not as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Untruth {
+    /// Its image is missing, or not the one that its source would give now.
+    Image,
+    /// Its rendered file is missing, stale or exposed.
+    Config,
+    /// Its unit file is not the one wanted.
+    UnitFile,
+    /// The service manager has not loaded that file.
+    Loaded,
+    /// It does not run.
+    Down,
+    /// What runs was started from something else.
+    Running,
+    /// It is frozen.
+    Paused,
+    /// Something of it is left that should be gone.
+    LeftBehind,
+}
+
+impl World {
+    /// The first companion that is not as it was wished for, and what is wrong with it.
+    ///
+    /// `None` is the whole truth: every companion that is to exist runs from its current image, its
+    /// current configuration and its own unit, and nothing is left of any that is to be gone.
+    pub fn untruth(&self, specs: &Specs) -> Option<(CompanionName, Untruth)> {
+        self.slots.iter().find_map(|(name, slot)| {
+            let untruth = match slot.wish? {
+                Wish::Exists { spec, .. } => self.untruth_of(slot, specs.get(spec)?),
+                Wish::Gone { spec, .. } => self.rest_of(slot, spec.and_then(|id| specs.get(id))),
+            };
+            untruth.map(|untruth| (name.clone(), untruth))
+        })
+    }
+
+    fn untruth_of(&self, slot: &Slot, spec: &CompanionSpec) -> Option<Untruth> {
+        let Some(image) = self.current_image(spec) else {
+            return Some(Untruth::Image);
+        };
+        let config = match &spec.hook {
+            None => None,
+            Some(hook) => match self.hook_state(hook) {
+                Ok(HookState::Current { config }) => Some(config),
+                Ok(HookState::Stale { .. } | HookState::NotReady { .. }) | Err(_) => {
+                    return Some(Untruth::Config);
+                }
+            },
+        };
+        let wanted = DesiredCompanion::new(spec.clone(), Generation::default());
+        let unit = wanted.unit(&image, wanted.revision(&image, config));
+        let Some(UnitBytes::Ours(text)) = slot.file.now().filter(|_| slot.file.is_synced()) else {
+            return Some(Untruth::UnitFile);
+        };
+        if !text.says(&unit) {
+            return Some(Untruth::UnitFile);
+        }
+        if slot.load != Load::Ours(text.clone()) || slot.masked {
+            return Some(Untruth::Loaded);
+        }
+        let (Phase::Running { .. }, Some(run)) = (slot.service.phase, slot.service.run) else {
+            return Some(Untruth::Down);
+        };
+        let true_run = Run {
+            revision: Some(text.revision),
+            contents: Some(text.contents),
+            tampered: false,
+            image: self.images.id(&image.reference),
+            config: self.mounted(spec),
+        };
+        if run != true_run {
+            return Some(Untruth::Running);
+        }
+        let running = slot
+            .container
+            .is_some_and(|container| container.ours && container.status == Status::Running);
+        (!running).then_some(Untruth::Paused)
+    }
+
+    fn current_image(&self, spec: &CompanionSpec) -> Option<PresentImage> {
+        let state = self.image_state(&spec.image).ok()?;
+        let current = state.is_current();
+        state.present.filter(|_| current)
+    }
+
+    /// A digest of the rendered file that `spec` mounts, as it is now.
+    fn mounted(&self, spec: &CompanionSpec) -> Option<Fingerprint> {
+        let mut mounts = spec.container.mounts.iter();
+        mounts.find_map(|mount| self.files.content(&mount.source))
+    }
+
+    fn rest_of(&self, slot: &Slot, spec: Option<&CompanionSpec>) -> Option<Untruth> {
+        let hook = spec.and_then(|spec| spec.hook.as_ref());
+        let config = hook.is_some_and(|hook| self.files.rendered(&hook.output).is_some());
+        let file = matches!(slot.file.now(), Some(UnitBytes::Ours(_)));
+        let unit = matches!(slot.load, Load::Ours(_)) || slot.service.run.is_some();
+        let container = slot.container.is_some_and(|container| container.ours);
+        let rest = config || file || unit || container || !slot.file.is_synced();
+        rest.then_some(Untruth::LeftBehind)
+    }
+}
