@@ -36,36 +36,21 @@ const UNITS_PER_SEED: usize = 600;
 fn judge(generator: &Generator, cases: &[Case]) -> Result<Vec<bool>, String> {
     let mut accepted = Vec::new();
     for batch in cases.chunks(BATCH) {
-        let texts: Vec<_> = batch
-            .iter()
-            .map(|case| case.unit.render(generator.version).ok())
-            .collect();
+        let texts: Vec<_> =
+            batch.iter().map(|case| case.unit.render(generator.version).ok()).collect();
         accepted.extend(texts.iter().map(Option::is_some));
-        let rendered = texts
-            .iter()
-            .enumerate()
-            .filter_map(|(n, text)| Some((n, text.as_deref()?)));
+        let rendered = texts.iter().enumerate().filter_map(|(n, text)| Some((n, text.as_deref()?)));
         let services = generator.run(rendered)?;
         if let Some(line) = services.complaints().next() {
             return Err(format!("generator {} complains: {line}", generator.version));
         }
         if !services.success {
-            return Err(format!(
-                "generator {} failed without a word",
-                generator.version
-            ));
+            return Err(format!("generator {} failed without a word", generator.version));
         }
         for (n, (case, text)) in batch.iter().zip(&texts).enumerate() {
             let Some(text) = text else { continue };
-            let context = || {
-                format!(
-                    "generator {}, {:?}\n{text}",
-                    generator.version, case.hostile
-                )
-            };
-            let service = services
-                .of(n)
-                .ok_or_else(|| format!("no service: {}", context()))?;
+            let context = || format!("generator {}, {:?}\n{text}", generator.version, case.hostile);
+            let service = services.of(n).ok_or_else(|| format!("no service: {}", context()))?;
             model::check_service(&case.unit, service)
                 .map_err(|difference| format!("{difference}\n{}\n{service}", context()))?;
         }
@@ -76,10 +61,7 @@ fn judge(generator: &Generator, cases: &[Case]) -> Result<Vec<bool>, String> {
 fn unit_with(field: Field, text: &str) -> Case {
     let mut unit = ContainerUnit::new(Container::new("localhost/bitcoin-ui:latest"));
     field.set(&mut unit, text);
-    Case {
-        unit,
-        hostile: vec![(field, text.to_owned())],
-    }
+    Case { unit, hostile: vec![(field, text.to_owned())] }
 }
 
 #[test]
@@ -95,10 +77,7 @@ fn generators_read_every_known_vector_in_every_field_as_it_was_meant() {
             counts.entry(case.hostile[0].0).or_default()[usize::from(accepted)] += 1;
         }
         for (field, [refused, accepted]) in counts {
-            println!(
-                "{}: {field:?} accepted {accepted}, refused {refused}",
-                generator.version
-            );
+            println!("{}: {field:?} accepted {accepted}, refused {refused}", generator.version);
             assert!(
                 accepted >= 6 && refused >= 4,
                 "{field:?} is not tried both ways: {accepted} and {refused}"
@@ -109,19 +88,11 @@ fn generators_read_every_known_vector_in_every_field_as_it_was_meant() {
 
 #[test]
 fn generators_read_random_units_as_they_were_meant() {
-    let fresh = std::env::var("QUADLET_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
+    let fresh = std::env::var("QUADLET_SEED").ok().and_then(|seed| seed.parse().ok());
     let fresh = fresh.unwrap_or_else(|| RandomState::new().build_hasher().finish());
     println!("QUADLET_SEED={fresh}");
-    let known = include_str!("generators/seeds.txt")
-        .lines()
-        .filter(|line| !line.starts_with('#'));
-    let known = known.map(|line| {
-        line.trim()
-            .parse()
-            .expect("a number on each line of seeds.txt")
-    });
+    let known = include_str!("generators/seeds.txt").lines().filter(|line| !line.starts_with('#'));
+    let known = known.map(|line| line.trim().parse().expect("a number on each line of seeds.txt"));
     let seeds: Vec<u64> = known.chain([fresh]).collect();
     for generator in generator::all().unwrap() {
         let (mut accepted, mut refused) = (0, 0);
@@ -131,15 +102,9 @@ fn generators_read_random_units_as_they_were_meant() {
             accepted += outcome.iter().filter(|accepted| **accepted).count();
             refused += outcome.iter().filter(|accepted| !**accepted).count();
         }
-        println!(
-            "{}: accepted {accepted}, refused {refused}",
-            generator.version
-        );
+        println!("{}: accepted {accepted}, refused {refused}", generator.version);
         let enough = seeds.len() * UNITS_PER_SEED / 5;
-        assert!(
-            accepted >= enough && refused >= enough,
-            "accepted {accepted}, refused {refused}"
-        );
+        assert!(accepted >= enough && refused >= enough, "accepted {accepted}, refused {refused}");
     }
 }
 
@@ -149,9 +114,7 @@ fn random_cases(seed: u64) -> Result<Vec<Case>, String> {
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     let strategy = case();
     let mut one = || strategy.new_tree(&mut runner).map(|tree| tree.current());
-    (0..UNITS_PER_SEED)
-        .map(|_| one().map_err(|reason| reason.to_string()))
-        .collect()
+    (0..UNITS_PER_SEED).map(|_| one().map_err(|reason| reason.to_string())).collect()
 }
 
 /// Keys of each class, filled without any escaping: where the model reads a command, the generator reads the same.
@@ -189,13 +152,10 @@ fn the_model_reads_unescaped_text_as_the_generators_do() {
                     Some((text, command(&service).ok()?))
                 })
                 .collect();
-            let services = generator
-                .run(read.iter().map(|(text, _)| text.as_str()).enumerate())
-                .unwrap();
+            let services =
+                generator.run(read.iter().map(|(text, _)| text.as_str()).enumerate()).unwrap();
             for (n, (text, ours)) in read.iter().enumerate() {
-                let theirs = services
-                    .of(n)
-                    .unwrap_or_else(|| panic!("no service for\n{text}"));
+                let theirs = services.of(n).unwrap_or_else(|| panic!("no service for\n{text}"));
                 assert_eq!(
                     command(theirs).as_ref(),
                     Ok(ours),
@@ -207,8 +167,7 @@ fn the_model_reads_unescaped_text_as_the_generators_do() {
         }
         println!("{}: {compared:?}", generator.version);
         assert!(
-            keys.iter()
-                .all(|key| compared.get(key).is_some_and(|count| *count >= 20)),
+            keys.iter().all(|key| compared.get(key).is_some_and(|count| *count >= 20)),
             "{compared:?}"
         );
     }
@@ -227,15 +186,8 @@ fn generators_take_the_examples_without_a_word() {
         .collect();
     assert!(texts.len() >= 5, "{} examples", texts.len());
     for generator in generator::all().unwrap() {
-        let services = generator
-            .run(texts.iter().map(String::as_str).enumerate())
-            .unwrap();
-        assert_eq!(
-            services.complaints().next(),
-            None,
-            "generator {}",
-            generator.version
-        );
+        let services = generator.run(texts.iter().map(String::as_str).enumerate()).unwrap();
+        assert_eq!(services.complaints().next(), None, "generator {}", generator.version);
         assert!(
             (0..texts.len()).all(|n| services.of(n).is_some()),
             "generator {}",
@@ -249,21 +201,11 @@ fn generators_take_the_examples_without_a_word() {
 fn one_file_that_cannot_be_parsed_takes_all_of_its_directory_with_it() {
     for generator in generator::all().unwrap() {
         let good = "[Container]\nImage=localhost/x:latest\n";
-        let services = generator
-            .run([(0, good), (1, "[Container]\nno assignment\n")].into_iter())
-            .unwrap();
-        assert!(
-            !services.success && services.of(0).is_none(),
-            "generator {}",
-            generator.version
-        );
-        let services = generator
-            .run([(0, good), (1, "[Container]\nNoSuchKey=1\n")].into_iter())
-            .unwrap();
-        assert!(
-            !services.success && services.of(0).is_some(),
-            "generator {}",
-            generator.version
-        );
+        let services =
+            generator.run([(0, good), (1, "[Container]\nno assignment\n")].into_iter()).unwrap();
+        assert!(!services.success && services.of(0).is_none(), "generator {}", generator.version);
+        let services =
+            generator.run([(0, good), (1, "[Container]\nNoSuchKey=1\n")].into_iter()).unwrap();
+        assert!(!services.success && services.of(0).is_some(), "generator {}", generator.version);
     }
 }

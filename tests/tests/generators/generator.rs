@@ -30,10 +30,7 @@ pub(crate) struct Services {
 pub(crate) fn all() -> Result<Vec<Generator>, String> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/generators");
     let directory = std::env::var_os("QUADLET_GENERATORS").map_or(default, PathBuf::from);
-    let entries = std::fs::read_dir(&directory)
-        .into_iter()
-        .flatten()
-        .filter_map(Result::ok);
+    let entries = std::fs::read_dir(&directory).into_iter().flatten().filter_map(Result::ok);
     let mut found: Vec<_> = entries
         .filter_map(|entry| {
             let version = entry.file_name().to_str()?.parse().ok()?;
@@ -43,10 +40,7 @@ pub(crate) fn all() -> Result<Vec<Generator>, String> {
                 .canonicalize()
                 .ok()
                 .map(|_| entry.path())?;
-            Some(Generator {
-                version,
-                program: program.join("podman-user-generator"),
-            })
+            Some(Generator { version, program: program.join("podman-user-generator") })
         })
         .collect();
     found.sort_by_key(|generator| generator.version);
@@ -66,32 +60,22 @@ impl Generator {
         &self,
         units: impl Iterator<Item = (usize, &'a str)>,
     ) -> Result<Services, String> {
-        let output = self
-            .output(units)
-            .map_err(|error| format!("{}: {error}", self.program.display()))?;
+        let output =
+            self.output(units).map_err(|error| format!("{}: {error}", self.program.display()))?;
         let text = String::from_utf8(output.stdout).map_err(|error| error.to_string())?;
         let mut by_name = BTreeMap::new();
         let mut name = None;
         for line in text.split_inclusive('\n') {
-            let header = line
-                .trim_end()
-                .strip_prefix("---")
-                .and_then(|rest| rest.strip_suffix("---"));
+            let header =
+                line.trim_end().strip_prefix("---").and_then(|rest| rest.strip_suffix("---"));
             if let Some(header) = header.filter(|header| header.starts_with("unit-")) {
                 name = Some(header.to_owned());
             } else if let Some(name) = &name {
-                by_name
-                    .entry(name.clone())
-                    .or_insert_with(String::new)
-                    .push_str(line);
+                by_name.entry(name.clone()).or_insert_with(String::new).push_str(line);
             }
         }
         let log = String::from_utf8_lossy(&output.stderr).into_owned();
-        Ok(Services {
-            success: output.status.success(),
-            by_name,
-            log,
-        })
+        Ok(Services { success: output.status.success(), by_name, log })
     }
 
     fn output<'a>(&self, units: impl Iterator<Item = (usize, &'a str)>) -> io::Result<Output> {
@@ -110,18 +94,13 @@ impl Generator {
 impl Services {
     /// The service made of the unit with this number.
     pub(crate) fn of(&self, n: usize) -> Option<&str> {
-        self.by_name
-            .get(&format!("unit-{n}.service"))
-            .map(String::as_str)
+        self.by_name.get(&format!("unit-{n}.service")).map(String::as_str)
     }
 
     /// What the generator said of units that it could not read as they stand.
     pub(crate) fn complaints(&self) -> impl Iterator<Item = &str> {
         let words = ["converting", "error", "unsupported escape", "unbalanced"];
-        let lines = self
-            .log
-            .lines()
-            .filter(|line| !line.contains("Loading source unit file"));
+        let lines = self.log.lines().filter(|line| !line.contains("Loading source unit file"));
         lines.filter(move |line| words.iter().any(|word| line.contains(word)))
     }
 }
