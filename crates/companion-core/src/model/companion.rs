@@ -66,6 +66,7 @@ const RESERVED_NAMES: [&str; 10] = [
 /// of the host's own services. It therefore holds no path separator, no `@` of a template, no escape
 /// of systemd's, and can be neither an option nor a hidden file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct CompanionName(String);
 

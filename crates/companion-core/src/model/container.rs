@@ -25,6 +25,7 @@ pub const WORD_LIMIT: usize = 32 * 1024;
 
 /// The network a container is in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Network {
     /// The host's own network: the container's ports are the host's.
@@ -38,6 +39,7 @@ pub enum Network {
 
 /// The transport protocol of a published port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// TCP.
@@ -49,6 +51,7 @@ pub enum Protocol {
 
 /// A port of the container that the host publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PortMapping {
     /// The host's address that listens; all of them when absent.
@@ -65,6 +68,7 @@ pub struct PortMapping {
 
 /// The user and group that the container's first process has, inside the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ContainerUser {
     /// The user id.
@@ -75,6 +79,7 @@ pub struct ContainerUser {
 
 /// When the service manager starts a container again by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RestartPolicy {
     /// Whenever it ends.
@@ -90,6 +95,7 @@ pub enum RestartPolicy {
 ///
 /// An empty list, `false` and `None` say nothing and render nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ContainerSpec {
     /// The network.

@@ -15,6 +15,7 @@ use super::revision::Fingerprint;
 
 /// The name under which a host program registered a hook written in Rust.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct HookName(String);
 
@@ -62,6 +63,8 @@ impl From<HookName> for String {
 
 /// A hook before the start of a companion: how one file is rendered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
 pub struct HookSpec {
     /// How the bytes are computed.
     pub program: HookProgram,
@@ -71,7 +74,8 @@ pub struct HookSpec {
 
 /// How a hook computes the bytes of its file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum HookProgram {
     /// A template file, filled with values.
     Template {
@@ -105,6 +109,7 @@ fn default_command_timeout() -> u32 {
 
 /// A value that a template is filled with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum TemplateValue {
     /// The text itself; not for secrets.

@@ -16,6 +16,7 @@ use super::revision::Fingerprint;
 /// next one. Transports (`docker-archive:`, `dir:` …), options and Quadlet's references to other
 /// units (`x.build`, `x.image`) do not fit the grammar.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageRef(String);
 

@@ -25,6 +25,22 @@ validated_text! {
 }
 
 impl AbsolutePath {
+    /// The root directory.
+    pub fn root() -> Self {
+        Self("/".to_owned())
+    }
+
+    /// The path of the entry `name` in this directory.
+    ///
+    /// # Errors
+    /// [`InvalidValue`] when the name is no single component, or the whole becomes too long.
+    pub fn join(&self, name: &str) -> Result<Self, InvalidValue> {
+        if name.contains('/') {
+            return Err(InvalidValue::new("path", name, "must be a single component"));
+        }
+        Self::new(format!("{}/{name}", self.0.trim_end_matches('/')))
+    }
+
     /// The path for calls on the file system.
     pub fn as_path(&self) -> &Path {
         Path::new(self.as_str())
@@ -38,6 +54,7 @@ impl AbsolutePath {
 
 /// A file or directory of the host inside the container.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BindMount {
     /// The path on the host.
@@ -55,6 +72,7 @@ fn yes() -> bool {
 
 /// A directory in memory inside the container.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Tmpfs {
     /// The path in the container.
@@ -66,6 +84,7 @@ pub struct Tmpfs {
 
 /// A device of the host inside the container.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Device {
     /// The device on the host, below `/dev`.

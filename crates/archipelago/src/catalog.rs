@@ -1,0 +1,200 @@
+//! The catalog: which companions there are, and which apps they belong to.
+//!
+//! Archipelago's own three are built in; files in TOML add more, or replace one of the same name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use companion_core::model::companion::{CompanionName, CompanionSpec, InvalidValue};
+
+use crate::app::AppId;
+use crate::node::Node;
+
+mod builtin;
+mod file;
+
+pub use builtin::BITCOIN_UI_HOOK;
+pub use file::{CatalogFile, CompanionEntry, ImageEntry, schema};
+pub(crate) use file::{one_line, placed};
+
+/// The most companions that a catalog holds.
+pub const COMPANIONS_LIMIT: usize = 64;
+
+/// Which companions there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catalog {
+    node: Node,
+    apps: BTreeMap<AppId, BTreeSet<CompanionName>>,
+    companions: BTreeMap<CompanionName, CompanionSpec>,
+}
+
+/// Why a catalog could not be had. Nothing of it is used then.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The file could not be read.
+    #[error("failed to read the catalog `{file}`")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is larger than a catalog may be.
+    #[error("the catalog `{file}` has more than {limit} bytes")]
+    TooLarge {
+        /// The file.
+        file: String,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The file is not what a catalog is; `what` names line and column and what was expected.
+    #[error("the catalog `{file}` cannot be understood: {what}")]
+    Syntax {
+        /// The file.
+        file: String,
+        /// Where, and what was expected.
+        what: String,
+    },
+    /// A companion's fields do not go together.
+    #[error("the catalog `{file}` has a companion `{companion}` that cannot be")]
+    Companion {
+        /// The file.
+        file: String,
+        /// The companion.
+        companion: String,
+        /// The field and the rule.
+        #[source]
+        source: InvalidValue,
+    },
+    /// The table `[node]` has a value that cannot be.
+    #[error("the catalog `{file}` has a `[node]` that cannot be")]
+    Node {
+        /// The file.
+        file: String,
+        /// The field and the rule.
+        #[source]
+        source: InvalidValue,
+    },
+    /// One file names a companion twice.
+    #[error("the catalog `{file}` has two companions named `{companion}`")]
+    Twice {
+        /// The file.
+        file: String,
+        /// The name.
+        companion: CompanionName,
+    },
+    /// There are more companions than [`COMPANIONS_LIMIT`].
+    #[error("the catalogs have more than {COMPANIONS_LIMIT} companions")]
+    TooMany,
+}
+
+impl Catalog {
+    /// Archipelago's own companions on a node that is as Archipelago makes it.
+    pub fn builtin() -> Self {
+        Self::on(Node::default())
+    }
+
+    /// Archipelago's own companions on `node`.
+    pub fn on(node: Node) -> Self {
+        let mut catalog = Self { node, apps: BTreeMap::new(), companions: BTreeMap::new() };
+        for (apps, spec) in builtin::companions(&catalog.node) {
+            catalog.insert(apps, spec);
+        }
+        catalog
+    }
+
+    /// Archipelago's own companions and those of `files`, read in their order.
+    ///
+    /// A `[node]` of a later file wins over that of an earlier one, and so does a companion of the
+    /// same name.
+    ///
+    /// # Errors
+    /// [`CatalogError`] for the first file that is not as it must be.
+    pub fn with_files<P: AsRef<Path>>(files: &[P]) -> Result<Self, CatalogError> {
+        let mut read = Vec::with_capacity(files.len());
+        let mut node = Node::default();
+        for path in files {
+            let shown = path.as_ref().display().to_string().escape_debug().to_string();
+            let text = file::read(path.as_ref(), &shown)?;
+            let file = CatalogFile::parse(&text, &shown)?;
+            node = file.node.clone().unwrap_or(node);
+            read.push((shown, file));
+        }
+        let mut catalog = Self::on(node);
+        for (shown, file) in read {
+            for (apps, spec) in file.companions(&catalog.node, &shown)? {
+                catalog.insert(apps, spec);
+            }
+        }
+        if catalog.companions.len() > COMPANIONS_LIMIT {
+            return Err(CatalogError::TooMany);
+        }
+        Ok(catalog)
+    }
+
+    fn insert(&mut self, apps: Vec<AppId>, spec: CompanionSpec) {
+        for companions in self.apps.values_mut() {
+            companions.remove(&spec.name);
+        }
+        for app in apps {
+            self.apps.entry(app).or_default().insert(spec.name.clone());
+        }
+        self.companions.insert(spec.name.clone(), spec);
+        self.apps.retain(|_, companions| !companions.is_empty());
+    }
+
+    /// The node that the catalog is for.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// The companions of `app`; an app that is not known has none.
+    pub fn companions_for(&self, app: &AppId) -> BTreeSet<CompanionName> {
+        self.apps.get(app).cloned().unwrap_or_default()
+    }
+
+    /// The companion named `name`.
+    pub fn companion(&self, name: &CompanionName) -> Option<&CompanionSpec> {
+        self.companions.get(name)
+    }
+
+    /// All companions, by name.
+    pub fn companions(&self) -> impl Iterator<Item = &CompanionSpec> {
+        self.companions.values()
+    }
+
+    /// All apps that have companions.
+    pub fn apps(&self) -> impl Iterator<Item = (&AppId, &BTreeSet<CompanionName>)> {
+        self.apps.iter()
+    }
+
+    /// The known app whose id is nearest to `id`, if one is near enough to be meant.
+    pub fn nearest_app(&self, id: &str) -> Option<&AppId> {
+        let near = |app: &&AppId| edit_distance(app.as_str(), id);
+        let nearest = self.apps.keys().min_by_key(near)?;
+        let within = edit_distance(nearest.as_str(), id) <= 1 + id.len() / 4;
+        let begins = id.len() >= 3 && nearest.as_str().starts_with(id);
+        let prefix = self.apps.keys().find(|app| id.len() >= 3 && app.as_str().starts_with(id));
+        if within || begins { Some(nearest) } else { prefix }
+    }
+}
+
+/// The number of single-character edits between two short texts (Levenshtein's distance).
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().take(64).enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests;

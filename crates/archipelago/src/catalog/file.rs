@@ -1,0 +1,223 @@
+//! Catalog files: TOML, in which an unknown key is an error with its line and column.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use companion_core::model::companion::{CompanionName, CompanionSpec, InvalidValue};
+use companion_core::model::container::{AbsolutePath, ContainerSpec};
+use companion_core::model::hook::{HookProgram, HookSpec};
+use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
+use serde::Deserialize;
+
+use super::{CatalogError, builtin};
+use crate::app::AppId;
+use crate::node::Node;
+
+/// The most bytes of a catalog file.
+const FILE_LIMIT: usize = 256 * 1024;
+
+/// A catalog file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogFile {
+    /// What the node is like, where it differs from what Archipelago makes.
+    #[serde(default)]
+    pub node: Option<Node>,
+    /// Companions.
+    #[serde(default, rename = "companion")]
+    pub companions: Vec<CompanionEntry>,
+}
+
+/// One companion of a catalog file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CompanionEntry {
+    /// Its name, which is also that of its unit and its container.
+    pub name: CompanionName,
+    /// The apps that it belongs to.
+    pub apps: Vec<AppId>,
+    /// One line for people; made from the name when absent.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Where its image comes from.
+    pub image: ImageEntry,
+    /// How its container is run; what is left out is as for Archipelago's own companions.
+    #[serde(default)]
+    pub container: Option<ContainerSpec>,
+    /// What is rendered before it starts.
+    #[serde(default)]
+    pub hook: Option<HookSpec>,
+}
+
+/// Where an image comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ImageEntry {
+    /// The name of a build context below the node's context directories, and of the image built.
+    #[serde(default)]
+    pub base: Option<String>,
+    /// A build context of its own, by absolute path; only with `base`.
+    #[serde(default)]
+    pub context: Option<AbsolutePath>,
+    /// What is pulled when nothing can be built; with `base` alone, the node's repository has it.
+    #[serde(default)]
+    pub pull: Option<ImageRef>,
+}
+
+/// The JSON Schema of a catalog file.
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(CatalogFile).into()
+}
+
+pub(super) fn read(path: &Path, shown: &str) -> Result<String, CatalogError> {
+    use std::io::Read as _;
+    let unreadable = |source| CatalogError::Unreadable { file: shown.to_owned(), source };
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let mut text = String::new();
+    let limit = FILE_LIMIT as u64 + 1;
+    file.take(limit).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() > FILE_LIMIT {
+        return Err(CatalogError::TooLarge { file: shown.to_owned(), limit: FILE_LIMIT });
+    }
+    Ok(text)
+}
+
+impl CatalogFile {
+    /// Parses `text`; `shown` names the file in errors.
+    ///
+    /// # Errors
+    /// [`CatalogError`] with line and column.
+    pub fn parse(text: &str, shown: &str) -> Result<Self, CatalogError> {
+        let file: Self = toml::from_str(text).map_err(|error| CatalogError::Syntax {
+            file: shown.to_owned(),
+            what: placed(text, &error),
+        })?;
+        if let Some(node) = &file.node {
+            node.validate()
+                .map_err(|source| CatalogError::Node { file: shown.to_owned(), source })?;
+        }
+        let mut names = BTreeSet::new();
+        for entry in &file.companions {
+            if !names.insert(&entry.name) {
+                let companion = entry.name.clone();
+                return Err(CatalogError::Twice { file: shown.to_owned(), companion });
+            }
+        }
+        Ok(file)
+    }
+
+    /// The companions, with the apps they belong to, on `node`.
+    ///
+    /// # Errors
+    /// [`CatalogError::Companion`] for the first whose fields do not go together.
+    pub fn companions(
+        self,
+        node: &Node,
+        shown: &str,
+    ) -> Result<Vec<(Vec<AppId>, CompanionSpec)>, CatalogError> {
+        let specs = self.companions.into_iter().map(|entry| {
+            let companion = entry.name.to_string();
+            entry.spec(node).map_err(|source| CatalogError::Companion {
+                file: shown.to_owned(),
+                companion,
+                source,
+            })
+        });
+        specs.collect()
+    }
+}
+
+/// The message of a TOML error with its line and column, and without the line itself: it is a file
+/// of the user's own, and what stands in it is not ours to log.
+pub(crate) fn placed(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().lines().next().unwrap_or_default();
+    let Some(span) = error.span() else { return message.to_owned() };
+    let before = text.get(..span.start).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("line {line}, column {column}: {message}")
+}
+
+impl CompanionEntry {
+    fn spec(self, node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
+        let name = self.name;
+        let description = self.description.unwrap_or_else(|| format!("companion {name}"));
+        one_line("description", &description)?;
+        let container = match self.container {
+            Some(container) => container,
+            None => builtin::hardened()?,
+        };
+        container.validate()?;
+        if let Some(mount) = container.mounts.iter().find(|mount| !mount.read_only) {
+            let rule = "must be read-only: a companion never writes to a path of the host";
+            return Err(InvalidValue::new("mounts", mount.source.as_str(), rule));
+        }
+        if let Some(hook) = &self.hook {
+            validate_hook(hook)?;
+        }
+        if self.apps.is_empty() {
+            return Err(InvalidValue::new("apps", "", "must name at least one app"));
+        }
+        let image = self.image.source(node)?;
+        Ok((self.apps, CompanionSpec { name, description, image, container, hook: self.hook }))
+    }
+}
+
+/// Refuses a text for people that is not one line of at most 256 bytes.
+pub(crate) fn one_line(field: &'static str, text: &str) -> Result<(), InvalidValue> {
+    if text.is_empty() || text.len() > 256 || text.chars().any(char::is_control) {
+        return Err(InvalidValue::new(field, text, "must be one line of 1 to 256 bytes"));
+    }
+    Ok(())
+}
+
+fn validate_hook(hook: &HookSpec) -> Result<(), InvalidValue> {
+    match &hook.program {
+        HookProgram::Command { argv, timeout, .. } => {
+            let program = argv.first().map(String::as_str).unwrap_or_default();
+            AbsolutePath::new(program)?;
+            if !(1..=300).contains(timeout) {
+                let rule = "must be between 1 and 300 seconds";
+                return Err(InvalidValue::new("timeout", &timeout.to_string(), rule));
+            }
+            Ok(())
+        }
+        HookProgram::Registered(name) if name.as_str() != super::BITCOIN_UI_HOOK => {
+            let rule = "is not a hook that this program has; use `template` or `command`";
+            Err(InvalidValue::new("registered", name.as_str(), rule))
+        }
+        HookProgram::Registered(_) | HookProgram::Template { .. } => Ok(()),
+    }
+}
+
+impl ImageEntry {
+    fn source(self, node: &Node) -> Result<ImageSource, InvalidValue> {
+        let pull = self.pull.map(|reference| {
+            let verify_tls = !node.is_insecure_registry(reference.registry());
+            PullSource { reference, verify_tls }
+        });
+        match (self.base, self.context, pull) {
+            (Some(base), None, pull) => {
+                let mut source = builtin::image(node, &base)?;
+                source.pull = pull.or(source.pull);
+                Ok(source)
+            }
+            (Some(base), Some(context), pull) => {
+                let build = BuildSource {
+                    reference: ImageRef::new(format!("localhost/{base}:latest"))?,
+                    contexts: vec![context],
+                    arguments: node.build_arguments.clone(),
+                };
+                Ok(ImageSource { build: Some(build), pull })
+            }
+            (None, None, Some(pull)) => Ok(ImageSource { build: None, pull: Some(pull) }),
+            (None, Some(context), _) => {
+                let rule = "needs `base`, the name of the image that is built";
+                Err(InvalidValue::new("context", context.as_str(), rule))
+            }
+            (None, None, None) => {
+                Err(InvalidValue::new("image", "", "must have `base`, `pull` or both"))
+            }
+        }
+    }
+}

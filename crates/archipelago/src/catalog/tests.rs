@@ -1,0 +1,174 @@
+use companion_core::model::container::Network;
+
+use super::*;
+
+fn app(id: &str) -> AppId {
+    AppId::new(id).unwrap()
+}
+
+fn names(catalog: &Catalog, id: &str) -> Vec<String> {
+    catalog.companions_for(&app(id)).iter().map(ToString::to_string).collect()
+}
+
+fn parse(text: &str) -> Result<Vec<(Vec<AppId>, CompanionSpec)>, CatalogError> {
+    let file = CatalogFile::parse(text, "test.toml")?;
+    let node = file.node.clone().unwrap_or_default();
+    file.companions(&node, "test.toml")
+}
+
+/// The chain of an error in one line.
+fn chain(error: &CatalogError) -> String {
+    let source = std::error::Error::source(error).map(ToString::to_string);
+    [error.to_string(), source.unwrap_or_default()].join(": ")
+}
+
+#[test]
+fn every_backend_has_the_companion_it_had() {
+    let catalog = Catalog::builtin();
+    for id in ["bitcoin", "bitcoin-core", "bitcoin-knots"] {
+        assert_eq!(names(&catalog, id), ["archy-bitcoin-ui"]);
+    }
+    assert_eq!(names(&catalog, "lnd"), ["archy-lnd-ui"]);
+    for id in ["electrumx", "electrs", "mempool-electrs"] {
+        assert_eq!(names(&catalog, id), ["archy-electrs-ui"]);
+    }
+    assert_eq!(names(&catalog, "nextcloud"), Vec::<String>::new());
+}
+
+#[test]
+fn the_built_in_companions_are_what_they_were() {
+    let catalog = Catalog::builtin();
+    let spec = |name: &str| catalog.companion(&CompanionName::new(name).unwrap()).unwrap();
+    for companion in catalog.companions() {
+        assert_eq!(companion.description, format!("Archipelago companion UI: {}", companion.name));
+        let container = &companion.container;
+        let user = container.user.unwrap();
+        assert_eq!((user.uid, user.gid), (0, 0));
+        assert_eq!(container.memory.unwrap().mebibytes(), 128);
+        assert!(container.drop_all_capabilities);
+        assert_eq!(container.capabilities.len(), 5);
+        assert_eq!(container.restart_delay, Some(10));
+        assert!(container.mounts.iter().all(|mount| mount.read_only));
+        let pull = companion.image.pull.as_ref().unwrap();
+        assert!(!pull.verify_tls);
+        assert_eq!(companion.image.build.as_ref().unwrap().contexts.len(), 3);
+    }
+    let bitcoin = spec("archy-bitcoin-ui");
+    assert_eq!(bitcoin.container.network, Network::Host);
+    assert_eq!(
+        bitcoin.container.mounts[0].source.as_str(),
+        "/var/lib/archipelago/bitcoin-ui/nginx.conf"
+    );
+    assert_eq!(
+        bitcoin.image.pull.as_ref().unwrap().reference.as_str(),
+        "146.59.87.168:3000/lfg2025/bitcoin-ui:latest"
+    );
+    let lnd = spec("archy-lnd-ui");
+    assert_eq!(lnd.container.network, Network::Bridge);
+    assert_eq!(
+        (lnd.container.ports[0].host.get(), lnd.container.ports[0].container.get()),
+        (18083, 80)
+    );
+    assert_eq!(spec("archy-electrs-ui").container.network, Network::Host);
+}
+
+#[test]
+fn the_nearest_app_is_named_for_a_slip_and_nothing_for_a_stranger() {
+    let catalog = Catalog::builtin();
+    let nearest = |id| catalog.nearest_app(id).map(AppId::as_str);
+    assert_eq!(nearest("bitcoin-knot"), Some("bitcoin-knots"));
+    assert_eq!(nearest("electrmx"), Some("electrumx"));
+    assert_eq!(nearest("mempool"), Some("mempool-electrs"));
+    assert_eq!(nearest("nextcloud"), None);
+    assert_eq!(nearest(""), None);
+}
+
+#[test]
+fn a_companion_of_a_users_own_gets_archipelagos_hardening() {
+    let companions = parse(
+        r#"
+        [[companion]]
+        name = "my-ui"
+        apps = ["my-app"]
+        image = { pull = "127.0.0.1:5000/my-ui:1" }
+        "#,
+    )
+    .unwrap();
+    let spec = &companions[0].1;
+    assert!(spec.container.drop_all_capabilities);
+    assert!(spec.image.pull.as_ref().unwrap().verify_tls, "it is on no allow-list");
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_line_and_column() {
+    let error = parse("[[companion]]\nname = \"my-ui\"\nprivileged = true\n").unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("line 3, column 1") && text.contains("privileged"), "{text}");
+}
+
+#[test]
+fn a_broken_catalog_is_refused_without_quoting_its_lines() {
+    let error = parse("[[companion]\nname = \"hunter2\"\n").unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("line 1") && !text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn what_a_companion_must_not_have_is_refused_by_field() {
+    let with = |extra: &str| {
+        let text = format!(
+            "[[companion]]\nname = \"my-ui\"\napps = [\"a\"]\nimage = {{ base = \"my-ui\" }}\n{extra}"
+        );
+        chain(&parse(&text).unwrap_err())
+    };
+    let writable = "container.mounts = [{ source = \"/a\", target = \"/b\", read_only = false }]";
+    assert!(with(writable).contains("must be read-only"));
+    assert!(
+        with("container.ports = [{ host = 1, container = 1 }]\ncontainer.network = \"host\"")
+            .contains("ports")
+    );
+    assert!(with("description = \"two\\nlines\"").contains("description"));
+    assert!(
+        with("hook = { output = \"/o\", program = { command = { argv = [\"sh\"] } } }")
+            .contains("absolute")
+    );
+    assert!(
+        with("hook = { output = \"/o\", program = { registered = \"mine\" } }").contains("mine")
+    );
+    assert!(with("container.memory = \"lots\"").contains("lots"));
+}
+
+#[test]
+fn one_name_twice_in_a_file_is_refused() {
+    let entry = "[[companion]]\nname = \"my-ui\"\napps = [\"a\"]\nimage = { base = \"my-ui\" }\n";
+    let error = parse(&entry.repeat(2)).unwrap_err();
+    assert!(matches!(error, CatalogError::Twice { .. }), "{error}");
+}
+
+#[test]
+fn a_later_file_replaces_a_companion_of_the_same_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("own.toml");
+    let text = "[[companion]]\nname = \"archy-lnd-ui\"\napps = [\"lightning\"]\nimage = { base = \"x\" }\n";
+    std::fs::write(&path, text).unwrap();
+    let catalog = Catalog::with_files(&[&path]).unwrap();
+    assert_eq!(names(&catalog, "lightning"), ["archy-lnd-ui"]);
+    assert_eq!(names(&catalog, "lnd"), Vec::<String>::new());
+}
+
+#[test]
+fn a_missing_or_oversized_file_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("own.toml");
+    let error = Catalog::with_files(&[&path]).unwrap_err();
+    assert!(error.to_string().contains("own.toml"), "{error}");
+    std::fs::write(&path, "#".repeat(300_000)).unwrap();
+    assert!(matches!(Catalog::with_files(&[&path]), Err(CatalogError::TooLarge { .. })));
+}
+
+#[test]
+fn the_committed_schema_is_the_one_of_this_code() {
+    let committed = include_str!("../../catalog.schema.json");
+    let generated = serde_json::to_string_pretty(&schema()).unwrap();
+    assert_eq!(committed.trim_end(), generated, "write the output of `companion catalog --schema`");
+}

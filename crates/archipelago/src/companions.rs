@@ -1,0 +1,258 @@
+//! `Companions`: the calls that a host program makes.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::ports::{DesiredStore, Host, PortError};
+use companion_core::reconciler::{Outcome, ReconcileError, Reconciler, Reconciliation};
+use companion_core::status::{CompanionStatus, Health, status};
+use companion_core::supervisor::Supervisor;
+
+use crate::app::AppId;
+use crate::catalog::Catalog;
+use crate::desired_store::RecordStore;
+
+/// Keeps the companions of the installed apps.
+///
+/// Every call is safe beside every other, in this process and in others: one writer at a time has the
+/// host. Dropping it stops nothing.
+pub struct Companions {
+    store: Arc<RecordStore>,
+    reconciler: Arc<Reconciler>,
+}
+
+/// Why a call could not even begin.
+#[derive(Debug, thiserror::Error)]
+pub enum CompanionsError {
+    /// The wish could not be recorded, or read; nothing was done.
+    #[error("failed to use the record of wishes")]
+    Record(#[source] PortError),
+    /// A pass could not be made. What was wished is recorded, and the next pass carries it out.
+    #[error("failed to reconcile")]
+    Reconcile(#[source] ReconcileError),
+}
+
+/// A companion that is not as it was wished to be, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("companion `{companion}` is {health}: {why}")]
+pub struct CompanionError {
+    /// The companion.
+    pub companion: CompanionName,
+    /// How it is.
+    pub health: Health,
+    /// Why, in words for people.
+    pub why: String,
+}
+
+/// The companions that are not as wished; empty when all are.
+pub type Failures = Vec<(CompanionName, CompanionError)>;
+
+impl Companions {
+    /// Companions of `store`'s record, on the host that `reconciler` works through.
+    ///
+    /// The reconciler's [`Host::desired`] must be the same `store`.
+    pub fn new(store: Arc<RecordStore>, reconciler: Arc<Reconciler>) -> Self {
+        Self { store, reconciler }
+    }
+
+    /// Companions of `store`'s record, on a host made of other ports.
+    pub fn on(store: Arc<RecordStore>, host: Host) -> Self {
+        let desired: Arc<dyn DesiredStore> = Arc::clone(&store) as _;
+        let reconciler = Reconciler::new(Host { desired, ..host });
+        Self::new(store, Arc::new(reconciler))
+    }
+
+    /// The catalog.
+    pub fn catalog(&self) -> &Catalog {
+        self.store.catalog()
+    }
+
+    /// The reconciler, for rounds and dry runs of one's own.
+    pub fn reconciler(&self) -> &Arc<Reconciler> {
+        &self.reconciler
+    }
+
+    /// A loop that keeps them true, for a host program that is its own daemon.
+    pub fn supervisor(&self) -> Supervisor {
+        Supervisor::new(Arc::clone(&self.reconciler))
+    }
+
+    /// The companions of `app`; none for an app that has none.
+    pub fn companions_for(&self, app: &AppId) -> BTreeSet<CompanionName> {
+        self.catalog().companions_for(app)
+    }
+
+    /// Records that `app` is installed, and makes its companions run.
+    ///
+    /// Each companion is installed on its own: one failure is reported and stops no other.
+    ///
+    /// # Errors
+    /// [`CompanionsError`] when the wish could not be recorded or no pass be made.
+    pub async fn install_for(&self, app: &AppId) -> Result<Failures, CompanionsError> {
+        let names = self.wish_installed(std::slice::from_ref(app)).await?;
+        self.converge(&names).await
+    }
+
+    /// Records that `apps` are installed, and returns their companions; nothing is done yet.
+    ///
+    /// # Errors
+    /// [`CompanionsError::Record`].
+    pub async fn wish_installed(
+        &self,
+        apps: &[AppId],
+    ) -> Result<BTreeSet<CompanionName>, CompanionsError> {
+        let apps = apps.to_vec();
+        let wish = move |record: &mut crate::record::Record, catalog: &Catalog| {
+            let known: Vec<_> =
+                apps.iter().filter(|app| !catalog.companions_for(app).is_empty()).collect();
+            known.iter().for_each(|app| record.install(app, catalog));
+            let names = known.iter().flat_map(|app| catalog.companions_for(app)).collect();
+            (!known.is_empty(), names)
+        };
+        self.store.update(wish).await.map_err(CompanionsError::Record)
+    }
+
+    /// Makes the companion `name` run, if an installed app has it: what is missing is installed, what
+    /// is stopped started, what is wedged created anew, and what is true left alone.
+    ///
+    /// # Errors
+    /// [`CompanionsError`] when no pass could be made.
+    pub async fn install_one(&self, name: &CompanionName) -> Result<Failures, CompanionsError> {
+        self.converge(&BTreeSet::from([name.clone()])).await
+    }
+
+    /// Makes all companions of `app` run if it is installed, and changes no wish.
+    ///
+    /// Running and true: nothing but a refreshed configuration, and a restart if that changed.
+    /// Stopped: started. Missing: installed. Wedged (paused, created, unknown): created anew.
+    ///
+    /// # Errors
+    /// As [`install_one`](Self::install_one).
+    pub async fn ensure_running(&self, app: &AppId) -> Result<Failures, CompanionsError> {
+        self.converge(&self.companions_for(app)).await
+    }
+
+    /// Records that `app` is gone, and removes the companions that no other installed app has:
+    /// service, unit, container and rendered configuration.
+    ///
+    /// The removal is final once this returned: no pass that began before can undo it.
+    ///
+    /// # Errors
+    /// [`CompanionsError`] when the wish could not be recorded or no pass be made.
+    pub async fn remove_for(&self, app: &AppId) -> Result<Failures, CompanionsError> {
+        let names = self.wish_removed(std::slice::from_ref(app)).await?;
+        self.converge(&names).await
+    }
+
+    /// Records that `apps` are gone, and returns the companions that go with them; nothing is done
+    /// yet.
+    ///
+    /// # Errors
+    /// [`CompanionsError::Record`].
+    pub async fn wish_removed(
+        &self,
+        apps: &[AppId],
+    ) -> Result<BTreeSet<CompanionName>, CompanionsError> {
+        let apps = apps.to_vec();
+        let wish = move |record: &mut crate::record::Record, catalog: &Catalog| {
+            let gone = apps.iter().flat_map(|app| record.remove(app, catalog)).collect();
+            (true, gone)
+        };
+        self.store.update(wish).await.map_err(CompanionsError::Record)
+    }
+
+    /// Makes one pass over all that is recorded, after taking in what `installed` names and no wish
+    /// was ever recorded about.
+    ///
+    /// An app that was removed stays removed although `installed` still names it: the list may be
+    /// older than the removal.
+    ///
+    /// # Errors
+    /// [`CompanionsError`] when the record could not be used or no pass be made.
+    pub async fn reconcile(&self, installed: &[AppId]) -> Result<Failures, CompanionsError> {
+        self.adopt(installed).await?;
+        let pass = self.reconciler.reconcile().await.map_err(CompanionsError::Reconcile)?;
+        Ok(failures(&pass, |_| true))
+    }
+
+    /// Takes in the apps of `installed` that no wish was ever recorded about, and the companions that
+    /// the catalog newly has for installed apps.
+    ///
+    /// # Errors
+    /// [`CompanionsError::Record`].
+    pub async fn adopt(&self, installed: &[AppId]) -> Result<(), CompanionsError> {
+        let apps = installed.to_vec();
+        let wish = move |record: &mut crate::record::Record, catalog: &Catalog| {
+            let new: Vec<_> = apps
+                .iter()
+                .filter(|app| record.is_installed(app).is_none())
+                .filter(|app| !catalog.companions_for(app).is_empty())
+                .collect();
+            new.iter().for_each(|app| record.install(app, catalog));
+            let grown = record.adopt_catalog(catalog);
+            (grown || !new.is_empty(), ())
+        };
+        self.store.update(wish).await.map_err(CompanionsError::Record)
+    }
+
+    /// The apps that are recorded as installed.
+    ///
+    /// # Errors
+    /// [`CompanionsError::Record`].
+    pub async fn installed(&self) -> Result<BTreeSet<AppId>, CompanionsError> {
+        let record = self.store.read().await.map_err(CompanionsError::Record)?;
+        Ok(record.installed().cloned().collect())
+    }
+
+    /// The status of every companion, looked at now; changes nothing.
+    ///
+    /// # Errors
+    /// [`CompanionsError::Reconcile`] when the record could not be read.
+    pub async fn status(&self) -> Result<Vec<CompanionStatus>, CompanionsError> {
+        let round = self.reconciler.dry_run().await.map_err(CompanionsError::Reconcile)?;
+        Ok(status(&round))
+    }
+
+    /// Makes a pass and reports on `names`.
+    ///
+    /// # Errors
+    /// [`CompanionsError::Reconcile`].
+    pub async fn converge(
+        &self,
+        names: &BTreeSet<CompanionName>,
+    ) -> Result<Failures, CompanionsError> {
+        if names.is_empty() {
+            return Ok(Failures::new());
+        }
+        let pass = self.reconciler.reconcile().await.map_err(CompanionsError::Reconcile)?;
+        Ok(failures(&pass, |name| names.contains(name)))
+    }
+}
+
+/// The companions that are not as wished at the end of a pass.
+pub fn failures(pass: &Reconciliation, concerns: impl Fn(&CompanionName) -> bool) -> Failures {
+    let not_ready = status(&pass.last)
+        .into_iter()
+        .filter(|companion| concerns(&companion.name) && !companion.health.is_healthy());
+    not_ready
+        .map(|companion| {
+            let last_failure = pass.steps.iter().rev().find_map(|(step, outcome)| match outcome {
+                Outcome::Failed { error, .. }
+                    if step.companion.as_ref() == Some(&companion.name) =>
+                {
+                    Some(error.clone())
+                }
+                _ => None,
+            });
+            let mut why = companion.why;
+            why.extend(last_failure.filter(|_| why.is_empty()));
+            let error = CompanionError {
+                companion: companion.name.clone(),
+                health: companion.health,
+                why: why.join("; "),
+            };
+            (companion.name, error)
+        })
+        .collect()
+}

@@ -1,0 +1,228 @@
+//! `DesiredStore` on two files: the record of wishes, and the lock of the host.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use companion_core::model::desired::DesiredState;
+use companion_core::ports::{DesiredStore, HostLock, PortError, PortErrorKind, PortResult};
+use durable_dir::{Dir, DirError, LockFile, Trust};
+use tokio::time::Instant;
+
+use crate::catalog::Catalog;
+use crate::record::{RECORD_LIMIT, Record};
+
+const RECORD_FILE: &str = "desired.json";
+const LOCK_FILE: &str = "lock";
+
+/// How long another process may hold the host before a caller gives up. A round holds it for the
+/// time of its short effects, of which a reload of the service manager is the longest.
+const PATIENCE: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(20);
+
+/// Keeps the record of wishes in a state directory of mode 0700.
+pub struct RecordStore {
+    dir: PathBuf,
+    catalog: Arc<Catalog>,
+}
+
+impl RecordStore {
+    /// A store in `dir`, which is made when it is first written to.
+    pub fn new(dir: impl Into<PathBuf>, catalog: Arc<Catalog>) -> Self {
+        Self { dir: dir.into(), catalog }
+    }
+
+    /// The state directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The catalog that the record is read with.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    pub(crate) async fn read(&self) -> PortResult<Record> {
+        let dir = self.dir.clone();
+        blocking(move || read(&dir)).await
+    }
+
+    /// Changes the record under the host's lock, and writes it durably if `change` says so.
+    pub(crate) async fn update<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Record, &Catalog) -> (bool, T) + Send + 'static,
+    ) -> PortResult<T> {
+        let _lock = self.lock().await?;
+        let (path, catalog) = (self.dir.clone(), Arc::clone(&self.catalog));
+        blocking(move || {
+            let mut record = read(&path)?;
+            let (changed, value) = change(&mut record, &catalog);
+            if changed {
+                write(&path, &record)?;
+            }
+            Ok(value)
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl DesiredStore for RecordStore {
+    async fn load(&self) -> PortResult<DesiredState> {
+        Ok(self.read().await?.desired(&self.catalog))
+    }
+
+    async fn lock(&self) -> PortResult<HostLock> {
+        let path = self.dir.clone();
+        let mut file = blocking(move || {
+            let dir =
+                Dir::create(&path, 0o700, Trust::Owned).map_err(|error| port(error, "lock"))?;
+            LockFile::open(&dir, LOCK_FILE, 0o600).map_err(|error| port(error, "lock"))
+        })
+        .await?;
+        let deadline = Instant::now() + PATIENCE;
+        // The kernel has no queue that an asynchronous caller could wait in.
+        while !file.try_lock().map_err(|error| port(error, "lock"))? {
+            if Instant::now() >= deadline {
+                let message = format!(
+                    "another process has held the host for {} s, see the lock file in {}",
+                    PATIENCE.as_secs(),
+                    self.dir.display()
+                );
+                return Err(PortError::new(PortErrorKind::Transient, message));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(HostLock::new(file))
+    }
+}
+
+fn read(path: &Path) -> PortResult<Record> {
+    let dir = match Dir::open(path, Trust::Owned) {
+        Ok(dir) => dir,
+        Err(DirError::NotFound { .. }) => return Ok(Record::default()),
+        Err(error) => return Err(port(error, "read the record of wishes")),
+    };
+    let contents = dir
+        .read(RECORD_FILE, RECORD_LIMIT)
+        .map_err(|error| port(error, "read the record of wishes"))?;
+    let Some(contents) = contents else { return Ok(Record::default()) };
+    Record::from_bytes(&contents.bytes).map_err(|why| {
+        let file = path.join(RECORD_FILE);
+        let message = format!("the record of wishes {} cannot be used: {why}", file.display());
+        PortError::new(PortErrorKind::Invalid, message)
+    })
+}
+
+fn write(path: &Path, record: &Record) -> PortResult<()> {
+    let attempt = "write the record of wishes";
+    let bytes = record.to_bytes().map_err(|error| {
+        PortError::new(PortErrorKind::Invalid, format!("failed to {attempt}")).with_source(error)
+    })?;
+    let dir = Dir::create(path, 0o700, Trust::Owned).map_err(|error| port(error, attempt))?;
+    dir.sweep_temporary_files().map_err(|error| port(error, attempt))?;
+    dir.write(RECORD_FILE, &bytes, 0o600).map_err(|error| port(error, attempt))
+}
+
+fn port(error: DirError, attempt: &str) -> PortError {
+    let kind = match &error {
+        DirError::Denied { .. } | DirError::Untrusted { .. } => PortErrorKind::Denied,
+        DirError::ReadOnly { .. } => PortErrorKind::Unavailable,
+        DirError::NotARegularFile { .. } | DirError::NotADirectory { .. } => {
+            PortErrorKind::Conflict
+        }
+        DirError::TooLarge { .. } | DirError::InvalidName { .. } => PortErrorKind::Invalid,
+        DirError::NotFound { .. } | DirError::Full { .. } | DirError::Io { .. } => {
+            PortErrorKind::Transient
+        }
+    };
+    PortError::new(kind, format!("failed to {attempt}")).with_source(error)
+}
+
+/// Does `work` where blocking is allowed: a network file system may hang.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> PortResult<T> + Send + 'static,
+) -> PortResult<T> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        let message = "work on the state directory did not come to its end";
+        Err(PortError::new(PortErrorKind::Transient, message).with_source(error))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use companion_core::model::companion::CompanionName;
+
+    use super::*;
+    use crate::app::AppId;
+
+    fn store(dir: &Path) -> RecordStore {
+        RecordStore::new(dir.join("state"), Arc::new(Catalog::builtin()))
+    }
+
+    async fn install(store: &RecordStore, app: &str) {
+        let app = AppId::new(app).unwrap();
+        let wish =
+            move |record: &mut Record, catalog: &Catalog| (true, record.install(&app, catalog));
+        store.update(wish).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_wish_is_read_by_another_process_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        install(&store(dir.path()), "lnd").await;
+        let desired = store(dir.path()).load().await.unwrap();
+        let names: Vec<_> = desired.companions.keys().map(CompanionName::as_str).collect();
+        assert_eq!(names, ["archy-lnd-ui"]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_desired_before_the_first_wish_and_nothing_is_made_by_reading() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(store(dir.path()).load().await.unwrap(), DesiredState::default());
+        assert!(!dir.path().join("state").exists());
+    }
+
+    #[tokio::test]
+    async fn a_damaged_record_is_an_error_and_is_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        install(&store, "lnd").await;
+        let file = dir.path().join("state/desired.json");
+        std::fs::write(&file, b"half a rec").unwrap();
+        let error = store.load().await.unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Invalid);
+        assert!(error.to_string().contains("desired.json"), "{error}");
+        let app = AppId::new("lnd").unwrap();
+        let wish =
+            move |record: &mut Record, catalog: &Catalog| (true, record.remove(&app, catalog));
+        assert!(store.update(wish).await.is_err());
+        assert_eq!(std::fs::read(&file).unwrap(), b"half a rec");
+    }
+
+    #[tokio::test]
+    async fn the_lock_has_one_holder_and_is_free_when_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (store(dir.path()), store(dir.path()));
+        let held = one.lock().await.unwrap();
+        let waiting = tokio::spawn(async move { two.lock().await.map(|_lock| ()) });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(held);
+        waiting.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn state_is_for_its_owner_only() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        install(&store(dir.path()), "lnd").await;
+        let mode = |path: &str| {
+            std::fs::metadata(dir.path().join(path)).unwrap().permissions().mode() & 0o777
+        };
+        assert_eq!(mode("state"), 0o700);
+        assert_eq!(mode("state/desired.json"), 0o600);
+        assert_eq!(mode("state/lock"), 0o600);
+    }
+}
