@@ -1,1 +1,3 @@
 //! Contract suites, scenarios and properties over every adapter.
+
+pub mod contract;

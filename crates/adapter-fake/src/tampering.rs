@@ -65,6 +65,8 @@ done_to_the_world! {
     break_build(path: &AbsolutePath, fate: BuildFate);
     remove_context(path: &AbsolutePath);
     remove_image(reference: &ImageRef);
+    put_image(reference: &ImageRef, contents: &str);
+    leave_image(contents: &str);
     publish(reference: &ImageRef, contents: &str);
     set_registry(registry: &str, reach: Reach);
     registry_down(registry: &str);

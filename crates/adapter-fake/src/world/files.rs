@@ -186,8 +186,10 @@ impl World {
     /// What `hook` would do now.
     ///
     /// # Errors
-    /// `Invalid` for a hook that nobody registered.
+    /// `Invalid` for a hook that nobody registered, and for one whose rendering fails, unless that
+    /// takes a program to find out; `Conflict` when a directory lies in the file's place.
     pub fn hook_state(&self, hook: &HookSpec) -> PortResult<HookState> {
+        self.no_directory_at(&hook.output)?;
         let (content, private) = match self.files.rendered(&hook.output) {
             Some(ConfigFile::Regular { content, mode, .. }) => (Some(*content), mode & 0o077 == 0),
             Some(ConfigFile::Directory) | None => (None, true),
@@ -202,6 +204,9 @@ impl World {
                 });
             }
         };
+        if !matches!(hook.program, HookProgram::Command { .. }) {
+            self.may_render(hook)?;
+        }
         let wanted = Fingerprint::of(&self.files.would_render(hook, input));
         let cause = match content {
             None => StaleCause::Missing,
@@ -226,11 +231,16 @@ impl World {
             let message = format!("the hook of `{output}` reads `{missing}`, which is not there");
             PortError::new(PortErrorKind::NotFound, message)
         })?;
-        if self.files.fates.get(output) == Some(&Fate::Fails) {
-            let message = format!("the hook of `{output}` failed with exit status 1");
+        self.may_render(hook)?;
+        Ok(self.files.would_render(hook, input))
+    }
+
+    fn may_render(&self, hook: &HookSpec) -> PortResult<()> {
+        if self.files.fates.get(&hook.output) == Some(&Fate::Fails) {
+            let message = format!("the hook of `{}` failed with exit status 1", hook.output);
             return Err(PortError::new(PortErrorKind::Invalid, message));
         }
-        Ok(self.files.would_render(hook, input))
+        Ok(())
     }
 
     /// Puts `bytes` where `hook` has its file, not yet durably; says whether anything changed.

@@ -12,7 +12,7 @@ use companion_core::model::unit::JobResult;
 use super::World;
 use super::containers::{Container, Status};
 use super::files::{ConfigFile, Fate};
-use super::images::{BuildFate, Context, Reach};
+use super::images::{BuildFate, Context, Image, Reach};
 use super::processes::KILLED;
 use super::services::{Behaviour, JobKind, Phase};
 use super::units::{Damage, UnitBytes};
@@ -307,6 +307,18 @@ impl World {
             slot.unseen.image = true;
         }
         self.images.store.remove(reference);
+    }
+
+    /// Someone puts an image with these contents on the host as `reference`.
+    pub fn put_image(&mut self, reference: &ImageRef, contents: &str) {
+        let image = Image { id: Fingerprint::of(contents.as_bytes()), built_from: None };
+        self.images.tag(reference, image);
+    }
+
+    /// Someone leaves an image with these contents on the host that has no name and is not ours.
+    pub fn leave_image(&mut self, contents: &str) {
+        let id = Fingerprint::of(contents.as_bytes());
+        self.images.unnamed.insert(id, false);
     }
 
     /// The registry of `reference` has an image of that name with these contents, and is up.

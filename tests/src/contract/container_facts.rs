@@ -1,0 +1,125 @@
+//! What a `ContainerFacts` promises.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::unit::ContainerState;
+use companion_core::ports::{ContainerFacts, PortErrorKind};
+
+use super::refused;
+
+/// A host without containers, and the hands of those who make some.
+#[async_trait]
+pub trait ContainerWorld: Send + Sync {
+    /// The facts.
+    fn containers(&self) -> Arc<dyn ContainerFacts>;
+    /// A name, a different one for each number below 10.
+    fn name(&self, number: u8) -> CompanionName;
+    /// Makes a container run that carries our label with its own name.
+    async fn run_ours(&self, name: &CompanionName);
+    /// Makes one that carries our label and has ended.
+    async fn leave_ours(&self, name: &CompanionName);
+    /// Makes a container run that carries no label of ours.
+    async fn run_foreign(&self, name: &CompanionName);
+    /// Freezes the container.
+    async fn pause(&self, name: &CompanionName);
+}
+
+type World = dyn ContainerWorld;
+
+async fn state_of(world: &World, name: &CompanionName) -> ContainerState {
+    let names = BTreeSet::from([name.clone()]);
+    let mut states = world.containers().observe(&names).await.unwrap();
+    assert_eq!(states.len(), 1);
+    states.remove(name).unwrap()
+}
+
+fn ours(status: &str) -> ContainerState {
+    let status = status.to_owned();
+    ContainerState::Ours { status }
+}
+
+async fn a_name_without_a_container_is_absent(world: &World) {
+    assert_eq!(state_of(world, &world.name(0)).await, ContainerState::Absent);
+}
+
+async fn the_answer_has_an_entry_for_every_name(world: &World) {
+    world.run_ours(&world.name(1)).await;
+    world.run_foreign(&world.name(2)).await;
+    let names: BTreeSet<_> = (0..4).map(|number| world.name(number)).collect();
+    let states = world.containers().observe(&names).await.unwrap();
+    assert!(states.keys().eq(names.iter()));
+}
+
+async fn a_container_with_our_label_is_ours_and_tells_what_it_does(world: &World) {
+    world.run_ours(&world.name(0)).await;
+    assert_eq!(state_of(world, &world.name(0)).await, ours("running"));
+    world.pause(&world.name(0)).await;
+    assert_eq!(state_of(world, &world.name(0)).await, ours("paused"));
+    world.leave_ours(&world.name(1)).await;
+    assert_eq!(state_of(world, &world.name(1)).await, ours("exited"));
+}
+
+async fn a_container_without_our_label_is_foreign(world: &World) {
+    world.run_foreign(&world.name(0)).await;
+    let state = state_of(world, &world.name(0)).await;
+    assert!(matches!(state, ContainerState::Foreign { .. }), "{state:?}");
+}
+
+async fn a_foreign_container_is_never_removed(world: &World) {
+    let name = world.name(0);
+    world.run_foreign(&name).await;
+    let removed = world.containers().remove(&name).await;
+    refused(removed, PortErrorKind::Conflict);
+    let state = state_of(world, &name).await;
+    assert!(matches!(state, ContainerState::Foreign { .. }), "{state:?}");
+}
+
+async fn a_container_of_ours_is_removed_whatever_it_does(world: &World) {
+    let [running, paused, left] = [0, 1, 2].map(|number| world.name(number));
+    world.run_ours(&running).await;
+    world.run_ours(&paused).await;
+    world.pause(&paused).await;
+    world.leave_ours(&left).await;
+    for name in [running, paused, left] {
+        world.containers().remove(&name).await.unwrap();
+        assert_eq!(state_of(world, &name).await, ContainerState::Absent);
+    }
+}
+
+async fn removing_what_is_not_there_is_a_success(world: &World) {
+    let name = world.name(0);
+    world.containers().remove(&name).await.unwrap();
+    world.leave_ours(&name).await;
+    world.containers().remove(&name).await.unwrap();
+    world.containers().remove(&name).await.unwrap();
+}
+
+async fn removing_one_container_touches_no_other(world: &World) {
+    world.leave_ours(&world.name(0)).await;
+    world.run_ours(&world.name(1)).await;
+    world.containers().remove(&world.name(0)).await.unwrap();
+    assert_eq!(state_of(world, &world.name(1)).await, ours("running"));
+}
+
+/// Calls a macro with the cases of this suite.
+#[macro_export]
+macro_rules! container_facts_cases {
+    ($with:ident $(, $world:ty)?) => {
+        $with! { container_facts $(, $world)?:
+            a_name_without_a_container_is_absent,
+            the_answer_has_an_entry_for_every_name,
+            a_container_with_our_label_is_ours_and_tells_what_it_does,
+            a_container_without_our_label_is_foreign,
+            a_foreign_container_is_never_removed,
+            a_container_of_ours_is_removed_whatever_it_does,
+            removing_what_is_not_there_is_a_success,
+            removing_one_container_touches_no_other,
+        }
+    };
+}
+
+use super::table;
+container_facts_cases!(table, dyn ContainerWorld);

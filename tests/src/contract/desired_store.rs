@@ -1,0 +1,156 @@
+//! What a `DesiredStore` promises.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use companion_core::model::companion::{CompanionName, CompanionSpec};
+use companion_core::ports::{DesiredStore, PortErrorKind};
+use tokio::time::timeout;
+
+use super::refused;
+
+/// A host on which nothing is wished for, and the hands of those who wish.
+#[async_trait]
+pub trait DesiredWorld: Send + Sync {
+    /// The store.
+    fn desired(&self) -> Arc<dyn DesiredStore>;
+    /// Another instance on the same place, as another process has it.
+    fn another(&self) -> Arc<dyn DesiredStore>;
+    /// A companion, a different one for each number below 10, with a hook.
+    fn spec(&self, number: u8) -> CompanionSpec;
+    /// Records that `spec` is wished for.
+    async fn install(&self, spec: &CompanionSpec);
+    /// Records that nothing of `name` is to be left.
+    async fn remove(&self, name: &CompanionName);
+    /// Makes the record unintelligible.
+    async fn corrupt(&self);
+}
+
+type World = dyn DesiredWorld;
+
+/// Longer than anybody waits for the lock.
+const LONG: Duration = Duration::from_secs(3600);
+/// Too short for a lock that is held, long enough for one that is free.
+const SHORT: Duration = Duration::from_secs(1);
+
+async fn on_a_new_host_nothing_is_wished_for(world: &World) {
+    let desired = world.desired().load().await.unwrap();
+    assert!(desired.companions.is_empty() && desired.removed.is_empty());
+}
+
+async fn what_was_wished_for_is_loaded_as_it_was_said(world: &World) {
+    for number in 0..2 {
+        world.install(&world.spec(number)).await;
+    }
+    let desired = world.desired().load().await.unwrap();
+    assert_eq!(desired.companions.len(), 2);
+    for number in 0..2 {
+        let spec = world.spec(number);
+        assert_eq!(*desired.companions[&spec.name].spec(), spec);
+    }
+}
+
+async fn what_was_wished_away_is_in_the_record_with_its_hook(world: &World) {
+    let spec = world.spec(0);
+    world.install(&spec).await;
+    world.remove(&spec.name).await;
+    let desired = world.desired().load().await.unwrap();
+    assert!(!desired.companions.contains_key(&spec.name));
+    assert_eq!(desired.removed[&spec.name].hook, spec.hook);
+}
+
+async fn every_wish_for_a_companion_has_a_greater_generation(world: &World) {
+    let spec = world.spec(0);
+    let mut before = None;
+    for _ in 0..2 {
+        world.install(&spec).await;
+        let installed = world.desired().load().await.unwrap();
+        let installed = installed.generation(&spec.name);
+        assert!(installed > before, "{installed:?} after {before:?}");
+        world.remove(&spec.name).await;
+        let removed = world.desired().load().await.unwrap();
+        let removed = removed.generation(&spec.name);
+        assert!(removed > installed, "{removed:?} after {installed:?}");
+        before = removed;
+    }
+}
+
+async fn a_wish_changes_no_other_companions(world: &World) {
+    let (one, other) = (world.spec(0), world.spec(1));
+    world.install(&one).await;
+    let before = world.desired().load().await.unwrap().generation(&one.name);
+    world.install(&other).await;
+    world.remove(&other.name).await;
+    let after = world.desired().load().await.unwrap().generation(&one.name);
+    assert_eq!(after, before);
+}
+
+async fn what_one_instance_recorded_another_one_loads(world: &World) {
+    world.install(&world.spec(0)).await;
+    let one = world.desired().load().await.unwrap();
+    assert_eq!(world.another().load().await.unwrap(), one);
+}
+
+async fn a_record_that_makes_no_sense_is_invalid_and_not_empty(world: &World) {
+    world.install(&world.spec(0)).await;
+    world.corrupt().await;
+    refused(world.desired().load().await, PortErrorKind::Invalid);
+}
+
+async fn the_lock_excludes_every_other_holder_until_it_is_dropped(world: &World) {
+    let held = world.desired().lock().await.unwrap();
+    let (same, another) = (world.desired(), world.another());
+    assert!(timeout(SHORT, same.lock()).await.is_err());
+    assert!(timeout(SHORT, another.lock()).await.is_err());
+    drop(held);
+    let taken = timeout(SHORT, another.lock()).await;
+    drop(taken.unwrap().unwrap());
+}
+
+async fn who_gave_up_waiting_for_the_lock_does_not_hold_it(world: &World) {
+    let held = world.desired().lock().await.unwrap();
+    let another = world.another();
+    assert!(timeout(SHORT, another.lock()).await.is_err());
+    drop(held);
+    let taken = timeout(SHORT, world.desired().lock()).await;
+    drop(taken.unwrap().unwrap());
+}
+
+async fn waiting_for_the_lock_ends(world: &World) {
+    let _held = world.desired().lock().await.unwrap();
+    let another = world.another();
+    let waited = timeout(LONG, another.lock()).await;
+    refused(waited.expect("it gives up by itself"), PortErrorKind::Transient);
+}
+
+async fn the_record_can_be_read_while_the_lock_is_held(world: &World) {
+    world.install(&world.spec(0)).await;
+    let _held = world.desired().lock().await.unwrap();
+    let another = world.another();
+    let loaded = timeout(SHORT, another.load()).await.expect("it does not wait");
+    assert_eq!(loaded.unwrap().companions.len(), 1);
+}
+
+/// Calls a macro with the cases of this suite.
+#[macro_export]
+macro_rules! desired_store_cases {
+    ($with:ident $(, $world:ty)?) => {
+        $with! { desired_store $(, $world)?:
+            on_a_new_host_nothing_is_wished_for,
+            what_was_wished_for_is_loaded_as_it_was_said,
+            what_was_wished_away_is_in_the_record_with_its_hook,
+            every_wish_for_a_companion_has_a_greater_generation,
+            a_wish_changes_no_other_companions,
+            what_one_instance_recorded_another_one_loads,
+            a_record_that_makes_no_sense_is_invalid_and_not_empty,
+            the_lock_excludes_every_other_holder_until_it_is_dropped,
+            who_gave_up_waiting_for_the_lock_does_not_hold_it,
+            waiting_for_the_lock_ends,
+            the_record_can_be_read_while_the_lock_is_held,
+        }
+    };
+}
+
+use super::table;
+desired_store_cases!(table, dyn DesiredWorld);
