@@ -359,3 +359,6 @@ fn take(bytes: &mut Vec<u8>, piece: &[u8], count: usize) -> Result<(), Problem> 
     bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

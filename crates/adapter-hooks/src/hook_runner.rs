@@ -346,3 +346,6 @@ fn checked(rendered: Rendered) -> Result<Rendered, HookError> {
     }
     Ok(rendered)
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,3 +120,6 @@ fn random(dir: &Dir) -> DirResult<Zeroizing<[u8; LENGTH]>> {
     }
     Err(failed(std::io::ErrorKind::UnexpectedEof.into()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,10 +98,12 @@ impl<'a> Output<'a> {
         dir.write(self.name, bytes, 0o600).map_err(in_the_way)?;
         let name = Stamp::name_for(self.name);
         match stamp {
-            Some(stamp) => dir.write(&name, stamp.to_text().as_bytes(), 0o600),
-            None => dir.remove(&name).map(drop),
+            Some(stamp) => dir.write(&name, stamp.to_text().as_bytes(), 0o600).map_err(in_the_way),
+            None if dir.status(&name).map_err(HookError::Output)?.is_some() => {
+                dir.remove(&name).map(drop).map_err(in_the_way)
+            }
+            None => Ok(()),
         }
-        .map_err(in_the_way)
     }
 
     /// Takes file, stamp, and the directory if nothing else is in it.

@@ -160,8 +160,8 @@ pub fn render(template: &str, values: &Values) -> Result<Zeroizing<String>, Temp
     let compiled =
         environment.template_from_str(template).map_err(|error| sorted(&error, Vec::new))?;
     let mut output = Output(Zeroizing::new(Vec::with_capacity(OUTPUT_LIMIT)));
-    let context: Printed =
-        values.iter().map(|(name, value)| (name.clone(), printed(value))).collect();
+    let context =
+        Printed::from_pairs(values.iter().map(|(name, value)| (name.as_str(), printed(value))));
     compiled.render_captured_to(context, &mut output).map_err(|error| {
         sorted(&error, || {
             let mut unknown: Vec<String> = compiled
@@ -193,6 +193,9 @@ fn environment() -> Environment<'static> {
         environment.set_syntax(syntax);
     }
     environment.add_filter("nginx_quote", |value: &Printed| {
+        if value.is_undefined() {
+            return Err(ErrorKind::UndefinedError.into());
+        }
         nginx::quote(value).map_err(minijinja::Error::from)
     });
     environment.set_formatter(|output, _state, value| {
@@ -200,7 +203,9 @@ fn environment() -> Environment<'static> {
             return Ok(write!(output, "{}{}{}", nginx::OPEN, quoted.as_str(), nginx::CLOSE)?);
         }
         match value.kind() {
-            ValueKind::Number | ValueKind::Bool => Ok(write!(output, "{value}")?),
+            ValueKind::Number => Ok(write!(output, "{value}")?),
+            // minijinja itself would print `True`, as Python does.
+            ValueKind::Bool => Ok(write!(output, "{}", value.is_true())?),
             ValueKind::String => match value.as_str().filter(|text| is_harmless(text)) {
                 Some(text) => Ok(output.write_str(text)?),
                 None => Err(Refusal::Bare.into()),
@@ -284,3 +289,6 @@ impl io::Write for Output {
 fn is_full(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::FileTooLarge
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,12 +136,13 @@ impl Reader {
             (Self::Between, '"' | '\'') => Self::Quotes(character),
             (Self::Between | Self::Word { .. }, '\\') => Self::EscapeInWord,
             (Self::Between | Self::Word { .. }, '$') => Self::Word { dollar: true },
-            (Self::Word { dollar: true }, '{') => Self::Word { dollar: false },
+            // `${name}`: nginx skips any number of braces after the `$`.
+            (Self::Word { dollar: true }, '{') => self,
             (Self::Between | Self::Word { .. } | Self::AfterQuotes, _) if separates => {
                 Self::Between
             }
-            // The end of `if ("a" = "b")`.
-            (Self::AfterQuotes, ')') => Self::Between,
+            // The end of `if ($a = "b")` is a word of its own.
+            (Self::AfterQuotes, ')') => Self::Word { dollar: false },
             (Self::AfterQuotes, _) => return None,
             (Self::Between | Self::Word { .. } | Self::EscapeInWord, _) => {
                 Self::Word { dollar: false }

@@ -1,0 +1,207 @@
+//! Real programs, in real time.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Instant;
+
+use super::*;
+
+fn argv(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+fn shell(script: &str) -> Vec<String> {
+    argv(&["/bin/sh", "-c", script])
+}
+
+async fn run(argv: &[String], seconds: u32) -> Result<Zeroizing<Vec<u8>>, CommandError> {
+    Invocation::new(argv, &[], seconds).unwrap().run().await
+}
+
+#[tokio::test]
+async fn what_the_program_prints_is_returned_byte_for_byte() {
+    let printed = run(&shell("printf 'a\\000b\\377\\n'"), 20).await.unwrap();
+    assert_eq!(printed.as_slice(), b"a\0b\xff\n");
+}
+
+#[tokio::test]
+async fn arguments_reach_the_program_without_a_shell() {
+    let words = argv(&["/bin/echo", "-n", "$HOME;`id`", "*", ""]);
+    assert_eq!(run(&words, 20).await.unwrap().as_slice(), b"$HOME;`id` * ");
+}
+
+#[tokio::test]
+async fn a_large_output_arrives_whole_and_a_larger_one_is_refused() {
+    let script = format!("head -c {OUTPUT_LIMIT} /dev/zero");
+    assert_eq!(run(&shell(&script), 20).await.unwrap().len(), OUTPUT_LIMIT);
+    let error = run(&shell("cat /dev/zero"), 20).await.unwrap_err();
+    assert!(matches!(error, CommandError::TooMuch { .. }), "{error}");
+    assert_eq!(error.kind(), PortErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn every_unsuccessful_end_is_an_error_that_says_how() {
+    for (script, said) in [
+        ("exit 1", "exit status: 1"),
+        ("exit 126", "exit status: 126"),
+        ("exit 127", "exit status: 127"),
+        ("kill -9 $$", "signal: 9"),
+        ("kill -11 $$", "signal: 11"),
+    ] {
+        let error =
+            run(&shell(&format!("echo canary; echo canary >&2; {script}")), 20).await.unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(error.to_string().contains(said), "{shown}");
+        assert!(!shown.contains("canary"), "{shown}");
+        assert_eq!(error.kind(), PortErrorKind::Transient);
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_hangs_is_ended_with_its_children() {
+    let held = tempfile::tempdir().unwrap();
+    let file = held.path().join("pids");
+    let script = format!("sleep 600 & echo $! > {0}; echo $$ >> {0}; wait", file.display());
+    let error = run(&shell(&script), 1).await.unwrap_err();
+    assert!(matches!(error, CommandError::TimedOut { seconds: 1, .. }), "{error}");
+    assert_eq!(error.kind(), PortErrorKind::Transient);
+    for pid in fs::read_to_string(&file).unwrap().lines() {
+        assert!(is_gone(pid), "{pid} still runs");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_ignores_the_request_to_end_is_killed() {
+    let held = tempfile::tempdir().unwrap();
+    let file = held.path().join("pid");
+    let script = format!("trap '' TERM; echo $$ > {}; while :; do sleep 1; done", file.display());
+    let error = run(&shell(&script), 1).await.unwrap_err();
+    assert!(matches!(error, CommandError::TimedOut { .. }), "{error}");
+    assert!(is_gone(fs::read_to_string(&file).unwrap().trim()));
+}
+
+#[tokio::test]
+async fn a_daemon_that_holds_the_output_open_keeps_nobody_waiting() {
+    for daemon in ["sleep 600 &", "setsid sleep 600 &"] {
+        let held = tempfile::tempdir().unwrap();
+        let file = held.path().join("pid");
+        let script = format!("{daemon} echo $! > {}; echo done", file.display());
+        let started = Instant::now();
+        let printed = run(&shell(&script), 300).await.unwrap();
+        assert_eq!(printed.as_slice(), b"done\n", "{daemon}");
+        assert!(started.elapsed() < Duration::from_secs(300), "{daemon}");
+        let pid = fs::read_to_string(&file).unwrap();
+        // The one that left the group is not ours to find; here it is, so that it does not stay.
+        if let Some(pid) = pid.trim().parse().ok().and_then(Pid::from_raw) {
+            let _gone_already = rustix::process::kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_call_ends_the_program() {
+    let held = tempfile::tempdir().unwrap();
+    let file = held.path().join("pid");
+    let words = shell(&format!("echo $$ > {}; exec sleep 600", file.display()));
+    let running = tokio::spawn(async move { run(&words, 300).await.map(drop) });
+    let pid = loop {
+        if let Some(pid) = fs::read_to_string(&file).ok().filter(|pid| pid.ends_with('\n')) {
+            break pid.trim().to_owned();
+        }
+        tokio::task::yield_now().await;
+    };
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    while !is_gone(&pid) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_our_environment_reaches_the_program_but_what_is_listed() {
+    // Cargo sets these for every test, so they stand for a poisoned environment.
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+    let printed = run(&argv(&["/usr/bin/env"]), 20).await.unwrap();
+    let text = String::from_utf8(printed.to_vec()).unwrap();
+    for line in text.lines() {
+        let (name, value) = line.split_once('=').unwrap();
+        match name {
+            "PATH" => assert_eq!(value, PATH),
+            "LANG" => assert_eq!(value, "C"),
+            "HOME" | "XDG_RUNTIME_DIR" => {}
+            other => panic!("{other} was passed on"),
+        }
+    }
+    assert!(text.contains("PATH="), "{text}");
+}
+
+#[tokio::test]
+async fn standard_input_is_empty_and_the_working_directory_fixed() {
+    let printed = run(&shell("cat; pwd"), 20).await.unwrap();
+    assert_eq!(printed.as_slice(), b"/\n");
+}
+
+#[test]
+fn a_program_that_others_may_change_is_refused() {
+    let held = tempfile::tempdir().unwrap();
+    let path = held.path().canonicalize().unwrap().join("hook");
+    fs::write(&path, b"#!/bin/sh\necho evil\n").unwrap();
+    let words = argv(&[path.to_str().unwrap()]);
+    let judged = |mode| {
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        Invocation::new(&words, &[], 5).unwrap().judge_program()
+    };
+    for mode in [0o777, 0o757, 0o775] {
+        let error = judged(mode).unwrap_err();
+        assert!(matches!(error, CommandError::Refused { .. }), "{error}");
+        assert_eq!(error.kind(), PortErrorKind::Denied);
+    }
+    assert!(matches!(judged(0o644), Err(CommandError::Refused { .. })));
+    judged(0o755).unwrap();
+    judged(0o700).unwrap();
+}
+
+#[test]
+fn a_program_in_a_directory_that_others_may_write_to_is_refused() {
+    let held = tempfile::tempdir().unwrap();
+    let directory = held.path().canonicalize().unwrap().join("open");
+    fs::create_dir(&directory).unwrap();
+    let path = directory.join("hook");
+    fs::write(&path, b"").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&directory, Permissions::from_mode(0o777)).unwrap();
+    let words = argv(&[path.to_str().unwrap()]);
+    let error = Invocation::new(&words, &[], 5).unwrap().judge_program().unwrap_err();
+    assert!(matches!(error, CommandError::Examine { .. }), "{error}");
+    assert_eq!(error.kind(), PortErrorKind::Denied);
+}
+
+#[test]
+fn a_missing_program_and_a_directory_are_no_programs() {
+    let words = argv(&["/no/such/program"]);
+    let error = Invocation::new(&words, &[], 5).unwrap().judge_program().unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::NotFound);
+    let words = argv(&["/usr"]);
+    assert!(Invocation::new(&words, &[], 5).unwrap().judge_program().is_err());
+}
+
+#[test]
+fn fields_that_can_never_work_are_refused() {
+    let many = vec!["/x".to_owned(); MAX_ARGUMENTS + 1];
+    let long = argv(&["/x", &"y".repeat(MAX_ARGUMENT_BYTES)]);
+    for words in [argv(&[]), argv(&["sh"]), argv(&["./x"]), argv(&["/x", "a\0"]), many, long] {
+        assert!(Invocation::new(&words, &[], 5).is_err(), "{:?}", words.first());
+    }
+    let words = argv(&["/x"]);
+    for seconds in [0, 301] {
+        assert!(Invocation::new(&words, &[], seconds).is_err());
+    }
+}
+
+/// Whether a process has ended; one that only waits for its parent to ask counts.
+fn is_gone(pid: &str) -> bool {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(stat) => stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')),
+        Err(_) => true,
+    }
+}

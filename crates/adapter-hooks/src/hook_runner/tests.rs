@@ -1,0 +1,120 @@
+//! The port's contract, on a real directory.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use companion_core::ports::PortError;
+use tempfile::TempDir;
+
+use super::*;
+
+mod commands;
+mod files;
+mod states;
+
+/// What no error, log or debug output may hold.
+const CANARY: &str = "canary-5ecret-p4ssword";
+
+/// A host with a template, a secret, and a place for the output.
+struct Place {
+    _held: TempDir,
+    root: PathBuf,
+    hooks: FileHooks,
+}
+
+impl Place {
+    fn new() -> Self {
+        let held = tempfile::tempdir().unwrap();
+        let root = held.path().canonicalize().unwrap();
+        fs::write(root.join("template"), "auth {{ password | nginx_quote }};\n").unwrap();
+        fs::write(root.join("password"), format!("{CANARY}\n")).unwrap();
+        Self { _held: held, root, hooks: FileHooks::new(HostKey::from_bytes([7; 32])) }
+    }
+
+    fn path(&self, name: &str) -> AbsolutePath {
+        AbsolutePath::new(self.root.join(name).to_str().unwrap()).unwrap()
+    }
+
+    fn output(&self) -> PathBuf {
+        self.root.join("ui/nginx.conf")
+    }
+
+    fn hook(&self, program: HookProgram) -> HookSpec {
+        HookSpec { program, output: self.path("ui/nginx.conf") }
+    }
+
+    fn template(&self) -> HookSpec {
+        let password = TemplateValue::File(self.path("password"));
+        self.hook(HookProgram::Template {
+            template: self.path("template"),
+            values: BTreeMap::from([("password".to_owned(), password)]),
+        })
+    }
+
+    /// A program that prints its input, and a line to a journal for each run.
+    fn command(&self) -> HookSpec {
+        let script = format!("echo run >> {0}/journal; cat {0}/password", self.root.display());
+        self.shell(&script, 20)
+    }
+
+    fn shell(&self, script: &str, timeout: u32) -> HookSpec {
+        self.hook(HookProgram::Command {
+            argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+            inputs: vec![self.path("password")],
+            timeout,
+        })
+    }
+
+    fn runs(&self) -> usize {
+        fs::read_to_string(self.root.join("journal")).map_or(0, |journal| journal.lines().count())
+    }
+
+    fn rotate(&self, password: &str) {
+        fs::write(self.root.join("password"), password).unwrap();
+    }
+
+    async fn observe(&self, hook: &HookSpec) -> HookState {
+        self.hooks.observe(hook).await.unwrap()
+    }
+
+    async fn apply(&self, hook: &HookSpec) -> Fingerprint {
+        let rendered = self.hooks.render(hook).await.unwrap();
+        self.hooks.commit(hook, rendered).await.unwrap()
+    }
+
+    /// The one value that may be looked for in everything that is shown.
+    fn assert_withheld(error: &PortError) {
+        let shown = format!("{error} {error:?} {}", error.chain());
+        assert!(!shown.contains("canary"), "{shown}");
+    }
+}
+
+fn cause(state: &HookState) -> StaleCause {
+    match state {
+        HookState::Stale { cause, .. } => *cause,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn mode_of(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+fn names(path: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(path)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn make_fifo(path: &Path) {
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mkfifoat(rustix::fs::CWD, path, mode).unwrap();
+}

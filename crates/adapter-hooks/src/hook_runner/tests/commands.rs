@@ -1,0 +1,138 @@
+//! Programs: run when something changed, never to ask.
+
+use super::*;
+
+#[tokio::test]
+async fn asking_never_starts_the_program() {
+    let place = Place::new();
+    let hook = place.command();
+    place.observe(&hook).await;
+    assert_eq!(place.runs(), 0);
+    place.apply(&hook).await;
+    assert_eq!(place.runs(), 1);
+    for _ in 0..3 {
+        place.observe(&hook).await;
+    }
+    assert_eq!(place.runs(), 1);
+}
+
+#[tokio::test]
+async fn another_process_trusts_the_stamp() {
+    let place = Place::new();
+    let hook = place.command();
+    let config = place.apply(&hook).await;
+    let restarted = FileHooks::new(HostKey::from_bytes([7; 32]));
+    let state = restarted.observe(&hook).await.unwrap();
+    assert_eq!(state, HookState::Current { config });
+}
+
+#[tokio::test]
+async fn another_key_argument_list_or_stamp_makes_it_stale() {
+    let place = Place::new();
+    let hook = place.command();
+    place.apply(&hook).await;
+    let other = FileHooks::new(HostKey::from_bytes([8; 32]));
+    let state = other.observe(&hook).await.unwrap();
+    assert_eq!(cause(&state), StaleCause::Changed);
+    let changed = place.shell("echo other", 20);
+    assert_eq!(cause(&place.observe(&changed).await), StaleCause::Changed);
+    let stamp = place.root.join("ui/.nginx.conf.stamp");
+    fs::write(&stamp, b"damaged").unwrap();
+    assert_eq!(cause(&place.observe(&hook).await), StaleCause::Changed);
+    fs::remove_file(&stamp).unwrap();
+    assert_eq!(cause(&place.observe(&hook).await), StaleCause::Changed);
+}
+
+#[tokio::test]
+async fn the_stamp_is_closed_and_holds_nothing_of_the_secret() {
+    let place = Place::new();
+    place.apply(&place.command()).await;
+    let stamp = place.root.join("ui/.nginx.conf.stamp");
+    assert_eq!(mode_of(&stamp), 0o600);
+    let text = fs::read_to_string(&stamp).unwrap();
+    assert!(!text.contains("canary"), "{text}");
+}
+
+#[tokio::test]
+async fn an_input_that_changes_while_the_program_runs_makes_its_output_stale() {
+    let place = Place::new();
+    let script = format!("cat {0}/password; echo later > {0}/password", place.root.display());
+    let hook = place.shell(&script, 20);
+    place.apply(&hook).await;
+    assert_eq!(cause(&place.observe(&hook).await), StaleCause::Changed);
+}
+
+#[tokio::test]
+async fn bytes_of_an_unknown_run_are_written_but_not_vouched_for() {
+    let place = Place::new();
+    let hook = place.command();
+    place.apply(&hook).await;
+    let other = Rendered::new(b"other".to_vec());
+    place.hooks.commit(&hook, other).await.unwrap();
+    assert_eq!(fs::read(place.output()).unwrap(), b"other");
+    assert_eq!(names(&place.root.join("ui")), ["nginx.conf"]);
+    assert_eq!(cause(&place.observe(&hook).await), StaleCause::Changed);
+}
+
+#[tokio::test]
+async fn a_failing_hanging_or_silent_program_writes_nothing_and_tells_no_secret() {
+    let place = Place::new();
+    let good = place.command();
+    let config = place.apply(&good).await;
+    let print = "cat \"$0\"; cat \"$0\" >&2";
+    for (end, timeout, kind) in [
+        ("exit 1", 20, PortErrorKind::Transient),
+        ("kill -9 $$", 20, PortErrorKind::Transient),
+        ("exec /no/such/program", 20, PortErrorKind::Transient),
+        ("exec sleep 600", 1, PortErrorKind::Transient),
+        ("cat /dev/zero", 20, PortErrorKind::Invalid),
+    ] {
+        let mut hook = place.shell(&format!("{print}; {end}"), timeout);
+        if let HookProgram::Command { argv, .. } = &mut hook.program {
+            argv.push(place.path("password").to_string());
+        }
+        let error = place.hooks.render(&hook).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{}", error.chain());
+        Place::assert_withheld(&error);
+    }
+    let silent = place.shell("exit 0", 20);
+    let error = place.hooks.render(&silent).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Invalid);
+    assert_eq!(place.observe(&good).await, HookState::Current { config });
+}
+
+#[tokio::test]
+async fn a_program_that_others_may_change_is_never_run() {
+    let place = Place::new();
+    let program = place.root.join("hook");
+    let script = format!("#!/bin/sh\necho run >> {}/journal\n", place.root.display());
+    fs::write(&program, script).unwrap();
+    set_mode(&program, 0o777);
+    let hook = place.hook(HookProgram::Command {
+        argv: vec![program.to_str().unwrap().to_owned()],
+        inputs: Vec::new(),
+        timeout: 20,
+    });
+    let error = place.hooks.render(&hook).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Denied, "{}", error.chain());
+    assert_eq!(place.runs(), 0);
+}
+
+#[tokio::test]
+async fn a_missing_program_is_not_found_and_a_senseless_one_invalid() {
+    let place = Place::new();
+    for (argv, timeout, kind) in [
+        (vec!["/no/such/program"], 20, PortErrorKind::NotFound),
+        (vec!["relative"], 20, PortErrorKind::Invalid),
+        (vec![], 20, PortErrorKind::Invalid),
+        (vec!["/bin/true"], 0, PortErrorKind::Invalid),
+    ] {
+        let hook = place.hook(HookProgram::Command {
+            argv: argv.into_iter().map(str::to_owned).collect(),
+            inputs: Vec::new(),
+            timeout,
+        });
+        let error = place.hooks.render(&hook).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{}", error.chain());
+    }
+}

@@ -1,0 +1,341 @@
+//! No value becomes configuration, judged by a reader of nginx's syntax that shares nothing with ours.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// The order in which nginx finds words, ends and braces, with the words as nginx understands them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Token {
+    Word(Vec<u8>),
+    End,
+    Open,
+    Close,
+}
+
+/// Reads as nginx 1.27 does (`ngx_conf_read_token`); `None` for what it refuses.
+fn tokens(text: &str) -> Option<Vec<Token>> {
+    let bytes = text.as_bytes();
+    let mut tokens = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b' ' | b'\t' | b'\r' | b'\n' => at += 1,
+            b';' => (tokens.push(Token::End), at += 1).1,
+            b'{' => (tokens.push(Token::Open), at += 1).1,
+            b'}' => (tokens.push(Token::Close), at += 1).1,
+            b'#' => {
+                while at < bytes.len() && bytes[at] != b'\n' {
+                    at += 1;
+                }
+            }
+            quote @ (b'"' | b'\'') => {
+                let start = at + 1;
+                at = start;
+                while *bytes.get(at)? != quote {
+                    at += if bytes[at] == b'\\' { 2 } else { 1 };
+                }
+                tokens.push(Token::Word(decoded(&bytes[start..at])));
+                at += 1;
+                match bytes.get(at) {
+                    None | Some(b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{') => {}
+                    Some(b')') => at = plain_word(bytes, at, &mut tokens),
+                    Some(_) => return None,
+                }
+            }
+            _ => at = plain_word(bytes, at, &mut tokens),
+        }
+    }
+    Some(tokens)
+}
+
+fn plain_word(bytes: &[u8], start: usize, tokens: &mut Vec<Token>) -> usize {
+    let mut at = start;
+    let mut variable = false;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'{' if variable => {}
+            b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' => break,
+            b'\\' => (variable = false, at += 1).1,
+            byte => variable = byte == b'$',
+        }
+        at += 1;
+    }
+    let end = at.min(bytes.len());
+    tokens.push(Token::Word(decoded(&bytes[start..end])));
+    end
+}
+
+fn decoded(word: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::new();
+    let mut rest = word.iter().copied().peekable();
+    while let Some(byte) = rest.next() {
+        let next = rest.peek().copied();
+        decoded.push(match (byte, next) {
+            (b'\\', Some(b'"' | b'\'' | b'\\')) => rest.next().unwrap(),
+            (b'\\', Some(b't')) => (rest.next(), b'\t').1,
+            (b'\\', Some(b'r')) => (rest.next(), b'\r').1,
+            (b'\\', Some(b'n')) => (rest.next(), b'\n').1,
+            _ => byte,
+        });
+    }
+    decoded
+}
+
+fn structure(text: &str) -> Option<Vec<Token>> {
+    let same = |token| match token {
+        Token::Word(_) => Token::Word(Vec::new()),
+        other => other,
+    };
+    tokens(text).map(|tokens| tokens.into_iter().map(same).collect())
+}
+
+const TEMPLATE: &str = r#"# {{ secret | nginx_quote }}
+map "host:$host" $known {
+    default 0;
+    "~^host:\[[0-9a-f:.]+\]$" 1;
+    {%- for name in names %}
+    {{ ("host:" ~ name) | nginx_quote }} 1;
+    {%- endfor %}
+}
+server {
+    listen {{ port }} default_server;
+    server_name a{{ plain }}b "{{ plain }}";
+    if ($args = {{ secret | nginx_quote }}) { return 403 '{{ plain }}'; }
+    proxy_set_header Authorization {{ ("Basic " ~ secret) | nginx_quote }};
+    {%- if extra is defined and extra %}
+    extra on;
+    {%- endif %}
+}
+"#;
+
+fn values(secret: &str, plain: &str, names: &[String], port: i64) -> Values {
+    Values::from([
+        ("secret".to_owned(), Value::Text(secret.to_owned())),
+        ("plain".to_owned(), Value::Text(plain.to_owned())),
+        ("names".to_owned(), Value::Texts(names.to_vec())),
+        ("port".to_owned(), Value::Number(port)),
+    ])
+}
+
+fn one(value: &str) -> Values {
+    Values::from([("v".to_owned(), Value::Text(value.to_owned()))])
+}
+
+/// Texts of what matters to nginx, to minijinja and to the marks of the renderer.
+fn hostile() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "\"",
+        "'",
+        "\\",
+        ";",
+        "{",
+        "}",
+        "$",
+        "#",
+        "\n",
+        "\r",
+        "\t",
+        " ",
+        "\0",
+        "\u{1}",
+        "\u{2}",
+        "a",
+        "0",
+        "é",
+        "\u{2028}",
+        "{{",
+        "}}",
+        "{%",
+        "nginx_quote",
+        "location /x",
+        "~",
+        ")",
+    ]);
+    prop_oneof![
+        3 => prop::collection::vec(pieces, 0..12).prop_map(|pieces| pieces.concat()),
+        1 => any::<String>(),
+        1 => "[A-Za-z0-9_.:/-]{1,8}",
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_value_changes_the_structure_of_a_template(
+        secret in hostile(),
+        plain in hostile(),
+        names in prop::collection::vec(hostile(), 0..3),
+        port: i64,
+    ) {
+        if let Ok(text) = render(TEMPLATE, &values(&secret, &plain, &names, port)) {
+            let calm = vec!["name".to_owned(); names.len()];
+            let harmless = render(TEMPLATE, &values("secret", "plain", &calm, 80)).unwrap();
+            prop_assert_eq!(structure(&text), structure(&harmless));
+            let header = Token::Word(format!("Basic {secret}").into_bytes());
+            prop_assert!(tokens(&text).unwrap().contains(&header));
+        }
+    }
+
+    #[test]
+    fn no_value_changes_the_structure_wherever_an_author_puts_it(
+        pieces in prop::collection::vec(prop::sample::select(vec![
+            "a", " ", "\"", "'", ";", " { ", "}", "\\", "$", "${", "#", "\n", ")",
+            "{{ v }}", "{{ v | nginx_quote }}", "{{ (\"x\" ~ v) | nginx_quote }}",
+        ]), 1..14),
+        value in hostile(),
+    ) {
+        let template = pieces.concat();
+        if let Ok(text) = render(&template, &one(&value)) {
+            let harmless = render(&template, &one("harmless"));
+            prop_assert!(harmless.is_ok(), "{:?}", harmless);
+            prop_assert_eq!(structure(&text), structure(&harmless.unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_quoted_value_is_read_back_whole_or_refused(value in hostile()) {
+        match render("{{ v | nginx_quote }}", &one(&value)) {
+            Ok(text) => prop_assert_eq!(tokens(&text), Some(vec![Token::Word(value.into_bytes())])),
+            Err(error) => {
+                let refused = matches!(error, TemplateError::Refused { .. });
+                prop_assert!(refused);
+                prop_assert!(value.contains('$') || value.contains(char::is_control));
+            }
+        }
+    }
+}
+
+fn refusal(template: &str, value: &str) -> Refusal {
+    match render(template, &one(value)) {
+        Err(TemplateError::Refused { refusal, .. }) => refusal,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_printable_byte_but_the_dollar_can_be_quoted() {
+    let printable: String = (b' '..=b'~').filter(|b| *b != b'$').map(char::from).collect();
+    let text = render("x {{ v | nginx_quote }};", &one(&printable)).unwrap();
+    let word = Token::Word(printable.into_bytes());
+    assert_eq!(tokens(&text).unwrap()[1..], [word, Token::End]);
+    assert_eq!(refusal("{{ v | nginx_quote }}", "a$b"), Refusal::Dollar);
+}
+
+#[test]
+fn every_control_character_is_refused() {
+    for byte in (0..=0x1f_u8).chain([0x7f]) {
+        let value = format!("a{}b", char::from(byte));
+        assert_eq!(refusal("{{ v | nginx_quote }}", &value), Refusal::ControlCharacter);
+    }
+}
+
+#[test]
+fn a_text_that_forgot_the_filter_is_refused_unless_it_is_plain() {
+    for value in ["", "a b", "a;", "{", "\"", "a\nb", "$x", "é", "a'b", "\\", "#"] {
+        assert_eq!(refusal("{{ v }}", value), Refusal::Bare, "{value:?}");
+    }
+    assert_eq!(*render("{{ v }}", &one("/a-b_c.d:9")).unwrap(), "/a-b_c.d:9");
+}
+
+#[test]
+fn no_other_filter_is_a_way_round_the_refusal() {
+    for way in [
+        "{{ v | safe }}",
+        "{{ v | escape }}",
+        "{{ v | upper }}",
+        "{{ v | string | safe }}",
+        "{{ (v | nginx_quote) | safe }}",
+        "{{ (v | nginx_quote) | string }}",
+        "{{ (v | nginx_quote) ~ '' }}",
+        "{{ [v] | join }}",
+        "{{ [v] }}",
+        "{{ {'a': v} }}",
+        "{{ none }}",
+        "{% set x %}{{ v | nginx_quote }}{% endset %}{{ x }}",
+        "{% set x = v %}{{ x }}",
+        "{% filter upper %}{{ v | nginx_quote }}{% endfilter %}",
+        "{% autoescape 'html' %}{{ v }}{% endautoescape %}",
+        "{{ v if true else 1 }}",
+        "{% for c in v %}{{ c }}{% endfor %}",
+    ] {
+        let rendered = render(way, &one("; evil on;"));
+        assert!(rendered.is_err(), "{way}: {rendered:?}");
+    }
+}
+
+#[test]
+fn a_quoted_value_inside_other_quotes_is_refused() {
+    for template in [
+        "a \"b {{ v | nginx_quote }} c\";",
+        "a 'b {{ v | nginx_quote }} c';",
+        "a b{{ v | nginx_quote }};",
+        "a {{ v | nginx_quote }}b;",
+        "a {{ v | nginx_quote }}{{ v | nginx_quote }};",
+        "a\nb \\{{ v | nginx_quote }};",
+    ] {
+        let error = render(template, &one("; evil on; #")).unwrap_err();
+        assert!(matches!(error, TemplateError::Misplaced { .. }), "{template}: {error}");
+    }
+}
+
+#[test]
+fn an_undefined_variable_is_named() {
+    let error = render("a\n{{ nmae }} {{ v }}", &one("x")).unwrap_err();
+    let expected = TemplateError::Undefined { line: 2, candidates: vec!["nmae".to_owned()] };
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn nothing_can_be_loaded_from_elsewhere() {
+    for template in ["{% include 'x' %}", "{% import 'x' as y %}", "{% extends 'x' %}"] {
+        assert!(render(template, &Values::new()).is_err(), "{template}");
+    }
+}
+
+#[test]
+fn size_work_and_output_are_bounded() {
+    let large = "x".repeat(TEMPLATE_LIMIT + 1);
+    assert_eq!(render(&large, &Values::new()).unwrap_err(), TemplateError::TooLarge);
+    let endless = "{% for a in range(10000) %}{% for b in range(10000) %}{% endfor %}{% endfor %}";
+    assert_eq!(render(endless, &Values::new()).unwrap_err(), TemplateError::TooMuchWork);
+    let long = format!("{{% for a in range(1000) %}}{}{{% endfor %}}", "x".repeat(1000));
+    assert_eq!(render(&long, &Values::new()).unwrap_err(), TemplateError::OutputTooLarge);
+    let value = "x".repeat(nginx::VALUE_LIMIT + 1);
+    assert_eq!(refusal("{{ v | nginx_quote }}", &value), Refusal::TooLong);
+}
+
+#[test]
+fn the_last_line_keeps_its_end() {
+    assert_eq!(*render("a;\n", &Values::new()).unwrap(), "a;\n");
+}
+
+#[test]
+fn numbers_and_flags_are_printed_as_they_are() {
+    let values =
+        Values::from([("n".to_owned(), Value::Number(-5)), ("f".to_owned(), Value::Flag(true))]);
+    let template = "{{ n }} {{ n + 1 }} {{ f }} {{ n | nginx_quote }} {% if f %}x{% endif %}";
+    assert_eq!(*render(template, &values).unwrap(), "-5 -4 true \"-5\" x");
+}
+
+#[test]
+fn errors_and_debug_output_quote_no_value_and_no_line() {
+    let canary = "canary-5ecret;";
+    for template in [
+        "{{ v }}",
+        "{{ v + 1 }}",
+        "{{ v | int }}",
+        "{{ v.x.y }}",
+        "{{ v | no_such_filter }}",
+        "{{ v() }}",
+        "{{ 1 / v }}",
+        "{{ (v ~ '$') | nginx_quote }}",
+        "x{{ v | nginx_quote }}",
+        "{{ v ",
+        "{% canary-5ecret %}",
+        "canary-5ecret\u{1}",
+    ] {
+        let error = render(template, &one(canary)).unwrap_err();
+        let shown = format!("{error} {error:?} {:?}", one(canary));
+        assert!(!shown.contains("canary"), "{template}: {shown}");
+    }
+}
