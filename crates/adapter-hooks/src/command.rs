@@ -5,6 +5,7 @@
 //! no filter can know. Errors say how the program ended and that running it by hand shows more.
 
 use std::ffi::OsString;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -70,7 +71,7 @@ pub enum CommandError {
         /// The program's path.
         program: String,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The program took too long and was ended.
     #[error("program `{program}` did not end within {seconds} s and was ended")]
@@ -107,9 +108,12 @@ impl CommandError {
             Self::Missing { .. } => PortErrorKind::NotFound,
             Self::Examine { source, .. } => kind_of_input(source),
             Self::Refused { .. } => PortErrorKind::Denied,
-            Self::System { .. } | Self::TimedOut { .. } | Self::Failed { .. } => {
-                PortErrorKind::Transient
-            }
+            Self::System { source, .. } => match source.kind() {
+                ErrorKind::NotFound => PortErrorKind::NotFound,
+                ErrorKind::PermissionDenied => PortErrorKind::Denied,
+                _ => PortErrorKind::Transient,
+            },
+            Self::TimedOut { .. } | Self::Failed { .. } => PortErrorKind::Transient,
             Self::TooMuch { .. } => PortErrorKind::Invalid,
         }
     }
@@ -204,7 +208,7 @@ impl<'a> Invocation<'a> {
         let stdout = child
             .stdout
             .take()
-            .ok_or_else(|| self.system("read from", std::io::ErrorKind::BrokenPipe.into()))?;
+            .ok_or_else(|| self.system("read from", ErrorKind::BrokenPipe.into()))?;
         let mut output = Printed::new(stdout);
         let limit = Duration::from_secs(u64::from(self.seconds));
         let status = match timeout(limit, output.collect(&mut child)).await {
@@ -250,7 +254,7 @@ impl<'a> Invocation<'a> {
         }
     }
 
-    fn system(&self, attempted: &'static str, source: std::io::Error) -> CommandError {
+    fn system(&self, attempted: &'static str, source: io::Error) -> CommandError {
         CommandError::System { attempted, program: self.program.to_owned(), source }
     }
 }
@@ -309,7 +313,7 @@ struct Printed {
 
 enum Problem {
     TooMuch,
-    System(std::io::Error),
+    System(io::Error),
 }
 
 impl Printed {

@@ -27,6 +27,8 @@ use crate::template::{self, OUTPUT_LIMIT, Value, Values};
 
 /// How long the file system may take; a network file system that is away takes for ever.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Above this many outputs, those at which nobody is at work are forgotten.
+const MAX_TURNS: usize = 256;
 
 /// Runs hooks whose output is a file of this host.
 ///
@@ -35,7 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct FileHooks {
     key: Arc<HostKey>,
     registered: BTreeMap<HookName, Arc<dyn ConfigHook>>,
-    /// Who is at work on an output. As many as there are hooks.
+    patience: Duration,
+    /// Who is at work on an output.
     turns: Mutex<BTreeMap<AbsolutePath, Turn>>,
     /// What the last run of a program was for: [`Rendered`] has no place for it.
     runs: Mutex<BTreeMap<AbsolutePath, Stamp>>,
@@ -49,6 +52,7 @@ impl FileHooks {
         Self {
             key: Arc::new(key),
             registered: BTreeMap::new(),
+            patience: PATIENCE,
             turns: Mutex::default(),
             runs: Mutex::default(),
         }
@@ -79,11 +83,8 @@ impl FileHooks {
         work: impl FnOnce(&Work) -> Result<T, HookError> + Send + 'static,
     ) -> Result<T, HookError> {
         let given = self.work(hook)?;
-        let turn = {
-            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(turns.entry(hook.output.clone()).or_default())
-        };
-        let done = timeout(PATIENCE, async move {
+        let turn = self.turn(&hook.output);
+        let done = timeout(self.patience, async move {
             let turn = turn.lock_owned().await;
             tokio::task::spawn_blocking(move || {
                 let _until_done = turn;
@@ -97,8 +98,16 @@ impl FileHooks {
             Ok(Err(_panicked_or_cancelled)) => {
                 Err(HookError::failed(PortErrorKind::Transient, "the hook did not come to its end"))
             }
-            Err(_elapsed) => Err(HookError::NoAnswer { seconds: PATIENCE.as_secs() }),
+            Err(_elapsed) => Err(HookError::NoAnswer { seconds: self.patience.as_secs() }),
         }
+    }
+
+    fn turn(&self, output: &AbsolutePath) -> Turn {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.len() > MAX_TURNS {
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        }
+        Arc::clone(turns.entry(output.clone()).or_default())
     }
 
     fn work(&self, hook: &HookSpec) -> Result<Work, HookError> {
@@ -315,11 +324,7 @@ fn fill(
     template: &AbsolutePath,
     values: &BTreeMap<String, TemplateValue>,
 ) -> Result<Rendered, HookError> {
-    let source = input::require(template)?;
-    let source = std::str::from_utf8(&source).map_err(|_where| HookError::UnusableInput {
-        path: template.to_string(),
-        why: "is not UTF-8",
-    })?;
+    let source = input::require_template(template)?;
     let mut filled = Values::new();
     for (name, value) in values {
         let value = match value {
@@ -331,7 +336,7 @@ fn fill(
         };
         filled.insert(name.clone(), value);
     }
-    let mut text = template::render(source, &filled)?;
+    let mut text = template::render(&source, &filled)?;
     Ok(Rendered::new(mem::take(&mut *text).into_bytes()))
 }
 

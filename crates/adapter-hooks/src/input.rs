@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use companion_core::model::container::AbsolutePath;
-use durable_dir::{Trust, read_file};
+use durable_dir::{DirError, Trust, read_file};
 use zeroize::Zeroizing;
 
 use crate::error::HookError;
+use crate::template::TEMPLATE_LIMIT;
 
 /// The most bytes of an input.
 pub(crate) const INPUT_LIMIT: usize = 64 * 1024;
@@ -47,7 +48,32 @@ pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, HookError>
 
 /// As [`read`], for an input without which nothing can be done.
 pub(crate) fn require(path: &AbsolutePath) -> Result<Zeroizing<Vec<u8>>, HookError> {
-    read(path.as_path())?.ok_or_else(|| HookError::NotReady {
-        waiting_for: format!("`{path}`, which does not exist"),
-    })
+    read(path.as_path())?.ok_or_else(|| missing(path))
+}
+
+/// Reads a template, which decides what a companion serves: file and directories belong to us or to
+/// root, and nobody else may write to them.
+pub(crate) fn require_template(path: &AbsolutePath) -> Result<String, HookError> {
+    let found = read_file(path.as_path(), TEMPLATE_LIMIT, Trust::Owned)
+        .map_err(HookError::Input)?
+        .ok_or_else(|| missing(path))?;
+    let status = found.status;
+    let own_group = status.is_ours() && status.gid == status.uid;
+    let why = if !status.is_ours() && status.uid != 0 {
+        Some(format!("it belongs to user {}", status.uid))
+    } else if status.mode & 0o002 != 0 || (status.mode & 0o020 != 0 && !own_group) {
+        Some(format!("others may write to it (mode {:04o})", status.mode))
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        let path = path.as_path().to_owned();
+        return Err(HookError::Input(DirError::Untrusted { path, why }));
+    }
+    String::from_utf8(found.bytes)
+        .map_err(|_where| HookError::UnusableInput { path: path.to_string(), why: "is not UTF-8" })
+}
+
+fn missing(path: &AbsolutePath) -> HookError {
+    HookError::NotReady { waiting_for: format!("`{path}`, which does not exist") }
 }

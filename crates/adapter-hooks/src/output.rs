@@ -18,6 +18,9 @@ use crate::template::OUTPUT_LIMIT;
 /// The most entries that a directory is looked through for.
 const MAX_ENTRIES: usize = 1024;
 
+/// The most bytes of the file's name; the stamp's is longer.
+const MAX_NAME: usize = 200;
+
 /// Where a hook's file belongs.
 pub(crate) struct Output<'a> {
     directory: &'a Path,
@@ -38,7 +41,11 @@ impl<'a> Output<'a> {
     pub(crate) fn new(path: &'a AbsolutePath) -> Result<Self, HookError> {
         let split = path.parent().zip(path.as_path().file_name());
         match split.and_then(|(directory, name)| Some((directory, name.to_str()?))) {
-            Some((directory, name)) => Ok(Self { directory, name }),
+            Some((directory, name)) if name.len() <= MAX_NAME => Ok(Self { directory, name }),
+            Some(_) => Err(HookError::Specification {
+                field: "output",
+                why: format!("must have a name of at most {MAX_NAME} bytes"),
+            }),
             None => Err(HookError::Specification {
                 field: "output",
                 why: "must name a file".to_owned(),
@@ -93,8 +100,9 @@ impl<'a> Output<'a> {
     pub(crate) fn write(&self, bytes: &[u8], stamp: Option<Stamp>) -> Result<(), HookError> {
         let dir = Dir::create(self.directory, 0o700, Trust::Owned).map_err(HookError::Output)?;
         self.close(&dir)?;
-        // A write that crashed left a file with a secret; the host's lock is held here.
-        dir.sweep_temporary_files().map_err(HookError::Output)?;
+        // A write that crashed left a file with a secret. The host's lock keeps other processes away
+        // here, and this output's turn other threads.
+        self.sweep(&dir)?;
         dir.write(self.name, bytes, 0o600).map_err(in_the_way)?;
         let name = Stamp::name_for(self.name);
         match stamp {
@@ -115,11 +123,18 @@ impl<'a> Output<'a> {
         };
         let removed = dir.remove(self.name).map_err(in_the_way)?;
         dir.remove(&Stamp::name_for(self.name)).map_err(in_the_way)?;
-        dir.sweep_temporary_files().map_err(HookError::Output)?;
+        self.sweep(&dir)?;
         if removed {
             self.remove_directory(&dir);
         }
         Ok(removed)
+    }
+
+    fn sweep(&self, dir: &Dir) -> Result<(), HookError> {
+        for name in [self.name, &Stamp::name_for(self.name)] {
+            dir.sweep_temporary_files_of(name).map_err(HookError::Output)?;
+        }
+        Ok(())
     }
 
     /// The directory, if it is closed and empty. The secret is gone already, so a directory that
@@ -152,12 +167,15 @@ impl<'a> Output<'a> {
         }
         let stamp = Stamp::name_for(self.name);
         let entries = dir.entries(MAX_ENTRIES).map_err(HookError::Output)?;
+        let names = [self.name, stamp.as_str()];
         let not_ours = entries.iter().find(|entry| {
-            let made_here =
-                entry.is_temporary() || entry.name == self.name || entry.name == stamp.as_str();
-            !(made_here && entry.kind == FileKind::Regular)
+            let made_here = entry.name_str().is_some_and(|name| names.contains(&name))
+                || entry.temporary_for().is_some_and(|target| names.contains(&target));
+            // What lies in the file's place is judged when it is written.
+            let in_place = entry.name == self.name;
+            !(made_here && (entry.kind == FileKind::Regular || in_place))
         });
-        if let Some(other) = not_ours.filter(|other| other.name != self.name) {
+        if let Some(other) = not_ours {
             return Err(HookError::SharedDirectory {
                 path: path(),
                 mode: own.mode,

@@ -28,9 +28,10 @@ impl Entry {
         self.name.to_str()
     }
 
-    /// Whether the name is one that this crate gives to temporary files.
-    pub fn is_temporary(&self) -> bool {
-        self.name_str().is_some_and(temporary::is_temporary)
+    /// The file that this one was to become, if its name is one that this crate gives to temporary
+    /// files.
+    pub fn temporary_for(&self) -> Option<&str> {
+        self.name_str().and_then(temporary::target)
     }
 }
 
@@ -77,15 +78,30 @@ impl Dir {
     /// Removes the temporary files that crashed writes left here, and returns how many.
     ///
     /// Only regular files of ours with a name of the pattern that [`write`](Self::write) makes. A
-    /// file that is just being written looks the same: **the caller holds the lock that all writers
-    /// to this directory take**, the host's lock.
+    /// file that is just being written looks the same: **the caller excludes every other writer to
+    /// this directory**, in other processes (the host's lock) and in other threads of its own.
     ///
     /// # Errors
     /// As [`entries`](Self::entries) and [`remove`](Self::remove).
     pub fn sweep_temporary_files(&self) -> DirResult<usize> {
+        self.sweep(|_| true)
+    }
+
+    /// As [`sweep_temporary_files`](Self::sweep_temporary_files), but only what was to become `name`:
+    /// the caller excludes every other writer of that file.
+    ///
+    /// # Errors
+    /// As [`sweep_temporary_files`](Self::sweep_temporary_files).
+    pub fn sweep_temporary_files_of(&self, name: &str) -> DirResult<usize> {
+        self.sweep(|target| target == name)
+    }
+
+    fn sweep(&self, wanted: impl Fn(&str) -> bool) -> DirResult<usize> {
         let mut swept = 0;
         for entry in self.entries(MAX_SWEPT)? {
-            let Some(name) = entry.name_str().filter(|_| entry.is_temporary()) else {
+            let Some(name) =
+                entry.name_str().filter(|_| entry.temporary_for().is_some_and(&wanted))
+            else {
                 continue;
             };
             let leftover = self

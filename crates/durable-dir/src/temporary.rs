@@ -26,16 +26,11 @@ pub(crate) fn fresh_name(name: &str) -> Result<String, Errno> {
     Ok(format!(".{name}.{letters}{SUFFIX}"))
 }
 
-/// Whether `file_name` is one that [`fresh_name`] makes.
-pub(crate) fn is_temporary(file_name: &str) -> bool {
-    let Some((name, letters)) = file_name
-        .strip_prefix('.')
-        .and_then(|rest| rest.strip_suffix(SUFFIX))
-        .and_then(|rest| rest.rsplit_once('.'))
-    else {
-        return false;
-    };
-    !name.is_empty() && letters.len() == RANDOM && letters.bytes().all(|b| ALPHABET.contains(&b))
+/// The name that a temporary file of [`fresh_name`] is for; `None` for any other name.
+pub(crate) fn target(file_name: &str) -> Option<&str> {
+    let (name, letters) = file_name.strip_prefix('.')?.strip_suffix(SUFFIX)?.rsplit_once('.')?;
+    let random = letters.len() == RANDOM && letters.bytes().all(|b| ALPHABET.contains(&b));
+    (random && !name.is_empty()).then_some(name)
 }
 
 #[cfg(test)]
@@ -46,7 +41,7 @@ mod tests {
     fn a_temporary_name_is_known_again_and_ends_in_no_extension_that_quadlet_loads() {
         for name in ["web.container", ".hidden", "a", "x.y.z"] {
             let fresh = fresh_name(name).unwrap();
-            assert!(is_temporary(&fresh), "{fresh}");
+            assert_eq!(target(&fresh), Some(name));
             assert!(fresh.ends_with(".tmp"));
         }
     }
@@ -70,7 +65,7 @@ mod tests {
             ".web.abcdefgh.container",
             ".web.abcdefgh.tmp~",
         ] {
-            assert!(!is_temporary(name), "{name}");
+            assert_eq!(target(name), None);
         }
     }
 }

@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 
 use super::Refusal;
 
-/// The most bytes of a value before it is quoted: nginx reads its file through a buffer of 4096 bytes
-/// and refuses a word that does not fit.
+/// The most bytes of a quoted value: nginx reads its file through a buffer of 4096 bytes and refuses a
+/// word that does not fit.
 pub(super) const VALUE_LIMIT: usize = 4000;
 
 /// Around a quoted value while the place where it stands is not yet judged. Neither a template nor a
@@ -76,6 +76,9 @@ pub(super) fn quote(value: &Value) -> Result<Value, Refusal> {
         }
     }
     quoted.push('"');
+    if quoted.len() > VALUE_LIMIT {
+        return Err(Refusal::TooLong);
+    }
     Ok(Value::from_object(Quoted(quoted)))
 }
 

@@ -300,8 +300,10 @@ fn size_work_and_output_are_bounded() {
     assert_eq!(render(endless, &Values::new()).unwrap_err(), TemplateError::TooMuchWork);
     let long = format!("{{% for a in range(1000) %}}{}{{% endfor %}}", "x".repeat(1000));
     assert_eq!(render(&long, &Values::new()).unwrap_err(), TemplateError::OutputTooLarge);
-    let value = "x".repeat(nginx::VALUE_LIMIT + 1);
-    assert_eq!(refusal("{{ v | nginx_quote }}", &value), Refusal::TooLong);
+    for value in ["x".repeat(nginx::VALUE_LIMIT - 1), "\\".repeat(nginx::VALUE_LIMIT / 2)] {
+        assert_eq!(refusal("{{ v | nginx_quote }}", &value), Refusal::TooLong);
+    }
+    assert!(render("{{ v | nginx_quote }}", &one(&"x".repeat(nginx::VALUE_LIMIT - 2))).is_ok());
 }
 
 #[test]

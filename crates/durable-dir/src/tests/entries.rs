@@ -67,3 +67,12 @@ fn the_leftover_of_the_longest_name_is_swept() {
     assert_eq!(dir.sweep_temporary_files().unwrap(), 1);
     assert_eq!(names(&path), [name]);
 }
+
+#[test]
+fn sweeping_for_one_file_leaves_those_of_others() {
+    let (_held, path, dir) = place();
+    fs::write(path.join(".a.abcdefgh.tmp"), b"half").unwrap();
+    fs::write(path.join(".b.abcdefgh.tmp"), b"being written").unwrap();
+    assert_eq!(dir.sweep_temporary_files_of("a").unwrap(), 1);
+    assert_eq!(names(&path), [".b.abcdefgh.tmp"]);
+}

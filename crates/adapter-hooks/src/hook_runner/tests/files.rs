@@ -182,10 +182,26 @@ async fn removing_leaves_a_directory_that_is_not_empty_or_was_opened() {
 #[tokio::test]
 async fn an_output_without_a_directory_of_its_own_is_refused() {
     let place = Place::new();
-    for path in ["/", "/companion-hooks-test"] {
+    let long = format!("/tmp/{}", "x".repeat(201));
+    for path in ["/", "/companion-hooks-test", &long] {
         let hook = HookSpec { output: AbsolutePath::new(path).unwrap(), ..place.template() };
         let rendered = place.hooks.render(&place.template()).await.unwrap();
         assert!(place.hooks.commit(&hook, rendered).await.is_err());
         assert!(!Path::new("/companion-hooks-test").exists());
     }
+}
+
+#[tokio::test]
+async fn two_hooks_may_share_a_closed_directory() {
+    let place = Place::new();
+    let one = place.template();
+    let other = HookSpec { output: place.path("ui/other.conf"), ..place.template() };
+    let being_written = place.root.join("ui/.other.conf.abcdefgh.tmp");
+    place.apply(&one).await;
+    fs::write(&being_written, b"half").unwrap();
+    place.apply(&one).await;
+    assert!(being_written.exists());
+    place.apply(&other).await;
+    place.hooks.remove(&one).await.unwrap();
+    assert_eq!(names(&place.root.join("ui")), ["other.conf"]);
 }

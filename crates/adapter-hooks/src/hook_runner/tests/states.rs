@@ -286,3 +286,48 @@ fn the_hooks_themselves_print_no_key() {
     let shown = format!("{:?}", FileHooks::new(HostKey::from_bytes([7; 32])));
     assert_eq!(shown, "FileHooks { registered: [], .. }");
 }
+
+#[tokio::test]
+async fn a_template_that_others_may_change_is_refused() {
+    let place = Place::new();
+    set_mode(&place.root.join("template"), 0o666);
+    let error = place.hooks.observe(&place.template()).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Denied, "{}", error.chain());
+}
+
+#[tokio::test]
+async fn a_file_system_that_does_not_answer_holds_up_its_own_hook_only() {
+    let mut place = Place::new();
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let blocked = Mutex::new(blocked);
+    let stuck = move || {
+        // Ends when the sender is dropped, as a network file system that comes back.
+        let _ended = blocked.lock().unwrap().recv();
+        Ok(Readiness::Ready(Rendered::new(b"late".to_vec())))
+    };
+    place.hooks.register(named("stuck"), stuck).unwrap();
+    place.hooks.patience = Duration::from_millis(50);
+    let hook = HookSpec {
+        program: HookProgram::Registered(named("stuck")),
+        output: place.path("stuck/file"),
+    };
+    for _ in 0..3 {
+        let error = place.hooks.observe(&hook).await.unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Transient, "{}", error.chain());
+    }
+    place.hooks.patience = PATIENCE;
+    place.apply(&place.template()).await;
+    drop(release);
+    assert_eq!(cause(&place.observe(&hook).await), StaleCause::Missing);
+}
+
+#[tokio::test]
+async fn outputs_at_which_nobody_is_at_work_are_forgotten() {
+    let place = Place::new();
+    for number in 0..MAX_TURNS * 2 {
+        let output = place.path(&format!("ui/{number}"));
+        let hook = HookSpec { output, ..place.template() };
+        place.observe(&hook).await;
+    }
+    assert!(place.hooks.turns.lock().unwrap().len() <= MAX_TURNS + 1);
+}
