@@ -1,0 +1,202 @@
+//! What went wrong on the bus, and what a caller can do about it. Nothing here is retried.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use companion_core::ports::{PortError, PortErrorKind};
+use zbus::fdo;
+
+/// An error of the bus or of systemd behind it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BusError {
+    /// No connection could be made.
+    #[error("the bus at `{address}` cannot be reached")]
+    Connect { address: String, source: Box<BusError> },
+    /// systemd, or the bus for it, answered with an error.
+    #[error("{}", refusal_text(name, detail))]
+    Refused { name: String, detail: String },
+    /// The connection broke, or could not be made.
+    #[error(transparent)]
+    Broken(Arc<io::Error>),
+    /// The connection is gone for no reason that is known.
+    #[error("the connection to the bus was closed")]
+    Closed,
+    /// The other side did not accept who this process is.
+    #[error("the bus does not accept this user ({0})")]
+    Rejected(String),
+    /// No answer came in time.
+    #[error("there was no answer within {} s", .0.as_secs_f32())]
+    TimedOut(Duration),
+    /// The answer was not of the form that was expected.
+    #[error("the answer is not understood: {0}")]
+    NotUnderstood(String),
+}
+
+impl BusError {
+    /// Returns what the caller can do.
+    pub(crate) fn kind(&self) -> PortErrorKind {
+        match self {
+            Self::Connect { source, .. } => source.kind(),
+            Self::Refused { name, .. } => refusal_kind(name),
+            Self::Broken(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    PortErrorKind::Unavailable
+                }
+                io::ErrorKind::PermissionDenied => PortErrorKind::Denied,
+                _ => PortErrorKind::Transient,
+            },
+            Self::Closed | Self::TimedOut(_) => PortErrorKind::Transient,
+            Self::Rejected(_) => PortErrorKind::Denied,
+            Self::NotUnderstood(_) => PortErrorKind::Unavailable,
+        }
+    }
+
+    /// Returns whether the connection is of no more use.
+    pub(crate) fn is_disconnection(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Broken(_) | Self::Closed | Self::Rejected(_) => true,
+            Self::Refused { name, .. } => name == "org.freedesktop.DBus.Error.Disconnected",
+            Self::TimedOut(_) | Self::NotUnderstood(_) => false,
+        }
+    }
+
+    /// Returns the port's error for `attempt`, worded to follow "failed to".
+    pub(crate) fn during(self, attempt: impl std::fmt::Display) -> PortError {
+        PortError::new(self.kind(), format!("failed to {attempt}")).with_source(self)
+    }
+}
+
+fn refusal_text(name: &str, detail: &str) -> String {
+    match detail {
+        "" => name.to_owned(),
+        detail => format!("{detail} ({name})"),
+    }
+}
+
+/// The kinds of the error names of systemd (`bus-common-errors.h`) and of the bus (D-Bus specification); the error's text is
+/// for people and never decides.
+fn refusal_kind(name: &str) -> PortErrorKind {
+    if let Some(name) = name.strip_prefix("org.freedesktop.systemd1.") {
+        return match name {
+            "NoSuchUnit" | "NoSuchJob" => PortErrorKind::NotFound,
+            "UnitMasked" | "OnlyByDependency" | "UnitGenerated" | "UnitLinked" => {
+                PortErrorKind::Denied
+            }
+            "BadUnitSetting"
+            | "LoadFailed"
+            | "JobTypeNotApplicable"
+            | "TransactionOrderIsCyclic" => PortErrorKind::Invalid,
+            // `ShuttingDown`, `TransactionIsDestructive` (another job in the way), `DiskFull`, `JobFailed`, newer ones.
+            _ => PortErrorKind::Transient,
+        };
+    }
+    match name.strip_prefix("org.freedesktop.DBus.Error.") {
+        Some("AccessDenied" | "AuthFailed" | "InteractiveAuthorizationRequired") => {
+            PortErrorKind::Denied
+        }
+        Some("InvalidArgs") => PortErrorKind::Invalid,
+        Some("UnknownObject") => PortErrorKind::NotFound,
+        Some(
+            "ServiceUnknown" | "NameHasNoOwner" | "NoServer" | "NotSupported" | "UnknownMethod"
+            | "UnknownInterface" | "UnknownProperty",
+        ) => PortErrorKind::Unavailable,
+        Some(name) if name.starts_with("Spawn") => PortErrorKind::Unavailable,
+        // `NoReply`, `LimitsExceeded` (a reload's rate limit), `Disconnected`, `Timeout`, `NoMemory`, newer ones.
+        _ => PortErrorKind::Transient,
+    }
+}
+
+impl From<zbus::Error> for BusError {
+    fn from(error: zbus::Error) -> Self {
+        match error {
+            zbus::Error::MethodError(name, detail, _) => Self::Refused {
+                name: name.to_string(),
+                detail: shown(detail.as_deref().unwrap_or_default()),
+            },
+            zbus::Error::FDO(error) => Self::from(*error),
+            zbus::Error::InputOutput(error) | zbus::Error::Connection(error, _) => {
+                Self::Broken(error)
+            }
+            zbus::Error::Handshake(text) => Self::Rejected(shown(&text)),
+            other => Self::NotUnderstood(shown(&other.to_string())),
+        }
+    }
+}
+
+impl From<fdo::Error> for BusError {
+    fn from(error: fdo::Error) -> Self {
+        if let fdo::Error::ZBus(error) = error {
+            return Self::from(error);
+        }
+        Self::Refused {
+            name: zbus::DBusError::name(&error).to_string(),
+            detail: shown(zbus::DBusError::description(&error).unwrap_or_default()),
+        }
+    }
+}
+
+/// Somebody else's text, escaped and cut, so that it can neither forge a log line nor fill one.
+pub(crate) fn shown(text: &str) -> String {
+    const LIMIT: usize = 2048;
+    let mut shown = String::new();
+    for c in text.trim_end().chars() {
+        if shown.len() >= LIMIT {
+            shown.push('…');
+            break;
+        }
+        match c {
+            // A line's end and a tab are layout, and quotes are no danger.
+            '\n' => shown.push_str("\\n"),
+            '\'' | '"' | '\\' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_of_an_error_says_what_can_be_done() {
+        use PortErrorKind::{Denied, Invalid, NotFound, Transient, Unavailable};
+        for (name, kind) in [
+            ("org.freedesktop.systemd1.NoSuchUnit", NotFound),
+            ("org.freedesktop.systemd1.UnitMasked", Denied),
+            ("org.freedesktop.systemd1.BadUnitSetting", Invalid),
+            ("org.freedesktop.systemd1.LoadFailed", Invalid),
+            ("org.freedesktop.systemd1.ShuttingDown", Transient),
+            ("org.freedesktop.systemd1.TransactionIsDestructive", Transient),
+            ("org.freedesktop.systemd1.SomethingNewer", Transient),
+            ("org.freedesktop.DBus.Error.AccessDenied", Denied),
+            ("org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", Denied),
+            ("org.freedesktop.DBus.Error.LimitsExceeded", Transient),
+            ("org.freedesktop.DBus.Error.NoReply", Transient),
+            ("org.freedesktop.DBus.Error.Disconnected", Transient),
+            ("org.freedesktop.DBus.Error.ServiceUnknown", Unavailable),
+            ("org.freedesktop.DBus.Error.Spawn.ChildExited", Unavailable),
+            ("org.freedesktop.DBus.Error.UnknownMethod", Unavailable),
+            ("com.example.Strange", Transient),
+        ] {
+            assert_eq!(refusal_kind(name), kind, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_missing_socket_is_no_bus_and_a_broken_one_is_tried_again() {
+        let of = |kind| BusError::Broken(Arc::new(io::Error::from(kind)));
+        assert_eq!(of(io::ErrorKind::NotFound).kind(), PortErrorKind::Unavailable);
+        assert_eq!(of(io::ErrorKind::ConnectionRefused).kind(), PortErrorKind::Unavailable);
+        assert_eq!(of(io::ErrorKind::PermissionDenied).kind(), PortErrorKind::Denied);
+        assert_eq!(of(io::ErrorKind::BrokenPipe).kind(), PortErrorKind::Transient);
+    }
+
+    #[test]
+    fn a_foreign_text_is_shown_escaped_and_cut() {
+        let text = shown(&format!("a\n\u{1b}[31m\"{}", "é".repeat(5000)));
+        assert!(text.starts_with("a\\n\\u{1b}[31m\"é") && text.ends_with('…'), "{text}");
+        assert!(text.len() <= 2048 + 16);
+    }
+}

@@ -1,0 +1,230 @@
+//! Podman's generator of the host: where it is, and what it says about a unit before the unit is put where systemd reads it.
+//!
+//! A reload succeeds whatever a generator refuses, and the refused unit is then simply missing. So each unit is tried in a private
+//! directory first (`--dryrun` with `QUADLET_UNIT_DIRS`, podman-systemd.unit(5)). Nothing is loaded or started by that.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use companion_core::ports::PortErrorKind;
+use durable_dir::{Dir, DirError, Trust};
+
+use crate::scope::Scope;
+
+mod process;
+mod verdict;
+
+/// How long the generator may take for one unit; it needs some 20 ms on a laptop.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Where systemd looks for generators, first wins (systemd.generator(7)), and their names there.
+const GENERATOR_DIRS: [&str; 4] =
+    ["/run/systemd", "/etc/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"];
+/// Where the program itself lies, for packages that forget the links (podman issue 17679).
+const PROGRAMS: [&str; 3] =
+    ["/usr/libexec/podman/quadlet", "/usr/lib/podman/quadlet", "/usr/local/libexec/podman/quadlet"];
+
+/// A host's generator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generator {
+    program: PathBuf,
+    scope: Scope,
+    limit: Duration,
+    stage: PathBuf,
+}
+
+/// Why a unit was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum GeneratorError {
+    /// There is none.
+    #[error("no Quadlet generator is installed (it comes with Podman 4.4 and newer; looked for {})", shown_paths(.tried))]
+    NotFound {
+        /// Where it was looked for.
+        tried: Vec<PathBuf>,
+    },
+    /// The operator switched it off by something that is not a program at its place (systemd.generator(7)).
+    #[error("the Quadlet generator is switched off at `{}`", .path.display())]
+    Masked {
+        /// The place.
+        path: PathBuf,
+    },
+    /// The unit cannot be staged for it.
+    #[error("no directory for the unit to be checked in")]
+    Stage {
+        /// What the file system said.
+        #[source]
+        source: DirError,
+    },
+    /// It cannot be run.
+    #[error("`{}` cannot be run", .program.display())]
+    NotRun {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It did not end in time, and was ended.
+    #[error("`{}` did not end within {} s", .program.display(), .limit.as_secs_f32())]
+    TimedOut {
+        /// The program.
+        program: PathBuf,
+        /// The limit.
+        limit: Duration,
+    },
+    /// It ended with an error that is not about the unit.
+    #[error("`{}` failed ({status}): {words}", .program.display())]
+    Failed {
+        /// The program.
+        program: PathBuf,
+        /// How it ended.
+        status: String,
+        /// What it wrote to its standard error, escaped, 2 KiB at most.
+        words: String,
+    },
+    /// It refused the unit.
+    #[error("the Quadlet generator says: {words}")]
+    Refused {
+        /// Its own words, escaped, 2 KiB at most.
+        words: String,
+    },
+    /// It said nothing and made no service of the unit, as versions before 4.6 do.
+    #[error("the Quadlet generator made no service of the unit, and did not say why")]
+    Silent,
+}
+
+impl GeneratorError {
+    /// What the caller of a port can do.
+    #[must_use]
+    pub fn kind(&self) -> PortErrorKind {
+        match self {
+            Self::Refused { .. } | Self::Silent => PortErrorKind::Invalid,
+            Self::TimedOut { .. } => PortErrorKind::Transient,
+            Self::Stage { source } if source.is_transient() => PortErrorKind::Transient,
+            Self::NotFound { .. }
+            | Self::Masked { .. }
+            | Self::NotRun { .. }
+            | Self::Failed { .. } => PortErrorKind::Unavailable,
+            Self::Stage { .. } => PortErrorKind::Denied,
+        }
+    }
+}
+
+impl Generator {
+    /// Looks for the generator of `scope` where systemd would, and then where Podman's packages put the program.
+    ///
+    /// # Errors
+    /// [`GeneratorError::NotFound`] and [`GeneratorError::Masked`].
+    pub fn find(scope: Scope) -> Result<Self, GeneratorError> {
+        Self::find_below(Path::new("/"), scope)
+    }
+
+    /// The generator at `program`, whatever its name.
+    ///
+    /// # Errors
+    /// [`GeneratorError::NotFound`] when there is nothing that could be run.
+    pub fn at(program: impl Into<PathBuf>, scope: Scope) -> Result<Self, GeneratorError> {
+        let program = program.into();
+        if !is_program(&program) {
+            return Err(GeneratorError::NotFound { tried: vec![program] });
+        }
+        let parent = scope.runtime_dir().unwrap_or_else(std::env::temp_dir);
+        Ok(Self {
+            program,
+            scope,
+            limit: LIMIT,
+            // In a shared directory such as /tmp, one name for each user.
+            stage: parent.join(format!("companion-stage-{}", rustix::process::geteuid().as_raw())),
+        })
+    }
+
+    /// The program's path.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    fn find_below(root: &Path, scope: Scope) -> Result<Self, GeneratorError> {
+        let name = match scope {
+            Scope::User => "user-generators/podman-user-generator",
+            Scope::System => "system-generators/podman-system-generator",
+        };
+        let below = |path: PathBuf| root.join(path.strip_prefix("/").unwrap_or(&path));
+        let linked = GENERATOR_DIRS.map(|dir| below(Path::new(dir).join(name)));
+        // Anything at all there shadows the places after it, an empty file or a link to /dev/null too.
+        if let Some(first) = linked.iter().find(|path| path.symlink_metadata().is_ok()) {
+            return match Self::at(first, scope) {
+                Err(_) => Err(GeneratorError::Masked { path: first.clone() }),
+                found => found,
+            };
+        }
+        let programs = PROGRAMS.map(|program| below(PathBuf::from(program)));
+        match programs.iter().find(|program| is_program(program)) {
+            Some(program) => Self::at(program, scope),
+            None => Err(GeneratorError::NotFound {
+                tried: linked.into_iter().chain(programs).collect(),
+            }),
+        }
+    }
+
+    /// Asks whether a service would be made of `text` as `<name>.container`.
+    pub(crate) async fn check(&self, name: &str, text: &str) -> Result<(), GeneratorError> {
+        let stage = self.stage(name, text)?;
+        let ended = process::run(&self.program, self.scope, stage.path(), self.limit).await;
+        // Removed here and not only when dropped, so that what is left is heard of.
+        if let Err(error) = stage.close() {
+            tracing::warn!(%error, "a staged unit is left behind");
+        }
+        verdict::judge(&self.program, name, &ended?)
+    }
+
+    /// The directory that units are staged in, one directory for each.
+    pub(crate) fn stage_dir(&self) -> PathBuf {
+        self.stage.clone()
+    }
+
+    fn stage(&self, name: &str, text: &str) -> Result<tempfile::TempDir, GeneratorError> {
+        let failed = |source| GeneratorError::Stage { source };
+        Dir::create(&self.stage, 0o700, Trust::Owned).map_err(failed)?;
+        let made = tempfile::Builder::new()
+            .prefix("unit-")
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir_in(&self.stage);
+        let stage = made.map_err(|source| {
+            failed(DirError::Io {
+                attempted: "make a directory in",
+                path: self.stage.clone(),
+                source,
+            })
+        })?;
+        let dir = Dir::open(stage.path(), Trust::Owned).map_err(failed)?;
+        let file = format!("{name}.container");
+        dir.write(&file, text.as_bytes(), 0o600).map_err(failed)?;
+        Ok(stage)
+    }
+}
+
+/// Removes staged units that a cut-off check left, and returns how many.
+pub(crate) fn sweep_stage(stage: &Path) -> usize {
+    let Ok(dir) = Dir::open(stage, Trust::Owned) else {
+        return 0;
+    };
+    let entries = dir.entries(10_000).unwrap_or_default();
+    let left = entries.iter().filter(|entry| entry.name.as_encoded_bytes().starts_with(b"unit-"));
+    left.filter(|entry| fs::remove_dir_all(stage.join(&entry.name)).is_ok()).count()
+}
+
+/// Whether a path leads to a file that someone may run.
+fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+fn shown_paths(paths: &[PathBuf]) -> String {
+    let shown: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
+    shown.join(", ")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! What the generator's output says about one unit. Pure.
+
+use std::path::Path;
+
+use super::GeneratorError;
+use super::process::Ended;
+use crate::error::shown;
+
+/// What the lines begin with, or hold, by which a generator complains (`cmd/quadlet/main.go` of Podman 4.4 to 6.0). Some of them are
+/// only warnings to it, and mean that a whole line of the unit was dropped.
+const COMPLAINTS: [&str; 6] = [
+    "converting \"",
+    "error loading \"",
+    "error occurred",
+    "encountered some errors",
+    "unsupported escape",
+    "unbalanced",
+];
+
+/// Judges how a dry run ended that was given the one unit `name`.
+///
+/// The exit status alone says nothing before Podman 4.6, and the service's header alone does not tell that a line was dropped.
+pub(super) fn judge(program: &Path, name: &str, ended: &Ended) -> Result<(), GeneratorError> {
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    let complaints: Vec<&str> =
+        stderr.lines().filter(|line| is_complaint(line)).map(bare).collect();
+    let header = format!("---{name}.service---");
+    let made = String::from_utf8_lossy(&ended.stdout).lines().any(|line| line.trim_end() == header);
+    if !complaints.is_empty() {
+        return Err(GeneratorError::Refused { words: shown(&complaints.join("; ")) });
+    }
+    match ended.code {
+        Some(0) if made => Ok(()),
+        Some(0) => Err(GeneratorError::Silent),
+        code => Err(GeneratorError::Failed {
+            program: program.to_owned(),
+            status: code.map_or_else(
+                || "ended by a signal".to_owned(),
+                |code| format!("exit status {code}"),
+            ),
+            words: shown(&stderr),
+        }),
+    }
+}
+
+fn is_complaint(line: &str) -> bool {
+    !line.contains("Loading source unit file") && COMPLAINTS.iter().any(|mark| line.contains(mark))
+}
+
+/// The line without the program's name and process number.
+fn bare(line: &str) -> &str {
+    match line.split_once("]: ") {
+        Some((head, words)) if head.starts_with("quadlet-generator[") => words,
+        _ => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use companion_core::ports::PortErrorKind;
+
+    use super::*;
+
+    fn judged(code: Option<i32>, stdout: &str, stderr: &str) -> Result<(), GeneratorError> {
+        let ended =
+            Ended { code, stdout: stdout.as_bytes().to_vec(), stderr: stderr.as_bytes().to_vec() };
+        judge(Path::new("/g"), "error-ui", &ended)
+    }
+
+    const MADE: &str = "---error-ui.service---\n[Unit]\n";
+    const READ: &str = "quadlet-generator[7]: Loading source unit file /run/x/error-ui.container\n";
+
+    #[test]
+    fn a_unit_that_became_a_service_is_accepted() {
+        judged(Some(0), MADE, READ).unwrap();
+    }
+
+    #[test]
+    fn the_generators_own_words_are_handed_on() {
+        let words = "converting \"error-ui.container\": unsupported key 'Pulll' in group 'Container' in /run/x";
+        let stderr = format!(
+            "{READ}quadlet-generator[7]: {words}\nquadlet-generator[7]: processing encountered some errors\n"
+        );
+        let error = judged(Some(1), "", &stderr).unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Invalid);
+        assert!(error.to_string().contains("unsupported key 'Pulll'"), "{error}");
+        assert!(!error.to_string().contains("quadlet-generator["), "{error}");
+    }
+
+    #[test]
+    fn a_dropped_line_is_a_refusal_although_a_service_was_made() {
+        let stderr = "quadlet-generator[7]: Warning: unsupported escape char in \"a\\.b\"\n";
+        assert!(matches!(judged(Some(0), MADE, stderr), Err(GeneratorError::Refused { .. })));
+    }
+
+    #[test]
+    fn silence_is_no_acceptance() {
+        assert!(matches!(judged(Some(0), "", ""), Err(GeneratorError::Silent)));
+        assert!(matches!(
+            judged(Some(0), "---error-ui-2.service---\n", ""),
+            Err(GeneratorError::Silent)
+        ));
+    }
+
+    #[test]
+    fn a_generator_that_breaks_says_nothing_of_the_unit() {
+        for code in [Some(127), Some(1), None] {
+            let error = judged(code, MADE, "panic: runtime error\n").unwrap_err();
+            assert_eq!(error.kind(), PortErrorKind::Unavailable, "{error}");
+        }
+    }
+
+    #[test]
+    fn hostile_words_are_escaped_and_cut() {
+        let stderr = format!("converting \"x\": \u{1b}]0;{}\u{7}", "y".repeat(100_000));
+        let text = judged(Some(1), "", &stderr).unwrap_err().to_string();
+        assert!(text.len() < 2200 && !text.contains('\u{1b}'), "{}", text.len());
+    }
+}

@@ -1,0 +1,101 @@
+//! Whose a unit file is, and whether it is what is wanted. Pure: judges bytes and the status that came with them.
+
+use companion_core::model::companion::CompanionName;
+use companion_core::model::revision::Revision;
+use companion_core::model::unit::UnitFileState;
+use durable_dir::{FileContents, FileStatus};
+use quadlet::extension_value;
+
+use crate::unit_text::{MARK_NAME, MARK_REVISION, MARK_SECTION};
+
+/// A unit's mode: it holds no secret, and the operator may read it.
+pub(crate) const UNIT_MODE: u32 = 0o644;
+
+/// Whose a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ownership {
+    /// Ours, by its mark or for want of any contents; with the revision it names.
+    Ours { revision: Option<Revision> },
+    /// Someone else's, and what it is.
+    Foreign { what: String },
+}
+
+/// Judges a file at the name of `name`.
+///
+/// A file of our user is ours when it carries the mark with this very name, or the predecessor's description where `legacy` gives its
+/// beginning. One without contents, empty or all NUL, is ours as well: that is what a loss of power leaves of a file that was not
+/// written durably, and nothing of anyone's is lost by writing it again. Whatever else lies there is foreign, random bytes
+/// included, and so is a file with a second name, whose other name we know nothing of.
+pub(crate) fn ownership(
+    name: &CompanionName,
+    contents: &FileContents,
+    legacy: Option<&str>,
+) -> Ownership {
+    let foreign = |what: &str| Ownership::Foreign { what: what.to_owned() };
+    let FileStatus { uid, links, .. } = contents.status;
+    if !contents.status.is_ours() {
+        return foreign(&format!("a file of user {uid}"));
+    }
+    if links > 1 {
+        return foreign(&format!("a file with {links} names (hard links)"));
+    }
+    if contents.bytes.iter().all(|byte| *byte == 0) {
+        return Ownership::Ours { revision: None };
+    }
+    // Bytes that are no text can stand beside a mark that is.
+    let text = String::from_utf8_lossy(&contents.bytes);
+    if let Some(marked) = extension_value(&text, MARK_SECTION, MARK_NAME) {
+        if marked != name.as_str() {
+            return foreign("a copy of another companion's unit");
+        }
+        let revision = extension_value(&text, MARK_SECTION, MARK_REVISION);
+        return Ownership::Ours { revision: revision.and_then(|text| text.parse().ok()) };
+    }
+    let of_predecessor = legacy.is_some_and(|prefix| {
+        let description = extension_value(&text, "Unit", "Description");
+        description.is_some_and(|text| text.strip_prefix(prefix) == Some(name.as_str()))
+    });
+    if of_predecessor {
+        return Ownership::Ours { revision: None };
+    }
+    foreign("a file without the mark of a companion")
+}
+
+/// Whether the file carries the mark, and is not merely empty.
+pub(crate) fn is_marked(
+    name: &CompanionName,
+    contents: &FileContents,
+    legacy: Option<&str>,
+) -> bool {
+    let blank = contents.bytes.iter().all(|byte| *byte == 0);
+    !blank && matches!(ownership(name, contents, legacy), Ownership::Ours { .. })
+}
+
+/// Compares a file with the unit wanted there: `wanted` gives its text and full revision under the incarnation it is asked for.
+pub(crate) fn compared(
+    ownership: Ownership,
+    contents: &FileContents,
+    wanted: impl FnOnce(u32) -> Option<(Revision, String)>,
+) -> UnitFileState {
+    let revision = match ownership {
+        Ownership::Foreign { what } => return UnitFileState::Foreign { what },
+        Ownership::Ours { revision } => revision,
+    };
+    let incarnation = revision.map_or(0, |revision| revision.incarnation);
+    match wanted(incarnation) {
+        Some((asked, text))
+            if text.as_bytes() == contents.bytes && is_unit_mode(contents.status.mode) =>
+        {
+            UnitFileState::Current { revision: asked }
+        }
+        _ => UnitFileState::Drifted { revision },
+    }
+}
+
+/// Whether a mode gives nobody more than [`UNIT_MODE`] does.
+fn is_unit_mode(mode: u32) -> bool {
+    mode & !UNIT_MODE == 0
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! `SystemdManager`: the port `ServiceManager` over D-Bus. Starts no process, and decides nothing about what it sees.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::unit::{JobResult, ServiceState};
+use companion_core::ports::{Job, PortError, PortErrorKind, PortResult, ServiceManager};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::bus::Bus;
+use crate::error::BusError;
+use crate::processes::KernelFiles;
+use crate::scope::Scope;
+use crate::states::JobKind;
+
+mod job_end;
+mod reading;
+
+pub(crate) use reading::properties;
+
+/// How long systemd is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// For a connection, and for the answer to any call but a reload: 25 s, as D-Bus libraries have it.
+    pub call: Duration,
+    /// For a reload, which runs every generator of the host, each for at most 90 s (systemd.generator(7)): 120 s.
+    pub reload: Duration,
+    /// For the end of a start, which should be more than the unit's own `TimeoutStartSec=`: 150 s.
+    pub start: Duration,
+    /// For the end of a stop, which should be more than the unit's own `TimeoutStopSec=`: 120 s.
+    pub stop: Duration,
+    /// Between two questions for a job whose end has not been announced: 2 s.
+    pub poll: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            call: Duration::from_secs(25),
+            reload: Duration::from_secs(120),
+            start: Duration::from_secs(150),
+            stop: Duration::from_secs(120),
+            poll: Duration::from_secs(2),
+        }
+    }
+}
+
+/// The systemd of a scope.
+///
+/// It connects when it is first used, and again whenever the connection broke; making one costs nothing and never fails.
+#[derive(Debug)]
+pub struct SystemdManager {
+    bus: Bus,
+    limits: Limits,
+    files: KernelFiles,
+    /// Reloads run one at a time: Podman's generator before 6.0 writes its output in place, and two at once leave a mixed
+    /// unit behind (podman issue 29004).
+    reloading: Mutex<()>,
+}
+
+impl SystemdManager {
+    /// The manager of `scope`, with the usual limits.
+    #[must_use]
+    pub fn new(scope: Scope) -> Self {
+        Self::with_limits(scope, Limits::default())
+    }
+
+    /// The manager of `scope`, waited for as long as `limits` say.
+    #[must_use]
+    pub fn with_limits(scope: Scope, limits: Limits) -> Self {
+        let bus = Bus::at(scope.bus_addresses(), limits.call);
+        Self::over(bus, limits, KernelFiles::default())
+    }
+
+    fn over(bus: Bus, limits: Limits, files: KernelFiles) -> Self {
+        Self { bus, limits, files, reloading: Mutex::new(()) }
+    }
+
+    /// Queues a job. The connection's listener is in place before the call, so an end that overtakes the reply is not lost.
+    async fn queue(&self, kind: JobKind, name: &CompanionName) -> PortResult<Job> {
+        let unit = service_name(name);
+        let queued = async {
+            let session = self.bus.session().await?;
+            let manager = session.manager().await?;
+            // "replace": a contrary job that is queued is taken back; nothing else is isolated or ignored.
+            let call = async {
+                match kind {
+                    JobKind::Start => manager.start_unit(&unit, "replace").await,
+                    JobKind::Stop => manager.stop_unit(&unit, "replace").await,
+                    JobKind::Restart => manager.restart_unit(&unit, "replace").await,
+                }
+            };
+            within(self.limits.call, call).await
+        };
+        let path = queued
+            .await
+            .map_err(|error: BusError| error.during(format_args!("{} `{unit}`", kind.word())))?;
+        Ok(Job { id: format!("{} {path}", kind.word()), companion: name.clone() })
+    }
+}
+
+#[async_trait]
+impl ServiceManager for SystemdManager {
+    async fn observe(
+        &self,
+        names: &BTreeSet<CompanionName>,
+    ) -> PortResult<BTreeMap<CompanionName, ServiceState>> {
+        let states = reading::service_states(&self.bus, &self.files, names, self.limits.call);
+        states.await.map_err(|error| error.during("read the states of the services"))
+    }
+
+    async fn reload(&self) -> PortResult<()> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let reloaded = async {
+            let session = self.bus.session().await?;
+            let manager = session.manager().await?;
+            within(self.limits.reload, manager.reload()).await
+        };
+        reloaded.await.map_err(|error: BusError| error.during("reload the service manager"))
+    }
+
+    async fn start(&self, name: &CompanionName) -> PortResult<Job> {
+        self.queue(JobKind::Start, name).await
+    }
+
+    async fn stop(&self, name: &CompanionName) -> PortResult<Job> {
+        self.queue(JobKind::Stop, name).await
+    }
+
+    async fn restart(&self, name: &CompanionName) -> PortResult<Job> {
+        self.queue(JobKind::Restart, name).await
+    }
+
+    async fn wait(&self, job: Job) -> PortResult<JobResult> {
+        let Some((kind, path)) = parse_id(&job.id) else {
+            let text = format!("`{}` is not a job of systemd", job.id.escape_debug());
+            return Err(PortError::new(PortErrorKind::Invalid, text));
+        };
+        let limit = match kind {
+            JobKind::Start => self.limits.start,
+            JobKind::Stop => self.limits.stop,
+            JobKind::Restart => self.limits.stop.saturating_add(self.limits.start),
+        };
+        let awaited = job_end::AwaitedJob { kind, path, unit: service_name(&job.companion) };
+        let deadline = Instant::now() + limit;
+        let end = awaited.end(&self.bus, self.limits, deadline).await;
+        end.map_err(|error| error.during(format_args!("see the end of {job}")))
+    }
+
+    async fn reset_failed(&self, name: &CompanionName) -> PortResult<()> {
+        let unit = service_name(name);
+        let reset = async {
+            let session = self.bus.session().await?;
+            let manager = session.manager().await?;
+            within(self.limits.call, manager.reset_failed_unit(&unit)).await
+        };
+        match reset.await {
+            Err(BusError::Refused { name, .. })
+                if name == "org.freedesktop.systemd1.NoSuchUnit" =>
+            {
+                Ok(())
+            }
+            other => other.map_err(|error| error.during(format_args!("reset `{unit}`"))),
+        }
+    }
+}
+
+/// The unit that Quadlet makes of `<name>.container` (podman-systemd.unit(5)).
+fn service_name(name: &CompanionName) -> String {
+    format!("{name}.service")
+}
+
+/// Reads a job's id back: its kind and its object's path.
+fn parse_id(id: &str) -> Option<(JobKind, String)> {
+    let (word, path) = id.split_once(' ')?;
+    let kind = JobKind::ALL.into_iter().find(|kind| kind.word() == word)?;
+    zbus::ObjectPath::try_from(path).ok()?;
+    Some((kind, path.to_owned()))
+}
+
+/// Waits for an answer, but not longer than `limit`.
+async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = zbus::Result<T>>,
+) -> Result<T, BusError> {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(BusError::TimedOut(limit)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! The end of a job: announced by a signal, or found by asking when the signal was lost.
+
+use companion_core::model::unit::JobResult;
+use companion_core::ports::PortErrorKind;
+use tokio::time::Instant;
+use zbus::{ObjectPath, OwnedObjectPath};
+
+use super::reading::properties;
+use super::{Limits, within};
+use crate::bus::{Bus, Session};
+use crate::dbus::{JOB, UNIT};
+use crate::error::BusError;
+use crate::states::JobKind;
+
+/// A job that was queued.
+pub(super) struct AwaitedJob {
+    pub(super) kind: JobKind,
+    /// The path of its object.
+    pub(super) path: String,
+    /// The unit it is for.
+    pub(super) unit: String,
+}
+
+impl AwaitedJob {
+    /// Waits for the end until `deadline`.
+    ///
+    /// A connection that breaks meanwhile is made anew once; the signals of the old one are lost, and the job is asked for.
+    pub(super) async fn end(
+        &self,
+        bus: &Bus,
+        limits: Limits,
+        deadline: Instant,
+    ) -> Result<JobResult, BusError> {
+        let begun = Instant::now();
+        let watched = async {
+            loop {
+                let session = bus.session().await?;
+                match self.watch(&session, limits).await {
+                    Err(error) if error.is_disconnection() => {
+                        tracing::debug!(unit = self.unit, %error, "asking again for a job");
+                    }
+                    ended => return ended,
+                }
+            }
+        };
+        match tokio::time::timeout_at(deadline, watched).await {
+            Ok(ended) => ended,
+            Err(_) => Err(BusError::TimedOut(deadline - begun)),
+        }
+    }
+
+    /// Waits on one connection, for the signal and by asking now and then.
+    async fn watch(&self, session: &Session, limits: Limits) -> Result<JobResult, BusError> {
+        let mut jobs = session.jobs();
+        loop {
+            let announced = jobs.wait_for(|log| log.result(&self.path, &self.unit).is_some());
+            match tokio::time::timeout(limits.poll, announced).await {
+                Ok(Ok(log)) => {
+                    let word = log.result(&self.path, &self.unit).unwrap_or_default();
+                    return Ok(JobResult::from_word(word));
+                }
+                Ok(Err(_)) => return Err(BusError::Closed),
+                Err(_) => {}
+            }
+            if self.is_pending(session, limits).await? {
+                continue;
+            }
+            // The signal may have come in with the answer.
+            if let Some(word) = jobs.borrow().result(&self.path, &self.unit) {
+                return Ok(JobResult::from_word(word));
+            }
+            return self.inferred(session, limits).await;
+        }
+    }
+
+    /// Asks whether the job is still there; one of the same number may belong to a manager that was started since.
+    async fn is_pending(&self, session: &Session, limits: Limits) -> Result<bool, BusError> {
+        let path = ObjectPath::try_from(self.path.as_str()).map_err(zbus::Error::from)?;
+        let path = OwnedObjectPath::from(path);
+        match properties(session, &path, JOB, limits.call).await {
+            Ok(job) => Ok(job.job_unit()? == self.unit),
+            Err(error) if error.kind() == PortErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn inferred(&self, session: &Session, limits: Limits) -> Result<JobResult, BusError> {
+        let manager = session.manager().await?;
+        let path = within(limits.call, manager.load_unit(&self.unit)).await?;
+        let (active, sub) = properties(session, &path, UNIT, limits.call).await?.activity()?;
+        Ok(self.kind.inferred(&active, &sub))
+    }
+}

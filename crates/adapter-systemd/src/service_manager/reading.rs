@@ -1,0 +1,122 @@
+//! The reading half: all services in one call to the list of units, and two more for each that is loaded.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::model::unit::ServiceState;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::task::JoinSet;
+use zbus::OwnedObjectPath;
+use zbus::fdo::PropertiesProxy;
+use zbus::names::InterfaceName;
+use zbus::proxy::CacheProperties;
+
+use super::{service_name, within};
+use crate::bus::{Bus, Session};
+use crate::dbus::{DESTINATION, SERVICE, UNIT, UnitRow};
+use crate::error::BusError;
+use crate::processes::{KernelFiles, ProcessFacts};
+use crate::states::{Properties, PropertyError, service_state, subject};
+
+/// How many units are asked about at once: enough to hide the latency of the bus, and far below its limit on pending replies
+/// (`max_replies_per_connection` of dbus-daemon(1), 128 where it is set lowest).
+const CONCURRENCY: usize = 16;
+
+/// Reads the states of `names`.
+pub(super) async fn service_states(
+    bus: &Bus,
+    files: &KernelFiles,
+    names: &BTreeSet<CompanionName>,
+    limit: Duration,
+) -> Result<BTreeMap<CompanionName, ServiceState>, BusError> {
+    if names.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let session = bus.session().await?;
+    let units: Vec<String> = names.iter().map(service_name).collect();
+    let manager = session.manager().await?;
+    let rows = within(limit, manager.list_units_by_names(&units)).await?;
+    let rows: HashMap<&str, &UnitRow> = rows.iter().map(|row| (row.name.as_str(), row)).collect();
+
+    let mut states = BTreeMap::new();
+    let mut loaded = Vec::new();
+    for (name, unit) in names.iter().zip(&units) {
+        match rows.get(unit.as_str()) {
+            Some(row) if is_nothing(row) => {
+                states.insert(name.clone(), ServiceState::not_found());
+            }
+            Some(row) => loaded.push((name.clone(), row.path.clone())),
+            // An alias that someone gave it: the list has it under its other name, and not to be listed is not to be absent.
+            None => loaded.push((name.clone(), within(limit, manager.load_unit(unit)).await?)),
+        }
+    }
+    for few in loaded.chunks(CONCURRENCY) {
+        let mut reads = JoinSet::new();
+        for (name, path) in few.iter().cloned() {
+            let session = session.clone();
+            let files = files.clone();
+            reads.spawn(async move {
+                let state = loaded_state(&session, files, &path, limit).await;
+                (name, state)
+            });
+        }
+        while let Some(read) = reads.join_next().await {
+            let (name, state) = read.map_err(|_| BusError::Closed)?;
+            states.insert(name, state?);
+        }
+    }
+    Ok(states)
+}
+
+/// Whether there is nothing behind a name: neither a unit nor anything left of one.
+fn is_nothing(row: &UnitRow) -> bool {
+    row.load_state == "not-found" && row.active_state == "inactive" && row.job_id == 0
+}
+
+async fn loaded_state(
+    session: &Arc<Session>,
+    files: KernelFiles,
+    path: &OwnedObjectPath,
+    limit: Duration,
+) -> Result<ServiceState, BusError> {
+    let (unit, service) = tokio::try_join!(
+        properties(session, path, UNIT, limit),
+        properties(session, path, SERVICE, limit),
+    )?;
+    let facts = match subject(&unit, &service)? {
+        None => ProcessFacts::default(),
+        // Reading another process's environment takes a lock of that process.
+        Some(subject) => {
+            tokio::task::spawn_blocking(move || files.facts(&subject)).await.unwrap_or_default()
+        }
+    };
+    let now = clock_gettime(ClockId::Monotonic);
+    let now = Duration::try_from(now).unwrap_or_default();
+    Ok(service_state(&unit, &service, &facts, now)?)
+}
+
+/// Reads all properties of one interface of an object.
+pub(crate) async fn properties(
+    session: &Session,
+    path: &OwnedObjectPath,
+    interface: &'static str,
+    limit: Duration,
+) -> Result<Properties, BusError> {
+    let proxy = PropertiesProxy::builder(session.connection())
+        .destination(DESTINATION)
+        .path(path)
+        .cache_properties(CacheProperties::No)
+        .build()
+        .await?;
+    let interface = InterfaceName::from_static_str(interface).map_err(zbus::Error::from)?;
+    let all = async { proxy.get_all(interface).await.map_err(zbus::Error::from) };
+    Ok(Properties::from(within(limit, all).await?))
+}
+
+impl From<PropertyError> for BusError {
+    fn from(error: PropertyError) -> Self {
+        Self::NotUnderstood(error.to_string())
+    }
+}

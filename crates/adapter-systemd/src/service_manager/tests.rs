@@ -1,0 +1,287 @@
+use std::sync::Arc;
+
+use companion_core::model::unit::{ActiveState, LoadState, SubState};
+
+use super::*;
+use fake::{Fake, FakeUnit, JobCourse, value};
+
+mod fake;
+
+const REVISION: &str = "00000000000000aa-00000000000000bb-none-2";
+
+fn name(text: &str) -> CompanionName {
+    CompanionName::new(text).unwrap()
+}
+
+fn names(texts: &[&str]) -> BTreeSet<CompanionName> {
+    texts.iter().map(|text| name(text)).collect()
+}
+
+fn running(text: &str) -> FakeUnit {
+    FakeUnit::in_state(text, "loaded", "active", "running")
+}
+
+fn short(limit: Duration) -> Limits {
+    Limits { call: limit, reload: limit, start: limit, stop: limit, poll: Duration::from_millis(5) }
+}
+
+#[tokio::test]
+async fn all_services_are_read_with_one_list_and_two_questions_for_each_that_is_loaded() {
+    let fake = Fake::new().with("a", running("a")).with("b", running("b"));
+    let states = fake.manager().observe(&names(&["a", "b", "c", "d"])).await.unwrap();
+    assert_eq!(states.len(), 4);
+    assert_eq!(states[&name("c")], ServiceState::not_found());
+    assert_eq!(states[&name("a")].active, ActiveState::Active);
+    assert_eq!(states[&name("a")].restarts, 3);
+    assert_eq!((fake.count("ListUnitsByNames"), fake.count("GetAll")), (1, 4));
+}
+
+#[tokio::test]
+async fn many_services_are_all_answered() {
+    let texts: Vec<String> = (0..100).map(|n| format!("a{n}")).collect();
+    let fake = texts.iter().fold(Fake::new(), |fake, text| fake.with(text, running(text)));
+    let asked = texts.iter().map(|text| name(text)).collect();
+    let states = fake.manager().observe(&asked).await.unwrap();
+    assert!(states.values().all(ServiceState::is_running) && states.len() == 100);
+}
+
+#[tokio::test]
+async fn a_service_that_outlived_its_unit_is_reported_as_not_found_and_active() {
+    let fake = Fake::new().with("a", FakeUnit::in_state("a", "not-found", "active", "running"));
+    let states = fake.manager().observe(&names(&["a"])).await.unwrap();
+    let state = &states[&name("a")];
+    assert_eq!((&state.load, &state.active), (&LoadState::NotFound, &ActiveState::Active));
+}
+
+#[tokio::test]
+async fn a_unit_that_is_listed_under_an_alias_is_not_taken_for_absent() {
+    let mut unit = running("a");
+    unit.listed_as = "nickname.service".to_owned();
+    let fake = Fake::new().with("a", unit);
+    let states = fake.manager().observe(&names(&["a"])).await.unwrap();
+    assert!(states[&name("a")].is_running());
+}
+
+#[tokio::test]
+async fn words_of_a_newer_systemd_are_kept() {
+    let fake = Fake::new().with("a", FakeUnit::in_state("a", "loaded", "thawing", "pondering"));
+    let states = fake.manager().observe(&names(&["a"])).await.unwrap();
+    let state = &states[&name("a")];
+    assert_eq!(state.active, ActiveState::Other("thawing".to_owned()));
+    assert_eq!(state.sub, SubState::Other("pondering".to_owned()));
+}
+
+#[tokio::test]
+async fn a_property_of_another_type_is_an_error_that_names_it() {
+    let mut unit = running("a");
+    unit.service.insert("NRestarts".to_owned(), value("three"));
+    let fake = Fake::new().with("a", unit);
+    let error = fake.manager().observe(&names(&["a"])).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Unavailable);
+    assert!(error.chain().contains("`NRestarts`"), "{}", error.chain());
+}
+
+#[tokio::test]
+async fn loaded_and_running_revision_are_read_from_where_each_is_kept() {
+    let place = tempfile::tempdir().unwrap();
+    let process = place.path().join("4242");
+    std::fs::create_dir(&process).unwrap();
+    let environ =
+        "INVOCATION_ID=abcd\0COMPANION_REVISION=00000000000000aa-00000000000000bb-none-1\0";
+    std::fs::write(process.join("environ"), environ).unwrap();
+    let mut unit = running("a");
+    unit.service.insert("MainPID".to_owned(), value(4242_u32));
+    let environment = vec![format!("COMPANION_REVISION={REVISION}")];
+    unit.service.insert("Environment".to_owned(), value(environment));
+    let fake = Fake::new().with("a", unit);
+    let files = KernelFiles { proc: place.path().to_owned(), cgroup: place.path().to_owned() };
+    let manager = fake.manager_with(Limits::default(), files);
+    let states = manager.observe(&names(&["a"])).await.unwrap();
+    let state = &states[&name("a")];
+    assert_eq!(state.loaded, Some(REVISION.parse().unwrap()));
+    assert_eq!(state.running.map(|revision| revision.incarnation), Some(1));
+}
+
+#[tokio::test]
+async fn an_end_that_overtakes_the_reply_is_not_lost() {
+    for (word, result) in
+        [("done", JobResult::Done), ("failed", JobResult::Failed), ("new", JobResult::Other)]
+    {
+        let fake = Fake::new().with("a", running("a"));
+        fake.world().course = JobCourse::EndsFirst(word);
+        let manager = fake.manager();
+        let job = manager.start(&name("a")).await.unwrap();
+        assert_eq!(manager.wait(job).await.unwrap(), result);
+        assert_eq!(fake.count("GetAll"), 0, "the signal sufficed");
+    }
+}
+
+#[tokio::test]
+async fn the_subscription_comes_before_the_first_job_and_once() {
+    let fake = Fake::new().with("a", running("a"));
+    let manager = fake.manager();
+    let job = manager.restart(&name("a")).await.unwrap();
+    manager.wait(job).await.unwrap();
+    let job = manager.stop(&name("a")).await.unwrap();
+    manager.wait(job).await.unwrap();
+    assert_eq!(fake.world().calls, ["Subscribe", "RestartUnit", "StopUnit"]);
+}
+
+#[tokio::test]
+async fn an_end_that_nobody_announced_is_found_by_asking() {
+    for (active, sub, result) in [
+        ("active", "running", JobResult::Done),
+        ("failed", "failed", JobResult::Failed),
+        ("activating", "auto-restart", JobResult::Failed),
+        ("inactive", "dead", JobResult::Other),
+    ] {
+        let fake = Fake::new().with("a", FakeUnit::in_state("a", "loaded", active, sub));
+        fake.world().course = JobCourse::EndsUnheard;
+        let manager = fake.manager();
+        let job = manager.start(&name("a")).await.unwrap();
+        assert_eq!(manager.wait(job).await.unwrap(), result, "{active}");
+    }
+}
+
+#[tokio::test]
+async fn an_end_of_another_units_job_with_the_same_number_is_not_taken() {
+    let fake = Fake::new().with("a", running("a"));
+    fake.world().course = JobCourse::NumberOfAnother("failed");
+    let manager = fake.manager();
+    let job = manager.start(&name("a")).await.unwrap();
+    assert_eq!(manager.wait(job).await.unwrap(), JobResult::Done);
+}
+
+#[tokio::test]
+async fn a_job_that_stays_is_given_up_after_its_limit_and_may_yet_be_done() {
+    let fake = Fake::new().with("a", running("a"));
+    fake.world().course = JobCourse::Stays;
+    let limits = Limits { start: Duration::from_millis(50), ..short(Duration::from_secs(25)) };
+    let manager = fake.manager_with(limits, KernelFiles::default());
+    let job = manager.start(&name("a")).await.unwrap();
+    let error = manager.wait(job).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Transient);
+    assert!(error.chain().contains("`a`"), "{}", error.chain());
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_an_error_once_and_then_made_anew_with_its_subscription() {
+    let fake = Fake::new().with("a", running("a"));
+    fake.world().closed_at.insert("ListUnitsByNames");
+    let manager = fake.manager();
+    let error = manager.observe(&names(&["a"])).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Transient, "{}", error.chain());
+    manager.observe(&names(&["a"])).await.unwrap();
+    assert_eq!(fake.count("Subscribe"), 2);
+    assert_eq!(fake.world().connections, 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_at_a_start_does_not_start_twice() {
+    let fake = Fake::new().with("a", running("a"));
+    fake.world().closed_at.insert("StartUnit");
+    let manager = fake.manager();
+    let error = manager.start(&name("a")).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Transient, "{}", error.chain());
+    assert_eq!(fake.count("StartUnit"), 1);
+}
+
+#[tokio::test]
+async fn a_job_is_waited_for_across_a_broken_connection() {
+    let fake = Fake::new().with("a", running("a"));
+    {
+        let mut world = fake.world();
+        world.course = JobCourse::EndsUnheard;
+        world.closed_at.insert("GetAll");
+    }
+    let manager = fake.manager();
+    let job = manager.start(&name("a")).await.unwrap();
+    assert_eq!(manager.wait(job).await.unwrap(), JobResult::Done);
+    assert_eq!(fake.world().connections, 2);
+}
+
+#[tokio::test]
+async fn no_answer_is_waited_for_without_end() {
+    for method in ["Subscribe", "ListUnitsByNames", "GetAll"] {
+        let fake = Fake::new().with("a", running("a"));
+        fake.world().unanswered.insert(method);
+        let manager = fake.manager_with(short(Duration::from_millis(50)), KernelFiles::default());
+        let error = manager.observe(&names(&["a"])).await.unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Transient, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_can_be_done_about_it() {
+    for (method, error, kind) in [
+        ("StartUnit", "org.freedesktop.systemd1.NoSuchUnit", PortErrorKind::NotFound),
+        ("StartUnit", "org.freedesktop.systemd1.UnitMasked", PortErrorKind::Denied),
+        ("StartUnit", "org.freedesktop.systemd1.BadUnitSetting", PortErrorKind::Invalid),
+        ("StartUnit", "org.freedesktop.systemd1.ShuttingDown", PortErrorKind::Transient),
+        ("Subscribe", "org.freedesktop.DBus.Error.AccessDenied", PortErrorKind::Denied),
+        ("Subscribe", "org.freedesktop.DBus.Error.ServiceUnknown", PortErrorKind::Unavailable),
+    ] {
+        let fake = Fake::new();
+        fake.world().refused.insert(method, error);
+        let refused = fake.manager().start(&name("a")).await.unwrap_err();
+        assert_eq!(refused.kind(), kind, "{error}");
+        let chain = refused.chain();
+        assert!(chain.contains("because of the test") && chain.contains("`a.service`"), "{chain}");
+    }
+}
+
+#[tokio::test]
+async fn a_reload_that_was_put_off_can_be_tried_again() {
+    let fake = Fake::new();
+    fake.world().refused.insert("Reload", "org.freedesktop.DBus.Error.LimitsExceeded");
+    let manager = fake.manager();
+    assert_eq!(manager.reload().await.unwrap_err().kind(), PortErrorKind::Transient);
+    fake.world().refused.clear();
+    manager.reload().await.unwrap();
+}
+
+#[tokio::test]
+async fn reloads_run_one_at_a_time() {
+    let fake = Fake::new();
+    let manager = Arc::new(fake.manager());
+    let others: Vec<_> = (0..4)
+        .map(|_| {
+            let manager = manager.clone();
+            tokio::spawn(async move { manager.reload().await })
+        })
+        .collect();
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
+    assert_eq!((fake.count("Reload"), fake.world().reloads_at_once), (4, 1));
+}
+
+#[tokio::test]
+async fn a_unit_that_is_not_loaded_has_nothing_to_forget() {
+    let fake = Fake::new();
+    fake.world().refused.insert("ResetFailedUnit", "org.freedesktop.systemd1.NoSuchUnit");
+    fake.manager().reset_failed(&name("a")).await.unwrap();
+    fake.world().refused.insert("ResetFailedUnit", "org.freedesktop.DBus.Error.AccessDenied");
+    let error = fake.manager().reset_failed(&name("a")).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Denied);
+}
+
+#[tokio::test]
+async fn another_adapters_job_is_refused() {
+    for id in ["", "start", "start nowhere", "leap /org/freedesktop/systemd1/job/1"] {
+        let job = Job { id: id.to_owned(), companion: name("a") };
+        let error = Fake::new().manager().wait(job).await.unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Invalid, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn without_a_bus_the_address_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let address = format!("unix:path={}/bus", place.path().display());
+    let bus = Bus::at(vec![address.clone()], Duration::from_secs(5));
+    let manager = SystemdManager::over(bus, Limits::default(), KernelFiles::default());
+    let error = manager.observe(&names(&["a"])).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Unavailable);
+    assert!(error.chain().contains(&address), "{}", error.chain());
+}

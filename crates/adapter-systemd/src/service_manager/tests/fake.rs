@@ -1,0 +1,350 @@
+//! A systemd of the tests' own answers, over a socket pair: strict about the subscription, and free to answer late, wrongly or not at all.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use zbus::export::ordered_stream::OrderedStreamExt as _;
+use zbus::message::Type;
+use zbus::{
+    Connection, Message, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant, Variant,
+};
+
+use super::super::{KernelFiles, Limits, SystemdManager};
+use crate::bus::Bus;
+use crate::dbus::{DESTINATION, JOB, JobRemoved, MANAGER, SERVICE, UNIT, UnitRow};
+use crate::error::BusError;
+
+/// What becomes of a job that is queued.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum JobCourse {
+    /// It ends with this word before the reply to its queueing.
+    EndsFirst(&'static str),
+    /// It ends and nobody is told.
+    EndsUnheard,
+    /// Another unit's job of the same number ends with this word, and then this one ends unheard.
+    NumberOfAnother(&'static str),
+    /// It never ends.
+    Stays,
+}
+
+/// A unit as systemd has it.
+pub(super) struct FakeUnit {
+    pub(super) unit: HashMap<String, OwnedVariant>,
+    pub(super) service: HashMap<String, OwnedVariant>,
+    /// The name that the list has it under.
+    pub(super) listed_as: String,
+}
+
+/// What there is, and what was asked.
+pub(super) struct World {
+    pub(super) units: BTreeMap<String, FakeUnit>,
+    pub(super) course: JobCourse,
+    pub(super) jobs: BTreeMap<String, String>,
+    /// Methods that are refused, with the error's name.
+    pub(super) refused: BTreeMap<&'static str, &'static str>,
+    /// Methods that are never answered.
+    pub(super) unanswered: BTreeSet<&'static str>,
+    /// Methods at which the connection is closed, once each.
+    pub(super) closed_at: BTreeSet<&'static str>,
+    pub(super) calls: Vec<String>,
+    pub(super) connections: usize,
+    /// How many reloads there were at the same time, at most.
+    pub(super) reloads_at_once: usize,
+    reloading: usize,
+}
+
+/// The fake, and the manager that talks to it.
+pub(super) struct Fake {
+    world: Arc<Mutex<World>>,
+}
+
+pub(super) fn value<'a>(value: impl Into<Variant<'a>>) -> OwnedVariant {
+    value.into().try_into().unwrap()
+}
+
+pub(super) fn job_path(id: u32) -> String {
+    format!("/org/freedesktop/systemd1/job/{id}")
+}
+
+fn no_job() -> OwnedVariant {
+    value((0_u32, ObjectPath::from_static_str_unchecked("/")))
+}
+
+impl FakeUnit {
+    /// A loaded service in a state, by systemd's words.
+    pub(super) fn in_state(name: &str, load: &str, active: &str, sub: &str) -> Self {
+        let unit = [
+            ("LoadState", value(load)),
+            ("ActiveState", value(active)),
+            ("SubState", value(sub)),
+            ("SourcePath", value("/units/a.container")),
+            ("ActiveEnterTimestampMonotonic", value(1_u64)),
+            ("StateChangeTimestamp", value(1_700_000_000_999_999_u64)),
+            ("InvocationID", value(vec![0xab_u8, 0xcd])),
+            ("LoadError", value(("", ""))),
+            ("Job", no_job()),
+        ];
+        let service = [
+            ("Result", value("success")),
+            ("NRestarts", value(3_u32)),
+            ("MainPID", value(0_u32)),
+            ("ControlGroup", value("")),
+            ("ExecMainCode", value(0_i32)),
+            ("ExecMainStatus", value(0_i32)),
+            ("Environment", value(Vec::<String>::new())),
+        ];
+        let owned = |(name, value): (&str, OwnedVariant)| (name.to_owned(), value);
+        Self {
+            unit: unit.into_iter().map(owned).collect(),
+            service: service.into_iter().map(owned).collect(),
+            listed_as: format!("{name}.service"),
+        }
+    }
+
+    fn word(&self, property: &str) -> String {
+        <&str>::try_from(&self.unit[property]).unwrap().to_owned()
+    }
+}
+
+impl Fake {
+    pub(super) fn new() -> Self {
+        let world = World {
+            units: BTreeMap::new(),
+            course: JobCourse::EndsFirst("done"),
+            jobs: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
+            closed_at: BTreeSet::new(),
+            calls: Vec::new(),
+            connections: 0,
+            reloads_at_once: 0,
+            reloading: 0,
+        };
+        Self { world: Arc::new(Mutex::new(world)) }
+    }
+
+    pub(super) fn with(self, name: &str, unit: FakeUnit) -> Self {
+        self.world().units.insert(format!("{name}.service"), unit);
+        self
+    }
+
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    /// How often a method was called.
+    pub(super) fn count(&self, method: &str) -> usize {
+        self.world().calls.iter().filter(|call| *call == method).count()
+    }
+
+    pub(super) fn manager(&self) -> SystemdManager {
+        let limits = Limits { poll: Duration::from_millis(5), ..Limits::default() };
+        self.manager_with(limits, KernelFiles::default())
+    }
+
+    pub(super) fn manager_with(&self, limits: Limits, files: KernelFiles) -> SystemdManager {
+        let world = self.world.clone();
+        let connector = move || {
+            let world = world.clone();
+            let connected: std::pin::Pin<Box<dyn Future<Output = _> + Send>> =
+                Box::pin(connect(world));
+            connected
+        };
+        SystemdManager::over(Bus::with(Arc::new(connector), limits.call), limits, files)
+    }
+}
+
+async fn connect(world: Arc<Mutex<World>>) -> Result<Connection, BusError> {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    world.lock().unwrap().connections += 1;
+    tokio::spawn(async move {
+        let builder = zbus::connection::Builder::unix_stream(theirs).p2p();
+        // The stream is made with the connection, as the client asks at once.
+        let stream = builder.server(zbus::Guid::generate()).build_message_stream().await.unwrap();
+        let server = Connection::from(&stream);
+        let _ended =
+            tokio::time::timeout(Duration::from_secs(60), serve(server, stream, world)).await;
+    });
+    Ok(zbus::connection::Builder::unix_stream(ours).p2p().build().await?)
+}
+
+/// Answers each call in a task of its own, as calls that wait must not hold up others.
+async fn serve(server: Connection, mut stream: MessageStream, world: Arc<Mutex<World>>) {
+    let subscribed = Arc::new(Mutex::new(false));
+    while let Some(Ok(message)) = stream.next().await {
+        if message.message_type() != Type::MethodCall {
+            continue;
+        }
+        let method = message.header().member().unwrap().to_string();
+        {
+            let mut world = world.lock().unwrap();
+            world.calls.push(method.clone());
+            if world.closed_at.remove(method.as_str()) {
+                break;
+            }
+            if world.unanswered.contains(method.as_str()) {
+                continue;
+            }
+        }
+        let answering = Answering {
+            server: server.clone(),
+            world: world.clone(),
+            subscribed: subscribed.clone(),
+            message,
+        };
+        tokio::spawn(answering.answer(method));
+    }
+    server.close().await.unwrap();
+}
+
+struct Answering {
+    server: Connection,
+    world: Arc<Mutex<World>>,
+    subscribed: Arc<Mutex<bool>>,
+    message: Message,
+}
+
+impl Answering {
+    async fn answer(self, method: String) {
+        let refusal = self.world.lock().unwrap().refused.get(method.as_str()).copied();
+        if let Some(name) = refusal {
+            return self.refuse(name).await;
+        }
+        match method.as_str() {
+            "Subscribe" => {
+                *self.subscribed.lock().unwrap() = true;
+                self.reply(&()).await;
+            }
+            "ListUnitsByNames" => self.list().await,
+            "LoadUnit" => {
+                let name: String = self.message.body().deserialize().unwrap();
+                self.reply(&unit_path(&name)).await;
+            }
+            "StartUnit" | "StopUnit" | "RestartUnit" => self.queue().await,
+            "Reload" => self.reload().await,
+            "ResetFailedUnit" => self.reply(&()).await,
+            "GetAll" => self.properties().await,
+            other => panic!("`{other}` is not expected"),
+        }
+    }
+
+    async fn list(&self) {
+        let names: Vec<String> = self.message.body().deserialize().unwrap();
+        let rows: Vec<UnitRow> = {
+            let world = self.world.lock().unwrap();
+            let row = |name: String| {
+                let found = world.units.get(&name);
+                let word = |property, otherwise: &str| {
+                    found.map_or_else(|| otherwise.to_owned(), |unit| unit.word(property))
+                };
+                UnitRow {
+                    description: String::new(),
+                    load_state: word("LoadState", "not-found"),
+                    active_state: word("ActiveState", "inactive"),
+                    sub_state: word("SubState", "dead"),
+                    following: String::new(),
+                    path: unit_path(&name),
+                    job_id: 0,
+                    job_type: String::new(),
+                    job_path: ObjectPath::from_static_str_unchecked("/").into(),
+                    name: found.map_or(name, |unit| unit.listed_as.clone()),
+                }
+            };
+            names.into_iter().map(row).collect()
+        };
+        self.reply(&rows).await;
+    }
+
+    async fn queue(&self) {
+        let (unit, mode): (String, String) = self.message.body().deserialize().unwrap();
+        assert_eq!(mode, "replace");
+        let path = job_path(7);
+        let course = self.world.lock().unwrap().course;
+        match course {
+            JobCourse::EndsFirst(result) => self.announce(&path, &unit, result).await,
+            JobCourse::NumberOfAnother(result) => {
+                self.announce(&path, "other.service", result).await
+            }
+            JobCourse::EndsUnheard => {}
+            JobCourse::Stays => {
+                self.world.lock().unwrap().jobs.insert(path.clone(), unit);
+            }
+        }
+        self.reply(&ObjectPath::try_from(path).unwrap()).await;
+    }
+
+    async fn announce(&self, path: &str, unit: &str, result: &str) {
+        if !*self.subscribed.lock().unwrap() {
+            return;
+        }
+        let end = JobRemoved {
+            id: 7,
+            job: ObjectPath::try_from(path).unwrap().into(),
+            unit: unit.to_owned(),
+            result: result.to_owned(),
+        };
+        let root = "/org/freedesktop/systemd1";
+        let to_all = None::<&str>;
+        self.server.emit_signal(to_all, root, MANAGER, "JobRemoved", &end).await.unwrap();
+    }
+
+    async fn reload(&self) {
+        {
+            let mut world = self.world.lock().unwrap();
+            world.reloading += 1;
+            world.reloads_at_once = world.reloads_at_once.max(world.reloading);
+        }
+        // Time for a second one to come in between.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        self.world.lock().unwrap().reloading -= 1;
+        self.reply(&()).await;
+    }
+
+    async fn properties(&self) {
+        let interface: String = self.message.body().deserialize().unwrap();
+        let path = self.message.header().path().unwrap().to_string();
+        let found = {
+            let world = self.world.lock().unwrap();
+            let unit = world.units.iter().find(|(name, _)| unit_path(name).as_str() == path);
+            match (interface.as_str(), unit) {
+                (UNIT, Some((_, unit))) => Some(unit.unit.clone()),
+                (SERVICE, Some((_, unit))) => Some(unit.service.clone()),
+                (JOB, _) => world.jobs.get(&path).map(|unit| {
+                    let of = (unit.as_str(), ObjectPath::from_static_str_unchecked("/"));
+                    HashMap::from([("Unit".to_owned(), value(of))])
+                }),
+                _ => None,
+            }
+        };
+        match found {
+            Some(properties) => self.reply(&properties).await,
+            None => self.refuse("org.freedesktop.DBus.Error.UnknownObject").await,
+        }
+    }
+
+    async fn reply(&self, body: &(impl serde::Serialize + zbus::DynamicType)) {
+        // The test may be over, and with it the connection.
+        let _sent = self.server.reply(&self.message.header(), body).await;
+    }
+
+    async fn refuse(&self, name: &str) {
+        let header = self.message.header();
+        let _sent = self.server.reply_error(&header, name, &"because of the test").await;
+    }
+}
+
+fn unit_path(name: &str) -> OwnedObjectPath {
+    assert_ne!(name, DESTINATION);
+    let escaped: String = name
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'0'..=b'9' => char::from(byte).to_string(),
+            other => format!("_{other:02x}"),
+        })
+        .collect();
+    ObjectPath::try_from(format!("/org/freedesktop/systemd1/unit/{escaped}")).unwrap().into()
+}

@@ -1,0 +1,255 @@
+//! `QuadletDir`: the port `UnitStore` on `<name>.container` files in one directory.
+//!
+//! Only files at a companion's own name that are ours are written over or removed. Drop-ins (`<name>.container.d/`,
+//! `container.d/`, `<name>.service.d/`) are the operator's: they are neither compared nor touched, and what they change is his wish. A file of
+//! the same name in another directory that Quadlet reads first is not looked for either; the loaded unit names its source.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};
+use companion_core::ports::{PortError, PortErrorKind, PortResult, UnitStore};
+use quadlet::PodmanVersion;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::generator::Generator;
+use crate::mark::Ownership;
+use crate::scope::{Scope, ScopeError};
+use crate::unit_text::container_unit;
+use directory::UnitDir;
+
+mod directory;
+
+/// How long the file system is waited for. A local one needs milliseconds; a network's may never answer.
+const FILE_LIMIT: Duration = Duration::from_secs(30);
+
+/// The Quadlet files of a scope.
+#[derive(Debug, Clone)]
+pub struct QuadletDir {
+    scope: Scope,
+    version: PodmanVersion,
+    files: UnitDir,
+    generator: Option<PathBuf>,
+    /// Held by whatever changes the directory until it is through, even when its caller went away: a removal must not be overtaken by
+    /// a write that began before it.
+    changing: Arc<Mutex<()>>,
+}
+
+impl QuadletDir {
+    /// The directory that Quadlet reads `scope`'s units from, written for the host's Podman.
+    ///
+    /// # Errors
+    /// [`ScopeError`] when the environment does not say where that is.
+    pub fn new(scope: Scope, version: PodmanVersion) -> Result<Self, ScopeError> {
+        Ok(Self::at(scope.unit_dir()?, scope, version))
+    }
+
+    /// The directory at `path`, which must be absolute.
+    #[must_use]
+    pub fn at(path: impl Into<PathBuf>, scope: Scope, version: PodmanVersion) -> Self {
+        // XDG asks for 0700 below a home; in /etc everyone may read.
+        let mode = match scope {
+            Scope::User => 0o700,
+            Scope::System => 0o755,
+        };
+        Self {
+            scope,
+            version,
+            files: UnitDir::new(path.into(), mode),
+            generator: None,
+            changing: Arc::default(),
+        }
+    }
+
+    /// Asks this generator about units instead of the host's installed one.
+    #[must_use]
+    pub fn with_generator(self, program: impl Into<PathBuf>) -> Self {
+        Self { generator: Some(program.into()), ..self }
+    }
+
+    /// Takes over the units of a predecessor that left no mark: those whose `Description=` is `prefix` and the unit's name.
+    ///
+    /// Such a unit is ours and drifted, so that it is written anew, with the mark.
+    #[must_use]
+    pub fn with_legacy_description(mut self, prefix: impl Into<String>) -> Self {
+        self.files.legacy = Some(prefix.into());
+        self
+    }
+
+    /// The directory's path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.files.path()
+    }
+
+    /// Returns the text of `unit` as [`write`](UnitStore::write) would put it down.
+    ///
+    /// # Errors
+    /// [`quadlet::RenderError`] names the setting that this Podman cannot be told.
+    pub fn text(&self, unit: &UnitSpec) -> Result<String, quadlet::RenderError> {
+        container_unit(unit, self.scope).render(self.version)
+    }
+
+    /// Removes what writes that were cut off left behind: temporary files and staged units. Returns how many.
+    ///
+    /// The caller holds the host's lock, so that no other process is writing.
+    ///
+    /// # Errors
+    /// `Denied` and `Transient` from the file system.
+    pub async fn sweep(&self) -> PortResult<usize> {
+        let changing = self.begin_change().await?;
+        let staged = self.generator_program().ok().map(|generator| generator.stage_dir());
+        let files = self.files.clone();
+        blocking("sweep the unit directory", move || {
+            let _until_done = changing;
+            let swept = files.sweep()?;
+            Ok(swept + staged.map_or(0, |stage| crate::generator::sweep_stage(&stage)))
+        })
+        .await
+    }
+
+    fn generator_program(&self) -> PortResult<Generator> {
+        let found = match &self.generator {
+            Some(program) => Generator::at(program, self.scope),
+            None => Generator::find(self.scope),
+        };
+        found.map_err(|error| {
+            PortError::new(error.kind(), "no unit can be checked").with_source(error)
+        })
+    }
+
+    async fn begin_change(&self) -> PortResult<OwnedMutexGuard<()>> {
+        let turn = self.changing.clone().lock_owned();
+        tokio::time::timeout(FILE_LIMIT, turn).await.map_err(|_| {
+            let text = "an earlier change of the unit directory is still not through";
+            PortError::new(PortErrorKind::Transient, text)
+        })
+    }
+
+    /// Reads one name in a directory that is open, or was found not to be there.
+    fn observed(
+        &self,
+        dir: Option<&durable_dir::Dir>,
+        name: &CompanionName,
+        wanted: Option<&UnitSpec>,
+    ) -> PortResult<UnitFileState> {
+        let Some(dir) = dir else {
+            return Ok(UnitFileState::Absent);
+        };
+        self.files.state(dir, name, |incarnation| {
+            let mut unit = wanted?.clone();
+            unit.revision = unit.revision.with_incarnation(incarnation);
+            // What cannot be said for this Podman cannot be what lies there; the write will say why.
+            Some((unit.revision, self.text(&unit).ok()?))
+        })
+    }
+}
+
+#[async_trait]
+impl UnitStore for QuadletDir {
+    async fn observe(
+        &self,
+        names: &BTreeMap<CompanionName, Option<UnitSpec>>,
+    ) -> BTreeMap<CompanionName, PortResult<UnitFile>> {
+        let (store, names) = (self.clone(), Arc::new(names.clone()));
+        let asked = names.clone();
+        let read = blocking("read the unit directory", move || {
+            let dir = store.files.open()?;
+            let directory = store.files.resolved();
+            let file = |(name, wanted): (&CompanionName, &Option<UnitSpec>)| {
+                let state = store.observed(dir.as_ref(), name, wanted.as_ref());
+                let location = directory.join(directory::file_name(name));
+                let file = state.map(|state| UnitFile {
+                    state,
+                    location: location.to_string_lossy().into_owned(),
+                });
+                (name.clone(), file)
+            };
+            Ok(asked.iter().map(file).collect())
+        });
+        match read.await {
+            Ok(files) => files,
+            Err(error) => {
+                let failed = |name: &CompanionName| {
+                    let error = PortError::new(error.kind(), error.chain());
+                    (name.clone(), Err(error))
+                };
+                names.keys().map(failed).collect()
+            }
+        }
+    }
+
+    async fn list(&self) -> PortResult<BTreeSet<CompanionName>> {
+        let files = self.files.clone();
+        blocking("list the unit directory", move || files.marked()).await
+    }
+
+    async fn write(&self, unit: &UnitSpec) -> PortResult<()> {
+        let name = &unit.name;
+        let text = self.text(unit).map_err(|error| {
+            let text = format!("the unit of `{name}` cannot be said for Podman {}", self.version);
+            PortError::new(PortErrorKind::Invalid, text).with_source(error)
+        })?;
+        // Before the generator is troubled; decided again right before the file is replaced.
+        self.refuse_foreign(name).await?;
+        let generator = self.generator_program()?;
+        generator.check(name.as_str(), &text).await.map_err(|error| {
+            let attempt = format!("the unit of `{name}` was not accepted");
+            PortError::new(error.kind(), attempt).with_source(error)
+        })?;
+        let changing = self.begin_change().await?;
+        let (files, name) = (self.files.clone(), name.clone());
+        blocking("write the unit", move || {
+            let _until_done = changing;
+            files.write(&name, text.as_bytes())
+        })
+        .await
+    }
+
+    async fn remove(&self, name: &CompanionName) -> PortResult<()> {
+        let changing = self.begin_change().await?;
+        let (files, name) = (self.files.clone(), name.clone());
+        blocking("remove the unit", move || {
+            let _until_done = changing;
+            files.remove(&name)
+        })
+        .await
+    }
+}
+
+impl QuadletDir {
+    async fn refuse_foreign(&self, name: &CompanionName) -> PortResult<()> {
+        let (files, name) = (self.files.clone(), name.clone());
+        blocking("read the unit directory", move || {
+            let Some(dir) = files.open()? else {
+                return Ok(());
+            };
+            match files.ownership(&dir, &name)? {
+                Some(Ownership::Foreign { what }) => Err(directory::conflict(&name, &what)),
+                Some(Ownership::Ours { .. }) | None => Ok(()),
+            }
+        })
+        .await
+    }
+}
+
+/// Does work on files where blocking is allowed, and waits for it a bounded time; the work itself goes on to its end.
+async fn blocking<T: Send + 'static>(
+    attempt: &'static str,
+    work: impl FnOnce() -> PortResult<T> + Send + 'static,
+) -> PortResult<T> {
+    let stuck =
+        |why| PortError::new(PortErrorKind::Transient, format!("failed to {attempt}, {why}"));
+    match tokio::time::timeout(FILE_LIMIT, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(cause)) => Err(stuck("the work was cut off").with_source(cause)),
+        Err(_) => Err(stuck("the file system does not answer")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! What each setting of a unit becomes in Quadlet, and where the mark and the revision stand. Spells nothing: that is `quadlet`'s part.
+
+use std::time::Duration;
+
+use companion_core::model::container::{
+    ContainerSpec, Network, PortMapping, Protocol, RestartPolicy,
+};
+use companion_core::model::unit::UnitSpec;
+use quadlet::{Container, ContainerUnit, Extension, HostAddress};
+
+use crate::scope::Scope;
+
+/// The section that marks a unit as ours. Quadlet copies `X-` sections and systemd ignores them (systemd.unit(5)).
+pub(crate) const MARK_SECTION: &str = "X-Companion";
+/// The key of the mark that holds the companion's name, so that a copy under another name is not taken for ours.
+pub(crate) const MARK_NAME: &str = "Companion";
+/// The key of the mark that holds the revision.
+pub(crate) const MARK_REVISION: &str = "Revision";
+/// The variable of the service that holds the revision: systemd shows it for the loaded unit, procfs for the running process.
+pub(crate) const REVISION_VARIABLE: &str = "COMPANION_REVISION";
+
+/// With `Pull=never` a start only makes the container, which takes less than a second on an idle machine; a small board that boots
+/// with thirty other containers is given two minutes. The host's default may be lower (Fedora's is 45 s).
+const TIMEOUT_START: Duration = Duration::from_secs(120);
+/// What systemd waits longer than Podman does, so that it is Podman that kills the container and cleans up after it.
+const STOP_MARGIN: Duration = Duration::from_secs(20);
+
+/// Returns the Quadlet unit of `unit` for `scope`; [`ContainerUnit::render`] makes the text of it.
+///
+/// Besides the settings asked for it says:
+///
+/// - `Pull=never`: the image was made present before, and a repair needs no network.
+/// - `[Quadlet] DefaultDependencies=false`: a user's manager never reaches `network-online.target` by itself, and each first start
+///   would wait 90 s for it (podman issue 24588). A container that fails before the network is there is started again.
+/// - `TimeoutStartSec=` always, and `TimeoutStopSec=` above `StopTimeout=` where that is given.
+/// - No start limit: the host's, 5 starts in 10 s by default, counts for all of its units alike. `RestartSec=10` never reaches it, so a
+///   companion that crashes is tried for ever, every 10 s; with the default delay of 100 ms it is reached within a second, and the
+///   unit stays failed until somebody resets it.
+#[must_use]
+pub fn container_unit(unit: &UnitSpec, scope: Scope) -> ContainerUnit {
+    let spec = &unit.container;
+    let revision = unit.revision.to_string();
+    let mut made = ContainerUnit::new(container(unit));
+    made.unit.description = Some(unit.description.clone());
+    made.service.environment.insert(REVISION_VARIABLE, &revision);
+    made.service.restart = Some(match spec.restart {
+        RestartPolicy::Always => quadlet::RestartPolicy::Always,
+        RestartPolicy::OnFailure => quadlet::RestartPolicy::OnFailure,
+        RestartPolicy::No => quadlet::RestartPolicy::No,
+    });
+    made.service.restart_delay = spec.restart_delay.map(seconds);
+    made.service.timeout_start = Some(TIMEOUT_START);
+    made.service.timeout_stop = spec.stop_timeout.map(|stop| seconds(stop) + STOP_MARGIN);
+    made.service.memory_max = spec.memory.map(|memory| memory.bytes());
+    made.service.cpu_quota = spec.cpu_quota.map(|quota| quota.percent());
+    made.install.wanted_by = vec![scope.wanted_by().to_owned()];
+    made.quadlet.default_dependencies = false;
+    let mark = MARK_SECTION.trim_start_matches("X-");
+    made.extensions = vec![
+        Extension::new(mark).with(MARK_NAME, unit.name.as_str()).with(MARK_REVISION, &revision),
+    ];
+    made
+}
+
+fn container(unit: &UnitSpec) -> Container {
+    let spec = &unit.container;
+    let mut container = Container::new(unit.image.as_str());
+    container.container_name = Some(unit.name.to_string());
+    container.user = spec.user.map(|user| quadlet::User::ids(user.uid, user.gid));
+    container.networks = vec![match &spec.network {
+        Network::Host => quadlet::Network::Host,
+        // Without a `Network=` rootless Podman uses pasta, and root a bridge.
+        Network::Bridge => quadlet::Network::Bridge,
+        Network::Named(name) => quadlet::Network::Named(name.as_str().to_owned()),
+    }];
+    container.publish_ports = spec.ports.iter().map(port).collect();
+    container.hosts = hosts(spec);
+    mounts(spec, &mut container);
+    container.environment =
+        spec.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    container.labels = [
+        ("companion.name".to_owned(), unit.name.to_string()),
+        ("companion.revision".to_owned(), unit.revision.to_string()),
+    ]
+    .into();
+    if spec.drop_all_capabilities {
+        container.drop_capabilities = vec!["all".to_owned()];
+    }
+    container.add_capabilities =
+        spec.capabilities.iter().map(|capability| capability.as_str().to_owned()).collect();
+    container.no_new_privileges = spec.no_new_privileges;
+    container.read_only = spec.read_only_root;
+    container.entrypoint = spec.entrypoint.clone();
+    container.exec = spec.command.clone();
+    container.pull = Some(quadlet::Pull::Never);
+    container.stop_timeout = spec.stop_timeout.map(seconds);
+    container
+}
+
+fn port(port: &PortMapping) -> quadlet::PublishPort {
+    quadlet::PublishPort {
+        host_ip: port.address,
+        host_port: Some(port.host.get()),
+        container_port: port.container.get(),
+        protocol: match port.protocol {
+            Protocol::Tcp => quadlet::Protocol::Tcp,
+            Protocol::Udp => quadlet::Protocol::Udp,
+        },
+    }
+}
+
+fn hosts(spec: &ContainerSpec) -> Vec<quadlet::HostEntry> {
+    let entry = |host: &companion_core::model::container::ExtraHost| quadlet::HostEntry {
+        name: host.name.as_str().to_owned(),
+        address: host.address.map_or(HostAddress::HostGateway, HostAddress::Ip),
+    };
+    spec.extra_hosts.iter().map(entry).collect()
+}
+
+fn mounts(spec: &ContainerSpec, container: &mut Container) {
+    container.volumes = spec
+        .mounts
+        .iter()
+        .map(|mount| quadlet::Volume {
+            source: quadlet::VolumeSource::Path(mount.source.as_str().to_owned()),
+            destination: mount.target.as_str().to_owned(),
+            read_only: mount.read_only,
+            relabel: None,
+        })
+        .collect();
+    container.tmpfs = spec
+        .tmpfs
+        .iter()
+        .map(|tmpfs| quadlet::Tmpfs {
+            destination: tmpfs.target.as_str().to_owned(),
+            options: tmpfs
+                .size
+                .map(|size| format!("size={}m", size.mebibytes()))
+                .into_iter()
+                .collect(),
+        })
+        .collect();
+    container.devices = spec
+        .devices
+        .iter()
+        .map(|device| {
+            let mut made = quadlet::Device::new(device.source.as_str());
+            made.container = device.target.as_ref().map(|path| path.as_str().to_owned());
+            made
+        })
+        .collect();
+}
+
+fn seconds(count: u32) -> Duration {
+    Duration::from_secs(count.into())
+}
+
+#[cfg(test)]
+mod tests;
