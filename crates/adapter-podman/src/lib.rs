@@ -1,1 +1,24 @@
-//! ImageProvider and container facts on the podman command.
+//! `ImageProvider` and `ContainerFacts` on the `podman` command.
+//!
+//! ```text
+//!  PodmanImages ───┐  argv (pure) ─► Podman ─► one child process in a group of its own
+//!  PodmanContainers┘                    │         bounded: time, output, environment
+//!        ▲                              ▼
+//!        └── listing (pure) ◄── JSON on stdout, the last lines of stderr as the cause
+//! ```
+//!
+//! Quadlet itself runs the command, so the command is the one part of Podman that is there wherever
+//! a companion is; the API socket is often switched off for users. What this crate never does: run
+//! a container, tag or remove what is not ours, switch off the verification of a certificate for a
+//! build, or decide when something should be done.
+
+pub mod command;
+pub mod containers;
+pub mod context;
+pub mod error;
+pub mod image_provider;
+
+pub use command::{Limits, Podman};
+pub use containers::PodmanContainers;
+pub use error::PodmanError;
+pub use image_provider::PodmanImages;

@@ -1,0 +1,122 @@
+//! The arguments of each call, by pure functions.
+//!
+//! A value stands either in one word with its option (`--tag=…`) or after `--`, so that none can be
+//! taken for an option. No word holds a secret: arguments are readable for every user of the host.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::model::image::{BuildSource, ImageId, PullSource};
+use companion_core::model::revision::Fingerprint;
+
+use super::output::shown;
+use crate::error::PodmanError;
+
+/// The label that names the digest of the context an image was built from.
+pub(crate) const CONTEXT_LABEL: &str = "companion.context";
+
+/// The label that names the reference an image was built for.
+pub(crate) const SOURCE_LABEL: &str = "companion.source";
+
+fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).into()
+}
+
+pub(crate) fn version() -> Vec<String> {
+    words(["--version"])
+}
+
+pub(crate) fn info() -> Vec<String> {
+    words(["info", "--format=json"])
+}
+
+/// All images with a name, and those that lost theirs; not the layers between.
+pub(crate) fn images() -> Vec<String> {
+    words(["images", "--no-trunc", "--format=json"])
+}
+
+pub(crate) fn inspect_images<'a>(ids: impl IntoIterator<Item = &'a ImageId>) -> Vec<String> {
+    let mut args = words(["image", "inspect", "--"]);
+    args.extend(ids.into_iter().map(ToString::to_string));
+    args
+}
+
+/// A build that gives the same image for the same context: the time of creation is fixed.
+///
+/// `--pull=missing` is Podman's default, said aloud: the base image is fetched when it is not there,
+/// and no registry is contacted when it is. The certificate is always verified.
+///
+/// # Errors
+/// [`PodmanError::Argument`] for a build argument that cannot be passed.
+pub(crate) fn build(
+    source: &BuildSource,
+    context: Fingerprint,
+    directory: &Path,
+    file: &str,
+) -> Result<Vec<String>, PodmanError> {
+    let directory = directory.display();
+    let mut args = words(["build", "--pull=missing", "--timestamp=0"]);
+    args.push(format!("--label={CONTEXT_LABEL}={context}"));
+    args.push(format!("--label={SOURCE_LABEL}={}", source.reference));
+    args.push(format!("--tag={}", source.reference));
+    args.extend(build_arguments(&source.arguments)?);
+    args.push(format!("--file={directory}/{file}"));
+    args.push("--".to_owned());
+    args.push(directory.to_string());
+    Ok(args)
+}
+
+fn build_arguments(arguments: &BTreeMap<String, String>) -> Result<Vec<String>, PodmanError> {
+    let refuse = |name: &str, rule| {
+        let name = shown(name);
+        Err(PodmanError::Argument { name, rule })
+    };
+    let mut args = Vec::new();
+    for (name, value) in arguments {
+        let named = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+        if !named || name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+            return refuse(name, "must be of the form [A-Za-z_][A-Za-z0-9_]*");
+        }
+        if value.contains('\0') {
+            return refuse(name, "must not hold a NUL");
+        }
+        args.push(format!("--build-arg={name}={value}"));
+    }
+    Ok(args)
+}
+
+/// Retries are podman's default (three within seconds); the option to set them came with Podman 5.
+pub(crate) fn pull(source: &PullSource) -> Vec<String> {
+    let mut args = words(["pull", "--quiet"]);
+    if !source.verify_tls {
+        args.push("--tls-verify=false".to_owned());
+    }
+    args.push("--".to_owned());
+    args.push(source.reference.to_string());
+    args
+}
+
+/// Without force: an image that is in use, or has a name again, stays.
+pub(crate) fn remove_image(id: &ImageId) -> Vec<String> {
+    let mut args = words(["image", "rm", "--"]);
+    args.push(id.to_string());
+    args
+}
+
+/// The containers at `names`; filters of one key are alternatives, and each is a regular expression.
+pub(crate) fn containers(names: &BTreeSet<CompanionName>) -> Vec<String> {
+    let mut args = words(["ps", "--all", "--no-trunc", "--format=json"]);
+    args.extend(names.iter().map(|name| format!("--filter=name=^{name}$")));
+    args
+}
+
+/// By force, with its anonymous volumes; one that is gone is a success.
+pub(crate) fn remove_container(id: &str) -> Vec<String> {
+    let mut args = words(["rm", "--force", "--time=10", "--ignore", "--volumes", "--"]);
+    args.push(id.to_owned());
+    args
+}
+
+#[cfg(test)]
+mod tests;

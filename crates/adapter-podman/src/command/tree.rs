@@ -1,0 +1,200 @@
+//! Ending a podman and everything below it, softly first.
+//!
+//! A podman that is killed may leave its store damaged, so it is asked to end. Asked how? While a
+//! `RUN` of a build goes on, SIGTERM makes podman itself exit at once, and what the `RUN` started
+//! lives on as an orphan: it is the first process of its pid namespace, which no default action of
+//! a signal ends, and the build's working container stays in the store. SIGTERM to the child that
+//! supervises the `RUN` makes it kill the container and the build fail in good order. Hence the
+//! order here (seen with Podman 5.4.2): the innermost processes of the group first, the rest after.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open,
+    pidfd_send_signal, waitid,
+};
+use tokio::time::{Instant, sleep};
+
+/// How often an ending process is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How long descendants may outlive the process that they belonged to.
+const ORPHAN_GRACE: Duration = Duration::from_secs(1);
+
+/// A line of the process table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Process {
+    pid: i32,
+    parent: i32,
+    group: i32,
+}
+
+/// A process that leads a group of its own and has not been waited for, with all below it.
+pub(crate) struct Tree {
+    leader: Pid,
+    /// Handles, not numbers: a number may be another process's by the time it is used.
+    innermost: Vec<OwnedFd>,
+    descendants: Vec<OwnedFd>,
+}
+
+impl Tree {
+    /// Reads the tree below `leader`.
+    pub(crate) fn below(leader: Pid) -> Self {
+        let number = leader.as_raw_nonzero().get();
+        let table = table();
+        let descendants = descendants(&table, number);
+        let innermost = innermost(&descendants, number);
+        let open = |process: &Process| {
+            Pid::from_raw(process.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+        };
+        Self {
+            leader,
+            innermost: innermost.iter().filter_map(open).collect(),
+            descendants: descendants.iter().filter_map(open).collect(),
+        }
+    }
+
+    /// Asks the innermost processes of the group to end, or the leader when it is alone.
+    pub(crate) fn ask(&self) {
+        let asked = self.innermost.iter().filter(|p| signal(p, Signal::TERM)).count();
+        if asked == 0 {
+            self.ask_all();
+        }
+    }
+
+    fn ask_all(&self) {
+        // The leader is not waited for yet, so its number is still its group's. An error says that
+        // nobody is left, which is what was wanted.
+        let _ = kill_process_group(self.leader, Signal::TERM);
+    }
+
+    /// Ends the tree within about `grace`, and returns when the leader can be waited for.
+    pub(crate) async fn end(self, grace: Duration) {
+        self.ask();
+        if !self.leader_ended_within(grace / 2).await {
+            self.ask_all();
+            if !self.leader_ended_within(grace / 2).await {
+                // As with `ask_all`.
+                let _ = kill_process_group(self.leader, Signal::KILL);
+            }
+        }
+        let deadline = Instant::now() + ORPHAN_GRACE;
+        while Instant::now() < deadline && self.descendants.iter().any(alive) {
+            sleep(LOOK).await;
+        }
+        for orphan in &self.descendants {
+            signal(orphan, Signal::KILL);
+        }
+    }
+
+    /// Looks without waiting *for* the leader: its number must stay taken while it is signalled.
+    async fn leader_ended_within(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        loop {
+            match waitid(WaitId::Pid(self.leader), look) {
+                Ok(None) if Instant::now() < deadline => sleep(LOOK).await,
+                Ok(None) => return false,
+                Ok(Some(_)) | Err(_) => return true,
+            }
+        }
+    }
+}
+
+/// Whether the signal was delivered; not to be is to be gone, or to be of another user.
+fn signal(process: &OwnedFd, signal: Signal) -> bool {
+    pidfd_send_signal(process, signal).is_ok()
+}
+
+fn alive(process: &OwnedFd) -> bool {
+    // A process that ended and was not waited for counts as alive here; its parent is gone too, so
+    // whoever inherited it collects it soon, and the wait has a bound.
+    rustix::process::pidfd_send_signal(process, Signal::CONT).is_ok()
+}
+
+fn table() -> Vec<Process> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            parse_stat(pid, &stat)
+        })
+        .collect()
+}
+
+/// Reads parent and group from `/proc/<pid>/stat` (proc_pid_stat(5)): the name in parentheses may
+/// hold anything, so the fields are counted from the last one.
+fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace().skip(1);
+    let parent = fields.next()?.parse().ok()?;
+    let group = fields.next()?.parse().ok()?;
+    Some(Process { pid, parent, group })
+}
+
+/// Everything below `leader`, parents before children.
+fn descendants(table: &[Process], leader: i32) -> Vec<Process> {
+    let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
+    for process in table {
+        children.entry(process.parent).or_default().push(*process);
+    }
+    let mut found: Vec<Process> = Vec::new();
+    let mut parents = vec![leader];
+    while let Some(parent) = parents.pop() {
+        for child in children.remove(&parent).unwrap_or_default() {
+            parents.push(child.pid);
+            found.push(child);
+        }
+    }
+    found
+}
+
+/// Those of the group that have nobody of the group below them.
+fn innermost(descendants: &[Process], group: i32) -> Vec<Process> {
+    let members = || descendants.iter().filter(|p| p.group == group);
+    let parents: BTreeSet<i32> = members().map(|p| p.parent).collect();
+    members().filter(|p| !parents.contains(&p.pid)).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn process(pid: i32, parent: i32, group: i32) -> Process {
+        Process { pid, parent, group }
+    }
+
+    #[test]
+    fn the_supervisor_of_a_run_is_asked_first_and_the_run_is_found_in_its_own_session() {
+        // podman 10, the process in its user namespace 11, the supervisor 12, the RUN 13.
+        let table = [
+            process(13, 12, 13),
+            process(1, 0, 1),
+            process(12, 11, 10),
+            process(10, 5, 10),
+            process(11, 10, 10),
+            process(99, 1, 99),
+        ];
+        let below = descendants(&table, 10);
+        assert_eq!(below.iter().map(|p| p.pid).collect::<Vec<_>>(), [11, 12, 13]);
+        assert_eq!(innermost(&below, 10), [process(12, 11, 10)]);
+    }
+
+    #[test]
+    fn a_leader_alone_has_nothing_innermost() {
+        assert!(innermost(&descendants(&[process(10, 5, 10)], 10), 10).is_empty());
+    }
+
+    #[test]
+    fn a_process_s_name_may_hold_parentheses() {
+        assert_eq!(parse_stat(7, "7 (a) S 1 (b)) S 5 6 7 0"), Some(process(7, 5, 6)));
+        assert_eq!(parse_stat(7, "7 (a"), None);
+    }
+}

@@ -1,0 +1,134 @@
+use std::os::unix::fs::symlink;
+
+use companion_core::model::container::AbsolutePath;
+use companion_core::model::image::ImageRef;
+use tempfile::TempDir;
+
+use super::*;
+
+fn source(contexts: &[&Path]) -> BuildSource {
+    let path = |path: &&Path| AbsolutePath::new(path.to_str().unwrap()).unwrap();
+    BuildSource {
+        reference: ImageRef::new("localhost/x:latest").unwrap(),
+        contexts: contexts.iter().map(path).collect(),
+        arguments: BTreeMap::new(),
+    }
+}
+
+fn context() -> TempDir {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+    fs::create_dir(directory.path().join("html")).unwrap();
+    fs::write(directory.path().join("html/index.html"), "hello").unwrap();
+    directory
+}
+
+fn digest_of(directory: &Path) -> Fingerprint {
+    find(&source(&[directory])).unwrap().unwrap().digest
+}
+
+#[test]
+fn the_first_directory_with_a_build_file_wins() {
+    let empty = TempDir::new().unwrap();
+    let (first, second) = (context(), context());
+    let gone = empty.path().join("gone");
+    let found = find(&source(&[&gone, empty.path(), first.path(), second.path()])).unwrap();
+    let found = found.unwrap();
+    assert_eq!((found.directory.as_path(), found.file), (first.path(), "Dockerfile"));
+    assert_eq!(find(&source(&[&gone])).unwrap(), None);
+}
+
+#[test]
+fn a_containerfile_goes_before_a_dockerfile_as_it_does_in_podman() {
+    let directory = context();
+    fs::write(directory.path().join("Containerfile"), "FROM scratch\n").unwrap();
+    let found = find(&source(&[directory.path()])).unwrap().unwrap();
+    assert_eq!(found.file, "Containerfile");
+}
+
+#[test]
+fn the_same_contents_elsewhere_and_at_another_time_have_the_same_digest() {
+    assert_eq!(digest_of(context().path()), digest_of(context().path()));
+}
+
+#[test]
+fn every_change_that_a_build_could_see_changes_the_digest() {
+    let changes: [(&str, fn(&Path)); 7] = [
+        ("contents", |d| fs::write(d.join("html/index.html"), "hellO").unwrap()),
+        ("a new file", |d| fs::write(d.join("new"), "").unwrap()),
+        ("a new directory", |d| fs::create_dir(d.join("new")).unwrap()),
+        ("a name", |d| fs::rename(d.join("html/index.html"), d.join("html/index.htm")).unwrap()),
+        ("a mode", |d| {
+            let path = d.join("html/index.html");
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            fs::set_permissions(path, fs::Permissions::from_mode(mode ^ 0o100)).unwrap();
+        }),
+        ("a link", |d| symlink("html/index.html", d.join("link")).unwrap()),
+        ("a file moved up", |d| {
+            fs::rename(d.join("html/index.html"), d.join("index.html")).unwrap()
+        }),
+    ];
+    for (what, change) in changes {
+        let directory = context();
+        let before = digest_of(directory.path());
+        change(directory.path());
+        assert_ne!(digest_of(directory.path()), before, "{what}");
+    }
+}
+
+#[test]
+fn a_build_argument_changes_the_digest() {
+    let directory = context();
+    let mut source = source(&[directory.path()]);
+    let plain = find(&source).unwrap().unwrap().digest;
+    source.arguments.insert("A".into(), "BC".into());
+    let one = find(&source).unwrap().unwrap().digest;
+    source.arguments = BTreeMap::from([("AB".into(), "C".into())]);
+    let other = find(&source).unwrap().unwrap().digest;
+    assert!(plain != one && one != other && plain != other);
+}
+
+#[test]
+fn a_link_that_could_leave_the_context_is_refused() {
+    for (at, target) in [
+        ("link", "/etc/passwd"),
+        ("link", "../outside"),
+        ("html/link", "../../outside"),
+        ("link", "html/../../outside"),
+        ("link", "html/.."),
+    ] {
+        let directory = context();
+        symlink(target, directory.path().join(at)).unwrap();
+        let error = find(&source(&[directory.path()])).unwrap_err();
+        assert!(matches!(error, ContextError::Link { .. }), "{target}");
+        assert_eq!(error.kind(), PortErrorKind::Invalid);
+    }
+    let directory = context();
+    symlink("../Dockerfile", directory.path().join("html/link")).unwrap();
+    assert!(find(&source(&[directory.path()])).is_ok());
+}
+
+#[test]
+fn a_socket_is_refused_and_not_read() {
+    let directory = context();
+    let _socket = std::os::unix::net::UnixListener::bind(directory.path().join("socket")).unwrap();
+    let error = find(&source(&[directory.path()])).unwrap_err();
+    assert!(matches!(error, ContextError::Special { .. }));
+}
+
+#[test]
+fn a_context_beyond_its_limits_is_refused() {
+    let directory = context();
+    let digest_within = |entries, bytes| {
+        let root = directory.path();
+        let mut budget = Budget { root, entries, bytes };
+        digest(&mut budget, &BTreeMap::new())
+    };
+    // Two files and a directory, of 13 and 5 bytes.
+    assert!(digest_within(3, 18).is_ok());
+    for (entries, bytes, what) in [(2, 18, "10000 entries"), (3, 17, "256 MiB")] {
+        let error = digest_within(entries, bytes).unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Invalid);
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}

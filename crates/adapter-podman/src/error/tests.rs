@@ -1,0 +1,86 @@
+use super::*;
+
+fn failed(call: Verb, said: &str) -> PodmanError {
+    PodmanError::Failed {
+        call,
+        ending: "exit status 125".to_owned(),
+        status: Some(125),
+        cause: Cause::of(said),
+        said: said.to_owned(),
+    }
+}
+
+/// Each text is what Podman 5.4.2 printed, save those of the registries' own statuses.
+#[test]
+fn what_podman_says_is_told_apart_by_what_the_caller_can_do() {
+    use PortErrorKind::{Denied, Invalid, NotFound, Transient, Unavailable};
+    let rows = [
+        (
+            Verb::Pull,
+            Transient,
+            "pinging container registry 127.0.0.1:5999: Get \"http://127.0.0.1:5999/v2/\": dial tcp 127.0.0.1:5999: connect: connection refused",
+        ),
+        (
+            Verb::Pull,
+            Transient,
+            "Get \"https://127.0.0.1:5000/v2/\": http: server gave HTTP response to HTTPS client",
+        ),
+        (Verb::Pull, Transient, "dial tcp 192.0.2.1:5000: connect: network is unreachable"),
+        (Verb::Pull, Transient, "received unexpected HTTP status: 503 Service Unavailable"),
+        (Verb::Pull, Transient, "toomanyrequests: too many requests to registry"),
+        (
+            Verb::Pull,
+            NotFound,
+            "reading manifest latest in 127.0.0.1:5000/t/nope: manifest unknown",
+        ),
+        (
+            Verb::Pull,
+            Denied,
+            "reading manifest latest in r.example/x: unauthorized: authentication required",
+        ),
+        (
+            Verb::Pull,
+            Transient,
+            "writing blob: storing blob to file \"/var/tmp/x\": write /var/tmp/x: no space left on device",
+        ),
+        (Verb::Images, Unavailable, "creating runtime static files directory: layer not known"),
+        (
+            Verb::Images,
+            Unavailable,
+            "cannot set up namespace using \"/usr/bin/newuidmap\": exit status 1",
+        ),
+        (Verb::Images, Transient, "database is locked"),
+        (
+            Verb::Build,
+            Invalid,
+            "building at STEP \"RUN false\": while running runtime: exit status 1",
+        ),
+        (
+            Verb::Build,
+            Invalid,
+            "creating build container: reading manifest latest in r.example/x: manifest unknown",
+        ),
+        (
+            Verb::Build,
+            Transient,
+            "creating build container: dial tcp 127.0.0.1:5999: connect: connection refused",
+        ),
+        (Verb::Build, Transient, "committing container: no space left on device"),
+    ];
+    for (call, kind, said) in rows {
+        assert_eq!(failed(call, said).kind(), kind, "{call}: {said}");
+    }
+}
+
+#[test]
+fn the_host_s_own_troubles_come_with_what_mends_them() {
+    for (said, hint) in [
+        ("no space left on device", "the disk is full"),
+        ("layer not known", "podman system check --repair"),
+        ("no subuid ranges found for user \"x\"", "/etc/subuid"),
+    ] {
+        assert!(failed(Verb::Images, said).to_string().contains(hint), "{said}");
+        assert!(failed(Verb::Images, said).is_of_the_host());
+    }
+    assert!(!failed(Verb::Pull, "connection refused").is_of_the_host());
+}

@@ -1,0 +1,151 @@
+//! How podman is run: found, shielded, bounded, and ended.
+
+use std::fs;
+
+use adapter_podman::PodmanError;
+use companion_core::ports::PortErrorKind;
+
+use crate::podman_stub::{PodmanStub, exists, gone};
+
+#[tokio::test]
+async fn the_version_is_the_last_word_podman_says_about_it() {
+    let stub = PodmanStub::new();
+    stub.answer("--version", "echo podman version 5.4.2");
+    assert_eq!(stub.podman().version().await.unwrap(), "5.4.2");
+    stub.answer("--version", "echo something else");
+    let error = stub.podman().version().await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_podman_that_is_installed_later_is_found() {
+    let stub = PodmanStub::new();
+    stub.answer("--version", "echo podman version 5.4.2");
+    fs::remove_file(stub.file("podman")).unwrap();
+    let path = format!("relative:{}", stub.path().display());
+    let podman = adapter_podman::Podman::with_environment([("PATH".into(), path.into())]);
+    let error = podman.version().await.unwrap_err();
+    assert!(matches!(error, PodmanError::Missing { .. }));
+    assert_eq!(error.kind(), PortErrorKind::Unavailable);
+    stub.install();
+    assert_eq!(podman.version().await.unwrap(), "5.4.2");
+}
+
+#[tokio::test]
+async fn a_child_inherits_what_is_on_the_list_and_nothing_else() {
+    let stub = PodmanStub::new();
+    stub.answer("--version", "echo podman version 5.4.2");
+    let poison = [
+        "NOTIFY_SOCKET",
+        "CONTAINERS_CONF",
+        "CONTAINERS_STORAGE_CONF",
+        "CONTAINER_HOST",
+        "DOCKER_HOST",
+        "STORAGE_DRIVER",
+        "BUILDAH_FORMAT",
+        "LC_ALL",
+        "RPC_PASSWORD",
+    ];
+    let poisoned = poison.map(|name| (name.into(), "/poison".into()));
+    let wanted = ["XDG_RUNTIME_DIR", "REGISTRY_AUTH_FILE", "TMPDIR"];
+    let wanted_values = wanted.map(|name| (name.into(), "/wanted".into()));
+    let all = stub.environment().into_iter().chain(poisoned).chain(wanted_values);
+    adapter_podman::Podman::with_environment(all).version().await.unwrap();
+    let environment = fs::read_to_string(stub.file("environment")).unwrap();
+    assert!(!environment.contains("/poison"), "{environment}");
+    assert_eq!(environment.matches("/wanted").count(), wanted.len(), "{environment}");
+    assert!(environment.lines().any(|line| line == "LANG=C"), "{environment}");
+}
+
+#[tokio::test]
+async fn a_call_that_hangs_is_ended_within_its_limit_and_leaves_nothing() {
+    let stub = PodmanStub::new();
+    stub.answer("--version", "echo $$ >$dir/pid; echo waiting for the lock >&2; exec sleep 1000");
+    let error = stub.hasty_podman().version().await.unwrap_err();
+    assert!(matches!(error, PodmanError::TimedOut { .. }), "{error}");
+    assert_eq!(error.kind(), PortErrorKind::Transient);
+    assert!(error.to_string().contains("waiting for the lock"), "{error}");
+    assert!(!exists(&fs::read_to_string(stub.file("pid")).unwrap()));
+}
+
+#[tokio::test]
+async fn what_ignores_the_request_is_killed_with_all_below_it_in_whatever_session() {
+    let stub = PodmanStub::new();
+    let snippet = "trap '' TERM; setsid sh -c 'echo $$ >$0/orphan; exec sleep 1000' $dir &
+        echo $$ >$dir/pid; while :; do sleep 1000; done";
+    stub.answer("--version", snippet);
+    let error = stub.hasty_podman().version().await.unwrap_err();
+    assert!(matches!(error, PodmanError::TimedOut { .. }), "{error}");
+    assert!(!exists(&fs::read_to_string(stub.file("pid")).unwrap()));
+    let orphan = fs::read_to_string(stub.file("orphan")).unwrap();
+    // It was not our child: who inherited it collects it, at any time.
+    gone(&orphan).await;
+}
+
+#[tokio::test]
+async fn a_dropped_call_is_ended_softly_and_leaves_neither_process_nor_zombie() {
+    let stub = PodmanStub::new();
+    let ready = stub.signal("ready");
+    let snippet = "trap 'echo asked >$dir/asked; exit 1' TERM
+        echo $$ >$dir/ready; while :; do :; done";
+    stub.answer("--version", snippet);
+    let podman = stub.podman();
+    let pid = tokio::select! {
+        version = podman.version() => panic!("it ended with {version:?}"),
+        pid = ready => pid,
+    };
+    podman.settled().await;
+    assert!(!exists(&pid));
+    assert!(stub.file("asked").exists());
+}
+
+#[tokio::test]
+async fn the_innermost_process_is_asked_first_so_that_the_outer_can_end_in_order() {
+    let stub = PodmanStub::new();
+    let ready = stub.signal("ready");
+    // As podman does while a RUN goes on: the outer process dies of a signal, without a clean-up.
+    let snippet = "sleep 1000 & echo >$dir/ready; wait; echo >$dir/cleaned-up; exit 1";
+    stub.answer("--version", snippet);
+    let podman = stub.podman();
+    tokio::select! {
+        version = podman.version() => panic!("it ended with {version:?}"),
+        _ = ready => {}
+    }
+    podman.settled().await;
+    assert!(stub.file("cleaned-up").exists());
+}
+
+#[tokio::test]
+async fn a_process_that_was_left_behind_with_the_pipe_holds_nobody_up() {
+    let stub = PodmanStub::new();
+    stub.answer("--version", "sleep 1000 & echo $! >$dir/pid; echo podman version 5.4.2");
+    assert_eq!(stub.podman().version().await.unwrap(), "5.4.2");
+    let pid = fs::read_to_string(stub.file("pid")).unwrap().trim().parse().unwrap();
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}
+
+#[tokio::test]
+async fn a_flood_on_stdout_is_an_error_and_one_on_stderr_is_cut_to_its_end() {
+    let stub = PodmanStub::new();
+    stub.answer("--version", "head -c 5000000 /dev/zero");
+    let error = stub.podman().version().await.unwrap_err();
+    assert!(matches!(error, PodmanError::TooMuch { .. }), "{error}");
+    let flood =
+        "head -c 5000000 /dev/zero >&2; printf '\\nError: the \\033[31mend\\n' >&2; exit 125";
+    stub.answer("--version", flood);
+    let text = stub.podman().version().await.unwrap_err().to_string();
+    assert!(
+        text.contains("exit status 125") && text.contains(r"Error: the \u{1b}[31mend"),
+        "{text}"
+    );
+    assert!(text.len() < 8192, "{} bytes", text.len());
+}
+
+#[tokio::test]
+async fn an_end_by_a_signal_is_told() {
+    let stub = PodmanStub::new();
+    stub.answer("--version", "kill -9 $$");
+    let error = stub.podman().version().await.unwrap_err();
+    assert!(error.to_string().contains("signal 9"), "{error}");
+}

@@ -1,0 +1,323 @@
+//! `ImageProvider` on a podman whose store is a few files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+
+use adapter_podman::PodmanImages;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::container::AbsolutePath;
+use companion_core::model::image::{
+    BuildSource, ImageId, ImageRef, ImageSource, ImageState, PullSource,
+};
+use companion_core::ports::{ImageProvider as _, PortErrorKind, PortResult};
+
+use crate::podman_stub::PodmanStub;
+
+const BUILT: &str = "localhost/x:latest";
+const PULLED: &str = "registry.example:5000/t/x:latest";
+
+/// Replaces the index, as containers-storage does at each change.
+const COMMIT: &str =
+    "cp $dir/images.json $dir/index && mv $dir/index $dir/store/overlay-images/images.json";
+
+/// Gives an image as the arguments ask for; its id follows from its context, as of a real build.
+const BUILD: &str = r#"for word; do case $word in
+    --label=companion.context=*) context=${word##*=} ;;
+    --tag=*) tag=${word#--tag=} ;;
+esac; done
+id=$(printf %s "$context" | sha256sum | cut -c1-64)
+printf '[{"Id":"%s","Names":["%s"],"History":["%s"],"Labels":{"companion.context":"%s","companion.source":"%s"}}]' \
+    $id $tag $tag $context $tag >$dir/images.json
+"#;
+
+const PULL: &str = r#"for word; do name=$word; done
+printf '[{"Id":"%064d","Names":["%s"],"Labels":null}]' 7 $name >$dir/images.json
+"#;
+
+/// Says of every image that it is for the platform in the file `platform`.
+const INSPECT: &str = r#"shift 3; printf '['; comma=
+for id; do printf '%s{"Id":"%s",%s}' "$comma" $id "$(cat $dir/platform)"; comma=,; done; echo ']'"#;
+
+fn host_platform() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => r#""Os":"linux","Architecture":"arm64""#,
+        _ => r#""Os":"linux","Architecture":"amd64""#,
+    }
+}
+
+struct Host {
+    stub: PodmanStub,
+    images: PodmanImages,
+}
+
+impl Host {
+    fn new() -> Self {
+        let stub = PodmanStub::new();
+        fs::create_dir_all(stub.file("store/overlay-images")).unwrap();
+        fs::create_dir(stub.file("context")).unwrap();
+        fs::write(stub.file("context/Dockerfile"), "FROM scratch\n").unwrap();
+        fs::write(stub.file("platform"), host_platform()).unwrap();
+        fs::write(stub.file("images.json"), "[]").unwrap();
+        fs::write(stub.file("store/overlay-images/images.json"), "[]").unwrap();
+        stub.answer(
+            "info",
+            r#"printf '{"store":{"graphRoot":"%s/store","graphDriverName":"overlay","runRoot":"/nowhere"}}' $dir"#,
+        );
+        stub.answer("images", "cat $dir/images.json");
+        stub.answer("image-inspect", INSPECT);
+        stub.answer("build", &format!("{BUILD}{COMMIT}"));
+        stub.answer("pull", &format!("{PULL}{COMMIT}"));
+        let images = PodmanImages::new(stub.podman());
+        Self { stub, images }
+    }
+
+    fn context(&self) -> PathBuf {
+        self.stub.file("context")
+    }
+
+    fn build_source(&self) -> BuildSource {
+        let context = AbsolutePath::new(self.context().to_str().unwrap()).unwrap();
+        BuildSource {
+            reference: ImageRef::new(BUILT).unwrap(),
+            contexts: vec![context],
+            arguments: BTreeMap::new(),
+        }
+    }
+
+    /// Built if there is a context, else pulled.
+    fn source(&self) -> ImageSource {
+        let pull = PullSource { reference: ImageRef::new(PULLED).unwrap(), verify_tls: true };
+        ImageSource { build: Some(self.build_source()), pull: Some(pull) }
+    }
+
+    async fn observe(&self) -> PortResult<ImageState> {
+        let name = CompanionName::new("archy-x").unwrap();
+        let sources = BTreeMap::from([(name.clone(), self.source())]);
+        self.images.observe(&sources).await.remove(&name).unwrap()
+    }
+
+    fn set_images(&self, json: &str) {
+        fs::write(self.stub.file("images.json"), json).unwrap();
+        fs::write(self.stub.file("new-index"), json).unwrap();
+        let index = self.stub.file("store/overlay-images/images.json");
+        fs::rename(self.stub.file("new-index"), index).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_converged_observation_starts_no_process() {
+    let host = Host::new();
+    host.images.ensure(&host.source()).await.unwrap();
+    let first = host.observe().await.unwrap();
+    assert!(first.is_current());
+    host.stub.forget_calls();
+    for _ in 0..3 {
+        assert_eq!(host.observe().await.unwrap(), first);
+    }
+    assert_eq!(host.stub.verbs(), "");
+}
+
+#[tokio::test]
+async fn a_store_that_changed_is_asked_again_once() {
+    let host = Host::new();
+    host.images.ensure(&host.source()).await.unwrap();
+    host.observe().await.unwrap();
+    host.stub.forget_calls();
+    host.set_images(r#"[{"Id":"x","Names":["localhost/other:latest"]}]"#);
+    assert_eq!(host.observe().await.unwrap().present, None);
+    assert_eq!(host.observe().await.unwrap().present, None);
+    assert_eq!(host.stub.verbs(), "images");
+}
+
+#[tokio::test]
+async fn a_store_without_an_index_of_its_own_is_asked_each_time() {
+    let host = Host::new();
+    host.images.ensure(&host.source()).await.unwrap();
+    // As with a separate image store: the graph root has an index, and it is not this one's.
+    fs::write(host.stub.file("store/overlay-images/images.json"), "[]").unwrap();
+    host.observe().await.unwrap();
+    host.stub.forget_calls();
+    host.observe().await.unwrap();
+    fs::remove_file(host.stub.file("store/overlay-images/images.json")).unwrap();
+    host.observe().await.unwrap();
+    assert_eq!(host.stub.verbs(), "images images");
+}
+
+#[tokio::test]
+async fn an_image_is_built_once_and_again_when_its_context_changes() {
+    let host = Host::new();
+    let first = host.images.ensure(&host.source()).await.unwrap();
+    assert_eq!(first.reference.as_str(), BUILT);
+    let again = host.images.ensure(&host.source()).await.unwrap();
+    assert_eq!(again, first);
+    fs::write(host.context().join("index.html"), "new").unwrap();
+    assert!(!host.observe().await.unwrap().is_current());
+    let second = host.images.ensure(&host.source()).await.unwrap();
+    assert_ne!(second.id, first.id);
+    assert_eq!(host.stub.verbs().matches("build").count(), 2);
+    assert!(!host.stub.verbs().contains("pull"));
+}
+
+#[tokio::test]
+async fn two_companions_of_one_image_build_it_once() {
+    let host = Host::new();
+    let source = host.source();
+    let (one, other) = tokio::join!(host.images.ensure(&source), host.images.ensure(&source));
+    assert_eq!(one.unwrap(), other.unwrap());
+    assert_eq!(host.stub.verbs().matches("build").count(), 1);
+}
+
+#[tokio::test]
+async fn a_build_that_fails_while_nothing_is_there_gives_way_to_a_pull() {
+    let host = Host::new();
+    host.stub.answer("build", "echo 'Error: while running runtime: exit status 1' >&2; exit 1");
+    let image = host.images.ensure(&host.source()).await.unwrap();
+    assert_eq!(image.reference.as_str(), PULLED);
+    let calls = host.stub.calls();
+    let pull = calls.iter().find(|call| call[0] == "pull").unwrap();
+    assert_eq!(pull.join(" "), format!("pull --quiet -- {PULLED}"));
+}
+
+#[tokio::test]
+async fn a_build_that_fails_while_an_image_is_there_leaves_it_and_pulls_nothing() {
+    let host = Host::new();
+    host.images.ensure(&host.source()).await.unwrap();
+    fs::write(host.context().join("index.html"), "new").unwrap();
+    host.stub.answer("build", "echo 'Error: building at STEP \"RUN false\"' >&2; exit 1");
+    let error = host.images.ensure(&host.source()).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Invalid);
+    assert!(error.chain().contains("RUN false"), "{}", error.chain());
+    assert!(!host.stub.verbs().contains("pull"));
+    assert!(host.observe().await.unwrap().present.is_some());
+}
+
+#[tokio::test]
+async fn what_fails_the_build_for_the_host_s_sake_is_not_tried_as_a_pull() {
+    let host = Host::new();
+    host.stub
+        .answer("build", "echo 'Error: write /var/tmp/x: no space left on device' >&2; exit 125");
+    let error = host.images.ensure(&host.source()).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Transient);
+    assert!(error.chain().contains("the disk is full"), "{}", error.chain());
+    assert!(!host.stub.verbs().contains("pull"));
+}
+
+#[tokio::test]
+async fn a_registry_that_cannot_be_reached_is_transient_and_one_without_the_image_is_not() {
+    for (said, kind) in [
+        ("dial tcp 127.0.0.1:1: connect: connection refused", PortErrorKind::Transient),
+        ("reading manifest latest in x: manifest unknown", PortErrorKind::NotFound),
+        ("reading manifest latest in x: unauthorized: no", PortErrorKind::Denied),
+    ] {
+        let host = Host::new();
+        fs::remove_file(host.context().join("Dockerfile")).unwrap();
+        host.stub.answer("pull", &format!("echo 'Error: {said}' >&2; exit 125"));
+        let error = host.images.ensure(&host.source()).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{}", error.chain());
+    }
+}
+
+#[tokio::test]
+async fn without_a_context_a_present_image_is_neither_built_nor_pulled() {
+    let host = Host::new();
+    fs::remove_file(host.context().join("Dockerfile")).unwrap();
+    let mut source = host.source();
+    source.pull.as_mut().unwrap().verify_tls = false;
+    let first = host.images.ensure(&source).await.unwrap();
+    let calls = host.stub.calls();
+    let pull = calls.iter().find(|call| call[0] == "pull").unwrap();
+    assert!(pull.contains(&"--tls-verify=false".to_owned()));
+    host.stub.forget_calls();
+    assert_eq!(host.images.ensure(&source).await.unwrap(), first);
+    assert!(!host.stub.verbs().contains("pull"));
+    source.pull = None;
+    source.build.as_mut().unwrap().contexts.clear();
+    let error = host.images.ensure(&source).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn an_image_for_another_machine_is_refused_and_not_taken_for_present() {
+    let host = Host::new();
+    fs::write(host.stub.file("platform"), r#""Os":"linux","Architecture":"mips""#).unwrap();
+    let error = host.images.ensure(&host.source()).await.unwrap_err();
+    assert!(error.chain().contains("linux/mips"), "{}", error.chain());
+    assert_eq!(host.observe().await.unwrap().present, None);
+}
+
+#[tokio::test]
+async fn success_is_what_was_read_back() {
+    let host = Host::new();
+    host.stub.answer("build", "exit 0");
+    host.stub.answer("pull", "exit 0");
+    let error = host.images.ensure(&host.source()).await.unwrap_err();
+    assert!(error.chain().contains("is not there"), "{}", error.chain());
+}
+
+#[tokio::test]
+async fn a_context_that_changed_under_its_build_is_no_success() {
+    let host = Host::new();
+    host.stub.answer("build", &format!("{BUILD}{COMMIT}; echo new >$dir/context/new"));
+    let error = host.images.ensure(&host.source()).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Transient);
+    assert!(!host.observe().await.unwrap().is_current());
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_local_is_not_built() {
+    let host = Host::new();
+    let mut source = host.source();
+    source.build.as_mut().unwrap().reference = ImageRef::new(PULLED).unwrap();
+    let error = host.images.ensure(&source).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Invalid);
+    assert_eq!(host.stub.verbs(), "");
+}
+
+#[tokio::test]
+async fn one_broken_context_is_one_companion_s_error_and_a_broken_podman_is_everyone_s() {
+    let host = Host::new();
+    let broken = host.stub.file("broken");
+    fs::create_dir(&broken).unwrap();
+    fs::write(broken.join("Dockerfile"), "FROM scratch\n").unwrap();
+    std::os::unix::fs::symlink("/etc", broken.join("link")).unwrap();
+    let mut other = host.source();
+    let path = AbsolutePath::new(broken.to_str().unwrap()).unwrap();
+    other.build.as_mut().unwrap().contexts = vec![path];
+    let names = ["archy-a", "archy-b"].map(|name| CompanionName::new(name).unwrap());
+    let sources = BTreeMap::from([(names[0].clone(), other), (names[1].clone(), host.source())]);
+    let states = host.images.observe(&sources).await;
+    let error = states[&names[0]].as_ref().unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Invalid);
+    assert!(states[&names[1]].is_ok());
+    host.set_images("[ ]");
+    host.stub.answer("images", "exit 125");
+    let states = host.images.observe(&sources).await;
+    assert!(states.len() == 2 && states.values().all(Result::is_err));
+}
+
+#[tokio::test]
+async fn leftovers_are_pruned_by_id_unless_they_are_in_use_or_named_again() {
+    let host = Host::new();
+    let ids = ["a", "b", "c", "d"].map(|digit| ImageId::new(&digit.repeat(64)).unwrap());
+    let labels =
+        r#"{"companion.context":"00000000000000aa","companion.source":"localhost/x:latest"}"#;
+    let image = |id: &ImageId, rest: &str| {
+        format!(r#"{{"Id":"{id}","Labels":{labels},"History":["{BUILT}"],{rest}}}"#)
+    };
+    let json = [
+        image(&ids[0], r#""Dangling":true"#),
+        image(&ids[1], r#""Dangling":true,"Containers":1"#),
+        image(&ids[2], r#""Names":["localhost/kept:1"]"#),
+    ];
+    host.set_images(&format!("[{}]", json.join(",")));
+    assert_eq!(host.observe().await.unwrap().leftovers, [ids[0].clone()]);
+    host.stub.forget_calls();
+    host.images.prune(&ids).await.unwrap();
+    let removed: Vec<_> = host.stub.calls().into_iter().filter(|call| call[0] == "image").collect();
+    assert_eq!(removed, [["image", "rm", "--", ids[0].as_str()]]);
+    for (exit, pruned) in [(1, true), (2, true), (125, false)] {
+        host.stub.answer("image-rm", &format!("exit {exit}"));
+        assert_eq!(host.images.prune(&ids).await.is_ok(), pruned, "exit status {exit}");
+    }
+}
