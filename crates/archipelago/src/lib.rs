@@ -5,6 +5,7 @@ mod bitcoin_ui;
 pub mod catalog;
 mod companions;
 mod desired_store;
+pub mod host;
 pub mod manifest;
 mod node;
 mod record;

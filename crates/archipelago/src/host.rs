@@ -1,0 +1,137 @@
+//! The real host: the adapters of systemd, Podman and the file system, wired together.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use adapter_hooks::{FileHooks, HookError, HostKey};
+use adapter_podman::{Podman, PodmanContainers, PodmanError, PodmanImages};
+use adapter_systemd::{QuadletDir, Scope, ScopeError, SystemdManager};
+use companion_core::model::companion::InvalidValue;
+use companion_core::model::container::HostName;
+use companion_core::model::hook::HookName;
+use companion_core::ports::{Host, PortError};
+use durable_dir::{Dir, DirError, Trust};
+use quadlet::PodmanVersion;
+
+use crate::bitcoin_ui::BitcoinUi;
+use crate::catalog::BITCOIN_UI_HOOK;
+use crate::desired_store::RecordStore;
+
+/// How the units of the predecessor say what they are; they are taken over.
+const LEGACY_DESCRIPTION: &str = "Archipelago companion UI: ";
+
+/// Why a real host could not be wired. Nothing was done, and companions that run go on.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// Podman is missing or does not answer.
+    #[error("failed to ask podman for its version")]
+    Podman(#[source] PodmanError),
+    /// Podman is of a version that cannot be written for.
+    #[error("podman {version} cannot be used, {why}")]
+    PodmanVersion {
+        /// What it says its version is.
+        version: String,
+        /// Why not.
+        why: String,
+    },
+    /// It is not known where units go.
+    #[error("failed to find the directory of units")]
+    UnitDir(#[source] ScopeError),
+    /// The state directory cannot be used.
+    #[error("failed to use the state directory")]
+    State(#[source] DirError),
+    /// Leftovers of a write that was cut off could not be removed.
+    #[error("failed to tidy the directory of units")]
+    Sweep(#[source] PortError),
+    /// A hook could not be registered.
+    #[error("failed to register a hook")]
+    Hook(#[source] HookError),
+    /// A built-in name is not one.
+    #[error("a built-in name is refused")]
+    Name(#[source] InvalidValue),
+}
+
+/// The oldest Podman that has all that a companion's unit needs: `Pull=` came with 4.6, and a
+/// generator whose exit status can be trusted.
+pub const PODMAN_FLOOR: PodmanVersion = PodmanVersion::new(4, 4, 0);
+
+/// The state directory of `scope`: the record of wishes, the lock and the host's key.
+///
+/// For a user `$XDG_STATE_HOME/companion`, else `~/.local/state/companion`
+/// (XDG Base Directory Specification); for the system `/var/lib/companion`.
+pub fn state_dir(scope: Scope) -> Option<PathBuf> {
+    let absolute =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    match scope {
+        Scope::System => Some(PathBuf::from("/var/lib/companion")),
+        Scope::User => absolute("XDG_STATE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+            .map(|dir| dir.join("companion")),
+    }
+}
+
+/// The store of units of `scope`, as it is wired into a real host: for rendering without one.
+///
+/// # Errors
+/// [`HostError::UnitDir`].
+pub fn units(scope: Scope, version: PodmanVersion) -> Result<QuadletDir, HostError> {
+    let units = QuadletDir::new(scope, version).map_err(HostError::UnitDir)?;
+    Ok(units.with_legacy_description(LEGACY_DESCRIPTION))
+}
+
+/// Wires the real adapters of `scope` around `store`.
+///
+/// Podman is asked for its version, because units are written for it; nothing else is contacted.
+///
+/// # Errors
+/// [`HostError`] saying what the host lacks.
+pub async fn connect(scope: Scope, store: Arc<RecordStore>) -> Result<Host, HostError> {
+    let podman = Podman::from_environment();
+    let version = podman_version(&podman).await?;
+    let hooks = hooks(&store)?;
+    Ok(Host {
+        units: Arc::new(units(scope, version)?),
+        services: Arc::new(SystemdManager::new(scope)),
+        images: Arc::new(PodmanImages::new(podman.clone())),
+        hooks: Arc::new(hooks),
+        containers: Arc::new(PodmanContainers::new(podman)),
+        desired: store,
+    })
+}
+
+/// Podman's version, if units can be written for it.
+///
+/// # Errors
+/// [`HostError::Podman`], [`HostError::PodmanVersion`].
+pub async fn podman_version(podman: &Podman) -> Result<PodmanVersion, HostError> {
+    let text = podman.version().await.map_err(HostError::Podman)?;
+    let refuse =
+        |why: String| HostError::PodmanVersion { version: text.escape_debug().to_string(), why };
+    let version: PodmanVersion =
+        text.parse().map_err(|_| refuse("its version is not understood".to_owned()))?;
+    if version < PODMAN_FLOOR {
+        return Err(refuse(format!("companions need {PODMAN_FLOOR} or newer, which has Quadlet")));
+    }
+    Ok(version)
+}
+
+fn hooks(store: &RecordStore) -> Result<FileHooks, HostError> {
+    let dir = Dir::create(store.dir(), 0o700, Trust::Owned).map_err(HostError::State)?;
+    let key = HostKey::load_or_create(&dir).map_err(HostError::State)?;
+    let mut hooks = FileHooks::new(key);
+    let name = HookName::new(BITCOIN_UI_HOOK).map_err(HostError::Name)?;
+    let hook = BitcoinUi::new(store.catalog().node(), machine_name(), has_ipv6());
+    hooks.register(name, hook).map_err(HostError::Hook)?;
+    Ok(hooks)
+}
+
+/// The machine's own name, if it is a host name.
+fn machine_name() -> Option<HostName> {
+    let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+    HostName::new(name).ok().filter(|name| name.as_str() != "localhost")
+}
+
+/// Whether the kernel has IPv6: nginx does not start when it cannot make a socket it is told to.
+fn has_ipv6() -> bool {
+    std::path::Path::new("/proc/net/if_inet6").exists()
+}
