@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, error};
 
+use crate::check::{Violation, check};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
@@ -119,6 +120,8 @@ pub struct Round {
     pub observed: ObservedState,
     /// What was decided.
     pub plan: Plan,
+    /// The rules of [`check`] that the plan breaks: a mistake of ours, for which nothing was executed.
+    pub violations: Vec<Violation>,
     /// What became of it; empty for a round that only looked.
     pub execution: Execution,
     /// When, on the reconciler's clock.
@@ -200,19 +203,19 @@ impl Reconciler {
         let _lock = self.host.desired.lock().await.map_err(ReconcileError::Lock)?;
         let desired = self.host.desired.load().await.map_err(ReconcileError::Desired)?;
         state.tasks.drop_outdated(|name| desired.generation(name));
-        let Round { desired, observed, plan, at, .. } = self.look(&mut state, desired).await;
+        let mut round = self.look(&mut state, desired).await;
         let State { attempts, gone, tasks } = &mut *state;
-        attempts.heal(&plan);
-        remember_gone(gone, &desired, &plan);
-        let executor = execute::Executor {
-            host: &self.host,
-            limits: &self.limits,
-            tasks,
-            attempts,
-            events: &*self.events,
-        };
-        let execution = executor.execute(&plan).await;
-        Ok(Round { desired, observed, plan, execution, at })
+        attempts.heal(&round.plan);
+        remember_gone(gone, &round.desired, &round.plan);
+        for violation in &round.violations {
+            error!("invariant violation: the plan breaks {violation}; nothing of it is done");
+        }
+        if round.violations.is_empty() {
+            let (host, limits, events) = (&self.host, &self.limits, &*self.events);
+            let executor = execute::Executor { host, limits, tasks, attempts, events };
+            round.execution = executor.execute(&round.plan).await;
+        }
+        Ok(round)
     }
 
     /// Looks and decides, and does nothing: the plan that [`round`](Self::round) would carry out.
@@ -244,7 +247,9 @@ impl Reconciler {
         let observed = observe::observe(&self.host, &desired, &history, &self.limits).await;
         let plan = plan(&desired, &observed, now);
         debug!(steps = plan.steps.len(), blocked = plan.blocked.len(), "planned");
-        Round { desired, observed, plan, execution: Execution::default(), at: now }
+        let violations = check(&plan, &desired, &observed);
+        let execution = Execution::default();
+        Round { desired, observed, plan, violations, execution, at: now }
     }
 
     /// Makes rounds until nothing moves any more, and returns the last one.
