@@ -182,7 +182,8 @@ impl<'a> Output<'a> {
                 other: other.name.to_string_lossy().escape_debug().to_string(),
             });
         }
-        tracing::info!(directory = %path(), mode = format_args!("{:04o}", own.mode), "closing the directory to others");
+        let mode = format_args!("{:04o}", own.mode);
+        tracing::info!(directory = %path(), mode, "closing the directory to others");
         dir.set_mode(0o700).map_err(HookError::Output)
     }
 }

@@ -34,8 +34,9 @@ impl Dir {
 
     /// Opens the directory at `path` and makes it and its parents first where they are missing.
     ///
-    /// What is made has exactly `mode` (permission bits; for instance `0o700`), whatever the `umask`,
-    /// and has reached the disk. What is there keeps its mode: see [`set_mode`](Self::set_mode).
+    /// What is made has exactly `mode` (permission bits; for instance `0o700`), whatever the `umask`
+    /// takes from others, and has reached the disk. What is there keeps its mode: see
+    /// [`set_mode`](Self::set_mode).
     ///
     /// # Errors
     /// As [`open`](Self::open), and [`DirError::ReadOnly`] and [`DirError::Full`] from making.
