@@ -14,6 +14,7 @@ use crate::FakeHost;
 
 mod boot;
 mod faults;
+mod rebase;
 mod services;
 mod truth;
 

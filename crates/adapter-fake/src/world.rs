@@ -18,6 +18,7 @@ pub mod images;
 mod jobs;
 mod loading;
 mod processes;
+mod rebase;
 pub mod services;
 mod tampering;
 mod truth;

@@ -3,7 +3,7 @@
 use companion_core::ports::PortErrorKind;
 
 use super::*;
-use crate::faults::{Fault, Mode};
+use crate::faults::{EffectPoint, Fault, Gate, Mode, Stage};
 use crate::journal::{Method, Outcome, Port};
 
 #[tokio::test(start_paused = true)]
@@ -79,4 +79,44 @@ async fn only_a_changed_image_store_costs_a_process_to_read() {
     bench.host.remove_image(bench.reference());
     ImageProvider::observe(&bench.host, &sources).await;
     assert_eq!(bench.host.counts().since(before).processes, 1);
+}
+
+/// Holds every effect of actor 1 until it is told to let go.
+#[derive(Default)]
+struct HoldSecond {
+    points: std::sync::Mutex<Vec<EffectPoint>>,
+    open: tokio::sync::Notify,
+}
+
+#[async_trait::async_trait]
+impl Gate for HoldSecond {
+    async fn pass(&self, point: &EffectPoint) {
+        self.points.lock().unwrap().push(point.clone());
+        if point.actor == 1 && point.stage == Stage::Before {
+            self.open.notified().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_lets_one_actor_overtake_another() {
+    let bench = Bench::new();
+    let (mut unit, gate) = (bench.prepare().await, std::sync::Arc::new(HoldSecond::default()));
+    bench.host.set_gate(gate.clone());
+    let (second, slow) = (bench.host.as_actor(1), unit.clone());
+    let held = tokio::spawn(async move { second.write(&slow).await });
+    bench.pass(SECOND).await;
+    unit.revision.incarnation = 1;
+    bench.host.write(&unit).await.unwrap();
+    gate.open.notify_one();
+    held.await.unwrap().unwrap();
+    let points = gate.points.lock().unwrap();
+    let passed: Vec<_> = points.iter().map(|point| (point.actor, point.stage)).collect();
+    let all = [Stage::Before, Stage::Unsynced, Stage::After];
+    let first = all.map(|stage| (0, stage));
+    let second = all.map(|stage| (1, stage));
+    assert_eq!(passed[..1], second[..1]);
+    assert_eq!(passed[1..4], first);
+    assert_eq!(passed[4..], second[1..]);
+    assert!(points.iter().map(|point| point.number).eq(0..6));
 }

@@ -4,6 +4,7 @@ use companion_core::model::unit::{ActiveState, LoadState, ServiceResult, SubStat
 use companion_core::ports::ContainerFacts;
 
 use super::*;
+use crate::world::conditions::{Generator, Limit};
 use crate::world::files::Fate;
 
 #[tokio::test(start_paused = true)]
@@ -189,4 +190,53 @@ async fn the_wall_clock_moves_no_deadline() {
     let state = bench.state().await;
     assert_eq!(state.active, ActiveState::Active);
     assert!(state.since.unwrap() < 1_700_000_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_somebody_cancels_ends_as_canceled_and_its_service_starts_anyway() {
+    let bench = Bench::new();
+    bench.converge().await;
+    bench.stop().await;
+    let job = bench.host.start(bench.name()).await.unwrap();
+    assert!(bench.state().await.job_pending);
+    bench.host.cancel_job(bench.name());
+    assert_eq!(bench.host.wait(job).await.unwrap(), JobResult::Canceled);
+    bench.pass(SECOND).await;
+    assert!(bench.state().await.is_running());
+}
+
+#[tokio::test(start_paused = true)]
+async fn reloads_are_refused_above_their_limit_until_its_interval_is_over() {
+    let bench = Bench::new();
+    bench.host.change(|world, _| {
+        world.conditions.reload_limit = Some(Limit { burst: 2, interval: 9 * SECOND });
+    });
+    bench.host.reload().await.unwrap();
+    bench.host.reload().await.unwrap();
+    let refused = bench.host.reload().await.unwrap_err();
+    assert_eq!(refused.kind(), companion_core::ports::PortErrorKind::Transient);
+    bench.pass(10 * SECOND).await;
+    bench.host.reload().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_without_a_generator_unloads_every_unit_and_stops_none() {
+    let bench = Bench::new();
+    let unit = bench.converge().await;
+    bench.host.change(|world, _| world.conditions.generator = Generator::Missing);
+    bench.host.reload().await.unwrap();
+    let state = bench.state().await;
+    assert_eq!((state.load, state.running), (LoadState::NotFound, Some(unit.revision)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_generator_that_spoils_its_output_is_mended_by_the_next_reload() {
+    let bench = Bench::new();
+    bench.converge().await;
+    bench.host.change(|world, _| world.conditions.generator = Generator::CorruptsOnce);
+    bench.host.reload().await.unwrap();
+    let state = bench.state().await;
+    assert!(state.load == LoadState::BadSetting && state.load_error.is_some(), "{state:?}");
+    bench.host.reload().await.unwrap();
+    assert_eq!(bench.state().await.load, LoadState::Loaded);
 }

@@ -152,6 +152,19 @@ pub(crate) struct RateLimit {
 }
 
 impl RateLimit {
+    /// The same limit on a clock on which `now` is `origin`; a window that is over is forgotten.
+    pub(crate) fn rebased(self, now: Duration, origin: Duration, limit: Limit) -> Self {
+        let open = self.begin.filter(|begin| now.saturating_sub(*begin) <= limit.interval);
+        match open {
+            Some(begin) => Self {
+                begin: Some((begin + origin).saturating_sub(now)),
+                // Whether a limit is passed by one or by many makes no difference.
+                count: self.count.min(limit.burst.saturating_add(1)),
+            },
+            None => Self::default(),
+        }
+    }
+
     /// Counts an event at `now`, and says whether it is below `limit`.
     pub(crate) fn allows(&mut self, now: Duration, limit: Limit) -> bool {
         let open = self.begin.is_some_and(|begin| now.saturating_sub(begin) <= limit.interval);

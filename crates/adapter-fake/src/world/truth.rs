@@ -72,7 +72,9 @@ impl World {
         if slot.load != Load::Ours(text.clone()) || slot.masked {
             return Some(Untruth::Loaded);
         }
-        let (Phase::Running { .. }, Some(run)) = (slot.service.phase, slot.service.run) else {
+        // One that is about to crash does not count as running.
+        let (Phase::Running { ends: None }, Some(run)) = (slot.service.phase, slot.service.run)
+        else {
             return Some(Untruth::Down);
         };
         let true_run = Run {

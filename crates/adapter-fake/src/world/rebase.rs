@@ -1,0 +1,50 @@
+//! Rebasing: one world for all those that differ in when they were reached and in nothing else.
+
+use std::time::Duration;
+
+use super::World;
+use super::services::{PendingJob, Phase};
+
+impl World {
+    /// The same world on a clock on which `now` is `origin`, without what no one can tell from it.
+    ///
+    /// Two worlds that will behave alike from now on are equal after it, so a search that has seen
+    /// one need not look at the other. What lies further back than `origin` is taken to have been
+    /// then. Jobs get new numbers, the ends of earlier ones are forgotten, and so are violations and
+    /// places at which nothing is left.
+    #[must_use]
+    pub fn rebased(&self, now: Duration, origin: Duration) -> Self {
+        let mut world = self.clone();
+        world.advance(now);
+        let move_to = |at: Duration| (at + origin).saturating_sub(now);
+        let mut jobs = 0;
+        for slot in world.slots.values_mut() {
+            let service = &mut slot.service;
+            service.since = move_to(service.since);
+            service.phase = match service.phase {
+                Phase::Dead => Phase::Dead,
+                Phase::Failed => Phase::Failed,
+                Phase::Starting { until, end } => Phase::Starting { until: move_to(until), end },
+                Phase::Running { ends } => {
+                    Phase::Running { ends: ends.map(|(at, exit)| (move_to(at), exit)) }
+                }
+                Phase::Stopping { until, exit } => Phase::Stopping { until: move_to(until), exit },
+                Phase::Waiting { until } => Phase::Waiting { until: move_to(until) },
+            };
+            service.starts = service.starts.rebased(now, origin, world.conditions.start_limit);
+            if let Some(job) = service.job {
+                jobs += 1;
+                service.job = Some(PendingJob { id: jobs, ..job });
+            }
+        }
+        let limit = world.conditions.reload_limit;
+        world.reloads =
+            limit.map_or_else(Default::default, |limit| world.reloads.rebased(now, origin, limit));
+        world.last_job = jobs;
+        world.ended_jobs.clear();
+        world.violations.clear();
+        world.foreign_replaced = 0;
+        world.slots.retain(|_, slot| *slot != super::Slot::default());
+        world
+    }
+}
