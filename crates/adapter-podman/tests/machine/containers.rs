@@ -1,0 +1,40 @@
+//! Containers on a real Podman.
+
+use std::collections::BTreeSet;
+
+use adapter_podman::PodmanContainers;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::unit::ContainerState;
+use companion_core::ports::{ContainerFacts as _, PortErrorKind};
+
+use crate::guest::{Guest, podman};
+
+#[tokio::test]
+async fn containers_are_told_apart_by_their_marks_and_only_ours_are_removed() {
+    let guest = Guest::new();
+    let containers = PodmanContainers::new(guest.podman.clone());
+    let names = ["facts-a", "facts-b", "facts-c", "facts"].map(|n| CompanionName::new(n).unwrap());
+    let [ours, legacy, foreign, absent] = &names;
+    let image = "localhost/companion-base:latest";
+    podman(&format!("run --detach --name {ours} --label companion.name={ours} {image}"));
+    podman(&format!("create --name {legacy} --label PODMAN_SYSTEMD_UNIT={legacy}.service {image}"));
+    podman(&format!("create --name {foreign} --label companion.name={ours} {image}"));
+
+    let states = containers.observe(&BTreeSet::from(names.clone())).await.unwrap();
+    let is = |status: &str| ContainerState::Ours { status: status.to_owned() };
+    assert_eq!(states[ours], is("running"));
+    assert_eq!(states[legacy], is("created"));
+    assert_eq!(states[foreign], ContainerState::Foreign { image: image.to_owned() });
+    assert_eq!(states[absent], ContainerState::Absent);
+    assert_eq!(guest.calls().lines().count(), 1);
+
+    let error = containers.remove(foreign).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Conflict);
+    for name in [ours, legacy, absent] {
+        containers.remove(name).await.unwrap();
+    }
+    let left = containers.observe(&BTreeSet::from(names.clone())).await.unwrap();
+    assert!([ours, legacy].iter().all(|name| left[*name] == ContainerState::Absent));
+    assert_eq!(left[foreign], states[foreign]);
+    podman(&format!("rm {foreign}"));
+}
