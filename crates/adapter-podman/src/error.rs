@@ -150,7 +150,8 @@ pub enum Cause {
     Other,
 }
 
-/// Phrases in podman's stderr, in the order in which they decide.
+/// Phrases in podman's stderr, in the order in which they decide. "image not known" is not among the
+/// signs of damage: it is also what a removal by somebody else looks like.
 const PHRASES: [(Cause, &[&str]); 6] = [
     (Cause::DiskFull, &["no space left on device", "disk quota exceeded"]),
     (
@@ -168,13 +169,7 @@ const PHRASES: [(Cause, &[&str]); 6] = [
     ),
     (
         Cause::StorageDamaged,
-        &[
-            "layer not known",
-            "not found in layer tree",
-            "image not known",
-            "unmarshalling layers",
-            "/overlay/l/",
-        ],
+        &["layer not known", "not found in layer tree", "unmarshalling layers", "/overlay/l/"],
     ),
     (
         Cause::Denied,
@@ -215,7 +210,6 @@ const PHRASES: [(Cause, &[&str]); 6] = [
             "context deadline exceeded",
             "status: 429",
             "status: 5",
-            "status 5",
         ],
     ),
 ];

@@ -53,7 +53,8 @@ fn the_same_contents_elsewhere_and_at_another_time_have_the_same_digest() {
 
 #[test]
 fn every_change_that_a_build_could_see_changes_the_digest() {
-    let changes: [(&str, fn(&Path)); 7] = [
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 7] = [
         ("contents", |d| fs::write(d.join("html/index.html"), "hellO").unwrap()),
         ("a new file", |d| fs::write(d.join("new"), "").unwrap()),
         ("a new directory", |d| fs::create_dir(d.join("new")).unwrap()),

@@ -62,6 +62,12 @@ fn what_podman_says_is_told_apart_by_what_the_caller_can_do() {
         ),
         (
             Verb::Build,
+            Invalid,
+            "building at STEP \"RUN exit 5\": while running runtime: exit status 5",
+        ),
+        (Verb::ImageInspect, Transient, "inspecting object: 4feb0847d6ec: image not known"),
+        (
+            Verb::Build,
             Transient,
             "creating build container: dial tcp 127.0.0.1:5999: connect: connection refused",
         ),

@@ -16,9 +16,11 @@ async fn containers_are_told_apart_by_their_marks_and_only_ours_are_removed() {
     let names = ["facts-a", "facts-b", "facts-c", "facts"].map(|n| CompanionName::new(n).unwrap());
     let [ours, legacy, foreign, absent] = &names;
     let image = "localhost/companion-base:latest";
-    podman(&format!("run --detach --name {ours} --label companion.name={ours} {image}"));
-    podman(&format!("create --name {legacy} --label PODMAN_SYSTEMD_UNIT={legacy}.service {image}"));
-    podman(&format!("create --name {foreign} --label companion.name={ours} {image}"));
+    podman(&format!("run --detach --replace --name {ours} --label companion.name={ours} {image}"));
+    podman(&format!(
+        "create --replace --name {legacy} --label PODMAN_SYSTEMD_UNIT={legacy}.service {image}"
+    ));
+    podman(&format!("create --replace --name {foreign} --label companion.name={ours} {image}"));
 
     let states = containers.observe(&BTreeSet::from(names.clone())).await.unwrap();
     let is = |status: &str| ContainerState::Ours { status: status.to_owned() };

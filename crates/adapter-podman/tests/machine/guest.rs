@@ -61,6 +61,13 @@ impl Guest {
 
     pub(crate) fn source_of(&self, name: &str, dockerfile: &str) -> ImageSource {
         let context = self.context(name);
+        if !Path::new(&context).exists() {
+            // What an earlier run left; this one's outcome must not hang on it.
+            podman(&format!("image rm --force --ignore localhost/{name}:latest"));
+            podman(&format!(
+                "image prune --force --filter label=companion.source=localhost/{name}:latest"
+            ));
+        }
         fs::create_dir_all(&context).unwrap();
         fs::write(Path::new(&context).join("Dockerfile"), dockerfile).unwrap();
         self.write_page(name, "one");

@@ -34,7 +34,7 @@ async fn a_companion_s_image_goes_through_its_life() {
     let second = guest.images.ensure(&source).await.unwrap();
     assert_ne!(second.id, first.id);
     let state = guest.observe(&source).await.unwrap();
-    assert_eq!(state.leftovers, [first.id.clone()]);
+    assert_eq!(state.leftovers.iter().collect::<Vec<_>>(), [&first.id]);
 
     guest.images.prune(&state.leftovers).await.unwrap();
     guest.images.prune(&state.leftovers).await.unwrap();
@@ -60,7 +60,7 @@ async fn what_others_do_to_the_store_is_seen_at_the_next_observation() {
     podman("tag localhost/companion-base:latest localhost/seen:latest");
     let moved = guest.observe(&source).await.unwrap();
     assert_eq!(moved.present.as_ref().unwrap().provenance, Provenance::Foreign);
-    assert_eq!(moved.leftovers, [first.id.clone()]);
+    assert_eq!(moved.leftovers.iter().collect::<Vec<_>>(), [&first.id]);
     podman(&format!("tag {} localhost/seen:latest", first.id));
     assert!(guest.observe(&source).await.unwrap().is_current());
     podman("untag localhost/seen:latest");
@@ -74,7 +74,7 @@ async fn an_old_image_is_a_leftover_only_when_no_container_is_left_on_it() {
     let guest = Guest::new();
     let source = guest.source("used");
     let first = guest.images.ensure(&source).await.unwrap();
-    podman("run --detach --rm --name used-by localhost/used:latest");
+    podman("run --detach --rm --replace --name used-by localhost/used:latest");
     guest.write_page("used", "two");
     guest.images.ensure(&source).await.unwrap();
     assert!(guest.observe(&source).await.unwrap().leftovers.is_empty());
@@ -129,10 +129,11 @@ async fn two_companions_of_one_image_build_it_once() {
 }
 
 #[tokio::test]
-async fn a_pause_process_that_is_made_first_holds_nobody_up() {
+async fn podman_s_pause_process_stands_in_a_scope_of_its_own() {
     let guest = Guest::new();
     assert!(guest.podman.version().await.unwrap().starts_with(|c: char| c.is_ascii_digit()));
+    guest.observe(&guest.source("pause")).await.unwrap();
     let pid = fs::read_to_string("/run/user/1000/libpod/tmp/pause.pid").unwrap();
     let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", pid.trim())).unwrap();
-    assert!(cgroup.contains("podman-pause-"), "it stands in a scope of its own: {cgroup}");
+    assert!(cgroup.contains("podman-pause-"), "{cgroup}");
 }

@@ -7,6 +7,8 @@
 //! tests/machine/machine enter --user archy -- /home/archy/podman-tests
 //! ```
 
+#![expect(clippy::unwrap_used, reason = "what cannot be arranged fails its test")]
+
 mod containers;
 mod guest;
 mod images;

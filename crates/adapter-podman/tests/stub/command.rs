@@ -149,3 +149,22 @@ async fn an_end_by_a_signal_is_told() {
     let error = stub.podman().version().await.unwrap_err();
     assert!(error.to_string().contains("signal 9"), "{error}");
 }
+
+#[test]
+fn a_runtime_that_is_shut_down_asks_its_children_to_end() {
+    let stub = PodmanStub::new();
+    let snippet = "trap 'echo asked >$dir/asked; exit 1' TERM
+        echo $$ >$dir/ready; while :; do :; done";
+    stub.answer("--version", snippet);
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let pid = runtime().block_on(async {
+        let ready = stub.signal("ready");
+        let podman = stub.podman();
+        tokio::select! {
+            version = podman.version() => panic!("it ended with {version:?}"),
+            pid = ready => pid,
+        }
+    });
+    runtime().block_on(gone(&pid));
+    assert!(stub.file("asked").exists());
+}

@@ -122,5 +122,5 @@ pub(crate) async fn gone(pid: &str) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), wait).await.expect("it lives on");
+    tokio::time::timeout(Duration::from_secs(30), wait).await.unwrap();
 }

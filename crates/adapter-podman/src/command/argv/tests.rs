@@ -31,9 +31,8 @@ fn positionals(args: &[String], subcommand: &[&str]) -> Vec<String> {
     let (before, after) = args.split_at(end);
     assert_eq!(&before[..subcommand.len()], subcommand);
     for word in &before[subcommand.len()..] {
-        let known =
-            |option: &&str| word == *option || (word.starts_with(*option) && !word.is_empty());
-        assert!(OPTIONS.iter().any(|option| known(&option)), "{word}");
+        let known = |option: &str| word == option || (word.starts_with(option) && !word.is_empty());
+        assert!(OPTIONS.iter().any(|option| known(option)), "{word}");
     }
     assert!(args.iter().all(|word| !word.contains('\0')));
     after.iter().skip(1).cloned().collect()
