@@ -104,7 +104,7 @@ impl Session {
                 .cache_properties(CacheProperties::No)
                 .build()
                 .await?;
-            let name = zbus::names::BusName::try_from(DESTINATION).map_err(zbus::Error::from)?;
+            let name = zbus::names::BusName::try_from(DESTINATION)?;
             (Some(owners), Some(bus.get_name_owner(name).await?))
         } else {
             (None, None)

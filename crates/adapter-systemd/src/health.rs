@@ -61,8 +61,7 @@ pub async fn inspect(scope: Scope) -> ScopeHealth {
 
 async fn facts(scope: Scope) -> Result<SystemdFacts, BusError> {
     let session = Bus::at(scope.bus_addresses(), LIMIT).session().await?;
-    let path = zbus::ObjectPath::from_static_str("/org/freedesktop/systemd1")
-        .map_err(zbus::Error::from)?;
+    let path = zbus::ObjectPath::from_static_str("/org/freedesktop/systemd1")?;
     let manager = properties(&session, &path.into(), MANAGER, LIMIT).await?;
     Ok(described(&manager, Path::new(CGROUP_ROOT))?)
 }

@@ -25,6 +25,9 @@ const TIMEOUT_START: Duration = Duration::from_secs(120);
 /// What systemd waits longer than Podman does, so that it is Podman that kills the container and cleans up after it.
 const STOP_MARGIN: Duration = Duration::from_secs(20);
 
+/// The restart delay in seconds from which on systemd's default limit is never reached by restarts: 5 of them take 10 s.
+const UNLIMITED_FROM: u32 = 2;
+
 /// Returns the Quadlet unit of `unit` for `scope`; [`ContainerUnit::render`] makes the text of it.
 ///
 /// Besides the settings asked for it says:
@@ -33,9 +36,9 @@ const STOP_MARGIN: Duration = Duration::from_secs(20);
 /// - `[Quadlet] DefaultDependencies=false`: a user's manager never reaches `network-online.target` by itself, and each first start
 ///   would wait 90 s for it (podman issue 24588). A container that fails before the network is there is started again.
 /// - `TimeoutStartSec=` always, and `TimeoutStopSec=` above `StopTimeout=` where that is given.
-/// - No start limit: the host's, 5 starts in 10 s by default, counts for all of its units alike. `RestartSec=10` never reaches it, so a
-///   companion that crashes is tried for ever, every 10 s; with the default delay of 100 ms it is reached within a second, and the
-///   unit stays failed until somebody resets it.
+/// - No start limit where `RestartSec=` is 2 s or more: restarts alone never reach the host's, 5 starts in 10 s by default, so a companion
+///   that crashes is tried for ever in any case; but starts asked for count too, and five changes in a row would leave it failed. With
+///   a shorter delay (100 ms by default) the host's limit stays: it is what ends a crash loop.
 #[must_use]
 pub fn container_unit(unit: &UnitSpec, scope: Scope) -> ContainerUnit {
     let spec = &unit.container;
@@ -49,6 +52,9 @@ pub fn container_unit(unit: &UnitSpec, scope: Scope) -> ContainerUnit {
         RestartPolicy::No => quadlet::RestartPolicy::No,
     });
     made.service.restart_delay = spec.restart_delay.map(seconds);
+    if spec.restart_delay.is_some_and(|delay| delay >= UNLIMITED_FROM) {
+        made.unit.start_limit_interval = Some(Duration::ZERO);
+    }
     made.service.timeout_start = Some(TIMEOUT_START);
     made.service.timeout_stop = spec.stop_timeout.map(|stop| seconds(stop) + STOP_MARGIN);
     made.service.memory_max = spec.memory.map(|memory| memory.bytes());

@@ -59,7 +59,7 @@ pub(super) async fn run(
     let group = Group::of(&child);
     match tokio::time::timeout(limit, finish(&mut child)).await {
         Ok(ended) => {
-            group.is_gone();
+            group.release();
             ended.map_err(failed)
         }
         Err(_) => {
@@ -108,7 +108,7 @@ impl Group {
     }
 
     /// Its number may be another group's as soon as all of it ended.
-    fn is_gone(mut self) {
+    fn release(mut self) {
         self.leader = None;
     }
 }

@@ -1,1 +1,158 @@
+use std::os::unix::fs::symlink;
+
 use super::*;
+
+/// A generator that is a shell script, and the directory that it stands in.
+fn script(body: &str) -> (tempfile::TempDir, Generator) {
+    let place = tempfile::tempdir().unwrap();
+    let program = place.path().join("podman-user-generator");
+    write_program(&program, body);
+    let mut generator = Generator::at(program, Scope::User).unwrap();
+    generator.stage = place.path().join("stage");
+    (place, generator)
+}
+
+/// Written by another process: a file that this one has open for writing could not be run while a test beside it forks (ETXTBSY).
+fn write_program(program: &Path, body: &str) {
+    let status = std::process::Command::new("/bin/sh")
+        .args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", body])
+        .arg(program)
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+const ACCEPTS: &str = r#"for f in "$QUADLET_UNIT_DIRS"/*.container; do
+    n=${f##*/}; printf -- '---%s.service---\n' "${n%.container}"; cat "$f"; done"#;
+
+async fn checked(body: &str) -> Result<(), GeneratorError> {
+    let (_place, generator) = script(body);
+    generator.check("web", "[Container]\n").await
+}
+
+#[tokio::test]
+async fn a_unit_is_staged_alone_and_nothing_of_it_is_left() {
+    let (_place, generator) = script(&format!("{ACCEPTS}; ls -a \"$QUADLET_UNIT_DIRS\" >&2"));
+    generator.check("web", "[Container]\n").await.unwrap();
+    assert_eq!(fs::read_dir(&generator.stage).unwrap().count(), 0);
+    let mode = fs::metadata(&generator.stage).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o700);
+}
+
+#[tokio::test]
+async fn the_generator_is_asked_for_a_dry_run_in_an_environment_of_its_own() {
+    let (place, generator) =
+        script(&format!("echo \"$*\" >\"${{0%/*}}/seen\"; env >>\"${{0%/*}}/seen\"; {ACCEPTS}"));
+    generator.check("web", "[Container]\n").await.unwrap();
+    let seen = fs::read_to_string(place.path().join("seen")).unwrap();
+    assert!(seen.starts_with("--user --dryrun --no-kmsg-log\n"), "{seen}");
+    let known = [
+        "HOME",
+        "XDG_RUNTIME_DIR",
+        "XDG_CONFIG_HOME",
+        "TMPDIR",
+        "PATH",
+        "LANG",
+        "QUADLET_UNIT_DIRS",
+    ];
+    // What the shell adds by itself.
+    let of_shell = ["PWD", "OLDPWD", "SHLVL", "_"];
+    for line in seen.lines().skip(1) {
+        let name = line.split('=').next().unwrap();
+        assert!(known.contains(&name) || of_shell.contains(&name), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn the_systems_generator_gets_no_flag_of_a_user() {
+    let (place, mut generator) = script(&format!("echo \"$*\" >\"${{0%/*}}/seen\"; {ACCEPTS}"));
+    generator.scope = Scope::System;
+    generator.check("web", "[Container]\n").await.unwrap();
+    let seen = fs::read_to_string(place.path().join("seen")).unwrap();
+    assert_eq!(seen, "--dryrun --no-kmsg-log\n");
+}
+
+#[tokio::test]
+async fn a_refusal_hands_on_the_generators_words() {
+    let body = "echo \"quadlet-generator[$$]: converting \\\"web.container\\\": unsupported key 'X'\" >&2; exit 1";
+    let error = checked(body).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Invalid);
+    assert!(error.to_string().contains("unsupported key 'X'"), "{error}");
+}
+
+#[tokio::test]
+async fn a_generator_that_hangs_is_ended_with_all_that_it_started() {
+    let (place, mut generator) =
+        script("trap '' TERM; sleep 600 & echo $! >\"${0%/*}/child\"; wait; sleep 600");
+    generator.limit = Duration::from_millis(300);
+    let error = generator.check("web", "").await.unwrap_err();
+    assert!(matches!(error, GeneratorError::TimedOut { .. }), "{error}");
+    assert_eq!(error.kind(), PortErrorKind::Transient);
+    let child = fs::read_to_string(place.path().join("child")).unwrap();
+    let stat = format!("/proc/{}/stat", child.trim());
+    // Killed means gone, or a zombie that waits for init.
+    let gone = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+    let ended = async {
+        while !gone() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+}
+
+#[tokio::test]
+async fn output_without_end_is_neither_kept_nor_waited_for() {
+    let body = format!("{ACCEPTS}; head -c 20000000 /dev/zero; head -c 20000000 /dev/zero >&2");
+    checked(&body).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_run_is_not_the_units_fault() {
+    let (place, generator) = script("exit 0");
+    let program = place.path().join("podman-user-generator");
+    fs::remove_file(&program).unwrap();
+    write_program(&program, "");
+    fs::write(&program, "#!/nonexistent/interpreter\n").unwrap();
+    let error = generator.check("web", "").await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Unavailable, "{error}");
+}
+
+#[test]
+fn the_generator_is_found_where_systemd_looks_first() {
+    let root = tempfile::tempdir().unwrap();
+    let found = |scope| Generator::find_below(root.path(), scope);
+    let missing = found(Scope::User).unwrap_err();
+    assert!(missing.to_string().contains("/usr/lib/systemd/user-generators/podman-user-generator"));
+    assert_eq!(missing.kind(), PortErrorKind::Unavailable);
+
+    let program = root.path().join("usr/libexec/podman/quadlet");
+    let place = |path: &str| {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        path
+    };
+    write_program(&place("usr/libexec/podman/quadlet"), "");
+    assert_eq!(found(Scope::User).unwrap().program(), program, "a package without links");
+
+    let link = place("usr/lib/systemd/user-generators/podman-user-generator");
+    symlink(&program, &link).unwrap();
+    assert_eq!(found(Scope::User).unwrap().program(), link);
+    assert_eq!(found(Scope::System).unwrap().program(), program);
+
+    let mask = place("etc/systemd/user-generators/podman-user-generator");
+    symlink("/dev/null", &mask).unwrap();
+    assert!(matches!(found(Scope::User), Err(GeneratorError::Masked { path }) if path == mask));
+}
+
+#[test]
+fn what_a_cut_off_check_left_is_swept_and_nothing_else() {
+    let place = tempfile::tempdir().unwrap();
+    let stage = place.path().join("stage");
+    assert_eq!(sweep_stage(&stage), 0);
+    for left in ["unit-abc", "unit-def", "other"] {
+        fs::create_dir_all(stage.join(left)).unwrap();
+        fs::write(stage.join(left).join("web.container"), "").unwrap();
+    }
+    assert_eq!(sweep_stage(&stage), 2);
+    assert!(stage.join("other/web.container").exists());
+}

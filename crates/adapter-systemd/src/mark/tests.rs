@@ -1,1 +1,150 @@
+use durable_dir::FileKind;
+use proptest::prelude::*;
+
 use super::*;
+
+const REVISION: &str = "00000000000000aa-00000000000000bb-none-2";
+const LEGACY: &str = "Archipelago companion UI: ";
+
+fn name() -> CompanionName {
+    CompanionName::new("archy-lnd-ui").unwrap()
+}
+
+fn file(bytes: impl AsRef<[u8]>) -> FileContents {
+    let bytes = bytes.as_ref().to_vec();
+    let status = FileStatus {
+        kind: FileKind::Regular,
+        mode: 0o644,
+        uid: rustix::process::geteuid().as_raw(),
+        gid: 0,
+        links: 1,
+        size: u64::try_from(bytes.len()).unwrap(),
+        modified: None,
+    };
+    FileContents { bytes, status }
+}
+
+fn marked(companion: &str, revision: &str) -> String {
+    format!("[Container]\nImage=x\n\n[X-Companion]\nCompanion={companion}\nRevision={revision}\n")
+}
+
+fn of(contents: &FileContents) -> Ownership {
+    ownership(&name(), contents, Some(LEGACY))
+}
+
+#[track_caller]
+fn assert_foreign(contents: &FileContents, what: &str) {
+    match of(contents) {
+        Ownership::Foreign { what: found } => assert!(found.contains(what), "{found}"),
+        ours @ Ownership::Ours { .. } => panic!("{ours:?}"),
+    }
+}
+
+#[test]
+fn a_file_with_our_mark_and_its_own_name_is_ours() {
+    let revision = REVISION.parse().ok();
+    assert_eq!(of(&file(marked("archy-lnd-ui", REVISION))), Ownership::Ours { revision });
+    let unreadable = of(&file(marked("archy-lnd-ui", "yesterday")));
+    assert_eq!(unreadable, Ownership::Ours { revision: None });
+}
+
+#[test]
+fn our_mark_is_found_beside_bytes_that_are_no_text() {
+    let mut bytes = b"# caf\xe9\n".to_vec();
+    bytes.extend_from_slice(marked("archy-lnd-ui", REVISION).as_bytes());
+    assert!(matches!(of(&file(bytes)), Ownership::Ours { revision: Some(_) }));
+}
+
+#[test]
+fn a_copy_of_another_companions_unit_is_foreign() {
+    assert_foreign(&file(marked("archy-bitcoin-ui", REVISION)), "another companion");
+    assert_foreign(&file(marked("archy-lnd-ui2", REVISION)), "another companion");
+}
+
+#[test]
+fn a_file_without_the_mark_is_foreign() {
+    for text in [
+        "[Container]\nImage=x\n",
+        "x",
+        "# Companion=archy-lnd-ui",
+        "[Service]\nCompanion=archy-lnd-ui\n",
+    ] {
+        assert_foreign(&file(text), "without the mark");
+    }
+    assert_foreign(&file([0xff, 0xfe, 0x00, 0x07]), "without the mark");
+}
+
+#[test]
+fn the_predecessors_unit_is_taken_over_under_its_own_name_only() {
+    let legacy =
+        |name: &str| file(format!("[Unit]\nDescription={LEGACY}{name}\n\n[Container]\nImage=x\n"));
+    assert_eq!(of(&legacy("archy-lnd-ui")), Ownership::Ours { revision: None });
+    assert_foreign(&legacy("archy-lnd-ui and more"), "without the mark");
+    assert_foreign(&legacy("archy-bitcoin-ui"), "without the mark");
+    let without = ownership(&name(), &legacy("archy-lnd-ui"), None);
+    assert!(matches!(without, Ownership::Foreign { .. }), "{without:?}");
+}
+
+#[test]
+fn what_a_loss_of_power_emptied_is_ours_but_not_listed_as_such() {
+    for blank in [file(""), file(vec![0; 4096])] {
+        assert_eq!(of(&blank), Ownership::Ours { revision: None });
+        assert!(!is_marked(&name(), &blank, Some(LEGACY)));
+    }
+    assert!(is_marked(&name(), &file(marked("archy-lnd-ui", REVISION)), None));
+}
+
+#[test]
+fn another_users_file_and_one_of_two_names_are_foreign_whatever_they_say() {
+    let mut strangers = file(marked("archy-lnd-ui", REVISION));
+    strangers.status.uid += 1;
+    assert_foreign(&strangers, "of user");
+    let mut linked = file(marked("archy-lnd-ui", REVISION));
+    linked.status.links = 2;
+    assert_foreign(&linked, "2 names");
+    let mut empty = file("");
+    empty.status.links = 2;
+    assert_foreign(&empty, "2 names");
+}
+
+#[test]
+fn a_unit_is_compared_under_the_incarnation_that_it_names() {
+    let contents = file(marked("archy-lnd-ui", REVISION));
+    let text = String::from_utf8(contents.bytes.clone()).unwrap();
+    let asked: Revision = REVISION.parse().unwrap();
+    let state = compared(of(&contents), &contents, |incarnation| {
+        assert_eq!(incarnation, 2);
+        Some((asked, text))
+    });
+    assert_eq!(state, UnitFileState::Current { revision: asked });
+}
+
+#[test]
+fn other_bytes_or_a_wider_mode_are_drift_and_a_stricter_mode_is_not() {
+    let asked: Revision = REVISION.parse().unwrap();
+    let judged = |mode, text: &str| {
+        let mut contents = file(marked("archy-lnd-ui", REVISION));
+        contents.status.mode = mode;
+        compared(of(&contents), &contents, |_| Some((asked, text.to_owned())))
+    };
+    let text = marked("archy-lnd-ui", REVISION);
+    let drifted = UnitFileState::Drifted { revision: Some(asked) };
+    for mode in [0o644, 0o640, 0o600, 0o444] {
+        assert_eq!(judged(mode, &text), UnitFileState::Current { revision: asked }, "{mode:o}");
+    }
+    for mode in [0o666, 0o664, 0o755, 0o4644, 0o1644] {
+        assert_eq!(judged(mode, &text), drifted, "{mode:o}");
+    }
+    assert_eq!(judged(0o644, &format!("{text}\n")), drifted);
+    let contents = file(&text);
+    assert_eq!(compared(of(&contents), &contents, |_| None), drifted, "nothing is wanted there");
+}
+
+proptest! {
+    #[test]
+    fn bytes_that_do_not_hold_our_name_are_never_ours(mut bytes: Vec<u8>) {
+        bytes.push(b'x');
+        prop_assume!(!bytes.windows(12).any(|window| window == b"archy-lnd-ui"));
+        prop_assert!(matches!(of(&file(bytes)), Ownership::Foreign { .. }), "it is taken for ours");
+    }
+}

@@ -24,7 +24,7 @@ pub(super) struct AwaitedJob {
 impl AwaitedJob {
     /// Waits for the end until `deadline`.
     ///
-    /// A connection that breaks meanwhile is made anew once; the signals of the old one are lost, and the job is asked for.
+    /// A connection that breaks meanwhile is made anew; the signals of the old one are lost, and the job is asked for.
     pub(super) async fn end(
         &self,
         bus: &Bus,
@@ -38,6 +38,7 @@ impl AwaitedJob {
                 match self.watch(&session, limits).await {
                     Err(error) if error.is_disconnection() => {
                         tracing::debug!(unit = self.unit, %error, "asking again for a job");
+                        tokio::time::sleep(limits.poll).await;
                     }
                     ended => return ended,
                 }
@@ -75,7 +76,7 @@ impl AwaitedJob {
 
     /// Asks whether the job is still there; one of the same number may belong to a manager that was started since.
     async fn is_pending(&self, session: &Session, limits: Limits) -> Result<bool, BusError> {
-        let path = ObjectPath::try_from(self.path.as_str()).map_err(zbus::Error::from)?;
+        let path = ObjectPath::try_from(self.path.as_str())?;
         let path = OwnedObjectPath::from(path);
         match properties(session, &path, JOB, limits.call).await {
             Ok(job) => Ok(job.job_unit()? == self.unit),

@@ -110,7 +110,7 @@ pub(crate) async fn properties(
         .cache_properties(CacheProperties::No)
         .build()
         .await?;
-    let interface = InterfaceName::from_static_str(interface).map_err(zbus::Error::from)?;
+    let interface = InterfaceName::from_static_str(interface)?;
     let all = async { proxy.get_all(interface).await.map_err(zbus::Error::from) };
     Ok(Properties::from(within(limit, all).await?))
 }

@@ -1,1 +1,337 @@
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use companion_core::model::container::{ContainerSpec, EnvName};
+use companion_core::model::image::ImageRef;
+use companion_core::model::revision::{Fingerprint, Revision};
+
 use super::*;
+
+const ACCEPTS: &str = r#"for f in "$QUADLET_UNIT_DIRS"/*.container; do
+    n=${f##*/}; printf -- '---%s.service---\n' "${n%.container}"; done"#;
+const REFUSES: &str =
+    r#"echo "quadlet-generator[1]: converting \"web.container\": no such thing" >&2; exit 1"#;
+
+/// A store in a directory of its own, with a generator that is a script.
+struct Place {
+    store: QuadletDir,
+    root: tempfile::TempDir,
+}
+
+impl Place {
+    fn with_generator(body: &str) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let generator = root.path().join("podman-user-generator");
+        // Written by another process: see the generator's own tests.
+        let status = std::process::Command::new("/bin/sh")
+            .args([
+                "-c",
+                "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$2\" && chmod 755 \"$2\"",
+                "sh",
+                body,
+            ])
+            .arg(&generator)
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let units = root.path().join("config/containers/systemd");
+        let store = QuadletDir::at(units, Scope::User, PodmanVersion::new(5, 4, 2))
+            .with_generator(generator)
+            .with_legacy_description("Archipelago companion UI: ");
+        Self { store, root }
+    }
+
+    fn new() -> Self {
+        Self::with_generator(ACCEPTS)
+    }
+
+    /// A place whose directory is there already.
+    fn made() -> Self {
+        let place = Self::new();
+        fs::create_dir_all(place.store.path()).unwrap();
+        place
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.store.path().join(format!("{name}.container"))
+    }
+
+    async fn state(&self, unit: &UnitSpec) -> UnitFileState {
+        let asked = BTreeMap::from([(unit.name.clone(), Some(unit.clone()))]);
+        self.store.observe(&asked).await.remove(&unit.name).unwrap().unwrap().state
+    }
+}
+
+fn name(text: &str) -> CompanionName {
+    CompanionName::new(text).unwrap()
+}
+
+fn unit(incarnation: u32) -> UnitSpec {
+    UnitSpec {
+        name: name("web"),
+        description: "Archipelago companion UI: web".to_owned(),
+        image: ImageRef::new("localhost/web:latest").unwrap(),
+        container: ContainerSpec::default(),
+        revision: Revision {
+            spec: Fingerprint::of(b"spec"),
+            image: Fingerprint::of(b"image"),
+            config: None,
+            incarnation,
+        },
+    }
+}
+
+fn current(unit: &UnitSpec) -> UnitFileState {
+    UnitFileState::Current { revision: unit.revision }
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_exist_yet_is_empty_and_is_made_by_the_first_write() {
+    let place = Place::new();
+    assert_eq!(place.state(&unit(0)).await, UnitFileState::Absent);
+    assert!(place.store.list().await.unwrap().is_empty());
+    place.store.remove(&name("web")).await.unwrap();
+    place.store.write(&unit(0)).await.unwrap();
+    assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
+    assert_eq!(place.store.list().await.unwrap(), BTreeSet::from([name("web")]));
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode(place.store.path()), mode(&place.file("web"))), (0o700, 0o644));
+}
+
+#[tokio::test]
+async fn a_restored_unit_stays_current_under_its_own_incarnation() {
+    let place = Place::new();
+    place.store.write(&unit(3)).await.unwrap();
+    assert_eq!(place.state(&unit(0)).await, current(&unit(3)));
+    let mut other = unit(0);
+    other.revision.image = Fingerprint::of(b"newer image");
+    assert_eq!(
+        place.state(&other).await,
+        UnitFileState::Drifted { revision: Some(unit(3).revision) }
+    );
+}
+
+#[tokio::test]
+async fn an_edit_and_a_wider_mode_are_drift_that_a_write_mends() {
+    let place = Place::new();
+    let drifted = UnitFileState::Drifted { revision: Some(unit(0).revision) };
+    place.store.write(&unit(0)).await.unwrap();
+    let text = fs::read_to_string(place.file("web")).unwrap();
+    fs::write(place.file("web"), text.replace("Network=bridge", "Network=host")).unwrap();
+    assert_eq!(place.state(&unit(0)).await, drifted);
+    place.store.write(&unit(0)).await.unwrap();
+    fs::set_permissions(place.file("web"), fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(place.state(&unit(0)).await, drifted);
+    place.store.write(&unit(0)).await.unwrap();
+    assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
+}
+
+#[tokio::test]
+async fn a_unit_without_a_wish_is_ours_and_not_known_to_be_true() {
+    let place = Place::new();
+    place.store.write(&unit(0)).await.unwrap();
+    let asked = BTreeMap::from([(name("web"), None), (name("other"), None)]);
+    let found = place.store.observe(&asked).await;
+    let state = |text| found[&name(text)].as_ref().unwrap().state.clone();
+    assert_eq!(state("web"), UnitFileState::Drifted { revision: Some(unit(0).revision) });
+    assert_eq!(state("other"), UnitFileState::Absent);
+}
+
+#[tokio::test]
+async fn what_a_loss_of_power_left_is_written_anew() {
+    for left in [&b""[..], &[0; 512]] {
+        let place = Place::made();
+        fs::write(place.file("web"), left).unwrap();
+        assert_eq!(place.state(&unit(0)).await, UnitFileState::Drifted { revision: None });
+        assert!(place.store.list().await.unwrap().is_empty());
+        place.store.write(&unit(0)).await.unwrap();
+        assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
+    }
+}
+
+#[tokio::test]
+async fn the_predecessors_unit_is_adopted() {
+    let place = Place::made();
+    let text =
+        "[Unit]\nDescription=Archipelago companion UI: web\n[Container]\nImage=localhost/web\n";
+    fs::write(place.file("web"), text).unwrap();
+    assert_eq!(place.state(&unit(0)).await, UnitFileState::Drifted { revision: None });
+    assert!(place.store.list().await.unwrap().contains(&name("web")));
+    place.store.write(&unit(0)).await.unwrap();
+    assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
+}
+
+/// Puts something that is not ours at the name of `web`.
+type Intruder = fn(&Place);
+
+const INTRUDERS: [(&str, Intruder); 8] = [
+    ("without the mark", |place| fs::write(place.file("web"), "[Container]\nImage=x\n").unwrap()),
+    ("without the mark", |place| fs::write(place.file("web"), [0xff, 0x00, 0x13]).unwrap()),
+    ("more than 1 MiB", |place| fs::write(place.file("web"), vec![b'#'; (1 << 20) + 1]).unwrap()),
+    ("a directory", |place| fs::create_dir(place.file("web")).unwrap()),
+    ("a symbolic link", |place| symlink("/dev/null", place.file("web")).unwrap()),
+    ("a symbolic link", |place| symlink(place.file("web"), place.file("web")).unwrap()),
+    ("a named pipe", |place| {
+        let mode = rustix::fs::Mode::RWXU;
+        rustix::fs::mkfifoat(rustix::fs::CWD, place.file("web"), mode).unwrap();
+    }),
+    ("2 names", |place| {
+        let text = place.store.text(&unit(0)).unwrap();
+        fs::write(place.root.path().join("elsewhere"), text).unwrap();
+        fs::hard_link(place.root.path().join("elsewhere"), place.file("web")).unwrap();
+    }),
+];
+
+#[tokio::test]
+async fn what_is_not_ours_is_named_and_never_touched() {
+    for (what, intrude) in INTRUDERS {
+        let place = Place::made();
+        intrude(&place);
+        let before = fs::symlink_metadata(place.file("web")).unwrap();
+        match place.state(&unit(0)).await {
+            UnitFileState::Foreign { what: found } => assert!(found.contains(what), "{found}"),
+            other => panic!("{what}: {other:?}"),
+        }
+        assert!(place.store.list().await.unwrap().is_empty(), "{what}");
+        let written = place.store.write(&unit(0)).await.unwrap_err();
+        let removed = place.store.remove(&name("web")).await.unwrap_err();
+        assert_eq!(
+            (written.kind(), removed.kind()),
+            (PortErrorKind::Conflict, PortErrorKind::Conflict)
+        );
+        let after = fs::symlink_metadata(place.file("web")).unwrap();
+        assert_eq!(before.modified().unwrap(), after.modified().unwrap(), "{what}");
+        assert_eq!(before.len(), after.len(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_unit_leaves_the_last_good_one() {
+    let place = Place::with_generator(REFUSES);
+    fs::create_dir_all(place.store.path()).unwrap();
+    let good = place.store.text(&unit(0)).unwrap();
+    fs::write(place.file("web"), &good).unwrap();
+    let error = place.store.write(&unit(1)).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Invalid);
+    assert!(error.chain().contains("no such thing"), "{}", error.chain());
+    assert_eq!(fs::read_to_string(place.file("web")).unwrap(), good);
+    assert_eq!(fs::read_dir(place.store.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn without_a_generator_nothing_is_written() {
+    let place = Place::new();
+    fs::remove_file(place.root.path().join("podman-user-generator")).unwrap();
+    let error = place.store.write(&unit(0)).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Unavailable, "{}", error.chain());
+    assert_eq!(place.state(&unit(0)).await, UnitFileState::Absent);
+}
+
+#[tokio::test]
+async fn what_this_podman_cannot_be_told_is_invalid_and_names_the_setting() {
+    let place = Place::new();
+    let mut unsayable = unit(0);
+    unsayable.container.command = vec![";".to_owned()];
+    unsayable.container.environment =
+        [(EnvName::new("TOKEN").unwrap(), "correct horse".to_owned())].into();
+    let error = place.store.write(&unsayable).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Invalid);
+    let chain = error.chain();
+    assert!(chain.contains("`web`") && chain.contains("Exec"), "{chain}");
+    assert!(!chain.contains("correct horse"), "{chain}");
+}
+
+#[tokio::test]
+async fn a_removal_is_repeatable_and_leaves_the_neighbours() {
+    let place = Place::new();
+    place.store.write(&unit(0)).await.unwrap();
+    let drop_in = place.store.path().join("web.container.d");
+    fs::create_dir(&drop_in).unwrap();
+    fs::write(drop_in.join("operator.conf"), "[Service]\n").unwrap();
+    for _ in 0..2 {
+        place.store.remove(&name("web")).await.unwrap();
+        assert_eq!(place.state(&unit(0)).await, UnitFileState::Absent);
+    }
+    assert!(drop_in.join("operator.conf").exists());
+}
+
+#[tokio::test]
+async fn a_hostile_directory_is_listed_without_harm() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let place = Place::made();
+    place.store.write(&unit(0)).await.unwrap();
+    let text = fs::read(place.file("web")).unwrap();
+    let dir = place.store.path();
+    for hostile in [
+        "copy.container",
+        ".web.container",
+        "Web.container",
+        "web.container~",
+        "a b.container",
+        "podman.container",
+    ] {
+        fs::write(dir.join(hostile), &text).unwrap();
+    }
+    fs::write(dir.join(std::ffi::OsStr::from_bytes(b"\xff\n.container")), &text).unwrap();
+    fs::create_dir(dir.join("sub.container")).unwrap();
+    symlink(place.file("web"), dir.join("link.container")).unwrap();
+    assert_eq!(place.store.list().await.unwrap(), BTreeSet::from([name("web")]));
+}
+
+#[tokio::test]
+async fn a_directory_that_others_may_write_to_is_not_trusted() {
+    let place = Place::made();
+    fs::set_permissions(place.store.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let asked = BTreeMap::from([(name("web"), Some(unit(0))), (name("other"), None)]);
+    let found = place.store.observe(&asked).await;
+    assert_eq!(found.len(), 2);
+    for result in found.into_values() {
+        assert_eq!(result.unwrap_err().kind(), PortErrorKind::Conflict);
+    }
+    assert!(place.store.list().await.is_err());
+    assert!(place.store.write(&unit(0)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_linked_directory_is_named_as_quadlet_names_it() {
+    let place = Place::new();
+    let real = place.root.path().join("dotfiles");
+    fs::create_dir_all(&real).unwrap();
+    fs::create_dir_all(place.store.path().parent().unwrap()).unwrap();
+    symlink(&real, place.store.path()).unwrap();
+    place.store.write(&unit(0)).await.unwrap();
+    let asked = BTreeMap::from([(name("web"), Some(unit(0)))]);
+    let file = place.store.observe(&asked).await.remove(&name("web")).unwrap().unwrap();
+    assert_eq!(file.state, current(&unit(0)));
+    let location = real.canonicalize().unwrap().join("web.container");
+    assert_eq!(Path::new(&file.location), location);
+}
+
+#[tokio::test]
+async fn leftovers_of_crashed_writes_are_swept_and_nothing_else() {
+    let place = Place::new();
+    place.store.write(&unit(0)).await.unwrap();
+    // By the pattern of `durable-dir`, whose own tests hold it to what Quadlet does not load.
+    let leftover = place.store.path().join(".web.container.abcdefgh.tmp");
+    fs::write(&leftover, "[Container]\n").unwrap();
+    fs::write(place.store.path().join("operators.tmp"), "").unwrap();
+    assert_eq!(place.store.sweep().await.unwrap(), 1);
+    assert!(!leftover.exists() && place.store.path().join("operators.tmp").exists());
+    assert_eq!(place.store.sweep().await.unwrap(), 0);
+    assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
+}
+
+#[tokio::test]
+async fn writers_of_one_name_leave_one_of_their_units_whole() {
+    let place = Place::new();
+    let mut writers = tokio::task::JoinSet::new();
+    for incarnation in 0..8 {
+        let store = place.store.clone();
+        writers.spawn(async move { store.write(&unit(incarnation)).await });
+    }
+    while let Some(written) = writers.join_next().await {
+        written.unwrap().unwrap();
+    }
+    assert!(matches!(place.state(&unit(0)).await, UnitFileState::Current { .. }));
+    assert_eq!(fs::read_dir(place.store.path()).unwrap().count(), 1);
+}

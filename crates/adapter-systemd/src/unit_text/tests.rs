@@ -1,1 +1,153 @@
+use companion_core::model::companion::CompanionName;
+use companion_core::model::container::{
+    AbsolutePath, BindMount, Capability, ContainerUser, CpuQuota, Device, EnvName, ExtraHost,
+    HostName, Memory, NetworkName, Tmpfs,
+};
+use companion_core::model::image::ImageRef;
+use companion_core::model::revision::{Fingerprint, Revision};
+use quadlet::{PodmanVersion, extension_value};
+
 use super::*;
+
+const PODMAN: PodmanVersion = PodmanVersion::new(5, 4, 2);
+
+fn path(text: &str) -> AbsolutePath {
+    AbsolutePath::new(text).unwrap()
+}
+
+fn unit(container: ContainerSpec) -> UnitSpec {
+    UnitSpec {
+        name: CompanionName::new("archy-bitcoin-ui").unwrap(),
+        description: "Archipelago companion UI: archy-bitcoin-ui".to_owned(),
+        image: ImageRef::new("localhost/bitcoin-ui:latest").unwrap(),
+        container,
+        revision: Revision {
+            spec: Fingerprint::from_digest(&[0x11; 32]),
+            image: Fingerprint::from_digest(&[0x22; 32]),
+            config: Some(Fingerprint::from_digest(&[0x33; 32])),
+            incarnation: 0,
+        },
+    }
+}
+
+fn text(container: ContainerSpec, scope: Scope) -> String {
+    container_unit(&unit(container), scope).render(PODMAN).unwrap()
+}
+
+#[track_caller]
+fn assert_lines(text: &str, lines: &[&str]) {
+    for line in lines {
+        assert!(text.lines().any(|found| found == *line), "no `{line}` in:\n{text}");
+    }
+}
+
+/// The companion with the most to say, as the catalog has it.
+fn bitcoin_ui() -> ContainerSpec {
+    let source = path("/var/lib/archipelago/bitcoin-ui/nginx.conf");
+    let target = path("/etc/nginx/conf.d/default.conf");
+    let capabilities = ["CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID"];
+    ContainerSpec {
+        network: Network::Host,
+        mounts: vec![BindMount { source, target, read_only: true }],
+        user: Some(ContainerUser { uid: 0, gid: 0 }),
+        memory: Some(Memory::from_mebibytes(128).unwrap()),
+        drop_all_capabilities: true,
+        capabilities: capabilities.iter().map(|name| Capability::new(*name).unwrap()).collect(),
+        restart_delay: Some(10),
+        ..ContainerSpec::default()
+    }
+}
+
+#[test]
+fn the_unit_of_a_companion_reads_like_this() {
+    let expected = include_str!("bitcoin-ui.container");
+    assert_eq!(text(bitcoin_ui(), Scope::User), expected);
+}
+
+#[test]
+fn the_mark_and_every_place_of_the_revision_name_the_same() {
+    let unit = unit(bitcoin_ui());
+    let text = container_unit(&unit, Scope::User).render(PODMAN).unwrap();
+    let revision = unit.revision.to_string();
+    let read = |key| extension_value(&text, MARK_SECTION, key);
+    assert_eq!(read(MARK_NAME).as_deref(), Some(unit.name.as_str()));
+    assert_eq!(read(MARK_REVISION).as_deref(), Some(revision.as_str()));
+    assert_eq!(text.matches(&revision).count(), 3, "mark, service and label:\n{text}");
+}
+
+#[test]
+fn the_system_manager_has_a_target_of_its_own() {
+    let text = text(ContainerSpec::default(), Scope::System);
+    assert_lines(&text, &["WantedBy=multi-user.target", "Network=bridge", "Pull=never"]);
+}
+
+#[test]
+fn everything_that_a_backend_may_ask_for_is_said() {
+    let host = |name: &str, address: Option<&str>| ExtraHost {
+        name: HostName::new(name).unwrap(),
+        address: address.map(|text| text.parse().unwrap()),
+    };
+    let port = PortMapping {
+        address: Some("127.0.0.1".parse().unwrap()),
+        host: 18083.try_into().unwrap(),
+        container: 80.try_into().unwrap(),
+        protocol: Protocol::Udp,
+    };
+    let spec = ContainerSpec {
+        network: Network::Named(NetworkName::new("backends").unwrap()),
+        ports: vec![port],
+        tmpfs: vec![Tmpfs {
+            target: path("/scratch"),
+            size: Some(Memory::from_mebibytes(64).unwrap()),
+        }],
+        environment: [(EnvName::new("NETWORK").unwrap(), "a b".to_owned())].into(),
+        cpu_quota: Some(CpuQuota::from_percent(150).unwrap()),
+        no_new_privileges: true,
+        read_only_root: true,
+        devices: vec![Device { source: path("/dev/ttyUSB0"), target: Some(path("/dev/modem")) }],
+        extra_hosts: vec![host("node", Some("192.0.2.1")), host("gateway", None)],
+        entrypoint: vec!["/bin/tini".to_owned()],
+        command: vec!["run".to_owned(), "it's".to_owned()],
+        restart: RestartPolicy::OnFailure,
+        stop_timeout: Some(30),
+        ..ContainerSpec::default()
+    };
+    let lines = [
+        "Network=backends",
+        "PublishPort=127.0.0.1:18083:80/udp",
+        "Tmpfs=/scratch:size=64m",
+        "CPUQuota=150%",
+        "NoNewPrivileges=true",
+        "ReadOnly=true",
+        "AddHost=node:192.0.2.1",
+        "AddHost=gateway:host-gateway",
+        "Entrypoint=/bin/tini",
+        "Restart=on-failure",
+        "StopTimeout=30",
+        "TimeoutStopSec=50",
+    ];
+    let text = text(spec, Scope::User);
+    assert_lines(&text, &lines);
+    assert!(text.contains("/dev/ttyUSB0:/dev/modem"), "{text}");
+}
+
+#[test]
+fn a_path_with_a_colon_is_mounted_all_the_same() {
+    let mount = BindMount { source: path("/a:b"), target: path("/c"), read_only: true };
+    let spec = ContainerSpec { mounts: vec![mount], ..ContainerSpec::default() };
+    let text = text(spec, Scope::User);
+    assert!(
+        text.contains("Mount=") && text.contains("source=/a:b") && text.contains("ro"),
+        "{text}"
+    );
+}
+
+#[test]
+fn the_hosts_start_limit_ends_fast_crash_loops_only() {
+    let limited = |delay| {
+        let spec = ContainerSpec { restart_delay: delay, ..ContainerSpec::default() };
+        !text(spec, Scope::User).contains("StartLimitIntervalSec=0")
+    };
+    assert!(limited(None) && limited(Some(0)) && limited(Some(1)));
+    assert!(!limited(Some(2)) && !limited(Some(10)));
+}
