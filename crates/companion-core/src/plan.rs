@@ -113,6 +113,25 @@ impl Action {
         }
     }
 
+    /// Whether its success is only believed when a later round reads it back: such an attempt counts
+    /// as failed from its beginning, until then.
+    pub fn is_read_back(&self) -> bool {
+        match self {
+            Self::RunHook(_)
+            | Self::EnsureImage(_)
+            | Self::DaemonReload { .. }
+            | Self::StartUnit(_)
+            | Self::RestartUnit(_) => true,
+            Self::WriteUnit(_)
+            | Self::RemoveUnit
+            | Self::ResetFailed
+            | Self::StopUnit
+            | Self::RemoveConfig(_)
+            | Self::RemoveContainer
+            | Self::PruneImages(_) => false,
+        }
+    }
+
     /// The verb, for people and for counting.
     pub fn verb(&self) -> &'static str {
         match self {

@@ -171,6 +171,11 @@ impl Reconciler {
         Self::with(host, Limits::default(), Arc::new(Silent), random_jitter())
     }
 
+    /// A reconciler of `host` with the usual limits, that tells `events`.
+    pub fn telling(host: Host, events: Arc<dyn EventSink>) -> Self {
+        Self::with(host, Limits::default(), events, random_jitter())
+    }
+
     /// A reconciler of `host` with all that can be chosen.
     ///
     /// `jitter` gives the share of a back-off's tenth that is left off, see

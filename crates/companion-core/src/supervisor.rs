@@ -37,6 +37,12 @@ impl Supervisor {
         Self { tick, ..self }
     }
 
+    /// The same, woken by `wake`, which may have been notified before.
+    #[must_use]
+    pub fn woken_by(self, wake: Arc<Notify>) -> Self {
+        Self { wake, ..self }
+    }
+
     /// What an event source notifies to have everything looked at now.
     pub fn wake(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)

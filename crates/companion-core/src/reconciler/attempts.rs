@@ -40,17 +40,24 @@ impl Attempts {
         self.count(name, work, input, PortErrorKind::Transient, error);
     }
 
-    /// Takes over how work of an earlier round ended. An attempt to start was counted when it began.
+    /// Takes over how work of an earlier round ended. What was counted when it began is not counted
+    /// again, but put off from now, well ended or not: only what is read back is a success.
     pub(super) fn ended(&mut self, ended: &Ended) {
-        let Err(error) = &ended.result else { return };
         let (name, work, input) = (&ended.companion, ended.work, ended.input);
-        let counted = self.failures.get_mut(name).and_then(|failures| failures.get_mut(&work));
-        match counted {
-            Some(failure) if work == Work::Service && failure.input == input => {
-                failure.error = error.chain();
-                failure.kind = error.kind();
+        let failures = self.failures.get_mut(name);
+        let counted = failures
+            .and_then(|failures| failures.get_mut(&work))
+            .filter(|failure| ended.counted && failure.input == input);
+        match (counted, &ended.result) {
+            (Some(failure), result) => {
+                failure.retry_at = self.now.after(backoff::delay(failure.count, (self.jitter)()));
+                if let Err(error) = result {
+                    failure.kind = error.kind();
+                    failure.error = error.chain();
+                }
             }
-            _ => self.count(name, work, input, error.kind(), &error.chain()),
+            (None, Err(error)) => self.count(name, work, input, error.kind(), &error.chain()),
+            (None, Ok(())) => {}
         }
     }
 

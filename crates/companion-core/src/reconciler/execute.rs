@@ -107,10 +107,17 @@ impl Executor<'_> {
         };
         match &step.action {
             Action::RunHook(hook) => {
+                self.attempts.tried(name, step.work, step.input, "what it rendered did not last");
                 self.tasks.run_hook(step, hook.clone());
                 return Ok(Outcome::Begun);
             }
             Action::EnsureImage(source) => {
+                self.attempts.tried(
+                    name,
+                    step.work,
+                    step.input,
+                    "it could not be built as it is now",
+                );
                 self.tasks.ensure_image(step, source.clone());
                 return Ok(Outcome::Begun);
             }

@@ -28,6 +28,8 @@ pub(super) struct Ended {
     pub(super) companion: CompanionName,
     pub(super) work: Work,
     pub(super) input: Fingerprint,
+    /// Whether the attempt was counted when it began.
+    pub(super) counted: bool,
     pub(super) result: PortResult<()>,
 }
 
@@ -37,6 +39,7 @@ struct Label {
     generation: Generation,
     work: Work,
     input: Fingerprint,
+    counted: bool,
     abort: AbortHandle,
 }
 
@@ -111,6 +114,7 @@ impl Tasks {
             generation: step.generation,
             work: step.work,
             input: step.input,
+            counted: step.action.is_read_back(),
             abort: abort.clone(),
         };
         self.labels.insert(abort.id(), label);
@@ -142,8 +146,8 @@ impl Tasks {
                     (id, Err(PortError::new(error_kind, message).with_source(error)))
                 }
             };
-            if let Some(Label { companion, work, input, .. }) = self.labels.remove(&id) {
-                ended.push(Ended { companion, work, input, result });
+            if let Some(Label { companion, work, input, counted, .. }) = self.labels.remove(&id) {
+                ended.push(Ended { companion, work, input, counted, result });
             }
         }
         ended

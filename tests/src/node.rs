@@ -1,0 +1,259 @@
+//! A node on the fake host: three companions of the three kinds that there are, and a reconciler.
+
+#![expect(clippy::panic, reason = "a test that cannot be arranged has failed")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_fake::world::services::Phase;
+use adapter_fake::{Counts, FakeHost};
+use companion_core::model::companion::{CompanionName, CompanionSpec};
+use companion_core::model::container::{
+    AbsolutePath, BindMount, ContainerSpec, Network, PortMapping, Protocol,
+};
+use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
+use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
+use companion_core::plan::Step;
+use companion_core::reconciler::{Limits, Outcome, Reconciler, Reconciliation, Silent};
+
+/// The registry that the node's images can be pulled from.
+pub const REGISTRY: &str = "registry.example:5000";
+
+/// A fake host with all that its companions need, and a reconciler of it.
+pub struct Node {
+    /// The host.
+    pub host: FakeHost,
+    /// The reconciler.
+    pub reconciler: Arc<Reconciler>,
+}
+
+/// Makes a path of a text that is one.
+///
+/// # Panics
+/// When it is not.
+pub fn path(text: &str) -> AbsolutePath {
+    AbsolutePath::new(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Makes a name of a text that is one.
+///
+/// # Panics
+/// When it is not.
+pub fn name(text: &str) -> CompanionName {
+    CompanionName::new(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn reference(text: &str) -> ImageRef {
+    ImageRef::new(text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The companion with a hook, built from a context.
+pub fn viewer() -> CompanionSpec {
+    let output = config();
+    let target = path("/etc/nginx/conf.d/default.conf");
+    let values = [("password".to_owned(), TemplateValue::File(password()))].into();
+    let program = HookProgram::Template { template: template(), values };
+    let mounts = vec![BindMount { source: output.clone(), target, read_only: true }];
+    let container = ContainerSpec { network: Network::Host, mounts, ..ContainerSpec::default() };
+    CompanionSpec {
+        hook: Some(HookSpec { program, output }),
+        ..companion("viewer", container, true)
+    }
+}
+
+/// The companion with a published port, built from a context, else pulled.
+pub fn wallet() -> CompanionSpec {
+    let port = |number: u16| number.try_into().unwrap_or(std::num::NonZeroU16::MIN);
+    let mapping = PortMapping {
+        address: None,
+        host: port(18083),
+        container: port(80),
+        protocol: Protocol::Tcp,
+    };
+    let container = ContainerSpec { ports: vec![mapping], ..ContainerSpec::default() };
+    companion("wallet", container, true)
+}
+
+/// The companion that is only pulled.
+pub fn indexer() -> CompanionSpec {
+    companion("indexer", ContainerSpec::default(), false)
+}
+
+/// All three.
+pub fn companions() -> Vec<CompanionSpec> {
+    vec![viewer(), wallet(), indexer()]
+}
+
+fn companion(base: &str, container: ContainerSpec, built: bool) -> CompanionSpec {
+    let build = built.then(|| BuildSource {
+        reference: reference(&format!("localhost/{base}:latest")),
+        contexts: vec![context(base)],
+        arguments: [].into(),
+    });
+    let pull = PullSource {
+        reference: reference(&format!("{REGISTRY}/team/{base}:latest")),
+        verify_tls: true,
+    };
+    CompanionSpec {
+        name: name(base),
+        description: format!("the {base}"),
+        image: ImageSource { build, pull: Some(pull) },
+        container: ContainerSpec { restart_delay: Some(10), ..container },
+        hook: None,
+    }
+}
+
+/// The template of the viewer's configuration.
+pub fn template() -> AbsolutePath {
+    path("/opt/docker/viewer/nginx.conf.j2")
+}
+
+/// The file with the password that the viewer's configuration holds.
+pub fn password() -> AbsolutePath {
+    path("/var/lib/archipelago/secrets/rpc-password")
+}
+
+/// The viewer's rendered configuration.
+pub fn config() -> AbsolutePath {
+    path("/var/lib/archipelago/viewer/nginx.conf")
+}
+
+/// The build context of the companion `base`.
+pub fn context(base: &str) -> AbsolutePath {
+    path(&format!("/opt/docker/{base}"))
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Node {
+    /// A node with nothing installed, and everything there that an installation needs.
+    pub fn new() -> Self {
+        let host = FakeHost::default();
+        for spec in companions() {
+            let pull = spec.image.pull.as_ref().map(|pull| pull.reference.clone());
+            if let Some(reference) = pull {
+                host.publish(&reference, "published");
+            }
+            if spec.image.build.is_some() {
+                host.put_context(&context(spec.name.as_str()), "first");
+            }
+        }
+        host.put_input(&template(), "a template");
+        host.put_input(&password(), "first password");
+        host.require_lock(true);
+        Self::of(host)
+    }
+
+    /// A node on `host`, as it is.
+    pub fn of(host: FakeHost) -> Self {
+        let reconciler = Self::reconciler_of(&host);
+        Self { host, reconciler }
+    }
+
+    /// A reconciler without jitter, so that a test says the same each time.
+    pub fn reconciler_of(host: &FakeHost) -> Arc<Reconciler> {
+        let limits = Limits::default();
+        let jitter = Box::new(|| 0);
+        Arc::new(Reconciler::with(host.ports(), limits, Arc::new(Silent), jitter))
+    }
+
+    /// Wishes for all three companions and makes them run.
+    pub async fn installed() -> Self {
+        let node = Self::new();
+        node.install_all();
+        let _ = node.pass().await;
+        node.assert_true();
+        node
+    }
+
+    /// Wishes for all three companions.
+    pub fn install_all(&self) {
+        for spec in companions() {
+            self.host.install(&spec);
+        }
+    }
+
+    /// Lets a manager that crashed begin anew: it remembers nothing.
+    pub fn restart_manager(&mut self) {
+        self.reconciler = Self::reconciler_of(&self.host);
+    }
+
+    /// Whether the service of `base` runs.
+    pub fn runs(&self, base: &str) -> bool {
+        let world = self.host.world();
+        let slot = world.slot(&name(base));
+        slot.is_some_and(|slot| matches!(slot.service.phase, Phase::Running { .. }))
+    }
+
+    /// Makes one pass.
+    ///
+    /// # Panics
+    /// When it cannot be made, or a plan breaks a rule.
+    pub async fn pass(&self) -> Reconciliation {
+        let pass = self.reconciler.reconcile().await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(pass.last.violations, [], "the checker has nothing against any plan");
+        pass
+    }
+
+    /// Makes one pass, and tells what it did, in words.
+    pub async fn steps_of_pass(&self) -> Vec<String> {
+        in_words(&self.pass().await.steps)
+    }
+
+    /// Lets time pass.
+    pub async fn sleep(&self, seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// Makes passes, 30 s apart, until everything is as wished; returns how many it took.
+    ///
+    /// # Panics
+    /// When `most` were not enough.
+    pub async fn passes_until_true(&self, most: usize) -> usize {
+        for count in 1..=most {
+            let _ = self.pass().await;
+            if self.host.untruth().is_none() {
+                return count;
+            }
+            self.sleep(30).await;
+        }
+        panic!("after {most} passes: {:?}", self.host.untruth());
+    }
+
+    /// Asserts that everything is as wished, and that nothing was done that must never be.
+    ///
+    /// # Panics
+    /// When it is not.
+    #[track_caller]
+    pub fn assert_true(&self) {
+        assert_eq!(self.host.untruth(), None);
+        assert_eq!(self.host.violations(), []);
+    }
+
+    /// Asserts that a further tick does nothing at all.
+    ///
+    /// # Panics
+    /// When it does something.
+    pub async fn assert_quiet(&self) {
+        let _ = self.pass().await;
+        let before = self.host.counts();
+        let pass = self.pass().await;
+        assert_eq!(in_words(&pass.steps), Vec::<String>::new());
+        assert_eq!(self.host.counts().since(before), Counts::default());
+    }
+}
+
+/// Steps in words, with what became of those that were not done.
+pub fn in_words(steps: &[(Step, Outcome)]) -> Vec<String> {
+    let word = |(step, outcome): &(Step, Outcome)| match outcome {
+        Outcome::Done | Outcome::Begun => step.to_string(),
+        Outcome::NotNeeded => format!("{step} (not needed)"),
+        Outcome::Failed { error, .. } => format!("{step} (failed: {error})"),
+        Outcome::Skipped => format!("{step} (skipped)"),
+    };
+    steps.iter().map(word).collect()
+}

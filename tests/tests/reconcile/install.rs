@@ -1,0 +1,104 @@
+//! From nothing to three running companions.
+
+use adapter_fake::{Fault, Method, Mode, Port};
+use companion_core::ports::PortErrorKind;
+use companion_tests::node::{Node, context, indexer, name, password, viewer, wallet};
+
+#[tokio::test(start_paused = true)]
+async fn three_companions_are_installed_each_as_soon_as_its_image_is_there() {
+    let node = Node::new();
+    node.install_all();
+    let _ = node.pass().await;
+    node.assert_true();
+    let counts = node.host.counts();
+    assert_eq!((counts.unit_writes, counts.starts), (3, 3));
+    assert_eq!(
+        counts.reloads, 2,
+        "one for the two that were built, one for the one that was pulled"
+    );
+    assert_eq!((counts.builds, counts.pulls, counts.config_writes), (2, 1, 1));
+    node.assert_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_companion_is_installed_layer_by_layer() {
+    let node = Node::new();
+    node.host.install(&viewer());
+    assert_eq!(
+        node.steps_of_pass().await,
+        [
+            "run-hook viewer: its configuration is missing",
+            "ensure-image viewer: its image is missing",
+            "write-unit viewer: its unit file is missing",
+            "daemon-reload: its unit file is missing",
+            "start viewer: it does not run",
+        ]
+    );
+    node.assert_true();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_failing_companion_neither_blocks_nor_delays_another() {
+    let alone = Node::new();
+    alone.host.install(&wallet());
+    let _ = alone.pass().await;
+    let node = Node::new();
+    node.install_all();
+    node.host.inject(Fault::always(Port::Hooks, Method::Render, Mode::Hang));
+    node.host.registry_down(companion_tests::node::REGISTRY);
+    let reconciler = node.reconciler.clone();
+    let pass = tokio::spawn(async move { reconciler.reconcile().await });
+    while !node.runs("wallet") {
+        node.sleep(1).await;
+    }
+    assert!(node.host.now() <= alone.host.now(), "a hanging hook costs the others no time");
+    pass.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_build_falls_back_to_the_registry() {
+    let node = Node::new();
+    node.host.install(&wallet());
+    node.host.break_build(&context("wallet"), adapter_fake::world::images::BuildFate::Fails);
+    let _ = node.pass().await;
+    let counts = node.host.counts();
+    assert_eq!((counts.builds, counts.pulls), (1, 1));
+    assert!(node.runs("wallet"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failing_hook_stops_that_companions_install() {
+    let node = Node::new();
+    node.install_all();
+    let error = Mode::Error(PortErrorKind::Invalid);
+    node.host.inject(Fault::always(Port::Hooks, Method::Render, error));
+    let _ = node.pass().await;
+    let world = node.host.world();
+    assert!(world.slot(&name("viewer")).unwrap().file.now().is_none());
+    assert!(!node.runs("viewer") && node.runs("wallet"));
+    assert_eq!(node.host.violations(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_dies_at_once_is_not_reported_as_good() {
+    let node = Node::new();
+    node.host.install(&indexer());
+    node.host.crash_loop(&name("indexer"), true);
+    let pass = node.pass().await;
+    let status = companion_core::status::status(&pass.last);
+    assert!(!status[0].health.is_healthy(), "{status:?}");
+    assert!(status[0].why[0].contains("is started again"), "{status:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_without_its_input_waits_and_says_for_what() {
+    let node = Node::new();
+    node.host.install(&viewer());
+    node.host.remove_input(&password());
+    let pass = node.pass().await;
+    assert!(pass.last.plan.blocked(&name("viewer")).next().is_some());
+    node.host.put_input(&password(), "there it is");
+    node.sleep(30).await;
+    let _ = node.pass().await;
+    node.assert_true();
+}

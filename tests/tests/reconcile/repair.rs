@@ -1,0 +1,205 @@
+//! What people, other programs and bad luck do to a running companion, and how it comes back.
+
+use companion_core::model::image::ImageRef;
+use companion_tests::node::{Node, REGISTRY, config, context, name};
+
+#[tokio::test(start_paused = true)]
+async fn converged_pass_has_no_steps() {
+    let node = Node::installed().await;
+    node.assert_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_unit_is_back_within_one_tick_and_nothing_is_restarted() {
+    let node = Node::installed().await;
+    node.host.delete_unit(&name("wallet"));
+    let before = node.host.counts();
+    assert_eq!(node.passes_until_true(1).await, 1);
+    let after = node.host.counts().since(before);
+    assert_eq!((after.unit_writes, after.reloads, after.restarts, after.starts), (1, 1, 0, 0));
+    node.assert_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_lost_units_are_back_with_one_reload() {
+    let node = Node::installed().await;
+    for base in ["viewer", "wallet", "indexer"] {
+        node.host.delete_unit(&name(base));
+    }
+    let before = node.host.counts();
+    node.passes_until_true(1).await;
+    let after = node.host.counts().since(before);
+    assert_eq!((after.unit_writes, after.reloads, after.restarts), (3, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn drifted_unit_file_is_rewritten_and_reloaded_once() {
+    let node = Node::installed().await;
+    node.host.edit_unit(&name("wallet"));
+    let before = node.host.counts();
+    node.passes_until_true(1).await;
+    let after = node.host.counts().since(before);
+    assert_eq!((after.unit_writes, after.reloads, after.restarts), (1, 1, 1));
+    node.assert_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_was_edited_loaded_and_started_is_restored() {
+    let node = Node::installed().await;
+    node.host.edit_unit(&name("wallet"));
+    node.host.reload_by_others();
+    node.host.kill_container(&name("wallet"));
+    node.sleep(15).await;
+    node.passes_until_true(1).await;
+    node.assert_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_truncated_unit_is_written_whole_again() {
+    let node = Node::installed().await;
+    node.host.truncate_unit(&name("wallet"));
+    node.passes_until_true(1).await;
+    node.assert_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_container_is_systemds_to_start_again() {
+    let node = Node::installed().await;
+    node.host.kill_container(&name("wallet"));
+    let before = node.host.counts();
+    let _ = node.pass().await;
+    node.sleep(30).await;
+    let _ = node.pass().await;
+    node.assert_true();
+    let after = node.host.counts().since(before);
+    assert_eq!((after.starts, after.restarts, after.unit_writes, after.builds), (0, 0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_removed_by_hand_comes_back() {
+    let node = Node::installed().await;
+    node.host.remove_container(&name("indexer"));
+    assert!(node.passes_until_true(2).await <= 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_container_is_created_anew() {
+    let node = Node::installed().await;
+    node.host.pause_container(&name("wallet"));
+    assert_eq!(node.steps_of_pass().await, ["restart wallet: it is paused"]);
+    node.assert_true();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_stopped_by_hand_is_started() {
+    let node = Node::installed().await;
+    node.host.stop_service(&name("wallet"));
+    node.sleep(5).await;
+    assert_eq!(node.steps_of_pass().await, ["start wallet: it does not run"]);
+    node.assert_true();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotated_password_leads_to_exactly_one_restart() {
+    let node = Node::installed().await;
+    node.host.rotate_credentials();
+    let before = node.host.counts();
+    node.passes_until_true(1).await;
+    let after = node.host.counts().since(before);
+    assert_eq!((after.config_writes, after.restarts), (1, 1));
+    node.assert_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_configuration_is_rendered_again_without_a_restart() {
+    let node = Node::installed().await;
+    node.host.delete_config(&config());
+    let before = node.host.counts();
+    node.passes_until_true(1).await;
+    assert_eq!(node.host.counts().since(before).restarts, 0, "what runs has the same one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_exposed_configuration_is_closed_again() {
+    let node = Node::installed().await;
+    node.host.expose_config(&config(), 0o644);
+    node.passes_until_true(1).await;
+    node.assert_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_dockerfile_is_built_and_restarted_once() {
+    let node = Node::installed().await;
+    node.host.change_context(&context("wallet"));
+    let before = node.host.counts();
+    node.passes_until_true(1).await;
+    let after = node.host.counts().since(before);
+    assert_eq!((after.builds, after.restarts, after.pulls), (1, 1, 0));
+    node.assert_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registry_that_is_down_costs_nothing_while_the_image_is_there() {
+    let node = Node::installed().await;
+    node.host.registry_down(REGISTRY);
+    node.host.delete_unit(&name("indexer"));
+    node.host.stop_service(&name("indexer"));
+    node.sleep(5).await;
+    let before = node.host.counts();
+    node.passes_until_true(1).await;
+    assert_eq!(node.host.counts().since(before).network, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_removed_under_a_running_container_is_built_again_without_a_restart() {
+    let node = Node::installed().await;
+    node.host.remove_image(&ImageRef::new("localhost/wallet:latest").unwrap());
+    let before = node.host.counts();
+    node.passes_until_true(1).await;
+    let after = node.host.counts().since(before);
+    assert_eq!((after.builds, after.restarts), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_reboot_all_come_back_with_no_manager() {
+    let node = Node::installed().await;
+    node.host.reboot();
+    node.sleep(60).await;
+    node.assert_true();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_limit_is_reset_once_its_back_off_has_passed() {
+    let node = Node::installed().await;
+    let wallet = name("wallet");
+    node.host.change(|world, _| world.conditions.start_limit.burst = 1);
+    node.host.crash_loop(&wallet, true);
+    node.host.kill_container(&wallet);
+    node.sleep(60).await;
+    let _ = node.pass().await;
+    node.host.crash_loop(&wallet, false);
+    node.passes_until_true(10).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_unit_is_neither_touched_nor_started() {
+    let node = Node::installed().await;
+    node.host.put_foreign_unit(&name("wallet"));
+    let before = node.host.counts();
+    let pass = node.pass().await;
+    assert!(pass.steps.is_empty());
+    assert_eq!(node.host.counts().since(before).unit_writes, 0);
+    assert_eq!(node.host.violations(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_masked_unit_is_left_to_the_operator() {
+    let node = Node::installed().await;
+    node.host.mask(&name("wallet"));
+    node.host.reload_by_others();
+    let pass = node.pass().await;
+    assert!(pass.steps.is_empty(), "{:?}", pass.steps);
+    node.host.unmask(&name("wallet"));
+    node.host.reload_by_others();
+    node.passes_until_true(3).await;
+}
