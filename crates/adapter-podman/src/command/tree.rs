@@ -21,6 +21,9 @@ use tokio::time::{Instant, sleep};
 /// How often an ending process is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Into how many steps a grace is cut.
+const STEPS: u32 = 5;
+
 /// How long descendants may outlive the process that they belonged to.
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
 
@@ -32,36 +35,45 @@ struct Process {
     group: i32,
 }
 
+/// A process below the leader, by a handle: a number may be another process's when it is used.
+struct Member {
+    process: Process,
+    handle: OwnedFd,
+    asked: bool,
+}
+
 /// A process that leads a group of its own and has not been waited for, with all below it.
 pub(crate) struct Tree {
     leader: Pid,
-    /// Handles, not numbers: a number may be another process's by the time it is used.
-    innermost: Vec<OwnedFd>,
-    descendants: Vec<OwnedFd>,
+    members: Vec<Member>,
 }
 
 impl Tree {
     /// Reads the tree below `leader`.
     pub(crate) fn below(leader: Pid) -> Self {
-        let number = leader.as_raw_nonzero().get();
-        let table = table();
-        let descendants = descendants(&table, number);
-        let innermost = innermost(&descendants, number);
-        let open = |process: &Process| {
-            Pid::from_raw(process.pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+        let open = |process: Process| {
+            let handle = pidfd_open(Pid::from_raw(process.pid)?, PidfdFlags::empty()).ok()?;
+            Some(Member { process, handle, asked: false })
         };
-        Self {
-            leader,
-            innermost: innermost.iter().filter_map(open).collect(),
-            descendants: descendants.iter().filter_map(open).collect(),
-        }
+        let below = descendants(&table(), leader.as_raw_nonzero().get());
+        Self { leader, members: below.into_iter().filter_map(open).collect() }
     }
 
-    /// Asks the innermost processes of the group to end, or the leader when it is alone.
-    pub(crate) fn ask(&self) {
-        let asked = self.innermost.iter().filter(|p| signal(p, Signal::TERM)).count();
-        if asked == 0 {
+    /// Asks the innermost processes of the group to end that have not been asked; the leader, when
+    /// it is alone. What is asked may take its time: those around it are not asked before it is gone.
+    pub(crate) fn ask(&mut self) {
+        let group = self.leader.as_raw_nonzero().get();
+        let alive = self.members.iter().filter(|member| alive(&member.handle));
+        let alive: Vec<Process> = alive.map(|member| member.process).collect();
+        let innermost = innermost(&alive, group);
+        if innermost.is_empty() {
             self.ask_all();
+        }
+        for member in &mut self.members {
+            if !member.asked && innermost.contains(&member.process) {
+                member.asked = true;
+                signal(&member.handle, Signal::TERM);
+            }
         }
     }
 
@@ -72,21 +84,35 @@ impl Tree {
     }
 
     /// Ends the tree within about `grace`, and returns when the leader can be waited for.
-    pub(crate) async fn end(self, grace: Duration) {
+    ///
+    /// Half of the grace goes to asking from the inside out, in steps that leave those around time
+    /// to clean up after who ended.
+    pub(crate) async fn end(mut self, grace: Duration) {
+        let softly = Instant::now() + grace / 2;
         self.ask();
-        if !self.leader_ended_within(grace / 2).await {
+        while !self.leader_ended_within(grace / STEPS).await && Instant::now() < softly {
+            self.ask();
+        }
+        if !self.leader_ended_within(Duration::ZERO).await {
             self.ask_all();
             if !self.leader_ended_within(grace / 2).await {
                 // As with `ask_all`.
                 let _ = kill_process_group(self.leader, Signal::KILL);
             }
         }
-        let deadline = Instant::now() + ORPHAN_GRACE;
-        while Instant::now() < deadline && self.descendants.iter().any(alive) {
-            sleep(LOOK).await;
+        self.members_ended().await;
+        for orphan in &self.members {
+            signal(&orphan.handle, Signal::KILL);
         }
-        for orphan in &self.descendants {
-            signal(orphan, Signal::KILL);
+        self.members_ended().await;
+    }
+
+    /// Waits until nobody below is left, for a second at most.
+    async fn members_ended(&self) {
+        let deadline = Instant::now() + ORPHAN_GRACE;
+        let any_alive = || self.members.iter().any(|member| alive(&member.handle));
+        while any_alive() && Instant::now() < deadline {
+            sleep(LOOK).await;
         }
     }
 
@@ -109,10 +135,10 @@ fn signal(process: &OwnedFd, signal: Signal) -> bool {
     pidfd_send_signal(process, signal).is_ok()
 }
 
+/// Whether a process is there: one that ended and has not been waited for still is.
 fn alive(process: &OwnedFd) -> bool {
-    // A process that ended and was not waited for counts as alive here; its parent is gone too, so
-    // whoever inherited it collects it soon, and the wait has a bound.
-    rustix::process::pidfd_send_signal(process, Signal::CONT).is_ok()
+    // SIGCONT, the one signal that hurts nobody who is about to be asked or killed.
+    signal(process, Signal::CONT)
 }
 
 fn table() -> Vec<Process> {
