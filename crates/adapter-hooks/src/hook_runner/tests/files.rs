@@ -180,15 +180,20 @@ async fn removing_leaves_a_directory_that_is_not_empty_or_was_opened() {
 }
 
 #[tokio::test]
-async fn an_output_without_a_directory_of_its_own_is_refused() {
+async fn an_output_that_names_no_file_or_too_long_a_one_is_refused() {
     let place = Place::new();
-    let long = format!("/tmp/{}", "x".repeat(201));
-    for path in ["/", "/companion-hooks-test", &long] {
-        let hook = HookSpec { output: AbsolutePath::new(path).unwrap(), ..place.template() };
+    let long = place.path(&"x".repeat(201));
+    for output in [AbsolutePath::new("/").unwrap(), long] {
+        let hook = HookSpec { output, ..place.template() };
         let rendered = place.hooks.render(&place.template()).await.unwrap();
-        assert!(place.hooks.commit(&hook, rendered).await.is_err());
-        assert!(!Path::new("/companion-hooks-test").exists());
+        for error in [
+            place.hooks.commit(&hook, rendered).await.unwrap_err(),
+            place.hooks.remove(&hook).await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), PortErrorKind::Invalid, "{}", error.chain());
+        }
     }
+    assert_eq!(names(&place.root), ["password", "template"]);
 }
 
 #[tokio::test]
