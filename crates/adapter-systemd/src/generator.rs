@@ -27,6 +27,9 @@ const GENERATOR_DIRS: [&str; 4] =
 const PROGRAMS: [&str; 3] =
     ["/usr/libexec/podman/quadlet", "/usr/lib/podman/quadlet", "/usr/local/libexec/podman/quadlet"];
 
+/// What the name of a staged unit's directory begins with; the number of the process that made it follows.
+const STAGE_PREFIX: &str = "unit-";
+
 /// A host's generator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generator {
@@ -140,6 +143,12 @@ impl Generator {
         })
     }
 
+    /// Stages units below `path` instead of the runtime directory.
+    #[must_use]
+    pub fn with_stage_dir(self, path: impl Into<PathBuf>) -> Self {
+        Self { stage: path.into(), ..self }
+    }
+
     /// The program's path.
     #[must_use]
     pub fn program(&self) -> &Path {
@@ -189,7 +198,7 @@ impl Generator {
         let failed = |source| GeneratorError::Stage { source };
         Dir::create(&self.stage, 0o700, Trust::Owned).map_err(failed)?;
         let made = tempfile::Builder::new()
-            .prefix("unit-")
+            .prefix(&format!("{STAGE_PREFIX}{}-", std::process::id()))
             .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(&self.stage);
         let stage = made.map_err(|source| {
@@ -206,13 +215,17 @@ impl Generator {
     }
 }
 
-/// Removes staged units that a cut-off check left, and returns how many.
+/// Removes staged units of processes that are no more, and returns how many.
 pub(crate) fn sweep_stage(stage: &Path) -> usize {
     let Ok(dir) = Dir::open(stage, Trust::Owned) else {
         return 0;
     };
-    let entries = dir.entries(10_000).unwrap_or_default();
-    let left = entries.iter().filter(|entry| entry.name.as_encoded_bytes().starts_with(b"unit-"));
+    let left = dir.entries(10_000).unwrap_or_default().into_iter().filter(|entry| {
+        let owner =
+            entry.name_str().and_then(|name| name.strip_prefix(STAGE_PREFIX)?.split('-').next());
+        owner
+            .is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists())
+    });
     left.filter(|entry| fs::remove_dir_all(stage.join(&entry.name)).is_ok()).count()
 }
 

@@ -1,6 +1,8 @@
 //! What a host lacks for this scope, for a person to read. Changes nothing.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ use crate::error::BusError;
 use crate::generator::{Generator, GeneratorError};
 use crate::scope::{Scope, ScopeError};
 use crate::service_manager::properties;
-use crate::states::Properties;
+use crate::states::{Properties, PropertyError, variable_in};
 
 const LIMIT: Duration = Duration::from_secs(10);
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
@@ -38,9 +40,9 @@ pub struct ScopeHealth {
 pub struct SystemdFacts {
     /// Its version, such as `257.8-1~deb13u2`.
     pub version: String,
-    /// The manager's own `XDG_CONFIG_HOME`, by which the generator finds a user's units. When it leads elsewhere than this process's, no
-    /// unit will ever be found.
-    pub config_home: Option<PathBuf>,
+    /// The directory that the generator reads units from, by the manager's own environment (`XDG_CONFIG_HOME`, `HOME`). When it is another
+    /// than [`ScopeHealth::unit_dir`], no unit will ever be found.
+    pub unit_dir: Option<PathBuf>,
     /// Whether memory limits have an effect: whether the controller reaches the manager's units. `None` when that cannot be read.
     pub memory_limits: Option<bool>,
 }
@@ -63,27 +65,27 @@ async fn facts(scope: Scope) -> Result<SystemdFacts, BusError> {
     let session = Bus::at(scope.bus_addresses(), LIMIT).session().await?;
     let path = zbus::ObjectPath::from_static_str("/org/freedesktop/systemd1")?;
     let manager = properties(&session, &path.into(), MANAGER, LIMIT).await?;
-    Ok(described(&manager, Path::new(CGROUP_ROOT))?)
+    Ok(described(scope, &manager, Path::new(CGROUP_ROOT))?)
 }
 
 /// Reads the manager's properties.
 fn described(
+    scope: Scope,
     manager: &Properties,
     cgroups: &Path,
-) -> Result<SystemdFacts, crate::states::PropertyError> {
-    let config_home = manager
-        .texts("Environment")?
-        .iter()
-        .filter_map(|entry| entry.strip_prefix("XDG_CONFIG_HOME="))
-        .next_back()
-        .map(PathBuf::from);
+) -> Result<SystemdFacts, PropertyError> {
+    let environment = manager.texts("Environment")?;
+    let variable = |name: &str| {
+        let value = variable_in(environment.iter().map(String::as_bytes), name)?;
+        Some(OsStr::from_bytes(value).to_owned())
+    };
     let control_group = manager.text("ControlGroup")?.unwrap_or_default();
     let group = cgroups.join(control_group.trim_start_matches('/'));
     // In the root group the file names what the kernel has, which is what the units get there.
     let controllers = fs::read_to_string(group.join("cgroup.controllers")).ok();
     Ok(SystemdFacts {
         version: manager.text("Version")?.unwrap_or_default().to_owned(),
-        config_home,
+        unit_dir: scope.unit_dir_in(&variable).ok(),
         memory_limits: controllers
             .map(|names| names.split_whitespace().any(|name| name == "memory")),
     })
@@ -105,7 +107,39 @@ fn lingers(directory: &Path, passwd: &Path) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
+
+    #[test]
+    fn the_managers_own_environment_and_group_are_what_counts() {
+        let place = tempfile::tempdir().unwrap();
+        let group = place.path().join("user.slice/init.scope");
+        fs::create_dir_all(&group).unwrap();
+        fs::write(group.join("cgroup.controllers"), "memory pids\n").unwrap();
+        let text = |text: &str| zbus::Variant::from(text).try_into().unwrap();
+        let environment = vec!["HOME=/home/archy", "XDG_CONFIG_HOME=/c"];
+        let mut properties: HashMap<String, zbus::OwnedVariant> = HashMap::from([
+            ("Version".to_owned(), text("257.1")),
+            ("ControlGroup".to_owned(), text("/user.slice/init.scope")),
+            ("Environment".to_owned(), zbus::Variant::from(environment).try_into().unwrap()),
+        ]);
+        let manager = properties.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let manager = Properties::from(manager.collect::<HashMap<_, _>>());
+        let facts = described(Scope::User, &manager, place.path()).unwrap();
+        let unit_dir = Some(PathBuf::from("/c/containers/systemd"));
+        let expected =
+            SystemdFacts { version: "257.1".to_owned(), unit_dir, memory_limits: Some(true) };
+        assert_eq!(facts, expected);
+
+        fs::write(group.join("cgroup.controllers"), "cpu memory_recursiveprot\n").unwrap();
+        properties.remove("Version");
+        let manager_without = Properties::from(properties);
+        assert!(described(Scope::User, &manager_without, place.path()).is_err());
+        let facts = described(Scope::System, &manager, place.path()).unwrap();
+        assert_eq!(facts.unit_dir, Some(PathBuf::from("/etc/containers/systemd")));
+        assert_eq!(facts.memory_limits, Some(false));
+    }
 
     #[test]
     fn lingering_is_read_from_the_users_own_file() {

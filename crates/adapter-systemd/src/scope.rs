@@ -46,7 +46,8 @@ impl Scope {
         }
     }
 
-    fn unit_dir_in(
+    /// As [`unit_dir`](Self::unit_dir), in another environment than this process's.
+    pub(crate) fn unit_dir_in(
         self,
         variable: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<PathBuf, ScopeError> {

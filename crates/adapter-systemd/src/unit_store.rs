@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};
 use companion_core::ports::{PortError, PortErrorKind, PortResult, UnitStore};
-use quadlet::PodmanVersion;
+use quadlet::{PodmanVersion, Refusal};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::generator::Generator;
@@ -34,6 +34,7 @@ pub struct QuadletDir {
     version: PodmanVersion,
     files: UnitDir,
     generator: Option<PathBuf>,
+    stage: Option<PathBuf>,
     /// Held by whatever changes the directory until it is through, even when its caller went away: a removal must not be overtaken by
     /// a write that began before it.
     changing: Arc<Mutex<()>>,
@@ -61,6 +62,7 @@ impl QuadletDir {
             version,
             files: UnitDir::new(path.into(), mode),
             generator: None,
+            stage: None,
             changing: Arc::default(),
         }
     }
@@ -69,6 +71,12 @@ impl QuadletDir {
     #[must_use]
     pub fn with_generator(self, program: impl Into<PathBuf>) -> Self {
         Self { generator: Some(program.into()), ..self }
+    }
+
+    /// Stages units to be checked below `path` instead of the runtime directory (`$XDG_RUNTIME_DIR`, `/run`).
+    #[must_use]
+    pub fn with_stage_dir(self, path: impl Into<PathBuf>) -> Self {
+        Self { stage: Some(path.into()), ..self }
     }
 
     /// Takes over the units of a predecessor that left no mark: those whose `Description=` is `prefix` and the unit's name.
@@ -117,8 +125,12 @@ impl QuadletDir {
             Some(program) => Generator::at(program, self.scope),
             None => Generator::find(self.scope),
         };
-        found.map_err(|error| {
+        let found = found.map_err(|error| {
             PortError::new(error.kind(), "no unit can be checked").with_source(error)
+        })?;
+        Ok(match &self.stage {
+            Some(stage) => found.with_stage_dir(stage),
+            None => found,
         })
     }
 
@@ -191,8 +203,12 @@ impl UnitStore for QuadletDir {
     async fn write(&self, unit: &UnitSpec) -> PortResult<()> {
         let name = &unit.name;
         let text = self.text(unit).map_err(|error| {
+            let kind = match error.refusal() {
+                Refusal::NeedsPodman { .. } => PortErrorKind::Unavailable,
+                _ => PortErrorKind::Invalid,
+            };
             let text = format!("the unit of `{name}` cannot be said for Podman {}", self.version);
-            PortError::new(PortErrorKind::Invalid, text).with_source(error)
+            PortError::new(kind, text).with_source(error)
         })?;
         // Before the generator is troubled; decided again right before the file is replaced.
         self.refuse_foreign(name).await?;

@@ -37,6 +37,7 @@ impl Place {
         let units = root.path().join("config/containers/systemd");
         let store = QuadletDir::at(units, Scope::User, PodmanVersion::new(5, 4, 2))
             .with_generator(generator)
+            .with_stage_dir(root.path().join("stage"))
             .with_legacy_description("Archipelago companion UI: ");
         Self { store, root }
     }
@@ -239,6 +240,15 @@ async fn what_this_podman_cannot_be_told_is_invalid_and_names_the_setting() {
     let chain = error.chain();
     assert!(chain.contains("`web`") && chain.contains("Exec"), "{chain}");
     assert!(!chain.contains("correct horse"), "{chain}");
+}
+
+#[tokio::test]
+async fn a_podman_before_quadlet_is_the_hosts_lack() {
+    let place = Place::new();
+    let store = QuadletDir { version: PodmanVersion::new(4, 3, 1), ..place.store.clone() };
+    let error = store.write(&unit(0)).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Unavailable);
+    assert!(error.chain().contains("4.4"), "{}", error.chain());
 }
 
 #[tokio::test]
