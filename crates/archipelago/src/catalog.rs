@@ -112,6 +112,19 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`] for the first file that is not as it must be.
     pub fn with_files<P: AsRef<Path>>(files: &[P]) -> Result<Self, CatalogError> {
+        Self::with_files_on(files, |_| {})
+    }
+
+    /// The same on a node that `adjust` has the last word about.
+    ///
+    /// What it sets is the caller's to validate ([`Node::validate`]).
+    ///
+    /// # Errors
+    /// As [`with_files`](Self::with_files).
+    pub fn with_files_on<P: AsRef<Path>>(
+        files: &[P],
+        adjust: impl FnOnce(&mut Node),
+    ) -> Result<Self, CatalogError> {
         let mut read = Vec::with_capacity(files.len());
         let mut node = Node::default();
         for path in files {
@@ -121,6 +134,7 @@ impl Catalog {
             node = file.node.clone().unwrap_or(node);
             read.push((shown, file));
         }
+        adjust(&mut node);
         let mut catalog = Self::on(node);
         for (shown, file) in read {
             for (apps, spec) in file.companions(&catalog.node, &shown)? {

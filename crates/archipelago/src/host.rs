@@ -9,7 +9,7 @@ use adapter_systemd::{QuadletDir, Scope, ScopeError, SystemdManager};
 use companion_core::model::companion::InvalidValue;
 use companion_core::model::container::HostName;
 use companion_core::model::hook::HookName;
-use companion_core::ports::{Host, PortError};
+use companion_core::ports::{DesiredStore as _, Host, PortError};
 use durable_dir::{Dir, DirError, Trust};
 use quadlet::PodmanVersion;
 
@@ -79,14 +79,26 @@ pub fn units(scope: Scope, version: PodmanVersion) -> Result<QuadletDir, HostErr
     Ok(units.with_legacy_description(LEGACY_DESCRIPTION))
 }
 
-/// Wires the real adapters of `scope` around `store`.
+/// Wires the real adapters of `scope` around `store`, with the `podman` of this process's `PATH`.
 ///
 /// Podman is asked for its version, because units are written for it; nothing else is contacted.
 ///
 /// # Errors
 /// [`HostError`] saying what the host lacks.
 pub async fn connect(scope: Scope, store: Arc<RecordStore>) -> Result<Host, HostError> {
-    let podman = Podman::from_environment();
+    connect_with(scope, store, Podman::from_environment()).await
+}
+
+/// The same with a `podman` of the caller's, who can then wait for its last call to end
+/// ([`Podman::settled`]).
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_with(
+    scope: Scope,
+    store: Arc<RecordStore>,
+    podman: Podman,
+) -> Result<Host, HostError> {
     let version = podman_version(&podman).await?;
     let hooks = hooks(&store)?;
     Ok(Host {
@@ -97,6 +109,17 @@ pub async fn connect(scope: Scope, store: Arc<RecordStore>) -> Result<Host, Host
         containers: Arc::new(PodmanContainers::new(podman)),
         desired: store,
     })
+}
+
+/// Removes what writes of units that were cut off left behind, under the host's lock. Returns how
+/// many files.
+///
+/// # Errors
+/// [`HostError::UnitDir`], [`HostError::Sweep`].
+pub async fn sweep(scope: Scope, store: &RecordStore) -> Result<usize, HostError> {
+    let units = units(scope, PODMAN_FLOOR)?;
+    let _lock = store.lock().await.map_err(HostError::Sweep)?;
+    units.sweep().await.map_err(HostError::Sweep)
 }
 
 /// Podman's version, if units can be written for it.
