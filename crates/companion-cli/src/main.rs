@@ -1,3 +1,26 @@
-//! The companion command.
+//! The companion command: wiring only. What is asked for is decided in `arguments`, done in
+//! `commands`, and printed in `output`.
 
-fn main() {}
+mod arguments;
+mod commands;
+mod config;
+mod error;
+mod hosts;
+mod log;
+mod output;
+mod runtime;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use arguments::Arguments;
+use output::Output;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output::new(arguments.global.json, arguments.global.color);
+    log::init(&arguments.global, arguments.command.is_daemon());
+    let outcome = commands::run(arguments, &output);
+    output.finish(outcome)
+}

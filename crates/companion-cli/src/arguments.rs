@@ -1,0 +1,164 @@
+//! What can be asked of the command: its options and subcommands. Decides nothing.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+
+const AFTER_HELP: &str = "\
+Exit status:
+  0  done, and all is as asked for
+  1  something failed, or is not as it should be
+  2  what was given cannot be used
+  3  the host lacks something; `companion doctor` says what";
+
+/// Keeps the companion containers of a node's apps true to their specification.
+///
+/// Companions are small containers that give a headless backend a page in the browser. Each is a
+/// systemd service made from a Quadlet unit; this command records which apps are installed, makes
+/// their companions run, and repairs whatever is not as it should be. Data goes to stdout, progress
+/// and log to stderr.
+#[derive(Debug, Parser)]
+#[command(name = "companion", version, after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every subcommand takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArguments {
+    /// The host: a user's systemd and rootless Podman, the system's, or an embedded one in memory
+    ///
+    /// `auto` is `system` for root and `user` for everybody else; it is never `sim`. `sim` begins
+    /// empty, lives on virtual time and ends with the command.
+    #[arg(long, global = true, value_enum, default_value_t = HostArgument::Auto)]
+    pub(crate) host: HostArgument,
+
+    /// Read this catalog file; may be given more than once, a later one wins
+    ///
+    /// Without it `$XDG_CONFIG_HOME/companion/catalog.toml` (for the system
+    /// `/etc/companion/catalog.toml`) is read if it exists. Give the daemon the same files: it
+    /// works by its own catalog.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) catalog: Vec<PathBuf>,
+
+    /// Look for build contexts in this directory first; may be given more than once
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) contexts: Vec<PathBuf>,
+
+    /// Give this argument to every build; may be given more than once
+    #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = build_argument)]
+    pub(crate) build_arg: Vec<(String, String)>,
+
+    /// Keep the record of wishes, the lock and the key in this directory
+    ///
+    /// By default `$XDG_STATE_HOME/companion`, else `~/.local/state/companion`; for the system
+    /// `/var/lib/companion`.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+
+    /// Print JSON to stdout
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Log more to stderr: -v what is done, -vv every decision, -vvv everything
+    ///
+    /// `COMPANION_LOG`, such as `info,adapter_podman=debug`, has the last word.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    /// When to colour
+    ///
+    /// `auto` colours for a terminal, unless `NO_COLOR` is set.
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorArgument::Auto)]
+    pub(crate) color: ColorArgument,
+}
+
+fn build_argument(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("must be of the form NAME=VALUE".to_owned()),
+    }
+}
+
+/// Which host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HostArgument {
+    /// The system's for root, the user's for others.
+    Auto,
+    /// The user's systemd and rootless Podman.
+    User,
+    /// The system's systemd and Podman as root.
+    System,
+    /// A host in memory.
+    Sim,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorArgument {
+    /// For a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Record that apps are installed, and make their companions run
+    Install(commands::install::Arguments),
+    /// Record that apps are gone, and remove their companions
+    Remove(commands::remove::Arguments),
+    /// Make one pass over all that is recorded, and repair what is not true
+    Reconcile(commands::reconcile::Arguments),
+    /// Print what a pass would do, and do nothing
+    Plan(commands::plan::Arguments),
+    /// Keep the companions true until told to end: the daemon
+    Run(commands::run::Arguments),
+    /// Print how each companion is, why, and what happens next
+    Status(commands::status::Arguments),
+    /// Print the unit of a companion; needs no host
+    Render(commands::render::Arguments),
+    /// Print which apps and companions are known; needs no host
+    Catalog(commands::catalog::Arguments),
+    /// Show the log of a companion
+    Logs(commands::logs::Arguments),
+    /// Print a shell's completions
+    Completions(commands::completions::Arguments),
+    /// Print the manual page, or write all pages to a directory
+    Man(commands::man::Arguments),
+}
+
+impl Command {
+    /// Whether it runs until it is told to end.
+    pub(crate) fn is_daemon(&self) -> bool {
+        matches!(self, Self::Run(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_build_argument_is_parted_at_the_first_equals_sign() {
+        assert_eq!(build_argument("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
+        assert_eq!(build_argument("A="), Ok(("A".to_owned(), String::new())));
+        assert!(build_argument("A").is_err() && build_argument("=b").is_err());
+    }
+}

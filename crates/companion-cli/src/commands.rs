@@ -1,0 +1,37 @@
+//! The subcommands, one file each. This one only leads to them.
+
+use crate::arguments::{Arguments, Command};
+use crate::config::Config;
+use crate::error::CommandResult;
+use crate::output::Output;
+
+pub(crate) mod catalog;
+pub(crate) mod completions;
+pub(crate) mod install;
+pub(crate) mod logs;
+pub(crate) mod man;
+pub(crate) mod plan;
+pub(crate) mod reconcile;
+pub(crate) mod remove;
+pub(crate) mod render;
+mod report;
+pub(crate) mod run;
+pub(crate) mod status;
+
+/// Does what is asked for.
+pub(crate) fn run(arguments: Arguments, output: &Output) -> CommandResult {
+    let config = Config::new(arguments.global);
+    match arguments.command {
+        Command::Install(arguments) => install::run(&arguments, &config, output),
+        Command::Remove(arguments) => remove::run(&arguments, &config, output),
+        Command::Reconcile(arguments) => reconcile::run(&arguments, &config, output),
+        Command::Plan(arguments) => plan::run(&arguments, &config, output),
+        Command::Run(arguments) => run::run(&arguments, &config, output),
+        Command::Status(arguments) => status::run(&arguments, &config, output),
+        Command::Render(arguments) => render::run(&arguments, &config, output),
+        Command::Catalog(arguments) => catalog::run(&arguments, &config, output),
+        Command::Logs(arguments) => logs::run(&arguments, &config),
+        Command::Completions(arguments) => completions::run(&arguments, output),
+        Command::Man(arguments) => man::run(&arguments, output),
+    }
+}

@@ -1,0 +1,112 @@
+//! `companion catalog`: which apps and companions are known.
+
+use std::collections::BTreeMap;
+
+use archipelago::{AppId, Catalog};
+use clap::Args;
+use companion_core::model::companion::{CompanionName, CompanionSpec};
+use companion_core::model::container::Network;
+use serde_json::{Value, json};
+
+use super::report::VERSION;
+use crate::config::Config;
+use crate::error::{CommandResult, Verdict};
+use crate::output::{Output, Style, Table};
+
+/// Print which apps and companions are known; needs no host
+///
+/// With --json: {"version": 1, "apps": {APP: [NAME…]}, "companions": [{"name", "description",
+/// "apps", "image": {"build": {"reference", "contexts"}, "pull": {"reference", "verify_tls"}},
+/// "container", "hook"}]}; "container" and "hook" are as in a catalog file. The values of build
+/// arguments are not printed.
+///
+/// Exit status: 0, or 2 for a catalog file that cannot be used.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Print the JSON Schema of a catalog file
+    #[arg(long)]
+    schema: bool,
+}
+
+/// Prints the catalog.
+pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    if arguments.schema {
+        output.json(&archipelago::catalog::schema());
+        return Ok(Verdict::Done);
+    }
+    let catalog = config.catalog()?;
+    if output.is_json() {
+        output.json(&as_json(&catalog));
+        return Ok(Verdict::Done);
+    }
+    let mut table = Table::default();
+    let heading = |text| output.styled(Style::Strong, text);
+    table.row([heading("companion"), heading("apps"), heading("port"), heading("image")]);
+    let apps = apps_by_companion(&catalog);
+    for spec in catalog.companions() {
+        let of = apps.get(&spec.name).into_iter().flatten().map(|app| app.as_str());
+        let of: Vec<_> = of.collect();
+        table.row([spec.name.to_string(), of.join(", "), ports(spec), image(spec)]);
+    }
+    table.lines().iter().for_each(|line| output.line(line));
+    Ok(Verdict::Done)
+}
+
+fn apps_by_companion(catalog: &Catalog) -> BTreeMap<&CompanionName, Vec<&AppId>> {
+    let mut by: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (app, names) in catalog.apps() {
+        names.iter().for_each(|name| by.entry(name).or_default().push(app));
+    }
+    by
+}
+
+/// The ports that are published, or whose network the container is in.
+fn ports(spec: &CompanionSpec) -> String {
+    let ports: Vec<_> = spec
+        .container
+        .ports
+        .iter()
+        .map(|port| format!("{}:{}", port.host, port.container))
+        .collect();
+    match &spec.container.network {
+        _ if !ports.is_empty() => ports.join(", "),
+        Network::Host => "host network".to_owned(),
+        Network::Bridge => String::new(),
+        Network::Named(name) => format!("network {}", name.as_str()),
+    }
+}
+
+fn image(spec: &CompanionSpec) -> String {
+    let build = spec.image.build.as_ref().map(|build| format!("built as {}", build.reference));
+    let pull = spec.image.pull.as_ref().map(|pull| {
+        let tls = if pull.verify_tls { "" } else { " (certificate not verified)" };
+        format!("pulled from {}{tls}", pull.reference)
+    });
+    build.into_iter().chain(pull).collect::<Vec<_>>().join(", else ")
+}
+
+fn as_json(catalog: &Catalog) -> Value {
+    let by = apps_by_companion(catalog);
+    let companion =
+        |spec: &CompanionSpec| {
+            let build =
+                spec.image.build.as_ref().map(
+                    |build| json!({ "reference": build.reference, "contexts": build.contexts }),
+                );
+            let pull =
+                spec.image.pull.as_ref().map(
+                    |pull| json!({ "reference": pull.reference, "verify_tls": pull.verify_tls }),
+                );
+            json!({
+                "name": spec.name,
+                "description": spec.description,
+                "apps": by.get(&spec.name),
+                "image": { "build": build, "pull": pull },
+                "container": spec.container,
+                "hook": spec.hook,
+            })
+        };
+    let apps: BTreeMap<_, _> = catalog.apps().collect();
+    let companions: Vec<_> = catalog.companions().map(companion).collect();
+    json!({ "version": VERSION, "apps": apps, "companions": companions })
+}

@@ -1,0 +1,26 @@
+//! `companion completions`: what a shell needs to complete the command line.
+
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+use crate::error::{CommandResult, Verdict};
+use crate::output::Output;
+
+/// Print a shell's completions
+///
+/// For bash: companion completions bash > ~/.local/share/bash-completion/completions/companion
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Prints them.
+pub(crate) fn run(arguments: &Arguments, output: &Output) -> CommandResult {
+    let mut command = crate::arguments::Arguments::command();
+    let mut script = Vec::new();
+    clap_complete::generate(arguments.shell, &mut command, "companion", &mut script);
+    output.bytes(&script);
+    Ok(Verdict::Done)
+}

@@ -1,0 +1,98 @@
+//! `companion install`: records that apps are installed, and makes their companions run.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use archipelago::{AppId, Catalog, Companions};
+use clap::Args;
+use companion_core::model::companion::CompanionName;
+
+use super::report;
+use crate::config::Config;
+use crate::error::{CommandError, CommandResult, Verdict};
+use crate::hosts::Session;
+use crate::output::Output;
+use crate::runtime::block_on;
+
+/// Record that apps are installed, and make their companions run
+///
+/// The wish is recorded durably before anything is done, so that the daemon carries on with what
+/// this command could not. All apps are checked first: an unknown one is refused, and nothing is
+/// recorded. Installing again what is installed repairs it, without waiting for a back-off.
+///
+/// Exit status: 0 when all companions of these apps are ready, 1 when one is not, 2 for an unknown
+/// app, 3 when the host lacks something; nothing is recorded in the last two cases.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The apps, such as `lnd`; `companion catalog` lists them
+    #[arg(required = true, value_name = "APP")]
+    apps: Vec<String>,
+}
+
+/// Installs.
+pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    let catalog = config.catalog()?;
+    let apps = arguments.apps.iter().map(|app| known_app(&catalog, app));
+    let apps = apps.collect::<CommandResult<Vec<_>>>()?;
+    block_on(config.host, async {
+        let session = Session::open(config, output, Arc::new(output.progress())).await?;
+        session
+            .unless_interrupted(async {
+                let names = session.companions.wish_installed(&apps).await?;
+                converge(&session.companions, &names, output).await
+            })
+            .await
+    })
+}
+
+/// Makes a pass, and tells how it ended for `names`.
+pub(super) async fn converge(
+    companions: &Companions,
+    names: &BTreeSet<CompanionName>,
+    output: &Output,
+) -> CommandResult<Verdict> {
+    let pass = companions.reconciler().reconcile().await?;
+    Ok(report::pass(&pass, Some(names), output))
+}
+
+/// The app that `text` names.
+fn known_app(catalog: &Catalog, text: &str) -> CommandResult<AppId> {
+    let app = AppId::new(text).ok();
+    app.filter(|app| !catalog.companions_for(app).is_empty())
+        .ok_or_else(|| unknown_app(catalog, text))
+}
+
+/// Says that `text` names no app, and which one may have been meant.
+pub(super) fn unknown_app(catalog: &Catalog, text: &str) -> CommandError {
+    let error = CommandError::input(format!("no app `{}` is known", text.escape_debug()));
+    let of_companion = catalog.apps().find(|(_, names)| names.iter().any(|n| n.as_str() == text));
+    if let Some((app, _)) = of_companion {
+        return error.hinted(format!("`{text}` is a companion; it belongs to the app `{app}`"));
+    }
+    match catalog.nearest_app(&text.to_lowercase()) {
+        Some(app) => error.hinted(format!("did you mean `{app}`?")),
+        None => error.hinted("`companion catalog` lists the apps that have companions"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_app_is_answered_with_the_nearest_one() {
+        let catalog = Catalog::builtin();
+        let hint = |text: &str| known_app(&catalog, text).unwrap_err().hints()[0].clone();
+        assert_eq!(hint("lmd"), "did you mean `lnd`?");
+        assert_eq!(hint("LND"), "did you mean `lnd`?");
+        assert!(hint("archy-lnd-ui").contains("belongs to the app `lnd`"));
+        assert!(hint("nextcloud").contains("companion catalog"));
+        assert_eq!(known_app(&catalog, "lnd").unwrap().as_str(), "lnd");
+    }
+
+    #[test]
+    fn a_hostile_name_is_shown_escaped() {
+        let error = known_app(&Catalog::builtin(), "\u{1b}[2Jx").unwrap_err();
+        assert!(!error.to_string().contains('\u{1b}'), "{error}");
+    }
+}

@@ -1,0 +1,37 @@
+//! `companion man`: the manual pages, made from the same text as the help.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory as _};
+use clap_mangen::Man;
+
+use crate::error::{CommandError, CommandResult, Verdict};
+use crate::output::Output;
+
+/// Print the manual page, or write all pages to a directory
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Write `companion.1` and a page for each subcommand here
+    #[arg(value_name = "DIR")]
+    directory: Option<PathBuf>,
+}
+
+/// Prints or writes them.
+pub(crate) fn run(arguments: &Arguments, output: &Output) -> CommandResult {
+    let command = crate::arguments::Arguments::command();
+    let Some(directory) = &arguments.directory else {
+        let mut page = Vec::new();
+        Man::new(command)
+            .render(&mut page)
+            .map_err(|error| CommandError::failure(format!("failed to make the page: {error}")))?;
+        output.bytes(&page);
+        return Ok(Verdict::Done);
+    };
+    let shown = directory.display();
+    if !directory.is_dir() {
+        return Err(CommandError::input(format!("`{shown}` is not a directory")));
+    }
+    clap_mangen::generate_to(command, directory)
+        .map_err(|error| CommandError::failure(format!("failed to write to `{shown}`: {error}")))?;
+    Ok(Verdict::Done)
+}

@@ -1,0 +1,69 @@
+//! `companion plan`: what a pass would do first. Does nothing.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::report::{BlockedRow, StepRow, VERSION, plan_lines};
+use crate::config::Config;
+use crate::error::{CommandError, CommandResult, Verdict};
+use crate::hosts::Session;
+use crate::output::Output;
+use crate::runtime::block_on;
+
+/// Print what a pass would do, and do nothing
+///
+/// It is the very plan that the first round of `companion reconcile` carries out; later rounds act
+/// on what that brings about, such as the id of an image that is built. Back-offs live in the
+/// daemon's memory and are not seen here.
+///
+/// With --json: {"version": 1, "converged": bool, "steps": [{"companion", "action", "reason",
+/// "why"}], "blocked": [{"companion", "waiting_on": {"on", …}, "why", "retry_in"}]}.
+///
+/// Exit status: 0 when it could be planned, whatever the plan, 3 when the host lacks something.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {}
+
+#[derive(Serialize)]
+struct PlanReport<'a> {
+    version: u32,
+    converged: bool,
+    steps: Vec<StepRow>,
+    blocked: Vec<BlockedRow<'a>>,
+}
+
+/// Plans.
+pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    block_on(config.host, async {
+        let Some(session) = Session::open_to_look(config, output).await? else {
+            print_nothing(output);
+            return Ok(Verdict::Done);
+        };
+        let round = session.companions.reconciler().dry_run().await?;
+        if let Some(violation) = round.violations.first() {
+            let message =
+                format!("the plan breaks a rule of its own and is not followed: {violation}");
+            return Err(CommandError::failure(message));
+        }
+        let plan = &round.plan;
+        if output.is_json() {
+            output.json(&PlanReport {
+                version: VERSION,
+                converged: plan.is_converged(),
+                steps: plan.steps.iter().map(StepRow::planned).collect(),
+                blocked: plan.blocked.iter().map(|b| BlockedRow::of(b, &round)).collect(),
+            });
+        } else {
+            plan_lines(plan, &round, output);
+        }
+        Ok(Verdict::Done)
+    })
+}
+
+fn print_nothing(output: &Output) {
+    if output.is_json() {
+        let (steps, blocked) = (Vec::new(), Vec::new());
+        output.json(&PlanReport { version: VERSION, converged: true, steps, blocked });
+    } else {
+        output.line("nothing to do");
+    }
+}

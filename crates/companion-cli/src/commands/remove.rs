@@ -1,0 +1,62 @@
+//! `companion remove`: records that apps are gone, and removes their companions.
+
+use std::sync::Arc;
+
+use archipelago::{AppId, Catalog};
+use clap::Args;
+
+use super::install::unknown_app;
+use super::report;
+use crate::config::Config;
+use crate::error::CommandResult;
+use crate::hosts::Session;
+use crate::output::Output;
+use crate::runtime::block_on;
+
+/// Record that apps are gone, and remove their companions
+///
+/// What goes is the service, its unit, its container and its rendered configuration. A companion
+/// that another installed app has too stays. An app that was recorded once can be removed although
+/// no catalog knows it any more.
+///
+/// Exit status: 0 when nothing of them is left, 1 when something is, 2 for an unknown app, 3 when
+/// the host lacks something; nothing is recorded in the last two cases.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The apps, such as `lnd`
+    #[arg(required = true, value_name = "APP")]
+    apps: Vec<String>,
+}
+
+/// Removes.
+pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    block_on(config.host, async {
+        let session = Session::open(config, output, Arc::new(output.progress())).await?;
+        let apps = apps(&session, &arguments.apps).await?;
+        session
+            .unless_interrupted(async {
+                let mut names = session.companions.wish_removed(&apps).await?;
+                let pass = session.companions.reconciler().reconcile().await?;
+                // Those of an app that no catalog knows go without having been named.
+                let named_by_none = pass
+                    .last
+                    .desired
+                    .removed
+                    .keys()
+                    .filter(|name| session.companions.catalog().companion(name).is_none());
+                names.extend(named_by_none.cloned());
+                Ok(report::pass(&pass, Some(&names), output))
+            })
+            .await
+    })
+}
+
+async fn apps(session: &Session, texts: &[String]) -> CommandResult<Vec<AppId>> {
+    let catalog: &Catalog = session.companions.catalog();
+    let recorded = session.companions.installed().await?;
+    let known = |app: &AppId| !catalog.companions_for(app).is_empty() || recorded.contains(app);
+    let apps = texts.iter().map(|text| {
+        AppId::new(text.as_str()).ok().filter(known).ok_or_else(|| unknown_app(catalog, text))
+    });
+    apps.collect()
+}

@@ -1,0 +1,87 @@
+//! `companion render`: the unit of a companion, from the catalog alone.
+
+use adapter_systemd::container_unit;
+use clap::Args;
+use companion_core::model::companion::CompanionSpec;
+use companion_core::model::desired::{DesiredCompanion, Generation};
+use companion_core::model::image::{ImageId, ImageRef, PresentImage, Provenance};
+use companion_core::model::revision::{Fingerprint, Revision};
+use companion_core::model::unit::UnitSpec;
+use quadlet::PodmanVersion;
+use serde_json::json;
+
+use super::report::VERSION;
+use crate::config::{Config, known_companion};
+use crate::error::{CommandError, CommandResult, Verdict, chain};
+use crate::output::Output;
+
+/// Print the unit of a companion; needs no host
+///
+/// The revision in it is that of no image: the parts for the image and for the rendered
+/// configuration are zeros, because neither is known without a host. On a host, where the image was
+/// pulled and not built, `Image=` names it as it was pulled. All else is what is written.
+///
+/// With --json: {"version": 1, "name", "podman_version", "file", "unit"}.
+///
+/// Exit status: 0, or 2 for an unknown companion or a setting that this Podman cannot be told.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The companion, such as `archy-lnd-ui`
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// The version of Podman to write for
+    #[arg(long, value_name = "VERSION", default_value = "5.4.2")]
+    podman_version: String,
+}
+
+/// Renders.
+pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    let version: PodmanVersion = arguments
+        .podman_version
+        .parse()
+        .map_err(|error| CommandError::input(format!("`--podman-version`: {}", chain(&error))))?;
+    let catalog = config.catalog()?;
+    let name = known_companion(&catalog, &arguments.name)?;
+    let Some(spec) = catalog.companion(&name) else {
+        return Err(CommandError::input(format!("no companion `{name}` is known")));
+    };
+    let unit = unit(spec)?;
+    let text = container_unit(&unit, config.host.scope()).render(version).map_err(|error| {
+        CommandError::input(format!("the unit of `{name}` cannot be written: {}", chain(&error)))
+    })?;
+    if output.is_json() {
+        output.json(&json!({
+            "version": VERSION,
+            "name": name,
+            "podman_version": arguments.podman_version,
+            "file": format!("{name}.container"),
+            "unit": text,
+        }));
+        return Ok(Verdict::Done);
+    }
+    output.note(format!(
+        "revision {}: zeros stand for the image and the configuration, which a host knows",
+        unit.revision
+    ));
+    output.bytes(text.as_bytes());
+    Ok(Verdict::Done)
+}
+
+/// The unit of `spec` with an image that is not resolved.
+fn unit(spec: &CompanionSpec) -> CommandResult<UnitSpec> {
+    let reference = reference(spec)
+        .ok_or_else(|| CommandError::input(format!("`{}` has no image", spec.name)))?;
+    let id = ImageId::new(&"0".repeat(64)).map_err(|error| CommandError::failure(chain(&error)))?;
+    let image = PresentImage { reference: reference.clone(), id, provenance: Provenance::Foreign };
+    let unknown = Fingerprint::from_digest(&[0; 32]);
+    let desired = DesiredCompanion::new(spec.clone(), Generation::default());
+    let config = spec.hook.as_ref().map(|_| unknown);
+    let revision = Revision { image: unknown, ..desired.revision(&image, config) };
+    Ok(desired.unit(&image, revision))
+}
+
+/// The name that the image is built as, else that it is pulled by.
+fn reference(spec: &CompanionSpec) -> Option<&ImageRef> {
+    let built = spec.image.build.as_ref().map(|build| &build.reference);
+    built.or_else(|| spec.image.pull.as_ref().map(|pull| &pull.reference))
+}

@@ -1,0 +1,153 @@
+//! Changes of files that are worth a look at once: units, and the record of wishes.
+//!
+//! A hint only. Events may be lost, and directories come and go; the tick finds everything.
+
+use std::ffi::CStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use tokio::sync::Notify;
+
+/// The stack of the thread that waits: it reads a few events at a time and calls nothing deep.
+const STACK: usize = 64 * 1024;
+
+/// A directory, and the names in it that matter.
+#[derive(Debug)]
+pub(super) struct Watched {
+    directory: PathBuf,
+    matters: fn(&[u8]) -> bool,
+}
+
+impl Watched {
+    /// The directory of units.
+    pub(super) fn units(directory: PathBuf) -> Self {
+        Self { directory, matters: |name| name.ends_with(b".container") }
+    }
+
+    /// The state directory: the locks in it change with every round.
+    pub(super) fn record(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), matters: |name| name == b"desired.json" }
+    }
+}
+
+/// Wakes `wake` at each change, from now on; directories that are made later are found at a tick.
+///
+/// It waits in a thread of its own that lasts as long as the process.
+///
+/// # Errors
+/// When the kernel gives no more watchers.
+pub(super) fn spawn(watched: Vec<Watched>, wake: Arc<Notify>, tick: Duration) -> io::Result<()> {
+    let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+    let tick = Timespec { tv_sec: tick.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: 0 };
+    let follow = move || {
+        loop {
+            // Made anew each time, in case a directory was replaced.
+            let descriptors = add(&events, &watched);
+            let mut waited_for = [PollFd::new(&events, PollFlags::IN)];
+            match poll(&mut waited_for, Some(&tick)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => continue,
+                Ok(_) => {}
+                Err(error) => return tracing::warn!("changes are not seen any more: {error}"),
+            }
+            match read(&events, &watched, &descriptors) {
+                Ok(true) => wake.notify_one(),
+                Ok(false) => {}
+                Err(error) => return tracing::warn!("changes are not seen any more: {error}"),
+            }
+        }
+    };
+    std::thread::Builder::new().name("watch".to_owned()).stack_size(STACK).spawn(follow)?;
+    Ok(())
+}
+
+/// Watches each directory that is there; watching one again changes nothing.
+fn add(events: &OwnedFd, watched: &[Watched]) -> Vec<Option<i32>> {
+    let what = WatchFlags::MOVED_TO
+        | WatchFlags::MOVED_FROM
+        | WatchFlags::CLOSE_WRITE
+        | WatchFlags::DELETE
+        | WatchFlags::DELETE_SELF
+        | WatchFlags::MOVE_SELF
+        | WatchFlags::ONLYDIR;
+    let add = |one: &Watched| inotify::add_watch(events, &one.directory, what).ok();
+    watched.iter().map(add).collect()
+}
+
+/// Reads all events that there are, and says whether one of them matters.
+fn read(
+    events: &OwnedFd,
+    watched: &[Watched],
+    descriptors: &[Option<i32>],
+) -> rustix::io::Result<bool> {
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut reader = inotify::Reader::new(events, &mut buffer);
+    let mut matters = false;
+    loop {
+        let event = match reader.next() {
+            Ok(event) => event,
+            Err(rustix::io::Errno::AGAIN) => return Ok(matters),
+            Err(error) => return Err(error),
+        };
+        let of = descriptors.iter().position(|descriptor| *descriptor == Some(event.wd()));
+        let name = event.file_name().map(CStr::to_bytes);
+        matters |= match (of.and_then(|index| watched.get(index)), name) {
+            // The queue overflowed (it has no descriptor), or a directory itself went away.
+            (None, _) => event.events().contains(ReadFlags::QUEUE_OVERFLOW),
+            (Some(_), None) => true,
+            (Some(of), Some(name)) => (of.matters)(name),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// Whether what `act` does wakes.
+    fn wakes(act: impl FnOnce(&Path)) -> bool {
+        let place = tempfile::tempdir().unwrap();
+        let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+        let (units, state) = (place.path().join("units"), place.path().join("state"));
+        let watched = [Watched::units(units), Watched::record(state)];
+        for one in &watched {
+            fs::create_dir(&one.directory).unwrap();
+        }
+        let descriptors = add(&events, &watched);
+        act(place.path());
+        read(&events, &watched, &descriptors).unwrap()
+    }
+
+    #[test]
+    fn a_unit_that_is_written_replaced_or_deleted_wakes() {
+        assert!(wakes(|at| fs::write(at.join("units/a.container"), "x").unwrap()));
+        assert!(wakes(|at| {
+            fs::write(at.join("new"), "x").unwrap();
+            fs::rename(at.join("new"), at.join("units/a.container")).unwrap();
+        }));
+        assert!(wakes(|at| fs::remove_dir(at.join("units")).unwrap()));
+    }
+
+    #[test]
+    fn the_record_wakes_and_the_locks_beside_it_do_not() {
+        assert!(wakes(|at| fs::write(at.join("state/desired.json"), "x").unwrap()));
+        assert!(!wakes(|at| fs::write(at.join("state/lock"), "").unwrap()));
+        assert!(!wakes(|at| fs::write(at.join("units/.a.container.X1"), "").unwrap()));
+    }
+
+    #[test]
+    fn reading_wakes_nobody() {
+        assert!(!wakes(|at| {
+            assert!(fs::read(at.join("units/a.container")).is_err());
+            assert_eq!(fs::read_dir(at.join("units")).unwrap().count(), 0);
+        }));
+    }
+}

@@ -1,0 +1,161 @@
+//! The host that a command works on, wired: a real one, or the embedded one.
+
+use std::sync::Arc;
+
+use adapter_podman::Podman;
+use adapter_systemd::{Scope, SystemdManager};
+use archipelago::host::{connect_with, units};
+use archipelago::{Companions, RecordStore};
+use companion_core::ports::{Host, PortErrorKind, ServiceManager as _, UnitStore as _};
+use companion_core::reconciler::{EventSink, Reconciler, Silent};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::{Config, HostKind};
+use crate::error::{CommandError, CommandResult, chain};
+use crate::output::Output;
+
+pub(crate) mod sim;
+
+/// A host with its companions, for as long as a command takes.
+pub(crate) struct Session {
+    /// The calls.
+    pub(crate) companions: Companions,
+    /// The record of wishes.
+    pub(crate) store: Arc<RecordStore>,
+    podman: Option<Podman>,
+    /// Where the embedded host's record is, removed with the session.
+    _state: Option<tempfile::TempDir>,
+}
+
+impl Session {
+    /// Wires the host that `config` names, and shows what is done to `events`.
+    ///
+    /// # Errors
+    /// What the host lacks; nothing is recorded or done then.
+    pub(crate) async fn open(
+        config: &Config,
+        output: &Output,
+        events: Arc<dyn EventSink>,
+    ) -> CommandResult<Self> {
+        let catalog = Arc::new(config.catalog()?);
+        match config.host {
+            HostKind::Real(scope) => {
+                let store = Arc::new(RecordStore::new(config.state_dir(scope)?, catalog));
+                reach(scope, &store).await?;
+                let podman = Podman::from_environment();
+                let host = connect_with(scope, Arc::clone(&store), podman.clone()).await?;
+                Ok(Self::wired(store, host, events, Some(podman), None))
+            }
+            HostKind::Sim => {
+                output.note("this is the embedded host: it begins empty and ends with the command");
+                let state = tempfile::Builder::new().prefix("companion-sim-").tempdir();
+                let state = state.map_err(|error| {
+                    CommandError::failure(format!("failed to make a directory: {error}"))
+                })?;
+                let dir = config.given_state_dir().unwrap_or_else(|| state.path());
+                let dir = std::path::absolute(dir).map_err(|error| {
+                    CommandError::input(format!("`--state-dir {}`: {error}", dir.display()))
+                })?;
+                let host = sim::host(&catalog).ports();
+                let store = Arc::new(RecordStore::new(dir, catalog));
+                let host = Host { desired: Arc::clone(&store) as _, ..host };
+                Ok(Self::wired(store, host, events, None, Some(state)))
+            }
+        }
+    }
+
+    /// The same for a command that only looks; `None` when nothing was ever recorded and nothing of
+    /// ours is on the host, which takes neither Podman nor a state directory to see.
+    pub(crate) async fn open_to_look(
+        config: &Config,
+        output: &Output,
+    ) -> CommandResult<Option<Self>> {
+        if let HostKind::Real(scope) = config.host {
+            let catalog = Arc::new(config.catalog()?);
+            let store = RecordStore::new(config.state_dir(scope)?, catalog);
+            reach(scope, &store).await?;
+            if is_untouched(scope, &store).await? {
+                return Ok(None);
+            }
+        }
+        Self::open(config, output, Arc::new(Silent)).await.map(Some)
+    }
+
+    fn wired(
+        store: Arc<RecordStore>,
+        host: Host,
+        events: Arc<dyn EventSink>,
+        podman: Option<Podman>,
+        state: Option<tempfile::TempDir>,
+    ) -> Self {
+        let reconciler = Arc::new(Reconciler::telling(host, events));
+        let companions = Companions::new(Arc::clone(&store), reconciler);
+        Self { companions, store, podman, _state: state }
+    }
+
+    /// Does `work`, unless SIGINT or SIGTERM comes first: then what was begun is ended softly.
+    ///
+    /// # Errors
+    /// As `work`, and when it was interrupted.
+    pub(crate) async fn unless_interrupted<T>(
+        &self,
+        work: impl Future<Output = CommandResult<T>>,
+    ) -> CommandResult<T> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                CommandError::failure(format!("failed to listen for signals: {error}"))
+            })
+        };
+        let mut interrupt = listen(SignalKind::interrupt())?;
+        let mut terminate = listen(SignalKind::terminate())?;
+        tokio::select! {
+            result = work => return result,
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        self.companions.reconciler().shut_down().await;
+        self.settled().await;
+        Err(CommandError::failure("interrupted; what was wished is recorded")
+            .hinted("`companion reconcile` carries on"))
+    }
+
+    /// Waits until no podman of ours is left: killing one that writes to the image store can damage
+    /// the store.
+    pub(crate) async fn settled(&self) {
+        if let Some(podman) = &self.podman {
+            podman.settled().await;
+        }
+    }
+}
+
+/// Asks the service manager of `scope` for one unit: whether it can be reached at all.
+async fn reach(scope: Scope, store: &RecordStore) -> CommandResult<()> {
+    let names = store.catalog().companions().take(1).map(|spec| spec.name.clone()).collect();
+    let Err(error) = SystemdManager::new(scope).observe(&names).await else { return Ok(()) };
+    let manager = match scope {
+        Scope::User => "the user's systemd",
+        Scope::System => "the system's systemd",
+    };
+    let message = format!("{manager} cannot be reached: {}", chain(&error));
+    Err(match error.kind() {
+        PortErrorKind::Unavailable | PortErrorKind::Denied => CommandError::host(message)
+            .hinted("`companion doctor` says what this host lacks")
+            .hinted("`--host sim` is an embedded host to try things on"),
+        PortErrorKind::Transient
+        | PortErrorKind::NotFound
+        | PortErrorKind::Conflict
+        | PortErrorKind::Invalid => CommandError::failure(message),
+    })
+}
+
+/// Whether nothing was ever recorded and no unit is ours.
+async fn is_untouched(scope: Scope, store: &RecordStore) -> CommandResult<bool> {
+    use companion_core::ports::DesiredStore as _;
+    let desired = store.load().await?;
+    if !desired.companions.is_empty() || !desired.removed.is_empty() {
+        return Ok(false);
+    }
+    // The version matters for what units say, not for whose they are.
+    let units = units(scope, archipelago::host::PODMAN_FLOOR)?;
+    Ok(units.list().await?.is_empty())
+}

@@ -1,0 +1,107 @@
+//! The log: lines on stderr, in the form that the journal or a person reads. Decides no level of a
+//! message, only which are shown.
+
+use std::fmt;
+use std::io::IsTerminal as _;
+use std::os::fd::AsFd;
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::arguments::GlobalArguments;
+use crate::output;
+
+/// Sets the log up for the whole process.
+pub(crate) fn init(global: &GlobalArguments, daemon: bool) {
+    let to_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+    let form = Form {
+        priority: to_journal && is_journal(std::io::stderr()),
+        time: daemon && !to_journal,
+        colour: !to_journal && output::colours(global.color, std::io::stderr().is_terminal()),
+    };
+    let chosen = std::env::var("COMPANION_LOG").ok();
+    let filter = chosen
+        .as_deref()
+        .and_then(|text| text.parse::<Targets>().ok())
+        .unwrap_or_else(|| usual(global.verbose, daemon));
+    let lines = tracing_subscriber::fmt::layer().event_format(form).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+    // It is set once, at the start of `main`.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// What is shown unless the environment says otherwise.
+///
+/// A command shows each step and its failure itself; its log would say the same once more.
+fn usual(verbose: u8, daemon: bool) -> Targets {
+    let level = match verbose + u8::from(daemon) {
+        0 => {
+            return Targets::new()
+                .with_default(Level::WARN)
+                .with_target("companion_core", Level::ERROR);
+        }
+        1 => Level::INFO,
+        2 => Level::DEBUG,
+        _ => Level::TRACE,
+    };
+    // The bus library tells every message at these levels.
+    Targets::new().with_default(level).with_target("zbus", level.min(Level::INFO))
+}
+
+/// Whether `stream` is the one that systemd connected to the journal (systemd.exec(5)).
+fn is_journal(stream: impl AsFd) -> bool {
+    let Ok(variable) = std::env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(stream)
+        .is_ok_and(|found| variable == format!("{}:{}", found.st_dev, found.st_ino))
+}
+
+/// How a line looks.
+struct Form {
+    /// Begins with the priority that the journal takes off again (sd-daemon(3)).
+    priority: bool,
+    /// Begins with the time.
+    time: bool,
+    /// The level is coloured.
+    colour: bool,
+}
+
+impl<S, N> FormatEvent<S, N> for Form
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let (priority, word, colour) = match *event.metadata().level() {
+            Level::ERROR => (3, "error", "31"),
+            Level::WARN => (4, "warning", "33"),
+            Level::INFO => (6, "info", "36"),
+            Level::DEBUG => (7, "debug", "2"),
+            Level::TRACE => (7, "trace", "2"),
+        };
+        if self.priority {
+            write!(writer, "<{priority}>")?;
+        }
+        if self.time {
+            SystemTime.format_time(&mut writer)?;
+            writer.write_char(' ')?;
+        }
+        if !self.priority {
+            match self.colour {
+                true => write!(writer, "\u{1b}[{colour}m{word}\u{1b}[0m: ")?,
+                false => write!(writer, "{word}: ")?,
+            }
+        }
+        context.field_format().format_fields(writer.by_ref(), event)?;
+        writeln!(writer)
+    }
+}

@@ -1,0 +1,190 @@
+//! Everything that is printed, apart from the log: data to stdout, words to stderr.
+//!
+//! A reader that went away (`companion status | head -1`) is no error and ends nothing: what was
+//! begun goes on, only unseen.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
+
+use companion_core::status::Health;
+use serde::Serialize;
+
+use crate::arguments::ColorArgument;
+use crate::error::{CommandError, CommandResult};
+
+mod progress;
+mod table;
+pub(crate) mod words;
+
+pub(crate) use progress::Progress;
+pub(crate) use table::Table;
+
+/// Where a command prints.
+#[derive(Debug)]
+pub(crate) struct Output {
+    json: bool,
+    colour: bool,
+    error_colour: bool,
+    failed: Mutex<Option<io::Error>>,
+}
+
+/// How words are set off where colour is allowed. No meaning is in the colour alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// As it should be.
+    Good,
+    /// On its way.
+    Busy,
+    /// Not as it should be.
+    Bad,
+    /// A heading.
+    Strong,
+    /// By the way.
+    Faint,
+}
+
+impl Style {
+    /// The style of a companion's state.
+    pub(crate) fn of(health: Health) -> Self {
+        match health {
+            Health::Ready => Self::Good,
+            Health::Progressing | Health::Removing => Self::Busy,
+            Health::Degraded | Health::Blocked | Health::Orphaned | Health::Unknown => Self::Bad,
+        }
+    }
+
+    fn code(self) -> &'static str {
+        match self {
+            Self::Good => "32",
+            Self::Busy => "33",
+            Self::Bad => "31",
+            Self::Strong => "1",
+            Self::Faint => "2",
+        }
+    }
+}
+
+/// Whether a stream is coloured.
+pub(crate) fn colours(color: ColorArgument, terminal: bool) -> bool {
+    match color {
+        ColorArgument::Always => true,
+        ColorArgument::Never => false,
+        // Set and not empty, whatever it says (no-color.org).
+        ColorArgument::Auto => {
+            terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+        }
+    }
+}
+
+fn styled(colour: bool, style: Style, text: &str) -> String {
+    match colour {
+        true => format!("\u{1b}[{}m{text}\u{1b}[0m", style.code()),
+        false => text.to_owned(),
+    }
+}
+
+impl Output {
+    /// Prints JSON if `json`.
+    pub(crate) fn new(json: bool, color: ColorArgument) -> Self {
+        Self {
+            json,
+            colour: colours(color, io::stdout().is_terminal()),
+            error_colour: colours(color, io::stderr().is_terminal()),
+            failed: Mutex::default(),
+        }
+    }
+
+    /// Whether data is printed as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// `text` set off for stdout.
+    pub(crate) fn styled(&self, style: Style, text: &str) -> String {
+        styled(self.colour, style, text)
+    }
+
+    /// Prints a line of data.
+    pub(crate) fn line(&self, text: impl AsRef<str>) {
+        self.bytes(format!("{}\n", text.as_ref()).as_bytes());
+    }
+
+    /// Prints `value` as indented JSON.
+    pub(crate) fn json(&self, value: &impl Serialize) {
+        match serde_json::to_string_pretty(value) {
+            Ok(text) => self.line(text),
+            Err(error) => self.note_failure(error.into()),
+        }
+    }
+
+    /// Prints bytes as they are.
+    pub(crate) fn bytes(&self, bytes: &[u8]) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed.is_some() {
+            return;
+        }
+        let mut stdout = io::stdout().lock();
+        if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            *failed = Some(error);
+        }
+    }
+
+    fn note_failure(&self, error: io::Error) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    /// Tells something that is not data.
+    pub(crate) fn note(&self, text: impl AsRef<str>) {
+        self.tell(&styled(self.error_colour, Style::Faint, "note:"), text.as_ref());
+    }
+
+    /// Shows what a pass does, on stderr.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress::new(self.error_colour)
+    }
+
+    fn tell(&self, label: &str, text: &str) {
+        // Nothing is left to tell it to.
+        let _ = writeln!(io::stderr().lock(), "{label} {text}");
+    }
+
+    /// Prints how the command ended, if not well, and returns its exit status.
+    pub(crate) fn finish(&self, outcome: CommandResult) -> ExitCode {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let outcome = match (outcome, failed) {
+            (Ok(_), Some(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(CommandError::failure(format!("failed to write to stdout: {error}")))
+            }
+            (outcome, _) => outcome,
+        };
+        match outcome {
+            Ok(verdict) => ExitCode::from(verdict.status()),
+            Err(error) => {
+                self.tell(&styled(self.error_colour, Style::Bad, "error:"), &error.to_string());
+                for hint in error.hints() {
+                    self.tell(&styled(self.error_colour, Style::Strong, "hint:"), hint);
+                }
+                ExitCode::from(error.status())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colour_is_for_those_who_want_it() {
+        assert!(colours(ColorArgument::Always, false));
+        assert!(!colours(ColorArgument::Never, true));
+        assert!(!colours(ColorArgument::Auto, false));
+    }
+
+    #[test]
+    fn a_text_without_colour_is_the_text() {
+        assert_eq!(styled(false, Style::Bad, "blocked"), "blocked");
+        assert_eq!(styled(true, Style::Bad, "blocked"), "\u{1b}[31mblocked\u{1b}[0m");
+    }
+}

@@ -1,0 +1,32 @@
+//! Numbers in words: how long something has lasted or will.
+
+use std::time::Duration;
+
+/// A span in its largest sensible unit, rounded down.
+pub(crate) fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// A span with tenths of a second.
+pub(crate) fn tenths(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_told_in_its_largest_sensible_unit() {
+        assert_eq!(span(0), "0 s");
+        assert_eq!(span(119), "119 s");
+        assert_eq!(span(120), "2 min");
+        assert_eq!(span(7200), "2 h");
+        assert_eq!(span(172_800), "2 days");
+    }
+}
