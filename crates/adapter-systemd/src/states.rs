@@ -95,11 +95,10 @@ pub(crate) fn subject(
     if main_pid == 0 && control_group.is_none() {
         return Ok(None);
     }
-    let invocation = unit.bytes("InvocationID")?;
     Ok(Some(Subject {
         main_pid,
         control_group: control_group.map(str::to_owned),
-        invocation: invocation.iter().map(|byte| format!("{byte:02x}")).collect(),
+        invocation: invocation(unit)?.unwrap_or_default(),
     }))
 }
 
@@ -130,6 +129,7 @@ pub(crate) fn service_state(
         source: unit.text("SourcePath")?.map(str::to_owned),
         loaded: revision_in(environment.iter().map(String::as_bytes)),
         running: facts.running,
+        invocation: invocation(unit)?,
         paused: facts.paused,
         active_for: Duration::ZERO,
         exit_status: ended.then_some(exit_status),
@@ -140,6 +140,13 @@ pub(crate) fn service_state(
         state.active_for = now.saturating_sub(entered);
     }
     Ok(state)
+}
+
+/// The id of the present run, in the form that its own environment has it; a unit that never ran has
+/// none.
+fn invocation(unit: &Properties) -> Result<Option<String>, PropertyError> {
+    let id: String = unit.bytes("InvocationID")?.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Some(id).filter(|id| !id.is_empty()))
 }
 
 /// systemd's words for why it did not load the unit, if there are any.

@@ -121,7 +121,7 @@ fn write(path: &Path, record: &Record) -> PortResult<()> {
         PortError::new(PortErrorKind::Invalid, format!("failed to {attempt}")).with_source(error)
     })?;
     let dir = Dir::create(path, 0o700, Trust::Owned).map_err(|error| port(error, attempt))?;
-    dir.sweep_temporary_files().map_err(|error| port(error, attempt))?;
+    dir.sweep_temporary_files_of(RECORD_FILE).map_err(|error| port(error, attempt))?;
     dir.write(RECORD_FILE, &bytes, 0o600).map_err(|error| port(error, attempt))
 }
 

@@ -260,6 +260,17 @@ impl fmt::Display for Reason {
     }
 }
 
+impl Step {
+    /// The companions that it is for: one, or for a reload all that want it.
+    pub fn serves(&self) -> impl Iterator<Item = &CompanionName> {
+        let wanted_by = match &self.action {
+            Action::DaemonReload { wanted_by } => wanted_by.as_slice(),
+            _ => &[],
+        };
+        self.companion.iter().chain(wanted_by.iter().map(|(name, _input)| name))
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.action.verb())?;

@@ -15,8 +15,9 @@ use tracing::{debug, error};
 use crate::check::{Violation, check};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
-use crate::model::desired::DesiredState;
-use crate::model::observed::{History, ObservedState, Work};
+use crate::model::desired::{DesiredState, Generation};
+use crate::model::observed::{History, ObservedState, VerifiedRun, Work};
+use crate::model::unit::UnitFileState;
 use crate::plan::{Plan, Step};
 use crate::planner::plan;
 use crate::ports::{Host, PortError, PortErrorKind};
@@ -161,7 +162,8 @@ pub struct Reconciler {
 
 struct State {
     attempts: Attempts,
-    gone: BTreeMap<CompanionName, crate::model::desired::Generation>,
+    verified: BTreeMap<CompanionName, VerifiedRun>,
+    gone: BTreeMap<CompanionName, Generation>,
     tasks: Tasks,
 }
 
@@ -189,7 +191,8 @@ impl Reconciler {
         let ended = Arc::new(watch::Sender::new(0));
         let tasks = Tasks::new(host.clone(), limits.clone(), Arc::clone(&ended));
         let attempts = Attempts::new(jitter);
-        let state = Mutex::new(State { attempts, gone: BTreeMap::new(), tasks });
+        let state =
+            Mutex::new(State { attempts, verified: BTreeMap::new(), gone: BTreeMap::new(), tasks });
         Self { host, limits, events, origin: Instant::now(), ended, state }
     }
 
@@ -209,9 +212,10 @@ impl Reconciler {
         let desired = self.host.desired.load().await.map_err(ReconcileError::Desired)?;
         state.tasks.drop_outdated(|name| desired.generation(name));
         let mut round = self.look(&mut state, desired).await;
-        let State { attempts, gone, tasks } = &mut *state;
+        let State { attempts, verified, gone, tasks } = &mut *state;
         attempts.heal(&round.plan);
         remember_gone(gone, &round.desired, &round.plan);
+        remember_verified(verified, &round.observed);
         for violation in &round.violations {
             error!("invariant violation: the plan breaks {violation}; nothing of it is done");
         }
@@ -247,6 +251,7 @@ impl Reconciler {
         let history = History {
             failures: state.attempts.failures.clone(),
             running: state.tasks.running(),
+            verified: state.verified.clone(),
             gone: state.gone.clone(),
         };
         let observed = observe::observe(&self.host, &desired, &history, &self.limits).await;
@@ -302,9 +307,28 @@ impl Reconciler {
 /// The longest pause between two rounds of a pass that waits for something.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Notes the runs that were just seen beneath a true unit file, and forgets those of companions that
+/// are not there any more.
+fn remember_verified(
+    verified: &mut BTreeMap<CompanionName, VerifiedRun>,
+    observed: &ObservedState,
+) {
+    verified.retain(|name, _| observed.companions.contains_key(name));
+    for (name, seen) in &observed.companions {
+        let (Some(file), Some(service)) = (seen.unit.known(), seen.service.known()) else {
+            continue;
+        };
+        let UnitFileState::Current { revision } = file.state else { continue };
+        let carried = [service.loaded, service.running] == [Some(revision), Some(revision)];
+        if let Some(invocation) = service.invocation.clone().filter(|_| carried) {
+            verified.insert(name.clone(), VerifiedRun { revision, invocation });
+        }
+    }
+}
+
 /// Notes the removals of which nothing is left, and forgets those whose companion is wanted again.
 fn remember_gone(
-    gone: &mut BTreeMap<CompanionName, crate::model::desired::Generation>,
+    gone: &mut BTreeMap<CompanionName, Generation>,
     desired: &DesiredState,
     plan: &Plan,
 ) {

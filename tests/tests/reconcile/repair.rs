@@ -54,6 +54,18 @@ async fn a_unit_that_was_edited_loaded_and_started_is_restored() {
     node.assert_quiet().await;
 }
 
+/// Found by the properties: what ran had been started from the edit, and claimed the true revision.
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_was_edited_started_at_boot_and_deleted_is_not_believed() {
+    let node = Node::installed().await;
+    node.host.edit_unit(&name("wallet"));
+    node.host.reboot();
+    node.sleep(60).await;
+    node.host.delete_unit(&name("wallet"));
+    node.passes_until_true(1).await;
+    node.assert_quiet().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_truncated_unit_is_written_whole_again() {
     let node = Node::installed().await;

@@ -193,6 +193,8 @@ impl World {
             source,
             loaded,
             running,
+            // No two runs begin at the same moment.
+            invocation: up.then(|| format!("since {} us", service.since.as_micros())),
             paused: paused && up,
             active_for: match service.phase {
                 Phase::Running { .. } => now.saturating_sub(service.since),

@@ -10,7 +10,7 @@ use super::companion::CompanionName;
 use super::desired::Generation;
 use super::hook::HookState;
 use super::image::ImageState;
-use super::revision::Fingerprint;
+use super::revision::{Fingerprint, Revision};
 use super::unit::{ContainerState, ServiceState, UnitFile};
 use crate::ports::PortErrorKind;
 
@@ -83,6 +83,15 @@ pub struct Failure {
     pub error: String,
 }
 
+/// A run that was seen beneath a true unit file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedRun {
+    /// The revision that all layers carried.
+    pub revision: Revision,
+    /// Which run it was.
+    pub invocation: String,
+}
+
 /// What earlier rounds learned and the host cannot be asked.
 ///
 /// It is kept in memory only: a manager that was started anew tries once early, and learns it again.
@@ -92,6 +101,8 @@ pub struct History {
     pub failures: BTreeMap<CompanionName, BTreeMap<Work, Failure>>,
     /// The work that an earlier round began and that has not ended.
     pub running: BTreeMap<CompanionName, BTreeSet<Work>>,
+    /// The runs that were seen to be true in every layer: unit file, loaded unit and process.
+    pub verified: BTreeMap<CompanionName, VerifiedRun>,
     /// The removals of which nothing was found to be left: their containers are not asked for again.
     pub gone: BTreeMap<CompanionName, Generation>,
 }

@@ -186,6 +186,8 @@ pub struct ServiceState {
     pub loaded: Option<Revision>,
     /// The revision that the running process was started with.
     pub running: Option<Revision>,
+    /// What tells the present run from every other: another value after each start.
+    pub invocation: Option<String>,
     /// Whether the processes are frozen (`podman pause`).
     pub paused: bool,
     /// How long it has been active without a break.
@@ -211,6 +213,7 @@ impl ServiceState {
             source: None,
             loaded: None,
             running: None,
+            invocation: None,
             paused: false,
             active_for: Duration::ZERO,
             exit_status: None,

@@ -61,7 +61,10 @@ fn passing(draft: &mut CompanionDraft<'_, '_>, waiting_on: WaitingOn) {
 }
 
 fn running(draft: &mut CompanionDraft<'_, '_>, loading: Loading, service: &ServiceState) {
-    if service.running != Some(loading.revision) {
+    if service.running.is_none() && tried(draft, loading) {
+        // It was restarted once for this, and says as little as before.
+        draft.unknown("the revision that runs", "its process does not say which it is");
+    } else if service.running != Some(loading.revision) {
         let reason = restart_reason(&loading.revision, service.running.as_ref());
         restart(draft, loading, Need::OtherRevision, reason);
     } else if service.paused {
@@ -72,6 +75,12 @@ fn running(draft: &mut CompanionDraft<'_, '_>, loading: Loading, service: &Servi
     } else {
         draft.healed(Work::Service);
     }
+}
+
+/// Whether a start of this very revision was already tried, however long ago.
+fn tried(draft: &CompanionDraft<'_, '_>, loading: Loading) -> bool {
+    let input = draft.input(&loading.revision);
+    draft.failure(Work::Service).is_some_and(|failure| failure.input == input)
 }
 
 /// In what the running revision differs from the one wanted.

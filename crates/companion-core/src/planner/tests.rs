@@ -12,7 +12,7 @@ use crate::model::hook::{HookName, HookProgram, HookSpec, HookState, StaleCause}
 use crate::model::image::{
     BuildSource, ImageId, ImageRef, ImageSource, ImageState, PresentImage, Provenance,
 };
-use crate::model::observed::Observation;
+use crate::model::observed::{Observation, VerifiedRun};
 use crate::model::revision::Revision;
 use crate::model::unit::{
     ActiveState, ContainerState, LoadState, ServiceResult, ServiceState, SubState, UnitFile,
@@ -87,6 +87,7 @@ impl Scene {
         service.source = Some(LOCATION.to_owned());
         service.loaded = Some(revision);
         service.running = Some(revision);
+        service.invocation = Some("first run".to_owned());
         service.active_for = Duration::from_secs(3600);
         let image = ImageState {
             context: Some(Fingerprint::of(b"context")),
@@ -107,7 +108,11 @@ impl Scene {
                 service: Observation::Known(service),
                 container: None,
             },
-            history: History::default(),
+            history: History {
+                verified: [(name(), VerifiedRun { revision, invocation: "first run".to_owned() })]
+                    .into(),
+                ..History::default()
+            },
             now: NOW,
             revision,
         }

@@ -34,9 +34,9 @@ pub(super) fn rule(
     let (revision, reason) = match &file.state {
         UnitFileState::Current { revision } => {
             draft.healed(Work::Unit);
-            return loaded(draft, *revision, file, service);
+            return loaded(draft, *revision, service);
         }
-        UnitFileState::Absent => (after_loss(wanted, service), Reason::UnitFileMissing),
+        UnitFileState::Absent => (after_loss(draft, wanted, service), Reason::UnitFileMissing),
         UnitFileState::Drifted { revision } => {
             let reason = drift_reason(&wanted, revision.as_ref());
             (after_drift(wanted, *revision, service), reason)
@@ -84,6 +84,9 @@ fn blocked_by_others(
         draft.block(WaitingOn::Masked);
         return true;
     }
+    if shadowed(draft, file, service) {
+        return true;
+    }
     match &seen.container {
         Some(Observation::Known(ContainerState::Foreign { image })) => {
             draft.block(WaitingOn::Conflict { what: format!("a container of image {image}") });
@@ -102,15 +105,42 @@ fn blocked_by_others(
     false
 }
 
+/// Whether the unit that is loaded by this name is from another file than ours.
+///
+/// One reload is tried, for that file may be gone by now; then it is reported, and nothing written
+/// that would not be loaded anyway.
+fn shadowed(draft: &mut CompanionDraft<'_, '_>, file: &UnitFile, service: &ServiceState) -> bool {
+    if service.load != LoadState::Loaded || service.source.as_ref() == Some(&file.location) {
+        return false;
+    }
+    let by = service.source.clone().unwrap_or_else(|| "a unit that is no Quadlet".to_owned());
+    let input = draft.input(&("shadowed", &by));
+    match draft.holding_failure(Work::Load, input) {
+        Some(failure) => draft.block_until(WaitingOn::Shadowed { by }, failure.retry_at),
+        None => {
+            draft.draft.reload.insert(draft.name.clone(), (input, Reason::LoadedUnitStale));
+        }
+    }
+    true
+}
+
 /// The revision to write where there is no file.
 ///
-/// What runs keeps its incarnation, so that a file which was merely lost costs no restart. If
-/// nothing runs, the next incarnation is taken: what is loaded may come from a tampered file.
-fn after_loss(wanted: Revision, service: &ServiceState) -> Revision {
-    match service.running.filter(|running| running.same_contents(&wanted)) {
-        Some(running) if service.is_running() => running,
-        _ => after_drift(wanted, None, service),
-    }
+/// A run that was seen beneath the true file keeps its incarnation, so that a file which was merely
+/// lost costs no restart. Of any other run only its own word is known, and a unit that was edited,
+/// started and then deleted would give the same: the next incarnation is taken.
+fn after_loss(
+    draft: &CompanionDraft<'_, '_>,
+    wanted: Revision,
+    service: &ServiceState,
+) -> Revision {
+    let verified = draft.draft.history.verified.get(draft.name).filter(|verified| {
+        service.is_running()
+            && service.running == Some(verified.revision)
+            && service.invocation.as_ref() == Some(&verified.invocation)
+            && verified.revision.same_contents(&wanted)
+    });
+    verified.map_or_else(|| after_drift(wanted, None, service), |verified| verified.revision)
 }
 
 /// The revision to write over a drifted file: an incarnation that no layer has claimed yet.
@@ -151,12 +181,10 @@ fn refused(draft: &mut CompanionDraft<'_, '_>, input: Fingerprint) -> bool {
 fn loaded(
     draft: &mut CompanionDraft<'_, '_>,
     revision: Revision,
-    file: &UnitFile,
     service: &ServiceState,
 ) -> Option<Loading> {
-    let shadowed = service.source.as_ref().filter(|source| **source != file.location);
     let true_unit = service.load == LoadState::Loaded && service.loaded == Some(revision);
-    if true_unit && shadowed.is_none() {
+    if true_unit {
         draft.healed(Work::Load);
         return Some(Loading { revision, after_reload: false });
     }
@@ -166,13 +194,8 @@ fn loaded(
         return Some(Loading { revision, after_reload: true });
     };
     // A reload was tried and helped nothing: the file is not what the service manager takes.
-    let waiting_on = match shadowed {
-        Some(by) => WaitingOn::Shadowed { by: by.clone() },
-        None => {
-            let state = format!("load state `{}` after a reload", service.load);
-            WaitingOn::NotLoaded { words: service.load_error.clone().unwrap_or(state) }
-        }
-    };
-    draft.block_until(waiting_on, failure.retry_at);
+    let state = format!("load state `{}` after a reload", service.load);
+    let words = service.load_error.clone().unwrap_or(state);
+    draft.block_until(WaitingOn::NotLoaded { words }, failure.retry_at);
     None
 }

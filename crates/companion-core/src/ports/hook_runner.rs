@@ -20,7 +20,8 @@ pub trait HookRunner: Send + Sync {
     /// Reads what `hook` would do now, without doing it and without starting a program.
     ///
     /// # Errors
-    /// `Invalid` for a hook that cannot be understood, `Denied` and `Transient` from reading.
+    /// `Invalid` for a hook that cannot be understood, `Conflict` when something that is not a regular
+    /// file lies at its output, `Denied` and `Transient` from reading.
     /// An input that is not there yet is [`HookState::NotReady`], not an error.
     async fn observe(&self, hook: &HookSpec) -> PortResult<HookState>;
 

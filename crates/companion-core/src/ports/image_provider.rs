@@ -30,7 +30,7 @@ pub trait ImageProvider: Send + Sync {
     /// # Errors
     /// `Invalid` when the build fails by itself, `NotFound` when the source names neither a context
     /// that exists nor a registry, or the registry has no such image, `Transient` when the registry
-    /// cannot be reached or a limit of time passed, `Unavailable` without the program that does it.
+    /// cannot be reached or a limit of time passed, `Denied` when it asks for credentials, `Unavailable` without the program that does it.
     async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage>;
 
     /// Removes leftovers that [`observe`](Self::observe) named; one that is gone or in use again is

@@ -34,7 +34,8 @@ impl fmt::Display for Job {
 ///   stops nothing.
 /// - A start or stop is *queued* by its method, which returns at once; its outcome is what
 ///   [`wait`](Self::wait) returns, and the truth is what [`observe`](Self::observe) reads after.
-/// - A failed service stays failed until [`reset_failed`](Self::reset_failed).
+/// - A service that was started too often refuses to start until [`reset_failed`](Self::reset_failed),
+///   or until its limit's interval has passed.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ServiceManager: Send + Sync {
@@ -59,7 +60,8 @@ pub trait ServiceManager: Send + Sync {
     /// Queues a start; starting what runs is a job that is done at once.
     ///
     /// # Errors
-    /// `NotFound` when no such unit is loaded, `Denied` when it is masked.
+    /// `NotFound` when no such unit is loaded or it could not be understood, `Denied` when it is
+    /// masked.
     async fn start(&self, name: &CompanionName) -> PortResult<Job>;
 
     /// Queues a stop, which lets the container end by itself first.

@@ -11,8 +11,9 @@ use crate::model::unit::{UnitFile, UnitSpec};
 /// Keeps the units of companions in the form that the service manager reads.
 ///
 /// # Contract
-/// - A unit is *ours* when it carries our mark with its own name; everything else at a companion's
-///   name is foreign, is reported as such, and is never written over or removed.
+/// - A unit is *ours* when it carries our mark with its own name, or holds nothing at all: a file
+///   that was cut off to no byte is nobody's loss. Everything else at a companion's name is foreign,
+///   is reported as such, and is never written over or removed.
 /// - After [`write`](Self::write) returned, the unit survives a loss of power; a reader sees the old
 ///   bytes or the new ones, never a mix. After an error the old unit still stands.
 /// - After [`remove`](Self::remove) returned, the absence survives a loss of power.
@@ -41,8 +42,8 @@ pub trait UnitStore: Send + Sync {
     ///
     /// # Errors
     /// `Invalid` when the unit cannot be said in this host's form, or its judge refuses it (the
-    /// message holds the judge's own words); `Conflict` when something foreign lies there; `Denied`
-    /// and `Transient` (full disk) from the file system.
+    /// message holds the judge's own words); `Unavailable` when there is no judge; `Conflict` when
+    /// something foreign lies there; `Denied` and `Transient` (full disk) from the file system.
     async fn write(&self, unit: &UnitSpec) -> PortResult<()>;
 
     /// Removes the unit of `name`, if it is there and ours.

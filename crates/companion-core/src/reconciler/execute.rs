@@ -65,7 +65,7 @@ impl Executor<'_> {
         let mut reload_failed = false;
         let mut outcomes = Vec::with_capacity(plan.steps.len());
         for step in &plan.steps {
-            let halted = step.companion.as_ref().is_some_and(|name| stopped.contains(name));
+            let halted = step.serves().all(|name| stopped.contains(name));
             let outcome = if halted || (step.after_reload && reload_failed) {
                 Outcome::Skipped
             } else {

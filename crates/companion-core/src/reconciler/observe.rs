@@ -9,7 +9,7 @@ use crate::model::desired::DesiredState;
 use crate::model::hook::{HookSpec, HookState};
 use crate::model::image::{ImageSource, ImageState};
 use crate::model::observed::{History, Observation, ObservedCompanion, ObservedState};
-use crate::model::unit::{ContainerState, ServiceState, UnitFile, UnitSpec};
+use crate::model::unit::{ContainerState, ServiceState, UnitFile, UnitFileState, UnitSpec};
 use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
 type ByName<T> = BTreeMap<CompanionName, Observation<T>>;
@@ -34,7 +34,7 @@ pub(super) async fn observe(
     let wanted = wanted_units(&names, desired, &hooks, &images);
     let (mut units, mut services) =
         tokio::join!(units(host, &wanted, limit), services(host, &names, limit));
-    let asked = names_to_ask_containers_of(desired, history, &services);
+    let asked = names_to_ask_containers_of(desired, history, &units, &services);
     let mut containers = containers(host, &asked, limit).await;
     let (mut hooks, mut images) = (hooks, images);
     let companions = names
@@ -182,16 +182,25 @@ async fn services(
     }
 }
 
-/// The companions whose service does not run: before one of them is started, and after one of them
-/// is removed, the container at its name matters. The others cost no call, so that a round which
-/// finds everything true starts no process.
+/// The companions that may be started, restarted while nothing of them runs, or tidied up after:
+/// only for them the container at the name matters. The others cost no call, so that a round which
+/// finds everything true, or only waits, starts no process.
 fn names_to_ask_containers_of(
     desired: &DesiredState,
     history: &History,
+    units: &ByName<UnitFile>,
     services: &ByName<ServiceState>,
 ) -> BTreeSet<CompanionName> {
+    let loaded_is_on_disk = |name: &CompanionName, service: &ServiceState| {
+        let file = units.get(name).and_then(Observation::known).map(|file| &file.state);
+        matches!(file, Some(UnitFileState::Current { revision }) if Some(*revision) == service.loaded)
+    };
     let down = |name: &CompanionName| {
-        services.get(name).and_then(Observation::known).is_some_and(|state| !state.is_running())
+        let service = services.get(name).and_then(Observation::known);
+        service.is_some_and(|service| {
+            let restarted = service.sub.awaits_restart() && !loaded_is_on_disk(name, service);
+            service.is_down() || restarted
+        })
     };
     let gone = |name: &CompanionName| {
         history.gone.get(name).is_some_and(|gone| Some(*gone) == desired.generation(name))

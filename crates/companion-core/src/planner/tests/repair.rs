@@ -45,6 +45,21 @@ fn a_lost_unit_file_is_rewritten_without_a_restart() {
 }
 
 #[test]
+fn a_lost_unit_file_costs_a_restart_when_nobody_saw_the_run_beneath_it() {
+    let mut scene = Scene::converged();
+    scene.file(UnitFileState::Absent);
+    scene.service().invocation = Some("a run after an edit".to_owned());
+    scene.expect(
+        &[
+            "write-unit web: its unit file is missing",
+            "daemon-reload: its unit file is missing",
+            "restart web: its unit was tampered with",
+        ],
+        &[],
+    );
+}
+
+#[test]
 fn an_edited_unit_is_rewritten_under_the_next_incarnation_and_restarted() {
     let mut scene = Scene::converged();
     scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
@@ -158,10 +173,35 @@ fn a_unit_that_another_one_shadows_is_reported() {
     scene.service().source = Some("/run/user/1000/containers/systemd/web.container".to_owned());
     scene.service().loaded = None;
     scene.service().running = None;
+    scene.expect(&["daemon-reload: the loaded unit is not the one on disk"], &[]);
     scene.fail(Work::Load, PortErrorKind::Transient, "");
     scene.expect(
         &[],
         &["another unit of its name comes first: /run/user/1000/containers/systemd/web.container"],
+    );
+}
+
+#[test]
+fn a_service_of_someone_elses_at_the_name_is_a_conflict_before_the_first_write() {
+    let mut scene = Scene::converged();
+    scene.file(UnitFileState::Absent);
+    scene.service().source = None;
+    scene.service().loaded = None;
+    scene.service().running = None;
+    scene.fail(Work::Load, PortErrorKind::Transient, "");
+    scene.expect(&[], &["another unit of its name comes first: a unit that is no Quadlet"]);
+}
+
+#[test]
+fn a_process_that_never_says_its_revision_is_restarted_once_and_no_more() {
+    let mut scene = Scene::converged();
+    scene.service().running = None;
+    scene.expect(&["restart web: what runs does not say which revision it is"], &[]);
+    scene.fail(Work::Service, PortErrorKind::Transient, "it did not stay up");
+    scene.now = NOW.after(Duration::from_secs(100_000));
+    scene.expect(
+        &[],
+        &["the revision that runs cannot be read: its process does not say which it is"],
     );
 }
 

@@ -1,0 +1,94 @@
+//! How fast a plan is made, and what a pass costs that finds everything true.
+
+#![expect(clippy::panic, reason = "a benchmark that cannot be arranged has failed")]
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use companion_core::model::Monotonic;
+use companion_core::model::companion::{CompanionName, CompanionSpec};
+use companion_core::model::desired::DesiredState;
+use companion_core::model::observed::ObservedState;
+use companion_core::planner::plan;
+use companion_tests::node::{Node, viewer};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+
+/// A node with so many companions, all installed and true, and what a round of it saw.
+fn installed(count: usize) -> (Node, tokio::runtime::Runtime) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap_or_else(|error| panic!("no runtime: {error}"));
+    let node = Node::new();
+    runtime.block_on(async {
+        for number in 0..count {
+            node.host.install(&numbered(number));
+        }
+        for _ in 0..3 {
+            let _ = node.pass().await;
+            node.sleep(30).await;
+        }
+        node.assert_true();
+    });
+    (node, runtime)
+}
+
+/// The viewer under a name of its own, with its hook, its mount and its image.
+fn numbered(number: usize) -> CompanionSpec {
+    let name = CompanionName::new(format!("viewer-{number}"));
+    CompanionSpec { name: name.unwrap_or_else(|error| panic!("{error}")), ..viewer() }
+}
+
+fn observed(
+    node: &Node,
+    runtime: &tokio::runtime::Runtime,
+) -> (DesiredState, ObservedState, Monotonic) {
+    let round = runtime.block_on(node.reconciler.dry_run());
+    let round = round.unwrap_or_else(|error| panic!("{error}"));
+    assert!(round.plan.is_converged(), "the benchmark is of what is true");
+    (round.desired, round.observed, round.at)
+}
+
+fn planning(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("plan");
+    for count in [10, 100, 1000] {
+        let (node, runtime) = installed(count);
+        let (desired, seen, now) = observed(&node, &runtime);
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(BenchmarkId::new("converged", count), |bencher| {
+            bencher.iter(|| plan(black_box(&desired), black_box(&seen), now));
+        });
+        let mut lost = seen.clone();
+        for companion in lost.companions.values_mut() {
+            use companion_core::model::observed::Observation;
+            use companion_core::model::unit::UnitFileState;
+            if let Observation::Known(file) = &mut companion.unit {
+                file.state = UnitFileState::Absent;
+            }
+        }
+        group.bench_function(BenchmarkId::new("all units lost", count), |bencher| {
+            bencher.iter(|| plan(black_box(&desired), black_box(&lost), now));
+        });
+    }
+    group.finish();
+}
+
+fn passes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("converged pass");
+    group.sample_size(20).measurement_time(Duration::from_secs(4));
+    for count in [10, 100, 1000] {
+        let (node, runtime) = installed(count);
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
+            bencher.iter(|| {
+                let round = runtime.block_on(node.reconciler.round());
+                assert!(round.is_ok_and(|round| round.plan.is_converged()));
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, planning, passes);
+criterion_main!(benches);
