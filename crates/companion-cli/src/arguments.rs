@@ -131,6 +131,10 @@ pub(crate) enum Command {
     Catalog(commands::catalog::Arguments),
     /// Show the log of a companion
     Logs(commands::logs::Arguments),
+    /// Print what this host lacks, and the command that mends it
+    Doctor(commands::doctor::Arguments),
+    /// Show the whole life of three companions on an embedded host, in seconds
+    Demo(commands::demo::Arguments),
     /// Print a shell's completions
     Completions(commands::completions::Arguments),
     /// Print the manual page, or write all pages to a directory

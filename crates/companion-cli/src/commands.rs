@@ -7,6 +7,8 @@ use crate::output::Output;
 
 pub(crate) mod catalog;
 pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod doctor;
 pub(crate) mod install;
 pub(crate) mod logs;
 pub(crate) mod man;
@@ -31,6 +33,8 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> CommandResult {
         Command::Render(arguments) => render::run(&arguments, &config, output),
         Command::Catalog(arguments) => catalog::run(&arguments, &config, output),
         Command::Logs(arguments) => logs::run(&arguments, &config),
+        Command::Doctor(arguments) => doctor::run(&arguments, &config, output),
+        Command::Demo(arguments) => demo::run(&arguments, output),
         Command::Completions(arguments) => completions::run(&arguments, output),
         Command::Man(arguments) => man::run(&arguments, output),
     }

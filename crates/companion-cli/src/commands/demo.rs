@@ -1,0 +1,160 @@
+//! `companion demo`: the whole life of three companions on the embedded host.
+//!
+//! A true run: the very planner, reconciler and supervisor of the daemon, on a strict host in memory
+//! and on virtual time (a clock of tokio's that is paused, which is what its `test-util` is for).
+//! What is told is read from the host afterwards, and a repair that did not come makes it fail.
+
+use std::time::{Duration, Instant};
+
+use adapter_fake::Counts;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::report::VERSION;
+use crate::config::HostKind;
+use crate::error::{CommandResult, Verdict};
+use crate::output::words::{span, tenths};
+use crate::output::{Output, Style, Table};
+use crate::runtime::block_on;
+
+mod acts;
+mod stage;
+
+use stage::{Act, Stage};
+
+/// Show the whole life of three companions on an embedded host, in seconds
+///
+/// Installs three apps and then does to them what happens to companions: the manager crashes, a
+/// container is killed, units are deleted and edited, a password is rotated, a Dockerfile changes,
+/// the registry is down, the power fails, an app is removed. For each it shows which steps were
+/// taken and why, after how long all was true again (in virtual seconds, found by the 30 s tick
+/// alone), and what it cost. It touches nothing of this machine, and needs nothing of it.
+///
+/// With --json: {"version": 1, "ok": bool, "acts": [{"title", "happened", "steps": [{"after",
+/// "step"}], "true_after", "promise", "kept", "writes", "reloads", "starts", "restarts", "builds",
+/// "network"}], "violations", "virtual_seconds"}; times are seconds, "true_after" is null when it
+/// never was.
+///
+/// Exit status: 0 when everything was repaired as promised, 1 when something was not.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {}
+
+/// Plays all acts.
+pub(crate) fn run(_arguments: &Arguments, output: &Output) -> CommandResult {
+    let began = Instant::now();
+    block_on(HostKind::Sim, async {
+        if !output.is_json() {
+            output.line("Three companions on an embedded host. Time is virtual; nobody tells the");
+            output.line("manager what happened: it finds it within its tick of 30 s.");
+        }
+        let mut stage = Stage::new()?;
+        acts::play_all(&mut stage, |act, number| {
+            if !output.is_json() {
+                print_act(act, number, output);
+            }
+        })
+        .await?;
+        stage.manager_ends().await;
+        let violations = stage.host.violations();
+        let ok = violations.is_empty() && stage.acts.iter().all(Act::is_good);
+        if output.is_json() {
+            output.json(&json!({
+                "version": VERSION,
+                "ok": ok,
+                "acts": stage.acts.iter().map(as_json).collect::<Vec<_>>(),
+                "violations": violations.len(),
+                "virtual_seconds": stage.host.now().as_secs(),
+            }));
+        } else {
+            print_summary(&stage, violations.len(), began.elapsed(), output);
+        }
+        Ok(Verdict::of(ok))
+    })
+}
+
+fn print_act(act: &Act, number: usize, output: &Output) {
+    output.line("");
+    output.line(output.styled(Style::Strong, &format!("{number}. {}", act.title)));
+    output.line(format!("   {}", act.happened));
+    for (after, step) in &act.steps {
+        output.line(format!("   {:>9}  {step}", format!("+{}", tenths(*after))));
+    }
+    if act.steps.is_empty() {
+        output.line("              (the manager has nothing to do)");
+    }
+    let promise = act.promise;
+    match (act.true_after, act.kept) {
+        (None, _) => {
+            let rest = act.untruth.as_deref().unwrap_or("unknown");
+            output.line(format!("   {} {rest}", output.styled(Style::Bad, "never true again:")));
+        }
+        (Some(after), true) => {
+            let mended = output.styled(Style::Good, &truth(after));
+            output.line(format!("   {mended}, {promise}"));
+        }
+        (Some(after), false) => {
+            let broken = output.styled(Style::Bad, "but not:");
+            output.line(format!("   {}, {broken} {promise}", truth(after)));
+        }
+    }
+}
+
+/// After how long all was true again, if it ever was not.
+fn truth(after: Duration) -> String {
+    match after {
+        Duration::ZERO => "all true throughout".to_owned(),
+        after => format!("all true after {}", tenths(after)),
+    }
+}
+
+/// What is counted of an act, with the words for it.
+fn columns(counts: &Counts) -> [(&'static str, u32); 6] {
+    [
+        ("writes", counts.unit_writes),
+        ("reloads", counts.reloads),
+        ("starts", counts.starts),
+        ("restarts", counts.restarts),
+        ("builds", counts.builds),
+        ("network", counts.network),
+    ]
+}
+
+fn print_summary(stage: &Stage, violations: usize, real: Duration, output: &Output) {
+    let mut table = Table::default();
+    let [a, b, c, d, e, f] = columns(&Counts::default()).map(|(word, _)| word.to_owned());
+    table.row(["what happened".to_owned(), "true after".to_owned(), a, b, c, d, e, f]);
+    for act in &stage.acts {
+        let after = act.true_after.map_or("never".to_owned(), tenths);
+        let mark = if act.is_good() { "" } else { " (!)" };
+        let [a, b, c, d, e, f] = columns(&act.counts).map(|(_, count)| count.to_string());
+        table.row([format!("{}{mark}", act.title), after, a, b, c, d, e, f]);
+    }
+    output.line("");
+    table.lines().iter().for_each(|line| output.line(line));
+    let repaired = stage.acts.iter().filter(|act| act.is_good()).count();
+    output.line("");
+    output.line(format!(
+        "{repaired} of {} as promised; {violations} rule(s) of the host broken; {} of virtual time \
+         in {}",
+        stage.acts.len(),
+        span(stage.host.now().as_secs()),
+        tenths(real),
+    ));
+}
+
+fn as_json(act: &Act) -> Value {
+    let step =
+        |(after, step): &(Duration, String)| json!({ "after": after.as_secs_f64(), "step": step });
+    let mut value = json!({
+        "title": act.title,
+        "happened": act.happened,
+        "steps": act.steps.iter().map(step).collect::<Vec<_>>(),
+        "true_after": act.true_after.map(|after| after.as_secs_f64()),
+        "promise": act.promise,
+        "kept": act.kept,
+    });
+    for (word, count) in columns(&act.counts) {
+        value[word] = count.into();
+    }
+    value
+}

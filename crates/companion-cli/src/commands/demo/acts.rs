@@ -1,0 +1,237 @@
+//! The acts, in their order: what happens, and what the repair is promised to cost.
+
+use std::time::Duration;
+
+use adapter_fake::Counts;
+use companion_core::model::companion::CompanionSpec;
+use tokio::time::sleep;
+
+use super::stage::{Act, Scene, Stage};
+use crate::error::CommandResult;
+
+/// The three companions.
+struct Cast {
+    bitcoin: CompanionSpec,
+    lnd: CompanionSpec,
+    electrs: CompanionSpec,
+}
+
+/// Plays all acts, and shows each with its number once it is over.
+pub(super) async fn play_all(
+    stage: &mut Stage,
+    mut show: impl FnMut(&Act, usize),
+) -> CommandResult<()> {
+    let cast = Cast {
+        bitcoin: stage.spec("archy-bitcoin-ui")?,
+        lnd: stage.spec("archy-lnd-ui")?,
+        electrs: stage.spec("archy-electrs-ui")?,
+    };
+    install(stage, &cast).await;
+    show_last(stage, &mut show);
+    crash_of_the_manager(stage).await;
+    show_last(stage, &mut show);
+    killed_container(stage, &cast).await;
+    show_last(stage, &mut show);
+    deleted_unit(stage, &cast).await;
+    show_last(stage, &mut show);
+    edited_unit(stage, &cast).await;
+    show_last(stage, &mut show);
+    frozen_container(stage, &cast).await;
+    show_last(stage, &mut show);
+    rotated_password(stage).await;
+    show_last(stage, &mut show);
+    changed_dockerfile(stage, &cast).await;
+    show_last(stage, &mut show);
+    registry_down(stage, &cast).await;
+    show_last(stage, &mut show);
+    power_cut(stage).await;
+    show_last(stage, &mut show);
+    removal(stage, &cast).await;
+    show_last(stage, &mut show);
+    quiet_hour(stage).await;
+    show_last(stage, &mut show);
+    Ok(())
+}
+
+fn show_last(stage: &Stage, show: &mut impl FnMut(&Act, usize)) {
+    if let Some(act) = stage.acts.last() {
+        show(act, stage.acts.len());
+    }
+}
+
+async fn install(stage: &mut Stage, cast: &Cast) {
+    let scene = Scene {
+        title: "three apps are installed",
+        happened: "The manager dies right after the first unit is written; another one is started.",
+        promise: "no image built twice, each unit written once",
+        keeps: |cost| (cost.builds, cost.unit_writes) == (3, 3) && cost.restarts == 0,
+    };
+    let deed = async |stage: &mut Stage| {
+        for spec in [&cast.bitcoin, &cast.lnd, &cast.electrs] {
+            stage.host.install(spec);
+        }
+        stage.manager_starts();
+        stage.until(|host| host.counts().unit_writes > 0).await;
+        stage.manager_crashes().await;
+        sleep(Duration::from_secs(2)).await;
+        stage.manager_starts();
+    };
+    stage.play(scene, deed).await;
+}
+
+/// Whether nothing was done that anyone would notice.
+fn nothing(cost: &Counts) -> bool {
+    *cost == Counts { processes: cost.processes, ..Counts::default() }
+}
+
+async fn crash_of_the_manager(stage: &mut Stage) {
+    let scene = Scene {
+        title: "the manager crashes",
+        happened: "It is killed, and started again a minute later. The companions run on.",
+        promise: "with nothing written, reloaded or restarted",
+        keeps: nothing,
+    };
+    let deed = async |stage: &mut Stage| {
+        stage.manager_crashes().await;
+        sleep(Duration::from_secs(60)).await;
+        stage.manager_starts();
+    };
+    stage.play(scene, deed).await;
+}
+
+async fn killed_container(stage: &mut Stage, cast: &Cast) {
+    let scene = Scene {
+        title: "a container is killed",
+        happened: "Somebody kills the container of archy-lnd-ui.",
+        promise: "by systemd itself (Restart=always, RestartSec=10); the manager keeps out of it",
+        keeps: nothing,
+    };
+    let deed = async |stage: &mut Stage| stage.host.kill_container(&cast.lnd.name);
+    stage.play(scene, deed).await;
+}
+
+async fn deleted_unit(stage: &mut Stage, cast: &Cast) {
+    let scene = Scene {
+        title: "a unit file is deleted",
+        happened: "Somebody deletes archy-lnd-ui.container; its container runs on.",
+        promise: "one write and one reload, and the container was not disturbed",
+        keeps: |cost| (cost.unit_writes, cost.reloads, cost.restarts, cost.starts) == (1, 1, 0, 0),
+    };
+    let deed = async |stage: &mut Stage| stage.host.delete_unit(&cast.lnd.name);
+    stage.play(scene, deed).await;
+}
+
+async fn edited_unit(stage: &mut Stage, cast: &Cast) {
+    let scene = Scene {
+        title: "a unit file is edited",
+        happened: "Somebody edits archy-electrs-ui.container, reloads systemd and restarts it.",
+        promise: "one write, one reload, one restart",
+        keeps: |cost| (cost.unit_writes, cost.reloads, cost.restarts) == (1, 1, 1),
+    };
+    let deed = async |stage: &mut Stage| {
+        stage.host.edit_unit(&cast.electrs.name);
+        stage.host.reload_by_others();
+        stage.host.kill_container(&cast.electrs.name);
+    };
+    stage.play(scene, deed).await;
+}
+
+async fn frozen_container(stage: &mut Stage, cast: &Cast) {
+    let scene = Scene {
+        title: "a container is frozen",
+        happened: "Somebody pauses archy-electrs-ui: it runs, says systemd, and answers nobody.",
+        promise: "one restart, nothing else",
+        keeps: |cost| (cost.unit_writes, cost.reloads, cost.restarts) == (0, 0, 1),
+    };
+    let deed = async |stage: &mut Stage| stage.host.pause_container(&cast.electrs.name);
+    stage.play(scene, deed).await;
+}
+
+async fn rotated_password(stage: &mut Stage) {
+    let scene = Scene {
+        title: "the password is rotated",
+        happened: "The node's RPC password changes; archy-bitcoin-ui has the old one.",
+        promise: "rendered once, restarted once, and the others not at all",
+        keeps: |cost| (cost.config_writes, cost.restarts, cost.starts) == (1, 1, 0),
+    };
+    let deed = async |stage: &mut Stage| stage.host.rotate_credentials();
+    stage.play(scene, deed).await;
+}
+
+async fn changed_dockerfile(stage: &mut Stage, cast: &Cast) {
+    let scene = Scene {
+        title: "a Dockerfile changes",
+        happened: "The build context of archy-lnd-ui changes.",
+        promise: "built once while the old one served, then restarted once",
+        keeps: |cost| (cost.builds, cost.restarts, cost.network) == (1, 1, 0),
+    };
+    let context = cast.lnd.image.build.as_ref().and_then(|build| build.contexts.first());
+    let deed = async |stage: &mut Stage| {
+        if let Some(context) = context {
+            stage.host.change_context(context);
+        }
+    };
+    stage.play(scene, deed).await;
+}
+
+async fn registry_down(stage: &mut Stage, cast: &Cast) {
+    let scene = Scene {
+        title: "the registry is down",
+        happened: "With no registry to be reached, a unit is deleted and its service stopped.",
+        promise: "without the network",
+        keeps: |cost| (cost.network, cost.pulls, cost.builds) == (0, 0, 0),
+    };
+    let deed = async |stage: &mut Stage| {
+        if let Some(pull) = &cast.lnd.image.pull {
+            stage.host.registry_down(pull.reference.registry());
+        }
+        stage.host.delete_unit(&cast.lnd.name);
+        stage.host.stop_service(&cast.lnd.name);
+    };
+    stage.play(scene, deed).await;
+}
+
+async fn power_cut(stage: &mut Stage) {
+    let scene = Scene {
+        title: "the power fails",
+        happened: "The machine goes dark and boots again, the manager with it.",
+        promise: "from what had reached the disk; nothing was written again",
+        keeps: |cost| (cost.unit_writes, cost.config_writes, cost.builds) == (0, 0, 0),
+    };
+    let deed = async |stage: &mut Stage| {
+        stage.manager_crashes().await;
+        stage.host.power_loss();
+        sleep(Duration::from_secs(5)).await;
+        stage.manager_starts();
+    };
+    stage.play(scene, deed).await;
+}
+
+async fn removal(stage: &mut Stage, cast: &Cast) {
+    let scene = Scene {
+        title: "an app is removed",
+        happened: "bitcoin-core goes; the manager dies in the middle of it and is started again.",
+        promise: "nothing left of it: no service, unit, container or rendered password",
+        keeps: |cost| cost.unit_removals == 1 && cost.config_removals == 1 && cost.restarts == 0,
+    };
+    let deed = async |stage: &mut Stage| {
+        let before = stage.host.counts();
+        stage.host.remove(&cast.bitcoin.name);
+        stage.until(|host| host.counts().since(before).stops > 0).await;
+        stage.manager_crashes().await;
+        sleep(Duration::from_secs(2)).await;
+        stage.manager_starts();
+    };
+    stage.play(scene, deed).await;
+}
+
+async fn quiet_hour(stage: &mut Stage) {
+    let scene = Scene {
+        title: "nothing happens for an hour",
+        happened: "The manager looks every 30 s, 120 times.",
+        promise: "and nothing at all was done, nor a program started",
+        keeps: |cost| *cost == Counts::default(),
+    };
+    let deed = async |_: &mut Stage| sleep(Duration::from_secs(3600)).await;
+    stage.play(scene, deed).await;
+}

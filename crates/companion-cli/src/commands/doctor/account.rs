@@ -1,0 +1,91 @@
+//! What rootless Podman needs of the user's account: ranges of ids, and the programs that map them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::Finding;
+
+/// How many ids a range should have: an image has users up to 65534.
+const ENOUGH: u64 = 65_536;
+
+/// Checks the ranges of this user, and the programs.
+pub(super) fn id_ranges() -> Vec<Finding> {
+    let uid = rustix::process::getuid().as_raw();
+    if uid == 0 {
+        return Vec::new();
+    }
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = name_of(uid, &passwd).or_else(|| std::env::var("USER").ok()).unwrap_or_default();
+    let range = |file: &'static str| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let count = ids_of(&name, uid, &text);
+        let found = format!("{count} subordinate ids in {file}");
+        if count >= ENOUGH {
+            return Finding::fine("id ranges", found);
+        }
+        let mend = format!(
+            "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name} && podman \
+             system migrate (another range if it is taken)"
+        );
+        Finding::lacking("id ranges", found, mend)
+    };
+    let program = |program: &'static str| match in_path(program) {
+        Some(path) => Finding::fine("id mapping", path.display().to_string()),
+        None => Finding::lacking(
+            "id mapping",
+            format!("no `{program}`"),
+            "sudo apt install uidmap (or shadow-utils)",
+        ),
+    };
+    vec![range("/etc/subuid"), range("/etc/subgid"), program("newuidmap"), program("newgidmap")]
+}
+
+fn name_of(uid: u32, passwd: &str) -> Option<String> {
+    let uid = uid.to_string();
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    })
+}
+
+/// How many ids the lines for a user give, by name or by number (subuid(5)).
+fn ids_of(name: &str, uid: u32, text: &str) -> u64 {
+    let uid = uid.to_string();
+    let counts = text.lines().filter_map(|line| {
+        let mut fields = line.trim().split(':');
+        let owner = fields.next()?;
+        let count: u64 = fields.nth(1)?.parse().ok()?;
+        (owner == uid || (!name.is_empty() && owner == name)).then_some(count)
+    });
+    counts.fold(0, u64::saturating_add)
+}
+
+fn in_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| is_program(path))
+}
+
+fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_counted_by_name_and_by_number() {
+        let text = "root:1:9\narchy:100000:65536\n1000:300000:10\narchyx:1:7\nbroken\narchy:x:y\n";
+        assert_eq!(ids_of("archy", 1000, text), 65_546);
+        assert_eq!(ids_of("", 1001, text), 0);
+    }
+
+    #[test]
+    fn a_name_is_found_by_its_number() {
+        let passwd = "root:x:0:0::/root:/bin/sh\narchy:x:1000:1000::/home/archy:/bin/sh\n";
+        assert_eq!(name_of(1000, passwd).as_deref(), Some("archy"));
+        assert_eq!(name_of(7, passwd), None);
+    }
+}
