@@ -23,6 +23,9 @@ const REST: Duration = Duration::from_secs(65);
 /// How exactly the moment of a repair is seen.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// How often it is looked whether all is still true.
+const GLANCE_WHILE_TRUE: Duration = Duration::from_millis(500);
+
 /// What happened and what came of it.
 #[derive(Debug)]
 pub(super) struct Act {
@@ -176,10 +179,11 @@ impl Sight {
     /// Looks again and again, and never ends.
     async fn watch(&self, host: FakeHost) {
         loop {
-            if host.untruth().is_some() {
+            let untrue = host.untruth().is_some();
+            if untrue {
                 self.last_untrue.set(Some(host.now()));
             }
-            sleep(GLANCE).await;
+            sleep(if untrue { GLANCE } else { GLANCE_WHILE_TRUE }).await;
         }
     }
 }

@@ -1,0 +1,114 @@
+//! Catalog files and what is read of them without a host.
+
+use crate::bench::Bench;
+
+const MINE: &str =
+    "[[companion]]\nname = \"my-ui\"\napps = [\"my-app\"]\nimage = { base = \"my-ui\" }\n";
+
+#[test]
+fn a_broken_catalog_is_refused_with_line_and_column_before_the_host_is_looked_at() {
+    let bench = Bench::new();
+    let file = bench.file("bad.toml", "[node]\ncolour = 3\n");
+    let file = file.to_str().unwrap();
+    for command in [&["catalog"][..], &["status"], &["install", "lnd"], &["render", "archy-lnd-ui"]]
+    {
+        let ran = bench.run(&[&["--host", "user", "--catalog", file], command].concat());
+        assert_eq!(ran.status, 2, "{command:?}: {ran:?}");
+        let error = ran.told("error").unwrap();
+        assert!(error.contains("line 2, column 1") && error.contains("`colour`"), "{error}");
+        assert!(error.contains(file), "{error}");
+    }
+}
+
+#[test]
+fn a_catalog_that_is_named_must_be_there_and_the_default_one_need_not() {
+    let bench = Bench::new();
+    let ran = bench.run(&["--catalog", "/nowhere/catalog.toml", "catalog"]);
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert_eq!(bench.run(&["--host", "user", "catalog"]).status, 0);
+    bench.file(".config/companion/catalog.toml", MINE);
+    let ran = bench.run(&["--host", "user", "catalog"]);
+    assert!(ran.stdout.lines().any(|line| line.starts_with("my-ui ")), "{ran:?}");
+}
+
+#[test]
+fn the_catalog_is_told_as_json() {
+    let bench = Bench::new();
+    let file = bench.file("mine.toml", MINE);
+    let catalog = bench.run(&["catalog", "--json", "--catalog", file.to_str().unwrap()]).json();
+    assert_eq!(catalog["version"], 1);
+    assert_eq!(catalog["apps"]["lnd"][0], "archy-lnd-ui");
+    assert_eq!(catalog["apps"]["my-app"][0], "my-ui");
+    let companions = catalog["companions"].as_array().unwrap();
+    let lnd = companions.iter().find(|companion| companion["name"] == "archy-lnd-ui").unwrap();
+    assert_eq!(lnd["image"]["build"]["reference"], "localhost/lnd-ui:latest");
+    assert_eq!(lnd["container"]["ports"][0]["host"], 18083);
+    assert_eq!(lnd["apps"][0], "lnd");
+}
+
+#[test]
+fn the_schema_is_the_committed_one() {
+    let ran = Bench::new().run(&["catalog", "--schema"]);
+    let committed = include_str!("../../../archipelago/catalog.schema.json");
+    assert_eq!(ran.stdout, committed);
+}
+
+#[test]
+fn given_contexts_come_first_and_build_arguments_are_not_printed() {
+    let bench = Bench::new();
+    let contexts = bench.home().canonicalize().unwrap();
+    let given =
+        ["--contexts", contexts.to_str().unwrap(), "--build-arg", "BASE_IMAGE=hidden-value"];
+    let ran = bench.run(&[&given[..], &["catalog", "--json"]].concat());
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let first = ran.json()["companions"][0]["image"]["build"]["contexts"][0].clone();
+    assert_eq!(first.as_str().unwrap(), contexts.join("bitcoin-ui").to_str().unwrap());
+    assert!(!ran.stdout.contains("hidden-value"));
+}
+
+#[test]
+fn options_that_cannot_be_used_are_bad_input() {
+    let bench = Bench::new();
+    for given in [
+        &["--contexts", "/nowhere/at/all", "catalog"][..],
+        &["--build-arg", "BASE IMAGE=x", "catalog"],
+        &["--build-arg", "BASE_IMAGE", "catalog"],
+        &["--host", "docker", "catalog"],
+        &["run", "--tick", "0"],
+        &["nothing"],
+        &["install"],
+        &[],
+    ] {
+        let ran = bench.run(given);
+        assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{given:?}: {ran:?}");
+        assert!(!ran.stderr.is_empty(), "{given:?}");
+    }
+}
+
+#[test]
+fn a_unit_is_rendered_without_a_host() {
+    let bench = Bench::new();
+    let ran = bench.run(&["--host", "user", "render", "archy-lnd-ui"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.stdout.starts_with("[Unit]\n"), "{ran:?}");
+    for line in ["Image=localhost/lnd-ui:latest", "PublishPort=18083:80", "WantedBy=default.target"]
+    {
+        assert!(ran.stdout.lines().any(|found| found.starts_with(line)), "{line}: {ran:?}");
+    }
+    assert!(
+        ran.stdout.contains("-0000000000000000-none-0"),
+        "an image that is not resolved is zeros"
+    );
+    assert!(ran.told("note").unwrap().contains("zeros"), "{ran:?}");
+    let system = bench.run(&["--host", "system", "render", "archy-lnd-ui"]);
+    assert!(system.stdout.contains("WantedBy=multi-user.target"), "{system:?}");
+}
+
+#[test]
+fn an_app_is_no_companion_to_render() {
+    let bench = Bench::new();
+    let ran = bench.run(&["render", "lnd"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{ran:?}");
+    assert!(ran.told("hint").unwrap().contains("`archy-lnd-ui`"), "{ran:?}");
+    assert_eq!(bench.run(&["render", "archy-lnd-ui", "--podman-version", "x"]).status, 2);
+}

@@ -1,0 +1,138 @@
+//! The daemon: what it tells systemd, its signals, and that there is one.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::bench::{Bench, Ran};
+
+/// How long anything may take; nothing here takes a tenth of it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Daemon {
+    bench: Bench,
+    child: Child,
+    notified: UnixDatagram,
+}
+
+impl Daemon {
+    /// Starts one on the embedded host and waits until it is ready.
+    fn start(environment: &[(&str, &str)]) -> Self {
+        let bench = Bench::new();
+        let socket = bench.home().join("notify");
+        let notified = UnixDatagram::bind(&socket).unwrap();
+        notified.set_read_timeout(Some(PATIENCE)).unwrap();
+        let state = bench.home().join("state");
+        let arguments = ["--host", "sim", "--state-dir", state.to_str().unwrap(), "run"];
+        let child = bench
+            .command(&arguments)
+            .env("NOTIFY_SOCKET", &socket)
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let daemon = Self { bench, child, notified };
+        daemon.is_told("READY=1");
+        daemon
+    }
+
+    /// Waits until systemd would have been told a line that begins with `beginning`.
+    fn is_told(&self, beginning: &str) -> String {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = self.notified.recv(&mut buffer).unwrap();
+            let message = std::str::from_utf8(&buffer[..length]).unwrap();
+            if let Some(line) = message.lines().find(|line| line.starts_with(beginning)) {
+                return line.to_owned();
+            }
+        }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.bench.home().join("state")
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn end(self, signal: Signal) -> Ran {
+        self.signal(signal);
+        Ran::of(self.child.wait_with_output().unwrap())
+    }
+}
+
+#[test]
+fn it_is_ready_after_the_first_round_and_ends_when_it_is_told_to() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let daemon = Daemon::start(&[]);
+        daemon.signal(signal);
+        daemon.is_told("STOPPING=1");
+        let ran = Ran::of(daemon.child.wait_with_output().unwrap());
+        assert_eq!((ran.status, ran.stdout.as_str()), (0, ""), "{ran:?}");
+        assert!(ran.stderr.contains("the companions go on by themselves"), "{ran:?}");
+    }
+}
+
+#[test]
+fn it_feeds_the_watchdog_and_tells_how_things_are() {
+    let daemon = Daemon::start(&[("WATCHDOG_USEC", "300000")]);
+    daemon.is_told("WATCHDOG=1");
+    let wished =
+        daemon.bench.sim(&["--state-dir", daemon.state().to_str().unwrap(), "install", "lnd"]);
+    assert_eq!(wished.status, 0, "{wished:?}");
+    // The record changed, so it looks long before its tick.
+    let status = daemon.is_told("STATUS=0 of 1 companion(s) ready");
+    assert!(status.contains("archy-lnd-ui is progressing"), "{status}");
+    assert_eq!(daemon.end(Signal::TERM).status, 0);
+}
+
+#[test]
+fn a_second_one_refuses_and_the_first_goes_on() {
+    let daemon = Daemon::start(&[]);
+    let state = daemon.state();
+    let second = daemon.bench.sim(&["--state-dir", state.to_str().unwrap(), "run"]);
+    assert_eq!((second.status, second.stdout.as_str()), (1, ""), "{second:?}");
+    assert!(second.told("error").unwrap().starts_with("another `companion run`"), "{second:?}");
+    assert_eq!(daemon.end(Signal::TERM).status, 0);
+}
+
+#[test]
+fn a_killed_one_leaves_no_lock_behind() {
+    let mut daemon = Daemon::start(&[]);
+    daemon.child.kill().unwrap();
+    daemon.child.wait().unwrap();
+    let state = daemon.state();
+    let mut second = daemon
+        .bench
+        .command(&["--host", "sim", "--state-dir", state.to_str().unwrap(), "run"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(second.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("begins")));
+    second.kill().unwrap();
+    second.wait().unwrap();
+}
+
+#[test]
+fn a_hangup_is_no_end() {
+    let daemon = Daemon::start(&[]);
+    daemon.signal(Signal::HUP);
+    assert_eq!(daemon.end(Signal::TERM).status, 0);
+}
+
+#[test]
+fn lines_for_the_journal_have_neither_time_nor_colour() {
+    let daemon = Daemon::start(&[("JOURNAL_STREAM", "1:2")]);
+    let ran = daemon.end(Signal::TERM);
+    for line in ran.stderr.lines().filter(|line| !line.starts_with("note:")) {
+        assert!(line.starts_with("info: "), "{line}");
+    }
+    assert!(!ran.stderr.contains('\u{1b}'));
+}

@@ -1,0 +1,109 @@
+//! status, plan, logs and demo: what only looks.
+
+use crate::bench::Bench;
+
+/// A bench whose record wants lnd's companion, and the options that lead to it.
+fn recorded() -> (Bench, [String; 2]) {
+    let bench = Bench::new();
+    let state = ["--state-dir".to_owned(), bench.home().join("state").to_str().unwrap().to_owned()];
+    let ran = bench.sim(&[&state[0], &state[1], "install", "lnd"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    (bench, state)
+}
+
+#[test]
+fn a_companion_that_is_not_ready_is_told_with_what_happens_next() {
+    let (bench, state) = recorded();
+    let ran = bench.sim(&[&state[0], &state[1], "status"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    let mut lines = ran.stdout.lines();
+    assert!(lines.next().unwrap().starts_with("archy-lnd-ui  progressing"), "{ran:?}");
+    assert_eq!(lines.next(), Some("    next: ensure-image archy-lnd-ui: its image is missing"));
+}
+
+#[test]
+fn the_status_is_told_as_json() {
+    let (bench, state) = recorded();
+    let ran = bench.sim(&[&state[0], &state[1], "status", "--json"]);
+    let status = ran.json();
+    assert_eq!((ran.status, &status["healthy"], &status["version"]), (1, &false.into(), &1.into()));
+    let companion = &status["companions"][0];
+    assert_eq!(companion["name"], "archy-lnd-ui");
+    assert_eq!(companion["health"], "progressing");
+    let shape = [
+        "health",
+        "name",
+        "next",
+        "restarts",
+        "retry_in",
+        "revisions",
+        "service",
+        "since",
+        "waiting_on",
+        "why",
+    ];
+    let mut keys: Vec<_> = companion.as_object().unwrap().keys().collect();
+    keys.sort();
+    assert_eq!(keys, shape);
+}
+
+#[test]
+fn a_companion_that_is_asked_for_and_not_installed_is_not_healthy() {
+    let bench = Bench::new();
+    let ran = bench.sim(&["status", "archy-lnd-ui", "--json"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert_eq!(ran.json()["companions"][0]["health"], "not-installed");
+    let ran = bench.sim(&["status", "archy-lnd"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{ran:?}");
+}
+
+#[test]
+fn a_plan_is_printed_and_not_carried_out() {
+    let (bench, state) = recorded();
+    let line = "ensure-image archy-lnd-ui: its image is missing\n";
+    for _ in 0..2 {
+        let ran = bench.sim(&[&state[0], &state[1], "plan"]);
+        assert_eq!((ran.status, ran.stdout.as_str()), (0, line), "{ran:?}");
+    }
+    let plan = bench.sim(&[&state[0], &state[1], "plan", "--json"]).json();
+    assert_eq!(plan["converged"], false);
+    assert_eq!(plan["steps"][0]["reason"], "image-missing");
+    assert_eq!(Bench::new().sim(&["plan"]).stdout, "nothing to do\n");
+}
+
+#[test]
+fn the_log_of_an_app_is_answered_with_its_companions() {
+    let bench = Bench::new();
+    let ran = bench.run(&["--host", "user", "logs", "lnd"]);
+    assert_eq!(ran.status, 2, "{ran:?}");
+    let ran = bench.run(&["--host", "user", "logs", "--", "-x"]);
+    assert_eq!(ran.status, 2, "{ran:?}");
+    let ran = bench.run(&["--host", "user", "logs", "archy-lnd-ui"]);
+    assert_eq!(ran.status, 3, "there is no `journalctl` here: {ran:?}");
+}
+
+#[test]
+fn the_journal_is_asked_for_one_unit_and_nothing_else() {
+    let bench = Bench::new();
+    let script = bench.file("bin/journalctl", "#!/bin/sh\nprintf '%s\\n' \"$@\"\nexit 7\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(script, mode).unwrap();
+    let mut command = bench.command(&["--host", "user", "logs", "-f", "-n", "5", "archy-lnd-ui"]);
+    let output = command.env("PATH", bench.home().join("bin")).output().unwrap();
+    assert_eq!(output.status.code(), Some(7));
+    let argv = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(argv, "--user-unit=archy-lnd-ui.service\n--output=cat\n--lines=5\n--follow\n");
+}
+
+#[test]
+fn the_demo_repairs_everything_it_breaks() {
+    let ran = Bench::new().run(&["demo", "--json"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let demo = ran.json();
+    assert_eq!((&demo["ok"], &demo["violations"]), (&true.into(), &0.into()));
+    let acts = demo["acts"].as_array().unwrap();
+    assert!(acts.len() >= 12);
+    for act in acts {
+        assert!(act["kept"] == true && act["true_after"].is_f64(), "{act}");
+    }
+}

@@ -1,0 +1,73 @@
+//! install, remove, reconcile.
+
+use crate::bench::Bench;
+
+#[test]
+fn an_installed_apps_companion_is_ready_and_told_on_stdout() {
+    let ran = Bench::new().sim(&["install", "lnd", "bitcoin-core"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert_eq!(ran.stdout, "archy-bitcoin-ui  ready\narchy-lnd-ui      ready\n");
+    assert!(ran.stderr.contains("write-unit archy-lnd-ui: its unit file is missing"), "{ran:?}");
+}
+
+#[test]
+fn an_unknown_app_is_refused_with_the_nearest_one_and_nothing_is_recorded() {
+    let bench = Bench::new();
+    let state = bench.home().join("state");
+    let state = ["--state-dir", state.to_str().unwrap()];
+    let ran = bench.sim(&[&state[..], &["install", "lnd", "bitcoin-cor"]].concat());
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert_eq!(ran.stdout, "");
+    assert_eq!(ran.told("error"), Some("no app `bitcoin-cor` is known"));
+    assert_eq!(ran.told("hint"), Some("did you mean `bitcoin-core`?"));
+    assert!(!bench.home().join("state/desired.json").exists());
+}
+
+#[test]
+fn a_pass_is_told_as_json() {
+    let ran = Bench::new().sim(&["install", "lnd", "--json"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let pass = ran.json();
+    assert_eq!((&pass["version"], &pass["done"]), (&1.into(), &true.into()));
+    let actions: Vec<_> =
+        pass["steps"].as_array().unwrap().iter().map(|step| step["action"].clone()).collect();
+    assert_eq!(actions, ["ensure-image", "write-unit", "daemon-reload", "start"]);
+    assert_eq!(pass["steps"][1]["companion"], "archy-lnd-ui");
+    assert_eq!(pass["steps"][1]["reason"], "unit-file-missing");
+    assert_eq!(pass["steps"][1]["outcome"], "done");
+    assert_eq!(pass["companions"][0]["health"], "ready");
+}
+
+#[test]
+fn what_was_recorded_by_one_command_is_carried_out_by_another() {
+    let bench = Bench::new();
+    let state = bench.home().join("state");
+    let with = |command: &[&str]| {
+        bench.sim(&[&["--state-dir", state.to_str().unwrap()], command].concat())
+    };
+    assert_eq!(with(&["install", "lnd"]).status, 0);
+    // The embedded host begins empty each time, so all is to be done again.
+    let ran = with(&["reconcile"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, "archy-lnd-ui  ready\n"), "{ran:?}");
+    let ran = with(&["remove", "lnd"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, "archy-lnd-ui  gone\n"), "{ran:?}");
+    assert_eq!(with(&["reconcile"]).stdout, "nothing to do: no companions\n");
+}
+
+#[test]
+fn an_app_that_no_catalog_knows_any_more_can_be_removed() {
+    let bench = Bench::new();
+    let state = bench.home().join("state");
+    let state = ["--state-dir", state.to_str().unwrap()];
+    let text =
+        "[[companion]]\nname = \"my-ui\"\napps = [\"my-app\"]\nimage = { base = \"my-ui\" }\n";
+    let catalog = bench.file("catalog.toml", text);
+    let catalog = ["--catalog", catalog.to_str().unwrap()];
+    let ran = bench.sim(&[&state[..], &catalog, &["install", "my-app"]].concat());
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, "my-ui  ready\n"), "{ran:?}");
+    let ran = bench.sim(&[&state[..], &["install", "my-app"]].concat());
+    assert_eq!(ran.status, 2, "{ran:?}");
+    let ran = bench.sim(&[&state[..], &["remove", "my-app"]].concat());
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, "my-ui  gone\n"), "{ran:?}");
+    assert_eq!(bench.sim(&[&state[..], &["remove", "never"]].concat()).status, 2);
+}

@@ -1,0 +1,90 @@
+//! Help, completions, pages, and how text is printed.
+
+use std::process::Stdio;
+
+use crate::bench::{Bench, Ran};
+
+const COMMANDS: [&str; 13] = [
+    "install",
+    "remove",
+    "reconcile",
+    "plan",
+    "run",
+    "status",
+    "render",
+    "catalog",
+    "logs",
+    "doctor",
+    "demo",
+    "completions",
+    "man",
+];
+
+#[test]
+fn every_command_has_a_help_text_on_stdout() {
+    let bench = Bench::new();
+    let help = bench.run(&["--help"]);
+    assert_eq!(help.status, 0);
+    assert!(help.stdout.contains("Exit status:"), "{help:?}");
+    for command in COMMANDS {
+        assert!(help.stdout.contains(&format!("\n  {command} ")), "{command}");
+        let ran = bench.run(&[command, "--help"]);
+        assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{command}");
+    }
+    assert!(bench.run(&["--version"]).stdout.starts_with("companion "));
+}
+
+#[test]
+fn completions_and_pages_are_made() {
+    let bench = Bench::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = bench.run(&["completions", shell]);
+        assert!(ran.status == 0 && ran.stdout.contains("reconcile"), "{shell}");
+    }
+    assert!(bench.run(&["man"]).stdout.contains(".TH companion 1"));
+    let pages = bench.home().join("pages");
+    assert_eq!(bench.run(&["man", pages.to_str().unwrap()]).status, 2);
+    std::fs::create_dir(&pages).unwrap();
+    assert_eq!(bench.run(&["man", pages.to_str().unwrap()]).status, 0);
+    for command in COMMANDS {
+        assert!(pages.join(format!("companion-{command}.1")).exists(), "{command}");
+    }
+}
+
+#[test]
+fn colour_is_only_where_it_is_asked_for() {
+    let bench = Bench::new();
+    let coloured = |arguments: &[&str]| {
+        let ran = bench.sim(&[arguments, &["install", "lnd"]].concat());
+        ran.stdout.contains('\u{1b}') || ran.stderr.contains('\u{1b}')
+    };
+    assert!(!coloured(&[]));
+    assert!(!coloured(&["--color", "never"]));
+    assert!(coloured(&["--color", "always"]));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error_and_ends_nothing() {
+    let bench = Bench::new();
+    let mut child = bench
+        .command(&["--host", "sim", "install", "lnd", "electrs"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let ran = Ran::of(output);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(!ran.stderr.contains("panic") && !ran.stderr.contains("error"), "{ran:?}");
+}
+
+#[test]
+fn a_full_disk_under_stdout_is_an_error() {
+    let bench = Bench::new();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = bench.command(&["catalog"]).stdout(full).output().unwrap();
+    let ran = Ran::of(output);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.told("error").unwrap().starts_with("failed to write to stdout"), "{ran:?}");
+}
