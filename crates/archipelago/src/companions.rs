@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use adapter_systemd::Scope;
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::{DesiredStore, Host, PortError};
 use companion_core::reconciler::{Outcome, ReconcileError, Reconciler, Reconciliation};
@@ -12,6 +13,7 @@ use companion_core::supervisor::Supervisor;
 use crate::app::AppId;
 use crate::catalog::Catalog;
 use crate::desired_store::RecordStore;
+use crate::host::{self, HostError};
 
 /// Keeps the companions of the installed apps.
 ///
@@ -54,6 +56,18 @@ impl Companions {
     /// The reconciler's [`Host::desired`] must be the same `store`.
     pub fn new(store: Arc<RecordStore>, reconciler: Arc<Reconciler>) -> Self {
         Self { store, reconciler }
+    }
+
+    /// Companions on this very host: systemd and Podman of `scope`, with the record in its state
+    /// directory.
+    ///
+    /// # Errors
+    /// [`HostError`] saying what the host lacks.
+    pub async fn connect(scope: Scope, catalog: Catalog) -> Result<Self, HostError> {
+        let dir = host::state_dir(scope).ok_or(HostError::NoHome)?;
+        let store = Arc::new(RecordStore::new(dir, Arc::new(catalog)));
+        let host = host::connect(scope, Arc::clone(&store)).await?;
+        Ok(Self::on(store, host))
     }
 
     /// Companions of `store`'s record, on a host made of other ports.

@@ -34,6 +34,9 @@ pub enum HostError {
         /// Why not.
         why: String,
     },
+    /// It is not known where the record goes.
+    #[error("neither `XDG_STATE_HOME` nor `HOME` is an absolute path")]
+    NoHome,
     /// It is not known where units go.
     #[error("failed to find the directory of units")]
     UnitDir(#[source] ScopeError),

@@ -1,4 +1,25 @@
 //! Archipelago's companions: catalog, hooks, backend manifests, and the calls a host program makes.
+//!
+//! ```no_run
+//! use archipelago::{Catalog, Companions, Scope};
+//!
+//! # async fn host_program() -> anyhow::Result<()> {
+//! let companions = Companions::connect(Scope::User, Catalog::builtin()).await?;
+//! for (name, error) in companions.install_for(&"bitcoin-knots".parse()?).await? {
+//!     tracing::warn!("{name}: {error}");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | decides |
+//! |---|---|
+//! | [`catalog`] | which companions there are, and which apps they belong to |
+//! | [`manifest`] | how a backend of its own becomes a unit of the same life |
+//! | `companions` | [`Companions`]: install, remove, reconcile, with the meanings they always had |
+//! | `desired_store`, `record` | [`RecordStore`]: the wishes, durably, and the lock of the host |
+//! | `bitcoin_ui` | [`BitcoinUi`]: the RPC viewer's configuration, with the node's credentials |
+//! | [`host`] | which adapters make a real host |
 
 mod app;
 mod bitcoin_ui;
@@ -10,6 +31,7 @@ pub mod manifest;
 mod node;
 mod record;
 
+pub use adapter_systemd::Scope;
 pub use app::AppId;
 pub use bitcoin_ui::BitcoinUi;
 pub use catalog::{Catalog, CatalogError};

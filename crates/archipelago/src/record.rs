@@ -107,10 +107,15 @@ impl Record {
     /// other installed app has too.
     pub(crate) fn remove(&mut self, app: &AppId, catalog: &Catalog) -> BTreeSet<CompanionName> {
         let generation = self.next_generation();
-        self.apps.insert(app.clone(), AppWish { installed: false, generation });
+        let before = self.apps.insert(app.clone(), AppWish { installed: false, generation });
         let kept = self.wanted(catalog);
-        let gone: BTreeSet<_> =
-            catalog.companions_for(app).into_iter().filter(|name| !kept.contains(name)).collect();
+        // Those that came with the app, for one that the catalog does not know any more.
+        let came_with = self.companions.iter().filter(|(_, wished)| {
+            before.is_some_and(|before| before.installed && before.generation == **wished)
+        });
+        let mut gone = catalog.companions_for(app);
+        gone.extend(came_with.map(|(name, _)| name.clone()));
+        gone.retain(|name| !kept.contains(name));
         for name in &gone {
             self.companions.insert(name.clone(), generation);
         }
@@ -150,8 +155,15 @@ impl Record {
                 desired.companions.insert(name, DesiredCompanion::new(spec.clone(), generation));
             }
         }
+        // A companion that the catalog has no more is superfluous, unless the catalog lacks a whole app
+        // that is installed: then it may be that app's, and a file that was not read removes nothing.
+        let blind = self.installed().any(|app| catalog.companions_for(app).is_empty());
+        let wished_away = |generation: &Generation| {
+            self.apps.values().any(|wish| !wish.installed && wish.generation == *generation)
+        };
         for (name, generation) in &self.companions {
-            if !desired.companions.contains_key(name) {
+            let superfluous = wished_away(generation) || !blind;
+            if superfluous && !desired.companions.contains_key(name) {
                 let hook = catalog.companion(name).and_then(|spec| spec.hook.clone());
                 let removed = RemovedCompanion { generation: *generation, hook };
                 desired.removed.insert(name.clone(), removed);
@@ -206,6 +218,53 @@ mod tests {
             ["archy-bitcoin-ui"]
         );
         assert_eq!(names(record.desired(&catalog).removed.keys()), ["archy-bitcoin-ui"]);
+    }
+
+    /// A catalog that has two companions of users' own besides the built-in ones.
+    fn larger_catalog() -> Catalog {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("catalog.toml");
+        let entry = |name: &str| {
+            format!(
+                "[[companion]]\nname = \"{name}-ui\"\napps = [\"{name}\"]\nimage = {{ base = \"x\" }}\n"
+            )
+        };
+        std::fs::write(&file, [entry("one"), entry("two")].concat()).unwrap();
+        Catalog::with_files(&[file]).unwrap()
+    }
+
+    #[test]
+    fn a_catalog_file_that_was_not_read_removes_nothing() {
+        let mut record = Record::default();
+        for id in ["one", "two", "lnd"] {
+            record.install(&app(id), &larger_catalog());
+        }
+        let desired = record.desired(&Catalog::builtin());
+        assert_eq!(names(desired.companions.keys()), ["archy-lnd-ui"]);
+        assert!(desired.removed.is_empty());
+        record.remove(&app("lnd"), &Catalog::builtin());
+        let desired = record.desired(&Catalog::builtin());
+        assert_eq!(names(desired.removed.keys()), ["archy-lnd-ui"]);
+    }
+
+    #[test]
+    fn an_app_that_the_catalog_does_not_know_any_more_can_be_removed() {
+        let mut record = Record::default();
+        for id in ["one", "two"] {
+            record.install(&app(id), &larger_catalog());
+        }
+        assert_eq!(names(record.remove(&app("one"), &Catalog::builtin()).iter()), ["one-ui"]);
+        let desired = record.desired(&Catalog::builtin());
+        assert_eq!(names(desired.removed.keys()), ["one-ui"]);
+    }
+
+    #[test]
+    fn a_companion_that_a_known_app_has_no_more_is_to_be_gone() {
+        let mut record = Record::default();
+        record.install(&app("lnd"), &Catalog::builtin());
+        record.companions.insert(CompanionName::new("archy-old-lnd-ui").unwrap(), Generation(1));
+        let desired = record.desired(&Catalog::builtin());
+        assert_eq!(names(desired.removed.keys()), ["archy-old-lnd-ui"]);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The planner: what is desired and what was seen give what is done next.
 //!
 //! Pure, synchronous and total: it sees no port, clock, logger or file, and there is no input it has
-//! no answer to. The rules are read in the order of the layers: [`hooks`], [`images`], [`units`],
-//! [`services`]; [`prune`] takes the same layers down again.
+//! no answer to. The rules are read in the order of the layers: `hooks`, `images`, `units`, `services`;
+//! `prune` takes the same layers down again, and `backoff` says how long failed work is put off.
 
 use std::collections::BTreeMap;
 

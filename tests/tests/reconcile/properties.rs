@@ -215,6 +215,7 @@ async fn heal(node: &mut Node) {
     node.sleep(100).await;
 }
 
+#[expect(clippy::unwrap_used, reason = "a test without a runtime has failed")]
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap()
 }

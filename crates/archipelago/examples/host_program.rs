@@ -1,0 +1,17 @@
+//! A host program: it has its apps' companions installed, and keeps them true for as long as it runs.
+
+use archipelago::{AppId, Catalog, Companions, Scope};
+use tokio_util::sync::CancellationToken;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let apps: Vec<AppId> =
+        std::env::args().skip(1).map(|app| app.parse()).collect::<Result<_, _>>()?;
+    let companions = Companions::connect(Scope::User, Catalog::builtin()).await?;
+    for (name, error) in companions.reconcile(&apps).await? {
+        tracing::warn!("{name}: {error}");
+    }
+    let shutdown = CancellationToken::new();
+    companions.supervisor().run(shutdown, |_round| ()).await;
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! The rules of the house that a machine can hold.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a file that cannot be read fails the test")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All Rust files of the workspace, by their path from its root.
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join("crates"), &mut found);
+    walk(&root().join("tests"), &mut found);
+    assert!(found.len() > 100, "the walk finds the sources");
+    let relative = |path: PathBuf| {
+        let text = fs::read_to_string(&path).unwrap();
+        (path.strip_prefix(root()).unwrap().to_owned(), text)
+    };
+    found.into_iter().map(relative).collect()
+}
+
+#[test]
+fn no_file_is_long() {
+    for (path, text) in sources() {
+        let lines = text.lines().count();
+        assert!(lines <= 420, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn every_file_begins_with_what_it_decides() {
+    for (path, text) in sources() {
+        let is_test =
+            path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs");
+        let begins = text.starts_with("//!");
+        assert!(begins || is_test, "{} does not begin with `//!`", path.display());
+    }
+}
+
+#[test]
+fn the_core_does_no_io_and_reads_no_clock() {
+    let pure = ["model", "planner", "plan.rs", "planner.rs", "check.rs", "status.rs", "model.rs"];
+    let banned = [
+        "tokio",
+        "std::fs",
+        "std::env",
+        "std::process",
+        "std::net::Tcp",
+        "Instant",
+        "SystemTime",
+        "async ",
+        ".await",
+        "tracing",
+        "ports::Host",
+    ];
+    let core = Path::new("crates/companion-core/src");
+    let mut seen = 0;
+    for (path, text) in sources() {
+        let Ok(inside) = path.strip_prefix(core) else { continue };
+        if !pure.iter().any(|part| inside.starts_with(part)) {
+            continue;
+        }
+        seen += 1;
+        for word in banned {
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            let found = code.clone().find(|line| line.contains(word));
+            assert_eq!(found, None, "{} has `{word}`", path.display());
+        }
+    }
+    assert!(seen > 20, "the pure files are found: {seen}");
+}
+
+#[test]
+fn adapters_know_the_core_and_not_each_other() {
+    let adapters = ["adapter-fake", "adapter-hooks", "adapter-podman", "adapter-systemd"];
+    for adapter in adapters {
+        let manifest = read(format!("crates/{adapter}/Cargo.toml"));
+        assert!(manifest.contains("companion-core"), "{adapter} implements the core's ports");
+        for other in adapters.iter().filter(|other| **other != adapter) {
+            assert!(!manifest.contains(other), "{adapter} knows {other}");
+        }
+        assert!(
+            !read("crates/companion-core/Cargo.toml").contains(adapter),
+            "the core knows {adapter}"
+        );
+    }
+}
+
+#[test]
+fn every_port_has_the_same_file_name_everywhere() {
+    for (port, adapter) in [
+        ("unit_store", "adapter-systemd"),
+        ("service_manager", "adapter-systemd"),
+        ("image_provider", "adapter-podman"),
+        ("hook_runner", "adapter-hooks"),
+        ("desired_store", "archipelago"),
+        ("container_facts", "adapter-fake"),
+    ] {
+        for place in ["companion-core/src/ports", &format!("{adapter}/src"), "adapter-fake/src"] {
+            let path = root().join(format!("crates/{place}/{port}.rs"));
+            assert!(path.exists(), "{} is missing", path.display());
+        }
+        assert!(root().join(format!("tests/src/contract/{port}.rs")).exists(), "{port}");
+    }
+}
+
+#[test]
+fn every_test_that_the_architecture_names_exists() {
+    let architecture = read("ARCHITECTURE.md");
+    let table = architecture.split("## Invariants").nth(1).unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| A")).collect();
+    assert_eq!(rows.len(), 14);
+    let sources = sources();
+    for row in rows {
+        let tests = row.split('|').nth(3).unwrap();
+        let names: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "{row}");
+        for name in names {
+            let function = format!("fn {name}(");
+            assert!(sources.iter().any(|(_, text)| text.contains(&function)), "{name} is no test");
+        }
+    }
+}
+
+#[test]
+fn the_ci_runs_the_commands_of_the_readme() {
+    let (readme, ci) = (read("README.md"), read(".ci/run"));
+    for command in ["cargo run --release -- demo", "cargo test --workspace"] {
+        assert!(readme.contains(command), "the readme has `{command}`");
+        assert!(ci.contains(command), "the CI runs `{command}`");
+    }
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    let words =
+        ["todo!(", "unimplemented!(", concat!("FIX", "ME"), concat!("TO", "DO"), "#[ignore"];
+    for (path, text) in sources().into_iter().filter(|(path, _)| !path.ends_with("tidy.rs")) {
+        for word in words {
+            assert!(!text.contains(word), "{} has `{word}`", path.display());
+        }
+    }
+}
