@@ -69,6 +69,34 @@ impl Dir {
         Ok(true)
     }
 
+    /// Brings the regular file `name` and its name to the disk, as they are; `false` when nothing is
+    /// there.
+    ///
+    /// For a file that is found to be right already: whoever wrote it may have died before it was
+    /// durable. Neither the file nor its times change.
+    ///
+    /// # Errors
+    /// [`DirError::NotARegularFile`] when something else lies there, [`DirError::Denied`],
+    /// [`DirError::Io`].
+    pub fn persist(&self, name: &str) -> DirResult<bool> {
+        let Some(status) = self.status(name)? else {
+            return Ok(false);
+        };
+        self.refuse_irregular(name, &status)?;
+        let failed = |cause| DirError::from_system("persist", &self.join(name), cause);
+        // Should it have been replaced since, these flags keep the opening from waiting.
+        let flags =
+            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = match fs::openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(false),
+            Err(cause) => return Err(failed(cause)),
+        };
+        fs::fsync(&file).map_err(failed)?;
+        self.sync()?;
+        Ok(true)
+    }
+
     fn replace(
         &self,
         name: &str,

@@ -17,6 +17,24 @@ fn a_file_is_written_and_replaced() {
 }
 
 #[test]
+fn a_file_that_is_right_already_is_made_durable_and_not_touched() {
+    use std::os::unix::fs::MetadataExt as _;
+    let (_held, path, dir) = place();
+    assert!(!dir.persist("file").unwrap());
+    fs::write(path.join("file"), b"right").unwrap();
+    let before = fs::metadata(path.join("file")).unwrap();
+    assert!(dir.persist("file").unwrap());
+    let after = fs::metadata(path.join("file")).unwrap();
+    assert_eq!(
+        (before.ino(), before.modified().unwrap()),
+        (after.ino(), after.modified().unwrap())
+    );
+    assert_eq!(fs::read(path.join("file")).unwrap(), b"right");
+    std::os::unix::fs::symlink("file", path.join("link")).unwrap();
+    assert!(matches!(dir.persist("link"), Err(DirError::NotARegularFile { .. })));
+}
+
+#[test]
 fn a_hard_link_of_the_old_file_keeps_the_old_bytes() {
     let (_held, path, dir) = place();
     dir.write("file", b"old", 0o600).unwrap();
