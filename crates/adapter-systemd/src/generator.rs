@@ -17,8 +17,13 @@ use crate::scope::Scope;
 mod process;
 mod verdict;
 
+pub(crate) use process::Ended;
+pub(crate) use verdict::bare;
+
 /// How long the generator may take for one unit; it needs some 20 ms on a laptop.
 const LIMIT: Duration = Duration::from_secs(10);
+/// How many times that it may take for all units of the host.
+const FOR_ALL_UNITS: u32 = 3;
 
 /// Where systemd looks for generators, first wins (systemd.generator(7)), and their names there.
 const GENERATOR_DIRS: [&str; 4] =
@@ -181,12 +186,18 @@ impl Generator {
     /// Asks whether a service would be made of `text` as `<name>.container`.
     pub(crate) async fn check(&self, name: &str, text: &str) -> Result<(), GeneratorError> {
         let stage = self.stage(name, text)?;
-        let ended = process::run(&self.program, self.scope, stage.path(), self.limit).await;
+        let ended = process::run(&self.program, self.scope, Some(stage.path()), self.limit).await;
         // Removed here and not only when dropped, so that what is left is heard of.
         if let Err(error) = stage.close() {
             tracing::warn!(%error, "a staged unit is left behind");
         }
         verdict::judge(&self.program, name, &ended?)
+    }
+
+    /// Has it read all that a reload would have it read, and make nothing of it.
+    pub(crate) async fn dry_run(&self) -> Result<Ended, GeneratorError> {
+        let limit = self.limit.saturating_mul(FOR_ALL_UNITS);
+        process::run(&self.program, self.scope, None, limit).await
     }
 
     /// The directory that units are staged in, one directory for each.

@@ -83,18 +83,16 @@ pub(crate) fn compared(
     };
     let incarnation = revision.map_or(0, |revision| revision.incarnation);
     match wanted(incarnation) {
-        Some((asked, text))
-            if text.as_bytes() == contents.bytes && is_unit_mode(contents.status.mode) =>
-        {
+        Some((asked, text)) if is_written(contents, &text) => {
             UnitFileState::Current { revision: asked }
         }
         _ => UnitFileState::Drifted { revision },
     }
 }
 
-/// Whether a mode gives nobody more than [`UNIT_MODE`] does.
-fn is_unit_mode(mode: u32) -> bool {
-    mode & !UNIT_MODE == 0
+/// Whether a file holds `text`, under a mode that gives nobody more than [`UNIT_MODE`] does.
+pub(crate) fn is_written(contents: &FileContents, text: &str) -> bool {
+    text.as_bytes() == contents.bytes && contents.status.mode & !UNIT_MODE == 0
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! `SystemdManager`: the port `ServiceManager` over D-Bus. Starts no process, and decides nothing about what it sees.
+//! `SystemdManager`: the port `ServiceManager` over D-Bus. Decides nothing about what it sees, with one exception: a reload that
+//! would drop units of ours is not asked for. To know that, and for nothing else, it starts a process, the generator.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -14,8 +15,10 @@ use tokio::time::Instant;
 use crate::bus::Bus;
 use crate::error::BusError;
 use crate::processes::KernelFiles;
-use crate::scope::Scope;
+use crate::reload_check;
+use crate::scope::{Scope, ScopeError};
 use crate::states::JobKind;
+use crate::unit_store::QuadletDir;
 
 mod job_end;
 mod reading;
@@ -57,6 +60,8 @@ pub struct SystemdManager {
     bus: Bus,
     limits: Limits,
     files: KernelFiles,
+    /// The units that a reload must not lose.
+    units: Result<QuadletDir, ScopeError>,
     /// Reloads run one at a time: Podman's generator before 6.0 writes its output in place, and two at once leave a mixed
     /// unit behind (podman issue 29004).
     reloading: Mutex<()>,
@@ -73,11 +78,22 @@ impl SystemdManager {
     #[must_use]
     pub fn with_limits(scope: Scope, limits: Limits) -> Self {
         let bus = Bus::at(scope.bus_addresses(), limits.call);
-        Self::over(bus, limits, KernelFiles::default())
+        Self::over(bus, limits, KernelFiles::default(), reload_check::units_of(scope))
     }
 
-    fn over(bus: Bus, limits: Limits, files: KernelFiles) -> Self {
-        Self { bus, limits, files, reloading: Mutex::new(()) }
+    /// Guards the units of `units` at a reload, with its generator, instead of those in the scope's own directory.
+    #[must_use]
+    pub fn with_units(self, units: QuadletDir) -> Self {
+        Self { units: Ok(units), ..self }
+    }
+
+    fn over(
+        bus: Bus,
+        limits: Limits,
+        files: KernelFiles,
+        units: Result<QuadletDir, ScopeError>,
+    ) -> Self {
+        Self { bus, limits, files, units, reloading: Mutex::new(()) }
     }
 
     /// Queues a job. The connection's listener is in place before the call, so an end that overtakes the reply is not lost.
@@ -115,6 +131,7 @@ impl ServiceManager for SystemdManager {
 
     async fn reload(&self) -> PortResult<()> {
         let _one_at_a_time = self.reloading.lock().await;
+        reload_check::hold_back_a_loss(&self.units).await?;
         let reloaded = async {
             let session = self.bus.session().await?;
             let manager = session.manager().await?;

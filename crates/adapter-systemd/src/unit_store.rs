@@ -16,8 +16,7 @@ use companion_core::ports::{PortError, PortErrorKind, PortResult, UnitStore};
 use quadlet::{PodmanVersion, Refusal};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::generator::Generator;
-use crate::mark::Ownership;
+use crate::generator::{Generator, GeneratorError};
 use crate::scope::{Scope, ScopeError};
 use crate::unit_text::container_unit;
 use directory::UnitDir;
@@ -120,12 +119,16 @@ impl QuadletDir {
         .await
     }
 
-    fn generator_program(&self) -> PortResult<Generator> {
-        let found = match &self.generator {
+    /// The generator that is asked about units.
+    pub(crate) fn find_generator(&self) -> Result<Generator, GeneratorError> {
+        match &self.generator {
             Some(program) => Generator::at(program, self.scope),
             None => Generator::find(self.scope),
-        };
-        let found = found.map_err(|error| {
+        }
+    }
+
+    fn generator_program(&self) -> PortResult<Generator> {
+        let found = self.find_generator().map_err(|error| {
             PortError::new(error.kind(), "no unit can be checked").with_source(error)
         })?;
         Ok(match &self.stage {
@@ -211,7 +214,9 @@ impl UnitStore for QuadletDir {
             PortError::new(kind, text).with_source(error)
         })?;
         // Before the generator is troubled; decided again right before the file is replaced.
-        self.refuse_foreign(name).await?;
+        if self.is_written(name, &text).await? {
+            return Ok(());
+        }
         let generator = self.generator_program()?;
         generator.check(name.as_str(), &text).await.map_err(|error| {
             let attempt = format!("the unit of `{name}` was not accepted");
@@ -238,16 +243,15 @@ impl UnitStore for QuadletDir {
 }
 
 impl QuadletDir {
-    async fn refuse_foreign(&self, name: &CompanionName) -> PortResult<()> {
-        let (files, name) = (self.files.clone(), name.clone());
+    /// Whether the file of `name` is what a write of `text` would leave, and on the disk. A foreign one is refused.
+    ///
+    /// It waits its turn: a removal whose caller went away may still be going on.
+    async fn is_written(&self, name: &CompanionName, text: &str) -> PortResult<bool> {
+        let changing = self.begin_change().await?;
+        let (files, name, text) = (self.files.clone(), name.clone(), text.to_owned());
         blocking("read the unit directory", move || {
-            let Some(dir) = files.open()? else {
-                return Ok(());
-            };
-            match files.ownership(&dir, &name)? {
-                Some(Ownership::Foreign { what }) => Err(directory::conflict(&name, &what)),
-                Some(Ownership::Ours { .. }) | None => Ok(()),
-            }
+            let _until_done = changing;
+            files.is_written(&name, &text)
         })
         .await
     }

@@ -22,18 +22,26 @@ const PASSED_ON: [&str; 4] = ["HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "TMP
 
 /// How a run of the generator ended.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// The exit code; `None` when a signal ended it.
-    pub(super) code: Option<i32>,
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: Vec<u8>,
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
 }
 
-/// Runs `program` on the units in `stage`.
+impl Ended {
+    /// How it ended, in words.
+    pub(crate) fn status(&self) -> String {
+        self.code
+            .map_or_else(|| "ended by a signal".to_owned(), |code| format!("exit status {code}"))
+    }
+}
+
+/// Runs `program` on the units in `stage`, or on all that it finds in the directories of `scope`.
 pub(super) async fn run(
     program: &Path,
     scope: Scope,
-    stage: &Path,
+    stage: Option<&Path>,
     limit: Duration,
 ) -> Result<Ended, GeneratorError> {
     let mut command = Command::new(program);
@@ -46,7 +54,7 @@ pub(super) async fn run(
         .envs(PASSED_ON.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .env("LANG", "C.UTF-8")
-        .env("QUADLET_UNIT_DIRS", stage)
+        .envs(stage.map(|stage| ("QUADLET_UNIT_DIRS", stage)))
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -32,12 +32,9 @@ pub(super) fn judge(program: &Path, name: &str, ended: &Ended) -> Result<(), Gen
     match ended.code {
         Some(0) if made => Ok(()),
         Some(0) => Err(GeneratorError::Silent),
-        code => Err(GeneratorError::Failed {
+        _ => Err(GeneratorError::Failed {
             program: program.to_owned(),
-            status: code.map_or_else(
-                || "ended by a signal".to_owned(),
-                |code| format!("exit status {code}"),
-            ),
+            status: ended.status(),
             words: shown(&stderr),
         }),
     }
@@ -48,7 +45,7 @@ fn is_complaint(line: &str) -> bool {
 }
 
 /// The line without the program's name and process number.
-fn bare(line: &str) -> &str {
+pub(crate) fn bare(line: &str) -> &str {
     match line.split_once("]: ") {
         Some((head, words)) if head.starts_with("quadlet-generator[") => words,
         _ => line,

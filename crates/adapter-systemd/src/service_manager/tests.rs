@@ -257,6 +257,27 @@ async fn reloads_run_one_at_a_time() {
 }
 
 #[tokio::test]
+async fn a_reload_that_would_lose_units_is_not_asked_for() {
+    let place = tempfile::tempdir().unwrap();
+    let units = place.path().join("units");
+    std::fs::create_dir(&units).unwrap();
+    std::fs::write(units.join("a.container"), "[X-Companion]\nCompanion=a\n").unwrap();
+    let units = QuadletDir::at(units, Scope::User, quadlet::PodmanVersion::new(5, 4, 2));
+    let fake = Fake::new();
+    let refused = |units| async {
+        let refused = fake.manager().with_units(units).reload().await;
+        assert_eq!(fake.count("Reload"), 0);
+        refused.unwrap_err()
+    };
+    let missing = units.clone().with_generator(place.path().join("nothing"));
+    assert_eq!(refused(missing).await.kind(), PortErrorKind::Unavailable);
+    let breaks = units.clone().with_generator("/bin/false");
+    assert_eq!(refused(breaks).await.kind(), PortErrorKind::Unavailable);
+    fake.manager().with_units(units.with_generator("/bin/true")).reload().await.unwrap();
+    assert_eq!(fake.count("Reload"), 1);
+}
+
+#[tokio::test]
 async fn a_unit_that_is_not_loaded_has_nothing_to_forget() {
     let fake = Fake::new();
     fake.world().refused.insert("ResetFailedUnit", "org.freedesktop.systemd1.NoSuchUnit");
@@ -280,7 +301,12 @@ async fn without_a_bus_the_address_is_named() {
     let place = tempfile::tempdir().unwrap();
     let address = format!("unix:path={}/bus", place.path().display());
     let bus = Bus::at(vec![address.clone()], Duration::from_secs(5));
-    let manager = SystemdManager::over(bus, Limits::default(), KernelFiles::default());
+    let manager = SystemdManager::over(
+        bus,
+        Limits::default(),
+        KernelFiles::default(),
+        Err(ScopeError::NoHome),
+    );
     let error = manager.observe(&names(&["a"])).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Unavailable);
     assert!(error.chain().contains(&address), "{}", error.chain());

@@ -130,6 +130,28 @@ impl UnitDir {
         Ok(marked.collect())
     }
 
+    /// Whether the file of `name` is ours, holds `text` and is for no more people than it should be; then it is brought to the disk,
+    /// since whoever wrote it may have died before that.
+    pub(super) fn is_written(&self, name: &CompanionName, text: &str) -> PortResult<bool> {
+        let Some(dir) = self.open()? else {
+            return Ok(false);
+        };
+        let written = match self.read(&dir, name)? {
+            None => false,
+            Some(Err(what)) => return Err(conflict(name, &what)),
+            Some(Ok(contents)) => match mark::ownership(name, &contents, self.legacy.as_deref()) {
+                Ownership::Foreign { what } => return Err(conflict(name, &what)),
+                Ownership::Ours { .. } => mark::is_written(&contents, text),
+            },
+        };
+        if !written {
+            return Ok(false);
+        }
+        let persisted = dir.persist(&file_name(name));
+        persisted
+            .map_err(|error| port_error(format!("the unit file of `{name}` cannot be kept"), error))
+    }
+
     /// Replaces the file of `name`, unless it is foreign.
     pub(super) fn write(&self, name: &CompanionName, bytes: &[u8]) -> PortResult<()> {
         let failed =

@@ -1,5 +1,5 @@
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
 use companion_core::model::container::{ContainerSpec, EnvName};
 use companion_core::model::image::ImageRef;
@@ -125,6 +125,21 @@ async fn an_edit_and_a_wider_mode_are_drift_that_a_write_mends() {
     assert_eq!(place.state(&unit(0)).await, drifted);
     place.store.write(&unit(0)).await.unwrap();
     assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
+}
+
+#[tokio::test]
+async fn writing_what_lies_there_already_touches_neither_the_file_nor_the_generator() {
+    let place = Place::with_generator(&format!("echo >>\"${{0%/*}}/runs\"; {ACCEPTS}"));
+    let runs = || fs::read(place.root.path().join("runs")).unwrap().len();
+    place.store.write(&unit(0)).await.unwrap();
+    let before = fs::metadata(place.file("web")).unwrap();
+    place.store.write(&unit(0)).await.unwrap();
+    let after = fs::metadata(place.file("web")).unwrap();
+    assert_eq!((before.ino(), before.mtime_nsec()), (after.ino(), after.mtime_nsec()));
+    assert_eq!((before.ctime(), before.ctime_nsec()), (after.ctime(), after.ctime_nsec()));
+    assert_eq!(runs(), 1);
+    place.store.write(&unit(1)).await.unwrap();
+    assert_eq!((place.state(&unit(0)).await, runs()), (current(&unit(1)), 2));
 }
 
 #[tokio::test]

@@ -54,7 +54,9 @@ pub trait ServiceManager: Send + Sync {
     /// A unit that is refused does not make it fail; it is then simply not loaded.
     ///
     /// # Errors
-    /// `Transient` when the service manager put it off (a rate limit) or did not answer in time.
+    /// `Transient` when the service manager put it off (a rate limit) or did not answer in time;
+    /// `Conflict` when somebody's broken file would cost units that are loaded, `Unavailable` when the
+    /// generator of units is missing or broken. Then nothing was reloaded.
     async fn reload(&self) -> PortResult<()>;
 
     /// Queues a start; starting what runs is a job that is done at once.

@@ -11,7 +11,9 @@ use zbus::{
     Connection, Message, MessageStream, ObjectPath, OwnedObjectPath, OwnedVariant, Variant,
 };
 
-use super::super::{KernelFiles, Limits, SystemdManager};
+use quadlet::PodmanVersion;
+
+use super::super::{KernelFiles, Limits, QuadletDir, Scope, SystemdManager};
 use crate::bus::Bus;
 use crate::dbus::{DESTINATION, JOB, JobRemoved, MANAGER, SERVICE, UNIT, UnitRow};
 use crate::error::BusError;
@@ -152,7 +154,9 @@ impl Fake {
                 Box::pin(connect(world));
             connected
         };
-        SystemdManager::over(Bus::with(Arc::new(connector), limits.call), limits, files)
+        // Without a unit there, a reload has nothing to lose.
+        let units = QuadletDir::at("/nonexistent", Scope::User, PodmanVersion::new(5, 4, 2));
+        SystemdManager::over(Bus::with(Arc::new(connector), limits.call), limits, files, Ok(units))
     }
 }
 

@@ -1,0 +1,148 @@
+use companion_core::ports::PortErrorKind;
+
+use super::*;
+
+const READ: &str = "\
+quadlet-generator[7]: Loading source unit file /u/archy-lnd-ui.container
+quadlet-generator[7]: Loading source unit file /u/strange.container
+";
+const UNPARSABLE: &str = "error loading \"/u/strange.container\", file contains line 2: “no assignment” which is not a key-value pair, group, or comment";
+const NOTHING_LEFT: &str = "No files parsed from [/u]";
+const SOME_ERRORS: &str = "processing encountered some errors";
+const MADE: &str = "---archy-lnd-ui.service---\n[Unit]\nSourcePath=/u/archy-lnd-ui.container\n";
+
+fn companions(names: &[&str]) -> BTreeSet<CompanionName> {
+    names.iter().map(|name| CompanionName::new(*name).unwrap()).collect()
+}
+
+fn judged(
+    code: Option<i32>,
+    stdout: &str,
+    words: &[&str],
+) -> Result<UnloadableUnits, GeneratorError> {
+    let lines = words.iter().map(|words| format!("quadlet-generator[7]: {words}\n"));
+    let stderr = format!("{READ}{}", lines.collect::<String>());
+    let ended =
+        Ended { code, stdout: stdout.as_bytes().to_vec(), stderr: stderr.as_bytes().to_vec() };
+    judge(Path::new("/g"), &companions(&["archy-lnd-ui"]), &ended)
+}
+
+#[test]
+fn a_file_that_cannot_be_loaded_costs_us_the_unit_beside_it() {
+    for (version, words) in [
+        ("5.4.2", [NOTHING_LEFT, UNPARSABLE, ""]),
+        ("5.8.6", [UNPARSABLE, NOTHING_LEFT, SOME_ERRORS]),
+    ] {
+        let found = judged(Some(1), "", &words).unwrap();
+        assert_eq!(found.lost, companions(&["archy-lnd-ui"]), "{version}");
+        let [file] = found.files.as_slice() else { panic!("{version}: {found:?}") };
+        assert_eq!(file.file, "/u/strange.container", "{version}");
+        assert!(file.why.starts_with("file contains line 2: “no assignment”"), "{}", file.why);
+    }
+}
+
+#[test]
+fn every_way_in_which_a_file_cannot_be_loaded_is_known() {
+    for (words, file, why) in [
+        (
+            "error loading \"/u/strange.network\", file contains line 1: “[Nope” which is not a key-value pair, group, or comment",
+            "/u/strange.network",
+            "file contains line 1",
+        ),
+        (
+            "error loading \"/u/rnd.volume\", key file does not start with a group",
+            "/u/rnd.volume",
+            "key file does not start with a group",
+        ),
+        (
+            "error loading \"/u/dir.container\", read /u/dir.container: is a directory",
+            "/u/dir.container",
+            "read /u/dir.container: is a directory",
+        ),
+        (
+            "error loading \"/u/dangling.kube\", open /u/dangling.kube: no such file or directory",
+            "/u/dangling.kube",
+            "open /u/dangling.kube: no such",
+        ),
+        (
+            r#"error loading "/u/a\nerror loading \"b\", x.container", key file does not start with a group"#,
+            r#"/u/a\nerror loading \"b\", x.container"#,
+            "key file does not",
+        ),
+    ] {
+        let found = judged(Some(1), "", &[words]).unwrap();
+        assert_eq!((found.files.len(), found.lost.len()), (1, 1), "{words}");
+        assert_eq!(found.files[0].file, file, "{words}");
+        assert!(found.files[0].why.starts_with(why), "{words}: {}", found.files[0].why);
+    }
+}
+
+#[test]
+fn a_broken_file_in_another_directory_costs_us_nothing() {
+    let found = judged(Some(1), MADE, &[UNPARSABLE, SOME_ERRORS]).unwrap();
+    assert_eq!((found.files.len(), found.lost.len()), (1, 0));
+}
+
+#[test]
+fn a_unit_that_is_refused_by_itself_is_not_lost() {
+    let refused = "converting \"archy-lnd-ui.container\": unsupported key 'Pulll' in group 'Container' in /u/archy-lnd-ui.container";
+    for words in [vec![refused, SOME_ERRORS], vec![UNPARSABLE, refused]] {
+        let found = judged(Some(1), "", &words).unwrap();
+        assert!(found.lost.is_empty(), "{found:?}");
+    }
+    let strangers =
+        "converting \"strange.container\": requested Quadlet source x.volume was not found";
+    assert_eq!(judged(Some(1), MADE, &[strangers]).unwrap(), UnloadableUnits::default());
+}
+
+#[test]
+fn a_drop_in_that_cannot_be_loaded_costs_nothing() {
+    let words = "error loading \"/u/strange.container.d/x.conf\", file contains line 1: “junk” which is not a key-value pair, group, or comment";
+    assert_eq!(judged(Some(1), MADE, &[words]).unwrap(), UnloadableUnits::default());
+}
+
+#[test]
+fn words_of_which_only_the_first_line_has_the_programs_name_are_read_as_well() {
+    // Podman 5.4 joins all its complaints to one message.
+    let joined = "converting \"other.container\": no Image or Rootfs key specified\nerror loading \"/u/strange.container\", key file does not start with a group";
+    assert_eq!(judged(Some(1), "", &[joined]).unwrap().files.len(), 1);
+}
+
+#[test]
+fn an_old_generator_that_is_silent_holds_nothing_back() {
+    assert_eq!(judged(Some(0), "", &[]).unwrap(), UnloadableUnits::default());
+    let skipped =
+        "Error loading '/u/strange.container', ignoring: key file does not start with a group";
+    assert_eq!(judged(Some(0), MADE, &[skipped]).unwrap(), UnloadableUnits::default());
+}
+
+#[test]
+fn a_generator_that_breaks_would_lose_everything() {
+    for code in [Some(1), Some(2), Some(127), None] {
+        let error = judged(code, "", &["panic: runtime error"]).unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Unavailable, "{error}");
+        assert!(error.to_string().contains("panic: runtime error"), "{error}");
+        assert_eq!(judged(code, MADE, &["panic"]).unwrap(), UnloadableUnits::default());
+    }
+}
+
+#[test]
+fn a_name_that_only_begins_like_ours_is_not_ours() {
+    let found = judged(Some(1), "---archy-lnd-ui-2.service---\n", &[UNPARSABLE]).unwrap();
+    assert_eq!(found.lost.len(), 1);
+}
+
+#[test]
+fn hostile_words_are_escaped_and_cut() {
+    let words = format!("error loading \"/u/x.container\", \u{1b}]0;{}\u{7}", "y".repeat(100_000));
+    let found = judged(Some(1), "", &[&words]).unwrap();
+    let why = &found.files[0].why;
+    assert!(why.len() < 2200 && !why.contains('\u{1b}'), "{}", why.len());
+}
+
+#[test]
+fn lines_that_are_cut_off_name_no_file() {
+    for words in ["error loading ", "error loading \"", "error loading \"/u/x", "converting \"x"] {
+        assert_eq!(judged(Some(0), "", &[words]).unwrap(), UnloadableUnits::default(), "{words}");
+    }
+}
