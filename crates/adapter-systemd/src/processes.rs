@@ -7,6 +7,7 @@ use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
 use companion_core::model::revision::Revision;
+use rustix::io::Errno;
 
 use crate::states::{revision_in, variable_in};
 
@@ -42,7 +43,12 @@ pub(crate) struct ProcessFacts {
     pub(crate) running: Option<Revision>,
     /// Whether the container's processes are frozen.
     pub(crate) paused: bool,
+    /// Whether the first process is gone, or is of another run than the subject's: what systemd said was overtaken.
+    pub(crate) overtaken: bool,
 }
+
+/// The process is gone, or is not of the run that was asked about.
+struct Overtaken;
 
 impl Default for KernelFiles {
     fn default() -> Self {
@@ -53,27 +59,39 @@ impl Default for KernelFiles {
 impl KernelFiles {
     /// Looks at `subject`'s processes.
     pub(crate) fn facts(&self, subject: &Subject) -> ProcessFacts {
-        ProcessFacts { running: self.running_revision(subject), paused: self.is_paused(subject) }
+        let (running, overtaken) = match self.running_revision(subject) {
+            Ok(running) => (running, false),
+            Err(Overtaken) => (None, true),
+        };
+        ProcessFacts { running, paused: self.is_paused(subject), overtaken }
     }
 
     /// A number that belonged to the service a moment ago may be another process's by now; systemd gives each run of a unit an
     /// id of its own (systemd.exec(5), `$INVOCATION_ID`), which says whose this environment is.
-    fn running_revision(&self, subject: &Subject) -> Option<Revision> {
+    fn running_revision(&self, subject: &Subject) -> Result<Option<Revision>, Overtaken> {
         if subject.main_pid == 0 {
-            return None;
+            return Ok(None);
         }
         let path = self.proc.join(subject.main_pid.to_string()).join("environ");
         let environ = match read_bounded(&path, ENVIRONMENT_LIMIT) {
             Ok(environ) => environ,
+            // `ESRCH` is that of a process that ended since the opening.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    || Errno::from_io_error(&error) == Some(Errno::SRCH) =>
+            {
+                return Err(Overtaken);
+            }
             Err(error) => {
                 tracing::debug!(path = %path.display(), %error, "no environment could be read");
-                return None;
+                return Ok(None);
             }
         };
         let entries = || environ.split(|byte| *byte == 0);
-        let same_run = variable_in(entries(), "INVOCATION_ID")
-            .is_none_or(|id| id == subject.invocation.as_bytes());
-        revision_in(entries()).filter(|_| same_run)
+        match variable_in(entries(), "INVOCATION_ID") {
+            Some(id) if id != subject.invocation.as_bytes() => Err(Overtaken),
+            _ => Ok(revision_in(entries())),
+        }
     }
 
     /// `podman pause` freezes the group of the payload and nothing else shows it; `systemctl freeze` freezes the whole unit, which

@@ -54,7 +54,8 @@ fn the_revision_of_the_unit_s_own_run_is_read() {
 #[test]
 fn a_process_of_another_run_with_the_same_number_says_nothing() {
     let environ = format!("INVOCATION_ID=ffff\0COMPANION_REVISION={REVISION}\0");
-    assert_eq!(Files::with_environ(environ.as_bytes()).running(), None);
+    let facts = Files::with_environ(environ.as_bytes()).facts(42, None);
+    assert_eq!((facts.running, facts.overtaken), (None, true));
 }
 
 #[test]
@@ -65,7 +66,8 @@ fn what_is_no_revision_or_no_process_says_nothing() {
         assert_eq!(Files::with_environ(environ).running(), None);
     }
     let files = Files::with_environ(b"");
-    assert_eq!(files.facts(43, None), ProcessFacts::default());
+    assert!(!files.facts(42, None).overtaken);
+    assert_eq!(files.facts(43, None), ProcessFacts { overtaken: true, ..ProcessFacts::default() });
     assert_eq!(files.facts(0, None), ProcessFacts::default());
 }
 

@@ -24,6 +24,9 @@ use crate::states::{Properties, PropertyError, service_state, subject};
 /// (`max_replies_per_connection` of dbus-daemon(1), 128 where it is set lowest).
 const CONCURRENCY: usize = 16;
 
+/// How often a service is read that is started or ends meanwhile.
+const READINGS: usize = 3;
+
 /// Reads the states of `names`.
 pub(super) async fn service_states(
     bus: &Bus,
@@ -75,26 +78,36 @@ fn is_nothing(row: &UnitRow) -> bool {
     row.load_state == "not-found" && row.active_state == "inactive" && row.job_id == 0
 }
 
+/// Reads a unit's state, again when the service was started or ended in the midst of it: revision and invocation are of one run, or the
+/// revision is not told.
 async fn loaded_state(
     session: &Arc<Session>,
     files: KernelFiles,
     path: &OwnedObjectPath,
     limit: Duration,
 ) -> Result<ServiceState, BusError> {
-    let (unit, service) = tokio::try_join!(
-        properties(session, path, UNIT, limit),
-        properties(session, path, SERVICE, limit),
-    )?;
-    let facts = match subject(&unit, &service)? {
-        None => ProcessFacts::default(),
-        // Reading another process's environment takes a lock of that process.
-        Some(subject) => {
-            tokio::task::spawn_blocking(move || files.facts(&subject)).await.unwrap_or_default()
+    let mut readings = 1;
+    loop {
+        let (unit, service) = tokio::try_join!(
+            properties(session, path, UNIT, limit),
+            properties(session, path, SERVICE, limit),
+        )?;
+        let facts = match subject(&unit, &service)? {
+            None => ProcessFacts::default(),
+            // Reading another process's environment takes a lock of that process.
+            Some(subject) => {
+                let files = files.clone();
+                tokio::task::spawn_blocking(move || files.facts(&subject)).await.unwrap_or_default()
+            }
+        };
+        if facts.overtaken && readings < READINGS {
+            readings += 1;
+            continue;
         }
-    };
-    let now = clock_gettime(ClockId::Monotonic);
-    let now = Duration::try_from(now).unwrap_or_default();
-    Ok(service_state(&unit, &service, &facts, now)?)
+        let now = clock_gettime(ClockId::Monotonic);
+        let now = Duration::try_from(now).unwrap_or_default();
+        return Ok(service_state(&unit, &service, &facts, now)?);
+    }
 }
 
 /// Reads all properties of one interface of an object.

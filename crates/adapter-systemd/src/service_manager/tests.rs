@@ -81,25 +81,67 @@ async fn a_property_of_another_type_is_an_error_that_names_it() {
     assert!(error.chain().contains("`NRestarts`"), "{}", error.chain());
 }
 
+/// A host on which process `pid` is of the run `0xab, run` and of that incarnation, for each of them.
+fn processes(runs: &[(u32, u8, u32)]) -> (tempfile::TempDir, KernelFiles) {
+    let place = tempfile::tempdir().unwrap();
+    for (pid, run, incarnation) in runs {
+        let process = place.path().join(pid.to_string());
+        std::fs::create_dir(&process).unwrap();
+        let revision = format!("00000000000000aa-00000000000000bb-none-{incarnation}");
+        let environ = format!("INVOCATION_ID=ab{run:02x}\0COMPANION_REVISION={revision}\0");
+        std::fs::write(process.join("environ"), environ).unwrap();
+    }
+    let files = KernelFiles { proc: place.path().to_owned(), cgroup: place.path().to_owned() };
+    (place, files)
+}
+
+/// The service `a` in the run `0xab, run`, with its first process.
+fn in_run(run: u8, pid: u32) -> FakeUnit {
+    let mut unit = running("a");
+    unit.unit.insert("InvocationID".to_owned(), value(vec![0xab, run]));
+    unit.service.insert("MainPID".to_owned(), value(pid));
+    unit
+}
+
 #[tokio::test]
 async fn loaded_and_running_revision_are_read_from_where_each_is_kept() {
-    let place = tempfile::tempdir().unwrap();
-    let process = place.path().join("4242");
-    std::fs::create_dir(&process).unwrap();
-    let environ =
-        "INVOCATION_ID=abcd\0COMPANION_REVISION=00000000000000aa-00000000000000bb-none-1\0";
-    std::fs::write(process.join("environ"), environ).unwrap();
-    let mut unit = running("a");
-    unit.service.insert("MainPID".to_owned(), value(4242_u32));
+    let (_place, files) = processes(&[(4242, 0xcd, 1)]);
+    let mut unit = in_run(0xcd, 4242);
     let environment = vec![format!("COMPANION_REVISION={REVISION}")];
     unit.service.insert("Environment".to_owned(), value(environment));
     let fake = Fake::new().with("a", unit);
-    let files = KernelFiles { proc: place.path().to_owned(), cgroup: place.path().to_owned() };
     let manager = fake.manager_with(Limits::default(), files);
     let states = manager.observe(&names(&["a"])).await.unwrap();
     let state = &states[&name("a")];
     assert_eq!(state.loaded, Some(REVISION.parse().unwrap()));
     assert_eq!(state.running.map(|revision| revision.incarnation), Some(1));
+    assert_eq!(state.invocation.as_deref(), Some("abcd"));
+}
+
+#[tokio::test]
+async fn a_service_that_is_restarted_while_it_is_read_is_read_again() {
+    // The first process of the run before is still there, or is not.
+    for old in [&[(41, 1, 1), (42, 2, 2)][..], &[(42, 2, 2)]] {
+        let (_place, files) = processes(old);
+        let fake = Fake::new().with("a", in_run(1, 41));
+        fake.world().next.insert("a.service".to_owned(), in_run(2, 42));
+        let manager = fake.manager_with(Limits::default(), files);
+        let states = manager.observe(&names(&["a"])).await.unwrap();
+        let state = &states[&name("a")];
+        assert_eq!(state.running.map(|revision| revision.incarnation), Some(2));
+        assert_eq!(state.invocation.as_deref(), Some("ab02"));
+        assert_eq!(fake.count("GetAll"), 4);
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_never_of_one_run_is_reported_without_a_revision() {
+    let (_place, files) = processes(&[(41, 1, 1)]);
+    let fake = Fake::new().with("a", in_run(2, 41));
+    let manager = fake.manager_with(Limits::default(), files);
+    let states = manager.observe(&names(&["a"])).await.unwrap();
+    assert_eq!(states[&name("a")].running, None);
+    assert_eq!(fake.count("GetAll"), 6);
 }
 
 #[tokio::test]

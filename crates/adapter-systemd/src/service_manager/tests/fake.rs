@@ -42,6 +42,8 @@ pub(super) struct FakeUnit {
 /// What there is, and what was asked.
 pub(super) struct World {
     pub(super) units: BTreeMap<String, FakeUnit>,
+    /// What a unit becomes as soon as its first interface was read.
+    pub(super) next: BTreeMap<String, FakeUnit>,
     pub(super) course: JobCourse,
     pub(super) jobs: BTreeMap<String, String>,
     /// Methods that are refused, with the error's name.
@@ -114,6 +116,7 @@ impl Fake {
     pub(super) fn new() -> Self {
         let world = World {
             units: BTreeMap::new(),
+            next: BTreeMap::new(),
             course: JobCourse::EndsFirst("done"),
             jobs: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -312,9 +315,11 @@ impl Answering {
         let interface: String = self.message.body().deserialize().unwrap();
         let path = self.message.header().path().unwrap().to_string();
         let found = {
-            let world = self.world.lock().unwrap();
-            let unit = world.units.iter().find(|(name, _)| unit_path(name).as_str() == path);
-            match (interface.as_str(), unit) {
+            let mut world = self.world.lock().unwrap();
+            let name = world.units.keys().find(|name| unit_path(name).as_str() == path).cloned();
+            let next = name.as_ref().and_then(|name| world.next.remove(name));
+            let unit = name.as_ref().and_then(|name| world.units.get_key_value(name));
+            let found = match (interface.as_str(), unit) {
                 (UNIT, Some((_, unit))) => Some(unit.unit.clone()),
                 (SERVICE, Some((_, unit))) => Some(unit.service.clone()),
                 (JOB, _) => world.jobs.get(&path).map(|unit| {
@@ -322,7 +327,11 @@ impl Answering {
                     HashMap::from([("Unit".to_owned(), value(of))])
                 }),
                 _ => None,
+            };
+            if let (Some(name), Some(next)) = (name, next) {
+                world.units.insert(name, next);
             }
+            found
         };
         match found {
             Some(properties) => self.reply(&properties).await,
