@@ -67,7 +67,6 @@ fn the_core_does_no_io_and_reads_no_clock() {
         "Instant",
         "SystemTime",
         "async ",
-        ".await",
         "tracing",
         "ports::Host",
     ];

@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::Generation;
 use crate::model::hook::{HookSpec, StaleCause};
 use crate::model::image::{ImageId, ImageSource};
 use crate::model::observed::Work;
 use crate::model::revision::{Fingerprint, Revision};
-use crate::model::unit::{ServiceResult, ServiceState, UnitSpec};
+use crate::model::unit::{ServiceState, UnitSpec};
+
+mod blocked;
+
+pub use blocked::{Blocked, WaitingOn};
 
 /// What one round decided.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -278,145 +281,5 @@ impl fmt::Display for Step {
             write!(f, " {companion}")?;
         }
         write!(f, ": {}", self.reason)
-    }
-}
-
-/// Something that is not as it should be and that this round does nothing about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blocked {
-    /// The companion.
-    pub companion: CompanionName,
-    /// What it waits on.
-    pub waiting_on: WaitingOn,
-    /// When it is looked at again at the latest, apart from the regular tick.
-    pub retry_at: Option<Monotonic>,
-}
-
-/// What a companion waits on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "on")]
-pub enum WaitingOn {
-    /// Something that is not ours has its name.
-    Conflict {
-        /// What and where.
-        what: String,
-    },
-    /// The operator masked its unit.
-    Masked,
-    /// Another unit of the same name comes first.
-    Shadowed {
-        /// The file that unit is from.
-        by: String,
-    },
-    /// The host's judge of units refuses its unit.
-    UnitRefused {
-        /// The judge's own words.
-        words: String,
-    },
-    /// The service manager does not load its unit although the file is right.
-    NotLoaded {
-        /// The service manager's words.
-        words: String,
-    },
-    /// Its hook cannot say yet what the configuration is.
-    HookNotReady {
-        /// What the hook waits for.
-        waiting_for: String,
-    },
-    /// An attempt failed and is tried again later.
-    BackOff {
-        /// What failed.
-        work: Work,
-        /// How often in a row.
-        failures: u32,
-        /// The last error.
-        error: String,
-    },
-    /// Work that an earlier round began.
-    Running {
-        /// Which.
-        work: Work,
-    },
-    /// A job of the service manager.
-    Job,
-    /// The service is starting.
-    Starting,
-    /// The service is stopping.
-    Stopping,
-    /// It was started a moment ago; it counts as running once it has stayed up.
-    Settling,
-    /// It ended, and the service manager is about to start it again.
-    CrashLoop {
-        /// How often it has been started again.
-        restarts: u32,
-        /// How it ended.
-        result: String,
-        /// Its exit code, or the number of the signal that ended it.
-        exit_status: Option<i32>,
-    },
-    /// A part of the host that could not be read.
-    Observation {
-        /// Which part.
-        what: &'static str,
-        /// Why not.
-        error: String,
-    },
-    /// Nobody: it is ours and on the host, but no record wants it or wants it gone.
-    Orphan,
-}
-
-impl WaitingOn {
-    /// The words for a service that ended and is about to be started again.
-    pub fn crash_loop(restarts: u32, result: &ServiceResult, exit_status: Option<i32>) -> Self {
-        Self::CrashLoop { restarts, result: result.to_string(), exit_status }
-    }
-
-    /// Whether it passes by itself within moments, so that a pass waits for it.
-    pub fn is_passing(&self) -> bool {
-        matches!(
-            self,
-            Self::Running { .. } | Self::Job | Self::Starting | Self::Stopping | Self::Settling
-        )
-    }
-}
-
-impl fmt::Display for WaitingOn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Conflict { what } => write!(f, "something that is not ours has its name: {what}"),
-            Self::Masked => f.write_str("its unit is masked by the operator"),
-            Self::Shadowed { by } => write!(f, "another unit of its name comes first: {by}"),
-            Self::UnitRefused { words } => write!(f, "its unit is refused: {words}"),
-            Self::NotLoaded { words } => write!(f, "its unit is not loaded: {words}"),
-            Self::HookNotReady { waiting_for } => write!(f, "its hook waits for {waiting_for}"),
-            Self::BackOff { work, failures, error } => {
-                write!(f, "{} failed {failures} time(s): {error}", work_in_words(*work))
-            }
-            Self::Running { work } => write!(f, "{} is under way", work_in_words(*work)),
-            Self::Job => f.write_str("a job of the service manager"),
-            Self::Starting => f.write_str("it is starting"),
-            Self::Stopping => f.write_str("it is stopping"),
-            Self::Settling => f.write_str("it was started a moment ago"),
-            Self::CrashLoop { restarts, result, exit_status } => {
-                write!(f, "it ended ({result}")?;
-                if let Some(status) = exit_status {
-                    write!(f, ", status {status}")?;
-                }
-                write!(f, ") and is started again, {restarts} restart(s) so far")
-            }
-            Self::Observation { what, error } => write!(f, "{what} cannot be read: {error}"),
-            Self::Orphan => f.write_str("no record of it: neither wanted nor wished away"),
-        }
-    }
-}
-
-fn work_in_words(work: Work) -> &'static str {
-    match work {
-        Work::Hook => "rendering its configuration",
-        Work::Image => "getting its image",
-        Work::Unit => "writing its unit",
-        Work::Load => "loading its unit",
-        Work::Service => "starting it",
-        Work::Removal => "removing it",
     }
 }

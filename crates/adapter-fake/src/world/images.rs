@@ -58,8 +58,8 @@ pub struct Image {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Images {
     pub(crate) store: BTreeMap<ImageRef, Image>,
-    /// Images without a name, and whether they were built here for a companion.
-    pub(crate) unnamed: BTreeMap<Fingerprint, bool>,
+    /// Images without a name, and the one they had if they were built here for a companion.
+    pub(crate) unnamed: BTreeMap<Fingerprint, Option<ImageRef>>,
     /// The directories that images are built from.
     pub contexts: BTreeMap<AbsolutePath, Context>,
     /// The registries that exist, by host and port.
@@ -91,7 +91,8 @@ impl Images {
         if let Some(before) = before
             && !self.store.values().any(|other| other.id == before.id)
         {
-            self.unnamed.insert(before.id, before.built_from.is_some());
+            let name = before.built_from.map(|_context| reference.clone());
+            self.unnamed.insert(before.id, name);
         }
     }
 
@@ -155,15 +156,22 @@ impl World {
     pub fn image_state(&self, source: &ImageSource) -> PortResult<ImageState> {
         self.needs_podman()?;
         let context = source.build.as_ref().and_then(|build| self.images.context(build));
-        let used: BTreeSet<Fingerprint> =
-            self.slots.values().filter_map(|slot| slot.service.run?.image).collect();
-        let unnamed = self.images.unnamed.iter();
-        let leftovers = unnamed.filter(|(id, ours)| **ours && !used.contains(id));
+        let name = source.build.as_ref().map(|build| &build.reference);
+        let leftovers = self.leftovers().filter(|(_, built_as)| Some(*built_as) == name);
         Ok(ImageState {
             context: context.map(|context| context.digest),
             present: self.images.present(source)?,
             leftovers: leftovers.map(|(id, _)| printed(*id)).collect::<PortResult<_>>()?,
         })
+    }
+
+    /// The images of ours that have no name any more and no container uses, with the name they had.
+    fn leftovers(&self) -> impl Iterator<Item = (&Fingerprint, &ImageRef)> {
+        let used: BTreeSet<Fingerprint> =
+            self.slots.values().filter_map(|slot| slot.service.run?.image).collect();
+        let unnamed = self.images.unnamed.iter();
+        let ours = unnamed.filter_map(|(id, built_as)| Some((id, built_as.as_ref()?)));
+        ours.filter(move |(id, _)| !used.contains(id))
     }
 
     /// What must be done for the image of `source`; `built_in_vain` after its build failed.
@@ -266,16 +274,15 @@ impl World {
     /// # Errors
     /// `Unavailable` without the container program.
     pub fn prune_images(&mut self, leftovers: &[ImageId]) -> PortResult<u32> {
-        let state = self.image_state(&ImageSource::default())?;
-        let mut gone = 0;
+        self.needs_podman()?;
         let asked: BTreeSet<&ImageId> = leftovers.iter().collect();
-        for id in &state.leftovers {
-            if asked.contains(id) {
-                let unnamed = &mut self.images.unnamed;
-                unnamed.retain(|known, _| printed(*known).as_ref().ok() != Some(id));
-                gone += 1;
-            }
+        let is_asked = |id: &Fingerprint| printed(*id).is_ok_and(|id| asked.contains(&id));
+        let going: Vec<Fingerprint> =
+            self.leftovers().map(|(id, _)| *id).filter(is_asked).collect();
+        for id in &going {
+            self.images.unnamed.remove(id);
         }
+        let gone = u32::try_from(going.len()).unwrap_or(u32::MAX);
         Ok(gone)
     }
 }

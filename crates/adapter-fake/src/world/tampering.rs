@@ -318,7 +318,7 @@ impl World {
     /// Someone leaves an image with these contents on the host that has no name and is not ours.
     pub fn leave_image(&mut self, contents: &str) {
         let id = Fingerprint::of(contents.as_bytes());
-        self.images.unnamed.insert(id, false);
+        self.images.unnamed.insert(id, None);
     }
 
     /// The registry of `reference` has an image of that name with these contents, and is up.
