@@ -51,19 +51,9 @@ impl Rpc {
         journal: Option<&Path>,
     ) -> io::Result<Self> {
         let journal = journal
-            .map(|path| {
-                OpenOptions::new()
-                    .create(true)
-                    .append(true)
-                    .open(path)
-                    .map(Mutex::new)
-            })
+            .map(|path| OpenOptions::new().create(true).append(true).open(path).map(Mutex::new))
             .transpose()?;
-        Ok(Self {
-            user: user.to_owned(),
-            password_file: password_file.to_owned(),
-            journal,
-        })
+        Ok(Self { user: user.to_owned(), password_file: password_file.to_owned(), journal })
     }
 
     /// Answers one HTTP request, which may hold a batch of calls.
@@ -95,11 +85,7 @@ impl Rpc {
             }
         };
         let granted = password_right && user == self.user;
-        Claim {
-            user: Some(user),
-            password_right,
-            granted,
-        }
+        Claim { user: Some(user), password_right, granted }
     }
 
     /// One line per call; a request without a readable call has one line too.
@@ -176,10 +162,7 @@ fn answer_call(call: &Value) -> (u16, Value) {
         },
         None => (400, INVALID_REQUEST, "Missing method"),
     };
-    (
-        status,
-        json!({"result": null, "error": {"code": code, "message": message}, "id": id}),
-    )
+    (status, json!({"result": null, "error": {"code": code, "message": message}, "id": id}))
 }
 
 fn result_of(method: &str) -> Option<Value> {

@@ -14,18 +14,12 @@ pub(crate) fn serve(mut peer: &TcpStream) -> io::Result<()> {
     let mut reader = BufReader::new(peer);
     loop {
         let mut line = Vec::new();
-        reader
-            .by_ref()
-            .take(MAX_BODY as u64)
-            .read_until(b'\n', &mut line)?;
+        reader.by_ref().take(MAX_BODY as u64).read_until(b'\n', &mut line)?;
         if line.is_empty() {
             return Ok(());
         }
         if line.last() != Some(&b'\n') {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "line too long or cut off",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "line too long or cut off"));
         }
         let call = serde_json::from_slice::<Value>(&line).map_err(io::Error::from)?;
         peer.write_all(format!("{}\n", answer(&call)).as_bytes())?;

@@ -39,31 +39,16 @@ pub(crate) struct Response {
 
 impl Response {
     pub(crate) fn json(status: u16, body: String) -> Self {
-        Self {
-            status,
-            content_type: "application/json",
-            challenge: false,
-            body,
-        }
+        Self { status, content_type: "application/json", challenge: false, body }
     }
 
     pub(crate) fn text(status: u16, body: String) -> Self {
-        Self {
-            status,
-            content_type: "text/plain; version=0.0.4",
-            challenge: false,
-            body,
-        }
+        Self { status, content_type: "text/plain; version=0.0.4", challenge: false, body }
     }
 
     /// 401 with an empty body, as bitcoind sends it.
     pub(crate) fn unauthorised() -> Self {
-        Self {
-            status: 401,
-            content_type: "text/html",
-            challenge: true,
-            body: String::new(),
-        }
+        Self { status: 401, content_type: "text/html", challenge: true, body: String::new() }
     }
 }
 
@@ -104,10 +89,7 @@ fn read(reader: &mut BufReader<&TcpStream>) -> io::Result<Result<Request, Respon
         return Ok(Err(Response::text(400, "bad request\n".to_owned())));
     };
     if request.header("transfer-encoding").is_some() {
-        return Ok(Err(Response::text(
-            411,
-            "content-length required\n".to_owned(),
-        )));
+        return Ok(Err(Response::text(411, "content-length required\n".to_owned())));
     }
     let length = match request.header("content-length").map(str::parse::<usize>) {
         None => 0,
@@ -130,30 +112,16 @@ fn parse_head(lines: &[String]) -> Option<Request> {
     let headers = headers
         .iter()
         .map(|line| {
-            line.split_once(':')
-                .map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
+            line.split_once(':').map(|(key, value)| (key.to_owned(), value.trim().to_owned()))
         })
         .collect::<Option<Vec<_>>>()?;
-    Some(Request {
-        method: method.to_owned(),
-        path: path.to_owned(),
-        headers,
-        body: Vec::new(),
-    })
+    Some(Request { method: method.to_owned(), path: path.to_owned(), headers, body: Vec::new() })
 }
 
 fn write(mut peer: &TcpStream, response: &Response) -> io::Result<()> {
-    let challenge = if response.challenge {
-        "WWW-Authenticate: Basic realm=\"jsonrpc\"\r\n"
-    } else {
-        ""
-    };
-    let Response {
-        status,
-        content_type,
-        body,
-        ..
-    } = response;
+    let challenge =
+        if response.challenge { "WWW-Authenticate: Basic realm=\"jsonrpc\"\r\n" } else { "" };
+    let Response { status, content_type, body, .. } = response;
     let message = format!(
         "HTTP/1.1 {status} {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n{challenge}Connection: close\r\n\r\n{body}",
         reason(*status),

@@ -70,11 +70,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
             "--electrs-metrics" => &mut options.electrs_metrics,
             _ => return Err(format!("unknown option `{name}`")),
         };
-        *field = Some(
-            arguments
-                .next()
-                .ok_or_else(|| format!("`{name}` needs a value"))?,
-        );
+        *field = Some(arguments.next().ok_or_else(|| format!("`{name}` needs a value"))?);
     }
     Ok(options)
 }
@@ -82,20 +78,12 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
 fn start(options: &Options) -> Result<Vec<JoinHandle<()>>, String> {
     let mut listeners = Vec::new();
     if let Some(address) = &options.rpc {
-        let user = options
-            .rpc_user
-            .as_deref()
-            .ok_or("`--rpc` needs `--rpc-user`")?;
-        let password_file = options
-            .rpc_password_file
-            .as_deref()
-            .ok_or("`--rpc` needs `--rpc-password-file`")?;
-        let rpc = Rpc::new(
-            user,
-            password_file.as_ref(),
-            options.journal.as_deref().map(str::as_ref),
-        )
-        .map_err(|problem| format!("the journal cannot be opened: {problem}"))?;
+        let user = options.rpc_user.as_deref().ok_or("`--rpc` needs `--rpc-user`")?;
+        let password_file =
+            options.rpc_password_file.as_deref().ok_or("`--rpc` needs `--rpc-password-file`")?;
+        let rpc =
+            Rpc::new(user, password_file.as_ref(), options.journal.as_deref().map(str::as_ref))
+                .map_err(|problem| format!("the journal cannot be opened: {problem}"))?;
         listeners.push(listen("rpc", address, move |peer| {
             http::serve(peer, |request| rpc.answer(request))
         })?);
@@ -107,9 +95,8 @@ fn start(options: &Options) -> Result<Vec<JoinHandle<()>>, String> {
         listeners.push(listen("electrum", address, electrum::serve)?);
     }
     if let Some(address) = &options.electrs_metrics {
-        listeners.push(listen("electrs-metrics", address, |peer| {
-            http::serve(peer, electrum::metrics)
-        })?);
+        listeners
+            .push(listen("electrs-metrics", address, |peer| http::serve(peer, electrum::metrics))?);
     }
     if listeners.is_empty() {
         return Err("nothing to listen on".to_owned());
@@ -122,10 +109,9 @@ fn lnd(request: &http::Request) -> http::Response {
         ("GET", "/v1/state") => {
             http::Response::json(200, r#"{"state":"SERVER_ACTIVE"}"#.to_owned())
         }
-        _ => http::Response::json(
-            404,
-            r#"{"code":5,"message":"Not Found","details":[]}"#.to_owned(),
-        ),
+        _ => {
+            http::Response::json(404, r#"{"code":5,"message":"Not Found","details":[]}"#.to_owned())
+        }
     }
 }
 
@@ -137,13 +123,10 @@ where
 {
     let listener =
         TcpListener::bind(address).map_err(|problem| format!("`--{name} {address}`: {problem}"))?;
-    let taken = listener
-        .local_addr()
-        .map_err(|problem| format!("`--{name} {address}`: {problem}"))?;
+    let taken =
+        listener.local_addr().map_err(|problem| format!("`--{name} {address}`: {problem}"))?;
     say(&format!("{name} on {taken}"));
-    Ok(thread::spawn(move || {
-        accept(name, &listener, Arc::new(serve))
-    }))
+    Ok(thread::spawn(move || accept(name, &listener, Arc::new(serve))))
 }
 
 fn accept<F>(name: &'static str, listener: &TcpListener, serve: Arc<F>)

@@ -27,12 +27,8 @@ where
 
 fn node(directory: &Path) -> SocketAddr {
     fs::write(directory.join("password"), "hunter2\n").unwrap();
-    let rpc = Rpc::new(
-        "alice",
-        &directory.join("password"),
-        Some(&directory.join("journal")),
-    )
-    .unwrap();
+    let rpc =
+        Rpc::new("alice", &directory.join("password"), Some(&directory.join("journal"))).unwrap();
     served(move |peer| http::serve(peer, |request| rpc.answer(request)))
 }
 
@@ -59,10 +55,7 @@ fn body_of(answer: &str) -> Value {
 
 fn journal_of(directory: &Path) -> Vec<Value> {
     let journal = fs::read_to_string(directory.join("journal")).unwrap();
-    journal
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    journal.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
@@ -70,10 +63,8 @@ fn right_credentials_are_answered_and_written_down_without_the_password() {
     let directory = TempDir::new().unwrap();
     let address = node(directory.path());
 
-    let answer = exchange(
-        address,
-        &post("alice:hunter2", r#"{"id":7,"method":"getblockchaininfo"}"#),
-    );
+    let answer =
+        exchange(address, &post("alice:hunter2", r#"{"id":7,"method":"getblockchaininfo"}"#));
 
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert_eq!(body_of(&answer)["result"]["chain"], "regtest");
@@ -84,11 +75,7 @@ fn right_credentials_are_answered_and_written_down_without_the_password() {
         "host": "node.test", "origin": "http://page.test",
     });
     assert_eq!(line, &expected);
-    assert!(
-        !fs::read_to_string(directory.path().join("journal"))
-            .unwrap()
-            .contains("hunter2")
-    );
+    assert!(!fs::read_to_string(directory.path().join("journal")).unwrap().contains("hunter2"));
 }
 
 #[test]
@@ -101,11 +88,7 @@ fn wrong_password_wrong_user_and_no_header_are_refused_alike_and_told_apart_in_t
         "POST / HTTP/1.1\r\nHost: node.test\r\nContent-Length: {}\r\n\r\n{call}",
         call.len()
     );
-    for message in [
-        post("alice:guess", call),
-        post("mallory:hunter2", call),
-        bare,
-    ] {
+    for message in [post("alice:guess", call), post("mallory:hunter2", call), bare] {
         let answer = exchange(address, &message);
         assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
         assert!(answer.contains("WWW-Authenticate: Basic"), "{answer}");
@@ -113,13 +96,7 @@ fn wrong_password_wrong_user_and_no_header_are_refused_alike_and_told_apart_in_t
 
     let seen: Vec<_> = journal_of(directory.path())
         .iter()
-        .map(|line| {
-            (
-                line["status"].clone(),
-                line["user"].clone(),
-                line["password_right"].clone(),
-            )
-        })
+        .map(|line| (line["status"].clone(), line["user"].clone(), line["password_right"].clone()))
         .collect();
     assert_eq!(
         seen,
@@ -160,10 +137,7 @@ fn unknown_method_is_404_alone_and_200_in_a_batch() {
     let directory = TempDir::new().unwrap();
     let address = node(directory.path());
 
-    let alone = exchange(
-        address,
-        &post("alice:hunter2", r#"{"id":1,"method":"stop"}"#),
-    );
+    let alone = exchange(address, &post("alice:hunter2", r#"{"id":1,"method":"stop"}"#));
     assert!(alone.starts_with("HTTP/1.1 404 "), "{alone}");
     assert_eq!(body_of(&alone)["error"]["code"], -32601);
 
@@ -193,15 +167,9 @@ fn requests_beyond_a_bound_are_refused_before_they_are_read() {
     let address = node(directory.path());
     let too_long = http::MAX_BODY + 1;
 
-    let body = exchange(
-        address,
-        &format!("POST / HTTP/1.1\r\nContent-Length: {too_long}\r\n\r\n"),
-    );
+    let body = exchange(address, &format!("POST / HTTP/1.1\r\nContent-Length: {too_long}\r\n\r\n"));
     let length = exchange(address, "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n");
-    let chunked = exchange(
-        address,
-        "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
-    );
+    let chunked = exchange(address, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
     let other = exchange(address, "GET / HTTP/1.1\r\n\r\n");
 
     assert!(body.starts_with("HTTP/1.1 413 "), "{body}");
@@ -231,16 +199,13 @@ fn electrum_answers_line_by_line_on_one_connection() {
     let mut peer = TcpStream::connect(address).unwrap();
 
     peer.write_all(b"{\"id\":1,\"method\":\"server.version\"}\n{\"id\":2,\"method\":\"blockchain.headers.subscribe\"}\n").unwrap();
-    peer.write_all(b"{\"id\":3,\"method\":\"blockchain.nonsense\"}\n")
-        .unwrap();
+    peer.write_all(b"{\"id\":3,\"method\":\"blockchain.nonsense\"}\n").unwrap();
     peer.shutdown(std::net::Shutdown::Write).unwrap();
     let mut answers = String::new();
     peer.read_to_string(&mut answers).unwrap();
 
-    let answers: Vec<Value> = answers
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let answers: Vec<Value> =
+        answers.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(answers[0]["result"][1], "1.4");
     assert_eq!(answers[1]["result"]["height"], 150);
     assert_eq!(answers[2]["error"]["code"], -32601);
@@ -248,12 +213,7 @@ fn electrum_answers_line_by_line_on_one_connection() {
 
 #[test]
 fn options_are_taken_in_pairs_and_unknown_ones_are_refused() {
-    let words = |line: &str| {
-        line.split(' ')
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-            .into_iter()
-    };
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>().into_iter();
 
     let parsed = parse(words("--lnd 127.0.0.1:0 --rpc-user alice"));
     let expected = Options {
@@ -262,12 +222,6 @@ fn options_are_taken_in_pairs_and_unknown_ones_are_refused() {
         ..Options::default()
     };
     assert_eq!(parsed, Ok(expected));
-    assert_eq!(
-        parse(words("--lnd")),
-        Err("`--lnd` needs a value".to_owned())
-    );
-    assert_eq!(
-        parse(words("--tls x")),
-        Err("unknown option `--tls`".to_owned())
-    );
+    assert_eq!(parse(words("--lnd")), Err("`--lnd` needs a value".to_owned()));
+    assert_eq!(parse(words("--tls x")), Err("unknown option `--tls`".to_owned()));
 }
