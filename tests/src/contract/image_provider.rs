@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
-use companion_core::model::image::{ImageId, ImageSource, ImageState, PresentImage, Provenance};
+use companion_core::model::image::{
+    BuildSource, ImageId, ImageRef, ImageSource, ImageState, PresentImage, Provenance,
+};
 use companion_core::ports::{ImageProvider, PortErrorKind, PortResult};
 
 use super::refused;
@@ -152,6 +154,21 @@ async fn an_image_that_a_newer_build_replaced_is_left_over_until_it_is_pruned(wo
     assert_eq!(state.present, Some(after));
 }
 
+async fn a_leftover_is_told_of_its_own_source_only(world: &World) {
+    let other = ImageSource {
+        build: only_built(world).build.map(|build| BuildSource {
+            reference: ImageRef::new("localhost/of-another-companion:latest").unwrap(),
+            ..build
+        }),
+        pull: None,
+    };
+    let before = ensure(world).await;
+    world.change_context().await;
+    ensure(world).await;
+    assert_eq!(observed(world, &other).await.unwrap().leftovers, []);
+    assert_eq!(state(world).await.leftovers, [before.id]);
+}
+
 async fn pruning_what_is_gone_or_in_use_is_a_success_and_removes_nothing(world: &World) {
     let image = ensure(world).await;
     let unknown = ImageId::new(&"0".repeat(64)).unwrap();
@@ -287,6 +304,7 @@ macro_rules! image_provider_cases {
             other_build_arguments_are_another_context,
             an_image_of_a_context_that_changed_is_not_current_and_is_built_again,
             an_image_that_a_newer_build_replaced_is_left_over_until_it_is_pruned,
+            a_leftover_is_told_of_its_own_source_only,
             pruning_what_is_gone_or_in_use_is_a_success_and_removes_nothing,
             the_image_of_a_stranger_is_never_left_over,
             an_image_without_a_context_is_pulled,
