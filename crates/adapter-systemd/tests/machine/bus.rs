@@ -1,0 +1,88 @@
+//! The connection to systemd and its jobs, and what systemd says of itself.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use adapter_systemd::{Limits, Scope, SystemdManager, inspect};
+use companion_core::model::companion::CompanionName;
+use companion_core::model::unit::{JobResult, ServiceState};
+use companion_core::ports::{Job, ServiceManager as _, UnitStore as _};
+
+use super::guest::{Guest, scope, systemctl};
+
+#[tokio::test]
+async fn a_hundred_names_are_asked_for_in_one_call() {
+    let guest = Guest::with("probe-many").await;
+    guest.units.write(&guest.unit(0)).await.unwrap();
+    guest.services.reload().await.unwrap();
+    let mut names: BTreeSet<CompanionName> =
+        (0..99).map(|n| CompanionName::new(format!("probe-none-{n}")).unwrap()).collect();
+    names.insert(guest.name.clone());
+    let states = guest.services.observe(&names).await.unwrap();
+    assert_eq!(states.len(), 100);
+    let loaded = states.values().filter(|state| **state != ServiceState::not_found()).count();
+    assert_eq!(loaded, 1);
+    guest.units.remove(&guest.name).await.unwrap();
+    guest.services.reload().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reexecuted_systemd_is_found_again() {
+    let guest = Guest::with("probe-reexec").await;
+    guest.run(&guest.unit(0)).await;
+    let before = guest.state().await;
+    for _ in 0..3 {
+        systemctl(&["daemon-reexec"]);
+        let state = guest.state().await;
+        assert!(state.is_running() && state.restarts == before.restarts, "{state:?}");
+        let job = guest.services.restart(&guest.name).await.unwrap();
+        assert_eq!(guest.services.wait(job).await.unwrap(), JobResult::Done);
+    }
+    guest.remove().await;
+}
+
+#[tokio::test]
+async fn ends_of_jobs_are_seen_while_others_reload() {
+    let guest = Guest::with("probe-storm").await;
+    guest.run(&guest.unit(0)).await;
+    let storm = std::thread::spawn(|| {
+        for _ in 0..40 {
+            systemctl(&["daemon-reload"]);
+        }
+    });
+    for _ in 0..5 {
+        assert_eq!(guest.stop().await, JobResult::Done);
+        assert_eq!(guest.start().await, JobResult::Done);
+    }
+    storm.join().unwrap();
+    guest.remove().await;
+}
+
+#[tokio::test]
+async fn a_job_that_systemd_has_forgotten_is_judged_by_what_it_left() {
+    let guest = Guest::with("probe-forgotten").await;
+    guest.run(&guest.unit(0)).await;
+    let limits = Limits { poll: Duration::from_millis(50), ..Limits::default() };
+    let other = SystemdManager::with_limits(scope(), limits);
+    for (kind, result) in [("start", JobResult::Done), ("stop", JobResult::Other)] {
+        let id = format!("{kind} /org/freedesktop/systemd1/job/4000000");
+        let job = Job { id, companion: guest.name.clone() };
+        assert_eq!(other.wait(job).await.unwrap(), result, "{kind}");
+    }
+    guest.remove().await;
+}
+
+#[tokio::test]
+async fn the_host_says_what_it_has() {
+    let health = inspect(scope()).await;
+    let systemd = health.systemd.unwrap();
+    assert!(systemd.version.starts_with("25"), "{systemd:?}");
+    let (linger, generator) = match scope() {
+        Scope::User => (Some(true), "podman-user-generator"),
+        Scope::System => (None, "podman-system-generator"),
+    };
+    assert_eq!(health.linger, linger);
+    assert!(health.unified_cgroups);
+    assert!(health.generator.unwrap().ends_with(generator));
+    assert_eq!(systemd.unit_dir, health.unit_dir.ok());
+}

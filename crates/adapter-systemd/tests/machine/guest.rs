@@ -1,0 +1,155 @@
+//! One companion on the machine, and the commands by which others tamper with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use adapter_systemd::{QuadletDir, Scope, SystemdManager};
+use companion_core::model::companion::CompanionName;
+use companion_core::model::container::ContainerSpec;
+use companion_core::model::image::ImageRef;
+use companion_core::model::revision::{Fingerprint, Revision};
+use companion_core::model::unit::{JobResult, ServiceState, UnitFile, UnitSpec};
+use companion_core::ports::{ServiceManager as _, UnitStore as _};
+
+/// A file beside ours that is nobody's companion.
+pub(crate) const STRANGER: &str = "strange.container";
+
+const IMAGE: &str = "localhost/companion-base:latest";
+
+/// Whose manager it is.
+pub(crate) fn scope() -> Scope {
+    if rustix::process::geteuid().is_root() { Scope::System } else { Scope::User }
+}
+
+/// One companion on the machine, with nothing left of an earlier one.
+pub(crate) struct Guest {
+    pub(crate) units: QuadletDir,
+    pub(crate) services: SystemdManager,
+    pub(crate) name: CompanionName,
+}
+
+impl Guest {
+    pub(crate) async fn with(name: &str) -> Self {
+        let version = output("podman", &["--version"]).parse().unwrap();
+        let units = QuadletDir::new(scope(), version).unwrap();
+        let services = SystemdManager::new(scope());
+        let guest = Self { units, services, name: CompanionName::new(name).unwrap() };
+        // A test that failed half-way leaves anything.
+        systemctl(&["unmask", &format!("{name}.service")]);
+        for left in [guest.path(), guest.units.path().join(STRANGER)] {
+            let _nothing_there = std::fs::remove_file(left);
+        }
+        if let Ok(job) = guest.services.stop(&guest.name).await {
+            let _ended = guest.services.wait(job).await.unwrap();
+        }
+        guest.services.reload().await.unwrap();
+        guest.services.reset_failed(&guest.name).await.unwrap();
+        guest
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.units.path().join(format!("{}.container", self.name))
+    }
+
+    pub(crate) fn unit(&self, incarnation: u32) -> UnitSpec {
+        UnitSpec {
+            name: self.name.clone(),
+            description: format!("Archipelago companion UI: {}", self.name),
+            image: ImageRef::new(IMAGE).unwrap(),
+            container: ContainerSpec { restart_delay: Some(10), ..ContainerSpec::default() },
+            revision: Revision {
+                spec: Fingerprint::of(b"spec"),
+                image: Fingerprint::of(b"image"),
+                config: None,
+                incarnation,
+            },
+        }
+    }
+
+    pub(crate) async fn file(&self, wanted: &UnitSpec) -> UnitFile {
+        let asked = BTreeMap::from([(self.name.clone(), Some(wanted.clone()))]);
+        self.units.observe(&asked).await.remove(&self.name).unwrap().unwrap()
+    }
+
+    pub(crate) async fn state(&self) -> ServiceState {
+        let asked = BTreeSet::from([self.name.clone()]);
+        self.services.observe(&asked).await.unwrap().remove(&self.name).unwrap()
+    }
+
+    pub(crate) async fn start(&self) -> JobResult {
+        let job = self.services.start(&self.name).await.unwrap();
+        self.services.wait(job).await.unwrap()
+    }
+
+    pub(crate) async fn stop(&self) -> JobResult {
+        let job = self.services.stop(&self.name).await.unwrap();
+        self.services.wait(job).await.unwrap()
+    }
+
+    /// Writes and loads `unit`, and starts it.
+    pub(crate) async fn run(&self, unit: &UnitSpec) {
+        self.units.write(unit).await.unwrap();
+        self.services.reload().await.unwrap();
+        assert_eq!(self.start().await, JobResult::Done);
+    }
+
+    /// A variable in the environment of the first process, as systemctl and procfs have it.
+    pub(crate) fn environment(&self, variable: &str) -> Option<String> {
+        let service = format!("{}.service", self.name);
+        let whose = match scope() {
+            Scope::User => "--user",
+            Scope::System => "--system",
+        };
+        let pid = output("systemctl", &[whose, "show", "-P", "MainPID", &service]);
+        let environ = std::fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
+        let prefix = format!("{variable}=");
+        environ.split('\0').find_map(|entry| entry.strip_prefix(&prefix)).map(str::to_owned)
+    }
+
+    /// Asks until the state fits, for half a minute.
+    pub(crate) async fn until(&self, fits: impl Fn(&ServiceState) -> bool) -> ServiceState {
+        for _ in 0..150 {
+            let state = self.state().await;
+            if fits(&state) {
+                return state;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("it stays {:?}", self.state().await);
+    }
+
+    pub(crate) async fn remove(&self) {
+        let _result = self.stop().await;
+        self.units.remove(&self.name).await.unwrap();
+        self.services.reload().await.unwrap();
+        self.services.reset_failed(&self.name).await.unwrap();
+        assert_eq!(self.state().await, ServiceState::not_found());
+    }
+}
+
+pub(crate) fn runtime_dir() -> PathBuf {
+    match scope() {
+        Scope::User => PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR").unwrap()),
+        Scope::System => PathBuf::from("/run"),
+    }
+}
+
+pub(crate) fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+pub(crate) fn systemctl(arguments: &[&str]) {
+    let whose = match scope() {
+        Scope::User => "--user",
+        Scope::System => "--system",
+    };
+    Command::new("systemctl").args([whose, "--quiet"]).args(arguments).status().unwrap();
+}
+
+pub(crate) fn podman(arguments: &[&str]) {
+    let status = Command::new("podman").args(arguments).status().unwrap();
+    assert!(status.success(), "podman {arguments:?}");
+}

@@ -1,0 +1,13 @@
+//! Both adapters against a real systemd, generator and Podman. Changes the user's units and containers, hence the feature `machine`:
+//! built outside, copied into a throwaway machine, and run there with `--test-threads=1`, as an ordinary user for the user's manager or as
+//! root for the system's. The image must be in that user's storage.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the helpers of these tests fail by panicking, too"
+)]
+
+mod bus;
+mod guest;
+mod services;
+mod units;
