@@ -294,6 +294,38 @@ async fn a_program_that_was_killed_waits_for_its_next_start_and_comes_back(world
     assert_eq!((state.restarts, state.running), (1, Some(unit.revision)));
 }
 
+async fn each_start_has_an_invocation_of_its_own(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let mut seen = Vec::new();
+    for number in 0..3 {
+        let result = match number {
+            0 => start(world, &unit.name).await,
+            1 => restart(world, &unit.name).await,
+            _ => {
+                assert_eq!(stop(world, &unit.name).await, JobResult::Done);
+                start(world, &unit.name).await
+            }
+        };
+        assert_eq!(result, JobResult::Done);
+        let state = state_of(world, &unit.name).await;
+        assert_eq!(state.running, Some(unit.revision), "{number}");
+        let invocation = state.invocation.expect("what runs has one");
+        assert!(!seen.contains(&invocation), "{number}: {seen:?}");
+        seen.push(invocation);
+        world.services().reload().await.unwrap();
+        assert_eq!(start(world, &unit.name).await, JobResult::Done);
+        let state = state_of(world, &unit.name).await;
+        assert_eq!(state.invocation.as_ref(), seen.last(), "{number}: it still runs");
+    }
+    world.kill(&unit.name).await;
+    let waits = |state: &ServiceState| state.sub.awaits_restart();
+    becomes(world, &unit.name, "it waits", waits).await;
+    let state = becomes(world, &unit.name, "it runs", ServiceState::is_running).await;
+    let invocation = state.invocation.expect("what runs has one");
+    assert!(!seen.contains(&invocation), "started by the service manager: {seen:?}");
+}
+
 async fn a_unit_whose_file_vanished_runs_on_until_it_is_stopped(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
@@ -360,6 +392,7 @@ macro_rules! service_manager_cases {
             resetting_what_did_not_fail_or_is_not_loaded_is_a_success,
             a_masked_unit_says_so_and_is_not_started,
             a_program_that_was_killed_waits_for_its_next_start_and_comes_back,
+            each_start_has_an_invocation_of_its_own,
             a_unit_whose_file_vanished_runs_on_until_it_is_stopped,
             a_frozen_program_is_active_and_paused,
             a_unit_that_was_started_too_often_starts_only_after_a_reset,
