@@ -1,0 +1,103 @@
+//! Which calls are made, on mocks of the ports: a call that no test expects is a panic.
+
+use std::sync::Arc;
+
+use companion_core::model::desired::{DesiredCompanion, DesiredState, Generation};
+use companion_core::model::hook::{HookState, StaleCause};
+use companion_core::model::image::ImageState;
+use companion_core::model::revision::Fingerprint;
+use companion_core::model::unit::{ContainerState, ServiceState, UnitFile, UnitFileState};
+use companion_core::ports::container_facts::MockContainerFacts;
+use companion_core::ports::desired_store::MockDesiredStore;
+use companion_core::ports::hook_runner::MockHookRunner;
+use companion_core::ports::image_provider::MockImageProvider;
+use companion_core::ports::service_manager::MockServiceManager;
+use companion_core::ports::unit_store::MockUnitStore;
+use companion_core::ports::{Host, HostLock};
+use companion_core::reconciler::Reconciler;
+use companion_tests::node::viewer;
+
+/// A host with nothing on it that answers every read, and expects no other call.
+struct Reads {
+    units: MockUnitStore,
+    services: MockServiceManager,
+    images: MockImageProvider,
+    hooks: MockHookRunner,
+    containers: MockContainerFacts,
+    desired: MockDesiredStore,
+}
+
+fn reads() -> Reads {
+    let mut host = Reads {
+        units: MockUnitStore::new(),
+        services: MockServiceManager::new(),
+        images: MockImageProvider::new(),
+        hooks: MockHookRunner::new(),
+        containers: MockContainerFacts::new(),
+        desired: MockDesiredStore::new(),
+    };
+    host.desired.expect_load().returning(|| {
+        let companion = DesiredCompanion::new(viewer(), Generation(1));
+        let companions = [(viewer().name, companion)].into();
+        Ok(DesiredState { companions, removed: [].into() })
+    });
+    host.units.expect_list().returning(|| Ok([].into()));
+    host.units.expect_observe().returning(|names| {
+        let absent = || UnitFile { state: UnitFileState::Absent, location: "/units/x".to_owned() };
+        names.keys().map(|name| (name.clone(), Ok(absent()))).collect()
+    });
+    host.services.expect_observe().returning(|names| {
+        Ok(names.iter().map(|name| (name.clone(), ServiceState::not_found())).collect())
+    });
+    host.images.expect_observe().returning(|sources| {
+        let nothing = || ImageState { context: None, present: None, leftovers: Vec::new() };
+        sources.keys().map(|name| (name.clone(), Ok(nothing()))).collect()
+    });
+    host.hooks.expect_observe().returning(|_hook| {
+        Ok(HookState::Stale { cause: StaleCause::Missing, input: Fingerprint::of(b"input") })
+    });
+    host.containers.expect_observe().returning(|names| {
+        Ok(names.iter().map(|name| (name.clone(), ContainerState::Absent)).collect())
+    });
+    host
+}
+
+fn reconciler(host: Reads) -> Reconciler {
+    Reconciler::new(Host {
+        units: Arc::new(host.units),
+        services: Arc::new(host.services),
+        images: Arc::new(host.images),
+        hooks: Arc::new(host.hooks),
+        containers: Arc::new(host.containers),
+        desired: Arc::new(host.desired),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_calls_reading_halves_only_and_takes_no_lock() {
+    let round = reconciler(reads()).dry_run().await.unwrap();
+    let verbs: Vec<_> = round.plan.steps.iter().map(|step| step.action.verb()).collect();
+    assert_eq!(verbs, ["run-hook", "ensure-image"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_round_calls_the_acting_halves_of_its_steps_and_no_other() {
+    let mut host = reads();
+    host.desired.expect_lock().returning(|| Ok(HostLock::new(())));
+    host.hooks.expect_render().times(1).returning(|_hook| {
+        Ok(companion_core::model::hook::Rendered::new(b"configuration".to_vec()))
+    });
+    host.hooks.expect_commit().times(1).returning(|_, _| Ok(Fingerprint::of(b"configuration")));
+    host.images.expect_ensure().times(1).returning(|_source| {
+        let kind = companion_core::ports::PortErrorKind::Transient;
+        Err(companion_core::ports::PortError::new(kind, "the registry is down"))
+    });
+    let reconciler = reconciler(host);
+    let round = reconciler.round().await.unwrap();
+    assert!(round.execution.is_clean());
+    // Both go on by themselves; a mock that was not called as often as it expects panics when dropped.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    reconciler.shut_down().await;
+}
