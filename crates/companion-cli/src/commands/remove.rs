@@ -5,8 +5,7 @@ use std::sync::Arc;
 use archipelago::{AppId, Catalog};
 use clap::Args;
 
-use super::install::unknown_app;
-use super::report;
+use super::install::{converge, unknown_app};
 use crate::config::Config;
 use crate::error::CommandResult;
 use crate::hosts::Session;
@@ -35,17 +34,8 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         let apps = apps(&session, &arguments.apps).await?;
         session
             .unless_interrupted(async {
-                let mut names = session.companions.wish_removed(&apps).await?;
-                let pass = session.companions.reconciler().reconcile().await?;
-                // Those of an app that no catalog knows go without having been named.
-                let named_by_none = pass
-                    .last
-                    .desired
-                    .removed
-                    .keys()
-                    .filter(|name| session.companions.catalog().companion(name).is_none());
-                names.extend(named_by_none.cloned());
-                Ok(report::pass(&pass, Some(&names), output))
+                let names = session.companions.wish_removed(&apps).await?;
+                converge(&session.companions, &names, output).await
             })
             .await
     })

@@ -108,7 +108,7 @@ fn complaints(words: &str) -> Vec<String> {
         .lines()
         .filter(|line| marks.iter().any(|mark| line.contains(mark)))
         .map(|line| line.split_once("]: ").map_or(line, |(_, words)| words))
-        .map(|line| line.escape_debug().take(400).collect());
+        .map(|line| line.chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect());
     complaints.take(LINES_LIMIT).collect()
 }
 
