@@ -1,0 +1,170 @@
+//! A daemon that finds everything true does nothing, and is small.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::daemon::Daemon;
+use crate::guest::{podman, property, tell, until};
+use crate::node::{
+    ALL, BITCOIN, CONFIG, Companion, LND, STATE, UNITS, ask_the_node, companion, containers,
+    installed, rotate_password,
+};
+
+/// All that tells one file from another, or from itself before it was written.
+type Identity = (u64, u64, u64, i64, i64, i64, i64);
+
+/// What a daemon that does anything would change.
+#[derive(Debug, PartialEq, Eq)]
+struct Trace {
+    /// Files, with their directories, whose inode or change time a write, a rename, a chmod or a
+    /// touch would change: units, configuration and state. The generator's own output is among them,
+    /// which every reload of systemd makes anew, and so is the index of Podman's image store.
+    files: BTreeMap<String, Identity>,
+    /// When systemd last read its units: changes at each reload.
+    reloaded: String,
+    /// Of each service its run, how often it was restarted, and when its state last changed.
+    services: Vec<[String; 3]>,
+    containers: BTreeMap<&'static str, String>,
+    /// Bytes that the process dirtied in files (proc_pid_io(5)).
+    written: u64,
+    children: Children,
+}
+
+/// What is left of every child that a process ever had.
+///
+/// A child is alive or unreaped, and then it is in `children`; or it was reaped, and then its page
+/// faults were added to its parent's `cminflt`, which no program can start without (proc_pid_stat(5)).
+/// A parent that ignores SIGCHLD would be the exception.
+#[derive(Debug, PartialEq, Eq)]
+struct Children {
+    present: String,
+    faults: u64,
+}
+
+impl Trace {
+    fn of(pid: u32) -> Self {
+        let mut files = BTreeMap::new();
+        let generated = "/run/user/1000/systemd/generator";
+        let index = "/home/archy/.local/share/containers/storage/overlay-images";
+        let config = Path::new(CONFIG).parent().unwrap().to_str().unwrap();
+        for directory in [UNITS, STATE, config, generated, index] {
+            note(&mut files, Path::new(directory));
+        }
+        assert!(files.len() > 15, "{files:?}");
+        let service = |one: Companion| {
+            ["InvocationID", "NRestarts", "StateChangeTimestampMonotonic"]
+                .map(|name| one.property(name))
+        };
+        Self {
+            files,
+            reloaded: property("", "UnitsLoadTimestampMonotonic"),
+            services: ALL.map(service).into(),
+            containers: containers(),
+            written: number(pid, "write_bytes"),
+            children: Children::of(pid),
+        }
+    }
+}
+
+impl Children {
+    fn of(pid: u32) -> Self {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+        // A thread may end between the two.
+        let present =
+            threads.map(|t| fs::read_to_string(t.path().join("children")).unwrap_or_default());
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        // The name may hold blanks; what follows it starts with the third field.
+        let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        Self { present: present.collect(), faults: fields[11 - 3].parse().unwrap() }
+    }
+}
+
+fn note(files: &mut BTreeMap<String, Identity>, path: &Path) {
+    let data = fs::symlink_metadata(path).unwrap();
+    let identity = (
+        data.ino(),
+        data.size(),
+        u64::from(data.mode()),
+        data.mtime(),
+        data.mtime_nsec(),
+        data.ctime(),
+        data.ctime_nsec(),
+    );
+    files.insert(path.display().to_string(), identity);
+    if data.is_dir() {
+        fs::read_dir(path).unwrap().flatten().for_each(|entry| note(files, &entry.path()));
+    }
+}
+
+/// A line of a process's `io`.
+fn number(pid: u32, name: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    value.unwrap().parse().unwrap()
+}
+
+/// Waits for so many rounds of a daemon that ticks each second: a round reads its files anew.
+fn rounds(pid: u32, count: usize) {
+    let mut seen = number(pid, "rchar");
+    for round in 0..count {
+        seen = until(&format!("round {round}"), 10, || {
+            Some(number(pid, "rchar")).filter(|now| *now > seen)
+        });
+        // The rest of the same round is not the next one.
+        thread::sleep(Duration::from_millis(600));
+        seen = seen.max(number(pid, "rchar"));
+    }
+}
+
+#[test]
+fn rounds_that_find_everything_true_write_reload_restart_and_spawn_nothing() {
+    installed();
+    let daemon = Daemon::ticking(1);
+    let pid = daemon.pid();
+    let ignored = u64::from_str_radix(&daemon.status("SigIgn"), 16).unwrap();
+    assert_eq!(ignored & (1 << (17 - 1)), 0, "SIGCHLD is ignored, and children leave no trace");
+    rounds(pid, 3);
+
+    let before = Trace::of(pid);
+    assert_eq!(before.children.present, "");
+    rounds(pid, 10);
+    assert_eq!(Trace::of(pid), before);
+
+    // That the trace is one: an image that changes its name has podman asked, and nothing else.
+    podman(&["tag", "localhost/lnd-ui:latest", "localhost/also-lnd-ui:latest"]).good();
+    until("podman was run", 10, || {
+        (Children::of(pid).faults > before.children.faults).then_some(())
+    });
+    assert_eq!(containers(), before.containers);
+    podman(&["untag", "localhost/also-lnd-ui:latest"]).good();
+}
+
+#[test]
+fn a_daemon_with_three_companions_peaks_below_16_mib() {
+    installed();
+    let daemon = Daemon::ticking(1);
+    let pid = daemon.pid();
+    let idle = daemon.status("VmHWM");
+    // With repairs of each kind: a unit, a configuration, a build, restarts.
+    fs::remove_file(LND.unit()).unwrap();
+    rotate_password("the-usual-password-once-more");
+    until("the new password is used", 30, || ask_the_node().filter(|status| *status == 200));
+    crate::node::edit_context("electrs-ui/index.html", "<!doctype html><p>larger</p>");
+    let begun = Instant::now();
+    until("all are ready", 60, || {
+        let ready =
+            begun.elapsed() > Duration::from_secs(5) && companion(&["status"]).status == Some(0);
+        ready.then_some(())
+    });
+    rounds(pid, 3);
+    assert!(BITCOIN.is_up() && daemon.pid() == pid);
+    let peak = daemon.status("VmHWM");
+    tell("peak memory of the daemon at its start", &idle);
+    tell("peak memory of the daemon after repairs and a build", &peak);
+    let kibibytes: u64 = peak.split(' ').next().unwrap().parse().unwrap();
+    assert!(kibibytes < 16 * 1024, "{peak}");
+}

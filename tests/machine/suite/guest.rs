@@ -1,0 +1,162 @@
+//! The guest as its users see it: commands with bounded time, files, and waiting for what is to come.
+//!
+//! The suite itself runs as the guest's root, so that it can be anybody: `archy`, whose companions they
+//! are, or `mallory`, who has no business with them.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// No command takes longer than this, in seconds; `timeout` ends it, and the test fails.
+const LIMIT: &str = "180";
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// What was run, for messages.
+    command: String,
+    /// Its exit status; 124 when it took too long, none when a signal ended it.
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// What it printed, without the last line break; fails unless it exited with 0.
+    pub(crate) fn good(self) -> String {
+        self.exits(0).stdout.trim_end().to_owned()
+    }
+
+    /// Fails unless it exited with `status`.
+    pub(crate) fn exits(self, status: i32) -> Self {
+        assert_eq!(self.status, Some(status), "{self}");
+        self
+    }
+
+    /// All that it printed.
+    pub(crate) fn words(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
+
+impl std::fmt::Display for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { command, status, stdout, stderr } = self;
+        write!(f, "`{command}` ended with {status:?}\n{stdout}{stderr}")
+    }
+}
+
+/// Runs a command as root.
+pub(crate) fn root(command: &[&str]) -> Ran {
+    run(command.iter().copied(), "")
+}
+
+/// The same with something on its standard input.
+pub(crate) fn root_reading(command: &[&str], input: &str) -> Ran {
+    run(command.iter().copied(), input)
+}
+
+/// Runs a command as the user whose companions they are.
+pub(crate) fn archy(command: &[&str]) -> Ran {
+    archy_reading(command, "")
+}
+
+/// The same with something on its standard input.
+pub(crate) fn archy_reading(command: &[&str], input: &str) -> Ran {
+    let session =
+        ["XDG_RUNTIME_DIR=/run/user/1000", "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus"];
+    run(as_user("1000", "archy").chain(session).chain(command.iter().copied()), input)
+}
+
+/// Runs a command as the other user.
+pub(crate) fn mallory(command: &[&str], input: &str) -> Ran {
+    run(as_user("1001", "mallory").chain(command.iter().copied()), input)
+}
+
+fn as_user<'a>(id: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let home: [&str; 5] = match name {
+        "archy" => ["-C", "/home/archy", "HOME=/home/archy", "USER=archy", "LOGNAME=archy"],
+        _ => ["-C", "/home/mallory", "HOME=/home/mallory", "USER=mallory", "LOGNAME=mallory"],
+    };
+    ["setpriv", "--reuid", id, "--regid", id, "--init-groups", "--inh-caps=-all", "env", "-i"]
+        .into_iter()
+        .chain(home)
+        .chain(["PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "SHELL=/bin/bash"])
+}
+
+fn run<'a>(words: impl Iterator<Item = &'a str>, input: &str) -> Ran {
+    let words: Vec<_> = words.collect();
+    let mut child = Command::new("timeout")
+        .args(["--kill-after=5", LIMIT])
+        .args(&words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Whoever reads nothing may have gone before it was written.
+    let _unread = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Ran {
+        command: words.join(" "),
+        status: output.status.code(),
+        stdout: text(&output.stdout),
+        stderr: text(&output.stderr),
+    }
+}
+
+/// `systemctl --user` of archy.
+pub(crate) fn systemctl(arguments: &[&str]) -> Ran {
+    archy(&[&["systemctl", "--user", "--quiet"], arguments].concat())
+}
+
+/// One property of a unit of archy's, or of the manager itself for an empty name.
+pub(crate) fn property(unit: &str, property: &str) -> String {
+    let mut words = vec!["show", "--value", "--property", property];
+    words.extend(Some(unit).filter(|unit| !unit.is_empty()));
+    systemctl(&words).good()
+}
+
+/// Archy's podman.
+pub(crate) fn podman(arguments: &[&str]) -> Ran {
+    archy(&[&["podman"], arguments].concat())
+}
+
+/// Writes a file as archy, and the directories above it.
+pub(crate) fn write(path: &str, text: &str) {
+    let script = r#"mkdir -p "$(dirname "$1")" && cat >"$1""#;
+    archy_reading(&["sh", "-c", script, "sh", path], text).good();
+}
+
+/// Asks until there is an answer. That it takes long is no failure; that none comes is.
+pub(crate) fn until<T>(what: &str, seconds: u64, mut ask: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(seconds), "within {seconds} s: {what}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Sees to it that something stays true for a while.
+pub(crate) fn throughout(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(seconds) {
+        assert!(holds(), "after {:?}: {what}", begun.elapsed());
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Tells a number to whoever runs the suite.
+pub(crate) fn measured(what: &str, since: Instant) {
+    tell(what, &format!("{:.2} s", since.elapsed().as_secs_f64()));
+}
+
+/// The same for a number that is no duration.
+pub(crate) fn tell(what: &str, value: &str) {
+    println!("measured: {what}: {value}");
+}

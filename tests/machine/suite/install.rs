@@ -1,0 +1,145 @@
+//! From nothing to three pages.
+
+use std::fs;
+use std::time::Instant;
+
+use crate::guest::{measured, podman, systemctl, until, write};
+use crate::http;
+use crate::node::{
+    ALL, APPS, ASKED, BITCOIN, Companion, ELECTRS, LND, USER_UNITS, ask_the_node, clean, companion,
+    containers, installed,
+};
+
+#[test]
+fn three_apps_give_a_clean_user_three_units_three_services_and_three_pages() {
+    clean();
+    assert_eq!(companion(&["status"]).exits(0).stdout.trim(), NOTHING);
+    let begun = Instant::now();
+    companion(&[&["install"], &APPS[..]].concat()).exits(0);
+    measured("install of three apps, images built, to ready", begun);
+    for one in ALL {
+        assert!(one.unit_text().contains("[X-Companion]"), "{}", one.unit_text());
+        assert!(one.is_active(), "{}", one.name);
+        let page = http::get(one.port, "/", &[]).unwrap();
+        assert_eq!(page.status, 200, "{page:?}");
+        assert!(page.text.contains("<!doctype html>"), "{page:?}");
+    }
+    let ran = companion(&["--json", "status"]).exits(0);
+    let status: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(status["healthy"], true);
+    let companions = status["companions"].as_array().unwrap();
+    assert_eq!(companions.len(), 3);
+    assert!(companions.iter().all(|one| one["health"] == "ready"), "{status}");
+}
+
+const NOTHING: &str = "no companions: no app is recorded as installed";
+
+#[test]
+fn an_install_that_is_repeated_restarts_nothing() {
+    installed();
+    let before = containers();
+    let begun = Instant::now();
+    companion(&[&["install"], &APPS[..]].concat()).exits(0);
+    measured("install of what is installed", begun);
+    assert_eq!(containers(), before);
+}
+
+#[test]
+fn the_rpc_viewer_asks_the_node_with_the_right_credentials() {
+    installed();
+    let before = fs::read_to_string(ASKED).unwrap_or_default().lines().count();
+    assert_eq!(ask_the_node(), Some(200));
+    let asked = fs::read_to_string(ASKED).unwrap();
+    let asked: Vec<_> = asked.lines().skip(before).collect();
+    let line: serde_json::Value = serde_json::from_str(asked[0]).unwrap();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!(line["method"], "getblockchaininfo");
+    assert_eq!((&line["user"], &line["password_right"]), (&"archipelago".into(), &true.into()));
+}
+
+#[test]
+fn a_foreign_host_name_and_a_foreign_page_are_refused() {
+    installed();
+    let before = fs::read_to_string(ASKED).unwrap_or_default();
+    let path = "/api/getblockchaininfo";
+    let own = ("X-Requested-With", "companion");
+    let status = |headers: &[(&str, &str)]| {
+        http::get(BITCOIN.port, path, headers).map(|answer| answer.status).unwrap()
+    };
+    assert_eq!(status(&[own, ("Host", "attacker.example")]), 421);
+    assert_eq!(status(&[own, ("Origin", "http://attacker.example")]), 403);
+    assert_eq!(status(&[own, ("Sec-Fetch-Site", "cross-site")]), 403);
+    assert_eq!(status(&[]), 403);
+    assert_eq!(fs::read_to_string(ASKED).unwrap_or_default(), before, "the node was asked");
+    for one in [LND, ELECTRS] {
+        let answer = http::get(one.port, "/", &[("Host", "attacker.example")]).unwrap();
+        assert_eq!(answer.status, 421, "{}", one.name);
+    }
+}
+
+#[test]
+fn the_indexers_page_sees_its_backend() {
+    installed();
+    let own = [("X-Requested-With", "companion")];
+    let answer = http::get(ELECTRS.port, "/api/listening", &own).unwrap();
+    assert!(answer.status == 200 && answer.text.contains(r#"{"listening":true}"#), "{answer:?}");
+}
+
+/// A unit as the predecessor wrote it: no mark, an older form.
+const PREDECESSORS: &str = "[Unit]
+Description=Archipelago companion UI: archy-lnd-ui
+After=network-online.target
+Wants=network-online.target
+
+[Container]
+Image=localhost/lnd-ui:latest
+ContainerName=archy-lnd-ui
+PublishPort=18083:80
+Network=bridge
+User=0:0
+PodmanArgs=--memory=128m
+DropCapability=ALL
+AddCapability=CHOWN DAC_OVERRIDE NET_BIND_SERVICE SETUID SETGID
+
+[Service]
+Restart=always
+RestartSec=10
+
+[Install]
+WantedBy=default.target
+";
+
+#[test]
+fn what_the_predecessor_left_running_is_taken_over_under_its_name() {
+    installed();
+    clean();
+    let base = "localhost/companion-base:latest";
+    podman(&["tag", base, "localhost/lnd-ui:latest"]).good();
+    write(&LND.unit(), PREDECESSORS);
+    // Such a unit waits 90 s for a network, which this machine never has.
+    let waiting = "podman-user-wait-network-online.service";
+    let at_once = "[Service]\nExecStart=\nExecStart=/bin/true\n";
+    write(&format!("{USER_UNITS}/{waiting}.d/at-once.conf"), at_once);
+    systemctl(&["daemon-reload"]).good();
+    systemctl(&["start", &LND.service()]).good();
+    let old = LND.container().unwrap();
+
+    companion(&["install", "lnd"]).exits(0);
+    assert!(LND.unit_text().contains("[X-Companion]"), "{}", LND.unit_text());
+    assert!(LND.is_up());
+    assert_ne!(LND.container(), Some(old));
+    let names = podman(&["ps", "--all", "--format", "{{.Names}}"]).good();
+    assert_eq!(names, LND.name);
+}
+
+#[test]
+fn an_app_that_was_never_heard_of_is_bad_input_and_records_nothing() {
+    installed();
+    let before = fs::read(format!("{}/desired.json", crate::node::STATE)).unwrap();
+    let ran = companion(&["install", "lmd"]).exits(2);
+    assert!(ran.stderr.contains("did you mean `lnd`?"), "{ran}");
+    companion(&["remove", "nextcloud"]).exits(2);
+    let after = fs::read(format!("{}/desired.json", crate::node::STATE)).unwrap();
+    assert!(before == after, "the record changed");
+    until("all are up", 10, || ALL.into_iter().all(Companion::is_up).then_some(()));
+}

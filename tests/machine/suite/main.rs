@@ -1,0 +1,26 @@
+//! The whole on a real systemd and Podman: the `companion` command and its daemon, as users have them.
+//!
+//! It changes units, containers and mounts, so it runs as root of the throwaway machine alone, one test
+//! at a time; `../run` builds, copies and starts it. Times that it prints are measured, never asserted.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the helpers of these tests fail by panicking, too, and print what they measure"
+)]
+
+mod daemon;
+mod guest;
+mod http;
+mod node;
+
+mod converged;
+mod doctor;
+mod images;
+mod install;
+mod reboot;
+mod removal;
+mod repair;
+mod secrets;
+mod supervision;
+mod trouble;

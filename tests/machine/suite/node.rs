@@ -1,0 +1,207 @@
+//! The node under test: archy's three companions, how they come to be installed, and what is asked of
+//! them. Every test begins with one of the two functions here, whatever an earlier one left behind.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::guest::{Ran, archy, podman, property, root, systemctl, until, write};
+use crate::http;
+
+/// The program under test.
+pub(crate) const COMPANION: &str = "/home/archy/.local/bin/companion";
+pub(crate) const APPS: [&str; 3] = ["bitcoin-knots", "lnd", "electrumx"];
+pub(crate) const UNITS: &str = "/home/archy/.config/containers/systemd";
+pub(crate) const USER_UNITS: &str = "/home/archy/.config/systemd/user";
+pub(crate) const STATE: &str = "/home/archy/.local/state/companion";
+pub(crate) const CATALOG: &str = "/home/archy/.config/companion/catalog.toml";
+pub(crate) const CONFIG: &str = "/var/lib/archipelago/bitcoin-ui/nginx.conf";
+pub(crate) const PASSWORD: &str = "/var/lib/archipelago/bitcoin/rpc-password";
+/// What the stand-in was asked.
+pub(crate) const ASKED: &str = "/var/lib/archipelago/bitcoin/rpc-journal.jsonl";
+pub(crate) const CONTEXTS: &str = "/opt/archipelago/docker";
+/// The contexts as they were copied in.
+const PRISTINE: &str = "/opt/archipelago/pristine";
+
+/// The machine's nginx as the base, and its own registry in the place of a real one.
+const CATALOG_TEXT: &str = r#"[node]
+build_arguments = { BASE_IMAGE = "localhost/companion-base:latest" }
+image_repository = "127.0.0.1:5000/lfg2025"
+insecure_registries = ["127.0.0.1:5000"]
+
+[node.bitcoin]
+password_file = "/var/lib/archipelago/bitcoin/rpc-password"
+"#;
+
+/// One of the three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Companion {
+    pub(crate) name: &'static str,
+    pub(crate) port: u16,
+    /// The name of its build context.
+    pub(crate) base: &'static str,
+}
+
+pub(crate) const BITCOIN: Companion =
+    Companion { name: "archy-bitcoin-ui", port: 18081, base: "bitcoin-ui" };
+pub(crate) const LND: Companion = Companion { name: "archy-lnd-ui", port: 18083, base: "lnd-ui" };
+pub(crate) const ELECTRS: Companion =
+    Companion { name: "archy-electrs-ui", port: 18082, base: "electrs-ui" };
+pub(crate) const ALL: [Companion; 3] = [BITCOIN, LND, ELECTRS];
+
+impl Companion {
+    pub(crate) fn service(self) -> String {
+        format!("{}.service", self.name)
+    }
+
+    pub(crate) fn unit(self) -> String {
+        format!("{UNITS}/{}.container", self.name)
+    }
+
+    pub(crate) fn unit_text(self) -> String {
+        fs::read_to_string(self.unit()).unwrap_or_default()
+    }
+
+    /// A property of its service.
+    pub(crate) fn property(self, name: &str) -> String {
+        property(&self.service(), name)
+    }
+
+    pub(crate) fn is_active(self) -> bool {
+        self.property("ActiveState") == "active"
+    }
+
+    /// The id of its container, if there is one.
+    pub(crate) fn container(self) -> Option<String> {
+        let ran = podman(&["container", "inspect", "--format", "{{.Id}}", self.name]);
+        (ran.status == Some(0)).then(|| ran.good())
+    }
+
+    /// Whether its service is active and its page answers.
+    pub(crate) fn is_up(self) -> bool {
+        let answers = || http::get(self.port, "/", &[]).is_ok_and(|answer| answer.status == 200);
+        self.is_active() && answers()
+    }
+
+    /// Its row of `companion status`, and the command's exit status.
+    pub(crate) fn status(self) -> (Value, Option<i32>) {
+        let ran = companion(&["--json", "status", self.name]);
+        let value: Value = serde_json::from_str(&ran.stdout)
+            .unwrap_or_else(|error| panic!("status of {}: {error}: {ran}", self.name));
+        (value["companions"][0].clone(), ran.status)
+    }
+
+    /// How often it was started since `since`.
+    pub(crate) fn starts(self, since: &Moment) -> usize {
+        since.count(&format!("USER_UNIT={}", self.service()), "39f53479d3a045ac8e11786248231fbf")
+    }
+}
+
+/// A place in the guest's journal.
+#[derive(Debug)]
+pub(crate) struct Moment(String);
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        root(&["journalctl", "--sync"]).good();
+        let text = root(&["journalctl", "--quiet", "--lines=0", "--show-cursor"]).good();
+        let cursor = text.lines().find_map(|line| line.strip_prefix("-- cursor: "));
+        Self(cursor.unwrap_or_else(|| panic!("no cursor: {text}")).to_owned())
+    }
+
+    /// How many messages of this kind and field there were since (systemd.journal-fields(7)).
+    fn count(&self, field: &str, message_id: &str) -> usize {
+        root(&["journalctl", "--sync"]).good();
+        let (after, kind) =
+            (format!("--after-cursor={}", self.0), format!("MESSAGE_ID={message_id}"));
+        let ran = root(&["journalctl", "--quiet", "--output=cat", &after, field, &kind]);
+        ran.words().lines().count()
+    }
+}
+
+/// Runs the program under test as archy.
+pub(crate) fn companion(arguments: &[&str]) -> Ran {
+    archy(&[&[COMPANION], arguments].concat())
+}
+
+/// The container ids of all three.
+pub(crate) fn containers() -> BTreeMap<&'static str, String> {
+    let id = |one: Companion| one.container().unwrap_or_else(|| panic!("{} is gone", one.name));
+    ALL.into_iter().map(|one| (one.name, id(one))).collect()
+}
+
+/// Asks the RPC viewer for the chain, as its own page would, and says with which status it answered.
+pub(crate) fn ask_the_node() -> Option<u16> {
+    let page = [("X-Requested-With", "companion"), ("Sec-Fetch-Site", "same-origin")];
+    http::get(BITCOIN.port, "/api/getblockchaininfo", &page).ok().map(|answer| answer.status)
+}
+
+/// A node on which nothing was ever installed; only images may be left.
+pub(crate) fn clean() {
+    as_delivered();
+    for one in ALL {
+        let _none = systemctl(&["stop", &one.service()]);
+        let _none = fs::remove_file(one.unit());
+    }
+    systemctl(&["daemon-reload"]).good();
+    for one in ALL {
+        let _none = systemctl(&["reset-failed", &one.service()]);
+        podman(&["rm", "--force", "--ignore", "--volumes", one.name]).good();
+        podman(&["image", "rm", "--force", "--ignore", &format!("localhost/{}:latest", one.base)]);
+    }
+    for directory in [STATE, Path::new(CONFIG).parent().unwrap().to_str().unwrap()] {
+        root(&["rm", "-rf", directory]).good();
+    }
+}
+
+/// A node with all three companions ready, no daemon, and everything around them as it was delivered.
+pub(crate) fn installed() {
+    as_delivered();
+    let install = || companion(&[&["install"], &APPS[..]].concat());
+    if install().status != Some(0) {
+        clean();
+        install().exits(0);
+    }
+    assert!(ALL.into_iter().all(Companion::is_up));
+}
+
+/// Puts everything around the companions in order.
+fn as_delivered() {
+    assert_eq!(fs::read_to_string("/etc/hostname").unwrap().trim(), "companion-machine");
+    let _not_mounted = root(&["umount", "--quiet", UNITS]);
+    root(&["loginctl", "enable-linger", "archy"]).good();
+    until("archy's manager runs", 60, || {
+        root(&["systemctl", "is-active", "--quiet", "user@1000.service"]).status.filter(|s| *s == 0)
+    });
+    root(&["systemctl", "start", "docker-registry", "stand-in-node"]).good();
+    systemctl(&["stop", "companion.service"]).good();
+    for one in ALL {
+        let _not_masked = systemctl(&["unmask", &one.service()]);
+        root(&["rm", "-rf", &format!("{USER_UNITS}/{}.d", one.service())]).good();
+        if !one.unit_text().contains("[X-Companion]") {
+            root(&["rm", "-rf", &one.unit()]).good();
+        }
+    }
+    root(&["rm", "-rf", &format!("{USER_UNITS}/companion.service.d")]).good();
+    systemctl(&["daemon-reload"]).good();
+    let restore = format!(
+        "diff -r {PRISTINE} {CONTEXTS} >/dev/null || {{ rm -rf {CONTEXTS}; cp -a {PRISTINE} {CONTEXTS}; }}"
+    );
+    root(&["sh", "-c", &restore]).good();
+    write(CATALOG, CATALOG_TEXT);
+    if !fs::read_to_string(PASSWORD).unwrap().starts_with("the-usual") {
+        rotate_password("the-usual-password");
+    }
+}
+
+/// Gives the node another RPC password.
+pub(crate) fn rotate_password(password: &str) {
+    write(PASSWORD, &format!("{password}\n"));
+}
+
+/// Replaces text in a file of a build context.
+pub(crate) fn edit_context(file: &str, text: &str) {
+    fs::write(format!("{CONTEXTS}/{file}"), text).unwrap();
+}

@@ -1,0 +1,80 @@
+//! What is removed is gone, and stays so.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::daemon::Daemon;
+use crate::guest::{measured, throughout, until};
+use crate::node::{BITCOIN, CONFIG, Companion, ELECTRS, LND, companion, installed};
+
+/// Whether nothing of a companion is left.
+fn is_gone(one: Companion) -> bool {
+    !fs::exists(one.unit()).unwrap()
+        && one.property("LoadState") == "not-found"
+        && one.property("ActiveState") == "inactive"
+        && one.container().is_none()
+}
+
+#[test]
+fn a_removed_app_leaves_nothing_and_the_others_as_they_were() {
+    installed();
+    let others = [LND, ELECTRS].map(Companion::container);
+    let directory = Path::new(CONFIG).parent().unwrap();
+    assert!(directory.is_dir());
+    let begun = Instant::now();
+    companion(&["remove", "bitcoin-knots"]).exits(0);
+    measured("removal of one app", begun);
+    assert!(is_gone(BITCOIN));
+    assert!(!fs::exists(directory).unwrap(), "{} is left", directory.display());
+    let (status, _) = BITCOIN.status();
+    assert_eq!(status["health"], "not-installed");
+    assert_eq!([LND, ELECTRS].map(Companion::container), others);
+    companion(&["status"]).exits(0);
+    let _again = companion(&["remove", "bitcoin-knots"]).exits(0);
+}
+
+#[test]
+fn what_is_removed_while_the_daemon_works_stays_removed() {
+    installed();
+    let _daemon = Daemon::ticking(1);
+    for attempt in 0..5_u64 {
+        // At another point of the daemon's round each time, which the deletion has just begun.
+        fs::remove_file(LND.unit()).unwrap();
+        thread::sleep(Duration::from_millis(150 * attempt));
+        companion(&["remove", "lnd"]).exits(0);
+        until("it is gone", 15, || is_gone(LND).then_some(()));
+        throughout("it stays gone", 3, || is_gone(LND));
+        companion(&["install", "lnd"]).exits(0);
+        assert!(LND.is_up());
+    }
+}
+
+#[test]
+fn what_is_removed_while_it_is_installed_stays_removed() {
+    installed();
+    let _daemon = Daemon::ticking(1);
+    for attempt in 0..3_u64 {
+        companion(&["remove", "electrumx"]).exits(0);
+        let install = thread::spawn(|| companion(&["install", "electrumx"]));
+        thread::sleep(Duration::from_millis(400 * attempt));
+        companion(&["remove", "electrumx"]);
+        let _either_way = install.join().unwrap();
+        // The later wish counts; which one that was, the record tells.
+        let status = ELECTRS.status().0;
+        if status["health"] == "not-installed" || status["health"] == "removing" {
+            until("it is gone", 15, || is_gone(ELECTRS).then_some(()));
+            throughout("it stays gone", 3, || is_gone(ELECTRS));
+        } else {
+            until("it is up", 30, || ELECTRS.is_up().then_some(()));
+        }
+    }
+}
+
+#[test]
+fn an_app_that_was_never_recorded_cannot_be_removed() {
+    installed();
+    let ran = companion(&["remove", "no-such-app"]).exits(2);
+    assert!(ran.stderr.contains("no app `no-such-app` is known"), "{ran}");
+}

@@ -1,0 +1,166 @@
+//! What the daemon finds amiss, and that it mends it, once.
+//!
+//! It ticks every 5 s here. A repair is awaited for a tick and the restart delay of 10 s, and as much
+//! again for a busy machine.
+
+use std::fs;
+use std::time::Instant;
+
+use crate::daemon::Daemon;
+use crate::guest::{archy_reading, measured, podman, systemctl, throughout, until, write};
+use crate::http;
+use crate::node::{
+    BITCOIN, Companion, ELECTRS, LND, Moment, USER_UNITS, ask_the_node, installed, rotate_password,
+};
+
+const TICK: u64 = 5;
+const PATIENCE: u64 = 2 * (TICK + 10);
+
+/// Does `harm`, and waits until `one` is up in another container than before.
+fn comes_back(what: &str, one: Companion, harm: impl FnOnce()) {
+    let old = one.container().unwrap();
+    let begun = Instant::now();
+    harm();
+    until(what, PATIENCE, || one.container().filter(|id| *id != old && one.is_up()));
+    measured(&format!("{what}, back"), begun);
+}
+
+#[test]
+fn an_edited_unit_is_restored_and_its_container_replaced() {
+    installed();
+    let _daemon = Daemon::ticking(TICK);
+    let (text, revision) = (LND.unit_text(), "DropCapability=all\n");
+    let (electrs, since) = (ELECTRS.container(), Moment::now());
+    comes_back("edited unit, and the container started from it", LND, || {
+        let script = r#"sed -i /^DropCapability/d "$1" && systemctl --user daemon-reload &&
+                        systemctl --user restart "$2""#;
+        let (unit, service) = (LND.unit(), LND.service());
+        archy_reading(&["sh", "-c", script, "sh", &unit, &service], "").good();
+    });
+    until("its unit is restored", PATIENCE, || LND.unit_text().contains(revision).then_some(()));
+    until("it is ready", PATIENCE, || (LND.status().1 == Some(0)).then_some(()));
+    let dropped = podman(&["inspect", "--format", "{{.EffectiveCaps}}", LND.name]).good();
+    assert!(dropped.split(' ').count() == 5, "{dropped}");
+    // By the incarnation alone: what an edited unit started cannot be told from what this one does.
+    let apart: Vec<_> =
+        text.lines().zip(LND.unit_text().leak().lines()).filter(|(a, b)| a != b).collect();
+    assert!(apart.iter().all(|(old, _)| old.to_lowercase().contains("revision")), "{apart:?}");
+    assert_eq!(ELECTRS.container(), electrs);
+    assert!(LND.starts(&since) <= 2, "once by hand, and once to undo it");
+}
+
+#[test]
+fn a_killed_container_is_back() {
+    installed();
+    let _daemon = Daemon::ticking(TICK);
+    comes_back("killed container", BITCOIN, || {
+        podman(&["kill", "--signal=KILL", BITCOIN.name]).good();
+    });
+}
+
+#[test]
+fn a_removed_container_is_back() {
+    installed();
+    let _daemon = Daemon::ticking(TICK);
+    comes_back("removed container", ELECTRS, || {
+        podman(&["rm", "--force", ELECTRS.name]).good();
+    });
+}
+
+#[test]
+fn a_paused_container_is_replaced() {
+    installed();
+    let _daemon = Daemon::ticking(TICK);
+    comes_back("paused container", LND, || {
+        podman(&["pause", LND.name]).good();
+    });
+}
+
+#[test]
+fn a_service_that_was_stopped_by_hand_is_started() {
+    installed();
+    let _daemon = Daemon::ticking(TICK);
+    comes_back("stopped service", ELECTRS, || {
+        systemctl(&["stop", &ELECTRS.service()]).good();
+    });
+}
+
+#[test]
+fn a_service_that_failed_is_reset_and_started() {
+    installed();
+    let _daemon = Daemon::ticking(TICK);
+    comes_back("failed service", LND, || {
+        podman(&["pause", LND.name]).good();
+        // A paused container is killed by its stop, which fails the service.
+        systemctl(&["stop", &LND.service()]).good();
+    });
+    assert_eq!(LND.property("Result"), "success");
+}
+
+#[test]
+fn a_service_that_reached_its_start_limit_is_reset_and_started() {
+    installed();
+    let limit =
+        "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=2\n[Service]\nRestartSec=100ms\n";
+    write(&format!("{USER_UNITS}/{}.d/limit.conf", ELECTRS.service()), limit);
+    systemctl(&["daemon-reload"]).good();
+    for _ in 0..6 {
+        let _gone = podman(&["kill", "--signal=KILL", ELECTRS.name]);
+        until("it runs or has failed", 20, || {
+            let there =
+                || ELECTRS.container().is_some() && ELECTRS.property("SubState") == "running";
+            (ELECTRS.property("ActiveState") == "failed" || there()).then_some(())
+        });
+    }
+    assert_eq!(ELECTRS.property("ActiveState"), "failed");
+    let begun = Instant::now();
+    let _daemon = Daemon::ticking(TICK);
+    until("it is up", PATIENCE, || ELECTRS.is_up().then_some(()));
+    measured("service at its start limit, back after the daemon's start", begun);
+}
+
+#[test]
+fn a_rotated_password_costs_one_restart_and_no_more() {
+    installed();
+    let _daemon = Daemon::ticking(TICK);
+    let (since, others) = (Moment::now(), [LND, ELECTRS].map(Companion::container));
+    comes_back("container with the old password", BITCOIN, || {
+        rotate_password("the-usual-password-no-longer");
+        assert_eq!(ask_the_node(), Some(502), "the node refuses the old one");
+    });
+    assert_eq!(ask_the_node(), Some(200));
+    let id = BITCOIN.container();
+    throughout("it is left alone", 2 * TICK + 1, || BITCOIN.container() == id);
+    assert_eq!(BITCOIN.starts(&since), 1);
+    assert_eq!([LND, ELECTRS].map(Companion::container), others);
+    assert_eq!(ask_the_node(), Some(200));
+}
+
+#[test]
+fn a_configuration_that_others_could_read_is_closed_again() {
+    installed();
+    let _daemon = Daemon::ticking(TICK);
+    let config = crate::node::CONFIG;
+    crate::guest::archy(&["chmod", "0644", config]).good();
+    until("its mode is 0600", PATIENCE, || {
+        use std::os::unix::fs::PermissionsExt as _;
+        (fs::metadata(config).unwrap().permissions().mode() & 0o777 == 0o600).then_some(())
+    });
+    until("the page answers", PATIENCE, || BITCOIN.is_up().then_some(()));
+}
+
+#[test]
+fn several_harms_at_once_are_all_mended() {
+    installed();
+    let _daemon = Daemon::ticking(TICK);
+    let begun = Instant::now();
+    fs::remove_file(BITCOIN.unit()).unwrap();
+    podman(&["pause", LND.name]).good();
+    systemctl(&["stop", &ELECTRS.service()]).good();
+    rotate_password("the-usual-password-of-a-bad-day");
+    until("all are well", 2 * PATIENCE, || {
+        let well = [BITCOIN, LND, ELECTRS].into_iter().all(Companion::is_up);
+        (well && ask_the_node() == Some(200) && http::get(LND.port, "/", &[]).is_ok()).then_some(())
+    });
+    measured("four harms at once, mended", begun);
+}

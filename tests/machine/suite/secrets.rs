@@ -1,0 +1,91 @@
+//! Where the RPC password is, and where it is not.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::daemon::Daemon;
+use crate::guest::{mallory, podman, root, systemctl, until};
+use crate::node::{
+    ALL, BITCOIN, CONFIG, PASSWORD, ask_the_node, companion, installed, rotate_password,
+};
+
+#[test]
+fn the_rendered_configuration_is_its_owners_alone() {
+    installed();
+    let directory = Path::new(CONFIG).parent().unwrap();
+    let (file, above) = (fs::metadata(CONFIG).unwrap(), fs::metadata(directory).unwrap());
+    assert_eq!((file.permissions().mode() & 0o7777, file.uid()), (0o600, 1000));
+    assert_eq!((above.permissions().mode() & 0o7777, above.uid()), (0o700, 1000));
+    assert_ne!(mallory(&["cat", CONFIG], "").status, Some(0));
+    assert_ne!(mallory(&["ls", directory.to_str().unwrap()], "").status, Some(0));
+}
+
+/// Whether any form of the password is in this.
+fn holds(bytes: &[u8], forms: &[String]) -> bool {
+    forms.iter().any(|form| bytes.windows(form.len()).any(|part| part == form.as_bytes()))
+}
+
+/// The files below the places where anything of companions or of archy could be that hold one of the forms.
+fn files_with(forms: &[String]) -> BTreeSet<String> {
+    let script = "grep -rlF --binary-files=text --devices=skip -f - \
+                  /home /run /tmp /var /etc /opt /dev/shm 2>/dev/null; true";
+    // Read from its standard input: an argument would be found in /proc.
+    let ran = crate::guest::root_reading(&["sh", "-c", script], &forms.join("\n"));
+    ran.good().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_password_is_in_its_own_file_and_in_the_rendered_configuration_only() {
+    installed();
+    let password = "canary-4f1d7c0a9b";
+    let pair = STANDARD.encode(format!("archipelago:{password}"));
+    let forms = [password.to_owned(), pair.trim_end_matches('=').to_owned()];
+    let daemon = Daemon::ticking(1);
+    rotate_password(password);
+    until("the new password is used", 60, || ask_the_node().filter(|status| *status == 200));
+    // Through everything that could say it: a restart, a failure, and all that is printed.
+    podman(&["kill", BITCOIN.name]).good();
+    until("it is back", 60, || BITCOIN.is_up().then_some(()));
+
+    for arguments in [
+        &["-vvv", "install", "bitcoin-knots"][..],
+        &["-vvv", "reconcile"],
+        &["-vvv", "plan"],
+        &["-vvv", "status"],
+        &["--json", "status"],
+        &["render", BITCOIN.name],
+        &["logs", "--lines=1000", BITCOIN.name],
+        &["doctor"],
+        &["catalog"],
+    ] {
+        let ran = companion(arguments);
+        assert!(!holds(ran.words().as_bytes(), &forms), "companion {arguments:?}");
+    }
+    let said = [
+        systemctl(&["show", "*"]).words(),
+        systemctl(&["cat", &BITCOIN.service()]).words(),
+        podman(&["inspect", BITCOIN.name, "localhost/bitcoin-ui:latest"]).words(),
+        root(&["journalctl", "--no-pager", "--all", "--output=export"]).words(),
+    ];
+    for (index, words) in said.iter().enumerate() {
+        assert!(words.len() > 100 && !holds(words.as_bytes(), &forms), "place {index}");
+    }
+    let mut processes = 0;
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        for file in ["cmdline", "environ"] {
+            // Other entries than processes, and those that just ended, have none.
+            let Ok(bytes) = fs::read(entry.path().join(file)) else { continue };
+            processes += 1;
+            assert!(!holds(&bytes, &forms), "{}/{file}", entry.path().display());
+        }
+    }
+    assert!(processes > 20, "{processes} were read");
+    drop(daemon);
+    assert_eq!(files_with(&forms), [CONFIG, PASSWORD].map(str::to_owned).into());
+    assert!(ALL.into_iter().all(|one| !holds(one.unit_text().as_bytes(), &forms)));
+}

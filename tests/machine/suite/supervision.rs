@@ -1,0 +1,102 @@
+//! Companions are systemd's: what becomes of the daemon is nothing to them. The first two tests are the
+//! regression that must never come back.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Instant;
+
+use crate::daemon::Daemon;
+use crate::guest::{measured, podman, until};
+use crate::node::{ALL, Companion, LND, Moment, companion, containers, installed};
+
+/// The containers, seen to be the same and up all the while that `act` takes.
+fn undisturbed(act: impl FnOnce()) {
+    let before = containers();
+    let since = Moment::now();
+    act();
+    assert!(ALL.into_iter().all(Companion::is_up));
+    assert_eq!(containers(), before);
+    let starts: BTreeMap<_, _> =
+        ALL.into_iter().map(|one| (one.name, one.starts(&since))).collect();
+    assert!(starts.values().all(|count| *count == 0), "{starts:?}");
+}
+
+#[test]
+fn companions_run_on_while_the_daemon_is_restarted_stopped_or_killed() {
+    installed();
+    let daemon = Daemon::start();
+    undisturbed(|| daemon.restart());
+    undisturbed(|| daemon.crash());
+    undisturbed(|| drop(daemon));
+}
+
+#[test]
+fn a_deleted_unit_file_is_back_within_a_tick_and_costs_no_restart() {
+    installed();
+    let texts = ALL.map(Companion::unit_text);
+    let _daemon = Daemon::start();
+    undisturbed(|| {
+        for one in ALL {
+            let begun = Instant::now();
+            fs::remove_file(one.unit()).unwrap();
+            until("its unit is back", 30, || fs::metadata(one.unit()).ok());
+            measured(&format!("unit of {} back after it was deleted", one.name), begun);
+        }
+        until("it is ready", 30, all_ready);
+    });
+    assert_eq!(ALL.map(Companion::unit_text), texts);
+}
+
+#[test]
+fn a_unit_directory_that_was_lost_whole_is_back_within_a_tick() {
+    installed();
+    let _daemon = Daemon::start();
+    undisturbed(|| {
+        let begun = Instant::now();
+        fs::remove_dir_all(crate::node::UNITS).unwrap();
+        until("all are ready", 45, all_ready);
+        measured("unit directory back after it was deleted", begun);
+    });
+    assert!(ALL.into_iter().all(|one| one.unit_text().contains("[X-Companion]")));
+}
+
+fn all_ready() -> Option<()> {
+    let there = ALL.into_iter().all(|one| fs::exists(one.unit()).unwrap());
+    (there && companion(&["status"]).status == Some(0)).then_some(())
+}
+
+#[test]
+fn a_companion_that_dies_without_a_daemon_is_back_by_itself() {
+    installed();
+    let old = LND.container().unwrap();
+    let begun = Instant::now();
+    podman(&["kill", "--signal=KILL", LND.name]).good();
+    until("another container runs", 40, || LND.container().filter(|id| *id != old && LND.is_up()));
+    measured("killed container back, by systemd alone", begun);
+}
+
+#[test]
+fn a_second_daemon_refuses_and_the_first_works_on() {
+    installed();
+    let daemon = Daemon::start();
+    let first = daemon.pid();
+    let ran = companion(&["run"]).exits(1);
+    assert!(ran.stderr.contains("another `companion run`"), "{ran}");
+    assert_eq!(daemon.pid(), first);
+    undisturbed(|| {
+        fs::remove_file(LND.unit()).unwrap();
+        until("its unit is back", 30, || fs::metadata(LND.unit()).ok());
+    });
+}
+
+#[test]
+fn commands_work_beside_the_daemon() {
+    installed();
+    let _daemon = Daemon::ticking(1);
+    let before = containers();
+    for _ in 0..3 {
+        companion(&["reconcile"]).exits(0);
+        companion(&["install", "lnd"]).exits(0);
+    }
+    assert_eq!(containers(), before);
+}

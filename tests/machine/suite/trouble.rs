@@ -1,0 +1,105 @@
+//! What cannot be mended, or is not to be: it is said, and what runs is left alone.
+
+use std::fs;
+
+use crate::daemon::Daemon;
+use crate::guest::{archy, root, systemctl, throughout, until, write};
+use crate::node::{ALL, Companion, ELECTRS, LND, UNITS, companion, containers, installed};
+
+const FOREIGN: &str =
+    "[Container]\nImage=localhost/companion-base:latest\nContainerName=archy-lnd-ui\n";
+
+#[test]
+fn a_strangers_unit_at_our_name_is_left_alone_and_reported() {
+    installed();
+    companion(&["remove", "lnd"]).exits(0);
+    write(&LND.unit(), FOREIGN);
+    companion(&["install", "lnd"]).exits(1);
+    let (status, exit) = LND.status();
+    assert_eq!(exit, Some(1), "{status}");
+    assert_eq!(status["waiting_on"][0]["on"], "conflict", "{status}");
+    {
+        let _daemon = Daemon::ticking(1);
+        throughout("it is left alone", 4, || LND.unit_text() == FOREIGN);
+        assert!(!LND.is_active());
+    }
+    companion(&["remove", "lnd"]);
+    assert_eq!(LND.unit_text(), FOREIGN, "a removal concerns only what is ours");
+    assert!(ELECTRS.is_up());
+}
+
+#[test]
+fn a_masked_unit_stays_down_until_it_is_unmasked() {
+    installed();
+    let _daemon = Daemon::ticking(1);
+    systemctl(&["mask", "--now", &LND.service()]).good();
+    throughout("it stays down", 5, || !LND.is_active());
+    let (status, exit) = LND.status();
+    assert_eq!(
+        (status["waiting_on"][0]["on"].as_str(), exit),
+        (Some("masked"), Some(1)),
+        "{status}"
+    );
+    systemctl(&["unmask", &LND.service()]).good();
+    until("it is up", 30, || LND.is_up().then_some(()));
+}
+
+#[test]
+fn units_that_cannot_be_written_cost_no_running_container() {
+    installed();
+    let before = containers();
+    let daemon = Daemon::ticking(1);
+    fs::remove_file(LND.unit()).unwrap();
+    until("it is back", 30, || fs::metadata(LND.unit()).ok());
+    drop(daemon);
+    root(&["mount", "--bind", UNITS, UNITS]).good();
+    fs::remove_file(LND.unit()).unwrap();
+    root(&["mount", "-o", "remount,bind,ro", UNITS]).good();
+    {
+        let _daemon = Daemon::ticking(1);
+        let (status, exit) = LND.status();
+        assert_eq!(exit, Some(1), "{status}");
+        throughout("all run on", 5, || ALL.into_iter().all(Companion::is_active));
+        root(&["umount", UNITS]).good();
+        until("its unit is back", 60, || fs::metadata(LND.unit()).ok());
+        until("it is ready", 30, || (companion(&["status"]).status == Some(0)).then_some(()));
+    }
+    assert_eq!(containers(), before);
+}
+
+#[test]
+fn a_full_disk_leaves_whole_units_and_running_containers() {
+    installed();
+    let before = containers();
+    let texts = [ELECTRS, LND].map(Companion::unit_text);
+    let options = "size=32k,mode=0700,uid=1000,gid=1000";
+    root(&["mount", "-t", "tmpfs", "-o", options, "tmpfs", UNITS]).good();
+    write(&ELECTRS.unit(), &texts[0]);
+    archy(&["sh", "-c", "cat /dev/zero >\"$1\"; true", "sh", &format!("{UNITS}/full")]).good();
+
+    companion(&["reconcile"]).exits(1);
+    assert_eq!(ELECTRS.unit_text(), texts[0]);
+    let halves =
+        |name: &String| name.ends_with(".container") && *name != "archy-electrs-ui.container";
+    let found = || fs::read_dir(UNITS).unwrap().flatten();
+    let found: Vec<_> = found().map(|entry| entry.file_name().into_string().unwrap()).collect();
+    assert!(!found.iter().any(halves), "{found:?}");
+    assert_eq!(containers(), before);
+
+    archy(&["rm", &format!("{UNITS}/full")]).good();
+    companion(&["reconcile"]).exits(0);
+    assert_eq!(LND.unit_text(), texts[1]);
+    assert_eq!(containers(), before, "a file that was merely lost costs no restart");
+    root(&["umount", UNITS]).good();
+}
+
+#[test]
+fn a_unit_of_another_program_that_the_generator_refuses_is_named_by_the_doctor() {
+    installed();
+    let path = format!("{UNITS}/strange.container");
+    write(&path, "[Container]\nImagee=localhost/companion-base:latest\n");
+    let ran = companion(&["doctor"]).exits(3);
+    archy(&["rm", &path]).good();
+    assert!(ran.stdout.contains("strange.container"), "{ran}");
+    companion(&["doctor"]).exits(0);
+}
