@@ -1,0 +1,105 @@
+//! `FileHooks` with a template and a secret in a directory of its own.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use adapter_hooks::{FileHooks, HostKey};
+use async_trait::async_trait;
+use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
+use companion_core::model::revision::Fingerprint;
+use companion_core::ports::HookRunner;
+use companion_tests::contract::hook_runner::HookWorld;
+
+use super::{absolute, obey_modes, set_mode};
+
+const KEY: [u8; 32] = [7; 32];
+
+pub(crate) struct Hooks {
+    hooks: Arc<FileHooks>,
+    root: tempfile::TempDir,
+}
+
+impl Hooks {
+    pub(crate) fn new() -> Self {
+        obey_modes();
+        let root = tempfile::tempdir().unwrap();
+        let world = Self { hooks: Arc::new(FileHooks::new(HostKey::from_bytes(KEY))), root };
+        fs::write(world.template(), "auth {{ password | nginx_quote }};\n").unwrap();
+        set_mode(&world.template(), 0o644);
+        fs::write(world.input(), "horse of the first day\n").unwrap();
+        world
+    }
+
+    fn template(&self) -> PathBuf {
+        self.root.path().join("nginx.conf.j2")
+    }
+
+    fn input(&self) -> PathBuf {
+        self.root.path().join("password")
+    }
+
+    fn output(&self) -> PathBuf {
+        self.root.path().join("rendered/nginx.conf")
+    }
+}
+
+#[async_trait]
+impl HookWorld for Hooks {
+    fn hooks(&self) -> Arc<dyn HookRunner> {
+        Arc::clone(&self.hooks) as _
+    }
+    fn another(&self) -> Arc<dyn HookRunner> {
+        Arc::new(FileHooks::new(HostKey::from_bytes(KEY)))
+    }
+    fn hook(&self) -> HookSpec {
+        let password = TemplateValue::File(absolute(&self.input()));
+        HookSpec {
+            program: HookProgram::Template {
+                template: absolute(&self.template()),
+                values: [("password".to_owned(), password)].into(),
+            },
+            output: absolute(&self.output()),
+        }
+    }
+    fn secret(&self) -> String {
+        fs::read_to_string(self.input()).unwrap().trim_end().to_owned()
+    }
+    async fn rotate(&self) {
+        let next = format!("{} and one more\n", self.secret());
+        fs::write(self.input(), next).unwrap();
+    }
+    async fn remove_input(&self) {
+        fs::remove_file(self.input()).unwrap();
+    }
+    async fn break_template(&self) {
+        fs::write(self.template(), "auth {{ password | no_such_filter }};\n").unwrap();
+    }
+    async fn delete_output(&self) {
+        fs::remove_file(self.output()).unwrap();
+    }
+    async fn edit_output(&self) {
+        fs::write(self.output(), "auth nobody;\n").unwrap();
+    }
+    async fn expose_output(&self) {
+        set_mode(&self.output(), 0o644);
+    }
+    async fn put_directory(&self) {
+        if self.output().exists() {
+            fs::remove_file(self.output()).unwrap();
+        }
+        fs::create_dir_all(self.output()).unwrap();
+    }
+    async fn mode(&self) -> Option<u16> {
+        let found = fs::symlink_metadata(self.output()).ok()?;
+        found.is_file().then(|| u16::try_from(found.permissions().mode() & 0o7777).unwrap())
+    }
+    async fn digest_elsewhere(&self) -> Fingerprint {
+        let elsewhere = FileHooks::new(HostKey::from_bytes([8; 32]));
+        let output = absolute(&self.root.path().join("elsewhere/nginx.conf"));
+        let hook = HookSpec { output, ..self.hook() };
+        let rendered = elsewhere.render(&hook).await.unwrap();
+        elsewhere.commit(&hook, rendered).await.unwrap()
+    }
+}
