@@ -142,8 +142,8 @@ pub(crate) fn service_state(
     Ok(state)
 }
 
-/// The id of the present run, in the form that its own environment has it; a unit that never ran has
-/// none.
+/// The id of the present run, in the form that its own environment has it. systemd 257 keeps that of a run that ended until the next start,
+/// or until it forgets the unit: a stopped one that nothing wants.
 fn invocation(unit: &Properties) -> Result<Option<String>, PropertyError> {
     let id: String = unit.bytes("InvocationID")?.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Some(id).filter(|id| !id.is_empty()))

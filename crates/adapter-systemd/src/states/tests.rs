@@ -59,7 +59,7 @@ fn a_run_is_told_by_its_id_as_its_own_environment_has_it() {
     assert_eq!(state(&[]).unwrap().invocation.as_deref(), Some("ab01"));
     let never = state(&[("InvocationID", value(Vec::<u8>::new()))]).unwrap();
     assert_eq!(never.invocation, None);
-    // systemd 257 keeps the id of a run that failed until the unit is reset or started.
+    // systemd 257 keeps the id of a run that ended until the next one.
     let failed = state(&[("ActiveState", value("failed")), ("MainPID", value(0_u32))]).unwrap();
     assert_eq!((failed.invocation.as_deref(), failed.running), (Some("ab01"), None));
 }

@@ -186,7 +186,8 @@ pub struct ServiceState {
     pub loaded: Option<Revision>,
     /// The revision that the running process was started with.
     pub running: Option<Revision>,
-    /// What tells the present run from every other: another value after each start.
+    /// What tells the present run from every other: another value after each start. While nothing runs
+    /// it is that of the last run, or nothing.
     pub invocation: Option<String>,
     /// Whether the processes are frozen (`podman pause`).
     pub paused: bool,
