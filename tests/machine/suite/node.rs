@@ -25,6 +25,10 @@ pub(crate) const CONTEXTS: &str = "/opt/archipelago/docker";
 /// The contexts as they were copied in.
 const PRISTINE: &str = "/opt/archipelago/pristine";
 
+/// What a unit without `DefaultDependencies=false` waits for: 90 s on this machine, which never has a
+/// network. Stopped before each test, so that a companion that waited for it would be noticed.
+pub(crate) const NETWORK_WAIT: &str = "podman-user-wait-network-online.service";
+
 /// The machine's nginx as the base, and its own registry in the place of a real one.
 const CATALOG_TEXT: &str = r#"[node]
 build_arguments = { BASE_IMAGE = "localhost/companion-base:latest" }
@@ -184,7 +188,10 @@ fn as_delivered() {
             root(&["rm", "-rf", &one.unit()]).good();
         }
     }
-    root(&["rm", "-rf", &format!("{USER_UNITS}/companion.service.d")]).good();
+    for unit in ["companion.service", NETWORK_WAIT] {
+        root(&["rm", "-rf", &format!("{USER_UNITS}/{unit}.d")]).good();
+    }
+    systemctl(&["stop", NETWORK_WAIT]).good();
     systemctl(&["daemon-reload"]).good();
     let restore = format!(
         "diff -r {PRISTINE} {CONTEXTS} >/dev/null || {{ rm -rf {CONTEXTS}; cp -a {PRISTINE} {CONTEXTS}; }}"

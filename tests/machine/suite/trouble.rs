@@ -45,25 +45,18 @@ fn a_masked_unit_stays_down_until_it_is_unmasked() {
 }
 
 #[test]
-fn units_that_cannot_be_written_cost_no_running_container() {
+fn units_that_were_lost_and_cannot_be_written_cost_no_running_container() {
     installed();
     let before = containers();
-    let daemon = Daemon::ticking(1);
-    fs::remove_file(LND.unit()).unwrap();
-    until("it is back", 30, || fs::metadata(LND.unit()).ok());
-    drop(daemon);
-    root(&["mount", "--bind", UNITS, UNITS]).good();
-    fs::remove_file(LND.unit()).unwrap();
-    root(&["mount", "-o", "remount,bind,ro", UNITS]).good();
-    {
-        let _daemon = Daemon::ticking(1);
-        let (status, exit) = LND.status();
-        assert_eq!(exit, Some(1), "{status}");
-        throughout("all run on", 5, || ALL.into_iter().all(Companion::is_active));
-        root(&["umount", UNITS]).good();
-        until("its unit is back", 60, || fs::metadata(LND.unit()).ok());
-        until("it is ready", 30, || (companion(&["status"]).status == Some(0)).then_some(()));
-    }
+    let _daemon = Daemon::ticking(1);
+    // An empty directory that nobody can write to, in the place of the real one.
+    root(&["mount", "-t", "tmpfs", "-o", "ro,mode=0700,uid=1000,gid=1000", "tmpfs", UNITS]).good();
+    until("it is reported", 30, || (LND.status().1 == Some(1)).then_some(()));
+    throughout("all run on", 5, || ALL.into_iter().all(Companion::is_up));
+    let (status, _) = LND.status();
+    assert_eq!(status["health"], "progressing", "{status}");
+    root(&["umount", UNITS]).good();
+    until("all are ready", 60, || (companion(&["status"]).status == Some(0)).then_some(()));
     assert_eq!(containers(), before);
 }
 
@@ -71,25 +64,26 @@ fn units_that_cannot_be_written_cost_no_running_container() {
 fn a_full_disk_leaves_whole_units_and_running_containers() {
     installed();
     let before = containers();
-    let texts = [ELECTRS, LND].map(Companion::unit_text);
+    let text = ELECTRS.unit_text();
     let options = "size=32k,mode=0700,uid=1000,gid=1000";
     root(&["mount", "-t", "tmpfs", "-o", options, "tmpfs", UNITS]).good();
-    write(&ELECTRS.unit(), &texts[0]);
+    write(&ELECTRS.unit(), &text);
     archy(&["sh", "-c", "cat /dev/zero >\"$1\"; true", "sh", &format!("{UNITS}/full")]).good();
 
     companion(&["reconcile"]).exits(1);
-    assert_eq!(ELECTRS.unit_text(), texts[0]);
-    let halves =
-        |name: &String| name.ends_with(".container") && *name != "archy-electrs-ui.container";
-    let found = || fs::read_dir(UNITS).unwrap().flatten();
-    let found: Vec<_> = found().map(|entry| entry.file_name().into_string().unwrap()).collect();
-    assert!(!found.iter().any(halves), "{found:?}");
+    assert_eq!(ELECTRS.unit_text(), text);
+    let found = fs::read_dir(UNITS).unwrap().flatten();
+    let mut found: Vec<_> = found.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    found.sort();
+    assert_eq!(found, ["archy-electrs-ui.container", "full"]);
     assert_eq!(containers(), before);
 
     archy(&["rm", &format!("{UNITS}/full")]).good();
     companion(&["reconcile"]).exits(0);
-    assert_eq!(LND.unit_text(), texts[1]);
-    assert_eq!(containers(), before, "a file that was merely lost costs no restart");
+    assert!(ALL.into_iter().all(Companion::is_up));
+    // Of the two that were lost a new process knows only what they say of themselves, and starts them
+    // anew; see the daemon's tests for one that has seen them.
+    assert_eq!(ELECTRS.container().as_ref(), before.get(ELECTRS.name));
     root(&["umount", UNITS]).good();
 }
 
