@@ -107,16 +107,17 @@ fn number(pid: u32, name: &str) -> u64 {
     value.unwrap().parse().unwrap()
 }
 
-/// Waits for so many rounds of a daemon that ticks each second: a round reads its files anew.
+/// Waits for so many rounds of a daemon that ticks each second: each reads at least the record of wishes.
 fn rounds(pid: u32, count: usize) {
+    let record = fs::metadata(format!("{STATE}/desired.json")).unwrap().len();
     let mut seen = number(pid, "rchar");
     for round in 0..count {
-        seen = until(&format!("round {round}"), 10, || {
-            Some(number(pid, "rchar")).filter(|now| *now > seen)
+        until(&format!("round {round}"), 10, || {
+            (number(pid, "rchar") >= seen + record).then_some(())
         });
         // The rest of the same round is not the next one.
         thread::sleep(Duration::from_millis(600));
-        seen = seen.max(number(pid, "rchar"));
+        seen = number(pid, "rchar");
     }
 }
 

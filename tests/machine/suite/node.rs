@@ -25,6 +25,9 @@ pub(crate) const CONTEXTS: &str = "/opt/archipelago/docker";
 /// The contexts as they were copied in.
 const PRISTINE: &str = "/opt/archipelago/pristine";
 
+/// The kind of systemd's message that a unit was started (`SD_MESSAGE_UNIT_STARTED`, sd-messages.h).
+pub(crate) const STARTED: &str = "39f53479d3a045ac8e11786248231fbf";
+
 /// What a unit without `DefaultDependencies=false` waits for: 90 s on this machine, which never has a
 /// network. Stopped before each test, so that a companion that waited for it would be noticed.
 pub(crate) const NETWORK_WAIT: &str = "podman-user-wait-network-online.service";
@@ -99,7 +102,7 @@ impl Companion {
 
     /// How often it was started since `since`.
     pub(crate) fn starts(self, since: &Moment) -> usize {
-        since.count(&format!("USER_UNIT={}", self.service()), "39f53479d3a045ac8e11786248231fbf")
+        since.count(&format!("USER_UNIT={}", self.service()), STARTED)
     }
 }
 
