@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use std::os::unix::process::ExitStatusExt as _;
 
@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{Cause, PodmanError, Verb};
+use crate::memory::Memory;
 
 pub(crate) mod argv;
 mod child;
@@ -54,7 +55,7 @@ const INHERITED: [&str; 10] = [
     "REGISTRY_AUTH_FILE",
 ];
 
-/// How long each kind of call may take.
+/// How long things may take, and must.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// A call that only reads.
@@ -67,6 +68,9 @@ pub struct Limits {
     pub pull: Duration,
     /// From being asked to end to being killed.
     pub grace: Duration,
+    /// How long a file that an answer depends on must have stood unchanged before the answer is
+    /// remembered: more than a tick of any file system's clock.
+    pub settle: Duration,
 }
 
 impl Default for Limits {
@@ -77,6 +81,7 @@ impl Default for Limits {
             build: Duration::from_secs(15 * 60),
             pull: Duration::from_secs(15 * 60),
             grace: Duration::from_secs(10),
+            settle: Duration::from_secs(2),
         }
     }
 }
@@ -103,6 +108,7 @@ pub struct Podman {
     environment: Arc<[(OsString, OsString)]>,
     limits: Limits,
     children: TaskTracker,
+    memory: Option<Arc<Memory>>,
 }
 
 impl Podman {
@@ -131,6 +137,7 @@ impl Podman {
             environment: passed.into(),
             limits: Limits::default(),
             children: TaskTracker::new(),
+            memory: None,
         };
         if let Some(program) = find_program(&podman.search) {
             // Nobody else has the lock yet.
@@ -153,11 +160,36 @@ impl Podman {
         self
     }
 
+    /// The same with a memory in `directory`, in the file `podman.json` (mode 0600): what is asked
+    /// for a reading (the version, where the store is, which images it has) is answered from there
+    /// while all that it depends on is unchanged.
+    ///
+    /// A directory that is not there is not made. Nothing about the memory is ever an error: what
+    /// cannot be read or written, is damaged or a day old, is asked anew. Not noticed for up to that
+    /// day: a Podman that changed behind a script of that name in `PATH`.
+    #[must_use]
+    pub fn remembering(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.memory = Some(Arc::new(Memory::new(directory.into())));
+        self
+    }
+
     /// Podman's version, such as `5.4.2`.
     ///
     /// # Errors
     /// [`PodmanError`], of kind `Unavailable` when there is no podman or its answer is unknown.
     pub async fn version(&self) -> Result<String, PodmanError> {
+        let (basis, asked) = (self.basis(), SystemTime::now());
+        if let Some(known) = self.recall(basis.as_ref(), |said| said.version.clone()).await {
+            return Ok(known);
+        }
+        let version = self.ask_version().await?;
+        let note = version.clone();
+        self.remember(basis.as_ref(), asked, |said| said.version = Some(note)).await;
+        self.keep().await;
+        Ok(version)
+    }
+
+    async fn ask_version(&self) -> Result<String, PodmanError> {
         let answer = self.run(Verb::Version, argv::version()).await?;
         let text = String::from_utf8_lossy(&answer);
         let version = text.trim().rsplit(' ').next().unwrap_or_default();
@@ -258,7 +290,19 @@ impl Podman {
         task.await.map_err(|_| PodmanError::Interrupted { call })
     }
 
-    fn program(&self) -> Result<&Path, PodmanError> {
+    pub(crate) fn memory(&self) -> Option<&Memory> {
+        self.memory.as_deref()
+    }
+
+    pub(crate) fn environment(&self) -> &[(OsString, OsString)] {
+        &self.environment
+    }
+
+    pub(crate) fn settle_time(&self) -> Duration {
+        self.limits.settle
+    }
+
+    pub(crate) fn program(&self) -> Result<&Path, PodmanError> {
         if let Some(program) = self.program.get() {
             return Ok(program);
         }

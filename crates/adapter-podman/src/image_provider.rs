@@ -5,7 +5,7 @@
 //! starts no process. This never contacts a registry to read, never pulls what is present, and never
 //! removes what does not carry our labels.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -20,10 +20,13 @@ use crate::error::{PodmanError, Verb, port_error};
 
 mod ensure;
 mod listing;
+mod remembered;
 mod store_index;
 
-use listing::{InspectedImage, ListedImage, Platform};
-use store_index::{Info, StoreIndex, StoreState};
+use listing::{ListedImage, Platform};
+use remembered::{FoundIndex, Listing};
+
+pub(crate) use remembered::RememberedStore;
 
 /// Why the image of a source could not be observed or provided.
 #[derive(Debug, thiserror::Error)]
@@ -112,14 +115,15 @@ fn reference(source: &ImageSource) -> Option<&ImageRef> {
 /// Images by podman.
 ///
 /// An image of another platform than the host's is not taken for present. A listing is kept while
-/// the store's index stays the same file; a store that is moved while this lives, to another graph
-/// root or driver, is seen by the next one.
+/// the store's index stays the same file, by a podman with a memory also from one process to the next
+/// ([`Podman::remembering`]); a store that is moved while this lives, to another graph root or driver,
+/// is seen by the next one.
 #[derive(Debug)]
 pub struct PodmanImages {
     podman: Podman,
     host: Platform,
-    index: OnceCell<StoreIndex>,
-    known: Mutex<Option<(StoreState, Arc<Vec<ListedImage>>)>>,
+    index: OnceCell<FoundIndex>,
+    known: Mutex<Option<Listing>>,
     /// An id stands for one content for ever, so its platform is asked once.
     platforms: Mutex<BTreeMap<ImageId, Platform>>,
     turns: Mutex<BTreeMap<ImageRef, Arc<tokio::sync::Mutex<()>>>>,
@@ -158,50 +162,13 @@ impl PodmanImages {
         }
     }
 
-    async fn listing(&self) -> Result<Arc<Vec<ListedImage>>, PodmanError> {
-        let ask = || async {
-            let info: Info = self.podman.query(Verb::Info, argv::info()).await?;
-            Ok(StoreIndex::of(&info))
-        };
-        let index = self.index.get_or_try_init(ask).await?;
-        let before = index.state();
-        if let (Some(now), Some((then, images))) = (&before, &*lock(&self.known))
-            && now == then
-        {
-            return Ok(Arc::clone(images));
-        }
-        let images: Arc<Vec<ListedImage>> = Arc::new(self.list().await?);
-        let ids = images.iter().map(|image| image.id.as_str());
-        // Kept only if nothing changed under the listing, and the index is this store's.
-        *lock(&self.known) = before
-            .filter(|before| index.state().as_ref() == Some(before) && index.names_all(ids))
-            .map(|state| (state, Arc::clone(&images)));
-        Ok(images)
-    }
-
     async fn list(&self) -> Result<Vec<ListedImage>, PodmanError> {
         // Podman 4 prints `null` where there is none.
         let images: Option<Vec<ListedImage>> =
             self.podman.query(Verb::Images, argv::images()).await?;
-        Ok(images.unwrap_or_default())
-    }
-
-    /// Asks for the platforms of those `images` of which it is not known.
-    async fn learn_platforms(&self, images: BTreeSet<ImageId>) -> Result<(), PodmanError> {
-        let unknown: Vec<ImageId> = {
-            let known = lock(&self.platforms);
-            images.into_iter().filter(|id| !known.contains_key(id)).collect()
-        };
-        if unknown.is_empty() {
-            return Ok(());
-        }
-        let args = argv::inspect_images(&unknown);
-        let inspected: Vec<InspectedImage> = self.podman.query(Verb::ImageInspect, args).await?;
-        let learnt = inspected
-            .into_iter()
-            .filter_map(|image| Some((ImageId::new(&image.id).ok()?, image.platform)));
-        lock(&self.platforms).extend(learnt);
-        Ok(())
+        let mut images = images.unwrap_or_default();
+        images.iter_mut().for_each(ListedImage::keep_our_labels);
+        Ok(images)
     }
 
     /// Reads all sources; an error of the one listing is everyone's.
@@ -231,7 +198,8 @@ impl PodmanImages {
     ) -> Result<Arc<Vec<ListedImage>>, Arc<PodmanError>> {
         let images = self.listing().await?;
         let present = sources.values().filter_map(|source| listing::present(source, &images));
-        self.learn_platforms(present.map(|image| image.id).collect()).await?;
+        self.learn_platforms(present.map(|image| image.id).collect(), &images).await?;
+        self.podman.keep().await;
         Ok(images)
     }
 

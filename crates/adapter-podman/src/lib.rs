@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Quadlet itself runs the command, so the command is the one part of Podman that is there wherever
-//! a companion is; the API socket is often switched off for users. What this crate never does: run
+//! a companion is; the API socket is often switched off for users. What it said is kept in a file
+//! (`podman.json`), so that a program that only looks starts none while nothing changed. What this crate never does: run
 //! a container, tag or remove what is not ours, switch off the verification of a certificate for a
 //! build, or decide when something should be done.
 
@@ -16,7 +17,9 @@ pub mod command;
 pub mod containers;
 pub mod context;
 pub mod error;
+mod file_identity;
 pub mod image_provider;
+mod memory;
 
 pub use command::{Limits, Podman};
 pub use containers::PodmanContainers;

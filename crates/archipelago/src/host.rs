@@ -58,7 +58,8 @@ pub enum HostError {
 /// generator whose exit status can be trusted.
 pub const PODMAN_FLOOR: PodmanVersion = PodmanVersion::new(4, 4, 0);
 
-/// The state directory of `scope`: the record of wishes, the lock and the host's key.
+/// The state directory of `scope`: the record of wishes, the lock, the host's key and what
+/// podman said last.
 ///
 /// For a user `$XDG_STATE_HOME/companion`, else `~/.local/state/companion`
 /// (XDG Base Directory Specification); for the system `/var/lib/companion`.
@@ -84,7 +85,8 @@ pub fn units(scope: Scope, version: PodmanVersion) -> Result<QuadletDir, HostErr
 
 /// Wires the real adapters of `scope` around `store`, with the `podman` of this process's `PATH`.
 ///
-/// Podman is asked for its version, because units are written for it; nothing else is contacted.
+/// Podman's version is needed, because units are written for it: it is asked for, unless the same
+/// Podman was asked before (`podman.json` in the state directory). Nothing else is contacted.
 ///
 /// # Errors
 /// [`HostError`] saying what the host lacks.
@@ -102,6 +104,7 @@ pub async fn connect_with(
     store: Arc<RecordStore>,
     podman: Podman,
 ) -> Result<Host, HostError> {
+    let podman = podman.remembering(store.dir());
     let version = podman_version(&podman).await?;
     let hooks = hooks(&store)?;
     Ok(Host {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use companion_core::model::image::{ImageId, ImageRef, ImageSource, PresentImage, Provenance};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::command::argv::{CONTEXT_LABEL, SOURCE_LABEL};
 
 /// One image of `podman images --format json`, as far as it is used.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct ListedImage {
     pub(crate) id: String,
@@ -31,7 +31,7 @@ pub(crate) struct InspectedImage {
 }
 
 /// What an image's programs run on, in the words of the OCI image specification.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Platform {
     pub(crate) os: String,
@@ -60,6 +60,13 @@ impl std::fmt::Display for Platform {
 }
 
 impl ListedImage {
+    /// Drops the labels that nothing here asks for; images of others carry many.
+    pub(crate) fn keep_our_labels(&mut self) {
+        if let Some(labels) = &mut self.labels {
+            labels.retain(|name, _| name == CONTEXT_LABEL || name == SOURCE_LABEL);
+        }
+    }
+
     fn has_name(&self, reference: &ImageRef) -> bool {
         let wanted = full_name(reference);
         let named =

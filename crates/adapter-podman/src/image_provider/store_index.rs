@@ -4,24 +4,28 @@
 //! at each change (`<graph root>/<driver>-images/images.json`), and so the list of containers. While
 //! each of them is the very same file, what was read before is still true. Seen with Podman 5.4:
 //! build, pull, tag, untag and rmi replace the first, create and rm the second; run, inspect, info
-//! and listings touch neither. This compares identities and judges nothing by age.
+//! and listings touch neither. That is as true for the next process as for this one: a file that is
+//! replaced has another inode or, should the number be used again, another time of change. Identities
+//! are compared; age decides only whether a state can be remembered beyond this process.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use crate::file_identity::FileIdentity;
 
 /// The most of an index that is read to recognise it, in bytes.
 const INDEX_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// What `podman info` says about the store.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Info {
     store: StoreInfo,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct StoreInfo {
     graph_root: PathBuf,
@@ -32,36 +36,38 @@ struct StoreInfo {
 /// The files in which a store lists what it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoreIndex {
+    info: Info,
     images: PathBuf,
     containers: Vec<PathBuf>,
 }
 
-/// One file at one moment: any replacement or change of it gives another identity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
+/// The state of a store at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoreState {
+    images: FileIdentity,
+    containers: Vec<Option<FileIdentity>>,
 }
 
-/// The state of a store at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StoreState {
-    images: Identity,
-    containers: Vec<Option<Identity>>,
+impl StoreState {
+    /// Whether the store had stood unchanged for `margin` at `moment`.
+    pub(crate) fn was_settled(&self, moment: SystemTime, margin: Duration) -> bool {
+        let files = self.containers.iter().flatten().chain([&self.images]);
+        files.into_iter().all(|file| file.was_settled(moment, margin))
+    }
 }
 
 impl StoreIndex {
-    pub(crate) fn of(info: &Info) -> Self {
-        let Info { store } = info;
+    pub(crate) fn of(info: Info) -> Self {
+        let Info { store } = &info;
         let below =
             |root: &Path, kind: &str| root.join(format!("{}-{kind}", store.graph_driver_name));
         let graph = below(&store.graph_root, "containers");
         let run = below(&store.run_root, "containers");
+        let images = below(&store.graph_root, "images").join("images.json");
         Self {
-            images: below(&store.graph_root, "images").join("images.json"),
+            info,
+            images,
             // Volatile are the containers that go with their end, as Quadlet's do; of a transient
             // store, both lists lie in the run root.
             containers: [graph, run]
@@ -71,11 +77,16 @@ impl StoreIndex {
         }
     }
 
+    /// What podman said of the store.
+    pub(crate) fn info(&self) -> &Info {
+        &self.info
+    }
+
     /// The state now; `None` when there is no such index, so that nothing can be told from it.
     pub(crate) fn state(&self) -> Option<StoreState> {
         Some(StoreState {
-            images: identity(&self.images)?,
-            containers: self.containers.iter().map(|path| identity(path)).collect(),
+            images: FileIdentity::of(&self.images)?,
+            containers: self.containers.iter().map(|path| FileIdentity::of(path)).collect(),
         })
     }
 
@@ -96,17 +107,6 @@ impl StoreIndex {
     }
 }
 
-fn identity(path: &Path) -> Option<Identity> {
-    let data = fs::metadata(path).ok()?;
-    Some(Identity {
-        device: data.dev(),
-        inode: data.ino(),
-        size: data.size(),
-        modified: (data.mtime(), data.mtime_nsec()),
-        changed: (data.ctime(), data.ctime_nsec()),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,7 +116,7 @@ mod tests {
             r#"{{"host": {{}}, "store": {{"graphRoot": {root:?}, "graphDriverName": "overlay", "runRoot": "/nowhere"}}}}"#
         );
         fs::create_dir_all(root.join("overlay-images")).unwrap();
-        StoreIndex::of(&serde_json::from_str(&json).unwrap())
+        StoreIndex::of(serde_json::from_str(&json).unwrap())
     }
 
     #[test]
@@ -142,6 +142,24 @@ mod tests {
         fs::create_dir(root.path().join("overlay-containers")).unwrap();
         fs::write(root.path().join("overlay-containers/volatile-containers.json"), "[]").unwrap();
         assert_ne!(index.state(), Some(before));
+    }
+
+    #[test]
+    fn a_store_is_settled_when_the_last_of_its_files_is() {
+        let root = tempfile::tempdir().unwrap();
+        let index = index(root.path());
+        fs::write(root.path().join("overlay-images/images.json"), "[]").unwrap();
+        let (later, hour) = (SystemTime::now(), Duration::from_secs(3600));
+        let state = index.state().unwrap();
+        assert!(state.was_settled(later + hour, hour));
+        assert!(!state.was_settled(later, hour));
+        let containers = root.path().join("overlay-containers");
+        fs::create_dir(&containers).unwrap();
+        fs::write(containers.join("containers.json"), "[]").unwrap();
+        let moment = SystemTime::now();
+        assert!(index.state().unwrap().was_settled(moment, Duration::ZERO));
+        let before = later.duration_since(SystemTime::UNIX_EPOCH).unwrap() / 2;
+        assert!(!index.state().unwrap().was_settled(SystemTime::UNIX_EPOCH + before, hour));
     }
 
     #[test]

@@ -18,7 +18,7 @@ const BUILT: &str = "localhost/x:latest";
 const PULLED: &str = "registry.example:5000/t/x:latest";
 
 /// Replaces the index, as containers-storage does at each change.
-const COMMIT: &str =
+pub(crate) const COMMIT: &str =
     "cp $dir/images.json $dir/index && mv $dir/index $dir/store/overlay-images/images.json";
 
 /// Gives an image as the arguments ask for; its id follows from its context, as of a real build.
@@ -46,13 +46,13 @@ fn host_platform() -> &'static str {
     }
 }
 
-struct Host {
-    stub: PodmanStub,
-    images: PodmanImages,
+pub(crate) struct Host {
+    pub(crate) stub: PodmanStub,
+    pub(crate) images: PodmanImages,
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let stub = PodmanStub::new();
         fs::create_dir_all(stub.file("store/overlay-images")).unwrap();
         fs::create_dir(stub.file("context")).unwrap();
@@ -86,18 +86,18 @@ impl Host {
     }
 
     /// Built if there is a context, else pulled.
-    fn source(&self) -> ImageSource {
+    pub(crate) fn source(&self) -> ImageSource {
         let pull = PullSource { reference: ImageRef::new(PULLED).unwrap(), verify_tls: true };
         ImageSource { build: Some(self.build_source()), pull: Some(pull) }
     }
 
-    async fn observe(&self) -> PortResult<ImageState> {
+    pub(crate) async fn observe(&self) -> PortResult<ImageState> {
         let name = CompanionName::new("archy-x").unwrap();
         let sources = BTreeMap::from([(name.clone(), self.source())]);
         self.images.observe(&sources).await.remove(&name).unwrap()
     }
 
-    fn set_images(&self, json: &str) {
+    pub(crate) fn set_images(&self, json: &str) {
         fs::write(self.stub.file("images.json"), json).unwrap();
         fs::write(self.stub.file("new-index"), json).unwrap();
         let index = self.stub.file("store/overlay-images/images.json");

@@ -5,4 +5,5 @@
 mod command;
 mod containers;
 mod image_provider;
+mod memory;
 mod podman_stub;
