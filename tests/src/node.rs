@@ -161,12 +161,15 @@ impl Node {
         Arc::new(Reconciler::with(host.ports(), limits, Arc::new(Silent), jitter))
     }
 
-    /// Wishes for all three companions and makes them run.
+    /// Wishes for all three companions, makes them run, and lets them run for a minute: what happens
+    /// right after a repair is put off for as long as the repair's own back-off.
     pub async fn installed() -> Self {
         let node = Self::new();
         node.install_all();
         let _ = node.pass().await;
         node.assert_true();
+        node.sleep(60).await;
+        let _ = node.pass().await;
         node
     }
 

@@ -2,6 +2,7 @@
 //!
 //! A plan is plain data. Printing it is a dry run, executing it needs no further choice.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -42,6 +43,13 @@ impl Plan {
     /// What `name` waits on, the first finding first.
     pub fn blocked(&self, name: &CompanionName) -> impl Iterator<Item = &Blocked> {
         self.blocked.iter().filter(move |blocked| blocked.companion == *name)
+    }
+
+    /// The same plan for `names` alone: what concerns only others is left to another round.
+    pub fn restrict_to(mut self, names: &BTreeSet<CompanionName>) -> Self {
+        self.steps.retain(|step| step.serves().any(|name| names.contains(name)));
+        self.blocked.retain(|blocked| names.contains(&blocked.companion));
+        self
     }
 
     /// The steps for `name`.
@@ -106,32 +114,14 @@ impl Action {
     pub fn work(&self) -> Work {
         match self {
             Self::RunHook(_) => Work::Hook,
-            Self::EnsureImage(_) | Self::PruneImages(_) => Work::Image,
+            Self::EnsureImage(_) => Work::Image,
+            Self::PruneImages(_) => Work::Prune,
             Self::WriteUnit(_) => Work::Unit,
             Self::DaemonReload { .. } => Work::Load,
             Self::ResetFailed | Self::StartUnit(_) | Self::RestartUnit(_) => Work::Service,
             Self::StopUnit | Self::RemoveUnit | Self::RemoveConfig(_) | Self::RemoveContainer => {
                 Work::Removal
             }
-        }
-    }
-
-    /// Whether its success is only believed when a later round reads it back: such an attempt counts
-    /// as failed from its beginning, until then.
-    pub fn is_read_back(&self) -> bool {
-        match self {
-            Self::RunHook(_)
-            | Self::EnsureImage(_)
-            | Self::DaemonReload { .. }
-            | Self::StartUnit(_)
-            | Self::RestartUnit(_) => true,
-            Self::WriteUnit(_)
-            | Self::RemoveUnit
-            | Self::ResetFailed
-            | Self::StopUnit
-            | Self::RemoveConfig(_)
-            | Self::RemoveContainer
-            | Self::PruneImages(_) => false,
         }
     }
 

@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::{DesiredCompanion, DesiredState, Generation};
-use crate::model::observed::{Failure, History, ObservedCompanion, ObservedState, Work};
+use crate::model::observed::{
+    Failure, History, Observation, ObservedCompanion, ObservedState, Work,
+};
 use crate::model::revision::Fingerprint;
 use crate::plan::{Action, Blocked, Plan, Reason, Step, WaitingOn};
 
@@ -55,6 +57,11 @@ fn unseen() -> WaitingOn {
 
 /// The rules for a companion that is to exist.
 fn keep(draft: &mut CompanionDraft<'_, '_>, desired: &DesiredCompanion, seen: &ObservedCompanion) {
+    // Without its service manager a host is left as it is: nothing is rendered or built in vain.
+    if let Observation::Unknown(error) = &seen.service {
+        draft.unknown("its service", error);
+        return;
+    }
     // Both are asked before either is waited for: they are independent of each other.
     let config = hooks::rule(draft, desired, seen);
     let image = images::rule(draft, desired, seen);
@@ -173,8 +180,10 @@ impl CompanionDraft<'_, '_> {
         self.block(WaitingOn::Observation { what, error: error.to_owned() });
     }
 
+    /// Says that what `work` is for is true, and forgets its attempts once it has stayed so for the
+    /// time of their back-off: what is undone again at once is then put off longer and longer.
     fn healed(&mut self, work: Work) {
-        if self.failure(work).is_some() {
+        if self.failure(work).is_some_and(|failure| failure.retry_at <= self.draft.now) {
             self.draft.healed.push((self.name.clone(), work));
         }
     }

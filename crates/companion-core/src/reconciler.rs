@@ -4,13 +4,13 @@
 //! holds the host's lock from the reading of the desired state to the last short effect, so that no
 //! other writer comes between a decision and its effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use crate::check::{Violation, check};
 use crate::model::Monotonic;
@@ -109,6 +109,13 @@ impl ReconcileError {
             Self::Lock(error) | Self::Desired(error) => error.kind(),
         }
     }
+
+    /// The message and all its causes in one line, joined by `: `.
+    pub fn chain(&self) -> String {
+        match self {
+            Self::Lock(error) | Self::Desired(error) => format!("{self}: {}", error.chain()),
+        }
+    }
 }
 
 /// One round: what was wanted, seen, decided, and what became of it.
@@ -131,8 +138,12 @@ pub struct Round {
 
 impl Round {
     /// Whether no further round is worth making before the next tick or event: there was nothing to
-    /// do, and nothing that passes by itself within moments is waited for.
+    /// do, and nothing that passes by itself within moments is waited for. A plan that breaks a rule
+    /// is not carried out, and so nothing comes of making it again.
     pub fn is_settled(&self) -> bool {
+        if !self.violations.is_empty() {
+            return true;
+        }
         self.plan.steps.is_empty()
             && !self.plan.blocked.iter().any(|blocked| blocked.waiting_on.is_passing())
     }
@@ -207,21 +218,32 @@ impl Reconciler {
     /// [`ReconcileError`] when the host could not be locked or the desired state not be read;
     /// nothing was done then. All other trouble is in the round itself.
     pub async fn round(&self) -> Result<Round, ReconcileError> {
+        self.round_for(None).await
+    }
+
+    async fn round_for(
+        &self,
+        names: Option<&BTreeSet<CompanionName>>,
+    ) -> Result<Round, ReconcileError> {
         let mut state = self.state.lock().await;
         let _lock = self.host.desired.lock().await.map_err(ReconcileError::Lock)?;
         let desired = self.host.desired.load().await.map_err(ReconcileError::Desired)?;
-        state.tasks.drop_outdated(|name| desired.generation(name));
+        state.tasks.drop_outdated(&desired);
         let mut round = self.look(&mut state, desired).await;
         let State { attempts, verified, gone, tasks } = &mut *state;
         attempts.heal(&round.plan);
         remember_gone(gone, &round.desired, &round.plan);
         remember_verified(verified, &round.observed);
+        if let Some(names) = names {
+            round.plan = round.plan.restrict_to(names);
+        }
         for violation in &round.violations {
             error!("invariant violation: the plan breaks {violation}; nothing of it is done");
         }
         if round.violations.is_empty() {
             let (host, limits, events) = (&self.host, &self.limits, &*self.events);
-            let executor = execute::Executor { host, limits, tasks, attempts, events };
+            let begun = BTreeSet::new();
+            let executor = execute::Executor { host, limits, tasks, attempts, events, begun };
             round.execution = executor.execute(&round.plan).await;
         }
         Ok(round)
@@ -255,6 +277,9 @@ impl Reconciler {
             gone: state.gone.clone(),
         };
         let observed = observe::observe(&self.host, &desired, &history, &self.limits).await;
+        if let Some(error) = &observed.listing_error {
+            warn!("units that nobody wished for cannot be looked for: {error}");
+        }
         let plan = plan(&desired, &observed, now);
         debug!(steps = plan.steps.len(), blocked = plan.blocked.len(), "planned");
         let violations = check(&plan, &desired, &observed);
@@ -267,12 +292,30 @@ impl Reconciler {
     /// # Errors
     /// As [`round`](Self::round).
     pub async fn reconcile(&self) -> Result<Reconciliation, ReconcileError> {
+        self.pass(None).await
+    }
+
+    /// The same for `names` alone: what others need is neither begun nor waited for.
+    ///
+    /// # Errors
+    /// As [`round`](Self::round).
+    pub async fn reconcile_for(
+        &self,
+        names: &BTreeSet<CompanionName>,
+    ) -> Result<Reconciliation, ReconcileError> {
+        self.pass(Some(names)).await
+    }
+
+    async fn pass(
+        &self,
+        names: Option<&BTreeSet<CompanionName>>,
+    ) -> Result<Reconciliation, ReconcileError> {
         let deadline = Instant::now() + self.limits.pass;
         let mut steps = Vec::new();
         let mut rounds = 0;
         loop {
             let mut ended = self.ended.subscribe();
-            let last = self.round().await?;
+            let last = self.round_for(names).await?;
             rounds += 1;
             let outcomes = last.execution.outcomes.iter().cloned();
             steps.extend(last.plan.steps.iter().cloned().zip(outcomes));
@@ -336,6 +379,8 @@ fn remember_gone(
     for (name, removed) in &desired.removed {
         if plan.steps(name).next().is_none() && plan.blocked(name).next().is_none() {
             gone.insert(name.clone(), removed.generation);
+        } else {
+            gone.remove(name);
         }
     }
 }

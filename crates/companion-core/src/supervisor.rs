@@ -87,17 +87,14 @@ impl Supervisor {
 /// When the next round is due if nothing wakes it.
 fn pause_after(round: &Result<Round, ReconcileError>, tick: Duration) -> Duration {
     match round {
-        // What was just done is looked at again soon: success is what is read back.
-        Ok(round) if !round.plan.steps.is_empty() && round.execution.is_clean() => {
-            Duration::from_secs(1).min(tick)
-        }
+        Ok(round) if !round.violations.is_empty() => tick,
+        // What was just done, well or not, is looked at again soon: success is what is read back.
+        Ok(round) if !round.plan.steps.is_empty() => Duration::from_secs(1).min(tick),
         Ok(round) => round.plan.requeue_after.unwrap_or(tick).max(DEBOUNCE).min(tick),
         Err(_) => tick,
     }
 }
 
 fn log_failed_round(error: &ReconcileError) {
-    use std::error::Error as _;
-    let cause = error.source().map(ToString::to_string).unwrap_or_default();
-    error!("{error}: {cause}");
+    error!("{}", error.chain());
 }

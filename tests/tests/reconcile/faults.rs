@@ -138,11 +138,66 @@ async fn every_single_failure_of_every_call_is_survived() {
             let node = Node::new();
             node.host.inject(Fault::once(port, method, mode));
             node.install_all();
-            let passes = node.passes_until_true(3).await;
-            assert!(passes <= 3, "{port:?} {method:?} {after_effect}");
+            node.passes_until_true(3).await;
             node.assert_true();
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_single_failure_of_a_removal_is_survived() {
+    let calls = [
+        (Port::Services, Method::Stop),
+        (Port::Services, Method::Wait),
+        (Port::Services, Method::Reload),
+        (Port::Services, Method::ResetFailed),
+        (Port::Units, Method::Remove),
+        (Port::Hooks, Method::Remove),
+        (Port::Containers, Method::Remove),
+    ];
+    for (port, method) in calls {
+        let kind = PortErrorKind::Transient;
+        for mode in [Mode::Error(kind), Mode::ErrorAfterEffect(kind)] {
+            let node = Node::installed().await;
+            node.host.pause_container(&name("viewer"));
+            node.host.inject(Fault::once(port, method, mode));
+            node.host.remove(&name("viewer"));
+            node.passes_until_true(3).await;
+            node.assert_true();
+        }
+    }
+}
+
+/// Somebody else writes the unit as often as we do: it is a nuisance, and not a storm.
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_never_stays_as_written_is_written_less_and_less_often() {
+    let node = Node::installed().await;
+    let before = node.host.counts();
+    for _ in 0..3600 {
+        node.host.edit_unit(&name("wallet"));
+        let _ = node.reconciler.round().await.unwrap();
+        node.sleep(1).await;
+    }
+    let after = node.host.counts().since(before);
+    assert!(after.unit_writes <= 15, "{} writes in an hour", after.unit_writes);
+    assert!(after.reloads <= 20 && after.restarts <= 20, "{after:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn why_a_reload_failed_is_told() {
+    let node = Node::new();
+    let conflict = Mode::Error(PortErrorKind::Conflict);
+    node.host.inject(Fault::always(Port::Services, Method::Reload, conflict));
+    node.host.install(&indexer());
+    let pass = node.pass().await;
+    let status = companion_core::status::status(&pass.last);
+    let failed = pass.steps.iter().find_map(|(step, outcome)| match outcome {
+        companion_core::reconciler::Outcome::Failed { error, .. } => Some((step, error)),
+        _ => None,
+    });
+    let (step, error) = failed.expect("the reload failed");
+    assert_eq!(step.action.verb(), "daemon-reload");
+    assert!(status[0].why.iter().any(|why| why.contains(error.as_str())), "{status:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -102,3 +102,32 @@ async fn a_hook_without_its_input_waits_and_says_for_what() {
     let _ = node.pass().await;
     node.assert_true();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_for_one_companion_waits_for_no_other() {
+    let node = Node::new();
+    node.install_all();
+    node.host
+        .inject(Fault::always(Port::Images, Method::Ensure, Mode::Hang).only(&name("indexer")));
+    node.host.change(|world, _| world.delays.pull = std::time::Duration::from_secs(3600));
+    let before = node.host.now();
+    let names = [name("wallet")].into();
+    let pass = node.reconciler.reconcile_for(&names).await.unwrap();
+    assert!(node.runs("wallet") && pass.last.is_settled());
+    assert!((node.host.now() - before).as_secs() < 60);
+    assert_eq!(node.host.counts().pulls, 0, "what others need is not begun");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_managers_on_one_host_install_each_companion_once() {
+    let node = Node::new();
+    node.install_all();
+    let other = Node::reconciler_of(&node.host.as_actor(1));
+    let first = node.reconciler.clone();
+    let (one, two) = tokio::join!(first.reconcile(), other.reconcile());
+    drop((one.unwrap(), two.unwrap()));
+    node.assert_true();
+    let counts = node.host.counts();
+    assert_eq!((counts.unit_writes, counts.starts, counts.restarts), (3, 3, 0));
+    node.assert_quiet().await;
+}

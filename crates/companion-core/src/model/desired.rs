@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::companion::{CompanionName, CompanionSpec};
+use super::container::ContainerSpec;
 use super::hook::HookSpec;
 use super::image::PresentImage;
 use super::revision::{Fingerprint, Revision};
@@ -65,12 +66,19 @@ impl DesiredCompanion {
 /// The fingerprint of the canonical form: JSON with the fields in the order of their declaration,
 /// maps sorted, and unset fields left out, so that a field which a later version adds changes no
 /// revision until somebody sets it.
+///
+/// It is written from a struct and never from a `serde_json::Value`, whose order depends on a feature
+/// that any other crate of the program may switch on.
 fn canonical_fingerprint(spec: &CompanionSpec) -> Fingerprint {
-    let canonical = serde_json::json!({
-        "description": spec.description,
-        "container": spec.container,
-    });
-    Fingerprint::of(canonical.to_string().as_bytes())
+    #[derive(Serialize)]
+    struct Canonical<'s> {
+        description: &'s str,
+        container: &'s ContainerSpec,
+    }
+    let canonical = Canonical { description: &spec.description, container: &spec.container };
+    // Strings, numbers, lists and maps with text keys have no way to fail.
+    let bytes = serde_json::to_vec(&canonical).unwrap_or_default();
+    Fingerprint::of(&bytes)
 }
 
 /// A companion that was wished away, and of which nothing is to be left.
@@ -96,5 +104,25 @@ impl DesiredState {
     pub fn generation(&self, name: &CompanionName) -> Option<Generation> {
         let wanted = self.companions.get(name).map(DesiredCompanion::generation);
         wanted.or_else(|| self.removed.get(name).map(|companion| companion.generation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::image::ImageSource;
+
+    #[test]
+    fn the_fingerprint_of_a_specification_is_the_same_in_every_program() {
+        let spec = CompanionSpec {
+            name: CompanionName::new("web").unwrap(),
+            description: "a page".to_owned(),
+            image: ImageSource::default(),
+            container: ContainerSpec::default(),
+            hook: None,
+        };
+        let text =
+            r#"{"description":"a page","container":{"network":"bridge","restart":"always"}}"#;
+        assert_eq!(canonical_fingerprint(&spec), Fingerprint::of(text.as_bytes()));
     }
 }

@@ -66,6 +66,8 @@ pub enum Work {
     Service,
     /// Removing what is not wanted any more.
     Removal,
+    /// Removing images that newer ones replaced.
+    Prune,
 }
 
 /// A failure that has not been followed by a success.

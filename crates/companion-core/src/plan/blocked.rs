@@ -146,5 +146,6 @@ fn work_in_words(work: Work) -> &'static str {
         Work::Load => "loading its unit",
         Work::Service => "starting it",
         Work::Removal => "removing it",
+        Work::Prune => "removing its old images",
     }
 }

@@ -48,12 +48,13 @@ pub(super) fn rule<'s>(
 }
 
 fn prune_leftovers(draft: &mut CompanionDraft<'_, '_>, state: &ImageState) {
-    if state.leftovers.is_empty() || draft.is_running(Work::Image) {
+    if state.leftovers.is_empty() {
+        draft.healed(Work::Prune);
         return;
     }
     let input = draft.input(&state.leftovers);
     // Leftovers cost space, nothing else: a failure to remove them blocks nobody.
-    if draft.holding_failure(Work::Image, input).is_none() {
+    if !draft.is_running(Work::Prune) && draft.holding_failure(Work::Prune, input).is_none() {
         let action = Action::PruneImages(state.leftovers.clone());
         let step = draft.step(action, Reason::Superseded, input);
         draft.draft.cleanup.push(step);

@@ -34,11 +34,14 @@ pub(super) fn rule(
     if service.load == LoadState::Masked {
         return draft.block(WaitingOn::Masked);
     }
-    let input = draft.input(&"removal");
     let ours = is_ours(file, service);
     if ours && !service.is_down() {
-        return stop(draft, service, input);
+        return stop(draft, service);
     }
+    // What is found is part of the input: as long as each attempt takes something away, the next is
+    // made at once, and one that changed nothing is put off.
+    let found = (&file.state, &service.load, &service.active, &seen.container, &seen.hook);
+    let input = draft.input(&found);
     if draft.backs_off(Work::Removal, input) {
         return;
     }
@@ -57,7 +60,8 @@ fn is_ours(file: &UnitFile, service: &ServiceState) -> bool {
     }
 }
 
-fn stop(draft: &mut CompanionDraft<'_, '_>, service: &ServiceState, input: Fingerprint) {
+fn stop(draft: &mut CompanionDraft<'_, '_>, service: &ServiceState) {
+    let input = draft.input(&("stop", &service.invocation));
     let retry_at = draft.draft.now.after(PASSING);
     if service.job_pending {
         draft.block_until(WaitingOn::Job, retry_at);
@@ -83,12 +87,14 @@ fn take_down(
     }
     let loaded = service.is_some_and(|service| service.load != LoadState::NotFound);
     if on_disk || loaded {
-        if let Some(failure) = draft.holding_failure(Work::Load, input).filter(|_| !on_disk) {
-            let words = "the unit is still loaded after a reload".to_owned();
+        let load_input = draft.input(&"forget");
+        let failure = draft.holding_failure(Work::Load, load_input);
+        if let Some(failure) = failure.filter(|_| !on_disk) {
+            let words = failure.error;
             draft.block_until(WaitingOn::NotLoaded { words }, failure.retry_at);
             return true;
         }
-        draft.draft.reload.insert(draft.name.clone(), (input, Reason::Removed));
+        draft.draft.reload.insert(draft.name.clone(), (load_input, Reason::Removed));
     }
     let failed = service.is_some_and(|service| service.active == ActiveState::Failed);
     if failed {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::CompanionDraft;
 use super::units::{Loading, drift_reason};
 use crate::model::observed::{ObservedCompanion, Work};
-use crate::model::revision::Revision;
+use crate::model::revision::{Fingerprint, Revision};
 use crate::model::unit::{ActiveState, ServiceState};
 use crate::plan::{Action, Condition, Need, Reason, WaitingOn};
 
@@ -77,9 +77,14 @@ fn running(draft: &mut CompanionDraft<'_, '_>, loading: Loading, service: &Servi
     }
 }
 
+/// The input of a start: what is started, whichever incarnation of it.
+fn input(draft: &CompanionDraft<'_, '_>, loading: Loading) -> Fingerprint {
+    draft.input(&loading.revision.with_incarnation(0))
+}
+
 /// Whether a start of this very revision was already tried, however long ago.
 fn tried(draft: &CompanionDraft<'_, '_>, loading: Loading) -> bool {
-    let input = draft.input(&loading.revision);
+    let input = input(draft, loading);
     draft.failure(Work::Service).is_some_and(|failure| failure.input == input)
 }
 
@@ -93,7 +98,7 @@ fn restart_reason(wanted: &Revision, found: Option<&Revision>) -> Reason {
 }
 
 fn start(draft: &mut CompanionDraft<'_, '_>, loading: Loading, reason: Reason, failed: bool) {
-    let input = draft.input(&loading.revision);
+    let input = input(draft, loading);
     if draft.backs_off(Work::Service, input) {
         return;
     }
@@ -109,7 +114,7 @@ fn start(draft: &mut CompanionDraft<'_, '_>, loading: Loading, reason: Reason, f
 }
 
 fn restart(draft: &mut CompanionDraft<'_, '_>, loading: Loading, need: Need, reason: Reason) {
-    let input = draft.input(&loading.revision);
+    let input = input(draft, loading);
     if draft.backs_off(Work::Service, input) {
         return;
     }

@@ -21,6 +21,7 @@ use crate::model::unit::{
 use crate::plan::{Condition, Need};
 use crate::ports::PortErrorKind;
 
+mod checker;
 mod properties;
 mod removal;
 mod repair;

@@ -34,7 +34,7 @@ pub(super) fn rule(
     let (revision, reason) = match &file.state {
         UnitFileState::Current { revision } => {
             draft.healed(Work::Unit);
-            return loaded(draft, *revision, service);
+            return loaded(draft, wanted, *revision, service);
         }
         UnitFileState::Absent => (after_loss(draft, wanted, service), Reason::UnitFileMissing),
         UnitFileState::Drifted { revision } => {
@@ -44,15 +44,14 @@ pub(super) fn rule(
         // `blocked_by_others` has spoken.
         UnitFileState::Foreign { .. } => return None,
     };
-    let input = draft.input(&(wanted, &file.state));
+    let input = draft.input(&wanted);
     if refused(draft, input) || draft.backs_off(Work::Unit, input) {
         return None;
     }
     let unit = Box::new(desired.unit(image, revision));
     let step = draft.step(Action::WriteUnit(unit), reason.clone(), input);
     draft.draft.files.push(step);
-    let load_input = draft.input(&revision);
-    draft.draft.reload.insert(draft.name.clone(), (load_input, reason));
+    draft.draft.reload.insert(draft.name.clone(), (input, reason));
     Some(Loading { revision, after_reload: true })
 }
 
@@ -62,9 +61,6 @@ fn readable<'s>(
 ) -> Option<(&'s UnitFile, &'s ServiceState)> {
     if let Observation::Unknown(error) = &seen.unit {
         draft.unknown("its unit file", error);
-    }
-    if let Observation::Unknown(error) = &seen.service {
-        draft.unknown("its service", error);
     }
     Some((seen.unit.known()?, seen.service.known()?))
 }
@@ -180,6 +176,7 @@ fn refused(draft: &mut CompanionDraft<'_, '_>, input: Fingerprint) -> bool {
 /// Has the file loaded that is there and true.
 fn loaded(
     draft: &mut CompanionDraft<'_, '_>,
+    wanted: Revision,
     revision: Revision,
     service: &ServiceState,
 ) -> Option<Loading> {
@@ -188,14 +185,14 @@ fn loaded(
         draft.healed(Work::Load);
         return Some(Loading { revision, after_reload: false });
     }
-    let input = draft.input(&revision);
+    let input = draft.input(&wanted);
     let Some(failure) = draft.holding_failure(Work::Load, input) else {
         draft.draft.reload.insert(draft.name.clone(), (input, Reason::LoadedUnitStale));
         return Some(Loading { revision, after_reload: true });
     };
     // A reload was tried and helped nothing: the file is not what the service manager takes.
-    let state = format!("load state `{}` after a reload", service.load);
-    let words = service.load_error.clone().unwrap_or(state);
+    let words = format!("{} (load state `{}`)", failure.error, service.load);
+    let words = service.load_error.clone().unwrap_or(words);
     draft.block_until(WaitingOn::NotLoaded { words }, failure.retry_at);
     None
 }

@@ -7,7 +7,7 @@ use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::observed::{Failure, Work};
 use crate::model::revision::Fingerprint;
-use crate::plan::{Plan, Step};
+use crate::plan::Plan;
 use crate::planner::backoff;
 use crate::ports::PortErrorKind;
 
@@ -23,57 +23,41 @@ impl Attempts {
         Self { failures: BTreeMap::new(), now: Monotonic::default(), jitter }
     }
 
-    pub(super) fn failed(&mut self, step: &Step, kind: PortErrorKind, error: &str) {
-        if let Some(name) = &step.companion {
-            self.count(name, step.work, step.input, kind, error);
-        }
-    }
-
-    /// Counts an attempt whose success can only be read back; `error` is what is said if it is not.
-    pub(super) fn tried(
-        &mut self,
-        name: &CompanionName,
-        work: Work,
-        input: Fingerprint,
-        error: &str,
-    ) {
-        self.count(name, work, input, PortErrorKind::Transient, error);
-    }
-
-    /// Takes over how work of an earlier round ended. What was counted when it began is not counted
-    /// again, but put off from now, well ended or not: only what is read back is a success.
-    pub(super) fn ended(&mut self, ended: &Ended) {
-        let (name, work, input) = (&ended.companion, ended.work, ended.input);
-        let failures = self.failures.get_mut(name);
-        let counted = failures
-            .and_then(|failures| failures.get_mut(&work))
-            .filter(|failure| ended.counted && failure.input == input);
-        match (counted, &ended.result) {
-            (Some(failure), result) => {
-                failure.retry_at = self.now.after(backoff::delay(failure.count, (self.jitter)()));
-                if let Err(error) = result {
-                    failure.kind = error.kind();
-                    failure.error = error.chain();
-                }
-            }
-            (None, Err(error)) => self.count(name, work, input, error.kind(), &error.chain()),
-            (None, Ok(())) => {}
-        }
-    }
-
-    fn count(
-        &mut self,
-        name: &CompanionName,
-        work: Work,
-        input: Fingerprint,
-        kind: PortErrorKind,
-        error: &str,
-    ) {
+    /// Counts an attempt when it begins: only a later round that reads its success takes it back.
+    pub(super) fn begin(&mut self, name: &CompanionName, work: Work, input: Fingerprint) {
         let failures = self.failures.entry(name.clone()).or_default();
         let before = failures.get(&work).filter(|failure| failure.input == input);
         let count = before.map_or(0, |failure| failure.count).saturating_add(1);
         let retry_at = self.now.after(backoff::delay(count, (self.jitter)()));
-        failures.insert(work, Failure { input, count, retry_at, kind, error: error.to_owned() });
+        let (kind, error) = (PortErrorKind::Transient, without_effect(work).to_owned());
+        failures.insert(work, Failure { input, count, retry_at, kind, error });
+    }
+
+    /// Says why the attempt that was just counted failed.
+    pub(super) fn failed(
+        &mut self,
+        name: &CompanionName,
+        work: Work,
+        kind: PortErrorKind,
+        error: &str,
+    ) {
+        let failures = self.failures.get_mut(name);
+        if let Some(failure) = failures.and_then(|failures| failures.get_mut(&work)) {
+            failure.kind = kind;
+            failure.error = error.to_owned();
+        }
+    }
+
+    /// Takes over how work of an earlier round ended: it is put off from now, well ended or not.
+    pub(super) fn ended(&mut self, ended: &Ended) {
+        let failures = self.failures.get_mut(&ended.companion);
+        let counted = failures.and_then(|failures| failures.get_mut(&ended.work));
+        let Some(failure) = counted.filter(|failure| failure.input == ended.input) else { return };
+        failure.retry_at = self.now.after(backoff::delay(failure.count, (self.jitter)()));
+        if let Err(error) = &ended.result {
+            failure.kind = error.kind();
+            failure.error = error.chain();
+        }
     }
 
     pub(super) fn heal(&mut self, plan: &Plan) {
@@ -83,6 +67,19 @@ impl Attempts {
             }
         }
         self.failures.retain(|_, failures| !failures.is_empty());
+    }
+}
+
+/// What is said of an attempt that reported no error, when nothing came of it.
+fn without_effect(work: Work) -> &'static str {
+    match work {
+        Work::Hook => "what it rendered did not last",
+        Work::Image => "it could not be built as it is now",
+        Work::Unit => "what was written did not last",
+        Work::Load => "a reload did not load it",
+        Work::Service => "it did not stay up",
+        Work::Removal => "what was removed is still there",
+        Work::Prune => "they are still there",
     }
 }
 

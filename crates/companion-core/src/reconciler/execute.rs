@@ -12,6 +12,8 @@ use super::observe::bounded;
 use super::tasks::Tasks;
 use super::{Attempts, Event, EventSink, Limits};
 use crate::model::companion::CompanionName;
+use crate::model::observed::Work;
+use crate::model::revision::Fingerprint;
 use crate::model::unit::JobResult;
 use crate::plan::{Action, Condition, Plan, Step};
 use crate::ports::{Host, Job, PortError, PortErrorKind, PortResult};
@@ -57,6 +59,8 @@ pub(super) struct Executor<'a> {
     pub(super) tasks: &'a mut Tasks,
     pub(super) attempts: &'a mut Attempts,
     pub(super) events: &'a dyn EventSink,
+    /// The work that was already counted in this plan.
+    pub(super) begun: BTreeSet<(CompanionName, Work)>,
 }
 
 impl Executor<'_> {
@@ -81,18 +85,16 @@ impl Executor<'_> {
     }
 
     async fn take(&mut self, step: &Step) -> Outcome {
-        info!(companion = step.companion.as_ref().map(CompanionName::as_str), "{step}");
+        info!("{step}");
         self.events.on_event(&Event::StepBegun(step));
         let outcome = match self.effect(step).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 let (kind, error) = (error.kind(), error.chain());
-                warn!(
-                    companion = step.companion.as_ref().map(CompanionName::as_str),
-                    "{} failed: {error}",
-                    step.action.verb()
-                );
-                self.attempts.failed(step, kind, &error);
+                warn!("{step}: failed: {error}");
+                for name in step.serves() {
+                    self.attempts.failed(name, step.work, kind, &error);
+                }
                 Outcome::Failed { kind, error }
             }
         };
@@ -100,57 +102,63 @@ impl Executor<'_> {
         outcome
     }
 
+    /// Counts the attempt that `step` is part of, once for all its steps.
+    fn begin(&mut self, name: &CompanionName, step: &Step, input: Fingerprint) {
+        if self.begun.insert((name.clone(), step.work)) {
+            self.attempts.begin(name, step.work, input);
+        }
+    }
+
     async fn effect(&mut self, step: &Step) -> PortResult<Outcome> {
         let limit = self.limits.act;
         let Some(name) = &step.companion else {
             return self.reload(step).await;
         };
+        if let Action::StartUnit(condition) | Action::RestartUnit(condition) = &step.action {
+            return self.start(step, name, condition).await;
+        }
+        self.begin(name, step, step.input);
         match &step.action {
-            Action::RunHook(hook) => {
-                self.attempts.tried(name, step.work, step.input, "what it rendered did not last");
-                self.tasks.run_hook(step, hook.clone());
-                return Ok(Outcome::Begun);
-            }
-            Action::EnsureImage(source) => {
-                self.attempts.tried(
-                    name,
-                    step.work,
-                    step.input,
-                    "it could not be built as it is now",
-                );
-                self.tasks.ensure_image(step, source.clone());
-                return Ok(Outcome::Begun);
-            }
-            Action::StartUnit(condition) | Action::RestartUnit(condition) => {
-                return self.start(step, name, condition).await;
-            }
+            Action::RunHook(hook) => self.tasks.run_hook(step, hook.clone()),
+            Action::EnsureImage(source) => self.tasks.ensure_image(step, source.clone()),
+            Action::PruneImages(leftovers) => self.tasks.prune_images(step, leftovers.clone()),
             Action::StopUnit => {
                 let job = bounded(limit, self.host.services.stop(name)).await?;
                 self.tasks.wait_for_job(step, job);
-                return Ok(Outcome::Begun);
             }
-            Action::PruneImages(leftovers) => {
-                self.tasks.prune_images(step, leftovers.clone());
-                return Ok(Outcome::Begun);
+            short => {
+                self.short_effect(name, short).await?;
+                return Ok(Outcome::Done);
             }
-            Action::WriteUnit(unit) => bounded(limit, self.host.units.write(unit)).await?,
-            Action::RemoveUnit => bounded(limit, self.host.units.remove(name)).await?,
-            Action::ResetFailed => bounded(limit, self.host.services.reset_failed(name)).await?,
-            Action::RemoveConfig(hook) => bounded(limit, self.host.hooks.remove(hook)).await?,
-            Action::RemoveContainer => bounded(limit, self.host.containers.remove(name)).await?,
-            Action::DaemonReload { .. } => return self.reload(step).await,
         }
-        Ok(Outcome::Done)
+        Ok(Outcome::Begun)
+    }
+
+    /// The effects that are had at once.
+    async fn short_effect(&mut self, name: &CompanionName, action: &Action) -> PortResult<()> {
+        let limit = self.limits.act;
+        match action {
+            Action::WriteUnit(unit) => bounded(limit, self.host.units.write(unit)).await,
+            Action::RemoveUnit => bounded(limit, self.host.units.remove(name)).await,
+            Action::ResetFailed => bounded(limit, self.host.services.reset_failed(name)).await,
+            Action::RemoveConfig(hook) => bounded(limit, self.host.hooks.remove(hook)).await,
+            Action::RemoveContainer => bounded(limit, self.host.containers.remove(name)).await,
+            // Begun elsewhere: none of them is short.
+            Action::RunHook(_)
+            | Action::EnsureImage(_)
+            | Action::PruneImages(_)
+            | Action::StopUnit
+            | Action::StartUnit(_)
+            | Action::RestartUnit(_)
+            | Action::DaemonReload { .. } => Ok(()),
+        }
     }
 
     async fn reload(&mut self, step: &Step) -> PortResult<Outcome> {
-        let Action::DaemonReload { wanted_by } = &step.action else {
-            return Ok(Outcome::Skipped);
-        };
-        // Counted before it is known to have helped: only what is read back later is a success.
-        for (name, input) in wanted_by {
-            let error = "its unit was not loaded by a reload";
-            self.attempts.tried(name, step.work, *input, error);
+        if let Action::DaemonReload { wanted_by } = &step.action {
+            for (name, input) in wanted_by {
+                self.begin(name, step, *input);
+            }
         }
         bounded(self.limits.reload, self.host.services.reload()).await?;
         Ok(Outcome::Done)
@@ -168,7 +176,7 @@ impl Executor<'_> {
         if !now.get(name).is_some_and(|service| condition.holds(service)) {
             return Ok(Outcome::NotNeeded);
         }
-        self.attempts.tried(name, step.work, step.input, "it did not stay up");
+        self.begin(name, step, step.input);
         let job: Job = match step.action {
             Action::RestartUnit(_) => bounded(limit, self.host.services.restart(name)).await?,
             _ => bounded(limit, self.host.services.start(name)).await?,

@@ -14,7 +14,7 @@ use super::Limits;
 use super::execute::job_error;
 use super::observe::bounded;
 use crate::model::companion::CompanionName;
-use crate::model::desired::Generation;
+use crate::model::desired::{DesiredState, Generation};
 use crate::model::hook::HookSpec;
 use crate::model::image::{ImageId, ImageSource};
 use crate::model::observed::Work;
@@ -28,8 +28,6 @@ pub(super) struct Ended {
     pub(super) companion: CompanionName,
     pub(super) work: Work,
     pub(super) input: Fingerprint,
-    /// Whether the attempt was counted when it began.
-    pub(super) counted: bool,
     pub(super) result: PortResult<()>,
 }
 
@@ -39,7 +37,6 @@ struct Label {
     generation: Generation,
     work: Work,
     input: Fingerprint,
-    counted: bool,
     abort: AbortHandle,
 }
 
@@ -114,7 +111,6 @@ impl Tasks {
             generation: step.generation,
             work: step.work,
             input: step.input,
-            counted: step.action.is_read_back(),
             abort: abort.clone(),
         };
         self.labels.insert(abort.id(), label);
@@ -146,20 +142,25 @@ impl Tasks {
                     (id, Err(PortError::new(error_kind, message).with_source(error)))
                 }
             };
-            if let Some(Label { companion, work, input, counted, .. }) = self.labels.remove(&id) {
-                ended.push(Ended { companion, work, input, counted, result });
+            if let Some(Label { companion, work, input, .. }) = self.labels.remove(&id) {
+                ended.push(Ended { companion, work, input, result });
             }
         }
         ended
     }
 
-    /// Drops the renderings and builds for wishes that are not the last any more.
+    /// Drops the renderings for wishes that are not the last any more, and the builds for companions
+    /// that are not wanted any more.
     ///
     /// Jobs of the service manager are left to it: dropping their wait would cancel nothing.
-    pub(super) fn drop_outdated(&mut self, current: impl Fn(&CompanionName) -> Option<Generation>) {
+    pub(super) fn drop_outdated(&mut self, desired: &DesiredState) {
         for label in self.labels.values() {
-            let outdated = current(&label.companion) != Some(label.generation);
-            if outdated && matches!(label.work, Work::Hook | Work::Image) {
+            let outdated = match label.work {
+                Work::Hook => desired.generation(&label.companion) != Some(label.generation),
+                Work::Image => !desired.companions.contains_key(&label.companion),
+                Work::Unit | Work::Load | Work::Service | Work::Removal | Work::Prune => false,
+            };
+            if outdated {
                 label.abort.abort();
             }
         }

@@ -163,8 +163,9 @@ fn a_unit_that_a_reload_does_not_load_is_not_reloaded_for_ever() {
     scene.service().loaded = None;
     scene.service().source = None;
     scene.expect(&["daemon-reload: the loaded unit is not the one on disk"], &[]);
-    scene.fail(Work::Load, PortErrorKind::Transient, "");
-    scene.expect(&[], &["its unit is not loaded: load state `not-found` after a reload"]);
+    scene.fail(Work::Load, PortErrorKind::Conflict, "a broken file beside it");
+    scene
+        .expect(&[], &["its unit is not loaded: a broken file beside it (load state `not-found`)"]);
 }
 
 #[test]
@@ -260,7 +261,9 @@ fn a_success_that_was_read_back_heals_the_failure() {
     scene.fail(Work::Service, PortErrorKind::Transient, "it did not stay up");
     let history = scene.history.clone();
     scene = Scene::converged();
-    scene.history = history;
+    scene.history.failures = history.failures;
+    assert_eq!(scene.plan().healed, [], "it must stay so for the time of its back-off");
+    scene.now = NOW.after(Duration::from_secs(5));
     assert_eq!(scene.plan().healed, [(name(), Work::Service)]);
 }
 
@@ -414,4 +417,29 @@ fn a_start_is_conditional_on_what_is_loaded() {
     assert!(condition.holds(&service));
     service.loaded = Some(scene.revision.with_incarnation(1));
     assert!(!condition.holds(&service), "something else is loaded");
+}
+
+#[test]
+fn a_unit_that_drifts_again_at_once_is_written_again_later() {
+    let mut scene = Scene::converged();
+    scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
+    scene.fail(Work::Unit, PortErrorKind::Transient, "what was written did not last");
+    scene.file(UnitFileState::Drifted { revision: Some(scene.revision.with_incarnation(1)) });
+    scene.expect(&[], &["writing its unit failed 1 time(s): what was written did not last"]);
+}
+
+#[test]
+fn leftovers_that_stay_are_asked_for_again_later() {
+    let mut scene = Scene::converged();
+    scene.image().leftovers = vec![ImageId::new(&"2".repeat(64)).unwrap()];
+    scene.fail(Work::Prune, PortErrorKind::Transient, "they are still there");
+    scene.expect(&[], &[]);
+}
+
+#[test]
+fn without_its_service_manager_nothing_is_rendered_or_built() {
+    let mut scene = Scene::converged();
+    scene.image().present = None;
+    scene.seen.service = Observation::Unknown("no bus".to_owned());
+    scene.expect(&[], &["its service cannot be read: no bus"]);
 }

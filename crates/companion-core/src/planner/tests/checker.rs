@@ -1,0 +1,143 @@
+//! The checker of plans: for each rule a plan that breaks it, made from a good one.
+
+use super::*;
+use crate::check::Rule;
+use crate::plan::Step;
+
+/// The rules that a plan of these steps breaks in `scene`.
+fn broken(scene: &Scene, steps: Vec<Step>) -> Vec<Rule> {
+    let plan = Plan { steps, ..Plan::default() };
+    let found = check(&plan, &scene.desired, &scene.observed());
+    found.into_iter().map(|violation| violation.rule).collect()
+}
+
+fn step(action: Action) -> Step {
+    let work = action.work();
+    Step {
+        companion: Some(name()),
+        generation: Generation(1),
+        action,
+        work,
+        reason: Reason::NotRunning,
+        input: Fingerprint::of(b""),
+        after_reload: false,
+    }
+}
+
+fn start(scene: &Scene) -> Step {
+    let condition = Condition { loaded: scene.revision, need: Need::NotRunning };
+    step(Action::StartUnit(condition))
+}
+
+fn down() -> Scene {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene
+}
+
+fn lost() -> (Scene, Vec<Step>) {
+    let mut scene = down();
+    scene.file(UnitFileState::Absent);
+    let steps = scene.plan().steps;
+    assert_eq!(steps.len(), 3, "write, reload, start");
+    (scene, steps)
+}
+
+#[test]
+fn a_good_plan_breaks_none() {
+    let scene = down();
+    assert_eq!(broken(&scene, vec![start(&scene)]), []);
+}
+
+#[test]
+fn a_step_of_another_generation_is_seen() {
+    let scene = down();
+    let old = Step { generation: Generation(0), ..start(&scene) };
+    assert_eq!(broken(&scene, vec![old]), [Rule::OnlyWhatIsWished]);
+}
+
+#[test]
+fn taking_down_what_is_wanted_is_seen() {
+    assert_eq!(broken(&down(), vec![step(Action::RemoveUnit)])[0], Rule::OneDirection);
+}
+
+#[test]
+fn a_step_on_something_foreign_is_seen() {
+    let mut scene = down();
+    scene.file(UnitFileState::Foreign { what: "a file".to_owned() });
+    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NothingForeign]);
+    let mut scene = down();
+    let image = "a/b".to_owned();
+    scene.seen.container = Some(Observation::Known(ContainerState::Foreign { image }));
+    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NothingForeign]);
+}
+
+#[test]
+fn a_step_on_something_unknown_is_seen() {
+    let mut scene = down();
+    scene.seen.unit = Observation::Unknown("unreadable".to_owned());
+    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NothingOnUnknown]);
+}
+
+#[test]
+fn a_start_before_its_reload_is_seen() {
+    let (scene, mut steps) = lost();
+    steps.swap(1, 2);
+    assert_eq!(broken(&scene, steps), [Rule::OneReloadInOrder]);
+}
+
+#[test]
+fn a_start_that_would_not_wait_for_its_reload_is_seen() {
+    let (scene, mut steps) = lost();
+    steps[2].after_reload = false;
+    assert_eq!(broken(&scene, steps), [Rule::OneReloadInOrder]);
+}
+
+#[test]
+fn a_write_without_a_reload_and_a_second_reload_are_seen() {
+    let (scene, mut steps) = lost();
+    let reload = steps.remove(1);
+    assert_eq!(broken(&scene, steps.clone()), [Rule::OneReloadInOrder]);
+    steps.insert(1, reload.clone());
+    steps.insert(1, reload);
+    assert_eq!(broken(&scene, steps), [Rule::OneReloadInOrder]);
+}
+
+#[test]
+fn a_start_without_image_or_configuration_is_seen() {
+    let mut scene = down();
+    scene.image().present = None;
+    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::LayersBelowFirst]);
+    let mut scene = down();
+    let stale = HookState::Stale { cause: StaleCause::Missing, input: Fingerprint::of(b"") };
+    scene.seen.hook = Some(Observation::Known(stale));
+    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::LayersBelowFirst]);
+}
+
+#[test]
+fn a_restart_without_a_cause_is_seen() {
+    let scene = Scene::converged();
+    let condition = Condition { loaded: scene.revision, need: Need::OtherRevision };
+    let restart = step(Action::RestartUnit(condition));
+    assert_eq!(broken(&scene, vec![restart]), [Rule::NoCauselessRestart]);
+}
+
+#[test]
+fn the_same_step_twice_is_seen() {
+    let scene = down();
+    assert_eq!(broken(&scene, vec![start(&scene), start(&scene)]), [Rule::Bounded]);
+}
+
+#[test]
+fn a_step_on_a_masked_unit_is_seen() {
+    let mut scene = down();
+    scene.service().load = LoadState::Masked;
+    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::MaskedIsRespected]);
+}
+
+#[test]
+fn work_that_is_under_way_and_begun_again_is_seen() {
+    let mut scene = down();
+    scene.history.running.insert(name(), BTreeSet::from([Work::Service]));
+    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NoSecondWork]);
+}
