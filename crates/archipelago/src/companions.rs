@@ -47,6 +47,16 @@ pub struct CompanionError {
     pub why: String,
 }
 
+/// What a call asks of the companions that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// That they run. One that nobody wants, because its app was never installed or was removed
+    /// meanwhile, has not become what was asked for.
+    Installed,
+    /// That nothing of them is left. One that is not there is what was asked for.
+    Removed,
+}
+
 /// The companions that are not as wished; empty when all are.
 pub type Failures = Vec<(CompanionName, CompanionError)>;
 
@@ -105,7 +115,7 @@ impl Companions {
     /// [`CompanionsError`] when the wish could not be recorded or no pass be made.
     pub async fn install_for(&self, app: &AppId) -> Result<Failures, CompanionsError> {
         let names = self.wish_installed(std::slice::from_ref(app)).await?;
-        self.converge(&names).await
+        self.converge(&names, Wish::Installed).await
     }
 
     /// Records that `apps` are installed, and returns their companions; nothing is done yet.
@@ -130,13 +140,16 @@ impl Companions {
     /// Makes the companion `name` run, if an installed app has it: what is missing is installed, what
     /// is stopped started, what is wedged created anew, and what is true left alone.
     ///
+    /// A companion that no installed app has is among the failures: nothing was done for it.
+    ///
     /// # Errors
     /// [`CompanionsError`] when no pass could be made.
     pub async fn install_one(&self, name: &CompanionName) -> Result<Failures, CompanionsError> {
-        self.converge(&BTreeSet::from([name.clone()])).await
+        self.converge(&BTreeSet::from([name.clone()]), Wish::Installed).await
     }
 
-    /// Makes all companions of `app` run if it is installed, and changes no wish.
+    /// Makes all companions of `app` run if it is installed, and changes no wish. Those of an app that
+    /// is not are among the failures.
     ///
     /// Running and true: nothing but a refreshed configuration, and a restart if that changed.
     /// Stopped: started. Missing: installed. Wedged (paused, created, unknown): created anew.
@@ -144,7 +157,7 @@ impl Companions {
     /// # Errors
     /// As [`install_one`](Self::install_one).
     pub async fn ensure_running(&self, app: &AppId) -> Result<Failures, CompanionsError> {
-        self.converge(&self.companions_for(app)).await
+        self.converge(&self.companions_for(app), Wish::Installed).await
     }
 
     /// Records that `app` is gone, and removes the companions that no other installed app has:
@@ -156,7 +169,7 @@ impl Companions {
     /// [`CompanionsError`] when the wish could not be recorded or no pass be made.
     pub async fn remove_for(&self, app: &AppId) -> Result<Failures, CompanionsError> {
         let names = self.wish_removed(std::slice::from_ref(app)).await?;
-        self.converge(&names).await
+        self.converge(&names, Wish::Removed).await
     }
 
     /// Records that `apps` are gone, and returns the companions that go with them; nothing is done
@@ -228,45 +241,83 @@ impl Companions {
         Ok(status(&round))
     }
 
-    /// Makes a pass and reports on `names`.
+    /// Makes a pass and reports on `names`, of which `wish` is asked.
     ///
     /// # Errors
     /// [`CompanionsError::Reconcile`].
     pub async fn converge(
         &self,
         names: &BTreeSet<CompanionName>,
+        wish: Wish,
     ) -> Result<Failures, CompanionsError> {
         if names.is_empty() {
             return Ok(Failures::new());
         }
-        let pass = self.reconciler.reconcile().await.map_err(CompanionsError::Reconcile)?;
-        Ok(failures(&pass, |name| names.contains(name)))
+        let pass = self.reconciler.reconcile_for(names).await;
+        let pass = pass.map_err(CompanionsError::Reconcile)?;
+        Ok(failures_of(&pass, names, wish))
     }
 }
 
-/// The companions that are not as wished at the end of a pass.
+/// Those of `concerns` that are not as the record wishes at the end of a pass.
+///
+/// Whoever asked for a companion that the record does not want learns nothing here: that is
+/// [`failures_of`].
 pub fn failures(pass: &Reconciliation, concerns: impl Fn(&CompanionName) -> bool) -> Failures {
     let not_ready = status(&pass.last)
         .into_iter()
         .filter(|companion| concerns(&companion.name) && !companion.health.is_healthy());
-    not_ready
-        .map(|companion| {
-            let last_failure = pass.steps.iter().rev().find_map(|(step, outcome)| match outcome {
-                Outcome::Failed { error, .. }
-                    if step.companion.as_ref() == Some(&companion.name) =>
-                {
-                    Some(error.clone())
-                }
-                _ => None,
-            });
-            let mut why = companion.why;
-            why.extend(last_failure.filter(|_| why.is_empty()));
-            let error = CompanionError {
-                companion: companion.name.clone(),
-                health: companion.health,
-                why: why.join("; "),
-            };
-            (companion.name, error)
-        })
-        .collect()
+    not_ready.map(|companion| failure(companion.name.clone(), unready(pass, &companion))).collect()
 }
+
+/// Those of `names` that are not, at the end of a pass, what `wish` asked of them.
+///
+/// For [`Wish::Installed`] each that is not ready; for [`Wish::Removed`] each of which something is
+/// left, or that is wanted again.
+pub fn failures_of(pass: &Reconciliation, names: &BTreeSet<CompanionName>, wish: Wish) -> Failures {
+    let statuses = status(&pass.last);
+    let judge = |name: &CompanionName| {
+        let seen = statuses.iter().find(|status| status.name == *name);
+        let wanted = pass.last.desired.companions.contains_key(name);
+        let health = |unseen| seen.map_or(unseen, |status| status.health);
+        match (wish, wanted, seen) {
+            (Wish::Installed, false, _) => {
+                Some((health(Health::Blocked), "no installed app has it".to_owned()))
+            }
+            (Wish::Installed, true, None) => {
+                Some((Health::Unknown, "it was not looked at".to_owned()))
+            }
+            (Wish::Removed, true, _) => {
+                Some((health(Health::Unknown), "an installed app has it".to_owned()))
+            }
+            (_, _, Some(status)) if !status.health.is_healthy() => Some(unready(pass, status)),
+            _ => None,
+        }
+    };
+    names.iter().filter_map(|name| Some(failure(name.clone(), judge(name)?))).collect()
+}
+
+fn failure(
+    companion: CompanionName,
+    (health, why): (Health, String),
+) -> (CompanionName, CompanionError) {
+    (companion.clone(), CompanionError { companion, health, why })
+}
+
+/// What a companion waits on, else what failed last.
+fn unready(pass: &Reconciliation, companion: &CompanionStatus) -> (Health, String) {
+    let last_failure = pass.steps.iter().rev().find_map(|(step, outcome)| match outcome {
+        Outcome::Failed { error, .. } if step.companion.as_ref() == Some(&companion.name) => {
+            Some(error.clone())
+        }
+        _ => None,
+    });
+    let why = match companion.why.is_empty() {
+        true => last_failure.unwrap_or_default(),
+        false => companion.why.join("; "),
+    };
+    (companion.health, why)
+}
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,8 @@ pub use adapter_systemd::Scope;
 pub use app::AppId;
 pub use bitcoin_ui::BitcoinUi;
 pub use catalog::{Catalog, CatalogError};
-pub use companions::{CompanionError, Companions, CompanionsError, Failures, failures};
+pub use companions::{
+    CompanionError, Companions, CompanionsError, Failures, Wish, failures, failures_of,
+};
 pub use desired_store::RecordStore;
 pub use node::{BITCOIN_UI_PORT, BitcoinRpc, CONTEXT_DIRECTORIES, INSECURE_REGISTRIES, Node};

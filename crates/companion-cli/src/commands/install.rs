@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use archipelago::{AppId, Catalog, Companions};
+use archipelago::{AppId, Catalog, Companions, Wish};
 use clap::Args;
 use companion_core::model::companion::CompanionName;
 
@@ -39,20 +39,21 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         session
             .unless_interrupted(async {
                 let names = session.companions.wish_installed(&apps).await?;
-                converge(&session.companions, &names, output).await
+                converge(&session.companions, &names, Wish::Installed, output).await
             })
             .await
     })
 }
 
-/// Makes a pass, and tells how it ended for `names`.
+/// Makes a pass, and tells how it ended for `names`, of which `wish` is asked.
 pub(super) async fn converge(
     companions: &Companions,
     names: &BTreeSet<CompanionName>,
+    wish: Wish,
     output: &Output,
 ) -> CommandResult<Verdict> {
     let pass = companions.reconciler().reconcile().await?;
-    Ok(report::pass(&pass, Some(names), output))
+    Ok(report::pass(&pass, Some((names, wish)), output))
 }
 
 /// The app that `text` names.

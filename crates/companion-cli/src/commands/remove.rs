@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use archipelago::{AppId, Catalog};
+use archipelago::{AppId, Catalog, Wish};
 use clap::Args;
 
 use super::install::{converge, unknown_app};
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         session
             .unless_interrupted(async {
                 let names = session.companions.wish_removed(&apps).await?;
-                converge(&session.companions, &names, output).await
+                converge(&session.companions, &names, Wish::Removed, output).await
             })
             .await
     })

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use archipelago::{Wish, failures_of};
 use companion_core::model::companion::CompanionName;
 use companion_core::plan::{Blocked, Plan, Reason, Step, WaitingOn};
 use companion_core::reconciler::{Outcome, Reconciliation, Round};
@@ -100,12 +101,13 @@ struct PassReport<'a> {
     removed: Vec<&'a CompanionName>,
 }
 
-/// Tells how a pass ended for the companions in `names`, or for all.
+/// Tells how a pass ended for the companions that were asked for, or for all.
 pub(super) fn pass(
     pass: &Reconciliation,
-    names: Option<&BTreeSet<CompanionName>>,
+    asked: Option<(&BTreeSet<CompanionName>, Wish)>,
     output: &Output,
 ) -> Verdict {
+    let names = asked.map(|(names, _)| names);
     let concerns = |name: &CompanionName| names.is_none_or(|names| names.contains(name));
     let companions: Vec<_> =
         status(&pass.last).into_iter().filter(|status| concerns(&status.name)).collect();
@@ -122,7 +124,9 @@ pub(super) fn pass(
         .keys()
         .filter(|name| concerns(name) && !present.contains(name) && touched(name))
         .collect();
+    let unmet = asked.map(|(names, wish)| failures_of(pass, names, wish)).unwrap_or_default();
     let done = companions.iter().all(|status| status.health.is_healthy())
+        && unmet.is_empty()
         && pass.last.violations.is_empty();
     if output.is_json() {
         let steps = pass.steps.iter().map(StepRow::taken).collect();
@@ -139,7 +143,14 @@ pub(super) fn pass(
     for name in &removed {
         table.row([name.to_string(), output.styled(Style::Good, "gone"), String::new()]);
     }
-    if companions.is_empty() && removed.is_empty() {
+    // What another process wished meanwhile stands in no row of its own, or in one that looks well.
+    let told = |name: &CompanionName| {
+        companions.iter().any(|status| status.name == *name && !status.health.is_healthy())
+    };
+    for (name, error) in unmet.iter().filter(|(name, _)| !told(name)) {
+        table.row([name.to_string(), output.styled(Style::Bad, "not done"), error.why.clone()]);
+    }
+    if companions.is_empty() && removed.is_empty() && unmet.is_empty() {
         output.line("nothing to do: no companions");
     }
     table.lines().iter().for_each(|line| output.line(line));

@@ -1,0 +1,88 @@
+use adapter_fake::FakeHost;
+use companion_core::model::hook::HookName;
+
+use super::*;
+use crate::catalog::BITCOIN_UI_HOOK;
+
+/// A host that has all that the built-in companions need, with a record in a directory of its own.
+struct Bench {
+    host: FakeHost,
+    state: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let host = FakeHost::default();
+        host.register_hook(&HookName::new(BITCOIN_UI_HOOK).unwrap(), "what it renders");
+        for companion in Catalog::builtin().companions() {
+            let context = &companion.image.build.as_ref().unwrap().contexts[0];
+            host.put_context(context, "a Dockerfile");
+        }
+        Self { host, state: tempfile::tempdir().unwrap() }
+    }
+
+    /// What a process with `catalog` has.
+    fn process(&self, catalog: Catalog) -> Companions {
+        let store = Arc::new(RecordStore::new(self.state.path(), Arc::new(catalog)));
+        Companions::on(store, self.host.ports())
+    }
+
+    fn companions(&self) -> Companions {
+        self.process(Catalog::builtin())
+    }
+}
+
+fn app(id: &str) -> AppId {
+    AppId::new(id).unwrap()
+}
+
+fn name(name: &str) -> CompanionName {
+    CompanionName::new(name).unwrap()
+}
+
+fn reasons(failures: &Failures) -> Vec<(&str, &str)> {
+    failures.iter().map(|(name, error)| (name.as_str(), error.why.as_str())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_companion_that_no_installed_app_has_is_not_reported_as_installed() {
+    let bench = Bench::new();
+    let companions = bench.companions();
+    let failures = companions.install_one(&name("no-such")).await.unwrap();
+    assert_eq!(reasons(&failures), [("no-such", "no installed app has it")]);
+    let failures = companions.ensure_running(&app("lnd")).await.unwrap();
+    assert_eq!(reasons(&failures), [("archy-lnd-ui", "no installed app has it")]);
+    assert_eq!(bench.host.counts().starts, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_install_that_a_removal_overtook_is_a_failure_and_the_removal_is_not() {
+    let bench = Bench::new();
+    let (one, other) = (bench.companions(), bench.companions());
+    let names = one.wish_installed(&[app("lnd")]).await.unwrap();
+    assert_eq!(other.remove_for(&app("lnd")).await.unwrap(), Failures::new());
+    let failures = one.converge(&names, Wish::Installed).await.unwrap();
+    assert_eq!(reasons(&failures), [("archy-lnd-ui", "no installed app has it")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_an_install_overtook_is_a_failure() {
+    let bench = Bench::new();
+    let companions = bench.companions();
+    let names = companions.wish_removed(&[app("lnd")]).await.unwrap();
+    assert_eq!(companions.install_for(&app("lnd")).await.unwrap(), Failures::new());
+    let failures = companions.converge(&names, Wish::Removed).await.unwrap();
+    assert_eq!(reasons(&failures), [("archy-lnd-ui", "an installed app has it")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_installed_runs_and_what_is_removed_is_not_missed() {
+    let bench = Bench::new();
+    let companions = bench.companions();
+    for id in ["lnd", "bitcoin-knots"] {
+        assert_eq!(companions.install_for(&app(id)).await.unwrap(), Failures::new());
+        assert_eq!(companions.ensure_running(&app(id)).await.unwrap(), Failures::new());
+    }
+    assert_eq!(companions.remove_for(&app("lnd")).await.unwrap(), Failures::new());
+    assert_eq!(companions.remove_for(&app("lnd")).await.unwrap(), Failures::new());
+}
