@@ -76,6 +76,13 @@ pub enum CatalogError {
         #[source]
         source: InvalidValue,
     },
+    /// The node, whoever described it, has a value that cannot be.
+    #[error("the node has a value that cannot be")]
+    NodeValue {
+        /// The field and the rule.
+        #[source]
+        source: InvalidValue,
+    },
     /// One file names a companion twice.
     #[error("the catalog `{file}` has two companions named `{companion}`")]
     Twice {
@@ -91,17 +98,30 @@ pub enum CatalogError {
 
 impl Catalog {
     /// Archipelago's own companions on a node that is as Archipelago makes it.
+    ///
+    /// It cannot fail: it is made of nothing but this program's own text, and tests hold that this
+    /// gives all three.
     pub fn builtin() -> Self {
-        Self::on(Node::default())
+        Self::on(Node::default()).unwrap_or_else(|_| Self::without_companions(Node::default()))
     }
 
     /// Archipelago's own companions on `node`.
-    pub fn on(node: Node) -> Self {
-        let mut catalog = Self { node, apps: BTreeMap::new(), companions: BTreeMap::new() };
-        for (apps, spec) in builtin::companions(&catalog.node) {
+    ///
+    /// # Errors
+    /// [`CatalogError::NodeValue`] when a value of `node` cannot be.
+    pub fn on(node: Node) -> Result<Self, CatalogError> {
+        let refused = |source| CatalogError::NodeValue { source };
+        node.validate().map_err(refused)?;
+        let companions = builtin::companions(&node).map_err(refused)?;
+        let mut catalog = Self::without_companions(node);
+        for (apps, spec) in companions {
             catalog.insert(apps, spec);
         }
-        catalog
+        Ok(catalog)
+    }
+
+    fn without_companions(node: Node) -> Self {
+        Self { node, apps: BTreeMap::new(), companions: BTreeMap::new() }
     }
 
     /// Archipelago's own companions and those of `files`, read in their order.
@@ -117,10 +137,8 @@ impl Catalog {
 
     /// The same on a node that `adjust` has the last word about.
     ///
-    /// What it sets is the caller's to validate ([`Node::validate`]).
-    ///
     /// # Errors
-    /// As [`with_files`](Self::with_files).
+    /// As [`with_files`](Self::with_files), and [`CatalogError::NodeValue`] for what `adjust` set.
     pub fn with_files_on<P: AsRef<Path>>(
         files: &[P],
         adjust: impl FnOnce(&mut Node),
@@ -135,7 +153,7 @@ impl Catalog {
             read.push((shown, file));
         }
         adjust(&mut node);
-        let mut catalog = Self::on(node);
+        let mut catalog = Self::on(node)?;
         for (shown, file) in read {
             for (apps, spec) in file.companions(&catalog.node, &shown)? {
                 catalog.insert(apps, spec);

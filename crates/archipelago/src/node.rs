@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use companion_core::model::companion::InvalidValue;
 use companion_core::model::container::{AbsolutePath, HostName};
+use companion_core::model::image::ImageRef;
 use serde::{Deserialize, Serialize};
 
 /// The registries whose certificates are not verified, because they have none. Archipelago's own is
@@ -71,6 +72,19 @@ impl Node {
     /// [`InvalidValue`] naming the field.
     pub fn validate(&self) -> Result<(), InvalidValue> {
         self.bitcoin.validate()?;
+        // Any image below it must be one, so the shortest is tried.
+        if ImageRef::new(format!("{}/x:latest", self.image_repository)).is_err() {
+            let rule = "must be a registry with a path, such as `registry.example:5000/team`";
+            return Err(InvalidValue::new("image_repository", &self.image_repository, rule));
+        }
+        for registry in &self.insecure_registries {
+            let reference = ImageRef::new(format!("{registry}/x"));
+            if !reference.is_ok_and(|reference| reference.registry() == registry) {
+                let rule =
+                    "must be `host` or `host:port` in lower case, as in an image's reference";
+                return Err(InvalidValue::new("insecure_registries", registry, rule));
+            }
+        }
         for (name, value) in &self.build_arguments {
             let plain = !name.is_empty()
                 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
@@ -154,6 +168,36 @@ mod tests {
         for other in ["146.59.87.168", "146.59.87.168:3001", "1146.59.87.168:3000", "docker.io", ""]
         {
             assert!(!node.is_insecure_registry(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_repository_that_no_image_can_be_in_is_refused_by_field() {
+        let with =
+            |repository: &str| Node { image_repository: repository.to_owned(), ..Node::default() };
+        for good in ["registry.example", "localhost/team", "registry.example:5000/a/b"] {
+            with(good).validate().unwrap();
+        }
+        for bad in
+            ["Registry.example/Team", "", "team", "registry.example/", "a.example/x:1", "a.b /c"]
+        {
+            assert_eq!(with(bad).validate().unwrap_err().field(), "image_repository", "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_insecure_registry_that_no_reference_can_name_is_refused_by_field() {
+        let with = |registry: &str| Node {
+            insecure_registries: vec![registry.to_owned()],
+            ..Node::default()
+        };
+        for good in ["registry.example", "localhost", "10.0.0.2:5000", "host:5000"] {
+            with(good).validate().unwrap();
+        }
+        for bad in
+            ["", "http://registry.example", "Registry.example", "a.b:0", "a.b/team", "*", "a.b:x"]
+        {
+            assert_eq!(with(bad).validate().unwrap_err().field(), "insecure_registries", "{bad}");
         }
     }
 

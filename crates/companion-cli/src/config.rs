@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use adapter_systemd::Scope;
-use archipelago::{Catalog, Node};
-use companion_core::model::companion::{CompanionName, InvalidValue};
+use archipelago::Catalog;
+use companion_core::model::companion::CompanionName;
 use companion_core::model::container::AbsolutePath;
 
 use crate::arguments::{GlobalArguments, HostArgument};
@@ -59,20 +59,10 @@ impl Config {
     pub(crate) fn catalog(&self) -> CommandResult<Catalog> {
         let files = self.catalog_files();
         let contexts = self.contexts()?;
-        let mut invalid = None;
-        let catalog = Catalog::with_files_on(&files, |node| {
-            invalid = self.adjust(node, contexts).err();
-        })?;
-        match invalid {
-            Some(error) => Err(CommandError::input(chain(&error))),
-            None => Ok(catalog),
-        }
-    }
-
-    fn adjust(&self, node: &mut Node, contexts: Vec<AbsolutePath>) -> Result<(), InvalidValue> {
-        node.context_directories.splice(0..0, contexts);
-        node.build_arguments.extend(self.global.build_arg.iter().cloned());
-        node.validate()
+        Ok(Catalog::with_files_on(&files, |node| {
+            node.context_directories.splice(0..0, contexts);
+            node.build_arguments.extend(self.global.build_arg.iter().cloned());
+        })?)
     }
 
     /// The directories given by `--contexts`; relative ones are below the current directory.

@@ -19,10 +19,9 @@ pub const BITCOIN_UI_HOOK: &str = "bitcoin-ui";
 
 /// The companions with the apps they belong to.
 ///
-/// A test holds that all of them are valid on the default node. On a node of a user's own, one whose
-/// values cannot be is left out, and the node's own validation has said why.
-pub(super) fn companions(node: &Node) -> Vec<(Vec<AppId>, CompanionSpec)> {
-    [bitcoin_ui(node), lnd_ui(node), electrs_ui(node)].into_iter().flatten().collect()
+/// All of them or none: a catalog without one of its own companions would leave it to nobody.
+pub(super) fn companions(node: &Node) -> Result<Vec<(Vec<AppId>, CompanionSpec)>, InvalidValue> {
+    Ok(vec![bitcoin_ui(node)?, lnd_ui(node)?, electrs_ui(node)?])
 }
 
 fn bitcoin_ui(node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {

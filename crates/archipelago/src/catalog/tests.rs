@@ -73,6 +73,24 @@ fn the_built_in_companions_are_what_they_were() {
 }
 
 #[test]
+fn a_node_that_cannot_be_gives_no_catalog_and_the_file_and_the_field_are_named() {
+    let node = Node { image_repository: "Registry.example/Team".to_owned(), ..Node::default() };
+    let text = chain(&Catalog::on(node.clone()).unwrap_err());
+    assert!(text.contains("image_repository"), "{text}");
+    let adjusted = Catalog::with_files_on::<&str>(&[], |adjusted| *adjusted = node);
+    assert!(matches!(adjusted, Err(CatalogError::NodeValue { .. })));
+    let text = chain(&parse("[node]\nimage_repository = \"Registry.example/Team\"\n").unwrap_err());
+    assert!(text.contains("test.toml") && text.contains("image_repository"), "{text}");
+}
+
+#[test]
+fn the_built_in_catalog_is_that_of_the_default_node_and_has_all_three() {
+    let catalog = Catalog::builtin();
+    assert_eq!(catalog, Catalog::on(Node::default()).unwrap());
+    assert_eq!(catalog.companions().count(), 3);
+}
+
+#[test]
 fn the_nearest_app_is_named_for_a_slip_and_nothing_for_a_stranger() {
     let catalog = Catalog::builtin();
     let nearest = |id| catalog.nearest_app(id).map(AppId::as_str);
