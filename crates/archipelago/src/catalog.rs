@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use companion_core::model::companion::{CompanionName, CompanionSpec, InvalidValue};
+use companion_core::model::container::AbsolutePath;
+use companion_core::model::hook::HookSpec;
 
 use crate::app::AppId;
 use crate::node::Node;
@@ -189,6 +191,26 @@ impl Catalog {
     /// The companion named `name`.
     pub fn companion(&self, name: &CompanionName) -> Option<&CompanionSpec> {
         self.companions.get(name)
+    }
+
+    /// Whether the file of `hook` may be taken for what was once rendered for `name`, on the word of a
+    /// record alone.
+    ///
+    /// The file is to be removed, so little is believed: it must be `<data directory>/<own>/<file>`,
+    /// where `<own>` is the companion's name with or without `archy-`, and not beside the node's
+    /// credentials. So a record that somebody else wrote reaches no key, wallet or data of an app.
+    pub(crate) fn may_have_rendered(&self, name: &CompanionName, hook: &HookSpec) -> bool {
+        let file = Path::new(hook.output.as_str());
+        let Some(dir) = file.parent() else { return false };
+        let own = [name.as_str(), name.as_str().trim_start_matches("archy-")];
+        let in_own = own.iter().any(|own| dir.file_name().is_some_and(|dir| dir == *own));
+        let rpc = &self.node.bitcoin;
+        let mut credentials = [&rpc.password_file, &rpc.cookie_file].into_iter();
+        let beside = |secret: &AbsolutePath| Path::new(secret.as_str()).parent() == Some(dir);
+        in_own
+            && dir.parent() == Some(Path::new(self.node.data_directory.as_str()))
+            && !credentials.any(beside)
+            && file::validate_hook(hook).is_ok()
     }
 
     /// All companions, by name.

@@ -145,6 +145,7 @@ impl Companions {
     /// # Errors
     /// [`CompanionsError`] when no pass could be made.
     pub async fn install_one(&self, name: &CompanionName) -> Result<Failures, CompanionsError> {
+        self.adopt(&[]).await?;
         self.converge(&BTreeSet::from([name.clone()]), Wish::Installed).await
     }
 
@@ -157,6 +158,7 @@ impl Companions {
     /// # Errors
     /// As [`install_one`](Self::install_one).
     pub async fn ensure_running(&self, app: &AppId) -> Result<Failures, CompanionsError> {
+        self.adopt(&[]).await?;
         self.converge(&self.companions_for(app), Wish::Installed).await
     }
 
@@ -193,7 +195,8 @@ impl Companions {
     /// was ever recorded about.
     ///
     /// An app that was removed stays removed although `installed` still names it: the list may be
-    /// older than the removal.
+    /// older than the removal. And an app that `installed` does not name keeps its companions, until
+    /// [`remove_for`](Self::remove_for) is called for it: a list that was cut short removes nothing.
     ///
     /// # Errors
     /// [`CompanionsError`] when the record could not be used or no pass be made.
@@ -204,7 +207,8 @@ impl Companions {
     }
 
     /// Takes in the apps of `installed` that no wish was ever recorded about, and the companions that
-    /// the catalog newly has for installed apps.
+    /// the catalog newly has for installed apps. An app that `installed` does not name is kept until
+    /// [`remove_for`](Self::remove_for) is called for it.
     ///
     /// # Errors
     /// [`CompanionsError::Record`].

@@ -9,6 +9,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::{
     DesiredCompanion, DesiredState, Generation, RemovedCompanion,
 };
+use companion_core::model::hook::HookSpec;
 use serde::{Deserialize, Serialize};
 
 use crate::app::AppId;
@@ -31,6 +32,20 @@ pub(crate) struct Record {
     apps: BTreeMap<AppId, AppWish>,
     /// The companions that were ever wanted, with the generation of the last wish about each.
     companions: BTreeMap<CompanionName, Generation>,
+    /// What the catalog last said of each of them; a record of an earlier program has none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    known: BTreeMap<CompanionName, KnownCompanion>,
+}
+
+/// What the catalog last said of a companion, so that it can be removed when no catalog does any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KnownCompanion {
+    /// The apps it belonged to.
+    apps: BTreeSet<AppId>,
+    /// The hook that its configuration was rendered by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hook: Option<HookSpec>,
 }
 
 /// What is wished for one app. A removed app stays on record, so that a list of installed apps which
@@ -49,6 +64,7 @@ impl Default for Record {
             generation: Generation::default(),
             apps: BTreeMap::new(),
             companions: BTreeMap::new(),
+            known: BTreeMap::new(),
         }
     }
 }
@@ -101,40 +117,71 @@ impl Record {
         for name in catalog.companions_for(app) {
             self.companions.insert(name, generation);
         }
+        self.note_catalog(catalog);
     }
 
     /// Records that `app` is to be gone, and returns the companions that go with it: those that no
     /// other installed app has too.
+    ///
+    /// A repeated removal names the same ones, whatever today's catalog knows of them: the first may
+    /// have been recorded and not carried out.
     pub(crate) fn remove(&mut self, app: &AppId, catalog: &Catalog) -> BTreeSet<CompanionName> {
         let generation = self.next_generation();
         let before = self.apps.insert(app.clone(), AppWish { installed: false, generation });
-        let kept = self.wanted(catalog);
-        // Those that came with the app, for one that the catalog does not know any more.
-        let came_with = self.companions.iter().filter(|(_, wished)| {
-            before.is_some_and(|before| before.installed && before.generation == **wished)
-        });
+        // Those that came with the app, or went with it, for ones that the catalog does not know.
+        let with_app = |(_, wished): &(&CompanionName, &Generation)| {
+            before.is_some_and(|before| before.generation == **wished)
+        };
+        let of_app = self.known.iter().filter(|(_, known)| known.apps.contains(app));
         let mut gone = catalog.companions_for(app);
-        gone.extend(came_with.map(|(name, _)| name.clone()));
-        gone.retain(|name| !kept.contains(name));
+        gone.extend(self.companions.iter().filter(with_app).map(|(name, _)| name.clone()));
+        gone.extend(of_app.map(|(name, _)| name.clone()));
+        let kept = self.wanted(catalog);
+        gone.retain(|name| !kept.contains(name) && !self.is_kept_unseen(name, catalog));
         for name in &gone {
             self.companions.insert(name.clone(), generation);
         }
         gone
     }
 
-    /// Takes in the companions that the catalog newly has for installed apps; says whether any.
+    /// Whether `name`, which the catalog does not know, belonged to an app that is installed.
+    fn is_kept_unseen(&self, name: &CompanionName, catalog: &Catalog) -> bool {
+        let known = self.known.get(name).filter(|_| catalog.companion(name).is_none());
+        known.is_some_and(|known| self.installed().any(|app| known.apps.contains(app)))
+    }
+
+    /// Takes in the companions that the catalog newly has for installed apps, and what it newly says
+    /// of those that are wanted; says whether any.
     pub(crate) fn adopt_catalog(&mut self, catalog: &Catalog) -> bool {
-        let new: Vec<_> = self
-            .wanted(catalog)
-            .into_iter()
-            .filter(|name| !self.companions.contains_key(name))
-            .collect();
-        if new.is_empty() {
-            return false;
+        let is_new = |name: &CompanionName| match self.companions.get(name) {
+            None => true,
+            Some(generation) => self.is_wished_away(*generation),
+        };
+        let new: Vec<_> = self.wanted(catalog).into_iter().filter(is_new).collect();
+        if !new.is_empty() {
+            let generation = self.next_generation();
+            self.companions.extend(new.iter().map(|name| (name.clone(), generation)));
         }
-        let generation = self.next_generation();
-        self.companions.extend(new.into_iter().map(|name| (name, generation)));
-        true
+        self.note_catalog(catalog) || !new.is_empty()
+    }
+
+    /// Notes what the catalog says of the companions that are wanted; says whether anything is new.
+    fn note_catalog(&mut self, catalog: &Catalog) -> bool {
+        let mut noted = false;
+        for name in self.wanted(catalog) {
+            let Some(spec) = catalog.companion(&name) else { continue };
+            let apps = catalog.apps().filter(|(_, names)| names.contains(&name));
+            let apps = apps.map(|(app, _)| app.clone()).collect();
+            let known = KnownCompanion { apps, hook: spec.hook.clone() };
+            noted |= self.known.get(&name) != Some(&known);
+            self.known.insert(name, known);
+        }
+        noted
+    }
+
+    /// Whether `generation` is that of a removal.
+    fn is_wished_away(&self, generation: Generation) -> bool {
+        self.apps.values().any(|wish| !wish.installed && wish.generation == generation)
     }
 
     fn wanted(&self, catalog: &Catalog) -> BTreeSet<CompanionName> {
@@ -155,147 +202,28 @@ impl Record {
                 desired.companions.insert(name, DesiredCompanion::new(spec.clone(), generation));
             }
         }
-        // A companion that the catalog has no more is superfluous, unless the catalog lacks a whole app
-        // that is installed: then it may be that app's, and a file that was not read removes nothing.
-        let blind = self.installed().any(|app| catalog.companions_for(app).is_empty());
-        let wished_away = |generation: &Generation| {
-            self.apps.values().any(|wish| !wish.installed && wish.generation == *generation)
-        };
+        // Only what was wished away is to be gone. What the catalog has no more for an installed app is
+        // left alone: a file that was not read must remove nothing.
         for (name, generation) in &self.companions {
-            let superfluous = wished_away(generation) || !blind;
-            if superfluous && !desired.companions.contains_key(name) {
-                let hook = catalog.companion(name).and_then(|spec| spec.hook.clone());
+            if self.is_wished_away(*generation) && !desired.companions.contains_key(name) {
+                let hook = self.rendered_hook(name, catalog);
                 let removed = RemovedCompanion { generation: *generation, hook };
                 desired.removed.insert(name.clone(), removed);
             }
         }
         desired
     }
+
+    /// The hook whose file goes with a companion that was wished away: the recorded one, because the
+    /// catalog's may have changed since, if it may be believed, else the catalog's.
+    fn rendered_hook(&self, name: &CompanionName, catalog: &Catalog) -> Option<HookSpec> {
+        let named = catalog.companion(name).and_then(|spec| spec.hook.clone());
+        let recorded = self.known.get(name).and_then(|known| known.hook.clone());
+        let is_named = |hook: &HookSpec| named.as_ref().is_some_and(|it| it.output == hook.output);
+        let believed = |hook: &HookSpec| !is_named(hook) && catalog.may_have_rendered(name, hook);
+        recorded.filter(believed).or(named)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn app(id: &str) -> AppId {
-        AppId::new(id).unwrap()
-    }
-
-    fn names<'n>(names: impl Iterator<Item = &'n CompanionName>) -> Vec<&'n str> {
-        names.map(CompanionName::as_str).collect()
-    }
-
-    #[test]
-    fn what_was_installed_is_desired() {
-        let (mut record, catalog) = (Record::default(), Catalog::builtin());
-        record.install(&app("lnd"), &catalog);
-        let desired = record.desired(&catalog);
-        assert_eq!(names(desired.companions.keys()), ["archy-lnd-ui"]);
-        assert!(desired.removed.is_empty());
-    }
-
-    #[test]
-    fn what_was_removed_is_to_be_gone_with_a_larger_generation() {
-        let (mut record, catalog) = (Record::default(), Catalog::builtin());
-        record.install(&app("lnd"), &catalog);
-        let before = record.desired(&catalog);
-        let name = before.companions.keys().next().unwrap();
-        record.remove(&app("lnd"), &catalog);
-        let after = record.desired(&catalog);
-        assert_eq!(names(after.removed.keys()), ["archy-lnd-ui"]);
-        assert!(after.generation(name) > before.generation(name));
-    }
-
-    #[test]
-    fn a_companion_of_two_apps_goes_with_the_last_of_them() {
-        let (mut record, catalog) = (Record::default(), Catalog::builtin());
-        record.install(&app("bitcoin-core"), &catalog);
-        record.install(&app("bitcoin-knots"), &catalog);
-        assert!(record.remove(&app("bitcoin-core"), &catalog).is_empty());
-        assert_eq!(names(record.desired(&catalog).companions.keys()), ["archy-bitcoin-ui"]);
-        assert_eq!(
-            names(record.remove(&app("bitcoin-knots"), &catalog).iter()),
-            ["archy-bitcoin-ui"]
-        );
-        assert_eq!(names(record.desired(&catalog).removed.keys()), ["archy-bitcoin-ui"]);
-    }
-
-    /// A catalog that has two companions of users' own besides the built-in ones.
-    fn larger_catalog() -> Catalog {
-        let place = tempfile::tempdir().unwrap();
-        let file = place.path().join("catalog.toml");
-        let entry = |name: &str| {
-            format!(
-                "[[companion]]\nname = \"{name}-ui\"\napps = [\"{name}\"]\nimage = {{ base = \"x\" }}\n"
-            )
-        };
-        std::fs::write(&file, [entry("one"), entry("two")].concat()).unwrap();
-        Catalog::with_files(&[file]).unwrap()
-    }
-
-    #[test]
-    fn a_catalog_file_that_was_not_read_removes_nothing() {
-        let mut record = Record::default();
-        for id in ["one", "two", "lnd"] {
-            record.install(&app(id), &larger_catalog());
-        }
-        let desired = record.desired(&Catalog::builtin());
-        assert_eq!(names(desired.companions.keys()), ["archy-lnd-ui"]);
-        assert!(desired.removed.is_empty());
-        record.remove(&app("lnd"), &Catalog::builtin());
-        let desired = record.desired(&Catalog::builtin());
-        assert_eq!(names(desired.removed.keys()), ["archy-lnd-ui"]);
-    }
-
-    #[test]
-    fn an_app_that_the_catalog_does_not_know_any_more_can_be_removed() {
-        let mut record = Record::default();
-        for id in ["one", "two"] {
-            record.install(&app(id), &larger_catalog());
-        }
-        assert_eq!(names(record.remove(&app("one"), &Catalog::builtin()).iter()), ["one-ui"]);
-        let desired = record.desired(&Catalog::builtin());
-        assert_eq!(names(desired.removed.keys()), ["one-ui"]);
-    }
-
-    #[test]
-    fn a_companion_that_a_known_app_has_no_more_is_to_be_gone() {
-        let mut record = Record::default();
-        record.install(&app("lnd"), &Catalog::builtin());
-        record.companions.insert(CompanionName::new("archy-old-lnd-ui").unwrap(), Generation(1));
-        let desired = record.desired(&Catalog::builtin());
-        assert_eq!(names(desired.removed.keys()), ["archy-old-lnd-ui"]);
-    }
-
-    #[test]
-    fn what_was_never_wished_is_neither_desired_nor_to_be_gone() {
-        assert_eq!(Record::default().desired(&Catalog::builtin()), DesiredState::default());
-    }
-
-    #[test]
-    fn a_record_is_read_back_as_it_was_written() {
-        let (mut record, catalog) = (Record::default(), Catalog::builtin());
-        record.install(&app("lnd"), &catalog);
-        record.remove(&app("bitcoin"), &catalog);
-        assert_eq!(Record::from_bytes(&record.to_bytes().unwrap()), Ok(record));
-    }
-
-    #[test]
-    fn a_damaged_or_newer_record_is_refused() {
-        let mut bytes = Record::default().to_bytes().unwrap();
-        bytes.truncate(bytes.len() / 2);
-        for bad in [&b""[..], &b"{}"[..], &b"\0\0\0\0"[..], &bytes] {
-            assert!(Record::from_bytes(bad).unwrap_err().contains("damaged"), "{bad:?}");
-        }
-        let newer = br#"{"version":2,"shape":"unknown"}"#;
-        assert!(Record::from_bytes(newer).unwrap_err().contains("version is 2"));
-    }
-
-    #[test]
-    fn a_record_that_names_other_files_is_refused() {
-        let hostile = br#"{"version":1,"generation":1,"apps":{},"companions":{"../../.ssh/id":1}}"#;
-        assert!(Record::from_bytes(hostile).is_err());
-        let hostile = br#"{"version":1,"generation":1,"apps":{},"companions":{"dbus":1}}"#;
-        assert!(Record::from_bytes(hostile).is_err());
-    }
-}
+mod tests;

@@ -171,7 +171,8 @@ pub(crate) fn one_line(field: &'static str, text: &str) -> Result<(), InvalidVal
     Ok(())
 }
 
-fn validate_hook(hook: &HookSpec) -> Result<(), InvalidValue> {
+/// Refuses a hook that this program could not run.
+pub(super) fn validate_hook(hook: &HookSpec) -> Result<(), InvalidValue> {
     match &hook.program {
         HookProgram::Command { argv, timeout, .. } => {
             let program = argv.first().map(String::as_str).unwrap_or_default();

@@ -1,5 +1,6 @@
-use adapter_fake::FakeHost;
+use adapter_fake::{FakeHost, Fault, Method, Mode, Port};
 use companion_core::model::hook::HookName;
+use companion_core::ports::PortErrorKind;
 
 use super::*;
 use crate::catalog::BITCOIN_UI_HOOK;
@@ -85,4 +86,43 @@ async fn what_is_installed_runs_and_what_is_removed_is_not_missed() {
     }
     assert_eq!(companions.remove_for(&app("lnd")).await.unwrap(), Failures::new());
     assert_eq!(companions.remove_for(&app("lnd")).await.unwrap(), Failures::new());
+}
+
+/// The built-in catalog, with `my-ui` for `my-app` and its rendered file besides.
+fn larger_catalog(dir: &std::path::Path) -> Catalog {
+    let file = dir.join("catalog.toml");
+    let text = r#"
+        [[companion]]
+        name = "my-ui"
+        apps = ["my-app"]
+        image = { base = "my-ui" }
+        hook.output = "/var/lib/archipelago/my-ui/nginx.conf"
+        hook.program.registered = "bitcoin-ui"
+    "#;
+    std::fs::write(&file, text).unwrap();
+    Catalog::with_files(&[file]).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_failed_is_repeated_by_a_process_whose_catalog_lacks_the_app() {
+    let bench = Bench::new();
+    let with_file = larger_catalog(bench.state.path());
+    let spec = with_file.companion(&name("my-ui")).unwrap().clone();
+    let output = spec.hook.unwrap().output;
+    bench.host.put_context(&spec.image.build.unwrap().contexts[0], "a Dockerfile");
+    let installed = bench.process(with_file).install_for(&app("my-app")).await.unwrap();
+    assert_eq!(installed, Failures::new());
+    assert!(bench.host.world().files.rendered(&output).is_some());
+
+    let down = Mode::Error(PortErrorKind::Unavailable);
+    bench.host.inject(Fault::always(Port::Services, Method::Observe, down));
+    let first = bench.companions().remove_for(&app("my-app")).await.unwrap();
+    assert_eq!(first.len(), 1, "{first:?}");
+    bench.host.clear_faults();
+    let again = bench.companions();
+    assert_eq!(again.remove_for(&app("my-app")).await.unwrap(), Failures::new());
+    let left = again.status().await.unwrap();
+    assert!(left.is_empty(), "{left:?}");
+    assert!(bench.host.world().files.rendered(&output).is_none());
+    assert_eq!(again.remove_for(&app("my-app")).await.unwrap(), Failures::new());
 }

@@ -1,0 +1,214 @@
+use super::*;
+
+fn app(id: &str) -> AppId {
+    AppId::new(id).unwrap()
+}
+
+fn names<'n>(names: impl Iterator<Item = &'n CompanionName>) -> Vec<&'n str> {
+    names.map(CompanionName::as_str).collect()
+}
+
+#[test]
+fn what_was_installed_is_desired() {
+    let (mut record, catalog) = (Record::default(), Catalog::builtin());
+    record.install(&app("lnd"), &catalog);
+    let desired = record.desired(&catalog);
+    assert_eq!(names(desired.companions.keys()), ["archy-lnd-ui"]);
+    assert!(desired.removed.is_empty());
+}
+
+#[test]
+fn what_was_removed_is_to_be_gone_with_a_larger_generation() {
+    let (mut record, catalog) = (Record::default(), Catalog::builtin());
+    record.install(&app("lnd"), &catalog);
+    let before = record.desired(&catalog);
+    let name = before.companions.keys().next().unwrap();
+    record.remove(&app("lnd"), &catalog);
+    let after = record.desired(&catalog);
+    assert_eq!(names(after.removed.keys()), ["archy-lnd-ui"]);
+    assert!(after.generation(name) > before.generation(name));
+}
+
+#[test]
+fn a_companion_of_two_apps_goes_with_the_last_of_them() {
+    let (mut record, catalog) = (Record::default(), Catalog::builtin());
+    record.install(&app("bitcoin-core"), &catalog);
+    record.install(&app("bitcoin-knots"), &catalog);
+    assert!(record.remove(&app("bitcoin-core"), &catalog).is_empty());
+    assert_eq!(names(record.desired(&catalog).companions.keys()), ["archy-bitcoin-ui"]);
+    assert_eq!(names(record.remove(&app("bitcoin-knots"), &catalog).iter()), ["archy-bitcoin-ui"]);
+    assert_eq!(names(record.desired(&catalog).removed.keys()), ["archy-bitcoin-ui"]);
+}
+
+/// A catalog that has two companions of users' own besides the built-in ones.
+fn larger_catalog() -> Catalog {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("catalog.toml");
+    let entry = |name: &str| {
+        format!(
+            "[[companion]]\nname = \"{name}-ui\"\napps = [\"{name}\"]\nimage = {{ base = \"x\" }}\n"
+        )
+    };
+    std::fs::write(&file, [entry("one"), entry("two")].concat()).unwrap();
+    Catalog::with_files(&[file]).unwrap()
+}
+
+/// The built-in catalog with `name` for `apps` besides.
+fn catalog_of(name: &str, apps: &str, more: &str) -> Catalog {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("catalog.toml");
+    let text = format!(
+        "[[companion]]\nname = \"{name}\"\napps = [\"{apps}\"]\nimage = {{ base = \"x\" }}\n{more}"
+    );
+    std::fs::write(&file, text).unwrap();
+    Catalog::with_files(&[file]).unwrap()
+}
+
+#[test]
+fn a_catalog_file_that_was_not_read_removes_nothing() {
+    let mut record = Record::default();
+    for id in ["one", "two", "lnd"] {
+        record.install(&app(id), &larger_catalog());
+    }
+    let desired = record.desired(&Catalog::builtin());
+    assert_eq!(names(desired.companions.keys()), ["archy-lnd-ui"]);
+    assert!(desired.removed.is_empty());
+    record.remove(&app("lnd"), &Catalog::builtin());
+    let desired = record.desired(&Catalog::builtin());
+    assert_eq!(names(desired.removed.keys()), ["archy-lnd-ui"]);
+}
+
+#[test]
+fn a_companion_that_the_catalog_newly_lacks_is_nobodys_wish_until_its_app_is_removed() {
+    let mut record = Record::default();
+    record.install(&app("lnd"), &Catalog::builtin());
+    let other = catalog_of("archy-lnd-ui", "lightning", "");
+    assert_eq!(record.desired(&other), DesiredState::default());
+    assert_eq!(names(record.remove(&app("lnd"), &other).iter()), ["archy-lnd-ui"]);
+    assert_eq!(names(record.desired(&other).removed.keys()), ["archy-lnd-ui"]);
+}
+
+#[test]
+fn a_removal_that_is_repeated_names_the_same_companions() {
+    let mut record = Record::default();
+    record.install(&app("one"), &larger_catalog());
+    for _ in 0..3 {
+        assert_eq!(names(record.remove(&app("one"), &Catalog::builtin()).iter()), ["one-ui"]);
+        let desired = record.desired(&Catalog::builtin());
+        assert_eq!(names(desired.removed.keys()), ["one-ui"]);
+    }
+}
+
+#[test]
+fn a_companion_that_the_catalog_lacks_stays_while_another_app_of_it_is_installed() {
+    let mut record = Record::default();
+    let shared = catalog_of("x-ui", "one\", \"two", "");
+    record.install(&app("one"), &shared);
+    record.install(&app("two"), &shared);
+    assert!(record.remove(&app("two"), &Catalog::builtin()).is_empty());
+    assert_eq!(names(record.remove(&app("one"), &Catalog::builtin()).iter()), ["x-ui"]);
+}
+
+fn hook_of(output: &str) -> String {
+    format!(
+        "hook = {{ output = \"{output}\", program = {{ template = {{ template = \"/t\" }} }} }}\n"
+    )
+}
+
+fn removed_output(record: &Record, catalog: &Catalog) -> Option<String> {
+    let removed = record.desired(catalog).removed.into_values().next().unwrap();
+    removed.hook.map(|hook| hook.output.to_string())
+}
+
+#[test]
+fn the_rendered_file_goes_although_its_entry_is_gone_or_names_another_one() {
+    let output = "/var/lib/archipelago/x-ui/nginx.conf";
+    let mut record = Record::default();
+    record.install(&app("x"), &catalog_of("x-ui", "x", &hook_of(output)));
+    record.remove(&app("x"), &Catalog::builtin());
+    assert_eq!(removed_output(&record, &Catalog::builtin()).as_deref(), Some(output));
+    let moved = catalog_of("x-ui", "x", &hook_of("/var/lib/archipelago/x-ui/other.conf"));
+    assert_eq!(removed_output(&record, &moved).as_deref(), Some(output));
+    let read = Record::from_bytes(&record.to_bytes().unwrap()).unwrap();
+    assert_eq!(read, record);
+}
+
+#[test]
+fn a_hostile_record_has_no_file_of_somebody_elses_removed() {
+    let hostile = |name: &str, output: &str| {
+        let mut record = Record::default();
+        record.install(&app("x"), &catalog_of(name, "x", &hook_of(output)));
+        record.remove(&app("x"), &Catalog::builtin());
+        removed_output(&record, &Catalog::builtin())
+    };
+    for output in [
+        "/home/x/.ssh/id_ed25519",
+        "/var/lib/archipelago/x-ui",
+        "/var/lib/archipelago/x-ui/more/file",
+        "/var/lib/archipelago/other-ui/nginx.conf",
+        "/var/lib/archipelago-backup/x-ui/nginx.conf",
+    ] {
+        assert_eq!(hostile("x-ui", output), None, "{output}");
+    }
+    for (name, file) in [("secrets", "bitcoin-rpc-password"), ("bitcoin", "wallet.dat")] {
+        assert_eq!(hostile(name, &format!("/var/lib/archipelago/{name}/{file}")), None);
+    }
+    let mut program = Record::default();
+    let output = "/var/lib/archipelago/x-ui/nginx.conf";
+    program.install(&app("x"), &catalog_of("x-ui", "x", &hook_of(output)));
+    program.remove(&app("x"), &Catalog::builtin());
+    let text = String::from_utf8(program.to_bytes().unwrap()).unwrap();
+    assert!(Record::from_bytes(text.replace(output, "/a/../b").as_bytes()).is_err());
+}
+
+#[test]
+fn a_record_of_an_earlier_program_is_read() {
+    let earlier = br#"{"version":1,"generation":2,"apps":{"lnd":{"installed":true,"generation":2}},"companions":{"archy-lnd-ui":2}}"#;
+    let mut record = Record::from_bytes(earlier).unwrap();
+    let catalog = Catalog::builtin();
+    assert_eq!(names(record.desired(&catalog).companions.keys()), ["archy-lnd-ui"]);
+    assert!(record.adopt_catalog(&catalog) && !record.adopt_catalog(&catalog));
+}
+
+#[test]
+fn an_app_that_the_catalog_does_not_know_any_more_can_be_removed() {
+    let mut record = Record::default();
+    for id in ["one", "two"] {
+        record.install(&app(id), &larger_catalog());
+    }
+    assert_eq!(names(record.remove(&app("one"), &Catalog::builtin()).iter()), ["one-ui"]);
+    let desired = record.desired(&Catalog::builtin());
+    assert_eq!(names(desired.removed.keys()), ["one-ui"]);
+}
+
+#[test]
+fn what_was_never_wished_is_neither_desired_nor_to_be_gone() {
+    assert_eq!(Record::default().desired(&Catalog::builtin()), DesiredState::default());
+}
+
+#[test]
+fn a_record_is_read_back_as_it_was_written() {
+    let (mut record, catalog) = (Record::default(), Catalog::builtin());
+    record.install(&app("lnd"), &catalog);
+    record.remove(&app("bitcoin"), &catalog);
+    assert_eq!(Record::from_bytes(&record.to_bytes().unwrap()), Ok(record));
+}
+
+#[test]
+fn a_damaged_or_newer_record_is_refused() {
+    let mut bytes = Record::default().to_bytes().unwrap();
+    bytes.truncate(bytes.len() / 2);
+    for bad in [&b""[..], &b"{}"[..], &b"\0\0\0\0"[..], &bytes] {
+        assert!(Record::from_bytes(bad).unwrap_err().contains("damaged"), "{bad:?}");
+    }
+    let newer = br#"{"version":2,"shape":"unknown"}"#;
+    assert!(Record::from_bytes(newer).unwrap_err().contains("version is 2"));
+}
+
+#[test]
+fn a_record_that_names_other_files_is_refused() {
+    let hostile = br#"{"version":1,"generation":1,"apps":{},"companions":{"../../.ssh/id":1}}"#;
+    assert!(Record::from_bytes(hostile).is_err());
+    let hostile = br#"{"version":1,"generation":1,"apps":{},"companions":{"dbus":1}}"#;
+    assert!(Record::from_bytes(hostile).is_err());
+}
