@@ -10,9 +10,11 @@ use companion_core::model::container::AbsolutePath;
 use companion_core::model::hook::HookSpec;
 
 use crate::app::AppId;
+use crate::manifest::{BackendManifest, ManifestError};
 use crate::node::Node;
 
 mod builtin;
+mod conflict;
 mod file;
 
 pub use builtin::BITCOIN_UI_HOOK;
@@ -93,6 +95,45 @@ pub enum CatalogError {
         /// The name.
         companion: CompanionName,
     },
+    /// Two companions would render the same file.
+    #[error("the companions `{first}` and `{second}` have one hook output, `{output}`")]
+    SameOutput {
+        /// The one.
+        first: CompanionName,
+        /// The other.
+        second: CompanionName,
+        /// The file.
+        output: AbsolutePath,
+    },
+    /// Two companions would publish the same port on overlapping addresses.
+    #[error("the companions `{first}` and `{second}` publish one port of the host, {port}")]
+    SamePort {
+        /// The one.
+        first: CompanionName,
+        /// The other.
+        second: CompanionName,
+        /// The host's port.
+        port: u16,
+    },
+    /// The manifest of an app's backend cannot be.
+    #[error("the backend of the app `{app}` cannot be")]
+    Backend {
+        /// The app.
+        app: AppId,
+        /// The field and the rule.
+        #[source]
+        source: ManifestError,
+    },
+    /// A backend has the name of a companion of another app.
+    #[error(
+        "the backend of the app `{app}` has the name of another app's companion, `{companion}`"
+    )]
+    NameTaken {
+        /// The app.
+        app: AppId,
+        /// The name.
+        companion: CompanionName,
+    },
     /// There are more companions than [`COMPANIONS_LIMIT`].
     #[error("the catalogs have more than {COMPANIONS_LIMIT} companions")]
     TooMany,
@@ -132,7 +173,8 @@ impl Catalog {
     /// same name.
     ///
     /// # Errors
-    /// [`CatalogError`] for the first file that is not as it must be.
+    /// [`CatalogError`] for the first file that is not as it must be, and for companions that cannot be
+    /// together.
     pub fn with_files<P: AsRef<Path>>(files: &[P]) -> Result<Self, CatalogError> {
         Self::with_files_on(files, |_| {})
     }
@@ -161,10 +203,43 @@ impl Catalog {
                 catalog.insert(apps, spec);
             }
         }
-        if catalog.companions.len() > COMPANIONS_LIMIT {
+        catalog.validate()?;
+        Ok(catalog)
+    }
+
+    /// Takes in the backend of `app` that `manifest` describes, and returns its name. It belongs to
+    /// the app as a companion does: it is installed, kept and removed with it.
+    ///
+    /// A backend is in no catalog file, so it is to be taken in at every start of the host program,
+    /// before the record is read with the catalog. It replaces the one that the app had of that name.
+    ///
+    /// # Errors
+    /// [`CatalogError::Backend`] for a manifest that cannot be, [`CatalogError::NameTaken`],
+    /// [`CatalogError::SamePort`], [`CatalogError::TooMany`]; the catalog is as it was then.
+    pub fn add_backend(
+        &mut self,
+        app: AppId,
+        manifest: BackendManifest,
+    ) -> Result<CompanionName, CatalogError> {
+        let spec = manifest.spec(&self.node);
+        let spec = spec.map_err(|source| CatalogError::Backend { app: app.clone(), source })?;
+        let name = spec.name.clone();
+        if self.apps.iter().any(|(other, names)| *other != app && names.contains(&name)) {
+            return Err(CatalogError::NameTaken { app, companion: name });
+        }
+        let mut grown = self.clone();
+        grown.insert(vec![app], spec);
+        grown.validate()?;
+        *self = grown;
+        Ok(name)
+    }
+
+    /// Checks what only the whole catalog shows.
+    fn validate(&self) -> Result<(), CatalogError> {
+        if self.companions.len() > COMPANIONS_LIMIT {
             return Err(CatalogError::TooMany);
         }
-        Ok(catalog)
+        conflict::refuse(self.companions.values())
     }
 
     fn insert(&mut self, apps: Vec<AppId>, spec: CompanionSpec) {

@@ -2,7 +2,8 @@
 //!
 //! A backend may do what a companion may not: write to paths of the host, and run what its manifest
 //! says. It is kept by the same planner, so installing one has the same meaning: running and true is
-//! left alone, stopped is started, missing is installed, wedged is created anew.
+//! left alone, stopped is started, missing is installed, wedged is created anew. A catalog takes it in
+//! with [`Catalog::add_backend`](crate::Catalog::add_backend).
 
 use std::collections::BTreeMap;
 

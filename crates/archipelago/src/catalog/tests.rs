@@ -174,6 +174,78 @@ fn a_later_file_replaces_a_companion_of_the_same_name() {
     assert_eq!(names(&catalog, "lnd"), Vec::<String>::new());
 }
 
+/// The merged catalog of a file with the entries `one` and `two`.
+fn merged(one: &str, two: &str) -> Result<Catalog, CatalogError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("own.toml");
+    let entry = |name: &str, more: &str| {
+        format!(
+            "[[companion]]\nname = \"{name}\"\napps = [\"a\"]\nimage = {{ base = \"x\" }}\n{more}\n"
+        )
+    };
+    std::fs::write(&path, [entry("one-ui", one), entry("two-ui", two)].concat()).unwrap();
+    Catalog::with_files(&[&path])
+}
+
+#[test]
+fn two_companions_with_one_rendered_file_are_refused_and_both_named() {
+    let hook = "hook = { output = \"/d/x/conf\", program = { registered = \"bitcoin-ui\" } }";
+    let error = merged(hook, hook).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("one-ui") && text.contains("two-ui") && text.contains("/d/x/conf"));
+    let builtin = hook.replace("/d/x/conf", "/var/lib/archipelago/bitcoin-ui/nginx.conf");
+    let error = merged(&builtin, "").unwrap_err();
+    assert!(error.to_string().contains("archy-bitcoin-ui"), "{error}");
+    merged(hook, &hook.replace("/d/x/", "/d/y/")).unwrap();
+}
+
+#[test]
+fn two_companions_with_one_published_port_are_refused_when_their_addresses_overlap() {
+    let port = |more: &str| format!("container.ports = [{{ host = 8080, container = 80{more} }}]");
+    let on = |address: &str| port(&format!(", address = \"{address}\""));
+    let clash = |one: &str, two: &str| match merged(one, two) {
+        Ok(_) => false,
+        Err(CatalogError::SamePort { first, second, port }) => {
+            assert_eq!((first.as_str(), second.as_str(), port), ("one-ui", "two-ui", 8080));
+            true
+        }
+        Err(other) => panic!("{other}"),
+    };
+    assert!(clash(&port(""), &port("")));
+    assert!(clash(&port(""), &on("127.0.0.1")));
+    assert!(clash(&on("0.0.0.0"), &on("127.0.0.1")));
+    assert!(clash(&on("127.0.0.1"), &on("::")));
+    assert!(clash(&on("::1"), &on("::1")));
+    assert!(!clash(&on("127.0.0.1"), &on("127.0.0.2")));
+    assert!(!clash(&on("0.0.0.0"), &on("::1")));
+    assert!(!clash(&port(""), &port(", protocol = \"udp\"")));
+    assert!(!clash(&port(""), &port("").replace("8080", "8081")));
+    let error = merged(&port("").replace("8080", "18083"), "").unwrap_err();
+    assert!(error.to_string().contains("archy-lnd-ui"), "{error}");
+}
+
+fn manifest(name: &str, more: &str) -> BackendManifest {
+    let text = format!("name = \"{name}\"\nimage = \"a.example/x\"\n{more}");
+    BackendManifest::parse(&text).unwrap()
+}
+
+#[test]
+fn a_backend_that_cannot_be_taken_in_leaves_the_catalog_as_it_was() {
+    let mut catalog = Catalog::builtin();
+    let port = "ports = [{ host = 18083, container = 80 }]";
+    let clash = catalog.add_backend(app("x"), manifest("x", port)).unwrap_err();
+    assert!(matches!(clash, CatalogError::SamePort { .. }), "{clash}");
+    let taken = catalog.add_backend(app("x"), manifest("archy-lnd-ui", "")).unwrap_err();
+    assert!(matches!(taken, CatalogError::NameTaken { .. }), "{taken}");
+    let host = format!("network = \"host\"\n{port}");
+    let invalid = catalog.add_backend(app("x"), manifest("x", &host)).unwrap_err();
+    assert!(matches!(invalid, CatalogError::Backend { .. }), "{invalid}");
+    assert_eq!(catalog, Catalog::builtin());
+    assert_eq!(catalog.add_backend(app("x"), manifest("x", "")).unwrap().as_str(), "x");
+    catalog.add_backend(app("x"), manifest("x", "read_only = true")).unwrap();
+    assert_eq!(names(&catalog, "x"), ["x"]);
+}
+
 #[test]
 fn a_missing_or_oversized_file_is_named() {
     let dir = tempfile::tempdir().unwrap();

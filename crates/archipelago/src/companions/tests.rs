@@ -4,6 +4,7 @@ use companion_core::ports::PortErrorKind;
 
 use super::*;
 use crate::catalog::BITCOIN_UI_HOOK;
+use crate::manifest::BackendManifest;
 
 /// A host that has all that the built-in companions need, with a record in a directory of its own.
 struct Bench {
@@ -125,4 +126,21 @@ async fn a_removal_that_failed_is_repeated_by_a_process_whose_catalog_lacks_the_
     assert!(left.is_empty(), "{left:?}");
     assert!(bench.host.world().files.rendered(&output).is_none());
     assert_eq!(again.remove_for(&app("my-app")).await.unwrap(), Failures::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_runs_with_its_apps_companion_and_goes_with_it() {
+    let bench = Bench::new();
+    let text = "name = \"lnd\"\nimage = \"registry.example/lnd:1\"\n";
+    let manifest = BackendManifest::parse(text).unwrap();
+    bench.host.publish(&manifest.image, "lnd");
+    let mut catalog = Catalog::builtin();
+    catalog.add_backend(app("lnd"), manifest).unwrap();
+    let companions = bench.process(catalog);
+    assert_eq!(companions.install_for(&app("lnd")).await.unwrap(), Failures::new());
+    let ready = companions.status().await.unwrap();
+    let ready: Vec<_> = ready.iter().map(|it| (it.name.as_str(), it.health)).collect();
+    assert_eq!(ready, [("archy-lnd-ui", Health::Ready), ("lnd", Health::Ready)]);
+    assert_eq!(companions.remove_for(&app("lnd")).await.unwrap(), Failures::new());
+    assert!(companions.status().await.unwrap().is_empty());
 }
