@@ -16,9 +16,12 @@ use crate::record::{RECORD_LIMIT, Record};
 const RECORD_FILE: &str = "desired.json";
 const LOCK_FILE: &str = "lock";
 
-/// How long another process may hold the host before a caller gives up. A round holds it for the
-/// time of its short effects, of which a reload of the service manager is the longest.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long another process may hold the host before a caller gives up: 6 minutes.
+///
+/// A round holds it for its reads and short effects. On a host whose bus hangs one of them comes to the
+/// reconciler's limits (180 s for a reload, 60 s for each other effect), and a caller that waits for
+/// less would fail for the slowness of a round that still works. Work that takes longer holds no lock.
+const PATIENCE: Duration = Duration::from_secs(6 * 60);
 const POLL: Duration = Duration::from_millis(20);
 
 /// Keeps the record of wishes in a state directory of mode 0700.
@@ -211,6 +214,12 @@ mod tests {
         assert!(!waiting.is_finished());
         drop(held);
         waiting.await.unwrap().unwrap();
+    }
+
+    #[test]
+    fn a_caller_outwaits_a_round_with_a_slow_reload_and_two_slow_effects() {
+        let limits = companion_core::reconciler::Limits::default();
+        assert!(PATIENCE > limits.reload + 2 * limits.act);
     }
 
     #[tokio::test]
