@@ -61,6 +61,7 @@ impl Progress {
             Work::Load => "loading",
             Work::Service => "service",
             Work::Removal => "removal",
+            Work::Prune => "removal of old images",
         };
         match error {
             None => self.show(Style::Good, "done", &format!("{work} of {companion}")),
