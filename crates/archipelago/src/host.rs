@@ -54,9 +54,11 @@ pub enum HostError {
     Name(#[source] InvalidValue),
 }
 
-/// The oldest Podman that has all that a companion's unit needs: `Pull=` came with 4.6, and a
-/// generator whose exit status can be trusted.
-pub const PODMAN_FLOOR: PodmanVersion = PodmanVersion::new(4, 4, 0);
+/// The oldest Podman that companions can be kept with, 4.4, the first with Quadlet.
+///
+/// What came later is not needed: an option of `podman run` stands in for a key such as `Pull=` (4.6),
+/// and the generator is judged by what it says, because its exit status tells nothing before 4.6.
+pub const PODMAN_FLOOR: PodmanVersion = PodmanVersion::FLOOR;
 
 /// The state directory of `scope`: the record of wishes, the lock, the host's key and what
 /// podman said last.
@@ -109,7 +111,7 @@ pub async fn connect_with(
     let hooks = hooks(&store)?;
     Ok(Host {
         units: Arc::new(units(scope, version)?),
-        services: Arc::new(SystemdManager::new(scope)),
+        services: Arc::new(SystemdManager::new(scope).with_units(units(scope, version)?)),
         images: Arc::new(PodmanImages::new(podman.clone())),
         hooks: Arc::new(hooks),
         containers: Arc::new(PodmanContainers::new(podman)),
