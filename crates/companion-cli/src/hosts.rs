@@ -6,7 +6,7 @@ use adapter_podman::Podman;
 use adapter_systemd::{Scope, SystemdManager};
 use archipelago::host::{connect_with, units};
 use archipelago::{Companions, RecordStore};
-use companion_core::ports::{Host, PortErrorKind, ServiceManager as _, UnitStore as _};
+use companion_core::ports::{Host, PortError, PortErrorKind, ServiceManager as _, UnitStore as _};
 use companion_core::reconciler::{EventSink, Reconciler, Silent};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -37,30 +37,9 @@ impl Session {
         output: &Output,
         events: Arc<dyn EventSink>,
     ) -> CommandResult<Self> {
-        let catalog = Arc::new(config.catalog()?);
         match config.host {
-            HostKind::Real(scope) => {
-                let store = Arc::new(RecordStore::new(config.state_dir(scope)?, catalog));
-                reach(scope, &store).await?;
-                let podman = Podman::from_environment();
-                let host = connect_with(scope, Arc::clone(&store), podman.clone()).await?;
-                Ok(Self::wired(store, host, events, Some(podman), None))
-            }
-            HostKind::Sim => {
-                output.note("this is the embedded host: it begins empty and ends with the command");
-                let state = tempfile::Builder::new().prefix("companion-sim-").tempdir();
-                let state = state.map_err(|error| {
-                    CommandError::failure(format!("failed to make a directory: {error}"))
-                })?;
-                let dir = config.given_state_dir().unwrap_or_else(|| state.path());
-                let dir = std::path::absolute(dir).map_err(|error| {
-                    CommandError::input(format!("`--state-dir {}`: {error}", dir.display()))
-                })?;
-                let host = sim::host(&catalog).ports();
-                let store = Arc::new(RecordStore::new(dir, catalog));
-                let host = Host { desired: Arc::clone(&store) as _, ..host };
-                Ok(Self::wired(store, host, events, None, Some(state)))
-            }
+            HostKind::Real(scope) => Reached::of(config, scope).await?.into_session(events).await,
+            HostKind::Sim => Self::open_embedded(config, output, events),
         }
     }
 
@@ -70,15 +49,38 @@ impl Session {
         config: &Config,
         output: &Output,
     ) -> CommandResult<Option<Self>> {
-        if let HostKind::Real(scope) = config.host {
-            let catalog = Arc::new(config.catalog()?);
-            let store = RecordStore::new(config.state_dir(scope)?, catalog);
-            reach(scope, &store).await?;
-            if is_untouched(scope, &store).await? {
-                return Ok(None);
+        let events = Arc::new(Silent);
+        match config.host {
+            HostKind::Real(scope) => {
+                let reached = Reached::of(config, scope).await?;
+                if is_untouched(scope, &reached.store).await? {
+                    return Ok(None);
+                }
+                reached.into_session(events).await.map(Some)
             }
+            HostKind::Sim => Self::open_embedded(config, output, events).map(Some),
         }
-        Self::open(config, output, Arc::new(Silent)).await.map(Some)
+    }
+
+    fn open_embedded(
+        config: &Config,
+        output: &Output,
+        events: Arc<dyn EventSink>,
+    ) -> CommandResult<Self> {
+        let catalog = Arc::new(config.catalog()?);
+        output.note("this is the embedded host: it begins empty and ends with the command");
+        let state = tempfile::Builder::new().prefix("companion-sim-").tempdir();
+        let state = state.map_err(|error| {
+            CommandError::failure(format!("failed to make a directory: {error}"))
+        })?;
+        let dir = config.given_state_dir().unwrap_or_else(|| state.path());
+        let dir = std::path::absolute(dir).map_err(|error| {
+            CommandError::input(format!("`--state-dir {}`: {error}", dir.display()))
+        })?;
+        let host = sim::host(&catalog).ports();
+        let store = Arc::new(RecordStore::new(dir, catalog));
+        let host = Host { desired: Arc::clone(&store) as _, ..host };
+        Ok(Self::wired(store, host, events, None, Some(state)))
     }
 
     fn wired(
@@ -128,16 +130,43 @@ impl Session {
     }
 }
 
-/// Asks the service manager of `scope` for one unit: whether it can be reached at all.
-async fn reach(scope: Scope, store: &RecordStore) -> CommandResult<()> {
-    let names = store.catalog().companions().take(1).map(|spec| spec.name.clone()).collect();
-    let Err(error) = SystemdManager::new(scope).observe(&names).await else { return Ok(()) };
+/// A real host whose service manager answered.
+struct Reached {
+    scope: Scope,
+    store: Arc<RecordStore>,
+    /// Used on, because its connection stands.
+    systemd: SystemdManager,
+}
+
+impl Reached {
+    /// Asks the service manager of `scope` for one unit: whether it can be reached at all.
+    async fn of(config: &Config, scope: Scope) -> CommandResult<Self> {
+        let catalog = Arc::new(config.catalog()?);
+        let store = Arc::new(RecordStore::new(config.state_dir(scope)?, catalog));
+        let systemd = SystemdManager::new(scope);
+        let names = store.catalog().companions().take(1).map(|spec| spec.name.clone()).collect();
+        match systemd.observe(&names).await {
+            Ok(_) => Ok(Self { scope, store, systemd }),
+            Err(error) => Err(unreachable(scope, &error)),
+        }
+    }
+
+    async fn into_session(self, events: Arc<dyn EventSink>) -> CommandResult<Session> {
+        let Self { scope, store, systemd } = self;
+        let podman = Podman::from_environment();
+        let host = connect_with(scope, Arc::clone(&store), podman.clone()).await?;
+        let host = Host { services: Arc::new(systemd), ..host };
+        Ok(Session::wired(store, host, events, Some(podman), None))
+    }
+}
+
+fn unreachable(scope: Scope, error: &PortError) -> CommandError {
     let manager = match scope {
         Scope::User => "the user's systemd",
         Scope::System => "the system's systemd",
     };
-    let message = format!("{manager} cannot be reached: {}", chain(&error));
-    Err(match error.kind() {
+    let message = format!("{manager} cannot be reached: {}", chain(error));
+    match error.kind() {
         PortErrorKind::Unavailable | PortErrorKind::Denied => CommandError::host(message)
             .hinted("`companion doctor` says what this host lacks")
             .hinted("`--host sim` is an embedded host to try things on"),
@@ -145,7 +174,7 @@ async fn reach(scope: Scope, store: &RecordStore) -> CommandResult<()> {
         | PortErrorKind::NotFound
         | PortErrorKind::Conflict
         | PortErrorKind::Invalid => CommandError::failure(message),
-    })
+    }
 }
 
 /// Whether nothing was ever recorded and no unit is ours.
