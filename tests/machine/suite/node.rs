@@ -7,7 +7,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::guest::{Ran, archy, podman, property, root, systemctl, until, write};
+use crate::guest::{
+    Ran, archy, archy_reading, podman, property, root, root_reading, systemctl, until, write,
+};
 use crate::http;
 
 /// The program under test.
@@ -22,8 +24,6 @@ pub(crate) const PASSWORD: &str = "/var/lib/archipelago/bitcoin/rpc-password";
 /// What the stand-in was asked.
 pub(crate) const ASKED: &str = "/var/lib/archipelago/bitcoin/rpc-journal.jsonl";
 pub(crate) const CONTEXTS: &str = "/opt/archipelago/docker";
-/// The contexts as they were copied in.
-const PRISTINE: &str = "/opt/archipelago/pristine";
 
 /// The kind of systemd's message that a unit was started (`SD_MESSAGE_UNIT_STARTED`, sd-messages.h).
 pub(crate) const STARTED: &str = "39f53479d3a045ac8e11786248231fbf";
@@ -177,34 +177,36 @@ pub(crate) fn installed() {
 /// Puts everything around the companions in order.
 fn as_delivered() {
     assert_eq!(fs::read_to_string("/etc/hostname").unwrap().trim(), "companion-machine");
-    let _not_mounted = root(&["umount", "--quiet", UNITS]);
-    root(&["loginctl", "enable-linger", "archy"]).good();
+    root_reading(&["sh", "-e"], ROOTS_ORDER).good();
     until("archy's manager runs", 60, || {
         root(&["systemctl", "is-active", "--quiet", "user@1000.service"]).status.filter(|s| *s == 0)
     });
-    root(&["systemctl", "start", "docker-registry", "stand-in-node"]).good();
-    systemctl(&["stop", "companion.service"]).good();
-    for one in ALL {
-        let _not_masked = systemctl(&["unmask", &one.service()]);
-        root(&["rm", "-rf", &format!("{USER_UNITS}/{}.d", one.service())]).good();
-        if !one.unit_text().contains("[X-Companion]") {
-            root(&["rm", "-rf", &one.unit()]).good();
-        }
+    for one in ALL.into_iter().filter(|one| !one.unit_text().contains("[X-Companion]")) {
+        root(&["rm", "-rf", &one.unit()]).good();
     }
-    for unit in ["companion.service", NETWORK_WAIT] {
-        root(&["rm", "-rf", &format!("{USER_UNITS}/{unit}.d")]).good();
-    }
-    systemctl(&["stop", NETWORK_WAIT]).good();
-    systemctl(&["daemon-reload"]).good();
-    let restore = format!(
-        "diff -r {PRISTINE} {CONTEXTS} >/dev/null || {{ rm -rf {CONTEXTS}; cp -a {PRISTINE} {CONTEXTS}; }}"
-    );
-    root(&["sh", "-c", &restore]).good();
+    archy_reading(&["sh", "-e"], ARCHYS_ORDER).good();
     write(CATALOG, CATALOG_TEXT);
     if !fs::read_to_string(PASSWORD).unwrap().starts_with("the-usual") {
         rotate_password("the-usual-password");
     }
 }
+
+/// Mounts, services of the system, drop-ins, and the contexts as they were copied in.
+const ROOTS_ORDER: &str = "
+umount --quiet /home/archy/.config/containers/systemd || true
+loginctl enable-linger archy
+systemctl start docker-registry stand-in-node
+rm -rf /home/archy/.config/systemd/user/*.service.d
+cd /opt/archipelago
+diff -r pristine docker >/dev/null || { rm -rf docker; cp -a pristine docker; }
+";
+
+/// No daemon, nothing masked, and no wait for a network that an earlier test had cut short.
+const ARCHYS_ORDER: &str = "
+systemctl --user --quiet stop companion.service podman-user-wait-network-online.service
+systemctl --user --quiet unmask archy-bitcoin-ui.service archy-lnd-ui.service archy-electrs-ui.service
+systemctl --user --quiet daemon-reload
+";
 
 /// Gives the node another RPC password.
 pub(crate) fn rotate_password(password: &str) {
