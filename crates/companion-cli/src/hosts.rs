@@ -1,11 +1,13 @@
 //! The host that a command works on, wired: a real one, or the embedded one.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use adapter_podman::Podman;
 use adapter_systemd::{Scope, SystemdManager};
 use archipelago::host::{connect_with, units};
 use archipelago::{Companions, RecordStore};
+use companion_core::model::companion::CompanionName;
 use companion_core::ports::{Host, PortError, PortErrorKind, ServiceManager as _, UnitStore as _};
 use companion_core::reconciler::{EventSink, Reconciler, Silent};
 use tokio::signal::unix::{SignalKind, signal};
@@ -130,6 +132,9 @@ impl Session {
     }
 }
 
+/// A name that no companion has.
+const NOBODY: &str = "no-such-companion";
+
 /// A real host whose service manager answered.
 struct Reached {
     scope: Scope,
@@ -139,12 +144,15 @@ struct Reached {
 }
 
 impl Reached {
-    /// Asks the service manager of `scope` for one unit: whether it can be reached at all.
+    /// Asks the service manager of `scope` for a unit that nobody has: whether it can be reached at
+    /// all. Of one that is loaded it would tell all properties, which takes it a millisecond.
     async fn of(config: &Config, scope: Scope) -> CommandResult<Self> {
         let catalog = Arc::new(config.catalog()?);
         let store = Arc::new(RecordStore::new(config.state_dir(scope)?, catalog));
         let systemd = SystemdManager::new(scope);
-        let names = store.catalog().companions().take(1).map(|spec| spec.name.clone()).collect();
+        let name =
+            CompanionName::new(NOBODY).map_err(|error| CommandError::failure(chain(&error)))?;
+        let names = BTreeSet::from([name]);
         match systemd.observe(&names).await {
             Ok(_) => Ok(Self { scope, store, systemd }),
             Err(error) => Err(unreachable(scope, &error)),

@@ -52,7 +52,7 @@ pub(super) async fn converge(
     wish: Wish,
     output: &Output,
 ) -> CommandResult<Verdict> {
-    let pass = companions.reconciler().reconcile().await?;
+    let pass = companions.reconciler().reconcile_for(names).await?;
     Ok(report::pass(&pass, Some((names, wish)), output))
 }
 
