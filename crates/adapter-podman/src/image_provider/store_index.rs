@@ -109,6 +109,8 @@ impl StoreIndex {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     fn index(root: &Path) -> StoreIndex {
@@ -148,18 +150,25 @@ mod tests {
     fn a_store_is_settled_when_the_last_of_its_files_is() {
         let root = tempfile::tempdir().unwrap();
         let index = index(root.path());
-        fs::write(root.path().join("overlay-images/images.json"), "[]").unwrap();
-        let (later, hour) = (SystemTime::now(), Duration::from_secs(3600));
+        let images = root.path().join("overlay-images/images.json");
+        fs::write(&images, "[]").unwrap();
+        let changed = |path: &Path| {
+            let data = fs::metadata(path).unwrap();
+            let (seconds, nanoseconds) = (data.ctime(), data.ctime_nsec());
+            let since = Duration::new(seconds.try_into().unwrap(), nanoseconds.try_into().unwrap());
+            SystemTime::UNIX_EPOCH + since
+        };
+        let then = changed(&images);
+        assert!(index.state().unwrap().was_settled(then, Duration::ZERO));
+        let containers = root.path().join("overlay-containers/containers.json");
+        fs::create_dir(root.path().join("overlay-containers")).unwrap();
+        // Until the clock of the file system has ticked, the two have one time.
+        while !containers.exists() || changed(&containers) == then {
+            fs::write(&containers, "[]").unwrap();
+        }
         let state = index.state().unwrap();
-        assert!(state.was_settled(later + hour, hour));
-        assert!(!state.was_settled(later, hour));
-        let containers = root.path().join("overlay-containers");
-        fs::create_dir(&containers).unwrap();
-        fs::write(containers.join("containers.json"), "[]").unwrap();
-        let moment = SystemTime::now();
-        assert!(index.state().unwrap().was_settled(moment, Duration::ZERO));
-        let before = later.duration_since(SystemTime::UNIX_EPOCH).unwrap() / 2;
-        assert!(!index.state().unwrap().was_settled(SystemTime::UNIX_EPOCH + before, hour));
+        assert!(!state.was_settled(then, Duration::ZERO));
+        assert!(state.was_settled(changed(&containers), Duration::ZERO));
     }
 
     #[test]
