@@ -1,0 +1,120 @@
+//! The layers below the unit: configuration and image, and reads that fail.
+
+use super::*;
+
+#[test]
+fn a_stale_configuration_is_rendered_before_anything_is_restarted() {
+    let mut scene = Scene::converged();
+    let stale = HookState::Stale { cause: StaleCause::Changed, input: Fingerprint::of(b"new") };
+    scene.seen.hook = Some(Observation::Known(stale));
+    scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
+    scene.expect(&["run-hook web: its configuration changed"], &[]);
+}
+
+#[test]
+fn a_failing_hook_leaves_the_running_companion_alone() {
+    let mut scene = Scene::converged();
+    let stale = HookState::Stale { cause: StaleCause::Changed, input: Fingerprint::of(b"new") };
+    scene.seen.hook = Some(Observation::Known(stale));
+    scene.fail(Work::Hook, PortErrorKind::Invalid, "exit code 1");
+    scene.expect(&[], &["rendering its configuration failed 1 time(s): exit code 1"]);
+}
+
+#[test]
+fn a_hook_that_is_not_ready_holds_up_the_first_start_only() {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Inactive, SubState::Dead);
+    let waiting_for = "the cookie of bitcoind".to_owned();
+    let not_ready = HookState::NotReady { waiting_for, config: Some(config()) };
+    scene.seen.hook = Some(Observation::Known(not_ready));
+    scene.expect(&["start web: it does not run"], &["its hook waits for the cookie of bitcoind"]);
+    let waiting_for = "the cookie of bitcoind".to_owned();
+    scene.seen.hook = Some(Observation::Known(HookState::NotReady { waiting_for, config: None }));
+    scene.expect(&[], &["its hook waits for the cookie of bitcoind"]);
+}
+
+#[test]
+fn a_missing_image_leaves_the_running_companion_alone() {
+    let mut scene = Scene::converged();
+    scene.image().present = None;
+    scene.expect(&["ensure-image web: its image is missing"], &[]);
+    scene.fail(Work::Image, PortErrorKind::Transient, "registry unreachable");
+    scene.expect(&[], &["getting its image failed 1 time(s): registry unreachable"]);
+}
+
+#[test]
+fn a_changed_context_is_built_while_the_old_image_runs_on() {
+    let mut scene = Scene::converged();
+    scene.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
+    scene.expect(&["ensure-image web: its build context changed"], &[]);
+    scene.history.running.insert(name(), BTreeSet::from([Work::Image]));
+    scene.expect(&[], &["getting its image is under way"]);
+}
+
+#[test]
+fn a_companion_that_is_down_is_repaired_with_the_image_there_is() {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
+    scene.history.running.insert(name(), BTreeSet::from([Work::Image]));
+    scene.expect(&["start web: it does not run"], &["getting its image is under way"]);
+}
+
+#[test]
+fn leftover_images_are_removed_when_all_else_is_true() {
+    let mut scene = Scene::converged();
+    scene.image().leftovers = vec![ImageId::new(&"2".repeat(64)).unwrap()];
+    scene.expect(&["prune-images web: newer images replaced old ones"], &[]);
+}
+
+#[test]
+fn a_layer_that_cannot_be_read_blocks_and_names_itself() {
+    let unreadable = || Observation::Unknown("connection refused".to_owned());
+    let mut scene = Scene::converged();
+    scene.seen.service = unreadable();
+    scene.expect(&[], &["its service cannot be read: connection refused"]);
+    let mut scene = Scene::converged();
+    scene.seen.unit = Observation::Unknown("connection refused".to_owned());
+    scene.expect(&[], &["its unit file cannot be read: connection refused"]);
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.seen.container = Some(Observation::Unknown("podman hangs".to_owned()));
+    scene.expect(&[], &["its container cannot be read: podman hangs"]);
+}
+
+#[test]
+fn a_start_is_conditional_on_what_is_loaded() {
+    let scene = Scene::converged();
+    let condition = Condition { loaded: scene.revision, need: Need::NotRunning };
+    let mut service = ServiceState::not_found();
+    assert!(!condition.holds(&service), "nothing is loaded");
+    service.loaded = Some(scene.revision);
+    assert!(condition.holds(&service));
+    service.loaded = Some(scene.revision.with_incarnation(1));
+    assert!(!condition.holds(&service), "something else is loaded");
+}
+
+#[test]
+fn a_unit_that_drifts_again_at_once_is_written_again_later() {
+    let mut scene = Scene::converged();
+    scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
+    scene.fail(Work::Unit, PortErrorKind::Transient, "what was written did not last");
+    scene.file(UnitFileState::Drifted { revision: Some(scene.revision.with_incarnation(1)) });
+    scene.expect(&[], &["writing its unit failed 1 time(s): what was written did not last"]);
+}
+
+#[test]
+fn leftovers_that_stay_are_asked_for_again_later() {
+    let mut scene = Scene::converged();
+    scene.image().leftovers = vec![ImageId::new(&"2".repeat(64)).unwrap()];
+    scene.fail(Work::Prune, PortErrorKind::Transient, "they are still there");
+    scene.expect(&[], &[]);
+}
+
+#[test]
+fn without_its_service_manager_nothing_is_rendered_or_built() {
+    let mut scene = Scene::converged();
+    scene.image().present = None;
+    scene.seen.service = Observation::Unknown("no bus".to_owned());
+    scene.expect(&[], &["its service cannot be read: no bus"]);
+}
