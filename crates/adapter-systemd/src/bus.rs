@@ -94,6 +94,28 @@ pub(crate) struct Session {
     listener: AbortHandle,
 }
 
+/// How long systemd may take to appear on a bus that was just started, and how often it is looked for.
+const OWNER_PATIENCE: Duration = Duration::from_secs(3);
+const OWNER_POLL: Duration = Duration::from_millis(50);
+
+/// Returns who has systemd's name on the bus.
+///
+/// A bus that this very connection had started is there a moment before systemd took its name on it, so a missing owner is waited for.
+async fn owner_of(
+    bus: &DBusProxy<'_>,
+    name: &zbus::names::BusName<'_>,
+) -> Result<zbus::names::OwnedUniqueName, BusError> {
+    let deadline = tokio::time::Instant::now() + OWNER_PATIENCE;
+    loop {
+        match bus.get_name_owner(name.clone()).await {
+            Err(zbus::fdo::Error::NameHasNoOwner(_)) if tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(OWNER_POLL).await;
+            }
+            answer => return Ok(answer?),
+        }
+    }
+}
+
 impl Session {
     /// Connects, and returns only when no signal can be missed any more: match rules first, then the subscription.
     async fn open(connector: &Connector) -> Result<Self, BusError> {
@@ -105,7 +127,7 @@ impl Session {
                 .build()
                 .await?;
             let name = zbus::names::BusName::try_from(DESTINATION)?;
-            (Some(owners), Some(bus.get_name_owner(name).await?))
+            (Some(owners), Some(owner_of(&bus, &name).await?))
         } else {
             (None, None)
         };
