@@ -151,9 +151,14 @@ fn the_ci_runs_the_commands_of_the_readme() {
 
 #[test]
 fn nothing_is_left_behind() {
-    let words =
-        ["todo!(", "unimplemented!(", concat!("FIX", "ME"), concat!("TO", "DO"), "#[ignore"];
-    for (path, text) in sources().into_iter().filter(|(path, _)| !path.ends_with("tidy.rs")) {
+    let words = [
+        concat!("to", "do!("),
+        concat!("unimple", "mented!("),
+        concat!("FIX", "ME"),
+        concat!("TO", "DO"),
+        concat!("#[", "ignore"),
+    ];
+    for (path, text) in sources() {
         for word in words {
             assert!(!text.contains(word), "{} has `{word}`", path.display());
         }
