@@ -39,6 +39,7 @@ mod lock;
 mod name;
 mod read;
 mod status;
+mod sync;
 mod temporary;
 mod trust;
 mod walk;

@@ -11,6 +11,7 @@ use crate::{Dir, DirError, FileKind, Trust};
 mod entries;
 mod lock;
 mod read;
+mod sync;
 mod trust;
 mod write;
 
@@ -74,14 +75,19 @@ fn rerun_place() -> Option<PathBuf> {
 
 /// Runs the test `name` once more in a process of its own, after `setup` in a shell.
 fn rerun(name: &str, setup: &str, place: &Path) {
-    let output = std::process::Command::new("/bin/sh")
+    let output = rerun_output(name, setup, place);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && shown.contains("1 passed"), "{shown}");
+}
+
+/// The same, however it ends.
+fn rerun_output(name: &str, setup: &str, place: &Path) -> std::process::Output {
+    std::process::Command::new("/bin/sh")
         .args(["-c", &format!("{setup}; exec \"$0\" --exact \"tests::$1\" 2>&1")])
         .arg(std::env::current_exe().unwrap())
         .arg(name)
         .env(PLACE, place)
         .stdout(std::process::Stdio::piped())
         .output()
-        .unwrap();
-    let shown = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && shown.contains("1 passed"), "{shown}");
+        .unwrap()
 }

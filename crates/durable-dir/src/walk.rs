@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use crate::error::{DirError, DirResult};
 use crate::name;
 use crate::status::{FileKind, FileStatus};
+use crate::sync;
 use crate::trust::Trust;
 
 /// As many links as the kernel follows in one path.
@@ -82,13 +83,9 @@ pub(crate) fn reopen(directory: &OwnedFd, at: &Path) -> DirResult<OwnedFd> {
         .map_err(|cause| DirError::from_system("open", at, cause))
 }
 
-/// `fsync` of a directory; file systems that cannot do it (NFS, FUSE, some overlays) answer `EINVAL`,
-/// which is taken for done since there is nothing else to do.
+/// Brings the names in a directory to the disk.
 pub(crate) fn sync_directory(directory: &OwnedFd, at: &Path) -> DirResult<()> {
-    match fs::fsync(directory) {
-        Ok(()) | Err(Errno::INVAL) => Ok(()),
-        Err(cause) => Err(DirError::from_system("sync", at, cause)),
-    }
+    sync::directory(directory).map_err(|cause| DirError::from_system("sync", at, cause))
 }
 
 struct Walk {

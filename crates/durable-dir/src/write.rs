@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use crate::dir::Dir;
 use crate::error::{DirError, DirResult};
 use crate::status::FileStatus;
-use crate::temporary;
+use crate::{sync, temporary};
 
 /// How often a fresh name is tried when the one before was taken.
 const ATTEMPTS: usize = 8;
@@ -92,7 +92,7 @@ impl Dir {
             Err(Errno::NOENT) => return Ok(false),
             Err(cause) => return Err(failed(cause)),
         };
-        fs::fsync(&file).map_err(failed)?;
+        sync::file(&file).map_err(failed)?;
         self.sync()?;
         Ok(true)
     }
@@ -160,7 +160,7 @@ impl<'a> TemporaryFile<'a> {
             .map_err(|cause| DirError::from_system("write", &path, cause))?;
         self.file
             .write_all(bytes)
-            .and_then(|()| self.file.sync_all())
+            .and_then(|()| Ok(sync::file(&self.file)?))
             .map_err(|cause| DirError::from_io("write", &path, cause))
     }
 
