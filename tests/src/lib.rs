@@ -1,4 +1,3 @@
-//! Contract suites, scenarios and properties over every adapter.
+//! Scenarios and properties over every adapter.
 
-pub mod contract;
 pub mod node;

@@ -117,7 +117,7 @@ fn every_port_has_the_same_file_name_everywhere() {
             let path = root().join(format!("crates/{place}/{port}.rs"));
             assert!(path.exists(), "{} is missing", path.display());
         }
-        assert!(root().join(format!("tests/src/contract/{port}.rs")).exists(), "{port}");
+        assert!(root().join(format!("crates/conformance/src/{port}.rs")).exists(), "{port}");
     }
 }
 

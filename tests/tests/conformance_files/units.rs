@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use adapter_systemd::{QuadletDir, Scope};
 use async_trait::async_trait;
+use companion_conformance::unit_store::UnitStoreWorld;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::ContainerSpec;
 use companion_core::model::image::ImageRef;
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::UnitStore;
-use companion_tests::contract::unit_store::UnitStoreWorld;
 use quadlet::PodmanVersion;
 
 use super::{obey_modes, set_mode};

@@ -1,4 +1,4 @@
-//! The contract suites on the fake host, each case with a paused clock.
+//! The conformance suites on the fake host, each case with a paused clock.
 
 #![expect(clippy::unwrap_used, reason = "a world that cannot be arranged fails its case")]
 
@@ -9,6 +9,12 @@ use adapter_fake::world::files::{ConfigFile, Fate, SECRET};
 use adapter_fake::world::images::{BuildFate, Reach};
 use adapter_fake::world::units::location;
 use async_trait::async_trait;
+use companion_conformance::container_facts::ContainerWorld;
+use companion_conformance::desired_store::DesiredWorld;
+use companion_conformance::hook_runner::HookWorld;
+use companion_conformance::image_provider::ImageWorld;
+use companion_conformance::service_manager::ServiceWorld;
+use companion_conformance::unit_store::UnitStoreWorld;
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::container::{AbsolutePath, ContainerSpec};
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
@@ -18,18 +24,12 @@ use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{
     ContainerFacts, DesiredStore, HookRunner, ImageProvider, ServiceManager, UnitStore,
 };
-use companion_tests::contract::container_facts::ContainerWorld;
-use companion_tests::contract::desired_store::DesiredWorld;
-use companion_tests::contract::hook_runner::HookWorld;
-use companion_tests::contract::image_provider::ImageWorld;
-use companion_tests::contract::service_manager::ServiceWorld;
-use companion_tests::contract::unit_store::UnitStoreWorld;
 
 /// Makes a test of each case of a suite.
 macro_rules! on_the_fake {
     ($suite:ident: $($case:ident,)*) => {
         mod $suite {
-            use companion_tests::contract::{$suite, run};
+            use companion_conformance::{$suite, run};
 
             $(
                 #[tokio::test(start_paused = true)]
@@ -41,12 +41,12 @@ macro_rules! on_the_fake {
     };
 }
 
-companion_tests::unit_store_cases!(on_the_fake);
-companion_tests::service_manager_cases!(on_the_fake);
-companion_tests::image_provider_cases!(on_the_fake);
-companion_tests::hook_runner_cases!(on_the_fake);
-companion_tests::container_facts_cases!(on_the_fake);
-companion_tests::desired_store_cases!(on_the_fake);
+companion_conformance::unit_store_cases!(on_the_fake);
+companion_conformance::service_manager_cases!(on_the_fake);
+companion_conformance::image_provider_cases!(on_the_fake);
+companion_conformance::hook_runner_cases!(on_the_fake);
+companion_conformance::container_facts_cases!(on_the_fake);
+companion_conformance::desired_store_cases!(on_the_fake);
 
 /// A fake host that has what the suites begin with.
 struct Fake {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use adapter_hooks::{FileHooks, HostKey};
 use async_trait::async_trait;
+use companion_conformance::hook_runner::HookWorld;
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::HookRunner;
-use companion_tests::contract::hook_runner::HookWorld;
 
 use super::{absolute, obey_modes, set_mode};
 

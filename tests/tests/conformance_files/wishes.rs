@@ -8,9 +8,9 @@ use std::sync::Arc;
 use adapter_fake::FakeHost;
 use archipelago::{AppId, Catalog, Companions, RecordStore};
 use async_trait::async_trait;
+use companion_conformance::desired_store::DesiredWorld;
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::ports::DesiredStore;
-use companion_tests::contract::desired_store::DesiredWorld;
 
 pub(crate) struct Wishes {
     store: Arc<RecordStore>,

@@ -47,11 +47,11 @@ pub async fn run<W: ?Sized>(cases: &[Case<W>], name: &str, world: &W) {
 macro_rules! table {
     ($suite:ident, $world:ty: $($case:ident,)*) => {
         /// The cases of this suite.
-        pub const CASES: &[$crate::contract::Case<$world>] =
+        pub const CASES: &[$crate::Case<$world>] =
             &[$((stringify!($case), |world| Box::pin($case(world))),)*];
     };
 }
-pub(crate) use table;
+use table;
 
 /// Looks again and again until `look` says yes, for a minute at most.
 async fn eventually<'a, T>(what: &str, look: impl Fn() -> Looking<'a, T>) -> T {

@@ -1,13 +1,13 @@
-//! The contract suites on the adapters that are files: units, rendered configuration, and the record of wishes, each case in a
+//! The conformance suites on the adapters that are files: units, rendered configuration, and the record of wishes, each case in a
 //! directory of its own.
 
 #![expect(clippy::unwrap_used, reason = "a world that cannot be arranged fails its case")]
 
-#[path = "contract_files/hooks.rs"]
+#[path = "conformance_files/hooks.rs"]
 mod hooks;
-#[path = "contract_files/units.rs"]
+#[path = "conformance_files/units.rs"]
 mod units;
-#[path = "contract_files/wishes.rs"]
+#[path = "conformance_files/wishes.rs"]
 mod wishes;
 
 use std::fs::{self, Permissions};
@@ -21,7 +21,7 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 macro_rules! on_files {
     ($suite:ident, $world:path, $test:meta: $($case:ident,)*) => {
         mod $suite {
-            use companion_tests::contract::{$suite, run};
+            use companion_conformance::{$suite, run};
 
             $(
                 #[$test]
@@ -52,9 +52,9 @@ macro_rules! wishes_on_files {
     };
 }
 
-companion_tests::unit_store_cases!(units_on_files);
-companion_tests::hook_runner_cases!(hooks_on_files);
-companion_tests::desired_store_cases!(wishes_on_files);
+companion_conformance::unit_store_cases!(units_on_files);
+companion_conformance::hook_runner_cases!(hooks_on_files);
+companion_conformance::desired_store_cases!(wishes_on_files);
 
 /// Lets this test be refused by a file's mode, as every user but root is: the thread that it runs on, and those that come of it, lose
 /// what lifts root above modes (capabilities(7)).
