@@ -18,17 +18,17 @@ impl ContainerFacts for FakeHost {
         names: &BTreeSet<CompanionName>,
     ) -> PortResult<BTreeMap<CompanionName, ContainerState>> {
         let call = Call::new(Port::Containers, Method::Observe, None);
-        let read = self.read(call, |world, _| {
-            world.needs_podman()?;
-            let states = names.iter().map(|name| Ok((name.clone(), world.container(name)?)));
-            states.collect()
-        });
+        let read = self.read_seeing(
+            call,
+            |world, _| {
+                world.needs_podman()?;
+                let states = names.iter().map(|name| Ok((name.clone(), world.container(name)?)));
+                states.collect()
+            },
+            |world| names.iter().for_each(|name| world.saw_container(name)),
+        );
         let answer = read.await;
-        let mut state = self.state();
-        state.journal.counts.processes += 1;
-        for name in names {
-            state.world.saw_container(name);
-        }
+        self.state().journal.counts.processes += 1;
         answer
     }
 

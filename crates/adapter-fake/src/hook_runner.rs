@@ -9,15 +9,14 @@ use companion_core::ports::{HookRunner, PortError, PortErrorKind, PortResult};
 
 use crate::host::FakeHost;
 use crate::journal::{Call, Method, Port};
+use crate::world::World;
 use crate::world::files::Fate;
 
 #[async_trait]
 impl HookRunner for FakeHost {
     async fn observe(&self, hook: &HookSpec) -> PortResult<HookState> {
         let call = Call::new(Port::Hooks, Method::Observe, None);
-        let answer = self.read(call, |world, _| world.hook_state(hook)).await;
-        self.change(|world, _| world.saw_configs());
-        answer
+        self.read_seeing(call, |world, _| world.hook_state(hook), World::saw_configs).await
     }
 
     async fn render(&self, hook: &HookSpec) -> PortResult<Rendered> {

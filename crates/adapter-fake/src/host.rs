@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::clock::Clock;
+use crate::events::Events;
 use crate::faults::{EffectPoint, Fault, Faults, Gate, Mode, Stage};
 use crate::journal::{Call, Counts, Journal, Method, Outcome, Port};
 use crate::world::desired::Specs;
@@ -41,6 +42,7 @@ pub(crate) struct State {
     gate: Option<Arc<dyn Gate>>,
     points: u64,
     requires_lock: bool,
+    pub(crate) events: Events,
     /// The image store as it was when it was last read.
     pub(crate) seen_images: Option<Images>,
 }
@@ -69,6 +71,7 @@ impl FakeHost {
             gate: None,
             points: 0,
             requires_lock: false,
+            events: Events::default(),
             seen_images: None,
         };
         Self {
@@ -224,6 +227,17 @@ impl FakeHost {
         call: Call,
         read: impl FnOnce(&World, Duration) -> PortResult<T> + Send,
     ) -> PortResult<T> {
+        self.read_seeing(call, read, |_| ()).await
+    }
+
+    /// Answers a read, and has the world remember with `saw` that its caller now knows; an answer
+    /// from an older world lets it know less than before.
+    pub(crate) async fn read_seeing<T>(
+        &self,
+        call: Call,
+        read: impl FnOnce(&World, Duration) -> PortResult<T> + Send,
+        saw: impl FnOnce(&mut World) + Send,
+    ) -> PortResult<T> {
         let (number, mode) = self.begin(&call);
         let old = match mode {
             None => None,
@@ -238,8 +252,14 @@ impl FakeHost {
             Some(Mode::OldView(world)) => Some(world),
         };
         let result = match old {
-            Some(world) => read(&world, self.now()),
-            None => self.change(|world, now| read(world, now)),
+            Some(old) => {
+                self.change(|world, _| world.misled_by(&old));
+                read(&old, self.now())
+            }
+            None => self.change(|world, now| {
+                saw(world);
+                read(world, now)
+            }),
         };
         self.end(number, result)
     }

@@ -108,11 +108,15 @@ impl ImageProvider for FakeHost {
         sources: &BTreeMap<CompanionName, ImageSource>,
     ) -> BTreeMap<CompanionName, PortResult<ImageState>> {
         let call = Call::new(Port::Images, Method::Observe, None);
-        let read = self.read(call, |world, _| {
-            let states =
-                sources.iter().map(|(name, source)| (name.clone(), world.image_state(source)));
-            Ok(states.collect())
-        });
+        let read = self.read_seeing(
+            call,
+            |world, _| {
+                let states =
+                    sources.iter().map(|(name, source)| (name.clone(), world.image_state(source)));
+                Ok(states.collect())
+            },
+            |world| sources.keys().for_each(|name| world.saw_image(name)),
+        );
         let answer = read.await;
         let mut state = self.state();
         let images = &state.world.images;
@@ -121,9 +125,6 @@ impl ImageProvider for FakeHost {
         {
             state.seen_images = Some(state.world.images.clone());
             state.journal.counts.processes += 1;
-        }
-        for name in sources.keys() {
-            state.world.saw_image(name);
         }
         answer.unwrap_or_else(|error| for_every(sources.keys(), &error))
     }

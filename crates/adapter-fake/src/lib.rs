@@ -12,6 +12,7 @@
 mod clock;
 mod container_facts;
 mod desired_store;
+mod events;
 pub mod faults;
 mod hook_runner;
 mod host;
@@ -22,6 +23,7 @@ mod tampering;
 mod unit_store;
 pub mod world;
 
+pub use events::Delivery;
 pub use faults::{EffectPoint, Fault, Gate, Mode, Stage};
 pub use host::FakeHost;
 pub use journal::{Call, Counts, Journal, Method, Port};

@@ -17,6 +17,7 @@ macro_rules! done_to_the_world {
                 #[doc = concat!("[`World::", stringify!($name), "`](crate::World::", stringify!($name), ").")]
                 pub fn $name(&self, $($argument: $kind),*) {
                     self.change(|world, _| world.$name($($argument),*));
+                    self.event();
                 }
             )*
         }
@@ -31,6 +32,7 @@ macro_rules! done_to_the_world_now {
                 #[doc = concat!("[`World::", stringify!($name), "`](crate::World::", stringify!($name), "), now.")]
                 pub fn $name(&self, $($argument: $kind),*) {
                     self.change(|world, now| world.$name($($argument,)* now));
+                    self.event();
                 }
             )*
         }
@@ -90,6 +92,7 @@ done_to_the_world_now! {
     crash_loop(name: &CompanionName, crashes: bool);
     reboot();
     power_loss();
+    power_loss_leaving(outcome: u64);
     user_logout();
     user_login();
 }

@@ -9,6 +9,7 @@ use companion_core::ports::{PortError, PortResult, UnitStore};
 
 use crate::host::FakeHost;
 use crate::journal::{Call, Method, Port};
+use crate::world::World;
 
 #[async_trait]
 impl UnitStore for FakeHost {
@@ -17,15 +18,17 @@ impl UnitStore for FakeHost {
         names: &BTreeMap<CompanionName, Option<UnitSpec>>,
     ) -> BTreeMap<CompanionName, PortResult<UnitFile>> {
         let call = Call::new(Port::Units, Method::Observe, None);
-        let read = self.read(call, |world, _| {
-            let files = names
-                .iter()
-                .map(|(name, wanted)| (name.clone(), world.unit_file(name, wanted.as_ref())));
-            Ok(files.collect())
-        });
-        let answer = read.await;
-        self.change(|world, _| names.keys().for_each(|name| world.saw_file(name)));
-        answer.unwrap_or_else(|error| for_every(names.keys(), &error))
+        let read = self.read_seeing(
+            call,
+            |world, _| {
+                let files = names
+                    .iter()
+                    .map(|(name, wanted)| (name.clone(), world.unit_file(name, wanted.as_ref())));
+                Ok(files.collect())
+            },
+            |world| names.keys().for_each(|name| world.saw_file(name)),
+        );
+        read.await.unwrap_or_else(|error| for_every(names.keys(), &error))
     }
 
     async fn list(&self) -> PortResult<BTreeSet<CompanionName>> {
@@ -45,7 +48,7 @@ impl UnitStore for FakeHost {
                 counts.unit_writes += u32::from(written);
                 Ok(())
             },
-            |world| world.sync_unit(&unit.name),
+            World::sync_units,
         )
         .await
     }
@@ -61,7 +64,7 @@ impl UnitStore for FakeHost {
                 counts.unit_removals += u32::from(removed);
                 Ok(())
             },
-            |world| world.sync_unit(name),
+            World::sync_units,
         )
         .await
     }

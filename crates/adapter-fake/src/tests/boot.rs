@@ -5,6 +5,7 @@ use companion_core::model::unit::ActiveState;
 use super::*;
 use crate::faults::{EffectPoint, Gate, Stage};
 use crate::journal::Method;
+use crate::world::units::UnitBytes;
 
 #[tokio::test(start_paused = true)]
 async fn a_companion_comes_back_by_itself_after_a_reboot() {
@@ -53,6 +54,64 @@ async fn what_was_not_synced_is_lost_with_the_power() {
     assert_eq!(file(&bench.host), None);
     let writes = bench.host.journal().calls(crate::Port::Units, Method::Write);
     assert_eq!((writes, bench.host.counts().unit_writes), (1, 1));
+}
+
+/// Has two units written one after the other, each held up before it is synced.
+async fn two_units_that_are_not_synced(bench: &Bench) -> [UnitSpec; 2] {
+    let first = bench.prepare().await;
+    let second = UnitSpec { name: CompanionName::new("zz").unwrap(), ..first.clone() };
+    bench.host.set_gate(std::sync::Arc::new(BeforeSync));
+    for unit in [&first, &second] {
+        assert!(tokio::time::timeout(SECOND, bench.host.write(unit)).await.is_err());
+    }
+    bench.host.remove_gate();
+    [first, second]
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_of_the_files_that_were_not_synced_may_survive_a_loss_of_power() {
+    let mut seen = std::collections::BTreeSet::new();
+    for outcome in 0..4 {
+        let bench = Bench::new();
+        let units = two_units_that_are_not_synced(&bench).await;
+        assert_eq!(bench.host.world().power_loss_outcomes(), 4);
+        bench.host.power_loss_leaving(outcome);
+        let world = bench.host.world();
+        seen.insert(units.map(|unit| world.slot(&unit.name).unwrap().file.now().is_some()));
+        assert_eq!(world.power_loss_outcomes(), 1, "what survived is on the disk");
+    }
+    assert_eq!(seen.len(), 4, "none, each, both: {seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_change_of_a_file_that_survives_decides() {
+    let mut seen = std::collections::BTreeSet::new();
+    for outcome in 0..3 {
+        let bench = Bench::new();
+        let mut unit = bench.converge().await;
+        bench.host.set_gate(std::sync::Arc::new(BeforeSync));
+        for incarnation in [1, 2] {
+            unit.revision.incarnation = incarnation;
+            assert!(tokio::time::timeout(SECOND, bench.host.write(&unit)).await.is_err());
+        }
+        assert_eq!(bench.host.world().power_loss_outcomes(), 3);
+        bench.host.power_loss_leaving(outcome);
+        let world = bench.host.world();
+        let Some(UnitBytes::Ours(text)) = world.slot(&unit.name).unwrap().file.now().cloned()
+        else {
+            panic!("one of the three is there");
+        };
+        seen.insert(text.revision.incarnation);
+    }
+    assert_eq!(seen, [0, 1, 2].into());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_unit_that_is_synced_takes_all_others_with_it() {
+    let bench = Bench::new();
+    let [_, second] = two_units_that_are_not_synced(&bench).await;
+    UnitStore::remove(&bench.host, &second.name).await.unwrap();
+    assert_eq!(bench.host.world().power_loss_outcomes(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use companion_core::ports::PortErrorKind;
 
 use super::*;
+use crate::Delivery;
 use crate::faults::{EffectPoint, Fault, Gate, Mode, Stage};
 use crate::journal::{Method, Outcome, Port};
 
@@ -65,6 +66,44 @@ async fn a_read_can_be_answered_from_an_older_world() {
     bench.host.inject(Fault::once(Port::Services, Method::Observe, Mode::OldView(before)));
     assert_eq!(bench.state().await, ServiceState::not_found());
     assert!(bench.state().await.is_running());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_older_world_hid_could_not_be_known() {
+    let bench = Bench::new();
+    let unit = bench.prepare().await;
+    let names = [(unit.name.clone(), Some(unit.clone()))].into();
+    let before = Box::new(bench.host.world());
+    bench.host.put_foreign_unit(&unit.name);
+    UnitStore::observe(&bench.host, &names).await;
+    bench.host.inject(Fault::once(Port::Units, Method::Observe, Mode::OldView(before)));
+    UnitStore::observe(&bench.host, &names).await;
+    assert!(bench.host.write(&unit).await.is_err());
+    assert_eq!(bench.host.violations(), []);
+    UnitStore::observe(&bench.host, &names).await;
+    assert!(bench.host.write(&unit).await.is_err());
+    assert_eq!(bench.host.violations().len(), 1, "now it was seen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_arrive_or_are_lost_or_doubled_or_late() {
+    let arrivals = async |delivery| {
+        let bench = Bench::new();
+        let wake = std::sync::Arc::new(tokio::sync::Notify::new());
+        bench.host.tell(wake.clone());
+        bench.host.deliver_events(delivery);
+        bench.host.delete_unit(bench.name());
+        let begin = tokio::time::Instant::now();
+        let mut seconds = Vec::new();
+        while tokio::time::timeout(60 * SECOND, wake.notified()).await.is_ok() {
+            seconds.push(begin.elapsed().as_secs());
+        }
+        seconds
+    };
+    assert_eq!(arrivals(Delivery::Delivered).await, [0]);
+    assert_eq!(arrivals(Delivery::Lost).await, [0; 0]);
+    assert_eq!(arrivals(Delivery::Doubled).await, [0, 1]);
+    assert_eq!(arrivals(Delivery::Late(10 * SECOND)).await, [10]);
 }
 
 #[tokio::test(start_paused = true)]

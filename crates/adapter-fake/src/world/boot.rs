@@ -26,19 +26,18 @@ impl World {
     /// The host loses its power and is started again: what was not synced is lost, and containers
     /// are left behind as they fell.
     pub fn power_loss(&mut self, now: Duration) {
-        self.advance(now);
+        self.power_loss_leaving(0, now);
+    }
+
+    /// What containers are after a loss of power.
+    pub(crate) fn fall(&mut self) {
         for slot in self.slots.values_mut() {
-            slot.file.lose();
             slot.container =
                 slot.container.map(|container| Container { status: Status::Exited, ..container });
         }
-        for place in self.files.rendered.values_mut() {
-            place.lose();
-        }
-        self.boot(now);
     }
 
-    fn boot(&mut self, now: Duration) {
+    pub(crate) fn boot(&mut self, now: Duration) {
         self.locked = false;
         for slot in self.slots.values_mut() {
             slot.service = Service::default();

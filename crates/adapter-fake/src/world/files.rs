@@ -11,6 +11,7 @@ use companion_core::ports::{PortError, PortErrorKind, PortResult};
 
 use super::World;
 use super::conditions::Disk;
+use super::durable::Durable;
 
 /// The text that stands in every rendered file for what is secret about it.
 ///
@@ -19,49 +20,6 @@ pub const SECRET: &str = "correct-horse-battery-staple";
 
 /// The beginning of rendered bytes that the program in the container will not accept.
 const NONSENSE: &str = "nonsense";
-
-/// A thing on a disk: how a reader sees it now, and how a loss of power would leave it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Durable<T> {
-    now: Option<T>,
-    synced: Option<T>,
-}
-
-impl<T> Default for Durable<T> {
-    fn default() -> Self {
-        Self { now: None, synced: None }
-    }
-}
-
-impl<T: Clone + PartialEq> Durable<T> {
-    /// What a reader sees.
-    pub fn now(&self) -> Option<&T> {
-        self.now.as_ref()
-    }
-
-    /// Whether a loss of power would leave what a reader sees.
-    pub fn is_synced(&self) -> bool {
-        self.now == self.synced
-    }
-
-    pub(crate) fn set(&mut self, value: Option<T>) {
-        self.now = value;
-    }
-
-    pub(crate) fn sync(&mut self) {
-        self.synced.clone_from(&self.now);
-    }
-
-    pub(crate) fn set_synced(&mut self, value: Option<T>) {
-        self.set(value);
-        self.sync();
-    }
-
-    /// Loses what was not synced.
-    pub(crate) fn lose(&mut self) {
-        self.now.clone_from(&self.synced);
-    }
-}
 
 /// How a hook's rendering goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -281,16 +239,6 @@ impl World {
         let place = self.files.rendered.entry(hook.output.clone()).or_default();
         place.set(None);
         Ok(true)
-    }
-
-    /// Makes what lies at the hook's output survive a loss of power.
-    pub fn sync_rendered(&mut self, hook: &HookSpec) {
-        if let Some(place) = self.files.rendered.get_mut(&hook.output) {
-            place.sync();
-            if place.now().is_none() {
-                self.files.rendered.remove(&hook.output);
-            }
-        }
     }
 
     fn no_directory_at(&self, path: &AbsolutePath) -> PortResult<()> {

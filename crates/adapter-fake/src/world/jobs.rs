@@ -73,7 +73,7 @@ impl World {
             without_config = text.mounts.iter().any(|path| !self.files.exists(path));
         }
         if unreloaded {
-            self.violate(ViolationKind::StartBeforeReload, Some(name), false);
+            self.violate(ViolationKind::StartBeforeReload, Some(name), unseen.file);
         }
         if without_image {
             self.violate(ViolationKind::StartWithoutImage, Some(name), unseen.image);

@@ -37,15 +37,20 @@ impl World {
     /// The first companion that is not as it was wished for, and what is wrong with it.
     ///
     /// `None` is the whole truth: every companion that is to exist runs from its current image, its
-    /// current configuration and its own unit, and nothing is left of any that is to be gone.
+    /// current configuration and its own unit, and nothing is left of any that is to be gone. It is
+    /// about what is seen: what a loss of power would bring back is made true again after it.
     pub fn untruth(&self, specs: &Specs) -> Option<(CompanionName, Untruth)> {
-        self.slots.iter().find_map(|(name, slot)| {
-            let untruth = match slot.wish? {
-                Wish::Exists { spec, .. } => self.untruth_of(slot, specs.get(spec)?),
-                Wish::Gone { spec, .. } => self.rest_of(slot, spec.and_then(|id| specs.get(id))),
-            };
-            untruth.map(|untruth| (name.clone(), untruth))
-        })
+        let mut names = self.slots.keys();
+        names.find_map(|name| Some((name.clone(), self.untruth_at(name, specs)?)))
+    }
+
+    /// The same for `name` alone; `None` too when nothing was wished for it.
+    pub fn untruth_at(&self, name: &CompanionName, specs: &Specs) -> Option<Untruth> {
+        let slot = self.slot(name)?;
+        match slot.wish? {
+            Wish::Exists { spec, .. } => self.untruth_of(slot, specs.get(spec)?),
+            Wish::Gone { spec, .. } => self.rest_of(slot, spec.and_then(|id| specs.get(id))),
+        }
     }
 
     fn untruth_of(&self, slot: &Slot, spec: &CompanionSpec) -> Option<Untruth> {
@@ -63,7 +68,7 @@ impl World {
         };
         let wanted = DesiredCompanion::new(spec.clone(), Generation::default());
         let unit = wanted.unit(&image, wanted.revision(&image, config));
-        let Some(UnitBytes::Ours(text)) = slot.file.now().filter(|_| slot.file.is_synced()) else {
+        let Some(UnitBytes::Ours(text)) = slot.file.now() else {
             return Some(Untruth::UnitFile);
         };
         if !text.says(&unit) {
@@ -111,7 +116,7 @@ impl World {
         let file = matches!(slot.file.now(), Some(UnitBytes::Ours(_)));
         let unit = matches!(slot.load, Load::Ours(_)) || slot.service.run.is_some();
         let container = slot.container.is_some_and(|container| container.ours);
-        let rest = config || file || unit || container || !slot.file.is_synced();
+        let rest = config || file || unit || container;
         rest.then_some(Untruth::LeftBehind)
     }
 }

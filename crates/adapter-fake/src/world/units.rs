@@ -234,13 +234,6 @@ impl World {
         Ok(true)
     }
 
-    /// Makes what lies at `name` survive a loss of power.
-    pub fn sync_unit(&mut self, name: &CompanionName) {
-        if let Some(slot) = self.slots.get_mut(name) {
-            slot.file.sync();
-        }
-    }
-
     fn must_be_ours(&mut self, name: &CompanionName) -> PortResult<()> {
         let Some(slot) = self.slot(name) else {
             return Ok(());

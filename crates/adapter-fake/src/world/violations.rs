@@ -39,7 +39,7 @@ pub struct Violation {
     pub unforeseeable: bool,
 }
 
-/// What was tampered with since it was last read through the ports.
+/// What was tampered with since it was last read through the ports, or read from an older world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Unseen {
     pub(crate) file: bool,
@@ -97,6 +97,21 @@ impl World {
     pub(crate) fn saw_configs(&mut self) {
         for slot in self.slots.values_mut() {
             slot.unseen.config = false;
+        }
+    }
+
+    /// Remembers that a caller was shown the host as it was in `old`: of what differs, it cannot know.
+    pub(crate) fn misled_by(&mut self, old: &Self) {
+        let images = (&self.images.store, &old.images.store);
+        let (images, configs) = (images.0 != images.1, self.files != old.files);
+        for (name, slot) in &mut self.slots {
+            let before = old.slots.get(name);
+            let unseen = &mut slot.unseen;
+            unseen.file |= before.map(|before| &before.file) != Some(&slot.file);
+            unseen.file |= before.map(|before| &before.load) != Some(&slot.load);
+            unseen.container |= before.map(|before| before.container) != Some(slot.container);
+            unseen.image |= images;
+            unseen.config |= configs;
         }
     }
 
