@@ -1,13 +1,17 @@
 //! `DesiredStore` on the fake host, and the host's lock.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use companion_core::model::desired::DesiredState;
+use companion_core::model::companion::{CompanionName, CompanionSpec};
+use companion_core::model::desired::{DesiredState, Generation};
 use companion_core::ports::{DesiredStore, HostLock, PortError, PortErrorKind, PortResult};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
 use crate::host::FakeHost;
 use crate::journal::{Call, Method, Port};
+use crate::world::World;
 use crate::world::conditions::Disk;
 
 /// Holds the lock; what the world knows of it goes first.
@@ -23,6 +27,40 @@ impl Drop for Guard {
 }
 
 impl FakeHost {
+    /// Records that `spec` is wished for as a caller does: under the lock, past the gates, and for
+    /// good only once it is synced.
+    ///
+    /// # Errors
+    /// Those of [`DesiredStore::lock`], and those of a fault.
+    pub async fn record_install(&self, spec: &CompanionSpec) -> PortResult<Generation> {
+        let id = self.state().specs.id(spec);
+        self.record(&spec.name, |world| world.wish_exists(&spec.name, id)).await
+    }
+
+    /// Records that nothing of `name` is to be left, in the same way.
+    ///
+    /// # Errors
+    /// As [`record_install`](Self::record_install).
+    pub async fn record_removal(&self, name: &CompanionName) -> PortResult<Generation> {
+        self.record(name, |world| world.wish_gone(name)).await
+    }
+
+    async fn record(
+        &self,
+        name: &CompanionName,
+        wish: impl FnOnce(&mut World) -> Generation + Send,
+    ) -> PortResult<Generation> {
+        let _lock = self.take_lock().await?;
+        let call = Call::new(Port::Desired, Method::Record, Some(name));
+        self.act(
+            call,
+            Duration::ZERO,
+            |world, _, _| Ok(world.unsynced(name, wish)),
+            World::sync_record,
+        )
+        .await
+    }
+
     async fn take_lock(&self) -> PortResult<HostLock> {
         let (disk, limit) = {
             let world = &self.state().world;

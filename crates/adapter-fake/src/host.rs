@@ -370,6 +370,7 @@ fn is_a_file(call: &Call) -> bool {
         (call.port, call.method),
         (Port::Units, Method::Write | Method::Remove)
             | (Port::Hooks, Method::Commit | Method::Remove)
+            | (Port::Desired, Method::Record)
     )
 }
 

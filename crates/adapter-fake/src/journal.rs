@@ -26,7 +26,10 @@ pub enum Port {
 
 /// A method of a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each is the method of that name")]
+#[expect(
+    missing_docs,
+    reason = "each is the method of that name, and `Record` the recording of a wish"
+)]
 pub enum Method {
     Observe,
     List,
@@ -44,6 +47,7 @@ pub enum Method {
     Commit,
     Load,
     Lock,
+    Record,
 }
 
 /// A call of a port.

@@ -28,7 +28,7 @@ pub mod violations;
 
 use conditions::{Conditions, Delays, RateLimit};
 use containers::Container;
-use desired::{Record, Wish};
+use desired::{Record, RecordBefore, Wish};
 use durable::Durable;
 use files::Files;
 use images::Images;
@@ -79,6 +79,7 @@ pub struct World {
     /// Whether the record of what is wished for can be read.
     pub record: Record,
     pub(crate) generation: u64,
+    pub(crate) record_before: Option<RecordBefore>,
     pub(crate) locked: bool,
     pub(crate) reloads: RateLimit,
     pub(crate) last_job: u32,

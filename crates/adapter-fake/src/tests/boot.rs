@@ -115,6 +115,23 @@ async fn one_unit_that_is_synced_takes_all_others_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wish_lasts_once_it_is_recorded_and_not_before() {
+    let bench = Bench::new();
+    bench.host.record_install(&bench.spec).await.unwrap();
+    bench.host.set_gate(std::sync::Arc::new(BeforeSync));
+    let removal = tokio::time::timeout(SECOND, bench.host.record_removal(bench.name())).await;
+    assert!(removal.is_err(), "the gate holds it");
+    let removed = || async { bench.host.load().await.unwrap().removed.len() };
+    assert_eq!(removed().await, 1);
+    bench.host.power_loss();
+    assert_eq!(removed().await, 0, "the wish before it is back");
+    bench.host.remove_gate();
+    bench.host.record_removal(bench.name()).await.unwrap();
+    bench.host.power_loss();
+    assert_eq!(removed().await, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_logout_without_lingering_takes_everything_and_the_bus() {
     let bench = Bench::new();
     bench.host.install(&bench.spec);

@@ -20,6 +20,7 @@ impl World {
         for place in self.files.rendered.values_mut() {
             place.sync();
         }
+        self.sync_record();
         self.boot(now);
     }
 

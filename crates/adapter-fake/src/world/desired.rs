@@ -3,6 +3,8 @@
 //! The record of one companion is a number: the specification it stands for is kept by the host
 //! beside the world, once, so that a world stays small.
 
+use std::collections::BTreeMap;
+
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::desired::{
     DesiredCompanion, DesiredState, Generation, RemovedCompanion,
@@ -67,7 +69,44 @@ pub enum Wish {
     },
 }
 
+/// What a loss of power would bring back of the record.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct RecordBefore {
+    generation: u64,
+    /// The wishes that have changed since it was synced, as they were then.
+    wishes: BTreeMap<CompanionName, Option<Wish>>,
+}
+
 impl World {
+    /// Lets `wish` change the record of `name`, not yet durably.
+    pub(crate) fn unsynced(
+        &mut self,
+        name: &CompanionName,
+        wish: impl FnOnce(&mut Self) -> Generation,
+    ) -> Generation {
+        let before = self.slot(name).and_then(|slot| slot.wish);
+        let generation = self.generation;
+        let record = self
+            .record_before
+            .get_or_insert_with(|| RecordBefore { generation, wishes: BTreeMap::new() });
+        record.wishes.entry(name.clone()).or_insert(before);
+        wish(self)
+    }
+
+    /// Makes the record survive a loss of power. It is one file, so all of it does.
+    pub fn sync_record(&mut self) {
+        self.record_before = None;
+    }
+
+    /// Brings back the record that was synced last.
+    pub(crate) fn lose_unsynced_record(&mut self) {
+        let Some(before) = self.record_before.take() else { return };
+        self.generation = before.generation;
+        for (name, wish) in before.wishes {
+            self.slot_mut(&name).wish = wish;
+        }
+    }
+
     /// Records that `name` is to exist as `spec` says, durably.
     pub fn wish_exists(&mut self, name: &CompanionName, spec: SpecId) -> Generation {
         self.generation += 1;

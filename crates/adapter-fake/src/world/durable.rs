@@ -79,7 +79,8 @@ impl World {
     pub fn power_loss_outcomes(&self) -> u64 {
         let files = self.slots.values().map(|slot| slot.file.pending());
         let configs = self.files.rendered.values().map(Durable::pending);
-        files.chain(configs).fold(1_u64, |product, pending| {
+        let record = usize::from(self.record_before.is_some());
+        files.chain(configs).chain([record]).fold(1_u64, |product, pending| {
             product.saturating_mul(u64::try_from(pending).unwrap_or(u64::MAX).saturating_add(1))
         })
     }
@@ -100,6 +101,10 @@ impl World {
             place.lose(digit(&mut rest, place.pending()));
         }
         self.files.rendered.retain(|_, place| place.now().is_some());
+        if digit(&mut rest, usize::from(self.record_before.is_some())) == 0 {
+            self.lose_unsynced_record();
+        }
+        self.sync_record();
         self.fall();
         self.boot(now);
     }
