@@ -24,7 +24,7 @@ use crate::memory::Memory;
 
 pub(crate) mod argv;
 mod child;
-mod output;
+pub(crate) mod output;
 mod tree;
 
 use child::{Ending, Supervision};

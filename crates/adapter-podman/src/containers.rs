@@ -11,6 +11,7 @@ use companion_core::model::unit::ContainerState;
 use companion_core::ports::{ContainerFacts, PortError, PortErrorKind, PortResult};
 use serde::Deserialize;
 
+use crate::command::output::shown;
 use crate::command::{Podman, argv};
 use crate::error::{PodmanError, Verb, port_error};
 
@@ -47,10 +48,10 @@ impl ListedContainer {
 
     fn state(&self, name: &CompanionName) -> ContainerState {
         if self.is_of(name) {
-            let status = self.state.clone();
+            let status = shown(&self.state);
             return ContainerState::Ours { status };
         }
-        let image = self.image.clone();
+        let image = shown(&self.image);
         ContainerState::Foreign { image }
     }
 }
@@ -119,7 +120,7 @@ impl ContainerFacts for PodmanContainers {
         // By its id: whatever takes the name in between is another container.
         let args = argv::remove_container(&container.id);
         self.podman.run(Verb::Rm, args).await.map_err(failed)?;
-        tracing::info!(container = %name, id = %container.id, "removed");
+        tracing::info!(container = %name, id = %shown(&container.id), "removed");
         Ok(())
     }
 }

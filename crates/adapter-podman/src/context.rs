@@ -18,6 +18,8 @@ use companion_core::ports::PortErrorKind;
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
+use crate::command::output::path_shown;
+
 /// The most entries that a context may have.
 pub const ENTRY_LIMIT: usize = 10_000;
 
@@ -31,7 +33,7 @@ const BUILD_FILES: [&str; 2] = ["Containerfile", "Dockerfile"];
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
     /// It could not be read.
-    #[error("build context `{}` could not be read", .path.display())]
+    #[error("build context `{}` could not be read", path_shown(.path))]
     Read {
         /// The file or directory.
         path: PathBuf,
@@ -39,7 +41,7 @@ pub enum ContextError {
         source: io::Error,
     },
     /// It is larger than anything that is built here.
-    #[error("build context `{}` has more than {what}", .path.display())]
+    #[error("build context `{}` has more than {what}", path_shown(.path))]
     TooLarge {
         /// The context.
         path: PathBuf,
@@ -49,14 +51,20 @@ pub enum ContextError {
     /// A symbolic link that leads, or might lead, out of the context.
     #[error(
         "symbolic link `{}` must be relative, stay in the build context, and have `..` only at \
-         its start", .path.display()
+         its start", path_shown(.path)
     )]
     Link {
         /// The link.
         path: PathBuf,
     },
+    /// Anyone may change it, and so decide what the image holds.
+    #[error("`{}` in the build context may be written to by anyone", path_shown(.path))]
+    Open {
+        /// The file or directory.
+        path: PathBuf,
+    },
     /// A pipe, a socket or a device.
-    #[error("`{}` in the build context is neither a file, a directory nor a link", .path.display())]
+    #[error("`{}` in the build context is neither a file, a directory nor a link", path_shown(.path))]
     Special {
         /// The entry.
         path: PathBuf,
@@ -72,6 +80,7 @@ impl ContextError {
                 // Something was deleted or replaced while it was read.
                 _ => PortErrorKind::Transient,
             },
+            Self::Open { .. } => PortErrorKind::Denied,
             Self::TooLarge { .. } | Self::Link { .. } | Self::Special { .. } => {
                 PortErrorKind::Invalid
             }
@@ -136,7 +145,10 @@ fn digest(
     arguments: &BTreeMap<String, String>,
 ) -> Result<Fingerprint, ContextError> {
     let mut hash = Sha256::new();
+    let root = fs::metadata(budget.root).map_err(unreadable(budget.root))?;
+    refuse_open(budget.root, &root)?;
     for (path, data) in walk(budget)? {
+        refuse_open(&path, &data)?;
         let relative = path.strip_prefix(budget.root).unwrap_or(&path);
         frame(&mut hash, relative.as_os_str().as_bytes());
         let mode = data.permissions().mode() & 0o7777;
@@ -163,6 +175,16 @@ fn digest(
         frame(&mut hash, value.as_bytes());
     }
     Ok(Fingerprint::from_digest(&hash.finalize().into()))
+}
+
+/// Refuses what anyone may write to; a link has no permissions of its own (symlink(7)).
+///
+/// Whose it is is not judged: a node's contexts belong to whoever installed it, and root builds from them too.
+fn refuse_open(path: &Path, data: &Metadata) -> Result<(), ContextError> {
+    if !data.is_symlink() && data.permissions().mode() & 0o002 != 0 {
+        return Err(ContextError::Open { path: path.to_owned() });
+    }
+    Ok(())
 }
 
 fn frame(hash: &mut Sha256, part: &[u8]) {

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use companion_core::ports::{PortError, PortErrorKind};
 
+use crate::command::output::path_shown;
+
 /// A call of podman that did not give what it was made for.
 #[derive(Debug, thiserror::Error)]
 pub enum PodmanError {
@@ -21,7 +23,7 @@ pub enum PodmanError {
         search: String,
     },
     /// The program is there and could not be started.
-    #[error("`{program}` could not be started")]
+    #[error("`{}` could not be started", path_shown(.program))]
     Start {
         /// The program.
         program: PathBuf,

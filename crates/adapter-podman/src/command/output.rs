@@ -1,5 +1,6 @@
 //! What a child prints, kept within bounds: the head of an answer, or the tail of a complaint.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -127,6 +128,11 @@ pub(crate) fn shown(text: &str) -> String {
         }
     }
     line
+}
+
+/// A path in one line without control characters: a file's name may hold any byte but two.
+pub(crate) fn path_shown(path: &Path) -> String {
+    shown(&path.to_string_lossy())
 }
 
 #[cfg(test)]

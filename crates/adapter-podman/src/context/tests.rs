@@ -110,6 +110,40 @@ fn a_link_that_could_leave_the_context_is_refused() {
 }
 
 #[test]
+fn a_context_that_anyone_may_change_is_refused() {
+    for at in ["", "html", "html/index.html", "Dockerfile"] {
+        let directory = context();
+        let path = directory.path().join(at);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode | 0o002)).unwrap();
+        let error = find(&source(&[directory.path()])).unwrap_err();
+        assert!(matches!(error, ContextError::Open { .. }), "{at}: {error}");
+        assert_eq!(error.kind(), PortErrorKind::Denied);
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert!(find(&source(&[directory.path()])).is_ok());
+    }
+}
+
+#[test]
+fn a_name_in_a_context_cannot_forge_a_line() {
+    type Harm = fn(&Path);
+    let harms: [Harm; 3] = [
+        |path| symlink("/etc/shadow", path).unwrap(),
+        |path| drop(std::os::unix::net::UnixListener::bind(path).unwrap()),
+        |path| {
+            fs::write(path, "").unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
+        },
+    ];
+    for harm in harms {
+        let directory = context();
+        harm(&directory.path().join("x\n<3>\u{1b}[2Kall is well\u{202e}"));
+        let text = find(&source(&[directory.path()])).unwrap_err().to_string();
+        assert!(!text.contains(char::is_control), "{text:?}");
+    }
+}
+
+#[test]
 fn a_socket_is_refused_and_not_read() {
     let directory = context();
     let _socket = std::os::unix::net::UnixListener::bind(directory.path().join("socket")).unwrap();

@@ -6,6 +6,7 @@ use companion_core::model::image::{ImageId, ImageRef, ImageSource, PresentImage,
 use serde::{Deserialize, Serialize};
 
 use crate::command::argv::{CONTEXT_LABEL, SOURCE_LABEL};
+use crate::command::output::shown;
 
 /// One image of `podman images --format json`, as far as it is used.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -53,9 +54,10 @@ impl Platform {
     }
 }
 
+/// Escaped and cut: both words are the registry's, which can put anything into an image's configuration.
 impl std::fmt::Display for Platform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)
+        write!(f, "{}/{}", shown(&self.os), shown(&self.architecture))
     }
 }
 

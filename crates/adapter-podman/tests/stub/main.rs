@@ -4,6 +4,7 @@
 
 mod command;
 mod containers;
+mod hostile;
 mod image_provider;
 mod memory;
 mod podman_stub;

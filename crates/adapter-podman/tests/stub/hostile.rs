@@ -1,0 +1,74 @@
+//! What a registry, an image or another's container says of itself is shown in one line without control characters.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use adapter_podman::PodmanContainers;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::unit::ContainerState;
+use companion_core::ports::{ContainerFacts as _, ImageProvider as _};
+
+use crate::image_provider::Host;
+use crate::podman_stub::PodmanStub;
+
+/// A JSON string that clears a terminal's line, forges one of the journal's, and turns the text round.
+const FORGED: &str =
+    r"amd64\n<3>error: \u001b[2K\u001b]0;owned\u0007\r\u0085\u2028\u202eall is well";
+
+fn is_one_line(text: &str) -> bool {
+    !text.contains(|c: char| c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c))
+}
+
+#[tokio::test]
+async fn the_platform_of_an_image_cannot_forge_a_line() {
+    let host = Host::new();
+    for fields in [
+        format!(r#""Os":"linux","Architecture":"{FORGED}""#),
+        format!(r#""Os":"{FORGED}","Architecture":"amd64""#),
+        format!(r#""Os":"linux","Architecture":"{}""#, "y".repeat(100_000)),
+    ] {
+        fs::write(host.stub.file("platform"), fields).unwrap();
+        host.set_images("[]");
+        let images = adapter_podman::PodmanImages::new(host.stub.podman());
+        let text = images.ensure(&host.source()).await.unwrap_err().chain();
+        assert!(text.contains("it is made for"), "{text:?}");
+        assert!(is_one_line(&text) && text.len() < 4096, "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_image_and_the_state_of_a_container_cannot_forge_a_line() {
+    let stub = PodmanStub::new();
+    let listing = format!(
+        r#"cat <<'JSON'
+[{{"Id": "a", "Names": ["archy-a"], "Image": "{FORGED}", "State": "x", "Labels": null}},
+ {{"Id": "b", "Names": ["archy-b"], "Image": "x", "State": "{FORGED}", "Labels": {{"companion.name": "archy-b"}}}}]
+JSON"#
+    );
+    stub.answer("ps", &listing);
+    let names: BTreeSet<_> =
+        ["archy-a", "archy-b"].map(|name| CompanionName::new(name).unwrap()).into();
+    let states = PodmanContainers::new(stub.podman()).observe(&names).await.unwrap();
+    assert_eq!(states.len(), 2);
+    for state in states.into_values() {
+        let (ContainerState::Ours { status: text } | ContainerState::Foreign { image: text }) =
+            state
+        else {
+            panic!("{state:?}");
+        };
+        assert!(is_one_line(&text), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_of_a_transport_or_an_option_never_reaches_podman() {
+    let host = Host::new();
+    host.images.ensure(&host.source()).await.unwrap();
+    for call in host.stub.calls() {
+        let verb = call.first().unwrap();
+        let positional = call.iter().skip_while(|word| *word != "--").skip(1);
+        assert!(positional.clone().all(|word| !word.starts_with('-')), "{verb}: {call:?}");
+        let expected = usize::from(["build", "pull"].contains(&verb.as_str()));
+        assert!(verb == "image" || positional.count() == expected, "{call:?}");
+    }
+}
