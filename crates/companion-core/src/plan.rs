@@ -59,7 +59,7 @@ impl Plan {
 }
 
 /// One effect and its reason.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Step {
     /// The companion it is for; `None` for the reload, which serves all.
     pub companion: Option<CompanionName>,
@@ -78,7 +78,7 @@ pub struct Step {
 }
 
 /// One effect, named after the verb of the tool that has it. Each is one call of a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Renders a companion's configuration.
     RunHook(HookSpec),
@@ -148,7 +148,7 @@ impl Action {
 ///
 /// It is read again right before the effect, because the round that decided may be older than what
 /// the host's own user did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Condition {
     /// The revision that the loaded unit must name: nothing else is ever started.
     pub loaded: Revision,
@@ -157,7 +157,7 @@ pub struct Condition {
 }
 
 /// What makes a start or restart needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Need {
     /// It does not run.
     NotRunning,
@@ -180,7 +180,7 @@ impl Condition {
 }
 
 /// Why a step is taken.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
     /// There is no rendered configuration.

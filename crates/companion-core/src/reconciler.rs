@@ -4,31 +4,33 @@
 //! holds the host's lock from the reading of the desired state to the last short effect, so that no
 //! other writer comes between a decision and its effect.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
-use tracing::{debug, error, warn};
+use tracing::error;
 
-use crate::check::{Violation, check};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
-use crate::model::desired::{DesiredState, Generation};
-use crate::model::observed::{History, ObservedState, VerifiedRun, Work};
-use crate::model::unit::UnitFileState;
-use crate::plan::{Plan, Step};
-use crate::planner::plan;
 use crate::ports::{Host, PortError, PortErrorKind};
 
 mod attempts;
+mod events;
 mod execute;
+mod memory;
 mod observe;
+mod round;
+pub mod stepwise;
 mod tasks;
 
-use attempts::{Attempts, random_jitter};
+pub use events::{Event, EventSink, Silent};
+use execute::{Advance, Executor};
 pub use execute::{Execution, Outcome};
+use memory::Memory;
+use round::Context;
+pub use round::{Reconciliation, Round};
 use tasks::Tasks;
 
 /// How long the calls of ports may take before a round goes on without them.
@@ -66,31 +68,6 @@ impl Default for Limits {
     }
 }
 
-/// What happens, told while it happens.
-#[derive(Debug)]
-pub enum Event<'e> {
-    /// A step is about to be taken.
-    StepBegun(&'e Step),
-    /// A step was taken, or goes on by itself.
-    StepEnded(&'e Step, &'e Outcome),
-    /// Work that an earlier round began has ended, with its error if it failed.
-    WorkEnded(&'e CompanionName, Work, Option<&'e str>),
-}
-
-/// Who is told what happens. It must return at once.
-pub trait EventSink: Send + Sync {
-    /// Takes one event.
-    fn on_event(&self, event: &Event<'_>);
-}
-
-/// Tells nobody.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
-
-impl EventSink for Silent {
-    fn on_event(&self, _event: &Event<'_>) {}
-}
-
 /// Why a round could not even begin.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
@@ -118,49 +95,6 @@ impl ReconcileError {
     }
 }
 
-/// One round: what was wanted, seen, decided, and what became of it.
-#[derive(Debug)]
-#[must_use = "a round that nobody reads hides its failures"]
-pub struct Round {
-    /// What was wanted.
-    pub desired: DesiredState,
-    /// What was seen.
-    pub observed: ObservedState,
-    /// What was decided.
-    pub plan: Plan,
-    /// The rules of [`check`] that the plan breaks: a mistake of ours, for which nothing was executed.
-    pub violations: Vec<Violation>,
-    /// What became of it; empty for a round that only looked.
-    pub execution: Execution,
-    /// When, on the reconciler's clock.
-    pub at: Monotonic,
-}
-
-impl Round {
-    /// Whether no further round is worth making before the next tick or event: there was nothing to
-    /// do, and nothing that passes by itself within moments is waited for. A plan that breaks a rule
-    /// is not carried out, and so nothing comes of making it again.
-    pub fn is_settled(&self) -> bool {
-        if !self.violations.is_empty() {
-            return true;
-        }
-        self.plan.steps.is_empty()
-            && !self.plan.blocked.iter().any(|blocked| blocked.waiting_on.is_passing())
-    }
-}
-
-/// A pass: the rounds from a first look until nothing moved any more.
-#[derive(Debug)]
-#[must_use = "only the last round says whether the companions run"]
-pub struct Reconciliation {
-    /// The number of rounds.
-    pub rounds: usize,
-    /// The steps that were taken, each with what became of it.
-    pub steps: Vec<(Step, Outcome)>,
-    /// The last round.
-    pub last: Round,
-}
-
 /// Keeps the companions of one host true to what is desired.
 pub struct Reconciler {
     host: Host,
@@ -171,11 +105,12 @@ pub struct Reconciler {
     state: Mutex<State>,
 }
 
+type Jitter = Box<dyn FnMut() -> u16 + Send>;
+
 struct State {
-    attempts: Attempts,
-    verified: BTreeMap<CompanionName, VerifiedRun>,
-    gone: BTreeMap<CompanionName, Generation>,
+    memory: Memory,
     tasks: Tasks,
+    jitter: Jitter,
 }
 
 impl Reconciler {
@@ -201,9 +136,7 @@ impl Reconciler {
     ) -> Self {
         let ended = Arc::new(watch::Sender::new(0));
         let tasks = Tasks::new(host.clone(), limits.clone(), Arc::clone(&ended));
-        let attempts = Attempts::new(jitter);
-        let state =
-            Mutex::new(State { attempts, verified: BTreeMap::new(), gone: BTreeMap::new(), tasks });
+        let state = Mutex::new(State { memory: Memory::default(), tasks, jitter });
         Self { host, limits, events, origin: Instant::now(), ended, state }
     }
 
@@ -225,15 +158,14 @@ impl Reconciler {
         &self,
         names: Option<&BTreeSet<CompanionName>>,
     ) -> Result<Round, ReconcileError> {
-        let mut state = self.state.lock().await;
+        let State { memory, tasks, jitter } = &mut *self.state.lock().await;
         let _lock = self.host.desired.lock().await.map_err(ReconcileError::Lock)?;
         let desired = self.host.desired.load().await.map_err(ReconcileError::Desired)?;
-        state.tasks.drop_outdated(&desired);
-        let mut round = self.look(&mut state, desired).await;
-        let State { attempts, verified, gone, tasks } = &mut *state;
-        attempts.heal(&round.plan);
-        remember_gone(gone, &round.desired, &round.plan);
-        remember_verified(verified, &round.observed);
+        tasks.abort(&memory.outdated(&desired));
+        let mut context = self.context(jitter);
+        memory.catch_up(self.now(), tasks.take_ended(), &mut context);
+        let mut round = Round::look(memory, desired, &self.host, &self.limits).await;
+        memory.learn(&round);
         if let Some(names) = names {
             round.plan = round.plan.restrict_to(names);
         }
@@ -241,10 +173,13 @@ impl Reconciler {
             error!("invariant violation: the plan breaks {violation}; nothing of it is done");
         }
         if round.violations.is_empty() {
-            let (host, limits, events) = (&self.host, &self.limits, &*self.events);
-            let begun = BTreeSet::new();
-            let executor = execute::Executor { host, limits, tasks, attempts, events, begun };
-            round.execution = executor.execute(&round.plan).await;
+            let mut executor = Executor::new(&round.plan, round.at);
+            while let Some(advance) = executor.step(memory, &mut context).await {
+                if let Advance::Taken { outcome, task } = advance {
+                    round.execution.outcomes.push(outcome);
+                    task.into_iter().for_each(|task| tasks.spawn(*task));
+                }
+            }
         }
         Ok(round)
     }
@@ -256,35 +191,19 @@ impl Reconciler {
     /// # Errors
     /// [`ReconcileError::Desired`] when the desired state could not be read.
     pub async fn dry_run(&self) -> Result<Round, ReconcileError> {
-        let mut state = self.state.lock().await;
+        let State { memory, tasks, jitter } = &mut *self.state.lock().await;
         let desired = self.host.desired.load().await.map_err(ReconcileError::Desired)?;
-        Ok(self.look(&mut state, desired).await)
+        let mut context = self.context(jitter);
+        memory.catch_up(self.now(), tasks.take_ended(), &mut context);
+        Ok(Round::look(memory, desired, &self.host, &self.limits).await)
     }
 
-    async fn look(&self, state: &mut State, desired: DesiredState) -> Round {
-        let now = Monotonic::from_origin(self.origin.elapsed());
-        state.attempts.now = now;
-        for ended in state.tasks.take_ended() {
-            let error = ended.result.as_ref().err().map(PortError::chain);
-            let event = Event::WorkEnded(&ended.companion, ended.work, error.as_deref());
-            self.events.on_event(&event);
-            state.attempts.ended(&ended);
-        }
-        let history = History {
-            failures: state.attempts.failures.clone(),
-            running: state.tasks.running(),
-            verified: state.verified.clone(),
-            gone: state.gone.clone(),
-        };
-        let observed = observe::observe(&self.host, &desired, &history, &self.limits).await;
-        if let Some(error) = &observed.listing_error {
-            warn!("units that nobody wished for cannot be looked for: {error}");
-        }
-        let plan = plan(&desired, &observed, now);
-        debug!(steps = plan.steps.len(), blocked = plan.blocked.len(), "planned");
-        let violations = check(&plan, &desired, &observed);
-        let execution = Execution::default();
-        Round { desired, observed, plan, violations, execution, at: now }
+    fn now(&self) -> Monotonic {
+        Monotonic::from_origin(self.origin.elapsed())
+    }
+
+    fn context<'c>(&'c self, jitter: &'c mut Jitter) -> Context<'c> {
+        Context { host: &self.host, limits: &self.limits, events: &*self.events, jitter }
     }
 
     /// Makes rounds until nothing moves any more, and returns the last one.
@@ -343,44 +262,23 @@ impl Reconciler {
 
     /// Drops the work under way. Jobs of the service manager go on by themselves.
     pub async fn shut_down(&self) {
-        self.state.lock().await.tasks.shut_down().await;
+        let State { memory, tasks, .. } = &mut *self.state.lock().await;
+        tasks.shut_down().await;
+        memory.forget_tasks();
     }
 }
 
 /// The longest pause between two rounds of a pass that waits for something.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Notes the runs that were just seen beneath a true unit file, and forgets those of companions that
-/// are not there any more.
-fn remember_verified(
-    verified: &mut BTreeMap<CompanionName, VerifiedRun>,
-    observed: &ObservedState,
-) {
-    verified.retain(|name, _| observed.companions.contains_key(name));
-    for (name, seen) in &observed.companions {
-        let (Some(file), Some(service)) = (seen.unit.known(), seen.service.known()) else {
-            continue;
-        };
-        let UnitFileState::Current { revision } = file.state else { continue };
-        let carried = [service.loaded, service.running] == [Some(revision), Some(revision)];
-        if let Some(invocation) = service.invocation.clone().filter(|_| carried) {
-            verified.insert(name.clone(), VerifiedRun { revision, invocation });
-        }
-    }
-}
-
-/// Notes the removals of which nothing is left, and forgets those whose companion is wanted again.
-fn remember_gone(
-    gone: &mut BTreeMap<CompanionName, Generation>,
-    desired: &DesiredState,
-    plan: &Plan,
-) {
-    gone.retain(|name, _| desired.removed.contains_key(name));
-    for (name, removed) in &desired.removed {
-        if plan.steps(name).next().is_none() && plan.blocked(name).next().is_none() {
-            gone.insert(name.clone(), removed.generation);
-        } else {
-            gone.remove(name);
-        }
-    }
+/// A source of jitter from the randomness that the standard library seeds its maps with.
+fn random_jitter() -> Jitter {
+    use std::hash::{BuildHasher, RandomState};
+    let state = RandomState::new();
+    let mut drawn = 0_u64;
+    Box::new(move || {
+        drawn = drawn.wrapping_add(1);
+        let [low, high, ..] = state.hash_one(drawn).to_le_bytes();
+        u16::from_le_bytes([low, high])
+    })
 }

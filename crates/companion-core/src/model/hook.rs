@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -62,7 +64,7 @@ impl From<HookName> for String {
 }
 
 /// A hook before the start of a companion: how one file is rendered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HookSpec {
@@ -73,7 +75,7 @@ pub struct HookSpec {
 }
 
 /// How a hook computes the bytes of its file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum HookProgram {
@@ -108,7 +110,7 @@ fn default_command_timeout() -> u32 {
 }
 
 /// A value that a template is filled with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum TemplateValue {
@@ -121,7 +123,7 @@ pub enum TemplateValue {
 }
 
 /// What a hook would do now.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum HookState {
     /// The rendered file is there, with the right mode, and is what would be rendered now.
     Current {
@@ -159,18 +161,26 @@ pub enum StaleCause {
 
 /// The bytes that a hook computed and that have not been put in place yet.
 ///
-/// They may hold a secret: they are wiped when dropped, and never printed.
-pub struct Rendered(Zeroizing<Vec<u8>>);
+/// They may hold a secret: they are wiped when the last copy is dropped, and never printed. Copies
+/// share the bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Rendered(Arc<Zeroizing<Vec<u8>>>);
 
 impl Rendered {
     /// Takes `bytes` over.
     pub fn new(bytes: Vec<u8>) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self(Arc::new(Zeroizing::new(bytes)))
     }
 
     /// The bytes, for the adapter that writes them.
     pub fn bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+impl Hash for Rendered {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes().hash(state);
     }
 }
 

@@ -175,7 +175,7 @@ impl From<ImageId> for String {
 }
 
 /// Where an image comes from: built from a directory if there is one, else pulled.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct ImageSource {
     /// Built from the first of the contexts that holds a `Dockerfile` or `Containerfile`.
     pub build: Option<BuildSource>,
@@ -184,7 +184,7 @@ pub struct ImageSource {
 }
 
 /// An image that is built on this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BuildSource {
     /// The name the result gets; its registry is `localhost`.
     pub reference: ImageRef,
@@ -195,7 +195,7 @@ pub struct BuildSource {
 }
 
 /// An image that is fetched from a registry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PullSource {
     /// What is fetched.
     pub reference: ImageRef,
@@ -204,7 +204,7 @@ pub struct PullSource {
 }
 
 /// How an image came to this host, as far as the host can tell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Provenance {
     /// Built here, from a context with this digest.
     Built {
@@ -216,7 +216,7 @@ pub enum Provenance {
 }
 
 /// What the host has of an [`ImageSource`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImageState {
     /// The digest of the build context that the source names and the host has.
     pub context: Option<Fingerprint>,
@@ -227,7 +227,7 @@ pub struct ImageState {
 }
 
 /// An image that is on the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PresentImage {
     /// The name the unit refers to it by.
     pub reference: ImageRef,

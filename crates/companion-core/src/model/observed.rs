@@ -71,7 +71,7 @@ pub enum Work {
 }
 
 /// A failure that has not been followed by a success.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Failure {
     /// A digest of what went into the attempt; with another one, the failure is forgotten.
     pub input: Fingerprint,
@@ -86,7 +86,7 @@ pub struct Failure {
 }
 
 /// A run that was seen beneath a true unit file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VerifiedRun {
     /// The revision that all layers carried.
     pub revision: Revision,
@@ -97,7 +97,7 @@ pub struct VerifiedRun {
 /// What earlier rounds learned and the host cannot be asked.
 ///
 /// It is kept in memory only: a manager that was started anew tries once early, and learns it again.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct History {
     /// The failures that hold work back.
     pub failures: BTreeMap<CompanionName, BTreeMap<Work, Failure>>,

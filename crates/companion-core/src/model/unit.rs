@@ -11,7 +11,7 @@ use super::image::ImageRef;
 use super::revision::Revision;
 
 /// All that a unit file says, before any adapter gave it a form.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UnitSpec {
     /// The companion, and with it the unit's and the container's name.
     pub name: CompanionName,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::tasks::Ended;
+use super::tasks::{End, TaskKey};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::observed::{Failure, Work};
@@ -11,24 +11,26 @@ use crate::plan::Plan;
 use crate::planner::backoff;
 use crate::ports::PortErrorKind;
 
-/// The failures that hold work back, and the means to count more of them.
+/// The failures that hold work back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Attempts {
     pub(super) failures: BTreeMap<CompanionName, BTreeMap<Work, Failure>>,
-    pub(super) now: Monotonic,
-    jitter: Box<dyn FnMut() -> u16 + Send>,
 }
 
 impl Attempts {
-    pub(super) fn new(jitter: Box<dyn FnMut() -> u16 + Send>) -> Self {
-        Self { failures: BTreeMap::new(), now: Monotonic::default(), jitter }
-    }
-
     /// Counts an attempt when it begins: only a later round that reads its success takes it back.
-    pub(super) fn begin(&mut self, name: &CompanionName, work: Work, input: Fingerprint) {
+    pub(super) fn begin(
+        &mut self,
+        name: &CompanionName,
+        work: Work,
+        input: Fingerprint,
+        now: Monotonic,
+        jitter: u16,
+    ) {
         let failures = self.failures.entry(name.clone()).or_default();
         let before = failures.get(&work).filter(|failure| failure.input == input);
         let count = before.map_or(0, |failure| failure.count).saturating_add(1);
-        let retry_at = self.now.after(backoff::delay(count, (self.jitter)()));
+        let retry_at = now.after(backoff::delay(count, jitter));
         let (kind, error) = (PortErrorKind::Transient, without_effect(work).to_owned());
         failures.insert(work, Failure { input, count, retry_at, kind, error });
     }
@@ -48,15 +50,23 @@ impl Attempts {
         }
     }
 
-    /// Takes over how work of an earlier round ended: it is put off from now, well ended or not.
-    pub(super) fn ended(&mut self, ended: &Ended) {
-        let failures = self.failures.get_mut(&ended.companion);
-        let counted = failures.and_then(|failures| failures.get_mut(&ended.work));
-        let Some(failure) = counted.filter(|failure| failure.input == ended.input) else { return };
-        failure.retry_at = self.now.after(backoff::delay(failure.count, (self.jitter)()));
-        if let Err(error) = &ended.result {
-            failure.kind = error.kind();
-            failure.error = error.chain();
+    /// Takes over how a task of an earlier round ended: its work is put off from now, well ended or
+    /// not.
+    pub(super) fn ended(
+        &mut self,
+        (name, work): &TaskKey,
+        input: Fingerprint,
+        end: &End,
+        now: Monotonic,
+        jitter: u16,
+    ) {
+        let failures = self.failures.get_mut(name);
+        let counted = failures.and_then(|failures| failures.get_mut(work));
+        let Some(failure) = counted.filter(|failure| failure.input == input) else { return };
+        failure.retry_at = now.after(backoff::delay(failure.count, jitter));
+        if let End::Failed { kind, error } = end {
+            failure.kind = *kind;
+            failure.error.clone_from(error);
         }
     }
 
@@ -81,16 +91,4 @@ fn without_effect(work: Work) -> &'static str {
         Work::Removal => "what was removed is still there",
         Work::Prune => "they are still there",
     }
-}
-
-/// A source of jitter from the randomness that the standard library seeds its maps with.
-pub(super) fn random_jitter() -> Box<dyn FnMut() -> u16 + Send> {
-    use std::hash::{BuildHasher, RandomState};
-    let state = RandomState::new();
-    let mut drawn = 0_u64;
-    Box::new(move || {
-        drawn = drawn.wrapping_add(1);
-        let [low, high, ..] = state.hash_one(drawn).to_le_bytes();
-        u16::from_le_bytes([low, high])
-    })
 }

@@ -4,19 +4,20 @@
 //! takes its time (a hook, a build, a job) goes on as a task of its own, so that no companion waits
 //! for another. A companion's steps end at its first failure: the next round, not a retry, repairs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use tracing::{info, warn};
 
 use super::observe::bounded;
-use super::tasks::Tasks;
-use super::{Attempts, Event, EventSink, Limits};
+use super::round::Context;
+use super::tasks::{Stage, Task, TaskKey};
+use super::{Event, Limits, Memory};
+use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
-use crate::model::observed::Work;
 use crate::model::revision::Fingerprint;
 use crate::model::unit::JobResult;
 use crate::plan::{Action, Condition, Plan, Step};
-use crate::ports::{Host, Job, PortError, PortErrorKind, PortResult};
+use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
 /// What became of one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,137 +54,218 @@ impl Execution {
     }
 }
 
-pub(super) struct Executor<'a> {
-    pub(super) host: &'a Host,
-    pub(super) limits: &'a Limits,
-    pub(super) tasks: &'a mut Tasks,
-    pub(super) attempts: &'a mut Attempts,
-    pub(super) events: &'a dyn EventSink,
+/// A plan that is being carried out, between two calls of a port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Executor {
+    now: Monotonic,
+    /// The steps that are left.
+    steps: VecDeque<Step>,
+    /// Whether the condition of the first of them was just read and holds.
+    ready: bool,
+    /// The companions of which a step failed.
+    stopped: BTreeSet<CompanionName>,
+    reload_failed: bool,
     /// The work that was already counted in this plan.
-    pub(super) begun: BTreeSet<(CompanionName, Work)>,
+    begun: BTreeSet<TaskKey>,
 }
 
-impl Executor<'_> {
-    pub(super) async fn execute(mut self, plan: &Plan) -> Execution {
-        let mut stopped: BTreeSet<&CompanionName> = BTreeSet::new();
-        let mut reload_failed = false;
-        let mut outcomes = Vec::with_capacity(plan.steps.len());
-        for step in &plan.steps {
-            let halted = step.serves().all(|name| stopped.contains(name));
-            let outcome = if halted || (step.after_reload && reload_failed) {
-                Outcome::Skipped
-            } else {
-                self.take(step).await
-            };
-            if let Outcome::Failed { .. } = outcome {
-                stopped.extend(step.companion.as_ref());
-                reload_failed |= matches!(step.action, Action::DaemonReload { .. });
-            }
-            outcomes.push(outcome);
+/// How far one call of [`Executor::step`] went.
+#[derive(Debug)]
+pub enum Advance {
+    /// The condition of the next step was read, and holds.
+    Ready,
+    /// A step was taken.
+    Taken {
+        /// What became of it.
+        outcome: Outcome,
+        /// The task that it began, for the caller to go on with.
+        task: Option<Box<Task>>,
+    },
+}
+
+/// What one call of a port came to.
+enum Effect {
+    Ready,
+    Done,
+    NotNeeded,
+    Begun(Box<Task>),
+}
+
+impl Executor {
+    /// The execution of `plan`, which was decided at `now`.
+    pub fn new(plan: &Plan, now: Monotonic) -> Self {
+        Self {
+            now,
+            steps: plan.steps.iter().cloned().collect(),
+            ready: false,
+            stopped: BTreeSet::new(),
+            reload_failed: false,
+            begun: BTreeSet::new(),
         }
-        Execution { outcomes }
     }
 
-    async fn take(&mut self, step: &Step) -> Outcome {
-        info!("{step}");
-        self.events.on_event(&Event::StepBegun(step));
-        let outcome = match self.effect(step).await {
-            Ok(outcome) => outcome,
-            Err(error) => {
-                let (kind, error) = (error.kind(), error.chain());
-                warn!("{step}: failed: {error}");
-                for name in step.serves() {
-                    self.attempts.failed(name, step.work, kind, &error);
-                }
-                Outcome::Failed { kind, error }
+    /// The steps that are left, in their order.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter()
+    }
+
+    /// Goes on by at most one call of a port, under the host's lock; `None` when no step is left.
+    pub async fn step(
+        &mut self,
+        memory: &mut Memory,
+        context: &mut Context<'_>,
+    ) -> Option<Advance> {
+        let step = self.steps.pop_front()?;
+        let halted = step.serves().all(|name| self.stopped.contains(name));
+        if halted || (step.after_reload && self.reload_failed) {
+            return Some(Advance::Taken { outcome: Outcome::Skipped, task: None });
+        }
+        if !self.ready {
+            info!("{step}");
+            context.events.on_event(&Event::StepBegun(&step));
+        }
+        let (outcome, task) = match self.effect(&step, memory, context).await {
+            Ok(Effect::Ready) => {
+                self.ready = true;
+                self.steps.push_front(step);
+                return Some(Advance::Ready);
             }
+            Ok(Effect::Done) => (Outcome::Done, None),
+            Ok(Effect::NotNeeded) => (Outcome::NotNeeded, None),
+            Ok(Effect::Begun(task)) => (Outcome::Begun, Some(task)),
+            Err(error) => (self.failed(&step, &error, memory), None),
         };
-        self.events.on_event(&Event::StepEnded(step, &outcome));
-        outcome
+        self.ready = false;
+        if let Some(task) = &task {
+            memory.task_begun(task);
+        }
+        context.events.on_event(&Event::StepEnded(&step, &outcome));
+        Some(Advance::Taken { outcome, task })
+    }
+
+    fn failed(&mut self, step: &Step, error: &PortError, memory: &mut Memory) -> Outcome {
+        let (kind, error) = (error.kind(), error.chain());
+        warn!("{step}: failed: {error}");
+        for name in step.serves() {
+            memory.attempts.failed(name, step.work, kind, &error);
+        }
+        self.stopped.extend(step.companion.clone());
+        self.reload_failed |= matches!(step.action, Action::DaemonReload { .. });
+        Outcome::Failed { kind, error }
     }
 
     /// Counts the attempt that `step` is part of, once for all its steps.
-    fn begin(&mut self, name: &CompanionName, step: &Step, input: Fingerprint) {
+    fn begin(
+        &mut self,
+        name: &CompanionName,
+        step: &Step,
+        input: Fingerprint,
+        memory: &mut Memory,
+        context: &mut Context<'_>,
+    ) {
         if self.begun.insert((name.clone(), step.work)) {
-            self.attempts.begin(name, step.work, input);
+            memory.attempts.begin(name, step.work, input, self.now, (context.jitter)());
         }
     }
 
-    async fn effect(&mut self, step: &Step) -> PortResult<Outcome> {
-        let limit = self.limits.act;
-        let Some(name) = &step.companion else {
-            return self.reload(step).await;
-        };
-        if let Action::StartUnit(condition) | Action::RestartUnit(condition) = &step.action {
-            return self.start(step, name, condition).await;
-        }
-        self.begin(name, step, step.input);
-        match &step.action {
-            Action::RunHook(hook) => self.tasks.run_hook(step, hook.clone()),
-            Action::EnsureImage(source) => self.tasks.ensure_image(step, source.clone()),
-            Action::PruneImages(leftovers) => self.tasks.prune_images(step, leftovers.clone()),
-            Action::StopUnit => {
-                let job = bounded(limit, self.host.services.stop(name)).await?;
-                self.tasks.wait_for_job(step, job);
-            }
-            short => {
-                self.short_effect(name, short).await?;
-                return Ok(Outcome::Done);
-            }
-        }
-        Ok(Outcome::Begun)
-    }
-
-    /// The effects that are had at once.
-    async fn short_effect(&mut self, name: &CompanionName, action: &Action) -> PortResult<()> {
-        let limit = self.limits.act;
-        match action {
-            Action::WriteUnit(unit) => bounded(limit, self.host.units.write(unit)).await,
-            Action::RemoveUnit => bounded(limit, self.host.units.remove(name)).await,
-            Action::ResetFailed => bounded(limit, self.host.services.reset_failed(name)).await,
-            Action::RemoveConfig(hook) => bounded(limit, self.host.hooks.remove(hook)).await,
-            Action::RemoveContainer => bounded(limit, self.host.containers.remove(name)).await,
-            // Begun elsewhere: none of them is short.
-            Action::RunHook(_)
-            | Action::EnsureImage(_)
-            | Action::PruneImages(_)
-            | Action::StopUnit
-            | Action::StartUnit(_)
-            | Action::RestartUnit(_)
-            | Action::DaemonReload { .. } => Ok(()),
-        }
-    }
-
-    async fn reload(&mut self, step: &Step) -> PortResult<Outcome> {
-        if let Action::DaemonReload { wanted_by } = &step.action {
-            for (name, input) in wanted_by {
-                self.begin(name, step, *input);
-            }
-        }
-        bounded(self.limits.reload, self.host.services.reload()).await?;
-        Ok(Outcome::Done)
-    }
-
-    async fn start(
+    async fn effect(
         &mut self,
         step: &Step,
-        name: &CompanionName,
-        condition: &Condition,
-    ) -> PortResult<Outcome> {
-        let limit = self.limits.act;
-        let names = BTreeSet::from([name.clone()]);
-        let now = bounded(limit, self.host.services.observe(&names)).await?;
-        if !now.get(name).is_some_and(|service| condition.holds(service)) {
-            return Ok(Outcome::NotNeeded);
-        }
-        self.begin(name, step, step.input);
-        let job: Job = match step.action {
-            Action::RestartUnit(_) => bounded(limit, self.host.services.restart(name)).await?,
-            _ => bounded(limit, self.host.services.start(name)).await?,
+        memory: &mut Memory,
+        context: &mut Context<'_>,
+    ) -> PortResult<Effect> {
+        let Some(name) = &step.companion else {
+            return self.reload(step, memory, context).await;
         };
-        self.tasks.wait_for_job(step, job);
-        Ok(Outcome::Begun)
+        if let Action::StartUnit(condition) | Action::RestartUnit(condition) = &step.action {
+            if !self.ready {
+                return condition_holds(name, condition, context.host, context.limits).await;
+            }
+            self.begin(name, step, step.input, memory, context);
+            return start(step, name, context.host, context.limits).await;
+        }
+        self.begin(name, step, step.input, memory, context);
+        let stage = match &step.action {
+            Action::RunHook(hook) => Stage::Render(hook.clone()),
+            Action::EnsureImage(source) => Stage::Ensure(source.clone()),
+            Action::PruneImages(leftovers) => Stage::Prune(leftovers.clone()),
+            Action::StopUnit => {
+                let stop = context.host.services.stop(name);
+                Stage::Wait(bounded(context.limits.act, stop).await?)
+            }
+            short => {
+                short_effect(name, short, context.host, context.limits).await?;
+                return Ok(Effect::Done);
+            }
+        };
+        Ok(Effect::Begun(Box::new(Task::new(name, step, stage))))
     }
+
+    async fn reload(
+        &mut self,
+        step: &Step,
+        memory: &mut Memory,
+        context: &mut Context<'_>,
+    ) -> PortResult<Effect> {
+        if let Action::DaemonReload { wanted_by } = &step.action {
+            for (name, input) in wanted_by {
+                self.begin(name, step, *input, memory, context);
+            }
+        }
+        bounded(context.limits.reload, context.host.services.reload()).await?;
+        Ok(Effect::Done)
+    }
+}
+
+/// The effects that are had at once.
+async fn short_effect(
+    name: &CompanionName,
+    action: &Action,
+    host: &Host,
+    limits: &Limits,
+) -> PortResult<()> {
+    let limit = limits.act;
+    match action {
+        Action::WriteUnit(unit) => bounded(limit, host.units.write(unit)).await,
+        Action::RemoveUnit => bounded(limit, host.units.remove(name)).await,
+        Action::ResetFailed => bounded(limit, host.services.reset_failed(name)).await,
+        Action::RemoveConfig(hook) => bounded(limit, host.hooks.remove(hook)).await,
+        Action::RemoveContainer => bounded(limit, host.containers.remove(name)).await,
+        // Begun elsewhere: none of them is short.
+        Action::RunHook(_)
+        | Action::EnsureImage(_)
+        | Action::PruneImages(_)
+        | Action::StopUnit
+        | Action::StartUnit(_)
+        | Action::RestartUnit(_)
+        | Action::DaemonReload { .. } => Ok(()),
+    }
+}
+
+async fn condition_holds(
+    name: &CompanionName,
+    condition: &Condition,
+    host: &Host,
+    limits: &Limits,
+) -> PortResult<Effect> {
+    let names = BTreeSet::from([name.clone()]);
+    let now = bounded(limits.act, host.services.observe(&names)).await?;
+    let holds = now.get(name).is_some_and(|service| condition.holds(service));
+    Ok(if holds { Effect::Ready } else { Effect::NotNeeded })
+}
+
+async fn start(
+    step: &Step,
+    name: &CompanionName,
+    host: &Host,
+    limits: &Limits,
+) -> PortResult<Effect> {
+    let (services, limit) = (&host.services, limits.act);
+    let job = match step.action {
+        Action::RestartUnit(_) => bounded(limit, services.restart(name)).await?,
+        _ => bounded(limit, services.start(name)).await?,
+    };
+    Ok(Effect::Begun(Box::new(Task::new(name, step, Stage::Wait(job)))))
 }
 
 /// The error of a job that did not end well.

@@ -1,9 +1,11 @@
 //! The work that outlives the round which began it: hooks, builds and pulls, jobs.
 //!
-//! Each task ends by itself within its limit. A task whose companion is wanted no more is dropped;
-//! the ports promise that a call dropped half-way leaves its effect whole or absent.
+//! A task is plain data between its calls of ports. Each ends by itself within its limit. A task
+//! whose companion is wanted no more is dropped; the ports promise that a call dropped half-way
+//! leaves its effect whole or absent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,154 +16,253 @@ use super::Limits;
 use super::execute::job_error;
 use super::observe::bounded;
 use crate::model::companion::CompanionName;
-use crate::model::desired::{DesiredState, Generation};
-use crate::model::hook::HookSpec;
+use crate::model::desired::Generation;
+use crate::model::hook::{HookSpec, Rendered};
 use crate::model::image::{ImageId, ImageSource};
 use crate::model::observed::Work;
 use crate::model::revision::Fingerprint;
 use crate::plan::Step;
-use crate::ports::{Host, Job, PortError, PortErrorKind, PortResult};
+use crate::ports::{Host, HostLock, Job, PortError, PortErrorKind, PortResult};
+
+/// What tells a task from all others of its reconciler: work that is under way is not begun again.
+pub type TaskKey = (CompanionName, Work);
+
+/// A task between two calls of a port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Task {
+    key: TaskKey,
+    label: Label,
+    stage: Stage,
+}
+
+/// What is remembered of a task while it is under way.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Label {
+    pub(super) generation: Generation,
+    pub(super) input: Fingerprint,
+}
+
+/// What a task does next.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// It renders, without the lock.
+    Render(HookSpec),
+    /// It takes the lock, to put in place what it rendered.
+    Lock(HookSpec, Rendered),
+    /// It reads under the lock whether the wish that it renders for is still the last one.
+    Check(HookSpec, Rendered),
+    /// It puts in place what it rendered, under the lock.
+    Commit(HookSpec, Rendered),
+    /// It builds or pulls.
+    Ensure(ImageSource),
+    /// It removes images.
+    Prune(Vec<ImageId>),
+    /// It waits for a job's end.
+    Wait(Job),
+    /// Nothing any more.
+    Over,
+}
 
 /// A task that ended.
-#[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) companion: CompanionName,
-    pub(super) work: Work,
-    pub(super) input: Fingerprint,
-    pub(super) result: PortResult<()>,
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Ended {
+    /// Which.
+    pub key: TaskKey,
+    /// How.
+    pub end: End,
 }
 
-#[derive(Debug)]
-struct Label {
-    companion: CompanionName,
-    generation: Generation,
-    work: Work,
-    input: Fingerprint,
-    abort: AbortHandle,
+/// How a task ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum End {
+    /// Well.
+    Done,
+    /// With an error.
+    Failed {
+        /// What can be done about it.
+        kind: PortErrorKind,
+        /// What went wrong.
+        error: String,
+    },
+    /// Its reconciler dropped it.
+    Dropped,
 }
 
-/// The tasks under way.
+impl From<PortResult<()>> for End {
+    fn from(result: PortResult<()>) -> Self {
+        match result {
+            Ok(()) => Self::Done,
+            Err(error) => Self::Failed { kind: error.kind(), error: error.chain() },
+        }
+    }
+}
+
+impl Task {
+    pub(super) fn new(name: &CompanionName, step: &Step, stage: Stage) -> Self {
+        let label = Label { generation: step.generation, input: step.input };
+        Self { key: (name.clone(), step.work), label, stage }
+    }
+
+    /// Which it is.
+    pub fn key(&self) -> &TaskKey {
+        &self.key
+    }
+
+    /// The generation of the wish that it carries out.
+    pub fn generation(&self) -> Generation {
+        self.label.generation
+    }
+
+    /// What it does next.
+    pub fn stage(&self) -> &Stage {
+        &self.stage
+    }
+
+    pub(super) fn label(&self) -> &Label {
+        &self.label
+    }
+
+    /// Goes on by one call of a port; `None` when there is more to do.
+    ///
+    /// It takes the lock into `held` when it needs it, and frees it at its end. Rendering is done
+    /// without it, so that nobody waits for a hook; what was rendered is put in place only if the
+    /// companion was neither wished away nor wished for anew in between.
+    ///
+    /// A task of which a step was dropped half-way is over.
+    pub async fn step(&mut self, host: &Host, held: &mut Option<HostLock>) -> Option<End> {
+        let stage = mem::replace(&mut self.stage, Stage::Over);
+        match self.after(stage, host, held).await {
+            Ok(Stage::Over) => {
+                *held = None;
+                Some(End::Done)
+            }
+            Ok(next) => {
+                self.stage = next;
+                None
+            }
+            Err(error) => {
+                *held = None;
+                Some(Err(error).into())
+            }
+        }
+    }
+
+    async fn after(
+        &self,
+        stage: Stage,
+        host: &Host,
+        held: &mut Option<HostLock>,
+    ) -> PortResult<Stage> {
+        match stage {
+            Stage::Render(hook) => {
+                let rendered = host.hooks.render(&hook).await?;
+                return Ok(Stage::Lock(hook, rendered));
+            }
+            Stage::Lock(hook, rendered) => {
+                *held = Some(host.desired.lock().await?);
+                return Ok(Stage::Check(hook, rendered));
+            }
+            Stage::Check(hook, rendered) => {
+                let (name, _work) = &self.key;
+                let generation = host.desired.load().await?.generation(name);
+                if generation == Some(self.label.generation) {
+                    return Ok(Stage::Commit(hook, rendered));
+                }
+            }
+            Stage::Commit(hook, rendered) => {
+                let _config = host.hooks.commit(&hook, rendered).await?;
+            }
+            Stage::Ensure(source) => {
+                let _image = host.images.ensure(&source).await?;
+            }
+            Stage::Prune(leftovers) => host.images.prune(&leftovers).await?,
+            Stage::Wait(job) => {
+                let name = job.companion.clone();
+                job_error(&name, host.services.wait(job).await?)?;
+            }
+            Stage::Over => {}
+        }
+        Ok(Stage::Over)
+    }
+
+    /// How long all of it may take.
+    fn limit(&self, limits: &Limits) -> Duration {
+        match self.stage {
+            Stage::Render(_) | Stage::Lock(..) | Stage::Check(..) | Stage::Commit(..) => {
+                limits.hook
+            }
+            Stage::Ensure(_) => limits.image,
+            Stage::Prune(_) | Stage::Over => limits.act,
+            Stage::Wait(_) => limits.job,
+        }
+    }
+
+    /// Goes on until its end.
+    async fn run(mut self, host: Host, limits: Limits) -> End {
+        let limit = self.limit(&limits);
+        let mut held = None;
+        let ended = async {
+            loop {
+                if let Some(end) = self.step(&host, &mut held).await {
+                    return Ok(end);
+                }
+            }
+        };
+        bounded(limit, ended).await.unwrap_or_else(|error| Err(error).into())
+    }
+}
+
+/// The tasks under way on the runtime.
 pub(super) struct Tasks {
     host: Host,
     limits: Limits,
-    set: JoinSet<PortResult<()>>,
-    labels: BTreeMap<tokio::task::Id, Label>,
+    set: JoinSet<End>,
+    keys: BTreeMap<tokio::task::Id, (TaskKey, AbortHandle)>,
     ended: Arc<watch::Sender<u64>>,
 }
 
 impl Tasks {
     pub(super) fn new(host: Host, limits: Limits, ended: Arc<watch::Sender<u64>>) -> Self {
-        Self { host, limits, set: JoinSet::new(), labels: BTreeMap::new(), ended }
+        Self { host, limits, set: JoinSet::new(), keys: BTreeMap::new(), ended }
     }
 
-    /// Renders without the lock and commits with it, unless the companion was wished away or
-    /// wished for anew in between.
-    pub(super) fn run_hook(&mut self, step: &Step, hook: HookSpec) {
-        let Some(name) = step.companion.clone() else {
-            return;
-        };
-        let (host, generation) = (self.host.clone(), step.generation);
-        self.spawn(step, self.limits.hook, async move {
-            let rendered = host.hooks.render(&hook).await?;
-            let _lock = host.desired.lock().await?;
-            if host.desired.load().await?.generation(&name) != Some(generation) {
-                return Ok(());
-            }
-            host.hooks.commit(&hook, rendered).await.map(|_config| ())
-        });
-    }
-
-    pub(super) fn ensure_image(&mut self, step: &Step, source: ImageSource) {
-        let host = self.host.clone();
-        self.spawn(step, self.limits.image, async move {
-            host.images.ensure(&source).await.map(|_image| ())
-        });
-    }
-
-    pub(super) fn prune_images(&mut self, step: &Step, leftovers: Vec<ImageId>) {
-        let host = self.host.clone();
-        self.spawn(step, self.limits.act, async move { host.images.prune(&leftovers).await });
-    }
-
-    pub(super) fn wait_for_job(&mut self, step: &Step, job: Job) {
-        let host = self.host.clone();
-        self.spawn(step, self.limits.job, async move {
-            let name = job.companion.clone();
-            let result = host.services.wait(job).await?;
-            job_error(&name, result)
-        });
-    }
-
-    fn spawn(
-        &mut self,
-        step: &Step,
-        limit: Duration,
-        work: impl Future<Output = PortResult<()>> + Send + 'static,
-    ) {
-        let Some(companion) = step.companion.clone() else {
-            return;
-        };
+    pub(super) fn spawn(&mut self, task: Task) {
         let told = ToldAtEnd(Arc::clone(&self.ended));
+        let key = task.key.clone();
+        let run = task.run(self.host.clone(), self.limits.clone());
         let abort = self.set.spawn(async move {
             let _told = told;
-            bounded(limit, work).await
+            run.await
         });
-        let label = Label {
-            companion,
-            generation: step.generation,
-            work: step.work,
-            input: step.input,
-            abort: abort.clone(),
-        };
-        self.labels.insert(abort.id(), label);
-    }
-
-    /// The work under way, by companion.
-    pub(super) fn running(&self) -> BTreeMap<CompanionName, BTreeSet<Work>> {
-        let mut running: BTreeMap<CompanionName, BTreeSet<Work>> = BTreeMap::new();
-        for label in self.labels.values() {
-            running.entry(label.companion.clone()).or_default().insert(label.work);
-        }
-        running
+        self.keys.insert(abort.id(), (key, abort));
     }
 
     /// Takes the tasks that ended since the last call.
     pub(super) fn take_ended(&mut self) -> Vec<Ended> {
         let mut ended = Vec::new();
         while let Some(joined) = self.set.try_join_next_with_id() {
-            let (id, result) = match joined {
-                Ok((id, result)) => (id, result),
-                Err(error) if error.is_cancelled() => {
-                    self.labels.remove(&error.id());
-                    continue;
-                }
+            let (id, end) = match joined {
+                Ok((id, end)) => (id, end),
+                Err(error) if error.is_cancelled() => (error.id(), End::Dropped),
                 Err(error) => {
-                    let message = "the adapter's call panicked";
-                    let error_kind = PortErrorKind::Unavailable;
                     let id = error.id();
-                    (id, Err(PortError::new(error_kind, message).with_source(error)))
+                    let message = "the adapter's call panicked";
+                    let panicked = PortError::new(PortErrorKind::Unavailable, message);
+                    (id, Err(panicked.with_source(error)).into())
                 }
             };
-            if let Some(Label { companion, work, input, .. }) = self.labels.remove(&id) {
-                ended.push(Ended { companion, work, input, result });
+            if let Some((key, _abort)) = self.keys.remove(&id) {
+                ended.push(Ended { key, end });
             }
         }
         ended
     }
 
-    /// Drops the renderings for wishes that are not the last any more, and the builds for companions
-    /// that are not wanted any more.
-    ///
-    /// Jobs of the service manager are left to it: dropping their wait would cancel nothing.
-    pub(super) fn drop_outdated(&mut self, desired: &DesiredState) {
-        for label in self.labels.values() {
-            let outdated = match label.work {
-                Work::Hook => desired.generation(&label.companion) != Some(label.generation),
-                Work::Image => !desired.companions.contains_key(&label.companion),
-                Work::Unit | Work::Load | Work::Service | Work::Removal | Work::Prune => false,
-            };
-            if outdated {
-                label.abort.abort();
+    /// Has the tasks named dropped; each is under way until it has ended by that.
+    pub(super) fn abort(&self, outdated: &[TaskKey]) {
+        for (key, abort) in self.keys.values() {
+            if outdated.contains(key) {
+                abort.abort();
             }
         }
     }
@@ -169,7 +270,7 @@ impl Tasks {
     /// Drops all tasks and waits until their calls are gone.
     pub(super) async fn shut_down(&mut self) {
         self.set.shutdown().await;
-        self.labels.clear();
+        self.keys.clear();
     }
 }
 

@@ -11,7 +11,7 @@ const MIB: u64 = 1024 * 1024;
 /// A limit on memory, in bytes; a whole number of MiB, at least 4.
 ///
 /// As text: `1024` (MiB), `512m`, `2g`. Below 4 MiB no container starts at all.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "MemoryText", into = "String")]
 pub struct Memory(u64);
@@ -90,7 +90,7 @@ impl From<Memory> for String {
 }
 
 /// A limit on processor time, in percent of one processor; 1 to 100000.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "u32", into = "u32")]
 pub struct CpuQuota(u32);

@@ -1,0 +1,118 @@
+//! What a reconciler remembers from one round to the next, as plain data.
+//!
+//! It holds nothing that the host could be asked, and no handle of the runtime: a copy of it is a
+//! reconciler that remembers the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::attempts::Attempts;
+use super::round::Context;
+use super::tasks::{End, Ended, Label, Task, TaskKey};
+use super::{Event, Round};
+use crate::model::Monotonic;
+use crate::model::companion::CompanionName;
+use crate::model::desired::{DesiredState, Generation};
+use crate::model::observed::{History, ObservedState, VerifiedRun, Work};
+use crate::model::unit::UnitFileState;
+use crate::plan::Plan;
+
+/// All that a reconciler remembers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Memory {
+    pub(super) now: Monotonic,
+    pub(super) attempts: Attempts,
+    pub(super) verified: BTreeMap<CompanionName, VerifiedRun>,
+    pub(super) gone: BTreeMap<CompanionName, Generation>,
+    pub(super) tasks: BTreeMap<TaskKey, Label>,
+}
+
+impl Memory {
+    /// Takes over, as of `now`, how tasks ended since the last look.
+    pub fn catch_up(&mut self, now: Monotonic, ended: Vec<Ended>, context: &mut Context<'_>) {
+        self.now = now;
+        for Ended { key, end } in ended {
+            let Some(label) = self.tasks.remove(&key) else { continue };
+            let (name, work) = &key;
+            let error = match &end {
+                End::Done => None,
+                End::Failed { error, .. } => Some(error.as_str()),
+                End::Dropped => continue,
+            };
+            context.events.on_event(&Event::WorkEnded(name, *work, error));
+            self.attempts.ended(&key, label.input, &end, now, (context.jitter)());
+        }
+    }
+
+    /// The tasks to drop: renderings for wishes that are not the last any more, and builds for
+    /// companions that are not wanted any more.
+    ///
+    /// Jobs of the service manager are left to it: dropping their wait would cancel nothing.
+    pub fn outdated(&self, desired: &DesiredState) -> Vec<TaskKey> {
+        let outdated = self.tasks.iter().filter(|((name, work), label)| match work {
+            Work::Hook => desired.generation(name) != Some(label.generation),
+            Work::Image => !desired.companions.contains_key(name),
+            Work::Unit | Work::Load | Work::Service | Work::Removal | Work::Prune => false,
+        });
+        outdated.map(|(key, _label)| key.clone()).collect()
+    }
+
+    /// Learns from what a round saw and decided, before anything of it is done.
+    pub fn learn(&mut self, round: &Round) {
+        self.attempts.heal(&round.plan);
+        self.remember_gone(&round.desired, &round.plan);
+        self.remember_verified(&round.observed);
+    }
+
+    /// Enters a task that was just begun.
+    pub(super) fn task_begun(&mut self, task: &Task) {
+        self.tasks.insert(task.key().clone(), task.label().clone());
+    }
+
+    /// Forgets all tasks, because all were dropped.
+    pub(super) fn forget_tasks(&mut self) {
+        self.tasks.clear();
+    }
+
+    /// What of it the planner is told.
+    pub(super) fn history(&self) -> History {
+        let mut running: BTreeMap<CompanionName, BTreeSet<Work>> = BTreeMap::new();
+        for (name, work) in self.tasks.keys() {
+            running.entry(name.clone()).or_default().insert(*work);
+        }
+        History {
+            failures: self.attempts.failures.clone(),
+            running,
+            verified: self.verified.clone(),
+            gone: self.gone.clone(),
+        }
+    }
+
+    /// Notes the runs that were just seen beneath a true unit file, and forgets those of companions
+    /// that are not there any more.
+    fn remember_verified(&mut self, observed: &ObservedState) {
+        self.verified.retain(|name, _| observed.companions.contains_key(name));
+        for (name, seen) in &observed.companions {
+            let (Some(file), Some(service)) = (seen.unit.known(), seen.service.known()) else {
+                continue;
+            };
+            let UnitFileState::Current { revision } = file.state else { continue };
+            let carried = [service.loaded, service.running] == [Some(revision), Some(revision)];
+            if let Some(invocation) = service.invocation.clone().filter(|_| carried) {
+                self.verified.insert(name.clone(), VerifiedRun { revision, invocation });
+            }
+        }
+    }
+
+    /// Notes the removals of which nothing is left, and forgets those whose companion is wanted
+    /// again.
+    fn remember_gone(&mut self, desired: &DesiredState, plan: &Plan) {
+        self.gone.retain(|name, _| desired.removed.contains_key(name));
+        for (name, removed) in &desired.removed {
+            if plan.steps(name).next().is_none() && plan.blocked(name).next().is_none() {
+                self.gone.insert(name.clone(), removed.generation);
+            } else {
+                self.gone.remove(name);
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! One round: what is wanted and seen gives a decision. It changes nothing.
+
+use std::fmt;
+
+use tracing::{debug, warn};
+
+use super::observe::observe;
+use super::{EventSink, Execution, Limits, Memory, Outcome};
+use crate::check::{Violation, check};
+use crate::model::Monotonic;
+use crate::model::desired::DesiredState;
+use crate::model::observed::ObservedState;
+use crate::plan::{Plan, Step};
+use crate::planner::plan;
+use crate::ports::Host;
+
+/// What every part of a round is given.
+pub struct Context<'c> {
+    /// The ports.
+    pub host: &'c Host,
+    /// How long their calls may take.
+    pub limits: &'c Limits,
+    /// Who is told.
+    pub events: &'c dyn EventSink,
+    /// The share of a back-off's tenth that is left off, see
+    /// [`backoff::delay`](crate::planner::backoff::delay).
+    pub jitter: &'c mut (dyn FnMut() -> u16 + Send),
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Context")
+    }
+}
+
+/// One round: what was wanted, seen, decided, and what became of it.
+#[derive(Debug)]
+#[must_use = "a round that nobody reads hides its failures"]
+pub struct Round {
+    /// What was wanted.
+    pub desired: DesiredState,
+    /// What was seen.
+    pub observed: ObservedState,
+    /// What was decided.
+    pub plan: Plan,
+    /// The rules of [`check`] that the plan breaks: a mistake of ours, for which nothing was executed.
+    pub violations: Vec<Violation>,
+    /// What became of it; empty for a round that only looked.
+    pub execution: Execution,
+    /// When, on the reconciler's clock.
+    pub at: Monotonic,
+}
+
+impl Round {
+    /// Looks at the host and decides, with what `memory` holds as of its last
+    /// [`catch_up`](Memory::catch_up).
+    pub async fn look(
+        memory: &Memory,
+        desired: DesiredState,
+        host: &Host,
+        limits: &Limits,
+    ) -> Self {
+        let (history, now) = (memory.history(), memory.now);
+        let observed = observe(host, &desired, &history, limits).await;
+        if let Some(error) = &observed.listing_error {
+            warn!("units that nobody wished for cannot be looked for: {error}");
+        }
+        let plan = plan(&desired, &observed, now);
+        debug!(steps = plan.steps.len(), blocked = plan.blocked.len(), "planned");
+        let violations = check(&plan, &desired, &observed);
+        let execution = Execution::default();
+        Self { desired, observed, plan, violations, execution, at: now }
+    }
+
+    /// Whether no further round is worth making before the next tick or event: there was nothing to
+    /// do, and nothing that passes by itself within moments is waited for. A plan that breaks a rule
+    /// is not carried out, and so nothing comes of making it again.
+    pub fn is_settled(&self) -> bool {
+        if !self.violations.is_empty() {
+            return true;
+        }
+        self.plan.steps.is_empty()
+            && !self.plan.blocked.iter().any(|blocked| blocked.waiting_on.is_passing())
+    }
+}
+
+/// A pass: the rounds from a first look until nothing moved any more.
+#[derive(Debug)]
+#[must_use = "only the last round says whether the companions run"]
+pub struct Reconciliation {
+    /// The number of rounds.
+    pub rounds: usize,
+    /// The steps that were taken, each with what became of it.
+    pub steps: Vec<(Step, Outcome)>,
+    /// The last round.
+    pub last: Round,
+}
