@@ -216,6 +216,18 @@ mod tests {
         waiting.await.unwrap().unwrap();
     }
 
+    #[tokio::test]
+    async fn the_host_is_free_again_after_a_wish_that_failed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        install(&store, "lnd").await;
+        std::fs::write(dir.path().join("state/desired.json"), b"half a rec").unwrap();
+        assert!(store.update(|_, _| (false, ())).await.is_err());
+        let state = Dir::open(store.dir(), Trust::Owned).unwrap();
+        let mut lock = LockFile::open(&state, LOCK_FILE, 0o600).unwrap();
+        assert!(lock.try_lock().unwrap());
+    }
+
     #[test]
     fn a_caller_outwaits_a_round_with_a_slow_reload_and_two_slow_effects() {
         let limits = companion_core::reconciler::Limits::default();

@@ -135,7 +135,11 @@ fn other_bytes_or_a_wider_mode_are_drift_and_a_stricter_mode_is_not() {
     for mode in [0o666, 0o664, 0o755, 0o4644, 0o1644] {
         assert_eq!(judged(mode, &text), drifted, "{mode:o}");
     }
-    assert_eq!(judged(0o644, &format!("{text}\n")), drifted);
+    let as_long = text.replace("Image=x", "Image=y");
+    assert_ne!(as_long, text);
+    for other in [format!("{text}\n"), as_long] {
+        assert_eq!(judged(0o644, &other), drifted);
+    }
     let contents = file(&text);
     assert_eq!(compared(of(&contents), &contents, |_| None), drifted, "nothing is wanted there");
 }

@@ -221,6 +221,17 @@ async fn what_is_not_ours_is_named_and_never_touched() {
     }
 }
 
+/// The generator itself puts a file there before it accepts the unit.
+#[tokio::test]
+async fn what_a_stranger_puts_there_while_the_unit_is_judged_is_left_alone() {
+    let plants = r#"units=${0%/*}/config/containers/systemd; mkdir -m 700 -p "$units"
+        echo '[Container]' >"$units/web.container""#;
+    let place = Place::with_generator(&format!("{plants}\n{ACCEPTS}"));
+    let error = place.store.write(&unit(0)).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Conflict, "{}", error.chain());
+    assert_eq!(fs::read_to_string(place.file("web")).unwrap(), "[Container]\n");
+}
+
 #[tokio::test]
 async fn a_refused_unit_leaves_the_last_good_one() {
     let place = Place::with_generator(REFUSES);

@@ -89,6 +89,19 @@ async fn what_is_installed_runs_and_what_is_removed_is_not_missed() {
     assert_eq!(companions.remove_for(&app("lnd")).await.unwrap(), Failures::new());
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_app_that_was_removed_stays_so_although_an_older_list_names_it() {
+    let bench = Bench::new();
+    let companions = bench.companions();
+    let listed = [app("lnd"), app("bitcoin-knots")];
+    assert_eq!(companions.reconcile(&listed).await.unwrap(), Failures::new());
+    assert_eq!(companions.remove_for(&app("lnd")).await.unwrap(), Failures::new());
+    assert_eq!(companions.reconcile(&listed).await.unwrap(), Failures::new());
+    assert_eq!(companions.installed().await.unwrap(), [app("bitcoin-knots")].into());
+    assert_eq!(companions.reconcile(&[]).await.unwrap(), Failures::new());
+    assert_eq!(companions.installed().await.unwrap(), [app("bitcoin-knots")].into());
+}
+
 /// The built-in catalog, with `my-ui` for `my-app` and its rendered file besides.
 fn larger_catalog(dir: &std::path::Path) -> Catalog {
     let file = dir.join("catalog.toml");

@@ -136,7 +136,10 @@ fn double_quotes_at_the_ends_of_a_raw_value_are_refused() {
 #[test]
 fn a_backslash_at_the_end_of_a_line_is_refused_and_kept_inside_quotes() {
     for class in [Class::Scalar, Class::Line, Class::SystemdText] {
-        assert!(matches!(refusal(class, "a\\\\"), Refusal::TrailingBackslash { .. }), "{class:?}");
+        for text in ["a\\", "a\\\\"] {
+            let refusal = refusal(class, text);
+            assert!(matches!(refusal, Refusal::TrailingBackslash { .. }), "{class:?} {text:?}");
+        }
         assert_eq!(spelt(class, "C:\\dir"), "C:\\dir", "{class:?}");
     }
     assert_eq!(spelt(Class::Strv, "a\\"), "\"a\\\"");
