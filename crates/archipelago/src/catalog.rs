@@ -8,6 +8,7 @@ use std::path::Path;
 use companion_core::model::companion::{CompanionName, CompanionSpec, InvalidValue};
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::hook::HookSpec;
+use durable_dir::DirError;
 
 use crate::app::AppId;
 use crate::manifest::{BackendManifest, ManifestError};
@@ -43,6 +44,15 @@ pub enum CatalogError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// The file, or the way to it, is not to be trusted or is no file.
+    #[error("the catalog `{file}` cannot be used")]
+    Unusable {
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        source: DirError,
     },
     /// The file is larger than a catalog may be.
     #[error("the catalog `{file}` has more than {limit} bytes")]

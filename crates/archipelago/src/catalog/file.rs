@@ -1,13 +1,16 @@
 //! Catalog files: TOML, in which an unknown key is an error with its line and column.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Component, Path};
 
 use companion_core::model::companion::{CompanionName, CompanionSpec, InvalidValue};
 use companion_core::model::container::{AbsolutePath, ContainerSpec};
 use companion_core::model::hook::{HookProgram, HookSpec};
 use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
+use durable_dir::{DirError, FileStatus, Trust, read_file};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{CatalogError, builtin};
 use crate::app::AppId;
@@ -49,6 +52,19 @@ pub struct CompanionEntry {
     pub hook: Option<HookSpec>,
 }
 
+/// Which fields a catalog file gives: a value alone does not tell what was left out from what was set so.
+#[derive(Deserialize)]
+struct Given {
+    #[serde(default, rename = "companion")]
+    companions: Vec<GivenEntry>,
+}
+
+#[derive(Deserialize)]
+struct GivenEntry {
+    #[serde(default)]
+    container: BTreeMap<String, IgnoredAny>,
+}
+
 /// Where an image comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -69,17 +85,36 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(CatalogFile).into()
 }
 
+/// Reads the file at `path`: it and the directories on the way belong to us or to root, and nobody else may write to
+/// them. A catalog names programs that run with our rights.
 pub(super) fn read(path: &Path, shown: &str) -> Result<String, CatalogError> {
-    use std::io::Read as _;
     let unreadable = |source| CatalogError::Unreadable { file: shown.to_owned(), source };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    let mut text = String::new();
-    let limit = FILE_LIMIT as u64 + 1;
-    file.take(limit).read_to_string(&mut text).map_err(unreadable)?;
-    if text.len() > FILE_LIMIT {
-        return Err(CatalogError::TooLarge { file: shown.to_owned(), limit: FILE_LIMIT });
+    let unusable = |source| CatalogError::Unusable { file: shown.to_owned(), source };
+    let mut path = std::path::absolute(path).map_err(unreadable)?;
+    if path.components().any(|part| part == Component::ParentDir) {
+        path = path.canonicalize().map_err(unreadable)?;
     }
-    Ok(text)
+    let found = read_file(&path, FILE_LIMIT, Trust::Owned).map_err(|error| match error {
+        DirError::TooLarge { limit, .. } => {
+            CatalogError::TooLarge { file: shown.to_owned(), limit }
+        }
+        other => unusable(other),
+    })?;
+    let found = found.ok_or_else(|| unreadable(io::ErrorKind::NotFound.into()))?;
+    if let Some(why) = distrusted(&found.status) {
+        return Err(unusable(DirError::Untrusted { path, why }));
+    }
+    String::from_utf8(found.bytes).map_err(|_text| unreadable(io::ErrorKind::InvalidData.into()))
+}
+
+/// Why a file that decides what is run is not believed; writing by a group of our own is, as for directories.
+fn distrusted(status: &FileStatus) -> Option<String> {
+    if !status.is_ours() && status.uid != 0 {
+        return Some(format!("it belongs to user {}", status.uid));
+    }
+    let own_group = status.is_ours() && status.gid == status.uid;
+    let open = status.mode & 0o002 != 0 || (status.mode & 0o020 != 0 && !own_group);
+    open.then(|| format!("others may write to it (mode {:04o})", status.mode))
 }
 
 impl CatalogFile {
@@ -88,10 +123,12 @@ impl CatalogFile {
     /// # Errors
     /// [`CatalogError`] with line and column.
     pub fn parse(text: &str, shown: &str) -> Result<Self, CatalogError> {
-        let file: Self = toml::from_str(text).map_err(|error| CatalogError::Syntax {
+        let syntax = |error: toml::de::Error| CatalogError::Syntax {
             file: shown.to_owned(),
             what: placed(text, &error),
-        })?;
+        };
+        let mut file: Self = toml::from_str(text).map_err(syntax)?;
+        let given: Given = toml::from_str(text).map_err(syntax)?;
         if let Some(node) = &file.node {
             node.validate()
                 .map_err(|source| CatalogError::Node { file: shown.to_owned(), source })?;
@@ -102,6 +139,13 @@ impl CatalogFile {
                 let companion = entry.name.clone();
                 return Err(CatalogError::Twice { file: shown.to_owned(), companion });
             }
+        }
+        for (entry, given) in file.companions.iter_mut().zip(&given.companions) {
+            entry.harden(&given.container).map_err(|source| CatalogError::Companion {
+                file: shown.to_owned(),
+                companion: entry.name.to_string(),
+                source,
+            })?;
         }
         Ok(file)
     }
@@ -131,7 +175,13 @@ impl CatalogFile {
 /// of the user's own, and what stands in it is not ours to log.
 pub(crate) fn placed(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().lines().next().unwrap_or_default();
-    let Some(span) = error.span() else { return message.to_owned() };
+    // It quotes unknown keys as they stand in the file.
+    let escape = |c: char| match c {
+        '\'' | '"' | '\\' => c.to_string(),
+        other => other.escape_debug().to_string(),
+    };
+    let message: String = message.chars().take(400).map(escape).collect();
+    let Some(span) = error.span() else { return message };
     let before = text.get(..span.start).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
@@ -139,6 +189,29 @@ pub(crate) fn placed(text: &str, error: &toml::de::Error) -> String {
 }
 
 impl CompanionEntry {
+    /// Gives a container what Archipelago's own have, apart from the fields that are `given`.
+    fn harden(&mut self, given: &BTreeMap<String, IgnoredAny>) -> Result<(), InvalidValue> {
+        let Some(container) = &mut self.container else { return Ok(()) };
+        let left_out = |field: &str| !given.contains_key(field);
+        let own = builtin::hardened()?;
+        if left_out("user") {
+            container.user = own.user;
+        }
+        if left_out("memory") {
+            container.memory = own.memory;
+        }
+        if left_out("drop_all_capabilities") {
+            container.drop_all_capabilities = own.drop_all_capabilities;
+        }
+        if left_out("capabilities") {
+            container.capabilities = own.capabilities;
+        }
+        if left_out("restart_delay") {
+            container.restart_delay = own.restart_delay;
+        }
+        Ok(())
+    }
+
     fn spec(self, node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
         let name = self.name;
         let description = self.description.unwrap_or_else(|| format!("companion {name}"));
@@ -152,6 +225,7 @@ impl CompanionEntry {
             let rule = "must be read-only: a companion never writes to a path of the host";
             return Err(InvalidValue::new("mounts", mount.source.as_str(), rule));
         }
+        container.mounts.iter().map(|mount| &mount.source).try_for_each(refuse_commanding)?;
         if let Some(hook) = &self.hook {
             validate_hook(hook)?;
         }
@@ -161,6 +235,18 @@ impl CompanionEntry {
         let image = self.image.source(node)?;
         Ok((self.apps, CompanionSpec { name, description, image, container, hook: self.hook }))
     }
+}
+
+/// Refuses to show a companion the host's sockets and devices: who reaches Podman's or the bus's commands the
+/// host, and a read-only mount does not keep anyone from connecting.
+fn refuse_commanding(source: &AbsolutePath) -> Result<(), InvalidValue> {
+    let places = ["/dev", "/proc", "/run", "/sys", "/var/run"];
+    let path = source.as_path();
+    if path.parent().is_some() && !places.iter().any(|place| path.starts_with(place)) {
+        return Ok(());
+    }
+    let rule = "must not be the host's root, nor lie in /dev, /proc, /run, /sys or /var/run";
+    Err(InvalidValue::new("mounts", source.as_str(), rule))
 }
 
 /// Refuses a text for people that is not one line of at most 256 bytes.

@@ -1,4 +1,4 @@
-use companion_core::model::container::Network;
+use companion_core::model::container::{ContainerSpec, Network};
 
 use super::*;
 
@@ -154,6 +154,89 @@ fn what_a_companion_must_not_have_is_refused_by_field() {
         with("hook = { output = \"/o\", program = { registered = \"mine\" } }").contains("mine")
     );
     assert!(with("container.memory = \"lots\"").contains("lots"));
+}
+
+#[test]
+fn what_a_container_leaves_out_is_as_for_archipelagos_own() {
+    let with = |container: &str| {
+        let entry = "[[companion]]\nname = \"my-ui\"\napps = [\"a\"]\nimage = { base = \"x\" }\n";
+        parse(&format!("{entry}container = {{ {container} }}")).unwrap().remove(0).1.container
+    };
+    let own = builtin::hardened().unwrap();
+    let host = with("network = \"host\"");
+    assert_eq!(host, ContainerSpec { network: Network::Host, ..own.clone() });
+    let opened = with("drop_all_capabilities = false, capabilities = [], memory = \"64m\"");
+    assert!(!opened.drop_all_capabilities && opened.capabilities.is_empty());
+    assert_eq!(opened.memory.unwrap().mebibytes(), 64);
+    assert_eq!((opened.user, opened.restart_delay), (own.user, own.restart_delay));
+}
+
+#[test]
+fn a_companion_is_shown_neither_the_hosts_root_nor_its_sockets() {
+    let with = |source: &str| {
+        parse(&format!(
+            "[[companion]]\nname = \"my-ui\"\napps = [\"a\"]\nimage = {{ base = \"x\" }}\n\
+             container.mounts = [{{ source = \"{source}\", target = \"/in\" }}]"
+        ))
+    };
+    for source in [
+        "/",
+        "/dev",
+        "/proc",
+        "/sys/fs/cgroup",
+        "/run",
+        "/run/podman/podman.sock",
+        "/run/user/1000/podman/podman.sock",
+        "/run/user/1000/bus",
+        "/var/run/docker.sock",
+    ] {
+        let text = chain(&with(source).unwrap_err());
+        assert!(text.contains("mounts") && text.contains(source), "{text}");
+    }
+    for source in ["/var/lib/archipelago/x", "/runner", "/etc/localtime"] {
+        assert_eq!(with(source).unwrap()[0].1.container.mounts.len(), 1, "{source}");
+    }
+}
+
+#[test]
+fn a_key_cannot_forge_a_line() {
+    let hostile = "\"x\\u001B[2K\\u0007\\r\\u202E\\u2028y\" = 1\n";
+    let entry = "[[companion]]\nname = \"x\"\n";
+    for text in [hostile.to_owned(), format!("{entry}{hostile}"), format!("[node]\n{hostile}")] {
+        let text = parse(&text).unwrap_err().to_string();
+        assert!(text.contains("unknown field `x\\u{1b}[2K"), "{text:?}");
+        assert!(!text.contains(|c: char| c.is_control() || !c.is_ascii()), "{text:?}");
+    }
+    let long = format!("{} = 1\n", "k".repeat(200_000));
+    assert!(parse(&long).unwrap_err().to_string().len() < 1024);
+}
+
+#[test]
+fn a_catalog_that_others_may_change_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("own.toml");
+    let set = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    std::fs::write(&path, "").unwrap();
+    set(&path, 0o644);
+    Catalog::with_files(&[&path]).unwrap();
+    let nearby = dir.path().join("..").join(dir.path().file_name().unwrap()).join("own.toml");
+    Catalog::with_files(&[nearby]).unwrap();
+    set(&path, 0o666);
+    let text = chain(&Catalog::with_files(&[&path]).unwrap_err());
+    assert!(text.contains("own.toml") && text.contains("others may write"), "{text}");
+    set(&path, 0o644);
+    set(dir.path(), 0o777);
+    assert!(matches!(Catalog::with_files(&[&path]), Err(CatalogError::Unusable { .. })));
+}
+
+#[test]
+fn a_catalog_that_is_no_file_keeps_nobody_waiting() {
+    for path in ["/dev/zero", "/dev/tty", "/", "/proc/self/fd"] {
+        assert!(Catalog::with_files(&[path]).is_err(), "{path}");
+    }
 }
 
 #[test]
