@@ -49,6 +49,9 @@ fn known_or_wellformed(config: &Config, text: &str) -> CommandResult<CompanionNa
 }
 
 /// The arguments: the name is one word that can be no option, by its grammar.
+///
+/// Not `--output=cat`: that writes control characters as they are, and a container that somebody broke into
+/// would command the terminal of whoever reads its log (journalctl(1)).
 fn argv(scope: Scope, name: &CompanionName, arguments: &Arguments) -> Vec<String> {
     let selector = match scope {
         Scope::User => "--user-unit",
@@ -56,7 +59,8 @@ fn argv(scope: Scope, name: &CompanionName, arguments: &Arguments) -> Vec<String
     };
     let mut argv = vec![
         format!("{selector}={name}.service"),
-        "--output=cat".to_owned(),
+        "--output=short".to_owned(),
+        "--no-hostname".to_owned(),
         format!("--lines={}", arguments.lines),
     ];
     if arguments.follow {
@@ -75,7 +79,13 @@ mod tests {
         let arguments = Arguments { name: name.to_string(), follow: true, lines: 5 };
         assert_eq!(
             argv(Scope::User, &name, &arguments),
-            ["--user-unit=archy-lnd-ui.service", "--output=cat", "--lines=5", "--follow"]
+            [
+                "--user-unit=archy-lnd-ui.service",
+                "--output=short",
+                "--no-hostname",
+                "--lines=5",
+                "--follow"
+            ]
         );
         assert_eq!(argv(Scope::System, &name, &arguments)[0], "--unit=archy-lnd-ui.service");
     }

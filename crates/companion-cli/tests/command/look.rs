@@ -92,7 +92,8 @@ fn the_journal_is_asked_for_one_unit_and_nothing_else() {
     let output = command.env("PATH", bench.home().join("bin")).output().unwrap();
     assert_eq!(output.status.code(), Some(7));
     let argv = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(argv, "--user-unit=archy-lnd-ui.service\n--output=cat\n--lines=5\n--follow\n");
+    let words = "--user-unit=archy-lnd-ui.service --output=short --no-hostname --lines=5 --follow";
+    assert_eq!(argv.split_whitespace().collect::<Vec<_>>().join(" "), words);
 }
 
 #[test]
