@@ -1,0 +1,160 @@
+//! The known defects are defects of the code as it is now: each patch applies, and the tests that are
+//! to find it exist. Whether they do find it, `tests/zoo/run` says.
+
+#![expect(clippy::unwrap_used, reason = "a patch that cannot be read fails the test")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The fewest defects that the tests are measured with.
+const FEWEST: usize = 40;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// A patch: its header, and its hunks by the file they are for.
+struct Defect {
+    name: String,
+    header: Vec<(String, String)>,
+    hunks: Vec<(String, Hunk)>,
+}
+
+/// One place of a file, before and after.
+#[derive(Default)]
+struct Hunk {
+    before: String,
+    after: String,
+}
+
+impl Defect {
+    fn parse(name: &str, text: &str) -> Self {
+        let mut defect = Self { name: name.to_owned(), header: Vec::new(), hunks: Vec::new() };
+        let mut file = String::new();
+        for line in text.lines() {
+            if let Some(path) = line.strip_prefix("+++ b/") {
+                file = path.to_owned();
+            } else if line.starts_with("--- a/") {
+                file.clear();
+            } else if line.starts_with("@@ ") {
+                defect.hunks.push((file.clone(), Hunk::default()));
+            } else if let Some((_, hunk)) = defect.hunks.last_mut().filter(|_| !file.is_empty()) {
+                let (sign, text) = line.split_at(line.len().min(1));
+                if sign != "+" {
+                    hunk.before.push_str(&format!("{text}\n"));
+                }
+                if sign != "-" {
+                    hunk.after.push_str(&format!("{text}\n"));
+                }
+            } else {
+                let (field, value) = line.split_once(": ").unwrap_or((line, ""));
+                defect.header.push((field.to_owned(), value.to_owned()));
+            }
+        }
+        defect
+    }
+
+    fn field(&self, name: &str) -> Vec<&str> {
+        let fields = self.header.iter().filter(|(field, _)| field == name);
+        fields.map(|(_, value)| value.as_str()).collect()
+    }
+}
+
+fn defects() -> Vec<Defect> {
+    let entries = fs::read_dir(root().join("tests/zoo")).unwrap();
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let patches = paths.into_iter().filter(|path| path.extension().is_some_and(|it| it == "patch"));
+    let parse = |path: PathBuf| {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        Defect::parse(name, &fs::read_to_string(&path).unwrap())
+    };
+    patches.map(parse).collect()
+}
+
+#[test]
+fn there_are_enough_defects_each_with_a_number_of_its_own() {
+    let defects = defects();
+    assert!(defects.len() >= FEWEST, "{}", defects.len());
+    let numbers: BTreeSet<_> =
+        defects.iter().map(|defect| defect.name.split('-').next().unwrap()).collect();
+    assert_eq!(numbers.len(), defects.len());
+    assert!(numbers.iter().all(|number| number.parse::<u32>().is_ok()), "{numbers:?}");
+}
+
+#[test]
+fn every_defect_says_what_is_wrong_which_property_it_breaks_and_what_finds_it() {
+    for defect in defects() {
+        let name = &defect.name;
+        assert_eq!(defect.field("defect").len(), 1, "{name}");
+        let [breaks] = defect.field("breaks").try_into().unwrap();
+        for property in breaks.split(' ') {
+            let (kind, number) = property.split_at(1);
+            let last = match kind {
+                "L" => 9,
+                "S" => 12,
+                other => panic!("{name}: {other} is no kind of property"),
+            };
+            assert!(number.parse().is_ok_and(|number| (1..=last).contains(&number)), "{name}");
+        }
+        assert!(!defect.field("kills-by").is_empty(), "{name}");
+        assert!(defect.header.len() == 2 + defect.field("kills-by").len(), "{name}");
+    }
+}
+
+#[test]
+fn every_defect_applies_to_the_code_as_it_is() {
+    for defect in defects() {
+        assert!(!defect.hunks.is_empty(), "{}", defect.name);
+        for (file, Hunk { before, after }) in &defect.hunks {
+            let text = fs::read_to_string(root().join(file)).unwrap();
+            let places = text.matches(before.as_str()).count();
+            assert_eq!(places, 1, "{}: {file} has this {places} time(s):\n{before}", defect.name);
+            assert_ne!(before, after, "{}", defect.name);
+            let is_code = file.starts_with("crates/") && file.contains("/src/");
+            assert!(is_code && !file.contains("/tests"), "{}: {file}", defect.name);
+        }
+    }
+}
+
+#[test]
+fn every_test_that_is_to_find_a_defect_exists() {
+    let sources = sources();
+    for defect in defects() {
+        for line in defect.field("kills-by") {
+            let words: Vec<_> = line.split(' ').collect();
+            let [flag, package, target @ .., test] = words.as_slice() else {
+                panic!("{}: {line}", defect.name);
+            };
+            let known = matches!(target, ["--lib"] | ["--test", _]);
+            assert!(*flag == "-p" && known, "{}: {line}", defect.name);
+            let folder = match *package {
+                "companion-tests" => "tests".to_owned(),
+                package => format!("crates/{package}"),
+            };
+            let function = format!("fn {}(", test.rsplit("::").next().unwrap());
+            let inside = sources.iter().filter(|(path, _)| path.starts_with(&folder));
+            let found = inside.filter(|(_, text)| text.contains(&function)).count();
+            assert!(found > 0, "{}: {test} is no test of {package}", defect.name);
+        }
+    }
+}
+
+/// All Rust files of the workspace, by their path from its root.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut pending = vec![root().join("crates"), root().join("tests")];
+    let mut found = Vec::new();
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() && !path.ends_with("target") {
+                pending.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
+            }
+        }
+    }
+    found
+}
