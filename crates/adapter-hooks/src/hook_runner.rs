@@ -181,6 +181,28 @@ impl FileHooks {
     }
 }
 
+/// Removes what writes and removals of `hook`'s file that were cut off left behind: temporary files, which
+/// hold a secret, and of a file that is `unwanted` and gone its stamp and its empty directory, too.
+/// Returns how many files.
+///
+/// The caller holds the host's lock, so that no other process is writing.
+///
+/// # Errors
+/// `Transient` when the file system does not answer within 10 s, else as
+/// [`remove`](HookRunner::remove).
+pub async fn sweep(hook: &HookSpec, unwanted: bool) -> PortResult<usize> {
+    let path = hook.output.clone();
+    let work = tokio::task::spawn_blocking(move || Output::new(&path)?.tidy(unwanted));
+    let swept = match timeout(PATIENCE, work).await {
+        Ok(Ok(swept)) => swept,
+        Ok(Err(_panicked_or_cancelled)) => {
+            Err(HookError::failed(PortErrorKind::Transient, "it did not come to its end"))
+        }
+        Err(_elapsed) => Err(HookError::NoAnswer { seconds: PATIENCE.as_secs() }),
+    };
+    swept.map_err(|error| error.for_port("tidied", hook.output.as_str()))
+}
+
 impl fmt::Debug for FileHooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FileHooks")

@@ -36,7 +36,7 @@ impl HostKey {
     /// # Errors
     /// [`DirError`], for instance when the file belongs to another user.
     pub fn load_or_create(dir: &Dir) -> DirResult<Self> {
-        for _ in 0..ATTEMPTS {
+        for attempt in 1..=ATTEMPTS {
             match dir.read(FILE, LENGTH) {
                 Ok(Some(found)) => {
                     let bytes = Zeroizing::new(found.bytes);
@@ -53,7 +53,12 @@ impl HostKey {
                     replace(dir)?;
                 }
                 Ok(None) => {
-                    dir.write_new(FILE, random(dir)?.as_slice(), 0o600)?;
+                    let written = dir.write_new(FILE, random(dir)?.as_slice(), 0o600);
+                    // Another process that tidies up takes a half-written key for a leftover.
+                    match written {
+                        Err(DirError::NotFound { .. }) if attempt < ATTEMPTS => {}
+                        other => drop(other?),
+                    }
                 }
                 Err(DirError::TooLarge { .. }) => replace(dir)?,
                 Err(other) => return Err(other),

@@ -29,6 +29,6 @@ pub mod template;
 pub use command::CommandError;
 pub use config_hook::{ConfigHook, Readiness};
 pub use error::HookError;
-pub use hook_runner::FileHooks;
+pub use hook_runner::{FileHooks, sweep};
 pub use input::read_secret;
 pub use key::HostKey;

@@ -114,6 +114,21 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Takes what a crash left: temporary files, and of a file that is `unwanted` and gone its stamp and
+    /// its directory, too. Says how many files it took.
+    pub(crate) fn tidy(&self, unwanted: bool) -> Result<usize, HookError> {
+        let dir = match Dir::open(self.directory, Trust::Owned) {
+            Ok(dir) => dir,
+            Err(DirError::NotFound { .. }) => return Ok(0),
+            Err(other) => return Err(HookError::Output(other)),
+        };
+        let swept = self.sweep(&dir)?;
+        if unwanted && dir.status(self.name).map_err(HookError::Output)?.is_none() {
+            self.remove()?;
+        }
+        Ok(swept)
+    }
+
     /// Takes file, stamp, and the directory if nothing else is in it.
     pub(crate) fn remove(&self) -> Result<bool, HookError> {
         let dir = match Dir::open(self.directory, Trust::Owned) {
@@ -121,20 +136,20 @@ impl<'a> Output<'a> {
             Err(DirError::NotFound { .. }) => return Ok(false),
             Err(other) => return Err(HookError::Output(other)),
         };
-        let removed = dir.remove(self.name).map_err(in_the_way)?;
-        dir.remove(&Stamp::name_for(self.name)).map_err(in_the_way)?;
+        // The file goes last: without it nobody would ask for the rest to be removed.
         self.sweep(&dir)?;
-        if removed {
-            self.remove_directory(&dir);
-        }
+        dir.remove(&Stamp::name_for(self.name)).map_err(in_the_way)?;
+        let removed = dir.remove(self.name).map_err(in_the_way)?;
+        self.remove_directory(&dir);
         Ok(removed)
     }
 
-    fn sweep(&self, dir: &Dir) -> Result<(), HookError> {
+    fn sweep(&self, dir: &Dir) -> Result<usize, HookError> {
+        let mut swept = 0;
         for name in [self.name, &Stamp::name_for(self.name)] {
-            dir.sweep_temporary_files_of(name).map_err(HookError::Output)?;
+            swept += dir.sweep_temporary_files_of(name).map_err(HookError::Output)?;
         }
-        Ok(())
+        Ok(swept)
     }
 
     /// The directory, if it is closed and empty. The secret is gone already, so a directory that

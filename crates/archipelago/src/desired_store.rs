@@ -51,6 +51,20 @@ impl RecordStore {
         blocking(move || read(&dir)).await
     }
 
+    /// Removes the temporary files that crashes left in the state directory; the caller holds the lock.
+    ///
+    /// The one file that is written without it, what podman said, may lose a write by it, which costs
+    /// asking podman once more.
+    pub(crate) async fn sweep(&self) -> PortResult<usize> {
+        let path = self.dir.clone();
+        let attempt = "sweep the state directory";
+        blocking(move || {
+            let dir = Dir::open(&path, Trust::Owned).map_err(|error| port(error, attempt))?;
+            dir.sweep_temporary_files().map_err(|error| port(error, attempt))
+        })
+        .await
+    }
+
     /// Changes the record under the host's lock, and writes it durably if `change` says so.
     pub(crate) async fn update<T: Send + 'static>(
         &self,
@@ -226,6 +240,19 @@ mod tests {
         let state = Dir::open(store.dir(), Trust::Owned).unwrap();
         let mut lock = LockFile::open(&state, LOCK_FILE, 0o600).unwrap();
         assert!(lock.try_lock().unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_a_crash_left_in_the_state_directory_is_swept_and_the_record_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        install(&store, "lnd").await;
+        for left in [".desired.json.abcdefgh.tmp", ".host-key.abcdefgh.tmp"] {
+            std::fs::write(dir.path().join("state").join(left), b"half").unwrap();
+        }
+        assert_eq!(store.sweep().await.unwrap(), 2);
+        assert_eq!(store.sweep().await.unwrap(), 0);
+        assert_eq!(store.load().await.unwrap().companions.len(), 1);
     }
 
     #[test]

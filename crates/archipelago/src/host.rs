@@ -43,8 +43,8 @@ pub enum HostError {
     /// The state directory cannot be used.
     #[error("failed to use the state directory")]
     State(#[source] DirError),
-    /// Leftovers of a write that was cut off could not be removed.
-    #[error("failed to tidy the directory of units")]
+    /// Leftovers of work that was cut off could not be removed.
+    #[error("failed to remove what was left behind by work that was cut off")]
     Sweep(#[source] PortError),
     /// A hook could not be registered.
     #[error("failed to register a hook")]
@@ -119,15 +119,25 @@ pub async fn connect_with(
     })
 }
 
-/// Removes what writes of units that were cut off left behind, under the host's lock. Returns how
+/// Removes what work that was cut off left behind, under the host's lock: temporary files of units, of
+/// the state directory and of rendered configuration, and what a removal did not come to. Returns how
 /// many files.
 ///
 /// # Errors
-/// [`HostError::UnitDir`], [`HostError::Sweep`].
+/// [`HostError::UnitDir`], [`HostError::Sweep`] for the first that could not be swept.
 pub async fn sweep(scope: Scope, store: &RecordStore) -> Result<usize, HostError> {
     let units = units(scope, PODMAN_FLOOR)?;
     let _lock = store.lock().await.map_err(HostError::Sweep)?;
-    units.sweep().await.map_err(HostError::Sweep)
+    let mut swept = store.sweep().await.map_err(HostError::Sweep)?;
+    swept += units.sweep().await.map_err(HostError::Sweep)?;
+    let desired = store.load().await.map_err(HostError::Sweep)?;
+    let wanted = desired.companions.values().filter_map(|wanted| wanted.spec().hook.as_ref());
+    let removed = desired.removed.values().filter_map(|removed| removed.hook.as_ref());
+    for (hook, unwanted) in wanted.map(|hook| (hook, false)).chain(removed.map(|hook| (hook, true)))
+    {
+        swept += adapter_hooks::sweep(hook, unwanted).await.map_err(HostError::Sweep)?;
+    }
+    Ok(swept)
 }
 
 /// Podman's version, if units can be written for it.

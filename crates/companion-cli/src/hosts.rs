@@ -11,6 +11,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::ports::{Host, PortError, PortErrorKind, ServiceManager as _, UnitStore as _};
 use companion_core::reconciler::{EventSink, Reconciler, Silent};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
 
 use crate::config::{Config, HostKind};
 use crate::error::{CommandError, CommandResult, chain};
@@ -95,6 +96,17 @@ impl Session {
         let reconciler = Arc::new(Reconciler::telling(host, events));
         let companions = Companions::new(Arc::clone(&store), reconciler);
         Self { companions, store, podman, _state: state }
+    }
+
+    /// Removes what a crash left behind, so that whoever works next finds the host as it should be.
+    pub(crate) async fn sweep(&self, config: &Config) {
+        let HostKind::Real(scope) = config.host else { return };
+        match archipelago::host::sweep(scope, &self.store).await {
+            Ok(0) => {}
+            Ok(count) => info!("swept {count} leftover(s) of work that was cut off"),
+            // They harm nobody, and whoever works next tries again.
+            Err(error) => warn!("{}", chain(&error)),
+        }
     }
 
     /// Does `work`, unless SIGINT or SIGTERM comes first: then what was begun is ended softly.

@@ -38,6 +38,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         let session = Session::open(config, output, Arc::new(output.progress())).await?;
         session
             .unless_interrupted(async {
+                session.sweep(config).await;
                 let names = session.companions.wish_installed(&apps).await?;
                 converge(&session.companions, &names, Wish::Installed, output).await
             })

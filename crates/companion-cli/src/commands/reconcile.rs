@@ -26,6 +26,7 @@ pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> C
         let session = Session::open(config, output, Arc::new(output.progress())).await?;
         session
             .unless_interrupted(async {
+                session.sweep(config).await;
                 session.companions.adopt(&[]).await?;
                 let pass = session.companions.reconciler().reconcile().await?;
                 Ok(report::pass(&pass, None, output))

@@ -34,6 +34,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         let apps = apps(&session, &arguments.apps).await?;
         session
             .unless_interrupted(async {
+                session.sweep(config).await;
                 let names = session.companions.wish_removed(&apps).await?;
                 converge(&session.companions, &names, Wish::Removed, output).await
             })

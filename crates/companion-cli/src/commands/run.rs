@@ -135,14 +135,7 @@ fn lock(store: &RecordStore) -> CommandResult<LockFile> {
 
 /// What is done once: leftovers are swept, and what the catalog newly has is taken in.
 async fn prepare(session: &Session, config: &Config) -> CommandResult<()> {
-    if let HostKind::Real(scope) = config.host {
-        match archipelago::host::sweep(scope, &session.store).await {
-            Ok(0) => {}
-            Ok(count) => info!("swept {count} leftover(s) of a write that was cut off"),
-            // They harm nobody, and the next start tries again.
-            Err(error) => warn!("{}", chain(&error)),
-        }
-    }
+    session.sweep(config).await;
     Ok(session.companions.adopt(&[]).await?)
 }
 

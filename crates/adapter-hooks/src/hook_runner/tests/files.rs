@@ -210,3 +210,39 @@ async fn two_hooks_may_share_a_closed_directory() {
     place.hooks.remove(&one).await.unwrap();
     assert_eq!(names(&place.root.join("ui")), ["other.conf"]);
 }
+
+/// What a crash in the middle of a write leaves holds the secret.
+fn leave_half_a_write(place: &Place) -> PathBuf {
+    let left = place.root.join("ui/.nginx.conf.abcdefgh.tmp");
+    fs::write(&left, CANARY).unwrap();
+    left
+}
+
+#[tokio::test]
+async fn what_a_crash_left_of_a_write_is_swept_and_the_rendered_file_kept() {
+    let place = Place::new();
+    let hook = place.template();
+    let rendered = place.hooks.render(&hook).await.unwrap();
+    place.hooks.commit(&hook, rendered).await.unwrap();
+    let left = leave_half_a_write(&place);
+    assert_eq!(crate::sweep(&hook, false).await.unwrap(), 1);
+    assert!(!left.exists() && place.output().exists());
+    assert_eq!(crate::sweep(&hook, true).await.unwrap(), 0);
+    assert!(place.output().exists(), "its removal is the reconciler's to decide");
+}
+
+#[tokio::test]
+async fn a_removal_that_was_cut_off_is_brought_to_its_end() {
+    let place = Place::new();
+    let hook = place.command();
+    let rendered = place.hooks.render(&hook).await.unwrap();
+    place.hooks.commit(&hook, rendered).await.unwrap();
+    leave_half_a_write(&place);
+    fs::remove_file(place.output()).unwrap();
+    assert!(fs::read_dir(place.root.join("ui")).unwrap().count() > 1, "a stamp, and a secret");
+    assert_eq!(crate::sweep(&hook, false).await.unwrap(), 1);
+    assert!(place.root.join("ui").exists(), "it may be wanted again");
+    assert_eq!(crate::sweep(&hook, true).await.unwrap(), 0);
+    assert!(!place.root.join("ui").exists());
+    assert_eq!(crate::sweep(&hook, true).await.unwrap(), 0, "nothing there is a success");
+}
