@@ -137,6 +137,9 @@ pub(crate) enum Command {
     Demo(commands::demo::Arguments),
     /// Print a shell's completions
     Completions(commands::completions::Arguments),
+    /// Print the points at which this test build can end itself
+    #[cfg(feature = "crash-points")]
+    CrashPoints,
     /// Print the manual page, or write all pages to a directory
     Man(commands::man::Arguments),
 }

@@ -7,6 +7,8 @@ use crate::output::Output;
 
 pub(crate) mod catalog;
 pub(crate) mod completions;
+#[cfg(feature = "crash-points")]
+pub(crate) mod crash_points;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod install;
@@ -36,6 +38,8 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> CommandResult {
         Command::Doctor(arguments) => doctor::run(&arguments, &config, output),
         Command::Demo(arguments) => demo::run(&arguments, output),
         Command::Completions(arguments) => completions::run(&arguments, output),
+        #[cfg(feature = "crash-points")]
+        Command::CrashPoints => crash_points::run(output),
         Command::Man(arguments) => man::run(&arguments, output),
     }
 }

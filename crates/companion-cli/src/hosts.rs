@@ -93,6 +93,8 @@ impl Session {
         podman: Option<Podman>,
         state: Option<tempfile::TempDir>,
     ) -> Self {
+        #[cfg(feature = "crash-points")]
+        let host = crate::crash_points::around(host);
         let reconciler = Arc::new(Reconciler::telling(host, events));
         let companions = Companions::new(Arc::clone(&store), reconciler);
         Self { companions, store, podman, _state: state }

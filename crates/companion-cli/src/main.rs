@@ -4,6 +4,8 @@
 mod arguments;
 mod commands;
 mod config;
+#[cfg(feature = "crash-points")]
+mod crash_points;
 mod error;
 mod hosts;
 mod log;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{self, AtFlags, Mode};
 use rustix::io::Errno;
 
+use crate::crash_point;
 use crate::error::{DirError, DirResult};
 use crate::name;
 use crate::status::{FileKind, FileStatus};
@@ -115,8 +116,10 @@ impl Dir {
             Err(Errno::NOENT) => false,
             Err(cause) => return Err(DirError::from_system("remove", &path, cause)),
         };
+        crash_point::reached("file.unlinked", &self.path, name);
         // Also when it was gone before: whoever removed it may have died before this.
         self.sync()?;
+        crash_point::reached("file.unlink-synced", &self.path, name);
         Ok(removed)
     }
 
@@ -134,6 +137,7 @@ impl Dir {
                 return Err(DirError::from_system("remove", &self.join(name), cause));
             }
         }
+        crash_point::reached("directory.unlinked", &self.path, name);
         self.sync()?;
         Ok(true)
     }

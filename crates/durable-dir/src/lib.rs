@@ -32,6 +32,10 @@
 //! # }
 //! ```
 
+#[cfg(feature = "crash-points")]
+pub mod crash_point;
+#[cfg(not(feature = "crash-points"))]
+mod crash_point;
 mod dir;
 mod entries;
 mod error;

@@ -4,6 +4,7 @@ use std::fs::{File, TryLockError};
 
 use rustix::fs::{self, Mode, OFlags};
 
+use crate::crash_point;
 use crate::dir::Dir;
 use crate::error::{DirError, DirResult};
 use crate::status::FileStatus;
@@ -59,6 +60,7 @@ impl LockFile {
                 }
             }
             if self.is_at_its_name()? {
+                crash_point::reached("lock.taken", &self.dir.path, &self.name);
                 return Ok(true);
             }
             // Someone removed the file: the others lock the new one.

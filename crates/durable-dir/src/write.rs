@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{self, AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::crash_point;
 use crate::dir::Dir;
 use crate::error::{DirError, DirResult};
 use crate::status::FileStatus;
@@ -65,7 +66,9 @@ impl Dir {
             Err(Errno::EXIST) => return Ok(false),
             Err(cause) => return Err(DirError::from_system("write", &self.join(name), cause)),
         }
+        crash_point::reached("file.renamed", &self.path, name);
         self.sync()?;
+        crash_point::reached("file.directory-synced", &self.path, name);
         Ok(true)
     }
 
@@ -118,7 +121,10 @@ impl Dir {
         temporary
             .rename_to(name)
             .map_err(|cause| DirError::from_system("write", &self.join(name), cause))?;
-        self.sync()
+        crash_point::reached("file.renamed", &self.path, name);
+        self.sync()?;
+        crash_point::reached("file.directory-synced", &self.path, name);
+        Ok(())
     }
 }
 
@@ -154,14 +160,17 @@ impl<'a> TemporaryFile<'a> {
     /// Brings mode and contents to the disk; `name` is for messages.
     fn fill(&mut self, name: &str, bytes: &[u8], mode: u32) -> DirResult<()> {
         let path = self.dir.join(name);
+        crash_point::reached("file.created", &self.dir.path, name);
         // Before the first byte: what others can read must never hold anything, and the `umask` has
         // no say.
         fs::fchmod(&self.file, Mode::from_raw_mode(mode))
             .map_err(|cause| DirError::from_system("write", &path, cause))?;
-        self.file
-            .write_all(bytes)
-            .and_then(|()| Ok(sync::file(&self.file)?))
-            .map_err(|cause| DirError::from_io("write", &path, cause))
+        let failed = |cause| DirError::from_io("write", &path, cause);
+        self.file.write_all(bytes).map_err(failed)?;
+        crash_point::reached("file.written", &self.dir.path, name);
+        sync::file(&self.file).map_err(|cause| failed(cause.into()))?;
+        crash_point::reached("file.synced", &self.dir.path, name);
+        Ok(())
     }
 
     /// Takes the name if it is free. File systems that cannot rename so (`EINVAL`) can link.

@@ -10,6 +10,7 @@
 
 mod bench;
 mod catalogs;
+mod crash_points;
 mod daemon;
 mod hosts;
 mod look;

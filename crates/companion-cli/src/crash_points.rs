@@ -1,0 +1,189 @@
+//! Ports that end the process before or after an acting call, in test builds alone: a crash between any
+//! two effects. What is only read is passed on.
+//!
+//! Points within a file's way to the disk are `durable-dir`'s own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::desired::DesiredState;
+use companion_core::model::hook::{HookSpec, HookState, Rendered};
+use companion_core::model::image::{ImageId, ImageSource, ImageState, PresentImage};
+use companion_core::model::revision::Fingerprint;
+use companion_core::model::unit::{ContainerState, JobResult, ServiceState, UnitFile, UnitSpec};
+use companion_core::ports::{
+    ContainerFacts, DesiredStore, HookRunner, Host, HostLock, ImageProvider, Job, PortResult,
+    ServiceManager, UnitStore,
+};
+use durable_dir::crash_point;
+
+/// The acting calls; each has a point before and one after.
+const CALLS: [&str; 14] = [
+    "desired.lock",
+    "units.write",
+    "units.remove",
+    "services.reload",
+    "services.start",
+    "services.stop",
+    "services.restart",
+    "services.reset-failed",
+    "images.ensure",
+    "images.prune",
+    "hooks.render",
+    "hooks.commit",
+    "hooks.remove",
+    "containers.remove",
+];
+
+/// The names of all points.
+pub(crate) fn points() -> impl Iterator<Item = String> {
+    let calls = CALLS.iter().flat_map(|call| [format!("{call}.before"), format!("{call}.after")]);
+    calls.chain(crash_point::POINTS.iter().map(|&point| point.to_owned()))
+}
+
+/// The same host with a point around every acting call.
+pub(crate) fn around(host: Host) -> Host {
+    Host {
+        units: Arc::new(Points(host.units)),
+        services: Arc::new(Points(host.services)),
+        images: Arc::new(Points(host.images)),
+        hooks: Arc::new(Points(host.hooks)),
+        containers: Arc::new(Points(host.containers)),
+        desired: Arc::new(Points(host.desired)),
+    }
+}
+
+struct Points<P: ?Sized>(Arc<P>);
+
+/// Does `work` between the two points of `call`.
+async fn passing<T>(call: &str, what: &str, work: impl Future<Output = T>) -> T {
+    crash_point::reached(&format!("{call}.before"), Path::new(""), what);
+    let result = work.await;
+    crash_point::reached(&format!("{call}.after"), Path::new(""), what);
+    result
+}
+
+fn output(hook: &HookSpec) -> &str {
+    hook.output.as_str()
+}
+
+#[async_trait]
+impl UnitStore for Points<dyn UnitStore> {
+    async fn observe(
+        &self,
+        names: &BTreeMap<CompanionName, Option<UnitSpec>>,
+    ) -> BTreeMap<CompanionName, PortResult<UnitFile>> {
+        self.0.observe(names).await
+    }
+
+    async fn list(&self) -> PortResult<BTreeSet<CompanionName>> {
+        self.0.list().await
+    }
+
+    async fn write(&self, unit: &UnitSpec) -> PortResult<()> {
+        passing("units.write", unit.name.as_str(), self.0.write(unit)).await
+    }
+
+    async fn remove(&self, name: &CompanionName) -> PortResult<()> {
+        passing("units.remove", name.as_str(), self.0.remove(name)).await
+    }
+}
+
+#[async_trait]
+impl ServiceManager for Points<dyn ServiceManager> {
+    async fn observe(
+        &self,
+        names: &BTreeSet<CompanionName>,
+    ) -> PortResult<BTreeMap<CompanionName, ServiceState>> {
+        self.0.observe(names).await
+    }
+
+    async fn reload(&self) -> PortResult<()> {
+        passing("services.reload", "", self.0.reload()).await
+    }
+
+    async fn start(&self, name: &CompanionName) -> PortResult<Job> {
+        passing("services.start", name.as_str(), self.0.start(name)).await
+    }
+
+    async fn stop(&self, name: &CompanionName) -> PortResult<Job> {
+        passing("services.stop", name.as_str(), self.0.stop(name)).await
+    }
+
+    async fn restart(&self, name: &CompanionName) -> PortResult<Job> {
+        passing("services.restart", name.as_str(), self.0.restart(name)).await
+    }
+
+    async fn wait(&self, job: Job) -> PortResult<JobResult> {
+        self.0.wait(job).await
+    }
+
+    async fn reset_failed(&self, name: &CompanionName) -> PortResult<()> {
+        passing("services.reset-failed", name.as_str(), self.0.reset_failed(name)).await
+    }
+}
+
+#[async_trait]
+impl ImageProvider for Points<dyn ImageProvider> {
+    async fn observe(
+        &self,
+        sources: &BTreeMap<CompanionName, ImageSource>,
+    ) -> BTreeMap<CompanionName, PortResult<ImageState>> {
+        self.0.observe(sources).await
+    }
+
+    async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage> {
+        passing("images.ensure", "", self.0.ensure(source)).await
+    }
+
+    async fn prune(&self, leftovers: &[ImageId]) -> PortResult<()> {
+        passing("images.prune", "", self.0.prune(leftovers)).await
+    }
+}
+
+#[async_trait]
+impl HookRunner for Points<dyn HookRunner> {
+    async fn observe(&self, hook: &HookSpec) -> PortResult<HookState> {
+        self.0.observe(hook).await
+    }
+
+    async fn render(&self, hook: &HookSpec) -> PortResult<Rendered> {
+        passing("hooks.render", output(hook), self.0.render(hook)).await
+    }
+
+    async fn commit(&self, hook: &HookSpec, rendered: Rendered) -> PortResult<Fingerprint> {
+        passing("hooks.commit", output(hook), self.0.commit(hook, rendered)).await
+    }
+
+    async fn remove(&self, hook: &HookSpec) -> PortResult<()> {
+        passing("hooks.remove", output(hook), self.0.remove(hook)).await
+    }
+}
+
+#[async_trait]
+impl ContainerFacts for Points<dyn ContainerFacts> {
+    async fn observe(
+        &self,
+        names: &BTreeSet<CompanionName>,
+    ) -> PortResult<BTreeMap<CompanionName, ContainerState>> {
+        self.0.observe(names).await
+    }
+
+    async fn remove(&self, name: &CompanionName) -> PortResult<()> {
+        passing("containers.remove", name.as_str(), self.0.remove(name)).await
+    }
+}
+
+#[async_trait]
+impl DesiredStore for Points<dyn DesiredStore> {
+    async fn load(&self) -> PortResult<DesiredState> {
+        self.0.load().await
+    }
+
+    async fn lock(&self) -> PortResult<HostLock> {
+        passing("desired.lock", "", self.0.lock()).await
+    }
+}
