@@ -86,6 +86,9 @@ pub(crate) fn compared(
         Some((asked, text)) if is_written(contents, &text) => {
             UnitFileState::Current { revision: asked }
         }
+        Some((asked, text)) if text.as_bytes() == contents.bytes => {
+            UnitFileState::Exposed { revision: asked }
+        }
         _ => UnitFileState::Drifted { revision },
     }
 }

@@ -91,7 +91,7 @@ pub fn check(plan: &Plan, desired: &DesiredState, observed: &ObservedState) -> V
             found.insert(Violation { rule: Rule::Bounded, companion: Some(name.clone()) });
         }
     }
-    found.extend(reload_order(plan));
+    found.extend(reload_order(plan, observed));
     found.into_iter().collect()
 }
 
@@ -175,7 +175,20 @@ fn on_start(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
     broken
 }
 
-fn reload_order(plan: &Plan) -> Option<Violation> {
+/// Whether `step` writes a unit whose very bytes lie there already, under a mode that is too wide.
+fn closes_only(step: &Step, observed: &ObservedState) -> bool {
+    let (Action::WriteUnit(unit), Some(name)) = (&step.action, &step.companion) else {
+        return false;
+    };
+    let seen = observed.companions.get(name).and_then(|seen| seen.unit.known());
+    seen.is_some_and(|file| file.state == UnitFileState::Exposed { revision: unit.revision })
+}
+
+fn reload_order(plan: &Plan, observed: &ObservedState) -> Option<Violation> {
+    let changes = |step: &Step| {
+        matches!(step.action, Action::WriteUnit(_) | Action::RemoveUnit)
+            && !closes_only(step, observed)
+    };
     let position = |wanted: fn(&Action) -> bool| {
         plan.steps
             .iter()
@@ -185,22 +198,18 @@ fn reload_order(plan: &Plan) -> Option<Violation> {
     };
     let mut reloads = position(|action| matches!(action, Action::DaemonReload { .. }));
     let reload = reloads.next();
-    let last_file =
-        position(|action| matches!(action, Action::WriteUnit(_) | Action::RemoveUnit)).next_back();
+    let last_file = plan.steps.iter().rposition(&changes);
     let early_start = plan.steps.iter().enumerate().any(|(at, step)| {
         let starts = matches!(step.action, Action::StartUnit(_) | Action::RestartUnit(_));
-        let changed = plan.steps.iter().any(|other| {
-            other.companion == step.companion && matches!(other.action, Action::WriteUnit(_))
-        });
+        let changed =
+            plan.steps.iter().any(|other| other.companion == step.companion && changes(other));
         starts && (changed || step.after_reload) && reload.is_none_or(|reload| reload > at)
     });
     let unmarked_start = plan.steps.iter().any(|step| {
         let starts = matches!(step.action, Action::StartUnit(_) | Action::RestartUnit(_));
         starts
             && !step.after_reload
-            && plan.steps.iter().any(|other| {
-                other.companion == step.companion && matches!(other.action, Action::WriteUnit(_))
-            })
+            && plan.steps.iter().any(|other| other.companion == step.companion && changes(other))
     });
     let file_after_reload = last_file.is_some_and(|file| reload.is_none_or(|reload| reload < file));
     (reloads.next().is_some() || early_start || unmarked_start || file_after_reload)

@@ -199,6 +199,8 @@ pub enum Reason {
     UnitFileMissing,
     /// The unit file was changed by someone else.
     UnitFileDrifted,
+    /// The unit file could be written by others.
+    UnitFileExposed,
     /// The companion's specification changed.
     SpecChanged,
     /// The loaded unit is not what the file says.
@@ -240,6 +242,7 @@ impl fmt::Display for Reason {
             Self::ImageChanged => "its image changed",
             Self::UnitFileMissing => "its unit file is missing",
             Self::UnitFileDrifted => "its unit file was edited",
+            Self::UnitFileExposed => "its unit file could be written by others",
             Self::SpecChanged => "its specification changed",
             Self::LoadedUnitStale => "the loaded unit is not the one on disk",
             Self::UnitRestored => "its unit was tampered with",

@@ -44,6 +44,17 @@ async fn drifted_unit_file_is_rewritten_and_reloaded_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_unit_file_that_everyone_may_write_is_closed_without_a_reload_or_a_restart() {
+    let node = Node::installed().await;
+    node.host.expose_unit(&name("wallet"));
+    let before = node.host.counts();
+    node.passes_until_true(1).await;
+    let after = node.host.counts().since(before);
+    assert_eq!((after.unit_writes, after.reloads, after.restarts, after.starts), (1, 0, 0, 0));
+    node.assert_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_unit_that_was_edited_loaded_and_started_is_restored() {
     let node = Node::installed().await;
     node.host.edit_unit(&name("wallet"));

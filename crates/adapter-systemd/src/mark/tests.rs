@@ -120,7 +120,7 @@ fn a_unit_is_compared_under_the_incarnation_that_it_names() {
 }
 
 #[test]
-fn other_bytes_or_a_wider_mode_are_drift_and_a_stricter_mode_is_not() {
+fn other_bytes_are_drift_a_wider_mode_is_exposure_and_a_stricter_one_is_neither() {
     let asked: Revision = REVISION.parse().unwrap();
     let judged = |mode, text: &str| {
         let mut contents = file(marked("archy-lnd-ui", REVISION));
@@ -133,7 +133,8 @@ fn other_bytes_or_a_wider_mode_are_drift_and_a_stricter_mode_is_not() {
         assert_eq!(judged(mode, &text), UnitFileState::Current { revision: asked }, "{mode:o}");
     }
     for mode in [0o666, 0o664, 0o755, 0o4644, 0o1644] {
-        assert_eq!(judged(mode, &text), drifted, "{mode:o}");
+        assert_eq!(judged(mode, &text), UnitFileState::Exposed { revision: asked }, "{mode:o}");
+        assert_eq!(judged(mode, &format!("{text}\n")), drifted, "{mode:o}");
     }
     let as_long = text.replace("Image=x", "Image=y");
     assert_ne!(as_long, text);

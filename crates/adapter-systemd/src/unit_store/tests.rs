@@ -113,7 +113,7 @@ async fn a_restored_unit_stays_current_under_its_own_incarnation() {
 }
 
 #[tokio::test]
-async fn an_edit_and_a_wider_mode_are_drift_that_a_write_mends() {
+async fn an_edit_and_a_wider_mode_are_told_apart_and_a_write_mends_both() {
     let place = Place::new();
     let drifted = UnitFileState::Drifted { revision: Some(unit(0).revision) };
     place.store.write(&unit(0)).await.unwrap();
@@ -122,7 +122,8 @@ async fn an_edit_and_a_wider_mode_are_drift_that_a_write_mends() {
     assert_eq!(place.state(&unit(0)).await, drifted);
     place.store.write(&unit(0)).await.unwrap();
     fs::set_permissions(place.file("web"), fs::Permissions::from_mode(0o666)).unwrap();
-    assert_eq!(place.state(&unit(0)).await, drifted);
+    let revision = unit(0).revision;
+    assert_eq!(place.state(&unit(0)).await, UnitFileState::Exposed { revision });
     place.store.write(&unit(0)).await.unwrap();
     assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
 }

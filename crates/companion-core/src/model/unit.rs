@@ -298,7 +298,12 @@ pub enum UnitFileState {
         /// The revision it carries: the one asked about, under the incarnation the file names.
         revision: Revision,
     },
-    /// A unit of ours with other bytes, or with a mode that is not ours.
+    /// A unit of ours whose bytes are those of the unit asked about, and which others may write.
+    Exposed {
+        /// As for one that is current.
+        revision: Revision,
+    },
+    /// A unit of ours with other bytes.
     Drifted {
         /// The revision that it claims, if it can be read.
         revision: Option<Revision>,

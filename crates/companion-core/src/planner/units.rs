@@ -36,6 +36,10 @@ pub(super) fn rule(
             draft.healed(Work::Unit);
             return loaded(draft, wanted, *revision, service);
         }
+        UnitFileState::Exposed { revision } => {
+            closed(draft, desired, image, wanted, *revision);
+            return loaded(draft, wanted, *revision, service);
+        }
         UnitFileState::Absent => (after_loss(draft, wanted, service), Reason::UnitFileMissing),
         UnitFileState::Drifted { revision } => {
             let reason = drift_reason(&wanted, revision.as_ref());
@@ -53,6 +57,25 @@ pub(super) fn rule(
     draft.draft.files.push(step);
     draft.draft.reload.insert(draft.name.clone(), (input, reason));
     Some(Loading { revision, after_reload: true })
+}
+
+/// Has a file that says what it should, and that others may write, replaced by one of the same bytes.
+///
+/// Nothing that was loaded from it becomes untrue, so it costs neither a reload nor a restart.
+fn closed(
+    draft: &mut CompanionDraft<'_, '_>,
+    desired: &DesiredCompanion,
+    image: &PresentImage,
+    wanted: Revision,
+    revision: Revision,
+) {
+    let input = draft.input(&("exposed", wanted));
+    if refused(draft, input) || draft.backs_off(Work::Unit, input) {
+        return;
+    }
+    let unit = Box::new(desired.unit(image, revision));
+    let step = draft.step(Action::WriteUnit(unit), Reason::UnitFileExposed, input);
+    draft.draft.files.push(step);
 }
 
 fn readable<'s>(

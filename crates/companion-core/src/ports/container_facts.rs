@@ -30,6 +30,6 @@ pub trait ContainerFacts: Send + Sync {
     /// Removes the container of `name`, if it is there and ours, by force.
     ///
     /// # Errors
-    /// `Conflict` when the container there is not ours.
+    /// `Conflict` when the container there is not ours, else as [`observe`](Self::observe).
     async fn remove(&self, name: &CompanionName) -> PortResult<()>;
 }

@@ -40,7 +40,7 @@ pub trait DesiredStore: Send + Sync {
     ///
     /// # Errors
     /// `Invalid` when the record cannot be understood: then nothing is known to be wanted or not,
-    /// and nothing may be done.
+    /// and nothing may be done. `Denied` when it must not be read.
     async fn load(&self) -> PortResult<DesiredState>;
 
     /// Waits for the right to change the host.

@@ -12,6 +12,8 @@ use crate::model::revision::Fingerprint;
 /// - Digests are keyed with a secret of the host, so that they give no means to test guesses.
 /// - [`render`](Self::render) may take its time and has no effect that anyone sees;
 ///   [`commit`](Self::commit) is short. Only the second needs the host's lock.
+/// - What was rendered and never committed leaves nothing; a file that was cut off is stale.
+/// - The files of two hooks have nothing to do with each other.
 /// - A rendered file has mode 0600 in a directory of mode 0700 from its first byte on, and is
 ///   replaced whole or not at all.
 #[cfg_attr(feature = "mocks", mockall::automock)]

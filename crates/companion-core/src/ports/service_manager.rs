@@ -31,11 +31,23 @@ impl fmt::Display for Job {
 ///
 /// # Contract
 /// - A unit that was written is not known before [`reload`](Self::reload), and a reload starts and
-///   stops nothing.
+///   stops nothing, forgives no failure and ends no run. One that finds nothing new changes nothing.
+/// - What runs, runs on when its unit vanishes, becomes unsound or is masked, and can be stopped; it is
+///   not started again then. A unit that comes back finds what ran on.
+/// - A unit of ours names its source and its revision, whatever an operator adds beside its file; one
+///   that is not ours names no revision.
 /// - A start or stop is *queued* by its method, which returns at once; its outcome is what
 ///   [`wait`](Self::wait) returns, and the truth is what [`observe`](Self::observe) reads after.
+/// - Of two jobs for one unit that want the same, both are done; of two that want the opposite, the last
+///   one counts, and the first ends as cancelled unless it was done.
+/// - A program that ends, or is killed, is started again as its unit says, after its delay; until then
+///   it is not down. A stop keeps it down, a start is done with that next start, and a restart does not
+///   wait for it.
+/// - A program that does not heed a stop is killed when its time is over: the stop is done, and the
+///   service failed.
 /// - A service that was started too often refuses to start until [`reset_failed`](Self::reset_failed),
-///   or until its limit's interval has passed.
+///   or until its limit's interval has passed. One whose restart delay is 2 s or more has no limit.
+/// - A service that failed for another reason can be started without a reset.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ServiceManager: Send + Sync {
@@ -66,7 +78,8 @@ pub trait ServiceManager: Send + Sync {
     /// masked.
     async fn start(&self, name: &CompanionName) -> PortResult<Job>;
 
-    /// Queues a stop, which lets the container end by itself first.
+    /// Queues a stop, which lets the container end by itself first. Stopping what does not run is a job
+    /// that is done at once, and leaves what failed failed.
     ///
     /// # Errors
     /// `NotFound` when no such unit is loaded and nothing of it runs.
@@ -78,13 +91,13 @@ pub trait ServiceManager: Send + Sync {
     /// As [`start`](Self::start).
     async fn restart(&self, name: &CompanionName) -> PortResult<Job>;
 
-    /// Waits until `job` ended.
+    /// Waits until `job` ended, whichever instance queued it, and however long ago that was.
     ///
     /// # Errors
-    /// `Transient` when its end was not seen in time; the job may yet be done.
+    /// `Invalid` for a job that is none of this service manager's, `Transient` when its end was not seen in time; the job may yet be done.
     async fn wait(&self, job: Job) -> PortResult<JobResult>;
 
-    /// Forgets that the unit failed, and how often it was started.
+    /// Forgets that the unit failed, and how often it was started; what runs is not touched.
     ///
     /// # Errors
     /// As every call; a unit that is not loaded has nothing to forget and is a success.

@@ -21,6 +21,9 @@ fn unit_file() -> impl Strategy<Value = UnitFileState> {
         Just(UnitFileState::Absent),
         Just(foreign),
         revision().prop_map(|revision| UnitFileState::Drifted { revision }),
+        revision().prop_filter_map("an exposed file has a revision", |revision| {
+            Some(UnitFileState::Exposed { revision: revision? })
+        }),
         revision().prop_filter_map("a current file has a revision", |revision| {
             Some(UnitFileState::Current { revision: revision? })
         }),

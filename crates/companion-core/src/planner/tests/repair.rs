@@ -60,6 +60,21 @@ fn a_lost_unit_file_costs_a_restart_when_nobody_saw_the_run_beneath_it() {
 }
 
 #[test]
+fn a_unit_that_others_may_write_is_closed_without_a_reload_and_without_a_restart() {
+    let mut scene = Scene::converged();
+    scene.file(UnitFileState::Exposed { revision: scene.revision });
+    scene.expect(&["write-unit web: its unit file could be written by others"], &[]);
+    let plan = scene.plan();
+    let Action::WriteUnit(unit) = &plan.steps[0].action else { panic!("{plan:?}") };
+    assert_eq!(unit.revision, scene.revision, "the very same bytes");
+    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.expect(
+        &["write-unit web: its unit file could be written by others", "start web: it does not run"],
+        &[],
+    );
+}
+
+#[test]
 fn an_edited_unit_is_rewritten_under_the_next_incarnation_and_restarted() {
     let mut scene = Scene::converged();
     scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
