@@ -5,69 +5,57 @@
 
 #[path = "conformance_files/hooks.rs"]
 mod hooks;
+#[path = "conformance_files/modes.rs"]
+mod modes;
 #[path = "conformance_files/units.rs"]
 mod units;
 #[path = "conformance_files/wishes.rs"]
 mod wishes;
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-
-use companion_core::model::container::AbsolutePath;
-use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+use modes::{absolute, obey_modes, set_mode};
 
 /// Makes a test of each case of a suite, in a new world of `$world`.
 macro_rules! on_files {
-    ($suite:ident, $world:path, $test:meta: $($case:ident,)*) => {
+    ($suite:ident, $world:path, $test:meta, $not_run:expr; $($case:ident,)*) => {
         mod $suite {
             use companion_conformance::{$suite, run};
 
             $(
                 #[$test]
                 async fn $case() {
-                    run($suite::CASES, stringify!($case), &$world()).await;
+                    let world = $world();
+                    assert_eq!(run($suite::CASES, stringify!($case), &world).await, Ok(()));
                 }
             )*
+
+            /// All of the suite in one, with the cases that not every world can arrange.
+            #[$test]
+            async fn every_case_holds_but_for_those_that_are_named() {
+                $suite::all(|| async { $world() }).await.assert_held_but_for(&$not_run);
+            }
         }
     };
 }
 
 macro_rules! units_on_files {
     ($suite:ident: $($case:ident,)*) => {
-        on_files! { $suite, crate::units::Units::new, tokio::test: $($case,)* }
+        on_files! { $suite, crate::units::Units::new, tokio::test, ["a_full_disk_is_a_passing_failure_and_the_old_unit_stands"]; $($case,)* }
     };
 }
 
 macro_rules! hooks_on_files {
     ($suite:ident: $($case:ident,)*) => {
-        on_files! { $suite, crate::hooks::Hooks::new, tokio::test: $($case,)* }
+        on_files! { $suite, crate::hooks::Hooks::new, tokio::test, ["a_full_disk_is_a_passing_failure_and_the_earlier_file_stands"]; $($case,)* }
     };
 }
 
 // The clock stands still, and leaps to the next deadline when nobody is at work: the lock is waited for without waiting.
 macro_rules! wishes_on_files {
     ($suite:ident: $($case:ident,)*) => {
-        on_files! { $suite, crate::wishes::Wishes::new, tokio::test(start_paused = true): $($case,)* }
+        on_files! { $suite, crate::wishes::Wishes::new, tokio::test(start_paused = true), []; $($case,)* }
     };
 }
 
 companion_conformance::unit_store_cases!(units_on_files);
 companion_conformance::hook_runner_cases!(hooks_on_files);
 companion_conformance::desired_store_cases!(wishes_on_files);
-
-/// Lets this test be refused by a file's mode, as every user but root is: the thread that it runs on, and those that come of it, lose
-/// what lifts root above modes (capabilities(7)).
-fn obey_modes() {
-    let mut held = capabilities(None).unwrap();
-    held.effective.remove(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH);
-    set_capabilities(None, held).unwrap();
-}
-
-fn absolute(path: &Path) -> AbsolutePath {
-    AbsolutePath::new(path.to_str().unwrap()).unwrap()
-}
-
-fn set_mode(path: &Path, mode: u32) {
-    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-}

@@ -74,7 +74,7 @@ impl FakeHost {
         let takes = match reach {
             Reach::Slow(takes) => takes,
             Reach::Up => self.state().world.delays.pull,
-            Reach::Down | Reach::Untrusted => Duration::ZERO,
+            Reach::Down | Reach::Untrusted | Reach::Locked => Duration::ZERO,
         };
         self.work(Some(takes), "pull").await?;
         let Some(pull) = &source.pull else {
@@ -86,17 +86,28 @@ impl FakeHost {
 
     async fn make_present(&self, call: &Call, source: &ImageSource) -> PortResult<PresentImage> {
         let mut need = self.need(source, false)?;
+        let mut in_vain = None;
         if let Need::Build(fate) = need {
             match self.build(call, source, fate).await {
                 Ok(image) => return Ok(image),
-                // What the build failed of is told only when nothing can stand in for it.
-                Err(failure) => need = self.need(source, true).map_err(|_| failure)?,
+                Err(failure) => match self.need(source, true) {
+                    Ok(instead) => {
+                        need = instead;
+                        in_vain = Some(failure);
+                    }
+                    Err(_) => return Err(failure),
+                },
             }
         }
-        match need {
+        let made = match need {
             Need::Nothing(image) => Ok(image),
             Need::Pull(reach) => self.pull(call, source, reach).await,
             Need::Build(fate) => self.build(call, source, fate).await,
+        };
+        match (made, in_vain) {
+            // A registry that has no such image will have none later: it is the build that must be mended.
+            (Err(error), Some(failure)) if error.kind() == PortErrorKind::NotFound => Err(failure),
+            (made, _) => made,
         }
     }
 }

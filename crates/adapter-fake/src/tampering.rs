@@ -47,6 +47,7 @@ done_to_the_world! {
     truncate_unit(name: &CompanionName);
     garble_unit(name: &CompanionName);
     put_foreign_unit(name: &CompanionName);
+    put_refused_unit(name: &CompanionName);
     put_directory_at_unit(name: &CompanionName);
     forbid_unit(name: &CompanionName);
     refuse_unit(name: &CompanionName, refused: bool);
@@ -70,6 +71,7 @@ done_to_the_world! {
     put_image(reference: &ImageRef, contents: &str);
     leave_image(contents: &str);
     publish(reference: &ImageRef, contents: &str);
+    publish_misfit(reference: &ImageRef);
     set_registry(registry: &str, reach: Reach);
     registry_down(registry: &str);
     registry_up(registry: &str);
@@ -86,6 +88,7 @@ done_to_the_world_now! {
     pause_container(name: &CompanionName);
     unpause_container(name: &CompanionName);
     put_foreign_container(name: &CompanionName);
+    run_container(name: &CompanionName);
     leave_container(name: &CompanionName);
     stop_service(name: &CompanionName);
     cancel_job(name: &CompanionName);

@@ -8,7 +8,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::ContainerState;
 use companion_core::ports::{ContainerFacts, PortErrorKind};
 
-use super::refused;
+use crate::{Arranged, Unarranged, optional_table, refused, table};
 
 /// A host without containers, and the hands of those who make some.
 #[async_trait]
@@ -25,6 +25,10 @@ pub trait ContainerWorld: Send + Sync {
     async fn run_foreign(&self, name: &CompanionName);
     /// Freezes the container.
     async fn pause(&self, name: &CompanionName);
+    /// An instance on a host without the program that has containers.
+    async fn without_host(&self) -> Arranged<Arc<dyn ContainerFacts>> {
+        Err(Unarranged("host without a container program"))
+    }
 }
 
 type World = dyn ContainerWorld;
@@ -104,10 +108,38 @@ async fn removing_one_container_touches_no_other(world: &World) {
     assert_eq!(state_of(world, &world.name(1)).await, ours("running"));
 }
 
-/// Calls a macro with the cases of this suite.
+async fn looking_at_containers_changes_nothing(world: &World) {
+    world.run_ours(&world.name(0)).await;
+    world.run_foreign(&world.name(1)).await;
+    let names: BTreeSet<_> = (0..3).map(|number| world.name(number)).collect();
+    let before = world.containers().observe(&names).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(world.containers().observe(&names).await.unwrap(), before);
+    }
+    assert!(world.containers().observe(&BTreeSet::new()).await.unwrap().is_empty());
+}
+
+async fn a_name_that_was_freed_can_be_taken_again(world: &World) {
+    let name = world.name(0);
+    world.leave_ours(&name).await;
+    world.containers().remove(&name).await.unwrap();
+    world.run_ours(&name).await;
+    assert_eq!(state_of(world, &name).await, ours("running"));
+}
+
+async fn without_a_container_host_reading_is_unavailable(world: &World) -> Arranged {
+    let containers = world.without_host().await?;
+    let name = world.name(0);
+    let names = BTreeSet::from([name.clone()]);
+    refused(containers.observe(&names).await, PortErrorKind::Unavailable);
+    refused(containers.remove(&name).await, PortErrorKind::Unavailable);
+    Ok(())
+}
+
+/// Calls a macro with the cases of this suite that every world can arrange.
 #[macro_export]
 macro_rules! container_facts_cases {
-    ($with:ident $(, $world:ty)?) => {
+    ($with:ident $(, $world:ident)?) => {
         $with! { container_facts $(, $world)?:
             a_name_without_a_container_is_absent,
             the_answer_has_an_entry_for_every_name,
@@ -117,9 +149,21 @@ macro_rules! container_facts_cases {
             a_container_of_ours_is_removed_whatever_it_does,
             removing_what_is_not_there_is_a_success,
             removing_one_container_touches_no_other,
+            looking_at_containers_changes_nothing,
+            a_name_that_was_freed_can_be_taken_again,
         }
     };
 }
 
-use super::table;
-container_facts_cases!(table, dyn ContainerWorld);
+/// Calls a macro with the cases of this suite that not every world can arrange.
+#[macro_export]
+macro_rules! container_facts_optional_cases {
+    ($with:ident $(, $world:ident)?) => {
+        $with! { container_facts $(, $world)?:
+            without_a_container_host_reading_is_unavailable,
+        }
+    };
+}
+
+container_facts_cases!(table, ContainerWorld);
+container_facts_optional_cases!(optional_table, ContainerWorld);

@@ -8,7 +8,7 @@ use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::ports::{DesiredStore, PortErrorKind};
 use tokio::time::timeout;
 
-use super::refused;
+use crate::{Arranged, Unarranged, optional_table, refused, table};
 
 /// A host on which nothing is wished for, and the hands of those who wish.
 #[async_trait]
@@ -25,6 +25,10 @@ pub trait DesiredWorld: Send + Sync {
     async fn remove(&self, name: &CompanionName);
     /// Makes the record unintelligible.
     async fn corrupt(&self);
+    /// Lets nobody read the record, not even us.
+    async fn forbid(&self) -> Arranged {
+        Err(Unarranged("record that can be forbidden"))
+    }
 }
 
 type World = dyn DesiredWorld;
@@ -132,10 +136,34 @@ async fn the_record_can_be_read_while_the_lock_is_held(world: &World) {
     assert_eq!(loaded.unwrap().companions.len(), 1);
 }
 
-/// Calls a macro with the cases of this suite.
+async fn loading_changes_nothing(world: &World) {
+    world.install(&world.spec(0)).await;
+    let before = world.desired().load().await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(world.desired().load().await.unwrap(), before);
+    }
+}
+
+async fn the_lock_is_taken_again_and_again(world: &World) {
+    for _ in 0..5 {
+        let taken = timeout(SHORT, world.desired().lock()).await;
+        drop(taken.unwrap().unwrap());
+        let taken = timeout(SHORT, world.another().lock()).await;
+        drop(taken.unwrap().unwrap());
+    }
+}
+
+async fn a_record_that_may_not_be_read_is_denied_and_not_empty(world: &World) -> Arranged {
+    world.install(&world.spec(0)).await;
+    world.forbid().await?;
+    refused(world.desired().load().await, PortErrorKind::Denied);
+    Ok(())
+}
+
+/// Calls a macro with the cases of this suite that every world can arrange.
 #[macro_export]
 macro_rules! desired_store_cases {
-    ($with:ident $(, $world:ty)?) => {
+    ($with:ident $(, $world:ident)?) => {
         $with! { desired_store $(, $world)?:
             on_a_new_host_nothing_is_wished_for,
             what_was_wished_for_is_loaded_as_it_was_said,
@@ -148,9 +176,21 @@ macro_rules! desired_store_cases {
             who_gave_up_waiting_for_the_lock_does_not_hold_it,
             waiting_for_the_lock_ends,
             the_record_can_be_read_while_the_lock_is_held,
+            loading_changes_nothing,
+            the_lock_is_taken_again_and_again,
         }
     };
 }
 
-use super::table;
-desired_store_cases!(table, dyn DesiredWorld);
+/// Calls a macro with the cases of this suite that not every world can arrange.
+#[macro_export]
+macro_rules! desired_store_optional_cases {
+    ($with:ident $(, $world:ident)?) => {
+        $with! { desired_store $(, $world)?:
+            a_record_that_may_not_be_read_is_denied_and_not_empty,
+        }
+    };
+}
+
+desired_store_cases!(table, DesiredWorld);
+desired_store_optional_cases!(optional_table, DesiredWorld);

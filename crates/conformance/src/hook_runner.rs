@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use companion_core::model::container::AbsolutePath;
 use companion_core::model::hook::{HookName, HookProgram, HookSpec, HookState, StaleCause};
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::{HookRunner, PortErrorKind};
 
-use super::refused;
+use crate::{Arranged, Unarranged, begin_and_drop, optional_table, refused, table};
 
 /// A host whose hook has all its inputs and has never rendered, and the hands of those who tamper
 /// with it.
@@ -35,10 +36,20 @@ pub trait HookWorld: Send + Sync {
     async fn expose_output(&self);
     /// Makes a directory in the rendered file's place.
     async fn put_directory(&self);
+    /// Takes the second half of the bytes from the rendered file.
+    async fn cut_output(&self);
     /// The mode of the rendered file, if there is one.
     async fn mode(&self) -> Option<u16>;
     /// The digest that the same inputs get on another host.
     async fn digest_elsewhere(&self) -> Fingerprint;
+    /// Leaves no room for another byte.
+    async fn fill_disk(&self) -> Arranged {
+        Err(Unarranged("disk that can be filled"))
+    }
+    /// Makes a symbolic link to a file in the rendered file's place.
+    async fn put_link(&self) -> Arranged {
+        Err(Unarranged("symbolic links"))
+    }
 }
 
 type World = dyn HookWorld;
@@ -239,10 +250,82 @@ async fn nothing_that_is_said_of_a_hook_holds_its_secret(world: &World) {
     }
 }
 
-/// Calls a macro with the cases of this suite.
+async fn observing_renders_nothing_and_changes_nothing(world: &World) {
+    let before = stale(world).await;
+    assert_eq!(stale(world).await, before);
+    assert_eq!(world.mode().await, None);
+    let config = make(world).await;
+    for _ in 0..3 {
+        assert_eq!(state(world).await, HookState::Current { config });
+    }
+}
+
+async fn a_file_that_was_cut_off_is_stale_and_made_again(world: &World) {
+    let before = make(world).await;
+    world.cut_output().await;
+    assert_eq!(stale(world).await.0, StaleCause::Changed);
+    assert_eq!(make(world).await, before);
+    assert_eq!(state(world).await, HookState::Current { config: before });
+}
+
+async fn a_commit_that_is_dropped_half_way_leaves_a_whole_file_or_none(world: &World) {
+    let (hooks, hook) = (world.hooks(), world.hook());
+    let rendered = hooks.render(&hook).await.unwrap();
+    begin_and_drop(hooks.commit(&hook, rendered)).await;
+    let begun = state(world).await;
+    let whole = match &begun {
+        HookState::Current { .. } => true,
+        HookState::Stale { cause, .. } => *cause == StaleCause::Missing,
+        HookState::NotReady { .. } => false,
+    };
+    assert!(whole, "{begun:?}");
+    let config = make(world).await;
+    assert_eq!(state(world).await, HookState::Current { config });
+}
+
+async fn the_file_of_one_hook_is_not_that_of_another(world: &World) {
+    let config = make(world).await;
+    let hook = world.hook();
+    let output = AbsolutePath::new(format!("{}.other", hook.output)).unwrap();
+    let other = HookSpec { output, ..hook };
+    let hooks = world.hooks();
+    let seen = hooks.observe(&other).await.unwrap();
+    assert!(matches!(seen, HookState::Stale { cause: StaleCause::Missing, .. }), "{seen:?}");
+    let rendered = hooks.render(&other).await.unwrap();
+    hooks.commit(&other, rendered).await.unwrap();
+    hooks.remove(&other).await.unwrap();
+    assert_eq!(state(world).await, HookState::Current { config });
+}
+
+async fn a_full_disk_is_a_passing_failure_and_the_earlier_file_stands(world: &World) -> Arranged {
+    let before = make(world).await;
+    world.fill_disk().await?;
+    world.rotate().await;
+    let rendered = world.hooks().render(&world.hook()).await.unwrap();
+    let committed = world.hooks().commit(&world.hook(), rendered).await;
+    refused(committed, PortErrorKind::Transient);
+    world.remove_input().await;
+    let HookState::NotReady { config, .. } = state(world).await else {
+        panic!("it should not be ready");
+    };
+    assert_eq!(config, Some(before));
+    Ok(())
+}
+
+async fn a_link_in_the_place_of_the_file_is_a_conflict(world: &World) -> Arranged {
+    let (hooks, hook) = (world.hooks(), world.hook());
+    let rendered = hooks.render(&hook).await.unwrap();
+    world.put_link().await?;
+    refused(hooks.observe(&hook).await, PortErrorKind::Conflict);
+    refused(hooks.commit(&hook, rendered).await, PortErrorKind::Conflict);
+    refused(hooks.remove(&hook).await, PortErrorKind::Conflict);
+    Ok(())
+}
+
+/// Calls a macro with the cases of this suite that every world can arrange.
 #[macro_export]
 macro_rules! hook_runner_cases {
-    ($with:ident $(, $world:ty)?) => {
+    ($with:ident $(, $world:ident)?) => {
         $with! { hook_runner $(, $world)?:
             a_hook_that_never_rendered_is_stale_for_want_of_its_file,
             rendering_puts_nothing_in_place,
@@ -266,9 +349,24 @@ macro_rules! hook_runner_cases {
             the_same_inputs_have_another_digest_on_another_host,
             a_hook_that_nobody_registered_is_invalid,
             nothing_that_is_said_of_a_hook_holds_its_secret,
+            observing_renders_nothing_and_changes_nothing,
+            a_file_that_was_cut_off_is_stale_and_made_again,
+            a_commit_that_is_dropped_half_way_leaves_a_whole_file_or_none,
+            the_file_of_one_hook_is_not_that_of_another,
         }
     };
 }
 
-use super::table;
-hook_runner_cases!(table, dyn HookWorld);
+/// Calls a macro with the cases of this suite that not every world can arrange.
+#[macro_export]
+macro_rules! hook_runner_optional_cases {
+    ($with:ident $(, $world:ident)?) => {
+        $with! { hook_runner $(, $world)?:
+            a_full_disk_is_a_passing_failure_and_the_earlier_file_stands,
+            a_link_in_the_place_of_the_file_is_a_conflict,
+        }
+    };
+}
+
+hook_runner_cases!(table, HookWorld);
+hook_runner_optional_cases!(optional_table, HookWorld);

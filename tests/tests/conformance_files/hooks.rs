@@ -1,12 +1,13 @@
 //! `FileHooks` with a template and a secret in a directory of its own.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use adapter_hooks::{FileHooks, HostKey};
 use async_trait::async_trait;
+use companion_conformance::Arranged;
 use companion_conformance::hook_runner::HookWorld;
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 use companion_core::model::revision::Fingerprint;
@@ -90,6 +91,15 @@ impl HookWorld for Hooks {
             fs::remove_file(self.output()).unwrap();
         }
         fs::create_dir_all(self.output()).unwrap();
+    }
+    async fn cut_output(&self) {
+        let bytes = fs::read(self.output()).unwrap();
+        fs::write(self.output(), &bytes[..bytes.len() / 2]).unwrap();
+    }
+    async fn put_link(&self) -> Arranged {
+        fs::create_dir_all(self.output().parent().unwrap()).unwrap();
+        symlink(self.input(), self.output()).unwrap();
+        Ok(())
     }
     async fn mode(&self) -> Option<u16> {
         let found = fs::symlink_metadata(self.output()).ok()?;

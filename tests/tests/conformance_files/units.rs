@@ -1,13 +1,14 @@
 //! `QuadletDir` in a directory of its own, with a generator that is a script.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
 use adapter_systemd::{QuadletDir, Scope};
 use async_trait::async_trait;
+use companion_conformance::Arranged;
 use companion_conformance::unit_store::UnitStoreWorld;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::ContainerSpec;
@@ -30,6 +31,8 @@ for f in "$QUADLET_UNIT_DIRS"/*.container; do
     printf -- '---%s.service---\n' "$n"
 done"#;
 
+const GENERATOR_NAME: &str = "podman-user-generator";
+
 pub(crate) struct Units {
     store: QuadletDir,
     root: tempfile::TempDir,
@@ -44,7 +47,7 @@ impl Units {
     }
 
     fn store_in(root: &Path) -> QuadletDir {
-        let generator = root.join("podman-user-generator");
+        let generator = root.join(GENERATOR_NAME);
         if !generator.exists() {
             // Written by another process: a file that this one has open for writing could not be run while a test beside it
             // forks (`ETXTBSY`).
@@ -67,6 +70,15 @@ impl Units {
     fn made(&self, name: &CompanionName) -> PathBuf {
         fs::create_dir_all(self.store.path()).unwrap();
         self.file(name)
+    }
+}
+
+impl Drop for Units {
+    fn drop(&mut self) {
+        // A directory that nobody may change could not be removed.
+        if self.store.path().exists() {
+            set_mode(self.store.path(), 0o700);
+        }
     }
 }
 
@@ -112,6 +124,32 @@ impl UnitStoreWorld for Units {
     }
     async fn expose(&self, name: &CompanionName) {
         set_mode(&self.file(name), 0o666);
+    }
+    async fn cut(&self, name: &CompanionName) {
+        let bytes = fs::read(self.file(name)).unwrap();
+        fs::write(self.file(name), &bytes[..bytes.len() / 2]).unwrap();
+    }
+    async fn copy(&self, from: &CompanionName, to: &CompanionName) {
+        fs::copy(self.file(from), self.file(to)).unwrap();
+    }
+    async fn lose_store(&self) {
+        fs::remove_dir_all(self.root.path().join("containers")).unwrap();
+    }
+    async fn lock_up(&self) {
+        set_mode(self.store.path(), 0o500);
+    }
+    async fn remove_judge(&self) {
+        fs::remove_file(self.root.path().join(GENERATOR_NAME)).unwrap();
+    }
+    async fn put_link(&self, name: &CompanionName) -> Arranged {
+        let elsewhere = self.root.path().join("elsewhere");
+        fs::write(&elsewhere, self.store.text(&self.unit(0)).unwrap()).unwrap();
+        symlink(elsewhere, self.made(name)).unwrap();
+        Ok(())
+    }
+    async fn add_name(&self, name: &CompanionName) -> Arranged {
+        fs::hard_link(self.file(name), self.root.path().join("second")).unwrap();
+        Ok(())
     }
     async fn forbid(&self, name: &CompanionName) {
         set_mode(&self.file(name), 0);

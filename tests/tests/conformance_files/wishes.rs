@@ -8,9 +8,12 @@ use std::sync::Arc;
 use adapter_fake::FakeHost;
 use archipelago::{AppId, Catalog, Companions, RecordStore};
 use async_trait::async_trait;
+use companion_conformance::Arranged;
 use companion_conformance::desired_store::DesiredWorld;
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::ports::DesiredStore;
+
+use super::{obey_modes, set_mode};
 
 pub(crate) struct Wishes {
     store: Arc<RecordStore>,
@@ -20,6 +23,7 @@ pub(crate) struct Wishes {
 
 impl Wishes {
     pub(crate) fn new() -> Self {
+        obey_modes();
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("catalog.toml"), catalog()).unwrap();
         let store = Arc::new(store(root.path()));
@@ -85,5 +89,9 @@ impl DesiredWorld for Wishes {
         let record = self.root.path().join("state/desired.json");
         let whole = fs::read(&record).unwrap();
         fs::write(&record, &whole[..whole.len() / 2]).unwrap();
+    }
+    async fn forbid(&self) -> Arranged {
+        set_mode(&self.root.path().join("state/desired.json"), 0);
+        Ok(())
     }
 }

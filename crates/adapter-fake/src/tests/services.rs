@@ -220,11 +220,14 @@ async fn reloads_are_refused_above_their_limit_until_its_interval_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_without_a_generator_unloads_every_unit_and_stops_none() {
+async fn a_reload_by_others_without_a_generator_unloads_every_unit_and_stops_none() {
     let bench = Bench::new();
     let unit = bench.converge().await;
     bench.host.change(|world, _| world.conditions.generator = Generator::Missing);
-    bench.host.reload().await.unwrap();
+    let refused = bench.host.reload().await.unwrap_err();
+    assert_eq!(refused.kind(), companion_core::ports::PortErrorKind::Unavailable);
+    assert_eq!(bench.state().await.load, LoadState::Loaded);
+    bench.host.reload_by_others();
     let state = bench.state().await;
     assert_eq!((state.load, state.running), (LoadState::NotFound, Some(unit.revision)));
 }

@@ -46,6 +46,8 @@ pub struct Conditions {
     pub podman: bool,
     /// The generator.
     pub generator: Generator,
+    /// Whether a stranger's file lies in the unit directory that the generator cannot parse.
+    pub broken_stranger: bool,
     /// Whether a unit is shown to the generator before it is written.
     pub validates: bool,
     /// The file system.
@@ -67,6 +69,7 @@ impl Default for Conditions {
             linger: true,
             podman: true,
             generator: Generator::Works,
+            broken_stranger: false,
             validates: true,
             disk: Disk::Writable,
             start_limit: Limit { burst: 5, interval: Duration::from_secs(10) },

@@ -43,6 +43,8 @@ pub enum Reach {
     Slow(Duration),
     /// With a certificate that nobody vouches for.
     Untrusted,
+    /// With a demand for credentials.
+    Locked,
 }
 
 /// An image by one of its names.
@@ -66,6 +68,8 @@ pub struct Images {
     pub registries: BTreeMap<String, Reach>,
     /// What the registries have.
     pub published: BTreeMap<ImageRef, Fingerprint>,
+    /// What of that is for another kind of machine.
+    pub misfits: BTreeSet<ImageRef>,
     pub(crate) builds: u32,
 }
 
@@ -242,8 +246,9 @@ impl World {
     /// Fetches the image of `source` from its registry.
     ///
     /// # Errors
-    /// `Transient` when the registry cannot be reached or trusted, `NotFound` when it does not have
-    /// the image, `Transient` and `Denied` from the disk.
+    /// `Transient` when the registry cannot be reached or trusted, `Denied` when it asks for credentials,
+    /// `NotFound` when it does not have the image, `Invalid` when that is for another kind of machine,
+    /// `Transient` and `Denied` from the disk.
     pub fn pull_image(&mut self, source: &PullSource) -> PortResult<PresentImage> {
         let reference = &source.reference;
         let refuse = |kind, why: &str| {
@@ -258,7 +263,11 @@ impl World {
                 let why = "certificate signed by unknown authority";
                 return refuse(PortErrorKind::Transient, why);
             }
+            Some(Reach::Locked) => return refuse(PortErrorKind::Denied, "unauthorized"),
             Some(Reach::Up | Reach::Slow(_) | Reach::Untrusted) => {}
+        }
+        if self.images.misfits.contains(reference) {
+            return refuse(PortErrorKind::Invalid, "it is made for another kind of machine");
         }
         let Some(content) = self.images.published.get(reference) else {
             return refuse(PortErrorKind::NotFound, "manifest unknown");

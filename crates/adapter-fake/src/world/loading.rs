@@ -16,10 +16,12 @@ impl World {
     /// A unit that cannot be loaded does not make it fail.
     ///
     /// # Errors
-    /// `Unavailable` without a service manager, `Transient` when reloads are limited and there were
-    /// too many.
+    /// `Unavailable` without a service manager, or without a generator while there are units of ours;
+    /// `Conflict` while a stranger's file would cost them; `Transient` when reloads are limited and there
+    /// were too many. Then nothing was reloaded.
     pub fn reload(&mut self, now: Duration) -> PortResult<()> {
         self.advance(now);
+        self.hold_back_a_loss()?;
         self.needs_bus()?;
         if let Some(limit) = self.conditions.reload_limit
             && !self.reloads.allows(now, limit)
@@ -31,9 +33,44 @@ impl World {
         Ok(())
     }
 
+    /// Refuses a reload that would lose units of ours.
+    fn hold_back_a_loss(&self) -> PortResult<()> {
+        let refuse = |kind, message| Err(PortError::new(kind, message));
+        if self.our_units().is_empty() {
+            return Ok(());
+        }
+        if self.conditions.generator == Generator::Missing {
+            let message =
+                "it cannot be told which units a reload would lose: no generator is there";
+            return refuse(PortErrorKind::Unavailable, message);
+        }
+        if self.unreadable_to_generator() {
+            let message =
+                "a reload would lose units, so it is held back until a broken file is mended";
+            return refuse(PortErrorKind::Conflict, message);
+        }
+        Ok(())
+    }
+
+    /// Whether a file lies in the unit directory that the generator cannot read or parse, whoever put
+    /// it there: it then gives no unit of that directory. One that it merely refuses costs no other.
+    fn unreadable_to_generator(&self) -> bool {
+        let unreadable = |slot: &Slot| {
+            matches!(
+                slot.file.now(),
+                Some(UnitBytes::Garbage | UnitBytes::Directory | UnitBytes::Unreadable)
+            )
+        };
+        self.conditions.broken_stranger || self.slots.values().any(unreadable)
+    }
+
     /// What every reload does, whoever asked for it.
     pub(crate) fn load_units(&mut self) {
-        let generator = self.conditions.generator;
+        let generator = match self.conditions.generator {
+            // It gives nothing at all then, as if it were not there.
+            Generator::Works if self.unreadable_to_generator() => Generator::Missing,
+            generator => generator,
+        };
         for slot in self.slots.values_mut() {
             slot.load = loaded(slot, generator);
             slot.written_since_reload = false;
@@ -71,11 +108,12 @@ fn loaded(slot: &Slot, generator: Generator) -> Load {
     }
     let taken = match slot.file.now() {
         Some(UnitBytes::Ours(text)) if text.damage != Damage::Spoilt && !slot.refused => {
-            Load::Ours(text.clone())
+            Load::Ours(text.as_loaded())
         }
         Some(UnitBytes::Foreign) => Load::Foreign,
         Some(
             UnitBytes::Ours(_)
+            | UnitBytes::Refused
             | UnitBytes::Empty
             | UnitBytes::Garbage
             | UnitBytes::Directory

@@ -14,6 +14,8 @@ use super::violations::ViolationKind;
 
 /// What the container program ends with when it cannot make a container (podman-run(1)).
 const CANNOT_MAKE: i32 = 125;
+/// The restart delay from which on a unit has no start limit.
+const UNLIMITED_FROM: Duration = Duration::from_secs(2);
 /// What a program that was killed ends with: 128 and the number of the signal.
 pub(crate) const KILLED: i32 = 137;
 
@@ -38,12 +40,13 @@ impl World {
             self.end_job(name, JobResult::Failed);
             return;
         }
+        let limited = self.has_start_limit(name);
         let service = &mut self.slot_mut(name).service;
         if service.forget_restarts {
             service.forget_restarts = false;
             service.restarts = 0;
         }
-        if !service.starts.allows(at, limit) {
+        if limited && !service.starts.allows(at, limit) {
             service.result = ServiceResult::StartLimitHit;
             service.forget_restarts = true;
             self.settle(name, Phase::Failed, at);
@@ -61,6 +64,14 @@ impl World {
         service.run = run;
         service.result = ServiceResult::Success;
         self.settle(name, Phase::Starting { until, end }, at);
+    }
+
+    /// Whether the host's start limit holds for `name`: a unit of ours that waits long enough between
+    /// its restarts says that it does not.
+    fn has_start_limit(&self, name: &CompanionName) -> bool {
+        !self.slot(name).is_some_and(
+            |slot| matches!(&slot.load, Load::Ours(text) if text.restart_delay >= UNLIMITED_FROM),
+        )
     }
 
     /// What a start of `name` would come to with the host as it is, and what it would run.
@@ -119,12 +130,13 @@ impl World {
             }
             StartEnd::Ready => {
                 let crashes = self.crashes(name);
+                let exit = self.slot_mut(name).behaviour.exit();
                 let slot = self.slot_mut(name);
                 slot.container = Some(Container {
                     ours: !matches!(slot.load, Load::Foreign | Load::Shadow),
                     status: Status::Running,
                 });
-                let ends = crashes.then_some((crash, 1));
+                let ends = crashes.then_some((crash, exit));
                 self.settle(name, Phase::Running { ends }, at);
                 self.end_job(name, JobResult::Done);
             }

@@ -151,8 +151,10 @@ impl Default for Service {
 /// How the program in a container behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Behaviour {
-    /// It ends with exit code 1 right after it got ready.
+    /// It ends right after it got ready, with `crash_exit`.
     pub crashes: bool,
+    /// The exit code of a program that crashes; 1 unless said otherwise.
+    pub crash_exit: Option<i32>,
     /// It does not heed the signal to stop, and is killed when its time to stop is over.
     pub ignores_stop: bool,
     /// It never says that it is ready.
@@ -160,6 +162,13 @@ pub struct Behaviour {
     /// The container cannot be made: the container program ends with this exit code. A port that
     /// is taken gives 126.
     pub start_fails: Option<i32>,
+}
+
+impl Behaviour {
+    /// The exit code that it ends with when it crashes.
+    pub(crate) fn exit(self) -> i32 {
+        self.crash_exit.unwrap_or(1)
+    }
 }
 
 impl World {
@@ -182,7 +191,16 @@ impl World {
         let wall = WALL_ORIGIN
             .saturating_add(self.conditions.wall_offset)
             .saturating_add_unsigned(service.since.as_secs());
-        let broken = load == LoadState::BadSetting;
+        // A unit that nothing is left of is forgotten at once.
+        if !known {
+            return Ok(ServiceState::not_found());
+        }
+        let load_error = match load {
+            LoadState::Loaded => None,
+            LoadState::Masked => Some(format!("Unit {name}.service is masked.")),
+            LoadState::BadSetting => Some("the unit has a setting that makes no sense".to_owned()),
+            _ => Some(format!("Unit {name}.service not found.")),
+        };
         Ok(ServiceState {
             load,
             active,
@@ -205,8 +223,9 @@ impl World {
                 | Phase::Waiting { .. } => Duration::ZERO,
             },
             exit_status: service.exit_status,
-            since: u64::try_from(wall).ok().filter(|_| known),
-            load_error: broken.then(|| "the unit has a setting that makes no sense".to_owned()),
+            // What was only loaded has entered no state.
+            since: u64::try_from(wall).ok().filter(|_| service.since > Duration::ZERO),
+            load_error,
         })
     }
 

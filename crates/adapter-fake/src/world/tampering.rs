@@ -34,9 +34,12 @@ impl World {
         self.damage_unit(name, Damage::Spoilt);
     }
 
-    /// Someone lets everyone write the unit of `name`.
+    /// Someone lets everyone write the unit of `name`. One that was edited is told by that alone.
     pub fn expose_unit(&mut self, name: &CompanionName) {
-        self.damage_unit(name, Damage::ModeChanged);
+        let found = self.slot(name).and_then(|slot| slot.file.now());
+        if matches!(found, Some(UnitBytes::Ours(text)) if text.damage == Damage::None) {
+            self.damage_unit(name, Damage::ModeChanged);
+        }
     }
 
     fn damage_unit(&mut self, name: &CompanionName, damage: Damage) {
@@ -73,6 +76,11 @@ impl World {
         self.put_bytes(name, Some(UnitBytes::Foreign));
     }
 
+    /// Someone puts a unit of their own at `name` that the generator refuses.
+    pub fn put_refused_unit(&mut self, name: &CompanionName) {
+        self.put_bytes(name, Some(UnitBytes::Refused));
+    }
+
     /// Someone makes a directory where the unit of `name` would be.
     pub fn put_directory_at_unit(&mut self, name: &CompanionName) {
         self.put_bytes(name, Some(UnitBytes::Directory));
@@ -88,14 +96,16 @@ impl World {
         self.slot_mut(name).refused = refused;
     }
 
-    /// The operator masks the unit of `name`; what runs keeps running.
+    /// The operator masks the unit of `name`, which reloads (systemctl(1)); what runs keeps running.
     pub fn mask(&mut self, name: &CompanionName) {
         self.slot_mut(name).masked = true;
+        self.load_units();
     }
 
-    /// The operator takes the mask away.
+    /// The operator takes the mask away, which reloads.
     pub fn unmask(&mut self, name: &CompanionName) {
         self.slot_mut(name).masked = false;
+        self.load_units();
     }
 
     /// Someone puts a unit of that name where it comes first, and reloads.
@@ -158,6 +168,11 @@ impl World {
         self.put_container(name, false, Status::Running, now);
     }
 
+    /// A container of ours of that name runs that no unit started.
+    pub fn run_container(&mut self, name: &CompanionName, now: Duration) {
+        self.put_container(name, true, Status::Running, now);
+    }
+
     /// A container of ours of that name is left over from a time when its unit was there.
     pub fn leave_container(&mut self, name: &CompanionName, now: Duration) {
         self.put_container(name, true, Status::Exited, now);
@@ -190,8 +205,9 @@ impl World {
         let soon = now.saturating_add(self.delays.crash.max(Duration::from_millis(1)));
         let slot = self.slot_mut(name);
         slot.behaviour.crashes = crashes;
+        let exit = slot.behaviour.exit();
         if let Phase::Running { ends } = &mut slot.service.phase {
-            *ends = crashes.then_some((soon, 1));
+            *ends = crashes.then_some((soon, exit));
         }
     }
 
@@ -333,6 +349,12 @@ impl World {
         self.images.published.insert(reference.clone(), contents);
         let registry = reference.registry().to_owned();
         self.images.registries.entry(registry).or_insert(Reach::Up);
+    }
+
+    /// The registry of `reference` has an image of that name for another kind of machine, and is up.
+    pub fn publish_misfit(&mut self, reference: &ImageRef) {
+        self.publish(reference, "misfit");
+        self.images.misfits.insert(reference.clone());
     }
 
     /// The registry answers like this from now on.

@@ -88,6 +88,21 @@ impl UnitText {
         }
     }
 
+    /// Whether it says what it should, and everyone may write it.
+    fn is_exposed(&self) -> bool {
+        self.damage == Damage::ModeChanged
+    }
+
+    /// The same under the mode that it was written with.
+    fn closed(&self) -> Self {
+        Self { damage: Damage::None, ..self.clone() }
+    }
+
+    /// What the service manager makes of it: a mode is nothing to it.
+    pub(crate) fn as_loaded(&self) -> Self {
+        if self.is_exposed() { self.closed() } else { self.clone() }
+    }
+
     /// Whether it says, byte for byte, what `unit` would under the incarnation that it names.
     pub fn says(&self, unit: &UnitSpec) -> bool {
         self.damage == Damage::None
@@ -114,6 +129,8 @@ pub enum UnitBytes {
     Ours(UnitText),
     /// Somebody else's unit, which the generator takes.
     Foreign,
+    /// Somebody else's unit, which the generator refuses.
+    Refused,
     /// A file without a byte: nobody's work, and what an interrupted writer leaves.
     Empty,
     /// Bytes that are no unit, without our mark.
@@ -162,11 +179,14 @@ impl World {
                 let revision = text.revision;
                 match wanted {
                     Some(wanted) if text.says(wanted) => UnitFileState::Current { revision },
+                    Some(wanted) if text.is_exposed() && text.closed().says(wanted) => {
+                        UnitFileState::Exposed { revision }
+                    }
                     Some(_) | None => UnitFileState::Drifted { revision: Some(revision) },
                 }
             }
             Some(UnitBytes::Empty) => UnitFileState::Drifted { revision: None },
-            Some(UnitBytes::Foreign) => foreign("a unit without our mark"),
+            Some(UnitBytes::Foreign | UnitBytes::Refused) => foreign("a unit without our mark"),
             Some(UnitBytes::Garbage) => foreign("a file without our mark"),
             Some(UnitBytes::Directory) => foreign("a directory"),
             Some(UnitBytes::Unreadable) => {
@@ -195,27 +215,45 @@ impl World {
         let name = &unit.name;
         self.watch_removal(name);
         self.must_be_ours(name)?;
-        if self.conditions.validates {
-            if self.conditions.generator == Generator::Missing {
-                let message = format!("no generator is there to judge the unit of `{name}`");
-                return Err(PortError::new(PortErrorKind::Unavailable, message));
-            }
-            if self.slot(name).is_some_and(|slot| slot.refused) {
-                let message = format!(
-                    "the generator refuses the unit of `{name}`: converting \"{name}.container\": unsupported key"
-                );
-                return Err(PortError::new(PortErrorKind::Invalid, message));
-            }
-        }
         let bytes = UnitBytes::Ours(UnitText::of(unit));
         if self.slot(name).and_then(|slot| slot.file.now()) == Some(&bytes) {
             return Ok(false);
         }
+        self.judge(name)?;
+        let same_bytes = self.same_bytes(name, &bytes);
         self.disk_takes(&location(name))?;
         let slot = self.slot_mut(name);
         slot.file.set(Some(bytes));
-        slot.written_since_reload = true;
+        slot.written_since_reload |= !same_bytes;
         Ok(true)
+    }
+
+    /// Whether `bytes` lie at `name` already, if under another mode.
+    fn same_bytes(&self, name: &CompanionName, bytes: &UnitBytes) -> bool {
+        match (self.slot(name).and_then(|slot| slot.file.now()), bytes) {
+            (Some(UnitBytes::Ours(lies)), UnitBytes::Ours(text)) if lies.is_exposed() => {
+                lies.closed() == *text
+            }
+            _ => false,
+        }
+    }
+
+    /// Has the generator judge the unit of `name`, where that is asked.
+    fn judge(&self, name: &CompanionName) -> PortResult<()> {
+        if !self.conditions.validates {
+            return Ok(());
+        }
+        if self.conditions.generator == Generator::Missing {
+            let message = format!("no generator is there to judge the unit of `{name}`");
+            return Err(PortError::new(PortErrorKind::Unavailable, message));
+        }
+        if self.slot(name).is_some_and(|slot| slot.refused) {
+            let message = format!(
+                "the generator refuses the unit of `{name}`: converting \"{name}.container\": unsupported key"
+            );
+            return Err(PortError::new(PortErrorKind::Invalid, message));
+        }
+        Ok(())
     }
 
     /// Removes the file of `name`, not yet durably; says whether one was there.
@@ -244,7 +282,9 @@ impl World {
                 let message = format!("cannot read `{}`: permission denied", location(name));
                 return Err(PortError::new(PortErrorKind::Denied, message));
             }
-            Some(UnitBytes::Foreign | UnitBytes::Garbage | UnitBytes::Directory) => {}
+            Some(
+                UnitBytes::Foreign | UnitBytes::Refused | UnitBytes::Garbage | UnitBytes::Directory,
+            ) => {}
         }
         let unforeseeable = slot.unseen.file;
         self.violate(ViolationKind::ForeignUnitTouched, Some(name), unforeseeable);

@@ -1,0 +1,215 @@
+//! Building, and what becomes of images that were built.
+
+use std::collections::BTreeMap;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, Provenance};
+use companion_core::ports::PortErrorKind;
+
+use super::{World, ensure, observed, only_built, state};
+use crate::{Arranged, begin_and_drop, refused};
+
+pub(super) async fn an_image_that_nobody_made_is_absent_and_its_context_known(world: &World) {
+    let state = state(world).await;
+    assert_eq!(state.present, None);
+    assert!(state.context.is_some() && !state.is_current());
+}
+
+pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
+    let other = CompanionName::new("another").unwrap();
+    let sources =
+        BTreeMap::from([(world.name(), world.source()), (other.clone(), ImageSource::default())]);
+    let states = world.images().observe(&sources).await;
+    assert!(states.keys().eq(sources.keys()));
+    let nothing = states[&other].as_ref().unwrap();
+    assert_eq!((&nothing.context, &nothing.present), (&None, &None));
+}
+
+pub(super) async fn the_first_context_that_exists_is_built_from(world: &World) {
+    let second = state(world).await.context;
+    world.put_first_context().await;
+    let first = state(world).await.context;
+    assert_ne!(first, second);
+    let image = ensure(world).await;
+    let context = first.unwrap();
+    assert_eq!(image.provenance, Provenance::Built { context });
+}
+
+pub(super) async fn an_image_that_is_present_and_current_is_not_made_again(world: &World) {
+    world.publish("one").await;
+    let image = ensure(world).await;
+    assert_eq!(ensure(world).await, image);
+    assert_eq!(state(world).await.leftovers, []);
+    assert_eq!(world.contacts().await, 0);
+}
+
+pub(super) async fn other_build_arguments_are_another_context(world: &World) {
+    let mut source = world.source();
+    let before = state(world).await.context;
+    let build = source.build.as_mut().unwrap();
+    build.arguments.insert("THEME".to_owned(), "dark".to_owned());
+    let after = observed(world, &source).await.unwrap().context;
+    assert_ne!(after, before);
+}
+
+pub(super) async fn an_image_of_a_context_that_changed_is_not_current_and_is_built_again(
+    world: &World,
+) {
+    let before = ensure(world).await;
+    world.change_context().await;
+    let stale = state(world).await;
+    assert_eq!(stale.present.as_ref(), Some(&before));
+    assert!(!stale.is_current());
+    let after = ensure(world).await;
+    assert_ne!(after.id, before.id);
+    assert!(state(world).await.is_current());
+}
+
+pub(super) async fn an_image_that_a_newer_build_replaced_is_left_over_until_it_is_pruned(
+    world: &World,
+) {
+    let before = ensure(world).await;
+    world.change_context().await;
+    let after = ensure(world).await;
+    assert_eq!(state(world).await.leftovers, std::slice::from_ref(&before.id));
+    world.images().prune(&[before.id]).await.unwrap();
+    let state = state(world).await;
+    assert_eq!(state.leftovers, []);
+    assert_eq!(state.present, Some(after));
+}
+
+pub(super) async fn a_leftover_is_told_of_its_own_source_only(world: &World) {
+    let other = ImageSource {
+        build: only_built(world).build.map(|build| BuildSource {
+            reference: ImageRef::new("localhost/of-another-companion:latest").unwrap(),
+            ..build
+        }),
+        pull: None,
+    };
+    let before = ensure(world).await;
+    world.change_context().await;
+    ensure(world).await;
+    assert_eq!(observed(world, &other).await.unwrap().leftovers, []);
+    assert_eq!(state(world).await.leftovers, [before.id]);
+}
+
+pub(super) async fn pruning_what_is_gone_or_in_use_is_a_success_and_removes_nothing(world: &World) {
+    let image = ensure(world).await;
+    let unknown = ImageId::new(&"0".repeat(64)).unwrap();
+    let leftovers = [unknown, image.id.clone()];
+    world.images().prune(&leftovers).await.unwrap();
+    world.images().prune(&leftovers).await.unwrap();
+    assert_eq!(state(world).await.present, Some(image));
+}
+
+pub(super) async fn the_image_of_a_stranger_is_never_left_over(world: &World) {
+    world.leave_strangers_image().await;
+    ensure(world).await;
+    assert_eq!(state(world).await.leftovers, []);
+}
+
+pub(super) async fn an_image_that_was_built_stays_current_when_its_context_is_gone(world: &World) {
+    let image = ensure(world).await;
+    world.remove_contexts().await;
+    let state = state(world).await;
+    assert!(state.is_current(), "{state:?}");
+    assert_eq!(ensure(world).await, image);
+    assert_eq!(world.contacts().await, 0);
+}
+
+pub(super) async fn an_image_that_was_removed_is_made_again(world: &World) {
+    ensure(world).await;
+    world.remove_images().await;
+    assert_eq!(state(world).await.present, None);
+    ensure(world).await;
+    assert!(state(world).await.is_current());
+    assert_eq!(world.contacts().await, 0);
+}
+
+pub(super) async fn observing_images_changes_nothing(world: &World) {
+    ensure(world).await;
+    let before = state(world).await;
+    for _ in 0..3 {
+        assert_eq!(state(world).await, before);
+    }
+}
+
+pub(super) async fn what_one_instance_built_another_one_sees_and_builds_no_more(world: &World) {
+    let image = ensure(world).await;
+    let source = world.source();
+    let sources = BTreeMap::from([(world.name(), source.clone())]);
+    let mut states = world.another().observe(&sources).await;
+    let seen = states.remove(&world.name()).unwrap().unwrap();
+    assert_eq!(seen.present, Some(image.clone()));
+    assert_eq!(world.another().ensure(&source).await.unwrap(), image);
+    assert_eq!(state(world).await.leftovers, []);
+}
+
+pub(super) async fn two_that_ensure_one_image_at_once_get_the_same(world: &World) {
+    let (images, source) = (world.images(), world.source());
+    let (one, other) = tokio::join!(images.ensure(&source), images.ensure(&source));
+    let image = one.unwrap();
+    assert_eq!(other.unwrap(), image);
+    assert_eq!(state(world).await.present, Some(image));
+    assert_eq!(state(world).await.leftovers, []);
+}
+
+pub(super) async fn a_build_that_was_mended_gives_the_image(world: &World) {
+    world.break_build().await;
+    let failed = world.images().ensure(&only_built(world)).await;
+    refused(failed, PortErrorKind::Invalid);
+    world.mend_build().await;
+    world.images().ensure(&only_built(world)).await.unwrap();
+    assert!(state(world).await.is_current());
+}
+
+pub(super) async fn a_build_that_is_dropped_half_way_leaves_a_whole_image_or_none(world: &World) {
+    begin_and_drop(world.images().ensure(&world.source())).await;
+    let begun = state(world).await;
+    assert!(begun.present.is_none() || begun.is_current(), "{begun:?}");
+    ensure(world).await;
+    assert!(state(world).await.is_current());
+}
+
+pub(super) async fn a_name_that_another_image_took_is_not_current_and_built_again(world: &World) {
+    ensure(world).await;
+    world.take_the_name().await;
+    let taken = state(world).await;
+    let present = taken.present.clone().expect("the name is there");
+    assert_eq!(present.provenance, Provenance::Foreign);
+    assert!(!taken.is_current());
+    ensure(world).await;
+    assert!(state(world).await.is_current());
+    assert_eq!(world.contacts().await, 0);
+}
+
+pub(super) async fn pruning_nothing_is_a_success(world: &World) {
+    world.images().prune(&[]).await.unwrap();
+    let image = ensure(world).await;
+    world.images().prune(&[]).await.unwrap();
+    assert_eq!(state(world).await.present, Some(image));
+}
+
+pub(super) async fn an_old_image_that_a_container_uses_is_not_left_over_and_not_pruned(
+    world: &World,
+) -> Arranged {
+    let before = ensure(world).await;
+    world.use_image(&before.id).await?;
+    world.change_context().await;
+    let after = ensure(world).await;
+    assert_eq!(state(world).await.leftovers, []);
+    world.images().prune(&[before.id]).await.unwrap();
+    assert_eq!(state(world).await.present, Some(after));
+    Ok(())
+}
+
+pub(super) async fn without_the_container_program_images_are_unavailable(
+    world: &World,
+) -> Arranged {
+    let images = world.without_host().await?;
+    let sources = BTreeMap::from([(world.name(), world.source())]);
+    let mut states = images.observe(&sources).await;
+    refused(states.remove(&world.name()).unwrap(), PortErrorKind::Unavailable);
+    refused(images.ensure(&world.source()).await, PortErrorKind::Unavailable);
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Programs that end, by themselves or by somebody else, and what is frozen.
+
+use std::time::Duration;
+
+use companion_core::model::container::RestartPolicy;
+use companion_core::model::unit::{ActiveState, JobResult, LoadState, ServiceResult, ServiceState};
+
+use super::{World, becomes, load, restart, run, start, state_of, stop};
+
+pub(super) async fn a_program_that_was_killed_waits_for_its_next_start_and_comes_back(
+    world: &World,
+) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    world.kill(&unit.name).await;
+    let waits = |state: &ServiceState| state.sub.awaits_restart();
+    let state = becomes(world, &unit.name, "it waits", waits).await;
+    assert!(!state.is_down(), "{state:?}");
+    let state = becomes(world, &unit.name, "it runs", ServiceState::is_running).await;
+    assert_eq!((state.restarts, state.running), (1, Some(unit.revision)));
+}
+
+pub(super) async fn a_frozen_program_is_active_and_paused(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    world.pause(&unit.name).await;
+    let state = state_of(world, &unit.name).await;
+    assert!(state.is_running() && state.paused, "{state:?}");
+    assert_eq!(restart(world, &unit.name).await, JobResult::Done);
+    let state = state_of(world, &unit.name).await;
+    assert!(state.is_running() && !state.paused, "{state:?}");
+}
+
+pub(super) async fn a_program_that_ends_well_is_not_started_again_where_only_failures_are(
+    world: &World,
+) {
+    let mut unit = world.ending_unit(0).await;
+    unit.container.restart = RestartPolicy::OnFailure;
+    load(world, &unit).await;
+    drop(world.services().start(&unit.name).await.unwrap());
+    let ended = |state: &ServiceState| state.exit_status.is_some() && state.is_down();
+    let state = becomes(world, &unit.name, "it ended", ended).await;
+    assert_eq!((&state.active, &state.result), (&ActiveState::Inactive, &ServiceResult::Success));
+    assert_eq!((state.exit_status, state.restarts), (Some(0), 0));
+}
+
+pub(super) async fn a_program_that_ends_with_an_error_and_is_not_started_again_failed(
+    world: &World,
+) {
+    let mut unit = world.ending_unit(3).await;
+    unit.container.restart = RestartPolicy::No;
+    load(world, &unit).await;
+    drop(world.services().start(&unit.name).await.unwrap());
+    let failed = |state: &ServiceState| state.active == ActiveState::Failed;
+    let state = becomes(world, &unit.name, "it failed", failed).await;
+    assert!(state.is_down(), "{state:?}");
+    assert_eq!((state.result, state.exit_status), (ServiceResult::ExitCode, Some(3)));
+    assert_eq!((state.restarts, state.running), (0, None));
+}
+
+pub(super) async fn a_killed_program_that_is_not_started_again_failed(world: &World) {
+    let mut unit = world.unit(0);
+    unit.container.restart = RestartPolicy::No;
+    run(world, &unit).await;
+    world.kill(&unit.name).await;
+    let state = becomes(world, &unit.name, "it is down", ServiceState::is_down).await;
+    assert_eq!((state.active, state.exit_status), (ActiveState::Failed, Some(137)));
+    assert_eq!(state.running, None);
+    assert_eq!(start(world, &unit.name).await, JobResult::Done, "a start needs no reset");
+}
+
+pub(super) async fn a_stop_of_what_waits_for_its_next_start_keeps_it_down(world: &World) {
+    let mut unit = world.unit(0);
+    unit.container.restart_delay = Some(5);
+    run(world, &unit).await;
+    world.kill(&unit.name).await;
+    let waits = |state: &ServiceState| state.sub.awaits_restart();
+    becomes(world, &unit.name, "it waits", waits).await;
+    assert_eq!(stop(world, &unit.name).await, JobResult::Done);
+    let state = state_of(world, &unit.name).await;
+    assert!(state.is_down(), "{state:?}");
+}
+
+pub(super) async fn a_start_of_what_waits_for_its_next_start_is_done_with_it(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    world.kill(&unit.name).await;
+    let waits = |state: &ServiceState| state.sub.awaits_restart();
+    becomes(world, &unit.name, "it waits", waits).await;
+    assert_eq!(start(world, &unit.name).await, JobResult::Done);
+    assert!(state_of(world, &unit.name).await.is_running());
+}
+
+pub(super) async fn a_restart_of_what_waits_for_its_next_start_does_not_wait(world: &World) {
+    let mut unit = world.unit(0);
+    unit.container.restart_delay = Some(600);
+    run(world, &unit).await;
+    world.kill(&unit.name).await;
+    let waits = |state: &ServiceState| state.sub.awaits_restart();
+    becomes(world, &unit.name, "it waits", waits).await;
+    assert_eq!(restart(world, &unit.name).await, JobResult::Done);
+    let state = state_of(world, &unit.name).await;
+    assert_eq!((state.is_running(), state.restarts), (true, 0));
+}
+
+pub(super) async fn what_was_restarted_by_itself_is_counted_until_it_is_started_anew(
+    world: &World,
+) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    for expected in 1..=2 {
+        world.kill(&unit.name).await;
+        let waits = |state: &ServiceState| state.sub.awaits_restart();
+        becomes(world, &unit.name, "it waits", waits).await;
+        let state = becomes(world, &unit.name, "it runs", ServiceState::is_running).await;
+        assert_eq!(state.restarts, expected);
+    }
+    assert_eq!(restart(world, &unit.name).await, JobResult::Done);
+    assert_eq!(state_of(world, &unit.name).await.restarts, 0);
+}
+
+pub(super) async fn what_runs_after_its_unit_vanished_is_not_started_again(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    world.delete(&unit.name).await;
+    world.services().reload().await.unwrap();
+    world.kill(&unit.name).await;
+    let ended = |state: &ServiceState| !state.is_running();
+    let state = becomes(world, &unit.name, "it ended", ended).await;
+    assert!(state.is_down() && state.running.is_none(), "{state:?}");
+    assert_eq!(state.load, LoadState::NotFound);
+}
+
+pub(super) async fn a_program_that_is_frozen_no_more_is_the_same_run(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let before = state_of(world, &unit.name).await;
+    world.pause(&unit.name).await;
+    assert_eq!(start(world, &unit.name).await, JobResult::Done, "it runs, if frozen");
+    assert!(state_of(world, &unit.name).await.paused);
+    world.unpause(&unit.name).await;
+    let mut after = state_of(world, &unit.name).await;
+    after.active_for = before.active_for;
+    assert_eq!(after, before);
+}
+
+pub(super) async fn a_frozen_program_can_be_stopped(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    world.pause(&unit.name).await;
+    assert_eq!(stop(world, &unit.name).await, JobResult::Done);
+    let state = state_of(world, &unit.name).await;
+    assert!(state.is_down() && !state.paused, "{state:?}");
+    assert_eq!(start(world, &unit.name).await, JobResult::Done);
+}
+
+pub(super) async fn killing_one_program_ends_no_other(world: &World) {
+    let (one, other) = (world.unit(0), world.unit(1));
+    run(world, &one).await;
+    run(world, &other).await;
+    let before = state_of(world, &one.name).await;
+    world.kill(&other.name).await;
+    let waits = |state: &ServiceState| state.sub.awaits_restart();
+    becomes(world, &other.name, "it waits", waits).await;
+    let mut after = state_of(world, &one.name).await;
+    after.active_for = before.active_for;
+    assert_eq!(after, before);
+}
+
+pub(super) async fn what_does_not_run_has_been_active_for_no_time(world: &World) {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    assert_eq!(state_of(world, &unit.name).await.active_for, Duration::ZERO);
+    assert_eq!(start(world, &unit.name).await, JobResult::Done);
+    let runs_for_a_while = |state: &ServiceState| state.active_for > Duration::ZERO;
+    becomes(world, &unit.name, "it runs for a while", runs_for_a_while).await;
+    assert_eq!(stop(world, &unit.name).await, JobResult::Done);
+    assert_eq!(state_of(world, &unit.name).await.active_for, Duration::ZERO);
+}

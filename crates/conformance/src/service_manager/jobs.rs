@@ -1,0 +1,260 @@
+//! Starts, stops and restarts: what is queued, merged, replaced and waited for.
+
+use companion_core::model::unit::{ActiveState, JobResult, ServiceResult, ServiceState};
+use companion_core::ports::{Job, PortErrorKind, PortResult};
+
+use super::{World, becomes, load, restart, run, start, state_of, stop};
+use crate::{Arranged, refused};
+
+pub(super) async fn a_unit_that_is_not_loaded_can_neither_be_started_nor_stopped(world: &World) {
+    let name = world.unit(0).name;
+    let services = world.services();
+    let not_found = |result: PortResult<_>| refused(result.map(drop), PortErrorKind::NotFound);
+    not_found(services.start(&name).await);
+    not_found(services.restart(&name).await);
+    not_found(services.stop(&name).await);
+}
+
+pub(super) async fn a_started_unit_runs_at_the_revision_that_was_loaded(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let state = state_of(world, &unit.name).await;
+    assert!(state.is_running(), "{state:?}");
+    assert_eq!((state.loaded, state.running), (Some(unit.revision), Some(unit.revision)));
+    assert_eq!((state.restarts, state.job_pending, state.paused), (0, false, false));
+}
+
+pub(super) async fn starting_what_runs_is_done_and_changes_nothing(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let mut newer = unit.clone();
+    newer.revision = newer.revision.with_incarnation(1);
+    load(world, &newer).await;
+    assert_eq!(start(world, &unit.name).await, JobResult::Done);
+    let state = state_of(world, &unit.name).await;
+    assert_eq!(state.running, Some(unit.revision), "it still runs what it ran");
+}
+
+pub(super) async fn a_stopped_unit_is_inactive_and_stays_loaded(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    assert_eq!(stop(world, &unit.name).await, JobResult::Done);
+    let state = state_of(world, &unit.name).await;
+    assert!(state.is_down(), "{state:?}");
+    assert_eq!((state.loaded, state.running), (Some(unit.revision), None));
+}
+
+pub(super) async fn stopping_what_does_not_run_is_done(world: &World) {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    assert_eq!(stop(world, &unit.name).await, JobResult::Done);
+    assert_eq!(stop(world, &unit.name).await, JobResult::Done);
+}
+
+pub(super) async fn a_restart_starts_what_does_not_run(world: &World) {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    assert_eq!(restart(world, &unit.name).await, JobResult::Done);
+    assert!(state_of(world, &unit.name).await.is_running());
+}
+
+pub(super) async fn a_job_that_is_dropped_goes_on(world: &World) {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    drop(world.services().start(&unit.name).await.unwrap());
+    becomes(world, &unit.name, "it runs", ServiceState::is_running).await;
+}
+
+pub(super) async fn each_start_has_an_invocation_of_its_own(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let mut seen = Vec::new();
+    for number in 0..3 {
+        let result = match number {
+            0 => start(world, &unit.name).await,
+            1 => restart(world, &unit.name).await,
+            _ => {
+                assert_eq!(stop(world, &unit.name).await, JobResult::Done);
+                start(world, &unit.name).await
+            }
+        };
+        assert_eq!(result, JobResult::Done);
+        let state = state_of(world, &unit.name).await;
+        assert_eq!(state.running, Some(unit.revision), "{number}");
+        let invocation = state.invocation.expect("what runs has one");
+        assert!(!seen.contains(&invocation), "{number}: {seen:?}");
+        seen.push(invocation);
+        world.services().reload().await.unwrap();
+        assert_eq!(start(world, &unit.name).await, JobResult::Done);
+        let state = state_of(world, &unit.name).await;
+        assert_eq!(state.invocation.as_ref(), seen.last(), "{number}: it still runs");
+    }
+    world.kill(&unit.name).await;
+    let waits = |state: &ServiceState| state.sub.awaits_restart();
+    becomes(world, &unit.name, "it waits", waits).await;
+    let state = becomes(world, &unit.name, "it runs", ServiceState::is_running).await;
+    let invocation = state.invocation.expect("what runs has one");
+    assert!(!seen.contains(&invocation), "started by the service manager: {seen:?}");
+}
+
+pub(super) async fn a_restart_of_what_runs_is_another_run(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let before = state_of(world, &unit.name).await;
+    assert_eq!(restart(world, &unit.name).await, JobResult::Done);
+    let after = state_of(world, &unit.name).await;
+    assert!(after.is_running(), "{after:?}");
+    assert_ne!(after.invocation, before.invocation);
+    assert_eq!((after.restarts, after.result), (0, ServiceResult::Success), "by nobody but us");
+}
+
+pub(super) async fn two_starts_of_one_unit_are_both_done(world: &World) {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    let (services, another) = (world.services(), world.another());
+    let one = services.start(&unit.name).await.unwrap();
+    let other = another.start(&unit.name).await.unwrap();
+    assert_eq!(services.wait(one).await.unwrap(), JobResult::Done);
+    assert_eq!(another.wait(other).await.unwrap(), JobResult::Done);
+    assert!(state_of(world, &unit.name).await.is_running());
+}
+
+pub(super) async fn two_stops_of_one_unit_are_both_done(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let (services, another) = (world.services(), world.another());
+    let one = services.stop(&unit.name).await.unwrap();
+    let other = another.stop(&unit.name).await.unwrap();
+    assert_eq!(services.wait(one).await.unwrap(), JobResult::Done);
+    assert_eq!(another.wait(other).await.unwrap(), JobResult::Done);
+    assert!(state_of(world, &unit.name).await.is_down());
+}
+
+pub(super) async fn of_a_start_and_a_stop_the_last_one_counts(world: &World) {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    let services = world.services();
+    let begun = services.start(&unit.name).await.unwrap();
+    let ended = services.stop(&unit.name).await.unwrap();
+    assert_eq!(services.wait(ended).await.unwrap(), JobResult::Done);
+    let replaced = services.wait(begun).await.unwrap();
+    assert!(matches!(replaced, JobResult::Canceled | JobResult::Done), "{replaced}");
+    let state = state_of(world, &unit.name).await;
+    assert!(state.is_down() && state.running.is_none(), "{state:?}");
+    assert_eq!(start(world, &unit.name).await, JobResult::Done, "nothing is in its way");
+}
+
+pub(super) async fn of_a_stop_and_a_start_the_last_one_counts(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let before = state_of(world, &unit.name).await;
+    let services = world.services();
+    let ended = services.stop(&unit.name).await.unwrap();
+    let begun = services.start(&unit.name).await.unwrap();
+    assert_eq!(services.wait(begun).await.unwrap(), JobResult::Done);
+    let replaced = services.wait(ended).await.unwrap();
+    assert!(matches!(replaced, JobResult::Canceled | JobResult::Done), "{replaced}");
+    let state = state_of(world, &unit.name).await;
+    assert!(state.is_running(), "{state:?}");
+    assert_ne!(state.invocation, before.invocation);
+}
+
+pub(super) async fn a_job_that_is_replaced_ends_as_cancelled(world: &World) {
+    let unit = world.stubborn_unit();
+    run(world, &unit).await;
+    let services = world.services();
+    let ended = services.stop(&unit.name).await.unwrap();
+    let pending = |state: &ServiceState| state.job_pending;
+    becomes(world, &unit.name, "it is being stopped", pending).await;
+    let begun = services.start(&unit.name).await.unwrap();
+    assert_eq!(services.wait(ended).await.unwrap(), JobResult::Canceled);
+    assert_eq!(services.wait(begun).await.unwrap(), JobResult::Done);
+    assert!(state_of(world, &unit.name).await.is_running());
+}
+
+pub(super) async fn a_program_that_does_not_heed_a_stop_is_killed_and_its_stop_is_done(
+    world: &World,
+) {
+    let unit = world.stubborn_unit();
+    run(world, &unit).await;
+    assert_eq!(stop(world, &unit.name).await, JobResult::Done);
+    let state = state_of(world, &unit.name).await;
+    assert!(state.is_down() && state.running.is_none(), "{state:?}");
+    assert_eq!((state.active, state.exit_status), (ActiveState::Failed, Some(137)));
+}
+
+pub(super) async fn the_end_of_a_job_is_seen_by_another_instance(world: &World) {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    let begun = world.services().start(&unit.name).await.unwrap();
+    assert_eq!(world.another().wait(begun).await.unwrap(), JobResult::Done);
+    assert!(state_of(world, &unit.name).await.is_running());
+}
+
+pub(super) async fn a_job_that_ended_can_still_be_asked_for(world: &World) {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    let services = world.services();
+    let begun = services.start(&unit.name).await.unwrap();
+    assert_eq!(services.wait(begun.clone()).await.unwrap(), JobResult::Done);
+    assert_eq!(services.wait(begun).await.unwrap(), JobResult::Done);
+}
+
+pub(super) async fn a_job_of_nobody_is_invalid(world: &World) {
+    let job = Job { id: "nobody's".to_owned(), companion: world.unit(0).name };
+    refused(world.services().wait(job).await, PortErrorKind::Invalid);
+}
+
+pub(super) async fn jobs_of_several_units_go_on_beside_each_other(world: &World) {
+    let units = [0, 1, 2].map(|number| world.unit(number));
+    for unit in &units {
+        world.write(unit).await;
+    }
+    let services = world.services();
+    services.reload().await.unwrap();
+    let mut jobs = Vec::new();
+    for unit in &units {
+        jobs.push(services.start(&unit.name).await.unwrap());
+    }
+    for job in jobs.into_iter().rev() {
+        assert_eq!(services.wait(job).await.unwrap(), JobResult::Done);
+    }
+    for unit in &units {
+        assert_eq!(state_of(world, &unit.name).await.running, Some(unit.revision));
+    }
+}
+
+pub(super) async fn one_units_jobs_do_not_touch_another_unit(world: &World) {
+    let (one, other) = (world.unit(0), world.unit(1));
+    run(world, &one).await;
+    let before = state_of(world, &one.name).await;
+    run(world, &other).await;
+    assert_eq!(restart(world, &other.name).await, JobResult::Done);
+    assert_eq!(stop(world, &other.name).await, JobResult::Done);
+    world.services().reset_failed(&other.name).await.unwrap();
+    let mut after = state_of(world, &one.name).await;
+    after.active_for = before.active_for;
+    assert_eq!(after, before);
+}
+
+pub(super) async fn a_stopped_unit_stays_stopped_through_a_reload(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    assert_eq!(stop(world, &unit.name).await, JobResult::Done);
+    world.services().reload().await.unwrap();
+    let state = state_of(world, &unit.name).await;
+    assert!(state.is_down(), "{state:?}");
+    assert_eq!((state.active, state.result), (ActiveState::Inactive, ServiceResult::Success));
+}
+
+pub(super) async fn a_job_that_is_not_waited_for_long_enough_may_yet_be_done(
+    world: &World,
+) -> Arranged {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    let impatient = world.impatient().await?;
+    let begun = impatient.start(&unit.name).await.unwrap();
+    refused(impatient.wait(begun).await, PortErrorKind::Transient);
+    becomes(world, &unit.name, "it runs", ServiceState::is_running).await;
+    Ok(())
+}

@@ -1,0 +1,284 @@
+//! What a reload does and does not do.
+
+use companion_core::model::unit::{ActiveState, JobResult, LoadState, ServiceState};
+use companion_core::ports::PortErrorKind;
+use std::collections::BTreeSet;
+
+use super::{World, load, restart, run, start, state_of, stop};
+use crate::{Arranged, refused};
+
+pub(super) async fn a_unit_that_nobody_wrote_is_not_found(world: &World) {
+    let unit = world.unit(0);
+    world.services().reload().await.unwrap();
+    assert_eq!(state_of(world, &unit.name).await, ServiceState::not_found());
+}
+
+pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
+    load(world, &world.unit(1)).await;
+    let names: BTreeSet<_> = (0..4).map(|number| world.unit(number).name).collect();
+    let states = world.services().observe(&names).await.unwrap();
+    assert!(states.keys().eq(names.iter()));
+    let nobody = world.services().observe(&BTreeSet::new()).await.unwrap();
+    assert!(nobody.is_empty());
+}
+
+pub(super) async fn a_written_unit_is_not_known_before_a_reload(world: &World) {
+    let unit = world.unit(0);
+    world.write(&unit).await;
+    assert_eq!(state_of(world, &unit.name).await.load, LoadState::NotFound);
+    let started = world.services().start(&unit.name).await;
+    refused(started, PortErrorKind::NotFound);
+}
+
+pub(super) async fn a_reload_loads_what_is_there_and_starts_nothing(world: &World) {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    let state = state_of(world, &unit.name).await;
+    assert_eq!((&state.load, &state.active), (&LoadState::Loaded, &ActiveState::Inactive));
+    assert_eq!((state.loaded, state.running), (Some(unit.revision), None));
+    assert!(state.is_down(), "{state:?}");
+}
+
+pub(super) async fn a_loaded_unit_names_the_file_that_it_was_made_from(world: &World) {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    let source = state_of(world, &unit.name).await.source;
+    assert_eq!(source, Some(world.location(&unit.name)));
+}
+
+pub(super) async fn a_unit_that_is_shadowed_names_another_file(world: &World) {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    world.shadow(&unit.name).await;
+    let state = state_of(world, &unit.name).await;
+    assert_ne!(state.source, Some(world.location(&unit.name)));
+    assert_eq!(state.loaded, None);
+}
+
+pub(super) async fn a_reload_does_not_touch_what_runs(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let before = state_of(world, &unit.name).await;
+    world.services().reload().await.unwrap();
+    let mut after = state_of(world, &unit.name).await;
+    assert!(after.active_for >= before.active_for);
+    after.active_for = before.active_for;
+    assert_eq!(after, before);
+}
+
+pub(super) async fn a_newer_unit_reaches_the_process_by_a_reload_and_a_restart(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let mut newer = unit.clone();
+    newer.revision = newer.revision.with_incarnation(1);
+    world.write(&newer).await;
+    let state = state_of(world, &unit.name).await;
+    assert_eq!(state.loaded, Some(unit.revision), "written only");
+    world.services().reload().await.unwrap();
+    let state = state_of(world, &unit.name).await;
+    let (old, new) = (Some(unit.revision), Some(newer.revision));
+    assert_eq!((state.loaded, state.running), (new, old), "reloaded only");
+    assert_eq!(restart(world, &unit.name).await, JobResult::Done);
+    let state = state_of(world, &unit.name).await;
+    assert_eq!((state.loaded, state.running), (new, new));
+}
+
+pub(super) async fn a_unit_that_is_refused_does_not_make_a_reload_fail_and_hides_no_other(
+    world: &World,
+) {
+    let (refused, sound) = (world.unit(0), world.unit(1));
+    world.write_refused(&refused.name).await;
+    load(world, &sound).await;
+    let state = state_of(world, &refused.name).await;
+    assert_eq!(state.load, LoadState::NotFound);
+    let state = state_of(world, &sound.name).await;
+    assert_eq!(state.load, LoadState::Loaded);
+}
+
+pub(super) async fn a_unit_whose_file_vanished_runs_on_until_it_is_stopped(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    world.delete(&unit.name).await;
+    world.services().reload().await.unwrap();
+    let state = state_of(world, &unit.name).await;
+    assert_eq!(state.load, LoadState::NotFound);
+    assert!(state.is_running(), "{state:?}");
+    assert_eq!((state.loaded, state.running), (None, Some(unit.revision)));
+    assert_eq!(stop(world, &unit.name).await, JobResult::Done);
+    assert!(!state_of(world, &unit.name).await.is_running());
+}
+
+pub(super) async fn reading_changes_nothing(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let mut before = state_of(world, &unit.name).await;
+    for _ in 0..3 {
+        let after = state_of(world, &unit.name).await;
+        assert!(after.active_for >= before.active_for);
+        before.active_for = after.active_for;
+        assert_eq!(after, before);
+    }
+}
+
+pub(super) async fn a_reload_forgets_a_unit_whose_file_is_gone_and_that_does_not_run(
+    world: &World,
+) {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    world.delete(&unit.name).await;
+    let state = state_of(world, &unit.name).await;
+    assert_eq!(state.load, LoadState::Loaded, "before the reload it is known as it was");
+    world.services().reload().await.unwrap();
+    assert_eq!(state_of(world, &unit.name).await, ServiceState::not_found());
+}
+
+pub(super) async fn a_unit_that_comes_back_is_loaded_again(world: &World) {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    world.delete(&unit.name).await;
+    world.services().reload().await.unwrap();
+    load(world, &unit).await;
+    let state = state_of(world, &unit.name).await;
+    assert_eq!((state.load, state.loaded), (LoadState::Loaded, Some(unit.revision)));
+    assert_eq!(start(world, &unit.name).await, JobResult::Done);
+}
+
+pub(super) async fn a_unit_that_comes_back_finds_what_ran_on(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let before = state_of(world, &unit.name).await;
+    world.delete(&unit.name).await;
+    world.services().reload().await.unwrap();
+    load(world, &unit).await;
+    let state = state_of(world, &unit.name).await;
+    assert_eq!((state.load, state.loaded), (LoadState::Loaded, Some(unit.revision)));
+    assert_eq!((state.running, state.invocation), (before.running, before.invocation));
+    assert_eq!(state.restarts, 0);
+}
+
+pub(super) async fn a_reload_without_a_change_changes_nothing(world: &World) {
+    let (loaded, running) = (world.unit(0), world.unit(1));
+    load(world, &loaded).await;
+    run(world, &running).await;
+    let before = (state_of(world, &loaded.name).await, state_of(world, &running.name).await);
+    for _ in 0..3 {
+        world.services().reload().await.unwrap();
+    }
+    let mut after = (state_of(world, &loaded.name).await, state_of(world, &running.name).await);
+    after.1.active_for = before.1.active_for;
+    assert_eq!(after, before);
+}
+
+pub(super) async fn two_reloads_at_once_both_load_what_is_there(world: &World) {
+    let unit = world.unit(0);
+    world.write(&unit).await;
+    let (services, another) = (world.services(), world.another());
+    let (one, other) = tokio::join!(services.reload(), another.reload());
+    one.unwrap();
+    other.unwrap();
+    assert_eq!(state_of(world, &unit.name).await.loaded, Some(unit.revision));
+}
+
+pub(super) async fn a_unit_that_became_unsound_is_not_found_and_runs_on(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    world.write_refused(&unit.name).await;
+    world.services().reload().await.unwrap();
+    let state = state_of(world, &unit.name).await;
+    assert_eq!((&state.load, state.loaded), (&LoadState::NotFound, None));
+    assert_eq!(state.running, Some(unit.revision));
+}
+
+pub(super) async fn what_another_instance_loaded_is_seen_by_this_one(world: &World) {
+    let unit = world.unit(0);
+    world.write(&unit).await;
+    world.another().reload().await.unwrap();
+    assert_eq!(state_of(world, &unit.name).await.loaded, Some(unit.revision));
+}
+
+pub(super) async fn a_foreign_unit_is_loaded_and_names_no_revision(world: &World) {
+    let name = world.unit(0).name;
+    world.write_foreign(&name).await;
+    world.services().reload().await.unwrap();
+    let state = state_of(world, &name).await;
+    assert_eq!((state.load, state.loaded), (LoadState::Loaded, None));
+    assert_eq!(state.source, Some(world.location(&name)));
+    assert_eq!(start(world, &name).await, JobResult::Done);
+    let state = state_of(world, &name).await;
+    assert!(state.is_running(), "{state:?}");
+    assert_eq!(state.running, None);
+}
+
+pub(super) async fn a_unit_that_is_shadowed_no_more_names_its_own_file_again(world: &World) {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    world.shadow(&unit.name).await;
+    world.unshadow(&unit.name).await;
+    let state = state_of(world, &unit.name).await;
+    assert_eq!(state.source, Some(world.location(&unit.name)));
+    assert_eq!(state.loaded, Some(unit.revision));
+}
+
+pub(super) async fn a_drop_in_changes_neither_source_nor_revision(world: &World) -> Arranged {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    world.drop_in(&unit.name).await?;
+    world.services().reload().await.unwrap();
+    let state = state_of(world, &unit.name).await;
+    assert_eq!(state.source, Some(world.location(&unit.name)));
+    assert_eq!(state.loaded, Some(unit.revision));
+    assert_eq!(start(world, &unit.name).await, JobResult::Done);
+    Ok(())
+}
+
+pub(super) async fn a_strangers_broken_file_that_would_cost_our_units_holds_the_reload_back(
+    world: &World,
+) -> Arranged {
+    let (unit, other) = (world.unit(0), world.unit(1));
+    run(world, &unit).await;
+    let before = state_of(world, &unit.name).await;
+    world.put_broken_stranger().await?;
+    world.write(&other).await;
+    refused(world.services().reload().await, PortErrorKind::Conflict);
+    let mut after = state_of(world, &unit.name).await;
+    after.active_for = before.active_for;
+    assert_eq!(after, before);
+    assert_eq!(state_of(world, &other.name).await.load, LoadState::NotFound, "nothing was loaded");
+    world.remove_broken_stranger().await?;
+    world.services().reload().await.unwrap();
+    assert_eq!(state_of(world, &other.name).await.loaded, Some(other.revision));
+    Ok(())
+}
+
+pub(super) async fn without_a_generator_nothing_of_ours_is_reloaded_away(
+    world: &World,
+) -> Arranged {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let before = state_of(world, &unit.name).await;
+    let services = world.without_generator().await?;
+    refused(services.reload().await, PortErrorKind::Unavailable);
+    let mut after = state_of(world, &unit.name).await;
+    after.active_for = before.active_for;
+    assert_eq!(after, before);
+    Ok(())
+}
+
+pub(super) async fn a_reload_that_is_put_off_is_a_passing_failure_and_loads_nothing(
+    world: &World,
+) -> Arranged {
+    let unit = world.unit(0);
+    world.limit_reloads().await?;
+    let mut reloaded = Ok(());
+    for _ in 0..10 {
+        reloaded = world.services().reload().await;
+        if reloaded.is_err() {
+            break;
+        }
+    }
+    refused(reloaded, PortErrorKind::Transient);
+    world.write(&unit).await;
+    refused(world.services().reload().await, PortErrorKind::Transient);
+    assert_eq!(state_of(world, &unit.name).await.load, LoadState::NotFound);
+    Ok(())
+}

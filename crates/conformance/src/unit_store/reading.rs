@@ -1,0 +1,198 @@
+//! What is read of a store, and what reading does not do.
+
+use std::collections::BTreeMap;
+
+use companion_core::model::container::RestartPolicy;
+use companion_core::model::image::ImageRef;
+use companion_core::model::revision::Fingerprint;
+use companion_core::model::unit::{UnitFileState, UnitSpec};
+use companion_core::ports::PortErrorKind;
+
+use super::{World, location_of, state_of};
+
+pub(super) async fn an_empty_store_lists_nothing_and_every_name_in_it_is_absent(world: &World) {
+    assert!(world.store().list().await.unwrap().is_empty());
+    let unit = world.unit(0);
+    let state = state_of(world, &unit.name, Some(&unit)).await;
+    assert_eq!(state, UnitFileState::Absent);
+}
+
+pub(super) async fn a_unit_that_is_compared_with_none_is_drifted_and_names_its_revision(
+    world: &World,
+) {
+    let unit = world.unit(0);
+    world.store().write(&unit).await.unwrap();
+    let revision = Some(unit.revision);
+    let state = state_of(world, &unit.name, None).await;
+    assert_eq!(state, UnitFileState::Drifted { revision });
+}
+
+pub(super) async fn a_unit_that_is_compared_with_another_one_is_drifted(world: &World) {
+    let unit = world.unit(0);
+    world.store().write(&unit).await.unwrap();
+    let mut other = unit.clone();
+    other.container.read_only_root = !other.container.read_only_root;
+    let revision = Some(unit.revision);
+    let state = state_of(world, &unit.name, Some(&other)).await;
+    assert_eq!(state, UnitFileState::Drifted { revision });
+}
+
+pub(super) async fn a_unit_is_compared_under_the_incarnation_that_its_file_names(world: &World) {
+    let mut unit = world.unit(0);
+    unit.revision = unit.revision.with_incarnation(3);
+    world.store().write(&unit).await.unwrap();
+    let mut asked = unit.clone();
+    asked.revision = asked.revision.with_incarnation(0);
+    let revision = unit.revision;
+    let state = state_of(world, &unit.name, Some(&asked)).await;
+    assert_eq!(state, UnitFileState::Current { revision });
+}
+
+pub(super) async fn an_edited_unit_is_drifted_and_still_names_its_revision(world: &World) {
+    let unit = world.unit(0);
+    world.store().write(&unit).await.unwrap();
+    world.edit(&unit.name).await;
+    let revision = Some(unit.revision);
+    let state = state_of(world, &unit.name, Some(&unit)).await;
+    assert_eq!(state, UnitFileState::Drifted { revision });
+    assert!(world.store().list().await.unwrap().contains(&unit.name));
+}
+
+pub(super) async fn an_edited_unit_that_everyone_may_write_is_drifted(world: &World) {
+    let unit = world.unit(0);
+    world.store().write(&unit).await.unwrap();
+    world.expose(&unit.name).await;
+    let mut other = unit.clone();
+    other.container.read_only_root = !other.container.read_only_root;
+    let revision = Some(unit.revision);
+    let state = state_of(world, &unit.name, Some(&other)).await;
+    assert_eq!(state, UnitFileState::Drifted { revision });
+    let state = state_of(world, &unit.name, None).await;
+    assert_eq!(state, UnitFileState::Drifted { revision });
+}
+
+pub(super) async fn a_file_without_a_byte_is_drifted_and_not_listed(world: &World) {
+    let unit = world.unit(0);
+    world.store().write(&unit).await.unwrap();
+    world.truncate(&unit.name).await;
+    let state = state_of(world, &unit.name, Some(&unit)).await;
+    assert_eq!(state, UnitFileState::Drifted { revision: None });
+    assert!(world.store().list().await.unwrap().is_empty());
+}
+
+pub(super) async fn a_name_that_cannot_be_read_hides_no_other(world: &World) {
+    let (hidden, seen) = (world.unit(0), world.unit(1));
+    world.store().write(&hidden).await.unwrap();
+    world.store().write(&seen).await.unwrap();
+    world.forbid(&hidden.name).await;
+    let names = [&hidden, &seen].map(|unit| (unit.name.clone(), Some(unit.clone())));
+    let files = world.store().observe(&names.into()).await;
+    let kind = files[&hidden.name].as_ref().map_err(|error| error.kind());
+    assert_eq!(kind.map(|file| &file.state), Err(PortErrorKind::Denied));
+    let revision = seen.revision;
+    let state = &files[&seen.name].as_ref().unwrap().state;
+    assert_eq!(*state, UnitFileState::Current { revision });
+}
+
+pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
+    let units: Vec<UnitSpec> = (0..5).map(|number| world.unit(number)).collect();
+    world.store().write(&units[1]).await.unwrap();
+    world.put_foreign(&units[2].name).await;
+    let names: BTreeMap<_, _> = units.iter().map(|unit| (unit.name.clone(), None)).collect();
+    let files = world.store().observe(&names).await;
+    assert!(files.keys().eq(names.keys()));
+    assert!(world.store().observe(&BTreeMap::new()).await.is_empty());
+}
+
+pub(super) async fn every_name_has_a_location_of_its_own(world: &World) {
+    let units = [world.unit(0), world.unit(1)];
+    world.store().write(&units[0]).await.unwrap();
+    let names = units.map(|unit| (unit.name.clone(), Some(unit)));
+    let files = world.store().observe(&names.into()).await;
+    let mut locations: Vec<String> =
+        files.into_values().map(|file| file.unwrap().location).collect();
+    locations.dedup();
+    assert_eq!(locations.len(), 2, "{locations:?}");
+}
+
+pub(super) async fn every_part_of_a_unit_is_compared(world: &World) {
+    let unit = world.unit(0);
+    world.store().write(&unit).await.unwrap();
+    let changes: [fn(&mut UnitSpec); 8] = [
+        |unit| unit.description.push_str(", newer"),
+        |unit| unit.image = ImageRef::new("localhost/another:latest").unwrap(),
+        |unit| unit.container.no_new_privileges = !unit.container.no_new_privileges,
+        |unit| unit.container.restart = RestartPolicy::OnFailure,
+        |unit| unit.container.command.push("another".to_owned()),
+        |unit| unit.revision.spec = Fingerprint::of(b"another"),
+        |unit| unit.revision.image = Fingerprint::of(b"another"),
+        |unit| unit.revision.config = Some(Fingerprint::of(b"another")),
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let mut other = unit.clone();
+        change(&mut other);
+        let state = state_of(world, &unit.name, Some(&other)).await;
+        let revision = Some(unit.revision);
+        assert_eq!(state, UnitFileState::Drifted { revision }, "change {number}");
+    }
+}
+
+pub(super) async fn reading_changes_nothing(world: &World) {
+    let units = [0, 1, 2].map(|number| world.unit(number));
+    world.store().write(&units[0]).await.unwrap();
+    world.put_foreign(&units[1].name).await;
+    let traces = async || {
+        let mut traces = Vec::new();
+        for unit in &units {
+            traces.push(world.trace(&unit.name).await);
+        }
+        traces
+    };
+    let before = traces().await;
+    for _ in 0..2 {
+        world.store().list().await.unwrap();
+        for unit in &units {
+            state_of(world, &unit.name, Some(unit)).await;
+        }
+    }
+    assert_eq!(traces().await, before);
+}
+
+pub(super) async fn listing_names_all_that_is_ours_and_nothing_else(world: &World) {
+    let units: Vec<UnitSpec> = (0..6).map(|number| world.unit(number)).collect();
+    for unit in &units[..3] {
+        world.store().write(unit).await.unwrap();
+    }
+    world.edit(&units[1].name).await;
+    world.expose(&units[2].name).await;
+    world.put_foreign(&units[3].name).await;
+    world.put_garbage(&units[4].name).await;
+    let ours = units[..3].iter().map(|unit| unit.name.clone()).collect();
+    assert_eq!(world.store().list().await.unwrap(), ours);
+}
+
+pub(super) async fn a_location_is_the_same_whatever_lies_there(world: &World) {
+    let unit = world.unit(0);
+    world.store().write(&world.unit(1)).await.unwrap();
+    let absent = location_of(world, &unit.name).await;
+    world.store().write(&unit).await.unwrap();
+    assert_eq!(location_of(world, &unit.name).await, absent);
+    world.truncate(&unit.name).await;
+    assert_eq!(location_of(world, &unit.name).await, absent);
+    world.store().remove(&unit.name).await.unwrap();
+    assert_eq!(location_of(world, &unit.name).await, absent);
+}
+
+pub(super) async fn a_store_that_is_gone_is_empty_and_made_again_by_a_write(world: &World) {
+    let unit = world.unit(0);
+    world.store().write(&unit).await.unwrap();
+    world.lose_store().await;
+    assert!(world.store().list().await.unwrap().is_empty());
+    let state = state_of(world, &unit.name, Some(&unit)).await;
+    assert_eq!(state, UnitFileState::Absent);
+    world.store().remove(&unit.name).await.unwrap();
+    world.store().write(&unit).await.unwrap();
+    let revision = unit.revision;
+    let state = state_of(world, &unit.name, Some(&unit)).await;
+    assert_eq!(state, UnitFileState::Current { revision });
+}

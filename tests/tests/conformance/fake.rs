@@ -1,0 +1,225 @@
+//! The fake host as a world of every suite.
+
+#[path = "images.rs"]
+mod images;
+#[path = "services.rs"]
+mod services;
+#[path = "units.rs"]
+mod units;
+
+use std::sync::Arc;
+
+use adapter_fake::FakeHost;
+use adapter_fake::world::conditions::Disk;
+use adapter_fake::world::files::{ConfigFile, Fate, SECRET};
+use adapter_fake::world::images::Reach;
+use async_trait::async_trait;
+use companion_conformance::Arranged;
+use companion_conformance::container_facts::ContainerWorld;
+use companion_conformance::desired_store::DesiredWorld;
+use companion_conformance::hook_runner::HookWorld;
+use companion_conformance::image_provider::ImageWorld;
+use companion_core::model::companion::{CompanionName, CompanionSpec};
+use companion_core::model::container::{AbsolutePath, ContainerSpec};
+use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
+use companion_core::model::image::ImageRef;
+use companion_core::model::revision::{Fingerprint, Revision};
+use companion_core::model::unit::UnitSpec;
+use companion_core::ports::{ContainerFacts, DesiredStore, HookRunner, ServiceManager, UnitStore};
+
+/// A fake host that has what the suites begin with.
+pub(crate) struct Fake {
+    pub(crate) host: FakeHost,
+}
+
+fn path(text: &str) -> AbsolutePath {
+    AbsolutePath::new(text).unwrap()
+}
+
+fn name(number: u8) -> CompanionName {
+    CompanionName::new(format!("companion-{number}")).unwrap()
+}
+
+fn image(text: &str) -> ImageRef {
+    ImageRef::new(text).unwrap()
+}
+
+const FIRST_CONTEXT: &str = "/opt/companion";
+const SECOND_CONTEXT: &str = "/srv/companion";
+const PASSWORD: &str = "/var/lib/node/password";
+const TEMPLATE: &str = "/usr/share/companion/nginx.conf.j2";
+
+impl Fake {
+    pub(crate) fn new() -> Self {
+        let host = FakeHost::default();
+        host.put_image(&image("localhost/page:latest"), "page");
+        host.put_context(&path(SECOND_CONTEXT), "second");
+        host.set_registry("registry.example:5000", Reach::Up);
+        host.put_input(&path(TEMPLATE), "template");
+        host.put_input(&path(PASSWORD), "one");
+        Self { host }
+    }
+
+    fn ported(&self) -> Arc<FakeHost> {
+        Arc::new(self.host.clone())
+    }
+
+    fn elsewhere(&self) -> Arc<FakeHost> {
+        Arc::new(self.host.as_actor(1))
+    }
+
+    async fn run(&self, unit: &UnitSpec) {
+        UnitStore::write(&self.host, unit).await.unwrap();
+        self.host.reload().await.unwrap();
+        let job = self.host.start(&unit.name).await.unwrap();
+        self.host.wait(job).await.unwrap();
+    }
+}
+
+fn unit(number: u8) -> UnitSpec {
+    UnitSpec {
+        name: name(number),
+        description: format!("Page {number}"),
+        image: image("localhost/page:latest"),
+        container: ContainerSpec { restart_delay: Some(1), ..ContainerSpec::default() },
+        revision: Revision {
+            spec: Fingerprint::of(&[number]),
+            image: Fingerprint::of(b"page"),
+            config: None,
+            incarnation: 0,
+        },
+    }
+}
+
+fn hook() -> HookSpec {
+    let password = TemplateValue::File(path(PASSWORD));
+    HookSpec {
+        program: HookProgram::Template {
+            template: path(TEMPLATE),
+            values: [("password".to_owned(), password)].into(),
+        },
+        output: path("/var/lib/companion/nginx.conf"),
+    }
+}
+
+#[async_trait]
+impl HookWorld for Fake {
+    fn hooks(&self) -> Arc<dyn HookRunner> {
+        self.ported()
+    }
+    fn another(&self) -> Arc<dyn HookRunner> {
+        self.elsewhere()
+    }
+    fn hook(&self) -> HookSpec {
+        hook()
+    }
+    fn secret(&self) -> String {
+        SECRET.to_owned()
+    }
+    async fn rotate(&self) {
+        self.host.rotate_credentials();
+    }
+    async fn remove_input(&self) {
+        self.host.remove_input(&path(PASSWORD));
+    }
+    async fn break_template(&self) {
+        self.host.break_hook(&hook().output, Some(Fate::Fails));
+    }
+    async fn delete_output(&self) {
+        self.host.delete_config(&hook().output);
+    }
+    async fn edit_output(&self) {
+        self.host.edit_config(&hook().output);
+    }
+    async fn expose_output(&self) {
+        self.host.expose_config(&hook().output, 0o644);
+    }
+    async fn put_directory(&self) {
+        self.host.put_directory_at_config(&hook().output);
+    }
+    async fn cut_output(&self) {
+        self.host.edit_config(&hook().output);
+    }
+    async fn mode(&self) -> Option<u16> {
+        let world = self.host.world();
+        match world.files.rendered(&hook().output)? {
+            ConfigFile::Regular { mode, .. } => Some(*mode),
+            ConfigFile::Directory => None,
+        }
+    }
+    async fn digest_elsewhere(&self) -> Fingerprint {
+        let elsewhere = Self::new().host;
+        elsewhere.change(|world, _| world.files.key = 1);
+        let rendered = elsewhere.render(&hook()).await.unwrap();
+        elsewhere.commit(&hook(), rendered).await.unwrap()
+    }
+    async fn fill_disk(&self) -> Arranged {
+        self.host.change(|world, _| world.conditions.disk = Disk::Full);
+        Ok(())
+    }
+    async fn put_link(&self) -> Arranged {
+        self.host.put_directory_at_config(&hook().output);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ContainerWorld for Fake {
+    fn containers(&self) -> Arc<dyn ContainerFacts> {
+        self.ported()
+    }
+    fn name(&self, number: u8) -> CompanionName {
+        name(number)
+    }
+    async fn run_ours(&self, name: &CompanionName) {
+        let unit = UnitSpec { name: name.clone(), ..unit(0) };
+        self.run(&unit).await;
+    }
+    async fn leave_ours(&self, name: &CompanionName) {
+        self.host.leave_container(name);
+    }
+    async fn run_foreign(&self, name: &CompanionName) {
+        self.host.put_foreign_container(name);
+    }
+    async fn pause(&self, name: &CompanionName) {
+        self.host.pause_container(name);
+    }
+    async fn without_host(&self) -> Arranged<Arc<dyn ContainerFacts>> {
+        self.host.change(|world, _| world.conditions.podman = false);
+        Ok(self.ported())
+    }
+}
+
+#[async_trait]
+impl DesiredWorld for Fake {
+    fn desired(&self) -> Arc<dyn DesiredStore> {
+        self.ported()
+    }
+    fn another(&self) -> Arc<dyn DesiredStore> {
+        self.elsewhere()
+    }
+    fn spec(&self, number: u8) -> CompanionSpec {
+        CompanionSpec {
+            name: name(number),
+            description: format!("Page {number}"),
+            image: ImageWorld::source(self),
+            container: ContainerSpec::default(),
+            hook: Some(hook()),
+        }
+    }
+    async fn install(&self, spec: &CompanionSpec) {
+        self.host.install(spec);
+    }
+    async fn remove(&self, name: &CompanionName) {
+        self.host.remove(name);
+    }
+    async fn corrupt(&self) {
+        let corrupt = adapter_fake::world::desired::Record::Corrupt;
+        self.host.change(|world, _| world.record = corrupt);
+    }
+    async fn forbid(&self) -> Arranged {
+        let forbidden = adapter_fake::world::desired::Record::Forbidden;
+        self.host.change(|world, _| world.record = forbidden);
+        Ok(())
+    }
+}

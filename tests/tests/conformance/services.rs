@@ -1,0 +1,111 @@
+//! What is done to the service manager of the fake host.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_fake::world::conditions::{Generator, Limit};
+use adapter_fake::world::units::location;
+use async_trait::async_trait;
+use companion_conformance::Arranged;
+use companion_conformance::service_manager::ServiceWorld;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::image::ImageRef;
+use companion_core::model::unit::UnitSpec;
+use companion_core::ports::{ServiceManager, UnitStore};
+
+use super::{Fake, image, unit};
+
+#[async_trait]
+impl ServiceWorld for Fake {
+    fn services(&self) -> Arc<dyn ServiceManager> {
+        self.ported()
+    }
+    fn unit(&self, number: u8) -> UnitSpec {
+        unit(number)
+    }
+    fn another(&self) -> Arc<dyn ServiceManager> {
+        self.elsewhere()
+    }
+    async fn ending_unit(&self, exit: u8) -> UnitSpec {
+        let mut unit = unit(9);
+        unit.container.restart_delay = None;
+        self.host.change(|world, now| {
+            world.behaviour_mut(&unit.name).crash_exit = Some(exit.into());
+            world.crash_loop(&unit.name, true, now);
+        });
+        unit
+    }
+    fn stubborn_unit(&self) -> UnitSpec {
+        let mut unit = unit(8);
+        unit.container.stop_timeout = Some(2);
+        self.host.change(|world, _| world.behaviour_mut(&unit.name).ignores_stop = true);
+        unit
+    }
+    async fn mend(&self, name: &CompanionName) {
+        self.host.crash_loop(name, false);
+    }
+    fn absent_image(&self) -> ImageRef {
+        image("localhost/absent:latest")
+    }
+    async fn write(&self, unit: &UnitSpec) {
+        UnitStore::write(&self.host, unit).await.unwrap();
+    }
+    async fn write_refused(&self, name: &CompanionName) {
+        self.host.put_refused_unit(name);
+    }
+    async fn write_foreign(&self, name: &CompanionName) {
+        self.host.put_foreign_unit(name);
+    }
+    async fn delete(&self, name: &CompanionName) {
+        self.host.delete_unit(name);
+    }
+    fn location(&self, name: &CompanionName) -> String {
+        location(name)
+    }
+    async fn mask(&self, name: &CompanionName) {
+        self.host.mask(name);
+    }
+    async fn unmask(&self, name: &CompanionName) {
+        self.host.unmask(name);
+    }
+    async fn shadow(&self, name: &CompanionName) {
+        self.host.shadow(name);
+    }
+    async fn unshadow(&self, name: &CompanionName) {
+        self.host.unshadow(name);
+    }
+    async fn kill(&self, name: &CompanionName) {
+        self.host.kill_container(name);
+    }
+    async fn pause(&self, name: &CompanionName) {
+        self.host.pause_container(name);
+    }
+    async fn unpause(&self, name: &CompanionName) {
+        self.host.unpause_container(name);
+    }
+    async fn put_broken_stranger(&self) -> Arranged {
+        self.host.change(|world, _| world.conditions.broken_stranger = true);
+        Ok(())
+    }
+    async fn remove_broken_stranger(&self) -> Arranged {
+        self.host.change(|world, _| world.conditions.broken_stranger = false);
+        Ok(())
+    }
+    async fn without_generator(&self) -> Arranged<Arc<dyn ServiceManager>> {
+        self.host.change(|world, _| world.conditions.generator = Generator::Missing);
+        Ok(self.ported())
+    }
+    async fn without_manager(&self) -> Arranged<Arc<dyn ServiceManager>> {
+        self.host.change(|world, _| world.conditions.bus = false);
+        Ok(self.ported())
+    }
+    async fn impatient(&self) -> Arranged<Arc<dyn ServiceManager>> {
+        self.host.change(|world, _| world.delays.job_limit = Duration::ZERO);
+        Ok(self.ported())
+    }
+    async fn limit_reloads(&self) -> Arranged {
+        let limit = Limit { burst: 3, interval: Duration::from_secs(600) };
+        self.host.change(|world, _| world.conditions.reload_limit = Some(limit));
+        Ok(())
+    }
+}
