@@ -1,0 +1,144 @@
+//! The guest as its operator has it: commands, directories, and a host without anything of an earlier case.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use adapter_systemd::{QuadletDir, Scope};
+use companion_core::model::companion::CompanionName;
+use companion_core::model::container::{ContainerSpec, Network};
+use companion_core::model::image::ImageRef;
+use companion_core::model::revision::{Fingerprint, Revision};
+use companion_core::model::unit::UnitSpec;
+use quadlet::PodmanVersion;
+
+/// The image that is there: nginx and busybox.
+pub(crate) const BASE: &str = "localhost/companion-base:latest";
+
+/// A program that runs until it is stopped, and heeds that at once.
+pub(crate) const RUNS: &str = "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done";
+
+/// Whose manager it is.
+pub(crate) fn scope() -> Scope {
+    if rustix::process::geteuid().is_root() { Scope::System } else { Scope::User }
+}
+
+/// The companion of `number`, by a name that is nobody else's.
+pub(crate) fn name(number: u8) -> CompanionName {
+    CompanionName::new(format!("conform-{number}")).unwrap()
+}
+
+/// A unit whose program is the shell script `script`.
+pub(crate) fn unit(number: u8, script: &str) -> UnitSpec {
+    let words = ["/bin/sh", "-c", script];
+    UnitSpec {
+        name: name(number),
+        description: format!("Page {number}"),
+        image: ImageRef::new(BASE).unwrap(),
+        container: ContainerSpec {
+            // No network of its own: it is made sooner.
+            network: Network::Host,
+            entrypoint: words.map(str::to_owned).to_vec(),
+            restart_delay: Some(1),
+            ..ContainerSpec::default()
+        },
+        revision: Revision {
+            spec: Fingerprint::of(&[number]),
+            image: Fingerprint::of(b"page"),
+            config: None,
+            incarnation: 0,
+        },
+    }
+}
+
+/// The units of this scope, written for the guest's Podman.
+pub(crate) fn units() -> QuadletDir {
+    let version: PodmanVersion = output("podman", &["--version"]).parse().unwrap();
+    QuadletDir::new(scope(), version).unwrap()
+}
+
+/// Runs a command, which must succeed, and returns what it printed.
+pub(crate) fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} {arguments:?}: {stderr}");
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// Runs `podman`, which must succeed.
+pub(crate) fn podman(arguments: &[&str]) -> String {
+    output("podman", arguments)
+}
+
+/// Runs `systemctl` of this scope, which must succeed.
+pub(crate) fn systemctl(arguments: &[&str]) {
+    let mut all = vec![flag(), "--quiet"];
+    all.extend(arguments);
+    output("systemctl", &all);
+}
+
+fn flag() -> &'static str {
+    match scope() {
+        Scope::User => "--user",
+        Scope::System => "--system",
+    }
+}
+
+/// The directory for what need not outlive the login.
+pub(crate) fn runtime_dir() -> PathBuf {
+    match scope() {
+        Scope::User => PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR").unwrap()),
+        Scope::System => PathBuf::from("/run"),
+    }
+}
+
+/// The directory of the user's configuration.
+pub(crate) fn config_dir() -> PathBuf {
+    match scope() {
+        Scope::User => PathBuf::from(std::env::var_os("HOME").unwrap()).join(".config"),
+        Scope::System => PathBuf::from("/etc"),
+    }
+}
+
+/// The directory of units that are systemd's own, with their drop-ins and masks.
+pub(crate) fn systemd_dir() -> PathBuf {
+    match scope() {
+        Scope::User => config_dir().join("systemd/user"),
+        Scope::System => config_dir().join("systemd/system"),
+    }
+}
+
+/// A host that nothing was done to, and is put in order again when this goes.
+pub(crate) struct InOrder;
+
+impl InOrder {
+    pub(crate) fn put() -> Self {
+        clean();
+        Self
+    }
+}
+
+impl Drop for InOrder {
+    fn drop(&mut self) {
+        clean();
+    }
+}
+
+/// Takes away all that an earlier case left: units, masks, shadows, drop-ins, services and containers.
+fn clean() {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    assert_eq!(host.trim(), "companion-machine", "this is not the throwaway machine");
+    const SCRIPT: &str = r#"
+        systemctl $1 --quiet stop 'conform-*' 2>/dev/null
+        chmod 0755 "$2" 2>/dev/null
+        rm -rf "$2"/conform-* "$2"/strange.container "$3"/conform-* "$4"/containers/systemd/conform-*
+        left=$(podman ps --all --format '{{.Names}}' | grep '^conform-')
+        [ -z "$left" ] || podman rm --force --time 0 $left >/dev/null 2>&1
+        systemctl $1 daemon-reload
+        systemctl $1 --quiet stop 'conform-*' 2>/dev/null
+        systemctl $1 --quiet reset-failed 'conform-*' 2>/dev/null
+        true"#;
+    let text = |path: PathBuf| path.to_str().unwrap().to_owned();
+    let directories = [config_dir().join("containers/systemd"), systemd_dir(), runtime_dir()];
+    let [quadlets, systemd, runtime] = directories.map(text);
+    output("/bin/sh", &["-c", SCRIPT, "sh", flag(), &quadlets, &systemd, &runtime]);
+}

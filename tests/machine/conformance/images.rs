@@ -1,0 +1,203 @@
+//! `PodmanImages` on the guest's Podman, with build contexts and a registry of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use adapter_podman::{Podman, PodmanImages};
+use async_trait::async_trait;
+use companion_conformance::Arranged;
+use companion_conformance::image_provider::ImageWorld;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, PullSource};
+use companion_core::ports::ImageProvider;
+
+use super::absolute;
+use super::guest::{BASE, InOrder, name, podman};
+use super::registry::Registry;
+
+/// How many worlds there were: each has names of its own, so that none sees what another left.
+static WORLDS: AtomicU32 = AtomicU32::new(0);
+
+const NAME_IN_REGISTRY: &str = "team/companion:latest";
+const RECIPE: &str = "FROM scratch\nCOPY page /page\n";
+
+pub(crate) struct Images {
+    images: Arc<PodmanImages>,
+    registry: Mutex<Registry>,
+    port: u16,
+    number: u32,
+    root: tempfile::TempDir,
+    #[expect(dead_code, reason = "held for what its drop does, never read")]
+    in_order: InOrder,
+}
+
+impl Images {
+    pub(crate) async fn new() -> Self {
+        let in_order = InOrder::put();
+        let registry = Registry::start();
+        let world = Self {
+            images: Arc::new(PodmanImages::new(Podman::from_environment())),
+            port: registry.port,
+            registry: Mutex::new(registry),
+            number: WORLDS.fetch_add(1, Ordering::SeqCst),
+            root: tempfile::tempdir().unwrap(),
+            in_order,
+        };
+        world.remove_all();
+        world.write_context("second", RECIPE, "one");
+        world
+    }
+
+    fn built(&self) -> String {
+        format!("localhost/conform-{}:latest", self.number)
+    }
+
+    fn pulled(&self) -> String {
+        format!("127.0.0.1:{}/{NAME_IN_REGISTRY}", self.port)
+    }
+
+    /// The name of a container that uses the image.
+    fn user(&self) -> String {
+        format!("conform-user-of-{}", self.number)
+    }
+
+    fn context(&self, which: &str) -> PathBuf {
+        self.root.path().join(which)
+    }
+
+    fn write_context(&self, which: &str, recipe: &str, page: &str) {
+        write_context(&self.context(which), recipe, &format!("{page} of {}", self.number));
+    }
+
+    /// Builds an image of `page` with more options, and pushes it past the gate; returns its digest.
+    fn push(&self, page: &str, options: &[&str]) -> String {
+        let directory = self.root.path().join("published");
+        write_context(&directory, RECIPE, page);
+        let image = format!("localhost/conform-published-{}", self.number);
+        let digest = self.root.path().join("digest");
+        let mut build = vec!["build", "--quiet", "--tag", &image];
+        build.extend(options);
+        build.push(directory.to_str().unwrap());
+        podman(&build);
+        let target = self.registry.lock().unwrap().behind(NAME_IN_REGISTRY);
+        let file = format!("--digestfile={}", digest.display());
+        podman(&["push", "--quiet", "--tls-verify=false", &file, &image, &target]);
+        podman(&["image", "rm", "--force", &image]);
+        fs::read_to_string(digest).unwrap().trim().to_owned()
+    }
+
+    fn remove_all(&self) {
+        let label = format!("label=companion.source={}", self.built());
+        podman(&["image", "rm", "--force", "--ignore", &self.built(), &self.pulled()]);
+        podman(&["image", "prune", "--force", "--filter", &label]);
+    }
+}
+
+fn write_context(directory: &Path, recipe: &str, page: &str) {
+    fs::create_dir_all(directory).unwrap();
+    fs::write(directory.join("Dockerfile"), recipe).unwrap();
+    fs::write(directory.join("page"), page).unwrap();
+}
+
+impl Drop for Images {
+    fn drop(&mut self) {
+        // What uses them goes first.
+        podman(&["rm", "--force", "--ignore", &self.user()]);
+        self.remove_all();
+    }
+}
+
+#[async_trait]
+impl ImageWorld for Images {
+    fn images(&self) -> Arc<dyn ImageProvider> {
+        Arc::clone(&self.images) as _
+    }
+    fn another(&self) -> Arc<dyn ImageProvider> {
+        Arc::new(PodmanImages::new(Podman::from_environment()))
+    }
+    fn name(&self) -> CompanionName {
+        name(0)
+    }
+    fn source(&self) -> ImageSource {
+        ImageSource {
+            build: Some(BuildSource {
+                reference: ImageRef::new(self.built()).unwrap(),
+                contexts: ["first", "second"].map(|which| absolute(&self.context(which))).to_vec(),
+                arguments: [].into(),
+            }),
+            pull: Some(PullSource {
+                reference: ImageRef::new(self.pulled()).unwrap(),
+                verify_tls: true,
+            }),
+        }
+    }
+    async fn change_context(&self) {
+        let page = self.context("second").join("page");
+        let newer = fs::read_to_string(&page).unwrap() + ", newer";
+        fs::write(page, newer).unwrap();
+    }
+    async fn break_build(&self) {
+        let recipe = format!("{RECIPE}COPY nothing /nothing\n");
+        fs::write(self.context("second").join("Dockerfile"), recipe).unwrap();
+    }
+    async fn mend_build(&self) {
+        fs::write(self.context("second").join("Dockerfile"), RECIPE).unwrap();
+    }
+    async fn put_first_context(&self) {
+        self.write_context("first", RECIPE, "first");
+    }
+    async fn remove_contexts(&self) {
+        for which in ["first", "second"] {
+            let _there_is_none = fs::remove_dir_all(self.context(which));
+        }
+    }
+    async fn publish(&self, contents: &str) {
+        self.push(contents, &[]);
+    }
+    async fn registry_down(&self) {
+        self.registry.lock().unwrap().set_open(false);
+    }
+    async fn registry_up(&self) {
+        self.registry.lock().unwrap().set_open(true);
+    }
+    async fn distrust_registry(&self) {
+        self.registry.lock().unwrap().distrust();
+    }
+    async fn contacts(&self) -> u32 {
+        self.registry.lock().unwrap().contacts()
+    }
+    async fn remove_images(&self) {
+        podman(&["image", "rm", "--force", "--ignore", &self.built(), &self.pulled()]);
+    }
+    async fn leave_strangers_image(&self) {
+        let directory = self.root.path().join("stranger");
+        write_context(&directory, RECIPE, &format!("somebody's {}", self.number));
+        podman(&["build", "--quiet", directory.to_str().unwrap()]);
+    }
+    async fn take_the_name(&self) {
+        podman(&["tag", BASE, &self.built()]);
+    }
+    async fn lock_registry(&self) -> Arranged {
+        self.registry.lock().unwrap().lock();
+        Ok(())
+    }
+    async fn publish_misfit(&self) -> Arranged {
+        self.push("misfit", &["--platform=linux/s390x"]);
+        Ok(())
+    }
+    async fn publish_pinned(&self) -> Arranged<(ImageRef, ImageRef)> {
+        let named = |digest: &str| ImageRef::new(format!("{}@{digest}", self.pulled())).unwrap();
+        let digest = self.push("pinned", &[]);
+        Ok((named(&digest), named(&format!("sha256:{}", "b".repeat(64)))))
+    }
+    async fn use_image(&self, id: &ImageId) -> Arranged {
+        podman(&["create", "--name", &self.user(), id.as_str(), "/page"]);
+        Ok(())
+    }
+    async fn without_host(&self) -> Arranged<Arc<dyn ImageProvider>> {
+        let podman = Podman::from_environment().with_program("/nowhere/podman");
+        Ok(Arc::new(PodmanImages::new(podman)))
+    }
+}

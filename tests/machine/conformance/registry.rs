@@ -1,0 +1,194 @@
+//! A registry with TLS on the guest's loopback, behind a gate that counts who comes and can be shut.
+
+use std::fs;
+use std::io;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::guest::{config_dir, output};
+
+/// A user whose password nobody knows (bcrypt, as the registry wants it).
+const NOBODY: &str = "nobody:$2y$05$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
+
+/// A registry that ends with its value.
+pub(crate) struct Registry {
+    process: Option<Child>,
+    /// Where the registry itself listens.
+    backend: u16,
+    /// Where its users come in.
+    pub(crate) port: u16,
+    contacts: Arc<AtomicU32>,
+    open: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
+    directory: tempfile::TempDir,
+}
+
+impl Registry {
+    /// A registry that is up, trusted, and empty.
+    pub(crate) fn start() -> Self {
+        let gate = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = gate.local_addr().unwrap().port();
+        let directory = tempfile::tempdir().unwrap();
+        certify(directory.path());
+        let flag = |set| Arc::new(AtomicBool::new(set));
+        let mut registry = Self {
+            process: None,
+            backend: free_port(),
+            port,
+            contacts: Arc::default(),
+            open: flag(true),
+            ended: flag(false),
+            directory,
+        };
+        registry.serve("");
+        registry.keep_gate(gate);
+        let trusted = registry.trusted();
+        fs::create_dir_all(trusted.parent().unwrap()).unwrap();
+        fs::copy(registry.directory.path().join("cert.pem"), trusted).unwrap();
+        registry
+    }
+
+    /// Where its own image `name` is pushed to, past the gate.
+    pub(crate) fn behind(&self, name: &str) -> String {
+        format!("127.0.0.1:{}/{name}", self.backend)
+    }
+
+    /// How often somebody came to the gate.
+    pub(crate) fn contacts(&self) -> u32 {
+        self.contacts.load(Ordering::SeqCst)
+    }
+
+    /// Shuts or opens the gate: shut, connections are refused.
+    pub(crate) fn set_open(&self, open: bool) {
+        self.open.store(open, Ordering::SeqCst);
+        let reached = || TcpStream::connect(("127.0.0.1", self.port)).is_ok();
+        until(|| reached() == open);
+    }
+
+    /// Lets nobody vouch for its certificate any more.
+    pub(crate) fn distrust(&self) {
+        fs::remove_file(self.trusted()).unwrap();
+    }
+
+    /// Has it ask for credentials that nobody has.
+    pub(crate) fn lock(&mut self) {
+        let users = self.directory.path().join("users");
+        fs::write(&users, NOBODY).unwrap();
+        self.end();
+        self.serve(&format!(
+            "auth:\n  htpasswd:\n    realm: registry\n    path: {}\n",
+            users.display()
+        ));
+    }
+
+    /// The certificate that Podman trusts for it (containers-certs.d(5)).
+    fn trusted(&self) -> PathBuf {
+        config_dir().join(format!("containers/certs.d/127.0.0.1:{}/ca.crt", self.port))
+    }
+
+    fn serve(&mut self, more: &str) {
+        let (root, port) = (self.directory.path().display(), self.backend);
+        let config = format!(
+            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {root}/images\n\
+             http:\n  addr: 127.0.0.1:{port}\n  tls:\n    certificate: {root}/cert.pem\n    key: {root}/key.pem\n{more}"
+        );
+        let file = self.directory.path().join("config.yml");
+        fs::write(&file, config).unwrap();
+        let process = Command::new("docker-registry")
+            .arg("serve")
+            .arg(file)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.process = Some(process);
+        until(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
+    }
+
+    fn end(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// Lets people through, on a thread of its own, until the registry ends.
+    fn keep_gate(&self, gate: TcpListener) {
+        let (port, backend) = (self.port, self.backend);
+        let (contacts, open) = (Arc::clone(&self.contacts), Arc::clone(&self.open));
+        let ended = Arc::clone(&self.ended);
+        gate.set_nonblocking(true).unwrap();
+        thread::spawn(move || {
+            let mut gate = Some(gate);
+            while !ended.load(Ordering::SeqCst) {
+                if !open.load(Ordering::SeqCst) {
+                    gate = None;
+                } else if gate.is_none() {
+                    gate = TcpListener::bind(("127.0.0.1", port)).ok();
+                    gate.iter().for_each(|gate| gate.set_nonblocking(true).unwrap());
+                }
+                match gate.as_ref().map(TcpListener::accept) {
+                    Some(Ok((visitor, _))) => {
+                        contacts.fetch_add(1, Ordering::SeqCst);
+                        let _unreachable_is_what_they_see = lead(visitor, backend);
+                    }
+                    Some(Err(_)) | None => thread::sleep(Duration::from_millis(5)),
+                }
+            }
+        });
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.end();
+        let trusted = self.trusted();
+        let _gone_already = trusted.parent().map(fs::remove_dir_all);
+    }
+}
+
+/// Passes on what is said in both directions, on two threads.
+fn lead(visitor: TcpStream, backend: u16) -> io::Result<()> {
+    visitor.set_nonblocking(false)?;
+    let host = TcpStream::connect(("127.0.0.1", backend))?;
+    let pairs = [(visitor.try_clone()?, host.try_clone()?), (host, visitor)];
+    for (mut from, mut to) in pairs {
+        thread::spawn(move || {
+            let _hung_up = io::copy(&mut from, &mut to);
+            let _gone_already = to.shutdown(Shutdown::Write);
+        });
+    }
+    Ok(())
+}
+
+/// Makes a key, and a certificate that it signs itself.
+fn certify(directory: &Path) {
+    let path = |name: &str| directory.join(name).to_str().unwrap().to_owned();
+    let (key, certificate) = (path("key.pem"), path("cert.pem"));
+    let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1 \
+                 -addext subjectAltName=IP:127.0.0.1";
+    let mut arguments: Vec<&str> = words.split_whitespace().collect();
+    arguments.extend(["-keyout", &key, "-out", &certificate]);
+    output("openssl", &arguments);
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Asks until it is so, for ten seconds.
+fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if is_so() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the registry does not do as it is told");
+}

@@ -1,0 +1,285 @@
+//! Steps on units, services and containers of two companions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use companion_conformance::service_manager::ServiceWorld;
+use companion_conformance::unit_store::UnitStoreWorld;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::image::ImageRef;
+use companion_core::model::unit::{
+    ActiveState, ContainerState, ServiceState, UnitFileState, UnitSpec,
+};
+use companion_core::ports::{ContainerFacts, Job, PortResult};
+
+use super::random::Random;
+use crate::containers::real_containers;
+use crate::fake::Fake;
+use crate::guest::{BASE, InOrder, RUNS, name, unit};
+use crate::services::Services;
+use crate::units::Units;
+
+/// What can happen to one of the companions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verb {
+    Write(u32),
+    Remove,
+    Reload,
+    Start,
+    Stop,
+    Restart,
+    ResetFailed,
+    RemoveContainer,
+    Edit,
+    Delete,
+    Truncate,
+    Expose,
+    Garble,
+    Refused,
+    Kill,
+    Pause,
+    Unpause,
+    Mask,
+    Unmask,
+}
+
+/// Each as often as it is to come up.
+const VERBS: &[Verb] = &[
+    Verb::Write(0),
+    Verb::Write(0),
+    Verb::Write(1),
+    Verb::Write(2),
+    Verb::Remove,
+    Verb::Reload,
+    Verb::Reload,
+    Verb::Reload,
+    Verb::Start,
+    Verb::Start,
+    Verb::Start,
+    Verb::Stop,
+    Verb::Restart,
+    Verb::ResetFailed,
+    Verb::RemoveContainer,
+    Verb::Edit,
+    Verb::Delete,
+    Verb::Truncate,
+    Verb::Expose,
+    Verb::Garble,
+    Verb::Refused,
+    Verb::Kill,
+    Verb::Kill,
+    Verb::Pause,
+    Verb::Unpause,
+    Verb::Mask,
+    Verb::Unmask,
+];
+
+/// Something that happens to a companion.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    verb: Verb,
+    number: u8,
+}
+
+impl Step {
+    pub(super) fn random(random: &mut Random) -> Self {
+        Self { verb: random.choose(VERBS), number: random.choose(&[0, 0, 1]) }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.verb, self.number)
+    }
+}
+
+/// A host, by the hands of its worlds.
+pub(super) struct Host {
+    units: Box<dyn UnitStoreWorld>,
+    services: Box<dyn ServiceWorld>,
+    containers: Arc<dyn ContainerFacts>,
+    #[expect(dead_code, reason = "held for what its drop does, never read")]
+    in_order: Option<InOrder>,
+}
+
+impl Host {
+    pub(super) fn fake() -> Self {
+        let fake = Fake::new();
+        fake.host.put_image(&ImageRef::new(BASE).unwrap(), "base");
+        let same = Fake { host: fake.host.clone() };
+        let containers = Arc::new(fake.host.clone());
+        let (units, services) = (Box::new(fake), Box::new(same));
+        Self { units, services, containers, in_order: None }
+    }
+
+    pub(super) fn real() -> Self {
+        let (units, services) = (Box::new(Units::here()), Box::new(Services::here()));
+        Self { units, services, containers: real_containers(), in_order: Some(InOrder::put()) }
+    }
+}
+
+/// The unit of a companion, with no limit of starts: how fast this host is must not matter.
+fn wanted(number: u8) -> UnitSpec {
+    let mut unit = unit(number, RUNS);
+    unit.container.restart_delay = Some(2);
+    unit
+}
+
+/// Plays `steps` and says what each showed.
+pub(super) async fn play(host: Host, steps: &[Step]) -> Vec<String> {
+    let mut runs = BTreeMap::new();
+    let mut shown = Vec::new();
+    let mut containers = containers_of(&host).await;
+    for step in steps {
+        let outcome = take(&host, *step, containers[&name(step.number)].as_deref()).await;
+        let states = settled(&host).await;
+        containers = containers_of(&host).await;
+        shown.push(outcome + &show(&host, &states, &containers, &mut runs).await);
+    }
+    shown
+}
+
+/// Lets `step` happen, if it can: nobody kills what does not run.
+async fn take(host: &Host, step: Step, container: Option<&str>) -> String {
+    let Step { verb, number } = step;
+    let name = &name(number);
+    let (store, services) = (host.units.store(), host.services.services());
+    let file = file_of(host, number).await;
+    let there = file != UnitFileState::Absent;
+    match verb {
+        Verb::Write(incarnation) => {
+            let mut unit = wanted(number);
+            unit.revision = unit.revision.with_incarnation(incarnation);
+            return told(store.write(&unit).await);
+        }
+        Verb::Remove => return told(store.remove(name).await),
+        Verb::Reload => return told(services.reload().await),
+        Verb::Start => return ended(host, services.start(name).await).await,
+        Verb::Stop => return ended(host, services.stop(name).await).await,
+        Verb::Restart => return ended(host, services.restart(name).await).await,
+        Verb::ResetFailed => return told(services.reset_failed(name).await),
+        Verb::RemoveContainer => return told(host.containers.remove(name).await),
+        Verb::Edit if is_whole(&file) => host.units.edit(name).await,
+        Verb::Expose if is_whole(&file) => host.units.expose(name).await,
+        Verb::Delete if there => host.services.delete(name).await,
+        Verb::Truncate if there => host.units.truncate(name).await,
+        Verb::Garble => host.units.put_garbage(name).await,
+        Verb::Refused => host.services.write_refused(name).await,
+        Verb::Kill if container == Some("running") => host.services.kill(name).await,
+        Verb::Pause if container == Some("running") => host.services.pause(name).await,
+        Verb::Unpause if container == Some("paused") => host.services.unpause(name).await,
+        Verb::Mask => host.services.mask(name).await,
+        Verb::Unmask => host.services.unmask(name).await,
+        Verb::Edit | Verb::Expose | Verb::Delete | Verb::Truncate => return "none".to_owned(),
+        Verb::Kill | Verb::Pause | Verb::Unpause => return "none".to_owned(),
+    }
+    "happened".to_owned()
+}
+
+fn is_whole(file: &UnitFileState) -> bool {
+    matches!(
+        file,
+        UnitFileState::Current { .. }
+            | UnitFileState::Exposed { .. }
+            | UnitFileState::Drifted { revision: Some(_) }
+    )
+}
+
+fn told<T>(result: PortResult<T>) -> String {
+    match result {
+        Ok(_) => "done".to_owned(),
+        Err(error) => error.kind().to_string(),
+    }
+}
+
+async fn ended(host: &Host, job: PortResult<Job>) -> String {
+    match job {
+        Ok(job) => match host.services.services().wait(job).await {
+            Ok(result) => format!("job {result}"),
+            Err(error) => format!("job {}", error.kind()),
+        },
+        Err(error) => error.kind().to_string(),
+    }
+}
+
+async fn file_of(host: &Host, number: u8) -> UnitFileState {
+    let names = BTreeMap::from([(name(number), Some(wanted(number)))]);
+    let mut files = host.units.store().observe(&names).await;
+    files.remove(&name(number)).unwrap().unwrap().state
+}
+
+/// What each container does, in Podman's word.
+async fn containers_of(host: &Host) -> BTreeMap<CompanionName, Option<String>> {
+    let states = host.containers.observe(&[name(0), name(1)].into()).await.unwrap();
+    let word = |state| match state {
+        ContainerState::Ours { status } => Some(status),
+        ContainerState::Absent => None,
+        ContainerState::Foreign { .. } => Some("foreign".to_owned()),
+    };
+    states.into_iter().map(|(name, state)| (name, word(state))).collect()
+}
+
+/// The states of both services, once nothing passes by itself any more.
+async fn settled(host: &Host) -> BTreeMap<CompanionName, ServiceState> {
+    let names = BTreeSet::from([name(0), name(1)]);
+    for _ in 0..300 {
+        let states = host.services.services().observe(&names).await.unwrap();
+        let passes = |state: &ServiceState| {
+            state.job_pending
+                || state.sub.awaits_restart()
+                || matches!(state.active, ActiveState::Activating | ActiveState::Deactivating)
+        };
+        if !states.values().any(passes) {
+            for (name, _) in states.iter().filter(|(_, state)| state.is_running()) {
+                host.services.ready(name).await;
+            }
+            return states;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("it does not settle: {:?}", host.services.services().observe(&names).await);
+}
+
+/// What there is to be seen, with what no two hosts have in common left out: times, paths and ids.
+async fn show(
+    host: &Host,
+    states: &BTreeMap<CompanionName, ServiceState>,
+    containers: &BTreeMap<CompanionName, Option<String>>,
+    runs: &mut BTreeMap<String, usize>,
+) -> String {
+    let mut text = format!("\nlist {:?}", host.units.store().list().await.unwrap());
+    for number in [0, 1] {
+        let name = name(number);
+        let state = &states[&name];
+        let ours = state.source.as_ref().map(|source| *source == host.services.location(&name));
+        // A run is told from others by its place among them.
+        let run = state.invocation.as_ref().filter(|_| state.is_running()).map(|run| {
+            let next = runs.len();
+            *runs.entry(run.clone()).or_insert(next)
+        });
+        let file = match file_of(host, number).await {
+            UnitFileState::Foreign { .. } => "foreign".to_owned(),
+            other => format!("{other:?}"),
+        };
+        text.push_str(&format!(
+            "\n{name}: file {file}; container {:?}; {} {} {} result {} restarts {} source {ours:?} loaded {:?} \
+             running {:?} run {run:?} paused {} exit {:?} since {} error {}",
+            containers[&name],
+            state.load,
+            state.active,
+            state.sub,
+            state.result,
+            state.restarts,
+            state.loaded.map(|revision| revision.incarnation),
+            state.running.map(|revision| revision.incarnation),
+            state.paused,
+            state.exit_status,
+            // systemd makes a time up for what never ran, at the second reload that finds it.
+            state.is_running() && state.since.is_some(),
+            state.load_error.is_some(),
+        ));
+    }
+    text
+}
