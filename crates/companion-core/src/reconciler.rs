@@ -14,6 +14,7 @@ use tracing::error;
 
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
+use crate::model::desired::DesiredState;
 use crate::ports::{Host, PortError, PortErrorKind};
 
 mod attempts;
@@ -29,6 +30,7 @@ pub use events::{Event, EventSink, Silent};
 use execute::{Advance, Executor};
 pub use execute::{Execution, Outcome};
 use memory::Memory;
+use observe::bounded;
 use round::Context;
 pub use round::{Reconciliation, Round};
 use tasks::Tasks;
@@ -38,6 +40,8 @@ use tasks::Tasks;
 /// The adapters have limits of their own; these only hold when an adapter breaks its promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
+    /// The wait for the host's lock, which others may hold for as long as they work.
+    pub lock: Duration,
     /// One read.
     pub read: Duration,
     /// One short effect.
@@ -57,6 +61,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            lock: Duration::from_secs(7 * 60),
             read: Duration::from_secs(30),
             act: Duration::from_secs(60),
             reload: Duration::from_secs(180),
@@ -159,8 +164,9 @@ impl Reconciler {
         names: Option<&BTreeSet<CompanionName>>,
     ) -> Result<Round, ReconcileError> {
         let State { memory, tasks, jitter } = &mut *self.state.lock().await;
-        let _lock = self.host.desired.lock().await.map_err(ReconcileError::Lock)?;
-        let desired = self.host.desired.load().await.map_err(ReconcileError::Desired)?;
+        let lock = bounded(self.limits.lock, self.host.desired.lock()).await;
+        let _lock = lock.map_err(ReconcileError::Lock)?;
+        let desired = self.desired().await?;
         tasks.abort(&memory.outdated(&desired));
         let mut context = self.context(jitter);
         memory.catch_up(self.now(), tasks.take_ended(), &mut context);
@@ -192,10 +198,15 @@ impl Reconciler {
     /// [`ReconcileError::Desired`] when the desired state could not be read.
     pub async fn dry_run(&self) -> Result<Round, ReconcileError> {
         let State { memory, tasks, jitter } = &mut *self.state.lock().await;
-        let desired = self.host.desired.load().await.map_err(ReconcileError::Desired)?;
+        let desired = self.desired().await?;
         let mut context = self.context(jitter);
         memory.catch_up(self.now(), tasks.take_ended(), &mut context);
         Ok(Round::look(memory, desired, &self.host, &self.limits).await)
+    }
+
+    async fn desired(&self) -> Result<DesiredState, ReconcileError> {
+        let load = self.host.desired.load();
+        bounded(self.limits.read, load).await.map_err(ReconcileError::Desired)
     }
 
     fn now(&self) -> Monotonic {

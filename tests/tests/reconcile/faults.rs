@@ -115,6 +115,19 @@ async fn an_unreadable_record_stops_all_work() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_that_never_answers_ends_the_round_and_nothing_is_done() {
+    for method in [Method::Lock, Method::Load] {
+        let node = Node::installed().await;
+        node.host.inject(Fault::once(Port::Desired, method, Mode::Hang));
+        node.host.delete_unit(&name("wallet"));
+        let before = node.host.counts();
+        assert!(node.reconciler.reconcile().await.is_err());
+        assert_eq!(node.host.counts(), before);
+        node.passes_until_true(1).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_single_failure_of_every_call_is_survived() {
     let calls = [
         (Port::Units, Method::Observe),
