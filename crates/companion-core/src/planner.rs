@@ -2,7 +2,8 @@
 //!
 //! Pure, synchronous and total: it sees no port, clock, logger or file, and there is no input it has
 //! no answer to. The rules are read in the order of the layers: `hooks`, `images`, `units`, `services`;
-//! `prune` takes the same layers down again, and `backoff` says how long failed work is put off.
+//! `evidence` keeps what a rendering would destroy, `prune` takes the same layers down again, and
+//! `backoff` says how long failed work is put off.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ use crate::model::revision::Fingerprint;
 use crate::plan::{Action, Blocked, Plan, Reason, Step, WaitingOn};
 
 pub mod backoff;
+mod evidence;
 mod hooks;
 mod images;
 mod prune;

@@ -22,6 +22,7 @@ use crate::plan::{Condition, Need};
 use crate::ports::PortErrorKind;
 
 mod checker;
+mod evidence;
 mod layers;
 mod properties;
 mod removal;

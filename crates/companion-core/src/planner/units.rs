@@ -89,7 +89,7 @@ fn readable<'s>(
 }
 
 /// Whether something that is not ours to change stands in the way; then says so in the plan.
-fn blocked_by_others(
+pub(super) fn blocked_by_others(
     draft: &mut CompanionDraft<'_, '_>,
     file: &UnitFile,
     service: &ServiceState,
@@ -153,17 +153,30 @@ fn after_loss(
     wanted: Revision,
     service: &ServiceState,
 ) -> Revision {
-    let verified = draft.draft.history.verified.get(draft.name).filter(|verified| {
-        service.is_running()
-            && service.running == Some(verified.revision)
-            && service.invocation.as_ref() == Some(&verified.invocation)
-            && verified.revision.same_contents(&wanted)
-    });
-    verified.map_or_else(|| after_drift(wanted, None, service), |verified| verified.revision)
+    let verified = verified(draft, wanted, service);
+    verified.unwrap_or_else(|| after_drift(wanted, None, service))
+}
+
+/// The revision that runs, if this very run was seen beneath a true file of the contents `wanted`.
+pub(super) fn verified(
+    draft: &CompanionDraft<'_, '_>,
+    wanted: Revision,
+    service: &ServiceState,
+) -> Option<Revision> {
+    let verified = draft.draft.history.verified.get(draft.name)?;
+    let is_it = service.is_running()
+        && service.running == Some(verified.revision)
+        && service.invocation.as_ref() == Some(&verified.invocation)
+        && verified.revision.same_contents(&wanted);
+    is_it.then_some(verified.revision)
 }
 
 /// The revision to write over a drifted file: an incarnation that no layer has claimed yet.
-fn after_drift(wanted: Revision, claimed: Option<Revision>, service: &ServiceState) -> Revision {
+pub(super) fn after_drift(
+    wanted: Revision,
+    claimed: Option<Revision>,
+    service: &ServiceState,
+) -> Revision {
     let incarnation = [claimed, service.loaded, service.running]
         .into_iter()
         .flatten()
@@ -185,7 +198,7 @@ pub(super) fn drift_reason(wanted: &Revision, found: Option<&Revision>) -> Reaso
 }
 
 /// Whether the host's judge refused this very unit; then says so in the plan, with its words.
-fn refused(draft: &mut CompanionDraft<'_, '_>, input: Fingerprint) -> bool {
+pub(super) fn refused(draft: &mut CompanionDraft<'_, '_>, input: Fingerprint) -> bool {
     let Some(failure) = draft.holding_failure(Work::Unit, input) else {
         return false;
     };

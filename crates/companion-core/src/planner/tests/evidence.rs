@@ -1,0 +1,77 @@
+//! What a rendering would hide is secured first.
+
+use super::*;
+
+const STALE: &str = "run-hook web: its configuration changed";
+const MARKED: [&str; 2] =
+    ["write-unit web: its configuration changed", "daemon-reload: its configuration changed"];
+
+/// A companion whose configuration is not what its hook would render, and whose run nobody saw
+/// beneath a true one.
+fn doubtful() -> Scene {
+    let mut scene = Scene::converged();
+    let (cause, input) = (StaleCause::Changed, Fingerprint::of(b"input"));
+    scene.seen.hook = Some(Observation::Known(HookState::Stale { cause, input }));
+    scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
+    scene.service().invocation = Some("a run that nobody saw".to_owned());
+    scene
+}
+
+#[test]
+fn a_run_that_was_seen_beneath_the_true_file_is_not_doubted() {
+    let mut scene = doubtful();
+    scene.service().invocation = Scene::converged().service().invocation.clone();
+    scene.expect(&[STALE], &[]);
+}
+
+#[test]
+fn a_unit_gets_its_next_incarnation_before_its_configuration_is_restored() {
+    let scene = doubtful();
+    scene.expect(&MARKED, &[]);
+    let plan = scene.plan();
+    let Action::WriteUnit(unit) = &plan.steps[0].action else { panic!("{plan:?}") };
+    assert_eq!(unit.revision, scene.revision.with_incarnation(1));
+}
+
+#[test]
+fn once_it_has_the_configuration_is_rendered() {
+    let mut scene = doubtful();
+    let next = scene.revision.with_incarnation(1);
+    scene.file(UnitFileState::Drifted { revision: Some(next) });
+    scene.service().loaded = Some(next);
+    scene.expect(&[STALE], &[]);
+}
+
+#[test]
+fn a_run_that_is_restarted_anyway_is_not_doubted() {
+    let mut scene = doubtful();
+    let other = Revision { spec: Fingerprint::of(b"an older specification"), ..scene.revision };
+    scene.file(UnitFileState::Drifted { revision: Some(other) });
+    scene.service().running = Some(other);
+    scene.expect(&[STALE], &[]);
+}
+
+#[test]
+fn a_start_that_is_under_way_is_waited_for() {
+    let mut scene = doubtful();
+    scene.down(ActiveState::Activating, SubState::from_word("start"));
+    scene.expect(&[], &["it is starting"]);
+}
+
+#[test]
+fn what_waits_to_be_started_again_is_given_its_configuration() {
+    let mut scene = doubtful();
+    scene.down(ActiveState::Activating, SubState::AutoRestart);
+    scene.expect(&[STALE], &[]);
+}
+
+#[test]
+fn nothing_is_rendered_over_a_run_whose_unit_cannot_be_read_or_written() {
+    let mut scene = doubtful();
+    scene.seen.unit = Observation::Unknown("permission denied".to_owned());
+    scene.expect(&[], &["its unit file cannot be read: permission denied"]);
+    let mut scene = doubtful();
+    scene.fail(Work::Unit, PortErrorKind::Transient, "disk full");
+    let plan = scene.plan();
+    assert!(plan.steps.is_empty() && plan.blocked.len() == 1, "{plan:?}");
+}
