@@ -6,6 +6,7 @@
 //! does a broken file that costs none of ours. Between the check and the reload a file can still change.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::{PortError, PortErrorKind, PortResult, UnitStore as _};
@@ -76,6 +77,19 @@ pub(crate) async fn hold_back_a_loss(units: &Result<QuadletDir, ScopeError>) -> 
 }
 
 async fn asked(units: &QuadletDir, ours: &BTreeSet<CompanionName>) -> PortResult<UnloadableUnits> {
+    // Neither asked nor reloaded for: systemd would answer nobody while it waits for the generator, and that waits at a pipe.
+    let endless = units.endless_files().await?;
+    if !endless.is_empty() {
+        let file = |path: PathBuf| UnloadableFile {
+            file: shown(&path.to_string_lossy()),
+            why: "it is a named pipe or a device, at which the generator would wait for ever"
+                .to_owned(),
+        };
+        return Ok(UnloadableUnits {
+            files: endless.into_iter().map(file).collect(),
+            lost: ours.clone(),
+        });
+    }
     let found = async {
         let generator = units.find_generator()?;
         let ended = generator.dry_run().await?;

@@ -119,6 +119,12 @@ impl QuadletDir {
         .await
     }
 
+    /// The unit files at which the generator would wait for ever.
+    pub(crate) async fn endless_files(&self) -> PortResult<Vec<PathBuf>> {
+        let files = self.files.clone();
+        blocking("list the unit directory", move || files.endless()).await
+    }
+
     /// The generator that is asked about units.
     pub(crate) fn find_generator(&self) -> Result<Generator, GeneratorError> {
         match &self.generator {

@@ -118,3 +118,27 @@ fn long_lists_are_cut() {
     let text = held_back(&found);
     assert!(text.len() < 2200 && text.contains("and 95 more"), "{text}");
 }
+
+#[tokio::test]
+async fn a_pipe_that_the_generator_would_wait_at_is_named_and_the_generator_not_run() {
+    let place = Place::with_generator(LIKE_PODMAN);
+    place.put_ours("web");
+    let pipe = place.file("stuck.network");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR,
+        0,
+    )
+    .unwrap();
+    std::os::unix::fs::symlink(&pipe, place.file("also-stuck.container")).unwrap();
+    std::os::unix::fs::symlink("nowhere", place.file("not-stuck.container")).unwrap();
+    let error = hold_back_a_loss(&place.units).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Conflict);
+    let words = error.to_string();
+    assert!(words.contains("/stuck.network`: it is a named pipe"), "{words}");
+    assert!(words.contains("/also-stuck.container`"), "{words}");
+    assert!(!words.contains("not-stuck"), "{words}");
+    assert_eq!(place.runs(), 0);
+}

@@ -1,13 +1,15 @@
 //! The files of the unit directory: opened anew for each piece of work, since anyone may have moved it meanwhile.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::revision::Revision;
 use companion_core::model::unit::UnitFileState;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
-use durable_dir::{Dir, DirError, DirResult, FileContents, Trust};
+use durable_dir::{Dir, DirError, DirResult, FileContents, FileKind, Trust};
 
 use crate::mark::{self, Ownership, UNIT_MODE};
 
@@ -16,6 +18,9 @@ const SIZE_LIMIT: usize = 1024 * 1024;
 /// Far more than units of any host; a directory with more is someone's accident.
 const ENTRY_LIMIT: usize = 10_000;
 const EXTENSION: &str = ".container";
+/// What Quadlet reads in its directories (podman-systemd.unit(5)).
+const QUADLET_EXTENSIONS: [&str; 7] =
+    ["container", "volume", "kube", "network", "image", "build", "pod"];
 
 /// Where the units are, and how a file of the predecessor is known.
 #[derive(Debug, Clone)]
@@ -128,6 +133,36 @@ impl UnitDir {
             }
         });
         Ok(marked.collect())
+    }
+
+    /// The unit files of whatever kind, anyone's, that are named pipes or devices, or links to such: who reads one may wait for ever.
+    pub(super) fn endless(&self) -> PortResult<Vec<PathBuf>> {
+        let Some(dir) = self.open()? else {
+            return Ok(Vec::new());
+        };
+        let entries = dir
+            .entries(ENTRY_LIMIT)
+            .map_err(|error| port_error("the unit directory cannot be listed", error))?;
+        let units = entries.into_iter().filter(|entry| {
+            let extension = Path::new(&entry.name).extension().and_then(OsStr::to_str);
+            extension.is_some_and(|extension| QUADLET_EXTENSIONS.contains(&extension))
+        });
+        let endless = units.filter_map(|entry| {
+            let path = self.path.join(&entry.name);
+            // A link is read through; one that leads nowhere ends at once.
+            let is_endless = match entry.kind {
+                FileKind::Fifo | FileKind::Device => true,
+                FileKind::Symlink => path.metadata().is_ok_and(|data| {
+                    let kind = data.file_type();
+                    kind.is_fifo() || kind.is_char_device() || kind.is_block_device()
+                }),
+                FileKind::Regular | FileKind::Directory | FileKind::Socket | FileKind::Unknown => {
+                    false
+                }
+            };
+            is_endless.then_some(path)
+        });
+        Ok(endless.collect())
     }
 
     /// Whether the file of `name` is ours, holds `text` and is for no more people than it should be; then it is brought to the disk,
