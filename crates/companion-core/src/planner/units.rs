@@ -226,9 +226,11 @@ fn loaded(
         draft.draft.reload.insert(draft.name.clone(), (input, Reason::LoadedUnitStale));
         return Some(Loading { revision, after_reload: true });
     };
-    // A reload was tried and helped nothing: the file is not what the service manager takes.
-    let words = format!("{} (load state `{}`)", failure.error, service.load);
-    let words = service.load_error.clone().unwrap_or(words);
+    // A reload was tried and helped nothing, or failed itself: its error comes first, for that the unit is
+    // not found says nothing of why.
+    let found = service.load_error.clone();
+    let found = found.unwrap_or_else(|| format!("load state `{}`", service.load));
+    let words = format!("{} ({found})", failure.error);
     draft.block_until(WaitingOn::NotLoaded { words }, failure.retry_at);
     None
 }

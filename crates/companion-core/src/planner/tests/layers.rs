@@ -118,3 +118,16 @@ fn without_its_service_manager_nothing_is_rendered_or_built() {
     scene.seen.service = Observation::Unknown("no bus".to_owned());
     scene.expect(&[], &["its service cannot be read: no bus"]);
 }
+
+#[test]
+fn a_reload_that_failed_is_told_with_its_own_error_first() {
+    let mut scene = Scene::converged();
+    scene.service().load = LoadState::NotFound;
+    scene.service().load_error = Some("unit web.service not found".to_owned());
+    scene.service().loaded = None;
+    scene.fail(Work::Load, PortErrorKind::Unavailable, "the generator is switched off");
+    scene.expect(
+        &[],
+        &["its unit is not loaded: the generator is switched off (unit web.service not found)"],
+    );
+}
