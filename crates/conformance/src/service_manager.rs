@@ -212,6 +212,7 @@ macro_rules! service_manager_cases {
             resetting_what_did_not_fail_or_is_not_loaded_is_a_success,
             a_masked_unit_says_so_and_is_not_started,
             a_unit_that_was_started_too_often_starts_only_after_a_reset,
+            a_unit_that_ended_well_too_often_says_that_it_hit_its_limit,
             stopping_what_failed_is_done_and_leaves_it_failed,
             what_failed_of_something_that_was_mended_starts_without_a_reset,
             a_failed_unit_whose_file_is_gone_is_forgotten_by_a_reset,

@@ -14,8 +14,8 @@ use quadlet::PodmanVersion;
 /// The image that is there: nginx and busybox.
 pub(crate) const BASE: &str = "localhost/companion-base:latest";
 
-/// A program that runs until it is stopped, and heeds that at once.
-pub(crate) const RUNS: &str = "trap 'exit 0' TERM; while :; do sleep 1 & wait $!; done";
+/// A program that runs until it is stopped, and heeds that at once: the base image is stopped by SIGQUIT, as nginx is.
+pub(crate) const RUNS: &str = "trap 'exit 0' QUIT TERM; while :; do sleep 1 & wait $!; done";
 
 /// Whose manager it is.
 pub(crate) fn scope() -> Scope {

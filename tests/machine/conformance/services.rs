@@ -24,7 +24,7 @@ use super::guest::{
 /// A program that ends with `EXIT`, unless a file says that it was mended.
 const ENDS: &str = "[ -e /flags/mended ] || exit EXIT; ";
 /// A program that does not heed the signal to stop.
-const STUBBORN: &str = "trap '' TERM; while :; do sleep 1; done";
+const STUBBORN: &str = "trap '' QUIT TERM; while :; do sleep 1; done";
 /// How many seconds reloads are limited for.
 const RELOAD_INTERVAL: u64 = 20;
 
@@ -99,7 +99,7 @@ fn add_setting(name: &CompanionName, file: &str, text: &str) {
     fs::write(directory.join(file), text).unwrap();
 }
 
-/// Waits, while there is a container, until its first process catches or ignores SIGTERM: without a handler, the first process
+/// Waits, while there is a container, until its first process catches or ignores SIGQUIT: without a handler, the first process
 /// of a namespace does not get it (pid_namespaces(7)).
 fn await_handlers(name: &CompanionName) {
     let inspect = ["inspect", "--format", "{{.State.Pid}}", name.as_str()];
@@ -111,7 +111,7 @@ fn await_handlers(name: &CompanionName) {
             let line = status.lines().find_map(|line| line.strip_prefix(field));
             line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
         };
-        if (mask("SigCgt:") | mask("SigIgn:")) & (1 << 14) != 0 {
+        if (mask("SigCgt:") | mask("SigIgn:")) & (1 << 2) != 0 {
             return;
         }
         std::thread::sleep(Duration::from_millis(20));

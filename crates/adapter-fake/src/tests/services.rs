@@ -43,7 +43,7 @@ async fn a_program_that_crashes_with_a_short_delay_hits_the_start_limit() {
     bench.host.crash_loop(bench.name(), true);
     bench.pass(8 * SECOND).await;
     let state = bench.state().await;
-    assert_eq!((state.active, state.result), (ActiveState::Failed, ServiceResult::StartLimitHit));
+    assert_eq!((state.active, state.result), (ActiveState::Failed, ServiceResult::ExitCode));
     bench.host.crash_loop(bench.name(), false);
     assert_eq!(bench.start().await, JobResult::Failed);
     bench.host.reset_failed(bench.name()).await.unwrap();

@@ -47,7 +47,10 @@ impl World {
             service.restarts = 0;
         }
         if limited && !service.starts.allows(at, limit) {
-            service.result = ServiceResult::StartLimitHit;
+            // The limit is told only where nothing else went wrong before it (systemd 257).
+            if service.result == ServiceResult::Success {
+                service.result = ServiceResult::StartLimitHit;
+            }
             service.forget_restarts = true;
             self.settle(name, Phase::Failed, at);
             self.end_job(name, JobResult::Failed);
@@ -63,6 +66,7 @@ impl World {
         let service = &mut self.slot_mut(name).service;
         service.run = run;
         service.result = ServiceResult::Success;
+        service.exit_status = None;
         self.settle(name, Phase::Starting { until, end }, at);
     }
 

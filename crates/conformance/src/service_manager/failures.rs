@@ -63,7 +63,7 @@ pub(super) async fn a_unit_that_was_started_too_often_starts_only_after_a_reset(
     drop(world.services().start(&unit.name).await.unwrap());
     let failed = |state: &ServiceState| state.active == ActiveState::Failed;
     let state = becomes(world, &unit.name, "it failed", failed).await;
-    assert_eq!(state.result, ServiceResult::StartLimitHit);
+    assert_eq!(state.result, ServiceResult::ExitCode, "that of its last end");
     assert!(state.restarts >= 3, "{state:?}");
     world.mend(&unit.name).await;
     assert_eq!(start(world, &unit.name).await, JobResult::Failed);
@@ -71,6 +71,16 @@ pub(super) async fn a_unit_that_was_started_too_often_starts_only_after_a_reset(
     assert_eq!(start(world, &unit.name).await, JobResult::Done);
     let state = state_of(world, &unit.name).await;
     assert_eq!((state.is_running(), state.restarts), (true, 0));
+}
+
+pub(super) async fn a_unit_that_ended_well_too_often_says_that_it_hit_its_limit(world: &World) {
+    let unit = world.ending_unit(0).await;
+    load(world, &unit).await;
+    drop(world.services().start(&unit.name).await.unwrap());
+    let failed = |state: &ServiceState| state.active == ActiveState::Failed;
+    let state = becomes(world, &unit.name, "it failed", failed).await;
+    assert!(state.is_down(), "it is not tried again");
+    assert_eq!((state.result, state.exit_status), (ServiceResult::StartLimitHit, Some(0)));
 }
 
 pub(super) async fn stopping_what_failed_is_done_and_leaves_it_failed(world: &World) {

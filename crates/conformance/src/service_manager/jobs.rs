@@ -106,6 +106,7 @@ pub(super) async fn a_restart_of_what_runs_is_another_run(world: &World) {
     assert!(after.is_running(), "{after:?}");
     assert_ne!(after.invocation, before.invocation);
     assert_eq!((after.restarts, after.result), (0, ServiceResult::Success), "by nobody but us");
+    assert_eq!(after.exit_status, None, "it has not ended");
 }
 
 pub(super) async fn two_starts_of_one_unit_are_both_done(world: &World) {
