@@ -1,6 +1,11 @@
 //! What people, other programs and bad luck do to a running companion, and how it comes back.
 
+use std::sync::Arc;
+
+use adapter_fake::FakeHost;
 use companion_core::model::image::ImageRef;
+use companion_core::plan::Action;
+use companion_core::reconciler::{Event, EventSink, Limits, Reconciler};
 use companion_tests::node::{Node, REGISTRY, config, context, name};
 
 #[tokio::test(start_paused = true)]
@@ -110,6 +115,32 @@ async fn a_paused_container_is_created_anew() {
     let node = Node::installed().await;
     node.host.pause_container(&name("wallet"));
     assert_eq!(node.steps_of_pass().await, ["restart wallet: it is paused"]);
+    node.assert_true();
+}
+
+/// Its owner goes on with a container as soon as the restart is announced that is to do so.
+struct Unpausing(FakeHost);
+
+impl EventSink for Unpausing {
+    fn on_event(&self, event: &Event<'_>) {
+        if let Event::StepBegun(step) = event
+            && matches!(step.action, Action::RestartUnit(_))
+        {
+            self.0.unpause_container(&name("wallet"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_goes_on_since_it_was_looked_at_is_not_restarted() {
+    let mut node = Node::installed().await;
+    node.host.pause_container(&name("wallet"));
+    let (ports, events) = (node.host.ports(), Arc::new(Unpausing(node.host.clone())));
+    let reconciler = Reconciler::with(ports, Limits::default(), events, Box::new(|| 0));
+    node.reconciler = Arc::new(reconciler);
+    let before = node.host.counts();
+    assert_eq!(node.steps_of_pass().await, ["restart wallet: it is paused (not needed)"]);
+    assert_eq!(node.host.counts().since(before).restarts, 0);
     node.assert_true();
 }
 

@@ -229,9 +229,13 @@ async fn without_a_context_a_present_image_is_neither_built_nor_pulled() {
     let pull = calls.iter().find(|call| call[0] == "pull").unwrap();
     assert!(pull.contains(&"--tls-verify=false".to_owned()));
     host.stub.forget_calls();
-    assert_eq!(host.images.ensure(&source).await.unwrap(), first);
-    assert!(!host.stub.verbs().contains("pull"));
-    source.pull = None;
+    let build = source.build.clone();
+    for build in [build, None] {
+        source.build = build;
+        assert_eq!(host.images.ensure(&source).await.unwrap(), first);
+        assert!(!host.stub.verbs().contains("pull"));
+    }
+    let mut source = ImageSource { pull: None, ..host.source() };
     source.build.as_mut().unwrap().contexts.clear();
     let error = host.images.ensure(&source).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::NotFound);
@@ -251,6 +255,16 @@ async fn success_is_what_was_read_back() {
     let host = Host::new();
     host.stub.answer("build", "exit 0");
     host.stub.answer("pull", "exit 0");
+    let error = host.images.ensure(&host.source()).await.unwrap_err();
+    assert!(error.chain().contains("is not there"), "{}", error.chain());
+}
+
+#[tokio::test]
+async fn a_build_that_leaves_the_image_of_before_is_no_success() {
+    let host = Host::new();
+    host.images.ensure(&host.source()).await.unwrap();
+    fs::write(host.context().join("page.html"), "new").unwrap();
+    host.stub.answer("build", "exit 0");
     let error = host.images.ensure(&host.source()).await.unwrap_err();
     assert!(error.chain().contains("is not there"), "{}", error.chain());
 }

@@ -320,4 +320,19 @@ mod tests {
         state.context = None;
         assert!(state.is_current(), "a pulled image stays true while there is no context");
     }
+
+    #[test]
+    fn another_image_by_the_same_name_and_the_same_image_by_another_name_are_told_apart() {
+        let image = |id: &str, name: &str| PresentImage {
+            reference: ImageRef::new(name).unwrap(),
+            id: ImageId::new(&id.repeat(64)).unwrap(),
+            provenance: Provenance::Foreign,
+        };
+        let one = image("1", "localhost/x:latest").fingerprint();
+        assert_ne!(image("2", "localhost/x:latest").fingerprint(), one);
+        assert_ne!(image("1", "localhost/y:latest").fingerprint(), one);
+        let built = Provenance::Built { context: Fingerprint::of(b"context") };
+        let built = PresentImage { provenance: built, ..image("1", "localhost/x:latest") };
+        assert_eq!(built.fingerprint(), one, "a build that gives the same image restarts nothing");
+    }
 }
