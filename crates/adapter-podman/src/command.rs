@@ -271,7 +271,7 @@ impl Podman {
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(standard_output(call))
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
@@ -310,6 +310,24 @@ impl Podman {
             search: output::shown(&self.search.to_string_lossy()),
         })?;
         Ok(self.program.get_or_init(|| found))
+    }
+}
+
+/// Where a call's standard output goes.
+///
+/// Nobody needs what a build and a pull print, and a pipe would end them in the middle of their work, by
+/// SIGPIPE, when this process dies: podman then leaves its working container behind, which nobody can
+/// tell from another program's.
+fn standard_output(call: Verb) -> Stdio {
+    match call {
+        Verb::Build | Verb::Pull => Stdio::null(),
+        Verb::Version
+        | Verb::Info
+        | Verb::Images
+        | Verb::ImageInspect
+        | Verb::ImageRm
+        | Verb::Ps
+        | Verb::Rm => Stdio::piped(),
     }
 }
 

@@ -335,3 +335,13 @@ async fn leftovers_are_pruned_by_id_unless_they_are_in_use_or_named_again() {
         assert_eq!(host.images.prune(&ids).await.is_ok(), pruned, "exit status {exit}");
     }
 }
+
+/// A build that writes to a pipe which nobody reads any more is killed half-way, by SIGPIPE.
+#[tokio::test]
+async fn what_a_build_prints_needs_no_reader() {
+    let host = Host::new();
+    let look = "output=$(readlink /proc/$$/fd/1); echo $output >$dir/output";
+    host.stub.answer("build", &format!("{look}\n{BUILD}{COMMIT}"));
+    host.images.ensure(&host.source()).await.unwrap();
+    assert_eq!(fs::read_to_string(host.stub.file("output")).unwrap(), "/dev/null\n");
+}
