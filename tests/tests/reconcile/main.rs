@@ -3,7 +3,6 @@
 mod daemon;
 mod faults;
 mod install;
-mod properties;
 mod removal;
 mod repair;
 

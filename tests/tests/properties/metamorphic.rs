@@ -1,0 +1,243 @@
+//! Cases that must come to the same although they are not the same.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex};
+
+use adapter_fake::world::units::Load;
+use adapter_fake::{Counts, FakeHost};
+use companion_core::model::companion::CompanionName;
+use companion_core::reconciler::{Event, EventSink};
+use proptest::prelude::*;
+
+use crate::case::{ALL, Case, case, config, run};
+use crate::companions::{MOST, named};
+use crate::differential::end;
+use crate::operations::Operation;
+use crate::play::{Trust, converge, perform, play};
+use crate::stage::Stage;
+use crate::tamperings::{TAMPERINGS, Tampering};
+
+/// What was done for each companion, in order, and why; reloads serve all and are left out.
+#[derive(Default)]
+struct Traces(Mutex<BTreeMap<CompanionName, Vec<String>>>);
+
+impl EventSink for Traces {
+    fn on_event(&self, event: &Event<'_>) {
+        let Event::StepBegun(step) = event else { return };
+        if let Some(name) = &step.companion {
+            let words = format!("{}: {}", step.action.verb(), step.reason);
+            self.0.lock().unwrap().entry(name.clone()).or_default().push(words);
+        }
+    }
+}
+
+impl Traces {
+    fn of(&self, at: usize) -> Vec<String> {
+        self.0.lock().unwrap().get(&named(at)).cloned().unwrap_or_default()
+    }
+}
+
+/// What is done to one companion at a time, with all in peace again before the next.
+fn in_peace() -> impl Strategy<Value = Vec<Operation>> {
+    let harmless: Vec<_> = TAMPERINGS
+        .into_iter()
+        .filter(|with| !with.lasts() && *with != Tampering::ReloadByOthers)
+        .collect();
+    let one = (0..MOST - 1, 0..4_u8, prop::sample::select(harmless), 0..10_u8);
+    let operation = one.prop_map(|(at, version, with, kind)| match kind {
+        0..4 => Operation::Install { at, version },
+        4 => Operation::Remove { at },
+        5 => Operation::ChangeContext { at },
+        6 => Operation::Rotate,
+        _ => Operation::Tamper { at, with },
+    });
+    prop::collection::vec(operation, 1..12)
+}
+
+/// Does `operations` one by one, and lets all come to rest after each.
+async fn peacefully(stage: &mut Stage, operations: &[Operation]) {
+    let mut trust = Trust::default();
+    for operation in [&Operation::Tick].into_iter().chain(operations) {
+        let rest = [Operation::Tick, Operation::Sleep(1000), Operation::Tick];
+        for operation in [operation].into_iter().chain(&rest) {
+            perform(stage, operation, &mut trust).await.unwrap_or_else(|words| panic!("{words}"));
+        }
+    }
+}
+
+fn traced(case: &Case) -> (Stage, Arc<Traces>) {
+    let traces = Arc::new(Traces::default());
+    (Stage::with(case, |host| host, traces.clone()), traces)
+}
+
+/// All that lies on the host and runs there, apart from wishes, images and what is not there.
+fn tree(host: &FakeHost) -> Vec<String> {
+    let world = host.world();
+    let names = (0..MOST).map(named).chain(crate::stage::strangers());
+    let places = names.filter_map(|name| {
+        let slot = world.slot(&name)?;
+        let nothing = slot.file.now().is_none()
+            && slot.load == Load::NotFound
+            && slot.container.is_none()
+            && slot.service.run.is_none();
+        let shown = (slot.file.now(), &slot.load, slot.container, slot.service.run);
+        (!nothing).then(|| format!("{name} {shown:?} since {:?}", slot.service.since))
+    });
+    let configs = (0..MOST).map(|at| {
+        let output = crate::companions::output(at);
+        format!("{output} {:?}", world.files.rendered(&output))
+    });
+    places.chain(configs).collect()
+}
+
+/// A digest of every call and its end, and of the host that they led to.
+fn digest(case: &Case) -> u64 {
+    run(async {
+        let mut stage = Stage::of(case);
+        let mut hasher = DefaultHasher::new();
+        play(&mut stage, case).await.hash(&mut hasher);
+        converge(&mut stage, case.forgets).await.hash(&mut hasher);
+        for entry in stage.host.journal().entries() {
+            format!("{entry:?}").hash(&mut hasher);
+        }
+        stage.host.world().hash(&mut hasher);
+        hasher.finish()
+    })
+}
+
+proptest! {
+    #![proptest_config(config(45))]
+
+    #[test]
+    fn a_second_pass_has_nothing_to_do(case in case(ALL, 30)) {
+        let (before, after) = run(async {
+            let mut stage = Stage::of(&case);
+            play(&mut stage, &case).await.unwrap();
+            stage.host.clear_faults();
+            drop(stage.daemon.reconcile().await);
+            let before = (stage.host.counts(), stage.host.world());
+            drop(stage.daemon.reconcile().await);
+            (before, (stage.host.counts(), stage.host.world()))
+        });
+        prop_assert_eq!(Counts { processes: 0, ..before.0 }, Counts { processes: 0, ..after.0 });
+        prop_assert_eq!(before.1, after.1);
+    }
+
+    #[test]
+    fn the_same_seed_leaves_the_same_trace(case in case(ALL, 40)) {
+        prop_assert_eq!(digest(&case), digest(&case));
+    }
+
+    #[test]
+    fn the_order_of_wishes_changes_nothing_but_the_order(
+        case in case(ALL, 1),
+        order in Just([0, 1, 2, 3]).prop_shuffle(),
+        happenings in in_peace(),
+    ) {
+        let [one, other] = [[0, 1, 2, 3], order].map(|order| run(async {
+            let (mut stage, traces) = traced(&case);
+            order.iter().for_each(|at| stage.record(*at, Some(0)));
+            peacefully(&mut stage, &happenings).await;
+            ([0, 1, 2, 3].map(|at| traces.of(at)), end(&stage.host), stage.host.counts())
+        }));
+        prop_assert_eq!(one, other);
+    }
+
+    #[test]
+    fn one_companions_name_and_place_change_nothing_for_it(
+        case in case(ALL, 1),
+        turn in 1..MOST,
+    ) {
+        let turned = |at: usize| (at + turn) % MOST;
+        let mut other = case.clone();
+        (0..MOST).for_each(|at| other.profiles[turned(at)] = case.profiles[at]);
+        let traces = [&case, &other].map(|case| run(async {
+            let (mut stage, traces) = traced(case);
+            (0..MOST).for_each(|at| stage.record(at, Some(0)));
+            peacefully(&mut stage, &[Operation::Rotate]).await;
+            traces
+        }));
+        for at in 0..MOST {
+            prop_assert_eq!(traces[0].of(at), traces[1].of(turned(at)));
+        }
+    }
+
+    #[test]
+    fn one_companions_trouble_is_in_no_trace_of_another(
+        case in case(ALL, 1),
+        happenings in in_peace(),
+        trouble in prop::collection::vec((any::<prop::sample::Index>(), 0..TAMPERINGS.len()), 1..6),
+    ) {
+        const LAST: usize = MOST - 1;
+        let mut troubled = happenings.clone();
+        for (place, with) in trouble {
+            let with = TAMPERINGS[with];
+            // A file that the generator cannot read keeps all units from being loaded.
+            let of_all = matches!(
+                with,
+                Tampering::LoseRecord
+                    | Tampering::SpoilRecord(_)
+                    | Tampering::ReloadByOthers
+                    | Tampering::GarbleUnit
+                    | Tampering::PutDirectoryAtUnit
+                    | Tampering::ForbidUnit
+            );
+            let with = if of_all { Tampering::DeleteUnit } else { with };
+            troubled.insert(place.index(troubled.len() + 1), Operation::Tamper { at: LAST, with });
+        }
+        let [alone, beside] = [(happenings, 0..LAST), (troubled, 0..MOST)].map(|(happenings, all)| {
+            run(async {
+                let (mut stage, traces) = traced(&case);
+                all.for_each(|at| stage.record(at, Some(0)));
+                peacefully(&mut stage, &happenings).await;
+                [0, 1, 2].map(|at| traces.of(at))
+            })
+        });
+        prop_assert_eq!(alone, beside);
+    }
+
+    #[test]
+    fn a_crash_and_two_passes_are_one_pass(
+        case in case(ALL, 1),
+        happenings in in_peace(),
+        after in 0..60_u64,
+    ) {
+        let crash = vec![Operation::Crash { after }, Operation::Sleep(100), Operation::Tick];
+        let [whole, cut] = [vec![Operation::Tick], crash].map(|last| run(async {
+            let mut stage = Stage::of(&case);
+            (0..MOST).for_each(|at| stage.record(at, Some(0)));
+            peacefully(&mut stage, &happenings).await;
+            (0..MOST).for_each(|at| stage.record(at, Some(3)));
+            stage.rotate();
+            let mut trust = Trust::default();
+            for operation in last.into_iter().chain([Operation::Tick]) {
+                perform(&mut stage, &operation, &mut trust).await.unwrap();
+            }
+            end(&stage.host)
+        }));
+        prop_assert_eq!(whole, cut);
+    }
+
+    #[test]
+    fn what_is_installed_and_removed_leaves_the_host_as_it_was(
+        case in case(ALL, 1),
+        at in 0..MOST,
+        versions in prop::collection::vec(0..4_u8, 1..4),
+    ) {
+        run(async {
+            let (mut stage, _) = traced(&case);
+            let others = (0..MOST).filter(|other| *other != at);
+            others.for_each(|other| stage.record(other, Some(1)));
+            peacefully(&mut stage, &[]).await;
+            let before = tree(&stage.host);
+            let installs = versions.iter().map(|version| Operation::Install { at, version: *version });
+            let operations: Vec<_> = installs.collect();
+            peacefully(&mut stage, &operations).await;
+            prop_assert_ne!(&before, &tree(&stage.host), "something was there in between");
+            peacefully(&mut stage, &[Operation::Remove { at }]).await;
+            prop_assert_eq!(before, tree(&stage.host));
+            Ok(())
+        })?;
+    }
+}

@@ -1,0 +1,244 @@
+//! The operations of a case, drawn from numbers: every list of numbers is a case, and so is every
+//! part of it, which is what makes a counterexample shrink.
+
+use std::time::Duration;
+
+use adapter_fake::world::conditions::{Disk, Generator};
+use adapter_fake::{Delivery, Method, Port};
+use companion_core::ports::PortErrorKind;
+
+use crate::companions::{MOST, VERSIONS};
+use crate::tamperings::{TAMPERINGS, Tampering};
+
+/// Something that is done to a host, or by those who keep it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// The command wishes for a version of a companion, and makes a pass for it.
+    Install { at: usize, version: u8 },
+    /// The daemon makes a pass.
+    Tick,
+    /// The command wishes a companion away, and makes a pass for it.
+    Remove { at: usize },
+    /// A wish is recorded, and whoever did dies before anything comes of it.
+    Wish { at: usize, version: Option<u8> },
+    /// Time passes.
+    Sleep(u64),
+    /// The credentials of all hooks are new.
+    Rotate,
+    /// A build context has new contents.
+    ChangeContext { at: usize },
+    /// Someone tampers with a companion.
+    Tamper { at: usize, with: Tampering },
+    /// A part of the host gets better or worse.
+    Condition(Condition),
+    /// Some calls of a port go wrong.
+    Fault(Trouble),
+    /// The daemon dies in a pass, after so many points at which it could.
+    Crash { after: u64 },
+    /// The host loses its power in a pass.
+    PowerLoss { after: u64, outcome: u64 },
+    /// The host is shut down and started again.
+    Reboot,
+    /// The daemon makes a pass while the command wishes something and makes one too; each is held up
+    /// at each point for as long as the digits of a number say.
+    Together { at: usize, version: Option<u8>, stalls: u64 },
+    /// The wall clock is set, by seconds.
+    JumpWall(i64),
+    /// What becomes of events from now on.
+    Events(Delivery),
+    /// All trouble ends.
+    Heal,
+}
+
+/// Changes of the host's parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Condition {
+    Bus(bool),
+    Network(bool),
+    SlowRegistry,
+    UntrustedRegistry,
+    Disk(Disk),
+    Generator(Generator),
+    Podman(bool),
+    StartLimit(u32),
+    ReloadLimit(bool),
+    Logout,
+    Login,
+    SlowStart(u64),
+}
+
+const CONDITIONS: [Condition; 21] = [
+    Condition::Bus(false),
+    Condition::Bus(true),
+    Condition::Network(false),
+    Condition::Network(true),
+    Condition::SlowRegistry,
+    Condition::UntrustedRegistry,
+    Condition::Disk(Disk::Full),
+    Condition::Disk(Disk::ReadOnly),
+    Condition::Disk(Disk::Writable),
+    Condition::Generator(Generator::Missing),
+    Condition::Generator(Generator::CorruptsOnce),
+    Condition::Generator(Generator::Works),
+    Condition::Podman(false),
+    Condition::Podman(true),
+    Condition::StartLimit(1),
+    Condition::StartLimit(5),
+    Condition::ReloadLimit(true),
+    Condition::ReloadLimit(false),
+    Condition::Logout,
+    Condition::Login,
+    Condition::SlowStart(20),
+];
+
+/// Which calls go wrong, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Trouble {
+    pub(crate) port: Port,
+    pub(crate) method: Method,
+    /// How many calls go well first.
+    pub(crate) skip: u32,
+    /// How many then go wrong.
+    pub(crate) times: u32,
+    pub(crate) how: How,
+}
+
+/// How a call goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    /// It does nothing and says that it failed.
+    Fails(PortErrorKind),
+    /// It does what it should and says that it failed.
+    FailsAfter(PortErrorKind),
+    /// It does nothing and never returns.
+    Hangs,
+    /// It does what it should and never returns.
+    HangsAfter,
+    /// It begins so many seconds later.
+    Late(u64),
+    /// It is answered from the host as it was before the last operation.
+    OldView,
+}
+
+const CALLS: [(Port, Method); 22] = [
+    (Port::Units, Method::Observe),
+    (Port::Units, Method::List),
+    (Port::Units, Method::Write),
+    (Port::Units, Method::Remove),
+    (Port::Services, Method::Observe),
+    (Port::Services, Method::Reload),
+    (Port::Services, Method::Start),
+    (Port::Services, Method::Stop),
+    (Port::Services, Method::Restart),
+    (Port::Services, Method::Wait),
+    (Port::Services, Method::ResetFailed),
+    (Port::Images, Method::Observe),
+    (Port::Images, Method::Ensure),
+    (Port::Images, Method::Prune),
+    (Port::Hooks, Method::Observe),
+    (Port::Hooks, Method::Render),
+    (Port::Hooks, Method::Commit),
+    (Port::Hooks, Method::Remove),
+    (Port::Containers, Method::Observe),
+    (Port::Containers, Method::Remove),
+    (Port::Desired, Method::Load),
+    (Port::Desired, Method::Lock),
+];
+
+const KINDS: [PortErrorKind; 6] = [
+    PortErrorKind::Transient,
+    PortErrorKind::NotFound,
+    PortErrorKind::Conflict,
+    PortErrorKind::Denied,
+    PortErrorKind::Invalid,
+    PortErrorKind::Unavailable,
+];
+
+/// How many kinds of operations a swarm chooses from.
+pub(crate) const DRAWN_KINDS: usize = 17;
+
+/// An operation as numbers: which kind, for which companion, and two more.
+pub(crate) type Numbers = (u16, u8, u8, u16);
+
+/// How often each kind of operation is drawn, in the order of [`Operation`]; 0 is never.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Swarm(pub(crate) [u8; DRAWN_KINDS]);
+
+impl Swarm {
+    /// The swarm of some bits: a kind whose bit is not set is never drawn, apart from the first two.
+    pub(crate) fn of(bits: u32, rates: u64) -> Self {
+        let mut weights = [0; DRAWN_KINDS];
+        for (kind, weight) in weights.iter_mut().enumerate() {
+            let rate = u8::try_from((rates >> (3 * kind)) & 7).unwrap() + 1;
+            *weight = if kind < 2 || bits & (1 << kind) != 0 { rate } else { 0 };
+        }
+        Self(weights)
+    }
+
+    fn kind(&self, selector: u16) -> usize {
+        let total: u16 = self.0.iter().map(|weight| u16::from(*weight)).sum();
+        let mut rest = selector % total;
+        for (kind, weight) in self.0.iter().enumerate() {
+            match rest.checked_sub(u16::from(*weight)) {
+                Some(left) => rest = left,
+                None => return kind,
+            }
+        }
+        0
+    }
+
+    /// The operation that `numbers` mean for this swarm.
+    pub(crate) fn operation(&self, numbers: Numbers) -> Operation {
+        let (selector, at, small, large) = numbers;
+        let at = usize::from(at) % MOST;
+        let version = small % VERSIONS;
+        let wish = (small < 170).then_some(version);
+        let large = u64::from(large);
+        let pick = |length: usize| usize::from(small) % length;
+        match self.kind(selector) {
+            0 => Operation::Install { at, version },
+            1 => Operation::Tick,
+            2 => Operation::Remove { at },
+            3 => Operation::Wish { at, version: wish },
+            4 => Operation::Sleep([1, 7, 30, 120, 1000][pick(5)]),
+            5 => Operation::Rotate,
+            6 => Operation::ChangeContext { at },
+            7 => Operation::Tamper { at, with: TAMPERINGS[pick(TAMPERINGS.len())] },
+            8 => Operation::Condition(CONDITIONS[pick(CONDITIONS.len())]),
+            9 => Operation::Fault(trouble(small, large)),
+            10 => Operation::Crash { after: large % 64 },
+            11 => Operation::PowerLoss { after: large % 64, outcome: u64::from(small) },
+            12 => Operation::Reboot,
+            13 => {
+                Operation::Together { at, version: wish, stalls: large.wrapping_mul(0x9e37_79b9) }
+            }
+            14 => Operation::JumpWall([-315_360_000, -3600, 3600, 315_360_000][pick(4)]),
+            15 => Operation::Events(
+                [
+                    Delivery::Lost,
+                    Delivery::Doubled,
+                    Delivery::Late(Duration::from_secs(large % 50)),
+                    Delivery::Delivered,
+                ][pick(4)],
+            ),
+            _ => Operation::Heal,
+        }
+    }
+}
+
+fn trouble(small: u8, large: u64) -> Trouble {
+    let [a, b, ..] = large.to_le_bytes();
+    let (port, method) = CALLS[usize::from(a) % CALLS.len()];
+    let kind = KINDS[usize::from(small / 8) % KINDS.len()];
+    let how = match small % 8 {
+        0 | 1 => How::Fails(kind),
+        2 | 3 => How::FailsAfter(kind),
+        4 => How::Hangs,
+        5 => How::HangsAfter,
+        6 => How::Late([1, 25, 100, 4000][usize::from(b / 16) % 4]),
+        // A record that was read under the lock of its only writers is never old.
+        _ if port == Port::Desired => How::Fails(kind),
+        _ => How::OldView,
+    };
+    Trouble { port, method, skip: u32::from(b % 4), times: u32::from(b / 4 % 3) + 1, how }
+}

@@ -1,0 +1,355 @@
+//! A case is played: each operation is done, and what must hold is asked after each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_fake::world::conditions::Limit;
+use adapter_fake::world::images::Reach;
+use adapter_fake::{Counts, Fault, Mode};
+use companion_core::reconciler::{ReconcileError, Reconciler, Reconciliation};
+use companion_tests::node::REGISTRY;
+
+use crate::case::Case;
+use crate::companions::{MOST, named};
+use crate::operations::{Condition, How, Operation, Trouble};
+use crate::oracle::{
+    Foreign, Verdict, in_order, must, nothing_done, nothing_forbidden, pass_is_honest,
+    says_no_secret, work_is_bounded,
+};
+use crate::stage::{Stage, lock};
+use crate::watch::{Course, Watch};
+
+type Pass = Result<Reconciliation, ReconcileError>;
+
+/// What stands at the end of all waiting: longer than the longest that any call may take.
+pub(crate) const FOR_EVER: Duration = Duration::from_secs(4 * 3600);
+
+/// How sound the host is while operations are done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Trust {
+    /// Something goes on doing harm until the host is healed.
+    pub(crate) troubled: bool,
+    /// A read may be answered from an older host.
+    pub(crate) misled: bool,
+}
+
+/// Plays the operations of `case` on `stage`, and asks after each what must hold.
+pub(crate) async fn play(stage: &mut Stage, case: &Case) -> Verdict {
+    let mut trust = Trust::default();
+    // The strangers' start is over.
+    stage.sleep(1).await;
+    if case.installed {
+        install_all(stage).await?;
+    }
+    for (number, operation) in case.operations.iter().enumerate() {
+        let (now, records) = (stage.host.world(), stage.records);
+        let foreign = Foreign::of(&now);
+        let done = perform(stage, operation, &mut trust).await;
+        stage.before = now;
+        stage.recorded.push(stage.records > records);
+        done.and_then(|()| nothing_forbidden(&stage.host))
+            .and_then(|()| {
+                let kept = operation.tampers() || foreign == Foreign::of(&stage.host.world());
+                must(kept, || "something that is not ours changed".to_owned())
+            })
+            .map_err(|words| format!("operation {number}, {operation:?}: {words}"))?;
+    }
+    Ok(())
+}
+
+async fn install_all(stage: &mut Stage) -> Verdict {
+    for at in 0..MOST {
+        stage.record(at, Some(0));
+    }
+    for _ in 0..2 {
+        drop(stage.daemon.reconcile().await);
+        stage.sleep(60).await;
+    }
+    in_order(&stage.host)
+}
+
+/// Ends all trouble, and asks whether everything becomes true within three passes and is then left
+/// alone: by the daemon that made it true, and by one that knows nothing.
+pub(crate) async fn converge(stage: &mut Stage, forgets: bool) -> Verdict {
+    stage.heal();
+    if forgets {
+        stage.restart_daemon().await;
+        // What the service manager does by itself, a stop or a restart delay, comes to its end.
+        stage.sleep(100).await;
+    } else {
+        // The longest back-off is over.
+        stage.sleep(1000).await;
+    }
+    let mut passes = 0;
+    while stage.host.untruth().is_some() || passes == 0 {
+        must(passes < 3, || format!("after 3 passes: {:?}", stage.host.untruth()))?;
+        let pass = whole_pass(stage, Course::default()).await?;
+        pass_is_honest(&pass, &stage.host, true)?;
+        says_no_secret(&format!("{pass:?}"))?;
+        stage.sleep(30).await;
+        passes += 1;
+    }
+    in_order(&stage.host)?;
+    nothing_forbidden(&stage.host)?;
+    quiet(stage).await
+}
+
+async fn quiet(stage: &mut Stage) -> Verdict {
+    drop(stage.daemon.reconcile().await);
+    let before = stage.host.counts();
+    drop(stage.daemon.reconcile().await);
+    nothing_done(before, stage.host.counts())?;
+    stage.restart_daemon().await;
+    let before = stage.host.counts();
+    drop(stage.daemon.reconcile().await);
+    // One that knows nothing asks for the containers of what was removed.
+    let processes = before.processes;
+    nothing_done(before, Counts { processes, ..stage.host.counts() })
+}
+
+/// Makes a pass of the daemon on which nothing ends early.
+async fn whole_pass(stage: &mut Stage, course: Course) -> Result<Pass, String> {
+    let daemon = Arc::clone(&stage.daemon);
+    let (pass, _) = watched(stage, course, daemon.reconcile()).await?;
+    pass.ok_or_else(|| "it was stopped".to_owned())
+}
+
+/// Does `work` with a watch at every effect; `None` when it was stopped.
+async fn watched<T>(
+    stage: &Stage,
+    course: Course,
+    work: impl Future<Output = T>,
+) -> Result<(Option<T>, (u32, u32)), String> {
+    let watch = Arc::new(Watch::new(&stage.host, course));
+    stage.host.set_gate(watch.clone());
+    let done = tokio::select! {
+        biased;
+        () = watch.reached.notified() => Ok(None),
+        done = work => Ok(Some(done)),
+        () = tokio::time::sleep(FOR_EVER) => Err("it never ends".to_owned()),
+    };
+    stage.host.remove_gate();
+    let complaints = watch.complaints();
+    must(complaints.is_empty(), || complaints.join("; "))?;
+    Ok((done?, watch.effects()))
+}
+
+/// Does `operation`.
+pub(crate) async fn perform(
+    stage: &mut Stage,
+    operation: &Operation,
+    trust: &mut Trust,
+) -> Verdict {
+    let course = Course { misled: trust.misled, ..Course::default() };
+    match *operation {
+        Operation::Tick => {
+            let daemon = Arc::clone(&stage.daemon);
+            judged_pass(stage, &daemon, None, *trust).await?;
+        }
+        Operation::Install { at, version } => {
+            wish_and_pass(stage, at, Some(version), *trust).await?
+        }
+        Operation::Remove { at } => wish_and_pass(stage, at, None, *trust).await?,
+        // Without the lock nothing is recorded, and the command says so.
+        Operation::Wish { at, version } => drop(stage.wish(at, version).await),
+        Operation::Sleep(seconds) => stage.sleep(seconds).await,
+        Operation::Rotate => stage.rotate(),
+        Operation::ChangeContext { at } => stage.change_context(at),
+        Operation::Tamper { at, with } => {
+            with.apply(&stage.host, at);
+            trust.troubled |= with.lasts();
+        }
+        Operation::Condition(condition) => {
+            change(stage, condition);
+            trust.troubled = true;
+        }
+        Operation::Fault(trouble) => {
+            stage.host.inject(fault(stage, trouble));
+            trust.troubled = true;
+            trust.misled |= trouble.how == How::OldView;
+        }
+        Operation::Crash { after } => {
+            cut_off(stage, Course { stop_at: Some(after), ..course }).await?;
+            stage.restart_daemon().await;
+        }
+        Operation::PowerLoss { after, outcome } => {
+            cut_off(stage, Course { stop_at: Some(after), ..course }).await?;
+            stage.host.power_loss_leaving(outcome);
+            stage.restart_daemon().await;
+        }
+        Operation::Reboot => {
+            stage.restart_daemon().await;
+            stage.host.reboot();
+        }
+        Operation::Together { at, version, stalls } => {
+            together(stage, at, version, Course { stalls, ..course }).await?;
+        }
+        Operation::JumpWall(seconds) => {
+            stage.host.change(|world, _| world.conditions.wall_offset += seconds);
+        }
+        Operation::Events(delivery) => stage.host.deliver_events(delivery),
+        Operation::Heal => {
+            stage.heal();
+            *trust = Trust::default();
+        }
+    }
+    Ok(())
+}
+
+async fn cut_off(stage: &mut Stage, course: Course) -> Verdict {
+    let daemon = Arc::clone(&stage.daemon);
+    // Whether it came to the point or ended before makes no difference to what must hold.
+    watched(stage, course, daemon.reconcile()).await.map(drop)
+}
+
+/// Makes a pass, for one companion or for all, and judges what it says.
+async fn judged_pass(
+    stage: &Stage,
+    reconciler: &Reconciler,
+    at: Option<usize>,
+    trust: Trust,
+) -> Verdict {
+    let course = Course { misled: trust.misled, ..Course::default() };
+    let names = at.map(|at| [named(at)].into());
+    let work = async {
+        match &names {
+            Some(names) => reconciler.reconcile_for(names).await,
+            None => reconciler.reconcile().await,
+        }
+    };
+    let (pass, effects) = watched(stage, course, work).await?;
+    if !trust.troubled {
+        work_is_bounded(effects)?;
+    }
+    let pass = pass.ok_or_else(|| "it was stopped".to_owned())?;
+    // What a pass for one companion leaves to the next tick, it says nothing of.
+    let pass = match (pass, at) {
+        (Ok(mut pass), Some(at)) => {
+            pass.last.desired.companions.retain(|name, _| *name == named(at));
+            pass.last.desired.removed.retain(|name, _| *name == named(at));
+            Ok(pass)
+        }
+        (pass, _) => pass,
+    };
+    pass_is_honest(&pass, &stage.host, !trust.troubled)
+}
+
+async fn wish_and_pass(stage: &mut Stage, at: usize, version: Option<u8>, trust: Trust) -> Verdict {
+    if stage.wish(at, version).await.is_err() {
+        return Ok(());
+    }
+    let command = stage.command();
+    let verdict = judged_pass(stage, &command, Some(at), trust).await;
+    command.shut_down().await;
+    verdict
+}
+
+/// The daemon's pass and the command's, each held up at its points as `course` says.
+async fn together(stage: &mut Stage, at: usize, version: Option<u8>, course: Course) -> Verdict {
+    let (daemon, command) = (Arc::clone(&stage.daemon), stage.command());
+    let names = [named(at)].into();
+    // The wish is recorded between two rounds of the daemon, whenever the lock is free.
+    let (spec, name) = (
+        version.map(|version| crate::companions::spec(at, stage.profiles[at], version)),
+        named(at),
+    );
+    let fake = stage.host.clone();
+    let commanding = async {
+        let lock = lock(&fake).await.ok()?;
+        match &spec {
+            Some(spec) => fake.install(spec),
+            None => fake.remove(&name),
+        };
+        drop(lock);
+        drop(command.reconcile_for(&names).await);
+        Some(())
+    };
+    let work = async { tokio::join!(daemon.reconcile(), commanding).1 };
+    let (recorded, _) = watched(stage, course, work).await?;
+    if recorded.flatten().is_some() {
+        stage.wishes[at] = Some(version);
+        stage.records += 1;
+    }
+    command.shut_down().await;
+    Ok(())
+}
+
+fn fault(stage: &Stage, trouble: Trouble) -> Fault {
+    let mode = match trouble.how {
+        How::Fails(kind) => Mode::Error(kind),
+        How::FailsAfter(kind) => Mode::ErrorAfterEffect(kind),
+        How::Hangs => Mode::Hang,
+        How::HangsAfter => Mode::HangAfterEffect,
+        How::Late(seconds) => Mode::Delay(Duration::from_secs(seconds)),
+        How::OldView => Mode::OldView(Box::new(stage.before.clone())),
+    };
+    let Trouble { port, method, skip, times, .. } = trouble;
+    Fault { port, method, companion: None, skip, times, mode }
+}
+
+fn change(stage: &Stage, condition: Condition) {
+    let host = &stage.host;
+    match condition {
+        Condition::Network(true) => host.registry_up(REGISTRY),
+        Condition::Network(false) => host.registry_down(REGISTRY),
+        Condition::SlowRegistry => {
+            host.set_registry(REGISTRY, Reach::Slow(Duration::from_secs(500)));
+        }
+        Condition::UntrustedRegistry => host.set_registry(REGISTRY, Reach::Untrusted),
+        Condition::Logout => {
+            host.change(|world, _| world.conditions.linger = false);
+            host.user_logout();
+        }
+        Condition::Login => host.user_login(),
+        Condition::Bus(_)
+        | Condition::Disk(_)
+        | Condition::Generator(_)
+        | Condition::Podman(_)
+        | Condition::StartLimit(_)
+        | Condition::ReloadLimit(_)
+        | Condition::SlowStart(_) => host.change(|world, _| {
+            let limit = Limit { burst: 1, interval: Duration::from_secs(60) };
+            let conditions = &mut world.conditions;
+            match condition {
+                Condition::Bus(up) => conditions.bus = up,
+                Condition::Disk(disk) => conditions.disk = disk,
+                Condition::Generator(generator) => conditions.generator = generator,
+                Condition::Podman(there) => conditions.podman = there,
+                Condition::StartLimit(burst) => conditions.start_limit.burst = burst,
+                Condition::ReloadLimit(on) => conditions.reload_limit = on.then_some(limit),
+                Condition::SlowStart(seconds) => {
+                    world.delays.start = Duration::from_secs(seconds);
+                }
+                Condition::Network(_)
+                | Condition::SlowRegistry
+                | Condition::UntrustedRegistry
+                | Condition::Logout
+                | Condition::Login => {}
+            }
+        }),
+    }
+}
+
+impl Operation {
+    /// Whether it changes what is not ours, by design.
+    fn tampers(&self) -> bool {
+        match self {
+            Self::Tamper { .. } | Self::Reboot | Self::PowerLoss { .. } | Self::Heal => true,
+            Self::Condition(condition) => {
+                matches!(condition, Condition::Logout | Condition::Login)
+            }
+            Self::Install { .. }
+            | Self::Tick
+            | Self::Remove { .. }
+            | Self::Wish { .. }
+            | Self::Sleep(_)
+            | Self::Rotate
+            | Self::ChangeContext { .. }
+            | Self::Fault(_)
+            | Self::Crash { .. }
+            | Self::Together { .. }
+            | Self::JumpWall(_)
+            | Self::Events(_) => false,
+        }
+    }
+}

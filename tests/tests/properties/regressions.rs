@@ -1,0 +1,55 @@
+//! Counterexamples that the properties found, each as the sentence that it breaks.
+
+use adapter_fake::{Method, Port};
+
+use crate::case::Case;
+use crate::convergence::verdict;
+use crate::operations::Operation::{Fault, Install, PowerLoss, Reboot, Sleep, Tamper, Tick};
+use crate::operations::{How, Trouble};
+use crate::tamperings::Tampering;
+
+#[test]
+fn one_companion_on_a_bare_host_is_installed() {
+    for at in 0..4 {
+        assert_eq!(verdict(&Case::told([Install { at, version: 0 }])), Ok(()));
+    }
+}
+
+/// The record was read under the lock without a limit, and a file system that hangs held both for ever.
+#[test]
+fn a_record_that_never_answers_holds_up_nobody_for_ever() {
+    for method in [Method::Load, Method::Lock] {
+        let port = Port::Desired;
+        let hangs = Fault(Trouble { port, method, skip: 3, times: 3, how: How::Hangs });
+        assert_eq!(verdict(&Case::told([hangs, Install { at: 0, version: 0 }])), Ok(()));
+    }
+}
+
+/// A service that was starting while its configuration was none had one in the end, and had not.
+#[test]
+fn a_configuration_that_was_a_directory_at_boot_is_what_runs_in_the_end() {
+    let directory = Tamper { at: 0, with: Tampering::PutDirectoryAtConfig };
+    let loss = PowerLoss { after: 0, outcome: 0 };
+    for forgets in [false, true] {
+        let case = Case { forgets, ..Case::of_running([directory.clone(), loss.clone(), Tick]) };
+        assert_eq!(verdict(&case), Ok(()));
+    }
+}
+
+/// The file was put right again and the container went on with what somebody had written into it.
+#[test]
+fn a_configuration_that_was_edited_and_started_is_not_what_runs_in_the_end() {
+    let edit = Tamper { at: 0, with: Tampering::EditConfig };
+    let kill = Tamper { at: 0, with: Tampering::KillContainer };
+    assert_eq!(verdict(&Case::of_running([edit.clone(), Reboot, Tick])), Ok(()));
+    assert_eq!(verdict(&Case::of_running([edit, kill, Sleep(30), Tick])), Ok(()));
+}
+
+/// What ran had been started from the edit, and claimed the true revision.
+#[test]
+fn what_was_edited_while_another_was_too_and_booted_and_deleted_is_not_believed() {
+    let edit = |at| Tamper { at, with: Tampering::EditUnit };
+    let delete = Tamper { at: 1, with: Tampering::DeleteUnit };
+    let case = [Install { at: 1, version: 0 }, Tick, edit(1), edit(0), Reboot, delete];
+    assert_eq!(verdict(&Case::told(case)), Ok(()));
+}

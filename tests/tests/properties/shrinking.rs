@@ -1,0 +1,212 @@
+//! The properties tested: reconcilers that work through a defective port are found out, and what
+//! shows it is shrunk to a handful of operations.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::desired::DesiredState;
+use companion_core::model::hook::{HookSpec, HookState, Rendered};
+use companion_core::model::revision::Fingerprint;
+use companion_core::model::unit::{JobResult, ServiceState, UnitFile, UnitFileState, UnitSpec};
+use companion_core::ports::{
+    DesiredStore, HookRunner, Host, HostLock, Job, PortResult, ServiceManager, UnitStore,
+};
+use companion_core::reconciler::Silent;
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+use crate::case::{ALL, Case, case, run};
+use crate::oracle::Verdict;
+use crate::play::{converge, play};
+use crate::stage::{Between, Stage};
+
+/// Who has the lock when nobody has.
+struct NoLock(Arc<dyn DesiredStore>);
+
+#[async_trait]
+impl DesiredStore for NoLock {
+    async fn load(&self) -> PortResult<DesiredState> {
+        self.0.load().await
+    }
+
+    async fn lock(&self) -> PortResult<HostLock> {
+        Ok(HostLock::new(()))
+    }
+}
+
+/// A store of units that takes nothing for foreign, and forgets removals.
+struct Careless {
+    inner: Arc<dyn UnitStore>,
+    sees_foreign: bool,
+    removes: bool,
+}
+
+#[async_trait]
+impl UnitStore for Careless {
+    async fn observe(
+        &self,
+        names: &BTreeMap<CompanionName, Option<UnitSpec>>,
+    ) -> BTreeMap<CompanionName, PortResult<UnitFile>> {
+        let mut files = self.inner.observe(names).await;
+        for file in files.values_mut().flatten() {
+            if !self.sees_foreign && matches!(file.state, UnitFileState::Foreign { .. }) {
+                file.state = UnitFileState::Absent;
+            }
+        }
+        files
+    }
+
+    async fn list(&self) -> PortResult<BTreeSet<CompanionName>> {
+        self.inner.list().await
+    }
+
+    async fn write(&self, unit: &UnitSpec) -> PortResult<()> {
+        self.inner.write(unit).await
+    }
+
+    async fn remove(&self, name: &CompanionName) -> PortResult<()> {
+        if self.removes { self.inner.remove(name).await } else { Ok(()) }
+    }
+}
+
+/// Hooks whose first rendering of a file is committed for ever.
+struct FirstRendering {
+    inner: Arc<dyn HookRunner>,
+    first: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+#[async_trait]
+impl HookRunner for FirstRendering {
+    async fn observe(&self, hook: &HookSpec) -> PortResult<HookState> {
+        self.inner.observe(hook).await
+    }
+
+    async fn render(&self, hook: &HookSpec) -> PortResult<Rendered> {
+        let rendered = self.inner.render(hook).await?;
+        let mut first = self.first.lock().unwrap();
+        let first = first.entry(hook.output.as_str().to_owned());
+        Ok(Rendered::new(first.or_insert_with(|| rendered.bytes().to_vec()).clone()))
+    }
+
+    async fn commit(&self, hook: &HookSpec, rendered: Rendered) -> PortResult<Fingerprint> {
+        self.inner.commit(hook, rendered).await
+    }
+
+    async fn remove(&self, hook: &HookSpec) -> PortResult<()> {
+        self.inner.remove(hook).await
+    }
+}
+
+/// A service manager that takes what is loaded for what runs.
+struct Believing(Arc<dyn ServiceManager>);
+
+#[async_trait]
+impl ServiceManager for Believing {
+    async fn observe(
+        &self,
+        names: &BTreeSet<CompanionName>,
+    ) -> PortResult<BTreeMap<CompanionName, ServiceState>> {
+        let mut states = self.0.observe(names).await?;
+        for state in states.values_mut().filter(|state| state.running.is_some()) {
+            state.running = state.loaded;
+        }
+        Ok(states)
+    }
+
+    async fn reload(&self) -> PortResult<()> {
+        self.0.reload().await
+    }
+
+    async fn start(&self, name: &CompanionName) -> PortResult<Job> {
+        self.0.start(name).await
+    }
+
+    async fn stop(&self, name: &CompanionName) -> PortResult<Job> {
+        self.0.stop(name).await
+    }
+
+    async fn restart(&self, name: &CompanionName) -> PortResult<Job> {
+        self.0.restart(name).await
+    }
+
+    async fn wait(&self, job: Job) -> PortResult<JobResult> {
+        self.0.wait(job).await
+    }
+
+    async fn reset_failed(&self, name: &CompanionName) -> PortResult<()> {
+        self.0.reset_failed(name).await
+    }
+}
+
+fn careless(host: Host, sees_foreign: bool, removes: bool) -> Host {
+    let inner = Arc::clone(&host.units);
+    Host { units: Arc::new(Careless { inner, sees_foreign, removes }), ..host }
+}
+
+fn verdict_of(case: &Case, between: Between) -> Verdict {
+    run(async {
+        let mut stage = Stage::with(case, between, Arc::new(Silent));
+        play(&mut stage, case).await?;
+        converge(&mut stage, case.forgets).await
+    })
+}
+
+/// The smallest case that shows what is wrong with a host behind `between`.
+fn smallest(between: Between) -> (String, Case) {
+    let config = Config {
+        cases: 500,
+        max_shrink_iters: 10_000,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let outcome =
+        runner.run(&case(ALL, 60), |case| verdict_of(&case, between).map_err(TestCaseError::fail));
+    match outcome {
+        Err(TestError::Fail(reason, case)) => (reason.message().to_owned(), case),
+        other => panic!("the defect was not found: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn is_found(between: Between, words: &str, most: usize) {
+    let (reason, case) = smallest(between);
+    assert!(reason.contains(words), "{reason}");
+    let operations = &case.operations;
+    assert!(operations.len() <= most, "{} operations: {operations:#?}", operations.len());
+    assert_eq!(verdict_of(&case, |host| host), Ok(()), "it is the defect that fails");
+}
+
+#[test]
+fn a_lock_that_excludes_nobody_is_found_in_one_operation() {
+    let no_lock: Between = |host| Host { desired: Arc::new(NoLock(host.desired.clone())), ..host };
+    is_found(no_lock, "EffectWithoutLock", 6);
+}
+
+#[test]
+fn a_store_that_does_not_see_what_is_foreign_is_found_in_a_few_operations() {
+    is_found(|host| careless(host, false, true), "ForeignUnitTouched", 6);
+}
+
+#[test]
+fn a_removal_that_removes_nothing_is_found_in_a_few_operations() {
+    is_found(|host| careless(host, true, false), "LeftBehind", 6);
+}
+
+#[test]
+fn a_rendering_that_is_never_new_is_found_in_a_few_operations() {
+    let first: Between = |host| {
+        let inner = Arc::clone(&host.hooks);
+        Host { hooks: Arc::new(FirstRendering { inner, first: Mutex::default() }), ..host }
+    };
+    is_found(first, "Config", 6);
+}
+
+#[test]
+fn a_run_that_is_taken_for_what_is_loaded_is_found_in_a_few_operations() {
+    let believing: Between =
+        |host| Host { services: Arc::new(Believing(host.services.clone())), ..host };
+    is_found(believing, "Running", 6);
+}

@@ -1,0 +1,258 @@
+//! The host of a case: what is on it at first, who acts on it, and how it is healed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_fake::world::conditions::{Conditions, Delays};
+use adapter_fake::world::containers::Container;
+use adapter_fake::world::desired::{Record, Wish};
+use adapter_fake::world::images::Reach;
+use adapter_fake::world::services::{Behaviour, JobKind};
+use adapter_fake::world::units::UnitBytes;
+use adapter_fake::{FakeHost, World};
+use companion_core::model::companion::CompanionName;
+use companion_core::ports::{Host, HostLock, PortError, PortErrorKind, PortResult};
+use companion_core::reconciler::{EventSink, Limits, Reconciler, Silent};
+use companion_tests::node::{REGISTRY, name};
+
+use crate::case::Case;
+use crate::companions::{
+    MOST, Profile, context, named, output, pulled_as, registered, secret, spec, template,
+};
+
+/// What stands between a reconciler and its host; most often nothing.
+pub(crate) type Between = fn(Host) -> Host;
+
+/// What the inputs of a companion are, apart from what was done to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Inputs {
+    rotations: u32,
+    contexts: u32,
+}
+
+/// A host with companions, and the daemon that keeps them.
+pub(crate) struct Stage {
+    pub(crate) host: FakeHost,
+    pub(crate) daemon: Arc<Reconciler>,
+    pub(crate) profiles: [Profile; MOST],
+    /// What was wished for last: a version, or that it be gone.
+    pub(crate) wishes: [Option<Option<u8>>; MOST],
+    /// Whether each operation that was played recorded a wish.
+    pub(crate) recorded: Vec<bool>,
+    /// How many wishes were recorded.
+    pub(crate) records: usize,
+    /// The host before the last operation.
+    pub(crate) before: World,
+    between: Between,
+    sink: Arc<dyn EventSink>,
+    inputs: [Inputs; MOST],
+}
+
+/// The names at which there is something that is not ours and never was.
+pub(crate) fn strangers() -> [CompanionName; 2] {
+    ["aa-stranger", "zz-stranger"].map(name)
+}
+
+impl Stage {
+    /// The host of `case`, before anything happens.
+    pub(crate) fn of(case: &Case) -> Self {
+        Self::with(case, |host| host, Arc::new(Silent))
+    }
+
+    pub(crate) fn with(case: &Case, between: Between, sink: Arc<dyn EventSink>) -> Self {
+        let host = FakeHost::default();
+        host.require_lock(true);
+        let daemon = reconciler(between(host.as_actor(0).ports()), &sink);
+        let before = host.world();
+        let stage = Self {
+            host,
+            daemon,
+            profiles: case.profiles,
+            wishes: [None; MOST],
+            recorded: Vec::new(),
+            records: 0,
+            before,
+            between,
+            sink,
+            inputs: [Inputs::default(); MOST],
+        };
+        stage.put_strangers();
+        stage.put_registry();
+        (0..MOST).for_each(|at| stage.put_inputs(at));
+        stage
+    }
+
+    fn put_strangers(&self) {
+        let [file, container] = strangers();
+        self.host.put_foreign_unit(&file);
+        self.host.reload_by_others();
+        self.host.change(|world, now| {
+            let started = world.queue(&file, JobKind::Start, now);
+            assert!(started.is_ok(), "a stranger's unit can be started");
+        });
+        self.host.put_foreign_container(&container);
+    }
+
+    fn put_registry(&self) {
+        for at in 0..MOST {
+            for version in [0, 1] {
+                let image = pulled_as(at, version);
+                self.host.publish(&image, &format!("published {image}"));
+            }
+        }
+        self.host.set_registry(REGISTRY, Reach::Up);
+    }
+
+    /// Puts what the companion at `at` needs where it belongs.
+    fn put_inputs(&self, at: usize) {
+        let Inputs { rotations, contexts } = self.inputs[at];
+        self.host.put_input(&template(), "template");
+        self.host.put_input(&secret(at), &format!("secret {rotations} of {at}"));
+        self.host.register_hook(&registered(at), &format!("registered {rotations} of {at}"));
+        self.host.put_context(&context(at), &format!("context {contexts} of {at}"));
+    }
+
+    /// All hooks get new credentials.
+    pub(crate) fn rotate(&mut self) {
+        for at in 0..MOST {
+            self.inputs[at].rotations += 1;
+            let rotations = self.inputs[at].rotations;
+            self.host.put_input(&secret(at), &format!("secret {rotations} of {at}"));
+            self.host.register_hook(&registered(at), &format!("registered {rotations} of {at}"));
+        }
+    }
+
+    /// The build context of `at` changes.
+    pub(crate) fn change_context(&mut self, at: usize) {
+        self.inputs[at].contexts += 1;
+        self.put_inputs(at);
+    }
+
+    /// A reconciler that a command would make: it knows nothing.
+    pub(crate) fn command(&self) -> Reconciler {
+        let host = (self.between)(self.host.as_actor(1).ports());
+        Reconciler::with(host, Limits::default(), Arc::clone(&self.sink), Box::new(|| 0))
+    }
+
+    /// Ends the daemon wherever it is, and begins another.
+    pub(crate) async fn restart_daemon(&mut self) {
+        self.daemon.shut_down().await;
+        self.daemon = reconciler((self.between)(self.host.as_actor(0).ports()), &self.sink);
+    }
+
+    /// Records a wish as the record does it: under the lock, or not at all.
+    ///
+    /// # Errors
+    /// When the lock is not to be had.
+    pub(crate) async fn wish(&mut self, at: usize, version: Option<u8>) -> PortResult<()> {
+        let _lock = lock(&self.host).await?;
+        self.record(at, version);
+        Ok(())
+    }
+
+    pub(crate) fn record(&mut self, at: usize, version: Option<u8>) {
+        self.wishes[at] = Some(version);
+        self.records += 1;
+        match version {
+            Some(version) => self.host.install(&spec(at, self.profiles[at], version)),
+            None => self.host.remove(&named(at)),
+        };
+    }
+
+    /// Lets time pass.
+    pub(crate) async fn sleep(&self, seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+
+    /// Ends all trouble: the operator takes away what is in the way and gives back what is missing.
+    /// What companions are made of is left as it is.
+    pub(crate) fn heal(&mut self) {
+        self.host.clear_faults();
+        self.host.remove_gate();
+        self.host.set_registry(REGISTRY, Reach::Up);
+        let was_out = !self.host.world().conditions.bus;
+        self.host.change(|world, _| {
+            let wall_offset = world.conditions.wall_offset;
+            world.conditions = Conditions { wall_offset, ..Conditions::default() };
+            world.delays = Delays::default();
+            world.record = Record::Readable;
+        });
+        if was_out {
+            self.host.user_login();
+        }
+        for at in 0..MOST {
+            self.put_inputs(at);
+            self.heal_place(at);
+        }
+        self.heal_record();
+    }
+
+    fn heal_place(&self, at: usize) {
+        let name = &named(at);
+        self.host.break_hook(&output(at), None);
+        self.host.unmask(name);
+        self.host.crash_loop(name, false);
+        self.host.refuse_unit(name, false);
+        self.host.change(|world, _| *world.behaviour_mut(name) = Behaviour::default());
+        let world = self.host.world();
+        let Some(slot) = world.slot(name) else { return };
+        if slot.shadowed {
+            self.host.unshadow(name);
+        }
+        let foreign = matches!(
+            slot.file.now(),
+            Some(
+                UnitBytes::Foreign
+                    | UnitBytes::Refused
+                    | UnitBytes::Garbage
+                    | UnitBytes::Directory
+                    | UnitBytes::Unreadable
+            )
+        );
+        if foreign {
+            self.host.delete_unit(name);
+        }
+        if matches!(slot.container, Some(Container { ours: false, .. })) {
+            self.host.remove_container(name);
+        }
+        let file = world.files.rendered(&output(at));
+        if matches!(file, Some(adapter_fake::world::files::ConfigFile::Directory)) {
+            self.host.delete_config(&output(at));
+        }
+    }
+
+    /// Wishes that were lost are recorded anew.
+    fn heal_record(&mut self) {
+        for at in 0..MOST {
+            let Some(wished) = self.wishes[at] else { continue };
+            let world = self.host.world();
+            let recorded = world.slot(&named(at)).and_then(|slot| slot.wish);
+            let kept = match (recorded, wished) {
+                (Some(Wish::Exists { .. }), Some(_)) | (Some(Wish::Gone { .. }), None) => true,
+                (Some(_) | None, _) => false,
+            };
+            if !kept {
+                // What is forgotten entirely is told once more, so that what it was is known.
+                let known = wished.unwrap_or(0);
+                self.record(at, Some(known));
+                self.record(at, wished);
+            }
+        }
+    }
+}
+
+/// Takes the lock for the command, or gives up.
+///
+/// # Errors
+/// When it is not to be had.
+pub(crate) async fn lock(host: &FakeHost) -> PortResult<HostLock> {
+    let host = host.as_actor(1).ports();
+    let limit = Duration::from_secs(60);
+    let given_up = |_| PortError::new(PortErrorKind::Transient, "no answer within 60 s");
+    tokio::time::timeout(limit, host.desired.lock()).await.map_err(given_up)?
+}
+
+fn reconciler(host: Host, sink: &Arc<dyn EventSink>) -> Arc<Reconciler> {
+    let jitter = Box::new(|| 0);
+    Arc::new(Reconciler::with(host, Limits::default(), Arc::clone(sink), jitter))
+}

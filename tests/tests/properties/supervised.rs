@@ -1,0 +1,135 @@
+//! The supervisor runs while everything happens: whatever becomes of the events that wake it, its
+//! ticks find everything.
+
+use std::sync::Arc;
+
+use companion_core::supervisor::Supervisor;
+use proptest::prelude::*;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::case::{ALL, Case, case, config, run};
+use crate::operations::Operation;
+use crate::oracle::{Verdict, in_order, must, nothing_done, nothing_forbidden};
+use crate::play::{Trust, perform};
+use crate::stage::Stage;
+
+/// A supervisor at work; dropped, it is a daemon that was killed.
+struct Daemon {
+    task: JoinHandle<()>,
+    shutdown: CancellationToken,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn start(stage: &Stage) -> Daemon {
+    let supervisor = Supervisor::new(Arc::clone(&stage.daemon));
+    stage.host.tell(supervisor.wake());
+    let shutdown = CancellationToken::new();
+    let stopped = shutdown.clone();
+    Daemon { task: tokio::spawn(supervisor.run(stopped, |_round| ())), shutdown }
+}
+
+/// Ends the daemon in order or not, and begins another.
+async fn restart(stage: &mut Stage, daemon: Daemon, in_order: bool) -> Result<Daemon, String> {
+    if in_order {
+        daemon.shutdown.cancel();
+    } else {
+        daemon.task.abort();
+    }
+    let mut daemon = daemon;
+    let ended = tokio::time::timeout(crate::play::FOR_EVER, &mut daemon.task).await;
+    must(ended.is_ok(), || "the supervisor does not end".to_owned())?;
+    stage.restart_daemon().await;
+    Ok(start(stage))
+}
+
+async fn supervise(case: &Case) -> Verdict {
+    let mut stage = Stage::of(case);
+    let mut daemon = start(&stage);
+    let mut trust = Trust::default();
+    if case.installed {
+        (0..crate::companions::MOST).for_each(|at| stage.record(at, Some(0)));
+        stage.sleep(100).await;
+    }
+    for operation in &case.operations {
+        match *operation {
+            Operation::Tick => stage.sleep(30).await,
+            Operation::Crash { after } => {
+                stage.sleep(after).await;
+                daemon = restart(&mut stage, daemon, after % 4 == 0).await?;
+            }
+            Operation::PowerLoss { after, outcome } => {
+                stage.sleep(after % 8).await;
+                daemon.task.abort();
+                stage.host.power_loss_leaving(outcome);
+                daemon = restart(&mut stage, daemon, false).await?;
+            }
+            Operation::Reboot => {
+                daemon = restart(&mut stage, daemon, true).await?;
+                stage.host.reboot();
+            }
+            // The command makes its pass while the daemon makes its rounds.
+            Operation::Together { at, version, .. } => {
+                let operation = match version {
+                    Some(version) => Operation::Install { at, version },
+                    None => Operation::Remove { at },
+                };
+                let mut troubled = Trust { troubled: true, ..trust };
+                perform(&mut stage, &operation, &mut troubled).await?;
+            }
+            Operation::Install { .. } | Operation::Remove { .. } => {
+                // What it says may be overtaken by the daemon before it is looked at.
+                let mut troubled = Trust { troubled: true, ..trust };
+                perform(&mut stage, operation, &mut troubled).await?;
+            }
+            Operation::Wish { .. }
+            | Operation::Sleep(_)
+            | Operation::Rotate
+            | Operation::ChangeContext { .. }
+            | Operation::Tamper { .. }
+            | Operation::Condition(_)
+            | Operation::Fault(_)
+            | Operation::JumpWall(_)
+            | Operation::Events(_)
+            | Operation::Heal => perform(&mut stage, operation, &mut trust).await?,
+        }
+        nothing_forbidden(&stage.host).map_err(|words| format!("after {operation:?}: {words}"))?;
+    }
+    stage.heal();
+    if case.forgets {
+        drop(daemon);
+        stage.restart_daemon().await;
+        stage.sleep(100).await;
+        let _daemon = start(&stage);
+        settled(&stage, 90).await
+    } else {
+        let _daemon = daemon;
+        // The longest back-off, and the longest call that was under way when all was healed.
+        settled(&stage, 3600).await
+    }
+}
+
+/// Whether all is true after `seconds`, and nothing is done in the hour after that.
+async fn settled(stage: &Stage, seconds: u64) -> Verdict {
+    stage.sleep(seconds).await;
+    in_order(&stage.host)?;
+    nothing_forbidden(&stage.host)?;
+    let before = stage.host.counts();
+    stage.sleep(3600).await;
+    nothing_done(before, stage.host.counts())
+}
+
+proptest! {
+    #![proptest_config(config(100))]
+
+    #[test]
+    fn with_events_lost_doubled_or_late_all_is_true_within_three_ticks(case in case(ALL, 40)) {
+        let verdict = run(supervise(&case));
+        prop_assert!(verdict.is_ok(), "{}", verdict.unwrap_err());
+    }
+}

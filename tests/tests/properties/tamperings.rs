@@ -1,0 +1,226 @@
+//! Everything that people, other programs and bad luck do to one companion: each method of the fake
+//! that tampers with one.
+
+use adapter_fake::FakeHost;
+use adapter_fake::world::desired::{Record, Wish};
+use adapter_fake::world::files::Fate;
+use adapter_fake::world::images::BuildFate;
+use companion_core::model::companion::CompanionName;
+
+use crate::companions::{built_as, context, named, output, pulled_as, secret};
+
+/// A way to tamper with a companion or with what it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tampering {
+    EditUnit,
+    SpoilUnit,
+    ExposeUnit,
+    DeleteUnit,
+    TruncateUnit,
+    GarbleUnit,
+    PutForeignUnit,
+    PutRefusedUnit,
+    PutDirectoryAtUnit,
+    ForbidUnit,
+    RefuseUnit,
+    Mask,
+    Unmask,
+    Shadow,
+    Unshadow,
+    ReloadByOthers,
+    KillContainer,
+    RemoveContainer,
+    PauseContainer,
+    UnpauseContainer,
+    PutForeignContainer,
+    LeaveContainer,
+    StopService,
+    CancelJob,
+    CrashLoop(bool),
+    IgnoreStop,
+    NeverReady,
+    FailStarts,
+    DeleteConfig,
+    EditConfig,
+    ExposeConfig,
+    PutDirectoryAtConfig,
+    BreakHook(Option<Fate>),
+    RemoveInput,
+    BreakBuild(BuildFate),
+    RemoveContext,
+    RemoveImage,
+    PutImage,
+    LeaveImage,
+    LoseRecord,
+    SpoilRecord(Record),
+}
+
+pub(crate) const TAMPERINGS: [Tampering; 47] = [
+    Tampering::DeleteUnit,
+    Tampering::EditUnit,
+    Tampering::SpoilUnit,
+    Tampering::ExposeUnit,
+    Tampering::TruncateUnit,
+    Tampering::GarbleUnit,
+    Tampering::PutForeignUnit,
+    Tampering::PutRefusedUnit,
+    Tampering::PutDirectoryAtUnit,
+    Tampering::ForbidUnit,
+    Tampering::RefuseUnit,
+    Tampering::Mask,
+    Tampering::Unmask,
+    Tampering::Shadow,
+    Tampering::Unshadow,
+    Tampering::ReloadByOthers,
+    Tampering::KillContainer,
+    Tampering::RemoveContainer,
+    Tampering::PauseContainer,
+    Tampering::UnpauseContainer,
+    Tampering::PutForeignContainer,
+    Tampering::LeaveContainer,
+    Tampering::StopService,
+    Tampering::CancelJob,
+    Tampering::CrashLoop(true),
+    Tampering::CrashLoop(false),
+    Tampering::IgnoreStop,
+    Tampering::NeverReady,
+    Tampering::FailStarts,
+    Tampering::DeleteConfig,
+    Tampering::EditConfig,
+    Tampering::ExposeConfig,
+    Tampering::PutDirectoryAtConfig,
+    Tampering::BreakHook(Some(Fate::Fails)),
+    Tampering::BreakHook(Some(Fate::Hangs)),
+    Tampering::BreakHook(Some(Fate::Nonsense)),
+    Tampering::BreakHook(None),
+    Tampering::RemoveInput,
+    Tampering::BreakBuild(BuildFate::Fails),
+    Tampering::BreakBuild(BuildFate::Hangs),
+    Tampering::RemoveContext,
+    Tampering::RemoveImage,
+    Tampering::PutImage,
+    Tampering::LeaveImage,
+    Tampering::LoseRecord,
+    Tampering::SpoilRecord(Record::Corrupt),
+    Tampering::SpoilRecord(Record::Forbidden),
+];
+
+fn is_gone(host: &FakeHost, name: &CompanionName) -> bool {
+    let world = host.world();
+    let wish = world.slot(name).and_then(|slot| slot.wish);
+    matches!(wish, Some(Wish::Gone { .. })) && world.untruth_at(name, &host.specs()).is_none()
+}
+
+impl Tampering {
+    /// Whether what it does goes on doing harm until somebody mends it.
+    pub(crate) fn lasts(self) -> bool {
+        match self {
+            Self::GarbleUnit
+            | Self::PutForeignUnit
+            | Self::PutRefusedUnit
+            | Self::PutDirectoryAtUnit
+            | Self::ForbidUnit
+            | Self::RefuseUnit
+            | Self::Mask
+            | Self::Shadow
+            | Self::PutForeignContainer
+            | Self::CrashLoop(true)
+            | Self::IgnoreStop
+            | Self::NeverReady
+            | Self::FailStarts
+            | Self::PutDirectoryAtConfig
+            | Self::BreakHook(Some(_))
+            | Self::RemoveInput
+            | Self::BreakBuild(_)
+            | Self::RemoveContext
+            | Self::LoseRecord
+            | Self::SpoilRecord(_) => true,
+            Self::EditUnit
+            | Self::SpoilUnit
+            | Self::ExposeUnit
+            | Self::DeleteUnit
+            | Self::TruncateUnit
+            | Self::Unmask
+            | Self::Unshadow
+            | Self::ReloadByOthers
+            | Self::KillContainer
+            | Self::RemoveContainer
+            | Self::PauseContainer
+            | Self::UnpauseContainer
+            | Self::LeaveContainer
+            | Self::StopService
+            | Self::CancelJob
+            | Self::CrashLoop(false)
+            | Self::DeleteConfig
+            | Self::EditConfig
+            | Self::ExposeConfig
+            | Self::BreakHook(None)
+            | Self::RemoveImage
+            | Self::PutImage
+            | Self::LeaveImage => false,
+        }
+    }
+
+    /// Does it to the companion at `at`.
+    pub(crate) fn apply(self, host: &FakeHost, at: usize) {
+        let name = &named(at);
+        match self {
+            Self::EditUnit => host.edit_unit(name),
+            Self::SpoilUnit => host.spoil_unit(name),
+            Self::ExposeUnit => host.expose_unit(name),
+            Self::DeleteUnit => host.delete_unit(name),
+            Self::TruncateUnit => host.truncate_unit(name),
+            Self::GarbleUnit => host.garble_unit(name),
+            Self::PutForeignUnit => host.put_foreign_unit(name),
+            Self::PutRefusedUnit => host.put_refused_unit(name),
+            Self::PutDirectoryAtUnit => host.put_directory_at_unit(name),
+            Self::ForbidUnit => host.forbid_unit(name),
+            Self::RefuseUnit => host.refuse_unit(name, true),
+            Self::Mask => host.mask(name),
+            Self::Unmask => host.unmask(name),
+            Self::Shadow => host.shadow(name),
+            Self::Unshadow => host.unshadow(name),
+            Self::ReloadByOthers => host.reload_by_others(),
+            Self::KillContainer => host.kill_container(name),
+            Self::RemoveContainer => host.remove_container(name),
+            Self::PauseContainer => host.pause_container(name),
+            Self::UnpauseContainer => host.unpause_container(name),
+            Self::PutForeignContainer => host.put_foreign_container(name),
+            // A container is left over from a unit, and of what is gone for good there is none.
+            Self::LeaveContainer if is_gone(host, name) => {}
+            Self::LeaveContainer => host.leave_container(name),
+            Self::StopService => host.stop_service(name),
+            Self::CancelJob => host.cancel_job(name),
+            Self::CrashLoop(on) => host.crash_loop(name, on),
+            Self::IgnoreStop | Self::NeverReady | Self::FailStarts => self.misbehave(host, at),
+            Self::DeleteConfig => host.delete_config(&output(at)),
+            Self::EditConfig => host.edit_config(&output(at)),
+            Self::ExposeConfig => host.expose_config(&output(at), 0o644),
+            Self::PutDirectoryAtConfig => host.put_directory_at_config(&output(at)),
+            Self::BreakHook(fate) => host.break_hook(&output(at), fate),
+            Self::RemoveInput => host.remove_input(&secret(at)),
+            Self::BreakBuild(fate) => host.break_build(&context(at), fate),
+            Self::RemoveContext => host.remove_context(&context(at)),
+            Self::RemoveImage => {
+                for image in [built_as(at), pulled_as(at, 0), pulled_as(at, 1)] {
+                    host.remove_image(&image);
+                }
+            }
+            Self::PutImage => host.put_image(&built_as(at), "somebody's"),
+            Self::LeaveImage => host.leave_image("nobody's"),
+            Self::LoseRecord => host.lose_record(),
+            Self::SpoilRecord(record) => host.change(|world, _| world.record = record),
+        }
+    }
+
+    fn misbehave(self, host: &FakeHost, at: usize) {
+        host.change(|world, _| {
+            let behaviour = world.behaviour_mut(&named(at));
+            behaviour.ignores_stop |= self == Self::IgnoreStop;
+            behaviour.never_ready |= self == Self::NeverReady;
+            if self == Self::FailStarts {
+                behaviour.start_fails = Some(126);
+            }
+        });
+    }
+}

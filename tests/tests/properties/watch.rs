@@ -1,0 +1,135 @@
+//! What stands at every effect: it judges the effect by the host as it is at that moment, and stops
+//! or holds up its actor there.
+//!
+//! It knows nothing of plans. An effect is right or wrong by what is wished for and what is there.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use adapter_fake::faults::EffectPoint;
+use adapter_fake::world::desired::Wish;
+use adapter_fake::world::services::Phase;
+use adapter_fake::world::units::{Load, UnitBytes};
+use adapter_fake::{FakeHost, Gate, Method, Port, Stage, World};
+use async_trait::async_trait;
+use companion_core::model::companion::CompanionName;
+use tokio::sync::Notify;
+
+/// Where an actor is stopped, and how long it is held up before.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Course {
+    /// The point at which all actors stop for ever.
+    pub(crate) stop_at: Option<u64>,
+    /// The digits, of base 4, of the stall at each point: none, 1, 5 and 40 s.
+    pub(crate) stalls: u64,
+    /// Whether reads may be answered from an older host: then no effect can be called causeless.
+    pub(crate) misled: bool,
+}
+
+#[derive(Default)]
+struct Notes {
+    points: u64,
+    effects: BTreeMap<CompanionName, u32>,
+    reloads: u32,
+    complaints: Vec<String>,
+}
+
+/// Stands at every effect of one operation.
+pub(crate) struct Watch {
+    host: FakeHost,
+    course: Course,
+    notes: Mutex<Notes>,
+    /// Told when the point was reached at which the actors stop.
+    pub(crate) reached: Notify,
+}
+
+impl Watch {
+    pub(crate) fn new(host: &FakeHost, course: Course) -> Self {
+        Self { host: host.clone(), course, notes: Mutex::default(), reached: Notify::new() }
+    }
+
+    /// What was wrong, if anything was.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        self.notes.lock().unwrap().complaints.clone()
+    }
+
+    /// The most effects that one companion had, and the number of reloads.
+    pub(crate) fn effects(&self) -> (u32, u32) {
+        let notes = self.notes.lock().unwrap();
+        (notes.effects.values().copied().max().unwrap_or(0), notes.reloads)
+    }
+}
+
+#[async_trait]
+impl Gate for Watch {
+    async fn pass(&self, point: &EffectPoint) {
+        let number = {
+            let mut notes = self.notes.lock().unwrap();
+            if point.stage == Stage::Before {
+                notes.reloads += u32::from(point.call.method == Method::Reload);
+                if let Some(name) = &point.call.companion {
+                    let world = self.host.world();
+                    *notes.effects.entry(name.clone()).or_default() += 1;
+                    let wrong = wrong_with(point, name, &world, &self.host, self.course.misled);
+                    notes.complaints.extend(wrong);
+                }
+            }
+            notes.points += 1;
+            notes.points - 1
+        };
+        if self.course.stop_at == Some(number) {
+            self.reached.notify_one();
+            std::future::pending().await
+        }
+        let digit = (self.course.stalls >> (2 * (number % 32))) & 3;
+        let stall = [0, 1, 5, 40][usize::try_from(digit).unwrap_or(0)];
+        if stall > 0 {
+            tokio::time::sleep(Duration::from_secs(stall)).await;
+        }
+    }
+}
+
+/// What is wrong with an effect that is about to be had for `name`, if anything is.
+fn wrong_with(
+    point: &EffectPoint,
+    name: &CompanionName,
+    world: &World,
+    host: &FakeHost,
+    misled: bool,
+) -> Option<String> {
+    let slot = world.slot(name)?;
+    let wished = match slot.wish {
+        Some(Wish::Exists { .. }) => Some(true),
+        Some(Wish::Gone { .. }) => Some(false),
+        None => None,
+    };
+    let runs = matches!(slot.service.phase, Phase::Running { .. });
+    let loaded_is_on_disk = match (&slot.load, slot.file.now()) {
+        (Load::Ours(loaded), Some(UnitBytes::Ours(file))) => loaded == file,
+        _ => false,
+    };
+    let call = &point.call;
+    let needed = match (call.port, call.method) {
+        (Port::Units, Method::Write) | (Port::Services, Method::Start | Method::Restart) => true,
+        (Port::Units | Port::Containers, Method::Remove) | (Port::Services, Method::Stop) => false,
+        _ => return None,
+    };
+    if wished != Some(needed) {
+        return Some(format!("{call}, and what is wished for is {:?}", slot.wish));
+    }
+    if misled {
+        return None;
+    }
+    let restart = call.method == Method::Restart;
+    if restart && world.untruth_at(name, &host.specs()).is_none() {
+        return Some(format!("{call}, and nothing is wrong with it"));
+    }
+    if call.method == Method::Start && runs {
+        return Some(format!("{call}, and it runs"));
+    }
+    if (restart || call.method == Method::Start) && !loaded_is_on_disk {
+        return Some(format!("{call}, and what is loaded is not the file"));
+    }
+    None
+}
