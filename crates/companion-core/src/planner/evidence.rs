@@ -33,6 +33,7 @@ pub(super) fn rule(
     };
     // Where no unit of ours lies, the next one is written with an incarnation that nothing claims.
     let (UnitFileState::Current { revision: claimed }
+    | UnitFileState::Exposed { revision: claimed }
     | UnitFileState::Drifted { revision: Some(claimed) }) = file.state
     else {
         return false;

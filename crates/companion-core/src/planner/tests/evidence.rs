@@ -34,6 +34,13 @@ fn a_unit_gets_its_next_incarnation_before_its_configuration_is_restored() {
 }
 
 #[test]
+fn so_does_one_that_others_may_write() {
+    let mut scene = doubtful();
+    scene.file(UnitFileState::Exposed { revision: scene.revision });
+    scene.expect(&MARKED, &[]);
+}
+
+#[test]
 fn once_it_has_the_configuration_is_rendered() {
     let mut scene = doubtful();
     let next = scene.revision.with_incarnation(1);
