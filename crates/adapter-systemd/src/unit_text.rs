@@ -98,6 +98,7 @@ fn container(unit: &UnitSpec) -> Container {
     container.read_only = spec.read_only_root;
     container.entrypoint = spec.entrypoint.clone();
     container.exec = spec.command.clone();
+    container.working_dir = spec.working_dir.as_ref().map(|path| path.as_str().to_owned());
     container.pull = Some(quadlet::Pull::Never);
     container.stop_timeout = spec.stop_timeout.map(seconds);
     container

@@ -52,6 +52,9 @@ pub struct BackendManifest {
     /// What replaces the image's command.
     #[serde(default)]
     pub command: Vec<String>,
+    /// The directory that its first process starts in; the image's own when absent.
+    #[serde(default)]
+    pub working_dir: Option<AbsolutePath>,
     /// User and group inside the container.
     #[serde(default)]
     pub user: Option<ContainerUser>,
@@ -174,6 +177,7 @@ impl BackendManifest {
             extra_hosts: self.extra_hosts,
             entrypoint: self.entrypoint,
             command: self.command,
+            working_dir: self.working_dir,
             restart: self.restart,
             restart_delay: self.restart_delay,
             stop_timeout: self.stop_timeout,

@@ -110,9 +110,11 @@ fn everything_that_a_backend_may_ask_for_is_said() {
         command: vec!["run".to_owned(), "it's".to_owned()],
         restart: RestartPolicy::OnFailure,
         stop_timeout: Some(30),
+        working_dir: Some(path("/")),
         ..ContainerSpec::default()
     };
     let lines = [
+        "WorkingDir=/",
         "Network=backends",
         "PublishPort=127.0.0.1:18083:80/udp",
         "Tmpfs=/scratch:size=64m",

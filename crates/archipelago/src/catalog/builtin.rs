@@ -81,7 +81,8 @@ pub(super) fn image(node: &Node, base: &str) -> Result<ImageSource, InvalidValue
 }
 
 /// What all companions have: nginx starts as root inside to give its worker directories away, which
-/// takes these five capabilities and no more, and 128 MiB is several times what it uses.
+/// takes these five capabilities and no more, and 128 MiB is several times what it uses. The image's own working directory
+/// is not believed, because it may be a link.
 pub(super) fn hardened() -> Result<ContainerSpec, InvalidValue> {
     let added = ["CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID"];
     Ok(ContainerSpec {
@@ -89,6 +90,7 @@ pub(super) fn hardened() -> Result<ContainerSpec, InvalidValue> {
         memory: Some(Memory::from_mebibytes(128)?),
         drop_all_capabilities: true,
         capabilities: added.into_iter().map(Capability::new).collect::<Result<BTreeSet<_>, _>>()?,
+        working_dir: Some(AbsolutePath::root()),
         restart: RestartPolicy::Always,
         restart_delay: Some(10),
         ..ContainerSpec::default()

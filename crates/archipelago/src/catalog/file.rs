@@ -206,6 +206,9 @@ impl CompanionEntry {
         if left_out("capabilities") {
             container.capabilities = own.capabilities;
         }
+        if left_out("working_dir") {
+            container.working_dir = own.working_dir;
+        }
         if left_out("restart_delay") {
             container.restart_delay = own.restart_delay;
         }

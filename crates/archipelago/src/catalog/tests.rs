@@ -1,4 +1,4 @@
-use companion_core::model::container::{ContainerSpec, Network};
+use companion_core::model::container::{AbsolutePath, ContainerSpec, Network};
 
 use super::*;
 
@@ -49,6 +49,7 @@ fn the_built_in_companions_are_what_they_were() {
         assert_eq!(container.capabilities.len(), 5);
         assert_eq!(container.restart_delay, Some(10));
         assert!(container.mounts.iter().all(|mount| mount.read_only));
+        assert_eq!(container.working_dir, Some(AbsolutePath::root()));
         let pull = companion.image.pull.as_ref().unwrap();
         assert!(!pull.verify_tls);
         assert_eq!(companion.image.build.as_ref().unwrap().contexts.len(), 3);
@@ -169,6 +170,9 @@ fn what_a_container_leaves_out_is_as_for_archipelagos_own() {
     assert!(!opened.drop_all_capabilities && opened.capabilities.is_empty());
     assert_eq!(opened.memory.unwrap().mebibytes(), 64);
     assert_eq!((opened.user, opened.restart_delay), (own.user, own.restart_delay));
+    assert_eq!(opened.working_dir, Some(AbsolutePath::root()));
+    let own = with("working_dir = \"/srv\"").working_dir;
+    assert_eq!(own.as_ref().map(AbsolutePath::as_str), Some("/srv"));
 }
 
 #[test]

@@ -148,6 +148,12 @@ pub struct ContainerSpec {
     /// The arguments that replace the image's command.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
+    /// The directory that its first process starts in; the image's own when absent.
+    ///
+    /// Podman before 5.7.1 makes the image's own where it is missing, and follows a link of the image's out of the
+    /// container (GHSA-q6r4-3wmg-fwcq): an image that is not trusted is given one that is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_dir: Option<AbsolutePath>,
     /// When the service manager restarts it.
     #[serde(default)]
     pub restart: RestartPolicy,
