@@ -31,10 +31,33 @@ pub(crate) fn command(service: &str) -> Result<Vec<String>, String> {
     let [line] = commands.as_mut_slice() else {
         return Err(format!("{} commands", commands.len()));
     };
-    if line.split([' ', '\t']).any(|word| word == ";" || word == "\\;") {
+    if has_lone_semicolon(line) {
         return Err("a lone semicolon".to_owned());
     }
     split(line, Rules::Systemd)?.iter().map(|word| variables(&specifiers(word)?)).collect()
+}
+
+/// Whether a word begins that is `;` or `\;` as it stands, which parts two commands (`config_parse_exec`); inside quotes it is text.
+fn has_lone_semicolon(line: &str) -> bool {
+    let (mut quote, mut between) = (None, true);
+    let mut rest = line.chars();
+    while let Some(c) = rest.next() {
+        let after = rest.as_str();
+        let ends = |text: &str| text.is_empty() || text.starts_with([' ', '\t']);
+        let escaped = c == '\\' && after.strip_prefix(';').is_some_and(ends);
+        if between && quote.is_none() && (escaped || c == ';' && ends(after)) {
+            return true;
+        }
+        between = false;
+        match (quote, c) {
+            (_, '\\') => drop(rest.next()),
+            (Some(open), _) if open == c => quote = None,
+            (None, '"' | '\'') => quote = Some(c),
+            (None, ' ' | '\t') => between = true,
+            _ => {}
+        }
+    }
+    false
 }
 
 /// The variables of `[Service] Environment=`, sorted by name as the last one counts.
