@@ -25,7 +25,7 @@ const UNIT_LABEL: &str = "PODMAN_SYSTEMD_UNIT";
 /// One container of `podman ps --format json`, as far as it is used.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct ListedContainer {
+pub(crate) struct ListedContainer {
     id: String,
     names: Option<Vec<String>>,
     image: String,
@@ -46,7 +46,7 @@ impl ListedContainer {
             || label(UNIT_LABEL).is_some_and(|unit| *unit == format!("{name}.service"))
     }
 
-    fn state(&self, name: &CompanionName) -> ContainerState {
+    pub(crate) fn state(&self, name: &CompanionName) -> ContainerState {
         if self.is_of(name) {
             let status = shown(&self.state);
             return ContainerState::Ours { status };

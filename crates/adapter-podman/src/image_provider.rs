@@ -19,7 +19,7 @@ use crate::context::{self, Context, ContextError};
 use crate::error::{PodmanError, Verb, port_error};
 
 mod ensure;
-mod listing;
+pub(crate) mod listing;
 mod remembered;
 mod store_index;
 

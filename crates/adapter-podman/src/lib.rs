@@ -18,6 +18,9 @@ pub mod containers;
 pub mod context;
 pub mod error;
 mod file_identity;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod image_provider;
 mod memory;
 

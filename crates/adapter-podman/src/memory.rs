@@ -62,7 +62,7 @@ impl Record {
     }
 
     /// The form on disk; without the listing when that is what makes it too large.
-    fn to_bytes(&self) -> Result<Vec<u8>, ForgetReason> {
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, ForgetReason> {
         let whole = serde_json::to_vec(self)?;
         if whole.len() <= LIMIT {
             return Ok(whole);
@@ -78,7 +78,7 @@ impl Record {
 
 /// Why nothing could be recalled, or kept. For the log alone.
 #[derive(Debug, thiserror::Error)]
-enum ForgetReason {
+pub(crate) enum ForgetReason {
     #[error(transparent)]
     Dir(#[from] DirError),
     #[error("it is no record of podman's answers")]

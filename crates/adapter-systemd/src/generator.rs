@@ -15,7 +15,7 @@ use durable_dir::{Dir, DirError, Trust};
 use crate::scope::Scope;
 
 mod process;
-mod verdict;
+pub(crate) mod verdict;
 
 pub(crate) use process::Ended;
 pub(crate) use verdict::bare;

@@ -35,6 +35,9 @@
 mod bus;
 mod dbus;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod generator;
 mod health;
 mod mark;

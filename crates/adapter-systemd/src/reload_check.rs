@@ -17,7 +17,7 @@ use crate::generator::GeneratorError;
 use crate::scope::{Scope, ScopeError};
 use crate::unit_store::QuadletDir;
 
-mod outcome;
+pub(crate) mod outcome;
 
 /// How many names or files an error lists.
 const LISTED: usize = 5;

@@ -26,6 +26,9 @@ mod bitcoin_ui;
 pub mod catalog;
 mod companions;
 mod desired_store;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host;
 pub mod manifest;
 mod node;

@@ -20,7 +20,7 @@ const COMPLAINTS: [&str; 6] = [
 /// Judges how a dry run ended that was given the one unit `name`.
 ///
 /// The exit status alone says nothing before Podman 4.6, and the service's header alone does not tell that a line was dropped.
-pub(super) fn judge(program: &Path, name: &str, ended: &Ended) -> Result<(), GeneratorError> {
+pub(crate) fn judge(program: &Path, name: &str, ended: &Ended) -> Result<(), GeneratorError> {
     let stderr = String::from_utf8_lossy(&ended.stderr);
     let complaints: Vec<&str> =
         stderr.lines().filter(|line| is_complaint(line)).map(bare).collect();

@@ -19,7 +19,7 @@ const REFUSED: &str = "converting ";
 ///
 /// A unit of ours that has no service is lost when a file could not be loaded, unless the generator refused that very unit. It has one
 /// too when it is made from another file of the same name. An older generator refuses in silence, which loses that unit alone.
-pub(super) fn judge(
+pub(crate) fn judge(
     program: &Path,
     ours: &BTreeSet<CompanionName>,
     ended: &Ended,

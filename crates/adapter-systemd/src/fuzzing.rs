@@ -1,0 +1,140 @@
+//! What searches for hostile texts reach of this crate: its readers, each fed with bytes. No part of its interface.
+//!
+//! Each function returns the texts that a person would be shown of what was read.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::time::Duration;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::model::unit::UnitFileState;
+use durable_dir::{FileContents, FileKind, FileStatus};
+use zbus::{OwnedVariant, Variant};
+
+use crate::generator::{Ended, verdict};
+use crate::mark::{compared, is_marked, ownership};
+use crate::processes::ProcessFacts;
+use crate::reload_check::outcome;
+use crate::states::{Properties, service_state, subject};
+
+/// Reads `bytes` as the unit file of `name`; says whether it is taken for ours, and as what it is shown.
+pub fn unit_file(name: &CompanionName, bytes: &[u8]) -> (bool, String) {
+    let uid = rustix::process::geteuid().as_raw();
+    let status = FileStatus {
+        kind: FileKind::Regular,
+        mode: 0o644,
+        uid,
+        gid: uid,
+        links: 1,
+        size: bytes.len() as u64,
+        modified: None,
+    };
+    let contents = FileContents { bytes: bytes.to_vec(), status };
+    let whose = ownership(name, &contents, Some("Archipelago companion UI: "));
+    let marked = is_marked(name, &contents, Some("Archipelago companion UI: "));
+    let state = compared(whose, &contents, |_incarnation| None);
+    let ours = !matches!(state, UnitFileState::Foreign { .. });
+    assert!(ours || !marked, "what carries the mark is ours");
+    (ours, format!("{state:?}"))
+}
+
+/// Reads `stdout` and `stderr` as what the generator said of the unit `name`, and of all units.
+pub fn generator(
+    name: &CompanionName,
+    stdout: &[u8],
+    stderr: &[u8],
+    code: Option<i32>,
+) -> Vec<String> {
+    let ended = Ended { code, stdout: stdout.to_vec(), stderr: stderr.to_vec() };
+    let program = Path::new("/usr/lib/systemd/user-generators/podman-user-generator");
+    let mut shown = Vec::new();
+    if let Err(error) = verdict::judge(program, name.as_str(), &ended) {
+        shown.push(error.to_string());
+    }
+    match outcome::judge(program, &BTreeSet::from([name.clone()]), &ended) {
+        Ok(found) => shown.extend(found.files.into_iter().flat_map(|file| [file.file, file.why])),
+        Err(error) => shown.push(error.to_string()),
+    }
+    shown
+}
+
+/// The properties that a service's state is read from.
+const PROPERTIES: [&str; 16] = [
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "SourcePath",
+    "ActiveEnterTimestampMonotonic",
+    "StateChangeTimestamp",
+    "InvocationID",
+    "LoadError",
+    "Job",
+    "Result",
+    "NRestarts",
+    "MainPID",
+    "ControlGroup",
+    "ExecMainCode",
+    "ExecMainStatus",
+    "Environment",
+];
+
+/// Reads a service's state from properties whose types and values `bytes` chooses: for each one a type, a length, and
+/// so many bytes. One that it says nothing of has the type that systemd gives it.
+pub fn service(bytes: &[u8]) -> Vec<String> {
+    let mut rest = bytes;
+    let mut all = HashMap::new();
+    for (index, name) in PROPERTIES.into_iter().enumerate() {
+        let (kind, taken) = match rest {
+            [kind, length, after @ ..] => {
+                let (taken, after) = after.split_at(usize::from(*length).min(after.len()));
+                rest = after;
+                (*kind, taken)
+            }
+            _ => (0, &[][..]),
+        };
+        let usual = if kind & 0x80 == 0 { usual_kind(index) } else { kind & 7 };
+        if let Some(value) = value(usual, taken) {
+            all.insert(name.to_owned(), value);
+        }
+    }
+    let all = Properties::from(all);
+    let mut shown = Vec::new();
+    match service_state(&all, &all, &ProcessFacts::default(), Duration::from_secs(90)) {
+        Ok(state) => shown.extend(state.load_error),
+        Err(error) => shown.push(error.to_string()),
+    }
+    if let Err(error) = subject(&all, &all) {
+        shown.push(error.to_string());
+    }
+    shown
+}
+
+fn usual_kind(index: usize) -> u8 {
+    match index {
+        4 | 5 => 1,
+        6 => 2,
+        7 => 3,
+        8 => 4,
+        10 | 11 => 5,
+        13 | 14 => 6,
+        15 => 7,
+        _ => 0,
+    }
+}
+
+fn value(kind: u8, bytes: &[u8]) -> Option<OwnedVariant> {
+    let text = || String::from_utf8_lossy(bytes).replace('\0', "");
+    let number = bytes.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    let short = u32::from_be_bytes([0, 0, 0, bytes.first().copied().unwrap_or(0)]);
+    let made: Variant<'_> = match kind {
+        0 => text().into(),
+        1 => number.into(),
+        2 => bytes.to_vec().into(),
+        3 => (text(), text()).into(),
+        4 => (short, zbus::ObjectPath::from_static_str_unchecked("/")).into(),
+        5 => short.into(),
+        6 => short.cast_signed().into(),
+        _ => text().split('\n').map(str::to_owned).collect::<Vec<_>>().into(),
+    };
+    made.try_into().ok()
+}

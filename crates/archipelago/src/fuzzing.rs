@@ -1,0 +1,25 @@
+//! What searches for hostile files reach of this crate: the reader of the record of wishes. No part of its interface.
+
+use companion_core::model::desired::DesiredState;
+
+use crate::catalog::Catalog;
+use crate::record::Record;
+
+/// Reads `bytes` as the record of wishes, as `catalog` understands it.
+///
+/// # Errors
+/// What a person is told of a record that cannot be used.
+pub fn record(bytes: &[u8], catalog: &Catalog) -> Result<DesiredState, String> {
+    let mut record = Record::from_bytes(bytes)?;
+    let written = record.to_bytes().map_err(|error| error.to_string())?;
+    assert_eq!(Record::from_bytes(&written).as_ref(), Ok(&record), "what is written is read back");
+    let desired = record.desired(catalog);
+    let apps: Vec<_> = record.installed().cloned().collect();
+    record.adopt_catalog(catalog);
+    for app in &apps {
+        record.remove(app, catalog);
+    }
+    assert_eq!(record.installed().next(), None, "what is removed is not installed");
+    assert!(record.desired(catalog).companions.is_empty());
+    Ok(desired)
+}

@@ -1,0 +1,248 @@
+//! What each target does with bytes, and what must hold of any: no panic, no line that a text could forge, and nothing
+//! read but what was written.
+//!
+//! Stands in the fuzz crate, and in the workspace's security tests, which run the seeds.
+
+use std::error::Error;
+
+use adapter_hooks::template::{self, Value, Values};
+use adapter_systemd::{Scope, container_unit};
+use archipelago::catalog::CatalogFile;
+use archipelago::manifest::BackendManifest;
+use archipelago::{Catalog, Node};
+use companion_core::model::companion::{CompanionName, CompanionSpec};
+use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
+use companion_core::model::revision::Revision;
+use companion_core::model::unit::UnitSpec;
+use quadlet::{Container, ContainerUnit, PodmanVersion};
+
+use crate::model::{self, units::Field, units::VERSIONS};
+use crate::nginx_reader::structure;
+
+/// A catalog file, or a backend's manifest: parsed, and each companion of it rendered and read back.
+pub fn catalog(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match CatalogFile::parse(text, "f") {
+        Err(error) => one_line(&chain(&error)),
+        Ok(file) => {
+            let node = file.node.clone().unwrap_or_default();
+            match file.companions(&node, "f") {
+                Err(error) => one_line(&chain(&error)),
+                Ok(companions) => companions.iter().for_each(|(_, spec)| rendered(spec)),
+            }
+        }
+    }
+    let manifest =
+        BackendManifest::parse(text).and_then(|manifest| manifest.spec(&Node::default()));
+    match manifest {
+        Err(error) => one_line(&chain(&error)),
+        Ok(spec) => rendered(&spec),
+    }
+}
+
+fn rendered(spec: &CompanionSpec) {
+    let (build, pull) = (spec.image.build.as_ref(), spec.image.pull.as_ref());
+    let image = build.map(|build| &build.reference).or(pull.map(|pull| &pull.reference));
+    let (Some(image), Some(revision)) = (image, revision()) else {
+        panic!("a companion without an image: {spec:?}");
+    };
+    let unit = UnitSpec {
+        name: spec.name.clone(),
+        description: spec.description.clone(),
+        image: image.clone(),
+        container: spec.container.clone(),
+        revision,
+    };
+    for scope in [Scope::User, Scope::System] {
+        for version in [VERSIONS[0], VERSIONS[3]] {
+            let unit = container_unit(&unit, scope);
+            if let Some(text) = read_back(&unit, version) {
+                let named = quadlet::extension_value(&text, "X-Companion", "Companion");
+                assert_eq!(named.as_deref(), Some(spec.name.as_str()), "{text}");
+            }
+        }
+    }
+}
+
+fn revision() -> Option<Revision> {
+    "0123456789abcdef-fedcba9876543210-none-0".parse().ok()
+}
+
+/// Renders a unit and has the model read it; `None` if the renderer refused.
+fn read_back(unit: &ContainerUnit, version: PodmanVersion) -> Option<String> {
+    let text = match unit.render(version) {
+        Ok(text) => text,
+        Err(error) => {
+            one_line(&error.to_string());
+            return None;
+        }
+    };
+    let read = model::quadlet::generate(&text, version)
+        .and_then(|service| model::check_service(unit, &service).map(|()| service));
+    if let Err(error) = read {
+        panic!("{version}: {error}\n{text}");
+    }
+    Some(text)
+}
+
+/// A unit some of whose fields are set: for each piece up to a byte 0xff a field and its text; the first byte of all is the
+/// version.
+pub fn unit(bytes: &[u8]) {
+    let Some((first, rest)) = bytes.split_first() else { return };
+    let version = VERSIONS[usize::from(*first) % VERSIONS.len()];
+    let mut unit = ContainerUnit::new(Container::new("localhost/bitcoin-ui:latest"));
+    for piece in rest.split(|byte| *byte == 0xff).take(8) {
+        let Some((field, text)) = piece.split_first() else { continue };
+        let field = Field::ALL[usize::from(*field) % Field::ALL.len()];
+        field.set(&mut unit, &String::from_utf8_lossy(text));
+    }
+    read_back(&unit, version);
+}
+
+/// A template and, after a byte 0, the value that it is filled with.
+pub fn template(bytes: &[u8]) {
+    let mut parts = bytes.splitn(2, |byte| *byte == 0);
+    let (Some(text), Some(value)) = (parts.next(), parts.next()) else { return };
+    let (text, value) = (String::from_utf8_lossy(text), String::from_utf8_lossy(value));
+    let hostile = template::render(&text, &values(&value));
+    let harmless = template::render(&text, &values("harmless"));
+    if let Err(error) = &hostile {
+        one_line(&error.to_string());
+    }
+    // A template may decide by a value what it says; only without a statement is its shape its own.
+    if let (Ok(hostile), Ok(harmless)) = (hostile, harmless)
+        && !text.contains("{%")
+    {
+        assert_eq!(structure(&hostile), structure(&harmless), "{}", *hostile);
+    }
+    let ours = |value: &str| template::render(OURS, &values_of_ours(value));
+    if let (Ok(hostile), Ok(harmless)) = (ours(&value), ours("harmless")) {
+        assert_eq!(structure(&hostile), structure(&harmless), "{}", *hostile);
+    }
+}
+
+const OURS: &str = include_str!("../../crates/archipelago/companions/bitcoin-ui/nginx.conf.j2");
+
+fn values(value: &str) -> Values {
+    Values::from([
+        ("v".to_owned(), Value::Text(value.to_owned())),
+        ("n".to_owned(), Value::Number(8080)),
+        ("f".to_owned(), Value::Flag(true)),
+        ("l".to_owned(), Value::Texts(vec![value.to_owned(), "x".to_owned()])),
+    ])
+}
+
+fn values_of_ours(value: &str) -> Values {
+    Values::from([
+        ("listen_port".to_owned(), Value::Number(18081)),
+        ("rpc_address".to_owned(), Value::Text(value.to_owned())),
+        ("authorization".to_owned(), Value::Text(value.to_owned())),
+        ("host_names".to_owned(), Value::Texts(vec![value.to_owned()])),
+        ("listen_ipv6".to_owned(), Value::Flag(true)),
+    ])
+}
+
+/// One of podman's answers, chosen by the first byte.
+pub fn podman(bytes: &[u8]) {
+    let (Some((which, answer)), Some(name)) = (bytes.split_first(), name("archy-x")) else {
+        return;
+    };
+    let shown = match which % 5 {
+        0 => images(answer),
+        1 => adapter_podman::fuzzing::inspected(answer),
+        2 => adapter_podman::fuzzing::containers(answer, &name),
+        3 => vec![adapter_podman::fuzzing::complaint(answer)],
+        _ => vec![adapter_podman::fuzzing::memory(answer).to_string()],
+    };
+    shown.iter().for_each(|text| one_line(text));
+}
+
+fn images(answer: &[u8]) -> Vec<String> {
+    let reference = |text| ImageRef::new(text).ok();
+    let build = reference("localhost/x:latest").map(|reference| BuildSource {
+        reference,
+        contexts: Vec::new(),
+        arguments: Default::default(),
+    });
+    let pull = reference("registry.example:5000/x:1")
+        .map(|reference| PullSource { reference, verify_tls: true });
+    adapter_podman::fuzzing::images(answer, &ImageSource { build, pull })
+}
+
+/// A unit file, what a generator said, or what systemd said of a service, chosen by the first byte.
+pub fn systemd(bytes: &[u8]) {
+    let (Some((which, said)), Some(name)) = (bytes.split_first(), name("archy-x")) else { return };
+    let shown = match which % 3 {
+        0 => {
+            let (ours, shown) = adapter_systemd::fuzzing::unit_file(&name, said);
+            let text = String::from_utf8_lossy(said);
+            let blank = said.iter().all(|byte| *byte == 0);
+            // A line may go on in the next, in the middle of a word.
+            let says = |word: &str| text.contains(word) || text.contains('\\');
+            let marked = says("archy-x") && (says("X-Companion") || says("Description"));
+            assert!(!ours || blank || marked, "taken for ours: {text:?}");
+            vec![shown]
+        }
+        1 => {
+            let mut parts = said.splitn(2, |byte| *byte == 0xff);
+            let (stdout, stderr) =
+                (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+            let code = (which / 3 != 7).then_some(i32::from(which / 3));
+            adapter_systemd::fuzzing::generator(&name, stdout, stderr, code)
+        }
+        _ => adapter_systemd::fuzzing::service(said),
+    };
+    shown.iter().for_each(|text| one_line(text));
+}
+
+/// The record of wishes: what it wants gone is a companion's by its name, and only its own file goes with it.
+pub fn record(bytes: &[u8]) {
+    let catalog = Catalog::builtin();
+    let desired = match archipelago::fuzzing::record(bytes, &catalog) {
+        Ok(desired) => desired,
+        Err(why) => return one_line(&why),
+    };
+    for name in desired.companions.keys() {
+        assert!(catalog.companion(name).is_some(), "{name} is wanted and in no catalog");
+    }
+    for (name, removed) in &desired.removed {
+        assert!(CompanionName::new(name.as_str()).is_ok(), "{name:?}");
+        let known = catalog.companion(name).and_then(|spec| spec.hook.as_ref());
+        let Some(hook) = &removed.hook else { continue };
+        let own = name.as_str().trim_start_matches("archy-");
+        let below = |dir: &str| {
+            let file = hook.output.as_str().strip_prefix(&format!("/var/lib/archipelago/{dir}/"));
+            file.is_some_and(|file| !file.contains('/'))
+        };
+        let is_known = known.is_some_and(|known| known.output == hook.output);
+        assert!(
+            is_known || below(name.as_str()) || below(own),
+            "{name} takes {} along",
+            hook.output
+        );
+        assert!(is_known || !["secrets", "bitcoin"].contains(&own), "{}", hook.output);
+    }
+}
+
+fn name(text: &str) -> Option<CompanionName> {
+    CompanionName::new(text).ok()
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// Holds that a text can be shown on one line of a log or a terminal.
+fn one_line(text: &str) {
+    let unseen = |c: char| c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c);
+    assert!(!text.contains(unseen), "{text:?}");
+    assert!(text.len() < 64 * 1024, "{} bytes", text.len());
+}
