@@ -87,6 +87,23 @@ fn generators_read_every_known_vector_in_every_field_as_it_was_meant() {
 }
 
 #[test]
+fn generators_read_every_byte_in_every_field_as_it_was_meant() {
+    let bytes: Vec<char> = (0..=255_u8).map(char::from).collect();
+    let texts = bytes.iter().flat_map(|c| [format!("a{c}b"), format!("/a{c}b"), format!("x{c}")]);
+    let texts: Vec<_> = texts.collect();
+    let cases: Vec<_> = Field::ALL
+        .iter()
+        .flat_map(|field| texts.iter().map(|text| unit_with(*field, text)))
+        .collect();
+    for generator in generator::all().unwrap() {
+        let accepted = judge(&generator, &cases).unwrap();
+        let count = accepted.iter().filter(|accepted| **accepted).count();
+        println!("{}: {count} of {} accepted", generator.version, cases.len());
+        assert!(count > 2_000 && cases.len() - count > 2_000, "{count} of {}", cases.len());
+    }
+}
+
+#[test]
 fn generators_read_random_units_as_they_were_meant() {
     let fresh = std::env::var("QUADLET_SEED").ok().and_then(|seed| seed.parse().ok());
     let fresh = fresh.unwrap_or_else(|| RandomState::new().build_hasher().finish());

@@ -1,0 +1,86 @@
+//! Too much: refused before work is done on it, within bounds of memory and stack.
+
+use std::fs::File;
+
+use archipelago::catalog::{COMPANIONS_LIMIT, CatalogFile};
+use archipelago::manifest::BackendManifest;
+use archipelago::{Catalog, CatalogError};
+
+const MIB: u64 = 1024 * 1024;
+
+#[test]
+fn a_catalog_of_a_hundred_mebibytes_is_refused_by_its_size() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("own.toml");
+    File::create(&path).unwrap().set_len(100 * MIB).unwrap();
+    assert!(matches!(Catalog::with_files(&[&path]), Err(CatalogError::TooLarge { .. })));
+    // A terabyte would not fit into memory: its size alone is looked at.
+    File::options().write(true).open(&path).unwrap().set_len(MIB * MIB).unwrap();
+    assert!(matches!(Catalog::with_files(&[&path]), Err(CatalogError::TooLarge { .. })));
+}
+
+/// A file with so many companions, each as short as one can be.
+fn many(prefix: &str, count: usize) -> String {
+    let entry = |n: usize| {
+        format!("[[companion]]\nname=\"{prefix}{n}\"\napps=[\"a\"]\nimage={{base=\"x\"}}\n")
+    };
+    (0..count).map(entry).collect()
+}
+
+#[test]
+fn ten_thousand_companions_are_refused_in_one_file_and_in_many() {
+    let place = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = place.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let one = file("one.toml", &many("a", 10_000));
+    assert!(matches!(Catalog::with_files(&[one]), Err(CatalogError::TooLarge { .. })));
+    let files: Vec<_> =
+        (0..5).map(|n| file(&format!("{n}.toml"), &many(&format!("b{n}-"), 2_000))).collect();
+    assert!(matches!(Catalog::with_files(&files), Err(CatalogError::TooMany)));
+    let few = file("few.toml", &many("c", COMPANIONS_LIMIT - 3));
+    assert_eq!(Catalog::with_files(&[few]).unwrap().companions().count(), COMPANIONS_LIMIT);
+}
+
+#[test]
+fn deep_nesting_ends_in_a_refusal_and_not_in_the_stack() {
+    let deep = 100_000;
+    let texts = [
+        format!("a = {}", "[".repeat(deep)),
+        format!("a = {}{}", "[".repeat(deep), "]".repeat(deep)),
+        format!("a = {}", "{a=".repeat(deep / 3)),
+        format!("{}a = 1", "a.".repeat(deep)),
+        format!("[{}a]", "a.".repeat(deep)),
+        format!("[[companion]]\nname = {}", "[".repeat(deep)),
+        format!("[[companion]]\ncontainer.environment.{}a = 1", "a.".repeat(deep)),
+        "[[a]]\n".repeat(deep / 6),
+    ];
+    for text in &texts {
+        let refusal = CatalogFile::parse(text, "own.toml").unwrap_err().to_string();
+        assert!(refusal.len() < 2048, "{} bytes", refusal.len());
+        assert!(BackendManifest::parse(text).is_err());
+    }
+}
+
+#[test]
+fn lists_and_words_beyond_their_limits_are_refused() {
+    let with = |container: String| {
+        let head = "[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = { base = \"x\" }\n";
+        crate::companions_of(&format!("{head}container = {{ {container} }}\n"))
+    };
+    let list = |count: usize, item: fn(usize) -> String| {
+        (0..count).map(item).collect::<Vec<_>>().join(", ")
+    };
+    let port = |n: usize| format!("{{ host = {}, container = 1 }}", n + 1);
+    let variable = |n: usize| format!("A{n} = \"\"");
+    let word = |_: usize| "\"w\"".to_owned();
+    assert!(with(format!("ports = [{}]", list(256, port))).is_ok());
+    assert!(with(format!("ports = [{}]", list(257, port))).is_err());
+    assert!(with(format!("environment = {{ {} }}", list(257, variable))).is_err());
+    assert!(with(format!("command = [{}]", list(257, word))).is_err());
+    assert!(with(format!("command = [\"{}\"]", "w".repeat(32 * 1024 + 1))).is_err());
+    assert!(with(format!("environment = {{ A = \"{}\" }}", "w".repeat(32 * 1024 + 1))).is_err());
+    assert!(with(format!("environment = {{ {} = \"\" }}", "A".repeat(129))).is_err());
+}

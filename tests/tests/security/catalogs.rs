@@ -1,0 +1,155 @@
+//! Raw passthrough: a catalog says what its schema knows, and nothing else reaches a unit.
+
+use archipelago::manifest::BackendManifest;
+
+use crate::companions_of;
+
+/// What would give a container, or whoever wrote the file, more than a companion has: keys of Quadlet and systemd,
+/// options of podman, and their spellings elsewhere.
+const DANGEROUS: [&str; 48] = [
+    "PodmanArgs",
+    "podman_args",
+    "GlobalArgs",
+    "global_args",
+    "ContainersConfModule",
+    "ServiceName",
+    "privileged",
+    "Privileged",
+    "SecurityLabelDisable",
+    "security_label_disable",
+    "SecurityLabelType",
+    "SeccompProfile",
+    "seccomp_profile",
+    "security_opt",
+    "Unmask",
+    "unmask",
+    "AddDevice",
+    "Volume",
+    "volumes_from",
+    "Mount",
+    "mount",
+    "UserNS",
+    "userns",
+    "IPC",
+    "ipc",
+    "pid",
+    "PidMode",
+    "uts",
+    "cgroupns",
+    "CgroupsMode",
+    "Sysctl",
+    "sysctls",
+    "Ulimit",
+    "Secret",
+    "secrets",
+    "EnvironmentFile",
+    "env_file",
+    "EnvironmentHost",
+    "HttpProxy",
+    "Rootfs",
+    "rootfs",
+    "RunInit",
+    "ExecStartPre",
+    "ExecStopPost",
+    "Service",
+    "Unit",
+    "HealthCmd",
+    "Notify",
+];
+
+/// Each table of a catalog with `line` in it.
+fn tables(line: &str) -> Vec<(&'static str, String)> {
+    let head = "[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = { base = \"x\" }\n";
+    vec![
+        ("the file", format!("{line}\n{head}")),
+        ("node", format!("[node]\n{line}\n{head}")),
+        ("node.bitcoin", format!("[node.bitcoin]\n{line}\n{head}")),
+        ("companion", format!("{head}{line}\n")),
+        (
+            "image",
+            format!("{head}[companion.image]\nbase = \"x\"\n{line}\n")
+                .replace("image = { base = \"x\" }\n", ""),
+        ),
+        ("container", format!("{head}[companion.container]\n{line}\n")),
+        ("port", format!("{head}[[companion.container.ports]]\nhost = 1\ncontainer = 1\n{line}\n")),
+        (
+            "mount",
+            format!(
+                "{head}[[companion.container.mounts]]\nsource = \"/a\"\ntarget = \"/b\"\n{line}\n"
+            ),
+        ),
+        ("tmpfs", format!("{head}[[companion.container.tmpfs]]\ntarget = \"/b\"\n{line}\n")),
+        ("user", format!("{head}[companion.container.user]\nuid = 0\ngid = 0\n{line}\n")),
+        (
+            "device",
+            format!("{head}[[companion.container.devices]]\nsource = \"/dev/null\"\n{line}\n"),
+        ),
+        ("host", format!("{head}[[companion.container.extra_hosts]]\nname = \"h\"\n{line}\n")),
+        (
+            "hook",
+            format!(
+                "{head}[companion.hook]\noutput = \"/o/x\"\nprogram = {{ registered = \"bitcoin-ui\" }}\n{line}\n"
+            ),
+        ),
+        (
+            "command",
+            format!(
+                "{head}[companion.hook]\noutput = \"/o/x\"\n[companion.hook.program.command]\nargv = [\"/bin/true\"]\n{line}\n"
+            ),
+        ),
+        (
+            "template",
+            format!(
+                "{head}[companion.hook]\noutput = \"/o/x\"\n[companion.hook.program.template]\ntemplate = \"/t\"\n{line}\n"
+            ),
+        ),
+    ]
+}
+
+#[test]
+fn every_dangerous_key_is_refused_in_every_table() {
+    for (table, text) in tables("") {
+        assert!(companions_of(&text).is_ok(), "{table}: {:?}", companions_of(&text));
+    }
+    for key in DANGEROUS {
+        for (table, text) in tables(&format!("{key} = [\"--privileged\"]")) {
+            let refusal = companions_of(&text).unwrap_err();
+            assert!(
+                refusal.contains(key)
+                    && (refusal.contains("unknown field") || refusal.contains("unexpected keys")),
+                "{table} {key}: {refusal}"
+            );
+        }
+        let manifest = format!("name = \"x\"\nimage = \"a.example/x\"\n{key} = true\n");
+        let refusal = BackendManifest::parse(&manifest).unwrap_err().to_string();
+        assert!(refusal.contains(key), "{refusal}");
+    }
+}
+
+#[test]
+fn what_the_schema_knows_has_no_value_that_opens_the_host() {
+    let refused = [
+        "container.network = \"none\"",
+        "container.network = { named = \"container:x\" }",
+        "container.capabilities = [\"ALL\"]",
+        "container.capabilities = [\"CAP_SYS_ADMIN\"]",
+        "container.mounts = [{ source = \"/\", target = \"/host\" }]",
+        "container.mounts = [{ source = \"/srv\", target = \"/host\", read_only = false }]",
+        "container.mounts = [{ source = \"/run/user/1000/podman/podman.sock\", target = \"/s\" }]",
+        "container.mounts = [{ source = \"/srv/../etc\", target = \"/host\" }]",
+        "container.devices = [{ source = \"/etc/shadow\" }]",
+        "container.devices = [{ source = \"/dev/../etc/shadow\" }]",
+        "container.environment = { \"A=B\" = \"\" }",
+        "container.memory = \"-1\"",
+        "hook = { output = \"relative\", program = { registered = \"bitcoin-ui\" } }",
+        "hook = { output = \"/o\", program = { command = { argv = [] } } }",
+        "hook = { output = \"/o\", program = { command = { argv = [\"sh\", \"-c\", \"id\"] } } }",
+        "hook = { output = \"/o\", program = { command = { argv = [\"/a/../bin/sh\"] } } }",
+        "hook = { output = \"/o\", program = { command = { argv = [\"/a\"], timeout = 100000 } } }",
+        "hook = { output = \"/o\", program = { shell = \"id\" } }",
+    ];
+    for line in refused {
+        let head = "[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = { base = \"x\" }\n";
+        assert!(companions_of(&format!("{head}{line}\n")).is_err(), "{line}");
+    }
+}

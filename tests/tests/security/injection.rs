@@ -1,0 +1,248 @@
+//! Nothing that is put into a field of a unit is read as anything but that field.
+
+use adapter_systemd::{Scope, container_unit};
+use companion_core::model::unit::UnitSpec;
+use quadlet::{Container, ContainerUnit, PodmanVersion};
+
+use crate::model::{self, units::Field, units::VERSIONS};
+use crate::{companions_of, hostile_pieces, toml_string};
+
+const PODMAN: PodmanVersion = PodmanVersion::new(5, 4, 2);
+
+/// The section and key of each assignment, by the plainest reading there is: every line break that anyone knows ends
+/// a line.
+fn keys(text: &str) -> Vec<(String, String)> {
+    let mut section = String::new();
+    let mut keys = Vec::new();
+    let ends = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}', '\0'];
+    for line in text.split('\n').filter(|line| !line.is_empty()) {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            name.clone_into(&mut section);
+            continue;
+        }
+        let (key, value) =
+            line.split_once('=').unwrap_or_else(|| panic!("no assignment: {line:?}"));
+        // Only those that nobody who reads units takes for an end may stand in a value.
+        assert!(!value.contains(['\r', '\0']) && !value.ends_with('\\'), "{line:?}");
+        assert!(!key.contains(ends) && !key.contains(char::is_whitespace), "{line:?}");
+        keys.push((section.clone(), key.to_owned()));
+    }
+    keys.sort();
+    keys
+}
+
+fn unit_with(field: Field, text: &str) -> ContainerUnit {
+    let mut unit = ContainerUnit::new(Container::new("localhost/bitcoin-ui:latest"));
+    field.set(&mut unit, text);
+    unit
+}
+
+/// A text that the field takes.
+fn plain(field: Field) -> &'static str {
+    match field {
+        Field::BindSource
+        | Field::BindDestination
+        | Field::TmpfsDestination
+        | Field::WorkingDir => "/plain",
+        Field::Device => "/dev/plain",
+        Field::Image => "localhost/plain:1",
+        Field::After => "plain.service",
+        Field::DropCapability => "CHOWN",
+        Field::TmpfsOption => "noexec",
+        Field::VariableName | Field::ExtensionKey => "Plain",
+        _ => "plain",
+    }
+}
+
+#[test]
+fn no_byte_in_any_field_adds_takes_or_changes_a_key_of_a_unit() {
+    let pieces = hostile_pieces();
+    let (mut accepted, mut refused) = (0, 0);
+    for field in Field::ALL {
+        let plain = plain(field);
+        let expected = keys(&unit_with(field, plain).render(PODMAN).unwrap());
+        for piece in &pieces {
+            for text in [format!("{plain}{piece}x"), format!("{plain}{piece}")] {
+                let unit = unit_with(field, &text);
+                let Ok(rendered) = unit.render(PODMAN) else {
+                    refused += 1;
+                    continue;
+                };
+                accepted += 1;
+                // A path with a colon is said by another key, and a key of ours is the text itself.
+                let same = |(section, key): &(String, String)| match (field, key.as_str()) {
+                    (Field::BindSource | Field::BindDestination, "Mount" | "Volume") => {
+                        "mounted".to_owned()
+                    }
+                    (Field::ExtensionKey, _) if section == "X-Hostile" => "its own".to_owned(),
+                    _ => format!("{section} {key}"),
+                };
+                let given: Vec<_> = keys(&rendered).iter().map(same).collect();
+                assert_eq!(
+                    given,
+                    expected.iter().map(same).collect::<Vec<_>>(),
+                    "{field:?} {text:?}"
+                );
+                let read = model::quadlet::generate(&rendered, PODMAN)
+                    .and_then(|service| model::check_service(&unit, &service));
+                assert_eq!(read, Ok(()), "{field:?} {text:?}\n{rendered}");
+            }
+        }
+    }
+    assert!(accepted > 3_000 && refused > 3_000, "accepted {accepted}, refused {refused}");
+}
+
+/// A companion with a text in one of the fields that a catalog has, and what it stands in.
+fn catalog_fields(text: &str) -> Vec<(&'static str, String)> {
+    let value = toml_string(text);
+    let entry = |more: &str| {
+        format!(
+            "[[companion]]\nname = \"my-ui\"\napps = [\"a\"]\nimage = {{ base = \"my-ui\" }}\n{more}\n"
+        )
+    };
+    let container = |more: &str| entry(&format!("container = {{ {more} }}"));
+    vec![
+        ("name", entry("").replace("\"my-ui\"\napps", &format!("{value}\napps"))),
+        ("apps", entry("").replace("[\"a\"]", &format!("[{value}]"))),
+        ("image.base", entry("").replace("base = \"my-ui\"", &format!("base = {value}"))),
+        ("image.pull", entry("").replace("base = \"my-ui\"", &format!("pull = {value}"))),
+        (
+            "image.context",
+            entry("").replace("\"my-ui\" }", &format!("\"my-ui\", context = {value} }}")),
+        ),
+        ("description", entry(&format!("description = {value}"))),
+        ("network", container(&format!("network = {{ named = {value} }}"))),
+        (
+            "mount source",
+            container(&format!("mounts = [{{ source = {value}, target = \"/in\" }}]")),
+        ),
+        (
+            "mount target",
+            container(&format!("mounts = [{{ source = \"/out\", target = {value} }}]")),
+        ),
+        ("tmpfs", container(&format!("tmpfs = [{{ target = {value} }}]"))),
+        ("tmpfs size", container(&format!("tmpfs = [{{ target = \"/t\", size = {value} }}]"))),
+        ("variable name", container(&format!("environment = {{ {value} = \"x\" }}"))),
+        ("variable", container(&format!("environment = {{ A = {value} }}"))),
+        ("memory", container(&format!("memory = {value}"))),
+        ("capability", container(&format!("capabilities = [{value}]"))),
+        ("device", container(&format!("devices = [{{ source = {value} }}]"))),
+        (
+            "device target",
+            container(&format!("devices = [{{ source = \"/dev/null\", target = {value} }}]")),
+        ),
+        ("host name", container(&format!("extra_hosts = [{{ name = {value} }}]"))),
+        (
+            "host address",
+            container(&format!("extra_hosts = [{{ name = \"h\", address = {value} }}]")),
+        ),
+        (
+            "port address",
+            container(&format!("ports = [{{ host = 1, container = 1, address = {value} }}]")),
+        ),
+        ("entrypoint", container(&format!("entrypoint = [{value}]"))),
+        ("entrypoint word", container(&format!("entrypoint = [\"/bin/sh\", {value}]"))),
+        ("working directory", container(&format!("working_dir = {value}"))),
+        ("command", container(&format!("command = [\"a\", {value}]"))),
+        (
+            "hook output",
+            entry(&format!(
+                "hook = {{ output = {value}, program = {{ registered = \"bitcoin-ui\" }} }}"
+            )),
+        ),
+        (
+            "hook program",
+            entry(&format!(
+                "hook = {{ output = \"/o/x\", program = {{ command = {{ argv = [{value}] }} }} }}"
+            )),
+        ),
+        (
+            "template",
+            entry(&format!(
+                "hook = {{ output = \"/o/x\", program = {{ template = {{ template = {value} }} }} }}"
+            )),
+        ),
+    ]
+}
+
+#[test]
+fn no_byte_in_any_field_of_a_catalog_adds_a_key_to_a_unit() {
+    let mut tried: std::collections::BTreeMap<&str, [usize; 2]> = Default::default();
+    // Letters and digits were tried in the units themselves.
+    let is_letter =
+        |piece: &str| piece.chars().count() == 1 && piece.chars().all(char::is_alphanumeric);
+    for piece in hostile_pieces().into_iter().filter(|piece| !is_letter(piece)) {
+        for base in ["", "/plain"] {
+            for (field, text) in catalog_fields(&format!("{base}{piece}x")) {
+                let counts = tried.entry(field).or_default();
+                match companions_of(&text) {
+                    Err(refusal) => {
+                        counts[0] += 1;
+                        let unseen =
+                            |c: char| c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c);
+                        assert!(!refusal.contains(unseen), "{field} {piece:?}: {refusal:?}");
+                    }
+                    Ok(specs) => {
+                        counts[1] += 1;
+                        check_keys(field, &piece, &specs[0]);
+                    }
+                }
+            }
+        }
+    }
+    // Grammars refuse all of it, and what takes any text at all has it quoted.
+    assert!(tried.values().all(|[refused, _]| *refused > 0), "{tried:?}");
+    let taken = tried.values().filter(|[_, taken]| *taken > 50).count();
+    assert!(taken >= 12, "{tried:?}");
+}
+
+fn check_keys(field: &str, piece: &str, spec: &companion_core::model::companion::CompanionSpec) {
+    let build = spec.image.build.as_ref().map(|build| &build.reference);
+    let image = build.or(spec.image.pull.as_ref().map(|pull| &pull.reference)).unwrap();
+    let unit = UnitSpec {
+        name: spec.name.clone(),
+        description: spec.description.clone(),
+        image: image.clone(),
+        container: spec.container.clone(),
+        revision: "0123456789abcdef-fedcba9876543210-none-0".parse().unwrap(),
+    };
+    // The oldest takes the longest way round, and the usual one is tried with every byte by the test above.
+    let (unit, version) = (container_unit(&unit, Scope::User), VERSIONS[0]);
+    let Ok(text) = unit.render(version) else { return };
+    for (section, key) in keys(&text) {
+        let known: &[&str] = match section.as_str() {
+            "Unit" => &["Description", "StartLimitIntervalSec"],
+            "Container" => &[
+                "AddCapability",
+                "AddDevice",
+                "AddHost",
+                "ContainerName",
+                "DropCapability",
+                "Entrypoint",
+                "Environment",
+                "Exec",
+                "Image",
+                "Label",
+                "Mount",
+                "Network",
+                "PodmanArgs",
+                "PublishPort",
+                "Pull",
+                "Tmpfs",
+                "User",
+                "Group",
+                "Volume",
+                "WorkingDir",
+            ],
+            "Service" => &["Environment", "MemoryMax", "Restart", "RestartSec", "TimeoutStartSec"],
+            "Quadlet" => &["DefaultDependencies"],
+            "Install" => &["WantedBy"],
+            "X-Companion" => &["Companion", "Revision"],
+            _ => &[],
+        };
+        assert!(known.contains(&key.as_str()), "{field} {piece:?}: [{section}] {key}\n{text}");
+    }
+    let read = model::quadlet::generate(&text, version)
+        .and_then(|service| model::check_service(&unit, &service));
+    assert_eq!(read, Ok(()), "{field} {piece:?}\n{text}");
+}

@@ -1,0 +1,108 @@
+//! What hostile input must not do: from a catalog, a name, a reference, a record, a file that others swap, or bytes at random. The
+//! throwaway machine has the attacks that need another user and real containers, in `machine/suite/security`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what cannot be arranged fails its test, and so does a target"
+)]
+
+mod bounds;
+mod catalogs;
+mod injection;
+mod names;
+mod records;
+mod references;
+mod secrets;
+mod seeds;
+
+#[expect(dead_code, reason = "the tests of the renderer use the rest")]
+#[path = "../../../crates/quadlet/tests/model/model.rs"]
+mod model;
+#[path = "../../../crates/adapter-hooks/src/template/tests/nginx_reader.rs"]
+mod nginx_reader;
+#[expect(unreachable_pub, reason = "in the fuzz crate they are reached")]
+#[path = "../../../fuzz/src/targets.rs"]
+mod targets;
+
+use archipelago::catalog::CatalogFile;
+use companion_core::model::companion::CompanionSpec;
+
+/// Texts that end a line, a word, a quotation or a section somewhere, or begin what they should not: every byte and
+/// the blanks and line ends that only Unicode knows.
+fn hostile_pieces() -> Vec<String> {
+    let special = [
+        "\r\n",
+        "\u{85}",
+        "\u{a0}",
+        "\u{2028}",
+        "\u{2029}",
+        "\u{202e}",
+        "\u{3000}",
+        "\u{feff}",
+        "\\",
+        "\\\\",
+        "\\ ",
+        "\\\n",
+        "%h",
+        "%%",
+        "%n",
+        "$HOME",
+        "${HOME}",
+        "$$",
+        "$(id)",
+        "`id`",
+        "\"",
+        "'",
+        "\"'",
+        ";",
+        " ; ",
+        "#",
+        " #",
+        "[",
+        "[Service]",
+        "\n[Service]\nExecStartPre=/bin/touch /tmp/owned\n",
+        "\nPodmanArgs=--privileged",
+        "=",
+        "--",
+        "-v",
+        " --privileged ",
+        "../",
+        "/../",
+        "{{ 7 * 7 }}",
+        "\0",
+    ];
+    let bytes = (0..=255_u8).map(|byte| char::from(byte).to_string());
+    bytes.chain(special.map(str::to_owned)).collect()
+}
+
+/// A TOML string of exactly these characters.
+fn toml_string(text: &str) -> String {
+    let escaped = text.chars().map(|c| format!("\\U{:08X}", u32::from(c)));
+    format!("\"{}\"", escaped.collect::<String>())
+}
+
+/// The companions of a catalog file, or its refusal in one line.
+fn companions_of(text: &str) -> Result<Vec<CompanionSpec>, String> {
+    let file = CatalogFile::parse(text, "own.toml").map_err(|error| chain(&error))?;
+    let node = file.node.clone().unwrap_or_default();
+    let companions = file.companions(&node, "own.toml").map_err(|error| chain(&error))?;
+    Ok(companions.into_iter().map(|(_, spec)| spec).collect())
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[test]
+fn every_file_of_this_folder_is_compiled() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/security");
+    let main = include_str!("main.rs");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        let module = file.trim_end_matches(".rs");
+        assert!(module == "main" || main.contains(&format!("mod {module};")), "{file}");
+    }
+}

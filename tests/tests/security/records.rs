@@ -1,0 +1,120 @@
+//! A record of wishes that somebody else wrote: it is not acted on, and reaches no file that is not a companion's.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::sync::Arc;
+
+use archipelago::{Catalog, RecordStore};
+use companion_core::ports::{DesiredStore as _, PortErrorKind};
+use tempfile::TempDir;
+
+fn store() -> (TempDir, RecordStore) {
+    let place = tempfile::tempdir().unwrap();
+    let state = place.path().join("state");
+    fs::create_dir(&state).unwrap();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).unwrap();
+    let store = RecordStore::new(state, Arc::new(Catalog::builtin()));
+    (place, store)
+}
+
+fn record_of(name: &str, hook: &str) -> String {
+    let name = serde_json::to_string(name).unwrap();
+    format!(
+        r#"{{"version":1,"generation":2,"apps":{{"x":{{"installed":false,"generation":2}}}},
+            "companions":{{{name}:2}},"known":{{{name}:{{"apps":["x"]{hook}}}}}}}"#
+    )
+}
+
+fn hook_to(output: &str) -> String {
+    let output = serde_json::to_string(output).unwrap();
+    format!(
+        r#","hook":{{"program":{{"template":{{"template":"/t","values":{{}}}}}},"output":{output}}}"#
+    )
+}
+
+#[tokio::test]
+async fn a_record_with_a_name_that_is_none_is_refused_whole() {
+    let (_place, store) = store();
+    let file = store.dir().join("desired.json");
+    for name in [
+        "../../.ssh/id",
+        "dbus.container",
+        "dbus",
+        "podman",
+        "systemd-logind",
+        "/etc/passwd",
+        "x\n",
+        "x\0",
+        "x@y",
+        "",
+        "..",
+        "-x",
+        "x.service",
+        "X",
+        "é",
+    ] {
+        fs::write(&file, record_of(name, "")).unwrap();
+        let error = store.load().await.unwrap_err();
+        assert_eq!(error.kind(), PortErrorKind::Invalid, "{name:?}");
+        let text = error.chain();
+        assert!(text.contains("desired.json") && !text.contains(char::is_control), "{text:?}");
+        assert!(name.len() < 3 || !text.contains(name), "it quotes nothing of the file: {text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_has_no_file_removed_that_is_not_the_companions_own() {
+    let (_place, store) = store();
+    let file = store.dir().join("desired.json");
+    for output in [
+        "/home/archy/.ssh/id_ed25519",
+        "/var/lib/archipelago/bitcoin/wallet.dat",
+        "/var/lib/archipelago/secrets/bitcoin-rpc-password",
+        "/var/lib/archipelago/x-ui-2/nginx.conf",
+        "/var/lib/archipelago/x-ui",
+        "/var/lib/archipelago/x-ui/deeper/nginx.conf",
+        "/var/lib/x-ui/nginx.conf",
+        "/x-ui/nginx.conf",
+    ] {
+        fs::write(&file, record_of("x-ui", &hook_to(output))).unwrap();
+        let desired = store.load().await.unwrap();
+        assert!(desired.removed.values().all(|removed| removed.hook.is_none()), "{output}");
+    }
+    for output in ["/var/lib/archipelago/x-ui/../bitcoin/x", "relative", "/a\n/b", "/a//b", "/"] {
+        fs::write(&file, record_of("x-ui", &hook_to(output))).unwrap();
+        let taken = store
+            .load()
+            .await
+            .is_ok_and(|desired| desired.removed.values().any(|one| one.hook.is_some()));
+        assert!(!taken, "{output}");
+    }
+    fs::write(&file, record_of("x-ui", &hook_to("/var/lib/archipelago/x-ui/nginx.conf"))).unwrap();
+    assert!(store.load().await.unwrap().removed.values().all(|removed| removed.hook.is_some()));
+}
+
+#[tokio::test]
+async fn a_record_that_is_a_link_a_pipe_or_too_large_is_not_read() {
+    let (place, store) = store();
+    let file = store.dir().join("desired.json");
+    let elsewhere = place.path().join("elsewhere");
+    fs::write(&elsewhere, record_of("x-ui", "")).unwrap();
+    symlink(&elsewhere, &file).unwrap();
+    assert_eq!(store.load().await.unwrap_err().kind(), PortErrorKind::Conflict);
+    fs::remove_file(&file).unwrap();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &file, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    assert_eq!(store.load().await.unwrap_err().kind(), PortErrorKind::Conflict);
+    fs::remove_file(&file).unwrap();
+    fs::File::create(&file).unwrap().set_len(1 << 40).unwrap();
+    assert_eq!(store.load().await.unwrap_err().kind(), PortErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_state_directory_that_others_may_write_to_is_neither_read_nor_locked() {
+    let (_place, store) = store();
+    for mode in [0o777, 0o1777, 0o702] {
+        fs::set_permissions(store.dir(), fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(store.load().await.unwrap_err().kind(), PortErrorKind::Denied, "{mode:o}");
+        assert!(store.lock().await.is_err(), "{mode:o}");
+    }
+}

@@ -1,0 +1,205 @@
+//! Image references: only registries, never a transport, an option or a path.
+
+use companion_core::model::container::NetworkName;
+use companion_core::model::image::ImageRef;
+
+use crate::companions_of;
+
+/// Every transport that containers-image knows (containers-transports(5)), and what else podman takes for an image.
+const TRANSPORTS: [&str; 16] = [
+    "docker://",
+    "docker-archive:",
+    "docker-daemon:",
+    "dir:",
+    "oci:",
+    "oci-archive:",
+    "containers-storage:",
+    "ostree:",
+    "sif:",
+    "tarball:",
+    "atomic:",
+    "ssh://",
+    "http://",
+    "https://",
+    "file://",
+    "git://",
+];
+
+fn references() -> Vec<String> {
+    let places = [
+        "/etc/shadow",
+        "/",
+        "x",
+        "localhost/x:latest",
+        "registry.example/x",
+        "//h/x.tar",
+        "[a]x",
+        "@x",
+        "",
+    ];
+    let transported =
+        TRANSPORTS.iter().flat_map(|transport| places.map(|place| format!("{transport}{place}")));
+    let other = [
+        "-",
+        "--",
+        "--privileged",
+        "-v=/:/host",
+        "--volume=/:/host",
+        "-x.example/y",
+        "--root=/tmp/x",
+        "localhost/--privileged",
+        "localhost/-v",
+        "localhost/x --privileged",
+        "localhost/x\n--privileged",
+        "localhost/x\0",
+        "localhost/../x",
+        "localhost/x/..",
+        "../x",
+        "./x",
+        "/x",
+        "~/x",
+        "x",
+        "nginx",
+        "library/nginx",
+        "x=y",
+        "localhost/x=y",
+        "localhost/x?y",
+        "localhost/x#y",
+        "localhost/$HOME",
+        "localhost/%h",
+        "localhost/`id`",
+        "user@host/x",
+        "user:password@registry.example/x",
+        "localhost/x@md5:00",
+        "localhost/x@sha256:00",
+        "localhost/x@sha256:0123@sha256:4567",
+        "localhost/x.build",
+        "localhost/x.image",
+        "LOCALHOST/x",
+        "registry.example:0/x",
+        "registry.example:65536/x",
+        "registry.example:+80/x",
+        "registry.example:080/x",
+        "[::1]:5000/x",
+        "registry..example/x",
+        ".example/x",
+        "registry.example./x",
+        "-registry.example/x",
+        "registry_x.example/x",
+        "localhost/é",
+        "localhоst/x",
+    ];
+    transported.chain(other.map(str::to_owned)).collect()
+}
+
+#[test]
+fn transports_options_and_paths_are_no_image_references() {
+    let all = references();
+    assert!(all.len() > 180, "{}", all.len());
+    for text in all {
+        assert!(ImageRef::new(text.as_str()).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_catalog_with_such_a_reference_is_refused_in_each_place_of_one() {
+    for text in references() {
+        let value = crate::toml_string(&text);
+        let entry = |image: &str| {
+            format!("[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = {{ {image} }}\n")
+        };
+        let repository = format!("[node]\nimage_repository = {value}\n");
+        let registry = format!("[node]\ninsecure_registries = [{value}]\n");
+        let places = [entry(&format!("pull = {value}")), repository, registry];
+        // A path below a registry is a repository, although it is not an image of its own.
+        let paths = ["x", "nginx", "library/nginx", "localhost/x.build", "localhost/x.image"];
+        let is_path = paths.contains(&text.as_str());
+        for (index, place) in places.iter().enumerate() {
+            assert!(companions_of(place).is_err() || (is_path && index > 0), "{place}");
+        }
+        let manifest = format!("name = \"x\"\nimage = {value}\n");
+        assert!(archipelago::manifest::BackendManifest::parse(&manifest).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn the_name_of_what_is_built_is_one_below_localhost() {
+    for base in [
+        "../x",
+        "/x",
+        "-x",
+        "--privileged",
+        "x y",
+        "x\n",
+        "x:y",
+        "x@y",
+        "",
+        ".",
+        "..",
+        "X",
+        "docker://x",
+    ] {
+        let value = crate::toml_string(base);
+        for image in [format!("base = {value}"), format!("base = {value}, context = \"/c\"")] {
+            let text =
+                format!("[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = {{ {image} }}\n");
+            assert!(companions_of(&text).is_err(), "{base:?}");
+        }
+    }
+}
+
+#[test]
+fn a_build_context_is_a_directory_of_this_host() {
+    for context in [
+        "https://example.org/x.git",
+        "git://x",
+        "github.com/x/y",
+        "-",
+        "x",
+        "../x",
+        "~/x",
+        "/x/../y",
+        "/x//y",
+    ] {
+        let value = crate::toml_string(context);
+        let image = format!("base = \"x\", context = {value}");
+        let text = format!("[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = {{ {image} }}\n");
+        assert!(companions_of(&text).is_err(), "{context:?}");
+        assert!(companions_of(&format!("[node]\ncontext_directories = [{value}]\n")).is_err());
+    }
+}
+
+#[test]
+fn a_network_is_never_another_containers_or_a_mode_of_the_host() {
+    for name in [
+        "host",
+        "none",
+        "private",
+        "container:x",
+        "ns:/proc/1/ns/net",
+        "pasta:--map-gw",
+        "slirp4netns:x",
+        "-x",
+        "",
+    ] {
+        assert!(NetworkName::new(name).is_err(), "{name:?}");
+    }
+}
+
+#[test]
+fn certificates_are_verified_unless_the_allow_list_names_the_registry_itself() {
+    let verified = |registry: &str| {
+        let text = format!(
+            "[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = {{ pull = \"{registry}/x:1\" }}\n"
+        );
+        companions_of(&text).unwrap()[0].image.pull.clone().unwrap().verify_tls
+    };
+    let listed = archipelago::INSECURE_REGISTRIES[0];
+    assert!(!verified(listed));
+    let (host, _port) = listed.split_once(':').unwrap();
+    for near in
+        [host, &format!("{host}:3001"), &format!("x.{listed}"), &format!("{host}.example:3000")]
+    {
+        assert!(verified(near), "{near}");
+    }
+}
