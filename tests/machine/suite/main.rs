@@ -22,5 +22,6 @@ mod reboot;
 mod removal;
 mod repair;
 mod secrets;
+mod security;
 mod supervision;
 mod trouble;

@@ -26,12 +26,12 @@ fn the_rendered_configuration_is_its_owners_alone() {
 }
 
 /// Whether any form of the password is in this.
-fn holds(bytes: &[u8], forms: &[String]) -> bool {
+pub(crate) fn holds(bytes: &[u8], forms: &[String]) -> bool {
     forms.iter().any(|form| bytes.windows(form.len()).any(|part| part == form.as_bytes()))
 }
 
 /// The files below the places where anything of companions or of archy could be that hold one of the forms.
-fn files_with(forms: &[String]) -> BTreeSet<String> {
+pub(crate) fn files_with(forms: &[String]) -> BTreeSet<String> {
     let script = "grep -rlF --binary-files=text --devices=skip -f - \
                   /home /run /tmp /var /etc /opt /dev/shm 2>/dev/null; true";
     // Read from its standard input: an argument would be found in /proc.

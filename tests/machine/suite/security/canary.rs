@@ -1,0 +1,113 @@
+//! A canary in the place of the password, and a storm of failures: it is in its two files, and nowhere else afterwards.
+
+use std::fs;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::daemon::Daemon;
+use crate::guest::{Ran, archy, podman, root, systemctl, until, write};
+use crate::node::{
+    BITCOIN, CONFIG, PASSWORD, USER_UNITS, ask_the_node, companion, edit_context, installed,
+    rotate_password,
+};
+use crate::secrets::{files_with, holds};
+
+const CANARY: &str = "canary-7b0e5d2c61";
+
+/// Everything that a failing hook, build, start, write or removal could say, each under a daemon that ticks.
+fn storm(said: &mut Vec<Ran>) {
+    let mut tell = |arguments: &[&str]| said.push(companion(arguments));
+    let sabotage: [(&str, &str); 7] = [
+        ("chmod 0644 $CONFIG; chmod 0755 $(dirname $CONFIG)", "true"),
+        ("rm -f $CONFIG; mkdir $CONFIG", "rmdir $CONFIG"),
+        ("rm -rf $(dirname $CONFIG); ln -s /tmp $(dirname $CONFIG)", "rm -f $(dirname $CONFIG)"),
+        ("chmod 0500 $UNITS; rm -f $CONFIG", "chmod 0700 $UNITS"),
+        (
+            "printf '%s\\n\\001' $(cat $PASSWORD) >$PASSWORD.new; cp $PASSWORD $PASSWORD.old; cp $PASSWORD.new $PASSWORD",
+            "cp $PASSWORD.old $PASSWORD; rm $PASSWORD.old $PASSWORD.new",
+        ),
+        ("chmod 0000 $PASSWORD", "chmod 0600 $PASSWORD"),
+        ("mv $STATE/host-key $STATE/key; printf short >$STATE/host-key", "rm -f $STATE/key"),
+    ];
+    for (harm, mend) in sabotage {
+        let script = |text: &str| {
+            let places = format!(
+                "CONFIG={CONFIG} PASSWORD={PASSWORD} UNITS=$HOME/.config/containers/systemd STATE=$HOME/.local/state/companion"
+            );
+            archy(&["sh", "-c", &format!("{places}; {text}")])
+        };
+        script(harm);
+        tell(&["-vvv", "reconcile"]);
+        tell(&["-vvv", "status"]);
+        tell(&["--json", "plan"]);
+        script(mend);
+        tell(&["-vvv", "reconcile"]);
+    }
+    edit_context(
+        "bitcoin-ui/Dockerfile",
+        "FROM localhost/companion-base:latest\nRUN env; cat /proc/*/environ; exit 7\n",
+    );
+    tell(&["-vvv", "reconcile"]);
+    systemctl(&["mask", "--now", &BITCOIN.service()]);
+    tell(&["-vvv", "install", "bitcoin-knots"]);
+    systemctl(&["unmask", &BITCOIN.service()]);
+    podman(&["kill", BITCOIN.name]);
+    tell(&["-vvv", "doctor"]);
+}
+
+#[test]
+fn after_a_storm_of_failures_the_password_is_where_it_belongs_and_nowhere_else() {
+    installed();
+    let pair = STANDARD.encode(format!("archipelago:{CANARY}"));
+    let forms = [CANARY.to_owned(), pair.trim_end_matches('=').to_owned()];
+    // Cores are allowed as far as the unit lets them be.
+    write(
+        &format!("{USER_UNITS}/companion.service.d/log.conf"),
+        "[Service]\nEnvironment=COMPANION_LOG=trace\n",
+    );
+    let mut said = Vec::new();
+    {
+        let daemon = Daemon::ticking(1);
+        rotate_password(CANARY);
+        until("the canary is used", 60, || ask_the_node().filter(|status| *status == 200));
+        storm(&mut said);
+        for signal in ["-ABRT", "-SEGV", "-KILL"] {
+            root(&["kill", signal, &daemon.pid().to_string()]).good();
+            until("another daemon runs", 60, || {
+                systemctl(&["is-active", "companion.service"]).status.filter(|status| *status == 0)
+            });
+        }
+    }
+    for ran in &said {
+        assert!(!holds(ran.words().as_bytes(), &forms), "a command said it");
+    }
+    let shown = [
+        systemctl(&["show", "*"]).words(),
+        podman(&["inspect", BITCOIN.name]).words(),
+        podman(&["history", "--no-trunc", "--format=json", "localhost/bitcoin-ui:latest"]).words(),
+        podman(&["events", "--stream=false", "--since=1h", "--format=json"]).words(),
+        root(&["journalctl", "--no-pager", "--all", "--output=export"]).words(),
+    ];
+    for (index, words) in shown.iter().enumerate() {
+        assert!(!holds(words.as_bytes(), &forms), "place {index}");
+    }
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        for file in ["cmdline", "environ"] {
+            // Other entries than processes, and those that just ended, have none.
+            let Ok(bytes) = fs::read(entry.path().join(file)) else { continue };
+            assert!(!holds(&bytes, &forms), "{}/{file}", entry.path().display());
+        }
+    }
+    root(&["sh", "-ec", "cd /opt/archipelago; rm -rf docker; cp -a pristine docker"]).good();
+    until("all is mended", 120, || companion(&["reconcile"]).status.filter(|status| *status == 0));
+    assert!(holds(&fs::read(CONFIG).unwrap(), &forms), "the canary is in use");
+    assert_eq!(files_with(&forms), [CONFIG, PASSWORD].map(str::to_owned).into());
+    assert_eq!(
+        systemctl(&["show", "--value", "--property=LimitCORE", "companion.service"]).good(),
+        "0"
+    );
+    rotate_password("the-usual-password");
+    archy(&["rm", "-rf", &format!("{USER_UNITS}/companion.service.d")]).good();
+    systemctl(&["daemon-reload"]).good();
+}

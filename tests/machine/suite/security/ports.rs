@@ -1,0 +1,102 @@
+//! Who reaches a companion's port, and what it gives them.
+
+use std::collections::BTreeSet;
+
+use crate::guest::{mallory, root};
+use crate::node::{ALL, BITCOIN, installed};
+
+/// Asks as a user with a tool of her own; the exit status of curl and the status of HTTP.
+fn asked(arguments: &[&str]) -> (Option<i32>, String) {
+    let curl = [
+        "curl",
+        "--silent",
+        "--max-time",
+        "5",
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{http_code}",
+    ];
+    let ran = mallory(&[&curl, arguments].concat(), "");
+    (ran.status, ran.stdout)
+}
+
+#[test]
+fn the_companions_listen_on_their_declared_ports_and_on_nothing_else() {
+    installed();
+    let listening =
+        root(&["ss", "--no-header", "--listening", "--tcp", "--udp", "--numeric"]).good();
+    let port = |line: &str| line.split_whitespace().nth(4)?.rsplit_once(':')?.1.parse::<u16>().ok();
+    let ports: BTreeSet<u16> = listening.lines().filter_map(port).collect();
+    // The machine's own: registry, stand-in node, name service of the system if there is one.
+    let others = [53, 5000, 5353, 5355, 8080, 8332, 4224, 50001];
+    let ours: Vec<u16> = ports.into_iter().filter(|port| !others.contains(port)).collect();
+    assert_eq!(ours, [18081, 18082, 18083], "{listening}");
+}
+
+#[test]
+fn another_user_gets_the_page_and_read_only_answers_and_nothing_by_a_foreign_name() {
+    installed();
+    for one in ALL {
+        let page = format!("http://127.0.0.1:{}/", one.port);
+        assert_eq!(asked(&[&page]), (Some(0), "200".to_owned()));
+        assert_eq!(asked(&["--header", "Host: attacker.example", &page]).1, "421", "{}", one.name);
+        assert_eq!(asked(&["--request", "POST", "--data", "x", &page]).1, "405", "{}", one.name);
+    }
+    let call = format!("http://127.0.0.1:{}/api/", BITCOIN.port);
+    let own = ["--header", "X-Requested-With: companion"];
+    let get = |headers: &[&str], method: &str| {
+        asked(&[headers, &[&format!("{call}{method}")]].concat()).1
+    };
+    assert_eq!(get(&own, "uptime"), "200");
+    assert_eq!(get(&[], "uptime"), "403");
+    assert_eq!(
+        get(&[&own[..], &["--header", "Origin: http://attacker.example"]].concat(), "uptime"),
+        "403"
+    );
+    for method in
+        ["stop", "dumpprivkey", "sendtoaddress", "listwallets", "getblockchaininfo/../stop"]
+    {
+        assert!(["400", "404"].contains(&get(&own, method).as_str()), "{method}");
+    }
+    // No answer has the credentials, whatever is asked.
+    let words = mallory(
+        &["curl", "--silent", "--include", "--header", own[1], &format!("{call}uptime")],
+        "",
+    )
+    .words();
+    assert!(!words.to_lowercase().contains("authorization") && !words.contains("usual"), "{words}");
+}
+
+#[test]
+fn from_another_network_there_is_nothing_to_connect_to() {
+    installed();
+    for one in ALL {
+        let page = format!("http://127.0.0.1:{}/", one.port);
+        let script = "ip link set lo up; exec curl --silent --max-time 5 --output /dev/null \"$1\"";
+        let ran = root(&["unshare", "--net", "sh", "-c", script, "sh", &page]);
+        // 7: the connection was refused.
+        assert_eq!(ran.status, Some(7), "{}: {ran}", one.name);
+    }
+}
+
+#[test]
+fn another_user_reaches_neither_the_bus_nor_the_state_nor_the_store() {
+    installed();
+    for path in [
+        "/run/user/1000/bus",
+        "/run/user/1000/systemd/private",
+        "/run/user/1000/podman/podman.sock",
+        "/home/archy/.local/state/companion/desired.json",
+        "/home/archy/.local/state/companion/host-key",
+        "/home/archy/.local/share/containers/storage/overlay-images/images.json",
+    ] {
+        assert_ne!(mallory(&["cat", path], "").status, Some(0), "{path}");
+        let connect = ["curl", "--silent", "--max-time", "5", "--unix-socket", path, "http://d/"];
+        assert_ne!(mallory(&connect, "").status, Some(0), "{path}");
+    }
+    let kill =
+        mallory(&["sh", "-c", "pkill -x nginx; pkill -x companion; kill -9 -- -1; true"], "");
+    drop(kill);
+    assert!(ALL.into_iter().all(|one| one.is_up()));
+}

@@ -1,0 +1,59 @@
+//! Programs and templates of hooks that others could change.
+
+use std::fs;
+use std::path::Path;
+
+use crate::guest::{archy, root, write};
+use crate::node::{CATALOG, companion, installed};
+
+const PROGRAM: &str = "/home/archy/hook/render";
+const RAN: &str = "/home/archy/hook/ran";
+
+/// A companion whose configuration a program renders.
+const ENTRY: &str = r#"
+[[companion]]
+name = "hooked-ui"
+apps = ["hooked"]
+image = { base = "lnd-ui" }
+[companion.hook]
+output = "/var/lib/archipelago/hooked-ui/nginx.conf"
+program = { command = { argv = ["/home/archy/hook/render"] } }
+"#;
+
+#[test]
+fn a_program_that_others_may_change_is_not_run() {
+    installed();
+    let catalog = fs::read_to_string(CATALOG).unwrap();
+    write(CATALOG, &format!("{catalog}{ENTRY}"));
+    write(PROGRAM, &format!("#!/bin/sh\necho ran >{RAN}\necho '# rendered'\n"));
+    for (spoil, mend, why) in [
+        ("chmod 0777 $1", "chmod 0755 $1", "others may write"),
+        ("chmod 0775 $1; chgrp 1001 $1", "chgrp 1000 $1; chmod 0755 $1", "others may write"),
+        ("chown 1001 $1; chmod 0755 $1", "chown 1000 $1", "belongs to user 1001"),
+        ("chmod 0777 $(dirname $1)", "chmod 0755 $(dirname $1)", "anyone may write"),
+    ] {
+        root(&["sh", "-ec", spoil, "sh", PROGRAM]).good();
+        let ran = companion(&["install", "hooked"]).exits(1);
+        assert!(ran.words().contains(why), "{spoil}: {ran}");
+        assert!(!Path::new(RAN).exists(), "{spoil}");
+        root(&["sh", "-ec", mend, "sh", PROGRAM]).good();
+    }
+    root(&["chmod", "0755", PROGRAM]).good();
+    companion(&["install", "hooked"]);
+    assert!(Path::new(RAN).exists(), "the same program is run when it is its owner's alone");
+    companion(&["remove", "hooked"]).exits(0);
+    archy(&["rm", "-rf", "/home/archy/hook"]).good();
+    write(CATALOG, &catalog);
+}
+
+#[test]
+fn a_catalog_that_others_may_change_is_not_read() {
+    installed();
+    for (spoil, mend) in [("chmod 0666 $1", "chmod 0644 $1"), ("chown 1001 $1", "chown 1000 $1")] {
+        root(&["sh", "-ec", spoil, "sh", CATALOG]).good();
+        let ran = companion(&["status"]).exits(2);
+        assert!(ran.stderr.contains("catalog.toml"), "{ran}");
+        root(&["sh", "-ec", mend, "sh", CATALOG]).good();
+        companion(&["status"]).exits(0);
+    }
+}

@@ -1,0 +1,131 @@
+//! Another user looks, as often as she can, while a configuration is rendered; and she was there first.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use adapter_hooks::{FileHooks, HookError, HostKey, Readiness};
+use companion_core::model::container::AbsolutePath;
+use companion_core::model::hook::{HookName, HookProgram, HookSpec, Rendered};
+use companion_core::ports::HookRunner as _;
+use rustix::fs::Mode;
+use rustix::process::umask;
+
+use super::{ARCHY, MALLORY, become_user};
+use crate::guest::{archy, mallory, root, tell};
+use crate::node::{ALL, COMPANION, Companion, LND, STATE, companion, containers, installed};
+
+const DIRECTORY: &str = "/var/lib/archipelago/race-ui";
+/// Under each umask.
+const RENDERS: usize = 500;
+
+fn render_again_and_again() {
+    let mut hooks = FileHooks::new(HostKey::from_bytes([7; 32]));
+    let name = HookName::new("race").unwrap();
+    let ready = || Ok::<_, HookError>(Readiness::Ready(Rendered::new(b"canary".to_vec())));
+    hooks.register(name.clone(), ready).unwrap();
+    let output = AbsolutePath::new(format!("{DIRECTORY}/nginx.conf")).unwrap();
+    let hook = HookSpec { program: HookProgram::Registered(name), output };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for round in 0..RENDERS {
+        runtime.block_on(async {
+            let rendered = hooks.render(&hook).await.unwrap();
+            hooks.commit(&hook, rendered).await.unwrap();
+            // Most are replaced, and some are made with their directory.
+            if round % 5 == 0 {
+                hooks.remove(&hook).await.unwrap();
+            }
+        });
+    }
+}
+
+/// How often mallory tried, and what she got.
+fn look(over: &AtomicBool) -> BTreeMap<&'static str, usize> {
+    let mut seen = BTreeMap::from([("tries", 0), ("opened", 0), ("listed", 0), ("entered", 0)]);
+    let mut count = |what, happened: bool| *seen.entry(what).or_default() += usize::from(happened);
+    let file = format!("{DIRECTORY}/nginx.conf");
+    while !over.load(Ordering::SeqCst) {
+        count("tries", true);
+        count("opened", fs::File::open(&file).is_ok());
+        count("listed", fs::read_dir(DIRECTORY).is_ok());
+        count("entered", fs::symlink_metadata(&file).is_ok());
+    }
+    seen
+}
+
+#[test]
+fn a_configuration_is_never_open_to_another_user_for_a_moment() {
+    root(&["rm", "-rf", DIRECTORY]).good();
+    for mask in [0o000, 0o077] {
+        let before = umask(Mode::from_raw_mode(mask));
+        let over = AtomicBool::new(false);
+        let seen = thread::scope(|scope| {
+            let looking = scope.spawn(|| {
+                become_user(MALLORY);
+                look(&over)
+            });
+            scope
+                .spawn(|| {
+                    become_user(ARCHY);
+                    render_again_and_again();
+                })
+                .join()
+                .unwrap();
+            over.store(true, Ordering::SeqCst);
+            looking.join().unwrap()
+        });
+        umask(before);
+        tell(&format!("{RENDERS} renders under umask {mask:03o}, mallory"), &format!("{seen:?}"));
+        assert!(seen["tries"] > RENDERS, "{seen:?}");
+        assert_eq!(
+            (seen["opened"], seen["listed"], seen["entered"]),
+            (0, 0, 0),
+            "umask {mask:03o}"
+        );
+    }
+    root(&["rm", "-rf", DIRECTORY]).good();
+}
+
+#[test]
+fn a_lock_file_of_another_users_is_refused_and_holds_nobody_up() {
+    installed();
+    let before = containers();
+    let lock = format!("{STATE}/lock");
+    root(&[
+        "sh",
+        "-ec",
+        &format!("rm -f {lock}; : >{lock}; chown 1001:1001 {lock}; chmod 666 {lock}"),
+    ])
+    .good();
+    for arguments in [&["reconcile"][..], &["install", "lnd"], &["remove", "lnd"]] {
+        let ran = companion(arguments).exits(3);
+        assert!(ran.stderr.contains("belongs to user 1001"), "{ran}");
+    }
+    root(&["rm", "-f", &lock]).good();
+    companion(&["reconcile"]).exits(0);
+    assert_eq!(containers(), before);
+}
+
+#[test]
+fn a_state_directory_that_was_planted_is_not_used() {
+    installed();
+    let planted = "/var/tmp/planted";
+    root(&["rm", "-rf", planted]).good();
+    for script in [
+        format!("mkdir -m 0777 {planted}"),
+        format!(
+            "mkdir -p /home/mallory/state; chmod 777 /home/mallory /home/mallory/state; ln -s /home/mallory/state {planted}"
+        ),
+    ] {
+        mallory(&["sh", "-ec", &script], "").good();
+        let ran = archy(&[COMPANION, "--state-dir", planted, "install", "lnd"]).exits(3);
+        assert!(ran.stderr.contains("belongs to user 1001"), "{ran}");
+        let found = fs::read_dir(Path::new(planted)).unwrap().count();
+        assert_eq!(found, 0, "nothing was written there");
+        root(&["rm", "-rf", planted, "/home/mallory/state"]).good();
+    }
+    root(&["chmod", "700", "/home/mallory"]).good();
+    assert!(LND.is_up() && ALL.into_iter().all(Companion::is_up));
+}
