@@ -219,6 +219,7 @@ macro_rules! service_manager_cases {
             resetting_a_healthy_unit_touches_no_run_and_forgets_its_restarts,
             resetting_one_unit_forgives_no_other,
             masking_ends_nothing_that_runs_and_it_can_be_stopped,
+            stopping_what_is_masked_and_does_not_run_is_done,
             a_unit_that_is_masked_no_more_starts,
             a_unit_that_waits_long_between_restarts_has_no_start_limit,
             a_unit_that_loops_is_counted_and_not_down_before_its_limit,

@@ -50,7 +50,8 @@ impl World {
         }
         let loaded = slot.is_some_and(|slot| !matches!(slot.load, Load::NotFound | Load::Broken));
         let alive = slot.is_some_and(|slot| slot.service.phase != Phase::Dead);
-        if loaded || (kind == JobKind::Stop && alive) {
+        // A mask is a unit, too: there is something to be stopped, whether it runs or not.
+        if loaded || (kind == JobKind::Stop && (alive || masked)) {
             return Ok(());
         }
         let message = format!("no unit `{name}` is loaded");

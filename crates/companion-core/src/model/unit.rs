@@ -194,6 +194,7 @@ pub struct ServiceState {
     /// How long it has been active without a break.
     pub active_for: Duration,
     /// The exit status of the last run's first process: its exit code, or the signal's number.
+    /// Nothing while a later run has not ended.
     pub exit_status: Option<i32>,
     /// When it entered its present state, in seconds since 1970 by the host's wall clock.
     pub since: Option<u64>,

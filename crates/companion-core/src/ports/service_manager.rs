@@ -82,7 +82,7 @@ pub trait ServiceManager: Send + Sync {
     /// that is done at once, and leaves what failed failed.
     ///
     /// # Errors
-    /// `NotFound` when no such unit is loaded and nothing of it runs.
+    /// `NotFound` when no such unit is loaded and nothing of it runs; a masked one is known.
     async fn stop(&self, name: &CompanionName) -> PortResult<Job>;
 
     /// Queues a restart: a stop if it runs, then a start.

@@ -140,6 +140,13 @@ pub(super) async fn masking_ends_nothing_that_runs_and_it_can_be_stopped(world: 
     assert!(!state_of(world, &unit.name).await.is_running());
 }
 
+pub(super) async fn stopping_what_is_masked_and_does_not_run_is_done(world: &World) {
+    let name = world.unit(0).name;
+    world.mask(&name).await;
+    assert_eq!(stop(world, &name).await, JobResult::Done);
+    assert!(state_of(world, &name).await.is_down());
+}
+
 pub(super) async fn a_unit_that_is_masked_no_more_starts(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;

@@ -133,12 +133,36 @@ pub(super) async fn play(host: Host, steps: &[Step]) -> Vec<String> {
     let mut shown = Vec::new();
     let mut containers = containers_of(&host).await;
     for step in steps {
-        let outcome = take(&host, *step, containers[&name(step.number)].as_deref()).await;
+        let name = name(step.number);
+        let before = run_of(&host, &name).await;
+        let outcome = take(&host, *step, containers[&name].as_deref()).await;
+        let ends = matches!(step.verb, Verb::Kill | Verb::RemoveContainer);
+        if ends && containers[&name].is_some() && outcome != "none" {
+            await_end_of(&host, &name, before).await;
+        }
         let states = settled(&host).await;
         containers = containers_of(&host).await;
         shown.push(outcome + &show(&host, &states, &containers, &mut runs).await);
     }
     shown
+}
+
+/// The run that is under way.
+async fn run_of(host: &Host, name: &CompanionName) -> Option<String> {
+    let names = BTreeSet::from([name.clone()]);
+    let mut states = host.services.services().observe(&names).await.unwrap();
+    let state = states.remove(name).unwrap();
+    state.invocation.filter(|_| state.active == ActiveState::Active)
+}
+
+/// Waits until the service manager saw that the process of `run` ended, which is a moment after it did.
+async fn await_end_of(host: &Host, name: &CompanionName, run: Option<String>) {
+    for _ in 0..200 {
+        if run.is_none() || run_of(host, name).await != run {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Lets `step` happen, if it can: nobody kills what does not run.
