@@ -21,12 +21,22 @@ impl Daemon {
 
     /// The same with another tick, in seconds.
     pub(crate) fn ticking(seconds: u64) -> Self {
+        Self::with(seconds, "")
+    }
+
+    /// The same with more lines in the section `[Service]` of its unit.
+    pub(crate) fn with(seconds: u64, lines: &str) -> Self {
+        Self::configure(seconds, lines);
+        Self::start()
+    }
+
+    /// Writes that down, and starts nothing.
+    pub(crate) fn configure(seconds: u64, lines: &str) {
         let text = format!(
-            "[Service]\nExecStart=\nExecStart=%h/.local/bin/companion run --tick {seconds}\n"
+            "[Service]\nExecStart=\nExecStart=%h/.local/bin/companion run --tick {seconds}\n{lines}\n"
         );
         write(&format!("{USER_UNITS}/{SERVICE}.d/tick.conf"), &text);
         systemctl(&["daemon-reload"]).good();
-        Self::start()
     }
 
     /// The process, if it runs.

@@ -4,7 +4,7 @@
 //! are, or `mallory`, who has no business with them.
 
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -64,10 +64,22 @@ pub(crate) fn archy(command: &[&str]) -> Ran {
 
 /// The same with something on its standard input.
 pub(crate) fn archy_reading(command: &[&str], input: &str) -> Ran {
-    let session =
-        ["XDG_RUNTIME_DIR=/run/user/1000", "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus"];
-    run(as_user("1000", "archy").chain(session).chain(command.iter().copied()), input)
+    run(as_user("1000", "archy").chain(SESSION).chain(command.iter().copied()), input)
 }
+
+/// Begins a command as that user, which is killed by whoever has it; the process is the command's own.
+pub(crate) fn spawn_archy(command: &[&str]) -> Child {
+    let words: Vec<_> =
+        as_user("1000", "archy").chain(SESSION).chain(command.iter().copied()).collect();
+    let (program, arguments) = words.split_first().unwrap();
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+/// Where archy's manager and its bus are.
+const SESSION: [&str; 2] =
+    ["XDG_RUNTIME_DIR=/run/user/1000", "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus"];
 
 /// Runs a command as the other user.
 pub(crate) fn mallory(command: &[&str], input: &str) -> Ran {

@@ -60,7 +60,7 @@ fn a_build_that_fails_leaves_the_old_one_running_and_is_reported() {
 }
 
 /// Whether anybody asks the registry while `act` takes place: its place is taken by a listener.
-fn asked_the_registry(act: impl FnOnce()) -> bool {
+pub(crate) fn asked_the_registry(act: impl FnOnce()) -> bool {
     root(&["systemctl", "stop", "docker-registry"]).good();
     let listener = until("the port is free", 20, || TcpListener::bind(REGISTRY).ok());
     listener.set_nonblocking(true).unwrap();

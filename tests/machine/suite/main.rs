@@ -16,6 +16,7 @@ mod node;
 
 mod converged;
 mod doctor;
+mod faults;
 mod images;
 mod install;
 mod reboot;

@@ -67,8 +67,11 @@ impl Companion {
         format!("{UNITS}/{}.container", self.name)
     }
 
+    /// Its unit; empty when it is no file, for reading a pipe would take for ever.
     pub(crate) fn unit_text(self) -> String {
-        fs::read_to_string(self.unit()).unwrap_or_default()
+        let is_file = fs::metadata(self.unit()).is_ok_and(|data| data.is_file());
+        let text = is_file.then(|| fs::read_to_string(self.unit()).ok());
+        text.flatten().unwrap_or_default()
     }
 
     /// A property of its service.
@@ -120,11 +123,16 @@ impl Moment {
 
     /// How many messages of this kind and field there were since (systemd.journal-fields(7)).
     fn count(&self, field: &str, message_id: &str) -> usize {
+        self.said(&[field, &format!("MESSAGE_ID={message_id}")]).lines().count()
+    }
+
+    /// The messages since, those that match all these fields.
+    pub(crate) fn said(&self, fields: &[&str]) -> String {
         root(&["journalctl", "--sync"]).good();
-        let (after, kind) =
-            (format!("--after-cursor={}", self.0), format!("MESSAGE_ID={message_id}"));
-        let ran = root(&["journalctl", "--quiet", "--output=cat", &after, field, &kind]);
-        ran.words().lines().count()
+        let after = format!("--after-cursor={}", self.0);
+        let journal = ["journalctl", "--quiet", "--all", "--output=cat", &after];
+        // It exits with 1 when there are none.
+        root(&[&journal, fields].concat()).stdout
     }
 }
 

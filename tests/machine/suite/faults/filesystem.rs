@@ -1,0 +1,273 @@
+//! Faults of files and directories: full, read-only, closed, lost, replaced, damaged.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::witness::Witness;
+use super::{all_well, by_root, held, told_by, undo};
+use crate::daemon::Daemon;
+use crate::guest::{archy, measured, throughout, until};
+use crate::node::{
+    ALL, BITCOIN, CONFIG, Companion, ELECTRS, LND, STATE, UNITS, ask_the_node, companion,
+    rotate_password,
+};
+
+fn edit(one: Companion) {
+    archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=77/", &one.unit()]).good();
+}
+
+/// Row 6, beneath the record of wishes: a wish that cannot be kept is refused, and the old record stays.
+#[test]
+fn a_wish_for_which_there_is_no_space_is_refused_and_nothing_is_lost() {
+    let witness = Witness::beside(&[]);
+    let _uncovered = undo("umount --lazy /home/archy/.local/state/companion");
+    by_root(
+        "cd /home/archy/.local/state && cp -a companion /run/saved-state
+         mount -t tmpfs -o size=64k,mode=0700,uid=1000,gid=1000 tmpfs companion
+         cp -a /run/saved-state/. companion && rm -r /run/saved-state
+         cat /dev/zero >companion/full 2>/dev/null || true",
+    );
+    let file = format!("{STATE}/desired.json");
+    let before = fs::read(&file).unwrap();
+    let ran = companion(&["remove", "lnd"]);
+    assert_ne!(ran.status, Some(0), "{ran}");
+    assert!(ran.stderr.contains("desired.json") || ran.stderr.contains("record"), "{ran}");
+    assert!(ran.stderr.contains("space"), "{ran}");
+    assert!(fs::read(&file).unwrap() == before, "the record changed");
+    let found = fs::read_dir(STATE).unwrap().flatten();
+    let mut found: Vec<_> = found.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    found.retain(|name| name.contains("desired.json"));
+    assert_eq!(found, ["desired.json"], "nothing is left of the attempt");
+    witness.nothing_else_happened();
+
+    fs::remove_file(format!("{STATE}/full")).unwrap();
+    companion(&["install", "lnd"]).exits(0);
+    witness.nothing_else_happened();
+}
+
+/// Row 6, beneath a rendered configuration: the old one is kept, and used, until there is space again.
+#[test]
+fn a_configuration_for_which_there_is_no_space_leaves_the_old_one_in_use() {
+    let witness = Witness::beside(&[BITCOIN]);
+    let daemon = Daemon::ticking(1);
+    let old = BITCOIN.container();
+    let _uncovered = undo("umount --lazy /var/lib/archipelago/bitcoin-ui");
+    by_root(
+        "cd /var/lib/archipelago && cp -a bitcoin-ui /run/saved-config
+         mount -t tmpfs -o size=32k,mode=0700,uid=1000,gid=1000 tmpfs bitcoin-ui
+         cp -a /run/saved-config/. bitcoin-ui && rm -r /run/saved-config
+         cat /dev/zero >bitcoin-ui/full 2>/dev/null || true",
+    );
+    let before = fs::read(CONFIG).unwrap();
+    rotate_password("the-usual-password-on-a-full-disk");
+    told_by(&daemon, "space");
+    assert!(fs::read(CONFIG).unwrap() == before, "the configuration changed");
+    assert_eq!(BITCOIN.container(), old, "it runs on with what it has");
+    assert_eq!(BITCOIN.status().1, Some(1));
+
+    by_root("rm /var/lib/archipelago/bitcoin-ui/full");
+    until("the new password is used", 60, || ask_the_node().filter(|status| *status == 200));
+    assert_eq!(BITCOIN.starts(&witness.since), 1);
+    all_well();
+    witness.nothing_else_happened();
+}
+
+/// Row 8: what is removed while the unit directory is read-only is stopped, its rest told, and gone
+/// once it can be.
+#[test]
+fn a_removal_from_a_read_only_directory_is_told_and_ends_when_it_can() {
+    let witness = Witness::beside(&[LND]);
+    let uncovered = undo("umount --lazy /home/archy/.config/containers/systemd");
+    by_root(
+        "cd /home/archy/.config/containers
+         mount --bind systemd systemd && mount -o remount,bind,ro systemd",
+    );
+    let ran = companion(&["remove", "lnd"]).exits(1);
+    assert!(ran.words().to_lowercase().contains("read-only"), "{ran}");
+    assert!(!LND.unit_text().is_empty());
+    witness.bystanders_run_on();
+
+    drop(uncovered);
+    companion(&["reconcile"]).exits(0);
+    assert!(LND.unit_text().is_empty() && LND.container().is_none());
+    companion(&["status"]).exits(0);
+    witness.nothing_else_happened();
+}
+
+/// Row 10: without the right to write into the unit directory everything runs on, and the cause is told.
+#[test]
+fn a_unit_directory_that_is_closed_to_us_is_told_and_costs_nothing() {
+    let witness = Witness::beside(&[LND]);
+    let old = LND.container();
+    edit(LND);
+    archy(&["chmod", "0500", UNITS]).good();
+    let opened = undo("chmod 0700 /home/archy/.config/containers/systemd");
+    let daemon = Daemon::ticking(1);
+    told_by(&daemon, "ermission");
+    throughout("it runs on", 3, || LND.container() == old && LND.is_up());
+
+    drop(opened);
+    all_well();
+    assert!(LND.unit_text().contains("\nRestartSec=10\n"));
+    assert_eq!(LND.starts(&witness.since), 1);
+    witness.nothing_else_happened();
+}
+
+/// Row 12: a unit directory that is a link to one of the user's own is used through the link.
+#[test]
+fn a_unit_directory_behind_a_link_of_ours_is_used() {
+    let witness = Witness::beside(&[]);
+    let _daemon = Daemon::ticking(1);
+    let _moved_back = undo(
+        "cd /home/archy/.config/containers && test -L systemd && rm systemd &&
+         mv /home/archy/dotfiles systemd",
+    );
+    by_root(
+        "cd /home/archy/.config/containers && mv systemd /home/archy/dotfiles
+         archy ln -s /home/archy/dotfiles systemd",
+    );
+    fs::remove_file(LND.unit()).unwrap();
+    until("its unit is back", 30, || fs::metadata(LND.unit()).ok());
+    all_well();
+    witness.nothing_else_happened();
+}
+
+/// Row 12: a link to a stranger's directory is refused, and nothing is written there.
+#[test]
+fn a_unit_directory_behind_a_link_to_a_strangers_is_refused() {
+    let witness = Witness::beside(&[]);
+    let daemon = Daemon::ticking(1);
+    let moved_back = undo(
+        "cd /home/archy/.config/containers && test -L systemd && rm systemd && mv saved systemd
+         rm -rf /home/mallory/units",
+    );
+    by_root(
+        "cd /home/archy/.config/containers && mv systemd saved
+         install -d -o 1001 -g 1001 -m 0777 /home/mallory/units && chmod 0711 /home/mallory
+         archy ln -s /home/mallory/units systemd",
+    );
+    told_by(&daemon, "belongs to user 1001");
+    assert_eq!(companion(&["status"]).status, Some(1));
+    throughout("all run on", 3, || ALL.into_iter().all(Companion::is_up));
+    assert_eq!(fs::read_dir("/home/mallory/units").unwrap().count(), 0);
+
+    drop(moved_back);
+    all_well();
+    witness.nothing_else_happened();
+}
+
+/// Row 17: an empty unit is what a power cut leaves, and is written anew; one of other bytes is not ours.
+#[test]
+fn an_emptied_unit_is_restored_and_one_of_random_bytes_is_left_alone() {
+    let witness = Witness::beside(&[LND]);
+    let _daemon = Daemon::ticking(1);
+    archy(&["truncate", "--size=0", &LND.unit()]).good();
+    until("it is restored", 30, || LND.unit_text().contains("[X-Companion]").then_some(()));
+    all_well();
+    assert!(LND.starts(&witness.since) <= 1);
+
+    let container = LND.container();
+    archy(&["dd", "if=/dev/urandom", &format!("of={}", LND.unit()), "bs=512", "count=2"]).good();
+    let bytes = fs::read(LND.unit()).unwrap();
+    held(LND, "conflict", "without the mark");
+    throughout("it is left alone", 3, || fs::read(LND.unit()).unwrap() == bytes);
+    assert_eq!(LND.container(), container);
+    fs::remove_file(LND.unit()).unwrap();
+    all_well();
+    witness.nothing_else_happened();
+}
+
+/// Row 18: a unit that others may write to is closed again, at the price of no reload and no restart.
+#[test]
+fn a_units_mode_alone_is_mended_without_a_reload_or_a_restart() {
+    let witness = Witness::beside(&[]);
+    let _daemon = Daemon::ticking(1);
+    let reloads = witness.reloads();
+    archy(&["chmod", "0666", &LND.unit()]).good();
+    until("it is closed again", 30, || {
+        let mode = fs::metadata(LND.unit()).unwrap().permissions().mode();
+        (mode & 0o777 == 0o644).then_some(())
+    });
+    all_well();
+    assert_eq!(witness.reloads(), reloads);
+    witness.nothing_else_happened();
+}
+
+/// Row 19: times of files mean nothing.
+#[test]
+fn units_of_another_time_are_what_they_were() {
+    let witness = Witness::beside(&[]);
+    let _daemon = Daemon::ticking(1);
+    let reloads = witness.reloads();
+    for date in ["1970-01-02", "2037-12-31"] {
+        archy(&["touch", "-d", date, &LND.unit(), &ELECTRS.unit()]).good();
+        let time = || fs::metadata(LND.unit()).unwrap().modified().unwrap();
+        let touched = time();
+        throughout("nothing is done", 3, || time() == touched);
+    }
+    assert_eq!(witness.reloads(), reloads);
+    all_well();
+    witness.nothing_else_happened();
+}
+
+/// Row 23: a record that cannot be understood is not acted on, by nobody.
+#[test]
+fn a_damaged_record_stops_and_removes_nothing() {
+    let witness = Witness::beside(&[]);
+    let daemon = Daemon::ticking(1);
+    let pid = daemon.pid();
+    let file = format!("{STATE}/desired.json");
+    let good = fs::read(&file).unwrap();
+    for damaged in [&good[..good.len() / 2], b"", b"\0\0\0\0", b"{\"version\": 1}"] {
+        fs::write(&file, damaged).unwrap();
+        told_by(&daemon, "desired.json");
+        for command in [&["status"][..], &["reconcile"], &["install", "lnd"], &["remove", "lnd"]] {
+            let ran = companion(command);
+            assert_eq!(ran.status, Some(1), "{ran}");
+            assert!(ran.stderr.contains("desired.json"), "{ran}");
+        }
+        throughout("all run on", 2, || ALL.into_iter().all(Companion::is_up));
+        assert!(fs::read(&file).unwrap() == damaged, "it is left as it is");
+    }
+    fs::write(&file, &good).unwrap();
+    all_well();
+    assert_eq!(daemon.pid(), pid);
+    witness.nothing_else_happened();
+}
+
+/// Row 24: what a lost record leaves behind is told of, neither removed nor taken for wanted.
+#[test]
+fn a_lost_record_makes_orphans_that_run_on() {
+    let witness = Witness::beside(&[]);
+    let daemon = Daemon::ticking(1);
+    fs::remove_file(format!("{STATE}/desired.json")).unwrap();
+    told_by(&daemon, "no record of it");
+    ALL.into_iter().for_each(|one| drop(held(one, "orphan", "")));
+    throughout("all run on", 3, || ALL.into_iter().all(Companion::is_up));
+    witness.bystanders_run_on();
+
+    companion(&["install", "bitcoin-knots", "lnd", "electrumx"]).exits(0);
+    all_well();
+    witness.nothing_else_happened();
+}
+
+/// Row 25: more changes than the kernel tells of lose nothing, for they are only hints.
+#[test]
+fn changes_that_were_never_told_of_are_found_by_looking() {
+    let witness = Witness::beside(&[]);
+    let daemon = Daemon::ticking(5);
+    let pid = daemon.pid().to_string();
+    let _woken = undo(format!("kill -CONT {pid}"));
+    by_root(&format!("kill -STOP {pid}"));
+    // 16,384 events are kept (inotify(7)); each of these files makes two.
+    let burst = "cd \"$1\" && i=0; while [ $i -lt 10000 ]; do : >burst-$i; i=$((i+1)); done; \
+                 find . -name 'burst-*' -delete";
+    archy(&["sh", "-c", burst, "sh", UNITS]).good();
+    fs::remove_file(LND.unit()).unwrap();
+    let begun = std::time::Instant::now();
+    by_root(&format!("kill -CONT {pid}"));
+    until("its unit is back", 30, || fs::metadata(LND.unit()).ok());
+    measured("unit back whose deletion was told to nobody", begun);
+    all_well();
+    witness.nothing_else_happened();
+}

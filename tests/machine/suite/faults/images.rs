@@ -1,0 +1,168 @@
+//! Faults of images and of builds.
+
+use std::fs;
+use std::time::Instant;
+
+use super::probe::{PROBE, Probe};
+use super::witness::{Witness, run_of};
+use super::{all_well, by_root, undo};
+use crate::daemon::Daemon;
+use crate::guest::{archy_reading, measured, podman, root, systemctl, until};
+use crate::images::asked_the_registry;
+use crate::node::{CONTEXTS, Companion, ELECTRS, LND, companion, edit_context};
+
+/// Row 51: an image that is gone is built, and no registry is asked.
+#[test]
+fn an_image_that_is_gone_is_built_without_a_registry() {
+    let witness = Witness::beside(&[ELECTRS]);
+    let asked = asked_the_registry(|| {
+        systemctl(&["stop", &ELECTRS.service()]).good();
+        podman(&["image", "rm", "--force", "localhost/electrs-ui:latest"]).good();
+        let _daemon = Daemon::ticking(1);
+        until("it is up again", 60, || ELECTRS.is_up().then_some(()));
+        all_well();
+    });
+    assert!(!asked);
+    witness.nothing_else_happened();
+}
+
+/// Row 60: an image that loses its name under a running container is provided again, without a restart.
+#[test]
+fn an_image_that_loses_its_name_under_a_container_costs_no_restart() {
+    let witness = Witness::beside(&[]);
+    let _daemon = Daemon::ticking(1);
+    for one in [LND, ELECTRS] {
+        let name = format!("localhost/{}:latest", one.base);
+        podman(&["untag", &name]).good();
+        until("the image has its name again", 60, || {
+            podman(&["image", "exists", &name]).status.filter(|status| *status == 0)
+        });
+    }
+    all_well();
+    witness.nothing_else_happened();
+}
+
+/// Row 60: one that is removed by force takes its container along; both are back.
+#[test]
+fn an_image_that_is_removed_by_force_is_back_with_its_container() {
+    let witness = Witness::beside(&[LND]);
+    let _daemon = Daemon::ticking(1);
+    let old = LND.container();
+    podman(&["image", "rm", "--force", "localhost/lnd-ui:latest"]).good();
+    until("another container is up", 90, || (LND.container() != old && LND.is_up()).then_some(()));
+    all_well();
+    witness.nothing_else_happened();
+}
+
+/// The process of a `RUN` that never ends.
+fn a_build_hangs() -> bool {
+    root(&["pgrep", "-f", "[s]leep 4713"]).status == Some(0)
+}
+
+/// Adds a step that never ends to the build of `one`; the guard takes it away again.
+fn hanging_build(one: Companion) -> impl Drop {
+    let dockerfile = format!("{}/Dockerfile", one.base);
+    let text = fs::read_to_string(format!("{CONTEXTS}/{dockerfile}")).unwrap();
+    let restored = undo(format!(
+        "cp /opt/archipelago/pristine/{dockerfile} {CONTEXTS}/{dockerfile}
+         pkill -KILL -f '[s]leep 4713'"
+    ));
+    edit_context(&dockerfile, &format!("{text}RUN sleep 4713\n"));
+    restored
+}
+
+/// What a build leaves behind that did not end in good order: working containers of buildah.
+fn working_containers() -> String {
+    podman(&["ps", "--all", "--external", "--filter", "status=unknown", "--format", "{{.Names}}"])
+        .good()
+}
+
+/// Row 53: a build that hangs holds up no other companion, and ends with the wish that it was for.
+#[test]
+fn a_build_that_hangs_holds_up_nobody_and_ends_with_its_wish() {
+    let witness = Witness::beside(&[LND, ELECTRS]);
+    let _daemon = Daemon::ticking(1);
+    let run = run_of(ELECTRS);
+    let restored = hanging_build(ELECTRS);
+    until("the build hangs", 60, || a_build_hangs().then_some(()));
+    let begun = Instant::now();
+    podman(&["kill", "--signal=KILL", LND.name]).good();
+    fs::remove_file(LND.unit()).unwrap();
+    until("another's unit is back", 30, || fs::metadata(LND.unit()).ok());
+    until("another is back", 60, || LND.is_up().then_some(()));
+    measured("another back while a build hangs", begun);
+    assert_eq!(run_of(ELECTRS), run, "it runs on with what it has");
+
+    companion(&["remove", "electrumx"]).exits(0);
+    until("the build has ended", 60, || (!a_build_hangs()).then_some(()));
+    until("no working container is left", 60, || working_containers().is_empty().then_some(()));
+    drop(restored);
+    companion(&["install", "electrumx"]).exits(0);
+    all_well();
+    witness.nothing_else_happened();
+}
+
+/// Row 53: a daemon that is told to end ends the build that it began, and leaves nothing of it.
+#[test]
+fn a_build_that_hangs_ends_with_the_daemon_that_began_it() {
+    let witness = Witness::beside(&[]);
+    let daemon = Daemon::ticking(1);
+    let restored = hanging_build(ELECTRS);
+    until("the build hangs", 60, || a_build_hangs().then_some(()));
+    let begun = Instant::now();
+    drop(daemon);
+    measured("stop of the daemon while a build hangs", begun);
+    assert!(!a_build_hangs());
+    assert_eq!(working_containers(), "");
+
+    drop(restored);
+    let _daemon = Daemon::ticking(1);
+    all_well();
+    until("no working container is left", 60, || working_containers().is_empty().then_some(()));
+    witness.nothing_else_happened();
+}
+
+/// Row 58: an image for another kind of machine is refused before anything is started.
+#[test]
+fn an_image_for_another_machine_is_refused_before_a_start() {
+    let witness = Witness::beside(&[]);
+    let reference = "127.0.0.1:5000/fault/other-machine:latest";
+    let other = if cfg!(target_arch = "aarch64") { "amd64" } else { "arm64" };
+    let build = ["podman", "build", "--quiet", "--arch", other, "--tag", reference, "-"];
+    archy_reading(&build, "FROM scratch\nLABEL fault=yes\n").good();
+    podman(&["push", "--tls-verify=false", reference]).good();
+    podman(&["image", "rm", "--force", reference]).good();
+    let probe = Probe::pulled(reference);
+    let ran = probe.install().exits(1);
+    assert!(ran.words().contains(&format!("made for linux/{other}")), "{ran}");
+    assert!(PROBE.unit_text().is_empty() && !PROBE.is_active());
+    drop(probe);
+    podman(&["image", "rm", "--force", "--ignore", reference]);
+    witness.nothing_else_happened();
+}
+
+/// Row 59: with no space to pull into, the pull fails, is told, and is made when there is some.
+#[test]
+fn a_pull_without_space_is_told_and_made_later() {
+    let witness = Witness::beside(&[]);
+    let reference = "127.0.0.1:5000/fault/page:latest";
+    podman(&["push", "--tls-verify=false", "localhost/lnd-ui:latest", reference]).good();
+    podman(&["image", "rm", "--force", "--ignore", reference]);
+    let images = podman(&["images", "--quiet", "--no-trunc"]).good();
+    // What is pulled goes through here (containers-storage's `image_copy_tmp_dir`).
+    let freed = undo("umount --lazy /var/tmp");
+    by_root(
+        "mount -t tmpfs -o size=16k,mode=1777 tmpfs /var/tmp; head -c 16k /dev/zero >/var/tmp/full || true",
+    );
+    let probe = Probe::pulled(reference);
+    let ran = probe.install();
+    let ran = ran.exits(1);
+    assert!(ran.words().contains("space"), "{ran}");
+    assert_eq!(podman(&["images", "--quiet", "--no-trunc"]).good(), images, "none was pruned");
+    drop(freed);
+    probe.install().exits(0);
+    assert!(PROBE.is_up());
+    drop(probe);
+    podman(&["image", "rm", "--force", reference]).good();
+    witness.nothing_else_happened();
+}

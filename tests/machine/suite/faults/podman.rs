@@ -1,0 +1,172 @@
+//! Faults of Podman and its containers: gone, killed, frozen, taken names and ports, broken answers.
+
+use std::fs;
+use std::net::TcpListener;
+use std::time::Instant;
+
+use super::witness::{Witness, run_of};
+use super::{PATIENCE, all_well, by_root, held, told_by, undo};
+use crate::daemon::Daemon;
+use crate::guest::{Ran, archy, measured, podman, root, systemctl, throughout, until, write};
+use crate::http;
+use crate::node::{ALL, COMPANION, Companion, LND, companion};
+
+/// Where a test puts what it calls `podman`.
+const STUBS: &str = "/home/archy/stubs";
+
+/// Runs the command with nothing but this directory, and where the shell is, to find podman in.
+fn companion_with_stub(arguments: &[&str]) -> Ran {
+    let path = format!("PATH={STUBS}");
+    archy(&[&["env", &path, COMPANION], arguments].concat())
+}
+
+fn stub(script: &str) {
+    write(&format!("{STUBS}/podman"), &format!("#!/bin/sh\n{script}\n"));
+    archy(&["chmod", "0755", &format!("{STUBS}/podman")]).good();
+}
+
+/// Row 63: a stranger's container of our name is not replaced by a start.
+#[test]
+fn a_strangers_container_of_our_name_is_not_replaced() {
+    let witness = Witness::beside(&[LND]);
+    let daemon = Daemon::ticking(1);
+    systemctl(&["mask", "--runtime", "--now", &LND.service()]).good();
+    let base = "localhost/companion-base:latest";
+    podman(&["rm", "--force", "--ignore", LND.name]).good();
+    podman(&["create", "--name", LND.name, base]).good();
+    let theirs = LND.container();
+    systemctl(&["unmask", "--runtime", &LND.service()]).good();
+    let _removed = undo("archy podman rm --force --ignore archy-lnd-ui");
+    held(LND, "conflict", "a container of image");
+    told_by(&daemon, "a container of image");
+    throughout("it is left alone", 3, || LND.container() == theirs && !LND.is_active());
+    companion(&["remove", "lnd"]);
+    assert_eq!(LND.container(), theirs, "a removal concerns only what is ours");
+    companion(&["install", "lnd"]).exits(1);
+
+    podman(&["rm", "--force", LND.name]).good();
+    all_well();
+    witness.nothing_else_happened();
+}
+
+/// Row 64: a port that somebody else has keeps one companion down, which is told, and no other.
+#[test]
+fn a_taken_port_is_told_and_waited_for() {
+    let witness = Witness::beside(&[LND]);
+    let _daemon = Daemon::ticking(1);
+    systemctl(&["mask", "--runtime", "--now", &LND.service()]).good();
+    let listener = until("the port is free", 20, || TcpListener::bind(("0.0.0.0", LND.port)).ok());
+    systemctl(&["unmask", "--runtime", &LND.service()]).good();
+    until("its start has failed", PATIENCE, || {
+        let (status, exit) = LND.status();
+        let told = status.to_string();
+        (exit == Some(1) && told.contains("126")).then_some(())
+    });
+    let logs = companion(&["logs", "--lines=50", LND.name]);
+    assert!(logs.words().contains(&LND.port.to_string()), "{logs}");
+    let restarts: u32 = LND.property("NRestarts").parse().unwrap();
+    assert!(restarts < 10, "{restarts}");
+    witness.bystanders_run_on();
+    drop(listener);
+    all_well();
+    witness.nothing_else_happened();
+}
+
+/// Row 65: a process that is alive and answers nobody is no business of ours, for no health check is
+/// declared: nothing is restarted.
+#[test]
+fn a_page_that_does_not_answer_is_restarted_by_nobody() {
+    let witness = Witness::beside(&[LND]);
+    let _daemon = Daemon::ticking(1);
+    let run = run_of(LND);
+    let pid = podman(&["inspect", "--format", "{{.State.Pid}}", LND.name]).good();
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let all = format!("{pid} {children}");
+    let _woken = undo(format!("kill -CONT {all}"));
+    by_root(&format!("kill -STOP {all}"));
+    throughout("nothing is done", 6, || run_of(LND) == run);
+    assert!(http::get(LND.port, "/", &[]).is_err());
+    by_root(&format!("kill -CONT {all}"));
+    all_well();
+    assert_eq!(run_of(LND), run);
+    witness.nothing_else_happened();
+}
+
+/// Row 66: no podman, an old one, and one whose answers are not understood.
+#[test]
+fn a_podman_that_is_missing_or_not_understood_is_named_and_nothing_is_done() {
+    let witness = Witness::beside(&[]);
+    let _removed = undo(format!("rm -rf {STUBS}"));
+    archy(&["mkdir", "-p", STUBS]).good();
+    let ran = companion_with_stub(&["reconcile"]).exits(3);
+    assert!(ran.stderr.contains("podman") && ran.stderr.contains(STUBS), "{ran}");
+    stub("echo podman version 3.4.4");
+    let ran = companion_with_stub(&["reconcile"]).exits(3);
+    assert!(ran.stderr.contains("3.4.4"), "{ran}");
+    stub("echo what a lovely day");
+    let ran = companion_with_stub(&["reconcile"]).exits(3);
+    assert!(ran.stderr.contains("version"), "{ran}");
+    for answer in ["{]", "[{\"Id\": 7}]", "", "[[[[[[[["] {
+        stub(&format!(
+            "case $1 in --version) exec /usr/bin/podman --version ;; *) echo '{answer}' ;; esac"
+        ));
+        let ran = companion_with_stub(&["reconcile"]).exits(1);
+        assert!(ran.words().contains("image"), "{ran}");
+        witness.bystanders_run_on();
+    }
+    stub("case $1 in --version) exec /usr/bin/podman --version ;; *) kill -KILL $$ ;; esac");
+    let ran = companion_with_stub(&["reconcile"]).exits(1);
+    assert!(ran.words().contains("signal 9"), "{ran}");
+    companion(&["status"]).exits(0);
+    witness.nothing_else_happened();
+}
+
+/// Row 66, for the daemon: Podman is taken away under it and comes back.
+#[test]
+fn a_daemon_whose_podman_hangs_tells_of_it_and_recovers() {
+    let witness = Witness::beside(&[]);
+    let _removed = undo(format!("rm -rf {STUBS}"));
+    let gate = format!("{STUBS}/hang");
+    stub(&format!(
+        "if [ -e {gate} ] && [ \"$1\" != --version ]; then exec sleep 1000; fi
+         exec /usr/bin/podman \"$@\""
+    ));
+    let lines = format!("Environment=PATH={STUBS}:/usr/bin:/bin");
+    let daemon = Daemon::with(1, &lines);
+    all_well();
+    write(&gate, "");
+    // What it asks for again: the store's index is another file.
+    podman(&["tag", "localhost/lnd-ui:latest", "localhost/also-lnd-ui:latest"]).good();
+    told_by(&daemon, "its image cannot be read");
+    throughout("all run on", 2, || ALL.into_iter().all(Companion::is_up));
+    fs::remove_file(&gate).unwrap();
+    until("the daemon finds all well", 60, || {
+        let text = crate::guest::property("companion.service", "StatusText");
+        text.contains("all ready").then_some(())
+    });
+    podman(&["untag", "localhost/also-lnd-ui:latest"]).good();
+    until("nothing hangs", 30, || {
+        let ran = root(&["pgrep", "-f", "[s]leep 1000"]);
+        (ran.status == Some(1)).then_some(())
+    });
+    witness.nothing_else_happened();
+}
+
+/// Row 68: without its conmon a container is an orphan that has the name; the next start replaces it.
+#[test]
+fn a_container_that_lost_its_conmon_is_replaced() {
+    let witness = Witness::beside(&[LND]);
+    let _daemon = Daemon::ticking(1);
+    let (old, pid) = (LND.container().unwrap(), LND.property("MainPID"));
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+    assert_eq!(name.trim(), "conmon");
+    let begun = Instant::now();
+    by_root(&format!("kill -KILL {pid}"));
+    until("another is up", PATIENCE, || LND.container().filter(|id| *id != old && LND.is_up()));
+    measured("container back whose conmon was killed", begun);
+    all_well();
+    assert_eq!(LND.starts(&witness.since), 1);
+    let names = podman(&["ps", "--all", "--format", "{{.Names}}"]).good();
+    assert_eq!(names.lines().filter(|name| *name == LND.name).count(), 1);
+    witness.nothing_else_happened();
+}

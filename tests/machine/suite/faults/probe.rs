@@ -1,0 +1,94 @@
+//! A fourth companion, for faults that the three cannot have: its hook is a program of the test's, or its
+//! image is only pulled.
+
+use std::fs;
+
+use crate::guest::{Ran, archy, podman, systemctl, write};
+use crate::node::{CATALOG, Companion, STATE, companion};
+
+/// The companion as the suite knows them; its page is that of the image it is given.
+pub(super) const PROBE: Companion = Companion { name: "archy-probe", port: 18099, base: "lnd-ui" };
+/// Its app.
+const APP: &str = "probe";
+/// What its hook renders.
+pub(super) const OUTPUT: &str = "/var/lib/archipelago/probe/probe.conf";
+/// The hook's program and what its output depends on.
+pub(super) const PROGRAM: &str = "/home/archy/hook/program";
+pub(super) const INPUT: &str = "/home/archy/hook/input";
+/// Seconds that the hook may take.
+pub(super) const TIMEOUT: u32 = 3;
+
+/// The fourth companion, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Probe;
+
+impl Probe {
+    /// One whose configuration is what `script` prints, mounted where nginx reads it, or beside.
+    pub(super) fn with_hook(script: &str, mounted_at: &str) -> Self {
+        let probe = Self::described(
+            r#"{ base = "lnd-ui" }"#,
+            &format!(r#"mounts = [{{ source = "{OUTPUT}", target = "{mounted_at}" }}],"#),
+            &format!(
+                "hook = {{ output = \"{OUTPUT}\", program = {{ command = {{ argv = [\"{PROGRAM}\"], \
+                 inputs = [\"{INPUT}\"], timeout = {TIMEOUT} }} }} }}\n"
+            ),
+        );
+        program(script);
+        write(INPUT, "first\n");
+        probe
+    }
+
+    /// One that is only pulled, by this reference.
+    pub(super) fn pulled(reference: &str) -> Self {
+        let registry = reference.split('/').next().unwrap_or_default();
+        let probe = Self::described(&format!(r#"{{ pull = "{reference}" }}"#), "", "");
+        let text = fs::read_to_string(CATALOG).unwrap();
+        let insecure = format!("insecure_registries = [\"{registry}\", ");
+        write(CATALOG, &text.replacen("insecure_registries = [", &insecure, 1));
+        probe
+    }
+
+    fn described(image: &str, container: &str, hook: &str) -> Self {
+        let text = fs::read_to_string(CATALOG).unwrap();
+        assert!(!text.contains(APP), "{text}");
+        let entry = format!(
+            "\n[[companion]]\nname = \"{}\"\napps = [\"{APP}\"]\nimage = {image}\n{hook}\
+             container = {{ network = \"bridge\", ports = [{{ host = {}, container = 80 }}], {container} \
+             restart_delay = 2 }}\n",
+            PROBE.name, PROBE.port
+        );
+        write(CATALOG, &format!("{text}{entry}"));
+        Self
+    }
+
+    pub(super) fn install(&self) -> Ran {
+        companion(&["install", APP])
+    }
+
+    pub(super) fn remove(&self) -> Ran {
+        companion(&["remove", APP])
+    }
+}
+
+/// Puts another script in the place of the hook's program.
+pub(super) fn program(script: &str) {
+    write(&format!("{PROGRAM}.new"), &format!("#!/bin/sh\n{script}\n"));
+    archy(&["chmod", "0755", &format!("{PROGRAM}.new")]).good();
+    archy(&["mv", &format!("{PROGRAM}.new"), PROGRAM]).good();
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        if self.remove().status != Some(0) {
+            // A record that a fault left behind is not to be the next test's.
+            let _stopped = systemctl(&["stop", &PROBE.service(), "companion.service"]);
+            let _removed = fs::remove_file(PROBE.unit());
+            let _reloaded = systemctl(&["daemon-reload"]);
+            let _forgotten = fs::remove_file(format!("{STATE}/desired.json"));
+            let _gone = podman(&["rm", "--force", "--ignore", PROBE.name]);
+        }
+        for path in ["/home/archy/hook", "/var/lib/archipelago/probe"] {
+            let _gone = fs::remove_dir_all(path);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Faults of the service manager: its bus, its jobs, its limits, and what others have it do.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::witness::{Witness, run_of};
+use super::{all_well, by_root, told_by, undo};
+use crate::daemon::Daemon;
+use crate::guest::{archy, measured, systemctl, throughout, until, write};
+use crate::node::{
+    COMPANION, Companion, ELECTRS, LND, Moment, UNITS, USER_UNITS, clean, companion,
+};
+
+/// Puts a drop-in beside a companion's service, and has it read.
+fn drop_in(one: Companion, text: &str) {
+    write(&format!("{USER_UNITS}/{}.d/fault.conf", one.service()), text);
+    systemctl(&["daemon-reload"]).good();
+}
+
+fn without_drop_in(one: Companion) {
+    fs::remove_dir_all(format!("{USER_UNITS}/{}.d", one.service())).unwrap();
+    systemctl(&["daemon-reload"]).good();
+}
+
+/// Row 26: without a bus the command says so with the status for what the host lacks, and does nothing.
+#[test]
+fn a_bus_that_is_not_there_is_named_and_nothing_is_done() {
+    let witness = Witness::beside(&[]);
+    for command in ["status", "reconcile", "run"] {
+        let ran =
+            archy(&["env", "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/none", COMPANION, command]);
+        let ran = ran.exits(3);
+        assert!(ran.stderr.contains("/run/none") && ran.stderr.contains("doctor"), "{ran}");
+    }
+    witness.nothing_else_happened();
+}
+
+/// Row 27: a bus that is killed, again and again, costs the daemon nothing and no companion a restart.
+#[test]
+fn a_bus_that_is_killed_under_the_daemon_costs_no_restart() {
+    let witness = Witness::beside(&[]);
+    let daemon = Daemon::ticking(1);
+    let pid = daemon.pid();
+    for _ in 0..5 {
+        // Killed in the midst of the daemon's own calls, which a deleted unit is the cause of.
+        fs::remove_file(LND.unit()).unwrap();
+        by_root("archy systemctl --user kill --signal=KILL dbus.service || true");
+        until("its unit is back", 60, || fs::metadata(LND.unit()).ok());
+    }
+    until("archy's manager answers", 60, || {
+        (systemctl(&["is-active", "companion.service"]).status == Some(0)).then_some(())
+    });
+    all_well();
+    assert_eq!(daemon.pid(), pid);
+    witness.nothing_else_happened();
+}
+
+/// Row 29: reloads that the administrator limits are refused, told, and made when they may be.
+#[test]
+fn a_reload_beyond_the_limit_is_put_off_and_made_later() {
+    let witness = Witness::beside(&[]);
+    let _lifted = undo(
+        "rm -f /etc/systemd/user.conf.d/limit.conf
+         for _ in $(seq 40); do archy systemctl --user daemon-reexec && break; sleep 1; done
+         until archy systemctl --user daemon-reload; do sleep 1; done",
+    );
+    by_root(
+        "mkdir -p /etc/systemd/user.conf.d
+         printf '[Manager]\nReloadLimitIntervalSec=20s\nReloadLimitBurst=1\n' \
+             >/etc/systemd/user.conf.d/limit.conf",
+    );
+    let _daemon = Daemon::ticking(1);
+    systemctl(&["daemon-reexec"]).good();
+    // Whether the one above counts or not, the next does.
+    let _counted = systemctl(&["daemon-reload"]);
+    assert_ne!(systemctl(&["daemon-reload"]).status, Some(0), "the limit is in force");
+    // Unlike a file that was merely lost, another unit has to be loaded.
+    let begun = Instant::now();
+    archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=77/", &LND.unit()]).good();
+    until("it is restored", 30, || LND.unit_text().contains("\nRestartSec=10\n").then_some(()));
+    until("it is loaded", 90, || (LND.status().1 == Some(0)).then_some(()));
+    measured("unit loaded in spite of a limit of one reload in 20 s", begun);
+    assert_eq!(LND.starts(&witness.since), 1);
+    let others = run_of(ELECTRS);
+    throughout("the others run on", 2, || run_of(ELECTRS) == others);
+}
+
+/// Rows 32 and 34: reloads by others, two at a time, while units change and services start.
+#[test]
+fn units_converge_beside_two_loops_of_reloads() {
+    let witness = Witness::beside(&[LND]);
+    let _daemon = Daemon::ticking(1);
+    let loops: Vec<_> = (0..2)
+        .map(|_| {
+            let script = "for i in $(seq 60); do systemctl --user daemon-reload || true; done";
+            thread::spawn(move || archy(&["sh", "-c", script]))
+        })
+        .collect();
+    for _ in 0..3 {
+        let text = LND.unit_text();
+        archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=77/", &LND.unit()]).good();
+        until("it is restored", 60, || {
+            let now = LND.unit_text();
+            (now != text && now.contains("\nRestartSec=10\n")).then_some(())
+        });
+        systemctl(&["stop", &LND.service()]);
+    }
+    loops.into_iter().for_each(|one| drop(one.join().unwrap()));
+    all_well();
+    assert_eq!(LND.property("RestartUSec"), "10s");
+    witness.nothing_else_happened();
+}
+
+/// Row 35: jobs that somebody else takes back are begun anew once he stops.
+#[test]
+fn jobs_that_others_cancel_are_begun_again() {
+    let witness = Witness::beside(&[LND]);
+    let _daemon = Daemon::ticking(1);
+    for _ in 0..8 {
+        systemctl(&["stop", &LND.service()]);
+        thread::sleep(Duration::from_millis(300));
+        archy(&["systemctl", "--user", "cancel"]);
+    }
+    all_well();
+    witness.nothing_else_happened();
+}
+
+/// Row 38: a service that never finishes to start is given up by its limit, told, and tried again.
+#[test]
+fn a_start_that_never_ends_holds_up_nobody_and_is_told() {
+    let witness = Witness::beside(&[LND]);
+    let daemon = Daemon::ticking(1);
+    let stuck = "[Service]\nTimeoutStartSec=4\nExecStartPre=/bin/sleep infinity\nRestart=no\n";
+    drop_in(LND, stuck);
+    systemctl(&["stop", &LND.service()]).good();
+    until("it is starting", 30, || (LND.property("SubState") == "start-pre").then_some(()));
+    // Another is repaired meanwhile.
+    fs::remove_file(ELECTRS.unit()).unwrap();
+    until("another's unit is back", 30, || fs::metadata(ELECTRS.unit()).ok());
+    told_by(&daemon, "archy-lnd-ui");
+    until("its start has failed", 60, || (LND.property("Result") == "timeout").then_some(()));
+    assert_eq!(LND.status().1, Some(1));
+    without_drop_in(LND);
+    all_well();
+    witness.nothing_else_happened();
+}
+
+/// Row 39: a stop that takes its time is waited for, and a removal ends with nothing left.
+#[test]
+fn a_removal_waits_for_a_stop_that_takes_its_time() {
+    let witness = Witness::beside(&[LND]);
+    drop_in(LND, "[Service]\nTimeoutStopSec=6\nExecStop=/bin/sleep infinity\n");
+    let begun = Instant::now();
+    companion(&["remove", "lnd"]).exits(0);
+    measured("removal of a companion whose stop hangs for 6 s", begun);
+    assert!(LND.unit_text().is_empty() && LND.container().is_none());
+    assert_eq!(LND.property("ActiveState"), "inactive");
+    witness.nothing_else_happened();
+    without_drop_in(LND);
+}
+
+/// Row 42: what the operator adds beside a unit is his wish: no reload, no restart, no fight.
+#[test]
+fn drop_ins_of_the_operator_are_left_alone() {
+    let witness = Witness::beside(&[]);
+    let _daemon = Daemon::ticking(1);
+    let quadlet = format!("{}.d", LND.unit());
+    write(&format!("{quadlet}/mine.conf"), "[Container]\nLabel=mine=yes\n");
+    write(&format!("{USER_UNITS}/{}.d/mine.conf", LND.service()), "[Service]\nNice=3\n");
+    systemctl(&["daemon-reload"]).good();
+    let reloads = witness.reloads();
+    throughout("it runs on", 4, || LND.is_up());
+    assert_eq!(witness.reloads(), reloads);
+    assert_eq!(LND.property("Nice"), "3");
+    all_well();
+    fs::remove_dir_all(quadlet).unwrap();
+    without_drop_in(LND);
+    witness.nothing_else_happened();
+}
+
+/// Row 44: a service of the same name that is nobody's of ours is a conflict before anything is written.
+#[test]
+fn a_service_of_our_name_is_a_conflict_before_a_unit_is_written() {
+    let witness = Witness::beside(&[LND]);
+    companion(&["remove", "lnd"]).exits(0);
+    let theirs = format!("{USER_UNITS}/{}", LND.service());
+    let _removed = undo(format!(
+        "rm -f {theirs}; archy systemctl --user stop {0}
+         archy systemctl --user daemon-reload",
+        LND.service()
+    ));
+    write(&theirs, "[Service]\nExecStart=/bin/sleep infinity\n");
+    systemctl(&["daemon-reload"]).good();
+    systemctl(&["start", &LND.service()]).good();
+    let pid = LND.property("MainPID");
+    let ran = companion(&["install", "lnd"]).exits(1);
+    assert!(ran.words().contains("a unit that is no Quadlet"), "{ran}");
+    assert!(LND.unit_text().is_empty(), "{}", LND.unit_text());
+    companion(&["remove", "lnd"]);
+    assert_eq!(LND.property("MainPID"), pid, "it was neither stopped nor restarted");
+    witness.nothing_else_happened();
+}
+
+/// Row 45: a service manager that executes itself anew is met by the daemon as it comes back.
+#[test]
+fn a_service_manager_that_executes_itself_anew_restarts_nothing() {
+    let witness = Witness::beside(&[]);
+    let daemon = Daemon::ticking(1);
+    let pid = daemon.pid();
+    for _ in 0..3 {
+        fs::remove_file(LND.unit()).unwrap();
+        systemctl(&["daemon-reexec"]).good();
+        until("its unit is back", 60, || fs::metadata(LND.unit()).ok());
+    }
+    all_well();
+    assert_eq!(daemon.pid(), pid);
+    witness.nothing_else_happened();
+}
+
+/// A clean node for those who begin from nothing: a service of our name is there before the first wish.
+#[test]
+fn an_install_beside_a_unit_directory_full_of_others_units_takes_only_its_own_name() {
+    clean();
+    let since = Moment::now();
+    let _removed = undo(format!("rm -f {UNITS}/crowd-*.container"));
+    let script = "mkdir -p \"$1\" && cd \"$1\" && for i in $(seq 50); do \
+        printf '[Container]\nImage=localhost/companion-base:latest\n' >crowd-$i.container; done";
+    archy(&["sh", "-c", script, "sh", UNITS]).good();
+    companion(&["install", "lnd"]).exits(0);
+    assert!(LND.is_up());
+    assert_eq!(LND.starts(&since), 1);
+    companion(&["status"]).exits(0);
+    companion(&["remove", "lnd"]).exits(0);
+    assert_eq!(fs::read_dir(UNITS).unwrap().count(), 50);
+}

@@ -1,0 +1,105 @@
+//! What a fault must not reach: the other companions' processes, what is a stranger's, and the password.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::guest::{podman, systemctl, write};
+use crate::node::{ALL, Companion, Moment, PASSWORD, UNITS, USER_UNITS, installed};
+
+/// A container, a unit and a service that are nobody's of ours, beside ours.
+const STRANGER: &str = "stranger";
+
+/// The bytes of a file and all that tells it from another.
+type Identity = (Vec<u8>, u64, u32, u32, i64, i64);
+
+/// How things were before a fault.
+#[derive(Debug)]
+pub(super) struct Witness {
+    bystanders: Vec<(Companion, String)>,
+    files: BTreeMap<String, Identity>,
+    container: String,
+    /// When the fault began, in the journal.
+    pub(super) since: Moment,
+}
+
+/// The run of a service: its invocation, its main process and its state.
+pub(super) fn run_of(one: Companion) -> String {
+    let properties = "--property=InvocationID,MainPID,ActiveState";
+    systemctl(&["show", properties, &one.service()]).good()
+}
+
+fn strangers() -> [String; 2] {
+    [format!("{UNITS}/{STRANGER}.container"), format!("{USER_UNITS}/{STRANGER}.service")]
+}
+
+fn identity(path: &str) -> Identity {
+    let data = fs::symlink_metadata(path).unwrap();
+    let bytes = fs::read(path).unwrap();
+    (bytes, data.ino(), data.mode(), data.uid(), data.mtime(), data.ctime())
+}
+
+/// The stranger's container, as Podman tells it.
+fn container() -> String {
+    podman(&["container", "inspect", "--format", "{{.Id}} {{.State.Status}}", STRANGER]).good()
+}
+
+impl Witness {
+    /// Three companions, installed and up, of which `harmed` are to be harmed, and a stranger's things.
+    pub(super) fn beside(harmed: &[Companion]) -> Self {
+        installed();
+        let [unit, service] = strangers();
+        write(&unit, "[Container]\nImage=localhost/companion-base:latest\n");
+        write(&service, "[Service]\nExecStart=/bin/true\n");
+        podman(&["create", "--replace", "--name", STRANGER, "localhost/companion-base:latest"])
+            .good();
+        let bystanders = ALL.into_iter().filter(|one| !harmed.contains(one));
+        Self {
+            bystanders: bystanders.map(|one| (one, run_of(one))).collect(),
+            files: strangers().map(|path| (path.clone(), identity(&path))).into(),
+            container: container(),
+            since: Moment::now(),
+        }
+    }
+
+    /// Fails unless the companions that the fault is not about run on as the same processes.
+    pub(super) fn bystanders_run_on(&self) {
+        for (one, run) in &self.bystanders {
+            assert_eq!(&run_of(*one), run, "{}", one.name);
+            assert!(one.is_up(), "{}", one.name);
+        }
+    }
+
+    /// Fails unless besides that all that is a stranger's is as it was, and the password was not told.
+    pub(super) fn nothing_else_happened(&self) {
+        self.bystanders_run_on();
+        for (path, before) in &self.files {
+            assert_eq!(&identity(path), before, "{path}");
+        }
+        assert_eq!(container(), self.container);
+        let password = fs::read_to_string(PASSWORD).unwrap();
+        let password = password.trim();
+        let pair = STANDARD.encode(format!("archipelago:{password}"));
+        let said = self.since.said(&[]);
+        for secret in [password, pair.trim_end_matches('=')] {
+            assert!(!said.contains(secret), "the journal holds the password");
+        }
+    }
+
+    /// How often archy's manager read its units again since the fault began.
+    pub(super) fn reloads(&self) -> usize {
+        let of_manager = ["_SYSTEMD_UNIT=user@1000.service", "CODE_FUNC=invoke_main_loop"];
+        let said = self.since.said(&of_manager);
+        said.lines().filter(|line| *line == "Reloading...").count()
+    }
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        let _gone = podman(&["rm", "--force", "--ignore", STRANGER]);
+        strangers().iter().for_each(|path| drop(fs::remove_file(path)));
+    }
+}
