@@ -13,8 +13,11 @@ mod daemon;
 mod guest;
 mod http;
 mod node;
+mod random;
 
+mod chaos;
 mod converged;
+mod crashes;
 mod doctor;
 mod faults;
 mod images;

@@ -1,0 +1,336 @@
+//! The chaos run: five companions, a daemon as it is delivered, and a fault every few seconds.
+//!
+//! Faults are of some fifty kinds, drawn by a seed, and overlap: each companion has at most one at a time
+//! and a rest after it. An observer looks four times a second at every layer of every companion, and
+//! writes a history of what was done and when all was well again; `oracle` judges it when it is over.
+//!
+//! Run by name (`../chaos`). `COMPANION_CHAOS_SECONDS` is how long faults are done (120), `COMPANION_SEED`
+//! the seed (1). History and report are left in `/var/lib/chaos`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::guest::{root, systemctl, tell};
+use crate::node::Companion;
+use crate::random::Random;
+
+mod faults;
+mod history;
+mod host_harms;
+mod last_look;
+mod one_harms;
+mod oracle;
+mod report;
+mod site;
+
+use faults::{Aim, FAULTS, Fault, Reach, Run};
+use history::History;
+use site::{EVERY, Reference, Seen, Strangers, complaint, daemon, look};
+
+const PLACE: &str = "/var/lib/chaos";
+const HISTORY: &str = "/var/lib/chaos/history.jsonl";
+
+/// Seconds that a companion is left alone after it recovered: what is harmed within the five seconds of a
+/// repair waits for the rest of them, by design, and would tell of that and nothing else.
+const REST: f64 = 8.0;
+/// Seconds after which a daemon has seen every run beneath its file.
+const SEEN: f64 = 5.0;
+/// Seconds that all may take to be well after the last fault.
+const END: f64 = 180.0;
+
+#[test]
+fn every_companion_recovers_from_every_fault_and_nobody_else_is_touched() {
+    let number = |name: &str, usual: u64| {
+        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+    };
+    let (seconds, seed) = (number("COMPANION_CHAOS_SECONDS", 120), number("COMPANION_SEED", 1));
+    site::settle();
+    root(&["mkdir", "-p", PLACE]).good();
+    systemctl(&["enable", "--now", "companion.service"]).good();
+    let mut chaos = Chaos::begin(seed);
+    chaos.run(seconds as f64);
+    last_look::note(&mut chaos.history);
+    chaos.history.note("end", json!({}));
+    drop(chaos);
+    systemctl(&["stop", "companion.service"]).good();
+    let history = history::read(HISTORY);
+    let report = report::markdown(&history, seed);
+    fs::write(format!("{PLACE}/report.md"), &report).unwrap();
+    tell("chaos", &format!("\n{report}"));
+    site::leave();
+    let wrong = oracle::violations(&history);
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A fault under way.
+struct Pending {
+    number: u64,
+    fault: Fault,
+    aim: Aim,
+    harm: Option<JoinHandle<bool>>,
+    /// When it ends, and when it ended.
+    ends_at: Option<f64>,
+    over: Option<f64>,
+    /// The runs before it.
+    before: BTreeMap<&'static str, Seen>,
+}
+
+impl Pending {
+    fn concerns(&self, one: Companion) -> bool {
+        match self.fault.reach {
+            Reach::One | Reach::OneAlone => self.aim.one == one,
+            Reach::All | Reach::Nobody => true,
+        }
+    }
+}
+
+struct Chaos {
+    random: Random,
+    history: History,
+    reference: Reference,
+    strangers: Strangers,
+    seen: BTreeMap<&'static str, Seen>,
+    complaints: BTreeMap<&'static str, String>,
+    pending: Vec<Pending>,
+    rests_until: BTreeMap<&'static str, f64>,
+    /// Kinds that are still to come before all come again.
+    deck: Vec<usize>,
+    daemon: (Option<u32>, f64),
+    number: u64,
+}
+
+impl Chaos {
+    fn begin(seed: u64) -> Self {
+        let (reference, strangers) = (Reference::taken_now(), Strangers::seen_now());
+        Self {
+            random: Random::seeded(seed),
+            history: History::begin(HISTORY),
+            reference,
+            strangers,
+            seen: look(),
+            complaints: BTreeMap::new(),
+            pending: Vec::new(),
+            rests_until: BTreeMap::new(),
+            deck: Vec::new(),
+            daemon: (daemon(), 0.0),
+            number: 0,
+        }
+    }
+
+    /// Does faults for `seconds`, and then waits until all is well.
+    fn run(&mut self, seconds: f64) {
+        let (mut next_fault, mut next_sample) = (SEEN, 0.0);
+        loop {
+            self.observe();
+            self.end_faults();
+            self.notice_recoveries();
+            let now = self.history.now();
+            if now >= next_sample {
+                self.sample();
+                next_sample = now + 5.0;
+            }
+            let quiet = self.pending.is_empty() && self.complaints.is_empty();
+            if now >= seconds && (quiet || now >= seconds + END) {
+                return self.sample();
+            }
+            if now >= next_fault && now < seconds && self.begin_fault() {
+                next_fault = now + 1.0 + self.random.below(30) as f64 / 10.0;
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// Looks at every companion, and notes each run that ended.
+    fn observe(&mut self) {
+        let seen = look();
+        for one in EVERY {
+            let name = one.name;
+            let run = |seen: Option<&Seen>| seen.map(|seen| seen.invocation.clone());
+            let (old, new) = (run(self.seen.get(name)), run(seen.get(name)));
+            // A service that is down, or just not shown, has none; the next one that is another counts.
+            if let (Some(old), Some(new)) = (old.filter(|old| !old.is_empty()), new)
+                && old != new
+                && !new.is_empty()
+            {
+                self.history.note("run", json!({"whom": name, "old": old, "new": new}));
+            }
+            match complaint(one, seen.get(name), &self.reference) {
+                Some(why) => {
+                    if self.complaints.get(name) != Some(&why) {
+                        self.history.note("unwell", json!({"whom": name, "why": why}));
+                    }
+                    self.complaints.insert(name, why);
+                }
+                None => drop(self.complaints.remove(name)),
+            }
+            if let Some(found) = seen.get(name).filter(|seen| !seen.invocation.is_empty()) {
+                self.seen.insert(name, found.clone());
+            }
+        }
+        let found = daemon();
+        if found != self.daemon.0 {
+            self.daemon = (found, self.history.now());
+        }
+    }
+
+    /// Ends what has lasted for its time.
+    fn end_faults(&mut self) {
+        for fault in &mut self.pending {
+            if fault.harm.as_ref().is_some_and(JoinHandle::is_finished) {
+                let done = fault.harm.take().is_some_and(|harm| harm.join().unwrap_or(false));
+                if !done {
+                    self.history.note("fizzled", json!({"number": fault.number}));
+                }
+                fault.ends_at =
+                    Some(self.history.now() + fault.fault.heal.map_or(0, |(s, _)| s) as f64);
+                if fault.fault.heal.is_none() {
+                    fault.over = Some(self.history.now());
+                    self.history.note("over", json!({"number": fault.number}));
+                }
+                // One that was not done may have been done in part: it is healed all the same.
+                fault.fault.run = if done { fault.fault.run } else { Run::Either };
+            }
+            let due = fault.ends_at.is_some_and(|at| self.history.now() >= at);
+            if let (Some((_, heal)), true, None) = (fault.fault.heal, due, fault.over) {
+                heal(fault.aim);
+                fault.over = Some(self.history.now());
+                self.history.note("over", json!({"number": fault.number}));
+            }
+        }
+    }
+
+    fn notice_recoveries(&mut self) {
+        let now = self.history.now();
+        let daemon_is_there = self.daemon.0.is_some();
+        let (seen, complaints) = (&self.seen, &self.complaints);
+        let is_well = |fault: &Pending, one: Companion| {
+            let run = |seen: &BTreeMap<&'static str, Seen>| {
+                seen.get(one.name).map(|seen| seen.invocation.clone())
+            };
+            let another = fault.fault.run != Run::Another || run(seen) != run(&fault.before);
+            !complaints.contains_key(one.name) && another
+        };
+        let mut over = Vec::new();
+        self.pending.retain(|fault| {
+            // The others' own faults are not what a fault of the daemon's is judged by.
+            let whom: Vec<_> = match fault.fault.reach {
+                Reach::Nobody => Vec::new(),
+                _ => EVERY.into_iter().filter(|one| fault.concerns(*one)).collect(),
+            };
+            // A look that began before its end proves nothing.
+            let settled = fault.over.is_some_and(|over| now > over + 0.1);
+            let well = settled && daemon_is_there && whom.iter().all(|one| is_well(fault, *one));
+            let done = well && (fault.fault.undone)(fault.aim.one);
+            if done {
+                over.push((fault.number, whom, fault.fault.kind));
+            }
+            !done
+        });
+        for (number, whom, kind) in over {
+            self.history.note("recovered", json!({"number": number}));
+            for one in whom {
+                self.rests_until.insert(one.name, now + REST);
+            }
+            if kind == "whole manager restarted" {
+                // The stranger's service went with it, as everybody's.
+                self.strangers.run = Strangers::seen_now().run;
+            }
+        }
+    }
+
+    /// Begins the next fault that can be done now.
+    fn begin_fault(&mut self) -> bool {
+        if self.pending.iter().any(|pending| pending.fault.is_exclusive()) {
+            return false;
+        }
+        if self.deck.is_empty() {
+            // What needs all the others at rest comes once, the rest twice.
+            let often = (0..FAULTS.len()).filter(|kind| !FAULTS[*kind].is_exclusive());
+            self.deck = (0..FAULTS.len()).chain(often).collect();
+        }
+        let free: Vec<_> = EVERY.into_iter().filter(|one| self.is_free(*one)).collect();
+        // A few draws: when none can be done now, the next look tries others.
+        for _ in 0..8 {
+            let place = self.random.below(self.deck.len() as u64) as usize;
+            let fault = FAULTS[self.deck[place]];
+            let fitting: Vec<_> = free.iter().copied().filter(|one| (fault.fits)(*one)).collect();
+            let possible = match fault.reach {
+                Reach::One => !fitting.is_empty(),
+                Reach::OneAlone | Reach::All => {
+                    self.pending.is_empty() && free.len() == EVERY.len() && !fitting.is_empty()
+                }
+                Reach::Nobody => {
+                    !self.pending.iter().any(|other| other.fault.reach == Reach::Nobody)
+                }
+            };
+            if possible {
+                self.deck.swap_remove(place);
+                let one = fitting.first().map(|_| *self.random.one_of(&fitting));
+                self.begin_on(fault, one.unwrap_or(EVERY[0]));
+                return true;
+            }
+        }
+        false
+    }
+
+    fn is_free(&self, one: Companion) -> bool {
+        let rested = self.rests_until.get(one.name).is_none_or(|at| self.history.now() >= *at);
+        let harmed = |fault: &Pending| fault.fault.reach != Reach::Nobody && fault.concerns(one);
+        rested && !self.pending.iter().any(harmed) && !self.complaints.contains_key(one.name)
+    }
+
+    fn begin_on(&mut self, fault: Fault, one: Companion) {
+        self.number += 1;
+        let aim = Aim { one, number: self.number };
+        let whom =
+            if fault.reach == Reach::All || fault.reach == Reach::Nobody { "*" } else { one.name };
+        let unseen = self.daemon.0.is_none() || self.history.now() < self.daemon.1 + SEEN;
+        let may_end = match fault.run {
+            Run::Same => false,
+            Run::SameIfSeen => unseen,
+            Run::Either | Run::Another => true,
+        };
+        let told =
+            json!({"number": self.number, "kind": fault.kind, "whom": whom, "may_end": may_end});
+        self.history.note("fault", told);
+        if fault.kind.starts_with("daemon") || fault.reach == Reach::All {
+            // A new daemon has seen nothing: what is lost now may cost a restart.
+            for other in self.pending.iter().filter(|other| other.fault.run == Run::SameIfSeen) {
+                self.history.note("may end", json!({"number": other.number}));
+            }
+        }
+        let harm = fault.harm;
+        self.pending.push(Pending {
+            number: self.number,
+            fault,
+            aim,
+            harm: Some(thread::spawn(move || harm(aim))),
+            ends_at: None,
+            over: None,
+            before: self.seen.clone(),
+        });
+    }
+
+    /// Notes what the daemon takes, and whether strangers are as they were.
+    fn sample(&mut self) {
+        if let Some((pid, taken)) =
+            self.daemon.0.and_then(|pid| Some((pid, last_look::taken(pid)?)))
+        {
+            let [rss, threads, files] = taken;
+            let told = json!({"pid": pid, "rss": rss, "threads": threads, "files": files});
+            self.history.note("daemon", told);
+        }
+        let strangers = Strangers::seen_now();
+        let restarting =
+            self.pending.iter().any(|fault| fault.fault.kind.contains("manager restarted"));
+        if !strangers.are_as(&self.strangers) && !restarting {
+            let changed = format!("{:?} is not {:?}", strangers, self.strangers);
+            self.history.note("stranger", json!({"changed": changed}));
+            self.strangers = strangers;
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The kinds of fault: what is done, to whom, for how long, and whose run it may end.
+
+use super::host_harms as host;
+use super::one_harms as one;
+use super::site::{BUILT, HOOKED};
+use crate::node::{BITCOIN, Companion};
+
+/// Which fault, and on whom.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Aim {
+    pub(super) one: Companion,
+    /// Another number for each fault, so that what is changed is always new.
+    pub(super) number: u64,
+}
+
+/// What becomes of the companion's run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Run {
+    /// It goes on: to end it would be a causeless restart.
+    Same,
+    /// It goes on if the daemon saw it before; a daemon that just came must not believe a lost unit's run.
+    SameIfSeen,
+    /// It may end or go on.
+    Either,
+    /// It ends, and the companion is well again in another one only.
+    Another,
+}
+
+/// Whom a fault concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// One companion; others have their own faults meanwhile.
+    One,
+    /// One companion, and nothing else may go on meanwhile.
+    OneAlone,
+    /// All of them, and nothing else may go on meanwhile.
+    All,
+    /// The daemon or the manager, whatever goes on.
+    Nobody,
+}
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fault {
+    pub(super) kind: &'static str,
+    pub(super) reach: Reach,
+    pub(super) run: Run,
+    /// Does it; `false` when there was nothing to do it to.
+    pub(super) harm: fn(Aim) -> bool,
+    /// Ends it after so many seconds. Recovery is counted from then.
+    pub(super) heal: Option<(u64, fn(Aim))>,
+    /// To whom it can be done.
+    pub(super) fits: fn(Companion) -> bool,
+    /// What shows that it is undone where a look at the layers does not.
+    pub(super) undone: fn(Companion) -> bool,
+}
+
+impl Fault {
+    /// Whether nothing else may go on meanwhile.
+    pub(super) fn is_exclusive(&self) -> bool {
+        matches!(self.reach, Reach::All | Reach::OneAlone)
+    }
+}
+
+fn everyone(_one: Companion) -> bool {
+    true
+}
+
+fn is_built_here(one: Companion) -> bool {
+    one != HOOKED
+}
+
+fn has_configuration(one: Companion) -> bool {
+    one == BITCOIN || one == HOOKED
+}
+
+const fn of_one(kind: &'static str, run: Run, harm: fn(Aim) -> bool) -> Fault {
+    Fault { kind, reach: Reach::One, run, harm, heal: None, fits: everyone, undone: everyone }
+}
+
+const fn passing(
+    kind: &'static str,
+    run: Run,
+    harm: fn(Aim) -> bool,
+    seconds: u64,
+    heal: fn(Aim),
+) -> Fault {
+    Fault { heal: Some((seconds, heal)), ..of_one(kind, run, harm) }
+}
+
+const fn only(fault: Fault, fits: fn(Companion) -> bool) -> Fault {
+    Fault { fits, ..fault }
+}
+
+const fn shown_by(fault: Fault, undone: fn(Companion) -> bool) -> Fault {
+    Fault { undone, ..fault }
+}
+
+const fn reaching(fault: Fault, reach: Reach) -> Fault {
+    Fault { reach, ..fault }
+}
+
+const fn of_host(kind: &'static str, harm: fn(Aim) -> bool) -> Fault {
+    reaching(of_one(kind, Run::Same, harm), Reach::Nobody)
+}
+
+/// All kinds.
+pub(super) const FAULTS: &[Fault] = &[
+    of_one("unit deleted", Run::SameIfSeen, one::delete_unit),
+    of_one("unit edited", Run::Another, one::edit_unit),
+    of_one("unit edited and loaded", Run::Another, one::edit_and_load_unit),
+    of_one("unit emptied", Run::Either, one::empty_unit),
+    of_one("unit writable by all", Run::Either, one::open_unit),
+    of_one("unit's time in 2038", Run::Same, one::age_unit),
+    passing(
+        "stranger's unit at the name for 4 s",
+        Run::Either,
+        one::replace_unit,
+        4,
+        one::take_stranger,
+    ),
+    passing(
+        "another unit shadows it for 5 s",
+        Run::Either,
+        one::shadow_unit,
+        5,
+        one::unshadow_unit,
+    ),
+    of_one("service stopped", Run::Another, one::stop),
+    of_one("service killed", Run::Another, one::kill_service),
+    of_one("service restarted by hand", Run::Another, one::restart),
+    of_one("service failed", Run::Another, one::fail),
+    passing("service masked for 4 s", Run::Another, one::mask, 4, one::unmask),
+    of_one("container killed", Run::Another, one::kill_container),
+    of_one("container removed", Run::Another, one::remove_container),
+    of_one("container paused", Run::Another, one::pause_container),
+    of_one("container stopped", Run::Another, one::stop_container),
+    of_one("conmon killed", Run::Another, one::kill_conmon),
+    passing("stopped, its port taken for 6 s", Run::Another, one::take_port, 6, one::free_port),
+    of_one("removed and installed by its owner", Run::Another, one::reinstall),
+    of_one("installed again by its owner", Run::Same, one::install_again),
+    only(of_one("image removed", Run::Another, one::remove_image), is_built_here),
+    only(
+        shown_by(of_one("image's name taken", Run::Either, one::untag_image), one::has_image),
+        is_built_here,
+    ),
+    only(of_one("context changed", Run::Another, one::change_context), |one| one == BUILT),
+    only(
+        passing(
+            "image removed, its build broken for 5 s",
+            Run::Another,
+            one::break_build,
+            5,
+            one::mend_build,
+        ),
+        |one| one == BUILT,
+    ),
+    only(of_one("password rotated", Run::Another, one::rotate_password), |one| one == BITCOIN),
+    only(
+        passing("password file away for 4 s", Run::Same, one::hide_password, 4, one::show_password),
+        |one| one == BITCOIN,
+    ),
+    only(of_one("template's value changed", Run::Another, one::change_colour), |one| one == HOOKED),
+    only(of_one("configuration lost", Run::Either, one::lose_config), has_configuration),
+    only(of_one("configuration edited", Run::Either, one::edit_config), has_configuration),
+    only(of_one("configuration readable by all", Run::Either, one::open_config), has_configuration),
+    only(
+        passing(
+            "a directory in the configuration's place for 4 s",
+            Run::Either,
+            one::block_config,
+            4,
+            one::unblock_config,
+        ),
+        has_configuration,
+    ),
+    of_host("daemon killed", host::kill_daemon),
+    of_host("daemon restarted", host::restart_daemon),
+    of_host("daemon held up for 3 s", host::hold_up_daemon),
+    of_host("manager reloaded", host::reload),
+    of_host("ten reloads at once", host::reload_storm),
+    of_host("manager executed anew", host::reexecute),
+    shown_by(of_host("what podman said garbled", host::garble_memory), host::memory_is_whole),
+    of_host("host's lock taken for 5 s", host::take_lock),
+    of_host("three passes at once", host::passes_at_once),
+    of_host("300 files come and go", host::burst_of_files),
+    Fault {
+        heal: Some((4, host::mend_record)),
+        ..of_host("record garbled for 4 s", host::garble_record)
+    },
+    Fault {
+        heal: Some((5, host::remove_broken_unit)),
+        ..of_host("another program's broken unit for 5 s", host::write_broken_unit)
+    },
+    reaching(of_one("all services stopped", Run::Another, host::stop_all), Reach::All),
+    reaching(of_one("all units deleted", Run::SameIfSeen, host::delete_all), Reach::All),
+    reaching(of_one("bus killed", Run::Same, host::kill_bus), Reach::All),
+    reaching(of_one("whole manager restarted", Run::Another, host::restart_manager), Reach::All),
+    reaching(
+        passing(
+            "no generator for 5 s, unit deleted",
+            Run::SameIfSeen,
+            host::take_generator,
+            5,
+            host::give_generator,
+        ),
+        Reach::OneAlone,
+    ),
+    reaching(
+        passing(
+            "no podman for 4 s, service stopped",
+            Run::Another,
+            host::take_podman,
+            4,
+            host::give_podman,
+        ),
+        Reach::OneAlone,
+    ),
+    reaching(
+        passing(
+            "units read-only for 5 s, unit deleted",
+            Run::SameIfSeen,
+            host::close_units,
+            5,
+            host::open_units,
+        ),
+        Reach::OneAlone,
+    ),
+];

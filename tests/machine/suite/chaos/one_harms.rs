@@ -1,0 +1,237 @@
+//! Harm to one companion. Each says whether there was something to do it to; what was not there, because
+//! an earlier fault still works, counts for nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+use std::sync::{Mutex, PoisonError};
+
+use super::faults::Aim;
+use super::site::{COLOUR, CONTEXT, HOOKED_CONFIG, shown};
+use crate::guest::{Ran, archy, podman, root, systemctl, write};
+use crate::node::{BITCOIN, CONFIG, Companion, PASSWORD, companion};
+
+const SHADOWS: &str = "/run/user/1000/containers/systemd";
+
+fn well(ran: &Ran) -> bool {
+    ran.status == Some(0)
+}
+
+fn app(one: Companion) -> &'static str {
+    match one.name {
+        "archy-bitcoin-ui" => "bitcoin-knots",
+        "archy-lnd-ui" => "lnd",
+        "archy-electrs-ui" => "electrumx",
+        other => other,
+    }
+}
+
+fn is_active(one: Companion) -> bool {
+    shown(&one.service(), "ActiveState") == "active"
+}
+
+pub(super) fn delete_unit(aim: Aim) -> bool {
+    fs::remove_file(aim.one.unit()).is_ok()
+}
+
+pub(super) fn edit_unit(aim: Aim) -> bool {
+    let edit = format!("s/^RestartSec=.*/RestartSec={}/", 70 + aim.number % 1000);
+    well(&archy(&["sed", "-i", &edit, &aim.one.unit()]))
+}
+
+pub(super) fn edit_and_load_unit(aim: Aim) -> bool {
+    edit_unit(aim) && well(&systemctl(&["daemon-reload"]))
+}
+
+pub(super) fn empty_unit(aim: Aim) -> bool {
+    well(&archy(&["truncate", "--no-create", "--size=0", &aim.one.unit()]))
+}
+
+pub(super) fn open_unit(aim: Aim) -> bool {
+    well(&archy(&["chmod", "0666", &aim.one.unit()]))
+}
+
+pub(super) fn age_unit(aim: Aim) -> bool {
+    well(&archy(&["touch", "--no-create", "--date=2038-01-01", &aim.one.unit()]))
+        && aim.one.unit_text().contains("[X-Companion]")
+}
+
+pub(super) fn replace_unit(aim: Aim) -> bool {
+    let name = aim.one.name;
+    let text = format!("[Container]\nImage=localhost/stranger:latest\nContainerName={name}\n");
+    write(&aim.one.unit(), &text);
+    true
+}
+
+pub(super) fn take_stranger(aim: Aim) {
+    if !aim.one.unit_text().contains("[X-Companion]") {
+        let _gone = fs::remove_file(aim.one.unit());
+    }
+}
+
+/// The runtime directory comes before the user's own (podman-systemd.unit(5)).
+pub(super) fn shadow_unit(aim: Aim) -> bool {
+    let text = "[Container]\nImage=localhost/stranger:latest\n";
+    write(&format!("{SHADOWS}/{}.container", aim.one.name), text);
+    well(&systemctl(&["daemon-reload"]))
+}
+
+pub(super) fn unshadow_unit(aim: Aim) {
+    let _gone = fs::remove_file(format!("{SHADOWS}/{}.container", aim.one.name));
+}
+
+pub(super) fn stop(aim: Aim) -> bool {
+    well(&systemctl(&["stop", &aim.one.service()]))
+}
+
+pub(super) fn kill_service(aim: Aim) -> bool {
+    well(&systemctl(&["kill", "--signal=KILL", &aim.one.service()]))
+}
+
+pub(super) fn restart(aim: Aim) -> bool {
+    well(&systemctl(&["restart", &aim.one.service()]))
+}
+
+/// A paused container is killed by its stop, which fails the service.
+pub(super) fn fail(aim: Aim) -> bool {
+    pause_container(aim) && systemctl(&["stop", &aim.one.service()]).status.is_some()
+}
+
+pub(super) fn mask(aim: Aim) -> bool {
+    well(&systemctl(&["mask", "--now", &aim.one.service()]))
+}
+
+pub(super) fn unmask(aim: Aim) {
+    let _either_way = systemctl(&["unmask", &aim.one.service()]);
+}
+
+pub(super) fn kill_container(aim: Aim) -> bool {
+    well(&podman(&["kill", "--signal=KILL", aim.one.name]))
+}
+
+pub(super) fn remove_container(aim: Aim) -> bool {
+    is_active(aim.one) && well(&podman(&["rm", "--force", aim.one.name]))
+}
+
+pub(super) fn pause_container(aim: Aim) -> bool {
+    well(&podman(&["pause", aim.one.name]))
+}
+
+pub(super) fn stop_container(aim: Aim) -> bool {
+    is_active(aim.one) && well(&podman(&["stop", aim.one.name]))
+}
+
+pub(super) fn kill_conmon(aim: Aim) -> bool {
+    let pid = shown(&aim.one.service(), "MainPID");
+    !matches!(pid.as_str(), "" | "0") && well(&root(&["kill", "-KILL", &pid]))
+}
+
+/// The ports that are held, by companion.
+static HELD: Mutex<BTreeMap<u16, TcpListener>> = Mutex::new(BTreeMap::new());
+
+pub(super) fn take_port(aim: Aim) -> bool {
+    if !stop(aim) {
+        return false;
+    }
+    // Should the companion be back before, there is nothing to take.
+    if let Ok(listener) = TcpListener::bind(("0.0.0.0", aim.one.port)) {
+        HELD.lock().unwrap_or_else(PoisonError::into_inner).insert(aim.one.port, listener);
+    }
+    true
+}
+
+pub(super) fn free_port(aim: Aim) {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner).remove(&aim.one.port);
+}
+
+pub(super) fn reinstall(aim: Aim) -> bool {
+    well(&companion(&["remove", app(aim.one)])) && {
+        let _the_daemon_ends_what_it_does_not = companion(&["install", app(aim.one)]);
+        true
+    }
+}
+
+pub(super) fn install_again(aim: Aim) -> bool {
+    well(&companion(&["install", app(aim.one)]))
+}
+
+/// With its container, which cannot be without it.
+pub(super) fn remove_image(aim: Aim) -> bool {
+    is_active(aim.one) && well(&podman(&["image", "rm", "--force", &image(aim.one)]))
+}
+
+fn image(one: Companion) -> String {
+    format!("localhost/{}:latest", one.base)
+}
+
+pub(super) fn untag_image(aim: Aim) -> bool {
+    well(&podman(&["untag", &image(aim.one), &image(aim.one)]))
+}
+
+pub(super) fn has_image(one: Companion) -> bool {
+    well(&podman(&["image", "exists", &image(one)]))
+}
+
+pub(super) fn change_context(aim: Aim) -> bool {
+    write(&format!("{CONTEXT}/page"), &format!("page-{}\n", aim.number));
+    true
+}
+
+pub(super) fn break_build(aim: Aim) -> bool {
+    well(&archy(&[
+        "sed",
+        "-i",
+        "s/^COPY page /COPY no-such-page /",
+        &format!("{CONTEXT}/Dockerfile"),
+    ])) && well(&podman(&["image", "rm", "--force", &image(aim.one)]))
+}
+
+pub(super) fn mend_build(_aim: Aim) {
+    let file = format!("{CONTEXT}/Dockerfile");
+    archy(&["sed", "-i", "s/^COPY no-such-page /COPY page /", &file]).good();
+}
+
+/// What no log, unit, command line or environment may say.
+pub(super) const CANARY: &str = "canary-of-the-chaos-run";
+
+pub(super) fn rotate_password(aim: Aim) -> bool {
+    crate::node::rotate_password(&format!("{CANARY}-{}", aim.number));
+    true
+}
+
+pub(super) fn hide_password(_aim: Aim) -> bool {
+    fs::rename(PASSWORD, format!("{PASSWORD}.away")).is_ok()
+}
+
+pub(super) fn show_password(_aim: Aim) {
+    fs::rename(format!("{PASSWORD}.away"), PASSWORD).unwrap();
+}
+
+pub(super) fn change_colour(aim: Aim) -> bool {
+    write(COLOUR, &format!("colour-{}\n", aim.number));
+    true
+}
+
+fn config(one: Companion) -> &'static str {
+    if one == BITCOIN { CONFIG } else { HOOKED_CONFIG }
+}
+
+pub(super) fn lose_config(aim: Aim) -> bool {
+    fs::remove_file(config(aim.one)).is_ok()
+}
+
+pub(super) fn edit_config(aim: Aim) -> bool {
+    well(&archy(&["sed", "-i", "1i# edited", config(aim.one)]))
+}
+
+pub(super) fn open_config(aim: Aim) -> bool {
+    well(&archy(&["chmod", "0644", config(aim.one)]))
+}
+
+pub(super) fn block_config(aim: Aim) -> bool {
+    lose_config(aim) && well(&archy(&["mkdir", config(aim.one)]))
+}
+
+pub(super) fn unblock_config(aim: Aim) {
+    let _gone = fs::remove_dir(config(aim.one));
+}

@@ -1,0 +1,66 @@
+//! The daemon killed again and again, at moments that a seed chooses, in the middle of its work.
+//!
+//! `COMPANION_KILLS` is how often (40), `COMPANION_SEED` the seed.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::workloads::{BYSTANDER, RENDERED, leave, stage};
+use super::{leftovers, strays};
+use crate::daemon::Daemon;
+use crate::guest::{archy, podman, property, root, systemctl, tell, until, write};
+use crate::node::{UNITS, USER_UNITS, companion};
+use crate::random::Random;
+
+const NAMES: [&str; 3] = ["plain", "hooked", "built"];
+
+fn number(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// One of the harms that the daemon is to be at work on.
+fn harm(random: &mut Random) {
+    let name = *random.one_of(&NAMES);
+    let unit = format!("{UNITS}/{name}.container");
+    match random.below(5) {
+        0 => drop(fs::remove_file(unit)),
+        1 => drop(archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=77/", &unit])),
+        2 => drop(fs::remove_file(format!("{RENDERED}/hooked/web.conf"))),
+        3 => drop(systemctl(&["stop", &format!("{name}.service")])),
+        // Whoever wishes anew records it, and wakes the daemon.
+        _ => drop(podman(&["rm", "--force", "--time=0", name])),
+    }
+}
+
+#[test]
+fn a_daemon_that_is_killed_again_and_again_at_any_moment_leaves_nothing_and_mends_all() {
+    let (kills, seed) = (number("COMPANION_KILLS", 40), number("COMPANION_SEED", 1));
+    let (begun, mut random) = (Instant::now(), Random::seeded(seed));
+    stage();
+    companion(&["install", NAMES[0], NAMES[1], NAMES[2]]).exits(0);
+    let run = property(BYSTANDER, "InvocationID");
+    let hurried = "[Service]\nRestartSec=100ms\n";
+    write(&format!("{USER_UNITS}/companion.service.d/hurried.conf"), hurried);
+    let daemon = Daemon::ticking(1);
+    for _ in 0..kills {
+        let pid = daemon.pid().to_string();
+        harm(&mut random);
+        // The moment is what is tested, not waited for.
+        thread::sleep(Duration::from_millis(random.below(900)));
+        let _either_way = root(&["kill", "-KILL", &pid]);
+    }
+    let all_ready = || (companion(&["status"]).status == Some(0)).then_some(());
+    let healed = Instant::now();
+    until("all are ready after the last kill", 180, all_ready);
+    tell("kills", &format!("{kills} in {} s, seed {seed}", begun.elapsed().as_secs()));
+    tell("ready after the last", &format!("{:.1} s", healed.elapsed().as_secs_f64()));
+    // Its lock is free for another one at once, and what it leaves behind goes with its next start.
+    daemon.crash();
+    until("nothing is left over", 60, || leftovers().is_empty().then_some(()));
+    drop(daemon);
+    until("no podman is left", 60, || strays().is_empty().then_some(()));
+    companion(&["reconcile"]).exits(0);
+    assert_eq!(property(BYSTANDER, "InvocationID"), run, "who had no part in it runs on");
+    leave();
+}
