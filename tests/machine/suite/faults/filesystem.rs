@@ -156,6 +156,62 @@ fn a_unit_directory_behind_a_link_to_a_strangers_is_refused() {
     witness.nothing_else_happened();
 }
 
+/// Row 13: a directory, a pipe or a device at the unit's name is a conflict that delays nobody.
+#[test]
+fn what_is_no_file_at_a_units_name_is_left_alone_and_holds_up_nobody() {
+    let witness = Witness::beside(&[]);
+    let daemon = Daemon::ticking(1);
+    let pid = daemon.pid();
+    let container = LND.container();
+    let _removed = undo(format!("test -f {0} || rm -rf {0}", LND.unit()));
+    for (make, what) in [("mkdir", "directory"), ("mkfifo", "pipe"), ("mknod", "device")] {
+        let end = if make == "mknod" { " c 1 3" } else { "" };
+        // Held, because it would be faster with the unit itself, and systemd then wait at the pipe.
+        by_root(&format!(
+            "kill -STOP {pid}; rm {0}; {make} {0}{end}; chown -h archy: {0}; kill -CONT {pid}",
+            LND.unit()
+        ));
+        held(LND, "conflict", what);
+        // While it lies there, others are repaired.
+        fs::remove_file(ELECTRS.unit()).unwrap();
+        until("another's unit is back", 30, || fs::metadata(ELECTRS.unit()).ok());
+        assert!(!fs::symlink_metadata(LND.unit()).unwrap().is_file());
+        by_root(&format!("rm -r {}", LND.unit()));
+        until("its unit is back", 30, || (!LND.unit_text().is_empty()).then_some(()));
+    }
+    all_well();
+    assert_eq!(LND.container(), container, "it was seen to be true all the while");
+    witness.nothing_else_happened();
+}
+
+/// Row 15: a unit whose mark was taken away is a stranger's from then on; what runs is left alone.
+#[test]
+fn a_unit_without_its_mark_is_a_conflict_and_stays_as_it_is() {
+    let witness = Witness::beside(&[LND]);
+    let _daemon = Daemon::ticking(1);
+    let (old, text) = (LND.container(), LND.unit_text());
+    // Nor its description, by which a unit of the predecessor is known.
+    let unmarked = text.replace("[X-Companion]", "[X-Mine]").replace("Archipelago companion", "My");
+    // In one piece, and not as the daemon would.
+    archy(&[
+        "sh",
+        "-c",
+        "printf %s \"$1\" >\"$2.new\" && mv \"$2.new\" \"$2\"",
+        "sh",
+        &unmarked,
+        &LND.unit(),
+    ])
+    .good();
+    let unmarked = LND.unit_text();
+    held(LND, "conflict", "without the mark");
+    throughout("it is left alone", 3, || LND.unit_text() == unmarked && LND.container() == old);
+
+    fs::remove_file(LND.unit()).unwrap();
+    all_well();
+    assert_eq!(LND.container(), old);
+    witness.nothing_else_happened();
+}
+
 /// Row 17: an empty unit is what a power cut leaves, and is written anew; one of other bytes is not ours.
 #[test]
 fn an_emptied_unit_is_restored_and_one_of_random_bytes_is_left_alone() {
