@@ -1,3 +1,5 @@
 //! Scenarios and properties over every adapter.
 
+pub mod crashes;
 pub mod node;
+pub mod soak;

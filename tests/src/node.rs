@@ -43,7 +43,11 @@ pub fn name(text: &str) -> CompanionName {
     CompanionName::new(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn reference(text: &str) -> ImageRef {
+/// Makes a reference to an image of a text that is one.
+///
+/// # Panics
+/// When it is not.
+pub fn reference(text: &str) -> ImageRef {
     ImageRef::new(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -113,6 +117,11 @@ pub fn password() -> AbsolutePath {
     path("/var/lib/archipelago/secrets/rpc-password")
 }
 
+/// The name that the image of `spec` has at its registry, if it has one there.
+pub fn published(spec: &CompanionSpec) -> Option<&ImageRef> {
+    spec.image.pull.as_ref().map(|pull| &pull.reference)
+}
+
 /// The viewer's rendered configuration.
 pub fn config() -> AbsolutePath {
     path("/var/lib/archipelago/viewer/nginx.conf")
@@ -134,9 +143,8 @@ impl Node {
     pub fn new() -> Self {
         let host = FakeHost::default();
         for spec in companions() {
-            let pull = spec.image.pull.as_ref().map(|pull| pull.reference.clone());
-            if let Some(reference) = pull {
-                host.publish(&reference, "published");
+            if let Some(reference) = published(&spec) {
+                host.publish(reference, "published");
             }
             if spec.image.build.is_some() {
                 host.put_context(&context(spec.name.as_str()), "first");

@@ -173,6 +173,20 @@ async fn a_lost_configuration_is_rendered_again_without_a_restart() {
     assert_eq!(node.host.counts().since(before).restarts, 0, "what runs has the same one");
 }
 
+/// Found by crashing everywhere: what ran had begun with the edited file, and claimed the true one.
+#[tokio::test(start_paused = true)]
+async fn what_began_with_an_edited_configuration_is_restarted_when_that_is_rendered_again() {
+    let node = Node::installed().await;
+    node.host.edit_config(&config());
+    node.host.reboot();
+    node.sleep(60).await;
+    let before = node.host.counts();
+    node.passes_until_true(1).await;
+    let after = node.host.counts().since(before);
+    assert_eq!((after.config_writes, after.restarts, after.unit_writes), (1, 1, 1));
+    node.assert_quiet().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_exposed_configuration_is_closed_again() {
     let node = Node::installed().await;

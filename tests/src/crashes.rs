@@ -1,0 +1,322 @@
+//! Crash everywhere: every workload, stopped at every boundary of every effect, in every way, and
+//! stopped again at every boundary of the recovery.
+//!
+//! A host is plain data, and a process that died remembers nothing. So what a crash leaves is the
+//! host as it was at that point, and two crashes that leave the same host need one recovery only: the
+//! plans are counted all, and each distinct host is recovered once. That a dropped process leaves
+//! just that host is not assumed: for every first crash, one is really dropped and compared.
+//!
+//! It prints nothing and decides nothing about what is enough; the tests and the command do.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+mod boundaries;
+mod oracle;
+mod play;
+pub mod workloads;
+
+use adapter_fake::World;
+use boundaries::Reached;
+use play::{ORIGIN, Played, Run, Start};
+use workloads::{Op, Workload, workloads};
+
+/// In what way a process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// It alone: files that were not synced stay as they are.
+    Killed,
+    /// With the whole host, which is back at once: what was not synced may be lost, and what of it
+    /// was is the outcome, see [`World::power_loss_leaving`](adapter_fake::World::power_loss_leaving).
+    PowerLost(u64),
+}
+
+/// Where a process is stopped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stop {
+    at: u64,
+    /// Whether only the process that stands there dies.
+    others_go_on: bool,
+}
+
+/// What was tried of one workload.
+#[derive(Debug, Clone, Default)]
+pub struct Row {
+    /// Its name.
+    pub workload: &'static str,
+    /// The effects that it has when nobody dies.
+    pub boundaries: usize,
+    /// The points before, within and after them.
+    pub points: usize,
+    /// Crashes: every point in both ways, and those in which one of two processes dies alone.
+    pub singles: u64,
+    /// Every one of them that takes all with it, and a second crash at every point of its recovery.
+    pub doubles: u64,
+    /// Distinct hosts that the crashes left, each of which was recovered.
+    pub hosts: usize,
+}
+
+/// What was tried, and what is wrong.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// By workload.
+    pub rows: Vec<Row>,
+    /// The most crashes in a row; recoveries were cut off by one crash less.
+    pub depth: usize,
+    /// The most passes until all was as wished.
+    pub passes: usize,
+    /// The longest time until then.
+    pub took: Duration,
+    /// What is wrong, each with the way there.
+    pub findings: Vec<String>,
+}
+
+impl Report {
+    /// All rows in one.
+    pub fn total(&self) -> Row {
+        let sum = |row: &Row, total: Row| Row {
+            workload: "all",
+            boundaries: total.boundaries + row.boundaries,
+            points: total.points + row.points,
+            singles: total.singles + row.singles,
+            doubles: total.doubles + row.doubles,
+            hosts: total.hosts + row.hosts,
+        };
+        self.rows.iter().fold(Row::default(), |total, row| sum(row, total))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:52} {:>10} {:>6} {:>7} {:>8} {:>7}",
+            "workload", "boundaries", "points", "singles", "doubles", "hosts"
+        )?;
+        for row in self.rows.iter().chain([&self.total()]) {
+            let Row { workload, boundaries, points, singles, doubles, hosts } = row;
+            writeln!(
+                f,
+                "{workload:52} {boundaries:>10} {points:>6} {singles:>7} {doubles:>8} {hosts:>7}"
+            )?;
+        }
+        let (workloads, seconds) = (self.rows.len(), self.took.as_secs_f64());
+        writeln!(
+            f,
+            "{workloads} workloads, up to {} crashes in a row; at most {} pass(es) and {seconds:.1} s \
+             until all was as wished; {} finding(s)",
+            self.depth,
+            self.passes,
+            self.findings.len()
+        )
+    }
+}
+
+/// Tries all workloads whose name contains `named` with up to `depth` crashes in a row, at least 1. With
+/// [`usize::MAX`] it goes on until no crash leaves a host that was not seen.
+///
+/// # Errors
+/// Why there is no runtime.
+pub fn explore(depth: usize, named: &str) -> Result<Report, String> {
+    let mut report = Report::default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .map_err(|error| format!("no runtime: {error}"))?;
+    for workload in workloads().into_iter().filter(|workload| workload.name.contains(named)) {
+        match runtime.block_on(Exploration::of(&workload, depth, &mut report)) {
+            Ok(row) => report.rows.push(row),
+            Err(what) => report.findings.push(format!("{}: {what}", workload.name)),
+        }
+    }
+    Ok(report)
+}
+
+/// A host that a crash left, and which hosts a crash of its recovery leaves.
+struct Left {
+    start: Rc<Start>,
+    how: String,
+    next: Option<Vec<usize>>,
+}
+
+struct Exploration<'a> {
+    workload: &'a Workload,
+    report: &'a mut Report,
+    undisturbed: Played,
+    left: Vec<Left>,
+    known: HashMap<Rc<Start>, usize>,
+}
+
+impl<'a> Exploration<'a> {
+    async fn of(
+        workload: &'a Workload,
+        depth: usize,
+        report: &'a mut Report,
+    ) -> Result<Row, String> {
+        let start = Start { world: play::base(workload.base).await?, op: 0, crashed: false };
+        let mut undisturbed = Run::new(workload, &start, None).await.play(&start).await?;
+        let reached = std::mem::take(&mut undisturbed.reached);
+        let (left, known) = (Vec::new(), HashMap::new());
+        let mut it = Self { workload, report, undisturbed, left, known };
+        let alone = it.drop_at_every_point(&start, &reached).await;
+        let mut row = Row {
+            workload: workload.name,
+            boundaries: reached.iter().filter(|reached| reached.is_before()).count(),
+            points: reached.len(),
+            ..Row::default()
+        };
+        let first = it.crashes_of(&reached, "");
+        let plans = it.levels(first, depth).await;
+        row.singles = plans.first().copied().unwrap_or_default() + alone;
+        row.doubles = plans.get(1).copied().unwrap_or_default();
+        row.hosts = it.left.iter().filter(|left| left.next.is_some()).count();
+        Ok(row)
+    }
+
+    /// Really drops the processes at every point of the run from `start`, and compares what that
+    /// leaves with what was noted there; returns how often one of two died alone.
+    async fn drop_at_every_point(&mut self, start: &Start, all: &[Reached]) -> u64 {
+        let mut alone = 0;
+        for reached in all {
+            for crash in reached.crashes() {
+                let stop = Stop { at: reached.point.number, others_go_on: false };
+                let mut run = Run::new(self.workload, start, Some(stop)).await;
+                let judged = match run.play_with_a_crash(start, crash).await {
+                    Ok((left, _)) if !all.iter().any(|it| it.leaves(&left, reached.at, crash)) => {
+                        Err("what it left is not what was noted".to_owned())
+                    }
+                    Ok((_, played)) => self.judge(&played),
+                    Err(what) => Err(what),
+                };
+                self.find(judged, &reached.how(crash));
+            }
+            if let Some(Op::Beside(..)) = self.workload.ops.get(reached.op) {
+                alone += 1;
+                let stop = Stop { at: reached.point.number, others_go_on: true };
+                let played = Run::new(self.workload, start, Some(stop)).await.play(start).await;
+                let judged = played.and_then(|played| self.judge(&played));
+                self.find(judged, &format!("{}, alone", reached.how(Crash::Killed)));
+            }
+        }
+        alone
+    }
+
+    /// Recovers what each level of crashes left; returns the number of plans of each level.
+    async fn levels(&mut self, first: Vec<usize>, depth: usize) -> Vec<u64> {
+        let mut level: HashMap<usize, u64> = HashMap::new();
+        for left in first {
+            *level.entry(left).or_default() += 1;
+        }
+        let mut plans = Vec::new();
+        while plans.len() < depth && !level.is_empty() {
+            plans.push(level.values().fold(0, |sum: u64, plans| sum.saturating_add(*plans)));
+            let mut next: HashMap<usize, u64> = HashMap::new();
+            let mut is_new = false;
+            for (left, plans) in level {
+                is_new |= self.left.get(left).is_some_and(|left| left.next.is_none());
+                for after in self.recover(left).await {
+                    let entry = next.entry(after).or_default();
+                    *entry = entry.saturating_add(plans);
+                }
+            }
+            if !is_new {
+                break;
+            }
+            self.report.depth = self.report.depth.max(plans.len());
+            level = next;
+        }
+        plans
+    }
+
+    /// Recovers one host, if that was not done before; returns what crashes of it leave.
+    async fn recover(&mut self, left: usize) -> Vec<usize> {
+        let Some(Left { start, how, next }) = self.left.get(left) else { return Vec::new() };
+        if let Some(next) = next {
+            return next.clone();
+        }
+        let (start, how) = (Rc::clone(start), how.clone());
+        let played = Run::new(self.workload, &start, None).await.play(&start).await;
+        let next = match played {
+            Ok(played) => {
+                let judged = self.judge(&played);
+                self.find(judged, &how);
+                self.crashes_of(&played.reached, &how)
+            }
+            Err(what) => {
+                self.find(Err(what), &how);
+                Vec::new()
+            }
+        };
+        if let Some(left) = self.left.get_mut(left) {
+            left.next = Some(next.clone());
+        }
+        next
+    }
+
+    /// What a crash in each way at each of these points leaves.
+    fn crashes_of(&mut self, reached: &[Reached], how: &str) -> Vec<usize> {
+        let mut all = Vec::new();
+        for reached in reached {
+            for crash in reached.crashes() {
+                let start = Rc::new(reached.left(crash));
+                let left = self.known.get(&start).copied().unwrap_or_else(|| {
+                    let how = format!("{how}{}; ", reached.how(crash));
+                    self.left.push(Left { start: Rc::clone(&start), how, next: None });
+                    self.left.len() - 1
+                });
+                self.known.entry(start).or_insert(left);
+                all.push(left);
+            }
+        }
+        all
+    }
+
+    fn judge(&mut self, played: &Played) -> Result<(), String> {
+        self.report.passes = self.report.passes.max(played.passes);
+        self.report.took = self.report.took.max(played.took);
+        played.remains.compare(&self.undisturbed.remains)?;
+        oracle::is_worth(played.counts, self.undisturbed.counts, self.workload.touches.len())
+    }
+
+    fn find(&mut self, judged: Result<(), String>, how: &str) {
+        if let Err(what) = judged {
+            self.report.findings.push(format!("{}: {how}: {what}", self.workload.name));
+        }
+    }
+}
+
+impl Reached {
+    fn is_before(&self) -> bool {
+        self.point.stage == adapter_fake::Stage::Before
+    }
+
+    /// Every way to die here.
+    fn crashes(&self) -> impl Iterator<Item = Crash> + use<> {
+        let losses = (0..self.world.power_loss_outcomes()).map(Crash::PowerLost);
+        [Crash::Killed].into_iter().chain(losses)
+    }
+
+    /// What a crash of that kind leaves here.
+    fn left(&self, crash: Crash) -> Start {
+        let mut world = self.world.clone();
+        match crash {
+            Crash::Killed => world.kill_manager(),
+            Crash::PowerLost(outcome) => world.power_loss_leaving(outcome, self.at),
+        }
+        Start { world: world.rebased(self.at, ORIGIN), op: self.op, crashed: true }
+    }
+
+    /// Whether a crash at the moment `at` leaves `world` here: what others do at the very same moment
+    /// comes before the crash or not at all.
+    fn leaves(&self, world: &World, at: Duration, crash: Crash) -> bool {
+        self.at == at && self.left(crash).world == *world
+    }
+
+    fn how(&self, crash: Crash) -> String {
+        let (stage, call, number) = (self.point.stage, &self.point.call, self.point.number);
+        format!("{crash:?} at {call}, {stage:?} (point {number}, step {})", self.op)
+    }
+}

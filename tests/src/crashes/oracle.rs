@@ -1,0 +1,148 @@
+//! The oracle: what a run left and what it cost, compared with the run in which nobody died.
+//!
+//! It knows nothing of the planner. What may differ is named here; all else must be equal.
+
+use std::collections::BTreeMap;
+
+use adapter_fake::world::containers::Container;
+use adapter_fake::world::desired::{SpecId, Specs, Wish};
+use adapter_fake::world::files::ConfigFile;
+use adapter_fake::world::services::{Phase, Run};
+use adapter_fake::world::units::{Load, UnitBytes};
+use adapter_fake::{Counts, Journal, Method, Port, World};
+use companion_core::model::companion::CompanionName;
+use companion_core::model::image::ImageState;
+
+use super::workloads::specifications;
+
+/// What a run left of every companion, without what may differ: moments, generations, the
+/// incarnations of units that were restored more than once, what the service manager counts, and
+/// images of companions that nobody wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Remains(BTreeMap<CompanionName, Companion>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Companion {
+    wish: Option<(bool, Option<SpecId>)>,
+    image: Option<ImageState>,
+    config: Option<ConfigFile>,
+    file: Option<UnitBytes>,
+    load: Load,
+    up: bool,
+    run: Option<Run>,
+    container: Option<Container>,
+}
+
+impl Remains {
+    /// What is left in `world`, in which `specs` were wished for.
+    pub(super) fn of(world: &World, specs: &Specs) -> Self {
+        let names = specifications().into_iter().map(|spec| spec.name);
+        Self(
+            names
+                .filter_map(|name| Some((name.clone(), companion(world, specs, &name)?)))
+                .collect(),
+        )
+    }
+
+    /// Says in what this differs from what the run in which nobody died left.
+    pub(super) fn compare(&self, undisturbed: &Self) -> Result<(), String> {
+        if self == undisturbed {
+            return Ok(());
+        }
+        let differs = self.0.iter().find(|(name, it)| undisturbed.0.get(name) != Some(it));
+        let usual = differs.and_then(|(name, _)| undisturbed.0.get(name));
+        Err(format!("it left {differs:?}\nand without a crash {usual:?}"))
+    }
+}
+
+fn companion(world: &World, specs: &Specs, name: &CompanionName) -> Option<Companion> {
+    let slot = world.slot(name)?;
+    let wanted = match slot.wish {
+        Some(Wish::Exists { spec, .. }) => specs.get(spec),
+        Some(Wish::Gone { .. }) | None => None,
+    };
+    let hooks = specifications().into_iter().filter(|spec| spec.name == *name);
+    let mut outputs = hooks.filter_map(|spec| Some(spec.hook?.output));
+    Some(Companion {
+        wish: slot.wish.map(|wish| match wish {
+            Wish::Exists { spec, .. } => (true, Some(spec)),
+            Wish::Gone { spec, .. } => (false, spec),
+        }),
+        image: wanted.and_then(|spec| world.image_state(&spec.image).ok()),
+        config: outputs.find_map(|output| world.files.rendered(&output).copied()),
+        file: slot.file.now().cloned().map(first_bytes),
+        load: first_load(slot.load.clone()),
+        up: matches!(slot.service.phase, Phase::Running { .. }),
+        run: slot.service.run.map(first_run),
+        container: slot.container,
+    })
+}
+
+fn first_bytes(bytes: UnitBytes) -> UnitBytes {
+    match bytes {
+        UnitBytes::Ours(mut text) => {
+            text.revision = text.revision.with_incarnation(0);
+            UnitBytes::Ours(text)
+        }
+        other => other,
+    }
+}
+
+fn first_load(load: Load) -> Load {
+    match load {
+        Load::Ours(mut text) => {
+            text.revision = text.revision.with_incarnation(0);
+            Load::Ours(text)
+        }
+        other => other,
+    }
+}
+
+fn first_run(run: Run) -> Run {
+    Run { revision: run.revision.map(|revision| revision.with_incarnation(0)), ..run }
+}
+
+/// Says whether an effect was had for `name` alone, which nobody wished anything about.
+pub(super) fn nothing_was_done_for(name: &CompanionName, journal: &Journal) -> Result<(), String> {
+    let acts = |port, method| match (port, method) {
+        (_, Method::Observe | Method::List | Method::Wait | Method::Load | Method::Lock) => false,
+        (Port::Desired, _) => false,
+        (Port::Units | Port::Services | Port::Images | Port::Hooks | Port::Containers, _) => true,
+    };
+    let mut calls = journal.entries().map(|entry| &entry.call);
+    match calls.find(|call| call.companion.as_ref() == Some(name) && acts(call.port, call.method)) {
+        None => Ok(()),
+        Some(call) => Err(format!("{call} for a companion that nobody touched")),
+    }
+}
+
+/// Says whether a run with one crash in it cost more than the one without: it may cost each effect
+/// once more, because what was begun is inferred again; and two writes of a unit and two reloads,
+/// because a run of which nobody knows how it began loses its claim first. Of what is under way for
+/// each of the `touched` companions at once, and of what a boot undoes, it may be once more for each.
+pub(super) fn is_worth(counts: Counts, without: Counts, touched: usize) -> Result<(), String> {
+    let each = u32::try_from(touched).unwrap_or(u32::MAX);
+    let effects = |counts: Counts| {
+        [
+            ("unit writes", counts.unit_writes, 2),
+            ("unit removals", counts.unit_removals, 1),
+            ("reloads", counts.reloads, 2),
+            ("starts and restarts", counts.starts + counts.restarts, each),
+            ("stops", counts.stops, each),
+            ("resets", counts.resets, 1),
+            ("builds", counts.builds, each),
+            ("pulls", counts.pulls, each),
+            ("prunes", counts.prunes, 1),
+            ("renders", counts.renders, each),
+            ("config writes", counts.config_writes, 1),
+            ("config removals", counts.config_removals, 1),
+            ("container removals", counts.container_removals, 1),
+        ]
+    };
+    for ((what, had, more), (_, usual, _)) in effects(counts).into_iter().zip(effects(without)) {
+        if had > usual + more {
+            return Err(format!("{had} {what} with a crash, {usual} without"));
+        }
+    }
+    Ok(())
+}

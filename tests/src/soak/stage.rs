@@ -1,0 +1,102 @@
+//! The host of a soak: ten companions of three kinds, and what happens to one of them by its number.
+
+use std::time::Duration;
+
+use adapter_fake::FakeHost;
+use adapter_fake::world::services::Phase;
+use companion_core::model::companion::{CompanionName, CompanionSpec};
+use companion_core::model::container::AbsolutePath;
+use companion_core::model::image::ImageRef;
+
+use crate::node::{context, indexer, name, password, path, published, template, viewer, wallet};
+
+/// How many companions there are.
+pub(super) const COMPANIONS: usize = 10;
+
+/// The host and its companions.
+#[derive(Debug, Clone)]
+pub(super) struct Stage {
+    pub(super) host: FakeHost,
+    specs: Vec<CompanionSpec>,
+}
+
+impl Stage {
+    /// A host on which all companions are wished for and nothing is there yet.
+    pub(super) fn new() -> Self {
+        let host = FakeHost::default();
+        host.require_lock(true);
+        host.put_input(&template(), "a template");
+        host.put_input(&password(), "first password");
+        let specs: Vec<_> = (0..COMPANIONS).map(companion).collect();
+        for spec in &specs {
+            if let Some(reference) = published(spec) {
+                host.publish(reference, "published");
+            }
+            if spec.image.build.is_some() {
+                host.put_context(&context(spec.name.as_str()), spec.name.as_str());
+            }
+            host.install(spec);
+        }
+        Self { host, specs }
+    }
+
+    /// The specification of the companion `at`; any number is one.
+    pub(super) fn spec(&self, at: usize) -> CompanionSpec {
+        self.specs.get(at % COMPANIONS).cloned().unwrap_or_else(viewer)
+    }
+
+    /// Its name.
+    pub(super) fn name(&self, at: usize) -> CompanionName {
+        self.spec(at).name
+    }
+
+    /// Its build context, whether it is built or not.
+    pub(super) fn context(&self, at: usize) -> AbsolutePath {
+        context(self.name(at).as_str())
+    }
+
+    /// The rendered configuration of it, or of the first companion that has one.
+    pub(super) fn config(&self, at: usize) -> AbsolutePath {
+        let own = self.spec(at).hook.map(|hook| hook.output);
+        let first = || self.specs.iter().find_map(|spec| Some(spec.hook.as_ref()?.output.clone()));
+        own.or_else(first).unwrap_or_else(crate::node::config)
+    }
+
+    /// The image that it runs.
+    pub(super) fn image(&self, at: usize) -> Option<ImageRef> {
+        let source = self.spec(at).image;
+        let built = source.build.map(|build| build.reference);
+        built.or(source.pull.map(|pull| pull.reference))
+    }
+
+    /// Since when each companion runs, if it does.
+    pub(super) fn running_since(&self) -> Vec<Option<Duration>> {
+        let world = self.host.world();
+        let since = |spec: &CompanionSpec| {
+            let service = &world.slot(&spec.name)?.service;
+            matches!(service.phase, Phase::Running { .. }).then_some(service.since)
+        };
+        self.specs.iter().map(since).collect()
+    }
+}
+
+fn companion(number: usize) -> CompanionSpec {
+    let kind = match number % 3 {
+        0 => viewer(),
+        1 => wallet(),
+        _ => indexer(),
+    };
+    let base = format!("{}-{number}", kind.name);
+    let mut spec = CompanionSpec { name: name(&base), ..kind };
+    if let Some(build) = &mut spec.image.build {
+        build.reference = crate::node::reference(&format!("localhost/{base}:latest"));
+        build.contexts = vec![context(&base)];
+    }
+    if let Some(hook) = &mut spec.hook {
+        hook.output = path(&format!("/var/lib/archipelago/{base}/nginx.conf"));
+        for mount in &mut spec.container.mounts {
+            mount.source = hook.output.clone();
+        }
+    }
+    spec
+}

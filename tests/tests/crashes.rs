@@ -1,0 +1,32 @@
+//! Every workload is stopped at every boundary of its effects, and again at every boundary of the
+//! recovery; `cargo run --release -p companion-tests --bin crashes` goes on until nothing is new.
+
+use companion_tests::crashes::{Row, explore};
+
+/// What was tried when this was last looked at: a workload that reaches less tries less, and would
+/// pass all the same.
+const RECORDED: Row = Row {
+    workload: "all",
+    boundaries: 216,
+    points: 520,
+    singles: 1199,
+    doubles: 22869,
+    hosts: 3254,
+};
+
+#[test]
+fn every_crash_and_every_second_crash_is_survived() {
+    let report = explore(2, "").unwrap();
+    println!("{report}");
+    assert_eq!(report.findings, Vec::<String>::new());
+    let total = report.total();
+    let is_enough = |tried: u64, recorded: u64| tried * 5 >= recorded * 4;
+    assert!(report.rows.len() >= 50, "{} workloads", report.rows.len());
+    assert!(is_enough(total.boundaries as u64, RECORDED.boundaries as u64), "{total:?}");
+    assert!(is_enough(total.points as u64, RECORDED.points as u64), "{total:?}");
+    assert!(is_enough(total.singles, RECORDED.singles), "{total:?}");
+    assert!(is_enough(total.doubles, RECORDED.doubles), "{total:?}");
+    for row in report.rows {
+        assert!(row.boundaries > 0, "`{}` reaches no boundary", row.workload);
+    }
+}

@@ -1,0 +1,25 @@
+//! A few virtual days of a supervisor at work, with something happening every hour; the year is
+//! `cargo run --release -p companion-tests --bin soak`.
+
+use std::time::Duration;
+
+use companion_tests::soak::soak;
+
+#[test]
+fn whatever_happens_every_hour_is_mended_before_the_next() {
+    let report = soak(1, 72).unwrap();
+    println!("{report}");
+    assert_eq!(report.findings, Vec::<String>::new());
+    assert!(report.rounds > 72 * 100, "the supervisor looked every 30 s: {}", report.rounds);
+    let (at_once, outages) = (report.all(false), report.all(true));
+    assert_eq!(at_once.took.len() + outages.took.len(), 72, "every hour had its happening");
+    // A tick, a restart delay, a build and what a failing call adds to them.
+    assert!(at_once.quantile(0.5) <= Duration::from_secs(60), "{:?}", at_once.took);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_story() {
+    let story = |seed| soak(seed, 6).unwrap().to_string();
+    assert_eq!(story(3), story(3));
+    assert_ne!(story(3), story(4));
+}
