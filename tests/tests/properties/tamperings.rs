@@ -1,5 +1,8 @@
-//! Everything that people, other programs and bad luck do to one companion: each method of the fake
-//! that tampers with one.
+//! What people, other programs and bad luck do to one companion: the methods of the fake that tamper
+//! with one.
+//!
+//! Somebody else's image under our name is not among them: what was started from it is not told from
+//! a true run once the name has its own image again.
 
 use adapter_fake::FakeHost;
 use adapter_fake::world::desired::{Record, Wish};
@@ -49,13 +52,12 @@ pub(crate) enum Tampering {
     BreakBuild(BuildFate),
     RemoveContext,
     RemoveImage,
-    PutImage,
     LeaveImage,
     LoseRecord,
     SpoilRecord(Record),
 }
 
-pub(crate) const TAMPERINGS: [Tampering; 47] = [
+pub(crate) const TAMPERINGS: [Tampering; 46] = [
     Tampering::DeleteUnit,
     Tampering::EditUnit,
     Tampering::SpoilUnit,
@@ -98,7 +100,6 @@ pub(crate) const TAMPERINGS: [Tampering; 47] = [
     Tampering::BreakBuild(BuildFate::Hangs),
     Tampering::RemoveContext,
     Tampering::RemoveImage,
-    Tampering::PutImage,
     Tampering::LeaveImage,
     Tampering::LoseRecord,
     Tampering::SpoilRecord(Record::Corrupt),
@@ -156,7 +157,6 @@ impl Tampering {
             | Self::ExposeConfig
             | Self::BreakHook(None)
             | Self::RemoveImage
-            | Self::PutImage
             | Self::LeaveImage => false,
         }
     }
@@ -206,7 +206,6 @@ impl Tampering {
                     host.remove_image(&image);
                 }
             }
-            Self::PutImage => host.put_image(&built_as(at), "somebody's"),
             Self::LeaveImage => host.leave_image("nobody's"),
             Self::LoseRecord => host.lose_record(),
             Self::SpoilRecord(record) => host.change(|world, _| world.record = record),
