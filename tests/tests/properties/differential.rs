@@ -156,8 +156,10 @@ impl Trouble {
         trouble
     }
 
+    /// The most writes that it may cost: one for each companion that it touches.
     fn total(&self) -> u32 {
-        self.all + self.touching.values().sum::<u32>()
+        let companions = u32::try_from(MOST).unwrap_or(u32::MAX);
+        self.all * companions + self.touching.values().sum::<u32>()
     }
 }
 

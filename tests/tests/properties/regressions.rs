@@ -3,8 +3,12 @@
 use adapter_fake::{Method, Port};
 
 use crate::case::Case;
+use crate::companions::Profile;
 use crate::convergence::verdict;
-use crate::operations::Operation::{Fault, Install, PowerLoss, Reboot, Sleep, Tamper, Tick};
+use crate::differential::compared;
+use crate::operations::Operation::{
+    Fault, Install, PowerLoss, Reboot, Rotate, Sleep, Tamper, Tick,
+};
 use crate::operations::{How, Trouble};
 use crate::tamperings::Tampering;
 
@@ -34,6 +38,15 @@ fn a_configuration_that_was_a_directory_at_boot_is_what_runs_in_the_end() {
         let case = Case { forgets, ..Case::of_running([directory.clone(), loss.clone(), Tick]) };
         assert_eq!(verdict(&case), Ok(()));
     }
+}
+
+/// A daemon that knows nothing doubts what runs when it finds a configuration stale, and so writes each
+/// unit once more than one that saw the runs begin.
+#[test]
+fn credentials_that_change_after_a_boot_cost_each_companion_one_write_more() {
+    let case =
+        Case { profiles: [2, 0, 0, 2].map(Profile::of), ..Case::of_running([Reboot, Rotate]) };
+    assert_eq!(compared(&case), Ok(()));
 }
 
 /// The file was put right again and the container went on with what somebody had written into it.
