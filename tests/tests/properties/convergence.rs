@@ -17,7 +17,7 @@ pub(crate) fn verdict(case: &Case) -> Verdict {
 }
 
 proptest! {
-    #![proptest_config(config(550))]
+    #![proptest_config(config(400))]
 
     #[test]
     fn from_every_state_it_converges_within_three_passes_and_is_quiet(case in case(ALL, 60)) {

@@ -107,7 +107,7 @@ fn digest(case: &Case) -> u64 {
 }
 
 proptest! {
-    #![proptest_config(config(45))]
+    #![proptest_config(config(40))]
 
     #[test]
     fn a_second_pass_has_nothing_to_do(case in case(ALL, 30)) {
