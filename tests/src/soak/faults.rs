@@ -9,7 +9,7 @@ use adapter_fake::world::images::{BuildFate, Reach};
 use adapter_fake::{Fault, Method, Mode, Port};
 use companion_core::ports::PortErrorKind;
 
-use super::stage::{COMPANIONS, Stage};
+use super::stage::Stage;
 use crate::node::{REGISTRY, password, template};
 
 /// Whom a kind of happening concerns.
@@ -392,11 +392,14 @@ pub(super) fn failing_calls() -> Vec<Fault> {
     calls.into_iter().flat_map(with).collect()
 }
 
-/// A companion loses all that it has.
+/// A companion loses all that it has, and no other anything: who follows a manager that ended
+/// believes no run whose configuration is gone.
 pub(super) fn lose_everything(stage: &Stage, at: usize) {
-    let name = stage.name(at % COMPANIONS);
+    let name = stage.name(at);
     stage.host.delete_unit(&name);
-    stage.host.delete_config(&stage.config(at));
+    if let Some(hook) = stage.spec(at).hook {
+        stage.host.delete_config(&hook.output);
+    }
     if let Some(image) = stage.image(at) {
         stage.host.remove_image(&image);
     }
