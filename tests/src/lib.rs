@@ -2,4 +2,5 @@
 
 pub mod crashes;
 pub mod node;
+pub mod search;
 pub mod soak;

@@ -83,6 +83,7 @@ pub struct World {
     pub(crate) locked: bool,
     pub(crate) reloads: RateLimit,
     pub(crate) last_job: u32,
+    pub(crate) last_run: u32,
     pub(crate) ended_jobs: VecDeque<(u32, JobResult)>,
     pub(crate) violations: Vec<Violation>,
     pub(crate) foreign_replaced: u32,
@@ -97,6 +98,16 @@ impl World {
     /// What the host has at `name`, if it ever had anything there.
     pub fn slot(&self, name: &CompanionName) -> Option<&Slot> {
         self.slots.get(name)
+    }
+
+    /// What the host has at every name, in their order.
+    pub fn slots(&self) -> impl Iterator<Item = (&CompanionName, &Slot)> {
+        self.slots.iter()
+    }
+
+    /// Puts `slot` at `name` in place of what was there, however it came about.
+    pub fn place(&mut self, name: &CompanionName, slot: Slot) {
+        self.slots.insert(name.clone(), slot);
     }
 
     pub(crate) fn slot_mut(&mut self, name: &CompanionName) -> &mut Slot {

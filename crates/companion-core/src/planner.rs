@@ -24,6 +24,7 @@ mod prune;
 mod services;
 mod units;
 
+pub(crate) use prune::stop_input;
 pub use services::SETTLING;
 
 /// Decides what is done next about all companions.
@@ -148,6 +149,11 @@ impl<'h> Draft<'h> {
     }
 }
 
+/// A digest of what goes into an attempt.
+fn input_of(generation: Generation, parts: &impl std::fmt::Debug) -> Fingerprint {
+    Fingerprint::of(format!("{}/{:?}", generation.0, parts).as_bytes())
+}
+
 /// The part of a draft that one companion's rules write.
 struct CompanionDraft<'d, 'h> {
     draft: &'d mut Draft<'h>,
@@ -159,7 +165,7 @@ impl CompanionDraft<'_, '_> {
     /// The input of an attempt: a new wish for the companion forgets old failures, as does any
     /// change of `parts`.
     fn input(&self, parts: &impl std::fmt::Debug) -> Fingerprint {
-        Fingerprint::of(format!("{}/{:?}", self.generation.0, parts).as_bytes())
+        input_of(self.generation, parts)
     }
 
     fn step(&self, action: Action, reason: Reason, input: Fingerprint) -> Step {

@@ -22,6 +22,7 @@ mod events;
 mod execute;
 mod memory;
 mod observe;
+mod rebase;
 mod round;
 pub mod stepwise;
 mod tasks;

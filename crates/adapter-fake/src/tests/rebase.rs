@@ -41,3 +41,14 @@ async fn worlds_that_are_at_different_points_of_a_delay_are_two() {
     bench.pass(SECOND).await;
     assert_ne!(early, rebase(&bench.host));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_job_that_is_waited_for_is_not_forgotten() {
+    let bench = Bench::new();
+    bench.converge().await;
+    let job = ServiceManager::restart(&bench.host, bench.name()).await.unwrap();
+    bench.pass(30 * SECOND).await;
+    let mut waited = [job.id.parse().unwrap()];
+    let rebased = bench.host.change(|world, now| world.rebased_for(now, ORIGIN, &mut waited));
+    assert_eq!(rebased.job_result(waited[0]), Some(JobResult::Done));
+}

@@ -25,6 +25,13 @@ impl<T> Default for Durable<T> {
     }
 }
 
+impl<T> Durable<T> {
+    /// What lies there, and survives a loss of power.
+    pub fn synced(value: Option<T>) -> Self {
+        Self { synced: value, pending: Vec::new() }
+    }
+}
+
 impl<T: Clone + PartialEq> Durable<T> {
     /// What a reader sees.
     pub fn now(&self) -> Option<&T> {

@@ -63,7 +63,10 @@ impl World {
             StartEnd::Ready | StartEnd::Exits(_) => self.delays.start,
         };
         let until = at.saturating_add(wait);
+        self.last_run = self.last_run.wrapping_add(1);
+        let number = self.last_run;
         let service = &mut self.slot_mut(name).service;
+        service.run_number = number;
         service.run = run;
         service.result = ServiceResult::Success;
         service.exit_status = None;

@@ -10,14 +10,22 @@ impl World {
     ///
     /// Two worlds that will behave alike from now on are equal after it, so a search that has seen
     /// one need not look at the other. What lies further back than `origin` is taken to have been
-    /// then. Jobs get new numbers, the ends of earlier ones are forgotten, and so are violations and
-    /// places at which nothing is left.
+    /// then. Jobs and runs get new numbers, the ends of earlier jobs are forgotten, and so are
+    /// violations and places at which nothing is left.
     #[must_use]
     pub fn rebased(&self, now: Duration, origin: Duration) -> Self {
+        self.rebased_for(now, origin, &mut [])
+    }
+
+    /// The same for those who wait for the jobs in `waited`, which get their new numbers: how those
+    /// ended is not forgotten.
+    #[must_use]
+    pub fn rebased_for(&self, now: Duration, origin: Duration, waited: &mut [u32]) -> Self {
         let mut world = self.clone();
         world.advance(now);
         let move_to = |at: Duration| (at + origin).saturating_sub(now);
         let mut jobs = 0;
+        let mut renumbered = Vec::new();
         for slot in world.slots.values_mut() {
             let service = &mut slot.service;
             service.since = move_to(service.since);
@@ -34,14 +42,29 @@ impl World {
             service.starts = service.starts.rebased(now, origin, world.conditions.start_limit);
             if let Some(job) = service.job {
                 jobs += 1;
+                renumbered.push((job.id, jobs));
                 service.job = Some(PendingJob { id: jobs, ..job });
             }
+            let over = matches!(service.phase, Phase::Dead | Phase::Failed | Phase::Waiting { .. });
+            service.run_number = u32::from(!over);
+            // Only people are told how often, and nothing depends on it.
+            service.restarts = service.restarts.min(1);
         }
         let limit = world.conditions.reload_limit;
         world.reloads =
             limit.map_or_else(Default::default, |limit| world.reloads.rebased(now, origin, limit));
+        world.last_run = 1;
+        world.ended_jobs.retain(|(id, _)| waited.contains(id));
+        for (id, _) in &mut world.ended_jobs {
+            jobs += 1;
+            renumbered.push((*id, jobs));
+            *id = jobs;
+        }
         world.last_job = jobs;
-        world.ended_jobs.clear();
+        for id in waited {
+            let new = renumbered.iter().find(|(old, _)| old == id);
+            *id = new.map_or(0, |(_, new)| *new);
+        }
         world.violations.clear();
         world.foreign_replaced = 0;
         world.slots.retain(|_, slot| *slot != super::Slot::default());

@@ -130,6 +130,8 @@ pub struct Service {
     /// Whether `restarts` begins anew at the next start.
     pub(crate) forget_restarts: bool,
     pub(crate) starts: RateLimit,
+    /// The number of its last run; no other run of the host has it.
+    pub(crate) run_number: u32,
 }
 
 impl Default for Service {
@@ -144,6 +146,7 @@ impl Default for Service {
             job: None,
             forget_restarts: false,
             starts: RateLimit::default(),
+            run_number: 0,
         }
     }
 }
@@ -211,8 +214,7 @@ impl World {
             source,
             loaded,
             running,
-            // No two runs begin at the same moment.
-            invocation: up.then(|| format!("since {} us", service.since.as_micros())),
+            invocation: up.then(|| format!("run {}", service.run_number)),
             paused: paused && up,
             active_for: match service.phase {
                 Phase::Running { .. } => now.saturating_sub(service.since),

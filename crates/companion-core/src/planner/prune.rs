@@ -3,9 +3,9 @@
 //! The service is stopped while its unit is still there, because it is the unit that says how: a
 //! unit removed first leaves a container that nobody stops. Nothing is taken down on a guess.
 
-use super::CompanionDraft;
 use super::services::PASSING;
-use crate::model::desired::RemovedCompanion;
+use super::{CompanionDraft, input_of};
+use crate::model::desired::{Generation, RemovedCompanion};
 use crate::model::hook::{HookState, StaleCause};
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::Fingerprint;
@@ -61,7 +61,7 @@ fn is_ours(file: &UnitFile, service: &ServiceState) -> bool {
 }
 
 fn stop(draft: &mut CompanionDraft<'_, '_>, service: &ServiceState) {
-    let input = draft.input(&("stop", &service.invocation));
+    let input = stop_input(draft.generation, service.invocation.as_deref());
     let retry_at = draft.draft.now.after(PASSING);
     if service.job_pending {
         draft.block_until(WaitingOn::Job, retry_at);
@@ -71,6 +71,11 @@ fn stop(draft: &mut CompanionDraft<'_, '_>, service: &ServiceState) {
         let step = draft.step(Action::StopUnit, Reason::Removed, input);
         draft.draft.services.push(step);
     }
+}
+
+/// The input of a stop: which run is stopped.
+pub(crate) fn stop_input(generation: Generation, invocation: Option<&str>) -> Fingerprint {
+    input_of(generation, &("stop", invocation))
 }
 
 /// Removes the unit file and has it forgotten; says whether anything was left to do.

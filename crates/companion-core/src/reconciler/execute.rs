@@ -109,6 +109,11 @@ impl Executor {
         self.steps.iter()
     }
 
+    /// Whether the condition of the first step left was just read and holds.
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
     /// Goes on by at most one call of a port, under the host's lock; `None` when no step is left.
     pub async fn step(
         &mut self,

@@ -12,8 +12,11 @@
 //! 4. [`Executor::step`] takes the plan's steps, with at most one call each time, and gives the
 //!    [`Task`]s that go on by themselves.
 //! 5. [`Task::step`] does the same for a task, which may need the lock for itself in between.
+//!
+//! [`Memory::rebased`] makes one memory of those that differ only in when they were reached.
 
 pub use super::execute::{Advance, Executor};
 pub use super::memory::Memory;
+pub use super::rebase::RunName;
 pub use super::round::Context;
 pub use super::tasks::{End, Ended, Stage, Task, TaskKey};

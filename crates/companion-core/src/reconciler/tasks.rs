@@ -118,6 +118,29 @@ impl Task {
         &self.stage
     }
 
+    /// The job that it waits for, if it waits for one.
+    pub fn job(&self) -> Option<&str> {
+        match &self.stage {
+            Stage::Wait(job) => Some(&job.id),
+            Stage::Render(_)
+            | Stage::Lock(..)
+            | Stage::Check(..)
+            | Stage::Commit(..)
+            | Stage::Ensure(_)
+            | Stage::Prune(_)
+            | Stage::Over => None,
+        }
+    }
+
+    /// The same task, if it waits for a job, on a host that calls that job `id`.
+    #[must_use]
+    pub fn with_job(mut self, id: String) -> Self {
+        if let Stage::Wait(job) = &mut self.stage {
+            job.id = id;
+        }
+        self
+    }
+
     pub(super) fn label(&self) -> &Label {
         &self.label
     }

@@ -1,0 +1,81 @@
+//! Runs the exhaustive searches, and says what they came to.
+//!
+//! Without an option: those of every commit. `--deep`: wider ones, and every pair of the tables followed
+//! to its end, for a release build. `--bounds <companions> <faults> <wishes> [commands] [slow]`: one
+//! search within bounds of one's own.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use companion_tests::search::breadth::{Bounds, COMMIT, DEEP, search};
+use companion_tests::search::tables::{Start, Table, pairs, singles};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut out = io::stdout().lock();
+    let good = match arguments.first().map(String::as_str) {
+        None => searches(&mut out, COMMIT).and_then(|good| Ok(tables(&mut out, false)? && good)),
+        Some("--deep") => {
+            searches(&mut out, DEEP).and_then(|good| Ok(tables(&mut out, true)? && good))
+        }
+        Some("--bounds") => searches(&mut out, &[(own(&arguments), 0)]),
+        Some(other) => writeln!(out, "no option `{other}`").map(|()| false),
+    };
+    match good {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// The bounds that the arguments name.
+fn own(arguments: &[String]) -> Bounds {
+    let number = |at: usize, or| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(or);
+    let has = |word: &str| arguments.iter().any(|argument| argument == word);
+    let mut bounds = Bounds::alone(number(1, 1).into(), number(2, 1), number(3, 1));
+    if has("commands") {
+        bounds = bounds.with_commands();
+    }
+    if has("slow") {
+        bounds = bounds.with_slow_services();
+    }
+    bounds
+}
+
+fn searches(out: &mut impl Write, all: &[(Bounds, usize)]) -> io::Result<bool> {
+    let mut good = true;
+    for (bounds, _recorded) in all {
+        let begin = Instant::now();
+        let report = search(bounds);
+        writeln!(out, "{bounds}: {report}, {:.1} s", begin.elapsed().as_secs_f64())?;
+        for reached in &report.reached {
+            writeln!(out, "  {reached}")?;
+        }
+        if let Some(broken) = &report.broken {
+            good = false;
+            writeln!(out, "BROKEN: {broken}")?;
+        }
+    }
+    Ok(good)
+}
+
+fn tables(out: &mut impl Write, follow: bool) -> io::Result<bool> {
+    let mut good = true;
+    let mut tell = |what: &str, table: &Table, begin: Instant| {
+        good &= table.wrong.is_none();
+        let Table { starts, worst_passes, wrong, reached } = table;
+        let seconds = begin.elapsed().as_secs_f64();
+        writeln!(out, "{what}: {starts} starts, at most {worst_passes} passes, {seconds:.1} s")?;
+        for reached in reached {
+            writeln!(out, "  {reached}")?;
+        }
+        wrong.iter().try_for_each(|wrong| writeln!(out, "BROKEN: {wrong}"))
+    };
+    for at in 0..2 {
+        let begin = Instant::now();
+        tell("one companion", &singles(at), begin)?;
+    }
+    let begin = Instant::now();
+    tell("two companions", &pairs(&Start::classes(), follow), begin)?;
+    Ok(good)
+}

@@ -1,0 +1,216 @@
+//! Breadth first through all states: nothing is looked at twice, and whatever is found is found by
+//! one of the shortest ways.
+
+use std::collections::{HashSet, VecDeque};
+use std::fmt;
+
+use super::liveness::{Liveness, put_right};
+use super::moves::{Move, moves};
+use super::next::Mover;
+use super::reached::Reached;
+use super::scene::{Scene, Tampering};
+use super::state::{Actor, Shared, State};
+
+/// What is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// How many companions.
+    pub companions: usize,
+    /// How many faults, of whichever kind.
+    pub faults: u8,
+    /// How many wishes of a user.
+    pub wishes: u8,
+    /// Which tampering.
+    pub tamperings: &'static [Tampering],
+    /// Whether a wish has a command of its own that makes a pass, beside the daemon.
+    pub commands: bool,
+    /// Whether services take their time to start and to stop.
+    pub slow_services: bool,
+    /// The most states that are looked at.
+    pub limit: usize,
+}
+
+impl Bounds {
+    /// A daemon alone, with all tampering.
+    pub const fn alone(companions: usize, faults: u8, wishes: u8) -> Self {
+        Self {
+            companions,
+            faults,
+            wishes,
+            tamperings: Tampering::ALL,
+            commands: false,
+            slow_services: false,
+            limit: 20_000_000,
+        }
+    }
+
+    /// The same with a command beside the daemon for every wish.
+    #[must_use]
+    pub const fn with_commands(self) -> Self {
+        Self { commands: true, ..self }
+    }
+
+    /// The same on a host whose services take their time.
+    #[must_use]
+    pub const fn with_slow_services(self) -> Self {
+        Self { slow_services: true, ..self }
+    }
+}
+
+impl fmt::Display for Bounds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { companions, faults, wishes, .. } = self;
+        write!(f, "{companions} companion(s), {faults} fault(s), {wishes} wish(es)")?;
+        f.write_str(if self.commands { ", a command beside the daemon" } else { "" })?;
+        f.write_str(if self.slow_services { ", slow services" } else { "" })
+    }
+}
+
+/// The searches of every commit, each with the states that it had when it was last recorded.
+pub const COMMIT: &[(Bounds, usize)] = &[
+    (Bounds::alone(1, 1, 1), 10_580),
+    (Bounds::alone(2, 0, 2), 5_384),
+    (Bounds::alone(1, 0, 2).with_commands(), 30_254),
+    (Bounds::alone(1, 0, 2).with_slow_services(), 644),
+];
+
+/// Wider searches, for a release build.
+pub const DEEP: &[(Bounds, usize)] = &[
+    (Bounds::alone(1, 1, 2).with_slow_services(), 1),
+    (Bounds::alone(1, 2, 1), 1),
+    (Bounds::alone(2, 1, 2), 1),
+    (Bounds::alone(1, 1, 1).with_commands(), 1),
+];
+
+/// What a search came to.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// States that differ.
+    pub states: usize,
+    /// Moves that were made.
+    pub transitions: u64,
+    /// The length of the longest of all shortest ways.
+    pub depth: usize,
+    /// Worlds that differ.
+    pub worlds: usize,
+    /// States of the daemon that nobody disturbs, whose chain was followed.
+    pub chains: usize,
+    /// The most passes that one of them took.
+    pub worst_passes: u8,
+    /// Whether all states were looked at.
+    pub complete: bool,
+    /// The way to the state that was found last, which is one of the farthest.
+    pub farthest: String,
+    /// What was reached, in words.
+    pub reached: Reached,
+    /// What was broken, with the way to it; the search ends with the first.
+    pub broken: Option<String>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { states, transitions, depth, worlds, chains, worst_passes, .. } = self;
+        write!(f, "{states} states, {transitions} transitions, depth {depth}, {worlds} worlds, ")?;
+        write!(f, "{chains} chains, at most {worst_passes} passes")?;
+        if !self.complete {
+            f.write_str(", not complete")?;
+        }
+        // The odds that two of n states share one of 2^64 fingerprints are about n^2 / 2^65.
+        let n = u32::try_from(*states).unwrap_or(u32::MAX);
+        write!(f, ", odds of a collision {:.0e}", f64::from(n).powi(2) / 2_f64.powi(65))
+    }
+}
+
+/// A way to a state: the one before it, and the move.
+#[derive(Debug, Clone, Copy)]
+struct Way(u32, Move);
+
+/// Searches all states within `bounds`.
+pub fn search(bounds: &Bounds) -> Report {
+    let mut scene = Scene::new(bounds.companions);
+    if bounds.slow_services {
+        scene = scene.with_slow_services();
+    }
+    let mut mover = Mover::new(&scene);
+    let mut liveness = Liveness::new(&scene, mover.theatre());
+    let begin = State {
+        world: Shared::new(scene.world()),
+        daemon: Shared::new(Actor::default()),
+        command: None,
+        faults: bounds.faults,
+        wishes: bounds.wishes,
+    };
+    let mut report = Report { complete: true, ..Report::default() };
+    let mut seen: HashSet<u64> = [begin.fingerprint()].into();
+    let mut judged: HashSet<(u64, u64)> = HashSet::new();
+    let mut worlds: HashSet<u64> = HashSet::new();
+    let mut ways: Vec<Option<Way>> = vec![None];
+    let mut queue: VecDeque<(State, u32, usize)> = [(begin, 0, 0)].into();
+    while let Some((state, number, depth)) = queue.pop_front() {
+        report.depth = depth;
+        if worlds.insert(state.world.fingerprint()) {
+            let world = put_right(&scene, mover.theatre(), state.world.get());
+            let wrong = liveness.check(mover.theatre(), &world, &Actor::default());
+            report.broken = wrong.map(|wrong| told(&ways, number, None, &wrong));
+        }
+        let daemon = state.daemon.get();
+        let key = (state.world.fingerprint(), state.daemon.fingerprint());
+        if daemon.acting.is_none() && judged.insert(key) && report.broken.is_none() {
+            let mut daemon = daemon.clone();
+            daemon.old_view = None;
+            let world = put_right(&scene, mover.theatre(), state.world.get());
+            let wrong = liveness.check(mover.theatre(), &world, &daemon);
+            report.broken = wrong.map(|wrong| told(&ways, number, None, &wrong));
+        }
+        if report.broken.is_some() {
+            break;
+        }
+        for made in moves(&scene, bounds.tamperings, &state) {
+            let Some(next) = mover.make(&state, made) else { continue };
+            let mut next = next;
+            if !bounds.commands {
+                next.state.command = None;
+            }
+            report.transitions += 1;
+            report.reached.extend(next.reached);
+            if !next.broken.is_empty() {
+                let wrong = next.broken.join("; ");
+                report.broken = Some(told(&ways, number, Some(made), &wrong));
+                break;
+            }
+            if !seen.insert(next.state.fingerprint()) {
+                continue;
+            }
+            if ways.len() >= bounds.limit {
+                report.complete = false;
+                continue;
+            }
+            let id = u32::try_from(ways.len()).unwrap_or(u32::MAX);
+            ways.push(Some(Way(number, made)));
+            queue.push_back((next.state, id, depth + 1));
+        }
+        if report.broken.is_some() {
+            break;
+        }
+    }
+    let last = u32::try_from(ways.len() - 1).unwrap_or(u32::MAX);
+    report.farthest = told(&ways, last, None, "the farthest state");
+    report.states = ways.len();
+    report.worlds = worlds.len();
+    report.chains = liveness.states;
+    report.reached.extend(liveness.reached);
+    report.worst_passes = liveness.worst;
+    report
+}
+
+/// What is wrong, and the moves that lead there.
+fn told(ways: &[Option<Way>], number: u32, last: Option<Move>, wrong: &str) -> String {
+    let mut moves: Vec<Move> = last.into_iter().collect();
+    let mut number = number;
+    while let Some(Some(Way(before, made))) = ways.get(number as usize) {
+        moves.push(*made);
+        number = *before;
+    }
+    let way: Vec<_> = moves.iter().rev().map(|made| format!("  {made}")).collect();
+    format!("{wrong}\nafter:\n{}", way.join("\n"))
+}

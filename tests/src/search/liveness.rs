@@ -1,0 +1,254 @@
+//! Whether a host that nobody disturbs any more becomes what it should be, and is then left alone.
+//!
+//! From any world, and with any memory of the daemon, the rounds that follow are one chain: each state
+//! has one next. The chains of all states make a graph in which every walk ends in a cycle; a cycle
+//! that is not quiet, or not the truth, is a daemon that works for ever without getting anywhere.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use adapter_fake::Counts;
+use adapter_fake::World;
+use adapter_fake::world::Slot;
+use adapter_fake::world::desired::{Specs, Wish};
+use adapter_fake::world::files::ConfigFile;
+use adapter_fake::world::images::Reach;
+use adapter_fake::world::units::UnitBytes;
+use companion_core::model::companion::CompanionName;
+use companion_core::reconciler::Outcome;
+
+use super::host::Theatre;
+use super::reached::{self, Reached};
+use super::scene::{ORIGIN, Scene};
+use super::state::{Actor, fingerprint, rebase};
+use crate::node::{REGISTRY, config, password};
+
+/// The most passes that it may take until a host that nobody disturbs is as it should be.
+pub const PASSES: u8 = 3;
+
+/// The most rounds that a chain may have before it is taken for endless.
+const ROUNDS: usize = 400;
+
+/// What is known of a state that nobody disturbs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Known {
+    /// How many passes it takes until everything is as it should be and stays so.
+    passes: u8,
+    /// Whether that is so now, and nothing is done from now on.
+    quiet: bool,
+}
+
+/// The chains that were followed so far.
+pub struct Liveness {
+    names: Vec<CompanionName>,
+    specs: Specs,
+    known: HashMap<u64, Known>,
+    /// The most passes that any state took.
+    pub worst: u8,
+    /// How many states were told apart.
+    pub states: usize,
+    /// What was reached.
+    pub reached: Reached,
+}
+
+/// One state of a chain.
+struct Link {
+    key: u64,
+    /// Whether this round was the last of a pass.
+    ends_pass: bool,
+    /// Whether everything is as it should be before the round, and the round does nothing.
+    still: bool,
+}
+
+impl Liveness {
+    /// Nothing known yet of `scene`.
+    pub fn new(scene: &Scene, theatre: &Theatre) -> Self {
+        let (names, specs) = (scene.names.clone(), theatre.specs());
+        Self { names, specs, known: HashMap::new(), worst: 0, states: 0, reached: Reached::new() }
+    }
+
+    /// Follows the chain from `world` with `daemon`; says what is wrong with it, if anything is.
+    pub fn check(&mut self, theatre: &Theatre, world: &World, daemon: &Actor) -> Option<String> {
+        let mut links: Vec<Link> = Vec::new();
+        let mut at: HashMap<u64, usize> = HashMap::new();
+        let (mut world, mut daemon) = (world.clone(), daemon.clone());
+        let end = loop {
+            let key = fingerprint(&(&world, &daemon));
+            if let Some(known) = self.known.get(&key) {
+                break *known;
+            }
+            if let Some(begin) = at.get(&key) {
+                match self.cycle(&links[*begin..], &world) {
+                    Ok(known) => break known,
+                    Err(wrong) => return Some(wrong),
+                }
+            }
+            if links.len() > ROUNDS {
+                return Some(format!("no end after {ROUNDS} rounds"));
+            }
+            at.insert(key, links.len());
+            let true_before = self.wrong_with(&world).is_none();
+            match self.round(theatre, &mut world, &mut daemon) {
+                Ok((ends_pass, acts)) => {
+                    links.push(Link { key, ends_pass, still: true_before && !acts });
+                }
+                Err(wrong) => return Some(wrong),
+            }
+        };
+        self.enter(&links, end)
+    }
+
+    fn enter(&mut self, links: &[Link], end: Known) -> Option<String> {
+        let mut known = end;
+        for link in links.iter().rev() {
+            let quiet = link.still && known.quiet;
+            let passes = match (quiet, link.ends_pass) {
+                (true, _) => 0,
+                (false, true) => known.passes + 1,
+                (false, false) => known.passes.max(1),
+            };
+            known = Known { passes, quiet };
+            self.known.entry(link.key).or_insert(known);
+        }
+        self.states = self.known.len();
+        self.worst = self.worst.max(known.passes);
+        (known.passes > PASSES).then(|| format!("it takes {} passes", known.passes))
+    }
+
+    /// Judges the cycle in which a chain ends.
+    fn cycle(&self, links: &[Link], world: &World) -> Result<Known, String> {
+        if links.iter().all(|link| link.still) {
+            return Ok(Known { passes: 0, quiet: true });
+        }
+        let wrong = self.wrong_with(world);
+        Err(format!("{} rounds for ever without an end: {wrong:?}", links.len()))
+    }
+
+    /// What is not as it should be, apart from what only the host's user can put right.
+    fn wrong_with(&self, world: &World) -> Option<String> {
+        self.names.iter().find_map(|name| {
+            if world.slot(name).is_some_and(is_obstructed) {
+                return None;
+            }
+            let untruth = world.untruth_at(name, &self.specs)?;
+            Some(format!("`{name}`: {untruth:?}"))
+        })
+    }
+
+    /// Makes one round that nobody disturbs, with all tasks to their end, and lets the time pass that
+    /// comes before the next. Says whether a pass ends here, and whether anything was done.
+    fn round(
+        &mut self,
+        theatre: &Theatre,
+        world: &mut World,
+        daemon: &mut Actor,
+    ) -> Result<(bool, bool), String> {
+        let came = theatre.begin_round(world, daemon, None);
+        let mut counts = vec![came.counts];
+        let mut broken = came.violations;
+        let round = came.result.flatten().ok_or("a round without a fault could not begin")?;
+        *world = came.world;
+        reached::in_round(&round, &mut self.reached);
+        let settled = round.is_settled();
+        let idle = round.plan.steps.is_empty();
+        let mut begun = false;
+        while daemon.acting.is_some() {
+            let came = theatre.step(world, daemon, None, false);
+            counts.push(came.counts);
+            broken.extend(came.violations);
+            *world = came.world;
+            begun |= matches!(came.result, Some(Some(Outcome::Begun)));
+        }
+        let ended = tasks(theatre, world, daemon, &mut counts, &mut broken);
+        if !broken.is_empty() || !round.violations.is_empty() {
+            return Err(format!("{broken:?} {:?}", round.violations));
+        }
+        let pause = match (settled, idle || begun, ended) {
+            (true, _, _) => Duration::from_secs(30),
+            (false, true, false) => {
+                let pause = Duration::from_secs(5);
+                round.plan.requeue_after.unwrap_or(pause).min(pause)
+            }
+            (false, _, _) => Duration::ZERO,
+        };
+        *world = rebase(world, &mut [daemon], ORIGIN + pause);
+        Ok((settled, counts.into_iter().any(is_effect)))
+    }
+}
+
+/// Goes on with all tasks until each has ended or waits; says whether one ended.
+fn tasks(
+    theatre: &Theatre,
+    world: &mut World,
+    daemon: &mut Actor,
+    counts: &mut Vec<Counts>,
+    broken: &mut Vec<adapter_fake::Violation>,
+) -> bool {
+    let mut ended = false;
+    let keys: Vec<_> = daemon.tasks.keys().cloned().collect();
+    for key in keys {
+        while let Some(task) = daemon.tasks.get(&key).cloned() {
+            let came = theatre.task(world, daemon, task, None, false);
+            counts.push(came.counts);
+            broken.extend(came.violations);
+            *world = came.world;
+            if came.result.is_none() {
+                break;
+            }
+            ended |= !daemon.tasks.contains_key(&key);
+        }
+    }
+    ended
+}
+
+/// Whether calls came to more than looking. Which programs a look starts depends on what this host
+/// was last seen with, and that is another state's.
+fn is_effect(counts: Counts) -> bool {
+    Counts { processes: 0, ..counts } != Counts::default()
+}
+
+/// Whether something that only the host's user can put right stands in a companion's way.
+pub fn is_obstructed(slot: &Slot) -> bool {
+    let foreign = matches!(
+        slot.file.now(),
+        Some(
+            UnitBytes::Foreign | UnitBytes::Garbage | UnitBytes::Directory | UnitBytes::Unreadable
+        )
+    );
+    let container = slot.container.is_some_and(|container| !container.ours);
+    foreign || container || slot.masked || slot.shadowed || slot.refused || slot.behaviour.crashes
+}
+
+/// The same world after the host's user put right all that only they can.
+pub fn put_right(scene: &Scene, theatre: &Theatre, world: &World) -> World {
+    let mut world = world.clone();
+    for (at, name) in scene.names.iter().enumerate() {
+        let Some(slot) = world.slot(name).cloned() else { continue };
+        if is_obstructed(&slot) {
+            if !matches!(slot.file.now(), Some(UnitBytes::Ours(_) | UnitBytes::Empty) | None) {
+                world.delete_unit(name);
+            }
+            world.unmask(name);
+            world.refuse_unit(name, false);
+            world.crash_loop(name, false, ORIGIN);
+            if slot.shadowed {
+                world.unshadow(name, ORIGIN);
+            }
+            if slot.container.is_some_and(|container| !container.ours) {
+                world.remove_container(name, ORIGIN);
+            }
+        }
+        if matches!(slot.wish, Some(Wish::Exists { .. })) {
+            let pulled = scene.spec(at, 0).image.pull.as_ref();
+            pulled.into_iter().for_each(|pull| world.publish(&pull.reference, "published"));
+        }
+    }
+    world.images.registries.insert(REGISTRY.to_owned(), Reach::Up);
+    if !world.files.exists(&password()) {
+        world.put_input(&password(), "first password");
+    }
+    if world.files.rendered(&config()).is_some_and(|file| *file == ConfigFile::Directory) {
+        world.delete_config(&config());
+    }
+    theatre.unlocked(&world)
+}

@@ -1,0 +1,254 @@
+//! What can happen next in a state.
+
+use std::fmt;
+
+use adapter_fake::{Fault, Method, Mode, Port};
+use companion_core::plan::Action;
+use companion_core::ports::PortErrorKind;
+use companion_core::reconciler::stepwise::{Executor, Stage, Task};
+
+use super::scene::{Scene, Tampering};
+use super::state::{Actor, State, Who};
+
+/// How a call of a port goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum How {
+    /// Well.
+    Well,
+    /// It does nothing and says that it failed.
+    Fails,
+    /// It does what it should and says that it failed.
+    FailsAfterEffect,
+    /// Its caller dies after the effect was had and before it is synced.
+    DiesUnsynced,
+}
+
+/// A call of a round that only looks, and that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Read {
+    /// The lock is not to be had.
+    Lock,
+    /// The record cannot be read.
+    Record,
+    /// The list of our units cannot be read.
+    List,
+    /// Unit files cannot be read.
+    Units,
+    /// The service manager does not answer.
+    Services,
+    /// Images cannot be read.
+    Images,
+    /// Configuration cannot be read.
+    Hooks,
+    /// Containers cannot be read.
+    Containers,
+}
+
+impl Read {
+    const ALL: [Self; 8] = [
+        Self::Lock,
+        Self::Record,
+        Self::List,
+        Self::Units,
+        Self::Services,
+        Self::Images,
+        Self::Hooks,
+        Self::Containers,
+    ];
+
+    /// The fault that makes it so.
+    pub fn fault(self) -> Fault {
+        let (port, method, kind) = match self {
+            Self::Lock => (Port::Desired, Method::Lock, PortErrorKind::Denied),
+            Self::Record => (Port::Desired, Method::Load, PortErrorKind::Invalid),
+            Self::List => (Port::Units, Method::List, PortErrorKind::Transient),
+            Self::Units => (Port::Units, Method::Observe, PortErrorKind::Denied),
+            Self::Services => (Port::Services, Method::Observe, PortErrorKind::Unavailable),
+            Self::Images => (Port::Images, Method::Observe, PortErrorKind::Transient),
+            Self::Hooks => (Port::Hooks, Method::Observe, PortErrorKind::Transient),
+            Self::Containers => (Port::Containers, Method::Observe, PortErrorKind::Transient),
+        };
+        Fault::once(port, method, Mode::Error(kind))
+    }
+}
+
+/// What is wished for a companion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Wanted {
+    /// One of its two versions, by number.
+    Version(u8),
+    /// That it be gone.
+    Gone,
+}
+
+/// One thing that happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Move {
+    /// Time passes, and an actor begins a round: it takes the lock, looks and decides.
+    Round {
+        /// Who.
+        who: Who,
+        /// How many seconds pass before.
+        after: u8,
+        /// What of it fails.
+        fails: Option<Read>,
+    },
+    /// An actor makes the next call of the plan that it carries out.
+    Step(Who, How),
+    /// A task of an actor, by its place in order, makes its next call.
+    Task(Who, u8, How),
+    /// An actor dies.
+    Crash(Who),
+    /// What an actor sees at its next look is how things are now.
+    Keep(Who),
+    /// The host is tampered with, at the companion of that number.
+    Tamper(Tampering, u8),
+    /// The host is shut down in order and started again.
+    Reboot,
+    /// The host loses its power, with one of the outcomes that it could have, and is started again.
+    PowerLoss(u8),
+    /// Something is wished for the companion of that number, and a command makes a pass for it.
+    Wish(u8, Wanted),
+}
+
+impl fmt::Display for Move {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// The seconds that pass at once, when any do: the daemon's tick, and more than the first back-offs.
+const TICK: u8 = 30;
+
+/// Everything that can happen next in `state`.
+pub fn moves(scene: &Scene, tamperings: &[Tampering], state: &State) -> Vec<Move> {
+    let mut moves = Vec::new();
+    let locked = state.is_locked();
+    let actors = [Who::Daemon, Who::Command].map(|who| state.actor(who));
+    let busy = actors.iter().flatten().any(|actor| actor.tasks.values().any(is_busy));
+    for who in [Who::Daemon, Who::Command] {
+        if let Some(actor) = state.actor(who) {
+            of_actor(who, actor, locked, state.faults > 0, &mut moves);
+            if actor.acting.is_none() && !locked && !busy {
+                moves.push(Move::Round { who, after: TICK, fails: None });
+            }
+        }
+    }
+    if state.faults > 0 {
+        from_outside(scene, tamperings, state, &mut moves);
+    }
+    if state.wishes > 0 && !locked {
+        for at in 0..scene.names.len() {
+            let known = state.world.get().slot(&scene.names[at]).is_some_and(|s| s.wish.is_some());
+            let at = u8::try_from(at).unwrap_or(u8::MAX);
+            moves.push(Move::Wish(at, Wanted::Version(0)));
+            moves.push(Move::Wish(at, Wanted::Version(1)));
+            moves.extend(known.then_some(Move::Wish(at, Wanted::Gone)));
+        }
+    }
+    moves
+}
+
+fn of_actor(who: Who, actor: &Actor, locked: bool, faulty: bool, moves: &mut Vec<Move>) {
+    if let Some(executor) = &actor.acting {
+        let hows = hows(faulty, call_of(executor).is_some_and(|(_, _, file)| file));
+        moves.extend(hows.map(|how| Move::Step(who, how)));
+    } else if !locked {
+        moves.push(Move::Round { who, after: 0, fails: None });
+        if faulty {
+            let fails = |read| Move::Round { who, after: 0, fails: Some(read) };
+            moves.extend(Read::ALL.into_iter().map(fails));
+            moves.extend(actor.old_view.is_none().then_some(Move::Keep(who)));
+        }
+    }
+    for (at, task) in actor.tasks.values().enumerate() {
+        let commits = matches!(task.stage(), Stage::Lock(..));
+        if commits && locked {
+            continue;
+        }
+        let at = u8::try_from(at).unwrap_or(u8::MAX);
+        moves.extend(hows(faulty, commits).map(|how| Move::Task(who, at, how)));
+    }
+    if faulty && *actor != Actor::of(actor.names.clone()) {
+        moves.push(Move::Crash(who));
+    }
+}
+
+/// Whether a task has something to do before time passes; one that waits for a job has not.
+fn is_busy(task: &Task) -> bool {
+    !matches!(task.stage(), Stage::Wait(_))
+}
+
+fn hows(faulty: bool, file: bool) -> impl Iterator<Item = How> {
+    let faults = faulty.then_some([How::Fails, How::FailsAfterEffect]).into_iter().flatten();
+    let dies = (faulty && file).then_some(How::DiesUnsynced);
+    std::iter::once(How::Well).chain(faults).chain(dies)
+}
+
+fn from_outside(scene: &Scene, tamperings: &[Tampering], state: &State, moves: &mut Vec<Move>) {
+    for tampering in tamperings {
+        let many = if tampering.is_global() { 1 } else { scene.names.len() };
+        let at = 0..u8::try_from(many).unwrap_or(u8::MAX);
+        moves.extend(at.map(|at| Move::Tamper(*tampering, at)));
+    }
+    moves.push(Move::Reboot);
+    let outcomes = state.world.get().power_loss_outcomes().min(8);
+    moves.extend((0..u8::try_from(outcomes).unwrap_or(8)).map(Move::PowerLoss));
+}
+
+/// The call that `executor` makes next, and whether its effect is on a file; `None` when the next
+/// step only begins a task.
+pub fn call_of(executor: &Executor) -> Option<(Port, Method, bool)> {
+    let step = executor.steps().next()?;
+    Some(match &step.action {
+        Action::RunHook(_) | Action::EnsureImage(_) | Action::PruneImages(_) => return None,
+        Action::WriteUnit(_) => (Port::Units, Method::Write, true),
+        Action::RemoveUnit => (Port::Units, Method::Remove, true),
+        Action::DaemonReload { .. } => (Port::Services, Method::Reload, false),
+        Action::ResetFailed => (Port::Services, Method::ResetFailed, false),
+        Action::StartUnit(_) | Action::RestartUnit(_) if !executor.is_ready() => {
+            (Port::Services, Method::Observe, false)
+        }
+        Action::StartUnit(_) => (Port::Services, Method::Start, false),
+        Action::RestartUnit(_) => (Port::Services, Method::Restart, false),
+        Action::StopUnit => (Port::Services, Method::Stop, false),
+        Action::RemoveConfig(_) => (Port::Hooks, Method::Remove, true),
+        Action::RemoveContainer => (Port::Containers, Method::Remove, false),
+    })
+}
+
+/// The fault that makes the next call of `executor` go as `how` says.
+pub fn fault_of_step(executor: &Executor, how: How) -> Option<Fault> {
+    let (port, method, _file) = call_of(executor)?;
+    fault(port, method, how)
+}
+
+/// The same for a task.
+pub fn fault_of_task(task: &Task, how: How) -> Option<Fault> {
+    let (port, method) = match task.stage() {
+        Stage::Render(_) => (Port::Hooks, Method::Render),
+        Stage::Lock(..) | Stage::Check(..) | Stage::Commit(..) => (Port::Hooks, Method::Commit),
+        Stage::Ensure(_) => (Port::Images, Method::Ensure),
+        Stage::Prune(_) => (Port::Images, Method::Prune),
+        Stage::Wait(_) => (Port::Services, Method::Wait),
+        Stage::Over => return None,
+    };
+    fault(port, method, how)
+}
+
+fn fault(port: Port, method: Method, how: How) -> Option<Fault> {
+    let kind = match (port, method) {
+        (Port::Units, Method::Write) => PortErrorKind::Invalid,
+        (Port::Units, Method::Remove) => PortErrorKind::Denied,
+        (Port::Services, Method::Reload) | (Port::Hooks, Method::Remove) => PortErrorKind::Conflict,
+        (Port::Services, Method::Start) | (Port::Hooks, Method::Render) => PortErrorKind::NotFound,
+        (Port::Images, _) => PortErrorKind::Unavailable,
+        _ => PortErrorKind::Transient,
+    };
+    let mode = match how {
+        How::Well | How::DiesUnsynced => return None,
+        How::Fails => Mode::Error(kind),
+        How::FailsAfterEffect => Mode::ErrorAfterEffect(kind),
+    };
+    Some(Fault::once(port, method, mode))
+}

@@ -1,0 +1,203 @@
+//! What a search is about: the companions, their versions, the host at its beginning, and what may
+//! be done to it from outside.
+
+use std::fmt;
+use std::time::Duration;
+
+use adapter_fake::World;
+use adapter_fake::world::conditions::Delays;
+use companion_core::model::companion::{CompanionName, CompanionSpec};
+
+use crate::node::{Node, REGISTRY, config, context, indexer, password, viewer, wallet};
+
+/// The point of the clock at which every state of a search is. What lies longer ago makes no
+/// difference to anything: the longest that is looked back is the interval of the start limit, 10 s.
+pub const ORIGIN: Duration = Duration::from_secs(30);
+
+/// The companions of a search, each in two versions.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// The names, in order.
+    pub names: Vec<CompanionName>,
+    versions: Vec<[CompanionSpec; 2]>,
+    delays: Delays,
+}
+
+impl Scene {
+    /// The first `companions` of: one with a hook and a build, one that is only pulled, one that is
+    /// built and publishes a port.
+    pub fn new(companions: usize) -> Self {
+        let first = [viewer(), indexer(), wallet()];
+        let versions = first.into_iter().take(companions).map(|spec| {
+            let mut second = spec.clone();
+            second.container.read_only_root = !second.container.read_only_root;
+            [spec, second]
+        });
+        let versions: Vec<_> = versions.collect();
+        let names = versions.iter().map(|[spec, _]| spec.name.clone()).collect();
+        Self { names, versions, delays: Delays::none() }
+    }
+
+    /// The same on a host whose services take their time to start and to stop.
+    #[must_use]
+    pub fn with_slow_services(self) -> Self {
+        let Delays { start, stop, .. } = Delays::default();
+        Self { delays: Delays { start, stop, ..self.delays }, ..self }
+    }
+
+    /// Version `version`, 0 or 1, of the companion at `at`.
+    pub fn spec(&self, at: usize, version: usize) -> &CompanionSpec {
+        &self.versions[at][version]
+    }
+
+    /// The host with all that the companions need, and none of them wished for.
+    pub fn world(&self) -> World {
+        let mut world = Node::new().host.world();
+        world.delays = self.delays;
+        world
+    }
+}
+
+macro_rules! tamperings {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What is done to a host from outside.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Tampering {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Tampering {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+tamperings! {
+    /// The unit says something else under our mark.
+    EditUnit,
+    /// The same, and the generator does not take it.
+    SpoilUnit,
+    /// Everyone may write the unit.
+    ExposeUnit,
+    /// The unit is deleted.
+    DeleteUnit,
+    /// The unit loses all its bytes.
+    TruncateUnit,
+    /// Somebody else's unit is put in its place.
+    ForeignUnit,
+    /// The unit is masked.
+    Mask,
+    /// The mask is taken away.
+    Unmask,
+    /// A unit of its name is put where it comes first.
+    Shadow,
+    /// That is taken away.
+    Unshadow,
+    /// Somebody else reloads.
+    Reload,
+    /// The container is killed.
+    Kill,
+    /// The container is removed by force.
+    RemoveContainer,
+    /// The container is frozen.
+    Pause,
+    /// Somebody else's container takes its name, if it is free.
+    ForeignContainer,
+    /// A container of ours is left over, if its name is free.
+    LeftContainer,
+    /// The service is stopped by hand.
+    Stop,
+    /// The program ends right after each start.
+    CrashLoop,
+    /// It does so no more.
+    NoCrashLoop,
+    /// The rendered file is deleted.
+    DeleteConfig,
+    /// The rendered file is changed.
+    EditConfig,
+    /// The rendered file can be read by others.
+    ExposeConfig,
+    /// A password changes.
+    Rotate,
+    /// The password is gone.
+    LoseInput,
+    /// There is one again.
+    GiveInput,
+    /// The image is removed.
+    RemoveImage,
+    /// The build context changes.
+    ChangeContext,
+    /// The registry cannot be reached.
+    RegistryDown,
+    /// It can again.
+    RegistryUp,
+    /// The record of wishes is lost.
+    LoseRecord,
+}
+
+impl Tampering {
+    /// Whether it is done to the host as a whole, and not to one companion.
+    pub fn is_global(self) -> bool {
+        matches!(
+            self,
+            Self::Reload
+                | Self::DeleteConfig
+                | Self::EditConfig
+                | Self::ExposeConfig
+                | Self::Rotate
+                | Self::LoseInput
+                | Self::GiveInput
+                | Self::RegistryDown
+                | Self::RegistryUp
+                | Self::LoseRecord
+        )
+    }
+
+    /// Does it to `world`, to the companion of `spec` if it is done to one.
+    pub fn apply(self, world: &mut World, spec: &CompanionSpec) {
+        let (name, now) = (&spec.name, ORIGIN);
+        match self {
+            Self::EditUnit => world.edit_unit(name),
+            Self::SpoilUnit => world.spoil_unit(name),
+            Self::ExposeUnit => world.expose_unit(name),
+            Self::DeleteUnit => world.delete_unit(name),
+            Self::TruncateUnit => world.truncate_unit(name),
+            Self::ForeignUnit => world.put_foreign_unit(name),
+            Self::Mask => world.mask(name),
+            Self::Unmask => world.unmask(name),
+            Self::Shadow => world.shadow(name, now),
+            Self::Unshadow => world.unshadow(name, now),
+            Self::Reload => world.reload_by_others(now),
+            Self::Kill => world.kill_container(name, now),
+            Self::RemoveContainer => world.remove_container(name, now),
+            Self::Pause => world.pause_container(name, now),
+            Self::ForeignContainer => world.put_foreign_container(name, now),
+            Self::LeftContainer => world.leave_container(name, now),
+            Self::Stop => world.stop_service(name, now),
+            Self::CrashLoop => world.crash_loop(name, true, now),
+            Self::NoCrashLoop => world.crash_loop(name, false, now),
+            Self::DeleteConfig => world.delete_config(&config()),
+            Self::EditConfig => world.edit_config(&config()),
+            Self::ExposeConfig => world.expose_config(&config(), 0o644),
+            Self::Rotate => world.rotate_credentials(),
+            Self::LoseInput => world.remove_input(&password()),
+            Self::GiveInput => world.put_input(&password(), "first password"),
+            Self::RemoveImage => {
+                let built = spec.image.build.iter().map(|build| &build.reference);
+                let pulled = spec.image.pull.iter().map(|pull| &pull.reference);
+                built.chain(pulled).for_each(|reference| world.remove_image(reference));
+            }
+            Self::ChangeContext => world.change_context(&context(name.as_str())),
+            Self::RegistryDown => world.registry_down(REGISTRY),
+            Self::RegistryUp => world.registry_up(REGISTRY),
+            Self::LoseRecord => world.lose_record(),
+        }
+    }
+}
+
+impl fmt::Display for Tampering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}

@@ -1,0 +1,233 @@
+//! The states of a search: the world, and what every actor has in its memory and its hands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
+use std::rc::Rc;
+
+use adapter_fake::World;
+use adapter_fake::world::desired::Wish;
+use companion_core::model::Monotonic;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::desired::Generation;
+use companion_core::reconciler::stepwise::{
+    Ended, Executor, Memory, RunName, Stage, Task, TaskKey,
+};
+
+use super::scene::ORIGIN;
+
+/// A value that is shared between states, with its fingerprint.
+#[derive(Debug)]
+pub struct Shared<T>(Rc<T>, u64);
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0), self.1)
+    }
+}
+
+impl<T: Hash> Shared<T> {
+    /// Shares `value`.
+    pub fn new(value: T) -> Self {
+        let fingerprint = fingerprint(&value);
+        Self(Rc::new(value), fingerprint)
+    }
+
+    /// The value.
+    pub fn get(&self) -> &T {
+        &self.0
+    }
+
+    /// A 64-bit digest of it.
+    pub fn fingerprint(&self) -> u64 {
+        self.1
+    }
+}
+
+/// A 64-bit digest of `value`.
+pub fn fingerprint(value: &impl Hash) -> u64 {
+    let mut hasher = Folded(0x9e37_79b9_7f4a_7c15);
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A hash by folded multiplication: quick on the many small parts that a state has, and never given
+/// what an adversary chose.
+struct Folded(u64);
+
+impl Folded {
+    fn fold(&mut self, word: u64) {
+        let product = u128::from(self.0 ^ word) * 0xa076_1d64_78bd_642f;
+        let [a, b] = [product as u64, (product >> 64) as u64];
+        self.0 = (a ^ b).rotate_left(23).wrapping_add(0x2d35_8dcc_aa6c_78a5);
+    }
+}
+
+impl Hasher for Folded {
+    fn finish(&self) -> u64 {
+        let mut last = Self(self.0);
+        last.fold(0x8bb8_4b93_962e_acc9);
+        last.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|word| self.fold(u64::from_le_bytes(*word)));
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.fold(u64::from_le_bytes(last) ^ length.rotate_left(56));
+    }
+}
+
+/// Who acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Who {
+    /// The daemon, whose rounds go on for ever.
+    Daemon,
+    /// A command that recorded a wish and makes a pass of its own.
+    Command,
+}
+
+/// A process that runs a reconciler.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Actor {
+    /// What its reconciler remembers.
+    pub memory: Memory,
+    /// The plan that it is carrying out, under the lock.
+    pub acting: Option<Executor>,
+    /// Its tasks under way.
+    pub tasks: BTreeMap<TaskKey, Task>,
+    /// Its tasks that ended since its last look.
+    pub ended: BTreeSet<Done>,
+    /// The companions it acts for; all if none is named.
+    pub names: Option<BTreeSet<CompanionName>>,
+    /// The host as it will see it at its next look, instead of as it is.
+    pub old_view: Option<Rc<World>>,
+}
+
+/// A task that ended, in an order of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Done(pub Ended);
+
+impl Ord for Done {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.key.cmp(&other.0.key)
+    }
+}
+
+impl PartialOrd for Done {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Actor {
+    /// A process for `names` that has just begun.
+    pub fn of(names: Option<BTreeSet<CompanionName>>) -> Self {
+        Self { names, ..Self::default() }
+    }
+
+    /// The task that holds the lock, if one does.
+    pub fn committing(&self) -> Option<&TaskKey> {
+        let holds = |task: &&Task| matches!(task.stage(), Stage::Check(..) | Stage::Commit(..));
+        self.tasks.values().find(holds).map(Task::key)
+    }
+
+    /// Whether it holds the host's lock.
+    pub fn holds_lock(&self) -> bool {
+        self.acting.is_some() || self.committing().is_some()
+    }
+}
+
+/// A state of a search.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The host.
+    pub world: Shared<World>,
+    /// The daemon.
+    pub daemon: Shared<Actor>,
+    /// The command, while one runs.
+    pub command: Option<Shared<Actor>>,
+    /// How many faults may still come.
+    pub faults: u8,
+    /// How many wishes may still come.
+    pub wishes: u8,
+}
+
+impl State {
+    /// A 64-bit digest of it.
+    pub fn fingerprint(&self) -> u64 {
+        let command = self.command.as_ref().map(Shared::fingerprint);
+        let parts = (self.world.fingerprint(), self.daemon.fingerprint(), command);
+        fingerprint(&(parts, self.faults, self.wishes))
+    }
+
+    /// The actor, if it runs.
+    pub fn actor(&self, who: Who) -> Option<&Actor> {
+        match who {
+            Who::Daemon => Some(self.daemon.get()),
+            Who::Command => self.command.as_ref().map(Shared::get),
+        }
+    }
+
+    /// Puts `actor` in the place of `who`.
+    pub fn set_actor(&mut self, who: Who, actor: Actor) {
+        let actor = Shared::new(actor);
+        match who {
+            Who::Daemon => self.daemon = actor,
+            Who::Command => self.command = Some(actor),
+        }
+    }
+
+    /// Whether anyone holds the host's lock.
+    pub fn is_locked(&self) -> bool {
+        self.daemon.get().holds_lock()
+            || self.command.as_ref().is_some_and(|command| command.get().holds_lock())
+    }
+}
+
+/// Brings `world` and those who act on it, as they are at `now`, back to [`ORIGIN`]: states that
+/// differ only in when they were reached are one afterwards.
+pub fn rebase(world: &World, actors: &mut [&mut Actor], now: std::time::Duration) -> World {
+    let mut moved = world.clone();
+    moved.advance(now);
+    let waits = |actor: &Actor| -> Vec<(TaskKey, u32)> {
+        let jobs = actor.tasks.values().filter_map(|task| Some((task.key(), task.job()?)));
+        jobs.filter_map(|(key, job)| Some((key.clone(), job.parse().ok()?))).collect()
+    };
+    let waiting: Vec<Vec<(TaskKey, u32)>> = actors.iter().map(|actor| waits(actor)).collect();
+    let mut ids: Vec<u32> = waiting.iter().flatten().map(|(_, id)| *id).collect();
+    let rebased = moved.rebased_for(now, ORIGIN, &mut ids);
+    let mut ids = ids.into_iter();
+    let runs = run_names(&moved, &rebased, now);
+    for (actor, waiting) in actors.iter_mut().zip(waiting) {
+        for (key, _old) in waiting {
+            let (Some(id), Some(task)) = (ids.next(), actor.tasks.remove(&key)) else { continue };
+            actor.tasks.insert(key, task.with_job(id.to_string()));
+        }
+        let (now, origin) = (Monotonic::from_origin(now), Monotonic::from_origin(ORIGIN));
+        actor.memory = actor.memory.rebased(now, origin, &runs);
+    }
+    rebased
+}
+
+fn run_names(
+    before: &World,
+    after: &World,
+    now: std::time::Duration,
+) -> BTreeMap<CompanionName, RunName> {
+    let invocation = |world: &World, name: &CompanionName, now| {
+        world.service(name, now).ok().and_then(|service| service.invocation)
+    };
+    let named = |name: &CompanionName, wish: Option<Wish>| RunName {
+        generation: match wish {
+            Some(Wish::Exists { generation, .. } | Wish::Gone { generation, .. }) => {
+                Generation(generation)
+            }
+            None => Generation::default(),
+        },
+        before: invocation(before, name, now),
+        after: invocation(after, name, ORIGIN),
+    };
+    before.slots().map(|(name, slot)| (name.clone(), named(name, slot.wish))).collect()
+}

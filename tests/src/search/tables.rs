@@ -1,0 +1,354 @@
+//! Tables: every state that the layers of one companion can be in, however absurd, as the beginning of
+//! a host that nobody disturbs; and of two companions, every pair.
+
+#![expect(clippy::panic, reason = "a table that cannot be laid out has failed")]
+
+use adapter_fake::World;
+use adapter_fake::world::containers::{Container, Status};
+use adapter_fake::world::durable::Durable;
+use adapter_fake::world::files::ConfigFile;
+use adapter_fake::world::services::{Phase, Run, Service};
+use adapter_fake::world::units::{Damage, Load, UnitBytes, UnitText};
+use companion_core::model::companion::CompanionSpec;
+use companion_core::model::desired::{DesiredCompanion, Generation};
+use companion_core::model::image::PresentImage;
+use companion_core::model::revision::Fingerprint;
+use companion_core::model::unit::ServiceResult;
+use companion_core::plan::{Action, Plan};
+
+use super::host::Theatre;
+use super::liveness::{Liveness, put_right};
+use super::reached::Reached;
+use super::scene::{ORIGIN, Scene, Tampering};
+use super::state::Actor;
+
+macro_rules! layer {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "each is what it is called")]
+        pub enum $name { $($variant,)* }
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+        }
+    };
+}
+
+layer! {
+    /// What is wished for.
+    Wished { Gone, First, Second }
+}
+layer! {
+    /// The rendered configuration.
+    Config { Current, None, Edited, Exposed }
+}
+layer! {
+    /// The image.
+    ImageIs { Current, None, Outdated }
+}
+layer! {
+    /// What lies in the unit directory.
+    File { First, None, Second, Edited, Spoilt, Exposed, Empty, Foreign, Garbage }
+}
+layer! {
+    /// What the service manager loaded.
+    Loaded { First, None, Second, Edited, Foreign, Broken }
+}
+layer! {
+    /// What runs, and the container of the name.
+    Runs { First, Dead, Second, Edited, Paused, Failed, StartLimit, Waiting, LeftContainer, ForeignContainer }
+}
+
+/// One state of one companion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the layer of that name")]
+pub struct Start {
+    pub wished: Wished,
+    pub config: Config,
+    pub image: ImageIs,
+    pub file: File,
+    pub loaded: Loaded,
+    pub runs: Runs,
+}
+
+impl Start {
+    /// Every state there is.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Wished::ALL.iter().flat_map(|wished| {
+            Config::ALL.iter().flat_map(move |config| {
+                ImageIs::ALL.iter().flat_map(move |image| {
+                    layers_above().map(move |(file, loaded, runs)| Self {
+                        wished: *wished,
+                        config: *config,
+                        image: *image,
+                        file,
+                        loaded,
+                        runs,
+                    })
+                })
+            })
+        })
+    }
+
+    /// Every state whose two lower layers are as they should be, and that is not one of those that
+    /// differ in a kind of damage alone.
+    pub fn classes() -> Vec<Self> {
+        let file = [File::First, File::None, File::Second, File::Edited, File::Foreign];
+        let loaded = [Loaded::First, Loaded::None, Loaded::Second, Loaded::Edited];
+        let runs = [Runs::First, Runs::Dead, Runs::Second, Runs::Failed];
+        let all = Self::all().filter(|start| {
+            start.config == Config::Current
+                && start.image == ImageIs::Current
+                && start.wished != Wished::Second
+        });
+        all.filter(|start| {
+            file.contains(&start.file)
+                && loaded.contains(&start.loaded)
+                && runs.contains(&start.runs)
+        })
+        .collect()
+    }
+
+    /// Puts the companion at `at` of `scene` into this state.
+    pub fn lay_out(self, theatre: &Theatre, scene: &Scene, at: usize, world: &World) -> World {
+        let mut world = self.wish(theatre, scene, at, world);
+        let spec = scene.spec(at, 0);
+        let (image, config) = make_lower_layers(&mut world, spec);
+        let text = |version| {
+            let companion = DesiredCompanion::new(scene.spec(at, version).clone(), Generation(0));
+            UnitText::of(&companion.unit(&image, companion.revision(&image, config)))
+        };
+        let (first, second) = (text(0), text(1));
+        let damaged = |damage| UnitText { damage, ..first.clone() };
+        // A unit that was put right claims the next incarnation. One that was put right by the very
+        // hand that edited it claims the same, and nobody could tell.
+        let edited = self.runs == Runs::Edited;
+        let again = |after: bool| {
+            let revision = first.revision.with_incarnation(u32::from(after));
+            UnitText { revision, ..first.clone() }
+        };
+        let mut slot = world.slot(&spec.name).cloned().unwrap_or_default();
+        slot.file = Durable::synced(match self.file {
+            File::None => None,
+            File::First => Some(UnitBytes::Ours(again(edited || self.loaded == Loaded::Edited))),
+            File::Second => Some(UnitBytes::Ours(second.clone())),
+            File::Edited => Some(UnitBytes::Ours(damaged(Damage::Edited))),
+            File::Spoilt => Some(UnitBytes::Ours(damaged(Damage::Spoilt))),
+            File::Exposed => Some(UnitBytes::Ours(UnitText {
+                damage: Damage::ModeChanged,
+                ..again(edited || self.loaded == Loaded::Edited)
+            })),
+            File::Empty => Some(UnitBytes::Empty),
+            File::Foreign => Some(UnitBytes::Foreign),
+            File::Garbage => Some(UnitBytes::Garbage),
+        });
+        slot.load = match self.loaded {
+            Loaded::None => Load::NotFound,
+            Loaded::First => Load::Ours(again(edited)),
+            Loaded::Second => Load::Ours(second.clone()),
+            Loaded::Edited => Load::Ours(damaged(Damage::Edited)),
+            Loaded::Foreign => Load::Foreign,
+            Loaded::Broken => Load::Broken,
+        };
+        let ran = |text: &UnitText, tampered| run(&world, spec, text, tampered);
+        (slot.service, slot.container) = match self.runs {
+            Runs::First => up(ran(&first, false), Status::Running),
+            Runs::Second => up(ran(&second, false), Status::Running),
+            Runs::Edited => up(ran(&first, true), Status::Running),
+            Runs::Paused => up(ran(&first, false), Status::Paused),
+            Runs::Dead => (Service::default(), None),
+            Runs::Failed => down(Phase::Failed, ServiceResult::ExitCode),
+            Runs::StartLimit => down(Phase::Failed, ServiceResult::StartLimitHit),
+            Runs::Waiting => {
+                let until = ORIGIN + std::time::Duration::from_secs(10);
+                down(Phase::Waiting { until }, ServiceResult::ExitCode)
+            }
+            Runs::LeftContainer => left(true, Status::Exited),
+            Runs::ForeignContainer => left(false, Status::Running),
+        };
+        world.place(&spec.name, slot);
+        self.spoil_lower_layers(&mut world, spec);
+        world
+    }
+
+    fn wish(self, theatre: &Theatre, scene: &Scene, at: usize, world: &World) -> World {
+        let version = usize::from(self.wished == Wished::Second);
+        theatre.changed(world, |host| {
+            host.install(scene.spec(at, version));
+            if self.wished == Wished::Gone {
+                host.remove(&scene.names[at]);
+            }
+        })
+    }
+
+    fn spoil_lower_layers(self, world: &mut World, spec: &CompanionSpec) {
+        let image = match self.image {
+            ImageIs::Current => None,
+            ImageIs::None => Some(Tampering::RemoveImage),
+            ImageIs::Outdated => Some(Tampering::ChangeContext),
+        };
+        let config = match self.config {
+            Config::Current => None,
+            Config::None => Some(Tampering::DeleteConfig),
+            Config::Edited => Some(Tampering::EditConfig),
+            Config::Exposed => Some(Tampering::ExposeConfig),
+        };
+        for tampering in image.into_iter().chain(config) {
+            tampering.apply(world, spec);
+        }
+    }
+}
+
+fn layers_above() -> impl Iterator<Item = (File, Loaded, Runs)> {
+    File::ALL.iter().flat_map(|file| {
+        Loaded::ALL
+            .iter()
+            .flat_map(move |loaded| Runs::ALL.iter().map(move |runs| (*file, *loaded, *runs)))
+    })
+}
+
+/// Makes the image and the configuration of `spec` as they should be.
+fn make_lower_layers(
+    world: &mut World,
+    spec: &CompanionSpec,
+) -> (PresentImage, Option<Fingerprint>) {
+    let image = match (&spec.image.build, &spec.image.pull) {
+        (Some(_), _) => world.build_image(&spec.image),
+        (None, Some(pull)) => world.pull_image(pull),
+        (None, None) => panic!("`{}` has an image", spec.name),
+    };
+    let image = image.unwrap_or_else(|error| panic!("{error}"));
+    let config = spec.hook.as_ref().map(|hook| {
+        let bytes = world.render(hook).unwrap_or_else(|error| panic!("{error}"));
+        let (_, digest) = world.commit(hook, &bytes).unwrap_or_else(|error| panic!("{error}"));
+        world.sync_rendered(hook);
+        digest
+    });
+    (image, config)
+}
+
+fn run(world: &World, spec: &CompanionSpec, text: &UnitText, tampered: bool) -> Run {
+    let hook = spec.hook.as_ref();
+    let config = hook.and_then(|hook| match world.files.rendered(&hook.output)? {
+        ConfigFile::Regular { content, .. } => Some(*content),
+        ConfigFile::Directory => None,
+    });
+    Run {
+        revision: Some(text.revision),
+        contents: Some(text.contents),
+        tampered,
+        image: world.images.get(&text.image).map(|image| image.id),
+        config,
+    }
+}
+
+fn up(run: Run, status: Status) -> (Service, Option<Container>) {
+    let mut service = Service::default();
+    service.phase = Phase::Running { ends: None };
+    service.run = Some(run);
+    (service, Some(Container { ours: true, status }))
+}
+
+fn down(phase: Phase, result: ServiceResult) -> (Service, Option<Container>) {
+    let mut service = Service::default();
+    service.phase = phase;
+    service.result = result;
+    (service, None)
+}
+
+fn left(ours: bool, status: Status) -> (Service, Option<Container>) {
+    (Service::default(), Some(Container { ours, status }))
+}
+
+/// What a table came to.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    /// The states that were begun from.
+    pub starts: usize,
+    /// The most passes that one of them took.
+    pub worst_passes: u8,
+    /// What was reached.
+    pub reached: Reached,
+    /// What is wrong with the first that is wrong.
+    pub wrong: Option<String>,
+}
+
+/// Follows every start state of the companion at `at`, as it is, and after the host's user took away
+/// what only they can.
+pub fn singles(at: usize) -> Table {
+    let scene = Scene::new(2);
+    let theatre = Theatre::new(&scene);
+    let mut liveness = Liveness::new(&scene, &theatre);
+    let empty = scene.world();
+    let mut table = Table::default();
+    for start in Start::all() {
+        table.starts += 1;
+        let world = start.lay_out(&theatre, &scene, at, &empty);
+        let right = put_right(&scene, &theatre, &world);
+        for world in [world, right] {
+            let wrong = liveness.check(&theatre, &world, &Actor::default());
+            if let Some(wrong) = wrong {
+                table.wrong = Some(format!("{start:?}: {wrong}"));
+                return table;
+            }
+        }
+    }
+    (table.worst_passes, table.reached) = (liveness.worst, liveness.reached);
+    table
+}
+
+/// Plans every pair of the start states `of`: what is decided for one companion is the same whatever
+/// state the other is in, apart from the reload that they share. With `follow`, every pair is followed
+/// to its end too.
+pub fn pairs(of: &[Start], follow: bool) -> Table {
+    let scene = Scene::new(2);
+    let theatre = Theatre::new(&scene);
+    let mut liveness = Liveness::new(&scene, &theatre);
+    let mut table = Table::default();
+    let empty = scene.world();
+    let decided = |world: &World, at: usize| {
+        let mut actor = Actor::default();
+        let came = theatre.begin_round(world, &mut actor, None);
+        came.result.flatten().map(|round| decision(&round.plan, &scene, at))
+    };
+    let firsts: Vec<World> =
+        of.iter().map(|start| start.lay_out(&theatre, &scene, 0, &empty)).collect();
+    let alone = |at: usize| -> Vec<_> {
+        let laid = |start: &Start| start.lay_out(&theatre, &scene, at, &empty);
+        of.iter().map(|start| decided(&laid(start), at)).collect()
+    };
+    let alone = [alone(0), alone(1)];
+    for (one, first) in firsts.iter().enumerate() {
+        for (two, start) in of.iter().enumerate() {
+            table.starts += 1;
+            let world = start.lay_out(&theatre, &scene, 1, first);
+            let same = [(0, one), (1, two)];
+            let same = same.iter().all(|(at, state)| decided(&world, *at) == alone[*at][*state]);
+            let wrong = (!same).then(|| "it changes what is decided".to_owned()).or_else(|| {
+                let world = put_right(&scene, &theatre, &world);
+                let chain = || liveness.check(&theatre, &world, &Actor::default());
+                follow.then(chain).flatten()
+            });
+            if let Some(wrong) = wrong {
+                table.wrong = Some(format!("{:?} beside {start:?}: {wrong}", of[one]));
+                return table;
+            }
+        }
+    }
+    (table.worst_passes, table.reached) = (liveness.worst, liveness.reached);
+    table
+}
+
+/// What `plan` decides for the companion at `at`, without the generations in which two wishes follow
+/// each other.
+fn decision(plan: &Plan, scene: &Scene, at: usize) -> (Vec<(String, String)>, Vec<String>, bool) {
+    let name = &scene.names[at];
+    let steps = plan.steps(name).map(|step| (step.to_string(), format!("{:?}", step.action)));
+    let blocked = plan.blocked(name).map(|blocked| blocked.waiting_on.to_string());
+    let reloads = plan.steps.iter().any(|step| match &step.action {
+        Action::DaemonReload { wanted_by } => wanted_by.iter().any(|(wants, _)| wants == name),
+        _ => false,
+    });
+    (steps.collect(), blocked.collect(), reloads)
+}

@@ -1,0 +1,105 @@
+//! The exhaustive searches of every commit: within their bounds, no order of calls, faults, tampering
+//! and wishes does harm, and from every state a host that is left alone becomes what it should be.
+
+#![expect(clippy::print_stdout, reason = "what a search came to is told with its test")]
+
+use std::collections::BTreeSet;
+
+use companion_tests::search::breadth::{COMMIT, search};
+use companion_tests::search::tables::{Start, Table, pairs, singles};
+
+/// What the searches must reach to be worth anything: every reason, wait, step and kind of error that
+/// can come of their moves.
+const SEARCHES_REACH: &[&str] = &[
+    "because ConfigChanged",
+    "because ConfigExposed",
+    "because ConfigMissing",
+    "because ContextChanged",
+    "because ImageChanged",
+    "because ImageMissing",
+    "because LoadedUnitStale",
+    "because NotRunning",
+    "because Paused",
+    "because Removed",
+    "because SpecChanged",
+    "because Superseded",
+    "because UnitFileDrifted",
+    "because UnitFileExposed",
+    "because UnitFileMissing",
+    "because UnitRestored",
+    "does daemon-reload",
+    "does ensure-image",
+    "does prune-images",
+    "does remove-config",
+    "does remove-unit",
+    "does restart for OtherRevision",
+    "does restart for Paused",
+    "does run-hook",
+    "does start for NotRunning",
+    "does stop",
+    "does write-unit",
+    "ends as NotNeeded",
+    "ends as Skipped",
+    "fails as conflict",
+    "fails as denied",
+    "fails as invalid",
+    "fails as not found",
+    "fails as transient",
+    "fails as unavailable",
+    "waits on BackOff",
+    "waits on Conflict",
+    "waits on CrashLoop",
+    "waits on HookNotReady",
+    "waits on Job",
+    "waits on Masked",
+    "waits on NotLoaded",
+    "waits on Observation",
+    "waits on Orphan",
+    "waits on Running",
+    "waits on Settling",
+    "waits on Shadowed",
+    "waits on UnitRefused",
+];
+
+/// What the tables must reach besides.
+const TABLES_REACH: &[&str] =
+    &["because Failed", "because RevisionUnknown", "waits on CrashLoop", "waits on Conflict"];
+
+fn assert_reached(reached: &BTreeSet<String>, expected: &[&str]) {
+    let missing: Vec<_> = expected.iter().filter(|words| !reached.contains(**words)).collect();
+    assert!(missing.is_empty(), "not reached: {missing:?}\nreached: {reached:#?}");
+}
+
+#[test]
+fn no_order_of_calls_faults_and_wishes_does_harm_or_leads_to_no_end() {
+    let mut reached = BTreeSet::new();
+    for (bounds, recorded) in COMMIT {
+        let report = search(bounds);
+        println!("{bounds}: {report}");
+        assert_eq!(report.broken, None, "{bounds}");
+        assert!(report.complete, "{bounds}: {report}");
+        // A search that looks at less than it did may hold nothing any more.
+        assert!(report.states * 5 >= recorded * 4, "{bounds}: {recorded} recorded, {report}");
+        reached.extend(report.reached);
+    }
+    assert_reached(&reached, SEARCHES_REACH);
+}
+
+fn assert_good(table: &Table, starts: usize) {
+    println!("{} starts, at most {} passes", table.starts, table.worst_passes);
+    assert_eq!(table.wrong, None);
+    assert_eq!(table.starts, starts);
+}
+
+#[test]
+fn from_every_state_of_one_companion_it_converges_within_three_passes_and_is_quiet() {
+    let (built, pulled) = (singles(0), singles(1));
+    assert_good(&built, 19_440);
+    assert_good(&pulled, 19_440);
+    assert_reached(&(&built.reached | &pulled.reached), TABLES_REACH);
+}
+
+#[test]
+fn no_state_of_one_companion_changes_what_is_decided_for_another() {
+    assert_good(&pairs(&Start::classes(), false), 160 * 160);
+}
