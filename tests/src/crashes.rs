@@ -114,8 +114,8 @@ impl fmt::Display for Report {
     }
 }
 
-/// Tries all workloads whose name contains `named` with up to `depth` crashes in a row, at least 1. With
-/// [`usize::MAX`] it goes on until no crash leaves a host that was not seen.
+/// Tries all workloads whose name contains `named` with up to `depth` crashes in a row, at least 1. It
+/// ends before that when no crash leaves a host that was not seen.
 ///
 /// # Errors
 /// Why there is no runtime.

@@ -1,5 +1,5 @@
 //! Every workload is stopped at every boundary of its effects, and again at every boundary of the
-//! recovery; `cargo run --release -p companion-tests --bin crashes` goes on until nothing is new.
+//! recovery; `cargo run --release -p companion-tests --bin crashes` tries third ones too.
 
 use companion_tests::crashes::{Row, explore};
 

@@ -1,5 +1,5 @@
-//! Tries every crash of every workload, and every second crash of every recovery, and so on until no
-//! crash leaves a host that was not seen; with a number, up to so many crashes in a row.
+//! Tries every crash of every workload, every second crash of every recovery, and every third; with
+//! numbers, up to so many crashes in a row, and only workloads whose name has this part.
 //!
 //! It prints what was tried by workload, and every finding; it fails when there is one.
 
@@ -13,7 +13,7 @@ use companion_tests::crashes::explore;
 fn main() -> ExitCode {
     let mut arguments = env::args().skip(1);
     let depth = match arguments.next().map(|number| number.parse()) {
-        None => usize::MAX,
+        None => 3,
         Some(Ok(depth)) => depth,
         Some(Err(_)) => {
             eprintln!("usage: crashes [CRASHES IN A ROW [PART OF A WORKLOAD'S NAME]]");

@@ -116,17 +116,18 @@ pub(super) fn nothing_was_done_for(name: &CompanionName, journal: &Journal) -> R
     }
 }
 
-/// Says whether a run with one crash in it cost more than the one without: it may cost each effect
-/// once more, because what was begun is inferred again; and two writes of a unit and two reloads,
-/// because a run of which nobody knows how it began loses its claim first. Of what is under way for
-/// each of the `touched` companions at once, and of what a boot undoes, it may be once more for each.
+/// Says whether a run with crashes in it cost more than the one without: it may cost each effect once
+/// more, because what was begun is inferred again; and a write of a unit and a reload more than that,
+/// because a run of which nobody knows how it began loses its claim first. What is under way for each
+/// of the `touched` companions at once, what a boot undoes, and a reload, because a manager that is
+/// back may see their wishes one by one, it may cost once more for each.
 pub(super) fn is_worth(counts: Counts, without: Counts, touched: usize) -> Result<(), String> {
     let each = u32::try_from(touched).unwrap_or(u32::MAX);
     let effects = |counts: Counts| {
         [
             ("unit writes", counts.unit_writes, 2),
             ("unit removals", counts.unit_removals, 1),
-            ("reloads", counts.reloads, 2),
+            ("reloads", counts.reloads, each + 1),
             ("starts and restarts", counts.starts + counts.restarts, each),
             ("stops", counts.stops, each),
             ("resets", counts.resets, 1),
