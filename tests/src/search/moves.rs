@@ -201,7 +201,8 @@ fn from_outside(scene: &Scene, tamperings: &[Tampering], state: &State, moves: &
 pub fn call_of(executor: &Executor) -> Option<(Port, Method, bool)> {
     let step = executor.steps().next()?;
     Some(match &step.action {
-        Action::RunHook(_) | Action::EnsureImage(_) | Action::PruneImages(_) => return None,
+        Action::EnsureImage(_) | Action::PruneImages(_) => return None,
+        Action::RunHook(_) => (Port::Services, Method::Observe, false),
         Action::WriteUnit(_) => (Port::Units, Method::Write, true),
         Action::RemoveUnit => (Port::Units, Method::Remove, true),
         Action::DaemonReload { .. } => (Port::Services, Method::Reload, false),
@@ -227,7 +228,9 @@ pub fn fault_of_step(executor: &Executor, how: How) -> Option<Fault> {
 pub fn fault_of_task(task: &Task, how: How) -> Option<Fault> {
     let (port, method) = match task.stage() {
         Stage::Render(_) => (Port::Hooks, Method::Render),
-        Stage::Lock(..) | Stage::Check(..) | Stage::Commit(..) => (Port::Hooks, Method::Commit),
+        Stage::Lock(..) | Stage::Check(..) | Stage::Compare(..) | Stage::Commit(..) => {
+            (Port::Hooks, Method::Commit)
+        }
         Stage::Ensure(_) => (Port::Images, Method::Ensure),
         Stage::Prune(_) => (Port::Images, Method::Prune),
         Stage::Wait(_) => (Port::Services, Method::Wait),

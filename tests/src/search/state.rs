@@ -129,7 +129,9 @@ impl Actor {
 
     /// The task that holds the lock, if one does.
     pub fn committing(&self) -> Option<&TaskKey> {
-        let holds = |task: &&Task| matches!(task.stage(), Stage::Check(..) | Stage::Commit(..));
+        let holds = |task: &&Task| {
+            matches!(task.stage(), Stage::Check(..) | Stage::Compare(..) | Stage::Commit(..))
+        };
         self.tasks.values().find(holds).map(Task::key)
     }
 
@@ -201,9 +203,11 @@ pub fn rebase(world: &World, actors: &mut [&mut Actor], now: std::time::Duration
     let mut ids = ids.into_iter();
     let runs = run_names(&moved, &rebased, now);
     for (actor, waiting) in actors.iter_mut().zip(waiting) {
-        for (key, _old) in waiting {
-            let (Some(id), Some(task)) = (ids.next(), actor.tasks.remove(&key)) else { continue };
-            actor.tasks.insert(key, task.with_job(id.to_string()));
+        let jobs: BTreeMap<TaskKey, u32> =
+            waiting.into_iter().map(|(key, _old)| key).zip(ids.by_ref()).collect();
+        for (key, task) in std::mem::take(&mut actor.tasks) {
+            let job = jobs.get(&key).map(u32::to_string);
+            actor.tasks.insert(key, task.rebased(job, &runs));
         }
         let (now, origin) = (Monotonic::from_origin(now), Monotonic::from_origin(ORIGIN));
         actor.memory = actor.memory.rebased(now, origin, &runs);

@@ -240,3 +240,14 @@ async fn a_secret_appears_in_no_error_and_no_status() {
     let shown = format!("{:?} {status:?} {:?}", pass.steps, pass.last);
     assert!(!shown.contains("first password"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_starts_again_while_its_configuration_is_rendered_runs_the_true_one() {
+    let node = Node::installed().await;
+    let config = companion_tests::node::config();
+    node.host.change(|world, _| world.delays.render = std::time::Duration::from_secs(15));
+    node.host.edit_config(&config);
+    node.host.kill_container(&name("viewer"));
+    node.passes_until_true(3).await;
+    node.assert_true();
+}

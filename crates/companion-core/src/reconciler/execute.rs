@@ -15,7 +15,7 @@ use super::{Event, Limits, Memory};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::revision::Fingerprint;
-use crate::model::unit::JobResult;
+use crate::model::unit::{JobResult, ServiceState};
 use crate::plan::{Action, Condition, Plan, Step};
 use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
@@ -191,7 +191,11 @@ impl Executor {
         }
         self.begin(name, step, step.input, memory, context);
         let stage = match &step.action {
-            Action::RunHook(hook) => Stage::Render(hook.clone()),
+            Action::RunHook(hook) => {
+                let run = run_of(name, context.host, context.limits).await?;
+                let task = Task::rendering(name, step, hook.clone(), run);
+                return Ok(Effect::Begun(Box::new(task)));
+            }
             Action::EnsureImage(source) => Stage::Ensure(source.clone()),
             Action::PruneImages(leftovers) => Stage::Prune(leftovers.clone()),
             Action::StopUnit => {
@@ -245,6 +249,14 @@ async fn short_effect(
         | Action::RestartUnit(_)
         | Action::DaemonReload { .. } => Ok(()),
     }
+}
+
+/// The present run, if one is there.
+async fn run_of(name: &CompanionName, host: &Host, limits: &Limits) -> PortResult<Option<String>> {
+    let names = BTreeSet::from([name.clone()]);
+    let mut now = bounded(limits.act, host.services.observe(&names)).await?;
+    let service = now.remove(name).filter(ServiceState::is_running);
+    Ok(service.and_then(|service| service.invocation))
 }
 
 async fn condition_holds(

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::memory::Memory;
+use super::tasks::Task;
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::Generation;
@@ -51,13 +52,28 @@ impl Memory {
             label.input = renamed(label.input, *work, runs.get(name));
         }
         for (name, verified) in &mut memory.verified {
-            let run =
-                runs.get(name).filter(|run| run.before.as_ref() == Some(&verified.invocation));
-            let after = run.and_then(|run| run.after.clone());
-            verified.invocation = after.unwrap_or_else(|| "an earlier run".to_owned());
+            verified.invocation = renamed_run(&verified.invocation, runs.get(name));
         }
         memory
     }
+}
+
+impl Task {
+    /// The same task on a host that was rebased, and that calls the job it waits for `job`.
+    #[must_use]
+    pub fn rebased(self, job: Option<String>, runs: &BTreeMap<CompanionName, RunName>) -> Self {
+        let name = runs.get(&self.key().0);
+        let run = self.run.as_deref().map(|run| renamed_run(run, name));
+        let mut task = job.into_iter().fold(self, Self::with_job);
+        task.run = run;
+        task
+    }
+}
+
+/// What the host calls the run now that it called `invocation`, if it is the present one.
+fn renamed_run(invocation: &str, run: Option<&RunName>) -> String {
+    let run = run.filter(|run| run.before.as_deref() == Some(invocation));
+    run.and_then(|run| run.after.clone()).unwrap_or_else(|| "an earlier run".to_owned())
 }
 
 /// The input of a stop names the run that is stopped.

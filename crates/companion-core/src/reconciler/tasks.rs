@@ -4,7 +4,7 @@
 //! whose companion is wanted no more is dropped; the ports promise that a call dropped half-way
 //! leaves its effect whole or absent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use crate::model::hook::{HookSpec, Rendered};
 use crate::model::image::{ImageId, ImageSource};
 use crate::model::observed::Work;
 use crate::model::revision::Fingerprint;
+use crate::model::unit::{ActiveState, ServiceState};
 use crate::plan::Step;
 use crate::ports::{Host, HostLock, Job, PortError, PortErrorKind, PortResult};
 
@@ -33,6 +34,8 @@ pub struct Task {
     key: TaskKey,
     label: Label,
     stage: Stage,
+    /// The run that there was when a rendering began.
+    pub(super) run: Option<String>,
 }
 
 /// What is remembered of a task while it is under way.
@@ -51,6 +54,8 @@ pub enum Stage {
     Lock(HookSpec, Rendered),
     /// It reads under the lock whether the wish that it renders for is still the last one.
     Check(HookSpec, Rendered),
+    /// It reads under the lock whether a run has begun since with what now lies there.
+    Compare(HookSpec, Rendered),
     /// It puts in place what it rendered, under the lock.
     Commit(HookSpec, Rendered),
     /// It builds or pulls.
@@ -100,7 +105,17 @@ impl From<PortResult<()>> for End {
 impl Task {
     pub(super) fn new(name: &CompanionName, step: &Step, stage: Stage) -> Self {
         let label = Label { generation: step.generation, input: step.input };
-        Self { key: (name.clone(), step.work), label, stage }
+        Self { key: (name.clone(), step.work), label, stage, run: None }
+    }
+
+    /// A rendering that begins while `run` is there.
+    pub(super) fn rendering(
+        name: &CompanionName,
+        step: &Step,
+        hook: HookSpec,
+        run: Option<String>,
+    ) -> Self {
+        Self { run, ..Self::new(name, step, Stage::Render(hook)) }
     }
 
     /// Which it is.
@@ -125,6 +140,7 @@ impl Task {
             Stage::Render(_)
             | Stage::Lock(..)
             | Stage::Check(..)
+            | Stage::Compare(..)
             | Stage::Commit(..)
             | Stage::Ensure(_)
             | Stage::Prune(_)
@@ -133,8 +149,7 @@ impl Task {
     }
 
     /// The same task, if it waits for a job, on a host that calls that job `id`.
-    #[must_use]
-    pub fn with_job(mut self, id: String) -> Self {
+    pub(super) fn with_job(mut self, id: String) -> Self {
         if let Stage::Wait(job) = &mut self.stage {
             job.id = id;
         }
@@ -149,7 +164,8 @@ impl Task {
     ///
     /// It takes the lock into `held` when it needs it, and frees it at its end. Rendering is done
     /// without it, so that nobody waits for a hook; what was rendered is put in place only if the
-    /// companion was neither wished away nor wished for anew in between.
+    /// companion was neither wished away nor wished for anew in between, and if no run began in
+    /// between: that one would claim what is restored, and has read what was there.
     ///
     /// A task of which a step was dropped half-way is over.
     pub async fn step(&mut self, host: &Host, held: &mut Option<HostLock>) -> Option<End> {
@@ -189,6 +205,13 @@ impl Task {
                 let (name, _work) = &self.key;
                 let generation = host.desired.load().await?.generation(name);
                 if generation == Some(self.label.generation) {
+                    return Ok(Stage::Compare(hook, rendered));
+                }
+            }
+            Stage::Compare(hook, rendered) => {
+                let (name, _work) = &self.key;
+                let now = host.services.observe(&BTreeSet::from([name.clone()])).await?;
+                if !now.get(name).is_some_and(|service| self.began_since(service)) {
                     return Ok(Stage::Commit(hook, rendered));
                 }
             }
@@ -208,12 +231,20 @@ impl Task {
         Ok(Stage::Over)
     }
 
+    /// Whether another run is there, or about to be, than when this rendering began.
+    fn began_since(&self, service: &ServiceState) -> bool {
+        let starting = service.active == ActiveState::Activating && !service.sub.awaits_restart();
+        starting || (service.is_running() && service.invocation != self.run)
+    }
+
     /// How long all of it may take.
     fn limit(&self, limits: &Limits) -> Duration {
         match self.stage {
-            Stage::Render(_) | Stage::Lock(..) | Stage::Check(..) | Stage::Commit(..) => {
-                limits.hook
-            }
+            Stage::Render(_)
+            | Stage::Lock(..)
+            | Stage::Check(..)
+            | Stage::Compare(..)
+            | Stage::Commit(..) => limits.hook,
             Stage::Ensure(_) => limits.image,
             Stage::Prune(_) | Stage::Over => limits.act,
             Stage::Wait(_) => limits.job,
