@@ -141,6 +141,23 @@ fn every_test_that_the_architecture_names_exists() {
 }
 
 #[test]
+fn every_test_that_the_reliability_document_names_is_there() {
+    let document = read("docs/reliability.md");
+    let words = document.split('`').skip(1).step_by(2);
+    let is_sentence = |word: &&str| {
+        word.matches('_').count() >= 3
+            && word.chars().all(|c| c == '_' || c.is_ascii_lowercase() || c.is_ascii_digit())
+    };
+    let names: Vec<_> = words.filter(is_sentence).collect();
+    assert!(names.len() > 100, "{} names", names.len());
+    let sources = sources();
+    for name in names {
+        let function = format!("fn {name}(");
+        assert!(sources.iter().any(|(_, text)| text.contains(&function)), "{name} is no test");
+    }
+}
+
+#[test]
 fn the_ci_runs_the_commands_of_the_readme() {
     let (readme, ci) = (read("README.md"), read(".ci/run"));
     for command in ["cargo run --release -- demo", "cargo test --workspace"] {
