@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use adapter_fake::world::Slot;
+use adapter_fake::world::desired::Wish;
 use adapter_fake::{Fault, World};
 use companion_core::plan::Plan;
 use companion_core::reconciler::Round;
@@ -11,7 +13,7 @@ use super::host::{Came, Theatre};
 use super::moves::{How, Move, Read, Wanted, call_of, fault_of_step, fault_of_task};
 use super::oracle;
 use super::reached::{self, Reached};
-use super::scene::{ORIGIN, Scene};
+use super::scene::{ORIGIN, Scene, Tampering};
 use super::state::{Actor, Shared, State, Who, fingerprint, rebase};
 
 /// What came of a move.
@@ -69,6 +71,13 @@ impl<'s> Mover<'s> {
             Move::Keep(who) => keep(&mut next, who)?,
             Move::Tamper(tampering, at) => {
                 let mut world = next.world.get().clone();
+                let gone = |slot: &Slot| matches!(slot.wish, Some(Wish::Gone { .. }));
+                let name = &self.scene.names[usize::from(at)];
+                // Of what is gone the containers are not asked for again: that they stay away is taken
+                // from whoever removed the unit.
+                if tampering == Tampering::LeftContainer && world.slot(name).is_some_and(gone) {
+                    return None;
+                }
                 tampering.apply(&mut world, self.scene.spec(usize::from(at), 0));
                 settle(&mut next, &world, 0);
                 if next.world.fingerprint() == state.world.fingerprint() {

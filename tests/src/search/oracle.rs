@@ -37,7 +37,9 @@ pub fn before_step(state: &State, who: Who, executor: &Executor, specs: &Specs) 
     broken.extend(makes.and_then(|makes| wished(world, name, step.generation, makes)));
     let acts = executor.is_ready() || matches!(step.action, Action::StopUnit);
     let disturbs = matches!(step.action, Action::RestartUnit(_));
-    if acts && disturbs && world.untruth_at(name, specs).is_none() {
+    let wish = world.slot(name).and_then(|slot| slot.wish);
+    let wanted = matches!(wish, Some(Wish::Exists { .. }));
+    if acts && disturbs && wanted && world.untruth_at(name, specs).is_none() {
         broken.push(format!("S3: `{name}` runs as it should and is restarted"));
     }
     broken
