@@ -76,8 +76,8 @@ pub const COMMIT: &[(Bounds, usize)] = &[
 
 /// Wider searches, for a release build.
 pub const DEEP: &[(Bounds, usize)] = &[
-    (Bounds::alone(1, 1, 2), 1),
-    (Bounds::alone(2, 1, 1), 1),
+    (Bounds::alone(1, 1, 2), 132_940),
+    (Bounds::alone(2, 1, 1), 18_765),
     (Bounds::alone(1, 1, 1).with_commands(), 1_763_751),
 ];
 

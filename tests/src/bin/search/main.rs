@@ -44,12 +44,16 @@ fn own(arguments: &[String]) -> Bounds {
 
 fn searches(out: &mut impl Write, all: &[(Bounds, usize)]) -> io::Result<bool> {
     let mut good = true;
-    for (bounds, _recorded) in all {
+    for (bounds, recorded) in all {
         let begin = Instant::now();
         let report = search(bounds);
         writeln!(out, "{bounds}: {report}, {:.1} s", begin.elapsed().as_secs_f64())?;
         for reached in &report.reached {
             writeln!(out, "  {reached}")?;
+        }
+        if !report.complete || report.states * 5 < recorded * 4 {
+            good = false;
+            writeln!(out, "BROKEN: {recorded} states were recorded")?;
         }
         if let Some(broken) = &report.broken {
             good = false;
