@@ -93,7 +93,7 @@ impl Bench {
         let config = self.host.commit(self.hook(), rendered).await.unwrap();
         let image = self.host.ensure(&self.spec.image).await.unwrap();
         let wish = DesiredCompanion::new(self.spec.clone(), Generation(1));
-        wish.unit(&image, wish.revision(&image, Some(config)))
+        wish.unit(&image.reference, wish.revision(&image, Some(config)))
     }
 
     /// Does all that makes the companion run.

@@ -52,9 +52,19 @@ impl Plan {
         self
     }
 
-    /// The steps for `name`.
+    /// The steps of `name` alone; a reload, which serves all that want it, is not among them.
     pub fn steps(&self, name: &CompanionName) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(move |step| step.companion.as_ref() == Some(name))
+    }
+
+    /// The steps that `name` gains by: its own, and the reload if it wants it.
+    pub fn serving(&self, name: &CompanionName) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(move |step| step.serves().any(|served| served == name))
+    }
+
+    /// Whether there is nothing to do and nothing to wait for about `name`.
+    pub fn is_converged_for(&self, name: &CompanionName) -> bool {
+        self.serving(name).next().is_none() && self.blocked(name).next().is_none()
     }
 }
 

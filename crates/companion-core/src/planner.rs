@@ -2,8 +2,8 @@
 //!
 //! Pure, synchronous and total: it sees no port, clock, logger or file, and there is no input it has
 //! no answer to. The rules are read in the order of the layers: `hooks`, `images`, `units`, `services`;
-//! `evidence` keeps what a rendering would destroy, `prune` takes the same layers down again, and
-//! `backoff` says how long failed work is put off.
+//! `evidence` keeps what a rendering or a build would destroy, `prune` takes the same layers down again,
+//! and `backoff` says how long failed work is put off.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ mod services;
 mod units;
 
 pub(crate) use prune::stop_input;
-pub use services::SETTLING;
+pub use services::{CONFIG_INTERVAL, SETTLING};
 
 /// Decides what is done next about all companions.
 ///
@@ -63,6 +63,9 @@ fn keep(draft: &mut CompanionDraft<'_, '_>, desired: &DesiredCompanion, seen: &O
     // Without its service manager a host is left as it is: nothing is rendered or built in vain.
     if let Observation::Unknown(error) = &seen.service {
         draft.unknown("its service", error);
+        return;
+    }
+    if evidence::rule(draft, desired, seen) {
         return;
     }
     // Both are asked before either is waited for: they are independent of each other.

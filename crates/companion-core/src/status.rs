@@ -95,9 +95,7 @@ pub struct Revisions {
 /// The status of every companion that is desired, being removed, or ours on the host.
 pub fn status(round: &Round) -> Vec<CompanionStatus> {
     let gone = |name: &CompanionName| {
-        round.desired.removed.contains_key(name)
-            && round.plan.steps(name).next().is_none()
-            && round.plan.blocked(name).next().is_none()
+        round.desired.removed.contains_key(name) && round.plan.is_converged_for(name)
     };
     let companions = round.observed.companions.iter();
     companions.filter(|(name, _)| !gone(name)).map(|(name, seen)| of(name, seen, round)).collect()
@@ -107,7 +105,7 @@ fn of(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> Companio
     let plan = &round.plan;
     let service = seen.service.known();
     let waiting_on: Vec<_> = plan.blocked(name).map(|blocked| blocked.waiting_on.clone()).collect();
-    let next: Vec<_> = plan.steps(name).map(ToString::to_string).collect();
+    let next: Vec<_> = plan.serving(name).map(ToString::to_string).collect();
     let retry_at = plan.blocked(name).filter_map(|blocked| blocked.retry_at).min();
     CompanionStatus {
         name: name.clone(),
@@ -151,7 +149,7 @@ fn health(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> Heal
         return Health::Ready;
     }
     let passing = round.plan.blocked(name).any(|blocked| blocked.waiting_on.is_passing());
-    if round.plan.steps(name).next().is_some() || passing {
+    if round.plan.serving(name).next().is_some() || passing {
         return Health::Progressing;
     }
     if service.is_running() { Health::Degraded } else { Health::Blocked }
@@ -159,7 +157,7 @@ fn health(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> Heal
 
 /// Whether the plan has nothing about `name` but notes that change nothing for its users.
 fn is_quiet(plan: &Plan, name: &CompanionName) -> bool {
-    let tidying_only = plan.steps(name).all(|step| step.action.verb() == "prune-images");
+    let tidying_only = plan.serving(name).all(|step| step.action.verb() == "prune-images");
     tidying_only && plan.blocked(name).next().is_none()
 }
 

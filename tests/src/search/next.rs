@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use adapter_fake::world::Slot;
 use adapter_fake::world::desired::Wish;
 use adapter_fake::{Fault, World};
-use companion_core::plan::Plan;
 use companion_core::reconciler::Round;
 use companion_core::reconciler::stepwise::Task;
 
@@ -143,8 +142,7 @@ impl<'s> Mover<'s> {
         });
         if let Some(round) = round.filter(|_| over) {
             for name in actor.names.iter().flatten() {
-                let plan: &Plan = &round.plan;
-                let done = plan.steps(name).next().is_none() && plan.blocked(name).next().is_none();
+                let done = round.plan.is_converged_for(name);
                 if done && round.desired.removed.contains_key(name) {
                     world.removal_finished(name);
                 }

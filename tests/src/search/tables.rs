@@ -117,7 +117,7 @@ impl Start {
         let (image, config) = make_lower_layers(&mut world, spec);
         let text = |version| {
             let companion = DesiredCompanion::new(scene.spec(at, version).clone(), Generation(0));
-            UnitText::of(&companion.unit(&image, companion.revision(&image, config)))
+            UnitText::of(&companion.unit(&image.reference, companion.revision(&image, config)))
         };
         let (first, second) = (text(0), text(1));
         let damaged = |damage| UnitText { damage, ..first.clone() };

@@ -78,8 +78,7 @@ pub(crate) fn pass_is_honest(
     let (world, specs) = (host.world(), host.specs());
     let wished = last.desired.companions.keys().chain(last.desired.removed.keys());
     for name in wished {
-        let settled =
-            last.plan.steps(name).next().is_none() && last.plan.blocked(name).next().is_none();
+        let settled = last.plan.is_converged_for(name);
         let passed_on = world.slot(name).is_some_and(|slot| {
             !matches!(slot.file.now(), None | Some(UnitBytes::Ours(_) | UnitBytes::Empty))
         });

@@ -1,8 +1,5 @@
 //! What people, other programs and bad luck do to one companion: the methods of the fake that tamper
 //! with one.
-//!
-//! Somebody else's image under our name is not among them: what was started from it is not told from
-//! a true run once the name has its own image again.
 
 use adapter_fake::FakeHost;
 use adapter_fake::world::desired::{Record, Wish};
@@ -52,12 +49,13 @@ pub(crate) enum Tampering {
     BreakBuild(BuildFate),
     RemoveContext,
     RemoveImage,
+    PutImage,
     LeaveImage,
     LoseRecord,
     SpoilRecord(Record),
 }
 
-pub(crate) const TAMPERINGS: [Tampering; 46] = [
+pub(crate) const TAMPERINGS: [Tampering; 47] = [
     Tampering::DeleteUnit,
     Tampering::EditUnit,
     Tampering::SpoilUnit,
@@ -100,6 +98,7 @@ pub(crate) const TAMPERINGS: [Tampering; 46] = [
     Tampering::BreakBuild(BuildFate::Hangs),
     Tampering::RemoveContext,
     Tampering::RemoveImage,
+    Tampering::PutImage,
     Tampering::LeaveImage,
     Tampering::LoseRecord,
     Tampering::SpoilRecord(Record::Corrupt),
@@ -157,6 +156,7 @@ impl Tampering {
             | Self::ExposeConfig
             | Self::BreakHook(None)
             | Self::RemoveImage
+            | Self::PutImage
             | Self::LeaveImage => false,
         }
     }
@@ -206,6 +206,7 @@ impl Tampering {
                     host.remove_image(&image);
                 }
             }
+            Self::PutImage => host.put_image(&built_as(at), "a stranger's"),
             Self::LeaveImage => host.leave_image("nobody's"),
             Self::LoseRecord => host.lose_record(),
             Self::SpoilRecord(record) => host.change(|world, _| world.record = record),

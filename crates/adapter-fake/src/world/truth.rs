@@ -67,7 +67,7 @@ impl World {
             },
         };
         let wanted = DesiredCompanion::new(spec.clone(), Generation::default());
-        let unit = wanted.unit(&image, wanted.revision(&image, config));
+        let unit = wanted.unit(&image.reference, wanted.revision(&image, config));
         let Some(UnitBytes::Ours(text)) = slot.file.now() else {
             return Some(Untruth::UnitFile);
         };

@@ -77,7 +77,7 @@ fn unit(spec: &CompanionSpec) -> CommandResult<UnitSpec> {
     let desired = DesiredCompanion::new(spec.clone(), Generation::default());
     let config = spec.hook.as_ref().map(|_| unknown);
     let revision = Revision { image: unknown, ..desired.revision(&image, config) };
-    Ok(desired.unit(&image, revision))
+    Ok(desired.unit(&image.reference, revision))
 }
 
 /// The name that the image is built as, else that it is pulled by.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::companion::{CompanionName, CompanionSpec};
 use super::container::ContainerSpec;
 use super::hook::HookSpec;
-use super::image::PresentImage;
+use super::image::{ImageRef, PresentImage};
 use super::revision::{Fingerprint, Revision};
 use super::unit::UnitSpec;
 
@@ -41,6 +41,11 @@ impl DesiredCompanion {
         &self.spec
     }
 
+    /// The part of its revisions that stands for its specification.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
     /// When that was last wished for.
     pub fn generation(&self) -> Generation {
         self.generation
@@ -51,12 +56,12 @@ impl DesiredCompanion {
         Revision { spec: self.fingerprint, image: image.fingerprint(), config, incarnation: 0 }
     }
 
-    /// The unit on `image` that claims `revision`.
-    pub fn unit(&self, image: &PresentImage, revision: Revision) -> UnitSpec {
+    /// The unit that claims `revision` and starts from what goes by the name `image`.
+    pub fn unit(&self, image: &ImageRef, revision: Revision) -> UnitSpec {
         UnitSpec {
             name: self.spec.name.clone(),
             description: self.spec.description.clone(),
-            image: image.reference.clone(),
+            image: image.clone(),
             container: self.spec.container.clone(),
             revision,
         }

@@ -1,35 +1,32 @@
-//! The rule that comes before a rendering: what tells a doubtful run from a true one is not destroyed.
+//! The rule that comes before a rendering or a build: what tells a doubtful run from a true one is not
+//! destroyed.
 //!
-//! A process that began while something else lay in place of the rendered file claims the revision of
-//! its unit all the same, and once the file is restored nothing tells it from one that began with the
-//! true file. So the unit gets its next incarnation first: however often the restoring process crashes
-//! in between, what runs is then seen to differ. A run that was seen beneath a true file is not
-//! doubted, and neither is one that is restarted anyway.
+//! A process that began while something else lay in place of the rendered file, or went by the image's
+//! name, claims the revision of its unit all the same, and once file and image are restored nothing
+//! tells it from one that began with the true ones. So the unit gets its next incarnation first: however
+//! often the restoring process crashes in between, what runs is then seen to differ. A run that was seen
+//! beneath a true file is not doubted, and neither is one that is restarted anyway.
 
 use super::CompanionDraft;
 use super::services::PASSING;
 use super::units::{after_drift, blocked_by_others, refused, verified};
 use crate::model::desired::DesiredCompanion;
+use crate::model::hook::HookState;
+use crate::model::image::{ImageRef, ImageState};
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::Revision;
 use crate::model::unit::{ActiveState, ServiceState, UnitFileState};
 use crate::plan::{Action, Reason, WaitingOn};
 
-/// Whether the rendered file has to stay as it was found for now; then says in the plan what is done
-/// or waited for first.
+/// Whether configuration and image have to stay as they were found for now; then says in the plan what
+/// is done or waited for first.
 pub(super) fn rule(
     draft: &mut CompanionDraft<'_, '_>,
     desired: &DesiredCompanion,
     seen: &ObservedCompanion,
-    reason: &Reason,
 ) -> bool {
-    let (file, service) = match (&seen.unit, &seen.service) {
-        (Observation::Known(file), Observation::Known(service)) => (file, service),
-        (Observation::Unknown(error), _) => {
-            draft.unknown("its unit file", error);
-            return true;
-        }
-        (_, Observation::Unknown(_)) => return true,
+    let (Some(file), Some(service)) = (seen.unit.known(), seen.service.known()) else {
+        return unread_file(draft, seen);
     };
     // Where no unit of ours lies, the next one is written with an incarnation that nothing claims.
     let (UnitFileState::Current { revision: claimed }
@@ -41,32 +38,37 @@ pub(super) fn rule(
     if !is_doubtful(service, claimed) || verified(draft, claimed, service).is_some() {
         return false;
     }
+    // What its image is, or why that is not known, is said by the rule of images.
     let image = seen.image.as_ref().and_then(Observation::known);
-    let Some(image) = image.and_then(|image| image.present.as_ref()) else {
-        // It is made, or what keeps it from being made is told, by the rule of images.
-        return true;
-    };
-    let wanted = desired.revision(image, claimed.config);
-    if !claimed.same_contents(&wanted) {
+    let Some((reason, image)) = image.and_then(|image| restored(desired, seen, image, claimed))
+    else {
         return false;
-    }
+    };
     if blocked_by_others(draft, file, service, seen) {
         return true;
     }
-    if !service.is_running() {
+    if service.is_running() {
+        mark(draft, desired, service, claimed, &image, reason);
+    } else {
         let retry_at = draft.draft.now.after(PASSING);
         draft.block_until(WaitingOn::Starting, retry_at);
-        return true;
-    }
-    let input = draft.input(&("doubted", &wanted));
-    if !refused(draft, input) && !draft.backs_off(Work::Unit, input) {
-        let revision = after_drift(wanted, Some(claimed), service);
-        let unit = Box::new(desired.unit(image, revision));
-        let step = draft.step(Action::WriteUnit(unit), reason.clone(), input);
-        draft.draft.files.push(step);
-        draft.draft.reload.insert(draft.name.clone(), (input, reason.clone()));
     }
     true
+}
+
+/// Whether something is to be restored of which it cannot be told what runs with it, since the unit file
+/// could not be read; then says so.
+fn unread_file(draft: &mut CompanionDraft<'_, '_>, seen: &ObservedCompanion) -> bool {
+    let Observation::Unknown(error) = &seen.unit else {
+        return false;
+    };
+    let image = seen.image.as_ref().and_then(Observation::known);
+    let renders = matches!(seen.hook, Some(Observation::Known(HookState::Stale { .. })));
+    let restores = renders || image.is_some_and(|image| !image.is_current());
+    if restores {
+        draft.unknown("its unit file", error);
+    }
+    restores
 }
 
 /// Whether what runs, or is just being started, claims the revision that the file claims.
@@ -76,4 +78,55 @@ fn is_doubtful(service: &ServiceState, claimed: Revision) -> bool {
     }
     let starting = service.active == ActiveState::Activating && !service.sub.awaits_restart();
     (starting || service.job_pending) && service.loaded == Some(claimed)
+}
+
+/// What is about to be restored and may make `claimed` true again, and the name of the image to mark the
+/// unit with meanwhile; `None` when what runs is restarted anyway.
+fn restored(
+    desired: &DesiredCompanion,
+    seen: &ObservedCompanion,
+    image: &ImageState,
+    claimed: Revision,
+) -> Option<(Reason, ImageRef)> {
+    let config = match &seen.hook {
+        Some(Observation::Known(HookState::Stale { cause, .. })) => Some((*cause).into()),
+        Some(Observation::Known(
+            HookState::Current { config } | HookState::NotReady { config: Some(config), .. },
+        )) if claimed.config != Some(*config) => return None,
+        None if claimed.config.is_some() => return None,
+        Some(_) | None => None,
+    };
+    let present = image.present.as_ref();
+    let by_image = match present {
+        Some(present) if present.fingerprint() == claimed.image => None,
+        Some(_) if image.is_current() => return None,
+        Some(_) => Some(Reason::ImageChanged),
+        None => Some(Reason::ImageMissing),
+    };
+    let reason = config.or(by_image).filter(|_| claimed.spec == desired.fingerprint())?;
+    let source = &desired.spec().image;
+    let built = source.build.as_ref().map(|build| &build.reference);
+    let named = built.or(source.pull.as_ref().map(|pull| &pull.reference));
+    Some((reason, present.map(|present| &present.reference).or(named)?.clone()))
+}
+
+/// Has the unit written with its next incarnation.
+fn mark(
+    draft: &mut CompanionDraft<'_, '_>,
+    desired: &DesiredCompanion,
+    service: &ServiceState,
+    claimed: Revision,
+    image: &ImageRef,
+    reason: Reason,
+) {
+    let contents = claimed.with_incarnation(0);
+    let input = draft.input(&("doubted", contents));
+    if refused(draft, input) || draft.backs_off(Work::Unit, input) {
+        return;
+    }
+    let revision = after_drift(contents, Some(claimed), service);
+    let unit = Box::new(desired.unit(image, revision));
+    let step = draft.step(Action::WriteUnit(unit), reason.clone(), input);
+    draft.draft.files.push(step);
+    draft.draft.reload.insert(draft.name.clone(), (input, reason));
 }

@@ -1,6 +1,6 @@
 //! The rule of the first layer: the configuration that a hook renders.
 
-use super::{CompanionDraft, evidence};
+use super::CompanionDraft;
 use crate::model::desired::DesiredCompanion;
 use crate::model::hook::HookState;
 use crate::model::observed::{Observation, ObservedCompanion, Work};
@@ -52,9 +52,6 @@ pub(super) fn rule(
         }
         HookState::Stale { cause, input } => {
             let input = draft.input(&(input, hook));
-            if evidence::rule(draft, desired, seen, &(*cause).into()) {
-                return Config::Pending;
-            }
             if !draft.backs_off(Work::Hook, input) {
                 let step = draft.step(Action::RunHook(hook.clone()), (*cause).into(), input);
                 draft.draft.background.push(step);

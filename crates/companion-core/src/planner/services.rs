@@ -15,6 +15,14 @@ use crate::plan::{Action, Condition, Need, Reason, WaitingOn};
 /// on its first line of configuration is "started" all the same.
 pub const SETTLING: Duration = Duration::from_secs(3);
 
+/// The shortest time between two restarts for a changed configuration: of many rotations in a row, the
+/// first is taken up at once and the last when this is over.
+pub const CONFIG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often what does not say its revision is restarted for that. Once is not enough, for another unit
+/// can have come first for the moment of the start; and there may be hosts on which nothing ever says.
+const SILENT_STARTS: u32 = 3;
+
 /// How soon a state that passes by itself is looked at again.
 pub(super) const PASSING: Duration = Duration::from_millis(500);
 
@@ -61,11 +69,16 @@ fn passing(draft: &mut CompanionDraft<'_, '_>, waiting_on: WaitingOn) {
 }
 
 fn running(draft: &mut CompanionDraft<'_, '_>, loading: Loading, service: &ServiceState) {
-    if service.running.is_none() && tried(draft, loading) {
-        // It was restarted once for this, and says as little as before.
+    if service.running.is_none() && is_given_up(draft, loading) {
         draft.unknown("the revision that runs", "its process does not say which it is");
     } else if service.running != Some(loading.revision) {
         let reason = restart_reason(&loading.revision, service.running.as_ref());
+        if reason == Reason::ConfigChanged && service.active_for < CONFIG_INTERVAL {
+            let left = CONFIG_INTERVAL.saturating_sub(service.active_for);
+            let retry_at = draft.draft.now.after(left);
+            draft.block_until(WaitingOn::Settling, retry_at);
+            return;
+        }
         restart(draft, loading, Need::OtherRevision, reason);
     } else if service.paused {
         restart(draft, loading, Need::Paused, Reason::Paused);
@@ -82,10 +95,12 @@ fn input(draft: &CompanionDraft<'_, '_>, loading: Loading) -> Fingerprint {
     draft.input(&loading.revision.with_incarnation(0))
 }
 
-/// Whether a start of this very revision was already tried, however long ago.
-fn tried(draft: &CompanionDraft<'_, '_>, loading: Loading) -> bool {
+/// Whether this very revision was started often enough, however long ago, to see that what runs will
+/// not say which it is.
+fn is_given_up(draft: &CompanionDraft<'_, '_>, loading: Loading) -> bool {
     let input = input(draft, loading);
-    draft.failure(Work::Service).is_some_and(|failure| failure.input == input)
+    let failure = draft.failure(Work::Service).filter(|failure| failure.input == input);
+    failure.is_some_and(|failure| failure.count >= SILENT_STARTS)
 }
 
 /// In what the running revision differs from the one wanted.

@@ -27,6 +27,7 @@ mod layers;
 mod properties;
 mod removal;
 mod repair;
+mod status;
 
 const NOW: Monotonic = Monotonic::from_origin(Duration::from_secs(1000));
 const LOCATION: &str = "/units/web.container";
@@ -190,9 +191,12 @@ impl Scene {
             Action::DaemonReload { wanted_by } => wanted_by[0].1,
             _ => step.input,
         };
-        let retry_at = self.now.after(backoff::delay(1, 0));
-        let failure = Failure { input, count: 1, retry_at, kind, error: error.to_owned() };
-        self.history.failures.entry(name()).or_default().insert(work, failure);
+        let failures = self.history.failures.entry(name()).or_default();
+        let before = failures.get(&work).filter(|failure| failure.input == input);
+        let count = before.map_or(1, |failure| failure.count + 1);
+        let retry_at = self.now.after(backoff::delay(count, 0));
+        let failure = Failure { input, count, retry_at, kind, error: error.to_owned() };
+        failures.insert(work, failure);
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn rule(
     if refused(draft, input) || draft.backs_off(Work::Unit, input) {
         return None;
     }
-    let unit = Box::new(desired.unit(image, revision));
+    let unit = Box::new(desired.unit(&image.reference, revision));
     let step = draft.step(Action::WriteUnit(unit), reason.clone(), input);
     draft.draft.files.push(step);
     draft.draft.reload.insert(draft.name.clone(), (input, reason));
@@ -73,7 +73,7 @@ fn closed(
     if refused(draft, input) || draft.backs_off(Work::Unit, input) {
         return;
     }
-    let unit = Box::new(desired.unit(image, revision));
+    let unit = Box::new(desired.unit(&image.reference, revision));
     let step = draft.step(Action::WriteUnit(unit), Reason::UnitFileExposed, input);
     draft.draft.files.push(step);
 }

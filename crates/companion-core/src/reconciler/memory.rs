@@ -108,7 +108,7 @@ impl Memory {
     fn remember_gone(&mut self, desired: &DesiredState, plan: &Plan) {
         self.gone.retain(|name, _| desired.removed.contains_key(name));
         for (name, removed) in &desired.removed {
-            if plan.steps(name).next().is_none() && plan.blocked(name).next().is_none() {
+            if plan.is_converged_for(name) {
                 self.gone.insert(name.clone(), removed.generation);
             } else {
                 self.gone.remove(name);

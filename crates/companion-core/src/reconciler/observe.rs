@@ -146,7 +146,7 @@ fn wanted_units(
                 HookState::Stale { .. } => return None,
             },
         };
-        Some(companion.unit(image, companion.revision(image, config)))
+        Some(companion.unit(&image.reference, companion.revision(image, config)))
     };
     names.iter().map(|name| (name.clone(), unit(name))).collect()
 }

@@ -82,3 +82,50 @@ fn nothing_is_rendered_over_a_run_whose_unit_cannot_be_read_or_written() {
     let plan = scene.plan();
     assert!(plan.steps.is_empty() && plan.blocked.len() == 1, "{plan:?}");
 }
+
+/// A companion that began by itself while a stranger's image went by its image's name.
+fn began_with_a_strangers_image() -> Scene {
+    let mut scene = Scene::converged();
+    scene.service().invocation = Some("a run that nobody saw".to_owned());
+    scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
+    let present = scene.image().present.as_mut().unwrap();
+    present.id = ImageId::new(&"2".repeat(64)).unwrap();
+    present.provenance = Provenance::Foreign;
+    scene
+}
+
+#[test]
+fn a_unit_gets_its_next_incarnation_before_its_image_is_built_again() {
+    let mut scene = began_with_a_strangers_image();
+    scene.expect(&["write-unit web: its image changed", "daemon-reload: its image changed"], &[]);
+    let next = scene.revision.with_incarnation(1);
+    scene.file(UnitFileState::Drifted { revision: Some(next) });
+    scene.service().loaded = Some(next);
+    scene.expect(&["ensure-image web: its build context changed"], &[]);
+}
+
+#[test]
+fn so_it_does_when_the_image_is_gone_by_then() {
+    let mut scene = began_with_a_strangers_image();
+    scene.image().present = None;
+    scene.expect(
+        &["write-unit web: its image is missing", "daemon-reload: its image is missing"],
+        &[],
+    );
+}
+
+#[test]
+fn a_run_from_the_image_that_is_there_is_not_doubted_when_the_context_changes() {
+    let mut scene = began_with_a_strangers_image();
+    scene.image().present = Some(image());
+    scene.image().context = Some(Fingerprint::of(b"a newer context"));
+    scene.file(UnitFileState::Current { revision: scene.revision });
+    scene.expect(&["ensure-image web: its build context changed"], &[]);
+}
+
+#[test]
+fn nothing_is_rendered_or_built_over_what_a_unit_that_cannot_be_read_may_tell() {
+    let mut scene = began_with_a_strangers_image();
+    scene.seen.unit = Observation::Unknown("disk on fire".to_owned());
+    scene.expect(&[], &["its unit file cannot be read: disk on fire"]);
+}

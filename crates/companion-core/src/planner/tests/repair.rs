@@ -209,12 +209,15 @@ fn a_service_of_someone_elses_at_the_name_is_a_conflict_before_the_first_write()
 }
 
 #[test]
-fn a_process_that_never_says_its_revision_is_restarted_once_and_no_more() {
+fn a_process_that_never_says_its_revision_is_restarted_three_times_and_no_more() {
     let mut scene = Scene::converged();
     scene.service().running = None;
-    scene.expect(&["restart web: what runs does not say which revision it is"], &[]);
-    scene.fail(Work::Service, PortErrorKind::Transient, "it did not stay up");
-    scene.now = NOW.after(Duration::from_secs(100_000));
+    for _ in 0..3 {
+        scene.expect(&["restart web: what runs does not say which revision it is"], &[]);
+        scene.fail(Work::Service, PortErrorKind::Transient, "it did not stay up");
+        assert!(scene.plan().steps.is_empty(), "one after the other");
+        scene.now = scene.now.after(Duration::from_secs(100_000));
+    }
     scene.expect(
         &[],
         &["the revision that runs cannot be read: its process does not say which it is"],
@@ -340,4 +343,27 @@ fn a_service_that_was_just_started_is_not_yet_running() {
     scene.expect(&[], &["it was started a moment ago"]);
     let plan = scene.plan();
     assert_eq!(plan.requeue_after, Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn of_many_rotations_in_a_row_the_first_restarts_at_once_and_the_next_when_it_has_run_for_a_while()
+{
+    let mut scene = Scene::converged();
+    let old = Revision { config: Some(Fingerprint::of(b"before")), ..scene.revision };
+    scene.service().running = Some(old);
+    let restart = "restart web: its configuration changed";
+    scene.expect(&[restart], &[]);
+    scene.service().active_for = Duration::from_secs(4);
+    scene.expect(&[], &["it was started a moment ago"]);
+    assert_eq!(scene.plan().requeue_after, Some(Duration::from_secs(6)));
+    scene.service().active_for = CONFIG_INTERVAL;
+    scene.expect(&[restart], &[]);
+}
+
+#[test]
+fn what_was_tampered_with_is_restarted_however_short_it_ran() {
+    let mut scene = Scene::converged();
+    scene.service().active_for = Duration::ZERO;
+    scene.service().running = Some(scene.revision.with_incarnation(7));
+    scene.expect(&["restart web: its unit was tampered with"], &[]);
 }
