@@ -138,7 +138,9 @@ fn on_host(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
     if replaces && foreign_container {
         broken.push(Rule::NothingForeign);
     }
-    if touches_unit && (seen.unit.known().is_none() || seen.service.known().is_none()) {
+    if touches_unit && (seen.unit.known().is_none() || seen.service.known().is_none())
+        || is_unread(step, seen)
+    {
         broken.push(Rule::NothingOnUnknown);
     }
     let masked = seen.service.known().is_some_and(|service| service.load == LoadState::Masked);
@@ -147,6 +149,27 @@ fn on_host(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
     }
     broken.extend(on_start(step, seen));
     broken
+}
+
+/// Whether what the step takes away, or replaces, could not be read.
+fn is_unread(step: &Step, seen: &ObservedCompanion) -> bool {
+    let known_container = seen.container.as_ref().is_some_and(|seen| seen.known().is_some());
+    match step.action {
+        Action::RemoveContainer => !known_container,
+        Action::RemoveConfig(_) => seen.hook.as_ref().and_then(|hook| hook.known()).is_none(),
+        // The container is asked for only where a start would replace it.
+        Action::StartUnit(_) | Action::RestartUnit(_) => {
+            seen.container.is_some() && !known_container
+        }
+        Action::RunHook(_)
+        | Action::EnsureImage(_)
+        | Action::WriteUnit(_)
+        | Action::RemoveUnit
+        | Action::DaemonReload { .. }
+        | Action::ResetFailed
+        | Action::StopUnit
+        | Action::PruneImages(_) => false,
+    }
 }
 
 fn on_start(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {

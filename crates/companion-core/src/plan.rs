@@ -46,8 +46,16 @@ impl Plan {
     }
 
     /// The same plan for `names` alone: what concerns only others is left to another round.
+    ///
+    /// A reload loads what others have on disk too, but is no attempt of theirs: their files may not
+    /// be written yet.
     pub fn restrict_to(mut self, names: &BTreeSet<CompanionName>) -> Self {
         self.steps.retain(|step| step.serves().any(|name| names.contains(name)));
+        for step in &mut self.steps {
+            if let Action::DaemonReload { wanted_by } = &mut step.action {
+                wanted_by.retain(|(name, _input)| names.contains(name));
+            }
+        }
         self.blocked.retain(|blocked| names.contains(&blocked.companion));
         self
     }

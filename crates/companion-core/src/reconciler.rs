@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
-use tracing::error;
 
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
-use crate::ports::{Host, PortError, PortErrorKind};
+use crate::ports::{Host, HostLock, PortError, PortErrorKind};
 
 mod attempts;
 mod events;
@@ -28,7 +27,7 @@ pub mod stepwise;
 mod tasks;
 
 pub use events::{Event, EventSink, Silent};
-use execute::{Advance, Executor};
+use execute::Advance;
 pub use execute::{Execution, Outcome};
 use memory::Memory;
 use observe::bounded;
@@ -132,7 +131,7 @@ impl Reconciler {
 
     /// A reconciler of `host` with all that can be chosen.
     ///
-    /// `jitter` gives the share of a back-off's tenth that is left off, see
+    /// `jitter` gives the share of a back-off's twentieth that is left off, see
     /// [`backoff::delay`](crate::planner::backoff::delay).
     pub fn with(
         host: Host,
@@ -164,9 +163,23 @@ impl Reconciler {
         &self,
         names: Option<&BTreeSet<CompanionName>>,
     ) -> Result<Round, ReconcileError> {
+        let lock = self.lock().await?;
+        self.round_under(lock, names).await
+    }
+
+    /// Waits for the host's lock, and has nothing to end yet: this may be dropped at any time.
+    pub(crate) async fn lock(&self) -> Result<HostLock, ReconcileError> {
+        let lock = self.host.desired.lock();
+        bounded(self.limits.lock, lock).await.map_err(ReconcileError::Lock)
+    }
+
+    /// The round, once the host is locked.
+    pub(crate) async fn round_under(
+        &self,
+        _lock: HostLock,
+        names: Option<&BTreeSet<CompanionName>>,
+    ) -> Result<Round, ReconcileError> {
         let State { memory, tasks, jitter } = &mut *self.state.lock().await;
-        let lock = bounded(self.limits.lock, self.host.desired.lock()).await;
-        let _lock = lock.map_err(ReconcileError::Lock)?;
         let desired = self.desired().await?;
         tasks.abort(&memory.outdated(&desired));
         let mut context = self.context(jitter);
@@ -174,13 +187,9 @@ impl Reconciler {
         let mut round = Round::look(memory, desired, &self.host, &self.limits).await;
         memory.learn(&round);
         if let Some(names) = names {
-            round.plan = round.plan.restrict_to(names);
+            round.restrict_to(names);
         }
-        for violation in &round.violations {
-            error!("invariant violation: the plan breaks {violation}; nothing of it is done");
-        }
-        if round.violations.is_empty() {
-            let mut executor = Executor::new(&round.plan, round.at);
+        if let Some(mut executor) = round.executor() {
             while let Some(advance) = executor.step(memory, &mut context).await {
                 if let Advance::Taken { outcome, task } = advance {
                     round.execution.outcomes.push(outcome);
@@ -193,7 +202,8 @@ impl Reconciler {
 
     /// Looks and decides, and does nothing: the plan that [`round`](Self::round) would carry out.
     ///
-    /// It takes no lock, so it can be asked for while another process works.
+    /// It takes no lock, so it can be asked for while another process works. A round of this very
+    /// reconciler that looks or acts is waited for; one that still waits for the lock is not.
     ///
     /// # Errors
     /// [`ReconcileError::Desired`] when the desired state could not be read.

@@ -50,8 +50,9 @@ impl Supervisor {
 
     /// Makes rounds until `shutdown`; each is shown to `on_round`, from which a watchdog can be fed.
     ///
-    /// A round that is under way when the shutdown comes is ended, work of its own is dropped, and
-    /// jobs of the service manager go on: companions are the service manager's, not ours.
+    /// A round that is under way when the shutdown comes is ended, one that waits for the host's lock
+    /// is not begun, work of its own is dropped, and jobs of the service manager go on: companions are
+    /// the service manager's, not ours.
     pub async fn run(
         self,
         shutdown: CancellationToken,
@@ -60,7 +61,13 @@ impl Supervisor {
         while !shutdown.is_cancelled() {
             let ended = self.reconciler.work_ended();
             tokio::pin!(ended);
-            let round = self.reconciler.round().await;
+            let round = tokio::select! {
+                () = shutdown.cancelled() => break,
+                lock = self.reconciler.lock() => match lock {
+                    Ok(lock) => self.reconciler.round_under(lock, None).await,
+                    Err(error) => Err(error),
+                },
+            };
             if let Err(error) = &round {
                 log_failed_round(error);
             }

@@ -13,7 +13,7 @@ use adapter_fake::{Counts, EffectPoint, FakeHost, Fault, Gate, Stage as Point, V
 use async_trait::async_trait;
 use companion_core::model::Monotonic;
 use companion_core::ports::{Host, HostLock};
-use companion_core::reconciler::stepwise::{Advance, Context, End, Ended, Executor, Task};
+use companion_core::reconciler::stepwise::{Advance, Context, End, Ended, Task};
 use companion_core::reconciler::{Limits, Outcome, Round, Silent};
 use tokio::runtime::Runtime;
 
@@ -173,11 +173,9 @@ impl Theatre {
         let mut round = Round::look(&actor.memory, desired, &self.ports, &self.limits).await;
         actor.memory.learn(&round);
         if let Some(names) = &actor.names {
-            round.plan = round.plan.restrict_to(names);
+            round.restrict_to(names);
         }
-        if round.violations.is_empty() && !round.plan.steps.is_empty() {
-            actor.acting = Some(Executor::new(&round.plan, round.at));
-        }
+        actor.acting = round.executor().filter(|executor| executor.steps().next().is_some());
         Some(round)
     }
 

@@ -1,6 +1,11 @@
+use std::time::Duration;
+
 use adapter_fake::{FakeHost, Fault, Method, Mode, Port};
 use companion_core::model::hook::HookName;
-use companion_core::ports::PortErrorKind;
+use companion_core::model::observed::Work;
+use companion_core::ports::{HostLock, PortErrorKind};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::catalog::BITCOIN_UI_HOOK;
@@ -156,4 +161,67 @@ async fn a_backend_runs_with_its_apps_companion_and_goes_with_it() {
     assert_eq!(ready, [("archy-lnd-ui", Health::Ready), ("lnd", Health::Ready)]);
     assert_eq!(companions.remove_for(&app("lnd")).await.unwrap(), Failures::new());
     assert!(companions.status().await.unwrap().is_empty());
+}
+
+/// The lock of the host, held by somebody else.
+async fn held_lock(bench: &Bench) -> HostLock {
+    let other = RecordStore::new(bench.state.path(), Arc::new(Catalog::builtin()));
+    other.lock().await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_supervisor_that_waits_for_the_lock_ends_when_it_is_told_to() {
+    let bench = Bench::new();
+    let _held = held_lock(&bench).await;
+    let shutdown = CancellationToken::new();
+    let began = Instant::now();
+    let supervisor = bench.companions().supervisor();
+    let running = tokio::spawn(supervisor.run(shutdown.clone(), |_round| {}));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!running.is_finished());
+    shutdown.cancel();
+    running.await.unwrap();
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn looking_waits_for_no_lock_of_another_process() {
+    let bench = Bench::new();
+    let companions = Arc::new(bench.companions());
+    companions.wish_installed(&[app("lnd")]).await.unwrap();
+    let _held = held_lock(&bench).await;
+    let working = Arc::clone(&companions);
+    let round = tokio::spawn(async move { working.reconciler().round().await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(companions.status().await.unwrap().len(), 1);
+    assert!(!round.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_is_no_attempt_of_a_companion_whose_unit_could_not_be_written() {
+    let bench = Bench::new();
+    let companions = bench.companions();
+    companions.wish_installed(&[app("lnd"), app("electrs")]).await.unwrap();
+    let refused = Mode::Error(PortErrorKind::Transient);
+    let fault = Fault::always(Port::Units, Method::Write, refused);
+    bench.host.inject(Fault { companion: Some(name("archy-lnd-ui")), ..fault });
+    let pass = companions.reconciler().reconcile().await.unwrap();
+    let failures = &pass.last.observed.history.failures[&name("archy-lnd-ui")];
+    assert!(failures.contains_key(&Work::Unit) && !failures.contains_key(&Work::Load));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_for_one_app_counts_no_attempt_of_others() {
+    let bench = Bench::new();
+    let companions = bench.companions();
+    for id in ["lnd", "electrs"] {
+        assert_eq!(companions.install_for(&app(id)).await.unwrap(), Failures::new());
+    }
+    for unit in ["archy-lnd-ui", "archy-electrs-ui"] {
+        bench.host.delete_unit(&name(unit));
+    }
+    let later = bench.companions();
+    assert_eq!(later.ensure_running(&app("lnd")).await.unwrap(), Failures::new());
+    let round = later.reconciler().dry_run().await.unwrap();
+    assert_eq!(round.observed.history.failures.get(&name("archy-electrs-ui")), None);
 }

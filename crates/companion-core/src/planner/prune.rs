@@ -27,8 +27,13 @@ pub(super) fn rule(
     if let Some(work) = draft.any_running() {
         return draft.block(WaitingOn::Running { work });
     }
-    if matches!(file.state, UnitFileState::Foreign { .. }) {
-        // Its name has passed to somebody else, and with it all that goes by the name.
+    if let UnitFileState::Foreign { what } = &file.state {
+        // Its name has passed to somebody else, and with it all that goes by the name: what is left of
+        // ours is for its operator to remove, and is told.
+        let rendered = seen.hook.as_ref().is_some_and(|hook| hook.known().is_none_or(is_rendered));
+        if service.running.is_some() || rendered {
+            draft.block(WaitingOn::Conflict { what: format!("{what} at {}", file.location) });
+        }
         return;
     }
     if service.load == LoadState::Masked {

@@ -45,8 +45,9 @@ impl fmt::Display for Job {
 ///   wait for it.
 /// - A program that does not heed a stop is killed when its time is over: the stop is done, and the
 ///   service failed.
-/// - A service that was started too often refuses to start until [`reset_failed`](Self::reset_failed),
-///   or until its limit's interval has passed. One whose restart delay is 2 s or more has no limit.
+/// - A service that was started too often refuses to start until [`reset_failed`](Self::reset_failed);
+///   whether time alone ends that, too, is the host's own. One whose restart delay is 2 s or more has
+///   no limit.
 /// - A service that failed for another reason can be started without a reset.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]

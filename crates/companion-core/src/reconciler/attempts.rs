@@ -83,7 +83,7 @@ impl Attempts {
 /// What is said of an attempt that reported no error, when nothing came of it.
 fn without_effect(work: Work) -> &'static str {
     match work {
-        Work::Hook => "what it rendered did not last",
+        Work::Hook => "what it rendered was not put in place, or did not last",
         Work::Image => "it could not be built as it is now",
         Work::Unit => "what was written did not last",
         Work::Load => "a reload did not load it",

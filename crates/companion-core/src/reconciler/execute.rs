@@ -120,7 +120,11 @@ impl Executor {
         memory: &mut Memory,
         context: &mut Context<'_>,
     ) -> Option<Advance> {
-        let step = self.steps.pop_front()?;
+        let mut step = self.steps.pop_front()?;
+        if let Action::DaemonReload { wanted_by } = &mut step.action {
+            // Of a companion whose file could not be changed there is nothing to load.
+            wanted_by.retain(|(name, _input)| !self.stopped.contains(name));
+        }
         let halted = step.serves().all(|name| self.stopped.contains(name));
         if halted || (step.after_reload && self.reload_failed) {
             return Some(Advance::Taken { outcome: Outcome::Skipped, task: None });
@@ -182,32 +186,44 @@ impl Executor {
         let Some(name) = &step.companion else {
             return self.reload(step, memory, context).await;
         };
-        if let Action::StartUnit(condition) | Action::RestartUnit(condition) = &step.action {
-            if !self.ready {
-                return condition_holds(name, condition, context.host, context.limits).await;
-            }
-            self.begin(name, step, step.input, memory, context);
-            return start(step, name, context.host, context.limits).await;
+        let (host, limits) = (context.host, context.limits);
+        let condition = match &step.action {
+            Action::StartUnit(condition) | Action::RestartUnit(condition) => Some(condition),
+            _ => None,
+        };
+        if let Some(condition) = condition.filter(|_| !self.ready) {
+            return condition_holds(name, condition, host, limits).await;
         }
         self.begin(name, step, step.input, memory, context);
-        let stage = match &step.action {
+        let limit = limits.act;
+        match &step.action {
             Action::RunHook(hook) => {
-                let run = run_of(name, context.host, context.limits).await?;
+                let run = run_of(name, host, limits).await?;
                 let task = Task::rendering(name, step, hook.clone(), run);
                 return Ok(Effect::Begun(Box::new(task)));
             }
-            Action::EnsureImage(source) => Stage::Ensure(source.clone()),
-            Action::PruneImages(leftovers) => Stage::Prune(leftovers.clone()),
+            Action::EnsureImage(source) => return begun(name, step, Stage::Ensure(source.clone())),
+            Action::PruneImages(images) => return begun(name, step, Stage::Prune(images.clone())),
+            Action::StartUnit(_) => {
+                let job = bounded(limit, host.services.start(name)).await?;
+                return begun(name, step, Stage::Wait(job));
+            }
+            Action::RestartUnit(_) => {
+                let job = bounded(limit, host.services.restart(name)).await?;
+                return begun(name, step, Stage::Wait(job));
+            }
             Action::StopUnit => {
-                let stop = context.host.services.stop(name);
-                Stage::Wait(bounded(context.limits.act, stop).await?)
+                let job = bounded(limit, host.services.stop(name)).await?;
+                return begun(name, step, Stage::Wait(job));
             }
-            short => {
-                short_effect(name, short, context.host, context.limits).await?;
-                return Ok(Effect::Done);
-            }
-        };
-        Ok(Effect::Begun(Box::new(Task::new(name, step, stage))))
+            Action::WriteUnit(unit) => bounded(limit, host.units.write(unit)).await?,
+            Action::RemoveUnit => bounded(limit, host.units.remove(name)).await?,
+            Action::ResetFailed => bounded(limit, host.services.reset_failed(name)).await?,
+            Action::RemoveConfig(hook) => bounded(limit, host.hooks.remove(hook)).await?,
+            Action::RemoveContainer => bounded(limit, host.containers.remove(name)).await?,
+            Action::DaemonReload { .. } => return self.reload(step, memory, context).await,
+        }
+        Ok(Effect::Done)
     }
 
     async fn reload(
@@ -226,29 +242,8 @@ impl Executor {
     }
 }
 
-/// The effects that are had at once.
-async fn short_effect(
-    name: &CompanionName,
-    action: &Action,
-    host: &Host,
-    limits: &Limits,
-) -> PortResult<()> {
-    let limit = limits.act;
-    match action {
-        Action::WriteUnit(unit) => bounded(limit, host.units.write(unit)).await,
-        Action::RemoveUnit => bounded(limit, host.units.remove(name)).await,
-        Action::ResetFailed => bounded(limit, host.services.reset_failed(name)).await,
-        Action::RemoveConfig(hook) => bounded(limit, host.hooks.remove(hook)).await,
-        Action::RemoveContainer => bounded(limit, host.containers.remove(name)).await,
-        // Begun elsewhere: none of them is short.
-        Action::RunHook(_)
-        | Action::EnsureImage(_)
-        | Action::PruneImages(_)
-        | Action::StopUnit
-        | Action::StartUnit(_)
-        | Action::RestartUnit(_)
-        | Action::DaemonReload { .. } => Ok(()),
-    }
+fn begun(name: &CompanionName, step: &Step, stage: Stage) -> PortResult<Effect> {
+    Ok(Effect::Begun(Box::new(Task::new(name, step, stage))))
 }
 
 /// The present run, if one is there.
@@ -269,20 +264,6 @@ async fn condition_holds(
     let now = bounded(limits.act, host.services.observe(&names)).await?;
     let holds = now.get(name).is_some_and(|service| condition.holds(service));
     Ok(if holds { Effect::Ready } else { Effect::NotNeeded })
-}
-
-async fn start(
-    step: &Step,
-    name: &CompanionName,
-    host: &Host,
-    limits: &Limits,
-) -> PortResult<Effect> {
-    let (services, limit) = (&host.services, limits.act);
-    let job = match step.action {
-        Action::RestartUnit(_) => bounded(limit, services.restart(name)).await?,
-        _ => bounded(limit, services.start(name)).await?,
-    };
-    Ok(Effect::Begun(Box::new(Task::new(name, step, Stage::Wait(job)))))
 }
 
 /// The error of a job that did not end well.

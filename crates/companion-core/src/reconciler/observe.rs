@@ -9,7 +9,7 @@ use crate::model::desired::DesiredState;
 use crate::model::hook::{HookSpec, HookState};
 use crate::model::image::{ImageSource, ImageState};
 use crate::model::observed::{History, Observation, ObservedCompanion, ObservedState};
-use crate::model::unit::{ContainerState, ServiceState, UnitFile, UnitFileState, UnitSpec};
+use crate::model::unit::{ServiceState, UnitFile, UnitFileState, UnitSpec};
 use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
 type ByName<T> = BTreeMap<CompanionName, Observation<T>>;
@@ -32,10 +32,13 @@ pub(super) async fn observe(
     };
     names.extend(desired.companions.keys().chain(desired.removed.keys()).cloned());
     let wanted = wanted_units(&names, desired, &hooks, &images);
-    let (mut units, mut services) =
-        tokio::join!(units(host, &wanted, limit), services(host, &names, limit));
-    let asked = names_to_ask_containers_of(desired, history, &units, &services);
-    let mut containers = containers(host, &asked, limit).await;
+    let (mut units, mut services) = tokio::join!(
+        asked(wanted.keys(), limit, async { Ok(host.units.observe(&wanted).await) }),
+        asked(names.iter(), limit, async { for_all(host.services.observe(&names).await) }),
+    );
+    let to_ask = names_to_ask_containers_of(desired, history, &units, &services);
+    let containers = async { for_all(host.containers.observe(&to_ask).await) };
+    let mut containers = asked(to_ask.iter(), limit, containers).await;
     let (mut hooks, mut images) = (hooks, images);
     let companions = names
         .into_iter()
@@ -75,12 +78,30 @@ fn no_answer<T>() -> Observation<T> {
     Observation::Unknown("the adapter gave no answer for it".to_owned())
 }
 
-fn unknown_for<'n, T>(
-    names: impl Iterator<Item = &'n CompanionName>,
-    error: &PortError,
+/// Asks one port once about all of `names`, unless there are none.
+async fn asked<T>(
+    names: impl Iterator<Item = &CompanionName>,
+    limit: Duration,
+    call: impl Future<Output = PortResult<BTreeMap<CompanionName, PortResult<T>>>>,
 ) -> ByName<T> {
-    let text = error.chain();
-    names.map(|name| (name.clone(), Observation::Unknown(text.clone()))).collect()
+    let mut names = names.peekable();
+    if names.peek().is_none() {
+        return ByName::new();
+    }
+    match bounded(limit, call).await {
+        Ok(found) => found.into_iter().map(|(name, state)| (name, observation(state))).collect(),
+        Err(error) => {
+            let text = error.chain();
+            names.map(|name| (name.clone(), Observation::Unknown(text.clone()))).collect()
+        }
+    }
+}
+
+/// An answer that is there for all or for none.
+fn for_all<T>(
+    read: PortResult<BTreeMap<CompanionName, T>>,
+) -> PortResult<BTreeMap<CompanionName, PortResult<T>>> {
+    Ok(read?.into_iter().map(|(name, state)| (name, Ok(state))).collect())
 }
 
 async fn hooks(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<HookState> {
@@ -118,14 +139,7 @@ async fn images(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<
         .iter()
         .map(|(name, companion)| (name.clone(), companion.spec().image.clone()))
         .collect();
-    if sources.is_empty() {
-        return ByName::new();
-    }
-    let read = async { Ok(host.images.observe(&sources).await) };
-    match bounded(limit, read).await {
-        Ok(states) => states.into_iter().map(|(name, state)| (name, observation(state))).collect(),
-        Err(error) => unknown_for(sources.keys(), &error),
-    }
+    asked(sources.keys(), limit, async { Ok(host.images.observe(&sources).await) }).await
 }
 
 /// The unit that each name should have, as far as the layers below it are known.
@@ -149,37 +163,6 @@ fn wanted_units(
         Some(companion.unit(&image.reference, companion.revision(image, config)))
     };
     names.iter().map(|name| (name.clone(), unit(name))).collect()
-}
-
-async fn units(
-    host: &Host,
-    wanted: &BTreeMap<CompanionName, Option<UnitSpec>>,
-    limit: Duration,
-) -> ByName<UnitFile> {
-    if wanted.is_empty() {
-        return ByName::new();
-    }
-    let read = async { Ok(host.units.observe(wanted).await) };
-    match bounded(limit, read).await {
-        Ok(files) => files.into_iter().map(|(name, file)| (name, observation(file))).collect(),
-        Err(error) => unknown_for(wanted.keys(), &error),
-    }
-}
-
-async fn services(
-    host: &Host,
-    names: &BTreeSet<CompanionName>,
-    limit: Duration,
-) -> ByName<ServiceState> {
-    if names.is_empty() {
-        return ByName::new();
-    }
-    match bounded(limit, host.services.observe(names)).await {
-        Ok(states) => {
-            states.into_iter().map(|(name, state)| (name, Observation::Known(state))).collect()
-        }
-        Err(error) => unknown_for(names.iter(), &error),
-    }
 }
 
 /// The companions that may be started, restarted while nothing of them runs, or tidied up after:
@@ -208,20 +191,4 @@ fn names_to_ask_containers_of(
     let wanted = desired.companions.keys().filter(|name| down(name));
     let removed = desired.removed.keys().filter(|name| down(name) && !gone(name));
     wanted.chain(removed).cloned().collect()
-}
-
-async fn containers(
-    host: &Host,
-    names: &BTreeSet<CompanionName>,
-    limit: Duration,
-) -> ByName<ContainerState> {
-    if names.is_empty() {
-        return ByName::new();
-    }
-    match bounded(limit, host.containers.observe(names)).await {
-        Ok(states) => {
-            states.into_iter().map(|(name, state)| (name, Observation::Known(state))).collect()
-        }
-        Err(error) => unknown_for(names.iter(), &error),
-    }
 }

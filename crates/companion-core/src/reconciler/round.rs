@@ -1,13 +1,16 @@
 //! One round: what is wanted and seen gives a decision. It changes nothing.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
+use super::execute::Executor;
 use super::observe::observe;
 use super::{EventSink, Execution, Limits, Memory, Outcome};
 use crate::check::{Violation, check};
 use crate::model::Monotonic;
+use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
 use crate::model::observed::ObservedState;
 use crate::plan::{Plan, Step};
@@ -22,7 +25,7 @@ pub struct Context<'c> {
     pub limits: &'c Limits,
     /// Who is told.
     pub events: &'c dyn EventSink,
-    /// The share of a back-off's tenth that is left off, see
+    /// The share of a back-off's twentieth that is left off, see
     /// [`backoff::delay`](crate::planner::backoff::delay).
     pub jitter: &'c mut (dyn FnMut() -> u16 + Send),
 }
@@ -70,6 +73,19 @@ impl Round {
         let violations = check(&plan, &desired, &observed);
         let execution = Execution::default();
         Self { desired, observed, plan, violations, execution, at: now }
+    }
+
+    /// Leaves to another round what concerns none of `names`.
+    pub fn restrict_to(&mut self, names: &BTreeSet<CompanionName>) {
+        self.plan = std::mem::take(&mut self.plan).restrict_to(names);
+    }
+
+    /// What carries out the plan; `None` for one that breaks a rule, of which nothing is done.
+    pub fn executor(&self) -> Option<Executor> {
+        for violation in &self.violations {
+            error!("invariant violation: the plan breaks {violation}; nothing of it is done");
+        }
+        self.violations.is_empty().then(|| Executor::new(&self.plan, self.at))
     }
 
     /// Whether no further round is worth making before the next tick or event: there was nothing to

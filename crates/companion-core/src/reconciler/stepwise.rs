@@ -8,8 +8,10 @@
 //! 2. Tasks that are [`outdated`](Memory::outdated) are dropped, and those that ended are
 //!    [caught up with](Memory::catch_up).
 //! 3. [`Round::look`](super::Round::look) observes and plans; [`Memory::learn`] takes over what that
-//!    shows.
-//! 4. [`Executor::step`] takes the plan's steps, with at most one call each time, and gives the
+//!    shows. [`Round::restrict_to`](super::Round::restrict_to) leaves to another round what was not
+//!    asked for.
+//! 4. [`Round::executor`](super::Round::executor) says whether anything of it is done;
+//!    [`Executor::step`] takes the plan's steps, with at most one call each time, and gives the
 //!    [`Task`]s that go on by themselves.
 //! 5. [`Task::step`] does the same for a task, which may need the lock for itself in between.
 //!

@@ -80,6 +80,24 @@ fn a_step_on_something_unknown_is_seen() {
 }
 
 #[test]
+fn a_removal_of_what_was_not_read_is_seen() {
+    let unread = || Some("unreadable".to_owned());
+    for error in [None, unread()] {
+        let mut scene = Scene::removed();
+        scene.down(ActiveState::Inactive, SubState::Dead);
+        scene.seen.container = error.clone().map(Observation::Unknown);
+        scene.seen.hook = error.map(Observation::Unknown);
+        for action in [Action::RemoveContainer, Action::RemoveConfig(hook())] {
+            let taken = Step { generation: Generation(2), ..step(action) };
+            assert_eq!(broken(&scene, vec![taken.clone()]), [Rule::NothingOnUnknown], "{taken}");
+        }
+    }
+    let mut scene = down();
+    scene.seen.container = unread().map(Observation::Unknown);
+    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NothingOnUnknown]);
+}
+
+#[test]
 fn a_start_before_its_reload_is_seen() {
     let (scene, mut steps) = lost();
     steps.swap(1, 2);

@@ -94,8 +94,25 @@ fn nothing_is_stopped_or_removed_because_of_unknown() {
 #[test]
 fn what_is_foreign_at_the_name_is_left_alone() {
     let mut scene = Scene::removed();
+    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.seen.hook = None;
     scene.file(UnitFileState::Foreign { what: "a directory".to_owned() });
     scene.expect(&[], &[]);
+}
+
+#[test]
+fn what_is_left_of_ours_beside_a_unit_without_our_mark_is_told_and_left_alone() {
+    let conflict = "something that is not ours has its name: a unit at /units/web.container";
+    let foreign = || UnitFileState::Foreign { what: "a unit".to_owned() };
+    let mut runs = Scene::removed();
+    runs.seen.hook = None;
+    runs.file(foreign());
+    runs.expect(&[], &[conflict]);
+    let mut rendered = stopped();
+    rendered.file(foreign());
+    rendered.expect(&[], &[conflict]);
+    rendered.seen.hook = Some(Observation::Unknown("disk on fire".to_owned()));
+    rendered.expect(&[], &[conflict]);
 }
 
 #[test]
