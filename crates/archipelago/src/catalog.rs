@@ -3,6 +3,7 @@
 //! Archipelago's own three are built in; files in TOML add more, or replace one of the same name.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::path::Path;
 
 use companion_core::model::companion::{CompanionName, CompanionSpec, InvalidValue};
@@ -20,7 +21,7 @@ mod file;
 
 pub use builtin::BITCOIN_UI_HOOK;
 pub use file::{CatalogFile, CompanionEntry, ImageEntry, schema};
-pub(crate) use file::{one_line, placed};
+pub(crate) use file::{one_line, placed, validate_mount_source};
 
 /// The most companions that a catalog holds.
 pub const COMPANIONS_LIMIT: usize = 64;
@@ -282,17 +283,22 @@ impl Catalog {
     /// record alone.
     ///
     /// The file is to be removed, so little is believed: it must be `<data directory>/<own>/<file>`,
-    /// where `<own>` is the companion's name with or without `archy-`, and not beside the node's
-    /// credentials. So a record that somebody else wrote reaches no key, wallet or data of an app.
+    /// where `<own>` is the companion's name with or without `archy-`, ends in `-ui`, as apps' own
+    /// directories do not, is no known app's id, and does not hold the node's credentials. So a record
+    /// that somebody else wrote reaches no key, wallet or data of an app. A companion of another name
+    /// keeps its file when the catalog does not name it any more.
     pub(crate) fn may_have_rendered(&self, name: &CompanionName, hook: &HookSpec) -> bool {
         let file = Path::new(hook.output.as_str());
         let Some(dir) = file.parent() else { return false };
-        let own = [name.as_str(), name.as_str().trim_start_matches("archy-")];
-        let in_own = own.iter().any(|own| dir.file_name().is_some_and(|dir| dir == *own));
+        let Some(dir_name) = dir.file_name().and_then(OsStr::to_str) else { return false };
+        let own = [Some(name.as_str()), name.as_str().strip_prefix("archy-")];
+        let in_own = own.contains(&Some(dir_name)) && dir_name.ends_with("-ui");
+        let of_app = self.apps.keys().any(|app| app.as_str() == dir_name);
         let rpc = &self.node.bitcoin;
         let mut credentials = [&rpc.password_file, &rpc.cookie_file].into_iter();
         let beside = |secret: &AbsolutePath| Path::new(secret.as_str()).parent() == Some(dir);
         in_own
+            && !of_app
             && dir.parent() == Some(Path::new(self.node.data_directory.as_str()))
             && !credentials.any(beside)
             && file::validate_hook(hook).is_ok()

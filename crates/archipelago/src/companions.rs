@@ -14,6 +14,7 @@ use crate::app::AppId;
 use crate::catalog::Catalog;
 use crate::desired_store::RecordStore;
 use crate::host::{self, HostError};
+use crate::record::Record;
 
 /// Keeps the companions of the installed apps.
 ///
@@ -27,7 +28,8 @@ pub struct Companions {
 /// Why a call could not even begin.
 #[derive(Debug, thiserror::Error)]
 pub enum CompanionsError {
-    /// The wish could not be recorded, or read; nothing was done.
+    /// The wish could not be recorded, or read; nothing was done. A file system that did not answer in
+    /// time may record the wish yet.
     #[error("failed to use the record of wishes")]
     Record(#[source] PortError),
     /// A pass could not be made. What was wished is recorded, and the next pass carries it out.
@@ -127,7 +129,7 @@ impl Companions {
         apps: &[AppId],
     ) -> Result<BTreeSet<CompanionName>, CompanionsError> {
         let apps = apps.to_vec();
-        let wish = move |record: &mut crate::record::Record, catalog: &Catalog| {
+        let wish = move |record: &mut Record, catalog: &Catalog| {
             let known: Vec<_> =
                 apps.iter().filter(|app| !catalog.companions_for(app).is_empty()).collect();
             known.iter().for_each(|app| record.install(app, catalog));
@@ -184,7 +186,7 @@ impl Companions {
         apps: &[AppId],
     ) -> Result<BTreeSet<CompanionName>, CompanionsError> {
         let apps = apps.to_vec();
-        let wish = move |record: &mut crate::record::Record, catalog: &Catalog| {
+        let wish = move |record: &mut Record, catalog: &Catalog| {
             let gone = apps.iter().flat_map(|app| record.remove(app, catalog)).collect();
             (true, gone)
         };
@@ -214,7 +216,7 @@ impl Companions {
     /// [`CompanionsError::Record`].
     pub async fn adopt(&self, installed: &[AppId]) -> Result<(), CompanionsError> {
         let apps = installed.to_vec();
-        let wish = move |record: &mut crate::record::Record, catalog: &Catalog| {
+        let wish = move |record: &mut Record, catalog: &Catalog| {
             let new: Vec<_> = apps
                 .iter()
                 .filter(|app| record.is_installed(app).is_none())
@@ -308,19 +310,23 @@ fn failure(
     (companion.clone(), CompanionError { companion, health, why })
 }
 
-/// What a companion waits on, else what failed last.
 fn unready(pass: &Reconciliation, companion: &CompanionStatus) -> (Health, String) {
-    let last_failure = pass.steps.iter().rev().find_map(|(step, outcome)| match outcome {
+    (companion.health, why(pass, companion))
+}
+
+/// Why `companion` is as it is at the end of `pass`, in words for people: what it waits on, else what
+/// failed last; empty when there is nothing to say.
+pub fn why(pass: &Reconciliation, companion: &CompanionStatus) -> String {
+    if !companion.why.is_empty() {
+        return companion.why.join("; ");
+    }
+    let failed = pass.steps.iter().rev().find_map(|(step, outcome)| match outcome {
         Outcome::Failed { error, .. } if step.companion.as_ref() == Some(&companion.name) => {
-            Some(error.clone())
+            Some(format!("{step}: {error}"))
         }
         _ => None,
     });
-    let why = match companion.why.is_empty() {
-        true => last_failure.unwrap_or_default(),
-        false => companion.why.join("; "),
-    };
-    (companion.health, why)
+    failed.unwrap_or_default()
 }
 
 #[cfg(test)]

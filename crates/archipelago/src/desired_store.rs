@@ -24,7 +24,11 @@ const LOCK_FILE: &str = "lock";
 const PATIENCE: Duration = Duration::from_secs(6 * 60);
 const POLL: Duration = Duration::from_millis(20);
 
+/// How long the file system may take for one thing; a local one takes milliseconds.
+const FILE_LIMIT: Duration = Duration::from_secs(30);
+
 /// Keeps the record of wishes in a state directory of mode 0700.
+#[derive(Clone)]
 pub struct RecordStore {
     dir: PathBuf,
     catalog: Arc<Catalog>,
@@ -48,7 +52,7 @@ impl RecordStore {
 
     pub(crate) async fn read(&self) -> PortResult<Record> {
         let dir = self.dir.clone();
-        blocking(move || read(&dir)).await
+        blocking("read the record of wishes", move || read(&dir)).await
     }
 
     /// Removes the temporary files that crashes left in the state directory; the caller holds the lock.
@@ -58,7 +62,7 @@ impl RecordStore {
     pub(crate) async fn sweep(&self) -> PortResult<usize> {
         let path = self.dir.clone();
         let attempt = "sweep the state directory";
-        blocking(move || {
+        blocking(attempt, move || {
             let dir = Dir::open(&path, Trust::Owned).map_err(|error| port(error, attempt))?;
             dir.sweep_temporary_files().map_err(|error| port(error, attempt))
         })
@@ -66,13 +70,17 @@ impl RecordStore {
     }
 
     /// Changes the record under the host's lock, and writes it durably if `change` says so.
+    ///
+    /// A change whose caller goes away goes on to its end, and the lock with it: nobody else comes
+    /// between its reading and its writing.
     pub(crate) async fn update<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut Record, &Catalog) -> (bool, T) + Send + 'static,
     ) -> PortResult<T> {
-        let _lock = self.lock().await?;
+        let lock = self.lock().await?;
         let (path, catalog) = (self.dir.clone(), Arc::clone(&self.catalog));
-        blocking(move || {
+        blocking("change the record of wishes", move || {
+            let _until_done = lock;
             let mut record = read(&path)?;
             let (changed, value) = change(&mut record, &catalog);
             if changed {
@@ -92,15 +100,16 @@ impl DesiredStore for RecordStore {
 
     async fn lock(&self) -> PortResult<HostLock> {
         let path = self.dir.clone();
-        let mut file = blocking(move || {
+        let attempt = "lock the host";
+        let (mut file, mut held) = blocking(attempt, move || {
             let dir =
-                Dir::create(&path, 0o700, Trust::Owned).map_err(|error| port(error, "lock"))?;
-            LockFile::open(&dir, LOCK_FILE, 0o600).map_err(|error| port(error, "lock"))
+                Dir::create(&path, 0o700, Trust::Owned).map_err(|error| port(error, attempt))?;
+            try_lock(LockFile::open(&dir, LOCK_FILE, 0o600).map_err(|error| port(error, attempt))?)
         })
         .await?;
         let deadline = Instant::now() + PATIENCE;
         // The kernel has no queue that an asynchronous caller could wait in.
-        while !file.try_lock().map_err(|error| port(error, "lock"))? {
+        while !held {
             if Instant::now() >= deadline {
                 let message = format!(
                     "another process has held the host for {} s, see the lock file in {}",
@@ -110,9 +119,15 @@ impl DesiredStore for RecordStore {
                 return Err(PortError::new(PortErrorKind::Transient, message));
             }
             tokio::time::sleep(POLL).await;
+            (file, held) = blocking(attempt, move || try_lock(file)).await?;
         }
         Ok(HostLock::new(file))
     }
+}
+
+fn try_lock(mut file: LockFile) -> PortResult<(LockFile, bool)> {
+    let held = file.try_lock().map_err(|error| port(error, "lock the host"))?;
+    Ok((file, held))
 }
 
 fn read(path: &Path) -> PortResult<Record> {
@@ -157,14 +172,19 @@ fn port(error: DirError, attempt: &str) -> PortError {
     PortError::new(kind, format!("failed to {attempt}")).with_source(error)
 }
 
-/// Does `work` where blocking is allowed: a network file system may hang.
+/// Does `work` where blocking is allowed, and waits for it a bounded time: a network file system may
+/// hang. The work itself goes on to its end.
 async fn blocking<T: Send + 'static>(
+    attempt: &str,
     work: impl FnOnce() -> PortResult<T> + Send + 'static,
 ) -> PortResult<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        let message = "work on the state directory did not come to its end";
-        Err(PortError::new(PortErrorKind::Transient, message).with_source(error))
-    })
+    let stuck =
+        |why| PortError::new(PortErrorKind::Transient, format!("failed to {attempt}, {why}"));
+    match tokio::time::timeout(FILE_LIMIT, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(cause)) => Err(stuck("the work was cut off").with_source(cause)),
+        Err(_) => Err(stuck("the file system does not answer")),
+    }
 }
 
 #[cfg(test)]
@@ -240,6 +260,47 @@ mod tests {
         let state = Dir::open(store.dir(), Trust::Owned).unwrap();
         let mut lock = LockFile::open(&state, LOCK_FILE, 0o600).unwrap();
         assert!(lock.try_lock().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_wish_whose_caller_went_away_keeps_the_lock_until_it_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, other) = (store(dir.path()), store(dir.path()));
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        let (end, may_end) = std::sync::mpsc::channel::<()>();
+        let app = AppId::new("lnd").unwrap();
+        let wish = tokio::spawn(async move {
+            let change = move |record: &mut Record, catalog: &Catalog| {
+                begun.send(()).unwrap();
+                may_end.recv().unwrap();
+                (true, record.install(&app, catalog))
+            };
+            store.update(change).await
+        });
+        tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+        wish.abort();
+        assert!(wish.await.unwrap_err().is_cancelled());
+        let state = Dir::open(other.dir(), Trust::Owned).unwrap();
+        let mut lock = LockFile::open(&state, LOCK_FILE, 0o600).unwrap();
+        assert!(!lock.try_lock().unwrap());
+        end.send(()).unwrap();
+        let _lock = other.lock().await.unwrap();
+        assert_eq!(other.load().await.unwrap().companions.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_system_that_does_not_answer_is_an_error_and_no_end_of_waiting() {
+        let (end, may_end) = std::sync::mpsc::channel::<()>();
+        let hangs = blocking("read", move || {
+            let _ended = may_end.recv();
+            Ok(())
+        });
+        let waiting = tokio::spawn(hangs);
+        tokio::task::yield_now().await;
+        tokio::time::advance(FILE_LIMIT + Duration::from_secs(1)).await;
+        let error = waiting.await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("does not answer"), "{error}");
+        drop(end);
     }
 
     #[tokio::test]

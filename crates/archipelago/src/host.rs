@@ -9,7 +9,7 @@ use adapter_systemd::{QuadletDir, Scope, ScopeError, SystemdManager};
 use companion_core::model::companion::InvalidValue;
 use companion_core::model::container::HostName;
 use companion_core::model::hook::HookName;
-use companion_core::ports::{DesiredStore as _, Host, PortError};
+use companion_core::ports::{DesiredStore as _, Host, PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, DirError, Trust};
 use quadlet::PodmanVersion;
 
@@ -127,15 +127,29 @@ pub async fn connect_with(
 /// [`HostError::UnitDir`], [`HostError::Sweep`] for the first that could not be swept.
 pub async fn sweep(scope: Scope, store: &RecordStore) -> Result<usize, HostError> {
     let units = units(scope, PODMAN_FLOOR)?;
-    let _lock = store.lock().await.map_err(HostError::Sweep)?;
-    let mut swept = store.sweep().await.map_err(HostError::Sweep)?;
-    swept += units.sweep().await.map_err(HostError::Sweep)?;
-    let desired = store.load().await.map_err(HostError::Sweep)?;
+    let lock = store.lock().await.map_err(HostError::Sweep)?;
+    let store = store.clone();
+    // A task of its own goes on to its end, and the lock with it, when the caller goes away.
+    let swept = tokio::spawn(async move {
+        let _until_done = lock;
+        sweep_locked(&units, &store).await
+    });
+    let cut_off = |error| {
+        let message = "the work was cut off";
+        Err(PortError::new(PortErrorKind::Transient, message).with_source(error))
+    };
+    swept.await.unwrap_or_else(cut_off).map_err(HostError::Sweep)
+}
+
+async fn sweep_locked(units: &QuadletDir, store: &RecordStore) -> PortResult<usize> {
+    let mut swept = store.sweep().await?;
+    swept += units.sweep().await?;
+    let desired = store.load().await?;
     let wanted = desired.companions.values().filter_map(|wanted| wanted.spec().hook.as_ref());
     let removed = desired.removed.values().filter_map(|removed| removed.hook.as_ref());
     for (hook, unwanted) in wanted.map(|hook| (hook, false)).chain(removed.map(|hook| (hook, true)))
     {
-        swept += adapter_hooks::sweep(hook, unwanted).await.map_err(HostError::Sweep)?;
+        swept += adapter_hooks::sweep(hook, unwanted).await?;
     }
     Ok(swept)
 }

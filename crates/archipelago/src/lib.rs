@@ -39,7 +39,7 @@ pub use app::AppId;
 pub use bitcoin_ui::BitcoinUi;
 pub use catalog::{Catalog, CatalogError};
 pub use companions::{
-    CompanionError, Companions, CompanionsError, Failures, Wish, failures, failures_of,
+    CompanionError, Companions, CompanionsError, Failures, Wish, failures, failures_of, why,
 };
 pub use desired_store::RecordStore;
 pub use node::{BITCOIN_UI_PORT, BitcoinRpc, CONTEXT_DIRECTORIES, INSECURE_REGISTRIES, Node};

@@ -1,7 +1,8 @@
 //! Backend manifests: an app's own container, described in TOML, as a companion of the same life.
 //!
 //! A backend may do what a companion may not: write to paths of the host, and run what its manifest
-//! says. It is kept by the same planner, so installing one has the same meaning: running and true is
+//! says. The host's root, its sockets and its devices it is shown no more than a companion is; a device
+//! that it needs is named by itself. It is kept by the same planner, so installing one has the same meaning: running and true is
 //! left alone, stopped is started, missing is installed, wedged is created anew. A catalog takes it in
 //! with [`Catalog::add_backend`](crate::Catalog::add_backend).
 
@@ -183,6 +184,8 @@ impl BackendManifest {
             stop_timeout: self.stop_timeout,
         };
         container.validate()?;
+        let mut sources = container.mounts.iter().map(|mount| &mount.source);
+        sources.try_for_each(crate::catalog::validate_mount_source)?;
         let verify_tls = !node.is_insecure_registry(self.image.registry());
         let pull = Some(PullSource { reference: self.image, verify_tls });
         let image = ImageSource { build: None, pull };
@@ -238,6 +241,18 @@ mod tests {
         assert_eq!(container.tmpfs[0].target.as_str(), "/tmp");
         assert_eq!(spec.description, "Archipelago backend: bitcoin-knots");
         assert!(spec.image.pull.unwrap().verify_tls);
+    }
+
+    #[test]
+    fn a_manifest_that_mounts_the_hosts_root_or_sockets_is_refused() {
+        for source in ["/", "/run/user/1000/podman/podman.sock", "/var/run/docker.sock", "/dev"] {
+            let volume = format!("type = \"bind\", source = \"{source}\", target = \"/s\"");
+            let text =
+                format!("name = \"x\"\nimage = \"a.example/x\"\nvolumes = [{{ {volume} }}]\n");
+            let error = BackendManifest::parse(&text).unwrap().spec(&Node::default()).unwrap_err();
+            let source = std::error::Error::source(&error).unwrap().to_string();
+            assert!(source.contains("mounts") && source.contains("must not be"), "{source}");
+        }
     }
 
     #[test]

@@ -166,6 +166,9 @@ impl Record {
     }
 
     /// Notes what the catalog says of the companions that are wanted; says whether anything is new.
+    ///
+    /// One hook is known of each: when the catalog moves the output of a companion that is wanted, the
+    /// file at its former place is in no record any more, and stays until somebody removes it.
     fn note_catalog(&mut self, catalog: &Catalog) -> bool {
         let mut noted = false;
         for name in self.wanted(catalog) {

@@ -228,7 +228,7 @@ impl CompanionEntry {
             let rule = "must be read-only: a companion never writes to a path of the host";
             return Err(InvalidValue::new("mounts", mount.source.as_str(), rule));
         }
-        container.mounts.iter().map(|mount| &mount.source).try_for_each(refuse_commanding)?;
+        container.mounts.iter().map(|mount| &mount.source).try_for_each(validate_mount_source)?;
         if let Some(hook) = &self.hook {
             validate_hook(hook)?;
         }
@@ -240,9 +240,9 @@ impl CompanionEntry {
     }
 }
 
-/// Refuses to show a companion the host's sockets and devices: who reaches Podman's or the bus's commands the
+/// Refuses to show a container the host's sockets and devices: who reaches Podman's or the bus's commands the
 /// host, and a read-only mount does not keep anyone from connecting.
-fn refuse_commanding(source: &AbsolutePath) -> Result<(), InvalidValue> {
+pub(crate) fn validate_mount_source(source: &AbsolutePath) -> Result<(), InvalidValue> {
     let places = ["/dev", "/proc", "/run", "/sys", "/var/run"];
     let path = source.as_path();
     if path.parent().is_some() && !places.iter().any(|place| path.starts_with(place)) {

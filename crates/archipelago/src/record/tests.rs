@@ -150,7 +150,14 @@ fn a_hostile_record_has_no_file_of_somebody_elses_removed() {
     ] {
         assert_eq!(hostile("x-ui", output), None, "{output}");
     }
-    for (name, file) in [("secrets", "bitcoin-rpc-password"), ("bitcoin", "wallet.dat")] {
+    for (name, file) in [
+        ("secrets", "bitcoin-rpc-password"),
+        ("bitcoin", "wallet.dat"),
+        ("lnd", "tls.key"),
+        ("btcpay", "settings.config"),
+    ] {
+        let prefixed = format!("/var/lib/archipelago/{name}/{file}");
+        assert_eq!(hostile(&format!("archy-{name}"), &prefixed), None, "{prefixed}");
         assert_eq!(hostile(name, &format!("/var/lib/archipelago/{name}/{file}")), None);
     }
     let mut program = Record::default();

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use archipelago::{Wish, failures_of};
+use archipelago::{Wish, failures_of, why};
 use companion_core::model::companion::CompanionName;
 use companion_core::plan::{Blocked, Plan, Reason, Step, WaitingOn};
 use companion_core::reconciler::{Outcome, Reconciliation, Round};
@@ -138,7 +138,11 @@ pub(super) fn pass(
     let mut table = Table::default();
     for status in &companions {
         let health = output.styled(Style::of(status.health), &status.health.to_string());
-        table.row([status.name.to_string(), health, reasons(status, pass)]);
+        let why = match status.health.is_healthy() {
+            true => String::new(),
+            false => why(pass, status),
+        };
+        table.row([status.name.to_string(), health, why]);
     }
     for name in &removed {
         table.row([name.to_string(), output.styled(Style::Good, "gone"), String::new()]);
@@ -155,23 +159,6 @@ pub(super) fn pass(
     }
     table.lines().iter().for_each(|line| output.line(line));
     Verdict::of(done)
-}
-
-/// Why a companion is not ready: what it waits on, else what failed last.
-fn reasons(status: &CompanionStatus, pass: &Reconciliation) -> String {
-    if status.health.is_healthy() {
-        return String::new();
-    }
-    if !status.why.is_empty() {
-        return status.why.join("; ");
-    }
-    let failure = pass.steps.iter().rev().find_map(|(step, outcome)| match outcome {
-        Outcome::Failed { error, .. } if step.companion.as_ref() == Some(&status.name) => {
-            Some(format!("{step}: {error}"))
-        }
-        _ => None,
-    });
-    failure.unwrap_or_default()
 }
 
 /// Tells what a plan does and what it waits on, in lines.
