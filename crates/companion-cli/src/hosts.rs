@@ -114,9 +114,10 @@ impl Session {
     /// Does `work`, unless SIGINT or SIGTERM comes first: then what was begun is ended softly.
     ///
     /// # Errors
-    /// As `work`, and when it was interrupted.
+    /// As `work`, and when it was interrupted, with what then is true of the `wish`.
     pub(crate) async fn unless_interrupted<T>(
         &self,
+        wish: WishIs,
         work: impl Future<Output = CommandResult<T>>,
     ) -> CommandResult<T> {
         let listen = |kind| {
@@ -133,8 +134,7 @@ impl Session {
         }
         self.companions.reconciler().shut_down().await;
         self.settled().await;
-        Err(CommandError::failure("interrupted; what was wished is recorded")
-            .hinted("`companion reconcile` carries on"))
+        Err(wish.interrupted())
     }
 
     /// Waits until no podman of ours is left: killing one that writes to the image store can damage
@@ -142,6 +142,29 @@ impl Session {
     pub(crate) async fn settled(&self) {
         if let Some(podman) = &self.podman {
             podman.settled().await;
+        }
+    }
+}
+
+/// How far a command has come with its wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WishIs {
+    /// It is being recorded, or waits for that.
+    Pending,
+    /// It is recorded.
+    Recorded,
+    /// The command has none.
+    None,
+}
+
+impl WishIs {
+    fn interrupted(self) -> CommandError {
+        match self {
+            Self::Pending => CommandError::failure("interrupted; the wish may not be recorded")
+                .hinted("`companion status` shows what is"),
+            Self::Recorded => CommandError::failure("interrupted; what was wished is recorded")
+                .hinted("`companion reconcile` carries on"),
+            Self::None => CommandError::failure("interrupted"),
         }
     }
 }
@@ -209,4 +232,33 @@ async fn is_untouched(scope: Scope, store: &RecordStore) -> CommandResult<bool> 
     // The version matters for what units say, not for whose they are.
     let units = units(scope, archipelago::host::PODMAN_FLOOR)?;
     Ok(units.list().await?.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use archipelago::Catalog;
+    use rustix::process::{Signal, getpid, kill_process};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_interruption_claims_a_wish_to_be_recorded_only_after_it_was() {
+        let (catalog, state) = (Catalog::builtin(), tempfile::tempdir().unwrap());
+        let host = sim::host(&catalog).ports();
+        let store = Arc::new(RecordStore::new(state.path(), Arc::new(catalog)));
+        let session = Session::wired(store, host, Arc::new(Silent), None, Some(state));
+        for (wish, said) in [
+            (WishIs::Pending, "interrupted; the wish may not be recorded"),
+            (WishIs::Recorded, "interrupted; what was wished is recorded"),
+            (WishIs::None, "interrupted"),
+        ] {
+            let work = async {
+                // The work begins when the signals are listened for already.
+                kill_process(getpid(), Signal::INT).unwrap();
+                std::future::pending::<CommandResult<()>>().await
+            };
+            let error = session.unless_interrupted(wish, work).await.unwrap_err();
+            assert_eq!(error.to_string(), said);
+        }
+    }
 }

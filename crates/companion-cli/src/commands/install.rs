@@ -10,7 +10,7 @@ use companion_core::model::companion::CompanionName;
 use super::report;
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
-use crate::hosts::Session;
+use crate::hosts::{Session, WishIs};
 use crate::output::Output;
 use crate::runtime::block_on;
 
@@ -36,13 +36,13 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
     let apps = apps.collect::<CommandResult<Vec<_>>>()?;
     block_on(config.host, async {
         let session = Session::open(config, output, Arc::new(output.progress())).await?;
-        session
-            .unless_interrupted(async {
-                session.sweep(config).await;
-                let names = session.companions.wish_installed(&apps).await?;
-                converge(&session.companions, &names, Wish::Installed, output).await
-            })
-            .await
+        let wish = async { Ok(session.companions.wish_installed(&apps).await?) };
+        let names = session.unless_interrupted(WishIs::Pending, wish).await?;
+        let work = async {
+            session.sweep(config).await;
+            converge(&session.companions, &names, Wish::Installed, output).await
+        };
+        session.unless_interrupted(WishIs::Recorded, work).await
     })
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use super::report;
 use crate::config::Config;
 use crate::error::CommandResult;
-use crate::hosts::Session;
+use crate::hosts::{Session, WishIs};
 use crate::output::Output;
 use crate::runtime::block_on;
 
@@ -25,7 +25,7 @@ pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> C
     block_on(config.host, async {
         let session = Session::open(config, output, Arc::new(output.progress())).await?;
         session
-            .unless_interrupted(async {
+            .unless_interrupted(WishIs::None, async {
                 session.sweep(config).await;
                 session.companions.adopt(&[]).await?;
                 let pass = session.companions.reconciler().reconcile().await?;

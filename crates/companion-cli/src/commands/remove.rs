@@ -8,7 +8,7 @@ use clap::Args;
 use super::install::{converge, unknown_app};
 use crate::config::Config;
 use crate::error::CommandResult;
-use crate::hosts::Session;
+use crate::hosts::{Session, WishIs};
 use crate::output::Output;
 use crate::runtime::block_on;
 
@@ -32,13 +32,13 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
     block_on(config.host, async {
         let session = Session::open(config, output, Arc::new(output.progress())).await?;
         let apps = apps(&session, &arguments.apps).await?;
-        session
-            .unless_interrupted(async {
-                session.sweep(config).await;
-                let names = session.companions.wish_removed(&apps).await?;
-                converge(&session.companions, &names, Wish::Removed, output).await
-            })
-            .await
+        let wish = async { Ok(session.companions.wish_removed(&apps).await?) };
+        let names = session.unless_interrupted(WishIs::Pending, wish).await?;
+        let work = async {
+            session.sweep(config).await;
+            converge(&session.companions, &names, Wish::Removed, output).await
+        };
+        session.unless_interrupted(WishIs::Recorded, work).await
     })
 }
 

@@ -61,7 +61,9 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         let session = Session::open(config, output, Arc::clone(&pulse) as _).await?;
         let _only_one = lock(&session.store)?;
         pulse.spawn_heartbeat();
-        prepare(&session, config).await?;
+        // Whoever is told to end while it waits for the lock has nothing to end yet.
+        let prepared = shutdown.run_until_cancelled(prepare(&session, config, &pulse)).await;
+        prepared.transpose()?;
         watch_for_changes(&session, config, &wake, tick);
         info!("companion {} begins", env!("CARGO_PKG_VERSION"));
         keep(&session, tick, shutdown, wake, &pulse).await;
@@ -80,12 +82,11 @@ async fn keep(
 ) {
     let supervisor = session.companions.supervisor().with_tick(tick).woken_by(wake);
     let mut known = Known::default();
-    let mut ready = false;
     supervisor
         .run(shutdown, |round| {
             pulse.beat();
             known.tell(round);
-            if !std::mem::replace(&mut ready, true) {
+            if pulse.start() {
                 tell_systemd(&[NotifyState::Ready]);
             }
         })
@@ -134,9 +135,12 @@ fn lock(store: &RecordStore) -> CommandResult<LockFile> {
 }
 
 /// What is done once: leftovers are swept, and what the catalog newly has is taken in.
-async fn prepare(session: &Session, config: &Config) -> CommandResult<()> {
+async fn prepare(session: &Session, config: &Config, pulse: &Pulse) -> CommandResult<()> {
     session.sweep(config).await;
-    Ok(session.companions.adopt(&[]).await?)
+    pulse.beat();
+    session.companions.adopt(&[]).await?;
+    pulse.beat();
+    Ok(())
 }
 
 fn watch_for_changes(session: &Session, config: &Config, wake: &Arc<Notify>, tick: Duration) {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use durable_dir::{Dir, LockFile, Trust};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::bench::{Bench, Ran};
@@ -22,7 +23,12 @@ struct Daemon {
 impl Daemon {
     /// Starts one on the embedded host and waits until it is ready.
     fn start(environment: &[(&str, &str)]) -> Self {
-        let bench = Bench::new();
+        let daemon = Self::spawn(Bench::new(), environment);
+        daemon.is_told("READY=1");
+        daemon
+    }
+
+    fn spawn(bench: Bench, environment: &[(&str, &str)]) -> Self {
         let socket = bench.home().join("notify");
         let notified = UnixDatagram::bind(&socket).unwrap();
         notified.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -36,9 +42,7 @@ impl Daemon {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let daemon = Self { bench, child, notified };
-        daemon.is_told("READY=1");
-        daemon
+        Self { bench, child, notified }
     }
 
     /// Waits until systemd would have been told a line that begins with `beginning`.
@@ -90,6 +94,21 @@ fn it_feeds_the_watchdog_and_tells_how_things_are() {
     let status = daemon.is_told("STATUS=0 of 1 companion(s) ready");
     assert!(status.contains("archy-lnd-ui is progressing"), "{status}");
     assert_eq!(daemon.end(Signal::TERM).status, 0);
+}
+
+#[test]
+fn one_that_waits_for_the_lock_asks_for_time_to_start_and_ends_when_it_is_told_to() {
+    let bench = Bench::new();
+    let state = Dir::create(bench.home().join("state"), 0o700, Trust::Owned).unwrap();
+    let mut lock = LockFile::open(&state, "lock", 0o600).unwrap();
+    assert!(lock.try_lock().unwrap());
+    let daemon = Daemon::spawn(bench, &[("WATCHDOG_USEC", "300000")]);
+    daemon.is_told("EXTEND_TIMEOUT_USEC=300000");
+    daemon.signal(Signal::TERM);
+    daemon.is_told("STOPPING=1");
+    let ran = Ran::of(daemon.child.wait_with_output().unwrap());
+    assert_eq!(ran.status, 0, "{ran:?}");
+    drop(lock);
 }
 
 #[test]
