@@ -25,10 +25,12 @@ use crate::memory::Memory;
 pub(crate) mod argv;
 mod child;
 pub(crate) mod output;
+mod spool;
 mod tree;
 
 use child::{Ending, Supervision};
 use output::{Keep, Stream, last_words};
+use spool::Spool;
 
 /// The most that is read of an answer, in bytes.
 const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
@@ -224,17 +226,8 @@ impl Podman {
 
     /// Runs a call to its successful end and returns what it printed; of a build or a pull, nothing.
     pub(crate) async fn run(&self, call: Verb, args: Vec<String>) -> Result<Vec<u8>, PodmanError> {
-        let keep = match call {
-            Verb::Build | Verb::Pull => Keep::Tail(0),
-            Verb::Version
-            | Verb::Info
-            | Verb::Images
-            | Verb::ImageInspect
-            | Verb::ImageRm
-            | Verb::Ps
-            | Verb::Rm => Keep::Head(ANSWER_LIMIT),
-        };
-        let (stdout, stderr) = (Stream::new(keep), Stream::new(Keep::Tail(COMPLAINT_LIMIT)));
+        let stdout = Stream::new(Keep::Head(ANSWER_LIMIT));
+        let stderr = Stream::new(Keep::Tail(COMPLAINT_LIMIT));
         let ending = self.supervised(call, args, &stdout, &stderr).await?;
         let said = last_words(&stderr.take().0);
         match ending {
@@ -266,13 +259,21 @@ impl Podman {
     ) -> Result<Ending, PodmanError> {
         let program = self.program()?;
         let start = |source| PodmanError::Start { program: program.to_owned(), source };
+        let spool = match has_answer(call) {
+            true => None,
+            false => Some(Spool::new().map_err(start)?),
+        };
+        let (answer, complaints) = match &spool {
+            None => (Stdio::piped(), Stdio::piped()),
+            Some(spool) => (Stdio::null(), spool.writer().map_err(start)?),
+        };
         let child = Command::new(program)
             .args(args)
             .env_clear()
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .stdout(standard_output(call))
-            .stderr(Stdio::piped())
+            .stdout(answer)
+            .stderr(complaints)
             .process_group(0)
             .spawn()
             .map_err(start)?;
@@ -284,6 +285,7 @@ impl Podman {
             abandoned,
             stdout: stdout.clone(),
             stderr: stderr.clone(),
+            spool,
         };
         let task = self.children.spawn(supervision.watch(child));
         // The task neither panics nor is aborted, unless the runtime itself goes.
@@ -313,21 +315,17 @@ impl Podman {
     }
 }
 
-/// Where a call's standard output goes.
-///
-/// Nobody needs what a build and a pull print, and a pipe would end them in the middle of their work, by
-/// SIGPIPE, when this process dies: podman then leaves its working container behind, which nobody can
-/// tell from another program's.
-fn standard_output(call: Verb) -> Stdio {
+/// Whether anybody needs what a call prints. What needs no answer needs no reader either: see [`Spool`].
+fn has_answer(call: Verb) -> bool {
     match call {
-        Verb::Build | Verb::Pull => Stdio::null(),
+        Verb::Build | Verb::Pull => false,
         Verb::Version
         | Verb::Info
         | Verb::Images
         | Verb::ImageInspect
         | Verb::ImageRm
         | Verb::Ps
-        | Verb::Rm => Stdio::piped(),
+        | Verb::Rm => true,
     }
 }
 

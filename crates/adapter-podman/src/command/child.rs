@@ -1,5 +1,6 @@
 //! One child process from its start to its end, watched by a task of its own.
 
+use std::convert::Infallible;
 use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use super::output::Stream;
+use super::spool::Spool;
 use super::tree::Tree;
 
 /// How long the pipes may stay open after the child's end: a process that it left behind may hold
@@ -40,16 +42,18 @@ pub(crate) struct Supervision {
     pub(crate) abandoned: oneshot::Receiver<()>,
     pub(crate) stdout: Stream,
     pub(crate) stderr: Stream,
+    /// Where the child complains, if not to a pipe.
+    pub(crate) spool: Option<Spool>,
 }
 
 impl Supervision {
     /// Watches `child` to its end, which it brings about when the limit passed or the caller went.
-    pub(crate) async fn watch(self, mut child: Child) -> Ending {
+    pub(crate) async fn watch(mut self, mut child: Child) -> Ending {
         let number = child.id().and_then(|id| i32::try_from(id).ok());
         let mut leader = Leader(number.and_then(Pid::from_raw));
         let mut readers = tokio::task::JoinSet::new();
         readers.spawn(self.stdout.drain(child.stdout.take()));
-        readers.spawn(self.stderr.drain(child.stderr.take()));
+        readers.spawn(self.stderr.clone().drain(child.stderr.take()));
         let ending = tokio::select! {
             status = child.wait() => match status {
                 Ok(status) => Ending::Exited(status),
@@ -57,6 +61,7 @@ impl Supervision {
             },
             () = sleep(self.limit) => Ending::TimedOut,
             _ = self.abandoned => Ending::Abandoned,
+            never = follow(&mut self.spool, &self.stderr) => match never {},
         };
         if let (Ending::TimedOut | Ending::Abandoned, Some(pid)) = (&ending, leader.0) {
             tracing::debug!(%pid, ?ending, "ending podman");
@@ -66,9 +71,19 @@ impl Supervision {
             let _ = timeout(REAP_LIMIT, child.wait()).await;
         }
         leader.0 = None;
+        if let Some(spool) = &mut self.spool {
+            spool.catch_up(&self.stderr);
+        }
         // Dropping the set ends the readers that are left.
         let _ = timeout(PIPE_GRACE, async { while readers.join_next().await.is_some() {} }).await;
         ending
+    }
+}
+
+async fn follow(spool: &mut Option<Spool>, stream: &Stream) -> Infallible {
+    match spool {
+        Some(spool) => spool.follow(stream).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -81,8 +81,13 @@ impl Stream {
         let mut chunk = [0_u8; 8192];
         // An error of the pipe ends the stream as its end does: what counts is the exit status.
         while let Ok(length @ 1..) = pipe.read(&mut chunk).await {
-            self.lock().push(chunk.get(..length).unwrap_or_default());
+            self.push(chunk.get(..length).unwrap_or_default());
         }
+    }
+
+    /// Takes in what was read.
+    pub(crate) fn push(&self, chunk: &[u8]) {
+        self.lock().push(chunk);
     }
 
     /// What is kept, and whether it was more than that.

@@ -340,8 +340,9 @@ async fn leftovers_are_pruned_by_id_unless_they_are_in_use_or_named_again() {
 #[tokio::test]
 async fn what_a_build_prints_needs_no_reader() {
     let host = Host::new();
-    let look = "output=$(readlink /proc/$$/fd/1); echo $output >$dir/output";
-    host.stub.answer("build", &format!("{look}\n{BUILD}{COMMIT}"));
+    let look = "outputs=$(readlink /proc/$$/fd/1 /proc/$$/fd/2); echo \"$outputs\" >$dir/output\n";
+    host.stub.answer("build", &format!("{look}{BUILD}{COMMIT}"));
     host.images.ensure(&host.source()).await.unwrap();
-    assert_eq!(fs::read_to_string(host.stub.file("output")).unwrap(), "/dev/null\n");
+    let outputs = fs::read_to_string(host.stub.file("output")).unwrap();
+    assert_eq!(outputs, "/dev/null\n/memfd:podman-complaints (deleted)\n");
 }

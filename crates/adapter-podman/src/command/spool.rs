@@ -1,0 +1,111 @@
+//! What a build or a pull complains of, in a file without a name that it needs no reader for.
+//!
+//! A pipe would end podman in the middle of its work, by SIGPIPE, when this process dies: podman then
+//! leaves its working container behind, which nobody can tell from another program's. The file is in
+//! memory, is read while it grows, and what was read is given back, so it stays small however much is
+//! printed.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::fs::{
+    FallocateFlags, MemfdFlags, OFlags, fallocate, fcntl_getfl, fcntl_setfl, memfd_create,
+};
+
+use super::output::Stream;
+
+/// How often the file is read while it is written to.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// The most that is read at one look, in bytes; of what was printed since the last one, the end.
+const LOOK_LIMIT: u64 = 64 * 1024;
+
+/// The file.
+#[derive(Debug)]
+pub(crate) struct Spool {
+    file: File,
+    /// How much of it was read, in bytes.
+    read: u64,
+}
+
+impl Spool {
+    pub(crate) fn new() -> io::Result<Self> {
+        let file = memfd_create("podman-complaints", MemfdFlags::CLOEXEC)?;
+        // Podman and all that it starts write at the end, whoever of them wrote before.
+        fcntl_setfl(&file, fcntl_getfl(&file)? | OFlags::APPEND)?;
+        Ok(Self { file: File::from(file), read: 0 })
+    }
+
+    /// What a child writes to.
+    pub(crate) fn writer(&self) -> io::Result<Stdio> {
+        Ok(self.file.try_clone()?.into())
+    }
+
+    /// Goes on reading into `stream`, until it is dropped.
+    pub(crate) async fn follow(&mut self, stream: &Stream) -> Infallible {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.catch_up(stream);
+        }
+    }
+
+    /// Reads into `stream` what was written since the last look.
+    ///
+    /// An error ends the look as the file's end does: what counts is the exit status.
+    pub(crate) fn catch_up(&mut self, stream: &Stream) {
+        let Ok(end) = self.file.metadata().map(|data| data.len()) else { return };
+        if end == self.read {
+            return;
+        }
+        self.read = self.read.max(end.saturating_sub(LOOK_LIMIT));
+        let mut chunk = [0_u8; 8192];
+        while self.read < end {
+            let Ok(length @ 1..) = self.file.read_at(&mut chunk, self.read) else { break };
+            stream.push(chunk.get(..length).unwrap_or_default());
+            self.read = self.read.saturating_add(length.try_into().unwrap_or(u64::MAX));
+        }
+        let give_back = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        if let Err(error) = fallocate(&self.file, give_back, 0, self.read) {
+            tracing::debug!(%error, "what podman printed stays in memory until it ends");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::fs::MetadataExt as _;
+
+    use super::super::output::Keep;
+    use super::*;
+
+    #[test]
+    fn the_end_of_what_is_written_is_kept_and_the_rest_given_back() {
+        let (mut spool, stream) = (Spool::new().unwrap(), Stream::new(Keep::Tail(64)));
+        let mut writer = spool.file.try_clone().unwrap();
+        for _ in 0..64 {
+            writer.write_all(&[b'x'; 64 * 1024]).unwrap();
+            spool.catch_up(&stream);
+            let held = spool.file.metadata().unwrap().blocks() * 512;
+            assert!(held <= 64 * 1024, "{held} bytes");
+        }
+        writer.write_all(b"the end").unwrap();
+        spool.catch_up(&stream);
+        spool.catch_up(&stream);
+        assert!(stream.take().0.ends_with(b"xxthe end"));
+    }
+
+    #[test]
+    fn more_than_is_read_at_one_look_loses_its_beginning() {
+        let (mut spool, stream) = (Spool::new().unwrap(), Stream::new(Keep::Head(1024 * 1024)));
+        let mut writer = spool.file.try_clone().unwrap();
+        writer.write_all(b"the beginning").unwrap();
+        writer.write_all(&[b'x'; 64 * 1024]).unwrap();
+        spool.catch_up(&stream);
+        assert_eq!(stream.take().0, [b'x'; 64 * 1024]);
+    }
+}
