@@ -18,9 +18,9 @@ const SIZE_LIMIT: usize = 1024 * 1024;
 /// Far more than units of any host; a directory with more is someone's accident.
 const ENTRY_LIMIT: usize = 10_000;
 const EXTENSION: &str = ".container";
-/// What Quadlet reads in its directories (podman-systemd.unit(5)).
-const QUADLET_EXTENSIONS: [&str; 7] =
-    ["container", "volume", "kube", "network", "image", "build", "pod"];
+/// What Quadlet reads in its directories (podman-systemd.unit(5), Podman 5.8).
+const QUADLET_EXTENSIONS: [&str; 8] =
+    ["artifact", "build", "container", "image", "kube", "network", "pod", "volume"];
 
 /// Where the units are, and how a file of the predecessor is known.
 #[derive(Debug, Clone)]
@@ -135,7 +135,8 @@ impl UnitDir {
         Ok(marked.collect())
     }
 
-    /// The unit files of whatever kind, anyone's, that are named pipes or devices, or links to such: who reads one may wait for ever.
+    /// The unit files of whatever kind, anyone's, at the top of our directory that are named pipes or devices, or links to such: who
+    /// reads one may wait for ever. One among drop-ins or in another search path of Quadlet's is not named.
     pub(super) fn endless(&self) -> PortResult<Vec<PathBuf>> {
         let Some(dir) = self.open()? else {
             return Ok(Vec::new());

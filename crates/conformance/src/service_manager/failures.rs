@@ -180,11 +180,16 @@ pub(super) async fn a_unit_that_loops_is_counted_and_not_down_before_its_limit(w
 }
 
 pub(super) async fn without_a_service_manager_every_call_is_unavailable(world: &World) -> Arranged {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    let job = world.services().start(&unit.name).await.unwrap();
     let services = world.without_manager().await?;
-    let name = world.unit(0).name;
+    let name = unit.name;
     let names = BTreeSet::from([name.clone()]);
     let kind = PortErrorKind::Unavailable;
     refused(services.observe(&names).await, kind);
+    refused(services.reload().await, kind);
+    refused(services.wait(job).await, kind);
     refused(services.start(&name).await.map(drop), kind);
     refused(services.stop(&name).await.map(drop), kind);
     refused(services.restart(&name).await.map(drop), kind);
