@@ -24,6 +24,7 @@ mod prune;
 mod services;
 mod units;
 
+pub(crate) use evidence::is_overtaken;
 pub(crate) use prune::stop_input;
 pub use services::{CONFIG_INTERVAL, SETTLING};
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use adapter_fake::{Fault, Method, Mode, Port};
-use companion_core::plan::Action;
+use companion_core::plan::{Action, Reason};
 use companion_core::ports::PortErrorKind;
 use companion_core::reconciler::stepwise::{Executor, Stage, Task};
 
@@ -201,6 +201,9 @@ fn from_outside(scene: &Scene, tamperings: &[Tampering], state: &State, moves: &
 pub fn call_of(executor: &Executor) -> Option<(Port, Method, bool)> {
     let step = executor.steps().next()?;
     Some(match &step.action {
+        Action::EnsureImage(_) if step.reason == Reason::ImageChanged => {
+            (Port::Services, Method::Observe, false)
+        }
         Action::EnsureImage(_) | Action::PruneImages(_) => return None,
         Action::RunHook(_) => (Port::Services, Method::Observe, false),
         Action::WriteUnit(_) => (Port::Units, Method::Write, true),
@@ -231,7 +234,8 @@ pub fn fault_of_task(task: &Task, how: How) -> Option<Fault> {
         Stage::Lock(..) | Stage::Check(..) | Stage::Compare(..) | Stage::Commit(..) => {
             (Port::Hooks, Method::Commit)
         }
-        Stage::Ensure(_) => (Port::Images, Method::Ensure),
+        Stage::Confirm => (Port::Services, Method::Observe),
+        Stage::Ensure(_) | Stage::Replace(_) => (Port::Images, Method::Ensure),
         Stage::Prune(_) => (Port::Images, Method::Prune),
         Stage::Wait(_) => (Port::Services, Method::Wait),
         Stage::Over => return None,

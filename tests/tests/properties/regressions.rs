@@ -7,7 +7,7 @@ use crate::companions::Profile;
 use crate::convergence::verdict;
 use crate::differential::compared;
 use crate::operations::Operation::{
-    Fault, Install, PowerLoss, Reboot, Rotate, Sleep, Tamper, Tick,
+    Fault, Install, PowerLoss, Reboot, Rotate, Sleep, Tamper, Tick, Together,
 };
 use crate::operations::{How, Trouble};
 use crate::tamperings::Tampering;
@@ -65,4 +65,39 @@ fn what_was_edited_while_another_was_too_and_booted_and_deleted_is_not_believed(
     let delete = Tamper { at: 1, with: Tampering::DeleteUnit };
     let case = [Install { at: 1, version: 0 }, Tick, edit(1), edit(0), Reboot, delete];
     assert_eq!(verdict(&Case::told(case)), Ok(()));
+}
+
+/// What began between the last look at the service and the rename read what was replaced.
+#[test]
+fn a_service_that_starts_while_its_configuration_is_put_in_place_runs_the_true_one() {
+    let edit = Tamper { at: 0, with: Tampering::EditConfig };
+    let kill = Tamper { at: 0, with: Tampering::KillContainer };
+    for after in [1, 5, 10, 25] {
+        let (port, method) = (Port::Hooks, Method::Commit);
+        let late = Fault(Trouble { port, method, skip: 0, times: 1, how: How::Late(after) });
+        let case = Case::of_running([edit.clone(), kill.clone(), late, Tick]);
+        assert_eq!(verdict(&case), Ok(()), "{after}");
+    }
+}
+
+/// What nothing was left of beneath a stranger's unit was not looked for again when that was gone.
+#[test]
+fn what_was_removed_beneath_a_strangers_unit_is_looked_for_when_that_is_gone() {
+    let together = |version| Together { at: 1, version, stalls: 0 };
+    let garble = Tamper { at: 1, with: Tampering::GarbleUnit };
+    let loss = PowerLoss { after: 0, outcome: 0 };
+    let operations = [together(Some(0)), garble, together(None), loss, Tick];
+    let mut case = Case { forgets: false, ..Case::told(operations) };
+    case.profiles = [0; 4].map(Profile::of);
+    for kind in 0..5 {
+        case.profiles[1] = Profile::of(kind);
+        assert_eq!(verdict(&case), Ok(()), "{kind}");
+    }
+}
+
+/// It claimed the revision of the image that went by the name before and after.
+#[test]
+fn a_strangers_image_from_which_a_boot_started_is_not_what_runs_in_the_end() {
+    let put = Tamper { at: 0, with: Tampering::PutImage };
+    assert_eq!(verdict(&Case::of_running([put, Reboot, Tick])), Ok(()));
 }

@@ -107,6 +107,9 @@ pub struct History {
     pub verified: BTreeMap<CompanionName, VerifiedRun>,
     /// The removals of which nothing was found to be left: their containers are not asked for again.
     pub gone: BTreeMap<CompanionName, Generation>,
+    /// The companions of which a run may have begun while their configuration or image was put in place,
+    /// and the run that there was before: a later one may have begun with what was replaced.
+    pub overtaken: BTreeMap<CompanionName, Option<String>>,
 }
 
 /// What one round saw.

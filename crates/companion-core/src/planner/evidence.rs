@@ -4,8 +4,9 @@
 //! A process that began while something else lay in place of the rendered file, or went by the image's
 //! name, claims the revision of its unit all the same, and once file and image are restored nothing
 //! tells it from one that began with the true ones. So the unit gets its next incarnation first: however
-//! often the restoring process crashes in between, what runs is then seen to differ. A run that was seen
-//! beneath a true file is not doubted, and neither is one that is restarted anyway.
+//! often the restoring process crashes in between, what runs is then seen to differ. What began while
+//! that was under way is doubted, too, when it has ended. A run that was seen beneath a true file is not
+//! doubted, and neither is one that is restarted anyway.
 
 use super::CompanionDraft;
 use super::services::PASSING;
@@ -15,7 +16,7 @@ use crate::model::hook::HookState;
 use crate::model::image::{ImageRef, ImageState};
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::Revision;
-use crate::model::unit::{ActiveState, ServiceState, UnitFileState};
+use crate::model::unit::{ActiveState, ServiceState, UnitFile, UnitFileState};
 use crate::plan::{Action, Reason, WaitingOn};
 
 /// Whether configuration and image have to stay as they were found for now; then says in the plan what
@@ -28,21 +29,21 @@ pub(super) fn rule(
     let (Some(file), Some(service)) = (seen.unit.known(), seen.service.known()) else {
         return unread_file(draft, seen);
     };
-    // Where no unit of ours lies, the next one is written with an incarnation that nothing claims.
-    let (UnitFileState::Current { revision: claimed }
-    | UnitFileState::Exposed { revision: claimed }
-    | UnitFileState::Drifted { revision: Some(claimed) }) = file.state
-    else {
+    let Some(claimed) = doubtful(file, service) else {
         return false;
     };
-    if !is_doubtful(service, claimed) || verified(draft, claimed, service).is_some() {
+    if verified(draft, claimed, service).is_some() {
         return false;
     }
     // What its image is, or why that is not known, is said by the rule of images.
     let image = seen.image.as_ref().and_then(Observation::known);
-    let Some((reason, image)) = image.and_then(|image| restored(desired, seen, image, claimed))
-    else {
-        return false;
+    let marked = image.and_then(|image| restored(desired, seen, image, claimed));
+    let overtaken = draft.draft.history.overtaken.get(draft.name);
+    let overtaken = overtaken.is_some_and(|run| is_overtaken(run.as_deref(), seen));
+    let (reason, image) = match marked {
+        Some((Some(reason), image)) => (reason, image),
+        Some((None, image)) if overtaken => (Reason::ConfigChanged, image),
+        Some((None, _)) | None => return false,
     };
     if blocked_by_others(draft, file, service, seen) {
         return true;
@@ -71,23 +72,43 @@ fn unread_file(draft: &mut CompanionDraft<'_, '_>, seen: &ObservedCompanion) -> 
     restores
 }
 
-/// Whether what runs, or is just being started, claims the revision that the file claims.
-fn is_doubtful(service: &ServiceState, claimed: Revision) -> bool {
-    if service.is_running() {
-        return service.running == Some(claimed);
-    }
-    let starting = service.active == ActiveState::Activating && !service.sub.awaits_restart();
-    (starting || service.job_pending) && service.loaded == Some(claimed)
+/// Whether what runs, or is just being started, is not `run`, and claims the revision that the file
+/// claims.
+pub(crate) fn is_overtaken(run: Option<&str>, seen: &ObservedCompanion) -> bool {
+    let (Some(file), Some(service)) = (seen.unit.known(), seen.service.known()) else {
+        return true;
+    };
+    let same = service.is_running() && service.invocation.as_deref() == run;
+    !same && doubtful(file, service).is_some()
 }
 
-/// What is about to be restored and may make `claimed` true again, and the name of the image to mark the
-/// unit with meanwhile; `None` when what runs is restarted anyway.
+/// The revision that the file claims, if what runs, or is just being started, claims it too.
+///
+/// Where no unit of ours lies, the next one is written with an incarnation that nothing claims.
+fn doubtful(file: &UnitFile, service: &ServiceState) -> Option<Revision> {
+    let (UnitFileState::Current { revision: claimed }
+    | UnitFileState::Exposed { revision: claimed }
+    | UnitFileState::Drifted { revision: Some(claimed) }) = file.state
+    else {
+        return None;
+    };
+    let starting = service.active == ActiveState::Activating && !service.sub.awaits_restart();
+    let claims = if service.is_running() {
+        service.running
+    } else {
+        service.loaded.filter(|_| starting || service.job_pending)
+    };
+    (claims == Some(claimed)).then_some(claimed)
+}
+
+/// What is about to be restored and may make `claimed` true again, if anything is, and the name of the
+/// image to mark the unit with meanwhile; `None` when what runs is restarted anyway.
 fn restored(
     desired: &DesiredCompanion,
     seen: &ObservedCompanion,
     image: &ImageState,
     claimed: Revision,
-) -> Option<(Reason, ImageRef)> {
+) -> Option<(Option<Reason>, ImageRef)> {
     let config = match &seen.hook {
         Some(Observation::Known(HookState::Stale { cause, .. })) => Some((*cause).into()),
         Some(Observation::Known(
@@ -103,11 +124,14 @@ fn restored(
         Some(_) => Some(Reason::ImageChanged),
         None => Some(Reason::ImageMissing),
     };
-    let reason = config.or(by_image).filter(|_| claimed.spec == desired.fingerprint())?;
+    if claimed.spec != desired.fingerprint() {
+        return None;
+    }
     let source = &desired.spec().image;
     let built = source.build.as_ref().map(|build| &build.reference);
     let named = built.or(source.pull.as_ref().map(|pull| &pull.reference));
-    Some((reason, present.map(|present| &present.reference).or(named)?.clone()))
+    let image = present.map(|present| &present.reference).or(named)?;
+    Some((config.or(by_image), image.clone()))
 }
 
 /// Has the unit written with its next incarnation.

@@ -2,7 +2,7 @@
 
 use super::CompanionDraft;
 use crate::model::desired::DesiredCompanion;
-use crate::model::image::{ImageState, PresentImage};
+use crate::model::image::{ImageState, PresentImage, Provenance};
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::plan::{Action, Reason, WaitingOn};
 
@@ -32,7 +32,8 @@ pub(super) fn rule<'s>(
     if draft.is_running(Work::Image) {
         draft.block(WaitingOn::Running { work: Work::Image });
     } else if !draft.backs_off(Work::Image, input) {
-        let reason = match state.present {
+        let reason = match &state.present {
+            Some(image) if image.provenance == Provenance::Foreign => Reason::ImageChanged,
             Some(_) => Reason::ContextChanged,
             None => Reason::ImageMissing,
         };

@@ -16,7 +16,7 @@ use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::revision::Fingerprint;
 use crate::model::unit::{JobResult, ServiceState};
-use crate::plan::{Action, Condition, Plan, Step};
+use crate::plan::{Action, Condition, Plan, Reason, Step};
 use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
 /// What became of one step.
@@ -198,9 +198,13 @@ impl Executor {
         let limit = limits.act;
         match &step.action {
             Action::RunHook(hook) => {
-                let run = run_of(name, host, limits).await?;
-                let task = Task::rendering(name, step, hook.clone(), run);
-                return Ok(Effect::Begun(Box::new(task)));
+                let stage = Stage::Render(hook.clone());
+                return restoring(name, step, stage, host, limits).await;
+            }
+            // From what is somebody else's, a run may begin that does not tell itself by its revision.
+            Action::EnsureImage(source) if step.reason == Reason::ImageChanged => {
+                let stage = Stage::Replace(source.clone());
+                return restoring(name, step, stage, host, limits).await;
             }
             Action::EnsureImage(source) => return begun(name, step, Stage::Ensure(source.clone())),
             Action::PruneImages(images) => return begun(name, step, Stage::Prune(images.clone())),
@@ -246,12 +250,19 @@ fn begun(name: &CompanionName, step: &Step, stage: Stage) -> PortResult<Effect> 
     Ok(Effect::Begun(Box::new(Task::new(name, step, stage))))
 }
 
-/// The present run, if one is there.
-async fn run_of(name: &CompanionName, host: &Host, limits: &Limits) -> PortResult<Option<String>> {
+/// Begins what puts a configuration or an image in place, and notes the run that is there by now.
+async fn restoring(
+    name: &CompanionName,
+    step: &Step,
+    stage: Stage,
+    host: &Host,
+    limits: &Limits,
+) -> PortResult<Effect> {
     let names = BTreeSet::from([name.clone()]);
     let mut now = bounded(limits.act, host.services.observe(&names)).await?;
     let service = now.remove(name).filter(ServiceState::is_running);
-    Ok(service.and_then(|service| service.invocation))
+    let run = service.and_then(|service| service.invocation);
+    Ok(Effect::Begun(Box::new(Task::new(name, step, stage).beside(run))))
 }
 
 async fn condition_holds(

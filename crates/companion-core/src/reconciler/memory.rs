@@ -14,7 +14,7 @@ use crate::model::companion::CompanionName;
 use crate::model::desired::{DesiredState, Generation};
 use crate::model::observed::{History, ObservedState, VerifiedRun, Work};
 use crate::model::unit::UnitFileState;
-use crate::plan::Plan;
+use crate::planner::is_overtaken;
 
 /// All that a reconciler remembers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -24,6 +24,7 @@ pub struct Memory {
     pub(super) verified: BTreeMap<CompanionName, VerifiedRun>,
     pub(super) gone: BTreeMap<CompanionName, Generation>,
     pub(super) tasks: BTreeMap<TaskKey, Label>,
+    pub(super) overtaken: BTreeMap<CompanionName, Option<String>>,
 }
 
 impl Memory {
@@ -35,6 +36,10 @@ impl Memory {
             let (name, work) = &key;
             let error = match &end {
                 End::Done => None,
+                End::Overtaken => {
+                    self.overtaken.insert(name.clone(), label.run);
+                    None
+                }
                 End::Failed { error, .. } => Some(error.as_str()),
                 End::Dropped => continue,
             };
@@ -59,7 +64,8 @@ impl Memory {
     /// Learns from what a round saw and decided, before anything of it is done.
     pub fn learn(&mut self, round: &Round) {
         self.attempts.heal(&round.plan);
-        self.remember_gone(&round.desired, &round.plan);
+        self.remember_gone(round);
+        self.forget_overtaken(&round.observed);
         self.remember_verified(&round.observed);
     }
 
@@ -84,7 +90,16 @@ impl Memory {
             running,
             verified: self.verified.clone(),
             gone: self.gone.clone(),
+            overtaken: self.overtaken.clone(),
         }
+    }
+
+    /// Forgets the companions of which nothing runs that can have begun with what was replaced, or of
+    /// which that is seen by its revision.
+    fn forget_overtaken(&mut self, observed: &ObservedState) {
+        self.overtaken.retain(|name, run| {
+            observed.companions.get(name).is_some_and(|seen| is_overtaken(run.as_deref(), seen))
+        });
     }
 
     /// Notes the runs that were just seen beneath a true unit file, and forgets those of companions
@@ -96,7 +111,8 @@ impl Memory {
                 continue;
             };
             let UnitFileState::Current { revision } = file.state else { continue };
-            let carried = [service.loaded, service.running] == [Some(revision), Some(revision)];
+            let carried = [service.loaded, service.running] == [Some(revision), Some(revision)]
+                && !self.overtaken.contains_key(name);
             if let Some(invocation) = service.invocation.clone().filter(|_| carried) {
                 self.verified.insert(name.clone(), VerifiedRun { revision, invocation });
             }
@@ -104,11 +120,14 @@ impl Memory {
     }
 
     /// Notes the removals of which nothing is left, and forgets those whose companion is wanted
-    /// again.
-    fn remember_gone(&mut self, desired: &DesiredState, plan: &Plan) {
+    /// again. Where a stranger has the name, it is not known what of ours goes by it.
+    fn remember_gone(&mut self, Round { desired, observed, plan, .. }: &Round) {
         self.gone.retain(|name, _| desired.removed.contains_key(name));
         for (name, removed) in &desired.removed {
-            if plan.is_converged_for(name) {
+            let file = observed.companions.get(name).and_then(|seen| seen.unit.known());
+            let foreign =
+                file.is_some_and(|file| matches!(file.state, UnitFileState::Foreign { .. }));
+            if plan.is_converged_for(name) && !foreign {
                 self.gone.insert(name.clone(), removed.generation);
             } else {
                 self.gone.remove(name);

@@ -34,8 +34,6 @@ pub struct Task {
     key: TaskKey,
     label: Label,
     stage: Stage,
-    /// The run that there was when a rendering began.
-    pub(super) run: Option<String>,
 }
 
 /// What is remembered of a task while it is under way.
@@ -43,6 +41,8 @@ pub struct Task {
 pub(super) struct Label {
     pub(super) generation: Generation,
     pub(super) input: Fingerprint,
+    /// The run that there was when a rendering or a build began.
+    pub(super) run: Option<String>,
 }
 
 /// What a task does next.
@@ -58,8 +58,12 @@ pub enum Stage {
     Compare(HookSpec, Rendered),
     /// It puts in place what it rendered, under the lock.
     Commit(HookSpec, Rendered),
+    /// It reads under the lock whether a run has begun with what was replaced meanwhile.
+    Confirm,
     /// It builds or pulls.
     Ensure(ImageSource),
+    /// The same while somebody else's image goes by the name, from which a run may begin meanwhile.
+    Replace(ImageSource),
     /// It removes images.
     Prune(Vec<ImageId>),
     /// It waits for a job's end.
@@ -82,6 +86,9 @@ pub struct Ended {
 pub enum End {
     /// Well.
     Done,
+    /// Well, but a run may have begun meanwhile with what was replaced, other than the one that there
+    /// was at the beginning.
+    Overtaken,
     /// With an error.
     Failed {
         /// What can be done about it.
@@ -104,18 +111,14 @@ impl From<PortResult<()>> for End {
 
 impl Task {
     pub(super) fn new(name: &CompanionName, step: &Step, stage: Stage) -> Self {
-        let label = Label { generation: step.generation, input: step.input };
-        Self { key: (name.clone(), step.work), label, stage, run: None }
+        let label = Label { generation: step.generation, input: step.input, run: None };
+        Self { key: (name.clone(), step.work), label, stage }
     }
 
-    /// A rendering that begins while `run` is there.
-    pub(super) fn rendering(
-        name: &CompanionName,
-        step: &Step,
-        hook: HookSpec,
-        run: Option<String>,
-    ) -> Self {
-        Self { run, ..Self::new(name, step, Stage::Render(hook)) }
+    /// The same task, begun while `run` is there.
+    pub(super) fn beside(mut self, run: Option<String>) -> Self {
+        self.label.run = run;
+        self
     }
 
     /// Which it is.
@@ -142,7 +145,9 @@ impl Task {
             | Stage::Check(..)
             | Stage::Compare(..)
             | Stage::Commit(..)
+            | Stage::Confirm
             | Stage::Ensure(_)
+            | Stage::Replace(_)
             | Stage::Prune(_)
             | Stage::Over => None,
         }
@@ -160,16 +165,26 @@ impl Task {
         &self.label
     }
 
+    pub(super) fn label_mut(&mut self) -> &mut Label {
+        &mut self.label
+    }
+
     /// Goes on by one call of a port; `None` when there is more to do.
     ///
     /// It takes the lock into `held` when it needs it, and frees it at its end. Rendering is done
     /// without it, so that nobody waits for a hook; what was rendered is put in place only if the
     /// companion was neither wished away nor wished for anew in between, and if no run began in
-    /// between: that one would claim what is restored, and has read what was there.
+    /// between: that one would claim what is restored, and has read what was there. What begins in the
+    /// moment between that look and the file is told of by the task's [end](End::Overtaken).
     ///
     /// A task of which a step was dropped half-way is over.
     pub async fn step(&mut self, host: &Host, held: &mut Option<HostLock>) -> Option<End> {
         let stage = mem::replace(&mut self.stage, Stage::Over);
+        if stage == Stage::Confirm {
+            let end = self.confirm(host).await;
+            *held = None;
+            return Some(end);
+        }
         match self.after(stage, host, held).await {
             Ok(Stage::Over) => {
                 *held = None;
@@ -217,24 +232,38 @@ impl Task {
             }
             Stage::Commit(hook, rendered) => {
                 let _config = host.hooks.commit(&hook, rendered).await?;
+                return Ok(Stage::Confirm);
             }
             Stage::Ensure(source) => {
                 let _image = host.images.ensure(&source).await?;
+            }
+            Stage::Replace(source) => {
+                let _image = host.images.ensure(&source).await?;
+                return Ok(Stage::Confirm);
             }
             Stage::Prune(leftovers) => host.images.prune(&leftovers).await?,
             Stage::Wait(job) => {
                 let name = job.companion.clone();
                 job_error(&name, host.services.wait(job).await?)?;
             }
-            Stage::Over => {}
+            Stage::Confirm | Stage::Over => {}
         }
         Ok(Stage::Over)
+    }
+
+    /// The end of what put something in place. Where it cannot be read what runs by now, the next look
+    /// has to see to it.
+    async fn confirm(&self, host: &Host) -> End {
+        let (name, _work) = &self.key;
+        let now = host.services.observe(&BTreeSet::from([name.clone()])).await;
+        let same = now.is_ok_and(|now| !now.get(name).is_some_and(|now| self.began_since(now)));
+        if same { End::Done } else { End::Overtaken }
     }
 
     /// Whether another run is there, or about to be, than when this rendering began.
     fn began_since(&self, service: &ServiceState) -> bool {
         let starting = service.active == ActiveState::Activating && !service.sub.awaits_restart();
-        starting || (service.is_running() && service.invocation != self.run)
+        starting || (service.is_running() && service.invocation != self.label.run)
     }
 
     /// How long all of it may take.
@@ -245,8 +274,8 @@ impl Task {
             | Stage::Check(..)
             | Stage::Compare(..)
             | Stage::Commit(..) => limits.hook,
-            Stage::Ensure(_) => limits.image,
-            Stage::Prune(_) | Stage::Over => limits.act,
+            Stage::Ensure(_) | Stage::Replace(_) => limits.image,
+            Stage::Confirm | Stage::Prune(_) | Stage::Over => limits.act,
             Stage::Wait(_) => limits.job,
         }
     }

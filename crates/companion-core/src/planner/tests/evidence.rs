@@ -101,7 +101,7 @@ fn a_unit_gets_its_next_incarnation_before_its_image_is_built_again() {
     let next = scene.revision.with_incarnation(1);
     scene.file(UnitFileState::Drifted { revision: Some(next) });
     scene.service().loaded = Some(next);
-    scene.expect(&["ensure-image web: its build context changed"], &[]);
+    scene.expect(&["ensure-image web: its image changed"], &[]);
 }
 
 #[test]
@@ -128,4 +128,15 @@ fn nothing_is_rendered_or_built_over_what_a_unit_that_cannot_be_read_may_tell() 
     let mut scene = began_with_a_strangers_image();
     scene.seen.unit = Observation::Unknown("disk on fire".to_owned());
     scene.expect(&[], &["its unit file cannot be read: disk on fire"]);
+}
+
+#[test]
+fn what_began_while_a_rendering_was_put_in_place_is_doubted_when_it_has_ended() {
+    let mut scene = Scene::converged();
+    scene.history.verified.clear();
+    scene.history.overtaken.insert(name(), Some("the run before".to_owned()));
+    scene.expect(&MARKED, &[]);
+    let run = scene.service().invocation.clone();
+    scene.history.overtaken.insert(name(), run);
+    scene.expect(&[], &[]);
 }
