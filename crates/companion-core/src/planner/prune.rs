@@ -43,6 +43,11 @@ pub(super) fn rule(
     if ours && !service.is_down() {
         return stop(draft, service);
     }
+    if service.load == LoadState::NotFound && service.active == ActiveState::Activating {
+        // Its unit was reloaded away while it started: whose it is can be told once it runs.
+        let retry_at = draft.draft.now.after(PASSING);
+        return draft.block_until(WaitingOn::Starting, retry_at);
+    }
     // What is found is part of the input: as long as each attempt takes something away, the next is
     // made at once, and one that changed nothing is put off.
     let found = (&file.state, &service.load, &service.active, &seen.container, &seen.hook);
@@ -56,13 +61,12 @@ pub(super) fn rule(
 
 /// Whether what the service manager has at the name came from a unit of ours.
 ///
-/// A unit whose file was removed and reloaded away while it ran names no source any more; then the
-/// revision that its process was started with speaks for it.
+/// What is loaded or what runs says so itself: a stranger's unit that lay at the very place, and is
+/// still loaded, came from no unit of ours. One whose file was removed and reloaded away while it ran
+/// names no source any more.
 fn is_ours(file: &UnitFile, service: &ServiceState) -> bool {
-    match &service.source {
-        Some(source) => *source == file.location,
-        None => service.running.is_some() || service.loaded.is_some(),
-    }
+    let says_so = service.running.is_some() || service.loaded.is_some();
+    says_so && service.source.as_ref().is_none_or(|source| *source == file.location)
 }
 
 fn stop(draft: &mut CompanionDraft<'_, '_>, service: &ServiceState) {

@@ -71,6 +71,31 @@ fn a_removal_that_crashed_half_way_is_ended() {
 }
 
 #[test]
+fn what_starts_from_a_unit_that_was_reloaded_away_is_waited_for() {
+    let mut scene = Scene::removed();
+    scene.down(ActiveState::Activating, SubState::from_word("start"));
+    scene.service().load = LoadState::NotFound;
+    scene.service().source = None;
+    scene.service().loaded = None;
+    scene.expect(&[], &["it is starting"]);
+}
+
+#[test]
+fn a_service_that_was_loaded_from_a_strangers_file_at_our_place_is_not_stopped() {
+    let mut scene = Scene::removed();
+    scene.service().loaded = None;
+    scene.service().running = None;
+    scene.expect(
+        &[
+            "remove-unit web: it is not wanted any more",
+            "daemon-reload: it is not wanted any more",
+            "remove-config web: it is not wanted any more",
+        ],
+        &[],
+    );
+}
+
+#[test]
 fn a_container_that_outlived_its_unit_is_stopped() {
     let mut scene = Scene::removed();
     scene.file(UnitFileState::Absent);
