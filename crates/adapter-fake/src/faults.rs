@@ -76,20 +76,28 @@ impl Fault {
 
 /// The faults that are set, in the order they were set in.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(Vec<Fault>);
+pub(crate) struct Faults {
+    set: Vec<Fault>,
+    struck: u64,
+}
 
 impl Faults {
     pub(crate) fn add(&mut self, fault: Fault) {
-        self.0.push(fault);
+        self.set.push(fault);
     }
 
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.set.clear();
+    }
+
+    /// How many calls went another way than they would have.
+    pub(crate) fn struck(&self) -> u64 {
+        self.struck
     }
 
     /// The way in which `call` fails, if it does; the first fault that matches decides.
     pub(crate) fn strike(&mut self, call: &Call) -> Option<Mode> {
-        for fault in &mut self.0 {
+        for fault in &mut self.set {
             if !fault.matches(call) {
                 continue;
             }
@@ -97,12 +105,23 @@ impl Faults {
                 fault.skip -= 1;
             } else if fault.times > 0 {
                 fault.times = fault.times.saturating_sub(1);
+                self.struck += 1;
                 return Some(fault.mode.clone());
             }
         }
         None
     }
 }
+
+/// Every kind of error that a fault can give.
+pub const KINDS: [PortErrorKind; 6] = [
+    PortErrorKind::Transient,
+    PortErrorKind::NotFound,
+    PortErrorKind::Conflict,
+    PortErrorKind::Denied,
+    PortErrorKind::Invalid,
+    PortErrorKind::Unavailable,
+];
 
 /// Where in a call a gate is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

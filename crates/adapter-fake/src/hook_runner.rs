@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use companion_core::model::companion::CompanionName;
 use companion_core::model::hook::{HookProgram, HookSpec, HookState, Rendered};
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::{HookRunner, PortError, PortErrorKind, PortResult};
@@ -12,17 +13,26 @@ use crate::journal::{Call, Method, Port};
 use crate::world::World;
 use crate::world::files::Fate;
 
+impl FakeHost {
+    /// A call for `hook`, and whose hook it is: the port is not told, but the wishes say it.
+    fn hook_call(&self, method: Method, hook: &HookSpec) -> (Call, Option<CompanionName>) {
+        let owner = self.state().specs.owner(&hook.output).cloned();
+        (Call::new(Port::Hooks, method, owner.as_ref()), owner)
+    }
+}
+
 #[async_trait]
 impl HookRunner for FakeHost {
     async fn observe(&self, hook: &HookSpec) -> PortResult<HookState> {
-        let call = Call::new(Port::Hooks, Method::Observe, None);
+        let (call, _owner) = self.hook_call(Method::Observe, hook);
         self.read_seeing(call, |world, _| world.hook_state(hook), World::saw_configs).await
     }
 
     async fn render(&self, hook: &HookSpec) -> PortResult<Rendered> {
-        let call = Call::new(Port::Hooks, Method::Render, None);
+        let (call, owner) = self.hook_call(Method::Render, hook);
         let (takes, limit) = {
-            let world = &self.state().world;
+            let world = &mut self.state().world;
+            world.watch_config(hook, owner.as_ref());
             let hangs = world.files.fates.get(&hook.output) == Some(&Fate::Hangs);
             let limit = world.delays.render_limit;
             (if hangs { limit } else { world.delays.render }, limit)
@@ -45,11 +55,12 @@ impl HookRunner for FakeHost {
     }
 
     async fn commit(&self, hook: &HookSpec, rendered: Rendered) -> PortResult<Fingerprint> {
-        let call = Call::new(Port::Hooks, Method::Commit, None);
+        let (call, owner) = self.hook_call(Method::Commit, hook);
         self.act(
             call,
             Duration::ZERO,
             |world, counts, _| {
+                owner.iter().for_each(|owner| world.watch_removal(owner));
                 let (written, digest) = world.commit(hook, rendered.bytes())?;
                 counts.config_writes += u32::from(written);
                 Ok(digest)
@@ -60,11 +71,12 @@ impl HookRunner for FakeHost {
     }
 
     async fn remove(&self, hook: &HookSpec) -> PortResult<()> {
-        let call = Call::new(Port::Hooks, Method::Remove, None);
+        let (call, owner) = self.hook_call(Method::Remove, hook);
         self.act(
             call,
             Duration::ZERO,
             |world, counts, _| {
+                world.watch_config(hook, owner.as_ref());
                 let removed = world.remove_rendered(hook)?;
                 counts.config_removals += u32::from(removed);
                 Ok(())

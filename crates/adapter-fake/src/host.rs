@@ -183,6 +183,11 @@ impl FakeHost {
         self.state().faults.clear();
     }
 
+    /// How many calls were struck by a fault so far.
+    pub fn struck(&self) -> u64 {
+        self.state().faults.struck()
+    }
+
     /// Puts `gate` before and after every effect, in place of the one that was there.
     pub fn set_gate(&self, gate: Arc<dyn Gate>) {
         self.state().gate = Some(gate);

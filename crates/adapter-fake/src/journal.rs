@@ -50,6 +50,32 @@ pub enum Method {
     Record,
 }
 
+/// The calls that a reconciler makes, each once.
+pub const CALLS: [(Port, Method); 22] = [
+    (Port::Units, Method::Observe),
+    (Port::Units, Method::List),
+    (Port::Units, Method::Write),
+    (Port::Units, Method::Remove),
+    (Port::Services, Method::Observe),
+    (Port::Services, Method::Reload),
+    (Port::Services, Method::Start),
+    (Port::Services, Method::Stop),
+    (Port::Services, Method::Restart),
+    (Port::Services, Method::Wait),
+    (Port::Services, Method::ResetFailed),
+    (Port::Images, Method::Observe),
+    (Port::Images, Method::Ensure),
+    (Port::Images, Method::Prune),
+    (Port::Hooks, Method::Observe),
+    (Port::Hooks, Method::Render),
+    (Port::Hooks, Method::Commit),
+    (Port::Hooks, Method::Remove),
+    (Port::Containers, Method::Observe),
+    (Port::Containers, Method::Remove),
+    (Port::Desired, Method::Load),
+    (Port::Desired, Method::Lock),
+];
+
 /// A call of a port.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Call {
@@ -57,7 +83,8 @@ pub struct Call {
     pub port: Port,
     /// The method.
     pub method: Method,
-    /// The companion that it is for, if it is for one and the port is told which.
+    /// The companion that it is for, if it is for one and the port is told which; of a hook and of a
+    /// build or pull, the one that was wished for with that rendered file or image.
     pub companion: Option<CompanionName>,
 }
 
@@ -143,23 +170,39 @@ impl Counts {
     /// How much more it is than `earlier`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
+        self.each(earlier, |count, earlier| count - earlier)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, more: Self) -> Self {
+        self.each(more, |count, more| count + more)
+    }
+
+    /// The larger of both, of each.
+    #[must_use]
+    pub fn most(self, other: Self) -> Self {
+        self.each(other, u32::max)
+    }
+
+    fn each(self, other: Self, of: impl Fn(u32, u32) -> u32) -> Self {
         Self {
-            unit_writes: self.unit_writes - earlier.unit_writes,
-            unit_removals: self.unit_removals - earlier.unit_removals,
-            reloads: self.reloads - earlier.reloads,
-            starts: self.starts - earlier.starts,
-            stops: self.stops - earlier.stops,
-            restarts: self.restarts - earlier.restarts,
-            resets: self.resets - earlier.resets,
-            builds: self.builds - earlier.builds,
-            pulls: self.pulls - earlier.pulls,
-            prunes: self.prunes - earlier.prunes,
-            network: self.network - earlier.network,
-            renders: self.renders - earlier.renders,
-            config_writes: self.config_writes - earlier.config_writes,
-            config_removals: self.config_removals - earlier.config_removals,
-            container_removals: self.container_removals - earlier.container_removals,
-            processes: self.processes - earlier.processes,
+            unit_writes: of(self.unit_writes, other.unit_writes),
+            unit_removals: of(self.unit_removals, other.unit_removals),
+            reloads: of(self.reloads, other.reloads),
+            starts: of(self.starts, other.starts),
+            stops: of(self.stops, other.stops),
+            restarts: of(self.restarts, other.restarts),
+            resets: of(self.resets, other.resets),
+            builds: of(self.builds, other.builds),
+            pulls: of(self.pulls, other.pulls),
+            prunes: of(self.prunes, other.prunes),
+            network: of(self.network, other.network),
+            renders: of(self.renders, other.renders),
+            config_writes: of(self.config_writes, other.config_writes),
+            config_removals: of(self.config_removals, other.config_removals),
+            container_removals: of(self.container_removals, other.container_removals),
+            processes: of(self.processes, other.processes),
         }
     }
 }

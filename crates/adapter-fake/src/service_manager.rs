@@ -25,6 +25,11 @@ impl FakeHost {
             call,
             Duration::ZERO,
             |world, counts, now| {
+                world.advance(now);
+                world.watch_service(name);
+                if kind == JobKind::Restart {
+                    world.watch_restart(name);
+                }
                 let id = world.queue(name, kind, now)?;
                 *match kind {
                     JobKind::Start => &mut counts.starts,
@@ -77,12 +82,16 @@ impl ServiceManager for FakeHost {
         names: &BTreeSet<CompanionName>,
     ) -> PortResult<BTreeMap<CompanionName, ServiceState>> {
         let call = Call::new(Port::Services, Method::Observe, None);
-        self.read(call, |world, now| {
-            world.needs_bus()?;
-            let states = names.iter().map(|name| Ok((name.clone(), world.service(name, now)?)));
-            states.collect()
-        })
-        .await
+        let read = self.read_seeing(
+            call,
+            |world, now| {
+                world.needs_bus()?;
+                let states = names.iter().map(|name| Ok((name.clone(), world.service(name, now)?)));
+                states.collect()
+            },
+            |world| names.iter().for_each(|name| world.saw_service(name)),
+        );
+        read.await
     }
 
     async fn reload(&self) -> PortResult<()> {
@@ -128,6 +137,8 @@ impl ServiceManager for FakeHost {
             call,
             Duration::ZERO,
             |world, counts, now| {
+                world.advance(now);
+                world.watch_service(name);
                 world.reset_failed(name, now)?;
                 counts.resets += 1;
                 Ok(())

@@ -1,6 +1,7 @@
 //! What the fake calls true, and what it does not.
 
 use companion_core::model::unit::JobResult;
+use companion_core::ports::ContainerFacts;
 
 use super::*;
 use crate::world::{Untruth, World};
@@ -111,6 +112,7 @@ async fn a_start_without_an_image_is_a_violation_of_those_who_could_have_known()
     let bench = Bench::new();
     bench.converge().await;
     bench.host.remove_image(bench.reference());
+    bench.host.pause_container(bench.name());
     bench.restart().await;
     assert_eq!(bench.host.violations(), []);
     assert_eq!(bench.host.all_violations().len(), 1);
@@ -129,11 +131,110 @@ async fn a_container_of_a_stranger_that_a_start_replaced_is_a_violation() {
     bench.host.reload().await.unwrap();
     bench.host.put_foreign_container(bench.name());
     let names = [bench.name().clone()].into();
-    companion_core::ports::ContainerFacts::observe(&bench.host, &names).await.unwrap();
+    ContainerFacts::observe(&bench.host, &names).await.unwrap();
     bench.start().await;
     let kinds: Vec<_> = bench.host.violations().iter().map(|v| v.kind).collect();
     assert_eq!(kinds, [ViolationKind::ForeignContainerReplaced]);
     assert_eq!(bench.host.world().foreign_replaced(), 1);
+}
+
+fn kinds(bench: &Bench) -> Vec<ViolationKind> {
+    bench.host.violations().iter().map(|violation| violation.kind).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn asking_for_the_removal_of_a_strangers_container_is_a_violation() {
+    let bench = Bench::new();
+    let names = [bench.name().clone()].into();
+    bench.host.put_foreign_container(bench.name());
+    assert!(ContainerFacts::remove(&bench.host, bench.name()).await.is_err());
+    assert_eq!(kinds(&bench), [], "nobody had looked at it yet");
+    ContainerFacts::observe(&bench.host, &names).await.unwrap();
+    assert!(ContainerFacts::remove(&bench.host, bench.name()).await.is_err());
+    assert_eq!(kinds(&bench), [ViolationKind::ForeignContainerTouched]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_is_asked_of_a_strangers_service_is_a_violation() {
+    let bench = Bench::new();
+    bench.host.put_foreign_unit(bench.name());
+    bench.host.reload_by_others();
+    let wanted = [(bench.name().clone(), None)].into();
+    UnitStore::observe(&bench.host, &wanted).await;
+    bench.state().await;
+    bench.start().await;
+    bench.state().await;
+    bench.restart().await;
+    bench.state().await;
+    bench.stop().await;
+    bench.state().await;
+    bench.host.reset_failed(bench.name()).await.unwrap();
+    assert_eq!(kinds(&bench), [ViolationKind::ForeignServiceTouched; 4]);
+    bench.host.shadow(bench.name());
+    bench.start().await;
+    assert_eq!(bench.host.violations().len(), 4, "that it is shadowed was not seen yet");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rendering_or_a_removal_of_what_is_no_file_is_a_violation() {
+    let bench = Bench::new();
+    bench.host.install(&bench.spec);
+    bench.prepare().await;
+    bench.host.put_directory_at_config(&bench.hook().output);
+    bench.host.render(bench.hook()).await.unwrap();
+    assert_eq!(kinds(&bench), [], "nobody had looked at it yet");
+    assert!(HookRunner::observe(&bench.host, bench.hook()).await.is_err());
+    bench.host.render(bench.hook()).await.unwrap();
+    assert!(HookRunner::remove(&bench.host, bench.hook()).await.is_err());
+    assert_eq!(kinds(&bench), [ViolationKind::ForeignConfigTouched; 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_that_could_change_nothing_is_a_violation() {
+    let bench = Bench::new();
+    bench.converge().await;
+    bench.state().await;
+    bench.restart().await;
+    assert_eq!(kinds(&bench), [ViolationKind::RestartWithoutCause]);
+    // Each of these is a cause of its own.
+    for harm in [
+        |bench: &Bench| bench.host.pause_container(bench.name()),
+        |bench: &Bench| bench.host.edit_config(&bench.hook().output),
+        |bench: &Bench| {
+            bench.host.edit_unit(bench.name());
+            bench.host.kill_container(bench.name());
+        },
+    ] {
+        harm(&bench);
+        bench.state().await;
+        bench.restart().await;
+    }
+    assert_eq!(bench.host.all_violations().len(), 1);
+    // And these are none.
+    for harm in [
+        |bench: &Bench| bench.host.remove_image(bench.reference()),
+        |bench: &Bench| bench.host.expose_unit(bench.name()),
+        |bench: &Bench| bench.host.delete_config(&bench.hook().output),
+    ] {
+        let bench = Bench::new();
+        bench.converge().await;
+        harm(&bench);
+        bench.state().await;
+        bench.restart().await;
+        assert_eq!(kinds(&bench), [ViolationKind::RestartWithoutCause]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_commits_for_a_companion_that_is_gone_is_a_violation_of_its_owner() {
+    let bench = Bench::new();
+    bench.host.install(&bench.spec);
+    let rendered = bench.host.render(bench.hook()).await.unwrap();
+    bench.host.remove(bench.name());
+    bench.host.removal_finished(bench.name());
+    bench.host.commit(bench.hook(), rendered).await.unwrap();
+    assert_eq!(kinds(&bench), [ViolationKind::EffectAfterRemoval]);
+    assert_eq!(bench.host.violations()[0].companion.as_ref(), Some(bench.name()));
 }
 
 #[tokio::test(start_paused = true)]

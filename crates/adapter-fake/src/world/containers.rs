@@ -5,6 +5,7 @@ use companion_core::model::unit::ContainerState;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 
 use super::World;
+use super::violations::ViolationKind;
 
 /// What a container does, in the container host's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,10 +72,13 @@ impl World {
         self.needs_podman()?;
         match self.slot(name).and_then(|slot| slot.container) {
             None => Ok(false),
-            Some(container) if !container.ours => Err(PortError::new(
-                PortErrorKind::Conflict,
-                format!("the container `{name}` is not ours"),
-            )),
+            Some(container) if !container.ours => {
+                let unforeseeable = self.slot(name).is_some_and(|slot| slot.unseen.container);
+                let kind = ViolationKind::ForeignContainerTouched;
+                self.violate(kind, Some(name), unforeseeable);
+                let message = format!("the container `{name}` is not ours");
+                Err(PortError::new(PortErrorKind::Conflict, message))
+            }
             Some(_) => {
                 self.remove_container(name, now);
                 Ok(true)

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use companion_core::model::companion::{CompanionName, CompanionSpec};
+use companion_core::model::container::AbsolutePath;
 use companion_core::model::desired::{
     DesiredCompanion, DesiredState, Generation, RemovedCompanion,
 };
+use companion_core::model::image::ImageSource;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 
 use super::World;
@@ -31,22 +33,39 @@ pub struct SpecId(u32);
 
 /// The specifications that were ever wished for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Specs(Vec<CompanionSpec>);
+pub struct Specs {
+    all: Vec<CompanionSpec>,
+    /// Whose hook each rendered file is of.
+    owners: BTreeMap<AbsolutePath, CompanionName>,
+}
 
 impl Specs {
     /// The number of `spec`, which is given one if it has none yet.
     pub fn id(&mut self, spec: &CompanionSpec) -> SpecId {
-        let position = self.0.iter().position(|known| known == spec);
+        let position = self.all.iter().position(|known| known == spec);
         let position = position.unwrap_or_else(|| {
-            self.0.push(spec.clone());
-            self.0.len() - 1
+            self.all.push(spec.clone());
+            if let Some(hook) = &spec.hook {
+                self.owners.insert(hook.output.clone(), spec.name.clone());
+            }
+            self.all.len() - 1
         });
         SpecId(u32::try_from(position).unwrap_or(u32::MAX))
     }
 
     /// The specification with the number `id`.
     pub fn get(&self, id: SpecId) -> Option<&CompanionSpec> {
-        self.0.get(usize::try_from(id.0).ok()?)
+        self.all.get(usize::try_from(id.0).ok()?)
+    }
+
+    /// The companion that was wished for with this image, the last if several were.
+    pub fn owner_of_image(&self, source: &ImageSource) -> Option<&CompanionName> {
+        self.all.iter().rev().find(|spec| spec.image == *source).map(|spec| &spec.name)
+    }
+
+    /// The companion whose hook renders the file at `output`.
+    pub fn owner(&self, output: &AbsolutePath) -> Option<&CompanionName> {
+        self.owners.get(output)
     }
 }
 

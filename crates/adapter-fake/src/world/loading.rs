@@ -72,7 +72,9 @@ impl World {
             generator => generator,
         };
         for slot in self.slots.values_mut() {
-            slot.load = loaded(slot, generator);
+            let load = loaded(slot, generator);
+            slot.unseen.service |= load != slot.load;
+            slot.load = load;
             slot.written_since_reload = false;
             let collected = slot.load == Load::NotFound && slot.service.phase == Phase::Dead;
             if collected {

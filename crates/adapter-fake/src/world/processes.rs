@@ -256,9 +256,10 @@ impl World {
     }
 
     pub(crate) fn settle(&mut self, name: &CompanionName, phase: Phase, at: Duration) {
-        let service = &mut self.slot_mut(name).service;
-        service.phase = phase;
-        service.since = at;
+        let slot = self.slot_mut(name);
+        slot.service.phase = phase;
+        slot.service.since = at;
+        slot.unseen.service = true;
     }
 }
 

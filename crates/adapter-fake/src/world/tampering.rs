@@ -156,10 +156,12 @@ impl World {
 
     fn set_status(&mut self, name: &CompanionName, from: Status, to: Status, now: Duration) {
         self.advance(now);
-        if let Some(container) = &mut self.slot_mut(name).container
+        let slot = self.slot_mut(name);
+        if let Some(container) = &mut slot.container
             && container.status == from
         {
             container.status = to;
+            slot.unseen.service = true;
         }
     }
 

@@ -6,7 +6,7 @@ use companion_core::model::hook::HookState;
 use companion_core::model::image::PresentImage;
 use companion_core::model::revision::Fingerprint;
 
-use super::containers::Status;
+use super::containers::{Container, Status};
 use super::desired::{Specs, Wish};
 use super::services::{Phase, Run};
 use super::units::{Load, UnitBytes};
@@ -104,6 +104,24 @@ impl World {
         state.present.filter(|_| current)
     }
 
+    /// Whether what runs in `slot` was started from what is loaded and from the file that lies there:
+    /// one that is doubted claims another incarnation than its unit, and a file that is gone is no
+    /// reason to lose what runs.
+    pub(crate) fn restart_changes_nothing(&self, slot: &Slot) -> bool {
+        let (Load::Ours(text), Phase::Running { ends: None }, Some(run)) =
+            (&slot.load, slot.service.phase, slot.service.run)
+        else {
+            return false;
+        };
+        let mounted = text.mounts.iter().find_map(|path| self.files.content(path));
+        let up = |container: Container| container.ours && container.status == Status::Running;
+        run.revision == Some(text.revision)
+            && run.contents == Some(text.contents)
+            && !run.tampered
+            && mounted.is_none_or(|content| run.config == Some(content))
+            && slot.container.is_some_and(up)
+    }
+
     /// A digest of the rendered file that `spec` mounts, as it is now.
     fn mounted(&self, spec: &CompanionSpec) -> Option<Fingerprint> {
         let mut mounts = spec.container.mounts.iter();
@@ -114,7 +132,9 @@ impl World {
         let hook = spec.and_then(|spec| spec.hook.as_ref());
         let config = hook.is_some_and(|hook| self.files.rendered(&hook.output).is_some());
         let file = matches!(slot.file.now(), Some(UnitBytes::Ours(_)));
-        let unit = matches!(slot.load, Load::Ours(_)) || slot.service.run.is_some();
+        // What a stranger's unit of that name has running is theirs.
+        let runs = slot.service.run.is_some_and(|run| run.revision.is_some());
+        let unit = matches!(slot.load, Load::Ours(_)) || runs;
         let container = slot.container.is_some_and(|container| container.ours);
         let rest = config || file || unit || container;
         rest.then_some(Untruth::LeftBehind)

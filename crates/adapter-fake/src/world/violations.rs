@@ -1,16 +1,22 @@
 //! What no caller should ever do, kept as it happens.
 
 use companion_core::model::companion::CompanionName;
+use companion_core::model::hook::HookSpec;
 
 use super::World;
+use super::files::ConfigFile;
+use super::units::Load;
 
 /// The kinds of things that no caller should do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ViolationKind {
     /// It tried to write or remove a unit that is not ours. The store refused.
     ForeignUnitTouched,
-    /// It tried to write configuration over something that is no file, or to remove it.
+    /// It rendered configuration for a place where something lies that is no file, or tried to remove
+    /// that.
     ForeignConfigTouched,
+    /// It asked for a start, a stop, a restart or a reset of a stranger's service.
+    ForeignServiceTouched,
     /// It started a unit whose name a stranger's container had: that container is gone.
     ForeignContainerReplaced,
     /// It tried to remove a stranger's container. The host refused.
@@ -21,6 +27,8 @@ pub enum ViolationKind {
     StartWithoutImage,
     /// It started a unit that mounts a file which was not there.
     StartWithoutConfig,
+    /// It restarted what a restart could not change.
+    RestartWithoutCause,
     /// It did something for a companion whose removal had been reported as finished.
     EffectAfterRemoval,
     /// It changed the host without holding its lock.
@@ -43,6 +51,8 @@ pub struct Violation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Unseen {
     pub(crate) file: bool,
+    /// What is loaded, what runs of it, or whether it is frozen.
+    pub(crate) service: bool,
     pub(crate) container: bool,
     pub(crate) image: bool,
     pub(crate) config: bool,
@@ -86,8 +96,41 @@ impl World {
         }
     }
 
+    /// Keeps what is asked of a service that is somebody else's: one that is loaded from a unit of
+    /// theirs, and of which what runs is not ours either.
+    pub(crate) fn watch_service(&mut self, name: &CompanionName) {
+        let Some(slot) = self.slot(name) else { return };
+        let ours_runs = slot.service.run.is_some_and(|run| run.revision.is_some());
+        if matches!(slot.load, Load::Foreign | Load::Shadow) && !ours_runs {
+            let unforeseeable = slot.unseen.file || slot.unseen.service;
+            self.violate(ViolationKind::ForeignServiceTouched, Some(name), unforeseeable);
+        }
+    }
+
+    /// Keeps a restart that changes nothing.
+    pub(crate) fn watch_restart(&mut self, name: &CompanionName) {
+        let Some(slot) = self.slot(name) else { return };
+        if self.restart_changes_nothing(slot) {
+            let unforeseeable = slot.unseen.service;
+            self.violate(ViolationKind::RestartWithoutCause, Some(name), unforeseeable);
+        }
+    }
+
+    /// Keeps a rendering or a removal of what is no file, for the companion whose hook it is.
+    pub(crate) fn watch_config(&mut self, hook: &HookSpec, owner: Option<&CompanionName>) {
+        if self.files.rendered(&hook.output) == Some(&ConfigFile::Directory) {
+            let slot = owner.and_then(|owner| self.slot(owner));
+            let unforeseeable = slot.is_some_and(|slot| slot.unseen.config);
+            self.violate(ViolationKind::ForeignConfigTouched, owner, unforeseeable);
+        }
+    }
+
     pub(crate) fn saw_file(&mut self, name: &CompanionName) {
         self.mark_seen(name, |unseen| unseen.file = false);
+    }
+
+    pub(crate) fn saw_service(&mut self, name: &CompanionName) {
+        self.mark_seen(name, |unseen| unseen.service = false);
     }
 
     pub(crate) fn saw_container(&mut self, name: &CompanionName) {
@@ -114,6 +157,8 @@ impl World {
             let unseen = &mut slot.unseen;
             unseen.file |= before.map(|before| &before.file) != Some(&slot.file);
             unseen.file |= before.map(|before| &before.load) != Some(&slot.load);
+            unseen.service |= before.map(|before| (&before.load, &before.service))
+                != Some((&slot.load, &slot.service));
             unseen.container |= before.map(|before| before.container) != Some(slot.container);
             unseen.image |= images;
             unseen.config |= configs;
