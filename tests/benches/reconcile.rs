@@ -6,14 +6,14 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use companion_core::model::Monotonic;
-use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::desired::DesiredState;
 use companion_core::model::observed::ObservedState;
 use companion_core::planner::plan;
-use companion_tests::node::{Node, viewer};
+use companion_tests::node::{Node, called, context, viewer};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-/// A node with so many companions, all installed and true, and what a round of it saw.
+/// A node with so many companions, all installed and true: each with a hook, a mount, a build context and
+/// an image of its own.
 fn installed(count: usize) -> (Node, tokio::runtime::Runtime) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -23,7 +23,9 @@ fn installed(count: usize) -> (Node, tokio::runtime::Runtime) {
     let node = Node::new();
     runtime.block_on(async {
         for number in 0..count {
-            node.host.install(&numbered(number));
+            let spec = called(viewer(), &format!("viewer-{number}"));
+            node.host.put_context(&context(spec.name.as_str()), spec.name.as_str());
+            node.host.install(&spec);
         }
         for _ in 0..3 {
             let _ = node.pass().await;
@@ -32,12 +34,6 @@ fn installed(count: usize) -> (Node, tokio::runtime::Runtime) {
         node.assert_true();
     });
     (node, runtime)
-}
-
-/// The viewer under a name of its own, with its hook, its mount and its image.
-fn numbered(number: usize) -> CompanionSpec {
-    let name = CompanionName::new(format!("viewer-{number}"));
-    CompanionSpec { name: name.unwrap_or_else(|error| panic!("{error}")), ..viewer() }
 }
 
 fn observed(

@@ -8,7 +8,7 @@
 //!
 //! It prints nothing and decides nothing about what is enough; the tests and the command do.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ mod oracle;
 mod play;
 pub mod workloads;
 
-use adapter_fake::World;
+use adapter_fake::{Counts, World};
 use boundaries::Reached;
 use play::{ORIGIN, Played, Run, Start};
 use workloads::{Op, Workload, workloads};
@@ -135,11 +135,35 @@ pub fn explore(depth: usize, named: &str) -> Result<Report, String> {
     Ok(report)
 }
 
-/// A host that a crash left, and which hosts a crash of its recovery leaves.
+/// A host that a crash left.
 struct Left {
     start: Rc<Start>,
     how: String,
-    next: Option<Vec<usize>>,
+    recovery: Option<Recovery>,
+}
+
+/// What came of the host that a crash left.
+#[derive(Clone, Default)]
+struct Recovery {
+    /// What it cost until all was as wished, if it ever was.
+    counts: Option<Counts>,
+    /// Which hosts a crash of it leaves, and what it had cost by then.
+    next: Vec<(usize, Counts)>,
+}
+
+/// The plans that lead to one host.
+#[derive(Clone, Copy, Default)]
+struct Plans {
+    number: u64,
+    /// The most that any of them had cost by then, of each effect.
+    spent: Counts,
+}
+
+impl Plans {
+    fn join(&mut self, number: u64, spent: Counts) {
+        self.number = self.number.saturating_add(number);
+        self.spent = self.spent.most(spent);
+    }
 }
 
 struct Exploration<'a> {
@@ -157,7 +181,7 @@ impl<'a> Exploration<'a> {
         report: &'a mut Report,
     ) -> Result<Row, String> {
         let start = Start { world: play::base(workload.base).await?, op: 0, crashed: false };
-        let mut undisturbed = Run::new(workload, &start, None).await.play(&start).await?;
+        let mut undisturbed = Run::new(workload, &start, None).await?.play(&start).await?;
         let reached = std::mem::take(&mut undisturbed.reached);
         let (left, known) = (Vec::new(), HashMap::new());
         let mut it = Self { workload, report, undisturbed, left, known };
@@ -172,7 +196,7 @@ impl<'a> Exploration<'a> {
         let plans = it.levels(first, depth).await;
         row.singles = plans.first().copied().unwrap_or_default() + alone;
         row.doubles = plans.get(1).copied().unwrap_or_default();
-        row.hosts = it.left.iter().filter(|left| left.next.is_some()).count();
+        row.hosts = it.left.iter().filter(|left| left.recovery.is_some()).count();
         Ok(row)
     }
 
@@ -183,12 +207,16 @@ impl<'a> Exploration<'a> {
         for reached in all {
             for crash in reached.crashes() {
                 let stop = Stop { at: reached.point.number, others_go_on: false };
-                let mut run = Run::new(self.workload, start, Some(stop)).await;
-                let judged = match run.play_with_a_crash(start, crash).await {
+                let run = Run::new(self.workload, start, Some(stop)).await;
+                let played = match run {
+                    Ok(mut run) => run.play_with_a_crash(start, crash).await,
+                    Err(what) => Err(what),
+                };
+                let judged = match played {
                     Ok((left, _)) if !all.iter().any(|it| it.leaves(&left, reached.at, crash)) => {
                         Err("what it left is not what was noted".to_owned())
                     }
-                    Ok((_, played)) => self.judge(&played),
+                    Ok((_, played)) => self.judge(&played, played.counts, 1),
                     Err(what) => Err(what),
                 };
                 self.find(judged, &reached.how(crash));
@@ -196,30 +224,39 @@ impl<'a> Exploration<'a> {
             if let Some(Op::Beside(..)) = self.workload.ops.get(reached.op) {
                 alone += 1;
                 let stop = Stop { at: reached.point.number, others_go_on: true };
-                let played = Run::new(self.workload, start, Some(stop)).await.play(start).await;
-                let judged = played.and_then(|played| self.judge(&played));
+                let played = match Run::new(self.workload, start, Some(stop)).await {
+                    Ok(mut run) => run.play(start).await,
+                    Err(what) => Err(what),
+                };
+                let judged = played.and_then(|played| self.judge(&played, played.counts, 1));
                 self.find(judged, &format!("{}, alone", reached.how(Crash::Killed)));
             }
         }
         alone
     }
 
-    /// Recovers what each level of crashes left; returns the number of plans of each level.
-    async fn levels(&mut self, first: Vec<usize>, depth: usize) -> Vec<u64> {
-        let mut level: HashMap<usize, u64> = HashMap::new();
-        for left in first {
-            *level.entry(left).or_default() += 1;
+    /// Recovers what each level of crashes left, and asks of each plan what it cost in all; returns the
+    /// number of plans of each level.
+    async fn levels(&mut self, first: Vec<(usize, Counts)>, depth: usize) -> Vec<u64> {
+        let mut level: BTreeMap<usize, Plans> = BTreeMap::new();
+        for (left, spent) in first {
+            level.entry(left).or_default().join(1, spent);
         }
         let mut plans = Vec::new();
         while plans.len() < depth && !level.is_empty() {
-            plans.push(level.values().fold(0, |sum: u64, plans| sum.saturating_add(*plans)));
-            let mut next: HashMap<usize, u64> = HashMap::new();
+            plans.push(level.values().fold(0, |sum: u64, it| sum.saturating_add(it.number)));
+            let mut next: BTreeMap<usize, Plans> = BTreeMap::new();
             let mut is_new = false;
-            for (left, plans) in level {
-                is_new |= self.left.get(left).is_some_and(|left| left.next.is_none());
-                for after in self.recover(left).await {
-                    let entry = next.entry(after).or_default();
-                    *entry = entry.saturating_add(plans);
+            for (left, Plans { number, spent }) in level {
+                is_new |= self.left.get(left).is_some_and(|left| left.recovery.is_none());
+                let recovery = self.recover(left).await;
+                if let Some(counts) = recovery.counts {
+                    let judged = self.is_worth(spent.plus(counts), plans.len());
+                    let how = self.left.get(left).map(|left| left.how.clone());
+                    self.find(judged, &how.unwrap_or_default());
+                }
+                for (after, counts) in recovery.next {
+                    next.entry(after).or_default().join(number, spent.plus(counts));
                 }
             }
             if !is_new {
@@ -231,54 +268,66 @@ impl<'a> Exploration<'a> {
         plans
     }
 
-    /// Recovers one host, if that was not done before; returns what crashes of it leave.
-    async fn recover(&mut self, left: usize) -> Vec<usize> {
-        let Some(Left { start, how, next }) = self.left.get(left) else { return Vec::new() };
-        if let Some(next) = next {
-            return next.clone();
+    /// Recovers one host, if that was not done before.
+    async fn recover(&mut self, left: usize) -> Recovery {
+        let Some(Left { start, how, recovery }) = self.left.get(left) else {
+            return Recovery::default();
+        };
+        if let Some(recovery) = recovery {
+            return recovery.clone();
         }
         let (start, how) = (Rc::clone(start), how.clone());
-        let played = Run::new(self.workload, &start, None).await.play(&start).await;
-        let next = match played {
+        let played = match Run::new(self.workload, &start, None).await {
+            Ok(mut run) => run.play(&start).await,
+            Err(what) => Err(what),
+        };
+        let recovery = match played {
             Ok(played) => {
-                let judged = self.judge(&played);
+                let judged = self.judge(&played, played.counts, 1);
                 self.find(judged, &how);
-                self.crashes_of(&played.reached, &how)
+                let next = self.crashes_of(&played.reached, &how);
+                Recovery { counts: Some(played.counts), next }
             }
             Err(what) => {
                 self.find(Err(what), &how);
-                Vec::new()
+                Recovery::default()
             }
         };
         if let Some(left) = self.left.get_mut(left) {
-            left.next = Some(next.clone());
+            left.recovery = Some(recovery.clone());
         }
-        next
+        recovery
     }
 
-    /// What a crash in each way at each of these points leaves.
-    fn crashes_of(&mut self, reached: &[Reached], how: &str) -> Vec<usize> {
+    /// What a crash in each way at each of these points leaves, and what the run had cost there.
+    fn crashes_of(&mut self, reached: &[Reached], how: &str) -> Vec<(usize, Counts)> {
         let mut all = Vec::new();
         for reached in reached {
             for crash in reached.crashes() {
                 let start = Rc::new(reached.left(crash));
                 let left = self.known.get(&start).copied().unwrap_or_else(|| {
                     let how = format!("{how}{}; ", reached.how(crash));
-                    self.left.push(Left { start: Rc::clone(&start), how, next: None });
+                    self.left.push(Left { start: Rc::clone(&start), how, recovery: None });
                     self.left.len() - 1
                 });
                 self.known.entry(start).or_insert(left);
-                all.push(left);
+                all.push((left, reached.counts));
             }
         }
         all
     }
 
-    fn judge(&mut self, played: &Played) -> Result<(), String> {
+    /// Judges what was left and what it cost `in_all`, with so many crashes in it.
+    fn judge(&mut self, played: &Played, in_all: Counts, crashes: usize) -> Result<(), String> {
         self.report.passes = self.report.passes.max(played.passes);
         self.report.took = self.report.took.max(played.took);
         played.remains.compare(&self.undisturbed.remains)?;
-        oracle::is_worth(played.counts, self.undisturbed.counts, self.workload.touches.len())
+        self.is_worth(in_all, crashes)
+    }
+
+    fn is_worth(&self, in_all: Counts, crashes: usize) -> Result<(), String> {
+        let touched = self.workload.touches.len();
+        oracle::is_worth(in_all, self.undisturbed.counts, touched, crashes)
     }
 
     fn find(&mut self, judged: Result<(), String>, how: &str) {

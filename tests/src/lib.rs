@@ -2,5 +2,7 @@
 
 pub mod crashes;
 pub mod node;
+pub mod random;
 pub mod search;
 pub mod soak;
+pub mod sources;

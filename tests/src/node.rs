@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_fake::world::services::Phase;
-use adapter_fake::{Counts, FakeHost};
+use adapter_fake::{Counts, FakeHost, World};
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::container::{
     AbsolutePath, BindMount, ContainerSpec, Network, PortMapping, Protocol,
@@ -83,6 +83,25 @@ pub fn indexer() -> CompanionSpec {
     companion("indexer", ContainerSpec::default(), false)
 }
 
+/// The same companion called `base`, with an image, a build context and a rendered file of its own.
+pub fn called(spec: CompanionSpec, base: &str) -> CompanionSpec {
+    let mut spec = CompanionSpec { name: name(base), ..spec };
+    if let Some(build) = &mut spec.image.build {
+        build.reference = reference(&format!("localhost/{base}:latest"));
+        build.contexts = vec![context(base)];
+    }
+    if let Some(pull) = &mut spec.image.pull {
+        pull.reference = reference(&format!("{REGISTRY}/team/{base}:latest"));
+    }
+    if let Some(hook) = &mut spec.hook {
+        hook.output = path(&format!("/var/lib/archipelago/{base}/nginx.conf"));
+        for mount in &mut spec.container.mounts {
+            mount.source = hook.output.clone();
+        }
+    }
+    spec
+}
+
 /// All three.
 pub fn companions() -> Vec<CompanionSpec> {
     vec![viewer(), wallet(), indexer()]
@@ -105,6 +124,12 @@ fn companion(base: &str, container: ContainerSpec, built: bool) -> CompanionSpec
         container: ContainerSpec { restart_delay: Some(10), ..container },
         hook: None,
     }
+}
+
+/// Since when the companion `name` runs in `world`, if it does.
+pub fn running_since(world: &World, name: &CompanionName) -> Option<Duration> {
+    let service = &world.slot(name)?.service;
+    matches!(service.phase, Phase::Running { .. }).then_some(service.since)
 }
 
 /// The template of the viewer's configuration.
@@ -195,9 +220,7 @@ impl Node {
 
     /// Whether the service of `base` runs.
     pub fn runs(&self, base: &str) -> bool {
-        let world = self.host.world();
-        let slot = world.slot(&name(base));
-        slot.is_some_and(|slot| matches!(slot.service.phase, Phase::Running { .. }))
+        running_since(&self.host.world(), &name(base)).is_some()
     }
 
     /// Makes one pass.

@@ -4,12 +4,10 @@
 //! mended, or the outage over, long before the next hour; by then everything is as wished, or that is
 //! a finding. It measures how long that took, and what the process needs of memory.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use adapter_fake::{Delivery, FakeHost, Fault, Mode};
+use adapter_fake::{Counts, Delivery, FakeHost, Fault, Method, Mode, Port};
 use companion_core::reconciler::{ReconcileError, Round};
 use companion_core::supervisor::Supervisor;
 use tokio::sync::Notify;
@@ -17,105 +15,28 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 mod faults;
+mod report;
 mod stage;
 
 use crate::node::Node;
+use crate::random::Random;
 use faults::{Kind, Scope, failing_calls, kinds, lose_everything};
+use report::OUTAGE;
+pub use report::{Recoveries, Report};
 use stage::{COMPANIONS, Stage};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// For how long at the end of every hour nothing at all is done.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// The most starts, stops and restarts together, writes of units, reloads and renderings in an hour in
+/// which something happens to one companion, and to all.
+const MOST_OF_ONE: u32 = 20;
+const MOST_OF_ALL: u32 = 40;
+
 /// The hours of a virtual month.
 const MONTH: u64 = 730;
-
-/// How long each kind of trouble took to be over.
-#[derive(Debug, Clone, Default)]
-pub struct Recoveries {
-    /// Each time from the trouble, or from its end, until a round found all as wished.
-    pub took: Vec<Duration>,
-    /// The rounds that were made until then.
-    pub rounds: Vec<u32>,
-}
-
-impl Recoveries {
-    /// The time below which that share of them was; `1.0` is the longest.
-    pub fn quantile(&self, share: f64) -> Duration {
-        let mut took = self.took.clone();
-        took.sort();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "a position in a list of some thousands"
-        )]
-        let position = (took.len().saturating_sub(1) as f64 * share).ceil() as usize;
-        took.get(position).copied().unwrap_or_default()
-    }
-
-    /// The most rounds.
-    pub fn most_rounds(&self) -> u32 {
-        self.rounds.iter().copied().max().unwrap_or_default()
-    }
-}
-
-/// What a soak came to.
-#[derive(Debug, Clone, Default)]
-pub struct Report {
-    /// The seed.
-    pub seed: u64,
-    /// Virtual hours.
-    pub hours: u64,
-    /// Rounds that the supervisor made.
-    pub rounds: u64,
-    /// Recoveries by what happened: what passed at once, and outages from their end.
-    pub recoveries: BTreeMap<String, Recoveries>,
-    /// What the process had of memory at the end of each virtual month, in KiB.
-    pub memory: Vec<u64>,
-    /// What is wrong, each with the hour.
-    pub findings: Vec<String>,
-}
-
-impl Report {
-    /// All recoveries of what passed at once, or of outages.
-    pub fn all(&self, outages: bool) -> Recoveries {
-        let mut all = Recoveries::default();
-        for (kind, recoveries) in &self.recoveries {
-            if kind.ends_with(OUTAGE) == outages {
-                all.took.extend(&recoveries.took);
-                all.rounds.extend(&recoveries.rounds);
-            }
-        }
-        all
-    }
-}
-
-/// What the name of an outage ends with.
-const OUTAGE: &str = " (outage)";
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = |f: &mut fmt::Formatter<'_>, kind: &str, of: &Recoveries| {
-            let [half, most, worst] =
-                [0.5, 0.99, 1.0].map(|share| of.quantile(share).as_secs_f64());
-            let (count, rounds) = (of.took.len(), of.most_rounds());
-            writeln!(f, "{kind:44} {count:>6} {half:>8.1} {most:>8.1} {worst:>8.1} {rounds:>6}")
-        };
-        writeln!(
-            f,
-            "{:44} {:>6} {:>8} {:>8} {:>8} {:>6}",
-            "happening", "times", "p50 s", "p99 s", "worst s", "rounds"
-        )?;
-        for (kind, recoveries) in &self.recoveries {
-            line(f, kind, recoveries)?;
-        }
-        line(f, "all that pass at once", &self.all(false))?;
-        line(f, "all outages, from their end", &self.all(true))?;
-        writeln!(f, "memory by virtual month, KiB: {:?}", self.memory)?;
-        let Self { seed, hours, rounds, .. } = self;
-        let findings = self.findings.len();
-        writeln!(f, "seed {seed}: {hours} hours, {rounds} rounds, {findings} finding(s)")
-    }
-}
 
 /// Lets so many virtual hours pass.
 ///
@@ -139,6 +60,7 @@ pub fn soak(seed: u64, hours: u64) -> Result<Report, String> {
             daemon.stop().await;
         }
         let Watch { rounds, wrong, .. } = std::mem::take(&mut *locked(&soak.watch));
+        soak.report.findings.extend(grown(&soak.report.memory));
         Ok(Report {
             seed,
             hours,
@@ -157,6 +79,8 @@ struct Watch {
     open: Option<(Duration, u32)>,
     /// How the last trouble ended.
     closed: Option<(Duration, u32)>,
+    /// Whether there was none.
+    harmless: bool,
     wrong: Vec<String>,
 }
 
@@ -246,7 +170,7 @@ impl Soak {
         let delivery =
             [Delivery::Delivered, Delivery::Lost, Delivery::Doubled][self.random.index(3)];
         self.stage.host.deliver_events(delivery);
-        let before = self.stage.running_since();
+        let before = (self.stage.running_since(), self.stage.host.counts());
         let at = self.random.index(COMPANIONS);
         let (what, scope) = match self.random.index(10) {
             0 => self.a_manager_ends(at).await,
@@ -254,13 +178,33 @@ impl Soak {
             _ => self.a_kind(at).await,
         };
         let left = (begun + HOUR).saturating_sub(self.stage.host.now());
-        tokio::time::sleep(left).await;
-        self.judge(hour, at, what, scope, &before);
+        tokio::time::sleep(left.saturating_sub(QUIET)).await;
+        let quiet = self.stage.host.counts();
+        tokio::time::sleep(QUIET.min(left)).await;
+        let wrong = self.work_was_bounded(scope, before.1, quiet);
+        self.judge(hour, at, &what, scope, &before.0, wrong);
+    }
+
+    /// What was done more often than it should have been, in the hour and at its end.
+    fn work_was_bounded(&self, scope: Scope, before: Counts, quiet: Counts) -> Vec<String> {
+        let now = self.stage.host.counts();
+        let mut wrong = Vec::new();
+        if now != quiet {
+            wrong.push(format!("done when all was as wished: {:?}", now.since(quiet)));
+        }
+        let hour = now.since(before);
+        let most = if scope == Scope::One { MOST_OF_ONE } else { MOST_OF_ALL };
+        let jobs = hour.starts + hour.stops + hour.restarts;
+        if jobs.max(hour.unit_writes).max(hour.reloads).max(hour.renders) > most {
+            wrong.push(format!("more than {most} times in an hour: {hour:?}"));
+        }
+        wrong
     }
 
     fn open(&self) {
         let mut watch = locked(&self.watch);
         (watch.open, watch.closed) = (Some((self.stage.host.now(), 0)), None);
+        watch.harmless = self.stage.host.untruth().is_none();
     }
 
     async fn a_kind(&mut self, at: usize) -> (String, Scope) {
@@ -278,7 +222,13 @@ impl Soak {
     }
 
     fn a_call_fails(&mut self, at: usize) -> (String, Scope) {
-        let calls = failing_calls();
+        let has_hook = self.stage.spec(at).hook.is_some();
+        let calls: Vec<Fault> = failing_calls()
+            .into_iter()
+            .filter(|fault| {
+                has_hook || fault.port != Port::Hooks || fault.method == Method::Observe
+            })
+            .collect();
         let fault = calls[self.random.index(calls.len())].clone();
         let what = format!("{:?}::{:?} fails", fault.port, fault.method);
         // What hangs does so until a limit is over, which may be the better part of the hour.
@@ -313,13 +263,13 @@ impl Soak {
         &mut self,
         hour: u64,
         at: usize,
-        what: String,
+        what: &str,
         scope: Scope,
         before: &[Option<Duration>],
+        mut wrong: Vec<String>,
     ) {
         let host = &self.stage.host;
         host.clear_faults();
-        let mut wrong = Vec::new();
         if let Some(untruth) = host.untruth() {
             wrong.push(format!("not mended: {untruth:?}"));
         }
@@ -335,9 +285,14 @@ impl Soak {
                 wrong.push(format!("`{name}` ran since {before:?}, and runs since {now:?}"));
             }
         }
-        let closed = locked(&self.watch).closed;
-        if let Some((took, rounds)) = closed {
-            let recoveries = self.report.recoveries.entry(what.clone()).or_default();
+        let (closed, harmless) = {
+            let watch = locked(&self.watch);
+            (watch.closed, watch.harmless)
+        };
+        let recoveries = self.report.recoveries.entry(what.to_owned()).or_default();
+        if harmless {
+            recoveries.harmless += 1;
+        } else if let Some((took, rounds)) = closed {
             recoveries.took.push(took);
             recoveries.rounds.push(rounds);
         } else {
@@ -349,30 +304,16 @@ impl Soak {
     }
 }
 
+/// Whether the process has more memory at the end than after its first month, by more than what an
+/// allocator makes of the same work.
+fn grown(memory: &[u64]) -> Option<String> {
+    let (first, last) = (*memory.first()?, *memory.last()?);
+    (last > first + first / 4).then(|| format!("from {first} KiB to {last} KiB of memory"))
+}
+
 /// What this process has of memory (`VmRSS` of proc_pid_status(5)), in KiB; 0 where that is not told.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
-}
-
-/// Numbers that look random and are the same for the same seed (xorshift64*, Vigna 2016).
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) % limit.max(1)
-    }
-
-    fn index(&mut self, limit: usize) -> usize {
-        let below = self.below(u64::try_from(limit).unwrap_or(u64::MAX));
-        usize::try_from(below).unwrap_or_default()
-    }
 }

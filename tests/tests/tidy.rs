@@ -1,41 +1,8 @@
 //! The rules of the house that a machine can hold.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a file that cannot be read fails the test")]
-
-use std::fs;
 use std::path::{Path, PathBuf};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-fn read(path: impl AsRef<Path>) -> String {
-    let path = root().join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// All Rust files of the workspace, by their path from its root.
-fn sources() -> Vec<(PathBuf, String)> {
-    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() && !path.ends_with("target") {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
-        }
-    }
-    let mut found = Vec::new();
-    walk(&root().join("crates"), &mut found);
-    walk(&root().join("tests"), &mut found);
-    assert!(found.len() > 100, "the walk finds the sources");
-    let relative = |path: PathBuf| {
-        let text = fs::read_to_string(&path).unwrap();
-        (path.strip_prefix(root()).unwrap().to_owned(), text)
-    };
-    found.into_iter().map(relative).collect()
-}
+use companion_tests::sources::{read, root, sources};
 
 #[test]
 fn no_file_is_long() {
@@ -164,6 +131,29 @@ fn the_ci_runs_the_commands_of_the_readme() {
         assert!(readme.contains(command), "the readme has `{command}`");
         assert!(ci.contains(command), "the CI runs `{command}`");
     }
+}
+
+/// A file that no target names is not even looked at by the compiler.
+#[test]
+fn every_file_in_a_folder_of_tests_is_compiled() {
+    let sources = sources();
+    let mut seen = 0;
+    for (path, _) in &sources {
+        let Ok(inside) = path.strip_prefix("tests/tests") else { continue };
+        let Some(folder) = inside.parent().filter(|folder| !folder.as_os_str().is_empty()) else {
+            continue;
+        };
+        seen += 1;
+        let file = path.file_stem().unwrap().to_str().unwrap();
+        let name = format!("mod {file};\n");
+        let place = format!("#[path = \"{}/{file}.rs\"]", folder.display());
+        let names_it = |(other, text): &(PathBuf, String)| {
+            text.contains(&place) || (other.parent() == path.parent() && text.contains(&name))
+        };
+        let is_compiled = file == "main" || sources.iter().any(names_it);
+        assert!(is_compiled, "{} is in no module", path.display());
+    }
+    assert!(seen > 30, "the folders are found: {seen}");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use adapter_fake::{EffectPoint, FakeHost, Gate, World};
+use adapter_fake::{Counts, EffectPoint, FakeHost, Gate, World};
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
@@ -23,6 +23,8 @@ pub(super) struct Reached {
     pub(super) world: World,
     /// When, on the host's clock.
     pub(super) at: std::time::Duration,
+    /// What the run had cost by then.
+    pub(super) counts: Counts,
 }
 
 /// The gate of one run.
@@ -121,8 +123,8 @@ impl Gate for Boundaries {
     async fn pass(&self, point: &EffectPoint) {
         if self.stop.is_none() {
             let (point, op) = (point.clone(), self.op());
-            let (world, at) = (self.host.world(), self.host.now());
-            locked(&self.reached).push(Reached { point, op, world, at });
+            let (world, at, counts) = (self.host.world(), self.host.now(), self.host.counts());
+            locked(&self.reached).push(Reached { point, op, world, at, counts });
         } else if self.stands_at(point) {
             std::future::pending().await
         }

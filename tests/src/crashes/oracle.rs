@@ -116,12 +116,18 @@ pub(super) fn nothing_was_done_for(name: &CompanionName, journal: &Journal) -> R
     }
 }
 
-/// Says whether a run with crashes in it cost more than the one without: it may cost each effect once
-/// more, because what was begun is inferred again; and a write of a unit and a reload more than that,
+/// Says whether a run with so many crashes in it cost more than the one without, from its beginning to
+/// its end: each crash may cost each effect once more, because what was begun is inferred again; and a write of a unit and a reload more than that,
 /// because a run of which nobody knows how it began loses its claim first. What is under way for each
 /// of the `touched` companions at once, what a boot undoes, and a reload, because a manager that is
 /// back may see their wishes one by one, it may cost once more for each.
-pub(super) fn is_worth(counts: Counts, without: Counts, touched: usize) -> Result<(), String> {
+pub(super) fn is_worth(
+    counts: Counts,
+    without: Counts,
+    touched: usize,
+    crashes: usize,
+) -> Result<(), String> {
+    let crashes = u32::try_from(crashes).unwrap_or(u32::MAX);
     let each = u32::try_from(touched).unwrap_or(u32::MAX);
     let effects = |counts: Counts| {
         [
@@ -141,8 +147,8 @@ pub(super) fn is_worth(counts: Counts, without: Counts, touched: usize) -> Resul
         ]
     };
     for ((what, had, more), (_, usual, _)) in effects(counts).into_iter().zip(effects(without)) {
-        if had > usual + more {
-            return Err(format!("{had} {what} with a crash, {usual} without"));
+        if had > usual + more * crashes {
+            return Err(format!("{had} {what} with {crashes} crash(es), {usual} without"));
         }
     }
     Ok(())

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_fake::world::services::Phase;
 use adapter_fake::{Counts, FakeHost, World};
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::{DesiredStore as _, PortError};
-use companion_core::reconciler::{Reconciler, Reconciliation};
+use companion_core::reconciler::{ReconcileError, Reconciler, Reconciliation};
 
 use super::boundaries::{Boundaries, Reached};
 use super::oracle::{self, Remains};
 use super::workloads::{Base, Op, Other, Workload, publish, specifications, wished_in};
 use super::{Crash, Stop};
-use crate::node::{Node, in_words, name};
+use crate::node::{Node, in_words, name, running_since};
 
 /// How old things are at most on a host that a run begins with: all that is older makes no
 /// difference to anyone.
@@ -93,7 +92,11 @@ async fn host_of(world: &World) -> FakeHost {
 
 /// Makes a pass, and says what is wrong with it.
 async fn pass(manager: &Reconciler) -> Result<Reconciliation, String> {
-    let pass = manager.reconcile().await.map_err(|error| error.chain())?;
+    sound(manager.reconcile().await)
+}
+
+fn sound(pass: Result<Reconciliation, ReconcileError>) -> Result<Reconciliation, String> {
+    let pass = pass.map_err(|error| error.chain())?;
     if pass.last.violations.is_empty() {
         return Ok(pass);
     }
@@ -102,16 +105,23 @@ async fn pass(manager: &Reconciler) -> Result<Reconciliation, String> {
 
 impl<'w> Run<'w> {
     /// A run of `workload` from `start`; a manager that follows a crash remembers nothing.
-    pub(super) async fn new(workload: &'w Workload, start: &Start, stop: Option<Stop>) -> Self {
+    ///
+    /// # Errors
+    /// What is wrong with the first pass of a manager that was at work before.
+    pub(super) async fn new(
+        workload: &'w Workload,
+        start: &Start,
+        stop: Option<Stop>,
+    ) -> Result<Self, String> {
         let host = host_of(&start.world).await;
         let manager = Node::reconciler_of(&host);
         if !start.crashed {
             // It has been at work for a while, and knows what runs; whoever follows it does not.
-            let _ = pass(&manager).await;
+            let _ = pass(&manager).await?;
         }
         let gate = Arc::new(Boundaries::new(&host, stop));
         host.set_gate(gate.clone());
-        Self { workload, host, manager, gate, began: start.world.clone() }
+        Ok(Self { workload, host, manager, gate, began: start.world.clone() })
     }
 
     /// Plays to the end, and says what is wrong there or on the way.
@@ -166,7 +176,7 @@ impl<'w> Run<'w> {
             self.gate.begin(number);
             if crashed && number == first && op.is_asked_again() {
                 // The manager is back before anybody asks again.
-                let _ = pass(&self.manager).await;
+                let _ = pass(&self.manager).await?;
             }
             self.step(*op).await?;
         }
@@ -295,11 +305,6 @@ impl<'w> Run<'w> {
     }
 }
 
-fn running_since(world: &World, name: &CompanionName) -> Option<Duration> {
-    let service = &world.slot(name)?.service;
-    matches!(service.phase, Phase::Running { .. }).then_some(service.since)
-}
-
 /// What another process does from its beginning to its end.
 async fn other_process(host: FakeHost, other: Other) -> Result<(), String> {
     let recorded = match other {
@@ -324,5 +329,5 @@ async fn other_process(host: FakeHost, other: Other) -> Result<(), String> {
 
 async fn pass_for(manager: &Reconciler, name: &CompanionName) -> Result<Reconciliation, String> {
     let names = [name.clone()].into();
-    manager.reconcile_for(&names).await.map_err(|error| error.chain())
+    sound(manager.reconcile_for(&names).await)
 }

@@ -14,8 +14,11 @@ use adapter_fake::world::desired::{Specs, Wish};
 use adapter_fake::world::files::ConfigFile;
 use adapter_fake::world::images::Reach;
 use adapter_fake::world::units::UnitBytes;
+use companion_core::model::Monotonic;
 use companion_core::model::companion::CompanionName;
 use companion_core::reconciler::Outcome;
+use companion_core::reconciler::stepwise::Memory;
+use companion_core::supervisor::TICK;
 
 use super::host::Theatre;
 use super::reached::{self, Reached};
@@ -26,8 +29,14 @@ use crate::node::{REGISTRY, config, password};
 /// The most passes that it may take until a host that nobody disturbs is as it should be.
 pub const PASSES: u8 = 3;
 
-/// The same for a daemon that remembers failures: the longest back-off, 900 s, is 30 ticks.
-pub const PASSES_WITH_BACK_OFF: u8 = PASSES + 30;
+/// The most passes that it may take a daemon with `memory`, as of [`ORIGIN`]: as many more as there are
+/// ticks until the last of the back-offs that it remembers is over. With none it is [`PASSES`].
+fn most_passes(memory: &Memory) -> u8 {
+    let now = Monotonic::from_origin(ORIGIN);
+    let left = memory.last_retry().map_or(Duration::ZERO, |last| now.until(last));
+    let ticks = left.as_secs_f64() / TICK.as_secs_f64();
+    PASSES.saturating_add(ticks.ceil() as u8)
+}
 
 /// The most rounds that a chain may have before it is taken for endless.
 const ROUNDS: usize = 400;
@@ -46,7 +55,7 @@ pub struct Liveness {
     names: Vec<CompanionName>,
     specs: Specs,
     known: HashMap<u64, Known>,
-    /// The most passes that it took with no failure to remember.
+    /// The most passes that it took with no back-off to wait for.
     pub worst: u8,
     /// The most passes that any state took.
     pub worst_with_back_off: u8,
@@ -84,7 +93,7 @@ impl Liveness {
     pub fn check(&mut self, theatre: &Theatre, world: &World, daemon: &Actor) -> Option<String> {
         let mut links: Vec<Link> = Vec::new();
         let mut at: HashMap<u64, usize> = HashMap::new();
-        let fresh = *daemon == Actor::default();
+        let most = most_passes(&daemon.memory);
         let (mut world, mut daemon) = (world.clone(), daemon.clone());
         let end = loop {
             let key = fingerprint(&(&world, &daemon));
@@ -109,10 +118,10 @@ impl Liveness {
                 Err(wrong) => return Some(wrong),
             }
         };
-        self.enter(&links, end, fresh)
+        self.enter(&links, end, most)
     }
 
-    fn enter(&mut self, links: &[Link], end: Known, fresh: bool) -> Option<String> {
+    fn enter(&mut self, links: &[Link], end: Known, most: u8) -> Option<String> {
         let mut known = end;
         for link in links.iter().rev() {
             let quiet = link.still && known.quiet;
@@ -125,13 +134,10 @@ impl Liveness {
             self.known.entry(link.key).or_insert(known);
         }
         self.states = self.known.len();
-        let (worst, most) = if fresh {
-            (&mut self.worst, PASSES)
-        } else {
-            (&mut self.worst_with_back_off, PASSES_WITH_BACK_OFF)
-        };
+        let worst = if most == PASSES { &mut self.worst } else { &mut self.worst_with_back_off };
         *worst = known.passes.max(*worst);
-        (known.passes > most).then(|| format!("it takes {} passes", known.passes))
+        let passes = known.passes;
+        (passes > most).then(|| format!("it takes {passes} passes, and may take {most}"))
     }
 
     /// Judges the cycle in which a chain ends.
@@ -172,18 +178,22 @@ impl Liveness {
         let idle = round.plan.steps.is_empty();
         let mut begun = false;
         while daemon.acting.is_some() {
+            let verb = reached::verb(daemon.acting.as_ref());
             let came = theatre.step(world, daemon, None, false);
             counts.push(came.counts);
             broken.extend(came.violations);
             *world = came.world;
-            begun |= matches!(came.result, Some(Some(Outcome::Begun)));
+            if let Some(outcome) = came.result.flatten() {
+                begun |= outcome == Outcome::Begun;
+                reached::in_outcome(&outcome, verb, &mut self.reached);
+            }
         }
         let ended = tasks(theatre, world, daemon, &mut counts, &mut broken);
         if !broken.is_empty() || !round.violations.is_empty() {
             return Err(format!("{broken:?} {:?}", round.violations));
         }
         let pause = match (settled, idle || begun, ended) {
-            (true, _, _) => Duration::from_secs(30),
+            (true, _, _) => TICK,
             (false, true, false) => {
                 let pause = Duration::from_secs(5);
                 round.plan.requeue_after.unwrap_or(pause).min(pause)

@@ -156,6 +156,9 @@ impl<'s> Mover<'s> {
     fn begin_tasks(&mut self, world: &mut World, actor: &mut Actor) {
         while actor.acting.as_ref().is_some_and(|executor| call_of(executor).is_none()) {
             let verb = reached::verb(actor.acting.as_ref());
+            let executor = actor.acting.iter();
+            self.broken
+                .extend(executor.filter_map(|executor| oracle::before_step(world, executor)));
             let came = self.theatre.step(world, actor, None, false);
             self.note(&came);
             self.reached.extend(verb);
@@ -174,7 +177,7 @@ impl<'s> Mover<'s> {
         let executor = actor.acting.as_ref()?;
         let fault = fault_of_step(executor, how);
         let verb = reached::verb(Some(executor));
-        self.broken.extend(oracle::before_step(next, who, executor, &self.theatre.specs()));
+        self.broken.extend(oracle::before_step(next.world.get(), executor));
         let unsynced = how == How::DiesUnsynced;
         let came = self.theatre.step(next.world.get(), &mut actor, fault, unsynced);
         self.note(&came);

@@ -9,9 +9,7 @@ use adapter_fake::world::desired::Wish;
 use companion_core::model::Monotonic;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
-use companion_core::reconciler::stepwise::{
-    Ended, Executor, Memory, RunName, Stage, Task, TaskKey,
-};
+use companion_core::reconciler::stepwise::{Ended, Executor, Memory, RunName, Task, TaskKey};
 
 use super::scene::ORIGIN;
 
@@ -127,17 +125,9 @@ impl Actor {
         Self { names, ..Self::default() }
     }
 
-    /// The task that holds the lock, if one does.
-    pub fn committing(&self) -> Option<&TaskKey> {
-        let holds = |task: &&Task| {
-            matches!(task.stage(), Stage::Check(..) | Stage::Compare(..) | Stage::Commit(..))
-        };
-        self.tasks.values().find(holds).map(Task::key)
-    }
-
-    /// Whether it holds the host's lock.
+    /// Whether it holds the host's lock. A task takes and frees it within one move.
     pub fn holds_lock(&self) -> bool {
-        self.acting.is_some() || self.committing().is_some()
+        self.acting.is_some()
     }
 }
 

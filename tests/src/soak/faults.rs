@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use adapter_fake::journal::CALLS;
 use adapter_fake::world::conditions::{Disk, Generator, Limit};
 use adapter_fake::world::desired::Record;
 use adapter_fake::world::files::Fate;
 use adapter_fake::world::images::{BuildFate, Reach};
-use adapter_fake::{Fault, Method, Mode, Port};
+use adapter_fake::{Fault, Method, Mode};
 use companion_core::ports::PortErrorKind;
 
 use super::stage::Stage;
@@ -362,24 +363,9 @@ fn disk_free(stage: &Stage, _: usize) {
 /// The calls that fail, one kind of failure each, while a companion has lost its unit, its container
 /// and its configuration.
 pub(super) fn failing_calls() -> Vec<Fault> {
-    let calls = [
-        (Port::Units, Method::Observe),
-        (Port::Units, Method::List),
-        (Port::Units, Method::Write),
-        (Port::Services, Method::Observe),
-        (Port::Services, Method::Reload),
-        (Port::Services, Method::Start),
-        (Port::Services, Method::Restart),
-        (Port::Services, Method::Wait),
-        (Port::Images, Method::Observe),
-        (Port::Images, Method::Ensure),
-        (Port::Hooks, Method::Observe),
-        (Port::Hooks, Method::Render),
-        (Port::Hooks, Method::Commit),
-        (Port::Containers, Method::Observe),
-        (Port::Desired, Method::Load),
-        (Port::Desired, Method::Lock),
-    ];
+    // Nothing is restarted, removed or left over of what lost everything.
+    let never = [Method::Restart, Method::Stop, Method::ResetFailed, Method::Remove, Method::Prune];
+    let calls = CALLS.into_iter().filter(move |(_, method)| !never.contains(method));
     let modes = [
         Mode::Error(PortErrorKind::Transient),
         Mode::Error(PortErrorKind::Unavailable),
@@ -389,7 +375,7 @@ pub(super) fn failing_calls() -> Vec<Fault> {
         Mode::Delay(Duration::from_secs(7)),
     ];
     let with = |(port, method)| modes.clone().map(move |mode| Fault::once(port, method, mode));
-    calls.into_iter().flat_map(with).collect()
+    calls.flat_map(with).collect()
 }
 
 /// A companion loses all that it has, and no other anything: who follows a manager that ended

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use adapter_fake::FakeHost;
-use adapter_fake::world::services::Phase;
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::image::ImageRef;
 
-use crate::node::{context, indexer, name, password, path, published, template, viewer, wallet};
+use crate::node::{
+    called, context, indexer, password, published, running_since, template, viewer, wallet,
+};
 
 /// How many companions there are.
 pub(super) const COMPANIONS: usize = 10;
@@ -72,11 +73,7 @@ impl Stage {
     /// Since when each companion runs, if it does.
     pub(super) fn running_since(&self) -> Vec<Option<Duration>> {
         let world = self.host.world();
-        let since = |spec: &CompanionSpec| {
-            let service = &world.slot(&spec.name)?.service;
-            matches!(service.phase, Phase::Running { .. }).then_some(service.since)
-        };
-        self.specs.iter().map(since).collect()
+        self.specs.iter().map(|spec| running_since(&world, &spec.name)).collect()
     }
 }
 
@@ -87,16 +84,5 @@ fn companion(number: usize) -> CompanionSpec {
         _ => indexer(),
     };
     let base = format!("{}-{number}", kind.name);
-    let mut spec = CompanionSpec { name: name(&base), ..kind };
-    if let Some(build) = &mut spec.image.build {
-        build.reference = crate::node::reference(&format!("localhost/{base}:latest"));
-        build.contexts = vec![context(&base)];
-    }
-    if let Some(hook) = &mut spec.hook {
-        hook.output = path(&format!("/var/lib/archipelago/{base}/nginx.conf"));
-        for mount in &mut spec.container.mounts {
-            mount.source = hook.output.clone();
-        }
-    }
-    spec
+    called(kind, &base)
 }

@@ -1,12 +1,11 @@
 //! The same wishes without any trouble lead to the same end, and trouble costs no more effects than
 //! there was trouble.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use adapter_fake::journal::Outcome;
 use adapter_fake::world::desired::Wish;
 use adapter_fake::world::units::UnitBytes;
-use adapter_fake::{Counts, FakeHost, Method};
+use adapter_fake::{FakeHost, Method, Port};
 use proptest::prelude::*;
 
 use crate::case::{ALL, Case, case, config, run};
@@ -15,7 +14,6 @@ use crate::operations::Operation;
 use crate::oracle::{Verdict, must};
 use crate::play::{converge, play};
 use crate::stage::Stage;
-use crate::tamperings::Tampering;
 
 /// What a host came to: of every companion that is wished for, the unit, what is loaded, what runs
 /// and its configuration, in all but the incarnation; and which are gone.
@@ -43,10 +41,41 @@ pub(crate) fn end(host: &FakeHost) -> Vec<String> {
     (0..MOST).filter_map(of).collect()
 }
 
+/// An effect that is counted for each companion.
+struct Effect {
+    what: &'static str,
+    /// How many more of it each trouble may cost.
+    more: u32,
+    calls: &'static [(Port, Method)],
+}
+
+const fn effect(what: &'static str, more: u32, calls: &'static [(Port, Method)]) -> Effect {
+    Effect { what, more, calls }
+}
+
+/// What is counted. What was rendered while a service began is not put in place, and rendered once more.
+const EFFECTS: [Effect; 10] = [
+    effect("writes of the unit", 1, &[(Port::Units, Method::Write)]),
+    effect("removals of the unit", 1, &[(Port::Units, Method::Remove)]),
+    effect("restarts", 1, &[(Port::Services, Method::Restart)]),
+    effect(
+        "starts and restarts",
+        1,
+        &[(Port::Services, Method::Start), (Port::Services, Method::Restart)],
+    ),
+    effect("stops", 1, &[(Port::Services, Method::Stop)]),
+    effect("builds and pulls", 1, &[(Port::Images, Method::Ensure)]),
+    effect("renderings", 2, &[(Port::Hooks, Method::Render)]),
+    effect("writes of the configuration", 1, &[(Port::Hooks, Method::Commit)]),
+    effect("removals of the configuration", 1, &[(Port::Hooks, Method::Remove)]),
+    effect("removals of the container", 1, &[(Port::Containers, Method::Remove)]),
+];
+
 /// What a run cost.
 struct Cost {
-    counts: Counts,
-    restarts: BTreeMap<usize, u32>,
+    reloads: u32,
+    /// How often each of [`EFFECTS`] was begun, by companion.
+    effects: BTreeMap<(usize, usize), u32>,
     end: Vec<String>,
     recorded: Vec<bool>,
 }
@@ -55,18 +84,19 @@ async fn cost_of(case: &Case) -> Result<Cost, String> {
     let mut stage = Stage::of(case);
     play(&mut stage, case).await?;
     converge(&mut stage, case.forgets).await?;
-    let journal = stage.host.journal();
-    let restarts = (0..MOST).map(|at| {
-        let of_it = journal.entries().filter(|entry| {
-            entry.call.method == Method::Restart
-                && entry.call.companion.as_ref() == Some(&named(at))
-                && entry.outcome == Outcome::Done
-        });
-        (at, u32::try_from(of_it.count()).unwrap_or(u32::MAX))
-    });
-    let restarts = restarts.collect();
-    let (counts, recorded) = (stage.host.counts(), stage.recorded.clone());
-    Ok(Cost { counts, restarts, end: end(&stage.host), recorded })
+    let names: Vec<_> = (0..MOST).map(named).collect();
+    let mut effects: BTreeMap<(usize, usize), u32> = BTreeMap::new();
+    for entry in stage.host.journal().entries() {
+        let call = &entry.call;
+        let at = names.iter().position(|name| call.companion.as_ref() == Some(name));
+        let Some(at) = at else { continue };
+        for (kind, effect) in EFFECTS.iter().enumerate() {
+            let counts = effect.calls.contains(&(call.port, call.method));
+            *effects.entry((at, kind)).or_default() += u32::from(counts);
+        }
+    }
+    let (reloads, recorded) = (stage.host.counts().reloads, stage.recorded.clone());
+    Ok(Cost { reloads, effects, end: end(&stage.host), recorded })
 }
 
 /// The same case as it would have been without trouble: what was recorded, what hooks and builds
@@ -108,16 +138,22 @@ struct Trouble {
 
 impl Trouble {
     /// What goes on doing harm counts once for each attempt that a pass may make under it: at once,
-    /// and after the first two back-offs while others are still at work.
+    /// and after the first two back-offs while others are still at work. It counts for the companion
+    /// that it is done to, or for all.
     fn of(case: &Case) -> Self {
         let mut trouble = Self::default();
         let mut lasting = false;
+        let mut lasting_of = BTreeSet::new();
         for operation in &case.operations {
             match operation {
-                Operation::Tamper { with: Tampering::ReloadByOthers, .. } => trouble.all += 1,
                 Operation::Tamper { at, with } => {
-                    *trouble.touching.entry(*at).or_default() += 1;
-                    lasting |= with.lasts();
+                    if with.concerns_all() {
+                        trouble.all += 1;
+                        lasting |= with.lasts();
+                    } else {
+                        *trouble.touching.entry(*at).or_default() += 1;
+                        lasting_of.extend(with.lasts().then_some(*at));
+                    }
                 }
                 Operation::Condition(_) => {
                     trouble.all += 1;
@@ -127,7 +163,10 @@ impl Trouble {
                     trouble.all += fault.times;
                     lasting = true;
                 }
-                Operation::Heal => lasting = false,
+                Operation::Heal => {
+                    lasting = false;
+                    lasting_of.clear();
+                }
                 Operation::Crash { .. }
                 | Operation::PowerLoss { .. }
                 | Operation::Reboot
@@ -151,15 +190,19 @@ impl Trouble {
                     | Operation::PowerLoss { .. }
                     | Operation::Together { .. }
             );
-            trouble.all += u32::from(lasting && passes) * 3;
+            if passes {
+                trouble.all += u32::from(lasting) * 3;
+                for at in &lasting_of {
+                    *trouble.touching.entry(*at).or_default() += 3;
+                }
+            }
         }
         trouble
     }
 
-    /// The most writes that it may cost: one for each companion that it touches.
-    fn total(&self) -> u32 {
-        let companions = u32::try_from(MOST).unwrap_or(u32::MAX);
-        self.all * companions + self.touching.values().sum::<u32>()
+    /// The most that it may cost the companion at `at`.
+    fn at(&self, at: usize) -> u32 {
+        self.all + self.touching.get(&at).copied().unwrap_or(0)
     }
 }
 
@@ -172,20 +215,15 @@ pub(crate) fn compared(case: &Case) -> Verdict {
         format!("another end: {:#?}, not {:#?}", troubled.end, reference.end)
     })?;
     let trouble = Trouble::of(case);
-    let most = trouble.total();
-    let (had, meant) = (troubled.counts, reference.counts);
-    for (what, had, most) in [
-        ("unit writes", had.unit_writes, meant.unit_writes + most),
-        ("config writes", had.config_writes, meant.config_writes + most),
-        ("reloads", had.reloads, meant.reloads + 2 * most),
-    ] {
-        must(had <= most, || format!("{had} {what}, at most {most}; {trouble:?}"))?;
+    for ((at, kind), had) in &troubled.effects {
+        let usual = reference.effects.get(&(*at, *kind)).copied().unwrap_or(0);
+        let Effect { what, more, .. } = EFFECTS[*kind];
+        let most = usual + more * trouble.at(*at);
+        must(*had <= most, || format!("{had} {what} of `{}`, at most {most}", named(*at)))?;
     }
-    for (at, had) in &troubled.restarts {
-        let touching = trouble.touching.get(at).copied().unwrap_or(0) + trouble.all;
-        let most = reference.restarts.get(at).copied().unwrap_or(0) + touching;
-        must(*had <= most, || format!("{had} restarts of `{}`, at most {most}", named(*at)))?;
-    }
+    let (had, all) = (troubled.reloads, (0..MOST).map(|at| trouble.at(at)).sum::<u32>());
+    let most = reference.reloads + 2 * all;
+    must(had <= most, || format!("{had} reloads, at most {most}; {trouble:?}"))?;
     Ok(())
 }
 

@@ -55,6 +55,23 @@ fn in_peace() -> impl Strategy<Value = Vec<Operation>> {
     prop::collection::vec(operation, 1..12)
 }
 
+/// What takes nothing from a container that runs, at which companion, and how long after it the daemon
+/// looks, if it does.
+fn beside_the_run() -> impl Strategy<Value = Vec<(Tampering, usize, Option<u64>)>> {
+    let harmless = prop::sample::select(vec![
+        Tampering::ExposeUnit,
+        Tampering::DeleteUnit,
+        Tampering::ExposeConfig,
+        Tampering::DeleteConfig,
+        Tampering::RemoveImage,
+        Tampering::LeaveImage,
+        Tampering::ReloadByOthers,
+        Tampering::CancelJob,
+    ]);
+    let looks = prop::option::of(prop::sample::select(vec![0, 1, 7, 30]));
+    prop::collection::vec((harmless, 0..MOST, looks), 1..12)
+}
+
 /// Does `operations` one by one, and lets all come to rest after each.
 async fn peacefully(stage: &mut Stage, operations: &[Operation]) {
     let mut trust = Trust::default();
@@ -124,6 +141,32 @@ proptest! {
         prop_assert_eq!(before.1, after.1);
     }
 
+    /// The daemon saw all of it run, so that nothing has to be doubted.
+    #[test]
+    fn what_takes_nothing_from_a_run_costs_no_start_stop_or_restart(
+        case in case(ALL, 1),
+        happenings in beside_the_run(),
+    ) {
+        let (before, after) = run(async {
+            let (mut stage, _) = traced(&case);
+            (0..MOST).for_each(|at| stage.record(at, Some(0)));
+            peacefully(&mut stage, &[]).await;
+            let before = stage.host.counts();
+            for (with, at, looks) in &happenings {
+                with.apply(&stage.host, *at);
+                if let Some(seconds) = looks {
+                    stage.sleep(*seconds).await;
+                    drop(stage.daemon.reconcile().await.unwrap());
+                }
+            }
+            peacefully(&mut stage, &[]).await;
+            crate::oracle::in_order(&stage.host).unwrap();
+            (before, stage.host.counts())
+        });
+        let cost = after.since(before);
+        prop_assert_eq!((cost.starts, cost.stops, cost.restarts), (0, 0, 0));
+    }
+
     #[test]
     fn the_same_seed_leaves_the_same_trace(case in case(ALL, 40)) {
         prop_assert_eq!(digest(&case), digest(&case));
@@ -173,17 +216,7 @@ proptest! {
         let mut troubled = happenings.clone();
         for (place, with) in trouble {
             let with = TAMPERINGS[with];
-            // A file that the generator cannot read keeps all units from being loaded.
-            let of_all = matches!(
-                with,
-                Tampering::LoseRecord
-                    | Tampering::SpoilRecord(_)
-                    | Tampering::ReloadByOthers
-                    | Tampering::GarbleUnit
-                    | Tampering::PutDirectoryAtUnit
-                    | Tampering::ForbidUnit
-            );
-            let with = if of_all { Tampering::DeleteUnit } else { with };
+            let with = if with.concerns_all() { Tampering::DeleteUnit } else { with };
             troubled.insert(place.index(troubled.len() + 1), Operation::Tamper { at: LAST, with });
         }
         let [alone, beside] = [(happenings, 0..LAST), (troubled, 0..MOST)].map(|(happenings, all)| {

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use adapter_fake::faults::KINDS;
+use adapter_fake::journal::CALLS;
 use adapter_fake::world::conditions::{Disk, Generator};
 use adapter_fake::{Delivery, Method, Port};
 use companion_core::ports::PortErrorKind;
@@ -119,40 +121,6 @@ pub(crate) enum How {
     /// It is answered from the host as it was before the last operation.
     OldView,
 }
-
-const CALLS: [(Port, Method); 22] = [
-    (Port::Units, Method::Observe),
-    (Port::Units, Method::List),
-    (Port::Units, Method::Write),
-    (Port::Units, Method::Remove),
-    (Port::Services, Method::Observe),
-    (Port::Services, Method::Reload),
-    (Port::Services, Method::Start),
-    (Port::Services, Method::Stop),
-    (Port::Services, Method::Restart),
-    (Port::Services, Method::Wait),
-    (Port::Services, Method::ResetFailed),
-    (Port::Images, Method::Observe),
-    (Port::Images, Method::Ensure),
-    (Port::Images, Method::Prune),
-    (Port::Hooks, Method::Observe),
-    (Port::Hooks, Method::Render),
-    (Port::Hooks, Method::Commit),
-    (Port::Hooks, Method::Remove),
-    (Port::Containers, Method::Observe),
-    (Port::Containers, Method::Remove),
-    (Port::Desired, Method::Load),
-    (Port::Desired, Method::Lock),
-];
-
-const KINDS: [PortErrorKind; 6] = [
-    PortErrorKind::Transient,
-    PortErrorKind::NotFound,
-    PortErrorKind::Conflict,
-    PortErrorKind::Denied,
-    PortErrorKind::Invalid,
-    PortErrorKind::Unavailable,
-];
 
 /// How many kinds of operations a swarm chooses from.
 pub(crate) const DRAWN_KINDS: usize = 17;

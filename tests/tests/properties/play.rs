@@ -6,7 +6,7 @@ use std::time::Duration;
 use adapter_fake::world::conditions::Limit;
 use adapter_fake::world::images::Reach;
 use adapter_fake::{Counts, Fault, Mode};
-use companion_core::reconciler::{ReconcileError, Reconciler, Reconciliation};
+use companion_core::reconciler::Reconciler;
 use companion_tests::node::REGISTRY;
 
 use crate::case::Case;
@@ -18,8 +18,6 @@ use crate::oracle::{
 };
 use crate::stage::{Stage, lock};
 use crate::watch::{Course, Watch};
-
-type Pass = Result<Reconciliation, ReconcileError>;
 
 /// What stands at the end of all waiting: longer than the longest that any call may take.
 pub(crate) const FOR_EVER: Duration = Duration::from_secs(4 * 3600);
@@ -62,7 +60,7 @@ async fn install_all(stage: &mut Stage) -> Verdict {
         stage.record(at, Some(0));
     }
     for _ in 0..2 {
-        drop(stage.daemon.reconcile().await);
+        let _effects = sound_pass(stage).await?;
         stage.sleep(60).await;
     }
     in_order(&stage.host)
@@ -83,9 +81,7 @@ pub(crate) async fn converge(stage: &mut Stage, forgets: bool) -> Verdict {
     let mut passes = 0;
     while stage.host.untruth().is_some() || passes == 0 {
         must(passes < 3, || format!("after 3 passes: {:?}", stage.host.untruth()))?;
-        let pass = whole_pass(stage, Course::default()).await?;
-        pass_is_honest(&pass, &stage.host, true)?;
-        says_no_secret(&format!("{pass:?}"))?;
+        work_is_bounded(sound_pass(stage).await?)?;
         stage.sleep(30).await;
         passes += 1;
     }
@@ -95,23 +91,27 @@ pub(crate) async fn converge(stage: &mut Stage, forgets: bool) -> Verdict {
 }
 
 async fn quiet(stage: &mut Stage) -> Verdict {
-    drop(stage.daemon.reconcile().await);
+    let _effects = sound_pass(stage).await?;
     let before = stage.host.counts();
-    drop(stage.daemon.reconcile().await);
+    let _effects = sound_pass(stage).await?;
     nothing_done(before, stage.host.counts())?;
     stage.restart_daemon().await;
     let before = stage.host.counts();
-    drop(stage.daemon.reconcile().await);
+    let _effects = sound_pass(stage).await?;
     // One that knows nothing asks for the containers of what was removed.
     let processes = before.processes;
     nothing_done(before, Counts { processes, ..stage.host.counts() })
 }
 
-/// Makes a pass of the daemon on which nothing ends early.
-async fn whole_pass(stage: &mut Stage, course: Course) -> Result<Pass, String> {
+/// Makes a pass of the daemon on a host without trouble: it can be made, and is honest; returns how many
+/// effects it had.
+async fn sound_pass(stage: &Stage) -> Result<(u32, u32), String> {
     let daemon = Arc::clone(&stage.daemon);
-    let (pass, _) = watched(stage, course, daemon.reconcile()).await?;
-    pass.ok_or_else(|| "it was stopped".to_owned())
+    let (pass, effects) = watched(stage, Course::default(), daemon.reconcile()).await?;
+    let pass = pass.ok_or_else(|| "it was stopped".to_owned())?;
+    pass_is_honest(&pass, &stage.host, true)?;
+    says_no_secret(&format!("{pass:?}"))?;
+    pass.map(|_pass| effects).map_err(|error| error.chain())
 }
 
 /// Does `work` with a watch at every effect; `None` when it was stopped.
@@ -198,8 +198,9 @@ pub(crate) async fn perform(
 
 async fn cut_off(stage: &mut Stage, course: Course) -> Verdict {
     let daemon = Arc::clone(&stage.daemon);
+    let (pass, _) = watched(stage, course, daemon.reconcile()).await?;
     // Whether it came to the point or ended before makes no difference to what must hold.
-    watched(stage, course, daemon.reconcile()).await.map(drop)
+    pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &stage.host, false))
 }
 
 /// Makes a pass, for one companion or for all, and judges what it says.
@@ -261,16 +262,18 @@ async fn together(stage: &mut Stage, at: usize, version: Option<u8>, course: Cou
             None => fake.remove(&name),
         };
         drop(lock);
-        drop(command.reconcile_for(&names).await);
-        Some(())
+        Some(command.reconcile_for(&names).await)
     };
-    let work = async { tokio::join!(daemon.reconcile(), commanding).1 };
-    let (recorded, _) = watched(stage, course, work).await?;
-    if recorded.flatten().is_some() {
+    let work = async { tokio::join!(daemon.reconcile(), commanding) };
+    let (passes, _) = watched(stage, course, work).await?;
+    command.shut_down().await;
+    let (one, other) = passes.ok_or_else(|| "they were stopped".to_owned())?;
+    pass_is_honest(&one, &stage.host, false)?;
+    if let Some(other) = other {
         stage.wishes[at] = Some(version);
         stage.records += 1;
+        pass_is_honest(&other, &stage.host, false)?;
     }
-    command.shut_down().await;
     Ok(())
 }
 

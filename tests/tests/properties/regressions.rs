@@ -7,7 +7,7 @@ use crate::companions::Profile;
 use crate::convergence::verdict;
 use crate::differential::compared;
 use crate::operations::Operation::{
-    Fault, Install, PowerLoss, Reboot, Rotate, Sleep, Tamper, Tick, Together,
+    Fault, Heal, Install, PowerLoss, Reboot, Remove, Rotate, Sleep, Tamper, Tick, Together,
 };
 use crate::operations::{How, Trouble};
 use crate::tamperings::Tampering;
@@ -100,4 +100,14 @@ fn what_was_removed_beneath_a_strangers_unit_is_looked_for_when_that_is_gone() {
 fn a_strangers_image_from_which_a_boot_started_is_not_what_runs_in_the_end() {
     let put = Tamper { at: 0, with: Tampering::PutImage };
     assert_eq!(verdict(&Case::of_running([put, Reboot, Tick])), Ok(()));
+}
+
+/// It was just being started when a reload took its unit away, and nothing said yet whose it was: the
+/// removal was reported as finished, and then it ran.
+#[test]
+fn what_starts_while_its_unit_is_reloaded_away_is_gone_when_its_removal_says_so() {
+    let loss = PowerLoss { after: 0, outcome: 0 };
+    let garble = Tamper { at: 3, with: Tampering::GarbleUnit };
+    let case = Case::of_running([loss, garble, Heal, Remove { at: 0 }]);
+    assert_eq!(verdict(&case), Ok(()));
 }

@@ -180,7 +180,7 @@ fn is_found(between: Between, words: &str, most: usize) {
 }
 
 #[test]
-fn a_lock_that_excludes_nobody_is_found_in_one_operation() {
+fn a_lock_that_excludes_nobody_is_found_in_a_few_operations() {
     let no_lock: Between = |host| Host { desired: Arc::new(NoLock(host.desired.clone())), ..host };
     is_found(no_lock, "EffectWithoutLock", 6);
 }

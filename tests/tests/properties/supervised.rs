@@ -1,18 +1,21 @@
 //! The supervisor runs while everything happens: whatever becomes of the events that wake it, its
 //! ticks find everything.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use companion_core::reconciler::{ReconcileError, Round};
 use companion_core::supervisor::Supervisor;
 use proptest::prelude::*;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::case::{ALL, Case, case, config, run};
+use crate::companions::MOST;
 use crate::operations::Operation;
 use crate::oracle::{Verdict, in_order, must, nothing_done, nothing_forbidden};
 use crate::play::{Trust, perform};
 use crate::stage::Stage;
+use crate::tamperings::Tampering;
 
 /// A supervisor at work; dropped, it is a daemon that was killed.
 struct Daemon {
@@ -26,16 +29,29 @@ impl Drop for Daemon {
     }
 }
 
-fn start(stage: &Stage) -> Daemon {
+/// What was wrong with the plans of a supervisor's rounds.
+type Wrong = Arc<Mutex<Vec<String>>>;
+
+fn start(stage: &Stage, wrong: &Wrong) -> Daemon {
     let supervisor = Supervisor::new(Arc::clone(&stage.daemon));
     stage.host.tell(supervisor.wake());
     let shutdown = CancellationToken::new();
-    let stopped = shutdown.clone();
-    Daemon { task: tokio::spawn(supervisor.run(stopped, |_round| ())), shutdown }
+    let (stopped, wrong) = (shutdown.clone(), Arc::clone(wrong));
+    let judge = move |round: &Result<Round, ReconcileError>| {
+        let violations = round.iter().flat_map(|round| &round.violations);
+        let words = violations.map(|rule| format!("a plan breaks {rule}"));
+        wrong.lock().unwrap().extend(words);
+    };
+    Daemon { task: tokio::spawn(supervisor.run(stopped, judge)), shutdown }
 }
 
 /// Ends the daemon in order or not, and begins another.
-async fn restart(stage: &mut Stage, daemon: Daemon, in_order: bool) -> Result<Daemon, String> {
+async fn restart(
+    stage: &mut Stage,
+    daemon: Daemon,
+    in_order: bool,
+    wrong: &Wrong,
+) -> Result<Daemon, String> {
     if in_order {
         daemon.shutdown.cancel();
     } else {
@@ -45,15 +61,16 @@ async fn restart(stage: &mut Stage, daemon: Daemon, in_order: bool) -> Result<Da
     let ended = tokio::time::timeout(crate::play::FOR_EVER, &mut daemon.task).await;
     must(ended.is_ok(), || "the supervisor does not end".to_owned())?;
     stage.restart_daemon().await;
-    Ok(start(stage))
+    Ok(start(stage, wrong))
 }
 
 async fn supervise(case: &Case) -> Verdict {
     let mut stage = Stage::of(case);
-    let mut daemon = start(&stage);
+    let wrong = Wrong::default();
+    let mut daemon = start(&stage, &wrong);
     let mut trust = Trust::default();
     if case.installed {
-        (0..crate::companions::MOST).for_each(|at| stage.record(at, Some(0)));
+        (0..MOST).for_each(|at| stage.record(at, Some(0)));
         stage.sleep(100).await;
     }
     for operation in &case.operations {
@@ -61,16 +78,16 @@ async fn supervise(case: &Case) -> Verdict {
             Operation::Tick => stage.sleep(30).await,
             Operation::Crash { after } => {
                 stage.sleep(after).await;
-                daemon = restart(&mut stage, daemon, after % 4 == 0).await?;
+                daemon = restart(&mut stage, daemon, after % 4 == 0, &wrong).await?;
             }
             Operation::PowerLoss { after, outcome } => {
                 stage.sleep(after % 8).await;
                 daemon.task.abort();
                 stage.host.power_loss_leaving(outcome);
-                daemon = restart(&mut stage, daemon, false).await?;
+                daemon = restart(&mut stage, daemon, false, &wrong).await?;
             }
             Operation::Reboot => {
-                daemon = restart(&mut stage, daemon, true).await?;
+                daemon = restart(&mut stage, daemon, true, &wrong).await?;
                 stage.host.reboot();
             }
             // The command makes its pass while the daemon makes its rounds.
@@ -101,17 +118,32 @@ async fn supervise(case: &Case) -> Verdict {
         nothing_forbidden(&stage.host).map_err(|words| format!("after {operation:?}: {words}"))?;
     }
     stage.heal();
-    if case.forgets {
+    let _daemon = if case.forgets {
         drop(daemon);
         stage.restart_daemon().await;
         stage.sleep(100).await;
-        let _daemon = start(&stage);
-        settled(&stage, 90).await
+        let daemon = start(&stage, &wrong);
+        settled(&stage, 90).await?;
+        daemon
     } else {
-        let _daemon = daemon;
         // The longest back-off, and the longest call that was under way when all was healed.
-        settled(&stage, 3600).await
-    }
+        settled(&stage, 3600).await?;
+        daemon
+    };
+    // Whatever becomes of events by now, one that has nothing to wait for finds harm by looking.
+    let harm = [
+        Tampering::DeleteUnit,
+        Tampering::EditUnit,
+        Tampering::StopService,
+        Tampering::PauseContainer,
+        Tampering::DeleteConfig,
+    ];
+    harm[case.operations.len() % harm.len()].apply(&stage.host, case.operations.len() % MOST);
+    stage.sleep(90).await;
+    in_order(&stage.host)?;
+    nothing_forbidden(&stage.host)?;
+    let wrong = wrong.lock().unwrap();
+    must(wrong.is_empty(), || wrong.join("; "))
 }
 
 /// Whether all is true after `seconds`, and nothing is done in the hour after that.

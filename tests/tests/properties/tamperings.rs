@@ -161,6 +161,20 @@ impl Tampering {
         }
     }
 
+    /// Whether it is done to one companion and felt by all: the record is one, a reload is of all, and
+    /// of a directory with a file that it cannot read the generator gives no unit.
+    pub(crate) fn concerns_all(self) -> bool {
+        matches!(
+            self,
+            Self::ReloadByOthers
+                | Self::LoseRecord
+                | Self::SpoilRecord(_)
+                | Self::GarbleUnit
+                | Self::PutDirectoryAtUnit
+                | Self::ForbidUnit
+        )
+    }
+
     /// Does it to the companion at `at`.
     pub(crate) fn apply(self, host: &FakeHost, at: usize) {
         let name = &named(at);

@@ -1,7 +1,8 @@
 //! What stands at every effect: it judges the effect by the host as it is at that moment, and stops
 //! or holds up its actor there.
 //!
-//! It knows nothing of plans. An effect is right or wrong by what is wished for and what is there.
+//! It knows nothing of plans. An effect is right or wrong by what is wished for and what is there; a
+//! restart without a cause is a violation that the host keeps by itself.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -71,7 +72,7 @@ impl Gate for Watch {
                 if let Some(name) = &point.call.companion {
                     let world = self.host.world();
                     *notes.effects.entry(name.clone()).or_default() += 1;
-                    let wrong = wrong_with(point, name, &world, &self.host, self.course.misled);
+                    let wrong = wrong_with(point, name, &world, self.course.misled);
                     notes.complaints.extend(wrong);
                 }
             }
@@ -95,7 +96,6 @@ fn wrong_with(
     point: &EffectPoint,
     name: &CompanionName,
     world: &World,
-    host: &FakeHost,
     misled: bool,
 ) -> Option<String> {
     let slot = world.slot(name)?;
@@ -111,8 +111,11 @@ fn wrong_with(
     };
     let call = &point.call;
     let needed = match (call.port, call.method) {
-        (Port::Units, Method::Write) | (Port::Services, Method::Start | Method::Restart) => true,
-        (Port::Units | Port::Containers, Method::Remove) | (Port::Services, Method::Stop) => false,
+        (Port::Units, Method::Write)
+        | (Port::Hooks, Method::Commit)
+        | (Port::Services, Method::Start | Method::Restart) => true,
+        (Port::Units | Port::Containers | Port::Hooks, Method::Remove)
+        | (Port::Services, Method::Stop) => false,
         _ => return None,
     };
     if wished != Some(needed) {
@@ -122,9 +125,6 @@ fn wrong_with(
         return None;
     }
     let restart = call.method == Method::Restart;
-    if restart && world.untruth_at(name, &host.specs()).is_none() {
-        return Some(format!("{call}, and nothing is wrong with it"));
-    }
     if call.method == Method::Start && runs {
         return Some(format!("{call}, and it runs"));
     }

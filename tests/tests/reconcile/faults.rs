@@ -1,18 +1,29 @@
 //! A host whose parts fail: nothing is lost, nothing is harmed, and it converges when they are back.
 
+use adapter_fake::faults::KINDS;
+use adapter_fake::journal::CALLS;
 use adapter_fake::world::conditions::{Disk, Generator};
-use adapter_fake::{Fault, Method, Mode, Port};
+use adapter_fake::world::files::SECRET;
+use adapter_fake::world::units::UnitBytes;
+use adapter_fake::{Counts, Fault, Method, Mode, Port};
 use companion_core::plan::WaitingOn;
 use companion_core::ports::PortErrorKind;
-use companion_tests::node::{Node, REGISTRY, indexer, name, viewer};
+use companion_tests::node::{Node, REGISTRY, context, indexer, name, viewer};
+
+/// What lies in the unit directory at `base`.
+fn unit_of(node: &Node, base: &str) -> Option<UnitBytes> {
+    node.host.world().slot(&name(base)).and_then(|slot| slot.file.now().cloned())
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_keeps_the_old_unit_and_heals() {
     let node = Node::installed().await;
     node.host.edit_unit(&name("wallet"));
     node.host.change(|world, _| world.conditions.disk = Disk::Full);
+    let before = unit_of(&node, "wallet");
     let _ = node.pass().await;
     assert!(node.runs("wallet"));
+    assert_eq!(unit_of(&node, "wallet"), before, "whole, if not as it should be");
     node.host.change(|world, _| world.conditions.disk = Disk::Writable);
     node.sleep(30).await;
     node.passes_until_true(3).await;
@@ -23,11 +34,14 @@ async fn a_missing_generator_is_no_reason_to_touch_what_runs() {
     let node = Node::installed().await;
     node.host.change(|world, _| world.conditions.generator = Generator::Missing);
     node.host.edit_unit(&name("wallet"));
+    let before = node.host.counts();
     for _ in 0..5 {
         let _ = node.pass().await;
         node.sleep(30).await;
     }
     assert!(node.runs("wallet") && node.runs("viewer") && node.runs("indexer"));
+    let after = node.host.counts().since(before);
+    assert_eq!(Counts { processes: 0, ..after }, Counts::default());
     node.host.change(|world, _| world.conditions.generator = Generator::Works);
     node.sleep(900).await;
     node.passes_until_true(3).await;
@@ -40,7 +54,9 @@ async fn a_refused_unit_is_told_and_the_last_good_one_stays() {
     spec.container.read_only_root = true;
     node.host.refuse_unit(&name("indexer"), true);
     node.host.install(&spec);
+    let before = unit_of(&node, "indexer");
     let pass = node.pass().await;
+    assert_eq!(unit_of(&node, "indexer"), before);
     let blocked: Vec<_> = pass.last.plan.blocked(&name("indexer")).collect();
     assert!(matches!(blocked[0].waiting_on, WaitingOn::UnitRefused { .. }), "{blocked:?}");
     assert!(node.runs("indexer"));
@@ -107,18 +123,19 @@ async fn a_hanging_read_ends_and_stops_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_record_stops_all_work() {
-    let node = Node::installed().await;
-    let error = Mode::Error(PortErrorKind::Invalid);
-    node.host.inject(Fault::always(Port::Desired, Method::Load, error));
-    assert!(node.reconciler.reconcile().await.is_err());
-    assert!(node.runs("viewer"));
+    nothing_is_done_while(Mode::Error(PortErrorKind::Invalid)).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_record_that_never_answers_ends_the_round_and_nothing_is_done() {
+    nothing_is_done_while(Mode::Hang).await;
+}
+
+/// Has the record fail in that way while there is work to do.
+async fn nothing_is_done_while(mode: Mode) {
     for method in [Method::Lock, Method::Load] {
         let node = Node::installed().await;
-        node.host.inject(Fault::once(Port::Desired, method, Mode::Hang));
+        node.host.inject(Fault::once(Port::Desired, method, mode.clone()));
         node.host.delete_unit(&name("wallet"));
         let before = node.host.counts();
         assert!(node.reconciler.reconcile().await.is_err());
@@ -127,39 +144,72 @@ async fn a_record_that_never_answers_ends_the_round_and_nothing_is_done() {
     }
 }
 
+/// The calls whose failures other tests have.
+const NOT_OF_AN_INSTALLATION: [(Port, Method); 9] = [
+    // Without the record no round begins, see above.
+    (Port::Desired, Method::Load),
+    (Port::Desired, Method::Lock),
+    (Port::Services, Method::Restart),
+    (Port::Services, Method::Stop),
+    (Port::Services, Method::ResetFailed),
+    (Port::Images, Method::Prune),
+    (Port::Units, Method::Remove),
+    (Port::Hooks, Method::Remove),
+    (Port::Containers, Method::Remove),
+];
+
+/// Every way in which a call fails: with each kind of error, with and without its effect.
+fn failures() -> impl Iterator<Item = Mode> {
+    let modes = |kind| [Mode::Error(kind), Mode::ErrorAfterEffect(kind)];
+    KINDS.into_iter().flat_map(modes)
+}
+
 #[tokio::test(start_paused = true)]
 async fn every_single_failure_of_every_call_is_survived() {
-    let calls = [
-        (Port::Units, Method::Observe),
-        (Port::Units, Method::List),
-        (Port::Units, Method::Write),
-        (Port::Services, Method::Observe),
-        (Port::Services, Method::Reload),
-        (Port::Services, Method::Start),
-        (Port::Services, Method::Wait),
-        (Port::Images, Method::Observe),
-        (Port::Images, Method::Ensure),
-        (Port::Hooks, Method::Observe),
-        (Port::Hooks, Method::Render),
-        (Port::Hooks, Method::Commit),
-        (Port::Containers, Method::Observe),
-    ];
-    for (port, method) in calls {
-        for after_effect in [false, true] {
-            let kind = PortErrorKind::Transient;
-            let mode = if after_effect { Mode::ErrorAfterEffect(kind) } else { Mode::Error(kind) };
+    let installs = |call: &(Port, Method)| !NOT_OF_AN_INSTALLATION.contains(call);
+    for call in CALLS.into_iter().filter(installs) {
+        for mode in failures() {
             let node = Node::new();
-            node.host.inject(Fault::once(port, method, mode));
+            node.host.inject(Fault::once(call.0, call.1, mode.clone()));
             node.install_all();
-            node.passes_until_true(3).await;
-            node.assert_true();
+            until_true(&node).await;
+            assert_eq!(node.host.struck(), 1, "{call:?} {mode:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_single_failure_of_a_repair_is_survived() {
+    for call in [
+        (Port::Services, Method::Restart),
+        (Port::Services, Method::ResetFailed),
+        (Port::Images, Method::Prune),
+    ] {
+        for mode in failures() {
+            let node = Node::installed().await;
+            // The image before the last is left over.
+            node.host.change_context(&context("wallet"));
+            node.passes_until_true(1).await;
+            node.sleep(60).await;
+            node.host.change_context(&context("wallet"));
+            node.host.change(|world, _| {
+                let behaviour = world.behaviour_mut(&name("viewer"));
+                (behaviour.ignores_stop, behaviour.crash_exit) = (true, Some(1));
+            });
+            node.host.stop_service(&name("viewer"));
+            node.sleep(60).await;
+            node.host.inject(Fault::once(call.0, call.1, mode.clone()));
+            until_true(&node).await;
+            node.sleep(60).await;
+            node.assert_quiet().await;
+            assert_eq!(node.host.struck(), 1, "{call:?} {mode:?}");
         }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_single_failure_of_a_removal_is_survived() {
-    let calls = [
+    for call in [
         (Port::Services, Method::Stop),
         (Port::Services, Method::Wait),
         (Port::Services, Method::Reload),
@@ -167,18 +217,32 @@ async fn every_single_failure_of_a_removal_is_survived() {
         (Port::Units, Method::Remove),
         (Port::Hooks, Method::Remove),
         (Port::Containers, Method::Remove),
-    ];
-    for (port, method) in calls {
-        let kind = PortErrorKind::Transient;
-        for mode in [Mode::Error(kind), Mode::ErrorAfterEffect(kind)] {
+    ] {
+        for mode in failures() {
             let node = Node::installed().await;
-            node.host.pause_container(&name("viewer"));
-            node.host.inject(Fault::once(port, method, mode));
+            if call.1 == Method::ResetFailed {
+                // One that has to be killed ends as failed.
+                node.host.change(|world, _| {
+                    world.behaviour_mut(&name("viewer")).ignores_stop = true;
+                });
+            }
+            if call == (Port::Containers, Method::Remove) {
+                // A container outlives its unit.
+                node.host.delete_unit(&name("viewer"));
+                node.host.reload_by_others();
+            }
+            node.host.inject(Fault::once(call.0, call.1, mode.clone()));
             node.host.remove(&name("viewer"));
-            node.passes_until_true(3).await;
-            node.assert_true();
+            until_true(&node).await;
+            assert_eq!(node.host.struck(), 1, "{call:?} {mode:?}");
         }
     }
+}
+
+/// Makes at most three passes until all is as wished.
+async fn until_true(node: &Node) {
+    node.passes_until_true(3).await;
+    node.assert_true();
 }
 
 /// Somebody else writes the unit as often as we do: it is a nuisance, and not a storm.
@@ -231,14 +295,20 @@ async fn a_manager_that_crashed_in_the_middle_of_an_install_ends_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_secret_appears_in_no_error_and_no_status() {
-    let node = Node::new();
-    node.host.install(&viewer());
-    let nonsense = adapter_fake::world::files::Fate::Nonsense;
-    node.host.break_hook(&companion_tests::node::config(), Some(nonsense));
-    let pass = node.pass().await;
-    let status = companion_core::status::status(&pass.last);
-    let shown = format!("{:?} {status:?} {:?}", pass.steps, pass.last);
-    assert!(!shown.contains("first password"));
+    for kind in KINDS {
+        let node = Node::new();
+        node.host.install(&viewer());
+        node.host.inject(Fault::always(Port::Hooks, Method::Commit, Mode::Error(kind)));
+        let hook = viewer().hook.unwrap();
+        let rendered = node.host.world().render(&hook).unwrap();
+        assert!(String::from_utf8(rendered).unwrap().contains(SECRET), "there is one to be told");
+        let pass = node.pass().await;
+        assert!(node.host.struck() > 0, "it was rendered, and not put in place");
+        let status = companion_core::status::status(&pass.last);
+        let shown = format!("{:?} {status:?} {:?}", pass.steps, pass.last);
+        assert!(pass.last.plan.blocked(&name("viewer")).next().is_some(), "{shown}");
+        assert!(!shown.contains(SECRET), "{shown}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

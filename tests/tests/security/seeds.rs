@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use companion_tests::random::Random;
+
 use crate::targets;
 
 /// Mutations of each seed; `COMPANION_WALK` asks for another number, and for another walk.
@@ -35,15 +37,12 @@ const WORDS: [&[u8]; 24] = [
     b"[Service]\nExecStartPre=/x\n",
 ];
 
-/// xorshift64: the same walk in each run.
-struct Dice(u64);
+/// The same walk in each run.
+struct Dice(Random);
 
 impl Dice {
     fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound.max(1) as u64).unwrap()
+        self.0.index(bound)
     }
 
     fn mutated(&mut self, seed: &[u8], other: &[u8]) -> Vec<u8> {
@@ -79,7 +78,7 @@ fn walk(target: fn(&[u8]), name: &str) {
     seeds.iter().for_each(|seed| target(seed));
     let asked = std::env::var("COMPANION_WALK").ok().and_then(|text| text.parse().ok());
     let length = asked.unwrap_or(WALK);
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15 ^ length as u64);
+    let mut dice = Dice(Random::new(length as u64));
     for seed in &seeds {
         for _ in 0..length {
             let other = &seeds[dice.below(seeds.len())];

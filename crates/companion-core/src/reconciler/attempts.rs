@@ -70,6 +70,12 @@ impl Attempts {
         }
     }
 
+    /// When the last of the back-offs is over.
+    pub(super) fn last_retry(&self) -> Option<Monotonic> {
+        let failures = self.failures.values().flat_map(BTreeMap::values);
+        failures.map(|failure| failure.retry_at).max()
+    }
+
     pub(super) fn heal(&mut self, plan: &Plan) {
         for (name, work) in &plan.healed {
             if let Some(failures) = self.failures.get_mut(name) {

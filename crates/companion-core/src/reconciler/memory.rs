@@ -69,6 +69,11 @@ impl Memory {
         self.remember_verified(&round.observed);
     }
 
+    /// When the last of the back-offs that it holds is over.
+    pub fn last_retry(&self) -> Option<Monotonic> {
+        self.attempts.last_retry()
+    }
+
     /// Enters a task that was just begun.
     pub(super) fn task_begun(&mut self, task: &Task) {
         self.tasks.insert(task.key().clone(), task.label().clone());

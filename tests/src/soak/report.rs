@@ -1,0 +1,98 @@
+//! What a soak came to, in figures; it judges nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// How long each kind of trouble took to be over.
+#[derive(Debug, Clone, Default)]
+pub struct Recoveries {
+    /// Each time from the trouble, or from its end, until a round found all as wished.
+    pub took: Vec<Duration>,
+    /// The rounds that were made until then.
+    pub rounds: Vec<u32>,
+    /// How often all was as wished all the while, so that nothing had to be mended.
+    pub harmless: usize,
+}
+
+impl Recoveries {
+    /// The time below which that share of them was; `1.0` is the longest.
+    pub fn quantile(&self, share: f64) -> Duration {
+        let mut took = self.took.clone();
+        took.sort();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a position in a list of some thousands"
+        )]
+        let position = (took.len().saturating_sub(1) as f64 * share).ceil() as usize;
+        took.get(position).copied().unwrap_or_default()
+    }
+
+    /// The most rounds.
+    pub fn most_rounds(&self) -> u32 {
+        self.rounds.iter().copied().max().unwrap_or_default()
+    }
+}
+
+/// What a soak came to.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// Virtual hours.
+    pub hours: u64,
+    /// Rounds that the supervisor made.
+    pub rounds: u64,
+    /// Recoveries by what happened: what passed at once, and outages from their end.
+    pub recoveries: BTreeMap<String, Recoveries>,
+    /// What the process had of memory at the end of each virtual month, in KiB.
+    pub memory: Vec<u64>,
+    /// What is wrong, each with the hour.
+    pub findings: Vec<String>,
+}
+
+impl Report {
+    /// All recoveries of what passed at once, or of outages.
+    pub fn all(&self, outages: bool) -> Recoveries {
+        let mut all = Recoveries::default();
+        for (kind, recoveries) in &self.recoveries {
+            if kind.ends_with(OUTAGE) == outages {
+                all.took.extend(&recoveries.took);
+                all.rounds.extend(&recoveries.rounds);
+                all.harmless += recoveries.harmless;
+            }
+        }
+        all
+    }
+}
+
+/// What the name of an outage ends with.
+pub(super) const OUTAGE: &str = " (outage)";
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = |f: &mut fmt::Formatter<'_>, kind: &str, of: &Recoveries| {
+            let [half, most, worst] =
+                [0.5, 0.99, 1.0].map(|share| of.quantile(share).as_secs_f64());
+            let (count, rounds, harmless) = (of.took.len(), of.most_rounds(), of.harmless);
+            write!(f, "{kind:44} {count:>6} {half:>8.1} {most:>8.1} {worst:>8.1} {rounds:>6}")?;
+            writeln!(f, " {harmless:>8}")
+        };
+        writeln!(
+            f,
+            "{:44} {:>6} {:>8} {:>8} {:>8} {:>6} {:>8}",
+            "happening", "mended", "p50 s", "p99 s", "worst s", "rounds", "harmless"
+        )?;
+        for (kind, recoveries) in &self.recoveries {
+            line(f, kind, recoveries)?;
+        }
+        line(f, "all that pass at once", &self.all(false))?;
+        line(f, "all outages, from their end", &self.all(true))?;
+        writeln!(f, "memory by virtual month, KiB: {:?}", self.memory)?;
+        let Self { seed, hours, rounds, .. } = self;
+        let findings = self.findings.len();
+        writeln!(f, "seed {seed}: {hours} hours, {rounds} rounds, {findings} finding(s)")
+    }
+}
