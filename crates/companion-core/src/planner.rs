@@ -25,6 +25,7 @@ mod services;
 mod units;
 
 pub(crate) use evidence::is_overtaken;
+#[cfg(feature = "stepwise")]
 pub(crate) use prune::stop_input;
 pub use services::{CONFIG_INTERVAL, SETTLING};
 

@@ -21,8 +21,10 @@ mod events;
 mod execute;
 mod memory;
 mod observe;
+#[cfg(feature = "stepwise")]
 mod rebase;
 mod round;
+#[cfg(feature = "stepwise")]
 pub mod stepwise;
 mod tasks;
 

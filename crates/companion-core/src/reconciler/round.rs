@@ -55,8 +55,7 @@ pub struct Round {
 }
 
 impl Round {
-    /// Looks at the host and decides, with what `memory` holds as of its last
-    /// [`catch_up`](Memory::catch_up).
+    /// Looks at the host and decides, with what `memory` holds as of its last `catch_up`.
     pub async fn look(
         memory: &Memory,
         desired: DesiredState,

@@ -26,6 +26,7 @@ use crate::plan::Step;
 use crate::ports::{Host, HostLock, Job, PortError, PortErrorKind, PortResult};
 
 /// What tells a task from all others of its reconciler: work that is under way is not begun again.
+#[cfg_attr(not(feature = "stepwise"), expect(unreachable_pub, reason = "the search's name for it"))]
 pub type TaskKey = (CompanionName, Work);
 
 /// A task between two calls of a port.
@@ -154,6 +155,7 @@ impl Task {
     }
 
     /// The same task, if it waits for a job, on a host that calls that job `id`.
+    #[cfg(feature = "stepwise")]
     pub(super) fn with_job(mut self, id: String) -> Self {
         if let Stage::Wait(job) = &mut self.stage {
             job.id = id;
@@ -165,6 +167,7 @@ impl Task {
         &self.label
     }
 
+    #[cfg(feature = "stepwise")]
     pub(super) fn label_mut(&mut self) -> &mut Label {
         &mut self.label
     }
