@@ -76,6 +76,12 @@ pub(crate) fn systemctl(arguments: &[&str]) {
     output("systemctl", &all);
 }
 
+/// The same when it may fail; whether it succeeded.
+pub(crate) fn try_systemctl(arguments: &[&str]) -> bool {
+    let ran = Command::new("systemctl").args([flag(), "--quiet"]).args(arguments).output();
+    ran.unwrap().status.success()
+}
+
 fn flag() -> &'static str {
     match scope() {
         Scope::User => "--user",

@@ -19,6 +19,8 @@ mod hooks;
 mod images;
 #[path = "../../tests/conformance_files/modes.rs"]
 mod modes;
+#[path = "../suite/random.rs"]
+mod random;
 mod registry;
 mod services;
 mod traces;

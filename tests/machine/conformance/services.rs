@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use adapter_systemd::{Limits, QuadletDir, SystemdManager};
 use async_trait::async_trait;
@@ -18,7 +18,8 @@ use companion_core::ports::{ServiceManager, UnitStore as _};
 
 use super::absolute;
 use super::guest::{
-    InOrder, RUNS, config_dir, podman, runtime_dir, scope, systemctl, systemd_dir, unit, units,
+    InOrder, RUNS, config_dir, podman, runtime_dir, scope, systemctl, systemd_dir, try_systemctl,
+    unit, units,
 };
 
 /// A program that ends with `EXIT`, unless a file says that it was mended.
@@ -88,8 +89,11 @@ fn unlimit_reloads() {
     if fs::remove_file(reload_limit()).is_err() {
         return;
     }
-    std::thread::sleep(Duration::from_secs(RELOAD_INTERVAL));
-    systemctl(&["daemon-reexec"]);
+    let allowed = Instant::now() + Duration::from_secs(3 * RELOAD_INTERVAL);
+    while !try_systemctl(&["daemon-reexec"]) {
+        assert!(Instant::now() < allowed, "the manager does not execute itself anew");
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }
 
 /// Puts a drop-in beside the unit of `name`.

@@ -5,16 +5,14 @@
 //! sequence for ever; it is printed with every difference.
 
 mod image_steps;
-mod random;
 mod unit_steps;
 
 use std::fmt::Display;
 use std::future::Future;
 
-use random::Random;
-
 use crate::fake::Fake;
 use crate::images::Images;
+use crate::random::Random;
 
 /// The most steps of a sequence.
 const LENGTH: u64 = 20;
@@ -45,7 +43,7 @@ fn the_fake_host_shows_what_this_one_shows() {
 }
 
 fn compare_units(seed: u64) -> (usize, Option<String>) {
-    let mut random = Random::from_seed(seed);
+    let mut random = Random::seeded(seed);
     let steps: Vec<_> =
         (0..random.below(LENGTH) + 1).map(|_| unit_steps::Step::random(&mut random)).collect();
     let imagined = imagine(unit_steps::play(unit_steps::Host::fake(), &steps));
@@ -54,7 +52,7 @@ fn compare_units(seed: u64) -> (usize, Option<String>) {
 }
 
 fn compare_images(seed: u64) -> (usize, Option<String>) {
-    let mut random = Random::from_seed(seed);
+    let mut random = Random::seeded(seed);
     let steps: Vec<_> =
         (0..random.below(LENGTH) + 1).map(|_| image_steps::Step::random(&mut random)).collect();
     let imagined = imagine(async { image_steps::play(&Fake::new(), &steps).await });

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::guest::{root, systemctl, tell};
+use crate::guest::{number, root, systemctl, tell};
 use crate::node::Companion;
 use crate::random::Random;
 
@@ -44,14 +44,12 @@ const END: f64 = 180.0;
 
 #[test]
 fn every_companion_recovers_from_every_fault_and_nobody_else_is_touched() {
-    let number = |name: &str, usual: u64| {
-        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
-    };
     let (seconds, seed) = (number("COMPANION_CHAOS_SECONDS", 120), number("COMPANION_SEED", 1));
     site::settle();
     root(&["mkdir", "-p", PLACE]).good();
     systemctl(&["enable", "--now", "companion.service"]).good();
     let mut chaos = Chaos::begin(seed);
+    chaos.history.note("begin", json!({"seconds": seconds}));
     chaos.run(seconds as f64);
     last_look::note(&mut chaos.history);
     chaos.history.note("end", json!({}));
@@ -80,10 +78,12 @@ struct Pending {
 }
 
 impl Pending {
-    fn concerns(&self, one: Companion) -> bool {
+    /// Whether it is harm to this companion.
+    fn harms(&self, one: Companion) -> bool {
         match self.fault.reach {
             Reach::One | Reach::OneAlone => self.aim.one == one,
-            Reach::All | Reach::Nobody => true,
+            Reach::All => true,
+            Reach::Nobody => false,
         }
     }
 }
@@ -94,11 +94,14 @@ struct Chaos {
     reference: Reference,
     strangers: Strangers,
     seen: BTreeMap<&'static str, Seen>,
+    /// When the last look began.
+    looked: f64,
     complaints: BTreeMap<&'static str, String>,
     pending: Vec<Pending>,
     rests_until: BTreeMap<&'static str, f64>,
-    /// Kinds that are still to come before all come again.
+    /// Kinds that are still to come before all come again, the next one last; shuffled by the seed alone.
     deck: Vec<usize>,
+    shuffles: Random,
     daemon: (Option<u32>, f64),
     number: u64,
 }
@@ -108,10 +111,12 @@ impl Chaos {
         let (reference, strangers) = (Reference::taken_now(), Strangers::seen_now());
         Self {
             random: Random::seeded(seed),
+            shuffles: Random::seeded(seed),
             history: History::begin(HISTORY),
             reference,
             strangers,
             seen: look(),
+            looked: 0.0,
             complaints: BTreeMap::new(),
             pending: Vec::new(),
             rests_until: BTreeMap::new(),
@@ -135,6 +140,9 @@ impl Chaos {
             }
             let quiet = self.pending.is_empty() && self.complaints.is_empty();
             if now >= seconds && (quiet || now >= seconds + END) {
+                for (whom, why) in &self.complaints {
+                    self.history.note("unwell at the end", json!({"whom": whom, "why": why}));
+                }
                 return self.sample();
             }
             if now >= next_fault && now < seconds && self.begin_fault() {
@@ -146,6 +154,7 @@ impl Chaos {
 
     /// Looks at every companion, and notes each run that ended.
     fn observe(&mut self) {
+        self.looked = self.history.now();
         let seen = look();
         for one in EVERY {
             let name = one.name;
@@ -181,9 +190,12 @@ impl Chaos {
     fn end_faults(&mut self) {
         for fault in &mut self.pending {
             if fault.harm.as_ref().is_some_and(JoinHandle::is_finished) {
-                let done = fault.harm.take().is_some_and(|harm| harm.join().unwrap_or(false));
+                let ended = fault.harm.take().map(JoinHandle::join);
+                let done = matches!(ended, Some(Ok(true)));
                 if !done {
-                    self.history.note("fizzled", json!({"number": fault.number}));
+                    let how =
+                        if matches!(ended, Some(Err(_))) { "harm panicked" } else { "fizzled" };
+                    self.history.note(how, json!({"number": fault.number}));
                 }
                 fault.ends_at =
                     Some(self.history.now() + fault.fault.heal.map_or(0, |(s, _)| s) as f64);
@@ -214,19 +226,23 @@ impl Chaos {
             let another = fault.fault.run != Run::Another || run(seen) != run(&fault.before);
             !complaints.contains_key(one.name) && another
         };
+        let harmed = |one: &Companion| self.pending.iter().any(|fault| fault.harms(*one));
+        // Whoever has a fault of his own is not what a fault of the daemon's is judged by.
+        let others: Vec<_> = EVERY.into_iter().filter(|one| !harmed(one)).collect();
+        let looked = self.looked;
         let mut over = Vec::new();
         self.pending.retain(|fault| {
-            // The others' own faults are not what a fault of the daemon's is judged by.
             let whom: Vec<_> = match fault.fault.reach {
-                Reach::Nobody => Vec::new(),
-                _ => EVERY.into_iter().filter(|one| fault.concerns(*one)).collect(),
+                Reach::Nobody => others.clone(),
+                _ => EVERY.into_iter().filter(|one| fault.harms(*one)).collect(),
             };
             // A look that began before its end proves nothing.
-            let settled = fault.over.is_some_and(|over| now > over + 0.1);
+            let settled = fault.over.is_some_and(|over| over < looked);
             let well = settled && daemon_is_there && whom.iter().all(|one| is_well(fault, *one));
             let done = well && (fault.fault.undone)(fault.aim.one);
             if done {
-                over.push((fault.number, whom, fault.fault.kind));
+                let rest = if fault.fault.reach == Reach::Nobody { Vec::new() } else { whom };
+                over.push((fault.number, rest, fault.fault.kind));
             }
             !done
         });
@@ -248,46 +264,42 @@ impl Chaos {
             return false;
         }
         if self.deck.is_empty() {
-            // What needs all the others at rest comes once, the rest twice.
-            let often = (0..FAULTS.len()).filter(|kind| !FAULTS[*kind].is_exclusive());
-            self.deck = (0..FAULTS.len()).chain(often).collect();
+            self.deck = faults::deck(&mut self.shuffles);
         }
         let free: Vec<_> = EVERY.into_iter().filter(|one| self.is_free(*one)).collect();
-        // A few draws: when none can be done now, the next look tries others.
-        for _ in 0..8 {
-            let place = self.random.below(self.deck.len() as u64) as usize;
-            let fault = FAULTS[self.deck[place]];
-            let fitting: Vec<_> = free.iter().copied().filter(|one| (fault.fits)(*one)).collect();
-            let possible = match fault.reach {
-                Reach::One => !fitting.is_empty(),
-                Reach::OneAlone | Reach::All => {
-                    self.pending.is_empty() && free.len() == EVERY.len() && !fitting.is_empty()
-                }
-                Reach::Nobody => {
-                    !self.pending.iter().any(|other| other.fault.reach == Reach::Nobody)
-                }
-            };
-            if possible {
-                self.deck.swap_remove(place);
-                let one = fitting.first().map(|_| *self.random.one_of(&fitting));
-                self.begin_on(fault, one.unwrap_or(EVERY[0]));
-                return true;
+        // The first of the deck that can be done now; the others keep their places.
+        let fitting = |kind: usize| -> Vec<_> {
+            free.iter().copied().filter(|one| (FAULTS[kind].fits)(*one)).collect()
+        };
+        let is_possible = |kind: &usize| match FAULTS[*kind].reach {
+            Reach::One => !fitting(*kind).is_empty(),
+            Reach::OneAlone | Reach::All => {
+                self.pending.is_empty() && free.len() == EVERY.len() && !fitting(*kind).is_empty()
             }
-        }
-        false
+            Reach::Nobody => !self.pending.iter().any(|other| other.fault.reach == Reach::Nobody),
+        };
+        let Some(place) = self.deck.iter().rposition(is_possible) else { return false };
+        let kind = self.deck.remove(place);
+        let fitting = fitting(kind);
+        let one = fitting.first().map(|_| *self.random.one_of(&fitting));
+        self.begin_on(FAULTS[kind], one.unwrap_or(EVERY[0]));
+        true
     }
 
     fn is_free(&self, one: Companion) -> bool {
         let rested = self.rests_until.get(one.name).is_none_or(|at| self.history.now() >= *at);
-        let harmed = |fault: &Pending| fault.fault.reach != Reach::Nobody && fault.concerns(one);
-        rested && !self.pending.iter().any(harmed) && !self.complaints.contains_key(one.name)
+        let harmed = self.pending.iter().any(|fault| fault.harms(one));
+        rested && !harmed && !self.complaints.contains_key(one.name)
     }
 
     fn begin_on(&mut self, fault: Fault, one: Companion) {
         self.number += 1;
         let aim = Aim { one, number: self.number };
-        let whom =
-            if fault.reach == Reach::All || fault.reach == Reach::Nobody { "*" } else { one.name };
+        let whom = match fault.reach {
+            Reach::One | Reach::OneAlone => one.name,
+            Reach::All => "*",
+            Reach::Nobody => oracle::HOST,
+        };
         let unseen = self.daemon.0.is_none() || self.history.now() < self.daemon.1 + SEEN;
         let may_end = match fault.run {
             Run::Same => false,

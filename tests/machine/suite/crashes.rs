@@ -18,7 +18,7 @@ use std::fs;
 use std::time::Instant;
 
 use crate::guest::{Ran, archy, podman, property, root, tell, until};
-use crate::node::{COMPANION, STATE, UNITS, companion};
+use crate::node::{self, COMPANION, STATE, UNITS, companion};
 
 mod kills;
 mod workloads;
@@ -70,7 +70,7 @@ fn after_a_crash_at_any_point_one_pass_of_the_ordinary_command_mends_all() {
     let run = property(BYSTANDER, "InvocationID");
     let which = std::env::var("COMPANION_CRASHES").unwrap_or_default();
     let (every, named) = (which == "all", !which.is_empty() && which != "all");
-    let (mut known, mut crashed) = (0, 0);
+    let (mut known, mut crashed, mut not_reached) = (0, 0, 0);
     let mut reached = BTreeMap::<String, usize>::new();
     let mut classes = BTreeSet::new();
     for workload in all().into_iter().filter(|one| !named || one.name.contains(&which)) {
@@ -82,11 +82,15 @@ fn after_a_crash_at_any_point_one_pass_of_the_ordinary_command_mends_all() {
             if !(classes.insert(plan.class()) || every || named || spread) {
                 continue;
             }
-            crash(&workload, plan);
+            let did_crash = crash(&workload, plan);
             recover(&workload, plan);
             assert_eq!(property(BYSTANDER, "InvocationID"), run, "{}: {plan:?}", workload.name);
-            *reached.entry(plan.point.clone()).or_default() += 1;
-            crashed += 1;
+            if did_crash {
+                *reached.entry(plan.point.clone()).or_default() += 1;
+                crashed += 1;
+            } else {
+                not_reached += 1;
+            }
         }
         let (name, seconds) = (workload.name, since.elapsed().as_secs());
         let done = format!("{} of {} plans in {seconds} s", crashed - before, plans.len());
@@ -95,7 +99,8 @@ fn after_a_crash_at_any_point_one_pass_of_the_ordinary_command_mends_all() {
     leave();
     let listed = archy(&[CRASHING, "crash-points"]).good();
     let missed: Vec<_> = listed.lines().filter(|point| !reached.contains_key(*point)).collect();
-    tell("plans", &format!("{crashed} of {known} in {} s", begun.elapsed().as_secs()));
+    let done = format!("{crashed} of {known} crashed, {not_reached} not reached again");
+    tell("plans", &format!("{done}, in {} s", begun.elapsed().as_secs()));
     tell("by point", &format!("{reached:?}"));
     if named {
         return;
@@ -135,8 +140,8 @@ fn test_build(variable: &str, arguments: &[&str]) -> Ran {
     archy(&[&["env", variable, CRASHING], arguments].concat())
 }
 
-/// Begins the work anew and ends it at the point.
-fn crash(workload: &Workload, plan: &Plan) {
+/// Begins the work anew and ends it at the point; returns whether it came there.
+fn crash(workload: &Workload, plan: &Plan) -> bool {
     (workload.prepare)();
     let variable = format!("COMPANION_ABORT_AT={}:{}", plan.point, plan.nth);
     let ran = test_build(&variable, workload.command);
@@ -144,6 +149,7 @@ fn crash(workload: &Workload, plan: &Plan) {
     let ended = ran.status == Some(134) || ran.status.is_none();
     // A round more or less is a matter of time; then the last passings of a point may not come.
     assert!(ended || (ran.status == Some(0) && plan.nth > 1), "{}: {plan:?}: {ran}", workload.name);
+    ended
 }
 
 /// One pass of the ordinary command, then the work itself if it had not even been recorded.
@@ -169,21 +175,17 @@ fn unreadable(place: &str, ran: &Ran, error: &serde_json::Error) -> serde_json::
     panic!("{place}: {error}: {ran}")
 }
 
-/// Temporary files and staged units wherever the program writes, configuration that nobody wants, and containers that are
-/// nobody's.
+/// What any cut-off work could leave, and configuration that nobody wants.
 fn leftovers() -> Vec<String> {
-    let find = r#"
-        find "$@" -name '.*.tmp' 2>/dev/null
-        find /run/user/1000/companion-stage-* -mindepth 1 2>/dev/null
-        podman ps --all --external --format '{{.Names}}' | while read -r name; do
-            systemctl --user --quiet is-active "$name.service" || echo "container $name"
-        done
+    let script = r#"
         for place in "$1"/*/; do
             test -e "$place/web.conf" || test ! -d "$place" || echo "$place"
         done
     "#;
-    let words = ["sh", "-c", find, "sh", workloads::RENDERED, UNITS, STATE];
-    archy(&words).good().lines().map(str::to_owned).collect()
+    let empty = archy(&["sh", "-ec", script, "sh", workloads::RENDERED]).good();
+    let mut found = node::leftovers(&[workloads::RENDERED, UNITS, STATE]);
+    found.extend(empty.lines().map(str::to_owned));
+    found
 }
 
 /// Processes of archy's that a crash left behind: builds, pulls, and what they started.

@@ -1,7 +1,8 @@
 //! The fault matrix: one fault after another is done to the real thing, each by a test that names its row.
 //!
-//! What every test here sees to besides its own row is in [`witness`]: the companions that the fault is
-//! not about run on as the same processes, nothing of a stranger's is touched, and no secret is told.
+//! What every test here but one, which begins from nothing, sees to besides its own row is in [`witness`]: the
+//! companions that the fault is not about run on as the same processes, nothing of a stranger's is touched, and
+//! no secret is told.
 //! Rows that are not here are shown by the other files of this suite, and by the crash and chaos runs.
 
 use serde_json::Value;

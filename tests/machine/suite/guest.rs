@@ -163,6 +163,11 @@ pub(crate) fn throughout(what: &str, seconds: u64, mut holds: impl FnMut() -> bo
     }
 }
 
+/// A number that whoever runs the suite may set by a variable of the environment.
+pub(crate) fn number(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).map_or(usual, |text| text.parse().unwrap())
+}
+
 /// Tells a number to whoever runs the suite.
 pub(crate) fn measured(what: &str, since: Instant) {
     tell(what, &format!("{:.2} s", since.elapsed().as_secs_f64()));

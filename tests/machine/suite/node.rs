@@ -1,5 +1,5 @@
 //! The node under test: archy's three companions, how they come to be installed, and what is asked of
-//! them. Every test begins with one of the two functions here, whatever an earlier one left behind.
+//! them. What is about them begins with one of the two functions here, whatever an earlier test left behind.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -74,6 +74,16 @@ impl Companion {
         text.flatten().unwrap_or_default()
     }
 
+    /// Changes its unit, as an operator would.
+    pub(crate) fn edit_unit(self) -> Ran {
+        archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=77/", &self.unit()])
+    }
+
+    /// Whether its unit is again as it was before an edit.
+    pub(crate) fn unit_is_restored(self) -> Option<()> {
+        self.unit_text().contains("\nRestartSec=10\n").then_some(())
+    }
+
     /// A property of its service.
     pub(crate) fn property(self, name: &str) -> String {
         property(&self.service(), name)
@@ -141,6 +151,13 @@ pub(crate) fn companion(arguments: &[&str]) -> Ran {
     archy(&[&[COMPANION], arguments].concat())
 }
 
+/// Whether the record of wishes has this app as installed; not while there is none that can be read.
+pub(crate) fn is_recorded(app: &str) -> bool {
+    let record = fs::read(format!("{STATE}/desired.json")).unwrap_or_default();
+    let record: Value = serde_json::from_slice(&record).unwrap_or_default();
+    record["apps"][app]["installed"] == true
+}
+
 /// The container ids of all three.
 pub(crate) fn containers() -> BTreeMap<&'static str, String> {
     let id = |one: Companion| one.container().unwrap_or_else(|| panic!("{} is gone", one.name));
@@ -151,6 +168,24 @@ pub(crate) fn containers() -> BTreeMap<&'static str, String> {
 pub(crate) fn ask_the_node() -> Option<u16> {
     let page = [("X-Requested-With", "companion"), ("Sec-Fetch-Site", "same-origin")];
     http::get(BITCOIN.port, "/api/getblockchaininfo", &page).ok().map(|answer| answer.status)
+}
+
+/// What work that was cut off could leave: temporary files below these directories, units staged for the
+/// generator, and containers without a running service. A place that cannot be searched is named, too.
+pub(crate) fn leftovers(directories: &[&str]) -> Vec<String> {
+    let script = r#"
+        find "$@" -name '.*.tmp' 2>&1 || echo "these cannot be searched: $*"
+        for stage in /run/user/1000/companion-stage-*; do
+            test ! -d "$stage" || find "$stage" -mindepth 1 2>&1
+        done
+        names=$(podman ps --all --external --format '{{.Names}}')
+        for name in $names; do
+            test "$name" = stranger || systemctl --user --quiet is-active "$name.service" ||
+                echo "container $name"
+        done
+    "#;
+    let found = archy(&[&["sh", "-ec", script, "sh"], directories].concat()).good();
+    found.lines().map(str::to_owned).collect()
 }
 
 /// A node on which nothing was ever installed; only images may be left.

@@ -31,7 +31,7 @@ fn an_edited_unit_file_is_restored_and_its_container_restarted_once() {
     let _daemon = Daemon::ticking(TICK);
     let since = Moment::now();
     comes_back("edited unit file", LND, || {
-        archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=77/", &LND.unit()]).good();
+        LND.edit_unit().good();
     });
     until("it is ready", PATIENCE, || (LND.status().1 == Some(0)).then_some(()));
     assert!(LND.unit_text().contains("\nRestartSec=10\n"), "{}", LND.unit_text());

@@ -6,7 +6,7 @@ use std::fmt;
 use companion_conformance::image_provider::ImageWorld;
 use companion_core::model::image::{ImageId, ImageSource, Provenance};
 
-use super::random::Random;
+use crate::random::Random;
 
 /// What can happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ const STEPS: &[Step] = &[
 
 impl Step {
     pub(super) fn random(random: &mut Random) -> Self {
-        random.choose(STEPS)
+        *random.one_of(STEPS)
     }
 }
 

@@ -14,10 +14,10 @@ use companion_core::model::unit::{
 };
 use companion_core::ports::{ContainerFacts, Job, PortResult};
 
-use super::random::Random;
 use crate::containers::real_containers;
 use crate::fake::Fake;
 use crate::guest::{BASE, InOrder, RUNS, name, unit};
+use crate::random::Random;
 use crate::services::Services;
 use crate::units::Units;
 
@@ -85,7 +85,7 @@ pub(super) struct Step {
 
 impl Step {
     pub(super) fn random(random: &mut Random) -> Self {
-        Self { verb: random.choose(VERBS), number: random.choose(&[0, 0, 1]) }
+        Self { verb: *random.one_of(VERBS), number: *random.one_of(&[0, 0, 1]) }
     }
 }
 

@@ -4,6 +4,7 @@ use super::host_harms as host;
 use super::one_harms as one;
 use super::site::{BUILT, HOOKED};
 use crate::node::{BITCOIN, Companion};
+use crate::random::Random;
 
 /// Which fault, and on whom.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +61,16 @@ impl Fault {
     pub(super) fn is_exclusive(&self) -> bool {
         matches!(self.reach, Reach::All | Reach::OneAlone)
     }
+}
+
+/// All kinds in an order by chance: what needs all the others at rest once, the rest twice.
+pub(super) fn deck(random: &mut Random) -> Vec<usize> {
+    let often = (0..FAULTS.len()).filter(|kind| !FAULTS[*kind].is_exclusive());
+    let mut deck: Vec<_> = (0..FAULTS.len()).chain(often).collect();
+    for place in (1..deck.len()).rev() {
+        deck.swap(place, random.below(place as u64 + 1) as usize);
+    }
+    deck
 }
 
 fn everyone(_one: Companion) -> bool {

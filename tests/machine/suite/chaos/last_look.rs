@@ -5,9 +5,10 @@ use std::fs;
 use serde_json::json;
 
 use super::history::History;
-use super::one_harms::CANARY;
-use crate::guest::{archy, podman, root, root_reading, systemctl};
-use crate::node::{CONFIG, PASSWORD, STATE, UNITS};
+use super::one_harms::forms_of_the_secret;
+use crate::guest::{podman, root, systemctl};
+use crate::node::{CONFIG, PASSWORD, STATE, UNITS, leftovers};
+use crate::secrets::{files_with, holds};
 
 /// Resident memory in KiB, threads and open files of a process.
 pub(super) fn taken(pid: u32) -> Option<[u64; 3]> {
@@ -22,17 +23,11 @@ pub(super) fn taken(pid: u32) -> Option<[u64; 3]> {
 
 /// Notes all that it finds.
 pub(super) fn note(history: &mut History) {
-    let find = r#"find "$@" -name '.*.tmp' 2>/dev/null
-        find /run/user/1000/companion-stage-* -mindepth 1 2>/dev/null
-        podman ps --all --external --format '{{.Names}}' | while read -r name; do
-            test "$name" = stranger || systemctl --user --quiet is-active "$name.service" ||
-                echo "container $name"
-        done"#;
     let places = [UNITS, STATE, "/home/archy/chaos", "/var/lib/archipelago/bitcoin-ui"];
-    let ran = archy(&[&["sh", "-c", find, "sh"], &places[..]].concat());
-    for what in ran.good().lines() {
+    for what in leftovers(&places) {
         history.note("left over", json!({"what": what}));
     }
+    let forms = forms_of_the_secret();
     let said = [
         ("systemctl show", systemctl(&["show", "*"]).words()),
         ("podman inspect", podman(&["inspect", "archy-bitcoin-ui"]).words()),
@@ -40,7 +35,7 @@ pub(super) fn note(history: &mut History) {
     ];
     for (place, words) in said {
         assert!(words.len() > 100, "{place} says something");
-        if words.contains(CANARY) {
+        if holds(words.as_bytes(), &forms) {
             history.note("secret", json!({"place": place}));
         }
     }
@@ -48,17 +43,19 @@ pub(super) fn note(history: &mut History) {
         for file in ["cmdline", "environ"] {
             let path = entry.path().join(file);
             let bytes = fs::read(&path).unwrap_or_default();
-            if String::from_utf8_lossy(&bytes).contains(CANARY) {
+            if holds(&bytes, &forms) {
                 history.note("secret", json!({"place": path.display().to_string()}));
             }
         }
     }
-    // Read from its standard input: an argument would be found in /proc.
-    let script = "grep -rlF --binary-files=text --devices=skip -f - \
-                  /home /run /tmp /var /etc /opt /dev/shm 2>/dev/null; true";
-    let found = root_reading(&["sh", "-c", script], CANARY).good();
     let program = std::env::current_exe().unwrap().display().to_string();
-    for file in found.lines().filter(|file| ![CONFIG, PASSWORD, program.as_str()].contains(file)) {
+    let found = files_with(&forms);
+    if !found.contains(CONFIG) || !found.contains(PASSWORD) {
+        history.note("unsearched", json!({"found": found}));
+    }
+    for file in
+        found.iter().filter(|file| ![CONFIG, PASSWORD, program.as_str()].contains(&file.as_str()))
+    {
         history.note("secret", json!({"place": file}));
     }
 }

@@ -1,16 +1,25 @@
 //! The judge of a history. It knows nothing of how it came about, only what must be true of it:
 //!
+//! - as many faults were done as the time allows for, none panicked, and few found nothing to harm;
 //! - every harm that was done was recovered from, within [`LONGEST`] seconds of its end;
-//! - a companion's run ended only under a fault that may end it, and no oftener than such faults came;
+//! - a companion's run ended only under a fault that may end it, and no oftener than [`Told::most_ends`];
 //! - nothing of a stranger's changed, and at the end everything is well and nothing is left over.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The longest time to recovery, in seconds: three ticks, after the longest back-off that the outages of
-/// this run can lead to.
-pub(super) const LONGEST: f64 = 120.0;
+/// The longest time to recovery, in seconds: three ticks.
+pub(super) const LONGEST: f64 = 90.0;
+
+/// Whom a fault concerns that is no harm to any companion: the daemon, or the manager.
+pub(super) const HOST: &str = "the host";
+
+/// Seconds of the run for which one fault is done at the least.
+const SECONDS_FOR_A_FAULT: f64 = 10.0;
+
+/// The companions' own delay before systemd starts them again, in seconds.
+const RESTART_DELAY: f64 = 10.0;
 
 /// How long after a recovery a run may still end because of it, in seconds.
 const AFTERMATH: f64 = 5.0;
@@ -30,6 +39,7 @@ pub(super) struct Told {
     /// Whether there was nothing, or not all, to do it to: it explains what came of it, and counts for
     /// nothing else.
     pub(super) fizzled: bool,
+    panicked: bool,
 }
 
 impl Told {
@@ -41,6 +51,12 @@ impl Told {
     fn covers(&self, name: &str, at: f64) -> bool {
         let until = self.recovered.unwrap_or(f64::INFINITY) + AFTERMATH;
         self.may_end && (self.whom == "*" || self.whom == name) && self.begun <= at && at <= until
+    }
+
+    /// How many runs of one companion may have ended of it by `at`: the one that it ended and the one that
+    /// the repair ended, and as many starts in vain as systemd's delay has room for.
+    fn most_ends(&self, at: f64) -> usize {
+        2 + ((at - self.begun) / RESTART_DELAY) as usize
     }
 }
 
@@ -63,6 +79,7 @@ pub(super) fn faults(history: &[Value]) -> BTreeMap<u64, Told> {
                 fault.begun = at.unwrap_or_default();
             }
             "fizzled" => fault.fizzled = true,
+            "harm panicked" => fault.panicked = true,
             "may end" => fault.may_end = true,
             "over" => fault.over = at,
             "recovered" => fault.recovered = at,
@@ -75,9 +92,12 @@ pub(super) fn faults(history: &[Value]) -> BTreeMap<u64, Told> {
 /// All that is wrong with a history.
 pub(super) fn violations(history: &[Value]) -> Vec<String> {
     let faults = faults(history);
-    let mut wrong = Vec::new();
+    let mut wrong = too_little(history, &faults);
     for (number, fault) in faults.iter().filter(|(_, fault)| !fault.fizzled) {
         let name = format!("fault {number}, {} of {}", fault.kind, fault.whom);
+        if fault.panicked {
+            wrong.push(format!("{name}: panicked"));
+        }
         match fault.recovery() {
             None => wrong.push(format!("{name}: never recovered")),
             Some(seconds) if seconds > LONGEST => {
@@ -86,14 +106,29 @@ pub(super) fn violations(history: &[Value]) -> Vec<String> {
             Some(_) => {}
         }
     }
+    let mut ends = BTreeMap::<(u64, String), usize>::new();
     for event in history {
         let at = event["at"].as_f64().unwrap_or_default();
         match event["event"].as_str().unwrap_or_default() {
             "run" => {
                 let name = text(event, "whom");
-                if !faults.values().any(|fault| fault.covers(&name, at)) {
-                    wrong.push(format!("at {at:.1} s the run of {name} ended without a cause"));
+                // The latest that may be its cause; there is hardly ever more than one.
+                let cause = faults.iter().rev().find(|(number, fault)| {
+                    let ended = ends.get(&(**number, name.clone())).copied().unwrap_or(0);
+                    fault.covers(&name, at) && ended < fault.most_ends(at)
+                });
+                match cause {
+                    Some((number, _)) => *ends.entry((*number, name)).or_default() += 1,
+                    None => {
+                        wrong.push(format!("at {at:.1} s the run of {name} ended without a cause"))
+                    }
                 }
+            }
+            "unwell at the end" => {
+                wrong.push(format!("{} is not well at the end: {}", event["whom"], event["why"]));
+            }
+            "unsearched" => {
+                wrong.push(format!("the search for the secret found {}", event["found"]))
             }
             "stranger" => wrong.push(format!("at {at:.1} s a stranger's: {}", event["changed"])),
             "left over" => wrong.push(format!("left over at the end: {}", event["what"])),
@@ -107,74 +142,23 @@ pub(super) fn violations(history: &[Value]) -> Vec<String> {
     wrong
 }
 
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn fault(may_end: bool) -> Vec<Value> {
-        let whom = "web";
-        vec![
-            json!({"at": 1.0, "event": "fault", "number": 1, "kind": "k", "whom": whom, "may_end": may_end}),
-            json!({"at": 2.0, "event": "over", "number": 1}),
-            json!({"at": 3.0, "event": "run", "whom": whom}),
-            json!({"at": 12.5, "event": "recovered", "number": 1}),
-            json!({"at": 60.0, "event": "end"}),
-        ]
+/// What is wrong with how much was done: a run in which little happened shows nothing.
+fn too_little(history: &[Value], faults: &BTreeMap<u64, Told>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let seconds = history.iter().find(|event| event["event"] == "begin");
+    let Some(seconds) = seconds.and_then(|begin| begin["seconds"].as_f64()) else {
+        return vec!["the history has no beginning".to_owned()];
+    };
+    let fizzled = faults.values().filter(|fault| fault.fizzled).count();
+    let done = faults.len() - fizzled;
+    if (done as f64) < (seconds / SECONDS_FOR_A_FAULT).max(1.0) {
+        wrong.push(format!("{done} faults were done in {seconds} s"));
     }
-
-    #[test]
-    fn a_recovery_is_counted_from_the_end_of_the_fault() {
-        let faults = faults(&fault(true));
-        assert_eq!(faults[&1].recovery(), Some(10.5));
-        assert_eq!(violations(&fault(true)), Vec::<String>::new());
+    if fizzled * 5 > faults.len() {
+        wrong.push(format!("{fizzled} of {} faults found nothing to harm", faults.len()));
     }
-
-    #[test]
-    fn a_run_that_ended_under_a_fault_that_ends_none_is_a_violation() {
-        assert!(violations(&fault(false))[0].contains("without a cause"));
-    }
-
-    #[test]
-    fn a_run_that_ended_long_after_a_recovery_is_a_violation() {
-        let mut history = fault(true);
-        history.insert(4, json!({"at": 30.0, "event": "run", "whom": "web"}));
-        assert_eq!(violations(&history).len(), 1);
-    }
-
-    #[test]
-    fn another_ones_run_is_not_excused_by_the_fault() {
-        let mut history = fault(true);
-        history.insert(3, json!({"at": 3.0, "event": "run", "whom": "other"}));
-        assert_eq!(violations(&history).len(), 1);
-    }
-
-    #[test]
-    fn what_never_recovers_or_takes_too_long_is_a_violation() {
-        let mut history = fault(true);
-        history.remove(3);
-        assert!(violations(&history)[0].contains("never recovered"));
-        let mut history = fault(true);
-        history[3]["at"] = json!(2.0 + LONGEST + 1.0);
-        assert_eq!(violations(&history).len(), 1);
-    }
-
-    #[test]
-    fn a_touched_stranger_a_leftover_a_secret_and_a_missing_end_are_violations() {
-        let mut history = fault(true);
-        history.pop();
-        for event in ["stranger", "left over", "secret"] {
-            history.push(json!({"at": 50.0, "event": event}));
-        }
-        assert_eq!(violations(&history).len(), 4);
-    }
-
-    #[test]
-    fn a_fault_that_found_nothing_to_harm_counts_for_nothing() {
-        let mut history = fault(true);
-        history[1]["event"] = json!("fizzled");
-        history.remove(3);
-        assert!(faults(&history)[&1].fizzled && violations(&history).is_empty());
-    }
+    wrong
 }
+
+#[cfg(test)]
+mod tests;

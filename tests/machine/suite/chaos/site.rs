@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
+use super::one_harms::rotate_password_to;
 use crate::guest::{archy, podman, root, systemctl, write};
 use crate::http;
 use crate::node::{
@@ -213,6 +214,7 @@ impl Strangers {
 /// Takes the node into possession: five companions, their sources, strangers, and no daemon yet.
 pub(super) fn settle() {
     crate::node::installed();
+    rotate_password_to(0);
     root(&["rm", "-rf", PLACE]).good();
     archy(&["mkdir", "-m", "0700", PLACE]).good();
     write(COLOUR, "colour-0\n");

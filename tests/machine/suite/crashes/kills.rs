@@ -9,15 +9,11 @@ use std::time::{Duration, Instant};
 use super::workloads::{BYSTANDER, RENDERED, leave, stage};
 use super::{leftovers, strays};
 use crate::daemon::Daemon;
-use crate::guest::{archy, podman, property, root, systemctl, tell, until, write};
+use crate::guest::{archy, number, podman, property, root, systemctl, tell, until, write};
 use crate::node::{UNITS, USER_UNITS, companion};
 use crate::random::Random;
 
 const NAMES: [&str; 3] = ["plain", "hooked", "built"];
-
-fn number(variable: &str, usual: u64) -> u64 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
-}
 
 /// One of the harms that the daemon is to be at work on.
 fn harm(random: &mut Random) {
@@ -28,7 +24,7 @@ fn harm(random: &mut Random) {
         1 => drop(archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=77/", &unit])),
         2 => drop(fs::remove_file(format!("{RENDERED}/hooked/web.conf"))),
         3 => drop(systemctl(&["stop", &format!("{name}.service")])),
-        // Whoever wishes anew records it, and wakes the daemon.
+        // Its service ends with it, and starts again by itself after a delay.
         _ => drop(podman(&["rm", "--force", "--time=0", name])),
     }
 }

@@ -12,10 +12,6 @@ use crate::node::{
     rotate_password,
 };
 
-fn edit(one: Companion) {
-    archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=77/", &one.unit()]).good();
-}
-
 /// Row 6, beneath the record of wishes: a wish that cannot be kept is refused, and the old record stays.
 #[test]
 fn a_wish_for_which_there_is_no_space_is_refused_and_nothing_is_lost() {
@@ -99,7 +95,7 @@ fn a_removal_from_a_read_only_directory_is_told_and_ends_when_it_can() {
 fn a_unit_directory_that_is_closed_to_us_is_told_and_costs_nothing() {
     let witness = Witness::beside(&[LND]);
     let old = LND.container();
-    edit(LND);
+    LND.edit_unit().good();
     archy(&["chmod", "0500", UNITS]).good();
     let opened = undo("chmod 0700 /home/archy/.config/containers/systemd");
     let daemon = Daemon::ticking(1);

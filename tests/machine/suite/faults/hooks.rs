@@ -1,14 +1,17 @@
 //! Faults of hooks and credentials.
 
 use std::fs;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::probe::{INPUT, OUTPUT, PROBE, PROGRAM, Probe, program};
 use super::witness::{Witness, run_of};
 use super::{PATIENCE, all_well, held, told_by};
 use crate::daemon::Daemon;
 use crate::guest::{archy, podman, root, tell, throughout, until, write};
-use crate::node::{BITCOIN, CONFIG, ELECTRS, LND, PASSWORD, companion};
+use crate::node::{
+    BITCOIN, CONFIG, ELECTRS, LND, PASSWORD, ask_the_node, companion, rotate_password,
+};
 
 /// Beside what nginx reads: only the hook's own faults are to be seen.
 const BESIDE: &str = "/etc/nginx/probe.txt";
@@ -192,5 +195,26 @@ fn a_node_without_a_password_is_waited_for_and_costs_no_restart() {
     assert_eq!(fs::read_to_string(PASSWORD).unwrap(), password);
     all_well();
     assert_eq!(BITCOIN.starts(&witness.since), 1);
+    witness.nothing_else_happened();
+}
+
+/// Row 74: of ten passwords in ten seconds the last is used in the end, and a service is restarted for
+/// them once in ten seconds at the most.
+#[test]
+fn ten_passwords_in_ten_seconds_are_few_restarts() {
+    let witness = Witness::beside(&[BITCOIN]);
+    let _daemon = Daemon::ticking(1);
+    let begun = Instant::now();
+    for round in 0..10 {
+        thread::sleep(Duration::from_secs(1));
+        rotate_password(&format!("the-usual-password-{round}"));
+    }
+    // One every ten seconds while they come, and one for the last of them.
+    let most = begun.elapsed().as_secs() as usize / 10 + 2;
+    until("the last password is used", 60, || ask_the_node().filter(|status| *status == 200));
+    all_well();
+    let starts = BITCOIN.starts(&witness.since);
+    tell("restarts for ten passwords in ten seconds", &starts.to_string());
+    assert!((1..=most).contains(&starts), "{starts}");
     witness.nothing_else_happened();
 }

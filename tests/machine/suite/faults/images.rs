@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use super::probe::{PROBE, Probe};
 use super::witness::{Witness, run_of};
-use super::{all_well, by_root, undo};
+use super::{all_well, by_root, told_by, undo};
 use crate::daemon::Daemon;
-use crate::guest::{archy_reading, measured, podman, root, systemctl, until};
+use crate::guest::{archy_reading, measured, podman, root, systemctl, throughout, until};
 use crate::images::asked_the_registry;
 use crate::node::{CONTEXTS, Companion, ELECTRS, LND, companion, edit_context};
 
@@ -164,5 +164,22 @@ fn a_pull_without_space_is_told_and_made_later() {
     assert!(PROBE.is_up());
     drop(probe);
     podman(&["image", "rm", "--force", reference]).good();
+    witness.nothing_else_happened();
+}
+
+/// Row 52: what Podman cannot build for lack of the base image is told, with its name.
+#[test]
+fn a_base_image_that_is_nowhere_is_named() {
+    let witness = Witness::beside(&[]);
+    let daemon = Daemon::ticking(1);
+    let dockerfile = format!("{}/Dockerfile", ELECTRS.base);
+    let restored =
+        undo(format!("cp /opt/archipelago/pristine/{dockerfile} {CONTEXTS}/{dockerfile}"));
+    edit_context(&dockerfile, "FROM localhost/none-of-this-name:latest\n");
+    told_by(&daemon, "none-of-this-name");
+    let run = run_of(ELECTRS);
+    throughout("it runs on", 2, || run_of(ELECTRS) == run);
+    drop(restored);
+    all_well();
     witness.nothing_else_happened();
 }

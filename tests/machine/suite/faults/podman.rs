@@ -152,6 +152,29 @@ fn a_daemon_whose_podman_hangs_tells_of_it_and_recovers() {
     witness.nothing_else_happened();
 }
 
+/// Row 67: while somebody holds the store's lock, what needs no Podman is repaired.
+#[test]
+fn units_are_repaired_while_the_image_store_is_locked() {
+    let witness = Witness::beside(&[]);
+    let _daemon = Daemon::ticking(1);
+    all_well();
+    let path = "/home/archy/.local/share/containers/storage/storage.lock";
+    let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let hangs = archy(&["timeout", "3", "podman", "images"]);
+    assert_eq!(hangs.status, Some(124), "the lock is one: {hangs}");
+    let begun = Instant::now();
+    fs::remove_file(LND.unit()).unwrap();
+    until("its unit is back", 30, || fs::metadata(LND.unit()).ok());
+    measured("unit back while the image store is locked", begun);
+    // What the image is cannot be read meanwhile, so nobody says that it is ready.
+    throughout("all run on", 2, || ALL.into_iter().all(Companion::is_up));
+    assert_eq!(LND.property("LoadState"), "loaded");
+    drop(file);
+    all_well();
+    witness.nothing_else_happened();
+}
+
 /// Row 68: without its conmon a container is an orphan that has the name; the next start replaces it.
 #[test]
 fn a_container_that_lost_its_conmon_is_replaced() {
@@ -168,5 +191,37 @@ fn a_container_that_lost_its_conmon_is_replaced() {
     assert_eq!(LND.starts(&witness.since), 1);
     let names = podman(&["ps", "--all", "--format", "{{.Names}}"]).good();
     assert_eq!(names.lines().filter(|name| *name == LND.name).count(), 1);
+    witness.nothing_else_happened();
+}
+
+/// Row 69: without subordinate ids nothing can start; nothing is removed for it, the doctor names what is
+/// lacking and what mends it, and once that was done all is well.
+#[test]
+fn lost_subordinate_ids_are_told_and_all_is_well_when_they_are_mended() {
+    let witness = Witness::beside(&ALL);
+    let restored = undo(
+        "cd /etc && for f in subuid subgid; do test -e $f.saved && mv $f.saved $f; done
+        archy podman system migrate
+        systemctl restart user@1000",
+    );
+    by_root(
+        "systemctl stop user@1000
+         cd /etc && for f in subuid subgid; do cp -a $f $f.saved; : >$f; done
+         systemctl start user@1000",
+    );
+    let daemon = Daemon::ticking(2);
+    let ran = companion(&["status"]);
+    assert_eq!(ran.status, Some(1), "{ran}");
+    told_by(&daemon, "archy-");
+    assert!(ALL.into_iter().all(|one| !one.unit_text().is_empty()), "nothing was removed");
+    let ran = companion(&["doctor"]).exits(3);
+    assert!(ran.stdout.contains("/etc/subuid") && ran.stdout.contains("system migrate"), "{ran}");
+    drop(restored);
+    until("archy's manager answers", 60, || {
+        systemctl(&["show", "--property=Version"]).status.filter(|status| *status == 0)
+    });
+    let began_again = || ALL.into_iter().all(Companion::is_up).then_some(());
+    until("all are up", 90, began_again);
+    all_well();
     witness.nothing_else_happened();
 }

@@ -1,16 +1,22 @@
 //! Faults of our own processes: killed, told to end, two at once, of another version.
 
 use std::fs;
+use std::os::unix::process::ExitStatusExt as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::witness::Witness;
 use super::{all_well, by_root, told_by};
 use crate::daemon::Daemon;
-use crate::guest::{archy, spawn_archy, systemctl, tell, throughout, until};
+use crate::guest::{number, spawn_archy, systemctl, tell, throughout, until};
 use crate::node::{
-    ALL, APPS, COMPANION, Companion, ELECTRS, LND, STATE, UNITS, companion, rotate_password,
+    ALL, APPS, BITCOIN, COMPANION, Companion, ELECTRS, LND, STATE, UNITS, companion, is_recorded,
+    leftovers, rotate_password,
 };
+use crate::random::Random;
+
+/// signal(7).
+const SIGTERM: i32 = 15;
 
 /// How often a command is killed.
 const KILLS: u64 = 50;
@@ -22,39 +28,25 @@ fn is_gone(one: Companion) -> bool {
         && one.container().is_none()
 }
 
-/// What cut-off writes could leave: anything but units, records and locks.
-fn leftovers() -> Vec<String> {
-    let script =
-        "find \"$@\" -name '.*' -not -name . -o -name '*.tmp*' -o -path '*/companion-stage-*/*'";
-    let dirs = [UNITS, STATE, "/var/lib/archipelago/bitcoin-ui", "/run/user/1000"];
-    let found = archy(&[&["sh", "-c", script, "sh"], &dirs[..]].concat()).stdout;
-    found
-        .lines()
-        .filter(|path| {
-            path.contains("companion")
-                || path.contains("archipelago")
-                || path.contains("containers/systemd")
-        })
-        .map(str::to_owned)
-        .collect()
-}
+/// The directories that our processes write to.
+const WRITTEN: [&str; 3] = [UNITS, STATE, "/var/lib/archipelago/bitcoin-ui"];
 
-/// The next of a row of numbers that looks like chance and is the same each time (Knuth's MMIX).
-fn next(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-    *seed >> 33
+/// Numbers by the seed of the run, told, so that a failure can be had again.
+fn random() -> Random {
+    let seed = number("COMPANION_SEED", 1);
+    tell("seed", &seed.to_string());
+    Random::seeded(seed)
 }
 
 /// Row 77: fifty times killed at any point of its work, the command leaves nothing that stays.
 #[test]
 fn a_command_that_is_killed_fifty_times_leaves_nothing_that_stays() {
     let witness = Witness::beside(&[LND, ELECTRS]);
-    let mut seed = 20_261_123;
-    tell("seed of the kills", &seed.to_string());
+    let mut random = random();
     for round in 0..KILLS {
         match round % 4 {
             0 => drop(fs::remove_file(LND.unit())),
-            1 => drop(archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=7/", &ELECTRS.unit()])),
+            1 => drop(ELECTRS.edit_unit()),
             2 => drop(systemctl(&["stop", "--no-block", &LND.service()])),
             _ => drop(fs::remove_file(ELECTRS.unit())),
         }
@@ -64,7 +56,7 @@ fn a_command_that_is_killed_fifty_times_leaves_nothing_that_stays() {
             _ => &[COMPANION, "reconcile"],
         };
         let mut child = spawn_archy(command);
-        thread::sleep(Duration::from_millis(next(&mut seed) % 600));
+        thread::sleep(Duration::from_millis(random.below(600)));
         // One that ended by itself is as good.
         let _killed = child.kill();
         child.wait().unwrap();
@@ -73,7 +65,7 @@ fn a_command_that_is_killed_fifty_times_leaves_nothing_that_stays() {
     all_well();
     // A daemon's start sweeps what is left.
     drop(Daemon::ticking(1));
-    assert_eq!(leftovers(), Vec::<String>::new());
+    assert_eq!(leftovers(&WRITTEN), Vec::<String>::new());
     witness.nothing_else_happened();
 }
 
@@ -82,41 +74,50 @@ fn a_command_that_is_killed_fifty_times_leaves_nothing_that_stays() {
 fn a_daemon_that_is_killed_in_the_midst_of_repairs_goes_on_where_it_was() {
     let witness = Witness::beside(&[LND]);
     let daemon = Daemon::ticking(1);
-    let mut seed = 11_232_026;
+    let mut random = random();
     for round in 0..8 {
-        archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=7/", &LND.unit()]);
-        thread::sleep(Duration::from_millis(next(&mut seed) % 400));
+        LND.edit_unit().good();
+        thread::sleep(Duration::from_millis(random.below(400)));
         if round % 2 == 0 {
             daemon.crash();
         } else {
             daemon.restart();
         }
     }
-    until("it is restored", 60, || LND.unit_text().contains("\nRestartSec=10\n").then_some(()));
+    until("it is restored", 60, || LND.unit_is_restored());
     all_well();
     drop(daemon);
-    assert_eq!(leftovers(), Vec::<String>::new());
+    assert_eq!(leftovers(&WRITTEN), Vec::<String>::new());
     witness.nothing_else_happened();
 }
 
-/// Row 77: told to end in the midst of a round, a command ends within seconds, and says what is recorded.
+/// Row 77: told to end in the midst of a round, a command ends by itself within seconds, and what it
+/// recorded becomes true.
 #[test]
 fn a_command_that_is_told_to_end_ends_soon_and_well() {
     let witness = Witness::beside(&[LND]);
-    let mut seed = 7;
+    let (mut random, mut by_itself) = (random(), 0);
     for _ in 0..8 {
         companion(&["remove", "lnd"]).exits(0);
         let mut child = spawn_archy(&[COMPANION, "install", "lnd"]);
-        thread::sleep(Duration::from_millis(next(&mut seed) % 900));
+        thread::sleep(Duration::from_millis(random.below(900)));
         let begun = Instant::now();
         by_root(&format!("kill -TERM {} || true", child.id()));
-        let status = child.wait().unwrap();
-        assert!(matches!(status.code(), Some(0 | 1)) || status.code().is_none(), "{status}");
+        let status = until("it ends", 30, || child.try_wait().unwrap());
         tell("end of a command that was told to", &format!("{:?}", begun.elapsed()));
+        // Before it listens for signals, one ends it as it would any program.
+        by_itself += usize::from(matches!(status.code(), Some(0 | 1)));
+        assert!(
+            matches!(status.code(), Some(0 | 1)) || status.signal() == Some(SIGTERM),
+            "{status}"
+        );
+        companion(&["reconcile"]).exits(0);
+        assert!(if is_recorded("lnd") { LND.is_up() } else { is_gone(LND) }, "{status}");
     }
+    assert!(by_itself > 0, "none came as far as to listen");
     companion(&["install", "lnd"]).exits(0);
     all_well();
-    assert_eq!(leftovers(), Vec::<String>::new());
+    assert_eq!(leftovers(&WRITTEN), Vec::<String>::new());
     witness.nothing_else_happened();
 }
 
@@ -153,9 +154,7 @@ fn contrary_wishes_at_once_end_in_the_one_that_was_recorded_last() {
         let install = thread::spawn(|| companion(&["install", "lnd"]));
         let remove = thread::spawn(|| companion(&["remove", "lnd"]));
         let (_either, _way) = (install.join().unwrap(), remove.join().unwrap());
-        let record = fs::read(format!("{STATE}/desired.json")).unwrap();
-        let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
-        if record["apps"]["lnd"]["installed"] == true {
+        if is_recorded("lnd") {
             until("it is up", 60, || LND.is_up().then_some(()));
         } else {
             until("it is gone", 60, || is_gone(LND).then_some(()));
@@ -170,7 +169,7 @@ fn contrary_wishes_at_once_end_in_the_one_that_was_recorded_last() {
 /// Row 78: the record of an earlier program is read; that of a later one is neither used nor changed.
 #[test]
 fn a_record_of_an_earlier_version_is_read_and_one_of_a_later_is_left_alone() {
-    let _witness = Witness::beside(&[]);
+    let witness = Witness::beside(&[BITCOIN]);
     let file = format!("{STATE}/desired.json");
     let good = fs::read(&file).unwrap();
     let mut record: serde_json::Value = serde_json::from_slice(&good).unwrap();
@@ -196,4 +195,5 @@ fn a_record_of_an_earlier_version_is_read_and_one_of_a_later_is_left_alone() {
     rotate_password("the-usual-password-of-another-version");
     all_well();
     drop(daemon);
+    witness.nothing_else_happened();
 }

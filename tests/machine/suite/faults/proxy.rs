@@ -2,7 +2,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -25,6 +25,8 @@ pub(super) enum Fault {
     None,
     /// It answers everything with this line and these headers, each with its line break.
     Answer(&'static str),
+    /// Of each blob it gives the first half, then a byte in a second.
+    Slow,
     /// Of each blob it gives the first half, then hangs up.
     Cut,
     /// It gives another image than was asked for by its digest.
@@ -35,6 +37,7 @@ pub(super) enum Fault {
 #[derive(Debug)]
 pub(super) struct Proxy {
     fault: Arc<Mutex<Fault>>,
+    asked: Arc<AtomicUsize>,
     ended: Arc<AtomicBool>,
 }
 
@@ -44,24 +47,30 @@ impl Proxy {
         publish();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).unwrap();
         let fault = Arc::new(Mutex::new(fault));
-        let ended = Arc::new(AtomicBool::new(false));
-        let (shared, end) = (Arc::clone(&fault), Arc::clone(&ended));
+        let (asked, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (shared, count, end) = (Arc::clone(&fault), Arc::clone(&asked), Arc::clone(&ended));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 if end.load(Ordering::Relaxed) {
                     return;
                 }
-                let shared = Arc::clone(&shared);
+                count.fetch_add(1, Ordering::Relaxed);
+                let (shared, end) = (Arc::clone(&shared), Arc::clone(&end));
                 // Who hangs up early is podman's business.
-                thread::spawn(move || serve(client, &shared).unwrap_or_default());
+                thread::spawn(move || serve(client, &shared, &end).unwrap_or_default());
             }
         });
-        Self { fault, ended }
+        Self { fault, asked, ended }
     }
 
     /// Misbehaves in another way from the next request on.
     pub(super) fn set(&self, fault: Fault) {
         *self.fault.lock().unwrap() = fault;
+    }
+
+    /// How often it was connected to.
+    pub(super) fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
     }
 }
 
@@ -77,7 +86,9 @@ impl Drop for Proxy {
 /// Sees to it that the registry has two images of a layer each that no local image has.
 fn publish() {
     by_root("systemctl start docker-registry");
-    let there = || http::get(REGISTRY, "/v2/fault/page/manifests/other", &[]);
+    // A registry has no manifest for whoever does not say that he takes one of this kind.
+    let accept = [("Accept", "application/vnd.oci.image.manifest.v1+json")];
+    let there = || http::get(REGISTRY, "/v2/fault/page/manifests/other", &accept);
     if there().is_ok_and(|answer| answer.status == 200) {
         return;
     }
@@ -91,7 +102,7 @@ fn publish() {
     }
 }
 
-fn serve(mut client: TcpStream, fault: &Mutex<Fault>) -> io::Result<()> {
+fn serve(mut client: TcpStream, fault: &Mutex<Fault>, ended: &AtomicBool) -> io::Result<()> {
     let head = head(&mut client)?;
     let fault = *fault.lock().unwrap();
     if let Fault::Answer(lines) = fault {
@@ -114,10 +125,21 @@ fn serve(mut client: TcpStream, fault: &Mutex<Fault>) -> io::Result<()> {
     let mut answer = Vec::new();
     registry.read_to_end(&mut answer)?;
     let half = match fault {
-        Fault::Cut if path.contains("/blobs/") => answer.len() / 2,
+        Fault::Slow | Fault::Cut if path.contains("/blobs/") => answer.len() / 2,
         _ => answer.len(),
     };
-    client.write_all(answer.get(..half).unwrap_or_default())
+    client.write_all(answer.get(..half).unwrap_or_default())?;
+    if fault == Fault::Cut {
+        return Ok(());
+    }
+    for byte in answer.get(half..).unwrap_or_default() {
+        if ended.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_secs(1));
+        client.write_all(&[*byte])?;
+    }
+    Ok(())
 }
 
 /// A request's line and headers.

@@ -1,13 +1,23 @@
 //! Faults of the registry, and of pulls from it.
 
+use std::fs;
+use std::time::Instant;
+
 use super::probe::{PROBE, Probe};
 use super::proxy::{Fault, IMAGE, Proxy};
-use super::witness::Witness;
-use crate::guest::podman;
+use super::witness::{Witness, run_of};
+use super::{PATIENCE, all_well, by_root, told_by, undo};
+use crate::daemon::Daemon;
+use crate::guest::{measured, podman, root, throughout, until};
 use crate::http;
+use crate::node::{LND, companion};
 
 fn image() -> String {
     format!("{IMAGE}:latest")
+}
+
+fn is_pulling() -> bool {
+    root(&["pgrep", "-f", "[p]odman pull"]).status == Some(0)
 }
 
 fn images() -> String {
@@ -84,5 +94,81 @@ fn an_image_of_another_digest_is_refused() {
     assert!(PROBE.is_up());
     drop(probe);
     podman(&["image", "rm", "--force", "--ignore", &reference]).good();
+    witness.nothing_else_happened();
+}
+
+/// Row 54: while the registry is down, what runs from its image runs on, although the image is gone too.
+#[test]
+fn a_companion_whose_image_and_registry_are_gone_runs_on() {
+    let witness = Witness::beside(&[]);
+    let proxy = Proxy::with(Fault::None);
+    let probe = Probe::pulled(&image());
+    probe.install().exits(0);
+    let run = run_of(PROBE);
+    // One that never saw it run from this image would not believe that it does.
+    let daemon = Daemon::ticking(1);
+    until("it is ready", PATIENCE, || (PROBE.status().1 == Some(0)).then_some(()));
+    // It takes its image with it, but for one that has another name.
+    podman(&["tag", &image(), "localhost/kept:latest"]).good();
+    drop(proxy);
+    assert_eq!(podman(&["image", "exists", &image()]).status, Some(1));
+    told_by(&daemon, "127.0.0.1:5001");
+    throughout("it runs on", 3, || run_of(PROBE) == run);
+
+    let _registry = Proxy::with(Fault::None);
+    until("it is ready", PATIENCE, || (PROBE.status().1 == Some(0)).then_some(()));
+    assert_eq!(run_of(PROBE), run, "the same image costs no restart");
+    drop(probe);
+    podman(&["image", "rm", "--force", "localhost/kept:latest"]).good();
+    witness.nothing_else_happened();
+}
+
+/// Row 55: a pull that crawls holds up no other companion, and ends with the wish that it was for.
+#[test]
+fn a_pull_that_crawls_holds_up_nobody_and_ends_with_its_wish() {
+    let witness = Witness::beside(&[LND]);
+    let proxy = Proxy::with(Fault::Slow);
+    let probe = Probe::pulled(&image());
+    let _daemon = Daemon::ticking(1);
+    let install = std::thread::spawn(|| companion(&["install", "probe"]));
+    until("it is being pulled", 30, || (is_pulling() && proxy.asked() > 2).then_some(()));
+    let begun = Instant::now();
+    fs::remove_file(LND.unit()).unwrap();
+    until("another's unit is back", 30, || fs::metadata(LND.unit()).ok());
+    podman(&["kill", "--signal=KILL", LND.name]).good();
+    until("another is back", 60, || LND.is_up().then_some(()));
+    measured("another back while a pull crawls", begun);
+    assert!(is_pulling());
+
+    probe.remove().exits(0);
+    install.join().unwrap().exits(1);
+    until("nobody pulls any more", 60, || (!is_pulling()).then_some(()));
+    drop(proxy);
+    all_well();
+    drop(probe);
+    witness.nothing_else_happened();
+}
+
+/// Row 56: a podman that is killed in the midst of a pull leaves nothing that keeps the next from working.
+#[test]
+fn a_pull_that_is_killed_half_way_is_made_anew() {
+    let witness = Witness::beside(&[]);
+    let proxy = Proxy::with(Fault::Slow);
+    let probe = Probe::pulled(&image());
+    let _none = undo("pkill -KILL -f '[p]odman pull'");
+    let daemon = Daemon::ticking(1);
+    companion(&["--json", "plan"]);
+    let install = std::thread::spawn(|| companion(&["install", "probe"]));
+    for _ in 0..3 {
+        until("it is being pulled", 60, || (is_pulling() && proxy.asked() > 2).then_some(()));
+        by_root("pkill -KILL -f '[p]odman pull'");
+    }
+    install.join().unwrap();
+    proxy.set(Fault::None);
+    by_root("pkill -KILL -f '[p]odman pull' || true");
+    until("it is ready", 90, || (PROBE.status().1 == Some(0)).then_some(()));
+    assert!(PROBE.is_up());
+    assert_eq!(podman(&["system", "check", "--quick"]).words().trim(), "");
+    drop((probe, daemon));
     witness.nothing_else_happened();
 }

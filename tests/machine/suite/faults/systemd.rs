@@ -2,14 +2,14 @@
 
 use std::fs;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::witness::{Witness, run_of};
+use super::witness::Witness;
 use super::{all_well, by_root, told_by, undo};
 use crate::daemon::Daemon;
-use crate::guest::{archy, measured, systemctl, throughout, until, write};
+use crate::guest::{archy, measured, property, root, systemctl, throughout, until, write};
 use crate::node::{
-    COMPANION, Companion, ELECTRS, LND, Moment, UNITS, USER_UNITS, clean, companion,
+    ALL, COMPANION, Companion, ELECTRS, LND, Moment, UNITS, USER_UNITS, clean, companion,
 };
 
 /// Puts a drop-in beside a companion's service, and has it read.
@@ -44,9 +44,15 @@ fn a_bus_that_is_killed_under_the_daemon_costs_no_restart() {
     let pid = daemon.pid();
     for _ in 0..5 {
         // Killed in the midst of the daemon's own calls, which a deleted unit is the cause of.
+        let bus = property("dbus.service", "MainPID");
         fs::remove_file(LND.unit()).unwrap();
-        by_root("archy systemctl --user kill --signal=KILL dbus.service || true");
+        root(&["kill", "-KILL", &bus]).good();
         until("its unit is back", 60, || fs::metadata(LND.unit()).ok());
+        until("another bus runs", 60, || {
+            let ran = systemctl(&["show", "--value", "--property=MainPID", "dbus.service"]);
+            let pid = ran.stdout.trim().to_owned();
+            (ran.status == Some(0) && pid != "0" && pid != bus).then_some(())
+        });
     }
     until("archy's manager answers", 60, || {
         (systemctl(&["is-active", "companion.service"]).status == Some(0)).then_some(())
@@ -59,7 +65,7 @@ fn a_bus_that_is_killed_under_the_daemon_costs_no_restart() {
 /// Row 29: reloads that the administrator limits are refused, told, and made when they may be.
 #[test]
 fn a_reload_beyond_the_limit_is_put_off_and_made_later() {
-    let witness = Witness::beside(&[]);
+    let witness = Witness::beside(&[LND]);
     let _lifted = undo(
         "rm -f /etc/systemd/user.conf.d/limit.conf
          for _ in $(seq 40); do archy systemctl --user daemon-reexec && break; sleep 1; done
@@ -77,13 +83,12 @@ fn a_reload_beyond_the_limit_is_put_off_and_made_later() {
     assert_ne!(systemctl(&["daemon-reload"]).status, Some(0), "the limit is in force");
     // Unlike a file that was merely lost, another unit has to be loaded.
     let begun = Instant::now();
-    archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=77/", &LND.unit()]).good();
-    until("it is restored", 30, || LND.unit_text().contains("\nRestartSec=10\n").then_some(()));
+    LND.edit_unit().good();
+    until("it is restored", 30, || LND.unit_is_restored());
     until("it is loaded", 90, || (LND.status().1 == Some(0)).then_some(()));
     measured("unit loaded in spite of a limit of one reload in 20 s", begun);
     assert_eq!(LND.starts(&witness.since), 1);
-    let others = run_of(ELECTRS);
-    throughout("the others run on", 2, || run_of(ELECTRS) == others);
+    witness.nothing_else_happened();
 }
 
 /// Rows 32 and 34: reloads by others, two at a time, while units change and services start.
@@ -99,10 +104,10 @@ fn units_converge_beside_two_loops_of_reloads() {
         .collect();
     for _ in 0..3 {
         let text = LND.unit_text();
-        archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=77/", &LND.unit()]).good();
+        LND.edit_unit().good();
         until("it is restored", 60, || {
             let now = LND.unit_text();
-            (now != text && now.contains("\nRestartSec=10\n")).then_some(())
+            LND.unit_is_restored().filter(|()| now != text)
         });
         systemctl(&["stop", &LND.service()]);
     }
@@ -116,12 +121,24 @@ fn units_converge_beside_two_loops_of_reloads() {
 #[test]
 fn jobs_that_others_cancel_are_begun_again() {
     let witness = Witness::beside(&[LND]);
+    let slow = format!("{USER_UNITS}/slow.service");
+    let _removed = undo(format!("rm -f {slow}; archy systemctl --user daemon-reload"));
+    // A start that waits for another one: its job is taken back before it came to anything.
+    write(&slow, "[Service]\nType=oneshot\nExecStart=/bin/sleep 4\n");
+    drop_in(LND, "[Unit]\nWants=slow.service\nAfter=slow.service\n");
     let _daemon = Daemon::ticking(1);
-    for _ in 0..8 {
-        systemctl(&["stop", &LND.service()]);
-        thread::sleep(Duration::from_millis(300));
-        archy(&["systemctl", "--user", "cancel"]);
+    systemctl(&["stop", &LND.service()]).good();
+    for _ in 0..2 {
+        let job = until("the daemon has begun a job", 60, || {
+            let listed = systemctl(&["list-jobs", "--no-legend"]).good();
+            let job = listed.lines().find(|line| line.contains(&LND.service()))?;
+            job.split_whitespace().next().map(str::to_owned)
+        });
+        systemctl(&["cancel", &job]).good();
     }
+    assert!(!LND.is_active());
+    until("it is up again", 120, || LND.is_up().then_some(()));
+    without_drop_in(LND);
     all_well();
     witness.nothing_else_happened();
 }
@@ -179,6 +196,27 @@ fn drop_ins_of_the_operator_are_left_alone() {
     witness.nothing_else_happened();
 }
 
+/// Row 43: a unit of the same name that Quadlet reads first is a conflict, not a reason for reloads.
+#[test]
+fn a_unit_that_shadows_ours_is_told_and_fought_by_nobody() {
+    let witness = Witness::beside(&[]);
+    let shadow = "/run/user/1000/containers/systemd/archy-lnd-ui.container";
+    let _removed = undo(format!("rm -f {shadow}"));
+    let daemon = Daemon::ticking(1);
+    write(shadow, "[Container]\nImage=localhost/companion-base:latest\n");
+    systemctl(&["daemon-reload"]).good();
+    told_by(&daemon, shadow);
+    let reloads = witness.reloads();
+    throughout("it runs on", 6, || LND.is_up());
+    assert!(witness.reloads() <= reloads + 1, "at most one more, to see whether it is gone");
+    assert!(fs::exists(shadow).unwrap());
+
+    fs::remove_file(shadow).unwrap();
+    systemctl(&["daemon-reload"]).good();
+    all_well();
+    witness.nothing_else_happened();
+}
+
 /// Row 44: a service of the same name that is nobody's of ours is a conflict before anything is written.
 #[test]
 fn a_service_of_our_name_is_a_conflict_before_a_unit_is_written() {
@@ -218,7 +256,63 @@ fn a_service_manager_that_executes_itself_anew_restarts_nothing() {
     witness.nothing_else_happened();
 }
 
-/// A clean node for those who begin from nothing: a service of our name is there before the first wish.
+/// Rows 26 and 46: without linger all ends with the last session; with it all is back, with no one's help.
+#[test]
+fn a_user_manager_that_ended_is_named_and_brings_all_back_by_itself() {
+    let witness = Witness::beside(&ALL);
+    let lingers = undo("loginctl enable-linger archy");
+    by_root("loginctl disable-linger archy");
+    until("archy's manager has ended", 60, || {
+        let ran = root(&["systemctl", "is-active", "user@1000.service"]);
+        (ran.stdout.trim() == "inactive").then_some(())
+    });
+    for command in ["status", "reconcile"] {
+        let ran = companion(&[command]).exits(3);
+        assert!(ran.stderr.contains("the user's systemd cannot be reached"), "{ran}");
+    }
+    let ran = companion(&["doctor"]).exits(3);
+    assert!(ran.stdout.contains("loginctl enable-linger"), "{ran}");
+
+    drop(lingers);
+    let begun = Instant::now();
+    until("archy's manager answers", 60, || {
+        systemctl(&["show", "--property=Version"]).status.filter(|status| *status == 0)
+    });
+    until("all are up", 90, || ALL.into_iter().all(Companion::is_up).then_some(()));
+    measured("all companions up after the user's manager came back", begun);
+    assert_eq!(property("companion.service", "ActiveState"), "inactive", "with no one's help");
+    all_well();
+    witness.nothing_else_happened();
+}
+
+/// Row 50: a thousand other units make no round slow, and none of them is touched.
+#[test]
+fn a_thousand_units_of_others_make_nothing_slow() {
+    let witness = Witness::beside(&[]);
+    let _removed = undo(
+        "archy systemctl --user stop 'crowd-*.target'
+         rm -f /home/archy/.config/systemd/user/crowd-*.target
+         archy systemctl --user daemon-reload",
+    );
+    let script = "cd \"$1\" && for i in $(seq 1000); do echo '[Unit]' >crowd-$i.target; done
+                  systemctl --user daemon-reload
+                  systemctl --user start $(seq -f crowd-%g.target 1000)";
+    archy(&["sh", "-c", script, "sh", USER_UNITS]).good();
+    assert_eq!(property("crowd-1000.target", "ActiveState"), "active");
+    let begun = Instant::now();
+    companion(&["status"]).exits(0);
+    measured("`companion status` beside 1,000 other units", begun);
+    let _daemon = Daemon::ticking(1);
+    let begun = Instant::now();
+    fs::remove_file(LND.unit()).unwrap();
+    until("its unit is back", 30, || fs::metadata(LND.unit()).ok());
+    measured("unit back beside 1,000 other units", begun);
+    all_well();
+    assert_eq!(property("crowd-1000.target", "ActiveState"), "active");
+    witness.nothing_else_happened();
+}
+
+/// Fifty units of others that came before the first wish are theirs.
 #[test]
 fn an_install_beside_a_unit_directory_full_of_others_units_takes_only_its_own_name() {
     clean();

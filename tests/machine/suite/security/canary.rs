@@ -61,7 +61,7 @@ fn after_a_storm_of_failures_the_password_is_where_it_belongs_and_nowhere_else()
     installed();
     let pair = STANDARD.encode(format!("archipelago:{CANARY}"));
     let forms = [CANARY.to_owned(), pair.trim_end_matches('=').to_owned()];
-    // Cores are allowed as far as the unit lets them be.
+    // It says all that it can say.
     write(
         &format!("{USER_UNITS}/companion.service.d/log.conf"),
         "[Service]\nEnvironment=COMPANION_LOG=trace\n",

@@ -17,6 +17,7 @@ fn it_cannot_change_its_configuration() {
     installed();
     let before = fs::read(CONFIG).unwrap();
     let file = "/etc/nginx/conf.d/default.conf";
+    inside(BITCOIN, &format!("[ -s {file} ]")).good();
     for script in [
         format!("echo x >>{file}"),
         format!("rm -f {file} && [ ! -e {file} ]"),
