@@ -24,6 +24,7 @@ use crate::memory::Memory;
 
 pub(crate) mod argv;
 mod child;
+mod orphans;
 pub(crate) mod output;
 mod spool;
 mod tree;
@@ -133,6 +134,8 @@ impl Podman {
         let search = path.map_or_else(|| DEFAULT_PATH.into(), |(_, value)| value.clone());
         // Messages are compared with known phrases.
         passed.push(("LANG".into(), "C".into()));
+        let (name, value) = orphans::MARK;
+        passed.push((name.into(), value.into()));
         let podman = Self {
             program: Arc::default(),
             search,
@@ -212,6 +215,22 @@ impl Podman {
         self.children.close();
         self.children.wait().await;
         self.children.reopen();
+    }
+
+    /// Ends the builds and pulls of ours whose beginner was killed, softly first, and returns how many.
+    ///
+    /// A build that hangs would otherwise hang for ever, and a second one be begun beside it. Takes the
+    /// grace of [`Limits`] and a few seconds at most.
+    pub async fn end_orphans(&self) -> usize {
+        // Reading the process table blocks; it fails only with the runtime.
+        let orphans = tokio::task::spawn_blocking(orphans::find).await.unwrap_or_default();
+        let count = orphans.len();
+        let mut ends = tokio::task::JoinSet::new();
+        for orphan in orphans {
+            ends.spawn(orphan.end(self.limits.grace));
+        }
+        while ends.join_next().await.is_some() {}
+        count
     }
 
     /// Runs a call whose answer is JSON.

@@ -137,6 +137,14 @@ impl Session {
         Err(wish.interrupted())
     }
 
+    /// Ends the builds and pulls that a process of ours began which was killed; returns how many.
+    pub(crate) async fn end_orphans(&self) -> usize {
+        match &self.podman {
+            Some(podman) => podman.end_orphans().await,
+            None => 0,
+        }
+    }
+
     /// Waits until no podman of ours is left: killing one that writes to the image store can damage
     /// the store.
     pub(crate) async fn settled(&self) {

@@ -29,10 +29,10 @@ const ORPHAN_GRACE: Duration = Duration::from_secs(1);
 
 /// A line of the process table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Process {
-    pid: i32,
-    parent: i32,
-    group: i32,
+pub(super) struct Process {
+    pub(super) pid: i32,
+    pub(super) parent: i32,
+    pub(super) group: i32,
 }
 
 /// A process below the leader, by a handle: a number may be another process's when it is used.
@@ -42,9 +42,12 @@ struct Member {
     asked: bool,
 }
 
-/// A process that leads a group of its own and has not been waited for, with all below it.
+/// A process that leads a group of its own, with all below it.
 pub(crate) struct Tree {
     leader: Pid,
+    /// The handle of a leader that is not our child: it cannot be waited for, and its number is its own
+    /// only as long as it lives. One of ours keeps its number until we wait for it.
+    stranger: Option<OwnedFd>,
     members: Vec<Member>,
 }
 
@@ -56,7 +59,13 @@ impl Tree {
             Some(Member { process, handle, asked: false })
         };
         let below = descendants(&table(), leader.as_raw_nonzero().get());
-        Self { leader, members: below.into_iter().filter_map(open).collect() }
+        Self { leader, stranger: None, members: below.into_iter().filter_map(open).collect() }
+    }
+
+    /// Reads the tree of a leader that is not our child; `None` when it has ended.
+    pub(super) fn with_leader(leader: Pid) -> Option<Self> {
+        let handle = pidfd_open(leader, PidfdFlags::empty()).ok()?;
+        Some(Self { stranger: Some(handle), ..Self::below(leader) })
     }
 
     /// Asks the innermost processes of the group to end that have not been asked; the leader, when
@@ -78,6 +87,9 @@ impl Tree {
     }
 
     fn ask_all(&self) {
+        if self.stranger.as_ref().is_some_and(|leader| !alive(leader)) {
+            return;
+        }
         // The leader is not waited for yet, so its number is still its group's. An error says that
         // nobody is left, which is what was wanted.
         let _ = kill_process_group(self.leader, Signal::TERM);
@@ -120,6 +132,12 @@ impl Tree {
     async fn leader_ended_within(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        if let Some(leader) = &self.stranger {
+            while alive(leader) && Instant::now() < deadline {
+                sleep(LOOK).await;
+            }
+            return !alive(leader);
+        }
         loop {
             match waitid(WaitId::Pid(self.leader), look) {
                 Ok(None) if Instant::now() < deadline => sleep(LOOK).await,
@@ -141,7 +159,7 @@ fn alive(process: &OwnedFd) -> bool {
     signal(process, Signal::CONT)
 }
 
-fn table() -> Vec<Process> {
+pub(super) fn table() -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };

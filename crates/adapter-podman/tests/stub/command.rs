@@ -168,3 +168,25 @@ fn a_runtime_that_is_shut_down_asks_its_children_to_end() {
     runtime().block_on(gone(&pid));
     assert!(stub.file("asked").exists());
 }
+
+#[tokio::test]
+async fn a_build_that_outlived_who_began_it_is_ended_and_that_of_others_is_not() {
+    let stub = PodmanStub::new();
+    stub.answer("build", "trap 'exit 1' TERM; echo $$ >$dir/$2; while :; do sleep 0.1; done");
+    for (mark, name) in [("COMPANION_PODMAN=1", "ours"), ("NOTHING=1", "theirs")] {
+        let ready = stub.signal(name);
+        // Its parent ends at once, as one that is killed does.
+        let begin = format!("setsid env {mark} {}/podman build {name} &", stub.path().display());
+        let status = std::process::Command::new("/bin/sh").args(["-c", &begin]).status();
+        assert!(status.unwrap().success());
+        let pid = ready.await;
+        fs::remove_file(stub.file(name)).unwrap();
+        fs::write(stub.file(name), pid).unwrap();
+    }
+    let pid = |name| fs::read_to_string(stub.file(name)).unwrap();
+    assert_eq!(stub.hasty_podman().end_orphans().await, 1);
+    gone(&pid("ours")).await;
+    assert!(exists(&pid("theirs")));
+    let ended = std::process::Command::new("kill").arg(pid("theirs")).status();
+    assert!(ended.unwrap().success());
+}

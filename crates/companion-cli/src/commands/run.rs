@@ -134,8 +134,13 @@ fn lock(store: &RecordStore) -> CommandResult<LockFile> {
         .hinted("`systemctl --user status companion.service` shows it, if it is the service"))
 }
 
-/// What is done once: leftovers are swept, and what the catalog newly has is taken in.
+/// What is done once: builds that outlived their daemon are ended, leftovers are swept, and what the
+/// catalog newly has is taken in.
 async fn prepare(session: &Session, config: &Config, pulse: &Pulse) -> CommandResult<()> {
+    match session.end_orphans().await {
+        0 => {}
+        count => info!("ended {count} build(s) or pull(s) that outlived who began them"),
+    }
     session.sweep(config).await;
     pulse.beat();
     session.companions.adopt(&[]).await?;
