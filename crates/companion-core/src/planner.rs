@@ -6,6 +6,7 @@
 //! and `backoff` says how long failed work is put off.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
@@ -154,9 +155,11 @@ impl<'h> Draft<'h> {
     }
 }
 
-/// A digest of what goes into an attempt.
-fn input_of(generation: Generation, parts: &impl std::fmt::Debug) -> Fingerprint {
-    Fingerprint::of(format!("{}/{:?}", generation.0, parts).as_bytes())
+/// A digest of what goes into an attempt; it is compared with those of the same process alone.
+fn input_of(generation: Generation, parts: &impl Hash) -> Fingerprint {
+    let mut hasher = DefaultHasher::new();
+    (generation, parts).hash(&mut hasher);
+    Fingerprint::of_hash(hasher.finish())
 }
 
 /// The part of a draft that one companion's rules write.
@@ -169,7 +172,7 @@ struct CompanionDraft<'d, 'h> {
 impl CompanionDraft<'_, '_> {
     /// The input of an attempt: a new wish for the companion forgets old failures, as does any
     /// change of `parts`.
-    fn input(&self, parts: &impl std::fmt::Debug) -> Fingerprint {
+    fn input(&self, parts: &impl Hash) -> Fingerprint {
         input_of(self.generation, parts)
     }
 

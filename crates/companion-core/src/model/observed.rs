@@ -15,7 +15,7 @@ use super::unit::{ContainerState, ServiceState, UnitFile};
 use crate::ports::PortErrorKind;
 
 /// What a read gave: a value, or the reason why nothing is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[must_use = "an unknown value must not be taken for an absent one"]
 pub enum Observation<T> {
     /// It was read.

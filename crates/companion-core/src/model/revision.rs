@@ -26,6 +26,11 @@ impl Fingerprint {
         Self::from_digest(&digest)
     }
 
+    /// The fingerprint of what has this hash.
+    pub(crate) fn of_hash(hash: u64) -> Self {
+        Self(hash)
+    }
+
     /// The leading 64 bits of a digest that was made elsewhere, a keyed one for instance.
     pub fn from_digest(digest: &[u8; 32]) -> Self {
         let [a, b, c, d, e, f, g, h, ..] = *digest;

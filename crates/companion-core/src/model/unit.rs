@@ -290,7 +290,7 @@ impl fmt::Display for JobResult {
 }
 
 /// What lies in the unit store at a companion's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum UnitFileState {
     /// Nothing.
     Absent,
@@ -326,7 +326,7 @@ pub struct UnitFile {
 }
 
 /// A container of the container host at a companion's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ContainerState {
     /// There is none.
     Absent,

@@ -102,7 +102,7 @@ fn a_build_that_hangs_holds_up_nobody_and_ends_with_its_wish() {
     witness.nothing_else_happened();
 }
 
-/// Row 53: a daemon that is told to end ends the build that it began, and leaves nothing of it.
+/// Row 53: with the daemon, however it ends, ends the build that it began, and the next one begins anew.
 #[test]
 fn a_build_that_hangs_ends_with_the_daemon_that_began_it() {
     let witness = Witness::beside(&[]);
@@ -115,9 +115,18 @@ fn a_build_that_hangs_ends_with_the_daemon_that_began_it() {
     assert!(!a_build_hangs());
     assert_eq!(working_containers(), "");
 
+    let daemon = Daemon::ticking(1);
+    until("the next one hangs", 60, || a_build_hangs().then_some(()));
+    let old = root(&["pgrep", "-f", "[s]leep 4713"]).stdout;
+    daemon.crash();
+    // The build of the one that was killed is not to live on beside that of the next.
+    until("the old build has ended", 90, || {
+        let now = root(&["pgrep", "-f", "[s]leep 4713"]).stdout;
+        old.lines().all(|pid| !now.lines().any(|other| other == pid)).then_some(())
+    });
     drop(restored);
-    let _daemon = Daemon::ticking(1);
     all_well();
+    drop(daemon);
     until("no working container is left", 60, || working_containers().is_empty().then_some(()));
     witness.nothing_else_happened();
 }
