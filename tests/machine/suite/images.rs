@@ -54,6 +54,11 @@ fn a_build_that_fails_leaves_the_old_one_running_and_is_reported() {
     until("it is up with the old image", 60, || ELECTRS.is_up().then_some(()));
     assert_ne!(ELECTRS.container(), id);
 
+    // A build that is tried anew at this very moment would find what it lacks.
+    until("no build is under way", 60, || {
+        let found = root(&["pgrep", "-f", "[p]odman build"]).status;
+        found.filter(|status| *status == 1)
+    });
     edit_context(&dockerfile, &text);
     until("it is ready", 60, || (ELECTRS.status().1 == Some(0)).then_some(()));
     assert_eq!(ELECTRS.starts(&since), 1, "an image that did not change costs no restart");
