@@ -38,6 +38,12 @@ impl Monotonic {
         Self(self.0.saturating_add(delay))
     }
 
+    /// The point `earlier`, or the origin.
+    #[must_use]
+    pub const fn before(self, earlier: Duration) -> Self {
+        Self(self.0.saturating_sub(earlier))
+    }
+
     /// The time from now, `self`, until `later`; zero when that has passed.
     pub const fn until(self, later: Self) -> Duration {
         later.0.saturating_sub(self.0)

@@ -7,6 +7,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context as Waiting, Poll, Waker};
+use std::time::Duration;
 
 use adapter_fake::world::desired::Specs;
 use adapter_fake::{Counts, EffectPoint, FakeHost, Fault, Gate, Stage as Point, Violation, World};
@@ -164,7 +165,7 @@ impl Theatre {
         for key in actor.memory.outdated(&desired) {
             // It is dropped before it can do anything more, and told of at the next look.
             if actor.tasks.remove(&key).is_some() {
-                actor.ended.insert(Done(Ended { key, end: End::Dropped }));
+                actor.ended.insert(Done(Ended { key, end: End::Dropped, ago: Duration::ZERO }));
             }
         }
         let mut jitter = || 0;
@@ -275,7 +276,7 @@ impl Theatre {
             actor.tasks.remove(&key);
             match end {
                 Some(end) => {
-                    actor.ended.insert(Done(Ended { key, end }));
+                    actor.ended.insert(Done(Ended { key, end, ago: Duration::ZERO }));
                 }
                 None => {
                     actor.tasks.insert(key, task);

@@ -33,7 +33,7 @@ pub(super) fn rule<'s>(
         draft.block(WaitingOn::Running { work: Work::Image });
     } else if !draft.backs_off(Work::Image, input) {
         let reason = match &state.present {
-            Some(image) if image.provenance == Provenance::Foreign => Reason::ImageChanged,
+            Some(_) if is_usurped(desired, state) => Reason::ImageChanged,
             Some(_) => Reason::ContextChanged,
             None => Reason::ImageMissing,
         };
@@ -42,10 +42,21 @@ pub(super) fn rule<'s>(
         draft.draft.background.push(step);
     }
     // An outdated image is good enough to repair a companion that is down. One that runs waits for
-    // the new image, so that it is restarted once and not twice.
+    // the new image, so that it is restarted once and not twice, and is never restarted for what
+    // somebody else put in the place of ours.
     let runs = seen.service.known().is_none_or(|service| service.is_running());
-    let building = draft.holding_failure(Work::Image, input).is_none();
-    if runs && building { None } else { state.present.as_ref() }
+    let getting =
+        draft.is_running(Work::Image) || draft.holding_failure(Work::Image, input).is_none();
+    if runs && (getting || is_usurped(desired, state)) { None } else { state.present.as_ref() }
+}
+
+/// Whether somebody else's image goes by the name that only builds of ours get.
+fn is_usurped(desired: &DesiredCompanion, state: &ImageState) -> bool {
+    let built = desired.spec().image.build.as_ref().map(|build| &build.reference);
+    let present = state.present.as_ref();
+    present.is_some_and(|image| {
+        image.provenance == Provenance::Foreign && Some(&image.reference) == built
+    })
 }
 
 fn prune_leftovers(draft: &mut CompanionDraft<'_, '_>, state: &ImageState) {

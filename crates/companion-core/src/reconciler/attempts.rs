@@ -50,20 +50,20 @@ impl Attempts {
         }
     }
 
-    /// Takes over how a task of an earlier round ended: its work is put off from now, well ended or
+    /// Takes over how a task of an earlier round ended: its work is put off from then on, well ended or
     /// not.
     pub(super) fn ended(
         &mut self,
         (name, work): &TaskKey,
         input: Fingerprint,
         end: &End,
-        now: Monotonic,
+        at: Monotonic,
         jitter: u16,
     ) {
         let failures = self.failures.get_mut(name);
         let counted = failures.and_then(|failures| failures.get_mut(work));
         let Some(failure) = counted.filter(|failure| failure.input == input) else { return };
-        failure.retry_at = now.after(backoff::delay(failure.count, jitter));
+        failure.retry_at = at.after(backoff::delay(failure.count, jitter));
         if let End::Failed { kind, error } = end {
             failure.kind = *kind;
             failure.error.clone_from(error);

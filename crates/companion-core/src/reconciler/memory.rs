@@ -31,7 +31,7 @@ impl Memory {
     /// Takes over, as of `now`, how tasks ended since the last look.
     pub fn catch_up(&mut self, now: Monotonic, ended: Vec<Ended>, context: &mut Context<'_>) {
         self.now = now;
-        for Ended { key, end } in ended {
+        for Ended { key, end, ago } in ended {
             let Some(label) = self.tasks.remove(&key) else { continue };
             let (name, work) = &key;
             let error = match &end {
@@ -44,7 +44,8 @@ impl Memory {
                 End::Dropped => continue,
             };
             context.events.on_event(&Event::WorkEnded(name, *work, error));
-            self.attempts.ended(&key, label.input, &end, now, (context.jitter)());
+            let at = now.before(ago);
+            self.attempts.ended(&key, label.input, &end, at, (context.jitter)());
         }
     }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 
 use super::Limits;
 use super::execute::job_error;
@@ -80,6 +81,9 @@ pub struct Ended {
     pub key: TaskKey,
     /// How.
     pub end: End,
+    /// How long before it is taken over. A program that makes a round now and then learns of it late,
+    /// and what failed long ago is due again.
+    pub ago: Duration,
 }
 
 /// How a task ended.
@@ -302,7 +306,7 @@ impl Task {
 pub(super) struct Tasks {
     host: Host,
     limits: Limits,
-    set: JoinSet<End>,
+    set: JoinSet<(End, Instant)>,
     keys: BTreeMap<tokio::task::Id, (TaskKey, AbortHandle)>,
     ended: Arc<watch::Sender<u64>>,
 }
@@ -318,7 +322,7 @@ impl Tasks {
         let run = task.run(self.host.clone(), self.limits.clone());
         let abort = self.set.spawn(async move {
             let _told = told;
-            run.await
+            (run.await, Instant::now())
         });
         self.keys.insert(abort.id(), (key, abort));
     }
@@ -327,18 +331,18 @@ impl Tasks {
     pub(super) fn take_ended(&mut self) -> Vec<Ended> {
         let mut ended = Vec::new();
         while let Some(joined) = self.set.try_join_next_with_id() {
-            let (id, end) = match joined {
-                Ok((id, end)) => (id, end),
-                Err(error) if error.is_cancelled() => (error.id(), End::Dropped),
+            let (id, end, ago) = match joined {
+                Ok((id, (end, at))) => (id, end, at.elapsed()),
+                Err(error) if error.is_cancelled() => (error.id(), End::Dropped, Duration::ZERO),
                 Err(error) => {
                     let id = error.id();
                     let message = "the adapter's call panicked";
                     let panicked = PortError::new(PortErrorKind::Unavailable, message);
-                    (id, Err(panicked.with_source(error)).into())
+                    (id, Err(panicked.with_source(error)).into(), Duration::ZERO)
                 }
             };
             if let Some((key, _abort)) = self.keys.remove(&id) {
-                ended.push(Ended { key, end });
+                ended.push(Ended { key, end, ago });
             }
         }
         ended

@@ -131,3 +131,17 @@ fn a_reload_that_failed_is_told_with_its_own_error_first() {
         &["its unit is not loaded: the generator is switched off (unit web.service not found)"],
     );
 }
+
+#[test]
+fn what_runs_is_not_restarted_from_what_somebody_else_put_in_its_images_place() {
+    let mut scene = Scene::converged();
+    let present = scene.image().present.as_mut().unwrap();
+    present.id = ImageId::new(&"2".repeat(64)).unwrap();
+    present.provenance = Provenance::Foreign;
+    scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
+    scene.expect(&["ensure-image web: its image changed"], &[]);
+    scene.fail(Work::Image, PortErrorKind::Transient, "no space");
+    scene.expect(&[], &["getting its image failed 1 time(s): no space"]);
+    scene.history.running.insert(name(), BTreeSet::from([Work::Image]));
+    scene.expect(&[], &["getting its image is under way"]);
+}
