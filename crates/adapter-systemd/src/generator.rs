@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -167,12 +167,12 @@ impl Generator {
         };
         let below = |path: PathBuf| root.join(path.strip_prefix("/").unwrap_or(&path));
         let linked = GENERATOR_DIRS.map(|dir| below(Path::new(dir).join(name)));
-        // Anything at all there shadows the places after it, an empty file or a link to /dev/null too.
-        if let Some(first) = linked.iter().find(|path| path.symlink_metadata().is_ok()) {
-            return match Self::at(first, scope) {
-                Err(_) => Err(GeneratorError::Masked { path: first.clone() }),
-                found => found,
-            };
+        for path in &linked {
+            match place(path) {
+                Place::PassedOver => {}
+                Place::Masked => return Err(GeneratorError::Masked { path: path.clone() }),
+                Place::Program => return Self::at(path, scope),
+            }
         }
         let programs = PROGRAMS.map(|program| below(PathBuf::from(program)));
         match programs.iter().find(|program| is_program(program)) {
@@ -238,6 +238,29 @@ pub(crate) fn sweep_stage(stage: &Path) -> usize {
             .is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists())
     });
     left.filter(|entry| fs::remove_dir_all(stage.join(&entry.name)).is_ok()).count()
+}
+
+/// What the service manager makes of a place where generators lie (systemd.generator(7)).
+enum Place {
+    /// It looks at the next one: nothing is there, a dangling link, or what nobody may execute.
+    PassedOver,
+    /// An empty file or a link to `/dev/null`, which hides the places after it.
+    Masked,
+    Program,
+}
+
+fn place(path: &Path) -> Place {
+    let Ok(data) = fs::metadata(path) else {
+        return Place::PassedOver;
+    };
+    let kind = data.file_type();
+    if kind.is_char_device() || (kind.is_file() && data.len() == 0) {
+        Place::Masked
+    } else if kind.is_file() && data.permissions().mode() & 0o111 == 0 {
+        Place::PassedOver
+    } else {
+        Place::Program
+    }
 }
 
 /// Whether a path leads to a file that someone may run.

@@ -142,6 +142,19 @@ fn the_generator_is_found_where_systemd_looks_first() {
     let mask = place("etc/systemd/user-generators/podman-user-generator");
     symlink("/dev/null", &mask).unwrap();
     assert!(matches!(found(Scope::User), Err(GeneratorError::Masked { path }) if path == mask));
+    fs::remove_file(&mask).unwrap();
+    fs::write(&mask, "").unwrap();
+    assert!(matches!(found(Scope::User), Err(GeneratorError::Masked { path }) if path == mask));
+
+    fs::write(&mask, "#!/bin/sh\n").unwrap();
+    assert_eq!(
+        found(Scope::User).unwrap().program(),
+        link,
+        "what nobody may execute is passed over"
+    );
+    fs::remove_file(&mask).unwrap();
+    symlink("/nowhere", &mask).unwrap();
+    assert_eq!(found(Scope::User).unwrap().program(), link, "and so is a dangling link");
 }
 
 #[test]
