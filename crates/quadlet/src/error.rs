@@ -214,3 +214,16 @@ impl fmt::Display for ItemSuffix<'_> {
         self.0.map_or(Ok(()), |item| write!(f, " of {item}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_says_when_it_is_cut_and_shows_no_control_character() {
+        let shown = |value: &str| Excerpt::of(value).to_string();
+        assert_eq!(shown(&"a".repeat(60)), format!("`{}`", "a".repeat(60)));
+        assert_eq!(shown(&"a".repeat(61)), format!("`{}…`", "a".repeat(60)));
+        assert_eq!(shown("a\nb\u{1b}"), "`a\\nb\\u{1b}`");
+    }
+}

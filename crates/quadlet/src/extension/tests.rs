@@ -28,6 +28,11 @@ fn blanks_carriage_returns_comments_and_continuations_are_read_as_quadlet_does()
         Some("3")
     );
     assert_eq!(revision("[X-Companion]\nRevision=a\\\n# comment\nb").as_deref(), Some("ab"));
+    assert_eq!(
+        revision("[X-Companion]\nRevision=a\\").as_deref(),
+        Some("a"),
+        "a text that ends so"
+    );
     assert_eq!(revision("[Unit]\nDescription=x \\\n[X-Companion]\nRevision=1\n"), None);
 }
 

@@ -5,6 +5,10 @@ fn unit_names_give_the_names_of_file_and_service() {
     let name = UnitName::new("archy-bitcoin-ui").expect("a name");
     assert_eq!(name.file_name(), "archy-bitcoin-ui.container");
     assert_eq!(name.service(), "archy-bitcoin-ui.service");
+    assert_eq!(
+        (name.as_str(), name.to_string().as_str()),
+        ("archy-bitcoin-ui", "archy-bitcoin-ui")
+    );
 }
 
 #[test]
@@ -175,5 +179,24 @@ fn permissions_are_each_letter_once() {
     }
     for letters in ["", "rr", "rx", "rwm "] {
         assert!(check_permissions(letters).is_err(), "{letters:?}");
+    }
+}
+
+#[test]
+fn labels_hosts_and_users_that_would_mean_something_else_are_refused() {
+    for key in ["", "a=b", "a\nb", "a\u{7f}"] {
+        assert!(check_label(key).is_err(), "{key:?}");
+    }
+    assert_eq!(check_label("io.example/a b"), Ok(()));
+    for host in ["", "-a", ".a", "a b", "a:b", "a/b", "é"] {
+        assert!(check_host(host, 253).is_err(), "{host:?}");
+    }
+    assert_eq!(check_host("a-b.c_d", 253), Ok(()));
+    assert!(check_host("abc", 2).is_err());
+    for user in ["", "-a", ".a", "a b", "a:b", "a\n"] {
+        assert!(check_user(user).is_err(), "{user:?}");
+    }
+    for user in ["0", "_a", "a.b-c"] {
+        assert_eq!(check_user(user), Ok(()), "{user:?}");
     }
 }
