@@ -130,15 +130,24 @@ impl World {
 
     /// Someone kills the container of `name`.
     pub fn kill_container(&mut self, name: &CompanionName, now: Duration) {
+        self.end_container(name, KILLED, now);
+    }
+
+    fn end_container(&mut self, name: &CompanionName, exit: i32, now: Duration) {
         self.advance(now);
         if matches!(self.slot_mut(name).service.phase, Phase::Running { .. }) {
-            self.process_ended(name, now, KILLED, None);
+            self.process_ended(name, now, exit, None);
         }
     }
 
-    /// Someone removes the container of `name` by force, running or not.
+    /// Someone removes the container of `name` by force, running or not. What runs is asked to end
+    /// before it is killed (podman-rm(1), `--force` and `--time`).
     pub fn remove_container(&mut self, name: &CompanionName, now: Duration) {
-        self.kill_container(name, now);
+        let slot = self.slot_mut(name);
+        let is_paused =
+            slot.container.as_ref().is_some_and(|container| container.status == Status::Paused);
+        let ends = !is_paused && !slot.behaviour.ignores_stop;
+        self.end_container(name, if ends { 0 } else { KILLED }, now);
         let slot = self.slot_mut(name);
         slot.unseen.container = true;
         slot.container = None;
