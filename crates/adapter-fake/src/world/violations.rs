@@ -5,7 +5,7 @@ use companion_core::model::hook::HookSpec;
 
 use super::World;
 use super::files::ConfigFile;
-use super::units::Load;
+use super::units::{Load, UnitBytes};
 
 /// The kinds of things that no caller should do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,10 +98,14 @@ impl World {
 
     /// Keeps what is asked of a service that is somebody else's: one that is loaded from a unit of
     /// theirs, and of which what runs is not ours either.
+    ///
+    /// Where its file was emptied since, it cannot be told from a service of ours from before there
+    /// were revisions.
     pub(crate) fn watch_service(&mut self, name: &CompanionName) {
         let Some(slot) = self.slot(name) else { return };
         let ours_runs = slot.service.run.is_some_and(|run| run.revision.is_some());
-        if matches!(slot.load, Load::Foreign | Load::Shadow) && !ours_runs {
+        let silent = slot.load == Load::Foreign && slot.file.now() == Some(&UnitBytes::Empty);
+        if matches!(slot.load, Load::Foreign | Load::Shadow) && !ours_runs && !silent {
             let unforeseeable = slot.unseen.file || slot.unseen.service;
             self.violate(ViolationKind::ForeignServiceTouched, Some(name), unforeseeable);
         }

@@ -63,10 +63,14 @@ pub(super) fn rule(
 ///
 /// What is loaded or what runs says so itself: a stranger's unit that lay at the very place, and is
 /// still loaded, came from no unit of ours. One whose file was removed and reloaded away while it ran
-/// names no source any more.
+/// names no source any more. A unit from before there were revisions says nothing, nor does its file.
 fn is_ours(file: &UnitFile, service: &ServiceState) -> bool {
     let says_so = service.running.is_some() || service.loaded.is_some();
-    says_so && service.source.as_ref().is_none_or(|source| *source == file.location)
+    let silent = file.state == UnitFileState::Drifted { revision: None };
+    match &service.source {
+        Some(source) => (says_so || silent) && *source == file.location,
+        None => says_so,
+    }
 }
 
 fn stop(draft: &mut CompanionDraft<'_, '_>, service: &ServiceState) {

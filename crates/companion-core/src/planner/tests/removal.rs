@@ -165,3 +165,12 @@ fn a_reset_that_failed_in_a_removal_is_put_off_with_it() {
     scene.fail(Work::Removal, PortErrorKind::Transient, "bus gone");
     scene.expect(&[], &["removing it failed 1 time(s): bus gone"]);
 }
+
+#[test]
+fn a_service_from_before_there_were_revisions_is_stopped() {
+    let mut scene = Scene::removed();
+    scene.file(UnitFileState::Drifted { revision: None });
+    scene.service().loaded = None;
+    scene.service().running = None;
+    scene.expect(&["stop web: it is not wanted any more"], &[]);
+}
