@@ -1,7 +1,7 @@
 //! The checker of plans: for each rule a plan that breaks it, made from a good one.
 
 use super::*;
-use crate::check::Rule;
+use crate::check::{Rule, STEPS_LIMIT};
 use crate::plan::Step;
 
 /// The rules that a plan of these steps breaks in `scene`.
@@ -158,4 +158,19 @@ fn work_that_is_under_way_and_begun_again_is_seen() {
     let mut scene = down();
     scene.history.running.insert(name(), BTreeSet::from([Work::Service]));
     assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NoSecondWork]);
+}
+
+#[test]
+fn more_steps_for_a_companion_than_the_limit_are_seen_and_told_with_its_name() {
+    let scene = Scene::converged();
+    let prune = |n: usize| {
+        let id = ImageId::new(&n.to_string().repeat(64)).unwrap();
+        step(Action::PruneImages(vec![id]))
+    };
+    let many = |count: usize| (1..=count).map(prune).collect::<Vec<_>>();
+    assert_eq!(broken(&scene, many(STEPS_LIMIT)), []);
+    assert_eq!(broken(&scene, many(STEPS_LIMIT + 1)), [Rule::Bounded]);
+    let plan = Plan { steps: many(STEPS_LIMIT + 1), ..Plan::default() };
+    let told = check(&plan, &scene.desired, &scene.observed())[0].to_string();
+    assert_eq!(told, "Bounded for `web`");
 }
