@@ -49,20 +49,26 @@ fn against(
 ) {
     let before = victim();
     let (over, rounds) = (&AtomicBool::new(false), &AtomicUsize::new(0));
+    let ready = &AtomicBool::new(false);
     let (swaps, escaped) = thread::scope(|scope| {
         let mallory = scope.spawn(move || {
+            let _over = SetAtEnd(over);
             become_user(MALLORY);
             prepare();
+            ready.store(true, Ordering::SeqCst);
             let mut swaps = 0;
             while swaps < SWAPS || rounds.load(Ordering::SeqCst) < ROUNDS {
                 harm(swaps);
                 swaps += 1;
             }
-            over.store(true, Ordering::SeqCst);
             swaps
         });
         let archy = scope.spawn(move || {
             become_user(ARCHY);
+            // What he makes before she is ready would be in her way.
+            while !ready.load(Ordering::SeqCst) && !over.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
             let mut escaped = 0;
             while !over.load(Ordering::SeqCst) {
                 escaped += usize::from(work());
@@ -76,6 +82,15 @@ fn against(
     tell(&format!("swaps, {what}"), &format!("{swaps} against {done} rounds of work"));
     assert_eq!(escaped, 0, "{what}");
     assert_eq!(victim(), before, "{what}");
+}
+
+/// Set when its holder ends, however it does.
+struct SetAtEnd<'f>(&'f AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
 
 fn exchange(one: &str, other: &str) {

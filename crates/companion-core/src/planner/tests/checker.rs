@@ -174,3 +174,31 @@ fn more_steps_for_a_companion_than_the_limit_are_seen_and_told_with_its_name() {
     let told = check(&plan, &scene.desired, &scene.observed())[0].to_string();
     assert_eq!(told, "Bounded for `web`");
 }
+
+#[test]
+fn a_file_that_is_written_after_the_reload_is_seen_without_a_start_too() {
+    let (scene, mut steps) = lost();
+    steps.truncate(2);
+    assert_eq!(broken(&scene, steps.clone()), []);
+    steps.reverse();
+    assert_eq!(broken(&scene, steps), [Rule::OneReloadInOrder]);
+}
+
+#[test]
+fn a_start_that_needs_the_reload_and_comes_before_it_is_seen_without_a_write_too() {
+    let (scene, mut steps) = lost();
+    steps.remove(0);
+    assert_eq!(broken(&scene, steps.clone()), []);
+    steps.reverse();
+    assert_eq!(broken(&scene, steps), [Rule::OneReloadInOrder]);
+}
+
+#[test]
+fn a_start_may_come_before_the_reload_that_only_another_companion_needs() {
+    let (scene, mut steps) = lost();
+    let other = CompanionName::new("other").unwrap();
+    let started = Step { companion: Some(other), ..start(&down()) };
+    steps.truncate(2);
+    steps.insert(0, started);
+    assert!(!broken(&scene, steps).contains(&Rule::OneReloadInOrder));
+}

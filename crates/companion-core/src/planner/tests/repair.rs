@@ -367,3 +367,14 @@ fn what_was_tampered_with_is_restarted_however_short_it_ran() {
     scene.service().running = Some(scene.revision.with_incarnation(7));
     scene.expect(&["restart web: its unit was tampered with"], &[]);
 }
+
+#[test]
+fn a_restart_for_another_revision_is_right_as_long_as_another_runs() {
+    let mut scene = Scene::converged();
+    let condition = Condition { loaded: scene.revision, need: Need::OtherRevision };
+    assert!(!condition.holds(scene.service()));
+    scene.service().running = Some(scene.revision.with_incarnation(7));
+    assert!(condition.holds(scene.service()));
+    scene.service().loaded = scene.service().running;
+    assert!(!condition.holds(scene.service()), "nothing else than what was decided for is started");
+}
