@@ -107,6 +107,7 @@ fn wished(step: &Step, name: &CompanionName, desired: &DesiredState) -> Vec<Rule
         | Action::RemoveContainer => Some(true),
         Action::RunHook(_)
         | Action::EnsureImage(_)
+        | Action::ReplaceImage(_)
         | Action::WriteUnit(_)
         | Action::StartUnit(_)
         | Action::RestartUnit(_) => Some(false),
@@ -122,7 +123,10 @@ fn on_host(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
     let mut broken = Vec::new();
     let touches_unit = !matches!(
         step.action,
-        Action::RunHook(_) | Action::EnsureImage(_) | Action::PruneImages(_)
+        Action::RunHook(_)
+            | Action::EnsureImage(_)
+            | Action::ReplaceImage(_)
+            | Action::PruneImages(_)
     );
     let foreign_file =
         seen.unit.known().is_some_and(|file| matches!(file.state, UnitFileState::Foreign { .. }));
@@ -163,6 +167,7 @@ fn is_unread(step: &Step, seen: &ObservedCompanion) -> bool {
         }
         Action::RunHook(_)
         | Action::EnsureImage(_)
+        | Action::ReplaceImage(_)
         | Action::WriteUnit(_)
         | Action::RemoveUnit
         | Action::DaemonReload { .. }

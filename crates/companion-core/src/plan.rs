@@ -102,6 +102,9 @@ pub enum Action {
     RunHook(HookSpec),
     /// Builds or pulls an image.
     EnsureImage(ImageSource),
+    /// The same while somebody else's image goes by the name: a run that begins from it meanwhile does
+    /// not tell itself by its revision.
+    ReplaceImage(ImageSource),
     /// Writes a unit file.
     WriteUnit(Box<UnitSpec>),
     /// Removes a unit file.
@@ -132,7 +135,7 @@ impl Action {
     pub fn work(&self) -> Work {
         match self {
             Self::RunHook(_) => Work::Hook,
-            Self::EnsureImage(_) => Work::Image,
+            Self::EnsureImage(_) | Self::ReplaceImage(_) => Work::Image,
             Self::PruneImages(_) => Work::Prune,
             Self::WriteUnit(_) => Work::Unit,
             Self::DaemonReload { .. } => Work::Load,
@@ -147,7 +150,7 @@ impl Action {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::RunHook(_) => "run-hook",
-            Self::EnsureImage(_) => "ensure-image",
+            Self::EnsureImage(_) | Self::ReplaceImage(_) => "ensure-image",
             Self::WriteUnit(_) => "write-unit",
             Self::RemoveUnit => "remove-unit",
             Self::DaemonReload { .. } => "daemon-reload",

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use adapter_fake::{Fault, Method, Mode, Port};
-use companion_core::plan::{Action, Reason};
+use companion_core::plan::Action;
 use companion_core::ports::PortErrorKind;
 use companion_core::reconciler::stepwise::{Executor, Stage, Task};
 
@@ -201,11 +201,8 @@ fn from_outside(scene: &Scene, tamperings: &[Tampering], state: &State, moves: &
 pub fn call_of(executor: &Executor) -> Option<(Port, Method, bool)> {
     let step = executor.steps().next()?;
     Some(match &step.action {
-        Action::EnsureImage(_) if step.reason == Reason::ImageChanged => {
-            (Port::Services, Method::Observe, false)
-        }
         Action::EnsureImage(_) | Action::PruneImages(_) => return None,
-        Action::RunHook(_) => (Port::Services, Method::Observe, false),
+        Action::RunHook(_) | Action::ReplaceImage(_) => (Port::Services, Method::Observe, false),
         Action::WriteUnit(_) => (Port::Units, Method::Write, true),
         Action::RemoveUnit => (Port::Units, Method::Remove, true),
         Action::DaemonReload { .. } => (Port::Services, Method::Reload, false),

@@ -18,6 +18,7 @@ pub fn before_step(world: &World, executor: &Executor) -> Option<String> {
     let makes = match step.action {
         Action::RunHook(_)
         | Action::EnsureImage(_)
+        | Action::ReplaceImage(_)
         | Action::WriteUnit(_)
         | Action::StartUnit(_)
         | Action::RestartUnit(_) => true,

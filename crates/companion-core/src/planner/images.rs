@@ -32,13 +32,15 @@ pub(super) fn rule<'s>(
     if draft.is_running(Work::Image) {
         draft.block(WaitingOn::Running { work: Work::Image });
     } else if !draft.backs_off(Work::Image, input) {
-        let reason = match &state.present {
-            Some(_) if is_usurped(desired, state) => Reason::ImageChanged,
-            Some(_) => Reason::ContextChanged,
-            None => Reason::ImageMissing,
-        };
         let source = desired.spec().image.clone();
-        let step = draft.step(Action::EnsureImage(source), reason, input);
+        let (action, reason) = match &state.present {
+            Some(_) if is_usurped(desired, state) => {
+                (Action::ReplaceImage(source), Reason::ImageChanged)
+            }
+            Some(_) => (Action::EnsureImage(source), Reason::ContextChanged),
+            None => (Action::EnsureImage(source), Reason::ImageMissing),
+        };
+        let step = draft.step(action, reason, input);
         draft.draft.background.push(step);
     }
     // An outdated image is good enough to repair a companion that is down. One that runs waits for

@@ -16,7 +16,7 @@ use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::revision::Fingerprint;
 use crate::model::unit::{JobResult, ServiceState};
-use crate::plan::{Action, Condition, Plan, Reason, Step};
+use crate::plan::{Action, Condition, Plan, Step};
 use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
 /// What became of one step.
@@ -201,8 +201,7 @@ impl Executor {
                 let stage = Stage::Render(hook.clone());
                 return restoring(name, step, stage, host, limits).await;
             }
-            // From what is somebody else's, a run may begin that does not tell itself by its revision.
-            Action::EnsureImage(source) if step.reason == Reason::ImageChanged => {
+            Action::ReplaceImage(source) => {
                 let stage = Stage::Replace(source.clone());
                 return restoring(name, step, stage, host, limits).await;
             }
