@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::faults::{EffectPoint, Fault, Faults, Gate, Mode, Stage};
+use crate::inputs::Inputs;
 use crate::journal::{Call, Counts, Journal, Method, Outcome, Port};
 use crate::world::desired::Specs;
 use crate::world::images::Images;
@@ -24,6 +25,7 @@ use crate::world::{Untruth, World};
 pub struct FakeHost {
     pub(crate) shared: Arc<Shared>,
     pub(crate) actor: u8,
+    pub(crate) inputs: Inputs,
 }
 
 pub(crate) struct Shared {
@@ -31,7 +33,6 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Told after every change, for those who wait for the end of a job.
     pub(crate) changed: Notify,
-    pub(crate) lock: Arc<tokio::sync::Mutex<()>>,
 }
 
 pub(crate) struct State {
@@ -41,7 +42,9 @@ pub(crate) struct State {
     faults: Faults,
     gate: Option<Arc<dyn Gate>>,
     points: u64,
-    requires_lock: bool,
+    /// The actor that leads.
+    pub(crate) leader: Option<u8>,
+    requires_leader: bool,
     pub(crate) events: Events,
     /// The image store as it was when it was last read.
     pub(crate) seen_images: Option<Images>,
@@ -70,7 +73,8 @@ impl FakeHost {
             faults: Faults::default(),
             gate: None,
             points: 0,
-            requires_lock: false,
+            leader: None,
+            requires_leader: false,
             events: Events::default(),
             seen_images: None,
         };
@@ -79,9 +83,9 @@ impl FakeHost {
                 state: Mutex::new(state),
                 clock: Clock::default(),
                 changed: Notify::new(),
-                lock: Arc::default(),
             }),
             actor: 0,
+            inputs: Inputs::default(),
         }
     }
 
@@ -100,7 +104,8 @@ impl FakeHost {
             images: host.clone(),
             hooks: host.clone(),
             containers: host.clone(),
-            desired: host,
+            desired: host.clone(),
+            leadership: host,
         }
     }
 
@@ -198,10 +203,10 @@ impl FakeHost {
         self.state().gate = None;
     }
 
-    /// Whether an effect without the lock is a violation from now on. It is not at first, because a
-    /// port can be used without a reconciler.
-    pub fn require_lock(&self, required: bool) {
-        self.state().requires_lock = required;
+    /// Whether an effect of an actor that does not lead is a violation from now on. It is not at first,
+    /// because a port can be used without a reconciler.
+    pub fn require_leader(&self, required: bool) {
+        self.state().requires_leader = required;
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -308,8 +313,9 @@ impl FakeHost {
         let result = {
             let mut state = self.state();
             state.world.advance(now);
-            if state.requires_lock && !state.world.locked && needs_lock(call) {
-                let kind = ViolationKind::EffectWithoutLock;
+            let leads = state.leader == Some(self.actor);
+            if state.requires_leader && !leads && call.port != Port::Desired {
+                let kind = ViolationKind::EffectWithoutLeader;
                 state.world.violate(kind, call.companion.as_ref(), false);
             }
             let State { world, journal, .. } = &mut *state;
@@ -377,9 +383,4 @@ fn is_a_file(call: &Call) -> bool {
             | (Port::Hooks, Method::Commit | Method::Remove)
             | (Port::Desired, Method::Record)
     )
-}
-
-/// Whether the effect of `call` is one that only the holder of the lock may have.
-fn needs_lock(call: &Call) -> bool {
-    !matches!((call.port, call.method), (Port::Images, _) | (Port::Hooks, Method::Render))
 }

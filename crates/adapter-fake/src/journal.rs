@@ -22,6 +22,8 @@ pub enum Port {
     Containers,
     /// `DesiredStore`.
     Desired,
+    /// `Leadership`.
+    Leadership,
 }
 
 /// A method of a port.
@@ -46,7 +48,7 @@ pub enum Method {
     Render,
     Commit,
     Load,
-    Lock,
+    Acquire,
     Record,
 }
 
@@ -73,7 +75,7 @@ pub const CALLS: [(Port, Method); 22] = [
     (Port::Containers, Method::Observe),
     (Port::Containers, Method::Remove),
     (Port::Desired, Method::Load),
-    (Port::Desired, Method::Lock),
+    (Port::Leadership, Method::Acquire),
 ];
 
 /// A call of a port.

@@ -80,7 +80,6 @@ pub struct World {
     pub record: Record,
     pub(crate) generation: u64,
     pub(crate) record_before: Option<RecordBefore>,
-    pub(crate) locked: bool,
     pub(crate) reloads: RateLimit,
     pub(crate) last_job: u32,
     pub(crate) last_run: u32,

@@ -3,17 +3,19 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use adapter_podman::Podman;
 use adapter_systemd::Scope;
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::{DesiredStore, Host, PortError};
 use companion_core::reconciler::{Outcome, ReconcileError, Reconciler, Reconciliation};
 use companion_core::status::{CompanionStatus, Health, status};
-use companion_core::supervisor::Supervisor;
+use companion_core::supervisor::{Supervisor, TICK};
 
 use crate::app::AppId;
 use crate::catalog::Catalog;
 use crate::desired_store::RecordStore;
 use crate::host::{self, HostError};
+use crate::leader::{Heartbeat, LeaderInfo, LeaderLock, Role, Settings, leader_dir};
 use crate::record::Record;
 
 /// Keeps the companions of the installed apps.
@@ -78,7 +80,16 @@ impl Companions {
     pub async fn connect(scope: Scope, catalog: Catalog) -> Result<Self, HostError> {
         let dir = host::state_dir(scope).ok_or(HostError::NoHome)?;
         let store = Arc::new(RecordStore::new(dir, Arc::new(catalog)));
-        let host = host::connect(scope, Arc::clone(&store)).await?;
+        let settings = Settings::default();
+        let version = env!("CARGO_PKG_VERSION");
+        let program = std::env::args().next().unwrap_or_else(|| "archipelago".to_owned());
+        let info =
+            LeaderInfo::of_this_process(program, Role::Daemon, version, store.dir(), settings);
+        let heartbeat = Arc::new(Heartbeat::new(TICK));
+        let dir = leader_dir(scope).map_err(HostError::Leadership)?;
+        let lock = Arc::new(LeaderLock::new(dir, info, heartbeat));
+        let podman = Podman::from_environment();
+        let host = host::connect(scope, Arc::clone(&store), podman, lock).await?;
         Ok(Self::on(store, host))
     }
 

@@ -6,26 +6,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::desired::DesiredState;
-use companion_core::ports::{DesiredStore, HostLock, PortError, PortErrorKind, PortResult};
+use companion_core::ports::{DesiredStore, PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, DirError, LockFile, Trust};
 use tokio::time::Instant;
 
 use crate::catalog::Catalog;
+use crate::files::{blocking, port};
 use crate::record::{RECORD_LIMIT, Record};
 
 const RECORD_FILE: &str = "desired.json";
 const LOCK_FILE: &str = "lock";
 
-/// How long another process may hold the host before a caller gives up: 6 minutes.
-///
-/// A round holds it for its reads and short effects. On a host whose bus hangs one of them comes to the
-/// reconciler's limits (180 s for a reload, 60 s for each other effect), and a caller that waits for
-/// less would fail for the slowness of a round that still works. Work that takes longer holds no lock.
-const PATIENCE: Duration = Duration::from_secs(6 * 60);
-const POLL: Duration = Duration::from_millis(20);
-
-/// How long the file system may take for one thing; a local one takes milliseconds.
-const FILE_LIMIT: Duration = Duration::from_secs(30);
+/// How long another process may keep the lock of the desired state: it is held for one read and one
+/// write of a small file.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Keeps the record of wishes in a state directory of mode 0700.
 #[derive(Clone)]
@@ -77,7 +72,7 @@ impl RecordStore {
         &self,
         change: impl FnOnce(&mut Record, &Catalog) -> (bool, T) + Send + 'static,
     ) -> PortResult<T> {
-        let lock = self.lock().await?;
+        let lock = lock(&self.dir).await?;
         let (path, catalog) = (self.dir.clone(), Arc::clone(&self.catalog));
         blocking("change the record of wishes", move || {
             let _until_done = lock;
@@ -97,36 +92,36 @@ impl DesiredStore for RecordStore {
     async fn load(&self) -> PortResult<DesiredState> {
         Ok(self.read().await?.desired(&self.catalog))
     }
+}
 
-    async fn lock(&self) -> PortResult<HostLock> {
-        let path = self.dir.clone();
-        let attempt = "lock the host";
-        let (mut file, mut held) = blocking(attempt, move || {
-            let dir =
-                Dir::create(&path, 0o700, Trust::Owned).map_err(|error| port(error, attempt))?;
-            try_lock(LockFile::open(&dir, LOCK_FILE, 0o600).map_err(|error| port(error, attempt))?)
-        })
-        .await?;
-        let deadline = Instant::now() + PATIENCE;
-        // The kernel has no queue that an asynchronous caller could wait in.
-        while !held {
-            if Instant::now() >= deadline {
-                let message = format!(
-                    "another process has held the host for {} s, see the lock file in {}",
-                    PATIENCE.as_secs(),
-                    self.dir.display()
-                );
-                return Err(PortError::new(PortErrorKind::Transient, message));
-            }
-            tokio::time::sleep(POLL).await;
-            (file, held) = blocking(attempt, move || try_lock(file)).await?;
+/// Waits for the lock of the desired state in `path`.
+async fn lock(path: &Path) -> PortResult<LockFile> {
+    let dir = path.to_owned();
+    let attempt = "lock the desired state";
+    let (mut file, mut held) = blocking(attempt, move || {
+        let dir = Dir::create(&dir, 0o700, Trust::Owned).map_err(|error| port(error, attempt))?;
+        try_lock(LockFile::open(&dir, LOCK_FILE, 0o600).map_err(|error| port(error, attempt))?)
+    })
+    .await?;
+    let deadline = Instant::now() + LOCK_TIMEOUT;
+    // The kernel has no queue that an asynchronous caller could wait in.
+    while !held {
+        if Instant::now() >= deadline {
+            let message = format!(
+                "another process has kept the lock of {} for {} s",
+                path.join(RECORD_FILE).display(),
+                LOCK_TIMEOUT.as_secs()
+            );
+            return Err(PortError::new(PortErrorKind::Transient, message));
         }
-        Ok(HostLock::new(file))
+        tokio::time::sleep(POLL_INTERVAL).await;
+        (file, held) = blocking(attempt, move || try_lock(file)).await?;
     }
+    Ok(file)
 }
 
 fn try_lock(mut file: LockFile) -> PortResult<(LockFile, bool)> {
-    let held = file.try_lock().map_err(|error| port(error, "lock the host"))?;
+    let held = file.try_lock().map_err(|error| port(error, "lock the desired state"))?;
     Ok((file, held))
 }
 
@@ -155,36 +150,6 @@ fn write(path: &Path, record: &Record) -> PortResult<()> {
     let dir = Dir::create(path, 0o700, Trust::Owned).map_err(|error| port(error, attempt))?;
     dir.sweep_temporary_files_of(RECORD_FILE).map_err(|error| port(error, attempt))?;
     dir.write(RECORD_FILE, &bytes, 0o600).map_err(|error| port(error, attempt))
-}
-
-fn port(error: DirError, attempt: &str) -> PortError {
-    let kind = match &error {
-        DirError::Denied { .. } | DirError::Untrusted { .. } => PortErrorKind::Denied,
-        DirError::ReadOnly { .. } => PortErrorKind::Unavailable,
-        DirError::NotARegularFile { .. } | DirError::NotADirectory { .. } => {
-            PortErrorKind::Conflict
-        }
-        DirError::TooLarge { .. } | DirError::InvalidName { .. } => PortErrorKind::Invalid,
-        DirError::NotFound { .. } | DirError::Full { .. } | DirError::Io { .. } => {
-            PortErrorKind::Transient
-        }
-    };
-    PortError::new(kind, format!("failed to {attempt}")).with_source(error)
-}
-
-/// Does `work` where blocking is allowed, and waits for it a bounded time: a network file system may
-/// hang. The work itself goes on to its end.
-async fn blocking<T: Send + 'static>(
-    attempt: &str,
-    work: impl FnOnce() -> PortResult<T> + Send + 'static,
-) -> PortResult<T> {
-    let stuck =
-        |why| PortError::new(PortErrorKind::Transient, format!("failed to {attempt}, {why}"));
-    match tokio::time::timeout(FILE_LIMIT, tokio::task::spawn_blocking(work)).await {
-        Ok(Ok(done)) => done,
-        Ok(Err(cause)) => Err(stuck("the work was cut off").with_source(cause)),
-        Err(_) => Err(stuck("the file system does not answer")),
-    }
 }
 
 #[cfg(test)]
@@ -239,19 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_lock_has_one_holder_and_is_free_when_dropped() {
-        let dir = tempfile::tempdir().unwrap();
-        let (one, two) = (store(dir.path()), store(dir.path()));
-        let held = one.lock().await.unwrap();
-        let waiting = tokio::spawn(async move { two.lock().await.map(|_lock| ()) });
-        tokio::task::yield_now().await;
-        assert!(!waiting.is_finished());
-        drop(held);
-        waiting.await.unwrap().unwrap();
-    }
-
-    #[tokio::test]
-    async fn the_host_is_free_again_after_a_wish_that_failed() {
+    async fn lock_is_free_again_after_an_intent_that_failed() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path());
         install(&store, "lnd").await;
@@ -284,23 +237,8 @@ mod tests {
         let mut lock = LockFile::open(&state, LOCK_FILE, 0o600).unwrap();
         assert!(!lock.try_lock().unwrap());
         end.send(()).unwrap();
-        let _lock = other.lock().await.unwrap();
+        let _lock = super::lock(other.dir()).await.unwrap();
         assert_eq!(other.load().await.unwrap().companions.len(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_file_system_that_does_not_answer_is_an_error_and_no_end_of_waiting() {
-        let (end, may_end) = std::sync::mpsc::channel::<()>();
-        let hangs = blocking("read", move || {
-            let _ended = may_end.recv();
-            Ok(())
-        });
-        let waiting = tokio::spawn(hangs);
-        tokio::task::yield_now().await;
-        tokio::time::advance(FILE_LIMIT + Duration::from_secs(1)).await;
-        let error = waiting.await.unwrap().unwrap_err();
-        assert!(error.to_string().contains("does not answer"), "{error}");
-        drop(end);
     }
 
     #[tokio::test]
@@ -314,12 +252,6 @@ mod tests {
         assert_eq!(store.sweep().await.unwrap(), 2);
         assert_eq!(store.sweep().await.unwrap(), 0);
         assert_eq!(store.load().await.unwrap().companions.len(), 1);
-    }
-
-    #[test]
-    fn a_caller_outwaits_a_round_with_a_slow_reload_and_two_slow_effects() {
-        let limits = companion_core::reconciler::Limits::default();
-        assert!(PATIENCE > limits.reload + 2 * limits.act);
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use adapter_systemd::{QuadletDir, Scope, ScopeError, SystemdManager};
 use companion_core::model::companion::InvalidValue;
 use companion_core::model::container::HostName;
 use companion_core::model::hook::HookName;
-use companion_core::ports::{DesiredStore as _, Host, PortError, PortErrorKind, PortResult};
+use companion_core::ports::{DesiredStore as _, Host, Leadership, PortError, PortResult};
 use durable_dir::{Dir, DirError, Trust};
 use quadlet::PodmanVersion;
 
@@ -37,6 +37,9 @@ pub enum HostError {
     /// It is not known where the record goes.
     #[error("neither `XDG_STATE_HOME` nor `HOME` is an absolute path")]
     NoHome,
+    /// There is no place for the lock of the leader.
+    #[error("failed to find the place of the leader's lock")]
+    Leadership(#[source] PortError),
     /// It is not known where units go.
     #[error("failed to find the directory of units")]
     UnitDir(#[source] ScopeError),
@@ -85,26 +88,18 @@ pub fn units(scope: Scope, version: PodmanVersion) -> Result<QuadletDir, HostErr
     Ok(units.with_legacy_description(LEGACY_DESCRIPTION))
 }
 
-/// Wires the real adapters of `scope` around `store`, with the `podman` of this process's `PATH`.
+/// Wires the real adapters of `scope` around `store`, with a `podman` of the caller's, who can wait for
+/// its last call to end ([`Podman::settled`]), and with the leadership that `leadership` takes.
 ///
-/// Podman's version is needed, because units are written for it: it is asked for, unless the same
-/// Podman was asked before (`podman.json` in the state directory). Nothing else is contacted.
+/// Podman's version is needed, because units are written for it. Nothing else is contacted.
 ///
 /// # Errors
 /// [`HostError`] saying what the host lacks.
-pub async fn connect(scope: Scope, store: Arc<RecordStore>) -> Result<Host, HostError> {
-    connect_with(scope, store, Podman::from_environment()).await
-}
-
-/// The same with a `podman` of the caller's, who can then wait for its last call to end
-/// ([`Podman::settled`]).
-///
-/// # Errors
-/// As [`connect`].
-pub async fn connect_with(
+pub async fn connect(
     scope: Scope,
     store: Arc<RecordStore>,
     podman: Podman,
+    leadership: Arc<dyn Leadership>,
 ) -> Result<Host, HostError> {
     let podman = podman.remembering(store.dir());
     let version = podman_version(&podman).await?;
@@ -116,32 +111,23 @@ pub async fn connect_with(
         hooks: Arc::new(hooks),
         containers: Arc::new(PodmanContainers::new(podman)),
         desired: store,
+        leadership,
     })
 }
 
-/// Removes what work that was cut off left behind, under the host's lock: temporary files of units, of
-/// the state directory and of rendered configuration, and what a removal did not come to. Returns how
-/// many files.
+/// Removes what work that was cut off left behind: temporary files of units, of the state directory and
+/// of rendered configuration, and what a removal did not come to. Returns how many files.
+///
+/// The caller leads, so nobody else writes these files.
 ///
 /// # Errors
 /// [`HostError::UnitDir`], [`HostError::Sweep`] for the first that could not be swept.
 pub async fn sweep(scope: Scope, store: &RecordStore) -> Result<usize, HostError> {
     let units = units(scope, PODMAN_FLOOR)?;
-    let lock = store.lock().await.map_err(HostError::Sweep)?;
-    let store = store.clone();
-    // A task of its own goes on to its end, and the lock with it, when the caller goes away.
-    let swept = tokio::spawn(async move {
-        let _until_done = lock;
-        sweep_locked(&units, &store).await
-    });
-    let cut_off = |error| {
-        let message = "the work was cut off";
-        Err(PortError::new(PortErrorKind::Transient, message).with_source(error))
-    };
-    swept.await.unwrap_or_else(cut_off).map_err(HostError::Sweep)
+    sweep_files(&units, store).await.map_err(HostError::Sweep)
 }
 
-async fn sweep_locked(units: &QuadletDir, store: &RecordStore) -> PortResult<usize> {
+async fn sweep_files(units: &QuadletDir, store: &RecordStore) -> PortResult<usize> {
     let mut swept = store.sweep().await?;
     swept += units.sweep().await?;
     let desired = store.load().await?;

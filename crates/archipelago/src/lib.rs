@@ -26,10 +26,12 @@ mod bitcoin_ui;
 pub mod catalog;
 mod companions;
 mod desired_store;
+mod files;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod host;
+pub mod leader;
 pub mod manifest;
 mod node;
 mod record;

@@ -9,20 +9,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
-use companion_core::model::desired::DesiredState;
 use companion_core::model::hook::{HookSpec, HookState, Rendered};
 use companion_core::model::image::{ImageId, ImageSource, ImageState, PresentImage};
 use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::{ContainerState, JobResult, ServiceState, UnitFile, UnitSpec};
 use companion_core::ports::{
-    ContainerFacts, DesiredStore, HookRunner, Host, HostLock, ImageProvider, Job, PortResult,
+    Acquired, ContainerFacts, HookRunner, Host, ImageProvider, Job, Leadership, PortResult,
     ServiceManager, UnitStore,
 };
 use durable_dir::crash_point;
 
 /// The acting calls; each has a point before and one after.
 const CALLS: [&str; 14] = [
-    "desired.lock",
+    "leadership.acquire",
     "units.write",
     "units.remove",
     "services.reload",
@@ -52,7 +51,8 @@ pub(crate) fn around(host: Host) -> Host {
         images: Arc::new(Points(host.images)),
         hooks: Arc::new(Points(host.hooks)),
         containers: Arc::new(Points(host.containers)),
-        desired: Arc::new(Points(host.desired)),
+        desired: host.desired,
+        leadership: Arc::new(Points(host.leadership)),
     }
 }
 
@@ -178,12 +178,8 @@ impl ContainerFacts for Points<dyn ContainerFacts> {
 }
 
 #[async_trait]
-impl DesiredStore for Points<dyn DesiredStore> {
-    async fn load(&self) -> PortResult<DesiredState> {
-        self.0.load().await
-    }
-
-    async fn lock(&self) -> PortResult<HostLock> {
-        passing("desired.lock", "", self.0.lock()).await
+impl Leadership for Points<dyn Leadership> {
+    async fn acquire(&self) -> PortResult<Acquired> {
+        passing("leadership.acquire", "", self.0.acquire()).await
     }
 }

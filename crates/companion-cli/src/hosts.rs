@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use adapter_podman::Podman;
 use adapter_systemd::{Scope, SystemdManager};
-use archipelago::host::{connect_with, units};
+use archipelago::host::{connect, units};
+use archipelago::leader::{Heartbeat, LeaderInfo, LeaderLock, Role, Settings, leader_dir};
 use archipelago::{Companions, RecordStore};
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::{Host, PortError, PortErrorKind, ServiceManager as _, UnitStore as _};
 use companion_core::reconciler::{EventSink, Reconciler, Silent};
+use companion_core::supervisor::TICK;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
@@ -207,7 +209,13 @@ impl Reached {
     async fn into_session(self, events: Arc<dyn EventSink>) -> CommandResult<Session> {
         let Self { scope, store, systemd } = self;
         let podman = Podman::from_environment();
-        let host = connect_with(scope, Arc::clone(&store), podman.clone()).await?;
+        let version = env!("CARGO_PKG_VERSION");
+        let dir = store.dir();
+        let settings = Settings::default();
+        let info = LeaderInfo::of_this_process("companion", Role::Command, version, dir, settings);
+        let heartbeat = Arc::new(Heartbeat::new(TICK));
+        let lock = Arc::new(LeaderLock::new(leader_dir(scope)?, info, heartbeat));
+        let host = connect(scope, Arc::clone(&store), podman.clone(), lock).await?;
         let host = Host { services: Arc::new(systemd), ..host };
         Ok(Session::wired(store, host, events, Some(podman), None))
     }

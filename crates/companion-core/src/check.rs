@@ -79,7 +79,7 @@ pub fn check(plan: &Plan, desired: &DesiredState, observed: &ObservedState) -> V
             None => report(Rule::NothingOnUnknown),
         }
         let running = observed.history.running.get(name);
-        if running.is_some_and(|running| running.contains(&step.work)) {
+        if running.is_some_and(|running| running.contains_key(&step.work)) {
             report(Rule::NoSecondWork);
         }
     }

@@ -30,6 +30,9 @@ pub struct Plan {
     pub blocked: Vec<Blocked>,
     /// Work whose earlier failures the observed state shows to be overcome.
     pub healed: Vec<(CompanionName, Work)>,
+    /// Work under way whose input was corrected since it began: it is dropped, and begun again once it
+    /// has ended.
+    pub superseded: Vec<(CompanionName, Work)>,
     /// The time after which another round may find more to do, even if nothing happens.
     pub requeue_after: Option<Duration>,
 }

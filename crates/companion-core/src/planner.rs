@@ -12,7 +12,7 @@ use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::{DesiredCompanion, DesiredState, Generation};
 use crate::model::observed::{
-    Failure, History, Observation, ObservedCompanion, ObservedState, Work,
+    Attempt, Failure, History, Observation, ObservedCompanion, ObservedState, Work,
 };
 use crate::model::revision::Fingerprint;
 use crate::plan::{Action, Blocked, Plan, Reason, Step, WaitingOn};
@@ -94,6 +94,7 @@ struct Draft<'h> {
     cleanup: Vec<Step>,
     blocked: Vec<Blocked>,
     healed: Vec<(CompanionName, Work)>,
+    superseded: Vec<(CompanionName, Work)>,
 }
 
 impl<'h> Draft<'h> {
@@ -108,6 +109,7 @@ impl<'h> Draft<'h> {
             cleanup: Vec::new(),
             blocked: Vec::new(),
             healed: Vec::new(),
+            superseded: Vec::new(),
         }
     }
 
@@ -150,6 +152,7 @@ impl<'h> Draft<'h> {
             steps,
             blocked: self.blocked,
             healed: self.healed,
+            superseded: self.superseded,
             requeue_after: retry.map(|at| now.until(at)),
         }
     }
@@ -204,13 +207,27 @@ impl CompanionDraft<'_, '_> {
         }
     }
 
+    fn running(&self, work: Work) -> Option<Attempt> {
+        self.draft.history.running.get(self.name)?.get(&work).copied()
+    }
+
     fn is_running(&self, work: Work) -> bool {
-        self.draft.history.running.get(self.name).is_some_and(|running| running.contains(&work))
+        self.running(work).is_some()
+    }
+
+    /// Waits for `work` under way, and has it dropped if it was begun with other `parts` than these:
+    /// what comes of it is not wanted any more, and it may take its time.
+    fn wait_for(&mut self, work: Work, parts: &impl Hash) {
+        let outdated = |running: Attempt| running.input != input_of(running.generation, parts);
+        if self.running(work).is_some_and(outdated) {
+            self.draft.superseded.push((self.name.clone(), work));
+        }
+        self.block(WaitingOn::Running { work });
     }
 
     /// Any work for this companion that an earlier round began.
     fn any_running(&self) -> Option<Work> {
-        self.draft.history.running.get(self.name)?.first().copied()
+        Some(*self.draft.history.running.get(self.name)?.first_key_value()?.0)
     }
 
     fn failure(&self, work: Work) -> Option<&Failure> {

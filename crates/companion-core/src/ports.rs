@@ -16,13 +16,15 @@ pub mod container_facts;
 pub mod desired_store;
 pub mod hook_runner;
 pub mod image_provider;
+pub mod leadership;
 pub mod service_manager;
 pub mod unit_store;
 
 pub use container_facts::ContainerFacts;
-pub use desired_store::{DesiredStore, HostLock};
+pub use desired_store::DesiredStore;
 pub use hook_runner::HookRunner;
 pub use image_provider::ImageProvider;
+pub use leadership::{Acquired, Leadership, Lease};
 pub use service_manager::{Job, ServiceManager};
 pub use unit_store::UnitStore;
 
@@ -112,8 +114,10 @@ pub struct Host {
     pub hooks: Arc<dyn HookRunner>,
     /// Who knows the containers.
     pub containers: Arc<dyn ContainerFacts>,
-    /// Who knows what is wanted, and lets one writer in at a time.
+    /// Who knows what is desired.
     pub desired: Arc<dyn DesiredStore>,
+    /// Who lets one process at a time decide.
+    pub leadership: Arc<dyn Leadership>,
 }
 
 impl fmt::Debug for Host {

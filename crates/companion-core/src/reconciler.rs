@@ -1,8 +1,8 @@
 //! The reconciler: rounds of observe, plan and execute, until the plan is empty or blocked.
 //!
-//! Nothing is resumed, everything is inferred again: a crash is a round that ended early. One round
-//! holds the host's lock from the reading of the desired state to the last short effect, so that no
-//! other writer comes between a decision and its effect.
+//! Nothing is resumed, everything is inferred again: a crash is a round that ended early. Only the
+//! leader of a host makes rounds, so nobody with other inputs comes between a decision and its effect.
+//! An intent that is recorded during a round is carried out by the next one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
-use crate::ports::{Host, HostLock, PortError, PortErrorKind};
+use crate::ports::{Acquired, Host, Lease, PortError, PortErrorKind};
 
 mod attempts;
 mod events;
@@ -42,8 +42,6 @@ use tasks::Tasks;
 /// The adapters have limits of their own; these only hold when an adapter breaks its promise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The wait for the host's lock, which others may hold for as long as they work.
-    pub lock: Duration,
     /// One read.
     pub read: Duration,
     /// One short effect.
@@ -63,7 +61,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            lock: Duration::from_secs(7 * 60),
             read: Duration::from_secs(30),
             act: Duration::from_secs(60),
             reload: Duration::from_secs(180),
@@ -78,9 +75,15 @@ impl Default for Limits {
 /// Why a round could not even begin.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// The right to change the host was not to be had.
-    #[error("failed to lock the host")]
-    Lock(#[source] PortError),
+    /// Whether another process leads could not be found out, so nothing was done.
+    #[error("failed to acquire the leadership")]
+    Leadership(#[source] PortError),
+    /// Another process decides about this host, so nothing was done.
+    #[error("{by} leads")]
+    Led {
+        /// Which, for people.
+        by: String,
+    },
     /// What is desired is not known, so nothing was done.
     #[error("failed to read the desired state")]
     Desired(#[source] PortError),
@@ -90,14 +93,16 @@ impl ReconcileError {
     /// What the caller can do.
     pub fn kind(&self) -> PortErrorKind {
         match self {
-            Self::Lock(error) | Self::Desired(error) => error.kind(),
+            Self::Leadership(error) | Self::Desired(error) => error.kind(),
+            Self::Led { .. } => PortErrorKind::Conflict,
         }
     }
 
     /// The message and all its causes in one line, joined by `: `.
     pub fn chain(&self) -> String {
         match self {
-            Self::Lock(error) | Self::Desired(error) => format!("{self}: {}", error.chain()),
+            Self::Leadership(error) | Self::Desired(error) => format!("{self}: {}", error.chain()),
+            Self::Led { .. } => self.to_string(),
         }
     }
 }
@@ -118,6 +123,7 @@ struct State {
     memory: Memory,
     tasks: Tasks,
     jitter: Jitter,
+    lease: Option<Lease>,
 }
 
 impl Reconciler {
@@ -143,7 +149,7 @@ impl Reconciler {
     ) -> Self {
         let ended = Arc::new(watch::Sender::new(0));
         let tasks = Tasks::new(host.clone(), limits.clone(), Arc::clone(&ended));
-        let state = Mutex::new(State { memory: Memory::default(), tasks, jitter });
+        let state = Mutex::new(State { memory: Memory::default(), tasks, jitter, lease: None });
         Self { host, limits, events, origin: Instant::now(), ended, state }
     }
 
@@ -152,11 +158,34 @@ impl Reconciler {
         &self.host
     }
 
-    /// Makes one round.
+    /// Becomes the leader of the host, unless this reconciler leads already. It leads until
+    /// [`shut_down`](Self::shut_down).
     ///
     /// # Errors
-    /// [`ReconcileError`] when the host could not be locked or the desired state not be read;
-    /// nothing was done then. All other trouble is in the round itself.
+    /// [`ReconcileError::Led`] when another process leads, [`ReconcileError::Leadership`].
+    pub async fn lead(&self) -> Result<(), ReconcileError> {
+        self.lead_in(&mut *self.state.lock().await).await
+    }
+
+    async fn lead_in(&self, state: &mut State) -> Result<(), ReconcileError> {
+        if state.lease.is_some() {
+            return Ok(());
+        }
+        let acquired = bounded(self.limits.read, self.host.leadership.acquire()).await;
+        match acquired.map_err(ReconcileError::Leadership)? {
+            Acquired::Leading(lease) => {
+                state.lease = Some(lease);
+                Ok(())
+            }
+            Acquired::Led { by } => Err(ReconcileError::Led { by }),
+        }
+    }
+
+    /// Makes one round, as the leader.
+    ///
+    /// # Errors
+    /// [`ReconcileError`] when another process leads or the desired state could not be read; nothing
+    /// was done then. All other trouble is in the round itself.
     pub async fn round(&self) -> Result<Round, ReconcileError> {
         self.round_for(None).await
     }
@@ -165,38 +194,24 @@ impl Reconciler {
         &self,
         names: Option<&BTreeSet<CompanionName>>,
     ) -> Result<Round, ReconcileError> {
-        let lock = self.lock().await?;
-        self.round_under(lock, names).await
-    }
-
-    /// Waits for the host's lock, and has nothing to end yet: this may be dropped at any time.
-    pub(crate) async fn lock(&self) -> Result<HostLock, ReconcileError> {
-        let lock = self.host.desired.lock();
-        bounded(self.limits.lock, lock).await.map_err(ReconcileError::Lock)
-    }
-
-    /// The round, once the host is locked.
-    pub(crate) async fn round_under(
-        &self,
-        _lock: HostLock,
-        names: Option<&BTreeSet<CompanionName>>,
-    ) -> Result<Round, ReconcileError> {
-        let State { memory, tasks, jitter } = &mut *self.state.lock().await;
+        let state = &mut *self.state.lock().await;
+        self.lead_in(state).await?;
+        let State { memory, tasks, jitter, .. } = state;
         let desired = self.desired().await?;
         tasks.abort(&memory.outdated(&desired));
         let mut context = self.context(jitter);
         memory.catch_up(self.now(), tasks.take_ended(), &mut context);
         let mut round = Round::look(memory, desired, &self.host, &self.limits).await;
         memory.learn(&round);
+        tasks.abort(&round.plan.superseded);
         if let Some(names) = names {
             round.restrict_to(names);
         }
-        if let Some(mut executor) = round.executor() {
-            while let Some(advance) = executor.step(memory, &mut context).await {
-                if let Advance::Taken { outcome, task } = advance {
-                    round.execution.outcomes.push(outcome);
-                    task.into_iter().for_each(|task| tasks.spawn(*task));
-                }
+        let mut executor = round.executor();
+        while let Some(advance) = executor.step(memory, &mut context).await {
+            if let Advance::Taken { outcome, task } = advance {
+                round.execution.outcomes.push(outcome);
+                task.into_iter().for_each(|task| tasks.spawn(*task));
             }
         }
         Ok(round)
@@ -204,13 +219,13 @@ impl Reconciler {
 
     /// Looks and decides, and does nothing: the plan that [`round`](Self::round) would carry out.
     ///
-    /// It takes no lock, so it can be asked for while another process works. A round of this very
-    /// reconciler that looks or acts is waited for; one that still waits for the lock is not.
+    /// It needs no leadership, so it can be asked for while another process leads. A round of this very
+    /// reconciler is waited for.
     ///
     /// # Errors
     /// [`ReconcileError::Desired`] when the desired state could not be read.
     pub async fn dry_run(&self) -> Result<Round, ReconcileError> {
-        let State { memory, tasks, jitter } = &mut *self.state.lock().await;
+        let State { memory, tasks, jitter, .. } = &mut *self.state.lock().await;
         let desired = self.desired().await?;
         let mut context = self.context(jitter);
         memory.catch_up(self.now(), tasks.take_ended(), &mut context);
@@ -261,13 +276,13 @@ impl Reconciler {
             let last = self.round_for(names).await?;
             rounds += 1;
             let outcomes = last.execution.outcomes.iter().cloned();
-            steps.extend(last.plan.steps.iter().cloned().zip(outcomes));
+            steps.extend(last.steps().cloned().zip(outcomes));
             if last.is_settled() || Instant::now() >= deadline {
                 return Ok(Reconciliation { rounds, steps, last });
             }
             // After steps the next look is due at once, unless they go on by themselves.
             let began = last.execution.outcomes.contains(&Outcome::Begun);
-            if last.plan.steps.is_empty() || began {
+            if last.steps().next().is_none() || began {
                 let pause = last.plan.requeue_after.unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
                 // Either way the next round looks at everything anew.
                 let _ = tokio::time::timeout(pause, ended.changed()).await;
@@ -284,11 +299,13 @@ impl Reconciler {
         }
     }
 
-    /// Drops the work under way. Jobs of the service manager go on by themselves.
+    /// Drops the work under way, and then the leadership. Jobs of the service manager go on by
+    /// themselves.
     pub async fn shut_down(&self) {
-        let State { memory, tasks, .. } = &mut *self.state.lock().await;
+        let State { memory, tasks, lease, .. } = &mut *self.state.lock().await;
         tasks.shut_down().await;
         memory.forget_tasks();
+        *lease = None;
     }
 }
 

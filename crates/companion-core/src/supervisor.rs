@@ -50,9 +50,9 @@ impl Supervisor {
 
     /// Makes rounds until `shutdown`; each is shown to `on_round`, from which a watchdog can be fed.
     ///
-    /// A round that is under way when the shutdown comes is ended, one that waits for the host's lock
-    /// is not begun, work of its own is dropped, and jobs of the service manager go on: companions are
-    /// the service manager's, not ours.
+    /// While another process leads, each round is an error, and leadership is tried for again after the
+    /// tick or a wake-up. A round that is under way when the shutdown comes is ended, its work is dropped,
+    /// and jobs of the service manager go on: companions are the service manager's, not ours.
     pub async fn run(
         self,
         shutdown: CancellationToken,
@@ -61,13 +61,7 @@ impl Supervisor {
         while !shutdown.is_cancelled() {
             let ended = self.reconciler.work_ended();
             tokio::pin!(ended);
-            let round = tokio::select! {
-                () = shutdown.cancelled() => break,
-                lock = self.reconciler.lock() => match lock {
-                    Ok(lock) => self.reconciler.round_under(lock, None).await,
-                    Err(error) => Err(error),
-                },
-            };
+            let round = self.reconciler.round().await;
             if let Err(error) = &round {
                 log_failed_round(error);
             }
@@ -94,9 +88,8 @@ impl Supervisor {
 /// When the next round is due if nothing wakes it.
 fn pause_after(round: &Result<Round, ReconcileError>, tick: Duration) -> Duration {
     match round {
-        Ok(round) if !round.violations.is_empty() => tick,
         // What was just done, well or not, is looked at again soon: success is what is read back.
-        Ok(round) if !round.plan.steps.is_empty() => Duration::from_secs(1).min(tick),
+        Ok(round) if round.steps().next().is_some() => Duration::from_secs(1).min(tick),
         Ok(round) => round.plan.requeue_after.unwrap_or(tick).max(DEBOUNCE).min(tick),
         Err(_) => tick,
     }

@@ -1,12 +1,10 @@
 //! What a `DesiredStore` promises.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::ports::{DesiredStore, PortErrorKind};
-use tokio::time::timeout;
 
 use crate::{Arranged, Unarranged, optional_table, refused, table};
 
@@ -32,11 +30,6 @@ pub trait DesiredWorld: Send + Sync {
 }
 
 type World = dyn DesiredWorld;
-
-/// Longer than anybody waits for the lock.
-const LONG: Duration = Duration::from_secs(3600);
-/// Too short for a lock that is held, long enough for one that is free.
-const SHORT: Duration = Duration::from_secs(1);
 
 async fn on_a_new_host_nothing_is_wished_for(world: &World) {
     let desired = world.desired().load().await.unwrap();
@@ -102,54 +95,11 @@ async fn a_record_that_makes_no_sense_is_invalid_and_not_empty(world: &World) {
     refused(world.desired().load().await, PortErrorKind::Invalid);
 }
 
-async fn the_lock_excludes_every_other_holder_until_it_is_dropped(world: &World) {
-    let held = world.desired().lock().await.unwrap();
-    let (same, another) = (world.desired(), world.another());
-    assert!(timeout(SHORT, same.lock()).await.is_err());
-    assert!(timeout(SHORT, another.lock()).await.is_err());
-    drop(held);
-    let taken = timeout(SHORT, another.lock()).await;
-    drop(taken.unwrap().unwrap());
-}
-
-async fn who_gave_up_waiting_for_the_lock_does_not_hold_it(world: &World) {
-    let held = world.desired().lock().await.unwrap();
-    let another = world.another();
-    assert!(timeout(SHORT, another.lock()).await.is_err());
-    drop(held);
-    let taken = timeout(SHORT, world.desired().lock()).await;
-    drop(taken.unwrap().unwrap());
-}
-
-async fn waiting_for_the_lock_ends(world: &World) {
-    let _held = world.desired().lock().await.unwrap();
-    let another = world.another();
-    let waited = timeout(LONG, another.lock()).await;
-    refused(waited.expect("it gives up by itself"), PortErrorKind::Transient);
-}
-
-async fn the_record_can_be_read_while_the_lock_is_held(world: &World) {
-    world.install(&world.spec(0)).await;
-    let _held = world.desired().lock().await.unwrap();
-    let another = world.another();
-    let loaded = timeout(SHORT, another.load()).await.expect("it does not wait");
-    assert_eq!(loaded.unwrap().companions.len(), 1);
-}
-
 async fn loading_changes_nothing(world: &World) {
     world.install(&world.spec(0)).await;
     let before = world.desired().load().await.unwrap();
     for _ in 0..3 {
         assert_eq!(world.desired().load().await.unwrap(), before);
-    }
-}
-
-async fn the_lock_is_taken_again_and_again(world: &World) {
-    for _ in 0..5 {
-        let taken = timeout(SHORT, world.desired().lock()).await;
-        drop(taken.unwrap().unwrap());
-        let taken = timeout(SHORT, world.another().lock()).await;
-        drop(taken.unwrap().unwrap());
     }
 }
 
@@ -172,12 +122,7 @@ macro_rules! desired_store_cases {
             a_wish_changes_no_other_companions,
             what_one_instance_recorded_another_one_loads,
             a_record_that_makes_no_sense_is_invalid_and_not_empty,
-            the_lock_excludes_every_other_holder_until_it_is_dropped,
-            who_gave_up_waiting_for_the_lock_does_not_hold_it,
-            waiting_for_the_lock_ends,
-            the_record_can_be_read_while_the_lock_is_held,
             loading_changes_nothing,
-            the_lock_is_taken_again_and_again,
         }
     };
 }

@@ -99,6 +99,7 @@ pub mod container_facts;
 pub mod desired_store;
 pub mod hook_runner;
 pub mod image_provider;
+pub mod leadership;
 mod report;
 pub mod service_manager;
 pub mod unit_store;

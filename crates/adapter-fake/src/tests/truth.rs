@@ -2,6 +2,7 @@
 
 use companion_core::model::unit::JobResult;
 use companion_core::ports::ContainerFacts;
+use companion_core::ports::Leadership as _;
 
 use super::*;
 use crate::world::{Untruth, World};
@@ -238,17 +239,18 @@ async fn a_hook_that_commits_for_a_companion_that_is_gone_is_a_violation_of_its_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_effect_without_the_lock_is_a_violation_once_the_lock_is_required() {
+async fn effect_of_an_actor_that_does_not_lead_is_a_violation() {
     let bench = Bench::new();
-    bench.host.require_lock(true);
+    bench.host.require_leader(true);
     {
-        let _lock = bench.host.lock().await.unwrap();
+        let _leads = bench.host.acquire().await.unwrap();
         bench.host.reload().await.unwrap();
+        assert_eq!(bench.host.violations(), []);
+        bench.host.as_actor(1).reload().await.unwrap();
     }
-    assert_eq!(bench.host.violations(), []);
     bench.host.reload().await.unwrap();
     let kinds: Vec<_> = bench.host.violations().iter().map(|v| v.kind).collect();
-    assert_eq!(kinds, [ViolationKind::EffectWithoutLock]);
+    assert_eq!(kinds, [ViolationKind::EffectWithoutLeader; 2]);
 }
 
 #[test]

@@ -39,7 +39,6 @@ impl World {
     }
 
     pub(crate) fn boot(&mut self, now: Duration) {
-        self.locked = false;
         for slot in self.slots.values_mut() {
             slot.service = Service::default();
             slot.load = Load::NotFound;

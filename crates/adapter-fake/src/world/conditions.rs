@@ -107,8 +107,6 @@ pub struct Delays {
     pub render_limit: Duration,
     /// How long the end of a job is waited for.
     pub job_limit: Duration,
-    /// How long the lock is waited for.
-    pub lock_limit: Duration,
 }
 
 impl Default for Delays {
@@ -126,7 +124,6 @@ impl Default for Delays {
             render: Duration::from_millis(20),
             render_limit: Duration::from_secs(30),
             job_limit: Duration::from_secs(120),
-            lock_limit: Duration::from_secs(30),
         }
     }
 }

@@ -18,12 +18,6 @@ use super::services::{Behaviour, JobKind, Phase};
 use super::units::{Damage, UnitBytes};
 
 impl World {
-    /// The process that changes the host is killed: its lock is free, and what it had begun by itself
-    /// is as it is.
-    pub fn kill_manager(&mut self) {
-        self.locked = false;
-    }
-
     /// Someone changes what the unit of `name` says, and leaves our mark and its revision in it.
     pub fn edit_unit(&mut self, name: &CompanionName) {
         self.damage_unit(name, Damage::Edited);

@@ -31,8 +31,8 @@ pub enum ViolationKind {
     RestartWithoutCause,
     /// It did something for a companion whose removal had been reported as finished.
     EffectAfterRemoval,
-    /// It changed the host without holding its lock.
-    EffectWithoutLock,
+    /// It changed the host without leading it.
+    EffectWithoutLeader,
 }
 
 /// Something that no caller should do, and that one did.

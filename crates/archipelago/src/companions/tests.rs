@@ -3,8 +3,7 @@ use std::time::Duration;
 use adapter_fake::{FakeHost, Fault, Method, Mode, Port};
 use companion_core::model::hook::HookName;
 use companion_core::model::observed::Work;
-use companion_core::ports::{HostLock, PortErrorKind};
-use tokio::time::Instant;
+use companion_core::ports::{Leadership as _, PortErrorKind};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -163,38 +162,20 @@ async fn a_backend_runs_with_its_apps_companion_and_goes_with_it() {
     assert!(companions.status().await.unwrap().is_empty());
 }
 
-/// The lock of the host, held by somebody else.
-async fn held_lock(bench: &Bench) -> HostLock {
-    let other = RecordStore::new(bench.state.path(), Arc::new(Catalog::builtin()));
-    other.lock().await.unwrap()
-}
-
 #[tokio::test(start_paused = true)]
-async fn a_supervisor_that_waits_for_the_lock_ends_when_it_is_told_to() {
+async fn supervisor_beside_a_leader_ends_when_it_is_stopped() {
     let bench = Bench::new();
-    let _held = held_lock(&bench).await;
+    let _leads = bench.host.as_actor(1).acquire().await.unwrap();
     let shutdown = CancellationToken::new();
-    let began = Instant::now();
     let supervisor = bench.companions().supervisor();
-    let running = tokio::spawn(supervisor.run(shutdown.clone(), |_round| {}));
+    let running = tokio::spawn(supervisor.run(shutdown.clone(), |round| {
+        assert!(matches!(round, Err(ReconcileError::Led { .. })));
+    }));
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(!running.is_finished());
     shutdown.cancel();
     running.await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
-async fn looking_waits_for_no_lock_of_another_process() {
-    let bench = Bench::new();
-    let companions = Arc::new(bench.companions());
-    companions.wish_installed(&[app("lnd")]).await.unwrap();
-    let _held = held_lock(&bench).await;
-    let working = Arc::clone(&companions);
-    let round = tokio::spawn(async move { working.reconciler().round().await });
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(companions.status().await.unwrap().len(), 1);
-    assert!(!round.is_finished());
+    assert_eq!(bench.host.violations(), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,12 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archipelago::RecordStore;
 use clap::Args;
 use companion_core::model::companion::CompanionName;
 use companion_core::reconciler::{ReconcileError, Round};
 use companion_core::status::{Health, status};
-use durable_dir::{Dir, DirError, LockFile, Trust};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -28,9 +26,6 @@ mod pulse;
 mod watch;
 
 use pulse::Pulse;
-
-/// The lock that a daemon holds for as long as it runs; each round takes the host's own besides.
-const LOCK_FILE: &str = "run.lock";
 
 /// Keep the companions true until told to end: the daemon
 ///
@@ -59,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         listen(&shutdown, &wake)?;
         let pulse = Arc::new(Pulse::new(tick));
         let session = Session::open(config, output, Arc::clone(&pulse) as _).await?;
-        let _only_one = lock(&session.store)?;
+        session.companions.reconciler().lead().await?;
         pulse.spawn_heartbeat();
         // Whoever is told to end while it waits for the lock has nothing to end yet.
         let prepared = shutdown.run_until_cancelled(prepare(&session, config, &pulse)).await;
@@ -119,19 +114,6 @@ fn listen(shutdown: &CancellationToken, wake: &Arc<Notify>) -> CommandResult<()>
         }
     });
     Ok(())
-}
-
-/// Takes the lock of the daemon, or says that there is one already.
-fn lock(store: &RecordStore) -> CommandResult<LockFile> {
-    let unusable = |error: DirError| CommandError::host(chain(&error));
-    let dir = Dir::create(store.dir(), 0o700, Trust::Owned).map_err(unusable)?;
-    let mut file = LockFile::open(&dir, LOCK_FILE, 0o600).map_err(unusable)?;
-    if file.try_lock().map_err(unusable)? {
-        return Ok(file);
-    }
-    let place = store.dir().display();
-    Err(CommandError::failure(format!("another `companion run` keeps the companions of {place}"))
-        .hinted("`systemctl --user status companion.service` shows it, if it is the service"))
 }
 
 /// What is done once: builds that outlived their daemon are ended, leftovers are swept, and what the

@@ -3,7 +3,7 @@
 //! Not observed is not absent: a failed read is [`Observation::Unknown`], and nothing is stopped or
 //! removed because of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Monotonic;
 use super::companion::CompanionName;
@@ -70,6 +70,15 @@ pub enum Work {
     Prune,
 }
 
+/// What work under way was begun for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Attempt {
+    /// The generation of the intent that it carries out.
+    pub generation: Generation,
+    /// A digest of what went into it.
+    pub input: Fingerprint,
+}
+
 /// A failure that has not been followed by a success.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Failure {
@@ -102,7 +111,7 @@ pub struct History {
     /// The failures that hold work back.
     pub failures: BTreeMap<CompanionName, BTreeMap<Work, Failure>>,
     /// The work that an earlier round began and that has not ended.
-    pub running: BTreeMap<CompanionName, BTreeSet<Work>>,
+    pub running: BTreeMap<CompanionName, BTreeMap<Work, Attempt>>,
     /// The runs that were seen to be true in every layer: unit file, loaded unit and process.
     pub verified: BTreeMap<CompanionName, VerifiedRun>,
     /// The removals of which nothing was found to be left: their containers are not asked for again.

@@ -184,6 +184,14 @@ impl Scene {
     }
 
     /// Lets the only step of `work` in the present plan have failed just now.
+    /// Has the planned step of `work` go on as work under way.
+    fn begin(&mut self, work: Work) {
+        let plan = self.plan();
+        let step = plan.steps.iter().find(|step| step.work == work).unwrap();
+        let attempt = Attempt { generation: step.generation, input: step.input };
+        self.history.running.entry(name()).or_default().insert(work, attempt);
+    }
+
     fn fail(&mut self, work: Work, kind: PortErrorKind, error: &str) {
         let plan = self.plan();
         let step = plan.steps.iter().find(|step| step.work == work).unwrap();

@@ -11,7 +11,7 @@ use crate::model::revision::Fingerprint;
 /// # Contract
 /// - Digests are keyed with a secret of the host, so that they give no means to test guesses.
 /// - [`render`](Self::render) may take its time and has no effect that anyone sees;
-///   [`commit`](Self::commit) is short. Only the second needs the host's lock.
+///   [`commit`](Self::commit) is short.
 /// - What was rendered and never committed leaves nothing; a file that was cut off is stale.
 /// - The files of two hooks have nothing to do with each other.
 /// - A rendered file has mode 0600 in a directory of mode 0700 from its first byte on, and is

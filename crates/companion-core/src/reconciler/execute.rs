@@ -1,6 +1,6 @@
 //! The execution of a plan: each action is one call of a port. It makes no choices.
 //!
-//! Steps are begun in the plan's order. What is short is done at once, under the host's lock; what
+//! Steps are begun in the plan's order. What is short is done at once; what
 //! takes its time (a hook, a build, a job) goes on as a task of its own, so that no companion waits
 //! for another. A companion's steps end at its first failure: the next round, not a retry, repairs.
 
@@ -16,7 +16,7 @@ use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::revision::Fingerprint;
 use crate::model::unit::{JobResult, ServiceState};
-use crate::plan::{Action, Condition, Plan, Step};
+use crate::plan::{Action, Condition, Step};
 use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
 /// What became of one step.
@@ -92,11 +92,11 @@ enum Effect {
 }
 
 impl Executor {
-    /// The execution of `plan`, which was decided at `now`.
-    pub fn new(plan: &Plan, now: Monotonic) -> Self {
+    /// The execution of `steps`, which were decided at `now`.
+    pub fn new<'s>(steps: impl IntoIterator<Item = &'s Step>, now: Monotonic) -> Self {
         Self {
             now,
-            steps: plan.steps.iter().cloned().collect(),
+            steps: steps.into_iter().cloned().collect(),
             ready: false,
             stopped: BTreeSet::new(),
             reload_failed: false,
@@ -114,7 +114,7 @@ impl Executor {
         self.ready
     }
 
-    /// Goes on by at most one call of a port, under the host's lock; `None` when no step is left.
+    /// Goes on by at most one call of a port; `None` when no step is left.
     pub async fn step(
         &mut self,
         memory: &mut Memory,

@@ -3,7 +3,7 @@
 //! It holds nothing that the host could be asked, and no handle of the runtime: a copy of it is a
 //! reconciler that remembers the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::attempts::Attempts;
 use super::round::Context;
@@ -12,7 +12,7 @@ use super::{Event, Round};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::{DesiredState, Generation};
-use crate::model::observed::{History, ObservedState, VerifiedRun, Work};
+use crate::model::observed::{Attempt, History, ObservedState, VerifiedRun, Work};
 use crate::model::unit::UnitFileState;
 use crate::planner::is_overtaken;
 
@@ -49,17 +49,16 @@ impl Memory {
         }
     }
 
-    /// The tasks to drop: renderings for wishes that are not the last any more, and builds for
-    /// companions that are not wanted any more.
+    /// The tasks to drop: renderings and builds for companions that are not desired any more.
     ///
+    /// Those whose input was corrected since are named by the [plan](crate::plan::Plan::superseded).
     /// Jobs of the service manager are left to it: dropping their wait would cancel nothing.
     pub fn outdated(&self, desired: &DesiredState) -> Vec<TaskKey> {
-        let outdated = self.tasks.iter().filter(|((name, work), label)| match work {
-            Work::Hook => desired.generation(name) != Some(label.generation),
-            Work::Image => !desired.companions.contains_key(name),
+        let outdated = self.tasks.keys().filter(|(name, work)| match work {
+            Work::Hook | Work::Image => !desired.companions.contains_key(name),
             Work::Unit | Work::Load | Work::Service | Work::Removal | Work::Prune => false,
         });
-        outdated.map(|(key, _label)| key.clone()).collect()
+        outdated.cloned().collect()
     }
 
     /// Learns from what a round saw and decided, before anything of it is done.
@@ -87,9 +86,10 @@ impl Memory {
 
     /// What of it the planner is told.
     pub(super) fn history(&self) -> History {
-        let mut running: BTreeMap<CompanionName, BTreeSet<Work>> = BTreeMap::new();
-        for (name, work) in self.tasks.keys() {
-            running.entry(name.clone()).or_default().insert(*work);
+        let mut running: BTreeMap<CompanionName, BTreeMap<Work, Attempt>> = BTreeMap::new();
+        for ((name, work), Label { generation, input, .. }) in &self.tasks {
+            let attempt = Attempt { generation: *generation, input: *input };
+            running.entry(name.clone()).or_default().insert(*work, attempt);
         }
         History {
             failures: self.attempts.failures.clone(),

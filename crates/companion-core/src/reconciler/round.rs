@@ -13,7 +13,7 @@ use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
 use crate::model::observed::ObservedState;
-use crate::plan::{Plan, Step};
+use crate::plan::{Blocked, Plan, Step};
 use crate::planner::plan;
 use crate::ports::Host;
 
@@ -46,7 +46,8 @@ pub struct Round {
     pub observed: ObservedState,
     /// What was decided.
     pub plan: Plan,
-    /// The rules of [`check`] that the plan breaks: a mistake of ours, for which nothing was executed.
+    /// The rules of [`check`] that the plan breaks: a mistake of ours. Nothing was done for the companions
+    /// that they name.
     pub violations: Vec<Violation>,
     /// What became of it; empty for a round that only looked.
     pub execution: Execution,
@@ -79,23 +80,34 @@ impl Round {
         self.plan = std::mem::take(&mut self.plan).restrict_to(names);
     }
 
-    /// What carries out the plan; `None` for one that breaks a rule, of which nothing is done.
-    pub fn executor(&self) -> Option<Executor> {
+    /// The steps that are carried out: all but those of companions whose part of the plan breaks a rule.
+    /// A rule that the plan as a whole breaks stops all of it.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.plan.steps.iter().filter(|step| !self.is_unsound(step.companion.as_ref()))
+    }
+
+    /// Whether the plan breaks a rule for this companion, or as a whole.
+    fn is_unsound(&self, name: Option<&CompanionName>) -> bool {
+        let concerns = |of: &Option<CompanionName>| of.is_none() || (of.as_ref() == name);
+        self.violations.iter().any(|violation| concerns(&violation.companion))
+    }
+
+    /// What carries out [`steps`](Self::steps).
+    pub fn executor(&self) -> Executor {
         for violation in &self.violations {
-            error!("invariant violation: the plan breaks {violation}; nothing of it is done");
+            error!("invariant violation: the plan breaks {violation}; that part is not executed");
         }
-        self.violations.is_empty().then(|| Executor::new(&self.plan, self.at))
+        Executor::new(self.steps(), self.at)
     }
 
     /// Whether no further round is worth making before the next tick or event: there was nothing to
-    /// do, and nothing that passes by itself within moments is waited for. A plan that breaks a rule
-    /// is not carried out, and so nothing comes of making it again.
+    /// do, and nothing that passes by itself within moments is waited for. A part of a plan that breaks a
+    /// rule is not carried out, and so nothing comes of making it again.
     pub fn is_settled(&self) -> bool {
-        if !self.violations.is_empty() {
-            return true;
-        }
-        self.plan.steps.is_empty()
-            && !self.plan.blocked.iter().any(|blocked| blocked.waiting_on.is_passing())
+        let waits = |blocked: &Blocked| {
+            blocked.waiting_on.is_passing() && !self.is_unsound(Some(&blocked.companion))
+        };
+        self.steps().next().is_none() && !self.plan.blocked.iter().any(waits)
     }
 }
 

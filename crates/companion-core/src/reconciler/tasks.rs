@@ -9,6 +9,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
@@ -24,7 +25,7 @@ use crate::model::observed::Work;
 use crate::model::revision::Fingerprint;
 use crate::model::unit::{ActiveState, ServiceState};
 use crate::plan::Step;
-use crate::ports::{Host, HostLock, Job, PortError, PortErrorKind, PortResult};
+use crate::ports::{Host, Job, PortError, PortErrorKind, PortResult};
 
 /// What tells a task from all others of its reconciler: work that is under way is not begun again.
 #[cfg_attr(not(feature = "stepwise"), expect(unreachable_pub, reason = "the search's name for it"))]
@@ -50,17 +51,13 @@ pub(super) struct Label {
 /// What a task does next.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// It renders, without the lock.
+    /// It renders.
     Render(HookSpec),
-    /// It takes the lock, to put in place what it rendered.
-    Lock(HookSpec, Rendered),
-    /// It reads under the lock whether the wish that it renders for is still the last one.
-    Check(HookSpec, Rendered),
-    /// It reads under the lock whether a run has begun since with what now lies there.
+    /// It reads whether a run has begun since with what now lies there.
     Compare(HookSpec, Rendered),
-    /// It puts in place what it rendered, under the lock.
+    /// It puts in place what it rendered.
     Commit(HookSpec, Rendered),
-    /// It reads under the lock whether a run has begun with what was replaced meanwhile.
+    /// It reads whether a run has begun with what was replaced meanwhile.
     Confirm,
     /// It builds or pulls.
     Ensure(ImageSource),
@@ -146,8 +143,6 @@ impl Task {
         match &self.stage {
             Stage::Wait(job) => Some(&job.id),
             Stage::Render(_)
-            | Stage::Lock(..)
-            | Stage::Check(..)
             | Stage::Compare(..)
             | Stage::Commit(..)
             | Stage::Confirm
@@ -178,57 +173,31 @@ impl Task {
 
     /// Goes on by one call of a port; `None` when there is more to do.
     ///
-    /// It takes the lock into `held` when it needs it, and frees it at its end. Rendering is done
-    /// without it, so that nobody waits for a hook; what was rendered is put in place only if the
-    /// companion was neither wished away nor wished for anew in between, and if no run began in
-    /// between: that one would claim what is restored, and has read what was there. What begins in the
-    /// moment between that look and the file is told of by the task's [end](End::Overtaken).
+    /// What was rendered is put in place only if no run began in between: that one would claim what is
+    /// restored, and has read what was there. What begins in the moment between that look and the file
+    /// is reported by the task's [end](End::Overtaken).
     ///
     /// A task of which a step was dropped half-way is over.
-    pub async fn step(&mut self, host: &Host, held: &mut Option<HostLock>) -> Option<End> {
+    pub async fn step(&mut self, host: &Host) -> Option<End> {
         let stage = mem::replace(&mut self.stage, Stage::Over);
         if stage == Stage::Confirm {
-            let end = self.confirm(host).await;
-            *held = None;
-            return Some(end);
+            return Some(self.confirm(host).await);
         }
-        match self.after(stage, host, held).await {
-            Ok(Stage::Over) => {
-                *held = None;
-                Some(End::Done)
-            }
+        match self.after(stage, host).await {
+            Ok(Stage::Over) => Some(End::Done),
             Ok(next) => {
                 self.stage = next;
                 None
             }
-            Err(error) => {
-                *held = None;
-                Some(Err(error).into())
-            }
+            Err(error) => Some(Err(error).into()),
         }
     }
 
-    async fn after(
-        &self,
-        stage: Stage,
-        host: &Host,
-        held: &mut Option<HostLock>,
-    ) -> PortResult<Stage> {
+    async fn after(&self, stage: Stage, host: &Host) -> PortResult<Stage> {
         match stage {
             Stage::Render(hook) => {
                 let rendered = host.hooks.render(&hook).await?;
-                return Ok(Stage::Lock(hook, rendered));
-            }
-            Stage::Lock(hook, rendered) => {
-                *held = Some(host.desired.lock().await?);
-                return Ok(Stage::Check(hook, rendered));
-            }
-            Stage::Check(hook, rendered) => {
-                let (name, _work) = &self.key;
-                let generation = host.desired.load().await?.generation(name);
-                if generation == Some(self.label.generation) {
-                    return Ok(Stage::Compare(hook, rendered));
-                }
+                return Ok(Stage::Compare(hook, rendered));
             }
             Stage::Compare(hook, rendered) => {
                 let (name, _work) = &self.key;
@@ -276,11 +245,7 @@ impl Task {
     /// How long all of it may take.
     fn limit(&self, limits: &Limits) -> Duration {
         match self.stage {
-            Stage::Render(_)
-            | Stage::Lock(..)
-            | Stage::Check(..)
-            | Stage::Compare(..)
-            | Stage::Commit(..) => limits.hook,
+            Stage::Render(_) | Stage::Compare(..) | Stage::Commit(..) => limits.hook,
             Stage::Ensure(_) | Stage::Replace(_) => limits.image,
             Stage::Confirm | Stage::Prune(_) | Stage::Over => limits.act,
             Stage::Wait(_) => limits.job,
@@ -290,10 +255,9 @@ impl Task {
     /// Goes on until its end.
     async fn run(mut self, host: Host, limits: Limits) -> End {
         let limit = self.limit(&limits);
-        let mut held = None;
         let ended = async {
             loop {
-                if let Some(end) = self.step(&host, &mut held).await {
+                if let Some(end) = self.step(&host).await {
                     return Ok(end);
                 }
             }
@@ -306,69 +270,82 @@ impl Task {
 pub(super) struct Tasks {
     host: Host,
     limits: Limits,
-    set: JoinSet<(End, Instant)>,
-    keys: BTreeMap<tokio::task::Id, (TaskKey, AbortHandle)>,
+    set: JoinSet<()>,
+    under_way: BTreeMap<TaskKey, AbortHandle>,
+    sender: UnboundedSender<(TaskKey, End, Instant)>,
+    ends: UnboundedReceiver<(TaskKey, End, Instant)>,
     ended: Arc<watch::Sender<u64>>,
 }
 
 impl Tasks {
     pub(super) fn new(host: Host, limits: Limits, ended: Arc<watch::Sender<u64>>) -> Self {
-        Self { host, limits, set: JoinSet::new(), keys: BTreeMap::new(), ended }
+        // It holds one end for each task under way, and a reconciler has a few of them a companion.
+        let (sender, ends) = unbounded_channel();
+        let under_way = BTreeMap::new();
+        Self { host, limits, set: JoinSet::new(), under_way, sender, ends, ended }
     }
 
     pub(super) fn spawn(&mut self, task: Task) {
-        let told = ToldAtEnd(Arc::clone(&self.ended));
         let key = task.key.clone();
+        let (sender, ended) = (self.sender.clone(), Arc::clone(&self.ended));
+        let mut report = ReportAtEnd { key: key.clone(), end: None, sender, ended };
         let run = task.run(self.host.clone(), self.limits.clone());
         let abort = self.set.spawn(async move {
-            let _told = told;
-            (run.await, Instant::now())
+            report.ended(run.await);
         });
-        self.keys.insert(abort.id(), (key, abort));
+        self.under_way.insert(key, abort);
     }
 
     /// Takes the tasks that ended since the last call.
     pub(super) fn take_ended(&mut self) -> Vec<Ended> {
+        while self.set.try_join_next().is_some() {}
         let mut ended = Vec::new();
-        while let Some(joined) = self.set.try_join_next_with_id() {
-            let (id, end, ago) = match joined {
-                Ok((id, (end, at))) => (id, end, at.elapsed()),
-                Err(error) if error.is_cancelled() => (error.id(), End::Dropped, Duration::ZERO),
-                Err(error) => {
-                    let id = error.id();
-                    let message = "the adapter's call panicked";
-                    let panicked = PortError::new(PortErrorKind::Unavailable, message);
-                    (id, Err(panicked.with_source(error)).into(), Duration::ZERO)
-                }
-            };
-            if let Some((key, _abort)) = self.keys.remove(&id) {
-                ended.push(Ended { key, end, ago });
-            }
+        while let Ok((key, end, at)) = self.ends.try_recv() {
+            self.under_way.remove(&key);
+            ended.push(Ended { key, end, ago: at.elapsed() });
         }
         ended
     }
 
     /// Has the tasks named dropped; each is under way until it has ended by that.
-    pub(super) fn abort(&self, outdated: &[TaskKey]) {
-        for (key, abort) in self.keys.values() {
-            if outdated.contains(key) {
-                abort.abort();
-            }
-        }
+    pub(super) fn abort(&self, unneeded: &[TaskKey]) {
+        unneeded.iter().filter_map(|key| self.under_way.get(key)).for_each(AbortHandle::abort);
     }
 
     /// Drops all tasks and waits until their calls are gone.
     pub(super) async fn shut_down(&mut self) {
         self.set.shutdown().await;
-        self.keys.clear();
+        let _ended = self.take_ended();
     }
 }
 
-/// Tells of a task's end however it ends: done, dropped or panicking.
-struct ToldAtEnd(Arc<watch::Sender<u64>>);
+/// Reports a task's end however it ends: done, dropped or panicking. Who is woken by it finds it
+/// reported.
+struct ReportAtEnd {
+    key: TaskKey,
+    end: Option<End>,
+    sender: UnboundedSender<(TaskKey, End, Instant)>,
+    ended: Arc<watch::Sender<u64>>,
+}
 
-impl Drop for ToldAtEnd {
+impl ReportAtEnd {
+    fn ended(&mut self, end: End) {
+        self.end = Some(end);
+    }
+}
+
+impl Drop for ReportAtEnd {
     fn drop(&mut self) {
-        self.0.send_modify(|count| *count += 1);
+        let end = self.end.take().unwrap_or_else(|| {
+            if std::thread::panicking() {
+                let message = "the adapter's call panicked";
+                Err(PortError::new(PortErrorKind::Unavailable, message)).into()
+            } else {
+                End::Dropped
+            }
+        });
+        // Without a receiver the reconciler is gone, and nobody waits for the end.
+        let _ = self.sender.send((self.key.clone(), end, Instant::now()));
+        self.ended.send_modify(|count| *count += 1);
     }
 }

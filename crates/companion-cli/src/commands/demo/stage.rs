@@ -87,7 +87,7 @@ impl Stage {
     pub(super) fn new() -> CommandResult<Self> {
         let catalog = Catalog::builtin();
         let host = sim::host(&catalog);
-        host.require_lock(true);
+        host.require_leader(true);
         let record = Arc::new(Record { host: host.clone(), steps: Mutex::default() });
         Ok(Self { host, acts: Vec::new(), catalog, record, manager: None })
     }

@@ -156,7 +156,7 @@ fn a_step_on_a_masked_unit_is_seen() {
 #[test]
 fn work_that_is_under_way_and_begun_again_is_seen() {
     let mut scene = down();
-    scene.history.running.insert(name(), BTreeSet::from([Work::Service]));
+    scene.begin(Work::Service);
     assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NoSecondWork]);
 }
 

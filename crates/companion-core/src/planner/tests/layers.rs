@@ -47,8 +47,43 @@ fn a_changed_context_is_built_while_the_old_image_runs_on() {
     let mut scene = Scene::converged();
     scene.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
     scene.expect(&["ensure-image web: its build context changed"], &[]);
-    scene.history.running.insert(name(), BTreeSet::from([Work::Image]));
+    scene.begin(Work::Image);
     scene.expect(&[], &["getting its image is under way"]);
+    assert_eq!(scene.plan().superseded, []);
+}
+
+#[test]
+fn build_whose_context_was_corrected_meanwhile_is_superseded() {
+    let mut scene = Scene::converged();
+    scene.image().context = Some(Fingerprint::of(b"a Dockerfile that hangs"));
+    scene.begin(Work::Image);
+    scene.image().context = Some(Fingerprint::of(b"a corrected Dockerfile"));
+    scene.expect(&[], &["getting its image is under way"]);
+    assert_eq!(scene.plan().superseded, [(name(), Work::Image)]);
+}
+
+#[test]
+fn build_under_way_is_kept_when_the_same_is_asked_for_again() {
+    let mut scene = Scene::converged();
+    scene.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
+    scene.begin(Work::Image);
+    let spec = scene.desired.companions[&name()].spec().clone();
+    scene.desired.companions.insert(name(), DesiredCompanion::new(spec, Generation(9)));
+    assert_eq!(scene.plan().superseded, []);
+}
+
+#[test]
+fn rendering_whose_input_changed_meanwhile_is_superseded() {
+    let stale = |input: &[u8]| {
+        let input = Fingerprint::of(input);
+        Some(Observation::Known(HookState::Stale { cause: StaleCause::Changed, input }))
+    };
+    let mut scene = Scene::converged();
+    scene.seen.hook = stale(b"a template that hangs");
+    scene.begin(Work::Hook);
+    assert_eq!(scene.plan().superseded, []);
+    scene.seen.hook = stale(b"a corrected template");
+    assert_eq!(scene.plan().superseded, [(name(), Work::Hook)]);
 }
 
 #[test]
@@ -56,7 +91,7 @@ fn a_companion_that_is_down_is_repaired_with_the_image_there_is() {
     let mut scene = Scene::converged();
     scene.down(ActiveState::Inactive, SubState::Dead);
     scene.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
-    scene.history.running.insert(name(), BTreeSet::from([Work::Image]));
+    scene.begin(Work::Image);
     scene.expect(&["start web: it does not run"], &["getting its image is under way"]);
 }
 
@@ -140,8 +175,6 @@ fn what_runs_is_not_restarted_from_what_somebody_else_put_in_its_images_place() 
     present.provenance = Provenance::Foreign;
     scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
     scene.expect(&["ensure-image web: its image changed"], &[]);
-    scene.fail(Work::Image, PortErrorKind::Transient, "no space");
-    scene.expect(&[], &["getting its image failed 1 time(s): no space"]);
-    scene.history.running.insert(name(), BTreeSet::from([Work::Image]));
+    scene.begin(Work::Image);
     scene.expect(&[], &["getting its image is under way"]);
 }

@@ -149,6 +149,8 @@ prop_compose! {
             service,
             container,
         };
+        let attempt = Attempt { generation: Generation(1), input: Fingerprint::of(b"begun") };
+        let running = running.into_iter().map(|work| (work, attempt)).collect();
         scene.history.running.insert(name(), running);
         scene.now = Monotonic::from_origin(Duration::from_secs(seconds));
         // A failure counts only for the very attempt that failed, so the plan itself is asked.

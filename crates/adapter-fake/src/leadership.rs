@@ -1,0 +1,48 @@
+//! `Leadership` on the fake host: a lease that the kernel would free, so it is no part of the world.
+
+use async_trait::async_trait;
+use companion_core::ports::{Acquired, Leadership, Lease, PortResult};
+
+use crate::host::FakeHost;
+use crate::journal::{Call, Method, Port};
+
+/// Frees the leadership when it is dropped.
+struct Guard {
+    host: FakeHost,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.host.state().leader = None;
+    }
+}
+
+impl FakeHost {
+    /// The actor that leads, if one does.
+    pub fn leader(&self) -> Option<u8> {
+        self.state().leader
+    }
+
+    fn acquire_now(&self) -> Acquired {
+        let mut state = self.state();
+        match state.leader {
+            Some(leader) => Acquired::Led { by: format!("actor {leader}") },
+            None => {
+                state.leader = Some(self.actor);
+                Acquired::Leading(Lease::new(Guard { host: self.clone() }))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Leadership for FakeHost {
+    async fn acquire(&self) -> PortResult<Acquired> {
+        let call = Call::new(Port::Leadership, Method::Acquire, None);
+        let (number, mode) = self.begin(&call);
+        self.strike_before(&call, mode.as_ref(), number).await?;
+        let acquired = self.acquire_now();
+        let struck = self.strike_after(&call, mode.as_ref()).await;
+        self.end(number, struck.map(|()| acquired))
+    }
+}

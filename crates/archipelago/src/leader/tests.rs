@@ -1,0 +1,100 @@
+use std::time::Duration;
+
+use companion_core::ports::Leadership as _;
+
+use super::*;
+
+fn info(program: &str) -> LeaderInfo {
+    LeaderInfo::of_this_process(program, Role::Command, "1.0.0", "/state", Settings::default())
+}
+
+fn lock(dir: &Path, program: &str) -> LeaderLock {
+    let heartbeat = Arc::new(Heartbeat::new(Duration::from_secs(30)));
+    LeaderLock::new(dir.join("companion"), info(program), heartbeat)
+}
+
+async fn lease(lock: &LeaderLock) -> Lease {
+    match lock.acquire().await.unwrap() {
+        Acquired::Leading(lease) => lease,
+        Acquired::Led { by } => panic!("{by} leads"),
+    }
+}
+
+#[tokio::test]
+async fn leader_is_named_with_its_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, other) = (lock(dir.path(), "companion run"), lock(dir.path(), "companion install"));
+    assert_eq!(other.leader().await.unwrap(), None);
+    let held = lease(&one).await;
+    let Acquired::Led { by } = other.acquire().await.unwrap() else { panic!("two leaders") };
+    assert_eq!(by, format!("companion run (pid {})", std::process::id()));
+    assert_eq!(other.leader().await.unwrap().as_ref(), Some(one.info()));
+    drop(held);
+    // The task that answers is dropped at the runtime's next turn, and the socket with it.
+    tokio::task::yield_now().await;
+    assert_eq!(other.leader().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn leader_answers_and_is_woken_by_the_question() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = lock(dir.path(), "companion run");
+    let _held = lease(&lock).await;
+    assert_eq!(ask(lock.dir()).await, Answer::Alive);
+    lock.wake().notified().await;
+}
+
+#[tokio::test]
+async fn leader_whose_loop_does_not_move_is_stuck() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = lock(dir.path(), "companion run");
+    let _held = lease(&lock).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(600)).await;
+    tokio::time::resume();
+    assert!(matches!(ask(lock.dir()).await, Answer::Stuck { seconds } if seconds >= 600));
+}
+
+#[tokio::test]
+async fn place_without_a_leader_is_silent() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(ask(dir.path()).await, Answer::Silent);
+    assert!(take_over(dir.path()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn leader_that_works_is_not_taken_over_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = lock(dir.path(), "companion run");
+    let _held = lease(&lock).await;
+    let error = take_over(lock.dir()).await.unwrap_err();
+    assert!(matches!(error, TakeOverError::Alive { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn process_with_the_number_of_a_leader_that_is_gone_is_not_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut info = info("companion run");
+    info.started += 1;
+    let heartbeat = Arc::new(Heartbeat::new(Duration::ZERO));
+    let lock = LeaderLock::new(dir.path().join("companion"), info, heartbeat);
+    let _held = lease(&lock).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(6000)).await;
+    tokio::time::resume();
+    let error = take_over(lock.dir()).await.unwrap_err();
+    assert!(matches!(error, TakeOverError::NotFound { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn lock_directory_of_another_mode_stays_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let lock = lock(dir.path(), "companion run");
+    let _held = lease(&lock).await;
+    let mode = |name: &str| {
+        let path = lock.dir().join(name);
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!([mode(""), mode(LOCK_FILE), mode(INFO_FILE)], [0o700, 0o600, 0o600]);
+}

@@ -1,0 +1,59 @@
+//! `Leadership`: which process decides about the host.
+//!
+//! Two processes that decide with different inputs undo each other's work. So exactly one decides at a
+//! time, and the right belongs to what is controlled, not to where the desired state is kept.
+
+use std::any::Any;
+use std::fmt;
+
+use async_trait::async_trait;
+
+use super::PortResult;
+
+/// The right to decide about the host, held until it is dropped or the process ends.
+#[must_use = "the leadership is free again as soon as this is dropped"]
+pub struct Lease(
+    #[expect(dead_code, reason = "held for what its drop does, never read")] Box<dyn Any + Send>,
+);
+
+impl Lease {
+    /// Wraps the adapter's own guard.
+    pub fn new(guard: impl Any + Send) -> Self {
+        Self(Box::new(guard))
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lease")
+    }
+}
+
+/// What came of an attempt to lead.
+#[derive(Debug)]
+pub enum Acquired {
+    /// The caller leads.
+    Leading(Lease),
+    /// Another process leads.
+    Led {
+        /// Which, for people.
+        by: String,
+    },
+}
+
+/// Lets one process at a time decide about the host.
+///
+/// # Contract
+/// - A lease excludes every other one for the same host, in this process and in others, wherever the
+///   desired state is kept.
+/// - It is free once it was dropped or its process died.
+#[cfg_attr(feature = "mocks", mockall::automock)]
+#[async_trait]
+pub trait Leadership: Send + Sync {
+    /// Takes the leadership if no other process has it. It never waits for a leader to end.
+    ///
+    /// # Errors
+    /// `Denied` when there is no place for the lock, `Unavailable` when the place has no working locks,
+    /// `Transient` when it did not answer in time.
+    async fn acquire(&self) -> PortResult<Acquired>;
+}

@@ -1,0 +1,95 @@
+//! What a `Leadership` promises.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use companion_core::ports::{Acquired, Leadership, Lease};
+
+use crate::{optional_table, table};
+
+/// A host that nobody leads.
+#[async_trait]
+pub trait LeadershipWorld: Send + Sync {
+    /// The leadership.
+    fn leadership(&self) -> Arc<dyn Leadership>;
+    /// Another instance for the same host, as another process has it.
+    fn another(&self) -> Arc<dyn Leadership>;
+}
+
+type World = dyn LeadershipWorld;
+
+async fn lease(leadership: &dyn Leadership) -> Lease {
+    match leadership.acquire().await.unwrap() {
+        Acquired::Leading(lease) => lease,
+        Acquired::Led { by } => panic!("`{by}` leads, and nobody should"),
+    }
+}
+
+async fn leader(leadership: &dyn Leadership) -> String {
+    match leadership.acquire().await.unwrap() {
+        Acquired::Led { by } => by,
+        Acquired::Leading(_) => panic!("there are two leaders"),
+    }
+}
+
+async fn host_that_nobody_leads_is_led_by_whoever_asks(world: &World) {
+    let _lease = lease(&*world.leadership()).await;
+}
+
+async fn lease_excludes_every_other_instance(world: &World) {
+    let _lease = lease(&*world.leadership()).await;
+    leader(&*world.another()).await;
+}
+
+async fn lease_excludes_a_second_one_of_the_same_instance(world: &World) {
+    let leadership = world.leadership();
+    let _lease = lease(&*leadership).await;
+    leader(&*leadership).await;
+}
+
+async fn leader_is_named(world: &World) {
+    let _lease = lease(&*world.leadership()).await;
+    assert_ne!(leader(&*world.another()).await, "");
+}
+
+async fn dropped_lease_frees_the_leadership(world: &World) {
+    for _ in 0..3 {
+        drop(lease(&*world.leadership()).await);
+        drop(lease(&*world.another()).await);
+    }
+}
+
+async fn refused_attempt_changes_nothing_for_the_leader(world: &World) {
+    let held = lease(&*world.leadership()).await;
+    for _ in 0..3 {
+        leader(&*world.another()).await;
+    }
+    drop(held);
+    let _lease = lease(&*world.another()).await;
+}
+
+/// Calls a macro with the cases of this suite that every world can arrange.
+#[macro_export]
+macro_rules! leadership_cases {
+    ($with:ident $(, $world:ident)?) => {
+        $with! { leadership $(, $world)?:
+            host_that_nobody_leads_is_led_by_whoever_asks,
+            lease_excludes_every_other_instance,
+            lease_excludes_a_second_one_of_the_same_instance,
+            leader_is_named,
+            dropped_lease_frees_the_leadership,
+            refused_attempt_changes_nothing_for_the_leader,
+        }
+    };
+}
+
+/// Calls a macro with the cases of this suite that not every world can arrange: there are none.
+#[macro_export]
+macro_rules! leadership_optional_cases {
+    ($with:ident $(, $world:ident)?) => {
+        $with! { leadership $(, $world)?: }
+    };
+}
+
+leadership_cases!(table, LeadershipWorld);
+leadership_optional_cases!(optional_table, LeadershipWorld);
