@@ -39,7 +39,7 @@ fn reads() -> Reads {
     host.desired.expect_load().returning(|| {
         let companion = DesiredCompanion::new(viewer(), Generation(1));
         let companions = [(viewer().name, companion)].into();
-        Ok(DesiredState { companions, removed: [].into() })
+        Ok(DesiredState { companions, ..DesiredState::default() })
     });
     host.units.expect_list().returning(|| Ok([].into()));
     host.units.expect_observe().returning(|names| {

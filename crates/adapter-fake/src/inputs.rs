@@ -48,7 +48,7 @@ impl FakeHost {
     }
 
     pub(crate) fn with_inputs(&self, recorded: DesiredState) -> DesiredState {
-        let DesiredState { companions, removed } = recorded;
+        let DesiredState { latest, companions, removed } = recorded;
         let companions: BTreeMap<_, _> = companions
             .into_iter()
             .map(|(name, companion)| {
@@ -57,6 +57,6 @@ impl FakeHost {
                 (name, DesiredCompanion::new(spec, generation))
             })
             .collect();
-        DesiredState { companions, removed }
+        DesiredState { latest, companions, removed }
     }
 }

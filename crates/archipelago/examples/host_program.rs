@@ -1,6 +1,6 @@
 //! A host program: it has its apps' companions installed, and keeps them true for as long as it runs.
 
-use archipelago::{AppId, Catalog, Companions, Scope};
+use archipelago::{AppId, Catalog, Companions, RESYNC, Scope};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main(flavor = "current_thread")]
@@ -12,6 +12,6 @@ async fn main() -> anyhow::Result<()> {
         tracing::warn!("{name}: {error}");
     }
     let shutdown = CancellationToken::new();
-    companions.supervisor().run(shutdown, |_round| ()).await;
+    companions.run(RESYNC, shutdown, |_round| ()).await?;
     Ok(())
 }

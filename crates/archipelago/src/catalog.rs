@@ -12,6 +12,7 @@ use companion_core::model::hook::HookSpec;
 use durable_dir::DirError;
 
 use crate::app::AppId;
+use crate::files::chain;
 use crate::manifest::{BackendManifest, ManifestError};
 use crate::node::Node;
 
@@ -150,6 +151,23 @@ pub enum CatalogError {
     TooMany,
 }
 
+impl CatalogError {
+    /// Whether the file could not be read, as against one that says what it must not.
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unreadable { .. } | Self::Unusable { .. })
+    }
+
+    /// The message and all its causes in one line.
+    pub fn chain(&self) -> String {
+        chain(self)
+    }
+
+    /// The same for a terminal, with the line that is wrong where there is one.
+    pub fn report(&self) -> String {
+        self.chain()
+    }
+}
+
 impl Catalog {
     /// Archipelago's own companions on a node that is as Archipelago makes it.
     ///
@@ -174,7 +192,7 @@ impl Catalog {
         Ok(catalog)
     }
 
-    fn without_companions(node: Node) -> Self {
+    pub(crate) fn without_companions(node: Node) -> Self {
         Self { node, apps: BTreeMap::new(), companions: BTreeMap::new() }
     }
 
@@ -198,14 +216,22 @@ impl Catalog {
         files: &[P],
         adjust: impl FnOnce(&mut Node),
     ) -> Result<Self, CatalogError> {
-        let mut read = Vec::with_capacity(files.len());
+        let text = |path: &P| Ok((shown(path.as_ref()), read(path.as_ref())?));
+        let texts = files.iter().map(text).collect::<Result<Vec<_>, CatalogError>>()?;
+        Self::from_texts(&texts, adjust)
+    }
+
+    /// The same from texts that were read already, each with the name of its file for errors.
+    pub(crate) fn from_texts(
+        texts: &[(String, String)],
+        adjust: impl FnOnce(&mut Node),
+    ) -> Result<Self, CatalogError> {
+        let mut read = Vec::with_capacity(texts.len());
         let mut node = Node::default();
-        for path in files {
-            let shown = path.as_ref().display().to_string().escape_debug().to_string();
-            let text = file::read(path.as_ref(), &shown)?;
-            let file = CatalogFile::parse(&text, &shown)?;
+        for (shown, text) in texts {
+            let file = CatalogFile::parse(text, shown)?;
             node = file.node.clone().unwrap_or(node);
-            read.push((shown, file));
+            read.push((shown.clone(), file));
         }
         adjust(&mut node);
         let mut catalog = Self::on(node)?;
@@ -323,6 +349,15 @@ impl Catalog {
         let prefix = self.apps.keys().find(|app| id.len() >= 3 && app.as_str().starts_with(id));
         if within || begins { Some(nearest) } else { prefix }
     }
+}
+
+/// Reads the catalog file at `path`.
+pub(crate) fn read(path: &Path) -> Result<String, CatalogError> {
+    file::read(path, &shown(path))
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string().escape_debug().to_string()
 }
 
 /// The number of single-character edits between two short texts (Levenshtein's distance).

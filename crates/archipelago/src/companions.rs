@@ -1,118 +1,189 @@
 //! `Companions`: the calls that a host program makes.
+//!
+//! *Flow.* A call records an intent durably. Then this process leads and carries it out, or, while another
+//! process leads, waits until that one has observed the intent and its companions have settled.
+//!
+//! *Guarantees.* Exactly one process decides about a host at a time, with one set of inputs. An intent
+//! that was recorded is carried out by whoever leads, whatever becomes of the process that recorded it.
+//!
+//! *Caveats.* A program that runs for long leads for long: [`Companions::run`]. One that only makes single
+//! calls leads for as long as each takes.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use adapter_podman::Podman;
 use adapter_systemd::Scope;
 use companion_core::model::companion::CompanionName;
+use companion_core::model::desired::Generation;
 use companion_core::ports::{DesiredStore, Host, PortError};
-use companion_core::reconciler::{Outcome, ReconcileError, Reconciler, Reconciliation};
-use companion_core::status::{CompanionStatus, Health, status};
-use companion_core::supervisor::{Supervisor, TICK};
+use companion_core::reconciler::{Event, EventSink, ReconcileError, Reconciler, Round};
+use companion_core::status::{CompanionStatus, status};
+use companion_core::supervisor::Supervisor;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 use crate::app::AppId;
 use crate::catalog::Catalog;
 use crate::desired_store::RecordStore;
+use crate::files::chain;
 use crate::host::{self, HostError};
-use crate::leader::{Heartbeat, LeaderInfo, LeaderLock, Role, Settings, leader_dir};
+use crate::leader::{Heartbeat, LeaderInfo, LeaderLock, Role};
+use crate::published::{Listener, Publisher, Publishing};
 use crate::record::Record;
+
+mod converged;
+mod follow;
+mod options;
+
+pub use converged::{CompanionError, Converged, Failures, Intent, StepReport, failures_of};
+pub use options::Options;
 
 /// Keeps the companions of the installed apps.
 ///
-/// Every call is safe beside every other, in this process and in others: one writer at a time has the
-/// host. Dropping it stops nothing.
+/// Every call is safe concurrently with every other, in this process and in others. Dropping it stops no
+/// companion.
 pub struct Companions {
     store: Arc<RecordStore>,
     reconciler: Arc<Reconciler>,
+    publisher: Publisher,
+    /// The lock on files, if the leadership is one.
+    lock: Option<Arc<LeaderLock>>,
+    /// What a real host needs besides its ports.
+    real: Option<Real>,
+    /// What leads in this process: the loop of `run`, and calls.
+    leading: Arc<Mutex<Leading>>,
+    by: String,
 }
 
-/// Why a call could not even begin.
+/// What leads in this process. The leadership ends with the last of it.
+#[derive(Default)]
+struct Leading {
+    users: usize,
+    publishing: Option<Publishing>,
+}
+
+/// One user of the leadership of this process.
+struct User(Arc<Mutex<Leading>>);
+
+impl User {
+    /// Ends this use; says whether it was the last one.
+    fn end(self) -> bool {
+        let leading = Arc::clone(&self.0);
+        drop(self);
+        leading.lock().unwrap_or_else(PoisonError::into_inner).users == 0
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).users -= 1;
+    }
+}
+
+/// The parts of a real host that are swept and waited for.
+struct Real {
+    scope: Scope,
+    podman: Podman,
+}
+
+/// Why a call did not come to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum CompanionsError {
-    /// The wish could not be recorded, or read; nothing was done. A file system that did not answer in
-    /// time may record the wish yet.
-    #[error("failed to use the record of wishes")]
+    /// The intent could not be recorded, or read; nothing was done. A file system that did not answer in
+    /// time may record the intent yet.
+    #[error("failed to use the desired state")]
     Record(#[source] PortError),
-    /// A pass could not be made. What was wished is recorded, and the next pass carries it out.
+    /// Nothing could be reconciled. What was recorded stays so, and the next reconcile carries it out.
     #[error("failed to reconcile")]
     Reconcile(#[source] ReconcileError),
+    /// The leader's status could not be read. What was recorded stays so.
+    #[error("failed to read what the leader published")]
+    Status(#[source] PortError),
+    /// The leader neither answers nor moves. What was recorded stays so.
+    #[error("{leader} leads and hangs")]
+    LeaderHangs {
+        /// The leader.
+        leader: String,
+    },
+    /// The leader did not come to an end with it. What was recorded stays so.
+    #[error("{leader} leads and has not carried it out within {minutes} min")]
+    LeaderIsSlow {
+        /// The leader.
+        leader: String,
+        /// The minutes.
+        minutes: u64,
+    },
+    /// Another process leads, with another state directory or other options; nothing was recorded.
+    #[error("{leader} leads with {difference}")]
+    OtherLeader {
+        /// The leader.
+        leader: Box<LeaderInfo>,
+        /// What is different, for people.
+        difference: String,
+    },
 }
 
-/// A companion that is not as it was wished to be, and why.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("companion `{companion}` is {health}: {why}")]
-pub struct CompanionError {
-    /// The companion.
-    pub companion: CompanionName,
-    /// How it is.
-    pub health: Health,
-    /// Why, in words for people.
-    pub why: String,
-}
+/// Passes events on to each of several sinks.
+struct Fanout(Vec<Arc<dyn EventSink>>);
 
-/// What a call asks of the companions that it names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
-    /// That they run. One that nobody wants, because its app was never installed or was removed
-    /// meanwhile, has not become what was asked for.
-    Installed,
-    /// That nothing of them is left. One that is not there is what was asked for.
-    Removed,
+impl EventSink for Fanout {
+    fn on_event(&self, event: &Event<'_>) {
+        self.0.iter().for_each(|sink| sink.on_event(event));
+    }
 }
-
-/// The companions that are not as wished; empty when all are.
-pub type Failures = Vec<(CompanionName, CompanionError)>;
 
 impl Companions {
-    /// Companions of `store`'s record, on the host that `reconciler` works through.
-    ///
-    /// The reconciler's [`Host::desired`] must be the same `store`.
-    pub fn new(store: Arc<RecordStore>, reconciler: Arc<Reconciler>) -> Self {
-        Self { store, reconciler }
-    }
-
-    /// Companions on this very host: systemd and Podman of `scope`, with the record in its state
-    /// directory.
+    /// Companions on this very host, with Archipelago's usual options and `catalog`.
     ///
     /// # Errors
     /// [`HostError`] saying what the host lacks.
     pub async fn connect(scope: Scope, catalog: Catalog) -> Result<Self, HostError> {
-        let dir = host::state_dir(scope).ok_or(HostError::NoHome)?;
-        let store = Arc::new(RecordStore::new(dir, Arc::new(catalog)));
-        let settings = Settings::default();
-        let version = env!("CARGO_PKG_VERSION");
-        let program = std::env::args().next().unwrap_or_else(|| "archipelago".to_owned());
-        let info =
-            LeaderInfo::of_this_process(program, Role::Daemon, version, store.dir(), settings);
-        let heartbeat = Arc::new(Heartbeat::new(TICK));
-        let dir = leader_dir(scope).map_err(HostError::Leadership)?;
-        let lock = Arc::new(LeaderLock::new(dir, info, heartbeat));
-        let podman = Podman::from_environment();
-        let host = host::connect(scope, Arc::clone(&store), podman, lock).await?;
-        Ok(Self::on(store, host))
+        Options::new(scope).with_catalog(catalog).connect().await
     }
 
-    /// Companions of `store`'s record, on a host made of other ports.
+    /// Companions of `store`'s desired state, on a host made of other ports.
     pub fn on(store: Arc<RecordStore>, host: Host) -> Self {
-        let desired: Arc<dyn DesiredStore> = Arc::clone(&store) as _;
-        let reconciler = Reconciler::new(Host { desired, ..host });
-        Self::new(store, Arc::new(reconciler))
+        let settings = store.inputs().settings().clone();
+        let version = env!("CARGO_PKG_VERSION");
+        let dir = store.dir().to_owned();
+        let leader =
+            LeaderInfo::of_this_process("archipelago", Role::Daemon, version, dir, settings);
+        Self::wired(store, host, leader, None, Vec::new())
     }
 
-    /// The catalog.
-    pub fn catalog(&self) -> &Catalog {
-        self.store.catalog()
+    fn wired(
+        store: Arc<RecordStore>,
+        host: Host,
+        leader: LeaderInfo,
+        listener: Option<Listener>,
+        sinks: Vec<Arc<dyn EventSink>>,
+    ) -> Self {
+        let desired: Arc<dyn DesiredStore> = Arc::clone(&store) as _;
+        let by = format!("{}, uid {}", leader.program, rustix::process::getuid().as_raw());
+        let publisher = Publisher::new((*store).clone(), leader, listener);
+        let mut sinks = sinks;
+        sinks.push(Arc::new(publisher.clone()));
+        let host = Host { desired, ..host };
+        let reconciler = Arc::new(Reconciler::telling(host, Arc::new(Fanout(sinks))));
+        Self { store, reconciler, publisher, lock: None, real: None, leading: Arc::default(), by }
+    }
+
+    /// The catalog in force.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.store.inputs().refresh();
+        self.store.inputs().catalog()
+    }
+
+    /// The desired state.
+    pub fn store(&self) -> &Arc<RecordStore> {
+        &self.store
     }
 
     /// The reconciler, for rounds and dry runs of one's own.
     pub fn reconciler(&self) -> &Arc<Reconciler> {
         &self.reconciler
-    }
-
-    /// A loop that keeps them true, for a host program that is its own daemon.
-    pub fn supervisor(&self) -> Supervisor {
-        Supervisor::new(Arc::clone(&self.reconciler))
     }
 
     /// The companions of `app`; none for an app that has none.
@@ -125,29 +196,30 @@ impl Companions {
     /// Each companion is installed on its own: one failure is reported and stops no other.
     ///
     /// # Errors
-    /// [`CompanionsError`] when the wish could not be recorded or no pass be made.
+    /// [`CompanionsError`] when the intent could not be recorded or nothing be reconciled.
     pub async fn install_for(&self, app: &AppId) -> Result<Failures, CompanionsError> {
-        let names = self.wish_installed(std::slice::from_ref(app)).await?;
-        self.converge(&names, Wish::Installed).await
+        let (generation, names) = self.record_install(std::slice::from_ref(app)).await?;
+        self.failures(generation, &names, Intent::Installed).await
     }
 
-    /// Records that `apps` are installed, and returns their companions; nothing is done yet.
+    /// Records that `apps` are installed, and returns the intent's generation and the apps' companions;
+    /// nothing is done yet.
     ///
     /// # Errors
-    /// [`CompanionsError::Record`].
-    pub async fn wish_installed(
+    /// [`CompanionsError::Record`], [`CompanionsError::OtherLeader`].
+    pub async fn record_install(
         &self,
         apps: &[AppId],
-    ) -> Result<BTreeSet<CompanionName>, CompanionsError> {
-        let apps = apps.to_vec();
-        let wish = move |record: &mut Record, catalog: &Catalog| {
+    ) -> Result<(Generation, BTreeSet<CompanionName>), CompanionsError> {
+        let (apps, by) = (apps.to_vec(), self.by.clone());
+        self.record(move |record, catalog| {
             let known: Vec<_> =
                 apps.iter().filter(|app| !catalog.companions_for(app).is_empty()).collect();
-            known.iter().for_each(|app| record.install(app, catalog));
+            known.iter().for_each(|app| record.install(app, &by, catalog));
             let names = known.iter().flat_map(|app| catalog.companions_for(app)).collect();
             (!known.is_empty(), names)
-        };
-        self.store.update(wish).await.map_err(CompanionsError::Record)
+        })
+        .await
     }
 
     /// Makes the companion `name` run, if an installed app has it: what is missing is installed, what
@@ -156,13 +228,13 @@ impl Companions {
     /// A companion that no installed app has is among the failures: nothing was done for it.
     ///
     /// # Errors
-    /// [`CompanionsError`] when no pass could be made.
+    /// [`CompanionsError`] when nothing could be reconciled.
     pub async fn install_one(&self, name: &CompanionName) -> Result<Failures, CompanionsError> {
-        self.adopt(&[]).await?;
-        self.converge(&BTreeSet::from([name.clone()]), Wish::Installed).await
+        let generation = self.renew().await?;
+        self.failures(generation, &BTreeSet::from([name.clone()]), Intent::Installed).await
     }
 
-    /// Makes all companions of `app` run if it is installed, and changes no wish. Those of an app that
+    /// Makes all companions of `app` run if it is installed, and changes no intent. Those of an app that
     /// is not are among the failures.
     ///
     /// Running and true: nothing but a refreshed configuration, and a restart if that changed.
@@ -171,73 +243,112 @@ impl Companions {
     /// # Errors
     /// As [`install_one`](Self::install_one).
     pub async fn ensure_running(&self, app: &AppId) -> Result<Failures, CompanionsError> {
-        self.adopt(&[]).await?;
-        self.converge(&self.companions_for(app), Wish::Installed).await
+        let generation = self.renew().await?;
+        self.failures(generation, &self.companions_for(app), Intent::Installed).await
     }
 
     /// Records that `app` is gone, and removes the companions that no other installed app has:
     /// service, unit, container and rendered configuration.
     ///
-    /// The removal is final once this returned: no pass that began before can undo it.
+    /// The removal is final once this returned: no reconcile that began before can undo it.
     ///
     /// # Errors
-    /// [`CompanionsError`] when the wish could not be recorded or no pass be made.
+    /// [`CompanionsError`] when the intent could not be recorded or nothing be reconciled.
     pub async fn remove_for(&self, app: &AppId) -> Result<Failures, CompanionsError> {
-        let names = self.wish_removed(std::slice::from_ref(app)).await?;
-        self.converge(&names, Wish::Removed).await
+        let (generation, names) = self.record_removal(std::slice::from_ref(app)).await?;
+        self.failures(generation, &names, Intent::Removed).await
     }
 
-    /// Records that `apps` are gone, and returns the companions that go with them; nothing is done
-    /// yet.
+    /// Records that `apps` are gone, and returns the intent's generation and the companions that go with
+    /// them; nothing is done yet.
     ///
     /// # Errors
-    /// [`CompanionsError::Record`].
-    pub async fn wish_removed(
+    /// [`CompanionsError::Record`], [`CompanionsError::OtherLeader`].
+    pub async fn record_removal(
         &self,
         apps: &[AppId],
-    ) -> Result<BTreeSet<CompanionName>, CompanionsError> {
-        let apps = apps.to_vec();
-        let wish = move |record: &mut Record, catalog: &Catalog| {
-            let gone = apps.iter().flat_map(|app| record.remove(app, catalog)).collect();
+    ) -> Result<(Generation, BTreeSet<CompanionName>), CompanionsError> {
+        let (apps, by) = (apps.to_vec(), self.by.clone());
+        self.record(move |record, catalog| {
+            let gone = apps.iter().flat_map(|app| record.remove(app, &by, catalog)).collect();
             (true, gone)
-        };
-        self.store.update(wish).await.map_err(CompanionsError::Record)
+        })
+        .await
     }
 
-    /// Makes one pass over all that is recorded, after taking in what `installed` names and no wish
-    /// was ever recorded about.
+    /// Reconciles all that is recorded, after taking in what `installed` names and no intent was ever
+    /// recorded about.
     ///
     /// An app that was removed stays removed although `installed` still names it: the list may be
     /// older than the removal. And an app that `installed` does not name keeps its companions, until
     /// [`remove_for`](Self::remove_for) is called for it: a list that was cut short removes nothing.
     ///
     /// # Errors
-    /// [`CompanionsError`] when the record could not be used or no pass be made.
+    /// [`CompanionsError`] when the desired state could not be used or nothing be reconciled.
     pub async fn reconcile(&self, installed: &[AppId]) -> Result<Failures, CompanionsError> {
-        self.adopt(installed).await?;
-        let pass = self.reconciler.reconcile().await.map_err(CompanionsError::Reconcile)?;
-        Ok(failures(&pass, |_| true))
+        self.sync(installed).await?;
+        let generation = self.renew().await?;
+        let converged = self.converge(generation, None).await?;
+        Ok(converged.unready())
     }
 
-    /// Takes in the apps of `installed` that no wish was ever recorded about, and the companions that
+    /// Takes in the apps of `installed` that no intent was ever recorded about, and the companions that
     /// the catalog newly has for installed apps. An app that `installed` does not name is kept until
     /// [`remove_for`](Self::remove_for) is called for it.
     ///
     /// # Errors
     /// [`CompanionsError::Record`].
-    pub async fn adopt(&self, installed: &[AppId]) -> Result<(), CompanionsError> {
-        let apps = installed.to_vec();
-        let wish = move |record: &mut Record, catalog: &Catalog| {
-            let new: Vec<_> = apps
-                .iter()
-                .filter(|app| record.is_installed(app).is_none())
-                .filter(|app| !catalog.companions_for(app).is_empty())
-                .collect();
-            new.iter().for_each(|app| record.install(app, catalog));
-            let grown = record.adopt_catalog(catalog);
-            (grown || !new.is_empty(), ())
+    pub async fn sync(&self, installed: &[AppId]) -> Result<Generation, CompanionsError> {
+        sync(&self.store, installed.to_vec(), self.by.clone())
+            .await
+            .map_err(CompanionsError::Record)
+    }
+
+    /// Has everything that is recorded tried again at once, whatever back-off holds it back. Where nobody
+    /// leads, nobody holds anything back, and nothing is written.
+    ///
+    /// # Errors
+    /// [`CompanionsError::Record`], [`CompanionsError::OtherLeader`].
+    pub async fn renew(&self) -> Result<Generation, CompanionsError> {
+        let led = self.leader_if_other().await?.is_some() || self.users() > 0;
+        let renew = move |record: &mut Record, _catalog: &Catalog| {
+            if led {
+                record.renew();
+            }
+            (led, ())
         };
-        self.store.update(wish).await.map_err(CompanionsError::Record)
+        Ok(self.record(renew).await?.0)
+    }
+
+    /// Has the leader read its inputs again, and waits until it has; returns what is wrong with them.
+    ///
+    /// # Errors
+    /// [`CompanionsError`] when nobody leads or the leader does not answer.
+    pub async fn reload(&self) -> Result<Option<crate::inputs::InputProblem>, CompanionsError> {
+        let (generation, ()) = self
+            .record(|record, _catalog| {
+                record.touch();
+                (true, ())
+            })
+            .await?;
+        let none = BTreeSet::new();
+        match self.follow(generation, Some(&none)).await? {
+            follow::Followed::Settled { report, .. } => Ok(report.inputs.problem),
+            follow::Followed::Leads => {
+                if self.users() == 0 {
+                    self.reconciler.shut_down().await;
+                }
+                Ok(self.store.inputs().refresh().problem)
+            }
+        }
+    }
+
+    async fn record<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Record, &Catalog) -> (bool, T) + Send + 'static,
+    ) -> Result<(Generation, T), CompanionsError> {
+        self.refuse_other_leader().await?;
+        self.store.update(change).await.map_err(CompanionsError::Record)
     }
 
     /// The apps that are recorded as installed.
@@ -249,95 +360,223 @@ impl Companions {
         Ok(record.installed().cloned().collect())
     }
 
-    /// The status of every companion, looked at now; changes nothing.
+    /// The status of every companion, looked at now by this process; changes nothing.
     ///
     /// # Errors
-    /// [`CompanionsError::Reconcile`] when the record could not be read.
+    /// [`CompanionsError::Reconcile`] when the desired state could not be read.
     pub async fn status(&self) -> Result<Vec<CompanionStatus>, CompanionsError> {
         let round = self.reconciler.dry_run().await.map_err(CompanionsError::Reconcile)?;
         Ok(status(&round))
     }
 
-    /// Makes a pass and reports on `names`, of which `wish` is asked.
-    ///
-    /// # Errors
-    /// [`CompanionsError::Reconcile`].
-    pub async fn converge(
+    async fn failures(
         &self,
+        generation: Generation,
         names: &BTreeSet<CompanionName>,
-        wish: Wish,
+        intent: Intent,
     ) -> Result<Failures, CompanionsError> {
         if names.is_empty() {
             return Ok(Failures::new());
         }
-        let pass = self.reconciler.reconcile_for(names).await;
-        let pass = pass.map_err(CompanionsError::Reconcile)?;
-        Ok(failures_of(&pass, names, wish))
+        let converged = self.converge(generation, Some(names)).await?;
+        Ok(failures_of(&converged.companions, names, intent))
+    }
+
+    /// Has the intent of `generation` carried out for `names`, or for all: as the leader, or by the leader.
+    ///
+    /// # Errors
+    /// [`CompanionsError`].
+    pub async fn converge(
+        &self,
+        generation: Generation,
+        names: Option<&BTreeSet<CompanionName>>,
+    ) -> Result<Converged, CompanionsError> {
+        match self.follow(generation, names).await? {
+            follow::Followed::Settled { report, events } => {
+                Ok(Converged::of_report(report, &events, names))
+            }
+            follow::Followed::Leads => {
+                let user = self.start_leading().await;
+                let converged = self.reconcile_until_settled(names).await;
+                if user.end() {
+                    self.stop_leading().await;
+                }
+                converged
+            }
+        }
+    }
+
+    fn leading(&self) -> MutexGuard<'_, Leading> {
+        self.leading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn users(&self) -> usize {
+        self.leading().users
+    }
+
+    /// Starts to use the leadership that was just acquired; the first user prepares the host.
+    async fn start_leading(&self) -> User {
+        let first = {
+            let mut leading = self.leading();
+            leading.users += 1;
+            if leading.publishing.is_none() {
+                leading.publishing = Some(self.publisher.start());
+            }
+            leading.users == 1
+        };
+        let user = User(Arc::clone(&self.leading));
+        if first {
+            self.prepare().await;
+        }
+        user
+    }
+
+    async fn reconcile_until_settled(
+        &self,
+        names: Option<&BTreeSet<CompanionName>>,
+    ) -> Result<Converged, CompanionsError> {
+        let pass = match names {
+            Some(names) => self.reconciler.reconcile_for(names).await,
+            None => self.reconciler.reconcile().await,
+        };
+        Ok(Converged::of_pass(&pass.map_err(CompanionsError::Reconcile)?, names))
+    }
+
+    /// Ends the work under way softly, and then the leadership.
+    pub async fn stop_leading(&self) {
+        self.reconciler.shut_down().await;
+        if let Some(real) = &self.real {
+            real.podman.settled().await;
+        }
+        self.publisher.flush().await;
+        self.leading().publishing = None;
+    }
+
+    /// What a new leader does once: builds that outlived the leader before it are ended, temporary files
+    /// are removed, and what the catalog newly has is taken in.
+    async fn prepare(&self) {
+        if let Some(Real { scope, podman }) = &self.real {
+            match podman.end_orphans().await {
+                0 => {}
+                count => info!("stopped {count} orphaned build(s) or pull(s)"),
+            }
+            match host::sweep(*scope, &self.store).await {
+                Ok(0) => {}
+                Ok(count) => info!("removed {count} temporary file(s) of an interrupted run"),
+                // They harm nobody, and the next leader tries again.
+                Err(error) => warn!("{}", chain(&error)),
+            }
+        }
+        if let Err(error) = self.sync(&[]).await {
+            warn!("{}", chain(&error));
+        }
+    }
+
+    /// Becomes the leader for as long as this process runs. While a command leads, it is waited for.
+    ///
+    /// # Errors
+    /// [`ReconcileError::Led`] when another daemon leads, [`ReconcileError::Leadership`].
+    pub async fn lead(&self) -> Result<(), ReconcileError> {
+        loop {
+            match self.reconciler.lead().await {
+                Err(ReconcileError::Led { by }) => {
+                    let leader = match &self.lock {
+                        Some(lock) => lock.leader().await.map_err(ReconcileError::Leadership)?,
+                        None => None,
+                    };
+                    if leader.is_none_or(|leader| leader.role == Role::Daemon) {
+                        return Err(ReconcileError::Led { by });
+                    }
+                }
+                led => return led,
+            }
+            tokio::time::sleep(follow::POLL_INTERVAL).await;
+        }
+    }
+
+    /// Leads until `shutdown`, with everything looked at every `resync` at the latest. `on_round` is
+    /// shown each reconcile.
+    ///
+    /// # Errors
+    /// As [`lead`](Self::lead).
+    pub async fn run(
+        &self,
+        resync: Duration,
+        shutdown: CancellationToken,
+        mut on_round: impl FnMut(&Result<Round, ReconcileError>),
+    ) -> Result<(), ReconcileError> {
+        let Some(led) = shutdown.run_until_cancelled(self.lead()).await else { return Ok(()) };
+        led?;
+        self.publisher.leader_event("started", Some(self.by.clone()));
+        let user = shutdown.run_until_cancelled(self.start_leading()).await;
+        if user.is_some() {
+            let mut supervisor = Supervisor::new(Arc::clone(&self.reconciler)).with_tick(resync);
+            if let Some(lock) = &self.lock {
+                supervisor = supervisor.woken_by(lock.wake());
+            }
+            let mut synced = self.store.inputs().current().digest;
+            supervisor
+                .run(shutdown, |round| {
+                    self.beat();
+                    on_round(round);
+                    let now = self.store.inputs().current().digest;
+                    if std::mem::replace(&mut synced, now) != now {
+                        self.take_in_catalog();
+                    }
+                })
+                .await;
+        }
+        self.publisher.leader_event("stopped", None);
+        drop(user);
+        self.stop_leading().await;
+        Ok(())
+    }
+
+    /// Takes in what a changed catalog has; the change of the desired state wakes the loop.
+    fn take_in_catalog(&self) {
+        let (store, by) = (Arc::clone(&self.store), self.by.clone());
+        let wake = self.lock.as_ref().map(|lock| lock.wake());
+        tokio::spawn(async move {
+            match sync(&store, Vec::new(), by).await {
+                Ok(_) => wake.iter().for_each(|wake| wake.notify_one()),
+                Err(error) => warn!("failed to take in the changed catalog: {}", error.chain()),
+            }
+        });
+    }
+
+    fn beat(&self) {
+        if let Some(lock) = &self.lock {
+            lock.heartbeat().beat();
+        }
+    }
+
+    /// What wakes the loop of [`run`](Self::run), for event sources of the caller.
+    pub fn wake(&self) -> Option<Arc<tokio::sync::Notify>> {
+        self.lock.as_ref().map(|lock| lock.wake())
+    }
+
+    /// Whether the loop of [`run`](Self::run) moves, for a watchdog.
+    pub fn heartbeat(&self) -> Option<Arc<Heartbeat>> {
+        self.lock.as_ref().map(|lock| lock.heartbeat())
     }
 }
 
-/// Those of `concerns` that are not as the record wishes at the end of a pass.
-///
-/// Whoever asked for a companion that the record does not want learns nothing here: that is
-/// [`failures_of`].
-pub fn failures(pass: &Reconciliation, concerns: impl Fn(&CompanionName) -> bool) -> Failures {
-    let not_ready = status(&pass.last)
-        .into_iter()
-        .filter(|companion| concerns(&companion.name) && !companion.health.is_healthy());
-    not_ready.map(|companion| failure(companion.name.clone(), unready(pass, &companion))).collect()
-}
-
-/// Those of `names` that are not, at the end of a pass, what `wish` asked of them.
-///
-/// For [`Wish::Installed`] each that is not ready; for [`Wish::Removed`] each of which something is
-/// left, or that is wanted again.
-pub fn failures_of(pass: &Reconciliation, names: &BTreeSet<CompanionName>, wish: Wish) -> Failures {
-    let statuses = status(&pass.last);
-    let judge = |name: &CompanionName| {
-        let seen = statuses.iter().find(|status| status.name == *name);
-        let wanted = pass.last.desired.companions.contains_key(name);
-        let health = |unseen| seen.map_or(unseen, |status| status.health);
-        match (wish, wanted, seen) {
-            (Wish::Installed, false, _) => {
-                Some((health(Health::Blocked), "no installed app has it".to_owned()))
-            }
-            (Wish::Installed, true, None) => {
-                Some((Health::Unknown, "it was not looked at".to_owned()))
-            }
-            (Wish::Removed, true, _) => {
-                Some((health(Health::Unknown), "an installed app has it".to_owned()))
-            }
-            (_, _, Some(status)) if !status.health.is_healthy() => Some(unready(pass, status)),
-            _ => None,
-        }
+async fn sync(
+    store: &RecordStore,
+    installed: Vec<AppId>,
+    by: String,
+) -> Result<Generation, PortError> {
+    let change = move |record: &mut Record, catalog: &Catalog| {
+        let new: Vec<_> = installed
+            .iter()
+            .filter(|app| record.is_installed(app).is_none())
+            .filter(|app| !catalog.companions_for(app).is_empty())
+            .collect();
+        new.iter().for_each(|app| record.install(app, &by, catalog));
+        let grown = record.sync_catalog(catalog);
+        (grown || !new.is_empty(), ())
     };
-    names.iter().filter_map(|name| Some(failure(name.clone(), judge(name)?))).collect()
-}
-
-fn failure(
-    companion: CompanionName,
-    (health, why): (Health, String),
-) -> (CompanionName, CompanionError) {
-    (companion.clone(), CompanionError { companion, health, why })
-}
-
-fn unready(pass: &Reconciliation, companion: &CompanionStatus) -> (Health, String) {
-    (companion.health, why(pass, companion))
-}
-
-/// Why `companion` is as it is at the end of `pass`, in words for people: what it waits on, else what
-/// failed last; empty when there is nothing to say.
-pub fn why(pass: &Reconciliation, companion: &CompanionStatus) -> String {
-    if !companion.why.is_empty() {
-        return companion.why.join("; ");
-    }
-    let failed = pass.steps.iter().rev().find_map(|(step, outcome)| match outcome {
-        Outcome::Failed { error, .. } if step.companion.as_ref() == Some(&companion.name) => {
-            Some(format!("{step}: {error}"))
-        }
-        _ => None,
-    });
-    failed.unwrap_or_default()
+    Ok(store.update(change).await?.0)
 }
 
 #[cfg(test)]

@@ -1,17 +1,19 @@
-//! `DesiredStore` on two files: the record of wishes, and the lock of the host.
+//! `DesiredStore` on two files: the desired state, and the lock of those who change it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use companion_core::model::desired::DesiredState;
+use companion_core::model::desired::{DesiredState, Generation};
 use companion_core::ports::{DesiredStore, PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, DirError, LockFile, Trust};
 use tokio::time::Instant;
 
 use crate::catalog::Catalog;
 use crate::files::{blocking, port};
+use crate::inputs::{Current, Inputs};
 use crate::record::{RECORD_LIMIT, Record};
 
 const RECORD_FILE: &str = "desired.json";
@@ -22,17 +24,24 @@ const LOCK_FILE: &str = "lock";
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Keeps the record of wishes in a state directory of mode 0700.
+/// Keeps the desired state in a state directory of mode 0700, and reads it with the inputs of its process.
 #[derive(Clone)]
 pub struct RecordStore {
     dir: PathBuf,
-    catalog: Arc<Catalog>,
+    inputs: Arc<Inputs>,
+    /// The intents as they were last read: generation and words.
+    intents: Arc<Mutex<BTreeMap<Generation, String>>>,
 }
 
 impl RecordStore {
-    /// A store in `dir`, which is made when it is first written to.
+    /// A store in `dir`, which is made when it is first written to, with a catalog that never changes.
     pub fn new(dir: impl Into<PathBuf>, catalog: Arc<Catalog>) -> Self {
-        Self { dir: dir.into(), catalog }
+        Self::with_inputs(dir, Arc::new(Inputs::fixed(catalog)))
+    }
+
+    /// A store in `dir` with a catalog that is read again when it changes.
+    pub fn with_inputs(dir: impl Into<PathBuf>, inputs: Arc<Inputs>) -> Self {
+        Self { dir: dir.into(), inputs, intents: Arc::default() }
     }
 
     /// The state directory.
@@ -40,20 +49,24 @@ impl RecordStore {
         &self.dir
     }
 
-    /// The catalog that the record is read with.
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+    /// What the desired state is read with.
+    pub fn inputs(&self) -> &Arc<Inputs> {
+        &self.inputs
+    }
+
+    /// The intent of `generation`, for people, if it was the last one for its app when the desired state
+    /// was last read.
+    pub(crate) fn intent(&self, generation: Generation) -> Option<String> {
+        let intents = self.intents.lock().unwrap_or_else(PoisonError::into_inner);
+        intents.get(&generation).cloned()
     }
 
     pub(crate) async fn read(&self) -> PortResult<Record> {
         let dir = self.dir.clone();
-        blocking("read the record of wishes", move || read(&dir)).await
+        blocking("read the desired state", move || read(&dir)).await
     }
 
-    /// Removes the temporary files that crashes left in the state directory; the caller holds the lock.
-    ///
-    /// The one file that is written without it, what podman said, may lose a write by it, which costs
-    /// asking podman once more.
+    /// Removes the temporary files that crashes left in the state directory; the caller leads.
     pub(crate) async fn sweep(&self) -> PortResult<usize> {
         let path = self.dir.clone();
         let attempt = "sweep the state directory";
@@ -64,33 +77,55 @@ impl RecordStore {
         .await
     }
 
-    /// Changes the record under the host's lock, and writes it durably if `change` says so.
+    /// Changes the desired state under its lock, and writes it durably if `change` says so; returns its
+    /// generation, too.
     ///
     /// A change whose caller goes away goes on to its end, and the lock with it: nobody else comes
     /// between its reading and its writing.
     pub(crate) async fn update<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut Record, &Catalog) -> (bool, T) + Send + 'static,
-    ) -> PortResult<T> {
+    ) -> PortResult<(Generation, T)> {
         let lock = lock(&self.dir).await?;
-        let (path, catalog) = (self.dir.clone(), Arc::clone(&self.catalog));
-        blocking("change the record of wishes", move || {
+        let (path, inputs) = (self.dir.clone(), Arc::clone(&self.inputs));
+        blocking("change the desired state", move || {
             let _until_done = lock;
+            let catalog = catalog_of(&inputs)?;
             let mut record = read(&path)?;
             let (changed, value) = change(&mut record, &catalog);
             if changed {
                 write(&path, &record)?;
             }
-            Ok(value)
+            Ok((record.generation(), value))
         })
         .await
     }
 }
 
+/// The catalog in force.
+///
+/// # Errors
+/// `Invalid` when no good one was ever read: then it is not known what is desired.
+fn catalog_of(inputs: &Inputs) -> PortResult<Arc<Catalog>> {
+    let Current { catalog, problem, .. } = inputs.refresh();
+    catalog.ok_or_else(|| {
+        let why = problem.map_or_else(|| "no catalog was read".to_owned(), |it| it.message);
+        PortError::new(PortErrorKind::Invalid, why)
+    })
+}
+
 #[async_trait]
 impl DesiredStore for RecordStore {
     async fn load(&self) -> PortResult<DesiredState> {
-        Ok(self.read().await?.desired(&self.catalog))
+        let (dir, inputs) = (self.dir.clone(), Arc::clone(&self.inputs));
+        let intents = Arc::clone(&self.intents);
+        blocking("read the desired state", move || {
+            let catalog = catalog_of(&inputs)?;
+            let record = read(&dir)?;
+            *intents.lock().unwrap_or_else(PoisonError::into_inner) = record.intents();
+            Ok(record.desired(&catalog))
+        })
+        .await
     }
 }
 
@@ -129,24 +164,31 @@ fn read(path: &Path) -> PortResult<Record> {
     let dir = match Dir::open(path, Trust::Owned) {
         Ok(dir) => dir,
         Err(DirError::NotFound { .. }) => return Ok(Record::default()),
-        Err(error) => return Err(port(error, "read the record of wishes")),
+        Err(error) => return Err(port(error, "read the desired state")),
     };
     let contents = dir
         .read(RECORD_FILE, RECORD_LIMIT)
-        .map_err(|error| port(error, "read the record of wishes"))?;
+        .map_err(|error| port(error, "read the desired state"))?;
     let Some(contents) = contents else { return Ok(Record::default()) };
     Record::from_bytes(&contents.bytes).map_err(|why| {
         let file = path.join(RECORD_FILE);
-        let message = format!("the record of wishes {} cannot be used: {why}", file.display());
+        let message = format!("the desired state {} cannot be used: {why}", file.display());
         PortError::new(PortErrorKind::Invalid, message)
     })
 }
 
 fn write(path: &Path, record: &Record) -> PortResult<()> {
-    let attempt = "write the record of wishes";
+    let attempt = "write the desired state";
     let bytes = record.to_bytes().map_err(|error| {
         PortError::new(PortErrorKind::Invalid, format!("failed to {attempt}")).with_source(error)
     })?;
+    if bytes.len() > RECORD_LIMIT {
+        let message = format!(
+            "failed to {attempt}, which has {} bytes and may have {RECORD_LIMIT}",
+            bytes.len()
+        );
+        return Err(PortError::new(PortErrorKind::Invalid, message));
+    }
     let dir = Dir::create(path, 0o700, Trust::Owned).map_err(|error| port(error, attempt))?;
     dir.sweep_temporary_files_of(RECORD_FILE).map_err(|error| port(error, attempt))?;
     dir.write(RECORD_FILE, &bytes, 0o600).map_err(|error| port(error, attempt))
@@ -165,8 +207,9 @@ mod tests {
 
     async fn install(store: &RecordStore, app: &str) {
         let app = AppId::new(app).unwrap();
-        let wish =
-            move |record: &mut Record, catalog: &Catalog| (true, record.install(&app, catalog));
+        let wish = move |record: &mut Record, catalog: &Catalog| {
+            (true, record.install(&app, "a test", catalog))
+        };
         store.update(wish).await.unwrap();
     }
 
@@ -197,8 +240,9 @@ mod tests {
         assert_eq!(error.kind(), PortErrorKind::Invalid);
         assert!(error.to_string().contains("desired.json"), "{error}");
         let app = AppId::new("lnd").unwrap();
-        let wish =
-            move |record: &mut Record, catalog: &Catalog| (true, record.remove(&app, catalog));
+        let wish = move |record: &mut Record, catalog: &Catalog| {
+            (true, record.remove(&app, "a test", catalog))
+        };
         assert!(store.update(wish).await.is_err());
         assert_eq!(std::fs::read(&file).unwrap(), b"half a rec");
     }
@@ -226,7 +270,7 @@ mod tests {
             let change = move |record: &mut Record, catalog: &Catalog| {
                 begun.send(()).unwrap();
                 may_end.recv().unwrap();
-                (true, record.install(&app, catalog))
+                (true, record.install(&app, "a test", catalog))
             };
             store.update(change).await
         });

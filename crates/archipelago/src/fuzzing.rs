@@ -15,9 +15,9 @@ pub fn record(bytes: &[u8], catalog: &Catalog) -> Result<DesiredState, String> {
     assert_eq!(Record::from_bytes(&written).as_ref(), Ok(&record), "what is written is read back");
     let desired = record.desired(catalog);
     let apps: Vec<_> = record.installed().cloned().collect();
-    record.adopt_catalog(catalog);
+    record.sync_catalog(catalog);
     for app in &apps {
-        record.remove(app, catalog);
+        record.remove(app, "a fuzzer", catalog);
     }
     assert_eq!(record.installed().next(), None, "what is removed is not installed");
     assert!(record.desired(catalog).companions.is_empty());

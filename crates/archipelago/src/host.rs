@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use adapter_hooks::{FileHooks, HookError, HostKey};
+use adapter_hooks::{ConfigHook, FileHooks, HookError, HostKey, Readiness};
 use adapter_podman::{Podman, PodmanContainers, PodmanError, PodmanImages};
 use adapter_systemd::{QuadletDir, Scope, ScopeError, SystemdManager};
 use companion_core::model::companion::InvalidValue;
@@ -16,6 +16,7 @@ use quadlet::PodmanVersion;
 use crate::bitcoin_ui::BitcoinUi;
 use crate::catalog::BITCOIN_UI_HOOK;
 use crate::desired_store::RecordStore;
+use crate::inputs::Inputs;
 
 /// How the units of the predecessor say what they are; they are taken over.
 const LEGACY_DESCRIPTION: &str = "Archipelago companion UI: ";
@@ -161,9 +162,17 @@ fn hooks(store: &RecordStore) -> Result<FileHooks, HostError> {
     let key = HostKey::load_or_create(&dir).map_err(HostError::State)?;
     let mut hooks = FileHooks::new(key);
     let name = HookName::new(BITCOIN_UI_HOOK).map_err(HostError::Name)?;
-    let hook = BitcoinUi::new(store.catalog().node(), machine_name(), has_ipv6());
-    hooks.register(name, hook).map_err(HostError::Hook)?;
+    hooks.register(name, LiveBitcoinUi(Arc::clone(store.inputs()))).map_err(HostError::Hook)?;
     Ok(hooks)
+}
+
+/// The bitcoin-ui hook with the node, the machine's name and its IPv6 as they are at each rendering.
+struct LiveBitcoinUi(Arc<Inputs>);
+
+impl ConfigHook for LiveBitcoinUi {
+    fn render(&self) -> Result<Readiness, HookError> {
+        BitcoinUi::new(self.0.catalog().node(), machine_name(), has_ipv6()).render()
+    }
 }
 
 /// The machine's own name, if it is a host name.

@@ -31,17 +31,21 @@ mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod host;
+pub mod inputs;
 pub mod leader;
 pub mod manifest;
 mod node;
+pub mod published;
 mod record;
 
 pub use adapter_systemd::Scope;
 pub use app::AppId;
 pub use bitcoin_ui::BitcoinUi;
 pub use catalog::{Catalog, CatalogError};
+pub use companion_core::supervisor::TICK as RESYNC;
 pub use companions::{
-    CompanionError, Companions, CompanionsError, Failures, Wish, failures, failures_of, why,
+    CompanionError, Companions, CompanionsError, Converged, Failures, Intent, Options, StepReport,
+    failures_of,
 };
 pub use desired_store::RecordStore;
 pub use node::{BITCOIN_UI_PORT, BitcoinRpc, CONTEXT_DIRECTORIES, INSECURE_REGISTRIES, Node};

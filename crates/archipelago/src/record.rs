@@ -1,7 +1,7 @@
-//! The record of wishes: which apps are installed, since which generation, durably.
+//! The desired state on disk: which apps are installed, and what became of each companion.
 //!
-//! It is one small file, replaced whole. A record that cannot be understood is never acted on: not
-//! knowing what is wanted is not the same as nothing being wanted.
+//! It is one small file, replaced whole. A file that cannot be understood is never acted on: not
+//! knowing what is desired is not the same as nothing being desired.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,62 +15,74 @@ use serde::{Deserialize, Serialize};
 use crate::app::AppId;
 use crate::catalog::Catalog;
 
-/// The version of the record's form that this code writes.
-const VERSION: u32 = 1;
+mod version_1;
 
-/// The most bytes of a record.
+/// The version of the form that this code writes.
+const VERSION: u32 = 2;
+
+/// The most bytes of the file.
 pub(crate) const RECORD_LIMIT: usize = 1024 * 1024;
 
-/// The wishes.
+/// The most characters of the name of who recorded an intent.
+const AUTHOR_LIMIT: usize = 128;
+
+/// The desired state, as intents recorded it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Record {
     version: u32,
-    /// The generation of the last wish.
+    /// The generation of the last intent.
     generation: Generation,
-    /// What is wished for each app that was ever installed.
-    apps: BTreeMap<AppId, AppWish>,
-    /// The companions that were ever wanted, with the generation of the last wish about each.
-    companions: BTreeMap<CompanionName, Generation>,
-    /// What the catalog last said of each of them; a record of an earlier program has none.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    known: BTreeMap<CompanionName, KnownCompanion>,
+    /// The last intent for each app that was ever installed.
+    apps: BTreeMap<AppId, AppIntent>,
+    /// The companions that were ever desired.
+    companions: BTreeMap<CompanionName, CompanionRecord>,
 }
 
-/// What the catalog last said of a companion, so that it can be removed when no catalog does any more.
+/// The last intent for one app. A removed app stays recorded, so that a list of installed apps which is
+/// older than the removal cannot bring it back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KnownCompanion {
-    /// The apps it belonged to.
+struct AppIntent {
+    installed: bool,
+    generation: Generation,
+    /// Who recorded it, for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    by: String,
+}
+
+/// What is known of one companion, so that it can be removed when no catalog has it any more.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CompanionRecord {
+    /// The generation of the last intent about it.
+    generation: Generation,
+    /// Whether that was its removal. It stays so until the companion is desired again, whatever becomes
+    /// of its app and of the catalog meanwhile.
+    #[serde(default, skip_serializing_if = "is_false")]
+    removed: bool,
+    /// The apps it belonged to when the catalog last had it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     apps: BTreeSet<AppId>,
     /// The hook that its configuration was rendered by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hook: Option<HookSpec>,
 }
 
-/// What is wished for one app. A removed app stays on record, so that a list of installed apps which
-/// is older than the removal cannot bring it back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AppWish {
-    installed: bool,
-    generation: Generation,
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference in")]
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl Default for Record {
     fn default() -> Self {
-        Self {
-            version: VERSION,
-            generation: Generation::default(),
-            apps: BTreeMap::new(),
-            companions: BTreeMap::new(),
-            known: BTreeMap::new(),
-        }
+        let (apps, companions) = (BTreeMap::new(), BTreeMap::new());
+        Self { version: VERSION, generation: Generation::default(), apps, companions }
     }
 }
 
 impl Record {
-    /// Reads a record from its file's bytes.
+    /// Reads the desired state from its file's bytes.
     ///
     /// The error is for people and quotes nothing of the file.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
@@ -82,40 +94,59 @@ impl Record {
             format!("it is damaged at line {}, column {}", error.line(), error.column())
         };
         let Versioned { version } = serde_json::from_slice(bytes).map_err(damaged)?;
-        if version != VERSION {
-            return Err(format!(
-                "its version is {version}, and this program knows version {VERSION}"
-            ));
+        match version {
+            VERSION => serde_json::from_slice(bytes).map_err(damaged),
+            1 => {
+                serde_json::from_slice::<version_1::Record>(bytes).map(Self::from).map_err(damaged)
+            }
+            newer => Err(format!(
+                "its version is {newer}, and this program knows version {VERSION}; upgrade companion"
+            )),
         }
-        serde_json::from_slice(bytes).map_err(damaged)
     }
 
-    /// The bytes of the record's file.
+    /// The bytes of the file.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
         let mut bytes = serde_json::to_vec_pretty(self)?;
         bytes.push(b'\n');
         Ok(bytes)
     }
 
-    /// Whether `app` is recorded as installed; `None` when there was never a wish about it.
+    /// The generation of the last intent.
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Whether `app` is recorded as installed; `None` when there was never an intent about it.
     pub(crate) fn is_installed(&self, app: &AppId) -> Option<bool> {
-        self.apps.get(app).map(|wish| wish.installed)
+        self.apps.get(app).map(|intent| intent.installed)
     }
 
     /// The apps that are to be installed.
     pub(crate) fn installed(&self) -> impl Iterator<Item = &AppId> {
-        self.apps.iter().filter(|(_, wish)| wish.installed).map(|(app, _)| app)
+        self.apps.iter().filter(|(_, intent)| intent.installed).map(|(app, _)| app)
+    }
+
+    /// Each intent that is the last one for its app: its generation, and what it is for people, such as
+    /// `install lnd (companion, uid 1000)`.
+    pub(crate) fn intents(&self) -> BTreeMap<Generation, String> {
+        let words = |(app, intent): (&AppId, &AppIntent)| {
+            let verb = if intent.installed { "install" } else { "remove" };
+            let by = if intent.by.is_empty() { String::new() } else { format!(" ({})", intent.by) };
+            (intent.generation, format!("{verb} {}{by}", app.as_str()))
+        };
+        self.apps.iter().map(words).collect()
     }
 
     /// Records that `app` is to have its companions.
     ///
-    /// It is a new wish even when it was wished before: whoever says "install" again does not want to
-    /// wait for a back-off.
-    pub(crate) fn install(&mut self, app: &AppId, catalog: &Catalog) {
+    /// It is a new intent even when it was recorded before: whoever says "install" again does not want
+    /// to wait for a back-off.
+    pub(crate) fn install(&mut self, app: &AppId, by: &str, catalog: &Catalog) {
         let generation = self.next_generation();
-        self.apps.insert(app.clone(), AppWish { installed: true, generation });
+        self.intend(app, true, generation, by);
         for name in catalog.companions_for(app) {
-            self.companions.insert(name, generation);
+            self.desire(&name, generation);
         }
         self.note_catalog(catalog);
     }
@@ -125,66 +156,84 @@ impl Record {
     ///
     /// A repeated removal names the same ones, whatever today's catalog knows of them: the first may
     /// have been recorded and not carried out.
-    pub(crate) fn remove(&mut self, app: &AppId, catalog: &Catalog) -> BTreeSet<CompanionName> {
+    pub(crate) fn remove(
+        &mut self,
+        app: &AppId,
+        by: &str,
+        catalog: &Catalog,
+    ) -> BTreeSet<CompanionName> {
         let generation = self.next_generation();
-        let before = self.apps.insert(app.clone(), AppWish { installed: false, generation });
-        // Those that came with the app, or went with it, for ones that the catalog does not know.
-        let with_app = |(_, wished): &(&CompanionName, &Generation)| {
-            before.is_some_and(|before| before.generation == **wished)
-        };
-        let of_app = self.known.iter().filter(|(_, known)| known.apps.contains(app));
+        self.intend(app, false, generation, by);
+        let of_app = self.companions.iter().filter(|(_, known)| known.apps.contains(app));
         let mut gone = catalog.companions_for(app);
-        gone.extend(self.companions.iter().filter(with_app).map(|(name, _)| name.clone()));
         gone.extend(of_app.map(|(name, _)| name.clone()));
         let kept = self.wanted(catalog);
         gone.retain(|name| !kept.contains(name) && !self.is_kept_unseen(name, catalog));
         for name in &gone {
-            self.companions.insert(name.clone(), generation);
+            let known = self.companions.entry(name.clone()).or_default();
+            (known.generation, known.removed) = (generation, true);
         }
         gone
     }
 
+    /// Records everything again with a new generation, so that no back-off is waited for.
+    pub(crate) fn renew(&mut self) {
+        let generation = self.next_generation();
+        self.companions.values_mut().for_each(|known| known.generation = generation);
+    }
+
+    /// Records an intent about nothing but the leader's attention: when its generation was observed,
+    /// everything that was read before it was read again.
+    pub(crate) fn touch(&mut self) {
+        self.next_generation();
+    }
+
+    fn intend(&mut self, app: &AppId, installed: bool, generation: Generation, by: &str) {
+        let by = by.chars().filter(|c| !c.is_control()).take(AUTHOR_LIMIT).collect();
+        self.apps.insert(app.clone(), AppIntent { installed, generation, by });
+    }
+
+    fn desire(&mut self, name: &CompanionName, generation: Generation) {
+        let known = self.companions.entry(name.clone()).or_default();
+        (known.generation, known.removed) = (generation, false);
+    }
+
     /// Whether `name`, which the catalog does not know, belonged to an app that is installed.
     fn is_kept_unseen(&self, name: &CompanionName, catalog: &Catalog) -> bool {
-        let known = self.known.get(name).filter(|_| catalog.companion(name).is_none());
+        let known = self.companions.get(name).filter(|_| catalog.companion(name).is_none());
         known.is_some_and(|known| self.installed().any(|app| known.apps.contains(app)))
     }
 
     /// Takes in the companions that the catalog newly has for installed apps, and what it newly says
-    /// of those that are wanted; says whether any.
-    pub(crate) fn adopt_catalog(&mut self, catalog: &Catalog) -> bool {
-        let is_new = |name: &CompanionName| match self.companions.get(name) {
-            None => true,
-            Some(generation) => self.is_wished_away(*generation),
-        };
+    /// of those that are desired; says whether any.
+    pub(crate) fn sync_catalog(&mut self, catalog: &Catalog) -> bool {
+        let is_new =
+            |name: &CompanionName| self.companions.get(name).is_none_or(|known| known.removed);
         let new: Vec<_> = self.wanted(catalog).into_iter().filter(is_new).collect();
         if !new.is_empty() {
             let generation = self.next_generation();
-            self.companions.extend(new.iter().map(|name| (name.clone(), generation)));
+            new.iter().for_each(|name| self.desire(name, generation));
         }
         self.note_catalog(catalog) || !new.is_empty()
     }
 
-    /// Notes what the catalog says of the companions that are wanted; says whether anything is new.
+    /// Notes what the catalog says of the companions that are desired; says whether anything is new.
     ///
-    /// One hook is known of each: when the catalog moves the output of a companion that is wanted, the
-    /// file at its former place is in no record any more, and stays until somebody removes it.
+    /// One hook is known of each: when the catalog moves the output of a companion that is desired, the
+    /// file at its former place is recorded nowhere any more, and stays until somebody removes it.
     fn note_catalog(&mut self, catalog: &Catalog) -> bool {
         let mut noted = false;
         for name in self.wanted(catalog) {
             let Some(spec) = catalog.companion(&name) else { continue };
             let apps = catalog.apps().filter(|(_, names)| names.contains(&name));
-            let apps = apps.map(|(app, _)| app.clone()).collect();
-            let known = KnownCompanion { apps, hook: spec.hook.clone() };
-            noted |= self.known.get(&name) != Some(&known);
-            self.known.insert(name, known);
+            let apps: BTreeSet<_> = apps.map(|(app, _)| app.clone()).collect();
+            let known = self.companions.entry(name).or_default();
+            if (&known.apps, &known.hook) != (&apps, &spec.hook) {
+                (known.apps, known.hook) = (apps, spec.hook.clone());
+                noted = true;
+            }
         }
         noted
-    }
-
-    /// Whether `generation` is that of a removal.
-    fn is_wished_away(&self, generation: Generation) -> bool {
-        self.apps.values().any(|wish| !wish.installed && wish.generation == generation)
     }
 
     fn wanted(&self, catalog: &Catalog) -> BTreeSet<CompanionName> {
@@ -196,36 +245,40 @@ impl Record {
         self.generation
     }
 
-    /// The desired state that the record and the catalog give together.
+    /// The desired state that the intents and the catalog give together.
     pub(crate) fn desired(&self, catalog: &Catalog) -> DesiredState {
-        let mut desired = DesiredState::default();
+        let mut desired = DesiredState { latest: self.generation, ..DesiredState::default() };
         for name in self.wanted(catalog) {
             if let Some(spec) = catalog.companion(&name) {
-                let generation = self.companions.get(&name).copied().unwrap_or_default();
+                let generation = self.companions.get(&name).map(|known| known.generation);
+                let generation = generation.unwrap_or_default();
                 desired.companions.insert(name, DesiredCompanion::new(spec.clone(), generation));
             }
         }
-        // Only what was wished away is to be gone. What the catalog has no more for an installed app is
-        // left alone: a file that was not read must remove nothing.
-        for (name, generation) in &self.companions {
-            if self.is_wished_away(*generation) && !desired.companions.contains_key(name) {
-                let hook = self.rendered_hook(name, catalog);
-                let removed = RemovedCompanion { generation: *generation, hook };
+        // Only what was removed by an intent is to be gone. What the catalog has no more for an installed
+        // app is left alone: a file that was not read must remove nothing.
+        for (name, known) in self.companions.iter().filter(|(_, known)| known.removed) {
+            if !desired.companions.contains_key(name) {
+                let hook = rendered_hook(name, known, catalog);
+                let removed = RemovedCompanion { generation: known.generation, hook };
                 desired.removed.insert(name.clone(), removed);
             }
         }
         desired
     }
+}
 
-    /// The hook whose file goes with a companion that was wished away: the recorded one, because the
-    /// catalog's may have changed since, if it may be believed, else the catalog's.
-    fn rendered_hook(&self, name: &CompanionName, catalog: &Catalog) -> Option<HookSpec> {
-        let named = catalog.companion(name).and_then(|spec| spec.hook.clone());
-        let recorded = self.known.get(name).and_then(|known| known.hook.clone());
-        let is_named = |hook: &HookSpec| named.as_ref().is_some_and(|it| it.output == hook.output);
-        let believed = |hook: &HookSpec| !is_named(hook) && catalog.may_have_rendered(name, hook);
-        recorded.filter(believed).or(named)
-    }
+/// The hook whose file goes with a removed companion: the recorded one, because the catalog's may have
+/// changed since, if it may be believed, else the catalog's.
+fn rendered_hook(
+    name: &CompanionName,
+    known: &CompanionRecord,
+    catalog: &Catalog,
+) -> Option<HookSpec> {
+    let named = catalog.companion(name).and_then(|spec| spec.hook.clone());
+    let is_named = |hook: &HookSpec| named.as_ref().is_some_and(|it| it.output == hook.output);
+    let believed = |hook: &HookSpec| !is_named(hook) && catalog.may_have_rendered(name, hook);
+    known.hook.clone().filter(believed).or(named)
 }
 
 #[cfg(test)]

@@ -194,6 +194,15 @@ impl Reconciler {
         &self,
         names: Option<&BTreeSet<CompanionName>>,
     ) -> Result<Round, ReconcileError> {
+        let round = self.round_as_leader(names).await;
+        self.events.on_event(&Event::Reconciled(&round));
+        round
+    }
+
+    async fn round_as_leader(
+        &self,
+        names: Option<&BTreeSet<CompanionName>>,
+    ) -> Result<Round, ReconcileError> {
         let state = &mut *self.state.lock().await;
         self.lead_in(state).await?;
         let State { memory, tasks, jitter, .. } = state;
@@ -276,13 +285,13 @@ impl Reconciler {
             let last = self.round_for(names).await?;
             rounds += 1;
             let outcomes = last.execution.outcomes.iter().cloned();
-            steps.extend(last.steps().cloned().zip(outcomes));
+            steps.extend(last.steps().into_iter().zip(outcomes));
             if last.is_settled() || Instant::now() >= deadline {
                 return Ok(Reconciliation { rounds, steps, last });
             }
             // After steps the next look is due at once, unless they go on by themselves.
             let began = last.execution.outcomes.contains(&Outcome::Begun);
-            if last.steps().next().is_none() || began {
+            if last.steps().is_empty() || began {
                 let pause = last.plan.requeue_after.unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
                 // Either way the next round looks at everything anew.
                 let _ = tokio::time::timeout(pause, ended.changed()).await;

@@ -3,20 +3,21 @@
 //! It is computed from a round for people and programs to read, and is never an input of the planner.
 
 use std::fmt;
-use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
+use crate::model::desired::Generation;
 use crate::model::hook::HookState;
-use crate::model::observed::{Observation, ObservedCompanion};
+use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::Revision;
 use crate::model::unit::{ServiceState, UnitFileState};
-use crate::plan::{Plan, WaitingOn};
+use crate::plan::{Blocked, Plan, WaitingOn};
 use crate::reconciler::Round;
 
 /// How a companion is, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
     /// It runs, and everything about it is as wanted.
@@ -57,7 +58,7 @@ impl fmt::Display for Health {
 }
 
 /// How one companion is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompanionStatus {
     /// The companion.
     pub name: CompanionName,
@@ -65,14 +66,18 @@ pub struct CompanionStatus {
     pub health: Health,
     /// Seconds since 1970 by the host's clock at which its service entered its present state.
     pub since: Option<u64>,
+    /// The generation of the last intent about it; nothing for one that no intent is about.
+    pub generation: Option<Generation>,
     /// Why it is not ready, the most important first; empty when it is.
     pub why: Vec<String>,
-    /// The same for programs.
-    pub waiting_on: Vec<WaitingOn>,
+    /// What of it is not as it should be and cannot be changed now.
+    pub conditions: Vec<Condition>,
     /// What is done next, in order; empty when nothing is due.
     pub next: Vec<String>,
-    /// Seconds until it is looked at again, apart from the regular tick and from events.
-    pub retry_in: Option<u64>,
+    /// The work that is under way.
+    pub running: Vec<Work>,
+    /// Whether nothing more comes of it by itself within moments: an attempt that is put off is settled.
+    pub settled: bool,
     /// The service manager's words for its service, such as `active (running)`.
     pub service: Option<String>,
     /// How often the service manager restarted it by itself since it was last started.
@@ -81,8 +86,57 @@ pub struct CompanionStatus {
     pub revisions: Revisions,
 }
 
+/// Something about a companion that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// What it is, in one word for programs, such as `back-off`.
+    pub reason: String,
+    /// What it is, for people.
+    pub message: String,
+    /// How often in a row the work failed that is put off.
+    pub attempts: Option<u32>,
+    /// When the next attempt is due, in seconds since 1970 by the wall clock; the publisher of a status
+    /// knows that clock.
+    pub next_attempt: Option<u64>,
+    /// Since when it is so, in the same way.
+    pub since: Option<u64>,
+    /// When the next attempt is due, by the clock of the reconciler that made the status.
+    #[serde(skip)]
+    pub retry_at: Option<Monotonic>,
+}
+
+impl Condition {
+    fn of(blocked: &Blocked) -> Self {
+        let attempts = match &blocked.waiting_on {
+            WaitingOn::BackOff { failures, .. } => Some(*failures),
+            WaitingOn::Conflict { .. }
+            | WaitingOn::Masked
+            | WaitingOn::Shadowed { .. }
+            | WaitingOn::UnitRefused { .. }
+            | WaitingOn::NotLoaded { .. }
+            | WaitingOn::HookNotReady { .. }
+            | WaitingOn::Running { .. }
+            | WaitingOn::Job
+            | WaitingOn::Starting
+            | WaitingOn::Stopping
+            | WaitingOn::Settling
+            | WaitingOn::CrashLoop { .. }
+            | WaitingOn::Observation { .. }
+            | WaitingOn::Orphan => None,
+        };
+        Self {
+            reason: blocked.waiting_on.reason().to_owned(),
+            message: blocked.waiting_on.to_string(),
+            attempts,
+            next_attempt: None,
+            since: None,
+            retry_at: blocked.retry_at,
+        }
+    }
+}
+
 /// The revision that each layer of a companion carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Revisions {
     /// The unit file.
     pub unit_file: Option<Revision>,
@@ -104,17 +158,20 @@ pub fn status(round: &Round) -> Vec<CompanionStatus> {
 fn of(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> CompanionStatus {
     let plan = &round.plan;
     let service = seen.service.known();
-    let waiting_on: Vec<_> = plan.blocked(name).map(|blocked| blocked.waiting_on.clone()).collect();
+    let conditions: Vec<_> = plan.blocked(name).map(Condition::of).collect();
     let next: Vec<_> = plan.serving(name).map(ToString::to_string).collect();
-    let retry_at = plan.blocked(name).filter_map(|blocked| blocked.retry_at).min();
+    let under_way = round.observed.history.running.get(name);
+    let why = conditions.iter().map(|condition| &condition.message).chain(&next);
     CompanionStatus {
         name: name.clone(),
         health: health(name, seen, round),
         since: service.and_then(|service| service.since),
-        why: waiting_on.iter().map(ToString::to_string).chain(next.iter().cloned()).collect(),
-        waiting_on,
+        generation: round.desired.generation(name),
+        why: why.cloned().collect(),
+        conditions,
         next,
-        retry_in: retry_at.map(|at| whole_seconds(round.at.until(at))),
+        running: under_way.map(|running| running.keys().copied().collect()).unwrap_or_default(),
+        settled: round.is_settled_for(name),
         service: service.map(|service| format!("{} ({})", service.active, service.sub)),
         restarts: service.map(|service| service.restarts),
         revisions: Revisions {
@@ -131,10 +188,6 @@ fn of(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> Companio
     }
 }
 
-fn whole_seconds(duration: Duration) -> u64 {
-    duration.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX)
-}
-
 fn health(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> Health {
     if round.desired.generation(name).is_none() {
         return Health::Orphaned;
@@ -148,8 +201,7 @@ fn health(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> Heal
     if runs_true(service, seen) && is_quiet(&round.plan, name) {
         return Health::Ready;
     }
-    let passing = round.plan.blocked(name).any(|blocked| blocked.waiting_on.is_passing());
-    if round.plan.serving(name).next().is_some() || passing {
+    if !round.is_settled_for(name) {
         return Health::Progressing;
     }
     if service.is_running() { Health::Degraded } else { Health::Blocked }

@@ -89,7 +89,7 @@ impl Supervisor {
 fn pause_after(round: &Result<Round, ReconcileError>, tick: Duration) -> Duration {
     match round {
         // What was just done, well or not, is looked at again soon: success is what is read back.
-        Ok(round) if round.steps().next().is_some() => Duration::from_secs(1).min(tick),
+        Ok(round) if !round.steps().is_empty() => Duration::from_secs(1).min(tick),
         Ok(round) => round.plan.requeue_after.unwrap_or(tick).max(DEBOUNCE).min(tick),
         Err(_) => tick,
     }

@@ -32,6 +32,7 @@
 //! # }
 //! ```
 
+mod append;
 #[cfg(feature = "crash-points")]
 pub mod crash_point;
 #[cfg(not(feature = "crash-points"))]

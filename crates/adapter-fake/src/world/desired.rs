@@ -164,7 +164,8 @@ impl World {
             Record::Corrupt => return refuse(PortErrorKind::Invalid, "cannot be understood"),
             Record::Forbidden => return refuse(PortErrorKind::Denied, "must not be read"),
         }
-        let mut desired = DesiredState::default();
+        let latest = Generation(self.generation);
+        let mut desired = DesiredState { latest, ..DesiredState::default() };
         for (name, slot) in &self.slots {
             match slot.wish {
                 Some(Wish::Exists { spec, generation }) => {

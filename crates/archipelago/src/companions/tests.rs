@@ -6,9 +6,13 @@ use companion_core::model::observed::Work;
 use companion_core::ports::{Leadership as _, PortErrorKind};
 use tokio_util::sync::CancellationToken;
 
+use companion_core::status::Health;
+use companion_core::supervisor::TICK;
+
 use super::*;
 use crate::catalog::BITCOIN_UI_HOOK;
 use crate::manifest::BackendManifest;
+use crate::published::{read_events, read_status};
 
 /// A host that has all that the built-in companions need, with a record in a directory of its own.
 struct Bench {
@@ -65,9 +69,9 @@ async fn a_companion_that_no_installed_app_has_is_not_reported_as_installed() {
 async fn an_install_that_a_removal_overtook_is_a_failure_and_the_removal_is_not() {
     let bench = Bench::new();
     let (one, other) = (bench.companions(), bench.companions());
-    let names = one.wish_installed(&[app("lnd")]).await.unwrap();
+    let (generation, names) = one.record_install(&[app("lnd")]).await.unwrap();
     assert_eq!(other.remove_for(&app("lnd")).await.unwrap(), Failures::new());
-    let failures = one.converge(&names, Wish::Installed).await.unwrap();
+    let failures = one.failures(generation, &names, Intent::Installed).await.unwrap();
     assert_eq!(reasons(&failures), [("archy-lnd-ui", "no installed app has it")]);
 }
 
@@ -75,9 +79,9 @@ async fn an_install_that_a_removal_overtook_is_a_failure_and_the_removal_is_not(
 async fn a_removal_that_an_install_overtook_is_a_failure() {
     let bench = Bench::new();
     let companions = bench.companions();
-    let names = companions.wish_removed(&[app("lnd")]).await.unwrap();
+    let (generation, names) = companions.record_removal(&[app("lnd")]).await.unwrap();
     assert_eq!(companions.install_for(&app("lnd")).await.unwrap(), Failures::new());
-    let failures = companions.converge(&names, Wish::Removed).await.unwrap();
+    let failures = companions.failures(generation, &names, Intent::Removed).await.unwrap();
     assert_eq!(reasons(&failures), [("archy-lnd-ui", "an installed app has it")]);
 }
 
@@ -163,26 +167,147 @@ async fn a_backend_runs_with_its_apps_companion_and_goes_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn supervisor_beside_a_leader_ends_when_it_is_stopped() {
+async fn second_daemon_refuses_and_changes_nothing() {
     let bench = Bench::new();
     let _leads = bench.host.as_actor(1).acquire().await.unwrap();
+    let companions = bench.companions();
     let shutdown = CancellationToken::new();
-    let supervisor = bench.companions().supervisor();
-    let running = tokio::spawn(supervisor.run(shutdown.clone(), |round| {
-        assert!(matches!(round, Err(ReconcileError::Led { .. })));
-    }));
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(!running.is_finished());
+    let refused = companions.run(TICK, shutdown, |_round| {}).await;
+    assert!(matches!(refused, Err(ReconcileError::Led { .. })), "{refused:?}");
+    assert_eq!(bench.host.counts().unit_writes, 0);
+}
+
+/// A daemon of another process, until it is stopped.
+struct Daemon {
+    shutdown: CancellationToken,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Daemon {
+    async fn start(bench: &Bench) -> Self {
+        let companions = bench.companions();
+        let shutdown = CancellationToken::new();
+        let (stopped, started) = (shutdown.clone(), Arc::new(tokio::sync::Notify::new()));
+        let ready = Arc::clone(&started);
+        let task = tokio::spawn(async move {
+            let resync = Duration::from_secs(1);
+            companions.run(resync, stopped, |_round| ready.notify_one()).await.unwrap();
+        });
+        started.notified().await;
+        Self { shutdown, task }
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        self.task.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_beside_a_daemon_waits_for_it_and_builds_nothing_itself() {
+    let bench = Bench::new();
+    let daemon = Daemon::start(&bench).await;
+    let command = bench.companions();
+    for id in ["lnd", "electrs", "bitcoin-knots"] {
+        assert_eq!(command.install_for(&app(id)).await.unwrap(), Failures::new());
+    }
+    assert_eq!(bench.host.counts().builds, 3);
+    assert_eq!(command.remove_for(&app("lnd")).await.unwrap(), Failures::new());
+    let left: Vec<_> = command.status().await.unwrap().into_iter().map(|it| it.name).collect();
+    assert_eq!(left, [name("archy-bitcoin-ui"), name("archy-electrs-ui")]);
+    daemon.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_reports_the_steps_that_the_daemon_took_for_it() {
+    let bench = Bench::new();
+    let daemon = Daemon::start(&bench).await;
+    let command = bench.companions();
+    let (generation, names) = command.record_install(&[app("lnd")]).await.unwrap();
+    let converged = command.converge(generation, Some(&names)).await.unwrap();
+    let actions: Vec<_> = converged.steps.iter().map(|step| step.action.as_str()).collect();
+    assert_eq!(actions, ["ensure-image", "write-unit", "daemon-reload", "start"]);
+    let ended = |step: &StepReport| step.outcome == Some("done");
+    assert!(converged.steps.iter().all(ended), "{:?}", converged.steps);
+    let events = read_events(command.store().dir()).await.unwrap();
+    let built = events.iter().find(|event| event.action == "ensure-image").unwrap();
+    assert!(built.intent.as_deref().unwrap().starts_with("install lnd (archipelago"), "{built:?}");
+    daemon.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_whose_daemon_ends_leads_itself() {
+    let bench = Bench::new();
+    let daemon = Daemon::start(&bench).await;
+    let command = bench.companions();
+    let (generation, names) = command.record_install(&[app("lnd")]).await.unwrap();
+    daemon.stop().await;
+    let failures = command.failures(generation, &names, Intent::Installed).await.unwrap();
+    assert_eq!(failures, Failures::new());
+    assert_eq!(bench.host.leader(), None, "it leads for as long as it takes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn failure_of_the_daemon_is_the_failure_of_the_call() {
+    let bench = Bench::new();
+    let refused = Mode::Error(PortErrorKind::Transient);
+    bench.host.inject(Fault::always(Port::Images, Method::Ensure, refused));
+    let daemon = Daemon::start(&bench).await;
+    let command = bench.companions();
+    let failures = command.install_for(&app("lnd")).await.unwrap();
+    let [(_, error)] = failures.as_slice() else { panic!("{failures:?}") };
+    assert!(error.why.contains("injected fault"), "{error}");
+    let report = read_status(command.store().dir()).await.unwrap().unwrap();
+    let condition = &report.companions[0].conditions[0];
+    assert_eq!((condition.reason.as_str(), condition.attempts), ("back-off", Some(1)));
+    assert!(condition.next_attempt > condition.since, "{condition:?}");
+    daemon.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn converged_daemon_publishes_nothing_more() {
+    let bench = Bench::new();
+    let daemon = Daemon::start(&bench).await;
+    let command = bench.companions();
+    assert_eq!(command.install_for(&app("lnd")).await.unwrap(), Failures::new());
+    let written = || {
+        let changed = |entry: std::io::Result<std::fs::DirEntry>| {
+            let entry = entry.unwrap();
+            (entry.file_name(), entry.metadata().unwrap().modified().unwrap())
+        };
+        let mut files: Vec<_> =
+            std::fs::read_dir(bench.state.path()).unwrap().map(changed).collect();
+        files.sort();
+        files
+    };
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let before = written();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(written(), before);
+    daemon.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_of_the_daemons_own_process_leaves_it_leading() {
+    let bench = Bench::new();
+    let companions = Arc::new(bench.companions());
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn({
+        let (companions, shutdown) = (Arc::clone(&companions), shutdown.clone());
+        async move { companions.run(TICK, shutdown, |_round| {}).await }
+    });
+    assert_eq!(companions.install_for(&app("lnd")).await.unwrap(), Failures::new());
+    assert!(bench.host.leader().is_some() && !running.is_finished());
     shutdown.cancel();
-    running.await.unwrap();
-    assert_eq!(bench.host.violations(), []);
+    running.await.unwrap().unwrap();
+    assert_eq!(bench.host.leader(), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reload_is_no_attempt_of_a_companion_whose_unit_could_not_be_written() {
     let bench = Bench::new();
     let companions = bench.companions();
-    companions.wish_installed(&[app("lnd"), app("electrs")]).await.unwrap();
+    companions.record_install(&[app("lnd"), app("electrs")]).await.unwrap();
     let refused = Mode::Error(PortErrorKind::Transient);
     let fault = Fault::always(Port::Units, Method::Write, refused);
     bench.host.inject(Fault { companion: Some(name("archy-lnd-ui")), ..fault });

@@ -1,4 +1,5 @@
 use super::*;
+use crate::node::Node;
 
 fn app(id: &str) -> AppId {
     AppId::new(id).unwrap()
@@ -11,7 +12,7 @@ fn names<'n>(names: impl Iterator<Item = &'n CompanionName>) -> Vec<&'n str> {
 #[test]
 fn what_was_installed_is_desired() {
     let (mut record, catalog) = (Record::default(), Catalog::builtin());
-    record.install(&app("lnd"), &catalog);
+    record.install(&app("lnd"), "a test", &catalog);
     let desired = record.desired(&catalog);
     assert_eq!(names(desired.companions.keys()), ["archy-lnd-ui"]);
     assert!(desired.removed.is_empty());
@@ -20,10 +21,10 @@ fn what_was_installed_is_desired() {
 #[test]
 fn what_was_removed_is_to_be_gone_with_a_larger_generation() {
     let (mut record, catalog) = (Record::default(), Catalog::builtin());
-    record.install(&app("lnd"), &catalog);
+    record.install(&app("lnd"), "a test", &catalog);
     let before = record.desired(&catalog);
     let name = before.companions.keys().next().unwrap();
-    record.remove(&app("lnd"), &catalog);
+    record.remove(&app("lnd"), "a test", &catalog);
     let after = record.desired(&catalog);
     assert_eq!(names(after.removed.keys()), ["archy-lnd-ui"]);
     assert!(after.generation(name) > before.generation(name));
@@ -32,11 +33,14 @@ fn what_was_removed_is_to_be_gone_with_a_larger_generation() {
 #[test]
 fn a_companion_of_two_apps_goes_with_the_last_of_them() {
     let (mut record, catalog) = (Record::default(), Catalog::builtin());
-    record.install(&app("bitcoin-core"), &catalog);
-    record.install(&app("bitcoin-knots"), &catalog);
-    assert!(record.remove(&app("bitcoin-core"), &catalog).is_empty());
+    record.install(&app("bitcoin-core"), "a test", &catalog);
+    record.install(&app("bitcoin-knots"), "a test", &catalog);
+    assert!(record.remove(&app("bitcoin-core"), "a test", &catalog).is_empty());
     assert_eq!(names(record.desired(&catalog).companions.keys()), ["archy-bitcoin-ui"]);
-    assert_eq!(names(record.remove(&app("bitcoin-knots"), &catalog).iter()), ["archy-bitcoin-ui"]);
+    assert_eq!(
+        names(record.remove(&app("bitcoin-knots"), "a test", &catalog).iter()),
+        ["archy-bitcoin-ui"]
+    );
     assert_eq!(names(record.desired(&catalog).removed.keys()), ["archy-bitcoin-ui"]);
 }
 
@@ -68,12 +72,12 @@ fn catalog_of(name: &str, apps: &str, more: &str) -> Catalog {
 fn a_catalog_file_that_was_not_read_removes_nothing() {
     let mut record = Record::default();
     for id in ["one", "two", "lnd"] {
-        record.install(&app(id), &larger_catalog());
+        record.install(&app(id), "a test", &larger_catalog());
     }
     let desired = record.desired(&Catalog::builtin());
     assert_eq!(names(desired.companions.keys()), ["archy-lnd-ui"]);
     assert!(desired.removed.is_empty());
-    record.remove(&app("lnd"), &Catalog::builtin());
+    record.remove(&app("lnd"), "a test", &Catalog::builtin());
     let desired = record.desired(&Catalog::builtin());
     assert_eq!(names(desired.removed.keys()), ["archy-lnd-ui"]);
 }
@@ -81,19 +85,23 @@ fn a_catalog_file_that_was_not_read_removes_nothing() {
 #[test]
 fn a_companion_that_the_catalog_newly_lacks_is_nobodys_wish_until_its_app_is_removed() {
     let mut record = Record::default();
-    record.install(&app("lnd"), &Catalog::builtin());
+    record.install(&app("lnd"), "a test", &Catalog::builtin());
     let other = catalog_of("archy-lnd-ui", "lightning", "");
-    assert_eq!(record.desired(&other), DesiredState::default());
-    assert_eq!(names(record.remove(&app("lnd"), &other).iter()), ["archy-lnd-ui"]);
+    let desired = record.desired(&other);
+    assert!(desired.companions.is_empty() && desired.removed.is_empty(), "{desired:?}");
+    assert_eq!(names(record.remove(&app("lnd"), "a test", &other).iter()), ["archy-lnd-ui"]);
     assert_eq!(names(record.desired(&other).removed.keys()), ["archy-lnd-ui"]);
 }
 
 #[test]
 fn a_removal_that_is_repeated_names_the_same_companions() {
     let mut record = Record::default();
-    record.install(&app("one"), &larger_catalog());
+    record.install(&app("one"), "a test", &larger_catalog());
     for _ in 0..3 {
-        assert_eq!(names(record.remove(&app("one"), &Catalog::builtin()).iter()), ["one-ui"]);
+        assert_eq!(
+            names(record.remove(&app("one"), "a test", &Catalog::builtin()).iter()),
+            ["one-ui"]
+        );
         let desired = record.desired(&Catalog::builtin());
         assert_eq!(names(desired.removed.keys()), ["one-ui"]);
     }
@@ -103,10 +111,10 @@ fn a_removal_that_is_repeated_names_the_same_companions() {
 fn a_companion_that_the_catalog_lacks_stays_while_another_app_of_it_is_installed() {
     let mut record = Record::default();
     let shared = catalog_of("x-ui", "one\", \"two", "");
-    record.install(&app("one"), &shared);
-    record.install(&app("two"), &shared);
-    assert!(record.remove(&app("two"), &Catalog::builtin()).is_empty());
-    assert_eq!(names(record.remove(&app("one"), &Catalog::builtin()).iter()), ["x-ui"]);
+    record.install(&app("one"), "a test", &shared);
+    record.install(&app("two"), "a test", &shared);
+    assert!(record.remove(&app("two"), "a test", &Catalog::builtin()).is_empty());
+    assert_eq!(names(record.remove(&app("one"), "a test", &Catalog::builtin()).iter()), ["x-ui"]);
 }
 
 fn hook_of(output: &str) -> String {
@@ -124,8 +132,8 @@ fn removed_output(record: &Record, catalog: &Catalog) -> Option<String> {
 fn the_rendered_file_goes_although_its_entry_is_gone_or_names_another_one() {
     let output = "/var/lib/archipelago/x-ui/nginx.conf";
     let mut record = Record::default();
-    record.install(&app("x"), &catalog_of("x-ui", "x", &hook_of(output)));
-    record.remove(&app("x"), &Catalog::builtin());
+    record.install(&app("x"), "a test", &catalog_of("x-ui", "x", &hook_of(output)));
+    record.remove(&app("x"), "a test", &Catalog::builtin());
     assert_eq!(removed_output(&record, &Catalog::builtin()).as_deref(), Some(output));
     let moved = catalog_of("x-ui", "x", &hook_of("/var/lib/archipelago/x-ui/other.conf"));
     assert_eq!(removed_output(&record, &moved).as_deref(), Some(output));
@@ -137,8 +145,8 @@ fn the_rendered_file_goes_although_its_entry_is_gone_or_names_another_one() {
 fn a_hostile_record_has_no_file_of_somebody_elses_removed() {
     let hostile = |name: &str, output: &str| {
         let mut record = Record::default();
-        record.install(&app("x"), &catalog_of(name, "x", &hook_of(output)));
-        record.remove(&app("x"), &Catalog::builtin());
+        record.install(&app("x"), "a test", &catalog_of(name, "x", &hook_of(output)));
+        record.remove(&app("x"), "a test", &Catalog::builtin());
         removed_output(&record, &Catalog::builtin())
     };
     for output in [
@@ -162,8 +170,8 @@ fn a_hostile_record_has_no_file_of_somebody_elses_removed() {
     }
     let mut program = Record::default();
     let output = "/var/lib/archipelago/x-ui/nginx.conf";
-    program.install(&app("x"), &catalog_of("x-ui", "x", &hook_of(output)));
-    program.remove(&app("x"), &Catalog::builtin());
+    program.install(&app("x"), "a test", &catalog_of("x-ui", "x", &hook_of(output)));
+    program.remove(&app("x"), "a test", &Catalog::builtin());
     let text = String::from_utf8(program.to_bytes().unwrap()).unwrap();
     assert!(Record::from_bytes(text.replace(output, "/a/../b").as_bytes()).is_err());
 }
@@ -174,16 +182,62 @@ fn a_record_of_an_earlier_program_is_read() {
     let mut record = Record::from_bytes(earlier).unwrap();
     let catalog = Catalog::builtin();
     assert_eq!(names(record.desired(&catalog).companions.keys()), ["archy-lnd-ui"]);
-    assert!(record.adopt_catalog(&catalog) && !record.adopt_catalog(&catalog));
+    assert_eq!(names(record.remove(&app("lnd"), "a test", &catalog).iter()), ["archy-lnd-ui"]);
+}
+
+#[test]
+fn removal_in_a_file_of_an_earlier_program_is_kept() {
+    let earlier = br#"{"version":1,"generation":2,"apps":{"lnd":{"installed":false,"generation":2}},"companions":{"archy-lnd-ui":2}}"#;
+    let mut record = Record::from_bytes(earlier).unwrap();
+    let catalog = Catalog::without_companions(Node::default());
+    assert_eq!(names(record.desired(&catalog).removed.keys()), ["archy-lnd-ui"]);
+    assert_eq!(names(record.remove(&app("lnd"), "a test", &catalog).iter()), ["archy-lnd-ui"]);
+}
+
+#[test]
+fn removal_outlasts_a_new_installation_with_a_catalog_that_lacks_the_companion() {
+    let (mut record, builtin) = (Record::default(), Catalog::builtin());
+    let both = catalog_of("second-ui", "lnd", "");
+    record.install(&app("lnd"), "a test", &both);
+    record.remove(&app("lnd"), "a test", &both);
+    record.install(&app("lnd"), "a test", &builtin);
+    let desired = record.desired(&builtin);
+    assert_eq!(names(desired.companions.keys()), ["archy-lnd-ui"]);
+    assert_eq!(names(desired.removed.keys()), ["second-ui"]);
+    assert!(record.sync_catalog(&both), "the catalog has it again for an installed app");
+    assert!(record.desired(&both).removed.is_empty());
+}
+
+#[test]
+fn renewed_record_has_a_new_generation_for_each_companion_and_asks_for_the_same() {
+    let (mut record, catalog) = (Record::default(), Catalog::builtin());
+    record.install(&app("lnd"), "a test", &catalog);
+    record.install(&app("electrs"), "a test", &catalog);
+    record.remove(&app("lnd"), "a test", &catalog);
+    let before = record.desired(&catalog);
+    record.renew();
+    let after = record.desired(&catalog);
+    assert!(after.companions.keys().eq(before.companions.keys()));
+    assert!(after.removed.keys().eq(before.removed.keys()));
+    let all = before.companions.keys().chain(before.removed.keys());
+    assert!(all.into_iter().all(|name| after.generation(name) == Some(after.latest)));
+}
+
+#[test]
+fn intent_names_who_recorded_it_without_control_characters() {
+    let mut record = Record::default();
+    record.install(&app("lnd"), "companion \u{1b}[2J(uid 1000)", &Catalog::builtin());
+    let intents: Vec<_> = record.intents().into_values().collect();
+    assert_eq!(intents, ["install lnd (companion [2J(uid 1000))"]);
 }
 
 #[test]
 fn an_app_that_the_catalog_does_not_know_any_more_can_be_removed() {
     let mut record = Record::default();
     for id in ["one", "two"] {
-        record.install(&app(id), &larger_catalog());
+        record.install(&app(id), "a test", &larger_catalog());
     }
-    assert_eq!(names(record.remove(&app("one"), &Catalog::builtin()).iter()), ["one-ui"]);
+    assert_eq!(names(record.remove(&app("one"), "a test", &Catalog::builtin()).iter()), ["one-ui"]);
     let desired = record.desired(&Catalog::builtin());
     assert_eq!(names(desired.removed.keys()), ["one-ui"]);
 }
@@ -196,8 +250,8 @@ fn what_was_never_wished_is_neither_desired_nor_to_be_gone() {
 #[test]
 fn a_record_is_read_back_as_it_was_written() {
     let (mut record, catalog) = (Record::default(), Catalog::builtin());
-    record.install(&app("lnd"), &catalog);
-    record.remove(&app("bitcoin"), &catalog);
+    record.install(&app("lnd"), "a test", &catalog);
+    record.remove(&app("bitcoin"), "a test", &catalog);
     assert_eq!(Record::from_bytes(&record.to_bytes().unwrap()), Ok(record));
 }
 
@@ -208,8 +262,9 @@ fn a_damaged_or_newer_record_is_refused() {
     for bad in [&b""[..], &b"{}"[..], &b"\0\0\0\0"[..], &bytes] {
         assert!(Record::from_bytes(bad).unwrap_err().contains("damaged"), "{bad:?}");
     }
-    let newer = br#"{"version":2,"shape":"unknown"}"#;
-    assert!(Record::from_bytes(newer).unwrap_err().contains("version is 2"));
+    let newer = br#"{"version":3,"shape":"unknown"}"#;
+    let why = Record::from_bytes(newer).unwrap_err();
+    assert!(why.contains("version is 3") && why.contains("upgrade companion"), "{why}");
 }
 
 #[test]

@@ -98,6 +98,8 @@ pub struct RemovedCompanion {
 /// What is to exist and what is to be gone. What is in neither is nobody's wish, and left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DesiredState {
+    /// The generation of the last intent that it includes, whichever companion that is about.
+    pub latest: Generation,
     /// The companions that are to exist.
     pub companions: BTreeMap<CompanionName, DesiredCompanion>,
     /// The companions that are to be gone; a name is never in both.

@@ -51,7 +51,9 @@ pub struct ObservedCompanion {
 }
 
 /// The kind of work that can fail and is then put off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Work {
     /// Rendering the configuration.

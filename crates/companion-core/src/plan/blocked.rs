@@ -94,6 +94,27 @@ pub enum WaitingOn {
 }
 
 impl WaitingOn {
+    /// Which of these it is, in one word for programs.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Conflict { .. } => "conflict",
+            Self::Masked => "masked",
+            Self::Shadowed { .. } => "shadowed",
+            Self::UnitRefused { .. } => "unit-refused",
+            Self::NotLoaded { .. } => "not-loaded",
+            Self::HookNotReady { .. } => "hook-not-ready",
+            Self::BackOff { .. } => "back-off",
+            Self::Running { .. } => "running",
+            Self::Job => "job",
+            Self::Starting => "starting",
+            Self::Stopping => "stopping",
+            Self::Settling => "settling",
+            Self::CrashLoop { .. } => "crash-loop",
+            Self::Observation { .. } => "observation",
+            Self::Orphan => "orphan",
+        }
+    }
+
     /// The words for a service that ended and is about to be started again.
     pub fn crash_loop(restarts: u32, result: &ServiceResult, exit_status: Option<i32>) -> Self {
         Self::CrashLoop { restarts, result: result.to_string(), exit_status }

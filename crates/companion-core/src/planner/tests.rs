@@ -102,6 +102,7 @@ impl Scene {
             UnitFile { state: UnitFileState::Current { revision }, location: LOCATION.to_owned() };
         Self {
             desired: DesiredState {
+                latest: Generation(1),
                 companions: [(name(), companion)].into(),
                 removed: BTreeMap::new(),
             },

@@ -1,6 +1,6 @@
 //! What is told while it happens, and who is told.
 
-use super::Outcome;
+use super::{Outcome, ReconcileError, Round};
 use crate::model::companion::CompanionName;
 use crate::model::observed::Work;
 use crate::plan::Step;
@@ -14,6 +14,8 @@ pub enum Event<'e> {
     StepEnded(&'e Step, &'e Outcome),
     /// Work that an earlier round began has ended, with its error if it failed.
     WorkEnded(&'e CompanionName, Work, Option<&'e str>),
+    /// A round ended, or could not be made.
+    Reconciled(&'e Result<Round, ReconcileError>),
 }
 
 /// Who is told what happens. It must return at once.

@@ -93,10 +93,10 @@ enum Effect {
 
 impl Executor {
     /// The execution of `steps`, which were decided at `now`.
-    pub fn new<'s>(steps: impl IntoIterator<Item = &'s Step>, now: Monotonic) -> Self {
+    pub fn new(steps: Vec<Step>, now: Monotonic) -> Self {
         Self {
             now,
-            steps: steps.into_iter().cloned().collect(),
+            steps: steps.into(),
             ready: false,
             stopped: BTreeSet::new(),
             reload_failed: false,

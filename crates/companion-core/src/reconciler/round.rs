@@ -49,7 +49,9 @@ pub struct Round {
     /// The rules of [`check`] that the plan breaks: a mistake of ours. Nothing was done for the companions
     /// that they name.
     pub violations: Vec<Violation>,
-    /// What became of it; empty for a round that only looked.
+    /// The companions that it is for; all if none are named.
+    pub names: Option<BTreeSet<CompanionName>>,
+    /// What became of its steps; empty for a round that only looked.
     pub execution: Execution,
     /// When, on the reconciler's clock.
     pub at: Monotonic,
@@ -72,18 +74,24 @@ impl Round {
         debug!(steps = plan.steps.len(), blocked = plan.blocked.len(), "planned");
         let violations = check(&plan, &desired, &observed);
         let execution = Execution::default();
-        Self { desired, observed, plan, violations, execution, at: now }
+        Self { desired, observed, plan, violations, names: None, execution, at: now }
     }
 
-    /// Leaves to another round what concerns none of `names`.
+    /// Leaves to another round what concerns none of `names`. What was decided about others stays readable.
     pub fn restrict_to(&mut self, names: &BTreeSet<CompanionName>) {
-        self.plan = std::mem::take(&mut self.plan).restrict_to(names);
+        self.names = Some(names.clone());
     }
 
-    /// The steps that are carried out: all but those of companions whose part of the plan breaks a rule.
-    /// A rule that the plan as a whole breaks stops all of it.
-    pub fn steps(&self) -> impl Iterator<Item = &Step> {
-        self.plan.steps.iter().filter(|step| !self.is_unsound(step.companion.as_ref()))
+    /// The steps that are carried out: those that concern the companions that the round is for, but for
+    /// companions whose part of the plan breaks a rule. A rule that the plan as a whole breaks stops all
+    /// of it.
+    pub fn steps(&self) -> Vec<Step> {
+        let mut plan = self.plan.clone();
+        if let Some(names) = &self.names {
+            plan = plan.restrict_to(names);
+        }
+        plan.steps.retain(|step| !self.is_unsound(step.companion.as_ref()));
+        plan.steps
     }
 
     /// Whether the plan breaks a rule for this companion, or as a whole.
@@ -100,6 +108,13 @@ impl Round {
         Executor::new(self.steps(), self.at)
     }
 
+    /// Whether nothing more comes of `name` by itself within moments, see [`is_settled`](Self::is_settled).
+    pub fn is_settled_for(&self, name: &CompanionName) -> bool {
+        let passes = |blocked: &Blocked| blocked.waiting_on.is_passing();
+        self.is_unsound(Some(name))
+            || (self.plan.serving(name).next().is_none() && !self.plan.blocked(name).any(passes))
+    }
+
     /// Whether no further round is worth making before the next tick or event: there was nothing to
     /// do, and nothing that passes by itself within moments is waited for. A part of a plan that breaks a
     /// rule is not carried out, and so nothing comes of making it again.
@@ -107,7 +122,10 @@ impl Round {
         let waits = |blocked: &Blocked| {
             blocked.waiting_on.is_passing() && !self.is_unsound(Some(&blocked.companion))
         };
-        self.steps().next().is_none() && !self.plan.blocked.iter().any(waits)
+        let is_asked_for = |blocked: &&Blocked| {
+            self.names.as_ref().is_none_or(|names| names.contains(&blocked.companion))
+        };
+        self.steps().is_empty() && !self.plan.blocked.iter().filter(is_asked_for).any(waits)
     }
 }
 

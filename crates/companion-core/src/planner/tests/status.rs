@@ -11,6 +11,7 @@ impl Scene {
             observed: self.observed(),
             plan: self.plan(),
             violations: Vec::new(),
+            names: None,
             execution: Execution::default(),
             at: self.now,
         }

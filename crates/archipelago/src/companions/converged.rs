@@ -1,0 +1,208 @@
+//! How a call ended: what became of the companions that it was for.
+
+use std::collections::BTreeSet;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::plan::Step;
+use companion_core::reconciler::{Outcome, Reconciliation};
+use companion_core::status::{CompanionStatus, Health, status};
+use serde::Serialize;
+
+use crate::published::{EventKind, EventRecord, StatusReport, reason_word};
+
+/// A companion that is not as it was desired, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("companion `{companion}` is {health}: {why}")]
+pub struct CompanionError {
+    /// The companion.
+    pub companion: CompanionName,
+    /// How it is.
+    pub health: Health,
+    /// Why, in words for people.
+    pub why: String,
+}
+
+/// What a call asks of the companions that it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    /// That they run. One that nobody desires, because its app was never installed or was removed
+    /// meanwhile, has not become what was asked for.
+    Installed,
+    /// That nothing of them is left. One that is not there is what was asked for.
+    Removed,
+}
+
+/// The companions that are not as desired; empty when all are.
+pub type Failures = Vec<(CompanionName, CompanionError)>;
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "only this says whether the companions run"]
+pub struct Converged {
+    /// The steps that were taken, in their order.
+    pub steps: Vec<StepReport>,
+    /// How the companions are that it was for.
+    pub companions: Vec<CompanionStatus>,
+    /// What kept the leader from deciding, for people.
+    pub problems: Vec<String>,
+}
+
+/// A step that was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StepReport {
+    /// The companion; null for the reload, which serves all.
+    pub companion: Option<CompanionName>,
+    /// The verb, such as `write-unit`.
+    pub action: String,
+    /// Why, in one word, such as `unit-file-missing`.
+    pub reason: Option<String>,
+    /// Why, for people.
+    pub why: String,
+    /// `done`, `begun`, `not-needed`, `failed` or `skipped`; absent in a plan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<&'static str>,
+    /// What went wrong, if it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl StepReport {
+    /// A step that is due.
+    pub fn planned(step: &Step) -> Self {
+        Self {
+            companion: step.companion.clone(),
+            action: step.action.verb().to_owned(),
+            reason: reason_word(&step.reason),
+            why: step.reason.to_string(),
+            outcome: None,
+            error: None,
+        }
+    }
+
+    fn taken((step, outcome): &(Step, Outcome)) -> Self {
+        let (word, error) = match outcome {
+            Outcome::Done => ("done", None),
+            Outcome::Begun => ("begun", None),
+            Outcome::NotNeeded => ("not-needed", None),
+            Outcome::Failed { error, .. } => ("failed", Some(error.clone())),
+            Outcome::Skipped => ("skipped", None),
+        };
+        Self { outcome: Some(word), error, ..Self::planned(step) }
+    }
+
+    /// The step that `started` is about, with the event that ended it.
+    fn of_events(started: &EventRecord, all: &[EventRecord]) -> Self {
+        let is_end = |event: &&EventRecord| {
+            event.kind != EventKind::Started
+                && (&event.companion, &event.action) == (&started.companion, &started.action)
+                && event.at >= started.at
+        };
+        let end = all.iter().find(is_end);
+        let (outcome, error) = match end.map(|end| end.kind) {
+            Some(EventKind::Done) => ("done", None),
+            Some(EventKind::NotNeeded) => ("not-needed", None),
+            Some(EventKind::Failed) => ("failed", end.and_then(|end| end.message.clone())),
+            Some(EventKind::Skipped) => ("skipped", None),
+            Some(EventKind::Started | EventKind::State | EventKind::Leader) | None => {
+                ("begun", None)
+            }
+        };
+        Self {
+            companion: started.companion.clone(),
+            action: started.action.clone(),
+            reason: started.reason.clone(),
+            why: started.message.clone().unwrap_or_default(),
+            outcome: Some(outcome),
+            error,
+        }
+    }
+}
+
+impl Converged {
+    pub(super) fn of_pass(pass: &Reconciliation, names: Option<&BTreeSet<CompanionName>>) -> Self {
+        let concerns = |status: &CompanionStatus| names.is_none_or(|it| it.contains(&status.name));
+        let mut companions = status(&pass.last);
+        companions.retain(concerns);
+        for companion in companions.iter_mut().filter(|it| it.why.is_empty()) {
+            companion.why.extend(failed_last(pass, companion));
+        }
+        let violations = pass.last.violations.iter();
+        let problems = violations.map(|rule| format!("the plan breaks {rule}")).collect();
+        Self { steps: pass.steps.iter().map(StepReport::taken).collect(), companions, problems }
+    }
+
+    pub(super) fn of_report(
+        report: Box<StatusReport>,
+        events: &[EventRecord],
+        names: Option<&BTreeSet<CompanionName>>,
+    ) -> Self {
+        let concerns = |name: Option<&CompanionName>| match (name, names) {
+            (Some(name), Some(names)) => names.contains(name),
+            (None, _) | (_, None) => true,
+        };
+        let StatusReport { mut companions, problems, .. } = *report;
+        companions.retain(|status| concerns(Some(&status.name)));
+        let started = events
+            .iter()
+            .filter(|event| event.kind == EventKind::Started && concerns(event.companion.as_ref()));
+        let steps = started.map(|event| StepReport::of_events(event, events)).collect();
+        Self { steps, companions, problems }
+    }
+
+    /// The companions that are not ready, whatever was asked of them.
+    pub fn unready(&self) -> Failures {
+        let unready = self.companions.iter().filter(|status| !status.health.is_healthy());
+        unready.map(|status| failure(&status.name, status.health, status.why.join("; "))).collect()
+    }
+}
+
+/// What failed last for a companion that is not ready and waits on nothing.
+fn failed_last(pass: &Reconciliation, companion: &CompanionStatus) -> Option<String> {
+    if companion.health.is_healthy() {
+        return None;
+    }
+    pass.steps.iter().rev().find_map(|(step, outcome)| match outcome {
+        Outcome::Failed { error, .. } if step.companion.as_ref() == Some(&companion.name) => {
+            Some(format!("{step}: {error}"))
+        }
+        _ => None,
+    })
+}
+
+/// Those of `names` that are not what `intent` asked of them, by their statuses.
+///
+/// For [`Intent::Installed`] each that is not ready; for [`Intent::Removed`] each of which something is
+/// left, or that is desired again.
+pub fn failures_of(
+    companions: &[CompanionStatus],
+    names: &BTreeSet<CompanionName>,
+    intent: Intent,
+) -> Failures {
+    let judge = |name: &CompanionName| {
+        let seen = companions.iter().find(|status| status.name == *name);
+        let desired = seen
+            .is_some_and(|status| !matches!(status.health, Health::Removing | Health::Orphaned));
+        match (intent, desired, seen) {
+            (Intent::Installed, false, _) => {
+                let health = seen.map_or(Health::Blocked, |status| status.health);
+                Some(failure(name, health, "no installed app has it".to_owned()))
+            }
+            (Intent::Removed, true, Some(status)) => {
+                Some(failure(name, status.health, "an installed app has it".to_owned()))
+            }
+            (_, _, Some(status)) if !status.health.is_healthy() => {
+                Some(failure(name, status.health, status.why.join("; ")))
+            }
+            (_, _, Some(_) | None) => None,
+        }
+    };
+    names.iter().filter_map(judge).collect()
+}
+
+fn failure(
+    companion: &CompanionName,
+    health: Health,
+    why: String,
+) -> (CompanionName, CompanionError) {
+    (companion.clone(), CompanionError { companion: companion.clone(), health, why })
+}

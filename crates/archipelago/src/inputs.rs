@@ -1,0 +1,312 @@
+//! What a process decides with besides the intents: the catalog, read again whenever its files change.
+//!
+//! *Flow.* [`Inputs::refresh`] looks at the files' identities at the start of each reconcile, and reads
+//! them again if one changed. A catalog that can be read replaces the one in force.
+//!
+//! *Guarantees.* A catalog that is missing, unreadable or invalid changes nothing: the last good one stays
+//! in force, in this process and, once [`persist`](Inputs::persist) kept it, in the next. It never turns
+//! into the built-in one.
+//!
+//! *Caveats.* An operator who wants the built-in companions alone empties the file instead of deleting it.
+
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use companion_core::model::revision::Fingerprint;
+use durable_dir::{Dir, DirError, Trust};
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::{Catalog, CatalogError};
+use crate::leader::Settings;
+use crate::node::Node;
+
+/// The file in the state directory with the catalog files that were read last without an error.
+const LAST_GOOD_FILE: &str = "last-good-catalog.json";
+
+/// The most bytes of that file; a catalog file has 1 MiB at most.
+const LAST_GOOD_LIMIT: usize = 16 * 1024 * 1024;
+
+/// The inputs of one process.
+#[derive(Debug)]
+pub struct Inputs {
+    settings: Settings,
+    /// The catalog file that is read when the settings name none, if it exists.
+    default_catalog: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The files as they were when they were read.
+    seen: Option<Vec<(PathBuf, Identity)>>,
+    /// What was read from them, to be kept for the next process.
+    texts: Vec<CatalogText>,
+    /// The digest of what the next process would find.
+    persisted: Option<Fingerprint>,
+    current: Current,
+}
+
+/// The inputs in force.
+#[derive(Debug, Clone)]
+pub struct Current {
+    /// The catalog in force; nothing when no good one was ever read.
+    pub catalog: Option<Arc<Catalog>>,
+    /// Why the files are not what is in force.
+    pub problem: Option<InputProblem>,
+    /// A digest of the catalog in force, the options and the version of the program.
+    pub digest: Fingerprint,
+}
+
+/// Why a catalog is not in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputProblem {
+    /// What is wrong, in one word: `missing`, `unreadable` or `invalid`.
+    pub reason: String,
+    /// What is wrong, for people, in one line: `catalog.toml:3:1: unknown field …`.
+    pub message: String,
+    /// The same with the line and a caret, where it has a place.
+    pub report: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct CatalogText {
+    path: PathBuf,
+    text: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct LastGood {
+    version: u32,
+    files: Vec<CatalogText>,
+}
+
+/// What tells a file from what lay at its path before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Identity {
+    File { dev: u64, ino: u64, size: u64, mtime: (i64, i64), ctime: (i64, i64) },
+    Missing,
+    Unreadable(ErrorKind),
+}
+
+impl Identity {
+    fn of(path: &Path) -> Self {
+        match fs::metadata(path) {
+            Ok(metadata) => Self::of_file(&metadata),
+            Err(error) if error.kind() == ErrorKind::NotFound => Self::Missing,
+            Err(error) => Self::Unreadable(error.kind()),
+        }
+    }
+
+    fn of_file(metadata: &Metadata) -> Self {
+        Self::File {
+            dev: metadata.dev(),
+            ino: metadata.ino(),
+            size: metadata.size(),
+            mtime: (metadata.mtime(), metadata.mtime_nsec()),
+            ctime: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+impl Inputs {
+    /// Inputs that are `settings`, and the file at `default_catalog` when they name no catalog. The last
+    /// good catalog is kept in `state_dir`.
+    pub fn new(
+        settings: Settings,
+        default_catalog: Option<PathBuf>,
+        state_dir: impl Into<PathBuf>,
+    ) -> Self {
+        let nothing = Current { catalog: None, problem: None, digest: Fingerprint::of(b"") };
+        Self {
+            settings,
+            default_catalog,
+            state_dir: Some(state_dir.into()),
+            state: Mutex::new(State::new(nothing)),
+        }
+    }
+
+    /// Inputs that never change: `catalog`, of a program that makes its own.
+    pub fn fixed(catalog: Arc<Catalog>) -> Self {
+        let digest = Fingerprint::of(format!("{catalog:?}").as_bytes());
+        let current = Current { catalog: Some(catalog), problem: None, digest };
+        let state = Mutex::new(State { seen: Some(Vec::new()), ..State::new(current) });
+        Self { settings: Settings::default(), default_catalog: None, state_dir: None, state }
+    }
+
+    /// The options.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The catalog files, whether they are there or not.
+    pub fn files(&self) -> Vec<PathBuf> {
+        if self.settings.catalogs.is_empty() {
+            return self.default_catalog.iter().cloned().collect();
+        }
+        self.settings.catalogs.clone()
+    }
+
+    /// The inputs in force, as of the last [`refresh`](Self::refresh).
+    pub fn current(&self) -> Current {
+        self.state().current.clone()
+    }
+
+    /// The catalog in force; one without companions when no good one was ever read.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        let nothing = || Arc::new(Catalog::without_companions(Node::default()));
+        self.current().catalog.unwrap_or_else(nothing)
+    }
+
+    /// Reads what changed since the last call, and returns what is in force now. It blocks on files.
+    pub fn refresh(&self) -> Current {
+        let mut state = self.state();
+        if self.state_dir.is_none() {
+            return state.current.clone();
+        }
+        let identify = |path: PathBuf| {
+            let identity = Identity::of(&path);
+            (path, identity)
+        };
+        let now: Vec<_> = self.files().into_iter().map(identify).collect();
+        if state.seen.as_ref() != Some(&now) {
+            self.read(&mut state, &now);
+            state.seen = Some(now);
+        }
+        state.current.clone()
+    }
+
+    fn read(&self, state: &mut State, files: &[(PathBuf, Identity)]) {
+        match self.texts(files).and_then(|texts| Ok((self.catalog_of(&texts)?, texts))) {
+            Ok((catalog, texts)) => {
+                state.current = Current {
+                    digest: self.digest(&texts),
+                    catalog: Some(Arc::new(catalog)),
+                    problem: None,
+                };
+                state.texts = texts;
+            }
+            Err(problem) => {
+                if state.current.catalog.is_none()
+                    && let Some((catalog, texts)) = self.last_good()
+                {
+                    let digest = self.digest(&texts);
+                    state.persisted = Some(digest);
+                    state.current = Current { catalog: Some(catalog), problem: None, digest };
+                    state.texts = texts;
+                }
+                state.current.problem = Some(problem);
+            }
+        }
+    }
+
+    /// The texts of `files`. Without a catalog file there is none, unless one was in force before.
+    fn texts(&self, files: &[(PathBuf, Identity)]) -> Result<Vec<CatalogText>, InputProblem> {
+        let mut texts = Vec::with_capacity(files.len());
+        for (path, identity) in files {
+            if *identity == Identity::Missing && self.settings.catalogs.is_empty() {
+                if self.was_in_force(path) {
+                    return Err(InputProblem::missing(path));
+                }
+                continue;
+            }
+            let text = crate::catalog::read(path).map_err(|error| InputProblem::of(&error))?;
+            texts.push(CatalogText { path: path.clone(), text });
+        }
+        Ok(texts)
+    }
+
+    fn was_in_force(&self, path: &Path) -> bool {
+        let saved = self.saved();
+        saved.is_some_and(|saved| saved.files.iter().any(|file| file.path == path))
+    }
+
+    fn catalog_of(&self, texts: &[CatalogText]) -> Result<Catalog, InputProblem> {
+        let shown = |text: &CatalogText| {
+            (text.path.display().to_string().escape_debug().to_string(), text.text.clone())
+        };
+        let files: Vec<_> = texts.iter().map(shown).collect();
+        let Settings { contexts, build_arguments, .. } = self.settings.clone();
+        let adjust = |node: &mut Node| {
+            node.context_directories.splice(0..0, contexts);
+            node.build_arguments.extend(build_arguments);
+        };
+        Catalog::from_texts(&files, adjust).map_err(|error| InputProblem::of(&error))
+    }
+
+    fn digest(&self, texts: &[CatalogText]) -> Fingerprint {
+        // Maps with text keys, texts and paths have no way to fail.
+        let parts = (texts, &self.settings, env!("CARGO_PKG_VERSION"));
+        Fingerprint::of(&serde_json::to_vec(&parts).unwrap_or_default())
+    }
+
+    /// What the last process that kept its catalog read.
+    fn saved(&self) -> Option<LastGood> {
+        let dir = Dir::open(self.state_dir.as_ref()?, Trust::Owned).ok()?;
+        let contents = dir.read(LAST_GOOD_FILE, LAST_GOOD_LIMIT).ok()??;
+        let saved: LastGood = serde_json::from_slice(&contents.bytes).ok()?;
+        (saved.version == 1).then_some(saved)
+    }
+
+    /// The catalog of [`saved`](Self::saved), if it was read from today's files.
+    fn last_good(&self) -> Option<(Arc<Catalog>, Vec<CatalogText>)> {
+        let saved = self.saved()?.files;
+        let same = saved.iter().map(|file| &file.path).eq(&self.files());
+        let catalog = self.catalog_of(&saved).ok().filter(|_| same)?;
+        Some((Arc::new(catalog), saved))
+    }
+
+    /// Keeps the catalog in force for the next process. It writes only what changed, and blocks on files.
+    ///
+    /// # Errors
+    /// As [`Dir::write`]; the one kept before stands.
+    pub fn persist(&self) -> Result<(), DirError> {
+        let mut state = self.state();
+        let (Some(path), true) = (&self.state_dir, state.current.catalog.is_some()) else {
+            return Ok(());
+        };
+        let digest = state.current.digest;
+        if state.persisted == Some(digest) {
+            return Ok(());
+        }
+        let files = state.texts.clone();
+        if self.saved().map(|saved| saved.files).as_deref().unwrap_or_default() != files {
+            let bytes = serde_json::to_vec(&LastGood { version: 1, files }).unwrap_or_default();
+            Dir::create(path, 0o700, Trust::Owned)?.write(LAST_GOOD_FILE, &bytes, 0o600)?;
+        }
+        state.persisted = Some(digest);
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn new(current: Current) -> Self {
+        Self { seen: None, texts: Vec::new(), persisted: None, current }
+    }
+}
+
+impl InputProblem {
+    fn of(error: &CatalogError) -> Self {
+        let reason = if error.is_unreadable() { "unreadable" } else { "invalid" };
+        Self { reason: reason.to_owned(), message: error.chain(), report: error.report() }
+    }
+
+    fn missing(path: &Path) -> Self {
+        let message = format!(
+            "the catalog `{}` is missing, and the last one stays in force; an empty file gives the \
+             built-in companions",
+            path.display().to_string().escape_debug()
+        );
+        Self { reason: "missing".to_owned(), report: message.clone(), message }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+use super::*;
+
+struct Bench {
+    place: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { place: tempfile::tempdir().unwrap() }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.place.path().join("catalog.toml")
+    }
+
+    /// Saves a catalog as an editor does, under a new inode.
+    fn save(&self, text: &str) {
+        let new = self.place.path().join("catalog.toml.new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, self.file()).unwrap();
+    }
+
+    /// What a process has that reads the default catalog.
+    fn process(&self) -> Inputs {
+        self.with(Settings::default())
+    }
+
+    fn with(&self, settings: Settings) -> Inputs {
+        Inputs::new(settings, Some(self.file()), self.place.path().join("state"))
+    }
+}
+
+fn companion(name: &str) -> String {
+    format!("[[companion]]\nname = \"{name}\"\napps = [\"x\"]\nimage = {{ base = \"x\" }}\n")
+}
+
+fn has(current: &Current, name: &str) -> bool {
+    let catalog = current.catalog.as_ref().unwrap();
+    catalog.companions().any(|spec| spec.name.as_str() == name)
+}
+
+#[test]
+fn without_a_catalog_file_the_built_in_companions_are_in_force() {
+    let current = Bench::new().process().refresh();
+    assert!(has(&current, "archy-lnd-ui") && current.problem.is_none());
+}
+
+#[test]
+fn changed_catalog_is_in_force_at_the_next_look() {
+    let bench = Bench::new();
+    bench.save(&companion("one-ui"));
+    let inputs = bench.process();
+    let before = inputs.refresh();
+    assert!(has(&before, "one-ui"));
+    assert_eq!(inputs.refresh().digest, before.digest);
+    bench.save(&companion("two-ui"));
+    let after = inputs.refresh();
+    assert!(has(&after, "two-ui") && !has(&after, "one-ui"));
+    assert_ne!(after.digest, before.digest);
+}
+
+#[test]
+fn broken_catalog_is_reported_and_the_last_good_one_stays_in_force() {
+    let bench = Bench::new();
+    bench.save(&companion("one-ui"));
+    let inputs = bench.process();
+    let good = inputs.refresh();
+    bench.save("[[companion]]\nname = ");
+    let broken = inputs.refresh();
+    assert!(has(&broken, "one-ui"));
+    assert_eq!(broken.digest, good.digest);
+    let problem = broken.problem.unwrap();
+    assert_eq!(problem.reason, "invalid");
+    assert!(problem.message.contains("catalog.toml"), "{problem:?}");
+    bench.save(&companion("two-ui"));
+    assert!(inputs.refresh().problem.is_none());
+}
+
+#[test]
+fn catalog_that_was_deleted_never_becomes_the_built_in_one() {
+    let bench = Bench::new();
+    bench.save(&companion("one-ui"));
+    let inputs = bench.process();
+    inputs.refresh();
+    inputs.persist().unwrap();
+    fs::remove_file(bench.file()).unwrap();
+    for inputs in [inputs, bench.process()] {
+        let current = inputs.refresh();
+        assert!(has(&current, "one-ui"));
+        assert_eq!(current.problem.unwrap().reason, "missing");
+    }
+}
+
+#[test]
+fn process_that_starts_with_a_broken_catalog_has_the_last_good_one() {
+    let bench = Bench::new();
+    bench.save(&companion("one-ui"));
+    let first = bench.process();
+    let good = first.refresh();
+    first.persist().unwrap();
+    bench.save("broken");
+    let current = bench.process().refresh();
+    assert!(has(&current, "one-ui") && current.problem.is_some());
+    assert_eq!(current.digest, good.digest);
+}
+
+#[test]
+fn broken_catalog_without_a_good_one_before_gives_none() {
+    let bench = Bench::new();
+    bench.save("broken");
+    let current = bench.process().refresh();
+    assert!(current.catalog.is_none() && current.problem.is_some());
+}
+
+#[test]
+fn last_good_catalog_of_other_files_is_not_taken() {
+    let bench = Bench::new();
+    bench.save(&companion("one-ui"));
+    let first = bench.process();
+    first.refresh();
+    first.persist().unwrap();
+    let other = bench.place.path().join("other.toml");
+    fs::write(&other, "broken").unwrap();
+    let settings = Settings { catalogs: vec![other], ..Settings::default() };
+    assert!(bench.with(settings).refresh().catalog.is_none());
+}
+
+#[test]
+fn named_catalog_that_is_missing_is_an_error() {
+    let bench = Bench::new();
+    let settings = Settings { catalogs: vec![bench.file()], ..Settings::default() };
+    let current = bench.with(settings).refresh();
+    assert_eq!(current.problem.unwrap().reason, "unreadable");
+}
+
+#[test]
+fn nothing_is_written_when_what_is_kept_is_the_same() {
+    let bench = Bench::new();
+    bench.save(&companion("one-ui"));
+    let kept = bench.place.path().join("state").join(LAST_GOOD_FILE);
+    let written = || fs::metadata(&kept).unwrap().ino();
+    for _ in 0..2 {
+        let inputs = bench.process();
+        inputs.refresh();
+        inputs.persist().unwrap();
+        let first = written();
+        inputs.persist().unwrap();
+        assert_eq!(written(), first);
+    }
+    let before = written();
+    let again = bench.process();
+    again.refresh();
+    again.persist().unwrap();
+    assert_eq!(written(), before);
+}
+
+#[test]
+fn damaged_file_of_the_last_good_catalog_is_passed_over() {
+    let bench = Bench::new();
+    let state = bench.place.path().join("state");
+    Dir::create(&state, 0o700, Trust::Owned)
+        .unwrap()
+        .write(LAST_GOOD_FILE, b"{\"version\":2}", 0o600)
+        .unwrap();
+    let current = bench.process().refresh();
+    assert!(has(&current, "archy-lnd-ui") && current.problem.is_none());
+}

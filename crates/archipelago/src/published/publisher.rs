@@ -1,0 +1,375 @@
+//! `Publisher`: writes what a leader reports, as it happens, and nothing when nothing changed.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use companion_core::model::companion::CompanionName;
+use companion_core::model::desired::Generation;
+use companion_core::model::observed::Work;
+use companion_core::plan::{Reason, Step};
+use companion_core::reconciler::{Event, EventSink, Outcome, ReconcileError, Round};
+use companion_core::status::CompanionStatus;
+use durable_dir::{Dir, DirResult, Trust};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::report::Reported;
+use super::{
+    EVENTS_FILE, EVENTS_LIMIT, EventKind, EventRecord, InputsReport, STATUS_FILE, StatusReport,
+    VERSION, wall_clock,
+};
+use crate::desired_store::RecordStore;
+use crate::files::{blocking, chain};
+use crate::leader::LeaderInfo;
+
+/// The most events that wait to be written; a file system that hangs keeps the memory bounded.
+const QUEUE_LIMIT: usize = 1000;
+
+/// Who is shown each event at once. It must return at once.
+pub type Listener = Arc<dyn Fn(&EventRecord) + Send + Sync>;
+
+/// Publishes the status and the events of one leader.
+///
+/// It takes events in at once and writes them in a task of its own, so that a slow disk delays nobody.
+#[derive(Clone)]
+pub struct Publisher {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Publisher")
+    }
+}
+
+struct Shared {
+    dir: PathBuf,
+    leader: LeaderInfo,
+    store: RecordStore,
+    listener: Option<Listener>,
+    queue: Mutex<Queue>,
+    changed: Notify,
+    /// One write at a time.
+    writing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct Queue {
+    events: Vec<EventRecord>,
+    status: Option<StatusReport>,
+    last: Option<StatusReport>,
+    reported: Reported,
+    started: BTreeMap<(Option<CompanionName>, String), Instant>,
+    /// What work under way is called, and what it serves.
+    under_way: BTreeMap<(CompanionName, Work), (String, Generation)>,
+    complained: bool,
+}
+
+impl Publisher {
+    /// A publisher in the state directory of `store`, as `leader`.
+    pub fn new(store: RecordStore, leader: LeaderInfo, listener: Option<Listener>) -> Self {
+        let shared = Shared {
+            dir: store.dir().to_owned(),
+            leader,
+            store,
+            listener,
+            queue: Mutex::default(),
+            changed: Notify::new(),
+            writing: tokio::sync::Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Writes what is reported from now on, until the returned guard is dropped.
+    pub fn start(&self) -> Publishing {
+        let shared = Arc::clone(&self.shared);
+        let task = tokio::spawn(async move {
+            loop {
+                shared.changed.notified().await;
+                shared.flush().await;
+            }
+        });
+        Publishing(task.abort_handle())
+    }
+
+    /// Waits until all that was reported is written.
+    pub async fn flush(&self) {
+        self.shared.flush().await;
+    }
+
+    /// Shows an event of another leader to the listener.
+    pub(crate) fn show(&self, event: &EventRecord) {
+        if let Some(listener) = &self.shared.listener {
+            listener(event);
+        }
+    }
+
+    /// Reports that the leader started or ended, or that its inputs changed.
+    pub fn leader_event(&self, action: &str, message: Option<String>) {
+        let event = EventRecord { message, ..record(EventKind::Leader, None, action) };
+        self.shared.emit(event);
+    }
+}
+
+/// Keeps a publisher writing; dropped, it writes no more by itself.
+#[derive(Debug)]
+#[must_use = "nothing is written once this is dropped"]
+pub struct Publishing(AbortHandle);
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl EventSink for Publisher {
+    fn on_event(&self, event: &Event<'_>) {
+        match event {
+            Event::StepBegun(step) => self.shared.step_started(step),
+            Event::StepEnded(step, outcome) => self.shared.step_ended(step, outcome),
+            Event::WorkEnded(name, work, error) => self.shared.work_ended(name, *work, *error),
+            Event::Reconciled(Ok(round)) => self.shared.reconciled(round),
+            Event::Reconciled(Err(error)) => self.shared.not_reconciled(error),
+        }
+    }
+}
+
+fn record(kind: EventKind, companion: Option<&CompanionName>, action: &str) -> EventRecord {
+    EventRecord {
+        at: u64::try_from(wall_clock().as_millis()).unwrap_or(u64::MAX),
+        kind,
+        companion: companion.cloned(),
+        action: action.to_owned(),
+        message: None,
+        reason: None,
+        took: None,
+        intent: None,
+    }
+}
+
+/// The reason in one word: its name, whatever it carries.
+pub(crate) fn reason_word(reason: &Reason) -> Option<String> {
+    match serde_json::to_value(reason).ok()? {
+        serde_json::Value::String(word) => Some(word),
+        serde_json::Value::Object(tagged) => tagged.keys().next().cloned(),
+        _ => None,
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn emit(&self, event: EventRecord) {
+        if let Some(listener) = &self.listener {
+            listener(&event);
+        }
+        let mut queue = self.queue();
+        if queue.events.len() < QUEUE_LIMIT {
+            queue.events.push(event);
+        }
+        drop(queue);
+        self.changed.notify_one();
+    }
+
+    fn step_started(&self, step: &Step) {
+        let action = step.action.verb();
+        let key = (step.companion.clone(), action.to_owned());
+        self.queue().started.insert(key, Instant::now());
+        self.emit(EventRecord {
+            message: Some(step.reason.to_string()),
+            reason: reason_word(&step.reason),
+            intent: self.store.intent(step.generation),
+            ..record(EventKind::Started, step.companion.as_ref(), action)
+        });
+    }
+
+    fn step_ended(&self, step: &Step, outcome: &Outcome) {
+        let action = step.action.verb();
+        let (kind, message) = match outcome {
+            Outcome::Done => (EventKind::Done, None),
+            Outcome::NotNeeded => (EventKind::NotNeeded, None),
+            Outcome::Failed { error, .. } => (EventKind::Failed, Some(error.clone())),
+            Outcome::Skipped => (EventKind::Skipped, None),
+            Outcome::Begun => {
+                if let Some(name) = &step.companion {
+                    let (key, told) =
+                        ((name.clone(), step.work), (action.to_owned(), step.generation));
+                    self.queue().under_way.insert(key, told);
+                }
+                return;
+            }
+        };
+        self.ended(kind, step.companion.as_ref(), action, message, step.generation);
+    }
+
+    fn work_ended(&self, name: &CompanionName, work: Work, error: Option<&str>) {
+        let under_way = self.queue().under_way.remove(&(name.clone(), work));
+        let Some((action, generation)) = under_way else { return };
+        let kind = if error.is_some() { EventKind::Failed } else { EventKind::Done };
+        self.ended(kind, Some(name), &action, error.map(str::to_owned), generation);
+    }
+
+    fn ended(
+        &self,
+        kind: EventKind,
+        name: Option<&CompanionName>,
+        action: &str,
+        message: Option<String>,
+        generation: Generation,
+    ) {
+        let started = self.queue().started.remove(&(name.cloned(), action.to_owned()));
+        let took = started.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let intent = self.store.intent(generation);
+        self.emit(EventRecord { message, took, intent, ..record(kind, name, action) });
+    }
+
+    fn reconciled(&self, round: &Round) {
+        let problems = round
+            .observed
+            .listing_error
+            .iter()
+            .map(|error| format!("units that are not desired cannot be listed: {error}"));
+        let violations = round.violations.iter().map(|it| format!("the plan breaks {it}"));
+        let problems = problems.chain(violations).collect();
+        let companions = self.queue().reported.companions(round);
+        self.publish(round.desired.latest, problems, companions);
+    }
+
+    /// A leader that cannot read what is desired says so, and leaves the companions as it saw them.
+    fn not_reconciled(&self, error: &ReconcileError) {
+        match error {
+            ReconcileError::Led { .. } | ReconcileError::Leadership(_) => {}
+            ReconcileError::Desired(_) => {
+                let last = self.queue().last.clone();
+                let (generation, companions) = last
+                    .map(|last| (last.observed_generation, last.companions))
+                    .unwrap_or_default();
+                self.publish(generation, vec![error.chain()], companions);
+            }
+        }
+    }
+
+    fn publish(
+        &self,
+        observed_generation: Generation,
+        problems: Vec<String>,
+        companions: Vec<CompanionStatus>,
+    ) {
+        let inputs = self.store.inputs();
+        let current = inputs.current();
+        let report = StatusReport {
+            version: VERSION,
+            leader: Some(self.leader.clone()),
+            observed_generation,
+            inputs: InputsReport {
+                digest: current.digest,
+                catalogs: inputs.files(),
+                problem: current.problem,
+            },
+            problems,
+            companions,
+        };
+        let mut queue = self.queue();
+        if queue.last.as_ref() == Some(&report) {
+            return;
+        }
+        let before = queue.last.replace(report.clone());
+        let changed: Vec<_> =
+            queue.reported.changed(&report.companions).into_iter().map(state).collect();
+        queue.status = Some(report.clone());
+        drop(queue);
+        changed.into_iter().for_each(|event| self.emit(event));
+        self.inputs_changed(before.as_ref(), &report);
+        self.changed.notify_one();
+    }
+
+    fn inputs_changed(&self, before: Option<&StatusReport>, now: &StatusReport) {
+        let Some(before) = before.filter(|before| before.inputs != now.inputs) else { return };
+        let event =
+            |action, message| EventRecord { message, ..record(EventKind::Leader, None, action) };
+        if before.inputs.digest != now.inputs.digest {
+            self.emit(event("inputs-changed", None));
+        }
+        match &now.inputs.problem {
+            Some(problem) if before.inputs.problem.as_ref() != Some(problem) => {
+                self.emit(event("inputs-refused", Some(problem.message.clone())));
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// Writes what waits to be written.
+    async fn flush(&self) {
+        let _one_at_a_time = self.writing.lock().await;
+        let (events, status) = {
+            let mut queue = self.queue();
+            (std::mem::take(&mut queue.events), queue.status.take())
+        };
+        if events.is_empty() && status.is_none() {
+            return;
+        }
+        let (dir, inputs) = (self.dir.clone(), Arc::clone(self.store.inputs()));
+        let written = blocking("publish the status", move || {
+            let written = write(&dir, &events, status.as_ref());
+            let kept = inputs.persist();
+            written.and(kept).map_err(|error| crate::files::port(error, "publish the status"))
+        });
+        let result = written.await;
+        let mut queue = self.queue();
+        match result {
+            Ok(()) => queue.complained = false,
+            Err(error) => {
+                if !queue.complained {
+                    warn!("{}", chain(&error));
+                }
+                queue.complained = true;
+                // It is written with the next change of anything.
+                queue.last = None;
+            }
+        }
+    }
+}
+
+fn state(status: &CompanionStatus) -> EventRecord {
+    let message = (!status.why.is_empty()).then(|| status.why.join("; "));
+    let kind = EventKind::State;
+    EventRecord { message, ..record(kind, Some(&status.name), &status.health.to_string()) }
+}
+
+fn write(
+    path: &std::path::Path,
+    events: &[EventRecord],
+    status: Option<&StatusReport>,
+) -> DirResult<()> {
+    let dir = Dir::create(path, 0o700, Trust::Owned)?;
+    if !events.is_empty() {
+        append(&dir, events)?;
+    }
+    let Some(status) = status else { return Ok(()) };
+    let bytes = serde_json::to_vec(status).unwrap_or_default();
+    dir.write_unless_foreign(STATUS_FILE, &bytes, 0o600)
+}
+
+/// Adds `events` to their file; where it becomes too large, its older half goes.
+fn append(dir: &Dir, events: &[EventRecord]) -> DirResult<()> {
+    let mut lines = Vec::new();
+    for event in events {
+        lines.extend(serde_json::to_vec(event).unwrap_or_default());
+        lines.push(b'\n');
+    }
+    let size = dir.append(EVENTS_FILE, &lines, 0o600)?;
+    if size < EVENTS_LIMIT {
+        return Ok(());
+    }
+    let contents = dir.read(EVENTS_FILE, 2 * EVENTS_LIMIT)?.map(|it| it.bytes).unwrap_or_default();
+    let half = contents.len().saturating_sub(EVENTS_LIMIT / 2);
+    let newer = contents.get(half..).unwrap_or_default();
+    let whole = newer.iter().position(|byte| *byte == b'\n').map_or(newer.len(), |at| at + 1);
+    dir.write_unless_foreign(EVENTS_FILE, newer.get(whole..).unwrap_or_default(), 0o600)
+}

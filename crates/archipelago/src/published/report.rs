@@ -1,0 +1,74 @@
+//! Making a status report of a round: what a reconciler does not know of the wall clock and of what it
+//! reported before.
+
+use std::collections::BTreeMap;
+
+use companion_core::model::Monotonic;
+use companion_core::model::companion::CompanionName;
+use companion_core::reconciler::Round;
+use companion_core::status::{CompanionStatus, Condition, Health, status};
+
+use super::wall_clock;
+
+/// What was reported before, so that what did not change is reported in the same words.
+#[derive(Debug, Default)]
+pub(super) struct Reported {
+    conditions: BTreeMap<(CompanionName, String), Known>,
+    health: BTreeMap<CompanionName, Health>,
+}
+
+/// When a condition began, and when its next attempt is due, by both clocks.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    since: u64,
+    retry_at: Option<Monotonic>,
+    next_attempt: Option<u64>,
+}
+
+impl Reported {
+    /// The status of every companion in `round`, by the wall clock.
+    ///
+    /// A point of the wall clock is computed once for each point of the reconciler's clock: a report of
+    /// the same state is the same, and a wall clock that jumps changes none.
+    pub(super) fn companions(&mut self, round: &Round) -> Vec<CompanionStatus> {
+        let mut companions = status(round);
+        let mut kept = BTreeMap::new();
+        for companion in &mut companions {
+            for condition in &mut companion.conditions {
+                let key = (companion.name.clone(), condition.reason.clone());
+                let known = self.known(&key, condition, round.at);
+                (condition.since, condition.next_attempt) = (Some(known.since), known.next_attempt);
+                kept.insert(key, known);
+            }
+        }
+        self.conditions = kept;
+        companions
+    }
+
+    fn known(&self, key: &(CompanionName, String), condition: &Condition, at: Monotonic) -> Known {
+        let now = wall_clock().as_secs();
+        let before = self.conditions.get(key).copied();
+        let since = before.map_or(now, |before| before.since);
+        // What passes within moments has no attempts, and is looked at again at another point each time.
+        let retry_at = condition.retry_at.filter(|_| condition.attempts.is_some());
+        match before.filter(|before| before.retry_at == retry_at) {
+            Some(before) => before,
+            None => {
+                let due = |retry_at| now.saturating_add(at.until(retry_at).as_secs());
+                Known { since, retry_at, next_attempt: retry_at.map(due) }
+            }
+        }
+    }
+
+    /// The companions of `companions` whose health is another than before.
+    pub(super) fn changed<'c>(
+        &mut self,
+        companions: &'c [CompanionStatus],
+    ) -> Vec<&'c CompanionStatus> {
+        self.health.retain(|name, _| companions.iter().any(|status| status.name == *name));
+        let changed = |status: &&CompanionStatus| {
+            self.health.insert(status.name.clone(), status.health) != Some(status.health)
+        };
+        companions.iter().filter(changed).collect()
+    }
+}
