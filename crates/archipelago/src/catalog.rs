@@ -64,7 +64,7 @@ pub enum CatalogError {
         limit: usize,
     },
     /// The file is not what a catalog is; `what` names line and column and what was expected.
-    #[error("the catalog `{file}` cannot be understood: {what}")]
+    #[error("{file}:{what}")]
     Syntax {
         /// The file.
         file: String,
