@@ -35,6 +35,9 @@ pub struct RecordStore {
 }
 
 impl RecordStore {
+    /// The newest version of the record that this program reads.
+    pub const VERSION: u32 = crate::record::VERSION;
+
     /// A store in `dir`, which is made when it is first written to.
     pub fn new(dir: impl Into<PathBuf>, catalog: Arc<Catalog>) -> Self {
         Self { dir: dir.into(), catalog }

@@ -16,7 +16,7 @@ use crate::app::AppId;
 use crate::catalog::Catalog;
 
 /// The version of the record's form that this code writes.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// The most bytes of a record.
 pub(crate) const RECORD_LIMIT: usize = 1024 * 1024;

@@ -110,37 +110,25 @@ pub(crate) enum ColorArgument {
     Never,
 }
 
-/// What to do.
+/// What to do. The help of each is the documentation of its `Arguments`; one here would hide it.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Record that apps are installed, and make their companions run
-    Install(commands::install::Arguments),
-    /// Record that apps are gone, and remove their companions
-    Remove(commands::remove::Arguments),
-    /// Make one pass over all that is recorded, and repair what is not true
-    Reconcile(commands::reconcile::Arguments),
-    /// Print what a pass would do, and do nothing
-    Plan(commands::plan::Arguments),
-    /// Keep the companions true until told to end: the daemon
-    Run(commands::run::Arguments),
-    /// Print how each companion is, why, and what happens next
-    Status(commands::status::Arguments),
-    /// Print the unit of a companion; needs no host
-    Render(commands::render::Arguments),
-    /// Print which apps and companions are known; needs no host
-    Catalog(commands::catalog::Arguments),
-    /// Show the log of a companion
-    Logs(commands::logs::Arguments),
-    /// Print what this host lacks, and the command that mends it
+    Setup(commands::setup::Arguments),
     Doctor(commands::doctor::Arguments),
-    /// Show the whole life of three companions on an embedded host, in seconds
+    Install(commands::install::Arguments),
+    Remove(commands::remove::Arguments),
+    Reconcile(commands::reconcile::Arguments),
+    Plan(commands::plan::Arguments),
+    Run(commands::run::Arguments),
+    Status(commands::status::Arguments),
+    Logs(commands::logs::Arguments),
+    Render(commands::render::Arguments),
+    Catalog(commands::catalog::Arguments),
     Demo(commands::demo::Arguments),
-    /// Print a shell's completions
     Completions(commands::completions::Arguments),
     /// Print the points at which this test build can end itself
     #[cfg(feature = "crash-points")]
     CrashPoints,
-    /// Print the manual page, or write all pages to a directory
     Man(commands::man::Arguments),
 }
 

@@ -85,13 +85,10 @@ fn the_log_of_an_app_is_answered_with_its_companions() {
 #[test]
 fn the_journal_is_asked_for_one_unit_and_nothing_else() {
     let bench = Bench::new();
-    let script = bench.file("bin/journalctl", "#!/bin/sh\nprintf '%s\\n' \"$@\"\nexit 7\n");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(script, mode).unwrap();
-    let mut command = bench.command(&["--host", "user", "logs", "-f", "-n", "5", "archy-lnd-ui"]);
-    let output = command.env("PATH", bench.home().join("bin")).output().unwrap();
-    assert_eq!(output.status.code(), Some(7));
-    let argv = String::from_utf8(output.stdout).unwrap();
+    bench.script("journalctl", r#"printf '%s\n' "$@"; exit 7"#);
+    let ran = bench.run(&["--host", "user", "logs", "-f", "-n", "5", "archy-lnd-ui"]);
+    assert_eq!(ran.status, 7, "{ran:?}");
+    let argv = ran.stdout;
     let words = "--user-unit=archy-lnd-ui.service --output=short --no-hostname --lines=5 --follow";
     assert_eq!(argv.split_whitespace().collect::<Vec<_>>().join(" "), words);
 }

@@ -12,9 +12,11 @@ mod bench;
 mod catalogs;
 mod crash_points;
 mod daemon;
+mod doctor;
 mod hosts;
 mod look;
 mod passes;
+mod setup;
 mod texts;
 
 /// A file that nobody lists is a test that never runs.

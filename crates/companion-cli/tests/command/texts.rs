@@ -4,7 +4,9 @@ use std::process::Stdio;
 
 use crate::bench::{Bench, Ran};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
+    "setup",
+    "doctor",
     "install",
     "remove",
     "reconcile",
@@ -14,7 +16,6 @@ const COMMANDS: [&str; 13] = [
     "render",
     "catalog",
     "logs",
-    "doctor",
     "demo",
     "completions",
     "man",

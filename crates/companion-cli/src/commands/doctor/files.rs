@@ -1,105 +1,93 @@
-//! The places that are this program's own: its state directory and its service.
+//! The files of this program: the catalog, the state directory and the record in it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use adapter_systemd::Scope;
-use archipelago::RecordStore;
-use companion_core::ports::DesiredStore as _;
+use archipelago::{Catalog, RecordStore};
+use companion_core::ports::{DesiredStore as _, PortError};
 use durable_dir::{Dir, DirError, Trust};
+use serde::Deserialize;
 
 use super::Finding;
 use crate::config::Config;
-use crate::error::{CommandResult, chain};
+use crate::error::chain;
 
-const UNIT: &str = "companion.service";
+/// The most bytes of a record.
+const RECORD_LIMIT: usize = 1024 * 1024;
 
-/// Looks whether the state directory can be used, and the record be read.
-pub(super) async fn state_directory(scope: Scope, config: &Config) -> CommandResult<Vec<Finding>> {
+/// Reads the catalog; without one that can be used there is none, and the finding says why.
+pub(super) fn catalog(config: &Config) -> (Option<Catalog>, Finding) {
+    match config.catalog() {
+        Ok(catalog) => {
+            let count = catalog.companions().count();
+            (Some(catalog), Finding::ok("catalog", format!("{count} companion(s) known")))
+        }
+        Err(error) => {
+            let fix = "correct it; `companion catalog` checks it again";
+            (None, Finding::error("catalog", error.to_string(), fix))
+        }
+    }
+}
+
+/// Checks whether the state directory can be used, and the record be read.
+pub(super) async fn state_directory(
+    scope: Scope,
+    config: &Config,
+    catalog: Arc<Catalog>,
+) -> Vec<Finding> {
     let path = match config.state_dir(scope) {
         Ok(path) => path,
         Err(error) => {
-            let mend = "set `HOME`, or give `--state-dir DIR`";
-            return Ok(vec![Finding::lacking("state directory", error.to_string(), mend)]);
+            let fix = "set `HOME`, or give `--state-dir DIR`";
+            return vec![Finding::error("state directory", error.to_string(), fix)];
         }
     };
     let shown = path.display();
     let finding = match Dir::open(&path, Trust::Owned) {
-        Ok(_) => Finding::fine("state directory", shown.to_string()),
+        Ok(_) => Finding::ok("state directory", shown.to_string()),
         Err(DirError::NotFound { .. }) => {
-            Finding::fine("state directory", format!("{shown}, made by the first install"))
+            Finding::ok("state directory", format!("{shown}, made by the first install"))
         }
-        Err(error) => Finding::lacking("state directory", chain(&error), ownership_mend(&path)),
+        Err(error) => Finding::error("state directory", chain(&error), ownership_fix(&path)),
     };
-    let store = RecordStore::new(&path, Arc::new(config.catalog()?));
-    let record = match store.load().await {
+    let record = match RecordStore::new(&path, catalog).load().await {
         Ok(desired) => {
-            Finding::fine("record", format!("{} companion(s) wanted", desired.companions.len()))
+            Finding::ok("record", format!("{} companion(s) installed", desired.companions.len()))
         }
-        Err(error) => {
-            let mend = format!("mv {shown}/desired.json {shown}/desired.json.bak, install again");
-            Finding::lacking("record", chain(&error), mend)
-        }
+        Err(error) => unusable_record(&path, &error),
     };
-    Ok(vec![finding, record])
+    vec![finding, record]
 }
 
-fn ownership_mend(path: &Path) -> String {
+fn ownership_fix(path: &Path) -> String {
     let shown = path.display();
     format!(
         "chown -R $(id -un) {shown} && chmod 700 {shown}; no directory above may be writable by others"
     )
 }
 
-/// Looks for the daemon's own service where the service manager would.
-pub(super) fn daemon(scope: Scope) -> Finding {
-    let places = unit_directories(scope);
-    let manager = match scope {
-        Scope::User => "systemctl --user",
-        Scope::System => "systemctl",
-    };
-    let Some(unit) = places.iter().map(|place| place.join(UNIT)).find(|path| path.exists()) else {
-        return Finding::advice(
-            "daemon",
-            format!("`{UNIT}` is not installed: nothing repairs companions by itself"),
-            format!("put {UNIT} into {}, then: {manager} enable --now {UNIT}", place(scope)),
-        );
-    };
-    let target = scope.wanted_by();
-    let enabled = places
-        .iter()
-        .any(|place| place.join(format!("{target}.wants")).join(UNIT).symlink_metadata().is_ok());
-    if enabled {
-        return Finding::fine("daemon", unit.display().to_string());
-    }
-    let found = format!("`{}` is not enabled: it does not start at boot", unit.display());
-    Finding::advice("daemon", found, format!("{manager} enable --now {UNIT}"))
-}
-
-fn place(scope: Scope) -> &'static str {
-    match scope {
-        Scope::User => "~/.config/systemd/user",
-        Scope::System => "/etc/systemd/system",
-    }
-}
-
-/// Where units are looked for, the operator's own directory first (systemd.unit(5)).
-fn unit_directories(scope: Scope) -> Vec<PathBuf> {
-    let fixed = |kind: &str| {
-        ["/etc", "/run", "/usr/local/lib", "/usr/lib"]
-            .map(|root| Path::new(root).join("systemd").join(kind))
-    };
-    let variable = |name: &str, default: &str| {
-        let given = std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        given.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(default)))
-    };
-    match scope {
-        Scope::System => fixed("system").into(),
-        Scope::User => {
-            let own =
-                [variable("XDG_CONFIG_HOME", ".config"), variable("XDG_DATA_HOME", ".local/share")];
-            let own = own.into_iter().flatten().map(|dir| dir.join("systemd/user"));
-            own.chain(fixed("user")).collect()
+fn unusable_record(path: &Path, error: &PortError) -> Finding {
+    let fix = match record_version(path) {
+        // Its writer knew more than this program; to move it away would lose what is installed.
+        Some(version) if version > RecordStore::VERSION => {
+            format!("upgrade companion: a newer one wrote this record (version {version})")
         }
+        _ => {
+            let record = path.join("desired.json");
+            format!("mv {0} {0}.bak, then install the apps again", record.display())
+        }
+    };
+    Finding::error("record", chain(error), fix)
+}
+
+/// The version that the record says it has, if it says that at all.
+fn record_version(path: &Path) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
     }
+    let dir = Dir::open(path, Trust::Owned).ok()?;
+    let file = dir.read("desired.json", RECORD_LIMIT).ok()??;
+    serde_json::from_slice::<Versioned>(&file.bytes).ok().map(|found| found.version)
 }
