@@ -156,10 +156,13 @@ pub(crate) fn known_companion(catalog: &Catalog, text: &str) -> CommandResult<Co
             let names: Vec<_> = companions.iter().map(|name| format!("`{name}`")).collect();
             format!("`{app}` is an app; its companions are {}", names.join(", "))
         }
-        None => {
-            let names: Vec<_> = catalog.companions().map(|spec| spec.name.as_str()).collect();
-            format!("known are {}", names.join(", "))
-        }
+        None => match catalog.nearest_companion(text) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => {
+                let names: Vec<_> = catalog.companions().map(|spec| spec.name.as_str()).collect();
+                format!("known are {}", names.join(", "))
+            }
+        },
     };
     Err(error.hinted(hint))
 }
@@ -183,5 +186,9 @@ mod tests {
         let error = known_companion(&catalog, "lnd").unwrap_err();
         assert_eq!(error.status(), 2);
         assert!(error.hints()[0].contains("`archy-lnd-ui`"), "{error:?}");
+        let error = known_companion(&catalog, "archy-lnd-iu").unwrap_err();
+        assert_eq!(error.hints(), ["did you mean `archy-lnd-ui`?"]);
+        let error = known_companion(&catalog, "nextcloud").unwrap_err();
+        assert!(error.hints()[0].starts_with("known are archy-"), "{error:?}");
     }
 }
