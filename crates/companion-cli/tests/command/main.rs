@@ -17,6 +17,7 @@ mod hosts;
 mod look;
 mod passes;
 mod setup;
+mod terminal;
 mod texts;
 
 /// A file that nobody lists is a test that never runs.
