@@ -1,5 +1,6 @@
 //! What a host lacks for this scope, for a person to read. Changes nothing.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -33,6 +34,8 @@ pub struct ScopeHealth {
     pub linger: Option<bool>,
     /// Whether the host has the unified cgroup hierarchy, which Quadlet requires.
     pub unified_cgroups: bool,
+    /// The user's base directories by this process's environment, by variable; empty in the system's scope.
+    pub directories: BTreeMap<&'static str, PathBuf>,
 }
 
 /// What systemd says about itself.
@@ -45,6 +48,9 @@ pub struct SystemdFacts {
     pub unit_dir: Option<PathBuf>,
     /// Whether memory limits have an effect: whether the controller reaches the manager's units. `None` when that cannot be read.
     pub memory_limits: Option<bool>,
+    /// The base directories of what the manager starts, by its own environment. Where one differs from that of
+    /// [`ScopeHealth::directories`], a command and the daemon use different files.
+    pub directories: BTreeMap<&'static str, PathBuf>,
 }
 
 /// Asks and looks; takes at most some 20 s when nothing answers.
@@ -58,6 +64,7 @@ pub async fn inspect(scope: Scope) -> ScopeHealth {
             Scope::System => None,
         },
         unified_cgroups: Path::new(CGROUP_ROOT).join("cgroup.controllers").exists(),
+        directories: scope.base_directories_in(&|name| std::env::var_os(name)),
     }
 }
 
@@ -86,6 +93,7 @@ fn described(
     Ok(SystemdFacts {
         version: manager.text("Version")?.unwrap_or_default().to_owned(),
         unit_dir: scope.unit_dir_in(&variable).ok(),
+        directories: scope.base_directories_in(&variable),
         memory_limits: controllers
             .map(|names| names.split_whitespace().any(|name| name == "memory")),
     })
@@ -128,8 +136,16 @@ mod tests {
         let manager = Properties::from(manager.collect::<HashMap<_, _>>());
         let facts = described(Scope::User, &manager, place.path()).unwrap();
         let unit_dir = Some(PathBuf::from("/c/containers/systemd"));
-        let expected =
-            SystemdFacts { version: "257.1".to_owned(), unit_dir, memory_limits: Some(true) };
+        let expected = SystemdFacts {
+            version: "257.1".to_owned(),
+            unit_dir,
+            memory_limits: Some(true),
+            directories: BTreeMap::from([
+                ("XDG_CONFIG_HOME", PathBuf::from("/c")),
+                ("XDG_DATA_HOME", PathBuf::from("/home/archy/.local/share")),
+                ("XDG_STATE_HOME", PathBuf::from("/home/archy/.local/state")),
+            ]),
+        };
         assert_eq!(facts, expected);
 
         fs::write(group.join("cgroup.controllers"), "cpu memory_recursiveprot\n").unwrap();
@@ -139,6 +155,7 @@ mod tests {
         let facts = described(Scope::System, &manager, place.path()).unwrap();
         assert_eq!(facts.unit_dir, Some(PathBuf::from("/etc/containers/systemd")));
         assert_eq!(facts.memory_limits, Some(false));
+        assert!(facts.directories.is_empty(), "the system has no home");
     }
 
     #[test]

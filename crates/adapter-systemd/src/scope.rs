@@ -1,5 +1,6 @@
 //! Whose service manager it is: a user's or the system's, and what follows from that. Reads the environment; opens nothing.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,28 @@ impl Scope {
                 .map(|config| config.join("containers/systemd"))
                 .ok_or(ScopeError::NoHome),
         }
+    }
+
+    /// Returns a user's base directories in an environment, by their variables (XDG base directory specification): where the catalog,
+    /// Podman's storage and the state are. Without a home there is none.
+    pub(crate) fn base_directories_in(
+        self,
+        variable: &dyn Fn(&str) -> Option<OsString>,
+    ) -> BTreeMap<&'static str, PathBuf> {
+        let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let defaults = match self {
+            Self::User => &[
+                ("XDG_CONFIG_HOME", ".config"),
+                ("XDG_DATA_HOME", ".local/share"),
+                ("XDG_STATE_HOME", ".local/state"),
+            ][..],
+            Self::System => &[],
+        };
+        let directory = |(name, default): &(&'static str, &str)| {
+            let found = absolute(name).or_else(|| Some(absolute("HOME")?.join(default)))?;
+            Some((*name, found))
+        };
+        defaults.iter().filter_map(directory).collect()
     }
 
     fn bus_addresses_in(

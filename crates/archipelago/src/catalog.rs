@@ -65,7 +65,7 @@ pub enum CatalogError {
         limit: usize,
     },
     /// The file is not what a catalog is; `what` names line and column and what was expected.
-    #[error("the catalog `{file}` cannot be understood: {what}")]
+    #[error("{file}:{what}")]
     Syntax {
         /// The file.
         file: String,
@@ -342,12 +342,28 @@ impl Catalog {
 
     /// The known app whose id is nearest to `id`, if one is near enough to be meant.
     pub fn nearest_app(&self, id: &str) -> Option<&AppId> {
-        let near = |app: &&AppId| edit_distance(app.as_str(), id);
-        let nearest = self.apps.keys().min_by_key(near)?;
-        let within = edit_distance(nearest.as_str(), id) <= 1 + id.len() / 4;
-        let begins = id.len() >= 3 && nearest.as_str().starts_with(id);
-        let prefix = self.apps.keys().find(|app| id.len() >= 3 && app.as_str().starts_with(id));
-        if within || begins { Some(nearest) } else { prefix }
+        nearest(self.apps.keys(), AppId::as_str, id)
+    }
+
+    /// The companion whose name is nearest to `name`, if one is near enough to be meant.
+    pub fn nearest_companion(&self, name: &str) -> Option<&CompanionName> {
+        nearest(self.companions.keys(), CompanionName::as_str, name)
+    }
+}
+
+/// Returns the one of `known` that `given` may be a typing error of, or the beginning.
+fn nearest<'k, T>(
+    known: impl Iterator<Item = &'k T> + Clone,
+    text: fn(&T) -> &str,
+    given: &str,
+) -> Option<&'k T> {
+    let nearest = known.clone().min_by_key(|one| edit_distance(text(one), given))?;
+    let within = edit_distance(text(nearest), given) <= 1 + given.len() / 4;
+    let begins = |one: &T| given.len() >= 3 && text(one).starts_with(given);
+    if within || begins(nearest) {
+        Some(nearest)
+    } else {
+        known.into_iter().find(|one| begins(one))
     }
 }
 

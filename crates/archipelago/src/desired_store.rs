@@ -34,6 +34,9 @@ pub struct RecordStore {
 }
 
 impl RecordStore {
+    /// The newest version of the desired state's file that this program reads.
+    pub const VERSION: u32 = crate::record::VERSION;
+
     /// A store in `dir`, which is made when it is first written to, with a catalog that never changes.
     pub fn new(dir: impl Into<PathBuf>, catalog: Arc<Catalog>) -> Self {
         Self::with_inputs(dir, Arc::new(Inputs::fixed(catalog)))

@@ -116,7 +116,7 @@ pub enum Volume {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// It is not TOML, or says what no manifest says.
-    #[error("the manifest cannot be understood: {0}")]
+    #[error("the manifest cannot be parsed: {0}")]
     Syntax(String),
     /// A field breaks a rule.
     #[error("the manifest of `{name}` cannot be")]
@@ -265,14 +265,14 @@ mod tests {
         assert_eq!(with("\"512m\"").unwrap(), 512);
         for bad in ["\"512k\"", "\"lots\"", "-1", "1.5", "\"\""] {
             let error = with(bad).unwrap_err().to_string();
-            assert!(error.contains("line 3"), "{bad}: {error}");
+            assert!(error.contains(": 3:"), "{bad}: {error}");
         }
     }
 
     #[test]
     fn an_unknown_key_is_refused_with_its_place() {
         let error = BackendManifest::parse("name = \"x\"\nprivileged = true\n").unwrap_err();
-        assert!(error.to_string().contains("line 2, column 1"), "{error}");
+        assert!(error.to_string().contains(": 2:1: "), "{error}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::catalog::Catalog;
 mod version_1;
 
 /// The version of the form that this code writes.
-const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 2;
 
 /// The most bytes of the file.
 pub(crate) const RECORD_LIMIT: usize = 1024 * 1024;

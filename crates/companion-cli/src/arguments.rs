@@ -1,4 +1,4 @@
-//! What can be asked of the command: its options and subcommands. Decides nothing.
+//! The options and subcommands of the command. Decides nothing.
 
 use std::path::PathBuf;
 
@@ -8,17 +8,17 @@ use crate::commands;
 
 const AFTER_HELP: &str = "\
 Exit status:
-  0  done, and all is as asked for
-  1  something failed, or is not as it should be
-  2  what was given cannot be used
-  3  the host lacks something; `companion doctor` says what";
+  0  done, and everything is as requested
+  1  something failed, or a companion is not ready
+  2  the options, arguments or catalog cannot be used
+  3  a prerequisite is missing; `companion doctor` lists it";
 
-/// Keeps the companion containers of a node's apps true to their specification.
+/// Keeps the companion containers of installed apps running as declared.
 ///
-/// Companions are small containers that give a headless backend a page in the browser. Each is a
-/// systemd service made from a Quadlet unit; this command records which apps are installed, makes
-/// their companions run, and repairs whatever is not as it should be. Data goes to stdout, progress
-/// and log to stderr.
+/// A companion is a small container that gives a headless backend a page in the browser. Each is a
+/// systemd service that Podman generates from a Quadlet unit. This command records which apps are
+/// installed, starts their companions, and repairs what differs from the desired state. Start with
+/// `companion doctor` and `companion setup`. Data goes to stdout, progress and log to stderr.
 #[derive(Debug, Parser)]
 #[command(name = "companion", version, after_help = AFTER_HELP, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -28,36 +28,35 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// What every subcommand takes.
+/// The options of every subcommand.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArguments {
-    /// The host: a user's systemd and rootless Podman, the system's, or an embedded one in memory
+    /// The host to work on
     ///
-    /// `auto` is `system` for root and `user` for everybody else; it is never `sim`. `sim` begins
-    /// empty, lives on virtual time and ends with the command.
+    /// `auto` is `system` for root and `user` for everybody else, never `sim`. `sim` starts empty, runs
+    /// on virtual time and ends with the command.
     #[arg(long, global = true, value_enum, default_value_t = HostArgument::Auto)]
     pub(crate) host: HostArgument,
 
-    /// Read this catalog file; may be given more than once, a later one wins
+    /// Read this catalog file; repeatable, a later file overrides an earlier one
     ///
-    /// Without it `$XDG_CONFIG_HOME/companion/catalog.toml` (for the system
-    /// `/etc/companion/catalog.toml`) is read if it exists. Give the daemon the same files: it
-    /// works by its own catalog.
+    /// The default is `$XDG_CONFIG_HOME/companion/catalog.toml` (for the system
+    /// `/etc/companion/catalog.toml`), if it exists. The daemon reads its own catalog files.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) catalog: Vec<PathBuf>,
 
-    /// Look for build contexts in this directory first; may be given more than once
+    /// Look for build contexts in this directory first; repeatable
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) contexts: Vec<PathBuf>,
 
-    /// Give this argument to every build; may be given more than once
+    /// Pass this argument to every image build; repeatable
     #[arg(long, global = true, value_name = "NAME=VALUE", value_parser = build_argument)]
     pub(crate) build_arg: Vec<(String, String)>,
 
-    /// Keep the record of wishes, the lock and the key in this directory
+    /// Keep the desired state, the lock and the key in this directory
     ///
-    /// By default `$XDG_STATE_HOME/companion`, else `~/.local/state/companion`; for the system
+    /// The default is `$XDG_STATE_HOME/companion`, else `~/.local/state/companion`; for the system
     /// `/var/lib/companion`.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
@@ -66,15 +65,15 @@ pub(crate) struct GlobalArguments {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// Log more to stderr: -v what is done, -vv every decision, -vvv everything
+    /// Log more to stderr: -v details of each step, -vv every decision, -vvv everything
     ///
-    /// `COMPANION_LOG`, such as `info,adapter_podman=debug`, has the last word.
+    /// `COMPANION_LOG`, such as `info,adapter_podman=debug`, overrides it.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 
-    /// When to colour
+    /// When to use colours
     ///
-    /// `auto` colours for a terminal, unless `NO_COLOR` is set.
+    /// `auto` uses them on a terminal, unless `NO_COLOR` is set or `TERM` is unset or `dumb`.
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = ColorArgument::Auto)]
     pub(crate) color: ColorArgument,
 }
@@ -89,20 +88,20 @@ fn build_argument(text: &str) -> Result<(String, String), String> {
 /// Which host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HostArgument {
-    /// The system's for root, the user's for others.
+    /// `system` for root, `user` for others.
     Auto,
     /// The user's systemd and rootless Podman.
     User,
     /// The system's systemd and Podman as root.
     System,
-    /// A host in memory.
+    /// A simulated host in memory.
     Sim,
 }
 
-/// When to colour.
+/// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorArgument {
-    /// For a terminal.
+    /// On a terminal.
     Auto,
     /// Always.
     Always,
@@ -110,42 +109,30 @@ pub(crate) enum ColorArgument {
     Never,
 }
 
-/// What to do.
+/// What to do. The help of each is the documentation of its `Arguments`; one here would hide it.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Record that apps are installed, and make their companions run
-    Install(commands::install::Arguments),
-    /// Record that apps are gone, and remove their companions
-    Remove(commands::remove::Arguments),
-    /// Make one pass over all that is recorded, and repair what is not true
-    Reconcile(commands::reconcile::Arguments),
-    /// Print what a pass would do, and do nothing
-    Plan(commands::plan::Arguments),
-    /// Keep the companions true until told to end: the daemon
-    Run(commands::run::Arguments),
-    /// Print how each companion is, why, and what happens next
-    Status(commands::status::Arguments),
-    /// Print the unit of a companion; needs no host
-    Render(commands::render::Arguments),
-    /// Print which apps and companions are known; needs no host
-    Catalog(commands::catalog::Arguments),
-    /// Show the log of a companion
-    Logs(commands::logs::Arguments),
-    /// Print what this host lacks, and the command that mends it
+    Setup(commands::setup::Arguments),
     Doctor(commands::doctor::Arguments),
-    /// Show the whole life of three companions on an embedded host, in seconds
+    Install(commands::install::Arguments),
+    Remove(commands::remove::Arguments),
+    Reconcile(commands::reconcile::Arguments),
+    Plan(commands::plan::Arguments),
+    Run(commands::run::Arguments),
+    Status(commands::status::Arguments),
+    Logs(commands::logs::Arguments),
+    Render(commands::render::Arguments),
+    Catalog(commands::catalog::Arguments),
     Demo(commands::demo::Arguments),
-    /// Print a shell's completions
     Completions(commands::completions::Arguments),
     /// Print the points at which this test build can end itself
     #[cfg(feature = "crash-points")]
     CrashPoints,
-    /// Print the manual page, or write all pages to a directory
     Man(commands::man::Arguments),
 }
 
 impl Command {
-    /// Whether it runs until it is told to end.
+    /// Whether it runs until a signal ends it.
     pub(crate) fn is_daemon(&self) -> bool {
         matches!(self, Self::Run(_))
     }

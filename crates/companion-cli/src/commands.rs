@@ -20,6 +20,7 @@ pub(crate) mod remove;
 pub(crate) mod render;
 mod report;
 pub(crate) mod run;
+pub(crate) mod setup;
 pub(crate) mod status;
 
 /// Does what is asked for.
@@ -35,6 +36,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> CommandResult {
         Command::Render(arguments) => render::run(&arguments, &config, output),
         Command::Catalog(arguments) => catalog::run(&arguments, &config, output),
         Command::Logs(arguments) => logs::run(&arguments, &config),
+        Command::Setup(arguments) => setup::run(&arguments, &config, output),
         Command::Doctor(arguments) => doctor::run(&arguments, &config, output),
         Command::Demo(arguments) => demo::run(&arguments, output),
         Command::Completions(arguments) => completions::run(&arguments, output),

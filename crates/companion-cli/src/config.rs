@@ -65,8 +65,25 @@ impl Config {
         })?)
     }
 
+    /// The build arguments given by `--build-arg`.
+    pub(crate) fn build_arguments(&self) -> &[(String, String)] {
+        &self.global.build_arg
+    }
+
+    /// The first option that was given and that only this command would know, not the daemon.
+    pub(crate) fn option_of_one_command(&self) -> Option<&'static str> {
+        match &self.global {
+            global if !global.catalog.is_empty() => Some("--catalog"),
+            global if global.state_dir.is_some() => Some("--state-dir"),
+            _ => None,
+        }
+    }
+
     /// The directories given by `--contexts`; relative ones are below the current directory.
-    fn contexts(&self) -> CommandResult<Vec<AbsolutePath>> {
+    ///
+    /// # Errors
+    /// Bad input for one that cannot be found.
+    pub(crate) fn contexts(&self) -> CommandResult<Vec<AbsolutePath>> {
         let absolute = |path: &PathBuf| {
             let unusable = |why: String| {
                 CommandError::input(format!("`--contexts {}`: {why}", path.display()))
@@ -83,7 +100,9 @@ impl Config {
         if !self.global.catalog.is_empty() {
             return self.global.catalog.clone();
         }
-        default_catalog(self.host.scope()).filter(|path| path.exists()).into_iter().collect()
+        // One that cannot be examined is named, so that reading it fails; it is not the same as none.
+        let is_there = |path: &PathBuf| path.try_exists().unwrap_or(true);
+        default_catalog(self.host.scope()).filter(is_there).into_iter().collect()
     }
 
     /// The state directory that was given.
@@ -137,10 +156,13 @@ pub(crate) fn known_companion(catalog: &Catalog, text: &str) -> CommandResult<Co
             let names: Vec<_> = companions.iter().map(|name| format!("`{name}`")).collect();
             format!("`{app}` is an app; its companions are {}", names.join(", "))
         }
-        None => {
-            let names: Vec<_> = catalog.companions().map(|spec| spec.name.as_str()).collect();
-            format!("known are {}", names.join(", "))
-        }
+        None => match catalog.nearest_companion(text) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => {
+                let names: Vec<_> = catalog.companions().map(|spec| spec.name.as_str()).collect();
+                format!("known are {}", names.join(", "))
+            }
+        },
     };
     Err(error.hinted(hint))
 }
@@ -164,5 +186,9 @@ mod tests {
         let error = known_companion(&catalog, "lnd").unwrap_err();
         assert_eq!(error.status(), 2);
         assert!(error.hints()[0].contains("`archy-lnd-ui`"), "{error:?}");
+        let error = known_companion(&catalog, "archy-lnd-iu").unwrap_err();
+        assert_eq!(error.hints(), ["did you mean `archy-lnd-ui`?"]);
+        let error = known_companion(&catalog, "nextcloud").unwrap_err();
+        assert!(error.hints()[0].starts_with("known are archy-"), "{error:?}");
     }
 }

@@ -2,7 +2,7 @@
 //! message, only which are shown.
 
 use std::fmt;
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd;
 
 use tracing::{Event, Level, Subscriber};
@@ -29,7 +29,7 @@ pub(crate) fn init(global: &GlobalArguments, daemon: bool) {
         .as_deref()
         .and_then(|text| text.parse::<Targets>().ok())
         .unwrap_or_else(|| usual(global.verbose, daemon));
-    let lines = tracing_subscriber::fmt::layer().event_format(form).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt::layer().event_format(form).with_writer(|| Stderr);
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
     // It is set once, at the start of `main`.
     let _ = tracing::subscriber::set_global_default(subscriber);
@@ -37,7 +37,7 @@ pub(crate) fn init(global: &GlobalArguments, daemon: bool) {
 
 /// What is shown unless the environment says otherwise.
 ///
-/// A command shows each step and its failure itself; its log would say the same once more.
+/// A command prints each step and its failure itself, so its log leaves them out.
 fn usual(verbose: u8, daemon: bool) -> Targets {
     let level = match verbose + u8::from(daemon) {
         0 => {
@@ -49,8 +49,28 @@ fn usual(verbose: u8, daemon: bool) -> Targets {
         2 => Level::DEBUG,
         _ => Level::TRACE,
     };
-    // The bus library tells every message at these levels.
-    Targets::new().with_default(level).with_target("zbus", level.min(Level::INFO))
+    // The bus library logs every message at these levels.
+    let targets = Targets::new().with_default(level).with_target("zbus", level.min(Level::INFO));
+    match daemon {
+        true => targets,
+        false => targets.with_target(STEPS, Level::ERROR),
+    }
+}
+
+/// Where the steps of a plan are logged.
+const STEPS: &str = "companion_core::reconciler::execute";
+
+/// stderr, with the line of progress out of the way.
+struct Stderr;
+
+impl io::Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        output::progress::above_the_line(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// Whether `stream` is the one that systemd connected to the journal (systemd.exec(5)).

@@ -11,6 +11,7 @@ mod hosts;
 mod log;
 mod output;
 mod runtime;
+mod service;
 
 use std::process::ExitCode;
 

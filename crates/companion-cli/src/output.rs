@@ -1,8 +1,8 @@
-//! Everything that is printed, apart from the log: data to stdout, words to stderr.
+//! Everything that is printed, apart from the log: data to stdout, messages to stderr.
 //!
-//! A reader that went away (`companion status | head -1`) is no error and ends nothing: what was
-//! begun goes on, only unseen.
+//! A reader that went away (`companion status | head -1`) is no error and ends nothing.
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::arguments::ColorArgument;
 use crate::error::{CommandError, CommandResult};
 
-mod progress;
+pub(crate) mod progress;
 mod table;
 pub(crate) mod words;
 
@@ -72,9 +72,17 @@ pub(crate) fn colours(color: ColorArgument, terminal: bool) -> bool {
         ColorArgument::Never => false,
         // Set and not empty, whatever it says (no-color.org).
         ColorArgument::Auto => {
-            terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            terminal
+                && is_capable(std::env::var_os("TERM").as_deref())
+                && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
         }
     }
+}
+
+/// Whether a terminal of this type takes more than plain lines: it says what it is, and is not `dumb`
+/// (terminfo(5)).
+fn is_capable(term: Option<&OsStr>) -> bool {
+    term.is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
 fn styled(colour: bool, style: Style, text: &str) -> String {
@@ -124,10 +132,11 @@ impl Output {
         if failed.is_some() {
             return;
         }
-        let mut stdout = io::stdout().lock();
-        if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-            *failed = Some(error);
-        }
+        let written = progress::above_the_line(|| {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes).and_then(|()| stdout.flush())
+        });
+        *failed = written.err();
     }
 
     fn note_failure(&self, error: io::Error) {
@@ -145,12 +154,15 @@ impl Output {
     }
 
     fn tell(&self, label: &str, text: &str) {
-        // Nothing is left to tell it to.
-        let _ = writeln!(io::stderr().lock(), "{label} {text}");
+        // Without stderr there is no place left to report to.
+        progress::above_the_line(|| {
+            let _ = writeln!(io::stderr().lock(), "{label} {text}");
+        });
     }
 
     /// Prints how the command ended, if not well, and returns its exit status.
     pub(crate) fn finish(&self, outcome: CommandResult) -> ExitCode {
+        progress::clear();
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
         let outcome = match (outcome, failed) {
             (Ok(_), Some(error)) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -180,6 +192,14 @@ mod tests {
         assert!(colours(ColorArgument::Always, false));
         assert!(!colours(ColorArgument::Never, true));
         assert!(!colours(ColorArgument::Auto, false));
+    }
+
+    #[test]
+    fn a_terminal_of_an_unknown_or_dumb_type_takes_plain_lines_only() {
+        assert!(is_capable(Some("xterm".as_ref())));
+        for plain in [None, Some(""), Some("dumb")] {
+            assert!(!is_capable(plain.map(OsStr::new)), "{plain:?}");
+        }
     }
 
     #[test]

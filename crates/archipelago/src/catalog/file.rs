@@ -171,8 +171,8 @@ impl CatalogFile {
     }
 }
 
-/// The message of a TOML error with its line and column, and without the line itself: it is a file
-/// of the user's own, and what stands in it is not ours to log.
+/// The message of a TOML error as `LINE:COLUMN: message`, without the line itself: it is a file of the
+/// user's own, and what stands in it is not ours to log.
 pub(crate) fn placed(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().lines().next().unwrap_or_default();
     // It quotes unknown keys as they stand in the file.
@@ -181,11 +181,12 @@ pub(crate) fn placed(text: &str, error: &toml::de::Error) -> String {
         other => other.escape_debug().to_string(),
     };
     let message: String = message.chars().take(400).map(escape).collect();
-    let Some(span) = error.span() else { return message };
-    let before = text.get(..span.start).unwrap_or(text);
+    // What is missing has no place of its own.
+    let start = error.span().map_or(0, |span| span.start);
+    let before = text.get(..start).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    format!("line {line}, column {column}: {message}")
+    format!("{line}:{column}: {message}")
 }
 
 impl CompanionEntry {

@@ -122,14 +122,14 @@ fn a_companion_of_a_users_own_gets_archipelagos_hardening() {
 fn an_unknown_key_is_refused_with_line_and_column() {
     let error = parse("[[companion]]\nname = \"my-ui\"\nprivileged = true\n").unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("line 3, column 1") && text.contains("privileged"), "{text}");
+    assert!(text.contains(":3:1: ") && text.contains("privileged"), "{text}");
 }
 
 #[test]
 fn a_broken_catalog_is_refused_without_quoting_its_lines() {
     let error = parse("[[companion]\nname = \"hunter2\"\n").unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("line 1") && !text.contains("hunter2"), "{text}");
+    assert!(text.contains(":1:") && !text.contains("hunter2"), "{text}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `companion catalog`: which apps and companions are known.
+//! `companion catalog`: the known apps and companions.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,9 @@ use crate::config::Config;
 use crate::error::{CommandResult, Verdict};
 use crate::output::{Output, Style, Table};
 
-/// Print which apps and companions are known; needs no host
+/// Print the known apps and companions; needs no host
+///
+/// The built-in companions, and those of the catalog files, with the ports they publish on the host.
 ///
 /// With --json: {"version": 1, "apps": {APP: [NAME…]}, "companions": [{"name", "description",
 /// "apps", "image": {"build": {"reference", "contexts"}, "pull": {"reference", "verify_tls"}},
@@ -60,7 +62,7 @@ fn apps_by_companion(catalog: &Catalog) -> BTreeMap<&CompanionName, Vec<&AppId>>
     by
 }
 
-/// The ports that are published, or whose network the container is in.
+/// The ports that are published, or the network of the container; `none` where nobody can reach it.
 fn ports(spec: &CompanionSpec) -> String {
     let ports: Vec<_> = spec
         .container
@@ -71,7 +73,7 @@ fn ports(spec: &CompanionSpec) -> String {
     match &spec.container.network {
         _ if !ports.is_empty() => ports.join(", "),
         Network::Host => "host network".to_owned(),
-        Network::Bridge => String::new(),
+        Network::Bridge => "none".to_owned(),
         Network::Named(name) => format!("network {}", name.as_str()),
     }
 }

@@ -6,9 +6,11 @@ use clap_complete::Shell;
 use crate::error::{CommandResult, Verdict};
 use crate::output::Output;
 
-/// Print a shell's completions
+/// Print the completion script of a shell
 ///
 /// For bash: companion completions bash > ~/.local/share/bash-completion/completions/companion
+///
+/// Exit status: 0, or 2 for an unknown shell.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The shell

@@ -22,13 +22,13 @@ mod stage;
 
 use stage::{Act, Stage};
 
-/// Show the whole life of three companions on an embedded host, in seconds
+/// Run an end-to-end demo of three companions on a simulated host, in seconds
 ///
-/// Installs three apps and then does to them what happens to companions: the manager crashes, a
-/// container is killed, units are deleted and edited, a password is rotated, a Dockerfile changes,
-/// the registry is down, the power fails, an app is removed. For each it shows which steps were
-/// taken and why, after how long all was true again (in virtual seconds, found by the 30 s tick
-/// alone), and what it cost. It touches nothing of this machine, and needs nothing of it.
+/// Installs three apps and then breaks them in the ways that happen in practice: the manager crashes, a
+/// container is killed, units are deleted and edited, a password is rotated, a Dockerfile changes, the
+/// registry is down, the power fails, an app is removed. For each it shows the steps taken and their
+/// reasons, the virtual seconds until everything was repaired (found by the 30 s resync alone), and
+/// what it cost. It changes nothing on this machine, and needs nothing from it.
 ///
 /// With --json: {"version": 1, "ok": bool, "acts": [{"title", "happened", "steps": [{"after",
 /// "step"}], "true_after", "promise", "kept", "writes", "reloads", "starts", "restarts", "builds",

@@ -1,9 +1,11 @@
 //! `companion logs`: the journal of a companion, shown by `journalctl`.
 
 use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use adapter_systemd::Scope;
+use archipelago::Catalog;
+use archipelago::host::PODMAN_FLOOR;
 use clap::Args;
 use companion_core::model::companion::CompanionName;
 
@@ -12,16 +14,19 @@ use crate::error::{CommandError, CommandResult};
 
 /// Show the log of a companion
 ///
-/// Becomes `journalctl`, whose exit status it has then.
+/// Runs `journalctl` for the service of the companion. A companion that the catalog does not name, or
+/// that a broken catalog cannot name, has its log as long as it has a unit or a journal.
+///
+/// Exit status: that of `journalctl`; 2 for an unknown name, 3 without `journalctl`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The companion, such as `archy-lnd-ui`
     #[arg(value_name = "NAME")]
     name: String,
-    /// Go on showing lines as they come
+    /// Keep printing new lines
     #[arg(short, long)]
     follow: bool,
-    /// Show this many lines
+    /// Print this many lines
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     lines: u32,
 }
@@ -29,22 +34,49 @@ pub(crate) struct Arguments {
 /// Becomes `journalctl`.
 pub(crate) fn run(arguments: &Arguments, config: &Config) -> CommandResult {
     let HostKind::Real(scope) = config.host else {
-        return Err(CommandError::host("the embedded host keeps no log"));
+        return Err(CommandError::host("the simulated host keeps no log"));
     };
-    let name = known_or_wellformed(config, &arguments.name)?;
+    let name = companion(scope, config, &arguments.name)?;
     let error = Command::new("journalctl").args(argv(scope, &name, arguments)).exec();
     Err(CommandError::host(format!("failed to run `journalctl`: {error}"))
         .hinted("it comes with the package `systemd`"))
 }
 
-/// A companion that the catalog dropped still has its log, so any name will do that is one; a name
-/// that is an app's is answered with its companions.
-fn known_or_wellformed(config: &Config, text: &str) -> CommandResult<CompanionName> {
-    let catalog = config.catalog()?;
-    let is_app = catalog.apps().any(|(app, _)| app.as_str() == text);
-    match CompanionName::new(text) {
-        Ok(name) if !is_app => Ok(name),
-        _ => known_companion(&catalog, text),
+/// The companion that `text` names: one of the catalog, or one that left a unit or a log on this host.
+fn companion(scope: Scope, config: &Config, text: &str) -> CommandResult<CompanionName> {
+    let (catalog, broken) = match config.catalog() {
+        Ok(catalog) => (catalog, None),
+        Err(error) => (Catalog::builtin(), Some(error)),
+    };
+    let unknown = match known_companion(&catalog, text) {
+        Ok(name) => return Ok(name),
+        Err(unknown) => unknown,
+    };
+    let of_host = CompanionName::new(text).ok().filter(|name| is_on_host(scope, name));
+    match (of_host, broken) {
+        (Some(name), _) => Ok(name),
+        (None, None) => Err(unknown),
+        (None, Some(error)) => {
+            Err(unknown.hinted(format!("only built-in companions are known: {error}")))
+        }
+    }
+}
+
+/// Whether there is a unit of this name, or a log of its service.
+fn is_on_host(scope: Scope, name: &CompanionName) -> bool {
+    let has_unit = archipelago::host::units(scope, PODMAN_FLOOR)
+        .is_ok_and(|units| units.path().join(format!("{name}.container")).exists());
+    has_unit || {
+        let last = [selector(scope, name), "--quiet".into(), "--lines=1".into()];
+        let printed = Command::new("journalctl").args(last).stdin(Stdio::null()).output();
+        printed.is_ok_and(|printed| printed.status.success() && !printed.stdout.is_empty())
+    }
+}
+
+fn selector(scope: Scope, name: &CompanionName) -> String {
+    match scope {
+        Scope::User => format!("--user-unit={name}.service"),
+        Scope::System => format!("--unit={name}.service"),
     }
 }
 
@@ -53,12 +85,8 @@ fn known_or_wellformed(config: &Config, text: &str) -> CommandResult<CompanionNa
 /// Not `--output=cat`: that writes control characters as they are, and a container that somebody broke into
 /// would command the terminal of whoever reads its log (journalctl(1)).
 fn argv(scope: Scope, name: &CompanionName, arguments: &Arguments) -> Vec<String> {
-    let selector = match scope {
-        Scope::User => "--user-unit",
-        Scope::System => "--unit",
-    };
     let mut argv = vec![
-        format!("{selector}={name}.service"),
+        selector(scope, name),
         "--output=short".to_owned(),
         "--no-hostname".to_owned(),
         format!("--lines={}", arguments.lines),

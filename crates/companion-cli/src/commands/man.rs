@@ -9,9 +9,14 @@ use crate::error::{CommandError, CommandResult, Verdict};
 use crate::output::Output;
 
 /// Print the manual page, or write all pages to a directory
+///
+/// The pages are generated from the same text as `--help`. For a user: companion man
+/// ~/.local/share/man/man1
+///
+/// Exit status: 0, 1 when a page cannot be written, 2 for something that is not a directory.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Write `companion.1` and a page for each subcommand here
+    /// Write `companion.1` and a page for each subcommand to this directory
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
 }

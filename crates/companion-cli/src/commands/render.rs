@@ -17,19 +17,19 @@ use crate::output::Output;
 
 /// Print the unit of a companion; needs no host
 ///
-/// The revision in it is that of no image: the parts for the image and for the rendered
-/// configuration are zeros, because neither is known without a host. On a host, where the image was
-/// pulled and not built, `Image=` names it as it was pulled. All else is what is written.
+/// The unit is the one that companion writes on a host, except for the revision: the digests of the
+/// image and of the rendered configuration are known only on a host, and are zeros here. `Image=`
+/// differs where the image was pulled and not built.
 ///
 /// With --json: {"version": 1, "name", "podman_version", "file", "unit"}.
 ///
-/// Exit status: 0, or 2 for an unknown companion or a setting that this Podman cannot be told.
+/// Exit status: 0, or 2 for an unknown companion or a setting that this version of Podman lacks.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The companion, such as `archy-lnd-ui`
     #[arg(value_name = "NAME")]
     name: String,
-    /// The version of Podman to write for
+    /// The version of Podman that the unit is for
     #[arg(long, value_name = "VERSION", default_value = "5.4.2")]
     podman_version: String,
 }

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 pub(crate) struct Bench {
     home: tempfile::TempDir,
+    program: PathBuf,
+    temporary: PathBuf,
 }
 
 /// What a run gave.
@@ -19,7 +21,34 @@ pub(crate) struct Ran {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self { home: tempfile::tempdir().unwrap() }
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_companion"));
+        let home = tempfile::tempdir().unwrap();
+        let temporary = home.path().to_owned();
+        Self { home, program, temporary }
+    }
+
+    /// A home with the program in `.cargo/bin`, where `cargo install` puts it.
+    pub(crate) fn installed() -> Self {
+        // Not below the directory for temporary files, where no program stays.
+        let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let program = home.path().join(".cargo/bin/companion");
+        let temporary = home.path().join("tmp");
+        let bench = Self { home, program, temporary };
+        std::fs::create_dir_all(bench.program.parent().unwrap()).unwrap();
+        std::fs::hard_link(env!("CARGO_BIN_EXE_companion"), &bench.program).unwrap();
+        bench
+    }
+
+    /// The program that is run.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// A program of the name that runs `text` with `sh`; it is in the `PATH` of each run.
+    pub(crate) fn script(&self, name: &str, text: &str) {
+        let script = self.file(&format!("programs/{name}"), &format!("#!/bin/sh\n{text}\n"));
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(script, mode).unwrap();
     }
 
     pub(crate) fn home(&self) -> &Path {
@@ -35,14 +64,14 @@ impl Bench {
 
     /// The program with nothing in its environment but a home without a session.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_companion"));
+        let mut command = Command::new(&self.program);
         command
             .args(arguments)
             .env_clear()
             .env("HOME", self.home())
             .env("XDG_RUNTIME_DIR", self.home().join("no-session"))
-            .env("PATH", self.home().join("no-programs"))
-            .env("TMPDIR", self.home())
+            .env("PATH", self.home().join("programs"))
+            .env("TMPDIR", &self.temporary)
             .stdin(Stdio::null());
         command
     }

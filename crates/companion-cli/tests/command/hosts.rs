@@ -42,38 +42,3 @@ fn the_embedded_host_says_what_it_is() {
     );
     assert!(ran.told("note").unwrap().contains("embedded host"), "{ran:?}");
 }
-
-#[test]
-fn the_doctor_names_each_lack_with_what_mends_it() {
-    let bench = Bench::new();
-    let ran = bench.run(&["--host", "user", "doctor", "--json"]);
-    assert_eq!(ran.status, 3, "{ran:?}");
-    let report = ran.json();
-    assert_eq!(report["fine"], false);
-    let checks = report["checks"].as_array().unwrap();
-    let find = |name: &str| checks.iter().find(|check| check["check"] == name).unwrap();
-    for lacking in ["systemd", "podman"] {
-        assert_eq!(find(lacking)["state"], "lacking");
-        assert!(find(lacking)["mend"].as_str().is_some_and(|mend| !mend.is_empty()));
-    }
-    assert_eq!(find("daemon")["state"], "advice");
-    assert_eq!(find("state directory")["state"], "fine");
-    assert!(bench.contents().is_empty(), "{:?}", bench.contents());
-}
-
-#[test]
-fn the_doctor_names_a_strangers_unit_at_one_of_our_names() {
-    let bench = Bench::new();
-    let unit =
-        bench.file(".config/containers/systemd/archy-lnd-ui.container", "[Container]\nImage=x\n");
-    let ran = bench.run(&["--host", "user", "doctor"]);
-    assert_eq!(ran.status, 3);
-    let line = ran.stdout.lines().find(|line| line.contains("is not ours")).unwrap();
-    assert!(line.contains(unit.to_str().unwrap()), "{line}");
-    assert!(unit.exists());
-}
-
-#[test]
-fn the_embedded_host_lacks_nothing() {
-    assert_eq!(Bench::new().sim(&["doctor"]).status, 0);
-}

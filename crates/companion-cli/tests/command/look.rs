@@ -83,15 +83,40 @@ fn the_log_of_an_app_is_answered_with_its_companions() {
 }
 
 #[test]
+fn the_log_of_an_unknown_name_is_refused_with_a_suggestion() {
+    let bench = Bench::new();
+    bench.script("journalctl", "exit 0");
+    let ran = bench.run(&["--host", "user", "logs", "archy-lnd-iu"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{ran:?}");
+    assert_eq!(ran.told("hint"), Some("did you mean `archy-lnd-ui`?"));
+}
+
+#[test]
+fn what_the_catalog_dropped_or_cannot_name_has_its_log_by_its_unit_or_journal() {
+    for catalog in ["", "broken = [\n"] {
+        let bench = Bench::new();
+        bench.file(".config/companion/catalog.toml", catalog);
+        let logs = |name: &str| bench.run(&["--host", "user", "logs", name]);
+        bench.script("journalctl", "exit 0");
+        assert_eq!(logs("old-ui").status, 2, "it has neither");
+        assert_eq!(logs("archy-lnd-ui").status, 0, "a built-in one needs neither");
+        bench.file(".config/containers/systemd/old-ui.container", "[Container]\n");
+        assert_eq!(logs("old-ui").status, 0);
+        bench.script("journalctl", "case $* in *older-ui*) echo a line ;; esac");
+        assert_eq!((logs("older-ui").status, &*logs("older-ui").stdout), (0, "a line\n"));
+        let ran = logs("never-ui");
+        assert_eq!(ran.status, 2);
+        assert_eq!(ran.stderr.contains("catalog.toml:1:"), !catalog.is_empty(), "{ran:?}");
+    }
+}
+
+#[test]
 fn the_journal_is_asked_for_one_unit_and_nothing_else() {
     let bench = Bench::new();
-    let script = bench.file("bin/journalctl", "#!/bin/sh\nprintf '%s\\n' \"$@\"\nexit 7\n");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(script, mode).unwrap();
-    let mut command = bench.command(&["--host", "user", "logs", "-f", "-n", "5", "archy-lnd-ui"]);
-    let output = command.env("PATH", bench.home().join("bin")).output().unwrap();
-    assert_eq!(output.status.code(), Some(7));
-    let argv = String::from_utf8(output.stdout).unwrap();
+    bench.script("journalctl", r#"printf '%s\n' "$@"; exit 7"#);
+    let ran = bench.run(&["--host", "user", "logs", "-f", "-n", "5", "archy-lnd-ui"]);
+    assert_eq!(ran.status, 7, "{ran:?}");
+    let argv = ran.stdout;
     let words = "--user-unit=archy-lnd-ui.service --output=short --no-hostname --lines=5 --follow";
     assert_eq!(argv.split_whitespace().collect::<Vec<_>>().join(" "), words);
 }

@@ -12,9 +12,12 @@ mod bench;
 mod catalogs;
 mod crash_points;
 mod daemon;
+mod doctor;
 mod hosts;
 mod look;
 mod passes;
+mod setup;
+mod terminal;
 mod texts;
 
 /// A file that nobody lists is a test that never runs.

@@ -4,7 +4,9 @@ use std::process::Stdio;
 
 use crate::bench::{Bench, Ran};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
+    "setup",
+    "doctor",
     "install",
     "remove",
     "reconcile",
@@ -14,7 +16,6 @@ const COMMANDS: [&str; 13] = [
     "render",
     "catalog",
     "logs",
-    "doctor",
     "demo",
     "completions",
     "man",
@@ -30,7 +31,16 @@ fn every_command_has_a_help_text_on_stdout() {
         assert!(help.stdout.contains(&format!("\n  {command} ")), "{command}");
         let ran = bench.run(&[command, "--help"]);
         assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{command}");
+        let (own, _options) = ran.stdout.split_once("\nUsage: ").unwrap();
+        assert!(own.contains("\nExit status: "), "the long help of {command} is hidden: {own}");
+        let short = bench.run(&[command, "-h"]);
+        assert!(!short.stdout.contains("Exit status: "), "{command}: {short:?}");
     }
+    let listed = help.stdout.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let listed = listed.take_while(|line| !line.is_empty());
+    let listed: Vec<_> = listed.filter_map(|line| line.split_whitespace().next()).collect();
+    let all = [&COMMANDS[..], &["crash-points", "help"]].concat();
+    assert!(listed.iter().all(|command| all.contains(command)), "not all are tested: {listed:?}");
     assert!(bench.run(&["--version"]).stdout.starts_with("companion "));
 }
 
@@ -42,12 +52,15 @@ fn completions_and_pages_are_made() {
         assert!(ran.status == 0 && ran.stdout.contains("reconcile"), "{shell}");
     }
     assert!(bench.run(&["man"]).stdout.contains(".TH companion 1"));
+    let setup = bench.run(&["setup", "--help"]);
+    assert!(setup.stdout.contains("\nExamples:\n  companion setup "), "{setup:?}");
     let pages = bench.home().join("pages");
     assert_eq!(bench.run(&["man", pages.to_str().unwrap()]).status, 2);
     std::fs::create_dir(&pages).unwrap();
     assert_eq!(bench.run(&["man", pages.to_str().unwrap()]).status, 0);
     for command in COMMANDS {
-        assert!(pages.join(format!("companion-{command}.1")).exists(), "{command}");
+        let page = std::fs::read_to_string(pages.join(format!("companion-{command}.1"))).unwrap();
+        assert!(page.contains("Exit status:"), "{command}");
     }
 }
 

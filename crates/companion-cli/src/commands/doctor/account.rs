@@ -1,8 +1,9 @@
 //! What rootless Podman needs of the user's account: ranges of ids, and the programs that map them.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Finding;
 
@@ -17,28 +18,36 @@ pub(super) fn id_ranges() -> Vec<Finding> {
     }
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let name = name_of(uid, &passwd).or_else(|| std::env::var("USER").ok()).unwrap_or_default();
-    let range = |file: &'static str| {
+    let range = |file: &str| {
         let text = fs::read_to_string(file).unwrap_or_default();
-        let count = ids_of(&name, uid, &text);
-        let found = format!("{count} subordinate ids in {file}");
-        if count >= ENOUGH {
-            return Finding::fine("id ranges", found);
-        }
-        let mend = format!(
-            "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name} && podman \
-             system migrate (another range if it is taken)"
-        );
-        Finding::lacking("id ranges", found, mend)
+        range(file, &name, ids_of(&name, uid, &text))
     };
-    let program = |program: &'static str| match in_path(program) {
-        Some(path) => Finding::fine("id mapping", path.display().to_string()),
-        None => Finding::lacking(
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    let program = |name: &str| program(name, &path);
+    vec![range("/etc/subuid"), range("/etc/subgid"), program("newuidmap"), program("newgidmap")]
+}
+
+fn range(file: &str, name: &str, count: u64) -> Finding {
+    let found = format!("{count} subordinate ids in {file}");
+    if count >= ENOUGH {
+        return Finding::ok("id ranges", found);
+    }
+    let fix = format!(
+        "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name} && podman \
+         system migrate (another range if it is taken)"
+    );
+    Finding::error("id ranges", found, fix)
+}
+
+fn program(name: &str, path: &OsStr) -> Finding {
+    match std::env::split_paths(path).map(|dir| dir.join(name)).find(|path| is_program(path)) {
+        Some(path) => Finding::ok("id mapping", path.display().to_string()),
+        None => Finding::error(
             "id mapping",
-            format!("no `{program}`"),
+            format!("no `{name}`"),
             "sudo apt install uidmap (or shadow-utils)",
         ),
-    };
-    vec![range("/etc/subuid"), range("/etc/subgid"), program("newuidmap"), program("newgidmap")]
+    }
 }
 
 fn name_of(uid: u32, passwd: &str) -> Option<String> {
@@ -62,11 +71,6 @@ fn ids_of(name: &str, uid: u32, text: &str) -> u64 {
     counts.fold(0, u64::saturating_add)
 }
 
-fn in_path(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| is_program(path))
-}
-
 fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
@@ -87,5 +91,23 @@ mod tests {
         let passwd = "root:x:0:0::/root:/bin/sh\narchy:x:1000:1000::/home/archy:/bin/sh\n";
         assert_eq!(name_of(1000, passwd).as_deref(), Some("archy"));
         assert_eq!(name_of(7, passwd), None);
+    }
+
+    #[test]
+    fn too_few_ids_are_an_error_with_the_command_that_adds_them() {
+        assert!(!range("/etc/subuid", "archy", ENOUGH).is_error());
+        let finding = range("/etc/subuid", "archy", ENOUGH - 1);
+        assert!(finding.is_error() && finding.fix.unwrap().contains("100000-165535 archy"));
+    }
+
+    #[test]
+    fn a_missing_program_for_id_mapping_is_an_error() {
+        let place = tempfile::tempdir().unwrap();
+        assert!(program("newuidmap", place.path().as_os_str()).is_error());
+        let path = place.path().join("newuidmap");
+        fs::write(&path, "").unwrap();
+        assert!(program("newuidmap", place.path().as_os_str()).is_error(), "nobody may run it");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(!program("newuidmap", place.path().as_os_str()).is_error());
     }
 }

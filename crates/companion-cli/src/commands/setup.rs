@@ -1,0 +1,284 @@
+//! `companion setup`: installs the daemon as a service, with the files it reads, and starts it.
+
+use adapter_systemd::Scope;
+use archipelago::host::units;
+use clap::Args;
+use companion_core::ports::UnitStore as _;
+use durable_dir::DirError;
+use serde_json::json;
+
+use super::doctor;
+use super::report::VERSION;
+use crate::config::{Config, HostKind};
+use crate::error::{CommandError, CommandResult, Verdict, chain};
+use crate::output::{Output, Style};
+use crate::runtime::block_on_in_real_time;
+use crate::service::{Systemctl, UNIT, unit};
+
+mod catalog;
+mod files;
+mod plan;
+mod program;
+
+use files::{CatalogPlace, UnitPlace};
+use plan::{Change, Entry, Found, Row};
+
+/// Install, enable and start the daemon of this program
+///
+/// Writes the unit companion.service, which runs this very program, and a commented catalog.toml where
+/// there is none; reloads systemd; enables and starts the service. Restarts the daemon when its unit
+/// changed or its program was replaced. Prints what was done, what was in place already, and what is
+/// left for you to do. A second run changes nothing. For a user the unit goes to
+/// ~/.config/systemd/user, for root to /etc/systemd/system.
+///
+/// --contexts and --build-arg are written to the new catalog. A catalog that exists is never changed,
+/// and neither is a unit that companion did not write, except with --force.
+///
+/// With --json: {"version": 1, "changed": bool, "steps": [{"step", "outcome": "done" | "unchanged" |
+/// "planned" | "left-alone" | "failed", "text", "fix"}], "remaining": [{"check", "state", "found",
+/// "fix"}]}; "fix" is null where there is nothing to fix.
+///
+/// Exit status: 0 when the daemon is set up, 1 when a step failed or a file was left alone, 2 for
+/// options that cannot be used, 3 when a prerequisite is missing.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion setup                                install, enable and start the daemon
+  companion setup --dry-run                      print what that would change
+  companion setup --contexts \"$PWD/contexts\"     build images from these directories
+  sudo companion setup                           for the Podman of root
+  companion setup --remove                       stop the daemon and delete its unit")]
+pub(crate) struct Arguments {
+    /// Print what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Enable the daemon, but do not start or restart it now
+    #[arg(long)]
+    no_start: bool,
+    /// Replace a unit that companion did not write; accept a program in a build or temporary directory
+    #[arg(long)]
+    force: bool,
+    /// Stop and disable the daemon, and delete its unit
+    #[arg(long, conflicts_with_all = ["no_start", "force"])]
+    remove: bool,
+}
+
+/// Sets up or removes the daemon.
+pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    let HostKind::Real(scope) = config.host else {
+        return Err(CommandError::input("the simulated host has no daemon to set up"));
+    };
+    if let Some(option) = config.option_of_one_command() {
+        let message =
+            format!("`{option}` cannot be given to `setup`: the daemon would not know it");
+        return Err(CommandError::input(message)
+            .hinted("the daemon reads the default catalog and the default state directory"));
+    }
+    block_on_in_real_time(async {
+        let setup = Setup::find(scope, arguments, config).await?;
+        let entries = match arguments.remove {
+            true => plan::removal(&setup.found),
+            false => plan::setup(&setup.found, !arguments.no_start),
+        };
+        let mut report = Report::new(output);
+        setup.carry_out(entries, arguments.dry_run, &mut report).await;
+        if arguments.remove {
+            report.note_what_stays(config);
+        } else if !report.failed {
+            report.remaining = doctor::examine(scope, config).await;
+            report.remaining.retain(doctor::Finding::is_left_to_do);
+        }
+        Ok(report.finish())
+    })
+}
+
+/// What was found, and the places that are written to.
+struct Setup {
+    scope: Scope,
+    systemctl: Systemctl,
+    unit: UnitPlace,
+    catalog: CatalogPlace,
+    found: Found,
+}
+
+impl Setup {
+    /// Looks at everything and changes nothing.
+    async fn find(scope: Scope, arguments: &Arguments, config: &Config) -> CommandResult<Self> {
+        let program = match arguments.remove {
+            true => program::own()?,
+            false => program::own_installed(arguments.force)?,
+        };
+        let text = unit::text(&program, scope).ok_or_else(|| {
+            let message = format!("a unit file cannot name `{}`", program.display());
+            CommandError::input(message).hinted("move the program to a path of plain characters")
+        })?;
+        let systemctl = Systemctl::new(scope);
+        let state = systemctl.state().await.map_err(hinted)?;
+        let unit = UnitPlace::new(systemctl.unit_directory().await.map_err(hinted)?, text);
+        let catalog = CatalogPlace::new(scope, config)?;
+        let found = Found {
+            unit: unit.find(&state, &program, arguments.force)?,
+            unit_path: unit.path(),
+            catalog: catalog.find()?,
+            catalog_path: catalog.path(),
+            is_current: state.runs(&program).unwrap_or(true),
+            state,
+            systemctl: systemctl.shown(),
+        };
+        Ok(Self { scope, systemctl, unit, catalog, found })
+    }
+
+    /// Makes the changes in their order, up to the first that fails.
+    async fn carry_out(&self, entries: Vec<Entry>, dry_run: bool, report: &mut Report<'_>) {
+        for entry in entries {
+            let change = match entry {
+                Entry::Row(row) => {
+                    report.add(row);
+                    continue;
+                }
+                Entry::Change(change) => change,
+            };
+            if dry_run {
+                report.add(change.planned());
+                continue;
+            }
+            match self.make(&change).await {
+                Ok(()) => report.add(change.done()),
+                Err(error) => {
+                    let fix = error.hints().first().cloned();
+                    report.add(change.failed(&error.to_string(), fix));
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn make(&self, change: &Change) -> CommandResult<()> {
+        let unusable = |error: DirError| CommandError::failure(chain(&error));
+        match change {
+            Change::WriteUnit { .. } => self.unit.write().map_err(unusable),
+            Change::DeleteUnit { .. } => self.unit.delete().map_err(unusable),
+            Change::WriteCatalog { .. } => self.catalog.write().map_err(unusable),
+            Change::Reload => self.reload().await,
+            Change::Enable => self.systemctl.change(&["enable", "--no-reload", UNIT]).await,
+            Change::Disable => self.systemctl.change(&["disable", "--no-reload", UNIT]).await,
+            Change::Stop => self.systemctl.change(&["stop", UNIT]).await,
+            Change::Start => self.start("start").await,
+            Change::Restart { .. } => self.start("restart").await,
+        }
+    }
+
+    async fn start(&self, verb: &str) -> CommandResult<()> {
+        let log = self.systemctl.log_command();
+        let started = self.systemctl.change(&[verb, UNIT]).await;
+        started.map_err(|error| error.hinted(log.clone()))?;
+        // A daemon that ended right after it was ready is not set up.
+        let state = self.systemctl.state().await?;
+        if state.is_running() {
+            return Ok(());
+        }
+        let (active, sub) = (state.active, state.sub);
+        Err(CommandError::failure(format!("{UNIT} is {active} ({sub})")).hinted(log))
+    }
+
+    /// Reloads, unless companions would lose their units by it.
+    async fn reload(&self) -> CommandResult<()> {
+        let managed = match units(self.scope, archipelago::host::PODMAN_FLOOR) {
+            Ok(units) => units.list().await?,
+            // Without a directory of units there is none to lose.
+            Err(_no_directory) => Default::default(),
+        };
+        if !managed.is_empty() {
+            let unloadable = adapter_systemd::unloadable_units(self.scope).await?;
+            if !unloadable.lost.is_empty() {
+                let files: Vec<_> = unloadable.files.iter().map(|found| &*found.file).collect();
+                let message = format!(
+                    "a reload would drop the units of {} companion(s), because Podman's generator \
+                     cannot load {}",
+                    unloadable.lost.len(),
+                    files.join(", ")
+                );
+                return Err(CommandError::failure(message).hinted("repair or move these files"));
+            }
+        }
+        self.systemctl.change(&["daemon-reload"]).await
+    }
+}
+
+/// Adds what helps where the service manager does not answer.
+fn hinted(error: CommandError) -> CommandError {
+    error.hinted("`companion doctor` lists what is missing, and the commands that fix it")
+}
+
+/// What is printed.
+struct Report<'o> {
+    output: &'o Output,
+    rows: Vec<Row>,
+    remaining: Vec<doctor::Finding>,
+    failed: bool,
+}
+
+impl<'o> Report<'o> {
+    fn new(output: &'o Output) -> Self {
+        Self { output, rows: Vec::new(), remaining: Vec::new(), failed: false }
+    }
+
+    fn add(&mut self, row: Row) {
+        self.failed |= row.outcome.is_failure();
+        if !self.output.is_json() {
+            let style = match row.outcome {
+                plan::Outcome::Done => Style::Good,
+                plan::Outcome::Unchanged => Style::Faint,
+                plan::Outcome::Planned => Style::Busy,
+                plan::Outcome::LeftAlone | plan::Outcome::Failed => Style::Bad,
+            };
+            let word = self.output.styled(style, &format!("{:<10}", row.outcome.word()));
+            self.output.line(format!("{word} {}: {}", row.step, row.text));
+            if let Some(fix) = &row.fix {
+                self.output.line(format!("           fix: {fix}"));
+            }
+        }
+        self.rows.push(row);
+    }
+
+    fn note_what_stays(&self, config: &Config) {
+        let mut stays = vec!["companions and their units".to_owned(), "their images".to_owned()];
+        let places = [crate::config::default_catalog(config.host.scope())]
+            .into_iter()
+            .flatten()
+            .chain(config.state_dir(config.host.scope()).ok());
+        stays.extend(places.filter(|path| path.exists()).map(|path| path.display().to_string()));
+        self.output.note(format!(
+            "this stays: {}; `companion remove APP` removes the companions of an app",
+            stays.join(", ")
+        ));
+    }
+
+    fn finish(&self) -> Verdict {
+        let changed = self.rows.iter().any(|row| row.outcome.is_change());
+        if self.output.is_json() {
+            self.output.json(&json!({
+                "version": VERSION,
+                "changed": changed,
+                "steps": self.rows,
+                "remaining": self.remaining,
+            }));
+        } else {
+            let planned = self.rows.iter().any(|row| row.outcome == plan::Outcome::Planned);
+            match (changed, planned) {
+                (false, true) => self.output.line("dry run: nothing was changed"),
+                (false, false) => self.output.line("nothing was changed"),
+                (true, _) => {}
+            }
+            if !self.remaining.is_empty() {
+                self.output.line("left for you to do:");
+                self.remaining.iter().for_each(|finding| finding.print(self.output));
+            }
+        }
+        match self.remaining.iter().any(doctor::Finding::is_error) {
+            _ if self.failed => Verdict::NotDone,
+            true => Verdict::Lacking,
+            false => Verdict::Done,
+        }
+    }
+}

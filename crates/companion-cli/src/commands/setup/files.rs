@@ -1,0 +1,127 @@
+//! The two files that `setup` writes, through `durable-dir`: the daemon's unit and the catalog.
+
+use std::path::{Path, PathBuf};
+
+use adapter_systemd::Scope;
+use durable_dir::{Dir, DirError, DirResult, Trust};
+
+use super::catalog::{self, Wanted};
+use super::plan::{FoundCatalog, FoundUnit};
+use crate::config::{Config, default_catalog};
+use crate::error::{CommandError, CommandResult, chain};
+use crate::service::{ServiceState, UNIT, same_file, unit};
+
+/// The most bytes of a unit file.
+const UNIT_LIMIT: usize = 64 * 1024;
+
+/// Where the unit goes.
+pub(super) struct UnitPlace {
+    directory: PathBuf,
+    text: String,
+}
+
+impl UnitPlace {
+    pub(super) fn new(directory: PathBuf, text: String) -> Self {
+        Self { directory, text }
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.directory.join(UNIT)
+    }
+
+    /// Looks at what is there; with `force` nothing counts as unmanaged that can be replaced.
+    pub(super) fn find(
+        &self,
+        state: &ServiceState,
+        program: &Path,
+        force: bool,
+    ) -> CommandResult<FoundUnit> {
+        let unusable = |error: DirError| CommandError::host(chain(&error));
+        let shown = self.path();
+        let shown = shown.display();
+        let found = match Dir::open(&self.directory, Trust::Owned) {
+            Ok(dir) => dir.read(UNIT, UNIT_LIMIT),
+            Err(DirError::NotFound { .. }) => Ok(None),
+            Err(error) => return Err(unusable(error)),
+        };
+        let unmanaged = |why: &str, fix: String| Ok(FoundUnit::Unmanaged { why: why.into(), fix });
+        match found {
+            Ok(None) => Ok(packaged(state, program).map_or(FoundUnit::Absent, FoundUnit::Packaged)),
+            Ok(Some(file)) if file.bytes == self.text.as_bytes() => Ok(FoundUnit::Same),
+            Ok(Some(file)) if force || unit::is_managed(&String::from_utf8_lossy(&file.bytes)) => {
+                Ok(FoundUnit::Outdated)
+            }
+            Ok(Some(_)) => unmanaged(
+                "was not written by companion",
+                "companion setup --force replaces it".to_owned(),
+            ),
+            Err(DirError::NotARegularFile { kind, .. }) => {
+                unmanaged(&format!("is {kind}"), format!("rm {shown}; companion setup"))
+            }
+            Err(error) => Err(unusable(error)),
+        }
+    }
+
+    pub(super) fn write(&self) -> DirResult<()> {
+        let dir = Dir::create(&self.directory, 0o755, Trust::Owned)?;
+        dir.sweep_temporary_files_of(UNIT)?;
+        dir.write_unless_foreign(UNIT, self.text.as_bytes(), 0o644)
+    }
+
+    pub(super) fn delete(&self) -> DirResult<()> {
+        Dir::open(&self.directory, Trust::Owned)?.remove(UNIT).map(|_was_there| ())
+    }
+}
+
+/// The unit of a package, if the manager loaded one that runs this program.
+fn packaged(state: &ServiceState, program: &Path) -> Option<PathBuf> {
+    let is_own = same_file(state.program.as_deref()?, program)?;
+    state.fragment.clone().filter(|_| is_own)
+}
+
+/// Where the catalog goes.
+pub(super) struct CatalogPlace {
+    directory: PathBuf,
+    name: String,
+    wanted: Wanted,
+    scope: Scope,
+}
+
+impl CatalogPlace {
+    pub(super) fn new(scope: Scope, config: &Config) -> CommandResult<Self> {
+        let path = default_catalog(scope).ok_or_else(|| {
+            CommandError::host("neither `XDG_CONFIG_HOME` nor `HOME` is an absolute path")
+        })?;
+        let parts = path.parent().zip(path.file_name().and_then(|name| name.to_str()));
+        let (directory, name) =
+            parts.ok_or_else(|| CommandError::host("the catalog has no place"))?;
+        let wanted = Wanted::of(scope, config)?;
+        Ok(Self { directory: directory.to_owned(), name: name.to_owned(), wanted, scope })
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.directory.join(&self.name)
+    }
+
+    pub(super) fn find(&self) -> CommandResult<FoundCatalog> {
+        let found = match Dir::open(&self.directory, Trust::Owned) {
+            Ok(dir) => dir.status(&self.name),
+            Err(DirError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        };
+        match found.map_err(|error| CommandError::host(chain(&error)))? {
+            None => Ok(FoundCatalog::Absent),
+            Some(_) => Ok(self.wanted.in_file(&self.path())),
+        }
+    }
+
+    /// Writes a new catalog, unless somebody else was faster.
+    pub(super) fn write(&self) -> DirResult<()> {
+        let mode = match self.scope {
+            Scope::User => 0o700,
+            Scope::System => 0o755,
+        };
+        let dir = Dir::create(&self.directory, mode, Trust::Owned)?;
+        dir.write_new(&self.name, catalog::text(&self.wanted).as_bytes(), 0o644).map(|_new| ())
+    }
+}

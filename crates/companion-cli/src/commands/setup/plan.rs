@@ -1,0 +1,268 @@
+//! What `setup` changes, given what was found. Pure.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::service::ServiceState;
+
+/// What lies at the place of the unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum FoundUnit {
+    /// Nothing.
+    Absent,
+    /// The very unit that `setup` writes.
+    Same,
+    /// A unit that `setup` may replace.
+    Outdated,
+    /// Nothing, but a package has a unit that runs this program.
+    Packaged(PathBuf),
+    /// Something that companion did not write.
+    Unmanaged {
+        /// What it is.
+        why: String,
+        /// The command that helps.
+        fix: String,
+    },
+}
+
+/// What lies at the place of the catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum FoundCatalog {
+    /// Nothing.
+    Absent,
+    /// A catalog with all that was asked for.
+    Present,
+    /// A catalog without something that was asked for.
+    Lacks {
+        /// What is not in it.
+        what: String,
+        /// The lines to add.
+        fix: String,
+    },
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) unit: FoundUnit,
+    pub(super) unit_path: PathBuf,
+    pub(super) catalog: FoundCatalog,
+    pub(super) catalog_path: PathBuf,
+    pub(super) state: ServiceState,
+    /// Whether the daemon runs this program, if it runs.
+    pub(super) is_current: bool,
+    /// `systemctl`, as a person types it.
+    pub(super) systemctl: &'static str,
+}
+
+/// A change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Change {
+    WriteUnit { path: PathBuf, replaces: bool },
+    DeleteUnit { path: PathBuf },
+    WriteCatalog { path: PathBuf },
+    Reload,
+    Enable,
+    Disable,
+    Start,
+    Restart { why: &'static str },
+    Stop,
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Outcome {
+    Done,
+    Unchanged,
+    Planned,
+    LeftAlone,
+    Failed,
+}
+
+impl Outcome {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Unchanged => "unchanged",
+            Self::Planned => "planned",
+            Self::LeftAlone => "left alone",
+            Self::Failed => "failed",
+        }
+    }
+
+    pub(super) fn is_change(self) -> bool {
+        self == Self::Done
+    }
+
+    pub(super) fn is_failure(self) -> bool {
+        matches!(self, Self::LeftAlone | Self::Failed)
+    }
+}
+
+/// A line of the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Row {
+    pub(super) step: &'static str,
+    pub(super) outcome: Outcome,
+    pub(super) text: String,
+    pub(super) fix: Option<String>,
+}
+
+/// A part of the plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// Something to change.
+    Change(Change),
+    /// Something to report.
+    Row(Row),
+}
+
+fn unchanged(step: &'static str, text: impl Into<String>) -> Entry {
+    Entry::Row(Row { step, outcome: Outcome::Unchanged, text: text.into(), fix: None })
+}
+
+fn left_alone(step: &'static str, text: String, fix: &str) -> Entry {
+    Entry::Row(Row { step, outcome: Outcome::LeftAlone, text, fix: Some(fix.to_owned()) })
+}
+
+/// Plans the setup; `start` asks for a daemon that runs now.
+pub(super) fn setup(found: &Found, start: bool) -> Vec<Entry> {
+    let mut plan = vec![catalog(found)];
+    let path = || found.unit_path.clone();
+    let mut writes = false;
+    match &found.unit {
+        FoundUnit::Unmanaged { why, fix } => {
+            plan.push(left_alone("unit", format!("{} {why}", found.unit_path.display()), fix));
+            return plan;
+        }
+        FoundUnit::Absent | FoundUnit::Outdated => {
+            let replaces = found.unit == FoundUnit::Outdated;
+            plan.push(Entry::Change(Change::WriteUnit { path: path(), replaces }));
+            writes = true;
+        }
+        FoundUnit::Same => plan.push(unchanged("unit", shown(&found.unit_path))),
+        FoundUnit::Packaged(path) => plan.push(unchanged("unit", shown(path))),
+    }
+    let state = &found.state;
+    if writes || state.needs_reload || state.load == "not-found" {
+        plan.push(Entry::Change(Change::Reload));
+    }
+    plan.push(match state.is_enabled() {
+        true => unchanged("service", "enabled"),
+        false => Entry::Change(Change::Enable),
+    });
+    plan.push(run(found, start, writes || state.needs_reload));
+    plan
+}
+
+fn catalog(found: &Found) -> Entry {
+    let path = &found.catalog_path;
+    match &found.catalog {
+        FoundCatalog::Absent => Entry::Change(Change::WriteCatalog { path: path.clone() }),
+        FoundCatalog::Present => unchanged("catalog", shown(path)),
+        FoundCatalog::Lacks { what, fix } => {
+            left_alone("catalog", format!("{} {what}", path.display()), fix)
+        }
+    }
+}
+
+fn run(found: &Found, start: bool, changed: bool) -> Entry {
+    let state = &found.state;
+    if !start {
+        return unchanged("service", "neither started nor restarted (--no-start)");
+    }
+    match (state.is_running(), state.is_failing()) {
+        (false, false) => Entry::Change(Change::Start),
+        (false, true) => Entry::Change(Change::Restart { why: "it was failing" }),
+        (true, _) if changed => Entry::Change(Change::Restart { why: "its unit changed" }),
+        (true, _) if !found.is_current => {
+            Entry::Change(Change::Restart { why: "its program was replaced" })
+        }
+        (true, _) => unchanged("service", "running"),
+    }
+}
+
+/// Plans the removal: the service, and the unit if companion wrote it.
+pub(super) fn removal(found: &Found) -> Vec<Entry> {
+    let state = &found.state;
+    if let FoundUnit::Unmanaged { why, .. } = &found.unit {
+        let text = format!("{} {why}", found.unit_path.display());
+        let fix = format!("{} disable --now companion.service", found.systemctl);
+        return vec![left_alone("unit", text, &fix)];
+    }
+    let mut plan = Vec::new();
+    if state.is_running() || state.is_failing() || state.active == "activating" {
+        plan.push(Entry::Change(Change::Stop));
+    }
+    if state.is_enabled() {
+        plan.push(Entry::Change(Change::Disable));
+    }
+    match &found.unit {
+        FoundUnit::Same | FoundUnit::Outdated => {
+            plan.push(Entry::Change(Change::DeleteUnit { path: found.unit_path.clone() }));
+            plan.push(Entry::Change(Change::Reload));
+        }
+        FoundUnit::Packaged(path) => plan.push(unchanged("unit", shown(path))),
+        FoundUnit::Absent | FoundUnit::Unmanaged { .. } => {
+            plan.push(unchanged("unit", "not installed"));
+        }
+    }
+    plan
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+impl Change {
+    fn step(&self) -> &'static str {
+        match self {
+            Self::WriteUnit { .. } | Self::DeleteUnit { .. } => "unit",
+            Self::WriteCatalog { .. } => "catalog",
+            Self::Reload => "systemd",
+            Self::Enable | Self::Disable | Self::Start | Self::Restart { .. } | Self::Stop => {
+                "service"
+            }
+        }
+    }
+
+    /// What it does, in the past tense and as a command.
+    fn texts(&self) -> (String, String) {
+        let of = |path: &Path, past: &str, command: &str| {
+            (format!("{past} {}", path.display()), format!("{command} {}", path.display()))
+        };
+        let words = |past: &str, command: &str| (past.to_owned(), command.to_owned());
+        match self {
+            Self::WriteUnit { path, replaces: false } => of(path, "wrote", "write"),
+            Self::WriteUnit { path, replaces: true } => of(path, "replaced", "replace"),
+            Self::DeleteUnit { path } => of(path, "deleted", "delete"),
+            Self::WriteCatalog { path } => of(path, "wrote", "write"),
+            Self::Reload => words("reloaded", "reload"),
+            Self::Enable => words("enabled", "enable"),
+            Self::Disable => words("disabled", "disable"),
+            Self::Start => words("started", "start"),
+            Self::Stop => words("stopped", "stop"),
+            Self::Restart { why } => {
+                (format!("restarted, because {why}"), format!("restart, because {why}"))
+            }
+        }
+    }
+
+    pub(super) fn done(&self) -> Row {
+        Row { step: self.step(), outcome: Outcome::Done, text: self.texts().0, fix: None }
+    }
+
+    pub(super) fn planned(&self) -> Row {
+        Row { step: self.step(), outcome: Outcome::Planned, text: self.texts().1, fix: None }
+    }
+
+    pub(super) fn failed(&self, error: &str, fix: Option<String>) -> Row {
+        let text = format!("{}: {error}", self.texts().1);
+        Row { step: self.step(), outcome: Outcome::Failed, text, fix }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! The program that the unit names: this very one, if it is installed where it stays.
+
+use std::path::{Path, PathBuf};
+
+use durable_dir::{FileStatus, Trust, status_of};
+
+use crate::error::{CommandError, CommandResult, chain};
+
+/// Directories whose files do not stay.
+const TEMPORARY: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
+
+/// The path of this program, links resolved.
+///
+/// # Errors
+/// A failure when the file was replaced or removed since this process started.
+pub(super) fn own() -> CommandResult<PathBuf> {
+    let unknown = |why: String| {
+        CommandError::failure(format!("failed to find the path of this program: {why}"))
+            .hinted("run the installed program again")
+    };
+    let path = std::env::current_exe().map_err(|error| unknown(error.to_string()))?;
+    path.canonicalize().map_err(|error| unknown(error.to_string()))
+}
+
+/// The same for a program that a service can name for good.
+///
+/// # Errors
+/// Bad input for a program that another user could replace, and, without `force`, for one in a
+/// directory whose files do not stay.
+pub(super) fn own_installed(force: bool) -> CommandResult<PathBuf> {
+    let path = own()?;
+    is_trusted(&path)?;
+    match transient_place(&path, &std::env::temp_dir()) {
+        Some(place) if !force => Err(CommandError::input(format!(
+            "`{}` lies in {place}, so the service would lose its program",
+            path.display()
+        ))
+        .hinted("install it first, with `cargo install --path crates/companion-cli` or a package")
+        .hinted("`--force` uses it as it is")),
+        _ => Ok(path),
+    }
+}
+
+/// Refuses a program that somebody else can replace: the service runs it with our rights.
+fn is_trusted(path: &Path) -> CommandResult<()> {
+    let shown = path.display();
+    let refused = |why: String| {
+        CommandError::input(format!("`{shown}` can be replaced by another user: {why}"))
+            .hinted("install it below a directory of your own, or as root in /usr/local/bin")
+    };
+    let status = status_of(path, Trust::Owned).map_err(|error| refused(chain(&error)))?;
+    match status {
+        Some(status) if !status.is_ours() && status.uid != 0 => {
+            Err(refused(format!("it belongs to user {}", status.uid)))
+        }
+        Some(status) if is_open(&status) => {
+            Err(refused(format!("others may write to it (mode {:04o})", status.mode)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether others may write to a file; the group of a user alone, with the same number, is nobody else.
+fn is_open(status: &FileStatus) -> bool {
+    let own_group = status.is_ours() && status.gid == status.uid;
+    status.mode & 0o002 != 0 || (status.mode & 0o020 != 0 && !own_group)
+}
+
+/// What the directory of `path` is, when files in it do not stay.
+fn transient_place(path: &Path, temporary: &Path) -> Option<&'static str> {
+    // Cargo keeps this directory next to every program that it builds, and next to none that it installs.
+    if path.ancestors().skip(1).take(2).any(|dir| dir.join(".fingerprint").is_dir()) {
+        return Some("a build directory of cargo");
+    }
+    let places = TEMPORARY.iter().map(Path::new).chain([temporary]);
+    let is_below = |place: &Path| place.parent().is_some() && path.starts_with(place);
+    places.into_iter().any(is_below).then_some("a temporary directory")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_program_that_cargo_built_or_that_lies_in_tmp_does_not_stay() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("target/release");
+        std::fs::create_dir_all(target.join(".fingerprint")).unwrap();
+        let elsewhere = Path::new("/nowhere");
+        for program in ["companion", "deps/companion"] {
+            let found = transient_place(&target.join(program), elsewhere);
+            assert_eq!(found, Some("a build directory of cargo"), "{program}");
+        }
+        let temporary = Some("a temporary directory");
+        for path in ["/tmp/x/companion", "/run/user/1000/companion", "/nowhere/companion"] {
+            assert_eq!(transient_place(Path::new(path), elsewhere), temporary, "{path}");
+        }
+        for path in ["/usr/bin/companion", "/home/a/.cargo/bin/companion", "/tmpfs/companion"] {
+            assert_eq!(transient_place(Path::new(path), elsewhere), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_anyone_may_change_is_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let program = place.path().join("companion");
+        std::fs::write(&program, "").unwrap();
+        let mode = |mode| {
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode(0o755);
+        is_trusted(&program).unwrap();
+        mode(0o757);
+        assert_eq!(is_trusted(&program).unwrap_err().status(), 2);
+    }
+}

@@ -1,0 +1,266 @@
+//! The daemon's own service, `companion.service`, as the service manager has it: its state, and the
+//! commands that change it, by `systemctl`. Decides nothing about what it finds.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use adapter_systemd::Scope;
+use tokio::process::Command;
+
+use crate::error::{CommandError, CommandResult};
+
+pub(crate) mod unit;
+
+/// The name of the unit.
+pub(crate) const UNIT: &str = "companion.service";
+
+/// The time for a question.
+const ASK_LIMIT: Duration = Duration::from_secs(25);
+/// The time for a change. A start ends with the first reconcile, for which the unit allows 6 minutes.
+const CHANGE_LIMIT: Duration = Duration::from_secs(7 * 60);
+/// The most characters of an error message of `systemctl` that are shown.
+const MESSAGE_LIMIT: usize = 600;
+
+/// The properties that [`ServiceState`] is read from.
+const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,UnitFileState,\
+                          FragmentPath,NeedDaemonReload,ExecStart,MainPID,ExecMainStatus,NRestarts";
+
+/// What the service manager reports about the daemon's service (org.freedesktop.systemd1(5)).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ServiceState {
+    /// `LoadState`, such as `loaded`, `not-found` or `masked`.
+    pub(crate) load: String,
+    /// `ActiveState`, such as `active`.
+    pub(crate) active: String,
+    /// `SubState`, such as `running` or `auto-restart`.
+    pub(crate) sub: String,
+    /// `Result`, such as `success` or `exit-code`.
+    pub(crate) result: String,
+    /// `UnitFileState`, such as `enabled`; empty without a unit file.
+    pub(crate) unit_file: String,
+    /// The unit file that was loaded.
+    pub(crate) fragment: Option<PathBuf>,
+    /// The program of `ExecStart=`.
+    pub(crate) program: Option<PathBuf>,
+    /// The daemon's process.
+    pub(crate) main_pid: Option<u32>,
+    /// The exit status of the last process.
+    pub(crate) exit_status: u32,
+    /// How often systemd restarted it.
+    pub(crate) restarts: u32,
+    /// Whether the unit file changed after it was loaded.
+    pub(crate) needs_reload: bool,
+}
+
+impl ServiceState {
+    /// Reads the output of `systemctl show`.
+    fn parse(text: &str) -> Self {
+        let mut state = Self::default();
+        for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
+            let path = || Some(PathBuf::from(value)).filter(|path| path.is_absolute());
+            match key {
+                "LoadState" => state.load = value.to_owned(),
+                "ActiveState" => state.active = value.to_owned(),
+                "SubState" => state.sub = value.to_owned(),
+                "Result" => state.result = value.to_owned(),
+                "UnitFileState" => state.unit_file = value.to_owned(),
+                "FragmentPath" => state.fragment = path(),
+                "NeedDaemonReload" => state.needs_reload = value == "yes",
+                "ExecStart" => state.program = program_of(value),
+                "MainPID" => state.main_pid = value.parse().ok().filter(|pid| *pid != 0),
+                "ExecMainStatus" => state.exit_status = value.parse().unwrap_or_default(),
+                "NRestarts" => state.restarts = value.parse().unwrap_or_default(),
+                _ => {}
+            }
+        }
+        state
+    }
+
+    /// Whether the daemon runs and is ready.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.active.as_str(), "active" | "reloading" | "refreshing")
+    }
+
+    /// Whether it ended and systemd restarts it again and again, or gave up.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.sub.starts_with("auto-restart") || self.active == "failed"
+    }
+
+    /// Whether systemd starts it with the scope's target.
+    pub(crate) fn is_enabled(&self) -> bool {
+        matches!(self.unit_file.as_str(), "enabled" | "enabled-runtime")
+    }
+
+    /// Whether the process of the daemon runs the file `program`; `None` when no process can be
+    /// examined.
+    ///
+    /// A program that was replaced by an upgrade is another file, whatever its path.
+    pub(crate) fn runs(&self, program: &Path) -> Option<bool> {
+        same_file(Path::new(&format!("/proc/{}/exe", self.main_pid?)), program)
+    }
+}
+
+/// The program in `{ path=/usr/bin/companion ; argv[]=… }`.
+fn program_of(value: &str) -> Option<PathBuf> {
+    let path = value.strip_prefix("{ path=")?.split(" ; ").next()?;
+    Some(PathBuf::from(path)).filter(|path| path.is_absolute())
+}
+
+/// Whether both paths lead to one file; `None` when one of them cannot be examined.
+pub(crate) fn same_file(one: &Path, other: &Path) -> Option<bool> {
+    let identity = |path: &Path| {
+        let found = std::fs::metadata(path).ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    Some(identity(one)? == identity(other)?)
+}
+
+/// The service manager of a scope, by its command.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Systemctl {
+    scope: Scope,
+}
+
+impl Systemctl {
+    /// The manager of `scope`.
+    pub(crate) fn new(scope: Scope) -> Self {
+        Self { scope }
+    }
+
+    /// The command as a person types it.
+    pub(crate) fn shown(self) -> &'static str {
+        match self.scope {
+            Scope::User => "systemctl --user",
+            Scope::System => "systemctl",
+        }
+    }
+
+    /// The command that shows the daemon's last log lines.
+    pub(crate) fn log_command(self) -> String {
+        let selector = match self.scope {
+            Scope::User => "--user-unit",
+            Scope::System => "--unit",
+        };
+        format!("journalctl {selector}={UNIT} --lines=20")
+    }
+
+    /// Asks for the state of the daemon's service.
+    ///
+    /// # Errors
+    /// A missing prerequisite: no `systemctl`, or no service manager that answers it.
+    pub(crate) async fn state(self) -> CommandResult<ServiceState> {
+        let text = self.ask(&["show", PROPERTIES, UNIT]).await?;
+        Ok(ServiceState::parse(&text))
+    }
+
+    /// Asks for the directory that the manager reads the operator's own units from.
+    ///
+    /// # Errors
+    /// As [`state`](Self::state).
+    pub(crate) async fn unit_directory(self) -> CommandResult<PathBuf> {
+        if self.scope == Scope::System {
+            return Ok(PathBuf::from("/etc/systemd/system"));
+        }
+        let text = self.ask(&["show", "--property=UnitPath", "--value"]).await?;
+        let own = text.split_whitespace().find(|path| path.ends_with("/systemd/user"));
+        own.map(PathBuf::from).filter(|path| path.is_absolute()).ok_or_else(|| {
+            CommandError::host("the user's systemd does not say where it reads units from")
+        })
+    }
+
+    async fn ask(self, words: &[&str]) -> CommandResult<String> {
+        self.output(words, ASK_LIMIT).await.map_err(|message| {
+            let manager = match self.scope {
+                Scope::User => "the user's systemd",
+                Scope::System => "the system's systemd",
+            };
+            CommandError::host(format!("{manager} cannot be asked: {message}"))
+        })
+    }
+
+    /// Runs `systemctl WORDS`, which changes something, and waits for its end.
+    ///
+    /// # Errors
+    /// A failure with the message of `systemctl`.
+    pub(crate) async fn change(self, words: &[&str]) -> CommandResult<()> {
+        let ended = self.output(words, CHANGE_LIMIT).await;
+        ended.map(|_nothing| ()).map_err(CommandError::failure)
+    }
+
+    /// What it printed, or why it failed.
+    async fn output(self, words: &[&str], limit: Duration) -> Result<String, String> {
+        let mut command = Command::new("systemctl");
+        if self.scope == Scope::User {
+            command.arg("--user");
+            // Neither variable reaches a process that was started by su, sudo or cron.
+            let known = ["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
+            if known.iter().all(|name| std::env::var_os(name).is_none()) {
+                let uid = rustix::process::getuid().as_raw();
+                command.env("XDG_RUNTIME_DIR", format!("/run/user/{uid}"));
+            }
+        }
+        command.args(words).env("LC_ALL", "C.UTF-8").stdin(Stdio::null()).kill_on_drop(true);
+        let ended = tokio::time::timeout(limit, command.output()).await;
+        let ended = ended.map_err(|_| format!("no answer within {} s", limit.as_secs()))?;
+        let ended = ended.map_err(|error| format!("failed to run `systemctl`: {error}"))?;
+        if ended.status.success() {
+            return Ok(String::from_utf8_lossy(&ended.stdout).into_owned());
+        }
+        let message = one_line(&String::from_utf8_lossy(&ended.stderr));
+        Err(match message.is_empty() {
+            true => format!("`systemctl {}` ended with {}", words.join(" "), ended.status),
+            false => message,
+        })
+    }
+}
+
+/// The message of another program on one line, without control characters and bounded.
+fn one_line(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    words.chars().filter(|c| !c.is_control()).take(MESSAGE_LIMIT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPING: &str = "LoadState=loaded\nActiveState=activating\nSubState=auto-restart\n\
+        Result=exit-code\nUnitFileState=enabled\nFragmentPath=/h/companion.service\n\
+        NeedDaemonReload=no\nMainPID=0\nExecMainStatus=203\nNRestarts=4\n\
+        ExecStart={ path=/h/.local/bin/companion ; argv[]=/h/.local/bin/companion run ; \
+        ignore_errors=no ; pid=0 ; status=0/0 }\n";
+
+    #[test]
+    fn the_properties_of_a_crash_loop_are_read() {
+        let state = ServiceState::parse(LOOPING);
+        assert!(state.is_failing() && !state.is_running() && state.is_enabled(), "{state:?}");
+        assert_eq!(state.program.as_deref(), Some(Path::new("/h/.local/bin/companion")));
+        assert_eq!(state.fragment.as_deref(), Some(Path::new("/h/companion.service")));
+        assert_eq!((state.main_pid, state.exit_status, state.restarts), (None, 203, 4));
+    }
+
+    #[test]
+    fn a_unit_that_is_not_found_has_neither_file_nor_program() {
+        let text = "LoadState=not-found\nActiveState=inactive\nSubState=dead\nFragmentPath=\n";
+        let state = ServiceState::parse(text);
+        assert_eq!((state.fragment, state.program), (None, None));
+    }
+
+    #[test]
+    fn a_process_runs_its_own_program_and_no_copy_of_it() {
+        let state = ServiceState { main_pid: Some(std::process::id()), ..ServiceState::default() };
+        let own = std::env::current_exe().unwrap();
+        assert_eq!(state.runs(&own), Some(true));
+        assert_eq!(state.runs(Path::new("/proc/self/maps")), Some(false));
+        assert_eq!(state.runs(Path::new("/nowhere")), None);
+        assert_eq!(ServiceState::default().runs(&own), None);
+    }
+
+    #[test]
+    fn a_message_is_one_bounded_line_without_escapes() {
+        let shown = one_line(&format!("Failed:\n \u{1b}[31m{}", "x".repeat(5000)));
+        assert!(shown.starts_with("Failed: [31mxx") && shown.len() <= MESSAGE_LIMIT);
+    }
+}

@@ -1,0 +1,82 @@
+//! The text of the daemon's unit, from the one template. Pure.
+
+use std::path::Path;
+
+use adapter_systemd::Scope;
+
+/// The unit as a package installs it; it is the only source of the text.
+const TEMPLATE: &str = include_str!("../../systemd/companion.service");
+
+/// The program that the template names.
+const PACKAGED_PROGRAM: &str = "/usr/bin/companion";
+
+/// The section by which a unit says that `companion setup` may replace it.
+const SECTION: &str = "[X-Companion]";
+
+/// The unit of `scope` that runs `program`; `None` when a unit file cannot name that path plainly.
+pub(crate) fn text(program: &Path, scope: Scope) -> Option<String> {
+    // Each of these means something in a command line of a unit (systemd.service(5)).
+    let is_special =
+        |c: char| c.is_whitespace() || c.is_control() || "\"'\\%$;".chars().any(|s| s == c);
+    let program = program.to_str().filter(|text| !text.chars().any(is_special))?;
+    let line = |line: &str| match line.split_once('=') {
+        Some(("ExecStart" | "ExecReload", _)) => line.replace(PACKAGED_PROGRAM, program),
+        Some(("WantedBy", _)) => format!("WantedBy={}", scope.wanted_by()),
+        _ => line.to_owned(),
+    };
+    Some(TEMPLATE.lines().map(|text| line(text) + "\n").collect())
+}
+
+/// Whether `text` is a unit that `companion setup` wrote, or a package of companion.
+pub(crate) fn is_managed(text: &str) -> bool {
+    text.lines().any(|line| line.trim_end() == SECTION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Vec<&str> {
+        text.lines().filter(|line| !line.starts_with('#') && line.contains('=')).collect()
+    }
+
+    #[test]
+    fn the_unit_of_a_package_is_the_template_itself() {
+        let packaged = text(Path::new(PACKAGED_PROGRAM), Scope::User).unwrap();
+        assert_eq!(packaged, TEMPLATE);
+        assert!(is_managed(TEMPLATE));
+    }
+
+    #[test]
+    fn start_and_reload_run_the_given_program_and_nothing_else_changes() {
+        let user = text(Path::new("/home/é/.cargo/bin/companion"), Scope::User).unwrap();
+        let changed: Vec<_> =
+            settings(&user).into_iter().filter(|line| !TEMPLATE.contains(line)).collect();
+        assert_eq!(
+            changed,
+            [
+                "ExecStart=/home/é/.cargo/bin/companion run",
+                "ExecReload=/home/é/.cargo/bin/companion reload"
+            ]
+        );
+        assert_eq!(user.lines().count(), TEMPLATE.lines().count());
+    }
+
+    #[test]
+    fn the_system_starts_it_with_its_own_target() {
+        let system = text(Path::new(PACKAGED_PROGRAM), Scope::System).unwrap();
+        assert!(settings(&system).contains(&"WantedBy=multi-user.target"), "{system}");
+    }
+
+    #[test]
+    fn a_path_that_a_unit_would_read_otherwise_is_refused() {
+        for path in ["/a b/companion", "/a%h/companion", "/a$X/companion", "/a\"/c", "/a\n/c"] {
+            assert_eq!(text(Path::new(path), Scope::User), None, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_unit_without_the_section_is_not_managed() {
+        assert!(!is_managed("[Service]\nExecStart=/usr/bin/companion run\n# [X-Companion]\n"));
+    }
+}

@@ -1,0 +1,183 @@
+//! doctor: what is missing or broken, and the command that fixes it.
+
+use serde_json::Value;
+
+use crate::bench::{Bench, Ran};
+
+/// The findings of one check.
+fn findings(ran: &Ran, check: &str) -> Vec<Value> {
+    let report = ran.json();
+    let checks = report["checks"].as_array().unwrap().iter();
+    checks.filter(|found| found["check"] == check).cloned().collect()
+}
+
+fn finding(ran: &Ran, check: &str) -> Value {
+    let found = findings(ran, check);
+    assert_eq!(found.len(), 1, "{check}: {ran:?}");
+    found[0].clone()
+}
+
+fn doctor(bench: &Bench) -> Ran {
+    bench.run(&["--host", "user", "doctor", "--json"])
+}
+
+#[test]
+fn each_missing_part_is_an_error_with_its_fix() {
+    let bench = Bench::new();
+    let ran = doctor(&bench);
+    assert_eq!(ran.status, 3, "{ran:?}");
+    assert_eq!((&ran.json()["ok"], &ran.json()["version"]), (&false.into(), &1.into()));
+    for missing in ["systemd", "podman"] {
+        let found = finding(&ran, missing);
+        assert_eq!(found["state"], "error");
+        assert!(found["fix"].as_str().is_some_and(|fix| !fix.is_empty()));
+    }
+    assert_eq!(finding(&ran, "catalog")["state"], "ok");
+    assert_eq!(finding(&ran, "state directory")["state"], "ok");
+    let daemon = finding(&ran, "daemon");
+    assert_eq!(daemon["state"], "warning", "whether it runs is unknown");
+    assert!(bench.contents().is_empty(), "{:?}", bench.contents());
+}
+
+#[test]
+fn the_words_are_those_of_the_json() {
+    let ran = Bench::new().run(&["--host", "user", "doctor"]);
+    let begins = |word: &str| ran.stdout.lines().any(|line| line.starts_with(word));
+    for word in ["ok      catalog: ", "warning daemon: ", "error   podman: ", "        fix: "] {
+        assert!(begins(word), "{word}: {ran:?}");
+    }
+}
+
+#[test]
+fn an_unmanaged_unit_at_a_name_of_the_catalog_is_an_error() {
+    let bench = Bench::new();
+    let unit =
+        bench.file(".config/containers/systemd/archy-lnd-ui.container", "[Container]\nImage=x\n");
+    let ran = doctor(&bench);
+    assert_eq!(ran.status, 3);
+    let found = finding(&ran, "units");
+    assert!(found["found"].as_str().unwrap().contains(unit.to_str().unwrap()), "{found}");
+    assert!(unit.exists());
+}
+
+#[test]
+fn a_broken_catalog_is_one_finding_among_all_the_others() {
+    let bench = Bench::new();
+    let sound = doctor(&bench).json()["checks"].as_array().unwrap().len();
+    let file = bench.file(".config/companion/catalog.toml", "[[companion]]\nport = 1\n");
+    let unit = bench.file(".config/containers/systemd/archy-lnd-ui.container", "[Container]\n");
+    let ran = doctor(&bench);
+    assert_eq!(ran.status, 3, "{ran:?}");
+    let found = finding(&ran, "catalog");
+    assert_eq!(found["state"], "error");
+    let text = found["found"].as_str().unwrap();
+    assert!(text.contains(&format!("{}:2:1: ", file.display())), "{text}");
+    assert!(text.contains("`port`"), "{text}");
+    // The unit at a name that is built in is found all the same.
+    let units = finding(&ran, "units");
+    assert!(units["found"].as_str().unwrap().contains(unit.to_str().unwrap()));
+    assert_eq!(ran.json()["checks"].as_array().unwrap().len(), sound + 1);
+}
+
+#[test]
+fn a_record_of_a_newer_program_is_to_be_kept_and_a_damaged_one_moved_away() {
+    let bench = Bench::new();
+    let record = |text: &str| {
+        bench.file(".local/state/companion/desired.json", text);
+        let found = finding(&doctor(&bench), "record");
+        assert_eq!(found["state"], "error", "{found}");
+        found["fix"].as_str().unwrap().to_owned()
+    };
+    let fix = record("{\"version\": 99}");
+    assert!(fix.starts_with("upgrade companion") && fix.contains("99"), "{fix}");
+    assert!(!fix.contains("mv "), "{fix}");
+    for damaged in ["{\"version\": 0}", "{", "{\"version\": \"x\"}"] {
+        let fix = record(damaged);
+        assert!(fix.starts_with("mv "), "{damaged}: {fix}");
+    }
+}
+
+#[test]
+fn a_state_directory_that_others_may_write_to_is_an_error() {
+    let bench = Bench::new();
+    let directory = bench.home().join("state");
+    std::fs::create_dir(&directory).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(&directory, mode).unwrap();
+    let state = ["--state-dir", directory.to_str().unwrap()];
+    let ran = bench.run(&[&["--host", "user"], &state[..], &["doctor", "--json"]].concat());
+    assert_eq!(finding(&ran, "state directory")["state"], "error");
+}
+
+/// What `systemctl show` prints about a daemon that runs `program` in the process `pid`.
+fn shown(program: &str, pid: u32, state: &str) -> String {
+    format!(
+        "LoadState=loaded\n{state}\nUnitFileState=enabled\nFragmentPath=/u/companion.service\n\
+         NeedDaemonReload=no\nMainPID={pid}\n\
+         ExecStart={{ path={program} ; argv[]={program} run ; ignore_errors=no }}"
+    )
+}
+
+const RUNNING: &str = "ActiveState=active\nSubState=running\nResult=success";
+
+fn daemon_as(bench: &Bench, shown: &str) -> Vec<(String, String)> {
+    bench.script("systemctl", &format!("cat <<'END'\n{shown}\nEND"));
+    let cat = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+        .map(|dir| dir.join("cat"))
+        .find(|path| path.exists())
+        .unwrap();
+    bench.script("cat", &format!("exec {} \"$@\"", cat.display()));
+    let ran = doctor(bench);
+    let text = |found: &Value, key: &str| found[key].as_str().unwrap_or_default().to_owned();
+    findings(&ran, "daemon")
+        .iter()
+        .map(|found| (text(found, "state"), text(found, "found")))
+        .collect()
+}
+
+#[test]
+fn the_daemon_is_what_systemd_says_it_is() {
+    let bench = Bench::installed();
+    let own = bench.program().to_str().unwrap().to_owned();
+    let found = daemon_as(&bench, &shown(&own, 0, RUNNING));
+    let ok = ("ok".to_owned(), "running, enabled, /u/companion.service".to_owned());
+    assert_eq!(found, [ok]);
+
+    let looping = "ActiveState=activating\nSubState=auto-restart\nResult=exit-code\n\
+                   ExecMainStatus=203\nNRestarts=5";
+    let found = daemon_as(&bench, &shown("/nowhere/companion", 0, looping));
+    let states: Vec<_> = found.iter().map(|(state, _)| state.as_str()).collect();
+    assert_eq!(states, ["error", "error"], "{found:?}");
+    assert!(found[0].1.contains("203/EXEC"), "{found:?}");
+    assert!(found[1].1.contains("`/nowhere/companion`"), "{found:?}");
+}
+
+#[test]
+fn a_daemon_of_another_program_is_a_warning_with_both_paths() {
+    let bench = Bench::installed();
+    let own = bench.program().to_str().unwrap().to_owned();
+    bench.script("other-companion", "echo companion 9.9.9");
+    let other = bench.home().join("programs/other-companion");
+    let found = daemon_as(&bench, &shown(other.to_str().unwrap(), 0, RUNNING));
+    let [(ok, _), (state, text)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!((ok.as_str(), state.as_str()), ("ok", "warning"));
+    for part in [&own, other.to_str().unwrap(), "companion 9.9.9"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn a_daemon_that_was_started_before_an_upgrade_is_a_warning() {
+    let bench = Bench::installed();
+    let own = bench.program().to_str().unwrap().to_owned();
+    // This process runs another file than the program, as an old daemon does.
+    let found = daemon_as(&bench, &shown(&own, std::process::id(), RUNNING));
+    let [_, (state, text)] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(state, "warning");
+    assert!(text.contains("was replaced after the daemon started"), "{text}");
+}
+
+#[test]
+fn the_simulated_host_has_no_prerequisites() {
+    assert_eq!(Bench::new().sim(&["doctor"]).status, 0);
+}

@@ -1,0 +1,297 @@
+//! setup: the unit, the catalog, and what systemd is asked to do. `systemctl` is a script that keeps the
+//! state of one service in files and notes what was asked.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::bench::{Bench, Ran};
+
+/// systemd as far as `setup` uses it. `loaded` is the unit as it was last loaded.
+const SYSTEMCTL: &str = r#"
+cd "${0%/*}/../systemd"
+test "$1" = --user && shift
+unit=../.config/systemd/user/companion.service
+value() { test ! -e "$1" || read -r text <"$1"; }
+case $1 in
+show)
+    case $2 in *UnitPath) echo "/x/systemd/user.control $HOME/.config/systemd/user /etc/systemd/user"; exit ;; esac
+    test -e loaded && echo LoadState=loaded || echo LoadState=not-found
+    test -e active && echo ActiveState=active || echo ActiveState=inactive
+    test -e enabled && echo UnitFileState=enabled || echo UnitFileState=disabled
+    text=; value pid; echo "MainPID=${text:-0}"
+    exit ;;
+esac
+echo "$*" >>asked
+case $1 in
+daemon-reload) if test -e "$unit"; then echo >loaded; else rm -f loaded; fi ;;
+enable) echo >enabled ;;
+disable) rm -f enabled ;;
+start | restart)
+    test ! -e broken || { echo "Job for $2 failed." >&2; exit 1; }
+    test ! -e dies || exit 0
+    echo >active ;;
+stop) rm -f active ;;
+esac
+"#;
+
+struct Host {
+    bench: Bench,
+}
+
+impl Host {
+    fn new() -> Self {
+        let bench = Bench::installed();
+        fs::create_dir(bench.home().join("systemd")).unwrap();
+        bench.script("systemctl", SYSTEMCTL);
+        for program in ["cat", "rm"] {
+            let path = ["/usr/bin", "/bin"].map(|dir| Path::new(dir).join(program));
+            let path = path.iter().find(|path| path.exists()).unwrap();
+            bench.script(program, &format!("exec {} \"$@\"", path.display()));
+        }
+        Self { bench }
+    }
+
+    fn setup(&self, options: &[&str]) -> Ran {
+        self.bench.run(&[&["--host", "user", "setup"], options].concat())
+    }
+
+    /// What systemd was asked to change since the last call.
+    fn asked(&self) -> Vec<String> {
+        let path = self.bench.home().join("systemd/asked");
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let _none = fs::remove_file(path);
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn unit(&self) -> PathBuf {
+        self.bench.home().join(".config/systemd/user/companion.service")
+    }
+
+    fn catalog(&self) -> PathBuf {
+        self.bench.home().join(".config/companion/catalog.toml")
+    }
+}
+
+/// The rows of a report, as `outcome step`.
+fn rows(ran: &Ran) -> Vec<String> {
+    let json = ran.json();
+    let row = |row: &serde_json::Value| {
+        format!("{} {}", row["outcome"].as_str().unwrap(), row["step"].as_str().unwrap())
+    };
+    json["steps"].as_array().unwrap().iter().map(row).collect()
+}
+
+const SET_UP: [&str; 3] =
+    ["daemon-reload", "enable --no-reload companion.service", "start companion.service"];
+
+#[test]
+fn a_new_account_ends_with_a_unit_a_catalog_and_a_started_daemon() {
+    let host = Host::new();
+    let ran = host.setup(&[]);
+    // Podman is missing here, which is left for a person to do.
+    assert_eq!(ran.status, 3, "{ran:?}");
+    assert_eq!(host.asked(), SET_UP);
+    let unit = fs::read_to_string(host.unit()).unwrap();
+    let program = host.bench.program().display();
+    for line in [format!("ExecStart={program} run"), format!("ExecReload={program} reload")] {
+        assert!(unit.lines().any(|found| found == line), "{line}: {unit}");
+    }
+    let left: Vec<_> =
+        ran.stdout.lines().skip_while(|line| !line.starts_with("left for")).collect();
+    assert!(left.iter().any(|line| line.starts_with("error   podman: ")), "{ran:?}");
+    assert!(!left.iter().any(|line| line.contains("daemon: ")), "{ran:?}");
+    let catalog = host.bench.run(&["--host", "user", "catalog", "--json"]);
+    assert_eq!(catalog.status, 0, "{catalog:?}");
+}
+
+#[test]
+fn a_second_setup_changes_nothing_and_says_so() {
+    let host = Host::new();
+    host.setup(&[]);
+    host.asked();
+    let modified = |path: PathBuf| fs::metadata(path).unwrap().modified().unwrap();
+    let before = (modified(host.unit()), modified(host.catalog()));
+    let ran = host.setup(&[]);
+    assert!(host.asked().is_empty());
+    assert_eq!((modified(host.unit()), modified(host.catalog())), before);
+    assert!(ran.stdout.contains("\nnothing was changed\n"), "{ran:?}");
+    let json = host.setup(&["--json"]);
+    assert_eq!(json.json()["changed"], false);
+    let unchanged = ["catalog", "unit", "service", "service"].map(|s| format!("unchanged {s}"));
+    assert_eq!(rows(&json), unchanged);
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_and_changes_nothing() {
+    let host = Host::new();
+    let ran = host.setup(&["--dry-run", "--json"]);
+    let steps = ["catalog", "unit", "systemd", "service", "service"];
+    assert_eq!(rows(&ran), steps.map(|step| format!("planned {step}")));
+    assert_eq!(ran.json()["changed"], false);
+    assert!(host.asked().is_empty());
+    assert!(!host.unit().exists() && !host.bench.home().join(".config").exists());
+    let ran = host.setup(&["--dry-run"]);
+    assert!(ran.stdout.contains(&format!("unit: write {}", host.unit().display())), "{ran:?}");
+    assert!(ran.stdout.contains("\ndry run: nothing was changed\n"), "{ran:?}");
+}
+
+#[test]
+fn without_a_start_the_daemon_is_only_enabled() {
+    let host = Host::new();
+    host.setup(&["--no-start"]);
+    assert_eq!(host.asked(), SET_UP[..2]);
+}
+
+#[test]
+fn an_outdated_unit_is_replaced_and_the_daemon_restarted() {
+    let host = Host::new();
+    host.setup(&[]);
+    host.asked();
+    let unit = fs::read_to_string(host.unit()).unwrap();
+    fs::write(host.unit(), unit.replace("RestartSec=5", "RestartSec=7")).unwrap();
+    host.setup(&[]);
+    assert_eq!(host.asked(), ["daemon-reload", "restart companion.service"]);
+    assert_eq!(fs::read_to_string(host.unit()).unwrap(), unit);
+}
+
+#[test]
+fn a_daemon_of_a_program_that_was_replaced_is_restarted() {
+    let host = Host::new();
+    host.setup(&[]);
+    host.asked();
+    // This process runs another file than the program, as an old daemon does.
+    let pid = std::process::id().to_string();
+    fs::write(host.bench.home().join("systemd/pid"), format!("{pid}\n")).unwrap();
+    host.setup(&[]);
+    assert_eq!(host.asked(), ["restart companion.service"]);
+}
+
+#[test]
+fn an_unmanaged_unit_is_left_alone_without_force() {
+    let host = Host::new();
+    let own = "[Service]\nExecStart=/opt/mine\n";
+    host.bench.file(".config/systemd/user/companion.service", own);
+    for options in [&["--json"][..], &["--json", "--remove"]] {
+        let ran = host.setup(options);
+        assert_eq!(ran.status, 1, "{ran:?}");
+        assert!(rows(&ran).contains(&"left-alone unit".to_owned()), "{ran:?}");
+        assert!(host.asked().is_empty(), "its service is left alone, too");
+        assert_eq!(fs::read_to_string(host.unit()).unwrap(), own);
+    }
+    host.setup(&["--force"]);
+    assert_eq!(host.asked(), SET_UP);
+    assert_ne!(fs::read_to_string(host.unit()).unwrap(), own);
+}
+
+#[test]
+fn a_link_in_place_of_the_unit_is_left_alone_even_by_force() {
+    let host = Host::new();
+    fs::create_dir_all(host.unit().parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/dev/null", host.unit()).unwrap();
+    let ran = host.setup(&["--force"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.stdout.contains("is a symbolic link"), "{ran:?}");
+    assert!(host.unit().is_symlink() && host.asked().is_empty());
+}
+
+#[test]
+fn a_catalog_that_exists_is_never_changed() {
+    let host = Host::new();
+    for text in ["# mine\n", "broken = [\n"] {
+        host.bench.file(".config/companion/catalog.toml", text);
+        host.setup(&[]);
+        assert_eq!(fs::read_to_string(host.catalog()).unwrap(), text);
+    }
+}
+
+#[test]
+fn options_are_written_to_a_new_catalog_and_missed_in_another() {
+    let host = Host::new();
+    let contexts = host.bench.home().join("contexts");
+    fs::create_dir(&contexts).unwrap();
+    let given =
+        ["--contexts", contexts.to_str().unwrap(), "--build-arg", "BASE_IMAGE=localhost/x:1"];
+    host.setup(&given);
+    let text = fs::read_to_string(host.catalog()).unwrap();
+    let line = format!("\ncontext_directories = [\"{}\"]\n", contexts.display());
+    assert!(text.contains(&line), "{text}");
+    assert!(text.contains("\nbuild_arguments = { BASE_IMAGE = \"localhost/x:1\" }\n"), "{text}");
+    assert_eq!(rows(&host.setup(&[&given[..], &["--json"]].concat()))[0], "unchanged catalog");
+
+    host.bench.file(".config/companion/catalog.toml", "[node]\n");
+    let ran = host.setup(&[&given[..], &["--json"]].concat());
+    assert_eq!((ran.status, &*rows(&ran)[0]), (1, "left-alone catalog"), "{ran:?}");
+    assert_eq!(fs::read_to_string(host.catalog()).unwrap(), "[node]\n");
+}
+
+#[test]
+fn options_that_the_daemon_would_not_know_are_refused() {
+    let host = Host::new();
+    for option in ["--catalog", "--state-dir"] {
+        let ran = host.setup(&[option, "/x"]);
+        assert_eq!(ran.status, 2, "{ran:?}");
+        assert!(ran.told("error").unwrap().contains(option), "{ran:?}");
+    }
+    let ran = host.setup(&["--build-arg", "BASE IMAGE=x"]);
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(host.asked().is_empty() && !host.unit().exists());
+}
+
+#[test]
+fn a_start_that_fails_is_reported_with_the_log() {
+    let host = Host::new();
+    for (how, said) in [("broken", "Job for companion.service failed."), ("dies", "is inactive")] {
+        fs::write(host.bench.home().join("systemd").join(how), "").unwrap();
+        let ran = host.setup(&["--json"]);
+        assert_eq!(ran.status, 1, "{ran:?}");
+        let steps = ran.json()["steps"].clone();
+        let last = steps.as_array().unwrap().last().unwrap().clone();
+        assert_eq!(last["outcome"], "failed");
+        assert!(last["text"].as_str().unwrap().contains(said), "{last}");
+        assert!(last["fix"].as_str().unwrap().starts_with("journalctl --user-unit"), "{last}");
+        fs::remove_file(host.bench.home().join("systemd").join(how)).unwrap();
+    }
+}
+
+#[test]
+fn a_program_in_a_build_directory_is_refused_without_force() {
+    let host = Host::new();
+    let mut command = host.bench.command(&["--host", "user", "setup"]);
+    command.env("TMPDIR", host.bench.home());
+    let ran = Ran::of(command.output().unwrap());
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(ran.told("error").unwrap().contains("temporary directory"), "{ran:?}");
+    let built = Bench::new();
+    let ran = built.run(&["--host", "user", "setup"]);
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(ran.told("error").unwrap().contains("build directory of cargo"), "{ran:?}");
+    assert!(built.contents().is_empty());
+}
+
+#[test]
+fn without_a_service_manager_nothing_is_written() {
+    let bench = Bench::installed();
+    let ran = bench.run(&["--host", "user", "setup"]);
+    assert_eq!(ran.status, 3, "{ran:?}");
+    assert!(ran.told("hint").unwrap().contains("companion doctor"), "{ran:?}");
+    assert_eq!(bench.contents(), [".cargo"]);
+    assert_eq!(bench.sim(&["setup"]).status, 2);
+}
+
+#[test]
+fn a_removal_deletes_the_unit_and_keeps_the_catalog() {
+    let host = Host::new();
+    host.setup(&[]);
+    host.asked();
+    let ran = host.setup(&["--remove", "--dry-run"]);
+    assert!(host.asked().is_empty() && host.unit().exists(), "{ran:?}");
+    let ran = host.setup(&["--remove"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let asked =
+        ["stop companion.service", "disable --no-reload companion.service", "daemon-reload"];
+    assert_eq!(host.asked(), asked);
+    assert!(!host.unit().exists() && host.catalog().exists());
+    assert!(ran.told("note").unwrap().contains(host.catalog().to_str().unwrap()), "{ran:?}");
+    let ran = host.setup(&["--remove"]);
+    assert_eq!((ran.status, host.asked().len()), (0, 0), "{ran:?}");
+}

@@ -1,0 +1,112 @@
+//! What a person sees on a terminal: a real pseudo-terminal, and what its screen holds in the end.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::process::Stdio;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::bench::Bench;
+
+/// Runs the program on a terminal of the type `term`, and returns all that it wrote to it.
+fn on_a_terminal(bench: &Bench, term: Option<&str>, arguments: &[&str]) -> String {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let side = || Stdio::from(File::options().read(true).write(true).open(&name).unwrap());
+    let mut command = bench.command(arguments);
+    command.stdin(side()).stdout(side()).stderr(side());
+    if let Some(term) = term {
+        command.env("TERM", term);
+    }
+    let mut child = command.spawn().unwrap();
+    // Its copies of the other side close with it; a read then fails, because no writer is left.
+    drop(command);
+    let mut written = Vec::new();
+    let end = File::from(terminal).read_to_end(&mut written);
+    assert!(end.is_ok() || end.unwrap_err().kind() != io::ErrorKind::Interrupted);
+    child.wait().unwrap();
+    String::from_utf8(written).unwrap()
+}
+
+/// The lines of the screen in the end, by what a line of progress uses of a terminal.
+fn screen(written: &str) -> Vec<String> {
+    let mut lines: Vec<Vec<char>> = vec![Vec::new()];
+    let (mut row, mut column) = (0, 0);
+    let mut chars = written.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' => column = 0,
+            '\n' => row += 1,
+            '\u{1b}' => {
+                assert_eq!(chars.next(), Some('['), "a control sequence");
+                let mut number = String::new();
+                let last = loop {
+                    match chars.next().unwrap() {
+                        letter if letter.is_ascii_alphabetic() => break letter,
+                        other => number.push(other),
+                    }
+                };
+                match last {
+                    'A' => row -= number.parse::<usize>().unwrap_or(1),
+                    'B' => row += number.parse::<usize>().unwrap_or(1),
+                    'K' if number == "2" => lines[row].clear(),
+                    'K' => lines[row].truncate(column),
+                    'm' => {}
+                    other => panic!("an unknown control sequence: {number}{other}"),
+                }
+            }
+            c => {
+                let line = &mut lines[row];
+                line.resize(line.len().max(column + 1), ' ');
+                line[column] = c;
+                column += 1;
+            }
+        }
+        lines.resize(lines.len().max(row + 1), Vec::new());
+    }
+    let lines = lines.into_iter().map(|line| line.into_iter().collect::<String>());
+    lines.map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+const INSTALL: [&str; 4] = ["--host", "sim", "install", "lnd"];
+
+/// The lines that remain on each kind of terminal.
+fn has_all_lines(screen: &[String]) {
+    let begins = |beginning: &str| screen.iter().any(|line| line.starts_with(beginning));
+    for line in ["note: ", "started ensure-image archy-lnd-ui", "done image of archy-lnd-ui"] {
+        assert!(begins(line), "{line}: {screen:#?}");
+    }
+    assert_eq!(screen.last().unwrap(), "archy-lnd-ui  ready");
+}
+
+#[test]
+fn on_a_capable_terminal_no_moving_line_stays() {
+    let written = on_a_terminal(&Bench::new(), Some("xterm"), &INSTALL);
+    assert!(written.contains("\u{1b}[32mready"), "it is coloured: {written:?}");
+    let frames = ["⠁", "⠂", "⠄", "⡀", "⢀", "⠠", "⠐", "⠈"];
+    assert!(frames.iter().any(|frame| written.contains(frame)), "there is one: {written:?}");
+    let screen = screen(&written);
+    assert!(!frames.iter().any(|frame| screen.concat().contains(frame)), "{screen:#?}");
+    has_all_lines(&screen);
+}
+
+#[test]
+fn on_a_dumb_terminal_every_line_is_plain() {
+    for term in [None, Some("dumb"), Some("")] {
+        let written = on_a_terminal(&Bench::new(), term, &INSTALL);
+        assert!(!written.contains('\u{1b}'), "{term:?}: {written:?}");
+        has_all_lines(&screen(&written));
+    }
+}
+
+#[test]
+fn a_verbose_command_prints_each_step_once() {
+    for verbosity in ["-v", "-vv", "-vvv"] {
+        let ran = Bench::new().sim(&[verbosity, "install", "lnd"]);
+        let step = "write-unit archy-lnd-ui: its unit file is missing";
+        let lines: Vec<_> = ran.stderr.lines().filter(|line| line.contains(step)).collect();
+        assert_eq!(lines, [format!("done {step}")]);
+    }
+}
