@@ -18,6 +18,7 @@ mod hook_runner;
 mod host;
 mod image_provider;
 pub mod journal;
+mod reads;
 mod service_manager;
 mod tampering;
 mod unit_store;
