@@ -47,7 +47,7 @@ fn reads() -> Reads {
         names.keys().map(|name| (name.clone(), Ok(absent()))).collect()
     });
     host.services.expect_observe().returning(|names| {
-        Ok(names.iter().map(|name| (name.clone(), ServiceState::not_found())).collect())
+        names.iter().map(|name| (name.clone(), Ok(ServiceState::not_found()))).collect()
     });
     host.images.expect_observe().returning(|sources| {
         let nothing = || ImageState { context: None, present: None, leftovers: Vec::new() };
@@ -57,7 +57,7 @@ fn reads() -> Reads {
         Ok(HookState::Stale { cause: StaleCause::Missing, input: Fingerprint::of(b"input") })
     });
     host.containers.expect_observe().returning(|names| {
-        Ok(names.iter().map(|name| (name.clone(), ContainerState::Absent)).collect())
+        names.iter().map(|name| (name.clone(), Ok(ContainerState::Absent))).collect()
     });
     host
 }

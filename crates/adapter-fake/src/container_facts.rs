@@ -10,24 +10,18 @@ use companion_core::ports::{ContainerFacts, PortResult};
 
 use crate::host::FakeHost;
 use crate::journal::{Call, Method, Port};
+use crate::world::World;
 
 #[async_trait]
 impl ContainerFacts for FakeHost {
     async fn observe(
         &self,
         names: &BTreeSet<CompanionName>,
-    ) -> PortResult<BTreeMap<CompanionName, ContainerState>> {
+    ) -> BTreeMap<CompanionName, PortResult<ContainerState>> {
         let call = Call::new(Port::Containers, Method::Observe, None);
-        let read = self.read_seeing(
-            call,
-            |world, _| {
-                world.needs_podman()?;
-                let states = names.iter().map(|name| Ok((name.clone(), world.container(name)?)));
-                states.collect()
-            },
-            |world| names.iter().for_each(|name| world.saw_container(name)),
-        );
-        let answer = read.await;
+        let read = |world: &World, _, name: &_, ()| world.container(name);
+        let names = names.iter().map(|name| (name, ())).collect();
+        let answer = self.read_each(call, names, read, World::saw_container).await;
         self.state().journal.counts.processes += 1;
         answer
     }

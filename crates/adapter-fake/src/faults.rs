@@ -33,7 +33,7 @@ pub struct Fault {
     pub port: Port,
     /// The method.
     pub method: Method,
-    /// Only calls for this companion, if one is named.
+    /// Only calls for this companion, and its entry of reads about several, if one is named.
     pub companion: Option<CompanionName>,
     /// How many matching calls are left alone first.
     pub skip: u32,
@@ -68,9 +68,12 @@ impl Fault {
 
     fn matches(&self, call: &Call) -> bool {
         let companion = self.companion.as_ref();
-        self.port == call.port
-            && self.method == call.method
+        self.is_of(call)
             && companion.is_none_or(|companion| call.companion.as_ref() == Some(companion))
+    }
+
+    fn is_of(&self, call: &Call) -> bool {
+        (self.port, self.method) == (call.port, call.method)
     }
 }
 
@@ -97,8 +100,18 @@ impl Faults {
 
     /// The way in which `call` fails, if it does; the first fault that matches decides.
     pub(crate) fn strike(&mut self, call: &Call) -> Option<Mode> {
+        self.first(|fault| fault.matches(call))
+    }
+
+    /// The way in which the answer about `name` fails within `call`, which reads several companions. Only a
+    /// fault for that companion strikes it: one for all of them strikes the call itself.
+    pub(crate) fn strike_entry(&mut self, call: &Call, name: &CompanionName) -> Option<Mode> {
+        self.first(|fault| fault.is_of(call) && fault.companion.as_ref() == Some(name))
+    }
+
+    fn first(&mut self, strikes: impl Fn(&Fault) -> bool) -> Option<Mode> {
         for fault in &mut self.set {
-            if !fault.matches(call) {
+            if !strikes(fault) {
                 continue;
             }
             if fault.skip > 0 {

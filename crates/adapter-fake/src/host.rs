@@ -222,6 +222,11 @@ impl FakeHost {
         (number, state.faults.strike(call))
     }
 
+    /// In what way the answer of `call` about `name` fails, if it does.
+    pub(crate) fn strike_entry(&self, call: &Call, name: &CompanionName) -> Option<Mode> {
+        self.state().faults.strike_entry(call, name)
+    }
+
     pub(crate) fn end<T>(&self, number: u64, result: PortResult<T>) -> PortResult<T> {
         let outcome = match &result {
             Ok(_) => Outcome::Done,
@@ -371,7 +376,7 @@ impl FakeHost {
 }
 
 /// The error that a fault gives.
-fn injected(call: &Call, kind: PortErrorKind) -> PortError {
+pub(crate) fn injected(call: &Call, kind: PortErrorKind) -> PortError {
     PortError::new(kind, format!("{call} failed: injected fault"))
 }
 

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use crate::faults::Stage;
 use crate::host::FakeHost;
 use crate::journal::{Call, Method, Port};
-use crate::unit_store::for_every;
+use crate::world::World;
 use crate::world::images::{BuildFate, Need, Reach};
 
 impl FakeHost {
@@ -119,16 +119,8 @@ impl ImageProvider for FakeHost {
         sources: &BTreeMap<CompanionName, ImageSource>,
     ) -> BTreeMap<CompanionName, PortResult<ImageState>> {
         let call = Call::new(Port::Images, Method::Observe, None);
-        let read = self.read_seeing(
-            call,
-            |world, _| {
-                let states =
-                    sources.iter().map(|(name, source)| (name.clone(), world.image_state(source)));
-                Ok(states.collect())
-            },
-            |world| sources.keys().for_each(|name| world.saw_image(name)),
-        );
-        let answer = read.await;
+        let read = |world: &World, _, _: &_, source: &ImageSource| world.image_state(source);
+        let answer = self.read_each(call, sources.iter().collect(), read, World::saw_image).await;
         let mut state = self.state();
         let images = &state.world.images;
         let seen = state.seen_images.as_ref();
@@ -137,7 +129,7 @@ impl ImageProvider for FakeHost {
             state.seen_images = Some(state.world.images.clone());
             state.journal.counts.processes += 1;
         }
-        answer.unwrap_or_else(|error| for_every(sources.keys(), &error))
+        answer
     }
 
     async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage> {

@@ -20,6 +20,7 @@ mod image_provider;
 mod inputs;
 pub mod journal;
 mod leadership;
+mod reads;
 mod service_manager;
 mod tampering;
 mod unit_store;

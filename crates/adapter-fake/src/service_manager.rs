@@ -11,6 +11,7 @@ use tokio::time::timeout_at;
 
 use crate::host::FakeHost;
 use crate::journal::{Call, Method, Port};
+use crate::world::World;
 use crate::world::services::JobKind;
 
 impl FakeHost {
@@ -80,18 +81,11 @@ impl ServiceManager for FakeHost {
     async fn observe(
         &self,
         names: &BTreeSet<CompanionName>,
-    ) -> PortResult<BTreeMap<CompanionName, ServiceState>> {
+    ) -> BTreeMap<CompanionName, PortResult<ServiceState>> {
         let call = Call::new(Port::Services, Method::Observe, None);
-        let read = self.read_seeing(
-            call,
-            |world, now| {
-                world.needs_bus()?;
-                let states = names.iter().map(|name| Ok((name.clone(), world.service(name, now)?)));
-                states.collect()
-            },
-            |world| names.iter().for_each(|name| world.saw_service(name)),
-        );
-        read.await
+        let read = |world: &World, now, name: &_, ()| world.service(name, now);
+        let names = names.iter().map(|name| (name, ())).collect();
+        self.read_each(call, names, read, World::saw_service).await
     }
 
     async fn reload(&self) -> PortResult<()> {

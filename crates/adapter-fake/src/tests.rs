@@ -122,8 +122,8 @@ impl Bench {
 
     async fn state(&self) -> ServiceState {
         let names = [self.name().clone()].into();
-        let mut states = ServiceManager::observe(&self.host, &names).await.unwrap();
-        states.remove(self.name()).unwrap()
+        let mut states = ServiceManager::observe(&self.host, &names).await;
+        states.remove(self.name()).unwrap().unwrap()
     }
 
     /// Lets virtual time pass.

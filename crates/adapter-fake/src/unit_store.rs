@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::{UnitFile, UnitSpec};
-use companion_core::ports::{PortError, PortResult, UnitStore};
+use companion_core::ports::{PortResult, UnitStore};
 
 use crate::host::FakeHost;
 use crate::journal::{Call, Method, Port};
@@ -18,17 +18,10 @@ impl UnitStore for FakeHost {
         names: &BTreeMap<CompanionName, Option<UnitSpec>>,
     ) -> BTreeMap<CompanionName, PortResult<UnitFile>> {
         let call = Call::new(Port::Units, Method::Observe, None);
-        let read = self.read_seeing(
-            call,
-            |world, _| {
-                let files = names
-                    .iter()
-                    .map(|(name, wanted)| (name.clone(), world.unit_file(name, wanted.as_ref())));
-                Ok(files.collect())
-            },
-            |world| names.keys().for_each(|name| world.saw_file(name)),
-        );
-        read.await.unwrap_or_else(|error| for_every(names.keys(), &error))
+        let read = |world: &World, _, name: &_, wanted: &Option<UnitSpec>| {
+            world.unit_file(name, wanted.as_ref())
+        };
+        self.read_each(call, names.iter().collect(), read, World::saw_file).await
     }
 
     async fn list(&self) -> PortResult<BTreeSet<CompanionName>> {
@@ -68,13 +61,4 @@ impl UnitStore for FakeHost {
         )
         .await
     }
-}
-
-/// An error of a whole call, for every name that the call was about.
-pub(crate) fn for_every<'a, T>(
-    names: impl Iterator<Item = &'a CompanionName>,
-    error: &PortError,
-) -> BTreeMap<CompanionName, PortResult<T>> {
-    let copy = || PortError::new(error.kind(), error.to_string());
-    names.map(|name| (name.clone(), Err(copy()))).collect()
 }

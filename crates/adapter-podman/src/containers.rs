@@ -1,7 +1,8 @@
 //! [`PodmanContainers`]: the containers at given names, by one `podman ps` for all of them.
 //!
 //! Says whose a container is and never guesses: without one of the two marks it is a stranger's, and
-//! a stranger's is never removed.
+//! a stranger's is never removed. One container that cannot be read concerns its name alone: `podman ps`
+//! fails as a whole for it, and is then called for each name separately.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +11,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::ContainerState;
 use companion_core::ports::{ContainerFacts, PortError, PortErrorKind, PortResult};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::command::output::shown;
 use crate::command::{Podman, argv};
@@ -56,6 +58,56 @@ impl ListedContainer {
     }
 }
 
+/// A row of the list: a container, or what could not be understood as one.
+#[derive(Debug)]
+enum Row {
+    Readable(ListedContainer),
+    Unreadable {
+        /// The names that it has, if even those can be read.
+        names: Option<Vec<String>>,
+        /// What the parser found.
+        error: String,
+    },
+}
+
+impl Row {
+    fn of(row: Value) -> Self {
+        let names = row.get("Names").map(|names| Vec::deserialize(names).ok());
+        match ListedContainer::deserialize(row) {
+            Ok(container) => Self::Readable(container),
+            Err(error) => {
+                let error = shown(&error.to_string());
+                Self::Unreadable { names: names.flatten(), error }
+            }
+        }
+    }
+}
+
+/// The answer of `podman ps`.
+#[derive(Debug)]
+struct Listing(Vec<Row>);
+
+impl Listing {
+    /// The container at `name`, if there is one. A row whose names cannot be read may be the container of any
+    /// name that no other row has.
+    fn at(&self, name: &CompanionName) -> Result<Option<&ListedContainer>, &str> {
+        let mut doubt = None;
+        for row in &self.0 {
+            match row {
+                Row::Readable(container) if container.has_name(name) => return Ok(Some(container)),
+                Row::Readable(_) => {}
+                Row::Unreadable { names: Some(names), error } => {
+                    if names.iter().any(|own| own == name.as_str()) {
+                        return Err(error);
+                    }
+                }
+                Row::Unreadable { names: None, error } => doubt = Some(error.as_str()),
+            }
+        }
+        doubt.map_or(Ok(None), Err)
+    }
+}
+
 /// Containers by podman.
 #[derive(Debug, Clone)]
 pub struct PodmanContainers {
@@ -69,15 +121,60 @@ impl PodmanContainers {
         Self { podman }
     }
 
-    async fn list(
+    async fn list(&self, names: &BTreeSet<CompanionName>) -> Result<Listing, PodmanError> {
+        // Podman prints `null` or `[]` where there is none, after its version.
+        let rows: Option<Vec<Value>> = self.podman.query(Verb::Ps, argv::containers(names)).await?;
+        Ok(Listing(rows.unwrap_or_default().into_iter().map(Row::of).collect()))
+    }
+
+    /// The container at `name`, read for it alone.
+    async fn find(&self, name: &CompanionName) -> Result<Option<ListedContainer>, PodmanError> {
+        let listing = self.list(&BTreeSet::from([name.clone()])).await?;
+        listing.at(name).map(|found| found.cloned()).map_err(unreadable)
+    }
+
+    /// What [`observe`](ContainerFacts::observe) reads, by one call if that answers.
+    async fn read(
         &self,
         names: &BTreeSet<CompanionName>,
-    ) -> Result<Vec<ListedContainer>, PodmanError> {
-        // Podman prints `null` or `[]` where there is none, after its version.
-        let containers: Option<Vec<ListedContainer>> =
-            self.podman.query(Verb::Ps, argv::containers(names)).await?;
-        Ok(containers.unwrap_or_default())
+    ) -> BTreeMap<CompanionName, PortResult<ContainerState>> {
+        let listing = match self.list(names).await {
+            Ok(listing) => listing,
+            // The call ended with an error of its own. Any container of the list can be the cause.
+            Err(PodmanError::Failed { .. } | PodmanError::TooMuch { .. }) if names.len() > 1 => {
+                let mut states = BTreeMap::new();
+                for name in names {
+                    let found = self.find(name).await;
+                    let state = found.map(|found| state_at(name, found.as_ref()));
+                    states.insert(name.clone(), state.map_err(|error| unobserved(name, error)));
+                }
+                return states;
+            }
+            Err(error) => {
+                let message = "the containers of the companions could not be observed";
+                return port_error(error.kind(), message, error).for_each(names);
+            }
+        };
+        let state = |name: &CompanionName| match listing.at(name) {
+            Ok(found) => Ok(state_at(name, found)),
+            Err(error) => Err(unobserved(name, unreadable(error))),
+        };
+        names.iter().map(|name| (name.clone(), state(name))).collect()
     }
+}
+
+fn unreadable(text: &str) -> PodmanError {
+    let source = serde::de::Error::custom(text);
+    PodmanError::Unreadable { call: Verb::Ps, source }
+}
+
+fn unobserved(name: &CompanionName, error: PodmanError) -> PortError {
+    let message = format!("container `{name}` could not be observed");
+    port_error(error.kind(), message, error)
+}
+
+fn state_at(name: &CompanionName, found: Option<&ListedContainer>) -> ContainerState {
+    found.map_or(ContainerState::Absent, |container| container.state(name))
 }
 
 #[async_trait]
@@ -85,19 +182,11 @@ impl ContainerFacts for PodmanContainers {
     async fn observe(
         &self,
         names: &BTreeSet<CompanionName>,
-    ) -> PortResult<BTreeMap<CompanionName, ContainerState>> {
+    ) -> BTreeMap<CompanionName, PortResult<ContainerState>> {
         if names.is_empty() {
-            return Ok(BTreeMap::new());
+            return BTreeMap::new();
         }
-        let containers = self.list(names).await.map_err(|error| {
-            let message = "the containers of the companions could not be observed";
-            port_error(error.kind(), message, error)
-        })?;
-        let state = |name: &CompanionName| {
-            let container = containers.iter().find(|container| container.has_name(name));
-            container.map_or(ContainerState::Absent, |container| container.state(name))
-        };
-        Ok(names.iter().map(|name| (name.clone(), state(name))).collect())
+        self.read(names).await
     }
 
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
@@ -105,9 +194,7 @@ impl ContainerFacts for PodmanContainers {
             let message = format!("container `{name}` could not be removed");
             port_error(error.kind(), message, error)
         };
-        let names = BTreeSet::from([name.clone()]);
-        let containers = self.list(&names).await.map_err(failed)?;
-        let Some(container) = containers.iter().find(|container| container.has_name(name)) else {
+        let Some(container) = self.find(name).await.map_err(failed)? else {
             return Ok(());
         };
         if !container.is_of(name) {

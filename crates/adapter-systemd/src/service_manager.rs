@@ -124,9 +124,19 @@ impl ServiceManager for SystemdManager {
     async fn observe(
         &self,
         names: &BTreeSet<CompanionName>,
-    ) -> PortResult<BTreeMap<CompanionName, ServiceState>> {
+    ) -> BTreeMap<CompanionName, PortResult<ServiceState>> {
         let states = reading::service_states(&self.bus, &self.files, names, self.limits.call);
-        states.await.map_err(|error| error.during("read the states of the services"))
+        match states.await {
+            Ok(states) => states
+                .into_iter()
+                .map(|(name, state)| {
+                    let attempt = format_args!("read the state of `{name}.service`");
+                    let state = state.map_err(|error| error.during(attempt));
+                    (name, state)
+                })
+                .collect(),
+            Err(error) => error.during("read the states of the services").for_each(names),
+        }
     }
 
     async fn reload(&self) -> PortResult<()> {

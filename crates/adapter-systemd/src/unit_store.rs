@@ -194,13 +194,7 @@ impl UnitStore for QuadletDir {
         });
         match read.await {
             Ok(files) => files,
-            Err(error) => {
-                let failed = |name: &CompanionName| {
-                    let error = PortError::new(error.kind(), error.chain());
-                    (name.clone(), Err(error))
-                };
-                names.keys().map(failed).collect()
-            }
+            Err(error) => error.for_each(names.keys()),
         }
     }
 

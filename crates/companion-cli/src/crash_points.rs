@@ -97,7 +97,7 @@ impl ServiceManager for Points<dyn ServiceManager> {
     async fn observe(
         &self,
         names: &BTreeSet<CompanionName>,
-    ) -> PortResult<BTreeMap<CompanionName, ServiceState>> {
+    ) -> BTreeMap<CompanionName, PortResult<ServiceState>> {
         self.0.observe(names).await
     }
 
@@ -168,7 +168,7 @@ impl ContainerFacts for Points<dyn ContainerFacts> {
     async fn observe(
         &self,
         names: &BTreeSet<CompanionName>,
-    ) -> PortResult<BTreeMap<CompanionName, ContainerState>> {
+    ) -> BTreeMap<CompanionName, PortResult<ContainerState>> {
         self.0.observe(names).await
     }
 

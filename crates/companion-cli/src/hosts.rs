@@ -200,9 +200,9 @@ impl Reached {
         let name =
             CompanionName::new(NOBODY).map_err(|error| CommandError::failure(chain(&error)))?;
         let names = BTreeSet::from([name]);
-        match systemd.observe(&names).await {
-            Ok(_) => Ok(Self { scope, store, systemd }),
-            Err(error) => Err(unreachable(scope, &error)),
+        match systemd.observe(&names).await.into_values().find_map(Result::err) {
+            None => Ok(Self { scope, store, systemd }),
+            Some(error) => Err(unreachable(scope, &error)),
         }
     }
 

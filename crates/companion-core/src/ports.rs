@@ -3,14 +3,19 @@
 //! Rules that hold for all of them:
 //!
 //! - Reads change nothing, and a read that fails says so: absence is an answer, never an error.
+//! - A read about several companions answers for each of them: its result has an entry for every name, and a
+//!   name that cannot be read is an error of its own, which hides no other.
 //! - Acts are idempotent: doing again what was done is a success and changes nothing.
 //! - Every call ends in bounded time, by the adapter's own limits.
 //! - A call may be dropped half-way. Whatever it had begun is then either whole or absent.
 //! - Errors are told apart by what the caller can do, and never hold a secret.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+
+use crate::model::companion::CompanionName;
 
 pub mod container_facts;
 pub mod desired_store;
@@ -60,12 +65,12 @@ impl fmt::Display for PortErrorKind {
 }
 
 /// An error of a port: its kind, what was attempted, and the adapter's own cause.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct PortError {
     kind: PortErrorKind,
     message: String,
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 /// The result of a port call.
@@ -80,12 +85,20 @@ impl PortError {
     /// The same error with its cause.
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { source: Some(source.into()), ..self }
+        Self { source: Some(Arc::from(source.into())), ..self }
     }
 
     /// What the caller can do.
     pub fn kind(&self) -> PortErrorKind {
         self.kind
+    }
+
+    /// This error as the answer for each of `names`: the call failed before it could tell them apart.
+    pub fn for_each<'n, T>(
+        self,
+        names: impl IntoIterator<Item = &'n CompanionName>,
+    ) -> BTreeMap<CompanionName, PortResult<T>> {
+        names.into_iter().map(|name| (name.clone(), Err(self.clone()))).collect()
     }
 
     /// The message and all its causes in one line, joined by `: `.

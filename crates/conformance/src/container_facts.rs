@@ -1,6 +1,6 @@
 //! What a `ContainerFacts` promises.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,7 +8,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::ContainerState;
 use companion_core::ports::{ContainerFacts, PortErrorKind};
 
-use crate::{Arranged, Unarranged, optional_table, refused, table};
+use crate::{Arranged, Unarranged, all_read, each_refused, optional_table, refused, table};
 
 /// A host without containers, and the hands of those who make some.
 #[async_trait]
@@ -25,6 +25,10 @@ pub trait ContainerWorld: Send + Sync {
     async fn run_foreign(&self, name: &CompanionName);
     /// Freezes the container.
     async fn pause(&self, name: &CompanionName);
+    /// Makes what is at `name` unreadable.
+    async fn make_unreadable(&self, _name: &CompanionName) -> Arranged {
+        Err(Unarranged("container that cannot be read"))
+    }
     /// An instance on a host without the program that has containers.
     async fn without_host(&self) -> Arranged<Arc<dyn ContainerFacts>> {
         Err(Unarranged("host without a container program"))
@@ -35,7 +39,7 @@ type World = dyn ContainerWorld;
 
 async fn state_of(world: &World, name: &CompanionName) -> ContainerState {
     let names = BTreeSet::from([name.clone()]);
-    let mut states = world.containers().observe(&names).await.unwrap();
+    let mut states = all_read(world.containers().observe(&names).await);
     assert_eq!(states.len(), 1);
     states.remove(name).unwrap()
 }
@@ -53,7 +57,7 @@ async fn the_answer_has_an_entry_for_every_name(world: &World) {
     world.run_ours(&world.name(1)).await;
     world.run_foreign(&world.name(2)).await;
     let names: BTreeSet<_> = (0..4).map(|number| world.name(number)).collect();
-    let states = world.containers().observe(&names).await.unwrap();
+    let states = all_read(world.containers().observe(&names).await);
     assert!(states.keys().eq(names.iter()));
 }
 
@@ -112,11 +116,11 @@ async fn looking_at_containers_changes_nothing(world: &World) {
     world.run_ours(&world.name(0)).await;
     world.run_foreign(&world.name(1)).await;
     let names: BTreeSet<_> = (0..3).map(|number| world.name(number)).collect();
-    let before = world.containers().observe(&names).await.unwrap();
+    let before = all_read(world.containers().observe(&names).await);
     for _ in 0..2 {
-        assert_eq!(world.containers().observe(&names).await.unwrap(), before);
+        assert_eq!(all_read(world.containers().observe(&names).await), before);
     }
-    assert!(world.containers().observe(&BTreeSet::new()).await.unwrap().is_empty());
+    assert!(world.containers().observe(&BTreeSet::new()).await.is_empty());
 }
 
 async fn a_name_that_was_freed_can_be_taken_again(world: &World) {
@@ -127,11 +131,25 @@ async fn a_name_that_was_freed_can_be_taken_again(world: &World) {
     assert_eq!(state_of(world, &name).await, ours("running"));
 }
 
+async fn a_container_that_cannot_be_read_hides_no_other(world: &World) -> Arranged {
+    let [hidden, seen, absent] = [0, 1, 2].map(|number| world.name(number));
+    world.run_ours(&hidden).await;
+    world.run_ours(&seen).await;
+    world.make_unreadable(&hidden).await?;
+    let names = BTreeSet::from([hidden.clone(), seen.clone(), absent.clone()]);
+    let mut states = world.containers().observe(&names).await;
+    assert!(states.keys().eq(&names));
+    assert!(states.remove(&hidden).unwrap().is_err());
+    let rest = BTreeMap::from([(seen, ours("running")), (absent, ContainerState::Absent)]);
+    assert_eq!(all_read(states), rest);
+    Ok(())
+}
+
 async fn without_a_container_host_reading_is_unavailable(world: &World) -> Arranged {
     let containers = world.without_host().await?;
-    let name = world.name(0);
-    let names = BTreeSet::from([name.clone()]);
-    refused(containers.observe(&names).await, PortErrorKind::Unavailable);
+    let [name, other] = [0, 1].map(|number| world.name(number));
+    let names = BTreeSet::from([name.clone(), other]);
+    each_refused(containers.observe(&names).await, &names, PortErrorKind::Unavailable);
     refused(containers.remove(&name).await, PortErrorKind::Unavailable);
     Ok(())
 }
@@ -160,6 +178,7 @@ macro_rules! container_facts_cases {
 macro_rules! container_facts_optional_cases {
     ($with:ident $(, $world:ident)?) => {
         $with! { container_facts $(, $world)?:
+            a_container_that_cannot_be_read_hides_no_other,
             without_a_container_host_reading_is_unavailable,
         }
     };

@@ -48,7 +48,10 @@
 //! // In a test: `#[tokio::test] async fn my_containers_conform() { … }`.
 //! let report = container_facts::all(|| async { MyWorld(FakeHost::default()) }).await;
 //! // Fails when a case failed, and when others were not run than those that are named here.
-//! report.assert_held_but_for(&["without_a_container_host_reading_is_unavailable"]);
+//! report.assert_held_but_for(&[
+//!     "a_container_that_cannot_be_read_hides_no_other",
+//!     "without_a_container_host_reading_is_unavailable",
+//! ]);
 //! println!("{report}");
 //! # }
 //! ```
@@ -90,9 +93,11 @@
     reason = "a case fails by panicking, as tests do"
 )]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::time::Duration;
 
+use companion_core::model::companion::CompanionName;
 use companion_core::ports::{PortErrorKind, PortResult};
 
 pub mod container_facts;
@@ -194,6 +199,25 @@ fn refused<T>(result: PortResult<T>, kind: PortErrorKind) {
         Ok(_) => panic!("it succeeded, and should have been {kind}"),
         Err(error) => assert_eq!(error.kind(), kind, "{}", error.chain()),
     }
+}
+
+/// The answer of a read about several names, none of which may have failed.
+fn all_read<T>(answer: BTreeMap<CompanionName, PortResult<T>>) -> BTreeMap<CompanionName, T> {
+    let read = |(name, answer): (CompanionName, PortResult<T>)| match answer {
+        Ok(value) => (name, value),
+        Err(error) => panic!("`{name}` was not read: {}", error.chain()),
+    };
+    answer.into_iter().map(read).collect()
+}
+
+/// Fails unless `answer` has the `names` and each is an error of `kind`.
+fn each_refused<T>(
+    answer: BTreeMap<CompanionName, PortResult<T>>,
+    names: &BTreeSet<CompanionName>,
+    kind: PortErrorKind,
+) {
+    assert!(answer.keys().eq(names));
+    answer.into_values().for_each(|entry| refused(entry, kind));
 }
 
 /// Begins `call` and drops it at the first moment at which it waits for anything.

@@ -9,7 +9,7 @@ use companion_core::model::image::ImageRef;
 use companion_core::model::unit::{JobResult, ServiceState, UnitSpec};
 use companion_core::ports::ServiceManager;
 
-use crate::{Arranged, Unarranged, eventually, optional_table, table};
+use crate::{Arranged, Unarranged, all_read, eventually, optional_table, table};
 
 mod ends;
 mod failures;
@@ -71,6 +71,10 @@ pub trait ServiceWorld: Send + Sync {
     async fn drop_in(&self, _name: &CompanionName) -> Arranged {
         Err(Unarranged("drop-ins"))
     }
+    /// Makes the state of `name` unreadable.
+    async fn make_unreadable(&self, _name: &CompanionName) -> Arranged {
+        Err(Unarranged("service whose state cannot be read"))
+    }
     /// Puts a file beside our units for whose sake the generator drops all of them.
     async fn put_broken_stranger(&self) -> Arranged {
         Err(Unarranged("generator that one file can stop"))
@@ -101,7 +105,7 @@ type World = dyn ServiceWorld;
 
 async fn state_of(world: &World, name: &CompanionName) -> ServiceState {
     let names = BTreeSet::from([name.clone()]);
-    let mut states = world.services().observe(&names).await.unwrap();
+    let mut states = all_read(world.services().observe(&names).await);
     assert_eq!(states.len(), 1);
     states.remove(name).unwrap()
 }
@@ -233,6 +237,7 @@ macro_rules! service_manager_optional_cases {
     ($with:ident $(, $world:ident)?) => {
         $with! { service_manager $(, $world)?:
             a_drop_in_changes_neither_source_nor_revision,
+            a_service_that_cannot_be_read_hides_no_other,
             a_strangers_broken_file_that_would_cost_our_units_holds_the_reload_back,
             without_a_generator_nothing_of_ours_is_reloaded_away,
             a_reload_that_is_put_off_is_a_passing_failure_and_loads_nothing,

@@ -75,7 +75,11 @@ macro_rules! services_for_real {
     ($suite:ident: $($case:ident,)*) => {
         for_real! {
             $suite, crate::services::Services::new, tokio::test,
-            ["without_a_service_manager_every_call_is_unavailable"]; $($case,)*
+            [
+                "a_service_that_cannot_be_read_hides_no_other",
+                "without_a_service_manager_every_call_is_unavailable"
+            ];
+            $($case,)*
         }
     };
 }
@@ -88,7 +92,10 @@ macro_rules! images_for_real {
 
 macro_rules! containers_for_real {
     ($suite:ident: $($case:ident,)*) => {
-        for_real! { $suite, crate::containers::Containers::new, tokio::test, [""; 0]; $($case,)* }
+        for_real! {
+            $suite, crate::containers::Containers::new, tokio::test,
+            ["a_container_that_cannot_be_read_hides_no_other"]; $($case,)*
+        }
     };
 }
 

@@ -9,10 +9,10 @@ mod units;
 
 use std::sync::Arc;
 
-use adapter_fake::FakeHost;
 use adapter_fake::world::conditions::Disk;
 use adapter_fake::world::files::{ConfigFile, Fate, SECRET};
 use adapter_fake::world::images::Reach;
+use adapter_fake::{FakeHost, Fault, Method, Mode, Port};
 use async_trait::async_trait;
 use companion_conformance::Arranged;
 use companion_conformance::container_facts::ContainerWorld;
@@ -25,7 +25,9 @@ use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 use companion_core::model::image::ImageRef;
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::UnitSpec;
-use companion_core::ports::{ContainerFacts, DesiredStore, HookRunner, ServiceManager, UnitStore};
+use companion_core::ports::{
+    ContainerFacts, DesiredStore, HookRunner, PortErrorKind, ServiceManager, UnitStore,
+};
 
 /// A fake host that has what the suites begin with.
 pub(crate) struct Fake {
@@ -183,6 +185,11 @@ impl ContainerWorld for Fake {
     }
     async fn pause(&self, name: &CompanionName) {
         self.host.pause_container(name);
+    }
+    async fn make_unreadable(&self, name: &CompanionName) -> Arranged {
+        let denied = Mode::Error(PortErrorKind::Denied);
+        self.host.inject(Fault::always(Port::Containers, Method::Observe, denied).only(name));
+        Ok(())
     }
     async fn without_host(&self) -> Arranged<Arc<dyn ContainerFacts>> {
         self.host.change(|world, _| world.conditions.podman = false);

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use adapter_fake::world::conditions::{Generator, Limit};
 use adapter_fake::world::units::location;
+use adapter_fake::{Fault, Method, Mode, Port};
 use async_trait::async_trait;
 use companion_conformance::Arranged;
 use companion_conformance::service_manager::ServiceWorld;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::ImageRef;
 use companion_core::model::unit::UnitSpec;
-use companion_core::ports::{ServiceManager, UnitStore};
+use companion_core::ports::{PortErrorKind, ServiceManager, UnitStore};
 
 use super::{Fake, image, unit};
 
@@ -82,6 +83,11 @@ impl ServiceWorld for Fake {
     }
     async fn unpause(&self, name: &CompanionName) {
         self.host.unpause_container(name);
+    }
+    async fn make_unreadable(&self, name: &CompanionName) -> Arranged {
+        let denied = Mode::Error(PortErrorKind::Denied);
+        self.host.inject(Fault::always(Port::Services, Method::Observe, denied).only(name));
+        Ok(())
     }
     async fn put_broken_stranger(&self) -> Arranged {
         self.host.change(|world, _| world.conditions.broken_stranger = true);

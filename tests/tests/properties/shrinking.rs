@@ -106,12 +106,12 @@ impl ServiceManager for Believing {
     async fn observe(
         &self,
         names: &BTreeSet<CompanionName>,
-    ) -> PortResult<BTreeMap<CompanionName, ServiceState>> {
-        let mut states = self.0.observe(names).await?;
-        for state in states.values_mut().filter(|state| state.running.is_some()) {
+    ) -> BTreeMap<CompanionName, PortResult<ServiceState>> {
+        let mut states = self.0.observe(names).await;
+        for state in states.values_mut().flatten().filter(|state| state.running.is_some()) {
             state.running = state.loaded;
         }
-        Ok(states)
+        states
     }
 
     async fn reload(&self) -> PortResult<()> {

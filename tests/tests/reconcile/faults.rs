@@ -82,6 +82,28 @@ async fn a_dead_registry_is_asked_at_most_110_times_a_day() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_of_one_companion_concerns_that_one_alone() {
+    for port in [Port::Units, Port::Services, Port::Images, Port::Hooks, Port::Containers] {
+        let node = Node::installed().await;
+        let denied = Mode::Error(PortErrorKind::Denied);
+        node.host.inject(Fault::always(port, Method::Observe, denied).only(&viewer().name));
+        ["wallet", "viewer", "indexer"].iter().for_each(|base| node.host.stop_service(&name(base)));
+        node.host.delete_unit(&name("wallet"));
+        let before = node.host.counts();
+        let pass = node.pass().await;
+        assert!(node.runs("wallet") && node.runs("indexer"), "{port:?}");
+        let hidden = viewer().name;
+        let steps: Vec<_> = pass.steps.iter().map(|(step, _)| step).collect();
+        let touches = steps.iter().any(|step| step.companion.as_ref() == Some(&hidden));
+        assert!(!touches, "{port:?}: {steps:#?}");
+        assert_eq!(node.host.counts().since(before).unit_writes, 1, "{port:?}");
+        node.host.clear_faults();
+        node.sleep(30).await;
+        node.passes_until_true(3).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_effect_that_was_had_and_reported_as_failed_is_not_had_twice() {
     let node = Node::installed().await;
     let after = Mode::ErrorAfterEffect(PortErrorKind::Transient);

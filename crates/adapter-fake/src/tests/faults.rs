@@ -59,6 +59,22 @@ async fn a_fault_for_one_companion_spares_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fault_for_one_companion_strikes_its_entry_of_a_read_alone() {
+    let bench = Bench::new();
+    bench.converge().await;
+    let other = CompanionName::new("other").unwrap();
+    let error = Mode::Error(PortErrorKind::Denied);
+    bench.host.inject(Fault::once(Port::Services, Method::Observe, error).only(&other));
+    let names = [bench.name().clone(), other.clone()].into();
+    let states = ServiceManager::observe(&bench.host, &names).await;
+    let kind = states[&other].as_ref().map_err(|error| error.kind());
+    assert_eq!(kind, Err(PortErrorKind::Denied));
+    assert!(states[bench.name()].as_ref().unwrap().is_running());
+    let states = ServiceManager::observe(&bench.host, &names).await;
+    assert!(states[&other].is_ok(), "it struck once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_read_can_be_answered_from_an_older_world() {
     let bench = Bench::new();
     let before = Box::new(bench.host.world());

@@ -1,13 +1,19 @@
 //! Containers on a real Podman.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use adapter_podman::PodmanContainers;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::ContainerState;
-use companion_core::ports::{ContainerFacts as _, PortErrorKind};
+use companion_core::ports::{ContainerFacts as _, PortErrorKind, PortResult};
 
 use crate::guest::{Guest, podman};
+
+fn read(
+    states: BTreeMap<CompanionName, PortResult<ContainerState>>,
+) -> BTreeMap<CompanionName, ContainerState> {
+    states.into_iter().map(|(name, state)| (name, state.unwrap())).collect()
+}
 
 #[tokio::test]
 async fn containers_are_told_apart_by_their_marks_and_only_ours_are_removed() {
@@ -22,7 +28,7 @@ async fn containers_are_told_apart_by_their_marks_and_only_ours_are_removed() {
     ));
     podman(&format!("create --replace --name {foreign} --label companion.name={ours} {image}"));
 
-    let states = containers.observe(&BTreeSet::from(names.clone())).await.unwrap();
+    let states = read(containers.observe(&BTreeSet::from(names.clone())).await);
     let is = |status: &str| ContainerState::Ours { status: status.to_owned() };
     assert_eq!(states[ours], is("running"));
     assert_eq!(states[legacy], is("created"));
@@ -35,7 +41,7 @@ async fn containers_are_told_apart_by_their_marks_and_only_ours_are_removed() {
     for name in [ours, legacy, absent] {
         containers.remove(name).await.unwrap();
     }
-    let left = containers.observe(&BTreeSet::from(names.clone())).await.unwrap();
+    let left = read(containers.observe(&BTreeSet::from(names.clone())).await);
     assert!([ours, legacy].iter().all(|name| left[*name] == ContainerState::Absent));
     assert_eq!(left[foreign], states[foreign]);
     podman(&format!("rm {foreign}"));

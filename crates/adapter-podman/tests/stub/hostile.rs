@@ -48,9 +48,9 @@ JSON"#
     stub.answer("ps", &listing);
     let names: BTreeSet<_> =
         ["archy-a", "archy-b"].map(|name| CompanionName::new(name).unwrap()).into();
-    let states = PodmanContainers::new(stub.podman()).observe(&names).await.unwrap();
+    let states = PodmanContainers::new(stub.podman()).observe(&names).await;
     assert_eq!(states.len(), 2);
-    for state in states.into_values() {
+    for state in states.into_values().map(Result::unwrap) {
         let (ContainerState::Ours { status: text } | ContainerState::Foreign { image: text }) =
             state
         else {

@@ -27,13 +27,14 @@ const CONCURRENCY: usize = 16;
 /// How often a service is read that is started or ends meanwhile.
 const READINGS: usize = 3;
 
-/// Reads the states of `names`.
+/// Reads the states of `names`: an error as a whole while the list cannot be read, and an error of one unit for what concerns that
+/// unit alone.
 pub(super) async fn service_states(
     bus: &Bus,
     files: &KernelFiles,
     names: &BTreeSet<CompanionName>,
     limit: Duration,
-) -> Result<BTreeMap<CompanionName, ServiceState>, BusError> {
+) -> Result<BTreeMap<CompanionName, Result<ServiceState, BusError>>, BusError> {
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -48,11 +49,16 @@ pub(super) async fn service_states(
     for (name, unit) in names.iter().zip(&units) {
         match rows.get(unit.as_str()) {
             Some(row) if is_nothing(row) => {
-                states.insert(name.clone(), ServiceState::not_found());
+                states.insert(name.clone(), Ok(ServiceState::not_found()));
             }
             Some(row) => loaded.push((name.clone(), row.path.clone())),
             // An alias that someone gave it: the list has it under its other name, and not to be listed is not to be absent.
-            None => loaded.push((name.clone(), within(limit, manager.load_unit(unit)).await?)),
+            None => match within(limit, manager.load_unit(unit)).await {
+                Ok(path) => loaded.push((name.clone(), path)),
+                Err(error) => {
+                    states.insert(name.clone(), Err(error));
+                }
+            },
         }
     }
     for few in loaded.chunks(CONCURRENCY) {
@@ -66,9 +72,14 @@ pub(super) async fn service_states(
             });
         }
         while let Some(read) = reads.join_next().await {
-            let (name, state) = read.map_err(|_| BusError::Closed)?;
-            states.insert(name, state?);
+            // A read that panicked has no entry yet.
+            if let Ok((name, state)) = read {
+                states.insert(name, state);
+            }
         }
+    }
+    for name in names {
+        states.entry(name.clone()).or_insert(Err(BusError::Closed));
     }
     Ok(states)
 }

@@ -17,6 +17,19 @@ fn names(texts: &[&str]) -> BTreeSet<CompanionName> {
     texts.iter().map(|text| name(text)).collect()
 }
 
+/// An answer none of whose entries failed.
+fn read(
+    states: BTreeMap<CompanionName, PortResult<ServiceState>>,
+) -> BTreeMap<CompanionName, ServiceState> {
+    states.into_iter().map(|(name, state)| (name, state.unwrap())).collect()
+}
+
+/// The error of an answer about one name.
+fn unread(mut states: BTreeMap<CompanionName, PortResult<ServiceState>>) -> PortError {
+    assert_eq!(states.len(), 1);
+    states.pop_first().unwrap().1.unwrap_err()
+}
+
 fn running(text: &str) -> FakeUnit {
     FakeUnit::in_state(text, "loaded", "active", "running")
 }
@@ -28,7 +41,7 @@ fn short(limit: Duration) -> Limits {
 #[tokio::test]
 async fn all_services_are_read_with_one_list_and_two_questions_for_each_that_is_loaded() {
     let fake = Fake::new().with("a", running("a")).with("b", running("b"));
-    let states = fake.manager().observe(&names(&["a", "b", "c", "d"])).await.unwrap();
+    let states = read(fake.manager().observe(&names(&["a", "b", "c", "d"])).await);
     assert_eq!(states.len(), 4);
     assert_eq!(states[&name("c")], ServiceState::not_found());
     assert_eq!(states[&name("a")].active, ActiveState::Active);
@@ -41,14 +54,14 @@ async fn many_services_are_all_answered() {
     let texts: Vec<String> = (0..100).map(|n| format!("a{n}")).collect();
     let fake = texts.iter().fold(Fake::new(), |fake, text| fake.with(text, running(text)));
     let asked = texts.iter().map(|text| name(text)).collect();
-    let states = fake.manager().observe(&asked).await.unwrap();
+    let states = read(fake.manager().observe(&asked).await);
     assert!(states.values().all(ServiceState::is_running) && states.len() == 100);
 }
 
 #[tokio::test]
 async fn a_service_that_outlived_its_unit_is_reported_as_not_found_and_active() {
     let fake = Fake::new().with("a", FakeUnit::in_state("a", "not-found", "active", "running"));
-    let states = fake.manager().observe(&names(&["a"])).await.unwrap();
+    let states = read(fake.manager().observe(&names(&["a"])).await);
     let state = &states[&name("a")];
     assert_eq!((&state.load, &state.active), (&LoadState::NotFound, &ActiveState::Active));
 }
@@ -58,14 +71,14 @@ async fn a_unit_that_is_listed_under_an_alias_is_not_taken_for_absent() {
     let mut unit = running("a");
     unit.listed_as = "nickname.service".to_owned();
     let fake = Fake::new().with("a", unit);
-    let states = fake.manager().observe(&names(&["a"])).await.unwrap();
+    let states = read(fake.manager().observe(&names(&["a"])).await);
     assert!(states[&name("a")].is_running());
 }
 
 #[tokio::test]
 async fn words_of_a_newer_systemd_are_kept() {
     let fake = Fake::new().with("a", FakeUnit::in_state("a", "loaded", "thawing", "pondering"));
-    let states = fake.manager().observe(&names(&["a"])).await.unwrap();
+    let states = read(fake.manager().observe(&names(&["a"])).await);
     let state = &states[&name("a")];
     assert_eq!(state.active, ActiveState::Other("thawing".to_owned()));
     assert_eq!(state.sub, SubState::Other("pondering".to_owned()));
@@ -76,9 +89,27 @@ async fn a_property_of_another_type_is_an_error_that_names_it() {
     let mut unit = running("a");
     unit.service.insert("NRestarts".to_owned(), value("three"));
     let fake = Fake::new().with("a", unit);
-    let error = fake.manager().observe(&names(&["a"])).await.unwrap_err();
+    let error = unread(fake.manager().observe(&names(&["a"])).await);
     assert_eq!(error.kind(), PortErrorKind::Unavailable);
     assert!(error.chain().contains("`NRestarts`"), "{}", error.chain());
+}
+
+#[tokio::test]
+async fn a_unit_whose_answer_is_not_understood_hides_no_other() {
+    let mut broken = running("a");
+    broken.service.remove("NRestarts");
+    let mut alias = running("b");
+    alias.listed_as = "nickname.service".to_owned();
+    let fake = Fake::new().with("a", broken).with("b", alias).with("c", running("c"));
+    fake.world().refused.insert("LoadUnit", "org.freedesktop.DBus.Error.AccessDenied");
+    let states = fake.manager().observe(&names(&["a", "b", "c", "d"])).await;
+    let kind = |text: &str| states[&name(text)].as_ref().map_err(|error| error.kind());
+    assert_eq!(kind("a").err(), Some(PortErrorKind::Unavailable));
+    assert_eq!(kind("b").err(), Some(PortErrorKind::Denied));
+    assert!(kind("c").unwrap().is_running());
+    assert_eq!(kind("d"), Ok(&ServiceState::not_found()));
+    let text = states[&name("a")].as_ref().unwrap_err().chain();
+    assert!(text.contains("`a.service`"), "{text}");
 }
 
 /// A host on which process `pid` is of the run `0xab, run` and of that incarnation, for each of them.
@@ -111,7 +142,7 @@ async fn loaded_and_running_revision_are_read_from_where_each_is_kept() {
     unit.service.insert("Environment".to_owned(), value(environment));
     let fake = Fake::new().with("a", unit);
     let manager = fake.manager_with(Limits::default(), files);
-    let states = manager.observe(&names(&["a"])).await.unwrap();
+    let states = read(manager.observe(&names(&["a"])).await);
     let state = &states[&name("a")];
     assert_eq!(state.loaded, Some(REVISION.parse().unwrap()));
     assert_eq!(state.running.map(|revision| revision.incarnation), Some(1));
@@ -126,7 +157,7 @@ async fn a_service_that_is_restarted_while_it_is_read_is_read_again() {
         let fake = Fake::new().with("a", in_run(1, 41));
         fake.world().next.insert("a.service".to_owned(), in_run(2, 42));
         let manager = fake.manager_with(Limits::default(), files);
-        let states = manager.observe(&names(&["a"])).await.unwrap();
+        let states = read(manager.observe(&names(&["a"])).await);
         let state = &states[&name("a")];
         assert_eq!(state.running.map(|revision| revision.incarnation), Some(2));
         assert_eq!(state.invocation.as_deref(), Some("ab02"));
@@ -139,7 +170,7 @@ async fn a_service_that_is_never_of_one_run_is_reported_without_a_revision() {
     let (_place, files) = processes(&[(41, 1, 1)]);
     let fake = Fake::new().with("a", in_run(2, 41));
     let manager = fake.manager_with(Limits::default(), files);
-    let states = manager.observe(&names(&["a"])).await.unwrap();
+    let states = read(manager.observe(&names(&["a"])).await);
     assert_eq!(states[&name("a")].running, None);
     assert_eq!(fake.count("GetAll"), 6);
 }
@@ -211,9 +242,9 @@ async fn a_connection_that_breaks_is_an_error_once_and_then_made_anew_with_its_s
     let fake = Fake::new().with("a", running("a"));
     fake.world().closed_at.insert("ListUnitsByNames");
     let manager = fake.manager();
-    let error = manager.observe(&names(&["a"])).await.unwrap_err();
+    let error = unread(manager.observe(&names(&["a"])).await);
     assert_eq!(error.kind(), PortErrorKind::Transient, "{}", error.chain());
-    manager.observe(&names(&["a"])).await.unwrap();
+    read(manager.observe(&names(&["a"])).await);
     assert_eq!(fake.count("Subscribe"), 2);
     assert_eq!(fake.world().connections, 2);
 }
@@ -248,7 +279,7 @@ async fn no_answer_is_waited_for_without_end() {
         let fake = Fake::new().with("a", running("a"));
         fake.world().unanswered.insert(method);
         let manager = fake.manager_with(short(Duration::from_millis(50)), KernelFiles::default());
-        let error = manager.observe(&names(&["a"])).await.unwrap_err();
+        let error = unread(manager.observe(&names(&["a"])).await);
         assert_eq!(error.kind(), PortErrorKind::Transient, "{method}");
     }
 }
@@ -349,7 +380,7 @@ async fn without_a_bus_the_address_is_named() {
         KernelFiles::default(),
         Err(ScopeError::NoHome),
     );
-    let error = manager.observe(&names(&["a"])).await.unwrap_err();
+    let error = unread(manager.observe(&names(&["a"])).await);
     assert_eq!(error.kind(), PortErrorKind::Unavailable);
     assert!(error.chain().contains(&address), "{}", error.chain());
 }

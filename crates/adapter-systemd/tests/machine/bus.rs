@@ -1,6 +1,6 @@
 //! The connection to systemd and its jobs, and what systemd says of itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use adapter_systemd::{Limits, Scope, SystemdManager, inspect};
@@ -18,7 +18,13 @@ async fn a_hundred_names_are_asked_for_in_one_call() {
     let mut names: BTreeSet<CompanionName> =
         (0..99).map(|n| CompanionName::new(format!("probe-none-{n}")).unwrap()).collect();
     names.insert(guest.name.clone());
-    let states = guest.services.observe(&names).await.unwrap();
+    let states: BTreeMap<_, _> = guest
+        .services
+        .observe(&names)
+        .await
+        .into_iter()
+        .map(|(name, state)| (name, state.unwrap()))
+        .collect();
     assert_eq!(states.len(), 100);
     let loaded = states.values().filter(|state| **state != ServiceState::not_found()).count();
     assert_eq!(loaded, 1);

@@ -75,7 +75,7 @@ impl Guest {
 
     pub(crate) async fn state(&self) -> ServiceState {
         let asked = BTreeSet::from([self.name.clone()]);
-        self.services.observe(&asked).await.unwrap().remove(&self.name).unwrap()
+        self.services.observe(&asked).await.remove(&self.name).unwrap().unwrap()
     }
 
     pub(crate) async fn start(&self) -> JobResult {

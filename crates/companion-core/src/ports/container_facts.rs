@@ -20,16 +20,17 @@ use crate::model::unit::ContainerState;
 pub trait ContainerFacts: Send + Sync {
     /// Reads the container at each of `names`; the answer has an entry for every name.
     ///
-    /// # Errors
-    /// `Unavailable` without the container host, `Transient` when it did not answer in time.
+    /// An entry is `Unavailable` without the container host, and `Transient` when the host did not answer
+    /// in time. A container that cannot be read is the error of its name alone.
     async fn observe(
         &self,
         names: &BTreeSet<CompanionName>,
-    ) -> PortResult<BTreeMap<CompanionName, ContainerState>>;
+    ) -> BTreeMap<CompanionName, PortResult<ContainerState>>;
 
     /// Removes the container of `name`, if it is there and ours, by force.
     ///
     /// # Errors
-    /// `Conflict` when the container there is not ours, else as [`observe`](Self::observe).
+    /// `Conflict` when the container there is not ours, else as the entries of
+    /// [`observe`](Self::observe).
     async fn remove(&self, name: &CompanionName) -> PortResult<()>;
 }

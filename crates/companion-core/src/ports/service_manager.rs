@@ -52,15 +52,15 @@ impl fmt::Display for Job {
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ServiceManager: Send + Sync {
-    /// Reads the state of every one of `names` in one call; a unit that is not loaded is an entry
-    /// like any other ([`ServiceState::not_found`]).
+    /// Reads the state of each of `names`; the answer has an entry for every name. A unit that is not
+    /// loaded is an entry like any other ([`ServiceState::not_found`]).
     ///
-    /// # Errors
-    /// `Unavailable` without a service manager, `Transient` when the connection broke.
+    /// An entry is `Unavailable` without a service manager, and `Transient` when the connection broke. A
+    /// unit whose state cannot be read is the error of its name alone.
     async fn observe(
         &self,
         names: &BTreeSet<CompanionName>,
-    ) -> PortResult<BTreeMap<CompanionName, ServiceState>>;
+    ) -> BTreeMap<CompanionName, PortResult<ServiceState>>;
 
     /// Loads all units from the store again.
     ///

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use tracing::{info, warn};
 
-use super::observe::bounded;
+use super::observe::{bounded, service_of};
 use super::round::Context;
 use super::tasks::{Stage, Task, TaskKey};
 use super::{Event, Limits, Memory};
@@ -257,10 +257,8 @@ async fn restoring(
     host: &Host,
     limits: &Limits,
 ) -> PortResult<Effect> {
-    let names = BTreeSet::from([name.clone()]);
-    let mut now = bounded(limits.act, host.services.observe(&names)).await?;
-    let service = now.remove(name).filter(ServiceState::is_running);
-    let run = service.and_then(|service| service.invocation);
+    let service = bounded(limits.act, service_of(host, name)).await?;
+    let run = Some(service).filter(ServiceState::is_running).and_then(|service| service.invocation);
     Ok(Effect::Begun(Box::new(Task::new(name, step, stage).beside(run))))
 }
 
@@ -270,10 +268,8 @@ async fn condition_holds(
     host: &Host,
     limits: &Limits,
 ) -> PortResult<Effect> {
-    let names = BTreeSet::from([name.clone()]);
-    let now = bounded(limits.act, host.services.observe(&names)).await?;
-    let holds = now.get(name).is_some_and(|service| condition.holds(service));
-    Ok(if holds { Effect::Ready } else { Effect::NotNeeded })
+    let service = bounded(limits.act, service_of(host, name)).await?;
+    Ok(if condition.holds(&service) { Effect::Ready } else { Effect::NotNeeded })
 }
 
 /// The error of a job that did not end well.

@@ -33,12 +33,11 @@ pub(super) async fn observe(
     names.extend(desired.companions.keys().chain(desired.removed.keys()).cloned());
     let wanted = wanted_units(&names, desired, &hooks, &images);
     let (mut units, mut services) = tokio::join!(
-        asked(wanted.keys(), limit, async { Ok(host.units.observe(&wanted).await) }),
-        asked(names.iter(), limit, async { for_all(host.services.observe(&names).await) }),
+        asked(wanted.keys(), limit, host.units.observe(&wanted)),
+        asked(names.iter(), limit, host.services.observe(&names)),
     );
     let to_ask = names_to_ask_containers_of(desired, history, &units, &services);
-    let containers = async { for_all(host.containers.observe(&to_ask).await) };
-    let mut containers = asked(to_ask.iter(), limit, containers).await;
+    let mut containers = asked(to_ask.iter(), limit, host.containers.observe(&to_ask)).await;
     let (mut hooks, mut images) = (hooks, images);
     let companions = names
         .into_iter()
@@ -54,6 +53,14 @@ pub(super) async fn observe(
         })
         .collect();
     ObservedState { companions, listing_error, history: history.clone() }
+}
+
+/// Reads the present state of one service.
+pub(super) async fn service_of(host: &Host, name: &CompanionName) -> PortResult<ServiceState> {
+    let mut found = host.services.observe(&BTreeSet::from([name.clone()])).await;
+    found.remove(name).unwrap_or_else(|| {
+        Err(PortError::new(PortErrorKind::Unavailable, format!("{NO_ANSWER} for `{name}`")))
+    })
 }
 
 /// Waits for a port at most for `limit`: whatever an adapter does, a round ends.
@@ -74,34 +81,32 @@ fn observation<T>(result: PortResult<T>) -> Observation<T> {
     }
 }
 
+/// What is said of a name that an adapter left out of its answer, against its contract.
+const NO_ANSWER: &str = "the adapter gave no answer";
+
 fn no_answer<T>() -> Observation<T> {
-    Observation::Unknown("the adapter gave no answer for it".to_owned())
+    Observation::Unknown(NO_ANSWER.to_owned())
 }
 
-/// Asks one port once about all of `names`, unless there are none.
+/// Asks one port once about all of `names`, unless there are none; the result has an entry for each.
 async fn asked<T>(
     names: impl Iterator<Item = &CompanionName>,
     limit: Duration,
-    call: impl Future<Output = PortResult<BTreeMap<CompanionName, PortResult<T>>>>,
+    call: impl Future<Output = BTreeMap<CompanionName, PortResult<T>>>,
 ) -> ByName<T> {
     let mut names = names.peekable();
     if names.peek().is_none() {
         return ByName::new();
     }
-    match bounded(limit, call).await {
-        Ok(found) => found.into_iter().map(|(name, state)| (name, observation(state))).collect(),
+    match bounded(limit, async { Ok(call.await) }).await {
+        Ok(mut found) => names
+            .map(|name| (name.clone(), found.remove(name).map_or_else(no_answer, observation)))
+            .collect(),
         Err(error) => {
             let text = error.chain();
             names.map(|name| (name.clone(), Observation::Unknown(text.clone()))).collect()
         }
     }
-}
-
-/// An answer that is there for all or for none.
-fn for_all<T>(
-    read: PortResult<BTreeMap<CompanionName, T>>,
-) -> PortResult<BTreeMap<CompanionName, PortResult<T>>> {
-    Ok(read?.into_iter().map(|(name, state)| (name, Ok(state))).collect())
 }
 
 async fn hooks(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<HookState> {
@@ -139,7 +144,7 @@ async fn images(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<
         .iter()
         .map(|(name, companion)| (name.clone(), companion.spec().image.clone()))
         .collect();
-    asked(sources.keys(), limit, async { Ok(host.images.observe(&sources).await) }).await
+    asked(sources.keys(), limit, host.images.observe(&sources)).await
 }
 
 /// The unit that each name should have, as far as the layers below it are known.

@@ -4,7 +4,7 @@
 //! whose companion is wanted no more is dropped; the ports promise that a call dropped half-way
 //! leaves its effect whole or absent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::Limits;
 use super::execute::job_error;
-use super::observe::bounded;
+use super::observe::{bounded, service_of};
 use crate::model::companion::CompanionName;
 use crate::model::desired::Generation;
 use crate::model::hook::{HookSpec, Rendered};
@@ -201,8 +201,7 @@ impl Task {
             }
             Stage::Compare(hook, rendered) => {
                 let (name, _work) = &self.key;
-                let now = host.services.observe(&BTreeSet::from([name.clone()])).await?;
-                if !now.get(name).is_some_and(|service| self.began_since(service)) {
+                if !self.began_since(&service_of(host, name).await?) {
                     return Ok(Stage::Commit(hook, rendered));
                 }
             }
@@ -231,8 +230,7 @@ impl Task {
     /// has to see to it.
     async fn confirm(&self, host: &Host) -> End {
         let (name, _work) = &self.key;
-        let now = host.services.observe(&BTreeSet::from([name.clone()])).await;
-        let same = now.is_ok_and(|now| !now.get(name).is_some_and(|now| self.began_since(now)));
+        let same = service_of(host, name).await.is_ok_and(|now| !self.began_since(&now));
         if same { End::Done } else { End::Overtaken }
     }
 

@@ -9,7 +9,7 @@ use companion_core::model::unit::{
 use companion_core::ports::PortErrorKind;
 
 use super::{World, becomes, load, restart, run, start, state_of, stop};
-use crate::{Arranged, refused};
+use crate::{Arranged, all_read, each_refused, refused};
 
 /// A unit that cannot start, because its image is not there, and is not tried again.
 async fn fail(world: &World) -> UnitSpec {
@@ -179,15 +179,30 @@ pub(super) async fn a_unit_that_loops_is_counted_and_not_down_before_its_limit(w
     assert_eq!(stop(world, &unit.name).await, JobResult::Done);
 }
 
+pub(super) async fn a_service_that_cannot_be_read_hides_no_other(world: &World) -> Arranged {
+    let [hidden, seen, absent] = [0, 1, 2].map(|number| world.unit(number));
+    world.write(&hidden).await;
+    run(world, &seen).await;
+    world.make_unreadable(&hidden.name).await?;
+    let names = BTreeSet::from([&hidden, &seen, &absent].map(|unit| unit.name.clone()));
+    let mut states = world.services().observe(&names).await;
+    assert!(states.keys().eq(&names));
+    assert!(states.remove(&hidden.name).unwrap().is_err());
+    let states = all_read(states);
+    assert!(states[&seen.name].is_running());
+    assert_eq!(states[&absent.name], ServiceState::not_found());
+    Ok(())
+}
+
 pub(super) async fn without_a_service_manager_every_call_is_unavailable(world: &World) -> Arranged {
     let unit = world.unit(0);
     load(world, &unit).await;
     let job = world.services().start(&unit.name).await.unwrap();
     let services = world.without_manager().await?;
     let name = unit.name;
-    let names = BTreeSet::from([name.clone()]);
+    let names = BTreeSet::from([name.clone(), world.unit(1).name]);
     let kind = PortErrorKind::Unavailable;
-    refused(services.observe(&names).await, kind);
+    each_refused(services.observe(&names).await, &names, kind);
     refused(services.reload().await, kind);
     refused(services.wait(job).await, kind);
     refused(services.start(&name).await.map(drop), kind);

@@ -5,7 +5,7 @@ use companion_core::ports::PortErrorKind;
 use std::collections::BTreeSet;
 
 use super::{World, load, restart, run, start, state_of, stop};
-use crate::{Arranged, refused};
+use crate::{Arranged, all_read, refused};
 
 pub(super) async fn a_unit_that_nobody_wrote_is_not_found(world: &World) {
     let unit = world.unit(0);
@@ -16,9 +16,9 @@ pub(super) async fn a_unit_that_nobody_wrote_is_not_found(world: &World) {
 pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
     load(world, &world.unit(1)).await;
     let names: BTreeSet<_> = (0..4).map(|number| world.unit(number).name).collect();
-    let states = world.services().observe(&names).await.unwrap();
+    let states = all_read(world.services().observe(&names).await);
     assert!(states.keys().eq(names.iter()));
-    let nobody = world.services().observe(&BTreeSet::new()).await.unwrap();
+    let nobody = world.services().observe(&BTreeSet::new()).await;
     assert!(nobody.is_empty());
 }
 

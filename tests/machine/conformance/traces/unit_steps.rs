@@ -150,8 +150,8 @@ pub(super) async fn play(host: Host, steps: &[Step]) -> Vec<String> {
 /// The run that is under way.
 async fn run_of(host: &Host, name: &CompanionName) -> Option<String> {
     let names = BTreeSet::from([name.clone()]);
-    let mut states = host.services.services().observe(&names).await.unwrap();
-    let state = states.remove(name).unwrap();
+    let mut states = host.services.services().observe(&names).await;
+    let state = states.remove(name).unwrap().unwrap();
     state.invocation.filter(|_| state.active == ActiveState::Active)
 }
 
@@ -236,20 +236,21 @@ async fn file_of(host: &Host, number: u8) -> UnitFileState {
 
 /// What each container does, in Podman's word.
 async fn containers_of(host: &Host) -> BTreeMap<CompanionName, Option<String>> {
-    let states = host.containers.observe(&[name(0), name(1)].into()).await.unwrap();
+    let states = host.containers.observe(&[name(0), name(1)].into()).await;
     let word = |state| match state {
         ContainerState::Ours { status } => Some(status),
         ContainerState::Absent => None,
         ContainerState::Foreign { .. } => Some("foreign".to_owned()),
     };
-    states.into_iter().map(|(name, state)| (name, word(state))).collect()
+    states.into_iter().map(|(name, state)| (name, word(state.unwrap()))).collect()
 }
 
 /// The states of both services, once nothing passes by itself any more.
 async fn settled(host: &Host) -> BTreeMap<CompanionName, ServiceState> {
     let names = BTreeSet::from([name(0), name(1)]);
     for _ in 0..300 {
-        let states = host.services.services().observe(&names).await.unwrap();
+        let states = host.services.services().observe(&names).await.into_iter();
+        let states: BTreeMap<_, _> = states.map(|(name, state)| (name, state.unwrap())).collect();
         let passes = |state: &ServiceState| {
             state.job_pending
                 || state.sub.awaits_restart()

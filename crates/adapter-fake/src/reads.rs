@@ -1,0 +1,68 @@
+//! Reads about several companions: each gets an answer of its own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::ports::PortResult;
+use tokio::time::sleep;
+
+use crate::faults::Mode;
+use crate::host::{FakeHost, injected};
+use crate::journal::Call;
+use crate::world::World;
+
+impl FakeHost {
+    /// Answers the one call that reads each companion of `asked`, which comes with what is asked about it.
+    ///
+    /// A fault of the call concerns every name. Of a fault for one companion, an error or an older view
+    /// concerns its entry alone, while a delay or a hang holds up the whole call.
+    pub(crate) async fn read_each<A: Copy + Send + Sync, T>(
+        &self,
+        call: Call,
+        asked: Vec<(&CompanionName, A)>,
+        read: impl Fn(&World, Duration, &CompanionName, A) -> PortResult<T> + Send + Sync,
+        saw: impl Fn(&mut World, &CompanionName) + Send + Sync,
+    ) -> BTreeMap<CompanionName, PortResult<T>> {
+        let mut struck = BTreeMap::new();
+        for &(name, _) in &asked {
+            match self.strike_entry(&call, name) {
+                None => {}
+                Some(Mode::Hang | Mode::HangAfterEffect) => std::future::pending().await,
+                Some(Mode::Delay(delay)) => sleep(delay).await,
+                Some(Mode::OldView(old)) => {
+                    self.change(|world, _| world.misled_by(&old));
+                    struck.insert(name, Mode::OldView(old));
+                }
+                Some(mode @ (Mode::Error(_) | Mode::ErrorAfterEffect(_))) => {
+                    struck.insert(name, mode);
+                }
+            }
+        }
+        let answer = |world: &World, now, name: &CompanionName, about: A| match struck.get(name) {
+            Some(Mode::Error(kind) | Mode::ErrorAfterEffect(kind)) => {
+                let call = Call { companion: Some(name.clone()), ..call.clone() };
+                Err(injected(&call, *kind))
+            }
+            Some(Mode::OldView(old)) => read(old, now, name, about),
+            Some(Mode::Hang | Mode::HangAfterEffect | Mode::Delay(_)) | None => {
+                read(world, now, name, about)
+            }
+        };
+        let all = self.read_seeing(
+            call.clone(),
+            |world, now| {
+                let answers = asked.iter().map(|&(name, about)| {
+                    let answer = answer(world, now, name, about);
+                    (name.clone(), answer)
+                });
+                Ok(answers.collect())
+            },
+            |world| {
+                let seen = asked.iter().filter(|(name, _)| !struck.contains_key(name));
+                seen.for_each(|(name, _)| saw(world, name));
+            },
+        );
+        all.await.unwrap_or_else(|error| error.for_each(asked.iter().map(|&(name, _)| name)))
+    }
+}
