@@ -29,6 +29,7 @@ use crate::catalog::Catalog;
 use crate::desired_store::RecordStore;
 use crate::files::chain;
 use crate::host::{self, HostError};
+use crate::inputs::InputProblem;
 use crate::leader::{Heartbeat, LeaderInfo, LeaderLock, Role};
 use crate::published::{Listener, Publisher, Publishing};
 use crate::record::Record;
@@ -125,6 +126,17 @@ pub enum CompanionsError {
     },
 }
 
+/// What became of the inputs that a leader was asked to read again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reloaded {
+    /// They are in force.
+    InForce,
+    /// They cannot be used; the last good ones stay in force.
+    Refused(InputProblem),
+    /// Nobody leads.
+    Nobody,
+}
+
 /// Passes events on to each of several sinks.
 struct Fanout(Vec<Arc<dyn EventSink>>);
 
@@ -145,12 +157,16 @@ impl Companions {
 
     /// Companions of `store`'s desired state, on a host made of other ports.
     pub fn on(store: Arc<RecordStore>, host: Host) -> Self {
+        Self::on_listening(store, host, Arc::new(|_event| {}))
+    }
+
+    /// The same with a listener, who is shown each event at once.
+    pub fn on_listening(store: Arc<RecordStore>, host: Host, listener: Listener) -> Self {
         let settings = store.inputs().settings().clone();
-        let version = env!("CARGO_PKG_VERSION");
-        let dir = store.dir().to_owned();
-        let leader =
-            LeaderInfo::of_this_process("archipelago", Role::Daemon, version, dir, settings);
-        Self::wired(store, host, leader, None, Vec::new())
+        let (version, dir) = (env!("CARGO_PKG_VERSION"), store.dir().to_owned());
+        let role = Role::Daemon;
+        let leader = LeaderInfo::of_this_process("archipelago", role, version, dir, settings);
+        Self::wired(store, host, leader, Some(listener), Vec::new())
     }
 
     fn wired(
@@ -212,6 +228,7 @@ impl Companions {
         apps: &[AppId],
     ) -> Result<(Generation, BTreeSet<CompanionName>), CompanionsError> {
         let (apps, by) = (apps.to_vec(), self.by.clone());
+        self.store.known_catalog().await.map_err(CompanionsError::Record)?;
         self.record(move |record, catalog| {
             let known: Vec<_> =
                 apps.iter().filter(|app| !catalog.companions_for(app).is_empty()).collect();
@@ -320,25 +337,29 @@ impl Companions {
         Ok(self.record(renew).await?.0)
     }
 
-    /// Has the leader read its inputs again, and waits until it has; returns what is wrong with them.
+    /// Has the leader read its inputs again, and waits until it has.
     ///
     /// # Errors
-    /// [`CompanionsError`] when nobody leads or the leader does not answer.
-    pub async fn reload(&self) -> Result<Option<crate::inputs::InputProblem>, CompanionsError> {
-        let (generation, ()) = self
-            .record(|record, _catalog| {
-                record.touch();
-                (true, ())
-            })
-            .await?;
-        let none = BTreeSet::new();
-        match self.follow(generation, Some(&none)).await? {
-            follow::Followed::Settled { report, .. } => Ok(report.inputs.problem),
+    /// [`CompanionsError`] when the intent could not be recorded or the leader does not answer.
+    pub async fn reload(&self) -> Result<Reloaded, CompanionsError> {
+        if self.leader_if_other().await?.is_none() {
+            return Ok(Reloaded::Nobody);
+        }
+        let touch = |record: &mut Record, _catalog: &Catalog| {
+            record.touch();
+            (true, ())
+        };
+        let (generation, ()) = self.record(touch).await?;
+        match self.follow(generation, Some(&BTreeSet::new())).await? {
+            follow::Followed::Settled { report, .. } => match report.inputs.problem {
+                None => Ok(Reloaded::InForce),
+                Some(problem) => Ok(Reloaded::Refused(problem)),
+            },
             follow::Followed::Leads => {
                 if self.users() == 0 {
                     self.reconciler.shut_down().await;
                 }
-                Ok(self.store.inputs().refresh().problem)
+                Ok(Reloaded::Nobody)
             }
         }
     }
@@ -490,6 +511,7 @@ impl Companions {
                 }
                 led => return led,
             }
+            self.beat();
             tokio::time::sleep(follow::POLL_INTERVAL).await;
         }
     }

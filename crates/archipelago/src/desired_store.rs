@@ -69,6 +69,15 @@ impl RecordStore {
         blocking("read the desired state", move || read(&dir)).await
     }
 
+    /// Reads the catalog if it changed.
+    ///
+    /// # Errors
+    /// `Invalid` when no good one was ever read: then it is not known which apps there are.
+    pub(crate) async fn known_catalog(&self) -> PortResult<Arc<Catalog>> {
+        let inputs = Arc::clone(&self.inputs);
+        blocking("read the catalog", move || catalog_of(&inputs)).await
+    }
+
     /// Removes the temporary files that crashes left in the state directory; the caller leads.
     pub(crate) async fn sweep(&self) -> PortResult<usize> {
         let path = self.dir.clone();
@@ -81,7 +90,7 @@ impl RecordStore {
     }
 
     /// Changes the desired state under its lock, and writes it durably if `change` says so; returns its
-    /// generation, too.
+    /// generation, too. Where no good catalog was ever read, `change` is shown one without companions.
     ///
     /// A change whose caller goes away goes on to its end, and the lock with it: nobody else comes
     /// between its reading and its writing.
@@ -93,7 +102,8 @@ impl RecordStore {
         let (path, inputs) = (self.dir.clone(), Arc::clone(&self.inputs));
         blocking("change the desired state", move || {
             let _until_done = lock;
-            let catalog = catalog_of(&inputs)?;
+            inputs.refresh();
+            let catalog = inputs.catalog();
             let mut record = read(&path)?;
             let (changed, value) = change(&mut record, &catalog);
             if changed {

@@ -1,15 +1,18 @@
 //! The real host: the adapters of systemd, Podman and the file system, wired together.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use adapter_hooks::{ConfigHook, FileHooks, HookError, HostKey, Readiness};
 use adapter_podman::{Podman, PodmanContainers, PodmanError, PodmanImages};
 use adapter_systemd::{QuadletDir, Scope, ScopeError, SystemdManager};
-use companion_core::model::companion::InvalidValue;
+use companion_core::model::companion::{CompanionName, InvalidValue};
 use companion_core::model::container::HostName;
 use companion_core::model::hook::HookName;
-use companion_core::ports::{DesiredStore as _, Host, Leadership, PortError, PortResult};
+use companion_core::ports::{
+    DesiredStore as _, Host, Leadership, PortError, PortResult, ServiceManager as _,
+};
 use durable_dir::{Dir, DirError, Trust};
 use quadlet::PodmanVersion;
 
@@ -38,6 +41,15 @@ pub enum HostError {
     /// It is not known where the record goes.
     #[error("neither `XDG_STATE_HOME` nor `HOME` is an absolute path")]
     NoHome,
+    /// The service manager cannot be reached.
+    #[error("{manager} cannot be reached")]
+    ServiceManager {
+        /// Whose it is.
+        manager: &'static str,
+        /// Why not.
+        #[source]
+        source: PortError,
+    },
     /// There is no place for the lock of the leader.
     #[error("failed to find the place of the leader's lock")]
     Leadership(#[source] PortError),
@@ -92,7 +104,8 @@ pub fn units(scope: Scope, version: PodmanVersion) -> Result<QuadletDir, HostErr
 /// Wires the real adapters of `scope` around `store`, with a `podman` of the caller's, who can wait for
 /// its last call to end ([`Podman::settled`]), and with the leadership that `leadership` takes.
 ///
-/// Podman's version is needed, because units are written for it. Nothing else is contacted.
+/// The service manager is asked for a unit that nobody has, and Podman for its version, because units are
+/// written for it. Nothing else is contacted.
 ///
 /// # Errors
 /// [`HostError`] saying what the host lacks.
@@ -102,18 +115,41 @@ pub async fn connect(
     podman: Podman,
     leadership: Arc<dyn Leadership>,
 ) -> Result<Host, HostError> {
+    let services = reach(scope).await?;
     let podman = podman.remembering(store.dir());
     let version = podman_version(&podman).await?;
     let hooks = hooks(&store)?;
     Ok(Host {
         units: Arc::new(units(scope, version)?),
-        services: Arc::new(SystemdManager::new(scope).with_units(units(scope, version)?)),
+        services: Arc::new(services.with_units(units(scope, version)?)),
         images: Arc::new(PodmanImages::new(podman.clone())),
         hooks: Arc::new(hooks),
         containers: Arc::new(PodmanContainers::new(podman)),
         desired: store,
         leadership,
     })
+}
+
+/// A name that no companion has.
+const NOBODY: &str = "no-such-companion";
+
+/// Asks the service manager for a unit that nobody has: whether it can be reached at all. Of one that is
+/// loaded it would return all properties, which takes it a millisecond.
+///
+/// # Errors
+/// [`HostError::ServiceManager`].
+pub async fn reach(scope: Scope) -> Result<SystemdManager, HostError> {
+    let services = SystemdManager::new(scope);
+    let name = CompanionName::new(NOBODY).map_err(HostError::Name)?;
+    let answers = services.observe(&BTreeSet::from([name])).await;
+    let manager = match scope {
+        Scope::User => "the user's systemd",
+        Scope::System => "the system's systemd",
+    };
+    match answers.into_values().find_map(Result::err) {
+        None => Ok(services),
+        Some(source) => Err(HostError::ServiceManager { manager, source }),
+    }
 }
 
 /// Removes what work that was cut off left behind: temporary files of units, of the state directory and

@@ -44,8 +44,8 @@ pub use bitcoin_ui::BitcoinUi;
 pub use catalog::{Catalog, CatalogError};
 pub use companion_core::supervisor::TICK as RESYNC;
 pub use companions::{
-    CompanionError, Companions, CompanionsError, Converged, Failures, Intent, Options, StepReport,
-    failures_of,
+    CompanionError, Companions, CompanionsError, Converged, Failures, Intent, Options, Reloaded,
+    StepReport, failures_of,
 };
 pub use desired_store::RecordStore;
 pub use node::{BITCOIN_UI_PORT, BitcoinRpc, CONTEXT_DIRECTORIES, INSECURE_REGISTRIES, Node};

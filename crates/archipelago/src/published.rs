@@ -17,7 +17,7 @@ use durable_dir::{Dir, DirError, Trust};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{blocking, port};
-use crate::inputs::InputProblem;
+use crate::inputs::{InputProblem, Inputs};
 use crate::leader::LeaderInfo;
 
 mod publisher;
@@ -113,6 +113,23 @@ pub enum EventKind {
 }
 
 impl StatusReport {
+    /// A report of `companions` that nobody published, because nobody leads.
+    pub fn unpublished(
+        companions: Vec<CompanionStatus>,
+        inputs: &Inputs,
+        problem: Option<InputProblem>,
+    ) -> Self {
+        let digest = inputs.current().digest;
+        Self {
+            version: VERSION,
+            leader: None,
+            observed_generation: Generation::default(),
+            inputs: InputsReport { digest, catalogs: inputs.files(), problem },
+            problems: Vec::new(),
+            companions,
+        }
+    }
+
     /// The status of `name`.
     pub fn companion(&self, name: &CompanionName) -> Option<&CompanionStatus> {
         self.companions.iter().find(|status| status.name == *name)

@@ -61,6 +61,12 @@ pub(crate) struct GlobalArguments {
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
 
+    /// Kill the process that leads, if it hangs, and lead in its place
+    ///
+    /// A process that answers is left alone. Companions run on: they belong to systemd.
+    #[arg(long, global = true)]
+    pub(crate) take_over: bool,
+
     /// Print JSON to stdout
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -120,6 +126,9 @@ pub(crate) enum Command {
     Plan(commands::plan::Arguments),
     Run(commands::run::Arguments),
     Status(commands::status::Arguments),
+    Wait(commands::wait::Arguments),
+    History(commands::history::Arguments),
+    Reload(commands::reload::Arguments),
     Logs(commands::logs::Arguments),
     Render(commands::render::Arguments),
     Catalog(commands::catalog::Arguments),

@@ -11,17 +11,20 @@ pub(crate) mod completions;
 pub(crate) mod crash_points;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod history;
 pub(crate) mod install;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod plan;
 pub(crate) mod reconcile;
+pub(crate) mod reload;
 pub(crate) mod remove;
 pub(crate) mod render;
 mod report;
 pub(crate) mod run;
 pub(crate) mod setup;
 pub(crate) mod status;
+pub(crate) mod wait;
 
 /// Does what is asked for.
 pub(crate) fn run(arguments: Arguments, output: &Output) -> CommandResult {
@@ -33,6 +36,9 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> CommandResult {
         Command::Plan(arguments) => plan::run(&arguments, &config, output),
         Command::Run(arguments) => run::run(&arguments, &config, output),
         Command::Status(arguments) => status::run(&arguments, &config, output),
+        Command::Wait(arguments) => wait::run(&arguments, &config, output),
+        Command::History(arguments) => history::run(&arguments, &config, output),
+        Command::Reload(arguments) => reload::run(&arguments, &config, output),
         Command::Render(arguments) => render::run(&arguments, &config, output),
         Command::Catalog(arguments) => catalog::run(&arguments, &config, output),
         Command::Logs(arguments) => logs::run(&arguments, &config),

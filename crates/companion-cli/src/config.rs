@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use adapter_systemd::Scope;
 use archipelago::Catalog;
+use archipelago::leader::Settings;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::AbsolutePath;
 
@@ -53,6 +54,32 @@ impl Config {
     pub(crate) fn new(global: GlobalArguments) -> Self {
         let host = HostKind::of(global.host, rustix::process::geteuid().as_raw());
         Self { host, global }
+    }
+
+    /// Whether a leader that hangs is to be ended.
+    pub(crate) fn takes_over(&self) -> bool {
+        self.global.take_over
+    }
+
+    /// The options that change decisions, with absolute paths; `None` when none of them was given.
+    ///
+    /// # Errors
+    /// Bad input for a directory that cannot be found.
+    pub(crate) fn settings(&self) -> CommandResult<Option<Settings>> {
+        let GlobalArguments { catalog, contexts, build_arg, .. } = &self.global;
+        if catalog.is_empty() && contexts.is_empty() && build_arg.is_empty() {
+            return Ok(None);
+        }
+        let absolute = |path: &PathBuf| {
+            std::path::absolute(path).map_err(|error| {
+                CommandError::input(format!("`--catalog {}`: {error}", path.display()))
+            })
+        };
+        Ok(Some(Settings {
+            catalogs: catalog.iter().map(absolute).collect::<CommandResult<_>>()?,
+            contexts: self.contexts()?,
+            build_arguments: build_arg.iter().cloned().collect(),
+        }))
     }
 
     /// Reads the catalog: the built-in one, the files, and what the options say of the node.

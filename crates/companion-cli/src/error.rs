@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt::{self, Write as _};
 
 use archipelago::host::HostError;
+use archipelago::inputs::InputProblem;
 use archipelago::{CatalogError, CompanionsError};
 use companion_core::ports::{PortError, PortErrorKind};
 use companion_core::reconciler::ReconcileError;
@@ -128,13 +129,27 @@ fn fault_of(kind: PortErrorKind) -> Fault {
 
 impl From<CatalogError> for CommandError {
     fn from(error: CatalogError) -> Self {
-        Self::input(chain(&error))
+        Self::input(error.report())
+    }
+}
+
+impl From<InputProblem> for CommandError {
+    fn from(problem: InputProblem) -> Self {
+        Self::input(problem.report)
     }
 }
 
 impl From<HostError> for CommandError {
     fn from(error: HostError) -> Self {
-        Self::host(chain(&error)).hinted("`companion doctor` says what this host lacks")
+        let fault = match &error {
+            HostError::ServiceManager { source, .. } => fault_of(source.kind()),
+            _ => Fault::Host,
+        };
+        let error = Self { fault, ..Self::failure(chain(&error)) };
+        match fault {
+            Fault::Host => error.hinted("`companion doctor` says what this host lacks"),
+            Fault::Failure | Fault::Input => error,
+        }
     }
 }
 
@@ -152,11 +167,27 @@ impl From<ReconcileError> for CommandError {
 
 impl From<CompanionsError> for CommandError {
     fn from(error: CompanionsError) -> Self {
-        let kind = match &error {
-            CompanionsError::Record(cause) => cause.kind(),
-            CompanionsError::Reconcile(cause) => cause.kind(),
+        let fault = match &error {
+            CompanionsError::Record(cause) | CompanionsError::Status(cause) => {
+                fault_of(cause.kind())
+            }
+            CompanionsError::Reconcile(cause) => fault_of(cause.kind()),
+            CompanionsError::LeaderHangs { .. } | CompanionsError::LeaderIsSlow { .. } => {
+                Fault::Failure
+            }
+            CompanionsError::OtherLeader { .. } => Fault::Input,
         };
-        Self { fault: fault_of(kind), ..Self::failure(chain(&error)) }
+        let command = Self { fault, ..Self::failure(chain(&error)) };
+        match &error {
+            CompanionsError::LeaderHangs { .. } => command.hinted(
+                "the intent is recorded; `--take-over` kills the process and leads instead",
+            ),
+            CompanionsError::OtherLeader { .. } => command.hinted(
+                "nothing was recorded; put what should hold into the catalog file that it reads, \
+                 leave the option out, or stop that process first",
+            ),
+            _ => command,
+        }
     }
 }
 

@@ -1,19 +1,16 @@
-//! The host that a command works on, wired: a real one, or the embedded one.
+//! The host that a command works on: a real one, or the simulated one.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use adapter_podman::Podman;
-use adapter_systemd::{Scope, SystemdManager};
-use archipelago::host::{connect, units};
-use archipelago::leader::{Heartbeat, LeaderInfo, LeaderLock, Role, Settings, leader_dir};
-use archipelago::{Companions, RecordStore};
-use companion_core::model::companion::CompanionName;
-use companion_core::ports::{Host, PortError, PortErrorKind, ServiceManager as _, UnitStore as _};
-use companion_core::reconciler::{EventSink, Reconciler, Silent};
-use companion_core::supervisor::TICK;
+use adapter_systemd::Scope;
+use archipelago::host::{PODMAN_FLOOR, reach, units};
+use archipelago::inputs::Inputs;
+use archipelago::leader::{Role, leader, leader_dir, take_over};
+use archipelago::published::Listener;
+use archipelago::{Companions, Options, RESYNC, RecordStore};
+use companion_core::ports::{DesiredStore as _, UnitStore as _};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
 
 use crate::config::{Config, HostKind};
 use crate::error::{CommandError, CommandResult, chain};
@@ -25,101 +22,148 @@ pub(crate) mod sim;
 pub(crate) struct Session {
     /// The calls.
     pub(crate) companions: Companions,
-    /// The record of wishes.
-    pub(crate) store: Arc<RecordStore>,
-    podman: Option<Podman>,
-    /// Where the embedded host's record is, removed with the session.
+    /// Where the simulated host's state is, removed with the session.
     _state: Option<tempfile::TempDir>,
 }
 
-impl Session {
-    /// Wires the host that `config` names, and shows what is done to `events`.
+/// How a command opens its session.
+pub(crate) struct Opening<'c> {
+    config: &'c Config,
+    program: &'static str,
+    role: Role,
+    resync: Duration,
+    listener: Listener,
+}
+
+impl<'c> Opening<'c> {
+    /// For the command that a person typed as `program`.
+    pub(crate) fn new(config: &'c Config, program: &'static str) -> Self {
+        let listener = Arc::new(|_: &_| {});
+        Self { config, program, role: Role::Command, resync: RESYNC, listener }
+    }
+
+    /// With the steps shown on stderr.
+    pub(crate) fn showing(self, output: &Output) -> Self {
+        let progress = output.progress();
+        Self { listener: Arc::new(move |event| progress.show(event)), ..self }
+    }
+
+    /// For the daemon, which looks at everything every `resync` at the latest.
+    pub(crate) fn daemon(self, resync: Duration) -> Self {
+        Self { role: Role::Daemon, resync, ..self }
+    }
+
+    /// The options of a real host. Where another process leads and none were given, they are its options.
+    async fn options(&self, scope: Scope) -> CommandResult<Options> {
+        let config = self.config;
+        let leads = match self.role {
+            Role::Command => leader(&leader_dir(scope)?).await?.filter(|leader| leader.pid != 0),
+            Role::Daemon => None,
+        };
+        let given = config.settings()?;
+        let (settings, state_dir) = match (leads, config.given_state_dir()) {
+            (Some(leader), None) if given.is_none() => (leader.settings, leader.state_dir),
+            (Some(leader), _) if given.is_none() => (leader.settings, config.state_dir(scope)?),
+            (_, _) => (given.unwrap_or_default(), config.state_dir(scope)?),
+        };
+        Ok(self
+            .usual(scope)
+            .with_state_dir(state_dir)
+            .with_settings(settings, crate::config::default_catalog(scope))
+            .with_listener(Arc::clone(&self.listener)))
+    }
+
+    fn usual(&self, scope: Scope) -> Options {
+        let options = Options::new(scope)
+            .with_program(self.program, env!("CARGO_PKG_VERSION"), self.role)
+            .with_resync(self.resync);
+        #[cfg(feature = "crash-points")]
+        let options = options.with_around(crate::crash_points::around);
+        options
+    }
+
+    /// The desired state and its inputs, without a host.
+    pub(crate) async fn store(&self) -> CommandResult<Arc<RecordStore>> {
+        match self.config.host {
+            HostKind::Real(scope) => Ok(self.options(scope).await?.store()?),
+            HostKind::Sim => {
+                let settings = self.config.settings()?.unwrap_or_default();
+                let dir = self.config.given_state_dir().map(std::path::absolute).transpose();
+                let dir = dir.ok().flatten().unwrap_or_default();
+                let default = crate::config::default_catalog(Scope::User);
+                let inputs = Inputs::new(settings, default, dir.clone());
+                Ok(Arc::new(RecordStore::with_inputs(dir, Arc::new(inputs))))
+            }
+        }
+    }
+
+    /// Wires the host.
     ///
     /// # Errors
     /// What the host lacks; nothing is recorded or done then.
-    pub(crate) async fn open(
-        config: &Config,
-        output: &Output,
-        events: Arc<dyn EventSink>,
-    ) -> CommandResult<Self> {
-        match config.host {
-            HostKind::Real(scope) => Reached::of(config, scope).await?.into_session(events).await,
-            HostKind::Sim => Self::open_embedded(config, output, events),
+    pub(crate) async fn open(self, output: &Output) -> CommandResult<Session> {
+        match self.config.host {
+            HostKind::Real(scope) => {
+                if self.config.takes_over() {
+                    end_hung_leader(scope, output).await?;
+                }
+                let companions = self.options(scope).await?.connect().await?;
+                Ok(Session { companions, _state: None })
+            }
+            HostKind::Sim => self.open_simulated(output).await,
         }
     }
 
     /// The same for a command that only looks; `None` when nothing was ever recorded and nothing of
     /// ours is on the host, which takes neither Podman nor a state directory to see.
-    pub(crate) async fn open_to_look(
-        config: &Config,
-        output: &Output,
-    ) -> CommandResult<Option<Self>> {
-        let events = Arc::new(Silent);
-        match config.host {
-            HostKind::Real(scope) => {
-                let reached = Reached::of(config, scope).await?;
-                if is_untouched(scope, &reached.store).await? {
-                    return Ok(None);
-                }
-                reached.into_session(events).await.map(Some)
+    pub(crate) async fn open_to_look(self, output: &Output) -> CommandResult<Option<Session>> {
+        if let HostKind::Real(scope) = self.config.host {
+            let _reached = reach(scope).await?;
+            if is_untouched(scope, &*self.store().await?).await? {
+                return Ok(None);
             }
-            HostKind::Sim => Self::open_embedded(config, output, events).map(Some),
         }
+        self.open(output).await.map(Some)
     }
 
-    fn open_embedded(
-        config: &Config,
-        output: &Output,
-        events: Arc<dyn EventSink>,
-    ) -> CommandResult<Self> {
-        let catalog = Arc::new(config.catalog()?);
-        output.note("this is the embedded host: it begins empty and ends with the command");
+    async fn open_simulated(self, output: &Output) -> CommandResult<Session> {
+        let catalog = self.config.catalog()?;
+        output.note("this is the simulated host: it starts empty and ends with the command");
         let state = tempfile::Builder::new().prefix("companion-sim-").tempdir();
         let state = state.map_err(|error| {
             CommandError::failure(format!("failed to make a directory: {error}"))
         })?;
-        let dir = config.given_state_dir().unwrap_or_else(|| state.path());
+        let dir = self.config.given_state_dir().unwrap_or_else(|| state.path());
         let dir = std::path::absolute(dir).map_err(|error| {
             CommandError::input(format!("`--state-dir {}`: {error}", dir.display()))
         })?;
-        let host = sim::host(&catalog).ports();
-        let store = Arc::new(RecordStore::new(dir, catalog));
-        let host = Host { desired: Arc::clone(&store) as _, ..host };
-        Ok(Self::wired(store, host, events, None, Some(state)))
-    }
-
-    fn wired(
-        store: Arc<RecordStore>,
-        host: Host,
-        events: Arc<dyn EventSink>,
-        podman: Option<Podman>,
-        state: Option<tempfile::TempDir>,
-    ) -> Self {
-        #[cfg(feature = "crash-points")]
-        let host = crate::crash_points::around(host);
-        let reconciler = Arc::new(Reconciler::telling(host, events));
-        let companions = Companions::new(Arc::clone(&store), reconciler);
-        Self { companions, store, podman, _state: state }
-    }
-
-    /// Removes what a crash left behind, so that whoever works next finds the host as it should be.
-    pub(crate) async fn sweep(&self, config: &Config) {
-        let HostKind::Real(scope) = config.host else { return };
-        match archipelago::host::sweep(scope, &self.store).await {
-            Ok(0) => {}
-            Ok(count) => info!("swept {count} leftover(s) of work that was cut off"),
-            // They harm nobody, and whoever works next tries again.
-            Err(error) => warn!("{}", chain(&error)),
+        let place = dir.join("leader");
+        if self.role == Role::Command
+            && let Some(leader) = leader(&place).await?
+        {
+            let message =
+                format!("{leader} leads another simulated host with this state directory");
+            return Err(CommandError::input(message).hinted("each process has a host of its own"));
         }
+        let host = sim::host(&catalog).ports();
+        let settings = self.config.settings()?.unwrap_or_default();
+        let default = crate::config::default_catalog(Scope::User);
+        let inputs = Arc::new(Inputs::new(settings, default, &dir));
+        let store = Arc::new(RecordStore::with_inputs(&dir, inputs));
+        let options = self.usual(Scope::User).with_listener(self.listener);
+        let companions = options.on(store, host, place);
+        Ok(Session { companions, _state: Some(state) })
     }
+}
 
-    /// Does `work`, unless SIGINT or SIGTERM comes first: then what was begun is ended softly.
+impl Session {
+    /// Does `work`, unless SIGINT or SIGTERM comes first: then what was started is ended softly.
     ///
     /// # Errors
-    /// As `work`, and when it was interrupted, with what then is true of the `wish`.
+    /// As `work`, and when it was interrupted, with what is recorded then.
     pub(crate) async fn unless_interrupted<T>(
         &self,
-        wish: WishIs,
+        intent: IntentIs,
         work: impl Future<Output = CommandResult<T>>,
     ) -> CommandResult<T> {
         let listen = |kind| {
@@ -134,31 +178,14 @@ impl Session {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        self.companions.reconciler().shut_down().await;
-        self.settled().await;
-        Err(wish.interrupted())
-    }
-
-    /// Ends the builds and pulls that a process of ours began which was killed; returns how many.
-    pub(crate) async fn end_orphans(&self) -> usize {
-        match &self.podman {
-            Some(podman) => podman.end_orphans().await,
-            None => 0,
-        }
-    }
-
-    /// Waits until no podman of ours is left: killing one that writes to the image store can damage
-    /// the store.
-    pub(crate) async fn settled(&self) {
-        if let Some(podman) = &self.podman {
-            podman.settled().await;
-        }
+        self.companions.stop_leading().await;
+        Err(intent.interrupted())
     }
 }
 
-/// How far a command has come with its wish.
+/// How far a command has come with its intent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum WishIs {
+pub(crate) enum IntentIs {
     /// It is being recorded, or waits for that.
     Pending,
     /// It is recorded.
@@ -167,87 +194,38 @@ pub(crate) enum WishIs {
     None,
 }
 
-impl WishIs {
+impl IntentIs {
     fn interrupted(self) -> CommandError {
         match self {
-            Self::Pending => CommandError::failure("interrupted; the wish may not be recorded")
+            Self::Pending => CommandError::failure("interrupted; the intent may not be recorded")
                 .hinted("`companion status` shows what is"),
-            Self::Recorded => CommandError::failure("interrupted; what was wished is recorded")
-                .hinted("`companion reconcile` carries on"),
+            Self::Recorded => CommandError::failure("interrupted; the intent is recorded")
+                .hinted("`companion reconcile` resumes it, unless the daemon runs and does"),
             Self::None => CommandError::failure("interrupted"),
         }
     }
 }
 
-/// A name that no companion has.
-const NOBODY: &str = "no-such-companion";
-
-/// A real host whose service manager answered.
-struct Reached {
-    scope: Scope,
-    store: Arc<RecordStore>,
-    /// Used on, because its connection stands.
-    systemd: SystemdManager,
-}
-
-impl Reached {
-    /// Asks the service manager of `scope` for a unit that nobody has: whether it can be reached at
-    /// all. Of one that is loaded it would tell all properties, which takes it a millisecond.
-    async fn of(config: &Config, scope: Scope) -> CommandResult<Self> {
-        let catalog = Arc::new(config.catalog()?);
-        let store = Arc::new(RecordStore::new(config.state_dir(scope)?, catalog));
-        let systemd = SystemdManager::new(scope);
-        let name =
-            CompanionName::new(NOBODY).map_err(|error| CommandError::failure(chain(&error)))?;
-        let names = BTreeSet::from([name]);
-        match systemd.observe(&names).await.into_values().find_map(Result::err) {
-            None => Ok(Self { scope, store, systemd }),
-            Some(error) => Err(unreachable(scope, &error)),
+/// Kills a leader that hangs, because `--take-over` was given.
+async fn end_hung_leader(scope: Scope, output: &Output) -> CommandResult<()> {
+    match take_over(&leader_dir(scope)?).await {
+        Ok(None) => {}
+        Ok(Some(leader)) => {
+            output.note(format!("killed {leader}, which did not answer; companions run on"));
         }
+        Err(error) => return Err(CommandError::failure(chain(&error))),
     }
-
-    async fn into_session(self, events: Arc<dyn EventSink>) -> CommandResult<Session> {
-        let Self { scope, store, systemd } = self;
-        let podman = Podman::from_environment();
-        let version = env!("CARGO_PKG_VERSION");
-        let dir = store.dir();
-        let settings = Settings::default();
-        let info = LeaderInfo::of_this_process("companion", Role::Command, version, dir, settings);
-        let heartbeat = Arc::new(Heartbeat::new(TICK));
-        let lock = Arc::new(LeaderLock::new(leader_dir(scope)?, info, heartbeat));
-        let host = connect(scope, Arc::clone(&store), podman.clone(), lock).await?;
-        let host = Host { services: Arc::new(systemd), ..host };
-        Ok(Session::wired(store, host, events, Some(podman), None))
-    }
-}
-
-fn unreachable(scope: Scope, error: &PortError) -> CommandError {
-    let manager = match scope {
-        Scope::User => "the user's systemd",
-        Scope::System => "the system's systemd",
-    };
-    let message = format!("{manager} cannot be reached: {}", chain(error));
-    match error.kind() {
-        PortErrorKind::Unavailable | PortErrorKind::Denied => CommandError::host(message)
-            .hinted("`companion doctor` says what this host lacks")
-            .hinted("`--host sim` is an embedded host to try things on"),
-        PortErrorKind::Transient
-        | PortErrorKind::NotFound
-        | PortErrorKind::Conflict
-        | PortErrorKind::Invalid => CommandError::failure(message),
-    }
+    Ok(())
 }
 
 /// Whether nothing was ever recorded and no unit is ours.
 async fn is_untouched(scope: Scope, store: &RecordStore) -> CommandResult<bool> {
-    use companion_core::ports::DesiredStore as _;
     let desired = store.load().await?;
     if !desired.companions.is_empty() || !desired.removed.is_empty() {
         return Ok(false);
     }
     // The version matters for what units say, not for whose they are.
-    let units = units(scope, archipelago::host::PODMAN_FLOOR)?;
-    Ok(units.list().await?.is_empty())
+    Ok(units(scope, PODMAN_FLOOR)?.list().await?.is_empty())
 }
 
 #[cfg(test)]
@@ -258,22 +236,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_interruption_claims_a_wish_to_be_recorded_only_after_it_was() {
+    async fn interruption_claims_an_intent_to_be_recorded_only_after_it_was() {
         let (catalog, state) = (Catalog::builtin(), tempfile::tempdir().unwrap());
         let host = sim::host(&catalog).ports();
         let store = Arc::new(RecordStore::new(state.path(), Arc::new(catalog)));
-        let session = Session::wired(store, host, Arc::new(Silent), None, Some(state));
-        for (wish, said) in [
-            (WishIs::Pending, "interrupted; the wish may not be recorded"),
-            (WishIs::Recorded, "interrupted; what was wished is recorded"),
-            (WishIs::None, "interrupted"),
+        let session = Session { companions: Companions::on(store, host), _state: Some(state) };
+        for (intent, said) in [
+            (IntentIs::Pending, "interrupted; the intent may not be recorded"),
+            (IntentIs::Recorded, "interrupted; the intent is recorded"),
+            (IntentIs::None, "interrupted"),
         ] {
             let work = async {
                 // The work begins when the signals are listened for already.
                 kill_process(getpid(), Signal::INT).unwrap();
                 std::future::pending::<CommandResult<()>>().await
             };
-            let error = session.unless_interrupted(wish, work).await.unwrap_err();
+            let error = session.unless_interrupted(intent, work).await.unwrap_err();
             assert_eq!(error.to_string(), said);
         }
     }

@@ -122,19 +122,36 @@ impl Options {
     /// [`HostError`] saying what the host lacks.
     pub async fn connect(self) -> Result<Companions, HostError> {
         let store = self.store()?;
-        let Self { scope, program, version, role, settings, listener, resync, around, .. } = self;
-        let dir = store.dir().to_owned();
-        let info = LeaderInfo::of_this_process(program, role, version, dir, settings);
-        let heartbeat = Arc::new(Heartbeat::new(resync));
-        let place = leader_dir(scope).map_err(HostError::Leadership)?;
-        let lock = Arc::new(LeaderLock::new(place, info.clone(), Arc::clone(&heartbeat)));
-        let podman = Podman::from_environment();
+        let lock = self.lock(leader_dir(self.scope).map_err(HostError::Leadership)?, &store);
+        let (scope, podman) = (self.scope, Podman::from_environment());
         let leadership = Arc::clone(&lock) as _;
         let host = host::connect(scope, Arc::clone(&store), podman.clone(), leadership).await?;
-        let sinks: Vec<Arc<dyn EventSink>> = vec![heartbeat];
-        let mut companions = Companions::wired(store, around(host), info, listener, sinks);
-        companions.lock = Some(lock);
+        let mut companions = self.wired(store, host, lock);
         companions.real = Some(Real { scope, podman });
         Ok(companions)
+    }
+
+    /// Companions of `store`'s desired state on a `host` of other ports, with the lock of its leader in the
+    /// directory `place`.
+    pub fn on(self, store: Arc<RecordStore>, host: Host, place: PathBuf) -> Companions {
+        let lock = self.lock(place, &store);
+        let leadership = Arc::clone(&lock) as _;
+        self.wired(store, Host { leadership, ..host }, lock)
+    }
+
+    fn lock(&self, place: PathBuf, store: &RecordStore) -> Arc<LeaderLock> {
+        let Self { program, version, role, .. } = self;
+        let settings = store.inputs().settings().clone();
+        let info = LeaderInfo::of_this_process(program, *role, version, store.dir(), settings);
+        Arc::new(LeaderLock::new(place, info, Arc::new(Heartbeat::new(self.resync))))
+    }
+
+    fn wired(self, store: Arc<RecordStore>, host: Host, lock: Arc<LeaderLock>) -> Companions {
+        let sinks: Vec<Arc<dyn EventSink>> = vec![lock.heartbeat()];
+        let host = (self.around)(host);
+        let info = lock.info().clone();
+        let mut companions = Companions::wired(store, host, info, self.listener, sinks);
+        companions.lock = Some(lock);
+        companions
     }
 }

@@ -63,10 +63,17 @@ struct Queue {
     status: Option<StatusReport>,
     last: Option<StatusReport>,
     reported: Reported,
-    started: BTreeMap<(Option<CompanionName>, String), Instant>,
+    started: BTreeMap<(Option<CompanionName>, String), Started>,
     /// What work under way is called, and what it serves.
     under_way: BTreeMap<(CompanionName, Work), (String, Generation)>,
     complained: bool,
+}
+
+/// A step that has not ended: since when, and why it is taken, in words and in one word.
+struct Started {
+    at: Instant,
+    message: String,
+    reason: Option<String>,
 }
 
 impl Publisher {
@@ -180,10 +187,13 @@ impl Shared {
     fn step_started(&self, step: &Step) {
         let action = step.action.verb();
         let key = (step.companion.clone(), action.to_owned());
-        self.queue().started.insert(key, Instant::now());
+        let (message, reason) = (step.reason.to_string(), reason_word(&step.reason));
+        let started =
+            Started { at: Instant::now(), message: message.clone(), reason: reason.clone() };
+        self.queue().started.insert(key, started);
         self.emit(EventRecord {
-            message: Some(step.reason.to_string()),
-            reason: reason_word(&step.reason),
+            message: Some(message),
+            reason,
             intent: self.store.intent(step.generation),
             ..record(EventKind::Started, step.companion.as_ref(), action)
         });
@@ -224,9 +234,12 @@ impl Shared {
         generation: Generation,
     ) {
         let started = self.queue().started.remove(&(name.cloned(), action.to_owned()));
-        let took = started.map(|at| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let took = started.as_ref().map(|it| u64::try_from(it.at.elapsed().as_millis()));
+        let took = took.map(|took| took.unwrap_or(u64::MAX));
+        let (words, reason) = started.map(|it| (it.message, it.reason)).unzip();
+        let (message, reason) = (message.or(words), reason.flatten());
         let intent = self.store.intent(generation);
-        self.emit(EventRecord { message, took, intent, ..record(kind, name, action) });
+        self.emit(EventRecord { message, reason, took, intent, ..record(kind, name, action) });
     }
 
     fn reconciled(&self, round: &Round) {

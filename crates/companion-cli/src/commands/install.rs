@@ -1,27 +1,29 @@
-//! `companion install`: records that apps are installed, and makes their companions run.
+//! `companion install`: records that apps are installed, and has their companions run.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use archipelago::{AppId, Catalog, Companions, Wish};
+use archipelago::{AppId, Catalog, Companions, Intent};
 use clap::Args;
 use companion_core::model::companion::CompanionName;
+use companion_core::model::desired::Generation;
 
 use super::report;
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
-use crate::hosts::{Session, WishIs};
+use crate::hosts::{IntentIs, Opening};
 use crate::output::Output;
 use crate::runtime::block_on;
 
 /// Record that apps are installed, and make their companions run
 ///
-/// The wish is recorded durably before anything is done, so that the daemon carries on with what
-/// this command could not. All apps are checked first: an unknown one is refused, and nothing is
-/// recorded. Installing again what is installed repairs it, without waiting for a back-off.
+/// The intent is recorded durably first. While the daemon runs, it carries the intent out, and this
+/// command shows its progress and waits; otherwise this command does it itself. All apps are checked
+/// before: an unknown one is refused, and nothing is recorded. Installing again what is installed
+/// repairs it, without waiting for a back-off.
 ///
 /// Exit status: 0 when all companions of these apps are ready, 1 when one is not, 2 for an unknown
-/// app, 3 when the host lacks something; nothing is recorded in the last two cases.
+/// app, a broken catalog, or options that differ from those of the process that leads, 3 when the
+/// host lacks something; nothing is recorded in the last two cases.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The apps, such as `lnd`; `companion catalog` lists them
@@ -31,30 +33,33 @@ pub(crate) struct Arguments {
 
 /// Installs.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    let catalog = config.catalog()?;
-    let apps = arguments.apps.iter().map(|app| known_app(&catalog, app));
-    let apps = apps.collect::<CommandResult<Vec<_>>>()?;
     block_on(config.host, async {
-        let session = Session::open(config, output, Arc::new(output.progress())).await?;
-        let wish = async { Ok(session.companions.wish_installed(&apps).await?) };
-        let names = session.unless_interrupted(WishIs::Pending, wish).await?;
-        let work = async {
-            session.sweep(config).await;
-            converge(&session.companions, &names, Wish::Installed, output).await
-        };
-        session.unless_interrupted(WishIs::Recorded, work).await
+        let opening = Opening::new(config, "companion install").showing(output);
+        let inputs = opening.store().await?.inputs().refresh();
+        if let Some(problem) = inputs.problem {
+            return Err(problem.into());
+        }
+        let catalog = inputs.catalog.unwrap_or_else(|| Catalog::builtin().into());
+        let apps = arguments.apps.iter().map(|app| known_app(&catalog, app));
+        let apps = apps.collect::<CommandResult<Vec<_>>>()?;
+        let session = opening.open(output).await?;
+        let intent = async { Ok(session.companions.record_install(&apps).await?) };
+        let (generation, names) = session.unless_interrupted(IntentIs::Pending, intent).await?;
+        let work = converge(&session.companions, generation, &names, Intent::Installed, output);
+        session.unless_interrupted(IntentIs::Recorded, work).await
     })
 }
 
-/// Makes a pass, and tells how it ended for `names`, of which `wish` is asked.
+/// Has the intent of `generation` carried out, and prints how that ended for `names`.
 pub(super) async fn converge(
     companions: &Companions,
+    generation: Generation,
     names: &BTreeSet<CompanionName>,
-    wish: Wish,
+    intent: Intent,
     output: &Output,
 ) -> CommandResult<Verdict> {
-    let pass = companions.reconciler().reconcile_for(names).await?;
-    Ok(report::pass(&pass, Some((names, wish)), output))
+    let converged = companions.converge(generation, Some(names)).await?;
+    Ok(report::converged(&converged, Some((names, intent)), output))
 }
 
 /// The app that `text` names.
@@ -64,7 +69,7 @@ fn known_app(catalog: &Catalog, text: &str) -> CommandResult<AppId> {
         .ok_or_else(|| unknown_app(catalog, text))
 }
 
-/// Says that `text` names no app, and which one may have been meant.
+/// Reports that `text` names no app, and which one may have been meant.
 pub(super) fn unknown_app(catalog: &Catalog, text: &str) -> CommandError {
     let error = CommandError::input(format!("no app `{}` is known", text.escape_debug()));
     let of_companion = catalog.apps().find(|(_, names)| names.iter().any(|n| n.as_str() == text));

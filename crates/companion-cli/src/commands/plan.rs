@@ -1,20 +1,21 @@
-//! `companion plan`: what a pass would do first. Does nothing.
+//! `companion plan`: what a reconcile would do first. Does nothing.
 
+use archipelago::StepReport;
 use clap::Args;
 use serde::Serialize;
 
-use super::report::{BlockedRow, StepRow, VERSION, plan_lines};
+use super::report::{BlockedRow, VERSION, plan_lines};
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
-use crate::hosts::Session;
+use crate::hosts::Opening;
 use crate::output::Output;
 use crate::runtime::block_on;
 
-/// Print what a pass would do, and do nothing
+/// Print what a reconcile would do, and do nothing
 ///
-/// It is the very plan that the first round of `companion reconcile` carries out; later rounds act
-/// on what that brings about, such as the id of an image that is built. Back-offs live in the
-/// daemon's memory and are not seen here.
+/// It is the plan that the first step of `companion reconcile` would carry out without a daemon; later
+/// steps act on what that brings about, such as the id of an image that is built. `companion status`
+/// shows what the daemon holds back.
 ///
 /// With --json: {"version": 1, "converged": bool, "steps": [{"companion", "action", "reason",
 /// "why"}], "blocked": [{"companion", "waiting_on": {"on", …}, "why", "retry_in"}]}.
@@ -27,14 +28,15 @@ pub(crate) struct Arguments {}
 struct PlanReport<'a> {
     version: u32,
     converged: bool,
-    steps: Vec<StepRow>,
+    steps: Vec<StepReport>,
     blocked: Vec<BlockedRow<'a>>,
 }
 
 /// Plans.
 pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     block_on(config.host, async {
-        let Some(session) = Session::open_to_look(config, output).await? else {
+        let Some(session) = Opening::new(config, "companion plan").open_to_look(output).await?
+        else {
             print_nothing(output);
             return Ok(Verdict::Done);
         };
@@ -49,7 +51,7 @@ pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> C
             output.json(&PlanReport {
                 version: VERSION,
                 converged: plan.is_converged(),
-                steps: plan.steps.iter().map(StepRow::planned).collect(),
+                steps: plan.steps.iter().map(StepReport::planned).collect(),
                 blocked: plan.blocked.iter().map(|b| BlockedRow::of(b, &round)).collect(),
             });
         } else {

@@ -1,15 +1,15 @@
-//! How a pass, a plan and a companion are told, in lines and as JSON.
+//! How the end of a command and a plan are printed, in lines and as JSON.
 //!
 //! The JSON shapes are stable: a field is added now and then, none changes its meaning, and
 //! `version` grows if one ever must.
 
 use std::collections::BTreeSet;
 
-use archipelago::{Wish, failures_of, why};
+use archipelago::{Converged, Intent, StepReport, failures_of};
 use companion_core::model::companion::CompanionName;
-use companion_core::plan::{Blocked, Plan, Reason, Step, WaitingOn};
-use companion_core::reconciler::{Outcome, Reconciliation, Round};
-use companion_core::status::{CompanionStatus, status};
+use companion_core::plan::{Blocked, Plan, WaitingOn};
+use companion_core::reconciler::Round;
+use companion_core::status::CompanionStatus;
 use serde::Serialize;
 
 use crate::error::Verdict;
@@ -17,58 +17,6 @@ use crate::output::{Output, Style, Table};
 
 /// The version of the JSON shapes.
 pub(super) const VERSION: u32 = 1;
-
-/// A step, as JSON.
-#[derive(Debug, Serialize)]
-pub(super) struct StepRow {
-    /// The companion; null for the reload, which serves all.
-    companion: Option<CompanionName>,
-    /// The verb, such as `write-unit`.
-    action: &'static str,
-    /// Why, in one word, such as `unit-file-missing`.
-    reason: String,
-    /// Why, for people.
-    why: String,
-    /// `done`, `begun`, `not-needed`, `failed` or `skipped`; absent in a plan.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<&'static str>,
-    /// What went wrong, if it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-impl StepRow {
-    pub(super) fn planned(step: &Step) -> Self {
-        Self {
-            companion: step.companion.clone(),
-            action: step.action.verb(),
-            reason: reason_word(&step.reason),
-            why: step.reason.to_string(),
-            outcome: None,
-            error: None,
-        }
-    }
-
-    fn taken((step, outcome): &(Step, Outcome)) -> Self {
-        let (word, error) = match outcome {
-            Outcome::Done => ("done", None),
-            Outcome::Begun => ("begun", None),
-            Outcome::NotNeeded => ("not-needed", None),
-            Outcome::Failed { error, .. } => ("failed", Some(error.clone())),
-            Outcome::Skipped => ("skipped", None),
-        };
-        Self { outcome: Some(word), error, ..Self::planned(step) }
-    }
-}
-
-/// The reason in one word: its name, whatever it carries.
-pub(super) fn reason_word(reason: &Reason) -> String {
-    match serde_json::to_value(reason) {
-        Ok(serde_json::Value::String(word)) => word,
-        Ok(serde_json::Value::Object(tagged)) => tagged.keys().next().cloned().unwrap_or_default(),
-        _ => String::new(),
-    }
-}
 
 /// What a companion waits on, as JSON.
 #[derive(Debug, Serialize)]
@@ -92,72 +40,65 @@ impl<'a> BlockedRow<'a> {
 }
 
 #[derive(Serialize)]
-struct PassReport<'a> {
+struct ConvergedReport<'a> {
     version: u32,
     done: bool,
-    rounds: usize,
-    steps: Vec<StepRow>,
+    problems: &'a [String],
+    steps: &'a [StepReport],
     companions: &'a [CompanionStatus],
     removed: Vec<&'a CompanionName>,
 }
 
-/// Tells how a pass ended for the companions that were asked for, or for all.
-pub(super) fn pass(
-    pass: &Reconciliation,
-    asked: Option<(&BTreeSet<CompanionName>, Wish)>,
+/// Prints how a call ended for the companions that were asked for, or for all.
+pub(super) fn converged(
+    converged: &Converged,
+    asked: Option<(&BTreeSet<CompanionName>, Intent)>,
     output: &Output,
 ) -> Verdict {
-    let names = asked.map(|(names, _)| names);
-    let concerns = |name: &CompanionName| names.is_none_or(|names| names.contains(name));
-    let companions: Vec<_> =
-        status(&pass.last).into_iter().filter(|status| concerns(&status.name)).collect();
+    let Converged { steps, companions, problems } = converged;
     let present: BTreeSet<_> = companions.iter().map(|status| &status.name).collect();
-    let steps = pass.steps.iter();
-    // Without names: those that this pass removed, not all that were ever removed.
-    let touched = |name: &CompanionName| {
-        names.is_some() || steps.clone().any(|(step, _)| step.companion.as_ref() == Some(name))
+    // Without names: those that were removed just now, not all that ever were.
+    let touched = || steps.iter().filter_map(|step| step.companion.as_ref()).collect();
+    let concerned: BTreeSet<_> = match asked {
+        Some((names, Intent::Removed)) => names.iter().collect(),
+        Some((_, Intent::Installed)) => BTreeSet::new(),
+        None => touched(),
     };
-    let removed: Vec<_> = pass
-        .last
-        .desired
-        .removed
-        .keys()
-        .filter(|name| concerns(name) && !present.contains(name) && touched(name))
-        .collect();
-    let unmet = asked.map(|(names, wish)| failures_of(pass, names, wish)).unwrap_or_default();
+    let removed: Vec<_> = concerned.difference(&present).copied().collect();
+    let unmet = asked.map(|(names, intent)| failures_of(companions, names, intent));
+    let unmet = unmet.unwrap_or_default();
     let done = companions.iter().all(|status| status.health.is_healthy())
         && unmet.is_empty()
-        && pass.last.violations.is_empty();
+        && problems.is_empty();
     if output.is_json() {
-        let steps = pass.steps.iter().map(StepRow::taken).collect();
-        let rounds = pass.rounds;
-        let companions = &companions;
-        output.json(&PassReport { version: VERSION, done, rounds, steps, companions, removed });
+        let version = VERSION;
+        output.json(&ConvergedReport { version, done, problems, steps, companions, removed });
         return Verdict::of(done);
     }
     let mut table = Table::default();
-    for status in &companions {
+    for status in companions {
         let health = output.styled(Style::of(status.health), &status.health.to_string());
         let why = match status.health.is_healthy() {
             true => String::new(),
-            false => why(pass, status),
+            false => status.why.join("; "),
         };
         table.row([status.name.to_string(), health, why]);
     }
     for name in &removed {
-        table.row([name.to_string(), output.styled(Style::Good, "gone"), String::new()]);
+        table.row([name.to_string(), output.styled(Style::Good, "removed"), String::new()]);
     }
-    // What another process wished meanwhile stands in no row of its own, or in one that looks well.
-    let told = |name: &CompanionName| {
+    // What another process intended meanwhile stands in no row of its own, or in one that looks well.
+    let shown = |name: &CompanionName| {
         companions.iter().any(|status| status.name == *name && !status.health.is_healthy())
     };
-    for (name, error) in unmet.iter().filter(|(name, _)| !told(name)) {
+    for (name, error) in unmet.iter().filter(|(name, _)| !shown(name)) {
         table.row([name.to_string(), output.styled(Style::Bad, "not done"), error.why.clone()]);
     }
     if companions.is_empty() && removed.is_empty() && unmet.is_empty() {
         output.line("nothing to do: no companions");
     }
     table.lines().iter().for_each(|line| output.line(line));
+    problems.iter().for_each(|problem| output.line(format!("problem: {problem}")));
     Verdict::of(done)
 }
 
@@ -175,16 +116,5 @@ pub(super) fn plan_lines(plan: &Plan, round: &Round, output: &Output) {
     }
     if plan.is_converged() {
         output.line("nothing to do");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reason_is_one_word_whatever_it_carries() {
-        assert_eq!(reason_word(&Reason::UnitFileMissing), "unit-file-missing");
-        assert_eq!(reason_word(&Reason::Failed("signal".to_owned())), "failed");
     }
 }

@@ -1,11 +1,12 @@
-//! `companion run`: the daemon. It keeps the companions true until it is told to end.
+//! `companion run`: the daemon. It leads, and reconciles until it receives SIGTERM.
 //!
-//! Companions are the service manager's: they run on when the daemon ends, however it ends.
+//! Companions belong to the service manager: they run on when the daemon ends, however it ends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use archipelago::leader::Heartbeat;
 use clap::Args;
 use companion_core::model::companion::CompanionName;
 use companion_core::reconciler::{ReconcileError, Round};
@@ -18,28 +19,28 @@ use tracing::{info, warn};
 
 use crate::config::{Config, HostKind};
 use crate::error::{CommandError, CommandResult, Verdict, chain};
-use crate::hosts::Session;
+use crate::hosts::{Opening, Session};
 use crate::output::Output;
 use crate::runtime::block_on_in_real_time;
 
-mod pulse;
 mod watch;
+mod watchdog;
 
-use pulse::Pulse;
+use watchdog::Watchdog;
 
-/// Keep the companions true until told to end: the daemon
+/// Run the reconcile loop: the daemon
 ///
-/// Looks at everything at once, whenever a unit or the record of wishes changes, and at the latest
-/// every 30 s; what is true is left alone. Tells systemd when it is ready, how things are, and that
-/// it lives (Type=notify, WatchdogSec=). SIGTERM and SIGINT end the round under way and then the
-/// daemon; the companions run on. SIGHUP has everything looked at now. One daemon at a time has a
-/// state directory: a second one refuses. `install` and `remove` work beside it.
+/// It decides alone: commands record what they are asked for and wait for it. It looks at everything
+/// at its start, whenever a unit, the desired state or a catalog file changes, and at the latest every
+/// 30 s; what is as desired is left alone. It notifies systemd (Type=notify, WatchdogSec=). SIGTERM and
+/// SIGINT end the reconcile under way and then the daemon; the companions run on. SIGHUP has
+/// everything read and looked at now. One process at a time leads: a second daemon refuses, and one
+/// that starts while a command leads waits for it.
 ///
-/// Exit status: 0 when told to end, 1 when another daemon runs, 2 for a catalog file that cannot be
-/// used, 3 when the host lacks something.
+/// Exit status: 0 when a signal ended it, 1 when another daemon runs, 3 when the host lacks something.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Look at everything at the latest after so many seconds, 1 to 3600
+    /// The full resync interval, 1 to 3600 seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30,
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     tick: u64,
@@ -47,45 +48,40 @@ pub(crate) struct Arguments {
 
 /// Runs until a signal.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    let tick = Duration::from_secs(arguments.tick);
+    let resync = Duration::from_secs(arguments.tick);
     block_on_in_real_time(async {
         let shutdown = CancellationToken::new();
-        let wake = Arc::new(Notify::new());
+        let opening = Opening::new(config, "companion run").daemon(resync);
+        let session = opening.open(output).await?;
+        let wake = session.companions.wake().unwrap_or_default();
+        let heartbeat = session.companions.heartbeat();
+        let heartbeat = heartbeat.unwrap_or_else(|| Arc::new(Heartbeat::new(resync)));
         listen(&shutdown, &wake)?;
-        let pulse = Arc::new(Pulse::new(tick));
-        let session = Session::open(config, output, Arc::clone(&pulse) as _).await?;
-        session.companions.reconciler().lead().await?;
-        pulse.spawn_heartbeat();
-        // Whoever is told to end while it waits for the lock has nothing to end yet.
-        let prepared = shutdown.run_until_cancelled(prepare(&session, config, &pulse)).await;
-        prepared.transpose()?;
-        watch_for_changes(&session, config, &wake, tick);
-        info!("companion {} begins", env!("CARGO_PKG_VERSION"));
-        keep(&session, tick, shutdown, wake, &pulse).await;
-        session.settled().await;
+        let watchdog = Watchdog::start(heartbeat);
+        watch_for_changes(&session, config, &wake, resync);
+        info!("companion {} started", env!("CARGO_PKG_VERSION"));
+        let mut known = Known::default();
+        let led = session.companions.run(resync, shutdown, |round| {
+            known.report(round);
+            if watchdog.ready() {
+                notify(&[NotifyState::Ready]);
+            }
+        });
+        led.await.map_err(|error| refused(&error))?;
         Ok(Verdict::Done)
     })
 }
 
-/// Makes rounds until the shutdown.
-async fn keep(
-    session: &Session,
-    tick: Duration,
-    shutdown: CancellationToken,
-    wake: Arc<Notify>,
-    pulse: &Pulse,
-) {
-    let supervisor = session.companions.supervisor().with_tick(tick).woken_by(wake);
-    let mut known = Known::default();
-    supervisor
-        .run(shutdown, |round| {
-            pulse.beat();
-            known.tell(round);
-            if pulse.start() {
-                tell_systemd(&[NotifyState::Ready]);
-            }
-        })
-        .await;
+fn refused(error: &ReconcileError) -> CommandError {
+    match error {
+        ReconcileError::Led { by } => CommandError::failure(format!(
+            "another daemon decides about this host: {by}"
+        ))
+        .hinted("`systemctl --user status companion.service` shows it, if it is the service"),
+        ReconcileError::Leadership(_) | ReconcileError::Desired(_) => {
+            CommandError::failure(chain(error))
+        }
+    }
 }
 
 /// Has SIGTERM and SIGINT end the daemon, and SIGHUP wake it.
@@ -99,12 +95,12 @@ fn listen(shutdown: &CancellationToken, wake: &Arc<Notify>) -> CommandResult<()>
     let (mut terminate, mut interrupt) =
         (open(SignalKind::terminate())?, open(SignalKind::interrupt())?);
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        info!("told to end");
-        tell_systemd(&[NotifyState::Stopping, NotifyState::Status("ending the round under way")]);
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        info!("received {name}, shutting down");
+        notify(&[NotifyState::Stopping, NotifyState::Status("ending the reconcile under way")]);
         ended.cancel();
     });
     let (mut hangup, wake): (Signal, _) = (open(SignalKind::hangup())?, Arc::clone(wake));
@@ -116,38 +112,26 @@ fn listen(shutdown: &CancellationToken, wake: &Arc<Notify>) -> CommandResult<()>
     Ok(())
 }
 
-/// What is done once: builds that outlived their daemon are ended, leftovers are swept, and what the
-/// catalog newly has is taken in.
-async fn prepare(session: &Session, config: &Config, pulse: &Pulse) -> CommandResult<()> {
-    match session.end_orphans().await {
-        0 => {}
-        count => info!("ended {count} build(s) or pull(s) that outlived who began them"),
-    }
-    session.sweep(config).await;
-    pulse.beat();
-    session.companions.adopt(&[]).await?;
-    pulse.beat();
-    Ok(())
-}
-
-fn watch_for_changes(session: &Session, config: &Config, wake: &Arc<Notify>, tick: Duration) {
-    let mut directories = vec![watch::Watched::record(session.store.dir())];
+fn watch_for_changes(session: &Session, config: &Config, wake: &Arc<Notify>, resync: Duration) {
+    let store = session.companions.store();
+    let mut watched = vec![watch::Watched::desired_state(store.dir())];
+    watched.extend(store.inputs().files().iter().filter_map(|file| watch::Watched::file(file)));
     if let HostKind::Real(scope) = config.host {
-        directories.extend(scope.unit_dir().ok().map(watch::Watched::units));
+        watched.extend(scope.unit_dir().ok().map(watch::Watched::units));
     }
-    if let Err(error) = watch::spawn(directories, Arc::clone(wake), tick) {
-        warn!("changes are seen every {} s only: {error}", tick.as_secs());
+    if let Err(error) = watch::spawn(watched, Arc::clone(wake), resync) {
+        warn!("inotify watch failed; relying on the {} s resync: {error}", resync.as_secs());
     }
 }
 
-fn tell_systemd(state: &[NotifyState<'_>]) {
-    // Without systemd there is nobody to tell, which is no error of `notify`.
+fn notify(state: &[NotifyState<'_>]) {
+    // Without systemd there is nobody to notify, which is no error of `notify`.
     if let Err(error) = sd_notify::notify(state) {
         warn!("failed to notify the service manager: {error}");
     }
 }
 
-/// How the companions were when it was last told.
+/// How the companions were when that was last reported.
 #[derive(Debug, Default)]
 struct Known {
     health: BTreeMap<CompanionName, Health>,
@@ -155,14 +139,14 @@ struct Known {
 }
 
 impl Known {
-    /// Logs what changed, and tells systemd how things are in one line.
-    fn tell(&mut self, round: &Result<Round, ReconcileError>) {
+    /// Logs what changed, and notifies systemd how things are in one line.
+    fn report(&mut self, round: &Result<Round, ReconcileError>) {
         let text = match round {
             Ok(round) => self.changes(round),
-            Err(error) => format!("nothing can be done: {}", chain(error)),
+            Err(error) => error.chain(),
         };
         if text != self.status {
-            tell_systemd(&[NotifyState::Status(&text)]);
+            notify(&[NotifyState::Status(&text)]);
             self.status = text;
         }
     }

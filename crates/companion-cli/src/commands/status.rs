@@ -1,158 +1,201 @@
-//! `companion status`: how each companion is, since when, why, and what happens next.
+//! `companion status`: how each companion is, since when, why, what happens next, and who sees to it.
 
 use std::collections::BTreeSet;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use adapter_systemd::Scope;
+use archipelago::inputs::InputProblem;
+use archipelago::leader::{Answer, LeaderInfo, ask, leader, leader_dir};
+use archipelago::published::{StatusReport, read_status};
+use archipelago::{Catalog, RecordStore};
 use clap::Args;
 use companion_core::model::companion::CompanionName;
-use companion_core::status::{CompanionStatus, Health};
-use serde_json::{Value, json};
+use companion_core::status::{CompanionStatus, Condition, Health};
 
-use super::report::VERSION;
-use crate::config::{Config, known_companion};
-use crate::error::{CommandError, CommandResult, Verdict};
-use crate::hosts::Session;
-use crate::output::{Output, Style, Table, words};
+use crate::config::{Config, HostKind, known_companion};
+use crate::error::{CommandResult, Verdict};
+use crate::hosts::Opening;
+use crate::output::Output;
 use crate::runtime::block_on;
 
-/// Print how each companion is, why, and what happens next
+mod print;
+
+/// Print how each companion is, why, what happens next, and who sees to it
 ///
-/// States: ready (runs, and all about it is as wanted), progressing (steps are due or under way),
-/// degraded (runs, but something cannot be mended now), blocked (does not run and cannot be made
-/// to), removing, orphaned (ours, but no record of it), unknown (could not be read), not-installed.
+/// While the daemon runs, this is what it published last; otherwise the host is looked at now, and
+/// nothing is repaired by itself.
 ///
-/// With --json: {"version": 1, "healthy": bool, "companions": [{"name", "health", "since" (seconds
-/// since 1970), "why": […], "waiting_on": [{"on", …}], "next": […], "retry_in" (seconds), "service",
-/// "restarts", "revisions": {"unit_file", "loaded", "running"}}]}; what is not known is null.
+/// States: ready (runs, and everything about it is as desired), progressing (steps are due or under
+/// way), degraded (runs, but something cannot be repaired now), blocked (does not run and cannot be
+/// started now), removing, orphaned (managed, but not in the desired state), unknown (could not be
+/// read), not-installed.
 ///
-/// Back-offs live in the daemon's memory; its log tells when it tries again.
+/// With --json: {"version": 1, "healthy": bool, "leader": {"program", "pid", "version", "since",
+/// "answers", …} | null, "observed_generation", "inputs": {"digest", "catalogs", "problem"},
+/// "problems": […], "companions": [{"name", "health", "since" (seconds since 1970), "generation",
+/// "why": […], "conditions": [{"reason", "message", "attempts", "next_attempt", "since"}], "next": […],
+/// "running": […], "settled", "service", "restarts", "revisions": {"unit_file", "loaded", "running"},
+/// …}]}; what is not known is null.
 ///
-/// Exit status: 0 when all are ready, 1 when one is not, 2 for an unknown name, 3 when the host
-/// lacks something.
+/// Exit status: 0 when all are ready, 1 when one is not or the leader hangs, 2 for an unknown name, 3
+/// when the host lacks something.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// Only these companions
+    /// Only these companions, or the companions of these apps
     #[arg(value_name = "NAME")]
     names: Vec<String>,
+}
+
+/// What there is to report.
+pub(super) struct Found {
+    /// How everything is.
+    pub(super) report: StatusReport,
+    /// Whether the leader answers; nothing without a leader.
+    pub(super) answer: Option<Answer>,
+    /// The companions that were asked for and are not there.
+    pub(super) absent: Vec<CompanionName>,
+    /// What is wrong besides, for people.
+    pub(super) notes: Vec<String>,
+}
+
+impl Found {
+    /// Whether nobody need look at it.
+    pub(super) fn is_healthy(&self) -> bool {
+        let report = &self.report;
+        self.absent.is_empty()
+            && report.companions.iter().all(|status| status.health.is_healthy())
+            && report.problems.is_empty()
+            && report.inputs.problem.is_none()
+            && self.answer.is_none_or(|answer| answer == Answer::Alive)
+    }
 }
 
 /// Prints the status.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     block_on(config.host, async {
-        let session = Session::open_to_look(config, output).await?;
-        let found = match &session {
-            Some(session) => session.companions.status().await?,
-            None => Vec::new(),
-        };
-        let named = named(arguments, config, &found)?;
-        let shown: Vec<_> = found
-            .into_iter()
-            .filter(|status| named.is_empty() || named.contains(&status.name))
-            .collect();
-        let absent: Vec<_> =
-            named.iter().filter(|name| shown.iter().all(|status| status.name != **name)).collect();
-        let healthy = absent.is_empty() && shown.iter().all(|status| status.health.is_healthy());
+        let found = find(&arguments.names, config, output).await?;
         if output.is_json() {
-            print_json(&shown, &absent, healthy, output)?;
+            print::json(&found, output)?;
         } else {
-            print_lines(&shown, &absent, output);
+            print::lines(&found, output);
         }
-        Ok(Verdict::of(healthy))
+        Ok(Verdict::of(found.is_healthy()))
     })
+}
+
+/// What a leader published, or else what is seen now, for the companions that `names` name.
+pub(super) async fn find(
+    names: &[String],
+    config: &Config,
+    output: &Output,
+) -> CommandResult<Found> {
+    let opening = Opening::new(config, "companion status");
+    let store = opening.store().await?;
+    let inputs = store.inputs().refresh();
+    let catalog = store.inputs().catalog();
+    let mut found = match published(config, &store).await? {
+        Some(found) => found,
+        None => {
+            let companions = match inputs.catalog {
+                Some(_) => look(opening, output).await?,
+                // Without a catalog it is not known what is desired of any companion.
+                None => Vec::new(),
+            };
+            alone(companions, &store, inputs.problem.clone(), config.host)
+        }
+    };
+    let named = named(names, &catalog, &found.report.companions)?;
+    if !named.is_empty() {
+        found.report.companions.retain(|status| named.contains(&status.name));
+        let absent = named.into_iter().filter(|name| found.report.companion(name).is_none());
+        found.absent = absent.collect();
+    }
+    Ok(found)
+}
+
+async fn look(opening: Opening<'_>, output: &Output) -> CommandResult<Vec<CompanionStatus>> {
+    Ok(match opening.open_to_look(output).await? {
+        Some(session) => session.companions.status().await?,
+        None => Vec::new(),
+    })
+}
+
+/// What the leader published, if a process leads.
+async fn published(config: &Config, store: &RecordStore) -> CommandResult<Option<Found>> {
+    let HostKind::Real(scope) = config.host else { return Ok(None) };
+    let Some((dir, leader)) = leads(scope).await? else { return Ok(None) };
+    let mut notes = Vec::new();
+    let report = match read_status(store.dir()).await {
+        Ok(report) => report.filter(|report| report.leader.as_ref() == Some(&leader)),
+        Err(error) => {
+            notes.push(error.chain());
+            None
+        }
+    };
+    let Some(report) = report else {
+        // A leader that has just started has published nothing yet; one elsewhere publishes elsewhere.
+        return Ok(None);
+    };
+    if leader.version != env!("CARGO_PKG_VERSION") {
+        notes.push(format!(
+            "{leader} is version {}, and this command is version {}; restart it: \
+             `systemctl --user restart companion.service`",
+            leader.version,
+            env!("CARGO_PKG_VERSION")
+        ));
+    }
+    let answer = Some(ask(&dir).await);
+    Ok(Some(Found { report, answer, absent: Vec::new(), notes }))
+}
+
+async fn leads(scope: Scope) -> CommandResult<Option<(std::path::PathBuf, LeaderInfo)>> {
+    // Without a runtime directory there is no leader, and what the host lacks is reported by others.
+    let Ok(dir) = leader_dir(scope) else { return Ok(None) };
+    Ok(leader(&dir).await?.map(|leader| (dir, leader)))
+}
+
+/// A report of what was seen now, while nobody leads: what is due is done by nobody.
+fn alone(
+    mut companions: Vec<CompanionStatus>,
+    store: &RecordStore,
+    problem: Option<InputProblem>,
+    host: HostKind,
+) -> Found {
+    let is_real = host != HostKind::Sim;
+    for status in companions.iter_mut().filter(|_| is_real) {
+        if status.health == Health::Progressing && !status.next.is_empty() {
+            let runs = status.revisions.running.is_some();
+            status.health = if runs { Health::Degraded } else { Health::Blocked };
+            status.conditions.push(Condition {
+                reason: "nobody-reconciles".to_owned(),
+                message: "steps are due, and no daemon takes them".to_owned(),
+                attempts: None,
+                next_attempt: None,
+                since: None,
+                retry_at: None,
+            });
+        }
+    }
+    let report = StatusReport::unpublished(companions, store.inputs(), problem);
+    let nobody = "nobody reconciles: no daemon runs; `companion setup` starts it, `companion reconcile` \
+                  repairs once";
+    let notes = is_real.then(|| nobody.to_owned()).into_iter().collect();
+    Found { report, answer: None, absent: Vec::new(), notes }
 }
 
 /// The companions that were asked for: each is known to the catalog or was found on the host.
 fn named(
-    arguments: &Arguments,
-    config: &Config,
+    names: &[String],
+    catalog: &Catalog,
     found: &[CompanionStatus],
 ) -> CommandResult<BTreeSet<CompanionName>> {
-    if arguments.names.is_empty() {
-        return Ok(BTreeSet::new());
+    let mut all = BTreeSet::new();
+    for text in names {
+        let of_app = catalog.apps().find(|(app, _)| app.as_str() == text);
+        match (of_app, found.iter().find(|status| status.name.as_str() == text)) {
+            (_, Some(status)) => all.extend([status.name.clone()]),
+            (Some((_, companions)), None) => all.extend(companions.iter().cloned()),
+            (None, None) => all.extend([known_companion(catalog, text)?]),
+        }
     }
-    let catalog = config.catalog()?;
-    let name = |text: &String| {
-        let found = found.iter().find(|status| status.name.as_str() == text);
-        found.map_or_else(|| known_companion(&catalog, text), |status| Ok(status.name.clone()))
-    };
-    arguments.names.iter().map(name).collect()
-}
-
-fn print_json(
-    shown: &[CompanionStatus],
-    absent: &[&CompanionName],
-    healthy: bool,
-    output: &Output,
-) -> CommandResult<()> {
-    let broken =
-        |error: serde_json::Error| CommandError::failure(format!("failed to make JSON: {error}"));
-    let mut companions = shown
-        .iter()
-        .map(serde_json::to_value)
-        .collect::<Result<Vec<Value>, _>>()
-        .map_err(broken)?;
-    companions.extend(absent.iter().map(|name| {
-        json!({
-            "name": name,
-            "health": "not-installed",
-            "since": null,
-            "why": ["no installed app has it"],
-            "waiting_on": [],
-            "next": [],
-            "retry_in": null,
-            "service": null,
-            "restarts": null,
-            "revisions": { "unit_file": null, "loaded": null, "running": null },
-        })
-    }));
-    output.json(&json!({ "version": VERSION, "healthy": healthy, "companions": companions }));
-    Ok(())
-}
-
-fn print_lines(shown: &[CompanionStatus], absent: &[&CompanionName], output: &Output) {
-    if shown.is_empty() && absent.is_empty() {
-        output.line("no companions: no app is recorded as installed");
-        return;
-    }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let mut table = Table::default();
-    for status in shown {
-        let health = output.styled(Style::of(status.health), &status.health.to_string());
-        table.row([status.name.to_string(), health, service(status, now)]);
-    }
-    for name in absent {
-        let health = output.styled(Style::Faint, "not-installed");
-        table.row([name.to_string(), health, String::new()]);
-    }
-    let details = shown.iter().map(details).chain(absent.iter().map(|_| Vec::new()));
-    for (line, details) in table.lines().iter().zip(details) {
-        output.line(line);
-        details.iter().for_each(|detail| output.line(format!("    {detail}")));
-    }
-}
-
-/// The service manager's words, since when, and how often it was started again.
-fn service(status: &CompanionStatus, now: u64) -> String {
-    let mut words: Vec<String> = status.service.iter().cloned().collect();
-    if let Some(since) = status.since.filter(|since| *since <= now) {
-        words.push(format!("for {}", words::span(now - since)));
-    }
-    if let Some(restarts) = status.restarts.filter(|restarts| *restarts > 0) {
-        words.push(format!("{restarts} restart(s)"));
-    }
-    words.join(", ")
-}
-
-/// Why, what next, and when.
-fn details(status: &CompanionStatus) -> Vec<String> {
-    let waits = status.waiting_on.iter().map(|waiting| format!("why: {waiting}"));
-    let next = status.next.iter().map(|step| format!("next: {step}"));
-    let mut lines: Vec<_> = waits.chain(next).collect();
-    if let Some(seconds) = status.retry_in {
-        lines.push(format!("again in {}", words::span(seconds)));
-    }
-    if lines.is_empty() && status.health != Health::Ready {
-        lines.extend(status.why.iter().map(|why| format!("why: {why}")));
-    }
-    lines
+    Ok(all)
 }

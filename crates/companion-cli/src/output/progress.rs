@@ -5,10 +5,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use archipelago::published::{EventKind, EventRecord};
 use companion_core::model::companion::CompanionName;
-use companion_core::model::observed::Work;
-use companion_core::plan::Step;
-use companion_core::reconciler::{Event, EventSink, Outcome};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Style, styled};
@@ -49,7 +47,7 @@ pub(crate) struct Progress {
 /// A step that has not ended.
 struct Running {
     companion: Option<CompanionName>,
-    work: Work,
+    action: String,
     text: String,
 }
 
@@ -67,7 +65,7 @@ impl Progress {
         Self { colour, bar, running: Mutex::default() }
     }
 
-    fn show(&self, style: Style, mark: &str, text: &str) {
+    fn line(&self, style: Style, mark: &str, text: &str) {
         let line = format!("{} {text}", styled(self.colour, style, mark));
         // A log that nobody can take is no reason to stop.
         above_the_line(|| {
@@ -87,60 +85,39 @@ impl Progress {
         });
     }
 
-    fn started(&self, step: &Step) {
-        self.note(|running| {
-            let (companion, work) = (step.companion.clone(), step.work);
-            running.push(Running { companion, work, text: step.to_string() });
-        });
-    }
-
-    fn step_ended(&self, step: &Step, outcome: &Outcome) {
-        if *outcome != Outcome::Begun {
-            self.forget(step.companion.as_ref(), step.work);
-        }
-        match outcome {
-            Outcome::Done => self.show(Style::Good, "done", &step.to_string()),
-            Outcome::Begun => self.show(Style::Busy, "started", &step.to_string()),
-            Outcome::Failed { error, .. } => {
-                self.show(Style::Bad, "failed", &format!("{step}: {error}"));
+    /// Shows an event of whoever leads: this process, or the one that this one waits for.
+    pub(crate) fn show(&self, event: &EventRecord) {
+        let EventRecord { companion, action, message, .. } = event;
+        let name = companion.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+        let reason = message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        let text = format!("{action}{name}{reason}");
+        let took = event.took.filter(|took| *took >= 1000);
+        let took = took.map(|took| format!(" ({} s)", took / 1000)).unwrap_or_default();
+        match event.kind {
+            EventKind::Started => {
+                let (companion, action) = (companion.clone(), action.clone());
+                // What takes a moment is one line, when it ended.
+                if matches!(action.as_str(), "run-hook" | "ensure-image" | "start" | "restart") {
+                    self.line(Style::Busy, "started", &text);
+                }
+                self.note(|running| running.push(Running { companion, action, text }));
             }
-            Outcome::NotNeeded | Outcome::Skipped => {}
+            EventKind::Done => self.ended(event, Style::Good, "done", &format!("{text}{took}")),
+            EventKind::Failed => self.ended(event, Style::Bad, "failed", &text),
+            EventKind::NotNeeded | EventKind::Skipped => self.forget(event),
+            EventKind::State | EventKind::Leader => {}
         }
     }
 
-    fn work_ended(&self, companion: &CompanionName, work: Work, error: Option<&str>) {
-        self.forget(Some(companion), work);
-        let work = match work {
-            Work::Hook => "configuration",
-            Work::Image => "image",
-            Work::Unit => "unit",
-            Work::Load => "loading",
-            Work::Service => "service",
-            Work::Removal => "removal",
-            Work::Prune => "removal of old images",
-        };
-        match error {
-            None => self.show(Style::Good, "done", &format!("{work} of {companion}")),
-            Some(error) => {
-                self.show(Style::Bad, "failed", &format!("{work} of {companion}: {error}"));
-            }
-        }
+    fn ended(&self, event: &EventRecord, style: Style, mark: &str, text: &str) {
+        self.forget(event);
+        self.line(style, mark, text);
     }
 
-    fn forget(&self, companion: Option<&CompanionName>, work: Work) {
+    fn forget(&self, event: &EventRecord) {
         self.note(|running| {
-            running.retain(|one| one.companion.as_ref() != companion || one.work != work);
+            running.retain(|one| one.companion != event.companion || one.action != event.action);
         });
-    }
-}
-
-impl EventSink for Progress {
-    fn on_event(&self, event: &Event<'_>) {
-        match event {
-            Event::StepBegun(step) => self.started(step),
-            Event::StepEnded(step, outcome) => self.step_ended(step, outcome),
-            Event::WorkEnded(companion, work, error) => self.work_ended(companion, *work, *error),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Numbers in words: how long something has lasted or will.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A span in its largest sensible unit, rounded down.
 pub(crate) fn span(seconds: u64) -> String {
@@ -15,6 +15,19 @@ pub(crate) fn span(seconds: u64) -> String {
 /// A span with tenths of a second.
 pub(crate) fn tenths(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
+}
+
+/// A span in milliseconds or, where it is longer, in seconds with tenths.
+pub(crate) fn milliseconds(milliseconds: u64) -> String {
+    match milliseconds {
+        0..1000 => format!("{milliseconds} ms"),
+        _ => tenths(Duration::from_millis(milliseconds)),
+    }
+}
+
+/// A point of time in UTC, such as `2026-11-28 14:05:09Z`.
+pub(crate) fn timestamp(at: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(at).to_string().replace('T', " ")
 }
 
 #[cfg(test)]

@@ -10,14 +10,22 @@ fn a_broken_catalog_is_refused_with_line_and_column_before_the_host_is_looked_at
     let bench = Bench::new();
     let file = bench.file("bad.toml", "[node]\ncolour = 3\n");
     let file = file.to_str().unwrap();
-    for command in [&["catalog"][..], &["status"], &["install", "lnd"], &["render", "archy-lnd-ui"]]
-    {
+    for command in [&["catalog"][..], &["install", "lnd"], &["render", "archy-lnd-ui"]] {
         let ran = bench.run(&[&["--host", "user", "--catalog", file], command].concat());
         assert_eq!(ran.status, 2, "{command:?}: {ran:?}");
         let error = ran.told("error").unwrap();
         assert!(error.starts_with(&format!("{file}:2:1: ")), "{error}");
         assert!(error.contains("`colour`"), "{error}");
     }
+}
+
+#[test]
+fn status_with_a_broken_catalog_reports_it_and_is_not_healthy() {
+    let bench = Bench::new();
+    let file = bench.file("bad.toml", "[node]\ncolour = 3\n");
+    let ran = bench.sim(&["--catalog", file.to_str().unwrap(), "status"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.stderr.contains("bad.toml:2:1: unknown field `colour`"), "{ran:?}");
 }
 
 #[test]

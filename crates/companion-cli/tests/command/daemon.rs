@@ -4,9 +4,14 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use durable_dir::{Dir, LockFile, Trust};
+use adapter_fake::FakeHost;
+use archipelago::leader::{Heartbeat, LeaderInfo, LeaderLock, Role, Settings};
+use archipelago::published::read_status;
+use archipelago::{Catalog, Companions, RecordStore};
+use companion_core::ports::Leadership as _;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::bench::{Bench, Ran};
@@ -83,32 +88,36 @@ fn it_is_ready_after_the_first_round_and_ends_when_it_is_told_to() {
     }
 }
 
-#[test]
-fn it_feeds_the_watchdog_and_tells_how_things_are() {
+/// What a process has that only records intents in the state directory of `bench`.
+fn recording(bench: &Bench) -> Companions {
+    let store = RecordStore::new(bench.home().join("state"), Arc::new(Catalog::builtin()));
+    Companions::on(Arc::new(store), FakeHost::default().ports())
+}
+
+#[tokio::test]
+async fn feeds_the_watchdog_and_carries_out_an_intent_at_once() {
     let daemon = Daemon::start(&[("WATCHDOG_USEC", "300000")]);
     daemon.is_told("WATCHDOG=1");
-    let wished =
-        daemon.bench.sim(&["--state-dir", daemon.state().to_str().unwrap(), "install", "lnd"]);
-    assert_eq!(wished.status, 0, "{wished:?}");
-    // The record changed, so it looks long before its tick.
+    recording(&daemon.bench).record_install(&["lnd".parse().unwrap()]).await.unwrap();
+    // The desired state changed, so it looks long before its resync.
     let status = daemon.is_told("STATUS=0 of 1 companion(s) ready");
     assert!(status.contains("archy-lnd-ui is progressing"), "{status}");
     assert_eq!(daemon.end(Signal::TERM).status, 0);
 }
 
-#[test]
-fn one_that_waits_for_the_lock_asks_for_time_to_start_and_ends_when_it_is_told_to() {
+#[tokio::test]
+async fn waits_for_a_command_that_leads_and_asks_for_time_to_start() {
     let bench = Bench::new();
-    let state = Dir::create(bench.home().join("state"), 0o700, Trust::Owned).unwrap();
-    let mut lock = LockFile::open(&state, "lock", 0o600).unwrap();
-    assert!(lock.try_lock().unwrap());
+    let place = bench.home().join("state/leader");
+    let settings = Settings::default();
+    let info = LeaderInfo::of_this_process("a test", Role::Command, "1", "/state", settings);
+    let heartbeat = Arc::new(Heartbeat::new(PATIENCE));
+    let lease = LeaderLock::new(place, info, heartbeat).acquire().await.unwrap();
     let daemon = Daemon::spawn(bench, &[("WATCHDOG_USEC", "300000")]);
     daemon.is_told("EXTEND_TIMEOUT_USEC=300000");
-    daemon.signal(Signal::TERM);
-    daemon.is_told("STOPPING=1");
-    let ran = Ran::of(daemon.child.wait_with_output().unwrap());
-    assert_eq!(ran.status, 0, "{ran:?}");
-    drop(lock);
+    drop(lease);
+    daemon.is_told("READY=1");
+    assert_eq!(daemon.end(Signal::TERM).status, 0);
 }
 
 #[test]
@@ -117,7 +126,42 @@ fn a_second_one_refuses_and_the_first_goes_on() {
     let state = daemon.state();
     let second = daemon.bench.sim(&["--state-dir", state.to_str().unwrap(), "run"]);
     assert_eq!((second.status, second.stdout.as_str()), (1, ""), "{second:?}");
-    assert!(second.told("error").unwrap().starts_with("another `companion run`"), "{second:?}");
+    let error = second.told("error").unwrap();
+    let by = format!(
+        "another daemon decides about this host: companion run (pid {})",
+        daemon.child.id()
+    );
+    assert_eq!(error, by, "{second:?}");
+    assert_eq!(daemon.end(Signal::TERM).status, 0);
+}
+
+#[test]
+fn command_on_the_simulated_host_of_a_daemon_is_refused() {
+    let daemon = Daemon::start(&[]);
+    let state = daemon.state();
+    let install = daemon.bench.sim(&["--state-dir", state.to_str().unwrap(), "install", "lnd"]);
+    assert_eq!(install.status, 2, "{install:?}");
+    assert_eq!(daemon.end(Signal::TERM).status, 0);
+}
+
+#[tokio::test]
+async fn changed_catalog_is_in_force_and_a_broken_one_is_reported() {
+    let bench = Bench::new();
+    let catalog = bench.home().join(".config/companion/catalog.toml");
+    std::fs::create_dir_all(catalog.parent().unwrap()).unwrap();
+    let daemon = Daemon::spawn(bench, &[]);
+    daemon.is_told("READY=1");
+    let problem = async || {
+        let report = read_status(&daemon.state()).await.unwrap();
+        report.and_then(|report| report.inputs.problem).map(|problem| problem.reason)
+    };
+    assert_eq!(problem().await, None);
+    std::fs::write(&catalog, "broken").unwrap();
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while problem().await.as_deref() != Some("invalid") {
+        assert!(std::time::Instant::now() < deadline, "the broken catalog was not reported");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert_eq!(daemon.end(Signal::TERM).status, 0);
 }
 
@@ -134,7 +178,7 @@ fn a_killed_one_leaves_no_lock_behind() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(second.stderr.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().contains("begins")));
+    assert!(lines.any(|line| line.unwrap().contains("started")));
     second.kill().unwrap();
     second.wait().unwrap();
 }

@@ -30,7 +30,7 @@ fn auto_is_never_the_embedded_host() {
     command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere/bus");
     let ran = Ran::of(command.output().unwrap());
     assert_eq!(ran.status, 3, "{ran:?}");
-    assert!(!ran.stderr.contains("embedded host: it begins"), "{ran:?}");
+    assert!(!ran.stderr.contains("simulated host: it starts"), "{ran:?}");
 }
 
 #[test]
@@ -40,5 +40,5 @@ fn the_embedded_host_says_what_it_is() {
         (ran.status, ran.stdout.as_str()),
         (0, "no companions: no app is recorded as installed\n")
     );
-    assert!(ran.told("note").unwrap().contains("embedded host"), "{ran:?}");
+    assert!(ran.told("note").unwrap().contains("simulated host"), "{ran:?}");
 }

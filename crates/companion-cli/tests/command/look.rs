@@ -31,15 +31,17 @@ fn the_status_is_told_as_json() {
     assert_eq!(companion["name"], "archy-lnd-ui");
     assert_eq!(companion["health"], "progressing");
     let shape = [
+        "conditions",
+        "generation",
         "health",
         "name",
         "next",
         "restarts",
-        "retry_in",
         "revisions",
+        "running",
         "service",
+        "settled",
         "since",
-        "waiting_on",
         "why",
     ];
     let mut keys: Vec<_> = companion.as_object().unwrap().keys().collect();

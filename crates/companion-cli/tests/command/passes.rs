@@ -50,7 +50,7 @@ fn what_was_recorded_by_one_command_is_carried_out_by_another() {
     let ran = with(&["reconcile"]);
     assert_eq!((ran.status, ran.stdout.as_str()), (0, "archy-lnd-ui  ready\n"), "{ran:?}");
     let ran = with(&["remove", "lnd"]);
-    assert_eq!((ran.status, ran.stdout.as_str()), (0, "archy-lnd-ui  gone\n"), "{ran:?}");
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, "archy-lnd-ui  removed\n"), "{ran:?}");
     assert_eq!(with(&["reconcile"]).stdout, "nothing to do: no companions\n");
 }
 
@@ -68,6 +68,6 @@ fn an_app_that_no_catalog_knows_any_more_can_be_removed() {
     let ran = bench.sim(&[&state[..], &["install", "my-app"]].concat());
     assert_eq!(ran.status, 2, "{ran:?}");
     let ran = bench.sim(&[&state[..], &["remove", "my-app"]].concat());
-    assert_eq!((ran.status, ran.stdout.as_str()), (0, "my-ui  gone\n"), "{ran:?}");
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, "my-ui  removed\n"), "{ran:?}");
     assert_eq!(bench.sim(&[&state[..], &["remove", "never"]].concat()).status, 2);
 }

@@ -75,7 +75,7 @@ const INSTALL: [&str; 4] = ["--host", "sim", "install", "lnd"];
 /// The lines that remain on each kind of terminal.
 fn has_all_lines(screen: &[String]) {
     let begins = |beginning: &str| screen.iter().any(|line| line.starts_with(beginning));
-    for line in ["note: ", "started ensure-image archy-lnd-ui", "done image of archy-lnd-ui"] {
+    for line in ["note: ", "started ensure-image archy-lnd-ui", "done ensure-image archy-lnd-ui"] {
         assert!(begins(line), "{line}: {screen:#?}");
     }
     assert_eq!(screen.last().unwrap(), "archy-lnd-ui  ready");

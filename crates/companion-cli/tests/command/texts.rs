@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use crate::bench::{Bench, Ran};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 17] = [
     "setup",
     "doctor",
     "install",
@@ -13,6 +13,9 @@ const COMMANDS: [&str; 14] = [
     "plan",
     "run",
     "status",
+    "wait",
+    "history",
+    "reload",
     "render",
     "catalog",
     "logs",

@@ -1,12 +1,13 @@
-//! Changes of files that are worth a look at once: units, and the record of wishes.
+//! Changes of files that are worth a look now: units, the desired state, and catalogs.
 //!
 //! A hint only. Events may be lost, and directories come and go; the tick finds everything.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,18 +22,42 @@ const STACK: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Watched {
     directory: PathBuf,
-    matters: fn(&[u8]) -> bool,
+    names: Names,
+}
+
+/// The names in a directory that matter.
+#[derive(Debug)]
+enum Names {
+    /// Those of units.
+    Units,
+    /// This one.
+    One(OsString),
+}
+
+impl Names {
+    fn hold(&self, name: &[u8]) -> bool {
+        match self {
+            Self::Units => name.ends_with(b".container"),
+            Self::One(one) => one.as_bytes() == name,
+        }
+    }
 }
 
 impl Watched {
     /// The directory of units.
     pub(super) fn units(directory: PathBuf) -> Self {
-        Self { directory, matters: |name| name.ends_with(b".container") }
+        Self { directory, names: Names::Units }
     }
 
-    /// The state directory: the locks in it change with every round.
-    pub(super) fn record(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), matters: |name| name == b"desired.json" }
+    /// The desired state in a state directory, where other files change with every reconcile.
+    pub(super) fn desired_state(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), names: Names::One("desired.json".into()) }
+    }
+
+    /// One file, whether it is there or not; `None` for a path that names none.
+    pub(super) fn file(path: &Path) -> Option<Self> {
+        let (directory, name) = (path.parent()?.to_owned(), path.file_name()?.to_owned());
+        Some(Self { directory, names: Names::One(name) })
     }
 }
 
@@ -53,12 +78,16 @@ pub(super) fn spawn(watched: Vec<Watched>, wake: Arc<Notify>, tick: Duration) ->
             match poll(&mut waited_for, Some(&tick)) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => continue,
                 Ok(_) => {}
-                Err(error) => return tracing::warn!("changes are not seen any more: {error}"),
+                Err(error) => {
+                    return tracing::warn!("inotify failed; relying on the resync: {error}");
+                }
             }
             match read(&events, &watched, &descriptors) {
                 Ok(true) => wake.notify_one(),
                 Ok(false) => {}
-                Err(error) => return tracing::warn!("changes are not seen any more: {error}"),
+                Err(error) => {
+                    return tracing::warn!("inotify failed; relying on the resync: {error}");
+                }
             }
         }
     };
@@ -94,13 +123,14 @@ fn read(
             Err(rustix::io::Errno::AGAIN) => return Ok(matters),
             Err(error) => return Err(error),
         };
-        let of = descriptors.iter().position(|descriptor| *descriptor == Some(event.wd()));
-        let name = event.file_name().map(CStr::to_bytes);
-        matters |= match (of.and_then(|index| watched.get(index)), name) {
+        // One directory may be watched for several names.
+        let of = |descriptor: &Option<i32>| *descriptor == Some(event.wd());
+        let mut of = descriptors.iter().zip(watched).filter(|(it, _)| of(it)).peekable();
+        matters |= match (of.peek(), event.file_name().map(CStr::to_bytes)) {
             // The queue overflowed (it has no descriptor), or a directory itself went away.
             (None, _) => event.events().contains(ReadFlags::QUEUE_OVERFLOW),
             (Some(_), None) => true,
-            (Some(of), Some(name)) => (of.matters)(name),
+            (Some(_), Some(name)) => of.any(|(_, watched)| watched.names.hold(name)),
         };
     }
 }
@@ -108,7 +138,6 @@ fn read(
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
 
     use super::*;
 
@@ -117,7 +146,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
         let (units, state) = (place.path().join("units"), place.path().join("state"));
-        let watched = [Watched::units(units), Watched::record(state)];
+        let watched = [Watched::units(units), Watched::desired_state(state)];
         for one in &watched {
             fs::create_dir(&one.directory).unwrap();
         }
@@ -141,6 +170,21 @@ mod tests {
         assert!(wakes(|at| fs::write(at.join("state/desired.json"), "x").unwrap()));
         assert!(!wakes(|at| fs::write(at.join("state/lock"), "").unwrap()));
         assert!(!wakes(|at| fs::write(at.join("units/.a.container.X1"), "").unwrap()));
+    }
+
+    #[test]
+    fn each_of_several_files_in_one_directory_wakes() {
+        let place = tempfile::tempdir().unwrap();
+        let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+        let files = ["one.toml", "two.toml"].map(|name| place.path().join(name));
+        let watched: Vec<_> = files.iter().filter_map(|file| Watched::file(file)).collect();
+        let descriptors = add(&events, &watched);
+        for file in &files {
+            fs::write(file, "x").unwrap();
+            assert!(read(&events, &watched, &descriptors).unwrap(), "{}", file.display());
+        }
+        fs::write(place.path().join("three.toml"), "x").unwrap();
+        assert!(!read(&events, &watched, &descriptors).unwrap());
     }
 
     #[test]

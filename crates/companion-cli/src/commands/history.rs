@@ -1,0 +1,83 @@
+//! `companion history`: what was done, when, why, and on whose behalf.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use archipelago::published::{EventKind, EventRecord, read_events};
+use clap::Args;
+use serde_json::json;
+
+use super::report::VERSION;
+use crate::config::Config;
+use crate::error::{CommandResult, Verdict};
+use crate::hosts::Opening;
+use crate::output::{Output, Style, words};
+use crate::runtime::block_on_in_real_time;
+
+/// Print what was done to companions: when, what, why, and on whose behalf
+///
+/// Reads the events that the process which leads writes to its state directory. The newest 512 KiB at
+/// least are kept.
+///
+/// With --json: {"version", "events": [{"at" (milliseconds since 1970), "kind": "started" | "done" |
+/// "not-needed" | "failed" | "skipped" | "state" | "leader", "companion", "action", "message",
+/// "reason", "took" (milliseconds), "intent"}]}; what an event does not have is left out.
+///
+/// Exit status: 0, or 1 when the events cannot be read.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Only events of this companion, or of the companions of this app
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// Print this many events, the newest
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    lines: usize,
+}
+
+/// Prints the history.
+pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    block_on_in_real_time(async {
+        let store = Opening::new(config, "companion history").store().await?;
+        let mut events = read_events(store.dir()).await?;
+        if let Some(name) = &arguments.name {
+            store.inputs().refresh();
+            let catalog = store.inputs().catalog();
+            let of_app = catalog.apps().find(|(app, _)| app.as_str() == name).map(|(_, it)| it);
+            events.retain(|event| {
+                event.companion.as_ref().is_some_and(|companion| {
+                    companion.as_str() == name || of_app.is_some_and(|it| it.contains(companion))
+                })
+            });
+        }
+        if !output.is_json() {
+            // A step that ended is one line.
+            events.retain(|event| !matches!(event.kind, EventKind::Started));
+        }
+        let newest = events.split_off(events.len().saturating_sub(arguments.lines));
+        if output.is_json() {
+            output.json(&json!({ "version": VERSION, "events": newest }));
+        } else {
+            newest.iter().for_each(|event| output.line(line(event, output)));
+        }
+        Ok(Verdict::Done)
+    })
+}
+
+fn line(event: &EventRecord, output: &Output) -> String {
+    let (style, word) = match event.kind {
+        EventKind::Started => (Style::Busy, "started"),
+        EventKind::Done => (Style::Good, "done"),
+        EventKind::NotNeeded => (Style::Faint, "not needed"),
+        EventKind::Failed => (Style::Bad, "failed"),
+        EventKind::Skipped => (Style::Faint, "skipped"),
+        EventKind::State => (Style::Strong, "state"),
+        EventKind::Leader => (Style::Strong, "leader"),
+    };
+    let mut text = words::timestamp(UNIX_EPOCH + Duration::from_millis(event.at));
+    text.push_str(&format!("  {}", output.styled(style, word)));
+    text.extend(event.companion.iter().map(|name| format!(" {name}")));
+    text.push_str(&format!(" {}", event.action));
+    text.extend(event.message.iter().map(|message| format!(": {}", message.escape_debug())));
+    text.extend(event.took.map(|took| format!(" [{}]", words::milliseconds(took))));
+    text.extend(event.intent.iter().map(|intent| format!(" — {}", intent.escape_debug())));
+    text
+}

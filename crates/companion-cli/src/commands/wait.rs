@@ -1,0 +1,59 @@
+//! `companion wait`: waits until companions are ready.
+
+use std::time::Duration;
+
+use clap::Args;
+use companion_core::status::Health;
+use tokio::time::{Instant, sleep};
+
+use super::status::find;
+use crate::config::Config;
+use crate::error::{CommandError, CommandResult, Verdict};
+use crate::output::Output;
+use crate::runtime::block_on;
+
+/// How often the status is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Wait until companions are ready
+///
+/// It only looks: what has to be done is done by the daemon.
+///
+/// Exit status: 0 when all are ready, 1 when the time is over first, 2 for an unknown name, 3 when
+/// the host lacks something.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The companions, or apps whose companions are meant
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    /// Give up after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    timeout: u64,
+}
+
+/// Waits.
+pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    block_on(config.host, async {
+        let deadline = Instant::now() + Duration::from_secs(arguments.timeout);
+        loop {
+            let found = find(&arguments.names, config, output).await?;
+            let companions = &found.report.companions;
+            let unready = companions.iter().filter(|status| status.health != Health::Ready);
+            let mut waits: Vec<_> = unready
+                .map(|status| {
+                    format!("`{}` is {}: {}", status.name, status.health, status.why.join("; "))
+                })
+                .collect();
+            waits.extend(found.absent.iter().map(|name| format!("`{name}` is not installed")));
+            if waits.is_empty() {
+                return Ok(Verdict::Done);
+            }
+            if Instant::now() >= deadline {
+                let message =
+                    format!("not ready within {} s: {}", arguments.timeout, waits.join(", "));
+                return Err(CommandError::failure(message));
+            }
+            sleep(POLL_INTERVAL).await;
+        }
+    })
+}
