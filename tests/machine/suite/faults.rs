@@ -52,12 +52,12 @@ const AS_ARCHY: &str =
     XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus \"$@\"; }
 ";
 
-/// What `companion status` says that `one` waits on by this word, with these in its words.
+/// The condition of `one` that `companion status` has by this reason, with these words in it.
 fn held(one: Companion, on: &str, words: &str) -> Value {
     until(&format!("{} is held by {on}: {words}", one.name), PATIENCE, || {
         let (status, exit) = one.status();
-        let of_this = |waits: &&Value| waits["on"] == on && waits.to_string().contains(words);
-        let found = status["waiting_on"].as_array()?.iter().find(of_this)?.clone();
+        let of_this = |waits: &&Value| waits["reason"] == on && waits.to_string().contains(words);
+        let found = status["conditions"].as_array()?.iter().find(of_this)?.clone();
         (exit == Some(1)).then_some(found)
     })
 }

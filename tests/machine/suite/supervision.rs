@@ -81,7 +81,7 @@ fn a_second_daemon_refuses_and_the_first_works_on() {
     let daemon = Daemon::start();
     let first = daemon.pid();
     let ran = companion(&["run"]).exits(1);
-    assert!(ran.stderr.contains("another `companion run`"), "{ran}");
+    assert!(ran.stderr.contains("another daemon decides about this host"), "{ran}");
     assert_eq!(daemon.pid(), first);
     undisturbed(|| {
         fs::remove_file(LND.unit()).unwrap();

@@ -17,7 +17,7 @@ fn a_strangers_unit_at_our_name_is_left_alone_and_reported() {
     companion(&["install", "lnd"]).exits(1);
     let (status, exit) = LND.status();
     assert_eq!(exit, Some(1), "{status}");
-    assert_eq!(status["waiting_on"][0]["on"], "conflict", "{status}");
+    assert_eq!(status["conditions"][0]["reason"], "conflict", "{status}");
     {
         let _daemon = Daemon::ticking(1);
         throughout("it is left alone", 4, || LND.unit_text() == FOREIGN);
@@ -36,7 +36,7 @@ fn a_masked_unit_stays_down_until_it_is_unmasked() {
     throughout("it stays down", 5, || !LND.is_active());
     let (status, exit) = LND.status();
     assert_eq!(
-        (status["waiting_on"][0]["on"].as_str(), exit),
+        (status["conditions"][0]["reason"].as_str(), exit),
         (Some("masked"), Some(1)),
         "{status}"
     );

@@ -27,7 +27,7 @@ impl Wishes {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("catalog.toml"), catalog()).unwrap();
         let store = Arc::new(store(root.path()));
-        // Nothing is done on that host: wishes are recorded and no pass is made.
+        // Nothing is done on that host: intents are recorded and nothing is reconciled.
         let companions = Companions::on(Arc::clone(&store), FakeHost::default().ports());
         Self { store, companions, root }
     }
@@ -77,13 +77,13 @@ impl DesiredWorld for Wishes {
         Arc::new(store(self.root.path()))
     }
     fn spec(&self, number: u8) -> CompanionSpec {
-        self.store.catalog().companion(&name(number)).unwrap().clone()
+        self.store.inputs().catalog().companion(&name(number)).unwrap().clone()
     }
     async fn install(&self, spec: &CompanionSpec) {
-        self.companions.wish_installed(&[app(&spec.name)]).await.unwrap();
+        self.companions.record_install(&[app(&spec.name)]).await.unwrap();
     }
     async fn remove(&self, name: &CompanionName) {
-        self.companions.wish_removed(&[app(name)]).await.unwrap();
+        self.companions.record_removal(&[app(name)]).await.unwrap();
     }
     async fn corrupt(&self) {
         let record = self.root.path().join("state/desired.json");

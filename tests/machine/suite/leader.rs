@@ -1,0 +1,317 @@
+//! One decider: with the daemon running, a change of its inputs holds, commands wait for it, and nobody
+//! undoes anybody's work.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::daemon::Daemon;
+use crate::guest::{
+    archy, measured, number, podman, root, spawn_archy, systemctl, tell, throughout, until, write,
+};
+use crate::node::{
+    ALL, APPS, CATALOG, COMPANION, CONFIG, Companion, ELECTRS, LND, Moment, STATE, clean, companion,
+    containers, installed,
+};
+use crate::random::Random;
+
+/// How long a change may take from its saving until it is live, in seconds.
+const SOON: u64 = 2;
+
+/// A companion of the catalog's own, on the base image, with what may be changed of it.
+const MY_UI: Companion = Companion { name: "my-ui", port: 18099, base: "my-ui" };
+
+fn my_ui(port: u16, tag: &str, page: &str) -> String {
+    format!(
+        "\n[[companion]]\nname = \"my-ui\"\napps = [\"my-app\"]\n\
+         image = {{ pull = \"localhost/my-ui:{tag}\" }}\n\
+         container.ports = [{{ host = {port}, container = 80 }}]\n\
+         container.environment = {{ PAGE = \"{page}\" }}\n"
+    )
+}
+
+/// Saves the catalog as most editors do: a new file takes the place of the old one.
+fn save(text: &str) {
+    let new = format!("{CATALOG}.new");
+    write(&new, text);
+    archy(&["mv", &new, CATALOG]).good();
+}
+
+fn catalog() -> String {
+    fs::read_to_string(CATALOG).unwrap()
+}
+
+fn unit_holds(one: Companion, text: &str) -> Option<()> {
+    one.unit_text().contains(text).then_some(())
+}
+
+/// What `companion history` has.
+fn events() -> Vec<Value> {
+    let history = companion(&["--json", "history", "-n", "100000"]).exits(0);
+    let history: Value = serde_json::from_str(&history.stdout).unwrap();
+    history["events"].as_array().unwrap().clone()
+}
+
+fn count(events: &[Value], kind: &str, action: &str, name: &str) -> usize {
+    let is = |event: &&Value| {
+        event["kind"] == kind && event["action"] == action && event["companion"] == name
+    };
+    events.iter().filter(is).count()
+}
+
+fn with_two_tags() {
+    for tag in ["1", "2"] {
+        podman(&["tag", "localhost/lnd-ui:latest", &format!("localhost/my-ui:{tag}")]).good();
+    }
+}
+
+/// A port, an image, the environment and a host name are changed one after the other: each is live soon,
+/// costs one restart, and is still live a minute later. Commands beside the daemon change nothing of it.
+#[test]
+fn change_of_the_catalog_is_live_soon_costs_one_restart_and_holds() {
+    installed();
+    with_two_tags();
+    let before = catalog();
+    let daemon = Daemon::start();
+    save(&format!("{before}{}", my_ui(18099, "1", "one")));
+    companion(&["install", "my-app"]).exits(0);
+    let change = |what: &str, text: &str, holds: &str| {
+        let since = Moment::now();
+        let begun = Instant::now();
+        save(&format!("{before}{text}"));
+        until(&format!("the new {what} is in the unit"), SOON, || unit_holds(MY_UI, holds));
+        measured(&format!("new {what} in the unit"), begun);
+        companion(&["reconcile"]).exits(0);
+        until("it is up", 30, || MY_UI.is_active().then_some(()));
+        companion(&["wait", "my-app"]).exits(0);
+        assert_eq!(MY_UI.starts(&since), 1, "a new {what} costs one restart");
+    };
+    change("port", &my_ui(18100, "1", "one"), "PublishPort=18100:80");
+    change("image", &my_ui(18100, "2", "one"), "localhost/my-ui:2");
+    change("environment", &my_ui(18100, "2", "two"), "PAGE=two");
+    let named = before.replace("[node]\n", "[node]\nhost_names = [\"node.example\"]\n");
+    let begun = Instant::now();
+    save(&format!("{named}{}", my_ui(18100, "2", "two")));
+    until("the host name is rendered", SOON, || {
+        fs::read_to_string(CONFIG).unwrap().contains("node.example").then_some(())
+    });
+    measured("new host name in the rendered file", begun);
+    companion(&["reconcile"]).exits(0);
+    let (units, ids) = (ALL.map(Companion::unit_text), containers());
+    throughout("all of it holds", 60, || {
+        unit_holds(MY_UI, "PublishPort=18100:80").is_some()
+            && unit_holds(MY_UI, "PAGE=two").is_some()
+            && MY_UI.is_active()
+    });
+    assert_eq!((ALL.map(Companion::unit_text), containers()), (units, ids));
+    companion(&["remove", "my-app"]).exits(0);
+    drop(daemon);
+}
+
+#[test]
+fn changed_build_argument_is_built_once_and_restarts_once() {
+    installed();
+    let base = "localhost/companion-base:other";
+    podman(&["tag", "localhost/companion-base:latest", base]).good();
+    let _daemon = Daemon::start();
+    let (before, since) = (events().len(), Moment::now());
+    save(&catalog().replace("localhost/companion-base:latest", base));
+    let built = || {
+        let events = events().split_off(before);
+        let done = ALL.iter().all(|one| count(&events, "done", "ensure-image", one.name) == 1);
+        done.then_some(events)
+    };
+    let events = until("each image is built again", 120, built);
+    companion(&["wait", "--timeout=60", "bitcoin-knots", "lnd", "electrumx"]).exits(0);
+    for one in ALL {
+        assert_eq!(count(&events, "started", "ensure-image", one.name), 1);
+        // The same contents give the same image, which restarts nothing.
+        assert!(one.starts(&since) <= 1, "{}", one.name);
+    }
+}
+
+#[test]
+fn companion_that_the_catalog_got_later_is_repaired_by_the_daemon() {
+    installed();
+    with_two_tags();
+    let _daemon = Daemon::start();
+    save(&format!("{}{}", catalog(), my_ui(18099, "1", "one")));
+    companion(&["install", "my-app"]).exits(0);
+    assert_eq!(MY_UI.status().0["health"], "ready");
+    let begun = Instant::now();
+    fs::remove_file(MY_UI.unit()).unwrap();
+    until("its unit is back", 30, || fs::metadata(MY_UI.unit()).ok());
+    measured("unit of a companion that was added later", begun);
+    companion(&["remove", "my-app"]).exits(0);
+}
+
+#[test]
+fn broken_catalog_changes_nothing_and_is_named_with_its_line() {
+    installed();
+    let good = catalog();
+    let daemon = Daemon::start();
+    let (ids, pid) = (containers(), daemon.pid());
+    for (broken, words) in [("broken\n", "catalog.toml:"), ("[node]\ncolour = 3\n", "colour")] {
+        save(broken);
+        let reload = companion(&["reload"]).exits(2);
+        assert!(reload.stderr.contains(words), "{reload}");
+        assert_ne!(systemctl(&["reload", "companion.service"]).status, Some(0));
+        let status = companion(&["status"]).exits(1);
+        assert!(status.stderr.contains(words), "{status}");
+        assert!(status.stdout.lines().all(|line| line.contains("ready")), "{status}");
+        companion(&["install", "lnd"]).exits(2);
+        companion(&["remove", "electrumx"]).exits(0);
+        until("it is gone", 20, || (!ELECTRS.is_active()).then_some(()));
+        assert_eq!(companion(&["logs", LND.name]).status, Some(0));
+        assert!(companion(&["doctor"]).words().contains(words));
+        save(&good);
+        companion(&["reload"]).exits(0);
+        companion(&["install", "electrumx"]).exits(0);
+    }
+    // A daemon that starts with a broken catalog has the last good one.
+    save("broken\n");
+    daemon.restart();
+    assert_ne!(daemon.pid(), pid);
+    let ready = || companion(&["status"]).stdout.lines().all(|line| line.contains("ready"));
+    throughout("all stay ready", 3, ready);
+    let now = containers();
+    assert_eq!([&now[LND.name], &now["archy-bitcoin-ui"]], [&ids[LND.name], &ids["archy-bitcoin-ui"]]);
+    save(&good);
+}
+
+#[test]
+fn three_apps_installed_beside_the_daemon_build_each_image_once() {
+    clean();
+    let _daemon = Daemon::start();
+    let installed = companion(&[&["install"], &APPS[..]].concat()).exits(0);
+    for one in ALL {
+        let events = events();
+        assert_eq!(count(&events, "started", "ensure-image", one.name), 1, "{installed}");
+        let images = podman(&["images", "--all", "--quiet", &format!("localhost/{}", one.base)]);
+        assert_eq!(images.good().lines().count(), 1);
+    }
+    assert!(installed.stderr.contains("done ensure-image archy-lnd-ui"), "{installed}");
+}
+
+/// Four processes install and remove at random beside the daemon. In the end the host is what the last
+/// intents say, and no unit was written more often than it was asked for.
+#[test]
+fn processes_beside_the_daemon_end_at_the_last_intents_without_flip_flops() {
+    installed();
+    let seconds = number("COMPANION_RACE_SECONDS", 20);
+    let _daemon = Daemon::start();
+    let before = events().len();
+    let until_then = Instant::now() + Duration::from_secs(seconds);
+    let racers: Vec<_> = (0..4_u64)
+        .map(|seed| {
+            thread::spawn(move || {
+                let mut random = Random::seeded(number("COMPANION_SEED", 1) * 10 + seed);
+                let mut asked = 0;
+                while Instant::now() < until_then {
+                    let app = random.one_of(&APPS);
+                    let verb = random.one_of(&["install", "remove"]);
+                    let mut child = spawn_archy(&[COMPANION, verb, app]);
+                    if random.below(4) == 0 {
+                        thread::sleep(Duration::from_millis(random.below(300)));
+                        let _ended = child.kill();
+                    }
+                    child.wait().unwrap();
+                    asked += 1;
+                }
+                asked
+            })
+        })
+        .collect();
+    let asked: usize = racers.into_iter().map(|racer| racer.join().unwrap()).sum();
+    companion(&["reload"]).exits(0);
+    let record: Value = serde_json::from_slice(&fs::read(format!("{STATE}/desired.json")).unwrap()).unwrap();
+    let wanted: BTreeMap<&str, bool> = APPS
+        .into_iter()
+        .map(|app| (app, record["apps"][app]["installed"] == true))
+        .collect();
+    for (app, one) in [("bitcoin-knots", ALL[0]), ("lnd", LND), ("electrumx", ELECTRS)] {
+        until(&format!("{app} is as recorded: {wanted:?}"), 60, || {
+            (one.is_active() == wanted[app] && fs::exists(one.unit()).unwrap() == wanted[app])
+                .then_some(())
+        });
+    }
+    let events = events().split_off(before);
+    let generation = record["generation"].as_u64().unwrap();
+    for one in ALL {
+        let written = count(&events, "done", "write-unit", one.name);
+        assert!(written <= asked, "{written} writes of {} for {asked} intents", one.name);
+        let removed = count(&events, "done", "remove-unit", one.name);
+        assert!(written <= removed + 1, "a unit is written once after each removal: {written} {removed}");
+    }
+    tell("processes that installed or removed", &format!("{asked}, generation {generation}"));
+    let quiet = events.len();
+    throughout("nothing is done when nothing is asked", 5, || {
+        self::events().len() - before == quiet || {
+            let more = self::events().split_off(before + quiet);
+            more.iter().all(|event| event["kind"] == "state")
+        }
+    });
+}
+
+#[test]
+fn leader_that_hangs_is_reported_and_taken_over_from() {
+    installed();
+    let daemon = Daemon::start();
+    let pid = daemon.pid();
+    root(&["kill", "-STOP", &pid.to_string()]).good();
+    let ran = companion(&["install", "lnd"]).exits(1);
+    assert!(ran.stderr.contains("leads and hangs") && ran.stderr.contains("--take-over"), "{ran}");
+    let status = companion(&["status"]).exits(1);
+    assert!(status.stderr.contains("does not answer"), "{status}");
+    companion(&["--take-over", "install", "lnd"]).exits(0);
+    assert!(LND.is_up());
+    until("another daemon runs", 30, || Daemon::find().filter(|next| *next != pid));
+    let refused = companion(&["--take-over", "reconcile"]);
+    assert!(refused.stderr.contains("answers"), "a leader that works is left alone: {refused}");
+}
+
+#[test]
+fn leader_that_is_killed_while_a_command_waits_loses_no_intent() {
+    clean();
+    let daemon = Daemon::start();
+    let install = thread::spawn(|| companion(&["install", "lnd"]));
+    until("it is recorded", 20, || crate::node::is_recorded("lnd").then_some(()));
+    root(&["kill", "-KILL", &daemon.pid().to_string()]).good();
+    install.join().unwrap().exits(0);
+    assert!(LND.is_up());
+}
+
+#[test]
+fn options_and_directories_of_one_command_are_refused_beside_the_daemon() {
+    installed();
+    let _daemon = Daemon::start();
+    for options in [["--build-arg", "X=1"], ["--contexts", "/opt"], ["--state-dir", "/tmp/other"]] {
+        let ran = companion(&[&options[..], &["install", "lnd"]].concat()).exits(2);
+        assert!(ran.stderr.contains("leads with"), "{ran}");
+        assert!(ran.stderr.contains("catalog file"), "{ran}");
+    }
+    let second = companion(&["--state-dir", "/tmp/other", "run"]).exits(1);
+    assert!(second.stderr.contains("another daemon decides about this host"), "{second}");
+    assert!(!fs::exists("/tmp/other/desired.json").unwrap());
+}
+
+#[test]
+fn published_files_that_are_damaged_or_foreign_stop_nothing() {
+    installed();
+    let daemon = Daemon::start();
+    for file in ["status.json", "events.jsonl"] {
+        let path = format!("{STATE}/{file}");
+        write(&path, "half a rec");
+        companion(&["status"]);
+        companion(&["install", "lnd"]).exits(0);
+        root(&["chown", "root:root", &path]).good();
+        fs::remove_file(LND.unit()).unwrap();
+        until("its unit is back", 30, || fs::metadata(LND.unit()).ok());
+        root(&["rm", &path]).good();
+        daemon.restart();
+        companion(&["wait", "lnd"]).exits(0);
+    }
+}
