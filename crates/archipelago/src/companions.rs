@@ -176,6 +176,8 @@ impl Companions {
         listener: Option<Listener>,
         sinks: Vec<Arc<dyn EventSink>>,
     ) -> Self {
+        // What is read here once is read where blocking is allowed from then on.
+        store.inputs().refresh();
         let desired: Arc<dyn DesiredStore> = Arc::clone(&store) as _;
         let by = format!("{}, uid {}", leader.program, rustix::process::getuid().as_raw());
         let publisher = Publisher::new((*store).clone(), leader, listener);
@@ -188,7 +190,6 @@ impl Companions {
 
     /// The catalog in force.
     pub fn catalog(&self) -> Arc<Catalog> {
-        self.store.inputs().refresh();
         self.store.inputs().catalog()
     }
 

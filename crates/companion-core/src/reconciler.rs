@@ -168,9 +168,11 @@ impl Reconciler {
     }
 
     async fn lead_in(&self, state: &mut State) -> Result<(), ReconcileError> {
-        if state.lease.is_some() {
+        if state.lease.as_ref().is_some_and(Lease::is_held) {
             return Ok(());
         }
+        // One that was lost is given up first: what it was for may be taken again.
+        state.lease = None;
         let acquired = bounded(self.limits.read, self.host.leadership.acquire()).await;
         match acquired.map_err(ReconcileError::Leadership)? {
             Acquired::Leading(lease) => {
