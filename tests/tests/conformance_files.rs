@@ -49,7 +49,6 @@ macro_rules! hooks_on_files {
     };
 }
 
-// The clock stands still, and leaps to the next deadline when nobody is at work: the lock is waited for without waiting.
 macro_rules! wishes_on_files {
     ($suite:ident: $($case:ident,)*) => {
         on_files! { $suite, crate::wishes::Wishes::new, tokio::test(start_paused = true), []; $($case,)* }
