@@ -45,3 +45,4 @@ companion_conformance::image_provider_cases!(on_the_fake);
 companion_conformance::hook_runner_cases!(on_the_fake);
 companion_conformance::container_facts_cases!(on_the_fake);
 companion_conformance::desired_store_cases!(on_the_fake);
+companion_conformance::leadership_cases!(on_the_fake);

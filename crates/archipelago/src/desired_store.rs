@@ -356,8 +356,9 @@ mod tests {
         let store = store(dir.path());
         install(&store, "lnd").await;
         let change = |record: &mut Record, catalog: &Catalog| {
-            for number in 0..20_000 {
-                record.install(&AppId::new(format!("app-{number}")).unwrap(), "a test", catalog);
+            for number in 0..8000 {
+                let app = AppId::new(format!("app-{number}")).unwrap();
+                record.remove(&app, &"x".repeat(128), catalog);
             }
             (true, ())
         };

@@ -20,7 +20,7 @@ use super::host::Theatre;
 use super::liveness::{Liveness, put_right};
 use super::reached::Reached;
 use super::scene::{ORIGIN, Scene, Tampering};
-use super::state::Actor;
+use super::state::Leader;
 
 macro_rules! layer {
     ($(#[$doc:meta])* $name:ident { $($variant:ident),* $(,)? }) => {
@@ -285,9 +285,9 @@ pub fn singles(at: usize) -> Table {
     for start in Start::all() {
         table.starts += 1;
         let world = start.lay_out(&theatre, &scene, at, &empty);
-        let right = put_right(&scene, &theatre, &world);
+        let right = put_right(&scene, &world);
         for world in [world, right] {
-            let wrong = liveness.check(&theatre, &world, &Actor::default());
+            let wrong = liveness.check(&theatre, &world, &Leader::default());
             if let Some(wrong) = wrong {
                 table.wrong = Some(format!("{start:?}: {wrong}"));
                 return table;
@@ -308,8 +308,8 @@ pub fn pairs(of: &[Start], follow: bool) -> Table {
     let mut table = Table::default();
     let empty = scene.world();
     let decided = |world: &World, at: usize| {
-        let mut actor = Actor::default();
-        let came = theatre.begin_round(world, &mut actor, None);
+        let mut leader = Leader::default();
+        let came = theatre.begin_round(world, &mut leader, None);
         came.result.flatten().map(|round| decision(&round.plan, &scene, at))
     };
     let firsts: Vec<World> =
@@ -326,8 +326,8 @@ pub fn pairs(of: &[Start], follow: bool) -> Table {
             let same = [(0, one), (1, two)];
             let same = same.iter().all(|(at, state)| decided(&world, *at) == alone[*at][*state]);
             let wrong = (!same).then(|| "it changes what is decided".to_owned()).or_else(|| {
-                let world = put_right(&scene, &theatre, &world);
-                let chain = || liveness.check(&theatre, &world, &Actor::default());
+                let world = put_right(&scene, &world);
+                let chain = || liveness.check(&theatre, &world, &Leader::default());
                 follow.then(chain).flatten()
             });
             if let Some(wrong) = wrong {

@@ -155,9 +155,10 @@ async fn a_record_that_never_answers_ends_the_round_and_nothing_is_done() {
 
 /// Has the record fail in that way while there is work to do.
 async fn nothing_is_done_while(mode: Mode) {
-    for method in [Method::Lock, Method::Load] {
-        let node = Node::installed().await;
-        node.host.inject(Fault::once(Port::Desired, method, mode.clone()));
+    for call in [(Port::Leadership, Method::Acquire), (Port::Desired, Method::Load)] {
+        let mut node = Node::installed().await;
+        node.restart_manager();
+        node.host.inject(Fault::once(call.0, call.1, mode.clone()));
         node.host.delete_unit(&name("wallet"));
         let before = node.host.counts();
         assert!(node.reconciler.reconcile().await.is_err());
@@ -168,9 +169,9 @@ async fn nothing_is_done_while(mode: Mode) {
 
 /// The calls whose failures other tests have.
 const NOT_OF_AN_INSTALLATION: [(Port, Method); 9] = [
-    // Without the record no round begins, see above.
+    // Without the record and the leadership no round begins, see above.
     (Port::Desired, Method::Load),
-    (Port::Desired, Method::Lock),
+    (Port::Leadership, Method::Acquire),
     (Port::Services, Method::Restart),
     (Port::Services, Method::Stop),
     (Port::Services, Method::ResetFailed),
