@@ -22,6 +22,7 @@ mod doctor;
 mod faults;
 mod images;
 mod install;
+mod readme;
 mod reboot;
 mod removal;
 mod repair;
