@@ -22,7 +22,11 @@ mod doctor;
 mod faults;
 mod images;
 mod install;
+<<<<<<< HEAD
 mod leader;
+=======
+mod readme;
+>>>>>>> setup
 mod reboot;
 mod removal;
 mod repair;

@@ -120,3 +120,21 @@ fn an_app_is_no_companion_to_render() {
     assert!(ran.told("hint").unwrap().contains("`archy-lnd-ui`"), "{ran:?}");
     assert_eq!(bench.run(&["render", "archy-lnd-ui", "--podman-version", "x"]).status, 2);
 }
+
+#[test]
+fn a_companion_that_nobody_can_reach_is_shown_as_one() {
+    let bench = Bench::new();
+    let file = bench.file("mine.toml", &format!("{MINE}container = {{ network = \"bridge\" }}\n"));
+    let ran = bench.run(&["--catalog", file.to_str().unwrap(), "catalog"]);
+    let line = ran.stdout.lines().find(|line| line.starts_with("my-ui ")).unwrap();
+    assert_eq!(line.split_whitespace().nth(2), Some("none"), "{ran:?}");
+}
+
+#[test]
+fn a_default_catalog_that_cannot_be_examined_is_not_the_same_as_none() {
+    let bench = Bench::new();
+    // A name on the way that is no directory: the catalog behind it is unknown.
+    bench.file(".config/companion", "");
+    let ran = bench.run(&["--host", "user", "catalog"]);
+    assert_eq!(ran.status, 2, "{ran:?}");
+}
