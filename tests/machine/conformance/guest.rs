@@ -45,6 +45,7 @@ pub(crate) fn unit(number: u8, script: &str) -> UnitSpec {
             spec: Fingerprint::of(&[number]),
             image: Fingerprint::of(b"page"),
             config: None,
+            rendering: None,
             incarnation: 0,
         },
     }

@@ -86,6 +86,7 @@ fn unit(number: u8) -> UnitSpec {
             spec: Fingerprint::of(&[number]),
             image: Fingerprint::of(b"page"),
             config: None,
+            rendering: None,
             incarnation: 0,
         },
     }

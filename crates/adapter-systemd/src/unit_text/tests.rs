@@ -25,6 +25,7 @@ fn unit(container: ContainerSpec) -> UnitSpec {
             spec: Fingerprint::from_digest(&[0x11; 32]),
             image: Fingerprint::from_digest(&[0x22; 32]),
             config: Some(Fingerprint::from_digest(&[0x33; 32])),
+            rendering: None,
             incarnation: 0,
         },
     }

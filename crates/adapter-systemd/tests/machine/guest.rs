@@ -63,6 +63,7 @@ impl Guest {
                 spec: Fingerprint::of(b"spec"),
                 image: Fingerprint::of(b"image"),
                 config: None,
+                rendering: None,
                 incarnation,
             },
         }

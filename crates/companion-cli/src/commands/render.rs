@@ -1,6 +1,6 @@
 //! `companion render`: the unit of a companion, from the catalog alone.
 
-use adapter_systemd::container_unit;
+use adapter_systemd::{RenderedUnit, render_unit};
 use clap::Args;
 use companion_core::model::companion::CompanionSpec;
 use companion_core::model::desired::{DesiredCompanion, Generation};
@@ -46,9 +46,10 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         return Err(CommandError::input(format!("no companion `{name}` is known")));
     };
     let unit = unit(spec)?;
-    let text = container_unit(&unit, config.host.scope()).render(version).map_err(|error| {
+    let rendered = render_unit(&unit, config.host.scope(), version.into()).map_err(|error| {
         CommandError::input(format!("the unit of `{name}` cannot be written: {}", chain(&error)))
     })?;
+    let RenderedUnit { revision, text } = rendered;
     if output.is_json() {
         output.json(&json!({
             "version": VERSION,
@@ -60,8 +61,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         return Ok(Verdict::Done);
     }
     output.note(format!(
-        "revision {}: zeros stand for the image and the configuration, which a host knows",
-        unit.revision
+        "revision {revision}: zeros stand for the image and the configuration, which a host knows"
     ));
     output.bytes(text.as_bytes());
     Ok(Verdict::Done)

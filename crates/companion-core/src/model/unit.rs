@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::companion::CompanionName;
 use super::container::ContainerSpec;
 use super::image::ImageRef;
-use super::revision::Revision;
+use super::revision::{Fingerprint, Revision};
 
 /// All that a unit file says, before any adapter gave it a form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -304,7 +304,16 @@ pub enum UnitFileState {
         /// As for one that is current.
         revision: Revision,
     },
-    /// A unit of ours with other bytes.
+    /// A unit of ours with other bytes, which nobody is known to have edited: it says what the store
+    /// wrote for another specification, or in other words for the same one.
+    ///
+    /// A unit that names no rendering, written by a release that recorded none, counts as this too:
+    /// nothing tells whether somebody edited it.
+    Outdated {
+        /// The revision that it carries.
+        revision: Revision,
+    },
+    /// A unit of ours with other bytes, which the store did not write.
     Drifted {
         /// The revision that it claims, if it can be read.
         revision: Option<Revision>,
@@ -323,6 +332,9 @@ pub struct UnitFile {
     pub state: UnitFileState,
     /// Where the store keeps it, as the service manager names the source of a loaded unit.
     pub location: String,
+    /// The rendering of the unit asked about, whatever lies there: the part of a revision. Nothing
+    /// when no unit was asked about, or when the store cannot say it.
+    pub rendering: Option<Fingerprint>,
 }
 
 /// A container of the container host at a companion's name.
