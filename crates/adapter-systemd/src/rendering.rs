@@ -10,6 +10,7 @@ use quadlet::RenderError;
 
 use crate::host_facts::HostFacts;
 use crate::scope::Scope;
+use crate::selinux;
 use crate::unit_text::container_unit;
 
 /// What is written for a unit.
@@ -30,7 +31,11 @@ pub fn render_unit(
     scope: Scope,
     facts: HostFacts,
 ) -> Result<RenderedUnit, RenderError> {
-    let text = container_unit(unit, scope).render(facts.podman)?;
+    let mut made = container_unit(unit, scope);
+    if facts.enforces_selinux {
+        selinux::relabel(&mut made.container.volumes, unit);
+    }
+    let text = made.render(facts.podman)?;
     let revision = unit.revision.with_rendering(Some(digest(&text, &unit.revision)));
     let text = text.replace(&unit.revision.to_string(), &revision.to_string());
     Ok(RenderedUnit { revision, text })

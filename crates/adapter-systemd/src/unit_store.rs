@@ -42,7 +42,7 @@ pub struct QuadletDir {
 }
 
 impl QuadletDir {
-    /// The directory that Quadlet reads `scope`'s units from, written for the host's Podman.
+    /// The directory that Quadlet reads `scope`'s units from, written for this host and its Podman of `version`.
     ///
     /// # Errors
     /// [`ScopeError`] when the environment does not say where that is.
@@ -50,7 +50,10 @@ impl QuadletDir {
         Ok(Self::at(scope.unit_dir()?, scope, version))
     }
 
-    /// The directory at `path`, which must be absolute.
+    /// The directory at `path`, which must be absolute, written for this host and its Podman of `version`.
+    ///
+    /// Whether SELinux is enforced is read from the kernel once, and again only by [`set_facts`](Self::set_facts); where that
+    /// cannot be read, it counts as not enforced.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>, scope: Scope, version: PodmanVersion) -> Self {
         // XDG asks for 0700 below a home; in /etc everyone may read.
@@ -60,7 +63,7 @@ impl QuadletDir {
         };
         Self {
             scope,
-            facts: SharedFacts::new(version.into()),
+            facts: SharedFacts::new(HostFacts::of_host(version).unwrap_or(version.into())),
             files: UnitDir::new(path.into(), mode),
             generator: None,
             stage: None,

@@ -41,6 +41,7 @@ pub(crate) fn unit(number: u8, script: &str) -> UnitSpec {
             restart_delay: Some(1),
             ..ContainerSpec::default()
         },
+        config: None,
         revision: Revision {
             spec: Fingerprint::of(&[number]),
             image: Fingerprint::of(b"page"),

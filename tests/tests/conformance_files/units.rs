@@ -96,6 +96,7 @@ impl UnitStoreWorld for Units {
             description: format!("Page {number}"),
             image: ImageRef::new("localhost/page:latest").unwrap(),
             container: ContainerSpec { restart_delay: Some(1), ..ContainerSpec::default() },
+            config: None,
             revision: Revision {
                 spec: Fingerprint::of(&[number]),
                 image: Fingerprint::of(b"page"),

@@ -1,5 +1,5 @@
 use companion_core::model::companion::CompanionName;
-use companion_core::model::container::ContainerSpec;
+use companion_core::model::container::{AbsolutePath, BindMount, ContainerSpec};
 use companion_core::model::image::ImageRef;
 use proptest::prelude::*;
 use quadlet::PodmanVersion;
@@ -12,6 +12,7 @@ fn unit() -> UnitSpec {
         description: "a page".to_owned(),
         image: ImageRef::new("localhost/web:latest").unwrap(),
         container: ContainerSpec::default(),
+        config: None,
         revision: "00000000000000aa-00000000000000bb-none-2".parse().unwrap(),
     }
 }
@@ -42,6 +43,36 @@ fn a_rendering_is_of_the_words_and_not_of_the_revision() {
     let older = rendered(&unit(), PodmanVersion::new(4, 5, 0));
     assert_ne!(older.revision, wanted.revision);
     assert!(is_as_written(older.text.as_bytes(), &older.revision));
+}
+
+#[test]
+fn where_selinux_is_enforced_each_mount_has_its_label() {
+    let mount = |source: &str| BindMount {
+        source: AbsolutePath::new(source).unwrap(),
+        target: AbsolutePath::new("/in").unwrap(),
+        read_only: true,
+    };
+    let mut unit = unit();
+    unit.config = Some(AbsolutePath::new("/data/web/nginx.conf").unwrap());
+    let sources = ["/data/web/nginx.conf", "/data/password", "/etc/localtime", "/data/a:b"];
+    unit.container.mounts = sources.map(mount).to_vec();
+    let volumes = |facts: HostFacts| {
+        let text = render_unit(&unit, Scope::User, facts).unwrap().text;
+        let mounts =
+            text.lines().filter(|line| line.starts_with("Volume=") || line.starts_with("Mount="));
+        mounts.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let enforcing = HostFacts { podman: PODMAN, enforces_selinux: true };
+    assert_eq!(
+        volumes(enforcing),
+        [
+            "Volume=/data/web/nginx.conf:/in:ro,Z",
+            "Volume=/data/password:/in:ro,z",
+            "Volume=/etc/localtime:/in:ro",
+            "Mount=\"type=bind,source=/data/a:b,destination=/in,ro=true,relabel=shared\"",
+        ]
+    );
+    assert_eq!(volumes(PODMAN.into())[0], "Volume=/data/web/nginx.conf:/in:ro");
 }
 
 #[test]

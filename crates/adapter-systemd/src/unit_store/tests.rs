@@ -1,7 +1,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
-use companion_core::model::container::{ContainerSpec, EnvName};
+use companion_core::model::container::{AbsolutePath, BindMount, ContainerSpec, EnvName};
 use companion_core::model::image::ImageRef;
 use companion_core::model::revision::{Fingerprint, Revision};
 
@@ -74,6 +74,7 @@ fn unit(incarnation: u32) -> UnitSpec {
         description: "Archipelago companion UI: web".to_owned(),
         image: ImageRef::new("localhost/web:latest").unwrap(),
         container: ContainerSpec::default(),
+        config: None,
         revision: Revision {
             spec: Fingerprint::of(b"spec"),
             image: Fingerprint::of(b"image"),
@@ -149,6 +150,21 @@ async fn another_podman_makes_units_outdated_and_not_edited() {
     assert_eq!(place.state(&unit(0)).await, UnitFileState::Current { revision });
     clone.set_facts(PODMAN.into());
     assert_eq!(place.state(&unit(0)).await, UnitFileState::Outdated { revision });
+}
+
+#[tokio::test]
+async fn selinux_enforced_while_it_runs_makes_units_with_mounts_outdated() {
+    let place = Place::new();
+    let mut unit = unit(0);
+    let source = AbsolutePath::new("/data/x").unwrap();
+    let target = AbsolutePath::new("/in").unwrap();
+    unit.container.mounts = vec![BindMount { source, target, read_only: true }];
+    place.store.set_facts(PODMAN.into());
+    place.store.write(&unit).await.unwrap();
+    place.store.set_facts(HostFacts { podman: PODMAN, enforces_selinux: true });
+    assert_eq!(place.state(&unit).await, UnitFileState::Outdated { revision: written(&unit) });
+    place.store.write(&unit).await.unwrap();
+    assert!(fs::read_to_string(place.file("web")).unwrap().contains("Volume=/data/x:/in:ro,z\n"));
 }
 
 #[tokio::test]

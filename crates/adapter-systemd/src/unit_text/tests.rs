@@ -21,6 +21,7 @@ fn unit(container: ContainerSpec) -> UnitSpec {
         description: "Archipelago companion UI: archy-bitcoin-ui".to_owned(),
         image: ImageRef::new("localhost/bitcoin-ui:latest").unwrap(),
         container,
+        config: None,
         revision: Revision {
             spec: Fingerprint::from_digest(&[0x11; 32]),
             image: Fingerprint::from_digest(&[0x22; 32]),

@@ -65,6 +65,7 @@ impl DesiredCompanion {
             description: self.spec.description.clone(),
             image: image.clone(),
             container: self.spec.container.clone(),
+            config: self.spec.hook.as_ref().map(|hook| hook.output.clone()),
             revision,
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::companion::CompanionName;
-use super::container::ContainerSpec;
+use super::container::{AbsolutePath, ContainerSpec};
 use super::image::ImageRef;
 use super::revision::{Fingerprint, Revision};
 
@@ -21,6 +21,8 @@ pub struct UnitSpec {
     pub image: ImageRef,
     /// How the container is run.
     pub container: ContainerSpec,
+    /// The file that the companion's hook renders, which no other program reads; one of the mounts, as a rule.
+    pub config: Option<AbsolutePath>,
     /// What should be running.
     pub revision: Revision,
 }
