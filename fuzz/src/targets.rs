@@ -51,6 +51,7 @@ fn rendered(spec: &CompanionSpec) {
         description: spec.description.clone(),
         image: image.clone(),
         container: spec.container.clone(),
+        config: None,
         revision,
     };
     for scope in [Scope::User, Scope::System] {

@@ -46,7 +46,11 @@ fn reads() -> Reads {
     });
     host.units.expect_list().returning(|| Ok([].into()));
     host.units.expect_observe().returning(|names| {
-        let absent = || UnitFile { state: UnitFileState::Absent, location: "/units/x".to_owned() };
+        let absent = || UnitFile {
+            state: UnitFileState::Absent,
+            location: "/units/x".to_owned(),
+            rendering: None,
+        };
         names.keys().map(|name| (name.clone(), Ok(absent()))).collect()
     });
     host.services.expect_observe().returning(|names| {

@@ -43,6 +43,7 @@ done_to_the_world! {
     edit_unit(name: &CompanionName);
     spoil_unit(name: &CompanionName);
     expose_unit(name: &CompanionName);
+    change_renderer();
     delete_unit(name: &CompanionName);
     truncate_unit(name: &CompanionName);
     garble_unit(name: &CompanionName);

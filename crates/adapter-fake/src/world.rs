@@ -78,6 +78,9 @@ pub struct World {
     pub delays: Delays,
     /// Whether the record of what is wished for can be read.
     pub record: Record,
+    /// The words that units are written in: another release of the manager, or another Podman, has
+    /// another number and says the same specification differently.
+    pub renderer: u32,
     pub(crate) generation: u64,
     pub(crate) record_before: Option<RecordBefore>,
     pub(crate) reloads: RateLimit,

@@ -19,9 +19,12 @@
 //! |---|---|
 //! | `scope` | whose manager, and with it the directory, the bus and the target |
 //! | `unit_text` | what each setting of a unit becomes in Quadlet, and the mark |
-//! | `mark` | whose a file is: ours, current or drifted, or foreign |
+//! | `selinux` | which mounts are relabelled where SELinux is enforced |
+//! | `host_facts` | what else the text depends on: [`HostFacts`] |
+//! | `rendering` | the whole text, and how a file that nobody edited is told from one that somebody did |
+//! | `mark` | whose a file is: ours, current, outdated or drifted, or foreign |
 //! | `generator` | where the host's generator is, and what it says about a unit |
-//! | `unit_store` | [`QuadletDir`]: the port over the three above |
+//! | `unit_store` | [`QuadletDir`]: the port over the six above |
 //! | `dbus` | the methods and properties of systemd that are used |
 //! | `bus` | one connection, made again when it broke, and the ends of jobs seen on it |
 //! | `states` | what the properties mean |
@@ -40,10 +43,13 @@ mod error;
 pub mod fuzzing;
 mod generator;
 mod health;
+mod host_facts;
 mod mark;
 mod processes;
 mod reload_check;
+mod rendering;
 mod scope;
+mod selinux;
 mod service_manager;
 mod states;
 mod unit_store;
@@ -51,7 +57,9 @@ mod unit_text;
 
 pub use generator::{Generator, GeneratorError};
 pub use health::{ScopeHealth, SystemdFacts, inspect};
+pub use host_facts::HostFacts;
 pub use reload_check::{UnloadableFile, UnloadableUnits, unloadable_units};
+pub use rendering::{RenderedUnit, render_unit};
 pub use scope::{Scope, ScopeError};
 pub use service_manager::{Limits, SystemdManager};
 pub use unit_store::QuadletDir;

@@ -81,7 +81,8 @@ impl SystemdManager {
         Self::over(bus, limits, KernelFiles::default(), reload_check::units_of(scope))
     }
 
-    /// Guards the units of `units` at a reload, with its generator, instead of those in the scope's own directory.
+    /// Guards the units of `units` at a reload, with its generator, instead of those in the scope's own directory. A clone of the
+    /// unit store that writes them shares its facts about the host.
     #[must_use]
     pub fn with_units(self, units: QuadletDir) -> Self {
         Self { units: Ok(units), ..self }

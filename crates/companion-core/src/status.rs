@@ -176,9 +176,9 @@ fn of(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> Companio
         restarts: service.map(|service| service.restarts),
         revisions: Revisions {
             unit_file: seen.unit.known().and_then(|file| match &file.state {
-                UnitFileState::Current { revision } | UnitFileState::Exposed { revision } => {
-                    Some(*revision)
-                }
+                UnitFileState::Current { revision }
+                | UnitFileState::Exposed { revision }
+                | UnitFileState::Outdated { revision } => Some(*revision),
                 UnitFileState::Drifted { revision } => *revision,
                 UnitFileState::Absent | UnitFileState::Foreign { .. } => None,
             }),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::ImageRef;
+use companion_core::model::revision::Revision;
 use companion_core::model::unit::{JobResult, ServiceState, UnitSpec};
 use companion_core::ports::ServiceManager;
 
@@ -103,7 +104,15 @@ pub trait ServiceWorld: Send + Sync {
 
 type World = dyn ServiceWorld;
 
+/// The state of `name`, without the rendering that the unit store put into its revisions.
 async fn state_of(world: &World, name: &CompanionName) -> ServiceState {
+    let state = rendered_state_of(world, name).await;
+    let plain = |revision: Option<Revision>| revision.map(|found| found.with_rendering(None));
+    let (loaded, running) = (plain(state.loaded), plain(state.running));
+    ServiceState { loaded, running, ..state }
+}
+
+async fn rendered_state_of(world: &World, name: &CompanionName) -> ServiceState {
     let names = BTreeSet::from([name.clone()]);
     let mut states = all_read(world.services().observe(&names).await);
     assert_eq!(states.len(), 1);

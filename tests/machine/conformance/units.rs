@@ -13,6 +13,7 @@ use companion_conformance::unit_store::UnitStoreWorld;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::UnitStore;
+use quadlet::PodmanVersion;
 
 use super::guest::{InOrder, RUNS, scope, unit, units};
 use super::{obey_modes, set_mode};
@@ -120,6 +121,10 @@ impl UnitStoreWorld for Units {
     }
     async fn copy(&self, from: &CompanionName, to: &CompanionName) {
         fs::copy(self.file(from), self.file(to)).unwrap();
+    }
+    async fn change_renderer(&self) {
+        // Too old for `Pull=`, which every unit has.
+        self.store.set_facts(PodmanVersion::new(4, 5, 0).into());
     }
     async fn lose_store(&self) {
         fs::remove_dir_all(self.store.path()).unwrap();

@@ -22,11 +22,8 @@ mod doctor;
 mod faults;
 mod images;
 mod install;
-<<<<<<< HEAD
 mod leader;
-=======
 mod readme;
->>>>>>> setup
 mod reboot;
 mod removal;
 mod repair;

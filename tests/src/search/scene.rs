@@ -80,6 +80,8 @@ tamperings! {
     SpoilUnit,
     /// Everyone may write the unit.
     ExposeUnit,
+    /// Another release or Podman says units in other words, or in those of before.
+    ChangeRenderer,
     /// The unit is deleted.
     DeleteUnit,
     /// The unit loses all its bytes.
@@ -142,6 +144,7 @@ impl Tampering {
         matches!(
             self,
             Self::Reload
+                | Self::ChangeRenderer
                 | Self::DeleteConfig
                 | Self::EditConfig
                 | Self::ExposeConfig
@@ -161,6 +164,7 @@ impl Tampering {
             Self::EditUnit => world.edit_unit(name),
             Self::SpoilUnit => world.spoil_unit(name),
             Self::ExposeUnit => world.expose_unit(name),
+            Self::ChangeRenderer => world.change_renderer(),
             Self::DeleteUnit => world.delete_unit(name),
             Self::TruncateUnit => world.truncate_unit(name),
             Self::ForeignUnit => world.put_foreign_unit(name),

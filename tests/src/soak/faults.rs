@@ -58,6 +58,7 @@ fn units() -> Vec<Kind> {
         once("unit edited", |s, at| s.host.edit_unit(&s.name(at))),
         once("unit spoilt", |s, at| s.host.spoil_unit(&s.name(at))),
         once("unit exposed", |s, at| s.host.expose_unit(&s.name(at))),
+        of_all(once("renderer changed", |s, _| s.host.change_renderer())),
         once("unit deleted", |s, at| s.host.delete_unit(&s.name(at))),
         once("unit truncated", |s, at| s.host.truncate_unit(&s.name(at))),
         once("unit edited, loaded, started", |s, at| {

@@ -85,10 +85,12 @@ fn unit(number: u8) -> UnitSpec {
         description: format!("Page {number}"),
         image: image("localhost/page:latest"),
         container: ContainerSpec { restart_delay: Some(1), ..ContainerSpec::default() },
+        config: None,
         revision: Revision {
             spec: Fingerprint::of(&[number]),
             image: Fingerprint::of(b"page"),
             config: None,
+            rendering: None,
             incarnation: 0,
         },
     }

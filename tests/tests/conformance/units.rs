@@ -47,6 +47,9 @@ impl UnitStoreWorld for Fake {
     async fn copy(&self, _from: &CompanionName, to: &CompanionName) {
         self.host.put_foreign_unit(to);
     }
+    async fn change_renderer(&self) {
+        self.host.change_renderer();
+    }
     async fn lose_store(&self) {
         (0..10).for_each(|number| self.host.delete_unit(&name(number)));
     }

@@ -96,10 +96,12 @@ impl UnitStoreWorld for Units {
             description: format!("Page {number}"),
             image: ImageRef::new("localhost/page:latest").unwrap(),
             container: ContainerSpec { restart_delay: Some(1), ..ContainerSpec::default() },
+            config: None,
             revision: Revision {
                 spec: Fingerprint::of(&[number]),
                 image: Fingerprint::of(b"page"),
                 config: None,
+                rendering: None,
                 incarnation: 0,
             },
         }
@@ -131,6 +133,10 @@ impl UnitStoreWorld for Units {
     }
     async fn copy(&self, from: &CompanionName, to: &CompanionName) {
         fs::copy(self.file(from), self.file(to)).unwrap();
+    }
+    async fn change_renderer(&self) {
+        // Too old for `Pull=`, which every unit has.
+        self.store.set_facts(PodmanVersion::new(4, 5, 0).into());
     }
     async fn lose_store(&self) {
         fs::remove_dir_all(self.root.path().join("containers")).unwrap();

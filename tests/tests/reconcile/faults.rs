@@ -283,6 +283,34 @@ async fn a_unit_that_never_stays_as_written_is_written_less_and_less_often() {
     assert!(after.reloads <= 20 && after.restarts <= 20, "{after:?}");
 }
 
+/// Another program that watches the unit edits it after each repair: the repairs back off to 15 minutes.
+#[tokio::test(start_paused = true)]
+async fn a_unit_edited_after_each_repair_backs_off_and_says_so() {
+    let node = Node::installed().await;
+    let wallet = name("wallet");
+    let mut writes = Vec::new();
+    let mut last = None;
+    while writes.len() < 12 {
+        node.host.edit_unit(&wallet);
+        let before = node.host.counts().unit_writes;
+        let round = node.reconciler.round().await.unwrap();
+        if node.host.counts().unit_writes > before {
+            writes.push(node.host.now().as_secs());
+        } else {
+            last = Some(round);
+        }
+        node.sleep(1).await;
+    }
+    let gaps: Vec<_> = writes.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.windows(2).all(|pair| pair[0] <= pair[1] + 1), "{gaps:?}");
+    assert!(gaps[9..].iter().all(|gap| (890..=902).contains(gap)), "{gaps:?}");
+    let status = companion_core::status::status(&last.unwrap());
+    let status = status.iter().find(|status| status.name == wallet).unwrap();
+    let why = "writing its unit failed 11 time(s): what was written did not last";
+    assert_eq!(status.why, [why], "{status:?}");
+    assert!(status.retry_in.is_some_and(|seconds| seconds <= 900), "{status:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn why_a_reload_failed_is_told() {
     let node = Node::new();

@@ -104,12 +104,24 @@ fn a_unit_is_rendered_without_a_host() {
         assert!(ran.stdout.lines().any(|found| found.starts_with(line)), "{line}: {ran:?}");
     }
     assert!(
-        ran.stdout.contains("-0000000000000000-none-0"),
+        ran.stdout.contains("-0000000000000000-none-"),
         "an image that is not resolved is zeros"
     );
     assert!(ran.told("note").unwrap().contains("zeros"), "{ran:?}");
     let system = bench.run(&["--host", "system", "render", "archy-lnd-ui"]);
     assert!(system.stdout.contains("WantedBy=multi-user.target"), "{system:?}");
+}
+
+#[test]
+fn a_unit_is_rendered_for_a_host_that_enforces_selinux() {
+    let bench = Bench::new();
+    let plain = bench.run(&["render", "archy-bitcoin-ui"]);
+    let labelled = bench.run(&["render", "archy-bitcoin-ui", "--selinux"]);
+    let volume = |stdout: &str| {
+        stdout.lines().find(|line| line.starts_with("Volume=")).map(str::to_owned).unwrap()
+    };
+    assert!(volume(&plain.stdout).ends_with(":ro"), "{plain:?}");
+    assert!(volume(&labelled.stdout).ends_with("/nginx.conf:/etc/nginx/conf.d/default.conf:ro,Z"));
 }
 
 #[test]

@@ -51,9 +51,11 @@ impl DesiredCompanion {
         self.generation
     }
 
-    /// The revision on `image` with the rendered configuration `config`, incarnation 0.
+    /// The revision on `image` with the rendered configuration `config`, incarnation 0. Its rendering
+    /// is for a unit store to say.
     pub fn revision(&self, image: &PresentImage, config: Option<Fingerprint>) -> Revision {
-        Revision { spec: self.fingerprint, image: image.fingerprint(), config, incarnation: 0 }
+        let (spec, image) = (self.fingerprint, image.fingerprint());
+        Revision { spec, image, config, rendering: None, incarnation: 0 }
     }
 
     /// The unit that claims `revision` and starts from what goes by the name `image`.
@@ -63,6 +65,7 @@ impl DesiredCompanion {
             description: self.spec.description.clone(),
             image: image.clone(),
             container: self.spec.container.clone(),
+            config: self.spec.hook.as_ref().map(|hook| hook.output.clone()),
             revision,
         }
     }

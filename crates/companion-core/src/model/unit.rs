@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::companion::CompanionName;
-use super::container::ContainerSpec;
+use super::container::{AbsolutePath, ContainerSpec};
 use super::image::ImageRef;
-use super::revision::Revision;
+use super::revision::{Fingerprint, Revision};
 
 /// All that a unit file says, before any adapter gave it a form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,6 +21,8 @@ pub struct UnitSpec {
     pub image: ImageRef,
     /// How the container is run.
     pub container: ContainerSpec,
+    /// The file that the companion's hook renders, which no other program reads; one of the mounts, as a rule.
+    pub config: Option<AbsolutePath>,
     /// What should be running.
     pub revision: Revision,
 }
@@ -304,7 +306,16 @@ pub enum UnitFileState {
         /// As for one that is current.
         revision: Revision,
     },
-    /// A unit of ours with other bytes.
+    /// A unit of ours with other bytes, which nobody is known to have edited: it says what the store
+    /// wrote for another specification, or in other words for the same one.
+    ///
+    /// A unit that names no rendering, written by a release that recorded none, counts as this too:
+    /// nothing tells whether somebody edited it.
+    Outdated {
+        /// The revision that it carries.
+        revision: Revision,
+    },
+    /// A unit of ours with other bytes, which the store did not write.
     Drifted {
         /// The revision that it claims, if it can be read.
         revision: Option<Revision>,
@@ -323,6 +334,9 @@ pub struct UnitFile {
     pub state: UnitFileState,
     /// Where the store keeps it, as the service manager names the source of a loaded unit.
     pub location: String,
+    /// The rendering of the unit asked about, whatever lies there: the part of a revision. Nothing
+    /// when no unit was asked about, or when the store cannot say it.
+    pub rendering: Option<Fingerprint>,
 }
 
 /// A container of the container host at a companion's name.

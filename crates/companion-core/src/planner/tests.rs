@@ -26,6 +26,7 @@ mod evidence;
 mod layers;
 mod properties;
 mod removal;
+mod rendering;
 mod repair;
 mod status;
 
@@ -70,6 +71,15 @@ fn config() -> Fingerprint {
     Fingerprint::of(b"config")
 }
 
+/// The words that the host's renderer has for the companion.
+fn rendering() -> Option<Fingerprint> {
+    Some(Fingerprint::of(b"rendering"))
+}
+
+fn file(state: UnitFileState) -> UnitFile {
+    UnitFile { state, location: LOCATION.to_owned(), rendering: rendering() }
+}
+
 /// A companion and its host, converged unless a test changes it.
 #[derive(Debug)]
 struct Scene {
@@ -83,7 +93,7 @@ struct Scene {
 impl Scene {
     fn converged() -> Self {
         let companion = DesiredCompanion::new(spec(), Generation(1));
-        let revision = companion.revision(&image(), Some(config()));
+        let revision = companion.revision(&image(), Some(config())).with_rendering(rendering());
         let mut service = ServiceState::not_found();
         service.load = LoadState::Loaded;
         service.active = ActiveState::Active;
@@ -98,8 +108,7 @@ impl Scene {
             present: Some(image()),
             leftovers: Vec::new(),
         };
-        let file =
-            UnitFile { state: UnitFileState::Current { revision }, location: LOCATION.to_owned() };
+        let file = file(UnitFileState::Current { revision });
         Self {
             desired: DesiredState {
                 latest: Generation(1),
@@ -149,7 +158,7 @@ impl Scene {
     }
 
     fn file(&mut self, state: UnitFileState) {
-        self.seen.unit = Observation::Known(UnitFile { state, location: LOCATION.to_owned() });
+        self.seen.unit = Observation::Known(file(state));
     }
 
     fn image(&mut self) -> &mut ImageState {
