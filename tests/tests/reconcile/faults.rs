@@ -304,11 +304,13 @@ async fn a_unit_edited_after_each_repair_backs_off_and_says_so() {
     let gaps: Vec<_> = writes.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert!(gaps.windows(2).all(|pair| pair[0] <= pair[1] + 1), "{gaps:?}");
     assert!(gaps[9..].iter().all(|gap| (890..=902).contains(gap)), "{gaps:?}");
-    let status = companion_core::status::status(&last.unwrap());
+    let last = last.unwrap();
+    let status = companion_core::status::status(&last);
     let status = status.iter().find(|status| status.name == wallet).unwrap();
     let why = "writing its unit failed 11 time(s): what was written did not last";
     assert_eq!(status.why, [why], "{status:?}");
-    assert!(status.retry_in.is_some_and(|seconds| seconds <= 900), "{status:?}");
+    let retry_at = status.conditions[0].retry_at.unwrap();
+    assert!(last.at.until(retry_at).as_secs() <= 900, "{status:?}");
 }
 
 #[tokio::test(start_paused = true)]
