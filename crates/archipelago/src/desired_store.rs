@@ -19,7 +19,7 @@ const LOCK_FILE: &str = "lock";
 /// How long another process may hold the host before a caller gives up: 6 minutes.
 ///
 /// A round holds it for its reads and short effects. On a host whose bus hangs one of them comes to the
-/// reconciler's limits (180 s for a reload, 60 s for each other effect), and a caller that waits for
+/// reconciler's limits (210 s for a reload, 60 s for each other effect), and a caller that waits for
 /// less would fail for the slowness of a round that still works. Work that takes longer holds no lock.
 const PATIENCE: Duration = Duration::from_secs(6 * 60);
 const POLL: Duration = Duration::from_millis(20);
