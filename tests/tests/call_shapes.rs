@@ -43,7 +43,11 @@ fn reads() -> Reads {
     });
     host.units.expect_list().returning(|| Ok([].into()));
     host.units.expect_observe().returning(|names| {
-        let absent = || UnitFile { state: UnitFileState::Absent, location: "/units/x".to_owned() };
+        let absent = || UnitFile {
+            state: UnitFileState::Absent,
+            location: "/units/x".to_owned(),
+            drop_ins: Vec::new(),
+        };
         names.keys().map(|name| (name.clone(), Ok(absent()))).collect()
     });
     host.services.expect_observe().returning(|names| {

@@ -1,5 +1,6 @@
 //! [`FakeHost`]: a world with a clock, faults, gates and a journal, behind the ports.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub(crate) struct State {
     pub(crate) events: Events,
     /// The image store as it was when it was last read.
     pub(crate) seen_images: Option<Images>,
+    /// The run of each service of which the log was last read.
+    pub(crate) seen_logs: BTreeMap<CompanionName, u32>,
 }
 
 impl fmt::Debug for FakeHost {
@@ -73,6 +76,7 @@ impl FakeHost {
             requires_lock: false,
             events: Events::default(),
             seen_images: None,
+            seen_logs: BTreeMap::new(),
         };
         Self {
             shared: Arc::new(Shared {

@@ -1,7 +1,7 @@
 //! `QuadletDir`: the port `UnitStore` on `<name>.container` files in one directory.
 //!
 //! Only files at a companion's own name that are ours are written over or removed. Drop-ins (`<name>.container.d/`,
-//! `container.d/`, `<name>.service.d/`) are the operator's: they are neither compared nor touched, and what they change is his wish. A file of
+//! `container.d/`, `<name>.service.d/`) are the operator's: they are named, but neither compared nor touched, and what they change is his wish. A file of
 //! the same name in another directory that Quadlet reads first is not looked for either; the loaded unit names its source.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +22,7 @@ use crate::unit_text::container_unit;
 use directory::UnitDir;
 
 mod directory;
+mod drop_ins;
 
 /// How long the file system is waited for. A local one needs milliseconds; a network's may never answer.
 const FILE_LIMIT: Duration = Duration::from_secs(30);
@@ -181,12 +182,14 @@ impl UnitStore for QuadletDir {
         let read = blocking("read the unit directory", move || {
             let dir = store.files.open()?;
             let directory = store.files.resolved();
+            let searched = drop_ins::search_path(store.scope, store.version, directory.clone());
             let file = |(name, wanted): (&CompanionName, &Option<UnitSpec>)| {
                 let state = store.observed(dir.as_ref(), name, wanted.as_ref());
                 let location = directory.join(directory::file_name(name));
                 let file = state.map(|state| UnitFile {
                     state,
                     location: location.to_string_lossy().into_owned(),
+                    drop_ins: drop_ins::of(&searched, store.version, name),
                 });
                 (name.clone(), file)
             };

@@ -15,6 +15,10 @@ use crate::model::unit::{ServiceState, UnitFileState};
 use crate::plan::{Plan, WaitingOn};
 use crate::reconciler::Round;
 
+mod failed_run;
+
+use failed_run::{FailedRun, drop_ins};
+
 /// How a companion is, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -79,6 +83,14 @@ pub struct CompanionStatus {
     pub restarts: Option<u32>,
     /// The revision that each layer carries.
     pub revisions: Revisions,
+    /// The root cause of a failed run in one sentence, where its log names a known one. `why` begins with it.
+    pub root_cause: Option<String>,
+    /// The last lines that the failed run logged, oldest first; empty for a service that did not fail.
+    pub log: Vec<String>,
+    /// Why these lines could not be read.
+    pub log_error: Option<String>,
+    /// The files with which an operator changes its unit beside the unit file, in the store and as loaded.
+    pub drop_ins: Vec<String>,
 }
 
 /// The revision that each layer of a companion carries.
@@ -107,11 +119,13 @@ fn of(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> Companio
     let waiting_on: Vec<_> = plan.blocked(name).map(|blocked| blocked.waiting_on.clone()).collect();
     let next: Vec<_> = plan.serving(name).map(ToString::to_string).collect();
     let retry_at = plan.blocked(name).filter_map(|blocked| blocked.retry_at).min();
+    let FailedRun { root_cause, log, log_error } = FailedRun::of(seen);
+    let waits = waiting_on.iter().map(ToString::to_string);
     CompanionStatus {
         name: name.clone(),
         health: health(name, seen, round),
         since: service.and_then(|service| service.since),
-        why: waiting_on.iter().map(ToString::to_string).chain(next.iter().cloned()).collect(),
+        why: root_cause.iter().cloned().chain(waits).chain(next.iter().cloned()).collect(),
         waiting_on,
         next,
         retry_in: retry_at.map(|at| whole_seconds(round.at.until(at))),
@@ -128,6 +142,10 @@ fn of(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> Companio
             loaded: service.and_then(|service| service.loaded),
             running: service.and_then(|service| service.running),
         },
+        root_cause,
+        log,
+        log_error,
+        drop_ins: drop_ins(seen),
     }
 }
 

@@ -194,7 +194,8 @@ impl World {
                 return Err(PortError::new(PortErrorKind::Denied, message));
             }
         };
-        Ok(UnitFile { state, location: location(name) })
+        let drop_ins = self.slot(name).map(|slot| slot.file_drop_ins(name)).unwrap_or_default();
+        Ok(UnitFile { state, location: location(name), drop_ins })
     }
 
     /// The names of all units that are ours.

@@ -23,7 +23,8 @@ use crate::runtime::block_on;
 ///
 /// With --json: {"version": 1, "healthy": bool, "companions": [{"name", "health", "since" (seconds
 /// since 1970), "why": […], "waiting_on": [{"on", …}], "next": […], "retry_in" (seconds), "service",
-/// "restarts", "revisions": {"unit_file", "loaded", "running"}}]}; what is not known is null.
+/// "restarts", "revisions": {"unit_file", "loaded", "running"}, "root_cause", "log": [the last lines of
+/// a failed run], "log_error", "drop_ins": [paths]}]}; what is not known is null.
 ///
 /// Back-offs live in the daemon's memory; its log tells when it tries again.
 ///
@@ -103,6 +104,10 @@ fn print_json(
             "service": null,
             "restarts": null,
             "revisions": { "unit_file": null, "loaded": null, "running": null },
+            "root_cause": null,
+            "log": [],
+            "log_error": null,
+            "drop_ins": [],
         })
     }));
     output.json(&json!({ "version": VERSION, "healthy": healthy, "companions": companions }));
@@ -143,16 +148,20 @@ fn service(status: &CompanionStatus, now: u64) -> String {
     words.join(", ")
 }
 
-/// Why, what next, and when.
+/// Why, with the last log lines of a failed run, what next, and when; and what changes its unit.
 fn details(status: &CompanionStatus) -> Vec<String> {
+    let cause = status.root_cause.iter().map(|cause| format!("why: {cause}"));
     let waits = status.waiting_on.iter().map(|waiting| format!("why: {waiting}"));
+    let log = status.log.iter().map(|line| format!("log: {line}"));
+    let log_error = status.log_error.iter().map(|error| format!("log: not readable: {error}"));
     let next = status.next.iter().map(|step| format!("next: {step}"));
-    let mut lines: Vec<_> = waits.chain(next).collect();
+    let mut lines: Vec<_> = cause.chain(waits).chain(log).chain(log_error).chain(next).collect();
     if let Some(seconds) = status.retry_in {
         lines.push(format!("again in {}", words::span(seconds)));
     }
     if lines.is_empty() && status.health != Health::Ready {
         lines.extend(status.why.iter().map(|why| format!("why: {why}")));
     }
+    lines.extend(status.drop_ins.iter().map(|path| format!("drop-in: {path}")));
     lines
 }

@@ -31,12 +31,16 @@ fn the_status_is_told_as_json() {
     assert_eq!(companion["name"], "archy-lnd-ui");
     assert_eq!(companion["health"], "progressing");
     let shape = [
+        "drop_ins",
         "health",
+        "log",
+        "log_error",
         "name",
         "next",
         "restarts",
         "retry_in",
         "revisions",
+        "root_cause",
         "service",
         "since",
         "waiting_on",

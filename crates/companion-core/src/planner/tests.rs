@@ -66,6 +66,10 @@ fn image() -> PresentImage {
     }
 }
 
+fn file_of(state: UnitFileState) -> UnitFile {
+    UnitFile { state, location: LOCATION.to_owned(), drop_ins: Vec::new() }
+}
+
 fn config() -> Fingerprint {
     Fingerprint::of(b"config")
 }
@@ -98,8 +102,7 @@ impl Scene {
             present: Some(image()),
             leftovers: Vec::new(),
         };
-        let file =
-            UnitFile { state: UnitFileState::Current { revision }, location: LOCATION.to_owned() };
+        let file = file_of(UnitFileState::Current { revision });
         Self {
             desired: DesiredState {
                 companions: [(name(), companion)].into(),
@@ -111,6 +114,7 @@ impl Scene {
                 unit: Observation::Known(file),
                 service: Observation::Known(service),
                 container: None,
+                log: None,
             },
             history: History {
                 verified: [(name(), VerifiedRun { revision, invocation: "first run".to_owned() })]
@@ -148,7 +152,7 @@ impl Scene {
     }
 
     fn file(&mut self, state: UnitFileState) {
-        self.seen.unit = Observation::Known(UnitFile { state, location: LOCATION.to_owned() });
+        self.seen.unit = Observation::Known(file_of(state));
     }
 
     fn image(&mut self) -> &mut ImageState {

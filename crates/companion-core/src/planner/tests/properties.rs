@@ -142,12 +142,13 @@ prop_compose! {
             image: (!removed).then_some(image),
             unit: match file {
                 Observation::Known(state) => {
-                    Observation::Known(UnitFile { state, location: LOCATION.to_owned() })
+                    Observation::Known(file_of(state))
                 }
                 Observation::Unknown(error) => Observation::Unknown(error),
             },
             service,
             container,
+            log: None,
         };
         scene.history.running.insert(name(), running);
         scene.now = Monotonic::from_origin(Duration::from_secs(seconds));
