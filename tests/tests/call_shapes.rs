@@ -50,6 +50,7 @@ fn reads() -> Reads {
             state: UnitFileState::Absent,
             location: "/units/x".to_owned(),
             rendering: None,
+            drop_ins: Vec::new(),
         };
         names.keys().map(|name| (name.clone(), Ok(absent()))).collect()
     });

@@ -51,6 +51,8 @@ pub(crate) struct State {
     pub(crate) events: Events,
     /// The image store as it was when it was last read.
     pub(crate) seen_images: Option<Images>,
+    /// The run of each service of which the log was last read.
+    pub(crate) seen_logs: BTreeMap<CompanionName, u32>,
 }
 
 impl fmt::Debug for FakeHost {
@@ -81,6 +83,7 @@ impl FakeHost {
             loaded: BTreeMap::new(),
             events: Events::default(),
             seen_images: None,
+            seen_logs: BTreeMap::new(),
         };
         Self {
             shared: Arc::new(Shared {

@@ -54,6 +54,9 @@ done_to_the_world! {
     refuse_unit(name: &CompanionName, refused: bool);
     mask(name: &CompanionName);
     unmask(name: &CompanionName);
+    add_drop_in_of_file(name: &CompanionName);
+    add_drop_in_of_service(name: &CompanionName);
+    say_at_end(name: &CompanionName, lines: &str);
     put_input(path: &AbsolutePath, contents: &str);
     break_hook(path: &AbsolutePath, fate: Option<Fate>);
     register_hook(name: &HookName, contents: &str);

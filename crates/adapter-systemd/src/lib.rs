@@ -9,7 +9,7 @@
 //!   ServiceState ◄── states ◄── properties, /proc, cgroup ◄── <name>.service                SystemdManager: ServiceManager
 //! ```
 //!
-//! No process is started but the generator, and that one only before a write and before a reload. Files are read and written through `durable-dir`; systemd is
+//! No process is started but the generator, before a write and before a reload, and `journalctl`, once for each run that failed. Files are read and written through `durable-dir`; systemd is
 //! asked over D-Bus, and the two facts it does not have (the environment of the running process, and whether a container's cgroup is
 //! frozen) are read from procfs and cgroupfs.
 //!
@@ -29,8 +29,10 @@
 //! | `bus` | one connection, made again when it broke, and the ends of jobs seen on it |
 //! | `states` | what the properties mean |
 //! | `processes` | what only procfs and cgroupfs know |
+//! | `process` | how one program is run to its end |
+//! | `journal` | what a run that failed logged last |
 //! | `reload_check` | what a reload would lose, and that it is then held back: [`unloadable_units`] |
-//! | `service_manager` | [`SystemdManager`]: the port over the five above |
+//! | `service_manager` | [`SystemdManager`]: the port over the seven above |
 //! | `health` | what a host lacks, for a person: [`inspect`] |
 //!
 //! Requires systemd 235 (`NRestarts`) and, for units to mean anything, Podman 4.4 and cgroup v2.
@@ -44,7 +46,9 @@ pub mod fuzzing;
 mod generator;
 mod health;
 mod host_facts;
+mod journal;
 mod mark;
+mod process;
 mod processes;
 mod reload_check;
 mod rendering;

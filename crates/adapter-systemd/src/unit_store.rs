@@ -1,7 +1,7 @@
 //! `QuadletDir`: the port `UnitStore` on `<name>.container` files in one directory.
 //!
 //! Only files at a companion's own name that are ours are written over or removed. Drop-ins (`<name>.container.d/`,
-//! `container.d/`, `<name>.service.d/`) are the operator's: they are neither compared nor touched, and what they change is his wish. A file of
+//! `container.d/`, `<name>.service.d/`) are the operator's: they are named, but neither compared nor touched, and what they change is his wish. A file of
 //! the same name in another directory that Quadlet reads first is not looked for either; the loaded unit names its source.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,7 @@ use crate::scope::{Scope, ScopeError};
 use directory::UnitDir;
 
 mod directory;
+mod drop_ins;
 
 /// How long the file system is waited for. A local one needs milliseconds; a network's may never answer.
 const FILE_LIMIT: Duration = Duration::from_secs(30);
@@ -203,6 +204,7 @@ impl UnitStore for QuadletDir {
         let read = blocking("read the unit directory", move || {
             let dir = store.files.open()?;
             let (directory, facts) = (store.files.resolved(), store.facts());
+            let searched = drop_ins::search_path(store.scope, facts.podman, directory.clone());
             let file = |(name, wanted): (&CompanionName, &Option<UnitSpec>)| {
                 let seen = store.observed(dir.as_ref(), name, wanted.as_ref(), facts);
                 let location = directory.join(directory::file_name(name));
@@ -210,6 +212,7 @@ impl UnitStore for QuadletDir {
                     state,
                     location: location.to_string_lossy().into_owned(),
                     rendering,
+                    drop_ins: drop_ins::of(&searched, facts.podman, name),
                 });
                 (name.clone(), file)
             };

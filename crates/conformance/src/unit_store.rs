@@ -68,6 +68,10 @@ pub trait UnitStoreWorld: Send + Sync {
     async fn put_link(&self, _name: &CompanionName) -> Arranged {
         Err(Unarranged("symbolic links"))
     }
+    /// Adds a setting to the unit of `name` beside its file, as an operator does.
+    async fn drop_in(&self, _name: &CompanionName) -> Arranged {
+        Err(Unarranged("drop-ins"))
+    }
     /// Gives the file at `name` a second name elsewhere (a hard link).
     async fn add_name(&self, _name: &CompanionName) -> Arranged {
         Err(Unarranged("hard links"))
@@ -115,10 +119,14 @@ pub fn without_rendering(state: UnitFileState) -> UnitFileState {
     }
 }
 
-async fn location_of(world: &World, name: &CompanionName) -> String {
+async fn unit_at(world: &World, name: &CompanionName) -> UnitFile {
     let names = BTreeMap::from([(name.clone(), None)]);
     let mut files = world.store().observe(&names).await;
-    files.remove(name).unwrap().unwrap().location
+    files.remove(name).unwrap().unwrap()
+}
+
+async fn location_of(world: &World, name: &CompanionName) -> String {
+    unit_at(world, name).await.location
 }
 
 fn is_foreign(state: &UnitFileState) -> bool {
@@ -187,6 +195,7 @@ macro_rules! unit_store_cases {
 macro_rules! unit_store_optional_cases {
     ($with:ident $(, $world:ident)?) => {
         $with! { unit_store $(, $world)?:
+            a_drop_in_beside_a_unit_is_named_and_changes_nothing_else,
             a_link_in_place_of_a_unit_is_foreign_and_not_followed,
             a_file_that_has_a_second_name_is_foreign,
             a_full_disk_is_a_passing_failure_and_the_old_unit_stands,

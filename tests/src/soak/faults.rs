@@ -364,8 +364,15 @@ fn disk_free(stage: &Stage, _: usize) {
 /// The calls that fail, one kind of failure each, while a companion has lost its unit, its container
 /// and its configuration.
 pub(super) fn failing_calls() -> Vec<Fault> {
-    // Nothing is restarted, removed or left over of what lost everything.
-    let never = [Method::Restart, Method::Stop, Method::ResetFailed, Method::Remove, Method::Prune];
+    // Nothing is restarted, removed or left over of what lost everything, and nothing of it failed.
+    let never = [
+        Method::Restart,
+        Method::Stop,
+        Method::ResetFailed,
+        Method::LogTails,
+        Method::Remove,
+        Method::Prune,
+    ];
     let calls = CALLS.into_iter().filter(move |(_, method)| !never.contains(method));
     let modes = [
         Mode::Error(PortErrorKind::Transient),

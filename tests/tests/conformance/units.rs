@@ -66,6 +66,10 @@ impl UnitStoreWorld for Fake {
         self.host.change(|world, _| world.conditions.disk = Disk::Full);
         Ok(())
     }
+    async fn drop_in(&self, name: &CompanionName) -> Arranged {
+        self.host.add_drop_in_of_file(name);
+        Ok(())
+    }
     async fn put_link(&self, name: &CompanionName) -> Arranged {
         self.host.put_foreign_unit(name);
         Ok(())

@@ -147,6 +147,13 @@ impl UnitStoreWorld for Units {
     async fn remove_judge(&self) {
         fs::remove_file(self.root.path().join(GENERATOR_NAME)).unwrap();
     }
+    async fn drop_in(&self, name: &CompanionName) -> Arranged {
+        let directory = self.store.path().join(format!("{name}.container.d"));
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("operator.conf"), "[Service]\nRestartSec=11\n").unwrap();
+        fs::write(directory.join("operator.conf.old"), "no drop-in").unwrap();
+        Ok(())
+    }
     async fn put_link(&self, name: &CompanionName) -> Arranged {
         let elsewhere = self.root.path().join("elsewhere");
         fs::write(&elsewhere, self.store.text(&self.unit(0)).unwrap()).unwrap();

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::hook::{HookSpec, HookState, Rendered};
+use companion_core::model::log::LogTail;
 use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::{JobResult, ServiceState, UnitFile, UnitFileState, UnitSpec};
 use companion_core::ports::{
@@ -110,6 +111,13 @@ impl ServiceManager for Believing {
             state.running = state.loaded;
         }
         states
+    }
+
+    async fn log_tails(
+        &self,
+        ended: &BTreeMap<CompanionName, ServiceState>,
+    ) -> BTreeMap<CompanionName, PortResult<LogTail>> {
+        self.0.log_tails(ended).await
     }
 
     async fn reload(&self) -> PortResult<()> {

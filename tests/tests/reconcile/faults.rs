@@ -168,13 +168,14 @@ async fn nothing_is_done_while(mode: Mode) {
 }
 
 /// The calls whose failures other tests have.
-const NOT_OF_AN_INSTALLATION: [(Port, Method); 9] = [
+const NOT_OF_AN_INSTALLATION: [(Port, Method); 10] = [
     // Without the record and the leadership no round begins, see above.
     (Port::Desired, Method::Load),
     (Port::Leadership, Method::Acquire),
     (Port::Services, Method::Restart),
     (Port::Services, Method::Stop),
     (Port::Services, Method::ResetFailed),
+    (Port::Services, Method::LogTails),
     (Port::Images, Method::Prune),
     (Port::Units, Method::Remove),
     (Port::Hooks, Method::Remove),
@@ -206,6 +207,7 @@ async fn every_single_failure_of_a_repair_is_survived() {
     for call in [
         (Port::Services, Method::Restart),
         (Port::Services, Method::ResetFailed),
+        (Port::Services, Method::LogTails),
         (Port::Images, Method::Prune),
     ] {
         for mode in failures() {

@@ -201,7 +201,8 @@ impl World {
             }
         };
         let rendering = wanted.map(|wanted| contents(wanted, renderer));
-        Ok(UnitFile { state, location: location(name), rendering })
+        let drop_ins = self.slot(name).map(|slot| slot.file_drop_ins(name)).unwrap_or_default();
+        Ok(UnitFile { state, location: location(name), rendering, drop_ins })
     }
 
     /// The names of all units that are ours.

@@ -7,7 +7,8 @@ use companion_core::model::companion::CompanionName;
 
 use super::{UnloadableFile, UnloadableUnits};
 use crate::error::shown;
-use crate::generator::{Ended, GeneratorError, bare};
+use crate::generator::{GeneratorError, bare};
+use crate::process::Ended;
 
 /// How the line begins that names a file which cannot be read or parsed (`cmd/quadlet/main.go` of Podman 4.6 and newer; older ones skip
 /// such a file and no other).

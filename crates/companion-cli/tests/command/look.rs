@@ -32,12 +32,16 @@ fn the_status_is_told_as_json() {
     assert_eq!(companion["health"], "progressing");
     let shape = [
         "conditions",
+        "drop_ins",
         "generation",
         "health",
+        "log",
+        "log_error",
         "name",
         "next",
         "restarts",
         "revisions",
+        "root_cause",
         "running",
         "service",
         "settled",

@@ -202,6 +202,8 @@ pub struct ServiceState {
     pub since: Option<u64>,
     /// What went wrong when the unit was loaded, in the service manager's words.
     pub load_error: Option<String>,
+    /// The files with which an operator changes the loaded unit beside its own file, by their paths.
+    pub drop_ins: Vec<String>,
 }
 
 impl ServiceState {
@@ -223,6 +225,7 @@ impl ServiceState {
             exit_status: None,
             since: None,
             load_error: None,
+            drop_ins: Vec::new(),
         }
     }
 
@@ -232,6 +235,13 @@ impl ServiceState {
             self.active,
             ActiveState::Active | ActiveState::Reloading | ActiveState::Refreshing
         )
+    }
+
+    /// Whether its last run failed, or ended and is about to be repeated: then what that run logged says why.
+    pub fn has_failed(&self) -> bool {
+        self.active == ActiveState::Failed
+            || self.sub.awaits_restart()
+            || (self.is_down() && self.result != ServiceResult::Success)
     }
 
     /// Whether nothing of it runs and nothing is about to.
@@ -337,6 +347,9 @@ pub struct UnitFile {
     /// The rendering of the unit asked about, whatever lies there: the part of a revision. Nothing
     /// when no unit was asked about, or when the store cannot say it.
     pub rendering: Option<Fingerprint>,
+    /// The files with which an operator changes the unit in the store beside its own file, by their paths;
+    /// the service manager may have loaded the unit without them.
+    pub drop_ins: Vec<String>,
 }
 
 /// A container of the container host at a companion's name.

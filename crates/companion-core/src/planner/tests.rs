@@ -76,8 +76,9 @@ fn rendering() -> Option<Fingerprint> {
     Some(Fingerprint::of(b"rendering"))
 }
 
-fn file(state: UnitFileState) -> UnitFile {
-    UnitFile { state, location: LOCATION.to_owned(), rendering: rendering() }
+fn file_of(state: UnitFileState) -> UnitFile {
+    let location = LOCATION.to_owned();
+    UnitFile { state, location, rendering: rendering(), drop_ins: Vec::new() }
 }
 
 /// A companion and its host, converged unless a test changes it.
@@ -108,7 +109,7 @@ impl Scene {
             present: Some(image()),
             leftovers: Vec::new(),
         };
-        let file = file(UnitFileState::Current { revision });
+        let file = file_of(UnitFileState::Current { revision });
         Self {
             desired: DesiredState {
                 latest: Generation(1),
@@ -121,6 +122,7 @@ impl Scene {
                 unit: Observation::Known(file),
                 service: Observation::Known(service),
                 container: None,
+                log: None,
             },
             history: History {
                 verified: [(name(), VerifiedRun { revision, invocation: "first run".to_owned() })]
@@ -158,7 +160,7 @@ impl Scene {
     }
 
     fn file(&mut self, state: UnitFileState) {
-        self.seen.unit = Observation::Known(file(state));
+        self.seen.unit = Observation::Known(file_of(state));
     }
 
     fn image(&mut self) -> &mut ImageState {

@@ -8,7 +8,8 @@ use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::{UnitFileState, UnitSpec};
 use companion_core::ports::PortErrorKind;
 
-use super::{World, location_of, state_of, without_rendering};
+use super::{World, location_of, state_of, unit_at, without_rendering};
+use crate::Arranged;
 
 pub(super) async fn an_empty_store_lists_nothing_and_every_name_in_it_is_absent(world: &World) {
     assert!(world.store().list().await.unwrap().is_empty());
@@ -185,6 +186,26 @@ pub(super) async fn a_location_is_the_same_whatever_lies_there(world: &World) {
     assert_eq!(location_of(world, &unit.name).await, absent);
     world.store().remove(&unit.name).await.unwrap();
     assert_eq!(location_of(world, &unit.name).await, absent);
+}
+
+pub(super) async fn a_drop_in_beside_a_unit_is_named_and_changes_nothing_else(
+    world: &World,
+) -> Arranged {
+    let (unit, other) = (world.unit(0), world.unit(1));
+    world.store().write(&unit).await.unwrap();
+    world.store().write(&other).await.unwrap();
+    let before = unit_at(world, &unit.name).await;
+    world.drop_in(&unit.name).await?;
+    let mut after = unit_at(world, &unit.name).await;
+    after.drop_ins.retain(|path| !before.drop_ins.contains(path));
+    let [path] = &after.drop_ins[..] else { panic!("{after:?}") };
+    assert!(path.contains(unit.name.as_str()), "{path}");
+    assert_eq!((after.state, after.location), (before.state, before.location));
+    assert_eq!(unit_at(world, &other.name).await.drop_ins, before.drop_ins);
+    assert_eq!(world.store().list().await.unwrap().len(), 2);
+    world.store().remove(&unit.name).await.unwrap();
+    assert_eq!(unit_at(world, &unit.name).await.drop_ins, after.drop_ins, "it is not ours");
+    Ok(())
 }
 
 pub(super) async fn a_store_that_is_gone_is_empty_and_made_again_by_a_write(world: &World) {

@@ -146,11 +146,12 @@ prop_compose! {
             hook: Some(hook),
             image: (!removed).then_some(image),
             unit: match file {
-                Observation::Known(state) => Observation::Known(super::file(state)),
+                Observation::Known(state) => Observation::Known(file_of(state)),
                 Observation::Unknown(error) => Observation::Unknown(error),
             },
             service,
             container,
+            log: None,
         };
         let attempt = Attempt { generation: Generation(1), input: Fingerprint::of(b"begun") };
         let running = running.into_iter().map(|work| (work, attempt)).collect();
