@@ -162,6 +162,10 @@ impl Output {
             Ok(verdict) => ExitCode::from(verdict.status()),
             Err(error) => {
                 self.tell(&styled(self.error_colour, Style::Bad, "error:"), &error.to_string());
+                for line in error.excerpt().into_iter().flat_map(str::lines) {
+                    // Nothing is left to print to.
+                    let _ = writeln!(io::stderr().lock(), "{line}");
+                }
                 for hint in error.hints() {
                     self.tell(&styled(self.error_colour, Style::Strong, "hint:"), hint);
                 }
