@@ -26,7 +26,7 @@ pub fn catalog(bytes: &[u8]) {
         Err(error) => one_line(&chain(&error)),
         Ok(file) => {
             let node = file.node.clone().unwrap_or_default();
-            match file.companions(&node, "f") {
+            match file.companions(&node) {
                 Err(error) => one_line(&chain(&error)),
                 Ok(companions) => companions.iter().for_each(|(_, spec)| rendered(spec)),
             }

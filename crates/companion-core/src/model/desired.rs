@@ -77,6 +77,10 @@ impl DesiredCompanion {
 ///
 /// It is written from a struct and never from a `serde_json::Value`, whose order depends on a feature
 /// that any other crate of the program may switch on.
+#[expect(
+    clippy::expect_used,
+    reason = "strings, numbers, lists and maps with text keys have no way to fail; no bytes would be one fingerprint for all"
+)]
 fn canonical_fingerprint(spec: &CompanionSpec) -> Fingerprint {
     #[derive(Serialize)]
     struct Canonical<'s> {
@@ -84,8 +88,7 @@ fn canonical_fingerprint(spec: &CompanionSpec) -> Fingerprint {
         container: &'s ContainerSpec,
     }
     let canonical = Canonical { description: &spec.description, container: &spec.container };
-    // Strings, numbers, lists and maps with text keys have no way to fail.
-    let bytes = serde_json::to_vec(&canonical).unwrap_or_default();
+    let bytes = serde_json::to_vec(&canonical).expect("a specification is written as JSON");
     Fingerprint::of(&bytes)
 }
 

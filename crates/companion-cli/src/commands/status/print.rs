@@ -92,10 +92,8 @@ fn about_the_leader(found: &Found, now: u64, output: &Output) {
         )),
     }
     if let Some(problem) = &report.inputs.problem {
-        output.note(format!(
-            "the catalog is not in force, and the last good one is:\n{}",
-            problem.report
-        ));
+        output.note(format!("the last good catalog is in force: {}", problem.message));
+        problem.excerpt.iter().for_each(|excerpt| output.excerpt(excerpt));
     }
     report.problems.iter().chain(&found.notes).for_each(|problem| output.note(problem));
 }
