@@ -29,9 +29,11 @@ pub struct UnloadableUnits {
     pub files: Vec<UnloadableFile>,
     /// The companions whose unit files are there, and whose services systemd would no longer find. Empty when no file is at fault.
     pub lost: BTreeSet<CompanionName>,
+    /// The files that it read and refused, by their names. Each has no service, and costs no other its own.
+    pub refused: Vec<UnloadableFile>,
 }
 
-/// A unit file that the generator cannot read or parse.
+/// A unit file that the generator cannot read or parse, or refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnloadableFile {
     /// Its path, as the generator quotes it: without control characters.
@@ -93,6 +95,7 @@ async fn asked(
         return Ok(UnloadableUnits {
             files: endless.into_iter().map(file).collect(),
             lost: ours.clone(),
+            refused: Vec::new(),
         });
     }
     let found = async {

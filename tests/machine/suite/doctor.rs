@@ -7,14 +7,14 @@ use crate::guest::tell;
 use crate::node::{companion, installed};
 
 #[test]
-fn a_machine_that_lacks_nothing_is_told_so() {
+fn a_machine_with_every_prerequisite_is_ok() {
     installed();
     let ran = companion(&["doctor"]).exits(0);
     assert!(!ran.stdout.contains("error "), "{ran}");
 }
 
 #[test]
-fn missing_linger_is_named_with_the_command_that_mends_it() {
+fn missing_linger_is_an_error_with_its_fix() {
     installed();
     // The mark alone: `loginctl disable-linger` would end archy's manager at once, for he is not logged in.
     let mark = "/var/lib/systemd/linger/archy";

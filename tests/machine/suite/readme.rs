@@ -99,7 +99,7 @@ impl Drop for Newcomer {
 }
 
 #[test]
-fn whoever_follows_the_readme_ends_with_a_daemon_and_ready_companions() {
+fn following_the_readme_ends_with_a_daemon_and_ready_companions() {
     node::clean();
     let [begin, bitcoin, end] = &blocks()[..] else { panic!("three blocks: {:#?}", blocks()) };
     assert_eq!(begin.lines().filter(|line| *line == INSTALL).count(), 1);

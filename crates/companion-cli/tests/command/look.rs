@@ -98,7 +98,7 @@ fn the_log_of_an_unknown_name_is_refused_with_a_suggestion() {
 }
 
 #[test]
-fn what_the_catalog_dropped_or_cannot_name_has_its_log_by_its_unit_or_journal() {
+fn a_companion_outside_the_catalog_has_its_log_by_unit_or_journal() {
     for catalog in ["", "broken = [\n"] {
         let bench = Bench::new();
         bench.file(".config/companion/catalog.toml", catalog);
