@@ -92,19 +92,20 @@ const fn recorded(bounds: Bounds, states: usize, passes: u8) -> Recorded {
 
 /// The searches of every commit. Faults meet two companions in the wider ones alone.
 pub const COMMIT: &[Recorded] = &[
-    recorded(Bounds::of(1, 1, 1), 12_730, 2),
-    recorded(Bounds::of(2, 0, 2), 6_588, 1),
-    recorded(Bounds::of(1, 0, 2).with_hand_overs(2), 6_388, 1),
-    recorded(Bounds::of(1, 1, 1).with_hand_overs(1), 33_109, 2),
-    recorded(Bounds::of(1, 0, 2).with_slow_services(), 790, 1),
-    recorded(Bounds::of(1, 1, 1).with_slow_services(), 9_652, 2),
+    recorded(Bounds::of(1, 1, 1), 12_388, 2),
+    recorded(Bounds::of(2, 0, 2), 7_068, 1),
+    recorded(Bounds::of(1, 0, 2).with_hand_overs(2), 13_212, 1),
+    recorded(Bounds::of(1, 1, 1).with_hand_overs(1), 37_335, 2),
+    recorded(Bounds::of(1, 0, 2).with_slow_services(), 1_314, 2),
+    recorded(Bounds::of(1, 1, 1).with_slow_services(), 9_402, 2),
 ];
 
 /// Wider searches, for a release build.
 pub const DEEP: &[Recorded] = &[
-    recorded(Bounds::of(1, 1, 2), 152_583, 2),
-    recorded(Bounds::of(2, 1, 1), 20_491, 31),
-    recorded(Bounds::of(2, 0, 2).with_hand_overs(1), 22_193, 1),
+    recorded(Bounds::of(1, 1, 2), 223_910, 2),
+    recorded(Bounds::of(2, 1, 1), 20_524, 31),
+    recorded(Bounds::of(2, 0, 2).with_hand_overs(1), 30_363, 1),
+    recorded(Bounds::of(1, 1, 2).with_hand_overs(1), 609_573, 2),
 ];
 
 impl Recorded {

@@ -15,13 +15,12 @@ use adapter_fake::{
 };
 use async_trait::async_trait;
 use companion_core::model::Monotonic;
-use companion_core::model::companion::CompanionSpec;
 use companion_core::ports::{Acquired, Host, Leadership as _, Lease};
 use companion_core::reconciler::stepwise::{Advance, Context, Ended, Task};
 use companion_core::reconciler::{Limits, Outcome, Round, Silent};
 use tokio::runtime::Runtime;
 
-use super::scene::{ORIGIN, Scene};
+use super::scene::{ORIGIN, Scene, other_version};
 use super::state::{Done, Leader};
 
 /// A host for as many states as are looked at, one after the other.
@@ -60,14 +59,6 @@ impl Gate for BeforeSync {
     }
 }
 
-/// Inputs by which each version of a companion is the other.
-fn swapped() -> Inputs {
-    Inputs::new(|mut spec: CompanionSpec| {
-        spec.container.read_only_root = !spec.container.read_only_root;
-        spec
-    })
-}
-
 impl Theatre {
     /// A host on which all intents of `scene` can be recorded, and that one process leads.
     pub fn new(scene: &Scene) -> Self {
@@ -91,7 +82,7 @@ impl Theatre {
             }
         }
         host.require_leader(true);
-        let hosts = [host.clone(), host.deciding_with(swapped())];
+        let hosts = [host.clone(), host.deciding_with(Inputs::new(other_version))];
         let ports = [hosts[0].ports(), hosts[1].ports()];
         Self { hosts, ports, limits: Limits::default(), runtime, _lease: lease }
     }

@@ -5,17 +5,45 @@
 //! from the next look on; what is under way for an older one ends there. That nothing is made after a
 //! removal was reported as finished, and no restart has no cause, the fake keeps by itself.
 
-use companion_core::model::observed::Work;
+use companion_core::model::desired::DesiredCompanion;
+use companion_core::model::observed::ObservedCompanion;
 use companion_core::reconciler::Round;
+use companion_core::reconciler::stepwise::{Stage, Task};
 
 use super::state::Leader;
 
 /// What `leader` goes on with, after it began `round`, that it does not desire.
 pub fn after_look<'a>(round: &'a Round, leader: &'a Leader) -> impl Iterator<Item = String> + 'a {
-    let makes = |work| matches!(work, Work::Hook | Work::Image);
-    let unwanted = leader
-        .tasks
-        .keys()
-        .filter(move |(name, work)| makes(*work) && !round.desired.companions.contains_key(name));
-    unwanted.map(|(name, work)| format!("S4: {work:?} of `{name}` goes on, and it is not desired"))
+    let unwanted = leader.tasks.values().filter(|task| {
+        let (name, _work) = task.key();
+        // Of what cannot be read it is not known whether what goes on is for it.
+        let desired = round.desired.companions.get(name);
+        let seen = round.observed.companions.get(name).is_some_and(is_seen);
+        (seen || desired.is_none()) && !is_desired(task, desired)
+    });
+    unwanted.map(|task| {
+        let (name, work) = task.key();
+        format!("S4: {work:?} of `{name}` goes on, and it is not desired")
+    })
+}
+
+fn is_seen(companion: &ObservedCompanion) -> bool {
+    let hook = companion.hook.as_ref().is_none_or(|hook| hook.known().is_some());
+    let image = companion.image.as_ref().is_none_or(|image| image.known().is_some());
+    hook && image
+}
+
+/// Whether what `task` renders, builds or pulls is what is `desired` of its companion.
+fn is_desired(task: &Task, desired: Option<&DesiredCompanion>) -> bool {
+    let spec = desired.map(DesiredCompanion::spec);
+    match task.stage() {
+        Stage::Render(hook) | Stage::Compare(hook, _) | Stage::Commit(hook, _) => {
+            spec.is_some_and(|spec| spec.hook.as_ref() == Some(hook))
+        }
+        Stage::Ensure(source) | Stage::Replace(source) => {
+            spec.is_some_and(|spec| spec.image == *source)
+        }
+        // What it put in place lies there, or it waits for what the service manager does.
+        Stage::Confirm | Stage::Prune(_) | Stage::Wait(_) | Stage::Over => true,
+    }
 }

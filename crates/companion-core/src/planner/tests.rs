@@ -195,7 +195,11 @@ impl Scene {
         assert_eq!(seen, blocked, "blocked");
     }
 
-    /// Lets the only step of `work` in the present plan have failed just now.
+    /// Has an intent for `spec` recorded.
+    fn intend(&mut self, spec: CompanionSpec) {
+        self.desired.companions.insert(name(), DesiredCompanion::new(spec, Generation(9)));
+    }
+
     /// Has the planned step of `work` go on as work under way.
     fn begin(&mut self, work: Work) {
         let plan = self.plan();
@@ -204,6 +208,7 @@ impl Scene {
         self.history.running.entry(name()).or_default().insert(work, attempt);
     }
 
+    /// Lets the only step of `work` in the present plan have failed just now.
     fn fail(&mut self, work: Work, kind: PortErrorKind, error: &str) {
         let plan = self.plan();
         let step = plan.steps.iter().find(|step| step.work == work).unwrap();
