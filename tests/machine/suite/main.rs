@@ -21,6 +21,7 @@ mod crashes;
 mod doctor;
 mod faults;
 mod images;
+mod images_built;
 mod install;
 mod leader;
 mod readme;
