@@ -93,7 +93,12 @@ impl Bench {
         let config = self.host.commit(self.hook(), rendered).await.unwrap();
         let image = self.host.ensure(&self.spec.image).await.unwrap();
         let wish = DesiredCompanion::new(self.spec.clone(), Generation(1));
-        wish.unit(&image.reference, wish.revision(&image, Some(config)))
+        let mut unit = wish.unit(&image.reference, wish.revision(&image, Some(config)));
+        let names = [(unit.name.clone(), Some(unit.clone()))].into();
+        let files = UnitStore::observe(&self.host, &names).await;
+        let rendering = files[&unit.name].as_ref().unwrap().rendering;
+        unit.revision = unit.revision.with_rendering(rendering);
+        unit
     }
 
     /// Does all that makes the companion run.

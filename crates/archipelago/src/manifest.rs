@@ -137,8 +137,7 @@ impl BackendManifest {
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         toml::from_str(text).map_err(|error| {
             let (place, what) = crate::catalog::described(text, "manifest", &error);
-            let (line, column) = (place.line(), place.column());
-            ManifestError::Syntax(format!("line {line}, column {column}: {what}"))
+            ManifestError::Syntax(format!("{}:{}: {what}", place.line(), place.column()))
         })
     }
 
