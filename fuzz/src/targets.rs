@@ -26,7 +26,7 @@ pub fn catalog(bytes: &[u8]) {
         Err(error) => one_line(&chain(&error)),
         Ok(file) => {
             let node = file.node.clone().unwrap_or_default();
-            match file.companions(&node, "f") {
+            match file.companions(&node) {
                 Err(error) => one_line(&chain(&error)),
                 Ok(companions) => companions.iter().for_each(|(_, spec)| rendered(spec)),
             }
@@ -51,6 +51,7 @@ fn rendered(spec: &CompanionSpec) {
         description: spec.description.clone(),
         image: image.clone(),
         container: spec.container.clone(),
+        config: None,
         revision,
     };
     for scope in [Scope::User, Scope::System] {
@@ -147,12 +148,11 @@ pub fn podman(bytes: &[u8]) {
     let (Some((which, answer)), Some(name)) = (bytes.split_first(), name("archy-x")) else {
         return;
     };
-    let shown = match which % 5 {
+    let shown = match which % 4 {
         0 => images(answer),
         1 => adapter_podman::fuzzing::inspected(answer),
         2 => adapter_podman::fuzzing::containers(answer, &name),
-        3 => vec![adapter_podman::fuzzing::complaint(answer)],
-        _ => vec![adapter_podman::fuzzing::memory(answer).to_string()],
+        _ => vec![adapter_podman::fuzzing::complaint(answer)],
     };
     shown.iter().for_each(|text| one_line(text));
 }

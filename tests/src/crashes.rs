@@ -352,7 +352,7 @@ impl Reached {
     fn left(&self, crash: Crash) -> Start {
         let mut world = self.world.clone();
         match crash {
-            Crash::Killed => world.kill_manager(),
+            Crash::Killed => {}
             Crash::PowerLost(outcome) => world.power_loss_leaving(outcome, self.at),
         }
         Start { world: world.rebased(self.at, ORIGIN), op: self.op, crashed: true }

@@ -177,7 +177,7 @@ impl Node {
         }
         host.put_input(&template(), "a template");
         host.put_input(&password(), "first password");
-        host.require_lock(true);
+        host.require_leader(true);
         Self::of(host)
     }
 
@@ -213,7 +213,7 @@ impl Node {
         }
     }
 
-    /// Lets a manager that crashed begin anew: it remembers nothing.
+    /// Lets a manager that ended, and of which nothing is left, begin anew: it remembers nothing.
     pub fn restart_manager(&mut self) {
         self.reconciler = Self::reconciler_of(&self.host);
     }

@@ -11,9 +11,10 @@ use companion_core::ports::container_facts::MockContainerFacts;
 use companion_core::ports::desired_store::MockDesiredStore;
 use companion_core::ports::hook_runner::MockHookRunner;
 use companion_core::ports::image_provider::MockImageProvider;
+use companion_core::ports::leadership::MockLeadership;
 use companion_core::ports::service_manager::MockServiceManager;
 use companion_core::ports::unit_store::MockUnitStore;
-use companion_core::ports::{Host, HostLock};
+use companion_core::ports::{Acquired, Host, Lease};
 use companion_core::reconciler::Reconciler;
 use companion_tests::node::viewer;
 
@@ -25,6 +26,7 @@ struct Reads {
     hooks: MockHookRunner,
     containers: MockContainerFacts,
     desired: MockDesiredStore,
+    leadership: MockLeadership,
 }
 
 fn reads() -> Reads {
@@ -35,6 +37,7 @@ fn reads() -> Reads {
         hooks: MockHookRunner::new(),
         containers: MockContainerFacts::new(),
         desired: MockDesiredStore::new(),
+        leadership: MockLeadership::new(),
     };
     host.desired.expect_load().returning(|| {
         let companion = DesiredCompanion::new(viewer(), Generation(1));
@@ -43,7 +46,12 @@ fn reads() -> Reads {
     });
     host.units.expect_list().returning(|| Ok([].into()));
     host.units.expect_observe().returning(|names| {
-        let absent = || UnitFile { state: UnitFileState::Absent, location: "/units/x".to_owned() };
+        let absent = || UnitFile {
+            state: UnitFileState::Absent,
+            location: "/units/x".to_owned(),
+            rendering: None,
+            drop_ins: Vec::new(),
+        };
         names.keys().map(|name| (name.clone(), Ok(absent()))).collect()
     });
     host.services.expect_observe().returning(|names| {
@@ -70,11 +78,12 @@ fn reconciler(host: Reads) -> Reconciler {
         hooks: Arc::new(host.hooks),
         containers: Arc::new(host.containers),
         desired: Arc::new(host.desired),
+        leadership: Arc::new(host.leadership),
     })
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dry_run_calls_reading_halves_only_and_takes_no_lock() {
+async fn a_dry_run_calls_reading_halves_only_and_does_not_lead() {
     let round = reconciler(reads()).dry_run().await.unwrap();
     let verbs: Vec<_> = round.plan.steps.iter().map(|step| step.action.verb()).collect();
     assert_eq!(verbs, ["run-hook", "ensure-image"]);
@@ -83,7 +92,7 @@ async fn a_dry_run_calls_reading_halves_only_and_takes_no_lock() {
 #[tokio::test(start_paused = true)]
 async fn a_round_calls_the_acting_halves_of_its_steps_and_no_other() {
     let mut host = reads();
-    host.desired.expect_lock().returning(|| Ok(HostLock::new(())));
+    host.leadership.expect_acquire().times(1).returning(|| Ok(Acquired::Leading(Lease::new(()))));
     host.hooks.expect_render().times(1).returning(|_hook| {
         Ok(companion_core::model::hook::Rendered::new(b"configuration".to_vec()))
     });

@@ -7,7 +7,7 @@ mod fake;
 
 use fake::Fake;
 
-/// Makes a test of each case of a suite: the fake arranges all, except what it does not model.
+/// Makes a test of each case of a suite: the fake arranges all that each needs.
 macro_rules! on_the_fake {
     ($suite:ident: $($case:ident,)*) => {
         mod $suite {
@@ -25,18 +25,10 @@ macro_rules! on_the_fake {
             #[tokio::test(start_paused = true)]
             async fn every_case_holds_but_for_those_that_are_named() {
                 let report = $suite::all(|| async { super::Fake::new() }).await;
-                report.assert_held_but_for(super::not_modelled(stringify!($suite)));
+                report.assert_held_but_for(&[]);
             }
         }
     };
-}
-
-/// The cases of `suite` about what the fake does not model.
-fn not_modelled(suite: &str) -> &'static [&'static str] {
-    match suite {
-        "service_manager" => &["a_drop_in_changes_neither_source_nor_revision"],
-        _ => &[],
-    }
 }
 
 companion_conformance::unit_store_cases!(on_the_fake);
@@ -45,3 +37,4 @@ companion_conformance::image_provider_cases!(on_the_fake);
 companion_conformance::hook_runner_cases!(on_the_fake);
 companion_conformance::container_facts_cases!(on_the_fake);
 companion_conformance::desired_store_cases!(on_the_fake);
+companion_conformance::leadership_cases!(on_the_fake);

@@ -1,10 +1,12 @@
-//! The conformance suites on the adapters that are files: units, rendered configuration, and the record of wishes, each case in a
+//! The conformance suites on the adapters that are files: units, rendered configuration, and the desired state with its leader, each case in a
 //! directory of its own.
 
 #![expect(clippy::unwrap_used, reason = "a world that cannot be arranged fails its case")]
 
 #[path = "conformance_files/hooks.rs"]
 mod hooks;
+#[path = "conformance_files/leadership.rs"]
+mod leader;
 #[path = "conformance_files/modes.rs"]
 mod modes;
 #[path = "conformance_files/units.rs"]
@@ -49,13 +51,19 @@ macro_rules! hooks_on_files {
     };
 }
 
-// The clock stands still, and leaps to the next deadline when nobody is at work: the lock is waited for without waiting.
 macro_rules! wishes_on_files {
     ($suite:ident: $($case:ident,)*) => {
         on_files! { $suite, crate::wishes::Wishes::new, tokio::test(start_paused = true), []; $($case,)* }
     };
 }
 
+macro_rules! leadership_on_files {
+    ($suite:ident: $($case:ident,)*) => {
+        on_files! { $suite, crate::leader::Lock::new, tokio::test, [""; 0]; $($case,)* }
+    };
+}
+
+companion_conformance::leadership_cases!(leadership_on_files);
 companion_conformance::unit_store_cases!(units_on_files);
 companion_conformance::hook_runner_cases!(hooks_on_files);
 companion_conformance::desired_store_cases!(wishes_on_files);

@@ -79,6 +79,7 @@ fn every_port_has_the_same_file_name_everywhere() {
         ("hook_runner", "adapter-hooks"),
         ("desired_store", "archipelago"),
         ("container_facts", "adapter-fake"),
+        ("leadership", "adapter-fake"),
     ] {
         for place in ["companion-core/src/ports", &format!("{adapter}/src"), "adapter-fake/src"] {
             let path = root().join(format!("crates/{place}/{port}.rs"));

@@ -16,7 +16,7 @@ impl FakeHost {
     /// synced.
     ///
     /// # Errors
-    /// Those of a fault.
+    /// `Transient` and `Denied` from the disk.
     pub async fn record_install(&self, spec: &CompanionSpec) -> PortResult<Generation> {
         let id = self.state().specs.id(spec);
         self.record(&spec.name, |world| world.wish_exists(&spec.name, id)).await
@@ -30,6 +30,11 @@ impl FakeHost {
         self.record(name, |world| world.wish_gone(name)).await
     }
 
+    /// What `actor` desires: what it last read of the record.
+    pub fn loaded(&self, actor: u8) -> DesiredState {
+        self.state().loaded.get(&actor).cloned().unwrap_or_default()
+    }
+
     async fn record(
         &self,
         name: &CompanionName,
@@ -39,7 +44,10 @@ impl FakeHost {
         self.act(
             call,
             Duration::ZERO,
-            |world, _, _| Ok(world.unsynced(name, wish)),
+            |world, _, _| {
+                world.disk_takes("the record of desired companions")?;
+                Ok(world.unsynced(name, wish))
+            },
             World::sync_record,
         )
         .await
@@ -52,6 +60,7 @@ impl DesiredStore for FakeHost {
         let call = Call::new(Port::Desired, Method::Load, None);
         let specs = self.specs();
         let desired = self.read(call, |world, _| world.desired(&specs)).await?;
-        Ok(self.with_inputs(desired))
+        self.state().loaded.insert(self.actor, desired.clone());
+        Ok(desired)
     }
 }

@@ -1,11 +1,12 @@
 //! [`FakeHost`]: a world with a clock, faults, gates and a journal, behind the ports.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use companion_core::model::companion::{CompanionName, CompanionSpec};
-use companion_core::model::desired::Generation;
+use companion_core::model::desired::{DesiredState, Generation};
 use companion_core::ports::{Host, PortError, PortErrorKind, PortResult};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -45,9 +46,13 @@ pub(crate) struct State {
     /// The actor that leads.
     pub(crate) leader: Option<u8>,
     requires_leader: bool,
+    /// What each actor last read of the record.
+    pub(crate) loaded: BTreeMap<u8, DesiredState>,
     pub(crate) events: Events,
     /// The image store as it was when it was last read.
     pub(crate) seen_images: Option<Images>,
+    /// The run of each service of which the log was last read.
+    pub(crate) seen_logs: BTreeMap<CompanionName, u32>,
 }
 
 impl fmt::Debug for FakeHost {
@@ -75,8 +80,10 @@ impl FakeHost {
             points: 0,
             leader: None,
             requires_leader: false,
+            loaded: BTreeMap::new(),
             events: Events::default(),
             seen_images: None,
+            seen_logs: BTreeMap::new(),
         };
         Self {
             shared: Arc::new(Shared {
@@ -165,17 +172,10 @@ impl FakeHost {
         self.state().world.wish_gone(name)
     }
 
-    /// The first companion that is not as it was wished for, and what is wrong with it.
+    /// The first companion that is not as this process desires it, and what is wrong with it.
     pub fn untruth(&self) -> Option<(CompanionName, Untruth)> {
-        let now = self.now();
-        let mut state = self.state();
-        state.world.advance(now);
-        state.world.untruth(&state.specs)
-    }
-
-    /// The specifications that were ever wished for.
-    pub fn specs(&self) -> Specs {
-        self.state().specs.clone()
+        let specs = self.specs();
+        self.change(|world, _| world.untruth(&specs))
     }
 
     /// Sets a fault; those that were set earlier come first.

@@ -133,7 +133,7 @@ impl ImageProvider for FakeHost {
     }
 
     async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage> {
-        let owner = self.state().specs.owner_of_image(source).cloned();
+        let owner = self.specs().owner_of_image(source).cloned();
         let call = Call::new(Port::Images, Method::Ensure, owner.as_ref());
         let (number, mode) = self.begin(&call);
         self.strike_before(&call, mode.as_ref(), number).await?;

@@ -3,14 +3,13 @@
 //! Two processes on one host may have read different ones. Each turns what is recorded into what it
 //! desires.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use companion_core::model::companion::CompanionSpec;
-use companion_core::model::desired::{DesiredCompanion, DesiredState};
 
 use crate::host::FakeHost;
+use crate::world::desired::Specs;
 
 /// Turns the specification that is recorded into the one that a process desires.
 #[derive(Clone)]
@@ -47,16 +46,8 @@ impl FakeHost {
         Self { inputs, ..self.clone() }
     }
 
-    pub(crate) fn with_inputs(&self, recorded: DesiredState) -> DesiredState {
-        let DesiredState { latest, companions, removed } = recorded;
-        let companions: BTreeMap<_, _> = companions
-            .into_iter()
-            .map(|(name, companion)| {
-                let generation = companion.generation();
-                let spec = self.inputs.desire(companion.spec().clone());
-                (name, DesiredCompanion::new(spec, generation))
-            })
-            .collect();
-        DesiredState { latest, companions, removed }
+    /// The specifications that were ever recorded, as a process with these inputs desires them.
+    pub fn specs(&self) -> Specs {
+        self.state().specs.desired_with(&self.inputs)
     }
 }

@@ -43,6 +43,7 @@ pub enum Method {
     Restart,
     Wait,
     ResetFailed,
+    LogTails,
     Ensure,
     Prune,
     Render,
@@ -53,7 +54,7 @@ pub enum Method {
 }
 
 /// The calls that a reconciler makes, each once.
-pub const CALLS: [(Port, Method); 22] = [
+pub const CALLS: [(Port, Method); 23] = [
     (Port::Units, Method::Observe),
     (Port::Units, Method::List),
     (Port::Units, Method::Write),
@@ -65,6 +66,7 @@ pub const CALLS: [(Port, Method); 22] = [
     (Port::Services, Method::Restart),
     (Port::Services, Method::Wait),
     (Port::Services, Method::ResetFailed),
+    (Port::Services, Method::LogTails),
     (Port::Images, Method::Observe),
     (Port::Images, Method::Ensure),
     (Port::Images, Method::Prune),
@@ -164,7 +166,7 @@ pub struct Counts {
     /// Containers removed.
     pub container_removals: u32,
     /// Programs that the real adapters would have started: the generator, the container program, a
-    /// hook's command.
+    /// hook's command, the reader of the log.
     pub processes: u32,
 }
 

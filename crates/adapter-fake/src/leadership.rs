@@ -1,7 +1,7 @@
 //! `Leadership` on the fake host: a lease that the kernel would free, so it is no part of the world.
 
 use async_trait::async_trait;
-use companion_core::ports::{Acquired, Leadership, Lease, PortResult};
+use companion_core::ports::{Acquired, Held, Leadership, Lease, PortResult};
 
 use crate::host::FakeHost;
 use crate::journal::{Call, Method, Port};
@@ -14,6 +14,12 @@ struct Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         self.host.state().leader = None;
+    }
+}
+
+impl Held for Guard {
+    fn is_held(&self) -> bool {
+        true
     }
 }
 

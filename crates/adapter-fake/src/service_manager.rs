@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
+use companion_core::model::log::LogTail;
 use companion_core::model::unit::{JobResult, ServiceState};
 use companion_core::ports::{Job, PortError, PortErrorKind, PortResult, ServiceManager};
 use tokio::time::timeout_at;
@@ -15,6 +16,17 @@ use crate::world::World;
 use crate::world::services::JobKind;
 
 impl FakeHost {
+    /// Counts the program that reads a log, once for each run that ended.
+    fn count_logs<'n>(&self, names: impl Iterator<Item = &'n CompanionName>) {
+        let mut state = self.state();
+        for name in names {
+            let run = state.world.slot(name).map_or(0, |slot| slot.service.run_number);
+            if state.seen_logs.insert(name.clone(), run) != Some(run) {
+                state.journal.counts.processes += 1;
+            }
+        }
+    }
+
     async fn queue(&self, kind: JobKind, name: &CompanionName) -> PortResult<Job> {
         let method = match kind {
             JobKind::Start => Method::Start,
@@ -86,6 +98,18 @@ impl ServiceManager for FakeHost {
         let read = |world: &World, now, name: &_, ()| world.service(name, now);
         let names = names.iter().map(|name| (name, ())).collect();
         self.read_each(call, names, read, World::saw_service).await
+    }
+
+    async fn log_tails(
+        &self,
+        ended: &BTreeMap<CompanionName, ServiceState>,
+    ) -> BTreeMap<CompanionName, PortResult<LogTail>> {
+        let call = Call::new(Port::Services, Method::LogTails, None);
+        let names = ended.keys().map(|name| (name, ())).collect();
+        let read = |world: &World, _, name: &_, ()| Ok(world.log_tail(name));
+        let answer = self.read_each(call, names, read, |_, _| ()).await;
+        self.count_logs(ended.keys());
+        answer
     }
 
     async fn reload(&self) -> PortResult<()> {

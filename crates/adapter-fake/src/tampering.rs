@@ -43,6 +43,7 @@ done_to_the_world! {
     edit_unit(name: &CompanionName);
     spoil_unit(name: &CompanionName);
     expose_unit(name: &CompanionName);
+    change_renderer();
     delete_unit(name: &CompanionName);
     truncate_unit(name: &CompanionName);
     garble_unit(name: &CompanionName);
@@ -53,6 +54,9 @@ done_to_the_world! {
     refuse_unit(name: &CompanionName, refused: bool);
     mask(name: &CompanionName);
     unmask(name: &CompanionName);
+    add_drop_in_of_file(name: &CompanionName);
+    add_drop_in_of_service(name: &CompanionName);
+    say_at_end(name: &CompanionName, lines: &str);
     put_input(path: &AbsolutePath, contents: &str);
     break_hook(path: &AbsolutePath, fate: Option<Fate>);
     register_hook(name: &HookName, contents: &str);

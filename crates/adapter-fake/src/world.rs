@@ -13,11 +13,13 @@ mod boot;
 pub mod conditions;
 pub mod containers;
 pub mod desired;
+pub mod drop_ins;
 pub mod durable;
 pub mod files;
 pub mod images;
 mod jobs;
 mod loading;
+mod logs;
 mod processes;
 mod rebase;
 pub mod services;
@@ -29,6 +31,7 @@ pub mod violations;
 use conditions::{Conditions, Delays, RateLimit};
 use containers::Container;
 use desired::{Record, RecordBefore, Wish};
+use drop_ins::DropIns;
 use durable::Durable;
 use files::Files;
 use images::Images;
@@ -57,6 +60,10 @@ pub struct Slot {
     pub refused: bool,
     /// How the program in the container behaves.
     pub behaviour: Behaviour,
+    /// What the program logs before it ends; a line about its end unless something else is said here.
+    pub says: String,
+    /// What an operator added beside the unit.
+    pub drop_ins: DropIns,
     /// What was recorded as wished for.
     pub wish: Option<Wish>,
     pub(crate) written_since_reload: bool,
@@ -78,6 +85,9 @@ pub struct World {
     pub delays: Delays,
     /// Whether the record of what is wished for can be read.
     pub record: Record,
+    /// The words that units are written in: another release of the manager, or another Podman, has
+    /// another number and says the same specification differently.
+    pub renderer: u32,
     pub(crate) generation: u64,
     pub(crate) record_before: Option<RecordBefore>,
     pub(crate) reloads: RateLimit,

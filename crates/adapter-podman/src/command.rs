@@ -5,14 +5,12 @@
 //! the background: killing a process that writes to the image store can damage the store.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
-
+use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use tokio::process::Command;
@@ -20,43 +18,33 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{Cause, PodmanError, Verb};
-use crate::memory::Memory;
+use crate::reader::Reader;
 
+mod abandoned;
 pub(crate) mod argv;
 mod child;
+mod environment;
+mod facts;
+mod installation;
 mod orphans;
 pub(crate) mod output;
+pub(crate) mod secrets;
 mod spool;
 mod tree;
 
+use abandoned::BuildId;
 use child::{Ending, Supervision};
+use environment::Environment;
+use facts::Facts;
+use installation::Search;
 use output::{Keep, Stream, last_words};
 use spool::Spool;
 
-/// The most that is read of an answer, in bytes.
-const ANSWER_LIMIT: usize = 4 * 1024 * 1024;
+/// The most that is read of an answer, in bytes: some thousand images with long labels.
+const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 
 /// How much of stderr is kept for the message of an error, in bytes.
 const COMPLAINT_LIMIT: usize = 64 * 1024;
-
-/// Where podman is looked for when the environment has no `PATH`.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// What podman may inherit. Everything else stays out: `NOTIFY_SOCKET` would let podman speak to
-/// the service manager in our name, `CONTAINERS_CONF`, `CONTAINER_HOST` or `STORAGE_DRIVER` would
-/// let whoever starts us point it at another host or store.
-const INHERITED: [&str; 10] = [
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "TMPDIR",
-    "XDG_RUNTIME_DIR",
-    "XDG_CONFIG_HOME",
-    "XDG_DATA_HOME",
-    "DBUS_SESSION_BUS_ADDRESS",
-    "REGISTRY_AUTH_FILE",
-];
 
 /// How long things may take, and must.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +59,9 @@ pub struct Limits {
     pub pull: Duration,
     /// From being asked to end to being killed.
     pub grace: Duration,
-    /// How long a file that an answer depends on must have stood unchanged before the answer is
-    /// remembered: more than a tick of any file system's clock.
-    pub settle: Duration,
+    /// A look at files: the program, its settings, the store's lists, a build context. What takes
+    /// longer counts as a file system that does not answer.
+    pub files: Duration,
 }
 
 impl Default for Limits {
@@ -84,7 +72,7 @@ impl Default for Limits {
             build: Duration::from_secs(15 * 60),
             pull: Duration::from_secs(15 * 60),
             grace: Duration::from_secs(10),
-            settle: Duration::from_secs(2),
+            files: Duration::from_secs(10),
         }
     }
 }
@@ -102,16 +90,15 @@ impl Limits {
 
 /// The podman of this host, as this program runs it.
 ///
-/// The program is looked up in `PATH` once; while there is none, each call looks again, so that a
-/// Podman which is installed later is found. Clones share the lookup and the count of children.
+/// The program is looked up for each call, so a Podman that is installed or replaced later is found.
+/// Clones share what Podman said of itself, and the count of children.
 #[derive(Debug, Clone)]
 pub struct Podman {
-    program: Arc<OnceLock<PathBuf>>,
-    search: OsString,
-    environment: Arc<[(OsString, OsString)]>,
+    search: Arc<Search>,
+    environment: Arc<Environment>,
     limits: Limits,
     children: TaskTracker,
-    memory: Option<Arc<Memory>>,
+    facts: Arc<Facts>,
 }
 
 impl Podman {
@@ -123,114 +110,67 @@ impl Podman {
 
     /// The podman in the `PATH` of `environment`, of which the listed variables are passed on.
     ///
-    /// Relative entries of `PATH` are skipped: they would name a program by where we stand.
+    /// Relative entries of `PATH` are skipped: they would name a program by where we stand. Proxies
+    /// (`HTTPS_PROXY` and its kin) and certificates (`SSL_CERT_FILE`, `SSL_CERT_DIR`) reach builds and
+    /// pulls alone; a password in a proxy's URL is neither logged nor reported.
     #[must_use]
     pub fn with_environment(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let mut passed: Vec<(OsString, OsString)> = environment
-            .into_iter()
-            .filter(|(name, _)| INHERITED.iter().any(|known| name == known))
-            .collect();
-        let path = passed.iter().find(|(name, _)| name == "PATH");
-        let search = path.map_or_else(|| DEFAULT_PATH.into(), |(_, value)| value.clone());
-        // Messages are compared with known phrases.
-        passed.push(("LANG".into(), "C".into()));
-        let (name, value) = orphans::MARK;
-        passed.push((name.into(), value.into()));
-        let podman = Self {
-            program: Arc::default(),
-            search,
-            environment: passed.into(),
+        let environment = Environment::of(environment);
+        Self {
+            search: Arc::new(Search::of(&environment)),
+            environment: Arc::new(environment),
             limits: Limits::default(),
             children: TaskTracker::new(),
-            memory: None,
-        };
-        if let Some(program) = find_program(&podman.search) {
-            // Nobody else has the lock yet.
-            let _ = podman.program.set(program);
+            facts: Arc::default(),
         }
-        podman
     }
 
     /// The same, but running the program at `path`, which must be absolute.
     #[must_use]
-    pub fn with_program(mut self, path: impl Into<PathBuf>) -> Self {
-        self.program = Arc::new(OnceLock::from(path.into()));
-        self
+    pub fn with_program(self, path: impl Into<PathBuf>) -> Self {
+        let search = Arc::new(Search::clone(&self.search).with_program(path.into()));
+        Self { search, facts: Arc::default(), ..self }
     }
 
     /// The same within other limits.
     #[must_use]
-    pub fn with_limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
-        self
-    }
-
-    /// The same with a memory in `directory`, in the file `podman.json` (mode 0600): what is asked
-    /// for a reading (the version, where the store is, which images it has) is answered from there
-    /// while all that it depends on is unchanged.
-    ///
-    /// A directory that is not there is not made. Nothing about the memory is ever an error: what
-    /// cannot be read or written, is damaged or a day old, is asked anew. Not noticed for up to that
-    /// day: a Podman that changed behind a script of that name in `PATH`.
-    #[must_use]
-    pub fn remembering(mut self, directory: impl Into<PathBuf>) -> Self {
-        self.memory = Some(Arc::new(Memory::new(directory.into())));
-        self
-    }
-
-    /// Podman's version, such as `5.4.2`.
-    ///
-    /// # Errors
-    /// [`PodmanError`], of kind `Unavailable` when there is no podman or its answer is unknown.
-    pub async fn version(&self) -> Result<String, PodmanError> {
-        let (basis, asked) = (self.basis(), SystemTime::now());
-        if let Some(known) = self.recall(basis.as_ref(), |said| said.version.clone()).await {
-            return Ok(known);
-        }
-        let version = self.ask_version().await?;
-        let note = version.clone();
-        self.remember(basis.as_ref(), asked, |said| said.version = Some(note)).await;
-        self.keep().await;
-        Ok(version)
-    }
-
-    async fn ask_version(&self) -> Result<String, PodmanError> {
-        let answer = self.run(Verb::Version, argv::version()).await?;
-        let text = String::from_utf8_lossy(&answer);
-        let version = text.trim().rsplit(' ').next().unwrap_or_default();
-        if version.len() <= 64 && version.starts_with(|c: char| c.is_ascii_digit()) {
-            return Ok(version.to_owned());
-        }
-        Err(PodmanError::Unreadable {
-            call: Verb::Version,
-            source: serde::de::Error::custom("it names no version"),
-        })
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Waits until no podman of ours is left, those included whose call was dropped.
     ///
     /// To be awaited before the program ends: a service manager kills at once what a main process
-    /// leaves behind. Bounded by the grace of [`Limits`] for calls that were dropped.
+    /// leaves behind. Bounded for calls that were dropped by the grace of [`Limits`], and for builds
+    /// among them by the removal of what they left.
     pub async fn settled(&self) {
         self.children.close();
         self.children.wait().await;
         self.children.reopen();
     }
 
-    /// Ends the builds and pulls of ours whose beginner was killed, softly first, and returns how many.
+    /// Stops the builds and pulls of ours that outlived the process that started them, softly first,
+    /// and returns how many. Then removes what such builds left in the store: working containers, and
+    /// the images of stages.
     ///
-    /// A build that hangs would otherwise hang for ever, and a second one be begun beside it. Takes the
-    /// grace of [`Limits`] and a few seconds at most.
+    /// For the one process that builds, before its first build: a build that hangs would otherwise hang
+    /// forever, with a second one beside it. Takes the grace of [`Limits`], some calls of podman, and a
+    /// few seconds at most. What cannot be removed is logged.
     pub async fn end_orphans(&self) -> usize {
-        // Reading the process table blocks; it fails only with the runtime.
-        let orphans = tokio::task::spawn_blocking(orphans::find).await.unwrap_or_default();
+        let orphans = Reader::default().read(self.limits.files, orphans::find).await;
+        let orphans = orphans.unwrap_or_default();
         let count = orphans.len();
         let mut ends = tokio::task::JoinSet::new();
         for orphan in orphans {
             ends.spawn(orphan.end(self.limits.grace));
         }
         while ends.join_next().await.is_some() {}
+        self.remove_abandoned(None).await;
         count
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Runs a call whose answer is JSON.
@@ -245,10 +185,22 @@ impl Podman {
 
     /// Runs a call to its successful end and returns what it printed; of a build or a pull, nothing.
     pub(crate) async fn run(&self, call: Verb, args: Vec<String>) -> Result<Vec<u8>, PodmanError> {
-        let stdout = Stream::new(Keep::Head(ANSWER_LIMIT));
-        let stderr = Stream::new(Keep::Tail(COMPLAINT_LIMIT));
-        let ending = self.supervised(call, args, &stdout, &stderr).await?;
-        let said = last_words(&stderr.take().0);
+        self.run_for(call, args, None).await
+    }
+
+    /// The same, and when it is for a build that does not succeed, what `build` left is removed.
+    async fn run_for(
+        &self,
+        call: Verb,
+        args: Vec<String>,
+        build: Option<BuildId>,
+    ) -> Result<Vec<u8>, PodmanError> {
+        let secrets = self.environment.secrets();
+        let stdout = Stream::new(Keep::Head(ANSWER_LIMIT), secrets.clone());
+        let stderr = Stream::new(Keep::Tail(COMPLAINT_LIMIT), secrets.clone());
+        let ending = self.supervised(call, args, build, [&stdout, &stderr]).await?;
+        let (complaints, is_cut) = stderr.take();
+        let said = last_words(&complaints, is_cut, secrets);
         match ending {
             Ending::Exited(status) if status.success() => match stdout.take() {
                 (answer, false) => Ok(answer),
@@ -273,11 +225,11 @@ impl Podman {
         &self,
         call: Verb,
         args: Vec<String>,
-        stdout: &Stream,
-        stderr: &Stream,
+        build: Option<BuildId>,
+        [stdout, stderr]: [&Stream; 2],
     ) -> Result<Ending, PodmanError> {
-        let program = self.program()?;
-        let start = |source| PodmanError::Start { program: program.to_owned(), source };
+        let program = self.program().await?.path;
+        let start = |source| PodmanError::Start { program: program.clone(), source };
         let spool = match has_answer(call) {
             true => None,
             false => Some(Spool::new().map_err(start)?),
@@ -286,10 +238,10 @@ impl Podman {
             None => (Stdio::piped(), Stdio::piped()),
             Some(spool) => (Stdio::null(), spool.writer().map_err(start)?),
         };
-        let child = Command::new(program)
+        let child = Command::new(&program)
             .args(args)
             .env_clear()
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .envs(self.environment.passed(call))
             .stdin(Stdio::null())
             .stdout(answer)
             .stderr(complaints)
@@ -306,31 +258,17 @@ impl Podman {
             stderr: stderr.clone(),
             spool,
         };
-        let task = self.children.spawn(supervision.watch(child));
+        let podman = self.clone();
+        let task = self.children.spawn(async move {
+            let ending = supervision.watch(child).await;
+            let succeeded = matches!(&ending, Ending::Exited(status) if status.success());
+            if let Some(build) = build.filter(|_| !succeeded) {
+                podman.remove_abandoned(Some(build)).await;
+            }
+            ending
+        });
         // The task neither panics nor is aborted, unless the runtime itself goes.
         task.await.map_err(|_| PodmanError::Interrupted { call })
-    }
-
-    pub(crate) fn memory(&self) -> Option<&Memory> {
-        self.memory.as_deref()
-    }
-
-    pub(crate) fn environment(&self) -> &[(OsString, OsString)] {
-        &self.environment
-    }
-
-    pub(crate) fn settle_time(&self) -> Duration {
-        self.limits.settle
-    }
-
-    pub(crate) fn program(&self) -> Result<&Path, PodmanError> {
-        if let Some(program) = self.program.get() {
-            return Ok(program);
-        }
-        let found = find_program(&self.search).ok_or_else(|| PodmanError::Missing {
-            search: output::shown(&self.search.to_string_lossy()),
-        })?;
-        Ok(self.program.get_or_init(|| found))
     }
 }
 
@@ -346,16 +284,6 @@ fn has_answer(call: Verb) -> bool {
         | Verb::Ps
         | Verb::Rm => true,
     }
-}
-
-fn find_program(search: &OsStr) -> Option<PathBuf> {
-    env::split_paths(search)
-        .filter(|directory| directory.is_absolute())
-        .map(|directory| directory.join("podman"))
-        .find(|path| {
-            path.metadata()
-                .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
-        })
 }
 
 fn describe(status: ExitStatus) -> String {

@@ -3,7 +3,8 @@
 //! Only local directories, read and never written. The digest covers every entry below the
 //! directory (name, kind, permissions, contents, where a link leads) and the build arguments. What a
 //! `.dockerignore` leaves out is counted too: reading its rules otherwise than buildah does would
-//! miss a change, whereas counting too much costs a build that changes nothing.
+//! miss a change, whereas counting too much costs a build that changes nothing. A file whose identity
+//! is unchanged is not read again.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata, OpenOptions};
@@ -11,20 +12,30 @@ use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use companion_core::model::image::BuildSource;
+use companion_core::model::container::AbsolutePath;
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::PortErrorKind;
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
 use crate::command::output::path_shown;
+use crate::file_identity::FileIdentity;
+
+mod reads;
+
+pub(crate) use reads::Contexts;
 
 /// The most entries that a context may have.
 pub const ENTRY_LIMIT: usize = 10_000;
 
 /// The most bytes that the files of a context may have together: 256 MiB.
 pub const BYTE_LIMIT: u64 = 256 * 1024 * 1024;
+
+/// How long a file must have stood unchanged before its digest is kept: two changes within one tick of a
+/// file system's clock leave the same identity, and the coarsest ticks take 2 s (FAT).
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// The names of a build file, in Podman's own order of preference.
 const BUILD_FILES: [&str; 2] = ["Containerfile", "Dockerfile"];
@@ -63,6 +74,12 @@ pub enum ContextError {
         /// The file or directory.
         path: PathBuf,
     },
+    /// It took too long to read, or an earlier read of it has not ended yet.
+    #[error("the file system of build context {contexts} does not answer")]
+    NoAnswer {
+        /// The candidates, quoted.
+        contexts: String,
+    },
     /// A pipe, a socket or a device.
     #[error("`{}` in the build context is neither a file, a directory nor a link", path_shown(.path))]
     Special {
@@ -80,6 +97,7 @@ impl ContextError {
                 // Something was deleted or replaced while it was read.
                 _ => PortErrorKind::Transient,
             },
+            Self::NoAnswer { .. } => PortErrorKind::Transient,
             Self::Open { .. } => PortErrorKind::Denied,
             Self::TooLarge { .. } | Self::Link { .. } | Self::Special { .. } => {
                 PortErrorKind::Invalid
@@ -99,23 +117,43 @@ pub struct Context {
     pub digest: Fingerprint,
 }
 
-/// Finds the first directory of `source` that holds a build file, and digests it.
+/// A directory that an image can be built from, without build arguments.
+#[derive(Debug, Clone)]
+struct Tree {
+    directory: PathBuf,
+    file: &'static str,
+    /// Of all that is in the directory.
+    hash: Sha256,
+}
+
+impl Tree {
+    /// The context that it is with these build arguments.
+    fn with_arguments(&self, arguments: &BTreeMap<String, String>) -> Context {
+        let Self { directory, file, mut hash } = self.clone();
+        frame(&mut hash, b"arguments");
+        for (name, value) in arguments {
+            frame(&mut hash, name.as_bytes());
+            frame(&mut hash, value.as_bytes());
+        }
+        Context { directory, file, digest: Fingerprint::from_digest(&hash.finalize().into()) }
+    }
+}
+
+/// Finds the first of the `candidates` that holds a build file, and digests it.
 ///
 /// Blocks on the file system.
 ///
 /// # Errors
 /// [`ContextError`]; a directory that is not there is passed over, one that cannot be looked into
 /// is an error, for it might be the one.
-pub fn find(source: &BuildSource) -> Result<Option<Context>, ContextError> {
-    for candidate in &source.contexts {
+fn find(candidates: &[AbsolutePath], digests: &mut Digests) -> Result<Option<Tree>, ContextError> {
+    for candidate in candidates {
         let directory = candidate.as_path();
         for file in BUILD_FILES {
             if is_file(&directory.join(file))? {
-                let mut budget =
-                    Budget { root: directory, entries: ENTRY_LIMIT, bytes: BYTE_LIMIT };
-                let digest = digest(&mut budget, &source.arguments)?;
-                let directory = directory.to_owned();
-                return Ok(Some(Context { directory, file, digest }));
+                let mut budget = Budget::of(directory);
+                let hash = digest(&mut budget, digests)?;
+                return Ok(Some(Tree { directory: directory.to_owned(), file, hash }));
             }
         }
     }
@@ -137,14 +175,12 @@ fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> ContextError + use<> {
     |source| ContextError::Read { path, source }
 }
 
-/// Digests the directory that `budget` is for, and `arguments`.
+/// Digests the directory that `budget` is for.
 ///
 /// Each part is framed by its length, so that no two contexts run together into the same bytes.
-fn digest(
-    budget: &mut Budget<'_>,
-    arguments: &BTreeMap<String, String>,
-) -> Result<Fingerprint, ContextError> {
+fn digest(budget: &mut Budget<'_>, digests: &mut Digests) -> Result<Sha256, ContextError> {
     let mut hash = Sha256::new();
+    let mut digests = digests.renewed();
     let root = fs::metadata(budget.root).map_err(unreadable(budget.root))?;
     refuse_open(budget.root, &root)?;
     for (path, data) in walk(budget)? {
@@ -164,17 +200,66 @@ fn digest(
             frame(&mut hash, target.as_os_str().as_bytes());
         } else if data.is_file() {
             frame(&mut hash, format!("file {mode:o}").as_bytes());
-            frame(&mut hash, &contents(&path, budget)?);
+            frame(&mut hash, &digests.of(&path, &data, budget)?);
         } else {
             return Err(ContextError::Special { path });
         }
     }
-    frame(&mut hash, b"arguments");
-    for (name, value) in arguments {
-        frame(&mut hash, name.as_bytes());
-        frame(&mut hash, value.as_bytes());
+    Ok(hash)
+}
+
+/// The digests of the files of one context, by identity.
+#[derive(Debug)]
+struct Digests {
+    known: BTreeMap<FileIdentity, [u8; 32]>,
+    settle: Duration,
+}
+
+impl Default for Digests {
+    fn default() -> Self {
+        Self { known: BTreeMap::new(), settle: SETTLE }
     }
-    Ok(Fingerprint::from_digest(&hash.finalize().into()))
+}
+
+/// The digests of one look, which replace those of the look before when it ends: what is gone is forgotten.
+struct Renewed<'a> {
+    digests: &'a mut Digests,
+    seen: BTreeMap<FileIdentity, [u8; 32]>,
+}
+
+impl Digests {
+    fn renewed(&mut self) -> Renewed<'_> {
+        Renewed { digests: self, seen: BTreeMap::new() }
+    }
+}
+
+impl Drop for Renewed<'_> {
+    fn drop(&mut self) {
+        self.digests.known = std::mem::take(&mut self.seen);
+    }
+}
+
+impl Renewed<'_> {
+    /// The digest of the file at `path`, which is read unless it is known.
+    fn of(
+        &mut self,
+        path: &Path,
+        data: &Metadata,
+        budget: &mut Budget<'_>,
+    ) -> Result<[u8; 32], ContextError> {
+        let identity = FileIdentity::from(data);
+        if let Some(known) = self.digests.known.get(&identity) {
+            budget.spend(identity.size())?;
+            self.seen.insert(identity, *known);
+            return Ok(*known);
+        }
+        let now = SystemTime::now();
+        let (identity, digest) = contents(path, budget)?;
+        if identity.was_settled(now, self.digests.settle) {
+            self.seen.insert(identity, digest);
+        }
+        Ok(digest)
+    }
 }
 
 /// Refuses what anyone may write to; a link has no permissions of its own (symlink(7)).
@@ -199,7 +284,18 @@ struct Budget<'a> {
     bytes: u64,
 }
 
-impl Budget<'_> {
+impl<'a> Budget<'a> {
+    fn of(root: &'a Path) -> Self {
+        Self { root, entries: ENTRY_LIMIT, bytes: BYTE_LIMIT }
+    }
+
+    fn spend(&mut self, bytes: u64) -> Result<(), ContextError> {
+        let left = self.bytes.checked_sub(bytes);
+        self.bytes =
+            left.ok_or_else(|| self.exceeded(format!("{} MiB", BYTE_LIMIT / (1024 * 1024))))?;
+        Ok(())
+    }
+
     fn exceeded(&self, what: String) -> ContextError {
         let path = self.root.to_owned();
         ContextError::TooLarge { path, what }
@@ -227,8 +323,11 @@ fn walk(budget: &mut Budget<'_>) -> Result<BTreeMap<PathBuf, Metadata>, ContextE
     Ok(found)
 }
 
-/// The digest of a file's contents.
-fn contents(path: &Path, budget: &mut Budget<'_>) -> Result<[u8; 32], ContextError> {
+/// The digest of a file's contents, and which file that was.
+fn contents(
+    path: &Path,
+    budget: &mut Budget<'_>,
+) -> Result<(FileIdentity, [u8; 32]), ContextError> {
     // What was a file a moment ago may be a link or a pipe now: neither follow nor wait.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut file = OpenOptions::new()
@@ -236,16 +335,16 @@ fn contents(path: &Path, budget: &mut Budget<'_>) -> Result<[u8; 32], ContextErr
         .custom_flags(flags.bits().cast_signed())
         .open(path)
         .map_err(unreadable(path))?;
+    // Taken before the contents: a change of them later gives another identity.
+    let identity = FileIdentity::from(&file.metadata().map_err(unreadable(path))?);
     let mut hash = Sha256::new();
     let mut chunk = vec![0_u8; 64 * 1024];
     loop {
         let length = file.read(&mut chunk).map_err(unreadable(path))?;
         if length == 0 {
-            return Ok(hash.finalize().into());
+            return Ok((identity, hash.finalize().into()));
         }
-        let left = budget.bytes.checked_sub(length as u64);
-        budget.bytes =
-            left.ok_or_else(|| budget.exceeded(format!("{} MiB", BYTE_LIMIT / (1024 * 1024))))?;
+        budget.spend(length as u64)?;
         hash.update(chunk.get(..length).unwrap_or_default());
     }
 }

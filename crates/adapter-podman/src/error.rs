@@ -54,6 +54,12 @@ pub enum PodmanError {
         /// Its last words, escaped.
         said: String,
     },
+    /// Files that it needs took too long to read, or an earlier read of them has not ended yet.
+    #[error("the file system does not answer: {place}")]
+    NoAnswer {
+        /// What was read.
+        place: String,
+    },
     /// It printed more than is ever needed.
     #[error("`{call}` printed more than {limit} bytes")]
     TooMuch {
@@ -234,6 +240,7 @@ impl PodmanError {
                 PortErrorKind::Unavailable
             }
             Self::TimedOut { .. }
+            | Self::NoAnswer { .. }
             | Self::TooMuch { .. }
             | Self::Interrupted { .. }
             | Self::Wait { .. } => PortErrorKind::Transient,
@@ -256,7 +263,10 @@ impl PodmanError {
             Self::Failed { cause, .. } => {
                 matches!(cause, Cause::DiskFull | Cause::UserNamespace | Cause::StorageDamaged)
             }
-            Self::Missing { .. } | Self::Start { .. } | Self::Interrupted { .. } => true,
+            Self::Missing { .. }
+            | Self::Start { .. }
+            | Self::NoAnswer { .. }
+            | Self::Interrupted { .. } => true,
             Self::TimedOut { .. }
             | Self::TooMuch { .. }
             | Self::Unreadable { .. }

@@ -1,19 +1,16 @@
 //! Which file lies at a path at one moment, told by one `stat` and without opening it.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
-
-use serde::{Deserialize, Serialize};
 
 /// One file at one moment: any replacement or change of it gives another identity.
 ///
 /// Nobody but root can set the time of change back (inode(7)), so contents that were changed in
 /// place and given their old times are told apart too. Two changes within one tick of the file
 /// system's clock are not: see [`was_settled`](Self::was_settled).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FileIdentity {
     device: u64,
     inode: u64,
@@ -26,14 +23,12 @@ pub(crate) struct FileIdentity {
 impl FileIdentity {
     /// The file at `path`, behind links; `None` when there is none or it cannot be examined.
     pub(crate) fn of(path: &Path) -> Option<Self> {
-        let data = fs::metadata(path).ok()?;
-        Some(Self {
-            device: data.dev(),
-            inode: data.ino(),
-            size: data.size(),
-            modified: (data.mtime(), data.mtime_nsec()),
-            changed: (data.ctime(), data.ctime_nsec()),
-        })
+        Some(Self::from(&fs::metadata(path).ok()?))
+    }
+
+    /// The size in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
     }
 
     /// Whether it had stood unchanged for `margin` at `moment`.
@@ -50,6 +45,18 @@ impl FileIdentity {
         changed
             .and_then(|changed| moment.duration_since(changed).ok())
             .is_some_and(|age| age >= margin)
+    }
+}
+
+impl From<&Metadata> for FileIdentity {
+    fn from(data: &Metadata) -> Self {
+        Self {
+            device: data.dev(),
+            inode: data.ino(),
+            size: data.size(),
+            modified: (data.mtime(), data.mtime_nsec()),
+            changed: (data.ctime(), data.ctime_nsec()),
+        }
     }
 }
 

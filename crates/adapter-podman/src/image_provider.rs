@@ -2,8 +2,9 @@
 //!
 //! What is present is what podman lists, never what a call promised: each build and pull is read
 //! back. A listing is asked for only when the store's own index changed, so a converged observation
-//! starts no process. This never contacts a registry to read, never pulls what is present, and never
-//! removes what does not carry our labels.
+//! starts no process. Each source gets its own answer: a context that cannot be read and an image that
+//! podman cannot describe concern one companion. This never contacts a registry to read, never pulls
+//! what is present, and never removes what does not carry our labels.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,21 +13,17 @@ use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::{ImageId, ImageRef, ImageSource, ImageState, PresentImage};
 use companion_core::ports::{ImageProvider, PortError, PortErrorKind, PortResult};
-use tokio::sync::OnceCell;
 
 use crate::command::{Podman, argv};
-use crate::context::{self, Context, ContextError};
+use crate::context::{Context, ContextError, Contexts};
 use crate::error::{PodmanError, Verb, port_error};
 
 mod ensure;
+mod listed;
 pub(crate) mod listing;
-mod remembered;
-mod store_index;
 
-use listing::{ListedImage, Platform};
-use remembered::{FoundIndex, Listing};
-
-pub(crate) use remembered::RememberedStore;
+use listed::{Listed, Platforms};
+use listing::{Listing, Platform};
 
 /// Why the image of a source could not be observed or provided.
 #[derive(Debug, thiserror::Error)]
@@ -34,9 +31,9 @@ pub enum ImageError {
     /// A call of podman failed; shared, for one listing answers for many sources.
     #[error(transparent)]
     Podman(Arc<PodmanError>),
-    /// The build context cannot be used.
+    /// The build context cannot be used; shared, for companions may share a context.
     #[error(transparent)]
-    Context(#[from] ContextError),
+    Context(Arc<ContextError>),
     /// There is nothing to build from and nowhere to pull from.
     #[error("it has neither a build context on this host nor a registry")]
     NoSource,
@@ -115,18 +112,17 @@ fn reference(source: &ImageSource) -> Option<&ImageRef> {
 /// Images by podman.
 ///
 /// An image of another platform than the host's is not taken for present. A listing is kept while
-/// the store's index stays the same file, by a podman with a memory also from one process to the next
-/// ([`Podman::remembering`]); a store that is moved while this lives, to another graph root or driver,
-/// is seen by the next one.
+/// Podman, its settings and the store's index stay the same files.
 #[derive(Debug)]
 pub struct PodmanImages {
     podman: Podman,
     host: Platform,
-    index: OnceCell<FoundIndex>,
-    known: Mutex<Option<Listing>>,
-    /// An id stands for one content for ever, so its platform is asked once.
+    contexts: Contexts,
+    known: Mutex<Option<Listed>>,
+    /// Of listed images: an id stands for one content, so its platform is asked for once.
     platforms: Mutex<BTreeMap<ImageId, Platform>>,
-    turns: Mutex<BTreeMap<ImageRef, Arc<tokio::sync::Mutex<()>>>>,
+    /// Held while an image is provided: two companions of one image then cause one build.
+    locks: Mutex<BTreeMap<ImageRef, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// What the host has of a source, before the platform is judged.
@@ -155,92 +151,56 @@ impl PodmanImages {
         Self {
             podman,
             host: Platform::host(),
-            index: OnceCell::new(),
+            contexts: Contexts::default(),
             known: Mutex::default(),
             platforms: Mutex::default(),
-            turns: Mutex::default(),
+            locks: Mutex::default(),
         }
     }
 
-    async fn list(&self) -> Result<Vec<ListedImage>, PodmanError> {
-        // Podman 4 prints `null` where there is none.
-        let images: Option<Vec<ListedImage>> =
-            self.podman.query(Verb::Images, argv::images()).await?;
-        let mut images = images.unwrap_or_default();
-        images.iter_mut().for_each(ListedImage::keep_our_labels);
-        Ok(images)
-    }
-
-    /// Reads all sources; an error of the one listing is everyone's.
-    async fn read(
-        &self,
-        sources: &BTreeMap<CompanionName, ImageSource>,
-    ) -> BTreeMap<CompanionName, Result<Found, ImageError>> {
-        let contexts = contexts(sources).await;
-        let listing = self.listed_with_platforms(sources).await;
-        let mut contexts = contexts.into_iter();
-        sources
-            .iter()
-            .map(|(name, source)| {
-                let context = contexts.next().unwrap_or(Err(ImageError::Interrupted));
-                let found = match &listing {
-                    Ok(images) => context.map(|context| self.found(source, context, images)),
-                    Err(error) => Err(ImageError::Podman(Arc::clone(error))),
-                };
-                (name.clone(), found)
+    /// Reads each of `sources`, in their order. A failure of the one listing is everyone's.
+    async fn read(&self, sources: &[&ImageSource]) -> Vec<Result<Found, ImageError>> {
+        let builds: Vec<_> = sources.iter().map(|source| source.build.as_ref()).collect();
+        let limit = self.podman.limits().files;
+        let (contexts, listing) =
+            tokio::join!(self.contexts.find_all(&builds, limit), self.listing());
+        let listing = match listing {
+            Ok(listing) => listing,
+            Err(error) => {
+                let error = Arc::new(error);
+                return sources.iter().map(|_| Err(ImageError::Podman(error.clone()))).collect();
+            }
+        };
+        let present: Vec<_> = sources.iter().map(|source| listing.present(source)).collect();
+        let ids = present.iter().flatten().flatten().map(|image| image.id.clone());
+        let platforms = self.platforms(ids.collect()).await;
+        let parts = sources.iter().zip(contexts).zip(present);
+        parts
+            .map(|((source, context), present)| {
+                let context = context.map_err(ImageError::Context)?;
+                let leftovers = listing.leftovers(source);
+                let present = present.map_err(ImageError::Podman)?;
+                self.found(context, present, leftovers, &platforms)
             })
             .collect()
-    }
-
-    async fn listed_with_platforms(
-        &self,
-        sources: &BTreeMap<CompanionName, ImageSource>,
-    ) -> Result<Arc<Vec<ListedImage>>, Arc<PodmanError>> {
-        let images = self.listing().await?;
-        let present = sources.values().filter_map(|source| listing::present(source, &images));
-        self.learn_platforms(present.map(|image| image.id).collect(), &images).await?;
-        self.podman.keep().await;
-        Ok(images)
     }
 
     fn found(
         &self,
-        source: &ImageSource,
         context: Option<Context>,
-        images: &[ListedImage],
-    ) -> Found {
-        let named = listing::present(source, images);
-        let platforms = lock(&self.platforms);
-        let misfit = named
-            .as_ref()
-            .and_then(|image| platforms.get(&image.id))
-            .filter(|platform| **platform != self.host)
-            .cloned();
-        Found {
-            context,
-            present: named.filter(|_| misfit.is_none()),
-            misfit,
-            leftovers: listing::leftovers(source, images),
-        }
+        named: Option<PresentImage>,
+        leftovers: Vec<ImageId>,
+        platforms: &Platforms,
+    ) -> Result<Found, ImageError> {
+        let platform = match named.as_ref().and_then(|image| platforms.get(&image.id)) {
+            Some(Ok(platform)) => Some(platform),
+            Some(Err(error)) => return Err(ImageError::Podman(Arc::clone(error))),
+            None => None,
+        };
+        let misfit = platform.filter(|platform| **platform != self.host).cloned();
+        let present = named.filter(|_| misfit.is_none());
+        Ok(Found { context, present, misfit, leftovers })
     }
-}
-
-/// The contexts of `sources`, in their order.
-async fn contexts(
-    sources: &BTreeMap<CompanionName, ImageSource>,
-) -> Vec<Result<Option<Context>, ImageError>> {
-    let builds: Vec<_> = sources.values().map(|source| source.build.clone()).collect();
-    let find = move || {
-        builds
-            .iter()
-            .map(|build| match build {
-                Some(build) => context::find(build).map_err(ImageError::from),
-                None => Ok(None),
-            })
-            .collect()
-    };
-    // It fails only with the runtime; the caller then finds no entry and says so.
-    tokio::task::spawn_blocking(find).await.unwrap_or_default()
 }
 
 /// What is guarded is whole after each statement, whatever became of the one who held it.
@@ -257,15 +217,14 @@ impl ImageProvider for PodmanImages {
         if sources.is_empty() {
             return BTreeMap::new();
         }
-        let read = self.read(sources).await;
-        sources
-            .iter()
-            .zip(read)
-            .map(|((_, source), (name, found))| {
+        self.contexts.keep_only(sources.values().filter_map(|source| source.build.as_ref()));
+        let read = self.read(&sources.values().collect::<Vec<_>>()).await;
+        let answer =
+            |((name, source), found): ((&CompanionName, &ImageSource), Result<Found, _>)| {
                 let state = found.map(|found| found.state());
-                (name, state.map_err(|error| error.of_port(source, "observed")))
-            })
-            .collect()
+                (name.clone(), state.map_err(|error: ImageError| error.of_port(source, "observed")))
+            };
+        sources.iter().zip(read).map(answer).collect()
     }
 
     async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage> {
@@ -281,12 +240,10 @@ impl ImageProvider for PodmanImages {
         if leftovers.is_empty() {
             return Ok(());
         }
-        // Asked anew: what got a name or a container since it was observed is no leftover.
-        let images = self.list().await.map_err(failed)?;
-        let still = |id: &&ImageId| {
-            let same = |image: &&ListedImage| image.id == id.as_str();
-            images.iter().find(same).is_some_and(ListedImage::is_leftover)
-        };
+        // Asked again: what got a name or a container since it was observed is no leftover.
+        let answer = self.podman.run(Verb::Images, argv::images()).await.map_err(failed)?;
+        let images = Listing::parse(&answer).map_err(failed)?;
+        let still = |id: &&ImageId| images.is_leftover(id);
         let mut first_error = None;
         for id in leftovers.iter().filter(still) {
             match self.podman.run(Verb::ImageRm, argv::remove_image(id)).await {

@@ -8,10 +8,10 @@
 //! ```
 //!
 //! Quadlet itself runs the command, so the command is the one part of Podman that is there wherever
-//! a companion is; the API socket is often switched off for users. What it said is kept in a file
-//! (`podman.json`), so that a program that only looks starts none while nothing changed. What this crate never does: run
-//! a container, tag or remove what is not ours, switch off the verification of a certificate for a
-//! build, or decide when something should be done.
+//! a companion is; the API socket is often switched off for users. What it said is kept in memory while
+//! the files that it depends on are the same, so a look at a host where nothing changed starts no
+//! process. What this crate never does: run a container, tag or remove what is not ours, switch off the
+//! verification of a certificate for a build, or decide when something should be done.
 
 pub mod command;
 pub mod containers;
@@ -22,7 +22,8 @@ mod file_identity;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod image_provider;
-mod memory;
+mod reader;
+mod store_index;
 
 pub use command::{Limits, Podman};
 pub use containers::PodmanContainers;

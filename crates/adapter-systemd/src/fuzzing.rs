@@ -11,8 +11,9 @@ use companion_core::model::unit::UnitFileState;
 use durable_dir::{FileContents, FileKind, FileStatus};
 use zbus::{OwnedVariant, Variant};
 
-use crate::generator::{Ended, verdict};
+use crate::generator::verdict;
 use crate::mark::{compared, is_marked, ownership};
+use crate::process::Ended;
 use crate::processes::ProcessFacts;
 use crate::reload_check::outcome;
 use crate::states::{Properties, service_state, subject};

@@ -12,12 +12,12 @@ use std::time::Duration;
 use companion_core::ports::PortErrorKind;
 use durable_dir::{Dir, DirError, Trust};
 
+use crate::process::Ended;
 use crate::scope::Scope;
 
 mod process;
 pub(crate) mod verdict;
 
-pub(crate) use process::Ended;
 pub(crate) use verdict::bare;
 
 /// How long the generator may take for one unit; it needs some 20 ms on a laptop.

@@ -6,6 +6,7 @@ use companion_core::model::unit::UnitFileState;
 use durable_dir::{FileContents, FileStatus};
 use quadlet::extension_value;
 
+use crate::rendering::{RenderedUnit, is_as_written};
 use crate::unit_text::{MARK_NAME, MARK_REVISION, MARK_SECTION};
 
 /// A unit's mode: it holds no secret, and the operator may read it.
@@ -71,11 +72,11 @@ pub(crate) fn is_marked(
     !blank && matches!(ownership(name, contents, legacy), Ownership::Ours { .. })
 }
 
-/// Compares a file with the unit wanted there: `wanted` gives its text and full revision under the incarnation it is asked for.
+/// Compares a file with the unit wanted there: `wanted` renders it under the incarnation it is asked for.
 pub(crate) fn compared(
     ownership: Ownership,
     contents: &FileContents,
-    wanted: impl FnOnce(u32) -> Option<(Revision, String)>,
+    wanted: impl FnOnce(u32) -> Option<RenderedUnit>,
 ) -> UnitFileState {
     let revision = match ownership {
         Ownership::Foreign { what } => return UnitFileState::Foreign { what },
@@ -83,13 +84,16 @@ pub(crate) fn compared(
     };
     let incarnation = revision.map_or(0, |revision| revision.incarnation);
     match wanted(incarnation) {
-        Some((asked, text)) if is_written(contents, &text) => {
-            UnitFileState::Current { revision: asked }
+        Some(RenderedUnit { revision, text }) if is_written(contents, &text) => {
+            UnitFileState::Current { revision }
         }
-        Some((asked, text)) if text.as_bytes() == contents.bytes => {
-            UnitFileState::Exposed { revision: asked }
+        Some(RenderedUnit { revision, text }) if text.as_bytes() == contents.bytes => {
+            UnitFileState::Exposed { revision }
         }
-        _ => UnitFileState::Drifted { revision },
+        _ => match revision.filter(|revision| is_as_written(&contents.bytes, revision)) {
+            Some(revision) => UnitFileState::Outdated { revision },
+            None => UnitFileState::Drifted { revision },
+        },
     }
 }
 

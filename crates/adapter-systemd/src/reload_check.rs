@@ -29,9 +29,11 @@ pub struct UnloadableUnits {
     pub files: Vec<UnloadableFile>,
     /// The companions whose unit files are there, and whose services systemd would no longer find. Empty when no file is at fault.
     pub lost: BTreeSet<CompanionName>,
+    /// The files that it read and refused, by their names. Each has no service, and costs no other its own.
+    pub refused: Vec<UnloadableFile>,
 }
 
-/// A unit file that the generator cannot read or parse.
+/// A unit file that the generator cannot read or parse, or refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnloadableFile {
     /// Its path, as the generator quotes it: without control characters.
@@ -42,7 +44,7 @@ pub struct UnloadableFile {
 
 /// Asks the generator of `scope` about all unit files there are, as a reload would, and changes nothing.
 ///
-/// Takes 30 s at most. [`SystemdManager::reload`](companion_core::ports::ServiceManager::reload) asks the same first, and is refused with
+/// Takes about a minute at most: 30 s for the directory, 32 s for the generator. [`SystemdManager::reload`](companion_core::ports::ServiceManager::reload) asks the same first, and is refused with
 /// `Conflict` while [`UnloadableUnits::lost`] is not empty.
 ///
 /// # Errors
@@ -50,8 +52,8 @@ pub struct UnloadableFile {
 /// time; `Conflict`, `Denied` and `Transient` from reading the directory.
 pub async fn unloadable_units(scope: Scope) -> PortResult<UnloadableUnits> {
     let units = units_of(scope).map_err(unknown_directory)?;
-    let ours = units.list().await?;
-    asked(&units, &ours).await
+    let (ours, endless) = tokio::join!(units.list(), units.endless_files());
+    asked(&units, &ours?, endless?).await
 }
 
 /// The units of `scope` in its own directory.
@@ -65,20 +67,25 @@ pub(crate) fn units_of(scope: Scope) -> Result<QuadletDir, ScopeError> {
 /// Where none lies, nothing can be lost and nobody is asked: on a host without a generator the last unit can still be forgotten.
 pub(crate) async fn hold_back_a_loss(units: &Result<QuadletDir, ScopeError>) -> PortResult<()> {
     let units = units.as_ref().map_err(|error| unknown_directory(error.clone()))?;
-    let ours = units.list().await?;
+    // At once, for a reload that may come after has its own time to take.
+    let (ours, endless) = tokio::join!(units.list(), units.endless_files());
+    let ours = ours?;
     if ours.is_empty() {
         return Ok(());
     }
-    let found = asked(units, &ours).await?;
+    let found = asked(units, &ours, endless?).await?;
     if found.lost.is_empty() {
         return Ok(());
     }
     Err(PortError::new(PortErrorKind::Conflict, held_back(&found)))
 }
 
-async fn asked(units: &QuadletDir, ours: &BTreeSet<CompanionName>) -> PortResult<UnloadableUnits> {
+async fn asked(
+    units: &QuadletDir,
+    ours: &BTreeSet<CompanionName>,
+    endless: Vec<PathBuf>,
+) -> PortResult<UnloadableUnits> {
     // Neither asked nor reloaded for: systemd would answer nobody while it waits for the generator, and that waits at a pipe.
-    let endless = units.endless_files().await?;
     if !endless.is_empty() {
         let file = |path: PathBuf| UnloadableFile {
             file: shown(&path.to_string_lossy()),
@@ -88,6 +95,7 @@ async fn asked(units: &QuadletDir, ours: &BTreeSet<CompanionName>) -> PortResult
         return Ok(UnloadableUnits {
             files: endless.into_iter().map(file).collect(),
             lost: ours.clone(),
+            refused: Vec::new(),
         });
     }
     let found = async {

@@ -1,5 +1,5 @@
 //! `SystemdManager`: the port `ServiceManager` over D-Bus. Decides nothing about what it sees, with one exception: a reload that
-//! would drop units of ours is not asked for. To know that, and for nothing else, it starts a process, the generator.
+//! would drop units of ours is not asked for. To know that it starts a process, the generator, and one to read the log of a run that failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
+use companion_core::model::log::LogTail;
 use companion_core::model::unit::{JobResult, ServiceState};
 use companion_core::ports::{Job, PortError, PortErrorKind, PortResult, ServiceManager};
 use tokio::sync::Mutex;
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::bus::Bus;
 use crate::error::BusError;
+use crate::journal::Journal;
 use crate::processes::KernelFiles;
 use crate::reload_check;
 use crate::scope::{Scope, ScopeError};
@@ -60,6 +62,7 @@ pub struct SystemdManager {
     bus: Bus,
     limits: Limits,
     files: KernelFiles,
+    journal: Journal,
     /// The units that a reload must not lose.
     units: Result<QuadletDir, ScopeError>,
     /// Reloads run one at a time: Podman's generator before 6.0 writes its output in place, and two at once leave a mixed
@@ -78,10 +81,12 @@ impl SystemdManager {
     #[must_use]
     pub fn with_limits(scope: Scope, limits: Limits) -> Self {
         let bus = Bus::at(scope.bus_addresses(), limits.call);
-        Self::over(bus, limits, KernelFiles::default(), reload_check::units_of(scope))
+        let files = KernelFiles::default();
+        Self::over(bus, limits, files, Journal::of(scope), reload_check::units_of(scope))
     }
 
-    /// Guards the units of `units` at a reload, with its generator, instead of those in the scope's own directory.
+    /// Guards the units of `units` at a reload, with its generator, instead of those in the scope's own directory. A clone of the
+    /// unit store that writes them shares its facts about the host.
     #[must_use]
     pub fn with_units(self, units: QuadletDir) -> Self {
         Self { units: Ok(units), ..self }
@@ -91,9 +96,10 @@ impl SystemdManager {
         bus: Bus,
         limits: Limits,
         files: KernelFiles,
+        journal: Journal,
         units: Result<QuadletDir, ScopeError>,
     ) -> Self {
-        Self { bus, limits, files, units, reloading: Mutex::new(()) }
+        Self { bus, limits, files, journal, units, reloading: Mutex::new(()) }
     }
 
     /// Queues a job. The connection's listener is in place before the call, so an end that overtakes the reply is not lost.
@@ -137,6 +143,13 @@ impl ServiceManager for SystemdManager {
                 .collect(),
             Err(error) => error.during("read the states of the services").for_each(names),
         }
+    }
+
+    async fn log_tails(
+        &self,
+        ended: &BTreeMap<CompanionName, ServiceState>,
+    ) -> BTreeMap<CompanionName, PortResult<LogTail>> {
+        self.journal.tails(ended).await
     }
 
     async fn reload(&self) -> PortResult<()> {

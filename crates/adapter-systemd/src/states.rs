@@ -135,6 +135,7 @@ pub(crate) fn service_state(
         exit_status: ended.then_some(exit_status),
         since: (since != 0).then_some(since / 1_000_000),
         load_error: load_error(unit)?,
+        drop_ins: drop_ins(unit)?,
     };
     if state.is_running() && !entered.is_zero() {
         state.active_for = now.saturating_sub(entered);
@@ -158,6 +159,14 @@ fn load_error(unit: &Properties) -> Result<Option<String>, PropertyError> {
         }
         _ => Err(PropertyError::WrongType("LoadError")),
     }
+}
+
+/// The files beside the unit's own that systemd read for it; those of Quadlet's are not among them.
+fn drop_ins(unit: &Properties) -> Result<Vec<String>, PropertyError> {
+    /// Far more than anyone adds to one unit.
+    const LISTED: usize = 32;
+    let paths = unit.texts("DropInPaths")?;
+    Ok(paths.iter().take(LISTED).map(|path| shown(path)).collect())
 }
 
 /// Returns the revision that an environment names, if it does and it is one.

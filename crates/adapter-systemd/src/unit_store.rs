@@ -1,7 +1,7 @@
 //! `QuadletDir`: the port `UnitStore` on `<name>.container` files in one directory.
 //!
 //! Only files at a companion's own name that are ours are written over or removed. Drop-ins (`<name>.container.d/`,
-//! `container.d/`, `<name>.service.d/`) are the operator's: they are neither compared nor touched, and what they change is his wish. A file of
+//! `container.d/`, `<name>.service.d/`) are the operator's: they are named, but neither compared nor touched, and what they change is his wish. A file of
 //! the same name in another directory that Quadlet reads first is not looked for either; the loaded unit names its source.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,17 +11,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
+use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};
 use companion_core::ports::{PortError, PortErrorKind, PortResult, UnitStore};
 use quadlet::{PodmanVersion, Refusal};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::generator::{Generator, GeneratorError};
+use crate::host_facts::{HostFacts, SharedFacts};
+use crate::rendering::{RenderedUnit, render_unit};
 use crate::scope::{Scope, ScopeError};
-use crate::unit_text::container_unit;
 use directory::UnitDir;
 
 mod directory;
+mod drop_ins;
 
 /// How long the file system is waited for. A local one needs milliseconds; a network's may never answer.
 const FILE_LIMIT: Duration = Duration::from_secs(30);
@@ -30,7 +33,7 @@ const FILE_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct QuadletDir {
     scope: Scope,
-    version: PodmanVersion,
+    facts: SharedFacts,
     files: UnitDir,
     generator: Option<PathBuf>,
     stage: Option<PathBuf>,
@@ -40,7 +43,7 @@ pub struct QuadletDir {
 }
 
 impl QuadletDir {
-    /// The directory that Quadlet reads `scope`'s units from, written for the host's Podman.
+    /// The directory that Quadlet reads `scope`'s units from, written for this host and its Podman of `version`.
     ///
     /// # Errors
     /// [`ScopeError`] when the environment does not say where that is.
@@ -48,7 +51,10 @@ impl QuadletDir {
         Ok(Self::at(scope.unit_dir()?, scope, version))
     }
 
-    /// The directory at `path`, which must be absolute.
+    /// The directory at `path`, which must be absolute, written for this host and its Podman of `version`.
+    ///
+    /// Whether SELinux is enforced is read from the kernel once, and again only by [`set_facts`](Self::set_facts); where that
+    /// cannot be read, it counts as not enforced.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>, scope: Scope, version: PodmanVersion) -> Self {
         // XDG asks for 0700 below a home; in /etc everyone may read.
@@ -58,7 +64,7 @@ impl QuadletDir {
         };
         Self {
             scope,
-            version,
+            facts: SharedFacts::new(HostFacts::of_host(version).unwrap_or(version.into())),
             files: UnitDir::new(path.into(), mode),
             generator: None,
             stage: None,
@@ -93,12 +99,25 @@ impl QuadletDir {
         self.files.path()
     }
 
+    /// What the host has that units are written for.
+    #[must_use]
+    pub fn facts(&self) -> HostFacts {
+        self.facts.get()
+    }
+
+    /// Has units written for a host of `facts` from now on, by this store and all its clones.
+    ///
+    /// Units that were written for other facts are [`Outdated`](UnitFileState::Outdated) then, where their text differs.
+    pub fn set_facts(&self, facts: HostFacts) {
+        self.facts.set(facts);
+    }
+
     /// Returns the text of `unit` as [`write`](UnitStore::write) would put it down.
     ///
     /// # Errors
     /// [`quadlet::RenderError`] names the setting that this Podman cannot be told.
     pub fn text(&self, unit: &UnitSpec) -> Result<String, quadlet::RenderError> {
-        container_unit(unit, self.scope).render(self.version)
+        Ok(render_unit(unit, self.scope, self.facts())?.text)
     }
 
     /// Removes what writes that were cut off left behind: temporary files and staged units. Returns how many.
@@ -157,16 +176,20 @@ impl QuadletDir {
         dir: Option<&durable_dir::Dir>,
         name: &CompanionName,
         wanted: Option<&UnitSpec>,
-    ) -> PortResult<UnitFileState> {
-        let Some(dir) = dir else {
-            return Ok(UnitFileState::Absent);
-        };
-        self.files.state(dir, name, |incarnation| {
+        facts: HostFacts,
+    ) -> PortResult<(UnitFileState, Option<Fingerprint>)> {
+        let rendered = |incarnation| {
             let mut unit = wanted?.clone();
             unit.revision = unit.revision.with_incarnation(incarnation);
             // What cannot be said for this Podman cannot be what lies there; the write will say why.
-            Some((unit.revision, self.text(&unit).ok()?))
-        })
+            render_unit(&unit, self.scope, facts).ok()
+        };
+        let rendering = rendered(0).and_then(|rendered| rendered.revision.rendering);
+        let state = match dir {
+            Some(dir) => self.files.state(dir, name, rendered)?,
+            None => UnitFileState::Absent,
+        };
+        Ok((state, rendering))
     }
 }
 
@@ -180,13 +203,16 @@ impl UnitStore for QuadletDir {
         let asked = names.clone();
         let read = blocking("read the unit directory", move || {
             let dir = store.files.open()?;
-            let directory = store.files.resolved();
+            let (directory, facts) = (store.files.resolved(), store.facts());
+            let searched = drop_ins::search_path(store.scope, facts.podman, directory.clone());
             let file = |(name, wanted): (&CompanionName, &Option<UnitSpec>)| {
-                let state = store.observed(dir.as_ref(), name, wanted.as_ref());
+                let seen = store.observed(dir.as_ref(), name, wanted.as_ref(), facts);
                 let location = directory.join(directory::file_name(name));
-                let file = state.map(|state| UnitFile {
+                let file = seen.map(|(state, rendering)| UnitFile {
                     state,
                     location: location.to_string_lossy().into_owned(),
+                    rendering,
+                    drop_ins: drop_ins::of(&searched, facts.podman, name),
                 });
                 (name.clone(), file)
             };
@@ -205,14 +231,16 @@ impl UnitStore for QuadletDir {
 
     async fn write(&self, unit: &UnitSpec) -> PortResult<()> {
         let name = &unit.name;
-        let text = self.text(unit).map_err(|error| {
+        let facts = self.facts();
+        let rendered = render_unit(unit, self.scope, facts).map_err(|error| {
             let kind = match error.refusal() {
                 Refusal::NeedsPodman { .. } => PortErrorKind::Unavailable,
                 _ => PortErrorKind::Invalid,
             };
-            let text = format!("the unit of `{name}` cannot be said for Podman {}", self.version);
+            let text = format!("the unit of `{name}` cannot be said for Podman {}", facts.podman);
             PortError::new(kind, text).with_source(error)
         })?;
+        let RenderedUnit { text, .. } = rendered;
         // Before the generator is troubled; decided again right before the file is replaced.
         if self.is_written(name, &text).await? {
             return Ok(());

@@ -19,10 +19,13 @@ use crate::node::Node;
 mod builtin;
 mod conflict;
 mod file;
+mod place;
 
 pub use builtin::BITCOIN_UI_HOOK;
 pub use file::{CatalogFile, CompanionEntry, ImageEntry, schema};
-pub(crate) use file::{one_line, placed, validate_mount_source};
+pub(crate) use file::{one_line, validate_mount_source};
+pub use place::Place;
+pub(crate) use place::described;
 
 /// The most companions that a catalog holds.
 pub const COMPANIONS_LIMIT: usize = 64;
@@ -64,19 +67,19 @@ pub enum CatalogError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The file is not what a catalog is; `what` names line and column and what was expected.
-    #[error("{file}:{what}")]
+    /// The file is not what a catalog is.
+    #[error("{place}: {what}")]
     Syntax {
-        /// The file.
-        file: String,
-        /// Where, and what was expected.
+        /// Where.
+        place: Box<Place>,
+        /// What is wrong, and what was expected.
         what: String,
     },
     /// A companion's fields do not go together.
-    #[error("the catalog `{file}` has a companion `{companion}` that cannot be")]
+    #[error("{place}: the companion `{companion}` cannot be used")]
     Companion {
-        /// The file.
-        file: String,
+        /// Where.
+        place: Box<Place>,
         /// The companion.
         companion: String,
         /// The field and the rule.
@@ -84,10 +87,10 @@ pub enum CatalogError {
         source: InvalidValue,
     },
     /// The table `[node]` has a value that cannot be.
-    #[error("the catalog `{file}` has a `[node]` that cannot be")]
+    #[error("{place}: the table `[node]` cannot be used")]
     Node {
-        /// The file.
-        file: String,
+        /// Where.
+        place: Box<Place>,
         /// The field and the rule.
         #[source]
         source: InvalidValue,
@@ -100,10 +103,10 @@ pub enum CatalogError {
         source: InvalidValue,
     },
     /// One file names a companion twice.
-    #[error("the catalog `{file}` has two companions named `{companion}`")]
+    #[error("{place}: a companion named `{companion}` stands above already")]
     Twice {
-        /// The file.
-        file: String,
+        /// Where the second one is.
+        place: Box<Place>,
         /// The name.
         companion: CompanionName,
     },
@@ -162,19 +165,37 @@ impl CatalogError {
         chain(self)
     }
 
-    /// The same for a terminal, with the line that is wrong where there is one.
-    pub fn report(&self) -> String {
-        self.chain()
+    /// Where in a file the error is, if it is in one place: for a person, the line with a caret beneath it is
+    /// [`Place::excerpt`].
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Syntax { place, .. }
+            | Self::Companion { place, .. }
+            | Self::Node { place, .. }
+            | Self::Twice { place, .. } => Some(place),
+            Self::Unreadable { .. }
+            | Self::Unusable { .. }
+            | Self::TooLarge { .. }
+            | Self::NodeValue { .. }
+            | Self::SameOutput { .. }
+            | Self::SamePort { .. }
+            | Self::Backend { .. }
+            | Self::NameTaken { .. }
+            | Self::TooMany => None,
+        }
     }
 }
 
 impl Catalog {
     /// Archipelago's own companions on a node that is as Archipelago makes it.
     ///
-    /// It cannot fail: it is made of nothing but this program's own text, and tests hold that this
-    /// gives all three.
+    /// It is made of nothing but this program's own text, and tests hold that this gives all three.
+    #[expect(
+        clippy::expect_used,
+        reason = "the text is this program's own; a catalog without its companions would leave what runs to nobody"
+    )]
     pub fn builtin() -> Self {
-        Self::on(Node::default()).unwrap_or_else(|_| Self::without_companions(Node::default()))
+        Self::on(Node::default()).expect("the built-in catalog follows its own rules")
     }
 
     /// Archipelago's own companions on `node`.
@@ -198,8 +219,8 @@ impl Catalog {
 
     /// Archipelago's own companions and those of `files`, read in their order.
     ///
-    /// A `[node]` of a later file wins over that of an earlier one, and so does a companion of the
-    /// same name.
+    /// A key of `[node]` in a later file wins over the same key in an earlier one, and so does a
+    /// companion over one of the same name. A list is one value; of a table each key counts for itself.
     ///
     /// # Errors
     /// [`CatalogError`] for the first file that is not as it must be, and for companions that cannot be
@@ -227,16 +248,17 @@ impl Catalog {
         adjust: impl FnOnce(&mut Node),
     ) -> Result<Self, CatalogError> {
         let mut read = Vec::with_capacity(texts.len());
+        let mut given = toml::Table::new();
         let mut node = Node::default();
         for (shown, text) in texts {
             let file = CatalogFile::parse(text, shown)?;
-            node = file.node.clone().unwrap_or(node);
-            read.push((shown.clone(), file));
+            node = file.node_over(&mut given)?;
+            read.push(file);
         }
         adjust(&mut node);
         let mut catalog = Self::on(node)?;
-        for (shown, file) in read {
-            for (apps, spec) in file.companions(&catalog.node, &shown)? {
+        for file in read {
+            for (apps, spec) in file.companions(&catalog.node)? {
                 catalog.insert(apps, spec);
             }
         }

@@ -166,7 +166,8 @@ impl Companions {
         let (version, dir) = (env!("CARGO_PKG_VERSION"), store.dir().to_owned());
         let role = Role::Daemon;
         let leader = LeaderInfo::of_this_process("archipelago", role, version, dir, settings);
-        Self::wired(store, host, leader, Some(listener), Vec::new())
+        let desired: Arc<dyn DesiredStore> = Arc::clone(&store) as _;
+        Self::wired(store, Host { desired, ..host }, leader, Some(listener), Vec::new())
     }
 
     fn wired(
@@ -176,19 +177,18 @@ impl Companions {
         listener: Option<Listener>,
         sinks: Vec<Arc<dyn EventSink>>,
     ) -> Self {
-        let desired: Arc<dyn DesiredStore> = Arc::clone(&store) as _;
+        // What is read here once is read where blocking is allowed from then on.
+        store.inputs().refresh();
         let by = format!("{}, uid {}", leader.program, rustix::process::getuid().as_raw());
         let publisher = Publisher::new((*store).clone(), leader, listener);
         let mut sinks = sinks;
         sinks.push(Arc::new(publisher.clone()));
-        let host = Host { desired, ..host };
         let reconciler = Arc::new(Reconciler::telling(host, Arc::new(Fanout(sinks))));
         Self { store, reconciler, publisher, lock: None, real: None, leading: Arc::default(), by }
     }
 
     /// The catalog in force.
     pub fn catalog(&self) -> Arc<Catalog> {
-        self.store.inputs().refresh();
         self.store.inputs().catalog()
     }
 

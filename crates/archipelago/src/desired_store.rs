@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::catalog::Catalog;
 use crate::files::{blocking, port};
 use crate::inputs::{Current, Inputs};
+use crate::published::published_generation;
 use crate::record::{RECORD_LIMIT, Record};
 
 const RECORD_FILE: &str = "desired.json";
@@ -29,8 +30,19 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 pub struct RecordStore {
     dir: PathBuf,
     inputs: Arc<Inputs>,
-    /// The intents as they were last read: generation and words.
-    intents: Arc<Mutex<BTreeMap<Generation, String>>>,
+    /// What was read at the last [`load`](DesiredStore::load).
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What a reconcile began with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    /// The generation of the last intent.
+    pub(crate) latest: Generation,
+    /// The intents: generation and words.
+    intents: BTreeMap<Generation, String>,
+    /// The inputs in force.
+    pub(crate) inputs: Option<Current>,
 }
 
 impl RecordStore {
@@ -44,7 +56,7 @@ impl RecordStore {
 
     /// A store in `dir` with a catalog that is read again when it changes.
     pub fn with_inputs(dir: impl Into<PathBuf>, inputs: Arc<Inputs>) -> Self {
-        Self { dir: dir.into(), inputs, intents: Arc::default() }
+        Self { dir: dir.into(), inputs, seen: Arc::default() }
     }
 
     /// The state directory.
@@ -60,13 +72,17 @@ impl RecordStore {
     /// The intent of `generation`, for people, if it was the last one for its app when the desired state
     /// was last read.
     pub(crate) fn intent(&self, generation: Generation) -> Option<String> {
-        let intents = self.intents.lock().unwrap_or_else(PoisonError::into_inner);
-        intents.get(&generation).cloned()
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).intents.get(&generation).cloned()
+    }
+
+    /// What was read when the desired state was last loaded.
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) async fn read(&self) -> PortResult<Record> {
         let dir = self.dir.clone();
-        blocking("read the desired state", move || read(&dir)).await
+        Ok(blocking("read the desired state", move || read(&dir)).await?.unwrap_or_default())
     }
 
     /// Reads the catalog if it changed.
@@ -75,7 +91,7 @@ impl RecordStore {
     /// `Invalid` when no good one was ever read: then it is not known which apps there are.
     pub(crate) async fn known_catalog(&self) -> PortResult<Arc<Catalog>> {
         let inputs = Arc::clone(&self.inputs);
-        blocking("read the catalog", move || catalog_of(&inputs)).await
+        blocking("read the catalog", move || catalog_of(inputs.refresh())).await
     }
 
     /// Removes the temporary files that crashes left in the state directory. The caller leads, and publishes
@@ -107,7 +123,10 @@ impl RecordStore {
             let _until_done = lock;
             inputs.refresh();
             let catalog = inputs.catalog();
-            let mut record = read(&path)?;
+            let mut record = match read(&path)? {
+                Some(record) => record,
+                None => Record::after(published_generation(&path)),
+            };
             let (changed, value) = change(&mut record, &catalog);
             if changed {
                 write(&path, &record)?;
@@ -122,8 +141,8 @@ impl RecordStore {
 ///
 /// # Errors
 /// `Invalid` when no good one was ever read: then it is not known what is desired.
-fn catalog_of(inputs: &Inputs) -> PortResult<Arc<Catalog>> {
-    let Current { catalog, problem, .. } = inputs.refresh();
+fn catalog_of(current: Current) -> PortResult<Arc<Catalog>> {
+    let Current { catalog, problem, .. } = current;
     catalog.ok_or_else(|| {
         let why = problem.map_or_else(|| "no catalog was read".to_owned(), |it| it.message);
         PortError::new(PortErrorKind::Invalid, why)
@@ -134,12 +153,16 @@ fn catalog_of(inputs: &Inputs) -> PortResult<Arc<Catalog>> {
 impl DesiredStore for RecordStore {
     async fn load(&self) -> PortResult<DesiredState> {
         let (dir, inputs) = (self.dir.clone(), Arc::clone(&self.inputs));
-        let intents = Arc::clone(&self.intents);
+        let seen = Arc::clone(&self.seen);
         blocking("read the desired state", move || {
-            let catalog = catalog_of(&inputs)?;
-            let record = read(&dir)?;
-            *intents.lock().unwrap_or_else(PoisonError::into_inner) = record.intents();
-            Ok(record.desired(&catalog))
+            let record = read(&dir)?.unwrap_or_default();
+            let current = inputs.refresh();
+            *seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen {
+                latest: record.generation(),
+                intents: record.intents(),
+                inputs: Some(current.clone()),
+            };
+            Ok(record.desired(&*catalog_of(current)?))
         })
         .await
     }
@@ -176,17 +199,18 @@ fn try_lock(mut file: LockFile) -> PortResult<(LockFile, bool)> {
     Ok((file, held))
 }
 
-fn read(path: &Path) -> PortResult<Record> {
+/// Reads the desired state; `None` when nothing was ever recorded.
+fn read(path: &Path) -> PortResult<Option<Record>> {
     let dir = match Dir::open(path, Trust::Owned) {
         Ok(dir) => dir,
-        Err(DirError::NotFound { .. }) => return Ok(Record::default()),
+        Err(DirError::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(port(error, "read the desired state")),
     };
     let contents = dir
         .read(RECORD_FILE, RECORD_LIMIT)
         .map_err(|error| port(error, "read the desired state"))?;
-    let Some(contents) = contents else { return Ok(Record::default()) };
-    Record::from_bytes(&contents.bytes).map_err(|why| {
+    let Some(contents) = contents else { return Ok(None) };
+    Record::from_bytes(&contents.bytes).map(Some).map_err(|why| {
         let file = path.join(RECORD_FILE);
         let message = format!("the desired state {} cannot be used: {why}", file.display());
         PortError::new(PortErrorKind::Invalid, message)
@@ -216,6 +240,7 @@ mod tests {
 
     use super::*;
     use crate::app::AppId;
+    use crate::published::StatusReport;
 
     fn store(dir: &Path) -> RecordStore {
         RecordStore::new(dir.join("state"), Arc::new(Catalog::builtin()))
@@ -328,6 +353,36 @@ mod tests {
         assert!(file.exists());
         drop(lock);
         assert_eq!(store.sweep().await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn intents_after_a_lost_file_are_newer_than_what_a_leader_published() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        install(&store, "lnd").await;
+        let mut report = StatusReport::unpublished(Vec::new(), store.inputs(), None);
+        report.observed_generation = Generation(50);
+        let state = Dir::open(store.dir(), Trust::Owned).unwrap();
+        state.write("status.json", &serde_json::to_vec(&report).unwrap(), 0o600).unwrap();
+        state.remove("desired.json").unwrap();
+        install(&store, "lnd").await;
+        assert_eq!(store.load().await.unwrap().latest, Generation(51));
+    }
+
+    #[tokio::test]
+    async fn desired_state_larger_than_can_be_read_is_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        install(&store, "lnd").await;
+        let change = |record: &mut Record, catalog: &Catalog| {
+            for number in 0..8000 {
+                let app = AppId::new(format!("app-{number}")).unwrap();
+                record.remove(&app, &"x".repeat(128), catalog);
+            }
+            (true, ())
+        };
+        assert_eq!(store.update(change).await.unwrap_err().kind(), PortErrorKind::Invalid);
+        assert_eq!(store.load().await.unwrap().companions.len(), 1);
     }
 
     #[tokio::test]

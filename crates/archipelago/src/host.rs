@@ -6,19 +6,23 @@ use std::sync::Arc;
 
 use adapter_hooks::{ConfigHook, FileHooks, HookError, HostKey, Readiness};
 use adapter_podman::{Podman, PodmanContainers, PodmanError, PodmanImages};
-use adapter_systemd::{QuadletDir, Scope, ScopeError, SystemdManager};
+use adapter_systemd::{HostFacts, QuadletDir, Scope, ScopeError, SystemdManager};
+use async_trait::async_trait;
 use companion_core::model::companion::{CompanionName, InvalidValue};
 use companion_core::model::container::HostName;
+use companion_core::model::desired::DesiredState;
 use companion_core::model::hook::HookName;
 use companion_core::ports::{
-    DesiredStore as _, Host, Leadership, PortError, PortResult, ServiceManager as _,
+    DesiredStore, Host, Leadership, PortError, PortResult, ServiceManager as _,
 };
 use durable_dir::{Dir, DirError, Trust};
 use quadlet::PodmanVersion;
+use tracing::debug;
 
 use crate::bitcoin_ui::BitcoinUi;
 use crate::catalog::BITCOIN_UI_HOOK;
 use crate::desired_store::RecordStore;
+use crate::files::chain;
 use crate::inputs::Inputs;
 
 /// How the units of the predecessor say what they are; they are taken over.
@@ -76,8 +80,7 @@ pub enum HostError {
 /// and the generator is judged by what it says, because its exit status tells nothing before 4.6.
 pub const PODMAN_FLOOR: PodmanVersion = PodmanVersion::FLOOR;
 
-/// The state directory of `scope`: the record of wishes, the lock, the host's key and what
-/// podman said last.
+/// The state directory of `scope`: the record of wishes, the lock and the host's key.
 ///
 /// For a user `$XDG_STATE_HOME/companion`, else `~/.local/state/companion`
 /// (XDG Base Directory Specification); for the system `/var/lib/companion`.
@@ -116,18 +119,42 @@ pub async fn connect(
     leadership: Arc<dyn Leadership>,
 ) -> Result<Host, HostError> {
     let services = reach(scope).await?;
-    let podman = podman.remembering(store.dir());
     let version = podman_version(&podman).await?;
     let hooks = hooks(&store)?;
+    let units = units(scope, version)?;
+    let desired = LiveHost { store, podman: podman.clone(), units: units.clone() };
     Ok(Host {
-        units: Arc::new(units(scope, version)?),
-        services: Arc::new(services.with_units(units(scope, version)?)),
+        units: Arc::new(units.clone()),
+        services: Arc::new(services.with_units(units)),
         images: Arc::new(PodmanImages::new(podman.clone())),
         hooks: Arc::new(hooks),
         containers: Arc::new(PodmanContainers::new(podman)),
-        desired: store,
+        desired: Arc::new(desired),
         leadership,
     })
+}
+
+/// The desired state of a real host. What units are written for is read again with it: Podman may have
+/// been upgraded since, or SELinux switched on.
+struct LiveHost {
+    store: Arc<RecordStore>,
+    podman: Podman,
+    units: QuadletDir,
+}
+
+#[async_trait]
+impl DesiredStore for LiveHost {
+    async fn load(&self) -> PortResult<DesiredState> {
+        // A Podman that is away for the moment of its upgrade is still the one before.
+        match podman_version(&self.podman).await {
+            Ok(version) => {
+                let facts = HostFacts::of_host(version).unwrap_or(version.into());
+                self.units.set_facts(facts);
+            }
+            Err(error) => debug!("units are written for the Podman before: {}", chain(&error)),
+        }
+        self.store.load().await
+    }
 }
 
 /// A name that no companion has.

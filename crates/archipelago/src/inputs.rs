@@ -68,8 +68,8 @@ pub struct InputProblem {
     pub reason: String,
     /// What is wrong, for people, in one line: `catalog.toml:3:1: unknown field …`.
     pub message: String,
-    /// The same with the line and a caret, where it has a place.
-    pub report: String,
+    /// The line and a caret beneath it, where it has a place.
+    pub excerpt: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -295,7 +295,8 @@ impl State {
 impl InputProblem {
     fn of(error: &CatalogError) -> Self {
         let reason = if error.is_unreadable() { "unreadable" } else { "invalid" };
-        Self { reason: reason.to_owned(), message: error.chain(), report: error.report() }
+        let excerpt = error.place().map(|place| place.excerpt().to_owned());
+        Self { reason: reason.to_owned(), message: error.chain(), excerpt }
     }
 
     fn missing(path: &Path) -> Self {
@@ -304,7 +305,7 @@ impl InputProblem {
              built-in companions",
             path.display().to_string().escape_debug()
         );
-        Self { reason: "missing".to_owned(), report: message.clone(), message }
+        Self { reason: "missing".to_owned(), message, excerpt: None }
     }
 }
 

@@ -23,7 +23,9 @@ use std::time::Duration;
 
 use adapter_systemd::Scope;
 use async_trait::async_trait;
-use companion_core::ports::{Acquired, Leadership, Lease, PortError, PortErrorKind, PortResult};
+use companion_core::ports::{
+    Acquired, Held, Leadership, Lease, PortError, PortErrorKind, PortResult,
+};
 use durable_dir::{Dir, LockFile, Trust};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -184,14 +186,21 @@ impl Leadership for LeaderLock {
         let (heartbeat, wake) = (Arc::clone(&self.heartbeat), Arc::clone(&self.wake));
         heartbeat.beat();
         let answers = tokio::spawn(answer(listener, heartbeat, wake)).abort_handle();
-        Ok(Acquired::Leading(Lease::new(Guard { answers, _lock: file })))
+        Ok(Acquired::Leading(Lease::new(Guard { answers, lock: file })))
     }
 }
 
 /// Ends the answers before the lock is freed.
 struct Guard {
     answers: AbortHandle,
-    _lock: LockFile,
+    lock: LockFile,
+}
+
+impl Held for Guard {
+    /// The runtime directory is in memory, so that looking takes no time.
+    fn is_held(&self) -> bool {
+        self.lock.is_in_place()
+    }
 }
 
 impl Drop for Guard {

@@ -135,8 +135,11 @@ impl BackendManifest {
     /// # Errors
     /// [`ManifestError::Syntax`] with line and column.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        toml::from_str(text)
-            .map_err(|error| ManifestError::Syntax(crate::catalog::placed(text, &error)))
+        toml::from_str(text).map_err(|error| {
+            let (place, what) = crate::catalog::described(text, "manifest", &error);
+            let (line, column) = (place.line(), place.column());
+            ManifestError::Syntax(format!("line {line}, column {column}: {what}"))
+        })
     }
 
     /// What is to exist on `node`.

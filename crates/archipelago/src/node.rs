@@ -48,7 +48,7 @@ pub struct Node {
 impl Default for Node {
     fn default() -> Self {
         Self {
-            context_directories: CONTEXT_DIRECTORIES.iter().filter_map(|text| path(text)).collect(),
+            context_directories: CONTEXT_DIRECTORIES.map(must).to_vec(),
             build_arguments: BTreeMap::new(),
             image_repository: "146.59.87.168:3000/lfg2025".to_owned(),
             insecure_registries: INSECURE_REGISTRIES.map(str::to_owned).to_vec(),
@@ -138,13 +138,13 @@ impl BitcoinRpc {
     }
 }
 
-fn path(text: &str) -> Option<AbsolutePath> {
-    AbsolutePath::new(text).ok()
-}
-
 /// A path written in this file; a test holds that each is one.
+#[expect(
+    clippy::expect_used,
+    reason = "the text is this program's own; another path, such as `/`, would be believed and used"
+)]
 fn must(text: &str) -> AbsolutePath {
-    path(text).unwrap_or_else(AbsolutePath::root)
+    AbsolutePath::new(text).expect("a built-in path is absolute and in normal form")
 }
 
 #[cfg(test)]

@@ -155,32 +155,39 @@ impl StatusReport {
 /// one that is not a leader's.
 pub async fn read_status(dir: &Path) -> PortResult<Option<StatusReport>> {
     let path = dir.to_owned();
-    let attempt = "read the published status";
-    blocking(attempt, move || {
-        let dir = match Dir::open(&path, Trust::Owned) {
-            Ok(dir) => dir,
-            Err(DirError::NotFound { .. }) => return Ok(None),
-            Err(error) => return Err(port(error, attempt)),
-        };
-        let contents = dir.read(STATUS_FILE, STATUS_LIMIT).map_err(|error| port(error, attempt))?;
-        let Some(contents) = contents else { return Ok(None) };
-        let invalid = |why: String| {
-            let file = path.join(STATUS_FILE);
-            let message = format!("the published status {} cannot be used: {why}", file.display());
-            PortError::new(PortErrorKind::Invalid, message)
-        };
-        let report: StatusReport = serde_json::from_slice(&contents.bytes).map_err(|error| {
-            invalid(format!("line {}, column {}", error.line(), error.column()))
-        })?;
-        if report.version != VERSION {
-            return Err(invalid(format!(
-                "its version is {}, and this program knows version {VERSION}",
-                report.version
-            )));
-        }
-        Ok(Some(report))
-    })
-    .await
+    blocking(READ_STATUS, move || status_in(&path)).await
+}
+
+/// The generation that the last leader had observed; 0 when that cannot be read.
+pub(crate) fn published_generation(dir: &Path) -> Generation {
+    let report = status_in(dir).ok().flatten();
+    report.map(|report| report.observed_generation).unwrap_or_default()
+}
+
+const READ_STATUS: &str = "read the published status";
+
+fn status_in(path: &Path) -> PortResult<Option<StatusReport>> {
+    let dir = match Dir::open(path, Trust::Owned) {
+        Ok(dir) => dir,
+        Err(DirError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(port(error, READ_STATUS)),
+    };
+    let contents = dir.read(STATUS_FILE, STATUS_LIMIT).map_err(|error| port(error, READ_STATUS))?;
+    let Some(contents) = contents else { return Ok(None) };
+    let invalid = |why: String| {
+        let file = path.join(STATUS_FILE);
+        let message = format!("the published status {} cannot be used: {why}", file.display());
+        PortError::new(PortErrorKind::Invalid, message)
+    };
+    let report: StatusReport = serde_json::from_slice(&contents.bytes)
+        .map_err(|error| invalid(format!("line {}, column {}", error.line(), error.column())))?;
+    if report.version != VERSION {
+        return Err(invalid(format!(
+            "its version is {}, and this program knows version {VERSION}",
+            report.version
+        )));
+    }
+    Ok(Some(report))
 }
 
 /// The events of a state directory, read from a place on.

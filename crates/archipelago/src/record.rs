@@ -82,6 +82,12 @@ impl Default for Record {
 }
 
 impl Record {
+    /// A record without intents whose next generation is greater than `generation`: where the file was
+    /// lost, a leader may have published generations of the one before.
+    pub(crate) fn after(generation: Generation) -> Self {
+        Self { generation, ..Self::default() }
+    }
+
     /// Reads the desired state from its file's bytes.
     ///
     /// The error is for people and quotes nothing of the file.

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::hook::{HookSpec, HookState, Rendered};
 use companion_core::model::image::{ImageId, ImageSource, ImageState, PresentImage};
+use companion_core::model::log::LogTail;
 use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::{ContainerState, JobResult, ServiceState, UnitFile, UnitSpec};
 use companion_core::ports::{
@@ -99,6 +100,13 @@ impl ServiceManager for Points<dyn ServiceManager> {
         names: &BTreeSet<CompanionName>,
     ) -> BTreeMap<CompanionName, PortResult<ServiceState>> {
         self.0.observe(names).await
+    }
+
+    async fn log_tails(
+        &self,
+        ended: &BTreeMap<CompanionName, ServiceState>,
+    ) -> BTreeMap<CompanionName, PortResult<LogTail>> {
+        self.0.log_tails(ended).await
     }
 
     async fn reload(&self) -> PortResult<()> {

@@ -58,13 +58,15 @@ pub(crate) enum Fault {
 pub(crate) struct CommandError {
     fault: Fault,
     message: String,
+    /// What is shown beneath the message, such as a line of a file.
+    excerpt: Option<String>,
     hints: Vec<String>,
 }
 
 impl CommandError {
     /// Something failed.
     pub(crate) fn failure(message: impl Into<String>) -> Self {
-        Self { fault: Fault::Failure, message: message.into(), hints: Vec::new() }
+        Self { fault: Fault::Failure, message: message.into(), excerpt: None, hints: Vec::new() }
     }
 
     /// What was given cannot be used.
@@ -82,6 +84,11 @@ impl CommandError {
     pub(crate) fn hinted(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// What is shown beneath the message, in lines of its own.
+    pub(crate) fn excerpt(&self) -> Option<&str> {
+        self.excerpt.as_deref()
     }
 
     /// What helps.
@@ -129,13 +136,14 @@ fn fault_of(kind: PortErrorKind) -> Fault {
 
 impl From<CatalogError> for CommandError {
     fn from(error: CatalogError) -> Self {
-        Self::input(error.report())
+        let excerpt = error.place().map(|place| place.excerpt().to_owned());
+        Self { excerpt, ..Self::input(chain(&error)) }
     }
 }
 
 impl From<InputProblem> for CommandError {
     fn from(problem: InputProblem) -> Self {
-        Self::input(problem.report)
+        Self { excerpt: problem.excerpt, ..Self::input(problem.message) }
     }
 }
 

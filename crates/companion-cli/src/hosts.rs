@@ -173,13 +173,16 @@ impl Session {
         };
         let mut interrupt = listen(SignalKind::interrupt())?;
         let mut terminate = listen(SignalKind::terminate())?;
-        tokio::select! {
-            result = work => return result,
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+        let result = tokio::select! {
+            result = work => result,
+            _ = interrupt.recv() => Err(intent.interrupted()),
+            _ = terminate.recv() => Err(intent.interrupted()),
+        };
+        if result.is_err() {
+            // After a failure, too: what it was about to wait for may still run.
+            self.companions.stop_leading().await;
         }
-        self.companions.stop_leading().await;
-        Err(intent.interrupted())
+        result
     }
 }
 

@@ -148,6 +148,16 @@ impl Output {
         self.tell(&styled(self.error_colour, Style::Faint, "note:"), text.as_ref());
     }
 
+    /// Prints lines of a file beneath a message about it.
+    pub(crate) fn excerpt(&self, text: &str) {
+        progress::above_the_line(|| {
+            for line in text.lines() {
+                // Without stderr there is no place left to report to.
+                let _ = writeln!(io::stderr().lock(), "{line}");
+            }
+        });
+    }
+
     /// Shows what a pass does, on stderr.
     pub(crate) fn progress(&self) -> Progress {
         Progress::new(self.error_colour)
@@ -174,6 +184,7 @@ impl Output {
             Ok(verdict) => ExitCode::from(verdict.status()),
             Err(error) => {
                 self.tell(&styled(self.error_colour, Style::Bad, "error:"), &error.to_string());
+                error.excerpt().iter().for_each(|excerpt| self.excerpt(excerpt));
                 for hint in error.hints() {
                     self.tell(&styled(self.error_colour, Style::Strong, "hint:"), hint);
                 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 use crate::config::HostKind;
 use crate::error::{CommandError, CommandResult};
 
-/// How many threads may wait for the file system at once: each costs the daemon memory.
-const BLOCKING_THREADS: usize = 4;
+/// How many threads may wait for the file system at once. They are started when they are needed and end
+/// after a second. One that a hung file system keeps is that of one companion's context or hook, of which
+/// each has one at most, so a few are enough for all others.
+const BLOCKING_THREADS: usize = 128;
 
 /// Runs `work` to its end.
 ///

@@ -24,8 +24,9 @@
 //! | [`reconciler`] | when to look again, and what runs beside what |
 //! | [`supervisor`] | how often, for how long |
 //! | [`status`](mod@status) | what of it is told to people |
+//! | [`root_cause`] | what the last log lines of a failed run mean |
 //!
-//! [`model`], [`plan`](mod@plan), [`planner`], [`check`](mod@check) and [`status`](mod@status) are pure.
+//! [`model`], [`plan`](mod@plan), [`planner`], [`check`](mod@check), [`status`](mod@status) and [`root_cause`] are pure.
 //! This crate does no IO: it reaches the host through the ports, and time through the runtime's clock.
 
 pub mod check;
@@ -34,5 +35,6 @@ pub mod plan;
 pub mod planner;
 pub mod ports;
 pub mod reconciler;
+pub mod root_cause;
 pub mod status;
 pub mod supervisor;

@@ -8,6 +8,7 @@ pub mod container;
 pub mod desired;
 pub mod hook;
 pub mod image;
+pub mod log;
 pub mod observed;
 pub mod revision;
 pub mod unit;

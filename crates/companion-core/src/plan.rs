@@ -223,6 +223,8 @@ pub enum Reason {
     UnitFileMissing,
     /// The unit file was changed by someone else.
     UnitFileDrifted,
+    /// The same specification is rendered in other words than before.
+    RendererChanged,
     /// The unit file could be written by others.
     UnitFileExposed,
     /// The companion's specification changed.
@@ -266,6 +268,9 @@ impl fmt::Display for Reason {
             Self::ImageChanged => "its image changed",
             Self::UnitFileMissing => "its unit file is missing",
             Self::UnitFileDrifted => "its unit file was edited",
+            Self::RendererChanged => {
+                "its unit is rendered differently by this version of companion or Podman"
+            }
             Self::UnitFileExposed => "its unit file could be written by others",
             Self::SpecChanged => "its specification changed",
             Self::LoadedUnitStale => "the loaded unit is not the one on disk",

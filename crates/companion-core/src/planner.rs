@@ -2,8 +2,8 @@
 //!
 //! Pure, synchronous and total: it sees no port, clock, logger or file, and there is no input it has
 //! no answer to. The rules are read in the order of the layers: `hooks`, `images`, `units`, `services`;
-//! `evidence` keeps what a rendering or a build would destroy, `prune` takes the same layers down again,
-//! and `backoff` says how long failed work is put off.
+//! `superseded` comes before them, `evidence` keeps what a rendering or a build would destroy, `prune` takes
+//! the same layers down again, and `backoff` says how long failed work is put off.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
@@ -23,6 +23,7 @@ mod hooks;
 mod images;
 mod prune;
 mod services;
+mod superseded;
 mod units;
 
 pub(crate) use evidence::is_overtaken;
@@ -63,6 +64,7 @@ fn unseen() -> WaitingOn {
 
 /// The rules for a companion that is to exist.
 fn keep(draft: &mut CompanionDraft<'_, '_>, desired: &DesiredCompanion, seen: &ObservedCompanion) {
+    superseded::rule(draft, desired, seen);
     // Without its service manager a host is left as it is: nothing is rendered or built in vain.
     if let Observation::Unknown(error) = &seen.service {
         draft.unknown("its service", error);
@@ -213,16 +215,6 @@ impl CompanionDraft<'_, '_> {
 
     fn is_running(&self, work: Work) -> bool {
         self.running(work).is_some()
-    }
-
-    /// Waits for `work` under way, and has it dropped if it was begun with other `parts` than these:
-    /// what comes of it is not wanted any more, and it may take its time.
-    fn wait_for(&mut self, work: Work, parts: &impl Hash) {
-        let outdated = |running: Attempt| running.input != input_of(running.generation, parts);
-        if self.running(work).is_some_and(outdated) {
-            self.draft.superseded.push((self.name.clone(), work));
-        }
-        self.block(WaitingOn::Running { work });
     }
 
     /// Any work for this companion that an earlier round began.

@@ -29,7 +29,7 @@ pub use container_facts::ContainerFacts;
 pub use desired_store::DesiredStore;
 pub use hook_runner::HookRunner;
 pub use image_provider::ImageProvider;
-pub use leadership::{Acquired, Leadership, Lease};
+pub use leadership::{Acquired, Held, Leadership, Lease};
 pub use service_manager::{Job, ServiceManager};
 pub use unit_store::UnitStore;
 

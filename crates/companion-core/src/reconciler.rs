@@ -39,7 +39,9 @@ use tasks::Tasks;
 
 /// How long the calls of ports may take before a round goes on without them.
 ///
-/// The adapters have limits of their own; these only hold when an adapter breaks its promise.
+/// An adapter has a limit for each thing it waits for, and within one call these add up. A reload, a build
+/// or pull, and a job are dropped only after the adapters' sum, so only when an adapter breaks its promise. A
+/// read or a short effect is given up before that: the next reconcile repeats it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// One read.
@@ -63,9 +65,13 @@ impl Default for Limits {
         Self {
             read: Duration::from_secs(30),
             act: Duration::from_secs(60),
-            reload: Duration::from_secs(180),
+            // systemd: 30 s to list the unit directory, 32 s for the generator, 25 s for a connection, 120 s for the
+            // reload itself: 207 s.
+            reload: Duration::from_secs(210),
             hook: Duration::from_secs(6 * 60),
+            // Podman: 15 min for a build, 15 min for a pull, 20 s for each listing around them.
             image: Duration::from_secs(35 * 60),
+            // systemd: 120 s for a stop, 150 s for a start, 25 s for the last answer: 295 s.
             job: Duration::from_secs(5 * 60),
             pass: Duration::from_secs(45 * 60),
         }
@@ -168,9 +174,11 @@ impl Reconciler {
     }
 
     async fn lead_in(&self, state: &mut State) -> Result<(), ReconcileError> {
-        if state.lease.is_some() {
+        if state.lease.as_ref().is_some_and(Lease::is_held) {
             return Ok(());
         }
+        // One that was lost is given up first: what it was for may be taken again.
+        state.lease = None;
         let acquired = bounded(self.limits.read, self.host.leadership.acquire()).await;
         match acquired.map_err(ReconcileError::Leadership)? {
             Acquired::Leading(lease) => {

@@ -16,6 +16,10 @@ use crate::model::unit::{ServiceState, UnitFileState};
 use crate::plan::{Blocked, Plan, WaitingOn};
 use crate::reconciler::Round;
 
+mod failed_run;
+
+use failed_run::{FailedRun, drop_ins};
+
 /// How a companion is, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -84,6 +88,14 @@ pub struct CompanionStatus {
     pub restarts: Option<u32>,
     /// The revision that each layer carries.
     pub revisions: Revisions,
+    /// The root cause of a failed run in one sentence, where its log names a known one. `why` begins with it.
+    pub root_cause: Option<String>,
+    /// The last lines that the failed run logged, oldest first; empty for a service that did not fail.
+    pub log: Vec<String>,
+    /// Why these lines could not be read.
+    pub log_error: Option<String>,
+    /// The files with which an operator changes its unit beside the unit file, in the store and as loaded.
+    pub drop_ins: Vec<String>,
 }
 
 /// Something about a companion that is not as it should be.
@@ -161,13 +173,15 @@ fn of(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> Companio
     let conditions: Vec<_> = plan.blocked(name).map(Condition::of).collect();
     let next: Vec<_> = plan.serving(name).map(ToString::to_string).collect();
     let under_way = round.observed.history.running.get(name);
-    let why = conditions.iter().map(|condition| &condition.message).chain(&next);
+    let FailedRun { root_cause, log, log_error } = FailedRun::of(seen);
+    let waits = conditions.iter().map(|condition| &condition.message);
+    let why = root_cause.iter().chain(waits).chain(&next).cloned().collect();
     CompanionStatus {
         name: name.clone(),
         health: health(name, seen, round),
         since: service.and_then(|service| service.since),
         generation: round.desired.generation(name),
-        why: why.cloned().collect(),
+        why,
         conditions,
         next,
         running: under_way.map(|running| running.keys().copied().collect()).unwrap_or_default(),
@@ -176,15 +190,19 @@ fn of(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> Companio
         restarts: service.map(|service| service.restarts),
         revisions: Revisions {
             unit_file: seen.unit.known().and_then(|file| match &file.state {
-                UnitFileState::Current { revision } | UnitFileState::Exposed { revision } => {
-                    Some(*revision)
-                }
+                UnitFileState::Current { revision }
+                | UnitFileState::Exposed { revision }
+                | UnitFileState::Outdated { revision } => Some(*revision),
                 UnitFileState::Drifted { revision } => *revision,
                 UnitFileState::Absent | UnitFileState::Foreign { .. } => None,
             }),
             loaded: service.and_then(|service| service.loaded),
             running: service.and_then(|service| service.running),
         },
+        root_cause,
+        log,
+        log_error,
+        drop_ins: drop_ins(seen),
     }
 }
 

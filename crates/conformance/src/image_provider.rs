@@ -72,6 +72,11 @@ pub trait ImageWorld: Send + Sync {
     async fn use_image(&self, _id: &ImageId) -> Arranged {
         Err(Unarranged("containers"))
     }
+    /// How many images and containers the host has, those included that a build makes for a moment. Waits for
+    /// builds that were dropped.
+    async fn stored(&self) -> Arranged<usize> {
+        Err(Unarranged("store that can be counted"))
+    }
     /// An instance on a host without the program that has images.
     async fn without_host(&self) -> Arranged<Arc<dyn ImageProvider>> {
         Err(Unarranged("host without a container program"))
@@ -154,6 +159,7 @@ macro_rules! image_provider_optional_cases {
     ($with:ident $(, $world:ident)?) => {
         $with! { image_provider $(, $world)?:
             an_old_image_that_a_container_uses_is_not_left_over_and_not_pruned,
+            builds_that_fail_or_are_dropped_leave_nothing_in_the_store,
             without_the_container_program_images_are_unavailable,
             a_registry_that_asks_for_credentials_denies_the_image,
             an_image_for_another_kind_of_machine_is_invalid_and_not_present,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::ImageRef;
+use companion_core::model::revision::Revision;
 use companion_core::model::unit::{JobResult, ServiceState, UnitSpec};
 use companion_core::ports::ServiceManager;
 
@@ -15,11 +16,13 @@ mod ends;
 mod failures;
 mod jobs;
 mod loading;
+mod logs;
 
 use ends::*;
 use failures::*;
 use jobs::*;
 use loading::*;
+use logs::*;
 
 /// A host with a service manager that knows nothing of us, and the hands of those who tamper with it.
 #[async_trait]
@@ -32,7 +35,8 @@ pub trait ServiceWorld: Send + Sync {
     /// Another instance on the same host, as another process has it.
     fn another(&self) -> Arc<dyn ServiceManager>;
     /// A unit whose program ends with exit code `exit` right after every start, and is started again
-    /// 100 ms later, until a start limit is reached: 5 starts, in 10 s or in a longer time.
+    /// 100 ms later, until a start limit is reached: 5 starts, in 10 s or in a longer time. It logs the lines
+    /// `about to end` and `ends with <exit>` before.
     async fn ending_unit(&self, exit: u8) -> UnitSpec;
     /// A unit whose program does not heed the signal to stop, and is given 2 s for that.
     fn stubborn_unit(&self) -> UnitSpec;
@@ -103,7 +107,15 @@ pub trait ServiceWorld: Send + Sync {
 
 type World = dyn ServiceWorld;
 
+/// The state of `name`, without the rendering that the unit store put into its revisions.
 async fn state_of(world: &World, name: &CompanionName) -> ServiceState {
+    let state = rendered_state_of(world, name).await;
+    let plain = |revision: Option<Revision>| revision.map(|found| found.with_rendering(None));
+    let (loaded, running) = (plain(state.loaded), plain(state.running));
+    ServiceState { loaded, running, ..state }
+}
+
+async fn rendered_state_of(world: &World, name: &CompanionName) -> ServiceState {
     let names = BTreeSet::from([name.clone()]);
     let mut states = all_read(world.services().observe(&names).await);
     assert_eq!(states.len(), 1);
@@ -227,6 +239,10 @@ macro_rules! service_manager_cases {
             a_unit_that_is_masked_no_more_starts,
             a_unit_that_waits_long_between_restarts_has_no_start_limit,
             a_unit_that_loops_is_counted_and_not_down_before_its_limit,
+            the_log_of_a_failed_run_is_there_to_its_last_line,
+            the_log_of_a_failed_start_names_the_missing_image,
+            a_later_run_has_another_log,
+            a_log_is_answered_for_every_name_and_reading_it_changes_nothing,
         }
     };
 }
@@ -237,6 +253,7 @@ macro_rules! service_manager_optional_cases {
     ($with:ident $(, $world:ident)?) => {
         $with! { service_manager $(, $world)?:
             a_drop_in_changes_neither_source_nor_revision,
+            a_drop_in_is_named_once_it_is_loaded,
             a_service_that_cannot_be_read_hides_no_other,
             a_strangers_broken_file_that_would_cost_our_units_holds_the_reload_back,
             without_a_generator_nothing_of_ours_is_reloaded_away,

@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
-use companion_core::model::unit::{UnitFileState, UnitSpec};
+use companion_core::model::revision::Revision;
+use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};
 use companion_core::ports::{PortResult, UnitStore};
 
 use crate::{Arranged, Unarranged, optional_table, table};
 
 mod foreign;
 mod reading;
+mod rendering;
 mod writing;
 
 use foreign::*;
 use reading::*;
+use rendering::*;
 use writing::*;
 
 /// A host with an empty unit store, and the hands of those who tamper with it.
@@ -51,6 +54,8 @@ pub trait UnitStoreWorld: Send + Sync {
     async fn remove_judge(&self);
     /// Lets nobody read the file at `name`, not even us.
     async fn forbid(&self, name: &CompanionName);
+    /// Has units written in other words from now on, as by another release or container program.
+    async fn change_renderer(&self);
     /// Has the host's judge of units refuse the unit of `name` from now on.
     async fn refuse(&self, name: &CompanionName);
     /// Something that differs whenever what lies at `name` does.
@@ -62,6 +67,10 @@ pub trait UnitStoreWorld: Send + Sync {
     /// Puts a symbolic link at `name` to a sound unit of ours for it that lies elsewhere.
     async fn put_link(&self, _name: &CompanionName) -> Arranged {
         Err(Unarranged("symbolic links"))
+    }
+    /// Adds a setting to the unit of `name` beside its file, as an operator does.
+    async fn drop_in(&self, _name: &CompanionName) -> Arranged {
+        Err(Unarranged("drop-ins"))
     }
     /// Gives the file at `name` a second name elsewhere (a hard link).
     async fn add_name(&self, _name: &CompanionName) -> Arranged {
@@ -80,16 +89,44 @@ async fn observed(
     name: &CompanionName,
     wanted: Option<&UnitSpec>,
 ) -> PortResult<UnitFileState> {
+    Ok(without_rendering(file_of(store, name, wanted).await?.state))
+}
+
+async fn file_of(
+    store: &dyn UnitStore,
+    name: &CompanionName,
+    wanted: Option<&UnitSpec>,
+) -> PortResult<UnitFile> {
     let names = BTreeMap::from([(name.clone(), wanted.cloned())]);
     let mut files = store.observe(&names).await;
     assert_eq!(files.len(), 1);
-    Ok(files.remove(name).unwrap()?.state)
+    files.remove(name).unwrap()
+}
+
+/// The same state, with a revision that names no rendering: two hosts say the same unit in other words.
+pub fn without_rendering(state: UnitFileState) -> UnitFileState {
+    let plain = |revision: Revision| revision.with_rendering(None);
+    match state {
+        UnitFileState::Current { revision } => UnitFileState::Current { revision: plain(revision) },
+        UnitFileState::Exposed { revision } => UnitFileState::Exposed { revision: plain(revision) },
+        UnitFileState::Outdated { revision } => {
+            UnitFileState::Outdated { revision: plain(revision) }
+        }
+        UnitFileState::Drifted { revision } => {
+            UnitFileState::Drifted { revision: revision.map(plain) }
+        }
+        other @ (UnitFileState::Absent | UnitFileState::Foreign { .. }) => other,
+    }
+}
+
+async fn unit_at(world: &World, name: &CompanionName) -> UnitFile {
+    let names = BTreeMap::from([(name.clone(), None)]);
+    let mut files = world.store().observe(&names).await;
+    files.remove(name).unwrap().unwrap()
 }
 
 async fn location_of(world: &World, name: &CompanionName) -> String {
-    let names = BTreeMap::from([(name.clone(), None)]);
-    let mut files = world.store().observe(&names).await;
-    files.remove(name).unwrap().unwrap().location
+    unit_at(world, name).await.location
 }
 
 fn is_foreign(state: &UnitFileState) -> bool {
@@ -103,8 +140,8 @@ macro_rules! unit_store_cases {
         $with! { unit_store $(, $world)?:
             an_empty_store_lists_nothing_and_every_name_in_it_is_absent,
             a_written_unit_is_current_and_listed,
-            a_unit_that_is_compared_with_none_is_drifted_and_names_its_revision,
-            a_unit_that_is_compared_with_another_one_is_drifted,
+            a_unit_that_is_compared_with_none_is_outdated_and_names_its_revision,
+            a_unit_that_is_compared_with_another_one_is_outdated,
             a_unit_is_compared_under_the_incarnation_that_its_file_names,
             writing_the_same_unit_again_changes_nothing,
             writing_another_unit_replaces_the_one_before,
@@ -128,6 +165,10 @@ macro_rules! unit_store_cases {
             what_one_instance_wrote_another_one_reads,
             the_units_of_several_companions_do_not_touch_each_other,
             every_part_of_a_unit_is_compared,
+            a_written_unit_names_the_rendering_that_was_announced,
+            a_rendering_does_not_depend_on_the_revision_that_carries_it,
+            a_unit_of_an_earlier_renderer_is_outdated_and_not_edited,
+            an_edited_unit_of_an_earlier_renderer_is_drifted,
             reading_changes_nothing,
             listing_names_all_that_is_ours_and_nothing_else,
             a_location_is_the_same_whatever_lies_there,
@@ -154,6 +195,7 @@ macro_rules! unit_store_cases {
 macro_rules! unit_store_optional_cases {
     ($with:ident $(, $world:ident)?) => {
         $with! { unit_store $(, $world)?:
+            a_drop_in_beside_a_unit_is_named_and_changes_nothing_else,
             a_link_in_place_of_a_unit_is_foreign_and_not_followed,
             a_file_that_has_a_second_name_is_foreign,
             a_full_disk_is_a_passing_failure_and_the_old_unit_stands,

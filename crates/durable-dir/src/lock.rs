@@ -1,6 +1,7 @@
 //! `LockFile`: one holder at a time, freed by the kernel when its holder dies.
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
 
 use rustix::fs::{self, Mode, OFlags};
 
@@ -80,6 +81,15 @@ impl LockFile {
         self.file
             .unlock()
             .map_err(|cause| DirError::from_io("unlock", &self.dir.join(&self.name), cause))
+    }
+
+    /// Whether the file is still the one that others find by the path of its directory: a lock on another
+    /// one excludes nobody.
+    pub fn is_in_place(&self) -> bool {
+        let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
+        let found = std::fs::symlink_metadata(self.dir.join(&self.name)).map(identity);
+        let held = self.file.metadata().map(identity);
+        matches!((found, held), (Ok(found), Ok(held)) if found == held)
     }
 
     fn is_at_its_name(&self) -> DirResult<bool> {

@@ -41,10 +41,12 @@ pub(crate) fn unit(number: u8, script: &str) -> UnitSpec {
             restart_delay: Some(1),
             ..ContainerSpec::default()
         },
+        config: None,
         revision: Revision {
             spec: Fingerprint::of(&[number]),
             image: Fingerprint::of(b"page"),
             config: None,
+            rendering: None,
             incarnation: 0,
         },
     }

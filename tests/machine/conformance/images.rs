@@ -23,7 +23,17 @@ static WORLDS: AtomicU32 = AtomicU32::new(0);
 const NAME_IN_REGISTRY: &str = "team/companion:latest";
 const RECIPE: &str = "FROM scratch\nCOPY page /page\n";
 
+/// A build of three stages: two of them leave images behind where a build leaves any.
+const STAGES: &str = "FROM scratch AS first
+COPY page /first
+FROM first AS second
+COPY page /second
+FROM scratch
+COPY --from=second /first /second /
+";
+
 pub(crate) struct Images {
+    podman: Podman,
     images: Arc<PodmanImages>,
     registry: Mutex<Registry>,
     port: u16,
@@ -37,8 +47,10 @@ impl Images {
     pub(crate) async fn new() -> Self {
         let in_order = InOrder::put();
         let registry = Registry::start();
+        let podman = Podman::from_environment();
         let world = Self {
-            images: Arc::new(PodmanImages::new(Podman::from_environment())),
+            images: Arc::new(PodmanImages::new(podman.clone())),
+            podman,
             port: registry.port,
             registry: Mutex::new(registry),
             number: WORLDS.fetch_add(1, Ordering::SeqCst),
@@ -46,7 +58,7 @@ impl Images {
             in_order,
         };
         world.remove_all();
-        world.write_context("second", RECIPE, "one");
+        world.write_context("second", STAGES, "one");
         world
     }
 
@@ -139,14 +151,14 @@ impl ImageWorld for Images {
         fs::write(page, newer).unwrap();
     }
     async fn break_build(&self) {
-        let recipe = format!("{RECIPE}COPY nothing /nothing\n");
+        let recipe = format!("{STAGES}COPY nothing /nothing\n");
         fs::write(self.context("second").join("Dockerfile"), recipe).unwrap();
     }
     async fn mend_build(&self) {
-        fs::write(self.context("second").join("Dockerfile"), RECIPE).unwrap();
+        fs::write(self.context("second").join("Dockerfile"), STAGES).unwrap();
     }
     async fn put_first_context(&self) {
-        self.write_context("first", RECIPE, "first");
+        self.write_context("first", STAGES, "first");
     }
     async fn remove_contexts(&self) {
         for which in ["first", "second"] {
@@ -195,6 +207,13 @@ impl ImageWorld for Images {
     async fn use_image(&self, id: &ImageId) -> Arranged {
         podman(&["create", "--name", &self.user(), id.as_str(), "/page"]);
         Ok(())
+    }
+    async fn stored(&self) -> Arranged<usize> {
+        self.podman.settled().await;
+        let images = podman(&["images", "--all", "--quiet", "--no-trunc"]);
+        let containers = podman(&["ps", "--all", "--external", "--quiet"]);
+        let ids: std::collections::BTreeSet<&str> = images.lines().collect();
+        Ok(ids.len() + containers.lines().count())
     }
     async fn without_host(&self) -> Arranged<Arc<dyn ImageProvider>> {
         let podman = Podman::from_environment().with_program("/nowhere/podman");

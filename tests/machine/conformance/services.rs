@@ -23,7 +23,8 @@ use super::guest::{
 };
 
 /// A program that ends with `EXIT`, unless a file says that it was mended.
-const ENDS: &str = "[ -e /flags/mended ] || exit EXIT; ";
+const ENDS: &str =
+    "[ -e /flags/mended ] || { echo about to end; echo ends with EXIT; exit EXIT; }; ";
 /// A program that does not heed the signal to stop.
 const STUBBORN: &str = "trap '' QUIT TERM; while :; do sleep 1; done";
 /// How many seconds reloads are limited for.

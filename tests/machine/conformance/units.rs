@@ -13,6 +13,7 @@ use companion_conformance::unit_store::UnitStoreWorld;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::UnitStore;
+use quadlet::PodmanVersion;
 
 use super::guest::{InOrder, RUNS, scope, unit, units};
 use super::{obey_modes, set_mode};
@@ -121,6 +122,10 @@ impl UnitStoreWorld for Units {
     async fn copy(&self, from: &CompanionName, to: &CompanionName) {
         fs::copy(self.file(from), self.file(to)).unwrap();
     }
+    async fn change_renderer(&self) {
+        // Too old for `Pull=`, which every unit has.
+        self.store.set_facts(PodmanVersion::new(4, 5, 0).into());
+    }
     async fn lose_store(&self) {
         fs::remove_dir_all(self.store.path()).unwrap();
     }
@@ -144,6 +149,13 @@ impl UnitStoreWorld for Units {
         let times = (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec());
         let status = (found.ino(), found.mode(), found.len(), times);
         format!("{status:?} {:?}", fs::read(self.file(name)).ok())
+    }
+    async fn drop_in(&self, name: &CompanionName) -> Arranged {
+        let directory = self.store.path().join(format!("{name}.container.d"));
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("operator.conf"), "[Service]\nRestartSec=11\n").unwrap();
+        fs::write(directory.join("operator.conf.old"), "no drop-in").unwrap();
+        Ok(())
     }
     async fn put_link(&self, name: &CompanionName) -> Arranged {
         let elsewhere = self.root.path().join("elsewhere");

@@ -1,4 +1,4 @@
-//! What `companion doctor` says of the machine, and how long `companion status` takes.
+//! What `companion doctor` reports about the machine, and how long `companion status` takes.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -7,14 +7,14 @@ use crate::guest::tell;
 use crate::node::{companion, installed};
 
 #[test]
-fn a_machine_that_lacks_nothing_is_told_so() {
+fn a_machine_with_every_prerequisite_is_ok() {
     installed();
     let ran = companion(&["doctor"]).exits(0);
-    assert!(!ran.stdout.contains("lacking"), "{ran}");
+    assert!(!ran.stdout.contains("error "), "{ran}");
 }
 
 #[test]
-fn missing_linger_is_named_with_the_command_that_mends_it() {
+fn missing_linger_is_an_error_with_its_fix() {
     installed();
     // The mark alone: `loginctl disable-linger` would end archy's manager at once, for he is not logged in.
     let mark = "/var/lib/systemd/linger/archy";
@@ -22,9 +22,9 @@ fn missing_linger_is_named_with_the_command_that_mends_it() {
     let ran = companion(&["doctor"]);
     fs::write(mark, "").unwrap();
     let ran = ran.exits(3);
-    let finding = "lacking linger: the user's services end at logout, and none starts at boot";
+    let finding = "error   linger: the user's services end at logout, and none starts at boot";
     assert!(ran.stdout.contains(finding), "{ran}");
-    assert!(ran.stdout.contains("        mend: loginctl enable-linger\n"), "{ran}");
+    assert!(ran.stdout.contains("        fix: loginctl enable-linger\n"), "{ran}");
 }
 
 #[test]

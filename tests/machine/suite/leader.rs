@@ -13,8 +13,8 @@ use crate::guest::{
     archy, measured, number, podman, root, spawn_archy, systemctl, tell, throughout, until, write,
 };
 use crate::node::{
-    ALL, APPS, CATALOG, COMPANION, CONFIG, Companion, ELECTRS, LND, Moment, STATE, clean, companion,
-    containers, installed,
+    ALL, APPS, CATALOG, COMPANION, CONFIG, Companion, ELECTRS, LND, Moment, STATE, clean,
+    companion, containers, installed,
 };
 use crate::random::Random;
 
@@ -178,7 +178,10 @@ fn broken_catalog_changes_nothing_and_is_named_with_its_line() {
     let ready = || companion(&["status"]).stdout.lines().all(|line| line.contains("ready"));
     throughout("all stay ready", 3, ready);
     let now = containers();
-    assert_eq!([&now[LND.name], &now["archy-bitcoin-ui"]], [&ids[LND.name], &ids["archy-bitcoin-ui"]]);
+    assert_eq!(
+        [&now[LND.name], &now["archy-bitcoin-ui"]],
+        [&ids[LND.name], &ids["archy-bitcoin-ui"]]
+    );
     save(&good);
 }
 
@@ -227,11 +230,10 @@ fn processes_beside_the_daemon_end_at_the_last_intents_without_flip_flops() {
         .collect();
     let asked: usize = racers.into_iter().map(|racer| racer.join().unwrap()).sum();
     companion(&["reload"]).exits(0);
-    let record: Value = serde_json::from_slice(&fs::read(format!("{STATE}/desired.json")).unwrap()).unwrap();
-    let wanted: BTreeMap<&str, bool> = APPS
-        .into_iter()
-        .map(|app| (app, record["apps"][app]["installed"] == true))
-        .collect();
+    let record: Value =
+        serde_json::from_slice(&fs::read(format!("{STATE}/desired.json")).unwrap()).unwrap();
+    let wanted: BTreeMap<&str, bool> =
+        APPS.into_iter().map(|app| (app, record["apps"][app]["installed"] == true)).collect();
     for (app, one) in [("bitcoin-knots", ALL[0]), ("lnd", LND), ("electrumx", ELECTRS)] {
         until(&format!("{app} is as recorded: {wanted:?}"), 60, || {
             (one.is_active() == wanted[app] && fs::exists(one.unit()).unwrap() == wanted[app])
@@ -244,7 +246,10 @@ fn processes_beside_the_daemon_end_at_the_last_intents_without_flip_flops() {
         let written = count(&events, "done", "write-unit", one.name);
         assert!(written <= asked, "{written} writes of {} for {asked} intents", one.name);
         let removed = count(&events, "done", "remove-unit", one.name);
-        assert!(written <= removed + 1, "a unit is written once after each removal: {written} {removed}");
+        assert!(
+            written <= removed + 1,
+            "a unit is written once after each removal: {written} {removed}"
+        );
     }
     tell("processes that installed or removed", &format!("{asked}, generation {generation}"));
     let quiet = events.len();

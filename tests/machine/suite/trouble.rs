@@ -88,12 +88,21 @@ fn a_full_disk_leaves_whole_units_and_running_containers() {
 }
 
 #[test]
-fn a_unit_of_another_program_that_the_generator_refuses_is_named_by_the_doctor() {
+fn doctor_names_units_that_the_generator_refuses_or_cannot_load() {
     installed();
     let path = format!("{UNITS}/strange.container");
     write(&path, "[Container]\nImagee=localhost/companion-base:latest\n");
-    let ran = companion(&["doctor"]).exits(3);
+    let refused = companion(&["doctor"]).exits(0);
+    write(&path, "[Container]\nno assignment\n");
+    let unloadable = companion(&["doctor"]).exits(3);
     archy(&["rm", &path]).good();
-    assert!(ran.stdout.contains("strange.container"), "{ran}");
-    companion(&["doctor"]).exits(0);
+    for (ran, word) in [(refused, "warning"), (unloadable, "error  ")] {
+        let line = ran.stdout.lines().find(|line| line.contains("strange.container"));
+        assert!(
+            line.is_some_and(|line| line.starts_with(&format!("{word} generated units: "))),
+            "{ran}"
+        );
+    }
+    let ran = companion(&["doctor"]).exits(0);
+    assert!(ran.stdout.contains("ok      generated units: "), "{ran}");
 }

@@ -105,8 +105,8 @@ fn first_run(run: Run) -> Run {
 /// Says whether an effect was had for `name` alone, which nobody wished anything about.
 pub(super) fn nothing_was_done_for(name: &CompanionName, journal: &Journal) -> Result<(), String> {
     let acts = |port, method| match (port, method) {
-        (_, Method::Observe | Method::List | Method::Wait | Method::Load | Method::Lock) => false,
-        (Port::Desired, _) => false,
+        (_, Method::Observe | Method::List | Method::Wait | Method::Load) => false,
+        (Port::Desired | Port::Leadership, _) => false,
         (Port::Units | Port::Services | Port::Images | Port::Hooks | Port::Containers, _) => true,
     };
     let mut calls = journal.entries().map(|entry| &entry.call);

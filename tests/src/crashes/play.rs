@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_fake::{Counts, FakeHost, World};
-use companion_core::model::companion::CompanionName;
-use companion_core::ports::{DesiredStore as _, PortError};
 use companion_core::reconciler::{ReconcileError, Reconciler, Reconciliation};
 
 use super::boundaries::{Boundaries, Reached};
@@ -69,9 +67,9 @@ pub(super) async fn base(base: Base) -> Result<World, String> {
         host.install(&spec);
     }
     let node = Node::of(host);
-    let _ = pass(&node.reconciler).await?;
+    let _ = pass(&node.host, &node.reconciler).await?;
     node.sleep(ORIGIN.as_secs()).await;
-    let _ = pass(&node.reconciler).await?;
+    let _ = pass(&node.host, &node.reconciler).await?;
     match node.host.untruth() {
         None => Ok(node.host.world().rebased(node.host.now(), ORIGIN)),
         Some(untruth) => Err(format!("the base {base:?} is not true: {untruth:?}")),
@@ -85,22 +83,32 @@ async fn host_of(world: &World) -> FakeHost {
         host.install(&spec);
     }
     host.change(|now, _| now.clone_from(world));
-    host.require_lock(true);
+    host.require_leader(true);
     tokio::time::advance(ORIGIN).await;
     host
 }
 
-/// Makes a pass, and says what is wrong with it.
-async fn pass(manager: &Reconciler) -> Result<Reconciliation, String> {
-    sound(manager.reconcile().await)
+/// Makes a pass, and says what is wrong with it; what it reports as removed has to stay so.
+async fn pass(host: &FakeHost, manager: &Reconciler) -> Result<Reconciliation, String> {
+    sound(host, manager.reconcile().await)
 }
 
-fn sound(pass: Result<Reconciliation, ReconcileError>) -> Result<Reconciliation, String> {
+fn sound(
+    host: &FakeHost,
+    pass: Result<Reconciliation, ReconcileError>,
+) -> Result<Reconciliation, String> {
     let pass = pass.map_err(|error| error.chain())?;
-    if pass.last.violations.is_empty() {
-        return Ok(pass);
+    let last = &pass.last;
+    if !last.violations.is_empty() {
+        return Err(format!("a plan breaks {:?}", last.violations));
     }
-    Err(format!("a plan breaks {:?}", pass.last.violations))
+    // An intent whose author died before it was durable was promised to nobody.
+    if host.world().record_is_durable() {
+        let removed = last.desired.removed.keys();
+        let finished = removed.filter(|name| last.plan.is_converged_for(name));
+        finished.for_each(|name| host.removal_finished(name));
+    }
+    Ok(pass)
 }
 
 impl<'w> Run<'w> {
@@ -117,7 +125,7 @@ impl<'w> Run<'w> {
         let manager = Node::reconciler_of(&host);
         if !start.crashed {
             // It has been at work for a while, and knows what runs; whoever follows it does not.
-            let _ = pass(&manager).await?;
+            let _ = pass(&host, &manager).await?;
         }
         let gate = Arc::new(Boundaries::new(&host, stop));
         host.set_gate(gate.clone());
@@ -151,9 +159,9 @@ impl<'w> Run<'w> {
         self.manager.shut_down().await;
         // What another process had begun is dropped when its tasks are next looked at.
         tokio::task::yield_now().await;
-        let free = self.host.lock().await;
-        let held = |error: PortError| format!("who died holds the lock: {}", error.chain());
-        drop(free.map_err(held)?);
+        if let Some(leader) = self.host.leader() {
+            return Err(format!("actor {leader} died, and leads"));
+        }
         match crash {
             Crash::Killed => {}
             Crash::PowerLost(outcome) => self.host.power_loss_leaving(outcome),
@@ -176,7 +184,7 @@ impl<'w> Run<'w> {
             self.gate.begin(number);
             if crashed && number == first && op.is_asked_again() {
                 // The manager is back before anybody asks again.
-                let _ = pass(&self.manager).await?;
+                let _ = pass(&self.host, &self.manager).await?;
             }
             self.step(*op).await?;
         }
@@ -196,7 +204,7 @@ impl<'w> Run<'w> {
                 recorded.map(|_generation| ()).map_err(|error| error.chain())?;
             }
             // What it could not do is for the next one.
-            Op::Pass => drop(pass(&self.manager).await?),
+            Op::Pass => drop(pass(host, &self.manager).await?),
             Op::Beside(delay, other) => self.beside(delay, other).await?,
             Op::Happens(happens) => happens(host),
             Op::Reboot => {
@@ -212,7 +220,7 @@ impl<'w> Run<'w> {
         Ok(())
     }
 
-    /// Two processes at once; one of them may die, and then it begins anew when the other is done.
+    /// Two processes at once; one of them may die. When it was the manager, the other leads from then on.
     async fn beside(&mut self, delay: Duration, other: Other) -> Result<(), String> {
         let (gate, manager) = (Arc::clone(&self.gate), Arc::clone(&self.manager));
         let first = async {
@@ -222,7 +230,7 @@ impl<'w> Run<'w> {
                     manager.shut_down().await;
                     None
                 }
-                passed = pass(&manager) => Some(passed.map(drop)),
+                passed = pass(&self.host, &manager) => Some(passed.map(drop)),
             }
         };
         let second = async {
@@ -235,14 +243,18 @@ impl<'w> Run<'w> {
         };
         let (first, second) = tokio::join!(first, second);
         gate.bury();
-        if first.is_none() {
+        let manager_died = first.is_none();
+        first.unwrap_or(Ok(()))?;
+        // Who asked and died asks again.
+        let asked_again = second.is_none() || manager_died;
+        second.unwrap_or(Ok(()))?;
+        if asked_again {
+            other_process(self.host.as_actor(1), other).await?;
+        }
+        if manager_died {
             self.begin_anew();
         }
-        first.unwrap_or(Ok(()))?;
-        match second {
-            Some(done) => done,
-            None => other_process(self.host.as_actor(1), other).await,
-        }
+        Ok(())
     }
 
     /// Makes passes until everything is as wished, and looks at what came of it.
@@ -250,7 +262,7 @@ impl<'w> Run<'w> {
         let ended = self.host.now();
         let mut passes = 0;
         let took = loop {
-            let _ = pass(&self.manager).await?;
+            let _ = pass(&self.host, &self.manager).await?;
             passes += 1;
             let untruth = self.host.untruth();
             if untruth.is_none() {
@@ -276,12 +288,13 @@ impl<'w> Run<'w> {
     async fn is_quiet(&self) -> Result<(), String> {
         tokio::time::sleep(Duration::from_secs(30)).await;
         let before = self.host.counts();
-        let again = pass(&self.manager).await?;
+        let again = pass(&self.host, &self.manager).await?;
         let cost = self.host.counts().since(before);
         if !again.steps.is_empty() || cost != Counts::default() {
             return Err(format!("the next pass did {:?}: {cost:?}", in_words(&again.steps)));
         }
-        let fresh = pass(&Node::reconciler_of(&self.host)).await?;
+        self.manager.shut_down().await;
+        let fresh = pass(&self.host, &Node::reconciler_of(&self.host)).await?;
         if !fresh.steps.is_empty() {
             return Err(format!("the next manager did {:?}", in_words(&fresh.steps)));
         }
@@ -305,7 +318,8 @@ impl<'w> Run<'w> {
     }
 }
 
-/// What another process does from its beginning to its end.
+/// What another process does from its beginning to its end: it records its intent, and unless a manager
+/// leads, it leads for as long as that takes.
 async fn other_process(host: FakeHost, other: Other) -> Result<(), String> {
     let recorded = match other {
         Other::Manager => Ok(()),
@@ -313,21 +327,25 @@ async fn other_process(host: FakeHost, other: Other) -> Result<(), String> {
         Other::Removes(base) => host.record_removal(&name(base)).await.map(drop),
     };
     recorded.map_err(|error| error.chain())?;
-    let manager = Node::reconciler_of(&host);
-    let last = match other {
-        Other::Manager => pass(&manager).await?,
-        Other::Installs(spec) => pass_for(&manager, &spec().name).await?,
-        Other::Removes(base) => pass_for(&manager, &name(base)).await?,
+    let names = match other {
+        Other::Manager => None,
+        Other::Installs(spec) => Some(spec().name),
+        Other::Removes(base) => Some(name(base)),
     };
-    if let Other::Removes(base) = other
-        && last.last.plan.is_converged()
-    {
-        host.removal_finished(&name(base));
+    let manager = Node::reconciler_of(&host);
+    let pass = match &names {
+        None => manager.reconcile().await,
+        Some(name) => manager.reconcile_for(&[name.clone()].into()).await,
+    };
+    manager.shut_down().await;
+    match pass {
+        Err(ReconcileError::Led { .. }) => Ok(()),
+        mut pass => {
+            if let (Ok(pass), Some(name)) = (&mut pass, &names) {
+                // Of others a pass for one companion says nothing.
+                pass.last.desired.removed.retain(|removed, _| removed == name);
+            }
+            sound(&host, pass).map(drop)
+        }
     }
-    Ok(())
-}
-
-async fn pass_for(manager: &Reconciler, name: &CompanionName) -> Result<Reconciliation, String> {
-    let names = [name.clone()].into();
-    sound(manager.reconcile_for(&names).await)
 }

@@ -9,7 +9,7 @@ use super::moves::{Move, moves};
 use super::next::Mover;
 use super::reached::Reached;
 use super::scene::{Scene, Tampering};
-use super::state::{Actor, Shared, State};
+use super::state::{Leader, Shared, State};
 
 /// What is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,12 +18,12 @@ pub struct Bounds {
     pub companions: usize,
     /// How many faults, of whichever kind.
     pub faults: u8,
-    /// How many wishes of a user.
-    pub wishes: u8,
+    /// How many intents of a user.
+    pub intents: u8,
+    /// How often the leadership goes to a process with other inputs.
+    pub hand_overs: u8,
     /// Which tampering.
     pub tamperings: &'static [Tampering],
-    /// Whether a wish has a command of its own that makes a pass, beside the daemon.
-    pub commands: bool,
     /// Whether services take their time to start and to stop.
     pub slow_services: bool,
     /// The most states that are looked at.
@@ -31,23 +31,23 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// A daemon alone, with all tampering.
-    pub const fn alone(companions: usize, faults: u8, wishes: u8) -> Self {
+    /// Leaders with the same inputs one after another, with all tampering.
+    pub const fn of(companions: usize, faults: u8, intents: u8) -> Self {
         Self {
             companions,
             faults,
-            wishes,
+            intents,
+            hand_overs: 0,
             tamperings: Tampering::ALL,
-            commands: false,
             slow_services: false,
             limit: 20_000_000,
         }
     }
 
-    /// The same with a command beside the daemon for every wish.
+    /// The same with so many changes of the leader to one with other inputs.
     #[must_use]
-    pub const fn with_commands(self) -> Self {
-        Self { commands: true, ..self }
+    pub const fn with_hand_overs(self, hand_overs: u8) -> Self {
+        Self { hand_overs, ..self }
     }
 
     /// The same with no tampering: calls that fail, crashes, old views, reboots and losses of power only.
@@ -65,10 +65,12 @@ impl Bounds {
 
 impl fmt::Display for Bounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { companions, faults, wishes, .. } = self;
-        write!(f, "{companions} companion(s), {faults} fault(s), {wishes} wish(es)")?;
+        let Self { companions, faults, intents, hand_overs, .. } = self;
+        write!(f, "{companions} companion(s), {faults} fault(s), {intents} intent(s)")?;
+        if *hand_overs > 0 {
+            write!(f, ", {hand_overs} leader(s) with other inputs")?;
+        }
         f.write_str(if self.tamperings.is_empty() { ", no tampering" } else { "" })?;
-        f.write_str(if self.commands { ", a command beside the daemon" } else { "" })?;
         f.write_str(if self.slow_services { ", slow services" } else { "" })
     }
 }
@@ -88,20 +90,22 @@ const fn recorded(bounds: Bounds, states: usize, passes: u8) -> Recorded {
     Recorded { bounds, states, passes }
 }
 
-/// The searches of every commit. Faults meet two companions, and a command, in the wider ones alone.
+/// The searches of every commit. Faults meet two companions in the wider ones alone.
 pub const COMMIT: &[Recorded] = &[
-    recorded(Bounds::alone(1, 1, 1), 11_281, 2),
-    recorded(Bounds::alone(2, 0, 2), 5_600, 1),
-    recorded(Bounds::alone(1, 0, 2).with_commands(), 32_640, 1),
-    recorded(Bounds::alone(1, 0, 2).with_slow_services(), 716, 1),
-    recorded(Bounds::alone(1, 1, 1).with_slow_services(), 8_381, 2),
+    recorded(Bounds::of(1, 1, 1), 12_388, 2),
+    recorded(Bounds::of(2, 0, 2), 7_068, 1),
+    recorded(Bounds::of(1, 0, 2).with_hand_overs(2), 13_212, 1),
+    recorded(Bounds::of(1, 1, 1).with_hand_overs(1), 37_335, 2),
+    recorded(Bounds::of(1, 0, 2).with_slow_services(), 1_314, 2),
+    recorded(Bounds::of(1, 1, 1).with_slow_services(), 9_402, 2),
 ];
 
 /// Wider searches, for a release build.
 pub const DEEP: &[Recorded] = &[
-    recorded(Bounds::alone(1, 1, 2), 132_940, 31),
-    recorded(Bounds::alone(2, 1, 1), 19_297, 31),
-    recorded(Bounds::alone(1, 1, 1).with_commands(), 1_763_751, 31),
+    recorded(Bounds::of(1, 1, 2), 223_910, 2),
+    recorded(Bounds::of(2, 1, 1), 20_524, 31),
+    recorded(Bounds::of(2, 0, 2).with_hand_overs(1), 30_363, 1),
+    recorded(Bounds::of(1, 1, 2).with_hand_overs(1), 609_573, 2),
 ];
 
 impl Recorded {
@@ -177,42 +181,38 @@ pub fn search(bounds: &Bounds) -> Report {
     let mut liveness = Liveness::new(&scene, mover.theatre());
     let begin = State {
         world: Shared::new(scene.world()),
-        daemon: Shared::new(Actor::default()),
-        command: None,
+        leader: Shared::new(Leader::default()),
         faults: bounds.faults,
-        wishes: bounds.wishes,
+        intents: bounds.intents,
+        hand_overs: bounds.hand_overs,
     };
     let mut report = Report { complete: true, ..Report::default() };
     let mut seen: HashSet<u64> = [begin.fingerprint()].into();
     let mut judged: HashSet<(u64, u64)> = HashSet::new();
-    let mut worlds: HashSet<u64> = HashSet::new();
+    let mut worlds: HashSet<(u64, usize)> = HashSet::new();
     let mut ways: Vec<Option<Way>> = vec![None];
     let mut queue: VecDeque<(State, u32, usize)> = [(begin, 0, 0)].into();
     while let Some((state, number, depth)) = queue.pop_front() {
         report.depth = depth;
-        if worlds.insert(state.world.fingerprint()) {
-            let world = put_right(&scene, mover.theatre(), state.world.get());
-            let wrong = liveness.check(mover.theatre(), &world, &Actor::default());
-            report.broken = wrong.map(|wrong| told(&ways, number, None, &wrong));
+        let leader = state.leader.get();
+        let mut chains = Vec::new();
+        if worlds.insert((state.world.fingerprint(), leader.inputs)) {
+            chains.push(leader.successor());
         }
-        let daemon = state.daemon.get();
-        let key = (state.world.fingerprint(), state.daemon.fingerprint());
-        if daemon.acting.is_none() && judged.insert(key) && report.broken.is_none() {
-            let mut daemon = daemon.clone();
-            daemon.old_view = None;
-            let world = put_right(&scene, mover.theatre(), state.world.get());
-            let wrong = liveness.check(mover.theatre(), &world, &daemon);
-            report.broken = wrong.map(|wrong| told(&ways, number, None, &wrong));
+        let key = (state.world.fingerprint(), state.leader.fingerprint());
+        if leader.acting.is_none() && judged.insert(key) {
+            chains.push(Leader { old_view: None, ..leader.clone() });
+        }
+        let world = put_right(&scene, state.world.get());
+        let mut wrong = chains.iter().map(|leader| liveness.check(mover.theatre(), &world, leader));
+        if let Some(wrong) = wrong.find_map(|wrong| wrong) {
+            report.broken = Some(told(&ways, number, None, &wrong));
         }
         if report.broken.is_some() {
             break;
         }
         for made in moves(&scene, bounds.tamperings, &state) {
             let Some(next) = mover.make(&state, made) else { continue };
-            let mut next = next;
-            if !bounds.commands {
-                next.state.command = None;
-            }
             report.transitions += 1;
             report.reached.extend(next.reached);
             if !next.broken.is_empty() {

@@ -1,8 +1,8 @@
 //! Whether a host that nobody disturbs any more becomes what it should be, and is then left alone.
 //!
-//! From any world, and with any memory of the daemon, the rounds that follow are one chain: each state
+//! From any world, and with any memory of the leader, the rounds that follow are one chain: each state
 //! has one next. The chains of all states make a graph in which every walk ends in a cycle; a cycle
-//! that is not quiet, or not the truth, is a daemon that works for ever without getting anywhere.
+//! that is not quiet, or not the truth, is a leader that works for ever without getting anywhere.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,13 +23,13 @@ use companion_core::supervisor::TICK;
 use super::host::Theatre;
 use super::reached::{self, Reached};
 use super::scene::{ORIGIN, Scene};
-use super::state::{Actor, fingerprint, rebase};
+use super::state::{Leader, fingerprint, rebase};
 use crate::node::{REGISTRY, config, password};
 
 /// The most passes that it may take until a host that nobody disturbs is as it should be.
 pub const PASSES: u8 = 3;
 
-/// The most passes that it may take a daemon with `memory`, as of [`ORIGIN`]: as many more as there are
+/// The most passes that it may take a leader with `memory`, as of [`ORIGIN`]: as many more as there are
 /// ticks until the last of the back-offs that it remembers is over. With none it is [`PASSES`].
 fn most_passes(memory: &Memory) -> u8 {
     let now = Monotonic::from_origin(ORIGIN);
@@ -53,7 +53,8 @@ struct Known {
 /// The chains that were followed so far.
 pub struct Liveness {
     names: Vec<CompanionName>,
-    specs: Specs,
+    /// By the inputs of the leader.
+    specs: [Specs; 2],
     known: HashMap<u64, Known>,
     /// The most passes that it took with no back-off to wait for.
     pub worst: u8,
@@ -89,19 +90,19 @@ impl Liveness {
         }
     }
 
-    /// Follows the chain from `world` with `daemon`; says what is wrong with it, if anything is.
-    pub fn check(&mut self, theatre: &Theatre, world: &World, daemon: &Actor) -> Option<String> {
+    /// Follows the chain from `world` with `leader`; says what is wrong with it, if anything is.
+    pub fn check(&mut self, theatre: &Theatre, world: &World, leader: &Leader) -> Option<String> {
         let mut links: Vec<Link> = Vec::new();
         let mut at: HashMap<u64, usize> = HashMap::new();
-        let most = most_passes(&daemon.memory);
-        let (mut world, mut daemon) = (world.clone(), daemon.clone());
+        let most = most_passes(&leader.memory);
+        let (mut world, mut leader) = (world.clone(), leader.clone());
         let end = loop {
-            let key = fingerprint(&(&world, &daemon));
+            let key = fingerprint(&(&world, &leader));
             if let Some(known) = self.known.get(&key) {
                 break *known;
             }
             if let Some(begin) = at.get(&key) {
-                match self.cycle(&links[*begin..], &world) {
+                match self.cycle(&links[*begin..], &world, leader.inputs) {
                     Ok(known) => break known,
                     Err(wrong) => return Some(wrong),
                 }
@@ -110,8 +111,8 @@ impl Liveness {
                 return Some(format!("no end after {ROUNDS} rounds"));
             }
             at.insert(key, links.len());
-            let true_before = self.wrong_with(&world).is_none();
-            match self.round(theatre, &mut world, &mut daemon) {
+            let true_before = self.wrong_with(&world, leader.inputs).is_none();
+            match self.round(theatre, &mut world, &mut leader) {
                 Ok((ends_pass, acts)) => {
                     links.push(Link { key, ends_pass, still: true_before && !acts });
                 }
@@ -141,21 +142,22 @@ impl Liveness {
     }
 
     /// Judges the cycle in which a chain ends.
-    fn cycle(&self, links: &[Link], world: &World) -> Result<Known, String> {
+    fn cycle(&self, links: &[Link], world: &World, inputs: usize) -> Result<Known, String> {
         if links.iter().all(|link| link.still) {
             return Ok(Known { passes: 0, quiet: true });
         }
-        let wrong = self.wrong_with(world);
+        let wrong = self.wrong_with(world, inputs);
         Err(format!("{} rounds for ever without an end: {wrong:?}", links.len()))
     }
 
-    /// What is not as it should be, apart from what only the host's user can put right.
-    fn wrong_with(&self, world: &World) -> Option<String> {
+    /// What is not as a leader with those inputs desires it, apart from what only the host's user can put
+    /// right.
+    fn wrong_with(&self, world: &World, inputs: usize) -> Option<String> {
         self.names.iter().find_map(|name| {
             if world.slot(name).is_some_and(is_obstructed) {
                 return None;
             }
-            let untruth = world.untruth_at(name, &self.specs)?;
+            let untruth = world.untruth_at(name, &self.specs[inputs])?;
             Some(format!("`{name}`: {untruth:?}"))
         })
     }
@@ -166,20 +168,20 @@ impl Liveness {
         &mut self,
         theatre: &Theatre,
         world: &mut World,
-        daemon: &mut Actor,
+        leader: &mut Leader,
     ) -> Result<(bool, bool), String> {
-        let came = theatre.begin_round(world, daemon, None);
+        let came = theatre.begin_round(world, leader, None);
         let mut counts = vec![came.counts];
         let mut broken = came.violations;
         let round = came.result.flatten().ok_or("a round without a fault could not begin")?;
         *world = came.world;
         reached::in_round(&round, &mut self.reached);
         let settled = round.is_settled();
-        let idle = round.plan.steps.is_empty();
+        let idle = round.steps().is_empty();
         let mut begun = false;
-        while daemon.acting.is_some() {
-            let verb = reached::verb(daemon.acting.as_ref());
-            let came = theatre.step(world, daemon, None, false);
+        while leader.acting.is_some() {
+            let verb = reached::verb(leader.acting.as_ref());
+            let came = theatre.step(world, leader, None, false);
             counts.push(came.counts);
             broken.extend(came.violations);
             *world = came.world;
@@ -188,7 +190,8 @@ impl Liveness {
                 reached::in_outcome(&outcome, verb, &mut self.reached);
             }
         }
-        let ended = tasks(theatre, world, daemon, &mut counts, &mut broken);
+        tasks(theatre, world, leader, &mut counts, &mut broken);
+        let ended = !leader.ended.is_empty();
         if !broken.is_empty() || !round.violations.is_empty() {
             return Err(format!("{broken:?} {:?}", round.violations));
         }
@@ -200,34 +203,31 @@ impl Liveness {
             }
             (false, _, _) => Duration::ZERO,
         };
-        *world = rebase(world, &mut [daemon], ORIGIN + pause);
+        *world = rebase(world, leader, ORIGIN + pause);
         Ok((settled, counts.into_iter().any(is_effect)))
     }
 }
 
-/// Goes on with all tasks until each has ended or waits; says whether one ended.
+/// Goes on with all tasks until each has ended or waits.
 fn tasks(
     theatre: &Theatre,
     world: &mut World,
-    daemon: &mut Actor,
+    leader: &mut Leader,
     counts: &mut Vec<Counts>,
     broken: &mut Vec<adapter_fake::Violation>,
-) -> bool {
-    let mut ended = false;
-    let keys: Vec<_> = daemon.tasks.keys().cloned().collect();
+) {
+    let keys: Vec<_> = leader.tasks.keys().cloned().collect();
     for key in keys {
-        while let Some(task) = daemon.tasks.get(&key).cloned() {
-            let came = theatre.task(world, daemon, task, None, false);
+        while let Some(task) = leader.tasks.get(&key).cloned() {
+            let came = theatre.task(world, leader, task, None, false);
             counts.push(came.counts);
             broken.extend(came.violations);
             *world = came.world;
             if came.result.is_none() {
                 break;
             }
-            ended |= !daemon.tasks.contains_key(&key);
         }
     }
-    ended
 }
 
 /// Whether calls came to more than looking. Which programs a look starts depends on what this host
@@ -249,7 +249,7 @@ pub fn is_obstructed(slot: &Slot) -> bool {
 }
 
 /// The same world after the host's user put right all that only they can.
-pub fn put_right(scene: &Scene, theatre: &Theatre, world: &World) -> World {
+pub fn put_right(scene: &Scene, world: &World) -> World {
     let mut world = world.clone();
     for (at, name) in scene.names.iter().enumerate() {
         let Some(slot) = world.slot(name).cloned() else { continue };
@@ -279,5 +279,5 @@ pub fn put_right(scene: &Scene, theatre: &Theatre, world: &World) -> World {
     if world.files.rendered(&config()).is_some_and(|file| *file == ConfigFile::Directory) {
         world.delete_config(&config());
     }
-    theatre.unlocked(&world)
+    world
 }

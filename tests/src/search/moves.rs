@@ -8,7 +8,7 @@ use companion_core::ports::PortErrorKind;
 use companion_core::reconciler::stepwise::{Executor, Stage, Task};
 
 use super::scene::{Scene, Tampering};
-use super::state::{Actor, State, Who};
+use super::state::{Leader, State};
 
 /// How a call of a port goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,8 +26,6 @@ pub enum How {
 /// A call of a round that only looks, and that fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Read {
-    /// The lock is not to be had.
-    Lock,
     /// The record cannot be read.
     Record,
     /// The list of our units cannot be read.
@@ -45,8 +43,7 @@ pub enum Read {
 }
 
 impl Read {
-    const ALL: [Self; 8] = [
-        Self::Lock,
+    const ALL: [Self; 7] = [
         Self::Record,
         Self::List,
         Self::Units,
@@ -59,7 +56,6 @@ impl Read {
     /// The fault that makes it so.
     pub fn fault(self) -> Fault {
         let (port, method, kind) = match self {
-            Self::Lock => (Port::Desired, Method::Lock, PortErrorKind::Denied),
             Self::Record => (Port::Desired, Method::Load, PortErrorKind::Invalid),
             Self::List => (Port::Units, Method::List, PortErrorKind::Transient),
             Self::Units => (Port::Units, Method::Observe, PortErrorKind::Denied),
@@ -72,7 +68,7 @@ impl Read {
     }
 }
 
-/// What is wished for a companion.
+/// What an intent says of a companion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Wanted {
     /// One of its two versions, by number.
@@ -84,31 +80,31 @@ pub enum Wanted {
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Move {
-    /// Time passes, and an actor begins a round: it takes the lock, looks and decides.
+    /// Time passes, and the leader begins a round: it reads the record, looks and decides.
     Round {
-        /// Who.
-        who: Who,
         /// How many seconds pass before.
         after: u8,
         /// What of it fails.
         fails: Option<Read>,
     },
-    /// An actor makes the next call of the plan that it carries out.
-    Step(Who, How),
-    /// A task of an actor, by its place in order, makes its next call.
-    Task(Who, u8, How),
-    /// An actor dies.
-    Crash(Who),
-    /// What an actor sees at its next look is how things are now.
-    Keep(Who),
+    /// The leader makes the next call of the plan that it carries out.
+    Step(How),
+    /// A task of the leader, by its place in order, makes its next call.
+    Task(u8, How),
+    /// The leader dies, and one that remembers nothing follows.
+    Crash,
+    /// The same, and the one that follows decides with other inputs.
+    HandOver,
+    /// What the leader sees at its next look is how things are now.
+    Keep,
     /// The host is tampered with, at the companion of that number.
     Tamper(Tampering, u8),
     /// The host is shut down in order and started again.
     Reboot,
     /// The host loses its power, with one of the outcomes that it could have, and is started again.
     PowerLoss(u8),
-    /// Something is wished for the companion of that number, and a command makes a pass for it.
-    Wish(u8, Wanted),
+    /// An intent is recorded for the companion of that number.
+    Intend(u8, Wanted),
 }
 
 impl fmt::Display for Move {
@@ -123,54 +119,45 @@ const TICK: u8 = 30;
 /// Everything that can happen next in `state`.
 pub fn moves(scene: &Scene, tamperings: &[Tampering], state: &State) -> Vec<Move> {
     let mut moves = Vec::new();
-    let locked = state.is_locked();
-    let actors = [Who::Daemon, Who::Command].map(|who| state.actor(who));
-    let busy = actors.iter().flatten().any(|actor| actor.tasks.values().any(is_busy));
-    for who in [Who::Daemon, Who::Command] {
-        if let Some(actor) = state.actor(who) {
-            of_actor(who, actor, locked, state.faults > 0, &mut moves);
-            if actor.acting.is_none() && !locked && !busy {
-                moves.push(Move::Round { who, after: TICK, fails: None });
-            }
-        }
-    }
+    of_leader(state.leader.get(), state.faults > 0, &mut moves);
     if state.faults > 0 {
         from_outside(scene, tamperings, state, &mut moves);
     }
-    if state.wishes > 0 && !locked {
+    if state.intents > 0 {
         for at in 0..scene.names.len() {
             let known = state.world.get().slot(&scene.names[at]).is_some_and(|s| s.wish.is_some());
             let at = u8::try_from(at).unwrap_or(u8::MAX);
-            moves.push(Move::Wish(at, Wanted::Version(0)));
-            moves.push(Move::Wish(at, Wanted::Version(1)));
-            moves.extend(known.then_some(Move::Wish(at, Wanted::Gone)));
+            moves.push(Move::Intend(at, Wanted::Version(0)));
+            moves.push(Move::Intend(at, Wanted::Version(1)));
+            moves.extend(known.then_some(Move::Intend(at, Wanted::Gone)));
         }
     }
+    moves.extend((state.hand_overs > 0).then_some(Move::HandOver));
     moves
 }
 
-fn of_actor(who: Who, actor: &Actor, locked: bool, faulty: bool, moves: &mut Vec<Move>) {
-    if let Some(executor) = &actor.acting {
+fn of_leader(leader: &Leader, faulty: bool, moves: &mut Vec<Move>) {
+    if let Some(executor) = &leader.acting {
         let hows = hows(faulty, call_of(executor).is_some_and(|(_, _, file)| file));
-        moves.extend(hows.map(|how| Move::Step(who, how)));
-    } else if !locked {
-        moves.push(Move::Round { who, after: 0, fails: None });
+        moves.extend(hows.map(Move::Step));
+    } else {
+        moves.push(Move::Round { after: 0, fails: None });
+        if !leader.tasks.values().any(is_busy) {
+            moves.push(Move::Round { after: TICK, fails: None });
+        }
         if faulty {
-            let fails = |read| Move::Round { who, after: 0, fails: Some(read) };
+            let fails = |read| Move::Round { after: 0, fails: Some(read) };
             moves.extend(Read::ALL.into_iter().map(fails));
-            moves.extend(actor.old_view.is_none().then_some(Move::Keep(who)));
+            moves.extend(leader.old_view.is_none().then_some(Move::Keep));
         }
     }
-    for (at, task) in actor.tasks.values().enumerate() {
-        let commits = matches!(task.stage(), Stage::Lock(..));
-        if commits && locked {
-            continue;
-        }
+    for (at, task) in leader.tasks.values().enumerate() {
         let at = u8::try_from(at).unwrap_or(u8::MAX);
-        moves.extend(hows(faulty, commits).map(|how| Move::Task(who, at, how)));
+        let commits = matches!(task.stage(), Stage::Commit(..));
+        moves.extend(hows(faulty, commits).map(|how| Move::Task(at, how)));
     }
-    if faulty && *actor != Actor::of(actor.names.clone()) {
-        moves.push(Move::Crash(who));
+    if faulty && *leader != leader.successor() {
+        moves.push(Move::Crash);
     }
 }
 
@@ -228,10 +215,8 @@ pub fn fault_of_step(executor: &Executor, how: How) -> Option<Fault> {
 pub fn fault_of_task(task: &Task, how: How) -> Option<Fault> {
     let (port, method) = match task.stage() {
         Stage::Render(_) => (Port::Hooks, Method::Render),
-        Stage::Lock(..) | Stage::Check(..) | Stage::Compare(..) | Stage::Commit(..) => {
-            (Port::Hooks, Method::Commit)
-        }
-        Stage::Confirm => (Port::Services, Method::Observe),
+        Stage::Compare(..) | Stage::Confirm => (Port::Services, Method::Observe),
+        Stage::Commit(..) => (Port::Hooks, Method::Commit),
         Stage::Ensure(_) | Stage::Replace(_) => (Port::Images, Method::Ensure),
         Stage::Prune(_) => (Port::Images, Method::Prune),
         Stage::Wait(_) => (Port::Services, Method::Wait),

@@ -1,52 +1,49 @@
-//! What must be so at every effect, judged on the world as it is and not on what the actor saw.
+//! What must be so at every look, besides the rules that the plan is [checked](companion_core::check)
+//! for: those judge what begins, this what goes on.
 //!
-//! A wish is recorded only while nobody acts, so a step is against its wish only if the planner
-//! contradicts the record that it was handed; what a task commits can come later than its wish. What is
-//! wrong with an effect itself, a restart without a cause among it, the fake keeps as a violation.
+//! An effect is for what its leader last read. An intent may be recorded at any time, and is carried out
+//! from the next look on; what is under way for an older one ends there. That nothing is made after a
+//! removal was reported as finished, and no restart has no cause, the fake keeps by itself.
 
-use adapter_fake::World;
-use adapter_fake::world::desired::Wish;
-use companion_core::model::companion::CompanionName;
-use companion_core::model::desired::Generation;
-use companion_core::plan::Action;
-use companion_core::reconciler::stepwise::Executor;
+use companion_core::model::desired::DesiredCompanion;
+use companion_core::model::observed::ObservedCompanion;
+use companion_core::reconciler::Round;
+use companion_core::reconciler::stepwise::{Stage, Task};
 
-/// What the next step of `executor` would break in `world`.
-pub fn before_step(world: &World, executor: &Executor) -> Option<String> {
-    let step = executor.steps().next()?;
-    let name = step.companion.as_ref()?;
-    let makes = match step.action {
-        Action::RunHook(_)
-        | Action::EnsureImage(_)
-        | Action::ReplaceImage(_)
-        | Action::WriteUnit(_)
-        | Action::StartUnit(_)
-        | Action::RestartUnit(_) => true,
-        Action::StopUnit
-        | Action::RemoveUnit
-        | Action::RemoveConfig(_)
-        | Action::RemoveContainer => false,
-        Action::ResetFailed | Action::PruneImages(_) | Action::DaemonReload { .. } => return None,
-    };
-    wished(world, name, step.generation, makes)
+use super::state::Leader;
+
+/// What `leader` goes on with, after it began `round`, that it does not desire.
+pub fn after_look<'a>(round: &'a Round, leader: &'a Leader) -> impl Iterator<Item = String> + 'a {
+    let unwanted = leader.tasks.values().filter(|task| {
+        let (name, _work) = task.key();
+        // Of what cannot be read it is not known whether what goes on is for it.
+        let desired = round.desired.companions.get(name);
+        let seen = round.observed.companions.get(name).is_some_and(is_seen);
+        (seen || desired.is_none()) && !is_desired(task, desired)
+    });
+    unwanted.map(|task| {
+        let (name, work) = task.key();
+        format!("S4: {work:?} of `{name}` goes on, and it is not desired")
+    })
 }
 
-/// Whether an effect for `name` that makes something, or else takes something away, is for its last
-/// wish; what is wrong if not.
-pub fn wished(
-    world: &World,
-    name: &CompanionName,
-    generation: Generation,
-    makes: bool,
-) -> Option<String> {
-    let (wanted, last) = match world.slot(name).and_then(|slot| slot.wish) {
-        Some(Wish::Exists { generation, .. }) => (true, generation),
-        Some(Wish::Gone { generation, .. }) => (false, generation),
-        // The record was lost since it was read; nobody who makes wishes takes one away.
-        None => return None,
-    };
-    if Generation(last) != generation {
-        return Some(format!("S5: an effect for `{name}` is for an older wish"));
+fn is_seen(companion: &ObservedCompanion) -> bool {
+    let hook = companion.hook.as_ref().is_none_or(|hook| hook.known().is_some());
+    let image = companion.image.as_ref().is_none_or(|image| image.known().is_some());
+    hook && image
+}
+
+/// Whether what `task` renders, builds or pulls is what is `desired` of its companion.
+fn is_desired(task: &Task, desired: Option<&DesiredCompanion>) -> bool {
+    let spec = desired.map(DesiredCompanion::spec);
+    match task.stage() {
+        Stage::Render(hook) | Stage::Compare(hook, _) | Stage::Commit(hook, _) => {
+            spec.is_some_and(|spec| spec.hook.as_ref() == Some(hook))
+        }
+        Stage::Ensure(source) | Stage::Replace(source) => {
+            spec.is_some_and(|spec| spec.image == *source)
+        }
+        // What it put in place lies there, or it waits for what the service manager does.
+        Stage::Confirm | Stage::Prune(_) | Stage::Wait(_) | Stage::Over => true,
     }
-    (wanted != makes).then(|| format!("S4: an effect for `{name}` is against its wish"))
 }

@@ -7,7 +7,7 @@ use companion_core::plan::Action;
 use companion_core::reconciler::stepwise::{End, Executor};
 use companion_core::reconciler::{Outcome, Round};
 
-use super::state::Actor;
+use super::state::Leader;
 
 /// Words for what was reached, each once.
 pub type Reached = BTreeSet<String>;
@@ -46,9 +46,9 @@ pub fn in_outcome(outcome: &Outcome, verb: Option<String>, reached: &mut Reached
     }
 }
 
-/// How the tasks of `actor` ended that it has not looked at yet.
-pub fn in_tasks(actor: &Actor, reached: &mut Reached) {
-    for done in &actor.ended {
+/// How the tasks of `leader` ended that it has not looked at yet.
+pub fn in_tasks(leader: &Leader, reached: &mut Reached) {
+    for done in &leader.ended {
         if let End::Failed { kind, .. } = &done.0.end {
             reached.insert(format!("fails as {kind}"));
         }

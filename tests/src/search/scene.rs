@@ -7,6 +7,7 @@ use std::time::Duration;
 use adapter_fake::World;
 use adapter_fake::world::conditions::Delays;
 use companion_core::model::companion::{CompanionName, CompanionSpec};
+use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 
 use crate::node::{Node, REGISTRY, config, context, indexer, password, viewer, wallet};
 
@@ -23,14 +24,26 @@ pub struct Scene {
     delays: Delays,
 }
 
+/// The other of the two versions of the companion of `spec`: it differs in its container, and in what its
+/// hook renders.
+pub fn other_version(mut spec: CompanionSpec) -> CompanionSpec {
+    spec.container.read_only_root = !spec.container.read_only_root;
+    if let Some(HookSpec { program: HookProgram::Template { values, .. }, .. }) = &mut spec.hook {
+        let title = "title".to_owned();
+        if values.remove(&title).is_none() {
+            values.insert(title, TemplateValue::Text("a title".to_owned()));
+        }
+    }
+    spec
+}
+
 impl Scene {
     /// The first `companions` of: one with a hook and a build, one that is only pulled, one that is
     /// built and publishes a port.
     pub fn new(companions: usize) -> Self {
         let first = [viewer(), indexer(), wallet()];
         let versions = first.into_iter().take(companions).map(|spec| {
-            let mut second = spec.clone();
-            second.container.read_only_root = !second.container.read_only_root;
+            let second = other_version(spec.clone());
             [spec, second]
         });
         let versions: Vec<_> = versions.collect();
@@ -80,6 +93,8 @@ tamperings! {
     SpoilUnit,
     /// Everyone may write the unit.
     ExposeUnit,
+    /// Another release or Podman says units in other words, or in those of before.
+    ChangeRenderer,
     /// The unit is deleted.
     DeleteUnit,
     /// The unit loses all its bytes.
@@ -142,6 +157,7 @@ impl Tampering {
         matches!(
             self,
             Self::Reload
+                | Self::ChangeRenderer
                 | Self::DeleteConfig
                 | Self::EditConfig
                 | Self::ExposeConfig
@@ -161,6 +177,7 @@ impl Tampering {
             Self::EditUnit => world.edit_unit(name),
             Self::SpoilUnit => world.spoil_unit(name),
             Self::ExposeUnit => world.expose_unit(name),
+            Self::ChangeRenderer => world.change_renderer(),
             Self::DeleteUnit => world.delete_unit(name),
             Self::TruncateUnit => world.truncate_unit(name),
             Self::ForeignUnit => world.put_foreign_unit(name),

@@ -1,15 +1,16 @@
-//! The states of a search: the world, and what every actor has in its memory and its hands.
+//! The states of a search: the world, and what the leader has in its memory and its hands.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::rc::Rc;
+use std::time::Duration;
 
 use adapter_fake::World;
 use adapter_fake::world::desired::Wish;
 use companion_core::model::Monotonic;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
-use companion_core::reconciler::stepwise::{Ended, Executor, Memory, RunName, Task, TaskKey};
+use companion_core::reconciler::stepwise::{End, Ended, Executor, Memory, RunName, Task, TaskKey};
 
 use super::scene::ORIGIN;
 
@@ -77,28 +78,19 @@ impl Hasher for Folded {
     }
 }
 
-/// Who acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Who {
-    /// The daemon, whose rounds go on for ever.
-    Daemon,
-    /// A command that recorded a wish and makes a pass of its own.
-    Command,
-}
-
-/// A process that runs a reconciler.
+/// The process that leads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Actor {
+pub struct Leader {
+    /// The inputs that it decides with, by number; see [`Theatre`](super::host::Theatre).
+    pub inputs: usize,
     /// What its reconciler remembers.
     pub memory: Memory,
-    /// The plan that it is carrying out, under the lock.
+    /// The plan that it is carrying out.
     pub acting: Option<Executor>,
     /// Its tasks under way.
     pub tasks: BTreeMap<TaskKey, Task>,
     /// Its tasks that ended since its last look.
     pub ended: BTreeSet<Done>,
-    /// The companions it acts for; all if none is named.
-    pub names: Option<BTreeSet<CompanionName>>,
     /// The host as it will see it at its next look, instead of as it is.
     pub old_view: Option<Rc<World>>,
 }
@@ -119,15 +111,25 @@ impl PartialOrd for Done {
     }
 }
 
-impl Actor {
-    /// A process for `names` that has just begun.
-    pub fn of(names: Option<BTreeSet<CompanionName>>) -> Self {
-        Self { names, ..Self::default() }
+impl Leader {
+    /// A process with those inputs that has just begun.
+    pub fn with_inputs(inputs: usize) -> Self {
+        Self { inputs, ..Self::default() }
     }
 
-    /// Whether it holds the host's lock. A task takes and frees it within one move.
-    pub fn holds_lock(&self) -> bool {
-        self.acting.is_some()
+    /// The process that follows when this one died: it remembers nothing.
+    pub fn successor(&self) -> Self {
+        Self::with_inputs(self.inputs)
+    }
+
+    /// Drops the tasks named before they can do anything more; the next look takes over that they ended.
+    pub fn drop_tasks(&mut self, unneeded: &[TaskKey]) {
+        for key in unneeded {
+            if self.tasks.remove(key).is_some() {
+                let (key, end, ago) = (key.clone(), End::Dropped, Duration::ZERO);
+                self.ended.insert(Done(Ended { key, end, ago }));
+            }
+        }
     }
 }
 
@@ -136,80 +138,47 @@ impl Actor {
 pub struct State {
     /// The host.
     pub world: Shared<World>,
-    /// The daemon.
-    pub daemon: Shared<Actor>,
-    /// The command, while one runs.
-    pub command: Option<Shared<Actor>>,
+    /// Who leads.
+    pub leader: Shared<Leader>,
     /// How many faults may still come.
     pub faults: u8,
-    /// How many wishes may still come.
-    pub wishes: u8,
+    /// How many intents may still come.
+    pub intents: u8,
+    /// How often the leadership may still go to a process with other inputs.
+    pub hand_overs: u8,
 }
 
 impl State {
     /// A 64-bit digest of it.
     pub fn fingerprint(&self) -> u64 {
-        let command = self.command.as_ref().map(Shared::fingerprint);
-        let parts = (self.world.fingerprint(), self.daemon.fingerprint(), command);
-        fingerprint(&(parts, self.faults, self.wishes))
-    }
-
-    /// The actor, if it runs.
-    pub fn actor(&self, who: Who) -> Option<&Actor> {
-        match who {
-            Who::Daemon => Some(self.daemon.get()),
-            Who::Command => self.command.as_ref().map(Shared::get),
-        }
-    }
-
-    /// Puts `actor` in the place of `who`.
-    pub fn set_actor(&mut self, who: Who, actor: Actor) {
-        let actor = Shared::new(actor);
-        match who {
-            Who::Daemon => self.daemon = actor,
-            Who::Command => self.command = Some(actor),
-        }
-    }
-
-    /// Whether anyone holds the host's lock.
-    pub fn is_locked(&self) -> bool {
-        self.daemon.get().holds_lock()
-            || self.command.as_ref().is_some_and(|command| command.get().holds_lock())
+        let parts = (self.world.fingerprint(), self.leader.fingerprint());
+        fingerprint(&(parts, self.faults, self.intents, self.hand_overs))
     }
 }
 
-/// Brings `world` and those who act on it, as they are at `now`, back to [`ORIGIN`]: states that
-/// differ only in when they were reached are one afterwards.
-pub fn rebase(world: &World, actors: &mut [&mut Actor], now: std::time::Duration) -> World {
+/// Brings `world` and `leader`, as they are at `now`, back to [`ORIGIN`]: states that differ only in when
+/// they were reached are one afterwards.
+pub fn rebase(world: &World, leader: &mut Leader, now: Duration) -> World {
     let mut moved = world.clone();
     moved.advance(now);
-    let waits = |actor: &Actor| -> Vec<(TaskKey, u32)> {
-        let jobs = actor.tasks.values().filter_map(|task| Some((task.key(), task.job()?)));
-        jobs.filter_map(|(key, job)| Some((key.clone(), job.parse().ok()?))).collect()
-    };
-    let waiting: Vec<Vec<(TaskKey, u32)>> = actors.iter().map(|actor| waits(actor)).collect();
-    let mut ids: Vec<u32> = waiting.iter().flatten().map(|(_, id)| *id).collect();
+    let jobs = leader.tasks.iter().filter_map(|(key, task)| Some((key, task.job()?)));
+    let waiting: Vec<(TaskKey, u32)> =
+        jobs.filter_map(|(key, job)| Some((key.clone(), job.parse().ok()?))).collect();
+    let mut ids: Vec<u32> = waiting.iter().map(|(_, id)| *id).collect();
     let rebased = moved.rebased_for(now, ORIGIN, &mut ids);
-    let mut ids = ids.into_iter();
     let runs = run_names(&moved, &rebased, now);
-    for (actor, waiting) in actors.iter_mut().zip(waiting) {
-        let jobs: BTreeMap<TaskKey, u32> =
-            waiting.into_iter().map(|(key, _old)| key).zip(ids.by_ref()).collect();
-        for (key, task) in std::mem::take(&mut actor.tasks) {
-            let job = jobs.get(&key).map(u32::to_string);
-            actor.tasks.insert(key, task.rebased(job, &runs));
-        }
-        let (now, origin) = (Monotonic::from_origin(now), Monotonic::from_origin(ORIGIN));
-        actor.memory = actor.memory.rebased(now, origin, &runs);
+    let jobs: BTreeMap<TaskKey, u32> =
+        waiting.into_iter().map(|(key, _old)| key).zip(ids).collect();
+    for (key, task) in std::mem::take(&mut leader.tasks) {
+        let job = jobs.get(&key).map(u32::to_string);
+        leader.tasks.insert(key, task.rebased(job, &runs));
     }
+    let (now, origin) = (Monotonic::from_origin(now), Monotonic::from_origin(ORIGIN));
+    leader.memory = leader.memory.rebased(now, origin, &runs);
     rebased
 }
 
-fn run_names(
-    before: &World,
-    after: &World,
-    now: std::time::Duration,
-) -> BTreeMap<CompanionName, RunName> {
+fn run_names(before: &World, after: &World, now: Duration) -> BTreeMap<CompanionName, RunName> {
     let invocation = |world: &World, name: &CompanionName, now| {
         world.service(name, now).ok().and_then(|service| service.invocation)
     };

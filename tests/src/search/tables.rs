@@ -20,7 +20,7 @@ use super::host::Theatre;
 use super::liveness::{Liveness, put_right};
 use super::reached::Reached;
 use super::scene::{ORIGIN, Scene, Tampering};
-use super::state::Actor;
+use super::state::Leader;
 
 macro_rules! layer {
     ($(#[$doc:meta])* $name:ident { $($variant:ident),* $(,)? }) => {
@@ -49,15 +49,18 @@ layer! {
 }
 layer! {
     /// What lies in the unit directory.
-    File { First, None, Second, Edited, Spoilt, Exposed, Empty, Foreign, Garbage }
+    File { First, None, Second, Outdated, Edited, Spoilt, Exposed, Empty, Foreign, Garbage }
 }
 layer! {
     /// What the service manager loaded.
-    Loaded { First, None, Second, Edited, Foreign, Broken }
+    Loaded { First, None, Second, Outdated, Edited, Foreign, Broken }
 }
 layer! {
     /// What runs, and the container of the name.
-    Runs { First, Dead, Second, Edited, Paused, Failed, StartLimit, Waiting, LeftContainer, ForeignContainer }
+    Runs {
+        First, Dead, Second, Outdated, Edited, Paused, Failed, StartLimit, Waiting, LeftContainer,
+        ForeignContainer,
+    }
 }
 
 /// One state of one companion.
@@ -115,11 +118,14 @@ impl Start {
         let mut world = self.wish(theatre, scene, at, world);
         let spec = scene.spec(at, 0);
         let (image, config) = make_lower_layers(&mut world, spec);
-        let text = |version| {
+        let unit = |version| {
             let companion = DesiredCompanion::new(scene.spec(at, version).clone(), Generation(0));
-            UnitText::of(&companion.unit(&image.reference, companion.revision(&image, config)))
+            companion.unit(&image.reference, companion.revision(&image, config))
         };
-        let (first, second) = (text(0), text(1));
+        let text = |version, renderer| UnitText::of(&unit(version), renderer);
+        let (first, second) = (text(0, world.renderer), text(1, world.renderer));
+        // What an earlier release or Podman made of the same specification.
+        let outdated = text(0, world.renderer + 1);
         let damaged = |damage| UnitText { damage, ..first.clone() };
         // A unit that was put right claims the next incarnation. One that was put right by the very
         // hand that edited it claims the same, and nobody could tell.
@@ -133,6 +139,7 @@ impl Start {
             File::None => None,
             File::First => Some(UnitBytes::Ours(again(edited || self.loaded == Loaded::Edited))),
             File::Second => Some(UnitBytes::Ours(second.clone())),
+            File::Outdated => Some(UnitBytes::Ours(outdated.clone())),
             File::Edited => Some(UnitBytes::Ours(damaged(Damage::Edited))),
             File::Spoilt => Some(UnitBytes::Ours(damaged(Damage::Spoilt))),
             File::Exposed => Some(UnitBytes::Ours(UnitText {
@@ -147,6 +154,7 @@ impl Start {
             Loaded::None => Load::NotFound,
             Loaded::First => Load::Ours(again(edited)),
             Loaded::Second => Load::Ours(second.clone()),
+            Loaded::Outdated => Load::Ours(outdated.clone()),
             Loaded::Edited => Load::Ours(damaged(Damage::Edited)),
             Loaded::Foreign => Load::Foreign,
             Loaded::Broken => Load::Broken,
@@ -155,6 +163,7 @@ impl Start {
         (slot.service, slot.container) = match self.runs {
             Runs::First => up(ran(&first, false), Status::Running),
             Runs::Second => up(ran(&second, false), Status::Running),
+            Runs::Outdated => up(ran(&outdated, false), Status::Running),
             Runs::Edited => up(ran(&first, true), Status::Running),
             Runs::Paused => up(ran(&first, false), Status::Paused),
             Runs::Dead => (Service::default(), None),
@@ -285,9 +294,9 @@ pub fn singles(at: usize) -> Table {
     for start in Start::all() {
         table.starts += 1;
         let world = start.lay_out(&theatre, &scene, at, &empty);
-        let right = put_right(&scene, &theatre, &world);
+        let right = put_right(&scene, &world);
         for world in [world, right] {
-            let wrong = liveness.check(&theatre, &world, &Actor::default());
+            let wrong = liveness.check(&theatre, &world, &Leader::default());
             if let Some(wrong) = wrong {
                 table.wrong = Some(format!("{start:?}: {wrong}"));
                 return table;
@@ -308,8 +317,8 @@ pub fn pairs(of: &[Start], follow: bool) -> Table {
     let mut table = Table::default();
     let empty = scene.world();
     let decided = |world: &World, at: usize| {
-        let mut actor = Actor::default();
-        let came = theatre.begin_round(world, &mut actor, None);
+        let mut leader = Leader::default();
+        let came = theatre.begin_round(world, &mut leader, None);
         came.result.flatten().map(|round| decision(&round.plan, &scene, at))
     };
     let firsts: Vec<World> =
@@ -326,8 +335,8 @@ pub fn pairs(of: &[Start], follow: bool) -> Table {
             let same = [(0, one), (1, two)];
             let same = same.iter().all(|(at, state)| decided(&world, *at) == alone[*at][*state]);
             let wrong = (!same).then(|| "it changes what is decided".to_owned()).or_else(|| {
-                let world = put_right(&scene, &theatre, &world);
-                let chain = || liveness.check(&theatre, &world, &Actor::default());
+                let world = put_right(&scene, &world);
+                let chain = || liveness.check(&theatre, &world, &Leader::default());
                 follow.then(chain).flatten()
             });
             if let Some(wrong) = wrong {

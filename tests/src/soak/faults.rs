@@ -58,6 +58,7 @@ fn units() -> Vec<Kind> {
         once("unit edited", |s, at| s.host.edit_unit(&s.name(at))),
         once("unit spoilt", |s, at| s.host.spoil_unit(&s.name(at))),
         once("unit exposed", |s, at| s.host.expose_unit(&s.name(at))),
+        of_all(once("renderer changed", |s, _| s.host.change_renderer())),
         once("unit deleted", |s, at| s.host.delete_unit(&s.name(at))),
         once("unit truncated", |s, at| s.host.truncate_unit(&s.name(at))),
         once("unit edited, loaded, started", |s, at| {
@@ -363,8 +364,15 @@ fn disk_free(stage: &Stage, _: usize) {
 /// The calls that fail, one kind of failure each, while a companion has lost its unit, its container
 /// and its configuration.
 pub(super) fn failing_calls() -> Vec<Fault> {
-    // Nothing is restarted, removed or left over of what lost everything.
-    let never = [Method::Restart, Method::Stop, Method::ResetFailed, Method::Remove, Method::Prune];
+    // Nothing is restarted, removed or left over of what lost everything, and nothing of it failed.
+    let never = [
+        Method::Restart,
+        Method::Stop,
+        Method::ResetFailed,
+        Method::LogTails,
+        Method::Remove,
+        Method::Prune,
+    ];
     let calls = CALLS.into_iter().filter(move |(_, method)| !never.contains(method));
     let modes = [
         Mode::Error(PortErrorKind::Transient),

@@ -25,7 +25,7 @@ impl Stage {
     /// A host on which all companions are wished for and nothing is there yet.
     pub(super) fn new() -> Self {
         let host = FakeHost::default();
-        host.require_lock(true);
+        host.require_leader(true);
         host.put_input(&template(), "a template");
         host.put_input(&password(), "first password");
         let specs: Vec<_> = (0..COMPANIONS).map(companion).collect();

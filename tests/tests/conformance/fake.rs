@@ -19,6 +19,7 @@ use companion_conformance::container_facts::ContainerWorld;
 use companion_conformance::desired_store::DesiredWorld;
 use companion_conformance::hook_runner::HookWorld;
 use companion_conformance::image_provider::ImageWorld;
+use companion_conformance::leadership::LeadershipWorld;
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::container::{AbsolutePath, ContainerSpec};
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
@@ -26,7 +27,7 @@ use companion_core::model::image::ImageRef;
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{
-    ContainerFacts, DesiredStore, HookRunner, PortErrorKind, ServiceManager, UnitStore,
+    ContainerFacts, DesiredStore, HookRunner, Leadership, PortErrorKind, ServiceManager, UnitStore,
 };
 
 /// A fake host that has what the suites begin with.
@@ -84,10 +85,12 @@ fn unit(number: u8) -> UnitSpec {
         description: format!("Page {number}"),
         image: image("localhost/page:latest"),
         container: ContainerSpec { restart_delay: Some(1), ..ContainerSpec::default() },
+        config: None,
         revision: Revision {
             spec: Fingerprint::of(&[number]),
             image: Fingerprint::of(b"page"),
             config: None,
+            rendering: None,
             incarnation: 0,
         },
     }
@@ -228,5 +231,15 @@ impl DesiredWorld for Fake {
         let forbidden = adapter_fake::world::desired::Record::Forbidden;
         self.host.change(|world, _| world.record = forbidden);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl LeadershipWorld for Fake {
+    fn leadership(&self) -> Arc<dyn Leadership> {
+        self.ported()
+    }
+    fn another(&self) -> Arc<dyn Leadership> {
+        self.elsewhere()
     }
 }

@@ -100,6 +100,9 @@ impl ImageWorld for Fake {
         self.run(&unit).await;
         Ok(())
     }
+    async fn stored(&self) -> Arranged<usize> {
+        Ok(self.host.change(|world, _| world.images.count()))
+    }
     async fn without_host(&self) -> Arranged<Arc<dyn ImageProvider>> {
         self.host.change(|world, _| world.conditions.podman = false);
         Ok(self.ported())

@@ -33,6 +33,7 @@ impl ServiceWorld for Fake {
         self.host.change(|world, now| {
             world.behaviour_mut(&unit.name).crash_exit = Some(exit.into());
             world.crash_loop(&unit.name, true, now);
+            world.say_at_end(&unit.name, &format!("about to end\nends with {exit}"));
         });
         unit
     }
@@ -83,6 +84,10 @@ impl ServiceWorld for Fake {
     }
     async fn unpause(&self, name: &CompanionName) {
         self.host.unpause_container(name);
+    }
+    async fn drop_in(&self, name: &CompanionName) -> Arranged {
+        self.host.add_drop_in_of_service(name);
+        Ok(())
     }
     async fn make_unreadable(&self, name: &CompanionName) -> Arranged {
         let denied = Mode::Error(PortErrorKind::Denied);

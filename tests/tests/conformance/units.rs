@@ -47,6 +47,9 @@ impl UnitStoreWorld for Fake {
     async fn copy(&self, _from: &CompanionName, to: &CompanionName) {
         self.host.put_foreign_unit(to);
     }
+    async fn change_renderer(&self) {
+        self.host.change_renderer();
+    }
     async fn lose_store(&self) {
         (0..10).for_each(|number| self.host.delete_unit(&name(number)));
     }
@@ -61,6 +64,10 @@ impl UnitStoreWorld for Fake {
     }
     async fn fill_disk(&self) -> Arranged {
         self.host.change(|world, _| world.conditions.disk = Disk::Full);
+        Ok(())
+    }
+    async fn drop_in(&self, name: &CompanionName) -> Arranged {
+        self.host.add_drop_in_of_file(name);
         Ok(())
     }
     async fn put_link(&self, name: &CompanionName) -> Arranged {

@@ -96,10 +96,12 @@ impl UnitStoreWorld for Units {
             description: format!("Page {number}"),
             image: ImageRef::new("localhost/page:latest").unwrap(),
             container: ContainerSpec { restart_delay: Some(1), ..ContainerSpec::default() },
+            config: None,
             revision: Revision {
                 spec: Fingerprint::of(&[number]),
                 image: Fingerprint::of(b"page"),
                 config: None,
+                rendering: None,
                 incarnation: 0,
             },
         }
@@ -132,6 +134,10 @@ impl UnitStoreWorld for Units {
     async fn copy(&self, from: &CompanionName, to: &CompanionName) {
         fs::copy(self.file(from), self.file(to)).unwrap();
     }
+    async fn change_renderer(&self) {
+        // Too old for `Pull=`, which every unit has.
+        self.store.set_facts(PodmanVersion::new(4, 5, 0).into());
+    }
     async fn lose_store(&self) {
         fs::remove_dir_all(self.root.path().join("containers")).unwrap();
     }
@@ -140,6 +146,13 @@ impl UnitStoreWorld for Units {
     }
     async fn remove_judge(&self) {
         fs::remove_file(self.root.path().join(GENERATOR_NAME)).unwrap();
+    }
+    async fn drop_in(&self, name: &CompanionName) -> Arranged {
+        let directory = self.store.path().join(format!("{name}.container.d"));
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("operator.conf"), "[Service]\nRestartSec=11\n").unwrap();
+        fs::write(directory.join("operator.conf.old"), "no drop-in").unwrap();
+        Ok(())
     }
     async fn put_link(&self, name: &CompanionName) -> Arranged {
         let elsewhere = self.root.path().join("elsewhere");

@@ -14,6 +14,7 @@ use crate::operations::Operation;
 use crate::oracle::{Verdict, must};
 use crate::play::{converge, play};
 use crate::stage::Stage;
+use crate::tamperings::Tampering;
 
 /// What a host came to: of every companion that is wished for, the unit, what is loaded, what runs
 /// and its configuration, in all but the incarnation; and which are gone.
@@ -100,7 +101,7 @@ async fn cost_of(case: &Case) -> Result<Cost, String> {
 }
 
 /// The same case as it would have been without trouble: what was recorded, what hooks and builds
-/// read, and the passes.
+/// read, the words of units, and the passes.
 fn untroubled(case: &Case, recorded: &[bool]) -> Case {
     let operations = case.operations.iter().zip(recorded);
     let kept = operations.filter_map(|(operation, recorded)| match operation {
@@ -117,7 +118,8 @@ fn untroubled(case: &Case, recorded: &[bool]) -> Case {
         | Operation::Tick
         | Operation::Sleep(_)
         | Operation::Rotate
-        | Operation::ChangeContext { .. } => Some(operation.clone()),
+        | Operation::ChangeContext { .. }
+        | Operation::Tamper { with: Tampering::ChangeRenderer, .. } => Some(operation.clone()),
         Operation::Tamper { .. }
         | Operation::Condition(_)
         | Operation::Fault(_)

@@ -15,11 +15,11 @@ use crate::tamperings::{TAMPERINGS, Tampering};
 /// Something that is done to a host, or by those who keep it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// The command wishes for a version of a companion, and makes a pass for it.
+    /// A command records that a version of a companion is desired; whoever leads makes a pass, else it does.
     Install { at: usize, version: u8 },
     /// The daemon makes a pass.
     Tick,
-    /// The command wishes a companion away, and makes a pass for it.
+    /// The same for the removal of a companion.
     Remove { at: usize },
     /// A wish is recorded, and whoever did dies before anything comes of it.
     Wish { at: usize, version: Option<u8> },
@@ -41,8 +41,8 @@ pub(crate) enum Operation {
     PowerLoss { after: u64, outcome: u64 },
     /// The host is shut down and started again.
     Reboot,
-    /// The daemon makes a pass while the command wishes something and makes one too; each is held up
-    /// at each point for as long as the digits of a number say.
+    /// The daemon makes a pass while a command records an intent and tries to lead; each is held up at
+    /// each point for as long as the digits of a number say.
     Together { at: usize, version: Option<u8>, stalls: u64 },
     /// The wall clock is set, by seconds.
     JumpWall(i64),
@@ -204,8 +204,8 @@ fn trouble(small: u8, large: u64) -> Trouble {
         4 => How::Hangs,
         5 => How::HangsAfter,
         6 => How::Late([1, 25, 100, 4000][usize::from(b / 16) % 4]),
-        // A record that was read under the lock of its only writers is never old.
-        _ if port == Port::Desired => How::Fails(kind),
+        // The record is one file, and the leadership is no read.
+        _ if matches!(port, Port::Desired | Port::Leadership) => How::Fails(kind),
         _ => How::OldView,
     };
     Trouble { port, method, skip: u32::from(b % 4), times: u32::from(b / 4 % 3) + 1, how }

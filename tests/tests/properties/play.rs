@@ -6,7 +6,7 @@ use std::time::Duration;
 use adapter_fake::world::conditions::Limit;
 use adapter_fake::world::images::Reach;
 use adapter_fake::{Counts, Fault, Mode};
-use companion_core::reconciler::Reconciler;
+use companion_core::reconciler::{ReconcileError, Reconciler};
 use companion_tests::node::REGISTRY;
 
 use crate::case::Case;
@@ -16,7 +16,7 @@ use crate::oracle::{
     Foreign, Verdict, in_order, must, nothing_done, nothing_forbidden, pass_is_honest,
     says_no_secret, work_is_bounded,
 };
-use crate::stage::{Stage, lock};
+use crate::stage::{Stage, intend};
 use crate::watch::{Course, Watch};
 
 /// What stands at the end of all waiting: longer than the longest that any call may take.
@@ -146,11 +146,9 @@ pub(crate) async fn perform(
             let daemon = Arc::clone(&stage.daemon);
             judged_pass(stage, &daemon, None, *trust).await?;
         }
-        Operation::Install { at, version } => {
-            wish_and_pass(stage, at, Some(version), *trust).await?
-        }
-        Operation::Remove { at } => wish_and_pass(stage, at, None, *trust).await?,
-        // Without the lock nothing is recorded, and the command says so.
+        Operation::Install { at, version } => ask(stage, at, Some(version), *trust).await?,
+        Operation::Remove { at } => ask(stage, at, None, *trust).await?,
+        // What the disk does not take is not recorded, and the command says so.
         Operation::Wish { at, version } => drop(stage.wish(at, version).await),
         Operation::Sleep(seconds) => stage.sleep(seconds).await,
         Operation::Rotate => stage.rotate(),
@@ -235,43 +233,44 @@ async fn judged_pass(
     pass_is_honest(&pass, &stage.host, !trust.troubled)
 }
 
-async fn wish_and_pass(stage: &mut Stage, at: usize, version: Option<u8>, trust: Trust) -> Verdict {
+/// A command records an intent. If a daemon leads, that makes a pass; else the command leads for as long
+/// as it takes.
+async fn ask(stage: &mut Stage, at: usize, version: Option<u8>, trust: Trust) -> Verdict {
     if stage.wish(at, version).await.is_err() {
         return Ok(());
     }
     let command = stage.command();
-    let verdict = judged_pass(stage, &command, Some(at), trust).await;
+    let verdict = match command.lead().await {
+        Ok(()) => judged_pass(stage, &command, Some(at), trust).await,
+        Err(ReconcileError::Led { .. }) => {
+            let daemon = Arc::clone(&stage.daemon);
+            judged_pass(stage, &daemon, None, trust).await
+        }
+        Err(error) => says_no_secret(&error.chain()),
+    };
     command.shut_down().await;
     verdict
 }
 
-/// The daemon's pass and the command's, each held up at its points as `course` says.
+/// The daemon makes a pass. Some time after its beginning a command records an intent and tries to lead.
 async fn together(stage: &mut Stage, at: usize, version: Option<u8>, course: Course) -> Verdict {
     let (daemon, command) = (Arc::clone(&stage.daemon), stage.command());
-    let names = [named(at)].into();
-    // The wish is recorded between two rounds of the daemon, whenever the lock is free.
-    let (spec, name) = (
-        version.map(|version| crate::companions::spec(at, stage.profiles[at], version)),
-        named(at),
-    );
-    let fake = stage.host.clone();
+    let (host, profile, names) = (stage.host.as_actor(1), stage.profiles[at], [named(at)].into());
+    let moments = [0, 10, 300, 1000, 5000, 12_000, 21_000, 40_000];
+    let moment = moments[usize::try_from((course.stalls >> 20) % 8).unwrap_or(0)];
     let commanding = async {
-        let lock = lock(&fake).await.ok()?;
-        match &spec {
-            Some(spec) => fake.install(spec),
-            None => fake.remove(&name),
-        };
-        drop(lock);
-        Some(command.reconcile_for(&names).await)
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        intend(&host, at, profile, version).await.ok()?;
+        let pass = command.reconcile_for(&names).await;
+        command.shut_down().await;
+        Some(pass)
     };
     let work = async { tokio::join!(daemon.reconcile(), commanding) };
     let (passes, _) = watched(stage, course, work).await?;
-    command.shut_down().await;
     let (one, other) = passes.ok_or_else(|| "they were stopped".to_owned())?;
     pass_is_honest(&one, &stage.host, false)?;
     if let Some(other) = other {
-        stage.wishes[at] = Some(version);
-        stage.records += 1;
+        stage.wished(at, version);
         pass_is_honest(&other, &stage.host, false)?;
     }
     Ok(())

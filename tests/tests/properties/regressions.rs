@@ -19,11 +19,10 @@ fn one_companion_on_a_bare_host_is_installed() {
     }
 }
 
-/// The record was read under the lock without a limit, and a file system that hangs held both for ever.
+/// The record was read without a limit, and a file system that hangs held up the daemon for ever.
 #[test]
 fn a_record_that_never_answers_holds_up_nobody_for_ever() {
-    for method in [Method::Load, Method::Lock] {
-        let port = Port::Desired;
+    for (port, method) in [(Port::Desired, Method::Load), (Port::Leadership, Method::Acquire)] {
         let hangs = Fault(Trouble { port, method, skip: 3, times: 3, how: How::Hangs });
         assert_eq!(verdict(&Case::told([hangs, Install { at: 0, version: 0 }])), Ok(()));
     }

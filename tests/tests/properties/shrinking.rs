@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
-use companion_core::model::desired::DesiredState;
 use companion_core::model::hook::{HookSpec, HookState, Rendered};
+use companion_core::model::log::LogTail;
 use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::{JobResult, ServiceState, UnitFile, UnitFileState, UnitSpec};
 use companion_core::ports::{
-    DesiredStore, HookRunner, Host, HostLock, Job, PortResult, ServiceManager, UnitStore,
+    Acquired, HookRunner, Host, Job, Leadership, Lease, PortResult, ServiceManager, UnitStore,
 };
 use companion_core::reconciler::Silent;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
@@ -21,17 +21,16 @@ use crate::oracle::Verdict;
 use crate::play::{converge, play};
 use crate::stage::{Between, Stage};
 
-/// Who has the lock when nobody has.
-struct NoLock(Arc<dyn DesiredStore>);
+/// A leadership that refuses nobody.
+struct Unrefused(Arc<dyn Leadership>);
 
 #[async_trait]
-impl DesiredStore for NoLock {
-    async fn load(&self) -> PortResult<DesiredState> {
-        self.0.load().await
-    }
-
-    async fn lock(&self) -> PortResult<HostLock> {
-        Ok(HostLock::new(()))
+impl Leadership for Unrefused {
+    async fn acquire(&self) -> PortResult<Acquired> {
+        Ok(Acquired::Leading(match self.0.acquire().await? {
+            Acquired::Leading(lease) => lease,
+            Acquired::Led { .. } => Lease::new(()),
+        }))
     }
 }
 
@@ -114,6 +113,13 @@ impl ServiceManager for Believing {
         states
     }
 
+    async fn log_tails(
+        &self,
+        ended: &BTreeMap<CompanionName, ServiceState>,
+    ) -> BTreeMap<CompanionName, PortResult<LogTail>> {
+        self.0.log_tails(ended).await
+    }
+
     async fn reload(&self) -> PortResult<()> {
         self.0.reload().await
     }
@@ -179,10 +185,13 @@ fn is_found(between: Between, words: &str, most: usize) {
     assert_eq!(verdict_of(&case, |host| host), Ok(()), "it is the defect that fails");
 }
 
+fn unrefused(host: Host) -> Host {
+    Host { leadership: Arc::new(Unrefused(host.leadership.clone())), ..host }
+}
+
 #[test]
-fn a_lock_that_excludes_nobody_is_found_in_a_few_operations() {
-    let no_lock: Between = |host| Host { desired: Arc::new(NoLock(host.desired.clone())), ..host };
-    is_found(no_lock, "EffectWithoutLock", 6);
+fn leadership_that_refuses_nobody_is_found_in_a_few_operations() {
+    is_found(unrefused, "EffectWithoutLeader", 6);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use adapter_fake::world::services::{Behaviour, JobKind};
 use adapter_fake::world::units::UnitBytes;
 use adapter_fake::{FakeHost, World};
 use companion_core::model::companion::CompanionName;
-use companion_core::ports::{Host, HostLock, PortError, PortErrorKind, PortResult};
+use companion_core::ports::{Host, PortResult};
 use companion_core::reconciler::{EventSink, Limits, Reconciler, Silent};
 use companion_tests::node::{REGISTRY, name};
 
@@ -61,7 +61,7 @@ impl Stage {
 
     pub(crate) fn with(case: &Case, between: Between, sink: Arc<dyn EventSink>) -> Self {
         let host = FakeHost::default();
-        host.require_lock(true);
+        host.require_leader(true);
         let daemon = reconciler(between(host.as_actor(0).ports()), &sink);
         let before = host.world();
         let stage = Self {
@@ -140,19 +140,24 @@ impl Stage {
         self.daemon = reconciler((self.between)(self.host.as_actor(0).ports()), &self.sink);
     }
 
-    /// Records a wish as the record does it: under the lock, or not at all.
+    /// Records an intent as a command does, durably or not at all.
     ///
     /// # Errors
-    /// When the lock is not to be had.
+    /// When the disk does not take it.
     pub(crate) async fn wish(&mut self, at: usize, version: Option<u8>) -> PortResult<()> {
-        let _lock = lock(&self.host).await?;
-        self.record(at, version);
+        intend(&self.host.as_actor(1), at, self.profiles[at], version).await?;
+        self.wished(at, version);
         Ok(())
     }
 
-    pub(crate) fn record(&mut self, at: usize, version: Option<u8>) {
+    /// Notes that an intent was recorded.
+    pub(crate) fn wished(&mut self, at: usize, version: Option<u8>) {
         self.wishes[at] = Some(version);
         self.records += 1;
+    }
+
+    pub(crate) fn record(&mut self, at: usize, version: Option<u8>) {
+        self.wished(at, version);
         match version {
             Some(version) => self.host.install(&spec(at, self.profiles[at], version)),
             None => self.host.remove(&named(at)),
@@ -241,15 +246,21 @@ impl Stage {
     }
 }
 
-/// Takes the lock for the command, or gives up.
+/// Records on `host` that version `version` of the companion at `at` is desired, or that it is to be gone.
 ///
 /// # Errors
-/// When it is not to be had.
-pub(crate) async fn lock(host: &FakeHost) -> PortResult<HostLock> {
-    let host = host.as_actor(1).ports();
-    let limit = Duration::from_secs(60);
-    let given_up = |_| PortError::new(PortErrorKind::Transient, "no answer within 60 s");
-    tokio::time::timeout(limit, host.desired.lock()).await.map_err(given_up)?
+/// When the disk does not take it.
+pub(crate) async fn intend(
+    host: &FakeHost,
+    at: usize,
+    profile: Profile,
+    version: Option<u8>,
+) -> PortResult<()> {
+    let recorded = match version {
+        Some(version) => host.record_install(&spec(at, profile, version)).await,
+        None => host.record_removal(&named(at)).await,
+    };
+    recorded.map(drop)
 }
 
 fn reconciler(host: Host, sink: &Arc<dyn EventSink>) -> Arc<Reconciler> {

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::case::{ALL, Case, case, config, run};
-use crate::companions::MOST;
+use crate::companions::{MOST, named};
 use crate::operations::Operation;
 use crate::oracle::{Verdict, in_order, must, nothing_done, nothing_forbidden};
 use crate::play::{Trust, perform};
@@ -64,6 +64,15 @@ async fn restart(
     Ok(start(stage, wrong))
 }
 
+/// A command records an intent, and leads for as long as it takes unless the daemon does.
+async fn request(stage: &mut Stage, at: usize, version: Option<u8>) {
+    if stage.wish(at, version).await.is_ok() {
+        let command = stage.command();
+        drop(command.reconcile_for(&[named(at)].into()).await);
+        command.shut_down().await;
+    }
+}
+
 async fn supervise(case: &Case) -> Verdict {
     let mut stage = Stage::of(case);
     let wrong = Wrong::default();
@@ -90,20 +99,10 @@ async fn supervise(case: &Case) -> Verdict {
                 daemon = restart(&mut stage, daemon, true, &wrong).await?;
                 stage.host.reboot();
             }
-            // The command makes its pass while the daemon makes its rounds.
-            Operation::Together { at, version, .. } => {
-                let operation = match version {
-                    Some(version) => Operation::Install { at, version },
-                    None => Operation::Remove { at },
-                };
-                let mut troubled = Trust { troubled: true, ..trust };
-                perform(&mut stage, &operation, &mut troubled).await?;
-            }
-            Operation::Install { .. } | Operation::Remove { .. } => {
-                // What it says may be overtaken by the daemon before it is looked at.
-                let mut troubled = Trust { troubled: true, ..trust };
-                perform(&mut stage, operation, &mut troubled).await?;
-            }
+            // The command makes its request while the daemon makes its rounds.
+            Operation::Together { at, version, .. } => request(&mut stage, at, version).await,
+            Operation::Install { at, version } => request(&mut stage, at, Some(version)).await,
+            Operation::Remove { at } => request(&mut stage, at, None).await,
             Operation::Wish { .. }
             | Operation::Sleep(_)
             | Operation::Rotate

@@ -15,6 +15,7 @@ pub(crate) enum Tampering {
     EditUnit,
     SpoilUnit,
     ExposeUnit,
+    ChangeRenderer,
     DeleteUnit,
     TruncateUnit,
     GarbleUnit,
@@ -55,11 +56,12 @@ pub(crate) enum Tampering {
     SpoilRecord(Record),
 }
 
-pub(crate) const TAMPERINGS: [Tampering; 47] = [
+pub(crate) const TAMPERINGS: [Tampering; 48] = [
     Tampering::DeleteUnit,
     Tampering::EditUnit,
     Tampering::SpoilUnit,
     Tampering::ExposeUnit,
+    Tampering::ChangeRenderer,
     Tampering::TruncateUnit,
     Tampering::GarbleUnit,
     Tampering::PutForeignUnit,
@@ -138,6 +140,7 @@ impl Tampering {
             Self::EditUnit
             | Self::SpoilUnit
             | Self::ExposeUnit
+            | Self::ChangeRenderer
             | Self::DeleteUnit
             | Self::TruncateUnit
             | Self::Unmask
@@ -161,12 +164,13 @@ impl Tampering {
         }
     }
 
-    /// Whether it is done to one companion and felt by all: the record is one, a reload is of all, and
-    /// of a directory with a file that it cannot read the generator gives no unit.
+    /// Whether it is done to one companion and felt by all: record and renderer are one, a reload is of
+    /// all, and of a directory with a file that it cannot read the generator gives no unit.
     pub(crate) fn concerns_all(self) -> bool {
         matches!(
             self,
             Self::ReloadByOthers
+                | Self::ChangeRenderer
                 | Self::LoseRecord
                 | Self::SpoilRecord(_)
                 | Self::GarbleUnit
@@ -182,6 +186,7 @@ impl Tampering {
             Self::EditUnit => host.edit_unit(name),
             Self::SpoilUnit => host.spoil_unit(name),
             Self::ExposeUnit => host.expose_unit(name),
+            Self::ChangeRenderer => host.change_renderer(),
             Self::DeleteUnit => host.delete_unit(name),
             Self::TruncateUnit => host.truncate_unit(name),
             Self::GarbleUnit => host.garble_unit(name),

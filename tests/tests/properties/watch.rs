@@ -1,20 +1,20 @@
 //! What stands at every effect: it judges the effect by the host as it is at that moment, and stops
 //! or holds up its actor there.
 //!
-//! It knows nothing of plans. An effect is right or wrong by what is wished for and what is there; a
-//! restart without a cause is a violation that the host keeps by itself.
+//! It knows nothing of plans. An effect is right or wrong by what its actor last read of the record and
+//! what is there; a restart without a cause is a violation that the host keeps by itself.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use adapter_fake::faults::EffectPoint;
-use adapter_fake::world::desired::Wish;
 use adapter_fake::world::services::Phase;
 use adapter_fake::world::units::{Load, UnitBytes};
 use adapter_fake::{FakeHost, Gate, Method, Port, Stage, World};
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
+use companion_core::model::desired::DesiredState;
 use tokio::sync::Notify;
 
 /// Where an actor is stopped, and how long it is held up before.
@@ -69,10 +69,11 @@ impl Gate for Watch {
             let mut notes = self.notes.lock().unwrap();
             if point.stage == Stage::Before {
                 notes.reloads += u32::from(point.call.method == Method::Reload);
-                if let Some(name) = &point.call.companion {
-                    let world = self.host.world();
+                let name = point.call.companion.as_ref();
+                if let Some(name) = name.filter(|_| point.call.port != Port::Desired) {
+                    let (world, desired) = (self.host.world(), self.host.loaded(point.actor));
                     *notes.effects.entry(name.clone()).or_default() += 1;
-                    let wrong = wrong_with(point, name, &world, self.course.misled);
+                    let wrong = wrong_with(point, name, &world, &desired, self.course.misled);
                     notes.complaints.extend(wrong);
                 }
             }
@@ -96,21 +97,17 @@ fn wrong_with(
     point: &EffectPoint,
     name: &CompanionName,
     world: &World,
+    desired: &DesiredState,
     misled: bool,
 ) -> Option<String> {
     let slot = world.slot(name)?;
-    let wished = match slot.wish {
-        Some(Wish::Exists { .. }) => Some(true),
-        Some(Wish::Gone { .. }) => Some(false),
-        None => None,
-    };
     let runs = matches!(slot.service.phase, Phase::Running { .. });
     let loaded_is_on_disk = match (&slot.load, slot.file.now()) {
         (Load::Ours(loaded), Some(UnitBytes::Ours(file))) => loaded == file,
         _ => false,
     };
     let call = &point.call;
-    let needed = match (call.port, call.method) {
+    let makes = match (call.port, call.method) {
         (Port::Units, Method::Write)
         | (Port::Hooks, Method::Commit)
         | (Port::Services, Method::Start | Method::Restart) => true,
@@ -118,8 +115,13 @@ fn wrong_with(
         | (Port::Services, Method::Stop) => false,
         _ => return None,
     };
-    if wished != Some(needed) {
-        return Some(format!("{call}, and what is wished for is {:?}", slot.wish));
+    let is_desired = if makes {
+        desired.companions.contains_key(name)
+    } else {
+        desired.removed.contains_key(name)
+    };
+    if !is_desired {
+        return Some(format!("{call}, and actor {} does not desire it", point.actor));
     }
     if misled {
         return None;

@@ -155,9 +155,10 @@ async fn a_record_that_never_answers_ends_the_round_and_nothing_is_done() {
 
 /// Has the record fail in that way while there is work to do.
 async fn nothing_is_done_while(mode: Mode) {
-    for method in [Method::Lock, Method::Load] {
-        let node = Node::installed().await;
-        node.host.inject(Fault::once(Port::Desired, method, mode.clone()));
+    for call in [(Port::Leadership, Method::Acquire), (Port::Desired, Method::Load)] {
+        let mut node = Node::installed().await;
+        node.restart_manager();
+        node.host.inject(Fault::once(call.0, call.1, mode.clone()));
         node.host.delete_unit(&name("wallet"));
         let before = node.host.counts();
         assert!(node.reconciler.reconcile().await.is_err());
@@ -167,13 +168,14 @@ async fn nothing_is_done_while(mode: Mode) {
 }
 
 /// The calls whose failures other tests have.
-const NOT_OF_AN_INSTALLATION: [(Port, Method); 9] = [
-    // Without the record no round begins, see above.
+const NOT_OF_AN_INSTALLATION: [(Port, Method); 10] = [
+    // Without the record and the leadership no round begins, see above.
     (Port::Desired, Method::Load),
-    (Port::Desired, Method::Lock),
+    (Port::Leadership, Method::Acquire),
     (Port::Services, Method::Restart),
     (Port::Services, Method::Stop),
     (Port::Services, Method::ResetFailed),
+    (Port::Services, Method::LogTails),
     (Port::Images, Method::Prune),
     (Port::Units, Method::Remove),
     (Port::Hooks, Method::Remove),
@@ -205,6 +207,7 @@ async fn every_single_failure_of_a_repair_is_survived() {
     for call in [
         (Port::Services, Method::Restart),
         (Port::Services, Method::ResetFailed),
+        (Port::Services, Method::LogTails),
         (Port::Images, Method::Prune),
     ] {
         for mode in failures() {
@@ -280,6 +283,36 @@ async fn a_unit_that_never_stays_as_written_is_written_less_and_less_often() {
     let after = node.host.counts().since(before);
     assert!(after.unit_writes <= 15, "{} writes in an hour", after.unit_writes);
     assert!(after.reloads <= 20 && after.restarts <= 20, "{after:?}");
+}
+
+/// Another program that watches the unit edits it after each repair: the repairs back off to 15 minutes.
+#[tokio::test(start_paused = true)]
+async fn a_unit_edited_after_each_repair_backs_off_and_says_so() {
+    let node = Node::installed().await;
+    let wallet = name("wallet");
+    let mut writes = Vec::new();
+    let mut last = None;
+    while writes.len() < 12 {
+        node.host.edit_unit(&wallet);
+        let before = node.host.counts().unit_writes;
+        let round = node.reconciler.round().await.unwrap();
+        if node.host.counts().unit_writes > before {
+            writes.push(node.host.now().as_secs());
+        } else {
+            last = Some(round);
+        }
+        node.sleep(1).await;
+    }
+    let gaps: Vec<_> = writes.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.windows(2).all(|pair| pair[0] <= pair[1] + 1), "{gaps:?}");
+    assert!(gaps[9..].iter().all(|gap| (890..=902).contains(gap)), "{gaps:?}");
+    let last = last.unwrap();
+    let status = companion_core::status::status(&last);
+    let status = status.iter().find(|status| status.name == wallet).unwrap();
+    let why = "writing its unit failed 11 time(s): what was written did not last";
+    assert_eq!(status.why, [why], "{status:?}");
+    let retry_at = status.conditions[0].retry_at.unwrap();
+    assert!(last.at.until(retry_at).as_secs() <= 900, "{status:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,7 @@
 
 use adapter_fake::{Fault, Method, Mode, Port};
 use companion_core::ports::PortErrorKind;
+use companion_core::reconciler::ReconcileError;
 use companion_tests::node::{Node, context, indexer, name, password, viewer, wallet};
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +126,8 @@ async fn two_managers_on_one_host_install_each_companion_once() {
     let other = Node::reconciler_of(&node.host.as_actor(1));
     let first = node.reconciler.clone();
     let (one, two) = tokio::join!(first.reconcile(), other.reconcile());
-    drop((one.unwrap(), two.unwrap()));
+    drop(one.unwrap());
+    assert!(matches!(two, Err(ReconcileError::Led { .. })), "one of them leads");
     node.assert_true();
     let counts = node.host.counts();
     assert_eq!((counts.unit_writes, counts.starts, counts.restarts), (3, 3, 0));

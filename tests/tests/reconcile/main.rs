@@ -1,5 +1,6 @@
 //! The reconciler on the fake host: scenarios, each a sentence.
 
+mod causes;
 mod daemon;
 mod faults;
 mod install;

@@ -64,23 +64,6 @@ async fn a_removal_while_the_hook_renders_is_final() {
     assert_eq!(node.host.counts().config_writes, 0);
 }
 
-/// Whoever removes it is another process, and the one that renders looks at nothing in between: what
-/// keeps its rendering out is that it asks for the wish once more, under the lock.
-#[tokio::test(start_paused = true)]
-async fn a_removal_by_another_process_while_the_hook_renders_is_final_before_any_look() {
-    let node = Node::new();
-    node.host.install(&viewer());
-    node.host.change(|world, _| world.delays.render = std::time::Duration::from_secs(20));
-    let _ = node.reconciler.round().await.unwrap();
-    node.sleep(2).await;
-    node.host.remove(&name("viewer"));
-    node.sleep(25).await;
-    let renders = node.host.counts().renders;
-    assert_eq!((renders, node.host.counts().config_writes), (1, 0));
-    node.passes_until_true(1).await;
-    node.assert_true();
-}
-
 #[tokio::test(start_paused = true)]
 async fn what_is_installed_again_after_its_removal_comes_back() {
     let node = Node::installed().await;

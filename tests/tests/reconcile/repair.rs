@@ -1,10 +1,12 @@
 //! What people, other programs and bad luck do to a running companion, and how it comes back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use adapter_fake::FakeHost;
+use adapter_fake::world::units::Load;
 use companion_core::model::image::ImageRef;
-use companion_core::plan::Action;
+use companion_core::plan::{Action, Reason};
 use companion_core::reconciler::{Event, EventSink, Limits, Reconciler};
 use companion_tests::node::{Node, REGISTRY, config, context, name};
 
@@ -46,6 +48,46 @@ async fn drifted_unit_file_is_rewritten_and_reloaded_once() {
     let after = node.host.counts().since(before);
     assert_eq!((after.unit_writes, after.reloads, after.restarts), (1, 1, 1));
     node.assert_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_renderer_costs_one_restart_each_and_is_named() {
+    let node = Node::installed().await;
+    for _ in 0..2 {
+        node.host.change_renderer();
+        let before = node.host.counts();
+        let pass = node.pass().await;
+        let after = node.host.counts().since(before);
+        assert_eq!((after.unit_writes, after.reloads, after.restarts), (3, 1, 3));
+        let mut reasons = pass.steps.iter().map(|(step, _)| &step.reason);
+        assert!(reasons.all(|reason| *reason == Reason::RendererChanged), "{:?}", pass.steps);
+        node.assert_true();
+        node.sleep(60).await;
+        node.assert_quiet().await;
+    }
+    for (name, slot) in node.host.world().slots() {
+        let Load::Ours(text) = &slot.load else { panic!("{name} is not loaded") };
+        assert_eq!(text.revision.incarnation, 0);
+    }
+}
+
+/// A release before this one, or one that was put in its place again, has other words.
+#[tokio::test(start_paused = true)]
+async fn a_manager_that_crashed_during_an_upgrade_restarts_once_all_the_same() {
+    for seconds in 0..10 {
+        let mut node = Node::installed().await;
+        node.host.change_renderer();
+        let before = node.host.counts();
+        let reconciler = node.reconciler.clone();
+        let pass = tokio::spawn(async move { reconciler.reconcile().await.map(|_pass| ()) });
+        tokio::time::sleep(Duration::from_millis(100 * seconds)).await;
+        pass.abort();
+        node.reconciler.shut_down().await;
+        node.restart_manager();
+        node.passes_until_true(2).await;
+        assert_eq!(node.host.counts().since(before).restarts, 3, "{seconds}");
+        node.assert_true();
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -206,6 +206,7 @@ fn check_keys(field: &str, piece: &str, spec: &CompanionSpec) -> bool {
         description: spec.description.clone(),
         image: image.clone(),
         container: spec.container.clone(),
+        config: None,
         revision: "0123456789abcdef-fedcba9876543210-none-0".parse().unwrap(),
     };
     // The oldest takes the longest way round, and the usual one is tried with every byte by the test above.

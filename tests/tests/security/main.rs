@@ -86,7 +86,7 @@ fn toml_string(text: &str) -> String {
 fn companions_of(text: &str) -> Result<Vec<CompanionSpec>, String> {
     let file = CatalogFile::parse(text, "own.toml").map_err(|error| chain(&error))?;
     let node = file.node.clone().unwrap_or_default();
-    let companions = file.companions(&node, "own.toml").map_err(|error| chain(&error))?;
+    let companions = file.companions(&node).map_err(|error| chain(&error))?;
     Ok(companions.into_iter().map(|(_, spec)| spec).collect())
 }
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::sync::Arc;
 
-use archipelago::{Catalog, RecordStore};
+use adapter_fake::FakeHost;
+use archipelago::{AppId, Catalog, Companions, RecordStore};
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::{DesiredStore as _, PortErrorKind};
 use tempfile::TempDir;
@@ -113,11 +114,16 @@ async fn a_record_that_is_a_link_a_pipe_or_too_large_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_state_directory_that_others_may_write_to_is_neither_read_nor_locked() {
+async fn state_directory_that_others_may_write_to_is_neither_read_nor_written() {
     let (_place, store) = store();
+    let store = Arc::new(store);
+    // Nothing is done on that host.
+    let companions = Companions::on(Arc::clone(&store), FakeHost::default().ports());
+    let apps = [AppId::new("electrumx").unwrap()];
+    assert!(!companions.record_install(&apps).await.unwrap().1.is_empty());
     for mode in [0o777, 0o1777, 0o702] {
         fs::set_permissions(store.dir(), fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(store.load().await.unwrap_err().kind(), PortErrorKind::Denied, "{mode:o}");
-        assert!(store.lock().await.is_err(), "{mode:o}");
+        assert!(companions.record_install(&apps).await.is_err(), "{mode:o}");
     }
 }

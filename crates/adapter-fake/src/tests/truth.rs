@@ -5,6 +5,8 @@ use companion_core::ports::ContainerFacts;
 use companion_core::ports::Leadership as _;
 
 use super::*;
+use crate::inputs::Inputs;
+use crate::world::conditions::Disk;
 use crate::world::{Untruth, World};
 use crate::{ViolationKind, world::images::BuildFate};
 
@@ -265,4 +267,31 @@ fn two_worlds_with_the_same_story_are_equal() {
     assert_ne!(one, other);
     story(&mut other);
     assert_eq!(one, other);
+}
+
+#[tokio::test(start_paused = true)]
+async fn process_with_other_inputs_desires_something_else_of_the_same_record() {
+    let bench = Bench::new();
+    let other = bench.host.deciding_with(Inputs::new(|spec| CompanionSpec {
+        description: "another page".to_owned(),
+        ..spec
+    }));
+    bench.host.install(&bench.spec);
+    bench.converge().await;
+    assert_eq!(bench.host.untruth(), None);
+    assert_eq!(other.untruth(), Some((bench.name().clone(), Untruth::UnitFile)));
+    let desired = other.as_actor(1).load().await.unwrap();
+    assert_eq!(desired.companions[bench.name()].spec().description, "another page");
+    assert_eq!(bench.host.loaded(1), desired);
+    assert_ne!(bench.host.load().await.unwrap(), desired);
+}
+
+#[tokio::test(start_paused = true)]
+async fn intent_that_the_disk_does_not_take_is_not_recorded() {
+    let bench = Bench::new();
+    for disk in [Disk::Full, Disk::ReadOnly] {
+        bench.host.change(|world, _| world.conditions.disk = disk);
+        assert!(bench.host.record_install(&bench.spec).await.is_err());
+        assert!(bench.host.load().await.unwrap().companions.is_empty());
+    }
 }

@@ -14,6 +14,7 @@ use companion_core::model::image::ImageSource;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 
 use super::World;
+use crate::inputs::Inputs;
 
 /// Whether the record can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -51,6 +52,13 @@ impl Specs {
             self.all.len() - 1
         });
         SpecId(u32::try_from(position).unwrap_or(u32::MAX))
+    }
+
+    /// The same specifications as a process with `inputs` desires them.
+    #[must_use]
+    pub fn desired_with(&self, inputs: &Inputs) -> Self {
+        let all = self.all.iter().map(|spec| inputs.desire(spec.clone())).collect();
+        Self { all, owners: self.owners.clone() }
     }
 
     /// The specification with the number `id`.
@@ -115,6 +123,11 @@ impl World {
     /// Makes the record survive a loss of power. It is one file, so all of it does.
     pub fn sync_record(&mut self) {
         self.record_before = None;
+    }
+
+    /// Whether the record would survive a loss of power.
+    pub fn record_is_durable(&self) -> bool {
+        self.record_before.is_none()
     }
 
     /// Brings back the record that was synced last.

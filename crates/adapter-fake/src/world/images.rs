@@ -84,6 +84,12 @@ impl Images {
         self.store.get(reference)
     }
 
+    /// How many images there are, those without a name included.
+    pub fn count(&self) -> usize {
+        let named: BTreeSet<_> = self.store.values().map(|image| image.id).collect();
+        named.len() + self.unnamed.len()
+    }
+
     pub(crate) fn id(&self, reference: &ImageRef) -> Option<Fingerprint> {
         self.get(reference).map(|image| image.id)
     }

@@ -76,6 +76,7 @@ impl World {
             slot.unseen.service |= load != slot.load;
             slot.load = load;
             slot.written_since_reload = false;
+            slot.drop_ins.loaded = slot.drop_ins.of_service && slot.load != Load::NotFound;
             let collected = slot.load == Load::NotFound && slot.service.phase == Phase::Dead;
             if collected {
                 // A unit without a file that does nothing is forgotten, and its start counter too.

@@ -13,7 +13,7 @@ use super::units::{Damage, Load, Restart};
 use super::violations::ViolationKind;
 
 /// What the container program ends with when it cannot make a container (podman-run(1)).
-const CANNOT_MAKE: i32 = 125;
+pub(crate) const CANNOT_MAKE: i32 = 125;
 /// The restart delay from which on a unit has no start limit.
 const UNLIMITED_FROM: Duration = Duration::from_secs(2);
 /// What a program that was killed ends with: 128 and the number of the signal.
@@ -58,6 +58,7 @@ impl World {
         }
         self.replace_container(name, asked);
         let (end, run) = self.start_of(name);
+        let image_missing = self.misses_image(name);
         let wait = match end {
             StartEnd::TimesOut => self.delays.start_timeout,
             StartEnd::Ready | StartEnd::Exits(_) => self.delays.start,
@@ -68,6 +69,7 @@ impl World {
         let service = &mut self.slot_mut(name).service;
         service.run_number = number;
         service.run = run;
+        service.image_missing = image_missing;
         service.result = ServiceResult::Success;
         service.exit_status = None;
         self.settle(name, Phase::Starting { until, end }, at);
@@ -109,6 +111,13 @@ impl World {
         }
         let end = if slot.behaviour.never_ready { StartEnd::TimesOut } else { StartEnd::Ready };
         (end, Some(run))
+    }
+
+    fn misses_image(&self, name: &CompanionName) -> bool {
+        match self.slot(name).map(|slot| &slot.load) {
+            Some(Load::Ours(text)) => self.images.id(&text.image).is_none(),
+            Some(Load::NotFound | Load::Foreign | Load::Shadow | Load::Broken) | None => false,
+        }
     }
 
     /// Does what `--replace` does with a container that has the name already.

@@ -125,6 +125,8 @@ pub struct Service {
     pub restarts: u32,
     /// The process, while there is one.
     pub run: Option<Run>,
+    /// Whether the image was not there at the last start.
+    pub image_missing: bool,
     /// The job that is under way.
     pub job: Option<PendingJob>,
     /// Whether `restarts` begins anew at the next start.
@@ -143,6 +145,7 @@ impl Default for Service {
             exit_status: None,
             restarts: 0,
             run: None,
+            image_missing: false,
             job: None,
             forget_restarts: false,
             starts: RateLimit::default(),
@@ -228,6 +231,7 @@ impl World {
             // What was only loaded has entered no state.
             since: u64::try_from(wall).ok().filter(|_| service.since > Duration::ZERO),
             load_error,
+            drop_ins: slot.loaded_drop_ins(name),
         })
     }
 

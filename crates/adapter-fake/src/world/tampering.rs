@@ -36,6 +36,12 @@ impl World {
         }
     }
 
+    /// Another release of the manager, or another Podman, says units in other words from now on, or in
+    /// those that it had before.
+    pub fn change_renderer(&mut self) {
+        self.renderer ^= 1;
+    }
+
     fn damage_unit(&mut self, name: &CompanionName, damage: Damage) {
         if let Some(UnitBytes::Ours(text)) = self.slot(name).and_then(|slot| slot.file.now()) {
             let mut text = text.clone();

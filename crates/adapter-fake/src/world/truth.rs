@@ -71,7 +71,7 @@ impl World {
         let Some(UnitBytes::Ours(text)) = slot.file.now() else {
             return Some(Untruth::UnitFile);
         };
-        if !text.says(&unit) {
+        if !text.says(&unit, self.renderer) {
             return Some(Untruth::UnitFile);
         }
         if slot.load != Load::Ours(text.clone()) || slot.masked {

@@ -46,7 +46,7 @@ pub enum Damage {
 /// What a unit of ours says, as far as anything here depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitText {
-    /// A digest of all that it says except its incarnation.
+    /// A digest of all that it says except its revision's incarnation and rendering.
     pub contents: Fingerprint,
     /// The revision that it names.
     pub revision: Revision,
@@ -65,16 +65,17 @@ pub struct UnitText {
 }
 
 impl UnitText {
-    /// What the file of `unit` says.
-    pub fn of(unit: &UnitSpec) -> Self {
+    /// What the file of `unit` says in the words of `renderer`, under the rendering of those words.
+    pub fn of(unit: &UnitSpec, renderer: u32) -> Self {
         let seconds = |seconds: Option<u32>, default| {
             seconds.map_or(default, |seconds| Duration::from_secs(seconds.into()))
         };
         let container = &unit.container;
         let mounts = container.mounts.iter().map(|mount| mount.source.clone());
+        let contents = contents(unit, renderer);
         Self {
-            contents: contents(unit),
-            revision: unit.revision,
+            contents,
+            revision: unit.revision.with_rendering(Some(contents)),
             image: unit.image.clone(),
             mounts: mounts.collect(),
             restart: match container.restart {
@@ -103,22 +104,23 @@ impl UnitText {
         if self.is_exposed() { self.closed() } else { self.clone() }
     }
 
-    /// Whether it says, byte for byte, what `unit` would under the incarnation that it names.
-    pub fn says(&self, unit: &UnitSpec) -> bool {
+    /// Whether its bytes are those that were once written.
+    fn is_as_written(&self) -> bool {
+        matches!(self.damage, Damage::None | Damage::ModeChanged)
+    }
+
+    /// Whether it says, byte for byte, what `unit` would in the words of `renderer` under the
+    /// incarnation that it names.
+    pub fn says(&self, unit: &UnitSpec, renderer: u32) -> bool {
         self.damage == Damage::None
             && self.revision.same_contents(&unit.revision)
-            && self.contents == contents(unit)
+            && self.contents == contents(unit, renderer)
     }
 }
 
-fn contents(unit: &UnitSpec) -> Fingerprint {
-    let said = (
-        &unit.name,
-        &unit.description,
-        &unit.image,
-        &unit.container,
-        unit.revision.with_incarnation(0),
-    );
+fn contents(unit: &UnitSpec, renderer: u32) -> Fingerprint {
+    let revision = unit.revision.with_incarnation(0).with_rendering(None);
+    let said = (&unit.name, &unit.description, &unit.image, &unit.container, revision, renderer);
     Fingerprint::of(format!("{said:?}").as_bytes())
 }
 
@@ -173,15 +175,19 @@ impl World {
         wanted: Option<&UnitSpec>,
     ) -> PortResult<UnitFile> {
         let foreign = |what: &str| UnitFileState::Foreign { what: what.to_owned() };
+        let renderer = self.renderer;
         let state = match self.slot(name).and_then(|slot| slot.file.now()) {
             None => UnitFileState::Absent,
             Some(UnitBytes::Ours(text)) => {
                 let revision = text.revision;
                 match wanted {
-                    Some(wanted) if text.says(wanted) => UnitFileState::Current { revision },
-                    Some(wanted) if text.is_exposed() && text.closed().says(wanted) => {
+                    Some(wanted) if text.says(wanted, renderer) => {
+                        UnitFileState::Current { revision }
+                    }
+                    Some(wanted) if text.is_exposed() && text.closed().says(wanted, renderer) => {
                         UnitFileState::Exposed { revision }
                     }
+                    Some(_) | None if text.is_as_written() => UnitFileState::Outdated { revision },
                     Some(_) | None => UnitFileState::Drifted { revision: Some(revision) },
                 }
             }
@@ -194,7 +200,9 @@ impl World {
                 return Err(PortError::new(PortErrorKind::Denied, message));
             }
         };
-        Ok(UnitFile { state, location: location(name) })
+        let rendering = wanted.map(|wanted| contents(wanted, renderer));
+        let drop_ins = self.slot(name).map(|slot| slot.file_drop_ins(name)).unwrap_or_default();
+        Ok(UnitFile { state, location: location(name), rendering, drop_ins })
     }
 
     /// The names of all units that are ours.
@@ -215,7 +223,7 @@ impl World {
         let name = &unit.name;
         self.watch_removal(name);
         self.must_be_ours(name)?;
-        let bytes = UnitBytes::Ours(UnitText::of(unit));
+        let bytes = UnitBytes::Ours(UnitText::of(unit, self.renderer));
         if self.slot(name).and_then(|slot| slot.file.now()) == Some(&bytes) {
             return Ok(false);
         }

@@ -4,13 +4,13 @@
 //! taken for an option. No word holds a secret: arguments are readable for every user of the host.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::{BuildSource, ImageId, PullSource};
-use companion_core::model::revision::Fingerprint;
 
+use super::abandoned::{ARGUMENT, BuildId};
 use super::output::shown;
+use crate::context::Context;
 use crate::error::PodmanError;
 
 /// The label that names the digest of the context an image was built from.
@@ -44,23 +44,27 @@ pub(crate) fn inspect_images<'a>(ids: impl IntoIterator<Item = &'a ImageId>) -> 
 
 /// A build that gives the same image for the same context: the time of creation is fixed.
 ///
-/// `--pull=missing` is Podman's default, said aloud: the base image is fetched when it is not there,
-/// and no registry is contacted when it is. The certificate is always verified.
+/// `--pull=missing` is Podman's default, spelled out: the base image is fetched when it is not there,
+/// and no registry is contacted when it is. The certificate is always verified. `--layers=false` and
+/// `--force-rm` leave nothing behind of a build but its image: with layers, which are Podman's
+/// default, the images of all stages stay as a cache, without a name or a label to know them by.
 ///
 /// # Errors
 /// [`PodmanError::Argument`] for a build argument that cannot be passed.
 pub(crate) fn build(
     source: &BuildSource,
-    context: Fingerprint,
-    directory: &Path,
-    file: &str,
+    context: &Context,
+    id: BuildId,
 ) -> Result<Vec<String>, PodmanError> {
+    let Context { directory, file, digest } = context;
     let directory = directory.display();
-    let mut args = words(["build", "--pull=missing", "--timestamp=0"]);
-    args.push(format!("--label={CONTEXT_LABEL}={context}"));
+    let mut args =
+        words(["build", "--pull=missing", "--timestamp=0", "--layers=false", "--force-rm"]);
+    args.push(format!("--label={CONTEXT_LABEL}={digest}"));
     args.push(format!("--label={SOURCE_LABEL}={}", source.reference));
     args.push(format!("--tag={}", source.reference));
     args.extend(build_arguments(&source.arguments)?);
+    args.push(format!("--build-arg={ARGUMENT}={id}"));
     args.push(format!("--file={directory}/{file}"));
     args.push("--".to_owned());
     args.push(directory.to_string());

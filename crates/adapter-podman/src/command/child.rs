@@ -66,7 +66,7 @@ impl Supervision {
         if let (Ending::TimedOut | Ending::Abandoned, Some(pid)) = (&ending, leader.0) {
             tracing::debug!(%pid, ?ending, "ending podman");
             // The pipes are read on, or a child that says goodbye would block on a full one.
-            Tree::below(pid).end(self.grace).await;
+            Tree::of(pid).await.end(self.grace).await;
             // What is not gone by then is collected by the runtime when `child` is dropped.
             let _ = timeout(REAP_LIMIT, child.wait()).await;
         }
@@ -94,6 +94,7 @@ struct Leader(Option<Pid>);
 impl Drop for Leader {
     fn drop(&mut self) {
         if let Some(pid) = self.0 {
+            // On this thread: there is no runtime any more, and the process may end at any moment.
             Tree::below(pid).ask();
         }
     }

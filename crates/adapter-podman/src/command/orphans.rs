@@ -1,9 +1,9 @@
 //! Builds and pulls of ours that outlived the process which began them.
 //!
-//! A process that is killed cannot end its podman, and a `RUN` that hangs would hang for ever. What is
-//! taken for an orphan of ours: a `podman build` with our label or a `podman pull`, that leads its own
-//! group, carries our mark in its environment, and whose parent is the service manager by now. Whatever
-//! else podman left behind (the pause process, the monitors of containers) is left alone.
+//! A process that is killed cannot end its podman, and a `RUN` that hangs would hang forever. What is
+//! taken for an orphan of ours: a `podman build` or `podman pull` of this user that leads its own
+//! process group, has our variable in its environment, and whose parent is the service manager by now.
+//! Whatever else podman left behind (the pause process, the monitors of containers) is left alone.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ pub(super) const MARK: (&str, &str) = ("COMPANION_PODMAN", "1");
 /// The calls that may take long. Their first argument is the subcommand, as in [`super::argv`].
 const LONG: [&[u8]; 2] = [b"build", b"pull"];
 
-/// The orphans of ours that there are.
+/// The orphans of ours that there are. Blocks on `/proc`.
 pub(super) fn find() -> Vec<Tree> {
     let table = tree::table();
     let orphans = table.iter().filter(|process| is_orphan(process));

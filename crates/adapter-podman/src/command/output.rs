@@ -5,8 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
+use super::secrets::Secrets;
+
 /// The longest line that is logged or shown, in characters.
 const LINE_LIMIT: usize = 400;
+
+/// How much of a line is looked through for secrets before it is cut to that, in bytes.
+const LINE_BUFFER: usize = 4096;
 
 /// How many of the last lines of stderr are shown.
 const LINES_SHOWN: usize = 3;
@@ -24,14 +29,18 @@ pub(crate) enum Keep {
 #[derive(Debug)]
 pub(crate) struct Capture {
     keep: Keep,
+    secrets: Secrets,
     bytes: Vec<u8>,
     overflowed: bool,
     line: Vec<u8>,
+    /// Whether the beginning of the line was not read.
+    line_is_cut: bool,
 }
 
 impl Capture {
-    fn new(keep: Keep) -> Self {
-        Self { keep, bytes: Vec::new(), overflowed: false, line: Vec::new() }
+    fn new(keep: Keep, secrets: Secrets) -> Self {
+        let (bytes, line) = (Vec::new(), Vec::new());
+        Self { keep, secrets, bytes, overflowed: false, line, line_is_cut: false }
     }
 
     fn push(&mut self, chunk: &[u8]) {
@@ -46,24 +55,55 @@ impl Capture {
                 // Cut only at twice the limit: moving the tail for each chunk would be quadratic.
                 if self.bytes.len() > limit.saturating_mul(2) {
                     self.bytes.drain(..self.bytes.len() - limit);
+                    self.overflowed = true;
                 }
                 self.log(chunk);
             }
         }
     }
 
+    /// Notes that some output was not read: more than a tail holds, so all before it is dropped.
+    fn gap(&mut self) {
+        self.bytes.clear();
+        self.line.clear();
+        self.overflowed = true;
+        self.line_is_cut = true;
+    }
+
     fn log(&mut self, chunk: &[u8]) {
         for &byte in chunk {
             if byte != b'\n' {
-                if self.line.len() < LINE_LIMIT {
+                if self.line.len() < LINE_BUFFER {
                     self.line.push(byte);
                 }
-            } else if !self.line.is_empty() {
-                tracing::debug!(output = %shown(&String::from_utf8_lossy(&self.line)), "podman");
+            } else {
+                if !self.line.is_empty() {
+                    tracing::debug!(output = %self.line_shown(), "podman");
+                }
                 self.line.clear();
+                self.line_is_cut = false;
             }
         }
     }
+
+    fn line_shown(&self) -> String {
+        let (start, end) = (self.line_is_cut, self.line.len() == LINE_BUFFER);
+        shown(&redacted(&self.line, &self.secrets, start, end))
+    }
+}
+
+/// `text` without `secrets`, of which a part may be left where the text is cut at its start or its end.
+fn redacted(text: &[u8], secrets: &Secrets, cut_start: bool, cut_end: bool) -> String {
+    let mut text = secrets.redact(&String::from_utf8_lossy(text));
+    // Whole ones are replaced by now, so this cuts through none.
+    if cut_start {
+        text = text.chars().skip(secrets.longest()).collect();
+    }
+    if cut_end {
+        let kept = text.chars().count().saturating_sub(secrets.longest());
+        text = text.chars().take(kept).collect();
+    }
+    text
 }
 
 /// A stream that is being read, shared with the task that reads it.
@@ -71,8 +111,9 @@ impl Capture {
 pub(crate) struct Stream(Arc<Mutex<Capture>>);
 
 impl Stream {
-    pub(crate) fn new(keep: Keep) -> Self {
-        Self(Arc::new(Mutex::new(Capture::new(keep))))
+    /// A stream without the `secrets` in what is logged of it.
+    pub(crate) fn new(keep: Keep, secrets: Secrets) -> Self {
+        Self(Arc::new(Mutex::new(Capture::new(keep, secrets))))
     }
 
     /// Reads `pipe` to its end. What was read before the call is dropped stays captured.
@@ -90,7 +131,12 @@ impl Stream {
         self.lock().push(chunk);
     }
 
-    /// What is kept, and whether it was more than that.
+    /// Notes that some output was not read.
+    pub(crate) fn gap(&self) {
+        self.lock().gap();
+    }
+
+    /// What is kept, and whether there was more than that.
     pub(crate) fn take(&self) -> (Vec<u8>, bool) {
         let mut capture = self.lock();
         (std::mem::take(&mut capture.bytes), capture.overflowed)
@@ -102,12 +148,12 @@ impl Stream {
     }
 }
 
-/// The last useful lines of what podman complained about, escaped, in one line.
+/// The last useful lines of what podman complained about, without secrets, escaped, in one line.
 ///
-/// Podman's own log lines (`time="…" level=…`) repeat what its last line says; they are shown only
-/// when there is nothing else.
-pub(crate) fn last_words(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
+/// `is_cut` says whether the beginning is missing. Podman's own log lines (`time="…" level=…`) repeat
+/// what its last line says; they are shown only when there is nothing else.
+pub(crate) fn last_words(stderr: &[u8], is_cut: bool, secrets: &Secrets) -> String {
+    let text = redacted(stderr, secrets, is_cut, !stderr.ends_with(b"\n"));
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
     let pick = |plain: bool| {
         let chosen = lines().filter(|line| !plain || !line.starts_with("time=\""));
@@ -144,9 +190,17 @@ pub(crate) fn path_shown(path: &Path) -> String {
 mod tests {
     use super::*;
 
+    fn capture(keep: Keep) -> Capture {
+        Capture::new(keep, Secrets::default())
+    }
+
+    fn secrets() -> Secrets {
+        Secrets::of_urls(["http://user:hunter2-hunter2@proxy"].into_iter())
+    }
+
     #[test]
     fn the_head_is_kept_and_more_is_remembered_as_too_much() {
-        let mut capture = Capture::new(Keep::Head(5));
+        let mut capture = capture(Keep::Head(5));
         capture.push(b"abc");
         assert!(!capture.overflowed);
         capture.push(b"defg");
@@ -155,18 +209,19 @@ mod tests {
 
     #[test]
     fn the_tail_stays_within_twice_its_limit_however_much_is_printed() {
-        let mut capture = Capture::new(Keep::Tail(64));
+        let mut capture = capture(Keep::Tail(64));
         for _ in 0..1000 {
             capture.push(b"0123456789");
             assert!(capture.bytes.len() <= 128);
         }
         capture.push(b"the end");
         assert!(capture.bytes.ends_with(b"the end"));
-        assert!(capture.line.len() <= LINE_LIMIT);
+        assert!(capture.line.len() <= LINE_BUFFER);
     }
 
     #[test]
     fn podman_s_log_lines_give_way_to_its_last_words() {
+        let last_words = |stderr| last_words(stderr, false, &Secrets::default());
         let stderr =
             b"time=\"x\" level=warning msg=\"Failed, retrying\"\noops\n\nError: it broke\n";
         assert_eq!(last_words(stderr), "oops; Error: it broke");
@@ -178,5 +233,27 @@ mod tests {
     fn control_characters_cannot_forge_a_line() {
         assert_eq!(shown("a\u{1b}[31m\r\"b\" \u{2028}"), "a\\u{1b}[31m\\r\"b\" \\u{2028}");
         assert_eq!(shown(&"x".repeat(1000)).chars().count(), LINE_LIMIT + 1);
+    }
+
+    #[test]
+    fn a_secret_is_never_shown_wherever_the_output_is_cut() {
+        let text = "user:hunter2-hunter2@proxy ";
+        let is_clean = |shown: &str| !shown.contains("hunt") && !shown.contains("ter2");
+        for offset in 0..text.len() {
+            let output = format!("{}{}", "x".repeat(offset), text.repeat(400));
+            let mut capture = Capture::new(Keep::Tail(256), secrets());
+            output.as_bytes().chunks(7).for_each(|chunk| capture.push(chunk));
+            assert!(is_clean(&capture.line_shown()), "{}", capture.line_shown());
+            let said = last_words(&capture.bytes, capture.overflowed, &secrets());
+            assert!(is_clean(&said) && said.contains("proxy"), "{said}");
+
+            let (before, after) = output.as_bytes().split_at(100);
+            capture.push(before);
+            capture.gap();
+            capture.push(&after[offset..offset + 200]);
+            assert!(is_clean(&capture.line_shown()), "{}", capture.line_shown());
+            let said = last_words(&capture.bytes, capture.overflowed, &secrets());
+            assert!(is_clean(&said) && said.contains("proxy"), "{said}");
+        }
     }
 }

@@ -61,7 +61,11 @@ impl Spool {
         if end == self.read {
             return;
         }
-        self.read = self.read.max(end.saturating_sub(LOOK_LIMIT));
+        let begin = end.saturating_sub(LOOK_LIMIT);
+        if self.read < begin {
+            self.read = begin;
+            stream.gap();
+        }
         let mut chunk = [0_u8; 8192];
         while self.read < end {
             let Ok(length @ 1..) = self.file.read_at(&mut chunk, self.read) else { break };
@@ -81,11 +85,13 @@ mod tests {
     use std::os::unix::fs::MetadataExt as _;
 
     use super::super::output::Keep;
+    use super::super::secrets::Secrets;
     use super::*;
 
     #[test]
     fn the_end_of_what_is_written_is_kept_and_the_rest_given_back() {
-        let (mut spool, stream) = (Spool::new().unwrap(), Stream::new(Keep::Tail(64)));
+        let (mut spool, stream) =
+            (Spool::new().unwrap(), Stream::new(Keep::Tail(64), Secrets::default()));
         let mut writer = spool.file.try_clone().unwrap();
         for _ in 0..64 {
             writer.write_all(&[b'x'; 64 * 1024]).unwrap();
@@ -101,7 +107,8 @@ mod tests {
 
     #[test]
     fn more_than_is_read_at_one_look_loses_its_beginning() {
-        let (mut spool, stream) = (Spool::new().unwrap(), Stream::new(Keep::Head(1024 * 1024)));
+        let (mut spool, stream) =
+            (Spool::new().unwrap(), Stream::new(Keep::Head(1024 * 1024), Secrets::default()));
         let mut writer = spool.file.try_clone().unwrap();
         writer.write_all(b"the beginning").unwrap();
         writer.write_all(&[b'x'; 64 * 1024]).unwrap();

@@ -12,11 +12,14 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open,
     pidfd_send_signal, waitid,
 };
 use tokio::time::{Instant, sleep};
+
+use crate::reader::Reader;
 
 /// How often an ending process is looked at.
 const LOOK: Duration = Duration::from_millis(20);
@@ -26,6 +29,9 @@ const STEPS: u32 = 5;
 
 /// How long descendants may outlive the process that they belonged to.
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
+
+/// How long a look at the process table may take.
+const TABLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A line of the process table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +58,13 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Reads the tree below `leader`.
+    /// The tree below `leader`, read on another thread; the leader alone when the table does not answer.
+    pub(crate) async fn of(leader: Pid) -> Self {
+        let read = Reader::default().read(TABLE_LIMIT, move || Self::below(leader)).await;
+        read.unwrap_or(Self { leader, stranger: None, members: Vec::new() })
+    }
+
+    /// Reads the tree below `leader`. Blocks on `/proc`.
     pub(crate) fn below(leader: Pid) -> Self {
         let open = |process: Process| {
             let handle = pidfd_open(Pid::from_raw(process.pid)?, PidfdFlags::empty()).ok()?;
@@ -62,7 +74,7 @@ impl Tree {
         Self { leader, stranger: None, members: below.into_iter().filter_map(open).collect() }
     }
 
-    /// Reads the tree of a leader that is not our child; `None` when it has ended.
+    /// Reads the tree of a leader that is not our child; `None` when it has ended. Blocks on `/proc`.
     pub(super) fn with_leader(leader: Pid) -> Option<Self> {
         let handle = pidfd_open(leader, PidfdFlags::empty()).ok()?;
         Some(Self { stranger: Some(handle), ..Self::below(leader) })
@@ -148,15 +160,26 @@ impl Tree {
     }
 }
 
-/// Whether the signal was delivered; not to be is to be gone, or to be of another user.
-fn signal(process: &OwnedFd, signal: Signal) -> bool {
-    pidfd_send_signal(process, signal).is_ok()
+fn signal(process: &OwnedFd, signal: Signal) {
+    // An error says that it has ended, or that it is another user's.
+    let _ = pidfd_send_signal(process, signal);
 }
 
-/// Whether a process is there: one that ended and has not been waited for still is.
+/// Whether a process has not ended yet: one that ended and was not waited for is not alive.
 fn alive(process: &OwnedFd) -> bool {
-    // SIGCONT, the one signal that hurts nobody who is about to be asked or killed.
-    signal(process, Signal::CONT)
+    // pidfd_open(2): readable once the process has ended. A signal would tell, too, and do something.
+    let mut handles = [PollFd::new(process, PollFlags::IN)];
+    let immediately = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut handles, Some(&immediately)).is_ok_and(|ended| ended == 0)
+}
+
+/// When the process `pid` started, in clock ticks since the boot; `None` when there is none.
+/// Blocks on `/proc`.
+pub(super) fn started(pid: Pid) -> Option<u64> {
+    let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
+    let stat = fs::read_to_string(path).ok()?;
+    // The 22nd field is the 20th after the name.
+    fields(&stat)?.nth(19)?.parse().ok()
 }
 
 pub(super) fn table() -> Vec<Process> {
@@ -173,11 +196,15 @@ pub(super) fn table() -> Vec<Process> {
         .collect()
 }
 
-/// Reads parent and group from `/proc/<pid>/stat` (proc_pid_stat(5)): the name in parentheses may
-/// hold anything, so the fields are counted from the last one.
+/// The fields of `/proc/<pid>/stat` after the name (proc_pid_stat(5)), which stands in parentheses and
+/// may hold anything.
+fn fields(stat: &str) -> Option<impl Iterator<Item = &str>> {
+    Some(stat.rsplit_once(')')?.1.split_ascii_whitespace())
+}
+
+/// Reads parent and group from `/proc/<pid>/stat`.
 fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace().skip(1);
+    let mut fields = fields(stat)?.skip(1);
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
     Some(Process { pid, parent, group })
@@ -234,6 +261,38 @@ mod tests {
     #[test]
     fn a_leader_alone_has_nothing_innermost() {
         assert!(innermost(&descendants(&[process(10, 5, 10)], 10), 10).is_empty());
+    }
+
+    #[test]
+    fn a_look_at_a_process_does_not_wake_it() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let state = || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+            fields(&stat).unwrap().next().unwrap().to_owned()
+        };
+        rustix::process::kill_process(pid, Signal::STOP).unwrap();
+        while state() != "T" {
+            std::thread::yield_now();
+        }
+        let handle = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        assert!(alive(&handle) && started(pid).is_some());
+        let continued = WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
+        assert!(waitid(WaitId::Pid(pid), continued).unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!alive(&handle));
+        assert_eq!(started(pid), None);
+    }
+
+    #[test]
+    fn a_process_that_ended_and_was_not_waited_for_is_not_alive() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let handle = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
+        waitid(WaitId::Pid(Pid::from_child(&child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+            .unwrap();
+        assert!(!alive(&handle));
+        child.wait().unwrap();
     }
 
     #[test]

@@ -1,18 +1,22 @@
 use std::os::unix::fs::symlink;
 
-use companion_core::model::container::AbsolutePath;
-use companion_core::model::image::ImageRef;
 use tempfile::TempDir;
 
 use super::*;
 
-fn source(contexts: &[&Path]) -> BuildSource {
+fn find(directories: &[&Path]) -> Result<Option<Context>, ContextError> {
+    find_with(directories, &BTreeMap::new(), &mut Digests::default())
+}
+
+fn find_with(
+    directories: &[&Path],
+    arguments: &BTreeMap<String, String>,
+    digests: &mut Digests,
+) -> Result<Option<Context>, ContextError> {
     let path = |path: &&Path| AbsolutePath::new(path.to_str().unwrap()).unwrap();
-    BuildSource {
-        reference: ImageRef::new("localhost/x:latest").unwrap(),
-        contexts: contexts.iter().map(path).collect(),
-        arguments: BTreeMap::new(),
-    }
+    let candidates: Vec<_> = directories.iter().map(path).collect();
+    let tree = super::find(&candidates, digests)?;
+    Ok(tree.map(|tree| tree.with_arguments(arguments)))
 }
 
 fn context() -> TempDir {
@@ -24,7 +28,7 @@ fn context() -> TempDir {
 }
 
 fn digest_of(directory: &Path) -> Fingerprint {
-    find(&source(&[directory])).unwrap().unwrap().digest
+    find(&[directory]).unwrap().unwrap().digest
 }
 
 #[test]
@@ -32,17 +36,17 @@ fn the_first_directory_with_a_build_file_wins() {
     let empty = TempDir::new().unwrap();
     let (first, second) = (context(), context());
     let gone = empty.path().join("gone");
-    let found = find(&source(&[&gone, empty.path(), first.path(), second.path()])).unwrap();
+    let found = find(&[&gone, empty.path(), first.path(), second.path()]).unwrap();
     let found = found.unwrap();
     assert_eq!((found.directory.as_path(), found.file), (first.path(), "Dockerfile"));
-    assert_eq!(find(&source(&[&gone])).unwrap(), None);
+    assert_eq!(find(&[&gone]).unwrap(), None);
 }
 
 #[test]
 fn a_containerfile_goes_before_a_dockerfile_as_it_does_in_podman() {
     let directory = context();
     fs::write(directory.path().join("Containerfile"), "FROM scratch\n").unwrap();
-    let found = find(&source(&[directory.path()])).unwrap().unwrap();
+    let found = find(&[directory.path()]).unwrap().unwrap();
     assert_eq!(found.file, "Containerfile");
 }
 
@@ -80,13 +84,76 @@ fn every_change_that_a_build_could_see_changes_the_digest() {
 #[test]
 fn a_build_argument_changes_the_digest() {
     let directory = context();
-    let mut source = source(&[directory.path()]);
-    let plain = find(&source).unwrap().unwrap().digest;
-    source.arguments.insert("A".into(), "BC".into());
-    let one = find(&source).unwrap().unwrap().digest;
-    source.arguments = BTreeMap::from([("AB".into(), "C".into())]);
-    let other = find(&source).unwrap().unwrap().digest;
+    let digest = |arguments: &[(&str, &str)]| {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let arguments = arguments.iter().map(owned).collect();
+        let mut digests = Digests::default();
+        find_with(&[directory.path()], &arguments, &mut digests).unwrap().unwrap().digest
+    };
+    let (plain, one, other) = (digest(&[]), digest(&[("A", "BC")]), digest(&[("AB", "C")]));
     assert!(plain != one && one != other && plain != other);
+}
+
+/// The bytes that this thread has read so far (proc_pid_io(5)).
+fn bytes_read() -> usize {
+    let text = fs::read_to_string("/proc/thread-self/io").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("rchar: "));
+    line.unwrap().parse().unwrap()
+}
+
+#[test]
+fn an_unchanged_file_is_not_read_again_and_a_changed_one_is() {
+    const SIZE: usize = 1024 * 1024;
+    let directory = context();
+    let large = directory.path().join("large");
+    let mut digests = Digests { settle: Duration::ZERO, ..Digests::default() };
+    let mut look = || {
+        let before = bytes_read();
+        let found = find_with(&[directory.path()], &BTreeMap::new(), &mut digests);
+        (found.unwrap().unwrap().digest, bytes_read() - before >= SIZE)
+    };
+    fs::write(&large, vec![b'x'; SIZE]).unwrap();
+    let (first, was_read) = look();
+    assert!(was_read);
+    assert_eq!(look(), (first, false));
+    let (changed, was_read) = loop {
+        fs::write(&large, vec![b'y'; SIZE]).unwrap();
+        // Within one tick of the file system's clock the two cannot be told apart.
+        let seen = look();
+        if seen.1 {
+            break seen;
+        }
+    };
+    assert!(was_read && changed != first);
+    fs::remove_file(&large).unwrap();
+    look();
+    assert_eq!(digests.known.len(), 2, "what is gone is forgotten");
+}
+
+#[test]
+fn a_file_that_changed_just_now_is_read_again() {
+    let directory = context();
+    let mut digests = Digests::default();
+    let mut digest = || {
+        let found = find_with(&[directory.path()], &BTreeMap::new(), &mut digests);
+        found.unwrap().unwrap().digest
+    };
+    // Some of these fall into one tick of the clock, and all have one size.
+    let mut seen = std::collections::BTreeSet::new();
+    for number in 0..100 {
+        fs::write(directory.path().join("html/index.html"), format!("{number:05}")).unwrap();
+        assert!(seen.insert(digest()), "change {number} is seen");
+    }
+}
+
+#[test]
+fn known_files_count_towards_the_limits() {
+    let directory = context();
+    let mut digests = Digests { settle: Duration::ZERO, ..Digests::default() };
+    for (bytes, fits) in [(18, true), (18, true), (17, false)] {
+        let mut budget = Budget { root: directory.path(), entries: ENTRY_LIMIT, bytes };
+        assert_eq!(super::digest(&mut budget, &mut digests).is_ok(), fits, "{bytes}");
+    }
 }
 
 #[test]
@@ -100,13 +167,13 @@ fn a_link_that_could_leave_the_context_is_refused() {
     ] {
         let directory = context();
         symlink(target, directory.path().join(at)).unwrap();
-        let error = find(&source(&[directory.path()])).unwrap_err();
+        let error = find(&[directory.path()]).unwrap_err();
         assert!(matches!(error, ContextError::Link { .. }), "{target}");
         assert_eq!(error.kind(), PortErrorKind::Invalid);
     }
     let directory = context();
     symlink("../Dockerfile", directory.path().join("html/link")).unwrap();
-    assert!(find(&source(&[directory.path()])).is_ok());
+    assert!(find(&[directory.path()]).is_ok());
 }
 
 #[test]
@@ -116,11 +183,11 @@ fn a_context_that_anyone_may_change_is_refused() {
         let path = directory.path().join(at);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode | 0o002)).unwrap();
-        let error = find(&source(&[directory.path()])).unwrap_err();
+        let error = find(&[directory.path()]).unwrap_err();
         assert!(matches!(error, ContextError::Open { .. }), "{at}: {error}");
         assert_eq!(error.kind(), PortErrorKind::Denied);
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        assert!(find(&source(&[directory.path()])).is_ok());
+        assert!(find(&[directory.path()]).is_ok());
     }
 }
 
@@ -138,7 +205,7 @@ fn a_name_in_a_context_cannot_forge_a_line() {
     for harm in harms {
         let directory = context();
         harm(&directory.path().join("x\n<3>\u{1b}[2Kall is well\u{202e}"));
-        let text = find(&source(&[directory.path()])).unwrap_err().to_string();
+        let text = find(&[directory.path()]).unwrap_err().to_string();
         assert!(!text.contains(char::is_control), "{text:?}");
     }
 }
@@ -147,7 +214,7 @@ fn a_name_in_a_context_cannot_forge_a_line() {
 fn a_socket_is_refused_and_not_read() {
     let directory = context();
     let _socket = std::os::unix::net::UnixListener::bind(directory.path().join("socket")).unwrap();
-    let error = find(&source(&[directory.path()])).unwrap_err();
+    let error = find(&[directory.path()]).unwrap_err();
     assert!(matches!(error, ContextError::Special { .. }));
 }
 
@@ -157,7 +224,7 @@ fn a_context_beyond_its_limits_is_refused() {
     let digest_within = |entries, bytes| {
         let root = directory.path();
         let mut budget = Budget { root, entries, bytes };
-        digest(&mut budget, &BTreeMap::new())
+        digest(&mut budget, &mut Digests::default())
     };
     // Two files and a directory, of 13 and 5 bytes.
     assert!(digest_within(3, 18).is_ok());

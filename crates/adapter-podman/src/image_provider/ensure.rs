@@ -1,13 +1,12 @@
 //! Making the image of a source present and current: built first, pulled as the way out.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use companion_core::model::companion::CompanionName;
 use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PresentImage, PullSource};
 
 use super::{Found, ImageError, PodmanImages, lock, reference};
 use crate::command::argv;
+use crate::command::output::path_shown;
 use crate::context::Context;
 use crate::error::Verb;
 
@@ -18,9 +17,9 @@ impl PodmanImages {
         if source.build.as_ref().is_some_and(|build| !is_build_name(&build.reference)) {
             return Err(ImageError::BuildName);
         }
-        // Companions may share an image: who comes second finds it made.
-        let turn = self.turn(reference);
-        let _turn = turn.lock().await;
+        // Companions may share an image: the second one finds it made.
+        let lock = self.lock_of(reference);
+        let _held = lock.lock().await;
         let found = self.find(source).await?;
         if let Some(image) = found.present.clone().filter(|_| found.state().is_current()) {
             return Ok(image);
@@ -50,10 +49,9 @@ impl PodmanImages {
         build: &BuildSource,
         context: &Context,
     ) -> Result<PresentImage, ImageError> {
-        let Context { directory, digest, file } = context;
-        let args = argv::build(build, *digest, directory, file)?;
-        tracing::info!(image = %build.reference, context = %directory.display(), "building");
-        self.podman.run(Verb::Build, args).await?;
+        let directory = path_shown(&context.directory);
+        tracing::info!(image = %build.reference, context = directory, "building");
+        self.podman.build(build, context).await?;
         let found = self.find(source).await?;
         if found.context.as_ref() != Some(context) {
             return Err(ImageError::ContextChanged);
@@ -103,18 +101,14 @@ impl PodmanImages {
     }
 
     async fn find(&self, source: &ImageSource) -> Result<Found, ImageError> {
-        // The name is a key of the answer and nothing else.
-        let name = CompanionName::new("image").map_err(|_| ImageError::Interrupted)?;
-        let sources = BTreeMap::from([(name, source.clone())]);
-        let mut found = self.read(&sources).await.into_values();
-        found.next().unwrap_or(Err(ImageError::Interrupted))
+        self.read(&[source]).await.pop().unwrap_or(Err(ImageError::Interrupted))
     }
 
-    fn turn(&self, reference: &ImageRef) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = lock(&self.turns);
-        // Whoever has or awaits a turn holds a second count.
-        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(turns.entry(reference.clone()).or_default())
+    fn lock_of(&self, reference: &ImageRef) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = lock(&self.locks);
+        // One that is held or awaited has a second owner.
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        Arc::clone(locks.entry(reference.clone()).or_default())
     }
 }
 

@@ -13,4 +13,7 @@ mod containers;
 mod guest;
 mod images;
 mod interruption;
+mod leftovers;
+mod proxy;
 mod registry;
+mod store;

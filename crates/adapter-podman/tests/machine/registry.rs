@@ -12,14 +12,14 @@ use tempfile::TempDir;
 use crate::guest::{Guest, podman};
 
 /// A registry over plain HTTP; ends with its value.
-struct Registry {
+pub(crate) struct Registry {
     process: Child,
-    port: u16,
+    pub(crate) port: u16,
     _directory: TempDir,
 }
 
 impl Registry {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let directory = TempDir::new().unwrap();
         let root = directory.path().display();
@@ -46,7 +46,7 @@ impl Registry {
     }
 
     /// Pushes the local image `from` under `name`, and returns the source that pulls it.
-    fn push(&self, from: &str, name: &str) -> ImageSource {
+    pub(crate) fn push(&self, from: &str, name: &str) -> ImageSource {
         let reference = format!("127.0.0.1:{}/t/{name}:latest", self.port);
         podman(&format!("push --quiet --tls-verify=false {from} {reference}"));
         let pull = PullSource { reference: ImageRef::new(reference).unwrap(), verify_tls: false };

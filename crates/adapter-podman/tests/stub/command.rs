@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use adapter_podman::PodmanError;
+use adapter_podman::{Podman, PodmanError};
 use companion_core::ports::PortErrorKind;
 
 use crate::podman_stub::{PodmanStub, exists, gone};
@@ -23,7 +23,7 @@ async fn a_podman_that_is_installed_later_is_found() {
     stub.answer("--version", "echo podman version 5.4.2");
     fs::remove_file(stub.file("podman")).unwrap();
     let path = format!("relative:{}", stub.path().display());
-    let podman = adapter_podman::Podman::with_environment([("PATH".into(), path.into())]);
+    let podman = Podman::with_environment([("PATH".into(), path.into())]);
     let error = podman.version().await.unwrap_err();
     assert!(matches!(error, PodmanError::Missing { .. }));
     assert_eq!(error.kind(), PortErrorKind::Unavailable);
@@ -36,6 +36,8 @@ async fn a_child_inherits_what_is_on_the_list_and_nothing_else() {
     let stub = PodmanStub::new();
     stub.answer("--version", "echo podman version 5.4.2");
     let poison = [
+        "HTTPS_PROXY",
+        "SSL_CERT_FILE",
         "NOTIFY_SOCKET",
         "CONTAINERS_CONF",
         "CONTAINERS_STORAGE_CONF",
@@ -50,7 +52,7 @@ async fn a_child_inherits_what_is_on_the_list_and_nothing_else() {
     let wanted = ["XDG_RUNTIME_DIR", "REGISTRY_AUTH_FILE", "TMPDIR"];
     let wanted_values = wanted.map(|name| (name.into(), "/wanted".into()));
     let all = stub.environment().into_iter().chain(poisoned).chain(wanted_values);
-    adapter_podman::Podman::with_environment(all).version().await.unwrap();
+    Podman::with_environment(all).version().await.unwrap();
     let environment = fs::read_to_string(stub.file("environment")).unwrap();
     assert!(!environment.contains("/poison"), "{environment}");
     assert_eq!(environment.matches("/wanted").count(), wanted.len(), "{environment}");
@@ -128,7 +130,7 @@ async fn a_process_that_was_left_behind_with_the_pipe_holds_nobody_up() {
 #[tokio::test]
 async fn a_flood_on_stdout_is_an_error_and_one_on_stderr_is_cut_to_its_end() {
     let stub = PodmanStub::new();
-    stub.answer("--version", "head -c 5000000 /dev/zero");
+    stub.answer("--version", "head -c 20000000 /dev/zero");
     let error = stub.podman().version().await.unwrap_err();
     assert!(matches!(error, PodmanError::TooMuch { .. }), "{error}");
     let flood =

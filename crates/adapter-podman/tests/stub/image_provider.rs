@@ -124,7 +124,8 @@ async fn a_store_that_changed_is_asked_again_once() {
     host.images.ensure(&host.source()).await.unwrap();
     host.observe().await.unwrap();
     host.stub.forget_calls();
-    host.set_images(r#"[{"Id":"x","Names":["localhost/other:latest"]}]"#);
+    let id = "a".repeat(64);
+    host.set_images(&format!(r#"[{{"Id":"{id}","Names":["localhost/other:latest"]}}]"#));
     assert_eq!(host.observe().await.unwrap().present, None);
     assert_eq!(host.observe().await.unwrap().present, None);
     assert_eq!(host.stub.verbs(), "images");
@@ -308,6 +309,57 @@ async fn one_broken_context_is_one_companion_s_error_and_a_broken_podman_is_ever
     host.stub.answer("images", "exit 125");
     let states = host.images.observe(&sources).await;
     assert!(states.len() == 2 && states.values().all(Result::is_err));
+}
+
+/// Two companions, of which one is pulled from `PULLED` and the other from `other`; their states.
+async fn observe_two(host: &Host, other: &str) -> [PortResult<ImageState>; 2] {
+    let pulled = |text: &str| {
+        let reference = ImageRef::new(text).unwrap();
+        ImageSource { build: None, pull: Some(PullSource { reference, verify_tls: true }) }
+    };
+    let names = ["archy-a", "archy-b"].map(|name| CompanionName::new(name).unwrap());
+    let sources = names.clone().into_iter().zip([pulled(PULLED), pulled(other)]).collect();
+    let mut states = host.images.observe(&sources).await;
+    names.map(|name| states.remove(&name).unwrap())
+}
+
+#[tokio::test]
+async fn an_image_that_cannot_be_inspected_concerns_its_companion_alone() {
+    let (good, bad) = ("a".repeat(64), "b".repeat(64));
+    let other = "registry.example:5000/t/bad:latest";
+    let json =
+        format!(r#"[{{"Id":"{good}","Names":["{PULLED}"]}},{{"Id":"{bad}","Names":["{other}"]}}]"#);
+    let fails = "echo 'Error: layer not known' >&2; exit 125";
+    let floods = "head -c 20000000 /dev/zero; exit 0";
+    let says_nothing = "echo '[]'; exit 0";
+    for trouble in [fails, floods, says_nothing, "echo '[7]'; exit 0"] {
+        let host = Host::new();
+        host.set_images(&json);
+        let snippet = format!("case \"$*\" in *{bad}*) {trouble} ;; esac\n{INSPECT}");
+        host.stub.answer("image-inspect", &snippet);
+        for _ in 0..2 {
+            let [one, other] = observe_two(&host, other).await;
+            assert_eq!(one.unwrap().present.unwrap().id.as_str(), good, "{trouble}");
+            other.unwrap_err();
+        }
+        let calls = host.stub.verbs();
+        assert_eq!(calls.matches("image-inspect").count(), 4, "known images are not asked about");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_is_too_long_concerns_its_companion_alone() {
+    let host = Host::new();
+    let (good, bad) = ("a".repeat(64), "b".repeat(64));
+    let other = "registry.example:5000/t/bad:latest";
+    let long = "x".repeat(5_000_000);
+    host.set_images(&format!(
+        r#"[{{"Id":"{bad}","Labels":{{"x":"{long}"}},"Names":["{other}"]}},{{"Id":"{good}","Names":["{PULLED}"]}}]"#
+    ));
+    let [one, other] = observe_two(&host, other).await;
+    assert_eq!(one.unwrap().present.unwrap().id.as_str(), good);
+    let text = other.unwrap_err().chain();
+    assert!(text.contains("podman images") && text.len() < 1000, "{text}");
 }
 
 #[tokio::test]

@@ -4,7 +4,9 @@
 
 mod command;
 mod containers;
+mod facts;
 mod hostile;
 mod image_provider;
-mod memory;
+mod leftovers;
+mod network;
 mod podman_stub;

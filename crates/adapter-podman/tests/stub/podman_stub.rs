@@ -19,6 +19,7 @@ echo >>$dir/calls
 env >$dir/environment
 verb=$1
 [ "$1" != image ] || verb=$1-$2
+cp $dir/environment $dir/environment-$verb
 [ ! -f $dir/answers/$verb ] || . $dir/answers/$verb
 "#;
 

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::GeneratorError;
-use super::process::Ended;
 use crate::error::shown;
+use crate::process::Ended;
 
 /// What the lines begin with, or hold, by which a generator complains (`cmd/quadlet/main.go` of Podman 4.4 to 6.0). Some of them are
 /// only warnings to it, and mean that a whole line of the unit was dropped.

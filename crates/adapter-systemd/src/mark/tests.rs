@@ -114,35 +114,38 @@ fn a_unit_is_compared_under_the_incarnation_that_it_names() {
     let asked: Revision = REVISION.parse().unwrap();
     let state = compared(of(&contents), &contents, |incarnation| {
         assert_eq!(incarnation, 2);
-        Some((asked, text))
+        Some(RenderedUnit { revision: asked, text })
     });
     assert_eq!(state, UnitFileState::Current { revision: asked });
 }
 
 #[test]
-fn other_bytes_are_drift_a_wider_mode_is_exposure_and_a_stricter_one_is_neither() {
+fn other_bytes_are_outdated_and_a_wider_mode_is_exposed() {
     let asked: Revision = REVISION.parse().unwrap();
     let judged = |mode, text: &str| {
         let mut contents = file(marked("archy-lnd-ui", REVISION));
         contents.status.mode = mode;
-        compared(of(&contents), &contents, |_| Some((asked, text.to_owned())))
+        compared(of(&contents), &contents, |_| {
+            Some(RenderedUnit { revision: asked, text: text.to_owned() })
+        })
     };
     let text = marked("archy-lnd-ui", REVISION);
-    let drifted = UnitFileState::Drifted { revision: Some(asked) };
+    // What names no rendering is not known to have been edited.
+    let outdated = UnitFileState::Outdated { revision: asked };
     for mode in [0o644, 0o640, 0o600, 0o444] {
         assert_eq!(judged(mode, &text), UnitFileState::Current { revision: asked }, "{mode:o}");
     }
     for mode in [0o666, 0o664, 0o755, 0o4644, 0o1644] {
         assert_eq!(judged(mode, &text), UnitFileState::Exposed { revision: asked }, "{mode:o}");
-        assert_eq!(judged(mode, &format!("{text}\n")), drifted, "{mode:o}");
+        assert_eq!(judged(mode, &format!("{text}\n")), outdated, "{mode:o}");
     }
     let as_long = text.replace("Image=x", "Image=y");
     assert_ne!(as_long, text);
     for other in [format!("{text}\n"), as_long] {
-        assert_eq!(judged(0o644, &other), drifted);
+        assert_eq!(judged(0o644, &other), outdated);
     }
     let contents = file(&text);
-    assert_eq!(compared(of(&contents), &contents, |_| None), drifted, "nothing is wanted there");
+    assert_eq!(compared(of(&contents), &contents, |_| None), outdated, "nothing is wanted there");
 }
 
 proptest! {

@@ -7,7 +7,8 @@ use companion_core::model::companion::CompanionName;
 
 use super::{UnloadableFile, UnloadableUnits};
 use crate::error::shown;
-use crate::generator::{Ended, GeneratorError, bare};
+use crate::generator::{GeneratorError, bare};
+use crate::process::Ended;
 
 /// How the line begins that names a file which cannot be read or parsed (`cmd/quadlet/main.go` of Podman 4.6 and newer; older ones skip
 /// such a file and no other).
@@ -28,11 +29,11 @@ pub(crate) fn judge(
         (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
     let lines = || stderr.lines().map(bare);
     let made: BTreeSet<&str> = stdout.lines().filter_map(header).collect();
-    let refused: BTreeSet<&str> = lines().filter_map(refused_name).collect();
+    let refused: Vec<UnloadableFile> = lines().filter_map(refused_file).collect();
     let files: Vec<UnloadableFile> = lines().filter_map(unloadable_file).collect();
     let lost: BTreeSet<CompanionName> = ours
         .iter()
-        .filter(|name| !made.contains(name.as_str()) && !refused.contains(name.as_str()))
+        .filter(|name| !made.contains(name.as_str()) && !refused.iter().any(|it| is_of(it, name)))
         .cloned()
         .collect();
     if files.is_empty() {
@@ -45,10 +46,10 @@ pub(crate) fn judge(
                 words: shown(&stderr),
             })
         } else {
-            Ok(UnloadableUnits::default())
+            Ok(UnloadableUnits { refused, ..UnloadableUnits::default() })
         };
     }
-    Ok(UnloadableUnits { files, lost })
+    Ok(UnloadableUnits { files, lost, refused })
 }
 
 /// The name in the line that a service begins with, `---NAME.service---`.
@@ -56,10 +57,15 @@ fn header(line: &str) -> Option<&str> {
     line.trim_end().strip_prefix("---")?.strip_suffix(".service---")
 }
 
-/// The companion's name in `converting "NAME.container": why`.
-fn refused_name(line: &str) -> Option<&str> {
-    let (name, _why) = quoted(line.strip_prefix(REFUSED)?)?;
-    name.strip_suffix(".container")
+/// The file's name and the reason in `converting "NAME.container": why`.
+fn refused_file(line: &str) -> Option<UnloadableFile> {
+    let (file, rest) = quoted(line.strip_prefix(REFUSED)?)?;
+    Some(UnloadableFile { file: shown(file), why: shown(rest.trim_start_matches([':', ' '])) })
+}
+
+/// Whether a refused file is the unit of `name`.
+fn is_of(refused: &UnloadableFile, name: &CompanionName) -> bool {
+    refused.file.strip_suffix(".container") == Some(name.as_str())
 }
 
 /// The file and the reason in `error loading "PATH", why`.

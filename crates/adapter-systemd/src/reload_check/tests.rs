@@ -113,8 +113,11 @@ async fn a_directory_that_cannot_be_trusted_is_not_loaded() {
 fn long_lists_are_cut() {
     let name = |n| CompanionName::new(format!("web-{n}")).unwrap();
     let file = |n| UnloadableFile { file: format!("/u/{n}.container"), why: "w".repeat(2048) };
-    let found =
-        UnloadableUnits { files: (0..100).map(file).collect(), lost: (0..100).map(name).collect() };
+    let found = UnloadableUnits {
+        files: (0..100).map(file).collect(),
+        lost: (0..100).map(name).collect(),
+        refused: Vec::new(),
+    };
     let text = held_back(&found);
     assert!(text.len() < 2200 && text.contains("and 95 more"), "{text}");
 }

@@ -85,6 +85,17 @@ async fn words_of_a_newer_systemd_are_kept() {
 }
 
 #[tokio::test]
+async fn drop_ins_come_with_the_properties_that_are_read_anyway() {
+    let mut unit = running("a");
+    let paths = vec!["/etc/systemd/user/a.service.d/x.conf".to_owned(), "/y\n.conf".to_owned()];
+    unit.unit.insert("DropInPaths".to_owned(), value(paths));
+    let fake = Fake::new().with("a", unit);
+    let states = read(fake.manager().observe(&names(&["a"])).await);
+    assert_eq!(states[&name("a")].drop_ins, ["/etc/systemd/user/a.service.d/x.conf", r"/y\n.conf"]);
+    assert_eq!(fake.count("GetAll"), 2);
+}
+
+#[tokio::test]
 async fn a_property_of_another_type_is_an_error_that_names_it() {
     let mut unit = running("a");
     unit.service.insert("NRestarts".to_owned(), value("three"));
@@ -378,6 +389,7 @@ async fn without_a_bus_the_address_is_named() {
         bus,
         Limits::default(),
         KernelFiles::default(),
+        Journal::of(Scope::User),
         Err(ScopeError::NoHome),
     );
     let error = unread(manager.observe(&names(&["a"])).await);

@@ -20,6 +20,7 @@ fn properties(replaced: &[(&str, OwnedVariant)]) -> Properties {
         ("StateChangeTimestamp", value(1_700_000_000_999_999_u64)),
         ("InvocationID", value(vec![0xab_u8, 0x01])),
         ("LoadError", value(("", ""))),
+        ("DropInPaths", value(Vec::<String>::new())),
         ("Job", value(no_job)),
         ("Result", value("success")),
         ("NRestarts", value(3_u32)),

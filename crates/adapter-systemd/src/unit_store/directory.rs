@@ -6,12 +6,12 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 
 use companion_core::model::companion::CompanionName;
-use companion_core::model::revision::Revision;
 use companion_core::model::unit::UnitFileState;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, DirError, DirResult, FileContents, FileKind, Trust};
 
 use crate::mark::{self, Ownership, UNIT_MODE};
+use crate::rendering::RenderedUnit;
 
 /// No unit that systemd would load is larger: a single line may have 1 MiB.
 const SIZE_LIMIT: usize = 1024 * 1024;
@@ -100,7 +100,7 @@ impl UnitDir {
         &self,
         dir: &Dir,
         name: &CompanionName,
-        wanted: impl FnOnce(u32) -> Option<(Revision, String)>,
+        wanted: impl FnOnce(u32) -> Option<RenderedUnit>,
     ) -> PortResult<UnitFileState> {
         Ok(match self.read(dir, name)? {
             None => UnitFileState::Absent,

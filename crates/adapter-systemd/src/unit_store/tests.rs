@@ -1,7 +1,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
-use companion_core::model::container::{ContainerSpec, EnvName};
+use companion_core::model::container::{AbsolutePath, BindMount, ContainerSpec, EnvName};
 use companion_core::model::image::ImageRef;
 use companion_core::model::revision::{Fingerprint, Revision};
 
@@ -9,6 +9,7 @@ use super::*;
 
 const ACCEPTS: &str = r#"for f in "$QUADLET_UNIT_DIRS"/*.container; do
     n=${f##*/}; printf -- '---%s.service---\n' "${n%.container}"; done"#;
+const PODMAN: PodmanVersion = PodmanVersion::new(5, 4, 2);
 const REFUSES: &str =
     r#"echo "quadlet-generator[1]: converting \"web.container\": no such thing" >&2; exit 1"#;
 
@@ -35,7 +36,7 @@ impl Place {
             .unwrap();
         assert!(status.success());
         let units = root.path().join("config/containers/systemd");
-        let store = QuadletDir::at(units, Scope::User, PodmanVersion::new(5, 4, 2))
+        let store = QuadletDir::at(units, Scope::User, PODMAN)
             .with_generator(generator)
             .with_stage_dir(root.path().join("stage"))
             .with_legacy_description("Archipelago companion UI: ");
@@ -73,17 +74,24 @@ fn unit(incarnation: u32) -> UnitSpec {
         description: "Archipelago companion UI: web".to_owned(),
         image: ImageRef::new("localhost/web:latest").unwrap(),
         container: ContainerSpec::default(),
+        config: None,
         revision: Revision {
             spec: Fingerprint::of(b"spec"),
             image: Fingerprint::of(b"image"),
             config: None,
+            rendering: None,
             incarnation,
         },
     }
 }
 
+/// The revision that `unit` is written with for `PODMAN`.
+fn written(unit: &UnitSpec) -> Revision {
+    render_unit(unit, Scope::User, PODMAN.into()).unwrap().revision
+}
+
 fn current(unit: &UnitSpec) -> UnitFileState {
-    UnitFileState::Current { revision: unit.revision }
+    UnitFileState::Current { revision: written(unit) }
 }
 
 #[tokio::test]
@@ -106,26 +114,68 @@ async fn a_restored_unit_stays_current_under_its_own_incarnation() {
     assert_eq!(place.state(&unit(0)).await, current(&unit(3)));
     let mut other = unit(0);
     other.revision.image = Fingerprint::of(b"newer image");
-    assert_eq!(
-        place.state(&other).await,
-        UnitFileState::Drifted { revision: Some(unit(3).revision) }
-    );
+    assert_eq!(place.state(&other).await, UnitFileState::Outdated { revision: written(&unit(3)) });
 }
 
 #[tokio::test]
 async fn an_edit_and_a_wider_mode_are_told_apart_and_a_write_mends_both() {
     let place = Place::new();
-    let drifted = UnitFileState::Drifted { revision: Some(unit(0).revision) };
+    let drifted = UnitFileState::Drifted { revision: Some(written(&unit(0))) };
     place.store.write(&unit(0)).await.unwrap();
     let text = fs::read_to_string(place.file("web")).unwrap();
     fs::write(place.file("web"), text.replace("Network=bridge", "Network=host")).unwrap();
     assert_eq!(place.state(&unit(0)).await, drifted);
     place.store.write(&unit(0)).await.unwrap();
     fs::set_permissions(place.file("web"), fs::Permissions::from_mode(0o666)).unwrap();
-    let revision = unit(0).revision;
+    let revision = written(&unit(0));
     assert_eq!(place.state(&unit(0)).await, UnitFileState::Exposed { revision });
     place.store.write(&unit(0)).await.unwrap();
     assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
+}
+
+#[tokio::test]
+async fn another_podman_makes_units_outdated_and_not_edited() {
+    let place = Place::new();
+    let (clone, older) = (place.store.clone(), PodmanVersion::new(4, 5, 0));
+    place.store.write(&unit(2)).await.unwrap();
+    clone.set_facts(older.into());
+    let revision = written(&unit(2));
+    assert_eq!(place.state(&unit(0)).await, UnitFileState::Outdated { revision });
+    let text = fs::read_to_string(place.file("web")).unwrap();
+    fs::write(place.file("web"), text.replace("Network=bridge", "Network=host")).unwrap();
+    let drifted = UnitFileState::Drifted { revision: Some(revision) };
+    assert_eq!(place.state(&unit(0)).await, drifted);
+    place.store.write(&unit(2)).await.unwrap();
+    let revision = render_unit(&unit(2), Scope::User, older.into()).unwrap().revision;
+    assert_eq!(place.state(&unit(0)).await, UnitFileState::Current { revision });
+    clone.set_facts(PODMAN.into());
+    assert_eq!(place.state(&unit(0)).await, UnitFileState::Outdated { revision });
+}
+
+#[tokio::test]
+async fn selinux_enforced_while_it_runs_makes_units_with_mounts_outdated() {
+    let place = Place::new();
+    let mut unit = unit(0);
+    let source = AbsolutePath::new("/data/x").unwrap();
+    let target = AbsolutePath::new("/in").unwrap();
+    unit.container.mounts = vec![BindMount { source, target, read_only: true }];
+    place.store.set_facts(PODMAN.into());
+    place.store.write(&unit).await.unwrap();
+    place.store.set_facts(HostFacts { podman: PODMAN, enforces_selinux: true });
+    assert_eq!(place.state(&unit).await, UnitFileState::Outdated { revision: written(&unit) });
+    place.store.write(&unit).await.unwrap();
+    assert!(fs::read_to_string(place.file("web")).unwrap().contains("Volume=/data/x:/in:ro,z\n"));
+}
+
+#[tokio::test]
+async fn a_unit_of_a_release_without_renderings_is_outdated() {
+    let place = Place::made();
+    let text = crate::container_unit(&unit(1), Scope::User).render(PODMAN).unwrap();
+    fs::write(place.file("web"), text).unwrap();
+    let revision = unit(1).revision;
+    assert_eq!(place.state(&unit(0)).await, UnitFileState::Outdated { revision });
+    place.store.write(&unit(1)).await.unwrap();
+    assert_eq!(place.state(&unit(0)).await, current(&unit(1)));
 }
 
 #[tokio::test]
@@ -150,7 +200,7 @@ async fn a_unit_without_a_wish_is_ours_and_not_known_to_be_true() {
     let asked = BTreeMap::from([(name("web"), None), (name("other"), None)]);
     let found = place.store.observe(&asked).await;
     let state = |text| found[&name(text)].as_ref().unwrap().state.clone();
-    assert_eq!(state("web"), UnitFileState::Drifted { revision: Some(unit(0).revision) });
+    assert_eq!(state("web"), UnitFileState::Outdated { revision: written(&unit(0)) });
     assert_eq!(state("other"), UnitFileState::Absent);
 }
 
@@ -272,8 +322,8 @@ async fn what_this_podman_cannot_be_told_is_invalid_and_names_the_setting() {
 #[tokio::test]
 async fn a_podman_before_quadlet_is_the_hosts_lack() {
     let place = Place::new();
-    let store = QuadletDir { version: PodmanVersion::new(4, 3, 1), ..place.store.clone() };
-    let error = store.write(&unit(0)).await.unwrap_err();
+    place.store.set_facts(PodmanVersion::new(4, 3, 1).into());
+    let error = place.store.write(&unit(0)).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Unavailable);
     assert!(error.chain().contains("4.4"), "{}", error.chain());
 }

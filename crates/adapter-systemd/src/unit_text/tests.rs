@@ -21,10 +21,12 @@ fn unit(container: ContainerSpec) -> UnitSpec {
         description: "Archipelago companion UI: archy-bitcoin-ui".to_owned(),
         image: ImageRef::new("localhost/bitcoin-ui:latest").unwrap(),
         container,
+        config: None,
         revision: Revision {
             spec: Fingerprint::from_digest(&[0x11; 32]),
             image: Fingerprint::from_digest(&[0x22; 32]),
             config: Some(Fingerprint::from_digest(&[0x33; 32])),
+            rendering: None,
             incarnation: 0,
         },
     }

@@ -59,10 +59,12 @@ impl Guest {
             description: format!("Archipelago companion UI: {}", self.name),
             image: ImageRef::new(IMAGE).unwrap(),
             container: ContainerSpec { restart_delay: Some(10), ..ContainerSpec::default() },
+            config: None,
             revision: Revision {
                 spec: Fingerprint::of(b"spec"),
                 image: Fingerprint::of(b"image"),
                 config: None,
+                rendering: None,
                 incarnation,
             },
         }

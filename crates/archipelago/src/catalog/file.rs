@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::path::{Component, Path};
 
 use companion_core::model::companion::{CompanionName, CompanionSpec, InvalidValue};
@@ -12,7 +13,8 @@ use durable_dir::{DirError, FileStatus, Trust, read_file};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{CatalogError, builtin};
+use super::place::{described, locate};
+use super::{CatalogError, Place, builtin};
 use crate::app::AppId;
 use crate::node::Node;
 
@@ -29,6 +31,41 @@ pub struct CatalogFile {
     /// Companions.
     #[serde(default, rename = "companion")]
     pub companions: Vec<CompanionEntry>,
+    /// The text that it was parsed from.
+    #[serde(skip)]
+    source: Source,
+}
+
+/// A text and the name of its file, for errors.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Source {
+    text: String,
+    shown: String,
+}
+
+impl Source {
+    fn place(&self, span: Range<usize>) -> Box<Place> {
+        Box::new(Place::of(&self.text, &self.shown, span))
+    }
+
+    fn syntax(&self, error: &toml::de::Error) -> CatalogError {
+        let (place, what) = described(&self.text, &self.shown, error);
+        CatalogError::Syntax { place: Box::new(place), what }
+    }
+
+    fn companion(
+        &self,
+        number: usize,
+        companion: &CompanionName,
+        source: InvalidValue,
+    ) -> CatalogError {
+        let place = self.place(locate(&self.text, Some(number), &source));
+        CatalogError::Companion { place, companion: companion.to_string(), source }
+    }
+
+    fn node(&self, source: InvalidValue) -> CatalogError {
+        CatalogError::Node { place: self.place(locate(&self.text, None, &source)), source }
+    }
 }
 
 /// One companion of a catalog file.
@@ -55,6 +92,8 @@ pub struct CompanionEntry {
 /// Which fields a catalog file gives: a value alone does not tell what was left out from what was set so.
 #[derive(Deserialize)]
 struct Given {
+    #[serde(default)]
+    node: toml::Table,
     #[serde(default, rename = "companion")]
     companions: Vec<GivenEntry>,
 }
@@ -123,70 +162,68 @@ impl CatalogFile {
     /// # Errors
     /// [`CatalogError`] with line and column.
     pub fn parse(text: &str, shown: &str) -> Result<Self, CatalogError> {
-        let syntax = |error: toml::de::Error| CatalogError::Syntax {
-            file: shown.to_owned(),
-            what: placed(text, &error),
-        };
+        let source = Source { text: text.to_owned(), shown: shown.to_owned() };
+        let syntax = |error: toml::de::Error| source.syntax(&error);
         let mut file: Self = toml::from_str(text).map_err(syntax)?;
         let given: Given = toml::from_str(text).map_err(syntax)?;
         if let Some(node) = &file.node {
-            node.validate()
-                .map_err(|source| CatalogError::Node { file: shown.to_owned(), source })?;
+            node.validate().map_err(|error| source.node(error))?;
         }
         let mut names = BTreeSet::new();
-        for entry in &file.companions {
+        for (number, entry) in file.companions.iter().enumerate() {
             if !names.insert(&entry.name) {
                 let companion = entry.name.clone();
-                return Err(CatalogError::Twice { file: shown.to_owned(), companion });
+                let error = InvalidValue::new("name", companion.as_str(), "must be another one");
+                let place = source.place(locate(text, Some(number), &error));
+                return Err(CatalogError::Twice { place, companion });
             }
         }
-        for (entry, given) in file.companions.iter_mut().zip(&given.companions) {
-            entry.harden(&given.container).map_err(|source| CatalogError::Companion {
-                file: shown.to_owned(),
-                companion: entry.name.to_string(),
-                source,
-            })?;
+        let entries = file.companions.iter_mut().zip(&given.companions);
+        for (number, (entry, given)) in entries.enumerate() {
+            let hardened = entry.harden(&given.container);
+            hardened.map_err(|error| source.companion(number, &entry.name, error))?;
         }
+        file.source = source;
         Ok(file)
+    }
+
+    /// Puts the keys that its `[node]` gives over those that `given` has, and returns the node of all.
+    ///
+    /// # Errors
+    /// [`CatalogError::Syntax`], [`CatalogError::Node`] when they do not go together.
+    pub(super) fn node_over(&self, given: &mut toml::Table) -> Result<Node, CatalogError> {
+        let syntax = |error: toml::de::Error| self.source.syntax(&error);
+        let own: Given = toml::from_str(&self.source.text).map_err(syntax)?;
+        merge(given, own.node);
+        let node: Node = given.clone().try_into().map_err(syntax)?;
+        node.validate().map_err(|error| self.source.node(error))?;
+        Ok(node)
     }
 
     /// The companions, with the apps they belong to, on `node`.
     ///
     /// # Errors
     /// [`CatalogError::Companion`] for the first whose fields do not go together.
-    pub fn companions(
-        self,
-        node: &Node,
-        shown: &str,
-    ) -> Result<Vec<(Vec<AppId>, CompanionSpec)>, CatalogError> {
-        let specs = self.companions.into_iter().map(|entry| {
-            let companion = entry.name.to_string();
-            entry.spec(node).map_err(|source| CatalogError::Companion {
-                file: shown.to_owned(),
-                companion,
-                source,
-            })
+    pub fn companions(self, node: &Node) -> Result<Vec<(Vec<AppId>, CompanionSpec)>, CatalogError> {
+        let source = self.source;
+        let specs = self.companions.into_iter().enumerate().map(|(number, entry)| {
+            let companion = entry.name.clone();
+            entry.spec(node).map_err(|error| source.companion(number, &companion, error))
         });
         specs.collect()
     }
 }
 
-/// The message of a TOML error as `LINE:COLUMN: message`, without the line itself: it is a file of the
-/// user's own, and what stands in it is not ours to log.
-pub(crate) fn placed(text: &str, error: &toml::de::Error) -> String {
-    let message = error.message().lines().next().unwrap_or_default();
-    // It quotes unknown keys as they stand in the file.
-    let escape = |c: char| match c {
-        '\'' | '"' | '\\' => c.to_string(),
-        other => other.escape_debug().to_string(),
-    };
-    let message: String = message.chars().take(400).map(escape).collect();
-    // What is missing has no place of its own.
-    let start = error.span().map_or(0, |span| span.start);
-    let before = text.get(..start).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    format!("{line}:{column}: {message}")
+/// Puts the values of `over` in place of those in `under`; of tables, key by key.
+fn merge(under: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(toml::Value::Table(under)), toml::Value::Table(over)) => merge(under, over),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
 }
 
 impl CompanionEntry {

@@ -13,7 +13,7 @@ fn names(catalog: &Catalog, id: &str) -> Vec<String> {
 fn parse(text: &str) -> Result<Vec<(Vec<AppId>, CompanionSpec)>, CatalogError> {
     let file = CatalogFile::parse(text, "test.toml")?;
     let node = file.node.clone().unwrap_or_default();
-    file.companions(&node, "test.toml")
+    file.companions(&node)
 }
 
 /// The chain of an error in one line.
@@ -122,14 +122,17 @@ fn a_companion_of_a_users_own_gets_archipelagos_hardening() {
 fn an_unknown_key_is_refused_with_line_and_column() {
     let error = parse("[[companion]]\nname = \"my-ui\"\nprivileged = true\n").unwrap_err();
     let text = error.to_string();
-    assert!(text.contains(":3:1: ") && text.contains("privileged"), "{text}");
+    assert!(
+        text.starts_with("test.toml:3:1: unknown field `privileged`, expected one of "),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_broken_catalog_is_refused_without_quoting_its_lines() {
     let error = parse("[[companion]\nname = \"hunter2\"\n").unwrap_err();
     let text = error.to_string();
-    assert!(text.contains(":1:") && !text.contains("hunter2"), "{text}");
+    assert!(text.starts_with("test.toml:1:") && !text.contains("hunter2"), "{text}");
 }
 
 #[test]
@@ -259,6 +262,38 @@ fn a_later_file_replaces_a_companion_of_the_same_name() {
     let catalog = Catalog::with_files(&[&path]).unwrap();
     assert_eq!(names(&catalog, "lightning"), ["archy-lnd-ui"]);
     assert_eq!(names(&catalog, "lnd"), Vec::<String>::new());
+}
+
+#[test]
+fn of_two_files_each_key_of_the_node_counts_for_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let first = write(
+        "first.toml",
+        "[node]\nimage_repository = \"a.example/x\"\ninsecure_registries = [\"a.example\"]\n\
+         [node.bitcoin]\nuser = \"alice\"\naddress = \"127.0.0.1:1\"\n[node.build_arguments]\nONE = \"1\"\n",
+    );
+    let second = write(
+        "second.toml",
+        "[node]\ninsecure_registries = []\n[node.bitcoin]\nuser = \"bob\"\n\
+         [node.build_arguments]\nTWO = \"2\"\n",
+    );
+    let catalog = Catalog::with_files(&[&first, &second]).unwrap();
+    let node = catalog.node();
+    assert_eq!(node.image_repository, "a.example/x", "only the first says");
+    assert_eq!(node.insecure_registries, Vec::<String>::new(), "a list is one value");
+    assert_eq!((node.bitcoin.user.as_str(), node.bitcoin.address.port()), ("bob", 1));
+    assert_eq!(node.build_arguments.keys().collect::<Vec<_>>(), ["ONE", "TWO"]);
+    assert_eq!(node.data_directory, Node::default().data_directory);
+    let other = Catalog::with_files(&[&second, &first]).unwrap();
+    assert_eq!(other.node().bitcoin.user, "alice", "the later file wins");
+    let broken = write("broken.toml", "[node.bitcoin]\nuser = \"a:b\"\n");
+    let text = chain(&Catalog::with_files(&[&first, &broken]).unwrap_err());
+    assert!(text.contains("broken.toml:2:8: "), "{text}");
 }
 
 /// The merged catalog of a file with the entries `one` and `two`.

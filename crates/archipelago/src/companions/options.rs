@@ -135,8 +135,8 @@ impl Options {
     /// directory `place`.
     pub fn on(self, store: Arc<RecordStore>, host: Host, place: PathBuf) -> Companions {
         let lock = self.lock(place, &store);
-        let leadership = Arc::clone(&lock) as _;
-        self.wired(store, Host { leadership, ..host }, lock)
+        let (leadership, desired) = (Arc::clone(&lock) as _, Arc::clone(&store) as _);
+        self.wired(store, Host { leadership, desired, ..host }, lock)
     }
 
     fn lock(&self, place: PathBuf, store: &RecordStore) -> Arc<LeaderLock> {

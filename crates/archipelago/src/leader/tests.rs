@@ -109,3 +109,19 @@ async fn lock_directory_of_another_mode_stays_private() {
     };
     assert_eq!([mode(""), mode(LOCK_FILE), mode(INFO_FILE)], [0o700, 0o600, 0o600]);
 }
+
+#[tokio::test]
+async fn lease_whose_file_or_directory_was_replaced_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = lock(dir.path(), "companion run");
+    for lose in [
+        |place: &Path| std::fs::remove_file(place.join(LOCK_FILE)).unwrap(),
+        |place: &Path| std::fs::remove_dir_all(place).unwrap(),
+        |place: &Path| std::fs::rename(place, place.with_extension("old")).unwrap(),
+    ] {
+        let held = lease(&lock).await;
+        assert!(held.is_held());
+        lose(lock.dir());
+        assert!(!held.is_held());
+    }
+}

@@ -254,16 +254,16 @@ impl Shared {
         self.publish(round.desired.latest, problems, companions);
     }
 
-    /// A leader that cannot read what is desired says so, and leaves the companions as it saw them.
+    /// A leader that cannot read what is desired publishes that, and leaves the companions as it saw them:
+    /// nothing comes of them until that changes.
     fn not_reconciled(&self, error: &ReconcileError) {
         match error {
             ReconcileError::Led { .. } | ReconcileError::Leadership(_) => {}
             ReconcileError::Desired(_) => {
                 let last = self.queue().last.clone();
-                let (generation, companions) = last
-                    .map(|last| (last.observed_generation, last.companions))
-                    .unwrap_or_default();
-                self.publish(generation, vec![error.chain()], companions);
+                let mut companions = last.map(|last| last.companions).unwrap_or_default();
+                companions.iter_mut().for_each(|companion| companion.settled = true);
+                self.publish(self.store.seen().latest, vec![error.chain()], companions);
             }
         }
     }
@@ -275,7 +275,7 @@ impl Shared {
         companions: Vec<CompanionStatus>,
     ) {
         let inputs = self.store.inputs();
-        let current = inputs.current();
+        let current = self.store.seen().inputs.unwrap_or_else(|| inputs.current());
         let report = StatusReport {
             version: VERSION,
             leader: Some(self.leader.clone()),

@@ -1,6 +1,6 @@
 //! `companion render`: the unit of a companion, from the catalog alone.
 
-use adapter_systemd::container_unit;
+use adapter_systemd::{HostFacts, RenderedUnit, render_unit};
 use clap::Args;
 use companion_core::model::companion::CompanionSpec;
 use companion_core::model::desired::{DesiredCompanion, Generation};
@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// The version of Podman that the unit is for
     #[arg(long, value_name = "VERSION", default_value = "5.4.2")]
     podman_version: String,
+    /// Write for a host that enforces SELinux
+    #[arg(long)]
+    selinux: bool,
 }
 
 /// Renders.
@@ -46,9 +49,11 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         return Err(CommandError::input(format!("no companion `{name}` is known")));
     };
     let unit = unit(spec)?;
-    let text = container_unit(&unit, config.host.scope()).render(version).map_err(|error| {
+    let facts = HostFacts { podman: version, enforces_selinux: arguments.selinux };
+    let rendered = render_unit(&unit, config.host.scope(), facts).map_err(|error| {
         CommandError::input(format!("the unit of `{name}` cannot be written: {}", chain(&error)))
     })?;
+    let RenderedUnit { revision, text } = rendered;
     if output.is_json() {
         output.json(&json!({
             "version": VERSION,
@@ -60,8 +65,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         return Ok(Verdict::Done);
     }
     output.note(format!(
-        "revision {}: zeros stand for the image and the configuration, which a host knows",
-        unit.revision
+        "revision {revision}: zeros stand for the image and the configuration, which a host knows"
     ));
     output.bytes(text.as_bytes());
     Ok(Verdict::Done)

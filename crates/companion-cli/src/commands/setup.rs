@@ -242,15 +242,14 @@ impl<'o> Report<'o> {
     }
 
     fn note_what_stays(&self, config: &Config) {
-        let mut stays = vec!["companions and their units".to_owned(), "their images".to_owned()];
-        let places = [crate::config::default_catalog(config.host.scope())]
-            .into_iter()
-            .flatten()
-            .chain(config.state_dir(config.host.scope()).ok());
-        stays.extend(places.filter(|path| path.exists()).map(|path| path.display().to_string()));
+        let scope = config.host.scope();
+        let places = [crate::config::default_catalog(scope), config.state_dir(scope).ok()];
+        let places = places.into_iter().flatten().filter(|path| path.exists());
+        let stays: Vec<_> = places.map(|path| path.display().to_string()).collect();
         self.output.note(format!(
-            "this stays: {}; `companion remove APP` removes the companions of an app",
-            stays.join(", ")
+            "companions run on without the daemon; `companion remove APP` removes those of an app. \
+             Images stay, and {}",
+            if stays.is_empty() { "nothing else".to_owned() } else { stays.join(" and ") }
         ));
     }
 

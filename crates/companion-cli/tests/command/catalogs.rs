@@ -14,8 +14,9 @@ fn a_broken_catalog_is_refused_with_line_and_column_before_the_host_is_looked_at
         let ran = bench.run(&[&["--host", "user", "--catalog", file], command].concat());
         assert_eq!(ran.status, 2, "{command:?}: {ran:?}");
         let error = ran.told("error").unwrap();
-        assert!(error.starts_with(&format!("{file}:2:1: ")), "{error}");
-        assert!(error.contains("`colour`"), "{error}");
+        assert!(error.contains(".toml:2:1: ") && error.contains("`colour`"), "{error}");
+        assert!(error.contains(file), "{error}");
+        assert!(ran.stderr.contains("  |\n2 | colour = 3\n  | ^^^^^^\n"), "{ran:?}");
     }
 }
 
@@ -104,12 +105,24 @@ fn a_unit_is_rendered_without_a_host() {
         assert!(ran.stdout.lines().any(|found| found.starts_with(line)), "{line}: {ran:?}");
     }
     assert!(
-        ran.stdout.contains("-0000000000000000-none-0"),
+        ran.stdout.contains("-0000000000000000-none-"),
         "an image that is not resolved is zeros"
     );
     assert!(ran.told("note").unwrap().contains("zeros"), "{ran:?}");
     let system = bench.run(&["--host", "system", "render", "archy-lnd-ui"]);
     assert!(system.stdout.contains("WantedBy=multi-user.target"), "{system:?}");
+}
+
+#[test]
+fn a_unit_is_rendered_for_a_host_that_enforces_selinux() {
+    let bench = Bench::new();
+    let plain = bench.run(&["render", "archy-bitcoin-ui"]);
+    let labelled = bench.run(&["render", "archy-bitcoin-ui", "--selinux"]);
+    let volume = |stdout: &str| {
+        stdout.lines().find(|line| line.starts_with("Volume=")).map(str::to_owned).unwrap()
+    };
+    assert!(volume(&plain.stdout).ends_with(":ro"), "{plain:?}");
+    assert!(volume(&labelled.stdout).ends_with("/nginx.conf:/etc/nginx/conf.d/default.conf:ro,Z"));
 }
 
 #[test]
@@ -119,4 +132,22 @@ fn an_app_is_no_companion_to_render() {
     assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{ran:?}");
     assert!(ran.told("hint").unwrap().contains("`archy-lnd-ui`"), "{ran:?}");
     assert_eq!(bench.run(&["render", "archy-lnd-ui", "--podman-version", "x"]).status, 2);
+}
+
+#[test]
+fn a_companion_that_nobody_can_reach_is_shown_as_one() {
+    let bench = Bench::new();
+    let file = bench.file("mine.toml", &format!("{MINE}container = {{ network = \"bridge\" }}\n"));
+    let ran = bench.run(&["--catalog", file.to_str().unwrap(), "catalog"]);
+    let line = ran.stdout.lines().find(|line| line.starts_with("my-ui ")).unwrap();
+    assert_eq!(line.split_whitespace().nth(2), Some("none"), "{ran:?}");
+}
+
+#[test]
+fn a_default_catalog_that_cannot_be_examined_is_not_the_same_as_none() {
+    let bench = Bench::new();
+    // A name on the way that is no directory: the catalog behind it is unknown.
+    bench.file(".config/companion", "");
+    let ran = bench.run(&["--host", "user", "catalog"]);
+    assert_eq!(ran.status, 2, "{ran:?}");
 }

@@ -32,12 +32,16 @@ fn the_status_is_told_as_json() {
     assert_eq!(companion["health"], "progressing");
     let shape = [
         "conditions",
+        "drop_ins",
         "generation",
         "health",
+        "log",
+        "log_error",
         "name",
         "next",
         "restarts",
         "revisions",
+        "root_cause",
         "running",
         "service",
         "settled",
@@ -94,7 +98,7 @@ fn the_log_of_an_unknown_name_is_refused_with_a_suggestion() {
 }
 
 #[test]
-fn what_the_catalog_dropped_or_cannot_name_has_its_log_by_its_unit_or_journal() {
+fn a_companion_outside_the_catalog_has_its_log_by_unit_or_journal() {
     for catalog in ["", "broken = [\n"] {
         let bench = Bench::new();
         bench.file(".config/companion/catalog.toml", catalog);

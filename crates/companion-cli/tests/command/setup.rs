@@ -82,7 +82,7 @@ fn rows(ran: &Ran) -> Vec<String> {
 }
 
 const SET_UP: [&str; 3] =
-    ["daemon-reload", "enable --no-reload companion.service", "start companion.service"];
+    ["enable --no-reload companion.service", "daemon-reload", "start companion.service"];
 
 #[test]
 fn a_new_account_ends_with_a_unit_a_catalog_and_a_started_daemon() {
@@ -125,7 +125,7 @@ fn a_second_setup_changes_nothing_and_says_so() {
 fn a_dry_run_prints_the_plan_and_changes_nothing() {
     let host = Host::new();
     let ran = host.setup(&["--dry-run", "--json"]);
-    let steps = ["catalog", "unit", "systemd", "service", "service"];
+    let steps = ["catalog", "unit", "service", "systemd", "service"];
     assert_eq!(rows(&ran), steps.map(|step| format!("planned {step}")));
     assert_eq!(ran.json()["changed"], false);
     assert!(host.asked().is_empty());

@@ -104,3 +104,36 @@ fn a_full_disk_under_stdout_is_an_error() {
     assert_eq!(ran.status, 1, "{ran:?}");
     assert!(ran.told("error").unwrap().starts_with("failed to write to stdout"), "{ran:?}");
 }
+
+const README: &str = include_str!("../../../../README.md");
+
+/// The blocks of one language.
+fn blocks(language: &str) -> impl Iterator<Item = &'static str> {
+    let parts = README.split(language).skip(1);
+    parts.map(|part| part.split("\n```").next().unwrap())
+}
+
+#[test]
+fn the_commands_of_the_readme_exist_with_their_options() {
+    let bench = Bench::new();
+    let lines = blocks("```sh\n").flat_map(str::lines);
+    let commands = lines.filter_map(|line| line.strip_prefix("companion "));
+    let commands: Vec<_> = commands.collect();
+    assert!(commands.len() >= 6, "{commands:?}");
+    for command in commands {
+        let words: Vec<_> = command.split_whitespace().chain(["--help"]).collect();
+        assert_eq!(bench.run(&words).status, 0, "{command}");
+    }
+}
+
+#[test]
+fn the_catalog_of_the_readme_has_a_companion_with_a_port() {
+    let bench = Bench::new();
+    let [text] = blocks("```toml\n").collect::<Vec<_>>()[..] else { panic!("one catalog") };
+    let file = bench.file("catalog.toml", text);
+    let ran = bench.run(&["--catalog", file.to_str().unwrap(), "catalog", "--json"]);
+    let catalog = ran.json();
+    let companions = catalog["companions"].as_array().unwrap();
+    let own = companions.iter().find(|companion| companion["name"] == "my-ui").unwrap();
+    assert_eq!(own["container"]["ports"][0]["host"], 18090);
+}

@@ -24,11 +24,16 @@ impl InvalidValue {
     /// The refusal of `value` for `field`, because it breaks `rule` (worded to follow the value:
     /// "must be …").
     pub fn new(field: &'static str, value: &str, rule: &'static str) -> Self {
+        Self { field, shown: Self::excerpt(value), rule }
+    }
+
+    /// What [`shown`](Self::shown) says of `value`.
+    pub fn excerpt(value: &str) -> String {
         let mut shown: String = value.escape_debug().take(64).collect();
         if value.escape_debug().count() > 64 {
             shown.push('…');
         }
-        Self { field, shown, rule }
+        shown
     }
 
     /// A refusal that does not repeat the value, for fields that may hold a secret.
@@ -39,6 +44,11 @@ impl InvalidValue {
     /// The name of the field that was refused.
     pub fn field(&self) -> &'static str {
         self.field
+    }
+
+    /// The value that was refused, escaped and cut, unless it is not to be shown.
+    pub fn shown(&self) -> &str {
+        &self.shown
     }
 }
 

@@ -51,9 +51,11 @@ impl DesiredCompanion {
         self.generation
     }
 
-    /// The revision on `image` with the rendered configuration `config`, incarnation 0.
+    /// The revision on `image` with the rendered configuration `config`, incarnation 0. Its rendering
+    /// is for a unit store to say.
     pub fn revision(&self, image: &PresentImage, config: Option<Fingerprint>) -> Revision {
-        Revision { spec: self.fingerprint, image: image.fingerprint(), config, incarnation: 0 }
+        let (spec, image) = (self.fingerprint, image.fingerprint());
+        Revision { spec, image, config, rendering: None, incarnation: 0 }
     }
 
     /// The unit that claims `revision` and starts from what goes by the name `image`.
@@ -63,6 +65,7 @@ impl DesiredCompanion {
             description: self.spec.description.clone(),
             image: image.clone(),
             container: self.spec.container.clone(),
+            config: self.spec.hook.as_ref().map(|hook| hook.output.clone()),
             revision,
         }
     }
@@ -74,6 +77,10 @@ impl DesiredCompanion {
 ///
 /// It is written from a struct and never from a `serde_json::Value`, whose order depends on a feature
 /// that any other crate of the program may switch on.
+#[expect(
+    clippy::expect_used,
+    reason = "strings, numbers, lists and maps with text keys have no way to fail; no bytes would be one fingerprint for all"
+)]
 fn canonical_fingerprint(spec: &CompanionSpec) -> Fingerprint {
     #[derive(Serialize)]
     struct Canonical<'s> {
@@ -81,8 +88,7 @@ fn canonical_fingerprint(spec: &CompanionSpec) -> Fingerprint {
         container: &'s ContainerSpec,
     }
     let canonical = Canonical { description: &spec.description, container: &spec.container };
-    // Strings, numbers, lists and maps with text keys have no way to fail.
-    let bytes = serde_json::to_vec(&canonical).unwrap_or_default();
+    let bytes = serde_json::to_vec(&canonical).expect("a specification is written as JSON");
     Fingerprint::of(&bytes)
 }
 

@@ -10,6 +10,7 @@ use super::companion::CompanionName;
 use super::desired::Generation;
 use super::hook::HookState;
 use super::image::ImageState;
+use super::log::LogTail;
 use super::revision::{Fingerprint, Revision};
 use super::unit::{ContainerState, ServiceState, UnitFile};
 use crate::ports::PortErrorKind;
@@ -48,6 +49,8 @@ pub struct ObservedCompanion {
     /// The container at its name; asked for only when the service does not run, because a running
     /// service already says which container is its own.
     pub container: Option<Observation<ContainerState>>,
+    /// What its last run logged; asked for only when that run failed. For people: no decision depends on it.
+    pub log: Option<Observation<LogTail>>,
 }
 
 /// The kind of work that can fail and is then put off.

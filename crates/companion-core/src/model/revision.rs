@@ -70,8 +70,9 @@ impl From<Fingerprint> for String {
 
 /// What should be running: the container's specification, its image, its rendered configuration.
 ///
-/// The text form is `<spec>-<image>-<config>-<incarnation>`, with `none` for a companion without a
-/// hook: `[a-z0-9-]` only, so it needs no quoting in any of the places that carry it.
+/// The text form is `<spec>-<image>-<config>-<rendering>-<incarnation>`, with `none` for a companion
+/// without a hook, and without `<rendering>` where it is not known: `[a-z0-9-]` only, so it needs no
+/// quoting in any of the places that carry it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Revision {
@@ -82,6 +83,13 @@ pub struct Revision {
     /// What the hook rendered, digested with a per-host key: a unit must not let anyone test
     /// guesses of a password.
     pub config: Option<Fingerprint>,
+    /// The text that the unit store made of the specification, digested without this revision.
+    ///
+    /// Another release of this program, or another Podman, may say the same specification in other
+    /// words. It also tells a file that nobody edited from one that somebody did. It is no security
+    /// feature: whoever can edit the file can compute it. Nothing before a unit store was asked, and
+    /// in units of releases that did not record it.
+    pub rendering: Option<Fingerprint>,
     /// How often a unit of these very contents had to be written over a tampered one.
     ///
     /// A tampered unit still claims the revision it was written with. The restored unit therefore
@@ -91,7 +99,7 @@ pub struct Revision {
 }
 
 impl Revision {
-    /// Whether both ask for the same specification, image and configuration.
+    /// Whether both ask for the same specification, image and configuration, in whatever words.
     pub fn same_contents(&self, other: &Self) -> bool {
         (self.spec, self.image, self.config) == (other.spec, other.image, other.config)
     }
@@ -101,6 +109,12 @@ impl Revision {
     pub fn with_incarnation(self, incarnation: u32) -> Self {
         Self { incarnation, ..self }
     }
+
+    /// The same contents in the words that have the digest `rendering`.
+    #[must_use]
+    pub fn with_rendering(self, rendering: Option<Fingerprint>) -> Self {
+        Self { rendering, ..self }
+    }
 }
 
 impl fmt::Display for Revision {
@@ -109,6 +123,9 @@ impl fmt::Display for Revision {
         match self.config {
             Some(config) => write!(f, "{config}")?,
             None => f.write_str("none")?,
+        }
+        if let Some(rendering) = self.rendering {
+            write!(f, "-{rendering}")?;
         }
         write!(f, "-{}", self.incarnation)
     }
@@ -125,12 +142,16 @@ impl FromStr for Revision {
                 "none" => None,
                 hex => Some(hex.parse().ok()?),
             };
-            let number = parts.next()?;
+            let (rendering, number) = match (parts.next()?, parts.next()) {
+                (number, None) => (None, number),
+                (hex, Some(number)) => (Some(hex.parse().ok()?), number),
+            };
             let incarnation = number.parse().ok().filter(|n: &u32| n.to_string() == number)?;
-            parts.next().is_none().then_some(Self { spec, image, config, incarnation })
+            parts.next().is_none().then_some(Self { spec, image, config, rendering, incarnation })
         };
         parse().ok_or_else(|| {
-            InvalidValue::new("revision", text, "must be of the form spec-image-config-incarnation")
+            let rule = "must be of the form spec-image-config-rendering-incarnation";
+            InvalidValue::new("revision", text, rule)
         })
     }
 }
@@ -156,22 +177,37 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_text_form_round_trips(spec: u64, image: u64, config: Option<u64>, incarnation: u32) {
+        fn the_text_form_round_trips(
+            spec: u64,
+            image: u64,
+            config: Option<u64>,
+            rendering: Option<u64>,
+            incarnation: u32,
+        ) {
             let revision = Revision {
                 spec: Fingerprint(spec),
                 image: Fingerprint(image),
                 config: config.map(Fingerprint),
+                rendering: rendering.map(Fingerprint),
                 incarnation,
             };
             prop_assert_eq!(revision.to_string().parse::<Revision>().unwrap(), revision);
         }
 
         #[test]
-        fn a_text_that_parses_is_the_text_it_prints(text in "[0-9a-f]{15,17}-[0-9a-f]{16}-(none|[0-9A-Fa-f]{16})-[+0-9]{1,11}") {
+        fn a_text_that_parses_is_the_text_it_prints(text in "[0-9a-f]{15,17}-[0-9a-f]{16}-(none|[0-9A-Fa-f]{16})(-[0-9a-f]{16}|-none)?-[+0-9]{1,11}") {
             if let Ok(revision) = text.parse::<Revision>() {
                 prop_assert_eq!(revision.to_string(), text);
             }
         }
+    }
+
+    #[test]
+    fn a_revision_of_a_release_without_renderings_is_read() {
+        let text = "0000000000000001-0000000000000002-none-7";
+        let revision: Revision = text.parse().unwrap();
+        assert_eq!((revision.rendering, revision.incarnation), (None, 7));
+        assert_eq!(revision.to_string(), text);
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::companion::CompanionName;
-use super::container::ContainerSpec;
+use super::container::{AbsolutePath, ContainerSpec};
 use super::image::ImageRef;
-use super::revision::Revision;
+use super::revision::{Fingerprint, Revision};
 
 /// All that a unit file says, before any adapter gave it a form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -21,6 +21,8 @@ pub struct UnitSpec {
     pub image: ImageRef,
     /// How the container is run.
     pub container: ContainerSpec,
+    /// The file that the companion's hook renders, which no other program reads; one of the mounts, as a rule.
+    pub config: Option<AbsolutePath>,
     /// What should be running.
     pub revision: Revision,
 }
@@ -200,6 +202,8 @@ pub struct ServiceState {
     pub since: Option<u64>,
     /// What went wrong when the unit was loaded, in the service manager's words.
     pub load_error: Option<String>,
+    /// The files with which an operator changes the loaded unit beside its own file, by their paths.
+    pub drop_ins: Vec<String>,
 }
 
 impl ServiceState {
@@ -221,6 +225,7 @@ impl ServiceState {
             exit_status: None,
             since: None,
             load_error: None,
+            drop_ins: Vec::new(),
         }
     }
 
@@ -230,6 +235,13 @@ impl ServiceState {
             self.active,
             ActiveState::Active | ActiveState::Reloading | ActiveState::Refreshing
         )
+    }
+
+    /// Whether its last run failed, or ended and is about to be repeated: then what that run logged says why.
+    pub fn has_failed(&self) -> bool {
+        self.active == ActiveState::Failed
+            || self.sub.awaits_restart()
+            || (self.is_down() && self.result != ServiceResult::Success)
     }
 
     /// Whether nothing of it runs and nothing is about to.
@@ -304,7 +316,16 @@ pub enum UnitFileState {
         /// As for one that is current.
         revision: Revision,
     },
-    /// A unit of ours with other bytes.
+    /// A unit of ours with other bytes, which nobody is known to have edited: it says what the store
+    /// wrote for another specification, or in other words for the same one.
+    ///
+    /// A unit that names no rendering, written by a release that recorded none, counts as this too:
+    /// nothing tells whether somebody edited it.
+    Outdated {
+        /// The revision that it carries.
+        revision: Revision,
+    },
+    /// A unit of ours with other bytes, which the store did not write.
     Drifted {
         /// The revision that it claims, if it can be read.
         revision: Option<Revision>,
@@ -323,6 +344,12 @@ pub struct UnitFile {
     pub state: UnitFileState,
     /// Where the store keeps it, as the service manager names the source of a loaded unit.
     pub location: String,
+    /// The rendering of the unit asked about, whatever lies there: the part of a revision. Nothing
+    /// when no unit was asked about, or when the store cannot say it.
+    pub rendering: Option<Fingerprint>,
+    /// The files with which an operator changes the unit in the store beside its own file, by their paths;
+    /// the service manager may have loaded the unit without them.
+    pub drop_ins: Vec<String>,
 }
 
 /// A container of the container host at a companion's name.

@@ -88,6 +88,7 @@ pub(crate) fn is_overtaken(run: Option<&str>, seen: &ObservedCompanion) -> bool 
 fn doubtful(file: &UnitFile, service: &ServiceState) -> Option<Revision> {
     let (UnitFileState::Current { revision: claimed }
     | UnitFileState::Exposed { revision: claimed }
+    | UnitFileState::Outdated { revision: claimed }
     | UnitFileState::Drifted { revision: Some(claimed) }) = file.state
     else {
         return None;

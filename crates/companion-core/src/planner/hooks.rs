@@ -36,12 +36,7 @@ pub(super) fn rule(
         }
     };
     if draft.is_running(Work::Hook) {
-        match state {
-            HookState::Stale { input, .. } => draft.wait_for(Work::Hook, &(input, hook)),
-            HookState::Current { .. } | HookState::NotReady { .. } => {
-                draft.block(WaitingOn::Running { work: Work::Hook });
-            }
-        }
+        draft.block(WaitingOn::Running { work: Work::Hook });
         return Config::Pending;
     }
     match state {

@@ -4,7 +4,7 @@ use super::CompanionDraft;
 use crate::model::desired::DesiredCompanion;
 use crate::model::image::{ImageState, PresentImage, Provenance};
 use crate::model::observed::{Observation, ObservedCompanion, Work};
-use crate::plan::{Action, Reason};
+use crate::plan::{Action, Reason, WaitingOn};
 
 /// The image that the layers above may go on with, if they may.
 pub(super) fn rule<'s>(
@@ -28,10 +28,9 @@ pub(super) fn rule<'s>(
         prune_leftovers(draft, state);
         return state.present.as_ref();
     }
-    let parts = (&desired.spec().image, state.context);
-    let input = draft.input(&parts);
+    let input = draft.input(&(&desired.spec().image, state.context));
     if draft.is_running(Work::Image) {
-        draft.wait_for(Work::Image, &parts);
+        draft.block(WaitingOn::Running { work: Work::Image });
     } else if !draft.backs_off(Work::Image, input) {
         let source = desired.spec().image.clone();
         let (action, reason) = match &state.present {

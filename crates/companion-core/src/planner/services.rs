@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::CompanionDraft;
-use super::units::{Loading, drift_reason};
+use super::units::{Loading, difference};
 use crate::model::observed::{ObservedCompanion, Work};
 use crate::model::revision::{Fingerprint, Revision};
 use crate::model::unit::{ActiveState, ServiceState};
@@ -105,11 +105,10 @@ fn is_given_up(draft: &CompanionDraft<'_, '_>, loading: Loading) -> bool {
 
 /// In what the running revision differs from the one wanted.
 fn restart_reason(wanted: &Revision, found: Option<&Revision>) -> Reason {
-    match found {
-        None => Reason::RevisionUnknown,
-        Some(found) if found.same_contents(wanted) => Reason::UnitRestored,
-        Some(found) => drift_reason(wanted, Some(found)),
-    }
+    let Some(found) = found else { return Reason::RevisionUnknown };
+    let rendered = found.incarnation == wanted.incarnation;
+    let same = if rendered { Reason::RendererChanged } else { Reason::UnitRestored };
+    difference(wanted, found).unwrap_or(same)
 }
 
 fn start(draft: &mut CompanionDraft<'_, '_>, loading: Loading, reason: Reason, failed: bool) {

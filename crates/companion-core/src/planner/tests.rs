@@ -26,6 +26,7 @@ mod evidence;
 mod layers;
 mod properties;
 mod removal;
+mod rendering;
 mod repair;
 mod status;
 
@@ -70,6 +71,16 @@ fn config() -> Fingerprint {
     Fingerprint::of(b"config")
 }
 
+/// The words that the host's renderer has for the companion.
+fn rendering() -> Option<Fingerprint> {
+    Some(Fingerprint::of(b"rendering"))
+}
+
+fn file_of(state: UnitFileState) -> UnitFile {
+    let location = LOCATION.to_owned();
+    UnitFile { state, location, rendering: rendering(), drop_ins: Vec::new() }
+}
+
 /// A companion and its host, converged unless a test changes it.
 #[derive(Debug)]
 struct Scene {
@@ -83,7 +94,7 @@ struct Scene {
 impl Scene {
     fn converged() -> Self {
         let companion = DesiredCompanion::new(spec(), Generation(1));
-        let revision = companion.revision(&image(), Some(config()));
+        let revision = companion.revision(&image(), Some(config())).with_rendering(rendering());
         let mut service = ServiceState::not_found();
         service.load = LoadState::Loaded;
         service.active = ActiveState::Active;
@@ -98,8 +109,7 @@ impl Scene {
             present: Some(image()),
             leftovers: Vec::new(),
         };
-        let file =
-            UnitFile { state: UnitFileState::Current { revision }, location: LOCATION.to_owned() };
+        let file = file_of(UnitFileState::Current { revision });
         Self {
             desired: DesiredState {
                 latest: Generation(1),
@@ -112,6 +122,7 @@ impl Scene {
                 unit: Observation::Known(file),
                 service: Observation::Known(service),
                 container: None,
+                log: None,
             },
             history: History {
                 verified: [(name(), VerifiedRun { revision, invocation: "first run".to_owned() })]
@@ -149,7 +160,7 @@ impl Scene {
     }
 
     fn file(&mut self, state: UnitFileState) {
-        self.seen.unit = Observation::Known(UnitFile { state, location: LOCATION.to_owned() });
+        self.seen.unit = Observation::Known(file_of(state));
     }
 
     fn image(&mut self) -> &mut ImageState {
@@ -184,7 +195,11 @@ impl Scene {
         assert_eq!(seen, blocked, "blocked");
     }
 
-    /// Lets the only step of `work` in the present plan have failed just now.
+    /// Has an intent for `spec` recorded.
+    fn intend(&mut self, spec: CompanionSpec) {
+        self.desired.companions.insert(name(), DesiredCompanion::new(spec, Generation(9)));
+    }
+
     /// Has the planned step of `work` go on as work under way.
     fn begin(&mut self, work: Work) {
         let plan = self.plan();
@@ -193,6 +208,7 @@ impl Scene {
         self.history.running.entry(name()).or_default().insert(work, attempt);
     }
 
+    /// Lets the only step of `work` in the present plan have failed just now.
     fn fail(&mut self, work: Work, kind: PortErrorKind, error: &str) {
         let plan = self.plan();
         let step = plan.steps.iter().find(|step| step.work == work).unwrap();

@@ -30,7 +30,7 @@ pub(super) fn rule(
     if blocked_by_others(draft, file, service, seen) {
         return None;
     }
-    let wanted = desired.revision(image, config);
+    let wanted = desired.revision(image, config).with_rendering(file.rendering);
     let (revision, reason) = match &file.state {
         UnitFileState::Current { revision } => {
             draft.healed(Work::Unit);
@@ -41,8 +41,13 @@ pub(super) fn rule(
             return loaded(draft, wanted, *revision, service);
         }
         UnitFileState::Absent => (after_loss(draft, wanted, service), Reason::UnitFileMissing),
+        UnitFileState::Outdated { revision } => {
+            let reason = difference(&wanted, revision).unwrap_or(Reason::RendererChanged);
+            (after_rendering(draft, wanted, *revision, service), reason)
+        }
         UnitFileState::Drifted { revision } => {
-            let reason = drift_reason(&wanted, revision.as_ref());
+            let reason = revision.and_then(|found| difference(&wanted, &found));
+            let reason = reason.unwrap_or(Reason::UnitFileDrifted);
             (after_drift(wanted, *revision, service), reason)
         }
         // `blocked_by_others` has spoken.
@@ -153,8 +158,35 @@ fn after_loss(
     wanted: Revision,
     service: &ServiceState,
 ) -> Revision {
+    match verified(draft, wanted, service) {
+        Some(verified) => verified.with_rendering(wanted.rendering),
+        None => after_drift(wanted, None, service),
+    }
+}
+
+/// The revision to write over a file that nobody edited.
+///
+/// It keeps the incarnation, for nothing that was started from such a file started from something
+/// else. Only what claims the very revision to write, while the file says something else, is not
+/// known to be what it claims: unless it was seen beneath the true file, the next incarnation is taken.
+fn after_rendering(
+    draft: &CompanionDraft<'_, '_>,
+    wanted: Revision,
+    found: Revision,
+    service: &ServiceState,
+) -> Revision {
     let verified = verified(draft, wanted, service);
-    verified.unwrap_or_else(|| after_drift(wanted, None, service))
+    if let Some(verified) = verified.filter(|verified| verified.rendering == wanted.rendering) {
+        return verified;
+    }
+    let incarnation = |revision: Revision| {
+        let claims_it = revision.rendering == wanted.rendering;
+        revision.incarnation.wrapping_add(u32::from(claims_it))
+    };
+    let claimed = [service.loaded, service.running].into_iter().flatten();
+    let claimed = claimed.filter(|revision| revision.same_contents(&wanted)).map(incarnation);
+    let kept = found.same_contents(&wanted).then_some(found.incarnation);
+    wanted.with_incarnation(claimed.chain(kept).max().unwrap_or(0))
 }
 
 /// The revision that runs, if this very run was seen beneath a true file of the contents `wanted`.
@@ -186,14 +218,16 @@ pub(super) fn after_drift(
     wanted.with_incarnation(incarnation.unwrap_or(0))
 }
 
-/// In what a file of ours differs from the unit wanted.
-pub(super) fn drift_reason(wanted: &Revision, found: Option<&Revision>) -> Reason {
-    match found {
-        None => Reason::UnitFileDrifted,
-        Some(found) if found.same_contents(wanted) => Reason::UnitFileDrifted,
-        Some(found) if found.spec != wanted.spec => Reason::SpecChanged,
-        Some(found) if found.image != wanted.image => Reason::ImageChanged,
-        Some(_) => Reason::ConfigChanged,
+/// In which of its contents the revision `found` differs from the one wanted, if in any.
+pub(super) fn difference(wanted: &Revision, found: &Revision) -> Option<Reason> {
+    if found.spec != wanted.spec {
+        Some(Reason::SpecChanged)
+    } else if found.image != wanted.image {
+        Some(Reason::ImageChanged)
+    } else if found.config != wanted.config {
+        Some(Reason::ConfigChanged)
+    } else {
+        None
     }
 }
 

@@ -3,7 +3,6 @@
 //! Two processes that decide with different inputs undo each other's work. So exactly one decides at a
 //! time, and the right belongs to what is controlled, not to where the desired state is kept.
 
-use std::any::Any;
 use std::fmt;
 
 use async_trait::async_trait;
@@ -12,14 +11,32 @@ use super::PortResult;
 
 /// The right to decide about the host, held until it is dropped or the process ends.
 #[must_use = "the leadership is free again as soon as this is dropped"]
-pub struct Lease(
-    #[expect(dead_code, reason = "held for what its drop does, never read")] Box<dyn Any + Send>,
-);
+pub struct Lease(Box<dyn Held>);
+
+/// An adapter's own guard of a lease, which frees it when it is dropped.
+pub trait Held: Send {
+    /// Whether the lease still excludes others. It must return within moments.
+    ///
+    /// A lease can be lost: somebody removes the file that is locked, and the next process locks a new one.
+    fn is_held(&self) -> bool;
+}
+
+/// The guard of a host on which nobody has to be excluded.
+impl Held for () {
+    fn is_held(&self) -> bool {
+        true
+    }
+}
 
 impl Lease {
     /// Wraps the adapter's own guard.
-    pub fn new(guard: impl Any + Send) -> Self {
+    pub fn new(guard: impl Held + 'static) -> Self {
         Self(Box::new(guard))
+    }
+
+    /// Whether it still excludes others.
+    pub fn is_held(&self) -> bool {
+        self.0.is_held()
     }
 }
 
@@ -47,6 +64,7 @@ pub enum Acquired {
 /// - A lease excludes every other one for the same host, in this process and in others, wherever the
 ///   desired state is kept.
 /// - It is free once it was dropped or its process died.
+/// - A lease that was lost says so.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Leadership: Send + Sync {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::PortResult;
 use crate::model::companion::CompanionName;
+use crate::model::log::LogTail;
 use crate::model::unit::{JobResult, ServiceState};
 
 /// A job that was queued, to be waited for.
@@ -49,6 +50,7 @@ impl fmt::Display for Job {
 ///   whether time alone ends that, too, is the host's own. One whose restart delay is 2 s or more has
 ///   no limit.
 /// - A service that failed for another reason can be started without a reset.
+/// - What a failed run logged can be read until the next start, down to its last line.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ServiceManager: Send + Sync {
@@ -61,6 +63,21 @@ pub trait ServiceManager: Send + Sync {
         &self,
         names: &BTreeSet<CompanionName>,
     ) -> BTreeMap<CompanionName, PortResult<ServiceState>>;
+
+    /// Reads what the run that each state of `ended` is about logged last; the answer has an entry for
+    /// every name. A host that keeps no log answers with empty ones.
+    ///
+    /// It is asked only for services whose last run [failed](ServiceState::has_failed), each time they are
+    /// looked at; what a run that ended logged does not change, so an adapter reads it once per run.
+    ///
+    /// An entry is `Unavailable` without a means to read the log, `Denied` when it must not be read, and
+    /// `Transient` when it was not read in time.
+    async fn log_tails(
+        &self,
+        ended: &BTreeMap<CompanionName, ServiceState>,
+    ) -> BTreeMap<CompanionName, PortResult<LogTail>> {
+        ended.keys().map(|name| (name.clone(), Ok(LogTail::default()))).collect()
+    }
 
     /// Loads all units from the store again.
     ///

@@ -30,11 +30,14 @@ use crate::model::unit::{UnitFile, UnitSpec};
 pub trait UnitStore: Send + Sync {
     /// Reads what lies at each of `names`, compared with the unit wanted there if one is given.
     ///
-    /// Without a unit to compare, a unit of ours is [`Drifted`](crate::model::unit::UnitFileState):
-    /// it is ours, and not known to be true. One that says what is wanted and that others may write is
+    /// A unit of ours with other bytes is [`Outdated`](crate::model::unit::UnitFileState::Outdated)
+    /// when the rendering that it names is that of its own bytes, or when it names none, and else
+    /// [`Drifted`](crate::model::unit::UnitFileState::Drifted); so it is without a unit to compare. One
+    /// that says what is wanted and that others may write is
     /// [`Exposed`](crate::model::unit::UnitFileState::Exposed). A unit is compared under the incarnation that the file
-    /// names, so a restored one stays current. The answer has an entry for every name; one that
-    /// cannot be read is an error of its own and hides no other.
+    /// names, so a restored one stays current, and under the store's own rendering, whichever the unit
+    /// asked about names. The answer has an entry for every name; one that cannot be read is an error
+    /// of its own and hides no other.
     async fn observe(
         &self,
         names: &BTreeMap<CompanionName, Option<UnitSpec>>,
@@ -48,7 +51,8 @@ pub trait UnitStore: Send + Sync {
 
     /// Writes `unit`, after the host's own judge of units accepted it. What lies there already is not
     /// judged again, nor touched; an exposed unit is written anew, so that nobody holds it open. A
-    /// store that does not exist is made.
+    /// store that does not exist is made. The unit that is written names the store's own rendering,
+    /// whichever `unit` names.
     ///
     /// # Errors
     /// `Invalid` when the unit cannot be said in this host's form, or its judge refuses it (the

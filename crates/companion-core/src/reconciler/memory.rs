@@ -41,7 +41,11 @@ impl Memory {
                     None
                 }
                 End::Failed { error, .. } => Some(error.as_str()),
-                End::Dropped => continue,
+                End::Dropped => {
+                    let why = "it was dropped, because what it was for changed";
+                    context.events.on_event(&Event::WorkEnded(name, *work, Some(why)));
+                    continue;
+                }
             };
             context.events.on_event(&Event::WorkEnded(name, *work, error));
             let at = now.before(ago);

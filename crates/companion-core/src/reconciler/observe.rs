@@ -8,7 +8,7 @@ use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
 use crate::model::hook::{HookSpec, HookState};
 use crate::model::image::{ImageSource, ImageState};
-use crate::model::observed::{History, Observation, ObservedCompanion, ObservedState};
+use crate::model::observed::{History, Observation, ObservedCompanion, ObservedState, Work};
 use crate::model::unit::{ServiceState, UnitFile, UnitFileState, UnitSpec};
 use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
@@ -37,7 +37,11 @@ pub(super) async fn observe(
         asked(names.iter(), limit, host.services.observe(&names)),
     );
     let to_ask = names_to_ask_containers_of(desired, history, &units, &services);
-    let mut containers = asked(to_ask.iter(), limit, host.containers.observe(&to_ask)).await;
+    let failed = failed_services(desired, history, &services);
+    let (mut containers, mut logs) = tokio::join!(
+        asked(to_ask.iter(), limit, host.containers.observe(&to_ask)),
+        asked(failed.keys(), limit, host.services.log_tails(&failed)),
+    );
     let (mut hooks, mut images) = (hooks, images);
     let companions = names
         .into_iter()
@@ -48,6 +52,7 @@ pub(super) async fn observe(
                 unit: units.remove(&name).unwrap_or_else(no_answer),
                 service: services.remove(&name).unwrap_or_else(no_answer),
                 container: containers.remove(&name),
+                log: logs.remove(&name),
             };
             (name, seen)
         })
@@ -196,4 +201,23 @@ fn names_to_ask_containers_of(
     let wanted = desired.companions.keys().filter(|name| down(name));
     let removed = desired.removed.keys().filter(|name| down(name) && !gone(name));
     wanted.chain(removed).cloned().collect()
+}
+
+/// The companions whose last run failed, or whose start came to nothing: only what they logged matters.
+/// The others cost no call.
+fn failed_services(
+    desired: &DesiredState,
+    history: &History,
+    services: &ByName<ServiceState>,
+) -> BTreeMap<CompanionName, ServiceState> {
+    let held_back = |name: &CompanionName| {
+        let failures = history.failures.get(name);
+        failures.is_some_and(|failures| failures.contains_key(&Work::Service))
+    };
+    let failed = desired.companions.keys().filter_map(|name| {
+        let service = services.get(name)?.known()?;
+        let failed = service.has_failed() || (service.is_down() && held_back(name));
+        failed.then(|| (name.clone(), service.clone()))
+    });
+    failed.collect()
 }

@@ -203,6 +203,32 @@ pub(super) async fn an_old_image_that_a_container_uses_is_not_left_over_and_not_
     Ok(())
 }
 
+pub(super) async fn builds_that_fail_or_are_dropped_leave_nothing_in_the_store(
+    world: &World,
+) -> Arranged {
+    let (images, source) = (world.images(), only_built(world));
+    let none = world.stored().await?;
+    world.break_build().await;
+    refused(images.ensure(&source).await, PortErrorKind::Invalid);
+    assert_eq!(world.stored().await?, none);
+    world.mend_build().await;
+    begin_and_drop(images.ensure(&source)).await;
+    let dropped = world.stored().await?;
+    assert!(dropped == none || dropped == none + 1, "{dropped}, {none} before");
+    images.ensure(&source).await.unwrap();
+    assert_eq!(world.stored().await?, none + 1);
+
+    world.change_context().await;
+    world.break_build().await;
+    refused(images.ensure(&source).await, PortErrorKind::Invalid);
+    assert_eq!(world.stored().await?, none + 1);
+    world.mend_build().await;
+    images.ensure(&source).await.unwrap();
+    images.prune(&state(world).await.leftovers).await.unwrap();
+    assert_eq!(world.stored().await?, none + 1);
+    Ok(())
+}
+
 pub(super) async fn without_the_container_program_images_are_unavailable(
     world: &World,
 ) -> Arranged {

@@ -3,7 +3,7 @@
 use companion_core::model::unit::{ActiveState, JobResult, ServiceResult, ServiceState};
 use companion_core::ports::{Job, PortErrorKind, PortResult};
 
-use super::{World, becomes, load, restart, run, start, state_of, stop};
+use super::{World, becomes, load, rendered_state_of, restart, run, start, state_of, stop};
 use crate::{Arranged, refused};
 
 pub(super) async fn a_unit_that_is_not_loaded_can_neither_be_started_nor_stopped(world: &World) {
@@ -22,6 +22,9 @@ pub(super) async fn a_started_unit_runs_at_the_revision_that_was_loaded(world: &
     assert!(state.is_running(), "{state:?}");
     assert_eq!((state.loaded, state.running), (Some(unit.revision), Some(unit.revision)));
     assert_eq!((state.restarts, state.job_pending, state.paused), (0, false, false));
+    let rendered = rendered_state_of(world, &unit.name).await;
+    assert!(rendered.loaded.is_some_and(|revision| revision.rendering.is_some()));
+    assert_eq!(rendered.running, rendered.loaded);
 }
 
 pub(super) async fn starting_what_runs_is_done_and_changes_nothing(world: &World) {

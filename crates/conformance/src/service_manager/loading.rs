@@ -231,6 +231,21 @@ pub(super) async fn a_drop_in_changes_neither_source_nor_revision(world: &World)
     Ok(())
 }
 
+pub(super) async fn a_drop_in_is_named_once_it_is_loaded(world: &World) -> Arranged {
+    let (unit, other) = (world.unit(0), world.unit(1));
+    load(world, &unit).await;
+    load(world, &other).await;
+    let before = state_of(world, &unit.name).await.drop_ins;
+    world.drop_in(&unit.name).await?;
+    assert_eq!(state_of(world, &unit.name).await.drop_ins, before, "it is not in force yet");
+    world.services().reload().await.unwrap();
+    let mut after = state_of(world, &unit.name).await.drop_ins;
+    after.retain(|path| !before.contains(path));
+    assert!(matches!(&after[..], [path] if path.contains(unit.name.as_str())), "{after:?}");
+    assert_eq!(state_of(world, &other.name).await.drop_ins, before, "it is no other unit's");
+    Ok(())
+}
+
 pub(super) async fn a_strangers_broken_file_that_would_cost_our_units_holds_the_reload_back(
     world: &World,
 ) -> Arranged {

@@ -8,7 +8,8 @@ use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::{UnitFileState, UnitSpec};
 use companion_core::ports::PortErrorKind;
 
-use super::{World, location_of, state_of};
+use super::{World, location_of, state_of, unit_at, without_rendering};
+use crate::Arranged;
 
 pub(super) async fn an_empty_store_lists_nothing_and_every_name_in_it_is_absent(world: &World) {
     assert!(world.store().list().await.unwrap().is_empty());
@@ -17,24 +18,24 @@ pub(super) async fn an_empty_store_lists_nothing_and_every_name_in_it_is_absent(
     assert_eq!(state, UnitFileState::Absent);
 }
 
-pub(super) async fn a_unit_that_is_compared_with_none_is_drifted_and_names_its_revision(
+pub(super) async fn a_unit_that_is_compared_with_none_is_outdated_and_names_its_revision(
     world: &World,
 ) {
     let unit = world.unit(0);
     world.store().write(&unit).await.unwrap();
-    let revision = Some(unit.revision);
+    let revision = unit.revision;
     let state = state_of(world, &unit.name, None).await;
-    assert_eq!(state, UnitFileState::Drifted { revision });
+    assert_eq!(state, UnitFileState::Outdated { revision });
 }
 
-pub(super) async fn a_unit_that_is_compared_with_another_one_is_drifted(world: &World) {
+pub(super) async fn a_unit_that_is_compared_with_another_one_is_outdated(world: &World) {
     let unit = world.unit(0);
     world.store().write(&unit).await.unwrap();
     let mut other = unit.clone();
     other.container.read_only_root = !other.container.read_only_root;
-    let revision = Some(unit.revision);
+    let revision = unit.revision;
     let state = state_of(world, &unit.name, Some(&other)).await;
-    assert_eq!(state, UnitFileState::Drifted { revision });
+    assert_eq!(state, UnitFileState::Outdated { revision });
 }
 
 pub(super) async fn a_unit_is_compared_under_the_incarnation_that_its_file_names(world: &World) {
@@ -64,11 +65,15 @@ pub(super) async fn an_edited_unit_that_everyone_may_write_is_drifted(world: &Wo
     world.expose(&unit.name).await;
     let mut other = unit.clone();
     other.container.read_only_root = !other.container.read_only_root;
-    let revision = Some(unit.revision);
+    let revision = unit.revision;
     let state = state_of(world, &unit.name, Some(&other)).await;
-    assert_eq!(state, UnitFileState::Drifted { revision });
-    let state = state_of(world, &unit.name, None).await;
-    assert_eq!(state, UnitFileState::Drifted { revision });
+    assert_eq!(state, UnitFileState::Outdated { revision }, "nobody edited it yet");
+    world.edit(&unit.name).await;
+    let revision = Some(revision);
+    for wanted in [Some(&unit), Some(&other), None] {
+        let state = state_of(world, &unit.name, wanted).await;
+        assert_eq!(state, UnitFileState::Drifted { revision });
+    }
 }
 
 pub(super) async fn a_file_without_a_byte_is_drifted_and_not_listed(world: &World) {
@@ -90,8 +95,8 @@ pub(super) async fn a_name_that_cannot_be_read_hides_no_other(world: &World) {
     let kind = files[&hidden.name].as_ref().map_err(|error| error.kind());
     assert_eq!(kind.map(|file| &file.state), Err(PortErrorKind::Denied));
     let revision = seen.revision;
-    let state = &files[&seen.name].as_ref().unwrap().state;
-    assert_eq!(*state, UnitFileState::Current { revision });
+    let state = files[&seen.name].as_ref().unwrap().state.clone();
+    assert_eq!(without_rendering(state), UnitFileState::Current { revision });
 }
 
 pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
@@ -132,8 +137,8 @@ pub(super) async fn every_part_of_a_unit_is_compared(world: &World) {
         let mut other = unit.clone();
         change(&mut other);
         let state = state_of(world, &unit.name, Some(&other)).await;
-        let revision = Some(unit.revision);
-        assert_eq!(state, UnitFileState::Drifted { revision }, "change {number}");
+        let revision = unit.revision;
+        assert_eq!(state, UnitFileState::Outdated { revision }, "change {number}");
     }
 }
 
@@ -181,6 +186,26 @@ pub(super) async fn a_location_is_the_same_whatever_lies_there(world: &World) {
     assert_eq!(location_of(world, &unit.name).await, absent);
     world.store().remove(&unit.name).await.unwrap();
     assert_eq!(location_of(world, &unit.name).await, absent);
+}
+
+pub(super) async fn a_drop_in_beside_a_unit_is_named_and_changes_nothing_else(
+    world: &World,
+) -> Arranged {
+    let (unit, other) = (world.unit(0), world.unit(1));
+    world.store().write(&unit).await.unwrap();
+    world.store().write(&other).await.unwrap();
+    let before = unit_at(world, &unit.name).await;
+    world.drop_in(&unit.name).await?;
+    let mut after = unit_at(world, &unit.name).await;
+    after.drop_ins.retain(|path| !before.drop_ins.contains(path));
+    let [path] = &after.drop_ins[..] else { panic!("{after:?}") };
+    assert!(path.contains(unit.name.as_str()), "{path}");
+    assert_eq!((after.state, after.location), (before.state, before.location));
+    assert_eq!(unit_at(world, &other.name).await.drop_ins, before.drop_ins);
+    assert_eq!(world.store().list().await.unwrap().len(), 2);
+    world.store().remove(&unit.name).await.unwrap();
+    assert_eq!(unit_at(world, &unit.name).await.drop_ins, after.drop_ins, "it is not ours");
+    Ok(())
 }
 
 pub(super) async fn a_store_that_is_gone_is_empty_and_made_again_by_a_write(world: &World) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use companion_conformance::service_manager::ServiceWorld;
-use companion_conformance::unit_store::UnitStoreWorld;
+use companion_conformance::unit_store::{UnitStoreWorld, without_rendering};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::ImageRef;
 use companion_core::model::unit::{
@@ -207,6 +207,7 @@ fn is_whole(file: &UnitFileState) -> bool {
         file,
         UnitFileState::Current { .. }
             | UnitFileState::Exposed { .. }
+            | UnitFileState::Outdated { .. }
             | UnitFileState::Drifted { revision: Some(_) }
     )
 }
@@ -286,7 +287,7 @@ async fn show(
         });
         let file = match file_of(host, number).await {
             UnitFileState::Foreign { .. } => "foreign".to_owned(),
-            other => format!("{other:?}"),
+            other => format!("{:?}", without_rendering(other)),
         };
         text.push_str(&format!(
             "\n{name}: file {file}; container {:?}; {} {} {} result {} restarts {} source {ours:?} loaded {:?} \

@@ -191,7 +191,6 @@ pub(super) const FAULTS: &[Fault] = &[
     of_host("manager reloaded", host::reload),
     of_host("ten reloads at once", host::reload_storm),
     of_host("manager executed anew", host::reexecute),
-    shown_by(of_host("what podman said garbled", host::garble_memory), host::memory_is_whole),
     of_host("host's lock taken for 5 s", host::take_lock),
     of_host("three passes at once", host::passes_at_once),
     of_host("300 files come and go", host::burst_of_files),

@@ -49,16 +49,6 @@ pub(super) fn reexecute(_aim: Aim) -> bool {
     well(&systemctl(&["daemon-reexec"]))
 }
 
-pub(super) fn garble_memory(_aim: Aim) -> bool {
-    write(&format!("{STATE}/podman.json"), "{\"half a");
-    true
-}
-
-pub(super) fn memory_is_whole(_one: Companion) -> bool {
-    let text = fs::read_to_string(format!("{STATE}/podman.json")).unwrap_or_default();
-    serde_json::from_str::<serde_json::Value>(&text).is_ok()
-}
-
 pub(super) fn take_lock(_aim: Aim) -> bool {
     well(&archy(&["flock", &format!("{STATE}/lock"), "sleep", "5"]))
 }

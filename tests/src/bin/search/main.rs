@@ -1,7 +1,7 @@
 //! Runs the exhaustive searches, and says what they came to.
 //!
 //! Without an option: those of every commit. `--deep`: wider ones, and every pair of the tables followed
-//! to its end, for a release build. `--bounds <companions> <faults> <wishes> [commands] [untampered] [slow]`:
+//! to its end, for a release build. `--bounds <companions> <faults> <intents> [<leaders with other inputs>] [untampered] [slow]`:
 //! one search within bounds of one's own.
 
 use std::io::{self, Write};
@@ -35,10 +35,8 @@ fn main() -> ExitCode {
 fn own(arguments: &[String]) -> Bounds {
     let number = |at: usize, or| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(or);
     let has = |word: &str| arguments.iter().any(|argument| argument == word);
-    let mut bounds = Bounds::alone(number(1, 1).into(), number(2, 1), number(3, 1));
-    if has("commands") {
-        bounds = bounds.with_commands();
-    }
+    let bounds = Bounds::of(number(1, 1).into(), number(2, 1), number(3, 1));
+    let mut bounds = bounds.with_hand_overs(number(4, 0));
     if has("untampered") {
         bounds = bounds.without_tampering();
     }

@@ -51,8 +51,8 @@ pub(super) fn conditions() -> Vec<Workload> {
             "a removal while the disk is full",
             VIEWER,
             vec![
-                Happens(|host| host.change(|world, _| world.conditions.disk = Disk::Full)),
                 Op::Remove("viewer"),
+                Happens(|host| host.change(|world, _| world.conditions.disk = Disk::Full)),
                 Pass,
                 Sleep(60),
                 Happens(|host| host.change(|world, _| world.conditions.disk = Disk::Writable)),

@@ -1,19 +1,22 @@
 use companion_core::model::image::ImageRef;
+use companion_core::model::revision::Fingerprint;
 use proptest::prelude::*;
 
 use super::*;
 
 /// Every option that this crate ever gives to podman.
-const OPTIONS: [&str; 18] = [
+const OPTIONS: [&str; 20] = [
     "--all",
     "--build-arg=",
     "--file=",
     "--filter=name=^",
     "--force",
+    "--force-rm",
     "--format=json",
     "--ignore",
     "--label=companion.context=",
     "--label=companion.source=",
+    "--layers=false",
     "--no-trunc",
     "--pull=missing",
     "--quiet",
@@ -51,15 +54,16 @@ proptest! {
         directory in "/[^/\u{0}]{1,20}",
         context: [u8; 32],
     ) {
-        let context = Fingerprint::from_digest(&context);
+        let digest = Fingerprint::from_digest(&context);
         let source = BuildSource { reference, contexts: vec![], arguments };
-        let Ok(args) = build(&source, context, Path::new(&directory), "Dockerfile") else {
+        let context = Context { directory: directory.clone().into(), file: "Dockerfile", digest };
+        let Ok(args) = build(&source, &context, "1-2-3".parse().unwrap()) else {
             return Ok(());
         };
         prop_assert_eq!(positionals(&args, &["build"]), [directory]);
         prop_assert!(args.iter().take_while(|word| *word != "--").all(|word| !word.contains("tls-verify")));
         let given = args.iter().filter(|word| word.starts_with("--build-arg=")).count();
-        prop_assert_eq!(given, source.arguments.len());
+        prop_assert_eq!(given, source.arguments.len() + 1);
     }
 
     #[test]

@@ -92,7 +92,11 @@ fn a_unit_that_is_refused_by_itself_is_not_lost() {
     }
     let strangers =
         "converting \"strange.container\": requested Quadlet source x.volume was not found";
-    assert_eq!(judged(Some(1), MADE, &[strangers]).unwrap(), UnloadableUnits::default());
+    let found = judged(Some(1), MADE, &[strangers]).unwrap();
+    let file = "strange.container".to_owned();
+    let why = "requested Quadlet source x.volume was not found".to_owned();
+    let refused = vec![UnloadableFile { file, why }];
+    assert_eq!(found, UnloadableUnits { refused, ..UnloadableUnits::default() });
 }
 
 #[test]

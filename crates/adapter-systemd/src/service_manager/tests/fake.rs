@@ -17,6 +17,7 @@ use super::super::{KernelFiles, Limits, QuadletDir, Scope, SystemdManager};
 use crate::bus::Bus;
 use crate::dbus::{DESTINATION, JOB, JobRemoved, MANAGER, SERVICE, UNIT, UnitRow};
 use crate::error::BusError;
+use crate::journal::Journal;
 
 /// What becomes of a job that is queued.
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +89,7 @@ impl FakeUnit {
             ("StateChangeTimestamp", value(1_700_000_000_999_999_u64)),
             ("InvocationID", value(vec![0xab_u8, 0xcd])),
             ("LoadError", value(("", ""))),
+            ("DropInPaths", value(Vec::<String>::new())),
             ("Job", no_job()),
         ];
         let service = [
@@ -159,7 +161,8 @@ impl Fake {
         };
         // Without a unit there, a reload has nothing to lose.
         let units = QuadletDir::at("/nonexistent", Scope::User, PodmanVersion::new(5, 4, 2));
-        SystemdManager::over(Bus::with(Arc::new(connector), limits.call), limits, files, Ok(units))
+        let bus = Bus::with(Arc::new(connector), limits.call);
+        SystemdManager::over(bus, limits, files, Journal::of(Scope::User), Ok(units))
     }
 }
 

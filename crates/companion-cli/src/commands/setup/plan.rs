@@ -146,13 +146,14 @@ pub(super) fn setup(found: &Found, start: bool) -> Vec<Entry> {
         FoundUnit::Packaged(path) => plan.push(unchanged("unit", shown(path))),
     }
     let state = &found.state;
-    if writes || state.needs_reload || state.load == "not-found" {
-        plan.push(Entry::Change(Change::Reload));
-    }
     plan.push(match state.is_enabled() {
         true => unchanged("service", "enabled"),
         false => Entry::Change(Change::Enable),
     });
+    // Also after it was enabled: systemd loads the links of a unit with the unit.
+    if writes || state.needs_reload || state.load == "not-found" || !state.is_enabled() {
+        plan.push(Entry::Change(Change::Reload));
+    }
     plan.push(run(found, start, writes || state.needs_reload));
     plan
 }
@@ -199,16 +200,18 @@ pub(super) fn removal(found: &Found) -> Vec<Entry> {
     if state.is_enabled() {
         plan.push(Entry::Change(Change::Disable));
     }
+    let mut reload = state.is_enabled();
     match &found.unit {
         FoundUnit::Same | FoundUnit::Outdated => {
             plan.push(Entry::Change(Change::DeleteUnit { path: found.unit_path.clone() }));
-            plan.push(Entry::Change(Change::Reload));
+            reload = true;
         }
         FoundUnit::Packaged(path) => plan.push(unchanged("unit", shown(path))),
         FoundUnit::Absent | FoundUnit::Unmanaged { .. } => {
             plan.push(unchanged("unit", "not installed"));
         }
     }
+    plan.extend(reload.then_some(Entry::Change(Change::Reload)));
     plan
 }
 

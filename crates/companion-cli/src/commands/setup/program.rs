@@ -6,9 +6,6 @@ use durable_dir::{FileStatus, Trust, status_of};
 
 use crate::error::{CommandError, CommandResult, chain};
 
-/// Directories whose files do not stay.
-const TEMPORARY: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
-
 /// The path of this program, links resolved.
 ///
 /// # Errors
@@ -72,9 +69,7 @@ fn transient_place(path: &Path, temporary: &Path) -> Option<&'static str> {
     if path.ancestors().skip(1).take(2).any(|dir| dir.join(".fingerprint").is_dir()) {
         return Some("a build directory of cargo");
     }
-    let places = TEMPORARY.iter().map(Path::new).chain([temporary]);
-    let is_below = |place: &Path| place.parent().is_some() && path.starts_with(place);
-    places.into_iter().any(is_below).then_some("a temporary directory")
+    path.starts_with(temporary).then_some("a temporary directory")
 }
 
 #[cfg(test)]
@@ -88,17 +83,15 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let target = place.path().join("target/release");
         std::fs::create_dir_all(target.join(".fingerprint")).unwrap();
-        let elsewhere = Path::new("/nowhere");
+        let temporary = Path::new("/tmp");
         for program in ["companion", "deps/companion"] {
-            let found = transient_place(&target.join(program), elsewhere);
+            let found = transient_place(&target.join(program), temporary);
             assert_eq!(found, Some("a build directory of cargo"), "{program}");
         }
-        let temporary = Some("a temporary directory");
-        for path in ["/tmp/x/companion", "/run/user/1000/companion", "/nowhere/companion"] {
-            assert_eq!(transient_place(Path::new(path), elsewhere), temporary, "{path}");
-        }
+        let found = transient_place(Path::new("/tmp/x/companion"), temporary);
+        assert_eq!(found, Some("a temporary directory"));
         for path in ["/usr/bin/companion", "/home/a/.cargo/bin/companion", "/tmpfs/companion"] {
-            assert_eq!(transient_place(Path::new(path), elsewhere), None, "{path}");
+            assert_eq!(transient_place(Path::new(path), temporary), None, "{path}");
         }
     }
 

@@ -31,6 +31,10 @@ pub(super) fn json(found: &Found, output: &Output) -> CommandResult<()> {
                 "service": null,
                 "restarts": null,
                 "revisions": { "unit_file": null, "loaded": null, "running": null },
+                "root_cause": null,
+                "log": [],
+                "log_error": null,
+                "drop_ins": [],
             })
         }));
     }
@@ -88,10 +92,8 @@ fn about_the_leader(found: &Found, now: u64, output: &Output) {
         )),
     }
     if let Some(problem) = &report.inputs.problem {
-        output.note(format!(
-            "the catalog is not in force, and the last good one is:\n{}",
-            problem.report
-        ));
+        output.note(format!("the last good catalog is in force: {}", problem.message));
+        problem.excerpt.iter().for_each(|excerpt| output.excerpt(excerpt));
     }
     report.problems.iter().chain(&found.notes).for_each(|problem| output.note(problem));
 }
@@ -108,14 +110,18 @@ fn service(status: &CompanionStatus, now: u64) -> String {
     words.join(", ")
 }
 
-/// Why, what next, and when.
+/// Why, with the last log lines of a failed run, what next, and when; and what changes its unit.
 fn details(status: &CompanionStatus, now: u64) -> Vec<String> {
+    let cause = status.root_cause.iter().map(|cause| format!("why: {cause}"));
     let why = status.conditions.iter().map(|condition| condition_line(condition, now));
+    let log = status.log.iter().map(|line| format!("log: {line}"));
+    let log_error = status.log_error.iter().map(|error| format!("log: not readable: {error}"));
     let next = status.next.iter().map(|step| format!("next: {step}"));
-    let mut lines: Vec<_> = why.chain(next).collect();
+    let mut lines: Vec<_> = cause.chain(why).chain(log).chain(log_error).chain(next).collect();
     if lines.is_empty() && status.health != Health::Ready {
         lines.extend(status.why.iter().map(|why| format!("why: {why}")));
     }
+    lines.extend(status.drop_ins.iter().map(|path| format!("drop-in: {path}")));
     lines
 }
 

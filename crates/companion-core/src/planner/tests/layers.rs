@@ -67,8 +67,7 @@ fn build_under_way_is_kept_when_the_same_is_asked_for_again() {
     let mut scene = Scene::converged();
     scene.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
     scene.begin(Work::Image);
-    let spec = scene.desired.companions[&name()].spec().clone();
-    scene.desired.companions.insert(name(), DesiredCompanion::new(spec, Generation(9)));
+    scene.intend(spec());
     assert_eq!(scene.plan().superseded, []);
 }
 
@@ -83,6 +82,41 @@ fn rendering_whose_input_changed_meanwhile_is_superseded() {
     scene.begin(Work::Hook);
     assert_eq!(scene.plan().superseded, []);
     scene.seen.hook = stale(b"a corrected template");
+    assert_eq!(scene.plan().superseded, [(name(), Work::Hook)]);
+}
+
+#[test]
+fn build_of_another_context_is_superseded_when_the_image_is_current_again() {
+    let mut scene = Scene::converged();
+    let current = scene.image().context;
+    scene.image().context = Some(Fingerprint::of(b"a Dockerfile that hangs"));
+    scene.begin(Work::Image);
+    scene.image().context = current;
+    scene.expect(&[], &[]);
+    assert_eq!(scene.plan().superseded, [(name(), Work::Image)]);
+}
+
+#[test]
+fn rendering_for_an_earlier_intent_is_superseded_when_the_file_is_current() {
+    let mut scene = Scene::converged();
+    let current = scene.seen.hook.clone();
+    let stale = HookState::Stale { cause: StaleCause::Changed, input: Fingerprint::of(b"hangs") };
+    scene.seen.hook = Some(Observation::Known(stale));
+    scene.begin(Work::Hook);
+    scene.seen.hook = current;
+    assert_eq!(scene.plan().superseded, [], "it may be this very rendering that made it current");
+    scene.intend(spec());
+    scene.expect(&[], &["rendering its configuration is under way"]);
+    assert_eq!(scene.plan().superseded, [(name(), Work::Hook)]);
+}
+
+#[test]
+fn rendering_is_superseded_when_the_companion_has_no_hook_any_more() {
+    let mut scene = Scene::converged();
+    let stale = HookState::Stale { cause: StaleCause::Changed, input: Fingerprint::of(b"hangs") };
+    scene.seen.hook = Some(Observation::Known(stale));
+    scene.begin(Work::Hook);
+    scene.intend(CompanionSpec { hook: None, ..spec() });
     assert_eq!(scene.plan().superseded, [(name(), Work::Hook)]);
 }
 

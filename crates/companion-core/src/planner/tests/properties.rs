@@ -9,6 +9,8 @@ fn revision() -> impl Strategy<Value = Option<Revision>> {
     prop_oneof![
         3 => Just(Some(base)),
         1 => Just(Some(base.with_incarnation(1))),
+        1 => Just(Some(base.with_rendering(Some(Fingerprint::of(b"other"))))),
+        1 => Just(Some(base.with_rendering(None))),
         1 => Just(Some(Revision { config: None, ..base })),
         1 => Just(Some(Revision { image: Fingerprint::of(b"other"), ..base })),
         1 => Just(None),
@@ -21,6 +23,9 @@ fn unit_file() -> impl Strategy<Value = UnitFileState> {
         Just(UnitFileState::Absent),
         Just(foreign),
         revision().prop_map(|revision| UnitFileState::Drifted { revision }),
+        revision().prop_filter_map("an outdated file has a revision", |revision| {
+            Some(UnitFileState::Outdated { revision: revision? })
+        }),
         revision().prop_filter_map("an exposed file has a revision", |revision| {
             Some(UnitFileState::Exposed { revision: revision? })
         }),
@@ -141,13 +146,12 @@ prop_compose! {
             hook: Some(hook),
             image: (!removed).then_some(image),
             unit: match file {
-                Observation::Known(state) => {
-                    Observation::Known(UnitFile { state, location: LOCATION.to_owned() })
-                }
+                Observation::Known(state) => Observation::Known(file_of(state)),
                 Observation::Unknown(error) => Observation::Unknown(error),
             },
             service,
             container,
+            log: None,
         };
         let attempt = Attempt { generation: Generation(1), input: Fingerprint::of(b"begun") };
         let running = running.into_iter().map(|work| (work, attempt)).collect();

@@ -1,8 +1,9 @@
 //! How what was seen and decided reads as one word.
 
 use super::*;
+use crate::model::log::LogTail;
 use crate::reconciler::{Execution, Round};
-use crate::status::{Health, status};
+use crate::status::{CompanionStatus, Health, status};
 
 impl Scene {
     fn round(&self) -> Round {
@@ -99,4 +100,57 @@ fn leftovers_of_images_are_no_reason_to_look() {
     scene.image().leftovers = vec![ImageId::new(&"2".repeat(64)).unwrap()];
     let statuses = status(&scene.round());
     assert_eq!(statuses[0].health, Health::Ready);
+}
+
+/// The status of a service that ends after every start and logged `lines` the last time.
+fn of_crash_loop(lines: &[&str]) -> CompanionStatus {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Activating, SubState::AutoRestart);
+    scene.service().result = ServiceResult::ExitCode;
+    scene.service().exit_status = Some(126);
+    scene.seen.log = Some(Observation::Known(LogTail::of(lines.iter().copied())));
+    status(&scene.round()).remove(0)
+}
+
+#[test]
+fn a_failed_run_is_explained_by_its_log_cause_first() {
+    let line = "Error: rootlessport listen tcp 0.0.0.0:18083: bind: address already in use";
+    let status = of_crash_loop(&["starting", line]);
+    assert_eq!(status.health, Health::Blocked);
+    assert_eq!(status.root_cause.as_deref(), Some("port 18083 is already in use"));
+    assert_eq!(status.why[0], "port 18083 is already in use");
+    assert!(status.why[1].contains("status 126"), "{:?}", status.why);
+    assert_eq!(status.log, ["starting", line]);
+}
+
+#[test]
+fn a_log_that_names_no_known_cause_is_shown_as_it_is() {
+    let status = of_crash_loop(&["something else went wrong"]);
+    assert_eq!(status.root_cause, None);
+    assert!(status.why[0].contains("status 126"), "{:?}", status.why);
+    assert_eq!(status.log, ["something else went wrong"]);
+}
+
+#[test]
+fn a_log_that_cannot_be_read_says_why_and_hides_nothing_else() {
+    let mut scene = Scene::converged();
+    scene.down(ActiveState::Failed, SubState::Failed);
+    scene.seen.log = Some(Observation::Unknown("no permission".to_owned()));
+    let status = status(&scene.round()).remove(0);
+    assert_eq!(status.log_error.as_deref(), Some("no permission"));
+    assert!(status.log.is_empty() && !status.why.is_empty());
+}
+
+#[test]
+fn drop_ins_of_the_file_and_of_the_service_are_named_once_and_change_no_plan() {
+    let mut scene = Scene::converged();
+    let path = |text: &str| text.to_owned();
+    let mut file = file_of(UnitFileState::Current { revision: scene.revision });
+    file.drop_ins = vec![path("/units/web.container.d/x.conf"), path("/both.conf")];
+    scene.seen.unit = Observation::Known(file);
+    scene.service().drop_ins = vec![path("/both.conf"), path("/a/web.service.d/x.conf")];
+    scene.reads(Health::Ready, &[]);
+    let status = status(&scene.round()).remove(0);
+    let expected = ["/a/web.service.d/x.conf", "/both.conf", "/units/web.container.d/x.conf"];
+    assert_eq!(status.drop_ins, expected);
 }

@@ -45,8 +45,8 @@ fn a_new_account_gets_everything_in_an_order_that_works() {
     let all = [
         "catalog write /c/catalog.toml",
         "unit write /u/companion.service",
-        "systemd reload",
         "service enable",
+        "systemd reload",
     ];
     assert_eq!(changes(&setup(&new, false)), all);
     assert_eq!(changes(&setup(&new, true)), [&all[..], &["service start"]].concat());
@@ -72,7 +72,14 @@ fn a_unit_that_was_written_and_not_loaded_is_loaded() {
     let expected = ["systemd reload", "service restart, because its unit changed"];
     assert_eq!(changes(&setup(&found(FoundUnit::Same, state), true)), expected);
     let state = ServiceState { load: "not-found".into(), ..ServiceState::default() };
-    let expected = ["systemd reload", "service enable", "service start"];
+    let expected = ["service enable", "systemd reload", "service start"];
+    assert_eq!(changes(&setup(&found(FoundUnit::Same, state), true)), expected);
+}
+
+#[test]
+fn a_unit_is_loaded_again_after_it_was_enabled() {
+    let state = ServiceState { unit_file: "disabled".into(), ..running() };
+    let expected = ["service enable", "systemd reload"];
     assert_eq!(changes(&setup(&found(FoundUnit::Same, state), true)), expected);
 }
 
@@ -116,5 +123,6 @@ fn a_removal_ends_the_daemon_before_its_unit_goes() {
     assert_eq!(changes(&removal(&found(FoundUnit::Same, running()))), expected);
     assert!(changes(&removal(&found(FoundUnit::Absent, ServiceState::default()))).is_empty());
     let packaged = FoundUnit::Packaged("/usr/lib/systemd/user/companion.service".into());
-    assert_eq!(changes(&removal(&found(packaged, running()))), expected[..2]);
+    let expected = ["service stop", "service disable", "systemd reload"];
+    assert_eq!(changes(&removal(&found(packaged, running()))), expected);
 }

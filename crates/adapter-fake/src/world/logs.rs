@@ -1,0 +1,33 @@
+//! Logs: what a program logged before it ended.
+
+use companion_core::model::companion::CompanionName;
+use companion_core::model::log::LogTail;
+
+use super::World;
+use super::processes::CANNOT_MAKE;
+use super::units::Load;
+
+impl World {
+    /// What the last run of `name` logged, if it has ended; one that runs has logged nothing worth reading.
+    pub fn log_tail(&self, name: &CompanionName) -> LogTail {
+        let slot = self.slot(name);
+        let Some((slot, exit)) = slot.and_then(|slot| Some((slot, slot.service.exit_status?)))
+        else {
+            return LogTail::default();
+        };
+        let line = match (&slot.load, exit) {
+            (Load::Ours(text), CANNOT_MAKE) if slot.service.image_missing => {
+                format!("Error: {}: image not known", text.image)
+            }
+            _ if !slot.says.is_empty() => slot.says.clone(),
+            (_, CANNOT_MAKE) => "Error: the container cannot be made".to_owned(),
+            (_, exit) => format!("the program ended with exit code {exit}"),
+        };
+        LogTail::of([line.as_str()])
+    }
+
+    /// The program of `name` logs `lines` before it ends, from now on.
+    pub fn say_at_end(&mut self, name: &CompanionName, lines: &str) {
+        lines.clone_into(&mut self.slot_mut(name).says);
+    }
+}

@@ -1,0 +1,245 @@
+//! What builds of ours leave in the store when podman is stopped in the middle: the working container
+//! of each stage, and the image of each stage that a later one is based on.
+//!
+//! buildah writes a build's arguments down with each working container
+//! (`<driver>-containers/<id>/userdata/buildah.json`, the same from Podman 4.4 to 5.8). Each build of
+//! ours has an argument more, [`ARGUMENT`], which no Dockerfile declares and no image holds; by it alone
+//! a working container is known to be ours. A build that fails in good order leaves nothing
+//! (`--force-rm`, `--layers=false`), so as a rule there is nothing to find, and no podman is started.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::Path;
+use std::pin::Pin;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use companion_core::model::image::{BuildSource, ImageId};
+use rustix::process::{Pid, getpid};
+use serde::Deserialize;
+
+use super::{Podman, argv, tree};
+use crate::context::Context;
+use crate::error::{PodmanError, Verb};
+use crate::image_provider::listing::Listing;
+use crate::reader::Reader;
+
+/// The build argument that names a build of ours.
+pub(super) const ARGUMENT: &str = "COMPANION_BUILD";
+
+/// The most containers of a store that are looked at.
+const CONTAINER_LIMIT: usize = 4096;
+
+/// The most that is read of a working container's description, in bytes: it holds the configuration of
+/// its image.
+const DESCRIPTION_LIMIT: u64 = 8 * 1024 * 1024;
+
+/// Names one build: the process that started it, when that process started, and a number within it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BuildId {
+    process: i32,
+    started: u64,
+    number: u64,
+}
+
+impl BuildId {
+    /// The next build of this process. Blocks on `/proc`.
+    fn next() -> Self {
+        static BUILDS: AtomicU64 = AtomicU64::new(0);
+        let (process, number) = (getpid(), BUILDS.fetch_add(1, Ordering::Relaxed));
+        let started = tree::started(process).unwrap_or_default();
+        Self { process: process.as_raw_nonzero().get(), started, number }
+    }
+
+    /// Whether the process that started it lives. Blocks on `/proc`.
+    fn has_owner(self) -> bool {
+        let started = Pid::from_raw(self.process).and_then(tree::started);
+        started == Some(self.started)
+    }
+}
+
+impl fmt::Display for BuildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-{}", self.process, self.started, self.number)
+    }
+}
+
+impl FromStr for BuildId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.splitn(3, '-');
+        let mut next = || parts.next().ok_or(());
+        let process = next()?.parse().map_err(|_| ())?;
+        let started = next()?.parse().map_err(|_| ())?;
+        Ok(Self { process, started, number: next()?.parse().map_err(|_| ())? })
+    }
+}
+
+/// A working container of a build that has ended.
+#[derive(Debug, PartialEq, Eq)]
+struct Abandoned {
+    container: String,
+    /// What its stage is based on.
+    base: Option<ImageId>,
+}
+
+/// A working container as buildah describes it, as far as it is used.
+#[derive(Debug, Deserialize)]
+struct Description {
+    #[serde(rename = "Args")]
+    arguments: Option<BTreeMap<String, String>>,
+    #[serde(rename = "image-id")]
+    base: Option<String>,
+}
+
+impl Podman {
+    /// Builds the image of `source` from `context`.
+    pub(crate) async fn build(
+        &self,
+        source: &BuildSource,
+        context: &Context,
+    ) -> Result<(), PodmanError> {
+        let id = Reader::default().read(self.limits.files, BuildId::next).await;
+        let id = id.map_err(|_| PodmanError::NoAnswer { place: "/proc".to_owned() })?;
+        let args = argv::build(source, context, id)?;
+        self.run_for(Verb::Build, args, Some(id)).await?;
+        Ok(())
+    }
+
+    /// Removes what `build` left; without one, what is left of every build of ours whose process has
+    /// ended. What cannot be removed is logged, and left for the next leader.
+    pub(super) fn remove_abandoned(
+        &self,
+        build: Option<BuildId>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        let podman = self.clone();
+        // Boxed, because a call that removes is itself a call.
+        Box::pin(async move {
+            if let Err(error) = podman.try_remove_abandoned(build).await {
+                let reason = &error as &dyn std::error::Error;
+                tracing::warn!(reason, "failed to look for what interrupted builds left");
+            }
+        })
+    }
+
+    async fn try_remove_abandoned(&self, build: Option<BuildId>) -> Result<(), PodmanError> {
+        let directory = self.store().await?.container_directories().to_owned();
+        let found = self.read_store(move || find(&directory, build)).await?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(count = found.len(), "removing working containers of interrupted builds");
+        let mut first_error = None;
+        for Abandoned { container, .. } in &found {
+            let removed = self.run(Verb::Rm, argv::remove_container(container)).await;
+            first_error = first_error.or(removed.err());
+        }
+        let bases: BTreeSet<&ImageId> = found.iter().filter_map(|one| one.base.as_ref()).collect();
+        let images = Listing::parse(&self.run(Verb::Images, argv::images()).await?)?;
+        for image in images.stages().filter(|id| bases.contains(id)) {
+            match self.run(Verb::ImageRm, argv::remove_image(image)).await {
+                // podman-image-rm(1): 1 there is no such image, 2 it is in use.
+                Ok(_) | Err(PodmanError::Failed { status: Some(1 | 2), .. }) => {}
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+}
+
+/// The working containers below `directory` that are of `build`; without one, those of all builds of
+/// ours whose process has ended. What cannot be read is passed over.
+fn find(directory: &Path, build: Option<BuildId>) -> Vec<Abandoned> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten().take(CONTAINER_LIMIT);
+    entries
+        .filter_map(|entry| {
+            let container = entry.file_name().into_string().ok().filter(|name| is_id(name))?;
+            let description = read(&entry.path().join("userdata/buildah.json"))?;
+            let id: BuildId = description.arguments?.get(ARGUMENT)?.parse().ok()?;
+            let is_wanted = build.map_or_else(|| !id.has_owner(), |build| build == id);
+            let base = description.base.and_then(|id| ImageId::new(&id).ok());
+            is_wanted.then_some(Abandoned { container, base })
+        })
+        .collect()
+}
+
+fn is_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+fn read(path: &Path) -> Option<Description> {
+    let data = fs::symlink_metadata(path).ok()?;
+    if !data.is_file() {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(DESCRIPTION_LIMIT).read_to_end(&mut bytes).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(store: &Path, digit: char, arguments: &str) -> String {
+        let id = digit.to_string().repeat(64);
+        let userdata = store.join(&id).join("userdata");
+        fs::create_dir_all(&userdata).unwrap();
+        // As Podman 5.4.2 wrote it, shortened.
+        let text = format!(
+            r#"{{"Args":{arguments},"type":"buildah 0.0.1","image":"localhost/base:latest",
+                "image-id":"{}","container-name":"base-working-container"}}"#,
+            "e".repeat(64)
+        );
+        fs::write(userdata.join("buildah.json"), text).unwrap();
+        id
+    }
+
+    fn found(store: &Path, build: Option<BuildId>) -> Vec<String> {
+        let mut found: Vec<_> = find(store, build).into_iter().map(|one| one.container).collect();
+        found.sort();
+        found
+    }
+
+    #[test]
+    fn only_working_containers_of_our_builds_are_found() {
+        let store = tempfile::tempdir().unwrap();
+        let running = BuildId::next();
+        let ended = BuildId { started: running.started + 1, ..running };
+        let marked = |id: BuildId| format!(r#"{{"{ARGUMENT}":"{id}"}}"#);
+        let of_running = container(store.path(), 'a', &marked(running));
+        let of_ended = container(store.path(), 'b', &marked(ended));
+        for (digit, arguments) in [
+            ('c', "null"),
+            ('d', "{}"),
+            ('f', r#"{"COMPANION_BUILD":"something"}"#),
+            ('0', r#"{"OTHER":"1-2-3"}"#),
+            ('1', "7"),
+        ] {
+            container(store.path(), digit, arguments);
+        }
+        fs::create_dir_all(store.path().join("2".repeat(64))).unwrap();
+        fs::write(store.path().join("containers.json"), "[]").unwrap();
+        for (build, expected) in
+            [(None, &of_ended), (Some(running), &of_running), (Some(ended), &of_ended)]
+        {
+            assert_eq!(found(store.path(), build), std::slice::from_ref(expected), "{build:?}");
+        }
+        assert_eq!(find(store.path(), None)[0].base, ImageId::new(&"e".repeat(64)).ok());
+        assert_eq!(found(&store.path().join("none"), None), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_build_id_is_read_as_it_is_written() {
+        let (one, other) = (BuildId::next(), BuildId::next());
+        assert_ne!(one, other);
+        assert_eq!(one.to_string().parse(), Ok(one));
+        assert!(one.has_owner() && one.started > 0);
+        for text in ["", "1", "1-2", "1-2-", "-1-2-3-4", "a-b-c", "1-2-3-4"] {
+            assert_eq!(text.parse::<BuildId>(), Err(()), "{text}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Which environment variables podman gets, by the call.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+
+use super::orphans;
+use super::secrets::Secrets;
+use crate::error::Verb;
+
+/// What each podman inherits. Everything else stays out: `NOTIFY_SOCKET` would let podman speak to
+/// the service manager in our name, `CONTAINERS_CONF`, `CONTAINER_HOST` or `STORAGE_DRIVER` would
+/// let whoever starts us point it at another host or store.
+const INHERITED: [&str; 10] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "REGISTRY_AUTH_FILE",
+];
+
+/// What a build and a pull inherit besides: how they reach the network, and whom they trust there.
+/// Podman hands the proxies to each `RUN` of a build, and keeps them out of the image
+/// (podman-build(1), `--http-proxy`).
+const NETWORK: [&str; 10] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// The variables that are passed on. `Debug` shows their names alone.
+pub(crate) struct Environment {
+    inherited: Vec<(OsString, OsString)>,
+    network: Vec<(OsString, OsString)>,
+    secrets: Secrets,
+}
+
+impl Environment {
+    /// What podman may have of `variables`.
+    pub(crate) fn of(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let is_in = |list: &[&str], name: &OsStr| list.iter().any(|known| name == *known);
+        let (mut inherited, mut network) = (Vec::new(), Vec::new());
+        for (name, value) in variables {
+            if is_in(&INHERITED, &name) {
+                inherited.push((name, value));
+            } else if is_in(&NETWORK, &name) {
+                network.push((name, value));
+            }
+        }
+        // Messages are compared with known phrases.
+        inherited.push(("LANG".into(), "C".into()));
+        let (name, value) = orphans::MARK;
+        inherited.push((name.into(), value.into()));
+        let proxies = network.iter().filter(|(name, _)| is_proxy(name));
+        let secrets = Secrets::of_urls(proxies.map(|(_, value)| value.to_string_lossy()));
+        Self { inherited, network, secrets }
+    }
+
+    /// The value of a variable that every podman inherits.
+    pub(crate) fn value(&self, name: &str) -> Option<&OsStr> {
+        let mut pairs = self.inherited.iter();
+        pairs.find(|(own, _)| own == name).map(|(_, value)| value.as_os_str())
+    }
+
+    /// The variables that the podman of `call` gets.
+    pub(crate) fn passed(&self, call: Verb) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        let network = match call {
+            Verb::Build | Verb::Pull => self.network.as_slice(),
+            Verb::Version
+            | Verb::Info
+            | Verb::Images
+            | Verb::ImageInspect
+            | Verb::ImageRm
+            | Verb::Ps
+            | Verb::Rm => &[],
+        };
+        let all = self.inherited.iter().chain(network);
+        all.map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+
+    /// What must not be shown of what podman prints.
+    pub(crate) fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = self.inherited.iter().chain(&self.network);
+        f.debug_set().entries(all.map(|(name, _)| name)).finish()
+    }
+}
+
+fn is_proxy(name: &OsStr) -> bool {
+    name.to_string_lossy().to_ascii_lowercase().ends_with("_proxy")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_builds_and_pulls_get_the_network_variables() {
+        let variables = [("HTTPS_PROXY", "http://p:1"), ("SSL_CERT_FILE", "/ca"), ("HOME", "/h")];
+        let environment =
+            Environment::of(variables.map(|(name, value)| (name.into(), value.into())));
+        for (call, expected) in
+            [(Verb::Build, 3), (Verb::Pull, 3), (Verb::Info, 1), (Verb::Ps, 1), (Verb::Rm, 1)]
+        {
+            let names = environment.passed(call).map(|(name, _)| name.to_str().unwrap());
+            let given = names.filter(|name| variables.iter().any(|(own, _)| own == name));
+            assert_eq!(given.count(), expected, "{call}");
+        }
+    }
+
+    #[test]
+    fn debug_output_shows_no_value() {
+        let environment =
+            Environment::of([("https_proxy".into(), "http://user:hunter2@p:1".into())]);
+        let text = format!("{environment:?}");
+        assert!(text.contains("https_proxy") && !text.contains("hunter2"), "{text}");
+    }
+}

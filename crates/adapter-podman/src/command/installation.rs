@@ -1,0 +1,253 @@
+//! [`Installation`]: what podman's answers depend on besides its store: its program and its settings.
+//!
+//! An answer that was given by one installation is asked for again when another one is found. Files
+//! are compared by identity, so no process is started to see that nothing changed.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::environment::Environment;
+use super::output::shown;
+use crate::error::PodmanError;
+use crate::file_identity::FileIdentity;
+
+/// Where podman is looked for when the environment has no `PATH`.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Where settings are, besides the user's own (containers-storage.conf(5), containers.conf(5),
+/// containers-registries.conf(5)).
+const SHARED: [&str; 2] = ["/usr/share/containers", "/etc/containers"];
+
+/// What the names of files with settings, and of directories of such files, begin with.
+const SETTINGS: [&str; 3] = ["storage.", "containers.", "registries."];
+
+/// How deep a file may lie below a directory of settings: `containers.rootless.conf.d/UID/x.conf`.
+const DEPTH: usize = 2;
+
+/// The most files that are compared.
+const FILE_LIMIT: usize = 256;
+
+/// The program at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    file: FileIdentity,
+}
+
+/// The program and its settings at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Installation {
+    program: Program,
+    /// Each file with settings that is there; one that is not there counts by its absence.
+    settings: BTreeMap<PathBuf, FileIdentity>,
+}
+
+/// Where the program and its settings are looked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Search {
+    /// The program, when it is given by its path.
+    program: Option<PathBuf>,
+    path: OsString,
+    /// The user's own directory of settings. Without `HOME` podman asks the user database for it; what
+    /// is there then goes unseen.
+    own_settings: Option<PathBuf>,
+}
+
+impl Search {
+    /// Looks where a podman in `environment` does.
+    pub(crate) fn of(environment: &Environment) -> Self {
+        let given = |name| environment.value(name).filter(|value| !value.is_empty());
+        let path = environment.value("PATH").map_or_else(|| DEFAULT_PATH.into(), OsStr::to_owned);
+        let config = given("XDG_CONFIG_HOME").map(PathBuf::from);
+        let config = config.or_else(|| Some(Path::new(given("HOME")?).join(".config")));
+        Self { program: None, path, own_settings: config.map(|dir| dir.join("containers")) }
+    }
+
+    /// Takes the program at `path`.
+    pub(crate) fn with_program(self, path: PathBuf) -> Self {
+        Self { program: Some(path), ..self }
+    }
+
+    /// What a failed search is about.
+    pub(crate) fn shown(&self) -> String {
+        let program = self.program.as_ref().map(|path| path.as_os_str());
+        shown(&program.unwrap_or(&self.path).to_string_lossy())
+    }
+
+    /// The program as it is now. Blocks on the file system.
+    ///
+    /// Relative entries of `PATH` are skipped: they would name a program by where we stand.
+    pub(crate) fn program(&self) -> Result<Program, PodmanError> {
+        if let Some(path) = &self.program {
+            let found = Program::at(path.clone());
+            return found.map_err(|source| PodmanError::Start { program: path.clone(), source });
+        }
+        env::split_paths(&self.path)
+            .filter(|directory| directory.is_absolute())
+            .find_map(|directory| Program::at(directory.join("podman")).ok())
+            .ok_or_else(|| PodmanError::Missing { search: self.shown() })
+    }
+
+    /// The program with its settings as they are now; `None` for settings that cannot be compared:
+    /// they cannot be read, or there are too many. Blocks on the file system.
+    pub(crate) fn installation(&self) -> Result<Option<Installation>, PodmanError> {
+        let program = self.program()?;
+        let mut settings = BTreeMap::new();
+        let shared = SHARED.map(PathBuf::from).into_iter();
+        for directory in shared.chain(self.own_settings.clone()) {
+            if gather(&directory, DEPTH, &is_settings, &mut settings).is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Installation { program, settings }))
+    }
+}
+
+impl Program {
+    fn at(path: PathBuf) -> io::Result<Self> {
+        let data = fs::metadata(&path)?;
+        if !data.is_file() || data.permissions().mode() & 0o111 == 0 {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
+        Ok(Self { path, file: FileIdentity::from(&data) })
+    }
+}
+
+fn is_settings(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    SETTINGS.iter().any(|start| name.starts_with(start.as_bytes()))
+}
+
+/// Adds the files of `directory` whose names are `wanted`, and all below such directories.
+fn gather(
+    directory: &Path,
+    depth: usize,
+    wanted: &dyn Fn(&OsStr) -> bool,
+    found: &mut BTreeMap<PathBuf, FileIdentity>,
+) -> Option<()> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Some(()),
+        Err(_) => return None,
+    };
+    for entry in entries {
+        let entry = entry.ok()?;
+        if !wanted(&entry.file_name()) {
+            continue;
+        }
+        let path = entry.path();
+        if depth > 0 && path.is_dir() {
+            gather(&path, depth - 1, &|_| true, found)?;
+            continue;
+        }
+        // A link to nowhere is as good as absent.
+        if let Some(file) = FileIdentity::of(&path) {
+            found.insert(path, file);
+        }
+        if found.len() > FILE_LIMIT {
+            return None;
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn installation(home: &Path, more: &[(&str, &str)]) -> Option<Installation> {
+        let home = [("HOME".into(), home.into())];
+        let more = more.iter().map(|(name, value)| (name.into(), value.into()));
+        let environment = Environment::of(home.into_iter().chain(more));
+        Search::of(&environment).with_program("/bin/sh".into()).installation().unwrap()
+    }
+
+    #[test]
+    fn settings_that_come_change_or_go_are_another_installation() {
+        let home = tempfile::tempdir().unwrap();
+        let settings = home.path().join(".config/containers");
+        for file in [
+            "storage.conf",
+            "containers.conf",
+            "registries.conf",
+            "storage.conf.d/10-root.conf",
+            "containers.rootless.conf.d/1000/a.conf",
+        ] {
+            let file = settings.join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            let without = installation(home.path(), &[]).unwrap();
+            fs::write(&file, "one").unwrap();
+            let with = installation(home.path(), &[]).unwrap();
+            assert_ne!(with, without, "{}", file.display());
+            fs::write(&file, "three").unwrap();
+            assert_ne!(installation(home.path(), &[]).unwrap(), with, "{}", file.display());
+            fs::remove_file(&file).unwrap();
+            assert_eq!(installation(home.path(), &[]).unwrap(), without, "{}", file.display());
+        }
+        let before = installation(home.path(), &[]);
+        fs::write(settings.join("policy.json"), "{}").unwrap();
+        assert_eq!(installation(home.path(), &[]), before, "what pulls may do moves no store");
+    }
+
+    #[test]
+    fn the_users_settings_are_where_the_environment_says() {
+        let (home, config) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let plain = installation(home.path(), &[]).unwrap();
+        fs::create_dir(config.path().join("containers")).unwrap();
+        fs::write(config.path().join("containers/storage.conf"), "").unwrap();
+        let config = config.path().to_str().unwrap();
+        assert_ne!(installation(home.path(), &[("XDG_CONFIG_HOME", config)]).unwrap(), plain);
+        assert_eq!(installation(home.path(), &[("XDG_CONFIG_HOME", "")]).unwrap(), plain);
+        let nowhere = Search::of(&Environment::of([])).with_program("/bin/sh".into());
+        assert!(nowhere.installation().unwrap().is_some(), "shared settings are compared");
+    }
+
+    #[test]
+    fn settings_that_cannot_be_read_cannot_be_compared() {
+        let home = tempfile::tempdir().unwrap();
+        fs::create_dir(home.path().join(".config")).unwrap();
+        fs::write(home.path().join(".config/containers"), "no directory").unwrap();
+        assert_eq!(installation(home.path(), &[]), None);
+    }
+
+    #[test]
+    fn too_many_settings_cannot_be_compared() {
+        let home = tempfile::tempdir().unwrap();
+        let settings = home.path().join(".config/containers/storage.conf.d");
+        fs::create_dir_all(&settings).unwrap();
+        for number in 0..=FILE_LIMIT {
+            fs::write(settings.join(number.to_string()), "").unwrap();
+        }
+        assert_eq!(installation(home.path(), &[]), None);
+    }
+
+    #[test]
+    fn a_replaced_program_and_one_that_comes_first_are_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let [first, second] = ["first", "second"].map(|name| directory.path().join(name));
+        let write = |directory: &Path| {
+            fs::create_dir_all(directory).unwrap();
+            let (new, program) = (directory.join("new"), directory.join("podman"));
+            fs::write(&new, "").unwrap();
+            fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+            fs::rename(new, &program).unwrap();
+            program
+        };
+        let path = format!("relative:{}:{}", first.display(), second.display());
+        let search = Search::of(&Environment::of([("PATH".into(), path.into())]));
+        assert!(matches!(search.program(), Err(PodmanError::Missing { .. })));
+        let program = write(&second);
+        let before = search.program().unwrap();
+        assert_eq!((before.path.clone(), search.program().unwrap()), (program, before.clone()));
+        write(&second);
+        assert_ne!(search.program().unwrap(), before);
+        let earlier = write(&first);
+        assert_eq!(search.program().unwrap().path, earlier);
+    }
+}

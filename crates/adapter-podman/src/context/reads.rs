@@ -1,0 +1,116 @@
+//! [`Contexts`]: each build context is read by itself, so that one on a file system which is slow or
+//! hangs concerns its own companion alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use companion_core::model::container::AbsolutePath;
+use companion_core::model::image::BuildSource;
+use tokio::task::JoinSet;
+
+use super::{Context, ContextError, Digests, Tree, find};
+use crate::command::output::shown;
+use crate::reader::Reader;
+
+/// The most contexts that are kept, those included whose read hangs and that nobody asks for any more.
+const SLOT_LIMIT: usize = 256;
+
+/// Candidate directories, in order: what makes one context another one, besides build arguments.
+type Candidates = Vec<AbsolutePath>;
+
+/// What there is to build from, if anything; an error is shared by all who asked for the same context.
+pub(crate) type FoundContext = Result<Option<Context>, Arc<ContextError>>;
+
+/// The build contexts of a host, with what is known of their files.
+#[derive(Debug, Default)]
+pub(crate) struct Contexts {
+    slots: Mutex<BTreeMap<Candidates, Arc<Slot>>>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    reader: Reader,
+    digests: Arc<Mutex<Digests>>,
+}
+
+impl Slot {
+    async fn read(
+        &self,
+        candidates: Candidates,
+        limit: Duration,
+    ) -> Result<Option<Tree>, Arc<ContextError>> {
+        let silent = no_answer(&candidates);
+        let digests = Arc::clone(&self.digests);
+        let work = move || {
+            // A read that panicked left them whole.
+            let mut digests = digests.lock().unwrap_or_else(PoisonError::into_inner);
+            find(&candidates, &mut digests)
+        };
+        self.reader.read(limit, work).await.unwrap_or(Err(silent)).map_err(Arc::new)
+    }
+}
+
+fn no_answer(candidates: &Candidates) -> ContextError {
+    let names = candidates.iter().map(|path| format!("`{}`", path.as_path().display()));
+    let contexts = shown(&names.collect::<Vec<_>>().join(" or "));
+    ContextError::NoAnswer { contexts }
+}
+
+impl Contexts {
+    /// Finds the context of each of `builds`, in their order; each distinct context is read once.
+    ///
+    /// One that takes longer than `limit` is [`ContextError::NoAnswer`]. Its read goes on, and until it
+    /// ends the answer stays the same without waiting, and no other read of it is started.
+    pub(crate) async fn find_all(
+        &self,
+        builds: &[Option<&BuildSource>],
+        limit: Duration,
+    ) -> Vec<FoundContext> {
+        let named = builds.iter().flatten().map(|build| &build.contexts);
+        let wanted: BTreeSet<&Candidates> = named.filter(|named| !named.is_empty()).collect();
+        let mut reads = JoinSet::new();
+        let mut trees = BTreeMap::new();
+        for candidates in wanted {
+            // Stays for a read that cannot be made, or panics.
+            trees.insert(candidates.clone(), Err(Arc::new(no_answer(candidates))));
+            if let Some(slot) = self.slot(candidates) {
+                let candidates = candidates.clone();
+                reads.spawn(async move {
+                    let tree = slot.read(candidates.clone(), limit).await;
+                    (candidates, tree)
+                });
+            }
+        }
+        while let Some(read) = reads.join_next().await {
+            trees.extend(read.ok());
+        }
+        let context = |build: &BuildSource| match trees.get(&build.contexts) {
+            Some(Ok(tree)) => Ok(tree.as_ref().map(|tree| tree.with_arguments(&build.arguments))),
+            Some(Err(error)) => Err(Arc::clone(error)),
+            None => Ok(None),
+        };
+        builds.iter().map(|build| build.map_or(Ok(None), context)).collect()
+    }
+
+    /// Forgets the contexts that none of `builds` is built from, save those whose read still runs.
+    pub(crate) fn keep_only<'a>(&self, builds: impl Iterator<Item = &'a BuildSource>) {
+        let wanted: BTreeSet<&Candidates> = builds.map(|build| &build.contexts).collect();
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|candidates, slot| wanted.contains(candidates) || slot.reader.is_running());
+    }
+
+    fn slot(&self, candidates: &Candidates) -> Option<Arc<Slot>> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.get(candidates) {
+            return Some(Arc::clone(slot));
+        }
+        if slots.len() >= SLOT_LIMIT {
+            return None;
+        }
+        Some(Arc::clone(slots.entry(candidates.clone()).or_default()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

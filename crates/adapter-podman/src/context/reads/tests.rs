@@ -1,0 +1,96 @@
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc;
+
+use companion_core::model::image::ImageRef;
+use companion_core::ports::PortErrorKind;
+use tempfile::TempDir;
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(60);
+const SHORT: Duration = Duration::from_millis(10);
+
+fn directory() -> TempDir {
+    let directory = TempDir::new().unwrap();
+    fs::write(directory.path().join("Dockerfile"), "FROM scratch\n").unwrap();
+    directory
+}
+
+fn build(directory: &Path) -> BuildSource {
+    BuildSource {
+        reference: ImageRef::new("localhost/x:latest").unwrap(),
+        contexts: vec![AbsolutePath::new(directory.to_str().unwrap()).unwrap()],
+        arguments: BTreeMap::new(),
+    }
+}
+
+/// Has a read of the context of `build` hang, as on a file system that does not answer, until what is
+/// returned is dropped.
+async fn hang(contexts: &Contexts, build: &BuildSource) -> mpsc::Sender<()> {
+    let (release, wait) = mpsc::channel::<()>();
+    let slot = contexts.slot(&build.contexts).unwrap();
+    assert!(slot.reader.read(SHORT, move || wait.recv().is_ok()).await.is_err());
+    release
+}
+
+#[tokio::test]
+async fn a_context_that_hangs_concerns_its_own_companion_alone() {
+    let (one, other) = (directory(), directory());
+    let (hung, healthy) = (build(one.path()), build(other.path()));
+    let contexts = Contexts::default();
+    let release = hang(&contexts, &hung).await;
+    // Were it waited for, each look would take a minute.
+    for _ in 0..3 {
+        let found = contexts.find_all(&[Some(&hung), Some(&healthy), None], LONG).await;
+        let error = found[0].as_ref().unwrap_err();
+        assert!(matches!(**error, ContextError::NoAnswer { .. }), "{error}");
+        assert_eq!(error.kind(), PortErrorKind::Transient);
+        assert!(error.to_string().contains(one.path().to_str().unwrap()), "{error}");
+        assert!(found[1].as_ref().unwrap().is_some());
+        assert!(matches!(&found[2], Ok(None)));
+    }
+    drop(release);
+    while contexts.slot(&hung.contexts).unwrap().reader.is_running() {
+        tokio::task::yield_now().await;
+    }
+    let found = contexts.find_all(&[Some(&hung)], LONG).await;
+    assert!(found[0].as_ref().unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_shared_context_is_read_once_and_digested_with_each_companions_arguments() {
+    let directory = directory();
+    let plain = build(directory.path());
+    let mut other = plain.clone();
+    other.arguments.insert("A".into(), "B".into());
+    let contexts = Contexts::default();
+    let found = contexts.find_all(&[Some(&plain), Some(&other), Some(&plain)], LONG).await;
+    let digests: Vec<_> =
+        found.iter().map(|found| found.as_ref().unwrap().as_ref().unwrap().digest).collect();
+    assert!(digests[0] == digests[2] && digests[0] != digests[1]);
+    assert_eq!(contexts.slots.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_asked_for_any_more_is_forgotten_unless_it_hangs() {
+    let directories = [directory(), directory(), directory()];
+    let builds = directories.each_ref().map(|directory| build(directory.path()));
+    let contexts = Contexts::default();
+    contexts.find_all(&builds.each_ref().map(Some), LONG).await;
+    let _hanging = hang(&contexts, &builds[0]).await;
+    contexts.keep_only([&builds[1]].into_iter());
+    let kept = |build: &BuildSource| contexts.slots.lock().unwrap().contains_key(&build.contexts);
+    assert_eq!(builds.each_ref().map(kept), [true, true, false]);
+}
+
+#[tokio::test]
+async fn an_error_is_shared_by_those_who_share_the_context() {
+    let directory = directory();
+    std::os::unix::fs::symlink("/etc", directory.path().join("link")).unwrap();
+    let source = build(directory.path());
+    let found = Contexts::default().find_all(&[Some(&source), Some(&source)], LONG).await;
+    for found in found {
+        assert_eq!(found.unwrap_err().kind(), PortErrorKind::Invalid);
+    }
+}

@@ -1,0 +1,100 @@
+//! What podman is asked for again, and when: its version, where its store is, what the store has.
+
+use std::ffi::OsString;
+use std::fs;
+
+use adapter_podman::{Podman, PodmanImages};
+use companion_core::ports::ImageProvider as _;
+
+use crate::image_provider::Host;
+
+/// A host whose image is built, with settings of its own and one podman that has looked at it.
+struct Node {
+    host: Host,
+    podman: Podman,
+}
+
+impl Node {
+    async fn new() -> Self {
+        let mut host = Host::new();
+        host.stub.answer("--version", "echo podman version 5.4.2");
+        let config = host.stub.file("config");
+        fs::create_dir_all(config.join("containers")).unwrap();
+        let variable: (OsString, OsString) = ("XDG_CONFIG_HOME".into(), config.into());
+        let podman =
+            Podman::with_environment(host.stub.environment().into_iter().chain([variable]));
+        host.images = PodmanImages::new(podman.clone());
+        host.images.ensure(&host.source()).await.unwrap();
+        let node = Self { host, podman };
+        node.look().await;
+        node
+    }
+
+    /// Looks as a leader does at each reconcile, and returns what podman was asked for.
+    async fn look(&self) -> String {
+        self.host.stub.forget_calls();
+        self.podman.version().await.unwrap();
+        assert!(self.host.observe().await.unwrap().is_current());
+        self.host.stub.verbs()
+    }
+
+    fn write_settings(&self, file: &str, text: &str) {
+        fs::write(self.host.stub.file("config/containers").join(file), text).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_look_at_an_unchanged_host_starts_no_process() {
+    let node = Node::new().await;
+    for _ in 0..3 {
+        assert_eq!(node.look().await, "");
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_program_is_asked_for_its_version_and_its_store_once() {
+    let node = Node::new().await;
+    node.host.stub.answer("--version", "echo podman version 5.8.0");
+    assert_eq!(node.podman.version().await.unwrap(), "5.4.2", "the program is the same file");
+    node.host.stub.install();
+    assert_eq!(node.look().await, "--version info");
+    assert_eq!(node.podman.version().await.unwrap(), "5.8.0");
+    assert_eq!(node.look().await, "");
+}
+
+#[tokio::test]
+async fn changed_settings_have_podman_asked_where_its_store_is() {
+    let node = Node::new().await;
+    for file in ["storage.conf", "containers.conf", "registries.conf"] {
+        node.write_settings(file, "# one");
+        assert_eq!(node.look().await, "info", "{file}");
+        assert_eq!(node.look().await, "", "{file}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_moved_is_noticed_at_the_next_look() {
+    let node = Node::new().await;
+    let stub = &node.host.stub;
+    fs::create_dir_all(stub.file("moved/overlay-images")).unwrap();
+    fs::write(stub.file("moved/overlay-images/images.json"), "[]").unwrap();
+    fs::write(stub.file("images.json"), "[]").unwrap();
+    stub.answer(
+        "info",
+        r#"printf '{"store":{"graphRoot":"%s/moved","graphDriverName":"overlay","runRoot":"/nowhere"}}' $dir"#,
+    );
+    node.write_settings("storage.conf", "[storage]\n");
+    stub.forget_calls();
+    assert_eq!(node.host.observe().await.unwrap().present, None);
+    assert_eq!(stub.verbs(), "info images");
+}
+
+#[tokio::test]
+async fn a_version_that_could_not_be_read_is_asked_for_again() {
+    let host = Host::new();
+    let podman = host.stub.podman();
+    host.stub.answer("--version", "exit 125");
+    podman.version().await.unwrap_err();
+    host.stub.answer("--version", "echo podman version 5.4.2");
+    assert_eq!(podman.version().await.unwrap(), "5.4.2");
+}

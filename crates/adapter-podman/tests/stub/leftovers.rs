@@ -1,0 +1,133 @@
+//! What builds leave in the store that did not end in good order, and who removes it.
+
+use std::fs;
+use std::time::Duration;
+
+use adapter_podman::{Limits, PodmanImages};
+use companion_core::model::image::ImageSource;
+use companion_core::ports::ImageProvider as _;
+
+use crate::image_provider::Host;
+
+/// A build that makes a working container as buildah describes it, and then does `rest`.
+fn build_with_container(rest: &str) -> String {
+    format!(
+        r#"for word; do case $word in --build-arg=COMPANION_BUILD=*) mark=${{word##*=}} ;; esac; done
+id=$(printf '%064d' 5); container=$dir/store/overlay-containers/$id/userdata
+mkdir -p $container
+printf '{{"Args":{{"COMPANION_BUILD":"%s"}},"image-id":"%064d","type":"buildah 0.0.1"}}' $mark 6 >$container/buildah.json
+{rest}
+"#
+    )
+}
+
+/// Removes the directory of the container, as podman does.
+const RM: &str = "for word; do id=$word; done; rm -r $dir/store/overlay-containers/$id";
+
+fn id(digit: char) -> String {
+    format!("{digit:0>64}")
+}
+
+fn host(rest: &str) -> Host {
+    let host = Host::new();
+    host.stub.answer("build", &build_with_container(rest));
+    host.stub.answer("rm", RM);
+    // The image of a stage, by the name that buildah gave it for a moment, and one of another build.
+    let stage = |id: &str| {
+        let name = format!("docker.io/library/{}-tmp:latest", "a1".repeat(32));
+        format!(r#"{{"Id":"{id}","Names":null,"Dangling":true,"History":["{name}"]}}"#)
+    };
+    host.set_images(&format!("[{},{}]", stage(&id('6')), stage(&id('7'))));
+    host
+}
+
+fn removals(host: &Host) -> Vec<String> {
+    let calls = host.stub.calls().into_iter().map(|call| call.join(" "));
+    calls.filter(|call| call.starts_with("rm ") || call.starts_with("image rm ")).collect()
+}
+
+fn expected() -> Vec<String> {
+    vec![
+        format!("rm --force --time=10 --ignore --volumes -- {}", id('5')),
+        format!("image rm -- {}", id('6')),
+    ]
+}
+
+fn only_built(host: &Host) -> ImageSource {
+    ImageSource { pull: None, ..host.source() }
+}
+
+#[tokio::test]
+async fn what_a_failed_build_left_is_removed_and_nothing_of_others() {
+    let host = host("exit 1");
+    host.images.ensure(&only_built(&host)).await.unwrap_err();
+    assert_eq!(removals(&host), expected());
+}
+
+#[tokio::test]
+async fn what_a_cancelled_build_left_is_removed_before_podman_is_settled() {
+    let host = host("echo >$dir/ready; trap 'exit 1' TERM; while :; do :; done");
+    let ready = host.stub.signal("ready");
+    let podman = host.stub.podman();
+    let images = PodmanImages::new(podman.clone());
+    let source = only_built(&host);
+    tokio::select! {
+        image = images.ensure(&source) => panic!("it ended with {image:?}"),
+        _ = ready => {}
+    }
+    podman.settled().await;
+    assert_eq!(removals(&host), expected());
+}
+
+#[tokio::test]
+async fn what_a_build_left_that_took_too_long_is_removed() {
+    let host = host("trap '' TERM; while :; do sleep 0.1; done");
+    let limits = Limits {
+        build: Duration::from_millis(500),
+        grace: Duration::from_millis(200),
+        ..Limits::default()
+    };
+    let images = PodmanImages::new(host.stub.podman().with_limits(limits));
+    images.ensure(&only_built(&host)).await.unwrap_err();
+    assert_eq!(removals(&host), expected());
+}
+
+#[tokio::test]
+async fn a_failed_build_that_left_nothing_has_podman_asked_for_nothing_more() {
+    let host = host("rm -r $container; exit 1");
+    host.images.ensure(&only_built(&host)).await.unwrap_err();
+    assert!(host.stub.verbs().ends_with("build"), "{}", host.stub.verbs());
+}
+
+#[tokio::test]
+async fn a_new_leader_removes_what_builds_of_processes_that_ended_left() {
+    let host = host("exit 0");
+    let containers = host.stub.file("store/overlay-containers");
+    let container = |digit: char, arguments: &str| {
+        let userdata = containers.join(id(digit)).join("userdata");
+        fs::create_dir_all(&userdata).unwrap();
+        let text = format!(r#"{{"Args":{arguments},"image-id":"{}"}}"#, id('6'));
+        fs::write(userdata.join("buildah.json"), text).unwrap();
+    };
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let started = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(19).unwrap();
+    let pid = std::process::id();
+    // Of a process that has ended, of this one, and of somebody's own builds.
+    container('5', &format!(r#"{{"COMPANION_BUILD":"{pid}-1-0"}}"#));
+    container('8', &format!(r#"{{"COMPANION_BUILD":"{pid}-{started}-0"}}"#));
+    container('9', r#"{"BASE_IMAGE":"x"}"#);
+    container('a', "null");
+    assert_eq!(host.stub.podman().end_orphans().await, 0);
+    assert_eq!(removals(&host), expected());
+    host.stub.forget_calls();
+    host.stub.podman().end_orphans().await;
+    assert_eq!(host.stub.verbs(), "info");
+}
+
+#[tokio::test]
+async fn a_build_reports_its_own_error_when_its_container_stays() {
+    let host = host("echo 'Error: it broke' >&2; exit 1");
+    host.stub.answer("rm", "exit 125");
+    let error = host.images.ensure(&only_built(&host)).await.unwrap_err();
+    assert!(error.chain().contains("it broke"), "{}", error.chain());
+}

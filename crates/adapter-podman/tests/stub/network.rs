@@ -1,0 +1,114 @@
+//! Proxies and certificates: which podman gets them, and that a password in them is shown nowhere.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use adapter_podman::{Podman, PodmanImages};
+use companion_core::model::image::ImageSource;
+use companion_core::ports::ImageProvider as _;
+use tracing::field::{Field, Visit};
+
+use crate::image_provider::Host;
+
+const NETWORK: [&str; 10] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+const PROXY: &str = "http://user:hunter2%21@proxy.example:3128";
+
+/// A host whose podman has a value for each network variable, and writes its environment into a file of
+/// its call.
+fn host() -> (Host, Podman) {
+    let mut host = Host::new();
+    let values = NETWORK.map(|name| (OsString::from(name), OsString::from(PROXY)));
+    let podman = Podman::with_environment(host.stub.environment().into_iter().chain(values));
+    host.images = PodmanImages::new(podman.clone());
+    (host, podman)
+}
+
+#[tokio::test]
+async fn network_variables_reach_builds_and_pulls_and_no_other_call() {
+    let (host, podman) = host();
+    let given = |call: &str| {
+        let file = host.stub.file(&format!("environment-{call}"));
+        let environment = fs::read_to_string(file).unwrap();
+        let has = |name: &&&str| environment.lines().any(|line| line == format!("{name}={PROXY}"));
+        NETWORK.iter().filter(has).count()
+    };
+    host.stub.answer("--version", "echo podman version 5.4.2");
+    podman.version().await.unwrap();
+    host.images.ensure(&host.source()).await.unwrap();
+    let pulled = ImageSource { build: None, ..host.source() };
+    host.images.ensure(&pulled).await.unwrap();
+    for call in ["build", "pull"] {
+        assert_eq!(given(call), NETWORK.len(), "{call}");
+    }
+    for call in ["--version", "info", "images", "image-inspect"] {
+        assert_eq!(given(call), 0, "{call}");
+    }
+}
+
+/// All fields of all events, of every level.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Visit for Log {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        let mut bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(bytes, "{field}={value:?}").unwrap();
+    }
+}
+
+impl tracing::Subscriber for Log {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn event(&self, event: &tracing::Event<'_>) {
+        event.record(&mut self.clone());
+    }
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn a_password_in_a_proxys_url_is_neither_logged_nor_reported() {
+    let (host, podman) = host();
+    let log = Log::default();
+    let _guard = tracing::subscriber::set_default(log.clone());
+    // As a RUN that prints its environment, and as Go when it cannot read the URL.
+    let snippet = "env >&2; echo \"Error: invalid proxy address \\\"$HTTPS_PROXY\\\", hunter2!\" >&2; exit 125";
+    host.stub.answer("build", snippet);
+    host.stub.answer("pull", snippet);
+    let error = host.images.ensure(&host.source()).await.unwrap_err();
+    let shown = [error.chain(), format!("{error:?}"), format!("{podman:?}"), log.text()];
+    assert!(shown[0].contains("invalid proxy address") && shown[0].contains("***"), "{}", shown[0]);
+    assert!(log.text().contains("HTTPS_PROXY=http://***@proxy.example:3128"), "{}", log.text());
+    for text in shown {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    let arguments = fs::read_to_string(host.stub.file("calls")).unwrap();
+    assert!(!arguments.contains("proxy.example"), "{arguments}");
+}

@@ -1,0 +1,105 @@
+//! Entries of the journal as JSON, one a line (journalctl(1), `--output=json`). Pure.
+
+use std::borrow::Cow;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::model::log::LogTail;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The fields that are read.
+pub(super) const FIELDS: &str = "MESSAGE,PODMAN_EVENT";
+
+/// The length of a container's id.
+const ID_LENGTH: usize = 64;
+
+/// An entry, as far as it is used.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+struct Entry {
+    #[serde(default = "nothing")]
+    message: Value,
+    /// What became of a container; Podman logs that besides what it says (podman-events(1)).
+    podman_event: Option<Value>,
+}
+
+/// What an entry without a message says.
+fn nothing() -> Value {
+    Value::String(String::new())
+}
+
+/// The last lines of the program and of Podman in `output`. A line that is no entry was cut off.
+pub(super) fn tail(output: &[u8], name: &CompanionName) -> LogTail {
+    let lines = output.split(|byte| *byte == b'\n');
+    let entries = lines.filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
+    let said = entries.filter(|entry| entry.podman_event.is_none());
+    let messages: Vec<String> = said.map(|entry| text(&entry.message)).collect();
+    LogTail::of(messages.iter().map(String::as_str).filter(|text| !is_noise(text, name)))
+}
+
+/// A message: a text, or bytes that are none, or several; what is longer than journalctl shows is `null`.
+fn text(message: &Value) -> String {
+    match message {
+        Value::String(text) => text.clone(),
+        Value::Null => "(a line of more than 4096 bytes)".to_owned(),
+        Value::Array(items) if items.iter().all(Value::is_u64) => bytes(items).into_owned(),
+        Value::Array(items) => items.iter().map(text).collect::<Vec<_>>().join("\n"),
+        other => other.to_string(),
+    }
+}
+
+fn bytes(items: &[Value]) -> Cow<'static, str> {
+    let byte = |item: &Value| item.as_u64().and_then(|byte| u8::try_from(byte).ok());
+    let bytes: Vec<u8> = items.iter().filter_map(byte).collect();
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Whether it is only the container that Podman was told to start or remove, by its id or name.
+fn is_noise(text: &str, name: &CompanionName) -> bool {
+    let text = text.trim();
+    let id = text.len() == ID_LENGTH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    id || text == name.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(output: &str) -> Vec<String> {
+        tail(output.as_bytes(), &CompanionName::new("web").unwrap()).lines().to_vec()
+    }
+
+    #[test]
+    fn what_the_program_and_podman_said_is_kept_in_its_order() {
+        let id = "ab".repeat(32);
+        let output = format!(
+            r#"{{"MESSAGE":"starting","PRIORITY":"6"}}
+{{"MESSAGE":"{id}"}}
+{{"MESSAGE":"2026 container died {id}","PODMAN_EVENT":"died"}}
+{{"MESSAGE":"Error: bind: address already in use"}}
+{{"MESSAGE":"web"}}
+{{"MESSAGE":"cut o"#
+        );
+        assert_eq!(lines(&output), ["starting", "Error: bind: address already in use"]);
+    }
+
+    #[test]
+    fn a_message_of_another_form_is_shown_as_far_as_it_can_be() {
+        let output = r#"{"MESSAGE":[27,91,50,75,255,104,105]}
+{"MESSAGE":["one","two"]}
+{"MESSAGE":null}
+{}
+{"MESSAGE":7}
+not JSON"#;
+        let found = lines(output);
+        let expected =
+            ["\\u{1b}[2K\u{fffd}hi", "one", "two", "(a line of more than 4096 bytes)", "7"];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn nothing_gives_nothing() {
+        assert!(lines("").is_empty());
+        assert!(lines("\n\n[]\n7\n").is_empty());
+    }
+}

@@ -1,0 +1,122 @@
+//! Runs one program to its end: a process group of its own, bounded output and time. Decides nothing about what it says.
+
+use std::io;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+
+/// Where programs are looked for: not in whatever our own environment says.
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// How long a group may take to end after SIGTERM.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The exit code; `None` when a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+}
+
+impl Ended {
+    /// How it ended, in words.
+    pub(crate) fn status(&self) -> String {
+        self.code
+            .map_or_else(|| "ended by a signal".to_owned(), |code| format!("exit status {code}"))
+    }
+}
+
+/// Why a program did not come to its end.
+#[derive(Debug)]
+pub(crate) enum Unfinished {
+    /// It could not be run or read from.
+    NotRun(io::Error),
+    /// It did not end in time, and was ended.
+    TimedOut,
+}
+
+/// Runs `command`, which takes `limit` at most and [`GRACE`] more to be ended; of each of its outputs the first `output_limit` bytes are
+/// kept.
+pub(crate) async fn run(
+    command: &mut Command,
+    output_limit: u64,
+    limit: Duration,
+) -> Result<Ended, Unfinished> {
+    command
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    let mut child = command.spawn().map_err(Unfinished::NotRun)?;
+    // Ends the group when this future is dropped, too.
+    let group = Group::of(&child);
+    match tokio::time::timeout(limit, finish(&mut child, output_limit)).await {
+        Ok(ended) => {
+            group.release();
+            ended.map_err(Unfinished::NotRun)
+        }
+        Err(_) => {
+            group.signal(Signal::TERM);
+            // How it ends does not matter any more; the group is killed in any case.
+            let _ended_or_not = tokio::time::timeout(GRACE, child.wait()).await;
+            Err(Unfinished::TimedOut)
+        }
+    }
+}
+
+async fn finish(child: &mut Child, output_limit: u64) -> io::Result<Ended> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr, status) = tokio::try_join!(
+        bounded(stdout, output_limit),
+        bounded(stderr, output_limit),
+        child.wait()
+    )?;
+    Ok(Ended { code: status.code(), stdout, stderr })
+}
+
+/// Reads to the end, and keeps the beginning.
+async fn bounded(stream: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    if let Some(mut stream) = stream {
+        (&mut stream).take(limit).read_to_end(&mut kept).await?;
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+    }
+    Ok(kept)
+}
+
+/// The process group of a child, killed when dropped.
+struct Group {
+    leader: Option<Pid>,
+}
+
+impl Group {
+    fn of(child: &Child) -> Self {
+        let id = child.id().and_then(|id| i32::try_from(id).ok());
+        Self { leader: id.and_then(Pid::from_raw) }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(leader) = self.leader
+            && let Err(error) = kill_process_group(leader, signal)
+        {
+            tracing::debug!(%error, "the program's group had ended already");
+        }
+    }
+
+    /// Its number may be another group's as soon as all of it ended.
+    fn release(mut self) {
+        self.leader = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}

@@ -1,0 +1,95 @@
+use companion_core::model::companion::CompanionName;
+use companion_core::model::container::{AbsolutePath, BindMount, ContainerSpec};
+use companion_core::model::image::ImageRef;
+use proptest::prelude::*;
+use quadlet::PodmanVersion;
+
+use super::*;
+
+fn unit() -> UnitSpec {
+    UnitSpec {
+        name: CompanionName::new("web").unwrap(),
+        description: "a page".to_owned(),
+        image: ImageRef::new("localhost/web:latest").unwrap(),
+        container: ContainerSpec::default(),
+        config: None,
+        revision: "00000000000000aa-00000000000000bb-none-2".parse().unwrap(),
+    }
+}
+
+fn rendered(unit: &UnitSpec, podman: PodmanVersion) -> RenderedUnit {
+    render_unit(unit, Scope::User, podman.into()).unwrap()
+}
+
+const PODMAN: PodmanVersion = PodmanVersion::new(5, 4, 2);
+
+#[test]
+fn the_text_names_its_rendering_wherever_it_names_its_revision() {
+    let RenderedUnit { revision, text } = rendered(&unit(), PODMAN);
+    assert_eq!(revision.with_rendering(None), unit().revision);
+    assert_eq!(text.matches(&revision.to_string()).count(), 3, "{text}");
+    assert!(!text.contains(&unit().revision.to_string()), "{text}");
+    assert!(is_as_written(text.as_bytes(), &revision));
+}
+
+#[test]
+fn a_rendering_is_of_the_words_and_not_of_the_revision() {
+    let wanted = rendered(&unit(), PODMAN);
+    let mut other = unit();
+    other.revision = wanted.revision.with_incarnation(12);
+    assert_eq!(rendered(&other, PODMAN).revision, wanted.revision.with_incarnation(12));
+    let patch = rendered(&unit(), PodmanVersion::new(5, 4, 3));
+    assert_eq!(patch, wanted, "a Podman that is told the same costs nothing");
+    let older = rendered(&unit(), PodmanVersion::new(4, 5, 0));
+    assert_ne!(older.revision, wanted.revision);
+    assert!(is_as_written(older.text.as_bytes(), &older.revision));
+}
+
+#[test]
+fn where_selinux_is_enforced_each_mount_has_its_label() {
+    let mount = |source: &str| BindMount {
+        source: AbsolutePath::new(source).unwrap(),
+        target: AbsolutePath::new("/in").unwrap(),
+        read_only: true,
+    };
+    let mut unit = unit();
+    unit.config = Some(AbsolutePath::new("/data/web/nginx.conf").unwrap());
+    let sources = ["/data/web/nginx.conf", "/data/password", "/etc/localtime", "/data/a:b"];
+    unit.container.mounts = sources.map(mount).to_vec();
+    let volumes = |facts: HostFacts| {
+        let text = render_unit(&unit, Scope::User, facts).unwrap().text;
+        let mounts =
+            text.lines().filter(|line| line.starts_with("Volume=") || line.starts_with("Mount="));
+        mounts.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let enforcing = HostFacts { podman: PODMAN, enforces_selinux: true };
+    assert_eq!(
+        volumes(enforcing),
+        [
+            "Volume=/data/web/nginx.conf:/in:ro,Z",
+            "Volume=/data/password:/in:ro,z",
+            "Volume=/etc/localtime:/in:ro",
+            "Mount=\"type=bind,source=/data/a:b,destination=/in,ro=true,relabel=shared\"",
+        ]
+    );
+    assert_eq!(volumes(PODMAN.into())[0], "Volume=/data/web/nginx.conf:/in:ro");
+}
+
+#[test]
+fn of_a_file_without_a_rendering_nothing_is_known() {
+    let text = container_unit(&unit(), Scope::User).render(PODMAN).unwrap();
+    assert!(is_as_written(text.as_bytes(), &unit().revision));
+    assert!(is_as_written(b"edited", &unit().revision));
+}
+
+proptest! {
+    #[test]
+    fn whichever_byte_was_edited_it_is_noticed(at: prop::sample::Index, byte: u8) {
+        let RenderedUnit { revision, text } = rendered(&unit(), PODMAN);
+        let mut bytes = text.into_bytes();
+        let at = at.index(bytes.len());
+        prop_assume!(bytes[at] != byte);
+        bytes[at] = byte;
+        prop_assert!(!is_as_written(&bytes, &revision));
+    }
+}

@@ -1,0 +1,141 @@
+//! Quadlet's drop-ins: which files its generator merges into a unit (podman-systemd.unit(5)). They are the operator's: named, never
+//! read and never touched. systemd does not name them, for they are in the service already when it reads that.
+//!
+//! Directories below those that Quadlet reads are not searched.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use companion_core::model::companion::CompanionName;
+use quadlet::PodmanVersion;
+
+use crate::error::shown;
+use crate::scope::Scope;
+
+/// The first Podman that reads drop-ins of one unit.
+const FOR_A_UNIT: PodmanVersion = PodmanVersion::new(5, 0, 0);
+/// The first that reads those of several.
+const FOR_SEVERAL: PodmanVersion = PodmanVersion::new(5, 2, 0);
+/// The first that reads the directory for what need not outlive the login.
+const RUNTIME: PodmanVersion = PodmanVersion::new(5, 3, 0);
+/// Far more than anyone adds; what lies beside them in a directory counts too.
+const ENTRY_LIMIT: usize = 1000;
+/// How many are named.
+const LISTED: usize = 32;
+
+/// The directories that Quadlet reads besides `ours`, in its order.
+pub(super) fn search_path(scope: Scope, version: PodmanVersion, ours: PathBuf) -> Vec<PathBuf> {
+    let runtime = scope.runtime_dir().filter(|_| version >= RUNTIME);
+    let mut path: Vec<PathBuf> =
+        runtime.map(|runtime| runtime.join("containers/systemd")).into_iter().collect();
+    path.push(ours);
+    match scope {
+        Scope::System => path.push("/usr/share/containers/systemd".into()),
+        Scope::User => {
+            let uid = rustix::process::getuid().as_raw();
+            path.push("/etc/containers/systemd/users".into());
+            path.push(format!("/etc/containers/systemd/users/{uid}").into());
+        }
+    }
+    path
+}
+
+/// The drop-ins of the unit of `name` below `search_path`, by their paths, in the order in which they are merged.
+pub(super) fn of(
+    search_path: &[PathBuf],
+    version: PodmanVersion,
+    name: &CompanionName,
+) -> Vec<String> {
+    if version < FOR_A_UNIT {
+        return Vec::new();
+    }
+    // Of several with one name the first counts.
+    let mut found: BTreeMap<OsString, PathBuf> = BTreeMap::new();
+    for place in search_path {
+        for directory in directories(version, name.as_str()) {
+            for file in files(&place.join(directory)) {
+                found.entry(file.file_name().unwrap_or_default().to_owned()).or_insert(file);
+            }
+        }
+    }
+    found.values().take(LISTED).map(|path| shown(&path.to_string_lossy())).collect()
+}
+
+/// The names of the directories, the most specific first: `a-b.container.d`, `a-.container.d`, `container.d`.
+fn directories(version: PodmanVersion, name: &str) -> Vec<String> {
+    let mut names = vec![format!("{name}.container.d")];
+    if version >= FOR_SEVERAL {
+        let cuts: Vec<usize> = name.match_indices('-').map(|(at, _)| at).collect();
+        names.extend(cuts.iter().rev().map(|at| format!("{}.container.d", &name[..=*at])));
+        names.push("container.d".to_owned());
+    }
+    names
+}
+
+/// The drop-ins in one directory; none in what is no directory, or cannot be read by its owner's generator either.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let paths = entries.take(ENTRY_LIMIT).filter_map(Result::ok).map(|entry| entry.path());
+    paths.filter(|path| path.extension() == Some(OsStr::new("conf"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn add(place: &Path, file: &str) -> PathBuf {
+        let path = place.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "[Container]\n").unwrap();
+        path
+    }
+
+    fn found(places: &[&Path], version: PodmanVersion) -> Vec<PathBuf> {
+        let places: Vec<PathBuf> = places.iter().map(|place| place.to_path_buf()).collect();
+        let name = CompanionName::new("archy-lnd-ui").unwrap();
+        of(&places, version, &name).into_iter().map(PathBuf::from).collect()
+    }
+
+    #[test]
+    fn every_directory_that_quadlet_merges_is_named_and_no_other() {
+        let place = tempfile::tempdir().unwrap();
+        let own = add(place.path(), "archy-lnd-ui.container.d/40.conf");
+        let truncated = add(place.path(), "archy-lnd-.container.d/30.conf");
+        let more = add(place.path(), "archy-.container.d/20.conf");
+        let all = add(place.path(), "container.d/10.conf");
+        for other in [
+            "archy-lnd-ui.container.d/x.conf.bak",
+            "archy-lnd.container.d/x.conf",
+            "archy-lnd-ui.service.d/x.conf",
+            "x.conf",
+        ] {
+            add(place.path(), other);
+        }
+        let newest = PodmanVersion::new(5, 4, 2);
+        assert_eq!(found(&[place.path()], newest), [all, more, truncated, own.clone()]);
+        assert_eq!(found(&[place.path()], PodmanVersion::new(5, 0, 0)), [own]);
+        assert!(found(&[place.path()], PodmanVersion::new(4, 9, 0)).is_empty());
+    }
+
+    #[test]
+    fn of_several_with_one_name_the_first_place_and_the_most_specific_counts() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let own = add(first.path(), "archy-lnd-ui.container.d/x.conf");
+        add(first.path(), "container.d/x.conf");
+        add(second.path(), "archy-lnd-ui.container.d/x.conf");
+        let other = add(second.path(), "container.d/y.conf");
+        let version = PodmanVersion::new(5, 4, 2);
+        assert_eq!(found(&[first.path(), second.path()], version), [own, other]);
+    }
+
+    #[test]
+    fn no_more_are_named_than_anyone_reads() {
+        let place = tempfile::tempdir().unwrap();
+        (0..40).for_each(|n| drop(add(place.path(), &format!("container.d/{n}.conf"))));
+        assert_eq!(found(&[place.path()], PodmanVersion::new(5, 4, 2)).len(), LISTED);
+    }
+}

@@ -1,0 +1,145 @@
+use proptest::prelude::*;
+
+use crate::catalog::CatalogFile;
+use crate::node::Node;
+
+/// Refuses `text`, and returns the error in one line and what a person is shown of the file.
+fn refused(text: &str) -> (String, String) {
+    let parsed = CatalogFile::parse(text, "catalog.toml");
+    let error = match parsed.map(|file| file.companions(&Node::default())) {
+        Ok(Ok(companions)) => panic!("{companions:?}"),
+        Ok(Err(error)) | Err(error) => error,
+    };
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+    let line = format!("{error}{}", cause.unwrap_or_default());
+    (line, error.place().map(|place| place.excerpt().to_owned()).unwrap_or_default())
+}
+
+const ENTRY: &str = "[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = { base = \"x\" }\n";
+
+#[track_caller]
+fn assert_shown(text: &str, line: &str, excerpt: &[&str]) {
+    let (found, shown) = refused(text);
+    assert!(found.starts_with(line), "{found}");
+    assert_eq!(shown.lines().collect::<Vec<_>>(), excerpt, "{found}");
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_a_caret() {
+    assert_shown(
+        "\n\nport = 80\n",
+        "catalog.toml:3:1: unknown field `port`, expected",
+        &["  |", "3 | port = 80", "  | ^^^^"],
+    );
+}
+
+#[test]
+fn a_syntax_error_is_shown_where_it_is() {
+    let (line, shown) = refused("[node]\nimage_repository = \"unclosed\nx = 1\n");
+    assert!(line.starts_with("catalog.toml:2:"), "{line}");
+    assert!(shown.contains("2 | image_repository = \"unclosed"), "{shown}");
+    let (line, shown) = refused("[[companion]");
+    assert!(line.starts_with("catalog.toml:1:"), "{line}");
+    assert!(shown.contains("1 | [[companion]"), "{shown}");
+}
+
+#[test]
+fn a_value_that_breaks_a_rule_is_shown_where_it_is() {
+    let container = "[companion.container]\nmemory = \"1g\"\nports = [{ host = 1, container = 1 }]\nnetwork = \"host\"\n";
+    assert_shown(
+        &format!("{ENTRY}{container}"),
+        "catalog.toml:7:9: the companion `x` cannot be used: ports ",
+        &[
+            "  |",
+            "7 | ports = [{ host = 1, container = 1 }]",
+            "  |         ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^",
+        ],
+    );
+    let mounts = "[[companion.container.mounts]]\nsource = \"/run/x\"\ntarget = \"/x\"\n";
+    assert_shown(
+        &format!("{ENTRY}{mounts}"),
+        "catalog.toml:6:10: the companion `x` cannot be used: mounts `/run/x` must not",
+        &["  |", "6 | source = \"/run/x\"", "  |          ^^^^^^^^"],
+    );
+    assert_shown(
+        "[node]\ninsecure_registries = [\"a.b\", \"http://c\"]\n",
+        "catalog.toml:2:31: the table `[node]` cannot be used: insecure_registries `http://c` must",
+        &[
+            "  |",
+            "2 | insecure_registries = [\"a.b\", \"http://c\"]",
+            "  |                               ^^^^^^^^^^",
+        ],
+    );
+    assert_shown(
+        "[node.bitcoin]\nuser = \"a:b\"\n",
+        "catalog.toml:2:8: the table `[node]` cannot be used: bitcoin.user `a:b` must",
+        &["  |", "2 | user = \"a:b\"", "  |        ^^^^^"],
+    );
+    assert_shown(
+        &ENTRY.replace("\"a\"", ""),
+        "catalog.toml:3:8: the companion `x` cannot be used: apps ",
+        &["  |", "3 | apps = []", "  |        ^^"],
+    );
+    assert_shown(
+        &ENTRY.repeat(2),
+        "catalog.toml:6:8: a companion named `x` stands above already",
+        &["  |", "6 | name = \"x\"", "  |        ^^^"],
+    );
+}
+
+#[test]
+fn the_value_of_what_looks_like_a_secret_is_shown_nowhere() {
+    for (before, after) in [
+        ("[node]\nbuild_arguments = { NPM_TOKEN = ", " }"),
+        ("[node.build_arguments]\nNPM_TOKEN = ", ""),
+        ("[node]\nbuild_arguments.\"registry-password\" = ", ""),
+        ("[node.build_arguments]\nAPI_KEY = [", "]"),
+        ("[node.build_arguments]\nAPI_KEY = [\n", "]"),
+        ("[node.build_arguments]\nAPI_KEY = [\n", "\n, nonsense]"),
+    ] {
+        for value in ["4711471147", "4711471147 [nonsense", "{ x = 4711471147 }", "\"4711471147"] {
+            let (line, shown) = refused(&format!("{before}{value}{after}\n"));
+            let text = format!("{line}\n{shown}");
+            assert!(!text.contains("4711"), "{before}{value}:\n{text}");
+            assert!(line.starts_with("catalog.toml:"), "{text}");
+        }
+    }
+    let text = "[node.build_arguments]\nTOKEN = \"\"\"\n4711 \\q\n\"\"\"\n";
+    let (line, shown) = refused(text);
+    assert!(!format!("{line}{shown}").contains("4711"), "{line}\n{shown}");
+    let (_, shown) = refused("[node.bitcoin]\npassword_file = \"secrets/x\"\n");
+    assert!(shown.contains("secrets/x"), "the path of a file is none: {shown}");
+}
+
+#[test]
+fn a_long_line_is_cut_around_the_place() {
+    let text = format!("{} x y = 1 {}\n", "a".repeat(300), "b".repeat(300));
+    let (line, shown) = refused(&text);
+    assert!(line.starts_with("catalog.toml:1:30"), "{line}");
+    let lines: Vec<_> = shown.lines().collect();
+    assert!(lines.iter().all(|line| line.chars().count() <= 110), "{shown}");
+    let caret = lines[2].chars().position(|c| c == '^').unwrap();
+    assert_eq!(lines[1].chars().nth(caret), Some('x'), "{shown}");
+}
+
+#[test]
+fn what_could_move_the_cursor_is_not_shown() {
+    let (_, shown) = refused("# \u{1b}[2K\u{202e}\ta = 1\r\n\"\\u001B[2K\" = 1 # \u{202e}\r\n");
+    assert!(
+        !shown.contains(|c: char| c != '\n' && (c.is_control() || c == '\u{202e}')),
+        "{shown:?}"
+    );
+}
+
+proptest! {
+    #[test]
+    fn an_excerpt_is_three_printable_lines(text in "[\\[\\]a-c=\"'\\\\ \\n\\r\\t{},.#0-9\u{e9}\u{202e}]{0,120}") {
+        let Err(error) = CatalogFile::parse(&text, "f") else { return Ok(()) };
+        let place = error.place().unwrap();
+        prop_assert!(!place.excerpt().contains(|c: char| c != '\n' && c.is_control()));
+        prop_assert_eq!(place.excerpt().lines().count(), 3);
+        prop_assert!(place.line() <= text.matches('\n').count() + 1 && place.column() >= 1);
+        let one_line = !error.to_string().contains('\n');
+        prop_assert!(one_line);
+    }
+}

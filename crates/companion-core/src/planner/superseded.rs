@@ -1,0 +1,45 @@
+//! The rule about work under way: a rendering or a build that was begun with another input than today's is
+//! dropped. What comes of it is not wanted any more, and it may take its time.
+//!
+//! An input is compared without the generation of its intent: the same intent, recorded again, changes
+//! nothing. An input that cannot be read may still be the same.
+
+use std::hash::Hash;
+
+use super::{CompanionDraft, input_of};
+use crate::model::desired::DesiredCompanion;
+use crate::model::hook::HookState;
+use crate::model::observed::{Attempt, Observation, ObservedCompanion, Work};
+
+pub(super) fn rule(
+    draft: &mut CompanionDraft<'_, '_>,
+    desired: &DesiredCompanion,
+    seen: &ObservedCompanion,
+) {
+    if let Some(Observation::Known(image)) = &seen.image {
+        let parts = (&desired.spec().image, image.context);
+        drop_if(draft, Work::Image, |running| differs(running, &parts));
+    }
+    let generation = desired.generation();
+    match (&desired.spec().hook, &seen.hook) {
+        (Some(hook), Some(Observation::Known(HookState::Stale { input, .. }))) => {
+            drop_if(draft, Work::Hook, |running| differs(running, &(input, hook)));
+        }
+        // With which input a file is current is not known: what was begun for this very intent may have
+        // made it so.
+        (Some(_), Some(Observation::Known(_))) | (None, _) => {
+            drop_if(draft, Work::Hook, |running| running.generation != generation);
+        }
+        (Some(_), Some(Observation::Unknown(_)) | None) => {}
+    }
+}
+
+fn differs(running: Attempt, parts: &impl Hash) -> bool {
+    running.input != input_of(running.generation, parts)
+}
+
+fn drop_if(draft: &mut CompanionDraft<'_, '_>, work: Work, outdated: impl FnOnce(Attempt) -> bool) {
+    if draft.running(work).is_some_and(outdated) {
+        draft.draft.superseded.push((draft.name.clone(), work));
+    }
+}

@@ -1,0 +1,76 @@
+//! What a service logged before it failed.
+
+use std::collections::BTreeMap;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::model::container::RestartPolicy;
+use companion_core::model::log::LogTail;
+use companion_core::model::unit::{ActiveState, JobResult, ServiceState, UnitSpec};
+
+use super::{World, becomes, load, run, start, state_of};
+use crate::all_read;
+
+async fn log_of(world: &World, name: &CompanionName) -> LogTail {
+    let ended = BTreeMap::from([(name.clone(), state_of(world, name).await)]);
+    let mut logs = all_read(world.services().log_tails(&ended).await);
+    assert_eq!(logs.len(), 1);
+    logs.remove(name).unwrap()
+}
+
+async fn fails(world: &World, unit: &UnitSpec) {
+    load(world, unit).await;
+    // Whether the job is done or failed depends on how soon the program ends.
+    let _either = start(world, &unit.name).await;
+    let failed = |state: &ServiceState| state.active == ActiveState::Failed;
+    becomes(world, &unit.name, "it failed", failed).await;
+}
+
+/// A unit whose program ends with 3 after its first start, and is not started again.
+async fn once(world: &World) -> UnitSpec {
+    let mut unit = world.ending_unit(3).await;
+    unit.container.restart = RestartPolicy::No;
+    unit
+}
+
+pub(super) async fn the_log_of_a_failed_run_is_there_to_its_last_line(world: &World) {
+    let unit = once(world).await;
+    fails(world, &unit).await;
+    assert_eq!(log_of(world, &unit.name).await.lines(), ["about to end", "ends with 3"]);
+}
+
+pub(super) async fn the_log_of_a_failed_start_names_the_missing_image(world: &World) {
+    let mut unit = world.unit(0);
+    unit.image = world.absent_image();
+    unit.container.restart = RestartPolicy::No;
+    fails(world, &unit).await;
+    let log = log_of(world, &unit.name).await;
+    let last = log.lines().last().map(String::as_str).unwrap_or_default();
+    assert!(last.contains(&world.absent_image().to_string()), "{log:?}");
+}
+
+pub(super) async fn a_later_run_has_another_log(world: &World) {
+    let unit = once(world).await;
+    let lacking = UnitSpec { image: world.absent_image(), ..unit.clone() };
+    fails(world, &lacking).await;
+    let first = log_of(world, &unit.name).await;
+    fails(world, &unit).await;
+    assert_eq!(log_of(world, &unit.name).await.lines(), ["about to end", "ends with 3"]);
+    assert_ne!(log_of(world, &unit.name).await, first);
+}
+
+pub(super) async fn a_log_is_answered_for_every_name_and_reading_it_changes_nothing(world: &World) {
+    let (failed, runs, absent) = (once(world).await, world.unit(1), world.unit(2));
+    fails(world, &failed).await;
+    run(world, &runs).await;
+    let mut ended = BTreeMap::new();
+    for unit in [&failed, &runs, &absent] {
+        ended.insert(unit.name.clone(), state_of(world, &unit.name).await);
+    }
+    let logs = all_read(world.services().log_tails(&ended).await);
+    assert!(logs.keys().eq(ended.keys()));
+    assert!(logs[&absent.name].is_empty());
+    assert_eq!(all_read(world.another().log_tails(&ended).await)[&failed.name], logs[&failed.name]);
+    assert!(world.services().log_tails(&BTreeMap::new()).await.is_empty());
+    assert_eq!(state_of(world, &failed.name).await, ended[&failed.name]);
+    assert_eq!(start(world, &runs.name).await, JobResult::Done, "it still runs");
+}

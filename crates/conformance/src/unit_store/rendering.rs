@@ -1,0 +1,61 @@
+//! The words that a store has for a unit: announced, named in what is written, and told from an edit.
+
+use companion_core::model::revision::{Fingerprint, Revision};
+use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};
+
+use super::{World, file_of};
+
+async fn seen(world: &World, unit: &UnitSpec) -> UnitFile {
+    file_of(&*world.store(), &unit.name, Some(unit)).await.unwrap()
+}
+
+pub(super) async fn a_written_unit_names_the_rendering_that_was_announced(world: &World) {
+    let mut unit = world.unit(0);
+    let announced = seen(world, &unit).await.rendering;
+    assert!(announced.is_some());
+    let revision = unit.revision.with_rendering(announced);
+    unit.revision = unit.revision.with_rendering(Some(Fingerprint::of(b"not the words of it")));
+    world.store().write(&unit).await.unwrap();
+    let file = seen(world, &unit).await;
+    assert_eq!(file.state, UnitFileState::Current { revision });
+    assert_eq!(file.rendering, announced);
+    let unasked = file_of(&*world.store(), &unit.name, None).await.unwrap();
+    assert_eq!(unasked.rendering, None);
+}
+
+pub(super) async fn a_rendering_does_not_depend_on_the_revision_that_carries_it(world: &World) {
+    let unit = world.unit(0);
+    let rendering = seen(world, &unit).await.rendering;
+    let mut restored = unit.clone();
+    restored.revision = unit.revision.with_incarnation(10).with_rendering(rendering);
+    assert_eq!(seen(world, &restored).await.rendering, rendering);
+}
+
+/// Writes `unit`, changes the renderer and returns the revision that the unit was written with.
+async fn written_before_the_change(world: &World, unit: &UnitSpec) -> Revision {
+    let rendering = seen(world, unit).await.rendering;
+    world.store().write(unit).await.unwrap();
+    world.change_renderer().await;
+    unit.revision.with_rendering(rendering)
+}
+
+pub(super) async fn a_unit_of_an_earlier_renderer_is_outdated_and_not_edited(world: &World) {
+    let unit = world.unit(0);
+    let revision = written_before_the_change(world, &unit).await;
+    let file = seen(world, &unit).await;
+    assert_eq!(file.state, UnitFileState::Outdated { revision });
+    assert_ne!(file.rendering, revision.rendering);
+    let unasked = file_of(&*world.store(), &unit.name, None).await.unwrap();
+    assert_eq!(unasked.state, UnitFileState::Outdated { revision });
+    assert!(world.store().list().await.unwrap().contains(&unit.name));
+    world.store().write(&unit).await.unwrap();
+    let revision = unit.revision.with_rendering(file.rendering);
+    assert_eq!(seen(world, &unit).await.state, UnitFileState::Current { revision });
+}
+
+pub(super) async fn an_edited_unit_of_an_earlier_renderer_is_drifted(world: &World) {
+    let unit = world.unit(0);
+    let revision = Some(written_before_the_change(world, &unit).await);
+    world.edit(&unit.name).await;
+    assert_eq!(seen(world, &unit).await.state, UnitFileState::Drifted { revision });
+}

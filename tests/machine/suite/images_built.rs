@@ -1,0 +1,183 @@
+//! Builds under the daemon: what they leave in the store however they end, and a build context on a
+//! file system that does not answer.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use crate::daemon::Daemon;
+use crate::guest::{measured, podman, root, systemctl, until};
+use crate::node::{ALL, CONTEXTS, Companion, ELECTRS, LND, companion, edit_context, installed};
+
+const DOCKERFILE: &str = "electrs-ui/Dockerfile";
+
+/// All images by id, those between included.
+fn images() -> BTreeSet<String> {
+    let ids = podman(&["images", "--all", "--quiet", "--no-trunc"]).good();
+    ids.lines().map(str::to_owned).collect()
+}
+
+/// All containers by name, working containers of builds included.
+fn containers() -> BTreeSet<String> {
+    let names = podman(&["ps", "--all", "--external", "--format", "{{.Names}}"]).good();
+    names.lines().map(str::to_owned).collect()
+}
+
+fn all_well() {
+    until("all are ready", 60, || {
+        let ready = companion(&["status"]).status == Some(0);
+        (ready && ALL.into_iter().all(Companion::is_up)).then_some(())
+    });
+}
+
+/// The Dockerfile as it is delivered, with a stage before it that it copies a file from; `work` is done
+/// in a stage between.
+fn with_stages(work: &str) -> String {
+    let delivered = fs::read_to_string(format!("{CONTEXTS}/{DOCKERFILE}")).unwrap();
+    let (arguments, rest) = delivered.split_once("FROM ").unwrap();
+    format!(
+        "{arguments}FROM ${{BASE_IMAGE}} AS first\nRUN echo first >/first\n\
+         FROM first AS second\nRUN cp /first /second\n{work}\n\
+         FROM {rest}COPY --from=second /second /second\n"
+    )
+}
+
+#[test]
+fn builds_of_several_stages_leave_one_image_however_they_end() {
+    installed();
+    let delivered = fs::read_to_string(format!("{CONTEXTS}/{DOCKERFILE}")).unwrap();
+    let (images_before, containers_before) = (images(), containers());
+    let daemon = Daemon::ticking(1);
+    let image =
+        || podman(&["image", "inspect", "--format", "{{.Id}}", "localhost/electrs-ui:latest"]);
+    let old = image().good();
+
+    let failing = with_stages("RUN exit 3");
+    edit_context(DOCKERFILE, &failing);
+    until("the build fails", 60, || {
+        let ran = companion(&["status", ELECTRS.name]);
+        ran.words().contains("exit status 3").then_some(())
+    });
+    assert_eq!((images(), containers()), (images_before.clone(), containers_before.clone()));
+
+    edit_context(DOCKERFILE, &delivered);
+    edit_context(DOCKERFILE, &with_stages(""));
+    until("another image runs", 90, || {
+        (image().stdout.trim() != old && ELECTRS.is_up()).then_some(())
+    });
+    all_well();
+    until("the image of before is gone", 60, || {
+        (!images().contains(&format!("sha256:{old}"))).then_some(())
+    });
+    assert_eq!(images().len(), images_before.len(), "{:?}", images());
+    assert_eq!(containers(), containers_before);
+
+    // One that hangs outside of any `RUN` until the app is removed.
+    fs::write(format!("{CONTEXTS}/electrs-ui/large"), vec![7_u8; 60 * 1024 * 1024]).unwrap();
+    let copies = (0..20).map(|number| format!("COPY large /large-{number}\n")).collect::<String>();
+    edit_context(DOCKERFILE, &delivered);
+    edit_context(DOCKERFILE, &with_stages(&copies));
+    until("it copies", 60, || {
+        let copies = root(&["pgrep", "-f", "^buildah-copier"]).status == Some(0);
+        (copies && containers().len() >= containers_before.len() + 2).then_some(())
+    });
+    companion(&["remove", "electrumx"]).exits(0);
+    until("no build runs", 60, || {
+        root(&["pgrep", "-f", "[p]odman build"]).status.filter(|status| *status == 1)
+    });
+    until("no working container is left", 60, || {
+        containers().is_subset(&containers_before).then_some(())
+    });
+    assert!(images().len() <= images_before.len(), "{:?}", images());
+
+    fs::remove_file(format!("{CONTEXTS}/electrs-ui/large")).unwrap();
+    edit_context(DOCKERFILE, &delivered);
+    companion(&["install", "electrumx"]).exits(0);
+    all_well();
+    drop(daemon);
+    assert_eq!(images().len(), images_before.len(), "{:?}", images());
+    podman(&["system", "check", "--quick"]).good();
+}
+
+#[test]
+fn a_killed_builds_containers_are_removed_by_the_next_daemon() {
+    installed();
+    let delivered = fs::read_to_string(format!("{CONTEXTS}/{DOCKERFILE}")).unwrap();
+    let before = containers();
+    let daemon = Daemon::ticking(1);
+    edit_context(DOCKERFILE, &with_stages("RUN sleep 4714"));
+    until("the build hangs", 60, || {
+        root(&["pgrep", "-f", "[s]leep 4714"]).status.filter(|status| *status == 0)
+    });
+    let daemon_pid = daemon.pid();
+    // All at once, as a loss of power; the context is mended by the time the next one looks.
+    root(&["sh", "-c", &format!("kill -STOP {daemon_pid}; pkill -KILL -f '[p]odman build'; pkill -KILL -f '[s]leep 4714'")]).good();
+    edit_context(DOCKERFILE, &delivered);
+    let left = containers();
+    assert!(left.len() >= before.len() + 2, "{left:?}");
+    root(&["kill", "-KILL", &daemon_pid.to_string()]).good();
+    until("another daemon runs", 60, || Daemon::find().filter(|pid| *pid != daemon_pid));
+    until("no working container is left", 60, || (containers() == before).then_some(()));
+    all_well();
+}
+
+/// A mount whose file system never answers: nobody reads the requests of the kernel.
+struct HungMount {
+    place: String,
+    holder: Child,
+}
+
+impl HungMount {
+    fn over(place: &str) -> Self {
+        let script = format!(
+            "exec 5<>/dev/fuse
+             mount -i -t fuse -o fd=5,rootmode=40000,user_id=0,group_id=0,allow_other hung {place}
+             exec sleep 100000"
+        );
+        let mut command = std::process::Command::new("bash");
+        let holder = command.args(["-ec", &script]).spawn().unwrap();
+        let mounts = || fs::read_to_string("/proc/self/mounts").unwrap();
+        until("it is mounted", 20, || mounts().contains(&format!("hung {place} ")).then_some(()));
+        Self { place: place.to_owned(), holder }
+    }
+}
+
+impl Drop for HungMount {
+    fn drop(&mut self) {
+        // Nobody has the device any more: whoever waits is told that the connection is gone.
+        let _killed = self.holder.kill();
+        let _waited = self.holder.wait();
+        let _unmounted = root(&["umount", "--lazy", &self.place]);
+    }
+}
+
+#[test]
+fn a_build_context_that_does_not_answer_holds_up_nobody() {
+    installed();
+    let daemon = Daemon::ticking(1);
+    all_well();
+    let threads = || daemon.status("Threads").parse::<usize>().unwrap();
+    let (run, usual) = (ELECTRS.property("InvocationID"), threads());
+    let hung = HungMount::over(&format!("{CONTEXTS}/electrs-ui"));
+    let said =
+        |words: &str| crate::guest::property("companion.service", "StatusText").contains(words);
+    until("the daemon reports it", 60, || said("does not answer").then_some(()));
+
+    for _ in 0..3 {
+        let begun = Instant::now();
+        systemctl(&["stop", &LND.service()]).good();
+        fs::remove_file(LND.unit()).unwrap();
+        until("another's unit is back", 30, || fs::metadata(LND.unit()).ok());
+        until("another is back", 60, || LND.is_up().then_some(()));
+        measured("another back while a context hangs", begun);
+    }
+    // Some thirty looks later still one read waits for it.
+    std::thread::sleep(Duration::from_secs(30));
+    assert!(threads() <= usual + 4, "{} threads, {usual} before", threads());
+    assert_eq!(ELECTRS.property("InvocationID"), run, "it runs on");
+
+    drop(hung);
+    all_well();
+    assert_eq!(ELECTRS.property("InvocationID"), run);
+}

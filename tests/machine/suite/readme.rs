@@ -1,0 +1,231 @@
+//! The first five minutes: what the README says, word by word, on a new account, and what `companion
+//! setup` does on one that is set up already.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::guest::{Ran, archy, property, root, systemctl, until};
+use crate::http;
+use crate::node::{self, COMPANION, USER_UNITS, companion};
+
+const README: &str = include_str!("../../../README.md");
+
+/// The one line that cannot run here, because it fetches crates.
+const INSTALL: &str = "cargo install --path crates/companion-cli";
+
+/// What stands in for it: the built program, at the place where cargo installs it.
+const INSTALL_BUILT: &str = "install -D ~/built/companion ~/.cargo/bin/companion";
+
+/// The base image that the README names. It is in the store of the new account, so nobody pulls it.
+const BASE_IMAGE: &str = "docker.io/library/nginx:1.29-alpine";
+
+/// The blocks of shell commands in the section that a new user follows.
+fn blocks() -> Vec<String> {
+    let section = README.split("\n## On a real host\n").nth(1).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let block = |text: &str| text.split("\n```").next().unwrap().to_owned();
+    section.split("```sh\n").skip(1).map(block).collect()
+}
+
+/// A new account, which goes with its processes.
+struct Newcomer {
+    id: String,
+}
+
+impl Newcomer {
+    /// Makes one as `adduser` does, and what the README asks root for.
+    fn arrive() -> Self {
+        assert!(README.contains("`sudo loginctl enable-linger \"$USER\"`"));
+        let script = r#"
+            useradd --create-home --shell /bin/bash newcomer
+            loginctl enable-linger newcomer
+            install -D -o newcomer -g newcomer /home/archy/.local/bin/companion /home/newcomer/built/companion
+            mkdir -p /home/newcomer/checkout/crates/archipelago
+            cp -r /opt/archipelago/pristine /home/newcomer/checkout/crates/archipelago/companions
+            chown -R newcomer:newcomer /home/newcomer
+            id --user newcomer
+        "#;
+        let id = root(&["sh", "-ec", script]).good();
+        let newcomer = Self { id };
+        let bus = format!("/run/user/{}/bus", newcomer.id);
+        until("the new account has a bus", 60, || fs::metadata(&bus).ok());
+        archy(&["podman", "save", "--quiet", "--output=/tmp/base.tar", "localhost/companion-base"])
+            .good();
+        let load = format!(
+            "podman load --quiet --input=/tmp/base.tar && podman tag localhost/companion-base {BASE_IMAGE}"
+        );
+        newcomer.run(&load).exits(0);
+        newcomer
+    }
+
+    /// Runs a script in a login shell, in the checkout, up to the first command that fails.
+    fn run(&self, script: &str) -> Ran {
+        let script = format!("set -ex; cd ~/checkout\n{script}");
+        let runtime = format!("XDG_RUNTIME_DIR=/run/user/{}", self.id);
+        let login = ["runuser", "--login", "newcomer", "--whitelist-environment=XDG_RUNTIME_DIR"];
+        root(&[&["env", &runtime], &login[..], &["--command", &script]].concat())
+    }
+
+    /// Runs a block of the README, in a shell that has the `PATH` of the first one.
+    fn follow(&self, block: &str) {
+        let path =
+            blocks()[0].lines().find(|line| line.starts_with("export PATH=")).unwrap().to_owned();
+        let ran = self.run(&format!("{path}\n{}", block.replace(INSTALL, INSTALL_BUILT)));
+        println!("{}", ran.exits(0));
+    }
+
+    /// The names of the companions that are ready.
+    fn ready(&self) -> Vec<String> {
+        let ran = self.run("~/.cargo/bin/companion --json status").exits(0);
+        let status: Value = serde_json::from_str(&ran.stdout).unwrap();
+        let companions = status["companions"].as_array().unwrap().iter();
+        let ready = companions.filter(|companion| companion["health"] == "ready");
+        ready.map(|companion| companion["name"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+impl Drop for Newcomer {
+    fn drop(&mut self) {
+        let script = r#"
+            loginctl disable-linger newcomer
+            systemctl stop "user@$1.service"
+            pkill -KILL -u newcomer
+            until userdel --remove newcomer || test ! -d /home/newcomer; do sleep 0.2; done
+            rm -f /tmp/base.tar
+        "#;
+        let _gone = root(&["sh", "-c", script, "sh", &self.id]);
+    }
+}
+
+#[test]
+fn following_the_readme_ends_with_a_daemon_and_ready_companions() {
+    node::clean();
+    let [begin, bitcoin, end] = &blocks()[..] else { panic!("three blocks: {:#?}", blocks()) };
+    assert_eq!(begin.lines().filter(|line| *line == INSTALL).count(), 1);
+    let newcomer = Newcomer::arrive();
+
+    newcomer.follow(begin);
+    assert_eq!(newcomer.run("systemctl --user is-active companion").good(), "active");
+    assert_eq!(newcomer.run("systemctl --user is-enabled companion").good(), "enabled");
+    assert_eq!(newcomer.ready(), ["archy-electrs-ui", "archy-lnd-ui"]);
+    for port in [18083, 18082] {
+        assert_eq!(http::get(port, "/", &[]).unwrap().status, 200, "{port}");
+    }
+    let doctor = newcomer.run("~/.cargo/bin/companion doctor").exits(0);
+    assert!(doctor.stdout.contains("ok      daemon: running, enabled"), "{doctor}");
+
+    newcomer.follow(bitcoin);
+    assert_eq!(newcomer.ready(), ["archy-bitcoin-ui", "archy-electrs-ui", "archy-lnd-ui"]);
+    assert_eq!(http::get(18081, "/", &[]).unwrap().status, 200);
+
+    newcomer.follow(end);
+    let left = "podman ps --all --quiet; ls ~/.config/containers/systemd ~/.config/systemd/user";
+    let left = newcomer.run(left).stdout;
+    assert!(!left.contains("archy-") && !left.contains("companion.service"), "{left}");
+    assert_eq!(newcomer.run("systemctl --user is-active companion").status, Some(4));
+}
+
+/// What a setup could change: the unit, the catalog, and the run of the daemon.
+fn traces() -> String {
+    let unit = format!("{USER_UNITS}/companion.service");
+    let files = archy(&["stat", "--format=%n %i %Y %Z", &unit, node::CATALOG]).good();
+    format!("{files}\n{}", property("companion.service", "InvocationID"))
+}
+
+/// A daemon of archy's, stopped and disabled in the end.
+struct SetUp;
+
+impl SetUp {
+    fn new() -> Self {
+        node::installed();
+        let set_up = Self;
+        companion(&["setup"]).exits(0);
+        assert_eq!(property("companion.service", "ActiveState"), "active");
+        set_up
+    }
+}
+
+impl Drop for SetUp {
+    fn drop(&mut self) {
+        let _moved_back = fs::rename(format!("{COMPANION}.away"), COMPANION);
+        let _stopped = systemctl(&["disable", "--now", "companion.service"]);
+    }
+}
+
+#[test]
+fn a_second_setup_and_a_dry_run_change_nothing() {
+    let _set_up = SetUp::new();
+    let before = traces();
+    let ran = companion(&["setup"]).exits(0);
+    assert!(ran.stdout.contains("\nnothing was changed\n"), "{ran}");
+    assert_eq!(traces(), before);
+    let unit = format!("{USER_UNITS}/companion.service");
+    archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=7/", &unit]).good();
+    let before = traces();
+    let ran = companion(&["setup", "--dry-run"]).exits(0);
+    assert!(ran.stdout.contains("planned    unit: replace "), "{ran}");
+    assert_eq!(traces(), before);
+    let ran = companion(&["setup"]).exits(0);
+    assert!(ran.stdout.contains("restarted, because its unit changed"), "{ran}");
+    assert_ne!(traces(), before);
+    assert!(companion(&["setup"]).exits(0).stdout.contains("\nnothing was changed\n"));
+}
+
+#[test]
+fn setup_restarts_the_daemon_of_a_replaced_program_and_no_companion() {
+    let _set_up = SetUp::new();
+    let (before, containers) = (traces(), node::containers());
+    // As an upgrade does: another file takes the name.
+    let replace = r#"cp "$1" "$1.new" && mv "$1.new" "$1""#;
+    archy(&["sh", "-ec", replace, "sh", COMPANION]).good();
+    let doctor = companion(&["doctor"]).exits(0);
+    assert!(doctor.stdout.contains("was replaced after the daemon started"), "{doctor}");
+    let ran = companion(&["setup"]).exits(0);
+    assert!(ran.stdout.contains("restarted, because its program was replaced"), "{ran}");
+    assert_ne!(traces(), before);
+    assert_eq!(node::containers(), containers);
+    let doctor = companion(&["doctor"]).exits(0);
+    assert!(doctor.stdout.contains("ok      daemon: running"), "{doctor}");
+}
+
+#[test]
+fn a_daemon_without_its_program_is_an_error_that_setup_fixes() {
+    let _set_up = SetUp::new();
+    let away = format!("{COMPANION}.away");
+    fs::rename(COMPANION, &away).unwrap();
+    let _fails = systemctl(&["restart", "companion.service"]);
+    until("systemd tries again and again", 60, || {
+        (property("companion.service", "SubState") == "auto-restart").then_some(())
+    });
+    let ran = archy(&[&away, "doctor"]).exits(3);
+    for line in ["error   daemon: crash-looping", "203/EXEC", "does not exist"] {
+        assert!(ran.stdout.contains(line), "{line}: {ran}");
+    }
+    assert!(ran.stdout.contains("        fix: companion setup\n"), "{ran}");
+    // From where it is now: the unit follows the program.
+    archy(&[&away, "setup"]).exits(0);
+    assert_eq!(archy(&[&away, "doctor"]).exits(0).stdout.matches("error ").count(), 0);
+    fs::rename(&away, COMPANION).unwrap();
+    companion(&["setup"]).exits(0);
+}
+
+#[test]
+fn root_gets_a_service_of_the_system() {
+    node::clean();
+    let program = "/usr/local/bin/companion";
+    let of_archy = root(&[COMPANION, "setup"]);
+    assert_eq!(of_archy.status, Some(2), "archy could replace what root runs: {of_archy}");
+    root(&["install", COMPANION, program]).good();
+    let ran = root(&[program, "setup"]);
+    let state = root(&["systemctl", "show", "--property=ActiveState,UnitFileState", "companion"]);
+    let again = root(&[program, "setup"]);
+    let removed = root(&[program, "setup", "--remove"]);
+    let clean = "rm -rf /usr/local/bin/companion /etc/companion /var/lib/companion";
+    root(&["sh", "-c", clean]).good();
+    ran.exits(0);
+    assert_eq!(state.good(), "ActiveState=active\nUnitFileState=enabled");
+    assert!(again.exits(0).stdout.contains("\nnothing was changed\n"));
+    removed.exits(0);
+    assert!(!fs::exists("/etc/systemd/system/companion.service").unwrap());
+}

@@ -1,0 +1,99 @@
+//! The root cause of a failed start: what the failed run logged is read once, shown, and decides nothing.
+
+use adapter_fake::{Fault, Method, Mode, Port};
+use companion_core::ports::PortErrorKind;
+use companion_core::reconciler::Reconciliation;
+use companion_core::status::{CompanionStatus, status};
+use companion_tests::node::{Node, name};
+
+const TAKEN: &str = "Error: rootlessport listen tcp 0.0.0.0:18083: bind: address already in use";
+
+/// The status of `base` at the end of `pass`.
+fn status_of(pass: &Reconciliation, base: &str) -> Option<CompanionStatus> {
+    status(&pass.last).into_iter().find(|status| status.name == name(base))
+}
+
+/// A node on which the wallet's port is taken.
+fn with_a_taken_port() -> Node {
+    let node = Node::new();
+    node.host.change(|world, _| {
+        world.behaviour_mut(&name("wallet")).start_fails = Some(126);
+        world.say_at_end(&name("wallet"), TAKEN);
+    });
+    node.install_all();
+    node
+}
+
+/// How often logs were asked for.
+fn readings(node: &Node) -> usize {
+    let journal = node.host.journal();
+    journal.entries().filter(|entry| entry.call.method == Method::LogTails).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_start_names_its_root_cause() {
+    let node = with_a_taken_port();
+    let pass = node.pass().await;
+    let wallet = status_of(&pass, "wallet").unwrap();
+    assert_eq!(wallet.root_cause.as_deref(), Some("port 18083 is already in use"));
+    assert_eq!(wallet.why[0], "port 18083 is already in use");
+    assert_eq!(wallet.log, [TAKEN]);
+    assert_eq!(wallet.conditions[0].reason, "crash-loop", "{wallet:?}");
+    for base in ["viewer", "indexer"] {
+        let other = status_of(&pass, base).unwrap();
+        assert_eq!((other.root_cause, other.log), (None, Vec::new()), "{base}");
+    }
+    node.host.change(|world, _| world.behaviour_mut(&name("wallet")).start_fails = None);
+    node.sleep(30).await;
+    let wallet = status_of(&node.pass().await, "wallet").unwrap();
+    assert_eq!((wallet.root_cause, wallet.log), (None, Vec::new()), "it runs");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_is_read_once_per_failed_run_and_never_of_healthy_services() {
+    let node = Node::installed().await;
+    let before = readings(&node);
+    node.assert_quiet().await;
+    assert_eq!(readings(&node), before, "nothing failed");
+    let node = with_a_taken_port();
+    let _ = node.pass().await;
+    let processes = node.host.counts().processes;
+    let asked = readings(&node);
+    let _ = node.pass().await;
+    assert!(readings(&node) > asked);
+    assert_eq!(node.host.counts().processes, processes, "the run is the same");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_cannot_be_read_is_reported_and_delays_no_repair() {
+    let failures = [Mode::Error(PortErrorKind::Denied), Mode::Hang];
+    for mode in failures {
+        let node = with_a_taken_port();
+        let _ = node.pass().await;
+        node.sleep(60).await;
+        let _ = node.pass().await;
+        node.host.inject(Fault::always(Port::Services, Method::LogTails, mode.clone()));
+        node.host.delete_unit(&name("viewer"));
+        let before = node.host.counts();
+        let pass = node.pass().await;
+        assert_eq!(node.host.counts().since(before).unit_writes, 1, "{mode:?}");
+        let wallet = status_of(&pass, "wallet").unwrap();
+        assert!(wallet.log_error.is_some() && !wallet.why.is_empty(), "{mode:?}: {wallet:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn drop_ins_are_named_and_nothing_is_done_about_them() {
+    let node = Node::installed().await;
+    node.host.add_drop_in_of_file(&name("wallet"));
+    node.host.add_drop_in_of_service(&name("wallet"));
+    node.host.reload_by_others();
+    let before = node.host.counts();
+    let pass = node.pass().await;
+    assert_eq!(node.host.counts(), before);
+    let wallet = status_of(&pass, "wallet").unwrap();
+    assert!(wallet.health.is_healthy(), "{wallet:?}");
+    let [file, service] = &wallet.drop_ins[..] else { panic!("{wallet:?}") };
+    assert!(file.contains("wallet.container.d/") && service.contains("wallet.service.d/"));
+    assert_eq!(status_of(&pass, "viewer").unwrap().drop_ins, Vec::<String>::new());
+}
