@@ -440,14 +440,13 @@ impl Companions {
         let first = {
             let mut leading = self.leading();
             leading.users += 1;
-            if leading.publishing.is_none() {
-                leading.publishing = Some(self.publisher.start());
-            }
             leading.users == 1
         };
         let user = User(Arc::clone(&self.leading));
         if first {
             self.prepare().await;
+            // Only now: the sweep removes the temporary files of those who write at the same time.
+            self.leading().publishing = Some(self.publisher.start());
         }
         user
     }

@@ -94,11 +94,14 @@ impl RecordStore {
         blocking("read the catalog", move || catalog_of(inputs.refresh())).await
     }
 
-    /// Removes the temporary files that crashes left in the state directory; the caller leads.
+    /// Removes the temporary files that crashes left in the state directory. The caller leads, and publishes
+    /// nothing meanwhile; a process that records an intent is waited for, so that its file stays.
     pub(crate) async fn sweep(&self) -> PortResult<usize> {
+        let lock = lock(&self.dir).await?;
         let path = self.dir.clone();
         let attempt = "sweep the state directory";
         blocking(attempt, move || {
+            let _until_done = lock;
             let dir = Dir::open(&path, Trust::Owned).map_err(|error| port(error, attempt))?;
             dir.sweep_temporary_files().map_err(|error| port(error, attempt))
         })
@@ -334,6 +337,22 @@ mod tests {
         assert_eq!(store.sweep().await.unwrap(), 2);
         assert_eq!(store.sweep().await.unwrap(), 0);
         assert_eq!(store.load().await.unwrap().companions.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sweep_waits_for_an_intent_that_is_being_recorded() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        install(&store, "lnd").await;
+        let file = dir.path().join("state/.desired.json.abcdefgh.tmp");
+        std::fs::write(&file, b"half").unwrap();
+        let state = Dir::open(store.dir(), Trust::Owned).unwrap();
+        let mut lock = LockFile::open(&state, LOCK_FILE, 0o600).unwrap();
+        assert!(lock.try_lock().unwrap());
+        assert_eq!(store.sweep().await.unwrap_err().kind(), PortErrorKind::Transient);
+        assert!(file.exists());
+        drop(lock);
+        assert_eq!(store.sweep().await.unwrap(), 1);
     }
 
     #[tokio::test]

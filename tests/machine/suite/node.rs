@@ -174,7 +174,7 @@ pub(crate) fn ask_the_node() -> Option<u16> {
 /// generator, and containers without a running service. A place that cannot be searched is named, too.
 pub(crate) fn leftovers(directories: &[&str]) -> Vec<String> {
     let script = r#"
-        find "$@" -name '.*.tmp' 2>&1 || echo "these cannot be searched: $*"
+        find "$@" /run/user/1000/companion -name '.*.tmp' 2>&1 || echo "these cannot be searched: $*"
         for stage in /run/user/1000/companion-stage-*; do
             test ! -d "$stage" || find "$stage" -mindepth 1 2>&1
         done

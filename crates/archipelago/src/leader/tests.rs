@@ -36,6 +36,17 @@ async fn leader_is_named_with_its_process() {
 }
 
 #[tokio::test]
+async fn file_that_a_crash_of_the_leader_before_left_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = lock(dir.path(), "companion run");
+    drop(lease(&lock).await);
+    let left = lock.dir().join(".leader.json.abcdefgh.tmp");
+    fs::write(&left, b"half").unwrap();
+    let _held = lease(&lock).await;
+    assert!(!left.exists());
+}
+
+#[tokio::test]
 async fn leader_answers_and_is_woken_by_the_question() {
     let dir = tempfile::tempdir().unwrap();
     let lock = lock(dir.path(), "companion run");

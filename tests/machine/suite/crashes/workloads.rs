@@ -27,6 +27,8 @@ pub(super) struct Workload {
     pub(super) is_done: fn() -> bool,
     /// The command that mends it after a crash; one pass.
     pub(super) mend: &'static [&'static str],
+    /// Whether crashes while it is published who leads and how all is are among its plans.
+    pub(super) publishes: bool,
 }
 
 const fn workload(
@@ -35,7 +37,7 @@ const fn workload(
     command: &'static [&'static str],
     is_done: fn() -> bool,
 ) -> Workload {
-    Workload { name, prepare, command, is_done, mend: &["reconcile"] }
+    Workload { name, prepare, command, is_done, mend: &["reconcile"], publishes: false }
 }
 
 /// All of them.
@@ -45,7 +47,7 @@ pub(super) fn all() -> Vec<Workload> {
     let first = workload("the very first installation", forget_all, both, plain_is_up);
     vec![
         // Until something is recorded, a bystander that runs is nobody's wish, and reported.
-        Workload { mend: both, ..first },
+        Workload { mend: both, publishes: true, ..first },
         workload("install one", remove_plain, &["install", "plain"], plain_is_up),
         workload("install with configuration", remove_hooked, &["install", "hooked"], hooked_is_up),
         workload("install with a build", remove_built, &["install", "built"], built_is_up),

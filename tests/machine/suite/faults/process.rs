@@ -166,28 +166,50 @@ fn contrary_wishes_at_once_end_in_the_one_that_was_recorded_last() {
     witness.nothing_else_happened();
 }
 
+/// The same desired state as the program before wrote it: what the catalog said stood beside the companions,
+/// and nobody was named.
+fn version_1(record: &serde_json::Value) -> serde_json::Value {
+    let mut earlier = record.clone();
+    earlier["version"] = 1.into();
+    for intent in earlier["apps"].as_object_mut().unwrap().values_mut() {
+        intent.as_object_mut().unwrap().remove("by");
+    }
+    for (name, known) in record["companions"].as_object().unwrap() {
+        earlier["companions"][name] = known["generation"].clone();
+        // The very first program kept nothing of what the catalog said.
+        if *name != LND.name {
+            earlier["known"][name]["apps"] = known["apps"].clone();
+            earlier["known"][name]["hook"] = known["hook"].clone();
+        }
+    }
+    earlier
+}
+
 /// Row 78: the record of an earlier program is read; that of a later one is neither used nor changed.
 #[test]
 fn a_record_of_an_earlier_version_is_read_and_one_of_a_later_is_left_alone() {
     let witness = Witness::beside(&[BITCOIN]);
     let file = format!("{STATE}/desired.json");
     let good = fs::read(&file).unwrap();
-    let mut record: serde_json::Value = serde_json::from_slice(&good).unwrap();
-    // The first program kept nothing of what the catalog said.
-    record.as_object_mut().unwrap().remove("known");
-    fs::write(&file, serde_json::to_vec(&record).unwrap()).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&good).unwrap();
+    assert_eq!(record["version"], 2);
+    fs::write(&file, serde_json::to_vec(&version_1(&record)).unwrap()).unwrap();
     let daemon = Daemon::ticking(1);
     all_well();
     companion(&["install", "lnd"]).exits(0);
+    assert!(APPS.into_iter().all(is_recorded));
+    let again: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    assert_eq!(again["version"], 2, "the next intent writes the form of today");
 
-    record["version"] = 2.into();
-    record["news"] = "of a later program".into();
-    let later = serde_json::to_vec(&record).unwrap();
+    let mut later = record;
+    later["version"] = 3.into();
+    later["news"] = "of a later program".into();
+    let later = serde_json::to_vec(&later).unwrap();
     fs::write(&file, &later).unwrap();
-    told_by(&daemon, "version is 2");
+    told_by(&daemon, "version is 3");
     for command in [&["status"][..], &["reconcile"], &["remove", "lnd"], &["install", "lnd"]] {
         let ran = companion(command).exits(1);
-        assert!(ran.stderr.contains("version is 2"), "{ran}");
+        assert!(ran.stderr.contains("version is 3"), "{ran}");
     }
     throughout("all run on", 2, || ALL.into_iter().all(Companion::is_up));
     assert!(fs::read(&file).unwrap() == later, "it is left as it is");
