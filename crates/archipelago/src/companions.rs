@@ -10,35 +10,33 @@
 //! calls leads for as long as each takes.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use adapter_podman::Podman;
 use adapter_systemd::Scope;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
 use companion_core::ports::{DesiredStore, Host, PortError};
-use companion_core::reconciler::{Event, EventSink, ReconcileError, Reconciler, Round};
+use companion_core::reconciler::{Event, EventSink, Reconciler};
 use companion_core::status::{CompanionStatus, status};
-use companion_core::supervisor::Supervisor;
-use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
 
 use crate::app::AppId;
 use crate::catalog::Catalog;
 use crate::desired_store::RecordStore;
-use crate::files::chain;
-use crate::host::{self, HostError};
-use crate::inputs::InputProblem;
-use crate::leader::{Heartbeat, LeaderInfo, LeaderLock, Role};
-use crate::published::{Listener, Publisher, Publishing};
+use crate::host::HostError;
+use crate::leader::{LeaderInfo, LeaderLock, Role};
+use crate::published::{Listener, Publisher};
 use crate::record::Record;
 
 mod converged;
+mod error;
 mod follow;
+mod leading;
 mod options;
 
 pub use converged::{CompanionError, Converged, Failures, Intent, StepReport, failures_of};
+pub use error::{CompanionsError, Reloaded};
+use leading::Leading;
 pub use options::Options;
 
 /// Keeps the companions of the installed apps.
@@ -58,83 +56,10 @@ pub struct Companions {
     by: String,
 }
 
-/// What leads in this process. The leadership ends with the last of it.
-#[derive(Default)]
-struct Leading {
-    users: usize,
-    publishing: Option<Publishing>,
-}
-
-/// One user of the leadership of this process.
-struct User(Arc<Mutex<Leading>>);
-
-impl User {
-    /// Ends this use; says whether it was the last one.
-    fn end(self) -> bool {
-        let leading = Arc::clone(&self.0);
-        drop(self);
-        leading.lock().unwrap_or_else(PoisonError::into_inner).users == 0
-    }
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).users -= 1;
-    }
-}
-
 /// The parts of a real host that are swept and waited for.
 struct Real {
     scope: Scope,
     podman: Podman,
-}
-
-/// Why a call did not come to its end.
-#[derive(Debug, thiserror::Error)]
-pub enum CompanionsError {
-    /// The intent could not be recorded, or read; nothing was done. A file system that did not answer in
-    /// time may record the intent yet.
-    #[error("failed to use the desired state")]
-    Record(#[source] PortError),
-    /// Nothing could be reconciled. What was recorded stays so, and the next reconcile carries it out.
-    #[error("failed to reconcile")]
-    Reconcile(#[source] ReconcileError),
-    /// The leader's status could not be read. What was recorded stays so.
-    #[error("failed to read what the leader published")]
-    Status(#[source] PortError),
-    /// The leader neither answers nor moves. What was recorded stays so.
-    #[error("{leader} leads and hangs")]
-    LeaderHangs {
-        /// The leader.
-        leader: String,
-    },
-    /// The leader did not come to an end with it. What was recorded stays so.
-    #[error("{leader} leads and has not carried it out within {minutes} min")]
-    LeaderIsSlow {
-        /// The leader.
-        leader: String,
-        /// The minutes.
-        minutes: u64,
-    },
-    /// Another process leads, with another state directory or other options; nothing was recorded.
-    #[error("{leader} leads with {difference}")]
-    OtherLeader {
-        /// The leader.
-        leader: Box<LeaderInfo>,
-        /// What is different, for people.
-        difference: String,
-    },
-}
-
-/// What became of the inputs that a leader was asked to read again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reloaded {
-    /// They are in force.
-    InForce,
-    /// They cannot be used; the last good ones stay in force.
-    Refused(InputProblem),
-    /// Nobody leads.
-    Nobody,
 }
 
 /// Passes events on to each of several sinks.
@@ -401,184 +326,6 @@ impl Companions {
         }
         let converged = self.converge(generation, Some(names)).await?;
         Ok(failures_of(&converged.companions, names, intent))
-    }
-
-    /// Has the intent of `generation` carried out for `names`, or for all: as the leader, or by the leader.
-    ///
-    /// # Errors
-    /// [`CompanionsError`].
-    pub async fn converge(
-        &self,
-        generation: Generation,
-        names: Option<&BTreeSet<CompanionName>>,
-    ) -> Result<Converged, CompanionsError> {
-        match self.follow(generation, names).await? {
-            follow::Followed::Settled { report, events } => {
-                Ok(Converged::of_report(report, &events, names))
-            }
-            follow::Followed::Leads => {
-                let user = self.start_leading().await;
-                let converged = self.reconcile_until_settled(names).await;
-                if user.end() {
-                    self.stop_leading().await;
-                }
-                converged
-            }
-        }
-    }
-
-    fn leading(&self) -> MutexGuard<'_, Leading> {
-        self.leading.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn users(&self) -> usize {
-        self.leading().users
-    }
-
-    /// Starts to use the leadership that was just acquired; the first user prepares the host.
-    async fn start_leading(&self) -> User {
-        let first = {
-            let mut leading = self.leading();
-            leading.users += 1;
-            leading.users == 1
-        };
-        let user = User(Arc::clone(&self.leading));
-        if first {
-            self.prepare().await;
-            // Only now: the sweep removes the temporary files of those who write at the same time.
-            self.leading().publishing = Some(self.publisher.start());
-        }
-        user
-    }
-
-    async fn reconcile_until_settled(
-        &self,
-        names: Option<&BTreeSet<CompanionName>>,
-    ) -> Result<Converged, CompanionsError> {
-        let pass = match names {
-            Some(names) => self.reconciler.reconcile_for(names).await,
-            None => self.reconciler.reconcile().await,
-        };
-        Ok(Converged::of_pass(&pass.map_err(CompanionsError::Reconcile)?, names))
-    }
-
-    /// Ends the work under way softly, and then the leadership.
-    pub async fn stop_leading(&self) {
-        self.reconciler.shut_down().await;
-        if let Some(real) = &self.real {
-            real.podman.settled().await;
-        }
-        self.publisher.flush().await;
-        self.leading().publishing = None;
-    }
-
-    /// What a new leader does once: builds that outlived the leader before it are ended, temporary files
-    /// are removed, and what the catalog newly has is taken in.
-    async fn prepare(&self) {
-        if let Some(Real { scope, podman }) = &self.real {
-            match podman.end_orphans().await {
-                0 => {}
-                count => info!("stopped {count} orphaned build(s) or pull(s)"),
-            }
-            match host::sweep(*scope, &self.store).await {
-                Ok(0) => {}
-                Ok(count) => info!("removed {count} temporary file(s) of an interrupted run"),
-                // They harm nobody, and the next leader tries again.
-                Err(error) => warn!("{}", chain(&error)),
-            }
-        }
-        if let Err(error) = self.sync(&[]).await {
-            warn!("{}", chain(&error));
-        }
-    }
-
-    /// Becomes the leader for as long as this process runs. While a command leads, it is waited for.
-    ///
-    /// # Errors
-    /// [`ReconcileError::Led`] when another daemon leads, [`ReconcileError::Leadership`].
-    pub async fn lead(&self) -> Result<(), ReconcileError> {
-        loop {
-            match self.reconciler.lead().await {
-                Err(ReconcileError::Led { by }) => {
-                    let leader = match &self.lock {
-                        Some(lock) => lock.leader().await.map_err(ReconcileError::Leadership)?,
-                        None => None,
-                    };
-                    if leader.is_none_or(|leader| leader.role == Role::Daemon) {
-                        return Err(ReconcileError::Led { by });
-                    }
-                }
-                led => return led,
-            }
-            self.beat();
-            tokio::time::sleep(follow::POLL_INTERVAL).await;
-        }
-    }
-
-    /// Leads until `shutdown`, with everything looked at every `resync` at the latest. `on_round` is
-    /// shown each reconcile.
-    ///
-    /// # Errors
-    /// As [`lead`](Self::lead).
-    pub async fn run(
-        &self,
-        resync: Duration,
-        shutdown: CancellationToken,
-        mut on_round: impl FnMut(&Result<Round, ReconcileError>),
-    ) -> Result<(), ReconcileError> {
-        let Some(led) = shutdown.run_until_cancelled(self.lead()).await else { return Ok(()) };
-        led?;
-        self.publisher.leader_event("started", Some(self.by.clone()));
-        let user = shutdown.run_until_cancelled(self.start_leading()).await;
-        if user.is_some() {
-            let mut supervisor = Supervisor::new(Arc::clone(&self.reconciler)).with_tick(resync);
-            if let Some(lock) = &self.lock {
-                supervisor = supervisor.woken_by(lock.wake());
-            }
-            let mut synced = self.store.inputs().current().digest;
-            supervisor
-                .run(shutdown, |round| {
-                    self.beat();
-                    on_round(round);
-                    let now = self.store.inputs().current().digest;
-                    if std::mem::replace(&mut synced, now) != now {
-                        self.take_in_catalog();
-                    }
-                })
-                .await;
-        }
-        self.publisher.leader_event("stopped", None);
-        drop(user);
-        self.stop_leading().await;
-        Ok(())
-    }
-
-    /// Takes in what a changed catalog has; the change of the desired state wakes the loop.
-    fn take_in_catalog(&self) {
-        let (store, by) = (Arc::clone(&self.store), self.by.clone());
-        let wake = self.lock.as_ref().map(|lock| lock.wake());
-        tokio::spawn(async move {
-            match sync(&store, Vec::new(), by).await {
-                Ok(_) => wake.iter().for_each(|wake| wake.notify_one()),
-                Err(error) => warn!("failed to take in the changed catalog: {}", error.chain()),
-            }
-        });
-    }
-
-    fn beat(&self) {
-        if let Some(lock) = &self.lock {
-            lock.heartbeat().beat();
-        }
-    }
-
-    /// What wakes the loop of [`run`](Self::run), for event sources of the caller.
-    pub fn wake(&self) -> Option<Arc<tokio::sync::Notify>> {
-        self.lock.as_ref().map(|lock| lock.wake())
-    }
-
-    /// Whether the loop of [`run`](Self::run) moves, for a watchdog.
-    pub fn heartbeat(&self) -> Option<Arc<Heartbeat>> {
-        self.lock.as_ref().map(|lock| lock.heartbeat())
     }
 }
 

@@ -6,6 +6,7 @@ use companion_core::model::observed::Work;
 use companion_core::ports::{Leadership as _, PortErrorKind};
 use tokio_util::sync::CancellationToken;
 
+use companion_core::reconciler::ReconcileError;
 use companion_core::status::Health;
 use companion_core::supervisor::TICK;
 

@@ -1,0 +1,55 @@
+//! Why a call did not come to its end, and what became of a reload.
+
+use companion_core::ports::PortError;
+use companion_core::reconciler::ReconcileError;
+
+use crate::inputs::InputProblem;
+use crate::leader::LeaderInfo;
+
+/// Why a call did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum CompanionsError {
+    /// The intent could not be recorded, or read; nothing was done. A file system that did not answer in
+    /// time may record the intent yet.
+    #[error("failed to use the desired state")]
+    Record(#[source] PortError),
+    /// Nothing could be reconciled. What was recorded stays so, and the next reconcile carries it out.
+    #[error("failed to reconcile")]
+    Reconcile(#[source] ReconcileError),
+    /// The leader's status could not be read. What was recorded stays so.
+    #[error("failed to read what the leader published")]
+    Status(#[source] PortError),
+    /// The leader neither answers nor moves. What was recorded stays so.
+    #[error("{leader} leads and hangs")]
+    LeaderHangs {
+        /// The leader.
+        leader: String,
+    },
+    /// The leader did not come to an end with it. What was recorded stays so.
+    #[error("{leader} leads and has not carried it out within {minutes} min")]
+    LeaderIsSlow {
+        /// The leader.
+        leader: String,
+        /// The minutes.
+        minutes: u64,
+    },
+    /// Another process leads, with another state directory or other options; nothing was recorded.
+    #[error("{leader} leads with {difference}")]
+    OtherLeader {
+        /// The leader.
+        leader: Box<LeaderInfo>,
+        /// What is different, for people.
+        difference: String,
+    },
+}
+
+/// What became of the inputs that a leader was asked to read again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reloaded {
+    /// They are in force.
+    InForce,
+    /// They cannot be used; the last good ones stay in force.
+    Refused(InputProblem),
+    /// Nobody leads.
+    Nobody,
+}
