@@ -7,6 +7,8 @@ use companion_core::model::revision::{Fingerprint, Revision};
 
 use super::*;
 
+mod concurrent;
+
 const ACCEPTS: &str = r#"for f in "$QUADLET_UNIT_DIRS"/*.container; do
     n=${f##*/}; printf -- '---%s.service---\n' "${n%.container}"; done"#;
 const PODMAN: PodmanVersion = PodmanVersion::new(5, 4, 2);
@@ -406,19 +408,4 @@ async fn leftovers_of_crashed_writes_are_swept_and_nothing_else() {
     assert!(!leftover.exists() && place.store.path().join("operators.tmp").exists());
     assert_eq!(place.store.sweep().await.unwrap(), 0);
     assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
-}
-
-#[tokio::test]
-async fn writers_of_one_name_leave_one_of_their_units_whole() {
-    let place = Place::new();
-    let mut writers = tokio::task::JoinSet::new();
-    for incarnation in 0..8 {
-        let store = place.store.clone();
-        writers.spawn(async move { store.write(&unit(incarnation)).await });
-    }
-    while let Some(written) = writers.join_next().await {
-        written.unwrap().unwrap();
-    }
-    assert!(matches!(place.state(&unit(0)).await, UnitFileState::Current { .. }));
-    assert_eq!(fs::read_dir(place.store.path()).unwrap().count(), 1);
 }
