@@ -335,8 +335,9 @@ impl Work {
 fn stale_cause(found: Option<&Found>, same: impl Fn(&Found) -> bool) -> Option<StaleCause> {
     match found {
         None => Some(StaleCause::Missing),
-        Some(found) if found.exposed => Some(StaleCause::Exposed),
         Some(found) if !same(found) => Some(StaleCause::Changed),
+        Some(found) if found.writable => Some(StaleCause::Writable),
+        Some(found) if found.exposed => Some(StaleCause::Exposed),
         Some(_) => None,
     }
 }

@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use companion_core::model::container::AbsolutePath;
-use durable_dir::{Dir, DirError, FileKind, Trust};
+use durable_dir::{Dir, DirError, FileKind, FileStatus, Trust};
 use zeroize::Zeroizing;
 
 use crate::error::HookError;
@@ -33,6 +33,8 @@ pub(crate) struct Found {
     pub(crate) contents: Zeroizing<Vec<u8>>,
     /// Whether file or directory are open to others.
     pub(crate) exposed: bool,
+    /// Whether others may write the file, and so may have written something else before.
+    pub(crate) writable: bool,
     /// What the program was run for, if the stamp says.
     pub(crate) stamp: Option<Stamp>,
 }
@@ -68,10 +70,10 @@ impl<'a> Output<'a> {
             Err(other) => return Err(in_the_way(other)),
         };
         let own = dir.own_status().map_err(HookError::Output)?;
-        let closed =
-            |status: &durable_dir::FileStatus| status.is_ours() && status.mode & 0o077 == 0;
+        let closed = |status: &FileStatus| status.is_ours() && status.mode & 0o077 == 0;
         Ok(Some(Found {
             exposed: !(file.status.mode == 0o600 && closed(&file.status) && closed(&own)),
+            writable: is_writable(&file.status),
             contents: Zeroizing::new(file.bytes),
             stamp: self.read_stamp(&dir),
         }))
@@ -83,7 +85,12 @@ impl<'a> Output<'a> {
             file = %dir.path().join(self.name).display(),
             "the file is larger than a rendered one can be and will be replaced"
         );
-        Ok(Found { contents: Zeroizing::new(Vec::new()), exposed: true, stamp: None })
+        Ok(Found {
+            contents: Zeroizing::new(Vec::new()),
+            exposed: true,
+            writable: true,
+            stamp: None,
+        })
     }
 
     fn read_stamp(&self, dir: &Dir) -> Option<Stamp> {
@@ -201,6 +208,13 @@ impl<'a> Output<'a> {
         tracing::info!(directory = %path(), mode, "closing the directory to others");
         dir.set_mode(0o700).map_err(HookError::Output)
     }
+}
+
+/// Whether anyone but us may write a file of this status. A group that is ours alone is nobody else, as for directories
+/// ([`Trust::Owned`]), and a directory that others may write is not read at all.
+fn is_writable(status: &FileStatus) -> bool {
+    let by_group = status.mode & 0o020 != 0 && status.gid != status.uid;
+    !status.is_ours() || by_group || status.mode & 0o002 != 0
 }
 
 /// Says what most likely happened where something else lies in the file's place.

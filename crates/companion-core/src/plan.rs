@@ -211,6 +211,8 @@ pub enum Reason {
     ConfigMissing,
     /// The configuration would be rendered differently now.
     ConfigChanged,
+    /// The configuration could be written by others.
+    ConfigWritable,
     /// The configuration could be read by others.
     ConfigExposed,
     /// The image is not on the host.
@@ -252,6 +254,7 @@ impl From<StaleCause> for Reason {
         match cause {
             StaleCause::Missing => Self::ConfigMissing,
             StaleCause::Changed => Self::ConfigChanged,
+            StaleCause::Writable => Self::ConfigWritable,
             StaleCause::Exposed => Self::ConfigExposed,
         }
     }
@@ -262,6 +265,7 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::ConfigMissing => "its configuration is missing",
             Self::ConfigChanged => "its configuration changed",
+            Self::ConfigWritable => "its configuration could be written by others",
             Self::ConfigExposed => "its configuration could be read by others",
             Self::ImageMissing => "its image is missing",
             Self::ContextChanged => "its build context changed",

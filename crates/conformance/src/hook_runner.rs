@@ -34,6 +34,8 @@ pub trait HookWorld: Send + Sync {
     async fn edit_output(&self);
     /// Lets everyone read the rendered file.
     async fn expose_output(&self);
+    /// Lets everyone write the rendered file.
+    async fn open_output(&self);
     /// Makes a directory in the rendered file's place.
     async fn put_directory(&self);
     /// Takes the second half of the bytes from the rendered file.
@@ -187,6 +189,25 @@ async fn a_file_that_others_may_read_is_stale_and_closed_again(world: &World) {
     assert_eq!(stale(world).await.0, StaleCause::Exposed);
     assert_eq!(make(world).await, before);
     assert_eq!(world.mode().await, Some(0o600));
+}
+
+async fn a_file_that_others_may_write_is_told_from_one_that_they_may_only_read(world: &World) {
+    let before = make(world).await;
+    world.open_output().await;
+    assert_eq!(stale(world).await.0, StaleCause::Writable);
+    assert_eq!(make(world).await, before);
+    assert_eq!(world.mode().await, Some(0o600));
+}
+
+async fn an_edited_file_is_changed_whoever_may_read_or_write_it(world: &World) {
+    let before = make(world).await;
+    world.edit_output().await;
+    world.expose_output().await;
+    assert_eq!(stale(world).await.0, StaleCause::Changed);
+    world.open_output().await;
+    assert_eq!(stale(world).await.0, StaleCause::Changed);
+    assert_eq!(make(world).await, before);
+    assert_eq!(state(world).await, HookState::Current { config: before });
 }
 
 async fn a_removed_file_is_gone_and_removing_it_again_is_a_success(world: &World) {
@@ -343,6 +364,8 @@ macro_rules! hook_runner_cases {
             a_deleted_file_is_missed_and_made_again,
             an_edited_file_is_stale_and_made_again,
             a_file_that_others_may_read_is_stale_and_closed_again,
+            a_file_that_others_may_write_is_told_from_one_that_they_may_only_read,
+            an_edited_file_is_changed_whoever_may_read_or_write_it,
             a_removed_file_is_gone_and_removing_it_again_is_a_success,
             a_file_can_be_removed_when_its_inputs_are_gone,
             a_directory_in_the_place_of_the_file_is_a_conflict,

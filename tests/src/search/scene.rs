@@ -133,6 +133,8 @@ tamperings! {
     EditConfig,
     /// The rendered file can be read by others.
     ExposeConfig,
+    /// The rendered file can be written by others.
+    OpenConfig,
     /// A password changes.
     Rotate,
     /// The password is gone.
@@ -161,6 +163,7 @@ impl Tampering {
                 | Self::DeleteConfig
                 | Self::EditConfig
                 | Self::ExposeConfig
+                | Self::OpenConfig
                 | Self::Rotate
                 | Self::LoseInput
                 | Self::GiveInput
@@ -197,6 +200,7 @@ impl Tampering {
             Self::DeleteConfig => world.delete_config(&config()),
             Self::EditConfig => world.edit_config(&config()),
             Self::ExposeConfig => world.expose_config(&config(), 0o644),
+            Self::OpenConfig => world.expose_config(&config(), 0o666),
             Self::Rotate => world.rotate_credentials(),
             Self::LoseInput => world.remove_input(&password()),
             Self::GiveInput => world.put_input(&password(), "first password"),

@@ -41,7 +41,7 @@ layer! {
 }
 layer! {
     /// The rendered configuration.
-    Config { Current, None, Edited, Exposed }
+    Config { Current, None, Edited, Writable, Exposed }
 }
 layer! {
     /// The image.
@@ -201,6 +201,7 @@ impl Start {
             Config::Current => None,
             Config::None => Some(Tampering::DeleteConfig),
             Config::Edited => Some(Tampering::EditConfig),
+            Config::Writable => Some(Tampering::OpenConfig),
             Config::Exposed => Some(Tampering::ExposeConfig),
         };
         for tampering in image.into_iter().chain(config) {

@@ -139,6 +139,9 @@ impl HookWorld for Fake {
     async fn expose_output(&self) {
         self.host.expose_config(&hook().output, 0o644);
     }
+    async fn open_output(&self) {
+        self.host.expose_config(&hook().output, 0o606);
+    }
     async fn put_directory(&self) {
         self.host.put_directory_at_config(&hook().output);
     }

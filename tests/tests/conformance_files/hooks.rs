@@ -86,6 +86,9 @@ impl HookWorld for Hooks {
     async fn expose_output(&self) {
         set_mode(&self.output(), 0o644);
     }
+    async fn open_output(&self) {
+        set_mode(&self.output(), 0o606);
+    }
     async fn put_directory(&self) {
         if self.output().exists() {
             fs::remove_file(self.output()).unwrap();

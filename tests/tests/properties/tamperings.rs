@@ -44,6 +44,7 @@ pub(crate) enum Tampering {
     DeleteConfig,
     EditConfig,
     ExposeConfig,
+    OpenConfig,
     PutDirectoryAtConfig,
     BreakHook(Option<Fate>),
     RemoveInput,
@@ -56,7 +57,7 @@ pub(crate) enum Tampering {
     SpoilRecord(Record),
 }
 
-pub(crate) const TAMPERINGS: [Tampering; 48] = [
+pub(crate) const TAMPERINGS: [Tampering; 49] = [
     Tampering::DeleteUnit,
     Tampering::EditUnit,
     Tampering::SpoilUnit,
@@ -90,6 +91,7 @@ pub(crate) const TAMPERINGS: [Tampering; 48] = [
     Tampering::DeleteConfig,
     Tampering::EditConfig,
     Tampering::ExposeConfig,
+    Tampering::OpenConfig,
     Tampering::PutDirectoryAtConfig,
     Tampering::BreakHook(Some(Fate::Fails)),
     Tampering::BreakHook(Some(Fate::Hangs)),
@@ -157,6 +159,7 @@ impl Tampering {
             | Self::DeleteConfig
             | Self::EditConfig
             | Self::ExposeConfig
+            | Self::OpenConfig
             | Self::BreakHook(None)
             | Self::RemoveImage
             | Self::PutImage
@@ -215,6 +218,7 @@ impl Tampering {
             Self::DeleteConfig => host.delete_config(&output(at)),
             Self::EditConfig => host.edit_config(&output(at)),
             Self::ExposeConfig => host.expose_config(&output(at), 0o644),
+            Self::OpenConfig => host.expose_config(&output(at), 0o666),
             Self::PutDirectoryAtConfig => host.put_directory_at_config(&output(at)),
             Self::BreakHook(fate) => host.break_hook(&output(at), fate),
             Self::RemoveInput => host.remove_input(&secret(at)),

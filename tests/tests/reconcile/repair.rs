@@ -230,11 +230,36 @@ async fn what_began_with_an_edited_configuration_is_restarted_when_that_is_rende
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_exposed_configuration_is_closed_again() {
-    let node = Node::installed().await;
-    node.host.expose_config(&config(), 0o644);
-    node.passes_until_true(1).await;
-    node.assert_quiet().await;
+async fn an_exposed_configuration_is_closed_again_without_a_restart() {
+    for young in [false, true] {
+        let mut node = Node::installed().await;
+        if young {
+            node.restart_manager();
+        }
+        node.host.expose_config(&config(), 0o644);
+        let before = node.host.counts();
+        node.passes_until_true(1).await;
+        let after = node.host.counts().since(before);
+        assert_eq!((after.config_writes, after.unit_writes, after.restarts), (1, 0, 0), "{young}");
+        node.assert_quiet().await;
+    }
+}
+
+/// It may have held something else when the service started, unless the daemon saw that it did not.
+#[tokio::test(start_paused = true)]
+async fn a_configuration_that_others_could_write_costs_a_restart_to_a_young_daemon() {
+    for (young, restarts) in [(false, 0), (true, 1)] {
+        let mut node = Node::installed().await;
+        if young {
+            node.restart_manager();
+        }
+        node.host.expose_config(&config(), 0o646);
+        let before = node.host.counts();
+        node.passes_until_true(1).await;
+        let after = node.host.counts().since(before);
+        assert_eq!((after.config_writes, after.restarts), (1, restarts), "{young}");
+        node.assert_quiet().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

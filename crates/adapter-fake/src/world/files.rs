@@ -148,10 +148,11 @@ impl World {
     /// takes a program to find out; `Conflict` when a directory lies in the file's place.
     pub fn hook_state(&self, hook: &HookSpec) -> PortResult<HookState> {
         self.no_directory_at(&hook.output)?;
-        let (content, private) = match self.files.rendered(&hook.output) {
-            Some(ConfigFile::Regular { content, mode, .. }) => (Some(*content), mode & 0o077 == 0),
-            Some(ConfigFile::Directory) | None => (None, true),
+        let (content, mode) = match self.files.rendered(&hook.output) {
+            Some(ConfigFile::Regular { content, mode, .. }) => (Some(*content), *mode),
+            Some(ConfigFile::Directory) | None => (None, PRIVATE),
         };
+        let private = mode & 0o077 == 0;
         let input = match self.files.input(hook)? {
             Ok(input) => input,
             Err(waiting_for) => {
@@ -168,8 +169,9 @@ impl World {
         let wanted = Fingerprint::of(&self.files.would_render(hook, input));
         let cause = match content {
             None => StaleCause::Missing,
-            Some(_) if !private => StaleCause::Exposed,
             Some(content) if content != wanted => StaleCause::Changed,
+            Some(_) if mode & 0o022 != 0 => StaleCause::Writable,
+            Some(_) if !private => StaleCause::Exposed,
             Some(content) => {
                 let config = self.files.keyed(content);
                 return Ok(HookState::Current { config });

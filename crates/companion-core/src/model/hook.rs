@@ -130,7 +130,7 @@ pub enum HookState {
         /// The keyed digest of the file.
         config: Fingerprint,
     },
-    /// The file is missing, differs from what would be rendered, or can be read by others.
+    /// The file is missing, differs from what would be rendered, or can be written or read by others.
     Stale {
         /// Which of these.
         cause: StaleCause,
@@ -153,9 +153,11 @@ pub enum HookState {
 pub enum StaleCause {
     /// There is no file.
     Missing,
-    /// Its contents differ from what would be rendered now.
+    /// Its contents differ from what would be rendered now, whatever its mode.
     Changed,
-    /// Its mode or owner lets others read it.
+    /// Its contents are right, and others may write it: it may have held something else before.
+    Writable,
+    /// Its contents are right, and others may read it, but not write it.
     Exposed,
 }
 

@@ -12,7 +12,7 @@ use super::CompanionDraft;
 use super::services::PASSING;
 use super::units::{after_drift, blocked_by_others, refused, verified};
 use crate::model::desired::DesiredCompanion;
-use crate::model::hook::HookState;
+use crate::model::hook::{HookState, StaleCause};
 use crate::model::image::{ImageRef, ImageState};
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::Revision;
@@ -41,6 +41,11 @@ pub(super) fn rule(
     let overtaken = draft.draft.history.overtaken.get(draft.name);
     let overtaken = overtaken.is_some_and(|run| is_overtaken(run.as_deref(), seen));
     let (reason, image) = match marked {
+        // Nobody else could write it, so what runs began with the same bytes. Only what begins is
+        // waited for, lest its rendering is thrown away.
+        Some((Some(Reason::ConfigExposed), _)) if service.is_running() && !overtaken => {
+            return false;
+        }
         Some((Some(reason), image)) => (reason, image),
         Some((None, image)) if overtaken => (Reason::ConfigChanged, image),
         Some((None, _)) | None => return false,
@@ -64,7 +69,12 @@ fn unread_file(draft: &mut CompanionDraft<'_, '_>, seen: &ObservedCompanion) -> 
         return false;
     };
     let image = seen.image.as_ref().and_then(Observation::known);
-    let renders = matches!(seen.hook, Some(Observation::Known(HookState::Stale { .. })));
+    let renders = match seen.hook {
+        Some(Observation::Known(HookState::Stale { cause, .. })) => cause != StaleCause::Exposed,
+        Some(Observation::Known(HookState::Current { .. } | HookState::NotReady { .. }))
+        | Some(Observation::Unknown(_))
+        | None => false,
+    };
     let restores = renders || image.is_some_and(|image| !image.is_current());
     if restores {
         draft.unknown("its unit file", error);
@@ -132,7 +142,9 @@ fn restored(
     let built = source.build.as_ref().map(|build| &build.reference);
     let named = built.or(source.pull.as_ref().map(|pull| &pull.reference));
     let image = present.map(|present| &present.reference).or(named)?;
-    Some((config.or(by_image), image.clone()))
+    let exposed = config.clone().filter(|reason| *reason == Reason::ConfigExposed);
+    let replaced = config.filter(|reason| *reason != Reason::ConfigExposed);
+    Some((replaced.or(by_image).or(exposed), image.clone()))
 }
 
 /// Has the unit written with its next incarnation.

@@ -82,6 +82,26 @@ async fn a_file_or_directory_that_others_can_read_is_exposed_until_it_is_committ
 }
 
 #[tokio::test]
+async fn a_file_that_others_can_write_is_told_from_one_that_they_can_read() {
+    let place = Place::new();
+    for hook in [place.template(), place.command()] {
+        place.apply(&hook).await;
+        for mode in [0o602, 0o606, 0o666] {
+            set_mode(&place.output(), mode);
+            let state = place.observe(&hook).await;
+            assert_eq!(cause(&state), StaleCause::Writable, "{mode:o}");
+            place.apply(&hook).await;
+        }
+        set_mode(&place.output(), 0o666);
+        fs::write(place.output(), "edited").unwrap();
+        assert_eq!(cause(&place.observe(&hook).await), StaleCause::Changed);
+        set_mode(&place.output(), 0o644);
+        assert_eq!(cause(&place.observe(&hook).await), StaleCause::Changed);
+        place.hooks.remove(&hook).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_file_that_someone_edited_is_stale() {
     let place = Place::new();
     let large = vec![b'x'; OUTPUT_LIMIT + 1];

@@ -34,6 +34,37 @@ fn a_unit_gets_its_next_incarnation_before_its_configuration_is_restored() {
 }
 
 #[test]
+fn a_configuration_that_others_could_only_read_casts_no_doubt() {
+    let input = Fingerprint::of(b"input");
+    let with = |cause| {
+        let mut scene = doubtful();
+        scene.file(UnitFileState::Outdated { revision: scene.revision });
+        scene.seen.hook = Some(Observation::Known(HookState::Stale { cause, input }));
+        scene
+    };
+    let step = "run-hook web: its configuration could be read by others";
+    with(StaleCause::Exposed).expect(&[step], &[]);
+    let reason = "its configuration could be written by others";
+    let [write, reload] =
+        ["write-unit web", "daemon-reload"].map(|step| format!("{step}: {reason}"));
+    with(StaleCause::Writable).expect(&[&write, &reload], &[]);
+    let mut both = with(StaleCause::Exposed);
+    both.image().present = None;
+    let missing =
+        ["write-unit web", "daemon-reload"].map(|step| format!("{step}: its image is missing"));
+    both.expect(&[&missing[0], &missing[1]], &[]);
+    let mut starting = with(StaleCause::Exposed);
+    starting.down(ActiveState::Activating, SubState::from_word("start"));
+    starting.expect(&[], &["it is starting"]);
+    let mut unread = with(StaleCause::Exposed);
+    unread.seen.unit = Observation::Unknown("no permission".to_owned());
+    unread.expect(&[step], &[]);
+    let mut unread = with(StaleCause::Writable);
+    unread.seen.unit = Observation::Unknown("no permission".to_owned());
+    unread.expect(&[], &["its unit file cannot be read: no permission"]);
+}
+
+#[test]
 fn so_does_one_that_others_may_write() {
     let mut scene = doubtful();
     scene.file(UnitFileState::Exposed { revision: scene.revision });

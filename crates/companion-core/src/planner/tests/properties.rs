@@ -83,7 +83,8 @@ fn service() -> impl Strategy<Value = ServiceState> {
 }
 
 fn hook_state() -> impl Strategy<Value = HookState> {
-    let causes = vec![StaleCause::Missing, StaleCause::Changed, StaleCause::Exposed];
+    let causes =
+        vec![StaleCause::Missing, StaleCause::Changed, StaleCause::Writable, StaleCause::Exposed];
     prop_oneof![
         2 => Just(HookState::Current { config: config() }),
         1 => prop::sample::select(causes)
