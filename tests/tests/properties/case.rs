@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use crate::companions::{MOST, Profile};
+use crate::leaders::INPUTS;
 use crate::operations::{Numbers, Operation, Swarm};
 
 /// All that a run depends on.
@@ -16,6 +17,8 @@ pub(crate) struct Case {
     pub(crate) installed: bool,
     /// Whether the daemon forgets everything before it is judged.
     pub(crate) forgets: bool,
+    /// The [inputs](crate::leaders::inputs) of commands; the first daemon has those of number 0.
+    pub(crate) commands: u8,
     pub(crate) operations: Vec<Operation>,
 }
 
@@ -27,6 +30,7 @@ impl Case {
             profiles: [2, 1, 0, 4].map(Profile::of),
             installed: false,
             forgets: true,
+            commands: 0,
             operations: operations.into(),
         }
     }
@@ -37,20 +41,53 @@ impl Case {
     }
 }
 
+impl Case {
+    /// Whether nothing happens but intents, passes, and processes that end and begin.
+    pub(crate) fn is_undisturbed(&self) -> bool {
+        self.operations.iter().all(|operation| match operation {
+            Operation::Install { .. }
+            | Operation::Tick
+            | Operation::Remove { .. }
+            | Operation::Wish { .. }
+            | Operation::Sleep(_)
+            | Operation::Crash { .. }
+            | Operation::Together { .. }
+            | Operation::JumpWall(_)
+            | Operation::Events(_)
+            | Operation::Heal
+            | Operation::HandOver { .. }
+            | Operation::CommandDies { .. } => true,
+            Operation::Rotate
+            | Operation::ChangeContext { .. }
+            | Operation::Tamper { .. }
+            | Operation::Condition(_)
+            | Operation::Fault(_)
+            | Operation::PowerLoss { .. }
+            | Operation::Reboot => false,
+        })
+    }
+}
+
 /// The kinds of operations that a property draws from, as the bits of [`Swarm::of`].
 pub(crate) const ALL: u32 = u32::MAX;
+/// All in which every process has the same inputs.
+pub(crate) const SAME_INPUTS: u32 = ALL & !(1 << 17);
+/// Those of which [`Case::is_undisturbed`] speaks.
+pub(crate) const INTENTS_AND_LEADERS: u32 = 0b1_1111 | 1 << 10 | 1 << 13 | 1 << 17 | 1 << 18;
 
 /// Cases of up to `most` operations of the kinds in `kinds`.
 pub(crate) fn case(kinds: u32, most: usize) -> impl Strategy<Value = Case> {
     let swarm = (any::<u32>(), any::<u64>()).no_shrink();
+    let other_inputs = if kinds & !SAME_INPUTS == 0 { 1 } else { INPUTS };
     let numbers = any::<Numbers>();
     let drawn = prop::collection::vec(numbers, 1..=most);
-    (swarm, any::<[u16; MOST]>(), any::<bool>(), any::<bool>(), drawn).prop_map(
-        move |((bits, rates), profiles, installed, forgets, drawn)| {
+    let begins = (any::<[u16; MOST]>(), any::<bool>(), any::<bool>(), 0..other_inputs);
+    (swarm, begins, drawn).prop_map(
+        move |((bits, rates), (profiles, installed, forgets, commands), drawn)| {
             let swarm = Swarm::of(bits & kinds, rates);
             let operations = drawn.into_iter().map(|numbers| swarm.operation(numbers)).collect();
             let profiles = profiles.map(Profile::of);
-            Case { swarm, profiles, installed, forgets, operations }
+            Case { swarm, profiles, installed, forgets, commands, operations }
         },
     )
 }

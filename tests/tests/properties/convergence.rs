@@ -1,5 +1,7 @@
 //! Safety while everything goes wrong, and convergence once it does not any more.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use crate::case::{ALL, Case, case, config, run};
@@ -11,6 +13,7 @@ use crate::stage::Stage;
 pub(crate) fn verdict(case: &Case) -> Verdict {
     run(async {
         let mut stage = Stage::of(case);
+        stage.ledger = case.is_undisturbed().then(Arc::default);
         play(&mut stage, case).await?;
         converge(&mut stage, case.forgets).await
     })

@@ -12,6 +12,7 @@ mod case;
 mod companions;
 mod convergence;
 mod differential;
+mod leaders;
 mod metamorphic;
 mod operations;
 mod oracle;

@@ -10,6 +10,7 @@ use adapter_fake::{Delivery, Method, Port};
 use companion_core::ports::PortErrorKind;
 
 use crate::companions::{MOST, VERSIONS};
+use crate::leaders::INPUTS;
 use crate::tamperings::{TAMPERINGS, Tampering};
 
 /// Something that is done to a host, or by those who keep it.
@@ -50,6 +51,12 @@ pub(crate) enum Operation {
     Events(Delivery),
     /// All trouble ends.
     Heal,
+    /// The daemon dies in a pass, after so many points at which it could, and the next one has other
+    /// inputs.
+    HandOver { after: u64, inputs: u8 },
+    /// No daemon is there. A command records an intent, leads, and dies after so many points; then a
+    /// daemon is back.
+    CommandDies { at: usize, version: Option<u8>, after: u64 },
 }
 
 /// Changes of the host's parts.
@@ -123,7 +130,7 @@ pub(crate) enum How {
 }
 
 /// How many kinds of operations a swarm chooses from.
-pub(crate) const DRAWN_KINDS: usize = 17;
+pub(crate) const DRAWN_KINDS: usize = 19;
 
 /// An operation as numbers: which kind, for which companion, and two more.
 pub(crate) type Numbers = (u16, u8, u8, u16);
@@ -189,7 +196,9 @@ impl Swarm {
                     Delivery::Delivered,
                 ][pick(4)],
             ),
-            _ => Operation::Heal,
+            16 => Operation::Heal,
+            17 => Operation::HandOver { after: large % 64, inputs: small % INPUTS },
+            _ => Operation::CommandDies { at, version: wish, after: large % 64 },
         }
     }
 }

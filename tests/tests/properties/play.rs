@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use adapter_fake::world::conditions::Limit;
 use adapter_fake::world::images::Reach;
-use adapter_fake::{Counts, Fault, Mode};
+use adapter_fake::{Counts, FakeHost, Fault, Mode};
 use companion_core::reconciler::{ReconcileError, Reconciler};
 use companion_tests::node::REGISTRY;
 
@@ -95,6 +95,14 @@ async fn quiet(stage: &mut Stage) -> Verdict {
     let before = stage.host.counts();
     let _effects = sound_pass(stage).await?;
     nothing_done(before, stage.host.counts())?;
+    for _ in 0..3 {
+        let (command, _) = stage.command();
+        let (_refused, _) = watched(stage, Course::default(), command.reconcile()).await?;
+        command.shut_down().await;
+        nothing_forbidden(&stage.host)?;
+        let _effects = sound_pass(stage).await?;
+        nothing_done(before, stage.host.counts())?;
+    }
     stage.restart_daemon().await;
     let before = stage.host.counts();
     let _effects = sound_pass(stage).await?;
@@ -120,7 +128,7 @@ async fn watched<T>(
     course: Course,
     work: impl Future<Output = T>,
 ) -> Result<(Option<T>, (u32, u32)), String> {
-    let watch = Arc::new(Watch::new(&stage.host, course));
+    let watch = Arc::new(Watch::new(stage, course));
     stage.host.set_gate(watch.clone());
     let done = tokio::select! {
         biased;
@@ -144,7 +152,7 @@ pub(crate) async fn perform(
     match *operation {
         Operation::Tick => {
             let daemon = Arc::clone(&stage.daemon);
-            judged_pass(stage, &daemon, None, *trust).await?;
+            judged_pass(stage, &daemon, &stage.host, None, *trust).await?;
         }
         Operation::Install { at, version } => ask(stage, at, Some(version), *trust).await?,
         Operation::Remove { at } => ask(stage, at, None, *trust).await?,
@@ -190,6 +198,21 @@ pub(crate) async fn perform(
             stage.heal();
             *trust = Trust::default();
         }
+        Operation::HandOver { after, inputs } => {
+            cut_off(stage, Course { stop_at: Some(after), ..course }).await?;
+            stage.hand_over(inputs).await;
+        }
+        Operation::CommandDies { at, version, after } => {
+            stage.daemon.shut_down().await;
+            if stage.wish(at, version).await.is_ok() {
+                let ((command, _), names) = (stage.command(), [named(at)].into());
+                let course = Course { stop_at: Some(after), ..course };
+                let (pass, _) = watched(stage, course, command.reconcile_for(&names)).await?;
+                command.shut_down().await;
+                pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &stage.host, false))?;
+            }
+            stage.restart_daemon().await;
+        }
     }
     Ok(())
 }
@@ -205,6 +228,7 @@ async fn cut_off(stage: &mut Stage, course: Course) -> Verdict {
 async fn judged_pass(
     stage: &Stage,
     reconciler: &Reconciler,
+    host: &FakeHost,
     at: Option<usize>,
     trust: Trust,
 ) -> Verdict {
@@ -230,7 +254,7 @@ async fn judged_pass(
         }
         (pass, _) => pass,
     };
-    pass_is_honest(&pass, &stage.host, !trust.troubled)
+    pass_is_honest(&pass, host, !trust.troubled)
 }
 
 /// A command records an intent. If a daemon leads, that makes a pass; else the command leads for as long
@@ -239,12 +263,12 @@ async fn ask(stage: &mut Stage, at: usize, version: Option<u8>, trust: Trust) ->
     if stage.wish(at, version).await.is_err() {
         return Ok(());
     }
-    let command = stage.command();
+    let (command, host) = stage.command();
     let verdict = match command.lead().await {
-        Ok(()) => judged_pass(stage, &command, Some(at), trust).await,
+        Ok(()) => judged_pass(stage, &command, &host, Some(at), trust).await,
         Err(ReconcileError::Led { .. }) => {
             let daemon = Arc::clone(&stage.daemon);
-            judged_pass(stage, &daemon, None, trust).await
+            judged_pass(stage, &daemon, &stage.host, None, trust).await
         }
         Err(error) => says_no_secret(&error.chain()),
     };
@@ -254,12 +278,14 @@ async fn ask(stage: &mut Stage, at: usize, version: Option<u8>, trust: Trust) ->
 
 /// The daemon makes a pass. Some time after its beginning a command records an intent and tries to lead.
 async fn together(stage: &mut Stage, at: usize, version: Option<u8>, course: Course) -> Verdict {
-    let (daemon, command) = (Arc::clone(&stage.daemon), stage.command());
-    let (host, profile, names) = (stage.host.as_actor(1), stage.profiles[at], [named(at)].into());
+    let (daemon, (command, host)) = (Arc::clone(&stage.daemon), stage.command());
+    let (profile, names) = (stage.profiles[at], [named(at)].into());
     let moments = [0, 10, 300, 1000, 5000, 12_000, 21_000, 40_000];
     let moment = moments[usize::try_from((course.stalls >> 20) % 8).unwrap_or(0)];
     let commanding = async {
         tokio::time::sleep(Duration::from_millis(moment)).await;
+        // It can be read before its author knows that it is recorded.
+        stage.ledger.iter().for_each(|ledger| ledger.intended(&named(at), true));
         intend(&host, at, profile, version).await.ok()?;
         let pass = command.reconcile_for(&names).await;
         command.shut_down().await;
@@ -351,7 +377,9 @@ impl Operation {
             | Self::Crash { .. }
             | Self::Together { .. }
             | Self::JumpWall(_)
-            | Self::Events(_) => false,
+            | Self::Events(_)
+            | Self::HandOver { .. }
+            | Self::CommandDies { .. } => false,
         }
     }
 }

@@ -16,7 +16,7 @@ use companion_core::ports::{
 use companion_core::reconciler::Silent;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-use crate::case::{ALL, Case, case, run};
+use crate::case::{ALL, Case, INTENTS_AND_LEADERS, case, run};
 use crate::oracle::Verdict;
 use crate::play::{converge, play};
 use crate::stage::{Between, Stage};
@@ -150,16 +150,27 @@ fn careless(host: Host, sees_foreign: bool, removes: bool) -> Host {
     Host { units: Arc::new(Careless { inner, sees_foreign, removes }), ..host }
 }
 
-fn verdict_of(case: &Case, between: Between) -> Verdict {
+fn staged(case: &Case, between: Between) -> Stage {
+    Stage::with(case, between, Arc::new(Silent))
+}
+
+/// A stage on which nobody knows who leads.
+fn without_leader(case: &Case) -> Stage {
+    let stage = staged(case, unrefused);
+    stage.host.require_leader(false);
+    stage
+}
+
+fn verdict_on(case: &Case, stage: impl FnOnce() -> Stage) -> Verdict {
     run(async {
-        let mut stage = Stage::with(case, between, Arc::new(Silent));
+        let mut stage = stage();
         play(&mut stage, case).await?;
         converge(&mut stage, case.forgets).await
     })
 }
 
-/// The smallest case that shows what is wrong with a host behind `between`.
-fn smallest(between: Between) -> (String, Case) {
+/// The smallest case of operations of the kinds in `kinds` that fails.
+fn smallest(kinds: u32, verdict: impl Fn(&Case) -> Verdict) -> (String, Case) {
     let config = Config {
         cases: 500,
         max_shrink_iters: 10_000,
@@ -168,8 +179,7 @@ fn smallest(between: Between) -> (String, Case) {
     };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(config, rng);
-    let outcome =
-        runner.run(&case(ALL, 60), |case| verdict_of(&case, between).map_err(TestCaseError::fail));
+    let outcome = runner.run(&case(kinds, 60), |case| verdict(&case).map_err(TestCaseError::fail));
     match outcome {
         Err(TestError::Fail(reason, case)) => (reason.message().to_owned(), case),
         other => panic!("the defect was not found: {other:?}"),
@@ -178,11 +188,21 @@ fn smallest(between: Between) -> (String, Case) {
 
 #[track_caller]
 fn is_found(between: Between, words: &str, most: usize) {
-    let (reason, case) = smallest(between);
+    let (reason, case) = smallest(ALL, |case| verdict_on(case, || staged(case, between)));
+    is_shown(&reason, words, &case, most);
+}
+
+/// Whether `case` is small, fails because of `words`, and does not fail without the defect.
+#[track_caller]
+fn is_shown(reason: &str, words: &str, case: &Case, most: usize) {
     assert!(reason.contains(words), "{reason}");
     let operations = &case.operations;
     assert!(operations.len() <= most, "{} operations: {operations:#?}", operations.len());
-    assert_eq!(verdict_of(&case, |host| host), Ok(()), "it is the defect that fails");
+    assert_eq!(
+        verdict_on(case, || staged(case, |host| host)),
+        Ok(()),
+        "it is the defect that fails"
+    );
 }
 
 fn unrefused(host: Host) -> Host {
@@ -192,6 +212,27 @@ fn unrefused(host: Host) -> Host {
 #[test]
 fn leadership_that_refuses_nobody_is_found_in_a_few_operations() {
     is_found(unrefused, "EffectWithoutLeader", 6);
+}
+
+/// Where nothing knows who leads, the units show that two processes with other inputs do.
+#[test]
+fn two_leaders_with_other_inputs_are_found_by_what_they_write() {
+    let stage = |case: &Case| {
+        let mut stage = without_leader(case);
+        stage.ledger = Some(Arc::default());
+        stage
+    };
+    let verdict = |case: &Case| verdict_on(case, || stage(case));
+    let (reason, case) = smallest(INTENTS_AND_LEADERS, verdict);
+    is_shown(&reason, "nothing was asked for", &case, 3);
+}
+
+/// The same by the pass after the last intent, which has nothing to do.
+#[test]
+fn two_leaders_with_other_inputs_are_found_by_a_host_that_is_never_quiet() {
+    let verdict = |case: &Case| verdict_on(case, || without_leader(case));
+    let (reason, case) = smallest(INTENTS_AND_LEADERS, verdict);
+    is_shown(&reason, "done without need", &case, 3);
 }
 
 #[test]

@@ -19,13 +19,14 @@ use crate::case::Case;
 use crate::companions::{
     MOST, Profile, context, named, output, pulled_as, registered, secret, spec, template,
 };
+use crate::leaders::{Ledger, inputs};
 
 /// What stands between a reconciler and its host; most often nothing.
 pub(crate) type Between = fn(Host) -> Host;
 
-/// What the inputs of a companion are, apart from what was done to them.
+/// What a companion is made of, apart from what was done to that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Inputs {
+struct Sources {
     rotations: u32,
     contexts: u32,
 }
@@ -43,9 +44,15 @@ pub(crate) struct Stage {
     pub(crate) records: usize,
     /// The host before the last operation.
     pub(crate) before: World,
+    /// The inputs of commands.
+    pub(crate) commands: u8,
+    /// The inputs of the daemon.
+    daemons: u8,
+    /// What units say, if account is kept of it.
+    pub(crate) ledger: Option<Arc<Ledger>>,
     between: Between,
     sink: Arc<dyn EventSink>,
-    inputs: [Inputs; MOST],
+    sources: [Sources; MOST],
 }
 
 /// The names at which there is something that is not ours and never was.
@@ -73,8 +80,11 @@ impl Stage {
             records: 0,
             before,
             between,
+            commands: case.commands,
+            daemons: 0,
+            ledger: None,
             sink,
-            inputs: [Inputs::default(); MOST],
+            sources: [Sources::default(); MOST],
         };
         stage.put_strangers();
         stage.put_registry();
@@ -105,7 +115,7 @@ impl Stage {
 
     /// Puts what the companion at `at` needs where it belongs.
     fn put_inputs(&self, at: usize) {
-        let Inputs { rotations, contexts } = self.inputs[at];
+        let Sources { rotations, contexts } = self.sources[at];
         self.host.put_input(&template(), "template");
         self.host.put_input(&secret(at), &format!("secret {rotations} of {at}"));
         self.host.register_hook(&registered(at), &format!("registered {rotations} of {at}"));
@@ -115,8 +125,8 @@ impl Stage {
     /// All hooks get new credentials.
     pub(crate) fn rotate(&mut self) {
         for at in 0..MOST {
-            self.inputs[at].rotations += 1;
-            let rotations = self.inputs[at].rotations;
+            self.sources[at].rotations += 1;
+            let rotations = self.sources[at].rotations;
             self.host.put_input(&secret(at), &format!("secret {rotations} of {at}"));
             self.host.register_hook(&registered(at), &format!("registered {rotations} of {at}"));
         }
@@ -124,20 +134,32 @@ impl Stage {
 
     /// The build context of `at` changes.
     pub(crate) fn change_context(&mut self, at: usize) {
-        self.inputs[at].contexts += 1;
+        self.sources[at].contexts += 1;
         self.put_inputs(at);
     }
 
-    /// A reconciler that a command would make: it knows nothing.
-    pub(crate) fn command(&self) -> Reconciler {
-        let host = (self.between)(self.host.as_actor(1).ports());
-        Reconciler::with(host, Limits::default(), Arc::clone(&self.sink), Box::new(|| 0))
+    /// A command, which knows nothing, and the host as it sees it.
+    pub(crate) fn command(&self) -> (Arc<Reconciler>, FakeHost) {
+        let host = self.host.as_actor(1).deciding_with(inputs(self.commands));
+        (reconciler((self.between)(host.ports()), &self.sink), host)
     }
 
     /// Ends the daemon wherever it is, and begins another.
     pub(crate) async fn restart_daemon(&mut self) {
         self.daemon.shut_down().await;
         self.daemon = reconciler((self.between)(self.host.as_actor(0).ports()), &self.sink);
+    }
+
+    /// The same, and the next one has those inputs.
+    pub(crate) async fn hand_over(&mut self, number: u8) {
+        self.daemons = number;
+        self.host = self.host.deciding_with(inputs(number));
+        self.restart_daemon().await;
+    }
+
+    /// The inputs of an actor, by its number.
+    pub(crate) fn inputs_of(&self) -> [u8; 2] {
+        [self.daemons, self.commands]
     }
 
     /// Records an intent as a command does, durably or not at all.
@@ -147,6 +169,7 @@ impl Stage {
     pub(crate) async fn wish(&mut self, at: usize, version: Option<u8>) -> PortResult<()> {
         intend(&self.host.as_actor(1), at, self.profiles[at], version).await?;
         self.wished(at, version);
+        self.ledger.iter().for_each(|ledger| ledger.intended(&named(at), false));
         Ok(())
     }
 
@@ -158,6 +181,7 @@ impl Stage {
 
     pub(crate) fn record(&mut self, at: usize, version: Option<u8>) {
         self.wished(at, version);
+        self.ledger.iter().for_each(|ledger| ledger.intended(&named(at), false));
         match version {
             Some(version) => self.host.install(&spec(at, self.profiles[at], version)),
             None => self.host.remove(&named(at)),

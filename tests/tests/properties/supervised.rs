@@ -2,6 +2,7 @@
 //! ticks find everything.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use companion_core::reconciler::{ReconcileError, Round};
 use companion_core::supervisor::Supervisor;
@@ -52,6 +53,13 @@ async fn restart(
     in_order: bool,
     wrong: &Wrong,
 ) -> Result<Daemon, String> {
+    end(daemon, in_order).await?;
+    stage.restart_daemon().await;
+    Ok(start(stage, wrong))
+}
+
+/// Ends the daemon in order or not.
+async fn end(daemon: Daemon, in_order: bool) -> Verdict {
     if in_order {
         daemon.shutdown.cancel();
     } else {
@@ -59,15 +67,13 @@ async fn restart(
     }
     let mut daemon = daemon;
     let ended = tokio::time::timeout(crate::play::FOR_EVER, &mut daemon.task).await;
-    must(ended.is_ok(), || "the supervisor does not end".to_owned())?;
-    stage.restart_daemon().await;
-    Ok(start(stage, wrong))
+    must(ended.is_ok(), || "the supervisor does not end".to_owned())
 }
 
 /// A command records an intent, and leads for as long as it takes unless the daemon does.
 async fn request(stage: &mut Stage, at: usize, version: Option<u8>) {
     if stage.wish(at, version).await.is_ok() {
-        let command = stage.command();
+        let (command, _) = stage.command();
         drop(command.reconcile_for(&[named(at)].into()).await);
         command.shut_down().await;
     }
@@ -98,6 +104,20 @@ async fn supervise(case: &Case) -> Verdict {
             Operation::Reboot => {
                 daemon = restart(&mut stage, daemon, true, &wrong).await?;
                 stage.host.reboot();
+            }
+            Operation::HandOver { after, inputs } => {
+                stage.sleep(after).await;
+                end(daemon, after % 4 == 0).await?;
+                stage.hand_over(inputs).await;
+                daemon = start(&stage, &wrong);
+            }
+            Operation::CommandDies { at, version, after } => {
+                end(daemon, after % 2 == 0).await?;
+                stage.daemon.shut_down().await;
+                let dies = Duration::from_secs(after);
+                drop(tokio::time::timeout(dies, request(&mut stage, at, version)).await);
+                stage.restart_daemon().await;
+                daemon = start(&stage, &wrong);
             }
             // The command makes its request while the daemon makes its rounds.
             Operation::Together { at, version, .. } => request(&mut stage, at, version).await,

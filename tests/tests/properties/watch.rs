@@ -5,17 +5,20 @@
 //! what is there; a restart without a cause is a violation that the host keeps by itself.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use adapter_fake::faults::EffectPoint;
 use adapter_fake::world::services::Phase;
 use adapter_fake::world::units::{Load, UnitBytes};
-use adapter_fake::{FakeHost, Gate, Method, Port, Stage, World};
+use adapter_fake::{FakeHost, Gate, Method, Port, Stage as At, World};
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::DesiredState;
 use tokio::sync::Notify;
+
+use crate::leaders::Ledger;
+use crate::stage::Stage;
 
 /// Where an actor is stopped, and how long it is held up before.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,6 +42,9 @@ struct Notes {
 /// Stands at every effect of one operation.
 pub(crate) struct Watch {
     host: FakeHost,
+    ledger: Option<Arc<Ledger>>,
+    /// By actor.
+    inputs: [u8; 2],
     course: Course,
     notes: Mutex<Notes>,
     /// Told when the point was reached at which the actors stop.
@@ -46,8 +52,23 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(host: &FakeHost, course: Course) -> Self {
-        Self { host: host.clone(), course, notes: Mutex::default(), reached: Notify::new() }
+    pub(crate) fn new(stage: &Stage, course: Course) -> Self {
+        Self {
+            host: stage.host.clone(),
+            ledger: stage.ledger.clone(),
+            inputs: stage.inputs_of(),
+            course,
+            notes: Mutex::default(),
+            reached: Notify::new(),
+        }
+    }
+
+    /// What is wrong with what the unit says that was just written.
+    fn wrong_text(&self, point: &EffectPoint) -> Option<String> {
+        let ledger = self.ledger.as_ref()?;
+        let leader = self.host.leader()?;
+        let name = point.call.companion.as_ref()?;
+        ledger.written(name, &self.host.world(), self.inputs[usize::from(leader)])
     }
 
     /// What was wrong, if anything was.
@@ -67,7 +88,10 @@ impl Gate for Watch {
     async fn pass(&self, point: &EffectPoint) {
         let number = {
             let mut notes = self.notes.lock().unwrap();
-            if point.stage == Stage::Before {
+            if point.stage == At::Unsynced && point.call.method == Method::Write {
+                notes.complaints.extend(self.wrong_text(point));
+            }
+            if point.stage == At::Before {
                 notes.reloads += u32::from(point.call.method == Method::Reload);
                 let name = point.call.companion.as_ref();
                 if let Some(name) = name.filter(|_| point.call.port != Port::Desired) {
