@@ -28,7 +28,8 @@ use workloads::{BYSTANDER, Workload, all, leave, stage};
 /// The test build of the command.
 const CRASHING: &str = "/usr/local/lib/companion-machine/companion-crash-points";
 /// What each leader writes in the same way; crashes there are among the plans of one piece of work alone.
-const PUBLISHED: [&str; 4] = ["leader.json", "status.json", "events.jsonl", "last-good-catalog.json"];
+const PUBLISHED: [&str; 4] =
+    ["leader.json", "status.json", "events.jsonl", "last-good-catalog.json"];
 /// Where it says which points it passed.
 const TRACE: &str = "/home/archy/passed";
 
