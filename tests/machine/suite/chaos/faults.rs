@@ -191,12 +191,17 @@ pub(super) const FAULTS: &[Fault] = &[
     of_host("manager reloaded", host::reload),
     of_host("ten reloads at once", host::reload_storm),
     of_host("manager executed anew", host::reexecute),
-    of_host("host's lock taken for 5 s", host::take_lock),
+    shown_by(of_host("status and events garbled", host::garble_status), host::status_is_whole),
+    of_host("record's lock taken for 5 s", host::take_lock),
     of_host("three passes at once", host::passes_at_once),
     of_host("300 files come and go", host::burst_of_files),
     Fault {
         heal: Some((4, host::mend_record)),
         ..of_host("record garbled for 4 s", host::garble_record)
+    },
+    Fault {
+        heal: Some((6, host::mend_catalog)),
+        ..of_host("catalog broken for 6 s", host::break_catalog)
     },
     Fault {
         heal: Some((5, host::remove_broken_unit)),

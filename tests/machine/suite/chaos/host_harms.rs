@@ -8,7 +8,7 @@ use super::faults::Aim;
 use super::one_harms::{delete_unit, stop};
 use super::site::{EVERY, daemon, units};
 use crate::guest::{Ran, archy, root, systemctl, write};
-use crate::node::{Companion, STATE, UNITS, companion};
+use crate::node::{CATALOG, Companion, STATE, UNITS, companion};
 
 const GENERATOR: &str = "/usr/lib/systemd/user-generators/podman-user-generator";
 const PODMAN: &str = "/usr/bin/podman";
@@ -47,6 +47,30 @@ pub(super) fn reload_storm(_aim: Aim) -> bool {
 
 pub(super) fn reexecute(_aim: Aim) -> bool {
     well(&systemctl(&["daemon-reexec"]))
+}
+
+/// What the leader publishes, which nothing is decided by; it writes the status again when it changes.
+pub(super) fn garble_status(_aim: Aim) -> bool {
+    write(&format!("{STATE}/status.json"), "{\"half a");
+    write(&format!("{STATE}/events.jsonl"), "{\"half a");
+    well(&companion(&["reload"]))
+}
+
+pub(super) fn status_is_whole(_one: Companion) -> bool {
+    let text = fs::read_to_string(format!("{STATE}/status.json")).unwrap_or_default();
+    serde_json::from_str::<serde_json::Value>(&text).is_ok()
+}
+
+/// A catalog that cannot be read leaves the last good one in force.
+pub(super) fn break_catalog(_aim: Aim) -> bool {
+    fs::copy(CATALOG, format!("{CATALOG}.away")).is_ok() && {
+        write(CATALOG, "half a cat");
+        true
+    }
+}
+
+pub(super) fn mend_catalog(_aim: Aim) {
+    fs::rename(format!("{CATALOG}.away"), CATALOG).unwrap();
 }
 
 pub(super) fn take_lock(_aim: Aim) -> bool {
