@@ -15,6 +15,7 @@ mod http;
 mod node;
 mod random;
 
+mod causes;
 mod chaos;
 mod converged;
 mod crashes;

@@ -239,7 +239,8 @@ const ROOTS_ORDER: &str = "
 umount --quiet /home/archy/.config/containers/systemd || true
 loginctl enable-linger archy
 systemctl start docker-registry stand-in-node
-rm -rf /home/archy/.config/systemd/user/*.service.d
+rm -rf /home/archy/.config/systemd/user/*.service.d /home/archy/.config/containers/systemd/*.container.d
+rm -f /usr/local/bin/journalctl
 cd /opt/archipelago
 diff -r pristine docker >/dev/null || { rm -rf docker; cp -a pristine docker; }
 ";

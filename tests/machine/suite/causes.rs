@@ -1,0 +1,156 @@
+//! Why a companion does not start, and what changes its unit: `status` says so itself.
+
+use std::fs;
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+use crate::daemon::Daemon;
+use crate::guest::{Ran, archy, podman, root, root_reading, systemctl, throughout, until, write};
+use crate::node::{
+    BITCOIN, CONTEXTS, Companion, LND, UNITS, USER_UNITS, companion, edit_context, installed,
+};
+
+/// Takes the port of `one` on every address, as another program of the node would.
+fn take_port(one: Companion) -> TcpListener {
+    until("the port is free", 20, || TcpListener::bind(("0.0.0.0", one.port)).ok())
+}
+
+/// The status of `one` once it names a root cause, and what the command printed for people then.
+fn with_a_cause(one: Companion) -> (Value, Ran) {
+    until("a root cause is named", 60, || {
+        let (status, exit) = one.status();
+        let words = companion(&["status", one.name]);
+        let named = status["root_cause"].is_string() && words.stdout.contains("log: ");
+        assert_eq!((exit, words.status), (Some(1), Some(1)), "{status}\n{words}");
+        named.then_some((status, words))
+    })
+}
+
+fn log(status: &Value) -> Vec<&str> {
+    status["log"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect()
+}
+
+/// Asserts that `one` cannot start because its port is taken, that this is said, and that it starts when
+/// the port is free.
+fn port_is_named(one: Companion, app: &str) {
+    installed();
+    companion(&["remove", app]).exits(0);
+    let listener = take_port(one);
+    let install = companion(&["install", app]).exits(1);
+    let sentence = format!("port {} is already in use", one.port);
+    assert!(install.words().contains(&sentence), "{install}");
+
+    let (status, words) = with_a_cause(one);
+    assert_eq!(status["root_cause"], sentence, "{status}");
+    assert_eq!(status["why"][0], sentence, "{status}");
+    let line = log(&status).into_iter().find(|line| line.contains("ddress already in use"));
+    let line = line.unwrap_or_else(|| panic!("{status}"));
+    assert!(line.contains(&one.port.to_string()), "{status}");
+    assert!(log(&status).len() <= 5 && status["log_error"].is_null(), "{status}");
+    let (why, log) = (format!("why: {sentence}"), format!("log: {line}"));
+    let places = [&why, &log].map(|text| words.stdout.find(text.as_str()));
+    assert!(matches!(places, [Some(why), Some(log)] if why < log), "{words}");
+
+    drop(listener);
+    until("it is ready", 60, || (companion(&["reconcile"]).status == Some(0)).then_some(()));
+    let (status, exit) = one.status();
+    assert_eq!(exit, Some(0), "{status}");
+    assert!(status["root_cause"].is_null() && log_is_empty(&status), "{status}");
+}
+
+fn log_is_empty(status: &Value) -> bool {
+    log(status).is_empty()
+}
+
+#[test]
+fn a_published_port_that_is_taken_is_named() {
+    port_is_named(LND, "lnd");
+}
+
+#[test]
+fn a_port_that_the_program_itself_listens_on_and_is_taken_is_named() {
+    port_is_named(BITCOIN, "bitcoin-knots");
+}
+
+#[test]
+fn an_image_without_its_program_is_named_and_costs_no_other_companion() {
+    installed();
+    let dockerfile = format!("{}/Dockerfile", LND.base);
+    let text = fs::read_to_string(format!("{CONTEXTS}/{dockerfile}")).unwrap();
+    edit_context(&dockerfile, &format!("{text}ENTRYPOINT [\"/usr/bin/no-such-program\"]\n"));
+    companion(&["reconcile"]).exits(1);
+    let (status, words) = with_a_cause(LND);
+    let sentence = "its image does not have the program that it is to run";
+    assert_eq!(status["root_cause"], sentence, "{status}");
+    assert!(log(&status).iter().any(|line| line.contains("no-such-program")), "{status}");
+    assert!(words.stdout.contains(&format!("why: {sentence}")), "{words}");
+    let (other, exit) = BITCOIN.status();
+    assert_eq!(exit, Some(0), "{other}");
+    assert!(log_is_empty(&other), "{other}");
+
+    edit_context(&dockerfile, &text);
+    until("it is ready", 90, || (companion(&["reconcile"]).status == Some(0)).then_some(()));
+}
+
+/// Where the `journalctl` that stands before the host's own notes each call.
+const CALLS: &str = "/tmp/journalctl-calls";
+const BEFORE: &str = "/usr/local/bin/journalctl";
+
+/// How often the journal was read.
+fn readings() -> usize {
+    fs::read_to_string(CALLS).unwrap_or_default().lines().count()
+}
+
+#[test]
+fn a_daemon_reads_the_log_of_a_failed_run_once_and_that_of_healthy_ones_never() {
+    installed();
+    root_reading(
+        &[
+            "sh",
+            "-ec",
+            "cat >\"$1\"; chmod 755 \"$1\"; : >\"$2\"; chmod 666 \"$2\"",
+            "sh",
+            BEFORE,
+            CALLS,
+        ],
+        "#!/bin/sh\necho call >>/tmp/journalctl-calls\nexec /usr/bin/journalctl \"$@\"\n",
+    )
+    .good();
+    let daemon = Daemon::ticking(1);
+    throughout("healthy ones cost no reading", 5, || readings() == 0);
+    // Killed, it waits 10 s for its next start: many looks at one run.
+    podman(&["kill", "--signal", "KILL", LND.name]).good();
+    until("its log is read", 9, || (readings() > 0).then_some(()));
+    until("it is up", 60, || LND.is_up().then_some(()));
+    let found = readings();
+    drop(daemon);
+    root(&["rm", "-f", BEFORE, CALLS]).good();
+    // What the journal had nothing of is read again, thrice at most.
+    assert!((1..=3).contains(&found), "{found} readings");
+}
+
+#[test]
+fn drop_ins_are_named_and_left_alone() {
+    installed();
+    let container = format!("{UNITS}/{}.container.d/x.conf", LND.name);
+    let service = format!("{USER_UNITS}/{}.service.d/x.conf", LND.name);
+    write(&container, "[Container]\nLabel=operator=was-here\n");
+    write(&service, "[Service]\nEnvironment=OPERATOR=1\n");
+    systemctl(&["daemon-reload"]).good();
+    let (status, exit) = LND.status();
+    let found: Vec<_> = status["drop_ins"].as_array().unwrap().iter().collect();
+    assert_eq!(found, [container.as_str(), service.as_str()], "{status}");
+    assert_eq!(exit, Some(0), "{status}");
+    let words = companion(&["status", LND.name]).exits(0);
+    for path in [&container, &service] {
+        assert!(words.stdout.contains(&format!("drop-in: {path}")), "{words}");
+    }
+    let (other, _) = BITCOIN.status();
+    assert_eq!(other["drop_ins"].as_array().map(Vec::len), Some(0), "{other}");
+    companion(&["reconcile"]).exits(0);
+    assert!(fs::exists(&container).unwrap() && fs::exists(&service).unwrap());
+    archy(&["rm", "-r", &format!("{UNITS}/{}.container.d", LND.name)]).good();
+    archy(&["rm", "-r", &format!("{USER_UNITS}/{}.service.d", LND.name)]).good();
+    systemctl(&["daemon-reload"]).good();
+}
