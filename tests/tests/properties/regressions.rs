@@ -7,7 +7,7 @@ use crate::companions::Profile;
 use crate::convergence::verdict;
 use crate::differential::compared;
 use crate::operations::Operation::{
-    Fault, Heal, Install, PowerLoss, Reboot, Remove, Rotate, Sleep, Tamper, Tick, Together,
+    Crash, Fault, Heal, Install, PowerLoss, Reboot, Remove, Rotate, Sleep, Tamper, Tick, Together,
 };
 use crate::operations::{How, Trouble};
 use crate::tamperings::Tampering;
@@ -99,6 +99,17 @@ fn what_was_removed_beneath_a_strangers_unit_is_looked_for_when_that_is_gone() {
 fn a_strangers_image_from_which_a_boot_started_is_not_what_runs_in_the_end() {
     let put = Tamper { at: 0, with: Tampering::PutImage };
     assert_eq!(verdict(&Case::of_running([put, Reboot, Tick])), Ok(()));
+}
+
+/// The oracle took a file that everyone may write for another one than what was loaded.
+#[test]
+fn service_whose_unit_is_exposed_and_cannot_be_written_is_started() {
+    let tamper = |with| Tamper { at: 2, with };
+    let loss = PowerLoss { after: 0, outcome: 0 };
+    let (refuse, expose) = (tamper(Tampering::RefuseUnit), tamper(Tampering::ExposeUnit));
+    let mut case = Case::of_running([refuse, loss, expose, Tick, Heal, Crash { after: 0 }]);
+    case.profiles = [0; 4].map(Profile::of);
+    assert_eq!(verdict(&Case { forgets: false, ..case }), Ok(()));
 }
 
 /// It was just being started when a reload took its unit away, and nothing said yet whose it was: the

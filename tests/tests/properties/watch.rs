@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use adapter_fake::faults::EffectPoint;
 use adapter_fake::world::services::Phase;
-use adapter_fake::world::units::{Load, UnitBytes};
+use adapter_fake::world::units::{Damage, Load, UnitBytes, UnitText};
 use adapter_fake::{FakeHost, Gate, Method, Port, Stage as At, World};
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
@@ -127,7 +127,12 @@ fn wrong_with(
     let slot = world.slot(name)?;
     let runs = matches!(slot.service.phase, Phase::Running { .. });
     let loaded_is_on_disk = match (&slot.load, slot.file.now()) {
-        (Load::Ours(loaded), Some(UnitBytes::Ours(file))) => loaded == file,
+        // Its mode is nothing to the service manager.
+        (Load::Ours(loaded), Some(UnitBytes::Ours(file))) => {
+            loaded == file
+                || (file.damage == Damage::ModeChanged
+                    && *loaded == UnitText { damage: Damage::None, ..file.clone() })
+        }
         _ => false,
     };
     let call = &point.call;
