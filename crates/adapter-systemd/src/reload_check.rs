@@ -91,7 +91,7 @@ async fn asked(units: &QuadletDir, ours: &BTreeSet<CompanionName>) -> PortResult
         });
     }
     let found = async {
-        let generator = units.find_generator()?;
+        let generator = units.find_generator().await?;
         let ended = generator.dry_run().await?;
         outcome::judge(generator.program(), ours, &ended)
     };

@@ -1,7 +1,7 @@
 //! Runs the generator once: its own environment, its own process group, bounded output and time.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
 use super::GeneratorError;
+use crate::blocking::{self, FILE_LIMIT};
 use crate::scope::Scope;
 
 /// More than the service made of the largest unit.
@@ -41,7 +42,7 @@ impl Ended {
 pub(super) async fn run(
     program: &Path,
     scope: Scope,
-    stage: Option<&Path>,
+    stage: Option<PathBuf>,
     limit: Duration,
 ) -> Result<Ended, GeneratorError> {
     let mut command = Command::new(program);
@@ -62,9 +63,13 @@ pub(super) async fn run(
         .process_group(0)
         .kill_on_drop(true);
     let failed = |source| GeneratorError::NotRun { program: program.to_owned(), source };
-    let mut child = command.spawn().map_err(failed)?;
-    // Ends the group when this future is dropped, too.
-    let group = Group::of(&child);
+    // The program is read before it runs. The group is ended when nobody waits for it any more, now or later.
+    let spawned = blocking::within(FILE_LIMIT, move || {
+        let child = command.spawn()?;
+        let group = Group::of(&child);
+        Ok((group, child))
+    });
+    let (group, mut child) = spawned.await?.map_err(failed)?;
     match tokio::time::timeout(limit, finish(&mut child)).await {
         Ok(ended) => {
             group.release();
