@@ -30,6 +30,8 @@ const TIMEOUTS: std::ops::RangeInclusive<u32> = 1..=300;
 const MAX_ARGUMENTS: usize = 64;
 const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
 const MAX_INPUTS: usize = 16;
+/// How long the file system may take to hand the program out.
+const START_LIMIT: Duration = Duration::from_secs(10);
 /// How long a program may take to end after `SIGTERM`.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the kernel may take to end it after `SIGKILL`.
@@ -203,8 +205,8 @@ impl<'a> Invocation<'a> {
     /// Its process group is ended in every case, also when this call is dropped. A process that left
     /// the group keeps running, but cannot keep anyone waiting.
     pub(crate) async fn run(&self) -> Result<Zeroizing<Vec<u8>>, CommandError> {
-        let mut child = self.command().spawn().map_err(|source| self.system("start", source))?;
-        let group = ProcessGroup::of(&child);
+        let started = started(self.command()).await;
+        let (group, mut child) = started.map_err(|source| self.system("start", source))?;
         let stdout = child
             .stdout
             .take()
@@ -256,6 +258,20 @@ impl<'a> Invocation<'a> {
 
     fn system(&self, attempted: &'static str, source: io::Error) -> CommandError {
         CommandError::System { attempted, program: self.program.to_owned(), source }
+    }
+}
+
+/// Starts a program on a thread that may block, because its file is read before it runs. Its group is ended when nobody waits for it
+/// any more, now or later.
+async fn started(mut command: Command) -> io::Result<(ProcessGroup, Child)> {
+    let spawned = tokio::task::spawn_blocking(move || {
+        let child = command.spawn()?;
+        Ok((ProcessGroup::of(&child), child))
+    });
+    match timeout(START_LIMIT, spawned).await {
+        Ok(Ok(started)) => started,
+        Ok(Err(_panicked_or_cancelled)) => Err(io::Error::other("it did not come to its end")),
+        Err(_elapsed) => Err(ErrorKind::TimedOut.into()),
     }
 }
 

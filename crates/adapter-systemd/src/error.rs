@@ -28,6 +28,9 @@ pub(crate) enum BusError {
     /// No answer came in time.
     #[error("there was no answer within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
+    /// The kernel's own files, about processes and control groups, do not answer.
+    #[error("the kernel's files about processes do not answer")]
+    Unread,
     /// The answer was not of the form that was expected.
     #[error("the answer is not understood: {0}")]
     NotUnderstood(String),
@@ -46,7 +49,7 @@ impl BusError {
                 io::ErrorKind::PermissionDenied => PortErrorKind::Denied,
                 _ => PortErrorKind::Transient,
             },
-            Self::Closed | Self::TimedOut(_) => PortErrorKind::Transient,
+            Self::Closed | Self::TimedOut(_) | Self::Unread => PortErrorKind::Transient,
             Self::Rejected(_) => PortErrorKind::Denied,
             Self::NotUnderstood(_) => PortErrorKind::Unavailable,
         }
@@ -57,7 +60,7 @@ impl BusError {
         match self {
             Self::Connect { .. } | Self::Broken(_) | Self::Closed | Self::Rejected(_) => true,
             Self::Refused { name, .. } => name == "org.freedesktop.DBus.Error.Disconnected",
-            Self::TimedOut(_) | Self::NotUnderstood(_) => false,
+            Self::TimedOut(_) | Self::Unread | Self::NotUnderstood(_) => false,
         }
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use companion_core::ports::PortErrorKind;
 use durable_dir::{Dir, DirError, Trust};
 
+use crate::blocking::{self, FILE_LIMIT, Stuck};
 use crate::process::Ended;
 use crate::scope::Scope;
 
@@ -66,6 +67,9 @@ pub enum GeneratorError {
         #[source]
         source: DirError,
     },
+    /// The files that it needs do not answer.
+    #[error("the generator's files cannot be reached")]
+    Stuck(#[from] Stuck),
     /// It cannot be run.
     #[error("`{}` cannot be run", .program.display())]
     NotRun {
@@ -109,7 +113,7 @@ impl GeneratorError {
     pub fn kind(&self) -> PortErrorKind {
         match self {
             Self::Refused { .. } | Self::Silent => PortErrorKind::Invalid,
-            Self::TimedOut { .. } => PortErrorKind::Transient,
+            Self::TimedOut { .. } | Self::Stuck(_) => PortErrorKind::Transient,
             Self::Stage { source } if source.is_transient() => PortErrorKind::Transient,
             Self::NotFound { .. }
             | Self::Masked { .. }
@@ -121,7 +125,7 @@ impl GeneratorError {
 }
 
 impl Generator {
-    /// Looks for the generator of `scope` where systemd would, and then where Podman's packages put the program.
+    /// Looks for the generator of `scope` where systemd would, and then where Podman's packages put the program. Blocks on files.
     ///
     /// # Errors
     /// [`GeneratorError::NotFound`] and [`GeneratorError::Masked`].
@@ -129,7 +133,7 @@ impl Generator {
         Self::find_below(Path::new("/"), scope)
     }
 
-    /// The generator at `program`, whatever its name.
+    /// The generator at `program`, whatever its name. Blocks on files.
     ///
     /// # Errors
     /// [`GeneratorError::NotFound`] when there is nothing that could be run.
@@ -185,12 +189,14 @@ impl Generator {
 
     /// Asks whether a service would be made of `text` as `<name>.container`.
     pub(crate) async fn check(&self, name: &str, text: &str) -> Result<(), GeneratorError> {
-        let stage = self.stage(name, text)?;
-        let ended = process::run(&self.program, self.scope, Some(stage.path()), self.limit).await;
-        // Removed here and not only when dropped, so that what is left is heard of.
-        if let Err(error) = stage.close() {
-            tracing::warn!(%error, "a staged unit is left behind");
-        }
+        let (generator, unit) = (self.clone(), (name.to_owned(), text.to_owned()));
+        let staged = blocking::within(FILE_LIMIT, move || {
+            let (name, text) = unit;
+            generator.stage(&name, &text).map(Staged::new)
+        });
+        let staged = staged.await??;
+        let ended = process::run(&self.program, self.scope, staged.path(), self.limit).await;
+        staged.remove().await;
         verdict::judge(&self.program, name, &ended?)
     }
 
@@ -205,6 +211,7 @@ impl Generator {
         self.stage.clone()
     }
 
+    /// Blocks on files.
     fn stage(&self, name: &str, text: &str) -> Result<tempfile::TempDir, GeneratorError> {
         let failed = |source| GeneratorError::Stage { source };
         Dir::create(&self.stage, 0o700, Trust::Owned).map_err(failed)?;
@@ -223,6 +230,45 @@ impl Generator {
         let file = format!("{name}.container");
         dir.write(&file, text.as_bytes(), 0o600).map_err(failed)?;
         Ok(stage)
+    }
+}
+
+/// A staged unit, removed on a thread that may block, also when whoever staged it goes away.
+struct Staged(Option<tempfile::TempDir>);
+
+impl Staged {
+    fn new(dir: tempfile::TempDir) -> Self {
+        Self(Some(dir))
+    }
+
+    fn path(&self) -> Option<PathBuf> {
+        self.0.as_ref().map(|dir| dir.path().to_owned())
+    }
+
+    /// Removes it, and waits for that.
+    async fn remove(mut self) {
+        let Some(dir) = self.0.take() else { return };
+        let removed = blocking::within(FILE_LIMIT, move || close(dir));
+        if let Err(error) = removed.await {
+            tracing::warn!(%error, "a staged unit is left behind");
+        }
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let Some(dir) = self.0.take() else { return };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || close(dir))),
+            Err(_no_runtime) => close(dir),
+        }
+    }
+}
+
+/// Not only dropped, so that what is left is heard of.
+fn close(dir: tempfile::TempDir) {
+    if let Err(error) = dir.close() {
+        tracing::warn!(%error, "a staged unit is left behind");
     }
 }
 

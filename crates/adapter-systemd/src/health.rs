@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use companion_core::ports::PortResult;
 
+use crate::blocking;
 use crate::bus::Bus;
 use crate::dbus::MANAGER;
 use crate::error::BusError;
@@ -55,15 +56,23 @@ pub struct SystemdFacts {
 
 /// Asks and looks; takes at most some 20 s when nothing answers.
 pub async fn inspect(scope: Scope) -> ScopeHealth {
-    ScopeHealth {
-        systemd: facts(scope).await.map_err(|error| error.during("ask systemd about itself")),
-        unit_dir: scope.unit_dir(),
-        generator: Generator::find(scope).map(|generator| generator.program().to_owned()),
-        linger: match scope {
+    let found = blocking::within(LIMIT, move || {
+        let linger = match scope {
             Scope::User => lingers(Path::new("/var/lib/systemd/linger"), Path::new("/etc/passwd")),
             Scope::System => None,
-        },
-        unified_cgroups: Path::new(CGROUP_ROOT).join("cgroup.controllers").exists(),
+        };
+        let generator = Generator::find(scope).map(|generator| generator.program().to_owned());
+        (generator, linger, Path::new(CGROUP_ROOT).join("cgroup.controllers").exists())
+    });
+    let (found, systemd) = tokio::join!(found, facts(scope));
+    let (generator, linger, unified_cgroups) =
+        found.unwrap_or_else(|stuck| (Err(stuck.into()), None, false));
+    ScopeHealth {
+        systemd: systemd.map_err(|error| error.during("ask systemd about itself")),
+        unit_dir: scope.unit_dir(),
+        generator,
+        linger,
+        unified_cgroups,
         directories: scope.base_directories_in(&|name| std::env::var_os(name)),
     }
 }
@@ -72,7 +81,9 @@ async fn facts(scope: Scope) -> Result<SystemdFacts, BusError> {
     let session = Bus::at(scope.bus_addresses(), LIMIT).session().await?;
     let path = zbus::ObjectPath::from_static_str("/org/freedesktop/systemd1")?;
     let manager = properties(&session, &path.into(), MANAGER, LIMIT).await?;
-    Ok(described(scope, &manager, Path::new(CGROUP_ROOT))?)
+    let described =
+        blocking::within(LIMIT, move || described(scope, &manager, Path::new(CGROUP_ROOT)));
+    Ok(described.await.map_err(|_stuck| BusError::Unread)??)
 }
 
 /// Reads the manager's properties.

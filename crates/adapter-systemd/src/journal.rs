@@ -188,7 +188,7 @@ fn command(program: &PathBuf, scope: Scope, invocation: &str) -> Command {
 
 async fn tail(
     program: PathBuf,
-    mut command: Command,
+    command: Command,
     limit: Duration,
     name: &CompanionName,
 ) -> PortResult<LogTail> {
@@ -196,7 +196,7 @@ async fn tail(
         let message = format!("the log of `{name}.service` cannot be read");
         PortError::new(error.kind(), message).with_source(error)
     };
-    let ended = match process::run(&mut command, OUTPUT_LIMIT, limit).await {
+    let ended = match process::run(command, OUTPUT_LIMIT, limit).await {
         Ok(ended) => ended,
         Err(Unfinished::NotRun(source)) => {
             return Err(failed(JournalError::NotRun { program, source }));

@@ -37,6 +37,7 @@
 //!
 //! Requires systemd 235 (`NRestarts`) and, for units to mean anything, Podman 4.4 and cgroup v2.
 
+mod blocking;
 mod bus;
 mod dbus;
 mod error;
@@ -59,6 +60,7 @@ mod states;
 mod unit_store;
 mod unit_text;
 
+pub use blocking::Stuck;
 pub use generator::{Generator, GeneratorError};
 pub use health::{ScopeHealth, SystemdFacts, inspect};
 pub use host_facts::HostFacts;

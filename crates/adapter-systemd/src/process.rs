@@ -8,6 +8,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
+use crate::blocking::{self, FILE_LIMIT};
+
 /// Where programs are looked for: not in whatever our own environment says.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How long a group may take to end after SIGTERM.
@@ -42,7 +44,7 @@ pub(crate) enum Unfinished {
 /// Runs `command`, which takes `limit` at most and [`GRACE`] more to be ended; of each of its outputs the first `output_limit` bytes are
 /// kept.
 pub(crate) async fn run(
-    command: &mut Command,
+    mut command: Command,
     output_limit: u64,
     limit: Duration,
 ) -> Result<Ended, Unfinished> {
@@ -53,9 +55,14 @@ pub(crate) async fn run(
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    let mut child = command.spawn().map_err(Unfinished::NotRun)?;
-    // Ends the group when this future is dropped, too.
-    let group = Group::of(&child);
+    // The kernel reads the program's file before it runs. The group ends with this future, and with a
+    // start that completes after it.
+    let started = blocking::within(FILE_LIMIT, move || {
+        let child = command.spawn()?;
+        Ok((Group::of(&child), child))
+    });
+    let started = started.await.unwrap_or_else(|stuck| Err(io::Error::other(stuck)));
+    let (group, mut child) = started.map_err(Unfinished::NotRun)?;
     match tokio::time::timeout(limit, finish(&mut child, output_limit)).await {
         Ok(ended) => {
             group.release();

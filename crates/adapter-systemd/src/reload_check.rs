@@ -99,7 +99,7 @@ async fn asked(
         });
     }
     let found = async {
-        let generator = units.find_generator()?;
+        let generator = units.find_generator().await?;
         let ended = generator.dry_run().await?;
         outcome::judge(generator.program(), ours, &ended)
     };

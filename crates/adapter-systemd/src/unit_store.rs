@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
@@ -17,6 +16,7 @@ use companion_core::ports::{PortError, PortErrorKind, PortResult, UnitStore};
 use quadlet::{PodmanVersion, Refusal};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
+use crate::blocking::{self, FILE_LIMIT, Stuck};
 use crate::generator::{Generator, GeneratorError};
 use crate::host_facts::{HostFacts, SharedFacts};
 use crate::rendering::{RenderedUnit, render_unit};
@@ -25,9 +25,6 @@ use directory::UnitDir;
 
 mod directory;
 mod drop_ins;
-
-/// How long the file system is waited for. A local one needs milliseconds; a network's may never answer.
-const FILE_LIMIT: Duration = Duration::from_secs(30);
 
 /// The Quadlet files of a scope.
 #[derive(Debug, Clone)]
@@ -128,11 +125,11 @@ impl QuadletDir {
     /// `Denied` and `Transient` from the file system.
     pub async fn sweep(&self) -> PortResult<usize> {
         let changing = self.begin_change().await?;
-        let staged = self.generator_program().ok().map(|generator| generator.stage_dir());
-        let files = self.files.clone();
+        let store = self.clone();
         blocking("sweep the unit directory", move || {
             let _until_done = changing;
-            let swept = files.sweep()?;
+            let swept = store.files.sweep()?;
+            let staged = store.look_for_generator().ok().map(|generator| generator.stage_dir());
             Ok(swept + staged.map_or(0, |stage| crate::generator::sweep_stage(&stage)))
         })
         .await
@@ -145,17 +142,17 @@ impl QuadletDir {
     }
 
     /// The generator that is asked about units.
-    pub(crate) fn find_generator(&self) -> Result<Generator, GeneratorError> {
-        match &self.generator {
-            Some(program) => Generator::at(program, self.scope),
-            None => Generator::find(self.scope),
-        }
+    pub(crate) async fn find_generator(&self) -> Result<Generator, GeneratorError> {
+        let store = self.clone();
+        blocking::within(FILE_LIMIT, move || store.look_for_generator()).await?
     }
 
-    fn generator_program(&self) -> PortResult<Generator> {
-        let found = self.find_generator().map_err(|error| {
-            PortError::new(error.kind(), "no unit can be checked").with_source(error)
-        })?;
+    /// Blocks on files.
+    fn look_for_generator(&self) -> Result<Generator, GeneratorError> {
+        let found = match &self.generator {
+            Some(program) => Generator::at(program, self.scope),
+            None => Generator::find(self.scope),
+        }?;
         Ok(match &self.stage {
             Some(stage) => found.with_stage_dir(stage),
             None => found,
@@ -245,7 +242,9 @@ impl UnitStore for QuadletDir {
         if self.is_written(name, &text).await? {
             return Ok(());
         }
-        let generator = self.generator_program()?;
+        let generator = self.find_generator().await.map_err(|error| {
+            PortError::new(error.kind(), "no unit can be checked").with_source(error)
+        })?;
         generator.check(name.as_str(), &text).await.map_err(|error| {
             let attempt = format!("the unit of `{name}` was not accepted");
             PortError::new(error.kind(), attempt).with_source(error)
@@ -290,13 +289,10 @@ async fn blocking<T: Send + 'static>(
     attempt: &'static str,
     work: impl FnOnce() -> PortResult<T> + Send + 'static,
 ) -> PortResult<T> {
-    let stuck =
-        |why| PortError::new(PortErrorKind::Transient, format!("failed to {attempt}, {why}"));
-    match tokio::time::timeout(FILE_LIMIT, tokio::task::spawn_blocking(work)).await {
-        Ok(Ok(done)) => done,
-        Ok(Err(cause)) => Err(stuck("the work was cut off").with_source(cause)),
-        Err(_) => Err(stuck("the file system does not answer")),
-    }
+    blocking::within(FILE_LIMIT, work).await.unwrap_or_else(|stuck: Stuck| {
+        let message = format!("failed to {attempt}");
+        Err(PortError::new(PortErrorKind::Transient, message).with_source(stuck))
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Runs the generator once, in an environment of its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::process::Command;
@@ -19,7 +19,7 @@ const PASSED_ON: [&str; 4] = ["HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "TMP
 pub(super) async fn run(
     program: &Path,
     scope: Scope,
-    stage: Option<&Path>,
+    stage: Option<PathBuf>,
     limit: Duration,
 ) -> Result<Ended, GeneratorError> {
     let mut command = Command::new(program);
@@ -33,7 +33,7 @@ pub(super) async fn run(
         .env("PATH", process::PATH)
         .env("LANG", "C.UTF-8")
         .envs(stage.map(|stage| ("QUADLET_UNIT_DIRS", stage)));
-    let ran = process::run(&mut command, OUTPUT_LIMIT, limit).await;
+    let ran = process::run(command, OUTPUT_LIMIT, limit).await;
     ran.map_err(|unfinished| match unfinished {
         Unfinished::NotRun(source) => {
             GeneratorError::NotRun { program: program.to_owned(), source }

@@ -40,6 +40,27 @@ async fn a_unit_is_staged_alone_and_nothing_of_it_is_left() {
 }
 
 #[tokio::test]
+async fn nothing_is_left_of_a_check_that_nobody_waits_for() {
+    let (place, generator) = script("echo begun >\"${0%/*}/begun\"; sleep 600");
+    let begun = place.path().join("begun");
+    let begins = async {
+        while !begun.exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        ended = generator.check("web", "[Container]\n") => panic!("{ended:?}"),
+        () = begins => {}
+    }
+    let swept = async {
+        while fs::read_dir(&generator.stage).unwrap().count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), swept).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_generator_is_asked_for_a_dry_run_in_an_environment_of_its_own() {
     let (place, generator) =
         script(&format!("echo \"$*\" >\"${{0%/*}}/seen\"; env >>\"${{0%/*}}/seen\"; {ACCEPTS}"));

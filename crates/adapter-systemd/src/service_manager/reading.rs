@@ -14,6 +14,7 @@ use zbus::names::InterfaceName;
 use zbus::proxy::CacheProperties;
 
 use super::{service_name, within};
+use crate::blocking;
 use crate::bus::{Bus, Session};
 use crate::dbus::{DESTINATION, SERVICE, UNIT, UnitRow};
 use crate::error::BusError;
@@ -108,7 +109,9 @@ async fn loaded_state(
             // Reading another process's environment takes a lock of that process.
             Some(subject) => {
                 let files = files.clone();
-                tokio::task::spawn_blocking(move || files.facts(&subject)).await.unwrap_or_default()
+                let facts = blocking::within(limit, move || files.facts(&subject)).await;
+                // Not that of a process which says nothing: it would be restarted for that.
+                facts.map_err(|_stuck| BusError::Unread)?
             }
         };
         if facts.overtaken && readings < READINGS {
