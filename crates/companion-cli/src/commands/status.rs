@@ -34,8 +34,8 @@ mod print;
 /// "problems": […], "companions": [{"name", "health", "since" (seconds since 1970), "generation",
 /// "why": […], "conditions": [{"reason", "message", "attempts", "next_attempt", "since"}], "next": […],
 /// "running": […], "settled", "service", "restarts", "revisions": {"unit_file", "loaded", "running"},
-/// "root_cause", "log": [the last lines of a failed run], "log_error", "drop_ins": [paths]}]}; what is
-/// not known is null.
+/// "root_cause", "log": [the last lines of a failed run], "log_error", "drop_ins": [the paths in
+/// force]}]}; what is not known is null.
 ///
 /// Exit status: 0 when all are ready, 1 when one is not or the leader hangs, 2 for an unknown name, 3
 /// when the host lacks something.
