@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use adapter_systemd::{QuadletDir, Scope, SystemdManager};
+use adapter_systemd::{QuadletDir, Scope, SystemdManager, render_unit};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::ContainerSpec;
 use companion_core::model::image::ImageRef;
@@ -54,7 +54,7 @@ impl Guest {
     }
 
     pub(crate) fn unit(&self, incarnation: u32) -> UnitSpec {
-        UnitSpec {
+        let mut unit = UnitSpec {
             name: self.name.clone(),
             description: format!("Archipelago companion UI: {}", self.name),
             image: ImageRef::new(IMAGE).unwrap(),
@@ -67,7 +67,10 @@ impl Guest {
                 rendering: None,
                 incarnation,
             },
-        }
+        };
+        // As it is written.
+        unit.revision = render_unit(&unit, scope(), self.units.facts()).unwrap().revision;
+        unit
     }
 
     pub(crate) async fn file(&self, wanted: &UnitSpec) -> UnitFile {
