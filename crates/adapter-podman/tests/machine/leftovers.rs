@@ -176,13 +176,13 @@ async fn a_new_leader_removes_what_our_killed_builds_left_and_leaves_that_of_oth
     let before = store();
     // Of a process that has ended: no process of this number began at the first tick of the clock.
     killed_build(&directory, "--build-arg=COMPANION_BUILD=1-1-0").await;
-    assert_eq!(store().1.len(), before.1.len() + 2);
+    assert!(store().1.len() > before.1.len(), "a killed build leaves containers");
     guest.podman.end_orphans().await;
     assert_eq!(store(), before);
 
     killed_build(&directory, "--build-arg=OTHER=1-1-0").await;
     let theirs = store();
-    assert_eq!(theirs.1.len(), before.1.len() + 2);
+    assert!(theirs.1.len() > before.1.len(), "a killed build leaves containers");
     guest.podman.end_orphans().await;
     assert_eq!(store(), theirs, "what others left is theirs");
     for container in theirs.1.iter().filter(|id| !before.1.contains(id)) {
