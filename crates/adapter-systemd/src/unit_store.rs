@@ -228,6 +228,10 @@ impl UnitStore for QuadletDir {
 
     async fn write(&self, unit: &UnitSpec) -> PortResult<()> {
         let name = &unit.name;
+        unit.container.validate().map_err(|error| {
+            let text = format!("the unit of `{name}` breaks a rule");
+            PortError::new(PortErrorKind::Invalid, text).with_source(error)
+        })?;
         let facts = self.facts();
         let rendered = render_unit(unit, self.scope, facts).map_err(|error| {
             let kind = match error.refusal() {

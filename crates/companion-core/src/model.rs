@@ -1,7 +1,10 @@
 //! The nouns: what is wanted, what was seen, and the names both are told apart by.
 //!
-//! Everything here is plain data. Nothing does IO or reads a clock; a value that exists is valid,
-//! because every constructor of a validated type refuses what the layers below could not carry.
+//! Everything here is plain data. Nothing does IO or reads a clock. A name, path, reference or limit
+//! that exists is valid, because its constructor refuses what the layers below could not carry. A
+//! specification that is made of them has public fields, and rules that several of them take part in:
+//! whoever reads one from outside asks [`ContainerSpec::validate`](container::ContainerSpec::validate), and
+//! every unit store asks it again before it writes; a hook's fields are checked by the hook runner.
 
 pub mod companion;
 pub mod container;

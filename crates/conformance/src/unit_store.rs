@@ -162,6 +162,7 @@ macro_rules! unit_store_cases {
             a_name_that_cannot_be_read_hides_no_other,
             the_answer_has_an_entry_for_every_name,
             every_name_has_a_location_of_its_own,
+            a_unit_that_breaks_a_rule_of_its_own_is_invalid_and_not_written,
             what_one_instance_wrote_another_one_reads,
             the_units_of_several_companions_do_not_touch_each_other,
             every_part_of_a_unit_is_compared,

@@ -217,10 +217,14 @@ impl World {
     /// Writes the file of `unit`, not yet durably; says whether anything changed.
     ///
     /// # Errors
-    /// `Conflict` over something foreign, `Invalid` when the generator refuses the unit,
+    /// `Conflict` over something foreign, `Invalid` when the unit breaks a rule or the generator refuses it,
     /// `Unavailable` without a generator to ask, `Transient` and `Denied` from the disk.
     pub fn write_unit(&mut self, unit: &UnitSpec) -> PortResult<bool> {
         let name = &unit.name;
+        unit.container.validate().map_err(|error| {
+            let message = format!("the unit of `{name}` breaks a rule: {error}");
+            PortError::new(PortErrorKind::Invalid, message)
+        })?;
         self.watch_removal(name);
         self.must_be_ours(name)?;
         let bytes = UnitBytes::Ours(UnitText::of(unit, self.renderer));

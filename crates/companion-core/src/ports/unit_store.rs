@@ -6,6 +6,8 @@ use async_trait::async_trait;
 
 use super::PortResult;
 use crate::model::companion::CompanionName;
+#[cfg(doc)]
+use crate::model::container::ContainerSpec;
 use crate::model::unit::{UnitFile, UnitSpec};
 
 /// Keeps the units of companions in the form that the service manager reads.
@@ -55,8 +57,9 @@ pub trait UnitStore: Send + Sync {
     /// whichever `unit` names.
     ///
     /// # Errors
-    /// `Invalid` when the unit cannot be said in this host's form, or its judge refuses it (the
-    /// message holds the judge's own words); `Unavailable` when there is no judge; `Conflict` when
+    /// `Invalid` when the unit breaks a rule of [`ContainerSpec::validate`], which a store checks itself
+    /// because anyone may build one, when it cannot be said in this host's form, or its judge refuses it
+    /// (the message holds the judge's own words); `Unavailable` when there is no judge; `Conflict` when
     /// something foreign lies there; `Denied` (also when what lies there cannot be read) and `Transient`
     /// (full disk) from the file system. A refusal of one unit hinders no other.
     async fn write(&self, unit: &UnitSpec) -> PortResult<()>;

@@ -1,5 +1,6 @@
 //! What writing and removing do, leave, and refuse.
 
+use companion_core::model::container::{AbsolutePath, BindMount, ContainerSpec, Device};
 use companion_core::model::unit::UnitFileState;
 use companion_core::ports::PortErrorKind;
 
@@ -100,6 +101,32 @@ pub(super) async fn a_unit_that_the_judge_refuses_is_not_written_and_the_old_one
     newer.description = "Something else".to_owned();
     refused(world.store().write(&newer).await, PortErrorKind::Invalid);
     assert_eq!(world.trace(&unit.name).await, before);
+}
+
+pub(super) async fn a_unit_that_breaks_a_rule_of_its_own_is_invalid_and_not_written(world: &World) {
+    let unit = world.unit(0);
+    world.store().write(&unit).await.unwrap();
+    let before = world.trace(&unit.name).await;
+    let path = |text: &str| AbsolutePath::new(text).unwrap();
+    let breaks: [fn(&mut ContainerSpec, AbsolutePath); 3] = [
+        |spec, path| spec.devices = vec![Device { source: path, target: None }],
+        |spec, path| {
+            let mount = BindMount { source: path.clone(), target: path, read_only: true };
+            spec.mounts = vec![mount.clone(), mount];
+        },
+        |spec, _| spec.command = vec![String::new()],
+    ];
+    for broken in breaks {
+        let mut other = unit.clone();
+        broken(&mut other.container, path("/etc/passwd"));
+        refused(world.store().write(&other).await, PortErrorKind::Invalid);
+        assert_eq!(world.trace(&unit.name).await, before);
+        let mut none = world.unit(1);
+        none.container = other.container;
+        refused(world.store().write(&none).await, PortErrorKind::Invalid);
+        let state = state_of(world, &none.name, Some(&none)).await;
+        assert_eq!(state, UnitFileState::Absent);
+    }
 }
 
 pub(super) async fn what_one_instance_wrote_another_one_reads(world: &World) {
