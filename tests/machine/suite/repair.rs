@@ -10,7 +10,8 @@ use crate::daemon::Daemon;
 use crate::guest::{archy, measured, podman, systemctl, throughout, until, write};
 use crate::http;
 use crate::node::{
-    BITCOIN, Companion, ELECTRS, LND, Moment, USER_UNITS, ask_the_node, installed, rotate_password,
+    BITCOIN, Companion, ELECTRS, LND, Moment, USER_UNITS, ask_the_node, companion, installed,
+    rotate_password,
 };
 
 const TICK: u64 = 5;
@@ -63,6 +64,31 @@ fn what_an_edited_unit_started_is_replaced() {
     assert_eq!(ELECTRS.container(), electrs);
     assert_eq!(LND.starts(&since), 2, "once by hand, and once to undo it");
     drop(daemon);
+}
+
+/// An upgrade of companion: the unit says the same specification in other words, and names no rendering.
+#[test]
+fn the_unit_of_an_earlier_release_is_no_alarm_and_costs_one_restart() {
+    installed();
+    let text = LND.unit_text();
+    let (electrs, since) = (ELECTRS.container(), Moment::now());
+    let hex = "[0-9a-f]{16}";
+    let plain = format!("s/({hex}-{hex}-(none|{hex}))-{hex}-([0-9]+)/\\1-\\3/");
+    archy(&["sed", "-E", "-i", "-e", &plain, "-e", "/^TimeoutStartSec/d", &LND.unit()]).good();
+    systemctl(&["daemon-reload"]).good();
+    systemctl(&["restart", &LND.service()]).good();
+    until("the earlier unit runs", PATIENCE, || LND.is_up().then_some(()));
+    let plan = companion(&["plan"]);
+    let ran = companion(&["reconcile"]);
+    assert_eq!(ran.status, Some(0), "{ran}");
+    for said in [format!("{plan}"), format!("{ran}")] {
+        assert!(said.contains("rendered differently"), "{said}");
+        assert!(!said.contains("tampered") && !said.contains("edited"), "{said}");
+    }
+    assert_eq!(LND.unit_text(), text, "today's words, and the incarnation that it had");
+    assert_eq!(LND.status().1, Some(0));
+    assert_eq!(LND.starts(&since), 2, "once by hand, and once for the new words");
+    assert_eq!(ELECTRS.container(), electrs);
 }
 
 #[test]
