@@ -75,7 +75,7 @@ pub enum ContextError {
         path: PathBuf,
     },
     /// It took too long to read, or an earlier read of it has not ended yet.
-    #[error("the file system of build context {contexts} does not answer")]
+    #[error("build context {contexts} is not read yet: its file system is slow or does not answer")]
     NoAnswer {
         /// The candidates, quoted.
         contexts: String,

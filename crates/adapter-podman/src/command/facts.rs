@@ -3,7 +3,7 @@
 //! All of it is kept in memory. A look at it reads a few files' identities and starts podman only when
 //! one of them changed.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::installation::{Installation, Program};
 use super::{Podman, argv};
@@ -15,7 +15,7 @@ use crate::store_index::{Info, StoreIndex};
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     version: Mutex<Option<(Program, String)>>,
-    store: Mutex<Option<(Installation, StoreIndex)>>,
+    store: Mutex<Option<(Installation, Arc<StoreIndex>)>>,
     /// Reads of the program and its settings.
     program_files: Reader,
     /// Reads of the store's files.
@@ -58,18 +58,21 @@ impl Podman {
     }
 
     /// Where the store is; podman is started only when its program or its settings changed.
-    pub(crate) async fn store(&self) -> Result<StoreIndex, PodmanError> {
+    ///
+    /// The same value is returned for the same installation, so what was read of the store before belongs
+    /// to another installation when this is another value.
+    pub(crate) async fn store(&self) -> Result<Arc<StoreIndex>, PodmanError> {
         let search = self.search.clone();
         let read = self.facts.program_files.read(self.limits.files, move || search.installation());
         let installation = read.await.map_err(|_| self.silent())??;
         if let (Some((known, store)), Some(now)) = (&*lock(&self.facts.store), &installation)
             && known == now
         {
-            return Ok(store.clone());
+            return Ok(Arc::clone(store));
         }
         let info: Info = self.query(Verb::Info, argv::info()).await?;
-        let store = StoreIndex::of(&info);
-        *lock(&self.facts.store) = installation.map(|now| (now, store.clone()));
+        let store = Arc::new(StoreIndex::of(&info));
+        *lock(&self.facts.store) = installation.map(|now| (now, Arc::clone(&store)));
         Ok(store)
     }
 

@@ -16,10 +16,10 @@ use crate::store_index::{StoreIndex, StoreState};
 /// How many images are asked about at once when they are asked about one by one.
 const AT_ONCE: usize = 4;
 
-/// A listing, true as long as the store is in this state.
+/// A listing, true as long as the same installation finds this store, and finds it in this state.
 #[derive(Debug)]
 pub(super) struct Listed {
-    store: StoreIndex,
+    store: Arc<StoreIndex>,
     state: StoreState,
     listing: Arc<Listing>,
 }
@@ -33,7 +33,7 @@ impl PodmanImages {
         let store = self.podman.store().await?;
         let before = self.state_of(&store).await?;
         if let Some(known) = &*lock(&self.known)
-            && known.store == store
+            && Arc::ptr_eq(&known.store, &store)
             && before.as_ref() == Some(&known.state)
         {
             return Ok(Arc::clone(&known.listing));
@@ -46,8 +46,8 @@ impl PodmanImages {
         Ok(listing)
     }
 
-    async fn state_of(&self, store: &StoreIndex) -> Result<Option<StoreState>, PodmanError> {
-        let store = store.clone();
+    async fn state_of(&self, store: &Arc<StoreIndex>) -> Result<Option<StoreState>, PodmanError> {
+        let store = Arc::clone(store);
         self.podman.read_store(move || store.state()).await
     }
 
@@ -55,7 +55,7 @@ impl PodmanImages {
     /// store.
     async fn unchanged(
         &self,
-        store: StoreIndex,
+        store: Arc<StoreIndex>,
         before: Option<StoreState>,
         listing: &Arc<Listing>,
     ) -> Result<Option<Listed>, PodmanError> {

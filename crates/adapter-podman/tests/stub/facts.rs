@@ -52,22 +52,22 @@ async fn a_look_at_an_unchanged_host_starts_no_process() {
 }
 
 #[tokio::test]
-async fn a_replaced_program_is_asked_for_its_version_and_its_store_once() {
+async fn a_replaced_program_is_asked_for_everything_once() {
     let node = Node::new().await;
     node.host.stub.answer("--version", "echo podman version 5.8.0");
     assert_eq!(node.podman.version().await.unwrap(), "5.4.2", "the program is the same file");
     node.host.stub.install();
-    assert_eq!(node.look().await, "--version info");
+    assert_eq!(node.look().await, "--version info images");
     assert_eq!(node.podman.version().await.unwrap(), "5.8.0");
     assert_eq!(node.look().await, "");
 }
 
 #[tokio::test]
-async fn changed_settings_have_podman_asked_where_its_store_is() {
+async fn changed_settings_have_podman_asked_for_its_store_and_images() {
     let node = Node::new().await;
     for file in ["storage.conf", "containers.conf", "registries.conf"] {
         node.write_settings(file, "# one");
-        assert_eq!(node.look().await, "info", "{file}");
+        assert_eq!(node.look().await, "info images", "{file}");
         assert_eq!(node.look().await, "", "{file}");
     }
 }
