@@ -10,12 +10,12 @@ use std::time::Duration;
 use adapter_podman::{Limits, Podman};
 use tempfile::TempDir;
 
-/// One call is one line of words with a trailing unit separator each; the name of the answer is the
-/// subcommand, `image-rm` for `image rm`.
+/// One call is one line of words with a trailing unit separator each, appended by one write, because
+/// calls may run concurrently; the name of the answer is the subcommand, `image-rm` for `image rm`.
 const SCRIPT: &str = r#"#!/bin/sh
 dir=@DIR@
-printf '%s\037' "$@" >>$dir/calls
-echo >>$dir/calls
+call=$(printf '%s\037' "$@")
+printf '%s\n' "$call" >>$dir/calls
 env >$dir/environment
 verb=$1
 [ "$1" != image ] || verb=$1-$2
