@@ -7,7 +7,8 @@ use crate::companions::Profile;
 use crate::convergence::verdict;
 use crate::differential::compared;
 use crate::operations::Operation::{
-    Crash, Fault, Heal, Install, PowerLoss, Reboot, Remove, Rotate, Sleep, Tamper, Tick, Together,
+    CommandDies, Crash, Fault, Heal, Install, PowerLoss, Reboot, Remove, Rotate, Sleep, Tamper,
+    Tick, Together,
 };
 use crate::operations::{How, Trouble};
 use crate::tamperings::Tampering;
@@ -119,5 +120,18 @@ fn what_starts_while_its_unit_is_reloaded_away_is_gone_when_its_removal_says_so(
     let loss = PowerLoss { after: 0, outcome: 0 };
     let garble = Tamper { at: 3, with: Tampering::GarbleUnit };
     let case = Case::of_running([loss, garble, Heal, Remove { at: 0 }]);
+    assert_eq!(verdict(&case), Ok(()));
+}
+
+/// An unmanaged unit took the name while ours was starting, was loaded, and went: the removal was reported
+/// as done while the start went on.
+#[test]
+fn a_removal_waits_for_a_start_whose_unit_was_replaced() {
+    let install = CommandDies { at: 3, version: Some(0), after: 0 };
+    let remove = CommandDies { at: 3, version: None, after: 0 };
+    let foreign = Tamper { at: 3, with: Tampering::PutForeignUnit };
+    let loss = PowerLoss { after: 4, outcome: 0 };
+    let told = Case::told([install, loss, foreign, Heal, remove, Tick]);
+    let case = Case { profiles: [0, 0, 0, 0].map(Profile::of), ..told };
     assert_eq!(verdict(&case), Ok(()));
 }

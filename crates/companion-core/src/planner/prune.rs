@@ -43,8 +43,8 @@ pub(super) fn rule(
     if ours && !service.is_down() {
         return stop(draft, service);
     }
-    if service.load == LoadState::NotFound && service.active == ActiveState::Activating {
-        // Its unit was reloaded away while it started: whose it is can be told once it runs.
+    if is_unnamed_start(file, service) {
+        // Its unit was reloaded away while it started: its process names its revision once it runs.
         let retry_at = draft.draft.now.after(PASSING);
         return draft.block_until(WaitingOn::Starting, retry_at);
     }
@@ -71,6 +71,13 @@ fn is_ours(file: &UnitFile, service: &ServiceState) -> bool {
         Some(source) => (says_so || silent) && *source == file.location,
         None => says_so,
     }
+}
+
+/// Whether a process is being started that may be ours: the unit that it is started from has left its
+/// place since, without a successor or with one that names no revision.
+fn is_unnamed_start(file: &UnitFile, service: &ServiceState) -> bool {
+    let replaced = service.source.as_ref() == Some(&file.location) && !service.sub.awaits_restart();
+    service.active == ActiveState::Activating && (service.load == LoadState::NotFound || replaced)
 }
 
 fn stop(draft: &mut CompanionDraft<'_, '_>, service: &ServiceState) {
