@@ -1,0 +1,93 @@
+//! An adapter of one's own, held to the promises of its port: containers in a dictionary.
+//!
+//! `cargo run -p companion-conformance --example own_adapter`
+
+#![expect(clippy::print_stdout, clippy::expect_used, reason = "an example shows what it does")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use companion_conformance::container_facts::{self, ContainerWorld};
+use companion_core::model::companion::CompanionName;
+use companion_core::model::unit::ContainerState;
+use companion_core::ports::{ContainerFacts, PortError, PortErrorKind, PortResult};
+
+/// The adapter. Clones have the same containers.
+#[derive(Clone, Default)]
+struct Containers(Arc<Mutex<BTreeMap<CompanionName, ContainerState>>>);
+
+impl Containers {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<CompanionName, ContainerState>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, name: &CompanionName, status: &str) {
+        self.all().insert(name.clone(), ContainerState::Ours { status: status.to_owned() });
+    }
+}
+
+#[async_trait]
+impl ContainerFacts for Containers {
+    async fn observe(
+        &self,
+        names: &BTreeSet<CompanionName>,
+    ) -> BTreeMap<CompanionName, PortResult<ContainerState>> {
+        let all = self.all();
+        let read = |name: &CompanionName| {
+            let state = all.get(name).cloned().unwrap_or(ContainerState::Absent);
+            (name.clone(), Ok(state))
+        };
+        names.iter().map(read).collect()
+    }
+
+    async fn remove(&self, name: &CompanionName) -> PortResult<()> {
+        let mut all = self.all();
+        if let Some(ContainerState::Foreign { image }) = all.get(name) {
+            let message = format!("container `{name}` of image {image} is unmanaged");
+            return Err(PortError::new(PortErrorKind::Conflict, message));
+        }
+        all.remove(name);
+        Ok(())
+    }
+}
+
+/// What a suite needs besides the port: the hands of those who change the host.
+#[async_trait]
+impl ContainerWorld for Containers {
+    fn containers(&self) -> Arc<dyn ContainerFacts> {
+        Arc::new(self.clone())
+    }
+
+    fn name(&self, number: u8) -> CompanionName {
+        CompanionName::new(format!("companion-{number}")).expect("the name is valid")
+    }
+
+    async fn run_ours(&self, name: &CompanionName) {
+        self.put(name, "running");
+    }
+
+    async fn leave_ours(&self, name: &CompanionName) {
+        self.put(name, "exited");
+    }
+
+    async fn run_foreign(&self, name: &CompanionName) {
+        let image = "registry.example/other:1".to_owned();
+        self.all().insert(name.clone(), ContainerState::Foreign { image });
+    }
+
+    async fn pause(&self, name: &CompanionName) {
+        self.put(name, "paused");
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let report = container_facts::all(|| async { Containers::default() }).await;
+    println!("{report}");
+    // In a test: every case holds, except those that this world cannot arrange.
+    report.assert_held_but_for(&[
+        "a_container_that_cannot_be_read_hides_no_other",
+        "without_a_container_host_reading_is_unavailable",
+    ]);
+}
