@@ -11,9 +11,9 @@ use archipelago::catalog::CatalogFile;
 use archipelago::manifest::BackendManifest;
 use archipelago::{Catalog, Node};
 use companion_core::model::companion::{CompanionName, CompanionSpec};
-use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
+use companion_core::model::desired::{DesiredCompanion, Generation};
+use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, PullSource};
 use companion_core::model::revision::Revision;
-use companion_core::model::unit::UnitSpec;
 use quadlet::{Container, ContainerUnit, PodmanVersion};
 
 use crate::model::{self, units::Field, units::VERSIONS};
@@ -41,19 +41,10 @@ pub fn catalog(bytes: &[u8]) {
 }
 
 fn rendered(spec: &CompanionSpec) {
-    let (build, pull) = (spec.image.build.as_ref(), spec.image.pull.as_ref());
-    let image = build.map(|build| &build.reference).or(pull.map(|pull| &pull.reference));
-    let (Some(image), Some(revision)) = (image, revision()) else {
-        panic!("a companion without an image: {spec:?}");
+    let (Ok(image), Some(revision)) = (ImageId::new(&"a".repeat(64)), revision()) else {
+        panic!("an id or a revision that is none");
     };
-    let unit = UnitSpec {
-        name: spec.name.clone(),
-        description: spec.description.clone(),
-        image: image.clone(),
-        container: spec.container.clone(),
-        config: None,
-        revision,
-    };
+    let unit = DesiredCompanion::new(spec.clone(), Generation::default()).unit(&image, revision);
     for scope in [Scope::User, Scope::System] {
         for version in [VERSIONS[0], VERSIONS[3]] {
             let unit = container_unit(&unit, scope);
@@ -66,7 +57,7 @@ fn rendered(spec: &CompanionSpec) {
 }
 
 fn revision() -> Option<Revision> {
-    "0123456789abcdef-fedcba9876543210-none-0".parse().ok()
+    "0123456789abcdef-fedcba9876543210-0123456789abcdef.3-0".parse().ok()
 }
 
 /// Renders a unit and has the model read it; `None` if the renderer refused.

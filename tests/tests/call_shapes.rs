@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use companion_core::model::desired::{DesiredCompanion, DesiredState, Generation};
-use companion_core::model::hook::{HookState, StaleCause};
+use companion_core::model::hook::{ConfigId, HookState, Link, Rendering};
 use companion_core::model::image::ImageState;
 use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::{ContainerState, ServiceState, UnitFile, UnitFileState};
@@ -62,7 +62,8 @@ fn reads() -> Reads {
         sources.keys().map(|name| (name.clone(), Ok(nothing()))).collect()
     });
     host.hooks.expect_observe().returning(|_hook| {
-        Ok(HookState::Stale { cause: StaleCause::Missing, input: Fingerprint::of(b"input") })
+        let rendering = Rendering::Outdated { input: Fingerprint::of(b"input") };
+        Ok(HookState { rendering, files: [].into(), link: Link::Absent })
     });
     host.containers.expect_observe().returning(|names| {
         names.iter().map(|name| (name.clone(), Ok(ContainerState::Absent))).collect()
@@ -96,7 +97,10 @@ async fn a_round_calls_the_acting_halves_of_its_steps_and_no_other() {
     host.hooks.expect_render().times(1).returning(|_hook| {
         Ok(companion_core::model::hook::Rendered::new(b"configuration".to_vec()))
     });
-    host.hooks.expect_commit().times(1).returning(|_, _| Ok(Fingerprint::of(b"configuration")));
+    host.hooks.expect_commit().times(1).returning(|_, _, claimed| {
+        assert!(claimed.is_empty(), "nothing runs yet");
+        Ok(ConfigId { digest: Fingerprint::of(b"configuration"), epoch: 0 })
+    });
     host.images.expect_ensure().times(1).returning(|_source| {
         let kind = companion_core::ports::PortErrorKind::Transient;
         Err(companion_core::ports::PortError::new(kind, "the registry is down"))

@@ -47,7 +47,7 @@ macro_rules! units_on_files {
 
 macro_rules! hooks_on_files {
     ($suite:ident: $($case:ident,)*) => {
-        on_files! { $suite, crate::hooks::Hooks::new, tokio::test, ["a_full_disk_is_a_passing_failure_and_the_earlier_file_stands"]; $($case,)* }
+        on_files! { $suite, crate::hooks::Hooks::new, tokio::test, ["a_full_disk_is_transient_and_the_earlier_file_stays"]; $($case,)* }
     };
 }
 

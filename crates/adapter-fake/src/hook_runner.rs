@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
-use companion_core::model::hook::{HookProgram, HookSpec, HookState, Rendered};
-use companion_core::model::revision::Fingerprint;
+use companion_core::model::hook::{ConfigId, HookProgram, HookSpec, HookState, Rendered};
 use companion_core::ports::{HookRunner, PortError, PortErrorKind, PortResult};
 
 use crate::host::FakeHost;
@@ -18,6 +17,32 @@ impl FakeHost {
     fn hook_call(&self, method: Method, hook: &HookSpec) -> (Call, Option<CompanionName>) {
         let owner = self.state().specs.owner(&hook.output).cloned();
         (Call::new(Port::Hooks, method, owner.as_ref()), owner)
+    }
+
+    async fn removed(
+        &self,
+        method: Method,
+        hook: &HookSpec,
+        keep: Option<ConfigId>,
+    ) -> PortResult<()> {
+        let (call, owner) = self.hook_call(method, hook);
+        self.act(
+            call,
+            Duration::ZERO,
+            |world, counts, _| {
+                if keep.is_none() && world.files.rendered_at(&hook.output).is_empty() {
+                    world.watch_config(hook, owner.as_ref());
+                }
+                if let Some(keep) = keep {
+                    world.watch_sweep(hook, keep, owner.as_ref());
+                }
+                let removed = world.remove_rendered(hook, keep)?;
+                counts.config_removals += u32::from(removed);
+                Ok(())
+            },
+            |world| world.sync_rendered(hook),
+        )
+        .await
     }
 }
 
@@ -54,35 +79,32 @@ impl HookRunner for FakeHost {
         .await
     }
 
-    async fn commit(&self, hook: &HookSpec, rendered: Rendered) -> PortResult<Fingerprint> {
+    async fn commit(
+        &self,
+        hook: &HookSpec,
+        rendered: Rendered,
+        claimed: &[ConfigId],
+    ) -> PortResult<ConfigId> {
         let (call, owner) = self.hook_call(Method::Commit, hook);
         self.act(
             call,
             Duration::ZERO,
             |world, counts, _| {
                 owner.iter().for_each(|owner| world.watch_removal(owner));
-                let (written, digest) = world.commit(hook, rendered.bytes())?;
+                let (written, id) = world.commit(hook, rendered.bytes(), claimed)?;
                 counts.config_writes += u32::from(written);
-                Ok(digest)
+                Ok(id)
             },
             |world| world.sync_rendered(hook),
         )
         .await
     }
 
+    async fn sweep(&self, hook: &HookSpec, keep: ConfigId) -> PortResult<()> {
+        self.removed(Method::Sweep, hook, Some(keep)).await
+    }
+
     async fn remove(&self, hook: &HookSpec) -> PortResult<()> {
-        let (call, owner) = self.hook_call(Method::Remove, hook);
-        self.act(
-            call,
-            Duration::ZERO,
-            |world, counts, _| {
-                world.watch_config(hook, owner.as_ref());
-                let removed = world.remove_rendered(hook)?;
-                counts.config_removals += u32::from(removed);
-                Ok(())
-            },
-            |world| world.sync_rendered(hook),
-        )
-        .await
+        self.removed(Method::Remove, hook, None).await
     }
 }

@@ -48,13 +48,14 @@ pub enum Method {
     Prune,
     Render,
     Commit,
+    Sweep,
     Load,
     Acquire,
     Record,
 }
 
 /// The calls that a reconciler makes, each once.
-pub const CALLS: [(Port, Method); 23] = [
+pub const CALLS: [(Port, Method); 24] = [
     (Port::Units, Method::Observe),
     (Port::Units, Method::List),
     (Port::Units, Method::Write),
@@ -73,6 +74,7 @@ pub const CALLS: [(Port, Method); 23] = [
     (Port::Hooks, Method::Observe),
     (Port::Hooks, Method::Render),
     (Port::Hooks, Method::Commit),
+    (Port::Hooks, Method::Sweep),
     (Port::Hooks, Method::Remove),
     (Port::Containers, Method::Observe),
     (Port::Containers, Method::Remove),

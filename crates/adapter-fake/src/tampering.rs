@@ -64,6 +64,8 @@ done_to_the_world! {
     rotate_credentials();
     remove_input(path: &AbsolutePath);
     delete_config(path: &AbsolutePath);
+    unlink_config(path: &AbsolutePath);
+    put_file_at_config(path: &AbsolutePath);
     edit_config(path: &AbsolutePath);
     expose_config(path: &AbsolutePath, mode: u16);
     put_directory_at_config(path: &AbsolutePath);

@@ -1,4 +1,4 @@
-//! A template hook in a temporary directory: the file is rendered, is current, and is stale when its secret changed.
+//! A template hook in a temporary directory: a file is rendered, is usable, and is not when its secret changed.
 //!
 //! `cargo run -p adapter-hooks --example template`
 
@@ -27,7 +27,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     println!("before:   {:?}", hooks.observe(&hook).await?);
     let rendered = hooks.render(&hook).await?;
-    hooks.commit(&hook, rendered).await?;
+    let id = hooks.commit(&hook, rendered, &[]).await?;
+    println!("file:     {}", id.path(&hook.output));
     println!("rendered: {:?}", hooks.observe(&hook).await?);
     fs::write(place.path().join("password"), "another\n")?;
     println!("rotated:  {:?}", hooks.observe(&hook).await?);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::hook::{
-    HookName, HookProgram, HookSpec, HookState, Rendered, StaleCause, TemplateValue,
+    ConfigId, HookName, HookProgram, HookSpec, HookState, Rendered, Rendering, TemplateValue,
 };
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::{HookRunner, PortErrorKind, PortResult};
@@ -21,30 +21,30 @@ use crate::config_hook::{ConfigHook, Readiness};
 use crate::error::HookError;
 use crate::input;
 use crate::key::{Digest, HostKey};
-use crate::output::{Found, Output};
+use crate::output::Output;
 use crate::stamp::Stamp;
 use crate::template::{self, OUTPUT_LIMIT, Value, Values};
 
-/// How long the file system may take; a network file system that is away takes for ever.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Above this many outputs, those at which nobody is at work are forgotten.
-const MAX_TURNS: usize = 256;
+/// How long the file system may take; a network file system that is away never answers.
+const FILE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Above this many locks, those that nobody holds or waits for are dropped.
+const MAX_LOCKS: usize = 256;
 
-/// Runs hooks whose output is a file of this host.
+/// Runs hooks whose output is on this host's file system.
 ///
 /// All file access happens on blocking threads, one at a time for each output, and is given up after
 /// 10 s with a `Transient` error. A thread that the file system never lets go keeps its output only.
 pub struct FileHooks {
     key: Arc<HostKey>,
     registered: BTreeMap<HookName, Arc<dyn ConfigHook>>,
-    patience: Duration,
-    /// Who is at work on an output.
-    turns: Mutex<BTreeMap<AbsolutePath, Turn>>,
+    file_timeout: Duration,
+    /// A lock for each output.
+    locks: Mutex<BTreeMap<AbsolutePath, OutputLock>>,
     /// What the last run of a program was for: [`Rendered`] has no place for it.
     runs: Mutex<BTreeMap<AbsolutePath, Stamp>>,
 }
 
-type Turn = Arc<tokio::sync::Mutex<()>>;
+type OutputLock = Arc<tokio::sync::Mutex<()>>;
 
 impl FileHooks {
     /// Hooks whose digests are keyed with `key`.
@@ -52,13 +52,13 @@ impl FileHooks {
         Self {
             key: Arc::new(key),
             registered: BTreeMap::new(),
-            patience: PATIENCE,
-            turns: Mutex::default(),
+            file_timeout: FILE_TIMEOUT,
+            locks: Mutex::default(),
             runs: Mutex::default(),
         }
     }
 
-    /// Makes `hook` known as `name`.
+    /// Registers `hook` under `name`.
     ///
     /// # Errors
     /// [`HookError::RegisteredTwice`] when the name is taken.
@@ -76,18 +76,18 @@ impl FileHooks {
         }
     }
 
-    /// Does `work` for `hook` where blocking is allowed, alone at its output, within the time limit.
+    /// Does `work` for `hook` where blocking is allowed, under the lock of its output, within the time limit.
     async fn blocking<T: Send + 'static>(
         &self,
         hook: &HookSpec,
         work: impl FnOnce(&Work) -> Result<T, HookError> + Send + 'static,
     ) -> Result<T, HookError> {
         let given = self.work(hook)?;
-        let turn = self.turn(&hook.output);
-        let done = timeout(self.patience, async move {
-            let turn = turn.lock_owned().await;
+        let lock = self.lock(&hook.output);
+        let done = timeout(self.file_timeout, async move {
+            let guard = lock.lock_owned().await;
             tokio::task::spawn_blocking(move || {
-                let _until_done = turn;
+                let _until_done = guard;
                 work(&given)
             })
             .await
@@ -98,16 +98,16 @@ impl FileHooks {
             Ok(Err(_panicked_or_cancelled)) => {
                 Err(HookError::failed(PortErrorKind::Transient, "the hook did not come to its end"))
             }
-            Err(_elapsed) => Err(HookError::NoAnswer { seconds: self.patience.as_secs() }),
+            Err(_elapsed) => Err(HookError::NoAnswer { seconds: self.file_timeout.as_secs() }),
         }
     }
 
-    fn turn(&self, output: &AbsolutePath) -> Turn {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        if turns.len() > MAX_TURNS {
-            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+    fn lock(&self, output: &AbsolutePath) -> OutputLock {
+        let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+        if locks.len() > MAX_LOCKS {
+            locks.retain(|_, lock| Arc::strong_count(lock) > 1);
         }
-        Arc::clone(turns.entry(output.clone()).or_default())
+        Arc::clone(locks.entry(output.clone()).or_default())
     }
 
     fn work(&self, hook: &HookSpec) -> Result<Work, HookError> {
@@ -134,7 +134,7 @@ impl FileHooks {
         let input = self.blocking(hook, Work::prepare).await?;
         let mut printed = invocation.run().await?;
         let rendered = checked(Rendered::new(mem::take(&mut *printed)))?;
-        let output = self.key.digest("output", &[rendered.bytes()]);
+        let output = self.key.config(rendered.bytes());
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         runs.insert(hook.output.clone(), Stamp { input, output });
         Ok(rendered)
@@ -144,24 +144,26 @@ impl FileHooks {
         &self,
         hook: &HookSpec,
         rendered: Rendered,
-    ) -> Result<Fingerprint, HookError> {
+        claimed: &[ConfigId],
+    ) -> Result<ConfigId, HookError> {
         let rendered = checked(rendered)?;
-        let config = self.key.config(rendered.bytes());
         let stamp = match &hook.program {
             HookProgram::Command { .. } => {
-                let output = self.key.digest("output", &[rendered.bytes()]);
+                let output = self.key.config(rendered.bytes());
                 let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
                 let run = runs.get(&hook.output).copied();
                 run.filter(|run| run.output == output)
             }
             HookProgram::Template { .. } | HookProgram::Registered(_) => None,
         };
-        self.blocking(hook, move |work| {
-            Output::new(&work.hook.output)?.write(rendered.bytes(), stamp)
-        })
-        .await?;
-        tracing::info!(file = %hook.output, %config, "the rendered file is in place");
-        Ok(config)
+        let claimed = claimed.to_vec();
+        let commit = move |work: &Work| {
+            let output = Output::new(&work.hook.output)?;
+            output.commit(&work.key, rendered.bytes(), &claimed, stamp)
+        };
+        let id = self.blocking(hook, commit).await?;
+        tracing::info!(file = %id.path(&hook.output), "committed a rendered file");
+        Ok(id)
     }
 
     async fn removed(&self, hook: &HookSpec) -> Result<(), HookError> {
@@ -175,15 +177,17 @@ impl FileHooks {
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         runs.remove(&hook.output);
         if removed {
-            tracing::info!(file = %hook.output, "the rendered file is removed");
+            tracing::info!(file = %hook.output, "removed the rendered files");
         }
         Ok(())
     }
 }
 
-/// Removes what writes and removals of `hook`'s file that were cut off left behind: temporary files, which
-/// hold a secret, and of a file that is `unwanted` and gone its stamp and its empty directory, too.
-/// Returns how many files.
+/// Removes what interrupted writes and removals of `hook`'s files left: temporary files, which hold a secret,
+/// and of an output that is `unwanted` and gone the rendered files, the stamp and the empty directory, too.
+/// Returns how many temporary files.
+///
+/// [`HookRunner::sweep`] removes rendered files that were replaced.
 ///
 /// The caller holds the host's lock, so that no other process is writing.
 ///
@@ -192,15 +196,15 @@ impl FileHooks {
 /// [`remove`](HookRunner::remove).
 pub async fn sweep(hook: &HookSpec, unwanted: bool) -> PortResult<usize> {
     let path = hook.output.clone();
-    let work = tokio::task::spawn_blocking(move || Output::new(&path)?.tidy(unwanted));
-    let swept = match timeout(PATIENCE, work).await {
+    let work = tokio::task::spawn_blocking(move || Output::new(&path)?.cleanup(unwanted));
+    let swept = match timeout(FILE_TIMEOUT, work).await {
         Ok(Ok(swept)) => swept,
         Ok(Err(_panicked_or_cancelled)) => {
             Err(HookError::failed(PortErrorKind::Transient, "it did not come to its end"))
         }
-        Err(_elapsed) => Err(HookError::NoAnswer { seconds: PATIENCE.as_secs() }),
+        Err(_elapsed) => Err(HookError::NoAnswer { seconds: FILE_TIMEOUT.as_secs() }),
     };
-    swept.map_err(|error| error.for_port("tidied", hook.output.as_str()))
+    swept.map_err(|error| error.for_port("cleaned up", hook.output.as_str()))
 }
 
 impl fmt::Debug for FileHooks {
@@ -223,10 +227,25 @@ impl HookRunner for FileHooks {
         self.rendered(hook).await.map_err(|error| error.for_port("rendered", hook.output.as_str()))
     }
 
-    async fn commit(&self, hook: &HookSpec, rendered: Rendered) -> PortResult<Fingerprint> {
-        self.committed(hook, rendered)
+    async fn commit(
+        &self,
+        hook: &HookSpec,
+        rendered: Rendered,
+        claimed: &[ConfigId],
+    ) -> PortResult<ConfigId> {
+        self.committed(hook, rendered, claimed)
             .await
-            .map_err(|error| error.for_port("put in place", hook.output.as_str()))
+            .map_err(|error| error.for_port("committed", hook.output.as_str()))
+    }
+
+    async fn sweep(&self, hook: &HookSpec, keep: ConfigId) -> PortResult<()> {
+        let swept =
+            self.blocking(hook, move |work| Output::new(&work.hook.output)?.sweep(keep)).await;
+        let count = swept.map_err(|error| error.for_port("swept", hook.output.as_str()))?;
+        if count > 0 {
+            tracing::info!(output = %hook.output, count, "removed replaced rendered files");
+        }
+        Ok(())
     }
 
     async fn remove(&self, hook: &HookSpec) -> PortResult<()> {
@@ -243,24 +262,24 @@ struct Work {
 
 impl Work {
     fn observe(&self) -> Result<HookState, HookError> {
-        let found = Output::new(&self.hook.output)?.read()?;
-        match &self.hook.program {
+        let found = Output::new(&self.hook.output)?.read(&self.key)?;
+        let rendering = match &self.hook.program {
             HookProgram::Command { argv, inputs, timeout } => {
                 match Invocation::new(argv, inputs, *timeout)?.input_digest(&self.key) {
-                    Ok(input) => Ok(self.judge_stamp(found.as_ref(), &input)),
-                    Err(HookError::NotReady { waiting_for }) => {
-                        Ok(self.not_ready(found.as_ref(), waiting_for))
-                    }
-                    Err(other) => Err(other),
+                    Ok(input) => printed(found.stamp, &input),
+                    Err(HookError::NotReady { waiting_for }) => Rendering::NotReady { waiting_for },
+                    Err(other) => return Err(other),
                 }
             }
             HookProgram::Template { .. } | HookProgram::Registered(_) => match self.compute()? {
-                Readiness::Ready(wanted) => Ok(self.judge_bytes(found.as_ref(), wanted.bytes())),
-                Readiness::NotReady { waiting_for } => {
-                    Ok(self.not_ready(found.as_ref(), waiting_for))
+                Readiness::Ready(wanted) => {
+                    let digest = self.key.config(wanted.bytes());
+                    Rendering::Known(Fingerprint::from_digest(&digest))
                 }
+                Readiness::NotReady { waiting_for } => Rendering::NotReady { waiting_for },
             },
-        }
+        };
+        Ok(HookState { rendering, files: found.files, link: found.link })
     }
 
     /// What a template or a Rust hook renders now.
@@ -295,50 +314,15 @@ impl Work {
         invocation.judge_program()?;
         invocation.input_digest(&self.key)
     }
-
-    fn judge_bytes(&self, found: Option<&Found>, wanted: &[u8]) -> HookState {
-        let cause = stale_cause(found, |found| found.contents.as_slice() == wanted);
-        let output = self.hook.output.as_str().as_bytes();
-        self.state(found, cause, &self.key.digest("input", &[output, wanted]))
-    }
-
-    fn judge_stamp(&self, found: Option<&Found>, input: &Digest) -> HookState {
-        let cause = stale_cause(found, |found| {
-            found.stamp.is_some_and(|stamp| {
-                stamp.input == *input
-                    && stamp.output == self.key.digest("output", &[&found.contents])
-            })
-        });
-        self.state(found, cause, input)
-    }
-
-    fn state(&self, found: Option<&Found>, cause: Option<StaleCause>, input: &Digest) -> HookState {
-        match (cause, found) {
-            (None, Some(found)) => HookState::Current { config: self.key.config(&found.contents) },
-            (cause, _) => HookState::Stale {
-                cause: cause.unwrap_or(StaleCause::Missing),
-                input: Fingerprint::from_digest(input),
-            },
-        }
-    }
-
-    fn not_ready(&self, found: Option<&Found>, waiting_for: String) -> HookState {
-        HookState::NotReady {
-            waiting_for,
-            config: found
-                .filter(|found| !found.exposed)
-                .map(|found| self.key.config(&found.contents)),
-        }
-    }
 }
 
-fn stale_cause(found: Option<&Found>, same: impl Fn(&Found) -> bool) -> Option<StaleCause> {
-    match found {
-        None => Some(StaleCause::Missing),
-        Some(found) if !same(found) => Some(StaleCause::Changed),
-        Some(found) if found.writable => Some(StaleCause::Writable),
-        Some(found) if found.exposed => Some(StaleCause::Exposed),
-        Some(_) => None,
+/// What a program would print for `input`, as far as its last run tells.
+fn printed(stamp: Option<Stamp>, input: &Digest) -> Rendering {
+    match stamp {
+        Some(stamp) if stamp.input == *input => {
+            Rendering::Known(Fingerprint::from_digest(&stamp.output))
+        }
+        Some(_) | None => Rendering::Outdated { input: Fingerprint::from_digest(input) },
     }
 }
 

@@ -5,7 +5,6 @@
 
 use std::fmt;
 
-use companion_core::model::revision::Fingerprint;
 use durable_dir::{Dir, DirError, DirResult};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -90,9 +89,9 @@ impl HostKey {
         mac.finalize().into_bytes().into()
     }
 
-    /// The digest that names the contents of a rendered file.
-    pub(crate) fn config(&self, contents: &[u8]) -> Fingerprint {
-        Fingerprint::from_digest(&self.digest("config", &[contents]))
+    /// The digest that the contents of a rendered file are named by.
+    pub(crate) fn config(&self, contents: &[u8]) -> Digest {
+        self.digest("config", &[contents])
     }
 }
 

@@ -2,13 +2,21 @@
 //!
 //! ```text
 //! HookSpec ─► template.rs    a file with values, filled by minijinja ──┐
-//!             command.rs     a program's standard output ──────────────┼─► bytes ─► output.rs  the file, 0600 in 0700
-//!             config_hook.rs a closure of the host program ────────────┘             stamp.rs   what a program was run for
+//!             command.rs     a program's standard output ──────────────┼─► bytes ─► output.rs
+//!             config_hook.rs a closure of the host program ────────────┘
+//!
+//! /ui (0700)
+//!     nginx.conf ─► nginx.conf.0123456789abcdef      the output, a link to the last committed file
+//!     nginx.conf.0123456789abcdef (0600)             a rendered file, named by its content
+//!     .nginx.conf.stamp (0600)                       what a program was run for: stamp.rs
 //! ```
 //!
-//! - **Asking is free.** Templates and Rust hooks are cheap and only read, so [`observe`] computes what
-//!   they would render and compares bytes. A program is never started to ask: what it was last run for
-//!   is kept in a stamp beside its output.
+//! - **Named by content.** A rendered file is never replaced by other bytes. Other bytes get another name, and
+//!   bytes whose file was lost or modified get the next epoch. Replaced files are swept when no unit names
+//!   them.
+//! - **Observing has no effect.** Templates and Rust hooks are cheap and only read, so [`observe`] computes
+//!   what they would render and names it. A program is never started to observe: what it was last run for is
+//!   kept in a stamp beside its output.
 //! - **Secrets stay in.** Digests are keyed with [`HostKey`], rendered bytes are wiped after use, and
 //!   neither errors nor logs quote a value, a line of a template or what a program printed.
 //! - **Nothing hangs the caller.** Files are read on blocking threads with a time limit, and programs

@@ -1,117 +1,198 @@
-//! The rendered file: what lies there, putting it in place, taking it away.
+//! The rendered files of one hook: reading, committing, sweeping, removing.
 //!
-//! The file has mode 0600 in a directory of mode 0700. A directory of ours with a wider mode is
-//! closed when it holds nothing but what this hook made: then it is the hook's own. With anything
-//! else in it, it is refused: closing somebody's home directory or `/etc` would break more than it
-//! mends.
+//! # Flow
+//! A commit writes the bytes beside the output, under the output's name and their id, then the stamp,
+//! and then turns the output, a symbolic link, to the new file.
+//!
+//! # Guarantees
+//! - A file under an id holds the bytes that the id stands for, or counts as modified.
+//! - A file has mode 0600 in a directory of mode 0700 from its first byte on.
+//! - The output links to a file only after that file and its stamp have reached the disk.
+//!
+//! # Assumptions
+//! The caller excludes other writers of the same output, in this process and in others.
+//!
+//! # Caveats
+//! A directory of ours with a wider mode is closed when it holds nothing but what this hook made: then it
+//! is the hook's own. With anything else in it, it is refused: closing somebody's home directory or `/etc`
+//! would break more than it fixes.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 
 use companion_core::model::container::AbsolutePath;
+use companion_core::model::hook::{ConfigFile, ConfigId, Link};
+use companion_core::model::revision::Fingerprint;
 use durable_dir::{Dir, DirError, FileKind, FileStatus, Trust};
 use zeroize::Zeroizing;
 
 use crate::error::HookError;
+use crate::key::HostKey;
 use crate::stamp::{self, Stamp};
 use crate::template::OUTPUT_LIMIT;
 
-/// The most entries that a directory is looked through for.
-const MAX_ENTRIES: usize = 1024;
+use name::OutputName;
 
-/// The most bytes of the file's name; the stamp's is longer.
-const MAX_NAME: usize = 200;
+mod name;
 
-/// Where a hook's file belongs.
+/// The most entries that a directory is looked through for. Files of a hook that renders often and never
+/// starts its companion add up, and must still be found to be swept.
+const MAX_ENTRIES: usize = 100_000;
+
+/// Where a hook's files belong.
 pub(crate) struct Output<'a> {
     directory: &'a Path,
-    name: &'a str,
+    name: OutputName<'a>,
 }
 
 /// What lies there.
 pub(crate) struct Found {
-    /// The bytes of the rendered file.
-    pub(crate) contents: Zeroizing<Vec<u8>>,
-    /// Whether file or directory are open to others.
-    pub(crate) exposed: bool,
-    /// Whether others may write the file, and so may have written something else before.
-    pub(crate) writable: bool,
-    /// What the program was run for, if the stamp says.
+    /// The rendered files.
+    pub(crate) files: BTreeMap<ConfigId, ConfigFile>,
+    /// What lies at the output.
+    pub(crate) link: Link,
+    /// What the program ran for, if the stamp says.
     pub(crate) stamp: Option<Stamp>,
 }
 
 impl<'a> Output<'a> {
     pub(crate) fn new(path: &'a AbsolutePath) -> Result<Self, HookError> {
-        let split = path.parent().zip(path.as_path().file_name());
-        match split.and_then(|(directory, name)| Some((directory, name.to_str()?))) {
-            Some((directory, name)) if name.len() <= MAX_NAME => Ok(Self { directory, name }),
-            Some(_) => Err(HookError::Specification {
-                field: "output",
-                why: format!("must have a name of at most {MAX_NAME} bytes"),
-            }),
-            None => Err(HookError::Specification {
-                field: "output",
-                why: "must name a file".to_owned(),
-            }),
+        let name = path.as_path().file_name().and_then(OsStr::to_str);
+        let (Some(directory), Some(name)) = (path.parent(), name) else {
+            let why = "must name a file".to_owned();
+            return Err(HookError::Specification { field: "output", why });
+        };
+        Ok(Self { directory, name: OutputName::new(name)? })
+    }
+
+    /// Reads what lies there.
+    pub(crate) fn read(&self, key: &HostKey) -> Result<Found, HookError> {
+        match self.open()? {
+            Some(dir) => self.read_in(&dir, key),
+            None => Ok(Found { files: BTreeMap::new(), link: Link::Absent, stamp: None }),
         }
     }
 
-    /// Reads what lies there; `None` when nothing does.
-    pub(crate) fn read(&self) -> Result<Option<Found>, HookError> {
-        let dir = match Dir::open(self.directory, Trust::Owned) {
-            Ok(dir) => dir,
-            Err(DirError::NotFound { .. }) => return Ok(None),
+    fn open(&self) -> Result<Option<Dir>, HookError> {
+        match Dir::open(self.directory, Trust::Owned) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(DirError::NotFound { .. }) => Ok(None),
+            Err(other) => Err(HookError::Output(other)),
+        }
+    }
+
+    fn read_in(&self, dir: &Dir, key: &HostKey) -> Result<Found, HookError> {
+        let link = self.read_link(dir)?;
+        let stamp = self.read_stamp(dir);
+        let is_closed = is_closed(&dir.own_status().map_err(HookError::Output)?);
+        let mut files = BTreeMap::new();
+        for id in self.files_in(dir)? {
+            match self.read_file(dir, id, key)? {
+                Some(ConfigFile::Intact) if !is_closed => files.insert(id, ConfigFile::Exposed),
+                Some(file) => files.insert(id, file),
+                // It was removed meanwhile.
+                None => None,
+            };
+        }
+        Ok(Found { files, link, stamp })
+    }
+
+    /// The rendered files: what a sweep may remove. Anything but a file or a link under such a name is
+    /// reported by the commit that needs the name.
+    fn files_in(&self, dir: &Dir) -> Result<Vec<ConfigId>, HookError> {
+        let entries = dir.entries(MAX_ENTRIES).map_err(HookError::Output)?;
+        let files = entries.iter().filter(|entry| is_file_or_link(entry.kind));
+        Ok(files.filter_map(|entry| self.name.id_of(entry.name_str()?)).collect())
+    }
+
+    /// What the file `id` is good for; `None` when there is none.
+    fn read_file(
+        &self,
+        dir: &Dir,
+        id: ConfigId,
+        key: &HostKey,
+    ) -> Result<Option<ConfigFile>, HookError> {
+        let name = self.name.file(id);
+        let (contents, status) = match dir.read(&name, OUTPUT_LIMIT) {
+            Ok(Some(file)) => (Zeroizing::new(file.bytes), file.status),
+            Ok(None) => return Ok(None),
+            Err(DirError::TooLarge { .. } | DirError::NotARegularFile { .. }) => {
+                return Ok(Some(ConfigFile::Modified));
+            }
+            Err(error @ DirError::Denied { .. }) => {
+                let status = dir.status(&name).map_err(HookError::Output)?;
+                // Committing again helps against the file's own mode and owner, and against nothing else.
+                return match status {
+                    Some(status) if !is_readable(&status) => Ok(Some(ConfigFile::Modified)),
+                    Some(_) | None => Err(HookError::Output(error)),
+                };
+            }
             Err(other) => return Err(HookError::Output(other)),
         };
-        let file = match dir.read(self.name, OUTPUT_LIMIT) {
-            Ok(Some(file)) => file,
-            Ok(None) => return Ok(None),
-            // Never ours, so it differs from whatever would be rendered.
-            Err(DirError::TooLarge { .. }) => return self.read_oversized(&dir).map(Some),
-            Err(other) => return Err(in_the_way(other)),
-        };
-        let own = dir.own_status().map_err(HookError::Output)?;
-        let closed = |status: &FileStatus| status.is_ours() && status.mode & 0o077 == 0;
-        Ok(Some(Found {
-            exposed: !(file.status.mode == 0o600 && closed(&file.status) && closed(&own)),
-            writable: is_writable(&file.status),
-            contents: Zeroizing::new(file.bytes),
-            stamp: self.read_stamp(&dir),
+        Ok(Some(if digest(key, &contents) != id.digest {
+            ConfigFile::Modified
+        } else if is_writable(&status) {
+            ConfigFile::Writable
+        } else if status.mode != 0o600 {
+            ConfigFile::Exposed
+        } else {
+            ConfigFile::Intact
         }))
     }
 
-    /// A file that no hook rendered, being too large: it counts as empty and open to others.
-    fn read_oversized(&self, dir: &Dir) -> Result<Found, HookError> {
-        tracing::warn!(
-            file = %dir.path().join(self.name).display(),
-            "the file is larger than a rendered one can be and will be replaced"
-        );
-        Ok(Found {
-            contents: Zeroizing::new(Vec::new()),
-            exposed: true,
-            writable: true,
-            stamp: None,
-        })
+    fn read_link(&self, dir: &Dir) -> Result<Link, HookError> {
+        let name = self.name.as_str();
+        let Some(status) = dir.status(name).map_err(HookError::Output)? else {
+            return Ok(Link::Absent);
+        };
+        if !is_file_or_link(status.kind) {
+            return Ok(Link::Unmanaged);
+        }
+        let target = dir.read_link(name).map_err(HookError::Output)?;
+        let id = target.and_then(|target| self.name.id_of(target.to_str()?));
+        Ok(id.map_or(Link::Other, Link::To))
     }
 
     fn read_stamp(&self, dir: &Dir) -> Option<Stamp> {
-        match dir.read(&Stamp::name_for(self.name), stamp::LIMIT) {
+        match dir.read(&self.name.stamp(), stamp::LIMIT) {
             Ok(found) => found.and_then(|file| Stamp::parse(&file.bytes)),
             Err(error) => {
-                tracing::debug!(%error, "the stamp says nothing");
+                tracing::debug!(%error, "the stamp cannot be read");
                 None
             }
         }
     }
 
-    /// Puts `bytes` in place, and the stamp if there is one; otherwise an old stamp goes.
-    pub(crate) fn write(&self, bytes: &[u8], stamp: Option<Stamp>) -> Result<(), HookError> {
+    /// Commits `bytes`, and the stamp if there is one; otherwise an old stamp is removed.
+    pub(crate) fn commit(
+        &self,
+        key: &HostKey,
+        bytes: &[u8],
+        claimed: &[ConfigId],
+        stamp: Option<Stamp>,
+    ) -> Result<ConfigId, HookError> {
         let dir = Dir::create(self.directory, 0o700, Trust::Owned).map_err(HookError::Output)?;
         self.close(&dir)?;
-        // A write that crashed left a file with a secret. The host's lock keeps other processes away
-        // here, and this output's turn other threads.
-        self.sweep(&dir)?;
-        dir.write(self.name, bytes, 0o600).map_err(in_the_way)?;
-        let name = Stamp::name_for(self.name);
+        // A write that crashed left a file with a secret.
+        self.sweep_temporary(&dir)?;
+        let found = self.read_in(&dir, key)?;
+        let id = ConfigId::to_commit(digest(key, bytes), &found.files, claimed);
+        let name = self.name.file(id);
+        let intact = found.files.get(&id) == Some(&ConfigFile::Intact);
+        // Whoever wrote the intact file, and the link, may have crashed before they were durable.
+        if !(intact && dir.persist(&name).map_err(in_the_way)?) {
+            dir.write(&name, bytes, 0o600).map_err(in_the_way)?;
+        }
+        self.write_stamp(&dir, stamp)?;
+        if found.link != Link::To(id) {
+            dir.link(self.name.as_str(), &name).map_err(in_the_way)?;
+        }
+        Ok(id)
+    }
+
+    fn write_stamp(&self, dir: &Dir, stamp: Option<Stamp>) -> Result<(), HookError> {
+        let name = self.name.stamp();
         match stamp {
             Some(stamp) => dir.write(&name, stamp.to_text().as_bytes(), 0o600).map_err(in_the_way),
             None if dir.status(&name).map_err(HookError::Output)?.is_some() => {
@@ -121,45 +202,53 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Takes what a crash left: temporary files, and of a file that is `unwanted` and gone its stamp and
-    /// its directory, too. Says how many files it took.
-    pub(crate) fn tidy(&self, unwanted: bool) -> Result<usize, HookError> {
-        let dir = match Dir::open(self.directory, Trust::Owned) {
-            Ok(dir) => dir,
-            Err(DirError::NotFound { .. }) => return Ok(0),
-            Err(other) => return Err(HookError::Output(other)),
-        };
-        let swept = self.sweep(&dir)?;
-        if unwanted && dir.status(self.name).map_err(HookError::Output)?.is_none() {
+    /// Removes the rendered files except `keep`. Returns how many.
+    pub(crate) fn sweep(&self, keep: ConfigId) -> Result<usize, HookError> {
+        match self.open()? {
+            Some(dir) => self.remove_files(&dir, Some(keep)),
+            None => Ok(0),
+        }
+    }
+
+    /// Removes what a crash left: temporary files, and of an `unwanted` output that is gone the files, the
+    /// stamp and the directory, too. Returns how many temporary files.
+    pub(crate) fn cleanup(&self, unwanted: bool) -> Result<usize, HookError> {
+        let Some(dir) = self.open()? else { return Ok(0) };
+        let swept = self.sweep_temporary(&dir)?;
+        if unwanted && dir.status(self.name.as_str()).map_err(HookError::Output)?.is_none() {
             self.remove()?;
         }
         Ok(swept)
     }
 
-    /// Takes file, stamp, and the directory if nothing else is in it.
+    /// Removes files, stamp, output, and the directory if nothing else is in it.
     pub(crate) fn remove(&self) -> Result<bool, HookError> {
-        let dir = match Dir::open(self.directory, Trust::Owned) {
-            Ok(dir) => dir,
-            Err(DirError::NotFound { .. }) => return Ok(false),
-            Err(other) => return Err(HookError::Output(other)),
-        };
-        // The file goes last: without it nobody would ask for the rest to be removed.
-        self.sweep(&dir)?;
-        dir.remove(&Stamp::name_for(self.name)).map_err(in_the_way)?;
-        let removed = dir.remove(self.name).map_err(in_the_way)?;
+        let Some(dir) = self.open()? else { return Ok(false) };
+        // The secrets go first, and the output last: without files and output nobody would ask for the rest
+        // to be removed.
+        self.sweep_temporary(&dir)?;
+        let removed = self.remove_files(&dir, None)? > 0;
+        dir.remove(&self.name.stamp()).map_err(in_the_way)?;
+        let unlinked = dir.remove_link(self.name.as_str()).map_err(in_the_way)?;
         self.remove_directory(&dir);
+        Ok(removed || unlinked)
+    }
+
+    fn remove_files(&self, dir: &Dir, keep: Option<ConfigId>) -> Result<usize, HookError> {
+        let mut removed = 0;
+        for id in self.files_in(dir)? {
+            if Some(id) != keep && dir.remove_link(&self.name.file(id)).map_err(in_the_way)? {
+                removed += 1;
+            }
+        }
         Ok(removed)
     }
 
-    fn sweep(&self, dir: &Dir) -> Result<usize, HookError> {
-        let mut swept = 0;
-        for name in [self.name, &Stamp::name_for(self.name)] {
-            swept += dir.sweep_temporary_files_of(name).map_err(HookError::Output)?;
-        }
-        Ok(swept)
+    fn sweep_temporary(&self, dir: &Dir) -> Result<usize, HookError> {
+        dir.sweep_temporary_files_of(|name| self.name.makes(name)).map_err(HookError::Output)
     }
 
-    /// The directory, if it is closed and empty. The secret is gone already, so a directory that
+    /// Removes the directory if it is closed and empty. The secret is gone already, so a directory that
     /// cannot be removed, below one that is root's for instance, is no failure.
     fn remove_directory(&self, dir: &Dir) {
         let name = self.directory.file_name().and_then(|name| name.to_str());
@@ -184,18 +273,16 @@ impl<'a> Output<'a> {
         if !own.is_ours() {
             return Err(HookError::ForeignDirectory { path: path(), owner: own.uid });
         }
-        if own.mode & 0o077 == 0 {
+        if is_closed(&own) {
             return Ok(());
         }
-        let stamp = Stamp::name_for(self.name);
         let entries = dir.entries(MAX_ENTRIES).map_err(HookError::Output)?;
-        let names = [self.name, stamp.as_str()];
         let not_ours = entries.iter().find(|entry| {
-            let made_here = entry.name_str().is_some_and(|name| names.contains(&name))
-                || entry.temporary_for().is_some_and(|target| names.contains(&target));
-            // What lies in the file's place is judged when it is written.
-            let in_place = entry.name == self.name;
-            !(made_here && (entry.kind == FileKind::Regular || in_place))
+            let made_here = entry.name_str().is_some_and(|name| self.name.makes(name))
+                || entry.temporary_for().is_some_and(|target| self.name.makes(target));
+            // What lies at the output itself is judged when it is replaced.
+            let at_output = entry.name == self.name.as_str();
+            !(at_output || (made_here && is_file_or_link(entry.kind)))
         });
         if let Some(other) = not_ours {
             return Err(HookError::SharedDirectory {
@@ -210,8 +297,27 @@ impl<'a> Output<'a> {
     }
 }
 
-/// Whether anyone but us may write a file of this status. A group that is ours alone is nobody else, as for directories
-/// ([`Trust::Owned`]), and a directory that others may write is not read at all.
+fn digest(key: &HostKey, contents: &[u8]) -> Fingerprint {
+    Fingerprint::from_digest(&key.config(contents))
+}
+
+/// Whether a hook may leave a file or a link of this kind.
+fn is_file_or_link(kind: FileKind) -> bool {
+    matches!(kind, FileKind::Regular | FileKind::Symlink)
+}
+
+/// Whether a directory of this status is ours, and closed to everyone else.
+fn is_closed(status: &FileStatus) -> bool {
+    status.is_ours() && status.mode & 0o077 == 0
+}
+
+/// Whether mode and owner of a file let us read it.
+fn is_readable(status: &FileStatus) -> bool {
+    status.is_ours() && status.mode & 0o400 != 0
+}
+
+/// Whether anyone but us may write a file of this status. A group that is ours alone is nobody else, as for
+/// directories ([`Trust::Owned`]), and a directory that others may write is not read at all.
 fn is_writable(status: &FileStatus) -> bool {
     let by_group = status.mode & 0o020 != 0 && status.gid != status.uid;
     !status.is_ours() || by_group || status.mode & 0o002 != 0

@@ -5,7 +5,7 @@
 
 use crate::key::Digest;
 
-const HEAD: &str = "companion hook stamp 1";
+const HEAD: &str = "companion hook stamp 2";
 /// The most bytes of a stamp: head, two labels, two digests, three line ends.
 pub(crate) const LIMIT: usize = 256;
 
@@ -14,16 +14,11 @@ pub(crate) const LIMIT: usize = 256;
 pub(crate) struct Stamp {
     /// Keyed digest of the argument list and of the inputs' bytes, before the program began.
     pub(crate) input: Digest,
-    /// Keyed digest of what it printed.
+    /// Keyed digest of what it printed, the one that the rendered file is named by.
     pub(crate) output: Digest,
 }
 
 impl Stamp {
-    /// The name of the stamp of the file `output`.
-    pub(crate) fn name_for(output: &str) -> String {
-        format!(".{output}.stamp")
-    }
-
     /// The stamp as text.
     pub(crate) fn to_text(self) -> String {
         let (input, output) = (hexadecimal(&self.input), hexadecimal(&self.output));

@@ -8,7 +8,7 @@ use std::error::Error;
 
 use adapter_systemd::{HostFacts, Scope, render_unit};
 use companion_core::model::container::{AbsolutePath, BindMount, ContainerSpec};
-use companion_core::model::image::ImageRef;
+use companion_core::model::image::ImageId;
 use companion_core::model::unit::UnitSpec;
 use quadlet::PodmanVersion;
 
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let unit = UnitSpec {
         name: "page".parse()?,
         description: "a page".to_owned(),
-        image: ImageRef::new("registry.example/team/page:1")?,
+        image: ImageId::new(&"1".repeat(64))?,
         container: ContainerSpec {
             mounts: vec![BindMount { source, target, read_only: true }],
             ..ContainerSpec::default()

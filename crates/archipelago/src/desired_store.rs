@@ -230,7 +230,8 @@ fn write(path: &Path, record: &Record) -> PortResult<()> {
         return Err(PortError::new(PortErrorKind::Invalid, message));
     }
     let dir = Dir::create(path, 0o700, Trust::Owned).map_err(|error| port(error, attempt))?;
-    dir.sweep_temporary_files_of(RECORD_FILE).map_err(|error| port(error, attempt))?;
+    dir.sweep_temporary_files_of(|name| name == RECORD_FILE)
+        .map_err(|error| port(error, attempt))?;
     dir.write(RECORD_FILE, &bytes, 0o600).map_err(|error| port(error, attempt))
 }
 

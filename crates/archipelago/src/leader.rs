@@ -249,7 +249,7 @@ fn try_lead(path: &Path, info: &LeaderInfo) -> PortResult<Taken> {
     let bytes = serde_json::to_vec(info).map_err(|error| {
         PortError::new(PortErrorKind::Invalid, format!("failed to {attempt}")).with_source(error)
     })?;
-    dir.sweep_temporary_files_of(INFO_FILE).map_err(failed)?;
+    dir.sweep_temporary_files_of(|name| name == INFO_FILE).map_err(failed)?;
     dir.write(INFO_FILE, &bytes, 0o600).map_err(failed)?;
     let listener = listen(&path.join(SOCKET)).map_err(|cause| {
         let message = "failed to listen as the leader";

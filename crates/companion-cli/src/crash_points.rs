@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
-use companion_core::model::hook::{HookSpec, HookState, Rendered};
+use companion_core::model::hook::{ConfigId, HookSpec, HookState, Rendered};
 use companion_core::model::image::{ImageId, ImageSource, ImageState, PresentImage};
 use companion_core::model::log::LogTail;
-use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::{ContainerState, JobResult, ServiceState, UnitFile, UnitSpec};
 use companion_core::ports::{
     Acquired, ContainerFacts, HookRunner, Host, ImageProvider, Job, Leadership, PortResult,
@@ -21,7 +20,7 @@ use companion_core::ports::{
 use durable_dir::crash_point;
 
 /// The acting calls; each has a point before and one after.
-const CALLS: [&str; 14] = [
+const CALLS: [&str; 15] = [
     "leadership.acquire",
     "units.write",
     "units.remove",
@@ -34,6 +33,7 @@ const CALLS: [&str; 14] = [
     "images.prune",
     "hooks.render",
     "hooks.commit",
+    "hooks.sweep",
     "hooks.remove",
     "containers.remove",
 ];
@@ -162,8 +162,17 @@ impl HookRunner for Points<dyn HookRunner> {
         passing("hooks.render", output(hook), self.0.render(hook)).await
     }
 
-    async fn commit(&self, hook: &HookSpec, rendered: Rendered) -> PortResult<Fingerprint> {
-        passing("hooks.commit", output(hook), self.0.commit(hook, rendered)).await
+    async fn commit(
+        &self,
+        hook: &HookSpec,
+        rendered: Rendered,
+        claimed: &[ConfigId],
+    ) -> PortResult<ConfigId> {
+        passing("hooks.commit", output(hook), self.0.commit(hook, rendered, claimed)).await
+    }
+
+    async fn sweep(&self, hook: &HookSpec, keep: ConfigId) -> PortResult<()> {
+        passing("hooks.sweep", output(hook), self.0.sweep(hook, keep)).await
     }
 
     async fn remove(&self, hook: &HookSpec) -> PortResult<()> {

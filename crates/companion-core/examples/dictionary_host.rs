@@ -17,9 +17,9 @@ use async_trait::async_trait;
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::container::ContainerSpec;
 use companion_core::model::desired::*;
-use companion_core::model::hook::{HookSpec, HookState, Rendered};
+use companion_core::model::hook::{ConfigId, HookSpec, HookState, Rendered};
 use companion_core::model::image::*;
-use companion_core::model::revision::{Fingerprint, Revision};
+use companion_core::model::revision::Revision;
 use companion_core::model::unit::*;
 use companion_core::ports::*;
 use companion_core::reconciler::Reconciler;
@@ -194,7 +194,16 @@ impl HookRunner for DictionaryHost {
         Err(no_hooks())
     }
 
-    async fn commit(&self, _hook: &HookSpec, _rendered: Rendered) -> PortResult<Fingerprint> {
+    async fn commit(
+        &self,
+        _hook: &HookSpec,
+        _rendered: Rendered,
+        _claimed: &[ConfigId],
+    ) -> PortResult<ConfigId> {
+        Err(no_hooks())
+    }
+
+    async fn sweep(&self, _hook: &HookSpec, _keep: ConfigId) -> PortResult<()> {
         Err(no_hooks())
     }
 

@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
-use crate::model::hook::HookState;
+use crate::model::hook::ConfigFile;
 use crate::model::observed::{ObservedCompanion, ObservedState};
 use crate::model::unit::{ContainerState, LoadState, UnitFileState};
 use crate::plan::{Action, Need, Plan, Step};
@@ -41,6 +41,8 @@ pub enum Rule {
     OneReloadInOrder,
     /// Nothing is started before its image and its configuration are there.
     LayersBelowFirst,
+    /// A file or an image that a unit or a process names is not removed.
+    NothingInUse,
     /// What runs and is true is not restarted.
     NoCauselessRestart,
     /// No effect is planned twice, and no companion has more than [`STEPS_LIMIT`].
@@ -105,12 +107,12 @@ fn wished(step: &Step, name: &CompanionName, desired: &DesiredState) -> Vec<Rule
         | Action::RemoveUnit
         | Action::RemoveConfig(_)
         | Action::RemoveContainer => Some(true),
-        Action::RunHook(_)
+        Action::RunHook { .. }
         | Action::EnsureImage(_)
-        | Action::ReplaceImage(_)
         | Action::WriteUnit(_)
         | Action::StartUnit(_)
-        | Action::RestartUnit(_) => Some(false),
+        | Action::RestartUnit(_)
+        | Action::SweepConfigs { .. } => Some(false),
         Action::ResetFailed | Action::PruneImages(_) | Action::DaemonReload { .. } => None,
     };
     if takes_down.is_some_and(|down| down != desired.removed.contains_key(name)) {
@@ -123,10 +125,10 @@ fn on_host(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
     let mut broken = Vec::new();
     let touches_unit = !matches!(
         step.action,
-        Action::RunHook(_)
+        Action::RunHook { .. }
             | Action::EnsureImage(_)
-            | Action::ReplaceImage(_)
             | Action::PruneImages(_)
+            | Action::SweepConfigs { .. }
     );
     let foreign_file =
         seen.unit.known().is_some_and(|file| matches!(file.state, UnitFileState::Foreign { .. }));
@@ -151,8 +153,26 @@ fn on_host(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
     if touches_unit && masked {
         broken.push(Rule::MaskedIsRespected);
     }
+    if removes_used(step, seen) {
+        broken.push(Rule::NothingInUse);
+    }
     broken.extend(on_start(step, seen));
     broken
+}
+
+/// Whether the step removes what the companion's own unit or process names.
+fn removes_used(step: &Step, seen: &ObservedCompanion) -> bool {
+    let claims = seen.claims();
+    match &step.action {
+        Action::SweepConfigs { keep, .. } => {
+            claims.iter().any(|revision| revision.config.is_some_and(|id| id != *keep))
+        }
+        Action::PruneImages(images) => {
+            let images: Vec<_> = images.iter().map(|id| id.fingerprint()).collect();
+            claims.iter().any(|revision| images.contains(&revision.image))
+        }
+        _ => false,
+    }
 }
 
 /// Whether what the step takes away, or replaces, could not be read.
@@ -160,14 +180,16 @@ fn is_unread(step: &Step, seen: &ObservedCompanion) -> bool {
     let known_container = seen.container.as_ref().is_some_and(|seen| seen.known().is_some());
     match step.action {
         Action::RemoveContainer => !known_container,
-        Action::RemoveConfig(_) => seen.hook.as_ref().and_then(|hook| hook.known()).is_none(),
+        Action::RemoveConfig(_) | Action::SweepConfigs { .. } => {
+            seen.hook.as_ref().and_then(|hook| hook.known()).is_none()
+        }
         // The container is asked for only where a start would replace it.
         Action::StartUnit(_) | Action::RestartUnit(_) => {
             seen.container.is_some() && !known_container
         }
-        Action::RunHook(_)
-        | Action::EnsureImage(_)
-        | Action::ReplaceImage(_)
+        // What they name would be restored, or removed, unseen.
+        Action::RunHook { .. } => seen.unit.known().is_none() || seen.service.known().is_none(),
+        Action::EnsureImage(_)
         | Action::WriteUnit(_)
         | Action::RemoveUnit
         | Action::DaemonReload { .. }
@@ -183,11 +205,10 @@ fn on_start(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
     };
     let mut broken = Vec::new();
     let image = seen.image.as_ref().and_then(|image| image.known());
-    let config = match seen.hook.as_ref().map(|hook| hook.known()) {
-        None => true,
-        Some(Some(HookState::Current { .. })) => true,
-        Some(Some(HookState::NotReady { config, .. })) => config.is_some(),
-        Some(Some(HookState::Stale { .. }) | None) => false,
+    let config = match (seen.hook.as_ref().map(|hook| hook.known()), condition.loaded.config) {
+        (None, None) => true,
+        (Some(Some(state)), Some(id)) => state.files.get(&id) == Some(&ConfigFile::Intact),
+        (None, Some(_)) | (Some(_), _) => false,
     };
     if !config || image.is_none_or(|image| image.present.is_none()) {
         broken.push(Rule::LayersBelowFirst);

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::model::companion::CompanionName;
 use crate::model::desired::Generation;
-use crate::model::hook::{HookSpec, StaleCause};
+use crate::model::hook::{ConfigId, HookSpec, StaleCause};
 use crate::model::image::{ImageId, ImageSource};
 use crate::model::observed::Work;
 use crate::model::revision::{Fingerprint, Revision};
@@ -102,12 +102,14 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Renders a companion's configuration.
-    RunHook(HookSpec),
+    RunHook {
+        /// The hook.
+        hook: HookSpec,
+        /// The rendered files that the unit, or a process, names.
+        claimed: Vec<ConfigId>,
+    },
     /// Builds or pulls an image.
     EnsureImage(ImageSource),
-    /// The same while somebody else's image goes by the name: a run that begins from it meanwhile does
-    /// not tell itself by its revision.
-    ReplaceImage(ImageSource),
     /// Writes a unit file.
     WriteUnit(Box<UnitSpec>),
     /// Removes a unit file.
@@ -131,15 +133,22 @@ pub enum Action {
     RemoveContainer,
     /// Removes images of ours that newer ones replaced.
     PruneImages(Vec<ImageId>),
+    /// Removes rendered files that newer ones replaced.
+    SweepConfigs {
+        /// The hook that rendered them.
+        hook: HookSpec,
+        /// The file that stays.
+        keep: ConfigId,
+    },
 }
 
 impl Action {
     /// The kind of work it is, unless it is part of another.
     pub fn work(&self) -> Work {
         match self {
-            Self::RunHook(_) => Work::Hook,
-            Self::EnsureImage(_) | Self::ReplaceImage(_) => Work::Image,
-            Self::PruneImages(_) => Work::Prune,
+            Self::RunHook { .. } => Work::Hook,
+            Self::EnsureImage(_) => Work::Image,
+            Self::PruneImages(_) | Self::SweepConfigs { .. } => Work::Prune,
             Self::WriteUnit(_) => Work::Unit,
             Self::DaemonReload { .. } => Work::Load,
             Self::ResetFailed | Self::StartUnit(_) | Self::RestartUnit(_) => Work::Service,
@@ -152,8 +161,8 @@ impl Action {
     /// The verb, for people and for counting.
     pub fn verb(&self) -> &'static str {
         match self {
-            Self::RunHook(_) => "run-hook",
-            Self::EnsureImage(_) | Self::ReplaceImage(_) => "ensure-image",
+            Self::RunHook { .. } => "run-hook",
+            Self::EnsureImage(_) => "ensure-image",
             Self::WriteUnit(_) => "write-unit",
             Self::RemoveUnit => "remove-unit",
             Self::DaemonReload { .. } => "daemon-reload",
@@ -164,6 +173,7 @@ impl Action {
             Self::RemoveConfig(_) => "remove-config",
             Self::RemoveContainer => "remove-container",
             Self::PruneImages(_) => "prune-images",
+            Self::SweepConfigs { .. } => "sweep-configs",
         }
     }
 }
@@ -211,10 +221,14 @@ pub enum Reason {
     ConfigMissing,
     /// The configuration would be rendered differently now.
     ConfigChanged,
+    /// The rendered file was lost or modified outside companion, and what runs may come from it.
+    ConfigRestored,
     /// The configuration could be written by others.
     ConfigWritable,
     /// The configuration could be read by others.
     ConfigExposed,
+    /// The hook's output does not link to the configuration.
+    ConfigUnlinked,
     /// The image is not on the host.
     ImageMissing,
     /// The image's build context changed.
@@ -245,7 +259,7 @@ pub enum Reason {
     Paused,
     /// The companion is not wanted any more.
     Removed,
-    /// Newer images replaced it.
+    /// Newer images or rendered files replaced it.
     Superseded,
 }
 
@@ -256,6 +270,7 @@ impl From<StaleCause> for Reason {
             StaleCause::Changed => Self::ConfigChanged,
             StaleCause::Writable => Self::ConfigWritable,
             StaleCause::Exposed => Self::ConfigExposed,
+            StaleCause::Unlinked => Self::ConfigUnlinked,
         }
     }
 }
@@ -265,8 +280,10 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::ConfigMissing => "its configuration is missing",
             Self::ConfigChanged => "its configuration changed",
+            Self::ConfigRestored => "its configuration was lost or modified outside companion",
             Self::ConfigWritable => "its configuration could be written by others",
             Self::ConfigExposed => "its configuration could be read by others",
+            Self::ConfigUnlinked => "the link to its configuration is missing or points elsewhere",
             Self::ImageMissing => "its image is missing",
             Self::ContextChanged => "its build context changed",
             Self::ImageChanged => "its image changed",
@@ -284,7 +301,7 @@ impl fmt::Display for Reason {
             Self::Failed(result) => return write!(f, "it failed ({result})"),
             Self::Paused => "it is paused",
             Self::Removed => "it is not wanted any more",
-            Self::Superseded => "newer images replaced old ones",
+            Self::Superseded => "newer ones replaced it",
         })
     }
 }

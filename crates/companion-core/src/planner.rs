@@ -1,11 +1,11 @@
 //! The planner: what is desired and what was seen give what is done next.
 //!
 //! Pure, synchronous and total: it sees no port, clock, logger or file, and there is no input it has
-//! no answer to. The rules are read in the order of the layers: `hooks`, `images`, `units`, `services`;
-//! `superseded` comes before them, `evidence` keeps what a rendering or a build would destroy, `prune` takes
-//! the same layers down again, and `backoff` says how long failed work is put off.
+//! no answer to. The rules are read in the order of the stages: `hooks`, `images`, `units`, `services`,
+//! `cleanup`; `superseded` comes before them, `prune` takes the same stages down again, and `backoff` says
+//! how long failed work is put off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use crate::model::Monotonic;
@@ -18,7 +18,7 @@ use crate::model::revision::Fingerprint;
 use crate::plan::{Action, Blocked, Plan, Reason, Step, WaitingOn};
 
 pub mod backoff;
-mod evidence;
+mod cleanup;
 mod hooks;
 mod images;
 mod prune;
@@ -26,7 +26,6 @@ mod services;
 mod superseded;
 mod units;
 
-pub(crate) use evidence::is_overtaken;
 #[cfg(feature = "stepwise")]
 pub(crate) use prune::stop_input;
 pub use services::{CONFIG_INTERVAL, SETTLING};
@@ -35,7 +34,7 @@ pub use services::{CONFIG_INTERVAL, SETTLING};
 ///
 /// `now` is the point that the failures in `observed.history` are measured against.
 pub fn plan(desired: &DesiredState, observed: &ObservedState, now: Monotonic) -> Plan {
-    let mut draft = Draft::new(&observed.history, now);
+    let mut draft = Draft::new(observed, now);
     for (name, companion) in &desired.companions {
         let Some(seen) = observed.companions.get(name) else {
             draft.block(name, unseen());
@@ -70,9 +69,6 @@ fn keep(draft: &mut CompanionDraft<'_, '_>, desired: &DesiredCompanion, seen: &O
         draft.unknown("its service", error);
         return;
     }
-    if evidence::rule(draft, desired, seen) {
-        return;
-    }
     // Both are asked before either is waited for: they are independent of each other.
     let config = hooks::rule(draft, desired, seen);
     let image = images::rule(draft, desired, seen);
@@ -82,13 +78,17 @@ fn keep(draft: &mut CompanionDraft<'_, '_>, desired: &DesiredCompanion, seen: &O
     let Some(loading) = units::rule(draft, desired, image, config, seen) else {
         return;
     };
-    services::rule(draft, loading, seen);
+    if services::rule(draft, loading, seen) && !loading.after_reload {
+        cleanup::rule(draft, desired, loading.revision, seen);
+    }
 }
 
 /// A plan in the making: the steps by phase, so that their order is decided in one place.
 struct Draft<'h> {
     history: &'h History,
     now: Monotonic,
+    /// The images that units and processes name; `None` when one of them could not be read.
+    named_images: Option<BTreeSet<Fingerprint>>,
     background: Vec<Step>,
     files: Vec<Step>,
     reload: BTreeMap<CompanionName, (Fingerprint, Reason)>,
@@ -100,10 +100,15 @@ struct Draft<'h> {
 }
 
 impl<'h> Draft<'h> {
-    fn new(history: &'h History, now: Monotonic) -> Self {
+    fn new(observed: &'h ObservedState, now: Monotonic) -> Self {
+        let seen = observed.companions.values();
+        let is_read =
+            seen.clone().all(|seen| seen.unit.known().is_some() && seen.service.known().is_some());
+        let named = seen.flat_map(ObservedCompanion::claims).map(|revision| revision.image);
         Self {
-            history,
+            history: &observed.history,
             now,
+            named_images: is_read.then(|| named.collect()),
             background: Vec::new(),
             files: Vec::new(),
             reload: BTreeMap::new(),

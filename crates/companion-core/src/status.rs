@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::Generation;
-use crate::model::hook::HookState;
+use crate::model::hook::Rendering;
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::Revision;
 use crate::model::unit::{ServiceState, UnitFileState};
@@ -227,7 +227,7 @@ fn health(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> Heal
 
 /// Whether the plan has nothing about `name` but notes that change nothing for its users.
 fn is_quiet(plan: &Plan, name: &CompanionName) -> bool {
-    let tidying_only = plan.serving(name).all(|step| step.action.verb() == "prune-images");
+    let tidying_only = plan.serving(name).all(|step| step.work == Work::Prune);
     tidying_only && plan.blocked(name).next().is_none()
 }
 
@@ -238,8 +238,11 @@ fn runs_true(service: &ServiceState, seen: &ObservedCompanion) -> bool {
     };
     let config = match &seen.hook {
         None => true,
-        Some(Observation::Known(HookState::Current { .. })) => true,
-        Some(_) => false,
+        Some(Observation::Known(state)) => {
+            matches!(state.rendering, Rendering::Known(_))
+                && state.usable(wanted.config.as_slice()).ok() == wanted.config
+        }
+        Some(Observation::Unknown(_)) => false,
     };
     config && service.is_running() && service.running == Some(wanted) && !service.paused
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
-use companion_core::model::image::ImageRef;
+use companion_core::model::image::ImageId;
 use companion_core::model::revision::Revision;
 use companion_core::model::unit::{JobResult, ServiceState, UnitSpec};
 use companion_core::ports::ServiceManager;
@@ -43,7 +43,7 @@ pub trait ServiceWorld: Send + Sync {
     /// Lets the program of a unit that ends run from its next start on, like any other.
     async fn mend(&self, name: &CompanionName);
     /// An image that the host does not have and cannot get.
-    fn absent_image(&self) -> ImageRef;
+    fn absent_image(&self) -> ImageId;
     /// Puts `unit` into the store.
     async fn write(&self, unit: &UnitSpec);
     /// Puts a unit into the store that the generator of units refuses.

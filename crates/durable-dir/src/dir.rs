@@ -103,18 +103,28 @@ impl Dir {
     /// [`DirError::NotARegularFile`] when something else lies there, which is left alone,
     /// [`DirError::Denied`], [`DirError::ReadOnly`], [`DirError::Io`].
     pub fn remove(&self, name: &str) -> DirResult<bool> {
-        let path = self.join(name);
-        let found = match self.stat(name)? {
-            Some(stat) => {
-                self.refuse_irregular(name, &FileStatus::of(&stat))?;
+        self.remove_if(name, |kind| kind == FileKind::Regular)
+    }
+
+    /// As [`remove`](Self::remove), for what is of a `removable` kind.
+    pub(crate) fn remove_if(
+        &self,
+        name: &str,
+        removable: impl Fn(FileKind) -> bool,
+    ) -> DirResult<bool> {
+        let found = match self.status(name)? {
+            Some(status) if removable(status.kind) => {
                 fs::unlinkat(&self.fd, name, AtFlags::empty())
+            }
+            Some(status) => {
+                return Err(DirError::NotARegularFile { path: self.join(name), kind: status.kind });
             }
             None => Err(Errno::NOENT),
         };
         let removed = match found {
             Ok(()) => true,
             Err(Errno::NOENT) => false,
-            Err(cause) => return Err(DirError::from_system("remove", &path, cause)),
+            Err(cause) => return Err(DirError::from_system("remove", &self.join(name), cause)),
         };
         crash_point::reached("file.unlinked", &self.path, name);
         // Also when it was gone before: whoever removed it may have died before this.

@@ -7,6 +7,7 @@ use rustix::fs;
 
 use crate::dir::Dir;
 use crate::error::{DirError, DirResult};
+use crate::link::is_file_or_link;
 use crate::status::{FileKind, FileStatus};
 use crate::temporary;
 
@@ -28,8 +29,8 @@ impl Entry {
         self.name.to_str()
     }
 
-    /// The file that this one was to become, if its name is one that this crate gives to temporary
-    /// files.
+    /// The file or link that this one was to become, if its name is one that this crate gives to
+    /// temporary ones.
     pub fn temporary_for(&self) -> Option<&str> {
         self.name_str().and_then(temporary::target)
     }
@@ -75,28 +76,25 @@ impl Dir {
         Ok(entries)
     }
 
-    /// Removes the temporary files that crashed writes left here, and returns how many.
+    /// Removes the temporary files and links that crashed writes left here, and returns how many.
     ///
-    /// Only regular files of ours with a name of the pattern that [`write`](Self::write) makes. A
-    /// file that is just being written looks the same: **the caller excludes every other writer to
-    /// this directory**, in other processes (the host's lock) and in other threads of its own.
+    /// Only those of ours with a name of the pattern that [`write`](Self::write) and
+    /// [`link`](Self::link) make. A file that is just being written looks the same: **the caller excludes
+    /// every other writer to this directory**, in other processes (the host's lock) and in other threads
+    /// of its own.
     ///
     /// # Errors
     /// As [`entries`](Self::entries) and [`remove`](Self::remove).
     pub fn sweep_temporary_files(&self) -> DirResult<usize> {
-        self.sweep(|_| true)
+        self.sweep_temporary_files_of(|_| true)
     }
 
-    /// As [`sweep_temporary_files`](Self::sweep_temporary_files), but only what was to become `name`:
-    /// the caller excludes every other writer of that file.
+    /// As [`sweep_temporary_files`](Self::sweep_temporary_files), but only what was to become a file or
+    /// link of a `wanted` name: the caller excludes every other writer of these.
     ///
     /// # Errors
     /// As [`sweep_temporary_files`](Self::sweep_temporary_files).
-    pub fn sweep_temporary_files_of(&self, name: &str) -> DirResult<usize> {
-        self.sweep(|target| target == name)
-    }
-
-    fn sweep(&self, wanted: impl Fn(&str) -> bool) -> DirResult<usize> {
+    pub fn sweep_temporary_files_of(&self, wanted: impl Fn(&str) -> bool) -> DirResult<usize> {
         let mut swept = 0;
         for entry in self.entries(MAX_SWEPT)? {
             let Some(name) =
@@ -106,7 +104,7 @@ impl Dir {
             };
             let leftover = self
                 .stat_any(name)?
-                .is_some_and(|status| status.kind == FileKind::Regular && status.is_ours());
+                .is_some_and(|status| is_file_or_link(status.kind) && status.is_ours());
             if leftover && self.unlink(name)? {
                 swept += 1;
             }

@@ -6,9 +6,11 @@
 //! - **Trust.** Every directory and symbolic link on the way is judged by its owner and its mode
 //!   before anything behind it is used: see [`Trust`].
 //! - **Whole or not at all.** A reader, and a machine that lost power, finds the old file or the new
-//!   one, never a part of either. What was reported as written or removed has reached the disk.
-//! - **No surprise at the name.** What is not a regular file is neither read, replaced nor removed,
-//!   and a FIFO cannot hold anyone up.
+//!   one, never a part of either; a link points to the old target or to the new one. What was reported
+//!   as written, linked or removed has reached the disk.
+//! - **No surprise at the name.** What is not a regular file is neither read, replaced nor removed, and
+//!   a FIFO cannot hold anyone up. The methods for links also replace and remove symbolic links, and no
+//!   method follows one at a name.
 //! - **The mode from the first byte.** No file is readable by others for a moment first, and no
 //!   `umask` changes what was asked for.
 //!
@@ -40,6 +42,7 @@ mod crash_point;
 mod dir;
 mod entries;
 mod error;
+mod link;
 mod lock;
 mod name;
 mod read;

@@ -1,18 +1,107 @@
-//! The names of temporary files: made, and known again after a crash. Pure but for the random bytes.
+//! Temporary files and links: their names, known again after a crash, and their way to the name that they
+//! are for.
 
+use rustix::fs::{self, AtFlags, RenameFlags};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
+
+use crate::crash_point;
+use crate::dir::Dir;
+use crate::error::{DirError, DirResult};
+
+/// How often a fresh name is tried when the one before was taken.
+const ATTEMPTS: usize = 8;
 
 /// How many random characters a name has: 40 bits.
 const RANDOM: usize = 8;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 const SUFFIX: &str = ".tmp";
 
+/// A temporary file or link, removed when dropped unless it was renamed.
+pub(crate) struct Temporary<'a> {
+    dir: &'a Dir,
+    name: String,
+    renamed: bool,
+}
+
+impl<'a> Temporary<'a> {
+    /// Has `make` create an entry for `name` under a fresh name, of which nothing else may exist yet.
+    /// `attempted` is the verb for errors.
+    pub(crate) fn create<T>(
+        dir: &'a Dir,
+        name: &str,
+        attempted: &'static str,
+        make: impl Fn(&str) -> Result<T, Errno>,
+    ) -> DirResult<(Self, T)> {
+        let failed = |cause| DirError::from_system(attempted, &dir.join(name), cause);
+        let mut taken = Errno::EXIST;
+        for _ in 0..ATTEMPTS {
+            let fresh = fresh_name(name).map_err(failed)?;
+            match make(&fresh) {
+                Ok(made) => {
+                    let temporary = Self { dir, name: fresh, renamed: false };
+                    crash_point::reached("file.created", &dir.path, name);
+                    return Ok((temporary, made));
+                }
+                Err(Errno::EXIST) => taken = Errno::EXIST,
+                Err(cause) => return Err(failed(cause)),
+            }
+        }
+        Err(failed(taken))
+    }
+
+    /// Replaces what has the name, durably.
+    pub(crate) fn rename_to(mut self, name: &str, attempted: &'static str) -> DirResult<()> {
+        let dir = self.dir;
+        fs::renameat(&dir.fd, &self.name, &dir.fd, name)
+            .map_err(|cause| DirError::from_system(attempted, &dir.join(name), cause))?;
+        self.renamed = true;
+        sync_name(dir, name)
+    }
+
+    /// Takes the name, durably, if it is free; `false` when it is not. File systems that cannot rename so
+    /// (`EINVAL`) can link.
+    pub(crate) fn take(mut self, name: &str, attempted: &'static str) -> DirResult<bool> {
+        let fd = &self.dir.fd;
+        let taken = match fs::renameat_with(fd, &self.name, fd, name, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                fs::linkat(fd, &self.name, fd, name, AtFlags::empty())
+            }
+            renamed => {
+                self.renamed = renamed.is_ok();
+                renamed
+            }
+        };
+        match taken {
+            Ok(()) => sync_name(self.dir, name).map(|()| true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(cause) => Err(DirError::from_system(attempted, &self.dir.join(name), cause)),
+        }
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // An error is already on its way to the caller; what stays here is swept later.
+            let _swept_later = fs::unlinkat(&self.dir.fd, &self.name, AtFlags::empty());
+        }
+    }
+}
+
+/// Brings a new name to the disk.
+fn sync_name(dir: &Dir, name: &str) -> DirResult<()> {
+    crash_point::reached("file.renamed", &dir.path, name);
+    dir.sync()?;
+    crash_point::reached("file.directory-synced", &dir.path, name);
+    Ok(())
+}
+
 /// A fresh name for the temporary file of `name`: `.NAME.XXXXXXXX.tmp`.
 ///
 /// Only its last extension counts for Quadlet's generator, which loads every entry with an extension
 /// it knows, also one with a leading dot (Podman 5.4, `cmd/quadlet/main.go`).
-pub(crate) fn fresh_name(name: &str) -> Result<String, Errno> {
+fn fresh_name(name: &str) -> Result<String, Errno> {
     let mut random = [0_u8; RANDOM];
     let got = getrandom(&mut random, GetRandomFlags::empty())?;
     if got != RANDOM {

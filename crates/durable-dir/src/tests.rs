@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::{Dir, DirError, FileKind, Trust};
 
 mod entries;
+mod link;
 mod lock;
 mod read;
 mod sync;

@@ -2,19 +2,16 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::OwnedFd;
 
-use rustix::fs::{self, AtFlags, Mode, OFlags};
+use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::crash_point;
 use crate::dir::Dir;
 use crate::error::{DirError, DirResult};
 use crate::status::FileStatus;
-use crate::{sync, temporary};
-
-/// How often a fresh name is tried when the one before was taken.
-const ATTEMPTS: usize = 8;
+use crate::sync;
+use crate::temporary::Temporary;
 
 impl Dir {
     /// Writes `bytes` to the file `name`, whole or not at all, with exactly the permission bits
@@ -59,17 +56,7 @@ impl Dir {
         if self.status(name)?.is_some() {
             return Ok(false);
         }
-        let mut temporary = TemporaryFile::create(self, name)?;
-        temporary.fill(name, bytes, mode)?;
-        match temporary.link_to(name) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => return Ok(false),
-            Err(cause) => return Err(DirError::from_system("write", &self.join(name), cause)),
-        }
-        crash_point::reached("file.renamed", &self.path, name);
-        self.sync()?;
-        crash_point::reached("file.directory-synced", &self.path, name);
-        Ok(true)
+        self.temporary_file(name, bytes, mode)?.take(name, "write")
     }
 
     /// Brings the regular file `name` and its name to the disk, as they are; `false` when nothing is
@@ -114,92 +101,29 @@ impl Dir {
             })
         };
         judge()?;
-        let mut temporary = TemporaryFile::create(self, name)?;
-        temporary.fill(name, bytes, mode)?;
+        let temporary = self.temporary_file(name, bytes, mode)?;
         // The name may have been taken while the bytes went to the disk.
         judge()?;
-        temporary
-            .rename_to(name)
-            .map_err(|cause| DirError::from_system("write", &self.join(name), cause))?;
-        crash_point::reached("file.renamed", &self.path, name);
-        self.sync()?;
-        crash_point::reached("file.directory-synced", &self.path, name);
-        Ok(())
+        temporary.rename_to(name, "write")
     }
-}
 
-/// A temporary file, removed when dropped unless it was renamed.
-struct TemporaryFile<'a> {
-    dir: &'a Dir,
-    name: String,
-    file: File,
-    renamed: bool,
-}
-
-impl<'a> TemporaryFile<'a> {
-    fn create(dir: &'a Dir, name: &str) -> DirResult<Self> {
-        let failed = |cause| DirError::from_system("write", &dir.join(name), cause);
+    /// A temporary file for `name`, whose mode and contents have reached the disk.
+    fn temporary_file(&self, name: &str, bytes: &[u8], mode: u32) -> DirResult<Temporary<'_>> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut taken = Errno::EXIST;
-        for _ in 0..ATTEMPTS {
-            let fresh = temporary::fresh_name(name).map_err(failed)?;
-            match fs::openat(&dir.fd, &fresh, flags, Mode::RUSR | Mode::WUSR) {
-                Ok(fd) => return Ok(Self::own(dir, fresh, fd)),
-                Err(Errno::EXIST) => taken = Errno::EXIST,
-                Err(cause) => return Err(failed(cause)),
-            }
-        }
-        Err(failed(taken))
-    }
-
-    fn own(dir: &'a Dir, name: String, fd: OwnedFd) -> Self {
-        Self { dir, name, file: File::from(fd), renamed: false }
-    }
-
-    /// Brings mode and contents to the disk; `name` is for messages.
-    fn fill(&mut self, name: &str, bytes: &[u8], mode: u32) -> DirResult<()> {
-        let path = self.dir.join(name);
-        crash_point::reached("file.created", &self.dir.path, name);
+        let make = |fresh: &str| fs::openat(&self.fd, fresh, flags, Mode::RUSR | Mode::WUSR);
+        let (temporary, fd) = Temporary::create(self, name, "write", make)?;
+        let path = self.join(name);
         // Before the first byte: what others can read must never hold anything, and the `umask` has
         // no say.
-        fs::fchmod(&self.file, Mode::from_raw_mode(mode))
+        fs::fchmod(&fd, Mode::from_raw_mode(mode))
             .map_err(|cause| DirError::from_system("write", &path, cause))?;
         let failed = |cause| DirError::from_io("write", &path, cause);
-        self.file.write_all(bytes).map_err(failed)?;
-        crash_point::reached("file.written", &self.dir.path, name);
-        sync::file(&self.file).map_err(|cause| failed(cause.into()))?;
-        crash_point::reached("file.synced", &self.dir.path, name);
-        Ok(())
-    }
-
-    /// Takes the name if it is free. File systems that cannot rename so (`EINVAL`) can link.
-    fn link_to(&mut self, name: &str) -> Result<(), Errno> {
-        let dir = &self.dir.fd;
-        match fs::renameat_with(dir, &self.name, dir, name, fs::RenameFlags::NOREPLACE) {
-            Ok(()) => {
-                self.renamed = true;
-                Ok(())
-            }
-            Err(Errno::INVAL | Errno::NOSYS) => {
-                fs::linkat(dir, &self.name, dir, name, AtFlags::empty())
-            }
-            Err(cause) => Err(cause),
-        }
-    }
-
-    fn rename_to(&mut self, name: &str) -> Result<(), Errno> {
-        fs::renameat(&self.dir.fd, &self.name, &self.dir.fd, name)?;
-        self.renamed = true;
-        Ok(())
-    }
-}
-
-impl Drop for TemporaryFile<'_> {
-    fn drop(&mut self) {
-        if !self.renamed {
-            // An error is already on its way to the caller; what stays here is swept later.
-            let _swept_later = fs::unlinkat(&self.dir.fd, &self.name, AtFlags::empty());
-        }
+        let mut file = File::from(fd);
+        file.write_all(bytes).map_err(failed)?;
+        crash_point::reached("file.written", &self.path, name);
+        sync::file(&file).map_err(|cause| failed(cause.into()))?;
+        crash_point::reached("file.synced", &self.path, name);
+        Ok(temporary)
     }
 }

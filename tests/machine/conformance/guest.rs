@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use adapter_systemd::{QuadletDir, Scope};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::{ContainerSpec, Network};
-use companion_core::model::image::ImageRef;
+use companion_core::model::image::ImageId;
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::UnitSpec;
 use quadlet::PodmanVersion;
@@ -33,7 +34,7 @@ pub(crate) fn unit(number: u8, script: &str) -> UnitSpec {
     UnitSpec {
         name: name(number),
         description: format!("Page {number}"),
-        image: ImageRef::new(BASE).unwrap(),
+        image: base_image(),
         container: ContainerSpec {
             // No network of its own: it is made sooner.
             network: Network::Host,
@@ -50,6 +51,13 @@ pub(crate) fn unit(number: u8, script: &str) -> UnitSpec {
             incarnation: 0,
         },
     }
+}
+
+/// The id of the image that is there.
+pub(crate) fn base_image() -> ImageId {
+    static ID: OnceLock<ImageId> = OnceLock::new();
+    let asked = || podman(&["image", "inspect", "--format", "{{.Id}}", BASE]);
+    ID.get_or_init(|| ImageId::new(&asked()).unwrap()).clone()
 }
 
 /// The units of this scope, written for the guest's Podman.

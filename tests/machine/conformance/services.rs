@@ -12,7 +12,7 @@ use companion_conformance::Arranged;
 use companion_conformance::service_manager::ServiceWorld;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::BindMount;
-use companion_core::model::image::ImageRef;
+use companion_core::model::image::ImageId;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{ServiceManager, UnitStore as _};
 
@@ -162,8 +162,8 @@ impl ServiceWorld for Services {
     async fn mend(&self, _name: &CompanionName) {
         fs::write(self.flags.path().join("mended"), "").unwrap();
     }
-    fn absent_image(&self) -> ImageRef {
-        ImageRef::new("localhost/absent:latest").unwrap()
+    fn absent_image(&self) -> ImageId {
+        ImageId::new(&"0".repeat(64)).unwrap()
     }
     async fn write(&self, unit: &UnitSpec) {
         self.units.write(unit).await.unwrap();

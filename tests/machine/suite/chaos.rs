@@ -1,6 +1,6 @@
 //! The chaos run: five companions, a daemon as it is delivered, and a fault every few seconds.
 //!
-//! Faults are of some fifty kinds, drawn by a seed, and overlap: each companion has at most one at a time
+//! Faults are of some sixty kinds, drawn by a seed, and overlap: each companion has at most one at a time
 //! and a rest after it. An observer looks four times a second at every layer of every companion, and
 //! writes a history of what was done and when all was well again; `oracle` judges it when it is over.
 //!

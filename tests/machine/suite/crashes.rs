@@ -50,7 +50,8 @@ impl Plan {
     /// What makes it another one than the same point elsewhere: the kind of file that was worked on.
     fn class(&self) -> (String, String) {
         let file = self.what.rsplit('/').next().unwrap_or_default();
-        let kind = file.rsplit('.').next().unwrap_or_default();
+        let rendered = file.strip_prefix("web.conf.").map(|_id| "rendered");
+        let kind = rendered.or_else(|| file.rsplit('.').next()).unwrap_or_default();
         let staged = if self.what.starts_with("staged") { "staged " } else { "" };
         let worked_on = if self.point.starts_with("file.") {
             format!("{staged}{kind}")
@@ -187,11 +188,14 @@ fn unreadable(place: &str, ran: &Ran, error: &serde_json::Error) -> serde_json::
     panic!("{place}: {error}: {ran}")
 }
 
-/// What any cut-off work could leave, and configuration that nobody wants.
+/// What any cut-off work could leave, configuration that nobody wants, and rendered files that were replaced.
 fn leftovers() -> Vec<String> {
     let script = r#"
         for place in "$1"/*/; do
             test -e "$place/web.conf" || test ! -d "$place" || echo "$place"
+            for file in "$place"web.conf.*; do
+                test ! -e "$file" || test "$file" -ef "$place/web.conf" || echo "$file"
+            done
         done
     "#;
     let empty = archy(&["sh", "-ec", script, "sh", workloads::RENDERED]).good();

@@ -8,7 +8,7 @@
 use serde_json::Value;
 
 use crate::daemon::Daemon;
-use crate::guest::{property, root_reading, until};
+use crate::guest::{property, until};
 use crate::node::{ALL, Companion, companion};
 
 mod filesystem;
@@ -26,31 +26,6 @@ mod witness;
 /// How long a repair may take, in seconds: a back-off that was begun, a tick, a restart delay of 10 s,
 /// and as much again for a busy machine.
 const PATIENCE: u64 = 60;
-
-/// What is put back in order when a test ends, however it ends: a script that root runs.
-#[derive(Debug)]
-struct Undo(String);
-
-fn undo(script: impl AsRef<str>) -> Undo {
-    Undo(format!("{AS_ARCHY}{}", script.as_ref()))
-}
-
-impl Drop for Undo {
-    fn drop(&mut self) {
-        // Each line is to be tried, whatever became of those before it.
-        let _tried = root_reading(&["sh"], &self.0);
-    }
-}
-
-/// Runs a script as root, in which `archy` is a command that becomes him; fails with it.
-fn by_root(script: &str) {
-    root_reading(&["sh", "-e"], &format!("{AS_ARCHY}{script}")).good();
-}
-
-const AS_ARCHY: &str =
-    "archy() { setpriv --reuid 1000 --regid 1000 --init-groups env HOME=/home/archy \
-    XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus \"$@\"; }
-";
 
 /// The condition of `one` that `companion status` has by this reason, with these words in it.
 fn held(one: Companion, on: &str, words: &str) -> Value {

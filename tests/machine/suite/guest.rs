@@ -142,6 +142,31 @@ pub(crate) fn write(path: &str, text: &str) {
     archy_reading(&["sh", "-c", script, "sh", path], text).good();
 }
 
+/// What is put back in order when a test ends, however it ends: a script that root runs.
+#[derive(Debug)]
+pub(crate) struct Undo(String);
+
+pub(crate) fn undo(script: impl AsRef<str>) -> Undo {
+    Undo(format!("{AS_ARCHY}{}", script.as_ref()))
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        // Each line is to be tried, whatever became of those before it.
+        let _tried = root_reading(&["sh"], &self.0);
+    }
+}
+
+/// Runs a script as root, in which `archy` is a command that becomes him; fails with it.
+pub(crate) fn by_root(script: &str) {
+    root_reading(&["sh", "-e"], &format!("{AS_ARCHY}{script}")).good();
+}
+
+const AS_ARCHY: &str =
+    "archy() { setpriv --reuid 1000 --regid 1000 --init-groups env HOME=/home/archy \
+    XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus \"$@\"; }
+";
+
 /// Asks until there is an answer. That it takes long is no failure; that none comes is.
 pub(crate) fn until<T>(what: &str, seconds: u64, mut ask: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();

@@ -8,7 +8,8 @@ use crate::daemon::Daemon;
 use crate::guest::{measured, podman, root, systemctl, throughout, until, write};
 use crate::http;
 use crate::node::{
-    CATALOG, CONTEXTS, Companion, ELECTRS, LND, Moment, companion, edit_context, installed,
+    CATALOG, CONTEXTS, Companion, ELECTRS, LND, Moment, companion, edit_context, image_id,
+    installed,
 };
 
 const REGISTRY: &str = "127.0.0.1:5000";
@@ -112,7 +113,7 @@ fn what_was_pulled_is_repaired_without_its_registry() {
     let begun = Instant::now();
     companion(&["install", "lnd"]).exits(0);
     measured("install of one app, image pulled, to ready", begun);
-    assert!(LND.unit_text().contains(&format!("Image={pushed}")), "{}", LND.unit_text());
+    assert_eq!(Some(LND.unit_image()), image_id(&pushed), "{}", LND.unit_text());
     assert!(LND.is_up());
     assert!(!asked_the_registry(|| lost_and_repaired(LND)));
     podman(&["image", "rm", "--force", &pushed]).good();

@@ -14,7 +14,7 @@ use crate::guest::{
 };
 use crate::node::{
     ALL, APPS, CATALOG, COMPANION, CONFIG, Companion, ELECTRS, LND, Moment, STATE, clean,
-    companion, containers, installed,
+    companion, containers, image_id, installed,
 };
 use crate::random::Random;
 
@@ -49,7 +49,7 @@ fn unit_holds(one: Companion, text: &str) -> Option<()> {
 }
 
 /// What `companion history` has after the event `last`; of very many, the newest are kept.
-fn events_after(last: Option<&Value>) -> Vec<Value> {
+pub(crate) fn events_after(last: Option<&Value>) -> Vec<Value> {
     let history = companion(&["--json", "history", "-n", "100000"]).exits(0);
     let history: Value = serde_json::from_str(&history.stdout).unwrap();
     let events = history["events"].as_array().unwrap();
@@ -58,7 +58,7 @@ fn events_after(last: Option<&Value>) -> Vec<Value> {
 }
 
 /// The newest event that there is.
-fn last_event() -> Option<Value> {
+pub(crate) fn last_event() -> Option<Value> {
     events_after(None).pop()
 }
 
@@ -74,8 +74,8 @@ struct MyApp;
 
 impl MyApp {
     fn with_two_tags() -> Self {
-        for tag in ["1", "2"] {
-            podman(&["tag", "localhost/lnd-ui:latest", &format!("localhost/my-ui:{tag}")]).good();
+        for (image, tag) in [(LND.tag().as_str(), "1"), ("localhost/companion-base:latest", "2")] {
+            podman(&["tag", image, &format!("localhost/my-ui:{tag}")]).good();
         }
         Self
     }
@@ -84,7 +84,9 @@ impl MyApp {
 impl Drop for MyApp {
     fn drop(&mut self) {
         let _removed = companion(&["remove", "my-app"]);
-        let _untagged = podman(&["untag", "localhost/my-ui:1", "localhost/my-ui:2"]);
+        for name in ["localhost/my-ui:1", "localhost/my-ui:2"] {
+            let _untagged = podman(&["untag", name, name]);
+        }
     }
 }
 
@@ -110,7 +112,8 @@ fn change_of_the_catalog_is_live_soon_costs_one_restart_and_holds() {
         assert_eq!(MY_UI.starts(&since), 1, "a new {what} costs one restart");
     };
     change("port", &my_ui(18100, "1", "one"), "PublishPort=18100:80");
-    change("image", &my_ui(18100, "2", "one"), "localhost/my-ui:2");
+    let image = format!("Image={}\n", image_id("localhost/my-ui:2").unwrap());
+    change("image", &my_ui(18100, "2", "one"), &image);
     change("environment", &my_ui(18100, "2", "two"), "PAGE=two");
     let named = before.replace("[node]\n", "[node]\nhost_names = [\"node.example\"]\n");
     let begun = Instant::now();
@@ -127,6 +130,46 @@ fn change_of_the_catalog_is_live_soon_costs_one_restart_and_holds() {
             && MY_UI.is_active()
     });
     assert_eq!((ALL.map(Companion::unit_text), containers()), (units, ids));
+    companion(&["remove", "my-app"]).exits(0);
+}
+
+/// Without a daemon, what an operator pulls or tags changes nothing that starts; the next reconcile adopts it.
+#[test]
+fn tag_of_a_pulled_image_that_moves_is_followed_with_one_restart() {
+    installed();
+    let _removed = MyApp::with_two_tags();
+    save(&format!("{}{}", catalog(), my_ui(18099, "1", "one")));
+    companion(&["install", "my-app"]).exits(0);
+    let [one, two] = ["1", "2"].map(|tag| image_id(&format!("localhost/my-ui:{tag}")).unwrap());
+    assert!(one != two && MY_UI.unit_image() == one);
+    let old = MY_UI.container();
+    podman(&["tag", &two, "localhost/my-ui:1"]).good();
+    podman(&["kill", "--signal=KILL", MY_UI.name]).good();
+    until("systemd started it again", 40, || {
+        (MY_UI.is_active() && MY_UI.container().is_some_and(|id| Some(id) != old)).then_some(())
+    });
+    assert_eq!(MY_UI.running_image(), one);
+
+    let since = Moment::now();
+    companion(&["reconcile"]).exits(0);
+    assert_eq!((MY_UI.unit_image(), MY_UI.running_image()), (two.clone(), two));
+    assert_eq!(MY_UI.starts(&since), 1);
+    companion(&["remove", "my-app"]).exits(0);
+}
+
+/// The same image by another name is the same image.
+#[test]
+fn another_tag_of_the_same_image_restarts_nothing() {
+    installed();
+    let before = catalog();
+    let _removed = MyApp::with_two_tags();
+    podman(&["tag", "localhost/my-ui:1", "localhost/my-ui:2"]).good();
+    save(&format!("{before}{}", my_ui(18099, "1", "one")));
+    companion(&["install", "my-app"]).exits(0);
+    let (text, container) = (MY_UI.unit_text(), MY_UI.container());
+    save(&format!("{before}{}", my_ui(18099, "2", "one")));
+    companion(&["reconcile"]).exits(0);
+    assert_eq!((MY_UI.unit_text(), MY_UI.container()), (text, container));
     companion(&["remove", "my-app"]).exits(0);
 }
 

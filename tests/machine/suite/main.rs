@@ -23,6 +23,7 @@ mod doctor;
 mod faults;
 mod images;
 mod images_built;
+mod inputs;
 mod install;
 mod leader;
 mod readme;

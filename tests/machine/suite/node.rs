@@ -1,7 +1,7 @@
 //! The node under test: archy's three companions, how they come to be installed, and what is asked of
 //! them. What is about them begins with one of the two functions here, whatever an earlier test left behind.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -19,6 +19,7 @@ pub(crate) const UNITS: &str = "/home/archy/.config/containers/systemd";
 pub(crate) const USER_UNITS: &str = "/home/archy/.config/systemd/user";
 pub(crate) const STATE: &str = "/home/archy/.local/state/companion";
 pub(crate) const CATALOG: &str = "/home/archy/.config/companion/catalog.toml";
+/// The link to the configuration that was rendered last.
 pub(crate) const CONFIG: &str = "/var/lib/archipelago/bitcoin-ui/nginx.conf";
 pub(crate) const PASSWORD: &str = "/var/lib/archipelago/bitcoin/rpc-password";
 /// What the stand-in was asked.
@@ -72,6 +73,23 @@ impl Companion {
         let is_file = fs::metadata(self.unit()).is_ok_and(|data| data.is_file());
         let text = is_file.then(|| fs::read_to_string(self.unit()).ok());
         text.flatten().unwrap_or_default()
+    }
+
+    /// The image that its unit names.
+    pub(crate) fn unit_image(self) -> String {
+        let text = self.unit_text();
+        let image = text.lines().find_map(|line| line.strip_prefix("Image="));
+        image.unwrap_or_default().to_owned()
+    }
+
+    /// The name that its image is built under.
+    pub(crate) fn tag(self) -> String {
+        format!("localhost/{}:latest", self.base)
+    }
+
+    /// The image that its container was started from, by its id.
+    pub(crate) fn running_image(self) -> String {
+        podman(&["container", "inspect", "--format", "{{.Image}}", self.name]).good()
     }
 
     /// Changes its unit, as an operator would.
@@ -164,6 +182,30 @@ pub(crate) fn containers() -> BTreeMap<&'static str, String> {
     ALL.into_iter().map(|one| (one.name, id(one))).collect()
 }
 
+/// The id of the image that archy has by this name, if there is one.
+pub(crate) fn image_id(name: &str) -> Option<String> {
+    let ran = podman(&["image", "inspect", "--format", "{{.Id}}", name]);
+    (ran.status == Some(0)).then(|| ran.good())
+}
+
+/// The rendered file that the link `output` leads to, if it does to one beside it.
+pub(crate) fn rendered_file(output: &str) -> Option<String> {
+    let target = fs::read_link(output).ok()?;
+    let name = target.to_str().filter(|name| !name.contains('/'))?;
+    let file = Path::new(output).parent()?.join(name);
+    let is_file = fs::symlink_metadata(&file).is_ok_and(|found| found.is_file());
+    is_file.then(|| file.display().to_string())
+}
+
+/// All that lies beside `output` by the name of a rendered file, replaced ones too.
+pub(crate) fn rendered_files(output: &str) -> BTreeSet<String> {
+    let (directory, name) = output.rsplit_once('/').unwrap();
+    let Ok(entries) = fs::read_dir(directory) else { return BTreeSet::new() };
+    let names = entries.flatten().map(|entry| entry.file_name().into_string().unwrap());
+    let rendered = names.filter(|other| other.starts_with(&format!("{name}.")));
+    rendered.map(|name| format!("{directory}/{name}")).collect()
+}
+
 /// Asks the RPC viewer for the chain, as its own page would, and says with which status it answered.
 pub(crate) fn ask_the_node() -> Option<u16> {
     let page = [("X-Requested-With", "companion"), ("Sec-Fetch-Site", "same-origin")];
@@ -199,7 +241,7 @@ pub(crate) fn clean() {
     for one in ALL {
         let _none = systemctl(&["reset-failed", &one.service()]);
         podman(&["rm", "--force", "--ignore", "--volumes", one.name]).good();
-        podman(&["image", "rm", "--force", "--ignore", &format!("localhost/{}:latest", one.base)]);
+        podman(&["image", "rm", "--force", "--ignore", &one.tag()]);
     }
     for directory in [STATE, Path::new(CONFIG).parent().unwrap().to_str().unwrap()] {
         root(&["rm", "-rf", directory]).good();

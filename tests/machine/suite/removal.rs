@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::daemon::Daemon;
-use crate::guest::{measured, throughout, until};
+use crate::guest::{archy, measured, throughout, until};
 use crate::node::{BITCOIN, CONFIG, Companion, ELECTRS, LND, companion, installed};
 
 /// Whether nothing of a companion is left.
@@ -33,6 +33,25 @@ fn a_removed_app_leaves_nothing_and_the_others_as_they_were() {
     assert_eq!([LND, ELECTRS].map(Companion::container), others);
     companion(&["status"]).exits(0);
     let _again = companion(&["remove", "bitcoin-knots"]).exits(0);
+}
+
+#[test]
+fn removal_leaves_no_rendered_file_whatever_became_of_the_link() {
+    installed();
+    let directory = Path::new(CONFIG).parent().unwrap();
+    for script in [
+        "rm \"$1\"",
+        "rm \"$(realpath \"$1\")\"",
+        "rm \"$1\"; echo '# edited' >\"$1\"",
+        "ln -sfn /etc/hostname \"$1\"; echo '# edited' >\"$1.0123456789abcdef\"",
+    ] {
+        archy(&["sh", "-ec", script, "sh", CONFIG]).good();
+        companion(&["remove", "bitcoin-knots"]).exits(0);
+        assert!(is_gone(BITCOIN) && !fs::exists(directory).unwrap(), "{script}");
+        companion(&["install", "bitcoin-knots"]).exits(0);
+        assert!(BITCOIN.is_up(), "{script}");
+    }
+    assert_eq!(fs::read_to_string("/etc/hostname").unwrap().trim(), "companion-machine");
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::daemon::Daemon;
 use crate::guest::{archy, measured, podman, systemctl, throughout, until, write};
 use crate::http;
 use crate::node::{
-    BITCOIN, Companion, ELECTRS, LND, Moment, USER_UNITS, ask_the_node, companion, installed,
-    rotate_password,
+    BITCOIN, CONFIG, Companion, ELECTRS, LND, Moment, USER_UNITS, ask_the_node, companion,
+    installed, rendered_file, rendered_files, rotate_password,
 };
 
 const TICK: u64 = 5;
@@ -166,6 +166,7 @@ fn a_rotated_password_costs_one_restart_and_no_more() {
     installed();
     let _daemon = Daemon::ticking(TICK);
     let (since, others) = (Moment::now(), [LND, ELECTRS].map(Companion::container));
+    let old = rendered_file(CONFIG).unwrap();
     comes_back("container with the old password", BITCOIN, || {
         rotate_password("the-usual-password-no-longer");
         assert_eq!(ask_the_node(), Some(502), "the node refuses the old one");
@@ -176,19 +177,25 @@ fn a_rotated_password_costs_one_restart_and_no_more() {
     assert_eq!(BITCOIN.starts(&since), 1);
     assert_eq!([LND, ELECTRS].map(Companion::container), others);
     assert_eq!(ask_the_node(), Some(200));
+    let new = rendered_file(CONFIG).unwrap();
+    assert!(new != old && BITCOIN.unit_text().contains(&format!("{new}:")), "{new}");
+    assert_eq!(rendered_files(CONFIG), [new].into(), "the old password is gone");
 }
 
+/// The file keeps its name, and what runs from it runs on: the bytes were never in doubt.
 #[test]
-fn a_configuration_that_others_could_read_is_closed_again() {
+fn configuration_that_others_could_read_is_closed_without_a_restart() {
     installed();
     let _daemon = Daemon::ticking(TICK);
-    let config = crate::node::CONFIG;
-    archy(&["chmod", "0644", config]).good();
+    let (file, container) = (rendered_file(CONFIG).unwrap(), BITCOIN.container());
+    archy(&["chmod", "0644", &file]).good();
     until("its mode is 0600", PATIENCE, || {
         use std::os::unix::fs::PermissionsExt as _;
-        (fs::metadata(config).unwrap().permissions().mode() & 0o777 == 0o600).then_some(())
+        (fs::metadata(&file).unwrap().permissions().mode() & 0o777 == 0o600).then_some(())
     });
-    until("the page answers", PATIENCE, || BITCOIN.is_up().then_some(()));
+    throughout("it runs on", TICK + 1, || BITCOIN.container() == container);
+    assert!(BITCOIN.is_up());
+    assert_eq!(rendered_files(CONFIG), [file].into());
 }
 
 #[test]

@@ -11,17 +11,22 @@ use base64::engine::general_purpose::STANDARD;
 use crate::daemon::Daemon;
 use crate::guest::{mallory, podman, root, systemctl, until};
 use crate::node::{
-    ALL, BITCOIN, CONFIG, PASSWORD, ask_the_node, companion, installed, rotate_password,
+    ALL, BITCOIN, CONFIG, PASSWORD, ask_the_node, companion, installed, rendered_file,
+    rotate_password,
 };
 
 #[test]
 fn the_rendered_configuration_is_its_owners_alone() {
     installed();
     let directory = Path::new(CONFIG).parent().unwrap();
-    let (file, above) = (fs::metadata(CONFIG).unwrap(), fs::metadata(directory).unwrap());
+    let rendered = rendered_file(CONFIG).unwrap();
+    let (file, above) = (fs::metadata(&rendered).unwrap(), fs::metadata(directory).unwrap());
     assert_eq!((file.permissions().mode() & 0o7777, file.uid()), (0o600, 1000));
     assert_eq!((above.permissions().mode() & 0o7777, above.uid()), (0o700, 1000));
-    assert_ne!(mallory(&["cat", CONFIG], "").status, Some(0));
+    assert_eq!(fs::symlink_metadata(CONFIG).unwrap().uid(), 1000);
+    for path in [CONFIG, &rendered] {
+        assert_ne!(mallory(&["cat", path], "").status, Some(0));
+    }
     assert_ne!(mallory(&["ls", directory.to_str().unwrap()], "").status, Some(0));
 }
 
@@ -86,6 +91,11 @@ fn the_password_is_in_its_own_file_and_in_the_rendered_configuration_only() {
     }
     assert!(processes > 20, "{processes} were read");
     drop(daemon);
-    assert_eq!(files_with(&forms), [CONFIG, PASSWORD].map(str::to_owned).into());
+    let rendered = rendered_file(CONFIG).unwrap();
+    assert_eq!(files_with(&forms), [rendered, PASSWORD.to_owned()].into());
     assert!(ALL.into_iter().all(|one| !holds(one.unit_text().as_bytes(), &forms)));
+    // What it was rendered into goes with it.
+    rotate_password("the-usual-password");
+    companion(&["reconcile"]).exits(0);
+    assert_eq!(files_with(&forms), BTreeSet::new());
 }

@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 
 use adapter_fake::world::containers::Container;
 use adapter_fake::world::desired::{SpecId, Specs, Wish};
-use adapter_fake::world::files::ConfigFile;
+use adapter_fake::world::files::RenderedFile;
 use adapter_fake::world::services::{Phase, Run};
-use adapter_fake::world::units::{Load, UnitBytes};
+use adapter_fake::world::units::{Load, UnitBytes, UnitText};
 use adapter_fake::{Counts, Journal, Method, Port, World};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::ImageState;
+use companion_core::model::revision::Revision;
 
 use super::workloads::specifications;
 
@@ -25,7 +26,7 @@ pub(super) struct Remains(BTreeMap<CompanionName, Companion>);
 struct Companion {
     wish: Option<(bool, Option<SpecId>)>,
     image: Option<ImageState>,
-    config: Option<ConfigFile>,
+    config: Option<RenderedFile>,
     file: Option<UnitBytes>,
     load: Load,
     up: bool,
@@ -69,7 +70,7 @@ fn companion(world: &World, specs: &Specs, name: &CompanionName) -> Option<Compa
             Wish::Gone { spec, .. } => (false, spec),
         }),
         image: wanted.and_then(|spec| world.image_state(&spec.image).ok()),
-        config: outputs.find_map(|output| world.files.rendered(&output).copied()),
+        config: outputs.find_map(|output| world.files.rendered(&output)),
         file: slot.file.now().cloned().map(first_bytes),
         load: first_load(slot.load.clone()),
         up: matches!(slot.service.phase, Phase::Running { .. }),
@@ -80,26 +81,29 @@ fn companion(world: &World, specs: &Specs, name: &CompanionName) -> Option<Compa
 
 fn first_bytes(bytes: UnitBytes) -> UnitBytes {
     match bytes {
-        UnitBytes::Ours(mut text) => {
-            text.revision = text.revision.with_incarnation(0);
-            UnitBytes::Ours(text)
-        }
+        UnitBytes::Ours(text) => UnitBytes::Ours(first_text(text)),
         other => other,
     }
 }
 
 fn first_load(load: Load) -> Load {
     match load {
-        Load::Ours(mut text) => {
-            text.revision = text.revision.with_incarnation(0);
-            Load::Ours(text)
-        }
+        Load::Ours(text) => Load::Ours(first_text(text)),
         other => other,
     }
 }
 
+/// The same in the first epochs; which file it mounts is told by its digest in the revision.
+fn first_text(text: UnitText) -> UnitText {
+    UnitText { revision: first(text.revision), mounts: Vec::new(), ..text }
+}
+
+fn first(revision: Revision) -> Revision {
+    revision.with_incarnation(0).with_config_epoch(0)
+}
+
 fn first_run(run: Run) -> Run {
-    Run { revision: run.revision.map(|revision| revision.with_incarnation(0)), ..run }
+    Run { revision: run.revision.map(first), ..run }
 }
 
 /// Says whether an effect was had for `name` alone, which nobody wished anything about.

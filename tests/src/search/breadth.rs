@@ -92,11 +92,11 @@ const fn recorded(bounds: Bounds, states: usize, passes: u8) -> Recorded {
 
 /// The searches of every commit. Faults meet two companions in the wider ones alone.
 pub const COMMIT: &[Recorded] = &[
-    recorded(Bounds::of(1, 1, 1), 12_388, 2),
-    recorded(Bounds::of(2, 0, 2), 7_068, 1),
-    recorded(Bounds::of(1, 0, 2).with_hand_overs(2), 13_212, 1),
-    recorded(Bounds::of(1, 1, 1).with_hand_overs(1), 37_335, 2),
-    recorded(Bounds::of(1, 0, 2).with_slow_services(), 1_314, 2),
+    recorded(Bounds::of(1, 1, 1), 12_589, 2),
+    recorded(Bounds::of(2, 0, 2), 6_076, 1),
+    recorded(Bounds::of(1, 0, 2).with_hand_overs(2), 13_230, 1),
+    recorded(Bounds::of(1, 1, 1).with_hand_overs(1), 48_586, 3),
+    recorded(Bounds::of(1, 0, 2).with_slow_services(), 1_010, 1),
     recorded(Bounds::of(1, 1, 1).with_slow_services(), 9_402, 2),
 ];
 

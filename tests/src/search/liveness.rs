@@ -11,7 +11,7 @@ use adapter_fake::Counts;
 use adapter_fake::World;
 use adapter_fake::world::Slot;
 use adapter_fake::world::desired::{Specs, Wish};
-use adapter_fake::world::files::ConfigFile;
+use adapter_fake::world::files::RenderedFile;
 use adapter_fake::world::images::Reach;
 use adapter_fake::world::units::UnitBytes;
 use companion_core::model::Monotonic;
@@ -276,8 +276,8 @@ pub fn put_right(scene: &Scene, world: &World) -> World {
     if !world.files.exists(&password()) {
         world.put_input(&password(), "first password");
     }
-    if world.files.rendered(&config()).is_some_and(|file| *file == ConfigFile::Directory) {
-        world.delete_config(&config());
+    if world.files.rendered(&config()) == Some(RenderedFile::Directory) {
+        world.unlink_config(&config());
     }
     world
 }

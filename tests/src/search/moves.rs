@@ -188,8 +188,7 @@ fn from_outside(scene: &Scene, tamperings: &[Tampering], state: &State, moves: &
 pub fn call_of(executor: &Executor) -> Option<(Port, Method, bool)> {
     let step = executor.steps().next()?;
     Some(match &step.action {
-        Action::EnsureImage(_) | Action::PruneImages(_) => return None,
-        Action::RunHook(_) | Action::ReplaceImage(_) => (Port::Services, Method::Observe, false),
+        Action::RunHook { .. } | Action::EnsureImage(_) | Action::PruneImages(_) => return None,
         Action::WriteUnit(_) => (Port::Units, Method::Write, true),
         Action::RemoveUnit => (Port::Units, Method::Remove, true),
         Action::DaemonReload { .. } => (Port::Services, Method::Reload, false),
@@ -201,6 +200,7 @@ pub fn call_of(executor: &Executor) -> Option<(Port, Method, bool)> {
         Action::RestartUnit(_) => (Port::Services, Method::Restart, false),
         Action::StopUnit => (Port::Services, Method::Stop, false),
         Action::RemoveConfig(_) => (Port::Hooks, Method::Remove, true),
+        Action::SweepConfigs { .. } => (Port::Hooks, Method::Sweep, true),
         Action::RemoveContainer => (Port::Containers, Method::Remove, false),
     })
 }
@@ -214,10 +214,9 @@ pub fn fault_of_step(executor: &Executor, how: How) -> Option<Fault> {
 /// The same for a task.
 pub fn fault_of_task(task: &Task, how: How) -> Option<Fault> {
     let (port, method) = match task.stage() {
-        Stage::Render(_) => (Port::Hooks, Method::Render),
-        Stage::Compare(..) | Stage::Confirm => (Port::Services, Method::Observe),
+        Stage::Render(..) => (Port::Hooks, Method::Render),
         Stage::Commit(..) => (Port::Hooks, Method::Commit),
-        Stage::Ensure(_) | Stage::Replace(_) => (Port::Images, Method::Ensure),
+        Stage::Ensure(_) => (Port::Images, Method::Ensure),
         Stage::Prune(_) => (Port::Images, Method::Prune),
         Stage::Wait(_) => (Port::Services, Method::Wait),
         Stage::Over => return None,

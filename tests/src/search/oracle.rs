@@ -37,13 +37,11 @@ fn is_seen(companion: &ObservedCompanion) -> bool {
 fn is_desired(task: &Task, desired: Option<&DesiredCompanion>) -> bool {
     let spec = desired.map(DesiredCompanion::spec);
     match task.stage() {
-        Stage::Render(hook) | Stage::Compare(hook, _) | Stage::Commit(hook, _) => {
+        Stage::Render(hook, _) | Stage::Commit(hook, ..) => {
             spec.is_some_and(|spec| spec.hook.as_ref() == Some(hook))
         }
-        Stage::Ensure(source) | Stage::Replace(source) => {
-            spec.is_some_and(|spec| spec.image == *source)
-        }
-        // What it put in place lies there, or it waits for what the service manager does.
-        Stage::Confirm | Stage::Prune(_) | Stage::Wait(_) | Stage::Over => true,
+        Stage::Ensure(source) => spec.is_some_and(|spec| spec.image == *source),
+        // It waits for what the service manager does, or removes.
+        Stage::Prune(_) | Stage::Wait(_) | Stage::Over => true,
     }
 }

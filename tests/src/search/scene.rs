@@ -129,6 +129,8 @@ tamperings! {
     NoCrashLoop,
     /// The rendered file is deleted.
     DeleteConfig,
+    /// The link to the rendered file is deleted.
+    UnlinkConfig,
     /// The rendered file is changed.
     EditConfig,
     /// The rendered file can be read by others.
@@ -161,6 +163,7 @@ impl Tampering {
             Self::Reload
                 | Self::ChangeRenderer
                 | Self::DeleteConfig
+                | Self::UnlinkConfig
                 | Self::EditConfig
                 | Self::ExposeConfig
                 | Self::OpenConfig
@@ -198,6 +201,7 @@ impl Tampering {
             Self::CrashLoop => world.crash_loop(name, true, now),
             Self::NoCrashLoop => world.crash_loop(name, false, now),
             Self::DeleteConfig => world.delete_config(&config()),
+            Self::UnlinkConfig => world.unlink_config(&config()),
             Self::EditConfig => world.edit_config(&config()),
             Self::ExposeConfig => world.expose_config(&config(), 0o644),
             Self::OpenConfig => world.expose_config(&config(), 0o666),

@@ -171,7 +171,7 @@ pub fn rebase(world: &World, leader: &mut Leader, now: Duration) -> World {
         waiting.into_iter().map(|(key, _old)| key).zip(ids).collect();
     for (key, task) in std::mem::take(&mut leader.tasks) {
         let job = jobs.get(&key).map(u32::to_string);
-        leader.tasks.insert(key, task.rebased(job, &runs));
+        leader.tasks.insert(key, task.rebased(job));
     }
     let (now, origin) = (Monotonic::from_origin(now), Monotonic::from_origin(ORIGIN));
     leader.memory = leader.memory.rebased(now, origin, &runs);

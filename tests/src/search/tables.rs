@@ -6,13 +6,13 @@
 use adapter_fake::World;
 use adapter_fake::world::containers::{Container, Status};
 use adapter_fake::world::durable::Durable;
-use adapter_fake::world::files::ConfigFile;
+use adapter_fake::world::files::RenderedFile;
 use adapter_fake::world::services::{Phase, Run, Service};
 use adapter_fake::world::units::{Damage, Load, UnitBytes, UnitText};
 use companion_core::model::companion::CompanionSpec;
 use companion_core::model::desired::{DesiredCompanion, Generation};
+use companion_core::model::hook::ConfigId;
 use companion_core::model::image::PresentImage;
-use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::ServiceResult;
 use companion_core::plan::{Action, Plan};
 
@@ -41,7 +41,7 @@ layer! {
 }
 layer! {
     /// The rendered configuration.
-    Config { Current, None, Edited, Writable, Exposed }
+    Config { Current, None, Unlinked, Edited, Writable, Exposed }
 }
 layer! {
     /// The image.
@@ -120,7 +120,7 @@ impl Start {
         let (image, config) = make_lower_layers(&mut world, spec);
         let unit = |version| {
             let companion = DesiredCompanion::new(scene.spec(at, version).clone(), Generation(0));
-            companion.unit(&image.reference, companion.revision(&image, config))
+            companion.unit(&image.id, companion.revision(&image, config))
         };
         let text = |version, renderer| UnitText::of(&unit(version), renderer);
         let (first, second) = (text(0, world.renderer), text(1, world.renderer));
@@ -200,6 +200,7 @@ impl Start {
         let config = match self.config {
             Config::Current => None,
             Config::None => Some(Tampering::DeleteConfig),
+            Config::Unlinked => Some(Tampering::UnlinkConfig),
             Config::Edited => Some(Tampering::EditConfig),
             Config::Writable => Some(Tampering::OpenConfig),
             Config::Exposed => Some(Tampering::ExposeConfig),
@@ -219,10 +220,7 @@ fn layers_above() -> impl Iterator<Item = (File, Loaded, Runs)> {
 }
 
 /// Makes the image and the configuration of `spec` as they should be.
-fn make_lower_layers(
-    world: &mut World,
-    spec: &CompanionSpec,
-) -> (PresentImage, Option<Fingerprint>) {
+fn make_lower_layers(world: &mut World, spec: &CompanionSpec) -> (PresentImage, Option<ConfigId>) {
     let image = match (&spec.image.build, &spec.image.pull) {
         (Some(_), _) => world.build_image(&spec.image),
         (None, Some(pull)) => world.pull_image(pull),
@@ -231,9 +229,9 @@ fn make_lower_layers(
     let image = image.unwrap_or_else(|error| panic!("{error}"));
     let config = spec.hook.as_ref().map(|hook| {
         let bytes = world.render(hook).unwrap_or_else(|error| panic!("{error}"));
-        let (_, digest) = world.commit(hook, &bytes).unwrap_or_else(|error| panic!("{error}"));
+        let (_, id) = world.commit(hook, &bytes, &[]).unwrap_or_else(|error| panic!("{error}"));
         world.sync_rendered(hook);
-        digest
+        id
     });
     (image, config)
 }
@@ -241,14 +239,14 @@ fn make_lower_layers(
 fn run(world: &World, spec: &CompanionSpec, text: &UnitText, tampered: bool) -> Run {
     let hook = spec.hook.as_ref();
     let config = hook.and_then(|hook| match world.files.rendered(&hook.output)? {
-        ConfigFile::Regular { content, .. } => Some(*content),
-        ConfigFile::Directory => None,
+        RenderedFile::Regular { content, .. } => Some(content),
+        RenderedFile::Directory => None,
     });
     Run {
         revision: Some(text.revision),
         contents: Some(text.contents),
         tampered,
-        image: world.images.get(&text.image).map(|image| image.id),
+        image: world.images.find(&text.image),
         config,
     }
 }

@@ -10,8 +10,8 @@ mod units;
 use std::sync::Arc;
 
 use adapter_fake::world::conditions::Disk;
-use adapter_fake::world::files::{ConfigFile, Fate, SECRET};
-use adapter_fake::world::images::Reach;
+use adapter_fake::world::files::{Fate, RenderedFile, SECRET};
+use adapter_fake::world::images::{Reach, image_id};
 use adapter_fake::{FakeHost, Fault, Method, Mode, Port};
 use async_trait::async_trait;
 use companion_conformance::Arranged;
@@ -83,7 +83,7 @@ fn unit(number: u8) -> UnitSpec {
     UnitSpec {
         name: name(number),
         description: format!("Page {number}"),
-        image: image("localhost/page:latest"),
+        image: image_id(Fingerprint::of(b"page")),
         container: ContainerSpec { restart_delay: Some(1), ..ContainerSpec::default() },
         config: None,
         revision: Revision {
@@ -130,43 +130,49 @@ impl HookWorld for Fake {
     async fn break_template(&self) {
         self.host.break_hook(&hook().output, Some(Fate::Fails));
     }
-    async fn delete_output(&self) {
+    async fn delete_file(&self) {
         self.host.delete_config(&hook().output);
     }
-    async fn edit_output(&self) {
+    async fn unlink_output(&self) {
+        self.host.unlink_config(&hook().output);
+    }
+    async fn edit_file(&self) {
         self.host.edit_config(&hook().output);
     }
-    async fn expose_output(&self) {
+    async fn expose_file(&self) {
         self.host.expose_config(&hook().output, 0o644);
     }
-    async fn open_output(&self) {
+    async fn open_file(&self) {
         self.host.expose_config(&hook().output, 0o606);
     }
     async fn put_directory(&self) {
         self.host.put_directory_at_config(&hook().output);
     }
-    async fn cut_output(&self) {
+    async fn put_file(&self) {
+        self.host.put_file_at_config(&hook().output);
+    }
+    async fn cut_file(&self) {
         self.host.edit_config(&hook().output);
     }
     async fn mode(&self) -> Option<u16> {
         let world = self.host.world();
         match world.files.rendered(&hook().output)? {
-            ConfigFile::Regular { mode, .. } => Some(*mode),
-            ConfigFile::Directory => None,
+            RenderedFile::Regular { mode, .. } => Some(mode),
+            RenderedFile::Directory => None,
         }
     }
     async fn digest_elsewhere(&self) -> Fingerprint {
         let elsewhere = Self::new().host;
         elsewhere.change(|world, _| world.files.key = 1);
         let rendered = elsewhere.render(&hook()).await.unwrap();
-        elsewhere.commit(&hook(), rendered).await.unwrap()
+        elsewhere.commit(&hook(), rendered, &[]).await.unwrap().digest
     }
     async fn fill_disk(&self) -> Arranged {
         self.host.change(|world, _| world.conditions.disk = Disk::Full);
         Ok(())
     }
     async fn put_link(&self) -> Arranged {
-        self.host.put_directory_at_config(&hook().output);
+        self.host.put_file_at_config(&hook().output);
         Ok(())
     }
 }

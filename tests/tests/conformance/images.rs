@@ -95,8 +95,8 @@ impl ImageWorld for Fake {
         self.host.publish(&pinned("a"), "one");
         Ok((pinned("a"), pinned("b")))
     }
-    async fn use_image(&self, _id: &ImageId) -> Arranged {
-        let unit = UnitSpec { image: self.source().build.unwrap().reference, ..unit(0) };
+    async fn use_image(&self, id: &ImageId) -> Arranged {
+        let unit = UnitSpec { image: id.clone(), ..unit(0) };
         self.run(&unit).await;
         Ok(())
     }

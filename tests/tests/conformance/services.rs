@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_fake::world::conditions::{Generator, Limit};
+use adapter_fake::world::images::image_id;
 use adapter_fake::world::units::location;
 use adapter_fake::{Fault, Method, Mode, Port};
 use async_trait::async_trait;
 use companion_conformance::Arranged;
 use companion_conformance::service_manager::ServiceWorld;
 use companion_core::model::companion::CompanionName;
-use companion_core::model::image::ImageRef;
+use companion_core::model::image::ImageId;
+use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{PortErrorKind, ServiceManager, UnitStore};
 
-use super::{Fake, image, unit};
+use super::{Fake, unit};
 
 #[async_trait]
 impl ServiceWorld for Fake {
@@ -46,8 +48,8 @@ impl ServiceWorld for Fake {
     async fn mend(&self, name: &CompanionName) {
         self.host.crash_loop(name, false);
     }
-    fn absent_image(&self) -> ImageRef {
-        image("localhost/absent:latest")
+    fn absent_image(&self) -> ImageId {
+        image_id(Fingerprint::of(b"absent"))
     }
     async fn write(&self, unit: &UnitSpec) {
         UnitStore::write(&self.host, unit).await.unwrap();

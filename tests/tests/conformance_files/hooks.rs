@@ -44,6 +44,11 @@ impl Hooks {
     fn output(&self) -> PathBuf {
         self.root.path().join("rendered/nginx.conf")
     }
+
+    /// The rendered file that the output links to.
+    fn file(&self) -> PathBuf {
+        fs::canonicalize(self.output()).unwrap()
+    }
 }
 
 #[async_trait]
@@ -77,27 +82,35 @@ impl HookWorld for Hooks {
     async fn break_template(&self) {
         fs::write(self.template(), "auth {{ password | no_such_filter }};\n").unwrap();
     }
-    async fn delete_output(&self) {
+    async fn delete_file(&self) {
+        fs::remove_file(self.file()).unwrap();
+    }
+    async fn unlink_output(&self) {
         fs::remove_file(self.output()).unwrap();
     }
-    async fn edit_output(&self) {
-        fs::write(self.output(), "auth nobody;\n").unwrap();
+    async fn edit_file(&self) {
+        fs::write(self.file(), "auth nobody;\n").unwrap();
     }
-    async fn expose_output(&self) {
-        set_mode(&self.output(), 0o644);
+    async fn expose_file(&self) {
+        set_mode(&self.file(), 0o644);
     }
-    async fn open_output(&self) {
-        set_mode(&self.output(), 0o606);
+    async fn open_file(&self) {
+        set_mode(&self.file(), 0o606);
     }
     async fn put_directory(&self) {
-        if self.output().exists() {
+        if self.output().is_symlink() {
             fs::remove_file(self.output()).unwrap();
         }
         fs::create_dir_all(self.output()).unwrap();
     }
-    async fn cut_output(&self) {
-        let bytes = fs::read(self.output()).unwrap();
-        fs::write(self.output(), &bytes[..bytes.len() / 2]).unwrap();
+    async fn put_file(&self) {
+        fs::create_dir_all(self.output().parent().unwrap()).unwrap();
+        fs::write(self.output(), "auth of an earlier release;\n").unwrap();
+        set_mode(&self.output(), 0o600);
+    }
+    async fn cut_file(&self) {
+        let bytes = fs::read(self.file()).unwrap();
+        fs::write(self.file(), &bytes[..bytes.len() / 2]).unwrap();
     }
     async fn put_link(&self) -> Arranged {
         fs::create_dir_all(self.output().parent().unwrap()).unwrap();
@@ -105,7 +118,7 @@ impl HookWorld for Hooks {
         Ok(())
     }
     async fn mode(&self) -> Option<u16> {
-        let found = fs::symlink_metadata(self.output()).ok()?;
+        let found = fs::metadata(self.output()).ok()?;
         found.is_file().then(|| u16::try_from(found.permissions().mode() & 0o7777).unwrap())
     }
     async fn digest_elsewhere(&self) -> Fingerprint {
@@ -113,6 +126,6 @@ impl HookWorld for Hooks {
         let output = absolute(&self.root.path().join("elsewhere/nginx.conf"));
         let hook = HookSpec { output, ..self.hook() };
         let rendered = elsewhere.render(&hook).await.unwrap();
-        elsewhere.commit(&hook, rendered).await.unwrap()
+        elsewhere.commit(&hook, rendered, &[]).await.unwrap().digest
     }
 }

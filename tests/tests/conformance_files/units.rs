@@ -12,7 +12,7 @@ use companion_conformance::Arranged;
 use companion_conformance::unit_store::UnitStoreWorld;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::ContainerSpec;
-use companion_core::model::image::ImageRef;
+use companion_core::model::image::ImageId;
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::UnitStore;
@@ -94,7 +94,7 @@ impl UnitStoreWorld for Units {
         UnitSpec {
             name: CompanionName::new(format!("companion-{number}")).unwrap(),
             description: format!("Page {number}"),
-            image: ImageRef::new("localhost/page:latest").unwrap(),
+            image: ImageId::new(&"b".repeat(64)).unwrap(),
             container: ContainerSpec { restart_delay: Some(1), ..ContainerSpec::default() },
             config: None,
             revision: Revision {
@@ -117,7 +117,7 @@ impl UnitStoreWorld for Units {
     }
     async fn edit(&self, name: &CompanionName) {
         let text = fs::read_to_string(self.file(name)).unwrap();
-        let edited = text.replace("Image=localhost/page", "Image=localhost/other");
+        let edited = text.replace("Image=bb", "Image=cc");
         assert_ne!(edited, text);
         fs::write(self.file(name), edited).unwrap();
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use adapter_fake::world::desired::Wish;
 use adapter_fake::world::units::UnitBytes;
 use adapter_fake::{FakeHost, Method, Port};
+use companion_core::model::revision::Revision;
 use proptest::prelude::*;
 
 use crate::case::{Case, SAME_INPUTS, case, config, run};
@@ -17,7 +18,7 @@ use crate::stage::Stage;
 use crate::tamperings::Tampering;
 
 /// What a host came to: of every companion that is wished for, the unit, what is loaded, what runs
-/// and its configuration, in all but the incarnation; and which are gone.
+/// and its configuration, in all but the epochs; and which are gone.
 pub(crate) fn end(host: &FakeHost) -> Vec<String> {
     let world = host.world();
     let of = |at: usize| {
@@ -27,19 +28,23 @@ pub(crate) fn end(host: &FakeHost) -> Vec<String> {
         }
         let file = match slot.file.now() {
             Some(UnitBytes::Ours(text)) => {
-                let revision = text.revision.with_incarnation(0);
+                let revision = first(text.revision);
                 format!("{} {revision} {} {:?}", text.contents, text.image, text.damage)
             }
             other => format!("{other:?}"),
         };
         let run = slot.service.run.map(|run| {
-            let revision = run.revision.map(|revision| revision.with_incarnation(0));
+            let revision = run.revision.map(first);
             (revision, run.contents, run.tampered, run.image, run.config)
         });
         let config = world.files.rendered(&output(at));
         Some(format!("{} {file} {run:?} {config:?}", named(at)))
     };
     (0..MOST).filter_map(of).collect()
+}
+
+fn first(revision: Revision) -> Revision {
+    revision.with_incarnation(0).with_config_epoch(0)
 }
 
 /// An effect that is counted for each companion.
@@ -54,8 +59,8 @@ const fn effect(what: &'static str, more: u32, calls: &'static [(Port, Method)])
     Effect { what, more, calls }
 }
 
-/// What is counted. What was rendered while a service began is not put in place, and rendered once more.
-const EFFECTS: [Effect; 10] = [
+/// What is counted.
+const EFFECTS: [Effect; 11] = [
     effect("writes of the unit", 1, &[(Port::Units, Method::Write)]),
     effect("removals of the unit", 1, &[(Port::Units, Method::Remove)]),
     effect("restarts", 1, &[(Port::Services, Method::Restart)]),
@@ -66,8 +71,9 @@ const EFFECTS: [Effect; 10] = [
     ),
     effect("stops", 1, &[(Port::Services, Method::Stop)]),
     effect("builds and pulls", 1, &[(Port::Images, Method::Ensure)]),
-    effect("renderings", 2, &[(Port::Hooks, Method::Render)]),
+    effect("renderings", 1, &[(Port::Hooks, Method::Render)]),
     effect("writes of the configuration", 1, &[(Port::Hooks, Method::Commit)]),
+    effect("sweeps of the configuration", 1, &[(Port::Hooks, Method::Sweep)]),
     effect("removals of the configuration", 1, &[(Port::Hooks, Method::Remove)]),
     effect("removals of the container", 1, &[(Port::Containers, Method::Remove)]),
 ];

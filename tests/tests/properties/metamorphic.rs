@@ -62,7 +62,7 @@ fn beside_the_run() -> impl Strategy<Value = Vec<(Tampering, usize, Option<u64>)
         Tampering::ExposeUnit,
         Tampering::DeleteUnit,
         Tampering::ExposeConfig,
-        Tampering::DeleteConfig,
+        Tampering::UnlinkConfig,
         Tampering::RemoveImage,
         Tampering::LeaveImage,
         Tampering::ReloadByOthers,
@@ -103,7 +103,7 @@ fn tree(host: &FakeHost) -> Vec<String> {
     });
     let configs = (0..MOST).map(|at| {
         let output = crate::companions::output(at);
-        format!("{output} {:?}", world.files.rendered(&output))
+        format!("{output} {:?}", world.files.rendered_at(&output))
     });
     places.chain(configs).collect()
 }

@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
-use companion_core::model::hook::{HookSpec, HookState, Rendered};
+use companion_core::model::hook::{ConfigId, HookSpec, HookState, Rendered};
 use companion_core::model::log::LogTail;
-use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::{JobResult, ServiceState, UnitFile, UnitFileState, UnitSpec};
 use companion_core::ports::{
     Acquired, HookRunner, Host, Job, Leadership, Lease, PortResult, ServiceManager, UnitStore,
@@ -88,8 +87,17 @@ impl HookRunner for FirstRendering {
         Ok(Rendered::new(first.or_insert_with(|| rendered.bytes().to_vec()).clone()))
     }
 
-    async fn commit(&self, hook: &HookSpec, rendered: Rendered) -> PortResult<Fingerprint> {
-        self.inner.commit(hook, rendered).await
+    async fn commit(
+        &self,
+        hook: &HookSpec,
+        rendered: Rendered,
+        claimed: &[ConfigId],
+    ) -> PortResult<ConfigId> {
+        self.inner.commit(hook, rendered, claimed).await
+    }
+
+    async fn sweep(&self, hook: &HookSpec, keep: ConfigId) -> PortResult<()> {
+        self.inner.sweep(hook, keep).await
     }
 
     async fn remove(&self, hook: &HookSpec) -> PortResult<()> {

@@ -245,8 +245,8 @@ impl Stage {
             self.host.remove_container(name);
         }
         let file = world.files.rendered(&output(at));
-        if matches!(file, Some(adapter_fake::world::files::ConfigFile::Directory)) {
-            self.host.delete_config(&output(at));
+        if matches!(file, Some(adapter_fake::world::files::RenderedFile::Directory)) {
+            self.host.unlink_config(&output(at));
         }
     }
 

@@ -42,6 +42,7 @@ pub(crate) enum Tampering {
     NeverReady,
     FailStarts,
     DeleteConfig,
+    UnlinkConfig,
     EditConfig,
     ExposeConfig,
     OpenConfig,
@@ -57,7 +58,7 @@ pub(crate) enum Tampering {
     SpoilRecord(Record),
 }
 
-pub(crate) const TAMPERINGS: [Tampering; 49] = [
+pub(crate) const TAMPERINGS: [Tampering; 50] = [
     Tampering::DeleteUnit,
     Tampering::EditUnit,
     Tampering::SpoilUnit,
@@ -89,6 +90,7 @@ pub(crate) const TAMPERINGS: [Tampering; 49] = [
     Tampering::NeverReady,
     Tampering::FailStarts,
     Tampering::DeleteConfig,
+    Tampering::UnlinkConfig,
     Tampering::EditConfig,
     Tampering::ExposeConfig,
     Tampering::OpenConfig,
@@ -157,6 +159,7 @@ impl Tampering {
             | Self::CancelJob
             | Self::CrashLoop(false)
             | Self::DeleteConfig
+            | Self::UnlinkConfig
             | Self::EditConfig
             | Self::ExposeConfig
             | Self::OpenConfig
@@ -216,6 +219,7 @@ impl Tampering {
             Self::CrashLoop(on) => host.crash_loop(name, on),
             Self::IgnoreStop | Self::NeverReady | Self::FailStarts => self.misbehave(host, at),
             Self::DeleteConfig => host.delete_config(&output(at)),
+            Self::UnlinkConfig => host.unlink_config(&output(at)),
             Self::EditConfig => host.edit_config(&output(at)),
             Self::ExposeConfig => host.expose_config(&output(at), 0o644),
             Self::OpenConfig => host.expose_config(&output(at), 0o666),

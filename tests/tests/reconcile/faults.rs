@@ -168,7 +168,7 @@ async fn nothing_is_done_while(mode: Mode) {
 }
 
 /// The calls whose failures other tests have.
-const NOT_OF_AN_INSTALLATION: [(Port, Method); 10] = [
+const NOT_OF_AN_INSTALLATION: [(Port, Method); 11] = [
     // Without the record and the leadership no round begins, see above.
     (Port::Desired, Method::Load),
     (Port::Leadership, Method::Acquire),
@@ -177,6 +177,7 @@ const NOT_OF_AN_INSTALLATION: [(Port, Method); 10] = [
     (Port::Services, Method::ResetFailed),
     (Port::Services, Method::LogTails),
     (Port::Images, Method::Prune),
+    (Port::Hooks, Method::Sweep),
     (Port::Units, Method::Remove),
     (Port::Hooks, Method::Remove),
     (Port::Containers, Method::Remove),
@@ -209,6 +210,7 @@ async fn every_single_failure_of_a_repair_is_survived() {
         (Port::Services, Method::ResetFailed),
         (Port::Services, Method::LogTails),
         (Port::Images, Method::Prune),
+        (Port::Hooks, Method::Sweep),
     ] {
         for mode in failures() {
             let node = Node::installed().await;
@@ -217,6 +219,7 @@ async fn every_single_failure_of_a_repair_is_survived() {
             node.passes_until_true(1).await;
             node.sleep(60).await;
             node.host.change_context(&context("wallet"));
+            node.host.rotate_credentials();
             node.host.change(|world, _| {
                 let behaviour = world.behaviour_mut(&name("viewer"));
                 (behaviour.ignores_stop, behaviour.crash_exit) = (true, Some(1));

@@ -2,7 +2,8 @@
 
 use adapter_systemd::{Scope, container_unit};
 use companion_core::model::companion::CompanionSpec;
-use companion_core::model::unit::UnitSpec;
+use companion_core::model::desired::{DesiredCompanion, Generation};
+use companion_core::model::image::ImageId;
 use quadlet::{Container, ContainerUnit, PodmanVersion};
 
 use crate::model::{self, units::Field, units::VERSIONS};
@@ -199,16 +200,9 @@ fn no_byte_in_any_field_of_a_catalog_adds_a_key_to_a_unit() {
 
 /// Checks the unit of `spec`; says whether there is one, and not a refusal by its renderer.
 fn check_keys(field: &str, piece: &str, spec: &CompanionSpec) -> bool {
-    let build = spec.image.build.as_ref().map(|build| &build.reference);
-    let image = build.or(spec.image.pull.as_ref().map(|pull| &pull.reference)).unwrap();
-    let unit = UnitSpec {
-        name: spec.name.clone(),
-        description: spec.description.clone(),
-        image: image.clone(),
-        container: spec.container.clone(),
-        config: None,
-        revision: "0123456789abcdef-fedcba9876543210-none-0".parse().unwrap(),
-    };
+    let image = ImageId::new(&"a".repeat(64)).unwrap();
+    let revision = "0123456789abcdef-fedcba9876543210-0123456789abcdef.3-0".parse().unwrap();
+    let unit = DesiredCompanion::new(spec.clone(), Generation(1)).unit(&image, revision);
     // The oldest takes the longest way round, and the usual one is tried with every byte by the test above.
     let (unit, version) = (container_unit(&unit, Scope::User), VERSIONS[0]);
     let Ok(text) = unit.render(version) else { return false };

@@ -1,5 +1,6 @@
 //! What the fake calls true, and what it does not.
 
+use companion_core::model::hook::{ConfigId, Link};
 use companion_core::model::unit::JobResult;
 use companion_core::ports::ContainerFacts;
 use companion_core::ports::Leadership as _;
@@ -186,8 +187,10 @@ async fn a_rendering_or_a_removal_of_what_is_no_file_is_a_violation() {
     bench.host.put_directory_at_config(&bench.hook().output);
     bench.host.render(bench.hook()).await.unwrap();
     assert_eq!(kinds(&bench), [], "nobody had looked at it yet");
-    assert!(HookRunner::observe(&bench.host, bench.hook()).await.is_err());
+    let state = HookRunner::observe(&bench.host, bench.hook()).await.unwrap();
+    assert_eq!(state.link, Link::Unmanaged);
     bench.host.render(bench.hook()).await.unwrap();
+    assert!(HookRunner::remove(&bench.host, bench.hook()).await.is_err(), "the files go first");
     assert!(HookRunner::remove(&bench.host, bench.hook()).await.is_err());
     assert_eq!(kinds(&bench), [ViolationKind::ForeignConfigTouched; 2]);
 }
@@ -235,9 +238,25 @@ async fn a_hook_that_commits_for_a_companion_that_is_gone_is_a_violation_of_its_
     let rendered = bench.host.render(bench.hook()).await.unwrap();
     bench.host.remove(bench.name());
     bench.host.removal_finished(bench.name());
-    bench.host.commit(bench.hook(), rendered).await.unwrap();
+    bench.host.commit(bench.hook(), rendered, &[]).await.unwrap();
     assert_eq!(kinds(&bench), [ViolationKind::EffectAfterRemoval]);
     assert_eq!(bench.host.violations()[0].companion.as_ref(), Some(bench.name()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_of_what_the_loaded_unit_names_is_a_violation() {
+    let bench = Bench::new();
+    bench.host.install(&bench.spec);
+    let unit = bench.converge().await;
+    let used = unit.revision.config.unwrap();
+    bench.host.sweep(bench.hook(), used).await.unwrap();
+    assert_eq!(kinds(&bench), []);
+    bench.state().await;
+    UnitStore::observe(&bench.host, &[(unit.name.clone(), None)].into()).await;
+    let other = ConfigId { epoch: 7, ..used };
+    bench.host.sweep(bench.hook(), other).await.unwrap();
+    bench.host.prune(&[unit.image]).await.unwrap();
+    assert_eq!(kinds(&bench), [ViolationKind::UsedInputRemoved; 2]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use companion_core::model::companion::CompanionName;
 
 use super::World;
 use super::containers::{Container, Status};
+use super::durable::Durable;
 use super::services::Service;
 use super::units::Load;
 
@@ -17,9 +18,8 @@ impl World {
             slot.file.sync();
             slot.container = slot.container.filter(|container| !container.ours);
         }
-        for place in self.files.rendered.values_mut() {
-            place.sync();
-        }
+        self.files.rendered.values_mut().for_each(Durable::sync);
+        self.files.outputs.values_mut().for_each(Durable::sync);
         self.sync_record();
         self.boot(now);
     }

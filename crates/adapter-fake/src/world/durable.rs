@@ -1,8 +1,10 @@
 //! What a loss of power leaves of things that are written one after the other.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use companion_core::model::container::AbsolutePath;
 use companion_core::model::hook::HookSpec;
 
 use super::World;
@@ -81,13 +83,27 @@ fn digit(rest: &mut u64, pending: usize) -> usize {
     usize::try_from(digit).unwrap_or(0)
 }
 
+/// Makes the `places` in `directory` survive a loss of power, and forgets those where nothing is left.
+fn sync_in<T: Clone + PartialEq>(
+    directory: Option<&Path>,
+    places: &mut BTreeMap<AbsolutePath, Durable<T>>,
+) {
+    places.retain(|path, place| {
+        if Path::new(path.as_str()).parent() == directory {
+            place.sync();
+        }
+        place.now().is_some() || !place.is_synced()
+    });
+}
+
 impl World {
     /// How many different outcomes a loss of power could have now: 1 when everything is synced.
     pub fn power_loss_outcomes(&self) -> u64 {
         let files = self.slots.values().map(|slot| slot.file.pending());
         let configs = self.files.rendered.values().map(Durable::pending);
+        let outputs = self.files.outputs.values().map(Durable::pending);
         let record = usize::from(self.record_before.is_some());
-        files.chain(configs).chain([record]).fold(1_u64, |product, pending| {
+        files.chain(configs).chain(outputs).chain([record]).fold(1_u64, |product, pending| {
             product.saturating_mul(u64::try_from(pending).unwrap_or(u64::MAX).saturating_add(1))
         })
     }
@@ -108,6 +124,10 @@ impl World {
             place.lose(digit(&mut rest, place.pending()));
         }
         self.files.rendered.retain(|_, place| place.now().is_some());
+        for place in self.files.outputs.values_mut() {
+            place.lose(digit(&mut rest, place.pending()));
+        }
+        self.files.outputs.retain(|_, place| place.now().is_some());
         if digit(&mut rest, usize::from(self.record_before.is_some())) == 0 {
             self.lose_unsynced_record();
         }
@@ -127,11 +147,7 @@ impl World {
     /// the same directory.
     pub fn sync_rendered(&mut self, hook: &HookSpec) {
         let directory = Path::new(hook.output.as_str()).parent();
-        self.files.rendered.retain(|path, place| {
-            if Path::new(path.as_str()).parent() == directory {
-                place.sync();
-            }
-            place.now().is_some() || !place.is_synced()
-        });
+        sync_in(directory, &mut self.files.rendered);
+        sync_in(directory, &mut self.files.outputs);
     }
 }

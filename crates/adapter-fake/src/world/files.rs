@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::hook::{
-    HookName, HookProgram, HookSpec, HookState, StaleCause, TemplateValue,
+    ConfigFile, ConfigId, HookName, HookProgram, HookSpec, HookState, Link, Rendering,
+    TemplateValue,
 };
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
@@ -32,9 +33,9 @@ pub enum Fate {
     Nonsense,
 }
 
-/// A rendered file.
+/// A rendered file, or what lies in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ConfigFile {
+pub enum RenderedFile {
     /// A regular file.
     Regular {
         /// A digest of its bytes.
@@ -44,7 +45,18 @@ pub enum ConfigFile {
         /// Whether the program in the container accepts it.
         sound: bool,
     },
-    /// A directory lies there.
+    /// A directory lies at the hook's output.
+    Directory,
+}
+
+/// What lies at a hook's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Output {
+    /// A link to a rendered file, whether that exists or not.
+    Link(ConfigId),
+    /// A regular file, as an earlier release left it.
+    Regular,
+    /// A directory.
     Directory,
 }
 
@@ -59,30 +71,73 @@ pub struct Files {
     pub fates: BTreeMap<AbsolutePath, Fate>,
     /// Files that lie on the host besides, for containers to mount.
     pub others: BTreeSet<AbsolutePath>,
-    pub(crate) rendered: BTreeMap<AbsolutePath, Durable<ConfigFile>>,
+    /// By the path of each.
+    pub(crate) rendered: BTreeMap<AbsolutePath, Durable<RenderedFile>>,
+    pub(crate) outputs: BTreeMap<AbsolutePath, Durable<Output>>,
     /// The secret of the host that digests are keyed with.
     pub key: u64,
 }
 
 impl Files {
-    /// The rendered file at `path`.
-    pub fn rendered(&self, path: &AbsolutePath) -> Option<&ConfigFile> {
-        self.rendered.get(path)?.now()
+    /// The rendered file that `output` links to, or the directory in its place.
+    pub fn rendered(&self, output: &AbsolutePath) -> Option<RenderedFile> {
+        match self.output(output)? {
+            Output::Link(id) => self.file(&id.path(output)),
+            Output::Regular => None,
+            Output::Directory => Some(RenderedFile::Directory),
+        }
     }
 
-    /// A digest of the bytes of the rendered file at `path`.
+    pub(crate) fn output(&self, output: &AbsolutePath) -> Option<Output> {
+        self.outputs.get(output)?.now().copied()
+    }
+
+    /// The rendered file at `path` itself.
+    pub(crate) fn file(&self, path: &AbsolutePath) -> Option<RenderedFile> {
+        self.rendered.get(path)?.now().copied()
+    }
+
+    /// A digest of the bytes of the rendered file at `path` itself.
     pub(crate) fn content(&self, path: &AbsolutePath) -> Option<Fingerprint> {
-        match self.rendered(path)? {
-            ConfigFile::Regular { content, .. } => Some(*content),
-            ConfigFile::Directory => None,
+        match self.file(path)? {
+            RenderedFile::Regular { content, .. } => Some(content),
+            RenderedFile::Directory => None,
         }
+    }
+
+    /// All files that a hook with this output rendered, by name.
+    pub fn rendered_at(&self, output: &AbsolutePath) -> BTreeMap<ConfigId, RenderedFile> {
+        let named = self.rendered.iter().filter_map(|(path, place)| {
+            let name = path.as_str().strip_prefix(output.as_str())?.strip_prefix('.')?;
+            Some((name.parse().ok()?, *place.now()?))
+        });
+        named.collect()
+    }
+
+    /// Whether anything that a hook with this output rendered is left.
+    pub(crate) fn has_rendered(&self, output: &AbsolutePath) -> bool {
+        self.output(output).is_some() || !self.rendered_at(output).is_empty()
+    }
+
+    fn config_files(&self, output: &AbsolutePath) -> BTreeMap<ConfigId, ConfigFile> {
+        let files = self.rendered_at(output).into_iter().map(|(id, file)| {
+            let file = match file {
+                RenderedFile::Regular { content, .. } if self.keyed(content) != id.digest => {
+                    ConfigFile::Modified
+                }
+                RenderedFile::Regular { mode, .. } if mode & 0o022 != 0 => ConfigFile::Writable,
+                RenderedFile::Regular { mode, .. } if mode & 0o077 != 0 => ConfigFile::Exposed,
+                RenderedFile::Regular { .. } => ConfigFile::Intact,
+                RenderedFile::Directory => ConfigFile::Modified,
+            };
+            (id, file)
+        });
+        files.collect()
     }
 
     /// Whether anything lies at `path`.
     pub fn exists(&self, path: &AbsolutePath) -> bool {
-        self.rendered(path).is_some()
-            || self.inputs.contains_key(path)
-            || self.others.contains(path)
+        self.file(path).is_some() || self.inputs.contains_key(path) || self.others.contains(path)
     }
 
     fn keyed(&self, content: Fingerprint) -> Fingerprint {
@@ -141,44 +196,40 @@ fn inputs_of(program: &HookProgram) -> Vec<&AbsolutePath> {
 pub const PRIVATE: u16 = 0o600;
 
 impl World {
-    /// What `hook` would do now.
+    /// What `hook` would render now, and what it rendered before.
     ///
     /// # Errors
     /// `Invalid` for a hook that nobody registered, and for one whose rendering fails, unless that
-    /// takes a program to find out; `Conflict` when a directory lies in the file's place.
+    /// takes a program to find out.
     pub fn hook_state(&self, hook: &HookSpec) -> PortResult<HookState> {
-        self.no_directory_at(&hook.output)?;
-        let (content, mode) = match self.files.rendered(&hook.output) {
-            Some(ConfigFile::Regular { content, mode, .. }) => (Some(*content), *mode),
-            Some(ConfigFile::Directory) | None => (None, PRIVATE),
+        let files = self.files.config_files(&hook.output);
+        let link = match self.files.output(&hook.output) {
+            None => Link::Absent,
+            Some(Output::Link(id)) => Link::To(id),
+            Some(Output::Regular) => Link::Other,
+            Some(Output::Directory) => Link::Unmanaged,
         };
-        let private = mode & 0o077 == 0;
-        let input = match self.files.input(hook)? {
-            Ok(input) => input,
-            Err(waiting_for) => {
-                let config = content.filter(|_| private);
-                return Ok(HookState::NotReady {
-                    waiting_for,
-                    config: config.map(|content| self.files.keyed(content)),
-                });
+        let rendering = match self.files.input(hook)? {
+            Err(waiting_for) => Rendering::NotReady { waiting_for },
+            Ok(input) => {
+                let is_command = matches!(hook.program, HookProgram::Command { .. });
+                if !is_command {
+                    self.may_render(hook)?;
+                }
+                let wanted = Fingerprint::of(&self.files.would_render(hook, input));
+                let digest = self.files.keyed(wanted);
+                // What a program would print is known only of what it printed.
+                let is_known = files
+                    .iter()
+                    .any(|(id, file)| id.digest == digest && *file != ConfigFile::Modified);
+                if is_command && !is_known {
+                    Rendering::Outdated { input: self.files.keyed(input) }
+                } else {
+                    Rendering::Known(digest)
+                }
             }
         };
-        if !matches!(hook.program, HookProgram::Command { .. }) {
-            self.may_render(hook)?;
-        }
-        let wanted = Fingerprint::of(&self.files.would_render(hook, input));
-        let cause = match content {
-            None => StaleCause::Missing,
-            Some(content) if content != wanted => StaleCause::Changed,
-            Some(_) if mode & 0o022 != 0 => StaleCause::Writable,
-            Some(_) if !private => StaleCause::Exposed,
-            Some(content) => {
-                let config = self.files.keyed(content);
-                return Ok(HookState::Current { config });
-            }
-        };
-        let input = self.files.keyed(input);
-        Ok(HookState::Stale { cause, input })
+        Ok(HookState { rendering, files, link })
     }
 
     /// The bytes of the hook's file, as its inputs are now.
@@ -203,48 +254,66 @@ impl World {
         Ok(())
     }
 
-    /// Puts `bytes` where `hook` has its file, not yet durably; says whether anything changed.
+    /// Commits `bytes` as a file of `hook` beside those that are `claimed`, not yet durably; says
+    /// whether anything changed.
     ///
     /// # Errors
-    /// `Conflict` when a directory lies there, `Transient` on a full disk, `Denied` on one that is
-    /// read-only.
-    pub fn commit(&mut self, hook: &HookSpec, bytes: &[u8]) -> PortResult<(bool, Fingerprint)> {
+    /// `Conflict` when a directory lies at the output, `Transient` on a full disk, `Denied` on one that
+    /// is read-only.
+    pub fn commit(
+        &mut self,
+        hook: &HookSpec,
+        bytes: &[u8],
+        claimed: &[ConfigId],
+    ) -> PortResult<(bool, ConfigId)> {
         self.no_directory_at(&hook.output)?;
         let content = Fingerprint::of(bytes);
-        let file = ConfigFile::Regular {
+        let rendered = RenderedFile::Regular {
             content,
             mode: PRIVATE,
             sound: !bytes.starts_with(NONSENSE.as_bytes()),
         };
-        let digest = self.files.keyed(content);
-        if self.files.rendered(&hook.output) == Some(&file) {
-            return Ok((false, digest));
+        let files = self.files.config_files(&hook.output);
+        let id = ConfigId::to_commit(self.files.keyed(content), &files, claimed);
+        let path = id.path(&hook.output);
+        let is_linked = self.files.output(&hook.output) == Some(Output::Link(id));
+        if is_linked && self.files.file(&path) == Some(rendered) {
+            return Ok((false, id));
         }
         self.disk_takes(hook.output.as_str())?;
-        let place = self.files.rendered.entry(hook.output.clone()).or_default();
-        place.set(Some(file));
-        Ok((true, digest))
+        self.files.rendered.entry(path).or_default().set(Some(rendered));
+        let output = self.files.outputs.entry(hook.output.clone()).or_default();
+        output.set(Some(Output::Link(id)));
+        Ok((true, id))
     }
 
-    /// Removes what `hook` rendered, not yet durably; says whether anything was there.
+    /// Removes what `hook` rendered except `keep`, and without one the output, not yet durably; says
+    /// whether anything was there.
     ///
     /// # Errors
     /// As [`commit`](Self::commit).
-    pub fn remove_rendered(&mut self, hook: &HookSpec) -> PortResult<bool> {
-        self.no_directory_at(&hook.output)?;
-        if self.files.rendered(&hook.output).is_none() {
+    pub fn remove_rendered(&mut self, hook: &HookSpec, keep: Option<ConfigId>) -> PortResult<bool> {
+        let mut removed = self.files.rendered_at(&hook.output);
+        removed.retain(|id, _| Some(*id) != keep);
+        let unlinks = keep.is_none() && self.files.output(&hook.output).is_some();
+        if removed.is_empty() && !unlinks {
             return Ok(false);
         }
         if self.conditions.disk == Disk::ReadOnly {
             self.disk_takes(hook.output.as_str())?;
         }
-        let place = self.files.rendered.entry(hook.output.clone()).or_default();
-        place.set(None);
+        for id in removed.into_keys() {
+            self.files.rendered.entry(id.path(&hook.output)).or_default().set(None);
+        }
+        if unlinks {
+            self.no_directory_at(&hook.output)?;
+            self.files.outputs.entry(hook.output.clone()).or_default().set(None);
+        }
         Ok(true)
     }
 
     fn no_directory_at(&self, path: &AbsolutePath) -> PortResult<()> {
-        if self.files.rendered(path) == Some(&ConfigFile::Directory) {
+        if self.files.output(path) == Some(Output::Directory) {
             let message = format!("`{path}` is a directory, not a file");
             return Err(PortError::new(PortErrorKind::Conflict, message));
         }

@@ -90,8 +90,11 @@ impl Images {
         named.len() + self.unnamed.len()
     }
 
-    pub(crate) fn id(&self, reference: &ImageRef) -> Option<Fingerprint> {
-        self.get(reference).map(|image| image.id)
+    /// The image with this id, whether it has a name or not.
+    pub fn find(&self, image: &ImageId) -> Option<Fingerprint> {
+        let named = self.store.values().map(|image| &image.id);
+        let mut all = named.chain(self.unnamed.keys());
+        all.find(|id| image_id(**id) == *image).copied()
     }
 
     /// Gives the name `reference` to `image`; what had it before has none then.
@@ -117,34 +120,33 @@ impl Images {
         Some(Context { digest: Fingerprint::of(text.as_bytes()), ..context })
     }
 
-    fn present(&self, source: &ImageSource) -> PortResult<Option<PresentImage>> {
+    fn present(&self, source: &ImageSource) -> Option<PresentImage> {
         let built = source.build.as_ref().map(|build| &build.reference);
         let pulled = source.pull.as_ref().map(|pull| &pull.reference);
         for reference in built.into_iter().chain(pulled) {
             if let Some(image) = self.get(reference) {
-                return present(reference, *image).map(Some);
+                return Some(present(reference, *image));
             }
         }
-        Ok(None)
+        None
     }
 }
 
-/// The id of an image as the container host prints it.
-fn printed(id: Fingerprint) -> PortResult<ImageId> {
-    ImageId::new(&id.to_string().repeat(4)).map_err(|error| {
-        PortError::new(PortErrorKind::Invalid, "an image has an impossible id").with_source(error)
-    })
+/// The id of an image with these contents.
+#[expect(clippy::expect_used, reason = "four times 16 hexadecimal digits are an id")]
+pub fn image_id(contents: Fingerprint) -> ImageId {
+    ImageId::new(&contents.to_string().repeat(4)).expect("64 hexadecimal digits")
 }
 
-fn present(reference: &ImageRef, image: Image) -> PortResult<PresentImage> {
-    Ok(PresentImage {
+fn present(reference: &ImageRef, image: Image) -> PresentImage {
+    PresentImage {
         reference: reference.clone(),
-        id: printed(image.id)?,
+        id: image_id(image.id),
         provenance: match image.built_from {
             Some(context) => Provenance::Built { context },
             None => Provenance::Foreign,
         },
-    })
+    }
 }
 
 /// What must be done for an image to be present and current.
@@ -170,8 +172,8 @@ impl World {
         let leftovers = self.leftovers().filter(|(_, built_as)| Some(*built_as) == name);
         Ok(ImageState {
             context: context.map(|context| context.digest),
-            present: self.images.present(source)?,
-            leftovers: leftovers.map(|(id, _)| printed(*id)).collect::<PortResult<_>>()?,
+            present: self.images.present(source),
+            leftovers: leftovers.map(|(id, _)| image_id(*id)).collect(),
         })
     }
 
@@ -246,7 +248,7 @@ impl World {
         let image =
             Image { id: Fingerprint::of(text.as_bytes()), built_from: Some(context.digest) };
         self.images.tag(&build.reference, image);
-        present(&build.reference, image)
+        Ok(present(&build.reference, image))
     }
 
     /// Fetches the image of `source` from its registry.
@@ -281,7 +283,7 @@ impl World {
         let image = Image { id: *content, built_from: None };
         self.disk_takes("the image store")?;
         self.images.tag(reference, image);
-        present(reference, image)
+        Ok(present(reference, image))
     }
 
     /// Removes `leftovers` that are ours, have no name and are not in use; says how many went.
@@ -290,8 +292,9 @@ impl World {
     /// `Unavailable` without the container program.
     pub fn prune_images(&mut self, leftovers: &[ImageId]) -> PortResult<u32> {
         self.needs_podman()?;
+        self.watch_prune(leftovers);
         let asked: BTreeSet<&ImageId> = leftovers.iter().collect();
-        let is_asked = |id: &Fingerprint| printed(*id).is_ok_and(|id| asked.contains(&id));
+        let is_asked = |id: &Fingerprint| asked.contains(&image_id(*id));
         let going: Vec<Fingerprint> =
             self.leftovers().map(|(id, _)| *id).filter(is_asked).collect();
         for id in &going {

@@ -70,7 +70,7 @@ impl World {
         let unreloaded = slot.written_since_reload;
         let (mut without_image, mut without_config) = (false, false);
         if let Load::Ours(text) = &slot.load {
-            without_image = !self.images.has(&text.image);
+            without_image = self.images.find(&text.image).is_none();
             without_config = text.mounts.iter().any(|path| !self.files.exists(path));
         }
         if unreloaded {

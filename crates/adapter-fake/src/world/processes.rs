@@ -7,7 +7,7 @@ use companion_core::model::unit::{JobResult, ServiceResult};
 
 use super::World;
 use super::containers::{Container, Status};
-use super::files::ConfigFile;
+use super::files::RenderedFile;
 use super::services::{JobKind, PendingJob, Phase, Run, StartEnd};
 use super::units::{Damage, Load, Restart};
 use super::violations::ViolationKind;
@@ -95,7 +95,7 @@ impl World {
             Run { revision: None, contents: None, tampered: false, image: None, config: None };
         if let Load::Ours(text) = &slot.load {
             // Neither a pull (`Pull=never`) nor a directory in place of a missing mount source.
-            let image = self.images.id(&text.image);
+            let image = self.images.find(&text.image);
             let mounts_exist = text.mounts.iter().all(|path| self.files.exists(path));
             if image.is_none() || !mounts_exist {
                 return (StartEnd::Exits(CANNOT_MAKE), None);
@@ -115,7 +115,7 @@ impl World {
 
     fn misses_image(&self, name: &CompanionName) -> bool {
         match self.slot(name).map(|slot| &slot.load) {
-            Some(Load::Ours(text)) => self.images.id(&text.image).is_none(),
+            Some(Load::Ours(text)) => self.images.find(&text.image).is_none(),
             Some(Load::NotFound | Load::Foreign | Load::Shadow | Load::Broken) | None => false,
         }
     }
@@ -169,8 +169,8 @@ impl World {
             return slot.behaviour.crashes;
         };
         let refused = text.mounts.iter().any(|path| {
-            let file = self.files.rendered(path);
-            file.is_some_and(|file| !matches!(file, ConfigFile::Regular { sound: true, .. }))
+            let file = self.files.file(path);
+            file.is_some_and(|file| !matches!(file, RenderedFile::Regular { sound: true, .. }))
         });
         refused || slot.behaviour.crashes
     }

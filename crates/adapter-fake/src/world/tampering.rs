@@ -11,7 +11,7 @@ use companion_core::model::unit::JobResult;
 
 use super::World;
 use super::containers::{Container, Status};
-use super::files::{ConfigFile, Fate};
+use super::files::{Fate, Output, RenderedFile};
 use super::images::{BuildFate, Context, Image, Reach};
 use super::processes::KILLED;
 use super::services::{Behaviour, JobKind, Phase};
@@ -265,15 +265,15 @@ impl World {
         self.files.inputs.remove(path);
     }
 
-    /// Someone deletes the rendered file at `path`.
+    /// Someone deletes the rendered file that `path` links to.
     pub fn delete_config(&mut self, path: &AbsolutePath) {
         self.put_config(path, None);
     }
 
-    /// Someone writes something else to the rendered file at `path`.
+    /// Someone writes something else to the rendered file that `path` links to.
     pub fn edit_config(&mut self, path: &AbsolutePath) {
-        if let Some(ConfigFile::Regular { mode, .. }) = self.files.rendered(path).copied() {
-            let edited = ConfigFile::Regular {
+        if let Some(RenderedFile::Regular { mode, .. }) = self.files.rendered(path) {
+            let edited = RenderedFile::Regular {
                 content: Fingerprint::of(b"edited by hand"),
                 mode,
                 sound: true,
@@ -282,30 +282,53 @@ impl World {
         }
     }
 
-    /// Someone gives the rendered file at `path` another mode, such as 0644.
+    /// Someone gives the rendered file that `path` links to another mode, such as 0644.
     pub fn expose_config(&mut self, path: &AbsolutePath, mode: u16) {
-        if let Some(ConfigFile::Regular { content, sound, .. }) = self.files.rendered(path).copied()
-        {
-            let exposed = ConfigFile::Regular { content, mode, sound };
+        if let Some(RenderedFile::Regular { content, sound, .. }) = self.files.rendered(path) {
+            let exposed = RenderedFile::Regular { content, mode, sound };
             self.put_config(path, Some(exposed));
         }
     }
 
-    /// Someone makes a directory where the rendered file at `path` would be.
-    pub fn put_directory_at_config(&mut self, path: &AbsolutePath) {
-        self.put_config(path, Some(ConfigFile::Directory));
+    /// Someone deletes the link at `path`; the file that it led to stays.
+    pub fn unlink_config(&mut self, path: &AbsolutePath) {
+        self.put_output(path, None);
     }
 
-    fn put_config(&mut self, path: &AbsolutePath, file: Option<ConfigFile>) {
+    /// Someone puts a directory in the place of the link at `path`.
+    pub fn put_directory_at_config(&mut self, path: &AbsolutePath) {
+        self.put_output(path, Some(Output::Directory));
+    }
+
+    /// A regular file lies at `path`, as a release left it that did not link.
+    pub fn put_file_at_config(&mut self, path: &AbsolutePath) {
+        self.put_output(path, Some(Output::Regular));
+    }
+
+    fn put_config(&mut self, output: &AbsolutePath, file: Option<RenderedFile>) {
+        self.unsee_configs();
+        let Some(Output::Link(id)) = self.files.output(output) else { return };
+        let path = id.path(output);
+        match file {
+            Some(file) => self.files.rendered.entry(path).or_default().set_synced(Some(file)),
+            None => drop(self.files.rendered.remove(&path)),
+        }
+    }
+
+    fn put_output(&mut self, path: &AbsolutePath, output: Option<Output>) {
+        self.unsee_configs();
+        match output {
+            Some(output) => {
+                self.files.outputs.entry(path.clone()).or_default().set_synced(Some(output));
+            }
+            None => drop(self.files.outputs.remove(path)),
+        }
+    }
+
+    fn unsee_configs(&mut self) {
         for slot in self.slots.values_mut() {
             slot.unseen.config = true;
         }
-        if file.is_none() {
-            self.files.rendered.remove(path);
-            return;
-        }
-        let place = self.files.rendered.entry(path.clone()).or_default();
-        place.set_synced(file);
     }
 
     /// The directory `path` is a build context with these contents, and a build of it works.

@@ -2,9 +2,8 @@
 
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::desired::{DesiredCompanion, Generation};
-use companion_core::model::hook::HookState;
+use companion_core::model::hook::Rendering;
 use companion_core::model::image::PresentImage;
-use companion_core::model::revision::Fingerprint;
 
 use super::containers::{Container, Status};
 use super::desired::{Specs, Wish};
@@ -60,14 +59,17 @@ impl World {
         let config = match &spec.hook {
             None => None,
             Some(hook) => match self.hook_state(hook) {
-                Ok(HookState::Current { config }) => Some(config),
-                Ok(HookState::Stale { .. } | HookState::NotReady { .. }) | Err(_) => {
-                    return Some(Untruth::Config);
+                Ok(state) if matches!(state.rendering, Rendering::Known(_)) => {
+                    match state.usable(&[]) {
+                        Ok(id) => Some(id),
+                        Err(_) => return Some(Untruth::Config),
+                    }
                 }
+                Ok(_) | Err(_) => return Some(Untruth::Config),
             },
         };
         let wanted = DesiredCompanion::new(spec.clone(), Generation::default());
-        let unit = wanted.unit(&image.reference, wanted.revision(&image, config));
+        let unit = wanted.unit(&image.id, wanted.revision(&image, config));
         let Some(UnitBytes::Ours(text)) = slot.file.now() else {
             return Some(Untruth::UnitFile);
         };
@@ -86,8 +88,8 @@ impl World {
             revision: Some(text.revision),
             contents: Some(text.contents),
             tampered: false,
-            image: self.images.id(&image.reference),
-            config: self.mounted(spec),
+            image: self.images.find(&image.id),
+            config: text.mounts.iter().find_map(|path| self.files.content(path)),
         };
         if run != true_run {
             return Some(Untruth::Running);
@@ -122,15 +124,9 @@ impl World {
             && slot.container.is_some_and(up)
     }
 
-    /// A digest of the rendered file that `spec` mounts, as it is now.
-    fn mounted(&self, spec: &CompanionSpec) -> Option<Fingerprint> {
-        let mut mounts = spec.container.mounts.iter();
-        mounts.find_map(|mount| self.files.content(&mount.source))
-    }
-
     fn rest_of(&self, slot: &Slot, spec: Option<&CompanionSpec>) -> Option<Untruth> {
         let hook = spec.and_then(|spec| spec.hook.as_ref());
-        let config = hook.is_some_and(|hook| self.files.rendered(&hook.output).is_some());
+        let config = hook.is_some_and(|hook| self.files.has_rendered(&hook.output));
         let file = matches!(slot.file.now(), Some(UnitBytes::Ours(_)));
         // What a stranger's unit of that name has running is theirs.
         let runs = slot.service.run.is_some_and(|run| run.revision.is_some());

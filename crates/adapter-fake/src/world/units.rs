@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::{AbsolutePath, RestartPolicy};
-use companion_core::model::image::ImageRef;
+use companion_core::model::image::ImageId;
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
@@ -46,12 +46,13 @@ pub enum Damage {
 /// What a unit of ours says, as far as anything here depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitText {
-    /// A digest of all that it says except its revision's incarnation and rendering.
+    /// A digest of all that it says except its revision's incarnation and rendering, and the epoch of
+    /// the rendered file.
     pub contents: Fingerprint,
     /// The revision that it names.
     pub revision: Revision,
     /// The image that it starts.
-    pub image: ImageRef,
+    pub image: ImageId,
     /// The paths of the host that it mounts.
     pub mounts: Vec<AbsolutePath>,
     /// When it is started again.
@@ -119,8 +120,10 @@ impl UnitText {
 }
 
 fn contents(unit: &UnitSpec, renderer: u32) -> Fingerprint {
-    let revision = unit.revision.with_incarnation(0).with_rendering(None);
-    let said = (&unit.name, &unit.description, &unit.image, &unit.container, revision, renderer);
+    let mut container = unit.container.clone();
+    container.mounts.retain(|mount| Some(&mount.source) != unit.config.as_ref());
+    let revision = unit.revision.with_incarnation(0).with_rendering(None).with_config_epoch(0);
+    let said = (&unit.name, &unit.description, &unit.image, container, revision, renderer);
     Fingerprint::of(format!("{said:?}").as_bytes())
 }
 

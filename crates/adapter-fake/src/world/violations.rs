@@ -1,10 +1,12 @@
 //! What no caller should ever do, kept as it happens.
 
 use companion_core::model::companion::CompanionName;
-use companion_core::model::hook::HookSpec;
+use companion_core::model::container::AbsolutePath;
+use companion_core::model::hook::{ConfigId, HookSpec};
+use companion_core::model::image::ImageId;
 
 use super::World;
-use super::files::ConfigFile;
+use super::files::RenderedFile;
 use super::units::{Load, UnitBytes};
 
 /// The kinds of things that no caller should do.
@@ -27,6 +29,8 @@ pub enum ViolationKind {
     StartWithoutImage,
     /// It started a unit that mounts a file which was not there.
     StartWithoutConfig,
+    /// It swept a rendered file, or pruned an image, that the loaded unit names.
+    UsedInputRemoved,
     /// It restarted what a restart could not change.
     RestartWithoutCause,
     /// It did something for a companion whose removal had been reported as finished.
@@ -122,10 +126,44 @@ impl World {
 
     /// Keeps a rendering or a removal of what is no file, for the companion whose hook it is.
     pub(crate) fn watch_config(&mut self, hook: &HookSpec, owner: Option<&CompanionName>) {
-        if self.files.rendered(&hook.output) == Some(&ConfigFile::Directory) {
+        if self.files.rendered(&hook.output) == Some(RenderedFile::Directory) {
             let slot = owner.and_then(|owner| self.slot(owner));
             let unforeseeable = slot.is_some_and(|slot| slot.unseen.config);
             self.violate(ViolationKind::ForeignConfigTouched, owner, unforeseeable);
+        }
+    }
+
+    /// Keeps a sweep that takes a rendered file which the owner's loaded unit mounts.
+    pub(crate) fn watch_sweep(
+        &mut self,
+        hook: &HookSpec,
+        keep: ConfigId,
+        owner: Option<&CompanionName>,
+    ) {
+        let keep = keep.path(&hook.output);
+        let is_removed = |path: &AbsolutePath| {
+            let beside = path.as_str().strip_prefix(hook.output.as_str());
+            beside.is_some_and(|name| name.starts_with('.')) && *path != keep
+        };
+        let slot = owner.and_then(|owner| self.slot(owner));
+        let mounts = slot.map(|slot| (&slot.load, slot.unseen.file || slot.unseen.service));
+        if let Some((Load::Ours(text), unforeseeable)) = mounts
+            && text.mounts.iter().any(is_removed)
+        {
+            self.violate(ViolationKind::UsedInputRemoved, owner, unforeseeable);
+        }
+    }
+
+    /// Keeps a removal of an image that the loaded unit of any companion names.
+    pub(crate) fn watch_prune(&mut self, images: &[ImageId]) {
+        let uses = self.slots.iter().filter_map(|(name, slot)| match &slot.load {
+            Load::Ours(text) if images.contains(&text.image) => {
+                Some((name.clone(), slot.unseen.file || slot.unseen.service))
+            }
+            _ => None,
+        });
+        for (name, unforeseeable) in Vec::from_iter(uses) {
+            self.violate(ViolationKind::UsedInputRemoved, Some(&name), unforeseeable);
         }
     }
 

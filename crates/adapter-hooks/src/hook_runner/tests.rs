@@ -4,14 +4,18 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
+use companion_core::model::hook::{ConfigFile, Link, StaleCause};
 use companion_core::ports::PortError;
 use tempfile::TempDir;
 
 use super::*;
 
 mod commands;
+mod cut_off;
 mod files;
+mod links;
 mod states;
+mod tampering;
 
 /// What no error, log or debug output may hold.
 const CANARY: &str = "canary-5ecret-p4ssword";
@@ -78,9 +82,31 @@ impl Place {
         self.hooks.observe(hook).await.unwrap()
     }
 
-    async fn apply(&self, hook: &HookSpec) -> Fingerprint {
+    async fn apply(&self, hook: &HookSpec) -> ConfigId {
+        self.apply_beside(hook, &[]).await
+    }
+
+    async fn apply_beside(&self, hook: &HookSpec, claimed: &[ConfigId]) -> ConfigId {
         let rendered = self.hooks.render(hook).await.unwrap();
-        self.hooks.commit(hook, rendered).await.unwrap()
+        self.hooks.commit(hook, rendered, claimed).await.unwrap()
+    }
+
+    /// The rendered file of the ordinary output.
+    fn file(&self, id: ConfigId) -> PathBuf {
+        id.path(&self.path("ui/nginx.conf")).as_path().to_owned()
+    }
+
+    async fn stale(&self, hook: &HookSpec) -> StaleCause {
+        self.observe(hook).await.usable(&[]).unwrap_err()
+    }
+
+    async fn usable(&self, hook: &HookSpec) -> ConfigId {
+        self.observe(hook).await.usable(&[]).unwrap()
+    }
+
+    /// The names in the output's directory.
+    fn names(&self) -> Vec<String> {
+        names(&self.root.join("ui"))
     }
 
     /// The one value that may be looked for in everything that is shown.
@@ -90,11 +116,17 @@ impl Place {
     }
 }
 
-fn cause(state: &HookState) -> StaleCause {
-    match state {
-        HookState::Stale { cause, .. } => *cause,
-        other => panic!("{other:?}"),
-    }
+fn next(id: ConfigId) -> ConfigId {
+    ConfigId { epoch: id.epoch + 1, ..id }
+}
+
+/// What `names` shows of these files, of the output, and of what else there is.
+fn expected(files: &[ConfigId], others: &[&str]) -> Vec<String> {
+    let mut names = vec!["nginx.conf".to_owned()];
+    names.extend(files.iter().map(|id| format!("nginx.conf.{id}")));
+    names.extend(others.iter().map(|&other| other.to_owned()));
+    names.sort();
+    names
 }
 
 fn mode_of(path: &Path) -> u32 {

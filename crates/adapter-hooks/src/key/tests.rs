@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
 use durable_dir::Trust;
+use sha2::Digest as _;
 
 use super::*;
 
@@ -27,13 +28,13 @@ fn the_key_is_made_once_and_readable_by_its_owner_only() {
 #[test]
 fn all_that_make_the_first_key_at_once_get_the_same() {
     let (_held, dir) = place();
-    let names: Vec<Fingerprint> = std::thread::scope(|scope| {
+    let digests: Vec<Digest> = std::thread::scope(|scope| {
         let all: Vec<_> = (0..8)
             .map(|_| scope.spawn(|| HostKey::load_or_create(&dir).unwrap().config(b"x")))
             .collect();
         all.into_iter().map(|one| one.join().unwrap()).collect()
     });
-    assert!(names.windows(2).all(|pair| pair[0] == pair[1]), "{names:?}");
+    assert!(digests.windows(2).all(|pair| pair[0] == pair[1]), "{digests:?}");
 }
 
 #[test]
@@ -69,7 +70,7 @@ fn what_is_not_a_file_is_no_key() {
 fn digests_depend_on_the_key_the_purpose_and_where_parts_end() {
     let (key, other) = (HostKey::from_bytes([7; 32]), HostKey::from_bytes([8; 32]));
     assert_ne!(key.config(b"x"), other.config(b"x"));
-    assert_ne!(key.config(b"x"), Fingerprint::of(b"x"));
+    assert_ne!(key.config(b"x"), <[u8; 32]>::from(Sha256::digest(b"x")));
     let of = |purpose, parts: &[&[u8]]| key.digest(purpose, parts);
     assert_ne!(of("a", &[b"x"]), of("b", &[b"x"]));
     assert_ne!(of("a", &[b"x", b"yz"]), of("a", &[b"xy", b"z"]));
@@ -93,7 +94,6 @@ fn the_digest_is_hmac_sha_256() {
     let pad = |with: u8| -> Vec<u8> {
         (0..64).map(|at| if at < 32 { 0x0b ^ with } else { with }).collect()
     };
-    use sha2::Digest as _;
     let inner = Sha256::digest([pad(0x36), framed].concat());
     let outer: [u8; 32] = Sha256::digest([pad(0x5c), inner.to_vec()].concat()).into();
     assert_eq!(key.digest("purpose", &[b"part"]), outer);

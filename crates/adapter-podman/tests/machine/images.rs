@@ -88,6 +88,28 @@ async fn an_old_image_is_a_leftover_only_when_no_container_is_left_on_it() {
     assert_eq!(guest.calls(), "");
 }
 
+/// As a unit starts one: by id, whatever the tag points to, and pruned by nobody while it runs.
+#[tokio::test]
+async fn image_of_a_container_by_id_stays_although_its_tag_moved() {
+    let guest = Guest::new();
+    let source = guest.source("by-id");
+    let image = guest.images.ensure(&source).await.unwrap();
+    podman(&format!("run --detach --rm --replace --name by-id {}", image.id));
+    let shown = podman("ps --filter name=^by-id$ --format {{.Image}}");
+    assert_eq!(shown, "localhost/by-id:latest", "people see the tag");
+    podman("tag localhost/companion-base:latest localhost/by-id:latest");
+    let state = guest.observe(&source).await.unwrap();
+    assert_eq!(state.present.unwrap().provenance, Provenance::Foreign);
+    assert!(state.leftovers.is_empty(), "a container is of it");
+    podman("image prune --force");
+    assert!(is_there(&image.id));
+    podman(&format!("run --detach --rm --replace --name by-id {}", image.id));
+    let running = podman("container inspect --format {{.Image}} by-id");
+    assert_eq!(running, image.id.as_str());
+    podman("rm --force by-id");
+    assert_eq!(guest.images.ensure(&source).await.unwrap().id, image.id, "it is built again");
+}
+
 #[tokio::test]
 async fn a_build_that_fails_keeps_the_last_good_image_and_says_why() {
     let guest = Guest::new();

@@ -1,6 +1,6 @@
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::{AbsolutePath, BindMount, ContainerSpec};
-use companion_core::model::image::ImageRef;
+use companion_core::model::image::ImageId;
 use proptest::prelude::*;
 use quadlet::PodmanVersion;
 
@@ -10,7 +10,7 @@ fn unit() -> UnitSpec {
     UnitSpec {
         name: CompanionName::new("web").unwrap(),
         description: "a page".to_owned(),
-        image: ImageRef::new("localhost/web:latest").unwrap(),
+        image: ImageId::new(&"a".repeat(64)).unwrap(),
         container: ContainerSpec::default(),
         config: None,
         revision: "00000000000000aa-00000000000000bb-none-2".parse().unwrap(),

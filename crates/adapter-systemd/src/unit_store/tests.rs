@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
 use companion_core::model::container::{ContainerSpec, EnvName};
-use companion_core::model::image::ImageRef;
+use companion_core::model::image::ImageId;
 use companion_core::model::revision::{Fingerprint, Revision};
 
 use super::*;
@@ -75,7 +75,7 @@ fn unit(incarnation: u32) -> UnitSpec {
     UnitSpec {
         name: name("web"),
         description: "Archipelago companion UI: web".to_owned(),
-        image: ImageRef::new("localhost/web:latest").unwrap(),
+        image: ImageId::new(&"a".repeat(64)).unwrap(),
         container: ContainerSpec::default(),
         config: None,
         revision: Revision {

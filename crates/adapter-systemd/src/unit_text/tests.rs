@@ -3,7 +3,8 @@ use companion_core::model::container::{
     AbsolutePath, BindMount, Capability, ContainerUser, CpuQuota, Device, EnvName, ExtraHost,
     HostName, Memory, NetworkName, Tmpfs,
 };
-use companion_core::model::image::ImageRef;
+use companion_core::model::hook::ConfigId;
+use companion_core::model::image::ImageId;
 use companion_core::model::revision::{Fingerprint, Revision};
 use quadlet::{PodmanVersion, extension_value};
 
@@ -19,13 +20,13 @@ fn unit(container: ContainerSpec) -> UnitSpec {
     UnitSpec {
         name: CompanionName::new("archy-bitcoin-ui").unwrap(),
         description: "Archipelago companion UI: archy-bitcoin-ui".to_owned(),
-        image: ImageRef::new("localhost/bitcoin-ui:latest").unwrap(),
+        image: ImageId::new(&"a".repeat(64)).unwrap(),
         container,
         config: None,
         revision: Revision {
             spec: Fingerprint::from_digest(&[0x11; 32]),
             image: Fingerprint::from_digest(&[0x22; 32]),
-            config: Some(Fingerprint::from_digest(&[0x33; 32])),
+            config: Some(ConfigId { digest: Fingerprint::from_digest(&[0x33; 32]), epoch: 0 }),
             rendering: None,
             incarnation: 0,
         },

@@ -8,7 +8,7 @@ use std::time::Duration;
 use adapter_systemd::{QuadletDir, Scope, SystemdManager, render_unit};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::ContainerSpec;
-use companion_core::model::image::ImageRef;
+use companion_core::model::image::ImageId;
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::{JobResult, ServiceState, UnitFile, UnitSpec};
 use companion_core::ports::{ServiceManager as _, UnitStore as _};
@@ -57,7 +57,7 @@ impl Guest {
         let mut unit = UnitSpec {
             name: self.name.clone(),
             description: format!("Archipelago companion UI: {}", self.name),
-            image: ImageRef::new(IMAGE).unwrap(),
+            image: image_id(IMAGE),
             container: ContainerSpec { restart_delay: Some(10), ..ContainerSpec::default() },
             config: None,
             revision: Revision {
@@ -157,4 +157,10 @@ pub(crate) fn systemctl(arguments: &[&str]) {
 pub(crate) fn podman(arguments: &[&str]) {
     let status = Command::new("podman").args(arguments).status().unwrap();
     assert!(status.success(), "podman {arguments:?}");
+}
+
+/// The id of the image that the guest has by this name.
+fn image_id(reference: &str) -> ImageId {
+    let id = output("podman", &["image", "inspect", "--format", "{{.Id}}", reference]);
+    ImageId::new(id.trim()).unwrap()
 }

@@ -4,6 +4,7 @@ use adapter_systemd::{HostFacts, RenderedUnit, render_unit};
 use clap::Args;
 use companion_core::model::companion::CompanionSpec;
 use companion_core::model::desired::{DesiredCompanion, Generation};
+use companion_core::model::hook::ConfigId;
 use companion_core::model::image::{ImageId, ImageRef, PresentImage, Provenance};
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::UnitSpec;
@@ -17,9 +18,8 @@ use crate::output::Output;
 
 /// Print the unit of a companion; needs no host
 ///
-/// The unit is the one that companion writes on a host, except for the revision: the digests of the
-/// image and of the rendered configuration are known only on a host, and are zeros here. `Image=`
-/// differs where the image was pulled and not built.
+/// The unit is the one that companion writes on a host, except for the image's id and the digest of the
+/// rendered configuration: they are known only on a host, and are zeros here.
 ///
 /// With --json: {"version": 1, "name", "podman_version", "file", "unit"}.
 ///
@@ -65,7 +65,9 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         return Ok(Verdict::Done);
     }
     output.note(format!(
-        "revision {revision}: zeros stand for the image and the configuration, which a host knows"
+        "placeholder revision {revision}: the id of the image{} and the digest of the configuration are \
+         known only on a host",
+        reference(spec).map(|image| format!(" `{image}`")).unwrap_or_default(),
     ));
     output.bytes(text.as_bytes());
     Ok(Verdict::Done)
@@ -79,9 +81,9 @@ fn unit(spec: &CompanionSpec) -> CommandResult<UnitSpec> {
     let image = PresentImage { reference: reference.clone(), id, provenance: Provenance::Foreign };
     let unknown = Fingerprint::from_digest(&[0; 32]);
     let desired = DesiredCompanion::new(spec.clone(), Generation::default());
-    let config = spec.hook.as_ref().map(|_| unknown);
+    let config = spec.hook.as_ref().map(|_| ConfigId { digest: unknown, epoch: 0 });
     let revision = Revision { image: unknown, ..desired.revision(&image, config) };
-    Ok(desired.unit(&image.reference, revision))
+    Ok(desired.unit(&image.id, revision))
 }
 
 /// The name that the image is built as, else that it is pulled by.

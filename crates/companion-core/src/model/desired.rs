@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::companion::{CompanionName, CompanionSpec};
 use super::container::ContainerSpec;
-use super::hook::HookSpec;
-use super::image::{ImageRef, PresentImage};
+use super::hook::{ConfigId, HookSpec};
+use super::image::{ImageId, PresentImage};
 use super::revision::{Fingerprint, Revision};
 use super::unit::UnitSpec;
 
@@ -53,19 +53,30 @@ impl DesiredCompanion {
 
     /// The revision on `image` with the rendered configuration `config`, incarnation 0. Its rendering
     /// is for a unit store to say.
-    pub fn revision(&self, image: &PresentImage, config: Option<Fingerprint>) -> Revision {
+    pub fn revision(&self, image: &PresentImage, config: Option<ConfigId>) -> Revision {
         let (spec, image) = (self.fingerprint, image.fingerprint());
         Revision { spec, image, config, rendering: None, incarnation: 0 }
     }
 
-    /// The unit that claims `revision` and starts from what goes by the name `image`.
-    pub fn unit(&self, image: &ImageRef, revision: Revision) -> UnitSpec {
+    /// The unit that names `revision`: it starts from `image`, and mounts the revision's rendered file
+    /// wherever the specification mounts the hook's output.
+    pub fn unit(&self, image: &ImageId, revision: Revision) -> UnitSpec {
+        let mut container = self.spec.container.clone();
+        let hook = self.spec.hook.as_ref();
+        let config = hook.and_then(|hook| {
+            let file = revision.config?.path(&hook.output);
+            let mounts = container.mounts.iter_mut();
+            mounts
+                .filter(|mount| mount.source == hook.output)
+                .for_each(|mount| mount.source = file.clone());
+            Some(file)
+        });
         UnitSpec {
             name: self.spec.name.clone(),
             description: self.spec.description.clone(),
             image: image.clone(),
-            container: self.spec.container.clone(),
-            config: self.spec.hook.as_ref().map(|hook| hook.output.clone()),
+            container,
+            config,
             revision,
         }
     }

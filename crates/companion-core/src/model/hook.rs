@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -122,43 +123,187 @@ pub enum TemplateValue {
     File(AbsolutePath),
 }
 
-/// What a hook would do now.
+/// What a hook would render now, and what earlier renderings left.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum HookState {
-    /// The rendered file is there, with the right mode, and is what would be rendered now.
-    Current {
-        /// The keyed digest of the file.
-        config: Fingerprint,
-    },
-    /// The file is missing, differs from what would be rendered, or can be written or read by others.
-    Stale {
-        /// Which of these.
-        cause: StaleCause,
+pub struct HookState {
+    /// What a rendering would give now.
+    pub rendering: Rendering,
+    /// The rendered files beside the output, by name.
+    pub files: BTreeMap<ConfigId, ConfigFile>,
+    /// What lies at the output.
+    pub link: Link,
+}
+
+/// What lies at a hook's output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Link {
+    /// Nothing.
+    Absent,
+    /// A link to a rendered file, whether that exists or not.
+    To(ConfigId),
+    /// A link to another place, or a regular file: the next commit replaces it.
+    Other,
+    /// Something else, such as a directory: it is not replaced.
+    Unmanaged,
+}
+
+/// What a rendering would give now.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Rendering {
+    /// A file with this keyed digest.
+    Known(Fingerprint),
+    /// The hook must run to tell.
+    Outdated {
         /// A keyed digest of all that the rendering depends on: the same one means that trying
         /// again can give nothing new.
         input: Fingerprint,
     },
-    /// It cannot be said yet, because something that the hook reads is not there.
+    /// Something that the hook reads is missing.
     NotReady {
         /// What it waits for, for people; never a secret.
         waiting_for: String,
-        /// The keyed digest of the file that an earlier rendering left, if its mode is right.
-        config: Option<Fingerprint>,
     },
 }
 
-/// Why a rendered file is stale.
+/// The name of a rendered file. It stands for the bytes: a file is never replaced by other bytes.
+///
+/// The text form is the digest, followed by `.` and the epoch unless that is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConfigId {
+    /// The digest of the bytes, keyed with a secret of the host: a unit must not let anyone test
+    /// guesses of a password.
+    pub digest: Fingerprint,
+    /// How many files of these bytes were lost or modified outside companion before this one.
+    ///
+    /// What started from such a file names it all the same. The restored file therefore gets the next
+    /// epoch, and the difference shows, however often the restoring process crashed in between.
+    pub epoch: u32,
+}
+
+/// What a rendered file is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConfigFile {
+    /// It holds the bytes that its name stands for, and only its owner can read or write it.
+    Intact,
+    /// It holds these bytes, and others can read it.
+    Exposed,
+    /// It holds these bytes, and others can write it: it may have held something else before.
+    Writable,
+    /// It holds other bytes, or is no regular file.
+    Modified,
+}
+
+/// Why a hook has to render.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StaleCause {
     /// There is no file.
     Missing,
-    /// Its contents differ from what would be rendered now, whatever its mode.
+    /// A rendering would give other bytes, or the file holds other bytes than its name stands for.
     Changed,
-    /// Its contents are right, and others may write it: it may have held something else before.
+    /// Others can write the file.
     Writable,
-    /// Its contents are right, and others may read it, but not write it.
+    /// Others can read the file, but not write it.
     Exposed,
+    /// The output does not link to the file, which is usable nevertheless.
+    Unlinked,
+}
+
+impl HookState {
+    /// The file to start from, unless the hook has to render first.
+    ///
+    /// `claimed` are the files that the unit, or a process, names. While the hook is not ready, the
+    /// file that an earlier rendering left is the best there is.
+    ///
+    /// # Errors
+    /// Why the hook has to render.
+    pub fn usable(&self, claimed: &[ConfigId]) -> Result<ConfigId, StaleCause> {
+        let stale = if self.files.is_empty() { StaleCause::Missing } else { StaleCause::Changed };
+        let last = match self.rendering {
+            Rendering::Known(digest) => last(digest, &self.files, claimed).ok_or(stale)?,
+            Rendering::Outdated { .. } => return Err(stale),
+            Rendering::NotReady { .. } => match self.link {
+                Link::To(id) => id,
+                Link::Absent | Link::Other | Link::Unmanaged => return Err(stale),
+            },
+        };
+        match self.files.get(&last) {
+            None => Err(StaleCause::Missing),
+            Some(ConfigFile::Modified) => Err(StaleCause::Changed),
+            Some(ConfigFile::Writable) => Err(StaleCause::Writable),
+            Some(ConfigFile::Exposed) => Err(StaleCause::Exposed),
+            Some(ConfigFile::Intact) => Ok(last),
+        }
+    }
+}
+
+impl ConfigId {
+    /// The path of the rendered file: beside the hook's `output`, under its name, `.` and this name.
+    pub fn path(&self, output: &AbsolutePath) -> AbsolutePath {
+        output.with_suffix(&format!(".{self}"))
+    }
+
+    /// The name that bytes with `digest` are committed under, beside `files`.
+    ///
+    /// A file that is lost or was modified is not restored in place as long as `claimed` names it, or
+    /// it lies there: the bytes get the next epoch.
+    pub fn to_commit(
+        digest: Fingerprint,
+        files: &BTreeMap<Self, ConfigFile>,
+        claimed: &[Self],
+    ) -> Self {
+        let Some(last) = last(digest, files, claimed) else {
+            return Self { digest, epoch: 0 };
+        };
+        match files.get(&last) {
+            Some(ConfigFile::Intact | ConfigFile::Exposed) => last,
+            Some(ConfigFile::Writable | ConfigFile::Modified) | None => {
+                Self { epoch: last.epoch.saturating_add(1), ..last }
+            }
+        }
+    }
+}
+
+/// The last epoch of the bytes with `digest` that a file or a claim names. The largest number, after
+/// which there is no other, is nobody's: only a forged unit claims it.
+fn last(
+    digest: Fingerprint,
+    files: &BTreeMap<ConfigId, ConfigFile>,
+    claimed: &[ConfigId],
+) -> Option<ConfigId> {
+    files
+        .keys()
+        .chain(claimed)
+        .filter(|id| id.digest == digest && id.epoch < u32::MAX)
+        .max()
+        .copied()
+}
+
+impl fmt::Display for ConfigId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.epoch {
+            0 => write!(f, "{}", self.digest),
+            epoch => write!(f, "{}.{epoch}", self.digest),
+        }
+    }
+}
+
+impl FromStr for ConfigId {
+    type Err = InvalidValue;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let Some((digest, epoch)) = text.split_once('.') else {
+                return Some(Self { digest: text.parse().ok()?, epoch: 0 });
+            };
+            let number = epoch.parse().ok().filter(|n: &u32| *n > 0 && n.to_string() == epoch)?;
+            Some(Self { digest: digest.parse().ok()?, epoch: number })
+        };
+        parse().ok_or_else(|| {
+            let rule =
+                "must be 16 lower-case hexadecimal digits, with `.` and an epoch above 0 if any";
+            InvalidValue::new("configuration", text, rule)
+        })
+    }
 }
 
 /// The bytes that a hook computed and that have not been put in place yet.

@@ -53,6 +53,16 @@ pub struct ObservedCompanion {
     pub log: Option<Observation<LogTail>>,
 }
 
+impl ObservedCompanion {
+    /// The revisions that its unit file, the loaded unit and its process name, as far as they were read.
+    pub fn claims(&self) -> Vec<Revision> {
+        let file = self.unit.known().and_then(|file| file.state.revision());
+        let service = self.service.known();
+        let service = service.map_or([None, None], |service| [service.loaded, service.running]);
+        file.into_iter().chain(service.into_iter().flatten()).collect()
+    }
+}
+
 /// The kind of work that can fail and is then put off.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
@@ -71,7 +81,7 @@ pub enum Work {
     Service,
     /// Removing what is not wanted any more.
     Removal,
-    /// Removing images that newer ones replaced.
+    /// Removing what newer images and rendered files replaced.
     Prune,
 }
 
@@ -121,9 +131,6 @@ pub struct History {
     pub verified: BTreeMap<CompanionName, VerifiedRun>,
     /// The removals of which nothing was found to be left: their containers are not asked for again.
     pub gone: BTreeMap<CompanionName, Generation>,
-    /// The companions of which a run may have begun while their configuration or image was put in place,
-    /// and the run that there was before: a later one may have begun with what was replaced.
-    pub overtaken: BTreeMap<CompanionName, Option<String>>,
 }
 
 /// What one round saw.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::companion::InvalidValue;
+use super::hook::ConfigId;
 
 /// The first 64 bits of a SHA-256, enough to tell the revisions of one companion apart.
 ///
@@ -71,7 +72,7 @@ impl From<Fingerprint> for String {
 /// What should be running: the container's specification, its image, its rendered configuration.
 ///
 /// The text form is `<spec>-<image>-<config>-<rendering>-<incarnation>`, with `none` for a companion
-/// without a hook, and without `<rendering>` where it is not known: `[a-z0-9-]` only, so it needs no
+/// without a hook, and without `<rendering>` where it is not known: `[a-z0-9.-]` only, so it needs no
 /// quoting in any of the places that carry it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -80,9 +81,8 @@ pub struct Revision {
     pub spec: Fingerprint,
     /// The image's id.
     pub image: Fingerprint,
-    /// What the hook rendered, digested with a per-host key: a unit must not let anyone test
-    /// guesses of a password.
-    pub config: Option<Fingerprint>,
+    /// The rendered file.
+    pub config: Option<ConfigId>,
     /// The text that the unit store made of the specification, digested without this revision.
     ///
     /// Another release of this program, or another Podman, may say the same specification in other
@@ -108,6 +108,12 @@ impl Revision {
     #[must_use]
     pub fn with_incarnation(self, incarnation: u32) -> Self {
         Self { incarnation, ..self }
+    }
+
+    /// The same contents with the rendered file of another epoch.
+    #[must_use]
+    pub fn with_config_epoch(self, epoch: u32) -> Self {
+        Self { config: self.config.map(|config| ConfigId { epoch, ..config }), ..self }
     }
 
     /// The same contents in the words that have the digest `rendering`.
@@ -180,14 +186,14 @@ mod tests {
         fn the_text_form_round_trips(
             spec: u64,
             image: u64,
-            config: Option<u64>,
+            config: Option<(u64, u32)>,
             rendering: Option<u64>,
             incarnation: u32,
         ) {
             let revision = Revision {
                 spec: Fingerprint(spec),
                 image: Fingerprint(image),
-                config: config.map(Fingerprint),
+                config: config.map(|(digest, epoch)| ConfigId { digest: Fingerprint(digest), epoch }),
                 rendering: rendering.map(Fingerprint),
                 incarnation,
             };
@@ -195,7 +201,7 @@ mod tests {
         }
 
         #[test]
-        fn a_text_that_parses_is_the_text_it_prints(text in "[0-9a-f]{15,17}-[0-9a-f]{16}-(none|[0-9A-Fa-f]{16})(-[0-9a-f]{16}|-none)?-[+0-9]{1,11}") {
+        fn a_text_that_parses_is_the_text_it_prints(text in "[0-9a-f]{15,17}-[0-9a-f]{16}-(none|[0-9A-Fa-f]{16}([.][0-9]{1,2})?)(-[0-9a-f]{16}|-none)?-[+0-9]{1,11}") {
             if let Ok(revision) = text.parse::<Revision>() {
                 prop_assert_eq!(revision.to_string(), text);
             }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::companion::CompanionName;
 use super::container::{AbsolutePath, ContainerSpec};
-use super::image::ImageRef;
+use super::image::ImageId;
 use super::revision::{Fingerprint, Revision};
 
 /// All that a unit file says, before any adapter gave it a form.
@@ -17,11 +17,11 @@ pub struct UnitSpec {
     pub name: CompanionName,
     /// One line for people.
     pub description: String,
-    /// The image by the name that the host has it under.
-    pub image: ImageRef,
+    /// The image. A name could point to another image at the next start.
+    pub image: ImageId,
     /// How the container is run.
     pub container: ContainerSpec,
-    /// The file that the companion's hook renders, which no other program reads; one of the mounts, as a rule.
+    /// The rendered file, which no other program reads; the source of one of the mounts, as a rule.
     pub config: Option<AbsolutePath>,
     /// What should be running.
     pub revision: Revision,
@@ -244,6 +244,11 @@ impl ServiceState {
             || (self.is_down() && self.result != ServiceResult::Success)
     }
 
+    /// Whether a process is being started, or a job that may start one is pending.
+    pub fn is_starting(&self) -> bool {
+        self.job_pending || (self.active == ActiveState::Activating && !self.sub.awaits_restart())
+    }
+
     /// Whether nothing of it runs and nothing is about to.
     pub fn is_down(&self) -> bool {
         matches!(self.active, ActiveState::Inactive | ActiveState::Failed)
@@ -335,6 +340,19 @@ pub enum UnitFileState {
         /// What it is, for people.
         what: String,
     },
+}
+
+impl UnitFileState {
+    /// The revision that the file names, if it is managed and can be read.
+    pub fn revision(&self) -> Option<Revision> {
+        match self {
+            Self::Current { revision }
+            | Self::Exposed { revision }
+            | Self::Outdated { revision }
+            | Self::Drifted { revision: Some(revision) } => Some(*revision),
+            Self::Absent | Self::Drifted { revision: None } | Self::Foreign { .. } => None,
+        }
+    }
 }
 
 /// A unit file in the store, and where it is.

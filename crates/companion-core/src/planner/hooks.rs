@@ -1,17 +1,19 @@
-//! The rule of the first layer: the configuration that a hook renders.
+//! The rule of the first stage: the configuration that a hook renders.
+
+use std::collections::BTreeSet;
 
 use super::CompanionDraft;
+use super::services::PASSING;
 use crate::model::desired::DesiredCompanion;
-use crate::model::hook::HookState;
+use crate::model::hook::{ConfigId, HookSpec, HookState, Link, Rendering, StaleCause};
 use crate::model::observed::{Observation, ObservedCompanion, Work};
-use crate::model::revision::Fingerprint;
 use crate::plan::{Action, WaitingOn};
 
-/// Whether the layers above may go on.
-#[must_use = "a companion whose configuration is not settled must not be started"]
+/// Whether the later stages may go on.
+#[must_use = "a companion whose configuration is pending must not be started"]
 pub(super) enum Config {
-    /// They may, with this configuration; `None` for a companion without a hook.
-    Ready(Option<Fingerprint>),
+    /// They may, with this file; `None` for a companion without a hook.
+    Ready(Option<ConfigId>),
     /// They may not.
     Pending,
 }
@@ -39,24 +41,70 @@ pub(super) fn rule(
         draft.block(WaitingOn::Running { work: Work::Hook });
         return Config::Pending;
     }
-    match state {
-        HookState::Current { config } => {
+    let claims = seen.claims();
+    let claimed: BTreeSet<ConfigId> = claims.iter().filter_map(|claim| claim.config).collect();
+    let claimed = Vec::from_iter(claimed);
+    let usable = state.usable(&claimed);
+    // A companion whose backend is down must come back after a crash, if only to say that the backend is
+    // down.
+    if let Rendering::NotReady { waiting_for } = &state.rendering {
+        draft.block(WaitingOn::HookNotReady { waiting_for: waiting_for.clone() });
+        return usable.map_or(Config::Pending, |id| Config::Ready(Some(id)));
+    }
+    match usable {
+        Ok(id) if state.link == Link::To(id) => {
             draft.healed(Work::Hook);
-            Config::Ready(Some(*config))
+            Config::Ready(Some(id))
         }
-        // The file that an earlier rendering left is still the best there is: a companion whose
-        // backend is down must come back after a crash, if only to say that the backend is down.
-        HookState::NotReady { waiting_for, config } => {
-            draft.block(WaitingOn::HookNotReady { waiting_for: waiting_for.clone() });
-            config.map_or(Config::Pending, |config| Config::Ready(Some(config)))
+        // The link is for people and other programs: no companion waits for it.
+        Ok(id) => {
+            render(draft, hook, state, StaleCause::Unlinked, claimed, seen);
+            Config::Ready(Some(id))
         }
-        HookState::Stale { cause, input } => {
-            let input = draft.input(&(input, hook));
-            if !draft.backs_off(Work::Hook, input) {
-                let step = draft.step(Action::RunHook(hook.clone()), (*cause).into(), input);
-                draft.draft.background.push(step);
-            }
+        Err(cause) => {
+            render(draft, hook, state, cause, claimed, seen);
             Config::Pending
         }
     }
+}
+
+/// Plans a rendering, once it is known which files the unit and its processes name.
+fn render(
+    draft: &mut CompanionDraft<'_, '_>,
+    hook: &HookSpec,
+    state: &HookState,
+    cause: StaleCause,
+    claimed: Vec<ConfigId>,
+    seen: &ObservedCompanion,
+) {
+    if state.link == Link::Unmanaged {
+        return draft.block(unmanaged(hook));
+    }
+    if let Observation::Unknown(error) = &seen.unit {
+        return draft.unknown("its unit file", error);
+    }
+    // A process that is being started does not show yet which file it started from.
+    if seen.service.known().is_some_and(|service| service.is_starting()) {
+        let retry_at = draft.draft.now.after(PASSING);
+        return draft.block_until(WaitingOn::Starting, retry_at);
+    }
+    let input = draft.input(&attempt(hook, state));
+    if !draft.backs_off(Work::Hook, input) {
+        let action = Action::RunHook { hook: hook.clone(), claimed };
+        let step = draft.step(action, cause.into(), input);
+        draft.draft.background.push(step);
+    }
+}
+
+/// What is waited for while something that no hook made lies at the output.
+pub(super) fn unmanaged(hook: &HookSpec) -> WaitingOn {
+    WaitingOn::Conflict { what: format!("neither a link nor a regular file at {}", hook.output) }
+}
+
+/// What goes into a rendering.
+pub(super) fn attempt<'s>(
+    hook: &'s HookSpec,
+    state: &'s HookState,
+) -> (&'s HookSpec, &'s Rendering) {
+    (hook, &state.rendering)
 }

@@ -3,10 +3,11 @@
 //! The service is stopped while its unit is still there, because it is the unit that says how: a
 //! unit removed first leaves a container that nobody stops. Nothing is taken down on a guess.
 
+use super::hooks::unmanaged;
 use super::services::PASSING;
 use super::{CompanionDraft, input_of};
 use crate::model::desired::{Generation, RemovedCompanion};
-use crate::model::hook::{HookState, StaleCause};
+use crate::model::hook::{HookState, Link};
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::Fingerprint;
 use crate::model::unit::{
@@ -158,6 +159,12 @@ fn tidy(
         let step = draft.step(Action::RemoveContainer, Reason::Removed, input);
         draft.draft.cleanup.push(step);
     }
+    let state = seen.hook.as_ref().and_then(Observation::known);
+    if let (Some(hook), Some(state)) = (&removed.hook, state)
+        && state.link == Link::Unmanaged
+    {
+        draft.block(unmanaged(hook));
+    }
     if let Some(hook) = removed.hook.as_ref().filter(|_| config) {
         let step = draft.step(Action::RemoveConfig(hook.clone()), Reason::Removed, input);
         draft.draft.cleanup.push(step);
@@ -165,9 +172,5 @@ fn tidy(
 }
 
 fn is_rendered(state: &HookState) -> bool {
-    match state {
-        HookState::Current { .. } => true,
-        HookState::Stale { cause, .. } => *cause != StaleCause::Missing,
-        HookState::NotReady { config, .. } => config.is_some(),
-    }
+    matches!(state.link, Link::To(_) | Link::Other) || !state.files.is_empty()
 }

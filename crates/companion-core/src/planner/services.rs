@@ -1,4 +1,4 @@
-//! The rule of the fourth layer: the running service.
+//! The rule of the fourth stage: the running service.
 
 use std::time::Duration;
 
@@ -26,18 +26,24 @@ const SILENT_STARTS: u32 = 3;
 /// How soon a state that passes by itself is looked at again.
 pub(super) const PASSING: Duration = Duration::from_millis(500);
 
-pub(super) fn rule(draft: &mut CompanionDraft<'_, '_>, loading: Loading, seen: &ObservedCompanion) {
+/// Has the unit started, or restarted, as it is needed. Returns whether the service runs as desired.
+pub(super) fn rule(
+    draft: &mut CompanionDraft<'_, '_>,
+    loading: Loading,
+    seen: &ObservedCompanion,
+) -> bool {
     let Some(service) = seen.service.known() else {
-        return;
+        return false;
     };
     if service.job_pending {
         passing(draft, WaitingOn::Job);
-        return;
+        return false;
+    }
+    if service.is_running() {
+        return running(draft, loading, service);
     }
     match &service.active {
-        ActiveState::Active | ActiveState::Reloading | ActiveState::Refreshing => {
-            running(draft, loading, service);
-        }
+        ActiveState::Active | ActiveState::Reloading | ActiveState::Refreshing => {}
         // What waits to be started again would come back as what it was, so a unit that changed is
         // restarted now; one that did not is left to the service manager.
         _ if service.sub.awaits_restart() => {
@@ -61,6 +67,7 @@ pub(super) fn rule(draft: &mut CompanionDraft<'_, '_>, loading: Loading, seen: &
             draft.unknown("its service", &error);
         }
     }
+    false
 }
 
 fn passing(draft: &mut CompanionDraft<'_, '_>, waiting_on: WaitingOn) {
@@ -68,7 +75,7 @@ fn passing(draft: &mut CompanionDraft<'_, '_>, waiting_on: WaitingOn) {
     draft.block_until(waiting_on, retry_at);
 }
 
-fn running(draft: &mut CompanionDraft<'_, '_>, loading: Loading, service: &ServiceState) {
+fn running(draft: &mut CompanionDraft<'_, '_>, loading: Loading, service: &ServiceState) -> bool {
     if service.running.is_none() && is_given_up(draft, loading) {
         draft.unknown("the revision that runs", "its process does not say which it is");
     } else if service.running != Some(loading.revision) {
@@ -77,7 +84,7 @@ fn running(draft: &mut CompanionDraft<'_, '_>, loading: Loading, service: &Servi
             let left = CONFIG_INTERVAL.saturating_sub(service.active_for);
             let retry_at = draft.draft.now.after(left);
             draft.block_until(WaitingOn::Settling, retry_at);
-            return;
+            return false;
         }
         restart(draft, loading, Need::OtherRevision, reason);
     } else if service.paused {
@@ -87,7 +94,9 @@ fn running(draft: &mut CompanionDraft<'_, '_>, loading: Loading, service: &Servi
         draft.block_until(WaitingOn::Settling, retry_at);
     } else {
         draft.healed(Work::Service);
+        return true;
     }
+    false
 }
 
 /// The input of a start: what is started, whichever incarnation of it.

@@ -1,14 +1,15 @@
-//! The rule about work under way: a rendering or a build that was begun with another input than today's is
-//! dropped. What comes of it is not wanted any more, and it may take its time.
+//! The rule about work under way: a rendering or a build that started with another input than today's is
+//! dropped. Its result is no longer desired, and it may take long.
 //!
 //! An input is compared without the generation of its intent: the same intent, recorded again, changes
 //! nothing. An input that cannot be read may still be the same.
 
 use std::hash::Hash;
 
+use super::hooks::attempt;
 use super::{CompanionDraft, input_of};
 use crate::model::desired::DesiredCompanion;
-use crate::model::hook::HookState;
+use crate::model::hook::Rendering;
 use crate::model::observed::{Attempt, Observation, ObservedCompanion, Work};
 
 pub(super) fn rule(
@@ -22,14 +23,16 @@ pub(super) fn rule(
     }
     let generation = desired.generation();
     match (&desired.spec().hook, &seen.hook) {
-        (Some(hook), Some(Observation::Known(HookState::Stale { input, .. }))) => {
-            drop_if(draft, Work::Hook, |running| differs(running, &(input, hook)));
-        }
-        // With which input a file is current is not known: what was begun for this very intent may have
-        // made it so.
-        (Some(_), Some(Observation::Known(_))) | (None, _) => {
-            drop_if(draft, Work::Hook, |running| running.generation != generation);
-        }
+        (Some(hook), Some(Observation::Known(state))) => match state.rendering {
+            Rendering::Outdated { .. } => {
+                drop_if(draft, Work::Hook, |running| differs(running, &attempt(hook, state)));
+            }
+            // The rendering under way may be the one whose digest is known by now.
+            Rendering::Known(_) | Rendering::NotReady { .. } => {
+                drop_if(draft, Work::Hook, |running| running.generation != generation);
+            }
+        },
+        (None, _) => drop_if(draft, Work::Hook, |running| running.generation != generation),
         (Some(_), Some(Observation::Unknown(_)) | None) => {}
     }
 }

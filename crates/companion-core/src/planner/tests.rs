@@ -8,7 +8,9 @@ use crate::check::check;
 use crate::model::companion::CompanionSpec;
 use crate::model::container::{AbsolutePath, ContainerSpec};
 use crate::model::desired::RemovedCompanion;
-use crate::model::hook::{HookName, HookProgram, HookSpec, HookState, StaleCause};
+use crate::model::hook::{
+    ConfigFile, ConfigId, HookName, HookProgram, HookSpec, HookState, Link, Rendering,
+};
 use crate::model::image::{
     BuildSource, ImageId, ImageRef, ImageSource, ImageState, PresentImage, Provenance,
 };
@@ -22,7 +24,7 @@ use crate::plan::{Condition, Need};
 use crate::ports::PortErrorKind;
 
 mod checker;
-mod evidence;
+mod inputs;
 mod layers;
 mod properties;
 mod removal;
@@ -67,8 +69,29 @@ fn image() -> PresentImage {
     }
 }
 
-fn config() -> Fingerprint {
-    Fingerprint::of(b"config")
+fn config() -> ConfigId {
+    ConfigId { digest: Fingerprint::of(b"config"), epoch: 0 }
+}
+
+/// A hook that would render [`config`], whose file is as `file`.
+fn rendered(file: ConfigFile) -> HookState {
+    HookState {
+        rendering: Rendering::Known(config().digest),
+        files: [(config(), file)].into(),
+        link: Link::To(config()),
+    }
+}
+
+/// A hook that has to run to tell what `input` gives, and that rendered [`config`] before.
+fn outdated(input: &[u8]) -> HookState {
+    let input = Fingerprint::of(input);
+    HookState { rendering: Rendering::Outdated { input }, ..rendered(ConfigFile::Intact) }
+}
+
+/// A hook that never rendered.
+fn unrendered() -> HookState {
+    let rendering = Rendering::Known(config().digest);
+    HookState { rendering, files: BTreeMap::new(), link: Link::Absent }
 }
 
 /// The words that the host's renderer has for the companion.
@@ -117,7 +140,7 @@ impl Scene {
                 removed: BTreeMap::new(),
             },
             seen: ObservedCompanion {
-                hook: Some(Observation::Known(HookState::Current { config: config() })),
+                hook: Some(Observation::Known(rendered(ConfigFile::Intact))),
                 image: Some(Observation::Known(image)),
                 unit: Observation::Known(file),
                 service: Observation::Known(service),
@@ -157,6 +180,10 @@ impl Scene {
         service.running = None;
         service.active_for = Duration::ZERO;
         self.seen.container = Some(Observation::Known(ContainerState::Absent));
+    }
+
+    fn hook(&mut self, state: HookState) {
+        self.seen.hook = Some(Observation::Known(state));
     }
 
     fn file(&mut self, state: UnitFileState) {

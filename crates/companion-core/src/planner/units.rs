@@ -1,7 +1,8 @@
-//! The rules of the third layer: the unit file, and the unit that the service manager loaded from it.
+//! The rules of the third stage: the unit file, and the unit that the service manager loaded from it.
 
 use super::CompanionDraft;
 use crate::model::desired::DesiredCompanion;
+use crate::model::hook::ConfigId;
 use crate::model::image::PresentImage;
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::{Fingerprint, Revision};
@@ -23,7 +24,7 @@ pub(super) fn rule(
     draft: &mut CompanionDraft<'_, '_>,
     desired: &DesiredCompanion,
     image: &PresentImage,
-    config: Option<Fingerprint>,
+    config: Option<ConfigId>,
     seen: &ObservedCompanion,
 ) -> Option<Loading> {
     let (file, service) = readable(draft, seen)?;
@@ -57,7 +58,7 @@ pub(super) fn rule(
     if refused(draft, input) || draft.backs_off(Work::Unit, input) {
         return None;
     }
-    let unit = Box::new(desired.unit(&image.reference, revision));
+    let unit = Box::new(desired.unit(&image.id, revision));
     let step = draft.step(Action::WriteUnit(unit), reason.clone(), input);
     draft.draft.files.push(step);
     draft.draft.reload.insert(draft.name.clone(), (input, reason));
@@ -78,7 +79,7 @@ fn closed(
     if refused(draft, input) || draft.backs_off(Work::Unit, input) {
         return;
     }
-    let unit = Box::new(desired.unit(&image.reference, revision));
+    let unit = Box::new(desired.unit(&image.id, revision));
     let step = draft.step(Action::WriteUnit(unit), Reason::UnitFileExposed, input);
     draft.draft.files.push(step);
 }
@@ -94,7 +95,7 @@ fn readable<'s>(
 }
 
 /// Whether something that is not ours to change stands in the way; then says so in the plan.
-pub(super) fn blocked_by_others(
+fn blocked_by_others(
     draft: &mut CompanionDraft<'_, '_>,
     file: &UnitFile,
     service: &ServiceState,
@@ -190,7 +191,7 @@ fn after_rendering(
 }
 
 /// The revision that runs, if this very run was seen beneath a true file of the contents `wanted`.
-pub(super) fn verified(
+fn verified(
     draft: &CompanionDraft<'_, '_>,
     wanted: Revision,
     service: &ServiceState,
@@ -204,11 +205,7 @@ pub(super) fn verified(
 }
 
 /// The revision to write over a drifted file: an incarnation that no layer has claimed yet.
-pub(super) fn after_drift(
-    wanted: Revision,
-    claimed: Option<Revision>,
-    service: &ServiceState,
-) -> Revision {
+fn after_drift(wanted: Revision, claimed: Option<Revision>, service: &ServiceState) -> Revision {
     let incarnation = [claimed, service.loaded, service.running]
         .into_iter()
         .flatten()
@@ -224,15 +221,17 @@ pub(super) fn difference(wanted: &Revision, found: &Revision) -> Option<Reason> 
         Some(Reason::SpecChanged)
     } else if found.image != wanted.image {
         Some(Reason::ImageChanged)
-    } else if found.config != wanted.config {
+    } else if found.config.map(|id| id.digest) != wanted.config.map(|id| id.digest) {
         Some(Reason::ConfigChanged)
+    } else if found.config != wanted.config {
+        Some(Reason::ConfigRestored)
     } else {
         None
     }
 }
 
 /// Whether the host's judge refused this very unit; then says so in the plan, with its words.
-pub(super) fn refused(draft: &mut CompanionDraft<'_, '_>, input: Fingerprint) -> bool {
+fn refused(draft: &mut CompanionDraft<'_, '_>, input: Fingerprint) -> bool {
     let Some(failure) = draft.holding_failure(Work::Unit, input) else {
         return false;
     };

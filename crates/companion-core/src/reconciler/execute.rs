@@ -15,7 +15,7 @@ use super::{Event, Limits, Memory};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::revision::Fingerprint;
-use crate::model::unit::{JobResult, ServiceState};
+use crate::model::unit::JobResult;
 use crate::plan::{Action, Condition, Step};
 use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
@@ -197,13 +197,8 @@ impl Executor {
         self.begin(name, step, step.input, memory, context);
         let limit = limits.act;
         match &step.action {
-            Action::RunHook(hook) => {
-                let stage = Stage::Render(hook.clone());
-                return restoring(name, step, stage, host, limits).await;
-            }
-            Action::ReplaceImage(source) => {
-                let stage = Stage::Replace(source.clone());
-                return restoring(name, step, stage, host, limits).await;
+            Action::RunHook { hook, claimed } => {
+                return begun(name, step, Stage::Render(hook.clone(), claimed.clone()));
             }
             Action::EnsureImage(source) => return begun(name, step, Stage::Ensure(source.clone())),
             Action::PruneImages(images) => return begun(name, step, Stage::Prune(images.clone())),
@@ -223,6 +218,9 @@ impl Executor {
             Action::RemoveUnit => bounded(limit, host.units.remove(name)).await?,
             Action::ResetFailed => bounded(limit, host.services.reset_failed(name)).await?,
             Action::RemoveConfig(hook) => bounded(limit, host.hooks.remove(hook)).await?,
+            Action::SweepConfigs { hook, keep } => {
+                bounded(limit, host.hooks.sweep(hook, *keep)).await?;
+            }
             Action::RemoveContainer => bounded(limit, host.containers.remove(name)).await?,
             Action::DaemonReload { .. } => return self.reload(step, memory, context).await,
         }
@@ -247,19 +245,6 @@ impl Executor {
 
 fn begun(name: &CompanionName, step: &Step, stage: Stage) -> PortResult<Effect> {
     Ok(Effect::Begun(Box::new(Task::new(name, step, stage))))
-}
-
-/// Begins what puts a configuration or an image in place, and notes the run that is there by now.
-async fn restoring(
-    name: &CompanionName,
-    step: &Step,
-    stage: Stage,
-    host: &Host,
-    limits: &Limits,
-) -> PortResult<Effect> {
-    let service = bounded(limits.act, service_of(host, name)).await?;
-    let run = Some(service).filter(ServiceState::is_running).and_then(|service| service.invocation);
-    Ok(Effect::Begun(Box::new(Task::new(name, step, stage).beside(run))))
 }
 
 async fn condition_holds(

@@ -14,7 +14,6 @@ use crate::model::companion::CompanionName;
 use crate::model::desired::{DesiredState, Generation};
 use crate::model::observed::{Attempt, History, ObservedState, VerifiedRun, Work};
 use crate::model::unit::UnitFileState;
-use crate::planner::is_overtaken;
 
 /// All that a reconciler remembers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -24,7 +23,6 @@ pub struct Memory {
     pub(super) verified: BTreeMap<CompanionName, VerifiedRun>,
     pub(super) gone: BTreeMap<CompanionName, Generation>,
     pub(super) tasks: BTreeMap<TaskKey, Label>,
-    pub(super) overtaken: BTreeMap<CompanionName, Option<String>>,
 }
 
 impl Memory {
@@ -36,10 +34,6 @@ impl Memory {
             let (name, work) = &key;
             let error = match &end {
                 End::Done => None,
-                End::Overtaken => {
-                    self.overtaken.insert(name.clone(), label.run);
-                    None
-                }
                 End::Failed { error, .. } => Some(error.as_str()),
                 End::Dropped => {
                     let why = "it was dropped, because what it was for changed";
@@ -69,7 +63,6 @@ impl Memory {
     pub fn learn(&mut self, round: &Round) {
         self.attempts.heal(&round.plan);
         self.remember_gone(round);
-        self.forget_overtaken(&round.observed);
         self.remember_verified(&round.observed);
     }
 
@@ -91,7 +84,7 @@ impl Memory {
     /// What of it the planner is told.
     pub(super) fn history(&self) -> History {
         let mut running: BTreeMap<CompanionName, BTreeMap<Work, Attempt>> = BTreeMap::new();
-        for ((name, work), Label { generation, input, .. }) in &self.tasks {
+        for ((name, work), Label { generation, input }) in &self.tasks {
             let attempt = Attempt { generation: *generation, input: *input };
             running.entry(name.clone()).or_default().insert(*work, attempt);
         }
@@ -100,16 +93,7 @@ impl Memory {
             running,
             verified: self.verified.clone(),
             gone: self.gone.clone(),
-            overtaken: self.overtaken.clone(),
         }
-    }
-
-    /// Forgets the companions of which nothing runs that can have begun with what was replaced, or of
-    /// which that is seen by its revision.
-    fn forget_overtaken(&mut self, observed: &ObservedState) {
-        self.overtaken.retain(|name, run| {
-            observed.companions.get(name).is_some_and(|seen| is_overtaken(run.as_deref(), seen))
-        });
     }
 
     /// Notes the runs that were just seen beneath a true unit file, and forgets those of companions
@@ -121,8 +105,7 @@ impl Memory {
                 continue;
             };
             let UnitFileState::Current { revision } = file.state else { continue };
-            let carried = [service.loaded, service.running] == [Some(revision), Some(revision)]
-                && !self.overtaken.contains_key(name);
+            let carried = [service.loaded, service.running] == [Some(revision), Some(revision)];
             if let Some(invocation) = service.invocation.clone().filter(|_| carried) {
                 self.verified.insert(name.clone(), VerifiedRun { revision, invocation });
             }

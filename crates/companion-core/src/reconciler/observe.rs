@@ -164,13 +164,9 @@ fn wanted_units(
         let image = images.get(name)?.known()?.present.as_ref()?;
         let config = match hooks.get(name) {
             None => None,
-            Some(state) => match state.known()? {
-                HookState::Current { config } => Some(*config),
-                HookState::NotReady { config, .. } => Some((*config)?),
-                HookState::Stale { .. } => return None,
-            },
+            Some(state) => Some(state.known()?.usable(&[]).ok()?),
         };
-        Some(companion.unit(&image.reference, companion.revision(image, config)))
+        Some(companion.unit(&image.id, companion.revision(image, config)))
     };
     names.iter().map(|name| (name.clone(), unit(name))).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::memory::Memory;
-use super::tasks::{Label, Task};
+use super::tasks::Task;
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::Generation;
@@ -50,10 +50,6 @@ impl Memory {
         }
         for ((name, work), label) in &mut memory.tasks {
             label.input = renamed(label.input, *work, runs.get(name));
-            label.rebase_run(runs.get(name));
-        }
-        for (name, run) in &mut memory.overtaken {
-            *run = run.as_deref().map(|run| renamed_run(run, runs.get(name)));
         }
         for (name, verified) in &mut memory.verified {
             verified.invocation = renamed_run(&verified.invocation, runs.get(name));
@@ -65,17 +61,8 @@ impl Memory {
 impl Task {
     /// The same task on a host that was rebased, and that calls the job it waits for `job`.
     #[must_use]
-    pub fn rebased(self, job: Option<String>, runs: &BTreeMap<CompanionName, RunName>) -> Self {
-        let name = self.key().0.clone();
-        let mut task = job.into_iter().fold(self, Self::with_job);
-        task.label_mut().rebase_run(runs.get(&name));
-        task
-    }
-}
-
-impl Label {
-    fn rebase_run(&mut self, name: Option<&RunName>) {
-        self.run = self.run.as_deref().map(|run| renamed_run(run, name));
+    pub fn rebased(self, job: Option<String>) -> Self {
+        job.into_iter().fold(self, Self::with_job)
     }
 }
 

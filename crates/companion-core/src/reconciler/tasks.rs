@@ -16,14 +16,13 @@ use tokio::time::Instant;
 
 use super::Limits;
 use super::execute::job_error;
-use super::observe::{bounded, service_of};
+use super::observe::bounded;
 use crate::model::companion::CompanionName;
 use crate::model::desired::Generation;
-use crate::model::hook::{HookSpec, Rendered};
+use crate::model::hook::{ConfigId, HookSpec, Rendered};
 use crate::model::image::{ImageId, ImageSource};
 use crate::model::observed::Work;
 use crate::model::revision::Fingerprint;
-use crate::model::unit::{ActiveState, ServiceState};
 use crate::plan::Step;
 use crate::ports::{Host, Job, PortError, PortErrorKind, PortResult};
 
@@ -44,25 +43,17 @@ pub struct Task {
 pub(super) struct Label {
     pub(super) generation: Generation,
     pub(super) input: Fingerprint,
-    /// The run that there was when a rendering or a build began.
-    pub(super) run: Option<String>,
 }
 
 /// What a task does next.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// It renders.
-    Render(HookSpec),
-    /// It reads whether a run has begun since with what now lies there.
-    Compare(HookSpec, Rendered),
-    /// It puts in place what it rendered.
-    Commit(HookSpec, Rendered),
-    /// It reads whether a run has begun with what was replaced meanwhile.
-    Confirm,
+    /// It renders, to commit beside the files that are claimed.
+    Render(HookSpec, Vec<ConfigId>),
+    /// It commits what it rendered.
+    Commit(HookSpec, Rendered, Vec<ConfigId>),
     /// It builds or pulls.
     Ensure(ImageSource),
-    /// The same while somebody else's image goes by the name, from which a run may begin meanwhile.
-    Replace(ImageSource),
     /// It removes images.
     Prune(Vec<ImageId>),
     /// It waits for a job's end.
@@ -88,9 +79,6 @@ pub struct Ended {
 pub enum End {
     /// Well.
     Done,
-    /// Well, but a run may have begun meanwhile with what was replaced, other than the one that there
-    /// was at the beginning.
-    Overtaken,
     /// With an error.
     Failed {
         /// What can be done about it.
@@ -113,14 +101,8 @@ impl From<PortResult<()>> for End {
 
 impl Task {
     pub(super) fn new(name: &CompanionName, step: &Step, stage: Stage) -> Self {
-        let label = Label { generation: step.generation, input: step.input, run: None };
+        let label = Label { generation: step.generation, input: step.input };
         Self { key: (name.clone(), step.work), label, stage }
-    }
-
-    /// The same task, begun while `run` is there.
-    pub(super) fn beside(mut self, run: Option<String>) -> Self {
-        self.label.run = run;
-        self
     }
 
     /// Which it is.
@@ -142,12 +124,9 @@ impl Task {
     pub fn job(&self) -> Option<&str> {
         match &self.stage {
             Stage::Wait(job) => Some(&job.id),
-            Stage::Render(_)
-            | Stage::Compare(..)
+            Stage::Render(..)
             | Stage::Commit(..)
-            | Stage::Confirm
             | Stage::Ensure(_)
-            | Stage::Replace(_)
             | Stage::Prune(_)
             | Stage::Over => None,
         }
@@ -166,24 +145,12 @@ impl Task {
         &self.label
     }
 
-    #[cfg(feature = "stepwise")]
-    pub(super) fn label_mut(&mut self) -> &mut Label {
-        &mut self.label
-    }
-
     /// Goes on by one call of a port; `None` when there is more to do.
-    ///
-    /// What was rendered is put in place only if no run began in between: that one would claim what is
-    /// restored, and has read what was there. What begins in the moment between that look and the file
-    /// is reported by the task's [end](End::Overtaken).
     ///
     /// A task of which a step was dropped half-way is over.
     pub async fn step(&mut self, host: &Host) -> Option<End> {
         let stage = mem::replace(&mut self.stage, Stage::Over);
-        if stage == Stage::Confirm {
-            return Some(self.confirm(host).await);
-        }
-        match self.after(stage, host).await {
+        match after(stage, host).await {
             Ok(Stage::Over) => Some(End::Done),
             Ok(next) => {
                 self.stage = next;
@@ -193,59 +160,12 @@ impl Task {
         }
     }
 
-    async fn after(&self, stage: Stage, host: &Host) -> PortResult<Stage> {
-        match stage {
-            Stage::Render(hook) => {
-                let rendered = host.hooks.render(&hook).await?;
-                return Ok(Stage::Compare(hook, rendered));
-            }
-            Stage::Compare(hook, rendered) => {
-                let (name, _work) = &self.key;
-                if !self.began_since(&service_of(host, name).await?) {
-                    return Ok(Stage::Commit(hook, rendered));
-                }
-            }
-            Stage::Commit(hook, rendered) => {
-                let _config = host.hooks.commit(&hook, rendered).await?;
-                return Ok(Stage::Confirm);
-            }
-            Stage::Ensure(source) => {
-                let _image = host.images.ensure(&source).await?;
-            }
-            Stage::Replace(source) => {
-                let _image = host.images.ensure(&source).await?;
-                return Ok(Stage::Confirm);
-            }
-            Stage::Prune(leftovers) => host.images.prune(&leftovers).await?,
-            Stage::Wait(job) => {
-                let name = job.companion.clone();
-                job_error(&name, host.services.wait(job).await?)?;
-            }
-            Stage::Confirm | Stage::Over => {}
-        }
-        Ok(Stage::Over)
-    }
-
-    /// The end of what put something in place. Where it cannot be read what runs by now, the next look
-    /// has to see to it.
-    async fn confirm(&self, host: &Host) -> End {
-        let (name, _work) = &self.key;
-        let same = service_of(host, name).await.is_ok_and(|now| !self.began_since(&now));
-        if same { End::Done } else { End::Overtaken }
-    }
-
-    /// Whether another run is there, or about to be, than when this rendering began.
-    fn began_since(&self, service: &ServiceState) -> bool {
-        let starting = service.active == ActiveState::Activating && !service.sub.awaits_restart();
-        starting || (service.is_running() && service.invocation != self.label.run)
-    }
-
     /// How long all of it may take.
     fn limit(&self, limits: &Limits) -> Duration {
         match self.stage {
-            Stage::Render(_) | Stage::Compare(..) | Stage::Commit(..) => limits.hook,
-            Stage::Ensure(_) | Stage::Replace(_) => limits.image,
-            Stage::Confirm | Stage::Prune(_) | Stage::Over => limits.act,
+            Stage::Render(..) | Stage::Commit(..) => limits.hook,
+            Stage::Ensure(_) => limits.image,
+            Stage::Prune(_) | Stage::Over => limits.act,
             Stage::Wait(_) => limits.job,
         }
     }
@@ -262,6 +182,29 @@ impl Task {
         };
         bounded(limit, ended).await.unwrap_or_else(|error| Err(error).into())
     }
+}
+
+/// Makes the call of `stage`, and returns the next one.
+async fn after(stage: Stage, host: &Host) -> PortResult<Stage> {
+    match stage {
+        Stage::Render(hook, claimed) => {
+            let rendered = host.hooks.render(&hook).await?;
+            return Ok(Stage::Commit(hook, rendered, claimed));
+        }
+        Stage::Commit(hook, rendered, claimed) => {
+            let _id = host.hooks.commit(&hook, rendered, &claimed).await?;
+        }
+        Stage::Ensure(source) => {
+            let _image = host.images.ensure(&source).await?;
+        }
+        Stage::Prune(leftovers) => host.images.prune(&leftovers).await?,
+        Stage::Wait(job) => {
+            let name = job.companion.clone();
+            job_error(&name, host.services.wait(job).await?)?;
+        }
+        Stage::Over => {}
+    }
+    Ok(Stage::Over)
 }
 
 /// The tasks under way on the runtime.

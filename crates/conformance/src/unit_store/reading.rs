@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use companion_core::model::container::RestartPolicy;
-use companion_core::model::image::ImageRef;
+use companion_core::model::hook::ConfigId;
+use companion_core::model::image::ImageId;
 use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::{UnitFileState, UnitSpec};
 use companion_core::ports::PortErrorKind;
@@ -125,13 +126,15 @@ pub(super) async fn every_part_of_a_unit_is_compared(world: &World) {
     world.store().write(&unit).await.unwrap();
     let changes: [fn(&mut UnitSpec); 8] = [
         |unit| unit.description.push_str(", newer"),
-        |unit| unit.image = ImageRef::new("localhost/another:latest").unwrap(),
+        |unit| unit.image = ImageId::new(&"a".repeat(64)).unwrap(),
         |unit| unit.container.no_new_privileges = !unit.container.no_new_privileges,
         |unit| unit.container.restart = RestartPolicy::OnFailure,
         |unit| unit.container.command.push("another".to_owned()),
         |unit| unit.revision.spec = Fingerprint::of(b"another"),
         |unit| unit.revision.image = Fingerprint::of(b"another"),
-        |unit| unit.revision.config = Some(Fingerprint::of(b"another")),
+        |unit| {
+            unit.revision.config = Some(ConfigId { digest: Fingerprint::of(b"another"), epoch: 1 })
+        },
     ];
     for (number, change) in changes.into_iter().enumerate() {
         let mut other = unit.clone();

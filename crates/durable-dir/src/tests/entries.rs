@@ -51,11 +51,20 @@ fn sweeping_takes_leftovers_of_ours_and_nothing_else() {
     }
     fs::write(path.join(".web.container.abcdefgh.tmp"), b"half").unwrap();
     fs::create_dir(path.join(".web.container.bbbbbbbb.tmp")).unwrap();
-    symlink("notes.tmp", path.join(".web.container.cccccccc.tmp")).unwrap();
-    assert_eq!(dir.sweep_temporary_files().unwrap(), 1);
+    make_fifo(&path.join(".web.container.cccccccc.tmp"));
+    symlink("notes.tmp", path.join(".web.container.dddddddd.tmp")).unwrap();
+    // Only root can make a link of another user.
+    let others = rustix::process::geteuid().is_root();
+    if others {
+        let other = path.join(".web.container.eeeeeeee.tmp");
+        symlink("notes.tmp", &other).unwrap();
+        std::os::unix::fs::lchown(other, Some(12345), None).unwrap();
+    }
+    assert_eq!(dir.sweep_temporary_files().unwrap(), 2);
     assert_eq!(dir.sweep_temporary_files().unwrap(), 0);
-    assert_eq!(names(&path).len(), kept.len() + 2);
+    assert_eq!(names(&path).len(), kept.len() + 2 + usize::from(others));
     assert!(!path.join(".web.container.abcdefgh.tmp").exists());
+    assert!(!path.join(".web.container.dddddddd.tmp").is_symlink());
 }
 
 #[test]
@@ -73,6 +82,6 @@ fn sweeping_for_one_file_leaves_those_of_others() {
     let (_held, path, dir) = place();
     fs::write(path.join(".a.abcdefgh.tmp"), b"half").unwrap();
     fs::write(path.join(".b.abcdefgh.tmp"), b"being written").unwrap();
-    assert_eq!(dir.sweep_temporary_files_of("a").unwrap(), 1);
+    assert_eq!(dir.sweep_temporary_files_of(|name| name == "a").unwrap(), 1);
     assert_eq!(names(&path), [".b.abcdefgh.tmp"]);
 }

@@ -48,6 +48,23 @@ fn a_removal_is_on_the_disk_before_it_is_reported_also_a_second_time() {
 }
 
 #[test]
+fn a_link_is_on_the_disk_under_its_name_alone_before_it_is_reported() {
+    let (_held, path, dir) = place();
+    fs::write(path.join("file"), b"old").unwrap();
+    for name in ["file", "fresh"] {
+        dir.link(name, "neighbour").unwrap();
+        let [(directory, entries)] = synced(&path).try_into().unwrap();
+        assert_eq!(directory, "");
+        assert!(entries.split(' ').any(|entry| entry == name), "under its name: {entries}");
+        assert!(!entries.contains(".tmp"), "and no other: {entries}");
+    }
+    assert!(dir.remove_link("file").unwrap());
+    assert_eq!(synced(&path), [(String::new(), "fresh".to_owned())]);
+    assert!(!dir.remove_link("file").unwrap());
+    assert_eq!(synced(&path).len(), 1, "whoever removed it may have died before this");
+}
+
+#[test]
 fn what_is_found_right_is_brought_to_the_disk_with_its_name() {
     let (_held, path, dir) = place();
     fs::write(path.join("file"), b"right").unwrap();

@@ -5,10 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use adapter_fake::world::images::image_id;
 use companion_conformance::service_manager::ServiceWorld;
 use companion_conformance::unit_store::{UnitStoreWorld, without_rendering};
 use companion_core::model::companion::CompanionName;
-use companion_core::model::image::ImageRef;
+use companion_core::model::image::{ImageId, ImageRef};
+use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::{
     ActiveState, ContainerState, ServiceState, UnitFileState, UnitSpec,
 };
@@ -16,7 +18,7 @@ use companion_core::ports::{ContainerFacts, Job, PortResult};
 
 use crate::containers::real_containers;
 use crate::fake::Fake;
-use crate::guest::{BASE, InOrder, RUNS, name, unit};
+use crate::guest::{BASE, InOrder, RUNS, base_image, name, unit};
 use crate::random::Random;
 use crate::services::Services;
 use crate::units::Units;
@@ -100,6 +102,8 @@ pub(super) struct Host {
     units: Box<dyn UnitStoreWorld>,
     services: Box<dyn ServiceWorld>,
     containers: Arc<dyn ContainerFacts>,
+    /// What its units start from: the same by name, and another id on each host.
+    image: ImageId,
     #[expect(dead_code, reason = "held for what its drop does, never read")]
     in_order: Option<InOrder>,
 }
@@ -111,20 +115,22 @@ impl Host {
         let same = Fake { host: fake.host.clone() };
         let containers = Arc::new(fake.host.clone());
         let (units, services) = (Box::new(fake), Box::new(same));
-        Self { units, services, containers, in_order: None }
+        let image = image_id(Fingerprint::of(b"base"));
+        Self { units, services, containers, image, in_order: None }
     }
 
     pub(super) fn real() -> Self {
         let (units, services) = (Box::new(Units::here()), Box::new(Services::here()));
-        Self { units, services, containers: real_containers(), in_order: Some(InOrder::put()) }
+        let (containers, in_order) = (real_containers(), Some(InOrder::put()));
+        Self { units, services, containers, image: base_image(), in_order }
     }
-}
 
-/// The unit of a companion, with no limit of starts: how fast this host is must not matter.
-fn wanted(number: u8) -> UnitSpec {
-    let mut unit = unit(number, RUNS);
-    unit.container.restart_delay = Some(2);
-    unit
+    /// The unit of a companion, with no limit of starts: how fast this host is must not matter.
+    fn wanted(&self, number: u8) -> UnitSpec {
+        let mut unit = UnitSpec { image: self.image.clone(), ..unit(number, RUNS) };
+        unit.container.restart_delay = Some(2);
+        unit
+    }
 }
 
 /// Plays `steps` and says what each showed.
@@ -174,7 +180,7 @@ async fn take(host: &Host, step: Step, container: Option<&str>) -> String {
     let there = file != UnitFileState::Absent;
     match verb {
         Verb::Write(incarnation) => {
-            let mut unit = wanted(number);
+            let mut unit = host.wanted(number);
             unit.revision = unit.revision.with_incarnation(incarnation);
             return told(store.write(&unit).await);
         }
@@ -230,7 +236,7 @@ async fn ended(host: &Host, job: PortResult<Job>) -> String {
 }
 
 async fn file_of(host: &Host, number: u8) -> UnitFileState {
-    let names = BTreeMap::from([(name(number), Some(wanted(number)))]);
+    let names = BTreeMap::from([(name(number), Some(host.wanted(number)))]);
     let mut files = host.units.store().observe(&names).await;
     files.remove(&name(number)).unwrap().unwrap().state
 }

@@ -152,7 +152,22 @@ pub(super) const FAULTS: &[Fault] = &[
     of_one("installed again by its owner", Run::Same, one::install_again),
     only(of_one("image removed", Run::Another, one::remove_image), is_built_here),
     only(
-        shown_by(of_one("image's name taken", Run::Either, one::untag_image), one::has_image),
+        shown_by(of_one("image's name taken", Run::Same, one::untag_image), one::has_its_image),
+        is_built_here,
+    ),
+    only(
+        shown_by(of_one("another image by its name", Run::Same, one::move_tag), one::has_its_image),
+        is_built_here,
+    ),
+    only(
+        shown_by(
+            of_one(
+                "another image by its name, container killed",
+                Run::Another,
+                one::move_tag_and_kill_container,
+            ),
+            one::has_its_image,
+        ),
         is_built_here,
     ),
     only(of_one("context changed", Run::Another, one::change_context), |one| one == BUILT),
@@ -172,13 +187,44 @@ pub(super) const FAULTS: &[Fault] = &[
         |one| one == BITCOIN,
     ),
     only(of_one("template's value changed", Run::Another, one::change_colour), |one| one == HOOKED),
-    only(of_one("configuration lost", Run::Either, one::lose_config), has_configuration),
-    only(of_one("configuration edited", Run::Either, one::edit_config), has_configuration),
-    only(of_one("configuration readable by all", Run::Either, one::open_config), has_configuration),
+    only(of_one("configuration lost", Run::Another, one::lose_config), has_configuration),
+    only(of_one("configuration edited", Run::Another, one::edit_config), has_configuration),
+    only(
+        of_one(
+            "configuration edited, container killed",
+            Run::Another,
+            one::edit_config_and_kill_container,
+        ),
+        has_configuration,
+    ),
+    only(of_one("configuration readable by all", Run::Same, one::open_config), has_configuration),
+    only(
+        of_one("configuration writable by all", Run::Another, one::let_others_write_config),
+        has_configuration,
+    ),
+    only(of_one("configuration's link lost", Run::Same, one::lose_link), has_configuration),
+    only(
+        of_one("configuration's link leads elsewhere", Run::Same, one::redirect_link),
+        has_configuration,
+    ),
+    only(
+        of_one("a file in the place of the configuration's link", Run::Same, one::replace_link),
+        has_configuration,
+    ),
+    only(
+        passing(
+            "a directory in the place of the configuration's link for 4 s",
+            Run::Same,
+            one::block_link,
+            4,
+            one::unblock_link,
+        ),
+        has_configuration,
+    ),
     only(
         passing(
             "a directory in the configuration's place for 4 s",
-            Run::Either,
+            Run::Another,
             one::block_config,
             4,
             one::unblock_config,
@@ -195,6 +241,7 @@ pub(super) const FAULTS: &[Fault] = &[
     of_host("record's lock taken for 5 s", host::take_lock),
     of_host("three passes at once", host::passes_at_once),
     of_host("300 files come and go", host::burst_of_files),
+    of_host("unused images removed", host::prune_images),
     Fault {
         heal: Some((4, host::mend_record)),
         ..of_host("record garbled for 4 s", host::garble_record)

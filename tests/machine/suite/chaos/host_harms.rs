@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::faults::Aim;
 use super::one_harms::{delete_unit, stop};
 use super::site::{EVERY, daemon, units};
-use crate::guest::{Ran, archy, root, systemctl, write};
+use crate::guest::{Ran, archy, podman, root, systemctl, write};
 use crate::node::{CATALOG, Companion, STATE, UNITS, companion};
 
 const GENERATOR: &str = "/usr/lib/systemd/user-generators/podman-user-generator";
@@ -89,6 +89,11 @@ pub(super) fn passes_at_once(_aim: Aim) -> bool {
 pub(super) fn burst_of_files(_aim: Aim) -> bool {
     let script = "cd \"$1\" && for i in $(seq 300); do : >burst-$i; done; rm -f burst-*";
     well(&archy(&["sh", "-c", script, "sh", UNITS]))
+}
+
+/// The base image stays, for the stranger's container is of it.
+pub(super) fn prune_images(_aim: Aim) -> bool {
+    well(&podman(&["image", "prune", "--all", "--force"]))
 }
 
 fn record() -> String {

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::history::History;
 use super::one_harms::forms_of_the_secret;
 use crate::guest::{podman, root, systemctl};
-use crate::node::{CONFIG, PASSWORD, STATE, UNITS, leftovers};
+use crate::node::{CONFIG, PASSWORD, STATE, UNITS, leftovers, rendered_file};
 use crate::secrets::{files_with, holds};
 
 /// Resident memory in KiB, threads and open files of a process.
@@ -50,12 +50,12 @@ pub(super) fn note(history: &mut History) {
     }
     let program = std::env::current_exe().unwrap().display().to_string();
     let found = files_with(&forms);
-    if !found.contains(CONFIG) || !found.contains(PASSWORD) {
+    let rendered = rendered_file(CONFIG).unwrap_or_default();
+    if !found.contains(&rendered) || !found.contains(PASSWORD) {
         history.note("unsearched", json!({"found": found}));
     }
-    for file in
-        found.iter().filter(|file| ![CONFIG, PASSWORD, program.as_str()].contains(&file.as_str()))
-    {
+    let known = [rendered.as_str(), PASSWORD, program.as_str()];
+    for file in found.iter().filter(|file| !known.contains(&file.as_str())) {
         history.note("secret", json!({"place": file}));
     }
 }

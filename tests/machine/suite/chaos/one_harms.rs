@@ -10,9 +10,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::faults::Aim;
-use super::site::{COLOUR, CONTEXT, HOOKED_CONFIG, shown};
+use super::site::{COLOUR, CONTEXT, FOREIGN_FILES, HOOKED_CONFIG, shown};
 use crate::guest::{Ran, archy, podman, root, systemctl, until, write};
-use crate::node::{BITCOIN, CONFIG, Companion, PASSWORD, companion, is_recorded};
+use crate::node::{
+    BITCOIN, CONFIG, Companion, PASSWORD, companion, image_id, is_recorded, rendered_file,
+    rendered_files,
+};
 
 const SHADOWS: &str = "/run/user/1000/containers/systemd";
 
@@ -164,19 +167,28 @@ pub(super) fn install_again(aim: Aim) -> bool {
 
 /// With its container, which cannot be without it.
 pub(super) fn remove_image(aim: Aim) -> bool {
-    is_active(aim.one) && well(&podman(&["image", "rm", "--force", &image(aim.one)]))
-}
-
-fn image(one: Companion) -> String {
-    format!("localhost/{}:latest", one.base)
+    is_active(aim.one) && well(&podman(&["image", "rm", "--force", &aim.one.tag()]))
 }
 
 pub(super) fn untag_image(aim: Aim) -> bool {
-    well(&podman(&["untag", &image(aim.one), &image(aim.one)]))
+    well(&podman(&["untag", &aim.one.tag(), &aim.one.tag()]))
 }
 
-pub(super) fn has_image(one: Companion) -> bool {
-    well(&podman(&["image", "exists", &image(one)]))
+/// As a pull, or a build of somebody else's, would move it.
+pub(super) fn move_tag(aim: Aim) -> bool {
+    well(&podman(&["tag", "localhost/stranger:latest", &aim.one.tag()]))
+}
+
+pub(super) fn move_tag_and_kill_container(aim: Aim) -> bool {
+    is_active(aim.one) && move_tag(aim) && kill_container(aim)
+}
+
+/// Whether the tag points to the image that the unit names, and the container was started from that.
+pub(super) fn has_its_image(one: Companion) -> bool {
+    let image = one.unit_image();
+    image_id(&one.tag()).as_ref() == Some(&image)
+        && podman(&["container", "inspect", "--format", "{{.Image}}", one.name]).stdout.trim()
+            == image
 }
 
 pub(super) fn change_context(aim: Aim) -> bool {
@@ -190,7 +202,7 @@ pub(super) fn break_build(aim: Aim) -> bool {
         "-i",
         "s/^COPY page /COPY no-such-page /",
         &format!("{CONTEXT}/Dockerfile"),
-    ])) && well(&podman(&["image", "rm", "--force", &image(aim.one)]))
+    ])) && well(&podman(&["image", "rm", "--force", &aim.one.tag()]))
 }
 
 pub(super) fn mend_build(_aim: Aim) {
@@ -229,26 +241,69 @@ pub(super) fn change_colour(aim: Aim) -> bool {
     true
 }
 
-fn config(one: Companion) -> &'static str {
+/// Where the link to its configuration is.
+fn output(one: Companion) -> &'static str {
     if one == BITCOIN { CONFIG } else { HOOKED_CONFIG }
 }
 
+/// Runs a command on the file that it was rendered into, if there is one.
+fn to_config(aim: Aim, command: &[&str]) -> bool {
+    let file = rendered_file(output(aim.one));
+    file.is_some_and(|file| well(&archy(&[command, &[&file]].concat())))
+}
+
 pub(super) fn lose_config(aim: Aim) -> bool {
-    fs::remove_file(config(aim.one)).is_ok()
+    to_config(aim, &["rm"])
 }
 
 pub(super) fn edit_config(aim: Aim) -> bool {
-    well(&archy(&["sed", "-i", "1i# edited", config(aim.one)]))
+    to_config(aim, &["sed", "-i", "1i# edited"])
+}
+
+/// Whoever starts meanwhile starts from the edited file, and says that it is the true one.
+pub(super) fn edit_config_and_kill_container(aim: Aim) -> bool {
+    is_active(aim.one) && edit_config(aim) && kill_container(aim)
 }
 
 pub(super) fn open_config(aim: Aim) -> bool {
-    well(&archy(&["chmod", "0644", config(aim.one)]))
+    to_config(aim, &["chmod", "0644"])
+}
+
+pub(super) fn let_others_write_config(aim: Aim) -> bool {
+    to_config(aim, &["chmod", "0666"])
+}
+
+pub(super) fn lose_link(aim: Aim) -> bool {
+    well(&archy(&["rm", output(aim.one)]))
+}
+
+/// To a stranger's file, which nobody may write through it.
+pub(super) fn redirect_link(aim: Aim) -> bool {
+    let [(notes, _), ..] = FOREIGN_FILES;
+    well(&archy(&["ln", "-sfn", notes, output(aim.one)]))
+}
+
+/// `sed -i` puts a regular file in its place.
+pub(super) fn replace_link(aim: Aim) -> bool {
+    well(&archy(&["sed", "-i", "1i# edited", output(aim.one)]))
+}
+
+pub(super) fn block_link(aim: Aim) -> bool {
+    lose_link(aim) && well(&archy(&["mkdir", output(aim.one)]))
+}
+
+pub(super) fn unblock_link(aim: Aim) {
+    let _gone = fs::remove_dir(output(aim.one));
 }
 
 pub(super) fn block_config(aim: Aim) -> bool {
-    lose_config(aim) && well(&archy(&["mkdir", config(aim.one)]))
+    let file = rendered_file(output(aim.one));
+    let script = "rm \"$1\" && mkdir \"$1\"";
+    file.is_some_and(|file| well(&archy(&["sh", "-c", script, "sh", &file])))
 }
 
 pub(super) fn unblock_config(aim: Aim) {
-    let _gone = fs::remove_dir(config(aim.one));
+    for path in rendered_files(output(aim.one)) {
+        let _gone = fs::remove_dir(path);
+    }
 }

@@ -10,6 +10,7 @@ use crate::guest::{archy, podman, root, systemctl, write};
 use crate::http;
 use crate::node::{
     APPS, BITCOIN, CATALOG, CONFIG, Companion, ELECTRS, LND, UNITS, ask_the_node, companion,
+    rendered_file, rendered_files,
 };
 
 /// One with configuration from a template, which fills in the contents of a file.
@@ -27,7 +28,7 @@ pub(super) const CONTEXT: &str = "/home/archy/chaos/context";
 pub(super) const HOOKED_CONFIG: &str = "/home/archy/chaos/rendered/web.conf";
 
 /// Files that are not ours, in the very directory of our units and beside it.
-const FOREIGN_FILES: [(&str, &str); 3] = [
+pub(super) const FOREIGN_FILES: [(&str, &str); 3] = [
     ("/home/archy/.config/containers/systemd/notes.txt", "not a unit\n"),
     (
         "/home/archy/.config/containers/systemd/neighbour.container",
@@ -70,7 +71,7 @@ impl Seen {
     }
 }
 
-/// How each unit is to be, but for its revision, and with which mode.
+/// How each unit is to be, but for its revision and what changes by design, and with which mode.
 #[derive(Debug)]
 pub(super) struct Reference(BTreeMap<&'static str, (String, u32)>);
 
@@ -79,8 +80,20 @@ fn revision(text: &str) -> Option<&str> {
     text.lines().find_map(|line| line.strip_prefix("Revision="))
 }
 
-fn without_revision(text: &str) -> String {
-    revision(text).map_or_else(|| text.to_owned(), |revision| text.replace(revision, "REVISION"))
+/// The text without the revision, the name of the rendered file, and the id of an image whose context is
+/// changed here. Every other image keeps its id: the same context gives the same image.
+fn without_inputs(one: Companion, text: &str) -> String {
+    let Some(revision) = revision(text) else { return text.to_owned() };
+    let mut plain = text.replace(revision, "REVISION");
+    if let Some(config) = revision.split('-').nth(2) {
+        plain = plain.replace(&format!(".{config}:"), ".CONFIG:");
+    }
+    if one == BUILT {
+        let masked =
+            |line: &str| if line.starts_with("Image=") { "Image=IMAGE" } else { line }.to_owned();
+        plain = plain.lines().map(masked).collect::<Vec<_>>().join("\n");
+    }
+    plain
 }
 
 fn mode(path: &str) -> Option<u32> {
@@ -90,7 +103,7 @@ fn mode(path: &str) -> Option<u32> {
 impl Reference {
     pub(super) fn taken_now() -> Self {
         let unit =
-            |one: Companion| (without_revision(&one.unit_text()), mode(&one.unit()).unwrap());
+            |one: Companion| (without_inputs(one, &one.unit_text()), mode(&one.unit()).unwrap());
         Self(EVERY.into_iter().map(|one| (one.name, unit(one))).collect())
     }
 }
@@ -128,7 +141,7 @@ pub(super) fn complaint(
 ) -> Option<String> {
     let text = one.unit_text();
     let (wanted, wanted_mode) = reference.0.get(one.name)?;
-    if without_revision(&text) != *wanted || mode(&one.unit()) != Some(*wanted_mode) {
+    if without_inputs(one, &text) != *wanted || mode(&one.unit()) != Some(*wanted_mode) {
         return Some("its unit file".to_owned());
     }
     let Some(revision) = revision(&text) else { return Some("its mark".to_owned()) };
@@ -146,29 +159,43 @@ pub(super) fn complaint(
         return Some("its process".to_owned());
     }
     match http::get(one.port, "/", &[]) {
-        Ok(page) if page.status == 200 => contents_complaint(one, &page.text),
+        Ok(page) if page.status == 200 => contents_complaint(one, &text, &page.text),
         Ok(page) => Some(format!("its page says {}", page.status)),
         Err(_) => Some("its page does not answer".to_owned()),
     }
 }
 
-fn contents_complaint(one: Companion, page: &str) -> Option<String> {
+fn contents_complaint(one: Companion, unit: &str, page: &str) -> Option<String> {
     let shows = |file: &str| {
         let wanted = fs::read_to_string(file).unwrap_or_default();
         !wanted.trim().is_empty() && page.contains(wanted.trim())
     };
-    let config = |path: &str| {
-        let edited = fs::read_to_string(path).is_ok_and(|text| text.starts_with("# edited"));
-        (edited || mode(path) != Some(0o600)).then(|| "its configuration".to_owned())
-    };
     match one {
-        BITCOIN => config(CONFIG)
+        BITCOIN => config_complaint(CONFIG, unit)
             .or_else(|| (ask_the_node() != Some(200)).then(|| "its credentials".to_owned())),
-        HOOKED => config(HOOKED_CONFIG)
+        HOOKED => config_complaint(HOOKED_CONFIG, unit)
             .or_else(|| (!shows(COLOUR)).then(|| "its configuration's contents".to_owned())),
         BUILT => (!shows(&format!("{CONTEXT}/page"))).then(|| "its image's contents".to_owned()),
         _ => None,
     }
+}
+
+/// The link leads to the file that the unit mounts, which is sound, and of files before it none is left.
+fn config_complaint(output: &str, unit: &str) -> Option<String> {
+    let Some(file) = rendered_file(output) else {
+        return Some("its configuration's link".to_owned());
+    };
+    let edited = fs::read_to_string(&file).is_ok_and(|text| text.starts_with("# edited"));
+    let complaint = if edited || mode(&file) != Some(0o600) {
+        "its configuration"
+    } else if !unit.contains(&format!("Volume={file}:")) {
+        "the configuration that its unit mounts"
+    } else if rendered_files(output) != [file].into() {
+        "its replaced configuration"
+    } else {
+        return None;
+    };
+    Some(complaint.to_owned())
 }
 
 /// Everything of others that must stay as it is.

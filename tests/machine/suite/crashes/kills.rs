@@ -10,7 +10,7 @@ use super::workloads::{BYSTANDER, RENDERED, leave, stage};
 use super::{leftovers, strays};
 use crate::daemon::Daemon;
 use crate::guest::{archy, number, podman, property, root, systemctl, tell, until, write};
-use crate::node::{UNITS, USER_UNITS, companion};
+use crate::node::{UNITS, USER_UNITS, companion, rendered_file};
 use crate::random::Random;
 
 const NAMES: [&str; 3] = ["plain", "hooked", "built"];
@@ -19,11 +19,15 @@ const NAMES: [&str; 3] = ["plain", "hooked", "built"];
 fn harm(random: &mut Random) {
     let name = *random.one_of(&NAMES);
     let unit = format!("{UNITS}/{name}.container");
-    match random.below(5) {
+    let output = format!("{RENDERED}/hooked/web.conf");
+    let rendered = || rendered_file(&output).unwrap_or_default();
+    match random.below(7) {
         0 => drop(fs::remove_file(unit)),
         1 => drop(archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=77/", &unit])),
-        2 => drop(fs::remove_file(format!("{RENDERED}/hooked/web.conf"))),
-        3 => drop(systemctl(&["stop", &format!("{name}.service")])),
+        2 => drop(fs::remove_file(rendered())),
+        3 => drop(archy(&["sed", "-i", "1i# edited", &rendered()])),
+        4 => drop(fs::remove_file(output)),
+        5 => drop(systemctl(&["stop", &format!("{name}.service")])),
         // Its service ends with it, and starts again by itself after a delay.
         _ => drop(podman(&["rm", "--force", "--time=0", name])),
     }

@@ -5,7 +5,7 @@
 use std::fs;
 
 use crate::guest::{archy, podman, property, root, systemctl, until, write};
-use crate::node::{CATALOG, STATE, UNITS, companion};
+use crate::node::{CATALOG, STATE, UNITS, companion, rendered_file};
 
 use super::container_exists;
 
@@ -74,6 +74,8 @@ pub(super) fn all() -> Vec<Workload> {
         workload("an edited unit, loaded", edit_unit, pass, || plain_is_up() && !is_edited()),
         workload("a failed service", fail_service, pass, plain_is_up),
         workload("a lost configuration", lose_configuration, pass, hooked_is_up),
+        workload("an edited configuration", edit_configuration, pass, is_rotated),
+        workload("a lost link", lose_link, pass, hooked_is_up),
     ]
 }
 
@@ -162,8 +164,16 @@ fn plain_is_up() -> bool {
     fs::exists(unit("plain")).unwrap() && up("plain")
 }
 
+/// With the file that the link leads to.
 fn hooked_is_up() -> bool {
-    fs::exists(format!("{RENDERED}/hooked/web.conf")).unwrap() && up("hooked")
+    let unit = fs::read_to_string(unit("hooked")).unwrap_or_default();
+    let mounted = |file: String| unit.contains(&format!("Volume={file}:"));
+    rendered_file(&output()).is_some_and(mounted) && up("hooked")
+}
+
+/// The output of the hook of `hooked`.
+fn output() -> String {
+    format!("{RENDERED}/hooked/web.conf")
 }
 
 fn built_is_up() -> bool {
@@ -280,7 +290,12 @@ fn is_respecified() -> bool {
 }
 
 fn rendered() -> String {
-    fs::read_to_string(format!("{RENDERED}/hooked/web.conf")).unwrap_or_default()
+    fs::read_to_string(output()).unwrap_or_default()
+}
+
+/// The configuration that the container was started with.
+fn mounted() -> String {
+    podman(&["exec", "--user=0", "hooked", "cat", "/etc/web.conf"]).stdout
 }
 
 fn rotate() {
@@ -290,7 +305,8 @@ fn rotate() {
 }
 
 fn is_rotated() -> bool {
-    rendered() == format!("colour {};\n", wanted_colour()) && hooked_is_up()
+    let wanted = format!("colour {};\n", wanted_colour());
+    hooked_is_up() && rendered() == wanted && mounted() == wanted
 }
 
 fn page() -> String {
@@ -336,5 +352,15 @@ fn fail_service() {
 
 fn lose_configuration() {
     install_hooked();
-    let _gone = fs::remove_file(format!("{RENDERED}/hooked/web.conf"));
+    fs::remove_file(rendered_file(&output()).unwrap()).unwrap();
+}
+
+fn edit_configuration() {
+    install_hooked();
+    archy(&["sed", "-i", "1i# edited", &rendered_file(&output()).unwrap()]).good();
+}
+
+fn lose_link() {
+    install_hooked();
+    fs::remove_file(output()).unwrap();
 }

@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::witness::Witness;
-use super::{all_well, by_root, held, told_by, undo};
+use super::{all_well, held, told_by};
 use crate::daemon::Daemon;
-use crate::guest::{archy, measured, throughout, until};
+use crate::guest::{archy, by_root, measured, throughout, undo, until};
 use crate::node::{
     ALL, BITCOIN, CONFIG, Companion, ELECTRS, LND, STATE, UNITS, ask_the_node, companion,
     rotate_password,

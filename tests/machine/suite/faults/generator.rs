@@ -7,9 +7,9 @@ use std::fs;
 use std::time::Instant;
 
 use super::witness::Witness;
-use super::{Undo, all_well, by_root, told_by, undo};
+use super::{all_well, told_by};
 use crate::daemon::Daemon;
-use crate::guest::{measured, property, systemctl, throughout, until, write};
+use crate::guest::{Undo, by_root, measured, property, systemctl, throughout, undo, until, write};
 use crate::node::{ALL, Companion, LND, UNITS, companion};
 
 const OURS: &str = "/etc/systemd/user-generators/podman-user-generator";

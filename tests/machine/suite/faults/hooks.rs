@@ -10,7 +10,8 @@ use super::{PATIENCE, all_well, held, told_by};
 use crate::daemon::Daemon;
 use crate::guest::{archy, podman, root, tell, throughout, until, write};
 use crate::node::{
-    BITCOIN, CONFIG, ELECTRS, LND, PASSWORD, ask_the_node, companion, rotate_password,
+    BITCOIN, CONFIG, ELECTRS, LND, PASSWORD, ask_the_node, companion, rendered_file,
+    rendered_files, rotate_password,
 };
 
 /// Beside what nginx reads: only the hook's own faults are to be seen.
@@ -52,6 +53,32 @@ fn a_hook_that_fails_leaves_its_companion_with_what_it_has() {
     until("it is ready", PATIENCE, || (PROBE.status().1 == Some(0)).then_some(()));
     assert_eq!(fs::read_to_string(OUTPUT).unwrap(), "rendered\nthe last\n");
     assert_ne!(run_of(PROBE), run);
+    drop(probe);
+    witness.nothing_else_happened();
+}
+
+/// Row 72: what a program rendered is not restored in place, whatever became of it: the program runs again.
+#[test]
+fn lost_or_edited_file_of_a_program_gets_its_next_epoch() {
+    let witness = Witness::beside(&[]);
+    let probe = Probe::with_hook(GOOD, BESIDE);
+    probe.install().exits(0);
+    let _daemon = Daemon::ticking(1);
+    for script in ["rm \"$1\"", "echo edited >>\"$1\"", "chmod 0606 \"$1\""] {
+        let (run, old) = (run_of(PROBE), rendered_file(OUTPUT).unwrap());
+        archy(&["sh", "-ec", script, "sh", &old]).good();
+        let new = until("another file is all there is", PATIENCE, || {
+            let new = rendered_file(OUTPUT).filter(|new| *new != old)?;
+            let runs = PROBE.status().1 == Some(0) && run_of(PROBE) != run;
+            (runs && rendered_files(OUTPUT) == [new.clone()].into()).then_some(new)
+        });
+        assert_eq!(fs::read_to_string(&new).unwrap(), "rendered\nfirst\n", "{script}");
+        let seen = podman(&["exec", "--user=0", PROBE.name, "cat", BESIDE]);
+        assert_eq!(seen.stdout, "rendered\nfirst\n", "{script}");
+        // What is done within the five seconds of a repair waits for the rest of them.
+        let run = run_of(PROBE);
+        throughout("one restart is enough", 7, || run_of(PROBE) == run);
+    }
     drop(probe);
     witness.nothing_else_happened();
 }

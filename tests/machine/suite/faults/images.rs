@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use super::probe::{PROBE, Probe};
 use super::witness::{Witness, run_of};
-use super::{all_well, by_root, told_by, undo};
+use super::{all_well, told_by};
 use crate::daemon::Daemon;
-use crate::guest::{archy_reading, measured, podman, root, systemctl, throughout, until};
+use crate::guest::{
+    archy_reading, by_root, measured, podman, root, systemctl, throughout, undo, until,
+};
 use crate::images::asked_the_registry;
 use crate::node::{CONTEXTS, Companion, ELECTRS, LND, companion, edit_context};
 

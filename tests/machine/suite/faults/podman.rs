@@ -5,9 +5,11 @@ use std::net::TcpListener;
 use std::time::Instant;
 
 use super::witness::{Witness, run_of};
-use super::{PATIENCE, all_well, by_root, held, told_by, undo};
+use super::{PATIENCE, all_well, held, told_by};
 use crate::daemon::Daemon;
-use crate::guest::{Ran, archy, measured, podman, root, systemctl, throughout, until, write};
+use crate::guest::{
+    Ran, archy, by_root, measured, podman, root, systemctl, throughout, undo, until, write,
+};
 use crate::http;
 use crate::node::{ALL, COMPANION, Companion, LND, companion};
 

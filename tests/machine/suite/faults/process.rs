@@ -6,9 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::witness::Witness;
-use super::{all_well, by_root, told_by};
+use super::{all_well, told_by};
 use crate::daemon::Daemon;
-use crate::guest::{number, spawn_archy, systemctl, tell, throughout, until};
+use crate::guest::{by_root, number, spawn_archy, systemctl, tell, throughout, until};
 use crate::node::{
     ALL, APPS, BITCOIN, COMPANION, Companion, ELECTRS, LND, STATE, UNITS, companion, is_recorded,
     leftovers, rotate_password,

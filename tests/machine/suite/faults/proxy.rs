@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use super::by_root;
-use crate::guest::{archy_reading, podman};
+use crate::guest::{archy_reading, by_root, podman};
 use crate::http;
 
 /// Where it listens, and the registry behind it.

@@ -6,9 +6,9 @@ use std::time::Instant;
 use super::probe::{PROBE, Probe};
 use super::proxy::{Fault, IMAGE, Proxy};
 use super::witness::{Witness, run_of};
-use super::{PATIENCE, all_well, by_root, told_by, undo};
+use super::{PATIENCE, all_well, told_by};
 use crate::daemon::Daemon;
-use crate::guest::{measured, podman, root, throughout, until};
+use crate::guest::{by_root, measured, podman, root, throughout, undo, until};
 use crate::http;
 use crate::node::{LND, companion};
 
@@ -105,13 +105,12 @@ fn a_companion_whose_image_and_registry_are_gone_runs_on() {
     let probe = Probe::pulled(&image());
     probe.install().exits(0);
     let run = run_of(PROBE);
-    // One that never saw it run from this image would not believe that it does.
-    let daemon = Daemon::ticking(1);
-    until("it is ready", PATIENCE, || (PROBE.status().1 == Some(0)).then_some(()));
     // It takes its image with it, but for one that has another name.
     podman(&["tag", &image(), "localhost/kept:latest"]).good();
     drop(proxy);
     assert_eq!(podman(&["image", "exists", &image()]).status, Some(1));
+    // One that never saw it run from this image: the unit names the image.
+    let daemon = Daemon::ticking(1);
     told_by(&daemon, "127.0.0.1:5001");
     throughout("it runs on", 3, || run_of(PROBE) == run);
 

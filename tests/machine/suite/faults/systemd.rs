@@ -5,9 +5,11 @@ use std::thread;
 use std::time::Instant;
 
 use super::witness::Witness;
-use super::{all_well, by_root, told_by, undo};
+use super::{all_well, told_by};
 use crate::daemon::Daemon;
-use crate::guest::{archy, measured, property, root, systemctl, throughout, until, write};
+use crate::guest::{
+    archy, by_root, measured, property, root, systemctl, throughout, undo, until, write,
+};
 use crate::node::{
     ALL, COMPANION, Companion, ELECTRS, LND, Moment, UNITS, USER_UNITS, clean, companion,
 };
@@ -260,6 +262,8 @@ fn a_service_manager_that_executes_itself_anew_restarts_nothing() {
 #[test]
 fn a_user_manager_that_ended_is_named_and_brings_all_back_by_itself() {
     let witness = Witness::beside(&ALL);
+    systemctl(&["disable", "companion.service"]).good();
+    let _enabled = undo("archy systemctl --user enable companion.service");
     let lingers = undo("loginctl enable-linger archy");
     by_root("loginctl disable-linger archy");
     until("archy's manager has ended", 60, || {

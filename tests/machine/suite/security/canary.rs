@@ -9,7 +9,7 @@ use crate::daemon::Daemon;
 use crate::guest::{Ran, archy, podman, root, systemctl, until, write};
 use crate::node::{
     BITCOIN, CONFIG, PASSWORD, USER_UNITS, ask_the_node, companion, edit_context, installed,
-    rotate_password,
+    rendered_file, rendered_files, rotate_password,
 };
 use crate::secrets::{files_with, holds};
 
@@ -18,11 +18,14 @@ const CANARY: &str = "canary-7b0e5d2c61";
 /// Everything that a failing hook, build, start, write or removal could say, each under a daemon that ticks.
 fn storm(said: &mut Vec<Ran>) {
     let mut tell = |arguments: &[&str]| said.push(companion(arguments));
-    let sabotage: [(&str, &str); 7] = [
+    let sabotage: [(&str, &str); 9] = [
         ("chmod 0644 $CONFIG; chmod 0755 $(dirname $CONFIG)", "true"),
         ("rm -f $CONFIG; mkdir $CONFIG", "rmdir $CONFIG"),
         ("rm -rf $(dirname $CONFIG); ln -s /tmp $(dirname $CONFIG)", "rm -f $(dirname $CONFIG)"),
-        ("chmod 0500 $UNITS; rm -f $CONFIG", "chmod 0700 $UNITS"),
+        // The next file cannot be put into use.
+        ("chmod 0500 $UNITS; rm -f $(realpath $CONFIG)", "chmod 0700 $UNITS"),
+        ("sed -i 's/^server {/# &/' $(realpath $CONFIG)", "true"),
+        ("ln -sfn $PASSWORD $CONFIG; ln -s $PASSWORD $CONFIG.0123456789abcdef", "true"),
         (
             "printf '%s\\n\\001' $(cat $PASSWORD) >$PASSWORD.new; cp $PASSWORD $PASSWORD.old; cp $PASSWORD.new $PASSWORD",
             "cp $PASSWORD.old $PASSWORD; rm $PASSWORD.old $PASSWORD.new",
@@ -101,8 +104,10 @@ fn after_a_storm_of_failures_the_password_is_where_it_belongs_and_nowhere_else()
     }
     root(&["sh", "-ec", "cd /opt/archipelago; rm -rf docker; cp -a pristine docker"]).good();
     until("all is mended", 120, || companion(&["reconcile"]).status.filter(|status| *status == 0));
-    assert!(holds(&fs::read(CONFIG).unwrap(), &forms), "the canary is in use");
-    assert_eq!(files_with(&forms), [CONFIG, PASSWORD].map(str::to_owned).into());
+    let rendered = rendered_file(CONFIG).unwrap();
+    assert!(holds(&fs::read(&rendered).unwrap(), &forms), "the canary is in use");
+    assert_eq!(rendered_files(CONFIG), [rendered.clone()].into());
+    assert_eq!(files_with(&forms), [rendered, PASSWORD.to_owned()].into());
     assert_eq!(
         systemctl(&["show", "--value", "--property=LimitCORE", "companion.service"]).good(),
         "0"

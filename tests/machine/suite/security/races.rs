@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use adapter_hooks::{FileHooks, HookError, HostKey, Readiness};
@@ -21,10 +22,16 @@ const DIRECTORY: &str = "/var/lib/archipelago/race-ui";
 /// Under each umask.
 const RENDERS: usize = 500;
 
-fn render_again_and_again() {
+/// Renders, and says which file the last rendering went to: mallory guesses each name at once.
+fn render_again_and_again(latest: &Mutex<String>) {
     let mut hooks = FileHooks::new(HostKey::from_bytes([7; 32]));
     let name = HookName::new("race").unwrap();
-    let ready = || Ok::<_, HookError>(Readiness::Ready(Rendered::new(b"canary".to_vec())));
+    let count = AtomicUsize::new(0);
+    let ready = move || {
+        // Three and their epochs, so that a file is written anew, restored, or found as it is.
+        let bytes = format!("canary {}", count.fetch_add(1, Ordering::SeqCst) / 2 % 3);
+        Ok::<_, HookError>(Readiness::Ready(Rendered::new(bytes.into_bytes())))
+    };
     hooks.register(name.clone(), ready).unwrap();
     let output = AbsolutePath::new(format!("{DIRECTORY}/nginx.conf")).unwrap();
     let hook = HookSpec { program: HookProgram::Registered(name), output };
@@ -32,25 +39,33 @@ fn render_again_and_again() {
     for round in 0..RENDERS {
         runtime.block_on(async {
             let rendered = hooks.render(&hook).await.unwrap();
-            hooks.commit(&hook, rendered).await.unwrap();
-            // Most are replaced, and some are made with their directory.
-            if round % 5 == 0 {
-                hooks.remove(&hook).await.unwrap();
+            let id = hooks.commit(&hook, rendered, &[]).await.unwrap();
+            let file = id.path(&hook.output);
+            file.as_str().clone_into(&mut latest.lock().unwrap());
+            // Most are replaced, some are restored, and some are made with their directory.
+            match round % 5 {
+                0 => hooks.remove(&hook).await.unwrap(),
+                1 | 3 => hooks.sweep(&hook, id).await.unwrap(),
+                _ => fs::write(file.as_str(), "edited").unwrap(),
             }
         });
     }
 }
 
 /// How often mallory tried, and what she got.
-fn look(over: &AtomicBool) -> BTreeMap<&'static str, usize> {
+fn look(over: &AtomicBool, latest: &Mutex<String>) -> BTreeMap<&'static str, usize> {
     let mut seen = BTreeMap::from([("tries", 0), ("opened", 0), ("listed", 0), ("entered", 0)]);
     let mut count = |what, happened: bool| *seen.entry(what).or_default() += usize::from(happened);
-    let file = format!("{DIRECTORY}/nginx.conf");
+    let link = format!("{DIRECTORY}/nginx.conf");
     while !over.load(Ordering::SeqCst) {
         count("tries", true);
-        count("opened", fs::File::open(&file).is_ok());
         count("listed", fs::read_dir(DIRECTORY).is_ok());
-        count("entered", fs::symlink_metadata(&file).is_ok());
+        count("entered", fs::read_link(&link).is_ok());
+        for file in [link.clone(), latest.lock().unwrap().clone()] {
+            count("opened", fs::File::open(&file).is_ok());
+            // Before there is one, it has no name.
+            count("entered", !file.is_empty() && fs::symlink_metadata(&file).is_ok());
+        }
     }
     seen
 }
@@ -60,16 +75,16 @@ fn a_configuration_is_never_open_to_another_user_for_a_moment() {
     root(&["rm", "-rf", DIRECTORY]).good();
     for mask in [0o000, 0o077] {
         let before = umask(Mode::from_raw_mode(mask));
-        let over = AtomicBool::new(false);
+        let (over, latest) = (AtomicBool::new(false), Mutex::new(String::new()));
         let seen = thread::scope(|scope| {
             let looking = scope.spawn(|| {
                 become_user(MALLORY);
-                look(&over)
+                look(&over, &latest)
             });
             scope
                 .spawn(|| {
                     become_user(ARCHY);
-                    render_again_and_again();
+                    render_again_and_again(&latest);
                 })
                 .join()
                 .unwrap();

@@ -104,10 +104,13 @@ fn change(dir: &str) -> bool {
     let write = |opened: Result<Dir, _>| {
         opened.is_ok_and(|dir: Dir| {
             dir.write("nginx.conf", b"rendered", 0o600).is_ok()
+                | dir.link("link", "nginx.conf").is_ok()
+                | dir.read_link("link").is_ok()
                 | LockFile::open(&dir, "lock", 0o600).is_ok()
         })
     };
-    let removed = Dir::open(path, Trust::Owned).is_ok_and(|dir| dir.remove("nginx.conf").is_ok());
+    let removed = Dir::open(path, Trust::Owned)
+        .is_ok_and(|dir: Dir| dir.remove("nginx.conf").is_ok() | dir.remove_link("link").is_ok());
     write(Dir::create(path, 0o700, Trust::Owned)) | write(Dir::open(path, Trust::Owned)) | removed
 }
 
@@ -142,7 +145,9 @@ fn a_directory_that_is_made_in_a_race_is_ones_own_or_refused() {
     let work = || {
         if let Ok(dir) = Dir::create(Path::new(&config), 0o700, Trust::Owned) {
             let _raced = dir.write("nginx.conf", b"rendered", 0o600);
+            let _raced = dir.link("link", "nginx.conf");
             let own = dir.own_status().unwrap();
+            let _raced = dir.remove_link("link");
             let _raced = dir.remove("nginx.conf");
             let _raced = fs::remove_dir(&config);
             return own.uid != ARCHY;

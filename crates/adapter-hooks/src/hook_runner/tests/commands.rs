@@ -20,27 +20,56 @@ async fn asking_never_starts_the_program() {
 async fn another_process_trusts_the_stamp() {
     let place = Place::new();
     let hook = place.command();
-    let config = place.apply(&hook).await;
+    let id = place.apply(&hook).await;
     let restarted = FileHooks::new(HostKey::from_bytes([7; 32]));
     let state = restarted.observe(&hook).await.unwrap();
-    assert_eq!(state, HookState::Current { config });
+    assert_eq!(state.rendering, Rendering::Known(id.digest));
+    assert_eq!(state.usable(&[]), Ok(id));
+}
+
+/// The stamp says what the program would print, and the file is judged by its name.
+#[tokio::test]
+async fn what_happens_to_the_file_leaves_the_stamp_true() {
+    let place = Place::new();
+    let hook = place.command();
+    let first = place.apply(&hook).await;
+    let known = Rendering::Known(first.digest);
+    fs::write(place.file(first), b"edited").unwrap();
+    let state = place.observe(&hook).await;
+    assert_eq!((&state.rendering, state.usable(&[])), (&known, Err(StaleCause::Changed)));
+    assert_eq!(place.apply(&hook).await, next(first));
+    assert_eq!(place.runs(), 2, "its bytes are nowhere else");
+    fs::remove_file(place.file(next(first))).unwrap();
+    fs::remove_file(place.file(first)).unwrap();
+    let state = place.observe(&hook).await;
+    assert_eq!((&state.rendering, state.usable(&[])), (&known, Err(StaleCause::Missing)));
+    assert_eq!(place.apply(&hook).await, first);
+    assert_eq!(place.usable(&hook).await, first);
+    assert_eq!(place.runs(), 3);
 }
 
 #[tokio::test]
-async fn another_key_argument_list_or_stamp_makes_it_stale() {
+async fn another_key_argument_list_or_stamp_makes_it_outdated() {
     let place = Place::new();
     let hook = place.command();
     place.apply(&hook).await;
+    let is_outdated = |state: &HookState| {
+        matches!(state.rendering, Rendering::Outdated { .. })
+            && state.usable(&[]) == Err(StaleCause::Changed)
+    };
     let other = FileHooks::new(HostKey::from_bytes([8; 32]));
-    let state = other.observe(&hook).await.unwrap();
-    assert_eq!(cause(&state), StaleCause::Changed);
+    assert!(is_outdated(&other.observe(&hook).await.unwrap()));
     let changed = place.shell("echo other", 20);
-    assert_eq!(cause(&place.observe(&changed).await), StaleCause::Changed);
+    assert!(is_outdated(&place.observe(&changed).await));
     let stamp = place.root.join("ui/.nginx.conf.stamp");
     fs::write(&stamp, b"damaged").unwrap();
-    assert_eq!(cause(&place.observe(&hook).await), StaleCause::Changed);
+    assert!(is_outdated(&place.observe(&hook).await));
+    fs::write(&stamp, [b'x'; 1000]).unwrap();
+    assert!(is_outdated(&place.observe(&hook).await));
     fs::remove_file(&stamp).unwrap();
-    assert_eq!(cause(&place.observe(&hook).await), StaleCause::Changed);
+    assert!(is_outdated(&place.observe(&hook).await));
+    symlink("nginx.conf", &stamp).unwrap();
+    assert!(is_outdated(&place.observe(&hook).await));
 }
 
 #[tokio::test]
@@ -54,31 +83,33 @@ async fn the_stamp_is_closed_and_holds_nothing_of_the_secret() {
 }
 
 #[tokio::test]
-async fn an_input_that_changes_while_the_program_runs_makes_its_output_stale() {
+async fn an_input_that_changes_while_the_program_runs_makes_its_output_outdated() {
     let place = Place::new();
     let script = format!("cat {0}/password; echo later > {0}/password", place.root.display());
     let hook = place.shell(&script, 20);
     place.apply(&hook).await;
-    assert_eq!(cause(&place.observe(&hook).await), StaleCause::Changed);
+    assert_eq!(place.stale(&hook).await, StaleCause::Changed);
 }
 
 #[tokio::test]
 async fn bytes_of_an_unknown_run_are_written_but_not_vouched_for() {
     let place = Place::new();
     let hook = place.command();
-    place.apply(&hook).await;
+    let first = place.apply(&hook).await;
     let other = Rendered::new(b"other".to_vec());
-    place.hooks.commit(&hook, other).await.unwrap();
+    let id = place.hooks.commit(&hook, other, &[]).await.unwrap();
     assert_eq!(fs::read(place.output()).unwrap(), b"other");
-    assert_eq!(names(&place.root.join("ui")), ["nginx.conf"]);
-    assert_eq!(cause(&place.observe(&hook).await), StaleCause::Changed);
+    assert_eq!(place.names(), expected(&[first, id], &[]), "without a stamp");
+    let state = place.observe(&hook).await;
+    assert!(matches!(state.rendering, Rendering::Outdated { .. }), "{state:?}");
+    assert_eq!((state.link, state.usable(&[])), (Link::To(id), Err(StaleCause::Changed)));
 }
 
 #[tokio::test]
 async fn a_failing_hanging_or_silent_program_writes_nothing_and_tells_no_secret() {
     let place = Place::new();
     let good = place.command();
-    let config = place.apply(&good).await;
+    let id = place.apply(&good).await;
     let print = "cat \"$0\"; cat \"$0\" >&2";
     for (end, timeout, kind) in [
         ("exit 1", 20, PortErrorKind::Transient),
@@ -98,7 +129,8 @@ async fn a_failing_hanging_or_silent_program_writes_nothing_and_tells_no_secret(
     let silent = place.shell("exit 0", 20);
     let error = place.hooks.render(&silent).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Invalid);
-    assert_eq!(place.observe(&good).await, HookState::Current { config });
+    assert_eq!(place.usable(&good).await, id);
+    assert_eq!(place.names(), expected(&[id], &[".nginx.conf.stamp"]));
 }
 
 #[tokio::test]

@@ -1,100 +1,203 @@
-//! How the rendered file is put in place and taken away.
+//! How rendered files are committed and removed.
 
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 
 #[tokio::test]
-async fn the_file_has_mode_0600_in_a_directory_of_mode_0700() {
+async fn a_file_has_mode_0600_in_a_directory_of_mode_0700() {
     let place = Place::new();
-    place.apply(&place.template()).await;
-    assert_eq!(mode_of(&place.output()), 0o600);
+    let id = place.apply(&place.template()).await;
+    assert_eq!(id.epoch, 0);
+    assert_eq!(mode_of(&place.file(id)), 0o600);
     assert_eq!(mode_of(&place.root.join("ui")), 0o700);
-    assert_eq!(names(&place.root.join("ui")), ["nginx.conf"]);
+    assert_eq!(place.names(), expected(&[id], &[]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_ever_sees_another_mode_or_half_a_file() {
+async fn nobody_ever_sees_another_mode_half_a_file_or_other_bytes_under_a_name() {
     let place = Place::new();
     let hook = place.template();
     place.apply(&hook).await;
     let done = Arc::new(AtomicBool::new(false));
     let (watched, stop) = (place.root.join("ui"), Arc::clone(&done));
     let watcher = std::thread::spawn(move || {
-        let mut looks = 0_u32;
+        let mut seen = BTreeMap::new();
         while !stop.load(Ordering::Acquire) {
             for entry in fs::read_dir(&watched).unwrap() {
+                let entry = entry.unwrap();
                 // A temporary file may be gone between the listing and the look.
-                if let Ok(found) = fs::symlink_metadata(entry.unwrap().path()) {
+                let Ok(found) = fs::symlink_metadata(entry.path()) else { continue };
+                if found.is_file() {
                     assert_eq!(found.permissions().mode() & 0o7777, 0o600);
                 }
+                let name = entry.file_name().into_string().unwrap();
+                if found.is_file() && name.starts_with("nginx.conf.") {
+                    let text = fs::read_to_string(entry.path()).unwrap();
+                    assert!(text.starts_with("auth \"") && text.ends_with("\";\n"), "cut");
+                    let before = seen.entry(name).or_insert_with(|| text.clone());
+                    assert_eq!(*before, text);
+                }
             }
-            let text = fs::read_to_string(watched.join("nginx.conf")).unwrap();
-            assert!(text.starts_with("auth \"") && text.ends_with("\";\n"), "cut");
-            looks += 1;
+            fs::read_to_string(watched.join("nginx.conf")).unwrap();
         }
-        looks
+        seen.len()
     });
-    for round in 0..1000 {
-        let rendered = Rendered::new(format!("auth \"{round}\";\n").into_bytes());
-        place.hooks.commit(&hook, rendered).await.unwrap();
+    for round in 0..200 {
+        // Some of them for the second time.
+        let text = format!("auth \"{}\";\n", round - round % 4);
+        let rendered = Rendered::new(text.into_bytes());
+        place.hooks.commit(&hook, rendered, &[]).await.unwrap();
     }
     done.store(true, Ordering::Release);
     assert!(watcher.join().unwrap() > 0);
 }
 
 #[tokio::test]
-async fn committing_the_same_again_is_a_success() {
+async fn committing_the_same_again_gives_the_same_name_and_leaves_the_file_alone() {
     let place = Place::new();
-    let hook = place.template();
-    assert_eq!(place.apply(&hook).await, place.apply(&hook).await);
+    for hook in [place.template(), place.command()] {
+        let id = place.apply(&hook).await;
+        let inode = |path: &Path| fs::symlink_metadata(path).unwrap().ino();
+        let before = [inode(&place.file(id)), inode(&place.output())];
+        assert_eq!(place.apply(&hook).await, id);
+        assert_eq!(place.apply_beside(&hook, &[id]).await, id);
+        assert_eq!([inode(&place.file(id)), inode(&place.output())], before);
+        place.hooks.remove(&hook).await.unwrap();
+    }
+}
+
+/// What is neither a file nor a link.
+const PLANTS: [fn(&Path); 3] = [
+    |path| fs::create_dir(path).unwrap(),
+    make_fifo,
+    |path| drop(UnixListener::bind(path).unwrap()),
+];
+
+fn unplant(path: &Path) {
+    if path.is_dir() {
+        fs::remove_dir(path).unwrap();
+    } else {
+        fs::remove_file(path).unwrap();
+    }
+}
+
+fn kind_of(path: &Path) -> fs::FileType {
+    fs::symlink_metadata(path).unwrap().file_type()
+}
+
+fn make_closed(directory: &Path) {
+    fs::create_dir(directory).unwrap();
+    set_mode(directory, 0o700);
 }
 
 #[tokio::test]
-async fn what_lies_in_the_way_is_a_conflict_and_left_alone() {
+async fn what_lies_at_the_output_is_a_conflict_and_left_alone() {
     let place = Place::new();
-    let directory = place.root.join("ui");
-    fs::create_dir(&directory).unwrap();
-    set_mode(&directory, 0o700);
-    let stranger = place.root.join("stranger");
-    fs::write(&stranger, b"untouched").unwrap();
-    let plants: [fn(&Path); 4] = [
-        |path| fs::create_dir(path).unwrap(),
-        |path| symlink("/nowhere", path).unwrap(),
-        |path| symlink("../stranger", path).unwrap(),
-        make_fifo,
-    ];
+    make_closed(&place.root.join("ui"));
     for hook in [place.template(), place.command()] {
-        for plant in plants {
+        for plant in PLANTS {
             plant(&place.output());
-            let before = fs::symlink_metadata(place.output()).unwrap().file_type();
+            let before = kind_of(&place.output());
             let rendered = place.hooks.render(&hook).await.unwrap();
+            assert_eq!(place.observe(&hook).await.link, Link::Unmanaged);
             for error in [
-                place.hooks.observe(&hook).await.unwrap_err(),
-                place.hooks.commit(&hook, rendered).await.unwrap_err(),
+                place.hooks.commit(&hook, rendered, &[]).await.unwrap_err(),
                 place.hooks.remove(&hook).await.unwrap_err(),
             ] {
                 assert_eq!(error.kind(), PortErrorKind::Conflict, "{}", error.chain());
                 Place::assert_withheld(&error);
             }
-            let after = fs::symlink_metadata(place.output()).unwrap().file_type();
-            assert_eq!(before, after);
-            assert_eq!(names(&directory), ["nginx.conf"]);
-            if before.is_dir() {
-                fs::remove_dir(place.output()).unwrap();
-            } else {
-                fs::remove_file(place.output()).unwrap();
-            }
+            assert_eq!(kind_of(&place.output()), before);
+            assert_eq!(place.names(), ["nginx.conf"]);
+            unplant(&place.output());
         }
     }
-    assert_eq!(fs::read(&stranger).unwrap(), b"untouched");
+}
+
+/// A removal must not leave the secret because of it.
+#[tokio::test]
+async fn what_lies_at_the_output_keeps_no_rendered_file_from_being_removed() {
+    let place = Place::new();
+    let hook = place.command();
+    place.apply(&hook).await;
+    fs::remove_file(place.output()).unwrap();
+    fs::create_dir(place.output()).unwrap();
+    let error = place.hooks.remove(&hook).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Conflict, "{}", error.chain());
+    assert_eq!(place.names(), ["nginx.conf"]);
+}
+
+#[tokio::test]
+async fn what_lies_at_a_files_name_is_not_listed_and_is_a_conflict_when_it_is_committed() {
+    let place = Place::new();
+    for hook in [place.template(), place.command()] {
+        for plant in PLANTS {
+            let id = place.apply(&hook).await;
+            place.hooks.remove(&hook).await.unwrap();
+            make_closed(&place.root.join("ui"));
+            plant(&place.file(id));
+            let before = kind_of(&place.file(id));
+            let state = place.observe(&hook).await;
+            assert_eq!((state.files.len(), state.link), (0, Link::Absent));
+            let rendered = place.hooks.render(&hook).await.unwrap();
+            let error = place.hooks.commit(&hook, rendered, &[]).await.unwrap_err();
+            assert_eq!(error.kind(), PortErrorKind::Conflict, "{}", error.chain());
+            Place::assert_withheld(&error);
+            place.hooks.sweep(&hook, next(id)).await.unwrap();
+            place.hooks.remove(&hook).await.unwrap();
+            assert_eq!(kind_of(&place.file(id)), before);
+            assert_eq!(place.names(), [format!("nginx.conf.{id}")]);
+            unplant(&place.file(id));
+            assert_eq!(place.apply(&hook).await, id);
+            place.hooks.remove(&hook).await.unwrap();
+        }
+    }
+}
+
+/// Container engines make a directory where a mount's source is missing.
+#[tokio::test]
+async fn a_claimed_file_that_became_a_directory_is_lost_and_gets_the_next_epoch() {
+    let place = Place::new();
+    let hook = place.template();
+    let id = place.apply(&hook).await;
+    fs::remove_file(place.file(id)).unwrap();
+    fs::create_dir(place.file(id)).unwrap();
+    assert_eq!(place.observe(&hook).await.usable(&[id]), Err(StaleCause::Missing));
+    assert_eq!(place.apply_beside(&hook, &[id]).await, next(id));
+    assert_eq!(place.usable(&hook).await, next(id));
+    assert!(place.file(id).is_dir(), "it is left alone");
+}
+
+#[tokio::test]
+async fn what_lies_at_the_stamps_name_is_a_conflict_and_left_alone() {
+    let place = Place::new();
+    for hook in [place.template(), place.command()] {
+        place.apply(&hook).await;
+        let stamp = place.root.join("ui/.nginx.conf.stamp");
+        let _none_of_a_template = fs::remove_file(&stamp);
+        fs::create_dir(&stamp).unwrap();
+        let rendered = place.hooks.render(&hook).await.unwrap();
+        for error in [
+            place.hooks.commit(&hook, rendered, &[]).await.unwrap_err(),
+            place.hooks.remove(&hook).await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), PortErrorKind::Conflict, "{}", error.chain());
+        }
+        assert_eq!(place.names(), expected(&[], &[".nginx.conf.stamp"]), "the secret is removed");
+        fs::remove_dir(&stamp).unwrap();
+        place.hooks.remove(&hook).await.unwrap();
+    }
 }
 
 #[tokio::test]
 async fn a_directory_that_an_engine_made_at_the_files_path_is_explained() {
     let place = Place::new();
     fs::create_dir_all(place.output()).unwrap();
-    let error = place.hooks.observe(&place.template()).await.unwrap_err();
+    let rendered = place.hooks.render(&place.template()).await.unwrap();
+    let error = place.hooks.commit(&place.template(), rendered, &[]).await.unwrap_err();
     let chain = error.chain();
     assert!(chain.contains("container engines make a directory"), "{chain}");
 }
@@ -108,7 +211,7 @@ async fn a_directory_of_its_own_is_closed_and_one_with_other_things_is_refused()
     set_mode(&directory, 0o755);
     fs::write(directory.join("notes"), b"of the user").unwrap();
     let rendered = place.hooks.render(&hook).await.unwrap();
-    let error = place.hooks.commit(&hook, rendered).await.unwrap_err();
+    let error = place.hooks.commit(&hook, rendered, &[]).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Denied);
     assert!(error.chain().contains("`notes`"), "{}", error.chain());
     assert_eq!(mode_of(&directory), 0o755);
@@ -119,8 +222,8 @@ async fn a_directory_of_its_own_is_closed_and_one_with_other_things_is_refused()
     assert_eq!(mode_of(&directory), 0o700);
 
     fs::write(directory.join("notes"), b"of the user").unwrap();
-    place.apply(&hook).await;
-    assert_eq!(names(&directory), ["nginx.conf", "notes"]);
+    let id = place.apply(&hook).await;
+    assert_eq!(place.names(), expected(&[id], &["notes"]));
 }
 
 #[tokio::test]
@@ -131,35 +234,24 @@ async fn a_directory_that_others_may_write_to_is_refused() {
     set_mode(&directory, 0o777);
     let hook = place.template();
     let rendered = place.hooks.render(&hook).await.unwrap();
-    let error = place.hooks.commit(&hook, rendered).await.unwrap_err();
+    let error = place.hooks.commit(&hook, rendered, &[]).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Denied, "{}", error.chain());
     assert!(names(&directory).is_empty());
 }
 
 #[tokio::test]
-async fn what_a_crashed_write_left_is_swept_by_the_next() {
-    let place = Place::new();
-    let hook = place.template();
-    place.apply(&hook).await;
-    let leftover = place.root.join("ui/.nginx.conf.abcdefgh.tmp");
-    fs::write(&leftover, CANARY).unwrap();
-    place.apply(&hook).await;
-    assert!(!leftover.exists());
-    fs::write(&leftover, CANARY).unwrap();
-    place.hooks.remove(&hook).await.unwrap();
-    assert!(!place.root.join("ui").exists());
-}
-
-#[tokio::test]
-async fn removing_takes_file_stamp_and_the_empty_directory_and_is_repeatable() {
+async fn removing_takes_files_stamp_output_and_the_empty_directory_and_is_repeatable() {
     let place = Place::new();
     for hook in [place.template(), place.command()] {
-        place.apply(&hook).await;
+        for password in ["one", "two"] {
+            place.rotate(password);
+            place.apply(&hook).await;
+        }
         for _ in 0..2 {
             place.hooks.remove(&hook).await.unwrap();
             assert!(!place.root.join("ui").exists());
         }
-        assert_eq!(cause(&place.observe(&hook).await), StaleCause::Missing);
+        assert_eq!(place.stale(&hook).await, StaleCause::Missing);
     }
 }
 
@@ -177,72 +269,4 @@ async fn removing_leaves_a_directory_that_is_not_empty_or_was_opened() {
     set_mode(&directory, 0o755);
     place.hooks.remove(&hook).await.unwrap();
     assert!(names(&directory).is_empty());
-}
-
-#[tokio::test]
-async fn an_output_that_names_no_file_or_too_long_a_one_is_refused() {
-    let place = Place::new();
-    let long = place.path(&"x".repeat(201));
-    for output in [AbsolutePath::new("/").unwrap(), long] {
-        let hook = HookSpec { output, ..place.template() };
-        let rendered = place.hooks.render(&place.template()).await.unwrap();
-        for error in [
-            place.hooks.commit(&hook, rendered).await.unwrap_err(),
-            place.hooks.remove(&hook).await.unwrap_err(),
-        ] {
-            assert_eq!(error.kind(), PortErrorKind::Invalid, "{}", error.chain());
-        }
-    }
-    assert_eq!(names(&place.root), ["password", "template"]);
-}
-
-#[tokio::test]
-async fn two_hooks_may_share_a_closed_directory() {
-    let place = Place::new();
-    let one = place.template();
-    let other = HookSpec { output: place.path("ui/other.conf"), ..place.template() };
-    let being_written = place.root.join("ui/.other.conf.abcdefgh.tmp");
-    place.apply(&one).await;
-    fs::write(&being_written, b"half").unwrap();
-    place.apply(&one).await;
-    assert!(being_written.exists());
-    place.apply(&other).await;
-    place.hooks.remove(&one).await.unwrap();
-    assert_eq!(names(&place.root.join("ui")), ["other.conf"]);
-}
-
-/// What a crash in the middle of a write leaves holds the secret.
-fn leave_half_a_write(place: &Place) -> PathBuf {
-    let left = place.root.join("ui/.nginx.conf.abcdefgh.tmp");
-    fs::write(&left, CANARY).unwrap();
-    left
-}
-
-#[tokio::test]
-async fn what_a_crash_left_of_a_write_is_swept_and_the_rendered_file_kept() {
-    let place = Place::new();
-    let hook = place.template();
-    let rendered = place.hooks.render(&hook).await.unwrap();
-    place.hooks.commit(&hook, rendered).await.unwrap();
-    let left = leave_half_a_write(&place);
-    assert_eq!(crate::sweep(&hook, false).await.unwrap(), 1);
-    assert!(!left.exists() && place.output().exists());
-    assert_eq!(crate::sweep(&hook, true).await.unwrap(), 0);
-    assert!(place.output().exists(), "its removal is the reconciler's to decide");
-}
-
-#[tokio::test]
-async fn a_removal_that_was_cut_off_is_brought_to_its_end() {
-    let place = Place::new();
-    let hook = place.command();
-    let rendered = place.hooks.render(&hook).await.unwrap();
-    place.hooks.commit(&hook, rendered).await.unwrap();
-    leave_half_a_write(&place);
-    fs::remove_file(place.output()).unwrap();
-    assert!(fs::read_dir(place.root.join("ui")).unwrap().count() > 1, "a stamp, and a secret");
-    assert_eq!(crate::sweep(&hook, false).await.unwrap(), 1);
-    assert!(place.root.join("ui").exists(), "it may be wanted again");
-    assert_eq!(crate::sweep(&hook, true).await.unwrap(), 0);
-    assert!(!place.root.join("ui").exists());
-    assert_eq!(crate::sweep(&hook, true).await.unwrap(), 0, "nothing there is a success");
 }

@@ -1,14 +1,24 @@
-//! What is observed: current, stale, not ready, or an error.
+//! What is observed: what a rendering would give, what lies there, or an error.
 
 use super::*;
 
 #[tokio::test]
-async fn a_hook_is_stale_until_it_is_committed_and_current_after() {
+async fn a_hook_is_stale_until_it_is_committed_and_usable_after() {
     let place = Place::new();
     for hook in [place.template(), place.command()] {
-        assert_eq!(cause(&place.observe(&hook).await), StaleCause::Missing);
-        let config = place.apply(&hook).await;
-        assert_eq!(place.observe(&hook).await, HookState::Current { config });
+        let state = place.observe(&hook).await;
+        assert_eq!((state.files.len(), state.link), (0, Link::Absent));
+        assert_eq!(state.usable(&[]), Err(StaleCause::Missing));
+        let id = place.apply(&hook).await;
+        assert_eq!(
+            place.observe(&hook).await,
+            HookState {
+                rendering: Rendering::Known(id.digest),
+                files: BTreeMap::from([(id, ConfigFile::Intact)]),
+                link: Link::To(id),
+            }
+        );
+        assert_eq!(place.usable(&hook).await, id);
         place.hooks.remove(&hook).await.unwrap();
     }
 }
@@ -22,134 +32,74 @@ async fn rendering_changes_nothing_until_it_is_committed() {
 }
 
 #[tokio::test]
-async fn a_rotated_password_is_stale_and_then_current_again() {
+async fn each_rotated_password_gives_another_file_and_earlier_ones_stay() {
     let place = Place::new();
     for hook in [place.template(), place.command()] {
-        let mut last = place.apply(&hook).await;
+        place.rotate("password");
+        let mut files = vec![place.apply(&hook).await];
         for round in 0..10 {
             place.rotate(&format!("password-{round}"));
-            assert_eq!(cause(&place.observe(&hook).await), StaleCause::Changed);
-            let config = place.apply(&hook).await;
-            assert_ne!(config, last);
-            assert_eq!(place.observe(&hook).await, HookState::Current { config });
-            last = config;
+            assert_eq!(place.stale(&hook).await, StaleCause::Changed);
+            files.push(place.apply(&hook).await);
+            let state = place.observe(&hook).await;
+            assert_eq!(state.usable(&[]), Ok(files[round + 1]));
+            assert_eq!(state.files.len(), round + 2);
+            assert!(state.files.values().all(|file| *file == ConfigFile::Intact), "{state:?}");
         }
+        place.rotate("password-3");
+        assert_eq!(place.apply(&hook).await, files[4], "the same bytes have the same name");
+        assert_eq!(place.usable(&hook).await, files[4]);
         place.hooks.remove(&hook).await.unwrap();
     }
 }
 
 #[tokio::test]
-async fn the_input_names_what_rendering_depends_on() {
+async fn a_rendering_stands_for_what_it_depends_on() {
     let place = Place::new();
     for hook in [place.template(), place.command()] {
-        let input = async || match place.observe(&hook).await {
-            HookState::Stale { input, .. } => input,
-            other => panic!("{other:?}"),
-        };
+        let rendering = async || place.observe(&hook).await.rendering;
         place.rotate("one");
-        let one = input().await;
-        assert_eq!(input().await, one);
+        let one = rendering().await;
+        assert_eq!(rendering().await, one);
         place.rotate("two");
-        let two = input().await;
-        assert_ne!(two, one);
+        assert_ne!(rendering().await, one);
         place.rotate("one");
-        assert_eq!(input().await, one);
+        assert_eq!(rendering().await, one);
     }
 }
 
 #[tokio::test]
-async fn a_file_or_directory_that_others_can_read_is_exposed_until_it_is_committed_again() {
-    let place = Place::new();
-    let directory = place.root.join("ui");
-    for hook in [place.template(), place.command()] {
-        place.apply(&hook).await;
-        for (path, mode) in [
-            (place.output(), 0o644),
-            (place.output(), 0o640),
-            (place.output(), 0o604),
-            (directory.clone(), 0o755),
-        ] {
-            set_mode(&path, mode);
-            let state = place.observe(&hook).await;
-            assert_eq!(cause(&state), StaleCause::Exposed, "{mode:o}");
-            let config = place.apply(&hook).await;
-            assert_eq!(place.observe(&hook).await, HookState::Current { config });
-            assert_eq!(mode_of(&place.output()), 0o600);
-            assert_eq!(mode_of(&directory), 0o700);
-        }
-        place.hooks.remove(&hook).await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_file_that_others_can_write_is_told_from_one_that_they_can_read() {
-    let place = Place::new();
-    for hook in [place.template(), place.command()] {
-        place.apply(&hook).await;
-        for mode in [0o602, 0o606, 0o666] {
-            set_mode(&place.output(), mode);
-            let state = place.observe(&hook).await;
-            assert_eq!(cause(&state), StaleCause::Writable, "{mode:o}");
-            place.apply(&hook).await;
-        }
-        set_mode(&place.output(), 0o666);
-        fs::write(place.output(), "edited").unwrap();
-        assert_eq!(cause(&place.observe(&hook).await), StaleCause::Changed);
-        set_mode(&place.output(), 0o644);
-        assert_eq!(cause(&place.observe(&hook).await), StaleCause::Changed);
-        place.hooks.remove(&hook).await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_file_that_someone_edited_is_stale() {
-    let place = Place::new();
-    let large = vec![b'x'; OUTPUT_LIMIT + 1];
-    for hook in [place.template(), place.command()] {
-        place.apply(&hook).await;
-        for tampered in [b"".as_slice(), b"edited", &large] {
-            fs::write(place.output(), tampered).unwrap();
-            let state = place.observe(&hook).await;
-            assert!(matches!(state, HookState::Stale { .. }), "{state:?}");
-            let config = place.apply(&hook).await;
-            assert_eq!(place.observe(&hook).await, HookState::Current { config });
-        }
-        place.hooks.remove(&hook).await.unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_touched_file_stays_current() {
+async fn a_touched_file_stays_usable() {
     let place = Place::new();
     let hook = place.template();
-    let config = place.apply(&hook).await;
-    let file = fs::File::options().write(true).open(place.output()).unwrap();
+    let id = place.apply(&hook).await;
+    let file = fs::File::options().write(true).open(place.file(id)).unwrap();
     file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-    assert_eq!(place.observe(&hook).await, HookState::Current { config });
+    assert_eq!(place.usable(&hook).await, id);
 }
 
 #[tokio::test]
 async fn an_input_that_is_missing_or_empty_is_waited_for() {
     let place = Place::new();
     let hook = place.template();
-    let config = place.apply(&hook).await;
+    let id = place.apply(&hook).await;
     for withdraw in
         [|path: &Path| fs::write(path, "\n").unwrap(), |path: &Path| fs::remove_file(path).unwrap()]
     {
         withdraw(&place.root.join("password"));
-        match place.observe(&hook).await {
-            HookState::NotReady { waiting_for, config: left } => {
+        let state = place.observe(&hook).await;
+        match &state.rendering {
+            Rendering::NotReady { waiting_for } => {
                 assert!(waiting_for.contains("/password`"), "{waiting_for}");
-                assert_eq!(left, Some(config));
             }
             other => panic!("{other:?}"),
         }
+        assert_eq!(state.usable(&[]), Ok(id), "the earlier file is the best there is");
         let error = place.hooks.render(&hook).await.unwrap_err();
         assert_eq!(error.kind(), PortErrorKind::NotFound);
     }
-    set_mode(&place.output(), 0o644);
-    let state = place.observe(&hook).await;
-    assert!(matches!(state, HookState::NotReady { config: None, .. }), "{state:?}");
+    set_mode(&place.file(id), 0o644);
+    assert_eq!(place.stale(&hook).await, StaleCause::Exposed);
 }
 
 #[tokio::test]
@@ -157,10 +107,11 @@ async fn a_missing_template_and_a_missing_input_of_a_program_are_waited_for() {
     let place = Place::new();
     fs::remove_file(place.root.join("password")).unwrap();
     let state = place.observe(&place.command()).await;
-    assert!(matches!(state, HookState::NotReady { config: None, .. }), "{state:?}");
+    assert!(matches!(state.rendering, Rendering::NotReady { .. }), "{state:?}");
+    assert_eq!(state.usable(&[]), Err(StaleCause::Missing));
     fs::remove_file(place.root.join("template")).unwrap();
     let state = place.observe(&place.template()).await;
-    assert!(matches!(state, HookState::NotReady { .. }), "{state:?}");
+    assert!(matches!(state.rendering, Rendering::NotReady { .. }), "{state:?}");
 }
 
 #[tokio::test]
@@ -201,7 +152,7 @@ async fn an_empty_rendering_is_refused() {
     let error = place.hooks.render(&hook).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Invalid);
     let nothing = Rendered::new(Vec::new());
-    let error = place.hooks.commit(&hook, nothing).await.unwrap_err();
+    let error = place.hooks.commit(&hook, nothing, &[]).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Invalid);
     assert!(!place.output().exists());
 }
@@ -234,16 +185,17 @@ async fn a_hook_in_rust_is_asked_by_its_name() {
     };
     place.hooks.register(named("bitcoin-ui"), render).unwrap();
     let hook = place.hook(HookProgram::Registered(named("bitcoin-ui")));
-    assert_eq!(cause(&place.observe(&hook).await), StaleCause::Missing);
-    let config = place.apply(&hook).await;
-    assert_eq!(place.observe(&hook).await, HookState::Current { config });
+    assert_eq!(place.stale(&hook).await, StaleCause::Missing);
+    let id = place.apply(&hook).await;
+    assert_eq!(place.usable(&hook).await, id);
     let text = fs::read_to_string(place.output()).unwrap();
     assert_eq!(text, format!("v {CANARY}"));
     place.rotate("other");
-    assert_eq!(cause(&place.observe(&hook).await), StaleCause::Changed);
+    assert_eq!(place.stale(&hook).await, StaleCause::Changed);
     fs::remove_file(place.root.join("password")).unwrap();
     let state = place.observe(&hook).await;
-    assert!(matches!(state, HookState::NotReady { config: Some(_), .. }), "{state:?}");
+    assert!(matches!(state.rendering, Rendering::NotReady { .. }), "{state:?}");
+    assert_eq!(state.usable(&[]), Ok(id));
 }
 
 #[tokio::test]
@@ -265,7 +217,7 @@ async fn a_hook_in_rust_may_wait_fail_or_panic() {
         Ok(Readiness::Ready(Rendered::new(vec![b'x'; OUTPUT_LIMIT + 1])))
     });
     let state = place.observe(&waits).await;
-    assert!(matches!(state, HookState::NotReady { .. }), "{state:?}");
+    assert!(matches!(state.rendering, Rendering::NotReady { .. }), "{state:?}");
     for (hook, kind) in [
         (&fails, PortErrorKind::Denied),
         (&panics, PortErrorKind::Transient),
@@ -293,12 +245,12 @@ async fn an_unknown_name_is_invalid_but_can_still_be_removed() {
 #[tokio::test]
 async fn digests_depend_on_the_key_of_the_host() {
     let place = Place::new();
-    let config = place.apply(&place.template()).await;
+    let id = place.apply(&place.template()).await;
     let other = FileHooks::new(HostKey::from_bytes([8; 32]));
-    match other.observe(&place.template()).await.unwrap() {
-        HookState::Current { config: differs } => assert_ne!(config, differs),
-        state => panic!("{state:?}"),
-    }
+    let state = other.observe(&place.template()).await.unwrap();
+    assert!(matches!(state.rendering, Rendering::Known(digest) if digest != id.digest));
+    assert_eq!(state.files.get(&id), Some(&ConfigFile::Modified), "its name says nothing there");
+    assert_eq!(state.usable(&[]), Err(StaleCause::Changed));
 }
 
 #[test]
@@ -326,7 +278,7 @@ async fn a_file_system_that_does_not_answer_holds_up_its_own_hook_only() {
         Ok(Readiness::Ready(Rendered::new(b"late".to_vec())))
     };
     place.hooks.register(named("stuck"), stuck).unwrap();
-    place.hooks.patience = Duration::from_millis(50);
+    place.hooks.file_timeout = Duration::from_millis(50);
     let hook = HookSpec {
         program: HookProgram::Registered(named("stuck")),
         output: place.path("stuck/file"),
@@ -335,19 +287,19 @@ async fn a_file_system_that_does_not_answer_holds_up_its_own_hook_only() {
         let error = place.hooks.observe(&hook).await.unwrap_err();
         assert_eq!(error.kind(), PortErrorKind::Transient, "{}", error.chain());
     }
-    place.hooks.patience = PATIENCE;
+    place.hooks.file_timeout = FILE_TIMEOUT;
     place.apply(&place.template()).await;
     drop(release);
-    assert_eq!(cause(&place.observe(&hook).await), StaleCause::Missing);
+    assert_eq!(place.stale(&hook).await, StaleCause::Missing);
 }
 
 #[tokio::test]
-async fn outputs_at_which_nobody_is_at_work_are_forgotten() {
+async fn locks_that_nobody_holds_are_dropped() {
     let place = Place::new();
-    for number in 0..MAX_TURNS * 2 {
+    for number in 0..MAX_LOCKS * 2 {
         let output = place.path(&format!("ui/{number}"));
         let hook = HookSpec { output, ..place.template() };
         place.observe(&hook).await;
     }
-    assert!(place.hooks.turns.lock().unwrap().len() <= MAX_TURNS + 1);
+    assert!(place.hooks.locks.lock().unwrap().len() <= MAX_LOCKS + 1);
 }

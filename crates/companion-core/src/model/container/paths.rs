@@ -41,6 +41,11 @@ impl AbsolutePath {
         Self::new(format!("{}/{name}", self.0.trim_end_matches('/')))
     }
 
+    /// The path of a neighbour whose name is this one's with `suffix`, which holds no `/`.
+    pub(crate) fn with_suffix(&self, suffix: &str) -> Self {
+        Self(format!("{}{suffix}", self.0))
+    }
+
     /// The path for calls on the file system.
     pub fn as_path(&self) -> &Path {
         Path::new(self.as_str())

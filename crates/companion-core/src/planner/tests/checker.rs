@@ -127,8 +127,7 @@ fn a_start_without_image_or_configuration_is_seen() {
     scene.image().present = None;
     assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::LayersBelowFirst]);
     let mut scene = down();
-    let stale = HookState::Stale { cause: StaleCause::Missing, input: Fingerprint::of(b"") };
-    scene.seen.hook = Some(Observation::Known(stale));
+    scene.hook(unrendered());
     assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::LayersBelowFirst]);
 }
 
@@ -164,7 +163,7 @@ fn work_that_is_under_way_and_begun_again_is_seen() {
 fn more_steps_for_a_companion_than_the_limit_are_seen_and_told_with_its_name() {
     let scene = Scene::converged();
     let prune = |n: usize| {
-        let id = ImageId::new(&n.to_string().repeat(64)).unwrap();
+        let id = ImageId::new(&(n + 1).to_string().repeat(64)).unwrap();
         step(Action::PruneImages(vec![id]))
     };
     let many = |count: usize| (1..=count).map(prune).collect::<Vec<_>>();

@@ -5,8 +5,7 @@ use super::*;
 #[test]
 fn a_stale_configuration_is_rendered_before_anything_is_restarted() {
     let mut scene = Scene::converged();
-    let stale = HookState::Stale { cause: StaleCause::Changed, input: Fingerprint::of(b"new") };
-    scene.seen.hook = Some(Observation::Known(stale));
+    scene.hook(outdated(b"new"));
     scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
     scene.expect(&["run-hook web: its configuration changed"], &[]);
 }
@@ -14,8 +13,7 @@ fn a_stale_configuration_is_rendered_before_anything_is_restarted() {
 #[test]
 fn a_failing_hook_leaves_the_running_companion_alone() {
     let mut scene = Scene::converged();
-    let stale = HookState::Stale { cause: StaleCause::Changed, input: Fingerprint::of(b"new") };
-    scene.seen.hook = Some(Observation::Known(stale));
+    scene.hook(outdated(b"new"));
     scene.fail(Work::Hook, PortErrorKind::Invalid, "exit code 1");
     scene.expect(&[], &["rendering its configuration failed 1 time(s): exit code 1"]);
 }
@@ -24,12 +22,10 @@ fn a_failing_hook_leaves_the_running_companion_alone() {
 fn a_hook_that_is_not_ready_holds_up_the_first_start_only() {
     let mut scene = Scene::converged();
     scene.down(ActiveState::Inactive, SubState::Dead);
-    let waiting_for = "the cookie of bitcoind".to_owned();
-    let not_ready = HookState::NotReady { waiting_for, config: Some(config()) };
-    scene.seen.hook = Some(Observation::Known(not_ready));
+    let rendering = Rendering::NotReady { waiting_for: "the cookie of bitcoind".to_owned() };
+    scene.hook(HookState { rendering: rendering.clone(), ..rendered(ConfigFile::Intact) });
     scene.expect(&["start web: it does not run"], &["its hook waits for the cookie of bitcoind"]);
-    let waiting_for = "the cookie of bitcoind".to_owned();
-    scene.seen.hook = Some(Observation::Known(HookState::NotReady { waiting_for, config: None }));
+    scene.hook(HookState { rendering, ..unrendered() });
     scene.expect(&[], &["its hook waits for the cookie of bitcoind"]);
 }
 
@@ -73,15 +69,11 @@ fn build_under_way_is_kept_when_the_same_is_asked_for_again() {
 
 #[test]
 fn rendering_whose_input_changed_meanwhile_is_superseded() {
-    let stale = |input: &[u8]| {
-        let input = Fingerprint::of(input);
-        Some(Observation::Known(HookState::Stale { cause: StaleCause::Changed, input }))
-    };
     let mut scene = Scene::converged();
-    scene.seen.hook = stale(b"a template that hangs");
+    scene.hook(outdated(b"a template that hangs"));
     scene.begin(Work::Hook);
     assert_eq!(scene.plan().superseded, []);
-    scene.seen.hook = stale(b"a corrected template");
+    scene.hook(outdated(b"a corrected template"));
     assert_eq!(scene.plan().superseded, [(name(), Work::Hook)]);
 }
 
@@ -100,8 +92,7 @@ fn build_of_another_context_is_superseded_when_the_image_is_current_again() {
 fn rendering_for_an_earlier_intent_is_superseded_when_the_file_is_current() {
     let mut scene = Scene::converged();
     let current = scene.seen.hook.clone();
-    let stale = HookState::Stale { cause: StaleCause::Changed, input: Fingerprint::of(b"hangs") };
-    scene.seen.hook = Some(Observation::Known(stale));
+    scene.hook(outdated(b"hangs"));
     scene.begin(Work::Hook);
     scene.seen.hook = current;
     assert_eq!(scene.plan().superseded, [], "it may be this very rendering that made it current");
@@ -113,8 +104,7 @@ fn rendering_for_an_earlier_intent_is_superseded_when_the_file_is_current() {
 #[test]
 fn rendering_is_superseded_when_the_companion_has_no_hook_any_more() {
     let mut scene = Scene::converged();
-    let stale = HookState::Stale { cause: StaleCause::Changed, input: Fingerprint::of(b"hangs") };
-    scene.seen.hook = Some(Observation::Known(stale));
+    scene.hook(outdated(b"hangs"));
     scene.begin(Work::Hook);
     scene.intend(CompanionSpec { hook: None, ..spec() });
     assert_eq!(scene.plan().superseded, [(name(), Work::Hook)]);
@@ -133,7 +123,7 @@ fn a_companion_that_is_down_is_repaired_with_the_image_there_is() {
 fn leftover_images_are_removed_when_all_else_is_true() {
     let mut scene = Scene::converged();
     scene.image().leftovers = vec![ImageId::new(&"2".repeat(64)).unwrap()];
-    scene.expect(&["prune-images web: newer images replaced old ones"], &[]);
+    scene.expect(&["prune-images web: newer ones replaced it"], &[]);
 }
 
 #[test]
@@ -208,6 +198,8 @@ fn what_runs_is_not_restarted_from_what_somebody_else_put_in_its_images_place() 
     present.id = ImageId::new(&"2".repeat(64)).unwrap();
     present.provenance = Provenance::Foreign;
     scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
+    scene.expect(&["ensure-image web: its image changed"], &[]);
+    scene.down(ActiveState::Inactive, SubState::Dead);
     scene.expect(&["ensure-image web: its image changed"], &[]);
     scene.begin(Work::Image);
     scene.expect(&[], &["getting its image is under way"]);

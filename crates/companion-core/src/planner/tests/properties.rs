@@ -83,15 +83,28 @@ fn service() -> impl Strategy<Value = ServiceState> {
 }
 
 fn hook_state() -> impl Strategy<Value = HookState> {
-    let causes =
-        vec![StaleCause::Missing, StaleCause::Changed, StaleCause::Writable, StaleCause::Exposed];
-    prop_oneof![
-        2 => Just(HookState::Current { config: config() }),
-        1 => prop::sample::select(causes)
-            .prop_map(|cause| HookState::Stale { cause, input: Fingerprint::of(b"input") }),
-        1 => prop::option::of(Just(config()))
-            .prop_map(|config| HookState::NotReady { waiting_for: "it".to_owned(), config }),
-    ]
+    let input = Fingerprint::of(b"input");
+    let rendering = prop_oneof![
+        3 => Just(Rendering::Known(config().digest)),
+        1 => Just(Rendering::Outdated { input }),
+        1 => Just(Rendering::NotReady { waiting_for: "it".to_owned() }),
+    ];
+    let next = ConfigId { epoch: 1, ..config() };
+    let file = prop::sample::select(vec![
+        ConfigFile::Intact,
+        ConfigFile::Intact,
+        ConfigFile::Exposed,
+        ConfigFile::Writable,
+        ConfigFile::Modified,
+    ]);
+    let id = prop::sample::select(vec![config(), config(), next]);
+    let links = vec![Link::To(config()), Link::To(config()), Link::To(next), Link::Absent];
+    let files = prop::collection::btree_map(id, file, 0..=2);
+    (rendering, files, prop::sample::select(links)).prop_map(|(rendering, files, link)| HookState {
+        rendering,
+        files,
+        link,
+    })
 }
 
 fn image_state() -> impl Strategy<Value = ImageState> {
@@ -124,6 +137,23 @@ fn container() -> impl Strategy<Value = ContainerState> {
     ]
 }
 
+/// The state as a store reports it, which compares the file with the unit that mounts the usable file.
+fn compared(state: UnitFileState, hook: &Observation<HookState>) -> UnitFileState {
+    let config = hook.known().and_then(|hook| hook.usable(&[]).ok());
+    match (state, config) {
+        (UnitFileState::Current { revision }, Some(_)) => {
+            UnitFileState::Current { revision: Revision { config, ..revision } }
+        }
+        (UnitFileState::Exposed { revision }, Some(_)) => {
+            UnitFileState::Exposed { revision: Revision { config, ..revision } }
+        }
+        (UnitFileState::Current { revision } | UnitFileState::Exposed { revision }, None) => {
+            UnitFileState::Outdated { revision }
+        }
+        (other, _) => other,
+    }
+}
+
 fn works() -> impl Strategy<Value = BTreeSet<Work>> {
     let all = vec![Work::Hook, Work::Image, Work::Service, Work::Removal];
     prop_oneof![3 => Just(BTreeSet::new()), 1 => prop::sample::subsequence(all, 1..=2)
@@ -144,12 +174,12 @@ prop_compose! {
     ) -> Scene {
         let mut scene = if removed { Scene::removed() } else { Scene::converged() };
         scene.seen = ObservedCompanion {
-            hook: Some(hook),
-            image: (!removed).then_some(image),
             unit: match file {
-                Observation::Known(state) => Observation::Known(file_of(state)),
+                Observation::Known(state) => Observation::Known(file_of(compared(state, &hook))),
                 Observation::Unknown(error) => Observation::Unknown(error),
             },
+            hook: Some(hook),
+            image: (!removed).then_some(image),
             service,
             container,
             log: None,

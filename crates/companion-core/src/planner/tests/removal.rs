@@ -49,9 +49,7 @@ fn nothing_left_is_nothing_to_do() {
     let mut scene = stopped();
     scene.seen.service = Observation::Known(ServiceState::not_found());
     scene.file(UnitFileState::Absent);
-    let cause = StaleCause::Missing;
-    let input = Fingerprint::of(b"");
-    scene.seen.hook = Some(Observation::Known(HookState::Stale { cause, input }));
+    scene.hook(unrendered());
     scene.expect(&[], &[]);
 }
 

@@ -5,9 +5,7 @@ use super::*;
 #[test]
 fn a_fresh_install_renders_and_builds_first() {
     let mut scene = Scene::converged();
-    let input = Fingerprint::of(b"input");
-    scene.seen.hook =
-        Some(Observation::Known(HookState::Stale { cause: StaleCause::Missing, input }));
+    scene.hook(unrendered());
     scene.image().present = None;
     scene.seen.service = Observation::Known(ServiceState::not_found());
     scene.seen.container = Some(Observation::Known(ContainerState::Absent));
@@ -134,7 +132,7 @@ fn a_changed_specification_image_or_configuration_names_itself_as_the_reason() {
 fn an_old_container_under_a_new_unit_is_restarted() {
     let mut scene = Scene::converged();
     let mut old = scene.revision;
-    old.config = Some(Fingerprint::of(b"old password"));
+    old.config = Some(ConfigId { digest: Fingerprint::of(b"old password"), epoch: 0 });
     scene.service().running = Some(old);
     scene.expect(&["restart web: its configuration changed"], &[]);
 }
@@ -346,10 +344,10 @@ fn a_service_that_was_just_started_is_not_yet_running() {
 }
 
 #[test]
-fn of_many_rotations_in_a_row_the_first_restarts_at_once_and_the_next_when_it_has_run_for_a_while()
-{
+fn rotations_within_the_interval_restart_at_most_twice() {
     let mut scene = Scene::converged();
-    let old = Revision { config: Some(Fingerprint::of(b"before")), ..scene.revision };
+    let before = ConfigId { digest: Fingerprint::of(b"before"), epoch: 0 };
+    let old = Revision { config: Some(before), ..scene.revision };
     scene.service().running = Some(old);
     let restart = "restart web: its configuration changed";
     scene.expect(&[restart], &[]);

@@ -87,8 +87,7 @@ fn what_is_being_removed_is_listed_until_the_service_manager_has_forgotten_it() 
     scene.reads(Health::Removing, &["stop web: it is not wanted any more"]);
     scene.down(ActiveState::Inactive, SubState::Dead);
     scene.file(UnitFileState::Absent);
-    let (cause, input) = (StaleCause::Missing, Fingerprint::of(b""));
-    scene.seen.hook = Some(Observation::Known(HookState::Stale { cause, input }));
+    scene.hook(unrendered());
     scene.reads(Health::Removing, &["daemon-reload: it is not wanted any more"]);
     scene.seen.service = Observation::Known(ServiceState::not_found());
     assert!(status(&scene.round()).is_empty());

@@ -1,0 +1,186 @@
+//! What lies at the output, and which outputs there may be.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use super::*;
+
+#[tokio::test]
+async fn the_output_is_a_relative_link_to_the_last_committed_file() {
+    let place = Place::new();
+    for hook in [place.template(), place.command()] {
+        for password in ["one", "two", "one"] {
+            place.rotate(password);
+            let id = place.apply(&hook).await;
+            let target = fs::read_link(place.output()).unwrap();
+            assert_eq!(target.to_str().unwrap(), format!("nginx.conf.{id}"));
+            assert_eq!(fs::read(place.output()).unwrap(), fs::read(place.file(id)).unwrap());
+        }
+        place.hooks.remove(&hook).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_lost_link_is_made_again_and_the_file_keeps_its_name() {
+    let place = Place::new();
+    for hook in [place.template(), place.command()] {
+        let id = place.apply(&hook).await;
+        fs::remove_file(place.output()).unwrap();
+        let state = place.observe(&hook).await;
+        assert_eq!((state.link, state.usable(&[])), (Link::Absent, Ok(id)));
+        assert_eq!(place.apply_beside(&hook, &[id]).await, id);
+        assert_eq!(place.usable(&hook).await, id);
+        place.hooks.remove(&hook).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_link_elsewhere_is_replaced_and_not_followed() {
+    let place = Place::new();
+    let (stranger, inside) = (place.root.join("stranger"), place.root.join("inside"));
+    fs::write(&stranger, b"untouched").unwrap();
+    fs::create_dir(&inside).unwrap();
+    for hook in [place.template(), place.command()] {
+        let id = place.apply(&hook).await;
+        let absolute = place.file(id);
+        let other = format!("other.conf.{id}");
+        for target in [
+            "/nowhere".as_ref(),
+            "../stranger".as_ref(),
+            stranger.as_os_str(),
+            inside.as_os_str(),
+            absolute.as_os_str(),
+            other.as_ref(),
+            "nginx.conf".as_ref(),
+            ".nginx.conf.stamp".as_ref(),
+            OsStr::from_bytes(b"nginx.conf.\xff"),
+        ] {
+            fs::remove_file(place.output()).unwrap();
+            symlink(target, place.output()).unwrap();
+            let state = place.observe(&hook).await;
+            let expected = (Link::Other, Ok(id));
+            assert_eq!((state.link, state.usable(&[])), expected, "{target:?}");
+            assert_eq!(place.apply(&hook).await, id);
+            assert_eq!(place.usable(&hook).await, id);
+        }
+        fs::remove_file(place.output()).unwrap();
+        symlink("../stranger", place.output()).unwrap();
+        place.hooks.remove(&hook).await.unwrap();
+        assert!(!place.root.join("ui").exists());
+    }
+    assert_eq!(fs::read(&stranger).unwrap(), b"untouched");
+    assert!(names(&inside).is_empty() && !Path::new("/nowhere").exists());
+}
+
+#[tokio::test]
+async fn a_link_to_an_earlier_file_is_turned_to_the_current_one() {
+    let place = Place::new();
+    let hook = place.template();
+    let before = place.apply(&hook).await;
+    place.rotate("other");
+    let after = place.apply(&hook).await;
+    fs::remove_file(place.output()).unwrap();
+    symlink(format!("nginx.conf.{before}"), place.output()).unwrap();
+    let state = place.observe(&hook).await;
+    assert_eq!((state.link, state.usable(&[])), (Link::To(before), Ok(after)));
+    assert_eq!(place.apply(&hook).await, after);
+    assert_eq!(place.usable(&hook).await, after);
+}
+
+/// Releases that did not link left a regular file at the output.
+#[tokio::test]
+async fn a_regular_file_at_the_output_is_replaced_by_the_link_or_removed() {
+    let place = Place::new();
+    for hook in [place.template(), place.command()] {
+        for mode in [0o600, 0o644] {
+            fs::create_dir(place.root.join("ui")).unwrap();
+            set_mode(&place.root.join("ui"), 0o755);
+            fs::write(place.output(), CANARY).unwrap();
+            set_mode(&place.output(), mode);
+            let state = place.observe(&hook).await;
+            assert_eq!((state.files.len(), state.link), (0, Link::Other));
+            assert_eq!(state.usable(&[]), Err(StaleCause::Missing));
+            let id = place.apply(&hook).await;
+            assert_eq!(place.usable(&hook).await, id);
+            assert_eq!(fs::read_link(place.output()).unwrap(), place.file(id).file_name().unwrap());
+            fs::remove_file(place.output()).unwrap();
+            fs::write(place.output(), CANARY).unwrap();
+            assert_eq!(place.observe(&hook).await.link, Link::Other);
+            place.hooks.remove(&hook).await.unwrap();
+            assert!(!place.root.join("ui").exists());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_output_that_names_no_file_or_what_another_output_makes_is_refused() {
+    let place = Place::new();
+    let rendered = place.hooks.render(&place.template()).await.unwrap();
+    let id = ConfigId { digest: Fingerprint::of(b"x"), epoch: 0 };
+    let output = place.path("nginx.conf");
+    for output in [
+        AbsolutePath::root(),
+        place.path(&"x".repeat(201)),
+        id.path(&output),
+        next(id).path(&output),
+        place.path(".nginx.conf.stamp"),
+        place.path(".nginx.conf.abcdefgh.tmp"),
+    ] {
+        let hook = HookSpec { output, ..place.template() };
+        for error in [
+            place.hooks.observe(&hook).await.unwrap_err(),
+            place.hooks.commit(&hook, rendered.clone(), &[]).await.unwrap_err(),
+            place.hooks.sweep(&hook, id).await.unwrap_err(),
+            place.hooks.remove(&hook).await.unwrap_err(),
+            crate::sweep(&hook, true).await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), PortErrorKind::Invalid, "{}", error.chain());
+            assert!(error.chain().contains("`output`"), "{}", error.chain());
+        }
+    }
+    assert_eq!(names(&place.root), ["password", "template"]);
+}
+
+#[tokio::test]
+async fn the_longest_output_has_room_for_every_file() {
+    let place = Place::new();
+    let output = place.path(&format!("ui/{}", "x".repeat(200)));
+    for program in [place.template().program, place.command().program] {
+        let hook = HookSpec { program, output: output.clone() };
+        let first = place.apply(&hook).await;
+        let claimed = ConfigId { epoch: u32::MAX - 2, ..first };
+        let last = place.apply_beside(&hook, &[claimed]).await;
+        assert_eq!(last.epoch, u32::MAX - 1);
+        assert_eq!(place.usable(&hook).await, last);
+        let left = format!(".{}.{last}.abcdefgh.tmp", "x".repeat(200));
+        fs::write(place.root.join("ui").join(left), CANARY).unwrap();
+        assert_eq!(crate::sweep(&hook, false).await.unwrap(), 1);
+        place.hooks.remove(&hook).await.unwrap();
+        assert!(!place.root.join("ui").exists());
+    }
+}
+
+#[tokio::test]
+async fn hooks_may_share_a_closed_directory() {
+    let place = Place::new();
+    let one = place.template();
+    // The names of the second begin like those of the first.
+    let outputs = ["ui/nginx.conf.d", "ui/other.conf"];
+    let others = outputs.map(|name| HookSpec { output: place.path(name), ..place.command() });
+    let being_written = place.root.join("ui/.other.conf.abcdefgh.tmp");
+    let id = place.apply(&one).await;
+    fs::write(&being_written, b"half").unwrap();
+    place.apply(&one).await;
+    assert!(being_written.exists());
+    for other in &others {
+        assert_eq!(place.stale(other).await, StaleCause::Missing);
+        place.apply(other).await;
+    }
+    assert!(!being_written.exists());
+    let [d, o] = [place.usable(&others[0]).await, place.usable(&others[1]).await];
+    place.hooks.sweep(&one, next(id)).await.unwrap();
+    place.hooks.remove(&one).await.unwrap();
+    let (d, o) = (format!("nginx.conf.d.{d}"), format!("other.conf.{o}"));
+    let stamps = [".nginx.conf.d.stamp", ".other.conf.stamp"];
+    assert_eq!(place.names(), [stamps[0], stamps[1], "nginx.conf.d", &d, "other.conf", &o]);
+}
