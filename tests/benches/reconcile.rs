@@ -40,10 +40,10 @@ fn observed(
     node: &Node,
     runtime: &tokio::runtime::Runtime,
 ) -> (DesiredState, ObservedState, Monotonic) {
-    let round = runtime.block_on(node.reconciler.dry_run());
-    let round = round.unwrap_or_else(|error| panic!("{error}"));
-    assert!(round.plan.is_converged(), "the benchmark is of what is true");
-    (round.desired, round.observed, round.at)
+    let reconcile = runtime.block_on(node.reconciler.dry_run());
+    let reconcile = reconcile.unwrap_or_else(|error| panic!("{error}"));
+    assert!(reconcile.plan.is_converged(), "the benchmark is of what is true");
+    (reconcile.desired, reconcile.observed, reconcile.at)
 }
 
 fn planning(criterion: &mut Criterion) {
@@ -78,8 +78,8 @@ fn passes(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements(count as u64));
         group.bench_function(BenchmarkId::from_parameter(count), |bencher| {
             bencher.iter(|| {
-                let round = runtime.block_on(node.reconciler.round());
-                assert!(round.is_ok_and(|round| round.plan.is_converged()));
+                let reconcile = runtime.block_on(node.reconciler.reconcile_once());
+                assert!(reconcile.is_ok_and(|reconcile| reconcile.plan.is_converged()));
             });
         });
     }

@@ -14,7 +14,7 @@ use companion_core::model::container::{
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
 use companion_core::plan::Step;
-use companion_core::reconciler::{Limits, Outcome, Reconciler, Reconciliation, Silent};
+use companion_core::reconciler::{Convergence, Limits, NoEvents, Outcome, Reconciler};
 
 /// The registry that the node's images can be pulled from.
 pub const REGISTRY: &str = "registry.example:5000";
@@ -191,7 +191,7 @@ impl Node {
     pub fn reconciler_of(host: &FakeHost) -> Arc<Reconciler> {
         let limits = Limits::default();
         let jitter = Box::new(|| 0);
-        Arc::new(Reconciler::with(host.ports(), limits, Arc::new(Silent), jitter))
+        Arc::new(Reconciler::with(host.ports(), limits, Arc::new(NoEvents), jitter))
     }
 
     /// Wishes for all three companions, makes them run, and lets them run for a minute: what happens
@@ -227,8 +227,8 @@ impl Node {
     ///
     /// # Panics
     /// When it cannot be made, or a plan breaks a rule.
-    pub async fn pass(&self) -> Reconciliation {
-        let pass = self.reconciler.reconcile().await.unwrap_or_else(|error| panic!("{error}"));
+    pub async fn pass(&self) -> Convergence {
+        let pass = self.reconciler.converge().await.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(pass.last.violations, [], "the checker has nothing against any plan");
         pass
     }
@@ -268,7 +268,7 @@ impl Node {
         assert_eq!(self.host.violations(), []);
     }
 
-    /// Asserts that a further tick does nothing at all.
+    /// Asserts that a further resync does nothing at all.
     ///
     /// # Panics
     /// When it does something.

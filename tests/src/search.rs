@@ -2,10 +2,10 @@
 //! changes of the leader can follow each other within stated bounds, on the real parts of the reconciler
 //! and the real fake.
 //!
-//! A move is one call of a port, with one exception: a round reads the record and looks in one move. An
+//! A move is one call of a port, with one exception: a reconcile reads the record and looks in one move. An
 //! intent that comes between these two calls is one that comes after both; people and the service
 //! manager could come between two reads, and do so here before or after. Time passes only between
-//! rounds, while no task has anything to do: what hangs or comes late, the properties have. Nobody acts
+//! reconciles, while no task has anything to do: what hangs or comes late, the properties have. Nobody acts
 //! here who does not lead: that a second process is refused is shown by the scenarios and the properties.
 //!
 //! There is no second model. A state is the fake's world and, for the leader, what its reconciler

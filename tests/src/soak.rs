@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use adapter_fake::{Counts, Delivery, FakeHost, Fault, Method, Mode, Port};
-use companion_core::reconciler::{ReconcileError, Round};
+use companion_core::reconciler::{Reconcile, ReconcileError};
 use companion_core::supervisor::Supervisor;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -59,23 +59,23 @@ pub fn soak(seed: u64, hours: u64) -> Result<Report, String> {
         if let Some(daemon) = soak.daemon.take() {
             daemon.stop().await;
         }
-        let Watch { rounds, wrong, .. } = std::mem::take(&mut *locked(&soak.watch));
+        let Watch { reconciles, wrong, .. } = std::mem::take(&mut *locked(&soak.watch));
         soak.report.findings.extend(grown(&soak.report.memory));
         Ok(Report {
             seed,
             hours,
-            rounds,
+            reconciles,
             findings: [soak.report.findings, wrong].concat(),
             ..soak.report
         })
     })
 }
 
-/// What is seen after each round.
+/// What is seen after each reconcile.
 #[derive(Debug, Default)]
 struct Watch {
-    rounds: u64,
-    /// Since when something is not as wished, and how many rounds were made since.
+    reconciles: u64,
+    /// Since when something is not as wished, and how many reconciles were made since.
     open: Option<(Duration, u32)>,
     /// How the last trouble ended.
     closed: Option<(Duration, u32)>,
@@ -89,17 +89,17 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Watch {
-    fn saw(&mut self, host: &FakeHost, round: &Result<Round, ReconcileError>) {
-        self.rounds += 1;
-        if let Ok(round) = round
-            && !round.violations.is_empty()
+    fn saw(&mut self, host: &FakeHost, reconcile: &Result<Reconcile, ReconcileError>) {
+        self.reconciles += 1;
+        if let Ok(reconcile) = reconcile
+            && !reconcile.violations.is_empty()
         {
-            self.wrong.push(format!("a plan breaks {:?}", round.violations));
+            self.wrong.push(format!("a plan breaks {:?}", reconcile.violations));
         }
-        if let Some((since, rounds)) = self.open {
-            self.open = Some((since, rounds + 1));
+        if let Some((since, reconciles)) = self.open {
+            self.open = Some((since, reconciles + 1));
             if host.untruth().is_none() {
-                self.closed = Some((host.now().saturating_sub(since), rounds + 1));
+                self.closed = Some((host.now().saturating_sub(since), reconciles + 1));
                 self.open = None;
             }
         }
@@ -121,7 +121,7 @@ impl Daemon {
         let supervisor = Supervisor::new(Arc::clone(&manager)).woken_by(wake);
         let (stopped, watch, host) = (shutdown.clone(), Arc::clone(watch), host.clone());
         let task = tokio::spawn(async move {
-            supervisor.run(stopped, |round| locked(&watch).saw(&host, round)).await;
+            supervisor.run(stopped, |reconcile| locked(&watch).saw(&host, reconcile)).await;
         });
         Self { shutdown, task, manager }
     }
@@ -292,11 +292,11 @@ impl Soak {
         let recoveries = self.report.recoveries.entry(what.to_owned()).or_default();
         if harmless {
             recoveries.harmless += 1;
-        } else if let Some((took, rounds)) = closed {
+        } else if let Some((took, reconciles)) = closed {
             recoveries.took.push(took);
-            recoveries.rounds.push(rounds);
+            recoveries.reconciles.push(reconciles);
         } else {
-            wrong.push("no round found all as wished".to_owned());
+            wrong.push("no reconcile found all as wished".to_owned());
         }
         let name = self.stage.name(at);
         let told = wrong.into_iter().map(|wrong| format!("hour {hour}, {what}, `{name}`: {wrong}"));

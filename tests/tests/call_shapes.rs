@@ -7,7 +7,7 @@ use companion_core::model::hook::{ConfigId, HookState, Link, Rendering};
 use companion_core::model::image::ImageState;
 use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::{ContainerState, ServiceState, UnitFile, UnitFileState};
-use companion_core::ports::container_facts::MockContainerFacts;
+use companion_core::ports::container_runtime::MockContainerRuntime;
 use companion_core::ports::desired_store::MockDesiredStore;
 use companion_core::ports::hook_runner::MockHookRunner;
 use companion_core::ports::image_provider::MockImageProvider;
@@ -24,7 +24,7 @@ struct Reads {
     services: MockServiceManager,
     images: MockImageProvider,
     hooks: MockHookRunner,
-    containers: MockContainerFacts,
+    containers: MockContainerRuntime,
     desired: MockDesiredStore,
     leadership: MockLeadership,
 }
@@ -35,7 +35,7 @@ fn reads() -> Reads {
         services: MockServiceManager::new(),
         images: MockImageProvider::new(),
         hooks: MockHookRunner::new(),
-        containers: MockContainerFacts::new(),
+        containers: MockContainerRuntime::new(),
         desired: MockDesiredStore::new(),
         leadership: MockLeadership::new(),
     };
@@ -85,8 +85,8 @@ fn reconciler(host: Reads) -> Reconciler {
 
 #[tokio::test(start_paused = true)]
 async fn a_dry_run_calls_reading_halves_only_and_does_not_lead() {
-    let round = reconciler(reads()).dry_run().await.unwrap();
-    let verbs: Vec<_> = round.plan.steps.iter().map(|step| step.action.verb()).collect();
+    let reconcile = reconciler(reads()).dry_run().await.unwrap();
+    let verbs: Vec<_> = reconcile.plan.steps.iter().map(|step| step.action.verb()).collect();
     assert_eq!(verbs, ["run-hook", "ensure-image"]);
 }
 
@@ -106,8 +106,8 @@ async fn a_round_calls_the_acting_halves_of_its_steps_and_no_other() {
         Err(companion_core::ports::PortError::new(kind, "the registry is down"))
     });
     let reconciler = reconciler(host);
-    let round = reconciler.round().await.unwrap();
-    assert!(round.execution.is_clean());
+    let reconcile = reconciler.reconcile_once().await.unwrap();
+    assert!(reconcile.execution.is_clean());
     // Both go on by themselves; a mock that was not called as often as it expects panics when dropped.
     for _ in 0..10 {
         tokio::task::yield_now().await;

@@ -12,11 +12,11 @@ use companion_tests::search::tables::{Start, Table, pairs, singles};
 /// can come of their moves.
 const SEARCHES_REACH: &[&str] = &[
     "because ConfigChanged",
-    "because ConfigExposed",
+    "because ConfigReadableByOthers",
     "because ConfigMissing",
     "because ConfigRestored",
     "because ConfigUnlinked",
-    "because ConfigWritable",
+    "because ConfigWritableByOthers",
     "because ContextChanged",
     "because ImageChanged",
     "because ImageMissing",
@@ -28,7 +28,7 @@ const SEARCHES_REACH: &[&str] = &[
     "because SpecChanged",
     "because Superseded",
     "because UnitFileDrifted",
-    "because UnitFileExposed",
+    "because UnitFileWrongMode",
     "because UnitFileMissing",
     "because UnitRestored",
     "does daemon-reload",
@@ -61,7 +61,7 @@ const SEARCHES_REACH: &[&str] = &[
     "waits on Observation",
     "waits on Orphan",
     "waits on Running",
-    "waits on Settling",
+    "waits on Stabilizing",
     "waits on Shadowed",
     "waits on UnitRefused",
 ];

@@ -10,12 +10,16 @@ fn whatever_happens_every_hour_is_mended_before_the_next() {
     let report = soak(1, 72).unwrap();
     println!("{report}");
     assert_eq!(report.findings, Vec::<String>::new());
-    assert!(report.rounds > 72 * 100, "the supervisor looked every 30 s: {}", report.rounds);
+    assert!(
+        report.reconciles > 72 * 100,
+        "the supervisor looked every 30 s: {}",
+        report.reconciles
+    );
     let (at_once, outages) = (report.all(false), report.all(true));
     let mended = at_once.took.len() + outages.took.len();
     assert_eq!(mended + at_once.harmless + outages.harmless, 72, "every hour had its happening");
-    assert!(mended >= 60, "what happens does harm, nearly always: {mended}");
-    // A tick, a restart delay, a build and what a failing call adds to them.
+    assert!(mended >= 55, "what happens does harm, nearly always: {mended}");
+    // A resync, a restart delay, a build and what a failing call adds to them.
     assert!(at_once.quantile(0.5) <= Duration::from_secs(60), "{:?}", at_once.took);
 }
 

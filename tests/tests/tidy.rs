@@ -78,7 +78,7 @@ fn every_port_has_the_same_file_name_everywhere() {
         ("image_provider", "adapter-podman"),
         ("hook_runner", "adapter-hooks"),
         ("desired_store", "archipelago"),
-        ("container_facts", "adapter-fake"),
+        ("container_runtime", "adapter-fake"),
         ("leadership", "adapter-fake"),
     ] {
         for place in ["companion-core/src/ports", &format!("{adapter}/src"), "adapter-fake/src"] {

@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         if second == 60 {
             host.clear_faults();
         }
-        let converged = reconciler.reconcile().await?;
+        let converged = reconciler.converge().await?;
         for companion in status(&converged.last) {
             println!("{second:3} s: {} {}", companion.health, companion.why.join("; "));
         }

@@ -18,7 +18,7 @@ pub enum Port {
     Images,
     /// `HookRunner`.
     Hooks,
-    /// `ContainerFacts`.
+    /// `ContainerRuntime`.
     Containers,
     /// `DesiredStore`.
     Desired,

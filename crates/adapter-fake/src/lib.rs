@@ -10,7 +10,7 @@
 //! [`Violation`].
 
 mod clock;
-mod container_facts;
+mod container_runtime;
 mod desired_store;
 mod events;
 pub mod faults;

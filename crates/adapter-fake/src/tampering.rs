@@ -47,7 +47,7 @@ done_to_the_world! {
     delete_unit(name: &CompanionName);
     truncate_unit(name: &CompanionName);
     garble_unit(name: &CompanionName);
-    put_foreign_unit(name: &CompanionName);
+    put_unmanaged_unit(name: &CompanionName);
     put_refused_unit(name: &CompanionName);
     put_directory_at_unit(name: &CompanionName);
     forbid_unit(name: &CompanionName);
@@ -93,7 +93,7 @@ done_to_the_world_now! {
     remove_container(name: &CompanionName);
     pause_container(name: &CompanionName);
     unpause_container(name: &CompanionName);
-    put_foreign_container(name: &CompanionName);
+    put_unmanaged_container(name: &CompanionName);
     run_container(name: &CompanionName);
     leave_container(name: &CompanionName);
     stop_service(name: &CompanionName);

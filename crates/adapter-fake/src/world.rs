@@ -95,7 +95,7 @@ pub struct World {
     pub(crate) last_run: u32,
     pub(crate) ended_jobs: VecDeque<(u32, JobResult)>,
     pub(crate) violations: Vec<Violation>,
-    pub(crate) foreign_replaced: u32,
+    pub(crate) unmanaged_replaced: u32,
 }
 
 impl World {

@@ -88,7 +88,7 @@ pub enum HookError {
     },
     /// The directory of the output belongs to someone else.
     #[error("the directory `{path}` belongs to user {owner}, not to us")]
-    ForeignDirectory {
+    UnmanagedDirectory {
         /// The directory.
         path: String,
         /// Its owner.
@@ -133,7 +133,7 @@ impl HookError {
             Self::Command(cause) => cause.kind(),
             Self::Output(cause) => kind_of_output(cause),
             Self::InTheWay { .. } => PortErrorKind::Conflict,
-            Self::SharedDirectory { .. } | Self::ForeignDirectory { .. } => PortErrorKind::Denied,
+            Self::SharedDirectory { .. } | Self::UnmanagedDirectory { .. } => PortErrorKind::Denied,
             Self::NoAnswer { .. } => PortErrorKind::Transient,
             Self::Failed { kind, .. } => *kind,
         }

@@ -106,7 +106,7 @@ fn replace(dir: &Dir) -> DirResult<()> {
         directory = %dir.path().display(),
         "the host key was damaged or could be read by others, a new one takes its place"
     );
-    dir.write_unless_foreign(FILE, random(dir)?.as_slice(), 0o600)
+    dir.write_unless_unmanaged(FILE, random(dir)?.as_slice(), 0o600)
 }
 
 fn random(dir: &Dir) -> DirResult<Zeroizing<[u8; LENGTH]>> {

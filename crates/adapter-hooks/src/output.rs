@@ -89,7 +89,9 @@ impl<'a> Output<'a> {
         let mut files = BTreeMap::new();
         for id in self.files_in(dir)? {
             match self.read_file(dir, id, key)? {
-                Some(ConfigFile::Intact) if !is_closed => files.insert(id, ConfigFile::Exposed),
+                Some(ConfigFile::Intact) if !is_closed => {
+                    files.insert(id, ConfigFile::ReadableByOthers)
+                }
                 Some(file) => files.insert(id, file),
                 // It was removed meanwhile.
                 None => None,
@@ -133,9 +135,9 @@ impl<'a> Output<'a> {
         Ok(Some(if digest(key, &contents) != id.digest {
             ConfigFile::Modified
         } else if is_writable(&status) {
-            ConfigFile::Writable
+            ConfigFile::WritableByOthers
         } else if status.mode != 0o600 {
-            ConfigFile::Exposed
+            ConfigFile::ReadableByOthers
         } else {
             ConfigFile::Intact
         }))
@@ -271,7 +273,7 @@ impl<'a> Output<'a> {
         let own = dir.own_status().map_err(HookError::Output)?;
         let path = || dir.path().display().to_string();
         if !own.is_ours() {
-            return Err(HookError::ForeignDirectory { path: path(), owner: own.uid });
+            return Err(HookError::UnmanagedDirectory { path: path(), owner: own.uid });
         }
         if is_closed(&own) {
             return Ok(());

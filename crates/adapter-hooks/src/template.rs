@@ -1,6 +1,6 @@
 //! Templates: a text with values, where a value can never become configuration. Pure.
 //!
-//! minijinja knows no escaping for nginx, so the rule is turned round: what a template prints is
+//! minijinja knows no escaping for nginx, so the rule is turned reconcile: what a template prints is
 //! refused unless it is harmless wherever it stands (a number, `true`, `false`, or a text of
 //! `[A-Za-z0-9_.:/-]` only) or went through the filter `nginx_quote`. A template's author who forgets
 //! the filter gets an error with the first value that would have needed it.

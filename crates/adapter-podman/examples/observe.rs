@@ -9,7 +9,7 @@ use std::error::Error;
 use adapter_podman::{Podman, PodmanContainers, PodmanImages};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::{ImageRef, ImageSource, PullSource};
-use companion_core::ports::{ContainerFacts as _, ImageProvider as _};
+use companion_core::ports::{ContainerRuntime as _, ImageProvider as _};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {

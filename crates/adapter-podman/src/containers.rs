@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::ContainerState;
-use companion_core::ports::{ContainerFacts, PortError, PortErrorKind, PortResult};
+use companion_core::ports::{ContainerRuntime, PortError, PortErrorKind, PortResult};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -54,7 +54,7 @@ impl ListedContainer {
             return ContainerState::Ours { status };
         }
         let image = shown(&self.image);
-        ContainerState::Foreign { image }
+        ContainerState::Unmanaged { image }
     }
 }
 
@@ -133,7 +133,7 @@ impl PodmanContainers {
         listing.at(name).map(|found| found.cloned()).map_err(unreadable)
     }
 
-    /// What [`observe`](ContainerFacts::observe) reads, by one call if that answers.
+    /// What [`observe`](ContainerRuntime::observe) reads, by one call if that answers.
     async fn read(
         &self,
         names: &BTreeSet<CompanionName>,
@@ -178,7 +178,7 @@ fn state_at(name: &CompanionName, found: Option<&ListedContainer>) -> ContainerS
 }
 
 #[async_trait]
-impl ContainerFacts for PodmanContainers {
+impl ContainerRuntime for PodmanContainers {
     async fn observe(
         &self,
         names: &BTreeSet<CompanionName>,
@@ -249,7 +249,7 @@ mod tests {
             r#"{"PODMAN_SYSTEMD_UNIT": "xarchy-x.service"}"#,
         ] {
             let image = "localhost/x:latest".to_owned();
-            assert_eq!(state(labels), ContainerState::Foreign { image }, "{labels}");
+            assert_eq!(state(labels), ContainerState::Unmanaged { image }, "{labels}");
         }
     }
 }

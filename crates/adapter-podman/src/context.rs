@@ -33,8 +33,8 @@ pub const ENTRY_LIMIT: usize = 10_000;
 /// The most bytes that the files of a context may have together: 256 MiB.
 pub const BYTE_LIMIT: u64 = 256 * 1024 * 1024;
 
-/// How long a file must have stood unchanged before its digest is kept: two changes within one tick of a
-/// file system's clock leave the same identity, and the coarsest ticks take 2 s (FAT).
+/// How long a file must have stood unchanged before its digest is kept: two changes within one resync of a
+/// file system's clock leave the same identity, and the coarsest resyncs take 2 s (FAT).
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// The names of a build file, in Podman's own order of preference.

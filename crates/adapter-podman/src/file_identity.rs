@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 /// One file at one moment: any replacement or change of it gives another identity.
 ///
 /// Nobody but root can set the time of change back (inode(7)), so contents that were changed in
-/// place and given their old times are told apart too. Two changes within one tick of the file
+/// place and given their old times are told apart too. Two changes within one resync of the file
 /// system's clock are not: see [`was_settled`](Self::was_settled).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FileIdentity {
@@ -88,7 +88,7 @@ mod tests {
             fs::write(file.path(), "two").unwrap();
             file.as_file().set_modified(past).unwrap();
             let after = FileIdentity::of(file.path()).unwrap();
-            // Within one tick of the clock the two cannot be told apart.
+            // Within one resync of the clock the two cannot be told apart.
             if after.changed != before.changed {
                 break after;
             }

@@ -52,7 +52,7 @@ pub enum ImageError {
     #[error("`{0}` succeeded, but the image it should have given is not there")]
     NotReadBack(Verb),
     /// The context changed under the build.
-    #[error("its build context changed while it was built")]
+    #[error("build context changed while it was built")]
     ContextChanged,
     /// The build failed, and so did the pull that was the way out.
     #[error("it could be neither built ({build}) nor pulled")]

@@ -1,4 +1,4 @@
-//! `ImageProvider` and `ContainerFacts` on the `podman` command.
+//! `ImageProvider` and `ContainerRuntime` on the `podman` command.
 //!
 //! ```text
 //!  PodmanImages ───┐  argv (pure) ─► Podman ─► one child process in a group of its own

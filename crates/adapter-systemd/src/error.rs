@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_text_is_shown_escaped_and_cut() {
+    fn an_external_text_is_shown_escaped_and_cut() {
         let text = shown(&format!("a\n\u{1b}[31m\"{}", "é".repeat(5000)));
         assert!(text.starts_with("a\\n\\u{1b}[31m\"é") && text.ends_with('…'), "{text}");
         assert!(text.len() <= 2048 + 16);

@@ -33,8 +33,8 @@ pub fn unit_file(name: &CompanionName, bytes: &[u8]) -> (bool, String) {
     let contents = FileContents { bytes: bytes.to_vec(), status };
     let whose = ownership(name, &contents, Some("Archipelago companion UI: "));
     let marked = is_marked(name, &contents, Some("Archipelago companion UI: "));
-    let state = compared(whose, &contents, |_incarnation| None);
-    let ours = !matches!(state, UnitFileState::Foreign { .. });
+    let state = compared(whose, &contents, |_restart_epoch| None);
+    let ours = !matches!(state, UnitFileState::Unmanaged { .. });
     assert!(ours || !marked, "what carries the mark is ours");
     (ours, format!("{state:?}"))
 }

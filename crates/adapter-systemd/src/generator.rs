@@ -104,7 +104,7 @@ pub enum GeneratorError {
     },
     /// It said nothing and made no service of the unit, as versions before 4.6 do.
     #[error("the Quadlet generator made no service of the unit, and did not say why")]
-    Silent,
+    NoEvents,
 }
 
 impl GeneratorError {
@@ -112,7 +112,7 @@ impl GeneratorError {
     #[must_use]
     pub fn kind(&self) -> PortErrorKind {
         match self {
-            Self::Refused { .. } | Self::Silent => PortErrorKind::Invalid,
+            Self::Refused { .. } | Self::NoEvents => PortErrorKind::Invalid,
             Self::TimedOut { .. } | Self::Stuck(_) => PortErrorKind::Transient,
             Self::Stage { source } if source.is_transient() => PortErrorKind::Transient,
             Self::NotFound { .. }

@@ -22,7 +22,7 @@
 //! | `selinux` | which mounts are relabelled where SELinux is enforced |
 //! | `host_facts` | what else the text depends on: [`HostFacts`] |
 //! | `rendering` | the whole text, and how a file that nobody edited is told from one that somebody did |
-//! | `mark` | whose a file is: ours, current, outdated or drifted, or foreign |
+//! | `mark` | whose a file is: ours, current, outdated or drifted, or unmanaged |
 //! | `generator` | where the host's generator is, and what it says about a unit |
 //! | `unit_store` | [`QuadletDir`]: the port over the six above |
 //! | `dbus` | the methods and properties of systemd that are used |

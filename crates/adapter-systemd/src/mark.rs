@@ -18,27 +18,27 @@ pub(crate) enum Ownership {
     /// Ours, by its mark or for want of any contents; with the revision it names.
     Ours { revision: Option<Revision> },
     /// Someone else's, and what it is.
-    Foreign { what: String },
+    Unmanaged { what: String },
 }
 
 /// Judges a file at the name of `name`.
 ///
 /// A file of our user is ours when it carries the mark with this very name, or the predecessor's description where `legacy` gives its
 /// beginning. One without contents, empty or all NUL, is ours as well: that is what a loss of power leaves of a file that was not
-/// written durably, and nothing of anyone's is lost by writing it again. Whatever else lies there is foreign, random bytes
+/// written durably, and nothing of anyone's is lost by writing it again. Whatever else lies there is unmanaged, random bytes
 /// included, and so is a file with a second name, whose other name we know nothing of.
 pub(crate) fn ownership(
     name: &CompanionName,
     contents: &FileContents,
     legacy: Option<&str>,
 ) -> Ownership {
-    let foreign = |what: &str| Ownership::Foreign { what: what.to_owned() };
+    let unmanaged = |what: &str| Ownership::Unmanaged { what: what.to_owned() };
     let FileStatus { uid, links, .. } = contents.status;
     if !contents.status.is_ours() {
-        return foreign(&format!("a file of user {uid}"));
+        return unmanaged(&format!("a file of user {uid}"));
     }
     if links > 1 {
-        return foreign(&format!("a file with {links} names (hard links)"));
+        return unmanaged(&format!("a file with {links} names (hard links)"));
     }
     if contents.bytes.iter().all(|byte| *byte == 0) {
         return Ownership::Ours { revision: None };
@@ -47,7 +47,7 @@ pub(crate) fn ownership(
     let text = String::from_utf8_lossy(&contents.bytes);
     if let Some(marked) = extension_value(&text, MARK_SECTION, MARK_NAME) {
         if marked != name.as_str() {
-            return foreign("a copy of another companion's unit");
+            return unmanaged("a copy of another companion's unit");
         }
         let revision = extension_value(&text, MARK_SECTION, MARK_REVISION);
         return Ownership::Ours { revision: revision.and_then(|text| text.parse().ok()) };
@@ -59,7 +59,7 @@ pub(crate) fn ownership(
     if of_predecessor {
         return Ownership::Ours { revision: None };
     }
-    foreign("a file without the mark of a companion")
+    unmanaged("a file without the mark of a companion")
 }
 
 /// Whether the file carries the mark, and is not merely empty.
@@ -72,23 +72,23 @@ pub(crate) fn is_marked(
     !blank && matches!(ownership(name, contents, legacy), Ownership::Ours { .. })
 }
 
-/// Compares a file with the unit wanted there: `wanted` renders it under the incarnation it is asked for.
+/// Compares a file with the unit wanted there: `wanted` renders it under the restart epoch it is asked for.
 pub(crate) fn compared(
     ownership: Ownership,
     contents: &FileContents,
     wanted: impl FnOnce(u32) -> Option<RenderedUnit>,
 ) -> UnitFileState {
     let revision = match ownership {
-        Ownership::Foreign { what } => return UnitFileState::Foreign { what },
+        Ownership::Unmanaged { what } => return UnitFileState::Unmanaged { what },
         Ownership::Ours { revision } => revision,
     };
-    let incarnation = revision.map_or(0, |revision| revision.incarnation);
-    match wanted(incarnation) {
+    let restart_epoch = revision.map_or(0, |revision| revision.restart_epoch);
+    match wanted(restart_epoch) {
         Some(RenderedUnit { revision, text }) if is_written(contents, &text) => {
             UnitFileState::Current { revision }
         }
         Some(RenderedUnit { revision, text }) if text.as_bytes() == contents.bytes => {
-            UnitFileState::Exposed { revision }
+            UnitFileState::WrongMode { revision }
         }
         _ => match revision.filter(|revision| is_as_written(&contents.bytes, revision)) {
             Some(revision) => UnitFileState::Outdated { revision },

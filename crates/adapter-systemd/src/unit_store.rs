@@ -175,9 +175,9 @@ impl QuadletDir {
         wanted: Option<&UnitSpec>,
         facts: HostFacts,
     ) -> PortResult<(UnitFileState, Option<Fingerprint>)> {
-        let rendered = |incarnation| {
+        let rendered = |restart_epoch| {
             let mut unit = wanted?.clone();
-            unit.revision = unit.revision.with_incarnation(incarnation);
+            unit.revision = unit.revision.with_restart_epoch(restart_epoch);
             // What cannot be said for this Podman cannot be what lies there; the write will say why.
             render_unit(&unit, self.scope, facts).ok()
         };
@@ -274,7 +274,7 @@ impl UnitStore for QuadletDir {
 }
 
 impl QuadletDir {
-    /// Whether the file of `name` is what a write of `text` would leave, and on the disk. A foreign one is refused.
+    /// Whether the file of `name` is what a write of `text` would leave, and on the disk. An unmanaged one is refused.
     ///
     /// It waits its turn: a removal whose caller went away may still be going on.
     async fn is_written(&self, name: &CompanionName, text: &str) -> PortResult<bool> {

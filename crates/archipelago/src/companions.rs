@@ -108,7 +108,7 @@ impl Companions {
         let publisher = Publisher::new((*store).clone(), leader, listener);
         let mut sinks = sinks;
         sinks.push(Arc::new(publisher.clone()));
-        let reconciler = Arc::new(Reconciler::telling(host, Arc::new(Fanout(sinks))));
+        let reconciler = Arc::new(Reconciler::with_events(host, Arc::new(Fanout(sinks))));
         Self { store, reconciler, publisher, lock: None, real: None, leading: Arc::default(), by }
     }
 
@@ -122,7 +122,7 @@ impl Companions {
         &self.store
     }
 
-    /// The reconciler, for rounds and dry runs of one's own.
+    /// The reconciler, for reconciles and dry runs of one's own.
     pub fn reconciler(&self) -> &Arc<Reconciler> {
         &self.reconciler
     }
@@ -311,8 +311,8 @@ impl Companions {
     /// # Errors
     /// [`CompanionsError::Reconcile`] when the desired state could not be read.
     pub async fn status(&self) -> Result<Vec<CompanionStatus>, CompanionsError> {
-        let round = self.reconciler.dry_run().await.map_err(CompanionsError::Reconcile)?;
-        Ok(status(&round))
+        let reconcile = self.reconciler.dry_run().await.map_err(CompanionsError::Reconcile)?;
+        Ok(status(&reconcile))
     }
 
     async fn failures(

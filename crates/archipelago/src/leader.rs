@@ -97,7 +97,7 @@ pub enum Answer {
         seconds: u64,
     },
     /// It does not answer within 5 s: its thread hangs, or it is stopped.
-    Silent,
+    NoEvents,
 }
 
 impl LeaderLock {
@@ -166,7 +166,7 @@ pub async fn ask(dir: &Path) -> Answer {
     match timeout(ANSWER_LIMIT, asked).await {
         Ok(Some(0)) => Answer::Alive,
         Ok(Some(seconds)) => Answer::Stuck { seconds },
-        Ok(None) | Err(_) => Answer::Silent,
+        Ok(None) | Err(_) => Answer::NoEvents,
     }
 }
 

@@ -42,7 +42,7 @@ pub use adapter_systemd::Scope;
 pub use app::AppId;
 pub use bitcoin_ui::BitcoinUi;
 pub use catalog::{Catalog, CatalogError};
-pub use companion_core::supervisor::TICK as RESYNC;
+pub use companion_core::supervisor::RESYNC;
 pub use companions::{
     CompanionError, Companions, CompanionsError, Converged, Failures, Intent, Options, Reloaded,
     StepReport, failures_of,

@@ -14,7 +14,7 @@ use companion_core::model::image::{ImageId, ImageSource, ImageState, PresentImag
 use companion_core::model::log::LogTail;
 use companion_core::model::unit::{ContainerState, JobResult, ServiceState, UnitFile, UnitSpec};
 use companion_core::ports::{
-    Acquired, ContainerFacts, HookRunner, Host, ImageProvider, Job, Leadership, PortResult,
+    Acquired, ContainerRuntime, HookRunner, Host, ImageProvider, Job, Leadership, PortResult,
     ServiceManager, UnitStore,
 };
 use durable_dir::crash_point;
@@ -181,7 +181,7 @@ impl HookRunner for Points<dyn HookRunner> {
 }
 
 #[async_trait]
-impl ContainerFacts for Points<dyn ContainerFacts> {
+impl ContainerRuntime for Points<dyn ContainerRuntime> {
     async fn observe(
         &self,
         names: &BTreeSet<CompanionName>,

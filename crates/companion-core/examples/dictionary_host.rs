@@ -61,10 +61,11 @@ impl UnitStore for DictionaryHost {
     async fn observe(&self, names: &BTreeMap<CompanionName, Option<UnitSpec>>) -> Answer<UnitFile> {
         let contents = self.contents();
         let read = |(name, wanted): (&CompanionName, &Option<UnitSpec>)| {
-            // A unit that was restored differs from the one asked about in its incarnation alone.
+            // A unit that was restored differs from the one asked about in its restart epoch alone.
             let is_wanted = |stored: &UnitSpec| {
                 wanted.as_ref().is_some_and(|wanted| {
-                    let revision = wanted.revision.with_incarnation(stored.revision.incarnation);
+                    let revision =
+                        wanted.revision.with_restart_epoch(stored.revision.restart_epoch);
                     UnitSpec { revision, ..wanted.clone() } == *stored
                 })
             };
@@ -170,7 +171,7 @@ impl ImageProvider for DictionaryHost {
         let id = ImageId::new(&"0".repeat(64)).map_err(|error| {
             PortError::new(PortErrorKind::Invalid, "image id").with_source(error)
         })?;
-        let image = PresentImage { reference, id, provenance: Provenance::Foreign };
+        let image = PresentImage { reference, id, provenance: Provenance::External };
         self.contents().images.insert(image.reference.clone(), image.clone());
         Ok(image)
     }
@@ -213,7 +214,7 @@ impl HookRunner for DictionaryHost {
 }
 
 #[async_trait]
-impl ContainerFacts for DictionaryHost {
+impl ContainerRuntime for DictionaryHost {
     async fn observe(&self, names: &BTreeSet<CompanionName>) -> Answer<ContainerState> {
         // A process of this host is its own container, and ends with it.
         names.iter().map(|name| (name.clone(), Ok(ContainerState::Absent))).collect()
@@ -284,7 +285,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Reconciles until nothing is left to do, and prints the steps and what became of the companion.
 async fn reconcile(reconciler: &Reconciler, event: &str) -> Result<Option<Health>, Box<dyn Error>> {
-    let converged = reconciler.reconcile().await?;
+    let converged = reconciler.converge().await?;
     let steps: Vec<_> = converged.steps.iter().map(|(step, _outcome)| step.to_string()).collect();
     let health = status(&converged.last).first().map(|companion| companion.health);
     let result = health.map_or("gone".to_owned(), |health| health.to_string());

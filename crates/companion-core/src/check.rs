@@ -33,7 +33,7 @@ pub enum Rule {
     /// What is wished away is only taken down, and what is wanted is never.
     OneDirection,
     /// Nothing is done to what is not ours.
-    NothingForeign,
+    NothingUnmanaged,
     /// Nothing is stopped or removed because something could not be read.
     NothingOnUnknown,
     /// There is one reload at the most, after every change of a file and before every start that
@@ -130,19 +130,19 @@ fn on_host(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
             | Action::PruneImages(_)
             | Action::SweepConfigs { .. }
     );
-    let foreign_file =
-        seen.unit.known().is_some_and(|file| matches!(file.state, UnitFileState::Foreign { .. }));
-    let foreign_container = matches!(
+    let unmanaged_file =
+        seen.unit.known().is_some_and(|file| matches!(file.state, UnitFileState::Unmanaged { .. }));
+    let unmanaged_container = matches!(
         seen.container.as_ref().and_then(|container| container.known()),
-        Some(ContainerState::Foreign { .. })
+        Some(ContainerState::Unmanaged { .. })
     );
-    if touches_unit && foreign_file {
-        broken.push(Rule::NothingForeign);
+    if touches_unit && unmanaged_file {
+        broken.push(Rule::NothingUnmanaged);
     }
     let replaces = matches!(step.action, Action::StartUnit(_) | Action::RestartUnit(_))
         || step.action == Action::RemoveContainer;
-    if replaces && foreign_container {
-        broken.push(Rule::NothingForeign);
+    if replaces && unmanaged_container {
+        broken.push(Rule::NothingUnmanaged);
     }
     if touches_unit && (seen.unit.known().is_none() || seen.service.known().is_none())
         || is_unread(step, seen)
@@ -230,7 +230,7 @@ fn closes_only(step: &Step, observed: &ObservedState) -> bool {
         return false;
     };
     let seen = observed.companions.get(name).and_then(|seen| seen.unit.known());
-    seen.is_some_and(|file| file.state == UnitFileState::Exposed { revision: unit.revision })
+    seen.is_some_and(|file| file.state == UnitFileState::WrongMode { revision: unit.revision })
 }
 
 fn reload_order(plan: &Plan, observed: &ObservedState) -> Option<Violation> {

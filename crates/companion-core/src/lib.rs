@@ -5,7 +5,7 @@
 //!                                              ├─► plan(desired, observed, now) ─► Plan ─► execute ─► effects
 //!  host ─ reading halves of the ports ─► ObservedState ─┘    pure, synchronous, total    one Action = one port call
 //!    ▲                                                                                        │
-//!    └──────────────── next round, until the plan is empty or blocked ◄───────────────────────┘
+//!    └──────────────── next reconcile, until the plan is empty or blocked ◄───────────────────────┘
 //! ```
 //!
 //! Every port has a reading half and an acting half: `observe` calls only the first, `execute` only the

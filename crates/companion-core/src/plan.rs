@@ -20,7 +20,7 @@ mod blocked;
 
 pub use blocked::{Blocked, WaitingOn};
 
-/// What one round decided.
+/// What one reconcile decided.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use = "a plan that is dropped was decided for nothing"]
 pub struct Plan {
@@ -29,11 +29,11 @@ pub struct Plan {
     /// What is not done although something is not as it should be.
     pub blocked: Vec<Blocked>,
     /// Work whose earlier failures the observed state shows to be overcome.
-    pub healed: Vec<(CompanionName, Work)>,
+    pub recovered: Vec<(CompanionName, Work)>,
     /// Work under way whose input was corrected since it began: it is dropped, and begun again once it
     /// has ended.
     pub superseded: Vec<(CompanionName, Work)>,
-    /// The time after which another round may find more to do, even if nothing happens.
+    /// The time after which another reconcile may find more to do, even if nothing happens.
     pub requeue_after: Option<Duration>,
 }
 
@@ -48,7 +48,7 @@ impl Plan {
         self.blocked.iter().filter(move |blocked| blocked.companion == *name)
     }
 
-    /// The same plan for `names` alone: what concerns only others is left to another round.
+    /// The same plan for `names` alone: what concerns only others is left to another reconcile.
     ///
     /// A reload loads what others have on disk too, but is no attempt of theirs: their files may not
     /// be written yet.
@@ -180,7 +180,7 @@ impl Action {
 
 /// What must hold at the moment a service is started or restarted.
 ///
-/// It is read again right before the effect, because the round that decided may be older than what
+/// It is read again right before the effect, because the reconcile that decided may be older than what
 /// the host's own user did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Condition {
@@ -224,9 +224,9 @@ pub enum Reason {
     /// The rendered file was lost or modified outside companion, and what runs may come from it.
     ConfigRestored,
     /// The configuration could be written by others.
-    ConfigWritable,
+    ConfigWritableByOthers,
     /// The configuration could be read by others.
-    ConfigExposed,
+    ConfigReadableByOthers,
     /// The hook's output does not link to the configuration.
     ConfigUnlinked,
     /// The image is not on the host.
@@ -242,7 +242,7 @@ pub enum Reason {
     /// The same specification is rendered in other words than before.
     RendererChanged,
     /// The unit file could be written by others.
-    UnitFileExposed,
+    UnitFileWrongMode,
     /// The companion's specification changed.
     SpecChanged,
     /// The loaded unit is not what the file says.
@@ -268,8 +268,8 @@ impl From<StaleCause> for Reason {
         match cause {
             StaleCause::Missing => Self::ConfigMissing,
             StaleCause::Changed => Self::ConfigChanged,
-            StaleCause::Writable => Self::ConfigWritable,
-            StaleCause::Exposed => Self::ConfigExposed,
+            StaleCause::WritableByOthers => Self::ConfigWritableByOthers,
+            StaleCause::ReadableByOthers => Self::ConfigReadableByOthers,
             StaleCause::Unlinked => Self::ConfigUnlinked,
         }
     }
@@ -278,30 +278,30 @@ impl From<StaleCause> for Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ConfigMissing => "its configuration is missing",
-            Self::ConfigChanged => "its configuration changed",
-            Self::ConfigRestored => "its configuration was lost or modified outside companion",
-            Self::ConfigWritable => "its configuration could be written by others",
-            Self::ConfigExposed => "its configuration could be read by others",
-            Self::ConfigUnlinked => "the link to its configuration is missing or points elsewhere",
-            Self::ImageMissing => "its image is missing",
-            Self::ContextChanged => "its build context changed",
-            Self::ImageChanged => "its image changed",
-            Self::UnitFileMissing => "its unit file is missing",
-            Self::UnitFileDrifted => "its unit file was edited",
+            Self::ConfigMissing => "configuration is missing",
+            Self::ConfigChanged => "configuration changed",
+            Self::ConfigRestored => "configuration was lost or modified outside companion",
+            Self::ConfigWritableByOthers => "configuration is writable by others",
+            Self::ConfigReadableByOthers => "configuration is readable by others",
+            Self::ConfigUnlinked => "link to the configuration is missing or points elsewhere",
+            Self::ImageMissing => "image is missing",
+            Self::ContextChanged => "build context changed",
+            Self::ImageChanged => "image changed",
+            Self::UnitFileMissing => "unit file is missing",
+            Self::UnitFileDrifted => "unit file differs from the rendered unit",
             Self::RendererChanged => {
-                "its unit is rendered differently by this version of companion or Podman"
+                "this version of companion or Podman renders the unit differently"
             }
-            Self::UnitFileExposed => "its unit file could be written by others",
-            Self::SpecChanged => "its specification changed",
-            Self::LoadedUnitStale => "the loaded unit is not the one on disk",
-            Self::UnitRestored => "its unit was tampered with",
-            Self::RevisionUnknown => "what runs does not say which revision it is",
-            Self::NotRunning => "it does not run",
-            Self::Failed(result) => return write!(f, "it failed ({result})"),
-            Self::Paused => "it is paused",
-            Self::Removed => "it is not wanted any more",
-            Self::Superseded => "newer ones replaced it",
+            Self::UnitFileWrongMode => "unit file is writable by others",
+            Self::SpecChanged => "specification changed",
+            Self::LoadedUnitStale => "loaded unit differs from the unit file",
+            Self::UnitRestored => "unit was modified outside companion",
+            Self::RevisionUnknown => "running revision unknown",
+            Self::NotRunning => "not running",
+            Self::Failed(result) => return write!(f, "failed ({result})"),
+            Self::Paused => "paused",
+            Self::Removed => "app was removed",
+            Self::Superseded => "replaced by newer ones",
         })
     }
 }

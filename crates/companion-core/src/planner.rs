@@ -28,63 +28,63 @@ mod units;
 
 #[cfg(feature = "stepwise")]
 pub(crate) use prune::stop_input;
-pub use services::{CONFIG_INTERVAL, SETTLING};
+pub use services::{CONFIG_INTERVAL, MIN_READY};
 
 /// Decides what is done next about all companions.
 ///
 /// `now` is the point that the failures in `observed.history` are measured against.
 pub fn plan(desired: &DesiredState, observed: &ObservedState, now: Monotonic) -> Plan {
-    let mut draft = Draft::new(observed, now);
+    let mut builder = PlanBuilder::new(observed, now);
     for (name, companion) in &desired.companions {
         let Some(seen) = observed.companions.get(name) else {
-            draft.block(name, unseen());
+            builder.block(name, unseen());
             continue;
         };
-        keep(&mut draft.of(name, companion.generation()), companion, seen);
+        keep(&mut builder.of(name, companion.generation()), companion, seen);
     }
     for (name, removed) in &desired.removed {
         let Some(seen) = observed.companions.get(name) else {
-            draft.block(name, unseen());
+            builder.block(name, unseen());
             continue;
         };
-        prune::rule(&mut draft.of(name, removed.generation), removed, seen);
+        prune::rule(&mut builder.of(name, removed.generation), removed, seen);
     }
     for name in observed.companions.keys() {
         if desired.generation(name).is_none() {
-            draft.block(name, WaitingOn::Orphan);
+            builder.block(name, WaitingOn::Orphan);
         }
     }
-    draft.finish()
+    builder.finish()
 }
 
 fn unseen() -> WaitingOn {
-    WaitingOn::Observation { what: "the companion", error: "nothing was observed of it".to_owned() }
+    WaitingOn::Observation { what: "the companion", error: "nothing was observed".to_owned() }
 }
 
 /// The rules for a companion that is to exist.
-fn keep(draft: &mut CompanionDraft<'_, '_>, desired: &DesiredCompanion, seen: &ObservedCompanion) {
-    superseded::rule(draft, desired, seen);
+fn keep(plan: &mut CompanionPlan<'_, '_>, desired: &DesiredCompanion, seen: &ObservedCompanion) {
+    superseded::rule(plan, desired, seen);
     // Without its service manager a host is left as it is: nothing is rendered or built in vain.
     if let Observation::Unknown(error) = &seen.service {
-        draft.unknown("its service", error);
+        plan.unknown("service", error);
         return;
     }
     // Both are asked before either is waited for: they are independent of each other.
-    let config = hooks::rule(draft, desired, seen);
-    let image = images::rule(draft, desired, seen);
+    let config = hooks::rule(plan, desired, seen);
+    let image = images::rule(plan, desired, seen);
     let (hooks::Config::Ready(config), Some(image)) = (config, image) else {
         return;
     };
-    let Some(loading) = units::rule(draft, desired, image, config, seen) else {
+    let Some(loading) = units::rule(plan, desired, image, config, seen) else {
         return;
     };
-    if services::rule(draft, loading, seen) && !loading.after_reload {
-        cleanup::rule(draft, desired, loading.revision, seen);
+    if services::rule(plan, loading, seen) && !loading.after_reload {
+        cleanup::rule(plan, desired, loading.revision, seen);
     }
 }
 
 /// A plan in the making: the steps by phase, so that their order is decided in one place.
-struct Draft<'h> {
+struct PlanBuilder<'h> {
     history: &'h History,
     now: Monotonic,
     /// The images that units and processes name; `None` when one of them could not be read.
@@ -95,11 +95,11 @@ struct Draft<'h> {
     services: Vec<Step>,
     cleanup: Vec<Step>,
     blocked: Vec<Blocked>,
-    healed: Vec<(CompanionName, Work)>,
+    recovered: Vec<(CompanionName, Work)>,
     superseded: Vec<(CompanionName, Work)>,
 }
 
-impl<'h> Draft<'h> {
+impl<'h> PlanBuilder<'h> {
     fn new(observed: &'h ObservedState, now: Monotonic) -> Self {
         let seen = observed.companions.values();
         let is_read =
@@ -115,7 +115,7 @@ impl<'h> Draft<'h> {
             services: Vec::new(),
             cleanup: Vec::new(),
             blocked: Vec::new(),
-            healed: Vec::new(),
+            recovered: Vec::new(),
             superseded: Vec::new(),
         }
     }
@@ -124,8 +124,8 @@ impl<'h> Draft<'h> {
         &'d mut self,
         name: &'d CompanionName,
         generation: Generation,
-    ) -> CompanionDraft<'d, 'h> {
-        CompanionDraft { draft: self, name, generation }
+    ) -> CompanionPlan<'d, 'h> {
+        CompanionPlan { builder: self, name, generation }
     }
 
     fn block(&mut self, name: &CompanionName, waiting_on: WaitingOn) {
@@ -158,7 +158,7 @@ impl<'h> Draft<'h> {
         Plan {
             steps,
             blocked: self.blocked,
-            healed: self.healed,
+            recovered: self.recovered,
             superseded: self.superseded,
             requeue_after: retry.map(|at| now.until(at)),
         }
@@ -172,14 +172,14 @@ fn input_of(generation: Generation, parts: &impl Hash) -> Fingerprint {
     Fingerprint::of_hash(hasher.finish())
 }
 
-/// The part of a draft that one companion's rules write.
-struct CompanionDraft<'d, 'h> {
-    draft: &'d mut Draft<'h>,
+/// The part of a plan that one companion's rules write.
+struct CompanionPlan<'d, 'h> {
+    builder: &'d mut PlanBuilder<'h>,
     name: &'d CompanionName,
     generation: Generation,
 }
 
-impl CompanionDraft<'_, '_> {
+impl CompanionPlan<'_, '_> {
     /// The input of an attempt: a new wish for the companion forgets old failures, as does any
     /// change of `parts`.
     fn input(&self, parts: &impl Hash) -> Fingerprint {
@@ -194,12 +194,12 @@ impl CompanionDraft<'_, '_> {
     }
 
     fn block(&mut self, waiting_on: WaitingOn) {
-        self.draft.block(self.name, waiting_on);
+        self.builder.block(self.name, waiting_on);
     }
 
     fn block_until(&mut self, waiting_on: WaitingOn, retry_at: Monotonic) {
         let companion = self.name.clone();
-        self.draft.blocked.push(Blocked { companion, waiting_on, retry_at: Some(retry_at) });
+        self.builder.blocked.push(Blocked { companion, waiting_on, retry_at: Some(retry_at) });
     }
 
     fn unknown(&mut self, what: &'static str, error: &str) {
@@ -208,33 +208,33 @@ impl CompanionDraft<'_, '_> {
 
     /// Says that what `work` is for is true, and forgets its attempts once it has stayed so for the
     /// time of their back-off: what is undone again at once is then put off longer and longer.
-    fn healed(&mut self, work: Work) {
-        if self.failure(work).is_some_and(|failure| failure.retry_at <= self.draft.now) {
-            self.draft.healed.push((self.name.clone(), work));
+    fn recovered(&mut self, work: Work) {
+        if self.failure(work).is_some_and(|failure| failure.retry_at <= self.builder.now) {
+            self.builder.recovered.push((self.name.clone(), work));
         }
     }
 
     fn running(&self, work: Work) -> Option<Attempt> {
-        self.draft.history.running.get(self.name)?.get(&work).copied()
+        self.builder.history.running.get(self.name)?.get(&work).copied()
     }
 
     fn is_running(&self, work: Work) -> bool {
         self.running(work).is_some()
     }
 
-    /// Any work for this companion that an earlier round began.
+    /// Any work for this companion that an earlier reconcile began.
     fn any_running(&self) -> Option<Work> {
-        Some(*self.draft.history.running.get(self.name)?.first_key_value()?.0)
+        Some(*self.builder.history.running.get(self.name)?.first_key_value()?.0)
     }
 
     fn failure(&self, work: Work) -> Option<&Failure> {
-        self.draft.history.failures.get(self.name)?.get(&work)
+        self.builder.history.failures.get(self.name)?.get(&work)
     }
 
     /// The failure of `work` that still holds back an attempt with `input`.
     fn holding_failure(&self, work: Work, input: Fingerprint) -> Option<Failure> {
         let failure = self.failure(work)?;
-        (failure.input == input && failure.retry_at > self.draft.now).then(|| failure.clone())
+        (failure.input == input && failure.retry_at > self.builder.now).then(|| failure.clone())
     }
 
     /// Whether `work` with `input` has to wait for its back-off; then says so in the plan.

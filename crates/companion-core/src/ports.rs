@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::model::companion::CompanionName;
 
-pub mod container_facts;
+pub mod container_runtime;
 pub mod desired_store;
 pub mod hook_runner;
 pub mod image_provider;
@@ -25,7 +25,7 @@ pub mod leadership;
 pub mod service_manager;
 pub mod unit_store;
 
-pub use container_facts::ContainerFacts;
+pub use container_runtime::ContainerRuntime;
 pub use desired_store::DesiredStore;
 pub use hook_runner::HookRunner;
 pub use image_provider::ImageProvider;
@@ -126,7 +126,7 @@ pub struct Host {
     /// Who renders configuration.
     pub hooks: Arc<dyn HookRunner>,
     /// Who knows the containers.
-    pub containers: Arc<dyn ContainerFacts>,
+    pub containers: Arc<dyn ContainerRuntime>,
     /// Who knows what is desired.
     pub desired: Arc<dyn DesiredStore>,
     /// Who lets one process at a time decide.

@@ -1,8 +1,8 @@
-//! The reconciler: rounds of observe, plan and execute, until the plan is empty or blocked.
+//! The reconciler: reconciles of observe, plan and execute, until the plan is empty or blocked.
 //!
-//! Nothing is resumed, everything is inferred again: a crash is a round that ended early. Only the
-//! leader of a host makes rounds, so nobody with other inputs comes between a decision and its effect.
-//! An intent that is recorded during a round is carried out by the next one.
+//! Nothing is resumed, everything is inferred again: a crash is a reconcile that ended early. Only the
+//! leader of a host makes reconciles, so nobody with other inputs comes between a decision and its effect.
+//! An intent that is recorded during a reconcile is carried out by the next one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,21 +23,21 @@ mod memory;
 mod observe;
 #[cfg(feature = "stepwise")]
 mod rebase;
-mod round;
+mod reconcile;
 #[cfg(feature = "stepwise")]
 pub mod stepwise;
 mod tasks;
 
-pub use events::{Event, EventSink, Silent};
+pub use events::{Event, EventSink, NoEvents};
 use execute::Advance;
 pub use execute::{Execution, Outcome};
 use memory::Memory;
 use observe::bounded;
-use round::Context;
-pub use round::{Reconciliation, Round};
+use reconcile::Context;
+pub use reconcile::{Convergence, Reconcile};
 use tasks::Tasks;
 
-/// How long the calls of ports may take before a round goes on without them.
+/// How long the calls of ports may take before a reconcile goes on without them.
 ///
 /// An adapter has a limit for each thing it waits for, and within one call these add up. A reload, a build
 /// or pull, and a job are dropped only after the adapters' sum, so only when an adapter breaks its promise. A
@@ -56,8 +56,8 @@ pub struct Limits {
     pub image: Duration,
     /// One job of the service manager.
     pub job: Duration,
-    /// A whole pass, from its first round to its last.
-    pub pass: Duration,
+    /// A whole pass, from its first reconcile to its last.
+    pub converge: Duration,
 }
 
 impl Default for Limits {
@@ -73,12 +73,12 @@ impl Default for Limits {
             image: Duration::from_secs(35 * 60),
             // systemd: 120 s for a stop, 150 s for a start, 25 s for the last answer: 295 s.
             job: Duration::from_secs(5 * 60),
-            pass: Duration::from_secs(45 * 60),
+            converge: Duration::from_secs(45 * 60),
         }
     }
 }
 
-/// Why a round could not even begin.
+/// Why a reconcile could not even begin.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// Whether another process leads could not be found out, so nothing was done.
@@ -135,11 +135,11 @@ struct State {
 impl Reconciler {
     /// A reconciler of `host` with the usual limits, that tells nobody.
     pub fn new(host: Host) -> Self {
-        Self::with(host, Limits::default(), Arc::new(Silent), random_jitter())
+        Self::with(host, Limits::default(), Arc::new(NoEvents), random_jitter())
     }
 
     /// A reconciler of `host` with the usual limits, that tells `events`.
-    pub fn telling(host: Host, events: Arc<dyn EventSink>) -> Self {
+    pub fn with_events(host: Host, events: Arc<dyn EventSink>) -> Self {
         Self::with(host, Limits::default(), events, random_jitter())
     }
 
@@ -189,28 +189,28 @@ impl Reconciler {
         }
     }
 
-    /// Makes one round, as the leader.
+    /// Makes one reconcile, as the leader.
     ///
     /// # Errors
     /// [`ReconcileError`] when another process leads or the desired state could not be read; nothing
-    /// was done then. All other trouble is in the round itself.
-    pub async fn round(&self) -> Result<Round, ReconcileError> {
-        self.round_for(None).await
+    /// was done then. All other trouble is in the reconcile itself.
+    pub async fn reconcile_once(&self) -> Result<Reconcile, ReconcileError> {
+        self.reconcile_for(None).await
     }
 
-    async fn round_for(
+    async fn reconcile_for(
         &self,
         names: Option<&BTreeSet<CompanionName>>,
-    ) -> Result<Round, ReconcileError> {
-        let round = self.round_as_leader(names).await;
-        self.events.on_event(&Event::Reconciled(&round));
-        round
+    ) -> Result<Reconcile, ReconcileError> {
+        let reconcile = self.reconcile_as_leader(names).await;
+        self.events.on_event(&Event::Reconciled(&reconcile));
+        reconcile
     }
 
-    async fn round_as_leader(
+    async fn reconcile_as_leader(
         &self,
         names: Option<&BTreeSet<CompanionName>>,
-    ) -> Result<Round, ReconcileError> {
+    ) -> Result<Reconcile, ReconcileError> {
         let state = &mut *self.state.lock().await;
         self.lead_in(state).await?;
         let State { memory, tasks, jitter, .. } = state;
@@ -218,35 +218,35 @@ impl Reconciler {
         tasks.abort(&memory.outdated(&desired));
         let mut context = self.context(jitter);
         memory.catch_up(self.now(), tasks.take_ended(), &mut context);
-        let mut round = Round::look(memory, desired, &self.host, &self.limits).await;
-        memory.learn(&round);
-        tasks.abort(&round.plan.superseded);
+        let mut reconcile = Reconcile::look(memory, desired, &self.host, &self.limits).await;
+        memory.learn(&reconcile);
+        tasks.abort(&reconcile.plan.superseded);
         if let Some(names) = names {
-            round.restrict_to(names);
+            reconcile.restrict_to(names);
         }
-        let mut executor = round.executor();
+        let mut executor = reconcile.executor();
         while let Some(advance) = executor.step(memory, &mut context).await {
             if let Advance::Taken { outcome, task } = advance {
-                round.execution.outcomes.push(outcome);
+                reconcile.execution.outcomes.push(outcome);
                 task.into_iter().for_each(|task| tasks.spawn(*task));
             }
         }
-        Ok(round)
+        Ok(reconcile)
     }
 
-    /// Looks and decides, and does nothing: the plan that [`round`](Self::round) would carry out.
+    /// Looks and decides, and does nothing: the plan that [`reconcile`](Self::reconcile) would carry out.
     ///
-    /// It needs no leadership, so it can be asked for while another process leads. A round of this very
+    /// It needs no leadership, so it can be asked for while another process leads. A reconcile of this very
     /// reconciler is waited for.
     ///
     /// # Errors
     /// [`ReconcileError::Desired`] when the desired state could not be read.
-    pub async fn dry_run(&self) -> Result<Round, ReconcileError> {
+    pub async fn dry_run(&self) -> Result<Reconcile, ReconcileError> {
         let State { memory, tasks, jitter, .. } = &mut *self.state.lock().await;
         let desired = self.desired().await?;
         let mut context = self.context(jitter);
         memory.catch_up(self.now(), tasks.take_ended(), &mut context);
-        Ok(Round::look(memory, desired, &self.host, &self.limits).await)
+        Ok(Reconcile::look(memory, desired, &self.host, &self.limits).await)
     }
 
     async fn desired(&self) -> Result<DesiredState, ReconcileError> {
@@ -262,52 +262,52 @@ impl Reconciler {
         Context { host: &self.host, limits: &self.limits, events: &*self.events, jitter }
     }
 
-    /// Makes rounds until nothing moves any more, and returns the last one.
+    /// Makes reconciles until nothing moves any more, and returns the last one.
     ///
     /// # Errors
-    /// As [`round`](Self::round).
-    pub async fn reconcile(&self) -> Result<Reconciliation, ReconcileError> {
-        self.pass(None).await
+    /// As [`reconcile`](Self::reconcile).
+    pub async fn converge(&self) -> Result<Convergence, ReconcileError> {
+        self.converge_within(None).await
     }
 
     /// The same for `names` alone: what others need is neither begun nor waited for.
     ///
     /// # Errors
-    /// As [`round`](Self::round).
-    pub async fn reconcile_for(
+    /// As [`reconcile`](Self::reconcile).
+    pub async fn converge_for(
         &self,
         names: &BTreeSet<CompanionName>,
-    ) -> Result<Reconciliation, ReconcileError> {
-        self.pass(Some(names)).await
+    ) -> Result<Convergence, ReconcileError> {
+        self.converge_within(Some(names)).await
     }
 
-    async fn pass(
+    async fn converge_within(
         &self,
         names: Option<&BTreeSet<CompanionName>>,
-    ) -> Result<Reconciliation, ReconcileError> {
-        let deadline = Instant::now() + self.limits.pass;
+    ) -> Result<Convergence, ReconcileError> {
+        let deadline = Instant::now() + self.limits.converge;
         let mut steps = Vec::new();
-        let mut rounds = 0;
+        let mut reconciles = 0;
         loop {
             let mut ended = self.ended.subscribe();
-            let last = self.round_for(names).await?;
-            rounds += 1;
+            let last = self.reconcile_for(names).await?;
+            reconciles += 1;
             let outcomes = last.execution.outcomes.iter().cloned();
             steps.extend(last.steps().into_iter().zip(outcomes));
             if last.is_settled() || Instant::now() >= deadline {
-                return Ok(Reconciliation { rounds, steps, last });
+                return Ok(Convergence { reconciles, steps, last });
             }
             // After steps the next look is due at once, unless they go on by themselves.
             let began = last.execution.outcomes.contains(&Outcome::Begun);
             if last.steps().is_empty() || began {
                 let pause = last.plan.requeue_after.unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
-                // Either way the next round looks at everything anew.
+                // Either way the next reconcile looks at everything anew.
                 let _ = tokio::time::timeout(pause, ended.changed()).await;
             }
         }
     }
 
-    /// Waits until work that a round began ends, counted from this call and not from its first poll.
+    /// Waits until work that a reconcile began ends, counted from this call and not from its first poll.
     pub fn work_ended(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut ended = self.ended.subscribe();
         async move {
@@ -326,7 +326,7 @@ impl Reconciler {
     }
 }
 
-/// The longest pause between two rounds of a pass that waits for something.
+/// The longest pause between two reconciles of a pass that waits for something.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A source of jitter from the randomness that the standard library seeds its maps with.

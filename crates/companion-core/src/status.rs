@@ -1,6 +1,6 @@
 //! Status: for each companion its state, since when, why, what happens next and when.
 //!
-//! It is computed from a round for people and programs to read, and is never an input of the planner.
+//! It is computed from a reconcile for people and programs to read, and is never an input of the planner.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::Revision;
 use crate::model::unit::{ServiceState, UnitFileState};
 use crate::plan::{Blocked, Plan, WaitingOn};
-use crate::reconciler::Round;
+use crate::reconciler::Reconcile;
 
 mod failed_run;
 
@@ -131,7 +131,7 @@ impl Condition {
             | WaitingOn::Job
             | WaitingOn::Starting
             | WaitingOn::Stopping
-            | WaitingOn::Settling
+            | WaitingOn::Stabilizing
             | WaitingOn::CrashLoop { .. }
             | WaitingOn::Observation { .. }
             | WaitingOn::Orphan => None,
@@ -159,42 +159,45 @@ pub struct Revisions {
 }
 
 /// The status of every companion that is desired, being removed, or ours on the host.
-pub fn status(round: &Round) -> Vec<CompanionStatus> {
+pub fn status(reconcile: &Reconcile) -> Vec<CompanionStatus> {
     let gone = |name: &CompanionName| {
-        round.desired.removed.contains_key(name) && round.plan.is_converged_for(name)
+        reconcile.desired.removed.contains_key(name) && reconcile.plan.is_converged_for(name)
     };
-    let companions = round.observed.companions.iter();
-    companions.filter(|(name, _)| !gone(name)).map(|(name, seen)| of(name, seen, round)).collect()
+    let companions = reconcile.observed.companions.iter();
+    companions
+        .filter(|(name, _)| !gone(name))
+        .map(|(name, seen)| of(name, seen, reconcile))
+        .collect()
 }
 
-fn of(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> CompanionStatus {
-    let plan = &round.plan;
+fn of(name: &CompanionName, seen: &ObservedCompanion, reconcile: &Reconcile) -> CompanionStatus {
+    let plan = &reconcile.plan;
     let service = seen.service.known();
     let conditions: Vec<_> = plan.blocked(name).map(Condition::of).collect();
     let next: Vec<_> = plan.serving(name).map(ToString::to_string).collect();
-    let under_way = round.observed.history.running.get(name);
+    let under_way = reconcile.observed.history.running.get(name);
     let FailedRun { root_cause, log, log_error } = FailedRun::of(seen);
     let waits = conditions.iter().map(|condition| &condition.message);
     let why = root_cause.iter().chain(waits).chain(&next).cloned().collect();
     CompanionStatus {
         name: name.clone(),
-        health: health(name, seen, round),
+        health: health(name, seen, reconcile),
         since: service.and_then(|service| service.since),
-        generation: round.desired.generation(name),
+        generation: reconcile.desired.generation(name),
         why,
         conditions,
         next,
         running: under_way.map(|running| running.keys().copied().collect()).unwrap_or_default(),
-        settled: round.is_settled_for(name),
+        settled: reconcile.is_settled_for(name),
         service: service.map(|service| format!("{} ({})", service.active, service.sub)),
         restarts: service.map(|service| service.restarts),
         revisions: Revisions {
             unit_file: seen.unit.known().and_then(|file| match &file.state {
                 UnitFileState::Current { revision }
-                | UnitFileState::Exposed { revision }
+                | UnitFileState::WrongMode { revision }
                 | UnitFileState::Outdated { revision } => Some(*revision),
                 UnitFileState::Drifted { revision } => *revision,
-                UnitFileState::Absent | UnitFileState::Foreign { .. } => None,
+                UnitFileState::Absent | UnitFileState::Unmanaged { .. } => None,
             }),
             loaded: service.and_then(|service| service.loaded),
             running: service.and_then(|service| service.running),
@@ -206,20 +209,20 @@ fn of(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> Companio
     }
 }
 
-fn health(name: &CompanionName, seen: &ObservedCompanion, round: &Round) -> Health {
-    if round.desired.generation(name).is_none() {
+fn health(name: &CompanionName, seen: &ObservedCompanion, reconcile: &Reconcile) -> Health {
+    if reconcile.desired.generation(name).is_none() {
         return Health::Orphaned;
     }
-    if round.desired.removed.contains_key(name) {
+    if reconcile.desired.removed.contains_key(name) {
         return Health::Removing;
     }
     let Some(service) = seen.service.known() else {
         return Health::Unknown;
     };
-    if runs_true(service, seen) && is_quiet(&round.plan, name) {
+    if runs_true(service, seen) && is_quiet(&reconcile.plan, name) {
         return Health::Ready;
     }
-    if !round.is_settled_for(name) {
+    if !reconcile.is_settled_for(name) {
         return Health::Progressing;
     }
     if service.is_running() { Health::Degraded } else { Health::Blocked }

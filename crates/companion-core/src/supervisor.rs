@@ -1,6 +1,6 @@
-//! The supervisor: a round at once, on every wake-up, and at the latest every 30 s, until shutdown.
+//! The supervisor: a reconcile at once, on every wake-up, and at the latest every 30 s, until shutdown.
 //!
-//! Wake-ups only make it faster. With all of them lost, the tick still finds everything: what is
+//! Wake-ups only make it faster. With all of them lost, the resync still finds everything: what is
 //! looked at is the state of the host, never the history of its events.
 
 use std::sync::Arc;
@@ -10,31 +10,31 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::reconciler::{ReconcileError, Reconciler, Round};
+use crate::reconciler::{Reconcile, ReconcileError, Reconciler};
 
 /// How often everything is looked at when nothing happens.
-pub const TICK: Duration = Duration::from_secs(30);
+pub const RESYNC: Duration = Duration::from_secs(30);
 
-/// The shortest time between two rounds that events ask for: a burst of them is one round.
+/// The shortest time between two reconciles that events ask for: a burst of them is one reconcile.
 pub const DEBOUNCE: Duration = Duration::from_millis(200);
 
 /// Keeps companions true for as long as it runs.
 pub struct Supervisor {
     reconciler: Arc<Reconciler>,
-    tick: Duration,
+    resync: Duration,
     wake: Arc<Notify>,
 }
 
 impl Supervisor {
-    /// A supervisor that looks every [`TICK`].
+    /// A supervisor that looks every [`RESYNC`].
     pub fn new(reconciler: Arc<Reconciler>) -> Self {
-        Self { reconciler, tick: TICK, wake: Arc::new(Notify::new()) }
+        Self { reconciler, resync: RESYNC, wake: Arc::new(Notify::new()) }
     }
 
-    /// The same with another tick.
+    /// The same with another resync.
     #[must_use]
-    pub fn with_tick(self, tick: Duration) -> Self {
-        Self { tick, ..self }
+    pub fn with_tick(self, resync: Duration) -> Self {
+        Self { resync, ..self }
     }
 
     /// The same, woken by `wake`, which may have been notified before.
@@ -48,26 +48,26 @@ impl Supervisor {
         Arc::clone(&self.wake)
     }
 
-    /// Makes rounds until `shutdown`; each is shown to `on_round`, from which a watchdog can be fed.
+    /// Makes reconciles until `shutdown`; each is shown to `on_round`, from which a watchdog can be fed.
     ///
-    /// While another process leads, each round is an error, and leadership is tried for again after the
-    /// tick or a wake-up. A round that is under way when the shutdown comes is ended, its work is dropped,
+    /// While another process leads, each reconcile is an error, and leadership is tried for again after the
+    /// resync or a wake-up. A reconcile that is under way when the shutdown comes is ended, its work is dropped,
     /// and jobs of the service manager go on: companions are the service manager's, not ours.
     pub async fn run(
         self,
         shutdown: CancellationToken,
-        mut on_round: impl FnMut(&Result<Round, ReconcileError>),
+        mut on_round: impl FnMut(&Result<Reconcile, ReconcileError>),
     ) {
         while !shutdown.is_cancelled() {
             let ended = self.reconciler.work_ended();
             tokio::pin!(ended);
-            let round = self.reconciler.round().await;
-            if let Err(error) = &round {
+            let reconcile = self.reconciler.reconcile_once().await;
+            if let Err(error) = &reconcile {
                 log_failed_round(error);
             }
-            let pause = pause_after(&round, self.tick);
-            on_round(&round);
-            drop(round);
+            let pause = pause_after(&reconcile, self.resync);
+            on_round(&reconcile);
+            drop(reconcile);
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
@@ -85,13 +85,13 @@ impl Supervisor {
     }
 }
 
-/// When the next round is due if nothing wakes it.
-fn pause_after(round: &Result<Round, ReconcileError>, tick: Duration) -> Duration {
-    match round {
+/// When the next reconcile is due if nothing wakes it.
+fn pause_after(reconcile: &Result<Reconcile, ReconcileError>, resync: Duration) -> Duration {
+    match reconcile {
         // What was just done, well or not, is looked at again soon: success is what is read back.
-        Ok(round) if !round.steps().is_empty() => Duration::from_secs(1).min(tick),
-        Ok(round) => round.plan.requeue_after.unwrap_or(tick).max(DEBOUNCE).min(tick),
-        Err(_) => tick,
+        Ok(reconcile) if !reconcile.steps().is_empty() => Duration::from_secs(1).min(resync),
+        Ok(reconcile) => reconcile.plan.requeue_after.unwrap_or(resync).max(DEBOUNCE).min(resync),
+        Err(_) => resync,
     }
 }
 

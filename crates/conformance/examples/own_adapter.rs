@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use companion_conformance::container_facts::{self, ContainerWorld};
+use companion_conformance::container_runtime::{self, ContainerWorld};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::ContainerState;
-use companion_core::ports::{ContainerFacts, PortError, PortErrorKind, PortResult};
+use companion_core::ports::{ContainerRuntime, PortError, PortErrorKind, PortResult};
 
 /// The adapter. Clones have the same containers.
 #[derive(Clone, Default)]
@@ -28,7 +28,7 @@ impl Containers {
 }
 
 #[async_trait]
-impl ContainerFacts for Containers {
+impl ContainerRuntime for Containers {
     async fn observe(
         &self,
         names: &BTreeSet<CompanionName>,
@@ -43,7 +43,7 @@ impl ContainerFacts for Containers {
 
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
         let mut all = self.all();
-        if let Some(ContainerState::Foreign { image }) = all.get(name) {
+        if let Some(ContainerState::Unmanaged { image }) = all.get(name) {
             let message = format!("container `{name}` of image {image} is unmanaged");
             return Err(PortError::new(PortErrorKind::Conflict, message));
         }
@@ -55,7 +55,7 @@ impl ContainerFacts for Containers {
 /// What a suite needs besides the port: the hands of those who change the host.
 #[async_trait]
 impl ContainerWorld for Containers {
-    fn containers(&self) -> Arc<dyn ContainerFacts> {
+    fn containers(&self) -> Arc<dyn ContainerRuntime> {
         Arc::new(self.clone())
     }
 
@@ -71,9 +71,9 @@ impl ContainerWorld for Containers {
         self.put(name, "exited");
     }
 
-    async fn run_foreign(&self, name: &CompanionName) {
+    async fn run_unmanaged(&self, name: &CompanionName) {
         let image = "registry.example/other:1".to_owned();
-        self.all().insert(name.clone(), ContainerState::Foreign { image });
+        self.all().insert(name.clone(), ContainerState::Unmanaged { image });
     }
 
     async fn pause(&self, name: &CompanionName) {
@@ -83,7 +83,7 @@ impl ContainerWorld for Containers {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let report = container_facts::all(|| async { Containers::default() }).await;
+    let report = container_runtime::all(|| async { Containers::default() }).await;
     println!("{report}");
     // In a test: every case holds, except those that this world cannot arrange.
     report.assert_held_but_for(&[

@@ -178,7 +178,7 @@ async fn while_an_input_is_missing_the_earlier_file_is_usable(world: &World) {
     world.remove_input().await;
     assert_eq!(usable(world).await, earlier);
     world.expose_file().await;
-    assert_eq!(stale(world).await, StaleCause::Exposed);
+    assert_eq!(stale(world).await, StaleCause::ReadableByOthers);
 }
 
 async fn rendering_without_an_input_is_not_found(world: &World) {

@@ -14,16 +14,16 @@
 //!
 //! use adapter_fake::FakeHost;
 //! use async_trait::async_trait;
-//! use companion_conformance::container_facts::{self, ContainerWorld};
+//! use companion_conformance::container_runtime::{self, ContainerWorld};
 //! use companion_core::model::companion::CompanionName;
-//! use companion_core::ports::ContainerFacts;
+//! use companion_core::ports::ContainerRuntime;
 //!
 //! /// A host of the implementation that is tested, here the one in memory.
 //! struct MyWorld(FakeHost);
 //!
 //! #[async_trait]
 //! impl ContainerWorld for MyWorld {
-//!     fn containers(&self) -> Arc<dyn ContainerFacts> {
+//!     fn containers(&self) -> Arc<dyn ContainerRuntime> {
 //!         Arc::new(self.0.clone())
 //!     }
 //!     fn name(&self, number: u8) -> CompanionName {
@@ -35,8 +35,8 @@
 //!     async fn leave_ours(&self, name: &CompanionName) {
 //!         self.0.leave_container(name);
 //!     }
-//!     async fn run_foreign(&self, name: &CompanionName) {
-//!         self.0.put_foreign_container(name);
+//!     async fn run_unmanaged(&self, name: &CompanionName) {
+//!         self.0.put_unmanaged_container(name);
 //!     }
 //!     async fn pause(&self, name: &CompanionName) {
 //!         self.0.pause_container(name);
@@ -46,7 +46,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
 //! // In a test: `#[tokio::test] async fn my_containers_conform() { … }`.
-//! let report = container_facts::all(|| async { MyWorld(FakeHost::default()) }).await;
+//! let report = container_runtime::all(|| async { MyWorld(FakeHost::default()) }).await;
 //! // Fails when a case failed, and when others were not run than those that are named here.
 //! report.assert_held_but_for(&[
 //!     "a_container_that_cannot_be_read_hides_no_other",
@@ -100,7 +100,7 @@ use std::time::Duration;
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::{PortErrorKind, PortResult};
 
-pub mod container_facts;
+pub mod container_runtime;
 pub mod desired_store;
 pub mod hook_runner;
 pub mod image_provider;

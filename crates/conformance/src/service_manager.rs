@@ -49,7 +49,7 @@ pub trait ServiceWorld: Send + Sync {
     /// Puts a unit into the store that the generator of units refuses.
     async fn write_refused(&self, name: &CompanionName);
     /// Puts a sound unit without our mark into the store, whose program runs.
-    async fn write_foreign(&self, name: &CompanionName);
+    async fn write_unmanaged(&self, name: &CompanionName);
     /// Takes the unit of `name` from the store.
     async fn delete(&self, name: &CompanionName);
     /// Where the store has the unit of `name`.
@@ -186,7 +186,7 @@ macro_rules! service_manager_cases {
             two_reloads_at_once_both_load_what_is_there,
             a_unit_that_became_unsound_is_not_found_and_runs_on,
             what_another_instance_loaded_is_seen_by_this_one,
-            a_foreign_unit_is_loaded_and_names_no_revision,
+            an_unmanaged_unit_is_loaded_and_names_no_revision,
             a_unit_that_is_shadowed_no_more_names_its_own_file_again,
             a_unit_that_is_not_loaded_can_neither_be_started_nor_stopped,
             a_started_unit_runs_at_the_revision_that_was_loaded,

@@ -11,14 +11,14 @@ use companion_core::ports::{PortResult, UnitStore};
 
 use crate::{Arranged, Unarranged, optional_table, table};
 
-mod foreign;
 mod reading;
 mod rendering;
+mod unmanaged;
 mod writing;
 
-use foreign::*;
 use reading::*;
 use rendering::*;
+use unmanaged::*;
 use writing::*;
 
 /// A host with an empty unit store, and the hands of those who tamper with it.
@@ -31,7 +31,7 @@ pub trait UnitStoreWorld: Send + Sync {
     /// A unit, a different companion's for each number below 10.
     fn unit(&self, number: u8) -> UnitSpec;
     /// Puts a sound unit without our mark at `name`.
-    async fn put_foreign(&self, name: &CompanionName);
+    async fn put_unmanaged(&self, name: &CompanionName);
     /// Puts bytes that are no unit at `name`.
     async fn put_garbage(&self, name: &CompanionName);
     /// Makes a directory at `name`.
@@ -108,14 +108,16 @@ pub fn without_rendering(state: UnitFileState) -> UnitFileState {
     let plain = |revision: Revision| revision.with_rendering(None);
     match state {
         UnitFileState::Current { revision } => UnitFileState::Current { revision: plain(revision) },
-        UnitFileState::Exposed { revision } => UnitFileState::Exposed { revision: plain(revision) },
+        UnitFileState::WrongMode { revision } => {
+            UnitFileState::WrongMode { revision: plain(revision) }
+        }
         UnitFileState::Outdated { revision } => {
             UnitFileState::Outdated { revision: plain(revision) }
         }
         UnitFileState::Drifted { revision } => {
             UnitFileState::Drifted { revision: revision.map(plain) }
         }
-        other @ (UnitFileState::Absent | UnitFileState::Foreign { .. }) => other,
+        other @ (UnitFileState::Absent | UnitFileState::Unmanaged { .. }) => other,
     }
 }
 
@@ -129,8 +131,8 @@ async fn location_of(world: &World, name: &CompanionName) -> String {
     unit_at(world, name).await.location
 }
 
-fn is_foreign(state: &UnitFileState) -> bool {
-    matches!(state, UnitFileState::Foreign { .. })
+fn is_unmanaged(state: &UnitFileState) -> bool {
+    matches!(state, UnitFileState::Unmanaged { .. })
 }
 
 /// Calls a macro with the cases of this suite that every world can arrange.
@@ -142,7 +144,7 @@ macro_rules! unit_store_cases {
             a_written_unit_is_current_and_listed,
             a_unit_that_is_compared_with_none_is_outdated_and_names_its_revision,
             a_unit_that_is_compared_with_another_one_is_outdated,
-            a_unit_is_compared_under_the_incarnation_that_its_file_names,
+            a_unit_is_compared_under_the_restart_epoch_that_its_file_names,
             writing_the_same_unit_again_changes_nothing,
             writing_another_unit_replaces_the_one_before,
             an_edited_unit_is_drifted_and_still_names_its_revision,
@@ -150,11 +152,11 @@ macro_rules! unit_store_cases {
             an_edited_unit_that_everyone_may_write_is_drifted,
             a_file_without_a_byte_is_drifted_and_not_listed,
             writing_over_a_drifted_unit_restores_it,
-            a_unit_without_our_mark_is_foreign_and_not_listed,
-            a_foreign_unit_is_never_written_over,
-            a_foreign_unit_is_never_removed,
-            bytes_that_are_no_unit_are_foreign,
-            a_directory_in_place_of_a_unit_is_foreign,
+            a_unit_without_our_mark_is_unmanaged_and_not_listed,
+            an_unmanaged_unit_is_never_written_over,
+            an_unmanaged_unit_is_never_removed,
+            bytes_that_are_no_unit_are_unmanaged,
+            a_directory_in_place_of_a_unit_is_unmanaged,
             a_removed_unit_is_absent_and_not_listed,
             removing_what_is_not_there_is_a_success,
             an_edited_unit_of_ours_can_be_removed,
@@ -174,9 +176,9 @@ macro_rules! unit_store_cases {
             listing_names_all_that_is_ours_and_nothing_else,
             a_location_is_the_same_whatever_lies_there,
             a_store_that_is_gone_is_empty_and_made_again_by_a_write,
-            a_copy_of_a_unit_under_another_name_is_foreign,
+            a_copy_of_a_unit_under_another_name_is_unmanaged,
             what_cannot_be_read_is_neither_written_over_nor_removed,
-            what_was_foreign_and_is_gone_leaves_its_place_to_us,
+            what_was_unmanaged_and_is_gone_leaves_its_place_to_us,
             a_removed_unit_leaves_nothing_and_can_be_written_again,
             a_unit_that_was_cut_off_is_never_current,
             a_write_that_is_dropped_half_way_leaves_the_old_unit_or_the_new_one,
@@ -197,8 +199,8 @@ macro_rules! unit_store_optional_cases {
     ($with:ident $(, $world:ident)?) => {
         $with! { unit_store $(, $world)?:
             a_drop_in_beside_a_unit_is_named_and_changes_nothing_else,
-            a_link_in_place_of_a_unit_is_foreign_and_not_followed,
-            a_file_that_has_a_second_name_is_foreign,
+            a_link_in_place_of_a_unit_is_unmanaged_and_not_followed,
+            a_file_that_has_a_second_name_is_unmanaged,
             a_full_disk_is_a_passing_failure_and_the_old_unit_stands,
         }
     };

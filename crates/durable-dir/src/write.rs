@@ -34,7 +34,7 @@ impl Dir {
     ///
     /// # Errors
     /// As [`write`](Self::write), and [`DirError::Untrusted`] for another user's file.
-    pub fn write_unless_foreign(&self, name: &str, bytes: &[u8], mode: u32) -> DirResult<()> {
+    pub fn write_unless_unmanaged(&self, name: &str, bytes: &[u8], mode: u32) -> DirResult<()> {
         self.replace(name, bytes, mode, |status| {
             if status.is_ours() {
                 return Ok(());

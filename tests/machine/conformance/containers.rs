@@ -5,9 +5,9 @@ use std::sync::Arc;
 use adapter_podman::{Podman, PodmanContainers};
 use async_trait::async_trait;
 use companion_conformance::Arranged;
-use companion_conformance::container_facts::ContainerWorld;
+use companion_conformance::container_runtime::ContainerWorld;
 use companion_core::model::companion::CompanionName;
-use companion_core::ports::ContainerFacts;
+use companion_core::ports::ContainerRuntime;
 
 use super::guest::{BASE, InOrder, RUNS, name, podman};
 
@@ -23,7 +23,7 @@ impl Containers {
 }
 
 /// The containers of the guest.
-pub(crate) fn real_containers() -> Arc<dyn ContainerFacts> {
+pub(crate) fn real_containers() -> Arc<dyn ContainerRuntime> {
     Arc::new(PodmanContainers::new(Podman::from_environment()))
 }
 
@@ -49,7 +49,7 @@ fn label(name: &CompanionName) -> String {
 
 #[async_trait]
 impl ContainerWorld for Containers {
-    fn containers(&self) -> Arc<dyn ContainerFacts> {
+    fn containers(&self) -> Arc<dyn ContainerRuntime> {
         real_containers()
     }
     fn name(&self, number: u8) -> CompanionName {
@@ -62,13 +62,13 @@ impl ContainerWorld for Containers {
         run(name, &label(name), "exit 0");
         podman(&["wait", name.as_str()]);
     }
-    async fn run_foreign(&self, name: &CompanionName) {
+    async fn run_unmanaged(&self, name: &CompanionName) {
         run(name, "made.by=somebody", RUNS);
     }
     async fn pause(&self, name: &CompanionName) {
         podman(&["pause", name.as_str()]);
     }
-    async fn without_host(&self) -> Arranged<Arc<dyn ContainerFacts>> {
+    async fn without_host(&self) -> Arranged<Arc<dyn ContainerRuntime>> {
         let podman = Podman::from_environment().with_program("/nowhere/podman");
         Ok(Arc::new(PodmanContainers::new(podman)))
     }

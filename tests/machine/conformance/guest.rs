@@ -48,7 +48,7 @@ pub(crate) fn unit(number: u8, script: &str) -> UnitSpec {
             image: Fingerprint::of(b"page"),
             config: None,
             rendering: None,
-            incarnation: 0,
+            restart_epoch: 0,
         },
     }
 }

@@ -62,7 +62,7 @@ impl Services {
     }
 
     /// The text of a unit that is sound and does not carry our mark.
-    fn foreign(&self, name: &CompanionName) -> String {
+    fn unmanaged(&self, name: &CompanionName) -> String {
         let unit = UnitSpec { name: name.clone(), ..unit(0, RUNS) };
         let text = self.units.text(&unit).unwrap();
         let before_mark = text.split("[X-Companion]").next().unwrap();
@@ -171,8 +171,8 @@ impl ServiceWorld for Services {
     async fn write_refused(&self, name: &CompanionName) {
         fs::write(self.file(name), "[Container]\nImage=localhost/x\nNoSuchKey=1\n").unwrap();
     }
-    async fn write_foreign(&self, name: &CompanionName) {
-        fs::write(self.file(name), self.foreign(name)).unwrap();
+    async fn write_unmanaged(&self, name: &CompanionName) {
+        fs::write(self.file(name), self.unmanaged(name)).unwrap();
     }
     async fn delete(&self, name: &CompanionName) {
         fs::remove_file(self.file(name)).unwrap();
@@ -188,7 +188,7 @@ impl ServiceWorld for Services {
     }
     async fn shadow(&self, name: &CompanionName) {
         fs::create_dir_all(shadow(name).parent().unwrap()).unwrap();
-        fs::write(shadow(name), self.foreign(name)).unwrap();
+        fs::write(shadow(name), self.unmanaged(name)).unwrap();
         systemctl(&["daemon-reload"]);
     }
     async fn unshadow(&self, name: &CompanionName) {

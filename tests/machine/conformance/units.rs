@@ -94,7 +94,7 @@ impl UnitStoreWorld for Units {
     fn unit(&self, number: u8) -> UnitSpec {
         unit(number, RUNS)
     }
-    async fn put_foreign(&self, name: &CompanionName) {
+    async fn put_unmanaged(&self, name: &CompanionName) {
         fs::write(self.made(name), "[Container]\nImage=localhost/others:latest\n").unwrap();
     }
     async fn put_garbage(&self, name: &CompanionName) {

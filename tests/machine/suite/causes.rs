@@ -117,7 +117,7 @@ fn a_daemon_reads_the_log_of_a_failed_run_once_and_that_of_healthy_ones_never() 
         "#!/bin/sh\necho call >>/tmp/journalctl-calls\nexec /usr/bin/journalctl \"$@\"\n",
     )
     .good();
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     throughout("healthy ones cost no reading", 5, || readings() == 0);
     // Killed, it waits 10 s for its next start: many looks at one run.
     podman(&["kill", "--signal", "KILL", LND.name]).good();

@@ -203,7 +203,7 @@ impl Chaos {
                     fault.over = Some(self.history.now());
                     self.history.note("over", json!({"number": fault.number}));
                 }
-                // One that was not done may have been done in part: it is healed all the same.
+                // One that was not done may have been done in part: it is recovered all the same.
                 fault.fault.run = if done { fault.fault.run } else { Run::Either };
             }
             let due = fault.ends_at.is_some_and(|at| self.history.now() >= at);

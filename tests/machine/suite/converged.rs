@@ -107,15 +107,15 @@ fn number(pid: u32, name: &str) -> u64 {
     value.unwrap().parse().unwrap()
 }
 
-/// Waits for so many rounds of a daemon that ticks each second: each reads at least the record of wishes.
-fn rounds(pid: u32, count: usize) {
+/// Waits for so many reconciles of a daemon that resyncs each second: each reads at least the record of wishes.
+fn reconciles(pid: u32, count: usize) {
     let record = fs::metadata(format!("{STATE}/desired.json")).unwrap().len();
     let mut seen = number(pid, "rchar");
-    for round in 0..count {
-        until(&format!("round {round}"), 10, || {
+    for reconcile in 0..count {
+        until(&format!("reconcile {reconcile}"), 10, || {
             (number(pid, "rchar") >= seen + record).then_some(())
         });
-        // The rest of the same round is not the next one.
+        // The rest of the same reconcile is not the next one.
         thread::sleep(Duration::from_millis(600));
         seen = number(pid, "rchar");
     }
@@ -124,15 +124,15 @@ fn rounds(pid: u32, count: usize) {
 #[test]
 fn rounds_that_find_everything_true_write_reload_restart_and_spawn_nothing() {
     installed();
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let pid = daemon.pid();
     let ignored = u64::from_str_radix(&daemon.status("SigIgn"), 16).unwrap();
     assert_eq!(ignored & (1 << (17 - 1)), 0, "SIGCHLD is ignored, and children leave no trace");
-    rounds(pid, 3);
+    reconciles(pid, 3);
 
     let before = Trace::of(pid);
     assert_eq!(before.children.present, "");
-    rounds(pid, 10);
+    reconciles(pid, 10);
     assert_eq!(Trace::of(pid), before);
 
     // That the trace is one: an image that changes its name has podman asked, and nothing else.
@@ -147,7 +147,7 @@ fn rounds_that_find_everything_true_write_reload_restart_and_spawn_nothing() {
 #[test]
 fn a_daemon_with_three_companions_peaks_below_16_mib() {
     installed();
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let pid = daemon.pid();
     let idle = daemon.status("VmHWM");
     // With repairs of each kind: a unit, a configuration, a build, restarts.
@@ -161,7 +161,7 @@ fn a_daemon_with_three_companions_peaks_below_16_mib() {
             begun.elapsed() > Duration::from_secs(5) && companion(&["status"]).status == Some(0);
         ready.then_some(())
     });
-    rounds(pid, 3);
+    reconciles(pid, 3);
     assert!(BITCOIN.is_up() && daemon.pid() == pid);
     let peak = daemon.status("VmHWM");
     tell("peak memory of the daemon at its start", &idle);

@@ -160,7 +160,7 @@ fn crash(workload: &Workload, plan: &Plan) -> bool {
     let ran = test_build(&variable, workload.command);
     // 128 and the signal's number is how `timeout` tells of it; 6 is SIGABRT.
     let ended = ran.status == Some(134) || ran.status.is_none();
-    // A round more or less is a matter of time; then the last passings of a point may not come.
+    // A reconcile more or less is a matter of time; then the last passings of a point may not come.
     assert!(ended || (ran.status == Some(0) && plan.nth > 1), "{}: {plan:?}: {ran}", workload.name);
     ended
 }

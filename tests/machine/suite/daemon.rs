@@ -14,13 +14,13 @@ pub(crate) struct Daemon;
 impl Daemon {
     /// Starts it as it is delivered: it looks every 30 s.
     pub(crate) fn start() -> Self {
-        // It is of type `notify`: this returns after its first round.
+        // It is of type `notify`: this returns after its first reconcile.
         systemctl(&["start", SERVICE]).good();
         Self
     }
 
-    /// The same with another tick, in seconds.
-    pub(crate) fn ticking(seconds: u64) -> Self {
+    /// The same with another resync, in seconds.
+    pub(crate) fn resyncing(seconds: u64) -> Self {
         Self::with(seconds, "")
     }
 
@@ -33,9 +33,9 @@ impl Daemon {
     /// Writes that down, and starts nothing.
     pub(crate) fn configure(seconds: u64, lines: &str) {
         let text = format!(
-            "[Service]\nExecStart=\nExecStart=%h/.local/bin/companion run --tick {seconds}\n{lines}\n"
+            "[Service]\nExecStart=\nExecStart=%h/.local/bin/companion run --resync {seconds}\n{lines}\n"
         );
-        write(&format!("{USER_UNITS}/{SERVICE}.d/tick.conf"), &text);
+        write(&format!("{USER_UNITS}/{SERVICE}.d/resync.conf"), &text);
         systemctl(&["daemon-reload"]).good();
     }
 

@@ -23,7 +23,7 @@ mod registry;
 mod systemd;
 mod witness;
 
-/// How long a repair may take, in seconds: a back-off that was begun, a tick, a restart delay of 10 s,
+/// How long a repair may take, in seconds: a back-off that was begun, a resync, a restart delay of 10 s,
 /// and as much again for a busy machine.
 const PATIENCE: u64 = 60;
 

@@ -26,7 +26,7 @@ fn change_page(one: Companion, text: &str) {
 #[test]
 fn a_changed_context_is_built_and_its_companion_restarted_once() {
     installed();
-    let _daemon = Daemon::ticking(2);
+    let _daemon = Daemon::resyncing(2);
     let (since, other) = (Moment::now(), LND.container());
     let begun = Instant::now();
     change_page(ELECTRS, "a new page");
@@ -41,7 +41,7 @@ fn a_changed_context_is_built_and_its_companion_restarted_once() {
 #[test]
 fn a_build_that_fails_leaves_the_old_one_running_and_is_reported() {
     installed();
-    let _daemon = Daemon::ticking(2);
+    let _daemon = Daemon::resyncing(2);
     let (since, id) = (Moment::now(), ELECTRS.container());
     let dockerfile = format!("{}/Dockerfile", ELECTRS.base);
     let text = fs::read_to_string(format!("{CONTEXTS}/{dockerfile}")).unwrap();
@@ -88,7 +88,7 @@ fn a_listener_in_the_registrys_place_sees_who_asks() {
 fn lost_and_repaired(one: Companion) {
     systemctl(&["stop", &one.service()]).good();
     fs::remove_file(one.unit()).unwrap();
-    let _daemon = Daemon::ticking(2);
+    let _daemon = Daemon::resyncing(2);
     until("it is up again", 30, || one.is_up().then_some(()));
     until("it is ready", 30, || (one.status().1 == Some(0)).then_some(()));
 }

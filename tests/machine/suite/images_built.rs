@@ -50,7 +50,7 @@ fn builds_of_several_stages_leave_one_image_however_they_end() {
     installed();
     let delivered = fs::read_to_string(format!("{CONTEXTS}/{DOCKERFILE}")).unwrap();
     let (images_before, containers_before) = (images(), containers());
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let image = || image_id(&ELECTRS.tag());
     let old = image().unwrap();
 
@@ -113,7 +113,7 @@ fn a_killed_builds_containers_are_removed_by_the_next_daemon() {
     installed();
     let delivered = fs::read_to_string(format!("{CONTEXTS}/{DOCKERFILE}")).unwrap();
     let before = containers();
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     edit_context(DOCKERFILE, &with_stages("RUN sleep 4714"));
     until("the build hangs", 60, || {
         root(&["pgrep", "-f", "[s]leep 4714"]).status.filter(|status| *status == 0)
@@ -163,7 +163,7 @@ impl Drop for HungMount {
 #[test]
 fn a_build_context_that_does_not_answer_holds_up_nobody() {
     installed();
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     all_well();
     let threads = || daemon.status("Threads").parse::<usize>().unwrap();
     let (run, usual) = (ELECTRS.property("InvocationID"), threads());

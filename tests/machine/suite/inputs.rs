@@ -15,7 +15,7 @@ use crate::node::{
 
 const BASE: &str = "localhost/companion-base:latest";
 
-/// A tick, the delay of a restart, the time until a service counts as running, and as much again.
+/// A resync, the delay of a restart, the time until a service counts as running, and as much again.
 const PATIENCE: u64 = 45;
 
 /// A harm to the rendered file, as archy's own program would do it.
@@ -81,7 +81,7 @@ impl Rendered {
 #[test]
 fn edited_rendered_file_is_replaced_with_one_restart_and_swept() {
     let rendered = Rendered::installed();
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let before = last_event();
     harm(EDIT, &rendered.file);
     rendered.is_replaced_by_the_next_epoch(1);
@@ -101,7 +101,7 @@ fn edited_rendered_file_is_replaced_with_one_restart_and_swept() {
 #[test]
 fn lost_rendered_file_of_a_running_container_gets_the_next_epoch() {
     let rendered = Rendered::installed();
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     harm("rm \"$1\"", &rendered.file);
     rendered.is_replaced_by_the_next_epoch(1);
 }
@@ -109,7 +109,7 @@ fn lost_rendered_file_of_a_running_container_gets_the_next_epoch() {
 #[test]
 fn rendered_file_that_others_could_write_gets_the_next_epoch() {
     let rendered = Rendered::installed();
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     harm("chmod 0666 \"$1\"", &rendered.file);
     rendered.is_replaced_by_the_next_epoch(1);
 }
@@ -141,7 +141,7 @@ fn lost_file_and_stopped_service_come_back_in_the_next_epoch() {
 #[test]
 fn lost_or_replaced_link_is_made_again_without_a_restart() {
     let rendered = Rendered::installed();
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let precious = "/home/archy/precious";
     write(precious, "precious");
     let (run, text) = (BITCOIN.property("InvocationID"), BITCOIN.unit_text());
@@ -170,6 +170,11 @@ fn lost_or_replaced_link_is_made_again_without_a_restart() {
 #[test]
 fn units_name_images_by_the_id_that_podman_gives() {
     installed();
+    // Podman shows the name that the image had when the container was made.
+    for one in ALL {
+        systemctl(&["restart", &format!("{}.service", one.name)]).good();
+    }
+    until("all are up", PATIENCE, || ALL.into_iter().all(Companion::is_up).then_some(()));
     let shown = podman(&["ps", "--format", "{{.Names}} {{.Image}}"]).good();
     for one in ALL {
         let id = image_id(&one.tag()).unwrap();
@@ -212,7 +217,7 @@ fn container_restarts_from_its_own_image_although_the_tag_moved() {
 fn daemon_never_starts_what_a_moved_build_tag_points_to() {
     installed();
     let (image, old) = (LND.unit_image(), LND.container());
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let script = "podman tag \"$1\" \"$2\" && podman kill --signal=KILL \"$3\"";
     archy(&["sh", "-ec", script, "sh", BASE, &LND.tag(), LND.name]).good();
     until("it is up again", PATIENCE, || {

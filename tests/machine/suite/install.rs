@@ -58,7 +58,7 @@ fn the_rpc_viewer_asks_the_node_with_the_right_credentials() {
 }
 
 #[test]
-fn a_foreign_host_name_and_a_foreign_page_are_refused() {
+fn another_host_name_and_another_page_are_refused() {
     installed();
     let before = fs::read_to_string(ASKED).unwrap_or_default();
     let path = "/api/getblockchaininfo";

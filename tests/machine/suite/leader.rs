@@ -363,7 +363,7 @@ fn options_and_directories_of_one_command_are_refused_beside_the_daemon() {
 }
 
 #[test]
-fn published_files_that_are_damaged_or_foreign_stop_nothing() {
+fn published_files_that_are_damaged_or_unmanaged_stop_nothing() {
     installed();
     let daemon = Daemon::start();
     for file in ["status.json", "events.jsonl"] {

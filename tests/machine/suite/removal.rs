@@ -57,9 +57,9 @@ fn removal_leaves_no_rendered_file_whatever_became_of_the_link() {
 #[test]
 fn what_is_removed_while_the_daemon_works_stays_removed() {
     installed();
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     for attempt in 0..5_u64 {
-        // At another point of the daemon's round each time, which the deletion has just begun.
+        // At another point of the daemon's reconcile each time, which the deletion has just begun.
         fs::remove_file(LND.unit()).unwrap();
         thread::sleep(Duration::from_millis(150 * attempt));
         companion(&["remove", "lnd"]).exits(0);
@@ -73,7 +73,7 @@ fn what_is_removed_while_the_daemon_works_stays_removed() {
 #[test]
 fn what_is_removed_while_it_is_installed_stays_removed() {
     installed();
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     for attempt in 0..3_u64 {
         companion(&["remove", "electrumx"]).exits(0);
         let install = thread::spawn(|| companion(&["install", "electrumx"]));

@@ -1,6 +1,6 @@
 //! What the daemon finds amiss, and that it mends it, once.
 //!
-//! It ticks every 5 s here. A repair is awaited for a tick and the restart delay of 10 s, and as much
+//! It resyncs every 5 s here. A repair is awaited for a resync and the restart delay of 10 s, and as much
 //! again for a busy machine.
 
 use std::fs;
@@ -14,8 +14,8 @@ use crate::node::{
     installed, rendered_file, rendered_files, rotate_password,
 };
 
-const TICK: u64 = 5;
-const PATIENCE: u64 = 2 * (TICK + 10);
+const RESYNC: u64 = 5;
+const PATIENCE: u64 = 2 * (RESYNC + 10);
 
 /// Does `harm`, and waits until `one` is up in another container than before.
 fn comes_back(what: &str, one: Companion, harm: impl FnOnce()) {
@@ -29,7 +29,7 @@ fn comes_back(what: &str, one: Companion, harm: impl FnOnce()) {
 #[test]
 fn an_edited_unit_file_is_restored_and_its_container_restarted_once() {
     installed();
-    let _daemon = Daemon::ticking(TICK);
+    let _daemon = Daemon::resyncing(RESYNC);
     let since = Moment::now();
     comes_back("edited unit file", LND, || {
         LND.edit_unit().good();
@@ -50,12 +50,12 @@ fn what_an_edited_unit_started_is_replaced() {
     systemctl(&["restart", &LND.service()]).good();
     let mut daemon = None;
     comes_back("container that an edited unit started", LND, || {
-        daemon = Some(Daemon::ticking(TICK));
+        daemon = Some(Daemon::resyncing(RESYNC));
     });
     until("it is ready", PATIENCE, || (LND.status().1 == Some(0)).then_some(()));
     let capabilities = podman(&["inspect", "--format", "{{len .EffectiveCaps}}", LND.name]).good();
     assert_eq!(capabilities, "5");
-    // Its incarnation alone is another: what the edited unit started must not pass for what this one does.
+    // Its restart epoch alone is another: what the edited unit started must not pass for what this one does.
     let restored = LND.unit_text();
     let changed = text.lines().zip(restored.lines()).filter(|(old, new)| old != new);
     let changed: Vec<_> = changed.map(|(old, _)| old.split_once('=').unwrap().0).collect();
@@ -85,7 +85,7 @@ fn the_unit_of_an_earlier_release_is_no_alarm_and_costs_one_restart() {
         assert!(said.contains("rendered differently"), "{said}");
         assert!(!said.contains("tampered") && !said.contains("edited"), "{said}");
     }
-    assert_eq!(LND.unit_text(), text, "today's words, and the incarnation that it had");
+    assert_eq!(LND.unit_text(), text, "today's words, and the restart_epoch that it had");
     assert_eq!(LND.status().1, Some(0));
     assert_eq!(LND.starts(&since), 2, "once by hand, and once for the new words");
     assert_eq!(ELECTRS.container(), electrs);
@@ -94,7 +94,7 @@ fn the_unit_of_an_earlier_release_is_no_alarm_and_costs_one_restart() {
 #[test]
 fn a_killed_container_is_back() {
     installed();
-    let _daemon = Daemon::ticking(TICK);
+    let _daemon = Daemon::resyncing(RESYNC);
     comes_back("killed container", BITCOIN, || {
         podman(&["kill", "--signal=KILL", BITCOIN.name]).good();
     });
@@ -103,7 +103,7 @@ fn a_killed_container_is_back() {
 #[test]
 fn a_removed_container_is_back() {
     installed();
-    let _daemon = Daemon::ticking(TICK);
+    let _daemon = Daemon::resyncing(RESYNC);
     comes_back("removed container", ELECTRS, || {
         podman(&["rm", "--force", ELECTRS.name]).good();
     });
@@ -112,7 +112,7 @@ fn a_removed_container_is_back() {
 #[test]
 fn a_paused_container_is_replaced() {
     installed();
-    let _daemon = Daemon::ticking(TICK);
+    let _daemon = Daemon::resyncing(RESYNC);
     comes_back("paused container", LND, || {
         podman(&["pause", LND.name]).good();
     });
@@ -121,7 +121,7 @@ fn a_paused_container_is_replaced() {
 #[test]
 fn a_service_that_was_stopped_by_hand_is_started() {
     installed();
-    let _daemon = Daemon::ticking(TICK);
+    let _daemon = Daemon::resyncing(RESYNC);
     comes_back("stopped service", ELECTRS, || {
         systemctl(&["stop", &ELECTRS.service()]).good();
     });
@@ -130,7 +130,7 @@ fn a_service_that_was_stopped_by_hand_is_started() {
 #[test]
 fn a_service_that_failed_is_reset_and_started() {
     installed();
-    let _daemon = Daemon::ticking(TICK);
+    let _daemon = Daemon::resyncing(RESYNC);
     comes_back("failed service", LND, || {
         podman(&["pause", LND.name]).good();
         // A paused container is killed by its stop, which fails the service.
@@ -156,7 +156,7 @@ fn a_service_that_reached_its_start_limit_is_reset_and_started() {
     }
     assert_eq!(ELECTRS.property("ActiveState"), "failed");
     let begun = Instant::now();
-    let _daemon = Daemon::ticking(TICK);
+    let _daemon = Daemon::resyncing(RESYNC);
     until("it is up", PATIENCE, || ELECTRS.is_up().then_some(()));
     measured("service at its start limit, back after the daemon's start", begun);
 }
@@ -164,7 +164,7 @@ fn a_service_that_reached_its_start_limit_is_reset_and_started() {
 #[test]
 fn a_rotated_password_costs_one_restart_and_no_more() {
     installed();
-    let _daemon = Daemon::ticking(TICK);
+    let _daemon = Daemon::resyncing(RESYNC);
     let (since, others) = (Moment::now(), [LND, ELECTRS].map(Companion::container));
     let old = rendered_file(CONFIG).unwrap();
     comes_back("container with the old password", BITCOIN, || {
@@ -173,7 +173,7 @@ fn a_rotated_password_costs_one_restart_and_no_more() {
     });
     assert_eq!(ask_the_node(), Some(200));
     let id = BITCOIN.container();
-    throughout("it is left alone", 2 * TICK + 1, || BITCOIN.container() == id);
+    throughout("it is left alone", 2 * RESYNC + 1, || BITCOIN.container() == id);
     assert_eq!(BITCOIN.starts(&since), 1);
     assert_eq!([LND, ELECTRS].map(Companion::container), others);
     assert_eq!(ask_the_node(), Some(200));
@@ -186,14 +186,14 @@ fn a_rotated_password_costs_one_restart_and_no_more() {
 #[test]
 fn configuration_that_others_could_read_is_closed_without_a_restart() {
     installed();
-    let _daemon = Daemon::ticking(TICK);
+    let _daemon = Daemon::resyncing(RESYNC);
     let (file, container) = (rendered_file(CONFIG).unwrap(), BITCOIN.container());
     archy(&["chmod", "0644", &file]).good();
     until("its mode is 0600", PATIENCE, || {
         use std::os::unix::fs::PermissionsExt as _;
         (fs::metadata(&file).unwrap().permissions().mode() & 0o777 == 0o600).then_some(())
     });
-    throughout("it runs on", TICK + 1, || BITCOIN.container() == container);
+    throughout("it runs on", RESYNC + 1, || BITCOIN.container() == container);
     assert!(BITCOIN.is_up());
     assert_eq!(rendered_files(CONFIG), [file].into());
 }
@@ -201,7 +201,7 @@ fn configuration_that_others_could_read_is_closed_without_a_restart() {
 #[test]
 fn several_harms_at_once_are_all_mended() {
     installed();
-    let _daemon = Daemon::ticking(TICK);
+    let _daemon = Daemon::resyncing(RESYNC);
     let begun = Instant::now();
     fs::remove_file(BITCOIN.unit()).unwrap();
     podman(&["pause", LND.name]).good();

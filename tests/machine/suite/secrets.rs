@@ -50,7 +50,7 @@ fn the_password_is_in_its_own_file_and_in_the_rendered_configuration_only() {
     let password = "canary-4f1d7c0a9b";
     let pair = STANDARD.encode(format!("archipelago:{password}"));
     let forms = [password.to_owned(), pair.trim_end_matches('=').to_owned()];
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     rotate_password(password);
     until("the new password is used", 60, || ask_the_node().filter(|status| *status == 200));
     // Through everything that could say it: a restart, a failure, and all that is printed.

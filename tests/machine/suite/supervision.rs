@@ -92,7 +92,7 @@ fn a_second_daemon_refuses_and_the_first_works_on() {
 #[test]
 fn commands_work_beside_the_daemon() {
     installed();
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let before = containers();
     for _ in 0..3 {
         companion(&["reconcile"]).exits(0);

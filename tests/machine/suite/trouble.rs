@@ -19,7 +19,7 @@ fn a_strangers_unit_at_our_name_is_left_alone_and_reported() {
     assert_eq!(exit, Some(1), "{status}");
     assert_eq!(status["conditions"][0]["reason"], "conflict", "{status}");
     {
-        let _daemon = Daemon::ticking(1);
+        let _daemon = Daemon::resyncing(1);
         throughout("it is left alone", 4, || LND.unit_text() == FOREIGN);
         assert!(!LND.is_active());
     }
@@ -31,7 +31,7 @@ fn a_strangers_unit_at_our_name_is_left_alone_and_reported() {
 #[test]
 fn a_masked_unit_stays_down_until_it_is_unmasked() {
     installed();
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     systemctl(&["mask", "--now", &LND.service()]).good();
     throughout("it stays down", 5, || !LND.is_active());
     let (status, exit) = LND.status();
@@ -48,7 +48,7 @@ fn a_masked_unit_stays_down_until_it_is_unmasked() {
 fn units_that_were_lost_and_cannot_be_written_cost_no_running_container() {
     installed();
     let before = containers();
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     // An empty directory that nobody can write to, in the place of the real one.
     root(&["mount", "-t", "tmpfs", "-o", "ro,mode=0700,uid=1000,gid=1000", "tmpfs", UNITS]).good();
     until("it is reported", 30, || (LND.status().0["health"] == "degraded").then_some(()));

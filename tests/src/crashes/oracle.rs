@@ -17,7 +17,7 @@ use companion_core::model::revision::Revision;
 use super::workloads::specifications;
 
 /// What a run left of every companion, without what may differ: moments, generations, the
-/// incarnations of units that were restored more than once, what the service manager counts, and
+/// restart epochs of units that were restored more than once, what the service manager counts, and
 /// images of companions that nobody wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Remains(BTreeMap<CompanionName, Companion>);
@@ -99,7 +99,7 @@ fn first_text(text: UnitText) -> UnitText {
 }
 
 fn first(revision: Revision) -> Revision {
-    revision.with_incarnation(0).with_config_epoch(0)
+    revision.with_restart_epoch(0).with_config_epoch(0)
 }
 
 fn first_run(run: Run) -> Run {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_fake::{Counts, FakeHost, World};
-use companion_core::reconciler::{ReconcileError, Reconciler, Reconciliation};
+use companion_core::reconciler::{Convergence, ReconcileError, Reconciler};
 
 use super::boundaries::{Boundaries, Reached};
 use super::oracle::{self, Remains};
@@ -89,14 +89,14 @@ async fn host_of(world: &World) -> FakeHost {
 }
 
 /// Makes a pass, and says what is wrong with it; what it reports as removed has to stay so.
-async fn pass(host: &FakeHost, manager: &Reconciler) -> Result<Reconciliation, String> {
-    sound(host, manager.reconcile().await)
+async fn pass(host: &FakeHost, manager: &Reconciler) -> Result<Convergence, String> {
+    sound(host, manager.converge().await)
 }
 
 fn sound(
     host: &FakeHost,
-    pass: Result<Reconciliation, ReconcileError>,
-) -> Result<Reconciliation, String> {
+    pass: Result<Convergence, ReconcileError>,
+) -> Result<Convergence, String> {
     let pass = pass.map_err(|error| error.chain())?;
     let last = &pass.last;
     if !last.violations.is_empty() {
@@ -334,8 +334,8 @@ async fn other_process(host: FakeHost, other: Other) -> Result<(), String> {
     };
     let manager = Node::reconciler_of(&host);
     let pass = match &names {
-        None => manager.reconcile().await,
-        Some(name) => manager.reconcile_for(&[name.clone()].into()).await,
+        None => manager.converge().await,
+        Some(name) => manager.converge_for(&[name.clone()].into()).await,
     };
     manager.shut_down().await;
     match pass {

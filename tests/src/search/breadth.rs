@@ -178,7 +178,7 @@ pub fn search(bounds: &Bounds) -> Report {
         scene = scene.with_slow_services();
     }
     let mut mover = Mover::new(&scene);
-    let mut liveness = Liveness::new(&scene, mover.theatre());
+    let mut liveness = Liveness::new(&scene, mover.simulation());
     let begin = State {
         world: Shared::new(scene.world()),
         leader: Shared::new(Leader::default()),
@@ -204,7 +204,8 @@ pub fn search(bounds: &Bounds) -> Report {
             chains.push(Leader { old_view: None, ..leader.clone() });
         }
         let world = put_right(&scene, state.world.get());
-        let mut wrong = chains.iter().map(|leader| liveness.check(mover.theatre(), &world, leader));
+        let mut wrong =
+            chains.iter().map(|leader| liveness.check(mover.simulation(), &world, leader));
         if let Some(wrong) = wrong.find_map(|wrong| wrong) {
             report.broken = Some(told(&ways, number, None, &wrong));
         }

@@ -1,4 +1,4 @@
-//! One fake host that is set to any world, and on which any part of a round or task is run at once.
+//! One fake host that is set to any world, and on which any part of a reconcile or task is run at once.
 //!
 //! It runs the reconciler's own parts and the fake's own ports, and knows nothing of what they do.
 
@@ -17,14 +17,14 @@ use async_trait::async_trait;
 use companion_core::model::Monotonic;
 use companion_core::ports::{Acquired, Host, Leadership as _, Lease};
 use companion_core::reconciler::stepwise::{Advance, Context, Ended, Task};
-use companion_core::reconciler::{Limits, Outcome, Round, Silent};
+use companion_core::reconciler::{Limits, NoEvents, Outcome, Reconcile};
 use tokio::runtime::Runtime;
 
 use super::scene::{ORIGIN, Scene, other_version};
 use super::state::{Done, Leader};
 
 /// A host for as many states as are looked at, one after the other.
-pub struct Theatre {
+pub struct Simulation {
     /// The host as a process uses it that desires what is recorded, and as one does that desires the
     /// other version of it.
     hosts: [FakeHost; 2],
@@ -59,7 +59,7 @@ impl Gate for BeforeSync {
     }
 }
 
-impl Theatre {
+impl Simulation {
     /// A host on which all intents of `scene` can be recorded, and that one process leads.
     pub fn new(scene: &Scene) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -131,25 +131,25 @@ impl Theatre {
         Came { result, world, violations, counts }
     }
 
-    /// Begins a round of `leader`: it reads the record, looks, decides, and learns.
+    /// Begins a reconcile of `leader`: it reads the record, looks, decides, and learns.
     ///
-    /// The round has its plan in the leader's hands, or none when there is nothing to do. A round that
+    /// The reconcile has its plan in the leader's hands, or none when there is nothing to do. A reconcile that
     /// could not begin is nothing.
     pub fn begin_round(
         &self,
         world: &World,
         leader: &mut Leader,
         fault: Option<Fault>,
-    ) -> Came<Option<Round>> {
+    ) -> Came<Option<Reconcile>> {
         let before = self.set(world);
         let hides = leader.old_view.take();
         self.hide(hides.as_deref());
         fault.into_iter().for_each(|fault| self.host().inject(fault));
-        let round = self.runtime.block_on(self.look(leader));
-        self.came(Some(round), before)
+        let reconcile = self.runtime.block_on(self.look(leader));
+        self.came(Some(reconcile), before)
     }
 
-    async fn look(&self, leader: &mut Leader) -> Option<Round> {
+    async fn look(&self, leader: &mut Leader) -> Option<Reconcile> {
         let ports = &self.ports[leader.inputs];
         let desired = ports.desired.load().await.ok()?;
         let ended =
@@ -158,11 +158,11 @@ impl Theatre {
         let mut jitter = || 0;
         let mut context = self.context(ports, &mut jitter);
         leader.memory.catch_up(Monotonic::from_origin(ORIGIN), ended, &mut context);
-        let round = Round::look(&leader.memory, desired, ports, &self.limits).await;
-        leader.memory.learn(&round);
-        leader.drop_tasks(&round.plan.superseded);
-        leader.acting = Some(round.executor()).filter(|it| it.steps().next().is_some());
-        Some(round)
+        let reconcile = Reconcile::look(&leader.memory, desired, ports, &self.limits).await;
+        leader.memory.learn(&reconcile);
+        leader.drop_tasks(&reconcile.plan.superseded);
+        leader.acting = Some(reconcile.executor()).filter(|it| it.steps().next().is_some());
+        Some(reconcile)
     }
 
     /// Has reads answered from `view`.
@@ -186,7 +186,7 @@ impl Theatre {
         host: &'c Host,
         jitter: &'c mut (dyn FnMut() -> u16 + Send),
     ) -> Context<'c> {
-        Context { host, limits: &self.limits, events: &Silent, jitter }
+        Context { host, limits: &self.limits, events: &NoEvents, jitter }
     }
 
     /// Goes on with the plan in the leader's hands by one call of a port; says what became of the

@@ -1,6 +1,6 @@
 //! Whether a host that nobody disturbs any more becomes what it should be, and is then left alone.
 //!
-//! From any world, and with any memory of the leader, the rounds that follow are one chain: each state
+//! From any world, and with any memory of the leader, the reconciles that follow are one chain: each state
 //! has one next. The chains of all states make a graph in which every walk ends in a cycle; a cycle
 //! that is not quiet, or not the truth, is a leader that works for ever without getting anywhere.
 
@@ -18,9 +18,9 @@ use companion_core::model::Monotonic;
 use companion_core::model::companion::CompanionName;
 use companion_core::reconciler::Outcome;
 use companion_core::reconciler::stepwise::Memory;
-use companion_core::supervisor::TICK;
+use companion_core::supervisor::RESYNC;
 
-use super::host::Theatre;
+use super::host::Simulation;
 use super::reached::{self, Reached};
 use super::scene::{ORIGIN, Scene};
 use super::state::{Leader, fingerprint, rebase};
@@ -30,15 +30,15 @@ use crate::node::{REGISTRY, config, password};
 pub const PASSES: u8 = 3;
 
 /// The most passes that it may take a leader with `memory`, as of [`ORIGIN`]: as many more as there are
-/// ticks until the last of the back-offs that it remembers is over. With none it is [`PASSES`].
+/// resyncs until the last of the back-offs that it remembers is over. With none it is [`PASSES`].
 fn most_passes(memory: &Memory) -> u8 {
     let now = Monotonic::from_origin(ORIGIN);
     let left = memory.last_retry().map_or(Duration::ZERO, |last| now.until(last));
-    let ticks = left.as_secs_f64() / TICK.as_secs_f64();
-    PASSES.saturating_add(ticks.ceil() as u8)
+    let resyncs = left.as_secs_f64() / RESYNC.as_secs_f64();
+    PASSES.saturating_add(resyncs.ceil() as u8)
 }
 
-/// The most rounds that a chain may have before it is taken for endless.
+/// The most reconciles that a chain may have before it is taken for endless.
 const ROUNDS: usize = 400;
 
 /// What is known of a state that nobody disturbs.
@@ -69,16 +69,16 @@ pub struct Liveness {
 /// One state of a chain.
 struct Link {
     key: u64,
-    /// Whether this round was the last of a pass.
+    /// Whether this reconcile was the last of a pass.
     ends_pass: bool,
-    /// Whether everything is as it should be before the round, and the round does nothing.
+    /// Whether everything is as it should be before the reconcile, and the reconcile does nothing.
     still: bool,
 }
 
 impl Liveness {
     /// Nothing known yet of `scene`.
-    pub fn new(scene: &Scene, theatre: &Theatre) -> Self {
-        let (names, specs) = (scene.names.clone(), theatre.specs());
+    pub fn new(scene: &Scene, simulation: &Simulation) -> Self {
+        let (names, specs) = (scene.names.clone(), simulation.specs());
         Self {
             names,
             specs,
@@ -91,7 +91,12 @@ impl Liveness {
     }
 
     /// Follows the chain from `world` with `leader`; says what is wrong with it, if anything is.
-    pub fn check(&mut self, theatre: &Theatre, world: &World, leader: &Leader) -> Option<String> {
+    pub fn check(
+        &mut self,
+        simulation: &Simulation,
+        world: &World,
+        leader: &Leader,
+    ) -> Option<String> {
         let mut links: Vec<Link> = Vec::new();
         let mut at: HashMap<u64, usize> = HashMap::new();
         let most = most_passes(&leader.memory);
@@ -108,11 +113,11 @@ impl Liveness {
                 }
             }
             if links.len() > ROUNDS {
-                return Some(format!("no end after {ROUNDS} rounds"));
+                return Some(format!("no end after {ROUNDS} reconciles"));
             }
             at.insert(key, links.len());
             let true_before = self.wrong_with(&world, leader.inputs).is_none();
-            match self.round(theatre, &mut world, &mut leader) {
+            match self.reconcile(simulation, &mut world, &mut leader) {
                 Ok((ends_pass, acts)) => {
                     links.push(Link { key, ends_pass, still: true_before && !acts });
                 }
@@ -147,7 +152,7 @@ impl Liveness {
             return Ok(Known { passes: 0, quiet: true });
         }
         let wrong = self.wrong_with(world, inputs);
-        Err(format!("{} rounds for ever without an end: {wrong:?}", links.len()))
+        Err(format!("{} reconciles for ever without an end: {wrong:?}", links.len()))
     }
 
     /// What is not as a leader with those inputs desires it, apart from what only the host's user can put
@@ -162,26 +167,27 @@ impl Liveness {
         })
     }
 
-    /// Makes one round that nobody disturbs, with all tasks to their end, and lets the time pass that
+    /// Makes one reconcile that nobody disturbs, with all tasks to their end, and lets the time pass that
     /// comes before the next. Says whether a pass ends here, and whether anything was done.
-    fn round(
+    fn reconcile(
         &mut self,
-        theatre: &Theatre,
+        simulation: &Simulation,
         world: &mut World,
         leader: &mut Leader,
     ) -> Result<(bool, bool), String> {
-        let came = theatre.begin_round(world, leader, None);
+        let came = simulation.begin_round(world, leader, None);
         let mut counts = vec![came.counts];
         let mut broken = came.violations;
-        let round = came.result.flatten().ok_or("a round without a fault could not begin")?;
+        let reconcile =
+            came.result.flatten().ok_or("a reconcile without a fault could not begin")?;
         *world = came.world;
-        reached::in_round(&round, &mut self.reached);
-        let settled = round.is_settled();
-        let idle = round.steps().is_empty();
+        reached::in_round(&reconcile, &mut self.reached);
+        let settled = reconcile.is_settled();
+        let idle = reconcile.steps().is_empty();
         let mut begun = false;
         while leader.acting.is_some() {
             let verb = reached::verb(leader.acting.as_ref());
-            let came = theatre.step(world, leader, None, false);
+            let came = simulation.step(world, leader, None, false);
             counts.push(came.counts);
             broken.extend(came.violations);
             *world = came.world;
@@ -190,16 +196,16 @@ impl Liveness {
                 reached::in_outcome(&outcome, verb, &mut self.reached);
             }
         }
-        tasks(theatre, world, leader, &mut counts, &mut broken);
+        tasks(simulation, world, leader, &mut counts, &mut broken);
         let ended = !leader.ended.is_empty();
-        if !broken.is_empty() || !round.violations.is_empty() {
-            return Err(format!("{broken:?} {:?}", round.violations));
+        if !broken.is_empty() || !reconcile.violations.is_empty() {
+            return Err(format!("{broken:?} {:?}", reconcile.violations));
         }
         let pause = match (settled, idle || begun, ended) {
-            (true, _, _) => TICK,
+            (true, _, _) => RESYNC,
             (false, true, false) => {
                 let pause = Duration::from_secs(5);
-                round.plan.requeue_after.unwrap_or(pause).min(pause)
+                reconcile.plan.requeue_after.unwrap_or(pause).min(pause)
             }
             (false, _, _) => Duration::ZERO,
         };
@@ -210,7 +216,7 @@ impl Liveness {
 
 /// Goes on with all tasks until each has ended or waits.
 fn tasks(
-    theatre: &Theatre,
+    simulation: &Simulation,
     world: &mut World,
     leader: &mut Leader,
     counts: &mut Vec<Counts>,
@@ -219,7 +225,7 @@ fn tasks(
     let keys: Vec<_> = leader.tasks.keys().cloned().collect();
     for key in keys {
         while let Some(task) = leader.tasks.get(&key).cloned() {
-            let came = theatre.task(world, leader, task, None, false);
+            let came = simulation.task(world, leader, task, None, false);
             counts.push(came.counts);
             broken.extend(came.violations);
             *world = came.world;
@@ -238,14 +244,17 @@ fn is_effect(counts: Counts) -> bool {
 
 /// Whether something that only the host's user can put right stands in a companion's way.
 pub fn is_obstructed(slot: &Slot) -> bool {
-    let foreign = matches!(
+    let unmanaged = matches!(
         slot.file.now(),
         Some(
-            UnitBytes::Foreign | UnitBytes::Garbage | UnitBytes::Directory | UnitBytes::Unreadable
+            UnitBytes::Unmanaged
+                | UnitBytes::Garbage
+                | UnitBytes::Directory
+                | UnitBytes::Unreadable
         )
     );
     let container = slot.container.is_some_and(|container| !container.ours);
-    foreign || container || slot.masked || slot.shadowed || slot.refused || slot.behaviour.crashes
+    unmanaged || container || slot.masked || slot.shadowed || slot.refused || slot.behaviour.crashes
 }
 
 /// The same world after the host's user put right all that only they can.

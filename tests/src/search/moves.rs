@@ -23,7 +23,7 @@ pub enum How {
     DiesUnsynced,
 }
 
-/// A call of a round that only looks, and that fails.
+/// A call of a reconcile that only looks, and that fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Read {
     /// The record cannot be read.
@@ -80,8 +80,8 @@ pub enum Wanted {
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Move {
-    /// Time passes, and the leader begins a round: it reads the record, looks and decides.
-    Round {
+    /// Time passes, and the leader begins a reconcile: it reads the record, looks and decides.
+    Reconcile {
         /// How many seconds pass before.
         after: u8,
         /// What of it fails.
@@ -113,8 +113,8 @@ impl fmt::Display for Move {
     }
 }
 
-/// The seconds that pass at once, when any do: the daemon's tick, and more than the first back-offs.
-const TICK: u8 = 30;
+/// The seconds that pass at once, when any do: the daemon's resync, and more than the first back-offs.
+const RESYNC: u8 = 30;
 
 /// Everything that can happen next in `state`.
 pub fn moves(scene: &Scene, tamperings: &[Tampering], state: &State) -> Vec<Move> {
@@ -141,12 +141,12 @@ fn of_leader(leader: &Leader, faulty: bool, moves: &mut Vec<Move>) {
         let hows = hows(faulty, call_of(executor).is_some_and(|(_, _, file)| file));
         moves.extend(hows.map(Move::Step));
     } else {
-        moves.push(Move::Round { after: 0, fails: None });
+        moves.push(Move::Reconcile { after: 0, fails: None });
         if !leader.tasks.values().any(is_busy) {
-            moves.push(Move::Round { after: TICK, fails: None });
+            moves.push(Move::Reconcile { after: RESYNC, fails: None });
         }
         if faulty {
-            let fails = |read| Move::Round { after: 0, fails: Some(read) };
+            let fails = |read| Move::Reconcile { after: 0, fails: Some(read) };
             moves.extend(Read::ALL.into_iter().map(fails));
             moves.extend(leader.old_view.is_none().then_some(Move::Keep));
         }

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use adapter_fake::world::Slot;
 use adapter_fake::world::desired::Wish;
 use adapter_fake::{Fault, World};
-use companion_core::reconciler::Round;
+use companion_core::reconciler::Reconcile;
 use companion_core::reconciler::stepwise::Task;
 
-use super::host::{Came, Theatre};
+use super::host::{Came, Simulation};
 use super::moves::{How, Move, Read, Wanted, call_of, fault_of_step, fault_of_task};
 use super::oracle;
 use super::reached::{self, Reached};
@@ -29,30 +29,36 @@ pub struct Next {
 /// Makes moves on one host.
 pub struct Mover<'s> {
     scene: &'s Scene,
-    theatre: Theatre,
+    simulation: Simulation,
     broken: Vec<String>,
     reached: Reached,
-    /// What came of the rounds that were begun: they depend on the host and on the leader alone.
-    rounds: HashMap<(u64, u64), (World, Leader)>,
+    /// What came of the reconciles that were begun: they depend on the host and on the leader alone.
+    reconciles: HashMap<(u64, u64), (World, Leader)>,
 }
 
 impl<'s> Mover<'s> {
     /// One for `scene`.
     pub fn new(scene: &'s Scene) -> Self {
-        let theatre = Theatre::new(scene);
-        Self { scene, theatre, broken: Vec::new(), reached: Reached::new(), rounds: HashMap::new() }
+        let simulation = Simulation::new(scene);
+        Self {
+            scene,
+            simulation,
+            broken: Vec::new(),
+            reached: Reached::new(),
+            reconciles: HashMap::new(),
+        }
     }
 
     /// The host that it moves on.
-    pub fn theatre(&self) -> &Theatre {
-        &self.theatre
+    pub fn simulation(&self) -> &Simulation {
+        &self.simulation
     }
 
     /// What comes of `made` in `state`; nothing if it cannot be made now, or changes nothing.
     pub fn make(&mut self, state: &State, made: Move) -> Option<Next> {
         let mut next = state.clone();
         let free = match made {
-            Move::Round { fails, .. } => fails.is_none(),
+            Move::Reconcile { fails, .. } => fails.is_none(),
             Move::Step(how) | Move::Task(_, how) => how == How::Well,
             Move::Intend(..) | Move::HandOver => true,
             Move::Crash | Move::Keep | Move::Tamper(..) | Move::Reboot | Move::PowerLoss(_) => {
@@ -61,7 +67,7 @@ impl<'s> Mover<'s> {
         };
         next.faults = state.faults.checked_sub(u8::from(!free))?;
         match made {
-            Move::Round { after, fails } => self.round(&mut next, after, fails)?,
+            Move::Reconcile { after, fails } => self.reconcile(&mut next, after, fails)?,
             Move::Step(how) => self.step(&mut next, how)?,
             Move::Task(at, how) => self.task(&mut next, at, how)?,
             Move::Crash => followed_by(&mut next, state.leader.get().successor()),
@@ -104,7 +110,7 @@ impl<'s> Mover<'s> {
         self.broken.extend(broken);
     }
 
-    fn round(&mut self, next: &mut State, after: u8, fails: Option<Read>) -> Option<()> {
+    fn reconcile(&mut self, next: &mut State, after: u8, fails: Option<Read>) -> Option<()> {
         if after > 0 {
             let world = next.world.get().clone();
             let before = next.fingerprint();
@@ -115,7 +121,7 @@ impl<'s> Mover<'s> {
         }
         let key = (next.world.fingerprint(), next.leader.fingerprint());
         if fails.is_none()
-            && let Some((world, leader)) = self.rounds.get(&key)
+            && let Some((world, leader)) = self.reconciles.get(&key)
         {
             next.leader = Shared::new(leader.clone());
             settle(next, &world.clone(), 0);
@@ -124,22 +130,22 @@ impl<'s> Mover<'s> {
         let leader = next.leader.get().clone();
         let (world, leader) = self.look(next.world.get(), leader, fails.map(Read::fault));
         if fails.is_none() && self.broken.is_empty() {
-            self.rounds.insert(key, (world.clone(), leader.clone()));
+            self.reconciles.insert(key, (world.clone(), leader.clone()));
         }
         next.leader = Shared::new(leader);
         settle(next, &world, 0);
         Some(())
     }
 
-    /// Has `leader` begin a round.
+    /// Has `leader` begin a reconcile.
     fn look(&mut self, world: &World, mut leader: Leader, fault: Option<Fault>) -> (World, Leader) {
-        let came = self.theatre.begin_round(world, &mut leader, fault);
+        let came = self.simulation.begin_round(world, &mut leader, fault);
         self.note(&came);
         let mut world = came.world;
-        if let Some(round) = came.result.flatten() {
-            self.judge(&round, &leader);
-            let removed = round.desired.removed.keys();
-            let finished = removed.filter(|name| round.plan.is_converged_for(name));
+        if let Some(reconcile) = came.result.flatten() {
+            self.judge(&reconcile, &leader);
+            let removed = reconcile.desired.removed.keys();
+            let finished = removed.filter(|name| reconcile.plan.is_converged_for(name));
             finished.for_each(|name| world.removal_finished(name));
         }
         self.begin_tasks(&mut world, &mut leader);
@@ -150,18 +156,18 @@ impl<'s> Mover<'s> {
     fn begin_tasks(&mut self, world: &mut World, leader: &mut Leader) {
         while leader.acting.as_ref().is_some_and(|executor| call_of(executor).is_none()) {
             let verb = reached::verb(leader.acting.as_ref());
-            let came = self.theatre.step(world, leader, None, false);
+            let came = self.simulation.step(world, leader, None, false);
             self.note(&came);
             self.reached.extend(verb);
             *world = came.world;
         }
     }
 
-    fn judge(&mut self, round: &Round, leader: &Leader) {
-        let rules = round.violations.iter().map(|rule| format!("S12: the plan breaks {rule}"));
+    fn judge(&mut self, reconcile: &Reconcile, leader: &Leader) {
+        let rules = reconcile.violations.iter().map(|rule| format!("S12: the plan breaks {rule}"));
         self.broken.extend(rules);
-        self.broken.extend(oracle::after_look(round, leader));
-        reached::in_round(round, &mut self.reached);
+        self.broken.extend(oracle::after_look(reconcile, leader));
+        reached::in_round(reconcile, &mut self.reached);
     }
 
     fn step(&mut self, next: &mut State, how: How) -> Option<()> {
@@ -170,7 +176,7 @@ impl<'s> Mover<'s> {
         let fault = fault_of_step(executor, how);
         let verb = reached::verb(Some(executor));
         let unsynced = how == How::DiesUnsynced;
-        let came = self.theatre.step(next.world.get(), &mut leader, fault, unsynced);
+        let came = self.simulation.step(next.world.get(), &mut leader, fault, unsynced);
         self.note(&came);
         let mut world = came.world;
         match came.result {
@@ -192,7 +198,7 @@ impl<'s> Mover<'s> {
         let task: Task = leader.tasks.values().nth(at.into())?.clone();
         let fault = fault_of_task(&task, how);
         let unsynced = how == How::DiesUnsynced;
-        let came = self.theatre.task(next.world.get(), &mut leader, task, fault, unsynced);
+        let came = self.simulation.task(next.world.get(), &mut leader, task, fault, unsynced);
         self.note(&came);
         match came.result {
             Some(()) => reached::in_tasks(&leader, &mut self.reached),
@@ -207,7 +213,7 @@ impl<'s> Mover<'s> {
 
     fn intend(&mut self, next: &mut State, at: usize, wanted: Wanted) -> Option<()> {
         next.intents = next.intents.checked_sub(1)?;
-        let world = self.theatre.changed(next.world.get(), |host| {
+        let world = self.simulation.changed(next.world.get(), |host| {
             let _generation = match wanted {
                 Wanted::Version(version) => host.install(self.scene.spec(at, version.into())),
                 Wanted::Gone => host.remove(&self.scene.names[at]),

@@ -7,18 +7,21 @@
 
 use companion_core::model::desired::DesiredCompanion;
 use companion_core::model::observed::ObservedCompanion;
-use companion_core::reconciler::Round;
+use companion_core::reconciler::Reconcile;
 use companion_core::reconciler::stepwise::{Stage, Task};
 
 use super::state::Leader;
 
-/// What `leader` goes on with, after it began `round`, that it does not desire.
-pub fn after_look<'a>(round: &'a Round, leader: &'a Leader) -> impl Iterator<Item = String> + 'a {
+/// What `leader` goes on with, after it began `reconcile`, that it does not desire.
+pub fn after_look<'a>(
+    reconcile: &'a Reconcile,
+    leader: &'a Leader,
+) -> impl Iterator<Item = String> + 'a {
     let unwanted = leader.tasks.values().filter(|task| {
         let (name, _work) = task.key();
         // Of what cannot be read it is not known whether what goes on is for it.
-        let desired = round.desired.companions.get(name);
-        let seen = round.observed.companions.get(name).is_some_and(is_seen);
+        let desired = reconcile.desired.companions.get(name);
+        let seen = reconcile.observed.companions.get(name).is_some_and(is_seen);
         (seen || desired.is_none()) && !is_desired(task, desired)
     });
     unwanted.map(|task| {

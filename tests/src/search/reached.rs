@@ -5,19 +5,19 @@ use std::fmt::Debug;
 
 use companion_core::plan::Action;
 use companion_core::reconciler::stepwise::{End, Executor};
-use companion_core::reconciler::{Outcome, Round};
+use companion_core::reconciler::{Outcome, Reconcile};
 
 use super::state::Leader;
 
 /// Words for what was reached, each once.
 pub type Reached = BTreeSet<String>;
 
-/// Why something is done in `round`, and what is waited on.
-pub fn in_round(round: &Round, reached: &mut Reached) {
-    for step in &round.plan.steps {
+/// Why something is done in `reconcile`, and what is waited on.
+pub fn in_round(reconcile: &Reconcile, reached: &mut Reached) {
+    for step in &reconcile.plan.steps {
         reached.insert(format!("because {}", variant(&step.reason)));
     }
-    for blocked in &round.plan.blocked {
+    for blocked in &reconcile.plan.blocked {
         reached.insert(format!("waits on {}", variant(&blocked.waiting_on)));
     }
 }

@@ -100,7 +100,7 @@ tamperings! {
     /// The unit loses all its bytes.
     TruncateUnit,
     /// Somebody else's unit is put in its place.
-    ForeignUnit,
+    UnmanagedUnit,
     /// The unit is masked.
     Mask,
     /// The mask is taken away.
@@ -118,7 +118,7 @@ tamperings! {
     /// The container is frozen.
     Pause,
     /// Somebody else's container takes its name, if it is free.
-    ForeignContainer,
+    UnmanagedContainer,
     /// A container of ours is left over, if its name is free.
     LeftContainer,
     /// The service is stopped by hand.
@@ -186,7 +186,7 @@ impl Tampering {
             Self::ChangeRenderer => world.change_renderer(),
             Self::DeleteUnit => world.delete_unit(name),
             Self::TruncateUnit => world.truncate_unit(name),
-            Self::ForeignUnit => world.put_foreign_unit(name),
+            Self::UnmanagedUnit => world.put_unmanaged_unit(name),
             Self::Mask => world.mask(name),
             Self::Unmask => world.unmask(name),
             Self::Shadow => world.shadow(name, now),
@@ -195,7 +195,7 @@ impl Tampering {
             Self::Kill => world.kill_container(name, now),
             Self::RemoveContainer => world.remove_container(name, now),
             Self::Pause => world.pause_container(name, now),
-            Self::ForeignContainer => world.put_foreign_container(name, now),
+            Self::UnmanagedContainer => world.put_unmanaged_container(name, now),
             Self::LeftContainer => world.leave_container(name, now),
             Self::Stop => world.stop_service(name, now),
             Self::CrashLoop => world.crash_loop(name, true, now),

@@ -81,7 +81,7 @@ impl Hasher for Folded {
 /// The process that leads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Leader {
-    /// The inputs that it decides with, by number; see [`Theatre`](super::host::Theatre).
+    /// The inputs that it decides with, by number; see [`Simulation`](super::host::Simulation).
     pub inputs: usize,
     /// What its reconciler remembers.
     pub memory: Memory,

@@ -16,7 +16,7 @@ use companion_core::model::image::PresentImage;
 use companion_core::model::unit::ServiceResult;
 use companion_core::plan::{Action, Plan};
 
-use super::host::Theatre;
+use super::host::Simulation;
 use super::liveness::{Liveness, put_right};
 use super::reached::Reached;
 use super::scene::{ORIGIN, Scene, Tampering};
@@ -49,17 +49,17 @@ layer! {
 }
 layer! {
     /// What lies in the unit directory.
-    File { First, None, Second, Outdated, Edited, Spoilt, Exposed, Empty, Foreign, Garbage }
+    File { First, None, Second, Outdated, Edited, Spoilt, Exposed, Empty, Unmanaged, Garbage }
 }
 layer! {
     /// What the service manager loaded.
-    Loaded { First, None, Second, Outdated, Edited, Foreign, Broken }
+    Loaded { First, None, Second, Outdated, Edited, Unmanaged, Broken }
 }
 layer! {
     /// What runs, and the container of the name.
     Runs {
         First, Dead, Second, Outdated, Edited, Paused, Failed, StartLimit, Waiting, LeftContainer,
-        ForeignContainer,
+        UnmanagedContainer,
     }
 }
 
@@ -97,7 +97,7 @@ impl Start {
     /// Every state whose two lower layers are as they should be, and that is not one of those that
     /// differ in a kind of damage alone.
     pub fn classes() -> Vec<Self> {
-        let file = [File::First, File::None, File::Second, File::Edited, File::Foreign];
+        let file = [File::First, File::None, File::Second, File::Edited, File::Unmanaged];
         let loaded = [Loaded::First, Loaded::None, Loaded::Second, Loaded::Edited];
         let runs = [Runs::First, Runs::Dead, Runs::Second, Runs::Failed];
         let all = Self::all().filter(|start| {
@@ -114,8 +114,14 @@ impl Start {
     }
 
     /// Puts the companion at `at` of `scene` into this state.
-    pub fn lay_out(self, theatre: &Theatre, scene: &Scene, at: usize, world: &World) -> World {
-        let mut world = self.wish(theatre, scene, at, world);
+    pub fn lay_out(
+        self,
+        simulation: &Simulation,
+        scene: &Scene,
+        at: usize,
+        world: &World,
+    ) -> World {
+        let mut world = self.wish(simulation, scene, at, world);
         let spec = scene.spec(at, 0);
         let (image, config) = make_lower_layers(&mut world, spec);
         let unit = |version| {
@@ -127,11 +133,11 @@ impl Start {
         // What an earlier release or Podman made of the same specification.
         let outdated = text(0, world.renderer + 1);
         let damaged = |damage| UnitText { damage, ..first.clone() };
-        // A unit that was put right claims the next incarnation. One that was put right by the very
+        // A unit that was put right claims the next restart epoch. One that was put right by the very
         // hand that edited it claims the same, and nobody could tell.
         let edited = self.runs == Runs::Edited;
         let again = |after: bool| {
-            let revision = first.revision.with_incarnation(u32::from(after));
+            let revision = first.revision.with_restart_epoch(u32::from(after));
             UnitText { revision, ..first.clone() }
         };
         let mut slot = world.slot(&spec.name).cloned().unwrap_or_default();
@@ -147,7 +153,7 @@ impl Start {
                 ..again(edited || self.loaded == Loaded::Edited)
             })),
             File::Empty => Some(UnitBytes::Empty),
-            File::Foreign => Some(UnitBytes::Foreign),
+            File::Unmanaged => Some(UnitBytes::Unmanaged),
             File::Garbage => Some(UnitBytes::Garbage),
         });
         slot.load = match self.loaded {
@@ -156,7 +162,7 @@ impl Start {
             Loaded::Second => Load::Ours(second.clone()),
             Loaded::Outdated => Load::Ours(outdated.clone()),
             Loaded::Edited => Load::Ours(damaged(Damage::Edited)),
-            Loaded::Foreign => Load::Foreign,
+            Loaded::Unmanaged => Load::Unmanaged,
             Loaded::Broken => Load::Broken,
         };
         let ran = |text: &UnitText, tampered| run(&world, spec, text, tampered);
@@ -174,16 +180,16 @@ impl Start {
                 down(Phase::Waiting { until }, ServiceResult::ExitCode)
             }
             Runs::LeftContainer => left(true, Status::Exited),
-            Runs::ForeignContainer => left(false, Status::Running),
+            Runs::UnmanagedContainer => left(false, Status::Running),
         };
         world.place(&spec.name, slot);
         self.spoil_lower_layers(&mut world, spec);
         world
     }
 
-    fn wish(self, theatre: &Theatre, scene: &Scene, at: usize, world: &World) -> World {
+    fn wish(self, simulation: &Simulation, scene: &Scene, at: usize, world: &World) -> World {
         let version = usize::from(self.wished == Wished::Second);
-        theatre.changed(world, |host| {
+        simulation.changed(world, |host| {
             host.install(scene.spec(at, version));
             if self.wished == Wished::Gone {
                 host.remove(&scene.names[at]);
@@ -286,16 +292,16 @@ pub struct Table {
 /// what only they can.
 pub fn singles(at: usize) -> Table {
     let scene = Scene::new(2);
-    let theatre = Theatre::new(&scene);
-    let mut liveness = Liveness::new(&scene, &theatre);
+    let simulation = Simulation::new(&scene);
+    let mut liveness = Liveness::new(&scene, &simulation);
     let empty = scene.world();
     let mut table = Table::default();
     for start in Start::all() {
         table.starts += 1;
-        let world = start.lay_out(&theatre, &scene, at, &empty);
+        let world = start.lay_out(&simulation, &scene, at, &empty);
         let right = put_right(&scene, &world);
         for world in [world, right] {
-            let wrong = liveness.check(&theatre, &world, &Leader::default());
+            let wrong = liveness.check(&simulation, &world, &Leader::default());
             if let Some(wrong) = wrong {
                 table.wrong = Some(format!("{start:?}: {wrong}"));
                 return table;
@@ -311,31 +317,31 @@ pub fn singles(at: usize) -> Table {
 /// to its end too.
 pub fn pairs(of: &[Start], follow: bool) -> Table {
     let scene = Scene::new(2);
-    let theatre = Theatre::new(&scene);
-    let mut liveness = Liveness::new(&scene, &theatre);
+    let simulation = Simulation::new(&scene);
+    let mut liveness = Liveness::new(&scene, &simulation);
     let mut table = Table::default();
     let empty = scene.world();
     let decided = |world: &World, at: usize| {
         let mut leader = Leader::default();
-        let came = theatre.begin_round(world, &mut leader, None);
-        came.result.flatten().map(|round| decision(&round.plan, &scene, at))
+        let came = simulation.begin_round(world, &mut leader, None);
+        came.result.flatten().map(|reconcile| decision(&reconcile.plan, &scene, at))
     };
     let firsts: Vec<World> =
-        of.iter().map(|start| start.lay_out(&theatre, &scene, 0, &empty)).collect();
+        of.iter().map(|start| start.lay_out(&simulation, &scene, 0, &empty)).collect();
     let alone = |at: usize| -> Vec<_> {
-        let laid = |start: &Start| start.lay_out(&theatre, &scene, at, &empty);
+        let laid = |start: &Start| start.lay_out(&simulation, &scene, at, &empty);
         of.iter().map(|start| decided(&laid(start), at)).collect()
     };
     let alone = [alone(0), alone(1)];
     for (one, first) in firsts.iter().enumerate() {
         for (two, start) in of.iter().enumerate() {
             table.starts += 1;
-            let world = start.lay_out(&theatre, &scene, 1, first);
+            let world = start.lay_out(&simulation, &scene, 1, first);
             let same = [(0, one), (1, two)];
             let same = same.iter().all(|(at, state)| decided(&world, *at) == alone[*at][*state]);
             let wrong = (!same).then(|| "it changes what is decided".to_owned()).or_else(|| {
                 let world = put_right(&scene, &world);
-                let chain = || liveness.check(&theatre, &world, &Leader::default());
+                let chain = || liveness.check(&simulation, &world, &Leader::default());
                 follow.then(chain).flatten()
             });
             if let Some(wrong) = wrong {

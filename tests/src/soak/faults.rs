@@ -76,8 +76,8 @@ fn units() -> Vec<Kind> {
             |s, at| s.host.delete_unit(&s.name(at)),
         ),
         outage(
-            "foreign unit, then deleted",
-            |s, at| s.host.put_foreign_unit(&s.name(at)),
+            "unmanaged unit, then deleted",
+            |s, at| s.host.put_unmanaged_unit(&s.name(at)),
             |s, at| s.host.delete_unit(&s.name(at)),
         ),
         outage(
@@ -170,11 +170,11 @@ fn services() -> Vec<Kind> {
             },
         ),
         outage(
-            "foreign container",
+            "unmanaged container",
             |s, at| {
                 s.host.remove_container(&s.name(at));
                 s.host.stop_service(&s.name(at));
-                s.host.put_foreign_container(&s.name(at));
+                s.host.put_unmanaged_container(&s.name(at));
             },
             |s, at| s.host.remove_container(&s.name(at)),
         ),
@@ -203,8 +203,9 @@ fn services() -> Vec<Kind> {
 
 fn images_and_configuration() -> Vec<Kind> {
     vec![
-        once("configuration deleted", |s, at| s.host.delete_config(&s.config(at))),
-        once("configuration edited", |s, at| s.host.edit_config(&s.config(at))),
+        of_all(once("configuration deleted", |s, at| s.host.delete_config(&s.config(at)))),
+        of_all(once("configuration edited", |s, at| s.host.edit_config(&s.config(at)))),
+        once("link to configuration deleted", |s, at| s.host.unlink_config(&s.config(at))),
         once("configuration exposed", |s, at| s.host.expose_config(&s.config(at), 0o644)),
         once("image removed", |s, at| {
             if let Some(image) = s.image(at) {
@@ -224,7 +225,7 @@ fn images_and_configuration() -> Vec<Kind> {
         outage(
             "directory at configuration",
             |s, at| s.host.put_directory_at_config(&s.config(at)),
-            |s, at| s.host.delete_config(&s.config(at)),
+            |s, at| s.host.unlink_config(&s.config(at)),
         ),
         of_all(outage(
             "hook fails",
@@ -372,6 +373,7 @@ pub(super) fn failing_calls() -> Vec<Fault> {
         Method::LogTails,
         Method::Remove,
         Method::Prune,
+        Method::Sweep,
     ];
     let calls = CALLS.into_iter().filter(move |(_, method)| !never.contains(method));
     let modes = [

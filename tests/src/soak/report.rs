@@ -7,10 +7,10 @@ use std::time::Duration;
 /// How long each kind of trouble took to be over.
 #[derive(Debug, Clone, Default)]
 pub struct Recoveries {
-    /// Each time from the trouble, or from its end, until a round found all as wished.
+    /// Each time from the trouble, or from its end, until a reconcile found all as wished.
     pub took: Vec<Duration>,
-    /// The rounds that were made until then.
-    pub rounds: Vec<u32>,
+    /// The reconciles that were made until then.
+    pub reconciles: Vec<u32>,
     /// How often all was as wished all the while, so that nothing had to be mended.
     pub harmless: usize,
 }
@@ -30,9 +30,9 @@ impl Recoveries {
         took.get(position).copied().unwrap_or_default()
     }
 
-    /// The most rounds.
+    /// The most reconciles.
     pub fn most_rounds(&self) -> u32 {
-        self.rounds.iter().copied().max().unwrap_or_default()
+        self.reconciles.iter().copied().max().unwrap_or_default()
     }
 }
 
@@ -43,8 +43,8 @@ pub struct Report {
     pub seed: u64,
     /// Virtual hours.
     pub hours: u64,
-    /// Rounds that the supervisor made.
-    pub rounds: u64,
+    /// Reconciles that the supervisor made.
+    pub reconciles: u64,
     /// Recoveries by what happened: what passed at once, and outages from their end.
     pub recoveries: BTreeMap<String, Recoveries>,
     /// What the process had of memory at the end of each virtual month, in KiB.
@@ -60,7 +60,7 @@ impl Report {
         for (kind, recoveries) in &self.recoveries {
             if kind.ends_with(OUTAGE) == outages {
                 all.took.extend(&recoveries.took);
-                all.rounds.extend(&recoveries.rounds);
+                all.reconciles.extend(&recoveries.reconciles);
                 all.harmless += recoveries.harmless;
             }
         }
@@ -76,14 +76,14 @@ impl fmt::Display for Report {
         let line = |f: &mut fmt::Formatter<'_>, kind: &str, of: &Recoveries| {
             let [half, most, worst] =
                 [0.5, 0.99, 1.0].map(|share| of.quantile(share).as_secs_f64());
-            let (count, rounds, harmless) = (of.took.len(), of.most_rounds(), of.harmless);
-            write!(f, "{kind:44} {count:>6} {half:>8.1} {most:>8.1} {worst:>8.1} {rounds:>6}")?;
+            let (count, reconciles, harmless) = (of.took.len(), of.most_rounds(), of.harmless);
+            write!(f, "{kind:44} {count:>6} {half:>8.1} {most:>8.1} {worst:>8.1} {reconciles:>6}")?;
             writeln!(f, " {harmless:>8}")
         };
         writeln!(
             f,
             "{:44} {:>6} {:>8} {:>8} {:>8} {:>6} {:>8}",
-            "happening", "mended", "p50 s", "p99 s", "worst s", "rounds", "harmless"
+            "happening", "mended", "p50 s", "p99 s", "worst s", "reconciles", "harmless"
         )?;
         for (kind, recoveries) in &self.recoveries {
             line(f, kind, recoveries)?;
@@ -91,8 +91,8 @@ impl fmt::Display for Report {
         line(f, "all that pass at once", &self.all(false))?;
         line(f, "all outages, from their end", &self.all(true))?;
         writeln!(f, "memory by virtual month, KiB: {:?}", self.memory)?;
-        let Self { seed, hours, rounds, .. } = self;
+        let Self { seed, hours, reconciles, .. } = self;
         let findings = self.findings.len();
-        writeln!(f, "seed {seed}: {hours} hours, {rounds} rounds, {findings} finding(s)")
+        writeln!(f, "seed {seed}: {hours} hours, {reconciles} reconciles, {findings} finding(s)")
     }
 }

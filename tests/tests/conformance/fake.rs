@@ -15,7 +15,7 @@ use adapter_fake::world::images::{Reach, image_id};
 use adapter_fake::{FakeHost, Fault, Method, Mode, Port};
 use async_trait::async_trait;
 use companion_conformance::Arranged;
-use companion_conformance::container_facts::ContainerWorld;
+use companion_conformance::container_runtime::ContainerWorld;
 use companion_conformance::desired_store::DesiredWorld;
 use companion_conformance::hook_runner::HookWorld;
 use companion_conformance::image_provider::ImageWorld;
@@ -27,7 +27,8 @@ use companion_core::model::image::ImageRef;
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{
-    ContainerFacts, DesiredStore, HookRunner, Leadership, PortErrorKind, ServiceManager, UnitStore,
+    ContainerRuntime, DesiredStore, HookRunner, Leadership, PortErrorKind, ServiceManager,
+    UnitStore,
 };
 
 /// A fake host that has what the suites begin with.
@@ -91,7 +92,7 @@ fn unit(number: u8) -> UnitSpec {
             image: Fingerprint::of(b"page"),
             config: None,
             rendering: None,
-            incarnation: 0,
+            restart_epoch: 0,
         },
     }
 }
@@ -179,7 +180,7 @@ impl HookWorld for Fake {
 
 #[async_trait]
 impl ContainerWorld for Fake {
-    fn containers(&self) -> Arc<dyn ContainerFacts> {
+    fn containers(&self) -> Arc<dyn ContainerRuntime> {
         self.ported()
     }
     fn name(&self, number: u8) -> CompanionName {
@@ -192,8 +193,8 @@ impl ContainerWorld for Fake {
     async fn leave_ours(&self, name: &CompanionName) {
         self.host.leave_container(name);
     }
-    async fn run_foreign(&self, name: &CompanionName) {
-        self.host.put_foreign_container(name);
+    async fn run_unmanaged(&self, name: &CompanionName) {
+        self.host.put_unmanaged_container(name);
     }
     async fn pause(&self, name: &CompanionName) {
         self.host.pause_container(name);
@@ -203,7 +204,7 @@ impl ContainerWorld for Fake {
         self.host.inject(Fault::always(Port::Containers, Method::Observe, denied).only(name));
         Ok(())
     }
-    async fn without_host(&self) -> Arranged<Arc<dyn ContainerFacts>> {
+    async fn without_host(&self) -> Arranged<Arc<dyn ContainerRuntime>> {
         self.host.change(|world, _| world.conditions.podman = false);
         Ok(self.ported())
     }

@@ -57,8 +57,8 @@ impl ServiceWorld for Fake {
     async fn write_refused(&self, name: &CompanionName) {
         self.host.put_refused_unit(name);
     }
-    async fn write_foreign(&self, name: &CompanionName) {
-        self.host.put_foreign_unit(name);
+    async fn write_unmanaged(&self, name: &CompanionName) {
+        self.host.put_unmanaged_unit(name);
     }
     async fn delete(&self, name: &CompanionName) {
         self.host.delete_unit(name);

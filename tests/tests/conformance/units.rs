@@ -23,8 +23,8 @@ impl UnitStoreWorld for Fake {
     fn unit(&self, number: u8) -> UnitSpec {
         unit(number)
     }
-    async fn put_foreign(&self, name: &CompanionName) {
-        self.host.put_foreign_unit(name);
+    async fn put_unmanaged(&self, name: &CompanionName) {
+        self.host.put_unmanaged_unit(name);
     }
     async fn put_garbage(&self, name: &CompanionName) {
         self.host.garble_unit(name);
@@ -45,7 +45,7 @@ impl UnitStoreWorld for Fake {
         self.host.edit_unit(name);
     }
     async fn copy(&self, _from: &CompanionName, to: &CompanionName) {
-        self.host.put_foreign_unit(to);
+        self.host.put_unmanaged_unit(to);
     }
     async fn change_renderer(&self) {
         self.host.change_renderer();
@@ -71,11 +71,11 @@ impl UnitStoreWorld for Fake {
         Ok(())
     }
     async fn put_link(&self, name: &CompanionName) -> Arranged {
-        self.host.put_foreign_unit(name);
+        self.host.put_unmanaged_unit(name);
         Ok(())
     }
     async fn add_name(&self, name: &CompanionName) -> Arranged {
-        self.host.put_foreign_unit(name);
+        self.host.put_unmanaged_unit(name);
         Ok(())
     }
     async fn refuse(&self, name: &CompanionName) {

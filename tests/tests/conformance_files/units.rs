@@ -102,11 +102,11 @@ impl UnitStoreWorld for Units {
                 image: Fingerprint::of(b"page"),
                 config: None,
                 rendering: None,
-                incarnation: 0,
+                restart_epoch: 0,
             },
         }
     }
-    async fn put_foreign(&self, name: &CompanionName) {
+    async fn put_unmanaged(&self, name: &CompanionName) {
         fs::write(self.made(name), "[Container]\nImage=localhost/others:latest\n").unwrap();
     }
     async fn put_garbage(&self, name: &CompanionName) {

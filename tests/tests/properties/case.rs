@@ -46,7 +46,7 @@ impl Case {
     pub(crate) fn is_undisturbed(&self) -> bool {
         self.operations.iter().all(|operation| match operation {
             Operation::Install { .. }
-            | Operation::Tick
+            | Operation::Resync
             | Operation::Remove { .. }
             | Operation::Wish { .. }
             | Operation::Sleep(_)

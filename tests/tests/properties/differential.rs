@@ -44,7 +44,7 @@ pub(crate) fn end(host: &FakeHost) -> Vec<String> {
 }
 
 fn first(revision: Revision) -> Revision {
-    revision.with_incarnation(0).with_config_epoch(0)
+    revision.with_restart_epoch(0).with_config_epoch(0)
 }
 
 /// An effect that is counted for each companion.
@@ -126,10 +126,10 @@ fn untroubled(case: &Case, recorded: &[bool]) -> Case {
             recorded.then_some(Operation::Remove { at: *at })
         }
         Operation::Crash { .. } | Operation::PowerLoss { .. } | Operation::HandOver { .. } => {
-            Some(Operation::Tick)
+            Some(Operation::Resync)
         }
         Operation::Wish { .. }
-        | Operation::Tick
+        | Operation::Resync
         | Operation::Sleep(_)
         | Operation::Rotate
         | Operation::ChangeContext { .. }
@@ -190,7 +190,7 @@ impl Trouble {
                 | Operation::CommandDies { .. }
                 | Operation::Together { .. } => trouble.all += 1,
                 Operation::Install { .. }
-                | Operation::Tick
+                | Operation::Resync
                 | Operation::Remove { .. }
                 | Operation::Wish { .. }
                 | Operation::Sleep(_)
@@ -201,7 +201,7 @@ impl Trouble {
             }
             let passes = matches!(
                 operation,
-                Operation::Tick
+                Operation::Resync
                     | Operation::Install { .. }
                     | Operation::Remove { .. }
                     | Operation::Crash { .. }

@@ -75,8 +75,8 @@ fn beside_the_run() -> impl Strategy<Value = Vec<(Tampering, usize, Option<u64>)
 /// Does `operations` one by one, and lets all come to rest after each.
 async fn peacefully(stage: &mut Stage, operations: &[Operation]) {
     let mut trust = Trust::default();
-    for operation in [&Operation::Tick].into_iter().chain(operations) {
-        let rest = [Operation::Tick, Operation::Sleep(1000), Operation::Tick];
+    for operation in [&Operation::Resync].into_iter().chain(operations) {
+        let rest = [Operation::Resync, Operation::Sleep(1000), Operation::Resync];
         for operation in [operation].into_iter().chain(&rest) {
             perform(stage, operation, &mut trust).await.unwrap_or_else(|words| panic!("{words}"));
         }
@@ -132,9 +132,9 @@ proptest! {
             let mut stage = Stage::of(&case);
             play(&mut stage, &case).await.unwrap();
             stage.host.clear_faults();
-            drop(stage.daemon.reconcile().await);
+            drop(stage.daemon.converge().await);
             let before = (stage.host.counts(), stage.host.world());
-            drop(stage.daemon.reconcile().await);
+            drop(stage.daemon.converge().await);
             (before, (stage.host.counts(), stage.host.world()))
         });
         prop_assert_eq!(Counts { processes: 0, ..before.0 }, Counts { processes: 0, ..after.0 });
@@ -156,7 +156,7 @@ proptest! {
                 with.apply(&stage.host, *at);
                 if let Some(seconds) = looks {
                     stage.sleep(*seconds).await;
-                    drop(stage.daemon.reconcile().await.unwrap());
+                    drop(stage.daemon.converge().await.unwrap());
                 }
             }
             peacefully(&mut stage, &[]).await;
@@ -236,15 +236,15 @@ proptest! {
         happenings in in_peace(),
         after in 0..60_u64,
     ) {
-        let crash = vec![Operation::Crash { after }, Operation::Sleep(100), Operation::Tick];
-        let [whole, cut] = [vec![Operation::Tick], crash].map(|last| run(async {
+        let crash = vec![Operation::Crash { after }, Operation::Sleep(100), Operation::Resync];
+        let [whole, cut] = [vec![Operation::Resync], crash].map(|last| run(async {
             let mut stage = Stage::of(&case);
             (0..MOST).for_each(|at| stage.record(at, Some(0)));
             peacefully(&mut stage, &happenings).await;
             (0..MOST).for_each(|at| stage.record(at, Some(3)));
             stage.rotate();
             let mut trust = Trust::default();
-            for operation in last.into_iter().chain([Operation::Tick]) {
+            for operation in last.into_iter().chain([Operation::Resync]) {
                 perform(&mut stage, &operation, &mut trust).await.unwrap();
             }
             end(&stage.host)

@@ -19,7 +19,7 @@ pub(crate) enum Operation {
     /// A command records that a version of a companion is desired; whoever leads makes a pass, else it does.
     Install { at: usize, version: u8 },
     /// The daemon makes a pass.
-    Tick,
+    Resync,
     /// The same for the removal of a companion.
     Remove { at: usize },
     /// A wish is recorded, and whoever did dies before anything comes of it.
@@ -172,7 +172,7 @@ impl Swarm {
         let pick = |length: usize| usize::from(small) % length;
         match self.kind(selector) {
             0 => Operation::Install { at, version },
-            1 => Operation::Tick,
+            1 => Operation::Resync,
             2 => Operation::Remove { at },
             3 => Operation::Wish { at, version: wish },
             4 => Operation::Sleep([1, 7, 30, 120, 1000][pick(5)]),

@@ -7,7 +7,7 @@ use adapter_fake::world::services::{Phase, Service};
 use adapter_fake::world::units::UnitBytes;
 use adapter_fake::{Counts, FakeHost, World};
 use companion_core::model::companion::CompanionName;
-use companion_core::reconciler::{Outcome, ReconcileError, Reconciliation};
+use companion_core::reconciler::{Convergence, Outcome, ReconcileError};
 
 use crate::companions::{MOST, named};
 use crate::stage::strangers;
@@ -22,13 +22,13 @@ pub(crate) fn must(holds: bool, words: impl FnOnce() -> String) -> Verdict {
 
 /// What is on the host that is not ours; strangers' containers at our names are the violations'.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Foreign {
+pub(crate) struct Unmanaged {
     files: Vec<(CompanionName, UnitBytes)>,
     /// The run of the stranger's service, and the other's container.
     strangers: String,
 }
 
-impl Foreign {
+impl Unmanaged {
     pub(crate) fn of(world: &World) -> Self {
         let [runs, stays] = strangers();
         let file = |at: usize| {
@@ -57,7 +57,7 @@ pub(crate) fn nothing_forbidden(host: &FakeHost) -> Verdict {
 ///
 /// `sure` is whether the pass could know: it was neither misled nor overtaken.
 pub(crate) fn pass_is_honest(
-    pass: &Result<Reconciliation, ReconcileError>,
+    pass: &Result<Convergence, ReconcileError>,
     host: &FakeHost,
     sure: bool,
 ) -> Verdict {
@@ -100,7 +100,7 @@ pub(crate) fn says_no_secret(said: &str) -> Verdict {
     must(!said.contains(SECRET), || "a secret was said".to_owned())
 }
 
-/// A pass on a host without trouble has a bounded number of effects (S6). That no round reloads twice is a
+/// A pass on a host without trouble has a bounded number of effects (S6). That no reconcile reloads twice is a
 /// rule that every plan is checked for; a pass may, for each companion that is ready for it later.
 pub(crate) fn work_is_bounded((effects, reloads): (u32, u32)) -> Verdict {
     must(effects <= 10, || format!("{effects} effects for one companion in one pass"))?;

@@ -13,7 +13,7 @@ use crate::case::Case;
 use crate::companions::{MOST, named};
 use crate::operations::{Condition, How, Operation, Trouble};
 use crate::oracle::{
-    Foreign, Verdict, in_order, must, nothing_done, nothing_forbidden, pass_is_honest,
+    Unmanaged, Verdict, in_order, must, nothing_done, nothing_forbidden, pass_is_honest,
     says_no_secret, work_is_bounded,
 };
 use crate::stage::{Stage, intend};
@@ -25,7 +25,7 @@ pub(crate) const FOR_EVER: Duration = Duration::from_secs(4 * 3600);
 /// How sound the host is while operations are done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Trust {
-    /// Something goes on doing harm until the host is healed.
+    /// Something goes on doing harm until the host is recovered.
     pub(crate) troubled: bool,
     /// A read may be answered from an older host.
     pub(crate) misled: bool,
@@ -41,13 +41,13 @@ pub(crate) async fn play(stage: &mut Stage, case: &Case) -> Verdict {
     }
     for (number, operation) in case.operations.iter().enumerate() {
         let (now, records) = (stage.host.world(), stage.records);
-        let foreign = Foreign::of(&now);
+        let unmanaged = Unmanaged::of(&now);
         let done = perform(stage, operation, &mut trust).await;
         stage.before = now;
         stage.recorded.push(stage.records > records);
         done.and_then(|()| nothing_forbidden(&stage.host))
             .and_then(|()| {
-                let kept = operation.tampers() || foreign == Foreign::of(&stage.host.world());
+                let kept = operation.tampers() || unmanaged == Unmanaged::of(&stage.host.world());
                 must(kept, || "something that is not ours changed".to_owned())
             })
             .map_err(|words| format!("operation {number}, {operation:?}: {words}"))?;
@@ -97,7 +97,7 @@ async fn quiet(stage: &mut Stage) -> Verdict {
     nothing_done(before, stage.host.counts())?;
     for _ in 0..3 {
         let (command, _) = stage.command();
-        let (_refused, _) = watched(stage, Course::default(), command.reconcile()).await?;
+        let (_refused, _) = watched(stage, Course::default(), command.converge()).await?;
         command.shut_down().await;
         nothing_forbidden(&stage.host)?;
         let _effects = sound_pass(stage).await?;
@@ -115,7 +115,7 @@ async fn quiet(stage: &mut Stage) -> Verdict {
 /// effects it had.
 async fn sound_pass(stage: &Stage) -> Result<(u32, u32), String> {
     let daemon = Arc::clone(&stage.daemon);
-    let (pass, effects) = watched(stage, Course::default(), daemon.reconcile()).await?;
+    let (pass, effects) = watched(stage, Course::default(), daemon.converge()).await?;
     let pass = pass.ok_or_else(|| "it was stopped".to_owned())?;
     pass_is_honest(&pass, &stage.host, true)?;
     says_no_secret(&format!("{pass:?}"))?;
@@ -150,7 +150,7 @@ pub(crate) async fn perform(
 ) -> Verdict {
     let course = Course { misled: trust.misled, ..Course::default() };
     match *operation {
-        Operation::Tick => {
+        Operation::Resync => {
             let daemon = Arc::clone(&stage.daemon);
             judged_pass(stage, &daemon, &stage.host, None, *trust).await?;
         }
@@ -207,7 +207,7 @@ pub(crate) async fn perform(
             if stage.wish(at, version).await.is_ok() {
                 let ((command, _), names) = (stage.command(), [named(at)].into());
                 let course = Course { stop_at: Some(after), ..course };
-                let (pass, _) = watched(stage, course, command.reconcile_for(&names)).await?;
+                let (pass, _) = watched(stage, course, command.converge_for(&names)).await?;
                 command.shut_down().await;
                 pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &stage.host, false))?;
             }
@@ -219,7 +219,7 @@ pub(crate) async fn perform(
 
 async fn cut_off(stage: &mut Stage, course: Course) -> Verdict {
     let daemon = Arc::clone(&stage.daemon);
-    let (pass, _) = watched(stage, course, daemon.reconcile()).await?;
+    let (pass, _) = watched(stage, course, daemon.converge()).await?;
     // Whether it came to the point or ended before makes no difference to what must hold.
     pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &stage.host, false))
 }
@@ -236,8 +236,8 @@ async fn judged_pass(
     let names = at.map(|at| [named(at)].into());
     let work = async {
         match &names {
-            Some(names) => reconciler.reconcile_for(names).await,
-            None => reconciler.reconcile().await,
+            Some(names) => reconciler.converge_for(names).await,
+            None => reconciler.converge().await,
         }
     };
     let (pass, effects) = watched(stage, course, work).await?;
@@ -245,7 +245,7 @@ async fn judged_pass(
         work_is_bounded(effects)?;
     }
     let pass = pass.ok_or_else(|| "it was stopped".to_owned())?;
-    // What a pass for one companion leaves to the next tick, it says nothing of.
+    // What a pass for one companion leaves to the next resync, it says nothing of.
     let pass = match (pass, at) {
         (Ok(mut pass), Some(at)) => {
             pass.last.desired.companions.retain(|name, _| *name == named(at));
@@ -287,11 +287,11 @@ async fn together(stage: &mut Stage, at: usize, version: Option<u8>, course: Cou
         // It can be read before its author knows that it is recorded.
         stage.ledger.iter().for_each(|ledger| ledger.intended(&named(at), true));
         intend(&host, at, profile, version).await.ok()?;
-        let pass = command.reconcile_for(&names).await;
+        let pass = command.converge_for(&names).await;
         command.shut_down().await;
         Some(pass)
     };
-    let work = async { tokio::join!(daemon.reconcile(), commanding) };
+    let work = async { tokio::join!(daemon.converge(), commanding) };
     let (passes, _) = watched(stage, course, work).await?;
     let (one, other) = passes.ok_or_else(|| "they were stopped".to_owned())?;
     pass_is_honest(&one, &stage.host, false)?;
@@ -367,7 +367,7 @@ impl Operation {
                 matches!(condition, Condition::Logout | Condition::Login)
             }
             Self::Install { .. }
-            | Self::Tick
+            | Self::Resync
             | Self::Remove { .. }
             | Self::Wish { .. }
             | Self::Sleep(_)

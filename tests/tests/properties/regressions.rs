@@ -7,8 +7,8 @@ use crate::companions::Profile;
 use crate::convergence::verdict;
 use crate::differential::compared;
 use crate::operations::Operation::{
-    CommandDies, Crash, Fault, Heal, Install, PowerLoss, Reboot, Remove, Rotate, Sleep, Tamper,
-    Tick, Together,
+    CommandDies, Crash, Fault, Heal, Install, PowerLoss, Reboot, Remove, Resync, Rotate, Sleep,
+    Tamper, Together,
 };
 use crate::operations::{How, Trouble};
 use crate::tamperings::Tampering;
@@ -35,7 +35,7 @@ fn a_configuration_that_was_a_directory_at_boot_is_what_runs_in_the_end() {
     let directory = Tamper { at: 0, with: Tampering::PutDirectoryAtConfig };
     let loss = PowerLoss { after: 0, outcome: 0 };
     for forgets in [false, true] {
-        let case = Case { forgets, ..Case::of_running([directory.clone(), loss.clone(), Tick]) };
+        let case = Case { forgets, ..Case::of_running([directory.clone(), loss.clone(), Resync]) };
         assert_eq!(verdict(&case), Ok(()));
     }
 }
@@ -54,8 +54,8 @@ fn credentials_that_change_after_a_boot_cost_each_companion_one_write_more() {
 fn a_configuration_that_was_edited_and_started_is_not_what_runs_in_the_end() {
     let edit = Tamper { at: 0, with: Tampering::EditConfig };
     let kill = Tamper { at: 0, with: Tampering::KillContainer };
-    assert_eq!(verdict(&Case::of_running([edit.clone(), Reboot, Tick])), Ok(()));
-    assert_eq!(verdict(&Case::of_running([edit, kill, Sleep(30), Tick])), Ok(()));
+    assert_eq!(verdict(&Case::of_running([edit.clone(), Reboot, Resync])), Ok(()));
+    assert_eq!(verdict(&Case::of_running([edit, kill, Sleep(30), Resync])), Ok(()));
 }
 
 /// What ran had been started from the edit, and claimed the true revision.
@@ -63,7 +63,7 @@ fn a_configuration_that_was_edited_and_started_is_not_what_runs_in_the_end() {
 fn what_was_edited_while_another_was_too_and_booted_and_deleted_is_not_believed() {
     let edit = |at| Tamper { at, with: Tampering::EditUnit };
     let delete = Tamper { at: 1, with: Tampering::DeleteUnit };
-    let case = [Install { at: 1, version: 0 }, Tick, edit(1), edit(0), Reboot, delete];
+    let case = [Install { at: 1, version: 0 }, Resync, edit(1), edit(0), Reboot, delete];
     assert_eq!(verdict(&Case::told(case)), Ok(()));
 }
 
@@ -75,7 +75,7 @@ fn a_service_that_starts_while_its_configuration_is_put_in_place_runs_the_true_o
     for after in [1, 5, 10, 25] {
         let (port, method) = (Port::Hooks, Method::Commit);
         let late = Fault(Trouble { port, method, skip: 0, times: 1, how: How::Late(after) });
-        let case = Case::of_running([edit.clone(), kill.clone(), late, Tick]);
+        let case = Case::of_running([edit.clone(), kill.clone(), late, Resync]);
         assert_eq!(verdict(&case), Ok(()), "{after}");
     }
 }
@@ -86,7 +86,7 @@ fn what_was_removed_beneath_a_strangers_unit_is_looked_for_when_that_is_gone() {
     let together = |version| Together { at: 1, version, stalls: 0 };
     let garble = Tamper { at: 1, with: Tampering::GarbleUnit };
     let loss = PowerLoss { after: 0, outcome: 0 };
-    let operations = [together(Some(0)), garble, together(None), loss, Tick];
+    let operations = [together(Some(0)), garble, together(None), loss, Resync];
     let mut case = Case { forgets: false, ..Case::told(operations) };
     case.profiles = [0; 4].map(Profile::of);
     for kind in 0..5 {
@@ -99,7 +99,7 @@ fn what_was_removed_beneath_a_strangers_unit_is_looked_for_when_that_is_gone() {
 #[test]
 fn a_strangers_image_from_which_a_boot_started_is_not_what_runs_in_the_end() {
     let put = Tamper { at: 0, with: Tampering::PutImage };
-    assert_eq!(verdict(&Case::of_running([put, Reboot, Tick])), Ok(()));
+    assert_eq!(verdict(&Case::of_running([put, Reboot, Resync])), Ok(()));
 }
 
 /// The oracle took a file that everyone may write for another one than what was loaded.
@@ -108,7 +108,7 @@ fn service_whose_unit_is_exposed_and_cannot_be_written_is_started() {
     let tamper = |with| Tamper { at: 2, with };
     let loss = PowerLoss { after: 0, outcome: 0 };
     let (refuse, expose) = (tamper(Tampering::RefuseUnit), tamper(Tampering::ExposeUnit));
-    let mut case = Case::of_running([refuse, loss, expose, Tick, Heal, Crash { after: 0 }]);
+    let mut case = Case::of_running([refuse, loss, expose, Resync, Heal, Crash { after: 0 }]);
     case.profiles = [0; 4].map(Profile::of);
     assert_eq!(verdict(&Case { forgets: false, ..case }), Ok(()));
 }
@@ -129,9 +129,9 @@ fn what_starts_while_its_unit_is_reloaded_away_is_gone_when_its_removal_says_so(
 fn a_removal_waits_for_a_start_whose_unit_was_replaced() {
     let install = CommandDies { at: 3, version: Some(0), after: 0 };
     let remove = CommandDies { at: 3, version: None, after: 0 };
-    let foreign = Tamper { at: 3, with: Tampering::PutForeignUnit };
+    let unmanaged = Tamper { at: 3, with: Tampering::PutUnmanagedUnit };
     let loss = PowerLoss { after: 4, outcome: 0 };
-    let told = Case::told([install, loss, foreign, Heal, remove, Tick]);
+    let told = Case::told([install, loss, unmanaged, Heal, remove, Resync]);
     let case = Case { profiles: [0, 0, 0, 0].map(Profile::of), ..told };
     assert_eq!(verdict(&case), Ok(()));
 }

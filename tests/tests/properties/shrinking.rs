@@ -12,7 +12,7 @@ use companion_core::model::unit::{JobResult, ServiceState, UnitFile, UnitFileSta
 use companion_core::ports::{
     Acquired, HookRunner, Host, Job, Leadership, Lease, PortResult, ServiceManager, UnitStore,
 };
-use companion_core::reconciler::Silent;
+use companion_core::reconciler::NoEvents;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use crate::case::{ALL, Case, INTENTS_AND_LEADERS, case, run};
@@ -33,10 +33,10 @@ impl Leadership for Unrefused {
     }
 }
 
-/// A store of units that takes nothing for foreign, and forgets removals.
+/// A store of units that takes nothing for unmanaged, and forgets removals.
 struct Careless {
     inner: Arc<dyn UnitStore>,
-    sees_foreign: bool,
+    sees_unmanaged: bool,
     removes: bool,
 }
 
@@ -48,7 +48,7 @@ impl UnitStore for Careless {
     ) -> BTreeMap<CompanionName, PortResult<UnitFile>> {
         let mut files = self.inner.observe(names).await;
         for file in files.values_mut().flatten() {
-            if !self.sees_foreign && matches!(file.state, UnitFileState::Foreign { .. }) {
+            if !self.sees_unmanaged && matches!(file.state, UnitFileState::Unmanaged { .. }) {
                 file.state = UnitFileState::Absent;
             }
         }
@@ -153,13 +153,13 @@ impl ServiceManager for Believing {
     }
 }
 
-fn careless(host: Host, sees_foreign: bool, removes: bool) -> Host {
+fn careless(host: Host, sees_unmanaged: bool, removes: bool) -> Host {
     let inner = Arc::clone(&host.units);
-    Host { units: Arc::new(Careless { inner, sees_foreign, removes }), ..host }
+    Host { units: Arc::new(Careless { inner, sees_unmanaged, removes }), ..host }
 }
 
 fn staged(case: &Case, between: Between) -> Stage {
-    Stage::with(case, between, Arc::new(Silent))
+    Stage::with(case, between, Arc::new(NoEvents))
 }
 
 /// A stage on which nobody knows who leads.
@@ -244,8 +244,8 @@ fn two_leaders_with_other_inputs_are_found_by_a_host_that_is_never_quiet() {
 }
 
 #[test]
-fn a_store_that_does_not_see_what_is_foreign_is_found_in_a_few_operations() {
-    is_found(|host| careless(host, false, true), "ForeignUnitTouched", 6);
+fn a_store_that_does_not_see_what_is_unmanaged_is_found_in_a_few_operations() {
+    is_found(|host| careless(host, false, true), "UnmanagedUnitTouched", 6);
 }
 
 #[test]

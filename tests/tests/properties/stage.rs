@@ -1,4 +1,4 @@
-//! The host of a case: what is on it at first, who acts on it, and how it is healed.
+//! The host of a case: what is on it at first, who acts on it, and how it is recovered.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use adapter_fake::world::units::UnitBytes;
 use adapter_fake::{FakeHost, World};
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::{Host, PortResult};
-use companion_core::reconciler::{EventSink, Limits, Reconciler, Silent};
+use companion_core::reconciler::{EventSink, Limits, NoEvents, Reconciler};
 use companion_tests::node::{REGISTRY, name};
 
 use crate::case::Case;
@@ -63,7 +63,7 @@ pub(crate) fn strangers() -> [CompanionName; 2] {
 impl Stage {
     /// The host of `case`, before anything happens.
     pub(crate) fn of(case: &Case) -> Self {
-        Self::with(case, |host| host, Arc::new(Silent))
+        Self::with(case, |host| host, Arc::new(NoEvents))
     }
 
     pub(crate) fn with(case: &Case, between: Between, sink: Arc<dyn EventSink>) -> Self {
@@ -94,13 +94,13 @@ impl Stage {
 
     fn put_strangers(&self) {
         let [file, container] = strangers();
-        self.host.put_foreign_unit(&file);
+        self.host.put_unmanaged_unit(&file);
         self.host.reload_by_others();
         self.host.change(|world, now| {
             let started = world.queue(&file, JobKind::Start, now);
             assert!(started.is_ok(), "a stranger's unit can be started");
         });
-        self.host.put_foreign_container(&container);
+        self.host.put_unmanaged_container(&container);
     }
 
     fn put_registry(&self) {
@@ -228,17 +228,17 @@ impl Stage {
         if slot.shadowed {
             self.host.unshadow(name);
         }
-        let foreign = matches!(
+        let unmanaged = matches!(
             slot.file.now(),
             Some(
-                UnitBytes::Foreign
+                UnitBytes::Unmanaged
                     | UnitBytes::Refused
                     | UnitBytes::Garbage
                     | UnitBytes::Directory
                     | UnitBytes::Unreadable
             )
         );
-        if foreign {
+        if unmanaged {
             self.host.delete_unit(name);
         }
         if matches!(slot.container, Some(Container { ours: false, .. })) {

@@ -1,10 +1,10 @@
 //! The supervisor runs while everything happens: whatever becomes of the events that wake it, its
-//! ticks find everything.
+//! resyncs find everything.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use companion_core::reconciler::{ReconcileError, Round};
+use companion_core::reconciler::{Reconcile, ReconcileError};
 use companion_core::supervisor::Supervisor;
 use proptest::prelude::*;
 use tokio::task::JoinHandle;
@@ -30,7 +30,7 @@ impl Drop for Daemon {
     }
 }
 
-/// What was wrong with the plans of a supervisor's rounds.
+/// What was wrong with the plans of a supervisor's reconciles.
 type Wrong = Arc<Mutex<Vec<String>>>;
 
 fn start(stage: &Stage, wrong: &Wrong) -> Daemon {
@@ -38,8 +38,8 @@ fn start(stage: &Stage, wrong: &Wrong) -> Daemon {
     stage.host.tell(supervisor.wake());
     let shutdown = CancellationToken::new();
     let (stopped, wrong) = (shutdown.clone(), Arc::clone(wrong));
-    let judge = move |round: &Result<Round, ReconcileError>| {
-        let violations = round.iter().flat_map(|round| &round.violations);
+    let judge = move |reconcile: &Result<Reconcile, ReconcileError>| {
+        let violations = reconcile.iter().flat_map(|reconcile| &reconcile.violations);
         let words = violations.map(|rule| format!("a plan breaks {rule}"));
         wrong.lock().unwrap().extend(words);
     };
@@ -74,7 +74,7 @@ async fn end(daemon: Daemon, in_order: bool) -> Verdict {
 async fn request(stage: &mut Stage, at: usize, version: Option<u8>) {
     if stage.wish(at, version).await.is_ok() {
         let (command, _) = stage.command();
-        drop(command.reconcile_for(&[named(at)].into()).await);
+        drop(command.converge_for(&[named(at)].into()).await);
         command.shut_down().await;
     }
 }
@@ -90,7 +90,7 @@ async fn supervise(case: &Case) -> Verdict {
     }
     for operation in &case.operations {
         match *operation {
-            Operation::Tick => stage.sleep(30).await,
+            Operation::Resync => stage.sleep(30).await,
             Operation::Crash { after } => {
                 stage.sleep(after).await;
                 daemon = restart(&mut stage, daemon, after % 4 == 0, &wrong).await?;
@@ -119,7 +119,7 @@ async fn supervise(case: &Case) -> Verdict {
                 stage.restart_daemon().await;
                 daemon = start(&stage, &wrong);
             }
-            // The command makes its request while the daemon makes its rounds.
+            // The command makes its request while the daemon makes its reconciles.
             Operation::Together { at, version, .. } => request(&mut stage, at, version).await,
             Operation::Install { at, version } => request(&mut stage, at, Some(version)).await,
             Operation::Remove { at } => request(&mut stage, at, None).await,
@@ -145,7 +145,7 @@ async fn supervise(case: &Case) -> Verdict {
         settled(&stage, 90).await?;
         daemon
     } else {
-        // The longest back-off, and the longest call that was under way when all was healed.
+        // The longest back-off, and the longest call that was under way when all was recovered.
         settled(&stage, 3600).await?;
         daemon
     };

@@ -19,7 +19,7 @@ pub(crate) enum Tampering {
     DeleteUnit,
     TruncateUnit,
     GarbleUnit,
-    PutForeignUnit,
+    PutUnmanagedUnit,
     PutRefusedUnit,
     PutDirectoryAtUnit,
     ForbidUnit,
@@ -33,7 +33,7 @@ pub(crate) enum Tampering {
     RemoveContainer,
     PauseContainer,
     UnpauseContainer,
-    PutForeignContainer,
+    PutUnmanagedContainer,
     LeaveContainer,
     StopService,
     CancelJob,
@@ -66,7 +66,7 @@ pub(crate) const TAMPERINGS: [Tampering; 50] = [
     Tampering::ChangeRenderer,
     Tampering::TruncateUnit,
     Tampering::GarbleUnit,
-    Tampering::PutForeignUnit,
+    Tampering::PutUnmanagedUnit,
     Tampering::PutRefusedUnit,
     Tampering::PutDirectoryAtUnit,
     Tampering::ForbidUnit,
@@ -80,7 +80,7 @@ pub(crate) const TAMPERINGS: [Tampering; 50] = [
     Tampering::RemoveContainer,
     Tampering::PauseContainer,
     Tampering::UnpauseContainer,
-    Tampering::PutForeignContainer,
+    Tampering::PutUnmanagedContainer,
     Tampering::LeaveContainer,
     Tampering::StopService,
     Tampering::CancelJob,
@@ -122,14 +122,14 @@ impl Tampering {
     pub(crate) fn lasts(self) -> bool {
         match self {
             Self::GarbleUnit
-            | Self::PutForeignUnit
+            | Self::PutUnmanagedUnit
             | Self::PutRefusedUnit
             | Self::PutDirectoryAtUnit
             | Self::ForbidUnit
             | Self::RefuseUnit
             | Self::Mask
             | Self::Shadow
-            | Self::PutForeignContainer
+            | Self::PutUnmanagedContainer
             | Self::CrashLoop(true)
             | Self::IgnoreStop
             | Self::NeverReady
@@ -196,7 +196,7 @@ impl Tampering {
             Self::DeleteUnit => host.delete_unit(name),
             Self::TruncateUnit => host.truncate_unit(name),
             Self::GarbleUnit => host.garble_unit(name),
-            Self::PutForeignUnit => host.put_foreign_unit(name),
+            Self::PutUnmanagedUnit => host.put_unmanaged_unit(name),
             Self::PutRefusedUnit => host.put_refused_unit(name),
             Self::PutDirectoryAtUnit => host.put_directory_at_unit(name),
             Self::ForbidUnit => host.forbid_unit(name),
@@ -210,7 +210,7 @@ impl Tampering {
             Self::RemoveContainer => host.remove_container(name),
             Self::PauseContainer => host.pause_container(name),
             Self::UnpauseContainer => host.unpause_container(name),
-            Self::PutForeignContainer => host.put_foreign_container(name),
+            Self::PutUnmanagedContainer => host.put_unmanaged_container(name),
             // A container is left over from a unit, and of what is gone for good there is none.
             Self::LeaveContainer if is_gone(host, name) => {}
             Self::LeaveContainer => host.leave_container(name),

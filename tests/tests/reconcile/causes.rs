@@ -2,14 +2,14 @@
 
 use adapter_fake::{Fault, Method, Mode, Port};
 use companion_core::ports::PortErrorKind;
-use companion_core::reconciler::Reconciliation;
+use companion_core::reconciler::Convergence;
 use companion_core::status::{CompanionStatus, status};
 use companion_tests::node::{Node, name};
 
 const TAKEN: &str = "Error: rootlessport listen tcp 0.0.0.0:18083: bind: address already in use";
 
 /// The status of `base` at the end of `pass`.
-fn status_of(pass: &Reconciliation, base: &str) -> Option<CompanionStatus> {
+fn status_of(pass: &Convergence, base: &str) -> Option<CompanionStatus> {
     status(&pass.last).into_iter().find(|status| status.name == name(base))
 }
 

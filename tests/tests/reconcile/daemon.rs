@@ -1,4 +1,4 @@
-//! The supervisor: ticks, wake-ups, shutdown.
+//! The supervisor: resyncs, wake-ups, shutdown.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,18 +10,18 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 struct Daemon {
-    rounds: Arc<AtomicUsize>,
+    reconciles: Arc<AtomicUsize>,
     wake: Arc<Notify>,
     shutdown: CancellationToken,
     task: JoinHandle<()>,
 }
 
 fn start(node: &Node) -> Daemon {
-    let rounds = Arc::new(AtomicUsize::new(0));
+    let reconciles = Arc::new(AtomicUsize::new(0));
     let shutdown = CancellationToken::new();
     let supervisor = Supervisor::new(node.reconciler.clone());
     let wake = supervisor.wake();
-    let (counted, stopped) = (Arc::clone(&rounds), shutdown.clone());
+    let (counted, stopped) = (Arc::clone(&reconciles), shutdown.clone());
     let task = tokio::spawn(async move {
         supervisor
             .run(stopped, |_round| {
@@ -29,7 +29,7 @@ fn start(node: &Node) -> Daemon {
             })
             .await;
     });
-    Daemon { rounds, wake, shutdown, task }
+    Daemon { reconciles, wake, shutdown, task }
 }
 
 #[tokio::test(start_paused = true)]
@@ -49,9 +49,9 @@ async fn when_all_is_true_it_looks_every_30_s_and_does_nothing() {
     let node = Node::installed().await;
     let daemon = start(&node);
     node.sleep(60).await;
-    let (rounds, counts) = (daemon.rounds.load(Ordering::Relaxed), node.host.counts());
+    let (reconciles, counts) = (daemon.reconciles.load(Ordering::Relaxed), node.host.counts());
     node.sleep(3600).await;
-    assert_eq!(daemon.rounds.load(Ordering::Relaxed) - rounds, 120);
+    assert_eq!(daemon.reconciles.load(Ordering::Relaxed) - reconciles, 120);
     assert_eq!(node.host.counts(), counts, "no write, reload, restart or process in an hour");
 }
 
@@ -81,12 +81,12 @@ async fn a_storm_of_wake_ups_is_a_few_rounds() {
     let node = Node::installed().await;
     let daemon = start(&node);
     node.sleep(61).await;
-    let before = daemon.rounds.load(Ordering::Relaxed);
+    let before = daemon.reconciles.load(Ordering::Relaxed);
     for _ in 0..1000 {
         daemon.wake.notify_one();
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
-    assert!(daemon.rounds.load(Ordering::Relaxed) - before <= 6);
+    assert!(daemon.reconciles.load(Ordering::Relaxed) - before <= 6);
 }
 
 #[tokio::test(start_paused = true)]

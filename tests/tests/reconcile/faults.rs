@@ -161,7 +161,7 @@ async fn nothing_is_done_while(mode: Mode) {
         node.host.inject(Fault::once(call.0, call.1, mode.clone()));
         node.host.delete_unit(&name("wallet"));
         let before = node.host.counts();
-        assert!(node.reconciler.reconcile().await.is_err());
+        assert!(node.reconciler.converge().await.is_err());
         assert_eq!(node.host.counts(), before);
         node.passes_until_true(1).await;
     }
@@ -169,7 +169,7 @@ async fn nothing_is_done_while(mode: Mode) {
 
 /// The calls whose failures other tests have.
 const NOT_OF_AN_INSTALLATION: [(Port, Method); 11] = [
-    // Without the record and the leadership no round begins, see above.
+    // Without the record and the leadership no reconcile begins, see above.
     (Port::Desired, Method::Load),
     (Port::Leadership, Method::Acquire),
     (Port::Services, Method::Restart),
@@ -280,7 +280,7 @@ async fn a_unit_that_never_stays_as_written_is_written_less_and_less_often() {
     let before = node.host.counts();
     for _ in 0..3600 {
         node.host.edit_unit(&name("wallet"));
-        let _ = node.reconciler.round().await.unwrap();
+        let _ = node.reconciler.reconcile_once().await.unwrap();
         node.sleep(1).await;
     }
     let after = node.host.counts().since(before);
@@ -298,11 +298,11 @@ async fn a_unit_edited_after_each_repair_backs_off_and_says_so() {
     while writes.len() < 12 {
         node.host.edit_unit(&wallet);
         let before = node.host.counts().unit_writes;
-        let round = node.reconciler.round().await.unwrap();
+        let reconcile = node.reconciler.reconcile_once().await.unwrap();
         if node.host.counts().unit_writes > before {
             writes.push(node.host.now().as_secs());
         } else {
-            last = Some(round);
+            last = Some(reconcile);
         }
         node.sleep(1).await;
     }
@@ -312,7 +312,7 @@ async fn a_unit_edited_after_each_repair_backs_off_and_says_so() {
     let last = last.unwrap();
     let status = companion_core::status::status(&last);
     let status = status.iter().find(|status| status.name == wallet).unwrap();
-    let why = "writing its unit failed 11 time(s): what was written did not last";
+    let why = "writing the unit failed 11 times: what was written did not last";
     assert_eq!(status.why, [why], "{status:?}");
     let retry_at = status.conditions[0].retry_at.unwrap();
     assert!(last.at.until(retry_at).as_secs() <= 900, "{status:?}");
@@ -341,7 +341,7 @@ async fn a_manager_that_crashed_in_the_middle_of_an_install_ends_it() {
         let mut node = Node::new();
         node.install_all();
         let reconciler = node.reconciler.clone();
-        let pass = tokio::spawn(async move { reconciler.reconcile().await.map(|_pass| ()) });
+        let pass = tokio::spawn(async move { reconciler.converge().await.map(|_pass| ()) });
         node.sleep(seconds).await;
         pass.abort();
         node.reconciler.shut_down().await;

@@ -28,11 +28,11 @@ async fn one_companion_is_installed_layer_by_layer() {
     assert_eq!(
         node.steps_of_pass().await,
         [
-            "run-hook viewer: its configuration is missing",
-            "ensure-image viewer: its image is missing",
-            "write-unit viewer: its unit file is missing",
-            "daemon-reload: its unit file is missing",
-            "start viewer: it does not run",
+            "run-hook viewer: configuration is missing",
+            "ensure-image viewer: image is missing",
+            "write-unit viewer: unit file is missing",
+            "daemon-reload: unit file is missing",
+            "start viewer: not running",
         ]
     );
     node.assert_true();
@@ -48,7 +48,7 @@ async fn one_failing_companion_neither_blocks_nor_delays_another() {
     node.host.inject(Fault::always(Port::Hooks, Method::Render, Mode::Hang));
     node.host.registry_down(companion_tests::node::REGISTRY);
     let reconciler = node.reconciler.clone();
-    let pass = tokio::spawn(async move { reconciler.reconcile().await });
+    let pass = tokio::spawn(async move { reconciler.converge().await });
     while !node.runs("wallet") {
         node.sleep(1).await;
     }
@@ -88,7 +88,7 @@ async fn a_start_that_dies_at_once_is_not_reported_as_good() {
     let pass = node.pass().await;
     let status = companion_core::status::status(&pass.last);
     assert!(!status[0].health.is_healthy(), "{status:?}");
-    assert!(status[0].why[0].contains("is started again"), "{status:?}");
+    assert!(status[0].why[0].contains("restarting"), "{status:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,7 +113,7 @@ async fn a_pass_for_one_companion_waits_for_no_other() {
     node.host.change(|world, _| world.delays.pull = std::time::Duration::from_secs(3600));
     let before = node.host.now();
     let names = [name("wallet")].into();
-    let pass = node.reconciler.reconcile_for(&names).await.unwrap();
+    let pass = node.reconciler.converge_for(&names).await.unwrap();
     assert!(node.runs("wallet") && pass.last.is_settled());
     assert!((node.host.now() - before).as_secs() < 60);
     assert_eq!(node.host.counts().pulls, 0, "what others need is not begun");
@@ -125,7 +125,7 @@ async fn two_managers_on_one_host_install_each_companion_once() {
     node.install_all();
     let other = Node::reconciler_of(&node.host.as_actor(1));
     let first = node.reconciler.clone();
-    let (one, two) = tokio::join!(first.reconcile(), other.reconcile());
+    let (one, two) = tokio::join!(first.converge(), other.converge());
     drop(one.unwrap());
     assert!(matches!(two, Err(ReconcileError::Led { .. })), "one of them leads");
     node.assert_true();

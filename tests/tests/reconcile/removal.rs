@@ -11,10 +11,10 @@ async fn nothing_is_left_of_a_removed_companion() {
     assert_eq!(
         node.steps_of_pass().await,
         [
-            "stop viewer: it is not wanted any more",
-            "remove-unit viewer: it is not wanted any more",
-            "daemon-reload: it is not wanted any more",
-            "remove-config viewer: it is not wanted any more",
+            "stop viewer: app was removed",
+            "remove-unit viewer: app was removed",
+            "daemon-reload: app was removed",
+            "remove-config viewer: app was removed",
         ]
     );
     node.assert_true();
@@ -37,7 +37,7 @@ async fn a_removal_while_the_image_is_built_is_final() {
     let node = Node::new();
     node.host.install(&wallet());
     let reconciler = node.reconciler.clone();
-    let installing = tokio::spawn(async move { reconciler.reconcile().await.map(|_pass| ()) });
+    let installing = tokio::spawn(async move { reconciler.converge().await.map(|_pass| ()) });
     node.sleep(2).await;
     node.host.remove(&name("wallet"));
     let _ = node.pass().await;
@@ -54,7 +54,7 @@ async fn a_removal_while_the_hook_renders_is_final() {
     node.host.install(&viewer());
     node.host.change(|world, _| world.delays.render = std::time::Duration::from_secs(20));
     let reconciler = node.reconciler.clone();
-    let installing = tokio::spawn(async move { reconciler.reconcile().await.map(|_pass| ()) });
+    let installing = tokio::spawn(async move { reconciler.converge().await.map(|_pass| ()) });
     node.sleep(2).await;
     node.host.remove(&name("viewer"));
     let _ = node.pass().await;
@@ -124,11 +124,11 @@ async fn a_rebuild_during_a_removal_does_not_bring_it_back() {
     let node = Node::installed().await;
     node.host.change_context(&context("wallet"));
     let reconciler = node.reconciler.clone();
-    let tick = tokio::spawn(async move { reconciler.reconcile().await.map(|_pass| ()) });
+    let resync = tokio::spawn(async move { reconciler.converge().await.map(|_pass| ()) });
     node.sleep(5).await;
     node.host.remove(&name("wallet"));
     let _ = node.pass().await;
-    tick.await.unwrap().unwrap();
+    resync.await.unwrap().unwrap();
     node.passes_until_true(2).await;
     node.sleep(60).await;
     let _ = node.pass().await;

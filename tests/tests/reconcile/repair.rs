@@ -67,7 +67,7 @@ async fn another_renderer_costs_one_restart_each_and_is_named() {
     }
     for (name, slot) in node.host.world().slots() {
         let Load::Ours(text) = &slot.load else { panic!("{name} is not loaded") };
-        assert_eq!(text.revision.incarnation, 0);
+        assert_eq!(text.revision.restart_epoch, 0);
     }
 }
 
@@ -79,7 +79,7 @@ async fn a_manager_that_crashed_during_an_upgrade_restarts_once_all_the_same() {
         node.host.change_renderer();
         let before = node.host.counts();
         let reconciler = node.reconciler.clone();
-        let pass = tokio::spawn(async move { reconciler.reconcile().await.map(|_pass| ()) });
+        let pass = tokio::spawn(async move { reconciler.converge().await.map(|_pass| ()) });
         tokio::time::sleep(Duration::from_millis(100 * seconds)).await;
         pass.abort();
         node.reconciler.shut_down().await;
@@ -156,7 +156,7 @@ async fn a_container_removed_by_hand_comes_back() {
 async fn a_paused_container_is_created_anew() {
     let node = Node::installed().await;
     node.host.pause_container(&name("wallet"));
-    assert_eq!(node.steps_of_pass().await, ["restart wallet: it is paused"]);
+    assert_eq!(node.steps_of_pass().await, ["restart wallet: paused"]);
     node.assert_true();
 }
 
@@ -181,7 +181,7 @@ async fn a_container_that_goes_on_since_it_was_looked_at_is_not_restarted() {
     let reconciler = Reconciler::with(ports, Limits::default(), events, Box::new(|| 0));
     node.reconciler = Arc::new(reconciler);
     let before = node.host.counts();
-    assert_eq!(node.steps_of_pass().await, ["restart wallet: it is paused (not needed)"]);
+    assert_eq!(node.steps_of_pass().await, ["restart wallet: paused (not needed)"]);
     assert_eq!(node.host.counts().since(before).restarts, 0);
     node.assert_true();
 }
@@ -191,7 +191,7 @@ async fn a_service_stopped_by_hand_is_started() {
     let node = Node::installed().await;
     node.host.stop_service(&name("wallet"));
     node.sleep(5).await;
-    assert_eq!(node.steps_of_pass().await, ["start wallet: it does not run"]);
+    assert_eq!(node.steps_of_pass().await, ["start wallet: not running"]);
     node.assert_true();
 }
 
@@ -361,9 +361,9 @@ async fn a_start_limit_is_reset_once_its_back_off_has_passed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_foreign_unit_is_neither_touched_nor_started() {
+async fn an_unmanaged_unit_is_neither_touched_nor_started() {
     let node = Node::installed().await;
-    node.host.put_foreign_unit(&name("wallet"));
+    node.host.put_unmanaged_unit(&name("wallet"));
     let before = node.host.counts();
     let pass = node.pass().await;
     assert!(pass.steps.is_empty());

@@ -90,8 +90,8 @@ async fn the_last_change_of_a_file_that_survives_decides() {
         let bench = Bench::new();
         let mut unit = bench.converge().await;
         bench.host.set_gate(std::sync::Arc::new(BeforeSync));
-        for incarnation in [1, 2] {
-            unit.revision.incarnation = incarnation;
+        for restart_epoch in [1, 2] {
+            unit.revision.restart_epoch = restart_epoch;
             assert!(tokio::time::timeout(SECOND, bench.host.write(&unit)).await.is_err());
         }
         assert_eq!(bench.host.world().power_loss_outcomes(), 3);
@@ -101,7 +101,7 @@ async fn the_last_change_of_a_file_that_survives_decides() {
         else {
             panic!("one of the three is there");
         };
-        seen.insert(text.revision.incarnation);
+        seen.insert(text.revision.restart_epoch);
     }
     assert_eq!(seen, [0, 1, 2].into());
 }

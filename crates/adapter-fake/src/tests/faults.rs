@@ -90,7 +90,7 @@ async fn what_an_older_world_hid_could_not_be_known() {
     let unit = bench.prepare().await;
     let names = [(unit.name.clone(), Some(unit.clone()))].into();
     let before = Box::new(bench.host.world());
-    bench.host.put_foreign_unit(&unit.name);
+    bench.host.put_unmanaged_unit(&unit.name);
     UnitStore::observe(&bench.host, &names).await;
     bench.host.inject(Fault::once(Port::Units, Method::Observe, Mode::OldView(before)));
     UnitStore::observe(&bench.host, &names).await;
@@ -161,7 +161,7 @@ async fn a_gate_lets_one_actor_overtake_another() {
     let (second, slow) = (bench.host.as_actor(1), unit.clone());
     let held = tokio::spawn(async move { second.write(&slow).await });
     bench.pass(SECOND).await;
-    unit.revision.incarnation = 1;
+    unit.revision.restart_epoch = 1;
     bench.host.write(&unit).await.unwrap();
     gate.open.notify_one();
     held.await.unwrap().unwrap();

@@ -1,7 +1,7 @@
 //! How services end, come back, and do not.
 
 use companion_core::model::unit::{ActiveState, LoadState, ServiceResult, SubState};
-use companion_core::ports::ContainerFacts;
+use companion_core::ports::ContainerRuntime;
 
 use super::*;
 use crate::world::conditions::{Generator, Limit};
@@ -128,7 +128,7 @@ async fn a_service_whose_unit_vanished_runs_on_and_leaves_its_container_behind()
     bench.stop().await;
     assert_eq!(bench.state().await, ServiceState::not_found(), "nothing is left to be known");
     let names = [bench.name().clone()].into();
-    let containers = ContainerFacts::observe(&bench.host, &names).await;
+    let containers = ContainerRuntime::observe(&bench.host, &names).await;
     let status = "exited".to_owned();
     let left = companion_core::model::unit::ContainerState::Ours { status };
     assert_eq!(*containers[bench.name()].as_ref().unwrap(), left);
@@ -165,7 +165,7 @@ async fn a_process_keeps_what_it_was_started_from_whatever_is_written_and_loaded
     let bench = Bench::new();
     let unit = bench.converge().await;
     let mut newer = unit.clone();
-    newer.revision.incarnation = 7;
+    newer.revision.restart_epoch = 7;
     bench.host.write(&newer).await.unwrap();
     let state = bench.state().await;
     assert_eq!(state.loaded, Some(unit.revision), "not reloaded yet");

@@ -2,7 +2,7 @@
 
 use companion_core::model::hook::{ConfigId, Link};
 use companion_core::model::unit::JobResult;
-use companion_core::ports::ContainerFacts;
+use companion_core::ports::ContainerRuntime;
 use companion_core::ports::Leadership as _;
 
 use super::*;
@@ -35,7 +35,7 @@ async fn every_way_to_tamper_with_a_true_companion_is_an_untruth() {
         (|b| b.host.expose_unit(b.name()), Untruth::UnitFile),
         (|b| b.host.delete_unit(b.name()), Untruth::UnitFile),
         (|b| b.host.truncate_unit(b.name()), Untruth::UnitFile),
-        (|b| b.host.put_foreign_unit(b.name()), Untruth::UnitFile),
+        (|b| b.host.put_unmanaged_unit(b.name()), Untruth::UnitFile),
         (|b| b.host.mask(b.name()), Untruth::Loaded),
         (|b| b.host.shadow(b.name()), Untruth::Loaded),
         (|b| b.host.kill_container(b.name()), Untruth::Down),
@@ -133,13 +133,13 @@ async fn a_container_of_a_stranger_that_a_start_replaced_is_a_violation() {
     let unit = bench.prepare().await;
     bench.host.write(&unit).await.unwrap();
     bench.host.reload().await.unwrap();
-    bench.host.put_foreign_container(bench.name());
+    bench.host.put_unmanaged_container(bench.name());
     let names = [bench.name().clone()].into();
-    ContainerFacts::observe(&bench.host, &names).await;
+    ContainerRuntime::observe(&bench.host, &names).await;
     bench.start().await;
     let kinds: Vec<_> = bench.host.violations().iter().map(|v| v.kind).collect();
-    assert_eq!(kinds, [ViolationKind::ForeignContainerReplaced]);
-    assert_eq!(bench.host.world().foreign_replaced(), 1);
+    assert_eq!(kinds, [ViolationKind::UnmanagedContainerReplaced]);
+    assert_eq!(bench.host.world().unmanaged_replaced(), 1);
 }
 
 fn kinds(bench: &Bench) -> Vec<ViolationKind> {
@@ -150,18 +150,18 @@ fn kinds(bench: &Bench) -> Vec<ViolationKind> {
 async fn asking_for_the_removal_of_a_strangers_container_is_a_violation() {
     let bench = Bench::new();
     let names = [bench.name().clone()].into();
-    bench.host.put_foreign_container(bench.name());
-    assert!(ContainerFacts::remove(&bench.host, bench.name()).await.is_err());
+    bench.host.put_unmanaged_container(bench.name());
+    assert!(ContainerRuntime::remove(&bench.host, bench.name()).await.is_err());
     assert_eq!(kinds(&bench), [], "nobody had looked at it yet");
-    ContainerFacts::observe(&bench.host, &names).await;
-    assert!(ContainerFacts::remove(&bench.host, bench.name()).await.is_err());
-    assert_eq!(kinds(&bench), [ViolationKind::ForeignContainerTouched]);
+    ContainerRuntime::observe(&bench.host, &names).await;
+    assert!(ContainerRuntime::remove(&bench.host, bench.name()).await.is_err());
+    assert_eq!(kinds(&bench), [ViolationKind::UnmanagedContainerTouched]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn whatever_is_asked_of_a_strangers_service_is_a_violation() {
     let bench = Bench::new();
-    bench.host.put_foreign_unit(bench.name());
+    bench.host.put_unmanaged_unit(bench.name());
     bench.host.reload_by_others();
     let wanted = [(bench.name().clone(), None)].into();
     UnitStore::observe(&bench.host, &wanted).await;
@@ -173,7 +173,7 @@ async fn whatever_is_asked_of_a_strangers_service_is_a_violation() {
     bench.stop().await;
     bench.state().await;
     bench.host.reset_failed(bench.name()).await.unwrap();
-    assert_eq!(kinds(&bench), [ViolationKind::ForeignServiceTouched; 4]);
+    assert_eq!(kinds(&bench), [ViolationKind::UnmanagedServiceTouched; 4]);
     bench.host.shadow(bench.name());
     bench.start().await;
     assert_eq!(bench.host.violations().len(), 4, "that it is shadowed was not seen yet");
@@ -192,7 +192,7 @@ async fn a_rendering_or_a_removal_of_what_is_no_file_is_a_violation() {
     bench.host.render(bench.hook()).await.unwrap();
     assert!(HookRunner::remove(&bench.host, bench.hook()).await.is_err(), "the files go first");
     assert!(HookRunner::remove(&bench.host, bench.hook()).await.is_err());
-    assert_eq!(kinds(&bench), [ViolationKind::ForeignConfigTouched; 2]);
+    assert_eq!(kinds(&bench), [ViolationKind::UnmanagedConfigTouched; 2]);
 }
 
 #[tokio::test(start_paused = true)]

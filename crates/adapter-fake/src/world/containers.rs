@@ -54,9 +54,9 @@ impl World {
             Some(container) if container.ours => {
                 ContainerState::Ours { status: container.status.word().to_owned() }
             }
-            Some(_) => {
-                ContainerState::Foreign { image: "registry.example/someone/else:latest".to_owned() }
-            }
+            Some(_) => ContainerState::Unmanaged {
+                image: "registry.example/someone/else:latest".to_owned(),
+            },
         })
     }
 
@@ -74,7 +74,7 @@ impl World {
             None => Ok(false),
             Some(container) if !container.ours => {
                 let unforeseeable = self.slot(name).is_some_and(|slot| slot.unseen.container);
-                let kind = ViolationKind::ForeignContainerTouched;
+                let kind = ViolationKind::UnmanagedContainerTouched;
                 self.violate(kind, Some(name), unforeseeable);
                 let message = format!("the container `{name}` is not ours");
                 Err(PortError::new(PortErrorKind::Conflict, message))

@@ -125,8 +125,12 @@ impl Files {
                 RenderedFile::Regular { content, .. } if self.keyed(content) != id.digest => {
                     ConfigFile::Modified
                 }
-                RenderedFile::Regular { mode, .. } if mode & 0o022 != 0 => ConfigFile::Writable,
-                RenderedFile::Regular { mode, .. } if mode & 0o077 != 0 => ConfigFile::Exposed,
+                RenderedFile::Regular { mode, .. } if mode & 0o022 != 0 => {
+                    ConfigFile::WritableByOthers
+                }
+                RenderedFile::Regular { mode, .. } if mode & 0o077 != 0 => {
+                    ConfigFile::ReadableByOthers
+                }
                 RenderedFile::Regular { .. } => ConfigFile::Intact,
                 RenderedFile::Directory => ConfigFile::Modified,
             };

@@ -144,7 +144,7 @@ fn present(reference: &ImageRef, image: Image) -> PresentImage {
         id: image_id(image.id),
         provenance: match image.built_from {
             Some(context) => Provenance::Built { context },
-            None => Provenance::Foreign,
+            None => Provenance::External,
         },
     }
 }

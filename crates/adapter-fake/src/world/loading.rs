@@ -99,7 +99,7 @@ impl World {
     /// Whether the service manager can start `name` at all.
     pub(crate) fn is_startable(&self, name: &CompanionName) -> bool {
         self.slot(name).is_some_and(|slot| {
-            let loaded = matches!(slot.load, Load::Ours(_) | Load::Foreign | Load::Shadow);
+            let loaded = matches!(slot.load, Load::Ours(_) | Load::Unmanaged | Load::Shadow);
             loaded && !slot.masked
         })
     }
@@ -113,7 +113,7 @@ fn loaded(slot: &Slot, generator: Generator) -> Load {
         Some(UnitBytes::Ours(text)) if text.damage != Damage::Spoilt && !slot.refused => {
             Load::Ours(text.as_loaded())
         }
-        Some(UnitBytes::Foreign) => Load::Foreign,
+        Some(UnitBytes::Unmanaged) => Load::Unmanaged,
         Some(
             UnitBytes::Ours(_)
             | UnitBytes::Refused

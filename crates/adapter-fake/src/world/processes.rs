@@ -116,19 +116,19 @@ impl World {
     fn misses_image(&self, name: &CompanionName) -> bool {
         match self.slot(name).map(|slot| &slot.load) {
             Some(Load::Ours(text)) => self.images.find(&text.image).is_none(),
-            Some(Load::NotFound | Load::Foreign | Load::Shadow | Load::Broken) | None => false,
+            Some(Load::NotFound | Load::Unmanaged | Load::Shadow | Load::Broken) | None => false,
         }
     }
 
     /// Does what `--replace` does with a container that has the name already.
     fn replace_container(&mut self, name: &CompanionName, asked: bool) {
         let slot = self.slot_mut(name);
-        let ours = !matches!(slot.load, Load::Foreign | Load::Shadow);
+        let ours = !matches!(slot.load, Load::Unmanaged | Load::Shadow);
         let (container, unseen) = (slot.container.take(), slot.unseen.container);
         if ours && container.is_some_and(|container| !container.ours) {
-            self.foreign_replaced += 1;
+            self.unmanaged_replaced += 1;
             if asked {
-                self.violate(ViolationKind::ForeignContainerReplaced, Some(name), unseen);
+                self.violate(ViolationKind::UnmanagedContainerReplaced, Some(name), unseen);
             }
         }
     }
@@ -149,7 +149,7 @@ impl World {
                 let exit = self.slot_mut(name).behaviour.exit();
                 let slot = self.slot_mut(name);
                 slot.container = Some(Container {
-                    ours: !matches!(slot.load, Load::Foreign | Load::Shadow),
+                    ours: !matches!(slot.load, Load::Unmanaged | Load::Shadow),
                     status: Status::Running,
                 });
                 let ends = crashes.then_some((crash, exit));
@@ -190,7 +190,7 @@ impl World {
         let ended = if failed { ServiceResult::ExitCode } else { ServiceResult::Success };
         let (policy, delay) = match &slot.load {
             Load::Ours(text) => (text.restart, text.restart_delay),
-            Load::Foreign | Load::Shadow => (Restart::Always, Duration::from_millis(100)),
+            Load::Unmanaged | Load::Shadow => (Restart::Always, Duration::from_millis(100)),
             Load::NotFound | Load::Broken => (Restart::No, Duration::ZERO),
         };
         let again = startable
@@ -235,7 +235,9 @@ impl World {
         let slot = self.slot_mut(name);
         let patience = match &slot.load {
             Load::Ours(text) => text.stop_timeout,
-            Load::NotFound | Load::Foreign | Load::Shadow | Load::Broken => Duration::from_secs(10),
+            Load::NotFound | Load::Unmanaged | Load::Shadow | Load::Broken => {
+                Duration::from_secs(10)
+            }
         };
         let (wait, exit) =
             if slot.behaviour.ignores_stop { (patience, KILLED) } else { (quick.min(patience), 0) };
@@ -281,7 +283,7 @@ impl super::Slot {
             Load::NotFound | Load::Broken => {
                 Some(Container { status: Status::Exited, ..container })
             }
-            Load::Ours(_) | Load::Foreign | Load::Shadow => None,
+            Load::Ours(_) | Load::Unmanaged | Load::Shadow => None,
         };
     }
 }

@@ -66,7 +66,7 @@ impl World {
             *id = new.map_or(0, |(_, new)| *new);
         }
         world.violations.clear();
-        world.foreign_replaced = 0;
+        world.unmanaged_replaced = 0;
         world.slots.retain(|_, slot| *slot != super::Slot::default());
         world
     }

@@ -78,7 +78,7 @@ impl Phase {
 pub struct Run {
     /// The revision that it was started with; a stranger's unit has none.
     pub revision: Option<Revision>,
-    /// A digest of what its unit said except the incarnation.
+    /// A digest of what its unit said except the restart epoch.
     pub contents: Option<Fingerprint>,
     /// Whether that had been tampered with.
     pub tampered: bool,
@@ -270,7 +270,7 @@ fn load_of(name: &CompanionName, slot: &Slot) -> (LoadState, Option<String>, Opt
             let revision = Some(text.revision);
             (LoadState::Loaded, Some(location(name)), revision)
         }
-        Load::Foreign => (LoadState::Loaded, Some(location(name)), None),
+        Load::Unmanaged => (LoadState::Loaded, Some(location(name)), None),
         Load::Shadow => {
             let source = format!("{SHADOW_DIRECTORY}/{name}.container");
             (LoadState::Loaded, Some(source), None)

@@ -72,8 +72,8 @@ impl World {
     }
 
     /// Someone puts a unit of their own at `name`.
-    pub fn put_foreign_unit(&mut self, name: &CompanionName) {
-        self.put_bytes(name, Some(UnitBytes::Foreign));
+    pub fn put_unmanaged_unit(&mut self, name: &CompanionName) {
+        self.put_bytes(name, Some(UnitBytes::Unmanaged));
     }
 
     /// Someone puts a unit of their own at `name` that the generator refuses.
@@ -175,7 +175,7 @@ impl World {
     }
 
     /// Someone makes a container of that name, if the name is free.
-    pub fn put_foreign_container(&mut self, name: &CompanionName, now: Duration) {
+    pub fn put_unmanaged_container(&mut self, name: &CompanionName, now: Duration) {
         self.put_container(name, false, Status::Running, now);
     }
 

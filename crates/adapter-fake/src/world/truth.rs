@@ -2,7 +2,7 @@
 
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::desired::{DesiredCompanion, Generation};
-use companion_core::model::hook::Rendering;
+use companion_core::model::hook::{Link, Rendering};
 use companion_core::model::image::PresentImage;
 
 use super::containers::{Container, Status};
@@ -16,7 +16,7 @@ use super::{Slot, World};
 pub enum Untruth {
     /// Its image is missing, or not the one that its source would give now.
     Image,
-    /// Its rendered file is missing, stale or exposed.
+    /// Its rendered file is missing, stale or exposed, or its output does not link to it.
     Config,
     /// Its unit file is not the one wanted.
     UnitFile,
@@ -61,8 +61,8 @@ impl World {
             Some(hook) => match self.hook_state(hook) {
                 Ok(state) if matches!(state.rendering, Rendering::Known(_)) => {
                     match state.usable(&[]) {
-                        Ok(id) => Some(id),
-                        Err(_) => return Some(Untruth::Config),
+                        Ok(id) if state.link == Link::To(id) => Some(id),
+                        Ok(_) | Err(_) => return Some(Untruth::Config),
                     }
                 }
                 Ok(_) | Err(_) => return Some(Untruth::Config),
@@ -107,7 +107,7 @@ impl World {
     }
 
     /// Whether what runs in `slot` was started from what is loaded and from the file that lies there:
-    /// one that is doubted claims another incarnation than its unit, and a file that is gone is no
+    /// one that is doubted claims another restart epoch than its unit, and a file that is gone is no
     /// reason to lose what runs.
     pub(crate) fn restart_changes_nothing(&self, slot: &Slot) -> bool {
         let (Load::Ours(text), Phase::Running { ends: None }, Some(run)) =

@@ -46,7 +46,7 @@ pub enum Damage {
 /// What a unit of ours says, as far as anything here depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitText {
-    /// A digest of all that it says except its revision's incarnation and rendering, and the epoch of
+    /// A digest of all that it says except its revision's restart epoch and rendering, and the epoch of
     /// the rendered file.
     pub contents: Fingerprint,
     /// The revision that it names.
@@ -111,7 +111,7 @@ impl UnitText {
     }
 
     /// Whether it says, byte for byte, what `unit` would in the words of `renderer` under the
-    /// incarnation that it names.
+    /// restart epoch that it names.
     pub fn says(&self, unit: &UnitSpec, renderer: u32) -> bool {
         self.damage == Damage::None
             && self.revision.same_contents(&unit.revision)
@@ -122,7 +122,7 @@ impl UnitText {
 fn contents(unit: &UnitSpec, renderer: u32) -> Fingerprint {
     let mut container = unit.container.clone();
     container.mounts.retain(|mount| Some(&mount.source) != unit.config.as_ref());
-    let revision = unit.revision.with_incarnation(0).with_rendering(None).with_config_epoch(0);
+    let revision = unit.revision.with_restart_epoch(0).with_rendering(None).with_config_epoch(0);
     let said = (&unit.name, &unit.description, &unit.image, container, revision, renderer);
     Fingerprint::of(format!("{said:?}").as_bytes())
 }
@@ -133,7 +133,7 @@ pub enum UnitBytes {
     /// A unit that carries our mark.
     Ours(UnitText),
     /// Somebody else's unit, which the generator takes.
-    Foreign,
+    Unmanaged,
     /// Somebody else's unit, which the generator refuses.
     Refused,
     /// A file without a byte: nobody's work, and what an interrupted writer leaves.
@@ -155,7 +155,7 @@ pub enum Load {
     /// A unit of ours.
     Ours(UnitText),
     /// Somebody else's, from the unit directory.
-    Foreign,
+    Unmanaged,
     /// Somebody else's, from a directory that comes first.
     Shadow,
     /// The generator's output made no sense to the service manager.
@@ -177,7 +177,7 @@ impl World {
         name: &CompanionName,
         wanted: Option<&UnitSpec>,
     ) -> PortResult<UnitFile> {
-        let foreign = |what: &str| UnitFileState::Foreign { what: what.to_owned() };
+        let unmanaged = |what: &str| UnitFileState::Unmanaged { what: what.to_owned() };
         let renderer = self.renderer;
         let state = match self.slot(name).and_then(|slot| slot.file.now()) {
             None => UnitFileState::Absent,
@@ -188,16 +188,16 @@ impl World {
                         UnitFileState::Current { revision }
                     }
                     Some(wanted) if text.is_exposed() && text.closed().says(wanted, renderer) => {
-                        UnitFileState::Exposed { revision }
+                        UnitFileState::WrongMode { revision }
                     }
                     Some(_) | None if text.is_as_written() => UnitFileState::Outdated { revision },
                     Some(_) | None => UnitFileState::Drifted { revision: Some(revision) },
                 }
             }
             Some(UnitBytes::Empty) => UnitFileState::Drifted { revision: None },
-            Some(UnitBytes::Foreign | UnitBytes::Refused) => foreign("a unit without our mark"),
-            Some(UnitBytes::Garbage) => foreign("a file without our mark"),
-            Some(UnitBytes::Directory) => foreign("a directory"),
+            Some(UnitBytes::Unmanaged | UnitBytes::Refused) => unmanaged("a unit without our mark"),
+            Some(UnitBytes::Garbage) => unmanaged("a file without our mark"),
+            Some(UnitBytes::Directory) => unmanaged("a directory"),
             Some(UnitBytes::Unreadable) => {
                 let message = format!("cannot read `{}`: permission denied", location(name));
                 return Err(PortError::new(PortErrorKind::Denied, message));
@@ -220,7 +220,7 @@ impl World {
     /// Writes the file of `unit`, not yet durably; says whether anything changed.
     ///
     /// # Errors
-    /// `Conflict` over something foreign, `Invalid` when the unit breaks a rule or the generator refuses it,
+    /// `Conflict` over something unmanaged, `Invalid` when the unit breaks a rule or the generator refuses it,
     /// `Unavailable` without a generator to ask, `Transient` and `Denied` from the disk.
     pub fn write_unit(&mut self, unit: &UnitSpec) -> PortResult<bool> {
         let name = &unit.name;
@@ -274,7 +274,7 @@ impl World {
     /// Removes the file of `name`, not yet durably; says whether one was there.
     ///
     /// # Errors
-    /// `Conflict` when something foreign lies there, `Denied` on a read-only disk.
+    /// `Conflict` when something unmanaged lies there, `Denied` on a read-only disk.
     pub fn remove_unit(&mut self, name: &CompanionName) -> PortResult<bool> {
         if self.slot(name).is_none_or(|slot| slot.file.now().is_none()) {
             return Ok(false);
@@ -298,11 +298,14 @@ impl World {
                 return Err(PortError::new(PortErrorKind::Denied, message));
             }
             Some(
-                UnitBytes::Foreign | UnitBytes::Refused | UnitBytes::Garbage | UnitBytes::Directory,
+                UnitBytes::Unmanaged
+                | UnitBytes::Refused
+                | UnitBytes::Garbage
+                | UnitBytes::Directory,
             ) => {}
         }
         let unforeseeable = slot.unseen.file;
-        self.violate(ViolationKind::ForeignUnitTouched, Some(name), unforeseeable);
+        self.violate(ViolationKind::UnmanagedUnitTouched, Some(name), unforeseeable);
         let message = format!("`{}` is not ours", location(name));
         Err(PortError::new(PortErrorKind::Conflict, message))
     }

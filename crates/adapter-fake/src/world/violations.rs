@@ -13,16 +13,16 @@ use super::units::{Load, UnitBytes};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ViolationKind {
     /// It tried to write or remove a unit that is not ours. The store refused.
-    ForeignUnitTouched,
+    UnmanagedUnitTouched,
     /// It rendered configuration for a place where something lies that is no file, or tried to remove
     /// that.
-    ForeignConfigTouched,
+    UnmanagedConfigTouched,
     /// It asked for a start, a stop, a restart or a reset of a stranger's service.
-    ForeignServiceTouched,
+    UnmanagedServiceTouched,
     /// It started a unit whose name a stranger's container had: that container is gone.
-    ForeignContainerReplaced,
+    UnmanagedContainerReplaced,
     /// It tried to remove a stranger's container. The host refused.
-    ForeignContainerTouched,
+    UnmanagedContainerTouched,
     /// It started a unit between writing it and reloading.
     StartBeforeReload,
     /// It started a unit whose image was not there.
@@ -69,8 +69,8 @@ impl World {
     }
 
     /// How many containers of strangers a start has replaced, whoever started it.
-    pub fn foreign_replaced(&self) -> u32 {
-        self.foreign_replaced
+    pub fn unmanaged_replaced(&self) -> u32 {
+        self.unmanaged_replaced
     }
 
     /// Remembers that the removal of `name` was reported as finished: until it is wished for again,
@@ -108,10 +108,10 @@ impl World {
     pub(crate) fn watch_service(&mut self, name: &CompanionName) {
         let Some(slot) = self.slot(name) else { return };
         let ours_runs = slot.service.run.is_some_and(|run| run.revision.is_some());
-        let silent = slot.load == Load::Foreign && slot.file.now() == Some(&UnitBytes::Empty);
-        if matches!(slot.load, Load::Foreign | Load::Shadow) && !ours_runs && !silent {
+        let silent = slot.load == Load::Unmanaged && slot.file.now() == Some(&UnitBytes::Empty);
+        if matches!(slot.load, Load::Unmanaged | Load::Shadow) && !ours_runs && !silent {
             let unforeseeable = slot.unseen.file || slot.unseen.service;
-            self.violate(ViolationKind::ForeignServiceTouched, Some(name), unforeseeable);
+            self.violate(ViolationKind::UnmanagedServiceTouched, Some(name), unforeseeable);
         }
     }
 
@@ -129,7 +129,7 @@ impl World {
         if self.files.rendered(&hook.output) == Some(RenderedFile::Directory) {
             let slot = owner.and_then(|owner| self.slot(owner));
             let unforeseeable = slot.is_some_and(|slot| slot.unseen.config);
-            self.violate(ViolationKind::ForeignConfigTouched, owner, unforeseeable);
+            self.violate(ViolationKind::UnmanagedConfigTouched, owner, unforeseeable);
         }
     }
 

@@ -173,7 +173,7 @@ fn alive(process: &OwnedFd) -> bool {
     poll(&mut handles, Some(&immediately)).is_ok_and(|ended| ended == 0)
 }
 
-/// When the process `pid` started, in clock ticks since the boot; `None` when there is none.
+/// When the process `pid` started, in clock resyncs since the boot; `None` when there is none.
 /// Blocks on `/proc`.
 pub(super) fn started(pid: Pid) -> Option<u64> {
     let path = format!("/proc/{}/stat", pid.as_raw_nonzero());

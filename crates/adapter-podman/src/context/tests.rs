@@ -118,7 +118,7 @@ fn an_unchanged_file_is_not_read_again_and_a_changed_one_is() {
     assert_eq!(look(), (first, false));
     let (changed, was_read) = loop {
         fs::write(&large, vec![b'y'; SIZE]).unwrap();
-        // Within one tick of the file system's clock the two cannot be told apart.
+        // Within one resync of the file system's clock the two cannot be told apart.
         let seen = look();
         if seen.1 {
             break seen;
@@ -138,7 +138,7 @@ fn a_file_that_changed_just_now_is_read_again() {
         let found = find_with(&[directory.path()], &BTreeMap::new(), &mut digests);
         found.unwrap().unwrap().digest
     };
-    // Some of these fall into one tick of the clock, and all have one size.
+    // Some of these fall into one resync of the clock, and all have one size.
     let mut seen = std::collections::BTreeSet::new();
     for number in 0..100 {
         fs::write(directory.path().join("html/index.html"), format!("{number:05}")).unwrap();

@@ -180,7 +180,7 @@ impl Listing {
             if let Some(image) = self.images.iter().find(|image| image.names.have(reference)) {
                 let provenance = match Some(reference) == built {
                     true => image.provenance(reference),
-                    false => Provenance::Foreign,
+                    false => Provenance::External,
                 };
                 let (reference, id) = (reference.clone(), image.id.clone());
                 return Ok(Some(PresentImage { reference, id, provenance }));
@@ -230,7 +230,7 @@ impl ListedImage {
         let ours = self.source() == Some(reference.as_str());
         match self.context().and_then(|text| text.parse().ok()) {
             Some(context) if ours => Provenance::Built { context },
-            _ => Provenance::Foreign,
+            _ => Provenance::External,
         }
     }
 

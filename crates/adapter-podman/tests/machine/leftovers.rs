@@ -174,7 +174,7 @@ async fn a_new_leader_removes_what_our_killed_builds_left_and_leaves_that_of_oth
     write_large(&guest, "orphaned");
     let directory = guest.file_of("orphaned", "");
     let before = store();
-    // Of a process that has ended: no process of this number began at the first tick of the clock.
+    // Of a process that has ended: no process of this number began at the first resync of the clock.
     killed_build(&directory, "--build-arg=COMPANION_BUILD=1-1-0").await;
     assert!(store().1.len() > before.1.len(), "a killed build leaves containers");
     guest.podman.end_orphans().await;

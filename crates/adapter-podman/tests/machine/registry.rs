@@ -73,7 +73,7 @@ async fn a_pulled_image_outlives_its_registry_and_its_absence_then_is_transient(
     let source = registry.push("localhost/companion-base:latest", "pulled");
     let reference = source.pull.as_ref().unwrap().reference.clone();
     let image = guest.images.ensure(&source).await.unwrap();
-    assert_eq!((&image.reference, &image.provenance), (&reference, &Provenance::Foreign));
+    assert_eq!((&image.reference, &image.provenance), (&reference, &Provenance::External));
     let state = guest.observe(&source).await.unwrap();
     assert!(state.is_current());
 

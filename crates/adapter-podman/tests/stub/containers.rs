@@ -1,11 +1,11 @@
-//! `ContainerFacts` on a podman that says what the test wants.
+//! `ContainerRuntime` on a podman that says what the test wants.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use adapter_podman::PodmanContainers;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::ContainerState;
-use companion_core::ports::{ContainerFacts as _, PortErrorKind, PortResult};
+use companion_core::ports::{ContainerRuntime as _, PortErrorKind, PortResult};
 
 use crate::podman_stub::PodmanStub;
 
@@ -36,7 +36,7 @@ async fn one_call_answers_for_every_name() {
     let status = "exited".to_owned();
     let image = "registry.example/b:1".to_owned();
     assert_eq!(states[&name("archy-a")], ContainerState::Ours { status });
-    assert_eq!(states[&name("archy-b")], ContainerState::Foreign { image });
+    assert_eq!(states[&name("archy-b")], ContainerState::Unmanaged { image });
     assert_eq!(states[&name("archy-c")], ContainerState::Absent);
     assert_eq!(stub.verbs(), "ps");
     assert!(containers.observe(&BTreeSet::new()).await.is_empty());

@@ -6,12 +6,12 @@ use std::fs;
 use adapter_podman::PodmanContainers;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::ContainerState;
-use companion_core::ports::{ContainerFacts as _, ImageProvider as _};
+use companion_core::ports::{ContainerRuntime as _, ImageProvider as _};
 
 use crate::image_provider::Host;
 use crate::podman_stub::PodmanStub;
 
-/// A JSON string that clears a terminal's line, forges one of the journal's, and turns the text round.
+/// A JSON string that clears a terminal's line, forges one of the journal's, and turns the text reconcile.
 const FORGED: &str =
     r"amd64\n<3>error: \u001b[2K\u001b]0;owned\u0007\r\u0085\u2028\u202eall is well";
 
@@ -51,7 +51,7 @@ JSON"#
     let states = PodmanContainers::new(stub.podman()).observe(&names).await;
     assert_eq!(states.len(), 2);
     for state in states.into_values().map(Result::unwrap) {
-        let (ContainerState::Ours { status: text } | ContainerState::Foreign { image: text }) =
+        let (ContainerState::Ours { status: text } | ContainerState::Unmanaged { image: text }) =
             state
         else {
             panic!("{state:?}");

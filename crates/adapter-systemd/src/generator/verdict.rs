@@ -31,7 +31,7 @@ pub(crate) fn judge(program: &Path, name: &str, ended: &Ended) -> Result<(), Gen
     }
     match ended.code {
         Some(0) if made => Ok(()),
-        Some(0) => Err(GeneratorError::Silent),
+        Some(0) => Err(GeneratorError::NoEvents),
         _ => Err(GeneratorError::Failed {
             program: program.to_owned(),
             status: ended.status(),
@@ -92,10 +92,10 @@ mod tests {
 
     #[test]
     fn silence_is_no_acceptance() {
-        assert!(matches!(judged(Some(0), "", ""), Err(GeneratorError::Silent)));
+        assert!(matches!(judged(Some(0), "", ""), Err(GeneratorError::NoEvents)));
         assert!(matches!(
             judged(Some(0), "---error-ui-2.service---\n", ""),
-            Err(GeneratorError::Silent)
+            Err(GeneratorError::NoEvents)
         ));
     }
 

@@ -33,9 +33,9 @@ fn of(contents: &FileContents) -> Ownership {
 }
 
 #[track_caller]
-fn assert_foreign(contents: &FileContents, what: &str) {
+fn assert_unmanaged(contents: &FileContents, what: &str) {
     match of(contents) {
-        Ownership::Foreign { what: found } => assert!(found.contains(what), "{found}"),
+        Ownership::Unmanaged { what: found } => assert!(found.contains(what), "{found}"),
         ours @ Ownership::Ours { .. } => panic!("{ours:?}"),
     }
 }
@@ -56,22 +56,22 @@ fn our_mark_is_found_beside_bytes_that_are_no_text() {
 }
 
 #[test]
-fn a_copy_of_another_companions_unit_is_foreign() {
-    assert_foreign(&file(marked("archy-bitcoin-ui", REVISION)), "another companion");
-    assert_foreign(&file(marked("archy-lnd-ui2", REVISION)), "another companion");
+fn a_copy_of_another_companions_unit_is_unmanaged() {
+    assert_unmanaged(&file(marked("archy-bitcoin-ui", REVISION)), "another companion");
+    assert_unmanaged(&file(marked("archy-lnd-ui2", REVISION)), "another companion");
 }
 
 #[test]
-fn a_file_without_the_mark_is_foreign() {
+fn a_file_without_the_mark_is_unmanaged() {
     for text in [
         "[Container]\nImage=x\n",
         "x",
         "# Companion=archy-lnd-ui",
         "[Service]\nCompanion=archy-lnd-ui\n",
     ] {
-        assert_foreign(&file(text), "without the mark");
+        assert_unmanaged(&file(text), "without the mark");
     }
-    assert_foreign(&file([0xff, 0xfe, 0x00, 0x07]), "without the mark");
+    assert_unmanaged(&file([0xff, 0xfe, 0x00, 0x07]), "without the mark");
 }
 
 #[test]
@@ -79,10 +79,10 @@ fn the_predecessors_unit_is_taken_over_under_its_own_name_only() {
     let legacy =
         |name: &str| file(format!("[Unit]\nDescription={LEGACY}{name}\n\n[Container]\nImage=x\n"));
     assert_eq!(of(&legacy("archy-lnd-ui")), Ownership::Ours { revision: None });
-    assert_foreign(&legacy("archy-lnd-ui and more"), "without the mark");
-    assert_foreign(&legacy("archy-bitcoin-ui"), "without the mark");
+    assert_unmanaged(&legacy("archy-lnd-ui and more"), "without the mark");
+    assert_unmanaged(&legacy("archy-bitcoin-ui"), "without the mark");
     let without = ownership(&name(), &legacy("archy-lnd-ui"), None);
-    assert!(matches!(without, Ownership::Foreign { .. }), "{without:?}");
+    assert!(matches!(without, Ownership::Unmanaged { .. }), "{without:?}");
 }
 
 #[test]
@@ -95,25 +95,25 @@ fn what_a_loss_of_power_emptied_is_ours_but_not_listed_as_such() {
 }
 
 #[test]
-fn another_users_file_and_one_of_two_names_are_foreign_whatever_they_say() {
+fn another_users_file_and_one_of_two_names_are_unmanaged_whatever_they_say() {
     let mut strangers = file(marked("archy-lnd-ui", REVISION));
     strangers.status.uid += 1;
-    assert_foreign(&strangers, "of user");
+    assert_unmanaged(&strangers, "of user");
     let mut linked = file(marked("archy-lnd-ui", REVISION));
     linked.status.links = 2;
-    assert_foreign(&linked, "2 names");
+    assert_unmanaged(&linked, "2 names");
     let mut empty = file("");
     empty.status.links = 2;
-    assert_foreign(&empty, "2 names");
+    assert_unmanaged(&empty, "2 names");
 }
 
 #[test]
-fn a_unit_is_compared_under_the_incarnation_that_it_names() {
+fn a_unit_is_compared_under_the_restart_epoch_that_it_names() {
     let contents = file(marked("archy-lnd-ui", REVISION));
     let text = String::from_utf8(contents.bytes.clone()).unwrap();
     let asked: Revision = REVISION.parse().unwrap();
-    let state = compared(of(&contents), &contents, |incarnation| {
-        assert_eq!(incarnation, 2);
+    let state = compared(of(&contents), &contents, |restart_epoch| {
+        assert_eq!(restart_epoch, 2);
         Some(RenderedUnit { revision: asked, text })
     });
     assert_eq!(state, UnitFileState::Current { revision: asked });
@@ -136,7 +136,7 @@ fn other_bytes_are_outdated_and_a_wider_mode_is_exposed() {
         assert_eq!(judged(mode, &text), UnitFileState::Current { revision: asked }, "{mode:o}");
     }
     for mode in [0o666, 0o664, 0o755, 0o4644, 0o1644] {
-        assert_eq!(judged(mode, &text), UnitFileState::Exposed { revision: asked }, "{mode:o}");
+        assert_eq!(judged(mode, &text), UnitFileState::WrongMode { revision: asked }, "{mode:o}");
         assert_eq!(judged(mode, &format!("{text}\n")), outdated, "{mode:o}");
     }
     let as_long = text.replace("Image=x", "Image=y");
@@ -153,6 +153,6 @@ proptest! {
     fn bytes_that_do_not_hold_our_name_are_never_ours(mut bytes: Vec<u8>) {
         bytes.push(b'x');
         prop_assume!(!bytes.windows(12).any(|window| window == b"archy-lnd-ui"));
-        prop_assert!(matches!(of(&file(bytes)), Ownership::Foreign { .. }), "it is taken for ours");
+        prop_assert!(matches!(of(&file(bytes)), Ownership::Unmanaged { .. }), "it is taken for ours");
     }
 }

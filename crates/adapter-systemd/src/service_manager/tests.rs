@@ -123,13 +123,13 @@ async fn a_unit_whose_answer_is_not_understood_hides_no_other() {
     assert!(text.contains("`a.service`"), "{text}");
 }
 
-/// A host on which process `pid` is of the run `0xab, run` and of that incarnation, for each of them.
+/// A host on which process `pid` is of the run `0xab, run` and of that restart epoch, for each of them.
 fn processes(runs: &[(u32, u8, u32)]) -> (tempfile::TempDir, KernelFiles) {
     let place = tempfile::tempdir().unwrap();
-    for (pid, run, incarnation) in runs {
+    for (pid, run, restart_epoch) in runs {
         let process = place.path().join(pid.to_string());
         std::fs::create_dir(&process).unwrap();
-        let revision = format!("00000000000000aa-00000000000000bb-none-{incarnation}");
+        let revision = format!("00000000000000aa-00000000000000bb-none-{restart_epoch}");
         let environ = format!("INVOCATION_ID=ab{run:02x}\0COMPANION_REVISION={revision}\0");
         std::fs::write(process.join("environ"), environ).unwrap();
     }
@@ -156,7 +156,7 @@ async fn loaded_and_running_revision_are_read_from_where_each_is_kept() {
     let states = read(manager.observe(&names(&["a"])).await);
     let state = &states[&name("a")];
     assert_eq!(state.loaded, Some(REVISION.parse().unwrap()));
-    assert_eq!(state.running.map(|revision| revision.incarnation), Some(1));
+    assert_eq!(state.running.map(|revision| revision.restart_epoch), Some(1));
     assert_eq!(state.invocation.as_deref(), Some("abcd"));
 }
 
@@ -170,7 +170,7 @@ async fn a_service_that_is_restarted_while_it_is_read_is_read_again() {
         let manager = fake.manager_with(Limits::default(), files);
         let states = read(manager.observe(&names(&["a"])).await);
         let state = &states[&name("a")];
-        assert_eq!(state.running.map(|revision| revision.incarnation), Some(2));
+        assert_eq!(state.running.map(|revision| revision.restart_epoch), Some(2));
         assert_eq!(state.invocation.as_deref(), Some("ab02"));
         assert_eq!(fake.count("GetAll"), 4);
     }

@@ -66,7 +66,7 @@ impl UnitDir {
         }
     }
 
-    /// Reads what lies at `name`; `Err(what)` inside for what cannot be read as a unit and is therefore foreign.
+    /// Reads what lies at `name`; `Err(what)` inside for what cannot be read as a unit and is therefore unmanaged.
     fn read(
         &self,
         dir: &Dir,
@@ -91,7 +91,7 @@ impl UnitDir {
     ) -> PortResult<Option<Ownership>> {
         Ok(self.read(dir, name)?.map(|found| match found {
             Ok(contents) => mark::ownership(name, &contents, self.legacy.as_deref()),
-            Err(what) => Ownership::Foreign { what },
+            Err(what) => Ownership::Unmanaged { what },
         }))
     }
 
@@ -104,7 +104,7 @@ impl UnitDir {
     ) -> PortResult<UnitFileState> {
         Ok(match self.read(dir, name)? {
             None => UnitFileState::Absent,
-            Some(Err(what)) => UnitFileState::Foreign { what },
+            Some(Err(what)) => UnitFileState::Unmanaged { what },
             Some(Ok(contents)) => {
                 let ownership = mark::ownership(name, &contents, self.legacy.as_deref());
                 mark::compared(ownership, &contents, wanted)
@@ -176,7 +176,7 @@ impl UnitDir {
             None => false,
             Some(Err(what)) => return Err(conflict(name, &what)),
             Some(Ok(contents)) => match mark::ownership(name, &contents, self.legacy.as_deref()) {
-                Ownership::Foreign { what } => return Err(conflict(name, &what)),
+                Ownership::Unmanaged { what } => return Err(conflict(name, &what)),
                 Ownership::Ours { .. } => mark::is_written(&contents, text),
             },
         };
@@ -188,23 +188,23 @@ impl UnitDir {
             .map_err(|error| port_error(format!("the unit file of `{name}` cannot be kept"), error))
     }
 
-    /// Replaces the file of `name`, unless it is foreign.
+    /// Replaces the file of `name`, unless it is unmanaged.
     pub(super) fn write(&self, name: &CompanionName, bytes: &[u8]) -> PortResult<()> {
         let failed =
             |error| port_error(format!("the unit file of `{name}` cannot be written"), error);
         let dir = Dir::create(&self.path, self.mode, Trust::Owned).map_err(failed)?;
-        if let Some(Ownership::Foreign { what }) = self.ownership(&dir, name)? {
+        if let Some(Ownership::Unmanaged { what }) = self.ownership(&dir, name)? {
             return Err(conflict(name, &what));
         }
-        dir.write_unless_foreign(&file_name(name), bytes, UNIT_MODE).map_err(failed)
+        dir.write_unless_unmanaged(&file_name(name), bytes, UNIT_MODE).map_err(failed)
     }
 
-    /// Removes the file of `name`, unless it is foreign.
+    /// Removes the file of `name`, unless it is unmanaged.
     pub(super) fn remove(&self, name: &CompanionName) -> PortResult<()> {
         let Some(dir) = self.open()? else {
             return Ok(());
         };
-        if let Some(Ownership::Foreign { what }) = self.ownership(&dir, name)? {
+        if let Some(Ownership::Unmanaged { what }) = self.ownership(&dir, name)? {
             return Err(conflict(name, &what));
         }
         // Also when there is none: the one who removed it may have died before it was durable.

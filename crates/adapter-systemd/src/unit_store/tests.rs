@@ -71,7 +71,7 @@ fn name(text: &str) -> CompanionName {
     CompanionName::new(text).unwrap()
 }
 
-fn unit(incarnation: u32) -> UnitSpec {
+fn unit(restart_epoch: u32) -> UnitSpec {
     UnitSpec {
         name: name("web"),
         description: "Archipelago companion UI: web".to_owned(),
@@ -83,7 +83,7 @@ fn unit(incarnation: u32) -> UnitSpec {
             image: Fingerprint::of(b"image"),
             config: None,
             rendering: None,
-            incarnation,
+            restart_epoch,
         },
     }
 }
@@ -111,7 +111,7 @@ async fn a_store_that_does_not_exist_yet_is_empty_and_is_made_by_the_first_write
 }
 
 #[tokio::test]
-async fn a_restored_unit_stays_current_under_its_own_incarnation() {
+async fn a_restored_unit_stays_current_under_its_own_restart_epoch() {
     let place = Place::new();
     place.store.write(&unit(3)).await.unwrap();
     assert_eq!(place.state(&unit(0)).await, current(&unit(3)));
@@ -131,7 +131,7 @@ async fn an_edit_and_a_wider_mode_are_told_apart_and_a_write_mends_both() {
     place.store.write(&unit(0)).await.unwrap();
     fs::set_permissions(place.file("web"), fs::Permissions::from_mode(0o666)).unwrap();
     let revision = written(&unit(0));
-    assert_eq!(place.state(&unit(0)).await, UnitFileState::Exposed { revision });
+    assert_eq!(place.state(&unit(0)).await, UnitFileState::WrongMode { revision });
     place.store.write(&unit(0)).await.unwrap();
     assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
 }
@@ -214,7 +214,7 @@ async fn what_is_not_ours_is_named_and_never_touched() {
         intrude(&place);
         let before = fs::symlink_metadata(place.file("web")).unwrap();
         match place.state(&unit(0)).await {
-            UnitFileState::Foreign { what: found } => assert!(found.contains(what), "{found}"),
+            UnitFileState::Unmanaged { what: found } => assert!(found.contains(what), "{found}"),
             other => panic!("{what}: {other:?}"),
         }
         assert!(place.store.list().await.unwrap().is_empty(), "{what}");

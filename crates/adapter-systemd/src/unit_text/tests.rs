@@ -28,7 +28,7 @@ fn unit(container: ContainerSpec) -> UnitSpec {
             image: Fingerprint::from_digest(&[0x22; 32]),
             config: Some(ConfigId { digest: Fingerprint::from_digest(&[0x33; 32]), epoch: 0 }),
             rendering: None,
-            incarnation: 0,
+            restart_epoch: 0,
         },
     }
 }

@@ -53,7 +53,7 @@ impl Guest {
         self.units.path().join(format!("{}.container", self.name))
     }
 
-    pub(crate) fn unit(&self, incarnation: u32) -> UnitSpec {
+    pub(crate) fn unit(&self, restart_epoch: u32) -> UnitSpec {
         let mut unit = UnitSpec {
             name: self.name.clone(),
             description: format!("Archipelago companion UI: {}", self.name),
@@ -65,7 +65,7 @@ impl Guest {
                 image: Fingerprint::of(b"image"),
                 config: None,
                 rendering: None,
-                incarnation,
+                restart_epoch,
             },
         };
         // As it is written.

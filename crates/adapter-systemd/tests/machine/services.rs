@@ -54,7 +54,7 @@ async fn a_new_revision_shows_first_in_the_loaded_unit_and_after_a_restart_in_th
     assert_eq!(
         guest.file(&old).await.state,
         UnitFileState::Current { revision: new.revision },
-        "it is compared under the incarnation that it names"
+        "it is compared under the restart_epoch that it names"
     );
     guest.remove().await;
 }
@@ -163,8 +163,8 @@ async fn what_failed_keeps_the_id_of_its_run_and_claims_no_revision() {
 async fn revision_and_run_are_never_mixed_while_a_service_is_restarted() {
     let guest = Guest::with("probe-mixed").await;
     let mut runs = BTreeMap::new();
-    for incarnation in 0..4 {
-        let unit = guest.unit(incarnation);
+    for restart_epoch in 0..4 {
+        let unit = guest.unit(restart_epoch);
         guest.units.write(&unit).await.unwrap();
         guest.services.reload().await.unwrap();
         let job = guest.services.restart(&guest.name).await.unwrap();

@@ -47,12 +47,12 @@ async fn what_the_operator_changed_is_told_apart_by_the_mark() {
     let unit = guest.unit(0);
     guest.units.write(&unit).await.unwrap();
     std::fs::set_permissions(guest.path(), Permissions::from_mode(0o666)).unwrap();
-    let exposed = UnitFileState::Exposed { revision: unit.revision };
+    let exposed = UnitFileState::WrongMode { revision: unit.revision };
     assert_eq!(guest.file(&unit).await.state, exposed);
     guest.units.write(&unit).await.unwrap();
     assert_eq!(guest.file(&unit).await.state, UnitFileState::Current { revision: unit.revision });
     std::fs::write(guest.path(), "[Container]\nImage=localhost/other\n").unwrap();
-    assert!(matches!(guest.file(&unit).await.state, UnitFileState::Foreign { .. }));
+    assert!(matches!(guest.file(&unit).await.state, UnitFileState::Unmanaged { .. }));
     assert_eq!(guest.units.write(&unit).await.unwrap_err().kind(), PortErrorKind::Conflict);
     assert_eq!(guest.units.remove(&guest.name).await.unwrap_err().kind(), PortErrorKind::Conflict);
     std::fs::remove_file(guest.path()).unwrap();

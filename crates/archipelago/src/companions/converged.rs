@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use companion_core::model::companion::CompanionName;
 use companion_core::plan::Step;
-use companion_core::reconciler::{Outcome, Reconciliation};
+use companion_core::reconciler::{Convergence, Outcome};
 use companion_core::status::{CompanionStatus, Health, status};
 use serde::Serialize;
 
@@ -119,7 +119,7 @@ impl StepReport {
 }
 
 impl Converged {
-    pub(super) fn of_pass(pass: &Reconciliation, names: Option<&BTreeSet<CompanionName>>) -> Self {
+    pub(super) fn of_pass(pass: &Convergence, names: Option<&BTreeSet<CompanionName>>) -> Self {
         let concerns = |status: &CompanionStatus| names.is_none_or(|it| it.contains(&status.name));
         let mut companions = status(&pass.last);
         companions.retain(concerns);
@@ -157,7 +157,7 @@ impl Converged {
 }
 
 /// What failed last for a companion that is not ready and waits on nothing.
-fn failed_last(pass: &Reconciliation, companion: &CompanionStatus) -> Option<String> {
+fn failed_last(pass: &Convergence, companion: &CompanionStatus) -> Option<String> {
     if companion.health.is_healthy() {
         return None;
     }

@@ -43,7 +43,7 @@ impl Companions {
         generation: Generation,
         names: Option<&BTreeSet<CompanionName>>,
     ) -> Result<Followed, CompanionsError> {
-        let deadline = Instant::now() + Limits::default().pass;
+        let deadline = Instant::now() + Limits::default().converge;
         let dir = self.store.dir();
         let mut cursor = EventCursor::at_end(dir).await.unwrap_or_default();
         let mut events = Vec::new();
@@ -70,7 +70,7 @@ impl Companions {
             {
                 unanswered = match ask(lock.dir()).await {
                     Answer::Alive => 0,
-                    Answer::Silent | Answer::Stuck { .. } => unanswered + 1,
+                    Answer::NoEvents | Answer::Stuck { .. } => unanswered + 1,
                 };
                 asked = Some(Instant::now());
                 if unanswered >= UNANSWERED_LIMIT {
@@ -78,7 +78,7 @@ impl Companions {
                 }
             }
             if Instant::now() >= deadline {
-                let minutes = Limits::default().pass.as_secs() / 60;
+                let minutes = Limits::default().converge.as_secs() / 60;
                 return Err(CompanionsError::LeaderIsSlow { leader, minutes });
             }
             tokio::time::sleep(POLL_INTERVAL).await;

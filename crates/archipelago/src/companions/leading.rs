@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
-use companion_core::reconciler::{ReconcileError, Round};
+use companion_core::reconciler::{Reconcile, ReconcileError};
 use companion_core::supervisor::Supervisor;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -97,8 +97,8 @@ impl Companions {
         names: Option<&BTreeSet<CompanionName>>,
     ) -> Result<Converged, CompanionsError> {
         let pass = match names {
-            Some(names) => self.reconciler.reconcile_for(names).await,
-            None => self.reconciler.reconcile().await,
+            Some(names) => self.reconciler.converge_for(names).await,
+            None => self.reconciler.converge().await,
         };
         Ok(Converged::of_pass(&pass.map_err(CompanionsError::Reconcile)?, names))
     }
@@ -165,7 +165,7 @@ impl Companions {
         &self,
         resync: Duration,
         shutdown: CancellationToken,
-        mut on_round: impl FnMut(&Result<Round, ReconcileError>),
+        mut on_round: impl FnMut(&Result<Reconcile, ReconcileError>),
     ) -> Result<(), ReconcileError> {
         let Some(led) = shutdown.run_until_cancelled(self.lead()).await else { return Ok(()) };
         led?;
@@ -178,9 +178,9 @@ impl Companions {
             }
             let mut synced = self.store.inputs().current().digest;
             supervisor
-                .run(shutdown, |round| {
+                .run(shutdown, |reconcile| {
                     self.beat();
-                    on_round(round);
+                    on_round(reconcile);
                     let now = self.store.inputs().current().digest;
                     if std::mem::replace(&mut synced, now) != now {
                         self.take_in_catalog();

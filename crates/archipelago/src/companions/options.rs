@@ -8,7 +8,7 @@ use adapter_podman::Podman;
 use adapter_systemd::Scope;
 use companion_core::ports::Host;
 use companion_core::reconciler::EventSink;
-use companion_core::supervisor::TICK;
+use companion_core::supervisor::RESYNC;
 
 use super::{Companions, Real};
 use crate::catalog::Catalog;
@@ -49,7 +49,7 @@ impl Options {
             default_catalog: None,
             catalog: None,
             listener: None,
-            resync: TICK,
+            resync: RESYNC,
             around: |host| host,
         }
     }

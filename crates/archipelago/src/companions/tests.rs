@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use companion_core::reconciler::ReconcileError;
 use companion_core::status::Health;
-use companion_core::supervisor::TICK;
+use companion_core::supervisor::RESYNC;
 
 use super::*;
 use crate::catalog::BITCOIN_UI_HOOK;
@@ -173,7 +173,7 @@ async fn second_daemon_refuses_and_changes_nothing() {
     let _leads = bench.host.as_actor(1).acquire().await.unwrap();
     let companions = bench.companions();
     let shutdown = CancellationToken::new();
-    let refused = companions.run(TICK, shutdown, |_round| {}).await;
+    let refused = companions.run(RESYNC, shutdown, |_round| {}).await;
     assert!(matches!(refused, Err(ReconcileError::Led { .. })), "{refused:?}");
     assert_eq!(bench.host.counts().unit_writes, 0);
 }
@@ -295,7 +295,7 @@ async fn call_of_the_daemons_own_process_leaves_it_leading() {
     let shutdown = CancellationToken::new();
     let running = tokio::spawn({
         let (companions, shutdown) = (Arc::clone(&companions), shutdown.clone());
-        async move { companions.run(TICK, shutdown, |_round| {}).await }
+        async move { companions.run(RESYNC, shutdown, |_round| {}).await }
     });
     assert_eq!(companions.install_for(&app("lnd")).await.unwrap(), Failures::new());
     assert!(bench.host.leader().is_some() && !running.is_finished());
@@ -312,7 +312,7 @@ async fn a_reload_is_no_attempt_of_a_companion_whose_unit_could_not_be_written()
     let refused = Mode::Error(PortErrorKind::Transient);
     let fault = Fault::always(Port::Units, Method::Write, refused);
     bench.host.inject(Fault { companion: Some(name("archy-lnd-ui")), ..fault });
-    let pass = companions.reconciler().reconcile().await.unwrap();
+    let pass = companions.reconciler().converge().await.unwrap();
     let failures = &pass.last.observed.history.failures[&name("archy-lnd-ui")];
     assert!(failures.contains_key(&Work::Unit) && !failures.contains_key(&Work::Load));
 }
@@ -329,6 +329,6 @@ async fn a_pass_for_one_app_counts_no_attempt_of_others() {
     }
     let later = bench.companions();
     assert_eq!(later.ensure_running(&app("lnd")).await.unwrap(), Failures::new());
-    let round = later.reconciler().dry_run().await.unwrap();
-    assert_eq!(round.observed.history.failures.get(&name("archy-electrs-ui")), None);
+    let reconcile = later.reconciler().dry_run().await.unwrap();
+    assert_eq!(reconcile.observed.history.failures.get(&name("archy-electrs-ui")), None);
 }

@@ -69,7 +69,7 @@ async fn leader_whose_loop_does_not_move_is_stuck() {
 #[tokio::test]
 async fn place_without_a_leader_is_silent() {
     let dir = tempfile::tempdir().unwrap();
-    assert_eq!(ask(dir.path()).await, Answer::Silent);
+    assert_eq!(ask(dir.path()).await, Answer::NoEvents);
     assert!(take_over(dir.path()).await.unwrap().is_none());
 }
 

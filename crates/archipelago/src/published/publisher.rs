@@ -9,7 +9,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
 use companion_core::model::observed::Work;
 use companion_core::plan::{Reason, Step};
-use companion_core::reconciler::{Event, EventSink, Outcome, ReconcileError, Round};
+use companion_core::reconciler::{Event, EventSink, Outcome, Reconcile, ReconcileError};
 use companion_core::status::CompanionStatus;
 use durable_dir::{Dir, DirResult, Trust};
 use tokio::sync::Notify;
@@ -139,7 +139,7 @@ impl EventSink for Publisher {
             Event::StepBegun(step) => self.shared.step_started(step),
             Event::StepEnded(step, outcome) => self.shared.step_ended(step, outcome),
             Event::WorkEnded(name, work, error) => self.shared.work_ended(name, *work, *error),
-            Event::Reconciled(Ok(round)) => self.shared.reconciled(round),
+            Event::Reconciled(Ok(reconcile)) => self.shared.reconciled(reconcile),
             Event::Reconciled(Err(error)) => self.shared.not_reconciled(error),
         }
     }
@@ -242,16 +242,16 @@ impl Shared {
         self.emit(EventRecord { message, reason, took, intent, ..record(kind, name, action) });
     }
 
-    fn reconciled(&self, round: &Round) {
-        let problems = round
+    fn reconciled(&self, reconcile: &Reconcile) {
+        let problems = reconcile
             .observed
             .listing_error
             .iter()
             .map(|error| format!("units that are not desired cannot be listed: {error}"));
-        let violations = round.violations.iter().map(|it| format!("the plan breaks {it}"));
+        let violations = reconcile.violations.iter().map(|it| format!("the plan breaks {it}"));
         let problems = problems.chain(violations).collect();
-        let companions = self.queue().reported.companions(round);
-        self.publish(round.desired.latest, problems, companions);
+        let companions = self.queue().reported.companions(reconcile);
+        self.publish(reconcile.desired.latest, problems, companions);
     }
 
     /// A leader that cannot read what is desired publishes that, and leaves the companions as it saw them:
@@ -366,7 +366,7 @@ fn write(
     }
     let Some(status) = status else { return Ok(()) };
     let bytes = serde_json::to_vec(status).unwrap_or_default();
-    dir.write_unless_foreign(STATUS_FILE, &bytes, 0o600)
+    dir.write_unless_unmanaged(STATUS_FILE, &bytes, 0o600)
 }
 
 /// Adds `events` to their file; where it becomes too large, its older half goes.
@@ -384,5 +384,5 @@ fn append(dir: &Dir, events: &[EventRecord]) -> DirResult<()> {
     let half = contents.len().saturating_sub(EVENTS_LIMIT / 2);
     let newer = contents.get(half..).unwrap_or_default();
     let whole = newer.iter().position(|byte| *byte == b'\n').map_or(newer.len(), |at| at + 1);
-    dir.write_unless_foreign(EVENTS_FILE, newer.get(whole..).unwrap_or_default(), 0o600)
+    dir.write_unless_unmanaged(EVENTS_FILE, newer.get(whole..).unwrap_or_default(), 0o600)
 }

@@ -1,11 +1,11 @@
-//! Making a status report of a round: what a reconciler does not know of the wall clock and of what it
+//! Making a status report of a reconcile: what a reconciler does not know of the wall clock and of what it
 //! reported before.
 
 use std::collections::BTreeMap;
 
 use companion_core::model::Monotonic;
 use companion_core::model::companion::CompanionName;
-use companion_core::reconciler::Round;
+use companion_core::reconciler::Reconcile;
 use companion_core::status::{CompanionStatus, Condition, Health, status};
 
 use super::wall_clock;
@@ -26,17 +26,17 @@ struct Known {
 }
 
 impl Reported {
-    /// The status of every companion in `round`, by the wall clock.
+    /// The status of every companion in `reconcile`, by the wall clock.
     ///
     /// A point of the wall clock is computed once for each point of the reconciler's clock: a report of
     /// the same state is the same, and a wall clock that jumps changes none.
-    pub(super) fn companions(&mut self, round: &Round) -> Vec<CompanionStatus> {
-        let mut companions = status(round);
+    pub(super) fn companions(&mut self, reconcile: &Reconcile) -> Vec<CompanionStatus> {
+        let mut companions = status(reconcile);
         let mut kept = BTreeMap::new();
         for companion in &mut companions {
             for condition in &mut companion.conditions {
                 let key = (companion.name.clone(), condition.reason.clone());
-                let known = self.known(&key, condition, round.at);
+                let known = self.known(&key, condition, reconcile.at);
                 (condition.since, condition.next_attempt) = (Some(known.since), known.next_attempt);
                 kept.insert(key, known);
             }

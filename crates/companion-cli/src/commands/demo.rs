@@ -45,7 +45,7 @@ pub(crate) fn run(_arguments: &Arguments, output: &Output) -> CommandResult {
     block_on(HostKind::Sim, async {
         if !output.is_json() {
             output.line("Three companions on an embedded host. Time is virtual; nobody tells the");
-            output.line("manager what happened: it finds it within its tick of 30 s.");
+            output.line("manager what happened: it finds it within its resync of 30 s.");
         }
         let mut stage = Stage::new()?;
         acts::play_all(&mut stage, |act, number| {

@@ -40,22 +40,22 @@ pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> C
             print_nothing(output);
             return Ok(Verdict::Done);
         };
-        let round = session.companions.reconciler().dry_run().await?;
-        if let Some(violation) = round.violations.first() {
+        let reconcile = session.companions.reconciler().dry_run().await?;
+        if let Some(violation) = reconcile.violations.first() {
             let message =
                 format!("the plan breaks a rule of its own and is not followed: {violation}");
             return Err(CommandError::failure(message));
         }
-        let plan = &round.plan;
+        let plan = &reconcile.plan;
         if output.is_json() {
             output.json(&PlanReport {
                 version: VERSION,
                 converged: plan.is_converged(),
                 steps: plan.steps.iter().map(StepReport::planned).collect(),
-                blocked: plan.blocked.iter().map(|b| BlockedRow::of(b, &round)).collect(),
+                blocked: plan.blocked.iter().map(|b| BlockedRow::of(b, &reconcile)).collect(),
             });
         } else {
-            plan_lines(plan, &round, output);
+            plan_lines(plan, &reconcile, output);
         }
         Ok(Verdict::Done)
     })

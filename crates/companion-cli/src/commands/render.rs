@@ -78,7 +78,7 @@ fn unit(spec: &CompanionSpec) -> CommandResult<UnitSpec> {
     let reference = reference(spec)
         .ok_or_else(|| CommandError::input(format!("`{}` has no image", spec.name)))?;
     let id = ImageId::new(&"0".repeat(64)).map_err(|error| CommandError::failure(chain(&error)))?;
-    let image = PresentImage { reference: reference.clone(), id, provenance: Provenance::Foreign };
+    let image = PresentImage { reference: reference.clone(), id, provenance: Provenance::External };
     let unknown = Fingerprint::from_digest(&[0; 32]);
     let desired = DesiredCompanion::new(spec.clone(), Generation::default());
     let config = spec.hook.as_ref().map(|_| ConfigId { digest: unknown, epoch: 0 });

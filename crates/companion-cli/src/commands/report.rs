@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use archipelago::{Converged, Intent, StepReport, failures_of};
 use companion_core::model::companion::CompanionName;
 use companion_core::plan::{Blocked, Plan, WaitingOn};
-use companion_core::reconciler::Round;
+use companion_core::reconciler::Reconcile;
 use companion_core::status::CompanionStatus;
 use serde::Serialize;
 
@@ -24,17 +24,17 @@ pub(super) struct BlockedRow<'a> {
     companion: &'a CompanionName,
     waiting_on: &'a WaitingOn,
     why: String,
-    /// Seconds until it is looked at again, apart from the regular tick.
+    /// Seconds until it is looked at again, apart from the regular resync.
     retry_in: Option<u64>,
 }
 
 impl<'a> BlockedRow<'a> {
-    pub(super) fn of(blocked: &'a Blocked, round: &Round) -> Self {
+    pub(super) fn of(blocked: &'a Blocked, reconcile: &Reconcile) -> Self {
         Self {
             companion: &blocked.companion,
             waiting_on: &blocked.waiting_on,
             why: blocked.waiting_on.to_string(),
-            retry_in: blocked.retry_at.map(|at| round.at.until(at).as_secs()),
+            retry_in: blocked.retry_at.map(|at| reconcile.at.until(at).as_secs()),
         }
     }
 }
@@ -103,12 +103,12 @@ pub(super) fn converged(
 }
 
 /// Tells what a plan does and what it waits on, in lines.
-pub(super) fn plan_lines(plan: &Plan, round: &Round, output: &Output) {
+pub(super) fn plan_lines(plan: &Plan, reconcile: &Reconcile, output: &Output) {
     for step in &plan.steps {
         output.line(step.to_string());
     }
     for blocked in &plan.blocked {
-        let row = BlockedRow::of(blocked, round);
+        let row = BlockedRow::of(blocked, reconcile);
         let waits = output.styled(Style::Busy, "waits");
         let again = row.retry_in.map(|seconds| format!(" (again in {seconds} s)"));
         let (name, why) = (&blocked.companion, &row.why);

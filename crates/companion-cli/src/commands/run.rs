@@ -9,7 +9,7 @@ use std::time::Duration;
 use archipelago::leader::Heartbeat;
 use clap::Args;
 use companion_core::model::companion::CompanionName;
-use companion_core::reconciler::{ReconcileError, Round};
+use companion_core::reconciler::{Reconcile, ReconcileError};
 use companion_core::status::{Health, status};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -43,12 +43,12 @@ pub(crate) struct Arguments {
     /// The full resync interval, 1 to 3600 seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30,
           value_parser = clap::value_parser!(u64).range(1..=3600))]
-    tick: u64,
+    resync: u64,
 }
 
 /// Runs until a signal.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    let resync = Duration::from_secs(arguments.tick);
+    let resync = Duration::from_secs(arguments.resync);
     block_on_in_real_time(async {
         let shutdown = CancellationToken::new();
         let opening = Opening::new(config, "companion run").daemon(resync);
@@ -61,8 +61,8 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         watch_for_changes(&session, config, &wake, resync);
         info!("companion {} started", env!("CARGO_PKG_VERSION"));
         let mut known = Known::default();
-        let led = session.companions.run(resync, shutdown, |round| {
-            known.report(round);
+        let led = session.companions.run(resync, shutdown, |reconcile| {
+            known.report(reconcile);
             if watchdog.ready() {
                 notify(&[NotifyState::Ready]);
             }
@@ -140,9 +140,9 @@ struct Known {
 
 impl Known {
     /// Logs what changed, and notifies systemd how things are in one line.
-    fn report(&mut self, round: &Result<Round, ReconcileError>) {
-        let text = match round {
-            Ok(round) => self.changes(round),
+    fn report(&mut self, reconcile: &Result<Reconcile, ReconcileError>) {
+        let text = match reconcile {
+            Ok(reconcile) => self.changes(reconcile),
             Err(error) => error.chain(),
         };
         if text != self.status {
@@ -151,8 +151,8 @@ impl Known {
         }
     }
 
-    fn changes(&mut self, round: &Round) -> String {
-        let companions = status(round);
+    fn changes(&mut self, reconcile: &Reconcile) -> String {
+        let companions = status(reconcile);
         let mut trouble = Vec::new();
         for companion in &companions {
             let (name, health, why) = (&companion.name, companion.health, &companion.why);

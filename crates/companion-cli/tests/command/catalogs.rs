@@ -83,7 +83,7 @@ fn options_that_cannot_be_used_are_bad_input() {
         &["--build-arg", "BASE IMAGE=x", "catalog"],
         &["--build-arg", "BASE_IMAGE", "catalog"],
         &["--host", "docker", "catalog"],
-        &["run", "--tick", "0"],
+        &["run", "--resync", "0"],
         &["nothing"],
         &["install"],
         &[],

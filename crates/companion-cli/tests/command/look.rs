@@ -18,7 +18,7 @@ fn a_companion_that_is_not_ready_is_told_with_what_happens_next() {
     assert_eq!(ran.status, 1, "{ran:?}");
     let mut lines = ran.stdout.lines();
     assert!(lines.next().unwrap().starts_with("archy-lnd-ui  progressing"), "{ran:?}");
-    assert_eq!(lines.next(), Some("    next: ensure-image archy-lnd-ui: its image is missing"));
+    assert_eq!(lines.next(), Some("    next: ensure-image archy-lnd-ui: image is missing"));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_companion_that_is_asked_for_and_not_installed_is_not_healthy() {
 #[test]
 fn a_plan_is_printed_and_not_carried_out() {
     let (bench, state) = recorded();
-    let line = "ensure-image archy-lnd-ui: its image is missing\n";
+    let line = "ensure-image archy-lnd-ui: image is missing\n";
     for _ in 0..2 {
         let ran = bench.sim(&[&state[0], &state[1], "plan"]);
         assert_eq!((ran.status, ran.stdout.as_str()), (0, line), "{ran:?}");

@@ -7,7 +7,7 @@ fn an_installed_apps_companion_is_ready_and_told_on_stdout() {
     let ran = Bench::new().sim(&["install", "lnd", "bitcoin-core"]);
     assert_eq!(ran.status, 0, "{ran:?}");
     assert_eq!(ran.stdout, "archy-bitcoin-ui  ready\narchy-lnd-ui      ready\n");
-    assert!(ran.stderr.contains("write-unit archy-lnd-ui: its unit file is missing"), "{ran:?}");
+    assert!(ran.stderr.contains("write-unit archy-lnd-ui: unit file is missing"), "{ran:?}");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn on_a_dumb_terminal_every_line_is_plain() {
 fn a_verbose_command_prints_each_step_once() {
     for verbosity in ["-v", "-vv", "-vvv"] {
         let ran = Bench::new().sim(&[verbosity, "install", "lnd"]);
-        let step = "write-unit archy-lnd-ui: its unit file is missing";
+        let step = "write-unit archy-lnd-ui: unit file is missing";
         let lines: Vec<_> = ran.stderr.lines().filter(|line| line.contains(step)).collect();
         assert_eq!(lines, [format!("done {step}")]);
     }

@@ -13,7 +13,7 @@ use super::unit::UnitSpec;
 
 /// A number that grows with every wish that is recorded for a companion.
 ///
-/// An effect that was planned for an older one is not carried out: that is how a tick which began
+/// An effect that was planned for an older one is not carried out: that is how a resync which began
 /// before a removal cannot undo it.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
@@ -51,11 +51,11 @@ impl DesiredCompanion {
         self.generation
     }
 
-    /// The revision on `image` with the rendered configuration `config`, incarnation 0. Its rendering
+    /// The revision on `image` with the rendered configuration `config`, restart epoch 0. Its rendering
     /// is for a unit store to say.
     pub fn revision(&self, image: &PresentImage, config: Option<ConfigId>) -> Revision {
         let (spec, image) = (self.fingerprint, image.fingerprint());
-        Revision { spec, image, config, rendering: None, incarnation: 0 }
+        Revision { spec, image, config, rendering: None, restart_epoch: 0 }
     }
 
     /// The unit that names `revision`: it starts from `image`, and mounts the revision's rendered file

@@ -186,9 +186,9 @@ pub enum ConfigFile {
     /// It holds the bytes that its name stands for, and only its owner can read or write it.
     Intact,
     /// It holds these bytes, and others can read it.
-    Exposed,
+    ReadableByOthers,
     /// It holds these bytes, and others can write it: it may have held something else before.
-    Writable,
+    WritableByOthers,
     /// It holds other bytes, or is no regular file.
     Modified,
 }
@@ -202,9 +202,9 @@ pub enum StaleCause {
     /// A rendering would give other bytes, or the file holds other bytes than its name stands for.
     Changed,
     /// Others can write the file.
-    Writable,
+    WritableByOthers,
     /// Others can read the file, but not write it.
-    Exposed,
+    ReadableByOthers,
     /// The output does not link to the file, which is usable nevertheless.
     Unlinked,
 }
@@ -230,8 +230,8 @@ impl HookState {
         match self.files.get(&last) {
             None => Err(StaleCause::Missing),
             Some(ConfigFile::Modified) => Err(StaleCause::Changed),
-            Some(ConfigFile::Writable) => Err(StaleCause::Writable),
-            Some(ConfigFile::Exposed) => Err(StaleCause::Exposed),
+            Some(ConfigFile::WritableByOthers) => Err(StaleCause::WritableByOthers),
+            Some(ConfigFile::ReadableByOthers) => Err(StaleCause::ReadableByOthers),
             Some(ConfigFile::Intact) => Ok(last),
         }
     }
@@ -256,8 +256,8 @@ impl ConfigId {
             return Self { digest, epoch: 0 };
         };
         match files.get(&last) {
-            Some(ConfigFile::Intact | ConfigFile::Exposed) => last,
-            Some(ConfigFile::Writable | ConfigFile::Modified) | None => {
+            Some(ConfigFile::Intact | ConfigFile::ReadableByOthers) => last,
+            Some(ConfigFile::WritableByOthers | ConfigFile::Modified) | None => {
                 Self { epoch: last.epoch.saturating_add(1), ..last }
             }
         }

@@ -217,7 +217,7 @@ pub enum Provenance {
         context: Fingerprint,
     },
     /// Fetched, or built by someone else.
-    Foreign,
+    External,
 }
 
 /// What the host has of an [`ImageSource`].
@@ -330,7 +330,7 @@ mod tests {
         let image = |id: &str, name: &str| PresentImage {
             reference: ImageRef::new(name).unwrap(),
             id: ImageId::new(&id.repeat(64)).unwrap(),
-            provenance: Provenance::Foreign,
+            provenance: Provenance::External,
         };
         let one = image("1", "localhost/x:latest").fingerprint();
         assert_ne!(image("2", "localhost/x:latest").fingerprint(), one);

@@ -1,4 +1,4 @@
-//! The observed state: what one round saw, and what earlier rounds learned.
+//! The observed state: what one reconcile saw, and what earlier reconciles learned.
 //!
 //! Not observed is not absent: a failed read is [`Observation::Unknown`], and nothing is stopped or
 //! removed because of it.
@@ -35,7 +35,7 @@ impl<T> Observation<T> {
     }
 }
 
-/// What one round saw of one companion.
+/// What one reconcile saw of one companion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedCompanion {
     /// What its hook would do; `None` for a companion without one.
@@ -118,14 +118,14 @@ pub struct VerifiedRun {
     pub invocation: String,
 }
 
-/// What earlier rounds learned and the host cannot be asked.
+/// What earlier reconciles learned and the host cannot be asked.
 ///
 /// It is kept in memory only: a manager that was started anew tries once early, and learns it again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct History {
     /// The failures that hold work back.
     pub failures: BTreeMap<CompanionName, BTreeMap<Work, Failure>>,
-    /// The work that an earlier round began and that has not ended.
+    /// The work that an earlier reconcile began and that has not ended.
     pub running: BTreeMap<CompanionName, BTreeMap<Work, Attempt>>,
     /// The runs that were seen to be true in every layer: unit file, loaded unit and process.
     pub verified: BTreeMap<CompanionName, VerifiedRun>,
@@ -133,13 +133,13 @@ pub struct History {
     pub gone: BTreeMap<CompanionName, Generation>,
 }
 
-/// What one round saw.
+/// What one reconcile saw.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ObservedState {
     /// Every companion that is desired, removed, or ours on the host.
     pub companions: BTreeMap<CompanionName, ObservedCompanion>,
     /// Why the list of our units on the host is not complete, if it is not.
     pub listing_error: Option<String>,
-    /// What earlier rounds learned.
+    /// What earlier reconciles learned.
     pub history: History,
 }

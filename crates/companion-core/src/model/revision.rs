@@ -71,7 +71,7 @@ impl From<Fingerprint> for String {
 
 /// What should be running: the container's specification, its image, its rendered configuration.
 ///
-/// The text form is `<spec>-<image>-<config>-<rendering>-<incarnation>`, with `none` for a companion
+/// The text form is `<spec>-<image>-<config>-<rendering>-<restart_epoch>`, with `none` for a companion
 /// without a hook, and without `<rendering>` where it is not known: `[a-z0-9.-]` only, so it needs no
 /// quoting in any of the places that carry it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -93,9 +93,9 @@ pub struct Revision {
     /// How often a unit of these very contents had to be written over a tampered one.
     ///
     /// A tampered unit still claims the revision it was written with. The restored unit therefore
-    /// claims the next incarnation, and what was loaded or started from the tampered one is seen to
+    /// claims the next restart epoch, and what was loaded or started from the tampered one is seen to
     /// differ, however often the restoring process crashed in between.
-    pub incarnation: u32,
+    pub restart_epoch: u32,
 }
 
 impl Revision {
@@ -104,10 +104,10 @@ impl Revision {
         (self.spec, self.image, self.config) == (other.spec, other.image, other.config)
     }
 
-    /// The same contents under another incarnation.
+    /// The same contents under another restart epoch.
     #[must_use]
-    pub fn with_incarnation(self, incarnation: u32) -> Self {
-        Self { incarnation, ..self }
+    pub fn with_restart_epoch(self, restart_epoch: u32) -> Self {
+        Self { restart_epoch, ..self }
     }
 
     /// The same contents with the rendered file of another epoch.
@@ -133,7 +133,7 @@ impl fmt::Display for Revision {
         if let Some(rendering) = self.rendering {
             write!(f, "-{rendering}")?;
         }
-        write!(f, "-{}", self.incarnation)
+        write!(f, "-{}", self.restart_epoch)
     }
 }
 
@@ -152,11 +152,11 @@ impl FromStr for Revision {
                 (number, None) => (None, number),
                 (hex, Some(number)) => (Some(hex.parse().ok()?), number),
             };
-            let incarnation = number.parse().ok().filter(|n: &u32| n.to_string() == number)?;
-            parts.next().is_none().then_some(Self { spec, image, config, rendering, incarnation })
+            let restart_epoch = number.parse().ok().filter(|n: &u32| n.to_string() == number)?;
+            parts.next().is_none().then_some(Self { spec, image, config, rendering, restart_epoch })
         };
         parse().ok_or_else(|| {
-            let rule = "must be of the form spec-image-config-rendering-incarnation";
+            let rule = "must be of the form spec-image-config-rendering-restart_epoch";
             InvalidValue::new("revision", text, rule)
         })
     }
@@ -188,14 +188,14 @@ mod tests {
             image: u64,
             config: Option<(u64, u32)>,
             rendering: Option<u64>,
-            incarnation: u32,
+            restart_epoch: u32,
         ) {
             let revision = Revision {
                 spec: Fingerprint(spec),
                 image: Fingerprint(image),
                 config: config.map(|(digest, epoch)| ConfigId { digest: Fingerprint(digest), epoch }),
                 rendering: rendering.map(Fingerprint),
-                incarnation,
+                restart_epoch,
             };
             prop_assert_eq!(revision.to_string().parse::<Revision>().unwrap(), revision);
         }
@@ -212,7 +212,7 @@ mod tests {
     fn a_revision_of_a_release_without_renderings_is_read() {
         let text = "0000000000000001-0000000000000002-none-7";
         let revision: Revision = text.parse().unwrap();
-        assert_eq!((revision.rendering, revision.incarnation), (None, 7));
+        assert_eq!((revision.rendering, revision.restart_epoch), (None, 7));
         assert_eq!(revision.to_string(), text);
     }
 

@@ -313,11 +313,11 @@ pub enum UnitFileState {
     Absent,
     /// A unit of ours whose bytes are those of the unit asked about.
     Current {
-        /// The revision it carries: the one asked about, under the incarnation the file names.
+        /// The revision it carries: the one asked about, under the restart epoch the file names.
         revision: Revision,
     },
     /// A unit of ours whose bytes are those of the unit asked about, and which others may write.
-    Exposed {
+    WrongMode {
         /// As for one that is current.
         revision: Revision,
     },
@@ -336,7 +336,7 @@ pub enum UnitFileState {
         revision: Option<Revision>,
     },
     /// Something that does not carry our mark: it is never touched.
-    Foreign {
+    Unmanaged {
         /// What it is, for people.
         what: String,
     },
@@ -347,10 +347,10 @@ impl UnitFileState {
     pub fn revision(&self) -> Option<Revision> {
         match self {
             Self::Current { revision }
-            | Self::Exposed { revision }
+            | Self::WrongMode { revision }
             | Self::Outdated { revision }
             | Self::Drifted { revision: Some(revision) } => Some(*revision),
-            Self::Absent | Self::Drifted { revision: None } | Self::Foreign { .. } => None,
+            Self::Absent | Self::Drifted { revision: None } | Self::Unmanaged { .. } => None,
         }
     }
 }
@@ -381,7 +381,7 @@ pub enum ContainerState {
         status: String,
     },
     /// One that does not: starting our unit would replace it.
-    Foreign {
+    Unmanaged {
         /// Its image, for people.
         image: String,
     },

@@ -9,14 +9,14 @@ use crate::model::companion::CompanionName;
 use crate::model::observed::Work;
 use crate::model::unit::ServiceResult;
 
-/// Something that is not as it should be and that this round does nothing about.
+/// Something that is not as it should be and that this reconcile does nothing about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocked {
     /// The companion.
     pub companion: CompanionName,
     /// What it waits on.
     pub waiting_on: WaitingOn,
-    /// When it is looked at again at the latest, apart from the regular tick.
+    /// When it is looked at again at the latest, apart from the regular resync.
     pub retry_at: Option<Monotonic>,
 }
 
@@ -60,7 +60,7 @@ pub enum WaitingOn {
         /// The last error.
         error: String,
     },
-    /// Work that an earlier round began.
+    /// Work that an earlier reconcile began.
     Running {
         /// Which.
         work: Work,
@@ -72,7 +72,7 @@ pub enum WaitingOn {
     /// The service is stopping.
     Stopping,
     /// It was started a moment ago; it counts as running once it has stayed up.
-    Settling,
+    Stabilizing,
     /// It ended, and the service manager is about to start it again.
     CrashLoop {
         /// How often it has been started again.
@@ -108,7 +108,7 @@ impl WaitingOn {
             Self::Job => "job",
             Self::Starting => "starting",
             Self::Stopping => "stopping",
-            Self::Settling => "settling",
+            Self::Stabilizing => "stabilizing",
             Self::CrashLoop { .. } => "crash-loop",
             Self::Observation { .. } => "observation",
             Self::Orphan => "orphan",
@@ -121,10 +121,10 @@ impl WaitingOn {
     }
 
     /// Whether it passes by itself within moments, so that a pass waits for it.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Running { .. } | Self::Job | Self::Starting | Self::Stopping | Self::Settling
+            Self::Running { .. } | Self::Job | Self::Starting | Self::Stopping | Self::Stabilizing
         )
     }
 }
@@ -132,41 +132,46 @@ impl WaitingOn {
 impl fmt::Display for WaitingOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Conflict { what } => write!(f, "something that is not ours has its name: {what}"),
-            Self::Masked => f.write_str("its unit is masked by the operator"),
-            Self::Shadowed { by } => write!(f, "another unit of its name comes first: {by}"),
-            Self::UnitRefused { words } => write!(f, "its unit is refused: {words}"),
-            Self::NotLoaded { words } => write!(f, "its unit is not loaded: {words}"),
-            Self::HookNotReady { waiting_for } => write!(f, "its hook waits for {waiting_for}"),
+            Self::Conflict { what } => write!(f, "the name is taken by something unmanaged: {what}"),
+            Self::Masked => f.write_str("unit is masked by the operator"),
+            Self::Shadowed { by } => write!(f, "another unit of this name takes precedence: {by}"),
+            Self::UnitRefused { words } => write!(f, "the generator refuses the unit: {words}"),
+            Self::NotLoaded { words } => write!(f, "unit is not loaded: {words}"),
+            Self::HookNotReady { waiting_for } => write!(f, "hook waits for {waiting_for}"),
             Self::BackOff { work, failures, error } => {
-                write!(f, "{} failed {failures} time(s): {error}", work_in_words(*work))
+                write!(f, "{} failed {}: {error}", work_in_words(*work), times(*failures))
             }
-            Self::Running { work } => write!(f, "{} is under way", work_in_words(*work)),
+            Self::Running { work } => write!(f, "{} is in progress", work_in_words(*work)),
             Self::Job => f.write_str("a job of the service manager"),
-            Self::Starting => f.write_str("it is starting"),
-            Self::Stopping => f.write_str("it is stopping"),
-            Self::Settling => f.write_str("it was started a moment ago"),
+            Self::Starting => f.write_str("starting"),
+            Self::Stopping => f.write_str("stopping"),
+            Self::Stabilizing => f.write_str("starting; must stay up for 3 s"),
             Self::CrashLoop { restarts, result, exit_status } => {
-                write!(f, "it ended ({result}")?;
+                write!(f, "exited ({result}")?;
                 if let Some(status) = exit_status {
                     write!(f, ", status {status}")?;
                 }
-                write!(f, ") and is started again, {restarts} restart(s) so far")
+                write!(f, "), restarting; {restarts} restart(s) so far")
             }
             Self::Observation { what, error } => write!(f, "{what} cannot be read: {error}"),
-            Self::Orphan => f.write_str("no record of it: neither wanted nor wished away"),
+            Self::Orphan => f.write_str("managed unit that is not in the desired state; adopt: `companion install APP`, delete: `companion remove APP`"),
         }
     }
 }
 
+/// How often, in words.
+fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
+}
+
 fn work_in_words(work: Work) -> &'static str {
     match work {
-        Work::Hook => "rendering its configuration",
-        Work::Image => "getting its image",
-        Work::Unit => "writing its unit",
-        Work::Load => "loading its unit",
-        Work::Service => "starting it",
-        Work::Removal => "removing it",
-        Work::Prune => "removing its old images",
+        Work::Hook => "rendering the configuration",
+        Work::Image => "building or pulling the image",
+        Work::Unit => "writing the unit",
+        Work::Load => "loading the unit",
+        Work::Service => "starting the service",
+        Work::Removal => "removing the companion",
+        Work::Prune => "removing replaced images and files",
     }
 }

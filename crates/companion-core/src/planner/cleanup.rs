@@ -3,7 +3,7 @@
 //!
 //! Before that the unit may name the older ones, and its next restart would need them.
 
-use super::CompanionDraft;
+use super::CompanionPlan;
 use crate::model::desired::DesiredCompanion;
 use crate::model::image::ImageId;
 use crate::model::observed::{Observation, ObservedCompanion, Work};
@@ -12,38 +12,38 @@ use crate::plan::{Action, Reason};
 
 /// Plans the removal of what no unit names; `running` is the revision that runs and is desired.
 pub(super) fn rule(
-    draft: &mut CompanionDraft<'_, '_>,
+    plan: &mut CompanionPlan<'_, '_>,
     desired: &DesiredCompanion,
     running: Revision,
     seen: &ObservedCompanion,
 ) {
-    let images = unused_images(draft, seen);
+    let images = unused_images(plan, seen);
     let files = seen.hook.as_ref().and_then(Observation::known).zip(running.config);
     let stale = files.filter(|(state, keep)| state.files.keys().any(|id| id != keep));
     if images.is_empty() && stale.is_none() {
-        draft.healed(Work::Prune);
+        plan.recovered(Work::Prune);
         return;
     }
-    let input = draft.input(&(&images, stale.map(|(state, keep)| (&state.files, keep))));
+    let input = plan.input(&(&images, stale.map(|(state, keep)| (&state.files, keep))));
     // What is left costs space, nothing else: a failure to remove it blocks nobody.
-    if draft.is_running(Work::Prune) || draft.holding_failure(Work::Prune, input).is_some() {
+    if plan.is_running(Work::Prune) || plan.holding_failure(Work::Prune, input).is_some() {
         return;
     }
     if let (Some(hook), Some((_, keep))) = (&desired.spec().hook, stale) {
         let action = Action::SweepConfigs { hook: hook.clone(), keep };
-        let step = draft.step(action, Reason::Superseded, input);
-        draft.draft.cleanup.push(step);
+        let step = plan.step(action, Reason::Superseded, input);
+        plan.builder.cleanup.push(step);
     }
     if !images.is_empty() {
-        let step = draft.step(Action::PruneImages(images), Reason::Superseded, input);
-        draft.draft.cleanup.push(step);
+        let step = plan.step(Action::PruneImages(images), Reason::Superseded, input);
+        plan.builder.cleanup.push(step);
     }
 }
 
 /// The dangling images of the companion that no unit names, whichever companion's it is.
-fn unused_images(draft: &CompanionDraft<'_, '_>, seen: &ObservedCompanion) -> Vec<ImageId> {
+fn unused_images(plan: &CompanionPlan<'_, '_>, seen: &ObservedCompanion) -> Vec<ImageId> {
     let image = seen.image.as_ref().and_then(Observation::known);
-    let (Some(image), Some(named)) = (image, &draft.draft.named_images) else {
+    let (Some(image), Some(named)) = (image, &plan.builder.named_images) else {
         return Vec::new();
     };
     image.leftovers.iter().filter(|id| !named.contains(&id.fingerprint())).cloned().collect()

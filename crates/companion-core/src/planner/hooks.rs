@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::CompanionDraft;
-use super::services::PASSING;
+use super::CompanionPlan;
+use super::services::TRANSIENT_POLL;
 use crate::model::desired::DesiredCompanion;
 use crate::model::hook::{ConfigId, HookSpec, HookState, Link, Rendering, StaleCause};
 use crate::model::observed::{Observation, ObservedCompanion, Work};
@@ -19,7 +19,7 @@ pub(super) enum Config {
 }
 
 pub(super) fn rule(
-    draft: &mut CompanionDraft<'_, '_>,
+    plan: &mut CompanionPlan<'_, '_>,
     desired: &DesiredCompanion,
     seen: &ObservedCompanion,
 ) -> Config {
@@ -29,16 +29,16 @@ pub(super) fn rule(
     let state = match &seen.hook {
         Some(Observation::Known(state)) => state,
         Some(Observation::Unknown(error)) => {
-            draft.unknown("its configuration", error);
+            plan.unknown("configuration", error);
             return Config::Pending;
         }
         None => {
-            draft.unknown("its configuration", "nothing was observed of it");
+            plan.unknown("configuration", "nothing was observed");
             return Config::Pending;
         }
     };
-    if draft.is_running(Work::Hook) {
-        draft.block(WaitingOn::Running { work: Work::Hook });
+    if plan.is_running(Work::Hook) {
+        plan.block(WaitingOn::Running { work: Work::Hook });
         return Config::Pending;
     }
     let claims = seen.claims();
@@ -48,21 +48,21 @@ pub(super) fn rule(
     // A companion whose backend is down must come back after a crash, if only to say that the backend is
     // down.
     if let Rendering::NotReady { waiting_for } = &state.rendering {
-        draft.block(WaitingOn::HookNotReady { waiting_for: waiting_for.clone() });
+        plan.block(WaitingOn::HookNotReady { waiting_for: waiting_for.clone() });
         return usable.map_or(Config::Pending, |id| Config::Ready(Some(id)));
     }
     match usable {
         Ok(id) if state.link == Link::To(id) => {
-            draft.healed(Work::Hook);
+            plan.recovered(Work::Hook);
             Config::Ready(Some(id))
         }
         // The link is for people and other programs: no companion waits for it.
         Ok(id) => {
-            render(draft, hook, state, StaleCause::Unlinked, claimed, seen);
+            render(plan, hook, state, StaleCause::Unlinked, claimed, seen);
             Config::Ready(Some(id))
         }
         Err(cause) => {
-            render(draft, hook, state, cause, claimed, seen);
+            render(plan, hook, state, cause, claimed, seen);
             Config::Pending
         }
     }
@@ -70,7 +70,7 @@ pub(super) fn rule(
 
 /// Plans a rendering, once it is known which files the unit and its processes name.
 fn render(
-    draft: &mut CompanionDraft<'_, '_>,
+    plan: &mut CompanionPlan<'_, '_>,
     hook: &HookSpec,
     state: &HookState,
     cause: StaleCause,
@@ -78,21 +78,21 @@ fn render(
     seen: &ObservedCompanion,
 ) {
     if state.link == Link::Unmanaged {
-        return draft.block(unmanaged(hook));
+        return plan.block(unmanaged(hook));
     }
     if let Observation::Unknown(error) = &seen.unit {
-        return draft.unknown("its unit file", error);
+        return plan.unknown("unit file", error);
     }
     // A process that is being started does not show yet which file it started from.
     if seen.service.known().is_some_and(|service| service.is_starting()) {
-        let retry_at = draft.draft.now.after(PASSING);
-        return draft.block_until(WaitingOn::Starting, retry_at);
+        let retry_at = plan.builder.now.after(TRANSIENT_POLL);
+        return plan.block_until(WaitingOn::Starting, retry_at);
     }
-    let input = draft.input(&attempt(hook, state));
-    if !draft.backs_off(Work::Hook, input) {
+    let input = plan.input(&attempt(hook, state));
+    if !plan.backs_off(Work::Hook, input) {
         let action = Action::RunHook { hook: hook.clone(), claimed };
-        let step = draft.step(action, cause.into(), input);
-        draft.draft.background.push(step);
+        let step = plan.step(action, cause.into(), input);
+        plan.builder.background.push(step);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rule of the second stage: the image.
 
-use super::CompanionDraft;
+use super::CompanionPlan;
 use crate::model::desired::DesiredCompanion;
 use crate::model::image::{ImageState, PresentImage, Provenance};
 use crate::model::observed::{Observation, ObservedCompanion, Work};
@@ -8,44 +8,44 @@ use crate::plan::{Action, Reason, WaitingOn};
 
 /// The image that the later stages may go on with, if they may.
 pub(super) fn rule<'s>(
-    draft: &mut CompanionDraft<'_, '_>,
+    plan: &mut CompanionPlan<'_, '_>,
     desired: &DesiredCompanion,
     seen: &'s ObservedCompanion,
 ) -> Option<&'s PresentImage> {
     let state = match &seen.image {
         Some(Observation::Known(state)) => state,
         Some(Observation::Unknown(error)) => {
-            draft.unknown("its image", error);
+            plan.unknown("image", error);
             return None;
         }
         None => {
-            draft.unknown("its image", "nothing was observed of it");
+            plan.unknown("image", "nothing was observed");
             return None;
         }
     };
     if state.is_current() {
-        draft.healed(Work::Image);
+        plan.recovered(Work::Image);
         return state.present.as_ref();
     }
-    let input = draft.input(&(&desired.spec().image, state.context));
-    if draft.is_running(Work::Image) {
-        draft.block(WaitingOn::Running { work: Work::Image });
-    } else if !draft.backs_off(Work::Image, input) {
+    let input = plan.input(&(&desired.spec().image, state.context));
+    if plan.is_running(Work::Image) {
+        plan.block(WaitingOn::Running { work: Work::Image });
+    } else if !plan.backs_off(Work::Image, input) {
         let reason = match &state.present {
             Some(_) if is_hijacked(desired, state) => Reason::ImageChanged,
             Some(_) => Reason::ContextChanged,
             None => Reason::ImageMissing,
         };
         let action = Action::EnsureImage(desired.spec().image.clone());
-        let step = draft.step(action, reason, input);
-        draft.draft.background.push(step);
+        let step = plan.step(action, reason, input);
+        plan.builder.background.push(step);
     }
     // An outdated image is good enough to repair a companion that is down. One that runs waits for
     // the new image, so that it is restarted once and not twice. An image that was tagged outside
     // companion is never started from: the unit names the image of before.
     let runs = seen.service.known().is_none_or(|service| service.is_running());
     let getting =
-        draft.is_running(Work::Image) || draft.holding_failure(Work::Image, input).is_none();
+        plan.is_running(Work::Image) || plan.holding_failure(Work::Image, input).is_none();
     let waits = (runs && getting) || is_hijacked(desired, state);
     state.present.as_ref().filter(|_| !waits)
 }
@@ -55,6 +55,6 @@ fn is_hijacked(desired: &DesiredCompanion, state: &ImageState) -> bool {
     let built = desired.spec().image.build.as_ref().map(|build| &build.reference);
     let present = state.present.as_ref();
     present.is_some_and(|image| {
-        image.provenance == Provenance::Foreign && Some(&image.reference) == built
+        image.provenance == Provenance::External && Some(&image.reference) == built
     })
 }

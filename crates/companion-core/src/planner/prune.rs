@@ -4,8 +4,8 @@
 //! unit removed first leaves a container that nobody stops. Nothing is taken down on a guess.
 
 use super::hooks::unmanaged;
-use super::services::PASSING;
-use super::{CompanionDraft, input_of};
+use super::services::TRANSIENT_POLL;
+use super::{CompanionPlan, input_of};
 use crate::model::desired::{Generation, RemovedCompanion};
 use crate::model::hook::{HookState, Link};
 use crate::model::observed::{Observation, ObservedCompanion, Work};
@@ -16,48 +16,48 @@ use crate::model::unit::{
 use crate::plan::{Action, Reason, WaitingOn};
 
 pub(super) fn rule(
-    draft: &mut CompanionDraft<'_, '_>,
+    plan: &mut CompanionPlan<'_, '_>,
     removed: &RemovedCompanion,
     seen: &ObservedCompanion,
 ) {
     let (file, service) = match (&seen.unit, &seen.service) {
         (Observation::Known(file), Observation::Known(service)) => (file, service),
-        (Observation::Unknown(error), _) => return draft.unknown("its unit file", error),
-        (_, Observation::Unknown(error)) => return draft.unknown("its service", error),
+        (Observation::Unknown(error), _) => return plan.unknown("unit file", error),
+        (_, Observation::Unknown(error)) => return plan.unknown("service", error),
     };
-    if let Some(work) = draft.any_running() {
-        return draft.block(WaitingOn::Running { work });
+    if let Some(work) = plan.any_running() {
+        return plan.block(WaitingOn::Running { work });
     }
-    if let UnitFileState::Foreign { what } = &file.state {
+    if let UnitFileState::Unmanaged { what } = &file.state {
         // Its name has passed to somebody else, and with it all that goes by the name: what is left of
         // ours is for its operator to remove, and is told.
         let rendered = seen.hook.as_ref().is_some_and(|hook| hook.known().is_none_or(is_rendered));
         if service.running.is_some() || rendered {
-            draft.block(WaitingOn::Conflict { what: format!("{what} at {}", file.location) });
+            plan.block(WaitingOn::Conflict { what: format!("{what} at {}", file.location) });
         }
         return;
     }
     if service.load == LoadState::Masked {
-        return draft.block(WaitingOn::Masked);
+        return plan.block(WaitingOn::Masked);
     }
     let ours = is_ours(file, service);
     if ours && !service.is_down() {
-        return stop(draft, service);
+        return stop(plan, service);
     }
     if is_unnamed_start(file, service) {
         // Its unit was reloaded away while it started: its process names its revision once it runs.
-        let retry_at = draft.draft.now.after(PASSING);
-        return draft.block_until(WaitingOn::Starting, retry_at);
+        let retry_at = plan.builder.now.after(TRANSIENT_POLL);
+        return plan.block_until(WaitingOn::Starting, retry_at);
     }
     // What is found is part of the input: as long as each attempt takes something away, the next is
     // made at once, and one that changed nothing is put off.
     let found = (&file.state, &service.load, &service.active, &seen.container, &seen.hook);
-    let input = draft.input(&found);
-    if draft.backs_off(Work::Removal, input) {
+    let input = plan.input(&found);
+    if plan.backs_off(Work::Removal, input) {
         return;
     }
-    let taken_down = take_down(draft, file, ours.then_some(service), input);
-    tidy(draft, removed, seen, input, taken_down);
+    let taken_down = take_down(plan, file, ours.then_some(service), input);
+    tidy(plan, removed, seen, input, taken_down);
 }
 
 /// Whether what the service manager has at the name came from a unit of ours.
@@ -81,16 +81,16 @@ fn is_unnamed_start(file: &UnitFile, service: &ServiceState) -> bool {
     service.active == ActiveState::Activating && (service.load == LoadState::NotFound || replaced)
 }
 
-fn stop(draft: &mut CompanionDraft<'_, '_>, service: &ServiceState) {
-    let input = stop_input(draft.generation, service.invocation.as_deref());
-    let retry_at = draft.draft.now.after(PASSING);
+fn stop(plan: &mut CompanionPlan<'_, '_>, service: &ServiceState) {
+    let input = stop_input(plan.generation, service.invocation.as_deref());
+    let retry_at = plan.builder.now.after(TRANSIENT_POLL);
     if service.job_pending {
-        draft.block_until(WaitingOn::Job, retry_at);
+        plan.block_until(WaitingOn::Job, retry_at);
     } else if service.active == ActiveState::Deactivating {
-        draft.block_until(WaitingOn::Stopping, retry_at);
-    } else if !draft.backs_off(Work::Removal, input) {
-        let step = draft.step(Action::StopUnit, Reason::Removed, input);
-        draft.draft.services.push(step);
+        plan.block_until(WaitingOn::Stopping, retry_at);
+    } else if !plan.backs_off(Work::Removal, input) {
+        let step = plan.step(Action::StopUnit, Reason::Removed, input);
+        plan.builder.services.push(step);
     }
 }
 
@@ -101,40 +101,40 @@ pub(crate) fn stop_input(generation: Generation, invocation: Option<&str>) -> Fi
 
 /// Removes the unit file and has it forgotten; says whether anything was left to do.
 fn take_down(
-    draft: &mut CompanionDraft<'_, '_>,
+    plan: &mut CompanionPlan<'_, '_>,
     file: &UnitFile,
     service: Option<&ServiceState>,
     input: Fingerprint,
 ) -> bool {
     let on_disk = !matches!(file.state, UnitFileState::Absent);
     if on_disk {
-        let step = draft.step(Action::RemoveUnit, Reason::Removed, input);
-        draft.draft.files.push(step);
+        let step = plan.step(Action::RemoveUnit, Reason::Removed, input);
+        plan.builder.files.push(step);
     }
     let loaded = service.is_some_and(|service| service.load != LoadState::NotFound);
     if on_disk || loaded {
-        let load_input = draft.input(&"forget");
-        let failure = draft.holding_failure(Work::Load, load_input);
+        let load_input = plan.input(&"forget");
+        let failure = plan.holding_failure(Work::Load, load_input);
         if let Some(failure) = failure.filter(|_| !on_disk) {
             let words = failure.error;
-            draft.block_until(WaitingOn::NotLoaded { words }, failure.retry_at);
+            plan.block_until(WaitingOn::NotLoaded { words }, failure.retry_at);
             return true;
         }
-        draft.draft.reload.insert(draft.name.clone(), (load_input, Reason::Removed));
+        plan.builder.reload.insert(plan.name.clone(), (load_input, Reason::Removed));
     }
     let failed = service.is_some_and(|service| service.active == ActiveState::Failed);
     if failed {
-        let mut step = draft.step(Action::ResetFailed, Reason::Removed, input);
+        let mut step = plan.step(Action::ResetFailed, Reason::Removed, input);
         step.work = Work::Removal;
         step.after_reload = on_disk || loaded;
-        draft.draft.services.push(step);
+        plan.builder.services.push(step);
     }
     on_disk || loaded || failed
 }
 
 /// Removes what the unit leaves behind: a container without its unit, and the configuration.
 fn tidy(
-    draft: &mut CompanionDraft<'_, '_>,
+    plan: &mut CompanionPlan<'_, '_>,
     removed: &RemovedCompanion,
     seen: &ObservedCompanion,
     input: Fingerprint,
@@ -142,32 +142,32 @@ fn tidy(
 ) {
     let container = match &seen.container {
         Some(Observation::Known(ContainerState::Ours { .. })) => true,
-        Some(Observation::Known(ContainerState::Absent | ContainerState::Foreign { .. }))
+        Some(Observation::Known(ContainerState::Absent | ContainerState::Unmanaged { .. }))
         | None => false,
-        Some(Observation::Unknown(error)) => return draft.unknown("its container", error),
+        Some(Observation::Unknown(error)) => return plan.unknown("container", error),
     };
     let config = match &seen.hook {
         Some(Observation::Known(state)) => is_rendered(state),
-        Some(Observation::Unknown(error)) => return draft.unknown("its configuration", error),
+        Some(Observation::Unknown(error)) => return plan.unknown("configuration", error),
         None => false,
     };
     if !taken_down && !container && !config {
-        draft.healed(Work::Removal);
-        draft.healed(Work::Load);
+        plan.recovered(Work::Removal);
+        plan.recovered(Work::Load);
     }
     if container {
-        let step = draft.step(Action::RemoveContainer, Reason::Removed, input);
-        draft.draft.cleanup.push(step);
+        let step = plan.step(Action::RemoveContainer, Reason::Removed, input);
+        plan.builder.cleanup.push(step);
     }
     let state = seen.hook.as_ref().and_then(Observation::known);
     if let (Some(hook), Some(state)) = (&removed.hook, state)
         && state.link == Link::Unmanaged
     {
-        draft.block(unmanaged(hook));
+        plan.block(unmanaged(hook));
     }
     if let Some(hook) = removed.hook.as_ref().filter(|_| config) {
-        let step = draft.step(Action::RemoveConfig(hook.clone()), Reason::Removed, input);
-        draft.draft.cleanup.push(step);
+        let step = plan.step(Action::RemoveConfig(hook.clone()), Reason::Removed, input);
+        plan.builder.cleanup.push(step);
     }
 }
 

@@ -7,32 +7,32 @@
 use std::hash::Hash;
 
 use super::hooks::attempt;
-use super::{CompanionDraft, input_of};
+use super::{CompanionPlan, input_of};
 use crate::model::desired::DesiredCompanion;
 use crate::model::hook::Rendering;
 use crate::model::observed::{Attempt, Observation, ObservedCompanion, Work};
 
 pub(super) fn rule(
-    draft: &mut CompanionDraft<'_, '_>,
+    plan: &mut CompanionPlan<'_, '_>,
     desired: &DesiredCompanion,
     seen: &ObservedCompanion,
 ) {
     if let Some(Observation::Known(image)) = &seen.image {
         let parts = (&desired.spec().image, image.context);
-        drop_if(draft, Work::Image, |running| differs(running, &parts));
+        drop_if(plan, Work::Image, |running| differs(running, &parts));
     }
     let generation = desired.generation();
     match (&desired.spec().hook, &seen.hook) {
         (Some(hook), Some(Observation::Known(state))) => match state.rendering {
             Rendering::Outdated { .. } => {
-                drop_if(draft, Work::Hook, |running| differs(running, &attempt(hook, state)));
+                drop_if(plan, Work::Hook, |running| differs(running, &attempt(hook, state)));
             }
             // The rendering under way may be the one whose digest is known by now.
             Rendering::Known(_) | Rendering::NotReady { .. } => {
-                drop_if(draft, Work::Hook, |running| running.generation != generation);
+                drop_if(plan, Work::Hook, |running| running.generation != generation);
             }
         },
-        (None, _) => drop_if(draft, Work::Hook, |running| running.generation != generation),
+        (None, _) => drop_if(plan, Work::Hook, |running| running.generation != generation),
         (Some(_), Some(Observation::Unknown(_)) | None) => {}
     }
 }
@@ -41,8 +41,8 @@ fn differs(running: Attempt, parts: &impl Hash) -> bool {
     running.input != input_of(running.generation, parts)
 }
 
-fn drop_if(draft: &mut CompanionDraft<'_, '_>, work: Work, outdated: impl FnOnce(Attempt) -> bool) {
-    if draft.running(work).is_some_and(outdated) {
-        draft.draft.superseded.push((draft.name.clone(), work));
+fn drop_if(plan: &mut CompanionPlan<'_, '_>, work: Work, outdated: impl FnOnce(Attempt) -> bool) {
+    if plan.running(work).is_some_and(outdated) {
+        plan.builder.superseded.push((plan.name.clone(), work));
     }
 }

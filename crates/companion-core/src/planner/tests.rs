@@ -263,7 +263,7 @@ fn converged_pass_has_no_steps() {
 fn what_nobody_recorded_is_reported_and_left_alone() {
     let mut scene = Scene::converged();
     scene.desired.companions.clear();
-    scene.expect(&[], &["no record of it: neither wanted nor wished away"]);
+    scene.expect(&[], &["managed unit that is not in the desired state; adopt: `companion install APP`, delete: `companion remove APP`"]);
 }
 
 #[test]

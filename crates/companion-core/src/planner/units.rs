@@ -1,6 +1,6 @@
 //! The rules of the third stage: the unit file, and the unit that the service manager loaded from it.
 
-use super::CompanionDraft;
+use super::CompanionPlan;
 use crate::model::desired::DesiredCompanion;
 use crate::model::hook::ConfigId;
 use crate::model::image::PresentImage;
@@ -21,30 +21,30 @@ pub(super) struct Loading {
 
 /// Has the wanted unit written and loaded; `None` when the layer above may not go on.
 pub(super) fn rule(
-    draft: &mut CompanionDraft<'_, '_>,
+    plan: &mut CompanionPlan<'_, '_>,
     desired: &DesiredCompanion,
     image: &PresentImage,
     config: Option<ConfigId>,
     seen: &ObservedCompanion,
 ) -> Option<Loading> {
-    let (file, service) = readable(draft, seen)?;
-    if blocked_by_others(draft, file, service, seen) {
+    let (file, service) = readable(plan, seen)?;
+    if blocked_by_others(plan, file, service, seen) {
         return None;
     }
     let wanted = desired.revision(image, config).with_rendering(file.rendering);
     let (revision, reason) = match &file.state {
         UnitFileState::Current { revision } => {
-            draft.healed(Work::Unit);
-            return loaded(draft, wanted, *revision, service);
+            plan.recovered(Work::Unit);
+            return loaded(plan, wanted, *revision, service);
         }
-        UnitFileState::Exposed { revision } => {
-            closed(draft, desired, image, wanted, *revision);
-            return loaded(draft, wanted, *revision, service);
+        UnitFileState::WrongMode { revision } => {
+            closed(plan, desired, image, wanted, *revision);
+            return loaded(plan, wanted, *revision, service);
         }
-        UnitFileState::Absent => (after_loss(draft, wanted, service), Reason::UnitFileMissing),
+        UnitFileState::Absent => (after_loss(plan, wanted, service), Reason::UnitFileMissing),
         UnitFileState::Outdated { revision } => {
             let reason = difference(&wanted, revision).unwrap_or(Reason::RendererChanged);
-            (after_rendering(draft, wanted, *revision, service), reason)
+            (after_rendering(plan, wanted, *revision, service), reason)
         }
         UnitFileState::Drifted { revision } => {
             let reason = revision.and_then(|found| difference(&wanted, &found));
@@ -52,16 +52,16 @@ pub(super) fn rule(
             (after_drift(wanted, *revision, service), reason)
         }
         // `blocked_by_others` has spoken.
-        UnitFileState::Foreign { .. } => return None,
+        UnitFileState::Unmanaged { .. } => return None,
     };
-    let input = draft.input(&wanted);
-    if refused(draft, input) || draft.backs_off(Work::Unit, input) {
+    let input = plan.input(&wanted);
+    if refused(plan, input) || plan.backs_off(Work::Unit, input) {
         return None;
     }
     let unit = Box::new(desired.unit(&image.id, revision));
-    let step = draft.step(Action::WriteUnit(unit), reason.clone(), input);
-    draft.draft.files.push(step);
-    draft.draft.reload.insert(draft.name.clone(), (input, reason));
+    let step = plan.step(Action::WriteUnit(unit), reason.clone(), input);
+    plan.builder.files.push(step);
+    plan.builder.reload.insert(plan.name.clone(), (input, reason));
     Some(Loading { revision, after_reload: true })
 }
 
@@ -69,62 +69,62 @@ pub(super) fn rule(
 ///
 /// Nothing that was loaded from it becomes untrue, so it costs neither a reload nor a restart.
 fn closed(
-    draft: &mut CompanionDraft<'_, '_>,
+    plan: &mut CompanionPlan<'_, '_>,
     desired: &DesiredCompanion,
     image: &PresentImage,
     wanted: Revision,
     revision: Revision,
 ) {
-    let input = draft.input(&("exposed", wanted));
-    if refused(draft, input) || draft.backs_off(Work::Unit, input) {
+    let input = plan.input(&("exposed", wanted));
+    if refused(plan, input) || plan.backs_off(Work::Unit, input) {
         return;
     }
     let unit = Box::new(desired.unit(&image.id, revision));
-    let step = draft.step(Action::WriteUnit(unit), Reason::UnitFileExposed, input);
-    draft.draft.files.push(step);
+    let step = plan.step(Action::WriteUnit(unit), Reason::UnitFileWrongMode, input);
+    plan.builder.files.push(step);
 }
 
 fn readable<'s>(
-    draft: &mut CompanionDraft<'_, '_>,
+    plan: &mut CompanionPlan<'_, '_>,
     seen: &'s ObservedCompanion,
 ) -> Option<(&'s UnitFile, &'s ServiceState)> {
     if let Observation::Unknown(error) = &seen.unit {
-        draft.unknown("its unit file", error);
+        plan.unknown("unit file", error);
     }
     Some((seen.unit.known()?, seen.service.known()?))
 }
 
 /// Whether something that is not ours to change stands in the way; then says so in the plan.
 fn blocked_by_others(
-    draft: &mut CompanionDraft<'_, '_>,
+    plan: &mut CompanionPlan<'_, '_>,
     file: &UnitFile,
     service: &ServiceState,
     seen: &ObservedCompanion,
 ) -> bool {
-    if let UnitFileState::Foreign { what } = &file.state {
-        draft.block(WaitingOn::Conflict { what: format!("{what} at {}", file.location) });
+    if let UnitFileState::Unmanaged { what } = &file.state {
+        plan.block(WaitingOn::Conflict { what: format!("{what} at {}", file.location) });
         return true;
     }
     if service.load == LoadState::Masked {
-        draft.block(WaitingOn::Masked);
+        plan.block(WaitingOn::Masked);
         return true;
     }
-    if shadowed(draft, file, service) {
+    if shadowed(plan, file, service) {
         return true;
     }
     match &seen.container {
-        Some(Observation::Known(ContainerState::Foreign { image })) => {
-            draft.block(WaitingOn::Conflict { what: format!("a container of image {image}") });
+        Some(Observation::Known(ContainerState::Unmanaged { image })) => {
+            plan.block(WaitingOn::Conflict { what: format!("a container of image {image}") });
             return true;
         }
         Some(Observation::Unknown(error)) => {
-            draft.unknown("its container", error);
+            plan.unknown("container", error);
             return true;
         }
         Some(Observation::Known(ContainerState::Absent | ContainerState::Ours { .. })) | None => {}
     }
-    if draft.is_running(Work::Service) {
-        draft.block(WaitingOn::Running { work: Work::Service });
+    if plan.is_running(Work::Service) {
+        plan.block(WaitingOn::Running { work: Work::Service });
         return true;
     }
     false
@@ -134,16 +134,16 @@ fn blocked_by_others(
 ///
 /// One reload is tried, for that file may be gone by now; then it is reported, and nothing written
 /// that would not be loaded anyway.
-fn shadowed(draft: &mut CompanionDraft<'_, '_>, file: &UnitFile, service: &ServiceState) -> bool {
+fn shadowed(plan: &mut CompanionPlan<'_, '_>, file: &UnitFile, service: &ServiceState) -> bool {
     if service.load != LoadState::Loaded || service.source.as_ref() == Some(&file.location) {
         return false;
     }
     let by = service.source.clone().unwrap_or_else(|| "a unit that is no Quadlet".to_owned());
-    let input = draft.input(&("shadowed", &by));
-    match draft.holding_failure(Work::Load, input) {
-        Some(failure) => draft.block_until(WaitingOn::Shadowed { by }, failure.retry_at),
+    let input = plan.input(&("shadowed", &by));
+    match plan.holding_failure(Work::Load, input) {
+        Some(failure) => plan.block_until(WaitingOn::Shadowed { by }, failure.retry_at),
         None => {
-            draft.draft.reload.insert(draft.name.clone(), (input, Reason::LoadedUnitStale));
+            plan.builder.reload.insert(plan.name.clone(), (input, Reason::LoadedUnitStale));
         }
     }
     true
@@ -151,15 +151,11 @@ fn shadowed(draft: &mut CompanionDraft<'_, '_>, file: &UnitFile, service: &Servi
 
 /// The revision to write where there is no file.
 ///
-/// A run that was seen beneath the true file keeps its incarnation, so that a file which was merely
+/// A run that was seen beneath the true file keeps its restart epoch, so that a file which was merely
 /// lost costs no restart. Of any other run only its own word is known, and a unit that was edited,
-/// started and then deleted would give the same: the next incarnation is taken.
-fn after_loss(
-    draft: &CompanionDraft<'_, '_>,
-    wanted: Revision,
-    service: &ServiceState,
-) -> Revision {
-    match verified(draft, wanted, service) {
+/// started and then deleted would give the same: the next restart epoch is taken.
+fn after_loss(plan: &CompanionPlan<'_, '_>, wanted: Revision, service: &ServiceState) -> Revision {
+    match verified(plan, wanted, service) {
         Some(verified) => verified.with_rendering(wanted.rendering),
         None => after_drift(wanted, None, service),
     }
@@ -167,36 +163,36 @@ fn after_loss(
 
 /// The revision to write over a file that nobody edited.
 ///
-/// It keeps the incarnation, for nothing that was started from such a file started from something
+/// It keeps the restart epoch, for nothing that was started from such a file started from something
 /// else. Only what claims the very revision to write, while the file says something else, is not
-/// known to be what it claims: unless it was seen beneath the true file, the next incarnation is taken.
+/// known to be what it claims: unless it was seen beneath the true file, the next restart epoch is taken.
 fn after_rendering(
-    draft: &CompanionDraft<'_, '_>,
+    plan: &CompanionPlan<'_, '_>,
     wanted: Revision,
     found: Revision,
     service: &ServiceState,
 ) -> Revision {
-    let verified = verified(draft, wanted, service);
+    let verified = verified(plan, wanted, service);
     if let Some(verified) = verified.filter(|verified| verified.rendering == wanted.rendering) {
         return verified;
     }
-    let incarnation = |revision: Revision| {
+    let restart_epoch = |revision: Revision| {
         let claims_it = revision.rendering == wanted.rendering;
-        revision.incarnation.wrapping_add(u32::from(claims_it))
+        revision.restart_epoch.wrapping_add(u32::from(claims_it))
     };
     let claimed = [service.loaded, service.running].into_iter().flatten();
-    let claimed = claimed.filter(|revision| revision.same_contents(&wanted)).map(incarnation);
-    let kept = found.same_contents(&wanted).then_some(found.incarnation);
-    wanted.with_incarnation(claimed.chain(kept).max().unwrap_or(0))
+    let claimed = claimed.filter(|revision| revision.same_contents(&wanted)).map(restart_epoch);
+    let kept = found.same_contents(&wanted).then_some(found.restart_epoch);
+    wanted.with_restart_epoch(claimed.chain(kept).max().unwrap_or(0))
 }
 
 /// The revision that runs, if this very run was seen beneath a true file of the contents `wanted`.
 fn verified(
-    draft: &CompanionDraft<'_, '_>,
+    plan: &CompanionPlan<'_, '_>,
     wanted: Revision,
     service: &ServiceState,
 ) -> Option<Revision> {
-    let verified = draft.draft.history.verified.get(draft.name)?;
+    let verified = plan.builder.history.verified.get(plan.name)?;
     let is_it = service.is_running()
         && service.running == Some(verified.revision)
         && service.invocation.as_ref() == Some(&verified.invocation)
@@ -204,15 +200,15 @@ fn verified(
     is_it.then_some(verified.revision)
 }
 
-/// The revision to write over a drifted file: an incarnation that no layer has claimed yet.
+/// The revision to write over a drifted file: a restart epoch that no layer has claimed yet.
 fn after_drift(wanted: Revision, claimed: Option<Revision>, service: &ServiceState) -> Revision {
-    let incarnation = [claimed, service.loaded, service.running]
+    let restart_epoch = [claimed, service.loaded, service.running]
         .into_iter()
         .flatten()
         .filter(|revision| revision.same_contents(&wanted))
-        .map(|revision| revision.incarnation.wrapping_add(1))
+        .map(|revision| revision.restart_epoch.wrapping_add(1))
         .max();
-    wanted.with_incarnation(incarnation.unwrap_or(0))
+    wanted.with_restart_epoch(restart_epoch.unwrap_or(0))
 }
 
 /// In which of its contents the revision `found` differs from the one wanted, if in any.
@@ -231,32 +227,32 @@ pub(super) fn difference(wanted: &Revision, found: &Revision) -> Option<Reason> 
 }
 
 /// Whether the host's judge refused this very unit; then says so in the plan, with its words.
-fn refused(draft: &mut CompanionDraft<'_, '_>, input: Fingerprint) -> bool {
-    let Some(failure) = draft.holding_failure(Work::Unit, input) else {
+fn refused(plan: &mut CompanionPlan<'_, '_>, input: Fingerprint) -> bool {
+    let Some(failure) = plan.holding_failure(Work::Unit, input) else {
         return false;
     };
     let refused = failure.kind == PortErrorKind::Invalid;
     if refused {
-        draft.block_until(WaitingOn::UnitRefused { words: failure.error }, failure.retry_at);
+        plan.block_until(WaitingOn::UnitRefused { words: failure.error }, failure.retry_at);
     }
     refused
 }
 
 /// Has the file loaded that is there and true.
 fn loaded(
-    draft: &mut CompanionDraft<'_, '_>,
+    plan: &mut CompanionPlan<'_, '_>,
     wanted: Revision,
     revision: Revision,
     service: &ServiceState,
 ) -> Option<Loading> {
     let true_unit = service.load == LoadState::Loaded && service.loaded == Some(revision);
     if true_unit {
-        draft.healed(Work::Load);
+        plan.recovered(Work::Load);
         return Some(Loading { revision, after_reload: false });
     }
-    let input = draft.input(&wanted);
-    let Some(failure) = draft.holding_failure(Work::Load, input) else {
-        draft.draft.reload.insert(draft.name.clone(), (input, Reason::LoadedUnitStale));
+    let input = plan.input(&wanted);
+    let Some(failure) = plan.holding_failure(Work::Load, input) else {
+        plan.builder.reload.insert(plan.name.clone(), (input, Reason::LoadedUnitStale));
         return Some(Loading { revision, after_reload: true });
     };
     // A reload was tried and helped nothing, or failed itself: its error comes first, for that the unit is
@@ -264,6 +260,6 @@ fn loaded(
     let found = service.load_error.clone();
     let found = found.unwrap_or_else(|| format!("load state `{}`", service.load));
     let words = format!("{} ({found})", failure.error);
-    draft.block_until(WaitingOn::NotLoaded { words }, failure.retry_at);
+    plan.block_until(WaitingOn::NotLoaded { words }, failure.retry_at);
     None
 }

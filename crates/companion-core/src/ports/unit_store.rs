@@ -14,11 +14,11 @@ use crate::model::unit::{UnitFile, UnitSpec};
 ///
 /// # Contract
 /// - A unit is *ours* when it carries our mark with its own name, or holds nothing at all: a file
-///   that was cut off to no byte is nobody's loss. Everything else at a companion's name is foreign,
+///   that was cut off to no byte is nobody's loss. Everything else at a companion's name is unmanaged,
 ///   is reported as such, and is never written over or removed.
 /// - After [`write`](Self::write) returned, the unit survives a loss of power; a reader sees the old
 ///   bytes or the new ones, never a mix. After an error the old unit still stands.
-/// - What is not a regular file of its own is foreign too: a directory, a link, a file that has a second
+/// - What is not a regular file of its own is unmanaged too: a directory, a link, a file that has a second
 ///   name, a copy of another companion's unit.
 /// - A unit that was cut off is never current.
 /// - After [`remove`](Self::remove) returned, the absence survives a loss of power.
@@ -36,7 +36,7 @@ pub trait UnitStore: Send + Sync {
     /// when the rendering that it names is that of its own bytes, or when it names none, and else
     /// [`Drifted`](crate::model::unit::UnitFileState::Drifted); so it is without a unit to compare. One
     /// that says what is wanted and that others may write is
-    /// [`Exposed`](crate::model::unit::UnitFileState::Exposed). A unit is compared under the incarnation that the file
+    /// [`Exposed`](crate::model::unit::UnitFileState::WrongMode). A unit is compared under the restart epoch that the file
     /// names, so a restored one stays current, and under the store's own rendering, whichever the unit
     /// asked about names. The answer has an entry for every name; one that cannot be read is an error
     /// of its own and hides no other.
@@ -60,13 +60,13 @@ pub trait UnitStore: Send + Sync {
     /// `Invalid` when the unit breaks a rule of [`ContainerSpec::validate`], which a store checks itself
     /// because anyone may build one, when it cannot be said in this host's form, or its judge refuses it
     /// (the message holds the judge's own words); `Unavailable` when there is no judge; `Conflict` when
-    /// something foreign lies there; `Denied` (also when what lies there cannot be read) and `Transient`
+    /// something unmanaged lies there; `Denied` (also when what lies there cannot be read) and `Transient`
     /// (full disk) from the file system. A refusal of one unit hinders no other.
     async fn write(&self, unit: &UnitSpec) -> PortResult<()>;
 
     /// Removes the unit of `name`, if it is there and ours.
     ///
     /// # Errors
-    /// `Conflict` when something foreign lies there; `Denied` and `Transient` from the file system.
+    /// `Conflict` when something unmanaged lies there; `Denied` and `Transient` from the file system.
     async fn remove(&self, name: &CompanionName) -> PortResult<()>;
 }

@@ -18,7 +18,7 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// Counts an attempt when it begins: only a later round that reads its success takes it back.
+    /// Counts an attempt when it begins: only a later reconcile that reads its success takes it back.
     pub(super) fn begin(
         &mut self,
         name: &CompanionName,
@@ -50,7 +50,7 @@ impl Attempts {
         }
     }
 
-    /// Takes over how a task of an earlier round ended: its work is put off from then on, well ended or
+    /// Takes over how a task of an earlier reconcile ended: its work is put off from then on, well ended or
     /// not.
     pub(super) fn ended(
         &mut self,
@@ -76,8 +76,8 @@ impl Attempts {
         failures.map(|failure| failure.retry_at).max()
     }
 
-    pub(super) fn heal(&mut self, plan: &Plan) {
-        for (name, work) in &plan.healed {
+    pub(super) fn reset_backoff(&mut self, plan: &Plan) {
+        for (name, work) in &plan.recovered {
             if let Some(failures) = self.failures.get_mut(name) {
                 failures.remove(work);
             }

@@ -1,6 +1,6 @@
 //! What is told while it happens, and who is told.
 
-use super::{Outcome, ReconcileError, Round};
+use super::{Outcome, Reconcile, ReconcileError};
 use crate::model::companion::CompanionName;
 use crate::model::observed::Work;
 use crate::plan::Step;
@@ -12,10 +12,10 @@ pub enum Event<'e> {
     StepBegun(&'e Step),
     /// A step was taken, or goes on by itself.
     StepEnded(&'e Step, &'e Outcome),
-    /// Work that an earlier round began has ended, with its error if it failed.
+    /// Work that an earlier reconcile began has ended, with its error if it failed.
     WorkEnded(&'e CompanionName, Work, Option<&'e str>),
-    /// A round ended, or could not be made.
-    Reconciled(&'e Result<Round, ReconcileError>),
+    /// A reconcile ended, or could not be made.
+    Reconciled(&'e Result<Reconcile, ReconcileError>),
 }
 
 /// Who is told what happens. It must return at once.
@@ -26,8 +26,8 @@ pub trait EventSink: Send + Sync {
 
 /// Tells nobody.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
+pub struct NoEvents;
 
-impl EventSink for Silent {
+impl EventSink for NoEvents {
     fn on_event(&self, _event: &Event<'_>) {}
 }

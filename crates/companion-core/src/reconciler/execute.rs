@@ -2,14 +2,14 @@
 //!
 //! Steps are begun in the plan's order. What is short is done at once; what
 //! takes its time (a hook, a build, a job) goes on as a task of its own, so that no companion waits
-//! for another. A companion's steps end at its first failure: the next round, not a retry, repairs.
+//! for another. A companion's steps end at its first failure: the next reconcile, not a retry, repairs.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use tracing::{info, warn};
 
 use super::observe::{bounded, service_of};
-use super::round::Context;
+use super::reconcile::Context;
 use super::tasks::{Stage, Task, TaskKey};
 use super::{Event, Limits, Memory};
 use crate::model::Monotonic;
@@ -24,7 +24,7 @@ use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 pub enum Outcome {
     /// The effect was had.
     Done,
-    /// It was begun and goes on; a later round sees its end.
+    /// It was begun and goes on; a later reconcile sees its end.
     Begun,
     /// It was not needed any more when its turn came.
     NotNeeded,

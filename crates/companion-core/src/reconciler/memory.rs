@@ -1,4 +1,4 @@
-//! What a reconciler remembers from one round to the next, as plain data.
+//! What a reconciler remembers from one reconcile to the next, as plain data.
 //!
 //! It holds nothing that the host could be asked, and no handle of the runtime: a copy of it is a
 //! reconciler that remembers the same.
@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::attempts::Attempts;
-use super::round::Context;
+use super::reconcile::Context;
 use super::tasks::{End, Ended, Label, Task, TaskKey};
-use super::{Event, Round};
+use super::{Event, Reconcile};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::{DesiredState, Generation};
@@ -59,11 +59,11 @@ impl Memory {
         outdated.cloned().collect()
     }
 
-    /// Learns from what a round saw and decided, before anything of it is done.
-    pub fn learn(&mut self, round: &Round) {
-        self.attempts.heal(&round.plan);
-        self.remember_gone(round);
-        self.remember_verified(&round.observed);
+    /// Learns from what a reconcile saw and decided, before anything of it is done.
+    pub fn learn(&mut self, reconcile: &Reconcile) {
+        self.attempts.reset_backoff(&reconcile.plan);
+        self.remember_gone(reconcile);
+        self.remember_verified(&reconcile.observed);
     }
 
     /// When the last of the back-offs that it holds is over.
@@ -114,13 +114,13 @@ impl Memory {
 
     /// Notes the removals of which nothing is left, and forgets those whose companion is wanted
     /// again. Where a stranger has the name, it is not known what of ours goes by it.
-    fn remember_gone(&mut self, Round { desired, observed, plan, .. }: &Round) {
+    fn remember_gone(&mut self, Reconcile { desired, observed, plan, .. }: &Reconcile) {
         self.gone.retain(|name, _| desired.removed.contains_key(name));
         for (name, removed) in &desired.removed {
             let file = observed.companions.get(name).and_then(|seen| seen.unit.known());
-            let foreign =
-                file.is_some_and(|file| matches!(file.state, UnitFileState::Foreign { .. }));
-            if plan.is_converged_for(name) && !foreign {
+            let unmanaged =
+                file.is_some_and(|file| matches!(file.state, UnitFileState::Unmanaged { .. }));
+            if plan.is_converged_for(name) && !unmanaged {
                 self.gone.insert(name.clone(), removed.generation);
             } else {
                 self.gone.remove(name);

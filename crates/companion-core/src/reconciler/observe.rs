@@ -68,7 +68,7 @@ pub(super) async fn service_of(host: &Host, name: &CompanionName) -> PortResult<
     })
 }
 
-/// Waits for a port at most for `limit`: whatever an adapter does, a round ends.
+/// Waits for a port at most for `limit`: whatever an adapter does, a reconcile ends.
 pub(super) async fn bounded<T>(
     limit: Duration,
     call: impl Future<Output = PortResult<T>>,
@@ -172,7 +172,7 @@ fn wanted_units(
 }
 
 /// The companions that may be started, restarted while nothing of them runs, or tidied up after:
-/// only for them the container at the name matters. The others cost no call, so that a round which
+/// only for them the container at the name matters. The others cost no call, so that a reconcile which
 /// finds everything true, or only waits, starts no process.
 fn names_to_ask_containers_of(
     desired: &DesiredState,

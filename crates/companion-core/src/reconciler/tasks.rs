@@ -1,4 +1,4 @@
-//! The work that outlives the round which began it: hooks, builds and pulls, jobs.
+//! The work that outlives the reconcile which began it: hooks, builds and pulls, jobs.
 //!
 //! A task is plain data between its calls of ports. Each ends by itself within its limit. A task
 //! whose companion is wanted no more is dropped; the ports promise that a call dropped half-way
@@ -69,7 +69,7 @@ pub struct Ended {
     pub key: TaskKey,
     /// How.
     pub end: End,
-    /// How long before it is taken over. A program that makes a round now and then learns of it late,
+    /// How long before it is taken over. A program that makes a reconcile now and then learns of it late,
     /// and what failed long ago is due again.
     pub ago: Duration,
 }

@@ -35,7 +35,7 @@ pub(super) async fn a_modified_file_stays_and_the_bytes_get_the_next_epoch(world
 pub(super) async fn a_file_that_others_can_read_is_closed_under_its_name(world: &World) {
     let before = make(world).await;
     world.expose_file().await;
-    assert_eq!(stale(world).await, StaleCause::Exposed);
+    assert_eq!(stale(world).await, StaleCause::ReadableByOthers);
     assert_eq!(make_beside(world, &[before]).await, before);
     assert_eq!(world.mode().await, Some(0o600));
 }
@@ -43,7 +43,7 @@ pub(super) async fn a_file_that_others_can_read_is_closed_under_its_name(world: 
 pub(super) async fn a_file_that_others_can_write_counts_as_modified_before(world: &World) {
     let before = make(world).await;
     world.open_file().await;
-    assert_eq!(stale(world).await, StaleCause::Writable);
+    assert_eq!(stale(world).await, StaleCause::WritableByOthers);
     assert_eq!(make(world).await, next(before));
     assert_eq!(world.mode().await, Some(0o600));
 }

@@ -176,7 +176,7 @@ pub(super) async fn a_name_that_another_image_took_is_not_current_and_built_agai
     world.take_the_name().await;
     let taken = state(world).await;
     let present = taken.present.clone().expect("the name is there");
-    assert_eq!(present.provenance, Provenance::Foreign);
+    assert_eq!(present.provenance, Provenance::External);
     assert!(!taken.is_current());
     ensure(world).await;
     assert!(state(world).await.is_current());

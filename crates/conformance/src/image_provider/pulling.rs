@@ -30,7 +30,7 @@ pub(super) async fn an_image_without_a_context_is_pulled(world: &World) {
     let source = only_pulled(world);
     let image = world.images().ensure(&source).await.unwrap();
     assert_eq!(image.reference, source.pull.clone().unwrap().reference);
-    assert_eq!(image.provenance, Provenance::Foreign);
+    assert_eq!(image.provenance, Provenance::External);
     let state = observed(world, &source).await.unwrap();
     assert_eq!((state.context, state.present), (None, Some(image)));
     assert!(world.contacts().await > 0);
@@ -60,7 +60,7 @@ pub(super) async fn a_first_build_that_fails_is_made_up_for_by_a_pull(world: &Wo
     world.break_build().await;
     let image = ensure(world).await;
     assert_eq!(image.reference, world.source().pull.unwrap().reference);
-    assert_eq!(image.provenance, Provenance::Foreign);
+    assert_eq!(image.provenance, Provenance::External);
 }
 
 pub(super) async fn a_later_build_that_fails_leaves_the_image_and_contacts_no_registry(
@@ -157,7 +157,7 @@ pub(super) async fn a_pulled_image_gives_way_to_the_build_that_was_mended(world:
     world.publish("one").await;
     world.break_build().await;
     let pulled = ensure(world).await;
-    assert_eq!(pulled.provenance, Provenance::Foreign);
+    assert_eq!(pulled.provenance, Provenance::External);
     world.mend_build().await;
     let contacts = world.contacts().await;
     let built = ensure(world).await;

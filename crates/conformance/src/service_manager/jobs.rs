@@ -31,7 +31,7 @@ pub(super) async fn starting_what_runs_is_done_and_changes_nothing(world: &World
     let unit = world.unit(0);
     run(world, &unit).await;
     let mut newer = unit.clone();
-    newer.revision = newer.revision.with_incarnation(1);
+    newer.revision = newer.revision.with_restart_epoch(1);
     load(world, &newer).await;
     assert_eq!(start(world, &unit.name).await, JobResult::Done);
     let state = state_of(world, &unit.name).await;

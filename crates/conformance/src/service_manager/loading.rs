@@ -70,7 +70,7 @@ pub(super) async fn a_newer_unit_reaches_the_process_by_a_reload_and_a_restart(w
     let unit = world.unit(0);
     run(world, &unit).await;
     let mut newer = unit.clone();
-    newer.revision = newer.revision.with_incarnation(1);
+    newer.revision = newer.revision.with_restart_epoch(1);
     world.write(&newer).await;
     let state = state_of(world, &unit.name).await;
     assert_eq!(state.loaded, Some(unit.revision), "written only");
@@ -196,9 +196,9 @@ pub(super) async fn what_another_instance_loaded_is_seen_by_this_one(world: &Wor
     assert_eq!(state_of(world, &unit.name).await.loaded, Some(unit.revision));
 }
 
-pub(super) async fn a_foreign_unit_is_loaded_and_names_no_revision(world: &World) {
+pub(super) async fn an_unmanaged_unit_is_loaded_and_names_no_revision(world: &World) {
     let name = world.unit(0).name;
-    world.write_foreign(&name).await;
+    world.write_unmanaged(&name).await;
     world.services().reload().await.unwrap();
     let state = state_of(world, &name).await;
     assert_eq!((state.load, state.loaded), (LoadState::Loaded, None));

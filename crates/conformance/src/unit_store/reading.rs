@@ -39,12 +39,12 @@ pub(super) async fn a_unit_that_is_compared_with_another_one_is_outdated(world: 
     assert_eq!(state, UnitFileState::Outdated { revision });
 }
 
-pub(super) async fn a_unit_is_compared_under_the_incarnation_that_its_file_names(world: &World) {
+pub(super) async fn a_unit_is_compared_under_the_restart_epoch_that_its_file_names(world: &World) {
     let mut unit = world.unit(0);
-    unit.revision = unit.revision.with_incarnation(3);
+    unit.revision = unit.revision.with_restart_epoch(3);
     world.store().write(&unit).await.unwrap();
     let mut asked = unit.clone();
-    asked.revision = asked.revision.with_incarnation(0);
+    asked.revision = asked.revision.with_restart_epoch(0);
     let revision = unit.revision;
     let state = state_of(world, &unit.name, Some(&asked)).await;
     assert_eq!(state, UnitFileState::Current { revision });
@@ -103,7 +103,7 @@ pub(super) async fn a_name_that_cannot_be_read_hides_no_other(world: &World) {
 pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
     let units: Vec<UnitSpec> = (0..5).map(|number| world.unit(number)).collect();
     world.store().write(&units[1]).await.unwrap();
-    world.put_foreign(&units[2].name).await;
+    world.put_unmanaged(&units[2].name).await;
     let names: BTreeMap<_, _> = units.iter().map(|unit| (unit.name.clone(), None)).collect();
     let files = world.store().observe(&names).await;
     assert!(files.keys().eq(names.keys()));
@@ -148,7 +148,7 @@ pub(super) async fn every_part_of_a_unit_is_compared(world: &World) {
 pub(super) async fn reading_changes_nothing(world: &World) {
     let units = [0, 1, 2].map(|number| world.unit(number));
     world.store().write(&units[0]).await.unwrap();
-    world.put_foreign(&units[1].name).await;
+    world.put_unmanaged(&units[1].name).await;
     let traces = async || {
         let mut traces = Vec::new();
         for unit in &units {
@@ -173,7 +173,7 @@ pub(super) async fn listing_names_all_that_is_ours_and_nothing_else(world: &Worl
     }
     world.edit(&units[1].name).await;
     world.expose(&units[2].name).await;
-    world.put_foreign(&units[3].name).await;
+    world.put_unmanaged(&units[3].name).await;
     world.put_garbage(&units[4].name).await;
     let ours = units[..3].iter().map(|unit| unit.name.clone()).collect();
     assert_eq!(world.store().list().await.unwrap(), ours);

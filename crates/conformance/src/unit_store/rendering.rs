@@ -27,7 +27,7 @@ pub(super) async fn a_rendering_does_not_depend_on_the_revision_that_carries_it(
     let unit = world.unit(0);
     let rendering = seen(world, &unit).await.rendering;
     let mut restored = unit.clone();
-    restored.revision = unit.revision.with_incarnation(10).with_rendering(rendering);
+    restored.revision = unit.revision.with_restart_epoch(10).with_rendering(rendering);
     assert_eq!(seen(world, &restored).await.rendering, rendering);
 }
 

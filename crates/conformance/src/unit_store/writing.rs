@@ -29,7 +29,7 @@ pub(super) async fn writing_another_unit_replaces_the_one_before(world: &World) 
     world.store().write(&unit).await.unwrap();
     let mut newer = unit.clone();
     newer.description = "Something else".to_owned();
-    newer.revision = newer.revision.with_incarnation(1);
+    newer.revision = newer.revision.with_restart_epoch(1);
     world.store().write(&newer).await.unwrap();
     let revision = newer.revision;
     let state = state_of(world, &unit.name, Some(&newer)).await;
@@ -42,7 +42,7 @@ pub(super) async fn a_unit_that_everyone_may_write_is_exposed_and_closed_by_a_wr
     world.store().write(&unit).await.unwrap();
     world.expose(&unit.name).await;
     let state = state_of(world, &unit.name, Some(&unit)).await;
-    assert_eq!(state, UnitFileState::Exposed { revision });
+    assert_eq!(state, UnitFileState::WrongMode { revision });
     world.store().write(&unit).await.unwrap();
     let state = state_of(world, &unit.name, Some(&unit)).await;
     assert_eq!(state, UnitFileState::Current { revision });
@@ -169,7 +169,7 @@ pub(super) async fn a_unit_that_was_cut_off_is_never_current(world: &World) {
     let state = state_of(world, &unit.name, Some(&unit)).await;
     match state {
         UnitFileState::Drifted { .. } => world.store().write(&unit).await.unwrap(),
-        UnitFileState::Foreign { .. } => {
+        UnitFileState::Unmanaged { .. } => {
             refused(world.store().write(&unit).await, PortErrorKind::Conflict);
         }
         other => panic!("half a unit is {other:?}"),
@@ -181,7 +181,7 @@ pub(super) async fn a_write_that_is_dropped_half_way_leaves_the_old_unit_or_the_
 ) {
     let unit = world.unit(0);
     let mut newer = unit.clone();
-    newer.revision = newer.revision.with_incarnation(1);
+    newer.revision = newer.revision.with_restart_epoch(1);
     world.store().write(&unit).await.unwrap();
     begin_and_drop(world.store().write(&newer)).await;
     let state = state_of(world, &unit.name, Some(&unit)).await;
@@ -208,7 +208,7 @@ pub(super) async fn a_removal_that_is_dropped_half_way_leaves_the_unit_or_nothin
 pub(super) async fn of_two_writes_at_once_one_is_left_whole(world: &World) {
     let unit = world.unit(0);
     let mut newer = unit.clone();
-    newer.revision = newer.revision.with_incarnation(1);
+    newer.revision = newer.revision.with_restart_epoch(1);
     let (store, another) = (world.store(), world.another());
     let (one, other) = tokio::join!(store.write(&unit), another.write(&newer));
     one.unwrap();

@@ -79,8 +79,8 @@ fn a_reader_sees_the_old_bytes_or_the_new_ones_whole() {
             }
             seen
         });
-        for round in 0..100 {
-            dir.write("file", &versions[(round + 1) % 2], 0o600).unwrap();
+        for reconcile in 0..100 {
+            dir.write("file", &versions[(reconcile + 1) % 2], 0o600).unwrap();
         }
         done.store(true, Ordering::Release);
         assert!(reader.join().unwrap() > 0);
@@ -153,15 +153,15 @@ fn of_many_that_write_a_new_file_one_succeeds() {
 }
 
 #[test]
-fn a_file_of_ours_may_be_replaced_where_foreign_ones_may_not() {
+fn a_file_of_ours_may_be_replaced_where_unmanaged_ones_may_not() {
     let (_held, path, dir) = place();
-    dir.write_unless_foreign("file", b"1", 0o600).unwrap();
-    dir.write_unless_foreign("file", b"2", 0o600).unwrap();
+    dir.write_unless_unmanaged("file", b"1", 0o600).unwrap();
+    dir.write_unless_unmanaged("file", b"2", 0o600).unwrap();
     assert_eq!(fs::read(path.join("file")).unwrap(), b"2");
     // Only root can make a file of another user.
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(path.join("file"), Some(12345), None).unwrap();
-        let error = dir.write_unless_foreign("file", b"3", 0o600).unwrap_err();
+        let error = dir.write_unless_unmanaged("file", b"3", 0o600).unwrap_err();
         assert!(matches!(error, DirError::Untrusted { .. }), "{error}");
         assert_eq!(fs::read(path.join("file")).unwrap(), b"2");
     }

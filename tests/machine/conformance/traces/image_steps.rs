@@ -147,7 +147,7 @@ fn numbered(id: &ImageId, story: &mut Story) -> usize {
 async fn show(world: &dyn ImageWorld, story: &mut Story) -> String {
     let state = observed(world).await;
     let present = state.present.as_ref().map(|image| {
-        let ours = image.provenance != Provenance::Foreign;
+        let ours = image.provenance != Provenance::External;
         (numbered(&image.id, story), ours)
     });
     let mut leftovers: Vec<usize> = state.leftovers.iter().map(|id| numbered(id, story)).collect();

@@ -14,7 +14,7 @@ use companion_core::model::revision::Fingerprint;
 use companion_core::model::unit::{
     ActiveState, ContainerState, ServiceState, UnitFileState, UnitSpec,
 };
-use companion_core::ports::{ContainerFacts, Job, PortResult};
+use companion_core::ports::{ContainerRuntime, Job, PortResult};
 
 use crate::containers::real_containers;
 use crate::fake::Fake;
@@ -101,7 +101,7 @@ impl fmt::Display for Step {
 pub(super) struct Host {
     units: Box<dyn UnitStoreWorld>,
     services: Box<dyn ServiceWorld>,
-    containers: Arc<dyn ContainerFacts>,
+    containers: Arc<dyn ContainerRuntime>,
     /// What its units start from: the same by name, and another id on each host.
     image: ImageId,
     #[expect(dead_code, reason = "held for what its drop does, never read")]
@@ -179,9 +179,9 @@ async fn take(host: &Host, step: Step, container: Option<&str>) -> String {
     let file = file_of(host, number).await;
     let there = file != UnitFileState::Absent;
     match verb {
-        Verb::Write(incarnation) => {
+        Verb::Write(restart_epoch) => {
             let mut unit = host.wanted(number);
-            unit.revision = unit.revision.with_incarnation(incarnation);
+            unit.revision = unit.revision.with_restart_epoch(restart_epoch);
             return told(store.write(&unit).await);
         }
         Verb::Remove => return told(store.remove(name).await),
@@ -212,7 +212,7 @@ fn is_whole(file: &UnitFileState) -> bool {
     matches!(
         file,
         UnitFileState::Current { .. }
-            | UnitFileState::Exposed { .. }
+            | UnitFileState::WrongMode { .. }
             | UnitFileState::Outdated { .. }
             | UnitFileState::Drifted { revision: Some(_) }
     )
@@ -247,7 +247,7 @@ async fn containers_of(host: &Host) -> BTreeMap<CompanionName, Option<String>> {
     let word = |state| match state {
         ContainerState::Ours { status } => Some(status),
         ContainerState::Absent => None,
-        ContainerState::Foreign { .. } => Some("foreign".to_owned()),
+        ContainerState::Unmanaged { .. } => Some("unmanaged".to_owned()),
     };
     states.into_iter().map(|(name, state)| (name, word(state.unwrap()))).collect()
 }
@@ -292,7 +292,7 @@ async fn show(
             *runs.entry(run.clone()).or_insert(next)
         });
         let file = match file_of(host, number).await {
-            UnitFileState::Foreign { .. } => "foreign".to_owned(),
+            UnitFileState::Unmanaged { .. } => "unmanaged".to_owned(),
             other => format!("{:?}", without_rendering(other)),
         };
         text.push_str(&format!(
@@ -304,8 +304,8 @@ async fn show(
             state.sub,
             state.result,
             state.restarts,
-            state.loaded.map(|revision| revision.incarnation),
-            state.running.map(|revision| revision.incarnation),
+            state.loaded.map(|revision| revision.restart_epoch),
+            state.running.map(|revision| revision.restart_epoch),
             state.paused,
             state.exit_status,
             // systemd makes a time up for what never ran, at the second reload that finds it.

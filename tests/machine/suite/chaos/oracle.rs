@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The longest time to recovery, in seconds: three ticks.
+/// The longest time to recovery, in seconds: three resyncs.
 pub(super) const LONGEST: f64 = 90.0;
 
 /// Whom a fault concerns that is no harm to any companion: the daemon, or the manager.

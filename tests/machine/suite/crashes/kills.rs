@@ -42,7 +42,7 @@ fn a_daemon_that_is_killed_again_and_again_at_any_moment_leaves_nothing_and_mend
     let run = property(BYSTANDER, "InvocationID");
     let hurried = "[Service]\nRestartSec=100ms\n";
     write(&format!("{USER_UNITS}/companion.service.d/hurried.conf"), hurried);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     for _ in 0..kills {
         let pid = daemon.pid().to_string();
         harm(&mut random);
@@ -51,10 +51,10 @@ fn a_daemon_that_is_killed_again_and_again_at_any_moment_leaves_nothing_and_mend
         let _either_way = root(&["kill", "-KILL", &pid]);
     }
     let all_ready = || (companion(&["status"]).status == Some(0)).then_some(());
-    let healed = Instant::now();
+    let recovered = Instant::now();
     until("all are ready after the last kill", 180, all_ready);
     tell("kills", &format!("{kills} in {} s, seed {seed}", begun.elapsed().as_secs()));
-    tell("ready after the last", &format!("{:.1} s", healed.elapsed().as_secs_f64()));
+    tell("ready after the last", &format!("{:.1} s", recovered.elapsed().as_secs_f64()));
     // Its lock is free for another one at once, and what it leaves behind goes with its next start.
     daemon.crash();
     until("nothing is left over", 60, || leftovers().is_empty().then_some(()));

@@ -45,7 +45,7 @@ fn a_wish_for_which_there_is_no_space_is_refused_and_nothing_is_lost() {
 #[test]
 fn a_configuration_for_which_there_is_no_space_leaves_the_old_one_in_use() {
     let witness = Witness::beside(&[BITCOIN]);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let old = BITCOIN.container();
     let _uncovered = undo("umount --lazy /var/lib/archipelago/bitcoin-ui");
     by_root(
@@ -98,7 +98,7 @@ fn a_unit_directory_that_is_closed_to_us_is_told_and_costs_nothing() {
     LND.edit_unit().good();
     archy(&["chmod", "0500", UNITS]).good();
     let opened = undo("chmod 0700 /home/archy/.config/containers/systemd");
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     told_by(&daemon, "ermission");
     throughout("it runs on", 3, || LND.container() == old && LND.is_up());
 
@@ -113,7 +113,7 @@ fn a_unit_directory_that_is_closed_to_us_is_told_and_costs_nothing() {
 #[test]
 fn a_unit_directory_behind_a_link_of_ours_is_used() {
     let witness = Witness::beside(&[]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let _moved_back = undo(
         "cd /home/archy/.config/containers && test -L systemd && rm systemd &&
          mv /home/archy/dotfiles systemd",
@@ -132,7 +132,7 @@ fn a_unit_directory_behind_a_link_of_ours_is_used() {
 #[test]
 fn a_unit_directory_behind_a_link_to_a_strangers_is_refused() {
     let witness = Witness::beside(&[]);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let moved_back = undo(
         "cd /home/archy/.config/containers && test -L systemd && rm systemd && mv saved systemd
          rm -rf /home/mallory/units",
@@ -156,7 +156,7 @@ fn a_unit_directory_behind_a_link_to_a_strangers_is_refused() {
 #[test]
 fn what_is_no_file_at_a_units_name_is_left_alone_and_holds_up_nobody() {
     let witness = Witness::beside(&[]);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let pid = daemon.pid();
     let container = LND.container();
     let _removed = undo(format!("test -f {0} || rm -rf {0}", LND.unit()));
@@ -184,7 +184,7 @@ fn what_is_no_file_at_a_units_name_is_left_alone_and_holds_up_nobody() {
 #[test]
 fn a_unit_without_its_mark_is_a_conflict_and_stays_as_it_is() {
     let witness = Witness::beside(&[LND]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let (old, text) = (LND.container(), LND.unit_text());
     // Nor its description, by which a unit of the predecessor is known.
     let unmarked = text.replace("[X-Companion]", "[X-Mine]").replace("Archipelago companion", "My");
@@ -212,7 +212,7 @@ fn a_unit_without_its_mark_is_a_conflict_and_stays_as_it_is() {
 #[test]
 fn an_emptied_unit_is_restored_and_one_of_random_bytes_is_left_alone() {
     let witness = Witness::beside(&[LND]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     archy(&["truncate", "--size=0", &LND.unit()]).good();
     until("it is restored", 30, || LND.unit_text().contains("[X-Companion]").then_some(()));
     all_well();
@@ -233,7 +233,7 @@ fn an_emptied_unit_is_restored_and_one_of_random_bytes_is_left_alone() {
 #[test]
 fn a_units_mode_alone_is_mended_without_a_reload_or_a_restart() {
     let witness = Witness::beside(&[]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let reloads = witness.reloads();
     archy(&["chmod", "0666", &LND.unit()]).good();
     until("it is closed again", 30, || {
@@ -249,7 +249,7 @@ fn a_units_mode_alone_is_mended_without_a_reload_or_a_restart() {
 #[test]
 fn units_of_another_time_are_what_they_were() {
     let witness = Witness::beside(&[]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let reloads = witness.reloads();
     for date in ["1970-01-02", "2037-12-31"] {
         archy(&["touch", "-d", date, &LND.unit(), &ELECTRS.unit()]).good();
@@ -266,7 +266,7 @@ fn units_of_another_time_are_what_they_were() {
 #[test]
 fn a_damaged_record_stops_and_removes_nothing() {
     let witness = Witness::beside(&[]);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let pid = daemon.pid();
     let file = format!("{STATE}/desired.json");
     let good = fs::read(&file).unwrap();
@@ -291,7 +291,7 @@ fn a_damaged_record_stops_and_removes_nothing() {
 #[test]
 fn a_lost_record_makes_orphans_that_run_on() {
     let witness = Witness::beside(&[]);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     fs::remove_file(format!("{STATE}/desired.json")).unwrap();
     told_by(&daemon, "no record of it");
     ALL.into_iter().for_each(|one| drop(held(one, "orphan", "")));
@@ -307,7 +307,7 @@ fn a_lost_record_makes_orphans_that_run_on() {
 #[test]
 fn changes_that_were_never_told_of_are_found_by_looking() {
     let witness = Witness::beside(&[]);
-    let daemon = Daemon::ticking(5);
+    let daemon = Daemon::resyncing(5);
     let pid = daemon.pid().to_string();
     let _woken = undo(format!("kill -CONT {pid}"));
     by_root(&format!("kill -STOP {pid}"));

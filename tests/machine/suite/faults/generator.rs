@@ -29,7 +29,7 @@ fn generator(script: &str) -> Undo {
 #[test]
 fn a_slow_reload_is_waited_for_and_made_once() {
     let witness = Witness::beside(&[]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let before = witness.reloads();
     let packaged = generator(&format!(
         "case \"$*\" in *dryrun*) ;; *) sleep 12 ;; esac\nexec {PACKAGED} \"$@\""
@@ -50,7 +50,7 @@ fn a_slow_reload_is_waited_for_and_made_once() {
 #[test]
 fn a_unit_that_the_generator_refuses_is_told_and_never_reloaded_for() {
     let witness = Witness::beside(&[LND]);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let (old, before) = (LND.container(), witness.reloads());
     let packaged = generator(&format!(
         "case \"$*\" in *dryrun*)
@@ -79,7 +79,7 @@ fn a_strangers_unit_that_is_refused_is_no_trouble_of_ours() {
     let _removed = undo(format!("rm -f {path}"));
     let text = "[Container]\nImagee=localhost/companion-base:latest\n";
     write(&path, text);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     LND.edit_unit().good();
     until("it is restored", 30, || LND.unit_is_restored());
     all_well();
@@ -94,7 +94,7 @@ fn a_strangers_unit_that_cannot_be_parsed_holds_reloads_back_and_is_named() {
     let witness = Witness::beside(&[LND]);
     let path = format!("{UNITS}/strange.container");
     let _removed = undo(format!("rm -f {path}; archy systemctl --user daemon-reload"));
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let (old, before) = (LND.container(), witness.reloads());
     let text = "[Container\nImage=localhost/companion-base:latest\n";
     write(&path, text);
@@ -117,7 +117,7 @@ fn a_strangers_unit_that_cannot_be_parsed_holds_reloads_back_and_is_named() {
 #[test]
 fn a_generator_that_is_gone_or_broken_costs_no_restart() {
     let witness = Witness::beside(&[]);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     for (what, put) in [
         ("masked", format!("ln -sf /dev/null {OURS}")),
         ("closed", format!("chmod 0000 {PACKAGED}")),

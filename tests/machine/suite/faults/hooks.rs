@@ -24,7 +24,7 @@ fn a_hook_that_fails_leaves_its_companion_with_what_it_has() {
     let witness = Witness::beside(&[]);
     let probe = Probe::with_hook(GOOD, BESIDE);
     probe.install().exits(0);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let (run, rendered) = (run_of(PROBE), fs::read(OUTPUT).unwrap());
     let endings = [
         ("exit 1", "exit status: 1"),
@@ -63,7 +63,7 @@ fn lost_or_edited_file_of_a_program_gets_its_next_epoch() {
     let witness = Witness::beside(&[]);
     let probe = Probe::with_hook(GOOD, BESIDE);
     probe.install().exits(0);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     for script in ["rm \"$1\"", "echo edited >>\"$1\"", "chmod 0606 \"$1\""] {
         let (run, old) = (run_of(PROBE), rendered_file(OUTPUT).unwrap());
         archy(&["sh", "-ec", script, "sh", &old]).good();
@@ -101,7 +101,7 @@ fn a_hook_that_hangs_is_ended_and_holds_up_nobody() {
     let witness = Witness::beside(&[]);
     let probe = Probe::with_hook(GOOD, BESIDE);
     probe.install().exits(0);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let run = run_of(PROBE);
     program("trap '' TERM\nsleep 4711 &\n(trap '' TERM; sleep 4711) &\nsleep 4711\nsleep 4711");
     write(INPUT, "another\n");
@@ -140,7 +140,7 @@ fn a_hook_that_prints_nothing_has_failed() {
     let witness = Witness::beside(&[]);
     let probe = Probe::with_hook(GOOD, BESIDE);
     probe.install().exits(0);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let (run, rendered) = (run_of(PROBE), fs::read(OUTPUT).unwrap());
     program("exit 0");
     write(INPUT, "another\n");
@@ -159,7 +159,7 @@ fn a_configuration_that_nginx_refuses_is_told_and_another_is_used() {
     let good = "printf 'server { listen 80; location / { return 200 page; } }\n'";
     let probe = Probe::with_hook(good, "/etc/nginx/conf.d/default.conf");
     probe.install().exits(0);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     program("echo 'server { listen 80; this is no directive }'");
     write(INPUT, "another\n");
     held(PROBE, "crash-loop", "");
@@ -181,7 +181,7 @@ fn a_secret_that_a_hook_prints_is_told_to_nobody() {
     let probe = Probe::with_hook(sing, BESIDE);
     write(INPUT, secret);
     probe.install().exits(0);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     program(&format!("{sing}; {sing}; exit 1"));
     write(INPUT, &format!("{secret}, once more"));
     told_by(&daemon, "exit status: 1");
@@ -206,7 +206,7 @@ fn a_secret_that_a_hook_prints_is_told_to_nobody() {
 #[test]
 fn a_node_without_a_password_is_waited_for_and_costs_no_restart() {
     let witness = Witness::beside(&[BITCOIN]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let (run, rendered) = (run_of(BITCOIN), fs::read(CONFIG).unwrap());
     let password = fs::read_to_string(PASSWORD).unwrap();
     fs::rename(PASSWORD, format!("{PASSWORD}.away")).unwrap();
@@ -230,11 +230,11 @@ fn a_node_without_a_password_is_waited_for_and_costs_no_restart() {
 #[test]
 fn ten_passwords_in_ten_seconds_are_few_restarts() {
     let witness = Witness::beside(&[BITCOIN]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let begun = Instant::now();
-    for round in 0..10 {
+    for reconcile in 0..10 {
         thread::sleep(Duration::from_secs(1));
-        rotate_password(&format!("the-usual-password-{round}"));
+        rotate_password(&format!("the-usual-password-{reconcile}"));
     }
     // One every ten seconds while they come, and one for the last of them.
     let most = begun.elapsed().as_secs() as usize / 10 + 2;

@@ -20,7 +20,7 @@ fn an_image_that_is_gone_is_built_without_a_registry() {
     let asked = asked_the_registry(|| {
         systemctl(&["stop", &ELECTRS.service()]).good();
         podman(&["image", "rm", "--force", "localhost/electrs-ui:latest"]).good();
-        let _daemon = Daemon::ticking(1);
+        let _daemon = Daemon::resyncing(1);
         until("it is up again", 60, || ELECTRS.is_up().then_some(()));
         all_well();
     });
@@ -32,7 +32,7 @@ fn an_image_that_is_gone_is_built_without_a_registry() {
 #[test]
 fn an_image_that_loses_its_name_under_a_container_costs_no_restart() {
     let witness = Witness::beside(&[]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     for one in [LND, ELECTRS] {
         let name = format!("localhost/{}:latest", one.base);
         podman(&["untag", &name]).good();
@@ -48,7 +48,7 @@ fn an_image_that_loses_its_name_under_a_container_costs_no_restart() {
 #[test]
 fn an_image_that_is_removed_by_force_is_back_with_its_container() {
     let witness = Witness::beside(&[LND]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let old = LND.container();
     podman(&["image", "rm", "--force", "localhost/lnd-ui:latest"]).good();
     until("another container is up", 90, || (LND.container() != old && LND.is_up()).then_some(()));
@@ -83,7 +83,7 @@ fn working_containers() -> String {
 #[test]
 fn a_build_that_hangs_holds_up_nobody_and_ends_with_its_wish() {
     let witness = Witness::beside(&[LND, ELECTRS]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let run = run_of(ELECTRS);
     let restored = hanging_build(ELECTRS);
     until("the build hangs", 60, || a_build_hangs().then_some(()));
@@ -108,7 +108,7 @@ fn a_build_that_hangs_holds_up_nobody_and_ends_with_its_wish() {
 #[test]
 fn a_build_that_hangs_ends_with_the_daemon_that_began_it() {
     let witness = Witness::beside(&[]);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let restored = hanging_build(ELECTRS);
     until("the build hangs", 60, || a_build_hangs().then_some(()));
     let begun = Instant::now();
@@ -117,7 +117,7 @@ fn a_build_that_hangs_ends_with_the_daemon_that_began_it() {
     assert!(!a_build_hangs());
     assert_eq!(working_containers(), "");
 
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     until("the next one hangs", 60, || a_build_hangs().then_some(()));
     let old = root(&["pgrep", "-f", "[s]leep 4713"]).stdout;
     daemon.crash();
@@ -182,7 +182,7 @@ fn a_pull_without_space_is_told_and_made_later() {
 #[test]
 fn a_base_image_that_is_nowhere_is_named() {
     let witness = Witness::beside(&[]);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let dockerfile = format!("{}/Dockerfile", ELECTRS.base);
     let restored =
         undo(format!("cp /opt/archipelago/pristine/{dockerfile} {CONTEXTS}/{dockerfile}"));

@@ -31,7 +31,7 @@ fn stub(script: &str) {
 #[test]
 fn a_strangers_container_of_our_name_is_not_replaced() {
     let witness = Witness::beside(&[LND]);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     systemctl(&["mask", "--runtime", "--now", &LND.service()]).good();
     let base = "localhost/companion-base:latest";
     podman(&["rm", "--force", "--ignore", LND.name]).good();
@@ -55,7 +55,7 @@ fn a_strangers_container_of_our_name_is_not_replaced() {
 #[test]
 fn a_taken_port_is_told_and_waited_for() {
     let witness = Witness::beside(&[LND]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     systemctl(&["mask", "--runtime", "--now", &LND.service()]).good();
     let listener = until("the port is free", 20, || TcpListener::bind(("0.0.0.0", LND.port)).ok());
     systemctl(&["unmask", "--runtime", &LND.service()]).good();
@@ -79,7 +79,7 @@ fn a_taken_port_is_told_and_waited_for() {
 #[test]
 fn a_page_that_does_not_answer_is_restarted_by_nobody() {
     let witness = Witness::beside(&[LND]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let run = run_of(LND);
     let pid = podman(&["inspect", "--format", "{{.State.Pid}}", LND.name]).good();
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
@@ -139,7 +139,7 @@ fn a_daemon_whose_podman_hangs_tells_of_it_and_recovers() {
     write(&gate, "");
     // What it asks for again: the store's index is another file.
     podman(&["tag", "localhost/lnd-ui:latest", "localhost/also-lnd-ui:latest"]).good();
-    told_by(&daemon, "its image cannot be read");
+    told_by(&daemon, "image cannot be read");
     throughout("all run on", 2, || ALL.into_iter().all(Companion::is_up));
     fs::remove_file(&gate).unwrap();
     until("the daemon finds all well", 60, || {
@@ -158,7 +158,7 @@ fn a_daemon_whose_podman_hangs_tells_of_it_and_recovers() {
 #[test]
 fn units_are_repaired_while_the_image_store_is_locked() {
     let witness = Witness::beside(&[]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     all_well();
     let path = "/home/archy/.local/share/containers/storage/storage.lock";
     let file = fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
@@ -181,7 +181,7 @@ fn units_are_repaired_while_the_image_store_is_locked() {
 #[test]
 fn a_container_that_lost_its_conmon_is_replaced() {
     let witness = Witness::beside(&[LND]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let (old, pid) = (LND.container().unwrap(), LND.property("MainPID"));
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
     assert_eq!(name.trim(), "conmon");
@@ -211,7 +211,7 @@ fn lost_subordinate_ids_are_told_and_all_is_well_when_they_are_mended() {
          cd /etc && for f in subuid subgid; do cp -a $f $f.saved; : >$f; done
          systemctl start user@1000",
     );
-    let daemon = Daemon::ticking(2);
+    let daemon = Daemon::resyncing(2);
     let ran = companion(&["status"]);
     assert_eq!(ran.status, Some(1), "{ran}");
     told_by(&daemon, "archy-");

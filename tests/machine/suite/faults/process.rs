@@ -43,14 +43,14 @@ fn random() -> Random {
 fn a_command_that_is_killed_fifty_times_leaves_nothing_that_stays() {
     let witness = Witness::beside(&[LND, ELECTRS]);
     let mut random = random();
-    for round in 0..KILLS {
-        match round % 4 {
+    for reconcile in 0..KILLS {
+        match reconcile % 4 {
             0 => drop(fs::remove_file(LND.unit())),
             1 => drop(ELECTRS.edit_unit()),
             2 => drop(systemctl(&["stop", "--no-block", &LND.service()])),
             _ => drop(fs::remove_file(ELECTRS.unit())),
         }
-        let command: &[&str] = match round % 5 {
+        let command: &[&str] = match reconcile % 5 {
             4 => &[COMPANION, "remove", "electrumx"],
             3 => &[COMPANION, "install", "electrumx"],
             _ => &[COMPANION, "reconcile"],
@@ -64,7 +64,7 @@ fn a_command_that_is_killed_fifty_times_leaves_nothing_that_stays() {
     companion(&[&["install"], &APPS[..]].concat()).exits(0);
     all_well();
     // A daemon's start sweeps what is left.
-    drop(Daemon::ticking(1));
+    drop(Daemon::resyncing(1));
     assert_eq!(leftovers(&WRITTEN), Vec::<String>::new());
     witness.nothing_else_happened();
 }
@@ -73,12 +73,12 @@ fn a_command_that_is_killed_fifty_times_leaves_nothing_that_stays() {
 #[test]
 fn a_daemon_that_is_killed_in_the_midst_of_repairs_goes_on_where_it_was() {
     let witness = Witness::beside(&[LND]);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let mut random = random();
-    for round in 0..8 {
+    for reconcile in 0..8 {
         LND.edit_unit().good();
         thread::sleep(Duration::from_millis(random.below(400)));
-        if round % 2 == 0 {
+        if reconcile % 2 == 0 {
             daemon.crash();
         } else {
             daemon.restart();
@@ -91,7 +91,7 @@ fn a_daemon_that_is_killed_in_the_midst_of_repairs_goes_on_where_it_was() {
     witness.nothing_else_happened();
 }
 
-/// Row 77: told to end in the midst of a round, a command ends by itself within seconds, and what it
+/// Row 77: told to end in the midst of a reconcile, a command ends by itself within seconds, and what it
 /// recorded becomes true.
 #[test]
 fn a_command_that_is_told_to_end_ends_soon_and_well() {
@@ -125,7 +125,7 @@ fn a_command_that_is_told_to_end_ends_soon_and_well() {
 #[test]
 fn installs_and_removals_by_two_processes_beside_the_daemon_resurrect_nothing() {
     let witness = Witness::beside(&[LND, ELECTRS]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let loops: Vec<_> = [("lnd", LND), ("electrumx", ELECTRS)]
         .into_iter()
         .map(|(app, one)| {
@@ -149,7 +149,7 @@ fn installs_and_removals_by_two_processes_beside_the_daemon_resurrect_nothing() 
 #[test]
 fn contrary_wishes_at_once_end_in_the_one_that_was_recorded_last() {
     let witness = Witness::beside(&[LND]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     for _ in 0..5 {
         let install = thread::spawn(|| companion(&["install", "lnd"]));
         let remove = thread::spawn(|| companion(&["remove", "lnd"]));
@@ -194,7 +194,7 @@ fn a_record_of_an_earlier_version_is_read_and_one_of_a_later_is_left_alone() {
     let record: serde_json::Value = serde_json::from_slice(&good).unwrap();
     assert_eq!(record["version"], 2);
     fs::write(&file, serde_json::to_vec(&version_1(&record)).unwrap()).unwrap();
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     all_well();
     companion(&["install", "lnd"]).exits(0);
     assert!(APPS.into_iter().all(is_recorded));

@@ -110,7 +110,7 @@ fn a_companion_whose_image_and_registry_are_gone_runs_on() {
     drop(proxy);
     assert_eq!(podman(&["image", "exists", &image()]).status, Some(1));
     // One that never saw it run from this image: the unit names the image.
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     told_by(&daemon, "127.0.0.1:5001");
     throughout("it runs on", 3, || run_of(PROBE) == run);
 
@@ -128,7 +128,7 @@ fn a_pull_that_crawls_holds_up_nobody_and_ends_with_its_wish() {
     let witness = Witness::beside(&[LND]);
     let proxy = Proxy::with(Fault::Slow);
     let probe = Probe::pulled(&image());
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let install = std::thread::spawn(|| companion(&["install", "probe"]));
     until("it is being pulled", 30, || (is_pulling() && proxy.asked() > 2).then_some(()));
     let begun = Instant::now();
@@ -155,7 +155,7 @@ fn a_pull_that_is_killed_half_way_is_made_anew() {
     let proxy = Proxy::with(Fault::Slow);
     let probe = Probe::pulled(&image());
     let _none = undo("pkill -KILL -f '[p]odman pull'");
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     companion(&["--json", "plan"]);
     let install = std::thread::spawn(|| companion(&["install", "probe"]));
     for _ in 0..3 {

@@ -42,7 +42,7 @@ fn a_bus_that_is_not_there_is_named_and_nothing_is_done() {
 #[test]
 fn a_bus_that_is_killed_under_the_daemon_costs_no_restart() {
     let witness = Witness::beside(&[]);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let pid = daemon.pid();
     for _ in 0..5 {
         // Killed in the midst of the daemon's own calls, which a deleted unit is the cause of.
@@ -78,7 +78,7 @@ fn a_reload_beyond_the_limit_is_put_off_and_made_later() {
          printf '[Manager]\nReloadLimitIntervalSec=20s\nReloadLimitBurst=1\n' \
              >/etc/systemd/user.conf.d/limit.conf",
     );
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     systemctl(&["daemon-reexec"]).good();
     // Whether the one above counts or not, the next does.
     let _counted = systemctl(&["daemon-reload"]);
@@ -97,7 +97,7 @@ fn a_reload_beyond_the_limit_is_put_off_and_made_later() {
 #[test]
 fn units_converge_beside_two_loops_of_reloads() {
     let witness = Witness::beside(&[LND]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let loops: Vec<_> = (0..2)
         .map(|_| {
             let script = "for i in $(seq 60); do systemctl --user daemon-reload || true; done";
@@ -128,7 +128,7 @@ fn jobs_that_others_cancel_are_begun_again() {
     // A start that waits for another one: its job is taken back before it came to anything.
     write(&slow, "[Service]\nType=oneshot\nExecStart=/bin/sleep 4\n");
     drop_in(LND, "[Unit]\nWants=slow.service\nAfter=slow.service\n");
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     systemctl(&["stop", &LND.service()]).good();
     for _ in 0..2 {
         let job = until("the daemon has begun a job", 60, || {
@@ -149,11 +149,11 @@ fn jobs_that_others_cancel_are_begun_again() {
 #[test]
 fn a_start_that_never_ends_holds_up_nobody_and_is_told() {
     let witness = Witness::beside(&[LND]);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let stuck = "[Service]\nTimeoutStartSec=4\nExecStartPre=/bin/sleep infinity\nRestart=no\n";
     drop_in(LND, stuck);
     systemctl(&["stop", &LND.service()]).good();
-    until("it is starting", 30, || (LND.property("SubState") == "start-pre").then_some(()));
+    until("starting", 30, || (LND.property("SubState") == "start-pre").then_some(()));
     // Another is repaired meanwhile.
     fs::remove_file(ELECTRS.unit()).unwrap();
     until("another's unit is back", 30, || fs::metadata(ELECTRS.unit()).ok());
@@ -183,7 +183,7 @@ fn a_removal_waits_for_a_stop_that_takes_its_time() {
 #[test]
 fn drop_ins_of_the_operator_are_left_alone() {
     let witness = Witness::beside(&[]);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let quadlet = format!("{}.d", LND.unit());
     write(&format!("{quadlet}/mine.conf"), "[Container]\nLabel=mine=yes\n");
     write(&format!("{USER_UNITS}/{}.d/mine.conf", LND.service()), "[Service]\nNice=3\n");
@@ -204,7 +204,7 @@ fn a_unit_that_shadows_ours_is_told_and_fought_by_nobody() {
     let witness = Witness::beside(&[]);
     let shadow = "/run/user/1000/containers/systemd/archy-lnd-ui.container";
     let _removed = undo(format!("rm -f {shadow}"));
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     write(shadow, "[Container]\nImage=localhost/companion-base:latest\n");
     systemctl(&["daemon-reload"]).good();
     told_by(&daemon, shadow);
@@ -246,7 +246,7 @@ fn a_service_of_our_name_is_a_conflict_before_a_unit_is_written() {
 #[test]
 fn a_service_manager_that_executes_itself_anew_restarts_nothing() {
     let witness = Witness::beside(&[]);
-    let daemon = Daemon::ticking(1);
+    let daemon = Daemon::resyncing(1);
     let pid = daemon.pid();
     for _ in 0..3 {
         fs::remove_file(LND.unit()).unwrap();
@@ -289,7 +289,7 @@ fn a_user_manager_that_ended_is_named_and_brings_all_back_by_itself() {
     witness.nothing_else_happened();
 }
 
-/// Row 50: a thousand other units make no round slow, and none of them is touched.
+/// Row 50: a thousand other units make no reconcile slow, and none of them is touched.
 #[test]
 fn a_thousand_units_of_others_make_nothing_slow() {
     let witness = Witness::beside(&[]);
@@ -306,7 +306,7 @@ fn a_thousand_units_of_others_make_nothing_slow() {
     let begun = Instant::now();
     companion(&["status"]).exits(0);
     measured("`companion status` beside 1,000 other units", begun);
-    let _daemon = Daemon::ticking(1);
+    let _daemon = Daemon::resyncing(1);
     let begun = Instant::now();
     fs::remove_file(LND.unit()).unwrap();
     until("its unit is back", 30, || fs::metadata(LND.unit()).ok());

@@ -15,7 +15,7 @@ use crate::secrets::{files_with, holds};
 
 const CANARY: &str = "canary-7b0e5d2c61";
 
-/// Everything that a failing hook, build, start, write or removal could say, each under a daemon that ticks.
+/// Everything that a failing hook, build, start, write or removal could say, each under a daemon that resyncs.
 fn storm(said: &mut Vec<Ran>) {
     let mut tell = |arguments: &[&str]| said.push(companion(arguments));
     let sabotage: [(&str, &str); 9] = [
@@ -71,7 +71,7 @@ fn after_a_storm_of_failures_the_password_is_where_it_belongs_and_nowhere_else()
     );
     let mut said = Vec::new();
     {
-        let daemon = Daemon::ticking(1);
+        let daemon = Daemon::resyncing(1);
         rotate_password(CANARY);
         until("the canary is used", 60, || ask_the_node().filter(|status| *status == 200));
         storm(&mut said);

@@ -84,7 +84,7 @@ fn a_poisoned_environment_of_the_daemon_reaches_no_child() {
     let lines: String = lines.map(|line| format!("Environment={line}\n")).collect();
     write(&format!("{USER_UNITS}/companion.service.d/poison.conf"), &format!("[Service]\n{lines}"));
     {
-        let _daemon = Daemon::ticking(1);
+        let _daemon = Daemon::resyncing(1);
         harm();
         until("it is mended", 120, || LND.is_up().then_some(()));
     }

@@ -35,7 +35,7 @@ fn the_companions_listen_on_their_declared_ports_and_on_nothing_else() {
 }
 
 #[test]
-fn another_user_gets_the_page_and_read_only_answers_and_nothing_by_a_foreign_name() {
+fn another_user_gets_the_page_and_read_only_answers_and_nothing_by_another_name() {
     installed();
     for one in ALL {
         let page = format!("http://127.0.0.1:{}/", one.port);
@@ -71,7 +71,7 @@ fn another_user_gets_the_page_and_read_only_answers_and_nothing_by_a_foreign_nam
 /// The pages are open to the network, by design, and no more than a status: by an address, not by a name
 /// that somebody else may have pointed here.
 #[test]
-fn from_another_network_the_pages_answer_to_an_address_and_to_no_foreign_name() {
+fn from_another_network_the_pages_answer_to_an_address_and_to_no_other_name() {
     installed();
     // Both ends of the pair go with the other network, which goes with the script.
     let script = r#"

@@ -36,14 +36,14 @@ fn render_again_and_again(latest: &Mutex<String>) {
     let output = AbsolutePath::new(format!("{DIRECTORY}/nginx.conf")).unwrap();
     let hook = HookSpec { program: HookProgram::Registered(name), output };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for round in 0..RENDERS {
+    for reconcile in 0..RENDERS {
         runtime.block_on(async {
             let rendered = hooks.render(&hook).await.unwrap();
             let id = hooks.commit(&hook, rendered, &[]).await.unwrap();
             let file = id.path(&hook.output);
             file.as_str().clone_into(&mut latest.lock().unwrap());
             // Most are replaced, some are restored, and some are made with their directory.
-            match round % 5 {
+            match reconcile % 5 {
                 0 => hooks.remove(&hook).await.unwrap(),
                 1 | 3 => hooks.sweep(&hook, id).await.unwrap(),
                 _ => fs::write(file.as_str(), "edited").unwrap(),

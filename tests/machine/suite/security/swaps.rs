@@ -48,7 +48,7 @@ fn against(
     work: impl Fn() -> bool + Send,
 ) {
     let before = victim();
-    let (over, rounds) = (&AtomicBool::new(false), &AtomicUsize::new(0));
+    let (over, reconciles) = (&AtomicBool::new(false), &AtomicUsize::new(0));
     let ready = &AtomicBool::new(false);
     let (swaps, escaped) = thread::scope(|scope| {
         let mallory = scope.spawn(move || {
@@ -57,7 +57,7 @@ fn against(
             prepare();
             ready.store(true, Ordering::SeqCst);
             let mut swaps = 0;
-            while swaps < SWAPS || rounds.load(Ordering::SeqCst) < ROUNDS {
+            while swaps < SWAPS || reconciles.load(Ordering::SeqCst) < ROUNDS {
                 harm(swaps);
                 swaps += 1;
             }
@@ -72,14 +72,14 @@ fn against(
             let mut escaped = 0;
             while !over.load(Ordering::SeqCst) {
                 escaped += usize::from(work());
-                rounds.fetch_add(1, Ordering::SeqCst);
+                reconciles.fetch_add(1, Ordering::SeqCst);
             }
             escaped
         });
         (mallory.join().unwrap(), archy.join().unwrap())
     });
-    let done = rounds.load(Ordering::SeqCst);
-    tell(&format!("swaps, {what}"), &format!("{swaps} against {done} rounds of work"));
+    let done = reconciles.load(Ordering::SeqCst);
+    tell(&format!("swaps, {what}"), &format!("{swaps} against {done} reconciles of work"));
     assert_eq!(escaped, 0, "{what}");
     assert_eq!(victim(), before, "{what}");
 }
@@ -133,8 +133,8 @@ fn a_directory_that_turns_into_a_link_takes_no_file_along() {
 fn a_directory_that_is_made_in_a_race_is_ones_own_or_refused() {
     arranged();
     let config = format!("{PLACE}/config");
-    let harm = |round: usize| {
-        let _taken = match round % 3 {
+    let harm = |reconcile: usize| {
+        let _taken = match reconcile % 3 {
             0 => symlink(VICTIM, &config),
             1 => fs::create_dir(&config),
             _ => mknodat(CWD, config.as_str(), FileType::Fifo, Mode::RWXU, 0).map_err(Into::into),
@@ -167,7 +167,9 @@ fn an_input_that_turns_into_a_link_or_a_pipe_is_never_ones_own_secret() {
         symlink(format!("{VICTIM}/nginx.conf"), &link).unwrap();
         mknodat(CWD, pipe.as_str(), FileType::Fifo, Mode::RWXU | Mode::ROTH, 0).unwrap();
     };
-    let harm = |round: usize| exchange(&input, if round.is_multiple_of(2) { &link } else { &pipe });
+    let harm = |reconcile: usize| {
+        exchange(&input, if reconcile.is_multiple_of(2) { &link } else { &pipe })
+    };
     let is_precious = |bytes: &[u8]| bytes == PRECIOUS.as_bytes();
     let work = || {
         let secret = read_secret(&input).is_ok_and(|secret| is_precious(secret.as_bytes()));

@@ -46,10 +46,10 @@ pub(super) fn units() -> Vec<Workload> {
             vec![Happens(|host| host.delete_unit(&name("indexer"))), PowerLoss],
         ),
         installed(
-            "a foreign unit that goes again",
+            "an unmanaged unit that goes again",
             WALLET,
             vec![
-                Happens(|host| host.put_foreign_unit(&name("wallet"))),
+                Happens(|host| host.put_unmanaged_unit(&name("wallet"))),
                 Pass,
                 Sleep(60),
                 Happens(|host| host.delete_unit(&name("wallet"))),
@@ -112,12 +112,12 @@ pub(super) fn services() -> Vec<Workload> {
             vec![Happens(|host| host.stop_service(&name("viewer"))), Sleep(5)],
         ),
         installed(
-            "a foreign container that goes again",
+            "an unmanaged container that goes again",
             WALLET,
             vec![
                 Happens(|host| host.stop_service(&name("wallet"))),
                 Sleep(5),
-                Happens(|host| host.put_foreign_container(&name("wallet"))),
+                Happens(|host| host.put_unmanaged_container(&name("wallet"))),
                 Pass,
                 Sleep(60),
                 Happens(|host| host.remove_container(&name("wallet"))),

@@ -45,9 +45,9 @@ async fn nobody_ever_sees_another_mode_half_a_file_or_other_bytes_under_a_name()
         }
         seen.len()
     });
-    for round in 0..200 {
+    for reconcile in 0..200 {
         // Some of them for the second time.
-        let text = format!("auth \"{}\";\n", round - round % 4);
+        let text = format!("auth \"{}\";\n", reconcile - reconcile % 4);
         let rendered = Rendered::new(text.into_bytes());
         place.hooks.commit(&hook, rendered, &[]).await.unwrap();
     }

@@ -37,13 +37,13 @@ async fn each_rotated_password_gives_another_file_and_earlier_ones_stay() {
     for hook in [place.template(), place.command()] {
         place.rotate("password");
         let mut files = vec![place.apply(&hook).await];
-        for round in 0..10 {
-            place.rotate(&format!("password-{round}"));
+        for reconcile in 0..10 {
+            place.rotate(&format!("password-{reconcile}"));
             assert_eq!(place.stale(&hook).await, StaleCause::Changed);
             files.push(place.apply(&hook).await);
             let state = place.observe(&hook).await;
-            assert_eq!(state.usable(&[]), Ok(files[round + 1]));
-            assert_eq!(state.files.len(), round + 2);
+            assert_eq!(state.usable(&[]), Ok(files[reconcile + 1]));
+            assert_eq!(state.files.len(), reconcile + 2);
             assert!(state.files.values().all(|file| *file == ConfigFile::Intact), "{state:?}");
         }
         place.rotate("password-3");
@@ -99,7 +99,7 @@ async fn an_input_that_is_missing_or_empty_is_waited_for() {
         assert_eq!(error.kind(), PortErrorKind::NotFound);
     }
     set_mode(&place.file(id), 0o644);
-    assert_eq!(place.stale(&hook).await, StaleCause::Exposed);
+    assert_eq!(place.stale(&hook).await, StaleCause::ReadableByOthers);
 }
 
 #[tokio::test]

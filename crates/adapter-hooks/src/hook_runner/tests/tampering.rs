@@ -13,7 +13,7 @@ async fn a_file_that_others_can_read_is_closed_under_its_name() {
         let id = place.apply(&hook).await;
         for mode in [0o644, 0o640, 0o604, 0o400, 0o700, 0o4600] {
             set_mode(&place.file(id), mode);
-            assert_eq!(place.stale(&hook).await, StaleCause::Exposed, "{mode:o}");
+            assert_eq!(place.stale(&hook).await, StaleCause::ReadableByOthers, "{mode:o}");
             assert_eq!(place.apply_beside(&hook, &[id]).await, id);
             assert_eq!(place.usable(&hook).await, id);
             assert_eq!(mode_of(&place.file(id)), 0o600);
@@ -31,8 +31,8 @@ async fn files_in_a_directory_that_others_can_read_are_exposed_and_kept_when_it_
         let inode = fs::metadata(place.file(id)).unwrap().ino();
         set_mode(&directory, 0o755);
         let state = place.observe(&hook).await;
-        assert_eq!(state.files, BTreeMap::from([(id, ConfigFile::Exposed)]));
-        assert_eq!(state.usable(&[]), Err(StaleCause::Exposed));
+        assert_eq!(state.files, BTreeMap::from([(id, ConfigFile::ReadableByOthers)]));
+        assert_eq!(state.usable(&[]), Err(StaleCause::ReadableByOthers));
         assert_eq!(place.apply(&hook).await, id);
         assert_eq!(place.usable(&hook).await, id);
         assert_eq!(mode_of(&directory), 0o700);
@@ -48,14 +48,14 @@ async fn a_file_that_others_can_write_gets_the_next_epoch_whatever_the_directory
         let mut id = place.apply(&hook).await;
         for mode in [0o602, 0o606, 0o666] {
             set_mode(&place.file(id), mode);
-            assert_eq!(place.stale(&hook).await, StaleCause::Writable, "{mode:o}");
+            assert_eq!(place.stale(&hook).await, StaleCause::WritableByOthers, "{mode:o}");
             set_mode(&place.root.join("ui"), 0o755);
-            assert_eq!(place.stale(&hook).await, StaleCause::Writable, "{mode:o}");
+            assert_eq!(place.stale(&hook).await, StaleCause::WritableByOthers, "{mode:o}");
             let after = place.apply(&hook).await;
             assert_eq!(after, next(id));
             assert_eq!(place.usable(&hook).await, after);
             let state = place.observe(&hook).await;
-            assert_eq!(state.files.get(&id), Some(&ConfigFile::Writable));
+            assert_eq!(state.files.get(&id), Some(&ConfigFile::WritableByOthers));
             assert_eq!(mode_of(&place.file(id)), mode, "it is left alone");
             id = after;
         }
@@ -73,15 +73,15 @@ async fn a_file_of_another_user_or_writable_by_another_group_gets_the_next_epoch
     let hook = place.template();
     let first = place.apply(&hook).await;
     chown(place.file(first), Some(12345), None).unwrap();
-    assert_eq!(place.stale(&hook).await, StaleCause::Writable);
+    assert_eq!(place.stale(&hook).await, StaleCause::WritableByOthers);
     let second = place.apply(&hook).await;
     assert_eq!(second, next(first));
     chown(place.file(second), None, Some(12345)).unwrap();
     assert_eq!(place.usable(&hook).await, second, "its group can do nothing with it");
     set_mode(&place.file(second), 0o620);
-    assert_eq!(place.stale(&hook).await, StaleCause::Writable);
+    assert_eq!(place.stale(&hook).await, StaleCause::WritableByOthers);
     chown(place.file(second), None, Some(0)).unwrap();
-    assert_eq!(place.stale(&hook).await, StaleCause::Exposed, "that group is ours alone");
+    assert_eq!(place.stale(&hook).await, StaleCause::ReadableByOthers, "that group is ours alone");
     assert_eq!(place.apply(&hook).await, second);
     place.hooks.sweep(&hook, second).await.unwrap();
     assert_eq!(place.names(), expected(&[second], &[]));

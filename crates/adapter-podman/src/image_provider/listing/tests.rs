@@ -58,20 +58,20 @@ fn the_image_built_here_goes_before_the_one_pulled() {
     let context: Fingerprint = "00000000000000aa".parse().unwrap();
     assert_eq!(found.provenance, Provenance::Built { context });
     let found = present([pulled]).unwrap();
-    assert_eq!((found.reference.as_str(), found.provenance), (REMOTE, Provenance::Foreign));
+    assert_eq!((found.reference.as_str(), found.provenance), (REMOTE, Provenance::External));
 }
 
 #[test]
-fn what_is_pulled_is_foreign_whatever_its_labels_say() {
+fn what_is_pulled_is_unmanaged_whatever_its_labels_say() {
     let found = present([image('a', &[REMOTE], ours())]).unwrap();
-    assert_eq!(found.provenance, Provenance::Foreign);
+    assert_eq!(found.provenance, Provenance::External);
 }
 
 #[test]
 fn an_image_with_another_source_s_labels_was_not_built_for_this_one() {
     let labels = labels("00000000000000aa", "localhost/base:latest");
     let found = present([image('a', &[LOCAL], labels)]).unwrap();
-    assert_eq!(found.provenance, Provenance::Foreign);
+    assert_eq!(found.provenance, Provenance::External);
 }
 
 #[test]

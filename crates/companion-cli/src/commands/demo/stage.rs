@@ -102,7 +102,7 @@ impl Stage {
     /// Starts a manager, as `companion run` does.
     pub(super) fn manager_starts(&mut self) {
         let events: Arc<dyn EventSink> = Arc::clone(&self.record) as _;
-        let reconciler = Arc::new(Reconciler::telling(self.host.ports(), events));
+        let reconciler = Arc::new(Reconciler::with_events(self.host.ports(), events));
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(Supervisor::new(reconciler).run(shutdown.clone(), |_round| {}));
         self.manager = Some(Manager { task, shutdown });

@@ -94,7 +94,7 @@ fn failing(state: &ServiceState, systemctl: Systemctl) -> Finding {
         ("exit-code", status) => {
             (format!("it exited with status {status}"), systemctl.log_command())
         }
-        (result, _) => (format!("it ended ({result})"), systemctl.log_command()),
+        (result, _) => (format!("ended ({result})"), systemctl.log_command()),
     };
     let what = match state.active.as_str() {
         "failed" => "failed and stays down",

@@ -28,7 +28,7 @@ pub(super) async fn unmanaged(scope: Scope, catalog: &Catalog) -> Vec<Finding> {
     let findings = found.into_iter().filter_map(|(name, file)| {
         let path = directory.join(format!("{name}.container"));
         match file.map(|file| file.state) {
-            Ok(UnitFileState::Foreign { .. }) => Some(Finding::error(
+            Ok(UnitFileState::Unmanaged { .. }) => Some(Finding::error(
                 "units",
                 format!("`{}` is unmanaged, so `{name}` cannot be installed", path.display()),
                 format!("mv {0} {0}.bak, unless it is needed", path.display()),

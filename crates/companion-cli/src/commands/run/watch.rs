@@ -1,6 +1,6 @@
 //! Changes of files that are worth a look now: units, the desired state, and catalogs.
 //!
-//! A hint only. Events may be lost, and directories come and go; the tick finds everything.
+//! A hint only. Events may be lost, and directories come and go; the resync finds everything.
 
 use std::ffi::{CStr, OsString};
 use std::io;
@@ -61,21 +61,21 @@ impl Watched {
     }
 }
 
-/// Wakes `wake` at each change, from now on; directories that are made later are found at a tick.
+/// Wakes `wake` at each change, from now on; directories that are made later are found at a resync.
 ///
 /// It waits in a thread of its own that lasts as long as the process.
 ///
 /// # Errors
 /// When the kernel gives no more watchers.
-pub(super) fn spawn(watched: Vec<Watched>, wake: Arc<Notify>, tick: Duration) -> io::Result<()> {
+pub(super) fn spawn(watched: Vec<Watched>, wake: Arc<Notify>, resync: Duration) -> io::Result<()> {
     let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-    let tick = Timespec { tv_sec: tick.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: 0 };
+    let resync = Timespec { tv_sec: resync.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: 0 };
     let follow = move || {
         loop {
             // Made anew each time, in case a directory was replaced.
             let descriptors = add(&events, &watched);
             let mut waited_for = [PollFd::new(&events, PollFlags::IN)];
-            match poll(&mut waited_for, Some(&tick)) {
+            match poll(&mut waited_for, Some(&resync)) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => continue,
                 Ok(_) => {}
                 Err(error) => {

@@ -65,7 +65,7 @@ impl UnitPlace {
     pub(super) fn write(&self) -> DirResult<()> {
         let dir = Dir::create(&self.directory, 0o755, Trust::Owned)?;
         dir.sweep_temporary_files_of(|name| name == UNIT)?;
-        dir.write_unless_foreign(UNIT, self.text.as_bytes(), 0o644)
+        dir.write_unless_unmanaged(UNIT, self.text.as_bytes(), 0o644)
     }
 
     pub(super) fn delete(&self) -> DirResult<()> {

@@ -81,7 +81,7 @@ fn about_the_leader(found: &Found, now: u64, output: &Output) {
         (Some(leader), Some(Answer::Alive) | None) => {
             output.note(format!("kept by {leader}, for {}", words::span(now.saturating_sub(leader.since))));
         }
-        (Some(leader), Some(Answer::Silent)) => output.note(format!(
+        (Some(leader), Some(Answer::NoEvents)) => output.note(format!(
             "{leader} leads and does not answer, so this may be old; `companion reconcile --take-over` \
              ends it and repairs"
         )),

@@ -62,14 +62,14 @@ fn taking_down_what_is_wanted_is_seen() {
 }
 
 #[test]
-fn a_step_on_something_foreign_is_seen() {
+fn a_step_on_something_unmanaged_is_seen() {
     let mut scene = down();
-    scene.file(UnitFileState::Foreign { what: "a file".to_owned() });
-    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NothingForeign]);
+    scene.file(UnitFileState::Unmanaged { what: "a file".to_owned() });
+    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NothingUnmanaged]);
     let mut scene = down();
     let image = "a/b".to_owned();
-    scene.seen.container = Some(Observation::Known(ContainerState::Foreign { image }));
-    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NothingForeign]);
+    scene.seen.container = Some(Observation::Known(ContainerState::Unmanaged { image }));
+    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NothingUnmanaged]);
 }
 
 #[test]

@@ -22,9 +22,9 @@ fn image_id(digit: &str) -> ImageId {
 #[test]
 fn a_modified_file_is_rendered_again_and_the_claims_are_named() {
     for (file, reason) in [
-        (ConfigFile::Modified, "its configuration changed"),
-        (ConfigFile::Writable, "its configuration could be written by others"),
-        (ConfigFile::Exposed, "its configuration could be read by others"),
+        (ConfigFile::Modified, "configuration changed"),
+        (ConfigFile::WritableByOthers, "configuration is writable by others"),
+        (ConfigFile::ReadableByOthers, "configuration is readable by others"),
     ] {
         let mut scene = Scene::converged();
         scene.hook(rendered(file));
@@ -40,7 +40,7 @@ fn a_restored_file_gets_a_unit_of_its_own_and_a_restart() {
     let mut scene = Scene::converged();
     scene.hook(restored());
     scene.file(UnitFileState::Outdated { revision: scene.revision });
-    let reason = "its configuration was lost or modified outside companion";
+    let reason = "configuration was lost or modified outside companion";
     let steps = ["write-unit web", "daemon-reload", "restart web"];
     scene
         .expect(&steps.map(|step| format!("{step}: {reason}")).each_ref().map(|s| s.as_str()), &[]);
@@ -59,7 +59,7 @@ fn a_file_that_a_process_names_and_that_is_lost_is_not_made_again_under_its_name
     let mut scene = Scene::converged();
     scene.hook(HookState { files: BTreeMap::new(), ..rendered(ConfigFile::Intact) });
     scene.file(UnitFileState::Absent);
-    scene.expect(&["run-hook web: its configuration is missing"], &[]);
+    scene.expect(&["run-hook web: configuration is missing"], &[]);
     let plan = scene.plan();
     let Action::RunHook { claimed, .. } = &plan.steps[0].action else { panic!("{plan:?}") };
     assert_eq!(ConfigId::to_commit(config().digest, &BTreeMap::new(), claimed), next(config()));
@@ -67,16 +67,16 @@ fn a_file_that_a_process_names_and_that_is_lost_is_not_made_again_under_its_name
 
 #[test]
 fn a_lost_link_is_made_again_and_no_companion_waits_for_it() {
-    let relink = "run-hook web: the link to its configuration is missing or points elsewhere";
+    let relink = "run-hook web: link to the configuration is missing or points elsewhere";
     let mut scene = Scene::converged();
     scene.hook(HookState { link: Link::Absent, ..rendered(ConfigFile::Intact) });
     scene.expect(&[relink], &[]);
     scene.down(ActiveState::Inactive, SubState::Dead);
-    scene.expect(&[relink, "start web: it does not run"], &[]);
+    scene.expect(&[relink, "start web: not running"], &[]);
     scene.fail(Work::Hook, PortErrorKind::Conflict, "a directory");
     scene.expect(
-        &["start web: it does not run"],
-        &["rendering its configuration failed 1 time(s): a directory"],
+        &["start web: not running"],
+        &["rendering the configuration failed once: a directory"],
     );
 }
 
@@ -85,13 +85,13 @@ fn nothing_is_rendered_while_claims_are_unknown() {
     let mut scene = Scene::converged();
     scene.hook(rendered(ConfigFile::Modified));
     scene.seen.unit = Observation::Unknown("no permission".to_owned());
-    scene.expect(&[], &["its unit file cannot be read: no permission"]);
+    scene.expect(&[], &["unit file cannot be read: no permission"]);
     let mut scene = Scene::converged();
     scene.hook(rendered(ConfigFile::Modified));
     scene.down(ActiveState::Activating, SubState::from_word("start"));
-    scene.expect(&[], &["it is starting"]);
+    scene.expect(&[], &["starting"]);
     scene.down(ActiveState::Activating, SubState::AutoRestart);
-    scene.expect(&["run-hook web: its configuration changed"], &[]);
+    scene.expect(&["run-hook web: configuration changed"], &[]);
 }
 
 #[test]
@@ -121,14 +121,14 @@ fn replaced_files_and_images_are_removed_once_the_newer_ones_run() {
     scene.image().leftovers = vec![image_id("2")];
     let steps = ["sweep-configs web", "prune-images web"];
     scene.expect(
-        &steps.map(|step| format!("{step}: newer ones replaced it")).each_ref().map(|s| s.as_str()),
+        &steps.map(|step| format!("{step}: replaced by newer ones")).each_ref().map(|s| s.as_str()),
         &[],
     );
     scene.service().running = Some(Revision { config: Some(older), ..scene.revision });
-    scene.expect(&["restart web: its configuration changed"], &[]);
+    scene.expect(&["restart web: configuration changed"], &[]);
     scene.service().running = Some(scene.revision);
     scene.service().active_for = Duration::from_secs(1);
-    scene.expect(&[], &["it was started a moment ago"]);
+    scene.expect(&[], &["starting; must stay up for 3 s"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ fn a_stale_configuration_is_rendered_before_anything_is_restarted() {
     let mut scene = Scene::converged();
     scene.hook(outdated(b"new"));
     scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
-    scene.expect(&["run-hook web: its configuration changed"], &[]);
+    scene.expect(&["run-hook web: configuration changed"], &[]);
 }
 
 #[test]
@@ -15,7 +15,7 @@ fn a_failing_hook_leaves_the_running_companion_alone() {
     let mut scene = Scene::converged();
     scene.hook(outdated(b"new"));
     scene.fail(Work::Hook, PortErrorKind::Invalid, "exit code 1");
-    scene.expect(&[], &["rendering its configuration failed 1 time(s): exit code 1"]);
+    scene.expect(&[], &["rendering the configuration failed once: exit code 1"]);
 }
 
 #[test]
@@ -24,27 +24,27 @@ fn a_hook_that_is_not_ready_holds_up_the_first_start_only() {
     scene.down(ActiveState::Inactive, SubState::Dead);
     let rendering = Rendering::NotReady { waiting_for: "the cookie of bitcoind".to_owned() };
     scene.hook(HookState { rendering: rendering.clone(), ..rendered(ConfigFile::Intact) });
-    scene.expect(&["start web: it does not run"], &["its hook waits for the cookie of bitcoind"]);
+    scene.expect(&["start web: not running"], &["hook waits for the cookie of bitcoind"]);
     scene.hook(HookState { rendering, ..unrendered() });
-    scene.expect(&[], &["its hook waits for the cookie of bitcoind"]);
+    scene.expect(&[], &["hook waits for the cookie of bitcoind"]);
 }
 
 #[test]
 fn a_missing_image_leaves_the_running_companion_alone() {
     let mut scene = Scene::converged();
     scene.image().present = None;
-    scene.expect(&["ensure-image web: its image is missing"], &[]);
+    scene.expect(&["ensure-image web: image is missing"], &[]);
     scene.fail(Work::Image, PortErrorKind::Transient, "registry unreachable");
-    scene.expect(&[], &["getting its image failed 1 time(s): registry unreachable"]);
+    scene.expect(&[], &["building or pulling the image failed once: registry unreachable"]);
 }
 
 #[test]
 fn a_changed_context_is_built_while_the_old_image_runs_on() {
     let mut scene = Scene::converged();
     scene.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
-    scene.expect(&["ensure-image web: its build context changed"], &[]);
+    scene.expect(&["ensure-image web: build context changed"], &[]);
     scene.begin(Work::Image);
-    scene.expect(&[], &["getting its image is under way"]);
+    scene.expect(&[], &["building or pulling the image is in progress"]);
     assert_eq!(scene.plan().superseded, []);
 }
 
@@ -54,7 +54,7 @@ fn build_whose_context_was_corrected_meanwhile_is_superseded() {
     scene.image().context = Some(Fingerprint::of(b"a Dockerfile that hangs"));
     scene.begin(Work::Image);
     scene.image().context = Some(Fingerprint::of(b"a corrected Dockerfile"));
-    scene.expect(&[], &["getting its image is under way"]);
+    scene.expect(&[], &["building or pulling the image is in progress"]);
     assert_eq!(scene.plan().superseded, [(name(), Work::Image)]);
 }
 
@@ -97,7 +97,7 @@ fn rendering_for_an_earlier_intent_is_superseded_when_the_file_is_current() {
     scene.seen.hook = current;
     assert_eq!(scene.plan().superseded, [], "it may be this very rendering that made it current");
     scene.intend(spec());
-    scene.expect(&[], &["rendering its configuration is under way"]);
+    scene.expect(&[], &["rendering the configuration is in progress"]);
     assert_eq!(scene.plan().superseded, [(name(), Work::Hook)]);
 }
 
@@ -116,14 +116,14 @@ fn a_companion_that_is_down_is_repaired_with_the_image_there_is() {
     scene.down(ActiveState::Inactive, SubState::Dead);
     scene.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
     scene.begin(Work::Image);
-    scene.expect(&["start web: it does not run"], &["getting its image is under way"]);
+    scene.expect(&["start web: not running"], &["building or pulling the image is in progress"]);
 }
 
 #[test]
 fn leftover_images_are_removed_when_all_else_is_true() {
     let mut scene = Scene::converged();
     scene.image().leftovers = vec![ImageId::new(&"2".repeat(64)).unwrap()];
-    scene.expect(&["prune-images web: newer ones replaced it"], &[]);
+    scene.expect(&["prune-images web: replaced by newer ones"], &[]);
 }
 
 #[test]
@@ -131,14 +131,14 @@ fn a_layer_that_cannot_be_read_blocks_and_names_itself() {
     let unreadable = || Observation::Unknown("connection refused".to_owned());
     let mut scene = Scene::converged();
     scene.seen.service = unreadable();
-    scene.expect(&[], &["its service cannot be read: connection refused"]);
+    scene.expect(&[], &["service cannot be read: connection refused"]);
     let mut scene = Scene::converged();
     scene.seen.unit = Observation::Unknown("connection refused".to_owned());
-    scene.expect(&[], &["its unit file cannot be read: connection refused"]);
+    scene.expect(&[], &["unit file cannot be read: connection refused"]);
     let mut scene = Scene::converged();
     scene.down(ActiveState::Inactive, SubState::Dead);
     scene.seen.container = Some(Observation::Unknown("podman hangs".to_owned()));
-    scene.expect(&[], &["its container cannot be read: podman hangs"]);
+    scene.expect(&[], &["container cannot be read: podman hangs"]);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_start_is_conditional_on_what_is_loaded() {
     assert!(!condition.holds(&service), "nothing is loaded");
     service.loaded = Some(scene.revision);
     assert!(condition.holds(&service));
-    service.loaded = Some(scene.revision.with_incarnation(1));
+    service.loaded = Some(scene.revision.with_restart_epoch(1));
     assert!(!condition.holds(&service), "something else is loaded");
 }
 
@@ -158,8 +158,8 @@ fn a_unit_that_drifts_again_at_once_is_written_again_later() {
     let mut scene = Scene::converged();
     scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
     scene.fail(Work::Unit, PortErrorKind::Transient, "what was written did not last");
-    scene.file(UnitFileState::Drifted { revision: Some(scene.revision.with_incarnation(1)) });
-    scene.expect(&[], &["writing its unit failed 1 time(s): what was written did not last"]);
+    scene.file(UnitFileState::Drifted { revision: Some(scene.revision.with_restart_epoch(1)) });
+    scene.expect(&[], &["writing the unit failed once: what was written did not last"]);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn without_its_service_manager_nothing_is_rendered_or_built() {
     let mut scene = Scene::converged();
     scene.image().present = None;
     scene.seen.service = Observation::Unknown("no bus".to_owned());
-    scene.expect(&[], &["its service cannot be read: no bus"]);
+    scene.expect(&[], &["service cannot be read: no bus"]);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn a_reload_that_failed_is_told_with_its_own_error_first() {
     scene.fail(Work::Load, PortErrorKind::Unavailable, "the generator is switched off");
     scene.expect(
         &[],
-        &["its unit is not loaded: the generator is switched off (unit web.service not found)"],
+        &["unit is not loaded: the generator is switched off (unit web.service not found)"],
     );
 }
 
@@ -196,11 +196,11 @@ fn what_runs_is_not_restarted_from_what_somebody_else_put_in_its_images_place() 
     let mut scene = Scene::converged();
     let present = scene.image().present.as_mut().unwrap();
     present.id = ImageId::new(&"2".repeat(64)).unwrap();
-    present.provenance = Provenance::Foreign;
+    present.provenance = Provenance::External;
     scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
-    scene.expect(&["ensure-image web: its image changed"], &[]);
+    scene.expect(&["ensure-image web: image changed"], &[]);
     scene.down(ActiveState::Inactive, SubState::Dead);
-    scene.expect(&["ensure-image web: its image changed"], &[]);
+    scene.expect(&["ensure-image web: image changed"], &[]);
     scene.begin(Work::Image);
-    scene.expect(&[], &["getting its image is under way"]);
+    scene.expect(&[], &["building or pulling the image is in progress"]);
 }

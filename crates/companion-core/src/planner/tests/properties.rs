@@ -8,7 +8,7 @@ fn revision() -> impl Strategy<Value = Option<Revision>> {
     let base = Scene::converged().revision;
     prop_oneof![
         3 => Just(Some(base)),
-        1 => Just(Some(base.with_incarnation(1))),
+        1 => Just(Some(base.with_restart_epoch(1))),
         1 => Just(Some(base.with_rendering(Some(Fingerprint::of(b"other"))))),
         1 => Just(Some(base.with_rendering(None))),
         1 => Just(Some(Revision { config: None, ..base })),
@@ -18,16 +18,16 @@ fn revision() -> impl Strategy<Value = Option<Revision>> {
 }
 
 fn unit_file() -> impl Strategy<Value = UnitFileState> {
-    let foreign = UnitFileState::Foreign { what: "a file".to_owned() };
+    let unmanaged = UnitFileState::Unmanaged { what: "a file".to_owned() };
     prop_oneof![
         Just(UnitFileState::Absent),
-        Just(foreign),
+        Just(unmanaged),
         revision().prop_map(|revision| UnitFileState::Drifted { revision }),
         revision().prop_filter_map("an outdated file has a revision", |revision| {
             Some(UnitFileState::Outdated { revision: revision? })
         }),
         revision().prop_filter_map("an exposed file has a revision", |revision| {
-            Some(UnitFileState::Exposed { revision: revision? })
+            Some(UnitFileState::WrongMode { revision: revision? })
         }),
         revision().prop_filter_map("a current file has a revision", |revision| {
             Some(UnitFileState::Current { revision: revision? })
@@ -93,8 +93,8 @@ fn hook_state() -> impl Strategy<Value = HookState> {
     let file = prop::sample::select(vec![
         ConfigFile::Intact,
         ConfigFile::Intact,
-        ConfigFile::Exposed,
-        ConfigFile::Writable,
+        ConfigFile::ReadableByOthers,
+        ConfigFile::WritableByOthers,
         ConfigFile::Modified,
     ]);
     let id = prop::sample::select(vec![config(), config(), next]);
@@ -133,7 +133,7 @@ fn container() -> impl Strategy<Value = ContainerState> {
     prop_oneof![
         Just(ContainerState::Absent),
         Just(ContainerState::Ours { status: "exited".to_owned() }),
-        Just(ContainerState::Foreign { image: "x".to_owned() }),
+        Just(ContainerState::Unmanaged { image: "x".to_owned() }),
     ]
 }
 
@@ -144,10 +144,10 @@ fn compared(state: UnitFileState, hook: &Observation<HookState>) -> UnitFileStat
         (UnitFileState::Current { revision }, Some(_)) => {
             UnitFileState::Current { revision: Revision { config, ..revision } }
         }
-        (UnitFileState::Exposed { revision }, Some(_)) => {
-            UnitFileState::Exposed { revision: Revision { config, ..revision } }
+        (UnitFileState::WrongMode { revision }, Some(_)) => {
+            UnitFileState::WrongMode { revision: Revision { config, ..revision } }
         }
-        (UnitFileState::Current { revision } | UnitFileState::Exposed { revision }, None) => {
+        (UnitFileState::Current { revision } | UnitFileState::WrongMode { revision }, None) => {
             UnitFileState::Outdated { revision }
         }
         (other, _) => other,

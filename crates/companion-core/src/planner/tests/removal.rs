@@ -10,7 +10,7 @@ fn stopped() -> Scene {
 
 #[test]
 fn the_service_is_stopped_while_its_unit_is_still_there() {
-    Scene::removed().expect(&["stop web: it is not wanted any more"], &[]);
+    Scene::removed().expect(&["stop web: app was removed"], &[]);
 }
 
 #[test]
@@ -20,10 +20,10 @@ fn then_unit_container_and_configuration_go() {
     scene.seen.container = Some(Observation::Known(ContainerState::Ours { status }));
     scene.expect(
         &[
-            "remove-unit web: it is not wanted any more",
-            "daemon-reload: it is not wanted any more",
-            "remove-container web: it is not wanted any more",
-            "remove-config web: it is not wanted any more",
+            "remove-unit web: app was removed",
+            "daemon-reload: app was removed",
+            "remove-container web: app was removed",
+            "remove-config web: app was removed",
         ],
         &[],
     );
@@ -41,7 +41,7 @@ fn a_service_that_failed_on_its_way_down_is_reset() {
 fn a_service_between_two_tries_is_stopped_too() {
     let mut scene = Scene::removed();
     scene.down(ActiveState::Activating, SubState::AutoRestart);
-    scene.expect(&["stop web: it is not wanted any more"], &[]);
+    scene.expect(&["stop web: app was removed"], &[]);
 }
 
 #[test]
@@ -57,15 +57,9 @@ fn nothing_left_is_nothing_to_do() {
 fn a_removal_that_crashed_half_way_is_ended() {
     let mut scene = stopped();
     scene.file(UnitFileState::Absent);
-    scene.expect(
-        &[
-            "daemon-reload: it is not wanted any more",
-            "remove-config web: it is not wanted any more",
-        ],
-        &[],
-    );
+    scene.expect(&["daemon-reload: app was removed", "remove-config web: app was removed"], &[]);
     scene.seen.service = Observation::Known(ServiceState::not_found());
-    scene.expect(&["remove-config web: it is not wanted any more"], &[]);
+    scene.expect(&["remove-config web: app was removed"], &[]);
 }
 
 #[test]
@@ -75,7 +69,7 @@ fn what_starts_from_a_unit_that_was_reloaded_away_is_waited_for() {
     scene.service().load = LoadState::NotFound;
     scene.service().source = None;
     scene.service().loaded = None;
-    scene.expect(&[], &["it is starting"]);
+    scene.expect(&[], &["starting"]);
 }
 
 #[test]
@@ -85,9 +79,9 @@ fn a_service_that_was_loaded_from_a_strangers_file_at_our_place_is_not_stopped()
     scene.service().running = None;
     scene.expect(
         &[
-            "remove-unit web: it is not wanted any more",
-            "daemon-reload: it is not wanted any more",
-            "remove-config web: it is not wanted any more",
+            "remove-unit web: app was removed",
+            "daemon-reload: app was removed",
+            "remove-config web: app was removed",
         ],
         &[],
     );
@@ -100,7 +94,7 @@ fn a_container_that_outlived_its_unit_is_stopped() {
     scene.service().load = LoadState::NotFound;
     scene.service().source = None;
     scene.service().loaded = None;
-    scene.expect(&["stop web: it is not wanted any more"], &[]);
+    scene.expect(&["stop web: app was removed"], &[]);
 }
 
 #[test]
@@ -108,38 +102,38 @@ fn nothing_is_stopped_or_removed_because_of_unknown() {
     let unreadable = || "connection refused".to_owned();
     let mut scene = Scene::removed();
     scene.seen.service = Observation::Unknown(unreadable());
-    scene.expect(&[], &["its service cannot be read: connection refused"]);
+    scene.expect(&[], &["service cannot be read: connection refused"]);
     let mut scene = Scene::removed();
     scene.seen.unit = Observation::Unknown(unreadable());
-    scene.expect(&[], &["its unit file cannot be read: connection refused"]);
+    scene.expect(&[], &["unit file cannot be read: connection refused"]);
 }
 
 #[test]
-fn what_is_foreign_at_the_name_is_left_alone() {
+fn what_is_unmanaged_at_the_name_is_left_alone() {
     let mut scene = Scene::removed();
     scene.down(ActiveState::Inactive, SubState::Dead);
     scene.seen.hook = None;
-    scene.file(UnitFileState::Foreign { what: "a directory".to_owned() });
+    scene.file(UnitFileState::Unmanaged { what: "a directory".to_owned() });
     scene.expect(&[], &[]);
 }
 
 #[test]
 fn what_is_left_of_ours_beside_a_unit_without_our_mark_is_told_and_left_alone() {
-    let conflict = "something that is not ours has its name: a unit at /units/web.container";
-    let foreign = || UnitFileState::Foreign { what: "a unit".to_owned() };
+    let conflict = "the name is taken by something unmanaged: a unit at /units/web.container";
+    let unmanaged = || UnitFileState::Unmanaged { what: "a unit".to_owned() };
     let mut runs = Scene::removed();
     runs.seen.hook = None;
-    runs.file(foreign());
+    runs.file(unmanaged());
     runs.expect(&[], &[conflict]);
     let mut rendered = stopped();
-    rendered.file(foreign());
+    rendered.file(unmanaged());
     rendered.expect(&[], &[conflict]);
     rendered.seen.hook = Some(Observation::Unknown("disk on fire".to_owned()));
     rendered.expect(&[], &[conflict]);
 }
 
 #[test]
-fn a_foreign_service_of_the_same_name_is_not_stopped() {
+fn an_unmanaged_service_of_the_same_name_is_not_stopped() {
     let mut scene = Scene::removed();
     scene.service().source = Some("/home/me/.config/systemd/user/web.service".to_owned());
     scene.service().loaded = None;
@@ -152,7 +146,7 @@ fn a_foreign_service_of_the_same_name_is_not_stopped() {
 fn a_stop_that_failed_is_put_off() {
     let mut scene = Scene::removed();
     scene.fail(Work::Removal, PortErrorKind::Transient, "timed out");
-    scene.expect(&[], &["removing it failed 1 time(s): timed out"]);
+    scene.expect(&[], &["removing the companion failed once: timed out"]);
 }
 
 #[test]
@@ -161,7 +155,7 @@ fn a_reset_that_failed_in_a_removal_is_put_off_with_it() {
     scene.service().active = ActiveState::Failed;
     scene.service().sub = SubState::Failed;
     scene.fail(Work::Removal, PortErrorKind::Transient, "bus gone");
-    scene.expect(&[], &["removing it failed 1 time(s): bus gone"]);
+    scene.expect(&[], &["removing the companion failed once: bus gone"]);
 }
 
 #[test]
@@ -170,5 +164,5 @@ fn a_service_from_before_there_were_revisions_is_stopped() {
     scene.file(UnitFileState::Drifted { revision: None });
     scene.service().loaded = None;
     scene.service().running = None;
-    scene.expect(&["stop web: it is not wanted any more"], &[]);
+    scene.expect(&["stop web: app was removed"], &[]);
 }

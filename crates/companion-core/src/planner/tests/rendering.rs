@@ -2,7 +2,7 @@
 
 use super::*;
 
-const CHANGED: &str = "its unit is rendered differently by this version of companion or Podman";
+const CHANGED: &str = "this version of companion or Podman renders the unit differently";
 
 /// A host whose unit was written, loaded and started in the words of an earlier renderer.
 fn upgraded() -> Scene {
@@ -39,7 +39,7 @@ fn another_rendering_is_written_loaded_and_started_once() {
     assert_eq!(written(&scene), scene.revision.with_rendering(rendering()));
     let revision = written(&scene);
     scene.file(UnitFileState::Current { revision });
-    let stale = "the loaded unit is not the one on disk";
+    let stale = "loaded unit differs from the unit file";
     expect_steps(&scene, &[("daemon-reload", stale), ("restart web", CHANGED)]);
     scene.service().loaded = Some(revision);
     expect_steps(&scene, &[("restart web", CHANGED)]);
@@ -48,10 +48,10 @@ fn another_rendering_is_written_loaded_and_started_once() {
 }
 
 #[test]
-fn another_rendering_keeps_the_incarnation() {
-    for incarnation in [0, 1, u32::MAX] {
+fn another_rendering_keeps_the_restart_epoch() {
+    for restart_epoch in [0, 1, u32::MAX] {
         let mut scene = upgraded();
-        let before = scene.revision.with_incarnation(incarnation);
+        let before = scene.revision.with_restart_epoch(restart_epoch);
         scene.file(UnitFileState::Outdated { revision: before });
         let service = scene.service();
         (service.loaded, service.running) = (Some(before), Some(before));
@@ -74,7 +74,7 @@ fn a_unit_of_a_release_without_renderings_is_no_alarm() {
 fn another_rendering_of_what_is_down_costs_no_restart() {
     let mut scene = upgraded();
     scene.down(ActiveState::Inactive, SubState::Dead);
-    let start = ("start web", "it does not run");
+    let start = ("start web", "not running");
     expect_steps(&scene, &[REWRITTEN[0], REWRITTEN[1], start]);
 }
 
@@ -82,10 +82,10 @@ fn another_rendering_of_what_is_down_costs_no_restart() {
 fn an_edited_unit_is_called_edited_whatever_the_renderer() {
     let mut scene = upgraded();
     scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
-    let edited = "its unit file was edited";
-    let restored = ("restart web", "its unit was tampered with");
+    let edited = "unit file differs from the rendered unit";
+    let restored = ("restart web", "unit was modified outside companion");
     expect_steps(&scene, &[("write-unit web", edited), ("daemon-reload", edited), restored]);
-    assert_eq!(written(&scene).incarnation, 1);
+    assert_eq!(written(&scene).restart_epoch, 1);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn an_unedited_unit_of_another_specification_names_the_specification() {
     let mut scene = upgraded();
     let old = Revision { spec: Fingerprint::of(b"old"), ..scene.revision };
     scene.file(UnitFileState::Outdated { revision: old });
-    let changed = "its specification changed";
+    let changed = "specification changed";
     expect_steps(
         &scene,
         &[("write-unit web", changed), ("daemon-reload", changed), ("restart web", CHANGED)],
@@ -104,8 +104,8 @@ fn an_unedited_unit_of_another_specification_names_the_specification() {
 fn a_process_that_claims_the_new_rendering_too_early_is_restarted() {
     let mut scene = upgraded();
     scene.service().running = Some(scene.revision.with_rendering(rendering()));
-    assert_eq!(written(&scene).incarnation, 1);
-    let restored = ("restart web", "its unit was tampered with");
+    assert_eq!(written(&scene).restart_epoch, 1);
+    let restored = ("restart web", "unit was modified outside companion");
     expect_steps(&scene, &[REWRITTEN[0], REWRITTEN[1], restored]);
 }
 
@@ -119,11 +119,11 @@ fn a_process_seen_beneath_the_true_file_survives_an_older_file() {
 }
 
 #[test]
-fn a_unit_lost_during_an_upgrade_keeps_its_incarnation() {
+fn a_unit_lost_during_an_upgrade_keeps_its_restart_epoch() {
     let mut scene = upgraded();
     scene.file(UnitFileState::Absent);
     assert_eq!(written(&scene), scene.revision.with_rendering(rendering()));
-    let missing = "its unit file is missing";
+    let missing = "unit file is missing";
     expect_steps(
         &scene,
         &[("write-unit web", missing), ("daemon-reload", missing), ("restart web", CHANGED)],

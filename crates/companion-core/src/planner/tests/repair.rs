@@ -11,7 +11,7 @@ fn a_fresh_install_renders_and_builds_first() {
     scene.seen.container = Some(Observation::Known(ContainerState::Absent));
     scene.file(UnitFileState::Absent);
     scene.expect(
-        &["run-hook web: its configuration is missing", "ensure-image web: its image is missing"],
+        &["run-hook web: configuration is missing", "ensure-image web: image is missing"],
         &[],
     );
 }
@@ -24,9 +24,9 @@ fn then_the_unit_is_written_loaded_and_started() {
     scene.file(UnitFileState::Absent);
     scene.expect(
         &[
-            "write-unit web: its unit file is missing",
-            "daemon-reload: its unit file is missing",
-            "start web: it does not run",
+            "write-unit web: unit file is missing",
+            "daemon-reload: unit file is missing",
+            "start web: not running",
         ],
         &[],
     );
@@ -37,7 +37,7 @@ fn a_lost_unit_file_is_rewritten_without_a_restart() {
     let mut scene = Scene::converged();
     scene.file(UnitFileState::Absent);
     scene.expect(
-        &["write-unit web: its unit file is missing", "daemon-reload: its unit file is missing"],
+        &["write-unit web: unit file is missing", "daemon-reload: unit file is missing"],
         &[],
     );
 }
@@ -49,9 +49,9 @@ fn a_lost_unit_file_costs_a_restart_when_nobody_saw_the_run_beneath_it() {
     scene.service().invocation = Some("a run after an edit".to_owned());
     scene.expect(
         &[
-            "write-unit web: its unit file is missing",
-            "daemon-reload: its unit file is missing",
-            "restart web: its unit was tampered with",
+            "write-unit web: unit file is missing",
+            "daemon-reload: unit file is missing",
+            "restart web: unit was modified outside companion",
         ],
         &[],
     );
@@ -60,43 +60,43 @@ fn a_lost_unit_file_costs_a_restart_when_nobody_saw_the_run_beneath_it() {
 #[test]
 fn a_unit_that_others_may_write_is_closed_without_a_reload_and_without_a_restart() {
     let mut scene = Scene::converged();
-    scene.file(UnitFileState::Exposed { revision: scene.revision });
-    scene.expect(&["write-unit web: its unit file could be written by others"], &[]);
+    scene.file(UnitFileState::WrongMode { revision: scene.revision });
+    scene.expect(&["write-unit web: unit file is writable by others"], &[]);
     let plan = scene.plan();
     let Action::WriteUnit(unit) = &plan.steps[0].action else { panic!("{plan:?}") };
     assert_eq!(unit.revision, scene.revision, "the very same bytes");
     scene.down(ActiveState::Inactive, SubState::Dead);
     scene.expect(
-        &["write-unit web: its unit file could be written by others", "start web: it does not run"],
+        &["write-unit web: unit file is writable by others", "start web: not running"],
         &[],
     );
 }
 
 #[test]
-fn an_edited_unit_is_rewritten_under_the_next_incarnation_and_restarted() {
+fn an_edited_unit_is_rewritten_under_the_next_restart_epoch_and_restarted() {
     let mut scene = Scene::converged();
     scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
     scene.expect(
         &[
-            "write-unit web: its unit file was edited",
-            "daemon-reload: its unit file was edited",
-            "restart web: its unit was tampered with",
+            "write-unit web: unit file differs from the rendered unit",
+            "daemon-reload: unit file differs from the rendered unit",
+            "restart web: unit was modified outside companion",
         ],
         &[],
     );
     let plan = scene.plan();
     let Action::WriteUnit(unit) = &plan.steps[0].action else { panic!("{plan:?}") };
-    assert_eq!(unit.revision, scene.revision.with_incarnation(1));
+    assert_eq!(unit.revision, scene.revision.with_restart_epoch(1));
 }
 
 #[test]
 fn a_crash_after_the_rewrite_loses_neither_the_reload_nor_the_restart() {
     let mut scene = Scene::converged();
-    scene.file(UnitFileState::Current { revision: scene.revision.with_incarnation(1) });
+    scene.file(UnitFileState::Current { revision: scene.revision.with_restart_epoch(1) });
     scene.expect(
         &[
-            "daemon-reload: the loaded unit is not the one on disk",
-            "restart web: its unit was tampered with",
+            "daemon-reload: loaded unit differs from the unit file",
+            "restart web: unit was modified outside companion",
         ],
         &[],
     );
@@ -109,7 +109,7 @@ fn a_unit_edited_and_then_deleted_is_not_started_from_the_loaded_one() {
     scene.file(UnitFileState::Absent);
     let plan = scene.plan();
     let Action::WriteUnit(unit) = &plan.steps[0].action else { panic!("{plan:?}") };
-    assert_eq!(unit.revision.incarnation, 1);
+    assert_eq!(unit.revision.restart_epoch, 1);
 }
 
 #[test]
@@ -123,9 +123,9 @@ fn a_changed_specification_image_or_configuration_names_itself_as_the_reason() {
         scene.file(UnitFileState::Drifted { revision: Some(old) });
         scene.plan().steps.last().unwrap().to_string()
     };
-    assert_eq!(with(|r| r.spec = Fingerprint::of(b"x")), "restart web: its specification changed");
-    assert_eq!(with(|r| r.image = Fingerprint::of(b"x")), "restart web: its image changed");
-    assert_eq!(with(|r| r.config = None), "restart web: its configuration changed");
+    assert_eq!(with(|r| r.spec = Fingerprint::of(b"x")), "restart web: specification changed");
+    assert_eq!(with(|r| r.image = Fingerprint::of(b"x")), "restart web: image changed");
+    assert_eq!(with(|r| r.config = None), "restart web: configuration changed");
 }
 
 #[test]
@@ -134,28 +134,28 @@ fn an_old_container_under_a_new_unit_is_restarted() {
     let mut old = scene.revision;
     old.config = Some(ConfigId { digest: Fingerprint::of(b"old password"), epoch: 0 });
     scene.service().running = Some(old);
-    scene.expect(&["restart web: its configuration changed"], &[]);
+    scene.expect(&["restart web: configuration changed"], &[]);
 }
 
 #[test]
-fn a_foreign_unit_file_is_reported_and_not_touched() {
+fn an_unmanaged_unit_file_is_reported_and_not_touched() {
     let mut scene = Scene::converged();
-    scene.file(UnitFileState::Foreign { what: "a file without our mark".to_owned() });
+    scene.file(UnitFileState::Unmanaged { what: "a file without our mark".to_owned() });
     scene.expect(
         &[],
-        &["something that is not ours has its name: a file without our mark at /units/web.container"],
+        &["the name is taken by something unmanaged: a file without our mark at /units/web.container"],
     );
 }
 
 #[test]
-fn a_foreign_container_is_not_replaced_by_a_start() {
+fn an_unmanaged_container_is_not_replaced_by_a_start() {
     let mut scene = Scene::converged();
     scene.down(ActiveState::Inactive, SubState::Dead);
     let image = "example/other".to_owned();
-    scene.seen.container = Some(Observation::Known(ContainerState::Foreign { image }));
+    scene.seen.container = Some(Observation::Known(ContainerState::Unmanaged { image }));
     scene.expect(
         &[],
-        &["something that is not ours has its name: a container of image example/other"],
+        &["the name is taken by something unmanaged: a container of image example/other"],
     );
 }
 
@@ -164,7 +164,7 @@ fn a_refused_unit_is_blocked_with_the_judges_own_words() {
     let mut scene = Scene::converged();
     scene.file(UnitFileState::Drifted { revision: None });
     scene.fail(Work::Unit, PortErrorKind::Invalid, "unsupported key 'Pulll'");
-    scene.expect(&[], &["its unit is refused: unsupported key 'Pulll'"]);
+    scene.expect(&[], &["the generator refuses the unit: unsupported key 'Pulll'"]);
     let plan = scene.plan();
     assert_eq!(plan.requeue_after, Some(Duration::from_secs(5)));
 }
@@ -175,10 +175,9 @@ fn a_unit_that_a_reload_does_not_load_is_not_reloaded_for_ever() {
     scene.service().load = LoadState::NotFound;
     scene.service().loaded = None;
     scene.service().source = None;
-    scene.expect(&["daemon-reload: the loaded unit is not the one on disk"], &[]);
+    scene.expect(&["daemon-reload: loaded unit differs from the unit file"], &[]);
     scene.fail(Work::Load, PortErrorKind::Conflict, "a broken file beside it");
-    scene
-        .expect(&[], &["its unit is not loaded: a broken file beside it (load state `not-found`)"]);
+    scene.expect(&[], &["unit is not loaded: a broken file beside it (load state `not-found`)"]);
 }
 
 #[test]
@@ -187,11 +186,11 @@ fn a_unit_that_another_one_shadows_is_reported() {
     scene.service().source = Some("/run/user/1000/containers/systemd/web.container".to_owned());
     scene.service().loaded = None;
     scene.service().running = None;
-    scene.expect(&["daemon-reload: the loaded unit is not the one on disk"], &[]);
+    scene.expect(&["daemon-reload: loaded unit differs from the unit file"], &[]);
     scene.fail(Work::Load, PortErrorKind::Transient, "");
     scene.expect(
         &[],
-        &["another unit of its name comes first: /run/user/1000/containers/systemd/web.container"],
+        &["another unit of this name takes precedence: /run/user/1000/containers/systemd/web.container"],
     );
 }
 
@@ -203,7 +202,7 @@ fn a_service_of_someone_elses_at_the_name_is_a_conflict_before_the_first_write()
     scene.service().loaded = None;
     scene.service().running = None;
     scene.fail(Work::Load, PortErrorKind::Transient, "");
-    scene.expect(&[], &["another unit of its name comes first: a unit that is no Quadlet"]);
+    scene.expect(&[], &["another unit of this name takes precedence: a unit that is no Quadlet"]);
 }
 
 #[test]
@@ -211,15 +210,12 @@ fn a_process_that_never_says_its_revision_is_restarted_three_times_and_no_more()
     let mut scene = Scene::converged();
     scene.service().running = None;
     for _ in 0..3 {
-        scene.expect(&["restart web: what runs does not say which revision it is"], &[]);
+        scene.expect(&["restart web: running revision unknown"], &[]);
         scene.fail(Work::Service, PortErrorKind::Transient, "it did not stay up");
         assert!(scene.plan().steps.is_empty(), "one after the other");
         scene.now = scene.now.after(Duration::from_secs(100_000));
     }
-    scene.expect(
-        &[],
-        &["the revision that runs cannot be read: its process does not say which it is"],
-    );
+    scene.expect(&[], &["running revision cannot be read: the process does not name one"]);
 }
 
 #[test]
@@ -227,14 +223,14 @@ fn a_masked_unit_is_respected() {
     let mut scene = Scene::converged();
     scene.down(ActiveState::Inactive, SubState::Dead);
     scene.service().load = LoadState::Masked;
-    scene.expect(&[], &["its unit is masked by the operator"]);
+    scene.expect(&[], &["unit is masked by the operator"]);
 }
 
 #[test]
 fn a_service_stopped_by_hand_is_started() {
     let mut scene = Scene::converged();
     scene.down(ActiveState::Inactive, SubState::Dead);
-    scene.expect(&["start web: it does not run"], &[]);
+    scene.expect(&["start web: not running"], &[]);
 }
 
 #[test]
@@ -243,10 +239,7 @@ fn a_failed_service_is_reset_and_started() {
     scene.down(ActiveState::Failed, SubState::Failed);
     scene.service().result = ServiceResult::StartLimitHit;
     scene.expect(
-        &[
-            "reset-failed web: it failed (start-limit-hit)",
-            "start web: it failed (start-limit-hit)",
-        ],
+        &["reset-failed web: failed (start-limit-hit)", "start web: failed (start-limit-hit)"],
         &[],
     );
 }
@@ -256,7 +249,7 @@ fn a_start_that_failed_is_put_off() {
     let mut scene = Scene::converged();
     scene.down(ActiveState::Failed, SubState::Failed);
     scene.fail(Work::Service, PortErrorKind::Transient, "exit code 125");
-    scene.expect(&[], &["starting it failed 1 time(s): exit code 125"]);
+    scene.expect(&[], &["starting the service failed once: exit code 125"]);
     scene.now = NOW.after(Duration::from_secs(5));
     assert_eq!(scene.plan().steps.len(), 2, "and made again when its time has come");
 }
@@ -278,16 +271,16 @@ fn a_success_that_was_read_back_heals_the_failure() {
     let history = scene.history.clone();
     scene = Scene::converged();
     scene.history.failures = history.failures;
-    assert_eq!(scene.plan().healed, [], "it must stay so for the time of its back-off");
+    assert_eq!(scene.plan().recovered, [], "it must stay so for the time of its back-off");
     scene.now = NOW.after(Duration::from_secs(5));
-    assert_eq!(scene.plan().healed, [(name(), Work::Service)]);
+    assert_eq!(scene.plan().recovered, [(name(), Work::Service)]);
 }
 
 #[test]
 fn what_is_in_motion_is_waited_for_and_never_installed_again() {
     for (active, sub, words) in [
-        (ActiveState::Activating, "start", "it is starting"),
-        (ActiveState::Deactivating, "stop-sigterm", "it is stopping"),
+        (ActiveState::Activating, "start", "starting"),
+        (ActiveState::Deactivating, "stop-sigterm", "stopping"),
     ] {
         let mut scene = Scene::converged();
         scene.down(active, SubState::from_word(sub));
@@ -305,8 +298,7 @@ fn a_crash_loop_is_left_to_systemd_with_the_last_exit_told() {
     scene.service().restarts = 7;
     scene.service().result = ServiceResult::ExitCode;
     scene.service().exit_status = Some(1);
-    scene
-        .expect(&[], &["it ended (exit-code, status 1) and is started again, 7 restart(s) so far"]);
+    scene.expect(&[], &["exited (exit-code, status 1), restarting; 7 restart(s) so far"]);
 }
 
 #[test]
@@ -319,9 +311,9 @@ fn a_crash_loop_of_an_old_unit_is_ended_by_the_new_one() {
     scene.file(UnitFileState::Drifted { revision: Some(old) });
     scene.expect(
         &[
-            "write-unit web: its image changed",
-            "daemon-reload: its image changed",
-            "restart web: its image changed",
+            "write-unit web: image changed",
+            "daemon-reload: image changed",
+            "restart web: image changed",
         ],
         &[],
     );
@@ -331,14 +323,14 @@ fn a_crash_loop_of_an_old_unit_is_ended_by_the_new_one() {
 fn a_paused_container_is_created_anew() {
     let mut scene = Scene::converged();
     scene.service().paused = true;
-    scene.expect(&["restart web: it is paused"], &[]);
+    scene.expect(&["restart web: paused"], &[]);
 }
 
 #[test]
 fn a_service_that_was_just_started_is_not_yet_running() {
     let mut scene = Scene::converged();
     scene.service().active_for = Duration::from_secs(1);
-    scene.expect(&[], &["it was started a moment ago"]);
+    scene.expect(&[], &["starting; must stay up for 3 s"]);
     let plan = scene.plan();
     assert_eq!(plan.requeue_after, Some(Duration::from_secs(2)));
 }
@@ -349,10 +341,10 @@ fn rotations_within_the_interval_restart_at_most_twice() {
     let before = ConfigId { digest: Fingerprint::of(b"before"), epoch: 0 };
     let old = Revision { config: Some(before), ..scene.revision };
     scene.service().running = Some(old);
-    let restart = "restart web: its configuration changed";
+    let restart = "restart web: configuration changed";
     scene.expect(&[restart], &[]);
     scene.service().active_for = Duration::from_secs(4);
-    scene.expect(&[], &["it was started a moment ago"]);
+    scene.expect(&[], &["starting; must stay up for 3 s"]);
     assert_eq!(scene.plan().requeue_after, Some(Duration::from_secs(6)));
     scene.service().active_for = CONFIG_INTERVAL;
     scene.expect(&[restart], &[]);
@@ -362,8 +354,8 @@ fn rotations_within_the_interval_restart_at_most_twice() {
 fn what_was_tampered_with_is_restarted_however_short_it_ran() {
     let mut scene = Scene::converged();
     scene.service().active_for = Duration::ZERO;
-    scene.service().running = Some(scene.revision.with_incarnation(7));
-    scene.expect(&["restart web: its unit was tampered with"], &[]);
+    scene.service().running = Some(scene.revision.with_restart_epoch(7));
+    scene.expect(&["restart web: unit was modified outside companion"], &[]);
 }
 
 #[test]
@@ -371,7 +363,7 @@ fn a_restart_for_another_revision_is_right_as_long_as_another_runs() {
     let mut scene = Scene::converged();
     let condition = Condition { loaded: scene.revision, need: Need::OtherRevision };
     assert!(!condition.holds(scene.service()));
-    scene.service().running = Some(scene.revision.with_incarnation(7));
+    scene.service().running = Some(scene.revision.with_restart_epoch(7));
     assert!(condition.holds(scene.service()));
     scene.service().loaded = scene.service().running;
     assert!(!condition.holds(scene.service()), "nothing else than what was decided for is started");

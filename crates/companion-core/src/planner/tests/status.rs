@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::model::log::LogTail;
-use crate::reconciler::{Execution, Round};
+use crate::reconciler::{Execution, Reconcile};
 use crate::status::{CompanionStatus, Health, status};
 
 impl Scene {
-    fn round(&self) -> Round {
-        Round {
+    fn reconcile_once(&self) -> Reconcile {
+        Reconcile {
             desired: self.desired.clone(),
             observed: self.observed(),
             plan: self.plan(),
@@ -21,7 +21,7 @@ impl Scene {
     /// Asserts the word, and what is said to be done next.
     #[track_caller]
     fn reads(&self, health: Health, next: &[&str]) {
-        let statuses = status(&self.round());
+        let statuses = status(&self.reconcile_once());
         let [status] = statuses.as_slice() else { panic!("{statuses:?}") };
         assert_eq!(
             (status.health, status.next.iter().map(String::as_str).collect()),
@@ -42,13 +42,13 @@ fn what_only_waits_for_the_reload_that_serves_all_is_on_its_way() {
     scene.service().load = LoadState::NotFound;
     scene.service().loaded = None;
     scene.service().source = None;
-    scene.reads(Health::Progressing, &["daemon-reload: the loaded unit is not the one on disk"]);
+    scene.reads(Health::Progressing, &["daemon-reload: loaded unit differs from the unit file"]);
 }
 
 #[test]
 fn what_runs_and_cannot_be_mended_now_is_degraded() {
     let mut scene = Scene::converged();
-    scene.file(UnitFileState::Foreign { what: "a directory".to_owned() });
+    scene.file(UnitFileState::Unmanaged { what: "a directory".to_owned() });
     scene.reads(Health::Degraded, &[]);
 }
 
@@ -84,20 +84,20 @@ fn what_nobody_recorded_is_orphaned() {
 #[test]
 fn what_is_being_removed_is_listed_until_the_service_manager_has_forgotten_it() {
     let mut scene = Scene::removed();
-    scene.reads(Health::Removing, &["stop web: it is not wanted any more"]);
+    scene.reads(Health::Removing, &["stop web: app was removed"]);
     scene.down(ActiveState::Inactive, SubState::Dead);
     scene.file(UnitFileState::Absent);
     scene.hook(unrendered());
-    scene.reads(Health::Removing, &["daemon-reload: it is not wanted any more"]);
+    scene.reads(Health::Removing, &["daemon-reload: app was removed"]);
     scene.seen.service = Observation::Known(ServiceState::not_found());
-    assert!(status(&scene.round()).is_empty());
+    assert!(status(&scene.reconcile_once()).is_empty());
 }
 
 #[test]
 fn leftovers_of_images_are_no_reason_to_look() {
     let mut scene = Scene::converged();
     scene.image().leftovers = vec![ImageId::new(&"2".repeat(64)).unwrap()];
-    let statuses = status(&scene.round());
+    let statuses = status(&scene.reconcile_once());
     assert_eq!(statuses[0].health, Health::Ready);
 }
 
@@ -108,7 +108,7 @@ fn of_crash_loop(lines: &[&str]) -> CompanionStatus {
     scene.service().result = ServiceResult::ExitCode;
     scene.service().exit_status = Some(126);
     scene.seen.log = Some(Observation::Known(LogTail::of(lines.iter().copied())));
-    status(&scene.round()).remove(0)
+    status(&scene.reconcile_once()).remove(0)
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_log_that_cannot_be_read_says_why_and_hides_nothing_else() {
     let mut scene = Scene::converged();
     scene.down(ActiveState::Failed, SubState::Failed);
     scene.seen.log = Some(Observation::Unknown("no permission".to_owned()));
-    let status = status(&scene.round()).remove(0);
+    let status = status(&scene.reconcile_once()).remove(0);
     assert_eq!(status.log_error.as_deref(), Some("no permission"));
     assert!(status.log.is_empty() && !status.why.is_empty());
 }
@@ -149,7 +149,7 @@ fn drop_ins_of_the_file_and_of_the_service_are_named_once_and_change_no_plan() {
     scene.seen.unit = Observation::Known(file);
     scene.service().drop_ins = vec![path("/both.conf"), path("/a/web.service.d/x.conf")];
     scene.reads(Health::Ready, &[]);
-    let status = status(&scene.round()).remove(0);
+    let status = status(&scene.reconcile_once()).remove(0);
     let expected = ["/a/web.service.d/x.conf", "/both.conf", "/units/web.container.d/x.conf"];
     assert_eq!(status.drop_ins, expected);
 }

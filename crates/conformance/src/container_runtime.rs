@@ -1,4 +1,4 @@
-//! What a `ContainerFacts` promises.
+//! What a `ContainerRuntime` promises.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::ContainerState;
-use companion_core::ports::{ContainerFacts, PortErrorKind};
+use companion_core::ports::{ContainerRuntime, PortErrorKind};
 
 use crate::{Arranged, Unarranged, all_read, each_refused, optional_table, refused, table};
 
@@ -14,7 +14,7 @@ use crate::{Arranged, Unarranged, all_read, each_refused, optional_table, refuse
 #[async_trait]
 pub trait ContainerWorld: Send + Sync {
     /// The facts.
-    fn containers(&self) -> Arc<dyn ContainerFacts>;
+    fn containers(&self) -> Arc<dyn ContainerRuntime>;
     /// A name, a different one for each number below 10.
     fn name(&self, number: u8) -> CompanionName;
     /// Makes a container run that carries our label with its own name.
@@ -22,7 +22,7 @@ pub trait ContainerWorld: Send + Sync {
     /// Makes one that carries our label and has ended.
     async fn leave_ours(&self, name: &CompanionName);
     /// Makes a container run that carries no label of ours.
-    async fn run_foreign(&self, name: &CompanionName);
+    async fn run_unmanaged(&self, name: &CompanionName);
     /// Freezes the container.
     async fn pause(&self, name: &CompanionName);
     /// Makes what is at `name` unreadable.
@@ -30,7 +30,7 @@ pub trait ContainerWorld: Send + Sync {
         Err(Unarranged("container that cannot be read"))
     }
     /// An instance on a host without the program that has containers.
-    async fn without_host(&self) -> Arranged<Arc<dyn ContainerFacts>> {
+    async fn without_host(&self) -> Arranged<Arc<dyn ContainerRuntime>> {
         Err(Unarranged("host without a container program"))
     }
 }
@@ -55,7 +55,7 @@ async fn a_name_without_a_container_is_absent(world: &World) {
 
 async fn the_answer_has_an_entry_for_every_name(world: &World) {
     world.run_ours(&world.name(1)).await;
-    world.run_foreign(&world.name(2)).await;
+    world.run_unmanaged(&world.name(2)).await;
     let names: BTreeSet<_> = (0..4).map(|number| world.name(number)).collect();
     let states = all_read(world.containers().observe(&names).await);
     assert!(states.keys().eq(names.iter()));
@@ -70,19 +70,19 @@ async fn a_container_with_our_label_is_ours_and_tells_what_it_does(world: &World
     assert_eq!(state_of(world, &world.name(1)).await, ours("exited"));
 }
 
-async fn a_container_without_our_label_is_foreign(world: &World) {
-    world.run_foreign(&world.name(0)).await;
+async fn a_container_without_our_label_is_unmanaged(world: &World) {
+    world.run_unmanaged(&world.name(0)).await;
     let state = state_of(world, &world.name(0)).await;
-    assert!(matches!(state, ContainerState::Foreign { .. }), "{state:?}");
+    assert!(matches!(state, ContainerState::Unmanaged { .. }), "{state:?}");
 }
 
-async fn a_foreign_container_is_never_removed(world: &World) {
+async fn an_unmanaged_container_is_never_removed(world: &World) {
     let name = world.name(0);
-    world.run_foreign(&name).await;
+    world.run_unmanaged(&name).await;
     let removed = world.containers().remove(&name).await;
     refused(removed, PortErrorKind::Conflict);
     let state = state_of(world, &name).await;
-    assert!(matches!(state, ContainerState::Foreign { .. }), "{state:?}");
+    assert!(matches!(state, ContainerState::Unmanaged { .. }), "{state:?}");
 }
 
 async fn a_container_of_ours_is_removed_whatever_it_does(world: &World) {
@@ -114,7 +114,7 @@ async fn removing_one_container_touches_no_other(world: &World) {
 
 async fn looking_at_containers_changes_nothing(world: &World) {
     world.run_ours(&world.name(0)).await;
-    world.run_foreign(&world.name(1)).await;
+    world.run_unmanaged(&world.name(1)).await;
     let names: BTreeSet<_> = (0..3).map(|number| world.name(number)).collect();
     let before = all_read(world.containers().observe(&names).await);
     for _ in 0..2 {
@@ -158,12 +158,12 @@ async fn without_a_container_host_reading_is_unavailable(world: &World) -> Arran
 #[macro_export]
 macro_rules! container_facts_cases {
     ($with:ident $(, $world:ident)?) => {
-        $with! { container_facts $(, $world)?:
+        $with! { container_runtime $(, $world)?:
             a_name_without_a_container_is_absent,
             the_answer_has_an_entry_for_every_name,
             a_container_with_our_label_is_ours_and_tells_what_it_does,
-            a_container_without_our_label_is_foreign,
-            a_foreign_container_is_never_removed,
+            a_container_without_our_label_is_unmanaged,
+            an_unmanaged_container_is_never_removed,
             a_container_of_ours_is_removed_whatever_it_does,
             removing_what_is_not_there_is_a_success,
             removing_one_container_touches_no_other,
@@ -177,7 +177,7 @@ macro_rules! container_facts_cases {
 #[macro_export]
 macro_rules! container_facts_optional_cases {
     ($with:ident $(, $world:ident)?) => {
-        $with! { container_facts $(, $world)?:
+        $with! { container_runtime $(, $world)?:
             a_container_that_cannot_be_read_hides_no_other,
             without_a_container_host_reading_is_unavailable,
         }

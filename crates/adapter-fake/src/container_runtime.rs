@@ -1,4 +1,4 @@
-//! `ContainerFacts` on the fake host.
+//! `ContainerRuntime` on the fake host.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::ContainerState;
-use companion_core::ports::{ContainerFacts, PortResult};
+use companion_core::ports::{ContainerRuntime, PortResult};
 
 use crate::host::FakeHost;
 use crate::journal::{Call, Method, Port};
 use crate::world::World;
 
 #[async_trait]
-impl ContainerFacts for FakeHost {
+impl ContainerRuntime for FakeHost {
     async fn observe(
         &self,
         names: &BTreeSet<CompanionName>,

@@ -3,55 +3,55 @@
 use companion_core::model::unit::UnitFileState;
 use companion_core::ports::PortErrorKind;
 
-use super::{World, is_foreign, state_of};
+use super::{World, is_unmanaged, state_of};
 use crate::{Arranged, refused};
 
-pub(super) async fn a_unit_without_our_mark_is_foreign_and_not_listed(world: &World) {
+pub(super) async fn a_unit_without_our_mark_is_unmanaged_and_not_listed(world: &World) {
     let unit = world.unit(0);
-    world.put_foreign(&unit.name).await;
-    assert!(is_foreign(&state_of(world, &unit.name, Some(&unit)).await));
-    assert!(is_foreign(&state_of(world, &unit.name, None).await));
+    world.put_unmanaged(&unit.name).await;
+    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await));
+    assert!(is_unmanaged(&state_of(world, &unit.name, None).await));
     assert!(world.store().list().await.unwrap().is_empty());
 }
 
-pub(super) async fn a_foreign_unit_is_never_written_over(world: &World) {
+pub(super) async fn an_unmanaged_unit_is_never_written_over(world: &World) {
     let unit = world.unit(0);
-    world.put_foreign(&unit.name).await;
+    world.put_unmanaged(&unit.name).await;
     let before = world.trace(&unit.name).await;
     refused(world.store().write(&unit).await, PortErrorKind::Conflict);
     assert_eq!(world.trace(&unit.name).await, before);
 }
 
-pub(super) async fn a_foreign_unit_is_never_removed(world: &World) {
+pub(super) async fn an_unmanaged_unit_is_never_removed(world: &World) {
     let unit = world.unit(0);
-    world.put_foreign(&unit.name).await;
+    world.put_unmanaged(&unit.name).await;
     let before = world.trace(&unit.name).await;
     let removed = world.store().remove(&unit.name).await;
     refused(removed, PortErrorKind::Conflict);
     assert_eq!(world.trace(&unit.name).await, before);
 }
 
-pub(super) async fn bytes_that_are_no_unit_are_foreign(world: &World) {
+pub(super) async fn bytes_that_are_no_unit_are_unmanaged(world: &World) {
     let unit = world.unit(0);
     world.put_garbage(&unit.name).await;
-    assert!(is_foreign(&state_of(world, &unit.name, Some(&unit)).await));
+    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await));
     refused(world.store().write(&unit).await, PortErrorKind::Conflict);
 }
 
-pub(super) async fn a_directory_in_place_of_a_unit_is_foreign(world: &World) {
+pub(super) async fn a_directory_in_place_of_a_unit_is_unmanaged(world: &World) {
     let unit = world.unit(0);
     world.put_directory(&unit.name).await;
-    assert!(is_foreign(&state_of(world, &unit.name, Some(&unit)).await));
+    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await));
     refused(world.store().write(&unit).await, PortErrorKind::Conflict);
     let removed = world.store().remove(&unit.name).await;
     refused(removed, PortErrorKind::Conflict);
 }
 
-pub(super) async fn a_copy_of_a_unit_under_another_name_is_foreign(world: &World) {
+pub(super) async fn a_copy_of_a_unit_under_another_name_is_unmanaged(world: &World) {
     let (unit, other) = (world.unit(0), world.unit(1));
     world.store().write(&unit).await.unwrap();
     world.copy(&unit.name, &other.name).await;
-    assert!(is_foreign(&state_of(world, &other.name, Some(&other)).await));
+    assert!(is_unmanaged(&state_of(world, &other.name, Some(&other)).await));
     refused(world.store().write(&other).await, PortErrorKind::Conflict);
     refused(world.store().remove(&other.name).await, PortErrorKind::Conflict);
     assert_eq!(world.store().list().await.unwrap(), [unit.name].into());
@@ -69,9 +69,9 @@ pub(super) async fn what_cannot_be_read_is_neither_written_over_nor_removed(worl
     assert_eq!(world.trace(&unit.name).await, before);
 }
 
-pub(super) async fn what_was_foreign_and_is_gone_leaves_its_place_to_us(world: &World) {
+pub(super) async fn what_was_unmanaged_and_is_gone_leaves_its_place_to_us(world: &World) {
     let unit = world.unit(0);
-    world.put_foreign(&unit.name).await;
+    world.put_unmanaged(&unit.name).await;
     refused(world.store().write(&unit).await, PortErrorKind::Conflict);
     world.lose_store().await;
     world.store().write(&unit).await.unwrap();
@@ -80,13 +80,13 @@ pub(super) async fn what_was_foreign_and_is_gone_leaves_its_place_to_us(world: &
     assert_eq!(state, UnitFileState::Current { revision });
 }
 
-pub(super) async fn a_link_in_place_of_a_unit_is_foreign_and_not_followed(
+pub(super) async fn a_link_in_place_of_a_unit_is_unmanaged_and_not_followed(
     world: &World,
 ) -> Arranged {
     let unit = world.unit(0);
     world.put_link(&unit.name).await?;
     let before = world.trace(&unit.name).await;
-    assert!(is_foreign(&state_of(world, &unit.name, Some(&unit)).await));
+    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await));
     refused(world.store().write(&unit).await, PortErrorKind::Conflict);
     refused(world.store().remove(&unit.name).await, PortErrorKind::Conflict);
     assert!(world.store().list().await.unwrap().is_empty());
@@ -94,12 +94,12 @@ pub(super) async fn a_link_in_place_of_a_unit_is_foreign_and_not_followed(
     Ok(())
 }
 
-pub(super) async fn a_file_that_has_a_second_name_is_foreign(world: &World) -> Arranged {
+pub(super) async fn a_file_that_has_a_second_name_is_unmanaged(world: &World) -> Arranged {
     let unit = world.unit(0);
     world.store().write(&unit).await.unwrap();
     world.add_name(&unit.name).await?;
     let before = world.trace(&unit.name).await;
-    assert!(is_foreign(&state_of(world, &unit.name, Some(&unit)).await));
+    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await));
     let mut newer = unit.clone();
     newer.description = "Something else".to_owned();
     refused(world.store().write(&newer).await, PortErrorKind::Conflict);

@@ -1,4 +1,4 @@
-//! `ContainerFacts`: who knows the containers. A fifth port, and one that almost only reads.
+//! `ContainerRuntime`: who knows the containers. A fifth port, and one that almost only reads.
 //!
 //! It earns its place twice: starting a unit replaces whatever container has its name, so a
 //! stranger's must be seen before; and a container whose unit vanished under it is left behind.
@@ -17,7 +17,7 @@ use crate::model::unit::ContainerState;
 /// - A container is ours when it carries our label with its own name.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
-pub trait ContainerFacts: Send + Sync {
+pub trait ContainerRuntime: Send + Sync {
     /// Reads the container at each of `names`; the answer has an entry for every name.
     ///
     /// An entry is `Unavailable` without the container host, and `Transient` when the host did not answer

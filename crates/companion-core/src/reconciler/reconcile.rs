@@ -1,4 +1,4 @@
-//! One round: what is wanted and seen gives a decision. It changes nothing.
+//! One reconcile: what is wanted and seen gives a decision. It changes nothing.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::plan::{Blocked, Plan, Step};
 use crate::planner::plan;
 use crate::ports::Host;
 
-/// What every part of a round is given.
+/// What every part of a reconcile is given.
 pub struct Context<'c> {
     /// The ports.
     pub host: &'c Host,
@@ -36,10 +36,10 @@ impl fmt::Debug for Context<'_> {
     }
 }
 
-/// One round: what was wanted, seen, decided, and what became of it.
+/// One reconcile: what was wanted, seen, decided, and what became of it.
 #[derive(Debug)]
-#[must_use = "a round that nobody reads hides its failures"]
-pub struct Round {
+#[must_use = "a reconcile that nobody reads hides its failures"]
+pub struct Reconcile {
     /// What was wanted.
     pub desired: DesiredState,
     /// What was seen.
@@ -51,13 +51,13 @@ pub struct Round {
     pub violations: Vec<Violation>,
     /// The companions that it is for; all if none are named.
     pub names: Option<BTreeSet<CompanionName>>,
-    /// What became of its steps; empty for a round that only looked.
+    /// What became of its steps; empty for a reconcile that only looked.
     pub execution: Execution,
     /// When, on the reconciler's clock.
     pub at: Monotonic,
 }
 
-impl Round {
+impl Reconcile {
     /// Looks at the host and decides, with what `memory` holds as of its last `catch_up`.
     pub async fn look(
         memory: &Memory,
@@ -77,12 +77,12 @@ impl Round {
         Self { desired, observed, plan, violations, names: None, execution, at: now }
     }
 
-    /// Leaves to another round what concerns none of `names`. What was decided about others stays readable.
+    /// Leaves to another reconcile what concerns none of `names`. What was decided about others stays readable.
     pub fn restrict_to(&mut self, names: &BTreeSet<CompanionName>) {
         self.names = Some(names.clone());
     }
 
-    /// The steps that are carried out: those that concern the companions that the round is for, but for
+    /// The steps that are carried out: those that concern the companions that the reconcile is for, but for
     /// companions whose part of the plan breaks a rule. A rule that the plan as a whole breaks stops all
     /// of it.
     pub fn steps(&self) -> Vec<Step> {
@@ -110,17 +110,17 @@ impl Round {
 
     /// Whether nothing more comes of `name` by itself within moments, see [`is_settled`](Self::is_settled).
     pub fn is_settled_for(&self, name: &CompanionName) -> bool {
-        let passes = |blocked: &Blocked| blocked.waiting_on.is_passing();
+        let passes = |blocked: &Blocked| blocked.waiting_on.is_transient();
         self.is_unsound(Some(name))
             || (self.plan.serving(name).next().is_none() && !self.plan.blocked(name).any(passes))
     }
 
-    /// Whether no further round is worth making before the next tick or event: there was nothing to
+    /// Whether no further reconcile is worth making before the next resync or event: there was nothing to
     /// do, and nothing that passes by itself within moments is waited for. A part of a plan that breaks a
     /// rule is not carried out, and so nothing comes of making it again.
     pub fn is_settled(&self) -> bool {
         let waits = |blocked: &Blocked| {
-            blocked.waiting_on.is_passing() && !self.is_unsound(Some(&blocked.companion))
+            blocked.waiting_on.is_transient() && !self.is_unsound(Some(&blocked.companion))
         };
         let is_asked_for = |blocked: &&Blocked| {
             self.names.as_ref().is_none_or(|names| names.contains(&blocked.companion))
@@ -129,14 +129,14 @@ impl Round {
     }
 }
 
-/// A pass: the rounds from a first look until nothing moved any more.
+/// A pass: the reconciles from a first look until nothing moved any more.
 #[derive(Debug)]
-#[must_use = "only the last round says whether the companions run"]
-pub struct Reconciliation {
-    /// The number of rounds.
-    pub rounds: usize,
+#[must_use = "only the last reconcile says whether the companions run"]
+pub struct Convergence {
+    /// The number of reconciles.
+    pub reconciles: usize,
     /// The steps that were taken, each with what became of it.
     pub steps: Vec<(Step, Outcome)>,
-    /// The last round.
-    pub last: Round,
+    /// The last reconcile.
+    pub last: Reconcile,
 }
