@@ -1,7 +1,7 @@
-//! What each target does with bytes, and what must hold of any: no panic, no line that a text could forge, and nothing
-//! read but what was written.
+//! The fuzz targets and their invariants: no panic, no forged line, and every value read back equals the value
+//! written.
 //!
-//! Stands in the fuzz crate, and in the workspace's security tests, which run the seeds.
+//! Shared by the fuzz crate and the workspace's security tests, which run the seeds.
 
 use std::error::Error;
 
@@ -19,7 +19,7 @@ use quadlet::{Container, ContainerUnit, PodmanVersion};
 use crate::model::{self, units::Field, units::VERSIONS};
 use crate::nginx_reader::structure;
 
-/// A catalog file, or a backend's manifest: parsed, and each companion of it rendered and read back.
+/// A catalog file or a backend manifest: parses it, renders each companion and reads the unit back.
 pub fn catalog(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match CatalogFile::parse(text, "f") {
@@ -42,7 +42,7 @@ pub fn catalog(bytes: &[u8]) {
 
 fn rendered(spec: &CompanionSpec) {
     let (Ok(image), Some(revision)) = (ImageId::new(&"a".repeat(64)), revision()) else {
-        panic!("an id or a revision that is none");
+        panic!("an invalid id or revision");
     };
     let unit = DesiredCompanion::new(spec.clone(), Generation::default()).unit(&image, revision);
     for scope in [Scope::User, Scope::System] {
@@ -60,7 +60,7 @@ fn revision() -> Option<Revision> {
     "0123456789abcdef-fedcba9876543210-0123456789abcdef.3-0".parse().ok()
 }
 
-/// Renders a unit and has the model read it; `None` if the renderer refused.
+/// Renders a unit and parses it with the model; `None` if the renderer refused it.
 fn read_back(unit: &ContainerUnit, version: PodmanVersion) -> Option<String> {
     let text = match unit.render(version) {
         Ok(text) => text,
@@ -77,8 +77,8 @@ fn read_back(unit: &ContainerUnit, version: PodmanVersion) -> Option<String> {
     Some(text)
 }
 
-/// A unit some of whose fields are set: for each piece up to a byte 0xff a field and its text; the first byte of all is the
-/// version.
+/// A unit with some fields set. The first byte selects the version; each piece up to a byte 0xff names a field and
+/// its text.
 pub fn unit(bytes: &[u8]) {
     let Some((first, rest)) = bytes.split_first() else { return };
     let version = VERSIONS[usize::from(*first) % VERSIONS.len()];
@@ -91,7 +91,7 @@ pub fn unit(bytes: &[u8]) {
     read_back(&unit, version);
 }
 
-/// A template and, after a byte 0, the value that it is filled with.
+/// A template and, after a byte 0, the value that fills it.
 pub fn template(bytes: &[u8]) {
     let mut parts = bytes.splitn(2, |byte| *byte == 0);
     let (Some(text), Some(value)) = (parts.next(), parts.next()) else { return };
@@ -101,7 +101,7 @@ pub fn template(bytes: &[u8]) {
     if let Err(error) = &hostile {
         one_line(&error.to_string());
     }
-    // A template may decide by a value what it says; only without a statement is its shape its own.
+    // A template statement may branch on a value; only a template without statements has a fixed structure.
     if let (Ok(hostile), Ok(harmless)) = (hostile, harmless)
         && !text.contains("{%")
     {
@@ -134,7 +134,7 @@ fn values_of_ours(value: &str) -> Values {
     ])
 }
 
-/// One of podman's answers, chosen by the first byte.
+/// One of podman's outputs, selected by the first byte.
 pub fn podman(bytes: &[u8]) {
     let (Some((which, answer)), Some(name)) = (bytes.split_first(), name("archy-x")) else {
         return;
@@ -160,7 +160,7 @@ fn images(answer: &[u8]) -> Vec<String> {
     adapter_podman::fuzzing::images(answer, &ImageSource { build, pull })
 }
 
-/// A unit file, what a generator said, or what systemd said of a service, chosen by the first byte.
+/// A unit file, generator output or `systemctl show` output, selected by the first byte.
 pub fn systemd(bytes: &[u8]) {
     let (Some((which, said)), Some(name)) = (bytes.split_first(), name("archy-x")) else { return };
     let shown = match which % 3 {
@@ -168,10 +168,10 @@ pub fn systemd(bytes: &[u8]) {
             let (ours, shown) = adapter_systemd::fuzzing::unit_file(&name, said);
             let text = String::from_utf8_lossy(said);
             let blank = said.iter().all(|byte| *byte == 0);
-            // A line may go on in the next, in the middle of a word.
+            // A line may continue on the next, even inside a word.
             let says = |word: &str| text.contains(word) || text.contains('\\');
             let marked = says("archy-x") && (says("X-Companion") || says("Description"));
-            assert!(!ours || blank || marked, "taken for ours: {text:?}");
+            assert!(!ours || blank || marked, "treated as managed: {text:?}");
             vec![shown]
         }
         1 => {
@@ -186,7 +186,7 @@ pub fn systemd(bytes: &[u8]) {
     shown.iter().for_each(|text| one_line(text));
 }
 
-/// The record of wishes: what it wants gone is a companion's by its name, and only its own file goes with it.
+/// The desired-state record: a pending deletion names a companion and removes only its own file.
 pub fn record(bytes: &[u8]) {
     let catalog = Catalog::builtin();
     let desired = match archipelago::fuzzing::record(bytes, &catalog) {
@@ -194,7 +194,7 @@ pub fn record(bytes: &[u8]) {
         Err(why) => return one_line(&why),
     };
     for name in desired.companions.keys() {
-        assert!(catalog.companion(name).is_some(), "{name} is wanted and in no catalog");
+        assert!(catalog.companion(name).is_some(), "{name} is desired but in no catalog");
     }
     for (name, removed) in &desired.removed {
         assert!(CompanionName::new(name.as_str()).is_ok(), "{name:?}");
@@ -219,7 +219,7 @@ fn name(text: &str) -> Option<CompanionName> {
     CompanionName::new(text).ok()
 }
 
-/// An error with all its causes.
+/// Formats an error with all its causes.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -231,7 +231,7 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// Holds that a text can be shown on one line of a log or a terminal.
+/// Asserts that a text fits on one line of a log or terminal.
 fn one_line(text: &str) {
     let unseen = |c: char| c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c);
     assert!(!text.contains(unseen), "{text:?}");

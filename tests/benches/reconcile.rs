@@ -1,6 +1,6 @@
-//! How fast a plan is made, and what a pass costs that finds everything true.
+//! Benchmarks of planning and of a converged reconcile.
 
-#![expect(clippy::panic, reason = "a benchmark that cannot be arranged has failed")]
+#![expect(clippy::panic, reason = "a benchmark fails if it cannot be set up")]
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use companion_core::planner::plan;
 use companion_tests::node::{Node, called, context, viewer};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
-/// A node with so many companions, all installed and true: each with a hook, a mount, a build context and
-/// an image of its own.
+/// A node with this number of installed and converged companions: each has a hook, a mount, and a separate build
+/// context and image.
 fn installed(count: usize) -> (Node, tokio::runtime::Runtime) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -42,7 +42,7 @@ fn observed(
 ) -> (DesiredState, ObservedState, Monotonic) {
     let reconcile = runtime.block_on(node.reconciler.dry_run());
     let reconcile = reconcile.unwrap_or_else(|error| panic!("{error}"));
-    assert!(reconcile.plan.is_converged(), "the benchmark is of what is true");
+    assert!(reconcile.plan.is_converged(), "the benchmark measures a converged host");
     (reconcile.desired, reconcile.observed, reconcile.at)
 }
 

@@ -1,12 +1,11 @@
-//! Crash everywhere: every workload, stopped at every boundary of every effect, in every way, and
-//! stopped again at every boundary of the recovery.
+//! Crash testing: stops every workload at every boundary of every effect, in every way, and stops the recovery again
+//! at every boundary.
 //!
-//! A host is plain data, and a process that died remembers nothing. So what a crash leaves is the
-//! host as it was at that point, and two crashes that leave the same host need one recovery only: the
-//! plans are counted all, and each distinct host is recovered once. That a dropped process leaves
-//! just that host is not assumed: for every first crash, one is really dropped and compared.
+//! A host is plain data and a dead process has no memory, so a crash leaves the host as it was at that point. Crashes
+//! that leave the same host share one recovery: every plan is counted, each distinct host is recovered once. For
+//! every first crash, a process is really dropped and the host compared with that assumption.
 //!
-//! It prints nothing and decides nothing about what is enough; the tests and the command do.
+//! The tests and the command print the results and set the limits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -23,58 +22,58 @@ use boundaries::Reached;
 use play::{ORIGIN, Played, Run, Start};
 use workloads::{Op, Workload, workloads};
 
-/// In what way a process dies.
+/// How a process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crash {
-    /// It alone: files that were not synced stay as they are.
+    /// Only the process dies; unsynced files stay as they are.
     Killed,
-    /// With the whole host, which is back at once: what was not synced may be lost, and what of it
-    /// was is the outcome, see [`World::power_loss_leaving`](adapter_fake::World::power_loss_leaving).
+    /// The whole host loses power and boots again. Unsynced data may be lost; the outcome selects which, see
+    /// [`World::power_loss_leaving`](adapter_fake::World::power_loss_leaving).
     PowerLost(u64),
 }
 
-/// Where a process is stopped.
+/// The point at which a process is stopped.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stop {
     at: u64,
-    /// Whether only the process that stands there dies.
+    /// Whether only the process at this point dies.
     others_go_on: bool,
 }
 
-/// What was tried of one workload.
+/// Coverage of one workload.
 #[derive(Debug, Clone, Default)]
 pub struct Row {
     /// Its name.
     pub workload: &'static str,
-    /// The effects that it has when nobody dies.
+    /// Number of effects without a crash.
     pub boundaries: usize,
-    /// The points before, within and after them.
+    /// Number of points before, within and after them.
     pub points: usize,
-    /// Crashes: every point in both ways, and those in which one of two processes dies alone.
+    /// Crashes: every point in both ways, and those in which only one of two processes dies.
     pub singles: u64,
-    /// Every one of them that takes all with it, and a second crash at every point of its recovery.
+    /// Each crash of the whole host, followed by a second crash at every point of its recovery.
     pub doubles: u64,
-    /// Distinct hosts that the crashes left, each of which was recovered.
+    /// Distinct hosts after the crashes; each was recovered.
     pub hosts: usize,
 }
 
-/// What was tried, and what is wrong.
+/// Coverage and findings.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// By workload.
     pub rows: Vec<Row>,
-    /// The most crashes in a row; recoveries were cut off by one crash less.
+    /// Most consecutive crashes; recoveries were interrupted by one crash fewer.
     pub depth: usize,
-    /// The most passes until all was as wished.
+    /// Most runs of converge until the host matched the desired state.
     pub passes: usize,
-    /// The longest time until then.
+    /// Longest time until then.
     pub took: Duration,
-    /// What is wrong, each with the way there.
+    /// Findings, each with the steps that lead to it.
     pub findings: Vec<String>,
 }
 
 impl Report {
-    /// All rows in one.
+    /// Sums all rows.
     pub fn total(&self) -> Row {
         let sum = |row: &Row, total: Row| Row {
             workload: "all",
@@ -114,11 +113,11 @@ impl fmt::Display for Report {
     }
 }
 
-/// Tries all workloads whose name contains `named` with up to `depth` crashes in a row, at least 1. It
-/// ends before that when no crash leaves a host that was not seen.
+/// Tests all workloads whose name contains `named` with up to `depth` consecutive crashes, at least 1. Stops early
+/// when no crash leaves a new host.
 ///
 /// # Errors
-/// Why there is no runtime.
+/// If there is no runtime.
 pub fn explore(depth: usize, named: &str) -> Result<Report, String> {
     let mut report = Report::default();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -135,19 +134,19 @@ pub fn explore(depth: usize, named: &str) -> Result<Report, String> {
     Ok(report)
 }
 
-/// A host that a crash left.
+/// A host after a crash.
 struct Left {
     start: Rc<Start>,
     how: String,
     recovery: Option<Recovery>,
 }
 
-/// What came of the host that a crash left.
+/// The result of recovering a host after a crash.
 #[derive(Clone, Default)]
 struct Recovery {
-    /// What it cost until all was as wished, if it ever was.
+    /// The cost until the host matched the desired state, or `None`.
     counts: Option<Counts>,
-    /// Which hosts a crash of it leaves, and what it had cost by then.
+    /// The hosts that crashes of this recovery leave, with the cost so far.
     next: Vec<(usize, Counts)>,
 }
 
@@ -155,7 +154,7 @@ struct Recovery {
 #[derive(Clone, Copy, Default)]
 struct Plans {
     number: u64,
-    /// The most that any of them had cost by then, of each effect.
+    /// The maximum cost of each effect over these plans.
     spent: Counts,
 }
 
@@ -200,8 +199,8 @@ impl<'a> Exploration<'a> {
         Ok(row)
     }
 
-    /// Really drops the processes at every point of the run from `start`, and compares what that
-    /// leaves with what was noted there; returns how often one of two died alone.
+    /// Drops the processes at every point of the run from `start` and compares the host with the recorded one.
+    /// Returns how often only one of two processes died.
     async fn drop_at_every_point(&mut self, start: &Start, all: &[Reached]) -> u64 {
         let mut alone = 0;
         for reached in all {
@@ -214,7 +213,7 @@ impl<'a> Exploration<'a> {
                 };
                 let judged = match played {
                     Ok((left, _)) if !all.iter().any(|it| it.leaves(&left, reached.at, crash)) => {
-                        Err("what it left is not what was noted".to_owned())
+                        Err("the host after the crash differs from the recorded one".to_owned())
                     }
                     Ok((_, played)) => self.judge(&played, played.counts, 1),
                     Err(what) => Err(what),
@@ -235,8 +234,8 @@ impl<'a> Exploration<'a> {
         alone
     }
 
-    /// Recovers what each level of crashes left, and asks of each plan what it cost in all; returns the
-    /// number of plans of each level.
+    /// Recovers the host after each level of crashes and checks the total cost of each plan. Returns the number of
+    /// plans of each level.
     async fn levels(&mut self, first: Vec<(usize, Counts)>, depth: usize) -> Vec<u64> {
         let mut level: BTreeMap<usize, Plans> = BTreeMap::new();
         for (left, spent) in first {
@@ -268,7 +267,7 @@ impl<'a> Exploration<'a> {
         plans
     }
 
-    /// Recovers one host, if that was not done before.
+    /// Recovers one host, unless that was already done.
     async fn recover(&mut self, left: usize) -> Recovery {
         let Some(Left { start, how, recovery }) = self.left.get(left) else {
             return Recovery::default();
@@ -299,7 +298,7 @@ impl<'a> Exploration<'a> {
         recovery
     }
 
-    /// What a crash in each way at each of these points leaves, and what the run had cost there.
+    /// The hosts after a crash in each way at each of these points, with the cost of the run so far.
     fn crashes_of(&mut self, reached: &[Reached], how: &str) -> Vec<(usize, Counts)> {
         let mut all = Vec::new();
         for reached in reached {
@@ -317,7 +316,7 @@ impl<'a> Exploration<'a> {
         all
     }
 
-    /// Judges what was left and what it cost `in_all`, with so many crashes in it.
+    /// Checks the final host and the total cost `in_all` of a run with this number of crashes.
     fn judge(&mut self, played: &Played, in_all: Counts, crashes: usize) -> Result<(), String> {
         self.report.passes = self.report.passes.max(played.passes);
         self.report.took = self.report.took.max(played.took);
@@ -342,13 +341,13 @@ impl Reached {
         self.point.stage == adapter_fake::Stage::Before
     }
 
-    /// Every way to die here.
+    /// Every way to die at this point.
     fn crashes(&self) -> impl Iterator<Item = Crash> + use<> {
         let losses = (0..self.world.power_loss_outcomes()).map(Crash::PowerLost);
         [Crash::Killed].into_iter().chain(losses)
     }
 
-    /// What a crash of that kind leaves here.
+    /// The host after a crash of that kind at this point.
     fn left(&self, crash: Crash) -> Start {
         let mut world = self.world.clone();
         match crash {
@@ -358,8 +357,8 @@ impl Reached {
         Start { world: world.rebased(self.at, ORIGIN), op: self.op, crashed: true }
     }
 
-    /// Whether a crash at the moment `at` leaves `world` here: what others do at the very same moment
-    /// comes before the crash or not at all.
+    /// Whether a crash at the moment `at` leaves `world` here: concurrent effects of the same moment happen before
+    /// the crash or not at all.
     fn leaves(&self, world: &World, at: Duration, crash: Crash) -> bool {
         self.at == at && self.left(crash).world == *world
     }

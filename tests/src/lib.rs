@@ -1,4 +1,4 @@
-//! Scenarios and properties over every adapter.
+//! Scenarios and properties across all adapters.
 
 pub mod crashes;
 pub mod node;

@@ -1,6 +1,6 @@
-//! A node on the fake host: three companions of the three kinds that there are, and a reconciler.
+//! A node on the fake host: three companions of the three kinds, and a reconciler.
 
-#![expect(clippy::panic, reason = "a test that cannot be arranged has failed")]
+#![expect(clippy::panic, reason = "a test fails if it cannot be set up")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSourc
 use companion_core::plan::Step;
 use companion_core::reconciler::{Convergence, Limits, NoEvents, Outcome, Reconciler};
 
-/// The registry that the node's images can be pulled from.
+/// The registry of the node's images.
 pub const REGISTRY: &str = "registry.example:5000";
 
-/// A fake host with all that its companions need, and a reconciler of it.
+/// A fake host with everything that its companions need, and its reconciler.
 pub struct Node {
     /// The host.
     pub host: FakeHost,
@@ -27,26 +27,26 @@ pub struct Node {
     pub reconciler: Arc<Reconciler>,
 }
 
-/// Makes a path of a text that is one.
+/// Parses a path.
 ///
 /// # Panics
-/// When it is not.
+/// If it is invalid.
 pub fn path(text: &str) -> AbsolutePath {
     AbsolutePath::new(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Makes a name of a text that is one.
+/// Parses a name.
 ///
 /// # Panics
-/// When it is not.
+/// If it is invalid.
 pub fn name(text: &str) -> CompanionName {
     CompanionName::new(text).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Makes a reference to an image of a text that is one.
+/// Parses an image reference.
 ///
 /// # Panics
-/// When it is not.
+/// If it is invalid.
 pub fn reference(text: &str) -> ImageRef {
     ImageRef::new(text).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -83,7 +83,7 @@ pub fn indexer() -> CompanionSpec {
     companion("indexer", ContainerSpec::default(), false)
 }
 
-/// The same companion called `base`, with an image, a build context and a rendered file of its own.
+/// The same companion with the name `base`, and a separate image, build context and rendered file.
 pub fn called(spec: CompanionSpec, base: &str) -> CompanionSpec {
     let mut spec = CompanionSpec { name: name(base), ..spec };
     if let Some(build) = &mut spec.image.build {
@@ -102,7 +102,7 @@ pub fn called(spec: CompanionSpec, base: &str) -> CompanionSpec {
     spec
 }
 
-/// All three.
+/// All three companions.
 pub fn companions() -> Vec<CompanionSpec> {
     vec![viewer(), wallet(), indexer()]
 }
@@ -126,7 +126,7 @@ fn companion(base: &str, container: ContainerSpec, built: bool) -> CompanionSpec
     }
 }
 
-/// Since when the companion `name` runs in `world`, if it does.
+/// The start time of the companion `name` in `world`, if it runs.
 pub fn running_since(world: &World, name: &CompanionName) -> Option<Duration> {
     let service = &world.slot(name)?.service;
     matches!(service.phase, Phase::Running { .. }).then_some(service.since)
@@ -142,7 +142,7 @@ pub fn password() -> AbsolutePath {
     path("/var/lib/archipelago/secrets/rpc-password")
 }
 
-/// The name that the image of `spec` has at its registry, if it has one there.
+/// The image of `spec` in its registry, if it has one.
 pub fn published(spec: &CompanionSpec) -> Option<&ImageRef> {
     spec.image.pull.as_ref().map(|pull| &pull.reference)
 }
@@ -164,7 +164,7 @@ impl Default for Node {
 }
 
 impl Node {
-    /// A node with nothing installed, and everything there that an installation needs.
+    /// A node without companions and with everything that an installation needs.
     pub fn new() -> Self {
         let host = FakeHost::default();
         for spec in companions() {
@@ -181,21 +181,20 @@ impl Node {
         Self::of(host)
     }
 
-    /// A node on `host`, as it is.
+    /// A node on `host`, unchanged.
     pub fn of(host: FakeHost) -> Self {
         let reconciler = Self::reconciler_of(&host);
         Self { host, reconciler }
     }
 
-    /// A reconciler without jitter, so that a test says the same each time.
+    /// A reconciler without jitter, for reproducible tests.
     pub fn reconciler_of(host: &FakeHost) -> Arc<Reconciler> {
         let limits = Limits::default();
         let jitter = Box::new(|| 0);
         Arc::new(Reconciler::with(host.ports(), limits, Arc::new(NoEvents), jitter))
     }
 
-    /// Wishes for all three companions, makes them run, and lets them run for a minute: what happens
-    /// right after a repair is put off for as long as the repair's own back-off.
+    /// Installs all three companions and lets them run for a minute, so that no back-off is active.
     pub async fn installed() -> Self {
         let node = Self::new();
         node.install_all();
@@ -206,14 +205,14 @@ impl Node {
         node
     }
 
-    /// Wishes for all three companions.
+    /// Records the intent to install all three companions.
     pub fn install_all(&self) {
         for spec in companions() {
             self.host.install(&spec);
         }
     }
 
-    /// Lets a manager that ended, and of which nothing is left, begin anew: it remembers nothing.
+    /// Replaces the manager by a new one without memory.
     pub fn restart_manager(&mut self) {
         self.reconciler = Self::reconciler_of(&self.host);
     }
@@ -223,17 +222,17 @@ impl Node {
         running_since(&self.host.world(), &name(base)).is_some()
     }
 
-    /// Makes one pass.
+    /// Converges once.
     ///
     /// # Panics
-    /// When it cannot be made, or a plan breaks a rule.
+    /// If it fails or a plan breaks a rule.
     pub async fn pass(&self) -> Convergence {
         let pass = self.reconciler.converge().await.unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(pass.last.violations, [], "the checker has nothing against any plan");
+        assert_eq!(pass.last.violations, [], "no plan breaks a rule");
         pass
     }
 
-    /// Makes one pass, and tells what it did, in words.
+    /// Converges once and returns the steps as text.
     pub async fn steps_of_pass(&self) -> Vec<String> {
         in_words(&self.pass().await.steps)
     }
@@ -243,10 +242,10 @@ impl Node {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
 
-    /// Makes passes, 30 s apart, until everything is as wished; returns how many it took.
+    /// Converges every 30 s until the host matches the desired state; returns the number of runs.
     ///
     /// # Panics
-    /// When `most` were not enough.
+    /// After `most` runs.
     pub async fn passes_until_true(&self, most: usize) -> usize {
         for count in 1..=most {
             let _ = self.pass().await;
@@ -258,20 +257,20 @@ impl Node {
         panic!("after {most} passes: {:?}", self.host.untruth());
     }
 
-    /// Asserts that everything is as wished, and that nothing was done that must never be.
+    /// Asserts that the host matches the desired state and no invariant was violated.
     ///
     /// # Panics
-    /// When it is not.
+    /// If not.
     #[track_caller]
     pub fn assert_true(&self) {
         assert_eq!(self.host.untruth(), None);
         assert_eq!(self.host.violations(), []);
     }
 
-    /// Asserts that a further resync does nothing at all.
+    /// Asserts that a further resync does nothing.
     ///
     /// # Panics
-    /// When it does something.
+    /// If it does something.
     pub async fn assert_quiet(&self) {
         let _ = self.pass().await;
         let before = self.host.counts();
@@ -281,7 +280,7 @@ impl Node {
     }
 }
 
-/// Steps in words, with what became of those that were not done.
+/// Formats steps, with the outcome of those that were not done.
 pub fn in_words(steps: &[(Step, Outcome)]) -> Vec<String> {
     let word = |(step, outcome): &(Step, Outcome)| match outcome {
         Outcome::Done | Outcome::Begun => step.to_string(),

@@ -1,4 +1,4 @@
-//! Numbers that a seed decides: the same seed, the same run.
+//! Pseudorandom numbers: the same seed gives the same run.
 
 /// A generator (SplitMix64: Steele, Lea and Flood, 2014).
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Random {
         self.next() % limit.max(1)
     }
 
-    /// A place in a list of `length`; 0 if that is 0.
+    /// An index into a list of `length`; 0 if that is 0.
     pub fn index(&mut self, length: usize) -> usize {
         let below = self.below(u64::try_from(length).unwrap_or(u64::MAX));
         usize::try_from(below).unwrap_or_default()

@@ -1,18 +1,16 @@
-//! The exhaustive search: every order in which the calls of a leader, intents, faults, tampering and
-//! changes of the leader can follow each other within stated bounds, on the real parts of the reconciler
-//! and the real fake.
+//! Exhaustive search: every order of a leader's calls, intents, faults, tampering and leader changes within stated
+//! bounds, on the production reconciler and the fake host.
 //!
-//! A move is one call of a port, with one exception: a reconcile reads the record and looks in one move. An
-//! intent that comes between these two calls is one that comes after both; people and the service
-//! manager could come between two reads, and do so here before or after. Time passes only between
-//! reconciles, while no task has anything to do: what hangs or comes late, the properties have. Nobody acts
-//! here who does not lead: that a second process is refused is shown by the scenarios and the properties.
+//! A move is one call of a port, with one exception: a reconcile reads the record and observes the host in one move.
+//! An intent between these two calls is equivalent to one after both; users and the service manager could act between
+//! two reads, and do so here before or after. Time passes only between reconciles, while no task can proceed; the
+//! properties cover hanging and late calls. Only the leader acts here; the scenarios and the properties show that a
+//! second process is refused.
 //!
-//! There is no second model. A state is the fake's world and, for the leader, what its reconciler
-//! remembers and what it is doing between two calls of a port. [`moves`] says what can happen next,
-//! [`next`] what comes of it, [`oracle`] whether it does harm, [`liveness`] whether a host that is left
-//! alone from there becomes what it should be; [`breadth`] goes through all of it, each state once.
-//! [`tables`] begin from states that no order of calls may ever lead to.
+//! There is no second model. A state is the fake's world plus the memory of the leader's reconciler and its progress
+//! between two calls of a port. [`moves`] lists the next moves, [`next`] computes their result, [`oracle`] checks
+//! safety, [`liveness`] checks that an undisturbed host converges from there; [`breadth`] visits each state once.
+//! [`tables`] start from states that no order of calls may reach.
 
 pub mod breadth;
 pub mod host;

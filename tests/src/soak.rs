@@ -1,8 +1,8 @@
-//! Soak: a supervisor at work for a virtual year, with something happening every virtual hour.
+//! Soak: a supervisor runs for a virtual year, with one event per virtual hour.
 //!
-//! Everything that happens is drawn from a seed, so a run can be made again. Whatever happened is
-//! mended, or the outage over, long before the next hour; by then everything is as wished, or that is
-//! a finding. It measures how long that took, and what the process needs of memory.
+//! A seed determines all events, so a run is reproducible. Every fault is repaired, or its outage over, long before
+//! the next hour; a host that differs from the desired state by then is a finding. The soak measures recovery times
+//! and process memory.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,21 +27,21 @@ use stage::{COMPANIONS, Stage};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// For how long at the end of every hour nothing at all is done.
+/// Idle time at the end of every hour.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// The most starts, stops and restarts together, writes of units, reloads and renderings in an hour in
-/// which something happens to one companion, and to all.
+/// The most starts, stops and restarts together, unit writes, reloads and renderings in an hour with an event for one
+/// companion, and for all.
 const MOST_OF_ONE: u32 = 20;
 const MOST_OF_ALL: u32 = 40;
 
-/// The hours of a virtual month.
+/// Hours in a virtual month.
 const MONTH: u64 = 730;
 
-/// Lets so many virtual hours pass.
+/// Runs the given number of virtual hours.
 ///
 /// # Errors
-/// Why the host could not be arranged.
+/// If the host could not be set up.
 pub fn soak(seed: u64, hours: u64) -> Result<Report, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -71,15 +71,15 @@ pub fn soak(seed: u64, hours: u64) -> Result<Report, String> {
     })
 }
 
-/// What is seen after each reconcile.
+/// The observation after each reconcile.
 #[derive(Debug, Default)]
 struct Watch {
     reconciles: u64,
-    /// Since when something is not as wished, and how many reconciles were made since.
+    /// Since when the host differs from the desired state, and the number of reconciles since then.
     open: Option<(Duration, u32)>,
-    /// How the last trouble ended.
+    /// The end of the last recovery.
     closed: Option<(Duration, u32)>,
-    /// Whether there was none.
+    /// Whether there was no difference.
     harmless: bool,
     wrong: Vec<String>,
 }
@@ -106,7 +106,7 @@ impl Watch {
     }
 }
 
-/// A supervisor at work.
+/// A running supervisor.
 struct Daemon {
     shutdown: CancellationToken,
     task: JoinHandle<()>,
@@ -126,14 +126,14 @@ impl Daemon {
         Self { shutdown, task, manager }
     }
 
-    /// Ends it in order.
+    /// Shuts it down cleanly.
     async fn stop(self) {
         self.shutdown.cancel();
-        // A supervisor that panicked is seen by what it did not mend.
+        // A panic of the supervisor shows as a missing repair.
         let _ = self.task.await;
     }
 
-    /// Ends it wherever it is.
+    /// Kills it.
     async fn kill(self) {
         self.task.abort();
         let _ = self.task.await;
@@ -157,13 +157,13 @@ impl Soak {
         let daemon = Some(Daemon::start(&stage.host, &watch));
         tokio::time::sleep(HOUR).await;
         if let Some(untruth) = stage.host.untruth() {
-            return Err(format!("the host is not true at the beginning: {untruth:?}"));
+            return Err(format!("the initial host differs from the desired state: {untruth:?}"));
         }
         let (random, report) = (Random::new(seed), Report::default());
         Ok(Self { stage, daemon, watch, random, kinds: kinds(), report })
     }
 
-    /// One hour, in which one thing happens.
+    /// One hour with one event.
     async fn hour(&mut self, hour: u64) {
         let begun = self.stage.host.now();
         tokio::time::sleep(Duration::from_millis(self.random.below(60_000))).await;
@@ -185,18 +185,18 @@ impl Soak {
         self.judge(hour, at, &what, scope, &before.0, wrong);
     }
 
-    /// What was done more often than it should have been, in the hour and at its end.
+    /// Returns excessive effects, in the hour and at its end.
     fn work_was_bounded(&self, scope: Scope, before: Counts, quiet: Counts) -> Vec<String> {
         let now = self.stage.host.counts();
         let mut wrong = Vec::new();
         if now != quiet {
-            wrong.push(format!("done when all was as wished: {:?}", now.since(quiet)));
+            wrong.push(format!("effects on a converged host: {:?}", now.since(quiet)));
         }
         let hour = now.since(before);
         let most = if scope == Scope::One { MOST_OF_ONE } else { MOST_OF_ALL };
         let jobs = hour.starts + hour.stops + hour.restarts;
         if jobs.max(hour.unit_writes).max(hour.reloads).max(hour.renders) > most {
-            wrong.push(format!("more than {most} times in an hour: {hour:?}"));
+            wrong.push(format!("more than {most} effects in an hour: {hour:?}"));
         }
         wrong
     }
@@ -231,7 +231,7 @@ impl Soak {
             .collect();
         let fault = calls[self.random.index(calls.len())].clone();
         let what = format!("{:?}::{:?} fails", fault.port, fault.method);
-        // What hangs does so until a limit is over, which may be the better part of the hour.
+        // A hanging call blocks until its timeout, which may take most of the hour.
         let hangs = matches!(fault.mode, Mode::Hang | Mode::HangAfterEffect);
         let more = if hangs { 0 } else { self.random.below(3) };
         let times = 1 + u32::try_from(more).unwrap_or_default();
@@ -241,7 +241,7 @@ impl Soak {
         (what, Scope::One)
     }
 
-    /// The manager is killed or told to end while it mends something, and is back some time later.
+    /// The manager is killed or shut down during a repair, and restarts some time later.
     async fn a_manager_ends(&mut self, at: usize) -> (String, Scope) {
         lose_everything(&self.stage, at);
         tokio::time::sleep(Duration::from_millis(self.random.below(40_000))).await;
@@ -258,7 +258,7 @@ impl Soak {
         (format!("{what}{OUTAGE}"), Scope::One)
     }
 
-    /// What is true at the end of the hour, whatever happened in it.
+    /// Checks the invariants at the end of the hour.
     fn judge(
         &mut self,
         hour: u64,
@@ -271,7 +271,7 @@ impl Soak {
         let host = &self.stage.host;
         host.clear_faults();
         if let Some(untruth) = host.untruth() {
-            wrong.push(format!("not mended: {untruth:?}"));
+            wrong.push(format!("not repaired: {untruth:?}"));
         }
         let violations = host.violations();
         if !violations.is_empty() {
@@ -282,7 +282,9 @@ impl Soak {
         for (other, (before, now)) in before.iter().zip(now).enumerate() {
             if scope == Scope::One && other != at && *before != now {
                 let name = self.stage.name(other);
-                wrong.push(format!("`{name}` ran since {before:?}, and runs since {now:?}"));
+                wrong.push(format!(
+                    "`{name}` restarted: was up since {before:?}, now since {now:?}"
+                ));
             }
         }
         let (closed, harmless) = {
@@ -296,7 +298,7 @@ impl Soak {
             recoveries.took.push(took);
             recoveries.reconciles.push(reconciles);
         } else {
-            wrong.push("no reconcile found all as wished".to_owned());
+            wrong.push("no reconcile found the host converged".to_owned());
         }
         let name = self.stage.name(at);
         let told = wrong.into_iter().map(|wrong| format!("hour {hour}, {what}, `{name}`: {wrong}"));
@@ -304,14 +306,13 @@ impl Soak {
     }
 }
 
-/// Whether the process has more memory at the end than after its first month, by more than what an
-/// allocator makes of the same work.
+/// Whether the process uses more memory at the end than after its first month, beyond allocator noise.
 fn grown(memory: &[u64]) -> Option<String> {
     let (first, last) = (*memory.first()?, *memory.last()?);
-    (last > first + first / 4).then(|| format!("from {first} KiB to {last} KiB of memory"))
+    (last > first + first / 4).then(|| format!("memory grew from {first} KiB to {last} KiB"))
 }
 
-/// What this process has of memory (`VmRSS` of proc_pid_status(5)), in KiB; 0 where that is not told.
+/// The memory of this process (`VmRSS` of proc_pid_status(5)), in KiB; 0 if it is unavailable.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

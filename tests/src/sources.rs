@@ -1,6 +1,6 @@
-//! The sources of the workspace, for the tests that are about them.
+//! The sources of the workspace, for tests that inspect them.
 
-#![expect(clippy::panic, reason = "a file that cannot be read fails the test")]
+#![expect(clippy::panic, reason = "an unreadable file fails the test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ pub fn root() -> PathBuf {
     tests.parent().unwrap_or(tests).to_owned()
 }
 
-/// The text of the file at `path`, from the root.
+/// The text of the file at `path`, relative to the root.
 ///
 /// # Panics
-/// When it cannot be read.
+/// If it cannot be read.
 pub fn read(path: impl AsRef<Path>) -> String {
     let path = root().join(path);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -23,7 +23,7 @@ pub fn read(path: impl AsRef<Path>) -> String {
 /// All Rust files of the workspace, by their path from its root.
 ///
 /// # Panics
-/// When one cannot be read.
+/// If one cannot be read.
 pub fn sources() -> Vec<(PathBuf, String)> {
     let mut pending = vec![root().join("crates"), root().join("tests")];
     let mut found = Vec::new();

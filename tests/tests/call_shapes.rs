@@ -1,4 +1,4 @@
-//! Which calls are made, on mocks of the ports: a call that no test expects is a panic.
+//! The calls to each port, on mocks: an unexpected call panics.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use companion_core::ports::{Acquired, Host, Lease};
 use companion_core::reconciler::Reconciler;
 use companion_tests::node::viewer;
 
-/// A host with nothing on it that answers every read, and expects no other call.
+/// An empty host that answers every read and expects no other call.
 struct Reads {
     units: MockUnitStore,
     services: MockServiceManager,
@@ -84,14 +84,14 @@ fn reconciler(host: Reads) -> Reconciler {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dry_run_calls_reading_halves_only_and_does_not_lead() {
+async fn dry_run_calls_read_methods_only_and_takes_no_leadership() {
     let reconcile = reconciler(reads()).dry_run().await.unwrap();
     let verbs: Vec<_> = reconcile.plan.steps.iter().map(|step| step.action.verb()).collect();
     assert_eq!(verbs, ["run-hook", "ensure-image"]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_round_calls_the_acting_halves_of_its_steps_and_no_other() {
+async fn reconcile_calls_only_the_write_methods_of_its_steps() {
     let mut host = reads();
     host.leadership.expect_acquire().times(1).returning(|| Ok(Acquired::Leading(Lease::new(()))));
     host.hooks.expect_render().times(1).returning(|_hook| {
@@ -108,7 +108,7 @@ async fn a_round_calls_the_acting_halves_of_its_steps_and_no_other() {
     let reconciler = reconciler(host);
     let reconcile = reconciler.reconcile_once().await.unwrap();
     assert!(reconcile.execution.is_clean());
-    // Both go on by themselves; a mock that was not called as often as it expects panics when dropped.
+    // Both run to completion; a mock panics on drop if an expected call is missing.
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }

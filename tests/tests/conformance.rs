@@ -1,13 +1,13 @@
 //! The conformance suites on the fake host, each case with a paused clock.
 
-#![expect(clippy::unwrap_used, reason = "a world that cannot be arranged fails its case")]
+#![expect(clippy::unwrap_used, reason = "a case fails if its world cannot be set up")]
 
 #[path = "conformance/fake.rs"]
 mod fake;
 
 use fake::Fake;
 
-/// Makes a test of each case of a suite: the fake arranges all that each needs.
+/// Generates a test for each case of a suite; the fake can set up every precondition.
 macro_rules! on_the_fake {
     ($suite:ident: $($case:ident,)*) => {
         mod $suite {
@@ -21,9 +21,9 @@ macro_rules! on_the_fake {
                 }
             )*
 
-            /// All of the suite in one, with the cases that not every world can arrange.
+            /// Runs the whole suite, including the cases that some worlds cannot set up.
             #[tokio::test(start_paused = true)]
-            async fn every_case_holds_but_for_those_that_are_named() {
+            async fn every_case_passes_except_the_listed_ones() {
                 let report = $suite::all(|| async { super::Fake::new() }).await;
                 report.assert_held_but_for(&[]);
             }

@@ -1,7 +1,7 @@
-//! The conformance suites on the adapters that are files: units, rendered configuration, and the desired state with its leader, each case in a
-//! directory of its own.
+//! The conformance suites on the file adapters (units, rendered configuration, desired state and leadership), each
+//! case in a separate directory.
 
-#![expect(clippy::unwrap_used, reason = "a world that cannot be arranged fails its case")]
+#![expect(clippy::unwrap_used, reason = "a case fails if its world cannot be set up")]
 
 #[path = "conformance_files/hooks.rs"]
 mod hooks;
@@ -16,7 +16,7 @@ mod wishes;
 
 use modes::{absolute, obey_modes, set_mode};
 
-/// Makes a test of each case of a suite, in a new world of `$world`.
+/// Generates a test for each case of a suite, in a new world of `$world`.
 macro_rules! on_files {
     ($suite:ident, $world:path, $test:meta, $not_run:expr; $($case:ident,)*) => {
         mod $suite {
@@ -30,9 +30,9 @@ macro_rules! on_files {
                 }
             )*
 
-            /// All of the suite in one, with the cases that not every world can arrange.
+            /// Runs the whole suite, including the cases that some worlds cannot set up.
             #[$test]
-            async fn every_case_holds_but_for_those_that_are_named() {
+            async fn every_case_passes_except_the_listed_ones() {
                 $suite::all(|| async { $world() }).await.assert_held_but_for(&$not_run);
             }
         }
@@ -41,7 +41,7 @@ macro_rules! on_files {
 
 macro_rules! units_on_files {
     ($suite:ident: $($case:ident,)*) => {
-        on_files! { $suite, crate::units::Units::new, tokio::test, ["a_full_disk_is_a_passing_failure_and_the_old_unit_stands"]; $($case,)* }
+        on_files! { $suite, crate::units::Units::new, tokio::test, ["full_disk_is_transient_and_the_old_unit_remains"]; $($case,)* }
     };
 }
 

@@ -1,4 +1,4 @@
-//! Podman's own generators read every rendered unit as what was asked for, or the renderer has refused it: nothing in between.
+//! Podman's generators read every rendered unit as requested, or the renderer has refused it.
 //!
 //! Needs the generators: see `tests/generators/README.md`.
 
@@ -31,8 +31,8 @@ const BATCH: usize = 500;
 /// Random units from each seed.
 const UNITS_PER_SEED: usize = 600;
 
-/// Renders the units, runs the generator over those that were not refused, and compares; returns for each whether it was
-/// accepted.
+/// Renders the units, runs the generator over those that were not refused, and compares. Returns for each whether it
+/// was accepted.
 fn judge(generator: &Generator, cases: &[Case]) -> Result<Vec<bool>, String> {
     let mut accepted = Vec::new();
     for batch in cases.chunks(BATCH) {
@@ -45,7 +45,7 @@ fn judge(generator: &Generator, cases: &[Case]) -> Result<Vec<bool>, String> {
             return Err(format!("generator {} complains: {line}", generator.version));
         }
         if !services.success {
-            return Err(format!("generator {} failed without a word", generator.version));
+            return Err(format!("generator {} failed without a message", generator.version));
         }
         for (n, (case, text)) in batch.iter().zip(&texts).enumerate() {
             let Some(text) = text else { continue };
@@ -65,7 +65,7 @@ fn unit_with(field: Field, text: &str) -> Case {
 }
 
 #[test]
-fn generators_read_every_known_vector_in_every_field_as_it_was_meant() {
+fn generators_read_every_known_vector_in_every_field() {
     let texts: Vec<_> = vectors().into_iter().chain(oversized()).collect();
     let cases: Vec<_> = Field::ALL
         .iter()
@@ -87,7 +87,7 @@ fn generators_read_every_known_vector_in_every_field_as_it_was_meant() {
 }
 
 #[test]
-fn generators_read_every_byte_in_every_field_as_it_was_meant() {
+fn generators_read_every_byte_in_every_field() {
     let bytes: Vec<char> = (0..=255_u8).map(char::from).collect();
     let texts = bytes.iter().flat_map(|c| [format!("a{c}b"), format!("/a{c}b"), format!("x{c}")]);
     let texts: Vec<_> = texts.collect();
@@ -104,7 +104,7 @@ fn generators_read_every_byte_in_every_field_as_it_was_meant() {
 }
 
 #[test]
-fn generators_read_random_units_as_they_were_meant() {
+fn generators_read_random_units() {
     let fresh = std::env::var("QUADLET_SEED").ok().and_then(|seed| seed.parse().ok());
     let fresh = fresh.unwrap_or_else(|| RandomState::new().build_hasher().finish());
     println!("QUADLET_SEED={fresh}");
@@ -134,9 +134,9 @@ fn random_cases(seed: u64) -> Result<Vec<Case>, String> {
     (0..UNITS_PER_SEED).map(|_| one().map_err(|reason| reason.to_string())).collect()
 }
 
-/// Keys of each class, filled without any escaping: where the model reads a command, the generator reads the same.
+/// Keys of each class with unescaped values: where the model reads a command, the generator reads the same.
 #[test]
-fn the_model_reads_unescaped_text_as_the_generators_do() {
+fn model_and_generators_agree_on_unescaped_text() {
     let keys = [
         "HostName",
         "Entrypoint",
@@ -160,7 +160,8 @@ fn the_model_reads_unescaped_text_as_the_generators_do() {
             let text = |value| {
                 format!("[Container]\nImage=localhost/x:latest\n{key}={value}\nReadOnly=true\n")
             };
-            // What the model cannot read is left out, because one file that cannot be parsed takes the whole directory with it.
+            // Units that the model cannot parse are omitted, because one unparsable file invalidates the whole
+            // directory.
             let read: Vec<_> = vectors()
                 .into_iter()
                 .map(text)
@@ -195,7 +196,7 @@ fn command(service: &str) -> Result<Command, String> {
 }
 
 #[test]
-fn generators_take_the_examples_without_a_word() {
+fn generators_accept_the_examples_without_a_message() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/quadlet/testdata");
     let files = std::fs::read_dir(directory).expect("the examples");
     let texts: Vec<_> = files
@@ -213,9 +214,9 @@ fn generators_take_the_examples_without_a_word() {
     }
 }
 
-/// Why the renderer must never write a line without `=`: it would be the end of every unit beside it.
+/// The renderer must never write a line without `=`: it would invalidate every other unit in the directory.
 #[test]
-fn one_file_that_cannot_be_parsed_takes_all_of_its_directory_with_it() {
+fn one_unparsable_file_invalidates_its_whole_directory() {
     for generator in generator::all().unwrap() {
         let good = "[Container]\nImage=localhost/x:latest\n";
         let services =

@@ -1,15 +1,14 @@
-//! The exhaustive searches of every commit: within their bounds, no order of calls, faults, tampering
-//! and wishes does harm, and from every state a host that is left alone becomes what it should be.
+//! The exhaustive searches of every commit: within their bounds, no order of calls, faults, tampering and intents
+//! violates an invariant, and an undisturbed host converges from every state.
 
-#![expect(clippy::print_stdout, reason = "what a search came to is told with its test")]
+#![expect(clippy::print_stdout, reason = "the test prints the result of the search")]
 
 use std::collections::BTreeSet;
 
 use companion_tests::search::breadth::{COMMIT, search};
 use companion_tests::search::tables::{Start, Table, pairs, singles};
 
-/// What the searches must reach to be worth anything: every reason, wait, step and kind of error that
-/// can come of their moves.
+/// The required coverage: every reason, wait, step and kind of error that the moves can cause.
 const SEARCHES_REACH: &[&str] = &[
     "because ConfigChanged",
     "because ConfigReadableByOthers",
@@ -66,7 +65,7 @@ const SEARCHES_REACH: &[&str] = &[
     "waits on UnitRefused",
 ];
 
-/// What the tables must reach besides.
+/// The required coverage of the tables.
 const TABLES_REACH: &[&str] = &[
     "because Failed",
     "because RevisionUnknown",
@@ -82,7 +81,7 @@ fn assert_reached(reached: &BTreeSet<String>, expected: &[&str]) {
 }
 
 #[test]
-fn no_order_of_calls_faults_and_wishes_does_harm_or_leads_to_no_end() {
+fn every_order_of_calls_faults_and_intents_is_safe_and_terminates() {
     let mut reached = BTreeSet::new();
     for recorded in COMMIT {
         let report = search(&recorded.bounds);
@@ -100,7 +99,7 @@ fn assert_good(table: &Table, starts: usize) {
 }
 
 #[test]
-fn from_every_state_of_one_companion_it_converges_within_three_passes_and_is_quiet() {
+fn every_single_companion_state_converges_within_three_runs() {
     let (built, pulled) = (singles(0), singles(1));
     assert_good(&built, 41_580);
     assert_good(&pulled, 41_580);
@@ -108,6 +107,6 @@ fn from_every_state_of_one_companion_it_converges_within_three_passes_and_is_qui
 }
 
 #[test]
-fn no_state_of_one_companion_changes_what_is_decided_for_another() {
+fn state_of_one_companion_changes_no_decision_for_another() {
     assert_good(&pairs(&Start::classes(), false), 160 * 160);
 }

@@ -1,12 +1,12 @@
-//! A few virtual days of a supervisor at work, with something happening every hour; the year is
-//! `cargo run --release -p companion-tests --bin soak`.
+//! A few virtual days of a supervisor with one event per hour; the year is `cargo run --release -p companion-tests
+//! --bin soak`.
 
 use std::time::Duration;
 
 use companion_tests::soak::soak;
 
 #[test]
-fn whatever_happens_every_hour_is_mended_before_the_next() {
+fn every_hourly_fault_is_repaired_before_the_next() {
     let report = soak(1, 72).unwrap();
     println!("{report}");
     assert_eq!(report.findings, Vec::<String>::new());
@@ -17,14 +17,14 @@ fn whatever_happens_every_hour_is_mended_before_the_next() {
     );
     let (at_once, outages) = (report.all(false), report.all(true));
     let mended = at_once.took.len() + outages.took.len();
-    assert_eq!(mended + at_once.harmless + outages.harmless, 72, "every hour had its happening");
-    assert!(mended >= 55, "what happens does harm, nearly always: {mended}");
-    // A resync, a restart delay, a build and what a failing call adds to them.
+    assert_eq!(mended + at_once.harmless + outages.harmless, 72, "every hour had an event");
+    assert!(mended >= 55, "most events require a repair: {mended}");
+    // A resync, a restart delay, a build and the delay of a failing call.
     assert!(at_once.quantile(0.5) <= Duration::from_secs(60), "{:?}", at_once.took);
 }
 
 #[test]
-fn the_same_seed_gives_the_same_story() {
+fn same_seed_gives_the_same_report() {
     let story = |seed| soak(seed, 6).unwrap().to_string();
     assert_eq!(story(3), story(3));
     assert_ne!(story(3), story(4));

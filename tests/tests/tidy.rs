@@ -1,11 +1,11 @@
-//! The rules of the house that a machine can hold.
+//! Project rules that a test can enforce.
 
 use std::path::{Path, PathBuf};
 
 use companion_tests::sources::{read, root, sources};
 
 #[test]
-fn no_file_is_long() {
+fn files_stay_below_the_line_limit() {
     for (path, text) in sources() {
         let lines = text.lines().count();
         assert!(lines <= 420, "{} has {lines} lines", path.display());
@@ -13,17 +13,17 @@ fn no_file_is_long() {
 }
 
 #[test]
-fn every_file_begins_with_what_it_decides() {
+fn every_file_starts_with_a_module_doc() {
     for (path, text) in sources() {
         let is_test =
             path.components().any(|part| part.as_os_str() == "tests") || path.ends_with("tests.rs");
         let begins = text.starts_with("//!");
-        assert!(begins || is_test, "{} does not begin with `//!`", path.display());
+        assert!(begins || is_test, "{} does not start with `//!`", path.display());
     }
 }
 
 #[test]
-fn the_core_does_no_io_and_reads_no_clock() {
+fn core_does_no_io_and_reads_no_clock() {
     let pure = ["model", "planner", "plan.rs", "planner.rs", "check.rs", "status.rs", "model.rs"];
     let banned = [
         "tokio",
@@ -55,7 +55,7 @@ fn the_core_does_no_io_and_reads_no_clock() {
 }
 
 #[test]
-fn adapters_know_the_core_and_not_each_other() {
+fn adapters_depend_on_the_core_only() {
     let adapters = ["adapter-fake", "adapter-hooks", "adapter-podman", "adapter-systemd"];
     for adapter in adapters {
         let manifest = read(format!("crates/{adapter}/Cargo.toml"));
@@ -90,7 +90,7 @@ fn every_port_has_the_same_file_name_everywhere() {
 }
 
 #[test]
-fn every_test_that_the_architecture_names_exists() {
+fn every_test_in_the_architecture_document_exists() {
     let architecture = read("ARCHITECTURE.md");
     let table = architecture.split("## Invariants").nth(1).unwrap();
     let table = table.split("\n## ").next().unwrap();
@@ -102,18 +102,18 @@ fn every_test_that_the_architecture_names_exists() {
         let names: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
         assert!(!names.is_empty(), "{row}");
         for name in names {
-            assert!(is_a_test(name, &sources), "{name} is no test");
+            assert!(is_a_test(name, &sources), "there is no test {name}");
         }
     }
 }
 
-/// Whether there is a test of this name, or a case of the conformance suites, which make a test of each.
+/// Whether there is a test of this name, or a case of the conformance suites, which generate a test for each.
 fn is_a_test(name: &str, sources: &[(PathBuf, String)]) -> bool {
     let function = format!("fn {name}(");
     sources.iter().any(|(path, text)| {
         let is_case = path.starts_with("crates/conformance/src");
         text.match_indices(&function).any(|(at, _)| {
-            // A blank line stands before its attributes.
+            // A blank line precedes its attributes.
             let attributes = text[..at].rsplit("\n\n").next().unwrap_or_default();
             is_case || attributes.contains("#[test]") || attributes.contains("#[tokio::test")
         })
@@ -121,7 +121,7 @@ fn is_a_test(name: &str, sources: &[(PathBuf, String)]) -> bool {
 }
 
 #[test]
-fn every_test_that_the_reliability_document_names_is_there() {
+fn every_test_in_the_reliability_document_exists() {
     let document = read("docs/reliability.md");
     let words = document.split('`').skip(1).step_by(2);
     let is_sentence = |word: &&str| {
@@ -132,12 +132,12 @@ fn every_test_that_the_reliability_document_names_is_there() {
     assert!(names.len() > 100, "{} names", names.len());
     let sources = sources();
     for name in names {
-        assert!(is_a_test(name, &sources), "{name} is no test");
+        assert!(is_a_test(name, &sources), "there is no test {name}");
     }
 }
 
 #[test]
-fn the_ci_runs_the_commands_of_the_readme() {
+fn ci_runs_the_commands_of_the_readme() {
     let (readme, ci) = (read("README.md"), read(".ci/run"));
     for command in ["cargo run --release -- demo", "cargo test --workspace"] {
         assert!(readme.contains(command), "the readme has `{command}`");
@@ -145,7 +145,7 @@ fn the_ci_runs_the_commands_of_the_readme() {
     }
 }
 
-/// A file that no target names is not even looked at by the compiler.
+/// The compiler ignores a file that no target references.
 #[test]
 fn every_file_in_a_folder_of_tests_is_compiled() {
     let sources = sources();
@@ -163,13 +163,13 @@ fn every_file_in_a_folder_of_tests_is_compiled() {
             text.contains(&place) || (other.parent() == path.parent() && text.contains(&name))
         };
         let is_compiled = file == "main" || sources.iter().any(names_it);
-        assert!(is_compiled, "{} is in no module", path.display());
+        assert!(is_compiled, "{} belongs to no module", path.display());
     }
     assert!(seen > 30, "the folders are found: {seen}");
 }
 
 #[test]
-fn nothing_is_left_behind() {
+fn no_placeholder_remains() {
     let words = [
         concat!("to", "do!("),
         concat!("unimple", "mented!("),

@@ -1,7 +1,7 @@
-//! The known defects are defects of the code as it is now: each patch applies, and the tests that are
-//! to find it exist. Whether they do find it, `tests/zoo/run` says.
+//! Checks the seeded bugs against the current code: each patch applies, and its tests exist. `tests/zoo/run` checks
+//! that the tests find them.
 
-#![expect(clippy::unwrap_used, reason = "a patch that cannot be read fails the test")]
+#![expect(clippy::unwrap_used, reason = "an unreadable patch fails the test")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,10 +9,10 @@ use std::path::PathBuf;
 
 use companion_tests::sources::{root, sources};
 
-/// The defects that the tests were last measured with.
+/// The seeded bugs of the last measurement.
 const FEWEST: usize = 78;
 
-/// A patch: its header, and its hunks by the file they are for.
+/// A patch: its header, and its hunks by file.
 struct Defect {
     name: String,
     header: Vec<(String, String)>,
@@ -72,7 +72,7 @@ fn defects() -> Vec<Defect> {
 }
 
 #[test]
-fn there_are_enough_defects_each_with_a_number_of_its_own() {
+fn there_are_enough_defects_with_unique_numbers() {
     let defects = defects();
     assert!(defects.len() >= FEWEST, "{}", defects.len());
     let numbers: BTreeSet<_> =
@@ -82,7 +82,7 @@ fn there_are_enough_defects_each_with_a_number_of_its_own() {
 }
 
 #[test]
-fn every_defect_says_what_is_wrong_which_property_it_breaks_and_what_finds_it() {
+fn every_defect_has_a_complete_header() {
     for defect in defects() {
         let name = &defect.name;
         assert_eq!(defect.field("defect").len(), 1, "{name}");
@@ -92,7 +92,7 @@ fn every_defect_says_what_is_wrong_which_property_it_breaks_and_what_finds_it() 
             let last = match kind {
                 "L" => 9,
                 "S" => 12,
-                other => panic!("{name}: {other} is no kind of property"),
+                other => panic!("{name}: unknown property kind {other}"),
             };
             assert!(number.parse().is_ok_and(|number| (1..=last).contains(&number)), "{name}");
         }
@@ -102,13 +102,17 @@ fn every_defect_says_what_is_wrong_which_property_it_breaks_and_what_finds_it() 
 }
 
 #[test]
-fn every_defect_applies_to_the_code_as_it_is() {
+fn every_defect_applies_to_the_current_code() {
     for defect in defects() {
         assert!(!defect.hunks.is_empty(), "{}", defect.name);
         for (file, Hunk { before, after }) in &defect.hunks {
             let text = fs::read_to_string(root().join(file)).unwrap();
             let places = text.matches(before.as_str()).count();
-            assert_eq!(places, 1, "{}: {file} has this {places} time(s):\n{before}", defect.name);
+            assert_eq!(
+                places, 1,
+                "{}: {places} matches instead of one in {file}:\n{before}",
+                defect.name
+            );
             assert_ne!(before, after, "{}", defect.name);
             let is_code = file.starts_with("crates/") && file.contains("/src/");
             assert!(is_code && !file.contains("/tests"), "{}: {file}", defect.name);
@@ -117,7 +121,7 @@ fn every_defect_applies_to_the_code_as_it_is() {
 }
 
 #[test]
-fn every_test_that_is_to_find_a_defect_exists() {
+fn every_test_of_a_defect_exists() {
     let sources = sources();
     for defect in defects() {
         for line in defect.field("kills-by") {
@@ -134,7 +138,7 @@ fn every_test_that_is_to_find_a_defect_exists() {
             let function = format!("fn {}(", test.rsplit("::").next().unwrap());
             let inside = sources.iter().filter(|(path, _)| path.starts_with(&folder));
             let found = inside.filter(|(_, text)| text.contains(&function)).count();
-            assert!(found > 0, "{}: {test} is no test of {package}", defect.name);
+            assert!(found > 0, "{}: {package} has no test {test}", defect.name);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Virtual time: the clock of tokio, which tests pause, counted from the host's first moment.
+//! Virtual time: tokio's clock, which tests pause, relative to the host's origin.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -7,8 +7,7 @@ use tokio::time::Instant;
 
 /// The host's monotonic clock.
 ///
-/// Its origin is the first reading, so that a host made outside a runtime with a paused clock still
-/// agrees with it.
+/// Its origin is the first reading, so that a host may be created outside the runtime with the paused clock.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
     origin: OnceLock<Instant>,
@@ -19,13 +18,13 @@ impl Clock {
         *self.origin.get_or_init(Instant::now)
     }
 
-    /// The time since the origin.
+    /// Returns the time since the origin.
     pub(crate) fn now(&self) -> Duration {
         let origin = self.origin();
         Instant::now().saturating_duration_since(origin)
     }
 
-    /// The instant that lies `since_origin` after the origin.
+    /// Returns the instant `since_origin` after the origin.
     pub(crate) fn instant(&self, since_origin: Duration) -> Instant {
         self.origin() + since_origin
     }

@@ -12,8 +12,7 @@ use crate::journal::{Call, Method, Port};
 use crate::world::World;
 
 impl FakeHost {
-    /// Records that `spec` is desired, as a caller does: past the gates, and durably only once it is
-    /// synced.
+    /// Records an install of `spec` as a caller does: through the gates, durable only once synced.
     ///
     /// # Errors
     /// `Transient` and `Denied` from the disk.
@@ -22,7 +21,7 @@ impl FakeHost {
         self.record(&spec.name, |world| world.wish_exists(&spec.name, id)).await
     }
 
-    /// Records that nothing of `name` is to be left, in the same way.
+    /// Records a removal of `name`, in the same way.
     ///
     /// # Errors
     /// As [`record_install`](Self::record_install).
@@ -30,7 +29,7 @@ impl FakeHost {
         self.record(name, |world| world.wish_gone(name)).await
     }
 
-    /// What `actor` desires: what it last read of the record.
+    /// Returns the desired state of `actor`: the record as it last read it.
     pub fn loaded(&self, actor: u8) -> DesiredState {
         self.state().loaded.get(&actor).cloned().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Events: by which the host tells that something on it changed, if they arrive.
+//! Change events of the host, which may be lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,23 +8,23 @@ use tokio::time::sleep;
 
 use crate::host::FakeHost;
 
-/// What becomes of the events by which the host tells that something changed.
+/// The delivery of change events.
 ///
-/// An event says nothing of what changed, so one that is late and one that was overtaken are alike.
+/// An event does not identify the change, so a late event and a reordered one are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Delivery {
-    /// Each arrives at once.
+    /// Each arrives immediately.
     #[default]
     Delivered,
     /// None arrives.
     Lost,
-    /// Each arrives at once, and again a second later.
+    /// Each arrives immediately, and again a second later.
     Doubled,
-    /// Each arrives that much later, and so after those that came after it.
+    /// Each arrives with this delay, and so possibly after later ones.
     Late(Duration),
 }
 
-/// Whom the host tells, and how reliably.
+/// The receiver of events, and the delivery.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     wake: Option<Arc<Notify>>,
@@ -32,20 +32,20 @@ pub(crate) struct Events {
 }
 
 impl FakeHost {
-    /// Has every tampering with this host notify `wake`, in place of whom it notified before. What
-    /// the host does by itself or for a caller of its ports is not told.
+    /// Sets `wake` as the receiver of an event for every tampering. Automatic changes and port calls emit no
+    /// events.
     pub fn tell(&self, wake: Arc<Notify>) {
         self.state().events.wake = Some(wake);
     }
 
-    /// What becomes of the host's events from now on.
+    /// Sets the delivery of events.
     pub fn deliver_events(&self, delivery: Delivery) {
         self.state().events.delivery = delivery;
     }
 
-    /// An event: someone changed something.
+    /// Emits an event.
     ///
-    /// One that is doubled or late needs a runtime.
+    /// A duplicated or delayed event requires a runtime.
     pub(crate) fn event(&self) {
         let (wake, delivery) = {
             let state = self.state();

@@ -1,4 +1,4 @@
-//! Faults: how a test makes any call fail, hang, be late or be stopped at.
+//! Faults: make any call fail, hang, be late, or stop at a gate.
 
 use std::time::Duration;
 
@@ -9,58 +9,58 @@ use companion_core::ports::PortErrorKind;
 use crate::journal::{Call, Method, Port};
 use crate::world::World;
 
-/// In what way a call fails.
+/// The mode of a fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
-    /// It does nothing and says that it failed.
+    /// It fails without effect.
     Error(PortErrorKind),
-    /// It does what it should and says that it failed.
+    /// It fails after its effect.
     ErrorAfterEffect(PortErrorKind),
-    /// It does nothing and never returns.
+    /// It hangs without effect.
     Hang,
-    /// It does what it should and never returns.
+    /// It hangs after its effect.
     HangAfterEffect,
-    /// It begins that much later.
+    /// It starts with this delay.
     Delay(Duration),
     /// A read answers from this older state of the host. Other calls are not affected.
     OldView(Box<World>),
 }
 
-/// A fault: which calls of which method fail, and in what way.
+/// A fault: the affected calls, and the mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The port.
     pub port: Port,
     /// The method.
     pub method: Method,
-    /// Only calls for this companion, and its entry of reads about several, if one is named.
+    /// If set, affects only calls for this companion, and its entry of reads.
     pub companion: Option<CompanionName>,
-    /// How many matching calls are left alone first.
+    /// The number of matching calls to skip.
     pub skip: u32,
-    /// How many matching calls then fail.
+    /// The number of matching calls to affect.
     pub times: u32,
-    /// In what way.
+    /// The mode.
     pub mode: Mode,
 }
 
 impl Fault {
-    /// Every call of `method` of `port` fails in that way, until the faults are cleared.
+    /// Returns a fault of every call of `method` of `port`.
     pub fn always(port: Port, method: Method, mode: Mode) -> Self {
         Self { port, method, companion: None, skip: 0, times: u32::MAX, mode }
     }
 
-    /// The next call of `method` of `port` fails in that way.
+    /// Returns a fault of the next call of `method` of `port`.
     pub fn once(port: Port, method: Method, mode: Mode) -> Self {
         Self { times: 1, ..Self::always(port, method, mode) }
     }
 
-    /// The same fault for calls for `companion` alone.
+    /// Limits the fault to `companion`.
     #[must_use]
     pub fn only(self, companion: &CompanionName) -> Self {
         Self { companion: Some(companion.clone()), ..self }
     }
 
-    /// The same fault after `skip` matching calls that go well.
+    /// Skips `skip` matching calls first.
     #[must_use]
     pub fn after(self, skip: u32) -> Self {
         Self { skip, ..self }
@@ -77,7 +77,7 @@ impl Fault {
     }
 }
 
-/// The faults that are set, in the order they were set in.
+/// The active faults, in insertion order.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     set: Vec<Fault>,
@@ -93,18 +93,18 @@ impl Faults {
         self.set.clear();
     }
 
-    /// How many calls went another way than they would have.
+    /// The number of affected calls.
     pub(crate) fn struck(&self) -> u64 {
         self.struck
     }
 
-    /// The way in which `call` fails, if it does; the first fault that matches decides.
+    /// Returns the mode of the first fault that matches `call`, if any.
     pub(crate) fn strike(&mut self, call: &Call) -> Option<Mode> {
         self.first(|fault| fault.matches(call))
     }
 
-    /// The way in which the answer about `name` fails within `call`, which reads several companions. Only a
-    /// fault for that companion strikes it: one for all of them strikes the call itself.
+    /// Returns the fault of the entry `name` within a read `call`, if any. Only a fault for that companion
+    /// affects the entry; a fault for all affects the call.
     pub(crate) fn strike_entry(&mut self, call: &Call, name: &CompanionName) -> Option<Mode> {
         self.first(|fault| fault.is_of(call) && fault.companion.as_ref() == Some(name))
     }
@@ -126,7 +126,7 @@ impl Faults {
     }
 }
 
-/// Every kind of error that a fault can give.
+/// All error kinds of faults.
 pub const KINDS: [PortErrorKind; 6] = [
     PortErrorKind::Transient,
     PortErrorKind::NotFound,
@@ -136,36 +136,36 @@ pub const KINDS: [PortErrorKind; 6] = [
     PortErrorKind::Unavailable,
 ];
 
-/// Where in a call a gate is.
+/// The stage of a call at a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
-    /// Nothing was done.
+    /// Before the effect.
     Before,
-    /// It was done, and a loss of power would undo it; only files have this stage.
+    /// After the effect and before the sync; only for files.
     Unsynced,
-    /// It was done for good, and its caller has not been told.
+    /// After the durable effect and before the return.
     After,
 }
 
-/// A point at which an actor can be stopped, held up or overtaken.
+/// A point at which an actor can be stopped or delayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EffectPoint {
-    /// How many points were passed before it on this host.
+    /// The number of earlier points on this host.
     pub number: u64,
-    /// Who is there.
+    /// The actor.
     pub actor: u8,
-    /// What is being called.
+    /// The call.
     pub call: Call,
-    /// How far it is.
+    /// The stage.
     pub stage: Stage,
 }
 
-/// Stands before and after every effect.
+/// A hook before and after every effect.
 ///
-/// A gate that never returns stops its actor there; dropping the actor's future then is a crash at
-/// that very point.
+/// A gate that never returns stops its actor there; dropping the actor's future then simulates a crash at that
+/// point.
 #[async_trait]
 pub trait Gate: Send + Sync {
-    /// Lets the actor pass by returning.
+    /// Returns to let the actor continue.
     async fn pass(&self, point: &EffectPoint);
 }

@@ -13,7 +13,7 @@ use crate::world::World;
 use crate::world::files::Fate;
 
 impl FakeHost {
-    /// A call for `hook`, and whose hook it is: the port is not told, but the wishes say it.
+    /// A call for `hook` with its companion, which the record provides.
     fn hook_call(&self, method: Method, hook: &HookSpec) -> (Call, Option<CompanionName>) {
         let owner = self.state().specs.owner(&hook.output).cloned();
         (Call::new(Port::Hooks, method, owner.as_ref()), owner)
@@ -69,7 +69,7 @@ impl HookRunner for FakeHost {
                 counts.renders += 1;
                 counts.processes += u32::from(matches!(hook.program, HookProgram::Command { .. }));
                 if takes >= limit {
-                    let message = format!("the hook of `{}` was not done in time", hook.output);
+                    let message = format!("the hook of `{}` timed out", hook.output);
                     return Err(PortError::new(PortErrorKind::Transient, message));
                 }
                 Ok(Rendered::new(world.render(hook)?))

@@ -21,7 +21,7 @@ use crate::world::images::Images;
 use crate::world::violations::{Violation, ViolationKind};
 use crate::world::{Untruth, World};
 
-/// One in-memory host. Clones are the same host.
+/// A simulated host. Clones share the same host.
 #[derive(Clone)]
 pub struct FakeHost {
     pub(crate) shared: Arc<Shared>,
@@ -32,7 +32,7 @@ pub struct FakeHost {
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(crate) clock: Clock,
-    /// Told after every change, for those who wait for the end of a job.
+    /// Notified after every change, for waiters on a job.
     pub(crate) changed: Notify,
 }
 
@@ -43,15 +43,15 @@ pub(crate) struct State {
     faults: Faults,
     gate: Option<Arc<dyn Gate>>,
     points: u64,
-    /// The actor that leads.
+    /// The leading actor.
     pub(crate) leader: Option<u8>,
     requires_leader: bool,
-    /// What each actor last read of the record.
+    /// The record as last read by each actor.
     pub(crate) loaded: BTreeMap<u8, DesiredState>,
     pub(crate) events: Events,
-    /// The image store as it was when it was last read.
+    /// The image store as last read.
     pub(crate) seen_images: Option<Images>,
-    /// The run of each service of which the log was last read.
+    /// The run of each service whose log was last read.
     pub(crate) seen_logs: BTreeMap<CompanionName, u32>,
 }
 
@@ -69,7 +69,7 @@ impl Default for FakeHost {
 }
 
 impl FakeHost {
-    /// A host in the state `world`.
+    /// Returns a host in the state `world`.
     pub fn new(world: World) -> Self {
         let state = State {
             world,
@@ -96,13 +96,13 @@ impl FakeHost {
         }
     }
 
-    /// The same host as `actor` uses it: its calls bear that number in the journal and at gates.
+    /// Returns a handle for `actor`, whose calls have that number in the journal and at gates.
     #[must_use]
     pub fn as_actor(&self, actor: u8) -> Self {
         Self { actor, ..self.clone() }
     }
 
-    /// The host behind every port.
+    /// Returns the host as the implementation of every port.
     pub fn ports(&self) -> Host {
         let host = Arc::new(self.clone());
         Host {
@@ -116,17 +116,17 @@ impl FakeHost {
         }
     }
 
-    /// The time since the host's first moment.
+    /// Returns the time since the host's origin.
     pub fn now(&self) -> Duration {
         self.shared.clock.now()
     }
 
-    /// A copy of the world as it is now.
+    /// Returns a copy of the current world.
     pub fn world(&self) -> World {
         self.change(|world, _| world.clone())
     }
 
-    /// Reads or changes the world outside the ports, as of now.
+    /// Reads or changes the world outside the ports.
     pub fn change<R>(&self, change: impl FnOnce(&mut World, Duration) -> R) -> R {
         let now = self.now();
         let result = {
@@ -138,73 +138,73 @@ impl FakeHost {
         result
     }
 
-    /// A copy of the journal.
+    /// Returns a copy of the journal.
     pub fn journal(&self) -> Journal {
         self.state().journal.clone()
     }
 
-    /// What the calls came to so far.
+    /// Returns the cost of all calls.
     pub fn counts(&self) -> Counts {
         self.state().journal.counts()
     }
 
-    /// What no caller should have done, in order, that it could have known.
+    /// Returns the violations that the caller could have known, in order.
     pub fn violations(&self) -> Vec<Violation> {
         let state = self.state();
         let all = state.world.violations().iter();
         all.filter(|violation| !violation.unforeseeable).cloned().collect()
     }
 
-    /// Everything that no caller should have done, known or not.
+    /// Returns all violations.
     pub fn all_violations(&self) -> Vec<Violation> {
         self.state().world.violations().to_vec()
     }
 
-    /// Records that `spec` is wished for.
+    /// Records an install of `spec`.
     pub fn install(&self, spec: &CompanionSpec) -> Generation {
         let mut state = self.state();
         let id = state.specs.id(spec);
         state.world.wish_exists(&spec.name, id)
     }
 
-    /// Records that nothing of `name` is to be left.
+    /// Records a removal of `name`.
     pub fn remove(&self, name: &CompanionName) -> Generation {
         self.state().world.wish_gone(name)
     }
 
-    /// The first companion that is not as this process desires it, and what is wrong with it.
+    /// Returns the first companion that differs from this process's desired state, and how.
     pub fn untruth(&self) -> Option<(CompanionName, Untruth)> {
         let specs = self.specs();
         self.change(|world, _| world.untruth(&specs))
     }
 
-    /// Sets a fault; those that were set earlier come first.
+    /// Adds a fault; earlier ones take precedence.
     pub fn inject(&self, fault: Fault) {
         self.state().faults.add(fault);
     }
 
-    /// Takes all faults away.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.state().faults.clear();
     }
 
-    /// How many calls were struck by a fault so far.
+    /// Returns the number of calls affected by faults.
     pub fn struck(&self) -> u64 {
         self.state().faults.struck()
     }
 
-    /// Puts `gate` before and after every effect, in place of the one that was there.
+    /// Sets the gate before and after every write call.
     pub fn set_gate(&self, gate: Arc<dyn Gate>) {
         self.state().gate = Some(gate);
     }
 
-    /// Takes the gate away.
+    /// Removes the gate.
     pub fn remove_gate(&self) {
         self.state().gate = None;
     }
 
-    /// Whether an effect of an actor that does not lead is a violation from now on. It is not at first,
-    /// because a port can be used without a reconciler.
+    /// Sets whether a write of a non-leading actor is a violation. It is not by default, because a port can be
+    /// used without a reconciler.
     pub fn require_leader(&self, required: bool) {
         self.state().requires_leader = required;
     }
@@ -214,7 +214,7 @@ impl FakeHost {
         state.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a call in the journal, and says in what way it fails, if it does.
+    /// Records a call in the journal, and returns its fault, if any.
     pub(crate) fn begin(&self, call: &Call) -> (u64, Option<Mode>) {
         let now = self.now();
         let mut state = self.state();
@@ -222,7 +222,7 @@ impl FakeHost {
         (number, state.faults.strike(call))
     }
 
-    /// In what way the answer of `call` about `name` fails, if it does.
+    /// Returns the fault of the entry `name` of `call`, if any.
     pub(crate) fn strike_entry(&self, call: &Call, name: &CompanionName) -> Option<Mode> {
         self.state().faults.strike_entry(call, name)
     }
@@ -245,8 +245,8 @@ impl FakeHost {
         self.read_seeing(call, read, |_| ()).await
     }
 
-    /// Answers a read, and has the world remember with `saw` that its caller now knows; an answer
-    /// from an older world lets it know less than before.
+    /// Answers a read, and records with `saw` what the caller knows; an answer from an older world reduces
+    /// that.
     pub(crate) async fn read_seeing<T>(
         &self,
         call: Call,
@@ -279,7 +279,7 @@ impl FakeHost {
         self.end(number, result)
     }
 
-    /// Carries out an effect: `effect` does it after `takes`, `sync` makes it last.
+    /// Executes a write: `effect` runs after `takes`, `sync` makes it durable.
     pub(crate) async fn act<T>(
         &self,
         call: Call,
@@ -308,7 +308,7 @@ impl FakeHost {
         self.end(number, struck.and(result))
     }
 
-    /// Does `effect` now, with what it costs.
+    /// Runs `effect` now and counts its cost.
     pub(crate) fn apply<T>(
         &self,
         call: &Call,
@@ -330,7 +330,7 @@ impl FakeHost {
         result
     }
 
-    /// Plays the part of a fault that comes before the effect.
+    /// Applies the part of a fault before the effect.
     pub(crate) async fn strike_before(
         &self,
         call: &Call,
@@ -350,7 +350,7 @@ impl FakeHost {
         }
     }
 
-    /// Plays the part of a fault that comes after the effect.
+    /// Applies the part of a fault after the effect.
     pub(crate) async fn strike_after(&self, call: &Call, mode: Option<&Mode>) -> PortResult<()> {
         match mode {
             Some(Mode::ErrorAfterEffect(kind)) => Err(injected(call, *kind)),
@@ -375,12 +375,12 @@ impl FakeHost {
     }
 }
 
-/// The error that a fault gives.
+/// Returns the error of a fault.
 pub(crate) fn injected(call: &Call, kind: PortErrorKind) -> PortError {
     PortError::new(kind, format!("{call} failed: injected fault"))
 }
 
-/// Whether the effect of `call` is on a file, and lasts only when that is synced.
+/// Returns whether `call` changes a file and requires a sync.
 fn is_a_file(call: &Call) -> bool {
     matches!(
         (call.port, call.method),

@@ -16,7 +16,7 @@ use crate::world::World;
 use crate::world::images::{BuildFate, Need, Reach};
 
 impl FakeHost {
-    /// What must be done, with what it costs to begin it.
+    /// The work, and the cost to start it.
     fn need(&self, source: &ImageSource, built_in_vain: bool) -> PortResult<Need> {
         let mut state = self.state();
         let need = state.world.image_need(source, built_in_vain)?;
@@ -36,7 +36,7 @@ impl FakeHost {
         Ok(need)
     }
 
-    /// Sleeps as long as the work takes, unless that is more than the limit.
+    /// Sleeps for the duration of the work, up to the limit.
     async fn work(&self, takes: Option<Duration>, what: &str) -> PortResult<()> {
         let limit = self.state().world.delays.image_limit;
         match takes.filter(|takes| *takes <= limit) {
@@ -48,7 +48,7 @@ impl FakeHost {
             }
             None => {
                 sleep(limit).await;
-                let message = format!("the {what} was not done in time");
+                let message = format!("the {what} timed out");
                 Err(PortError::new(PortErrorKind::Transient, message))
             }
         }
@@ -105,7 +105,7 @@ impl FakeHost {
             Need::Build(fate) => self.build(call, source, fate).await,
         };
         match (made, in_vain) {
-            // A registry that has no such image will have none later: it is the build that must be mended.
+            // A retry does not help if the registry has no such image: the build must be fixed.
             (Err(error), Some(failure)) if error.kind() == PortErrorKind::NotFound => Err(failure),
             (made, _) => made,
         }

@@ -1,7 +1,6 @@
-//! What a process decides with besides the host: its catalog and its options.
+//! The inputs of a process besides the host: its catalog and its options.
 //!
-//! Two processes on one host may have read different ones. Each turns what is recorded into what it
-//! desires.
+//! Two processes on one host may have different inputs and derive different desired states from one record.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use companion_core::model::companion::CompanionSpec;
 use crate::host::FakeHost;
 use crate::world::desired::Specs;
 
-/// Turns the specification that is recorded into the one that a process desires.
+/// Maps a recorded specification to the one that a process desires.
 #[derive(Clone)]
 pub struct Inputs(Arc<dyn Fn(CompanionSpec) -> CompanionSpec + Send + Sync>);
 
@@ -28,25 +27,25 @@ impl Default for Inputs {
 }
 
 impl Inputs {
-    /// Inputs by which `change` is desired of what is recorded.
+    /// Returns inputs that map recorded specifications with `change`.
     pub fn new(change: impl Fn(CompanionSpec) -> CompanionSpec + Send + Sync + 'static) -> Self {
         Self(Arc::new(change))
     }
 
-    /// What is desired where `recorded` is recorded.
+    /// Returns the desired specification for `recorded`.
     pub fn desire(&self, recorded: CompanionSpec) -> CompanionSpec {
         (self.0)(recorded)
     }
 }
 
 impl FakeHost {
-    /// The same host as a process with other inputs uses it.
+    /// Returns a handle to the same host for a process with other inputs.
     #[must_use]
     pub fn deciding_with(&self, inputs: Inputs) -> Self {
         Self { inputs, ..self.clone() }
     }
 
-    /// The specifications that were ever recorded, as a process with these inputs desires them.
+    /// Returns all recorded specifications as a process with these inputs desires them.
     pub fn specs(&self) -> Specs {
         self.state().specs.desired_with(&self.inputs)
     }

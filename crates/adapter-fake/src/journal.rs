@@ -1,4 +1,4 @@
-//! The journal: every call of a port, and what the calls cost.
+//! The journal: all port calls and their cost.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -89,8 +89,8 @@ pub struct Call {
     pub port: Port,
     /// The method.
     pub method: Method,
-    /// The companion that it is for, if it is for one and the port is told which; of a hook and of a
-    /// build or pull, the one that was wished for with that rendered file or image.
+    /// The companion, if the call is for one; for hooks, builds and pulls, the companion with that rendered
+    /// file or image in the desired state.
     pub companion: Option<CompanionName>,
 }
 
@@ -110,10 +110,10 @@ impl fmt::Display for Call {
     }
 }
 
-/// How a call went.
+/// The result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
-    /// It has not returned; it hangs, or its caller dropped it.
+    /// It has not returned: it hangs or was cancelled.
     Begun,
     /// It succeeded.
     Done,
@@ -121,23 +121,23 @@ pub enum Outcome {
     Failed(PortErrorKind),
 }
 
-/// A call, when and by whom it was made, and how it went.
+/// A call with its time, actor and result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// When it was made, since the host's first moment.
+    /// The time since the host's origin.
     pub at: Duration,
-    /// Who made it.
+    /// The calling actor.
     pub actor: u8,
-    /// What was called.
+    /// The call.
     pub call: Call,
-    /// How it went.
+    /// Its result.
     pub outcome: Outcome,
 }
 
-/// How often things were done. Reads cost nothing here but the processes that they spawn.
+/// The number of actions. Reads only count the processes that they spawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Counts {
-    /// Unit files written; one that was as wanted already is not.
+    /// Unit files written; unchanged ones are not counted.
     pub unit_writes: u32,
     /// Unit files removed.
     pub unit_removals: u32,
@@ -151,9 +151,9 @@ pub struct Counts {
     pub restarts: u32,
     /// Failures reset.
     pub resets: u32,
-    /// Builds begun.
+    /// Builds started.
     pub builds: u32,
-    /// Pulls begun.
+    /// Pulls started.
     pub pulls: u32,
     /// Images pruned.
     pub prunes: u32,
@@ -167,25 +167,24 @@ pub struct Counts {
     pub config_removals: u32,
     /// Containers removed.
     pub container_removals: u32,
-    /// Programs that the real adapters would have started: the generator, the container program, a
-    /// hook's command, the reader of the log.
+    /// Processes that the real adapters would spawn: the generator, Podman, hook commands, the log reader.
     pub processes: u32,
 }
 
 impl Counts {
-    /// How much more it is than `earlier`.
+    /// Returns the difference from `earlier`.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         self.each(earlier, |count, earlier| count - earlier)
     }
 
-    /// Both together.
+    /// Returns the sum.
     #[must_use]
     pub fn plus(self, more: Self) -> Self {
         self.each(more, |count, more| count + more)
     }
 
-    /// The larger of both, of each.
+    /// Returns the maximum of each count.
     #[must_use]
     pub fn most(self, other: Self) -> Self {
         self.each(other, u32::max)
@@ -213,7 +212,7 @@ impl Counts {
     }
 }
 
-/// The most entries that are kept; the oldest go first.
+/// The maximum number of entries; the oldest are dropped first.
 const LIMIT: usize = 65_536;
 
 /// Every call, in order.
@@ -225,23 +224,23 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The last 65536 calls, the oldest first.
+    /// Returns the last 65536 calls, oldest first.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.entries.iter()
     }
 
-    /// What the calls came to, all of them.
+    /// Returns the cost of all calls.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// How many calls of `method` of `port` were made.
+    /// Returns the number of calls of `method` of `port`.
     pub fn calls(&self, port: Port, method: Method) -> usize {
         let calls = self.entries.iter().map(|entry| &entry.call);
         calls.filter(|call| call.port == port && call.method == method).count()
     }
 
-    /// Enters a call, and returns its number.
+    /// Records a call and returns its number.
     pub(crate) fn begin(&mut self, at: Duration, actor: u8, call: Call) -> u64 {
         if self.entries.len() == LIMIT {
             self.entries.pop_front();
@@ -252,7 +251,7 @@ impl Journal {
         number
     }
 
-    /// Enters how the call with that number went.
+    /// Records the result of the call with that number.
     pub(crate) fn end(&mut self, number: u64, outcome: Outcome) {
         let position = number.checked_sub(self.dropped);
         let position = position.and_then(|position| usize::try_from(position).ok());

@@ -1,4 +1,4 @@
-//! `Leadership` on the fake host: a lease that the kernel would free, so it is no part of the world.
+//! `Leadership` on the fake host. The kernel would release the lease, so it is not part of the world.
 
 use async_trait::async_trait;
 use companion_core::ports::{Acquired, Held, Leadership, Lease, PortResult};
@@ -6,7 +6,7 @@ use companion_core::ports::{Acquired, Held, Leadership, Lease, PortResult};
 use crate::host::FakeHost;
 use crate::journal::{Call, Method, Port};
 
-/// Frees the leadership when it is dropped.
+/// Releases leadership when dropped.
 struct Guard {
     host: FakeHost,
 }
@@ -24,7 +24,7 @@ impl Held for Guard {
 }
 
 impl FakeHost {
-    /// The actor that leads, if one does.
+    /// Returns the leading actor, if any.
     pub fn leader(&self) -> Option<u8> {
         self.state().leader
     }

@@ -1,13 +1,10 @@
-//! One strict in-memory host behind every port.
+//! A strict simulated host that implements every port.
 //!
-//! [`World`] is the host as plain data: what lies in the unit directory, what the service manager
-//! loaded, what runs, and every rule by which one becomes the other. It is pure; each method is
-//! told what time it is. [`FakeHost`] puts a clock, faults, a journal and gates around one world and
-//! implements the ports on it.
+//! [`World`] is the host as plain data: unit files, loaded units, services, and all transition rules. It is
+//! pure; each method takes the current time. [`FakeHost`] adds a clock, faults, a journal and gates, and
+//! implements the ports.
 //!
-//! It is as strict as the host it stands for: what a real one refuses, forgets or does by itself is
-//! refused, forgotten and done here too, and what no caller should ever do is kept as a
-//! [`Violation`].
+//! It is as strict as a real host, and records actions that no caller may do as a [`Violation`].
 
 mod clock;
 mod container_runtime;

@@ -1,4 +1,4 @@
-//! Reads about several companions: each gets an answer of its own.
+//! Reads of several companions: one entry for each.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::journal::Call;
 use crate::world::World;
 
 impl FakeHost {
-    /// Answers the one call that reads each companion of `asked`, which comes with what is asked about it.
+    /// Answers one read of the companions in `asked`, given with their arguments.
     ///
-    /// A fault of the call concerns every name. Of a fault for one companion, an error or an older view
-    /// concerns its entry alone, while a delay or a hang holds up the whole call.
+    /// A fault of the call affects every name. A fault for one companion affects its entry only if it is an
+    /// error or an older view; a delay or a hang affects the whole call.
     pub(crate) async fn read_each<A: Copy + Send + Sync, T>(
         &self,
         call: Call,

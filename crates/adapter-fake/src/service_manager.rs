@@ -16,7 +16,7 @@ use crate::world::World;
 use crate::world::services::JobKind;
 
 impl FakeHost {
-    /// Counts the program that reads a log, once for each run that ended.
+    /// Counts the log reader process, once per ended run.
     fn count_logs<'n>(&self, names: impl Iterator<Item = &'n CompanionName>) {
         let mut state = self.state();
         for name in names {
@@ -56,10 +56,10 @@ impl FakeHost {
         .await
     }
 
-    /// Waits for the end of `job`, or until the limit for that is over.
+    /// Waits for the end of `job` or the timeout.
     async fn end_of(&self, job: &Job) -> PortResult<JobResult> {
         let Ok(id) = job.id.parse::<u32>() else {
-            let message = format!("{job} is none of this host's");
+            let message = format!("{job} is not a job of this host");
             return Err(PortError::new(PortErrorKind::Invalid, message));
         };
         let deadline = self.now() + self.state().world.delays.job_limit;
@@ -78,11 +78,11 @@ impl FakeHost {
                 return Ok(result);
             }
             if self.now() >= deadline {
-                let message = format!("the end of {job} was not seen in time");
+                let message = format!("timed out waiting for {job}");
                 return Err(PortError::new(PortErrorKind::Transient, message));
             }
             let until = next.map_or(deadline, |next| next.min(deadline));
-            // Either way it is looked at again.
+            // Either way the caller observes again.
             let _ = timeout_at(self.shared.clock.instant(until), changed).await;
         }
     }

@@ -1,4 +1,4 @@
-//! What people, other programs and bad luck do, done to a [`FakeHost`] as of now.
+//! Tampering with a [`FakeHost`].
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::AbsolutePath;
@@ -9,7 +9,7 @@ use crate::host::FakeHost;
 use crate::world::files::Fate;
 use crate::world::images::{BuildFate, Reach};
 
-/// Declares methods that do to the world what the world's methods of the same name do.
+/// Declares methods that call the world's methods of the same name.
 macro_rules! done_to_the_world {
     ($($name:ident($($argument:ident: $kind:ty),*);)*) => {
         impl FakeHost {
@@ -24,7 +24,7 @@ macro_rules! done_to_the_world {
     };
 }
 
-/// The same for what also depends on the time.
+/// As above, for methods that take the current time.
 macro_rules! done_to_the_world_now {
     ($($name:ident($($argument:ident: $kind:ty),*);)*) => {
         impl FakeHost {

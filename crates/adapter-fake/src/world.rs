@@ -1,7 +1,7 @@
-//! The host as plain data, and the rules by which it changes.
+//! The host as plain data, and its transition rules.
 //!
-//! Nothing here reads a clock, waits or does IO. A world is cloned and compared as a value, so a
-//! search can hold a great many of them.
+//! Pure: no clock, no waiting, no IO. Worlds are cloned and compared as values, so a search can hold many of
+//! them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -41,30 +41,30 @@ use violations::{Unseen, Violation};
 
 pub use truth::Untruth;
 
-/// All that the host has at one companion's name.
+/// All state of the host for one companion's name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Slot {
-    /// What lies in the unit directory.
+    /// The file in the unit directory.
     pub file: Durable<UnitBytes>,
-    /// What the service manager made of it at the last reload.
+    /// The unit loaded by the last reload.
     pub load: Load,
-    /// What runs.
+    /// The service.
     pub service: Service,
     /// The container of that name.
     pub container: Option<Container>,
     /// Whether the operator masked the unit.
     pub masked: bool,
-    /// Whether another unit of the same name comes first in the search path.
+    /// Whether another unit of the same name takes precedence in the search path.
     pub shadowed: bool,
-    /// Whether the generator refuses whatever unit has this name.
+    /// Whether the generator rejects any unit of this name.
     pub refused: bool,
     /// How the program in the container behaves.
     pub behaviour: Behaviour,
-    /// What the program logs before it ends; a line about its end unless something else is said here.
+    /// The log lines of the program before it exits; by default a line about its exit.
     pub says: String,
-    /// What an operator added beside the unit.
+    /// The drop-ins of the unit.
     pub drop_ins: DropIns,
-    /// What was recorded as wished for.
+    /// The recorded intent.
     pub wish: Option<Wish>,
     pub(crate) written_since_reload: bool,
     pub(crate) gone_for_good: bool,
@@ -77,16 +77,16 @@ pub struct World {
     pub(crate) slots: BTreeMap<CompanionName, Slot>,
     /// Images, build contexts and registries.
     pub images: Images,
-    /// Rendered configuration and what hooks read.
+    /// Rendered configuration and hook inputs.
     pub files: Files,
-    /// The state of the host's parts: bus, disk, generator and so on.
+    /// Conditions of the host: bus, disk, generator and so on.
     pub conditions: Conditions,
-    /// How long things take.
+    /// Durations.
     pub delays: Delays,
-    /// Whether the record of what is wished for can be read.
+    /// Whether the record of the desired state is readable.
     pub record: Record,
-    /// The words that units are written in: another release of the manager, or another Podman, has
-    /// another number and says the same specification differently.
+    /// The version of the unit renderer: another release of the manager or of Podman renders the same
+    /// specification differently.
     pub renderer: u32,
     pub(crate) generation: u64,
     pub(crate) record_before: Option<RecordBefore>,
@@ -99,22 +99,22 @@ pub struct World {
 }
 
 impl World {
-    /// A healthy host with nothing on it.
+    /// Returns a healthy, empty host.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What the host has at `name`, if it ever had anything there.
+    /// Returns the slot of `name`, if it exists.
     pub fn slot(&self, name: &CompanionName) -> Option<&Slot> {
         self.slots.get(name)
     }
 
-    /// What the host has at every name, in their order.
+    /// Returns all slots by name.
     pub fn slots(&self) -> impl Iterator<Item = (&CompanionName, &Slot)> {
         self.slots.iter()
     }
 
-    /// Puts `slot` at `name` in place of what was there, however it came about.
+    /// Replaces the slot of `name`.
     pub fn place(&mut self, name: &CompanionName, slot: Slot) {
         self.slots.insert(name.clone(), slot);
     }
@@ -123,7 +123,7 @@ impl World {
         self.slots.entry(name.clone()).or_default()
     }
 
-    /// Lets everything happen that is due until `now`, in its order.
+    /// Processes all events due until `now`, in order.
     pub fn advance(&mut self, now: Duration) {
         while let Some((at, name)) = self.next_due() {
             if at > now {
@@ -133,7 +133,7 @@ impl World {
         }
     }
 
-    /// When something will happen next without anyone acting.
+    /// Returns the time of the next event that happens without an action.
     pub fn next_event(&self) -> Option<Duration> {
         self.next_due().map(|(at, _)| at)
     }

@@ -1,4 +1,4 @@
-//! A template hook in a temporary directory: a file is rendered, is usable, and is not when its secret changed.
+//! A template hook in a temporary directory: renders a file, and detects that it is outdated after its secret changed.
 //!
 //! `cargo run -p adapter-hooks --example template`
 
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let values = [("password".to_owned(), TemplateValue::File(path("password")?))].into();
     let program = HookProgram::Template { template: path("page.template")?, values };
     let hook = HookSpec { program, output: path("rendered/page.conf")? };
-    // A host has one key, of which `HostKey::load_or_create` takes care.
+    // A host has one key, managed by `HostKey::load_or_create`.
     let hooks = FileHooks::new(HostKey::from_bytes([7; 32]));
 
     println!("before:   {:?}", hooks.observe(&hook).await?);

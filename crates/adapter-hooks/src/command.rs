@@ -1,8 +1,8 @@
-//! Programs that print a file's contents: who may be run, with what, for how long.
+//! Programs that print a file's contents: which programs may run, with which environment, and how long.
 //!
-//! No shell, no inherited environment, no standard input, a process group of its own. What a program
-//! prints to its standard error is thrown away: it may hold the very secret that the file is for, and
-//! no filter can know. Errors say how the program ended and that running it by hand shows more.
+//! No shell, no inherited environment, no standard input, a separate process group. A program's standard error is
+//! discarded: it may contain the file's secret, and no filter is reliable. Errors report the exit status and recommend
+//! running the program manually.
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
@@ -24,77 +24,77 @@ use crate::input;
 use crate::key::{Digest, HostKey};
 use crate::template::OUTPUT_LIMIT;
 
-/// Seconds that a program may be given.
+/// Range of a program's time limit in seconds.
 const TIMEOUTS: std::ops::RangeInclusive<u32> = 1..=300;
-/// The most arguments, and the most bytes of all of them.
+/// Maximum number of arguments, and of their bytes in total.
 const MAX_ARGUMENTS: usize = 64;
 const MAX_ARGUMENT_BYTES: usize = 64 * 1024;
 const MAX_INPUTS: usize = 16;
-/// How long the file system may take to hand the program out.
+/// How long the file system may take to load the program.
 const START_LIMIT: Duration = Duration::from_secs(10);
-/// How long a program may take to end after `SIGTERM`.
+/// How long a program may take to exit after `SIGTERM`.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the kernel may take to end it after `SIGKILL`.
 const REAPING: Duration = Duration::from_secs(1);
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// What a program is passed on of our environment; `PATH` and `LANG` are fixed besides.
+/// The environment variables that a program inherits; `PATH` and `LANG` are fixed.
 const PASSED_ON: [&str; 2] = ["HOME", "XDG_RUNTIME_DIR"];
 
-/// Why a program did not deliver; never holds what it printed.
+/// Why a program failed; never contains its output.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// There is no such program.
+    /// The program does not exist.
     #[error("program `{program}` does not exist")]
     Missing {
         /// The program's path.
         program: String,
     },
-    /// The program, or a directory on the way to it, is not to be trusted, or cannot be examined.
+    /// The program, or a directory on its path, is not trusted or cannot be examined.
     #[error("failed to examine program `{program}`")]
     Examine {
         /// The program's path.
         program: String,
-        /// Why.
+        /// The cause.
         source: DirError,
     },
-    /// The program may be changed by others, or is none.
-    #[error("program `{program}` is refused, {why}")]
+    /// The program is not executable, or others may modify it.
+    #[error("program `{program}` was rejected: {why}")]
     Refused {
         /// The program's path.
         program: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// The program could not be started, or its output not be read.
+    /// Starting the program or reading its output failed.
     #[error("failed to {attempted} program `{program}`")]
     System {
-        /// What was attempted.
+        /// The attempted operation.
         attempted: &'static str,
         /// The program's path.
         program: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The program took too long and was ended.
-    #[error("program `{program}` did not end within {seconds} s and was ended")]
+    /// The program exceeded its time limit and was killed.
+    #[error("program `{program}` did not exit within {seconds} s and was killed")]
     TimedOut {
         /// The program's path.
         program: String,
-        /// How long it was given.
+        /// Its time limit.
         seconds: u32,
     },
-    /// The program reported a failure.
+    /// The program failed.
     #[error(
-        "program `{program}` ended with {status}; what it printed is withheld, since it may hold a \
-         secret: run it by hand to see it"
+        "program `{program}` failed with {status}; its output is withheld because it may contain a \
+         secret: run it manually to see it"
     )]
     Failed {
         /// The program's path.
         program: String,
-        /// How it ended: `exit status: 1`, `signal: 9 (SIGKILL)`.
+        /// The exit status: `exit status: 1`, `signal: 9 (SIGKILL)`.
         status: ExitStatus,
     },
-    /// The program printed too much and was ended.
+    /// The program's output exceeded the limit and it was killed.
     #[error("program `{program}` printed more than {OUTPUT_LIMIT} bytes")]
     TooMuch {
         /// The program's path.
@@ -103,8 +103,7 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// What the caller can do. A program that fails is tried again: it may have asked another
-    /// service that was away.
+    /// Returns the port error kind. A failed program is retried: it may depend on a service that was unavailable.
     pub fn kind(&self) -> PortErrorKind {
         match self {
             Self::Missing { .. } => PortErrorKind::NotFound,
@@ -121,7 +120,7 @@ impl CommandError {
     }
 }
 
-/// A command hook whose fields were checked.
+/// A command hook with validated fields.
 #[derive(Clone, Copy)]
 pub(crate) struct Invocation<'a> {
     program: &'a str,
@@ -131,7 +130,7 @@ pub(crate) struct Invocation<'a> {
 }
 
 impl<'a> Invocation<'a> {
-    /// Checks the fields of a command hook.
+    /// Validates the fields of a command hook.
     pub(crate) fn new(
         argv: &'a [String],
         inputs: &'a [AbsolutePath],
@@ -142,20 +141,20 @@ impl<'a> Invocation<'a> {
             return refused("argv", "must name a program".to_owned());
         };
         if !Path::new(program).is_absolute() {
-            return refused("argv", "must begin with an absolute path".to_owned());
+            return refused("argv", "must start with an absolute path".to_owned());
         }
         let bytes: usize = argv.iter().map(String::len).sum();
         if argv.len() > MAX_ARGUMENTS || bytes > MAX_ARGUMENT_BYTES {
             let why = format!(
-                "must have at most {MAX_ARGUMENTS} words of {MAX_ARGUMENT_BYTES} bytes in all"
+                "must have at most {MAX_ARGUMENTS} arguments of {MAX_ARGUMENT_BYTES} bytes in total"
             );
             return refused("argv", why);
         }
         if argv.iter().any(|argument| argument.contains('\0')) {
-            return refused("argv", "must not hold a NUL".to_owned());
+            return refused("argv", "must not contain a NUL".to_owned());
         }
         if inputs.len() > MAX_INPUTS {
-            return refused("inputs", format!("must be at most {MAX_INPUTS}"));
+            return refused("inputs", format!("must have at most {MAX_INPUTS} entries"));
         }
         if !TIMEOUTS.contains(&seconds) {
             return refused("timeout", "must be from 1 to 300 s".to_owned());
@@ -163,7 +162,7 @@ impl<'a> Invocation<'a> {
         Ok(Self { program, argv, inputs, seconds })
     }
 
-    /// The keyed digest of what the program's output depends on.
+    /// Returns the keyed digest of everything that the program's output depends on.
     ///
     /// Blocks on files.
     pub(crate) fn input_digest(&self, key: &HostKey) -> Result<Digest, HookError> {
@@ -177,10 +176,10 @@ impl<'a> Invocation<'a> {
         Ok(key.digest("command", &[&all]))
     }
 
-    /// Refuses a program that someone else could change: it would run with our rights.
+    /// Rejects a program that others could modify: it would run with our privileges.
     ///
-    /// Program and directories on the way must belong to us or to root; nobody else may write to
-    /// them. Blocks on files.
+    /// The program and the directories on its path must belong to us or to root, and others must not have write access.
+    /// Blocks on files.
     pub(crate) fn judge_program(&self) -> Result<(), CommandError> {
         let program = || self.program.to_owned();
         let status = status_of(self.program, Trust::Owned)
@@ -200,10 +199,10 @@ impl<'a> Invocation<'a> {
         Err(CommandError::Refused { program: program(), why })
     }
 
-    /// Runs the program and returns what it printed.
+    /// Runs the program and returns its output.
     ///
-    /// Its process group is ended in every case, also when this call is dropped. A process that left
-    /// the group keeps running, but cannot keep anyone waiting.
+    /// Its process group is killed in every case, also when this call is dropped. A process that left the group keeps
+    /// running, but delays no caller.
     pub(crate) async fn run(&self) -> Result<Zeroizing<Vec<u8>>, CommandError> {
         let started = started(self.command()).await;
         let (group, mut child) = started.map_err(|source| self.system("start", source))?;
@@ -227,7 +226,7 @@ impl<'a> Invocation<'a> {
                 });
             }
         };
-        // Whatever the program left behind in its group ends with it.
+        // Kills the rest of the program's process group.
         drop(group);
         if !status.success() {
             return Err(CommandError::Failed { program: self.program.to_owned(), status });
@@ -261,8 +260,8 @@ impl<'a> Invocation<'a> {
     }
 }
 
-/// Starts a program on a thread that may block, because its file is read before it runs. Its group is ended when nobody waits for it
-/// any more, now or later.
+/// Starts a program on a blocking thread, because its file is read before it runs. Its group is killed if the caller is
+/// dropped, now or later.
 async fn started(mut command: Command) -> io::Result<(ProcessGroup, Child)> {
     let spawned = tokio::task::spawn_blocking(move || {
         let child = command.spawn()?;
@@ -270,7 +269,7 @@ async fn started(mut command: Command) -> io::Result<(ProcessGroup, Child)> {
     });
     match timeout(START_LIMIT, spawned).await {
         Ok(Ok(started)) => started,
-        Ok(Err(_panicked_or_cancelled)) => Err(io::Error::other("it did not come to its end")),
+        Ok(Err(_panicked_or_cancelled)) => Err(io::Error::other("the start was interrupted")),
         Err(_elapsed) => Err(ErrorKind::TimedOut.into()),
     }
 }
@@ -282,20 +281,20 @@ fn environment() -> Vec<(&'static str, OsString)> {
     fixed.into_iter().chain(passed_on).collect()
 }
 
-/// Ends the group: asks first, then insists. Bounded, also when the kernel cannot end it.
+/// Terminates the group: SIGTERM, then SIGKILL. Bounded, even if the kernel cannot end the process.
 async fn end(child: &mut Child, group: &ProcessGroup) {
     group.signal(Signal::TERM);
     if timeout(GRACE, child.wait()).await.is_err() {
         group.signal(Signal::KILL);
         if timeout(REAPING, child.wait()).await.is_err() {
-            tracing::warn!("a hook's program does not end although it was killed");
+            tracing::warn!("a hook's program is still running after SIGKILL");
         }
     }
 }
 
-/// The process group of a program, killed when dropped.
+/// The process group of a program, killed on drop.
 ///
-/// Dropped right after its leader was reaped, so that its number cannot have been given to others.
+/// Drop it right after its leader was reaped, before the ID can be reused.
 struct ProcessGroup(Option<Pid>);
 
 impl ProcessGroup {
@@ -309,7 +308,7 @@ impl ProcessGroup {
             && let Err(error) = kill_process_group(group, signal)
             && error != rustix::io::Errno::SRCH
         {
-            tracing::warn!(%error, "a hook's process group cannot be ended");
+            tracing::warn!(%error, "failed to kill a hook's process group");
         }
     }
 }
@@ -320,7 +319,7 @@ impl Drop for ProcessGroup {
     }
 }
 
-/// What a program has printed so far, in memory that is reserved once and wiped when dropped.
+/// The program's output so far, in memory that is reserved once and wiped on drop.
 struct Printed {
     stdout: ChildStdout,
     bytes: Zeroizing<Vec<u8>>,
@@ -341,7 +340,7 @@ impl Printed {
         }
     }
 
-    /// Reads until the program itself has ended, whoever else still holds its output open.
+    /// Reads until the program itself has exited, even if another process holds its output open.
     async fn collect(&mut self, leader: &mut Child) -> Result<ExitStatus, Problem> {
         let mut open = true;
         loop {
@@ -356,7 +355,7 @@ impl Printed {
         }
     }
 
-    /// Reads what is in the pipe already, without waiting for more.
+    /// Reads the data in the pipe, without waiting for more.
     fn rest(self) -> Result<Zeroizing<Vec<u8>>, Problem> {
         let Self { stdout, mut bytes, mut piece } = self;
         let pipe = stdout.into_owned_fd().map_err(Problem::System)?;

@@ -1,4 +1,4 @@
-//! Hooks written in Rust: what a host program registers under a name.
+//! Hooks written in Rust, which a host program registers under a name.
 
 use companion_core::model::hook::Rendered;
 
@@ -6,15 +6,15 @@ use crate::error::HookError;
 
 /// A hook written in Rust.
 ///
-/// It is called for each look at the host, on a thread where blocking is allowed, so it is cheap and
-/// only reads: [`read_secret`](crate::read_secret) and [`template::render`](crate::template::render)
-/// are made for it. The same inputs must give the same bytes, otherwise the companion would be
-/// restarted at each look. Closures of the same shape are hooks too.
+/// It is called at each observation on a blocking thread, so it must be cheap and read-only:
+/// [`read_secret`](crate::read_secret) and [`template::render`](crate::template::render) are made for it. The same
+/// inputs must give the same bytes, otherwise the companion would restart at each observation. Closures with the same
+/// signature are hooks too.
 pub trait ConfigHook: Send + Sync {
-    /// Computes the bytes of the hook's file, or says what it waits for.
+    /// Computes the bytes of the hook's file, or reports what it waits for.
     ///
     /// # Errors
-    /// [`HookError`], for instance [`HookError::failed`]; it must not hold a secret.
+    /// [`HookError`], for instance [`HookError::failed`]; it must not contain a secret.
     fn render(&self) -> Result<Readiness, HookError>;
 }
 
@@ -27,15 +27,15 @@ where
     }
 }
 
-/// What a hook would render now.
+/// The result of a rendering.
 #[must_use = "a hook that is not ready has rendered nothing"]
 #[derive(Debug)]
 pub enum Readiness {
-    /// These bytes.
+    /// The rendered bytes.
     Ready(Rendered),
-    /// Nothing yet: something that it reads is not there.
+    /// An input is missing.
     NotReady {
-        /// What it waits for, for people; never a secret.
+        /// The missing input, for people; never a secret.
         waiting_for: String,
     },
 }

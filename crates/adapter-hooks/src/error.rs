@@ -1,4 +1,4 @@
-//! What can go wrong with a hook, and what the caller of the port can do about it.
+//! Errors of hooks and their port error kinds.
 
 use std::error::Error;
 
@@ -9,103 +9,103 @@ use durable_dir::DirError;
 use crate::command::CommandError;
 use crate::template::TemplateError;
 
-/// Why a hook could not be observed, rendered, put in place or removed.
+/// Why observing, rendering, committing or removing a hook failed.
 ///
-/// No variant holds a value, a line of a template or the output of a program.
+/// No variant contains a value, a line of a template or the output of a program.
 #[derive(Debug, thiserror::Error)]
 pub enum HookError {
-    /// The host program knows no hook of this name.
+    /// No hook is registered under this name.
     #[error("no hook is registered as `{0}`")]
     NotRegistered(HookName),
-    /// The host program registered two hooks under one name.
+    /// Two hooks were registered under one name.
     #[error("a hook is already registered as `{0}`")]
     RegisteredTwice(HookName),
-    /// A field of the hook's specification can never work.
+    /// A field of the hook's specification is invalid.
     #[error("`{field}` of the hook {why}")]
     Specification {
         /// The field.
         field: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         why: String,
     },
-    /// Something that the hook reads is not there yet.
-    #[error("the hook waits for {waiting_for}")]
+    /// An input of the hook is missing.
+    #[error("the hook is waiting for {waiting_for}")]
     NotReady {
-        /// What it waits for.
+        /// The missing input.
         waiting_for: String,
     },
-    /// An input cannot be read.
+    /// Reading an input failed.
     #[error("failed to read an input")]
     Input(#[source] DirError),
-    /// An input has no usable contents.
+    /// An input has invalid contents.
     #[error("input `{path}` {why}")]
     UnusableInput {
         /// The input's file.
         path: String,
-        /// What is wrong with it.
+        /// The problem.
         why: &'static str,
     },
-    /// The template or a value was refused.
+    /// The template or a value was rejected.
     #[error("failed to render the template")]
     Template(#[from] TemplateError),
-    /// The program did not deliver.
+    /// The program failed.
     #[error("failed to run the program")]
     Command(#[from] CommandError),
-    /// The hook rendered no byte at all.
+    /// The hook rendered zero bytes.
     #[error("the hook rendered an empty file")]
     Empty,
     /// The rendered file is too large.
-    #[error("the hook rendered {bytes} bytes, more than the {limit} that are allowed")]
+    #[error("the hook rendered {bytes} bytes, more than the limit of {limit}")]
     TooLarge {
-        /// How many bytes there are.
+        /// The size in bytes.
         bytes: usize,
-        /// How many may be.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// The output cannot be read, written or removed.
+    /// Reading, writing or removing the output failed.
     #[error("failed to access the rendered file")]
     Output(#[source] DirError),
-    /// Something that is not ours lies where the rendered file belongs.
-    #[error("something that is not a rendered file is in its place{hint}")]
+    /// An unmanaged object is at the rendered file's path.
+    #[error("an unmanaged object is at the rendered file's path{hint}")]
     InTheWay {
-        /// What most likely happened, beginning with `: `, or empty.
+        /// The likely reason, starting with `: `, or empty.
         hint: &'static str,
-        /// What lies there.
+        /// The object.
         source: DirError,
     },
-    /// The directory of the output is open to others, and not the hook's own to close.
+    /// Others have access to the output's directory, and it contains unrelated files.
     #[error(
         "the directory `{path}` has mode {mode:04o} and holds `{other}` besides the rendered file: \
-         give the hook a directory of its own, or close this one with `chmod 0700`"
+         give the hook a separate directory, or restrict this one with `chmod 0700`"
     )]
     SharedDirectory {
         /// The directory.
         path: String,
         /// Its mode.
         mode: u32,
-        /// One of the entries that are not the hook's.
+        /// One of the unrelated entries.
         other: String,
     },
-    /// The directory of the output belongs to someone else.
-    #[error("the directory `{path}` belongs to user {owner}, not to us")]
+    /// The output's directory belongs to another user.
+    #[error("the directory `{path}` belongs to user {owner}, not to this user")]
     UnmanagedDirectory {
         /// The directory.
         path: String,
         /// Its owner.
         owner: u32,
     },
-    /// The file system did not answer in time.
-    #[error("the file system did not answer within {seconds} s")]
+    /// The file system did not respond in time.
+    #[error("the file system did not respond within {seconds} s")]
     NoAnswer {
-        /// How long it was waited for.
+        /// The time limit.
         seconds: u64,
     },
-    /// A hook written in Rust failed in its own way.
+    /// A hook written in Rust failed.
     #[error("{message}")]
     Failed {
-        /// What the caller can do.
+        /// The port error kind.
         kind: PortErrorKind,
-        /// What failed; never a secret.
+        /// The message; never contains a secret.
         message: String,
         /// The cause.
         source: Option<Box<dyn Error + Send + Sync>>,
@@ -113,12 +113,12 @@ pub enum HookError {
 }
 
 impl HookError {
-    /// The error of a hook written in Rust; `message` must not hold a secret.
+    /// Creates the error of a hook written in Rust; `message` must not contain a secret.
     pub fn failed(kind: PortErrorKind, message: impl Into<String>) -> Self {
         Self::Failed { kind, message: message.into(), source: None }
     }
 
-    /// What the caller can do.
+    /// Returns the port error kind.
     pub fn kind(&self) -> PortErrorKind {
         match self {
             Self::NotRegistered(_)
@@ -139,18 +139,14 @@ impl HookError {
         }
     }
 
-    /// The port's error, saying that `attempted` (a participle: `observed`) failed for the hook of
-    /// `output`.
+    /// Returns the port error for `attempted` (a verb: `observe`) on the hook of `output`.
     pub(crate) fn for_port(self, attempted: &str, output: &str) -> PortError {
-        PortError::new(
-            self.kind(),
-            format!("the hook that renders `{output}` could not be {attempted}"),
-        )
-        .with_source(self)
+        PortError::new(self.kind(), format!("failed to {attempted} the hook of `{output}`"))
+            .with_source(self)
     }
 }
 
-/// An input that is of the wrong kind or size is a matter of the specification.
+/// An input of the wrong kind or size is an error in the specification.
 pub(crate) fn kind_of_input(cause: &DirError) -> PortErrorKind {
     match cause {
         DirError::NotFound { .. } => PortErrorKind::NotFound,
@@ -165,7 +161,7 @@ pub(crate) fn kind_of_input(cause: &DirError) -> PortErrorKind {
     }
 }
 
-/// Whatever lies in the output's place is somebody else's.
+/// An unexpected object at the output's path is unmanaged.
 fn kind_of_output(cause: &DirError) -> PortErrorKind {
     match cause {
         DirError::NotADirectory { .. }

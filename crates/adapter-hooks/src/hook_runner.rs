@@ -1,4 +1,4 @@
-//! `FileHooks`: the port, on files.
+//! `FileHooks`: the port on files.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -25,29 +25,29 @@ use crate::output::Output;
 use crate::stamp::Stamp;
 use crate::template::{self, OUTPUT_LIMIT, Value, Values};
 
-/// How long the file system may take; a network file system that is away never answers.
+/// Time limit of the file system; an unreachable network file system never responds.
 const FILE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Above this many locks, those that nobody holds or waits for are dropped.
+/// Above this number, unused locks are dropped.
 const MAX_LOCKS: usize = 256;
 
 /// Runs hooks whose output is on this host's file system.
 ///
-/// All file access happens on blocking threads, one at a time for each output, and is given up after
-/// 10 s with a `Transient` error. A thread that the file system never lets go keeps its output only.
+/// All file access happens on blocking threads, one at a time per output, and fails after 10 s with a `Transient`
+/// error. A thread that hangs in the file system blocks only its own output.
 pub struct FileHooks {
     key: Arc<HostKey>,
     registered: BTreeMap<HookName, Arc<dyn ConfigHook>>,
     file_timeout: Duration,
-    /// A lock for each output.
+    /// One lock per output.
     locks: Mutex<BTreeMap<AbsolutePath, OutputLock>>,
-    /// What the last run of a program was for: [`Rendered`] has no place for it.
+    /// The stamp of a program's last run, for which [`Rendered`] has no field.
     runs: Mutex<BTreeMap<AbsolutePath, Stamp>>,
 }
 
 type OutputLock = Arc<tokio::sync::Mutex<()>>;
 
 impl FileHooks {
-    /// Hooks whose digests are keyed with `key`.
+    /// Creates a runner whose digests are keyed with `key`.
     pub fn new(key: HostKey) -> Self {
         Self {
             key: Arc::new(key),
@@ -61,7 +61,7 @@ impl FileHooks {
     /// Registers `hook` under `name`.
     ///
     /// # Errors
-    /// [`HookError::RegisteredTwice`] when the name is taken.
+    /// [`HookError::RegisteredTwice`] if the name is in use.
     pub fn register(
         &mut self,
         name: HookName,
@@ -76,7 +76,7 @@ impl FileHooks {
         }
     }
 
-    /// Does `work` for `hook` where blocking is allowed, under the lock of its output, within the time limit.
+    /// Does `work` for `hook` on a blocking thread, under the lock of its output and within the time limit.
     async fn blocking<T: Send + 'static>(
         &self,
         hook: &HookSpec,
@@ -94,9 +94,9 @@ impl FileHooks {
         });
         match done.await {
             Ok(Ok(result)) => result,
-            // The panic's own message is not passed on: it may quote what the hook read.
+            // The panic's message is dropped, because it may quote the hook's input.
             Ok(Err(_panicked_or_cancelled)) => {
-                Err(HookError::failed(PortErrorKind::Transient, "the hook did not come to its end"))
+                Err(HookError::failed(PortErrorKind::Transient, "the hook was interrupted"))
             }
             Err(_elapsed) => Err(HookError::NoAnswer { seconds: self.file_timeout.as_secs() }),
         }
@@ -129,8 +129,8 @@ impl FileHooks {
             };
         };
         let invocation = Invocation::new(argv, inputs, *timeout)?;
-        // Before the program runs: should an input change meanwhile, the stamp names the old one,
-        // and the next look finds the output stale.
+        // Before the program runs: if an input changes in the meantime, the stamp has the old digest, and the next
+        // observation finds the output stale.
         let input = self.blocking(hook, Work::prepare).await?;
         let mut printed = invocation.run().await?;
         let rendered = checked(Rendered::new(mem::take(&mut *printed)))?;
@@ -183,28 +183,27 @@ impl FileHooks {
     }
 }
 
-/// Removes what interrupted writes and removals of `hook`'s files left: temporary files, which hold a secret,
-/// and of an output that is `unwanted` and gone the rendered files, the stamp and the empty directory, too.
-/// Returns how many temporary files.
+/// Removes what interrupted writes and removals of `hook`'s files left: temporary files, which contain a secret, and
+/// for a removed output that is `unwanted` also the rendered files, the stamp and the empty directory. Returns the
+/// number of temporary files.
 ///
-/// [`HookRunner::sweep`] removes rendered files that were replaced.
+/// [`HookRunner::sweep`] removes replaced rendered files.
 ///
-/// The caller holds the host's lock, so that no other process is writing.
+/// The caller holds the host's lock, so no other process is writing.
 ///
 /// # Errors
-/// `Transient` when the file system does not answer within 10 s, else as
-/// [`remove`](HookRunner::remove).
+/// `Transient` if the file system does not respond within 10 s, otherwise as [`remove`](HookRunner::remove).
 pub async fn sweep(hook: &HookSpec, unwanted: bool) -> PortResult<usize> {
     let path = hook.output.clone();
     let work = tokio::task::spawn_blocking(move || Output::new(&path)?.cleanup(unwanted));
     let swept = match timeout(FILE_TIMEOUT, work).await {
         Ok(Ok(swept)) => swept,
         Ok(Err(_panicked_or_cancelled)) => {
-            Err(HookError::failed(PortErrorKind::Transient, "it did not come to its end"))
+            Err(HookError::failed(PortErrorKind::Transient, "the operation was interrupted"))
         }
         Err(_elapsed) => Err(HookError::NoAnswer { seconds: FILE_TIMEOUT.as_secs() }),
     };
-    swept.map_err(|error| error.for_port("cleaned up", hook.output.as_str()))
+    swept.map_err(|error| error.for_port("clean up", hook.output.as_str()))
 }
 
 impl fmt::Debug for FileHooks {
@@ -220,11 +219,11 @@ impl HookRunner for FileHooks {
     async fn observe(&self, hook: &HookSpec) -> PortResult<HookState> {
         self.blocking(hook, Work::observe)
             .await
-            .map_err(|error| error.for_port("observed", hook.output.as_str()))
+            .map_err(|error| error.for_port("observe", hook.output.as_str()))
     }
 
     async fn render(&self, hook: &HookSpec) -> PortResult<Rendered> {
-        self.rendered(hook).await.map_err(|error| error.for_port("rendered", hook.output.as_str()))
+        self.rendered(hook).await.map_err(|error| error.for_port("render", hook.output.as_str()))
     }
 
     async fn commit(
@@ -235,13 +234,13 @@ impl HookRunner for FileHooks {
     ) -> PortResult<ConfigId> {
         self.committed(hook, rendered, claimed)
             .await
-            .map_err(|error| error.for_port("committed", hook.output.as_str()))
+            .map_err(|error| error.for_port("commit", hook.output.as_str()))
     }
 
     async fn sweep(&self, hook: &HookSpec, keep: ConfigId) -> PortResult<()> {
         let swept =
             self.blocking(hook, move |work| Output::new(&work.hook.output)?.sweep(keep)).await;
-        let count = swept.map_err(|error| error.for_port("swept", hook.output.as_str()))?;
+        let count = swept.map_err(|error| error.for_port("clean up", hook.output.as_str()))?;
         if count > 0 {
             tracing::info!(output = %hook.output, count, "removed replaced rendered files");
         }
@@ -249,11 +248,11 @@ impl HookRunner for FileHooks {
     }
 
     async fn remove(&self, hook: &HookSpec) -> PortResult<()> {
-        self.removed(hook).await.map_err(|error| error.for_port("removed", hook.output.as_str()))
+        self.removed(hook).await.map_err(|error| error.for_port("remove", hook.output.as_str()))
     }
 }
 
-/// What a blocking thread is given.
+/// The input of a blocking thread.
 struct Work {
     key: Arc<HostKey>,
     hook: HookSpec,
@@ -282,7 +281,7 @@ impl Work {
         Ok(HookState { rendering, files: found.files, link: found.link })
     }
 
-    /// What a template or a Rust hook renders now.
+    /// Renders the output of a template or a Rust hook.
     fn compute(&self) -> Result<Readiness, HookError> {
         let computed = match (&self.hook.program, &self.registered) {
             (HookProgram::Template { template, values }, _) => {
@@ -292,7 +291,7 @@ impl Work {
             (HookProgram::Registered(name), None) => Err(HookError::NotRegistered(name.clone())),
             (HookProgram::Command { .. }, _) => Err(HookError::Specification {
                 field: "program",
-                why: "is a command, which is not run here".to_owned(),
+                why: "is a command, but a template or a Rust hook is required".to_owned(),
             }),
         };
         match computed {
@@ -302,7 +301,7 @@ impl Work {
         }
     }
 
-    /// What a program is about to be run for.
+    /// Computes the input digest of a program before its run.
     fn prepare(&self) -> Result<Digest, HookError> {
         let HookProgram::Command { argv, inputs, timeout } = &self.hook.program else {
             return Err(HookError::Specification {
@@ -316,7 +315,7 @@ impl Work {
     }
 }
 
-/// What a program would print for `input`, as far as its last run tells.
+/// The program's output for `input`, as far as its last run reveals it.
 fn printed(stamp: Option<Stamp>, input: &Digest) -> Rendering {
     match stamp {
         Some(stamp) if stamp.input == *input => {
@@ -326,7 +325,7 @@ fn printed(stamp: Option<Stamp>, input: &Digest) -> Rendering {
     }
 }
 
-/// Reads a template's file and its values, and fills it.
+/// Reads a template's file and its values, and renders it.
 fn fill(
     template: &AbsolutePath,
     values: &BTreeMap<String, TemplateValue>,
@@ -347,7 +346,7 @@ fn fill(
     Ok(Rendered::new(mem::take(&mut *text).into_bytes()))
 }
 
-/// Refuses a rendering that cannot be meant: a companion with an empty configuration serves nothing.
+/// Rejects an empty rendering: a companion with an empty configuration serves nothing.
 fn checked(rendered: Rendered) -> Result<Rendered, HookError> {
     let bytes = rendered.bytes().len();
     if bytes == 0 {

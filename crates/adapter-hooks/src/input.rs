@@ -1,4 +1,4 @@
-//! The files that hooks read: bounded, never waited for, and wiped after use.
+//! Input files of hooks: bounded, read without blocking, and wiped after use.
 
 use std::path::Path;
 
@@ -9,17 +9,17 @@ use zeroize::Zeroizing;
 use crate::error::HookError;
 use crate::template::TEMPLATE_LIMIT;
 
-/// The most bytes of an input.
+/// Maximum size of an input in bytes.
 pub(crate) const INPUT_LIMIT: usize = 64 * 1024;
 
-/// Reads a secret from the file at `path`: its text without the line's end.
+/// Reads a secret from the file at `path`, without the trailing newline.
 ///
-/// The file may lie below another service's directory, but a symbolic link on the way must belong to
-/// us or to root. At most 64 KiB. The text is wiped when dropped.
+/// The file may be below another service's directory, but a symbolic link on the path must belong to us or to root. At
+/// most 64 KiB. The text is wiped on drop.
 ///
 /// # Errors
-/// [`HookError::NotReady`] when the file is missing or still empty, [`HookError::UnusableInput`] when
-/// it is not UTF-8, [`HookError::Input`] when it cannot be read.
+/// [`HookError::NotReady`] if the file is missing or empty, [`HookError::UnusableInput`] if it is not UTF-8,
+/// [`HookError::Input`] if it cannot be read.
 pub fn read_secret(path: impl AsRef<Path>) -> Result<Zeroizing<String>, HookError> {
     let path = path.as_ref();
     let waits = |what: &str| HookError::NotReady {
@@ -39,20 +39,20 @@ pub fn read_secret(path: impl AsRef<Path>) -> Result<Zeroizing<String>, HookErro
     Ok(Zeroizing::new(line.to_owned()))
 }
 
-/// Reads all bytes of an input; `None` when there is no such file.
+/// Reads all bytes of an input; `None` if the file is missing.
 pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, HookError> {
     read_file(path, INPUT_LIMIT, Trust::AnyOwner)
         .map(|found| found.map(|contents| Zeroizing::new(contents.bytes)))
         .map_err(HookError::Input)
 }
 
-/// As [`read`], for an input without which nothing can be done.
+/// As [`read`], for a required input.
 pub(crate) fn require(path: &AbsolutePath) -> Result<Zeroizing<Vec<u8>>, HookError> {
     read(path.as_path())?.ok_or_else(|| missing(path))
 }
 
-/// Reads a template, which decides what a companion serves: file and directories belong to us or to
-/// root, and nobody else may write to them.
+/// Reads a template, which determines what a companion serves: the file and its directories must belong to us or to
+/// root, and others must not have write access.
 pub(crate) fn require_template(path: &AbsolutePath) -> Result<String, HookError> {
     let found = read_file(path.as_path(), TEMPLATE_LIMIT, Trust::Owned)
         .map_err(HookError::Input)?

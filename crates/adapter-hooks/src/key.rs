@@ -1,7 +1,7 @@
-//! `HostKey`: the secret of this host that every digest of a rendered file is keyed with.
+//! `HostKey`: the secret of this host that keys every digest of a rendered file.
 //!
-//! A digest ends up in a unit file that others may read. Without a key, anyone could try passwords
-//! until the digest fits.
+//! A digest ends up in a unit file that others may read. Without a key, anyone could guess passwords by comparing
+//! digests.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ use zeroize::Zeroizing;
 
 const FILE: &str = "host-key";
 const LENGTH: usize = 32;
-/// The block of SHA-256, in bytes.
+/// The block size of SHA-256 in bytes.
 const BLOCK: usize = 64;
-/// How often a key that others keep removing is made again.
+/// How often a repeatedly removed key is created again.
 const ATTEMPTS: usize = 8;
 
-/// 32 random bytes that never leave this host; wiped when dropped, and never printed.
+/// 32 random bytes that never leave this host; wiped on drop, and never printed.
 #[derive(Clone)]
 pub struct HostKey(Zeroizing<[u8; LENGTH]>);
 
@@ -26,14 +26,13 @@ pub struct HostKey(Zeroizing<[u8; LENGTH]>);
 pub(crate) type Digest = [u8; 32];
 
 impl HostKey {
-    /// Reads the key of `dir`, the file `host-key`, and makes it when there is none.
+    /// Reads the key of `dir`, the file `host-key`; creates it if missing.
     ///
-    /// A key that is damaged, or that others could read, is replaced by a new one; every companion
-    /// with a hook then gets a new revision and is restarted once. Of several processes that make
-    /// the first key at once, all get the same.
+    /// A damaged key, or one readable by others, is replaced by a new one; every companion with a hook then gets a new
+    /// revision and restarts once. If several processes create the first key concurrently, all get the same key.
     ///
     /// # Errors
-    /// [`DirError`], for instance when the file belongs to another user.
+    /// [`DirError`], for instance if the file belongs to another user.
     pub fn load_or_create(dir: &Dir) -> DirResult<Self> {
         for attempt in 1..=ATTEMPTS {
             match dir.read(FILE, LENGTH) {
@@ -53,7 +52,7 @@ impl HostKey {
                 }
                 Ok(None) => {
                     let written = dir.write_new(FILE, random(dir)?.as_slice(), 0o600);
-                    // Another process that tidies up takes a half-written key for a leftover.
+                    // A concurrent cleanup may remove a half-written key.
                     match written {
                         Err(DirError::NotFound { .. }) if attempt < ATTEMPTS => {}
                         other => drop(other?),
@@ -65,18 +64,18 @@ impl HostKey {
         }
         Err(DirError::Untrusted {
             path: dir.path().join(FILE),
-            why: "someone keeps damaging it".to_owned(),
+            why: "it was damaged repeatedly".to_owned(),
         })
     }
 
-    /// A key from bytes that the caller keeps.
+    /// Creates a key from bytes that the caller stores.
     pub fn from_bytes(bytes: [u8; LENGTH]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The keyed digest of `parts` for one `purpose`; parts cannot run into each other.
+    /// Returns the keyed digest of `parts` for one `purpose`; parts are delimited unambiguously.
     pub(crate) fn digest(&self, purpose: &str, parts: &[&[u8]]) -> Digest {
-        // HMAC itself pads a short key with zeroes to the block of its hash (RFC 2104, section 2).
+        // HMAC pads a short key with zeroes to the block size of its hash (RFC 2104, section 2).
         let mut block = Zeroizing::new([0; BLOCK]);
         for (padded, byte) in block.iter_mut().zip(self.0.iter()) {
             *padded = *byte;
@@ -89,7 +88,7 @@ impl HostKey {
         mac.finalize().into_bytes().into()
     }
 
-    /// The digest that the contents of a rendered file are named by.
+    /// Returns the digest that names a rendered file by its contents.
     pub(crate) fn config(&self, contents: &[u8]) -> Digest {
         self.digest("config", &[contents])
     }
@@ -104,7 +103,7 @@ impl fmt::Debug for HostKey {
 fn replace(dir: &Dir) -> DirResult<()> {
     tracing::warn!(
         directory = %dir.path().display(),
-        "the host key was damaged or could be read by others, a new one takes its place"
+        "replacing the host key, which was damaged or readable by others"
     );
     dir.write_unless_unmanaged(FILE, random(dir)?.as_slice(), 0o600)
 }
@@ -118,7 +117,7 @@ fn random(dir: &Dir) -> DirResult<Zeroizing<[u8; LENGTH]>> {
     };
     let got = getrandom(bytes.as_mut_slice(), GetRandomFlags::empty())
         .map_err(|cause| failed(cause.into()))?;
-    // The kernel fills up to 256 bytes in one piece (random(7)).
+    // The kernel returns up to 256 bytes in one read (random(7)).
     if got == LENGTH {
         return Ok(bytes);
     }

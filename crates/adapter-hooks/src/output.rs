@@ -1,21 +1,20 @@
 //! The rendered files of one hook: reading, committing, sweeping, removing.
 //!
 //! # Flow
-//! A commit writes the bytes beside the output, under the output's name and their id, then the stamp,
-//! and then turns the output, a symbolic link, to the new file.
+//! A commit writes the bytes to a file named after the output and their ID, then the stamp, and then points the output,
+//! a symbolic link, to the new file.
 //!
 //! # Guarantees
-//! - A file under an id holds the bytes that the id stands for, or counts as modified.
+//! - A file under an ID contains the bytes of the ID, or counts as modified.
 //! - A file has mode 0600 in a directory of mode 0700 from its first byte on.
-//! - The output links to a file only after that file and its stamp have reached the disk.
+//! - The output links to a file only after that file and its stamp were synced to disk.
 //!
 //! # Assumptions
 //! The caller excludes other writers of the same output, in this process and in others.
 //!
 //! # Caveats
-//! A directory of ours with a wider mode is closed when it holds nothing but what this hook made: then it
-//! is the hook's own. With anything else in it, it is refused: closing somebody's home directory or `/etc`
-//! would break more than it fixes.
+//! A directory of ours with a wider mode is restricted if it contains only this hook's files, because it then belongs
+//! to the hook. Otherwise it is rejected: restricting a home directory or `/etc` would break other programs.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -36,23 +35,23 @@ use name::OutputName;
 
 mod name;
 
-/// The most entries that a directory is looked through for. Files of a hook that renders often and never
-/// starts its companion add up, and must still be found to be swept.
+/// Maximum number of directory entries. Files of a hook that renders often without starting its companion accumulate,
+/// and the sweep must still find them.
 const MAX_ENTRIES: usize = 100_000;
 
-/// Where a hook's files belong.
+/// The location of a hook's files.
 pub(crate) struct Output<'a> {
     directory: &'a Path,
     name: OutputName<'a>,
 }
 
-/// What lies there.
+/// The existing files.
 pub(crate) struct Found {
     /// The rendered files.
     pub(crate) files: BTreeMap<ConfigId, ConfigFile>,
-    /// What lies at the output.
+    /// The object at the output.
     pub(crate) link: Link,
-    /// What the program ran for, if the stamp says.
+    /// The stamp of the program's last run, if valid.
     pub(crate) stamp: Option<Stamp>,
 }
 
@@ -66,7 +65,7 @@ impl<'a> Output<'a> {
         Ok(Self { directory, name: OutputName::new(name)? })
     }
 
-    /// Reads what lies there.
+    /// Reads the existing files.
     pub(crate) fn read(&self, key: &HostKey) -> Result<Found, HookError> {
         match self.open()? {
             Some(dir) => self.read_in(&dir, key),
@@ -93,22 +92,22 @@ impl<'a> Output<'a> {
                     files.insert(id, ConfigFile::ReadableByOthers)
                 }
                 Some(file) => files.insert(id, file),
-                // It was removed meanwhile.
+                // It was removed in the meantime.
                 None => None,
             };
         }
         Ok(Found { files, link, stamp })
     }
 
-    /// The rendered files: what a sweep may remove. Anything but a file or a link under such a name is
-    /// reported by the commit that needs the name.
+    /// Returns the rendered files that a sweep may remove. Other objects with such a name are reported by the commit
+    /// that needs the name.
     fn files_in(&self, dir: &Dir) -> Result<Vec<ConfigId>, HookError> {
         let entries = dir.entries(MAX_ENTRIES).map_err(HookError::Output)?;
         let files = entries.iter().filter(|entry| is_file_or_link(entry.kind));
         Ok(files.filter_map(|entry| self.name.id_of(entry.name_str()?)).collect())
     }
 
-    /// What the file `id` is good for; `None` when there is none.
+    /// Returns the state of the file `id`; `None` if it is missing.
     fn read_file(
         &self,
         dir: &Dir,
@@ -124,7 +123,7 @@ impl<'a> Output<'a> {
             }
             Err(error @ DirError::Denied { .. }) => {
                 let status = dir.status(&name).map_err(HookError::Output)?;
-                // Committing again helps against the file's own mode and owner, and against nothing else.
+                // Committing again fixes only the file's own mode and owner.
                 return match status {
                     Some(status) if !is_readable(&status) => Ok(Some(ConfigFile::Modified)),
                     Some(_) | None => Err(HookError::Output(error)),
@@ -160,13 +159,13 @@ impl<'a> Output<'a> {
         match dir.read(&self.name.stamp(), stamp::LIMIT) {
             Ok(found) => found.and_then(|file| Stamp::parse(&file.bytes)),
             Err(error) => {
-                tracing::debug!(%error, "the stamp cannot be read");
+                tracing::debug!(%error, "failed to read the stamp");
                 None
             }
         }
     }
 
-    /// Commits `bytes`, and the stamp if there is one; otherwise an old stamp is removed.
+    /// Commits `bytes` with the given stamp; without one, an old stamp is removed.
     pub(crate) fn commit(
         &self,
         key: &HostKey,
@@ -176,13 +175,13 @@ impl<'a> Output<'a> {
     ) -> Result<ConfigId, HookError> {
         let dir = Dir::create(self.directory, 0o700, Trust::Owned).map_err(HookError::Output)?;
         self.close(&dir)?;
-        // A write that crashed left a file with a secret.
+        // A crashed write left a file with a secret.
         self.sweep_temporary(&dir)?;
         let found = self.read_in(&dir, key)?;
         let id = ConfigId::to_commit(digest(key, bytes), &found.files, claimed);
         let name = self.name.file(id);
         let intact = found.files.get(&id) == Some(&ConfigFile::Intact);
-        // Whoever wrote the intact file, and the link, may have crashed before they were durable.
+        // The writer of the intact file and the link may have crashed before the sync.
         if !(intact && dir.persist(&name).map_err(in_the_way)?) {
             dir.write(&name, bytes, 0o600).map_err(in_the_way)?;
         }
@@ -204,7 +203,7 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Removes the rendered files except `keep`. Returns how many.
+    /// Removes the rendered files except `keep`. Returns their number.
     pub(crate) fn sweep(&self, keep: ConfigId) -> Result<usize, HookError> {
         match self.open()? {
             Some(dir) => self.remove_files(&dir, Some(keep)),
@@ -212,8 +211,8 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Removes what a crash left: temporary files, and of an `unwanted` output that is gone the files, the
-    /// stamp and the directory, too. Returns how many temporary files.
+    /// Removes what a crash left: temporary files, and for a removed output that is `unwanted` also the files, the
+    /// stamp and the directory. Returns the number of temporary files.
     pub(crate) fn cleanup(&self, unwanted: bool) -> Result<usize, HookError> {
         let Some(dir) = self.open()? else { return Ok(0) };
         let swept = self.sweep_temporary(&dir)?;
@@ -223,11 +222,10 @@ impl<'a> Output<'a> {
         Ok(swept)
     }
 
-    /// Removes files, stamp, output, and the directory if nothing else is in it.
+    /// Removes the files, the stamp, the output, and the directory if it is otherwise empty.
     pub(crate) fn remove(&self) -> Result<bool, HookError> {
         let Some(dir) = self.open()? else { return Ok(false) };
-        // The secrets go first, and the output last: without files and output nobody would ask for the rest
-        // to be removed.
+        // The secrets first and the output last: without files and output, a later removal would not be requested.
         self.sweep_temporary(&dir)?;
         let removed = self.remove_files(&dir, None)? > 0;
         dir.remove(&self.name.stamp()).map_err(in_the_way)?;
@@ -250,8 +248,8 @@ impl<'a> Output<'a> {
         dir.sweep_temporary_files_of(|name| self.name.makes(name)).map_err(HookError::Output)
     }
 
-    /// Removes the directory if it is closed and empty. The secret is gone already, so a directory that
-    /// cannot be removed, below one that is root's for instance, is no failure.
+    /// Removes the directory if it is private and empty. The secret is already deleted, so a directory that cannot be
+    /// removed, for instance below a directory of root's, is not a failure.
     fn remove_directory(&self, dir: &Dir) {
         let name = self.directory.file_name().and_then(|name| name.to_str());
         let (Some(parent), Some(name)) = (self.directory.parent(), name) else {
@@ -264,11 +262,11 @@ impl<'a> Output<'a> {
             Dir::open(parent, Trust::Owned)?.remove_empty_directory(name)
         });
         if let Err(error) = tried {
-            tracing::debug!(%error, "the empty directory of a removed hook stays");
+            tracing::debug!(%error, "failed to remove the empty directory of a removed hook");
         }
     }
 
-    /// Closes the directory to others, if that is ours to do.
+    /// Restricts the directory to its owner, if it belongs to the hook.
     fn close(&self, dir: &Dir) -> Result<(), HookError> {
         let own = dir.own_status().map_err(HookError::Output)?;
         let path = || dir.path().display().to_string();
@@ -282,7 +280,7 @@ impl<'a> Output<'a> {
         let not_ours = entries.iter().find(|entry| {
             let made_here = entry.name_str().is_some_and(|name| self.name.makes(name))
                 || entry.temporary_for().is_some_and(|target| self.name.makes(target));
-            // What lies at the output itself is judged when it is replaced.
+            // The object at the output itself is checked when it is replaced.
             let at_output = entry.name == self.name.as_str();
             !(at_output || (made_here && is_file_or_link(entry.kind)))
         });
@@ -294,7 +292,7 @@ impl<'a> Output<'a> {
             });
         }
         let mode = format_args!("{:04o}", own.mode);
-        tracing::info!(directory = %path(), mode, "closing the directory to others");
+        tracing::info!(directory = %path(), mode, "restricting the directory to its owner");
         dir.set_mode(0o700).map_err(HookError::Output)
     }
 }
@@ -303,29 +301,29 @@ fn digest(key: &HostKey, contents: &[u8]) -> Fingerprint {
     Fingerprint::from_digest(&key.config(contents))
 }
 
-/// Whether a hook may leave a file or a link of this kind.
+/// Returns whether a hook may leave an object of this kind.
 fn is_file_or_link(kind: FileKind) -> bool {
     matches!(kind, FileKind::Regular | FileKind::Symlink)
 }
 
-/// Whether a directory of this status is ours, and closed to everyone else.
+/// Returns whether a directory with this status is ours and private.
 fn is_closed(status: &FileStatus) -> bool {
     status.is_ours() && status.mode & 0o077 == 0
 }
 
-/// Whether mode and owner of a file let us read it.
+/// Returns whether mode and owner of a file let us read it.
 fn is_readable(status: &FileStatus) -> bool {
     status.is_ours() && status.mode & 0o400 != 0
 }
 
-/// Whether anyone but us may write a file of this status. A group that is ours alone is nobody else, as for
-/// directories ([`Trust::Owned`]), and a directory that others may write is not read at all.
+/// Returns whether others may write to a file with this status. A private group does not count as others, as for
+/// directories ([`Trust::Owned`]), and a directory that others may write to is not read at all.
 fn is_writable(status: &FileStatus) -> bool {
     let by_group = status.mode & 0o020 != 0 && status.gid != status.uid;
     !status.is_ours() || by_group || status.mode & 0o002 != 0
 }
 
-/// Says what most likely happened where something else lies in the file's place.
+/// Reports the likely reason for an unexpected object at the file's path.
 fn in_the_way(cause: DirError) -> HookError {
     match &cause {
         DirError::NotARegularFile { kind, .. } => HookError::InTheWay {

@@ -1,32 +1,32 @@
-//! What a program was last run for: two keyed digests in a file beside its output.
+//! The record of a program's last run: two keyed digests in a file next to its output.
 //!
-//! Without it, nobody could say whether a program would print something else now, short of running
-//! it. The stamp holds digests only, of the full 256 bits, and is worthless without the host's key.
+//! Without it, only another run would reveal whether the program's output has changed. The stamp contains only full
+//! 256-bit digests, and is useless without the host's key.
 
 use crate::key::Digest;
 
 const HEAD: &str = "companion hook stamp 2";
-/// The most bytes of a stamp: head, two labels, two digests, three line ends.
+/// Maximum size of a stamp in bytes: head, two labels, two digests, three newlines.
 pub(crate) const LIMIT: usize = 256;
 
-/// Which output was rendered from which input.
+/// Relates an output to its input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// Keyed digest of the argument list and of the inputs' bytes, before the program began.
+    /// Keyed digest of the arguments and of the inputs' bytes, taken before the run.
     pub(crate) input: Digest,
-    /// Keyed digest of what it printed, the one that the rendered file is named by.
+    /// Keyed digest of the output, which also names the rendered file.
     pub(crate) output: Digest,
 }
 
 impl Stamp {
-    /// The stamp as text.
+    /// Returns the stamp as text.
     pub(crate) fn to_text(self) -> String {
         let (input, output) = (hexadecimal(&self.input), hexadecimal(&self.output));
         format!("{HEAD}\ninput {input}\noutput {output}\n")
     }
 
-    /// Reads a stamp; `None` for anything but what [`to_text`](Self::to_text) makes, which then says
-    /// nothing, so that the program runs again.
+    /// Parses a stamp; `None` for text that [`to_text`](Self::to_text) does not produce, so that the program runs
+    /// again.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
         let mut lines = text.strip_suffix('\n')?.split('\n');
@@ -72,7 +72,7 @@ mod tests {
     fn a_damaged_stamp_says_nothing() {
         let text = STAMP.to_text();
         for end in 0..text.len() {
-            assert_eq!(Stamp::parse(&text.as_bytes()[..end]), None, "cut at {end}");
+            assert_eq!(Stamp::parse(&text.as_bytes()[..end]), None, "truncated at {end}");
         }
         let more = format!("{text}more\n");
         let upper = text.replace("1f", "1F");

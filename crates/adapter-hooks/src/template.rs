@@ -1,12 +1,10 @@
-//! Templates: a text with values, where a value can never become configuration. Pure.
+//! Templates: text with values that can never become configuration. Pure.
 //!
-//! minijinja knows no escaping for nginx, so the rule is turned reconcile: what a template prints is
-//! refused unless it is harmless wherever it stands (a number, `true`, `false`, or a text of
-//! `[A-Za-z0-9_.:/-]` only) or went through the filter `nginx_quote`. A template's author who forgets
-//! the filter gets an error with the first value that would have needed it.
+//! minijinja has no escaping for nginx, so values are rejected by default: a printed value must be harmless in any
+//! position (a number, `true`, `false`, or a text of `[A-Za-z0-9_.:/-]` only) or pass through the filter `nginx_quote`.
+//! A template without the filter fails at the first value that needs it.
 //!
-//! There is no include, import or inheritance; an undefined variable is an error; size, work and
-//! output are bounded.
+//! There is no include, import or inheritance; an undefined variable is an error; size, work and output are bounded.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,18 +17,18 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 mod nginx;
 
-/// The most bytes of a template.
+/// Maximum size of a template in bytes.
 pub const TEMPLATE_LIMIT: usize = 64 * 1024;
-/// The most bytes of what it renders.
+/// Maximum size of a rendering in bytes.
 pub const OUTPUT_LIMIT: usize = 256 * 1024;
-/// Work and memory of one rendering: about one unit for each step and for each 64 bytes.
+/// Limit on work and memory of one rendering: about one unit per step and per 64 bytes.
 const FUEL: u64 = 200_000;
 
 /// The values of a template by name.
 pub type Values = BTreeMap<String, Value>;
 
-/// A value of a template. It may be a secret: `Debug` shows its type only, and texts are wiped when
-/// dropped. (minijinja keeps copies of its own while it renders, which are freed but not wiped.)
+/// A value of a template. It may be a secret: `Debug` shows only its type, and texts are wiped on drop. (minijinja's
+/// own copies during rendering are freed but not wiped.)
 #[derive(Clone, PartialEq, Eq)]
 pub enum Value {
     /// A text.
@@ -64,14 +62,14 @@ impl fmt::Debug for Value {
     }
 }
 
-/// Why a template could not be rendered; quotes neither values nor the template's lines.
+/// Why rendering a template failed; quotes neither values nor the template's lines.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// The template is larger than [`TEMPLATE_LIMIT`].
-    #[error("it has more than {TEMPLATE_LIMIT} bytes")]
+    #[error("the template has more than {TEMPLATE_LIMIT} bytes")]
     TooLarge,
-    /// The template holds a control character other than tabulator and line ends.
-    #[error("line {line} holds a control character")]
+    /// The template contains a control character other than tab and newline.
+    #[error("line {line} contains a control character")]
     ControlCharacter {
         /// The template's line, from 1.
         line: usize,
@@ -81,60 +79,58 @@ pub enum TemplateError {
     Undefined {
         /// The template's line, from 1.
         line: usize,
-        /// The variables of the whole template that have no value, sorted.
+        /// All undefined variables of the template, sorted.
         candidates: Vec<String>,
     },
-    /// A value may not be printed as it is.
+    /// A value must not be printed unquoted.
     #[error("line {line} prints a value that {refusal}")]
     Refused {
         /// The template's line, from 1.
         line: usize,
-        /// Why.
+        /// The reason.
         refusal: Refusal,
     },
-    /// A value that `nginx_quote` quoted stands inside quotes or inside another word.
+    /// A value quoted by `nginx_quote` is inside quotes or inside another word.
     #[error(
-        "line {line} of what it renders has a quoted value inside another word, or right beside it: \
+        "line {line} of the output has a quoted value inside or next to another word: \
          join the parts first and quote the whole, as in `{{{{ (\"a\" ~ b) | nginx_quote }}}}`"
     )]
     Misplaced {
         /// The line of the rendered text, from 1.
         line: usize,
     },
-    /// It renders more than [`OUTPUT_LIMIT`].
-    #[error("it renders more than {OUTPUT_LIMIT} bytes")]
+    /// The output exceeds [`OUTPUT_LIMIT`].
+    #[error("the output has more than {OUTPUT_LIMIT} bytes")]
     OutputTooLarge,
-    /// It takes too many steps or too much memory.
-    #[error("it takes too much work to render")]
+    /// Rendering takes too many steps or too much memory.
+    #[error("rendering exceeds the work limit")]
     TooMuchWork,
-    /// Anything else that minijinja refuses: a syntax error, an unknown filter.
+    /// Any other error of minijinja: a syntax error, an unknown filter.
     #[error("line {line}: {what}")]
     Invalid {
-        /// The template's line, from 1; 0 when it is not known.
+        /// The template's line, from 1; 0 if unknown.
         line: usize,
-        /// What kind of error it is, in minijinja's words.
+        /// minijinja's description of the error.
         what: String,
     },
 }
 
-/// Why a value may not be printed.
+/// Why a value must not be printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A text with characters that could end a word.
-    #[error(
-        "is empty or not of `[A-Za-z0-9_.:/-]`, and did not go through the filter `nginx_quote`"
-    )]
+    #[error("is empty or has characters outside `[A-Za-z0-9_.:/-]`; use the filter `nginx_quote`")]
     Bare,
     /// A list, a map, nothing, or bytes.
-    #[error("is neither a text nor a number")]
+    #[error("is not a text or a number")]
     NotAText,
     /// A `$`.
-    #[error("holds a `$`, for which nginx has no spelling")]
+    #[error("contains a `$`, which nginx cannot escape")]
     Dollar,
     /// A line break or another control character.
-    #[error("holds a control character, for which nginx has no spelling")]
+    #[error("contains a control character, which nginx cannot escape")]
     ControlCharacter,
-    /// More than nginx reads as one word.
+    /// Longer than nginx reads as one word.
     #[error("is longer than {} bytes", nginx::VALUE_LIMIT)]
     TooLong,
 }
@@ -145,12 +141,12 @@ impl From<Refusal> for minijinja::Error {
     }
 }
 
-/// Fills `template` with `values`.
+/// Renders `template` with `values`.
 ///
-/// The result is wiped when dropped.
+/// The result is wiped on drop.
 ///
 /// # Errors
-/// [`TemplateError`] when the template, a value or the result is refused.
+/// [`TemplateError`] if the template, a value or the result is rejected.
 pub fn render(template: &str, values: &Values) -> Result<Zeroizing<String>, TemplateError> {
     if template.len() > TEMPLATE_LIMIT {
         return Err(TemplateError::TooLarge);
@@ -188,7 +184,7 @@ fn environment() -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_name| AutoEscape::None);
     environment.set_fuel(Some(FUEL));
-    // A configuration file ends with a line's end, as its template does.
+    // A configuration file ends with a newline, like its template.
     if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
         environment.set_syntax(syntax);
     }
@@ -217,7 +213,7 @@ fn environment() -> Environment<'static> {
     environment
 }
 
-/// Whether a text is the same single word, or part of one, wherever it stands.
+/// Returns whether a text is a single word, or part of one, in any position.
 fn is_harmless(text: &str) -> bool {
     !text.is_empty()
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:/-".contains(&byte))
@@ -232,7 +228,7 @@ fn printed(value: &Value) -> Printed {
     }
 }
 
-/// Lines of the template, and what the marks around quoted values are made of.
+/// Rejects control characters, which delimit lines and mark quoted values.
 fn refuse_control_characters(template: &str) -> Result<(), TemplateError> {
     let mut line = 1;
     for character in template.chars() {
@@ -248,7 +244,7 @@ fn refuse_control_characters(template: &str) -> Result<(), TemplateError> {
     Ok(())
 }
 
-/// Sorts minijinja's error and drops its details, which may quote values and lines.
+/// Classifies minijinja's error and drops its details, which may quote values and lines.
 fn sorted(error: &minijinja::Error, candidates: impl FnOnce() -> Vec<String>) -> TemplateError {
     let line = error.line().unwrap_or(0);
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -269,7 +265,7 @@ fn sorted(error: &minijinja::Error, candidates: impl FnOnce() -> Vec<String>) ->
     }
 }
 
-/// Takes bytes up to the limit, into memory that is reserved once and wiped when dropped.
+/// A bounded buffer that is reserved once and wiped on drop.
 struct Output(Zeroizing<Vec<u8>>);
 
 impl io::Write for Output {

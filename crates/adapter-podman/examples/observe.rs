@@ -1,4 +1,4 @@
-//! What the Podman of this user has of an image and a container. It only reads, and reports a host without Podman.
+//! Prints what this user's Podman has of an image and a container. Only reads, and reports a host without Podman.
 //!
 //! `cargo run -p adapter-podman --example observe [IMAGE [CONTAINER]]`
 

@@ -1,8 +1,8 @@
-//! Running podman: which program, with which environment, for how long, and how it is ended.
+//! Runs podman: the program, its environment, its time limits and its termination.
 //!
-//! A call never reads stdin, never inherits a variable that is not on the list, never outlives its
-//! limit of time, and never grows without bound. A call whose future is dropped is ended softly in
-//! the background: killing a process that writes to the image store can damage the store.
+//! A call never reads stdin, inherits only listed environment variables, and is bounded in time and output. A call
+//! whose future is dropped is terminated gracefully in the background: killing a process that writes to the image store
+//! can damage the store.
 
 use std::env;
 use std::ffi::OsString;
@@ -40,27 +40,27 @@ use installation::Search;
 use output::{Keep, Stream, last_words};
 use spool::Spool;
 
-/// The most that is read of an answer, in bytes: some thousand images with long labels.
+/// Maximum size of an answer in bytes: thousands of images with long labels.
 const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
 
-/// How much of stderr is kept for the message of an error, in bytes.
+/// How much of stderr is kept for an error message, in bytes.
 const COMPLAINT_LIMIT: usize = 64 * 1024;
 
-/// How long things may take, and must.
+/// Time limits of podman calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// A call that only reads.
+    /// A read-only call.
     pub query: Duration,
-    /// The removal of an image or a container; a container has 10 s to end by itself.
+    /// The removal of an image or a container; a container has 10 s to stop.
     pub remove: Duration,
     /// The build of an image.
     pub build: Duration,
     /// The pull of an image.
     pub pull: Duration,
-    /// From being asked to end to being killed.
+    /// The time between SIGTERM and SIGKILL.
     pub grace: Duration,
-    /// A look at files: the program, its settings, the store's lists, a build context. What takes
-    /// longer counts as a file system that does not answer.
+    /// File reads: the program, its settings, the store's indexes, a build context. A file system that takes longer
+    /// counts as unresponsive.
     pub files: Duration,
 }
 
@@ -88,10 +88,10 @@ impl Limits {
     }
 }
 
-/// The podman of this host, as this program runs it.
+/// The podman of this host.
 ///
-/// The program is looked up for each call, so a Podman that is installed or replaced later is found.
-/// Clones share what Podman said of itself, and the count of children.
+/// The program is looked up for each call, so a Podman that is installed or replaced later is found. Clones share
+/// cached facts about Podman and the count of children.
 #[derive(Debug, Clone)]
 pub struct Podman {
     search: Arc<Search>,
@@ -102,17 +102,17 @@ pub struct Podman {
 }
 
 impl Podman {
-    /// The podman in the `PATH` of this process, with the listed part of its environment.
+    /// Uses the podman in this process's `PATH`, with the listed part of its environment.
     #[must_use]
     pub fn from_environment() -> Self {
         Self::with_environment(env::vars_os())
     }
 
-    /// The podman in the `PATH` of `environment`, of which the listed variables are passed on.
+    /// Uses the podman in the `PATH` of `environment`, and passes on the listed variables.
     ///
-    /// Relative entries of `PATH` are skipped: they would name a program by where we stand. Proxies
-    /// (`HTTPS_PROXY` and its kin) and certificates (`SSL_CERT_FILE`, `SSL_CERT_DIR`) reach builds and
-    /// pulls alone; a password in a proxy's URL is neither logged nor reported.
+    /// Relative entries of `PATH` are skipped, because they depend on the working directory. Only builds and pulls get
+    /// proxies (`HTTPS_PROXY` etc.) and certificates (`SSL_CERT_FILE`, `SSL_CERT_DIR`); a password in a proxy's URL is
+    /// neither logged nor reported.
     #[must_use]
     pub fn with_environment(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let environment = Environment::of(environment);
@@ -125,37 +125,35 @@ impl Podman {
         }
     }
 
-    /// The same, but running the program at `path`, which must be absolute.
+    /// Uses the program at `path`, which must be absolute.
     #[must_use]
     pub fn with_program(self, path: impl Into<PathBuf>) -> Self {
         let search = Arc::new(Search::clone(&self.search).with_program(path.into()));
         Self { search, facts: Arc::default(), ..self }
     }
 
-    /// The same within other limits.
+    /// Uses other time limits.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Waits until no podman of ours is left, those included whose call was dropped.
+    /// Waits until all our podman processes have ended, including those of dropped calls.
     ///
-    /// To be awaited before the program ends: a service manager kills at once what a main process
-    /// leaves behind. Bounded for calls that were dropped by the grace of [`Limits`], and for builds
-    /// among them by the removal of what they left.
+    /// Await this before the program exits: a service manager kills the remaining processes of a service immediately.
+    /// The wait is bounded by the grace of [`Limits`] for dropped calls, plus the cleanup after dropped builds.
     pub async fn settled(&self) {
         self.children.close();
         self.children.wait().await;
         self.children.reopen();
     }
 
-    /// Stops the builds and pulls of ours that outlived the process that started them, softly first,
-    /// and returns how many. Then removes what such builds left in the store: working containers, and
-    /// the images of stages.
+    /// Stops our builds and pulls that outlived the process that started them, gracefully first, and returns how many.
+    /// Then removes what such builds left in the store: working containers and stage images.
     ///
-    /// For the one process that builds, before its first build: a build that hangs would otherwise hang
-    /// forever, with a second one beside it. Takes the grace of [`Limits`], some calls of podman, and a
-    /// few seconds at most. What cannot be removed is logged.
+    /// Only the process that builds calls this, before its first build: otherwise a hung build would hang forever,
+    /// concurrently with a second one. Takes the grace of [`Limits`], some podman calls, and a few seconds. Failed
+    /// removals are logged.
     pub async fn end_orphans(&self) -> usize {
         let orphans = Reader::default().read(self.limits.files, orphans::find).await;
         let orphans = orphans.unwrap_or_default();
@@ -173,7 +171,7 @@ impl Podman {
         &self.limits
     }
 
-    /// Runs a call whose answer is JSON.
+    /// Runs a call that answers in JSON.
     pub(crate) async fn query<T: DeserializeOwned>(
         &self,
         call: Verb,
@@ -183,12 +181,12 @@ impl Podman {
         serde_json::from_slice(&answer).map_err(|source| PodmanError::Unreadable { call, source })
     }
 
-    /// Runs a call to its successful end and returns what it printed; of a build or a pull, nothing.
+    /// Runs a call and returns its output; a build or a pull has none.
     pub(crate) async fn run(&self, call: Verb, args: Vec<String>) -> Result<Vec<u8>, PodmanError> {
         self.run_for(call, args, None).await
     }
 
-    /// The same, and when it is for a build that does not succeed, what `build` left is removed.
+    /// As [`run`](Self::run); cleans up after `build` if it fails.
     async fn run_for(
         &self,
         call: Verb,
@@ -248,7 +246,7 @@ impl Podman {
             .process_group(0)
             .spawn()
             .map_err(start)?;
-        // Dropping this future drops the sender, which the task below takes as the order to end.
+        // Dropping this future drops the sender, which tells the task below to terminate podman.
         let (_waiting, abandoned) = oneshot::channel();
         let supervision = Supervision {
             limit: self.limits.of(call),
@@ -267,12 +265,12 @@ impl Podman {
             }
             ending
         });
-        // The task neither panics nor is aborted, unless the runtime itself goes.
+        // The task neither panics nor is aborted, except at the runtime's shutdown.
         task.await.map_err(|_| PodmanError::Interrupted { call })
     }
 }
 
-/// Whether anybody needs what a call prints. What needs no answer needs no reader either: see [`Spool`].
+/// Returns whether the output of a call is needed; otherwise a [`Spool`] collects it.
 fn has_answer(call: Verb) -> bool {
     match call {
         Verb::Build | Verb::Pull => false,

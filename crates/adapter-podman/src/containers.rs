@@ -1,8 +1,7 @@
-//! [`PodmanContainers`]: the containers at given names, by one `podman ps` for all of them.
+//! [`PodmanContainers`]: the containers at given names, from one `podman ps` for all of them.
 //!
-//! Says whose a container is and never guesses: without one of the two marks it is a stranger's, and
-//! a stranger's is never removed. One container that cannot be read concerns its name alone: `podman ps`
-//! fails as a whole for it, and is then called for each name separately.
+//! A container without one of the two ownership labels is unmanaged, and unmanaged containers are never removed. An
+//! unreadable container affects only its own name: if `podman ps` fails as a whole, it is repeated for each name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,14 +16,14 @@ use crate::command::output::shown;
 use crate::command::{Podman, argv};
 use crate::error::{PodmanError, Verb, port_error};
 
-/// The label that names the companion a container belongs to.
+/// The label with the name of the container's companion.
 pub const NAME_LABEL: &str = "companion.name";
 
-/// The label with which Podman remembers the systemd unit that a container was started by
-/// (podman-auto-update(1)); Quadlet sets it for its own units.
+/// The label with which Podman records the systemd unit that started a container (podman-auto-update(1)); Quadlet sets
+/// it for its units.
 const UNIT_LABEL: &str = "PODMAN_SYSTEMD_UNIT";
 
-/// One container of `podman ps --format json`, as far as it is used.
+/// The used fields of a container in `podman ps --format json`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct ListedContainer {
@@ -40,8 +39,8 @@ impl ListedContainer {
         self.names.iter().flatten().any(|own| own == name.as_str())
     }
 
-    /// Whether it carries our label, or was started by the unit of that name: such is a container
-    /// of a companion from before there was a label, or one whose unit was written by hand.
+    /// Returns whether it carries our label, or was started by the unit of that name: a companion's container from
+    /// before the label, or with a handwritten unit.
     fn is_of(&self, name: &CompanionName) -> bool {
         let label = |key: &str| self.labels.as_ref().and_then(|labels| labels.get(key));
         label(NAME_LABEL).is_some_and(|own| own == name.as_str())
@@ -58,14 +57,14 @@ impl ListedContainer {
     }
 }
 
-/// A row of the list: a container, or what could not be understood as one.
+/// A row of the list: a container, or an invalid row.
 #[derive(Debug)]
 enum Row {
     Readable(ListedContainer),
     Unreadable {
-        /// The names that it has, if even those can be read.
+        /// Its names, if at least those are readable.
         names: Option<Vec<String>>,
-        /// What the parser found.
+        /// The parser's error.
         error: String,
     },
 }
@@ -83,13 +82,13 @@ impl Row {
     }
 }
 
-/// The answer of `podman ps`.
+/// The output of `podman ps`.
 #[derive(Debug)]
 struct Listing(Vec<Row>);
 
 impl Listing {
-    /// The container at `name`, if there is one. A row whose names cannot be read may be the container of any
-    /// name that no other row has.
+    /// Returns the container at `name`. A row with unreadable names may be the container of any name that no other row
+    /// has.
     fn at(&self, name: &CompanionName) -> Result<Option<&ListedContainer>, &str> {
         let mut doubt = None;
         for row in &self.0 {
@@ -108,39 +107,39 @@ impl Listing {
     }
 }
 
-/// Containers by podman.
+/// The containers of a podman.
 #[derive(Debug, Clone)]
 pub struct PodmanContainers {
     podman: Podman,
 }
 
 impl PodmanContainers {
-    /// Containers by `podman`.
+    /// Creates the port over `podman`.
     #[must_use]
     pub fn new(podman: Podman) -> Self {
         Self { podman }
     }
 
     async fn list(&self, names: &BTreeSet<CompanionName>) -> Result<Listing, PodmanError> {
-        // Podman prints `null` or `[]` where there is none, after its version.
+        // Depending on its version, Podman prints `null` or `[]` if there is none.
         let rows: Option<Vec<Value>> = self.podman.query(Verb::Ps, argv::containers(names)).await?;
         Ok(Listing(rows.unwrap_or_default().into_iter().map(Row::of).collect()))
     }
 
-    /// The container at `name`, read for it alone.
+    /// Finds the container at `name` with a separate call.
     async fn find(&self, name: &CompanionName) -> Result<Option<ListedContainer>, PodmanError> {
         let listing = self.list(&BTreeSet::from([name.clone()])).await?;
         listing.at(name).map(|found| found.cloned()).map_err(unreadable)
     }
 
-    /// What [`observe`](ContainerRuntime::observe) reads, by one call if that answers.
+    /// Reads containers for [`observe`](ContainerRuntime::observe), in one call if possible.
     async fn read(
         &self,
         names: &BTreeSet<CompanionName>,
     ) -> BTreeMap<CompanionName, PortResult<ContainerState>> {
         let listing = match self.list(names).await {
             Ok(listing) => listing,
-            // The call ended with an error of its own. Any container of the list can be the cause.
+            // The call failed. Any container of the list can be the cause.
             Err(PodmanError::Failed { .. } | PodmanError::TooMuch { .. }) if names.len() > 1 => {
                 let mut states = BTreeMap::new();
                 for name in names {
@@ -151,7 +150,7 @@ impl PodmanContainers {
                 return states;
             }
             Err(error) => {
-                let message = "the containers of the companions could not be observed";
+                let message = "failed to observe the companions' containers";
                 return port_error(error.kind(), message, error).for_each(names);
             }
         };
@@ -169,7 +168,7 @@ fn unreadable(text: &str) -> PodmanError {
 }
 
 fn unobserved(name: &CompanionName, error: PodmanError) -> PortError {
-    let message = format!("container `{name}` could not be observed");
+    let message = format!("failed to observe container `{name}`");
     port_error(error.kind(), message, error)
 }
 
@@ -191,7 +190,7 @@ impl ContainerRuntime for PodmanContainers {
 
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
         let failed = |error: PodmanError| {
-            let message = format!("container `{name}` could not be removed");
+            let message = format!("failed to remove container `{name}`");
             port_error(error.kind(), message, error)
         };
         let Some(container) = self.find(name).await.map_err(failed)? else {
@@ -204,7 +203,7 @@ impl ContainerRuntime for PodmanContainers {
             );
             return Err(PortError::new(PortErrorKind::Conflict, message));
         }
-        // By its id: whatever takes the name in between is another container.
+        // By ID: a container that takes the name in the meantime is another one.
         let args = argv::remove_container(&container.id);
         self.podman.run(Verb::Rm, args).await.map_err(failed)?;
         tracing::info!(container = %name, id = %shown(&container.id), "removed");
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_with_our_label_or_of_our_unit_is_ours() {
+    fn a_container_with_our_label_or_of_our_unit_is_managed() {
         let status = "running".to_owned();
         for labels in
             [r#"{"companion.name": "archy-x"}"#, r#"{"PODMAN_SYSTEMD_UNIT": "archy-x.service"}"#]
@@ -240,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_container_with_another_s_marks_is_a_stranger_s() {
+    fn a_container_with_another_companions_labels_is_unmanaged() {
         for labels in [
             "null",
             "{}",

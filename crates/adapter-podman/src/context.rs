@@ -1,10 +1,9 @@
-//! Build contexts: which directory is built from, and a digest of all that a build could read there.
+//! Build contexts: the directory to build from, and a digest of everything that a build could read there.
 //!
-//! Only local directories, read and never written. The digest covers every entry below the
-//! directory (name, kind, permissions, contents, where a link leads) and the build arguments. What a
-//! `.dockerignore` leaves out is counted too: reading its rules otherwise than buildah does would
-//! miss a change, whereas counting too much costs a build that changes nothing. A file whose identity
-//! is unchanged is not read again.
+//! Only local directories, read and never written. The digest covers every entry below the directory (name, kind,
+//! permissions, contents, link target) and the build arguments. Files excluded by `.dockerignore` count too:
+//! interpreting its rules differently from buildah would miss a change, whereas counting too much only costs an
+//! unnecessary build. A file with unchanged identity is not read again.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata, OpenOptions};
@@ -27,36 +26,36 @@ mod reads;
 
 pub(crate) use reads::Contexts;
 
-/// The most entries that a context may have.
+/// Maximum number of entries in a context.
 pub const ENTRY_LIMIT: usize = 10_000;
 
-/// The most bytes that the files of a context may have together: 256 MiB.
+/// Maximum total size of a context's files: 256 MiB.
 pub const BYTE_LIMIT: u64 = 256 * 1024 * 1024;
 
-/// How long a file must have stood unchanged before its digest is kept: two changes within one resync of a
-/// file system's clock leave the same identity, and the coarsest resyncs take 2 s (FAT).
+/// How long a file must be unchanged before its digest is cached: two changes within one tick of the file system's
+/// clock leave the same identity, and the coarsest ticks are 2 s (FAT).
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// The names of a build file, in Podman's own order of preference.
+/// The names of a build file, in Podman's order of preference.
 const BUILD_FILES: [&str; 2] = ["Containerfile", "Dockerfile"];
 
 /// Why a context cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
-    /// It could not be read.
-    #[error("build context `{}` could not be read", path_shown(.path))]
+    /// Reading it failed.
+    #[error("failed to read build context `{}`", path_shown(.path))]
     Read {
         /// The file or directory.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
-    /// It is larger than anything that is built here.
+    /// It exceeds a limit.
     #[error("build context `{}` has more than {what}", path_shown(.path))]
     TooLarge {
         /// The context.
         path: PathBuf,
-        /// The limit that is passed.
+        /// The exceeded limit.
         what: String,
     },
     /// A symbolic link that leads, or might lead, out of the context.
@@ -68,20 +67,20 @@ pub enum ContextError {
         /// The link.
         path: PathBuf,
     },
-    /// Anyone may change it, and so decide what the image holds.
-    #[error("`{}` in the build context may be written to by anyone", path_shown(.path))]
+    /// Anyone can modify it, and thereby the image.
+    #[error("`{}` in the build context is writable by anyone", path_shown(.path))]
     Open {
         /// The file or directory.
         path: PathBuf,
     },
-    /// It took too long to read, or an earlier read of it has not ended yet.
-    #[error("build context {contexts} is not read yet: its file system is slow or does not answer")]
+    /// Reading it timed out, or an earlier read is still in progress.
+    #[error("build context {contexts} not read yet: its file system is slow or does not respond")]
     NoAnswer {
         /// The candidates, quoted.
         contexts: String,
     },
     /// A pipe, a socket or a device.
-    #[error("`{}` in the build context is neither a file, a directory nor a link", path_shown(.path))]
+    #[error("`{}` in the build context is not a file, directory or symbolic link", path_shown(.path))]
     Special {
         /// The entry.
         path: PathBuf,
@@ -89,12 +88,12 @@ pub enum ContextError {
 }
 
 impl ContextError {
-    /// What the caller of a port can do about it.
+    /// Returns the port error kind.
     pub fn kind(&self) -> PortErrorKind {
         match self {
             Self::Read { source, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => PortErrorKind::Denied,
-                // Something was deleted or replaced while it was read.
+                // An entry was deleted or replaced during the read.
                 _ => PortErrorKind::Transient,
             },
             Self::NoAnswer { .. } => PortErrorKind::Transient,
@@ -122,12 +121,12 @@ pub struct Context {
 struct Tree {
     directory: PathBuf,
     file: &'static str,
-    /// Of all that is in the directory.
+    /// The digest of everything in the directory.
     hash: Sha256,
 }
 
 impl Tree {
-    /// The context that it is with these build arguments.
+    /// Returns the context with these build arguments.
     fn with_arguments(&self, arguments: &BTreeMap<String, String>) -> Context {
         let Self { directory, file, mut hash } = self.clone();
         frame(&mut hash, b"arguments");
@@ -139,13 +138,13 @@ impl Tree {
     }
 }
 
-/// Finds the first of the `candidates` that holds a build file, and digests it.
+/// Finds the first of the `candidates` that has a build file, and computes its digest.
 ///
 /// Blocks on the file system.
 ///
 /// # Errors
-/// [`ContextError`]; a directory that is not there is passed over, one that cannot be looked into
-/// is an error, for it might be the one.
+/// [`ContextError`]; a missing directory is skipped, but an unreadable one is an error, because it might have a build
+/// file.
 fn find(candidates: &[AbsolutePath], digests: &mut Digests) -> Result<Option<Tree>, ContextError> {
     for candidate in candidates {
         let directory = candidate.as_path();
@@ -175,9 +174,9 @@ fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> ContextError + use<> {
     |source| ContextError::Read { path, source }
 }
 
-/// Digests the directory that `budget` is for.
+/// Computes the digest of the directory of `budget`.
 ///
-/// Each part is framed by its length, so that no two contexts run together into the same bytes.
+/// Each part is framed by its length, so different contexts cannot have the same encoding.
 fn digest(budget: &mut Budget<'_>, digests: &mut Digests) -> Result<Sha256, ContextError> {
     let mut hash = Sha256::new();
     let mut digests = digests.renewed();
@@ -221,7 +220,7 @@ impl Default for Digests {
     }
 }
 
-/// The digests of one look, which replace those of the look before when it ends: what is gone is forgotten.
+/// The digests of one read, which replace those of the previous read; digests of removed files are dropped.
 struct Renewed<'a> {
     digests: &'a mut Digests,
     seen: BTreeMap<FileIdentity, [u8; 32]>,
@@ -240,7 +239,7 @@ impl Drop for Renewed<'_> {
 }
 
 impl Renewed<'_> {
-    /// The digest of the file at `path`, which is read unless it is known.
+    /// Returns the digest of the file at `path`; reads it if necessary.
     fn of(
         &mut self,
         path: &Path,
@@ -262,9 +261,9 @@ impl Renewed<'_> {
     }
 }
 
-/// Refuses what anyone may write to; a link has no permissions of its own (symlink(7)).
+/// Rejects files that anyone may write to; a link has no permissions of its own (symlink(7)).
 ///
-/// Whose it is is not judged: a node's contexts belong to whoever installed it, and root builds from them too.
+/// Ownership is not checked: a node's contexts belong to the user who installed it, and root builds from them too.
 fn refuse_open(path: &Path, data: &Metadata) -> Result<(), ContextError> {
     if !data.is_symlink() && data.permissions().mode() & 0o002 != 0 {
         return Err(ContextError::Open { path: path.to_owned() });
@@ -277,7 +276,7 @@ fn frame(hash: &mut Sha256, part: &[u8]) {
     hash.update(part);
 }
 
-/// What may still be read.
+/// The remaining read budget.
 struct Budget<'a> {
     root: &'a Path,
     entries: usize,
@@ -302,7 +301,7 @@ impl<'a> Budget<'a> {
     }
 }
 
-/// All entries below the root, sorted by path; links are not followed.
+/// Returns all entries below the root, sorted by path; links are not followed.
 fn walk(budget: &mut Budget<'_>) -> Result<BTreeMap<PathBuf, Metadata>, ContextError> {
     let mut found = BTreeMap::new();
     let mut pending = vec![budget.root.to_owned()];
@@ -323,19 +322,19 @@ fn walk(budget: &mut Budget<'_>) -> Result<BTreeMap<PathBuf, Metadata>, ContextE
     Ok(found)
 }
 
-/// The digest of a file's contents, and which file that was.
+/// Returns the digest of a file's contents and the file's identity.
 fn contents(
     path: &Path,
     budget: &mut Budget<'_>,
 ) -> Result<(FileIdentity, [u8; 32]), ContextError> {
-    // What was a file a moment ago may be a link or a pipe now: neither follow nor wait.
+    // The file may have been replaced by a link or a pipe: neither follow nor block.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut file = OpenOptions::new()
         .read(true)
         .custom_flags(flags.bits().cast_signed())
         .open(path)
         .map_err(unreadable(path))?;
-    // Taken before the contents: a change of them later gives another identity.
+    // Taken before the contents: a later change gives another identity.
     let identity = FileIdentity::from(&file.metadata().map_err(unreadable(path))?);
     let mut hash = Sha256::new();
     let mut chunk = vec![0_u8; 64 * 1024];
@@ -349,10 +348,10 @@ fn contents(
     }
 }
 
-/// Whether a link `depth` directories below the root leads to a place below the root.
+/// Returns whether a link `depth` directories below the root leads to a path below the root.
 ///
-/// With `..` at the start alone and never beyond the root, a link can leave the context through no
-/// other link either, since each of those stays inside by the same rule.
+/// If `..` occurs only at the start and never exceeds the root, a link cannot leave the context through another link
+/// either, because each link obeys the same rule.
 fn stays_inside(target: &Path, depth: usize) -> bool {
     let mut up = 0;
     let mut down = false;

@@ -1,7 +1,7 @@
-//! What can go wrong with a call of podman, and what that means to the caller of a port.
+//! Errors of podman calls and their port error kinds.
 //!
-//! Podman's exit status says little (125 is everything that is podman's own), so the cause is read
-//! from the last lines of its stderr. A text that is not known is never taken for absence.
+//! Podman's exit status says little (125 covers all of podman's own errors), so the last lines of stderr determine the
+//! cause. An unknown message never counts as absence.
 
 use std::error::Error;
 use std::fmt;
@@ -13,89 +13,89 @@ use companion_core::ports::{PortError, PortErrorKind};
 
 use crate::command::output::path_shown;
 
-/// A call of podman that did not give what it was made for.
+/// A podman call that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum PodmanError {
-    /// There is no such program in `PATH`, or not at the given place.
+    /// The program is not in `PATH`, or not at the given path.
     #[error("no `podman` in `{search}`; install the package `podman`")]
     Missing {
-        /// Where it was looked for.
+        /// The search path.
         search: String,
     },
-    /// The program is there and could not be started.
-    #[error("`{}` could not be started", path_shown(.program))]
+    /// Starting the program failed.
+    #[error("failed to start `{}`", path_shown(.program))]
     Start {
         /// The program.
         program: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
-    /// It did not end in time, and was ended.
-    #[error("`{call}` did not end within {} s{}", .limit.as_secs(), Said(.said))]
+    /// It exceeded its time limit and was terminated.
+    #[error("`{call}` did not exit within {} s{}", .limit.as_secs(), Said(.said))]
     TimedOut {
-        /// Which call.
+        /// The call.
         call: Verb,
-        /// The limit that passed.
+        /// The limit.
         limit: Duration,
-        /// Its last words.
+        /// The end of its stderr.
         said: String,
     },
-    /// It ended with an error.
-    #[error("`{call}` ended with {ending}{}{}", Said(.said), Hint(*.cause))]
+    /// It failed.
+    #[error("`{call}` failed with {ending}{}{}", Said(.said), Hint(*.cause))]
     Failed {
-        /// Which call.
+        /// The call.
         call: Verb,
         /// `exit status 125`, `signal 9`.
         ending: String,
-        /// The exit status; `None` when a signal ended it.
+        /// The exit status; `None` if a signal killed it.
         status: Option<i32>,
-        /// What lies behind it, as far as its words tell.
+        /// The cause, as far as stderr reveals it.
         cause: Cause,
-        /// Its last words, escaped.
+        /// The end of its stderr, escaped.
         said: String,
     },
-    /// Files that it needs took too long to read, or an earlier read of them has not ended yet.
-    #[error("the file system does not answer: {place}")]
+    /// Reading required files timed out, or an earlier read is still in progress.
+    #[error("the file system does not respond: {place}")]
     NoAnswer {
-        /// What was read.
+        /// The files.
         place: String,
     },
-    /// It printed more than is ever needed.
+    /// Its output exceeds the limit.
     #[error("`{call}` printed more than {limit} bytes")]
     TooMuch {
-        /// Which call.
+        /// The call.
         call: Verb,
         /// The limit in bytes.
         limit: usize,
     },
-    /// It printed what is not understood.
-    #[error("the answer of `{call}` is not understood")]
+    /// Its output is invalid.
+    #[error("cannot parse the output of `{call}`")]
     Unreadable {
-        /// Which call.
+        /// The call.
         call: Verb,
-        /// What the parser found.
+        /// The parser's error.
         source: serde_json::Error,
     },
-    /// It was ended because the program that waits for it is being shut down.
+    /// It was terminated because this program is shutting down.
     #[error("`{call}` was interrupted")]
     Interrupted {
-        /// Which call.
+        /// The call.
         call: Verb,
     },
-    /// The process could not be waited for.
-    #[error("`{call}` could not be waited for")]
+    /// Waiting for the process failed.
+    #[error("failed to wait for `{call}`")]
     Wait {
-        /// Which call.
+        /// The call.
         call: Verb,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
-    /// A value that no argument of a program can carry, or that would be read as another option.
+    /// A build argument that cannot be passed, or would be read as another option.
     #[error("build argument `{name}` {rule}")]
     Argument {
         /// The argument's name, escaped; its value is never shown.
         name: String,
-        /// What it breaks.
+        /// The violated rule.
         rule: &'static str,
     },
 }
@@ -139,27 +139,27 @@ impl fmt::Display for Verb {
     }
 }
 
-/// What lies behind a failure.
+/// The cause of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
     /// No space is left where podman writes.
     DiskFull,
-    /// A user namespace with enough ids cannot be made (subuid, subgid, newuidmap).
+    /// A user namespace with enough IDs cannot be created (subuid, subgid, newuidmap).
     UserNamespace,
-    /// The image store contradicts itself.
+    /// The image store is inconsistent.
     StorageDamaged,
-    /// The registry knows us not, or does not let us.
+    /// The registry denied access.
     Denied,
     /// The registry has no such image.
     NotFound,
-    /// The registry could not be reached, or was not able to answer.
+    /// The registry is unreachable or failing.
     Network,
     /// Anything else.
     Other,
 }
 
-/// Phrases in podman's stderr, in the order in which they decide. "image not known" is not among the
-/// signs of damage: it is also what a removal by somebody else looks like.
+/// Phrases in podman's stderr, in order of precedence. "image not known" is not a sign of damage: another program may
+/// have removed the image.
 const PHRASES: [(Cause, &[&str]); 6] = [
     (Cause::DiskFull, &["no space left on device", "disk quota exceeded"]),
     (
@@ -223,7 +223,7 @@ const PHRASES: [(Cause, &[&str]); 6] = [
 ];
 
 impl Cause {
-    /// Reads the cause from podman's last words.
+    /// Determines the cause from the end of podman's stderr.
     pub fn of(said: &str) -> Self {
         PHRASES
             .iter()
@@ -233,7 +233,7 @@ impl Cause {
 }
 
 impl PodmanError {
-    /// What the caller of a port can do about it.
+    /// Returns the port error kind.
     pub fn kind(&self) -> PortErrorKind {
         match self {
             Self::Missing { .. } | Self::Start { .. } | Self::Unreadable { .. } => {
@@ -249,7 +249,7 @@ impl PodmanError {
                 (Cause::DiskFull | Cause::Network, _) => PortErrorKind::Transient,
                 (Cause::UserNamespace | Cause::StorageDamaged, _) => PortErrorKind::Unavailable,
                 (Cause::Denied, _) => PortErrorKind::Denied,
-                // A base image that does not exist is the Dockerfile's fault.
+                // A missing base image is an error in the Dockerfile.
                 (Cause::NotFound | Cause::Other, Verb::Build) => PortErrorKind::Invalid,
                 (Cause::NotFound, _) => PortErrorKind::NotFound,
                 (Cause::Other, _) => PortErrorKind::Transient,
@@ -257,7 +257,7 @@ impl PodmanError {
         }
     }
 
-    /// Whether another way to the same image would fail for the same reason.
+    /// Returns whether another way to the same image would fail for the same reason.
     pub(crate) fn is_of_the_host(&self) -> bool {
         match self {
             Self::Failed { cause, .. } => {
@@ -276,7 +276,7 @@ impl PodmanError {
     }
 }
 
-/// A port's error over `cause`.
+/// Returns a port error with `cause` as source.
 pub(crate) fn port_error(
     kind: PortErrorKind,
     message: impl Into<String>,
@@ -285,7 +285,7 @@ pub(crate) fn port_error(
     PortError::new(kind, message).with_source(cause)
 }
 
-/// `: what it said`, or nothing.
+/// `: ` and the end of stderr, or nothing.
 struct Said<'a>(&'a str);
 
 impl fmt::Display for Said<'_> {
@@ -297,7 +297,7 @@ impl fmt::Display for Said<'_> {
     }
 }
 
-/// What mends the host, where that is known.
+/// How to fix the host, if known.
 struct Hint(Cause);
 
 impl fmt::Display for Hint {

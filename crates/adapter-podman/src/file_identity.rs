@@ -1,15 +1,14 @@
-//! Which file lies at a path at one moment, told by one `stat` and without opening it.
+//! The identity of a file at a point in time, from one `stat` without opening it.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// One file at one moment: any replacement or change of it gives another identity.
+/// A file at a point in time: any replacement or change gives another identity.
 ///
-/// Nobody but root can set the time of change back (inode(7)), so contents that were changed in
-/// place and given their old times are told apart too. Two changes within one resync of the file
-/// system's clock are not: see [`was_settled`](Self::was_settled).
+/// Only root can reset the change time (inode(7)), so contents modified in place with restored times are detected too.
+/// Two changes within one tick of the file system's clock are not: see [`was_settled`](Self::was_settled).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FileIdentity {
     device: u64,
@@ -21,20 +20,20 @@ pub(crate) struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// The file at `path`, behind links; `None` when there is none or it cannot be examined.
+    /// Returns the file at `path`, following links; `None` if it is missing or cannot be examined.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         Some(Self::from(&fs::metadata(path).ok()?))
     }
 
-    /// The size in bytes.
+    /// Returns the size in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.size
     }
 
-    /// Whether it had stood unchanged for `margin` at `moment`.
+    /// Returns whether the file had been unchanged for `margin` at `moment`.
     ///
-    /// Whatever changes it later then carries a later time, however coarse the file system's clock
-    /// is and even if the inode's number is used again. A time in the future tells nothing.
+    /// Any later change then has a later time, however coarse the file system's clock is and even if the inode number
+    /// is reused. A time in the future is never settled.
     pub(crate) fn was_settled(&self, moment: SystemTime, margin: Duration) -> bool {
         let (seconds, nanoseconds) = self.changed;
         let changed = u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok()).and_then(
@@ -78,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_that_were_changed_in_place_and_given_their_old_times_are_another_file() {
+    fn an_in_place_change_with_restored_times_is_detected() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "one").unwrap();
         let past = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
@@ -88,7 +87,7 @@ mod tests {
             fs::write(file.path(), "two").unwrap();
             file.as_file().set_modified(past).unwrap();
             let after = FileIdentity::of(file.path()).unwrap();
-            // Within one resync of the clock the two cannot be told apart.
+            // Within one tick of the clock the two are indistinguishable.
             if after.changed != before.changed {
                 break after;
             }

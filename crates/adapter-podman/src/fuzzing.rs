@@ -1,6 +1,6 @@
-//! What searches for hostile answers reach of this crate: its parsers, each fed with bytes. No part of its interface.
+//! Entry points for the fuzz targets; not part of the public interface.
 //!
-//! Each function returns the texts that a person would be shown of what was read.
+//! Each function returns the texts that a person would see.
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::ImageSource;
@@ -11,7 +11,7 @@ use crate::containers::ListedContainer;
 use crate::error::Cause;
 use crate::image_provider::listing::{self, Listing};
 
-/// Reads `bytes` as `podman images --format json`.
+/// Parses `bytes` as `podman images --format json`.
 pub fn images(bytes: &[u8], source: &ImageSource) -> Vec<String> {
     let Ok(listing) = Listing::parse(bytes) else {
         return Vec::new();
@@ -24,20 +24,20 @@ pub fn images(bytes: &[u8], source: &ImageSource) -> Vec<String> {
     present.into_iter().chain(left.iter().map(ToString::to_string)).collect()
 }
 
-/// Reads `bytes` as `podman image inspect`.
+/// Parses `bytes` as `podman image inspect`.
 pub fn inspected(bytes: &[u8]) -> Vec<String> {
     let images = listing::inspected(bytes).unwrap_or_default();
     images.iter().map(|image| image.platform.to_string()).collect()
 }
 
-/// Reads `bytes` as `podman ps --format json`, for the container `name`.
+/// Parses `bytes` as `podman ps --format json`, for the container `name`.
 pub fn containers(bytes: &[u8], name: &CompanionName) -> Vec<String> {
     let listed: Option<Vec<ListedContainer>> = serde_json::from_slice(bytes).unwrap_or_default();
     let listed = listed.unwrap_or_default();
     listed.iter().map(|one| format!("{:?}", one.state(name))).collect()
 }
 
-/// Reads `bytes` as what podman complained about.
+/// Parses `bytes` as podman's stderr.
 pub fn complaint(bytes: &[u8]) -> String {
     let said = last_words(bytes, false, &Secrets::default());
     format!("{said} ({:?})", Cause::of(&said))

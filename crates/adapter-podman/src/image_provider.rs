@@ -1,10 +1,9 @@
 //! [`PodmanImages`]: images by `podman build`, `podman pull` and one listing for all of them.
 //!
-//! What is present is what podman lists, never what a call promised: each build and pull is read
-//! back. A listing is asked for only when the store's own index changed, so a converged observation
-//! starts no process. Each source gets its own answer: a context that cannot be read and an image that
-//! podman cannot describe concern one companion. This never contacts a registry to read, never pulls
-//! what is present, and never removes what does not carry our labels.
+//! Only podman's listing decides what is present: each build and pull is read back. The listing is refreshed only if
+//! the store's index changed, so observing a converged host starts no process. Each source gets its own result: an
+//! unreadable context or image affects only its companion. This provider never contacts a registry to read, never pulls
+//! a present image, and never removes an image without our labels.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,46 +24,46 @@ pub(crate) mod listing;
 use listed::{Listed, Platforms};
 use listing::{Listing, Platform};
 
-/// Why the image of a source could not be observed or provided.
+/// Why observing or providing the image of a source failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// A call of podman failed; shared, for one listing answers for many sources.
+    /// A podman call failed; shared, because one listing serves many sources.
     #[error(transparent)]
     Podman(Arc<PodmanError>),
-    /// The build context cannot be used; shared, for companions may share a context.
+    /// The build context cannot be used; shared, because companions may share a context.
     #[error(transparent)]
     Context(Arc<ContextError>),
-    /// There is nothing to build from and nowhere to pull from.
-    #[error("it has neither a build context on this host nor a registry")]
+    /// There is neither a context to build from nor a registry to pull from.
+    #[error("no build context on this host and no registry reference")]
     NoSource,
-    /// A name for a build that the host could take for a registry's.
-    #[error("what is built must be named `localhost/…`, without a digest")]
+    /// A build name that could be mistaken for a registry's.
+    #[error("the name of a built image must be `localhost/…`, without a digest")]
     BuildName,
-    /// The image is for another kind of machine.
-    #[error("it is made for {found}, and this host is {host}")]
+    /// The image has another platform than the host.
+    #[error("the image is for {found}, but this host is {host}")]
     WrongPlatform {
-        /// What the image says of itself, such as `linux/arm64`.
+        /// The image's platform, such as `linux/arm64`.
         found: String,
-        /// What the host is.
+        /// The host's platform.
         host: String,
     },
-    /// Podman reported success, and what was read back is another state.
-    #[error("`{0}` succeeded, but the image it should have given is not there")]
+    /// Podman reported success, but the image read back differs.
+    #[error("`{0}` succeeded, but the image is missing")]
     NotReadBack(Verb),
-    /// The context changed under the build.
-    #[error("build context changed while it was built")]
+    /// The context changed during the build.
+    #[error("build context changed during the build")]
     ContextChanged,
-    /// The build failed, and so did the pull that was the way out.
-    #[error("it could be neither built ({build}) nor pulled")]
+    /// The build failed, and so did the fallback pull.
+    #[error("build failed: {build}; pull failed")]
     BuildAndPull {
-        /// Why it was not built.
+        /// Why the build failed.
         build: Box<ImageError>,
-        /// Why it was not pulled.
+        /// Why the pull failed.
         #[source]
         pull: Box<ImageError>,
     },
-    /// The program is being shut down.
-    #[error("it was interrupted")]
+    /// The program is shutting down.
+    #[error("the operation was interrupted")]
     Interrupted,
 }
 
@@ -75,7 +74,7 @@ impl From<PodmanError> for ImageError {
 }
 
 impl ImageError {
-    /// What the caller of the port can do about it.
+    /// Returns the port error kind.
     pub fn kind(&self) -> PortErrorKind {
         match self {
             Self::Podman(error) => error.kind(),
@@ -85,7 +84,7 @@ impl ImageError {
             Self::NotReadBack(_) | Self::ContextChanged | Self::Interrupted => {
                 PortErrorKind::Transient
             }
-            // The registry may come back; if it has no such image, the context must be mended.
+            // The registry may become available again; if it has no such image, the context needs a fix.
             Self::BuildAndPull { build, pull } => match pull.kind() {
                 PortErrorKind::NotFound => build.kind(),
                 kind => kind,
@@ -96,40 +95,40 @@ impl ImageError {
     fn of_port(self, source: &ImageSource, what: &str) -> PortError {
         let kind = self.kind();
         let message = match reference(source) {
-            Some(reference) => format!("image `{reference}` could not be {what}"),
-            None => format!("an image without a name could not be {what}"),
+            Some(reference) => format!("failed to {what} image `{reference}`"),
+            None => format!("failed to {what} an image without a name"),
         };
         port_error(kind, message, self)
     }
 }
 
-/// The name that stands for `source`: that of its build, or of its pull.
+/// Returns the reference of `source`: that of its build, or of its pull.
 fn reference(source: &ImageSource) -> Option<&ImageRef> {
     let built = source.build.as_ref().map(|build| &build.reference);
     built.or(source.pull.as_ref().map(|pull| &pull.reference))
 }
 
-/// Images by podman.
+/// The images of a podman.
 ///
-/// An image of another platform than the host's is not taken for present. A listing is kept while
-/// Podman, its settings and the store's index stay the same files.
+/// An image of another platform counts as missing. A listing is cached while Podman, its settings and the store's index
+/// are unchanged.
 #[derive(Debug)]
 pub struct PodmanImages {
     podman: Podman,
     host: Platform,
     contexts: Contexts,
     known: Mutex<Option<Listed>>,
-    /// Of listed images: an id stands for one content, so its platform is asked for once.
+    /// The platforms of listed images: an ID identifies the content, so each platform is read once.
     platforms: Mutex<BTreeMap<ImageId, Platform>>,
-    /// Held while an image is provided: two companions of one image then cause one build.
+    /// Per-image locks: two companions with the same image cause one build.
     locks: Mutex<BTreeMap<ImageRef, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-/// What the host has of a source, before the platform is judged.
+/// What the host has of a source, before the platform check.
 struct Found {
     context: Option<Context>,
     present: Option<PresentImage>,
-    /// The platform of an image that has the name and does not fit the host.
+    /// The platform of an image with the right name but the wrong platform.
     misfit: Option<Platform>,
     leftovers: Vec<ImageId>,
 }
@@ -145,7 +144,7 @@ impl Found {
 }
 
 impl PodmanImages {
-    /// Images by `podman`.
+    /// Creates the provider over `podman`.
     #[must_use]
     pub fn new(podman: Podman) -> Self {
         Self {
@@ -158,7 +157,7 @@ impl PodmanImages {
         }
     }
 
-    /// Reads each of `sources`, in their order. A failure of the one listing is everyone's.
+    /// Reads each of `sources`, in order. A failed listing affects all of them.
     async fn read(&self, sources: &[&ImageSource]) -> Vec<Result<Found, ImageError>> {
         let builds: Vec<_> = sources.iter().map(|source| source.build.as_ref()).collect();
         let limit = self.podman.limits().files;
@@ -203,7 +202,7 @@ impl PodmanImages {
     }
 }
 
-/// What is guarded is whole after each statement, whatever became of the one who held it.
+/// The guarded data is consistent after each statement, so a poisoned lock is harmless.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -222,33 +221,33 @@ impl ImageProvider for PodmanImages {
         let answer =
             |((name, source), found): ((&CompanionName, &ImageSource), Result<Found, _>)| {
                 let state = found.map(|found| found.state());
-                (name.clone(), state.map_err(|error: ImageError| error.of_port(source, "observed")))
+                (name.clone(), state.map_err(|error: ImageError| error.of_port(source, "observe")))
             };
         sources.iter().zip(read).map(answer).collect()
     }
 
     async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage> {
         let provided = self.provide(source).await;
-        provided.map_err(|error| error.of_port(source, "provided"))
+        provided.map_err(|error| error.of_port(source, "provide"))
     }
 
     async fn prune(&self, leftovers: &[ImageId]) -> PortResult<()> {
         let failed = |error: PodmanError| {
-            let message = "images that a newer build replaced could not be removed";
+            let message = "failed to remove images replaced by a newer build";
             port_error(error.kind(), message, error)
         };
         if leftovers.is_empty() {
             return Ok(());
         }
-        // Asked again: what got a name or a container since it was observed is no leftover.
+        // Check again: an image that got a name or a container since the observation is not dangling.
         let answer = self.podman.run(Verb::Images, argv::images()).await.map_err(failed)?;
         let images = Listing::parse(&answer).map_err(failed)?;
         let still = |id: &&ImageId| images.is_leftover(id);
         let mut first_error = None;
         for id in leftovers.iter().filter(still) {
             match self.podman.run(Verb::ImageRm, argv::remove_image(id)).await {
-                Ok(_) => tracing::info!(%id, "removed an image that a newer build replaced"),
-                // podman-image-rm(1): 1 there is no such image, 2 it is in use.
+                Ok(_) => tracing::info!(%id, "removed an image replaced by a newer build"),
+                // podman-image-rm(1): 1 means that the image does not exist, 2 that it is in use.
                 Err(PodmanError::Failed { status: Some(1 | 2), .. }) => {}
                 Err(error) => first_error = first_error.or(Some(error)),
             }

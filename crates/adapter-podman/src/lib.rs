@@ -7,11 +7,10 @@
 //!        └── listing (pure) ◄── JSON on stdout, the last lines of stderr as the cause
 //! ```
 //!
-//! Quadlet itself runs the command, so the command is the one part of Podman that is there wherever
-//! a companion is; the API socket is often switched off for users. What it said is kept in memory while
-//! the files that it depends on are the same, so a look at a host where nothing changed starts no
-//! process. What this crate never does: run a container, tag or remove what is not ours, switch off the
-//! verification of a certificate for a build, or decide when something should be done.
+//! Quadlet itself runs the command, so it is present on every host with a companion, whereas the API socket is often
+//! disabled for users. Answers are cached while the files that they depend on are unchanged, so observing an unchanged
+//! host starts no process. This crate never runs a container, tags or removes an unmanaged object, disables certificate
+//! verification for a build, or decides when to act.
 
 pub mod command;
 pub mod containers;

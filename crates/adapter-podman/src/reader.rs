@@ -1,8 +1,7 @@
-//! [`Reader`]: reads of the file system that may hang, waited for within a limit.
+//! [`Reader`]: file reads that may hang, with a time limit.
 //!
-//! Each read runs on a thread of its own. A file system that does not answer then costs one thread
-//! for each thing that is read from it, however often it is asked about, and neither the runtime's
-//! thread nor one of the few threads that the runtime keeps for blocking calls.
+//! Each read runs on a separate thread. An unresponsive file system costs one thread per read target, however often it
+//! is requested, and neither blocks the runtime nor exhausts its blocking threads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,27 +11,26 @@ use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-/// The file system did not answer within the limit, or has not yet answered an earlier read.
+/// The read timed out, or an earlier read is overdue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NoAnswer;
 
-/// Reads one thing, one read at a time. Clones read the same thing.
+/// Reads one target, one read at a time. Clones share the target.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Reader {
     running: Arc<Mutex<()>>,
-    /// Whether the read that runs was given up on.
+    /// Whether the running read has timed out.
     overdue: Arc<AtomicBool>,
 }
 
 impl Reader {
-    /// Runs `work` and returns what it returns.
+    /// Runs `work` and returns its result.
     ///
-    /// Waits for an earlier read first, because `work` must see what is there now. An earlier read
-    /// that was given up on is not waited for.
+    /// Waits for an earlier read first, because `work` must see the current state, but not for one that timed out.
     ///
     /// # Errors
-    /// [`NoAnswer`] after `limit`, or immediately when an earlier read is overdue; also when `work`
-    /// panics or the system refuses a thread.
+    /// [`NoAnswer`] after `limit`, or immediately if an earlier read is overdue; also if `work` panics or no thread can
+    /// be started.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
         limit: Duration,
@@ -52,7 +50,7 @@ impl Reader {
         let run = move || {
             let result = work();
             drop(turn);
-            // The caller may have given up.
+            // The caller may have timed out.
             let _ = sender.send(result);
         };
         thread::Builder::new()
@@ -65,7 +63,7 @@ impl Reader {
         }
     }
 
-    /// Whether a read runs, be it overdue or not.
+    /// Returns whether a read is running, overdue or not.
     pub(crate) fn is_running(&self) -> bool {
         self.running.try_lock().is_err()
     }
@@ -84,7 +82,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// A read that hangs until the sender is dropped.
+    /// Returns a read that hangs until the sender is dropped.
     fn hanging() -> (mpsc::Sender<()>, impl FnOnce() + Send + 'static) {
         let (release, wait) = mpsc::channel::<()>();
         let work = move || {
@@ -99,7 +97,7 @@ mod tests {
         let (release, work) = hanging();
         assert_eq!(reader.read(Duration::from_millis(10), work).await, Err(NoAnswer));
         assert!(reader.is_running());
-        // Were it waited for, this would take a minute, and the second read would run beside it.
+        // With waiting, this would take a minute, and the second read would run concurrently.
         let second = reader.read(LONG, || -> u32 { panic!("it must not start") }).await;
         assert_eq!(second, Err(NoAnswer));
         drop(release);
@@ -136,9 +134,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_read_that_panics_is_no_answer_and_blocks_nobody() {
+    async fn a_read_that_panics_fails_and_blocks_no_other_read() {
         let reader = Reader::default();
-        let panicking = || -> u32 { panic!("this panic is wanted") };
+        let panicking = || -> u32 { panic!("expected panic") };
         assert_eq!(reader.read(LONG, panicking).await, Err(NoAnswer));
         assert_eq!(reader.read(LONG, || 7).await, Ok(7));
     }

@@ -1,11 +1,10 @@
-//! Whether the image store may have changed since it was last asked, told without asking podman.
+//! Detects changes of the image store without calling podman.
 //!
-//! containers-storage keeps its list of images in one file per store and replaces that file whole
-//! at each change (`<graph root>/<driver>-images/images.json`), and so the list of containers. While
-//! each of them is the very same file, what was read before is still true. Seen with Podman 5.4:
-//! build, pull, tag, untag and rmi replace the first, create and rm the second; run, inspect, info
-//! and listings touch neither. A file that is replaced has another inode or, should the number be
-//! used again, another time of change. Identities are compared, never ages.
+//! containers-storage keeps its list of images in one file per store and replaces that file atomically at each change
+//! (`<graph root>/<driver>-images/images.json`); the same holds for the list of containers. While both files are
+//! unchanged, cached answers are valid. Observed with Podman 5.4: build, pull, tag, untag and rmi replace the first,
+//! create and rm the second; run, inspect, info and listings touch neither. A replaced file has another inode or, if
+//! the number is reused, another change time. Identities are compared, never ages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,10 +13,10 @@ use serde::Deserialize;
 
 use crate::file_identity::FileIdentity;
 
-/// The most of an index that is read to recognise it, in bytes.
+/// How much of an index is read to recognise it, in bytes.
 const INDEX_LIMIT: u64 = 16 * 1024 * 1024;
 
-/// What `podman info` says about the store.
+/// The output of `podman info` about the store.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Info {
     store: StoreInfo,
@@ -31,7 +30,7 @@ struct StoreInfo {
     run_root: PathBuf,
 }
 
-/// The files in which a store lists what it has.
+/// The index files of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoreIndex {
     images: PathBuf,
@@ -39,7 +38,7 @@ pub(crate) struct StoreIndex {
     container_directories: PathBuf,
 }
 
-/// The state of a store at one moment.
+/// The state of a store at a point in time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoreState {
     images: FileIdentity,
@@ -56,8 +55,8 @@ impl StoreIndex {
         let images = below(&store.graph_root, "images").join("images.json");
         Self {
             images,
-            // Volatile are the containers that go with their end, as Quadlet's do; of a transient
-            // store, both lists lie in the run root.
+            // Volatile containers are removed when they stop, as Quadlet's are; a transient store keeps both lists in
+            // the run root.
             containers: [&graph, &run]
                 .iter()
                 .flat_map(|d| [d.join("containers.json"), d.join("volatile-containers.json")])
@@ -66,12 +65,12 @@ impl StoreIndex {
         }
     }
 
-    /// The directory with a directory for each container, named by its id; also in a transient store.
+    /// Returns the directory of the containers' directories, which are named by ID; also in a transient store.
     pub(crate) fn container_directories(&self) -> &Path {
         &self.container_directories
     }
 
-    /// The state now; `None` when there is no such index, so that nothing can be told from it.
+    /// Returns the current state; `None` if the index is missing.
     pub(crate) fn state(&self) -> Option<StoreState> {
         Some(StoreState {
             images: FileIdentity::of(&self.images)?,
@@ -79,10 +78,10 @@ impl StoreIndex {
         })
     }
 
-    /// Whether this really is the index of the store that has the images `ids`.
+    /// Returns whether this is the index of the store with the images `ids`.
     ///
-    /// With a separate image store or additional ones, the graph root's own index never changes; it
-    /// is recognised by naming every image that podman named. No image proves nothing.
+    /// With a separate or additional image store, the graph root's own index never changes; the right index names every
+    /// image that podman listed. Without any image the answer is `false`.
     pub(crate) fn names_all<'a>(&self, mut ids: impl Iterator<Item = &'a str>) -> bool {
         let small = fs::metadata(&self.images).is_ok_and(|data| data.len() <= INDEX_LIMIT);
         let Some(index) = small.then(|| fs::read_to_string(&self.images).ok()).flatten() else {
@@ -141,6 +140,6 @@ mod tests {
         fs::write(root.path().join("overlay-images/images.json"), r#"[{"id":"aa"}]"#).unwrap();
         assert!(index.names_all(["aa"].into_iter()));
         assert!(!index.names_all(["aa", "bb"].into_iter()));
-        assert!(!index.names_all([].into_iter()), "no image proves nothing");
+        assert!(!index.names_all([].into_iter()), "no image identifies no index");
     }
 }

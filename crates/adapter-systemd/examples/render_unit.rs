@@ -1,4 +1,4 @@
-//! The Quadlet text that a companion gets, for a user's and for the system's service manager. It reads no host.
+//! Prints the Quadlet text of a companion for the user's and the system's service manager, without reading the host.
 //!
 //! `cargo run -p adapter-systemd --example render_unit`
 

@@ -1,24 +1,24 @@
-//! Work on files, which may never end: on threads that may block, and waited for a bounded time.
+//! Runs file work that may block on a separate thread, with a time limit.
 
 use std::time::Duration;
 
-/// How long the file system is waited for. A local one needs milliseconds; a network's may never answer.
+/// Time limit for file work. A local file system needs milliseconds; a network file system may hang.
 pub(crate) const FILE_LIMIT: Duration = Duration::from_secs(30);
 
-/// Why the result of work on files is not known. The work itself may still go on to its end.
+/// Why the result of file work is unknown. The work itself may still complete.
 #[derive(Debug, thiserror::Error)]
 pub enum Stuck {
-    /// It was cut off: it panicked, or the runtime ends.
+    /// The work panicked, or the runtime is shutting down.
     #[error("the work was cut off")]
     CutOff(#[from] tokio::task::JoinError),
-    /// It takes too long.
-    #[error("the file system does not answer")]
+    /// The work exceeded its time limit.
+    #[error("the file system does not respond")]
     NoAnswer,
 }
 
-/// Does `work` on a thread that may block, and waits for it at most for `limit`. Nothing of it runs on the caller's thread.
+/// Runs `work` on a blocking thread and waits at most `limit` for its result.
 ///
-/// What comes of work that is waited for no more is dropped on its own thread.
+/// A result that arrives after the limit is dropped on the blocking thread.
 pub(crate) async fn within<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
@@ -58,7 +58,11 @@ mod tests {
         assert_eq!(beside, "it goes on");
         drop(release);
         let thread = tokio::task::spawn_blocking(move || seen.recv().unwrap()).await.unwrap();
-        assert_ne!(thread, std::thread::current().id(), "what came of it is dropped elsewhere");
+        assert_ne!(
+            thread,
+            std::thread::current().id(),
+            "the late result is dropped on the blocking thread"
+        );
     }
 
     #[tokio::test]

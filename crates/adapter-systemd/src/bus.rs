@@ -1,8 +1,8 @@
-//! One connection to systemd's bus: made when it is needed, made again when it broke, and listened to all the while.
+//! One connection to systemd's bus: opened on demand, reopened after it broke, with signals received throughout.
 //!
-//! zbus never reconnects, and systemd forgets a client that it lost, so everything that hangs on a connection lives and dies with one
-//! [`Session`]: the subscription, and the ends of jobs that were seen. No call is repeated here: whether it had its effect before the
-//! connection broke is for the caller to find out.
+//! zbus never reconnects, and systemd forgets a disconnected client. One [`Session`] therefore owns everything that
+//! depends on a connection: the subscription and the received job results. This module repeats no call; the caller
+//! finds out whether a call took effect before the connection broke.
 
 use std::fmt;
 use std::future::Future;
@@ -25,21 +25,21 @@ mod job_log;
 
 pub(crate) use job_log::JobLog;
 
-/// Makes a connection.
+/// Opens a connection.
 type Connector = Arc<
     dyn Fn() -> Pin<Box<dyn Future<Output = Result<Connection, BusError>> + Send>> + Send + Sync,
 >;
 
-/// The bus that systemd is on.
+/// The bus of systemd.
 pub(crate) struct Bus {
     connector: Connector,
-    /// The time for a connection, and for each of the calls that set it up.
+    /// The time limit for opening a connection and for each setup call.
     limit: Duration,
     session: Mutex<Option<Arc<Session>>>,
 }
 
 impl Bus {
-    /// A bus at the first of `addresses` that answers; nothing is connected yet.
+    /// Creates a bus that uses the first of `addresses` that answers; does not connect yet.
     pub(crate) fn at(addresses: Vec<String>, limit: Duration) -> Self {
         let connect = move || -> Pin<Box<dyn Future<Output = _> + Send>> {
             Box::pin(connect_to_first(addresses.clone()))
@@ -47,12 +47,12 @@ impl Bus {
         Self::with(Arc::new(connect), limit)
     }
 
-    /// A bus over connections from elsewhere.
+    /// Creates a bus over connections of `connector`.
     pub(crate) fn with(connector: Connector, limit: Duration) -> Self {
         Self { connector, limit, session: Mutex::new(None) }
     }
 
-    /// Returns the connection that stands, or a new one.
+    /// Returns the current connection, or opens a new one.
     pub(crate) async fn session(&self) -> Result<Arc<Session>, BusError> {
         let mut slot = self.session.lock().await;
         if let Some(session) = slot.as_ref().filter(|session| session.is_alive()) {
@@ -94,13 +94,14 @@ pub(crate) struct Session {
     listener: AbortHandle,
 }
 
-/// How long systemd may take to appear on a bus that was just started, and how often it is looked for.
+/// How long systemd may take to appear on a newly started bus, and how often to check.
 const OWNER_PATIENCE: Duration = Duration::from_secs(3);
 const OWNER_POLL: Duration = Duration::from_millis(50);
 
-/// Returns who has systemd's name on the bus.
+/// Returns the owner of systemd's name on the bus.
 ///
-/// A bus that this very connection had started is there a moment before systemd took its name on it, so a missing owner is waited for.
+/// A bus that was activated by this connection exists shortly before systemd takes its name, so the function waits for
+/// an owner.
 async fn owner_of(
     bus: &DBusProxy<'_>,
     name: &zbus::names::BusName<'_>,
@@ -117,7 +118,7 @@ async fn owner_of(
 }
 
 impl Session {
-    /// Connects, and returns only when no signal can be missed any more: match rules first, then the subscription.
+    /// Connects; returns once no signal can be missed: match rules first, then the subscription.
     async fn open(connector: &Connector) -> Result<Self, BusError> {
         let connection = connector().await?;
         let (owners, systemd) = if connection.is_bus() {
@@ -134,7 +135,7 @@ impl Session {
         let mut rule =
             MatchRule::builder().msg_type(Type::Signal).interface(MANAGER).member("JobRemoved");
         if let Some(systemd) = &systemd {
-            // The unique name, because only that can be compared on this side: anyone on a bus may send a signal to anyone.
+            // The unique name, because only that can be compared here: any client may send signals.
             rule = rule.sender(systemd.as_str());
         }
         let removed = MessageStream::for_match_rule(rule.build()?, &connection, None).await?;
@@ -145,22 +146,22 @@ impl Session {
         Ok(session)
     }
 
-    /// Returns whether the connection stands and its signals are listened to.
+    /// Returns whether the connection is open and its signals are received.
     pub(crate) fn is_alive(&self) -> bool {
         !self.connection.is_closed() && !self.listener.is_finished()
     }
 
-    /// The connection itself.
+    /// Returns the connection.
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// The ends of jobs that were seen on this connection.
+    /// Returns the job results received on this connection.
     pub(crate) fn jobs(&self) -> watch::Receiver<JobLog> {
         self.jobs.clone()
     }
 
-    /// The manager's object.
+    /// Returns a proxy for the manager object.
     pub(crate) async fn manager(&self) -> Result<ManagerProxy<'_>, BusError> {
         let builder = ManagerProxy::builder(&self.connection);
         Ok(builder.cache_properties(CacheProperties::No).build().await?)
@@ -183,8 +184,8 @@ fn owner_rule() -> Result<MatchRule<'static>, BusError> {
     Ok(rule.build()?)
 }
 
-/// Notes the ends of jobs until the connection ends, or systemd is another one: `daemon-reexec` and a manager that was started anew
-/// know nothing of a subscription.
+/// Records job results until the connection closes or systemd changes: after `daemon-reexec` or a restart the manager
+/// has lost the subscription.
 async fn listen(
     mut removed: MessageStream,
     mut owners: Option<MessageStream>,
@@ -195,7 +196,7 @@ async fn listen(
             message = removed.next() => match message {
                 Some(Ok(message)) => note(&message, &log),
                 Some(Err(error)) => {
-                    tracing::debug!(%error, "a signal could not be received");
+                    tracing::debug!(%error, "failed to receive a D-Bus signal");
                     return;
                 }
                 None => return,
@@ -217,7 +218,7 @@ async fn owner_change(owners: &mut Option<MessageStream>) {
 fn note(message: &Message, log: &watch::Sender<JobLog>) {
     match message.body().deserialize::<JobRemoved>() {
         Ok(removed) => log.send_modify(|log| log.note(removed)),
-        // The end of that job will be found by asking.
-        Err(error) => tracing::warn!(%error, "a signal `JobRemoved` is not understood"),
+        // Polling finds the end of that job.
+        Err(error) => tracing::warn!(%error, "cannot parse a `JobRemoved` signal"),
     }
 }

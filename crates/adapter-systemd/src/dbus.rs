@@ -1,50 +1,50 @@
-//! The methods and signals of systemd that are used (org.freedesktop.systemd1(5)), and nothing else.
+//! The methods and signals of systemd that this crate uses (org.freedesktop.systemd1(5)).
 //!
-//! No property is cached: many of systemd's never announce a change, and a cache would be the memory of what this process saw.
+//! No property is cached: many properties of systemd never announce a change.
 
 use serde::Deserialize;
 use zbus::{OwnedObjectPath, Type};
 
 /// systemd's name on the bus.
 pub(crate) const DESTINATION: &str = "org.freedesktop.systemd1";
-/// The interface of the manager's object.
+/// The interface of the manager object.
 pub(crate) const MANAGER: &str = "org.freedesktop.systemd1.Manager";
-/// The interface that every unit has.
+/// The interface of every unit.
 pub(crate) const UNIT: &str = "org.freedesktop.systemd1.Unit";
-/// The interface that a service has besides.
+/// The additional interface of a service.
 pub(crate) const SERVICE: &str = "org.freedesktop.systemd1.Service";
-/// The interface that a job has.
+/// The interface of a job.
 pub(crate) const JOB: &str = "org.freedesktop.systemd1.Job";
 
-/// The manager's object.
+/// The manager object.
 #[zbus::proxy(
     interface = "org.freedesktop.systemd1.Manager",
     default_service = "org.freedesktop.systemd1",
     default_path = "/org/freedesktop/systemd1"
 )]
 pub(crate) trait Manager {
-    /// Asks for signals; without a client that did, systemd sends none at all.
+    /// Subscribes to signals; systemd sends none without a subscribed client.
     fn subscribe(&self) -> zbus::Result<()>;
 
-    /// Lists the named units, loading those that are not, in the order of the names.
+    /// Lists the named units in the order of the names, loading them if necessary.
     fn list_units_by_names(&self, names: &[String]) -> zbus::Result<Vec<UnitRow>>;
 
-    /// Returns a unit's object, loading it if need be; one that is not found has an object as well.
+    /// Returns a unit's object, loading the unit if necessary; a unit that is not found also has an object.
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
 
-    /// Queues a start and returns the job's object.
+    /// Queues a start job and returns its object.
     fn start_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
 
-    /// Queues a stop and returns the job's object.
+    /// Queues a stop job and returns its object.
     fn stop_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
 
-    /// Queues a restart and returns the job's object.
+    /// Queues a restart job and returns its object.
     fn restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
 
-    /// Runs the generators and loads all units again; answers when that is done.
+    /// Runs the generators and reloads all units; returns when the reload is complete.
     fn reload(&self) -> zbus::Result<()>;
 
-    /// Forgets a unit's failure and its count of starts.
+    /// Resets a unit's failed state and start counter.
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
 }
 

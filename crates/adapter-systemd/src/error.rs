@@ -1,4 +1,4 @@
-//! What went wrong on the bus, and what a caller can do about it. Nothing here is retried.
+//! Errors of the bus and their port error kinds. Nothing here is retried.
 
 use std::io;
 use std::sync::Arc;
@@ -7,37 +7,37 @@ use std::time::Duration;
 use companion_core::ports::{PortError, PortErrorKind};
 use zbus::fdo;
 
-/// An error of the bus or of systemd behind it.
+/// An error of the bus or of systemd.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BusError {
-    /// No connection could be made.
-    #[error("the bus at `{address}` cannot be reached")]
+    /// Opening a connection failed.
+    #[error("failed to connect to the bus at `{address}`")]
     Connect { address: String, source: Box<BusError> },
-    /// systemd, or the bus for it, answered with an error.
+    /// systemd or the bus returned an error.
     #[error("{}", refusal_text(name, detail))]
     Refused { name: String, detail: String },
-    /// The connection broke, or could not be made.
+    /// The connection broke or could not be opened.
     #[error(transparent)]
     Broken(Arc<io::Error>),
-    /// The connection is gone for no reason that is known.
+    /// The connection was closed for an unknown reason.
     #[error("the connection to the bus was closed")]
     Closed,
-    /// The other side did not accept who this process is.
-    #[error("the bus does not accept this user ({0})")]
+    /// The bus rejected the user of this process.
+    #[error("the bus rejected this user ({0})")]
     Rejected(String),
-    /// No answer came in time.
-    #[error("there was no answer within {} s", .0.as_secs_f32())]
+    /// No reply within the time limit.
+    #[error("no reply within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
-    /// The kernel's own files, about processes and control groups, do not answer.
-    #[error("the kernel's files about processes do not answer")]
+    /// Reading procfs or cgroupfs timed out.
+    #[error("reading procfs or cgroupfs timed out")]
     Unread,
-    /// The answer was not of the form that was expected.
-    #[error("the answer is not understood: {0}")]
+    /// The reply has an unexpected form.
+    #[error("unexpected reply: {0}")]
     NotUnderstood(String),
 }
 
 impl BusError {
-    /// Returns what the caller can do.
+    /// Returns the port error kind.
     pub(crate) fn kind(&self) -> PortErrorKind {
         match self {
             Self::Connect { source, .. } => source.kind(),
@@ -55,7 +55,7 @@ impl BusError {
         }
     }
 
-    /// Returns whether the connection is of no more use.
+    /// Returns whether the connection is unusable.
     pub(crate) fn is_disconnection(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Broken(_) | Self::Closed | Self::Rejected(_) => true,
@@ -64,7 +64,7 @@ impl BusError {
         }
     }
 
-    /// Returns the port's error for `attempt`, worded to follow "failed to".
+    /// Returns the port error for `attempt`, a verb phrase that follows "failed to".
     pub(crate) fn during(self, attempt: impl std::fmt::Display) -> PortError {
         PortError::new(self.kind(), format!("failed to {attempt}")).with_source(self)
     }
@@ -77,8 +77,8 @@ fn refusal_text(name: &str, detail: &str) -> String {
     }
 }
 
-/// The kinds of the error names of systemd (`bus-common-errors.h`) and of the bus (D-Bus specification); the error's text is
-/// for people and never decides.
+/// Maps error names of systemd (`bus-common-errors.h`) and of the bus (D-Bus specification) to kinds. The error text
+/// never decides.
 fn refusal_kind(name: &str) -> PortErrorKind {
     if let Some(name) = name.strip_prefix("org.freedesktop.systemd1.") {
         return match name {
@@ -139,7 +139,7 @@ impl From<fdo::Error> for BusError {
     }
 }
 
-/// Somebody else's text, escaped and cut, so that it can neither forge a log line nor fill one.
+/// Escapes and truncates external text, so that it can neither forge nor flood log lines.
 pub(crate) fn shown(text: &str) -> String {
     const LIMIT: usize = 2048;
     let mut shown = String::new();
@@ -149,7 +149,7 @@ pub(crate) fn shown(text: &str) -> String {
             break;
         }
         match c {
-            // A line's end and a tab are layout, and quotes are no danger.
+            // Newlines and tabs are layout, and quotes are harmless.
             '\n' => shown.push_str("\\n"),
             '\'' | '"' | '\\' => shown.push(c),
             _ => shown.extend(c.escape_debug()),
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_name_of_an_error_says_what_can_be_done() {
+    fn each_error_name_has_its_error_kind() {
         use PortErrorKind::{Denied, Invalid, NotFound, Transient, Unavailable};
         for (name, kind) in [
             ("org.freedesktop.systemd1.NoSuchUnit", NotFound),

@@ -1,6 +1,6 @@
-//! What searches for hostile texts reach of this crate: its readers, each fed with bytes. No part of its interface.
+//! Entry points for the fuzz targets; not part of the public interface.
 //!
-//! Each function returns the texts that a person would be shown of what was read.
+//! Each function returns the texts that a person would see.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -18,7 +18,7 @@ use crate::processes::ProcessFacts;
 use crate::reload_check::outcome;
 use crate::states::{Properties, service_state, subject};
 
-/// Reads `bytes` as the unit file of `name`; says whether it is taken for ours, and as what it is shown.
+/// Parses `bytes` as the unit file of `name`; returns whether the file is managed, and its displayed form.
 pub fn unit_file(name: &CompanionName, bytes: &[u8]) -> (bool, String) {
     let uid = rustix::process::geteuid().as_raw();
     let status = FileStatus {
@@ -35,11 +35,11 @@ pub fn unit_file(name: &CompanionName, bytes: &[u8]) -> (bool, String) {
     let marked = is_marked(name, &contents, Some("Archipelago companion UI: "));
     let state = compared(whose, &contents, |_restart_epoch| None);
     let ours = !matches!(state, UnitFileState::Unmanaged { .. });
-    assert!(ours || !marked, "what carries the mark is ours");
+    assert!(ours || !marked, "a file with the ownership label is managed");
     (ours, format!("{state:?}"))
 }
 
-/// Reads `stdout` and `stderr` as what the generator said of the unit `name`, and of all units.
+/// Parses `stdout` and `stderr` as the generator's output for the unit `name`, and for all units.
 pub fn generator(
     name: &CompanionName,
     stdout: &[u8],
@@ -59,7 +59,7 @@ pub fn generator(
     shown
 }
 
-/// The properties that a service's state is read from.
+/// The properties that determine a service's state.
 const PROPERTIES: [&str; 16] = [
     "LoadState",
     "ActiveState",
@@ -79,8 +79,8 @@ const PROPERTIES: [&str; 16] = [
     "Environment",
 ];
 
-/// Reads a service's state from properties whose types and values `bytes` chooses: for each one a type, a length, and
-/// so many bytes. One that it says nothing of has the type that systemd gives it.
+/// Reads a service's state from properties whose types and values `bytes` chooses: a type, a length and that many bytes
+/// for each. Properties that `bytes` omits have systemd's own type.
 pub fn service(bytes: &[u8]) -> Vec<String> {
     let mut rest = bytes;
     let mut all = HashMap::new();

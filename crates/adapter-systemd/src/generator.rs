@@ -1,7 +1,8 @@
-//! Podman's generator of the host: where it is, and what it says about a unit before the unit is put where systemd reads it.
+//! Podman's generator on the host: finds it and validates a unit with it before the unit is written.
 //!
-//! A reload succeeds whatever a generator refuses, and the refused unit is then simply missing. So each unit is tried in a private
-//! directory first (`--dryrun` with `QUADLET_UNIT_DIRS`, podman-systemd.unit(5)). Nothing is loaded or started by that.
+//! A reload succeeds even if a generator rejects a unit, and the rejected unit is then missing. So each unit is
+//! validated in a private directory first (`--dryrun` with `QUADLET_UNIT_DIRS`, podman-systemd.unit(5)). A dry run
+//! loads and starts nothing.
 
 use std::fs;
 use std::io;
@@ -21,22 +22,23 @@ pub(crate) mod verdict;
 
 pub(crate) use verdict::bare;
 
-/// How long the generator may take for one unit; it needs some 20 ms on a laptop.
+/// Time limit of the generator for one unit; it takes about 20 ms on a laptop.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How many times that it may take for all units of the host.
+/// Factor on [`LIMIT`] for a run over all units of the host.
 const FOR_ALL_UNITS: u32 = 3;
 
-/// Where systemd looks for generators, first wins (systemd.generator(7)), and their names there.
+/// The generator directories of systemd, in order of precedence (systemd.generator(7)), and the generator's names
+/// there.
 const GENERATOR_DIRS: [&str; 4] =
     ["/run/systemd", "/etc/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd"];
-/// Where the program itself lies, for packages that forget the links (podman issue 17679).
+/// Paths of the program itself, for packages without the links (podman issue 17679).
 const PROGRAMS: [&str; 3] =
     ["/usr/libexec/podman/quadlet", "/usr/lib/podman/quadlet", "/usr/local/libexec/podman/quadlet"];
 
-/// What the name of a staged unit's directory begins with; the number of the process that made it follows.
+/// Prefix of a staging directory's name, followed by the process ID of its creator.
 const STAGE_PREFIX: &str = "unit-";
 
-/// A host's generator.
+/// The host's generator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Generator {
     program: PathBuf,
@@ -45,70 +47,70 @@ pub struct Generator {
     stage: PathBuf,
 }
 
-/// Why a unit was not accepted.
+/// Why a unit was rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum GeneratorError {
-    /// There is none.
+    /// No generator is installed.
     #[error("no Quadlet generator is installed (it comes with Podman 4.4 and newer; looked for {})", shown_paths(.tried))]
     NotFound {
-        /// Where it was looked for.
+        /// The paths that were tried.
         tried: Vec<PathBuf>,
     },
-    /// The operator switched it off by something that is not a program at its place (systemd.generator(7)).
-    #[error("the Quadlet generator is switched off at `{}`", .path.display())]
+    /// The operator masked the generator with a file that is not a program (systemd.generator(7)).
+    #[error("the Quadlet generator is masked by `{}`", .path.display())]
     Masked {
-        /// The place.
+        /// The path of the mask.
         path: PathBuf,
     },
-    /// The unit cannot be staged for it.
-    #[error("no directory for the unit to be checked in")]
+    /// Staging the unit failed.
+    #[error("failed to create a staging directory for the unit")]
     Stage {
-        /// What the file system said.
+        /// The file system's error.
         #[source]
         source: DirError,
     },
-    /// The files that it needs do not answer.
-    #[error("the generator's files cannot be reached")]
+    /// Reading the generator's files timed out.
+    #[error("reading the generator's files timed out")]
     Stuck(#[from] Stuck),
-    /// It cannot be run.
-    #[error("`{}` cannot be run", .program.display())]
+    /// Running the generator failed.
+    #[error("failed to run `{}`", .program.display())]
     NotRun {
         /// The program.
         program: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// It did not end in time, and was ended.
-    #[error("`{}` did not end within {} s", .program.display(), .limit.as_secs_f32())]
+    /// The generator exceeded its time limit and was killed.
+    #[error("`{}` did not exit within {} s", .program.display(), .limit.as_secs_f32())]
     TimedOut {
         /// The program.
         program: PathBuf,
         /// The limit.
         limit: Duration,
     },
-    /// It ended with an error that is not about the unit.
+    /// The generator failed for a reason unrelated to the unit.
     #[error("`{}` failed ({status}): {words}", .program.display())]
     Failed {
         /// The program.
         program: PathBuf,
-        /// How it ended.
+        /// The exit status or signal.
         status: String,
-        /// What it wrote to its standard error, escaped, 2 KiB at most.
+        /// Its standard error, escaped, at most 2 KiB.
         words: String,
     },
-    /// It refused the unit.
-    #[error("the Quadlet generator says: {words}")]
+    /// The generator rejected the unit.
+    #[error("the Quadlet generator rejected the unit: {words}")]
     Refused {
-        /// Its own words, escaped, 2 KiB at most.
+        /// Its message, escaped, at most 2 KiB.
         words: String,
     },
-    /// It said nothing and made no service of the unit, as versions before 4.6 do.
-    #[error("the Quadlet generator made no service of the unit, and did not say why")]
+    /// The generator printed no message and generated no service, as versions before 4.6 do.
+    #[error("the Quadlet generator generated no service from the unit and printed no reason")]
     NoEvents,
 }
 
 impl GeneratorError {
-    /// What the caller of a port can do.
+    /// Returns the port error kind.
     #[must_use]
     pub fn kind(&self) -> PortErrorKind {
         match self {
@@ -125,7 +127,8 @@ impl GeneratorError {
 }
 
 impl Generator {
-    /// Looks for the generator of `scope` where systemd would, and then where Podman's packages put the program. Blocks on files.
+    /// Searches the generator of `scope` in systemd's directories, then in the paths of Podman's packages. Blocks on
+    /// files.
     ///
     /// # Errors
     /// [`GeneratorError::NotFound`] and [`GeneratorError::Masked`].
@@ -133,10 +136,10 @@ impl Generator {
         Self::find_below(Path::new("/"), scope)
     }
 
-    /// The generator at `program`, whatever its name. Blocks on files.
+    /// Uses the generator at `program`, whatever its name. Blocks on files.
     ///
     /// # Errors
-    /// [`GeneratorError::NotFound`] when there is nothing that could be run.
+    /// [`GeneratorError::NotFound`] if `program` is not an executable file.
     pub fn at(program: impl Into<PathBuf>, scope: Scope) -> Result<Self, GeneratorError> {
         let program = program.into();
         if !is_program(&program) {
@@ -147,18 +150,18 @@ impl Generator {
             program,
             scope,
             limit: LIMIT,
-            // In a shared directory such as /tmp, one name for each user.
+            // One name per user, in case the directory is shared, such as /tmp.
             stage: parent.join(format!("companion-stage-{}", rustix::process::geteuid().as_raw())),
         })
     }
 
-    /// Stages units below `path` instead of the runtime directory.
+    /// Stages units below `path` instead of in the runtime directory.
     #[must_use]
     pub fn with_stage_dir(self, path: impl Into<PathBuf>) -> Self {
         Self { stage: path.into(), ..self }
     }
 
-    /// The program's path.
+    /// Returns the program's path.
     #[must_use]
     pub fn program(&self) -> &Path {
         &self.program
@@ -187,7 +190,7 @@ impl Generator {
         }
     }
 
-    /// Asks whether a service would be made of `text` as `<name>.container`.
+    /// Checks that the generator generates a service from `text` as `<name>.container`.
     pub(crate) async fn check(&self, name: &str, text: &str) -> Result<(), GeneratorError> {
         let (generator, unit) = (self.clone(), (name.to_owned(), text.to_owned()));
         let staged = blocking::within(FILE_LIMIT, move || {
@@ -200,13 +203,13 @@ impl Generator {
         verdict::judge(&self.program, name, &ended?)
     }
 
-    /// Has it read all that a reload would have it read, and make nothing of it.
+    /// Runs the generator over all unit files that a reload would read, without writing output.
     pub(crate) async fn dry_run(&self) -> Result<Ended, GeneratorError> {
         let limit = self.limit.saturating_mul(FOR_ALL_UNITS);
         process::run(&self.program, self.scope, None, limit).await
     }
 
-    /// The directory that units are staged in, one directory for each.
+    /// Returns the staging directory, which holds one directory per unit.
     pub(crate) fn stage_dir(&self) -> PathBuf {
         self.stage.clone()
     }
@@ -233,7 +236,7 @@ impl Generator {
     }
 }
 
-/// A staged unit, removed on a thread that may block, also when whoever staged it goes away.
+/// A staged unit; removed on a blocking thread, even if the check is cancelled.
 struct Staged(Option<tempfile::TempDir>);
 
 impl Staged {
@@ -245,12 +248,12 @@ impl Staged {
         self.0.as_ref().map(|dir| dir.path().to_owned())
     }
 
-    /// Removes it, and waits for that.
+    /// Removes the staged unit and waits for the removal.
     async fn remove(mut self) {
         let Some(dir) = self.0.take() else { return };
         let removed = blocking::within(FILE_LIMIT, move || close(dir));
         if let Err(error) = removed.await {
-            tracing::warn!(%error, "a staged unit is left behind");
+            tracing::warn!(%error, "failed to remove a staged unit");
         }
     }
 }
@@ -265,14 +268,14 @@ impl Drop for Staged {
     }
 }
 
-/// Not only dropped, so that what is left is heard of.
+/// Closes explicitly, so that an error is logged.
 fn close(dir: tempfile::TempDir) {
     if let Err(error) = dir.close() {
-        tracing::warn!(%error, "a staged unit is left behind");
+        tracing::warn!(%error, "failed to remove a staged unit");
     }
 }
 
-/// Removes staged units of processes that are no more, and returns how many.
+/// Removes staged units of processes that no longer exist; returns how many.
 pub(crate) fn sweep_stage(stage: &Path) -> usize {
     let Ok(dir) = Dir::open(stage, Trust::Owned) else {
         return 0;
@@ -286,11 +289,11 @@ pub(crate) fn sweep_stage(stage: &Path) -> usize {
     left.filter(|entry| fs::remove_dir_all(stage.join(&entry.name)).is_ok()).count()
 }
 
-/// What the service manager makes of a place where generators lie (systemd.generator(7)).
+/// How the service manager treats a path in a generator directory (systemd.generator(7)).
 enum Place {
-    /// It looks at the next one: nothing is there, a dangling link, or what nobody may execute.
+    /// Skipped: missing, a dangling link, or not executable.
     PassedOver,
-    /// An empty file or a link to `/dev/null`, which hides the places after it.
+    /// Masked: an empty file or a link to `/dev/null`, which hides later paths.
     Masked,
     Program,
 }
@@ -309,7 +312,7 @@ fn place(path: &Path) -> Place {
     }
 }
 
-/// Whether a path leads to a file that someone may run.
+/// Returns whether `path` leads to an executable file.
 fn is_program(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }

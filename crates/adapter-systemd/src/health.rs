@@ -1,4 +1,4 @@
-//! What a host lacks for this scope, for a person to read. Changes nothing.
+//! Health checks of a scope's host, for people. Changes nothing.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -21,40 +21,40 @@ use crate::states::{Properties, PropertyError, variable_in};
 const LIMIT: Duration = Duration::from_secs(10);
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
-/// What a scope's host has and lacks.
+/// The health of a scope's host.
 #[derive(Debug)]
 pub struct ScopeHealth {
-    /// systemd behind the bus, or why it cannot be asked.
+    /// systemd on the bus, or why it does not reply.
     pub systemd: PortResult<SystemdFacts>,
-    /// The directory that units are written to.
+    /// The unit directory.
     pub unit_dir: Result<PathBuf, ScopeError>,
-    /// The generator, or why there is none.
+    /// The generator's path, or why it is unavailable.
     pub generator: Result<PathBuf, GeneratorError>,
-    /// Whether the user's manager runs without a login (`loginctl enable-linger`); `None` in the system's scope, or when the user's
-    /// name is not known. Without it every companion ends at logout and none starts at boot.
+    /// Whether the user's manager runs without a login (`loginctl enable-linger`); `None` in the system's scope or if
+    /// the user's name is unknown. Without lingering, every companion stops at logout and none starts at boot.
     pub linger: Option<bool>,
     /// Whether the host has the unified cgroup hierarchy, which Quadlet requires.
     pub unified_cgroups: bool,
-    /// The user's base directories by this process's environment, by variable; empty in the system's scope.
+    /// The user's base directories in this process's environment, by variable; empty in the system's scope.
     pub directories: BTreeMap<&'static str, PathBuf>,
 }
 
-/// What systemd says about itself.
+/// systemd's own facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SystemdFacts {
-    /// Its version, such as `257.8-1~deb13u2`.
+    /// The version, such as `257.8-1~deb13u2`.
     pub version: String,
-    /// The directory that the generator reads units from, by the manager's own environment (`XDG_CONFIG_HOME`, `HOME`). When it is another
-    /// than [`ScopeHealth::unit_dir`], no unit will ever be found.
+    /// The generator's unit directory according to the manager's environment (`XDG_CONFIG_HOME`, `HOME`). If it differs
+    /// from [`ScopeHealth::unit_dir`], the generator finds no unit.
     pub unit_dir: Option<PathBuf>,
-    /// Whether memory limits have an effect: whether the controller reaches the manager's units. `None` when that cannot be read.
+    /// Whether memory limits take effect: whether the manager's units have the memory controller; `None` if unknown.
     pub memory_limits: Option<bool>,
-    /// The base directories of what the manager starts, by its own environment. Where one differs from that of
+    /// The base directories according to the manager's environment. Where one differs from
     /// [`ScopeHealth::directories`], a command and the daemon use different files.
     pub directories: BTreeMap<&'static str, PathBuf>,
 }
 
-/// Asks and looks; takes at most some 20 s when nothing answers.
+/// Inspects the host; takes at most about 20 s if nothing replies.
 pub async fn inspect(scope: Scope) -> ScopeHealth {
     let found = blocking::within(LIMIT, move || {
         let linger = match scope {
@@ -68,7 +68,7 @@ pub async fn inspect(scope: Scope) -> ScopeHealth {
     let (generator, linger, unified_cgroups) =
         found.unwrap_or_else(|stuck| (Err(stuck.into()), None, false));
     ScopeHealth {
-        systemd: systemd.map_err(|error| error.during("ask systemd about itself")),
+        systemd: systemd.map_err(|error| error.during("read systemd's properties")),
         unit_dir: scope.unit_dir(),
         generator,
         linger,
@@ -86,7 +86,7 @@ async fn facts(scope: Scope) -> Result<SystemdFacts, BusError> {
     Ok(described.await.map_err(|_stuck| BusError::Unread)??)
 }
 
-/// Reads the manager's properties.
+/// Evaluates the manager's properties.
 fn described(
     scope: Scope,
     manager: &Properties,
@@ -99,7 +99,7 @@ fn described(
     };
     let control_group = manager.text("ControlGroup")?.unwrap_or_default();
     let group = cgroups.join(control_group.trim_start_matches('/'));
-    // In the root group the file names what the kernel has, which is what the units get there.
+    // In the root group, the file lists the kernel's controllers, which units get.
     let controllers = fs::read_to_string(group.join("cgroup.controllers")).ok();
     Ok(SystemdFacts {
         version: manager.text("Version")?.unwrap_or_default().to_owned(),
@@ -110,7 +110,7 @@ fn described(
     })
 }
 
-/// Whether a file of this user's name is in the directory of those who linger.
+/// Returns whether the linger directory has a file with this user's name.
 fn lingers(directory: &Path, passwd: &Path) -> Option<bool> {
     let uid = rustix::process::getuid().as_raw().to_string();
     let accounts = fs::read_to_string(passwd).ok()?;
@@ -119,7 +119,7 @@ fn lingers(directory: &Path, passwd: &Path) -> Option<bool> {
         let name = fields.next()?;
         (fields.nth(1)? == uid).then_some(name)
     });
-    // An account of a directory service stands in no file.
+    // Accounts of a directory service are not in the file.
     let name = name.map(str::to_owned).or_else(|| std::env::var("USER").ok())?;
     Some(directory.join(name).exists())
 }
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_managers_own_environment_and_group_are_what_counts() {
+    fn the_managers_own_environment_and_control_group_decide() {
         let place = tempfile::tempdir().unwrap();
         let group = place.path().join("user.slice/init.scope");
         fs::create_dir_all(&group).unwrap();

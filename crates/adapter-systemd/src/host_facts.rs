@@ -1,4 +1,4 @@
-//! What the text of a unit depends on besides the unit itself, and how all who write units come to know it.
+//! Host facts that a unit's text depends on, shared by all writers of units.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -6,30 +6,30 @@ use std::{fs, io};
 
 use quadlet::PodmanVersion;
 
-/// What a host has that the text of a unit depends on.
+/// Host facts that a unit's text depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostFacts {
     /// The version of Podman, whose generator reads the text.
     pub podman: PodmanVersion,
-    /// Whether the kernel enforces SELinux, so that mounts have to be relabelled.
+    /// Whether the kernel enforces SELinux, so that mounts need relabelling.
     pub enforces_selinux: bool,
 }
 
-/// Where the kernel says whether it enforces SELinux; there is no such file where it has none.
+/// The kernel's SELinux enforcement flag; missing on a kernel without SELinux.
 const ENFORCE: &str = "/sys/fs/selinux/enforce";
 
 impl HostFacts {
-    /// The facts of this host, whose Podman is of version `podman`. It reads one file of the kernel, which does not block.
+    /// Returns the facts of this host with Podman `podman`. Reads one kernel file, which does not block.
     ///
     /// # Errors
-    /// When that file is there and cannot be read.
+    /// If the file exists and cannot be read.
     pub fn of_host(podman: PodmanVersion) -> io::Result<Self> {
         Ok(Self { podman, enforces_selinux: enforces(Path::new(ENFORCE))? })
     }
 }
 
 impl From<PodmanVersion> for HostFacts {
-    /// The facts of a host that does not enforce SELinux.
+    /// Returns the facts of a host that does not enforce SELinux.
     fn from(podman: PodmanVersion) -> Self {
         Self { podman, enforces_selinux: false }
     }
@@ -43,7 +43,7 @@ fn enforces(file: &Path) -> io::Result<bool> {
     }
 }
 
-/// The facts that all clones of a [`QuadletDir`](crate::QuadletDir) share.
+/// The facts, shared by all clones of a [`QuadletDir`](crate::QuadletDir).
 #[derive(Debug, Clone)]
 pub(crate) struct SharedFacts(Arc<RwLock<HostFacts>>);
 
@@ -53,7 +53,7 @@ impl SharedFacts {
     }
 
     pub(crate) fn get(&self) -> HostFacts {
-        // A plain value: whoever panicked with the lock held left one or the other.
+        // A panic with the lock held leaves the old or the new value.
         *self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kernel_enforces_what_its_file_says_and_nothing_without_one() {
+    fn selinux_enforcement_follows_the_kernels_file() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("enforce");
         assert!(!enforces(&file).unwrap(), "no SELinux");
@@ -75,6 +75,6 @@ mod tests {
             fs::write(&file, text).unwrap();
             assert_eq!(enforces(&file).unwrap(), enforced, "{text:?}");
         }
-        assert!(enforces(dir.path()).is_err(), "what cannot be read is not known");
+        assert!(enforces(dir.path()).is_err(), "an unreadable flag is an error");
     }
 }

@@ -1,7 +1,7 @@
-//! The journal: the last lines that a unit's run logged, by `journalctl(1)`. Nothing is linked for it, and nothing is followed.
+//! Reads the last journal lines of a unit's run with `journalctl(1)`.
 //!
-//! A run is known by its invocation id: the journal keeps it as a field of its own that no program can forge. Each run is read once; an
-//! answer that is empty or failed is read again, but not without end.
+//! The invocation ID identifies a run: the journal stores it in a trusted field that no program can forge. Each run is
+//! read once; an empty or failed read is repeated a few times.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,18 +22,18 @@ use crate::scope::Scope;
 
 mod entries;
 
-/// How long one reading may take; an index makes it some 10 ms, however large the journal is.
+/// Time limit of one read; with the index it takes about 10 ms, regardless of the journal's size.
 const LIMIT: Duration = Duration::from_secs(5);
-/// More than [`ENTRIES`] entries as JSON take: a field of more than 4096 bytes is `null`.
+/// More than [`ENTRIES`] entries as JSON: a field of more than 4096 bytes is `null`.
 const OUTPUT_LIMIT: u64 = 2 * 1024 * 1024;
-/// How many entries are read. Podman's own about the end of a container come last, and are left out.
+/// How many entries are read. Podman's own events about the end of a container come last and are dropped.
 const ENTRIES: u32 = 40;
-/// How many readings go on at once.
+/// How many reads run concurrently.
 const CONCURRENCY: usize = 4;
-/// How often a run is read of which nothing was found. The journal may lag behind the end of a process for a moment.
+/// How often a run without entries is read. The journal may lag behind the end of a process.
 const READINGS: u8 = 3;
-/// The kind of systemd's message that it could not run a program (`SD_MESSAGE_SPAWN_FAILED`, sd-messages.h): nothing but that tells why a
-/// unit failed before its first process did.
+/// The message ID for a program that systemd could not run (`SD_MESSAGE_SPAWN_FAILED`, sd-messages.h): the only
+/// explanation of a unit that failed before its first process ran.
 const SPAWN_FAILED: &str = "641257651c1b4ec9a8624d7a40a9e1e7";
 
 /// The journal of a scope.
@@ -45,7 +45,7 @@ pub(crate) struct Journal {
     read: Mutex<BTreeMap<CompanionName, Reading>>,
 }
 
-/// What was read of a run.
+/// The log lines read for a run.
 #[derive(Debug, Clone)]
 struct Reading {
     run: Run,
@@ -60,12 +60,12 @@ struct Run {
     restarts: u32,
 }
 
-/// Why the journal was not read.
+/// Why reading the journal failed.
 #[derive(Debug, thiserror::Error)]
 enum JournalError {
-    #[error("`{}` cannot be run", .program.display())]
+    #[error("failed to run `{}`", .program.display())]
     NotRun { program: PathBuf, source: io::Error },
-    #[error("`{}` did not end within {} s", .program.display(), .limit.as_secs_f32())]
+    #[error("`{}` did not exit within {} s", .program.display(), .limit.as_secs_f32())]
     TimedOut { program: PathBuf, limit: Duration },
     #[error("`{}` failed ({status}): {words}", .program.display())]
     Failed { program: PathBuf, status: String, words: String },
@@ -82,17 +82,17 @@ impl JournalError {
 }
 
 impl Journal {
-    /// The journal of `scope`.
+    /// Returns the journal of `scope`.
     pub(crate) fn of(scope: Scope) -> Self {
         Self::by("journalctl", scope, LIMIT)
     }
 
-    /// The journal as `program` tells it within `limit`.
+    /// Returns the journal as printed by `program` within `limit`.
     pub(crate) fn by(program: impl Into<PathBuf>, scope: Scope, limit: Duration) -> Self {
         Self { scope, program: program.into(), limit, read: Mutex::default() }
     }
 
-    /// Reads what the run of each of `ended` logged last, unless that was read before.
+    /// Reads the last lines of each run in `ended`, unless they were read before.
     pub(crate) async fn tails(
         &self,
         ended: &BTreeMap<CompanionName, ServiceState>,
@@ -101,7 +101,7 @@ impl Journal {
             ended.iter().filter_map(|(name, state)| Some((name, Run::of(state)?))).collect();
         let unread: Vec<(CompanionName, Run)> = {
             let mut read = self.lock();
-            // Of what is not asked about any more nothing is kept.
+            // Drop the results of units that are no longer requested.
             read.retain(|name, _| runs.contains_key(name));
             let new = |(name, run): &(&&CompanionName, &Run)| {
                 read.get(**name).is_none_or(|reading| reading.is_due(run))
@@ -126,10 +126,15 @@ impl Journal {
         }
         let read = self.lock();
         let tail = |name: &CompanionName| match runs.get(name) {
-            // systemd forgot the run, and with it what the journal could be asked for.
+            // systemd forgot the run, and with it the invocation ID.
             None => Ok(LogTail::default()),
             Some(_) => read.get(name).map_or_else(
-                || Err(PortError::new(PortErrorKind::Transient, "the journal was not read")),
+                || {
+                    Err(PortError::new(
+                        PortErrorKind::Transient,
+                        "reading the journal was interrupted",
+                    ))
+                },
                 |reading| reading.found.clone(),
             ),
         };
@@ -155,14 +160,15 @@ impl Run {
 }
 
 impl Reading {
-    /// Whether `run` has to be read.
+    /// Returns whether `run` has to be read.
     fn is_due(&self, run: &Run) -> bool {
         let nothing = self.found.as_ref().map_or(true, LogTail::is_empty);
         self.run != *run || (nothing && self.readings < READINGS)
     }
 }
 
-/// The command that prints the last entries of a run: those of its processes, and what systemd said of a process that it could not make.
+/// Returns the command that prints the last entries of a run: those of its processes, and systemd's about a process
+/// that it could not run.
 fn command(program: &PathBuf, scope: Scope, invocation: &str) -> Command {
     let by_manager = match scope {
         Scope::User => "USER_INVOCATION_ID",
@@ -176,7 +182,7 @@ fn command(program: &PathBuf, scope: Scope, invocation: &str) -> Command {
         .arg(format!("--lines={ENTRIES}"))
         .arg(format!("_SYSTEMD_INVOCATION_ID={invocation}"))
         .arg("+")
-        // Only its own user could have forged these.
+        // Only the same user could forge these.
         .arg(format!("{by_manager}={invocation}"))
         .arg(format!("MESSAGE_ID={SPAWN_FAILED}"))
         .arg(format!("_UID={uid}"))
@@ -193,7 +199,7 @@ async fn tail(
     name: &CompanionName,
 ) -> PortResult<LogTail> {
     let failed = |error: JournalError| {
-        let message = format!("the log of `{name}.service` cannot be read");
+        let message = format!("failed to read the log of `{name}.service`");
         PortError::new(error.kind(), message).with_source(error)
     };
     let ended = match process::run(command, OUTPUT_LIMIT, limit).await {
@@ -203,7 +209,7 @@ async fn tail(
         }
         Err(Unfinished::TimedOut) => return Err(failed(JournalError::TimedOut { program, limit })),
     };
-    // It also exits with 1 when there is no such entry, and says nothing then.
+    // journalctl also exits with 1, without a message, when there is no matching entry.
     let words = shown(&String::from_utf8_lossy(&ended.stderr));
     if ended.code != Some(0) && ended.stdout.is_empty() && !words.is_empty() {
         return Err(failed(JournalError::Failed { program, status: ended.status(), words }));

@@ -1,7 +1,7 @@
 //! `UnitStore` on Quadlet files and `ServiceManager` on systemd over D-Bus, for a user's or the system's manager.
 //!
-//! Quadlet's part is done by the host itself: a `<name>.container` file lies in the [`Scope`]'s directory, Podman's generator makes a
-//! `<name>.service` of it at each reload, and systemd runs that. So there are two adapters that meet on the disk:
+//! Quadlet runs on the host: a `<name>.container` file is in the [`Scope`]'s directory, Podman's generator generates a
+//! `<name>.service` from it at each reload, and systemd runs the service. Two adapters meet on the disk:
 //!
 //! ```text
 //!   UnitSpec ── unit_text ──► quadlet text ── generator (dry run) ──► <name>.container      QuadletDir: UnitStore
@@ -9,33 +9,33 @@
 //!   ServiceState ◄── states ◄── properties, /proc, cgroup ◄── <name>.service                SystemdManager: ServiceManager
 //! ```
 //!
-//! No process is started but the generator, before a write and before a reload, and `journalctl`, once for each run that failed. Files are read and written through `durable-dir`; systemd is
-//! asked over D-Bus, and the two facts it does not have (the environment of the running process, and whether a container's cgroup is
-//! frozen) are read from procfs and cgroupfs.
+//! The crate starts two programs: the generator, before a write and before a reload, and `journalctl`, once for each
+//! failed run. It accesses files through `durable-dir` and systemd over D-Bus, and reads two facts from procfs and
+//! cgroupfs: the environment of the running process, and whether a container's cgroup is frozen.
 //!
 //! In reading order:
 //!
 //! | module | decides |
 //! |---|---|
-//! | `scope` | whose manager, and with it the directory, the bus and the target |
-//! | `unit_text` | what each setting of a unit becomes in Quadlet, and the mark |
+//! | `scope` | the service manager, and with it the directory, the bus and the target |
+//! | `unit_text` | how Quadlet expresses each setting of a unit, and the ownership label |
 //! | `selinux` | which mounts are relabelled where SELinux is enforced |
-//! | `host_facts` | what else the text depends on: [`HostFacts`] |
-//! | `rendering` | the whole text, and how a file that nobody edited is told from one that somebody did |
-//! | `mark` | whose a file is: ours, current, outdated or drifted, or unmanaged |
-//! | `generator` | where the host's generator is, and what it says about a unit |
+//! | `host_facts` | host facts that the text depends on: [`HostFacts`] |
+//! | `rendering` | the whole text, and how to detect an edited file |
+//! | `mark` | the state of a file: current, outdated, drifted or unmanaged |
+//! | `generator` | where the host's generator is, and how to interpret its output |
 //! | `unit_store` | [`QuadletDir`]: the port over the six above |
 //! | `dbus` | the methods and properties of systemd that are used |
-//! | `bus` | one connection, made again when it broke, and the ends of jobs seen on it |
-//! | `states` | what the properties mean |
-//! | `processes` | what only procfs and cgroupfs know |
-//! | `process` | how one program is run to its end |
-//! | `journal` | what a run that failed logged last |
-//! | `reload_check` | what a reload would lose, and that it is then held back: [`unloadable_units`] |
+//! | `bus` | one connection, reopened after it broke, and the job results received on it |
+//! | `states` | how to interpret the properties |
+//! | `processes` | facts that only procfs and cgroupfs have |
+//! | `process` | how to run one program |
+//! | `journal` | the last log lines of a failed run |
+//! | `reload_check` | whether a reload would lose units and must be skipped: [`unloadable_units`] |
 //! | `service_manager` | [`SystemdManager`]: the port over the seven above |
-//! | `health` | what a host lacks, for a person: [`inspect`] |
+//! | `health` | health checks of the host, for people: [`inspect`] |
 //!
-//! Requires systemd 235 (`NRestarts`) and, for units to mean anything, Podman 4.4 and cgroup v2.
+//! Requires systemd 235 (`NRestarts`), Podman 4.4 and cgroup v2.
 
 mod blocking;
 mod bus;

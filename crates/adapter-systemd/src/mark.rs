@@ -1,4 +1,4 @@
-//! Whose a unit file is, and whether it is what is wanted. Pure: judges bytes and the status that came with them.
+//! Ownership and state of a unit file. Pure: works on the file's bytes and status.
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::revision::Revision;
@@ -12,21 +12,21 @@ use crate::unit_text::{MARK_NAME, MARK_REVISION, MARK_SECTION};
 /// A unit's mode: it holds no secret, and the operator may read it.
 pub(crate) const UNIT_MODE: u32 = 0o644;
 
-/// Whose a file is.
+/// The ownership of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ownership {
-    /// Ours, by its mark or for want of any contents; with the revision it names.
+    /// Managed, by its ownership label or because it is empty; with the revision that it names.
     Ours { revision: Option<Revision> },
-    /// Someone else's, and what it is.
+    /// Unmanaged, with a description.
     Unmanaged { what: String },
 }
 
-/// Judges a file at the name of `name`.
+/// Determines the ownership of the file of `name`.
 ///
-/// A file of our user is ours when it carries the mark with this very name, or the predecessor's description where `legacy` gives its
-/// beginning. One without contents, empty or all NUL, is ours as well: that is what a loss of power leaves of a file that was not
-/// written durably, and nothing of anyone's is lost by writing it again. Whatever else lies there is unmanaged, random bytes
-/// included, and so is a file with a second name, whose other name we know nothing of.
+/// A file of our user is managed if it carries the ownership label with this very name, or the previous manager's
+/// description, whose prefix is `legacy`. A file without contents (empty or all NUL) is managed as well: a power loss
+/// leaves such a file, and rewriting it loses nothing. Everything else is unmanaged, including random bytes and a file
+/// with several hard links.
 pub(crate) fn ownership(
     name: &CompanionName,
     contents: &FileContents,
@@ -43,7 +43,7 @@ pub(crate) fn ownership(
     if contents.bytes.iter().all(|byte| *byte == 0) {
         return Ownership::Ours { revision: None };
     }
-    // Bytes that are no text can stand beside a mark that is.
+    // Bytes that are not UTF-8 can follow a valid ownership label.
     let text = String::from_utf8_lossy(&contents.bytes);
     if let Some(marked) = extension_value(&text, MARK_SECTION, MARK_NAME) {
         if marked != name.as_str() {
@@ -59,10 +59,10 @@ pub(crate) fn ownership(
     if of_predecessor {
         return Ownership::Ours { revision: None };
     }
-    unmanaged("a file without the mark of a companion")
+    unmanaged("a file without the ownership label")
 }
 
-/// Whether the file carries the mark, and is not merely empty.
+/// Returns whether the file carries the ownership label, unlike an empty file.
 pub(crate) fn is_marked(
     name: &CompanionName,
     contents: &FileContents,
@@ -72,7 +72,7 @@ pub(crate) fn is_marked(
     !blank && matches!(ownership(name, contents, legacy), Ownership::Ours { .. })
 }
 
-/// Compares a file with the unit wanted there: `wanted` renders it under the restart epoch it is asked for.
+/// Compares a file with the desired unit: `wanted` renders the unit under the given restart epoch.
 pub(crate) fn compared(
     ownership: Ownership,
     contents: &FileContents,
@@ -97,7 +97,7 @@ pub(crate) fn compared(
     }
 }
 
-/// Whether a file holds `text`, under a mode that gives nobody more than [`UNIT_MODE`] does.
+/// Returns whether a file holds `text` and its mode grants at most [`UNIT_MODE`].
 pub(crate) fn is_written(contents: &FileContents, text: &str) -> bool {
     text.as_bytes() == contents.bytes && contents.status.mode & !UNIT_MODE == 0
 }

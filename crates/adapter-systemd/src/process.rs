@@ -1,4 +1,5 @@
-//! Runs one program to its end: a process group of its own, bounded output and time. Decides nothing about what it says.
+//! Runs one program to completion, in a separate process group with bounded output and time. Does not interpret the
+//! output.
 
 use std::io;
 use std::process::Stdio;
@@ -10,39 +11,39 @@ use tokio::process::{Child, Command};
 
 use crate::blocking::{self, FILE_LIMIT};
 
-/// Where programs are looked for: not in whatever our own environment says.
+/// The fixed program search path, independent of our environment.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How long a group may take to end after SIGTERM.
+/// How long a process group may take to exit after SIGTERM.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
-/// How a program ended.
+/// The result of a program.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// The exit code; `None` when a signal ended it.
+    /// The exit code; `None` if a signal killed it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
 }
 
 impl Ended {
-    /// How it ended, in words.
+    /// Describes the exit status.
     pub(crate) fn status(&self) -> String {
         self.code
-            .map_or_else(|| "ended by a signal".to_owned(), |code| format!("exit status {code}"))
+            .map_or_else(|| "killed by a signal".to_owned(), |code| format!("exit status {code}"))
     }
 }
 
-/// Why a program did not come to its end.
+/// Why a program did not complete.
 #[derive(Debug)]
 pub(crate) enum Unfinished {
-    /// It could not be run or read from.
+    /// Starting it or reading its output failed.
     NotRun(io::Error),
-    /// It did not end in time, and was ended.
+    /// It exceeded its time limit and was killed.
     TimedOut,
 }
 
-/// Runs `command`, which takes `limit` at most and [`GRACE`] more to be ended; of each of its outputs the first `output_limit` bytes are
-/// kept.
+/// Runs `command` for at most `limit`, plus [`GRACE`] to terminate it; keeps the first `output_limit` bytes of each
+/// output.
 pub(crate) async fn run(
     mut command: Command,
     output_limit: u64,
@@ -55,8 +56,8 @@ pub(crate) async fn run(
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    // The kernel reads the program's file before it runs. The group ends with this future, and with a
-    // start that completes after it.
+    // The kernel reads the program's file before it runs. The group is killed when this future is dropped, also if the
+    // start completes later.
     let started = blocking::within(FILE_LIMIT, move || {
         let child = command.spawn()?;
         Ok((Group::of(&child), child))
@@ -70,7 +71,7 @@ pub(crate) async fn run(
         }
         Err(_) => {
             group.signal(Signal::TERM);
-            // How it ends does not matter any more; the group is killed in any case.
+            // The exit status is irrelevant: the group is killed in any case.
             let _ended_or_not = tokio::time::timeout(GRACE, child.wait()).await;
             Err(Unfinished::TimedOut)
         }
@@ -87,7 +88,7 @@ async fn finish(child: &mut Child, output_limit: u64) -> io::Result<Ended> {
     Ok(Ended { code: status.code(), stdout, stderr })
 }
 
-/// Reads to the end, and keeps the beginning.
+/// Reads to the end and keeps the beginning.
 async fn bounded(stream: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Result<Vec<u8>> {
     let mut kept = Vec::new();
     if let Some(mut stream) = stream {
@@ -97,7 +98,7 @@ async fn bounded(stream: Option<impl AsyncRead + Unpin>, limit: u64) -> io::Resu
     Ok(kept)
 }
 
-/// The process group of a child, killed when dropped.
+/// The process group of a child, killed on drop.
 struct Group {
     leader: Option<Pid>,
 }
@@ -112,11 +113,11 @@ impl Group {
         if let Some(leader) = self.leader
             && let Err(error) = kill_process_group(leader, signal)
         {
-            tracing::debug!(%error, "the program's group had ended already");
+            tracing::debug!(%error, "the process group had already ended");
         }
     }
 
-    /// Its number may be another group's as soon as all of it ended.
+    /// Forgets the group: its ID may be reused once all of its processes have ended.
     fn release(mut self) {
         self.leader = None;
     }

@@ -1,6 +1,8 @@
-//! What systemd does not know of a service's processes: the environment they were started with, and whether the container is frozen.
+//! Facts about a service's processes that systemd does not have: their environment, and whether the container is
+//! frozen.
 //!
-//! Read from procfs and cgroupfs, without a process and without waiting. What cannot be read says nothing: processes end at any time.
+//! Reads procfs and cgroupfs without starting a process and without waiting. Unreadable files are ignored, because
+//! processes may end at any time.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -11,43 +13,43 @@ use rustix::io::Errno;
 
 use crate::states::{revision_in, variable_in};
 
-/// More than the kernel lets an environment and argument list have together by default (a quarter of an 8 MiB stack).
+/// More than the kernel's default limit for environment and arguments together (a quarter of an 8 MiB stack).
 const ENVIRONMENT_LIMIT: u64 = 2 * 1024 * 1024;
-/// A unit has one payload group; more than a few are someone else's.
+/// A unit has one payload group; more than a few are unrelated.
 const GROUP_LIMIT: usize = 64;
-/// `cgroup.events` is a few short lines.
+/// `cgroup.events` has a few short lines.
 const EVENTS_LIMIT: u64 = 4096;
 
-/// Where the kernel's file systems are mounted.
+/// The mount points of the kernel's file systems.
 #[derive(Debug, Clone)]
 pub(crate) struct KernelFiles {
     pub(crate) proc: PathBuf,
     pub(crate) cgroup: PathBuf,
 }
 
-/// Whose processes are looked at.
+/// The service whose processes are inspected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Subject {
-    /// The first process (`MainPID`, conmon for Podman), 0 for none.
+    /// The main process (`MainPID`, conmon for Podman), or 0.
     pub(crate) main_pid: u32,
-    /// Its group in the unified hierarchy (`ControlGroup`).
+    /// Its control group in the unified hierarchy (`ControlGroup`).
     pub(crate) control_group: Option<String>,
-    /// The unit's present run (`InvocationID`) in hexadecimal digits.
+    /// The unit's current run (`InvocationID`) in hexadecimal digits.
     pub(crate) invocation: String,
 }
 
-/// What was seen.
+/// The result of an inspection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ProcessFacts {
-    /// The revision in the environment of the first process.
+    /// The revision in the environment of the main process.
     pub(crate) running: Option<Revision>,
     /// Whether the container's processes are frozen.
     pub(crate) paused: bool,
-    /// Whether the first process is gone, or is of another run than the subject's: what systemd said was overtaken.
+    /// Whether the main process has ended or belongs to another run: systemd's properties are superseded.
     pub(crate) overtaken: bool,
 }
 
-/// The process is gone, or is not of the run that was asked about.
+/// The process has ended or belongs to another run.
 struct Overtaken;
 
 impl Default for KernelFiles {
@@ -57,7 +59,7 @@ impl Default for KernelFiles {
 }
 
 impl KernelFiles {
-    /// Looks at `subject`'s processes.
+    /// Inspects the processes of `subject`.
     pub(crate) fn facts(&self, subject: &Subject) -> ProcessFacts {
         let (running, overtaken) = match self.running_revision(subject) {
             Ok(running) => (running, false),
@@ -66,8 +68,8 @@ impl KernelFiles {
         ProcessFacts { running, paused: self.is_paused(subject), overtaken }
     }
 
-    /// A number that belonged to the service a moment ago may be another process's by now; systemd gives each run of a unit an
-    /// id of its own (systemd.exec(5), `$INVOCATION_ID`), which says whose this environment is.
+    /// The process ID may have been reused; the unit's invocation ID in the environment identifies the run
+    /// (systemd.exec(5), `$INVOCATION_ID`).
     fn running_revision(&self, subject: &Subject) -> Result<Option<Revision>, Overtaken> {
         if subject.main_pid == 0 {
             return Ok(None);
@@ -75,7 +77,7 @@ impl KernelFiles {
         let path = self.proc.join(subject.main_pid.to_string()).join("environ");
         let environ = match read_bounded(&path, ENVIRONMENT_LIMIT) {
             Ok(environ) => environ,
-            // `ESRCH` is that of a process that ended since the opening.
+            // `ESRCH`: the process ended after the file was opened.
             Err(error)
                 if error.kind() == io::ErrorKind::NotFound
                     || Errno::from_io_error(&error) == Some(Errno::SRCH) =>
@@ -83,7 +85,7 @@ impl KernelFiles {
                 return Err(Overtaken);
             }
             Err(error) => {
-                tracing::debug!(path = %path.display(), %error, "no environment could be read");
+                tracing::debug!(path = %path.display(), %error, "failed to read a process's environment");
                 return Ok(None);
             }
         };
@@ -94,8 +96,8 @@ impl KernelFiles {
         }
     }
 
-    /// `podman pause` freezes the group of the payload and nothing else shows it; `systemctl freeze` freezes the whole unit, which
-    /// the payload's group shows as well (cgroups(7), `cgroup.events`).
+    /// `podman pause` freezes the payload's group, which nothing else shows; `systemctl freeze` freezes the whole unit,
+    /// which the payload's group shows as well (cgroups(7), `cgroup.events`).
     fn is_paused(&self, subject: &Subject) -> bool {
         let Some(group) = subject.control_group.as_deref().and_then(relative) else {
             return false;
@@ -114,7 +116,7 @@ impl KernelFiles {
     }
 }
 
-/// The path below the hierarchy's root, if it is one.
+/// Returns the path relative to the hierarchy's root, if valid.
 fn relative(control_group: &str) -> Option<&Path> {
     let path = Path::new(control_group.strip_prefix('/')?);
     let plain = path.components().all(|part| matches!(part, Component::Normal(_)));

@@ -1,8 +1,8 @@
 //! The text of a unit and its digest, which the unit names as the rendering of its revision. Pure.
 //!
-//! The digest is over the whole text without the revision, so that it can stand in the revision itself. It tells that nobody
-//! edited a file since it was written, whichever release or Podman it was written for. It protects from nothing: whoever can edit the
-//! file can compute it.
+//! The digest covers the whole text except the revision, so that the revision can contain it. It detects edits since
+//! the file was written, whichever release or Podman it was written for. It is not a protection: anyone who can edit
+//! the file can compute it.
 
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::UnitSpec;
@@ -13,19 +13,19 @@ use crate::scope::Scope;
 use crate::selinux;
 use crate::unit_text::container_unit;
 
-/// What is written for a unit.
+/// A rendered unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedUnit {
     /// The revision of the unit, with the rendering of the text.
     pub revision: Revision,
-    /// The text, which carries that revision.
+    /// The text, which contains that revision.
     pub text: String,
 }
 
-/// Renders `unit` for `scope` on a host of `facts`, whichever rendering its revision names.
+/// Renders `unit` for `scope` on a host with `facts`; ignores the rendering that the unit's revision names.
 ///
 /// # Errors
-/// [`RenderError`] names the setting that this Podman cannot be told.
+/// [`RenderError`] names the setting that this Podman does not support.
 pub fn render_unit(
     unit: &UnitSpec,
     scope: Scope,
@@ -41,9 +41,9 @@ pub fn render_unit(
     Ok(RenderedUnit { revision, text })
 }
 
-/// Whether the file that names `revision` and holds `bytes` is not known to have been edited since it was written.
+/// Returns whether the file with `revision` and `bytes` is unedited as far as known.
 ///
-/// A release that recorded no rendering wrote files of which nothing is known.
+/// A release that recorded no rendering wrote files without this information.
 pub(crate) fn is_as_written(bytes: &[u8], revision: &Revision) -> bool {
     let Some(rendering) = revision.rendering else { return true };
     std::str::from_utf8(bytes).is_ok_and(|text| digest(text, revision) == rendering)

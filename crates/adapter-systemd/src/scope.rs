@@ -1,19 +1,19 @@
-//! Whose service manager it is: a user's or the system's, and what follows from that. Reads the environment; opens nothing.
+//! The service manager, a user's or the system's, and its paths. Reads the environment; opens nothing.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Whose service manager runs the units.
+/// The service manager that runs the units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// The manager of the user this process runs as: rootless Podman.
+    /// The manager of the user that this process runs as: rootless Podman.
     User,
-    /// The system's own: Podman as root.
+    /// The system manager: Podman as root.
     System,
 }
 
-/// The environment does not say where the units are to be.
+/// The environment does not define the unit directory.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScopeError {
     /// Neither variable holds an absolute path.
@@ -24,8 +24,8 @@ pub enum ScopeError {
 impl Scope {
     /// Returns the directory that Quadlet reads this scope's units from (podman-systemd.unit(5)).
     ///
-    /// For a user it follows this process's `XDG_CONFIG_HOME`, while the generator follows that of the user's manager;
-    /// [`inspect`](crate::inspect) tells when they differ.
+    /// For a user it follows this process's `XDG_CONFIG_HOME`, whereas the generator follows that of the user's
+    /// manager; [`inspect`](crate::inspect) reports a difference.
     ///
     /// # Errors
     /// [`ScopeError::NoHome`] for a user without a home.
@@ -33,13 +33,13 @@ impl Scope {
         self.unit_dir_in(&|name| std::env::var_os(name))
     }
 
-    /// Returns the D-Bus addresses of the manager's bus, in the order they are tried.
+    /// Returns the D-Bus addresses of the manager's bus, in order of preference.
     pub fn bus_addresses(self) -> Vec<String> {
         let uid = rustix::process::getuid().as_raw();
         self.bus_addresses_in(uid, &|name| std::env::var_os(name))
     }
 
-    /// The target that pulls the units in when the manager starts; a user's manager has no `multi-user.target`.
+    /// Returns the target that pulls in the units when the manager starts; a user's manager has no `multi-user.target`.
     pub fn wanted_by(self) -> &'static str {
         match self {
             Self::User => "default.target",
@@ -47,7 +47,7 @@ impl Scope {
         }
     }
 
-    /// As [`unit_dir`](Self::unit_dir), in another environment than this process's.
+    /// As [`unit_dir`](Self::unit_dir), in the given environment.
     pub(crate) fn unit_dir_in(
         self,
         variable: &dyn Fn(&str) -> Option<OsString>,
@@ -62,8 +62,8 @@ impl Scope {
         }
     }
 
-    /// Returns a user's base directories in an environment, by their variables (XDG base directory specification): where the catalog,
-    /// Podman's storage and the state are. Without a home there is none.
+    /// Returns a user's base directories in an environment, by variable (XDG base directory specification): the
+    /// locations of the catalog, Podman's storage and the state. Empty without a home.
     pub(crate) fn base_directories_in(
         self,
         variable: &dyn Fn(&str) -> Option<OsString>,
@@ -103,7 +103,7 @@ impl Scope {
                 if let Some(list) = text("DBUS_SESSION_BUS_ADDRESS") {
                     return addresses(&list);
                 }
-                // Neither variable reaches a process that was started by su, sudo or cron.
+                // Processes started by su, sudo or cron have neither variable.
                 let directory =
                     text("XDG_RUNTIME_DIR").unwrap_or_else(|| format!("/run/user/{uid}"));
                 vec![format!("unix:path={}", escaped(&format!("{directory}/bus")))]
@@ -111,7 +111,7 @@ impl Scope {
         }
     }
 
-    /// Returns the directory for files that need not outlive the login, if there is one.
+    /// Returns the runtime directory, if there is one.
     pub(crate) fn runtime_dir(self) -> Option<PathBuf> {
         match self {
             Self::System => Some(PathBuf::from("/run")),
@@ -122,12 +122,13 @@ impl Scope {
     }
 }
 
-/// The addresses of a list as the D-Bus specification has it: parted by semicolons.
+/// Splits an address list at semicolons, as the D-Bus specification defines.
 fn addresses(list: &str) -> Vec<String> {
     list.split(';').filter(|address| !address.is_empty()).map(str::to_owned).collect()
 }
 
-/// A path as the value of an address: bytes outside `[-0-9A-Za-z_/.\*]` as `%xx` (D-Bus specification, server addresses).
+/// Escapes a path as an address value: bytes outside `[-0-9A-Za-z_/.\*]` become `%xx` (D-Bus specification, server
+/// addresses).
 fn escaped(path: &str) -> String {
     path.bytes()
         .map(|byte| match byte {

@@ -1,18 +1,19 @@
-//! Which mounts a host that enforces SELinux has to relabel, so that the container may read them. Pure.
+//! Which mounts need relabelling on a host that enforces SELinux. Pure.
 //!
-//! Such a host lets a container read nothing but what carries a label for containers (`container_file_t`). Podman gives a mounted
-//! file that label before each start when the mount asks for it, and does nothing where there is no SELinux (podman-run(1), "Labeling
-//! Volume Mounts"). The label replaces the one that the file had, so it is not for every file:
+//! Such a host lets a container read only files with a container label (`container_file_t`). If the mount requests it,
+//! Podman relabels the mounted file before each start, and does nothing without SELinux (podman-run(1), "Labeling
+//! Volume Mounts"). The new label replaces the old one, so not every file may be relabelled:
 //!
-//! - The rendered configuration is read by nobody else: `Z`, a label that only this container may use.
-//! - A file or directory of the operator's is shared with whoever made it: `z`, the label that all containers may use, and that
-//!   programs without confinement may use as before. `Z` would take it from another container that mounts it too.
-//! - What belongs to the system, or holds all that others have (`/etc`, `/usr`, a home directory), keeps its label: services that are
-//!   confined to it would fail. So do sockets. A companion that needs one of these has to be run without the separation, by a
-//!   drop-in of the operator's with `SecurityLabelDisable=true`; a drop-in with `Volume=` changes any other of these choices, too.
+//! - Only this container reads the rendered configuration: `Z`, a private label.
+//! - The operator shares files and directories with other programs: `z`, a label for all containers, which unconfined
+//! programs may use as before. `Z` would deny access to another container that mounts the same file.
+//! - Files of the system and shared directories (`/etc`, `/usr`, a home directory) keep their label, because confined
+//! services would fail otherwise. So do sockets. A companion that needs one of these has to run without SELinux
+//! separation, by a drop-in with `SecurityLabelDisable=true`; a drop-in with `Volume=` changes any other of these
+//! choices.
 //!
-//! Judged by the manual and by Podman's source; no host that enforces SELinux was at hand. Not tried: a rootless start whose
-//! mount belongs to another user, who alone may relabel it, and a mount source that is a symbolic link.
+//! Based on the manual and Podman's source; not tested on a host that enforces SELinux. Untested: a rootless start with
+//! a mount that belongs to another user, who alone may relabel it, and a mount source that is a symbolic link.
 
 use std::path::Path;
 
@@ -20,14 +21,14 @@ use companion_core::model::container::AbsolutePath;
 use companion_core::model::unit::UnitSpec;
 use quadlet::{Relabel, Volume};
 
-/// The system's own directories, with all that is in them.
+/// System directories, with all their contents.
 const SYSTEM: [&str; 14] = [
     "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/run",
     "/sbin", "/sys", "/usr", "/var/run",
 ];
 
-/// Directories that hold what belongs to many; what is in them may be relabelled, they may not. Podman refuses to relabel most of them,
-/// and would refuse the start.
+/// Shared directories, whose contents may be relabelled but not they themselves. Podman rejects relabelling most of
+/// them, and the start would fail.
 const SHARED_BY_MANY: [&str; 13] = [
     "/",
     "/home",
@@ -44,7 +45,7 @@ const SHARED_BY_MANY: [&str; 13] = [
     "/var/tmp",
 ];
 
-/// Has Podman relabel the mounts of `unit`, which became `volumes` in their order.
+/// Adds relabelling to the mounts of `unit`, which are `volumes` in the same order.
 pub(crate) fn relabel(volumes: &mut [Volume], unit: &UnitSpec) {
     for (volume, mount) in volumes.iter_mut().zip(&unit.container.mounts) {
         volume.relabel = label(&mount.source, unit.config.as_ref());
@@ -59,7 +60,7 @@ fn label(source: &AbsolutePath, config: Option<&AbsolutePath>) -> Option<Relabel
     if config == Some(source) {
         return Some(Relabel::Private);
     }
-    // Its name is all that is known of it here.
+    // Only the name is known here.
     let socket =
         path.extension().is_some_and(|extension| extension == "sock" || extension == "socket");
     (!socket).then_some(Relabel::Shared)
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_the_system_or_to_many_keeps_its_label() {
+    fn system_and_shared_directories_keep_their_label() {
         for source in [
             "/",
             "/etc",

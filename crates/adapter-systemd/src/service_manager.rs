@@ -1,5 +1,6 @@
-//! `SystemdManager`: the port `ServiceManager` over D-Bus. Decides nothing about what it sees, with one exception: a reload that
-//! would drop units of ours is not asked for. To know that it starts a process, the generator, and one to read the log of a run that failed.
+//! `SystemdManager`: the port `ServiceManager` over D-Bus. Makes no decision about what it reads, with one exception:
+//! it skips a reload that would drop managed units. It starts the generator for this check, and `journalctl` for the
+//! log of a failed run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -27,18 +28,18 @@ mod reading;
 
 pub(crate) use reading::properties;
 
-/// How long systemd is waited for.
+/// Time limits for systemd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// For a connection, and for the answer to any call but a reload: 25 s, as D-Bus libraries have it.
+    /// For a connection and for the reply to any call but a reload: 25 s, the default of D-Bus libraries.
     pub call: Duration,
     /// For a reload, which runs every generator of the host, each for at most 90 s (systemd.generator(7)): 120 s.
     pub reload: Duration,
-    /// For the end of a start, which should be more than the unit's own `TimeoutStartSec=`: 150 s.
+    /// For a start job; should exceed the unit's own `TimeoutStartSec=`: 150 s.
     pub start: Duration,
-    /// For the end of a stop, which should be more than the unit's own `TimeoutStopSec=`: 120 s.
+    /// For a stop job; should exceed the unit's own `TimeoutStopSec=`: 120 s.
     pub stop: Duration,
-    /// Between two questions for a job whose end has not been announced: 2 s.
+    /// Poll interval for a job whose end has not been announced: 2 s.
     pub poll: Duration,
 }
 
@@ -56,7 +57,7 @@ impl Default for Limits {
 
 /// The systemd of a scope.
 ///
-/// It connects when it is first used, and again whenever the connection broke; making one costs nothing and never fails.
+/// Connects on first use, and again after the connection broke; creating one never fails.
 #[derive(Debug)]
 pub struct SystemdManager {
     bus: Bus,
@@ -65,19 +66,19 @@ pub struct SystemdManager {
     journal: Journal,
     /// The units that a reload must not lose.
     units: Result<QuadletDir, ScopeError>,
-    /// Reloads run one at a time: Podman's generator before 6.0 writes its output in place, and two at once leave a mixed
-    /// unit behind (podman issue 29004).
+    /// Serialises reloads: Podman's generator before 6.0 writes its output in place, and two concurrent runs leave a
+    /// mixed unit behind (podman issue 29004).
     reloading: Mutex<()>,
 }
 
 impl SystemdManager {
-    /// The manager of `scope`, with the usual limits.
+    /// Creates the manager of `scope` with the default limits.
     #[must_use]
     pub fn new(scope: Scope) -> Self {
         Self::with_limits(scope, Limits::default())
     }
 
-    /// The manager of `scope`, waited for as long as `limits` say.
+    /// Creates the manager of `scope` with `limits`.
     #[must_use]
     pub fn with_limits(scope: Scope, limits: Limits) -> Self {
         let bus = Bus::at(scope.bus_addresses(), limits.call);
@@ -85,8 +86,8 @@ impl SystemdManager {
         Self::over(bus, limits, files, Journal::of(scope), reload_check::units_of(scope))
     }
 
-    /// Guards the units of `units` at a reload, with its generator, instead of those in the scope's own directory. A clone of the
-    /// unit store that writes them shares its facts about the host.
+    /// Protects the units of `units` at a reload, with its generator, instead of those in the scope's own directory.
+    /// Clones of the unit store share its host facts.
     #[must_use]
     pub fn with_units(self, units: QuadletDir) -> Self {
         Self { units: Ok(units), ..self }
@@ -102,13 +103,13 @@ impl SystemdManager {
         Self { bus, limits, files, journal, units, reloading: Mutex::new(()) }
     }
 
-    /// Queues a job. The connection's listener is in place before the call, so an end that overtakes the reply is not lost.
+    /// Queues a job. The listener is active before the call, so a job that ends before the reply is not lost.
     async fn queue(&self, kind: JobKind, name: &CompanionName) -> PortResult<Job> {
         let unit = service_name(name);
         let queued = async {
             let session = self.bus.session().await?;
             let manager = session.manager().await?;
-            // "replace": a contrary job that is queued is taken back; nothing else is isolated or ignored.
+            // "replace": cancels a conflicting queued job, and isolates or ignores nothing.
             let call = async {
                 match kind {
                     JobKind::Start => manager.start_unit(&unit, "replace").await,
@@ -177,7 +178,7 @@ impl ServiceManager for SystemdManager {
 
     async fn wait(&self, job: Job) -> PortResult<JobResult> {
         let Some((kind, path)) = parse_id(&job.id) else {
-            let text = format!("`{}` is not a job of systemd", job.id.escape_debug());
+            let text = format!("`{}` is not a systemd job", job.id.escape_debug());
             return Err(PortError::new(PortErrorKind::Invalid, text));
         };
         let limit = match kind {
@@ -188,7 +189,7 @@ impl ServiceManager for SystemdManager {
         let awaited = job_end::AwaitedJob { kind, path, unit: service_name(&job.companion) };
         let deadline = Instant::now() + limit;
         let end = awaited.end(&self.bus, self.limits, deadline).await;
-        end.map_err(|error| error.during(format_args!("see the end of {job}")))
+        end.map_err(|error| error.during(format_args!("wait for {job}")))
     }
 
     async fn reset_failed(&self, name: &CompanionName) -> PortResult<()> {
@@ -209,12 +210,12 @@ impl ServiceManager for SystemdManager {
     }
 }
 
-/// The unit that Quadlet makes of `<name>.container` (podman-systemd.unit(5)).
+/// Returns the unit that Quadlet generates from `<name>.container` (podman-systemd.unit(5)).
 fn service_name(name: &CompanionName) -> String {
     format!("{name}.service")
 }
 
-/// Reads a job's id back: its kind and its object's path.
+/// Parses a job's ID: its kind and its object's path.
 fn parse_id(id: &str) -> Option<(JobKind, String)> {
     let (word, path) = id.split_once(' ')?;
     let kind = JobKind::ALL.into_iter().find(|kind| kind.word() == word)?;
@@ -222,7 +223,7 @@ fn parse_id(id: &str) -> Option<(JobKind, String)> {
     Some((kind, path.to_owned()))
 }
 
-/// Waits for an answer, but not longer than `limit`.
+/// Waits at most `limit` for a reply.
 async fn within<T>(
     limit: Duration,
     answer: impl Future<Output = zbus::Result<T>>,

@@ -1,4 +1,4 @@
-//! What systemd's properties mean (org.freedesktop.systemd1(5)). Pure: asks nobody, reads no clock.
+//! Interprets systemd's properties (org.freedesktop.systemd1(5)). Pure.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::unit_text::REVISION_VARIABLE;
 #[derive(Debug, Default)]
 pub(crate) struct Properties(HashMap<String, OwnedVariant>);
 
-/// A property that is not what systemd documents: another systemd than this crate knows.
+/// A property whose type differs from systemd's documentation, as with an incompatible systemd.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PropertyError {
     #[error("the property `{0}` is missing")]
@@ -41,7 +41,7 @@ impl Properties {
         T::try_from(value).map_err(|_| PropertyError::WrongType(name))
     }
 
-    /// A text; `None` where systemd says nothing by an empty one.
+    /// Returns a text; `None` if empty.
     pub(crate) fn text(&self, name: &'static str) -> Result<Option<&str>, PropertyError> {
         Ok(Some(self.get::<&str>(name)?).filter(|text| !text.is_empty()))
     }
@@ -58,7 +58,7 @@ impl Properties {
         owned.and_then(Vec::<String>::try_from).map_err(|_| PropertyError::WrongType(name))
     }
 
-    /// The fields of a structure of two.
+    /// Returns the fields of a structure of two.
     fn pair(&self, name: &'static str) -> Result<[&Variant<'_>; 2], PropertyError> {
         match self.0.get(name).map(|value| &**value) {
             Some(Variant::Structure(structure)) => match structure.fields() {
@@ -70,13 +70,13 @@ impl Properties {
         }
     }
 
-    /// `ActiveState` and `SubState` of a unit.
+    /// Returns `ActiveState` and `SubState` of a unit.
     pub(crate) fn activity(&self) -> Result<(ActiveState, SubState), PropertyError> {
         let active = ActiveState::from_word(self.get("ActiveState")?);
         Ok((active, SubState::from_word(self.get("SubState")?)))
     }
 
-    /// The name of the unit that a job is for.
+    /// Returns the name of a job's unit.
     pub(crate) fn job_unit(&self) -> Result<&str, PropertyError> {
         match self.pair("Unit")? {
             [Variant::Str(name), _] => Ok(name.as_str()),
@@ -85,7 +85,7 @@ impl Properties {
     }
 }
 
-/// Returns whose processes are to be looked at; `None` when nothing runs.
+/// Returns the processes to inspect; `None` if nothing runs.
 pub(crate) fn subject(
     unit: &Properties,
     service: &Properties,
@@ -102,7 +102,7 @@ pub(crate) fn subject(
     }))
 }
 
-/// Puts a service's state together at `now`, the time on the monotonic clock.
+/// Builds a service's state at `now`, on the monotonic clock.
 pub(crate) fn service_state(
     unit: &Properties,
     service: &Properties,
@@ -143,14 +143,14 @@ pub(crate) fn service_state(
     Ok(state)
 }
 
-/// The id of the present run, in the form that its own environment has it. systemd 257 keeps that of a run that ended until the next start,
-/// or until it forgets the unit: a stopped one that nothing wants.
+/// Returns the ID of the current run, in the form of `$INVOCATION_ID`. systemd 257 keeps the ID of a run that ended
+/// until the next start, or until it unloads the unit.
 fn invocation(unit: &Properties) -> Result<Option<String>, PropertyError> {
     let id: String = unit.bytes("InvocationID")?.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(Some(id).filter(|id| !id.is_empty()))
 }
 
-/// systemd's words for why it did not load the unit, if there are any.
+/// Returns systemd's load error of the unit, if any.
 fn load_error(unit: &Properties) -> Result<Option<String>, PropertyError> {
     match unit.pair("LoadError")? {
         [Variant::Str(name), Variant::Str(text)] => {
@@ -161,21 +161,21 @@ fn load_error(unit: &Properties) -> Result<Option<String>, PropertyError> {
     }
 }
 
-/// The files beside the unit's own that systemd read for it; those of Quadlet's are not among them.
+/// Returns the unit's drop-ins as systemd lists them, without Quadlet's.
 fn drop_ins(unit: &Properties) -> Result<Vec<String>, PropertyError> {
-    /// Far more than anyone adds to one unit.
+    /// Far more than any unit has.
     const LISTED: usize = 32;
     let paths = unit.texts("DropInPaths")?;
     Ok(paths.iter().take(LISTED).map(|path| shown(path)).collect())
 }
 
-/// Returns the revision that an environment names, if it does and it is one.
+/// Returns the valid revision in an environment, if any.
 pub(crate) fn revision_in<'a>(environment: impl Iterator<Item = &'a [u8]>) -> Option<Revision> {
     let value = variable_in(environment, REVISION_VARIABLE)?;
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-/// Returns the value of a variable; the last one counts, as for systemd.
+/// Returns the value of a variable; the last one counts, as in systemd.
 pub(crate) fn variable_in<'a>(
     environment: impl Iterator<Item = &'a [u8]>,
     name: &str,
@@ -184,7 +184,7 @@ pub(crate) fn variable_in<'a>(
     environment.filter_map(value).last()
 }
 
-/// What a job was queued for.
+/// The type of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum JobKind {
     Start,
@@ -193,7 +193,7 @@ pub(crate) enum JobKind {
 }
 
 impl JobKind {
-    /// All of them.
+    /// All types.
     pub(crate) const ALL: [Self; 3] = [Self::Start, Self::Stop, Self::Restart];
 
     /// The verb.
@@ -205,7 +205,8 @@ impl JobKind {
         }
     }
 
-    /// How a job ended whose end was not announced, from what it left behind; what cannot be told is no success.
+    /// Infers the result of a job whose end was not announced from the unit's state; an ambiguous state is not a
+    /// success.
     pub(crate) fn inferred(self, active: &ActiveState, sub: &SubState) -> JobResult {
         let runs = matches!(
             active,

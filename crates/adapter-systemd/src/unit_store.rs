@@ -1,8 +1,9 @@
 //! `QuadletDir`: the port `UnitStore` on `<name>.container` files in one directory.
 //!
-//! Only files at a companion's own name that are ours are written over or removed. Drop-ins (`<name>.container.d/`,
-//! `container.d/`, `<name>.service.d/`) are the operator's: they are named, but neither compared nor touched, and what they change is his wish. A file of
-//! the same name in another directory that Quadlet reads first is not looked for either; the loaded unit names its source.
+//! Only managed files at a companion's own name are overwritten or removed. Drop-ins (`<name>.container.d/`,
+//! `container.d/`, `<name>.service.d/`) belong to the operator: they are reported, but neither compared nor changed. A
+//! file of the same name in another directory that Quadlet reads first is not searched either; the loaded unit names
+//! its source.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -34,27 +35,27 @@ pub struct QuadletDir {
     files: UnitDir,
     generator: Option<PathBuf>,
     stage: Option<PathBuf>,
-    /// Held by whatever changes the directory until it is through, even when its caller went away: a removal must not be overtaken by
-    /// a write that began before it.
+    /// Serialises changes of the directory until they complete, even if the caller was cancelled: an earlier write must
+    /// not complete after a removal.
     changing: Arc<Mutex<()>>,
 }
 
 impl QuadletDir {
-    /// The directory that Quadlet reads `scope`'s units from, written for this host and its Podman of `version`.
+    /// Opens the unit directory of `scope`, for this host and Podman `version`.
     ///
     /// # Errors
-    /// [`ScopeError`] when the environment does not say where that is.
+    /// [`ScopeError`] if the environment does not define the directory.
     pub fn new(scope: Scope, version: PodmanVersion) -> Result<Self, ScopeError> {
         Ok(Self::at(scope.unit_dir()?, scope, version))
     }
 
-    /// The directory at `path`, which must be absolute, written for this host and its Podman of `version`.
+    /// Opens the directory at `path`, which must be absolute, for this host and Podman `version`.
     ///
-    /// Whether SELinux is enforced is read from the kernel once, and again only by [`set_facts`](Self::set_facts); where that
-    /// cannot be read, it counts as not enforced.
+    /// The kernel's SELinux flag is read once, and again only by [`set_facts`](Self::set_facts); an unreadable flag
+    /// counts as not enforced.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>, scope: Scope, version: PodmanVersion) -> Self {
-        // XDG asks for 0700 below a home; in /etc everyone may read.
+        // XDG requires 0700 below a home; in /etc everyone may read.
         let mode = match scope {
             Scope::User => 0o700,
             Scope::System => 0o755,
@@ -69,64 +70,65 @@ impl QuadletDir {
         }
     }
 
-    /// Asks this generator about units instead of the host's installed one.
+    /// Validates units with this generator instead of the host's installed one.
     #[must_use]
     pub fn with_generator(self, program: impl Into<PathBuf>) -> Self {
         Self { generator: Some(program.into()), ..self }
     }
 
-    /// Stages units to be checked below `path` instead of the runtime directory (`$XDG_RUNTIME_DIR`, `/run`).
+    /// Stages units for validation below `path` instead of the runtime directory (`$XDG_RUNTIME_DIR`, `/run`).
     #[must_use]
     pub fn with_stage_dir(self, path: impl Into<PathBuf>) -> Self {
         Self { stage: Some(path.into()), ..self }
     }
 
-    /// Takes over the units of a predecessor that left no mark: those whose `Description=` is `prefix` and the unit's name.
+    /// Adopts units of a previous manager without an ownership label: those whose `Description=` is `prefix` followed
+    /// by the unit's name.
     ///
-    /// Such a unit is ours and drifted, so that it is written anew, with the mark.
+    /// Such a unit is managed and drifted, so that it is rewritten with the label.
     #[must_use]
     pub fn with_legacy_description(mut self, prefix: impl Into<String>) -> Self {
         self.files.legacy = Some(prefix.into());
         self
     }
 
-    /// The directory's path.
+    /// Returns the directory's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.files.path()
     }
 
-    /// What the host has that units are written for.
+    /// Returns the host facts that units are rendered for.
     #[must_use]
     pub fn facts(&self) -> HostFacts {
         self.facts.get()
     }
 
-    /// Has units written for a host of `facts` from now on, by this store and all its clones.
+    /// Renders units for a host with `facts` from now on, in this store and all its clones.
     ///
-    /// Units that were written for other facts are [`Outdated`](UnitFileState::Outdated) then, where their text differs.
+    /// Existing units whose text differs become [`Outdated`](UnitFileState::Outdated).
     pub fn set_facts(&self, facts: HostFacts) {
         self.facts.set(facts);
     }
 
-    /// Returns the text of `unit` as [`write`](UnitStore::write) would put it down.
+    /// Returns the text of `unit` as [`write`](UnitStore::write) would write it.
     ///
     /// # Errors
-    /// [`quadlet::RenderError`] names the setting that this Podman cannot be told.
+    /// [`quadlet::RenderError`] names the setting that this Podman does not support.
     pub fn text(&self, unit: &UnitSpec) -> Result<String, quadlet::RenderError> {
         Ok(render_unit(unit, self.scope, self.facts())?.text)
     }
 
-    /// Removes what writes that were cut off left behind: temporary files and staged units. Returns how many.
+    /// Removes the temporary files and staged units of interrupted writes; returns how many.
     ///
-    /// The caller holds the host's lock, so that no other process is writing.
+    /// The caller holds the host's lock, so no other process is writing.
     ///
     /// # Errors
     /// `Denied` and `Transient` from the file system.
     pub async fn sweep(&self) -> PortResult<usize> {
         let changing = self.begin_change().await?;
         let store = self.clone();
-        blocking("sweep the unit directory", move || {
+        blocking("clean up the unit directory", move || {
             let _until_done = changing;
             let swept = store.files.sweep()?;
             let staged = store.look_for_generator().ok().map(|generator| generator.stage_dir());
@@ -135,13 +137,13 @@ impl QuadletDir {
         .await
     }
 
-    /// The unit files at which the generator would wait for ever.
+    /// Returns the unit files on which the generator would block.
     pub(crate) async fn endless_files(&self) -> PortResult<Vec<PathBuf>> {
         let files = self.files.clone();
         blocking("list the unit directory", move || files.endless()).await
     }
 
-    /// The generator that is asked about units.
+    /// Returns the generator that validates units.
     pub(crate) async fn find_generator(&self) -> Result<Generator, GeneratorError> {
         let store = self.clone();
         blocking::within(FILE_LIMIT, move || store.look_for_generator()).await?
@@ -162,12 +164,12 @@ impl QuadletDir {
     async fn begin_change(&self) -> PortResult<OwnedMutexGuard<()>> {
         let turn = self.changing.clone().lock_owned();
         tokio::time::timeout(FILE_LIMIT, turn).await.map_err(|_| {
-            let text = "an earlier change of the unit directory is still not through";
+            let text = "an earlier change of the unit directory is still in progress";
             PortError::new(PortErrorKind::Transient, text)
         })
     }
 
-    /// Reads one name in a directory that is open, or was found not to be there.
+    /// Reads one name in an open directory, or in a missing one.
     fn observed(
         &self,
         dir: Option<&durable_dir::Dir>,
@@ -178,7 +180,7 @@ impl QuadletDir {
         let rendered = |restart_epoch| {
             let mut unit = wanted?.clone();
             unit.revision = unit.revision.with_restart_epoch(restart_epoch);
-            // What cannot be said for this Podman cannot be what lies there; the write will say why.
+            // A unit that this Podman does not support cannot be the current one; the write reports the reason.
             render_unit(&unit, self.scope, facts).ok()
         };
         let rendering = rendered(0).and_then(|rendered| rendered.revision.rendering);
@@ -229,7 +231,7 @@ impl UnitStore for QuadletDir {
     async fn write(&self, unit: &UnitSpec) -> PortResult<()> {
         let name = &unit.name;
         unit.container.validate().map_err(|error| {
-            let text = format!("the unit of `{name}` breaks a rule");
+            let text = format!("the unit of `{name}` is invalid");
             PortError::new(PortErrorKind::Invalid, text).with_source(error)
         })?;
         let facts = self.facts();
@@ -238,19 +240,20 @@ impl UnitStore for QuadletDir {
                 Refusal::NeedsPodman { .. } => PortErrorKind::Unavailable,
                 _ => PortErrorKind::Invalid,
             };
-            let text = format!("the unit of `{name}` cannot be said for Podman {}", facts.podman);
+            let text =
+                format!("the unit of `{name}` cannot be rendered for Podman {}", facts.podman);
             PortError::new(kind, text).with_source(error)
         })?;
         let RenderedUnit { text, .. } = rendered;
-        // Before the generator is troubled; decided again right before the file is replaced.
+        // Skip the generator if nothing changes; checked again right before the file is replaced.
         if self.is_written(name, &text).await? {
             return Ok(());
         }
         let generator = self.find_generator().await.map_err(|error| {
-            PortError::new(error.kind(), "no unit can be checked").with_source(error)
+            PortError::new(error.kind(), "failed to validate the unit").with_source(error)
         })?;
         generator.check(name.as_str(), &text).await.map_err(|error| {
-            let attempt = format!("the unit of `{name}` was not accepted");
+            let attempt = format!("the unit of `{name}` was rejected");
             PortError::new(error.kind(), attempt).with_source(error)
         })?;
         let changing = self.begin_change().await?;
@@ -274,9 +277,9 @@ impl UnitStore for QuadletDir {
 }
 
 impl QuadletDir {
-    /// Whether the file of `name` is what a write of `text` would leave, and on the disk. An unmanaged one is refused.
+    /// Returns whether the file of `name` already holds `text` and is synced to disk. Fails for an unmanaged file.
     ///
-    /// It waits its turn: a removal whose caller went away may still be going on.
+    /// Waits for the lock: a removal whose caller was cancelled may still be in progress.
     async fn is_written(&self, name: &CompanionName, text: &str) -> PortResult<bool> {
         let changing = self.begin_change().await?;
         let (files, name, text) = (self.files.clone(), name.clone(), text.to_owned());
@@ -288,7 +291,7 @@ impl QuadletDir {
     }
 }
 
-/// Does work on files where blocking is allowed, and waits for it a bounded time; the work itself goes on to its end.
+/// Runs file work on a blocking thread and waits a bounded time; the work itself completes.
 async fn blocking<T: Send + 'static>(
     attempt: &'static str,
     work: impl FnOnce() -> PortResult<T> + Send + 'static,

@@ -1,4 +1,4 @@
-//! What each setting of a unit becomes in Quadlet, and where the mark and the revision stand. Spells nothing: that is `quadlet`'s part.
+//! Maps each setting of a unit to Quadlet, and places the ownership label and the revision. `quadlet` renders the text.
 
 use std::time::Duration;
 
@@ -10,35 +10,36 @@ use quadlet::{Container, ContainerUnit, Extension, HostAddress};
 
 use crate::scope::Scope;
 
-/// The section that marks a unit as ours. Quadlet copies `X-` sections and systemd ignores them (systemd.unit(5)).
+/// The section of the ownership label. Quadlet copies `X-` sections and systemd ignores them (systemd.unit(5)).
 pub(crate) const MARK_SECTION: &str = "X-Companion";
-/// The key of the mark that holds the companion's name, so that a copy under another name is not taken for ours.
+/// The key for the companion's name, so that a copy under another name is unmanaged.
 pub(crate) const MARK_NAME: &str = "Companion";
-/// The key of the mark that holds the revision.
+/// The key for the revision.
 pub(crate) const MARK_REVISION: &str = "Revision";
-/// The variable of the service that holds the revision: systemd shows it for the loaded unit, procfs for the running process.
+/// The service's environment variable for the revision: systemd shows it for the loaded unit, procfs for the running
+/// process.
 pub(crate) const REVISION_VARIABLE: &str = "COMPANION_REVISION";
 
-/// With `Pull=never` a start only makes the container, which takes less than a second on an idle machine; a small board that boots
-/// with thirty other containers is given two minutes. The host's default may be lower (Fedora's is 45 s).
+/// With `Pull=never` a start only creates the container, which takes less than a second on an idle machine; two minutes
+/// cover a small board that boots with thirty other containers. The host's default may be lower (Fedora's is 45 s).
 const TIMEOUT_START: Duration = Duration::from_secs(120);
-/// What systemd waits longer than Podman does, so that it is Podman that kills the container and cleans up after it.
+/// How much longer systemd waits than Podman, so that Podman kills the container and cleans up.
 const STOP_MARGIN: Duration = Duration::from_secs(20);
 
-/// The restart delay in seconds from which on systemd's default limit is never reached by restarts: 5 of them take 10 s.
+/// The restart delay in seconds from which restarts alone never reach systemd's default limit: 5 of them take 10 s.
 const UNLIMITED_FROM: u32 = 2;
 
-/// Returns the Quadlet unit of `unit` for `scope`; [`ContainerUnit::render`] makes the text of it.
+/// Returns the Quadlet unit of `unit` for `scope`; [`ContainerUnit::render`] renders it.
 ///
-/// Besides the settings asked for it says:
+/// In addition to the requested settings it sets:
 ///
-/// - `Pull=never`: the image was made present before, and a repair needs no network.
-/// - `[Quadlet] DefaultDependencies=false`: a user's manager never reaches `network-online.target` by itself, and each first start
-///   would wait 90 s for it (podman issue 24588). A container that fails before the network is there is started again.
-/// - `TimeoutStartSec=` always, and `TimeoutStopSec=` above `StopTimeout=` where that is given.
-/// - No start limit where `RestartSec=` is 2 s or more: restarts alone never reach the host's, 5 starts in 10 s by default, so a companion
-///   that crashes is tried for ever in any case; but starts asked for count too, and five changes in a row would leave it failed. With
-///   a shorter delay (100 ms by default) the host's limit stays: it is what ends a crash loop.
+/// - `Pull=never`: the image is already present, and a repair needs no network.
+/// - `[Quadlet] DefaultDependencies=false`: a user's manager never reaches `network-online.target` by itself, and each
+/// first start would wait 90 s for it (podman issue 24588). A container that fails without a network is restarted.
+/// - `TimeoutStartSec=` always, and `TimeoutStopSec=` above `StopTimeout=` if that is given.
+/// - No start limit if `RestartSec=` is 2 s or more: restarts alone never reach the host's limit, by default 5 starts
+/// in 10 s, so a crashing companion restarts indefinitely in any case; but requested starts count too, and five changes
+/// in a row would make it fail. With a shorter delay (100 ms by default) the host's limit stays and ends a crash loop.
 #[must_use]
 pub fn container_unit(unit: &UnitSpec, scope: Scope) -> ContainerUnit {
     let spec = &unit.container;
@@ -75,7 +76,7 @@ fn container(unit: &UnitSpec) -> Container {
     container.user = spec.user.map(|user| quadlet::User::ids(user.uid, user.gid));
     container.networks = vec![match &spec.network {
         Network::Host => quadlet::Network::Host,
-        // Without a `Network=` rootless Podman uses pasta, and root a bridge.
+        // Without `Network=`, rootless Podman uses pasta, and root a bridge.
         Network::Bridge => quadlet::Network::Bridge,
         Network::Named(name) => quadlet::Network::Named(name.as_str().to_owned()),
     }];

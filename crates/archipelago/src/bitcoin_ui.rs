@@ -1,7 +1,7 @@
-//! The bitcoin-ui hook: the RPC viewer's nginx.conf, with the credentials of this node.
+//! The bitcoin-ui hook: renders the RPC viewer's nginx.conf with the node's credentials.
 //!
-//! The password file comes before bitcoind's cookie file. With neither there, the hook is not ready:
-//! a configuration without credentials would only show that the node refuses them.
+//! The password file takes precedence over bitcoind's cookie file. Without both, the hook is not ready: the
+//! node would refuse a configuration without credentials.
 
 use adapter_hooks::template::{self, Value, Values};
 use adapter_hooks::{ConfigHook, HookError, Readiness, read_secret};
@@ -65,7 +65,7 @@ impl BitcoinUi {
         if cookie.contains(':') {
             return Ok(cookie);
         }
-        let message = format!("{} does not hold `user:password`", self.rpc.cookie_file);
+        let message = format!("{} does not contain `user:password`", self.rpc.cookie_file);
         Err(HookError::failed(PortErrorKind::Invalid, message))
     }
 }
@@ -88,7 +88,7 @@ impl ConfigHook for BitcoinUi {
         ]
         .into();
         let text = template::render(TEMPLATE, &values).map_err(|error| {
-            let message = format!("the template of the bitcoin-ui configuration: {error}");
+            let message = format!("failed to render the bitcoin-ui configuration: {error}");
             HookError::failed(PortErrorKind::Invalid, message)
         })?;
         Ok(Readiness::Ready(Rendered::new(text.as_bytes().to_vec())))
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn without_both_the_hook_is_not_ready_and_names_them() {
+    fn hook_without_password_and_cookie_is_not_ready_and_names_both() {
         let dir = tempfile::tempdir().unwrap();
         let Readiness::NotReady { waiting_for } = hook(dir.path()).render().unwrap() else {
             panic!("there is nothing to render from");
@@ -165,7 +165,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_password_changes_the_shape_of_the_configuration(password in "[ -~]{1,80}") {
+        fn passwords_do_not_change_the_structure_of_the_configuration(password in "[ -~]{1,80}") {
             let dir = tempfile::tempdir().unwrap();
             std::fs::write(dir.path().join("password"), "harmless").unwrap();
             let harmless = rendered(&hook(dir.path()));

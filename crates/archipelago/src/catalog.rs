@@ -1,6 +1,6 @@
-//! The catalog: which companions there are, and which apps they belong to.
+//! The catalog: the known companions and the apps they belong to.
 //!
-//! Archipelago's own three are built in; files in TOML add more, or replace one of the same name.
+//! Archipelago's three companions are built in; TOML files add companions or replace those of the same name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -27,10 +27,10 @@ pub(crate) use file::{one_line, validate_mount_source};
 pub use place::Place;
 pub(crate) use place::described;
 
-/// The most companions that a catalog holds.
+/// The maximum number of companions in a catalog.
 pub const COMPANIONS_LIMIT: usize = 64;
 
-/// Which companions there are.
+/// The known companions and their apps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalog {
     node: Node,
@@ -38,7 +38,7 @@ pub struct Catalog {
     companions: BTreeMap<CompanionName, CompanionSpec>,
 }
 
-/// Why a catalog could not be had. Nothing of it is used then.
+/// The error of reading a catalog. No part of an invalid catalog is used.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
     /// The file could not be read.
@@ -50,7 +50,7 @@ pub enum CatalogError {
         #[source]
         source: std::io::Error,
     },
-    /// The file, or the way to it, is not to be trusted or is no file.
+    /// The file or its directory is untrusted, or the path is not a regular file.
     #[error("the catalog `{file}` cannot be used")]
     Unusable {
         /// The file.
@@ -59,15 +59,15 @@ pub enum CatalogError {
         #[source]
         source: DirError,
     },
-    /// The file is larger than a catalog may be.
-    #[error("the catalog `{file}` has more than {limit} bytes")]
+    /// The file exceeds the size limit.
+    #[error("the catalog `{file}` is larger than {limit} bytes")]
     TooLarge {
         /// The file.
         file: String,
         /// The limit in bytes.
         limit: usize,
     },
-    /// The file is not what a catalog is.
+    /// The file has invalid syntax or an unknown key.
     #[error("{place}: {what}")]
     Syntax {
         /// Where.
@@ -75,8 +75,8 @@ pub enum CatalogError {
         /// What is wrong, and what was expected.
         what: String,
     },
-    /// A companion's fields do not go together.
-    #[error("{place}: the companion `{companion}` cannot be used")]
+    /// A companion has an invalid field.
+    #[error("{place}: the companion `{companion}` is invalid")]
     Companion {
         /// Where.
         place: Box<Place>,
@@ -86,8 +86,8 @@ pub enum CatalogError {
         #[source]
         source: InvalidValue,
     },
-    /// The table `[node]` has a value that cannot be.
-    #[error("{place}: the table `[node]` cannot be used")]
+    /// The table `[node]` has an invalid value.
+    #[error("{place}: the table `[node]` is invalid")]
     Node {
         /// Where.
         place: Box<Place>,
@@ -95,15 +95,15 @@ pub enum CatalogError {
         #[source]
         source: InvalidValue,
     },
-    /// The node, whoever described it, has a value that cannot be.
-    #[error("the node has a value that cannot be")]
+    /// The node has an invalid value.
+    #[error("the node is invalid")]
     NodeValue {
         /// The field and the rule.
         #[source]
         source: InvalidValue,
     },
-    /// One file names a companion twice.
-    #[error("{place}: a companion named `{companion}` stands above already")]
+    /// A file has two companions of the same name.
+    #[error("{place}: duplicate companion `{companion}`")]
     Twice {
         /// Where the second one is.
         place: Box<Place>,
@@ -111,7 +111,7 @@ pub enum CatalogError {
         companion: CompanionName,
     },
     /// Two companions would render the same file.
-    #[error("the companions `{first}` and `{second}` have one hook output, `{output}`")]
+    #[error("the companions `{first}` and `{second}` have the same hook output, `{output}`")]
     SameOutput {
         /// The one.
         first: CompanionName,
@@ -121,7 +121,7 @@ pub enum CatalogError {
         output: AbsolutePath,
     },
     /// Two companions would publish the same port on overlapping addresses.
-    #[error("the companions `{first}` and `{second}` publish one port of the host, {port}")]
+    #[error("the companions `{first}` and `{second}` publish the same host port, {port}")]
     SamePort {
         /// The one.
         first: CompanionName,
@@ -130,8 +130,8 @@ pub enum CatalogError {
         /// The host's port.
         port: u16,
     },
-    /// The manifest of an app's backend cannot be.
-    #[error("the backend of the app `{app}` cannot be")]
+    /// The manifest of an app's backend is invalid.
+    #[error("the backend of the app `{app}` is invalid")]
     Backend {
         /// The app.
         app: AppId,
@@ -155,7 +155,7 @@ pub enum CatalogError {
 }
 
 impl CatalogError {
-    /// Whether the file could not be read, as against one that says what it must not.
+    /// Returns whether the file is unreadable, in contrast to invalid.
     pub fn is_unreadable(&self) -> bool {
         matches!(self, Self::Unreadable { .. } | Self::Unusable { .. })
     }
@@ -165,8 +165,7 @@ impl CatalogError {
         chain(self)
     }
 
-    /// Where in a file the error is, if it is in one place: for a person, the line with a caret beneath it is
-    /// [`Place::excerpt`].
+    /// Returns the place of the error in a file, if it has one. [`Place::excerpt`] is the line with a caret.
     pub fn place(&self) -> Option<&Place> {
         match self {
             Self::Syntax { place, .. }
@@ -187,9 +186,7 @@ impl CatalogError {
 }
 
 impl Catalog {
-    /// Archipelago's own companions on a node that is as Archipelago makes it.
-    ///
-    /// It is made of nothing but this program's own text, and tests hold that this gives all three.
+    /// Returns Archipelago's companions on a default node.
     #[expect(
         clippy::expect_used,
         reason = "the text is this program's own; a catalog without its companions would leave what runs to nobody"
@@ -198,10 +195,10 @@ impl Catalog {
         Self::on(Node::default()).expect("the built-in catalog follows its own rules")
     }
 
-    /// Archipelago's own companions on `node`.
+    /// Returns Archipelago's companions on `node`.
     ///
     /// # Errors
-    /// [`CatalogError::NodeValue`] when a value of `node` cannot be.
+    /// [`CatalogError::NodeValue`] for an invalid `node`.
     pub fn on(node: Node) -> Result<Self, CatalogError> {
         let refused = |source| CatalogError::NodeValue { source };
         node.validate().map_err(refused)?;
@@ -217,19 +214,18 @@ impl Catalog {
         Self { node, apps: BTreeMap::new(), companions: BTreeMap::new() }
     }
 
-    /// Archipelago's own companions and those of `files`, read in their order.
+    /// Returns Archipelago's companions and those of `files`, read in order.
     ///
-    /// A key of `[node]` in a later file wins over the same key in an earlier one, and so does a
-    /// companion over one of the same name. A list is one value; of a table each key counts for itself.
+    /// A later file overrides keys of `[node]` and companions of the same name. Lists are replaced, tables are
+    /// merged by key.
     ///
     /// # Errors
-    /// [`CatalogError`] for the first file that is not as it must be, and for companions that cannot be
-    /// together.
+    /// [`CatalogError`] for the first invalid file, and for conflicting companions.
     pub fn with_files<P: AsRef<Path>>(files: &[P]) -> Result<Self, CatalogError> {
         Self::with_files_on(files, |_| {})
     }
 
-    /// The same on a node that `adjust` has the last word about.
+    /// Same as [`with_files`](Self::with_files), with a node that `adjust` changes last.
     ///
     /// # Errors
     /// As [`with_files`](Self::with_files), and [`CatalogError::NodeValue`] for what `adjust` set.
@@ -266,15 +262,15 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Takes in the backend of `app` that `manifest` describes, and returns its name. It belongs to
-    /// the app as a companion does: it is installed, kept and removed with it.
+    /// Adds the backend of `app` that `manifest` describes, and returns its name. Like a companion, it is
+    /// installed and removed with the app.
     ///
-    /// A backend is in no catalog file, so it is to be taken in at every start of the host program,
-    /// before the record is read with the catalog. It replaces the one that the app had of that name.
+    /// Backends are not in catalog files: the host program must add them at every start, before it reads the
+    /// desired state. A backend replaces an earlier one of the app with the same name.
     ///
     /// # Errors
-    /// [`CatalogError::Backend`] for a manifest that cannot be, [`CatalogError::NameTaken`],
-    /// [`CatalogError::SamePort`], [`CatalogError::TooMany`]; the catalog is as it was then.
+    /// [`CatalogError::Backend`] for an invalid manifest, [`CatalogError::NameTaken`],
+    /// [`CatalogError::SamePort`], [`CatalogError::TooMany`]; the catalog is unchanged then.
     pub fn add_backend(
         &mut self,
         app: AppId,
@@ -312,12 +308,12 @@ impl Catalog {
         self.apps.retain(|_, companions| !companions.is_empty());
     }
 
-    /// The node that the catalog is for.
+    /// Returns the node of the catalog.
     pub fn node(&self) -> &Node {
         &self.node
     }
 
-    /// The companions of `app`; an app that is not known has none.
+    /// Returns the companions of `app`; none for an unknown app.
     pub fn companions_for(&self, app: &AppId) -> BTreeSet<CompanionName> {
         self.apps.get(app).cloned().unwrap_or_default()
     }
@@ -362,12 +358,12 @@ impl Catalog {
         self.apps.iter()
     }
 
-    /// The known app whose id is nearest to `id`, if one is near enough to be meant.
+    /// Returns the known app with the most similar id, as a suggestion for a typo.
     pub fn nearest_app(&self, id: &str) -> Option<&AppId> {
         nearest(self.apps.keys(), AppId::as_str, id)
     }
 
-    /// The companion whose name is nearest to `name`, if one is near enough to be meant.
+    /// Returns the companion with the most similar name, as a suggestion for a typo.
     pub fn nearest_companion(&self, name: &str) -> Option<&CompanionName> {
         nearest(self.companions.keys(), CompanionName::as_str, name)
     }

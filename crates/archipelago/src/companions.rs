@@ -1,10 +1,10 @@
-//! `Companions`: the calls that a host program makes.
+//! `Companions`: the API for a host program.
 //!
-//! *Flow.* A call records an intent durably. Then this process leads and carries it out, or, while another
-//! process leads, waits until that one has observed the intent and its companions have settled.
+//! *Flow.* A call records an intent durably. Then this process leads and carries it out or, while another
+//! process leads, waits until the leader has observed the intent and its companions have settled.
 //!
 //! *Guarantees.* Exactly one process decides about a host at a time, with one set of inputs. An intent
-//! that was recorded is carried out by whoever leads, whatever becomes of the process that recorded it.
+//! that was recorded is carried out by the leader, even if the process that recorded it exits.
 //!
 //! *Caveats.* A program that runs for long leads for long: [`Companions::run`]. One that only makes single
 //! calls leads for as long as each takes.
@@ -39,7 +39,7 @@ pub use error::{CompanionsError, Reloaded};
 use leading::Leading;
 pub use options::Options;
 
-/// Keeps the companions of the installed apps.
+/// Manages the companions of the installed apps.
 ///
 /// Every call is safe concurrently with every other, in this process and in others. Dropping it stops no
 /// companion.
@@ -72,10 +72,10 @@ impl EventSink for Fanout {
 }
 
 impl Companions {
-    /// Companions on this very host, with Archipelago's usual options and `catalog`.
+    /// Connects to this host, with the default options and `catalog`.
     ///
     /// # Errors
-    /// [`HostError`] saying what the host lacks.
+    /// [`HostError`] for a missing prerequisite.
     pub async fn connect(scope: Scope, catalog: Catalog) -> Result<Self, HostError> {
         Options::new(scope).with_catalog(catalog).connect().await
     }
@@ -85,7 +85,7 @@ impl Companions {
         Self::on_listening(store, host, Arc::new(|_event| {}))
     }
 
-    /// The same with a listener, who is shown each event at once.
+    /// Same as [`on`](Self::on), with a listener that receives each event immediately.
     pub fn on_listening(store: Arc<RecordStore>, host: Host, listener: Listener) -> Self {
         let settings = store.inputs().settings().clone();
         let (version, dir) = (env!("CARGO_PKG_VERSION"), store.dir().to_owned());
@@ -112,7 +112,7 @@ impl Companions {
         Self { store, reconciler, publisher, lock: None, real: None, leading: Arc::default(), by }
     }
 
-    /// The catalog in force.
+    /// Returns the current catalog.
     pub fn catalog(&self) -> Arc<Catalog> {
         self.store.inputs().catalog()
     }
@@ -164,10 +164,10 @@ impl Companions {
         .await
     }
 
-    /// Makes the companion `name` run, if an installed app has it: what is missing is installed, what
-    /// is stopped started, what is wedged created anew, and what is true left alone.
+    /// Makes the companion `name` run, if an installed app needs it: installs a missing one, starts a stopped
+    /// one, recreates a wedged one, and leaves alone one that is as desired.
     ///
-    /// A companion that no installed app has is among the failures: nothing was done for it.
+    /// A companion without an installed app is among the failures.
     ///
     /// # Errors
     /// [`CompanionsError`] when nothing could be reconciled.
@@ -176,11 +176,11 @@ impl Companions {
         self.failures(generation, &BTreeSet::from([name.clone()]), Intent::Installed).await
     }
 
-    /// Makes all companions of `app` run if it is installed, and changes no intent. Those of an app that
-    /// is not are among the failures.
+    /// Makes all companions of `app` run if it is installed, without a new intent. Companions of an app that
+    /// is not installed are among the failures.
     ///
-    /// Running and true: nothing but a refreshed configuration, and a restart if that changed.
-    /// Stopped: started. Missing: installed. Wedged (paused, created, unknown): created anew.
+    /// As desired: only the configuration is rendered, with a restart if it changed. Stopped: started.
+    /// Missing: installed. Wedged (paused, created, unknown): recreated.
     ///
     /// # Errors
     /// As [`install_one`](Self::install_one).
@@ -189,10 +189,10 @@ impl Companions {
         self.failures(generation, &self.companions_for(app), Intent::Installed).await
     }
 
-    /// Records that `app` is gone, and removes the companions that no other installed app has:
+    /// Records `app` as removed, and removes the companions that no other installed app needs:
     /// service, unit, container and rendered configuration.
     ///
-    /// The removal is final once this returned: no reconcile that began before can undo it.
+    /// The removal is final when this returns: no earlier reconcile can undo it.
     ///
     /// # Errors
     /// [`CompanionsError`] when the intent could not be recorded or nothing be reconciled.
@@ -201,8 +201,8 @@ impl Companions {
         self.failures(generation, &names, Intent::Removed).await
     }
 
-    /// Records that `apps` are gone, and returns the intent's generation and the companions that go with
-    /// them; nothing is done yet.
+    /// Records `apps` as removed, and returns the intent's generation and the companions to remove; it
+    /// executes nothing.
     ///
     /// # Errors
     /// [`CompanionsError::Record`], [`CompanionsError::OtherLeader`].
@@ -246,8 +246,8 @@ impl Companions {
             .map_err(CompanionsError::Record)
     }
 
-    /// Has everything that is recorded tried again at once, whatever back-off holds it back. Where nobody
-    /// leads, nobody holds anything back, and nothing is written.
+    /// Retries everything immediately, without waiting for back-offs. Without a leader there is no back-off, and
+    /// nothing is written.
     ///
     /// # Errors
     /// [`CompanionsError::Record`], [`CompanionsError::OtherLeader`].
@@ -262,7 +262,7 @@ impl Companions {
         Ok(self.record(renew).await?.0)
     }
 
-    /// Has the leader read its inputs again, and waits until it has.
+    /// Makes the leader read its inputs again, and waits for it.
     ///
     /// # Errors
     /// [`CompanionsError`] when the intent could not be recorded or the leader does not answer.

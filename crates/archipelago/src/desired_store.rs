@@ -182,7 +182,7 @@ async fn lock(path: &Path) -> PortResult<LockFile> {
     while !held {
         if Instant::now() >= deadline {
             let message = format!(
-                "another process has kept the lock of {} for {} s",
+                "another process has held the lock of {} for {} s",
                 path.join(RECORD_FILE).display(),
                 LOCK_TIMEOUT.as_secs()
             );
@@ -212,7 +212,7 @@ fn read(path: &Path) -> PortResult<Option<Record>> {
     let Some(contents) = contents else { return Ok(None) };
     Record::from_bytes(&contents.bytes).map(Some).map_err(|why| {
         let file = path.join(RECORD_FILE);
-        let message = format!("the desired state {} cannot be used: {why}", file.display());
+        let message = format!("the desired state {} is invalid: {why}", file.display());
         PortError::new(PortErrorKind::Invalid, message)
     })
 }
@@ -249,14 +249,14 @@ mod tests {
 
     async fn install(store: &RecordStore, app: &str) {
         let app = AppId::new(app).unwrap();
-        let wish = move |record: &mut Record, catalog: &Catalog| {
+        let intent = move |record: &mut Record, catalog: &Catalog| {
             (true, record.install(&app, "a test", catalog))
         };
-        store.update(wish).await.unwrap();
+        store.update(intent).await.unwrap();
     }
 
     #[tokio::test]
-    async fn a_wish_is_read_by_another_process_at_once() {
+    async fn intent_is_visible_to_another_process_immediately() {
         let dir = tempfile::tempdir().unwrap();
         install(&store(dir.path()), "lnd").await;
         let desired = store(dir.path()).load().await.unwrap();
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_desired_before_the_first_wish_and_nothing_is_made_by_reading() {
+    async fn desired_state_is_empty_at_first_and_reads_create_nothing() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(store(dir.path()).load().await.unwrap(), DesiredState::default());
         assert!(!dir.path().join("state").exists());
@@ -282,10 +282,10 @@ mod tests {
         assert_eq!(error.kind(), PortErrorKind::Invalid);
         assert!(error.to_string().contains("desired.json"), "{error}");
         let app = AppId::new("lnd").unwrap();
-        let wish = move |record: &mut Record, catalog: &Catalog| {
+        let intent = move |record: &mut Record, catalog: &Catalog| {
             (true, record.remove(&app, "a test", catalog))
         };
-        assert!(store.update(wish).await.is_err());
+        assert!(store.update(intent).await.is_err());
         assert_eq!(std::fs::read(&file).unwrap(), b"half a rec");
     }
 
@@ -302,13 +302,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_wish_whose_caller_went_away_keeps_the_lock_until_it_is_written() {
+    async fn intent_of_a_cancelled_caller_holds_the_lock_until_it_is_written() {
         let dir = tempfile::tempdir().unwrap();
         let (store, other) = (store(dir.path()), store(dir.path()));
         let (begun, has_begun) = std::sync::mpsc::channel();
         let (end, may_end) = std::sync::mpsc::channel::<()>();
         let app = AppId::new("lnd").unwrap();
-        let wish = tokio::spawn(async move {
+        let intent = tokio::spawn(async move {
             let change = move |record: &mut Record, catalog: &Catalog| {
                 begun.send(()).unwrap();
                 may_end.recv().unwrap();
@@ -317,8 +317,8 @@ mod tests {
             store.update(change).await
         });
         tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
-        wish.abort();
-        assert!(wish.await.unwrap_err().is_cancelled());
+        intent.abort();
+        assert!(intent.await.unwrap_err().is_cancelled());
         let state = Dir::open(other.dir(), Trust::Owned).unwrap();
         let mut lock = LockFile::open(&state, LOCK_FILE, 0o600).unwrap();
         assert!(!lock.try_lock().unwrap());
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_crash_left_in_the_state_directory_is_swept_and_the_record_kept() {
+    async fn sweep_removes_temporary_files_and_keeps_the_desired_state() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path());
         install(&store, "lnd").await;

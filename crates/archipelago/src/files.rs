@@ -47,7 +47,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
         |why| PortError::new(PortErrorKind::Transient, format!("failed to {attempt}, {why}"));
     match tokio::time::timeout(FILE_LIMIT, tokio::task::spawn_blocking(work)).await {
         Ok(Ok(done)) => done,
-        Ok(Err(cause)) => Err(stuck("the work was cut off").with_source(cause)),
+        Ok(Err(cause)) => Err(stuck("the task was aborted").with_source(cause)),
         Err(_) => Err(stuck("the file system does not answer")),
     }
 }

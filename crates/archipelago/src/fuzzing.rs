@@ -1,14 +1,14 @@
-//! What searches for hostile files reach of this crate: the reader of the record of wishes. No part of its interface.
+//! The entry point of the fuzz targets: the parser of the desired state. Not part of the API.
 
 use companion_core::model::desired::DesiredState;
 
 use crate::catalog::Catalog;
 use crate::record::Record;
 
-/// Reads `bytes` as the record of wishes, as `catalog` understands it.
+/// Parses `bytes` as the desired state, with `catalog`.
 ///
 /// # Errors
-/// What a person is told of a record that cannot be used.
+/// The message for an invalid file.
 pub fn record(bytes: &[u8], catalog: &Catalog) -> Result<DesiredState, String> {
     let mut record = Record::from_bytes(bytes)?;
     let written = record.to_bytes().map_err(|error| error.to_string())?;

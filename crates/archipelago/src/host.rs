@@ -25,17 +25,17 @@ use crate::desired_store::RecordStore;
 use crate::files::chain;
 use crate::inputs::Inputs;
 
-/// How the units of the predecessor say what they are; they are taken over.
+/// The description of the previous manager's units, which are adopted.
 const LEGACY_DESCRIPTION: &str = "Archipelago companion UI: ";
 
-/// Why a real host could not be wired. Nothing was done, and companions that run go on.
+/// The error of connecting to a host. Nothing was changed; running companions keep running.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// Podman is missing or does not answer.
-    #[error("failed to ask podman for its version")]
+    #[error("failed to query the version of podman")]
     Podman(#[source] PodmanError),
     /// Podman is of a version that cannot be written for.
-    #[error("podman {version} cannot be used, {why}")]
+    #[error("podman {version} is unsupported: {why}")]
     PodmanVersion {
         /// What it says its version is.
         version: String,
@@ -55,22 +55,22 @@ pub enum HostError {
         source: PortError,
     },
     /// There is no place for the lock of the leader.
-    #[error("failed to find the place of the leader's lock")]
+    #[error("failed to find the directory of the leader's lock")]
     Leadership(#[source] PortError),
     /// It is not known where units go.
-    #[error("failed to find the directory of units")]
+    #[error("failed to find the unit directory")]
     UnitDir(#[source] ScopeError),
     /// The state directory cannot be used.
     #[error("failed to use the state directory")]
     State(#[source] DirError),
-    /// Leftovers of work that was cut off could not be removed.
-    #[error("failed to remove what was left behind by work that was cut off")]
+    /// Temporary files of an interrupted run could not be removed.
+    #[error("failed to remove the temporary files of an interrupted run")]
     Sweep(#[source] PortError),
     /// A hook could not be registered.
     #[error("failed to register a hook")]
     Hook(#[source] HookError),
     /// A built-in name is not one.
-    #[error("a built-in name is refused")]
+    #[error("a built-in name is invalid")]
     Name(#[source] InvalidValue),
 }
 
@@ -80,7 +80,7 @@ pub enum HostError {
 /// and the generator is judged by what it says, because its exit status tells nothing before 4.6.
 pub const PODMAN_FLOOR: PodmanVersion = PodmanVersion::FLOOR;
 
-/// The state directory of `scope`: the record of wishes, the lock and the host's key.
+/// Returns the state directory of `scope`: the desired state, its lock and the host key.
 ///
 /// For a user `$XDG_STATE_HOME/companion`, else `~/.local/state/companion`
 /// (XDG Base Directory Specification); for the system `/var/lib/companion`.
@@ -111,7 +111,7 @@ pub fn units(scope: Scope, version: PodmanVersion) -> Result<QuadletDir, HostErr
 /// written for it. Nothing else is contacted.
 ///
 /// # Errors
-/// [`HostError`] saying what the host lacks.
+/// [`HostError`] for a missing prerequisite.
 pub async fn connect(
     scope: Scope,
     store: Arc<RecordStore>,
@@ -151,7 +151,10 @@ impl DesiredStore for LiveHost {
                 let facts = HostFacts::of_host(version).unwrap_or(version.into());
                 self.units.set_facts(facts);
             }
-            Err(error) => debug!("units are written for the Podman before: {}", chain(&error)),
+            Err(error) => debug!(
+                "failed to query podman; rendering units for its previous version: {}",
+                chain(&error)
+            ),
         }
         self.store.load().await
     }
@@ -213,7 +216,7 @@ pub async fn podman_version(podman: &Podman) -> Result<PodmanVersion, HostError>
     let refuse =
         |why: String| HostError::PodmanVersion { version: text.escape_debug().to_string(), why };
     let version: PodmanVersion =
-        text.parse().map_err(|_| refuse("its version is not understood".to_owned()))?;
+        text.parse().map_err(|_| refuse("its version cannot be parsed".to_owned()))?;
     if version < PODMAN_FLOOR {
         return Err(refuse(format!("companions need {PODMAN_FLOOR} or newer, which has Quadlet")));
     }

@@ -301,7 +301,7 @@ impl InputProblem {
 
     fn missing(path: &Path) -> Self {
         let message = format!(
-            "the catalog `{}` is missing, and the last one stays in force; an empty file gives the \
+            "the catalog `{}` is missing, so the last valid one is used; create an empty file to use only the \
              built-in companions",
             path.display().to_string().escape_debug()
         );

@@ -180,7 +180,7 @@ impl Leadership for LeaderLock {
             Taken::Leading(file, listener) => (file, listener),
         };
         let listener = UnixListener::from_std(listener).map_err(|cause| {
-            let message = "failed to listen as the leader";
+            let message = "failed to listen on the leader socket";
             PortError::new(PortErrorKind::Transient, message).with_source(cause)
         })?;
         let (heartbeat, wake) = (Arc::clone(&self.heartbeat), Arc::clone(&self.wake));
@@ -252,7 +252,7 @@ fn try_lead(path: &Path, info: &LeaderInfo) -> PortResult<Taken> {
     dir.sweep_temporary_files_of(|name| name == INFO_FILE).map_err(failed)?;
     dir.write(INFO_FILE, &bytes, 0o600).map_err(failed)?;
     let listener = listen(&path.join(SOCKET)).map_err(|cause| {
-        let message = "failed to listen as the leader";
+        let message = "failed to listen on the leader socket";
         PortError::new(PortErrorKind::Transient, message).with_source(cause)
     })?;
     Ok(Taken::Leading(file, listener))

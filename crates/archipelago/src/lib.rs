@@ -14,12 +14,12 @@
 //!
 //! | module | decides |
 //! |---|---|
-//! | [`catalog`] | which companions there are, and which apps they belong to |
-//! | [`manifest`] | how a backend of its own becomes a unit of the same life |
-//! | `companions` | [`Companions`]: install, remove, reconcile, with the meanings they always had |
-//! | `desired_store`, `record` | [`RecordStore`]: the wishes, durably, and the lock of the host |
+//! | [`catalog`] | the known companions and the apps they belong to |
+//! | [`manifest`] | the conversion of an app's backend into a companion |
+//! | `companions` | [`Companions`]: install, remove, reconcile |
+//! | `desired_store`, `record` | [`RecordStore`]: the desired state on disk and its lock |
 //! | `bitcoin_ui` | [`BitcoinUi`]: the RPC viewer's configuration, with the node's credentials |
-//! | [`host`] | which adapters make a real host |
+//! | [`host`] | the adapters of a real host |
 
 mod app;
 mod bitcoin_ui;

@@ -1,10 +1,8 @@
-//! Backend manifests: an app's own container, described in TOML, as a companion of the same life.
+//! Backend manifests: an app's own container, described in TOML, managed like a companion.
 //!
-//! A backend may do what a companion may not: write to paths of the host, and run what its manifest
-//! says. The host's root, its sockets and its devices it is shown no more than a companion is; a device
-//! that it needs is named by itself. It is kept by the same planner, so installing one has the same meaning: running and true is
-//! left alone, stopped is started, missing is installed, wedged is created anew. A catalog takes it in
-//! with [`Catalog::add_backend`](crate::Catalog::add_backend).
+//! Unlike a companion, a backend may write to paths of the host and run any command. Mounts of the host's
+//! root, sockets and devices are refused; a manifest lists each device. The same planner manages it.
+//! [`Catalog::add_backend`](crate::Catalog::add_backend) adds it to a catalog.
 
 use std::collections::BTreeMap;
 
@@ -112,14 +110,14 @@ pub enum Volume {
     },
 }
 
-/// Why a manifest is refused.
+/// The error of a manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    /// It is not TOML, or says what no manifest says.
+    /// Invalid TOML, or an unknown key.
     #[error("the manifest cannot be parsed: {0}")]
     Syntax(String),
     /// A field breaks a rule.
-    #[error("the manifest of `{name}` cannot be")]
+    #[error("the manifest of `{name}` is invalid")]
     Field {
         /// The backend.
         name: CompanionName,
@@ -231,7 +229,7 @@ mod tests {
     "#;
 
     #[test]
-    fn a_manifest_becomes_what_the_planner_keeps() {
+    fn manifest_becomes_a_companion_spec() {
         let spec = BackendManifest::parse(FULL).unwrap().spec(&Node::default()).unwrap();
         let container = &spec.container;
         assert_eq!(container.memory.unwrap().mebibytes(), 2048);

@@ -23,7 +23,7 @@ pub const CONTEXT_DIRECTORIES: [&str; 3] = [
 /// The port of the RPC viewer, TCP, on all addresses of the host.
 pub const BITCOIN_UI_PORT: u16 = 18081;
 
-/// What a node is like.
+/// The settings of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Node {
@@ -36,7 +36,7 @@ pub struct Node {
     pub image_repository: String,
     /// Registries (`host` or `host:port`) whose certificates are not verified.
     pub insecure_registries: Vec<String>,
-    /// The directory that rendered configuration is put below.
+    /// The parent directory of rendered configuration.
     pub data_directory: AbsolutePath,
     /// Host names, besides IP addresses and `localhost`, under which people open the pages; the
     /// machine's own and that with `.local` when empty.
@@ -99,7 +99,7 @@ impl Node {
     }
 }
 
-/// The node's RPC and who may use it.
+/// The node's RPC and its credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BitcoinRpc {
@@ -107,9 +107,9 @@ pub struct BitcoinRpc {
     pub address: SocketAddr,
     /// The user name that goes with the password file.
     pub user: String,
-    /// The file that holds the password, one line. It comes before the cookie file.
+    /// The file with the password on one line. It takes precedence over the cookie file.
     pub password_file: AbsolutePath,
-    /// bitcoind's cookie file, `user:password`, made anew at each of its starts.
+    /// bitcoind's cookie file, `user:password`, replaced at each start of bitcoind.
     pub cookie_file: AbsolutePath,
 }
 
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_built_in_path_is_one() {
+    fn built_in_paths_are_valid() {
         let node = Node::default();
         assert_eq!(node.context_directories.len(), CONTEXT_DIRECTORIES.len());
         assert_eq!(node.data_directory.as_str(), "/var/lib/archipelago");
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_that_no_image_can_be_in_is_refused_by_field() {
+    fn invalid_image_repository_is_refused_by_field() {
         let with =
             |repository: &str| Node { image_repository: repository.to_owned(), ..Node::default() };
         for good in ["registry.example", "localhost/team", "registry.example:5000/a/b"] {
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn an_insecure_registry_that_no_reference_can_name_is_refused_by_field() {
+    fn invalid_insecure_registry_is_refused_by_field() {
         let with = |registry: &str| Node {
             insecure_registries: vec![registry.to_owned()],
             ..Node::default()

@@ -176,14 +176,14 @@ fn status_in(path: &Path) -> PortResult<Option<StatusReport>> {
     let Some(contents) = contents else { return Ok(None) };
     let invalid = |why: String| {
         let file = path.join(STATUS_FILE);
-        let message = format!("the published status {} cannot be used: {why}", file.display());
+        let message = format!("the published status {} is invalid: {why}", file.display());
         PortError::new(PortErrorKind::Invalid, message)
     };
     let report: StatusReport = serde_json::from_slice(&contents.bytes)
         .map_err(|error| invalid(format!("line {}, column {}", error.line(), error.column())))?;
     if report.version != VERSION {
         return Err(invalid(format!(
-            "its version is {}, and this program knows version {VERSION}",
+            "its version is {}, but this program supports version {VERSION}",
             report.version
         )));
     }

@@ -97,7 +97,7 @@ impl Record {
             version: u32,
         }
         let damaged = |error: serde_json::Error| {
-            format!("it is damaged at line {}, column {}", error.line(), error.column())
+            format!("damaged at line {}, column {}", error.line(), error.column())
         };
         let Versioned { version } = serde_json::from_slice(bytes).map_err(damaged)?;
         match version {
@@ -106,7 +106,7 @@ impl Record {
                 serde_json::from_slice::<version_1::Record>(bytes).map(Self::from).map_err(damaged)
             }
             newer => Err(format!(
-                "its version is {newer}, and this program knows version {VERSION}; upgrade companion"
+                "its version is {newer}, but this program supports version {VERSION}; upgrade companion"
             )),
         }
     }

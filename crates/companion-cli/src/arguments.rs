@@ -1,4 +1,4 @@
-//! The options and subcommands of the command. Decides nothing.
+//! Command line options and subcommands.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ const AFTER_HELP: &str = "\
 Exit status:
   0  done, and everything is as requested
   1  something failed, or a companion is not ready
-  2  the options, arguments or catalog cannot be used
+  2  invalid options, arguments or catalog
   3  a prerequisite is missing; `companion doctor` lists it";
 
 /// Keeps the companion containers of installed apps running as declared.
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 pub(crate) struct GlobalArguments {
     /// The host to work on
     ///
-    /// `auto` is `system` for root and `user` for everybody else, never `sim`. `sim` starts empty, runs
+    /// `auto` is `system` for root and `user` for other users, never `sim`. `sim` starts empty, runs
     /// on virtual time and ends with the command.
     #[arg(long, global = true, value_enum, default_value_t = HostArgument::Auto)]
     pub(crate) host: HostArgument,
@@ -61,9 +61,9 @@ pub(crate) struct GlobalArguments {
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
 
-    /// Kill the process that leads, if it hangs, and lead in its place
+    /// Kill the leader process if it hangs, and take over leadership
     ///
-    /// A process that answers is left alone. Companions run on: they belong to systemd.
+    /// A leader that responds is left alone. Companions keep running: they belong to systemd.
     #[arg(long, global = true)]
     pub(crate) take_over: bool,
 
@@ -71,7 +71,7 @@ pub(crate) struct GlobalArguments {
     #[arg(long, global = true)]
     pub(crate) json: bool,
 
-    /// Log more to stderr: -v details of each step, -vv every decision, -vvv everything
+    /// Log more to stderr: -v details of each step, -vv every decision, -vvv trace
     ///
     /// `COMPANION_LOG`, such as `info,adapter_podman=debug`, overrides it.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
@@ -91,7 +91,7 @@ fn build_argument(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Which host.
+/// The host to work on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HostArgument {
     /// `system` for root, `user` for others.
@@ -115,7 +115,7 @@ pub(crate) enum ColorArgument {
     Never,
 }
 
-/// What to do. The help of each is the documentation of its `Arguments`; one here would hide it.
+/// The subcommands. Each takes its help from the doc comment of its `Arguments`; a comment here would hide it.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Setup(commands::setup::Arguments),
@@ -134,14 +134,14 @@ pub(crate) enum Command {
     Catalog(commands::catalog::Arguments),
     Demo(commands::demo::Arguments),
     Completions(commands::completions::Arguments),
-    /// Print the points at which this test build can end itself
+    /// Print the crash points of this test build
     #[cfg(feature = "crash-points")]
     CrashPoints,
     Man(commands::man::Arguments),
 }
 
 impl Command {
-    /// Whether it runs until a signal ends it.
+    /// Returns whether the command runs until it receives a signal.
     pub(crate) fn is_daemon(&self) -> bool {
         matches!(self, Self::Run(_))
     }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_build_argument_is_parted_at_the_first_equals_sign() {
+    fn build_argument_is_split_at_the_first_equals_sign() {
         assert_eq!(build_argument("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
         assert_eq!(build_argument("A="), Ok(("A".to_owned(), String::new())));
         assert!(build_argument("A").is_err() && build_argument("=b").is_err());

@@ -1,4 +1,4 @@
-//! The subcommands, one file each. This one only leads to them.
+//! The subcommands, one file each, and their dispatch.
 
 use crate::arguments::{Arguments, Command};
 use crate::config::Config;
@@ -26,7 +26,7 @@ pub(crate) mod setup;
 pub(crate) mod status;
 pub(crate) mod wait;
 
-/// Does what is asked for.
+/// Runs the subcommand.
 pub(crate) fn run(arguments: Arguments, output: &Output) -> CommandResult {
     let config = Config::new(arguments.global);
     match arguments.command {

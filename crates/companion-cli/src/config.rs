@@ -1,4 +1,4 @@
-//! What the options come to: the host, the catalog, the state directory. Touches no host.
+//! The configuration from the options: the host, the catalog, the state directory. Accesses no host.
 
 use std::path::{Path, PathBuf};
 
@@ -11,17 +11,17 @@ use companion_core::model::container::AbsolutePath;
 use crate::arguments::{GlobalArguments, HostArgument};
 use crate::error::{CommandError, CommandResult, chain};
 
-/// Which host is worked on.
+/// The kind of host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostKind {
-    /// A real one.
+    /// A real host.
     Real(Scope),
-    /// The embedded one.
+    /// The simulated host.
     Sim,
 }
 
 impl HostKind {
-    /// What `argument` means for the user with this id.
+    /// Returns the host that `argument` selects for the user `uid`.
     fn of(argument: HostArgument, uid: u32) -> Self {
         match argument {
             HostArgument::Auto if uid == 0 => Self::Real(Scope::System),
@@ -31,7 +31,7 @@ impl HostKind {
         }
     }
 
-    /// The scope whose files and units it has; the embedded host is like a user's.
+    /// Returns the scope of its files and units; the simulated host has the user scope.
     pub(crate) fn scope(self) -> Scope {
         match self {
             Self::Real(scope) => scope,
@@ -40,31 +40,31 @@ impl HostKind {
     }
 }
 
-/// What the options come to.
+/// The configuration of a command.
 #[derive(Debug)]
 pub(crate) struct Config {
     /// The host.
     pub(crate) host: HostKind,
-    /// The options as they were given.
+    /// The global options.
     global: GlobalArguments,
 }
 
 impl Config {
-    /// Reads the options; opens nothing.
+    /// Evaluates the options without opening files.
     pub(crate) fn new(global: GlobalArguments) -> Self {
         let host = HostKind::of(global.host, rustix::process::geteuid().as_raw());
         Self { host, global }
     }
 
-    /// Whether a leader that hangs is to be ended.
+    /// Returns whether to kill a leader that hangs.
     pub(crate) fn takes_over(&self) -> bool {
         self.global.take_over
     }
 
-    /// The options that change decisions, with absolute paths; `None` when none of them was given.
+    /// Returns the options that affect decisions, with absolute paths; `None` if none was given.
     ///
     /// # Errors
-    /// Bad input for a directory that cannot be found.
+    /// Bad input for a missing directory.
     pub(crate) fn settings(&self) -> CommandResult<Option<Settings>> {
         let GlobalArguments { catalog, contexts, build_arg, .. } = &self.global;
         if catalog.is_empty() && contexts.is_empty() && build_arg.is_empty() {
@@ -82,7 +82,7 @@ impl Config {
         }))
     }
 
-    /// Reads the catalog: the built-in one, the files, and what the options say of the node.
+    /// Reads the catalog: the built-in companions, the files, and the node settings of the options.
     pub(crate) fn catalog(&self) -> CommandResult<Catalog> {
         let files = self.catalog_files();
         let contexts = self.contexts()?;
@@ -92,12 +92,12 @@ impl Config {
         })?)
     }
 
-    /// The build arguments given by `--build-arg`.
+    /// Returns the build arguments of `--build-arg`.
     pub(crate) fn build_arguments(&self) -> &[(String, String)] {
         &self.global.build_arg
     }
 
-    /// The first option that was given and that only this command would know, not the daemon.
+    /// Returns the first given option that would not apply to the daemon.
     pub(crate) fn option_of_one_command(&self) -> Option<&'static str> {
         match &self.global {
             global if !global.catalog.is_empty() => Some("--catalog"),
@@ -106,38 +106,39 @@ impl Config {
         }
     }
 
-    /// The directories given by `--contexts`; relative ones are below the current directory.
+    /// Returns the directories of `--contexts`, relative to the current directory.
     ///
     /// # Errors
-    /// Bad input for one that cannot be found.
+    /// Bad input for a missing directory.
     pub(crate) fn contexts(&self) -> CommandResult<Vec<AbsolutePath>> {
         let absolute = |path: &PathBuf| {
             let unusable = |why: String| {
                 CommandError::input(format!("`--contexts {}`: {why}", path.display()))
             };
             let found = path.canonicalize().map_err(|error| unusable(error.to_string()))?;
-            let text = found.to_str().ok_or_else(|| unusable("it is not UTF-8".to_owned()))?;
+            let text =
+                found.to_str().ok_or_else(|| unusable("the path is not UTF-8".to_owned()))?;
             AbsolutePath::new(text).map_err(|error| unusable(error.to_string()))
         };
         self.global.contexts.iter().map(absolute).collect()
     }
 
-    /// The catalog files: those given, else the default one if it is there.
+    /// Returns the given catalog files, else the default one if it exists.
     fn catalog_files(&self) -> Vec<PathBuf> {
         if !self.global.catalog.is_empty() {
             return self.global.catalog.clone();
         }
-        // One that cannot be examined is named, so that reading it fails; it is not the same as none.
+        // Keep an inaccessible file, so that reading it fails; it may exist.
         let is_there = |path: &PathBuf| path.try_exists().unwrap_or(true);
         default_catalog(self.host.scope()).filter(is_there).into_iter().collect()
     }
 
-    /// The state directory that was given.
+    /// Returns the state directory of `--state-dir`.
     pub(crate) fn given_state_dir(&self) -> Option<&Path> {
         self.global.state_dir.as_deref()
     }
 
-    /// The state directory of a real host.
+    /// Returns the state directory of a real host.
     pub(crate) fn state_dir(&self, scope: Scope) -> CommandResult<PathBuf> {
         if let Some(given) = self.given_state_dir() {
             return std::path::absolute(given).map_err(|error| {
@@ -146,12 +147,12 @@ impl Config {
         }
         archipelago::host::state_dir(scope).ok_or_else(|| {
             CommandError::host("neither `XDG_STATE_HOME` nor `HOME` is an absolute path")
-                .hinted("name a directory with `--state-dir DIR`")
+                .hinted("set the directory with `--state-dir DIR`")
         })
     }
 }
 
-/// Where a catalog is read from when none is named.
+/// Returns the path of the default catalog.
 pub(crate) fn default_catalog(scope: Scope) -> Option<PathBuf> {
     let absolute =
         |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -163,10 +164,10 @@ pub(crate) fn default_catalog(scope: Scope) -> Option<PathBuf> {
     }
 }
 
-/// The companion that `text` names in `catalog`.
+/// Returns the companion with the name `text` in `catalog`.
 ///
 /// # Errors
-/// Bad input, with a hint when `text` names an app or nearly a companion.
+/// Bad input for an unknown name, with a hint if `text` is an app or similar to a companion.
 pub(crate) fn known_companion(catalog: &Catalog, text: &str) -> CommandResult<CompanionName> {
     let name = CompanionName::new(text).map_err(|error| CommandError::input(chain(&error)));
     let known = name.as_ref().ok().filter(|name| catalog.companion(name).is_some());
@@ -175,7 +176,7 @@ pub(crate) fn known_companion(catalog: &Catalog, text: &str) -> CommandResult<Co
     }
     let error = match name {
         Err(error) => error,
-        Ok(name) => CommandError::input(format!("no companion `{name}` is known")),
+        Ok(name) => CommandError::input(format!("unknown companion `{name}`")),
     };
     let of_app = catalog.apps().find(|(app, _)| app.as_str() == text);
     let hint = match of_app {
@@ -187,7 +188,7 @@ pub(crate) fn known_companion(catalog: &Catalog, text: &str) -> CommandResult<Co
             Some(name) => format!("did you mean `{name}`?"),
             None => {
                 let names: Vec<_> = catalog.companions().map(|spec| spec.name.as_str()).collect();
-                format!("known are {}", names.join(", "))
+                format!("known companions: {}", names.join(", "))
             }
         },
     };
@@ -199,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_is_never_the_embedded_host() {
+    fn auto_never_selects_the_simulated_host() {
         assert_eq!(HostKind::of(HostArgument::Auto, 0), HostKind::Real(Scope::System));
         assert_eq!(HostKind::of(HostArgument::Auto, 1000), HostKind::Real(Scope::User));
         assert_eq!(HostKind::of(HostArgument::User, 0), HostKind::Real(Scope::User));
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_in_place_of_a_companion_is_told_its_companions() {
+    fn app_name_instead_of_a_companion_lists_its_companions() {
         let catalog = Catalog::builtin();
         assert_eq!(known_companion(&catalog, "archy-lnd-ui").unwrap().as_str(), "archy-lnd-ui");
         let error = known_companion(&catalog, "lnd").unwrap_err();
@@ -216,6 +217,6 @@ mod tests {
         let error = known_companion(&catalog, "archy-lnd-iu").unwrap_err();
         assert_eq!(error.hints(), ["did you mean `archy-lnd-ui`?"]);
         let error = known_companion(&catalog, "nextcloud").unwrap_err();
-        assert!(error.hints()[0].starts_with("known are archy-"), "{error:?}");
+        assert!(error.hints()[0].starts_with("known companions: archy-"), "{error:?}");
     }
 }

@@ -1,7 +1,7 @@
-//! Ports that end the process before or after an acting call, in test builds alone: a crash between any
-//! two effects. What is only read is passed on.
+//! Ports that abort the process before or after a mutating call, only in test builds: a crash between any
+//! two effects. Read calls are passed through.
 //!
-//! Points within a file's way to the disk are `durable-dir`'s own.
+//! `durable-dir` has the crash points within a file write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,7 +19,7 @@ use companion_core::ports::{
 };
 use durable_dir::crash_point;
 
-/// The acting calls; each has a point before and one after.
+/// The mutating calls; each has a crash point before and one after.
 const CALLS: [&str; 15] = [
     "leadership.acquire",
     "units.write",
@@ -38,13 +38,13 @@ const CALLS: [&str; 15] = [
     "containers.remove",
 ];
 
-/// The names of all points.
+/// Returns the names of all crash points.
 pub(crate) fn points() -> impl Iterator<Item = String> {
     let calls = CALLS.iter().flat_map(|call| [format!("{call}.before"), format!("{call}.after")]);
     calls.chain(crash_point::POINTS.iter().map(|&point| point.to_owned()))
 }
 
-/// The same host with a point around every acting call.
+/// Wraps `host` with crash points around every mutating call.
 pub(crate) fn around(host: Host) -> Host {
     Host {
         units: Arc::new(Points(host.units)),
@@ -59,7 +59,7 @@ pub(crate) fn around(host: Host) -> Host {
 
 struct Points<P: ?Sized>(Arc<P>);
 
-/// Does `work` between the two points of `call`.
+/// Runs `work` between the two crash points of `call`.
 async fn passing<T>(call: &str, what: &str, work: impl Future<Output = T>) -> T {
     crash_point::reached(&format!("{call}.before"), Path::new(""), what);
     let result = work.await;
@@ -147,8 +147,8 @@ impl ImageProvider for Points<dyn ImageProvider> {
         passing("images.ensure", "", self.0.ensure(source)).await
     }
 
-    async fn prune(&self, leftovers: &[ImageId]) -> PortResult<()> {
-        passing("images.prune", "", self.0.prune(leftovers)).await
+    async fn prune(&self, dangling: &[ImageId]) -> PortResult<()> {
+        passing("images.prune", "", self.0.prune(dangling)).await
     }
 }
 

@@ -1,6 +1,6 @@
-//! Errors of the command: one line, hints, and the exit status that they come to.
+//! Errors of the command: a one-line message, hints, and the exit status.
 //!
-//! Libraries' errors arrive as chains of causes; they are joined here, once, and nowhere else.
+//! The chains of causes of library errors are joined here.
 
 use std::error::Error;
 use std::fmt::{self, Write as _};
@@ -11,15 +11,15 @@ use archipelago::{CatalogError, CompanionsError};
 use companion_core::ports::{PortError, PortErrorKind};
 use companion_core::reconciler::ReconcileError;
 
-/// How a command ended that had no error: what the exit status says besides.
+/// The result of a command without an error, as an exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "the exit status is made of it"]
+#[must_use = "it determines the exit status"]
 pub(crate) enum Verdict {
-    /// All is as it was asked for: 0.
+    /// Everything is as requested: 0.
     Done,
-    /// Something is not: 1.
+    /// Something is not as requested: 1.
     NotDone,
-    /// The host lacks something: 3.
+    /// A prerequisite is missing: 3.
     Lacking,
 }
 
@@ -29,7 +29,7 @@ impl Verdict {
         if done { Self::Done } else { Self::NotDone }
     }
 
-    /// The exit status.
+    /// Returns the exit status.
     pub(crate) fn status(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -42,61 +42,61 @@ impl Verdict {
 /// The result of a command.
 pub(crate) type CommandResult<T = Verdict> = Result<T, CommandError>;
 
-/// Whose fault an error is.
+/// The category of an error, with its exit status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Something failed: 1.
     Failure,
-    /// What was given cannot be used: 2.
+    /// The input is invalid: 2.
     Input,
-    /// The host lacks something: 3.
+    /// A prerequisite is missing: 3.
     Host,
 }
 
-/// Why a command did not do what it was asked to.
+/// The error of a command.
 #[derive(Debug)]
 pub(crate) struct CommandError {
     fault: Fault,
     message: String,
-    /// What is shown beneath the message, such as a line of a file.
+    /// Text below the message, such as a line of a file.
     excerpt: Option<String>,
     hints: Vec<String>,
 }
 
 impl CommandError {
-    /// Something failed.
+    /// Creates an error for a failure.
     pub(crate) fn failure(message: impl Into<String>) -> Self {
         Self { fault: Fault::Failure, message: message.into(), excerpt: None, hints: Vec::new() }
     }
 
-    /// What was given cannot be used.
+    /// Creates an error for invalid input.
     pub(crate) fn input(message: impl Into<String>) -> Self {
         Self { fault: Fault::Input, ..Self::failure(message) }
     }
 
-    /// The host lacks something.
+    /// Creates an error for a missing prerequisite.
     pub(crate) fn host(message: impl Into<String>) -> Self {
         Self { fault: Fault::Host, ..Self::failure(message) }
     }
 
-    /// The same with a hint of what helps.
+    /// Adds a hint.
     #[must_use]
     pub(crate) fn hinted(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
 
-    /// What is shown beneath the message, in lines of its own.
+    /// Returns the text to show below the message.
     pub(crate) fn excerpt(&self) -> Option<&str> {
         self.excerpt.as_deref()
     }
 
-    /// What helps.
+    /// Returns the hints.
     pub(crate) fn hints(&self) -> &[String] {
         &self.hints
     }
 
-    /// The exit status.
+    /// Returns the exit status.
     pub(crate) fn status(&self) -> u8 {
         match self.fault {
             Fault::Failure => 1,
@@ -112,7 +112,7 @@ impl fmt::Display for CommandError {
     }
 }
 
-/// An error and all its causes in one line.
+/// Joins an error and all its causes in one line.
 pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -155,7 +155,7 @@ impl From<HostError> for CommandError {
         };
         let error = Self { fault, ..Self::failure(chain(&error)) };
         match fault {
-            Fault::Host => error.hinted("`companion doctor` says what this host lacks"),
+            Fault::Host => error.hinted("`companion doctor` lists the missing prerequisites"),
             Fault::Failure | Fault::Input => error,
         }
     }
@@ -188,11 +188,11 @@ impl From<CompanionsError> for CommandError {
         let command = Self { fault, ..Self::failure(chain(&error)) };
         match &error {
             CompanionsError::LeaderHangs { .. } => command.hinted(
-                "the intent is recorded; `--take-over` kills the process and leads instead",
+                "the intent is recorded; `--take-over` kills the process and takes over",
             ),
             CompanionsError::OtherLeader { .. } => command.hinted(
-                "nothing was recorded; put what should hold into the catalog file that it reads, \
-                 leave the option out, or stop that process first",
+                "nothing was recorded; add the setting to the catalog file of that process, omit the \
+                 option, or stop the process first",
             ),
             _ => command,
         }
@@ -204,14 +204,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chain_is_one_line_in_the_order_of_causes() {
+    fn error_chain_is_one_line_in_the_order_of_causes() {
         let cause = PortError::new(PortErrorKind::Transient, "the bus hung up");
         let error = PortError::new(PortErrorKind::Transient, "failed to reload").with_source(cause);
         assert_eq!(chain(&error), "failed to reload: the bus hung up");
     }
 
     #[test]
-    fn what_the_host_lacks_is_told_from_what_failed() {
+    fn missing_prerequisites_and_failures_have_different_exit_statuses() {
         let status = |kind| CommandError::from(PortError::new(kind, "x")).status();
         assert_eq!(status(PortErrorKind::Unavailable), 3);
         assert_eq!(status(PortErrorKind::Denied), 3);

@@ -18,15 +18,15 @@ use crate::output::Output;
 
 pub(crate) mod sim;
 
-/// A host with its companions, for as long as a command takes.
+/// The host and its companions during a command.
 pub(crate) struct Session {
-    /// The calls.
+    /// The companions.
     pub(crate) companions: Companions,
-    /// Where the simulated host's state is, removed with the session.
+    /// The state directory of the simulated host, removed with the session.
     _state: Option<tempfile::TempDir>,
 }
 
-/// How a command opens its session.
+/// The options for opening a session.
 pub(crate) struct Opening<'c> {
     config: &'c Config,
     program: &'static str,
@@ -36,24 +36,24 @@ pub(crate) struct Opening<'c> {
 }
 
 impl<'c> Opening<'c> {
-    /// For the command that a person typed as `program`.
+    /// Creates the options for the command `program`.
     pub(crate) fn new(config: &'c Config, program: &'static str) -> Self {
         let listener = Arc::new(|_: &_| {});
         Self { config, program, role: Role::Command, resync: RESYNC, listener }
     }
 
-    /// With the steps shown on stderr.
+    /// Shows the steps on stderr.
     pub(crate) fn showing(self, output: &Output) -> Self {
         let progress = output.progress();
         Self { listener: Arc::new(move |event| progress.show(event)), ..self }
     }
 
-    /// For the daemon, which looks at everything every `resync` at the latest.
+    /// Opens the session for the daemon, with its resync interval.
     pub(crate) fn daemon(self, resync: Duration) -> Self {
         Self { role: Role::Daemon, resync, ..self }
     }
 
-    /// The options of a real host. Where another process leads and none were given, they are its options.
+    /// Returns the options of a real host: the given ones, else those of the leader, if there is one.
     async fn options(&self, scope: Scope) -> CommandResult<Options> {
         let config = self.config;
         let leads = match self.role {
@@ -82,7 +82,7 @@ impl<'c> Opening<'c> {
         options
     }
 
-    /// The desired state and its inputs, without a host.
+    /// Returns the desired state and its inputs, without a host.
     pub(crate) async fn store(&self) -> CommandResult<Arc<RecordStore>> {
         match self.config.host {
             HostKind::Real(scope) => Ok(self.options(scope).await?.store()?),
@@ -97,10 +97,10 @@ impl<'c> Opening<'c> {
         }
     }
 
-    /// Wires the host.
+    /// Connects to the host.
     ///
     /// # Errors
-    /// What the host lacks; nothing is recorded or done then.
+    /// Fails if a prerequisite is missing; nothing is recorded then.
     pub(crate) async fn open(self, output: &Output) -> CommandResult<Session> {
         match self.config.host {
             HostKind::Real(scope) => {
@@ -114,8 +114,8 @@ impl<'c> Opening<'c> {
         }
     }
 
-    /// The same for a command that only looks; `None` when nothing was ever recorded and nothing of
-    /// ours is on the host, which takes neither Podman nor a state directory to see.
+    /// Opens a session for a read-only command. Returns `None` if nothing was ever recorded and the host has no
+    /// managed unit; this check needs neither Podman nor a state directory.
     pub(crate) async fn open_to_look(self, output: &Output) -> CommandResult<Option<Session>> {
         if let HostKind::Real(scope) = self.config.host {
             let _reached = reach(scope).await?;
@@ -131,7 +131,7 @@ impl<'c> Opening<'c> {
         output.note("this is the simulated host: it starts empty and ends with the command");
         let state = tempfile::Builder::new().prefix("companion-sim-").tempdir();
         let state = state.map_err(|error| {
-            CommandError::failure(format!("failed to make a directory: {error}"))
+            CommandError::failure(format!("failed to create a directory: {error}"))
         })?;
         let dir = self.config.given_state_dir().unwrap_or_else(|| state.path());
         let dir = std::path::absolute(dir).map_err(|error| {
@@ -141,9 +141,10 @@ impl<'c> Opening<'c> {
         if self.role == Role::Command
             && let Some(leader) = leader(&place).await?
         {
-            let message =
-                format!("{leader} leads another simulated host with this state directory");
-            return Err(CommandError::input(message).hinted("each process has a host of its own"));
+            let message = format!("{leader} uses this state directory for another simulated host");
+            return Err(
+                CommandError::input(message).hinted("each process has a separate simulated host")
+            );
         }
         let host = sim::host(&catalog).ports();
         let settings = self.config.settings()?.unwrap_or_default();
@@ -157,10 +158,10 @@ impl<'c> Opening<'c> {
 }
 
 impl Session {
-    /// Does `work`, unless SIGINT or SIGTERM comes first: then what was started is ended softly.
+    /// Runs `work` until it ends or SIGINT or SIGTERM arrives; then stops the started work gracefully.
     ///
     /// # Errors
-    /// As `work`, and when it was interrupted, with what is recorded then.
+    /// The error of `work`, or the interruption and whether the intent is recorded.
     pub(crate) async fn unless_interrupted<T>(
         &self,
         intent: IntentIs,
@@ -179,21 +180,21 @@ impl Session {
             _ = terminate.recv() => Err(intent.interrupted()),
         };
         if result.is_err() {
-            // After a failure, too: what it was about to wait for may still run.
+            // Also after a failure: the work may still be running.
             self.companions.stop_leading().await;
         }
         result
     }
 }
 
-/// How far a command has come with its intent.
+/// Whether the intent of a command is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IntentIs {
-    /// It is being recorded, or waits for that.
+    /// Not yet, or being recorded.
     Pending,
-    /// It is recorded.
+    /// Recorded.
     Recorded,
-    /// The command has none.
+    /// The command has no intent.
     None,
 }
 
@@ -201,33 +202,33 @@ impl IntentIs {
     fn interrupted(self) -> CommandError {
         match self {
             Self::Pending => CommandError::failure("interrupted; the intent may not be recorded")
-                .hinted("`companion status` shows what is"),
+                .hinted("`companion status` shows the recorded companions"),
             Self::Recorded => CommandError::failure("interrupted; the intent is recorded")
-                .hinted("`companion reconcile` resumes it, unless the daemon runs and does"),
+                .hinted("the daemon continues if it runs; otherwise run `companion reconcile`"),
             Self::None => CommandError::failure("interrupted"),
         }
     }
 }
 
-/// Kills a leader that hangs, because `--take-over` was given.
+/// Kills a leader that hangs, for `--take-over`.
 async fn end_hung_leader(scope: Scope, output: &Output) -> CommandResult<()> {
     match take_over(&leader_dir(scope)?).await {
         Ok(None) => {}
         Ok(Some(leader)) => {
-            output.note(format!("killed {leader}, which did not answer; companions run on"));
+            output.note(format!("killed {leader}, which did not respond; companions keep running"));
         }
         Err(error) => return Err(CommandError::failure(chain(&error))),
     }
     Ok(())
 }
 
-/// Whether nothing was ever recorded and no unit is ours.
+/// Returns whether nothing was ever recorded and no unit is managed.
 async fn is_untouched(scope: Scope, store: &RecordStore) -> CommandResult<bool> {
     let desired = store.load().await?;
     if !desired.companions.is_empty() || !desired.removed.is_empty() {
         return Ok(false);
     }
-    // The version matters for what units say, not for whose they are.
+    // The version affects the content of units, not their ownership.
     Ok(units(scope, PODMAN_FLOOR)?.list().await?.is_empty())
 }
 
@@ -239,23 +240,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn interruption_claims_an_intent_to_be_recorded_only_after_it_was() {
+    async fn interruption_reports_whether_the_intent_is_recorded() {
         let (catalog, state) = (Catalog::builtin(), tempfile::tempdir().unwrap());
         let host = sim::host(&catalog).ports();
         let store = Arc::new(RecordStore::new(state.path(), Arc::new(catalog)));
         let session = Session { companions: Companions::on(store, host), _state: Some(state) };
-        for (intent, said) in [
+        for (intent, message) in [
             (IntentIs::Pending, "interrupted; the intent may not be recorded"),
             (IntentIs::Recorded, "interrupted; the intent is recorded"),
             (IntentIs::None, "interrupted"),
         ] {
             let work = async {
-                // The work begins when the signals are listened for already.
+                // The work starts after the signal handlers are installed.
                 kill_process(getpid(), Signal::INT).unwrap();
                 std::future::pending::<CommandResult<()>>().await
             };
             let error = session.unless_interrupted(intent, work).await.unwrap_err();
-            assert_eq!(error.to_string(), said);
+            assert_eq!(error.to_string(), message);
         }
     }
 }

@@ -1,5 +1,4 @@
-//! The log: lines on stderr, in the form that the journal or a person reads. Decides no level of a
-//! message, only which are shown.
+//! The log: lines on stderr, formatted for the journal or a terminal, with a level filter.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _};
@@ -16,7 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::arguments::GlobalArguments;
 use crate::output;
 
-/// Sets the log up for the whole process.
+/// Sets up the log for the process.
 pub(crate) fn init(global: &GlobalArguments, daemon: bool) {
     let to_journal = std::env::var_os("JOURNAL_STREAM").is_some();
     let form = Form {
@@ -31,13 +30,13 @@ pub(crate) fn init(global: &GlobalArguments, daemon: bool) {
         .unwrap_or_else(|| usual(global.verbose, daemon));
     let lines = tracing_subscriber::fmt::layer().event_format(form).with_writer(|| Stderr);
     let subscriber = tracing_subscriber::registry().with(filter).with(lines);
-    // It is set once, at the start of `main`.
+    // Called once, at the start of `main`.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// What is shown unless the environment says otherwise.
+/// The default filter.
 ///
-/// A command prints each step and its failure itself, so its log leaves them out.
+/// A command prints each step and its failure itself, so its log omits them.
 fn usual(verbose: u8, daemon: bool) -> Targets {
     let level = match verbose + u8::from(daemon) {
         0 => {
@@ -57,10 +56,10 @@ fn usual(verbose: u8, daemon: bool) -> Targets {
     }
 }
 
-/// Where the steps of a plan are logged.
+/// The log target of the steps of a plan.
 const STEPS: &str = "companion_core::reconciler::execute";
 
-/// stderr, with the line of progress out of the way.
+/// stderr, printed above the progress line.
 struct Stderr;
 
 impl io::Write for Stderr {
@@ -73,20 +72,20 @@ impl io::Write for Stderr {
     }
 }
 
-/// Whether `stream` is the one that systemd connected to the journal (systemd.exec(5)).
+/// Returns whether systemd connected `stream` to the journal (systemd.exec(5)).
 fn is_journal(stream: impl AsFd) -> bool {
     let Ok(variable) = std::env::var("JOURNAL_STREAM") else { return false };
     rustix::fs::fstat(stream)
         .is_ok_and(|found| variable == format!("{}:{}", found.st_dev, found.st_ino))
 }
 
-/// How a line looks.
+/// The format of a line.
 struct Form {
-    /// Begins with the priority that the journal takes off again (sd-daemon(3)).
+    /// Starts with the priority prefix for the journal (sd-daemon(3)).
     priority: bool,
-    /// Begins with the time.
+    /// Starts with the time.
     time: bool,
-    /// The level is coloured.
+    /// Colours the level.
     colour: bool,
 }
 

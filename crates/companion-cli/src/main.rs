@@ -1,5 +1,4 @@
-//! The companion command: wiring only. What is asked for is decided in `arguments`, done in
-//! `commands`, and printed in `output`.
+//! The companion command: wiring of `arguments`, `commands` and `output`.
 
 mod arguments;
 mod commands;

@@ -1,6 +1,6 @@
-//! Everything that is printed, apart from the log: data to stdout, messages to stderr.
+//! Prints data to stdout and messages to stderr.
 //!
-//! A reader that went away (`companion status | head -1`) is no error and ends nothing.
+//! A closed pipe (`companion status | head -1`) is not an error and does not stop the command.
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -20,7 +20,7 @@ pub(crate) mod words;
 pub(crate) use progress::Progress;
 pub(crate) use table::Table;
 
-/// Where a command prints.
+/// The output of a command.
 #[derive(Debug)]
 pub(crate) struct Output {
     json: bool,
@@ -29,23 +29,23 @@ pub(crate) struct Output {
     failed: Mutex<Option<io::Error>>,
 }
 
-/// How words are set off where colour is allowed. No meaning is in the colour alone.
+/// The style of a text, if colours are enabled. A colour never carries the only information.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
-    /// As it should be.
+    /// Healthy or successful.
     Good,
-    /// On its way.
+    /// In progress.
     Busy,
-    /// Not as it should be.
+    /// Unhealthy or failed.
     Bad,
     /// A heading.
     Strong,
-    /// By the way.
+    /// Less important.
     Faint,
 }
 
 impl Style {
-    /// The style of a companion's state.
+    /// Returns the style of a companion's state.
     pub(crate) fn of(health: Health) -> Self {
         match health {
             Health::Ready => Self::Good,
@@ -65,12 +65,12 @@ impl Style {
     }
 }
 
-/// Whether a stream is coloured.
+/// Returns whether to use colours on a stream.
 pub(crate) fn colours(color: ColorArgument, terminal: bool) -> bool {
     match color {
         ColorArgument::Always => true,
         ColorArgument::Never => false,
-        // Set and not empty, whatever it says (no-color.org).
+        // Any value that is not empty counts (no-color.org).
         ColorArgument::Auto => {
             terminal
                 && is_capable(std::env::var_os("TERM").as_deref())
@@ -79,8 +79,7 @@ pub(crate) fn colours(color: ColorArgument, terminal: bool) -> bool {
     }
 }
 
-/// Whether a terminal of this type takes more than plain lines: it says what it is, and is not `dumb`
-/// (terminfo(5)).
+/// Returns whether a terminal supports control sequences: `TERM` is set and is not `dumb` (terminfo(5)).
 fn is_capable(term: Option<&OsStr>) -> bool {
     term.is_some_and(|term| !term.is_empty() && term != "dumb")
 }
@@ -93,7 +92,7 @@ fn styled(colour: bool, style: Style, text: &str) -> String {
 }
 
 impl Output {
-    /// Prints JSON if `json`.
+    /// Creates the output; `json` selects JSON for data.
     pub(crate) fn new(json: bool, color: ColorArgument) -> Self {
         Self {
             json,
@@ -103,12 +102,12 @@ impl Output {
         }
     }
 
-    /// Whether data is printed as JSON.
+    /// Returns whether data is printed as JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.json
     }
 
-    /// `text` set off for stdout.
+    /// Styles `text` for stdout.
     pub(crate) fn styled(&self, style: Style, text: &str) -> String {
         styled(self.colour, style, text)
     }
@@ -126,7 +125,7 @@ impl Output {
         }
     }
 
-    /// Prints bytes as they are.
+    /// Prints raw bytes.
     pub(crate) fn bytes(&self, bytes: &[u8]) {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if failed.is_some() {
@@ -143,34 +142,34 @@ impl Output {
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
-    /// Tells something that is not data.
+    /// Prints a note to stderr.
     pub(crate) fn note(&self, text: impl AsRef<str>) {
         self.tell(&styled(self.error_colour, Style::Faint, "note:"), text.as_ref());
     }
 
-    /// Prints lines of a file beneath a message about it.
+    /// Prints lines of a file below a message.
     pub(crate) fn excerpt(&self, text: &str) {
         progress::above_the_line(|| {
             for line in text.lines() {
-                // Without stderr there is no place left to report to.
+                // A failure of stderr cannot be reported.
                 let _ = writeln!(io::stderr().lock(), "{line}");
             }
         });
     }
 
-    /// Shows what a pass does, on stderr.
+    /// Returns the progress display on stderr.
     pub(crate) fn progress(&self) -> Progress {
         Progress::new(self.error_colour)
     }
 
     fn tell(&self, label: &str, text: &str) {
-        // Without stderr there is no place left to report to.
+        // A failure of stderr cannot be reported.
         progress::above_the_line(|| {
             let _ = writeln!(io::stderr().lock(), "{label} {text}");
         });
     }
 
-    /// Prints how the command ended, if not well, and returns its exit status.
+    /// Prints the error, if any, and returns the exit status.
     pub(crate) fn finish(&self, outcome: CommandResult) -> ExitCode {
         progress::clear();
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -199,14 +198,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colour_is_for_those_who_want_it() {
+    fn colour_argument_selects_colours() {
         assert!(colours(ColorArgument::Always, false));
         assert!(!colours(ColorArgument::Never, true));
         assert!(!colours(ColorArgument::Auto, false));
     }
 
     #[test]
-    fn a_terminal_of_an_unknown_or_dumb_type_takes_plain_lines_only() {
+    fn unknown_and_dumb_terminals_get_plain_lines() {
         assert!(is_capable(Some("xterm".as_ref())));
         for plain in [None, Some(""), Some("dumb")] {
             assert!(!is_capable(plain.map(OsStr::new)), "{plain:?}");

@@ -1,19 +1,17 @@
-//! The runtime that commands run on: one thread, and a clock that stands still for the embedded host.
+//! The runtime of the commands: one thread, and a paused clock for the simulated host.
 
 use std::time::Duration;
 
 use crate::config::HostKind;
 use crate::error::{CommandError, CommandResult};
 
-/// How many threads may wait for the file system at once. They are started when they are needed and end
-/// after a second. One that a hung file system keeps is that of one companion's context or hook, of which
-/// each has one at most, so a few are enough for all others.
+/// The maximum number of threads for blocking file system calls. They start on demand and end after a second
+/// of idling. A hung file system blocks at most one thread per context or hook.
 const BLOCKING_THREADS: usize = 128;
 
-/// Runs `work` to its end.
+/// Runs `work` to completion.
 ///
-/// On the embedded host time passes only when nothing is left to do, so that a build of 20 s takes
-/// none.
+/// On the simulated host, time advances only when all tasks are idle, so a build of 20 s takes no real time.
 pub(crate) fn block_on<T>(
     host: HostKind,
     work: impl Future<Output = CommandResult<T>>,
@@ -21,7 +19,7 @@ pub(crate) fn block_on<T>(
     run(host == HostKind::Sim, work)
 }
 
-/// Runs `work` to its end in real time, whatever the host.
+/// Runs `work` to completion in real time on any host.
 pub(crate) fn block_on_in_real_time<T>(
     work: impl Future<Output = CommandResult<T>>,
 ) -> CommandResult<T> {
@@ -35,9 +33,9 @@ fn run<T>(paused: bool, work: impl Future<Output = CommandResult<T>>) -> Command
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_keep_alive(Duration::from_secs(1))
         .build()
-        .map_err(|error| CommandError::failure(format!("failed to start: {error}")))?;
+        .map_err(|error| CommandError::failure(format!("failed to start the runtime: {error}")))?;
     let result = runtime.block_on(work);
-    // A read of a file system that hangs must not keep the command from ending.
+    // A read from a hung file system must not delay the exit.
     runtime.shutdown_timeout(Duration::from_millis(100));
     result
 }

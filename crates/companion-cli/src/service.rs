@@ -1,5 +1,4 @@
-//! The daemon's own service, `companion.service`, as the service manager has it: its state, and the
-//! commands that change it, by `systemctl`. Decides nothing about what it finds.
+//! The daemon's service, `companion.service`: its state, and the commands that change it, by `systemctl`.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -16,18 +15,18 @@ pub(crate) mod unit;
 /// The name of the unit.
 pub(crate) const UNIT: &str = "companion.service";
 
-/// The time for a question.
+/// The timeout for a query.
 const ASK_LIMIT: Duration = Duration::from_secs(25);
-/// The time for a change. A start ends with the first reconcile, for which the unit allows 6 minutes.
+/// The timeout for a change. A start ends after the first reconcile, for which the unit allows 6 minutes.
 const CHANGE_LIMIT: Duration = Duration::from_secs(7 * 60);
-/// The most characters of an error message of `systemctl` that are shown.
+/// The maximum length of an error message of `systemctl`.
 const MESSAGE_LIMIT: usize = 600;
 
 /// The properties that [`ServiceState`] is read from.
 const PROPERTIES: &str = "--property=LoadState,ActiveState,SubState,Result,UnitFileState,\
                           FragmentPath,NeedDaemonReload,ExecStart,MainPID,ExecMainStatus,NRestarts";
 
-/// What the service manager reports about the daemon's service (org.freedesktop.systemd1(5)).
+/// The properties of the daemon's service (org.freedesktop.systemd1(5)).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ServiceState {
     /// `LoadState`, such as `loaded`, `not-found` or `masked`.
@@ -78,37 +77,36 @@ impl ServiceState {
         state
     }
 
-    /// Whether the daemon runs and is ready.
+    /// Returns whether the daemon runs and is ready.
     pub(crate) fn is_running(&self) -> bool {
         matches!(self.active.as_str(), "active" | "reloading" | "refreshing")
     }
 
-    /// Whether it ended and systemd restarts it again and again, or gave up.
+    /// Returns whether it is crash-looping or failed.
     pub(crate) fn is_failing(&self) -> bool {
         self.sub.starts_with("auto-restart") || self.active == "failed"
     }
 
-    /// Whether systemd starts it with the scope's target.
+    /// Returns whether systemd starts it with the scope's target.
     pub(crate) fn is_enabled(&self) -> bool {
         matches!(self.unit_file.as_str(), "enabled" | "enabled-runtime")
     }
 
-    /// Whether the process of the daemon runs the file `program`; `None` when no process can be
-    /// examined.
+    /// Returns whether the process of the daemon runs the file `program`; `None` if it cannot be inspected.
     ///
-    /// A program that was replaced by an upgrade is another file, whatever its path.
+    /// A program that an upgrade replaced is another file at the same path.
     pub(crate) fn runs(&self, program: &Path) -> Option<bool> {
         same_file(Path::new(&format!("/proc/{}/exe", self.main_pid?)), program)
     }
 }
 
-/// The program in `{ path=/usr/bin/companion ; argv[]=… }`.
+/// Returns the program of `{ path=/usr/bin/companion ; argv[]=… }`.
 fn program_of(value: &str) -> Option<PathBuf> {
     let path = value.strip_prefix("{ path=")?.split(" ; ").next()?;
     Some(PathBuf::from(path)).filter(|path| path.is_absolute())
 }
 
-/// Whether both paths lead to one file; `None` when one of them cannot be examined.
+/// Returns whether both paths refer to the same file; `None` if one cannot be inspected.
 pub(crate) fn same_file(one: &Path, other: &Path) -> Option<bool> {
     let identity = |path: &Path| {
         let found = std::fs::metadata(path).ok()?;
@@ -117,19 +115,19 @@ pub(crate) fn same_file(one: &Path, other: &Path) -> Option<bool> {
     Some(identity(one)? == identity(other)?)
 }
 
-/// The service manager of a scope, by its command.
+/// The `systemctl` command of a scope.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Systemctl {
     scope: Scope,
 }
 
 impl Systemctl {
-    /// The manager of `scope`.
+    /// Creates the command for `scope`.
     pub(crate) fn new(scope: Scope) -> Self {
         Self { scope }
     }
 
-    /// The command as a person types it.
+    /// Returns the command for messages.
     pub(crate) fn shown(self) -> &'static str {
         match self.scope {
             Scope::User => "systemctl --user",
@@ -137,7 +135,7 @@ impl Systemctl {
         }
     }
 
-    /// The command that shows the daemon's last log lines.
+    /// Returns the command that shows the daemon's last log lines.
     pub(crate) fn log_command(self) -> String {
         let selector = match self.scope {
             Scope::User => "--user-unit",
@@ -146,16 +144,16 @@ impl Systemctl {
         format!("journalctl {selector}={UNIT} --lines=20")
     }
 
-    /// Asks for the state of the daemon's service.
+    /// Queries the state of the daemon's service.
     ///
     /// # Errors
-    /// A missing prerequisite: no `systemctl`, or no service manager that answers it.
+    /// A missing prerequisite: no `systemctl`, or no service manager that responds.
     pub(crate) async fn state(self) -> CommandResult<ServiceState> {
         let text = self.ask(&["show", PROPERTIES, UNIT]).await?;
         Ok(ServiceState::parse(&text))
     }
 
-    /// Asks for the directory that the manager reads the operator's own units from.
+    /// Queries the directory of the operator's units.
     ///
     /// # Errors
     /// As [`state`](Self::state).
@@ -166,7 +164,7 @@ impl Systemctl {
         let text = self.ask(&["show", "--property=UnitPath", "--value"]).await?;
         let own = text.split_whitespace().find(|path| path.ends_with("/systemd/user"));
         own.map(PathBuf::from).filter(|path| path.is_absolute()).ok_or_else(|| {
-            CommandError::host("the user's systemd does not say where it reads units from")
+            CommandError::host("the user's systemd does not report its unit directory")
         })
     }
 
@@ -176,11 +174,11 @@ impl Systemctl {
                 Scope::User => "the user's systemd",
                 Scope::System => "the system's systemd",
             };
-            CommandError::host(format!("{manager} cannot be asked: {message}"))
+            CommandError::host(format!("failed to query {manager}: {message}"))
         })
     }
 
-    /// Runs `systemctl WORDS`, which changes something, and waits for its end.
+    /// Runs a `systemctl` command that changes something, and waits for it.
     ///
     /// # Errors
     /// A failure with the message of `systemctl`.
@@ -189,12 +187,12 @@ impl Systemctl {
         ended.map(|_nothing| ()).map_err(CommandError::failure)
     }
 
-    /// What it printed, or why it failed.
+    /// Returns its output, or the error message.
     async fn output(self, words: &[&str], limit: Duration) -> Result<String, String> {
         let mut command = Command::new("systemctl");
         if self.scope == Scope::User {
             command.arg("--user");
-            // Neither variable reaches a process that was started by su, sudo or cron.
+            // Processes started by su, sudo or cron have neither variable.
             let known = ["XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
             if known.iter().all(|name| std::env::var_os(name).is_none()) {
                 let uid = rustix::process::getuid().as_raw();
@@ -216,7 +214,7 @@ impl Systemctl {
     }
 }
 
-/// The message of another program on one line, without control characters and bounded.
+/// Returns the message of another program on one line, bounded and without control characters.
 fn one_line(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().filter(|c| !c.is_control()).take(MESSAGE_LIMIT).collect()
@@ -249,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_runs_its_own_program_and_no_copy_of_it() {
+    fn process_runs_its_own_program_and_not_another_file() {
         let state = ServiceState { main_pid: Some(std::process::id()), ..ServiceState::default() };
         let own = std::env::current_exe().unwrap();
         assert_eq!(state.runs(&own), Some(true));

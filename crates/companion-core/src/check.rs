@@ -1,7 +1,7 @@
-//! An independent judge of plans: the rules that every plan keeps, whatever the planner's reasons.
+//! An independent checker of plans: the invariants of every plan.
 //!
-//! It shares no code with the planner, so that a mistake there is not made twice. Every plan of every
-//! test goes through it, and the reconciler's users may run it on theirs.
+//! It shares no code with the planner, so that a bug is not repeated. Every test checks every plan, and so does
+//! the reconciler.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,43 +13,43 @@ use crate::model::observed::{ObservedCompanion, ObservedState};
 use crate::model::unit::{ContainerState, LoadState, UnitFileState};
 use crate::plan::{Action, Need, Plan, Step};
 
-/// The most steps that one plan has for one companion.
+/// The maximum number of steps per companion in one plan.
 pub const STEPS_LIMIT: usize = 6;
 
-/// A rule that a plan breaks.
+/// A violated rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Violation {
-    /// Which rule.
+    /// The rule.
     pub rule: Rule,
-    /// The companion, where it concerns one.
+    /// The companion, if it concerns one.
     pub companion: Option<CompanionName>,
 }
 
 /// The rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rule {
-    /// Steps are for what is wanted or wished away, of that wish's generation, and nobody else.
+    /// Steps are only for companions in the desired state or pending deletion, with the generation of the
+    /// intent.
     OnlyWhatIsWished,
-    /// What is wished away is only taken down, and what is wanted is never.
+    /// Companions pending deletion are only removed, and desired ones are never removed.
     OneDirection,
-    /// Nothing is done to what is not ours.
+    /// Unmanaged objects are not changed.
     NothingUnmanaged,
-    /// Nothing is stopped or removed because something could not be read.
+    /// Nothing is stopped or removed because of an unknown state.
     NothingOnUnknown,
-    /// There is one reload at the most, after every change of a file and before every start that
-    /// needs it.
+    /// There is at most one reload, after all file changes and before every start that requires it.
     OneReloadInOrder,
-    /// Nothing is started before its image and its configuration are there.
+    /// Nothing is started before its image and its configuration exist.
     LayersBelowFirst,
-    /// A file or an image that a unit or a process names is not removed.
+    /// A file or an image named by a unit or a process is not removed.
     NothingInUse,
-    /// What runs and is true is not restarted.
+    /// A service that runs in the desired state is not restarted.
     NoCauselessRestart,
-    /// No effect is planned twice, and no companion has more than [`STEPS_LIMIT`].
+    /// No action is planned twice, and no companion has more than [`STEPS_LIMIT`] steps.
     Bounded,
-    /// A masked unit is the operator's.
+    /// A masked unit is not changed.
     MaskedIsRespected,
-    /// Work that is under way is not begun again.
+    /// Running work is not started again.
     NoSecondWork,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// The rules that `plan` breaks, given what it was made from; none for a good plan.
+/// Returns the rules that `plan` breaks, given its inputs; empty for a valid plan.
 pub fn check(plan: &Plan, desired: &DesiredState, observed: &ObservedState) -> Vec<Violation> {
     let mut found = BTreeSet::new();
     let mut counts: BTreeMap<&CompanionName, usize> = BTreeMap::new();
@@ -160,7 +160,7 @@ fn on_host(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
     broken
 }
 
-/// Whether the step removes what the companion's own unit or process names.
+/// Returns whether the step removes an object named by the companion's own unit or process.
 fn removes_used(step: &Step, seen: &ObservedCompanion) -> bool {
     let claims = seen.claims();
     match &step.action {
@@ -175,7 +175,7 @@ fn removes_used(step: &Step, seen: &ObservedCompanion) -> bool {
     }
 }
 
-/// Whether what the step takes away, or replaces, could not be read.
+/// Returns whether the step removes or replaces an object in an unknown state.
 fn is_unread(step: &Step, seen: &ObservedCompanion) -> bool {
     let known_container = seen.container.as_ref().is_some_and(|seen| seen.known().is_some());
     match step.action {
@@ -183,11 +183,11 @@ fn is_unread(step: &Step, seen: &ObservedCompanion) -> bool {
         Action::RemoveConfig(_) | Action::SweepConfigs { .. } => {
             seen.hook.as_ref().and_then(|hook| hook.known()).is_none()
         }
-        // The container is asked for only where a start would replace it.
+        // The container is read only where a start would replace it.
         Action::StartUnit(_) | Action::RestartUnit(_) => {
             seen.container.is_some() && !known_container
         }
-        // What they name would be restored, or removed, unseen.
+        // Objects named by an unread unit or process could be restored or removed.
         Action::RunHook { .. } => seen.unit.known().is_none() || seen.service.known().is_none(),
         Action::EnsureImage(_)
         | Action::WriteUnit(_)
@@ -224,7 +224,7 @@ fn on_start(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
     broken
 }
 
-/// Whether `step` writes a unit whose very bytes lie there already, under a mode that is too wide.
+/// Returns whether `step` only fixes the mode of a unit with the expected bytes.
 fn closes_only(step: &Step, observed: &ObservedState) -> bool {
     let (Action::WriteUnit(unit), Some(name)) = (&step.action, &step.companion) else {
         return false;

@@ -1,4 +1,4 @@
-//! The life-cycle logic of companions and the ports it is run through.
+//! The life-cycle logic of companions, and the ports to a host.
 //!
 //! ```text
 //!  catalog ──► CompanionSpec ──► DesiredState ─┐
@@ -8,26 +8,27 @@
 //!    └──────────────── next reconcile, until the plan is empty or blocked ◄───────────────────────┘
 //! ```
 //!
-//! Every port has a reading half and an acting half: `observe` calls only the first, `execute` only the
-//! second, `plan` neither. Nothing is resumed, everything is inferred again; what could not be observed
-//! is not taken for absent; and every step and every non-step says why.
+//! Every port has reads and writes: `observe` calls only reads, `execute` only writes, `plan` neither. Each
+//! reconcile derives the plan from the observed state and resumes nothing; a failed read is unknown, never
+//! absent; every step and every blocked step has a reason.
 //!
 //! In reading order:
 //!
-//! | module | decides |
+//! | module | contains |
 //! |---|---|
-//! | [`model`] | what can be said at all: names, specifications, states, the revision |
-//! | [`ports`] | what a host is asked: `UnitStore`, `ServiceManager`, `ImageProvider`, `HookRunner`, and two more |
-//! | [`plan`](mod@plan) | what a decision is: steps with reasons, and what is waited on |
-//! | [`planner`] | what each finding leads to |
-//! | [`check`](mod@check) | whether a plan keeps the rules, independently of the planner |
-//! | [`reconciler`] | when to look again, and what runs beside what |
-//! | [`supervisor`] | how often, for how long |
-//! | [`status`](mod@status) | what of it is told to people |
-//! | [`root_cause`] | what the last log lines of a failed run mean |
+//! | [`model`] | the data types: names, specifications, states, the revision |
+//! | [`ports`] | the interfaces to a host: `UnitStore`, `ServiceManager`, `ImageProvider`, `HookRunner`, and two more |
+//! | [`plan`](mod@plan) | the plan: steps with reasons, and blocking conditions |
+//! | [`planner`] | the steps for each observed state |
+//! | [`check`](mod@check) | invariants of a plan, independent of the planner |
+//! | [`reconciler`] | when to observe again, and what runs concurrently |
+//! | [`supervisor`] | the reconcile loop and its intervals |
+//! | [`status`](mod@status) | the status that people and programs read |
+//! | [`root_cause`] | known errors in the last log lines of a failed run |
 //!
-//! [`model`], [`plan`](mod@plan), [`planner`], [`check`](mod@check), [`status`](mod@status) and [`root_cause`] are pure.
-//! This crate does no IO: it reaches the host through the ports, and time through the runtime's clock.
+//! [`model`], [`plan`](mod@plan), [`planner`], [`check`](mod@check), [`status`](mod@status) and [`root_cause`]
+//! are pure. This crate does no IO: it accesses the host through the ports and time through the runtime's
+//! clock.
 
 pub mod check;
 pub mod model;

@@ -1,10 +1,9 @@
-//! The nouns: what is wanted, what was seen, and the names both are told apart by.
+//! The data types: desired state, observed state, and their identifiers.
 //!
-//! Everything here is plain data. Nothing does IO or reads a clock. A name, path, reference or limit
-//! that exists is valid, because its constructor refuses what the layers below could not carry. A
-//! specification that is made of them has public fields, and rules that several of them take part in:
-//! whoever reads one from outside asks [`ContainerSpec::validate`](container::ContainerSpec::validate), and
-//! every unit store asks it again before it writes; a hook's fields are checked by the hook runner.
+//! Plain data: no IO, no clock. Names, paths, references and limits are validated by their constructors. A
+//! specification has public fields and cross-field rules: a parser calls
+//! [`ContainerSpec::validate`](container::ContainerSpec::validate), and every unit store calls it again before
+//! a write. The hook runner validates the fields of a hook.
 
 pub mod companion;
 pub mod container;
@@ -18,37 +17,36 @@ pub mod unit;
 
 use std::time::Duration;
 
-/// A point on the monotonic clock, counted from an origin that the reconciler chose.
+/// A point on the monotonic clock, relative to an origin chosen by the reconciler.
 ///
-/// Only differences mean anything. It never follows the wall clock, so a clock that jumps moves no
-/// deadline.
+/// Only differences are meaningful. It is independent of the wall clock, so a clock step moves no deadline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Monotonic(Duration);
 
 impl Monotonic {
-    /// The point that lies `since_origin` after the origin.
+    /// Returns the point `since_origin` after the origin.
     pub const fn from_origin(since_origin: Duration) -> Self {
         Self(since_origin)
     }
 
-    /// The time since the origin.
+    /// Returns the time since the origin.
     pub const fn since_origin(self) -> Duration {
         self.0
     }
 
-    /// The point `delay` later, or the last one that can be said.
+    /// Returns the point `delay` later, saturating at the maximum.
     #[must_use]
     pub const fn after(self, delay: Duration) -> Self {
         Self(self.0.saturating_add(delay))
     }
 
-    /// The point `earlier`, or the origin.
+    /// Returns the point `earlier` before, saturating at the origin.
     #[must_use]
     pub const fn before(self, earlier: Duration) -> Self {
         Self(self.0.saturating_sub(earlier))
     }
 
-    /// The time from now, `self`, until `later`; zero when that has passed.
+    /// Returns the time from `self` until `later`; zero if `later` has passed.
     pub const fn until(self, later: Self) -> Duration {
         later.0.saturating_sub(self.0)
     }

@@ -1,6 +1,6 @@
-//! The decision: what is done, in which order and why; and what is not done, and what it waits on.
+//! The plan: ordered steps with reasons, and blocked work with the conditions it waits on.
 //!
-//! A plan is plain data. Printing it is a dry run, executing it needs no further choice.
+//! A plan is plain data. Printing it is a dry run; executing it requires no further decisions.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,38 +20,37 @@ mod blocked;
 
 pub use blocked::{Blocked, WaitingOn};
 
-/// What one reconcile decided.
+/// The plan of one reconcile.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[must_use = "a plan that is dropped was decided for nothing"]
+#[must_use = "a plan has no effect until it is executed"]
 pub struct Plan {
-    /// The effects, in the order they are begun.
+    /// The steps, in execution order.
     pub steps: Vec<Step>,
-    /// What is not done although something is not as it should be.
+    /// Differences from the desired state that are not changed now.
     pub blocked: Vec<Blocked>,
-    /// Work whose earlier failures the observed state shows to be overcome.
+    /// Work whose failures are resolved according to the observed state.
     pub recovered: Vec<(CompanionName, Work)>,
-    /// Work under way whose input was corrected since it began: it is dropped, and begun again once it
-    /// has ended.
+    /// Running work whose input changed: it is cancelled, and started again after it ended.
     pub superseded: Vec<(CompanionName, Work)>,
-    /// The time after which another reconcile may find more to do, even if nothing happens.
+    /// When to reconcile again without an event.
     pub requeue_after: Option<Duration>,
 }
 
 impl Plan {
-    /// Whether there is nothing to do and nothing to wait for.
+    /// Returns whether there are no steps and no blocking conditions.
     pub fn is_converged(&self) -> bool {
         self.steps.is_empty() && self.blocked.is_empty()
     }
 
-    /// What `name` waits on, the first finding first.
+    /// Returns the blocking conditions of `name` in the order they were found.
     pub fn blocked(&self, name: &CompanionName) -> impl Iterator<Item = &Blocked> {
         self.blocked.iter().filter(move |blocked| blocked.companion == *name)
     }
 
-    /// The same plan for `names` alone: what concerns only others is left to another reconcile.
+    /// Limits the plan to `names`.
     ///
-    /// A reload loads what others have on disk too, but is no attempt of theirs: their files may not
-    /// be written yet.
+    /// A reload also loads other companions' files, but does not count as their attempt: their files may not be
+    /// written yet.
     pub fn restrict_to(mut self, names: &BTreeSet<CompanionName>) -> Self {
         self.steps.retain(|step| step.serves().any(|name| names.contains(name)));
         for step in &mut self.steps {
@@ -63,49 +62,49 @@ impl Plan {
         self
     }
 
-    /// The steps of `name` alone; a reload, which serves all that want it, is not among them.
+    /// Returns the steps of `name`, without the shared reload.
     pub fn steps(&self, name: &CompanionName) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(move |step| step.companion.as_ref() == Some(name))
     }
 
-    /// The steps that `name` gains by: its own, and the reload if it wants it.
+    /// Returns the steps of `name`, and the shared reload if it requires it.
     pub fn serving(&self, name: &CompanionName) -> impl Iterator<Item = &Step> {
         self.steps.iter().filter(move |step| step.serves().any(|served| served == name))
     }
 
-    /// Whether there is nothing to do and nothing to wait for about `name`.
+    /// Returns whether there are no steps and no blocking conditions for `name`.
     pub fn is_converged_for(&self, name: &CompanionName) -> bool {
         self.serving(name).next().is_none() && self.blocked(name).next().is_none()
     }
 }
 
-/// One effect and its reason.
+/// One action and its reason.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Step {
-    /// The companion it is for; `None` for the reload, which serves all.
+    /// The companion; `None` for the shared reload.
     pub companion: Option<CompanionName>,
-    /// The generation of the wish that it carries out.
+    /// The generation of its intent.
     pub generation: Generation,
-    /// The effect.
+    /// The action.
     pub action: Action,
-    /// The kind of work it is, under which its failures are counted.
+    /// The kind of work; failures are counted per kind.
     pub work: Work,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
-    /// A digest of what goes into the attempt: a failure holds back only the same attempt.
+    /// A digest of the attempt's inputs: back-off applies only to an attempt with the same inputs.
     pub input: Fingerprint,
-    /// Whether it must not be done unless this plan's reload succeeded.
+    /// Whether it requires that this plan's reload succeeded.
     pub after_reload: bool,
 }
 
-/// One effect, named after the verb of the tool that has it. Each is one call of a port.
+/// One action, named after the tool's verb. Each is one port call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Renders a companion's configuration.
     RunHook {
         /// The hook.
         hook: HookSpec,
-        /// The rendered files that the unit, or a process, names.
+        /// The rendered files named by the unit or a process.
         claimed: Vec<ConfigId>,
     },
     /// Builds or pulls an image.
@@ -114,36 +113,36 @@ pub enum Action {
     WriteUnit(Box<UnitSpec>),
     /// Removes a unit file.
     RemoveUnit,
-    /// Has the service manager read all units again.
+    /// Reloads all units (`systemctl daemon-reload`).
     DaemonReload {
         /// The companions that need it, and their inputs.
         wanted_by: Vec<(CompanionName, Fingerprint)>,
     },
-    /// Forgets a service's failure.
+    /// Resets a service's failed state.
     ResetFailed,
-    /// Starts a service, if the condition still holds.
+    /// Starts a service if the condition still holds.
     StartUnit(Condition),
-    /// Restarts a service, if the condition still holds.
+    /// Restarts a service if the condition still holds.
     RestartUnit(Condition),
     /// Stops a service.
     StopUnit,
     /// Removes a rendered configuration.
     RemoveConfig(HookSpec),
-    /// Removes a container that its unit left behind.
+    /// Removes a container without a unit.
     RemoveContainer,
-    /// Removes images of ours that newer ones replaced.
+    /// Removes managed images that were replaced by newer ones.
     PruneImages(Vec<ImageId>),
-    /// Removes rendered files that newer ones replaced.
+    /// Removes rendered files that were replaced by newer ones.
     SweepConfigs {
         /// The hook that rendered them.
         hook: HookSpec,
-        /// The file that stays.
+        /// The file to keep.
         keep: ConfigId,
     },
 }
 
 impl Action {
-    /// The kind of work it is, unless it is part of another.
+    /// Returns the kind of work.
     pub fn work(&self) -> Work {
         match self {
             Self::RunHook { .. } => Work::Hook,
@@ -158,7 +157,7 @@ impl Action {
         }
     }
 
-    /// The verb, for people and for counting.
+    /// Returns the verb, for messages and metrics.
     pub fn verb(&self) -> &'static str {
         match self {
             Self::RunHook { .. } => "run-hook",
@@ -178,31 +177,30 @@ impl Action {
     }
 }
 
-/// What must hold at the moment a service is started or restarted.
+/// The precondition of a start or restart.
 ///
-/// It is read again right before the effect, because the reconcile that decided may be older than what
-/// the host's own user did.
+/// It is checked again right before the action, because an operator may have changed the service since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Condition {
-    /// The revision that the loaded unit must name: nothing else is ever started.
+    /// The required revision of the loaded unit; nothing else is started.
     pub loaded: Revision,
-    /// What makes the effect needed.
+    /// Why the action is needed.
     pub need: Need,
 }
 
-/// What makes a start or restart needed.
+/// Why a start or restart is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Need {
     /// It does not run.
     NotRunning,
-    /// It runs another revision, or waits to start one again.
+    /// It runs another revision, or waits for the restart of one.
     OtherRevision,
     /// Its processes are frozen.
     Paused,
 }
 
 impl Condition {
-    /// Whether the effect is still right, given the service as it is now.
+    /// Returns whether the action is still needed for the current state of the service.
     pub fn holds(&self, service: &ServiceState) -> bool {
         let needed = match self.need {
             Need::NotRunning => service.is_down(),
@@ -213,19 +211,19 @@ impl Condition {
     }
 }
 
-/// Why a step is taken.
+/// The reason of a step.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// There is no rendered configuration.
+    /// The rendered configuration is missing.
     ConfigMissing,
     /// The configuration would be rendered differently now.
     ConfigChanged,
-    /// The rendered file was lost or modified outside companion, and what runs may come from it.
+    /// The rendered file was lost or modified outside companion, and the running process may have used it.
     ConfigRestored,
-    /// The configuration could be written by others.
+    /// The configuration is writable by others.
     ConfigWritableByOthers,
-    /// The configuration could be read by others.
+    /// The configuration is readable by others.
     ConfigReadableByOthers,
     /// The hook's output does not link to the configuration.
     ConfigUnlinked,
@@ -233,23 +231,23 @@ pub enum Reason {
     ImageMissing,
     /// The image's build context changed.
     ContextChanged,
-    /// The image by the companion's name is another one.
+    /// The companion's image changed.
     ImageChanged,
-    /// There is no unit file.
+    /// The unit file is missing.
     UnitFileMissing,
-    /// The unit file was changed by someone else.
+    /// The unit file was modified outside companion.
     UnitFileDrifted,
-    /// The same specification is rendered in other words than before.
+    /// The same specification is rendered differently than before.
     RendererChanged,
-    /// The unit file could be written by others.
+    /// The unit file is writable by others.
     UnitFileWrongMode,
     /// The companion's specification changed.
     SpecChanged,
-    /// The loaded unit is not what the file says.
+    /// The loaded unit differs from the unit file.
     LoadedUnitStale,
-    /// A tampered unit was restored, and what runs may come from it.
+    /// A tampered unit was restored, and the running process may have been started from it.
     UnitRestored,
-    /// It is not known which revision runs.
+    /// The running revision is unknown.
     RevisionUnknown,
     /// The service does not run.
     NotRunning,
@@ -257,9 +255,9 @@ pub enum Reason {
     Failed(String),
     /// The processes are frozen.
     Paused,
-    /// The companion is not wanted any more.
+    /// The companion was removed.
     Removed,
-    /// Newer images or rendered files replaced it.
+    /// It was replaced by newer images or rendered files.
     Superseded,
 }
 
@@ -301,13 +299,13 @@ impl fmt::Display for Reason {
             Self::Failed(result) => return write!(f, "failed ({result})"),
             Self::Paused => "paused",
             Self::Removed => "app was removed",
-            Self::Superseded => "replaced by newer ones",
+            Self::Superseded => "replaced by newer images or files",
         })
     }
 }
 
 impl Step {
-    /// The companions that it is for: one, or for a reload all that want it.
+    /// Returns its companion, or for a reload all companions that require it.
     pub fn serves(&self) -> impl Iterator<Item = &CompanionName> {
         let wanted_by = match &self.action {
             Action::DaemonReload { wanted_by } => wanted_by.as_slice(),

@@ -1,9 +1,8 @@
-//! The planner: what is desired and what was seen give what is done next.
+//! The planner: derives a plan from the desired and the observed state.
 //!
-//! Pure, synchronous and total: it sees no port, clock, logger or file, and there is no input it has
-//! no answer to. The rules are read in the order of the stages: `hooks`, `images`, `units`, `services`,
-//! `cleanup`; `superseded` comes before them, `prune` takes the same stages down again, and `backoff` says
-//! how long failed work is put off.
+//! Pure, synchronous and total: it uses no port, clock, logger or file. The stages in order: `hooks`, `images`,
+//! `units`, `services`, `cleanup`; `superseded` runs before them, `prune` removes a companion in reverse order,
+//! and `backoff` computes retry delays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher as _};
@@ -30,9 +29,9 @@ mod units;
 pub(crate) use prune::stop_input;
 pub use services::{CONFIG_INTERVAL, MIN_READY};
 
-/// Decides what is done next about all companions.
+/// Plans the next steps of all companions.
 ///
-/// `now` is the point that the failures in `observed.history` are measured against.
+/// `now` is the current time for the back-offs in `observed.history`.
 pub fn plan(desired: &DesiredState, observed: &ObservedState, now: Monotonic) -> Plan {
     let mut builder = PlanBuilder::new(observed, now);
     for (name, companion) in &desired.companions {
@@ -58,18 +57,18 @@ pub fn plan(desired: &DesiredState, observed: &ObservedState, now: Monotonic) ->
 }
 
 fn unseen() -> WaitingOn {
-    WaitingOn::Observation { what: "the companion", error: "nothing was observed".to_owned() }
+    WaitingOn::Observation { what: "the companion", error: "not observed".to_owned() }
 }
 
-/// The rules for a companion that is to exist.
+/// The rules for a desired companion.
 fn keep(plan: &mut CompanionPlan<'_, '_>, desired: &DesiredCompanion, seen: &ObservedCompanion) {
     superseded::rule(plan, desired, seen);
-    // Without its service manager a host is left as it is: nothing is rendered or built in vain.
+    // Without a service manager nothing is rendered or built, because it could not be started.
     if let Observation::Unknown(error) = &seen.service {
         plan.unknown("service", error);
         return;
     }
-    // Both are asked before either is waited for: they are independent of each other.
+    // Plan both before waiting for either: they are independent.
     let config = hooks::rule(plan, desired, seen);
     let image = images::rule(plan, desired, seen);
     let (hooks::Config::Ready(config), Some(image)) = (config, image) else {
@@ -83,11 +82,11 @@ fn keep(plan: &mut CompanionPlan<'_, '_>, desired: &DesiredCompanion, seen: &Obs
     }
 }
 
-/// A plan in the making: the steps by phase, so that their order is decided in one place.
+/// Builds a plan: collects steps by phase, so that `finish` alone defines their order.
 struct PlanBuilder<'h> {
     history: &'h History,
     now: Monotonic,
-    /// The images that units and processes name; `None` when one of them could not be read.
+    /// The images named by units and processes; `None` if any of them could not be read.
     named_images: Option<BTreeSet<Fingerprint>>,
     background: Vec<Step>,
     files: Vec<Step>,
@@ -132,8 +131,8 @@ impl<'h> PlanBuilder<'h> {
         self.blocked.push(Blocked { companion: name.clone(), waiting_on, retry_at: None });
     }
 
-    /// The order that every plan has: long work is begun first, then files, one reload for all of
-    /// them, services, and last what is only tidied up.
+    /// Orders the steps: long-running work first, then files, one reload for all of them, services, and cleanup
+    /// last.
     fn finish(self) -> Plan {
         let mut steps = self.background;
         steps.extend(self.files);
@@ -165,14 +164,14 @@ impl<'h> PlanBuilder<'h> {
     }
 }
 
-/// A digest of what goes into an attempt; it is compared with those of the same process alone.
+/// Returns a digest of an attempt's inputs, comparable only within one process.
 fn input_of(generation: Generation, parts: &impl Hash) -> Fingerprint {
     let mut hasher = DefaultHasher::new();
     (generation, parts).hash(&mut hasher);
     Fingerprint::of_hash(hasher.finish())
 }
 
-/// The part of a plan that one companion's rules write.
+/// The view of the plan builder for one companion.
 struct CompanionPlan<'d, 'h> {
     builder: &'d mut PlanBuilder<'h>,
     name: &'d CompanionName,
@@ -180,8 +179,7 @@ struct CompanionPlan<'d, 'h> {
 }
 
 impl CompanionPlan<'_, '_> {
-    /// The input of an attempt: a new wish for the companion forgets old failures, as does any
-    /// change of `parts`.
+    /// Returns the input digest of an attempt: a new generation or a change of `parts` resets failures.
     fn input(&self, parts: &impl Hash) -> Fingerprint {
         input_of(self.generation, parts)
     }
@@ -206,8 +204,8 @@ impl CompanionPlan<'_, '_> {
         self.block(WaitingOn::Observation { what, error: error.to_owned() });
     }
 
-    /// Says that what `work` is for is true, and forgets its attempts once it has stayed so for the
-    /// time of their back-off: what is undone again at once is then put off longer and longer.
+    /// Records that `work` is in the desired state, and resets its attempts once that lasted for their
+    /// back-off, so that the back-off of work that is undone repeatedly keeps growing.
     fn recovered(&mut self, work: Work) {
         if self.failure(work).is_some_and(|failure| failure.retry_at <= self.builder.now) {
             self.builder.recovered.push((self.name.clone(), work));
@@ -222,7 +220,7 @@ impl CompanionPlan<'_, '_> {
         self.running(work).is_some()
     }
 
-    /// Any work for this companion that an earlier reconcile began.
+    /// Returns any running work of this companion.
     fn any_running(&self) -> Option<Work> {
         Some(*self.builder.history.running.get(self.name)?.first_key_value()?.0)
     }
@@ -231,13 +229,13 @@ impl CompanionPlan<'_, '_> {
         self.builder.history.failures.get(self.name)?.get(&work)
     }
 
-    /// The failure of `work` that still holds back an attempt with `input`.
+    /// Returns the failure of `work` whose back-off applies to an attempt with `input`.
     fn holding_failure(&self, work: Work, input: Fingerprint) -> Option<Failure> {
         let failure = self.failure(work)?;
         (failure.input == input && failure.retry_at > self.builder.now).then(|| failure.clone())
     }
 
-    /// Whether `work` with `input` has to wait for its back-off; then says so in the plan.
+    /// Returns whether `work` with `input` is in back-off; if so, adds the condition to the plan.
     fn backs_off(&mut self, work: Work, input: Fingerprint) -> bool {
         let Some(failure) = self.holding_failure(work, input) else {
             return false;

@@ -1,14 +1,14 @@
-//! The ports: what the core asks of a host, in a reading half and an acting half each.
+//! The ports: the interfaces to a host. Each has reads and writes.
 //!
 //! Rules that hold for all of them:
 //!
-//! - Reads change nothing, and a read that fails says so: absence is an answer, never an error.
-//! - A read about several companions answers for each of them: its result has an entry for every name, and a
-//!   name that cannot be read is an error of its own, which hides no other.
-//! - Acts are idempotent: doing again what was done is a success and changes nothing.
-//! - Every call ends in bounded time, by the adapter's own limits.
-//! - A call may be dropped half-way. Whatever it had begun is then either whole or absent.
-//! - Errors are told apart by what the caller can do, and never hold a secret.
+//! - Reads change nothing, and a failed read is an error. Absence is a value, never an error.
+//! - A read of several companions returns one entry for every name. The failure of one entry does not affect
+//!   the others.
+//! - Writes are idempotent: repeating one succeeds and changes nothing.
+//! - Every call returns in bounded time; the adapter sets the limit.
+//! - A call may be cancelled. Its effect is then either complete or absent.
+//! - Errors are classified by what the caller can do, and never contain a secret.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -37,17 +37,17 @@ pub use unit_store::UnitStore;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PortErrorKind {
-    /// Try again: a connection broke, a time limit passed, a resource was short.
+    /// Retry: connection lost, timeout, or resource exhausted.
     Transient,
-    /// What was named does not exist.
+    /// The named object does not exist.
     NotFound,
-    /// Something that is not ours is in the way.
+    /// An unmanaged object is in the way.
     Conflict,
-    /// The host does not permit it.
+    /// Permission denied.
     Denied,
-    /// What was asked can never work as it is; only other input helps.
+    /// The input is invalid; a retry cannot succeed.
     Invalid,
-    /// The host lacks a part that is needed at all: a program, a bus, a file system.
+    /// A required part of the host is missing: a program, the bus, a file system.
     Unavailable,
 }
 
@@ -64,7 +64,7 @@ impl fmt::Display for PortErrorKind {
     }
 }
 
-/// An error of a port: its kind, what was attempted, and the adapter's own cause.
+/// A port error: its kind, a message, and the adapter's error as its source.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct PortError {
@@ -77,23 +77,23 @@ pub struct PortError {
 pub type PortResult<T> = Result<T, PortError>;
 
 impl PortError {
-    /// An error of `kind`; `message` names the companion or file, and never a secret.
+    /// Returns an error of `kind`; `message` names the companion or file and contains no secret.
     pub fn new(kind: PortErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), source: None }
     }
 
-    /// The same error with its cause.
+    /// Adds the source error.
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { source: Some(Arc::from(source.into())), ..self }
     }
 
-    /// What the caller can do.
+    /// Returns the kind.
     pub fn kind(&self) -> PortErrorKind {
         self.kind
     }
 
-    /// This error as the answer for each of `names`: the call failed before it could tell them apart.
+    /// Returns this error for each of `names`, for a call that failed as a whole.
     pub fn for_each<'n, T>(
         self,
         names: impl IntoIterator<Item = &'n CompanionName>,
@@ -101,7 +101,7 @@ impl PortError {
         names.into_iter().map(|name| (name.clone(), Err(self.clone()))).collect()
     }
 
-    /// The message and all its causes in one line, joined by `: `.
+    /// Returns the message and all sources in one line, joined by `: `.
     pub fn chain(&self) -> String {
         let mut text = self.message.clone();
         let mut cause = self.source();
@@ -114,22 +114,22 @@ impl PortError {
     }
 }
 
-/// A host: one implementation of every port.
+/// A host: an implementation of every port.
 #[derive(Clone)]
 pub struct Host {
-    /// Where units are kept.
+    /// Stores unit files.
     pub units: Arc<dyn UnitStore>,
-    /// Who runs them.
+    /// Runs services.
     pub services: Arc<dyn ServiceManager>,
-    /// Who has the images.
+    /// Provides images.
     pub images: Arc<dyn ImageProvider>,
-    /// Who renders configuration.
+    /// Renders configuration.
     pub hooks: Arc<dyn HookRunner>,
-    /// Who knows the containers.
+    /// Reads and removes containers.
     pub containers: Arc<dyn ContainerRuntime>,
-    /// Who knows what is desired.
+    /// Loads the desired state.
     pub desired: Arc<dyn DesiredStore>,
-    /// Who lets one process at a time decide.
+    /// Elects one leader per host.
     pub leadership: Arc<dyn Leadership>,
 }
 

@@ -1,8 +1,8 @@
-//! The reconciler: reconciles of observe, plan and execute, until the plan is empty or blocked.
+//! The reconciler: observes, plans and executes until the plan is empty or blocked.
 //!
-//! Nothing is resumed, everything is inferred again: a crash is a reconcile that ended early. Only the
-//! leader of a host makes reconciles, so nobody with other inputs comes between a decision and its effect.
-//! An intent that is recorded during a reconcile is carried out by the next one.
+//! Each reconcile derives the plan from the observed state and resumes nothing, so a crash is just a reconcile
+//! that ended early. Only the leader of a host reconciles, so no process with other inputs interferes between
+//! plan and execution. An intent recorded during a reconcile is applied by the next one.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -37,16 +37,16 @@ use reconcile::Context;
 pub use reconcile::{Convergence, Reconcile};
 use tasks::Tasks;
 
-/// How long the calls of ports may take before a reconcile goes on without them.
+/// The time limits of port calls.
 ///
-/// An adapter has a limit for each thing it waits for, and within one call these add up. A reload, a build
-/// or pull, and a job are dropped only after the adapters' sum, so only when an adapter breaks its promise. A
-/// read or a short effect is given up before that: the next reconcile repeats it.
+/// The timeouts of an adapter add up within one call. A reload, a build or pull, and a job are cancelled only
+/// after that sum, so only if the adapter violates its contract. A read or a short write is cancelled earlier;
+/// the next reconcile repeats it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// One read.
     pub read: Duration,
-    /// One short effect.
+    /// One short write.
     pub act: Duration,
     /// One reload of the service manager.
     pub reload: Duration,
@@ -56,7 +56,7 @@ pub struct Limits {
     pub image: Duration,
     /// One job of the service manager.
     pub job: Duration,
-    /// A whole pass, from its first reconcile to its last.
+    /// One converge, from its first reconcile to its last.
     pub converge: Duration,
 }
 
@@ -78,25 +78,25 @@ impl Default for Limits {
     }
 }
 
-/// Why a reconcile could not even begin.
+/// Why a reconcile could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// Whether another process leads could not be found out, so nothing was done.
+    /// Acquiring leadership failed; nothing was changed.
     #[error("failed to acquire the leadership")]
     Leadership(#[source] PortError),
-    /// Another process decides about this host, so nothing was done.
-    #[error("{by} leads")]
+    /// Another process is the leader of this host; nothing was changed.
+    #[error("{by} is the leader")]
     Led {
-        /// Which, for people.
+        /// A description of that process.
         by: String,
     },
-    /// What is desired is not known, so nothing was done.
+    /// The desired state is unknown; nothing was changed.
     #[error("failed to read the desired state")]
     Desired(#[source] PortError),
 }
 
 impl ReconcileError {
-    /// What the caller can do.
+    /// Returns the kind of error.
     pub fn kind(&self) -> PortErrorKind {
         match self {
             Self::Leadership(error) | Self::Desired(error) => error.kind(),
@@ -104,7 +104,7 @@ impl ReconcileError {
         }
     }
 
-    /// The message and all its causes in one line, joined by `: `.
+    /// Returns the message and all sources in one line, joined by `: `.
     pub fn chain(&self) -> String {
         match self {
             Self::Leadership(error) | Self::Desired(error) => format!("{self}: {}", error.chain()),
@@ -113,7 +113,7 @@ impl ReconcileError {
     }
 }
 
-/// Keeps the companions of one host true to what is desired.
+/// Reconciles the companions of one host with the desired state.
 pub struct Reconciler {
     host: Host,
     limits: Limits,
@@ -133,20 +133,19 @@ struct State {
 }
 
 impl Reconciler {
-    /// A reconciler of `host` with the usual limits, that tells nobody.
+    /// Returns a reconciler of `host` with default limits and without events.
     pub fn new(host: Host) -> Self {
         Self::with(host, Limits::default(), Arc::new(NoEvents), random_jitter())
     }
 
-    /// A reconciler of `host` with the usual limits, that tells `events`.
+    /// Returns a reconciler of `host` with default limits that reports to `events`.
     pub fn with_events(host: Host, events: Arc<dyn EventSink>) -> Self {
         Self::with(host, Limits::default(), events, random_jitter())
     }
 
-    /// A reconciler of `host` with all that can be chosen.
+    /// Returns a reconciler of `host` with all options.
     ///
-    /// `jitter` gives the share of a back-off's twentieth that is left off, see
-    /// [`backoff::delay`](crate::planner::backoff::delay).
+    /// `jitter` is the jitter of the back-off delay, see [`backoff::delay`](crate::planner::backoff::delay).
     pub fn with(
         host: Host,
         limits: Limits,
@@ -159,16 +158,16 @@ impl Reconciler {
         Self { host, limits, events, origin: Instant::now(), ended, state }
     }
 
-    /// The ports it works through.
+    /// Returns its host.
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// Becomes the leader of the host, unless this reconciler leads already. It leads until
+    /// Acquires leadership, unless this reconciler is the leader already. It stays the leader until
     /// [`shut_down`](Self::shut_down).
     ///
     /// # Errors
-    /// [`ReconcileError::Led`] when another process leads, [`ReconcileError::Leadership`].
+    /// [`ReconcileError::Led`] when another process is the leader, [`ReconcileError::Leadership`].
     pub async fn lead(&self) -> Result<(), ReconcileError> {
         self.lead_in(&mut *self.state.lock().await).await
     }
@@ -177,7 +176,7 @@ impl Reconciler {
         if state.lease.as_ref().is_some_and(Lease::is_held) {
             return Ok(());
         }
-        // One that was lost is given up first: what it was for may be taken again.
+        // Release a lost lease first, so that it can be acquired again.
         state.lease = None;
         let acquired = bounded(self.limits.read, self.host.leadership.acquire()).await;
         match acquired.map_err(ReconcileError::Leadership)? {
@@ -189,11 +188,11 @@ impl Reconciler {
         }
     }
 
-    /// Makes one reconcile, as the leader.
+    /// Reconciles once, as the leader.
     ///
     /// # Errors
-    /// [`ReconcileError`] when another process leads or the desired state could not be read; nothing
-    /// was done then. All other trouble is in the reconcile itself.
+    /// [`ReconcileError`] when another process is the leader or the desired state could not be read; nothing
+    /// was changed then. All other errors are in the returned reconcile.
     pub async fn reconcile_once(&self) -> Result<Reconcile, ReconcileError> {
         self.reconcile_for(None).await
     }
@@ -234,10 +233,10 @@ impl Reconciler {
         Ok(reconcile)
     }
 
-    /// Looks and decides, and does nothing: the plan that [`reconcile`](Self::reconcile) would carry out.
+    /// Dry run: returns the plan that [`reconcile`](Self::reconcile) would execute.
     ///
-    /// It needs no leadership, so it can be asked for while another process leads. A reconcile of this very
-    /// reconciler is waited for.
+    /// It requires no leadership, so it works while another process is the leader. It waits for a running
+    /// reconcile of this reconciler.
     ///
     /// # Errors
     /// [`ReconcileError::Desired`] when the desired state could not be read.
@@ -262,7 +261,7 @@ impl Reconciler {
         Context { host: &self.host, limits: &self.limits, events: &*self.events, jitter }
     }
 
-    /// Makes reconciles until nothing moves any more, and returns the last one.
+    /// Reconciles until the state is stable, and returns the last reconcile.
     ///
     /// # Errors
     /// As [`reconcile`](Self::reconcile).
@@ -270,7 +269,7 @@ impl Reconciler {
         self.converge_within(None).await
     }
 
-    /// The same for `names` alone: what others need is neither begun nor waited for.
+    /// Converges `names` only: steps of others are neither started nor awaited.
     ///
     /// # Errors
     /// As [`reconcile`](Self::reconcile).
@@ -297,27 +296,26 @@ impl Reconciler {
             if last.is_settled() || Instant::now() >= deadline {
                 return Ok(Convergence { reconciles, steps, last });
             }
-            // After steps the next look is due at once, unless they go on by themselves.
+            // After steps, reconcile again immediately, unless they are still running.
             let began = last.execution.outcomes.contains(&Outcome::Begun);
             if last.steps().is_empty() || began {
                 let pause = last.plan.requeue_after.unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE);
-                // Either way the next reconcile looks at everything anew.
+                // Either way the next reconcile observes the whole state.
                 let _ = tokio::time::timeout(pause, ended.changed()).await;
             }
         }
     }
 
-    /// Waits until work that a reconcile began ends, counted from this call and not from its first poll.
+    /// Waits for the end of running work, counted from this call and not from its first poll.
     pub fn work_ended(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut ended = self.ended.subscribe();
         async move {
-            // An error means that the reconciler is gone, and with it all its work.
+            // An error means that the reconciler and all its work were dropped.
             let _ = ended.changed().await;
         }
     }
 
-    /// Drops the work under way, and then the leadership. Jobs of the service manager go on by
-    /// themselves.
+    /// Cancels running work, then releases leadership. Jobs of the service manager continue.
     pub async fn shut_down(&self) {
         let State { memory, tasks, lease, .. } = &mut *self.state.lock().await;
         tasks.shut_down().await;
@@ -326,10 +324,10 @@ impl Reconciler {
     }
 }
 
-/// The longest pause between two reconciles of a pass that waits for something.
+/// The maximum pause between two reconciles while converging.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// A source of jitter from the randomness that the standard library seeds its maps with.
+/// A source of jitter based on the random seeds of the standard library's maps.
 fn random_jitter() -> Jitter {
     use std::hash::{BuildHasher, RandomState};
     let state = RandomState::new();

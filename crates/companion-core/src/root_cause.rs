@@ -1,7 +1,6 @@
-//! Root causes: what the last lines of a failed run say, in one plain sentence where they are known.
+//! Root causes: recognizes known errors in the last log lines of a failed run.
 //!
-//! The lines are the program's own and may say anything. So a cause is a hint for people, and nothing is
-//! decided by it.
+//! A program may log anything, so a root cause is a hint for people; no decision depends on it.
 
 use std::fmt;
 
@@ -10,27 +9,27 @@ use crate::model::log::LogTail;
 /// A known cause of a failed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RootCause {
-    /// Another program listens on a port that it needs.
+    /// Another program listens on a required port.
     PortInUse {
-        /// Which port, if the line names it.
+        /// The port, if the log line names it.
         port: Option<u16>,
     },
-    /// A file system or a quota of it is full.
+    /// A file system or disk quota is full.
     NoSpace,
-    /// The user's quota of kernel keys is used up, and with it no container can be made.
+    /// The user's kernel key quota is exceeded, so no container can be created.
     KeyQuota,
     /// The image is not in the local storage.
     ImageMissing,
-    /// The image does not have the program that it is to run.
+    /// The image does not contain the program.
     ProgramMissing,
-    /// The image's program is for another kind of machine.
+    /// The image is built for another architecture.
     OtherArchitecture,
-    /// The host forbids it: file modes, or the labels of SELinux.
+    /// Permission denied by file modes or SELinux labels.
     Denied,
 }
 
 impl RootCause {
-    /// The cause that the earliest telling line of `log` names: what comes later is mostly its consequence.
+    /// Returns the cause named by the earliest known line of `log`; later errors are mostly consequences.
     pub fn of(log: &LogTail) -> Option<Self> {
         log.lines().iter().find_map(|line| Self::of_line(line))
     }
@@ -45,7 +44,7 @@ impl RootCause {
             return Some(Self::NoSpace);
         }
         if says(&["disk quota exceeded"]) {
-            // The kernel has one word for both quotas; only keys are made by these calls.
+            // The kernel returns EDQUOT for both quotas; only key calls contain these words.
             let keys = says(&["keyring", "keyctl", "session key"]);
             return Some(if keys { Self::KeyQuota } else { Self::NoSpace });
         }
@@ -69,21 +68,19 @@ impl fmt::Display for RootCause {
             Self::PortInUse { port: Some(port) } => {
                 return write!(f, "port {port} is already in use");
             }
-            Self::PortInUse { port: None } => "a port that it needs is already in use",
-            Self::NoSpace => "no space is left on the device, or the disk quota is used up",
-            Self::KeyQuota => {
-                "the kernel's quota of keys is used up (sysctl kernel.keys.maxkeys, maxbytes)"
-            }
-            Self::ImageMissing => "its image is not in the local storage",
-            Self::ProgramMissing => "its image does not have the program that it is to run",
-            Self::OtherArchitecture => "its image is for another kind of machine",
+            Self::PortInUse { port: None } => "a required port is already in use",
+            Self::NoSpace => "no space left on device, or disk quota exceeded",
+            Self::KeyQuota => "kernel key quota exceeded (sysctl kernel.keys.maxkeys, maxbytes)",
+            Self::ImageMissing => "image is not in the local storage",
+            Self::ProgramMissing => "program not found in the image",
+            Self::OtherArchitecture => "image is built for another architecture",
             Self::Denied => "permission denied by file modes or SELinux labels",
         })
     }
 }
 
-/// The port that a line about a taken address names: the first number after `port ` or after the `:` of
-/// an address, from the word on that says what was tried. Before it there may be a time (`12:00:01`).
+/// Returns the port in an "address in use" line: the first number after `port ` or after the `:` of an address,
+/// searched from `bind`, `listen` or `port` on, because a time (`12:00:01`) may come first.
 fn port_in(line: &str) -> Option<u16> {
     let attempt = ["bind", "listen", "port"].iter().filter_map(|word| line.find(word)).min()?;
     let mut rest = &line[attempt..];
@@ -91,7 +88,7 @@ fn port_in(line: &str) -> Option<u16> {
         let (before, after) = rest.split_at(at);
         let mut after = &after[1..];
         if rest[at..].starts_with('[') {
-            // An IPv6 address: its colons part no port off.
+            // Colons inside an IPv6 address do not separate a port.
             after = after.split_once(']').map_or("", |(_, after)| after);
         } else if rest[at..].starts_with(':') || before.ends_with("port") {
             let digits = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
@@ -117,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_named_as_each_program_says_it() {
+    fn port_in_use_is_recognized_in_each_programs_message() {
         for line in [
             "Error: rootlessport listen tcp 0.0.0.0:18083: bind: address already in use",
             "Error: cannot listen on the TCP port: listen tcp4 :18083: bind: address already in use",
@@ -164,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_earliest_telling_line_counts() {
+    fn earliest_known_line_decides() {
         let lines =
             ["starting", "bind() to 0.0.0.0:80 failed (98: Address in use)", "permission denied"];
         says(&lines, Some(RootCause::PortInUse { port: Some(80) }));

@@ -1,6 +1,6 @@
-//! Status: for each companion its state, since when, why, what happens next and when.
+//! Status: the state of each companion, since when, why, and the next steps.
 //!
-//! It is computed from a reconcile for people and programs to read, and is never an input of the planner.
+//! It is derived from a reconcile for people and programs, and is never an input of the planner.
 
 use std::fmt;
 
@@ -20,28 +20,28 @@ mod failed_run;
 
 use failed_run::{FailedRun, drop_ins};
 
-/// How a companion is, in one word.
+/// The health of a companion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Health {
-    /// It runs, and everything about it is as wanted.
+    /// It runs and matches the desired state.
     Ready,
-    /// It is on its way: steps are due or under way.
+    /// Steps are due or running.
     Progressing,
-    /// It runs, but something about it is not as wanted and cannot be mended now.
+    /// It runs, but differs from the desired state and cannot be repaired now.
     Degraded,
-    /// It does not run, and cannot be made to run now.
+    /// It does not run and cannot be started now.
     Blocked,
-    /// It is not wanted, and something of it is still there.
+    /// It is pending deletion.
     Removing,
-    /// It is ours and on the host, but no record wants it or wants it gone.
+    /// It is managed but not in the desired state.
     Orphaned,
-    /// What it is could not be read.
+    /// Its state could not be read.
     Unknown,
 }
 
 impl Health {
-    /// Whether nobody need look at it.
+    /// Returns whether it needs no attention.
     pub fn is_healthy(self) -> bool {
         self == Self::Ready
     }
@@ -61,58 +61,57 @@ impl fmt::Display for Health {
     }
 }
 
-/// How one companion is.
+/// The status of one companion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CompanionStatus {
     /// The companion.
     pub name: CompanionName,
-    /// In one word.
+    /// Its health.
     pub health: Health,
-    /// Seconds since 1970 by the host's clock at which its service entered its present state.
+    /// When its service entered its current state, as Unix time.
     pub since: Option<u64>,
-    /// The generation of the last intent about it; nothing for one that no intent is about.
+    /// The generation of its last intent; `None` without one.
     pub generation: Option<Generation>,
-    /// Why it is not ready, the most important first; empty when it is.
+    /// Why it is not ready, most important first; empty if it is ready.
     pub why: Vec<String>,
-    /// What of it is not as it should be and cannot be changed now.
+    /// Its blocking conditions.
     pub conditions: Vec<Condition>,
-    /// What is done next, in order; empty when nothing is due.
+    /// The pending steps in order; empty if none are due.
     pub next: Vec<String>,
-    /// The work that is under way.
+    /// Running work.
     pub running: Vec<Work>,
-    /// Whether nothing more comes of it by itself within moments: an attempt that is put off is settled.
+    /// Whether its state is stable until the next resync or event; work in back-off counts as settled.
     pub settled: bool,
-    /// The service manager's words for its service, such as `active (running)`.
+    /// Its service state, such as `active (running)`.
     pub service: Option<String>,
-    /// How often the service manager restarted it by itself since it was last started.
+    /// The number of automatic restarts since the last start.
     pub restarts: Option<u32>,
-    /// The revision that each layer carries.
+    /// The revisions of unit file, loaded unit and process.
     pub revisions: Revisions,
-    /// The root cause of a failed run in one sentence, where its log names a known one. `why` begins with it.
+    /// The root cause of a failed run in one sentence, if its log contains a known one. `why` starts with it.
     pub root_cause: Option<String>,
-    /// The last lines that the failed run logged, oldest first; empty for a service that did not fail.
+    /// The last log lines of the failed run, oldest first; empty for a service that did not fail.
     pub log: Vec<String>,
-    /// Why these lines could not be read.
+    /// The error if the log could not be read.
     pub log_error: Option<String>,
-    /// The files with which an operator changes its unit beside the unit file, in the store and as loaded.
+    /// The drop-ins of its unit, in the store and as loaded.
     pub drop_ins: Vec<String>,
 }
 
-/// Something about a companion that is not as it should be.
+/// A blocking condition of a companion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
-    /// What it is, in one word for programs, such as `back-off`.
+    /// The reason as one word for programs, such as `back-off`.
     pub reason: String,
-    /// What it is, for people.
+    /// The message for people.
     pub message: String,
-    /// How often in a row the work failed that is put off.
+    /// The number of consecutive failures of work in back-off.
     pub attempts: Option<u32>,
-    /// When the next attempt is due, in seconds since 1970 by the wall clock; the publisher of a status
-    /// knows that clock.
+    /// When the next attempt is due, as Unix time; set by the publisher of the status.
     pub next_attempt: Option<u64>,
-    /// Since when it is so, in the same way.
+    /// When it started, as Unix time; set by the publisher of the status.
     pub since: Option<u64>,
-    /// When the next attempt is due, by the clock of the reconciler that made the status.
+    /// When the next attempt is due, on the reconciler's clock.
     #[serde(skip)]
     pub retry_at: Option<Monotonic>,
 }
@@ -147,18 +146,18 @@ impl Condition {
     }
 }
 
-/// The revision that each layer of a companion carries.
+/// The revisions of a companion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Revisions {
     /// The unit file.
     pub unit_file: Option<Revision>,
     /// The unit that the service manager loaded.
     pub loaded: Option<Revision>,
-    /// The process that runs.
+    /// The running process.
     pub running: Option<Revision>,
 }
 
-/// The status of every companion that is desired, being removed, or ours on the host.
+/// Returns the status of every companion that is desired, pending deletion, or managed on the host.
 pub fn status(reconcile: &Reconcile) -> Vec<CompanionStatus> {
     let gone = |name: &CompanionName| {
         reconcile.desired.removed.contains_key(name) && reconcile.plan.is_converged_for(name)
@@ -228,7 +227,7 @@ fn health(name: &CompanionName, seen: &ObservedCompanion, reconcile: &Reconcile)
     if service.is_running() { Health::Degraded } else { Health::Blocked }
 }
 
-/// Whether the plan has nothing about `name` but notes that change nothing for its users.
+/// Returns whether the plan contains only cleanup for `name`.
 fn is_quiet(plan: &Plan, name: &CompanionName) -> bool {
     let tidying_only = plan.serving(name).all(|step| step.work == Work::Prune);
     tidying_only && plan.blocked(name).next().is_none()

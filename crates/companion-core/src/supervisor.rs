@@ -1,7 +1,7 @@
-//! The supervisor: a reconcile at once, on every wake-up, and at the latest every 30 s, until shutdown.
+//! The supervisor: reconciles immediately, on every wake-up, and at least every 30 s, until shutdown.
 //!
-//! Wake-ups only make it faster. With all of them lost, the resync still finds everything: what is
-//! looked at is the state of the host, never the history of its events.
+//! Level-triggered: wake-ups only reduce latency. If all are lost, the resync still observes the whole state of
+//! the host.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use tracing::{error, info};
 
 use crate::reconciler::{Reconcile, ReconcileError, Reconciler};
 
-/// How often everything is looked at when nothing happens.
+/// The resync interval.
 pub const RESYNC: Duration = Duration::from_secs(30);
 
-/// The shortest time between two reconciles that events ask for: a burst of them is one reconcile.
+/// The minimum interval between event-driven reconciles; a burst of events is coalesced into one.
 pub const DEBOUNCE: Duration = Duration::from_millis(200);
 
-/// Keeps companions true for as long as it runs.
+/// Runs the reconcile loop.
 pub struct Supervisor {
     reconciler: Arc<Reconciler>,
     resync: Duration,
@@ -26,33 +26,33 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// A supervisor that looks every [`RESYNC`].
+    /// Returns a supervisor that resyncs every [`RESYNC`].
     pub fn new(reconciler: Arc<Reconciler>) -> Self {
         Self { reconciler, resync: RESYNC, wake: Arc::new(Notify::new()) }
     }
 
-    /// The same with another resync.
+    /// Sets the resync interval.
     #[must_use]
     pub fn with_tick(self, resync: Duration) -> Self {
         Self { resync, ..self }
     }
 
-    /// The same, woken by `wake`, which may have been notified before.
+    /// Sets the wake-up source, which may already be notified.
     #[must_use]
     pub fn woken_by(self, wake: Arc<Notify>) -> Self {
         Self { wake, ..self }
     }
 
-    /// What an event source notifies to have everything looked at now.
+    /// Returns the handle that event sources notify to trigger a reconcile.
     pub fn wake(&self) -> Arc<Notify> {
         Arc::clone(&self.wake)
     }
 
-    /// Makes reconciles until `shutdown`; each is shown to `on_round`, from which a watchdog can be fed.
+    /// Reconciles until `shutdown` and passes each result to `on_round`, which can notify a watchdog.
     ///
-    /// While another process leads, each reconcile is an error, and leadership is tried for again after the
-    /// resync or a wake-up. A reconcile that is under way when the shutdown comes is ended, its work is dropped,
-    /// and jobs of the service manager go on: companions are the service manager's, not ours.
+    /// While another process is the leader, each reconcile returns an error, and the supervisor tries to
+    /// acquire leadership again after the resync interval or a wake-up. On shutdown it finishes the current
+    /// reconcile and cancels running work; jobs and services of the service manager keep running.
     pub async fn run(
         self,
         shutdown: CancellationToken,
@@ -80,15 +80,15 @@ impl Supervisor {
                 }
             }
         }
-        info!("shutting down; the companions go on by themselves");
+        info!("shutting down; companions keep running");
         self.reconciler.shut_down().await;
     }
 }
 
-/// When the next reconcile is due if nothing wakes it.
+/// Returns the time of the next reconcile if no wake-up comes first.
 fn pause_after(reconcile: &Result<Reconcile, ReconcileError>, resync: Duration) -> Duration {
     match reconcile {
-        // What was just done, well or not, is looked at again soon: success is what is read back.
+        // Observe again soon after any step: only a read confirms success.
         Ok(reconcile) if !reconcile.steps().is_empty() => Duration::from_secs(1).min(resync),
         Ok(reconcile) => reconcile.plan.requeue_after.unwrap_or(resync).max(DEBOUNCE).min(resync),
         Err(_) => resync,

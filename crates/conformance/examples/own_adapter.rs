@@ -1,4 +1,4 @@
-//! An adapter of one's own, held to the promises of its port: containers in a dictionary.
+//! Tests a custom adapter for conformance: containers in a dictionary.
 //!
 //! `cargo run -p companion-conformance --example own_adapter`
 
@@ -52,7 +52,7 @@ impl ContainerRuntime for Containers {
     }
 }
 
-/// What a suite needs besides the port: the hands of those who change the host.
+/// The world: changes the host for the suite.
 #[async_trait]
 impl ContainerWorld for Containers {
     fn containers(&self) -> Arc<dyn ContainerRuntime> {

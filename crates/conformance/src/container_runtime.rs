@@ -1,4 +1,4 @@
-//! What a `ContainerRuntime` promises.
+//! The contract of `ContainerRuntime`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,26 +10,26 @@ use companion_core::ports::{ContainerRuntime, PortErrorKind};
 
 use crate::{Arranged, Unarranged, all_read, each_refused, optional_table, refused, table};
 
-/// A host without containers, and the hands of those who make some.
+/// A host without containers, and ways to create them.
 #[async_trait]
 pub trait ContainerWorld: Send + Sync {
-    /// The facts.
+    /// The port.
     fn containers(&self) -> Arc<dyn ContainerRuntime>;
     /// A name, a different one for each number below 10.
     fn name(&self, number: u8) -> CompanionName;
-    /// Makes a container run that carries our label with its own name.
+    /// Runs a container with the ownership label of its own name.
     async fn run_ours(&self, name: &CompanionName);
-    /// Makes one that carries our label and has ended.
+    /// Creates an exited container with the ownership label.
     async fn leave_ours(&self, name: &CompanionName);
-    /// Makes a container run that carries no label of ours.
+    /// Runs a container without the ownership label.
     async fn run_unmanaged(&self, name: &CompanionName);
-    /// Freezes the container.
+    /// Pauses the container.
     async fn pause(&self, name: &CompanionName);
-    /// Makes what is at `name` unreadable.
+    /// Makes the container of `name` unreadable.
     async fn make_unreadable(&self, _name: &CompanionName) -> Arranged {
         Err(Unarranged("container that cannot be read"))
     }
-    /// An instance on a host without the program that has containers.
+    /// An instance on a host without Podman for containers.
     async fn without_host(&self) -> Arranged<Arc<dyn ContainerRuntime>> {
         Err(Unarranged("host without a container program"))
     }
@@ -61,7 +61,7 @@ async fn the_answer_has_an_entry_for_every_name(world: &World) {
     assert!(states.keys().eq(names.iter()));
 }
 
-async fn a_container_with_our_label_is_ours_and_tells_what_it_does(world: &World) {
+async fn container_with_the_ownership_label_is_managed_and_has_a_state(world: &World) {
     world.run_ours(&world.name(0)).await;
     assert_eq!(state_of(world, &world.name(0)).await, ours("running"));
     world.pause(&world.name(0)).await;
@@ -70,7 +70,7 @@ async fn a_container_with_our_label_is_ours_and_tells_what_it_does(world: &World
     assert_eq!(state_of(world, &world.name(1)).await, ours("exited"));
 }
 
-async fn a_container_without_our_label_is_unmanaged(world: &World) {
+async fn container_without_the_ownership_label_is_unmanaged(world: &World) {
     world.run_unmanaged(&world.name(0)).await;
     let state = state_of(world, &world.name(0)).await;
     assert!(matches!(state, ContainerState::Unmanaged { .. }), "{state:?}");
@@ -85,7 +85,7 @@ async fn an_unmanaged_container_is_never_removed(world: &World) {
     assert!(matches!(state, ContainerState::Unmanaged { .. }), "{state:?}");
 }
 
-async fn a_container_of_ours_is_removed_whatever_it_does(world: &World) {
+async fn managed_container_is_removed_in_any_state(world: &World) {
     let [running, paused, left] = [0, 1, 2].map(|number| world.name(number));
     world.run_ours(&running).await;
     world.run_ours(&paused).await;
@@ -154,17 +154,17 @@ async fn without_a_container_host_reading_is_unavailable(world: &World) -> Arran
     Ok(())
 }
 
-/// Calls a macro with the cases of this suite that every world can arrange.
+/// Calls a macro with the required cases of this suite.
 #[macro_export]
 macro_rules! container_facts_cases {
     ($with:ident $(, $world:ident)?) => {
         $with! { container_runtime $(, $world)?:
             a_name_without_a_container_is_absent,
             the_answer_has_an_entry_for_every_name,
-            a_container_with_our_label_is_ours_and_tells_what_it_does,
-            a_container_without_our_label_is_unmanaged,
+            container_with_the_ownership_label_is_managed_and_has_a_state,
+            container_without_the_ownership_label_is_unmanaged,
             an_unmanaged_container_is_never_removed,
-            a_container_of_ours_is_removed_whatever_it_does,
+            managed_container_is_removed_in_any_state,
             removing_what_is_not_there_is_a_success,
             removing_one_container_touches_no_other,
             looking_at_containers_changes_nothing,
@@ -173,7 +173,7 @@ macro_rules! container_facts_cases {
     };
 }
 
-/// Calls a macro with the cases of this suite that not every world can arrange.
+/// Calls a macro with the optional cases of this suite.
 #[macro_export]
 macro_rules! container_facts_optional_cases {
     ($with:ident $(, $world:ident)?) => {

@@ -1,4 +1,4 @@
-//! What a `DesiredStore` promises.
+//! The contract of `DesiredStore`.
 
 use std::sync::Arc;
 
@@ -8,22 +8,22 @@ use companion_core::ports::{DesiredStore, PortErrorKind};
 
 use crate::{Arranged, Unarranged, optional_table, refused, table};
 
-/// A host on which nothing is wished for, and the hands of those who wish.
+/// A host with an empty desired state, and ways to record intents.
 #[async_trait]
 pub trait DesiredWorld: Send + Sync {
     /// The store.
     fn desired(&self) -> Arc<dyn DesiredStore>;
-    /// Another instance on the same place, as another process has it.
+    /// Another instance on the same store, as in another process.
     fn another(&self) -> Arc<dyn DesiredStore>;
     /// A companion, a different one for each number below 10, with a hook.
     fn spec(&self, number: u8) -> CompanionSpec;
-    /// Records that `spec` is wished for.
+    /// Records an install of `spec`.
     async fn install(&self, spec: &CompanionSpec);
-    /// Records that nothing of `name` is to be left.
+    /// Records a removal of `name`.
     async fn remove(&self, name: &CompanionName);
-    /// Makes the record unintelligible.
+    /// Corrupts the record.
     async fn corrupt(&self);
-    /// Lets nobody read the record, not even us.
+    /// Makes the record unreadable, also for its owner.
     async fn forbid(&self) -> Arranged {
         Err(Unarranged("record that can be forbidden"))
     }
@@ -31,12 +31,12 @@ pub trait DesiredWorld: Send + Sync {
 
 type World = dyn DesiredWorld;
 
-async fn on_a_new_host_nothing_is_wished_for(world: &World) {
+async fn new_host_has_an_empty_desired_state(world: &World) {
     let desired = world.desired().load().await.unwrap();
     assert!(desired.companions.is_empty() && desired.removed.is_empty());
 }
 
-async fn what_was_wished_for_is_loaded_as_it_was_said(world: &World) {
+async fn recorded_specification_is_loaded_unchanged(world: &World) {
     for number in 0..2 {
         world.install(&world.spec(number)).await;
     }
@@ -48,7 +48,7 @@ async fn what_was_wished_for_is_loaded_as_it_was_said(world: &World) {
     }
 }
 
-async fn what_was_wished_away_is_in_the_record_with_its_hook(world: &World) {
+async fn removal_is_recorded_with_its_hook(world: &World) {
     let spec = world.spec(0);
     world.install(&spec).await;
     world.remove(&spec.name).await;
@@ -57,7 +57,7 @@ async fn what_was_wished_away_is_in_the_record_with_its_hook(world: &World) {
     assert_eq!(desired.removed[&spec.name].hook, spec.hook);
 }
 
-async fn every_wish_for_a_companion_has_a_greater_generation(world: &World) {
+async fn every_intent_has_a_greater_generation(world: &World) {
     let spec = world.spec(0);
     let mut before = None;
     for _ in 0..2 {
@@ -73,7 +73,7 @@ async fn every_wish_for_a_companion_has_a_greater_generation(world: &World) {
     }
 }
 
-async fn a_wish_changes_no_other_companions(world: &World) {
+async fn intent_changes_no_other_companion(world: &World) {
     let (one, other) = (world.spec(0), world.spec(1));
     world.install(&one).await;
     let before = world.desired().load().await.unwrap().generation(&one.name);
@@ -89,7 +89,7 @@ async fn what_one_instance_recorded_another_one_loads(world: &World) {
     assert_eq!(world.another().load().await.unwrap(), one);
 }
 
-async fn a_record_that_makes_no_sense_is_invalid_and_not_empty(world: &World) {
+async fn corrupt_record_is_invalid_and_not_empty(world: &World) {
     world.install(&world.spec(0)).await;
     world.corrupt().await;
     refused(world.desired().load().await, PortErrorKind::Invalid);
@@ -110,24 +110,24 @@ async fn a_record_that_may_not_be_read_is_denied_and_not_empty(world: &World) ->
     Ok(())
 }
 
-/// Calls a macro with the cases of this suite that every world can arrange.
+/// Calls a macro with the required cases of this suite.
 #[macro_export]
 macro_rules! desired_store_cases {
     ($with:ident $(, $world:ident)?) => {
         $with! { desired_store $(, $world)?:
-            on_a_new_host_nothing_is_wished_for,
-            what_was_wished_for_is_loaded_as_it_was_said,
-            what_was_wished_away_is_in_the_record_with_its_hook,
-            every_wish_for_a_companion_has_a_greater_generation,
-            a_wish_changes_no_other_companions,
+            new_host_has_an_empty_desired_state,
+            recorded_specification_is_loaded_unchanged,
+            removal_is_recorded_with_its_hook,
+            every_intent_has_a_greater_generation,
+            intent_changes_no_other_companion,
             what_one_instance_recorded_another_one_loads,
-            a_record_that_makes_no_sense_is_invalid_and_not_empty,
+            corrupt_record_is_invalid_and_not_empty,
             loading_changes_nothing,
         }
     };
 }
 
-/// Calls a macro with the cases of this suite that not every world can arrange.
+/// Calls a macro with the optional cases of this suite.
 #[macro_export]
 macro_rules! desired_store_optional_cases {
     ($with:ident $(, $world:ident)?) => {

@@ -1,4 +1,4 @@
-//! What a `HookRunner` promises.
+//! The contract of `HookRunner`.
 
 use std::sync::Arc;
 
@@ -16,45 +16,44 @@ mod tampering;
 
 use tampering::*;
 
-/// A host whose hook has all its inputs and has never rendered, and the hands of those who tamper
-/// with it.
+/// A host whose hook has all inputs and has never rendered, and ways to tamper with it.
 #[async_trait]
 pub trait HookWorld: Send + Sync {
     /// The runner.
     fn hooks(&self) -> Arc<dyn HookRunner>;
-    /// Another instance on the same host, as another process has it.
+    /// Another instance on the same host, as in another process.
     fn another(&self) -> Arc<dyn HookRunner>;
     /// A template hook that reads a secret from a file.
     fn hook(&self) -> HookSpec;
-    /// What is secret in that file now.
+    /// The current secret in that file.
     fn secret(&self) -> String;
     /// Puts another secret there.
     async fn rotate(&self);
     /// Removes the file with the secret.
     async fn remove_input(&self);
-    /// Makes the template one that cannot be rendered.
+    /// Makes the template invalid.
     async fn break_template(&self);
     /// Removes the rendered file that the output links to.
     async fn delete_file(&self);
     /// Removes the link at the output.
     async fn unlink_output(&self);
-    /// Changes the rendered file and leaves its mode.
+    /// Modifies the rendered file and keeps its mode.
     async fn edit_file(&self);
-    /// Lets everyone read the rendered file.
+    /// Makes the rendered file readable by others.
     async fn expose_file(&self);
-    /// Lets everyone write the rendered file.
+    /// Makes the rendered file writable by others.
     async fn open_file(&self);
     /// Makes a directory at the output.
     async fn put_directory(&self);
-    /// Puts a regular file at the output, as a release left it that did not link.
+    /// Puts a regular file at the output, as left by a release without links.
     async fn put_file(&self);
-    /// Takes the second half of the bytes from the rendered file.
+    /// Truncates the second half of the rendered file.
     async fn cut_file(&self);
     /// The mode of the rendered file that the output links to, if there is one.
     async fn mode(&self) -> Option<u16>;
-    /// The digest that the same inputs get on another host.
+    /// The digest of the same inputs on another host.
     async fn digest_elsewhere(&self) -> Fingerprint;
-    /// Leaves no room for another byte.
+    /// Fills the disk.
     async fn fill_disk(&self) -> Arranged {
         Err(Unarranged("disk that can be filled"))
     }
@@ -167,7 +166,7 @@ async fn a_missing_input_is_waited_for_and_is_no_error(world: &World) {
     world.remove_input().await;
     let state = state(world).await;
     let Rendering::NotReady { waiting_for } = &state.rendering else {
-        panic!("it should not be ready, and is {state:?}");
+        panic!("expected NotReady, got {state:?}");
     };
     assert!(!waiting_for.is_empty());
     assert_eq!(state.usable(&[]), Err(StaleCause::Missing));
@@ -218,7 +217,7 @@ async fn the_same_inputs_have_another_digest_on_another_host(world: &World) {
     assert_ne!(make(world).await.digest, world.digest_elsewhere().await);
 }
 
-async fn a_hook_that_nobody_registered_is_invalid(world: &World) {
+async fn unregistered_hook_is_invalid(world: &World) {
     let hook = HookSpec {
         program: HookProgram::Registered(HookName::new("nobodys").unwrap()),
         ..world.hook()
@@ -295,7 +294,7 @@ async fn a_full_disk_is_transient_and_the_earlier_file_stays(world: &World) -> A
     Ok(())
 }
 
-/// Calls a macro with the cases of this suite that every world can arrange.
+/// Calls a macro with the required cases of this suite.
 #[macro_export]
 macro_rules! hook_runner_cases {
     ($with:ident $(, $world:ident)?) => {
@@ -313,8 +312,8 @@ macro_rules! hook_runner_cases {
             while_an_input_is_missing_the_earlier_file_is_usable,
             rendering_without_an_input_is_not_found,
             a_template_that_cannot_be_rendered_is_invalid_and_the_file_stays,
-            a_lost_file_that_is_claimed_is_committed_in_the_next_epoch,
-            a_lost_file_that_nothing_claims_is_committed_again,
+            lost_file_in_use_is_committed_in_the_next_epoch,
+            lost_unused_file_is_committed_again,
             a_modified_file_stays_and_the_bytes_get_the_next_epoch,
             a_file_that_others_can_read_is_closed_under_its_name,
             a_file_that_others_can_write_counts_as_modified_before,
@@ -325,7 +324,7 @@ macro_rules! hook_runner_cases {
             a_file_can_be_removed_when_its_inputs_are_gone,
             a_directory_at_the_output_is_a_conflict,
             the_same_inputs_have_another_digest_on_another_host,
-            a_hook_that_nobody_registered_is_invalid,
+            unregistered_hook_is_invalid,
             no_message_about_a_hook_holds_its_secret,
             observing_renders_nothing_and_changes_nothing,
             a_file_that_was_cut_off_is_modified,
@@ -335,7 +334,7 @@ macro_rules! hook_runner_cases {
     };
 }
 
-/// Calls a macro with the cases of this suite that not every world can arrange.
+/// Calls a macro with the optional cases of this suite.
 #[macro_export]
 macro_rules! hook_runner_optional_cases {
     ($with:ident $(, $world:ident)?) => {

@@ -1,4 +1,4 @@
-//! What an `ImageProvider` promises.
+//! The contract of `ImageProvider`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,14 +22,14 @@ use pulling::*;
 pub trait ImageWorld: Send + Sync {
     /// The provider.
     fn images(&self) -> Arc<dyn ImageProvider>;
-    /// Another instance on the same host, as another process has it.
+    /// Another instance on the same host, as in another process.
     fn another(&self) -> Arc<dyn ImageProvider>;
     /// A companion.
     fn name(&self) -> CompanionName;
     /// A source that can be built, from the second of its two contexts, and pulled with verification
     /// of the registry's certificate. The first context does not exist.
     fn source(&self) -> ImageSource;
-    /// Changes what lies in the context that exists.
+    /// Changes the contents of the existing context.
     async fn change_context(&self);
     /// Makes every build of that context fail.
     async fn break_build(&self);
@@ -45,9 +45,9 @@ pub trait ImageWorld: Send + Sync {
     async fn registry_down(&self);
     /// Makes the registry reachable again.
     async fn registry_up(&self);
-    /// Gives the registry a certificate that nobody vouches for.
+    /// Gives the registry an untrusted certificate.
     async fn distrust_registry(&self);
-    /// How often the registry was contacted so far, as it counts itself.
+    /// The number of contacts, as counted by the registry.
     async fn contacts(&self) -> u32;
     /// Removes the source's images by name, built and pulled.
     async fn remove_images(&self);
@@ -55,13 +55,13 @@ pub trait ImageWorld: Send + Sync {
     async fn leave_strangers_image(&self);
     /// Gives the name under which the source is built to an image that was not built for it.
     async fn take_the_name(&self);
-    /// Has the registry ask for credentials that nobody has.
+    /// Makes the registry require credentials.
     async fn lock_registry(&self) -> Arranged {
-        Err(Unarranged("registry that asks for credentials"))
+        Err(Unarranged("registry that requires credentials"))
     }
-    /// Has the registry offer, in place of the image, one for another kind of machine.
+    /// Makes the registry offer an image for another architecture instead.
     async fn publish_misfit(&self) -> Arranged {
-        Err(Unarranged("image for another kind of machine"))
+        Err(Unarranged("image for another architecture"))
     }
     /// Has the registry offer the image, and names it by its digest; the other name is by the digest of
     /// an image that the registry does not have.
@@ -77,7 +77,7 @@ pub trait ImageWorld: Send + Sync {
     async fn stored(&self) -> Arranged<usize> {
         Err(Unarranged("store that can be counted"))
     }
-    /// An instance on a host without the program that has images.
+    /// An instance on a host without Podman for images.
     async fn without_host(&self) -> Arranged<Arc<dyn ImageProvider>> {
         Err(Unarranged("host without a container program"))
     }
@@ -108,7 +108,7 @@ fn only_built(world: &World) -> ImageSource {
     ImageSource { pull: None, ..world.source() }
 }
 
-/// Calls a macro with the cases of this suite that every world can arrange.
+/// Calls a macro with the required cases of this suite.
 #[macro_export]
 macro_rules! image_provider_cases {
     ($with:ident $(, $world:ident)?) => {
@@ -119,15 +119,15 @@ macro_rules! image_provider_cases {
             an_image_that_is_present_and_current_is_not_made_again,
             other_build_arguments_are_another_context,
             an_image_of_a_context_that_changed_is_not_current_and_is_built_again,
-            an_image_that_a_newer_build_replaced_is_left_over_until_it_is_pruned,
+            replaced_image_is_dangling_until_it_is_pruned,
             a_leftover_is_told_of_its_own_source_only,
             pruning_what_is_gone_or_in_use_is_a_success_and_removes_nothing,
-            the_image_of_a_stranger_is_never_left_over,
+            unmanaged_image_is_never_dangling,
             an_image_that_was_built_stays_current_when_its_context_is_gone,
             an_image_that_was_removed_is_made_again,
             observing_images_changes_nothing,
             what_one_instance_built_another_one_sees_and_builds_no_more,
-            two_that_ensure_one_image_at_once_get_the_same,
+            concurrent_requests_for_one_image_return_the_same,
             a_build_that_was_mended_gives_the_image,
             a_build_that_is_dropped_half_way_leaves_a_whole_image_or_none,
             a_name_that_another_image_took_is_not_current_and_built_again,
@@ -142,27 +142,27 @@ macro_rules! image_provider_cases {
             a_build_that_fails_without_a_registry_to_ask_is_invalid,
             a_source_with_neither_context_nor_registry_is_not_found,
             an_image_that_the_registry_does_not_have_is_not_found,
-            a_registry_that_cannot_be_reached_is_a_passing_failure,
-            a_registry_that_nobody_vouches_for_is_asked_only_where_that_is_permitted,
+            unreachable_registry_is_transient,
+            untrusted_registry_is_contacted_only_if_permitted,
             a_pulled_image_that_was_removed_is_pulled_again,
             a_registry_that_came_back_gives_the_image,
             a_first_build_that_fails_while_the_registry_is_down_leaves_nothing,
             a_build_that_fails_for_an_image_that_no_registry_has_is_invalid,
-            a_pulled_image_gives_way_to_the_build_that_was_mended,
+            pulled_image_is_replaced_by_the_repaired_build,
         }
     };
 }
 
-/// Calls a macro with the cases of this suite that not every world can arrange.
+/// Calls a macro with the optional cases of this suite.
 #[macro_export]
 macro_rules! image_provider_optional_cases {
     ($with:ident $(, $world:ident)?) => {
         $with! { image_provider $(, $world)?:
-            an_old_image_that_a_container_uses_is_not_left_over_and_not_pruned,
+            replaced_image_in_use_is_neither_dangling_nor_pruned,
             builds_that_fail_or_are_dropped_leave_nothing_in_the_store,
             without_the_container_program_images_are_unavailable,
             a_registry_that_asks_for_credentials_denies_the_image,
-            an_image_for_another_kind_of_machine_is_invalid_and_not_present,
+            image_for_another_architecture_is_invalid_and_not_present,
             an_image_that_is_named_by_its_digest_is_that_image_or_none,
         }
     };

@@ -1,4 +1,4 @@
-//! What a `Leadership` promises.
+//! The contract of `Leadership`.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use companion_core::ports::{Acquired, Leadership, Lease};
 
 use crate::{optional_table, table};
 
-/// A host that nobody leads.
+/// A host without a leader.
 #[async_trait]
 pub trait LeadershipWorld: Send + Sync {
     /// The leadership.
     fn leadership(&self) -> Arc<dyn Leadership>;
-    /// Another instance for the same host, as another process has it.
+    /// Another instance for the same host, as in another process.
     fn another(&self) -> Arc<dyn Leadership>;
 }
 
@@ -21,18 +21,18 @@ type World = dyn LeadershipWorld;
 async fn lease(leadership: &dyn Leadership) -> Lease {
     match leadership.acquire().await.unwrap() {
         Acquired::Leading(lease) => lease,
-        Acquired::Led { by } => panic!("`{by}` leads, and nobody should"),
+        Acquired::Led { by } => panic!("expected no leader, but `{by}` is the leader"),
     }
 }
 
 async fn leader(leadership: &dyn Leadership) -> String {
     match leadership.acquire().await.unwrap() {
         Acquired::Led { by } => by,
-        Acquired::Leading(_) => panic!("there are two leaders"),
+        Acquired::Leading(_) => panic!("two leaders at the same time"),
     }
 }
 
-async fn host_that_nobody_leads_is_led_by_whoever_asks(world: &World) {
+async fn host_without_a_leader_can_be_led(world: &World) {
     let _lease = lease(&*world.leadership()).await;
 }
 
@@ -68,12 +68,12 @@ async fn refused_attempt_changes_nothing_for_the_leader(world: &World) {
     let _lease = lease(&*world.another()).await;
 }
 
-/// Calls a macro with the cases of this suite that every world can arrange.
+/// Calls a macro with the required cases of this suite.
 #[macro_export]
 macro_rules! leadership_cases {
     ($with:ident $(, $world:ident)?) => {
         $with! { leadership $(, $world)?:
-            host_that_nobody_leads_is_led_by_whoever_asks,
+            host_without_a_leader_can_be_led,
             lease_excludes_every_other_instance,
             lease_excludes_a_second_one_of_the_same_instance,
             leader_is_named,
@@ -83,7 +83,7 @@ macro_rules! leadership_cases {
     };
 }
 
-/// Calls a macro with the cases of this suite that not every world can arrange: there are none.
+/// Calls a macro with the optional cases of this suite: there are none.
 #[macro_export]
 macro_rules! leadership_optional_cases {
     ($with:ident $(, $world:ident)?) => {

@@ -1,13 +1,12 @@
-//! What every implementation of a port has to pass: one suite for each port of `companion-core`.
+//! The conformance suites: one for each port of `companion-core`.
 //!
-//! A suite knows nothing of an implementation. A *world* gives it the port, and the hands of those
-//! who do to the host what the port cannot: a file of someone else's, a registry that is down. Each
-//! case gets a world of its own in which nothing has happened, and is one sentence about the port;
-//! the promise it checks stands in the prose of the port.
+//! A suite is independent of the implementation. A *world* provides the port, and changes the host in ways that
+//! the port cannot: an unmanaged file, a registry that is down. Each case gets a new world and checks one
+//! sentence of the port's contract.
 //!
 //! # Running a suite
 //!
-//! One test runs a whole suite with `all`, and says which cases it leaves out:
+//! One test runs a whole suite with `all` and declares the cases that it skips:
 //!
 //! ```
 //! use std::sync::Arc;
@@ -79,18 +78,18 @@
 //!
 //! # What a world must arrange
 //!
-//! All that the methods without a body say, each of them on its own trait. A world is new for every
-//! case: what an earlier case left is gone. What only some hosts can arrange, such as a full disk,
-//! has a body that answers [`Unarranged`]; a case that needs it is listed by the macro
-//! `…_optional_cases!` and in `OPTIONAL`, and is then *reported as not run*. It never counts as held.
+//! All methods of the trait without a default body. Every case gets a new world. For conditions that only some
+//! hosts can arrange, such as a full disk, the default body returns [`Unarranged`]; a case that needs it is
+//! listed by the macro `…_optional_cases!` and in `OPTIONAL`, and is then *reported as not run*. It never
+//! counts as held.
 //!
-//! Waiting is done on tokio's clock, so a world in memory may run with a paused one.
+//! Waits use tokio's clock, so a simulated world may run with a paused one.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a case fails by panicking, as tests do"
+    reason = "a case fails by a panic, as a test does"
 )]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,37 +113,37 @@ pub use report::Report;
 /// What a world cannot arrange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Unarranged(
-    /// What it is, such as `a full disk`.
+    /// The condition, such as `a full disk`.
     pub &'static str,
 );
 
-/// What a world arranged, or that it cannot.
+/// The result of arranging a condition.
 pub type Arranged<T = ()> = Result<T, Unarranged>;
 
-/// A case that is being run; it ends with `Err` when the world cannot arrange what it is about, and
-/// panics when the promise is not kept.
+/// A running case; returns `Err` when the world cannot arrange its condition, and panics when the contract is
+/// violated.
 pub type Run<'a> = Pin<Box<dyn Future<Output = Arranged> + Send + 'a>>;
 
-/// A case: its name, which is the promise, and what checks it in a world of type `W`.
+/// A case: its name, which states the contract, and its check in a world of type `W`.
 pub type Case<W> = (&'static str, for<'a> fn(&'a W) -> Run<'a>);
 
 /// Runs the case called `name`.
 ///
 /// # Errors
-/// [`Unarranged`] when the world cannot arrange what an optional case is about: it was not run.
+/// [`Unarranged`] when the world cannot arrange the condition of an optional case: it was not run.
 ///
 /// # Panics
-/// When the case fails, or there is none of that name.
+/// When the case fails or does not exist.
 pub async fn run<W: ?Sized>(cases: &[Case<W>], name: &str, world: &W) -> Arranged {
     let found = cases.iter().find(|(known, _)| *known == name);
-    let (_, case) = found.unwrap_or_else(|| panic!("there is no case `{name}`"));
+    let (_, case) = found.unwrap_or_else(|| panic!("no case named `{name}`"));
     case(world).await
 }
 
-/// Makes the table of the cases of a suite that every world can arrange.
+/// Defines the table of the required cases of a suite.
 macro_rules! table {
     ($suite:ident, $world:ident: $($case:ident,)*) => {
-        /// The cases of this suite that every world can arrange.
+        /// The required cases of this suite.
         pub const CASES: &[$crate::Case<dyn $world>] = &[$((stringify!($case), |world| {
             Box::pin(async move {
                 $case(world).await;
@@ -152,7 +151,7 @@ macro_rules! table {
             })
         }),)*];
 
-        /// Runs every case of this suite in a world of its own, which `new` makes, one after another.
+        /// Runs every case of this suite sequentially, each in a new world from `new`.
         pub async fn all<W, F>(new: impl Fn() -> F) -> $crate::Report
         where
             W: $world + 'static,
@@ -169,17 +168,17 @@ macro_rules! table {
 }
 use table;
 
-/// Makes the table of the cases of a suite that not every world can arrange.
+/// Defines the table of the optional cases of a suite.
 macro_rules! optional_table {
     ($suite:ident, $world:ident: $($case:ident,)*) => {
-        /// The cases of this suite that not every world can arrange.
+        /// The optional cases of this suite.
         pub const OPTIONAL: &[$crate::Case<dyn $world>] =
             &[$((stringify!($case), |world| Box::pin($case(world))),)*];
     };
 }
 use optional_table;
 
-/// Looks again and again until `look` says yes, for a minute at most.
+/// Polls `look` until it returns a value, for at most a minute.
 async fn eventually<'a, T>(what: &str, look: impl Fn() -> Looking<'a, T>) -> T {
     for _ in 0..600 {
         if let Some(seen) = look().await {
@@ -187,30 +186,30 @@ async fn eventually<'a, T>(what: &str, look: impl Fn() -> Looking<'a, T>) -> T {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("not within a minute: {what}");
+    panic!("timed out after a minute: {what}");
 }
 
-/// A look at something that may not have happened yet.
+/// A poll of a condition that may not hold yet.
 type Looking<'a, T> = Pin<Box<dyn Future<Output = Option<T>> + Send + 'a>>;
 
 /// Fails unless `result` is an error of `kind`.
 fn refused<T>(result: PortResult<T>, kind: PortErrorKind) {
     match result {
-        Ok(_) => panic!("it succeeded, and should have been {kind}"),
+        Ok(_) => panic!("expected error `{kind}`, got success"),
         Err(error) => assert_eq!(error.kind(), kind, "{}", error.chain()),
     }
 }
 
-/// The answer of a read about several names, none of which may have failed.
+/// Unwraps all entries of a read.
 fn all_read<T>(answer: BTreeMap<CompanionName, PortResult<T>>) -> BTreeMap<CompanionName, T> {
     let read = |(name, answer): (CompanionName, PortResult<T>)| match answer {
         Ok(value) => (name, value),
-        Err(error) => panic!("`{name}` was not read: {}", error.chain()),
+        Err(error) => panic!("failed to read `{name}`: {}", error.chain()),
     };
     answer.into_iter().map(read).collect()
 }
 
-/// Fails unless `answer` has the `names` and each is an error of `kind`.
+/// Fails unless `answer` has exactly `names` and each entry is an error of `kind`.
 fn each_refused<T>(
     answer: BTreeMap<CompanionName, PortResult<T>>,
     names: &BTreeSet<CompanionName>,
@@ -220,7 +219,7 @@ fn each_refused<T>(
     answer.into_values().for_each(|entry| refused(entry, kind));
 }
 
-/// Begins `call` and drops it at the first moment at which it waits for anything.
+/// Starts `call` and drops it at its first await that is pending.
 async fn begin_and_drop<T>(call: impl Future<Output = T>) {
     let mut call = std::pin::pin!(call);
     std::future::poll_fn(|context| {

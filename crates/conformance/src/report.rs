@@ -1,4 +1,4 @@
-//! [`Report`]: what became of the cases of a suite. Runs each to its end, whatever the others do.
+//! [`Report`]: the results of the cases of a suite. Runs all cases, even after a failure.
 
 use std::any::Any;
 use std::fmt;
@@ -8,29 +8,29 @@ use std::task::Poll;
 
 use crate::{Arranged, Run, Unarranged};
 
-/// What became of every case of a suite.
+/// The results of all cases of a suite.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "a report that nobody reads hides what failed and what was not run"]
+#[must_use = "the report contains the failed and skipped cases"]
 pub struct Report {
-    /// The suite, by the name of its module.
+    /// The module name of the suite.
     pub suite: &'static str,
-    /// The cases that hold.
+    /// The cases that passed.
     pub held: Vec<&'static str>,
-    /// The cases that were not run, and what the world cannot arrange for them.
+    /// The cases that were not run, and the missing condition.
     pub not_run: Vec<(&'static str, Unarranged)>,
-    /// The cases that fail, and with what words.
+    /// The failed cases with their messages.
     pub failed: Vec<(&'static str, String)>,
 }
 
 impl Report {
-    /// A report of `suite` on nothing yet.
+    /// Returns an empty report of `suite`.
     pub(crate) fn new(suite: &'static str) -> Self {
         Self { suite, held: Vec::new(), not_run: Vec::new(), failed: Vec::new() }
     }
 
     /// Fails unless no case failed, and those that were not run are exactly `declared`.
     ///
-    /// A case that a world cannot arrange so stands by its name in the test that leaves it out.
+    /// So a test names every case that its world cannot arrange.
     ///
     /// # Panics
     /// With the whole report.
@@ -41,14 +41,17 @@ impl Report {
         let mut declared = declared.to_vec();
         not_run.sort_unstable();
         declared.sort_unstable();
-        assert_eq!(not_run, declared, "what was not run is not what was declared\n{self}");
+        assert_eq!(
+            not_run, declared,
+            "cases that were not run differ from the declared ones\n{self}"
+        );
     }
 
-    /// Runs a case and enters what became of it.
+    /// Runs a case and records its result.
     pub(crate) async fn enter(&mut self, name: &'static str, run: Run<'_>) {
         match caught(run).await {
             Ok(Ok(())) => self.held.push(name),
-            Ok(Err(lacking)) => self.not_run.push((name, lacking)),
+            Ok(Err(missing)) => self.not_run.push((name, missing)),
             Err(words) => self.failed.push((name, words)),
         }
     }
@@ -57,10 +60,10 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { suite, held, not_run, failed } = self;
-        let (held, lacking, broken) = (held.len(), not_run.len(), failed.len());
-        write!(f, "{suite}: {held} held, {lacking} not run, {broken} failed")?;
+        let (held, skipped, broken) = (held.len(), not_run.len(), failed.len());
+        write!(f, "{suite}: {held} held, {skipped} not run, {broken} failed")?;
         for (name, Unarranged(what)) in not_run {
-            write!(f, "\n  not run: {name}: this world has no {what}")?;
+            write!(f, "\n  not run: {name}: this world cannot arrange: {what}")?;
         }
         for (name, words) in failed {
             write!(f, "\n  failed: {name}: {words}")?;
@@ -69,10 +72,10 @@ impl fmt::Display for Report {
     }
 }
 
-/// Runs a case; a panic ends it alone, and gives its words.
+/// Runs a case; returns the message of a panic.
 async fn caught(mut run: Run<'_>) -> Result<Arranged, String> {
     poll_fn(|context| {
-        // The world of a case that panicked is not looked at again.
+        // The world of a case that panicked is not used again.
         let polled = catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(context)));
         match polled {
             Ok(Poll::Pending) => Poll::Pending,
@@ -86,7 +89,7 @@ async fn caught(mut run: Run<'_>) -> Result<Arranged, String> {
 fn words(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "it panicked without words".to_owned())
+    text.unwrap_or_else(|| "panicked without a message".to_owned())
 }
 
 #[cfg(test)]
@@ -101,10 +104,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_case_that_is_not_run_is_told_and_must_be_declared() {
+    async fn skipped_case_is_reported_and_must_be_declared() {
         let report = reported().await;
         assert!(report.to_string().contains("1 held, 1 not run, 0 failed"), "{report}");
-        assert!(report.to_string().contains("it_is_not_run: this world has no moon"), "{report}");
+        assert!(
+            report.to_string().contains("it_is_not_run: this world cannot arrange: moon"),
+            "{report}"
+        );
         report.assert_held_but_for(&["it_is_not_run"]);
         let undeclared = catch_unwind(|| report.assert_held_but_for(&[]));
         assert!(undeclared.is_err());
@@ -113,7 +119,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_case_that_fails_is_told_and_stops_no_other() {
+    async fn failed_case_is_reported_and_stops_no_other() {
         let mut report = reported().await;
         report.enter("it_fails", Box::pin(async { panic!("by {}", "design") })).await;
         report.enter("it_holds_too", Box::pin(async { Ok(()) })).await;

@@ -1,4 +1,4 @@
-//! What a `ServiceManager` promises.
+//! The contract of `ServiceManager`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use jobs::*;
 use loading::*;
 use logs::*;
 
-/// A host with a service manager that knows nothing of us, and the hands of those who tamper with it.
+/// A host with a service manager without managed units, and ways to tamper with it.
 #[async_trait]
 pub trait ServiceWorld: Send + Sync {
     /// The service manager.
@@ -32,13 +32,13 @@ pub trait ServiceWorld: Send + Sync {
     /// A unit, a different companion's for each number below 10, whose image is there. Its program
     /// runs until it is stopped, and is started again one second after any other end.
     fn unit(&self, number: u8) -> UnitSpec;
-    /// Another instance on the same host, as another process has it.
+    /// Another instance on the same host, as in another process.
     fn another(&self) -> Arc<dyn ServiceManager>;
     /// A unit whose program ends with exit code `exit` right after every start, and is started again
     /// 100 ms later, until a start limit is reached: 5 starts, in 10 s or in a longer time. It logs the lines
     /// `about to end` and `ends with <exit>` before.
     async fn ending_unit(&self, exit: u8) -> UnitSpec;
-    /// A unit whose program does not heed the signal to stop, and is given 2 s for that.
+    /// A unit whose program ignores SIGTERM, with a stop timeout of 2 s.
     fn stubborn_unit(&self) -> UnitSpec;
     /// Lets the program of a unit that ends run from its next start on, like any other.
     async fn mend(&self, name: &CompanionName);
@@ -46,32 +46,32 @@ pub trait ServiceWorld: Send + Sync {
     fn absent_image(&self) -> ImageId;
     /// Puts `unit` into the store.
     async fn write(&self, unit: &UnitSpec);
-    /// Puts a unit into the store that the generator of units refuses.
+    /// Puts a unit into the store that the generator rejects.
     async fn write_refused(&self, name: &CompanionName);
-    /// Puts a sound unit without our mark into the store, whose program runs.
+    /// Puts a valid unit without the ownership label into the store, whose program runs.
     async fn write_unmanaged(&self, name: &CompanionName);
     /// Takes the unit of `name` from the store.
     async fn delete(&self, name: &CompanionName);
     /// Where the store has the unit of `name`.
     fn location(&self, name: &CompanionName) -> String;
-    /// Makes the unit of `name` unstartable, as the operator does.
+    /// Masks the unit of `name`.
     async fn mask(&self, name: &CompanionName);
-    /// Takes that back.
+    /// Unmasks it.
     async fn unmask(&self, name: &CompanionName);
-    /// Puts a unit of that name where the service manager finds it first, and reloads.
+    /// Adds a unit of that name with precedence, and reloads.
     async fn shadow(&self, name: &CompanionName);
-    /// Takes that unit away, and reloads.
+    /// Removes that unit, and reloads.
     async fn unshadow(&self, name: &CompanionName);
     /// Waits until the program of `name` heeds signals. A start is done when its process is there, which
     /// may be a moment earlier; a world in which it is not needs nothing here.
     async fn ready(&self, _name: &CompanionName) {}
     /// Kills the program of `name`.
     async fn kill(&self, name: &CompanionName);
-    /// Freezes the program of `name`.
+    /// Pauses the program of `name`.
     async fn pause(&self, name: &CompanionName);
     /// Thaws it.
     async fn unpause(&self, name: &CompanionName);
-    /// Adds a setting to the unit of `name` beside its file, as an operator does (`<unit>.d/*.conf`).
+    /// Adds a drop-in to the unit of `name` (`<unit>.d/*.conf`).
     async fn drop_in(&self, _name: &CompanionName) -> Arranged {
         Err(Unarranged("drop-ins"))
     }
@@ -79,11 +79,11 @@ pub trait ServiceWorld: Send + Sync {
     async fn make_unreadable(&self, _name: &CompanionName) -> Arranged {
         Err(Unarranged("service whose state cannot be read"))
     }
-    /// Puts a file beside our units for whose sake the generator drops all of them.
+    /// Adds a file to the unit directory that makes the generator drop all units.
     async fn put_broken_stranger(&self) -> Arranged {
         Err(Unarranged("generator that one file can stop"))
     }
-    /// Takes that file away.
+    /// Removes that file.
     async fn remove_broken_stranger(&self) -> Arranged {
         Err(Unarranged("generator that one file can stop"))
     }
@@ -95,13 +95,13 @@ pub trait ServiceWorld: Send + Sync {
     async fn without_manager(&self) -> Arranged<Arc<dyn ServiceManager>> {
         Err(Unarranged("host without a service manager"))
     }
-    /// An instance that gives up waiting for the end of a job at once.
+    /// An instance whose wait for a job times out immediately.
     async fn impatient(&self) -> Arranged<Arc<dyn ServiceManager>> {
-        Err(Unarranged("limit of patience that can be set"))
+        Err(Unarranged("configurable time limit"))
     }
-    /// Permits less than ten reloads in the next minutes.
+    /// Limits reloads to fewer than ten in the next minutes.
     async fn limit_reloads(&self) -> Arranged {
-        Err(Unarranged("limit of reloads that can be set"))
+        Err(Unarranged("configurable reload limit"))
     }
 }
 
@@ -163,7 +163,7 @@ async fn becomes(
     eventually(what, || Box::pin(async move { Some(state_of(world, name).await).filter(is) })).await
 }
 
-/// Calls a macro with the cases of this suite that every world can arrange.
+/// Calls a macro with the required cases of this suite.
 #[macro_export]
 macro_rules! service_manager_cases {
     ($with:ident $(, $world:ident)?) => {
@@ -183,8 +183,8 @@ macro_rules! service_manager_cases {
             a_unit_that_comes_back_is_loaded_again,
             a_unit_that_comes_back_finds_what_ran_on,
             a_reload_without_a_change_changes_nothing,
-            two_reloads_at_once_both_load_what_is_there,
-            a_unit_that_became_unsound_is_not_found_and_runs_on,
+            concurrent_reloads_both_load_the_current_files,
+            invalid_unit_is_not_found_and_keeps_running,
             what_another_instance_loaded_is_seen_by_this_one,
             an_unmanaged_unit_is_loaded_and_names_no_revision,
             a_unit_that_is_shadowed_no_more_names_its_own_file_again,
@@ -202,11 +202,11 @@ macro_rules! service_manager_cases {
             of_a_start_and_a_stop_the_last_one_counts,
             of_a_stop_and_a_start_the_last_one_counts,
             a_job_that_is_replaced_ends_as_cancelled,
-            a_program_that_does_not_heed_a_stop_is_killed_and_its_stop_is_done,
+            program_that_ignores_a_stop_is_killed_and_the_stop_is_done,
             the_end_of_a_job_is_seen_by_another_instance,
             a_job_that_ended_can_still_be_asked_for,
             a_job_of_nobody_is_invalid,
-            jobs_of_several_units_go_on_beside_each_other,
+            jobs_of_several_units_run_concurrently,
             one_units_jobs_do_not_touch_another_unit,
             a_stopped_unit_stays_stopped_through_a_reload,
             a_program_that_was_killed_waits_for_its_next_start_and_comes_back,
@@ -217,9 +217,9 @@ macro_rules! service_manager_cases {
             a_stop_of_what_waits_for_its_next_start_keeps_it_down,
             a_start_of_what_waits_for_its_next_start_is_done_with_it,
             a_restart_of_what_waits_for_its_next_start_does_not_wait,
-            what_was_restarted_by_itself_is_counted_until_it_is_started_anew,
+            automatic_restarts_are_counted_until_the_next_start,
             what_runs_after_its_unit_vanished_is_not_started_again,
-            a_program_that_is_frozen_no_more_is_the_same_run,
+            unfrozen_program_is_the_same_run,
             a_frozen_program_can_be_stopped,
             killing_one_program_ends_no_other,
             what_does_not_run_has_been_active_for_no_time,
@@ -230,7 +230,7 @@ macro_rules! service_manager_cases {
             a_unit_that_was_started_too_often_starts_only_after_a_reset,
             a_unit_that_ended_well_too_often_says_that_it_hit_its_limit,
             stopping_what_failed_is_done_and_leaves_it_failed,
-            what_failed_of_something_that_was_mended_starts_without_a_reset,
+            repaired_service_starts_without_a_reset,
             a_failed_unit_whose_file_is_gone_is_forgotten_by_a_reset,
             resetting_a_healthy_unit_touches_no_run_and_forgets_its_restarts,
             resetting_one_unit_forgives_no_other,
@@ -247,7 +247,7 @@ macro_rules! service_manager_cases {
     };
 }
 
-/// Calls a macro with the cases of this suite that not every world can arrange.
+/// Calls a macro with the optional cases of this suite.
 #[macro_export]
 macro_rules! service_manager_optional_cases {
     ($with:ident $(, $world:ident)?) => {
@@ -255,9 +255,9 @@ macro_rules! service_manager_optional_cases {
             a_drop_in_changes_neither_source_nor_revision,
             a_drop_in_is_named_once_it_is_loaded,
             a_service_that_cannot_be_read_hides_no_other,
-            a_strangers_broken_file_that_would_cost_our_units_holds_the_reload_back,
-            without_a_generator_nothing_of_ours_is_reloaded_away,
-            a_reload_that_is_put_off_is_a_passing_failure_and_loads_nothing,
+            reload_is_refused_if_a_broken_unmanaged_file_would_unload_units,
+            reload_without_a_generator_unloads_no_managed_unit,
+            rate_limited_reload_is_transient_and_loads_nothing,
             a_job_that_is_not_waited_for_long_enough_may_yet_be_done,
             without_a_service_manager_every_call_is_unavailable,
         }

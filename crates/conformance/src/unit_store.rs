@@ -1,4 +1,4 @@
-//! What a `UnitStore` promises.
+//! The contract of `UnitStore`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,58 +21,58 @@ use rendering::*;
 use unmanaged::*;
 use writing::*;
 
-/// A host with an empty unit store, and the hands of those who tamper with it.
+/// A host with an empty unit store, and ways to tamper with it.
 #[async_trait]
 pub trait UnitStoreWorld: Send + Sync {
     /// The store.
     fn store(&self) -> Arc<dyn UnitStore>;
-    /// Another instance on the same place, as another process has it.
+    /// Another instance on the same store, as in another process.
     fn another(&self) -> Arc<dyn UnitStore>;
-    /// A unit, a different companion's for each number below 10.
+    /// A unit of a different companion for each number below 10.
     fn unit(&self, number: u8) -> UnitSpec;
-    /// Puts a sound unit without our mark at `name`.
+    /// Puts a valid unit without the ownership label at `name`.
     async fn put_unmanaged(&self, name: &CompanionName);
-    /// Puts bytes that are no unit at `name`.
+    /// Puts bytes that are not a unit at `name`.
     async fn put_garbage(&self, name: &CompanionName);
     /// Makes a directory at `name`.
     async fn put_directory(&self, name: &CompanionName);
-    /// Changes what the unit at `name` says, and leaves the mark and the revision in it.
+    /// Edits the unit at `name`, and keeps its ownership label and revision.
     async fn edit(&self, name: &CompanionName);
-    /// Takes all bytes from the file at `name`.
+    /// Truncates the file at `name` to zero bytes.
     async fn truncate(&self, name: &CompanionName);
-    /// Lets everyone write the file at `name`.
+    /// Makes the file at `name` writable by others.
     async fn expose(&self, name: &CompanionName);
-    /// Takes the second half of the bytes from the file at `name`.
+    /// Truncates the second half of the file at `name`.
     async fn cut(&self, name: &CompanionName);
-    /// Copies the file at `from` to `to`, as a person does who wants another one like it.
+    /// Copies the file at `from` to `to`.
     async fn copy(&self, from: &CompanionName, to: &CompanionName);
-    /// Takes away everything that the store is kept in.
+    /// Removes the store's directory.
     async fn lose_store(&self);
-    /// Lets nobody change the store, not even us.
+    /// Makes the store read-only, also for its owner.
     async fn lock_up(&self);
-    /// Takes the host's judge of units away.
+    /// Removes the host's validator.
     async fn remove_judge(&self);
-    /// Lets nobody read the file at `name`, not even us.
+    /// Makes the file at `name` unreadable, also for its owner.
     async fn forbid(&self, name: &CompanionName);
-    /// Has units written in other words from now on, as by another release or container program.
+    /// Changes the renderer, as another release or Podman version does.
     async fn change_renderer(&self);
-    /// Has the host's judge of units refuse the unit of `name` from now on.
+    /// Makes the validator reject the unit of `name`.
     async fn refuse(&self, name: &CompanionName);
-    /// Something that differs whenever what lies at `name` does.
+    /// A value that changes with the file at `name`.
     async fn trace(&self, name: &CompanionName) -> String;
-    /// Leaves no room for another byte.
+    /// Fills the disk.
     async fn fill_disk(&self) -> Arranged {
         Err(Unarranged("disk that can be filled"))
     }
-    /// Puts a symbolic link at `name` to a sound unit of ours for it that lies elsewhere.
+    /// Puts a symbolic link at `name` to a valid managed unit elsewhere.
     async fn put_link(&self, _name: &CompanionName) -> Arranged {
         Err(Unarranged("symbolic links"))
     }
-    /// Adds a setting to the unit of `name` beside its file, as an operator does.
+    /// Adds a drop-in to the unit of `name`.
     async fn drop_in(&self, _name: &CompanionName) -> Arranged {
         Err(Unarranged("drop-ins"))
     }
-    /// Gives the file at `name` a second name elsewhere (a hard link).
+    /// Adds a hard link to the file at `name` elsewhere.
     async fn add_name(&self, _name: &CompanionName) -> Arranged {
         Err(Unarranged("hard links"))
     }
@@ -103,7 +103,7 @@ async fn file_of(
     files.remove(name).unwrap()
 }
 
-/// The same state, with a revision that names no rendering: two hosts say the same unit in other words.
+/// The same state without the rendering digest, which differs between hosts.
 pub fn without_rendering(state: UnitFileState) -> UnitFileState {
     let plain = |revision: Revision| revision.with_rendering(None);
     match state {
@@ -135,7 +135,7 @@ fn is_unmanaged(state: &UnitFileState) -> bool {
     matches!(state, UnitFileState::Unmanaged { .. })
 }
 
-/// Calls a macro with the cases of this suite that every world can arrange.
+/// Calls a macro with the required cases of this suite.
 #[macro_export]
 macro_rules! unit_store_cases {
     ($with:ident $(, $world:ident)?) => {
@@ -148,11 +148,11 @@ macro_rules! unit_store_cases {
             writing_the_same_unit_again_changes_nothing,
             writing_another_unit_replaces_the_one_before,
             an_edited_unit_is_drifted_and_still_names_its_revision,
-            a_unit_that_everyone_may_write_is_exposed_and_closed_by_a_write,
+            unit_writable_by_others_is_wrong_mode_and_fixed_by_a_write,
             an_edited_unit_that_everyone_may_write_is_drifted,
             a_file_without_a_byte_is_drifted_and_not_listed,
             writing_over_a_drifted_unit_restores_it,
-            a_unit_without_our_mark_is_unmanaged_and_not_listed,
+            unit_without_the_ownership_label_is_unmanaged_and_not_listed,
             an_unmanaged_unit_is_never_written_over,
             an_unmanaged_unit_is_never_removed,
             bytes_that_are_no_unit_are_unmanaged,
@@ -160,7 +160,7 @@ macro_rules! unit_store_cases {
             a_removed_unit_is_absent_and_not_listed,
             removing_what_is_not_there_is_a_success,
             an_edited_unit_of_ours_can_be_removed,
-            a_unit_that_the_judge_refuses_is_not_written_and_the_old_one_stands,
+            rejected_unit_is_not_written_and_the_old_one_remains,
             a_name_that_cannot_be_read_hides_no_other,
             the_answer_has_an_entry_for_every_name,
             every_name_has_a_location_of_its_own,
@@ -173,27 +173,27 @@ macro_rules! unit_store_cases {
             a_unit_of_an_earlier_renderer_is_outdated_and_not_edited,
             an_edited_unit_of_an_earlier_renderer_is_drifted,
             reading_changes_nothing,
-            listing_names_all_that_is_ours_and_nothing_else,
-            a_location_is_the_same_whatever_lies_there,
-            a_store_that_is_gone_is_empty_and_made_again_by_a_write,
+            listing_returns_exactly_the_managed_units,
+            location_is_the_same_in_every_state,
+            missing_store_is_empty_and_created_by_a_write,
             a_copy_of_a_unit_under_another_name_is_unmanaged,
             what_cannot_be_read_is_neither_written_over_nor_removed,
-            what_was_unmanaged_and_is_gone_leaves_its_place_to_us,
+            name_of_a_removed_unmanaged_file_can_be_used,
             a_removed_unit_leaves_nothing_and_can_be_written_again,
             a_unit_that_was_cut_off_is_never_current,
             a_write_that_is_dropped_half_way_leaves_the_old_unit_or_the_new_one,
             a_removal_that_is_dropped_half_way_leaves_the_unit_or_nothing,
             of_two_writes_at_once_one_is_left_whole,
-            a_unit_that_the_judge_refuses_is_not_written_where_there_is_none,
+            rejected_unit_is_not_created,
             a_refusal_of_one_unit_keeps_no_other_from_being_written,
-            without_a_judge_nothing_is_written_and_all_the_rest_goes_on,
-            writing_what_lies_there_already_asks_no_judge,
+            without_a_validator_only_writes_fail,
+            writing_an_unchanged_unit_skips_validation,
             a_store_that_may_not_be_changed_denies_it_and_can_be_read,
         }
     };
 }
 
-/// Calls a macro with the cases of this suite that not every world can arrange.
+/// Calls a macro with the optional cases of this suite.
 #[macro_export]
 macro_rules! unit_store_optional_cases {
     ($with:ident $(, $world:ident)?) => {
@@ -201,7 +201,7 @@ macro_rules! unit_store_optional_cases {
             a_drop_in_beside_a_unit_is_named_and_changes_nothing_else,
             a_link_in_place_of_a_unit_is_unmanaged_and_not_followed,
             a_file_that_has_a_second_name_is_unmanaged,
-            a_full_disk_is_a_passing_failure_and_the_old_unit_stands,
+            full_disk_is_transient_and_the_old_unit_remains,
         }
     };
 }

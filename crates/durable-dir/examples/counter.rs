@@ -1,4 +1,4 @@
-//! A counter that survives a loss of power: each new value replaces the old one whole.
+//! A counter that survives a power loss: each new value atomically replaces the old one.
 //!
 //! `cargo run -p durable-dir --example counter`
 
@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let place = tempfile::tempdir()?;
     let path = place.path().join("state");
     for _ in 0..3 {
-        // Whoever runs next finds the directory as this process left it.
+        // The next run finds the directory as this process left it.
         let dir = Dir::create(&path, 0o700, Trust::Owned)?;
         let count: u32 = match dir.read("count", 64)? {
             Some(file) => String::from_utf8(file.bytes)?.parse()?,
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{} -> {}", count, count + 1);
     }
 
-    // A link at a file's name is refused: it would lead the bytes to another place.
+    // A symbolic link at a file's name is rejected: it would redirect the write.
     std::os::unix::fs::symlink("/etc/hostname", path.join("link"))?;
     let dir = Dir::create(&path, 0o700, Trust::Owned)?;
     match dir.write("link", b"x", 0o600) {

@@ -1,4 +1,4 @@
-//! Appending: for a log whose last line a crash may cut off.
+//! Appending to a log whose last line may be truncated by a crash.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -10,16 +10,14 @@ use crate::error::{DirError, DirResult};
 use crate::status::FileStatus;
 
 impl Dir {
-    /// Adds `bytes` at the end of the file `name`, which is made with the permission bits `mode` when it
-    /// is missing; returns its size in bytes after that. A last line without its end, which a crash cut
-    /// off, gets one first.
+    /// Appends `bytes` to the file `name`, which is created with the permission bits `mode` if missing; returns the new
+    /// size in bytes. A truncated last line is terminated first.
     ///
-    /// It reaches the disk when the system writes it there: for what may be lost.
+    /// The write is not synced: use it only for data that may be lost.
     ///
     /// # Errors
-    /// [`DirError::NotARegularFile`] when something else lies there, [`DirError::Untrusted`] when the
-    /// file belongs to another user, [`DirError::Full`], [`DirError::ReadOnly`], [`DirError::Denied`],
-    /// [`DirError::Io`].
+    /// [`DirError::NotARegularFile`] for any other object, [`DirError::Untrusted`] if the file belongs to another user,
+    /// [`DirError::Full`], [`DirError::ReadOnly`], [`DirError::Denied`], [`DirError::Io`].
     pub fn append(&self, name: &str, bytes: &[u8], mode: u32) -> DirResult<usize> {
         let path = self.join(name);
         if let Some(status) = self.status(name)? {
@@ -54,7 +52,7 @@ impl Dir {
     }
 }
 
-/// Whether the file is empty or its last line has its end.
+/// Returns whether the file is empty or ends with a newline.
 fn ends_line(file: &mut File) -> std::io::Result<bool> {
     if file.metadata()?.len() == 0 {
         return Ok(true);

@@ -1,11 +1,11 @@
-//! Points at which a test build ends its own process, as a crash would. Without the feature
-//! `crash-points` nothing is compiled in but an empty function.
+//! Crash points, at which a test build aborts its own process. Without the feature `crash-points` only an empty
+//! function is compiled.
 //!
-//! `COMPANION_ABORT_AT=POINT` or `POINT:N` ends the process at the first or the N-th passing of a point, by
-//! SIGABRT: no destructor runs, no temporary file is tidied away, and the kernel alone frees the locks.
-//! `COMPANION_CRASH_TRACE=FILE` appends a line for each point that is passed.
+//! `COMPANION_ABORT_AT=POINT` or `POINT:N` aborts the process at the first or the N-th time a point is reached: no
+//! destructor runs, no temporary file is removed, and the kernel alone releases the locks. `COMPANION_CRASH_TRACE=FILE`
+//! appends a line for each point reached.
 
-/// The points of this crate: a temporary file, its way to the disk and to its name, a removal, a lock.
+/// The points of this crate: a temporary file, its sync and its rename, a removal, a lock.
 #[cfg(feature = "crash-points")]
 pub const POINTS: [&str; 9] = [
     "file.created",
@@ -19,10 +19,10 @@ pub const POINTS: [&str; 9] = [
     "lock.taken",
 ];
 
-/// Passes `point` of the work on the file `name` in `directory`: ends the process if it is the one that
-/// was asked for. Both may be empty.
+/// Records that `point` was reached while working on the file `name` in `directory`; aborts if it is the requested
+/// point. Both may be empty.
 ///
-/// It also ends it when the trace cannot be written: a test build that says nothing proves nothing.
+/// Also aborts if the trace cannot be written, because a test run without a trace proves nothing.
 #[cfg(feature = "crash-points")]
 pub fn reached(point: &str, directory: &std::path::Path, name: &str) {
     use std::io::Write as _;
@@ -47,7 +47,7 @@ pub fn reached(point: &str, directory: &std::path::Path, name: &str) {
     }
 }
 
-/// Nothing: this is no test build.
+/// Does nothing outside of test builds.
 #[cfg(not(feature = "crash-points"))]
 #[inline]
 pub(crate) const fn reached(_point: &str, _directory: &std::path::Path, _name: &str) {}

@@ -1,4 +1,4 @@
-//! `Dir`: one directory, opened by path once and used by descriptor.
+//! `Dir`: one directory, opened by path once and accessed by descriptor.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::status::{FileKind, FileStatus};
 use crate::trust::Trust;
 use crate::walk::{self, End};
 
-/// A directory, held open.
+/// An open directory.
 ///
-/// It stays the directory that was opened, even when its path leads elsewhere meanwhile; once it is
-/// removed, writing into it is [`DirError::NotFound`]. Open it anew for each piece of work.
+/// It remains the directory that was opened, even if its path is changed; once it is removed, writing to it is
+/// [`DirError::NotFound`]. Open it again for each operation.
 #[derive(Debug)]
 pub struct Dir {
     pub(crate) fd: OwnedFd,
@@ -33,14 +33,13 @@ impl Dir {
         Self::walk_to(path.as_ref(), trust, None)
     }
 
-    /// Opens the directory at `path` and makes it and its parents first where they are missing.
+    /// Opens the directory at `path`; creates it and its parents if missing.
     ///
-    /// What is made has exactly `mode` (permission bits; for instance `0o700`), whatever the `umask`
-    /// takes from others, and has reached the disk. What is there keeps its mode: see
-    /// [`set_mode`](Self::set_mode).
+    /// Created directories have exactly `mode` (permission bits; for instance `0o700`), regardless of the `umask`, and
+    /// are synced to disk. Existing directories keep their mode: see [`set_mode`](Self::set_mode).
     ///
     /// # Errors
-    /// As [`open`](Self::open), and [`DirError::ReadOnly`] and [`DirError::Full`] from making.
+    /// As [`open`](Self::open), and [`DirError::ReadOnly`] and [`DirError::Full`] from creating.
     pub fn create(path: impl AsRef<Path>, mode: u32, trust: Trust) -> DirResult<Self> {
         Self::walk_to(path.as_ref(), trust, Some(mode))
     }
@@ -54,42 +53,42 @@ impl Dir {
         }
     }
 
-    /// The path that it was opened by, for messages.
+    /// Returns the path that it was opened by, for messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Another handle of the same directory.
+    /// Returns another handle of the same directory.
     ///
     /// # Errors
-    /// [`DirError::Io`] when the process has no descriptor left.
+    /// [`DirError::Io`] if the process has no descriptor left.
     pub fn try_clone(&self) -> DirResult<Self> {
         let fd =
             self.fd.try_clone().map_err(|cause| DirError::from_io("open", &self.path, cause))?;
         Ok(Self { fd, path: self.path.clone() })
     }
 
-    /// Mode and owner of the directory itself.
+    /// Returns mode and owner of the directory itself.
     ///
     /// # Errors
-    /// [`DirError::Io`] when it cannot be examined.
+    /// [`DirError::Io`] if it cannot be examined.
     pub fn own_status(&self) -> DirResult<FileStatus> {
         fs::fstat(&self.fd)
             .map(|stat| FileStatus::of(&stat))
             .map_err(|cause| DirError::from_system("examine", &self.path, cause))
     }
 
-    /// Gives the directory itself the permission bits `mode`, durably.
+    /// Sets the directory's own permission bits to `mode`, durably.
     ///
     /// # Errors
-    /// [`DirError::Denied`] when it is not ours.
+    /// [`DirError::Denied`] if it belongs to another user.
     pub fn set_mode(&self, mode: u32) -> DirResult<()> {
         fs::fchmod(&self.fd, Mode::from_raw_mode(mode))
             .map_err(|cause| DirError::from_system("change the mode of", &self.path, cause))?;
         self.sync()
     }
 
-    /// What lies at `name`, links not followed; `None` when nothing does.
+    /// Returns the status of `name` without following links; `None` if it does not exist.
     ///
     /// # Errors
     /// [`DirError::InvalidName`], [`DirError::Denied`], [`DirError::Io`].
@@ -97,16 +96,16 @@ impl Dir {
         Ok(self.stat(name)?.map(|stat| FileStatus::of(&stat)))
     }
 
-    /// Removes the regular file `name`, durably; `false` when nothing was there.
+    /// Removes the regular file `name`, durably; returns `false` if it did not exist.
     ///
     /// # Errors
-    /// [`DirError::NotARegularFile`] when something else lies there, which is left alone,
-    /// [`DirError::Denied`], [`DirError::ReadOnly`], [`DirError::Io`].
+    /// [`DirError::NotARegularFile`] for any other object, which stays unchanged, [`DirError::Denied`],
+    /// [`DirError::ReadOnly`], [`DirError::Io`].
     pub fn remove(&self, name: &str) -> DirResult<bool> {
         self.remove_if(name, |kind| kind == FileKind::Regular)
     }
 
-    /// As [`remove`](Self::remove), for what is of a `removable` kind.
+    /// As [`remove`](Self::remove), for objects of a `removable` kind.
     pub(crate) fn remove_if(
         &self,
         name: &str,
@@ -127,7 +126,7 @@ impl Dir {
             Err(cause) => return Err(DirError::from_system("remove", &self.join(name), cause)),
         };
         crash_point::reached("file.unlinked", &self.path, name);
-        // Also when it was gone before: whoever removed it may have died before this.
+        // Also if it was already missing: an earlier removal may have crashed before its sync.
         self.sync()?;
         crash_point::reached("file.unlink-synced", &self.path, name);
         Ok(removed)
@@ -135,7 +134,7 @@ impl Dir {
 
     /// Removes the directory `name` if it is empty, durably.
     ///
-    /// `false` when nothing was removed: nothing is there, something else is, or it is not empty.
+    /// Returns `false` if nothing was removed: it does not exist, is not a directory, or is not empty.
     ///
     /// # Errors
     /// [`DirError::Denied`], [`DirError::ReadOnly`], [`DirError::Io`].

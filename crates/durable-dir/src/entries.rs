@@ -1,4 +1,4 @@
-//! What a directory holds, and the sweeping of what a crash left in it.
+//! Lists directories, and removes temporary files of crashed writes.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -11,7 +11,7 @@ use crate::link::is_file_or_link;
 use crate::status::{FileKind, FileStatus};
 use crate::temporary;
 
-/// The most entries that sweeping looks at.
+/// Maximum number of entries that a sweep reads.
 const MAX_SWEPT: usize = 100_000;
 
 /// An entry of a directory.
@@ -19,29 +19,27 @@ const MAX_SWEPT: usize = 100_000;
 pub struct Entry {
     /// Its name, which need not be UTF-8.
     pub name: OsString,
-    /// Its kind, links not followed.
+    /// Its kind; links are not followed.
     pub kind: FileKind,
 }
 
 impl Entry {
-    /// The name where it is text, as the other calls take it.
+    /// Returns the name if it is UTF-8, as the other calls take it.
     pub fn name_str(&self) -> Option<&str> {
         self.name.to_str()
     }
 
-    /// The file or link that this one was to become, if its name is one that this crate gives to
-    /// temporary ones.
+    /// Returns the name of the file or link that this temporary one was for, if its name has this crate's pattern.
     pub fn temporary_for(&self) -> Option<&str> {
         self.name_str().and_then(temporary::target)
     }
 }
 
 impl Dir {
-    /// The entries, without `.` and `..`, sorted by name.
+    /// Returns the entries without `.` and `..`, sorted by name.
     ///
     /// # Errors
-    /// [`DirError::TooLarge`] when there are more than `limit`, [`DirError::Denied`],
-    /// [`DirError::Io`].
+    /// [`DirError::TooLarge`] if there are more than `limit`, [`DirError::Denied`], [`DirError::Io`].
     pub fn entries(&self, limit: usize) -> DirResult<Vec<Entry>> {
         let failed = |cause| DirError::from_system("list", &self.path, cause);
         let mut entries = Vec::new();
@@ -55,7 +53,7 @@ impl Dir {
                 return Err(DirError::TooLarge { path: self.path.clone(), limit, unit: "entries" });
             }
             let kind = match FileKind::of(read.file_type()) {
-                // Some file systems do not tell the kind while listing.
+                // Some file systems do not report the kind while listing.
                 FileKind::Unknown => {
                     match fs::statat(&self.fd, name, fs::AtFlags::SYMLINK_NOFOLLOW) {
                         Ok(stat) => FileStatus::of(&stat).kind,
@@ -76,12 +74,11 @@ impl Dir {
         Ok(entries)
     }
 
-    /// Removes the temporary files and links that crashed writes left here, and returns how many.
+    /// Removes the temporary files and links of crashed writes, and returns how many.
     ///
-    /// Only those of ours with a name of the pattern that [`write`](Self::write) and
-    /// [`link`](Self::link) make. A file that is just being written looks the same: **the caller excludes
-    /// every other writer to this directory**, in other processes (the host's lock) and in other threads
-    /// of its own.
+    /// Only our own with a name of the pattern that [`write`](Self::write) and [`link`](Self::link) use. A file that is
+    /// currently being written looks the same: **the caller excludes every other writer to this directory**, in other
+    /// processes (the host's lock) and in its own threads.
     ///
     /// # Errors
     /// As [`entries`](Self::entries) and [`remove`](Self::remove).
@@ -89,8 +86,8 @@ impl Dir {
         self.sweep_temporary_files_of(|_| true)
     }
 
-    /// As [`sweep_temporary_files`](Self::sweep_temporary_files), but only what was to become a file or
-    /// link of a `wanted` name: the caller excludes every other writer of these.
+    /// As [`sweep_temporary_files`](Self::sweep_temporary_files), but only for files and links of a `wanted` name: the
+    /// caller excludes every other writer of these.
     ///
     /// # Errors
     /// As [`sweep_temporary_files`](Self::sweep_temporary_files).

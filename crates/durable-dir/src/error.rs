@@ -1,4 +1,4 @@
-//! What can go wrong, told apart by what the caller can do about it.
+//! Errors, distinguished by what the caller can do.
 
 use std::fmt;
 use std::io;
@@ -11,104 +11,104 @@ use crate::status::FileKind;
 /// The result of a call of this crate.
 pub type DirResult<T> = Result<T, DirError>;
 
-/// An error at a path; never holds a file's contents.
+/// An error at a path; never contains a file's contents.
 ///
-/// Control characters in paths are shown escaped.
+/// Control characters in paths are escaped.
 #[derive(Debug, thiserror::Error)]
 pub enum DirError {
-    /// The directory, or one on the way to it, does not exist.
+    /// The directory, or one of its parents, does not exist.
     #[error("{} does not exist", Shown(.path))]
     NotFound {
-        /// What is missing.
+        /// The missing path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The system does not permit it.
+    /// The system denied permission.
     #[error("no permission to {attempted} {}", Shown(.path))]
     Denied {
-        /// What was attempted, a verb: `open`, `write`.
+        /// The attempted operation, a verb: `open`, `write`.
         attempted: &'static str,
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A component of the path is something else than a directory.
+    /// A component of the path is not a directory.
     #[error("{} is not a directory", Shown(.path))]
     NotADirectory {
-        /// That component.
+        /// The component.
         path: PathBuf,
     },
-    /// Someone else could change what lies there: see [`Trust`](crate::Trust).
-    #[error("{} is not to be trusted, {why}", Shown(.path))]
+    /// Other users could modify the object: see [`Trust`](crate::Trust).
+    #[error("{} is not trusted: {why}", Shown(.path))]
     Untrusted {
         /// The directory, link or file.
         path: PathBuf,
-        /// Why, for people: `it belongs to user 1001`.
+        /// The reason, for people: `it belongs to user 1001`.
         why: String,
     },
     /// The file system is mounted read-only.
-    #[error("cannot {attempted} {}, the file system is read-only", Shown(.path))]
+    #[error("cannot {attempted} {}: the file system is read-only", Shown(.path))]
     ReadOnly {
-        /// What was attempted.
+        /// The attempted operation.
         attempted: &'static str,
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file system, or the user's quota of it, is full.
-    #[error("cannot {attempted} {}, the file system or the quota is full", Shown(.path))]
+    /// The file system or the user's quota is full.
+    #[error("cannot {attempted} {}: the file system or the quota is full", Shown(.path))]
     Full {
-        /// What was attempted.
+        /// The attempted operation.
         attempted: &'static str,
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// There is more than the caller's limit allows.
+    /// The caller's limit was exceeded.
     #[error("{} has more than {limit} {unit}", Shown(.path))]
     TooLarge {
         /// The file or directory.
         path: PathBuf,
         /// The limit.
         limit: usize,
-        /// What is counted: `bytes` or `entries`.
+        /// The counted unit: `bytes` or `entries`.
         unit: &'static str,
     },
-    /// Something else than a regular file lies at the name; it was left alone.
+    /// The object is not a regular file; it stays unchanged.
     #[error("{} is {kind}, not a regular file", Shown(.path))]
     NotARegularFile {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What lies there.
+        /// Its kind.
         kind: FileKind,
     },
-    /// The path or name can never work.
-    #[error("{} cannot be used as a name, {why}", Shown(.path))]
+    /// The path or name is invalid.
+    #[error("{} is not a valid name: {why}", Shown(.path))]
     InvalidName {
         /// The path or name.
         path: PathBuf,
-        /// Why, for people.
+        /// The reason, for people.
         why: &'static str,
     },
-    /// Any other failure: a broken disk, a limit of descriptors, a network file system that is away.
+    /// Any other failure: a broken disk, too many open descriptors, an unreachable network file system.
     #[error("cannot {attempted} {}", Shown(.path))]
     Io {
-        /// What was attempted.
+        /// The attempted operation.
         attempted: &'static str,
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl DirError {
-    /// Whether the same call may work later without anyone changing what is asked for: the disk was
-    /// full or read-only, a descriptor was missing, a device failed once.
+    /// Returns whether the same call may succeed later: the disk was full or read-only, no descriptor was available, or
+    /// a device failed once.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Full { .. } | Self::ReadOnly { .. } | Self::Io { .. } => true,
@@ -122,7 +122,7 @@ impl DirError {
         }
     }
 
-    /// The path that the error is about.
+    /// Returns the path of the error.
     pub fn path(&self) -> &Path {
         match self {
             Self::NotFound { path, .. }
@@ -138,7 +138,7 @@ impl DirError {
         }
     }
 
-    /// Sorts what the system said when `attempted` was tried at `path`.
+    /// Classifies the system's error for `attempted` at `path`.
     pub(crate) fn from_system(attempted: &'static str, path: &Path, cause: Errno) -> Self {
         let (path, source) = (path.to_owned(), io::Error::from(cause));
         match cause {
@@ -152,7 +152,7 @@ impl DirError {
         }
     }
 
-    /// Sorts an error of the standard library in the same way.
+    /// Classifies an error of the standard library in the same way.
     pub(crate) fn from_io(attempted: &'static str, path: &Path, cause: io::Error) -> Self {
         match Errno::from_io_error(&cause) {
             Some(errno) => Self::from_system(attempted, path, errno),
@@ -161,7 +161,7 @@ impl DirError {
     }
 }
 
-/// A path between backticks, with control characters escaped: a name may come from an attacker.
+/// Shows a path between backticks with control characters escaped, because names may come from an attacker.
 struct Shown<'a>(&'a Path);
 
 impl fmt::Display for Shown<'_> {

@@ -1,23 +1,21 @@
-//! Files of one directory, written whole or not at all, whatever others do to the path.
+//! Atomic, durable file operations within one directory.
 //!
-//! A [`Dir`] is opened once by its path and used by its descriptor from then on, so nobody can turn
-//! the path to another place between two calls. What it promises:
+//! A [`Dir`] is opened once by its path and then accessed by its descriptor, so that changes of the path cannot
+//! redirect later calls. Guarantees:
 //!
-//! - **Trust.** Every directory and symbolic link on the way is judged by its owner and its mode
-//!   before anything behind it is used: see [`Trust`].
-//! - **Whole or not at all.** A reader, and a machine that lost power, finds the old file or the new
-//!   one, never a part of either; a link points to the old target or to the new one. What was reported
-//!   as written, linked or removed has reached the disk.
-//! - **No surprise at the name.** What is not a regular file is neither read, replaced nor removed, and
-//!   a FIFO cannot hold anyone up. The methods for links also replace and remove symbolic links, and no
-//!   method follows one at a name.
-//! - **The mode from the first byte.** No file is readable by others for a moment first, and no
-//!   `umask` changes what was asked for.
+//! - **Trust.** The owner and mode of every directory and symbolic link on the path are checked before it is followed:
+//! see [`Trust`].
+//! - **Atomic.** A reader, also after a power loss, sees the old file or the new one, never a mixture; a link points to
+//! the old target or to the new one. A completed write, link or removal is synced to disk.
+//! - **Only regular files.** Other objects are neither read, replaced nor removed, and a FIFO never blocks. The methods
+//! for links also replace and remove symbolic links, and no method follows a link at a name.
+//! - **The mode from the first byte.** Other users can never read a file temporarily, and the `umask` does not change
+//! the requested mode.
 //!
-//! It keeps no state besides the descriptor, starts no thread, and is synchronous: callers with an
-//! asynchronous runtime run it where blocking is allowed, since a network file system may hang.
+//! The crate keeps no state besides the descriptor, starts no thread, and is synchronous: asynchronous callers use a
+//! blocking thread, because a network file system may hang.
 //!
-//! Not guarded against: other processes of the same user and root, which can do all that we can.
+//! Not protected against: other processes of the same user, and root.
 //!
 //! ```
 //! use durable_dir::{Dir, Trust};

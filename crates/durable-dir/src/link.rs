@@ -1,4 +1,4 @@
-//! Symbolic links to neighbours: replaced whole, by one rename, as files are.
+//! Symbolic links to files in the same directory: replaced atomically by a rename.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -14,27 +14,27 @@ use crate::status::FileKind;
 use crate::temporary::Temporary;
 
 impl Dir {
-    /// Where the symbolic link `name` points to; `None` when something else or nothing lies there.
+    /// Returns the target of the symbolic link `name`; `None` if it is missing or not a link.
     ///
     /// # Errors
     /// [`DirError::InvalidName`], [`DirError::Denied`], [`DirError::Io`].
     pub fn read_link(&self, name: &str) -> DirResult<Option<PathBuf>> {
         match fs::readlinkat(&self.fd, name::checked(name)?, Vec::new()) {
             Ok(target) => Ok(Some(OsString::from_vec(target.into_bytes()).into())),
-            // `EINVAL` is that of anything but a link.
+            // `EINVAL`: not a symbolic link.
             Err(Errno::NOENT | Errno::INVAL) => Ok(None),
             Err(cause) => Err(DirError::from_system("read", &self.join(name), cause)),
         }
     }
 
-    /// Makes `name` a symbolic link to the neighbour `target`, whole or not at all, and durably.
+    /// Makes `name` a symbolic link to `target` in the same directory, atomically and durably.
     ///
-    /// The target need not exist. A link or a regular file at `name` is replaced, whoever owns it; a
-    /// link is not followed.
+    /// The target need not exist. A link or a regular file at `name` is replaced, regardless of its owner; a link is
+    /// not followed.
     ///
     /// # Errors
-    /// [`DirError::NotARegularFile`] when something else lies there, [`DirError::InvalidName`] also for
-    /// a `target` that is no single name, else as [`write`](Self::write).
+    /// [`DirError::NotARegularFile`] for any other object, [`DirError::InvalidName`] also for a `target` that is not a
+    /// single name, otherwise as [`write`](Self::write).
     pub fn link(&self, name: &str, target: &str) -> DirResult<()> {
         let target = name::checked(target)?;
         let judge = || match self.status(name)? {
@@ -44,14 +44,14 @@ impl Dir {
         judge()?;
         let make = |fresh: &str| fs::symlinkat(target, &self.fd, fresh);
         let (temporary, ()) = Temporary::create(self, name, "link", make)?;
-        // The name may have been taken meanwhile.
+        // The name may have been created in the meantime.
         judge()?;
         temporary.rename_to(name, "link")
     }
 
-    /// Removes the symbolic link or regular file `name`, durably; `false` when nothing was there.
+    /// Removes the symbolic link or regular file `name`, durably; returns `false` if it did not exist.
     ///
-    /// What a link points to is left alone.
+    /// The target of a link stays unchanged.
     ///
     /// # Errors
     /// As [`remove`](Self::remove).
@@ -60,7 +60,7 @@ impl Dir {
     }
 }
 
-/// Whether it is of a kind that a link may replace.
+/// Returns whether a link may replace an object of this kind.
 pub(crate) fn is_file_or_link(kind: FileKind) -> bool {
     matches!(kind, FileKind::Regular | FileKind::Symlink)
 }

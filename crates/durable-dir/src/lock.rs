@@ -1,4 +1,4 @@
-//! `LockFile`: one holder at a time, freed by the kernel when its holder dies.
+//! `LockFile`: an exclusive lock, released by the kernel when its holder dies.
 
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
@@ -10,15 +10,14 @@ use crate::dir::Dir;
 use crate::error::{DirError, DirResult};
 use crate::status::FileStatus;
 
-/// How often a lock file that was replaced under us is opened again.
+/// How often a replaced lock file is reopened.
 const ATTEMPTS: usize = 4;
 
-/// A file that exists to be locked, with the semantics of [`std::fs::File::lock`] (`flock`).
+/// A lock file with the semantics of [`std::fs::File::lock`] (`flock`).
 ///
-/// The lock belongs to this value: a second `LockFile` excludes it, in the same process too, a child
-/// process does not inherit it, and it is free once the value is dropped or the process is dead. The
-/// file itself is never written, replaced or removed: a lock on a file that is no longer at its name
-/// would exclude nobody.
+/// The lock belongs to this value: a second `LockFile` is excluded, also in the same process, a child process does not
+/// inherit it, and it is released when the value is dropped or the process dies. The file itself is never written,
+/// replaced or removed, because a lock on a file that has lost its name would exclude no other process.
 #[derive(Debug)]
 pub struct LockFile {
     dir: Dir,
@@ -28,29 +27,27 @@ pub struct LockFile {
 }
 
 impl LockFile {
-    /// Opens the lock file `name` of `dir` and makes it, with the permission bits `mode`, when it is
-    /// missing.
+    /// Opens the lock file `name` of `dir`; creates it with the permission bits `mode` if missing.
     ///
-    /// Whoever may open the file may take the lock, so `mode` is `0o600` unless others are meant to;
-    /// a file of ours with another mode is given this one.
+    /// Any user who may open the file may take the lock, so use `0o600` unless others need it; the mode of our own file
+    /// is corrected.
     ///
     /// # Errors
-    /// [`DirError::NotARegularFile`] when something else lies there, [`DirError::Untrusted`] when the
-    /// file belongs to another user, [`DirError::Denied`], [`DirError::ReadOnly`], [`DirError::Full`],
-    /// [`DirError::Io`].
+    /// [`DirError::NotARegularFile`] for any other object, [`DirError::Untrusted`] if the file belongs to another user,
+    /// [`DirError::Denied`], [`DirError::ReadOnly`], [`DirError::Full`], [`DirError::Io`].
     pub fn open(dir: &Dir, name: &str, mode: u32) -> DirResult<Self> {
         let dir = dir.try_clone()?;
         let file = open_file(&dir, name, mode)?;
         Ok(Self { dir, name: name.to_owned(), mode, file })
     }
 
-    /// Takes the lock if nobody has it; `false` when another holder has it, here or elsewhere.
+    /// Takes the lock if it is free; returns `false` if another holder has it, in this or another process.
     ///
-    /// Never waits. Taking it again while holding it is `true`.
+    /// Never waits. Returns `true` if this value already holds the lock.
     ///
     /// # Errors
-    /// [`DirError::Io`] when the file system has no locks, and as [`open`](Self::open) when the file
-    /// was removed and has to be made again.
+    /// [`DirError::Io`] if the file system has no locks, and as [`open`](Self::open) if the file was removed and has to
+    /// be created again.
     pub fn try_lock(&mut self) -> DirResult<bool> {
         for _ in 0..ATTEMPTS {
             match self.file.try_lock() {
@@ -64,16 +61,16 @@ impl LockFile {
                 crash_point::reached("lock.taken", &self.dir.path, &self.name);
                 return Ok(true);
             }
-            // Someone removed the file: the others lock the new one.
+            // The file was removed: other processes lock the new one.
             self.file = open_file(&self.dir, &self.name, self.mode)?;
         }
         Err(DirError::Untrusted {
             path: self.dir.join(&self.name),
-            why: "someone keeps replacing it".to_owned(),
+            why: "it was replaced repeatedly".to_owned(),
         })
     }
 
-    /// Frees the lock; nothing happens when it is not held.
+    /// Releases the lock; does nothing if it is not held.
     ///
     /// # Errors
     /// [`DirError::Io`] from the file system.
@@ -83,8 +80,8 @@ impl LockFile {
             .map_err(|cause| DirError::from_io("unlock", &self.dir.join(&self.name), cause))
     }
 
-    /// Whether the file is still the one that others find by the path of its directory: a lock on another
-    /// one excludes nobody.
+    /// Returns whether the file is still the one that other processes find by path; a lock on another file excludes no
+    /// process.
     pub fn is_in_place(&self) -> bool {
         let identity = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
         let found = std::fs::symlink_metadata(self.dir.join(&self.name)).map(identity);

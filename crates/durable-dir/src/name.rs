@@ -1,23 +1,22 @@
-//! Which names and paths are accepted at all. Pure.
+//! Validates names and paths. Pure.
 
 use std::path::{Component, Path};
 
 use crate::error::{DirError, DirResult};
 
-/// The most bytes of a name: with what a temporary file's name adds it stays below 255, the limit of
-/// Linux file systems.
+/// Maximum size of a name in bytes: a temporary file's name stays below 255, the limit of Linux file systems.
 pub(crate) const MAX_NAME: usize = 240;
 
-/// Refuses what is not the name of an entry of one directory.
+/// Rejects text that is not the name of a directory entry.
 pub(crate) fn checked(name: &str) -> DirResult<&str> {
     let why = if name.is_empty() {
         "it is empty"
     } else if name == "." || name == ".." {
         "it names a directory"
     } else if name.contains('/') {
-        "it holds a `/`"
+        "it contains a `/`"
     } else if name.contains('\0') {
-        "it holds a NUL"
+        "it contains a NUL"
     } else if name.len() > MAX_NAME {
         "it is longer than 240 bytes"
     } else {
@@ -26,14 +25,14 @@ pub(crate) fn checked(name: &str) -> DirResult<&str> {
     Err(DirError::InvalidName { path: name.into(), why })
 }
 
-/// Refuses a path that is relative or climbs: both depend on where the process happens to be.
+/// Rejects a path that is relative or contains `..`: both depend on the working directory.
 pub(crate) fn checked_path(path: &Path) -> DirResult<()> {
     let why = if !path.is_absolute() {
         "it is not an absolute path"
     } else if path.components().any(|part| part == Component::ParentDir) {
-        "it holds `..`"
+        "it contains `..`"
     } else if path.as_os_str().as_encoded_bytes().contains(&0) {
-        "it holds a NUL"
+        "it contains a NUL"
     } else {
         return Ok(());
     };

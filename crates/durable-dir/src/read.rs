@@ -1,4 +1,4 @@
-//! Reading, bounded and without ever waiting for a writer.
+//! Reads files, bounded and without blocking on a writer.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -16,12 +16,12 @@ use crate::status::{FileKind, FileStatus};
 use crate::trust::Trust;
 use crate::walk::{self, End};
 
-/// The contents of a regular file, and what the same descriptor said of its mode and owner.
+/// The contents of a regular file, with the mode and owner from the same descriptor.
 ///
-/// `Debug` shows the number of bytes only: they may hold a secret.
+/// `Debug` shows only the number of bytes, because the contents may be secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct FileContents {
-    /// All bytes. The buffer was allocated once, so no copy of a part of it lies about in memory.
+    /// All bytes. The buffer is allocated once, so no partial copy remains in memory.
     pub bytes: Vec<u8>,
     /// Mode and owner.
     pub status: FileStatus,
@@ -37,11 +37,11 @@ impl fmt::Debug for FileContents {
 }
 
 impl Dir {
-    /// Reads the regular file `name` of at most `limit` bytes; `None` when nothing is there.
+    /// Reads the regular file `name` of at most `limit` bytes; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`DirError::NotARegularFile`] for a link, directory, FIFO, socket or device, which is not even
-    /// opened; [`DirError::TooLarge`], [`DirError::Denied`], [`DirError::Io`].
+    /// [`DirError::NotARegularFile`] for a link, directory, FIFO, socket or device, which is not opened;
+    /// [`DirError::TooLarge`], [`DirError::Denied`], [`DirError::Io`].
     pub fn read(&self, name: &str, limit: usize) -> DirResult<Option<FileContents>> {
         let Some(status) = self.status(name)? else {
             return Ok(None);
@@ -51,10 +51,9 @@ impl Dir {
     }
 }
 
-/// Reads the regular file at `path` of at most `limit` bytes; `None` when it or a directory on the
-/// way does not exist.
+/// Reads the regular file at `path` of at most `limit` bytes; `None` if it or a parent directory does not exist.
 ///
-/// A symbolic link is followed by the rules of `trust`, at the end of the path too.
+/// Symbolic links are followed by the rules of `trust`, also in the last component.
 ///
 /// # Errors
 /// As [`Dir::open`] and [`Dir::read`].
@@ -77,7 +76,7 @@ pub fn read_file(
     }
 }
 
-/// What lies at `path`, behind the links that `trust` lets pass; `None` when nothing does.
+/// Returns the status of `path`, following the links that `trust` allows; `None` if it does not exist.
 ///
 /// # Errors
 /// As [`Dir::open`].
@@ -99,8 +98,8 @@ fn read_at(
     path: &Path,
     limit: usize,
 ) -> DirResult<Option<FileContents>> {
-    // The kind was judged before; should it have changed since, these flags keep the opening from
-    // waiting for a writer, from following a link and from taking a terminal.
+    // The kind was checked before; if the object was replaced since, these flags prevent blocking on a writer,
+    // following a link and acquiring a terminal.
     let flags =
         OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = match fs::openat(holder, name, flags, Mode::empty()) {
@@ -116,8 +115,8 @@ fn read_at(
     if size > limit {
         return Err(too_large());
     }
-    // One byte more than its size, so that the end is met without the buffer growing. A file that
-    // grows meanwhile, or one of /proc that has no size, still ends at the limit.
+    // One byte more than its size, so that EOF is reached without growing the buffer. A growing file, or one of /proc
+    // without a size, still ends at the limit.
     let mut bytes = Vec::with_capacity(size.saturating_add(1));
     let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     File::from(fd)

@@ -1,11 +1,11 @@
-//! What lies at a name: its kind, mode and owner.
+//! The status of a file: its kind, mode and owner.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FileType, Stat};
 
-/// The kind of what lies at a name.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FileKind {
     /// A regular file.
@@ -20,7 +20,7 @@ pub enum FileKind {
     Socket,
     /// A character or block device.
     Device,
-    /// Something that this crate does not know.
+    /// An unknown kind.
     Unknown,
 }
 
@@ -47,28 +47,28 @@ impl fmt::Display for FileKind {
             Self::Fifo => "a named pipe",
             Self::Socket => "a socket",
             Self::Device => "a device",
-            Self::Unknown => "of an unknown kind",
+            Self::Unknown => "an object of unknown type",
         })
     }
 }
 
-/// Kind, mode and owner of a file or directory, as one `fstat` told them.
+/// Kind, mode and owner of a file or directory, from one `fstat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileStatus {
     /// The kind.
     pub kind: FileKind,
-    /// The permission bits with set-id and sticky bits, `0o7777` at most.
+    /// The permission bits with set-id and sticky bits, at most `0o7777`.
     pub mode: u32,
-    /// The owner's user id.
+    /// The owner's user ID.
     pub uid: u32,
-    /// The group id.
+    /// The group ID.
     pub gid: u32,
-    /// How many names it has.
+    /// The number of hard links.
     pub links: u64,
     /// The size in bytes.
     pub size: u64,
-    /// The time of the last change of its contents. For showing only: clocks step, and anyone may
-    /// set it, so it never decides whether two files are the same.
+    /// The modification time. For display only: clocks may step, and the owner can set it, so it never decides whether
+    /// two files are the same.
     pub modified: Option<SystemTime>,
 }
 
@@ -86,13 +86,13 @@ impl FileStatus {
         }
     }
 
-    /// Whether it belongs to the effective user of this process.
+    /// Returns whether it belongs to the effective user of this process.
     pub fn is_ours(&self) -> bool {
         self.uid == rustix::process::geteuid().as_raw()
     }
 }
 
-/// The count of names has 32 or 64 bits, by architecture.
+/// Link counts have 32 or 64 bits, depending on the architecture.
 fn widened(count: impl Into<u64>) -> u64 {
     count.into()
 }

@@ -1,7 +1,6 @@
-//! Bringing files and directories to the disk: the only calls of `fsync` there are.
+//! Syncs files and directories to disk: the only calls of `fsync`.
 //!
-//! Decides nothing. In tests each call is noted with what it found, for nothing else on a host shows
-//! whether, and when, it was made.
+//! In tests each call is recorded with the state it found, because its effect is not observable otherwise.
 
 use std::os::fd::AsFd;
 
@@ -15,8 +14,8 @@ pub(crate) fn file(file: impl AsFd) -> Result<(), Errno> {
     fs::fsync(file)
 }
 
-/// `fsync` of a directory; file systems that cannot do it (NFS, FUSE, some overlays) answer `EINVAL`,
-/// which is taken for done since there is nothing else to do.
+/// `fsync` of a directory; `EINVAL` counts as success, because some file systems (NFS, FUSE, some overlays) do not
+/// support it.
 pub(crate) fn directory(directory: impl AsFd) -> Result<(), Errno> {
     #[cfg(test)]
     noted::note(&directory);
@@ -26,7 +25,7 @@ pub(crate) fn directory(directory: impl AsFd) -> Result<(), Errno> {
     }
 }
 
-/// What this thread synced.
+/// The syncs of this thread.
 #[cfg(test)]
 pub(crate) mod noted {
     use std::cell::RefCell;
@@ -37,8 +36,8 @@ pub(crate) mod noted {
         static NOTED: RefCell<Vec<(PathBuf, String)>> = const { RefCell::new(Vec::new()) };
     }
 
-    /// The syncs since the last call: the path of each, and what was there at that moment, a file's
-    /// text or a directory's sorted names.
+    /// Returns the syncs since the last call: the path of each, and its state at that moment, a file's text or a
+    /// directory's sorted names.
     pub(crate) fn take() -> Vec<(PathBuf, String)> {
         NOTED.take()
     }

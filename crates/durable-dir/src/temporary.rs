@@ -1,5 +1,4 @@
-//! Temporary files and links: their names, known again after a crash, and their way to the name that they
-//! are for.
+//! Temporary files and links: their names, recognisable after a crash, and the rename to their final name.
 
 use rustix::fs::{self, AtFlags, RenameFlags};
 use rustix::io::Errno;
@@ -9,15 +8,15 @@ use crate::crash_point;
 use crate::dir::Dir;
 use crate::error::{DirError, DirResult};
 
-/// How often a fresh name is tried when the one before was taken.
+/// How often a name is generated if the previous one is in use.
 const ATTEMPTS: usize = 8;
 
-/// How many random characters a name has: 40 bits.
+/// Number of random characters in a name: 40 bits.
 const RANDOM: usize = 8;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 const SUFFIX: &str = ".tmp";
 
-/// A temporary file or link, removed when dropped unless it was renamed.
+/// A temporary file or link, removed on drop unless it was renamed.
 pub(crate) struct Temporary<'a> {
     dir: &'a Dir,
     name: String,
@@ -25,8 +24,7 @@ pub(crate) struct Temporary<'a> {
 }
 
 impl<'a> Temporary<'a> {
-    /// Has `make` create an entry for `name` under a fresh name, of which nothing else may exist yet.
-    /// `attempted` is the verb for errors.
+    /// Calls `make` to create an entry for `name` under a new unique name. `attempted` is the verb for errors.
     pub(crate) fn create<T>(
         dir: &'a Dir,
         name: &str,
@@ -50,7 +48,7 @@ impl<'a> Temporary<'a> {
         Err(failed(taken))
     }
 
-    /// Replaces what has the name, durably.
+    /// Replaces the file with the name, durably.
     pub(crate) fn rename_to(mut self, name: &str, attempted: &'static str) -> DirResult<()> {
         let dir = self.dir;
         fs::renameat(&dir.fd, &self.name, &dir.fd, name)
@@ -59,8 +57,8 @@ impl<'a> Temporary<'a> {
         sync_name(dir, name)
     }
 
-    /// Takes the name, durably, if it is free; `false` when it is not. File systems that cannot rename so
-    /// (`EINVAL`) can link.
+    /// Renames to the name, durably, if it is free; returns `false` otherwise. Falls back to a hard link on file
+    /// systems without an exclusive rename (`EINVAL`).
     pub(crate) fn take(mut self, name: &str, attempted: &'static str) -> DirResult<bool> {
         let fd = &self.dir.fd;
         let taken = match fs::renameat_with(fd, &self.name, fd, name, RenameFlags::NOREPLACE) {
@@ -83,13 +81,13 @@ impl<'a> Temporary<'a> {
 impl Drop for Temporary<'_> {
     fn drop(&mut self) {
         if !self.renamed {
-            // An error is already on its way to the caller; what stays here is swept later.
+            // An error is already being returned to the caller; a later sweep removes the file.
             let _swept_later = fs::unlinkat(&self.dir.fd, &self.name, AtFlags::empty());
         }
     }
 }
 
-/// Brings a new name to the disk.
+/// Syncs a new name to disk.
 fn sync_name(dir: &Dir, name: &str) -> DirResult<()> {
     crash_point::reached("file.renamed", &dir.path, name);
     dir.sync()?;
@@ -97,10 +95,10 @@ fn sync_name(dir: &Dir, name: &str) -> DirResult<()> {
     Ok(())
 }
 
-/// A fresh name for the temporary file of `name`: `.NAME.XXXXXXXX.tmp`.
+/// Returns a new name for the temporary file of `name`: `.NAME.XXXXXXXX.tmp`.
 ///
-/// Only its last extension counts for Quadlet's generator, which loads every entry with an extension
-/// it knows, also one with a leading dot (Podman 5.4, `cmd/quadlet/main.go`).
+/// Only its last extension matters to Quadlet's generator, which loads every entry with a known extension, also one
+/// with a leading dot (Podman 5.4, `cmd/quadlet/main.go`).
 fn fresh_name(name: &str) -> Result<String, Errno> {
     let mut random = [0_u8; RANDOM];
     let got = getrandom(&mut random, GetRandomFlags::empty())?;
@@ -115,7 +113,7 @@ fn fresh_name(name: &str) -> Result<String, Errno> {
     Ok(format!(".{name}.{letters}{SUFFIX}"))
 }
 
-/// The name that a temporary file of [`fresh_name`] is for; `None` for any other name.
+/// Returns the name that a temporary file of [`fresh_name`] is for; `None` for any other name.
 pub(crate) fn target(file_name: &str) -> Option<&str> {
     let (name, letters) = file_name.strip_prefix('.')?.strip_suffix(SUFFIX)?.rsplit_once('.')?;
     let random = letters.len() == RANDOM && letters.bytes().all(|b| ALPHABET.contains(&b));
@@ -127,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_temporary_name_is_known_again_and_ends_in_no_extension_that_quadlet_loads() {
+    fn a_temporary_name_is_recognised_and_not_loaded_by_quadlet() {
         for name in ["web.container", ".hidden", "a", "x.y.z"] {
             let fresh = fresh_name(name).unwrap();
             assert_eq!(target(&fresh), Some(name));

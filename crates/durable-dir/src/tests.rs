@@ -1,4 +1,4 @@
-//! What the crate promises, on a real file system.
+//! The crate's guarantees on a real file system.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -16,7 +16,7 @@ mod sync;
 mod trust;
 mod write;
 
-/// A directory of mode 0700 whose path holds no link, and a `Dir` on it.
+/// A directory of mode 0700 whose path has no links, and a `Dir` on it.
 fn place() -> (TempDir, PathBuf, Dir) {
     let held = tempfile::tempdir().unwrap();
     let path = held.path().canonicalize().unwrap();
@@ -46,7 +46,7 @@ fn make_fifo(path: &Path) {
     rustix::fs::mkfifoat(rustix::fs::CWD, path, mode).unwrap();
 }
 
-/// Puts each thing that is not a regular file at a name below `path`.
+/// Creates one object of each kind other than a regular file below `path`.
 fn irregular(path: &Path) -> Vec<(&'static str, FileKind)> {
     make_fifo(&path.join("fifo"));
     fs::create_dir(path.join("directory")).unwrap();
@@ -67,21 +67,21 @@ fn is_irregular<T>(result: Result<T, DirError>, expected: FileKind) -> bool {
     matches!(result, Err(DirError::NotARegularFile { kind, .. }) if kind == expected)
 }
 
-/// Names the directory to work in, in the process that [`rerun`] started.
+/// The working directory of the process started by [`rerun`].
 const PLACE: &str = "DURABLE_DIR_TEST_PLACE";
 
 fn rerun_place() -> Option<PathBuf> {
     std::env::var_os(PLACE).map(PathBuf::from)
 }
 
-/// Runs the test `name` once more in a process of its own, after `setup` in a shell.
+/// Runs the test `name` again in a separate process, after `setup` in a shell.
 fn rerun(name: &str, setup: &str, place: &Path) {
     let output = rerun_output(name, setup, place);
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && shown.contains("1 passed"), "{shown}");
 }
 
-/// The same, however it ends.
+/// As [`rerun`], but returns the output whether or not it succeeds.
 fn rerun_output(name: &str, setup: &str, place: &Path) -> std::process::Output {
     std::process::Command::new("/bin/sh")
         .args(["-c", &format!("{setup}; exec \"$0\" --exact \"tests::$1\" 2>&1")])

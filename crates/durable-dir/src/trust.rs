@@ -1,35 +1,33 @@
-//! Whom a path is believed: the rules for each directory and link on the way. Pure.
+//! Trust in a path: the rules for each directory and link on the way. Pure.
 
 use crate::status::FileStatus;
 
-/// What is demanded of the directories and symbolic links on the way to a file.
+/// Requirements on the directories and symbolic links of a path.
 ///
-/// A path is as trustworthy as the least of its components: who may rename one of them decides what
-/// the rest leads to.
+/// A path is as trustworthy as its weakest component: a user who may rename one of them controls what the rest leads
+/// to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
-    /// For whatever is written, run, or believed: units, records, locks, secrets, programs.
+    /// For files that are written, executed or trusted: units, records, locks, secrets, programs.
     ///
-    /// - Each directory belongs to us or to root, and nobody else may write to it. On the way, a
-    ///   directory with the sticky bit (`/tmp`) is passed, since its entries can only be renamed by
-    ///   their owners, and those are judged next. The last directory must not be shared at all.
-    /// - Writing by the group is tolerated where owner and group are both ours by number: the user
-    ///   private group that distributions with `umask` 002 give to each user.
-    /// - A symbolic link is followed when it belongs to us or to root; what it leads to is judged by
-    ///   the same rules. So a unit directory that is a link into the user's own dotfiles works, and
-    ///   a link to a stranger's directory is refused.
+    /// - Each directory belongs to us or to root, and others must not have write access. A parent directory with the
+    /// sticky bit (`/tmp`) is accepted, because its entries can only be renamed by their owners, which are checked
+    /// next. The last directory must not be shared at all.
+    /// - Group write access is accepted if owner and group are both ours and have the same ID: the user private group
+    /// of distributions with `umask` 002.
+    /// - A symbolic link is followed if it belongs to us or to root; its target is checked by the same rules. So a unit
+    /// directory may be a link into the user's own dotfiles, and a link to another user's directory is rejected.
     Owned,
-    /// For reading what another service left for us: a node's cookie file below its own directory.
+    /// For reading another service's files: a node's cookie file below its own directory.
     ///
-    /// Directories may be anyone's. A symbolic link is followed only when it belongs to us or to
-    /// root: the other service could otherwise make us read, with our rights, what it cannot read
-    /// itself.
+    /// Directories may belong to any user. A symbolic link is followed only if it belongs to us or to root: otherwise
+    /// the other service could make us read files that only we may read.
     AnyOwner,
 }
 
 impl Trust {
-    /// Why a directory is refused, or `None` when it is fine; `us` is our effective user id and
-    /// `last` whether the path ends here.
+    /// Returns why a directory is rejected, or `None` if it is acceptable; `us` is our effective user ID, and `last`
+    /// tells whether the path ends here.
     pub(crate) fn against_directory(
         self,
         status: &FileStatus,
@@ -52,16 +50,15 @@ impl Trust {
         })
     }
 
-    /// Why a symbolic link is not followed, or `None` when it is fine.
+    /// Returns why a symbolic link is not followed, or `None` if it is acceptable.
     pub(crate) fn against_link(self, status: &FileStatus, us: u32) -> Option<String> {
         against_owner(status, us).map(|why| format!("a symbolic link, {why}"))
     }
 }
 
 fn against_owner(status: &FileStatus, us: u32) -> Option<String> {
-    (status.uid != us && status.uid != 0).then(|| {
-        format!("it belongs to user {}, neither to us (user {us}) nor to root", status.uid)
-    })
+    (status.uid != us && status.uid != 0)
+        .then(|| format!("it belongs to user {}, not to this user ({us}) or root", status.uid))
 }
 
 #[cfg(test)]
@@ -93,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_strangers_directory_is_refused_whatever_its_mode() {
+    fn a_directory_of_another_user_is_rejected_regardless_of_its_mode() {
         for mode in [0o700, 0o755, 0o1777] {
             let why = Trust::Owned.against_directory(&owned_by(1001, 1001, mode), US, false);
             assert!(why.is_some_and(|why| why.contains("belongs to user 1001")));
@@ -126,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_may_lie_below_anyones_directory_but_not_behind_a_strangers_link() {
+    fn inputs_may_be_in_any_directory_but_not_behind_another_users_link() {
         let stranger = owned_by(1001, 1001, 0o777);
         assert_eq!(Trust::AnyOwner.against_directory(&stranger, US, true), None);
         assert!(Trust::AnyOwner.against_link(&stranger, US).is_some());

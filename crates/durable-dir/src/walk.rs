@@ -1,7 +1,7 @@
-//! The walk along a path, component by component, each judged before the next is looked at.
+//! Walks a path component by component, and checks each before opening the next.
 //!
-//! `openat2` with `RESOLVE_NO_SYMLINKS` would refuse every link, and without it follow every link:
-//! neither is the rule here, so the links are followed by hand.
+//! `openat2` with `RESOLVE_NO_SYMLINKS` would reject every link, and without it follow every link; neither is the rule
+//! here, so links are resolved manually.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -18,23 +18,22 @@ use crate::status::{FileKind, FileStatus};
 use crate::sync;
 use crate::trust::Trust;
 
-/// As many links as the kernel follows in one path.
+/// The kernel's limit on links in one path.
 const MAX_LINKS: u32 = 40;
 
 const SEARCH: OFlags = OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const READ_DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Where a walk ended.
+/// The end of a walk.
 pub(crate) enum End {
-    /// At a directory, open for searching only (`O_PATH`).
+    /// A directory, opened for searching only (`O_PATH`).
     Directory(OwnedFd),
-    /// At something else: the directory that holds it, its name there, and what it is. Links have
-    /// been followed, so it is none.
+    /// Any other object: its parent directory, its name there, and its status. Links have been resolved.
     Entry { holder: OwnedFd, name: OsString, status: FileStatus },
 }
 
-/// Walks to `path`; with `create`, makes the directories that are missing, with that mode.
+/// Walks to `path`; with `create`, creates missing directories with that mode.
 pub(crate) fn walk(path: &Path, trust: Trust, create: Option<u32>) -> DirResult<End> {
     name::checked_path(path)?;
     let us = rustix::process::geteuid().as_raw();
@@ -55,7 +54,7 @@ pub(crate) fn walk(path: &Path, trust: Trust, create: Option<u32>) -> DirResult<
                 if links > MAX_LINKS {
                     return Err(DirError::Untrusted {
                         path: path.to_owned(),
-                        why: format!("it leads through more than {MAX_LINKS} symbolic links"),
+                        why: format!("it has more than {MAX_LINKS} symbolic links"),
                     });
                 }
                 if target.is_absolute() {
@@ -77,13 +76,13 @@ pub(crate) fn walk(path: &Path, trust: Trust, create: Option<u32>) -> DirResult<
     Ok(End::Directory(walk.here))
 }
 
-/// The same directory, open for reading and for `fsync`.
+/// Opens the same directory for reading and for `fsync`.
 pub(crate) fn reopen(directory: &OwnedFd, at: &Path) -> DirResult<OwnedFd> {
     fs::openat(directory, c".", READ_DIRECTORY, Mode::empty())
         .map_err(|cause| DirError::from_system("open", at, cause))
 }
 
-/// Brings the names in a directory to the disk.
+/// Syncs the names in a directory to disk.
 pub(crate) fn sync_directory(directory: &OwnedFd, at: &Path) -> DirResult<()> {
     sync::directory(directory).map_err(|cause| DirError::from_system("sync", at, cause))
 }
@@ -124,8 +123,7 @@ impl Walk {
                 if let Some(why) = self.trust.against_link(&status, self.us) {
                     return Err(DirError::Untrusted { path: at, why });
                 }
-                // An empty path means the link that the descriptor itself holds, so it is the one
-                // whose owner was just judged.
+                // With an empty path, this reads the link of the descriptor itself, whose owner was just checked.
                 let target = fs::readlinkat(&fd, c"", Vec::new()).map_err(failed)?;
                 Ok(Step::Link(OsString::from_vec(target.into_bytes()).into()))
             }
@@ -137,13 +135,13 @@ impl Walk {
         }
     }
 
-    /// Makes a directory that is missing, with exactly `mode`, so that it outlives a power loss.
+    /// Creates a missing directory with exactly `mode`, durably.
     fn make(&self, part: &OsStr, mode: u32) -> DirResult<()> {
         let at = self.at.join(part);
         let failed = |cause| DirError::from_system("create", &at, cause);
         match fs::mkdirat(&self.here, part, Mode::RWXU) {
             Ok(()) => {}
-            // Another process was faster; what it made is judged like anything else.
+            // Another process created it first; it is checked like any other.
             Err(Errno::EXIST) => return Ok(()),
             Err(cause) => return Err(failed(cause)),
         }
@@ -168,7 +166,7 @@ fn root() -> DirResult<OwnedFd> {
         .map_err(|cause| DirError::from_system("open", Path::new("/"), cause))
 }
 
-/// Puts the components of `path` before what is still to be walked.
+/// Prepends the components of `path` to the pending ones.
 fn push_front(pending: &mut VecDeque<OsString>, path: &Path) {
     for part in path.components().rev() {
         match part {

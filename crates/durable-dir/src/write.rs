@@ -1,4 +1,4 @@
-//! Writing: a temporary file beside the target, on the disk, then one rename.
+//! Writing: a temporary file in the same directory, synced, then one rename.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -14,23 +14,21 @@ use crate::sync;
 use crate::temporary::Temporary;
 
 impl Dir {
-    /// Writes `bytes` to the file `name`, whole or not at all, with exactly the permission bits
-    /// `mode`.
+    /// Writes `bytes` to the file `name` atomically, with exactly the permission bits `mode`.
     ///
-    /// The file that was there is replaced, whoever owns it; what is not a regular file is not.
-    /// After `Ok` the new file is on the disk. After an error the old file stands and no temporary
-    /// file is left, with one exception: when the last `fsync`, that of the directory, fails, the new
-    /// file stands already, but a power loss may bring back the old one. Writing again mends it.
+    /// An existing regular file is replaced, regardless of its owner; other objects are not. After `Ok` the new file is
+    /// on the disk. After an error the old file is intact and no temporary file is left, with one exception: if the
+    /// final `fsync` of the directory fails, the new file is in place, but a power loss may restore the old one.
+    /// Writing again fixes this.
     ///
     /// # Errors
-    /// [`DirError::NotARegularFile`] when something else lies there, [`DirError::Full`],
-    /// [`DirError::ReadOnly`], [`DirError::Denied`], [`DirError::NotFound`] when the directory was
-    /// removed meanwhile, [`DirError::Io`].
+    /// [`DirError::NotARegularFile`] for any other object, [`DirError::Full`], [`DirError::ReadOnly`],
+    /// [`DirError::Denied`], [`DirError::NotFound`] if the directory was removed in the meantime, [`DirError::Io`].
     pub fn write(&self, name: &str, bytes: &[u8], mode: u32) -> DirResult<()> {
         self.replace(name, bytes, mode, |_| Ok(()))
     }
 
-    /// As [`write`](Self::write), but leaves a file alone that belongs to another user.
+    /// As [`write`](Self::write), but does not replace another user's file.
     ///
     /// # Errors
     /// As [`write`](Self::write), and [`DirError::Untrusted`] for another user's file.
@@ -46,9 +44,9 @@ impl Dir {
         })
     }
 
-    /// Writes `bytes` to the file `name` only if nothing is there; `false` when something is.
+    /// Writes `bytes` to the file `name` only if it does not exist; returns `false` if it does.
     ///
-    /// Of several processes that try at once, exactly one succeeds.
+    /// If several processes try concurrently, exactly one succeeds.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -59,22 +57,20 @@ impl Dir {
         self.temporary_file(name, bytes, mode)?.take(name, "write")
     }
 
-    /// Brings the regular file `name` and its name to the disk, as they are; `false` when nothing is
-    /// there.
+    /// Syncs the regular file `name` and its name to disk unchanged; returns `false` if it does not exist.
     ///
-    /// For a file that is found to be right already: whoever wrote it may have died before it was
-    /// durable. Neither the file nor its times change.
+    /// For a file that already has the right contents: its writer may have crashed before the sync. Neither the file
+    /// nor its times change.
     ///
     /// # Errors
-    /// [`DirError::NotARegularFile`] when something else lies there, [`DirError::Denied`],
-    /// [`DirError::Io`].
+    /// [`DirError::NotARegularFile`] for any other object, [`DirError::Denied`], [`DirError::Io`].
     pub fn persist(&self, name: &str) -> DirResult<bool> {
         let Some(status) = self.status(name)? else {
             return Ok(false);
         };
         self.refuse_irregular(name, &status)?;
         let failed = |cause| DirError::from_system("persist", &self.join(name), cause);
-        // Should it have been replaced since, these flags keep the opening from waiting.
+        // If the file was replaced since, these flags prevent blocking.
         let flags =
             OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = match fs::openat(&self.fd, name, flags, Mode::empty()) {
@@ -102,20 +98,19 @@ impl Dir {
         };
         judge()?;
         let temporary = self.temporary_file(name, bytes, mode)?;
-        // The name may have been taken while the bytes went to the disk.
+        // The name may have been created while the bytes were synced.
         judge()?;
         temporary.rename_to(name, "write")
     }
 
-    /// A temporary file for `name`, whose mode and contents have reached the disk.
+    /// Creates a temporary file for `name`, with mode and contents synced to disk.
     fn temporary_file(&self, name: &str, bytes: &[u8], mode: u32) -> DirResult<Temporary<'_>> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let make = |fresh: &str| fs::openat(&self.fd, fresh, flags, Mode::RUSR | Mode::WUSR);
         let (temporary, fd) = Temporary::create(self, name, "write", make)?;
         let path = self.join(name);
-        // Before the first byte: what others can read must never hold anything, and the `umask` has
-        // no say.
+        // Before the first byte: a file readable by others must never have contents, regardless of the `umask`.
         fs::fchmod(&fd, Mode::from_raw_mode(mode))
             .map_err(|cause| DirError::from_system("write", &path, cause))?;
         let failed = |cause| DirError::from_io("write", &path, cause);

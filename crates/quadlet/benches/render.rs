@@ -1,4 +1,4 @@
-//! How many units are rendered in a second: one companion, one backend.
+//! Rendering throughput for one companion and one backend.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use quadlet::{Container, ContainerUnit, Network, PodmanVersion, Volume};

@@ -1,4 +1,4 @@
-//! One unit, rendered for an old and a new Podman, and one that no Podman could read.
+//! Renders one unit for an old and a new Podman, and one that no Podman could read.
 //!
 //! `cargo run -p quadlet --example render_unit`
 
@@ -9,7 +9,7 @@ use quadlet::{Container, ContainerUnit, PodmanVersion, PublishPort, Pull, Volume
 fn main() -> Result<(), quadlet::RenderError> {
     let mut unit = ContainerUnit::new(Container::new("registry.example/team/page:1"));
     unit.unit.description = Some("50 % of a page".to_owned());
-    // A key since Podman 4.6, an argument of `podman run` before.
+    // A key since Podman 4.6, previously an argument of `podman run`.
     unit.container.pull = Some(Pull::Never);
     unit.container.publish_ports.push(PublishPort::tcp(8080, 80));
     unit.container.volumes.push(Volume::read_only("/srv/page", "/usr/share/nginx/html"));

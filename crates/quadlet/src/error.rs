@@ -1,14 +1,13 @@
-//! What is said when a unit cannot be rendered; decides how much of a value a message may show, which for the values of
-//! `Environment=` is nothing.
+//! Rendering errors, and how much of a value a message may show: nothing for the values of `Environment=`.
 
 use std::fmt;
 
 use crate::PodmanVersion;
 
-/// A setting that cannot be rendered faithfully: where it stands, and why.
+/// A setting that cannot be rendered faithfully: its location and the reason.
 ///
-/// The message names section, key and cause. A value is quoted escaped and cut to 60 characters; the value of an environment
-/// variable is never quoted, because it may be a secret.
+/// The message names section, key and cause. Values are escaped and truncated to 60 characters; the value of an
+/// environment variable is never shown, because it may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`[{section}]{}{key}`{}: {refusal}", if .key.is_empty() { "" } else { " " }, ItemSuffix(.item.as_ref()))]
 pub struct RenderError {
@@ -23,7 +22,7 @@ impl RenderError {
         Self { section: section.to_owned(), key: key.to_owned(), item: None, refusal }
     }
 
-    /// Says which of several entries under one key is meant, such as a variable's name.
+    /// Names the entry of a key with several entries, such as a variable's name.
     pub(crate) fn of_item(mut self, item: &str) -> Self {
         self.item = Some(Excerpt::of(item));
         self
@@ -35,78 +34,78 @@ impl RenderError {
         &self.section
     }
 
-    /// Returns the key, such as `Volume`; empty if the section as a whole was refused.
+    /// Returns the key, such as `Volume`; empty if the whole section was rejected.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Returns why the setting was refused.
+    /// Returns why the setting was rejected.
     #[must_use]
     pub fn refusal(&self) -> &Refusal {
         &self.refusal
     }
 }
 
-/// Why a setting was refused.
+/// Why a setting was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The key, or this value of it, came with a later Podman, and nothing stands in for it.
+    /// The key, or this value of it, requires a later Podman and has no replacement.
     #[error("needs Podman {needed}, the unit is for {given}")]
     NeedsPodman {
-        /// The first version that knows it.
+        /// The first version that supports it.
         needed: PodmanVersion,
-        /// The version that was asked for.
+        /// The requested version.
         given: PodmanVersion,
     },
-    /// Nothing was given where something has to stand, or a word of no characters, which Quadlet drops with all after it.
+    /// A required value is missing, or a word is empty, which makes Quadlet drop the rest.
     #[error("is empty")]
     Empty,
-    /// A control character that the class of this key cannot carry.
-    #[error("{value} holds the control character U+{code:04X}")]
+    /// A control character that this key's class cannot express.
+    #[error("{value} contains the control character U+{code:04X}")]
     ControlCharacter {
         /// The value.
         value: Excerpt,
         /// The character's code point.
         code: u32,
     },
-    /// A blank at the beginning or end, which the parser trims.
-    #[error("{value} begins or ends with a blank")]
+    /// A leading or trailing blank, which the parser trims.
+    #[error("{value} starts or ends with a blank")]
     EdgeBlank {
         /// The value.
         value: Excerpt,
     },
-    /// A double quote at the beginning or end, which some versions strip.
-    #[error("{value} begins or ends with a double quote")]
+    /// A leading or trailing double quote, which some versions strip.
+    #[error("{value} starts or ends with a double quote")]
     EdgeQuote {
         /// The value.
         value: Excerpt,
     },
-    /// A quote where the key has no way to escape one.
-    #[error("{value} holds a quote")]
+    /// A quote in a key without an escape for it.
+    #[error("{value} contains a quote")]
     Quote {
         /// The value.
         value: Excerpt,
     },
-    /// A backslash at the end, which continues the line.
+    /// A trailing backslash, which continues the line.
     #[error("{value} ends with a backslash")]
     TrailingBackslash {
         /// The value.
         value: Excerpt,
     },
-    /// The word `;`, which systemd takes as the end of the command.
-    #[error("a word is `;`, which separates commands")]
+    /// The word `;`, which systemd reads as the end of the command.
+    #[error("an argument is `;`, which separates commands")]
     LoneSemicolon,
-    /// More bytes than the parsers or the kernel take.
+    /// Longer than the parsers or the kernel allow.
     #[error("takes {bytes} bytes, the limit is {limit}")]
     TooLong {
-        /// The bytes that it would take.
+        /// The required bytes.
         bytes: usize,
-        /// The bytes that it may take.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// A suffix that makes Quadlet read the value as the name of another unit file.
+    /// A suffix that makes Quadlet read the value as a reference to another unit file.
     #[error("{value} ends with `{suffix}`, which refers to another unit")]
     UnitReference {
         /// The value.
@@ -114,35 +113,35 @@ pub enum Refusal {
         /// The suffix.
         suffix: &'static str,
     },
-    /// An image reference with a transport in front, such as `docker-archive:`.
-    #[error("{value} names the transport `{transport}`")]
+    /// An image reference with a transport prefix, such as `docker-archive:`.
+    #[error("{value} has the transport `{transport}`")]
     Transport {
         /// The value.
         value: Excerpt,
         /// The transport, without its colon.
         transport: &'static str,
     },
-    /// Not what the key takes.
+    /// An invalid value.
     #[error("{value} is not {expected}")]
     Invalid {
         /// The value.
         value: Excerpt,
-        /// What the key takes, such as `an absolute path without . and ..`.
+        /// The expected value, such as `an absolute path without . and ..`.
         expected: &'static str,
     },
-    /// A name that means something else to Podman, Quadlet or systemd.
+    /// A name with a special meaning for Podman, Quadlet or systemd.
     #[error("{value} is reserved")]
     Reserved {
         /// The value.
         value: Excerpt,
     },
-    /// The same name twice, where only one of them would count.
-    #[error("{value} stands twice")]
+    /// A duplicate name, of which only one would count.
+    #[error("{value} is duplicated")]
     Duplicate {
         /// The value.
         value: Excerpt,
     },
-    /// Two settings that exclude each other.
+    /// Two mutually exclusive settings.
     #[error("{first} excludes {second}")]
     Conflict {
         /// One of them.
@@ -153,12 +152,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Places the refusal at a key.
+    /// Adds the location of the key.
     pub(crate) fn at(self, section: &str, key: &str) -> RenderError {
         RenderError::new(section, key, self)
     }
 
-    /// The same refusal without the value, for what may be a secret.
+    /// Hides the value, which may be a secret.
     pub(crate) fn hidden(mut self) -> Self {
         match &mut self {
             Self::ControlCharacter { value, .. }
@@ -181,7 +180,7 @@ impl Refusal {
     }
 }
 
-/// Part of a refused value as a message may show it: escaped, at most 60 characters, or hidden.
+/// A displayable part of a rejected value: escaped, at most 60 characters, or hidden.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpt(Option<String>);
 

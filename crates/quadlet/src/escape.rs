@@ -1,5 +1,5 @@
-//! One spelling rule for each [`Class`] of key; decides how words are written so that Quadlet, systemd's parser and systemd's
-//! expansion give the same words back, and refuses those for which no spelling does. Knows no key.
+//! One escaping rule for each [`Class`] of key: escapes words so that Quadlet, systemd's parser and systemd's expansion
+//! restore them, and rejects words that cannot be escaped. Knows no keys.
 
 mod line;
 mod words;
@@ -9,14 +9,14 @@ use crate::{
     keys::Class,
 };
 
-/// The longest argument that Linux passes to a program, less room for the option in front of it.
+/// The longest argument that Linux passes to a program, minus room for the option in front of it.
 const WORD_LIMIT: usize = 128 * 1024 - 256;
 
-/// Spells the words of one assignment.
+/// Escapes the words of one assignment.
 ///
 /// # Errors
 ///
-/// [`Refusal`] if the class cannot carry one of them.
+/// [`Refusal`] if the class cannot express one of them.
 pub(crate) fn spell(class: Class, words: &[&str]) -> Result<String, Refusal> {
     for word in words {
         check_any(word)?;
@@ -32,14 +32,14 @@ pub(crate) fn spell(class: Class, words: &[&str]) -> Result<String, Refusal> {
     }
 }
 
-/// Spells a value that nobody but [`extension_value`](crate::extension_value) reads.
+/// Escapes a value that only [`extension_value`](crate::extension_value) reads.
 pub(crate) fn spell_extension(value: &str) -> Result<String, Refusal> {
     check_any(value)?;
     line::verbatim(value)
 }
 
-/// What no class can say: no word at all, NUL, the control characters U+0080 to U+009F (Quadlet writes the first as a broken
-/// byte, and two of them are blanks or line ends to some reader), and more bytes than an argument may have.
+/// Rejects what no class can express: an empty word, NUL, the control characters U+0080 to U+009F (Quadlet writes the
+/// first as a broken byte, and two of them are blanks or line ends to some parser), and words longer than an argument.
 fn check_any(word: &str) -> Result<(), Refusal> {
     if word.is_empty() {
         return Err(Refusal::Empty);
@@ -72,13 +72,13 @@ fn joined(
     Ok(spelt?.join(" "))
 }
 
-/// Refuses the word that systemd reads as the end of a command however it was quoted in the `.container` file, because Quadlet
-/// writes it bare.
+/// Rejects the word `;`, which systemd reads as the end of a command even if it is quoted in the `.container` file,
+/// because Quadlet writes it unquoted.
 fn check_semicolon(word: &str) -> Result<(), Refusal> {
     if word == ";" { Err(Refusal::LoneSemicolon) } else { Ok(()) }
 }
 
-/// Doubles what systemd expands in a command line.
+/// Doubles the characters that systemd expands in a command line.
 fn double_for_command(word: &str) -> String {
     word.replace('%', "%%").replace('$', "$$")
 }

@@ -1,11 +1,12 @@
-//! The way back: reads one value of one section from the text of any `.container` file. Decides nothing about the file's worth,
-//! and never fails: what is not there, or not readable as a unit file, is `None`.
+//! Reads one value of one section from the text of any `.container` file. Never fails: a missing value or an invalid
+//! file gives `None`.
 
 /// Returns the value of `key` in `[section]` as Quadlet would read it, or `None`.
 ///
-/// The text may be anything: not a unit file at all, half a file, a hostile one. As in Quadlet, sections of one name add up, the last
-/// assignment wins, an empty one unsets, `#` and `;` begin comments, and a line that ends with `\` goes on in the next. Nothing is unquoted
-/// or expanded. Names are compared with case. The work is linear in the length of the text.
+/// The text may be anything: not a unit file, a truncated or a hostile one. As in Quadlet, sections with the same name
+/// are merged, the last assignment wins, an empty one unsets, `#` and `;` start comments, and a trailing `\` continues
+/// the line. Nothing is unquoted or expanded. Names are case-sensitive. The run time is linear in the length of the
+/// text.
 ///
 /// ```
 /// let text = "[X-Companion]\nRevision=5f1c\nCompanion=archy-lnd-ui\n";
@@ -28,10 +29,10 @@ pub fn extension_value(text: &str, section: &str, key: &str) -> Option<String> {
     found.filter(|value| !value.is_empty())
 }
 
-/// What Quadlet trims around `=`; the ends of a line it trims by Unicode's blanks.
+/// The blanks that Quadlet trims around `=`; at the ends of a line it trims Unicode blanks.
 const BLANKS: [char; 5] = [' ', '\t', '\u{b}', '\u{c}', '\r'];
 
-/// Trimmed lines without comments, continuations joined with nothing in between.
+/// Returns trimmed lines without comments, with continuations joined.
 fn logical_lines(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let mut pending = String::new();

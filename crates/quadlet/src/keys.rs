@@ -1,34 +1,35 @@
-//! The key table: every key that is ever rendered, with its section, its escaping class, the Podman that brought it, and the
-//! `podman run` option that stands in for it before. Decides nothing else.
+//! The key table: every rendered key, with its section, its escaping class, the first Podman with it, and the `podman
+//! run` option that replaces it before.
 //!
-//! The versions are those of Podman's release tags; the classes follow from the accessor by which Quadlet reads the key.
+//! The versions are those of Podman's release tags; the classes follow from the accessor with which Quadlet reads the
+//! key.
 
 use crate::PodmanVersion;
 
-/// How the readers of a key take its value apart, and so how it has to be spelt.
+/// How a key's value is parsed, and therefore how it has to be escaped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     /// `Lookup`: the last line wins; blanks and double quotes at the ends are lost, nothing is split or unescaped.
     Scalar,
-    /// `LookupBoolean`: `true` or not there.
+    /// `LookupBoolean`: `true` or absent.
     Bool,
-    /// `LookupAll`: a line is a value, with nothing split or unescaped.
+    /// `LookupAll`: each line is a value, neither split nor unescaped.
     Line,
-    /// `LookupAllStrv`: split at blanks, quotes removed, a backslash is a backslash.
+    /// `LookupAllStrv`: split at blanks, quotes removed, backslashes are literal.
     Strv,
     /// `LookupAllArgs`: split, unquoted and unescaped; lines add up.
     Args,
-    /// `LookupAllKeyVal`: as [`Class::Args`], then taken apart at the first `=`.
+    /// `LookupAllKeyVal`: as [`Class::Args`], then split at the first `=`.
     KeyVal,
-    /// `LookupLastArgs`: as [`Class::Args`], but one line holds all words.
+    /// `LookupLastArgs`: as [`Class::Args`], but one line has all words.
     LastArgs,
-    /// Read by systemd as one text, `%` expanded.
+    /// Read by systemd as one text, with `%` expanded.
     SystemdText,
-    /// Read by systemd as a number, time, size or word of its own, nothing expanded.
+    /// Read by systemd as a number, time, size or single word, without expansion.
     SystemdValue,
     /// `Environment=` of `[Service]`: split, unquoted, unescaped and `%` expanded by systemd.
     SystemdEnvironment,
-    /// Names of units joined by blanks, read by systemd in `[Unit]` and by Quadlet in `[Install]`.
+    /// Unit names joined by blanks, read by systemd in `[Unit]` and by Quadlet in `[Install]`.
     UnitNames,
 }
 
@@ -39,7 +40,7 @@ pub(crate) struct Key {
     pub(crate) name: &'static str,
     pub(crate) class: Class,
     pub(crate) since: PodmanVersion,
-    /// The option that says the same through `PodmanArgs=` to a Podman before [`Key::since`].
+    /// The equivalent option in `PodmanArgs=` for a Podman before [`Key::since`].
     pub(crate) stand_in: Option<&'static str>,
 }
 
@@ -77,7 +78,7 @@ pub(crate) const USER: Key = container("User", Class::Scalar);
 pub(crate) const GROUP: Key = container("Group", Class::Scalar);
 pub(crate) const NETWORK: Key = container("Network", Class::Line);
 pub(crate) const PUBLISH_PORT: Key = container("PublishPort", Class::Line);
-/// `PublishPort=` of a value that Quadlet takes apart wrongly before 5.3: SCTP is refused, the address `0.0.0.0` lost.
+/// `PublishPort=` for a value that Quadlet misparses before 5.3: it rejects SCTP and drops the address `0.0.0.0`.
 pub(crate) const PUBLISH_PORT_AS_IS: Key =
     container("PublishPort", Class::Line).since(5, 3).before_that("--publish");
 pub(crate) const ADD_HOST: Key =

@@ -1,23 +1,23 @@
 //! Typed Quadlet `.container` units, rendered to text for Podman 4.4 and newer.
 //!
-//! Quadlet is Podman's systemd generator: it turns a `.container` file into a `.service` whose `ExecStart=` is a `podman run`.
-//! Three parsers read what is written here, one after the other: Quadlet's line and word splitter, which differs by key and by
-//! Podman version; systemd's own, which reads the generated service; and systemd's expansion of `%` and `$`. This crate
-//! decides how each value has to be spelt so that the command in the end is the one that was asked for, and it refuses with
-//! a [`RenderError`] whatever no spelling can say. It never reads or writes a file, and never asks which Podman is there: the
-//! caller names the [`PodmanVersion`].
+//! Quadlet is Podman's systemd generator: it converts a `.container` file to a `.service` whose `ExecStart=` is a
+//! `podman run`. Three parsers read the rendered text in sequence: Quadlet's line and word splitter, which differs by
+//! key and by Podman version; systemd's parser of the generated service; and systemd's expansion of `%` and `$`. This
+//! crate escapes each value so that the final command is the requested one, and rejects values that cannot be escaped
+//! with a [`RenderError`]. It never reads or writes a file, and never detects the installed Podman: the caller passes
+//! the [`PodmanVersion`].
 //!
 //! In reading order:
 //!
 //! | module | decides |
 //! |---|---|
-//! | `unit` | what can be asked for: [`ContainerUnit`] and its sections |
-//! | `version` | which Podman a text is for: [`PodmanVersion`] |
-//! | `keys` | which key has which escaping class, since which version, and what stands in for it before |
-//! | `escape` | one spelling rule for each class |
-//! | `names` | which names, paths and image references are taken as such by Quadlet and Podman |
+//! | `unit` | the available settings: [`ContainerUnit`] and its sections |
+//! | `version` | the target Podman of a text: [`PodmanVersion`] |
+//! | `keys` | each key's escaping class, first version, and replacement before it |
+//! | `escape` | one escaping rule for each class |
+//! | `names` | which names, paths and image references Quadlet and Podman accept as such |
 //! | `render` | the order of sections and lines: [`ContainerUnit::render`] |
-//! | `extension` | the way back: [`extension_value`] reads a mark of ours from any file |
+//! | `extension` | the reverse direction: [`extension_value`] reads an extension value from any file |
 //!
 //! ```
 //! use quadlet::{Container, ContainerUnit, Network, PodmanVersion};

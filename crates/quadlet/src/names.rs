@@ -1,7 +1,7 @@
-//! Which names are taken as such by Quadlet, Podman and systemd; decides nothing about spelling.
+//! Which names Quadlet, Podman and systemd accept as such; independent of escaping.
 //!
-//! A name is judged before it is spelt because Quadlet gives some of them a second meaning: `Network=x.network` is a reference to
-//! another unit file, and so are suffixes of images and volumes.
+//! Names are validated before escaping because Quadlet gives some of them a special meaning: `Network=x.network` refers
+//! to another unit file, and so do suffixes of images and volumes.
 
 mod image;
 mod path;
@@ -17,7 +17,7 @@ use crate::error::{Excerpt, Refusal};
 const UNIT_SUFFIXES: [&str; 8] =
     [".container", ".volume", ".network", ".kube", ".image", ".pod", ".build", ".artifact"];
 
-/// Suffixes of the units that systemd itself knows.
+/// Suffixes of systemd's own units.
 const SYSTEMD_SUFFIXES: [&str; 11] = [
     ".service",
     ".socket",
@@ -34,19 +34,19 @@ const SYSTEMD_SUFFIXES: [&str; 11] = [
 
 /// The name of a `.container` unit, without a suffix.
 ///
-/// Lower and upper case letters, digits, `.`, `_` and `-`, beginning with a letter or digit, 1 to 245 bytes so that the file's name
-/// stays within 255. No `@`, which makes a template, no `\`, and no suffix of a unit.
+/// Letters, digits, `.`, `_` and `-`, starting with a letter or digit, 1 to 245 bytes so that the file's name stays
+/// within 255. No `@`, which makes a template, no `\`, and no unit suffix.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitName(String);
 
 impl UnitName {
     const LIMIT: usize = 245;
 
-    /// Takes a name.
+    /// Validates a name.
     ///
     /// # Errors
     ///
-    /// [`Refusal`] if the name is empty, too long, holds another character, or ends with a unit's suffix.
+    /// [`Refusal`] if the name is empty, too long, contains another character, or has a unit suffix.
     pub fn new(name: impl Into<String>) -> Result<Self, Refusal> {
         let name = name.into();
         check_resource(&name, Self::LIMIT)?;
@@ -68,7 +68,7 @@ impl UnitName {
         format!("{}.container", self.0)
     }
 
-    /// Returns the name of the service that the generator makes of it, `NAME.service`.
+    /// Returns the name of the generated service, `NAME.service`.
     #[must_use]
     pub fn service(&self) -> String {
         format!("{}.service", self.0)
@@ -81,20 +81,20 @@ impl fmt::Display for UnitName {
     }
 }
 
-/// Judges the name of a container, network or volume.
+/// Validates the name of a container, network or volume.
 pub(crate) fn check_resource(name: &str, limit: usize) -> Result<(), Refusal> {
     check_length(name, limit)?;
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(word) {
         return Err(invalid(
             name,
-            "a name of letters, digits, `.`, `_` and `-` that begins with a letter or digit",
+            "a name of letters, digits, `.`, `_` and `-` that starts with a letter or digit",
         ));
     }
     check_no_reference(name)
 }
 
-/// Refuses a value that Quadlet reads as the name of a unit file.
+/// Rejects a value that Quadlet reads as the name of a unit file.
 pub(crate) fn check_no_reference(value: &str) -> Result<(), Refusal> {
     match UNIT_SUFFIXES.into_iter().find(|suffix| value.ends_with(suffix)) {
         Some(suffix) => Err(Refusal::UnitReference { value: Excerpt::of(value), suffix }),
@@ -102,7 +102,7 @@ pub(crate) fn check_no_reference(value: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Judges the name of a network: those with a meaning of their own in Podman are reserved.
+/// Validates the name of a network: names with a special meaning for Podman are reserved.
 pub(crate) fn check_network(name: &str) -> Result<(), Refusal> {
     check_resource(name, 255)?;
     let modes =
@@ -113,7 +113,7 @@ pub(crate) fn check_network(name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Judges the full name of another systemd unit.
+/// Validates the full name of another systemd unit.
 pub(crate) fn check_dependency(name: &str) -> Result<(), Refusal> {
     check_length(name, 255)?;
     check_no_reference(name)?;
@@ -128,7 +128,7 @@ pub(crate) fn check_dependency(name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Judges the name of an environment variable.
+/// Validates the name of an environment variable.
 pub(crate) fn check_variable(name: &str) -> Result<(), Refusal> {
     let head = |c: char| c.is_ascii_alphabetic() || c == '_';
     if !name.starts_with(head) || !name.chars().all(|c| head(c) || c.is_ascii_digit()) {
@@ -137,7 +137,7 @@ pub(crate) fn check_variable(name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Judges the key of a label: no `=`, which ends it, and no control character.
+/// Validates the key of a label: no `=`, which ends it, and no control character.
 pub(crate) fn check_label(key: &str) -> Result<(), Refusal> {
     if key.is_empty() || key.chars().any(|c| c == '=' || c.is_control()) {
         return Err(invalid(key, "a label without `=` and control characters"));
@@ -145,7 +145,7 @@ pub(crate) fn check_label(key: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Judges a host name.
+/// Validates a host name.
 pub(crate) fn check_host(name: &str, limit: usize) -> Result<(), Refusal> {
     check_length(name, limit)?;
     let character = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -155,7 +155,7 @@ pub(crate) fn check_host(name: &str, limit: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Judges a user's or group's name or number.
+/// Validates a user's or group's name or number.
 pub(crate) fn check_user(name: &str) -> Result<(), Refusal> {
     check_length(name, 64)?;
     let head = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -165,7 +165,7 @@ pub(crate) fn check_user(name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Judges the name of a capability, with or without `CAP_`.
+/// Validates the name of a capability, with or without `CAP_`.
 pub(crate) fn check_capability(name: &str) -> Result<(), Refusal> {
     check_length(name, 64)?;
     if !name.chars().all(|c| c.is_ascii_alphabetic() || c == '_') {
@@ -174,7 +174,7 @@ pub(crate) fn check_capability(name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Judges the permissions of a device.
+/// Validates the permissions of a device.
 pub(crate) fn check_permissions(letters: &str) -> Result<(), Refusal> {
     let once = |letter: char| letters.matches(letter).count() == 1;
     if letters.is_empty() || !letters.chars().all(|c| matches!(c, 'r' | 'w' | 'm') && once(c)) {
@@ -183,7 +183,7 @@ pub(crate) fn check_permissions(letters: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Judges an option of a tmpfs.
+/// Validates an option of a tmpfs.
 pub(crate) fn check_mount_option(option: &str) -> Result<(), Refusal> {
     check_length(option, 255)?;
     let character = |c: char| c.is_ascii_alphanumeric() || matches!(c, '=' | '%' | '.' | '_' | '-');
@@ -193,7 +193,7 @@ pub(crate) fn check_mount_option(option: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Judges the name of an extension section or key.
+/// Validates the name of an extension section or key.
 pub(crate) fn check_extension(name: &str) -> Result<(), Refusal> {
     check_length(name, 255)?;
     let character = |c: char| c.is_ascii_alphanumeric() || c == '-';
@@ -203,7 +203,8 @@ pub(crate) fn check_extension(name: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Judges the name of an extension section: Quadlet renames its own sections to `X-…`, and would merge one of ours into them.
+/// Validates the name of an extension section: Quadlet renames its own sections to `X-…`, and would merge one of ours
+/// into them.
 pub(crate) fn check_section(name: &str) -> Result<(), Refusal> {
     check_extension(name)?;
     let own =

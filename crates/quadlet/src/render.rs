@@ -1,4 +1,4 @@
-//! From unit to text: the order of sections and lines. Decides no spelling.
+//! Renders a unit: the order of sections and lines. Escaping is separate.
 
 mod container;
 mod lines;
@@ -10,15 +10,16 @@ use lines::Lines;
 impl ContainerUnit {
     /// Renders the text of the `.container` file for this Podman.
     ///
-    /// The same unit and version give the same bytes: sections stand in the order `[Unit]`, `[Container]`, `[Service]`, `[Install]`,
-    /// `[Quadlet]`, `[X-…]`, keys in one order within each, maps by key. A section without lines is left out. Before the version that
-    /// brought a key, an option in `PodmanArgs=` stands in for it: `HostName`, `WorkingDir` and `Pull` before 4.6, `Tmpfs` and
-    /// `Mount` before 4.5, `Entrypoint` and `StopTimeout` before 5.0, `AddHost` before 5.3.
+    /// The same unit and version give the same bytes: sections in the order `[Unit]`, `[Container]`, `[Service]`,
+    /// `[Install]`, `[Quadlet]`, `[X-…]`, keys in a fixed order within each, maps by key. Sections without lines are
+    /// omitted. Before the first version with a key, an option in `PodmanArgs=` replaces it: `HostName`, `WorkingDir`
+    /// and `Pull` before 4.6, `Tmpfs` and `Mount` before 4.5, `Entrypoint` and `StopTimeout` before 5.0, `AddHost`
+    /// before 5.3.
     ///
     /// # Errors
     ///
-    /// [`RenderError`] names the first setting that no text can say faithfully to this Podman, or that Podman would read as
-    /// something else. Nothing is rendered for a Podman before [`PodmanVersion::FLOOR`].
+    /// [`RenderError`] names the first setting that cannot be expressed for this Podman, or that Podman would interpret
+    /// differently. Fails for a Podman before [`PodmanVersion::FLOOR`].
     pub fn render(&self, version: PodmanVersion) -> Result<String, RenderError> {
         if version < PodmanVersion::FLOOR {
             let refusal = Refusal::NeedsPodman { needed: PodmanVersion::FLOOR, given: version };

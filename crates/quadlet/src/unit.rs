@@ -1,8 +1,6 @@
-//! What a `.container` unit can ask for, section by section; decides no spelling and judges no value: that is done when the
-//! unit is rendered.
+//! The settings of a `.container` unit, section by section; rendering escapes and validates the values.
 //!
-//! What is empty, unset or false renders nothing, so that a unit which does not use a setting keeps its bytes when the setting is
-//! added here.
+//! Empty, unset or false settings render nothing, so adding a setting here does not change units without it.
 
 mod container;
 mod mounts;
@@ -25,14 +23,14 @@ pub struct ContainerUnit {
     pub service: Service,
     /// `[Install]`: which targets pull it in.
     pub install: Install,
-    /// `[Quadlet]`: what the generator adds by itself.
+    /// `[Quadlet]`: the generator's own additions.
     pub quadlet: Quadlet,
     /// `[X-…]` sections, which Quadlet copies and systemd ignores, in the order given.
     pub extensions: Vec<Extension>,
 }
 
 impl ContainerUnit {
-    /// Makes a unit that asks for nothing but this container.
+    /// Creates a unit with this container and no other settings.
     #[must_use]
     pub fn new(container: Container) -> Self {
         Self {
@@ -46,19 +44,19 @@ impl ContainerUnit {
     }
 }
 
-/// An `[X-Name]` section of keys that nobody but its author reads; see [`extension_value`](crate::extension_value).
+/// An `[X-Name]` section with custom keys; see [`extension_value`](crate::extension_value).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extension {
-    /// The name without `X-`: letters, digits and `-`. The names of Quadlet's own sections are refused, because the generator
-    /// renames those to `X-…`.
+    /// The name without `X-`: letters, digits and `-`. The names of Quadlet's own sections are rejected, because the
+    /// generator renames those to `X-…`.
     pub name: String,
-    /// Keys (letters, digits and `-`, each once) and their values, in the order given. A value stands as it is: no quotes, no
-    /// doubling.
+    /// Keys (letters, digits and `-`, unique) and their values, in the order given. Values are written unchanged,
+    /// without quotes or doubling.
     pub entries: Vec<(String, String)>,
 }
 
 impl Extension {
-    /// Makes a section without keys, which renders nothing.
+    /// Creates a section without keys, which renders nothing.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), entries: Vec::new() }

@@ -1,12 +1,12 @@
-//! Which Podman a text is meant for; decides nothing but the order of versions and how one is read.
+//! The target Podman of a text: version parsing and ordering.
 
 use std::{fmt, str::FromStr};
 
 /// A version of Podman: major, minor and patch.
 ///
-/// Parsed from what `podman version` prints (`5.4.2`), with a package's or a pre-release's suffix (`5.4.2+ds1-2`,
-/// `6.0.0-rc1`, `4.9.5-dev`), with or without the words `podman version` in front. The suffix is dropped: a pre-release counts as
-/// the release it precedes.
+/// Parsed from the output of `podman version` (`5.4.2`), with a package or pre-release suffix (`5.4.2+ds1-2`,
+/// `6.0.0-rc1`, `4.9.5-dev`), with or without the prefix `podman version`. The suffix is dropped: a pre-release counts
+/// as the release it precedes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodmanVersion {
     /// The first number.
@@ -18,10 +18,10 @@ pub struct PodmanVersion {
 }
 
 impl PodmanVersion {
-    /// The oldest Podman that brings Quadlet; nothing is rendered for an older one.
+    /// The oldest Podman with Quadlet; rendering fails for an older one.
     pub const FLOOR: Self = Self::new(4, 4, 0);
 
-    /// Names a version.
+    /// Creates a version.
     #[must_use]
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
         Self { major, minor, patch }
@@ -34,7 +34,7 @@ impl fmt::Display for PodmanVersion {
     }
 }
 
-/// A text that names no version of Podman.
+/// A text that is not a Podman version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not a Podman version such as `5.4.2`", .text.escape_debug())]
 pub struct VersionError {
@@ -44,11 +44,11 @@ pub struct VersionError {
 impl FromStr for PodmanVersion {
     type Err = VersionError;
 
-    /// Reads a version, a suffix after `-`, `+` or `~` left aside.
+    /// Parses a version; ignores a suffix after `-`, `+` or `~`.
     ///
     /// # Errors
     ///
-    /// [`VersionError`] unless two or three decimal numbers joined by dots are found; a missing patch is 0.
+    /// [`VersionError`] unless the text has two or three decimal numbers joined by dots; a missing patch is 0.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let unreadable = || VersionError { text: text.chars().take(64).collect() };
         let trimmed = text.trim();

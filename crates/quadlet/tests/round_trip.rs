@@ -1,5 +1,4 @@
-//! Whatever is rendered, an independent model of Quadlet and systemd reads back as what was asked for; whatever cannot be, is
-//! refused.
+//! An independent model of Quadlet and systemd restores every rendered value; other values are rejected.
 
 #[path = "model/model.rs"]
 mod model;
@@ -13,7 +12,7 @@ use model::{
 use proptest::{prelude::*, test_runner::FileFailurePersistence};
 use quadlet::{Container, ContainerUnit, PodmanVersion};
 
-/// Renders, and judges the text by the model: `Ok(false)` if the renderer refused.
+/// Renders a unit and checks the text with the model: `Ok(false)` if the renderer rejected it.
 fn round_trip(unit: &ContainerUnit, version: PodmanVersion) -> Result<bool, String> {
     let Ok(text) = unit.render(version) else {
         return Ok(false);
@@ -80,7 +79,7 @@ fn ten_thousand_labels_come_back() {
 #[test]
 fn more_words_than_a_line_of_systemd_holds_are_refused() {
     let mut unit = ContainerUnit::new(Container::new("localhost/bitcoin-ui:latest"));
-    // Blanks take four bytes each once the generator has written them.
+    // Blanks take four bytes each in the generated service.
     unit.container.exec = vec![" ".repeat(100_000); 3];
     let error = unit.render(PodmanVersion::new(5, 8, 6)).expect_err("1.2 MB");
     assert_eq!(error.key(), "Exec");

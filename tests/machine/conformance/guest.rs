@@ -1,4 +1,4 @@
-//! The guest as its operator has it: commands, directories, and a host without anything of an earlier case.
+//! The guest as seen by its operator: commands, directories, and a host without objects of an earlier case.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,18 +12,19 @@ use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::UnitSpec;
 use quadlet::PodmanVersion;
 
-/// The image that is there: nginx and busybox.
+/// The existing image: nginx and busybox.
 pub(crate) const BASE: &str = "localhost/companion-base:latest";
 
-/// A program that runs until it is stopped, and heeds that at once: the base image is stopped by SIGQUIT, as nginx is.
+/// A program that runs until it is stopped and exits immediately then: the base image is stopped by SIGQUIT, as nginx
+/// is.
 pub(crate) const RUNS: &str = "trap 'exit 0' QUIT TERM; while :; do sleep 1 & wait $!; done";
 
-/// Whose manager it is.
+/// The scope of its manager.
 pub(crate) fn scope() -> Scope {
     if rustix::process::geteuid().is_root() { Scope::System } else { Scope::User }
 }
 
-/// The companion of `number`, by a name that is nobody else's.
+/// The companion of `number`, with a unique name.
 pub(crate) fn name(number: u8) -> CompanionName {
     CompanionName::new(format!("conform-{number}")).unwrap()
 }
@@ -36,7 +37,7 @@ pub(crate) fn unit(number: u8, script: &str) -> UnitSpec {
         description: format!("Page {number}"),
         image: base_image(),
         container: ContainerSpec {
-            // No network of its own: it is made sooner.
+            // Host networking starts faster.
             network: Network::Host,
             entrypoint: words.map(str::to_owned).to_vec(),
             restart_delay: Some(1),
@@ -53,20 +54,20 @@ pub(crate) fn unit(number: u8, script: &str) -> UnitSpec {
     }
 }
 
-/// The id of the image that is there.
+/// The id of the existing image.
 pub(crate) fn base_image() -> ImageId {
     static ID: OnceLock<ImageId> = OnceLock::new();
     let asked = || podman(&["image", "inspect", "--format", "{{.Id}}", BASE]);
     ID.get_or_init(|| ImageId::new(&asked()).unwrap()).clone()
 }
 
-/// The units of this scope, written for the guest's Podman.
+/// The units of this scope, rendered for the guest's Podman.
 pub(crate) fn units() -> QuadletDir {
     let version: PodmanVersion = output("podman", &["--version"]).parse().unwrap();
     QuadletDir::new(scope(), version).unwrap()
 }
 
-/// Runs a command, which must succeed, and returns what it printed.
+/// Runs a command, which must succeed, and returns its output.
 pub(crate) fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -86,7 +87,7 @@ pub(crate) fn systemctl(arguments: &[&str]) {
     output("systemctl", &all);
 }
 
-/// The same when it may fail; whether it succeeded.
+/// The same for a command that may fail; returns whether it succeeded.
 pub(crate) fn try_systemctl(arguments: &[&str]) -> bool {
     let ran = Command::new("systemctl").args([flag(), "--quiet"]).args(arguments).output();
     ran.unwrap().status.success()
@@ -99,7 +100,7 @@ fn flag() -> &'static str {
     }
 }
 
-/// The directory for what need not outlive the login.
+/// The runtime directory, which ends with the login.
 pub(crate) fn runtime_dir() -> PathBuf {
     match scope() {
         Scope::User => PathBuf::from(std::env::var_os("XDG_RUNTIME_DIR").unwrap()),
@@ -115,7 +116,7 @@ pub(crate) fn config_dir() -> PathBuf {
     }
 }
 
-/// The directory of units that are systemd's own, with their drop-ins and masks.
+/// The unit directory of systemd, with drop-ins and masks.
 pub(crate) fn systemd_dir() -> PathBuf {
     match scope() {
         Scope::User => config_dir().join("systemd/user"),
@@ -123,7 +124,7 @@ pub(crate) fn systemd_dir() -> PathBuf {
     }
 }
 
-/// A host that nothing was done to, and is put in order again when this goes.
+/// An unmodified host; it is reset on drop.
 pub(crate) struct InOrder;
 
 impl InOrder {
@@ -139,7 +140,7 @@ impl Drop for InOrder {
     }
 }
 
-/// Takes away all that an earlier case left: units, masks, shadows, drop-ins, services and containers.
+/// Removes all objects of an earlier case: units, masks, shadows, drop-ins, services and containers.
 fn clean() {
     let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
     assert_eq!(host.trim(), "companion-machine", "this is not the throwaway machine");

@@ -1,4 +1,4 @@
-//! `PodmanImages` on the guest's Podman, with build contexts and a registry of its own.
+//! `PodmanImages` on the guest's Podman, with build contexts and a separate registry.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,13 @@ use super::absolute;
 use super::guest::{BASE, InOrder, name, podman};
 use super::registry::Registry;
 
-/// How many worlds there were: each has names of its own, so that none sees what another left.
+/// The number of worlds so far: each has unique names and is isolated from the others.
 static WORLDS: AtomicU32 = AtomicU32::new(0);
 
 const NAME_IN_REGISTRY: &str = "team/companion:latest";
 const RECIPE: &str = "FROM scratch\nCOPY page /page\n";
 
-/// A build of three stages: two of them leave images behind where a build leaves any.
+/// A build of three stages; two of them leave intermediate images.
 const STAGES: &str = "FROM scratch AS first
 COPY page /first
 FROM first AS second
@@ -83,7 +83,7 @@ impl Images {
         write_context(&self.context(which), recipe, &format!("{page} of {}", self.number));
     }
 
-    /// Builds an image of `page` with more options, and pushes it past the gate; returns its digest.
+    /// Builds an image of `page` with more options, and pushes it behind the gate; returns its digest.
     fn push(&self, page: &str, options: &[&str]) -> String {
         let directory = self.root.path().join("published");
         write_context(&directory, RECIPE, page);
@@ -115,7 +115,7 @@ fn write_context(directory: &Path, recipe: &str, page: &str) {
 
 impl Drop for Images {
     fn drop(&mut self) {
-        // What uses them goes first.
+        // Their users are removed first.
         podman(&["rm", "--force", "--ignore", &self.user()]);
         self.remove_all();
     }

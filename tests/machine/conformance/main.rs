@@ -1,13 +1,13 @@
-//! The conformance suites on the real thing: systemd, Podman's generator, Podman, a registry with TLS.
+//! The conformance suites on the real host: systemd, Podman's generator, Podman, and a registry with TLS.
 //!
-//! Built outside, copied into the throwaway machine and run there with `--test-threads=1`: as archy for the user's manager,
-//! as root for the system's. Every case is a test; what this host cannot arrange is named in the test that leaves it out.
-//! `traces::` plays random sequences of calls on this host and on the fake one, and compares what each shows.
+//! Built outside, copied into the throwaway machine and run there with `--test-threads=1`: as archy for the user
+//! manager, as root for the system manager. Every case is a test; a test lists the cases that this host cannot set
+//! up. `traces::` runs random sequences of calls on this host and on the fake one and compares their states.
 
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a world that cannot be arranged fails its case, and figures are told"
+    reason = "a case fails if its world cannot be set up, and figures are printed"
 )]
 
 mod containers;
@@ -30,7 +30,8 @@ mod wishes;
 
 use modes::{absolute, obey_modes, set_mode};
 
-/// Makes a test of each case of a suite, in a new world of `$world`, and one of those that not every world can arrange.
+/// Generates a test for each case of a suite, in a new world of `$world`, and one for those that some worlds cannot
+/// set up.
 macro_rules! for_real {
     ($suite:ident, $world:path, $test:meta, $not_run:expr; $($case:ident,)*) => {
         mod $suite {
@@ -66,7 +67,7 @@ macro_rules! units_for_real {
     ($suite:ident: $($case:ident,)*) => {
         for_real! {
             $suite, crate::units::Units::new, tokio::test,
-            ["a_full_disk_is_a_passing_failure_and_the_old_unit_stands"]; $($case,)*
+            ["full_disk_is_transient_and_the_old_unit_remains"]; $($case,)*
         }
     };
 }

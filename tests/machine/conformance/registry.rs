@@ -1,4 +1,4 @@
-//! A registry with TLS on the guest's loopback, behind a gate that counts who comes and can be shut.
+//! A registry with TLS on the guest's loopback, behind a gate that counts connections and can be closed.
 
 use std::fs;
 use std::io;
@@ -12,15 +12,15 @@ use std::time::Duration;
 
 use super::guest::{config_dir, output};
 
-/// A user whose password nobody knows (bcrypt, as the registry wants it).
+/// A user with an unknown password (bcrypt, as the registry requires).
 const NOBODY: &str = "nobody:$2y$05$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
 
-/// A registry that ends with its value.
+/// A registry that stops on drop.
 pub(crate) struct Registry {
     process: Option<Child>,
-    /// Where the registry itself listens.
+    /// The address of the registry itself.
     backend: u16,
-    /// Where its users come in.
+    /// The address of the gate.
     pub(crate) port: u16,
     contacts: Arc<AtomicU32>,
     open: Arc<AtomicBool>,
@@ -29,7 +29,7 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// A registry that is up, trusted, and empty.
+    /// A running, trusted and empty registry.
     pub(crate) fn start() -> Self {
         let gate = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = gate.local_addr().unwrap().port();
@@ -53,17 +53,17 @@ impl Registry {
         registry
     }
 
-    /// Where its own image `name` is pushed to, past the gate.
+    /// The push reference of the image `name`, which bypasses the gate.
     pub(crate) fn behind(&self, name: &str) -> String {
         format!("127.0.0.1:{}/{name}", self.backend)
     }
 
-    /// How often somebody came to the gate.
+    /// The number of connections to the gate.
     pub(crate) fn contacts(&self) -> u32 {
         self.contacts.load(Ordering::SeqCst)
     }
 
-    /// Shuts or opens the gate: shut, connections are refused. Finding out whether it is so is no contact.
+    /// Closes or opens the gate; closed, it refuses connections. The readiness check does not count.
     pub(crate) fn set_open(&self, open: bool) {
         self.open.store(open, Ordering::SeqCst);
         let before = self.contacts();
@@ -77,12 +77,12 @@ impl Registry {
         self.contacts.store(before, Ordering::SeqCst);
     }
 
-    /// Lets nobody vouch for its certificate any more.
+    /// Removes the trust in its certificate.
     pub(crate) fn distrust(&self) {
         fs::remove_file(self.trusted()).unwrap();
     }
 
-    /// Has it ask for credentials that nobody has.
+    /// Requires credentials that no client has.
     pub(crate) fn lock(&mut self) {
         let users = self.directory.path().join("users");
         fs::write(&users, NOBODY).unwrap();
@@ -124,7 +124,7 @@ impl Registry {
         }
     }
 
-    /// Lets people through, on a thread of its own, until the registry ends.
+    /// Forwards connections on a separate thread until the registry stops.
     fn keep_gate(&self, gate: TcpListener) {
         let (port, backend) = (self.port, self.backend);
         let (contacts, open) = (Arc::clone(&self.contacts), Arc::clone(&self.open));
@@ -160,7 +160,7 @@ impl Drop for Registry {
     }
 }
 
-/// Passes on what is said in both directions, on two threads.
+/// Forwards both directions, on two threads.
 fn lead(visitor: TcpStream, backend: u16) -> io::Result<()> {
     visitor.set_nonblocking(false)?;
     let host = TcpStream::connect(("127.0.0.1", backend))?;
@@ -174,7 +174,7 @@ fn lead(visitor: TcpStream, backend: u16) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a key, and a certificate that it signs itself.
+/// Generates a key and a self-signed certificate.
 fn certify(directory: &Path) {
     let path = |name: &str| directory.join(name).to_str().unwrap().to_owned();
     let (key, certificate) = (path("key.pem"), path("cert.pem"));
@@ -189,7 +189,7 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Asks until it is so, for ten seconds.
+/// Polls the condition for ten seconds.
 fn until(mut is_so: impl FnMut() -> bool) {
     for _ in 0..1000 {
         if is_so() {

@@ -22,12 +22,12 @@ use super::guest::{
     unit, units,
 };
 
-/// A program that ends with `EXIT`, unless a file says that it was mended.
+/// A program that exits with `EXIT` unless a file marks it as fixed.
 const ENDS: &str =
     "[ -e /flags/mended ] || { echo about to end; echo ends with EXIT; exit EXIT; }; ";
-/// A program that does not heed the signal to stop.
+/// A program that ignores the stop signal.
 const STUBBORN: &str = "trap '' QUIT TERM; while :; do sleep 1; done";
-/// How many seconds reloads are limited for.
+/// The interval of the reload limit, in seconds.
 const RELOAD_INTERVAL: u64 = 20;
 
 pub(crate) struct Services {
@@ -46,7 +46,7 @@ impl Services {
         services
     }
 
-    /// The services of a host that others put in order.
+    /// The services of a host that the caller resets.
     pub(crate) fn here() -> Self {
         fs::create_dir_all(units().path()).unwrap();
         Self {
@@ -61,7 +61,7 @@ impl Services {
         self.units.path().join(format!("{name}.container"))
     }
 
-    /// The text of a unit that is sound and does not carry our mark.
+    /// The text of a valid unit without the ownership label.
     fn unmanaged(&self, name: &CompanionName) -> String {
         let unit = UnitSpec { name: name.clone(), ..unit(0, RUNS) };
         let text = self.units.text(&unit).unwrap();
@@ -85,7 +85,8 @@ fn reload_limit() -> PathBuf {
     config_dir().join(format!("systemd/{kind}.conf.d/conform.conf"))
 }
 
-/// Takes the limit of reloads away, if there is one; a restart of the manager counts as a reload and may have to wait for it.
+/// Removes the reload limit, if there is one; a restart of the manager counts as a reload and may have to wait for
+/// it.
 fn unlimit_reloads() {
     if fs::remove_file(reload_limit()).is_err() {
         return;
@@ -97,15 +98,15 @@ fn unlimit_reloads() {
     }
 }
 
-/// Puts a drop-in beside the unit of `name`.
+/// Adds a drop-in to the unit of `name`.
 fn add_setting(name: &CompanionName, file: &str, text: &str) {
     let directory = systemd_dir().join(format!("{name}.service.d"));
     fs::create_dir_all(&directory).unwrap();
     fs::write(directory.join(file), text).unwrap();
 }
 
-/// Waits, while there is a container, until its first process catches or ignores SIGQUIT: without a handler, the first process
-/// of a namespace does not get it (pid_namespaces(7)).
+/// Waits, while there is a container, until its first process catches or ignores SIGQUIT: without a handler, the
+/// first process of a namespace does not receive it (pid_namespaces(7)).
 fn await_handlers(name: &CompanionName) {
     let inspect = ["inspect", "--format", "{{.State.Pid}}", name.as_str()];
     for _ in 0..500 {
@@ -147,7 +148,7 @@ impl ServiceWorld for Services {
         let script = ENDS.replace("EXIT", &exit.to_string()) + RUNS;
         let mut unit = unit(9, &script);
         unit.container.restart_delay = None;
-        // However slow this host is, a loop is to reach the limit of 5 starts.
+        // A slow host must also reach the limit of 5 starts.
         add_setting(&unit.name, "limit.conf", "[Unit]\nStartLimitIntervalSec=600\n");
         let source = absolute(self.flags.path());
         let target = absolute("/flags".as_ref());

@@ -1,8 +1,8 @@
-//! Differential traces: random sequences of calls and of what others do, played on the fake host and on this one, with what each
-//! shows compared after every step. Where they differ, the fake is wrong.
+//! Differential traces: random sequences of calls and external changes, run on the fake host and on this one, with
+//! the visible state compared after every step. Where they differ, the fake is wrong.
 //!
-//! `COMPANION_TRACES` says how many (12 unless said otherwise), `COMPANION_TRACE_SEED` the first seed (1). A seed gives the same
-//! sequence for ever; it is printed with every difference.
+//! `COMPANION_TRACES` sets the number (default 12), `COMPANION_TRACE_SEED` the first seed (default 1). A seed always
+//! gives the same sequence; every difference prints it.
 
 mod image_steps;
 mod unit_steps;
@@ -14,13 +14,13 @@ use crate::fake::Fake;
 use crate::images::Images;
 use crate::random::Random;
 
-/// The most steps of a sequence.
+/// The maximum number of steps of a sequence.
 const LENGTH: u64 = 20;
-/// Of how many sequences one is about images, which take longest.
+/// One of this many sequences is about images, which are slowest.
 const IMAGES_EVERY: u64 = 5;
 
 #[test]
-fn the_fake_host_shows_what_this_one_shows() {
+fn fake_host_matches_the_real_host() {
     let number = |variable: &str, default| {
         std::env::var(variable).map_or(default, |text| text.parse::<u64>().unwrap())
     };
@@ -60,7 +60,7 @@ fn compare_images(seed: u64) -> (usize, Option<String>) {
     (steps.len(), difference(&steps, &imagined, &real))
 }
 
-/// Runs on a clock that leaps.
+/// Runs on a simulated clock.
 fn imagine<T>(play: impl Future<Output = T>) -> T {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time().start_paused(true).build().unwrap().block_on(play)
@@ -71,7 +71,7 @@ fn experience<T>(play: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(play)
 }
 
-/// The first step after which the two showed something else, with all steps before it.
+/// The first step after which the two hosts differ, with all steps before it.
 fn difference(steps: &[impl Display], imagined: &[String], real: &[String]) -> Option<String> {
     let at = imagined.iter().zip(real).position(|(imagined, real)| imagined != real)?;
     let before: String = steps[..=at].iter().map(|step| format!("\n    {step}")).collect();

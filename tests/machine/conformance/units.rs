@@ -1,4 +1,4 @@
-//! `QuadletDir` on the guest's own directory, with Podman's own generator, which a script stands before that can refuse a unit.
+//! `QuadletDir` on the guest's own directory, with Podman's generator behind a script that can refuse a unit.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
@@ -18,7 +18,7 @@ use quadlet::PodmanVersion;
 use super::guest::{InOrder, RUNS, scope, unit, units};
 use super::{obey_modes, set_mode};
 
-/// Asks Podman's generator about every unit, but refuses those whose names are files in `refused`.
+/// Runs Podman's generator on every unit, but refuses those whose names are files in `refused`.
 const GENERATOR: &str = r#"#!/bin/sh
 for f in "$QUADLET_UNIT_DIRS"/*.container; do
     n=${f##*/} n=${n%.container}
@@ -32,7 +32,7 @@ exec PODMANS "$@""#;
 pub(crate) struct Units {
     store: QuadletDir,
     root: tempfile::TempDir,
-    /// Held for what its end does.
+    /// Held for its drop.
     in_order: Option<InOrder>,
 }
 
@@ -44,7 +44,7 @@ impl Units {
         units
     }
 
-    /// The units of a host that others put in order.
+    /// The units of a host that the caller resets.
     pub(crate) fn here() -> Self {
         obey_modes();
         let root = tempfile::tempdir().unwrap();
@@ -54,7 +54,7 @@ impl Units {
             Scope::System => "/usr/lib/systemd/system-generators/podman-system-generator",
         };
         let generator = root.path().join("generator");
-        // By another process: no fork beside this can then hold it open for writing (`ETXTBSY`).
+        // By another process, so that no concurrent fork holds it open for writing (`ETXTBSY`).
         let status = Command::new("/bin/sh")
             .args(["-c", "printf '%s\\n' \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh"])
             .arg(GENERATOR.replace("PODMANS", podmans))
@@ -68,7 +68,7 @@ impl Units {
         self.store.path().join(format!("{name}.container"))
     }
 
-    /// The file of `name`, in a directory that is there by now.
+    /// The file of `name`, in a directory that exists by now.
     fn made(&self, name: &CompanionName) -> PathBuf {
         fs::create_dir_all(self.store.path()).unwrap();
         self.file(name)
@@ -137,7 +137,7 @@ impl UnitStoreWorld for Units {
     }
     async fn forbid(&self, name: &CompanionName) {
         set_mode(&self.file(name), 0);
-        assert!(fs::read(self.file(name)).is_err(), "modes count, for root too");
+        assert!(fs::read(self.file(name)).is_err(), "modes are enforced for root too");
     }
     async fn refuse(&self, name: &CompanionName) {
         fs::write(self.root.path().join("refused").join(name.as_str()), "").unwrap();

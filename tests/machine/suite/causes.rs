@@ -1,4 +1,4 @@
-//! Why a companion does not start, and what changes its unit: `status` says so itself.
+//! Root causes of failed starts and drop-ins in `status`.
 
 use std::fs;
 use std::net::TcpListener;
@@ -11,12 +11,12 @@ use crate::node::{
     BITCOIN, CONTEXTS, Companion, LND, UNITS, USER_UNITS, companion, edit_context, installed,
 };
 
-/// Takes the port of `one` on every address, as another program of the node would.
+/// Occupies the port of `one` on every address, like another program of the node.
 fn take_port(one: Companion) -> TcpListener {
     until("the port is free", 20, || TcpListener::bind(("0.0.0.0", one.port)).ok())
 }
 
-/// The status of `one` once it names a root cause, and what the command printed for people then.
+/// The status of `one` once it has a root cause, and the command's human-readable output at that time.
 fn with_a_cause(one: Companion) -> (Value, Ran) {
     until("a root cause is named", 60, || {
         let (status, exit) = one.status();
@@ -31,8 +31,8 @@ fn log(status: &Value) -> Vec<&str> {
     status["log"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect()
 }
 
-/// Asserts that `one` cannot start because its port is taken, that this is said, and that it starts when
-/// the port is free.
+/// Asserts that `one` cannot start because its port is occupied, that this is reported, and that it starts when the
+/// port is free.
 fn port_is_named(one: Companion, app: &str) {
     installed();
     companion(&["remove", app]).exits(0);
@@ -64,24 +64,24 @@ fn log_is_empty(status: &Value) -> bool {
 }
 
 #[test]
-fn a_published_port_that_is_taken_is_named() {
+fn occupied_published_port_is_reported() {
     port_is_named(LND, "lnd");
 }
 
 #[test]
-fn a_port_that_the_program_itself_listens_on_and_is_taken_is_named() {
+fn occupied_host_network_port_is_reported() {
     port_is_named(BITCOIN, "bitcoin-knots");
 }
 
 #[test]
-fn an_image_without_its_program_is_named_and_costs_no_other_companion() {
+fn image_without_its_program_affects_one_companion_only() {
     installed();
     let dockerfile = format!("{}/Dockerfile", LND.base);
     let text = fs::read_to_string(format!("{CONTEXTS}/{dockerfile}")).unwrap();
     edit_context(&dockerfile, &format!("{text}ENTRYPOINT [\"/usr/bin/no-such-program\"]\n"));
     companion(&["reconcile"]).exits(1);
     let (status, words) = with_a_cause(LND);
-    let sentence = "its image does not have the program that it is to run";
+    let sentence = "program not found in the image";
     assert_eq!(status["root_cause"], sentence, "{status}");
     assert!(log(&status).iter().any(|line| line.contains("no-such-program")), "{status}");
     assert!(words.stdout.contains(&format!("why: {sentence}")), "{words}");
@@ -93,17 +93,17 @@ fn an_image_without_its_program_is_named_and_costs_no_other_companion() {
     until("it is ready", 90, || (companion(&["reconcile"]).status == Some(0)).then_some(()));
 }
 
-/// Where the `journalctl` that stands before the host's own notes each call.
+/// Where the `journalctl` wrapper logs each call.
 const CALLS: &str = "/tmp/journalctl-calls";
 const BEFORE: &str = "/usr/local/bin/journalctl";
 
-/// How often the journal was read.
+/// The number of journal reads.
 fn readings() -> usize {
     fs::read_to_string(CALLS).unwrap_or_default().lines().count()
 }
 
 #[test]
-fn a_daemon_reads_the_log_of_a_failed_run_once_and_that_of_healthy_ones_never() {
+fn daemon_reads_only_logs_of_failed_runs_and_each_once() {
     installed();
     root_reading(
         &[
@@ -119,19 +119,19 @@ fn a_daemon_reads_the_log_of_a_failed_run_once_and_that_of_healthy_ones_never() 
     .good();
     let daemon = Daemon::resyncing(1);
     throughout("healthy ones cost no reading", 5, || readings() == 0);
-    // Killed, it waits 10 s for its next start: many looks at one run.
+    // After SIGKILL it waits 10 s for its next start: many observations of one run.
     podman(&["kill", "--signal", "KILL", LND.name]).good();
     until("its log is read", 9, || (readings() > 0).then_some(()));
     until("it is up", 60, || LND.is_up().then_some(()));
     let found = readings();
     drop(daemon);
     root(&["rm", "-f", BEFORE, CALLS]).good();
-    // What the journal had nothing of is read again, thrice at most.
+    // An empty journal is read again, at most three times.
     assert!((1..=3).contains(&found), "{found} readings");
 }
 
 #[test]
-fn drop_ins_are_named_and_left_alone() {
+fn drop_ins_are_reported_and_kept() {
     installed();
     let container = format!("{UNITS}/{}.container.d/x.conf", LND.name);
     let service = format!("{USER_UNITS}/{}.service.d/x.conf", LND.name);

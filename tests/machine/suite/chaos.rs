@@ -1,11 +1,11 @@
-//! The chaos run: five companions, a daemon as it is delivered, and a fault every few seconds.
+//! The chaos run: five companions, the release daemon, and a fault every few seconds.
 //!
-//! Faults are of some sixty kinds, drawn by a seed, and overlap: each companion has at most one at a time
-//! and a rest after it. An observer looks four times a second at every layer of every companion, and
-//! writes a history of what was done and when all was well again; `oracle` judges it when it is over.
+//! About sixty kinds of fault, drawn by a seed, overlap: each companion has at most one at a time and a pause after
+//! it. An observer checks every stage of every companion four times a second and writes a history of faults and
+//! recoveries; `oracle` checks it at the end.
 //!
-//! Run by name (`../chaos`). `COMPANION_CHAOS_SECONDS` is how long faults are done (120), `COMPANION_SEED`
-//! the seed (1). History and report are left in `/var/lib/chaos`.
+//! Run by name (`../chaos`). `COMPANION_CHAOS_SECONDS` sets the duration of the faults (120), `COMPANION_SEED` the
+//! seed (1). History and report are left in `/var/lib/chaos`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,16 +34,16 @@ use site::{EVERY, Reference, Seen, Strangers, complaint, daemon, look};
 const PLACE: &str = "/var/lib/chaos";
 const HISTORY: &str = "/var/lib/chaos/history.jsonl";
 
-/// Seconds that a companion is left alone after it recovered: what is harmed within the five seconds of a
-/// repair waits for the rest of them, by design, and would tell of that and nothing else.
+/// Pause of a companion after a recovery, in seconds: by design a fault within the five seconds of a repair waits for
+/// the rest of them, which would distort the measurement.
 const REST: f64 = 8.0;
-/// Seconds after which a daemon has seen every run beneath its file.
+/// Seconds after which a daemon has observed every run with its file.
 const SEEN: f64 = 5.0;
-/// Seconds that all may take to be well after the last fault.
+/// Seconds until all companions must be healthy after the last fault.
 const END: f64 = 180.0;
 
 #[test]
-fn every_companion_recovers_from_every_fault_and_nobody_else_is_touched() {
+fn every_companion_recovers_and_unmanaged_objects_stay_unchanged() {
     let (seconds, seed) = (number("COMPANION_CHAOS_SECONDS", 120), number("COMPANION_SEED", 1));
     site::settle();
     root(&["mkdir", "-p", PLACE]).good();
@@ -64,13 +64,13 @@ fn every_companion_recovers_from_every_fault_and_nobody_else_is_touched() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A fault under way.
+/// A fault in progress.
 struct Pending {
     number: u64,
     fault: Fault,
     aim: Aim,
     harm: Option<JoinHandle<bool>>,
-    /// When it ends, and when it ended.
+    /// When it must end, and when it ended.
     ends_at: Option<f64>,
     over: Option<f64>,
     /// The runs before it.
@@ -78,7 +78,7 @@ struct Pending {
 }
 
 impl Pending {
-    /// Whether it is harm to this companion.
+    /// Whether it affects this companion.
     fn harms(&self, one: Companion) -> bool {
         match self.fault.reach {
             Reach::One | Reach::OneAlone => self.aim.one == one,
@@ -94,12 +94,12 @@ struct Chaos {
     reference: Reference,
     strangers: Strangers,
     seen: BTreeMap<&'static str, Seen>,
-    /// When the last look began.
+    /// When the last observation started.
     looked: f64,
     complaints: BTreeMap<&'static str, String>,
     pending: Vec<Pending>,
     rests_until: BTreeMap<&'static str, f64>,
-    /// Kinds that are still to come before all come again, the next one last; shuffled by the seed alone.
+    /// The remaining kinds of this cycle, the next one last; the seed alone shuffles them.
     deck: Vec<usize>,
     shuffles: Random,
     daemon: (Option<u32>, f64),
@@ -126,7 +126,7 @@ impl Chaos {
         }
     }
 
-    /// Does faults for `seconds`, and then waits until all is well.
+    /// Injects faults for `seconds`, and then waits until all companions are healthy.
     fn run(&mut self, seconds: f64) {
         let (mut next_fault, mut next_sample) = (SEEN, 0.0);
         loop {
@@ -152,7 +152,7 @@ impl Chaos {
         }
     }
 
-    /// Looks at every companion, and notes each run that ended.
+    /// Observes every companion, and records each run that ended.
     fn observe(&mut self) {
         self.looked = self.history.now();
         let seen = look();
@@ -160,7 +160,7 @@ impl Chaos {
             let name = one.name;
             let run = |seen: Option<&Seen>| seen.map(|seen| seen.invocation.clone());
             let (old, new) = (run(self.seen.get(name)), run(seen.get(name)));
-            // A service that is down, or just not shown, has none; the next one that is another counts.
+            // A stopped or unreadable service has none; the next different run counts.
             if let (Some(old), Some(new)) = (old.filter(|old| !old.is_empty()), new)
                 && old != new
                 && !new.is_empty()
@@ -186,7 +186,7 @@ impl Chaos {
         }
     }
 
-    /// Ends what has lasted for its time.
+    /// Ends the faults whose duration is over.
     fn end_faults(&mut self) {
         for fault in &mut self.pending {
             if fault.harm.as_ref().is_some_and(JoinHandle::is_finished) {
@@ -203,7 +203,7 @@ impl Chaos {
                     fault.over = Some(self.history.now());
                     self.history.note("over", json!({"number": fault.number}));
                 }
-                // One that was not done may have been done in part: it is recovered all the same.
+                // A failed injection may be partial: it is recovered all the same.
                 fault.fault.run = if done { fault.fault.run } else { Run::Either };
             }
             let due = fault.ends_at.is_some_and(|at| self.history.now() >= at);
@@ -227,7 +227,7 @@ impl Chaos {
             !complaints.contains_key(one.name) && another
         };
         let harmed = |one: &Companion| self.pending.iter().any(|fault| fault.harms(*one));
-        // Whoever has a fault of his own is not what a fault of the daemon's is judged by.
+        // A companion with a separate fault does not count for the recovery of a daemon fault.
         let others: Vec<_> = EVERY.into_iter().filter(|one| !harmed(one)).collect();
         let looked = self.looked;
         let mut over = Vec::new();
@@ -236,7 +236,7 @@ impl Chaos {
                 Reach::Nobody => others.clone(),
                 _ => EVERY.into_iter().filter(|one| fault.harms(*one)).collect(),
             };
-            // A look that began before its end proves nothing.
+            // An observation that started before its end proves nothing.
             let settled = fault.over.is_some_and(|over| over < looked);
             let well = settled && daemon_is_there && whom.iter().all(|one| is_well(fault, *one));
             let done = well && (fault.fault.undone)(fault.aim.one);
@@ -252,13 +252,13 @@ impl Chaos {
                 self.rests_until.insert(one.name, now + REST);
             }
             if kind == "whole manager restarted" {
-                // The stranger's service went with it, as everybody's.
+                // The unmanaged service restarted with all others.
                 self.strangers.run = Strangers::seen_now().run;
             }
         }
     }
 
-    /// Begins the next fault that can be done now.
+    /// Starts the next possible fault.
     fn begin_fault(&mut self) -> bool {
         if self.pending.iter().any(|pending| pending.fault.is_exclusive()) {
             return false;
@@ -267,7 +267,7 @@ impl Chaos {
             self.deck = faults::deck(&mut self.shuffles);
         }
         let free: Vec<_> = EVERY.into_iter().filter(|one| self.is_free(*one)).collect();
-        // The first of the deck that can be done now; the others keep their places.
+        // The first possible kind; the others keep their order.
         let fitting = |kind: usize| -> Vec<_> {
             free.iter().copied().filter(|one| (FAULTS[kind].fits)(*one)).collect()
         };
@@ -310,7 +310,7 @@ impl Chaos {
             json!({"number": self.number, "kind": fault.kind, "whom": whom, "may_end": may_end});
         self.history.note("fault", told);
         if fault.kind.starts_with("daemon") || fault.reach == Reach::All {
-            // A new daemon has seen nothing: what is lost now may cost a restart.
+            // A new daemon has no observations yet: an object lost now may cause a restart.
             for other in self.pending.iter().filter(|other| other.fault.run == Run::SameIfSeen) {
                 self.history.note("may end", json!({"number": other.number}));
             }
@@ -327,7 +327,7 @@ impl Chaos {
         });
     }
 
-    /// Notes what the daemon takes, and whether strangers are as they were.
+    /// Records the daemon's memory, and whether unmanaged objects are unchanged.
     fn sample(&mut self) {
         if let Some((pid, taken)) =
             self.daemon.0.and_then(|pid| Some((pid, last_look::taken(pid)?)))

@@ -1,4 +1,4 @@
-//! A daemon that finds everything true does nothing, and is small.
+//! A converged daemon does nothing and uses little memory.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,31 +14,31 @@ use crate::node::{
     installed, rotate_password,
 };
 
-/// All that tells one file from another, or from itself before it was written.
+/// All metadata that identifies a file and its last change.
 type Identity = (u64, u64, u64, i64, i64, i64, i64);
 
-/// What a daemon that does anything would change.
+/// Everything that an active daemon would change.
 #[derive(Debug, PartialEq, Eq)]
 struct Trace {
-    /// Files, with their directories, whose inode or change time a write, a rename, a chmod or a
-    /// touch would change: units, configuration and state. The generator's own output is among them,
-    /// which every reload of systemd makes anew, and so is the index of Podman's image store.
+    /// Files, with their directories, whose inode or change time a write, a rename, a chmod or a touch would change:
+    /// units, configuration and state. They include the generator's output, which every reload recreates, and the
+    /// index of Podman's image store.
     files: BTreeMap<String, Identity>,
     /// When systemd last read its units: changes at each reload.
     reloaded: String,
-    /// Of each service its run, how often it was restarted, and when its state last changed.
+    /// The run, restart count and last state change of each service.
     services: Vec<[String; 3]>,
     containers: BTreeMap<&'static str, String>,
-    /// Bytes that the process dirtied in files (proc_pid_io(5)).
+    /// Bytes written by the process to files (proc_pid_io(5)).
     written: u64,
     children: Children,
 }
 
-/// What is left of every child that a process ever had.
+/// Traces of every child of a process.
 ///
-/// A child is alive or unreaped, and then it is in `children`; or it was reaped, and then its page
-/// faults were added to its parent's `cminflt`, which no program can start without (proc_pid_stat(5)).
-/// A parent that ignores SIGCHLD would be the exception.
+/// A child is alive or unreaped, and then it is in `children`; or it was reaped, and then its page faults were added
+/// to its parent's `cminflt`, which every program start increases (proc_pid_stat(5)). A parent that ignores SIGCHLD
+/// would be the exception.
 #[derive(Debug, PartialEq, Eq)]
 struct Children {
     present: String,
@@ -77,7 +77,7 @@ impl Children {
         let present =
             threads.map(|t| fs::read_to_string(t.path().join("children")).unwrap_or_default());
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        // The name may hold blanks; what follows it starts with the third field.
+        // The name may contain blanks; the text after it starts with the third field.
         let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
         Self { present: present.collect(), faults: fields[11 - 3].parse().unwrap() }
     }
@@ -107,7 +107,7 @@ fn number(pid: u32, name: &str) -> u64 {
     value.unwrap().parse().unwrap()
 }
 
-/// Waits for so many reconciles of a daemon that resyncs each second: each reads at least the record of wishes.
+/// Waits for this many reconciles of a daemon with a resync of one second: each reads at least the desired state.
 fn reconciles(pid: u32, count: usize) {
     let record = fs::metadata(format!("{STATE}/desired.json")).unwrap().len();
     let mut seen = number(pid, "rchar");
@@ -122,7 +122,7 @@ fn reconciles(pid: u32, count: usize) {
 }
 
 #[test]
-fn rounds_that_find_everything_true_write_reload_restart_and_spawn_nothing() {
+fn converged_reconciles_write_reload_restart_and_spawn_nothing() {
     installed();
     let daemon = Daemon::resyncing(1);
     let pid = daemon.pid();
@@ -135,7 +135,7 @@ fn rounds_that_find_everything_true_write_reload_restart_and_spawn_nothing() {
     reconciles(pid, 10);
     assert_eq!(Trace::of(pid), before);
 
-    // That the trace is one: an image that changes its name has podman asked, and nothing else.
+    // Proves that the trace works: an image with a changed name causes a podman query, and nothing else.
     podman(&["tag", "localhost/lnd-ui:latest", "localhost/also-lnd-ui:latest"]).good();
     until("podman was run", 10, || {
         (Children::of(pid).faults > before.children.faults).then_some(())
@@ -145,7 +145,7 @@ fn rounds_that_find_everything_true_write_reload_restart_and_spawn_nothing() {
 }
 
 #[test]
-fn a_daemon_with_three_companions_peaks_below_16_mib() {
+fn daemon_with_three_companions_peaks_below_16_mib() {
     installed();
     let daemon = Daemon::resyncing(1);
     let pid = daemon.pid();

@@ -1,17 +1,17 @@
-//! A crash at every point that a piece of work reaches, on the real thing.
+//! A crash at every point of each workload, on the real host.
 //!
-//! A test build of the command (feature `crash-points`) ends itself by SIGABRT at a named point: before or
-//! after an acting call of a port, and on a file's way to its name. Each piece of work is first done once
-//! to see which points it passes, then again for each of them with a crash there. After each crash the
-//! ordinary command makes one pass, and all must be as if nothing had happened: converged, quiet, nothing
-//! left over, and a companion that had no part in it running in the very run that it was in.
+//! A test build of the command (feature `crash-points`) kills itself by SIGABRT at a named point: before or after a
+//! write call of a port, or during the write of a file. Each workload first runs without a crash to record its
+//! points, then again with a crash at each of them. After each crash the ordinary command converges once, and the
+//! host must be as without the crash: converged, idle, without stale files, and with an unrelated companion in the
+//! same run as before.
 //!
-//! A start takes three seconds until it counts as one, so that each run of the suite does each different
-//! point once, and two of each piece of work; `COMPANION_CRASHES=all` does every point in every piece,
-//! and a part of a piece's name every point in it.
+//! A start counts after three seconds, so each run of the suite tests each distinct point once, and two of each
+//! workload; `COMPANION_CRASHES=all` tests every point of every workload, and a part of a workload's name every point
+//! of that one.
 //!
-//! What a power cut takes from the disk is not shown here: the page cache outlives a process. The point
-//! `file.written` is a crash before the first `fsync`; `../run` cuts the whole machine's power besides.
+//! Data loss by a power cut is not covered here: the page cache outlives a process. The point `file.written` is a
+//! crash before the first `fsync`; `../run` also cuts the whole machine's power.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,18 +27,17 @@ use workloads::{BYSTANDER, Workload, all, leave, stage};
 
 /// The test build of the command.
 const CRASHING: &str = "/usr/local/lib/companion-machine/companion-crash-points";
-/// What each leader writes in the same way; crashes there are among the plans of one piece of work alone.
+/// Files that each leader writes in the same way; crashes there are part of one workload only.
 const PUBLISHED: [&str; 4] =
     ["leader.json", "status.json", "events.jsonl", "last-good-catalog.json"];
-/// Where it says which points it passed.
+/// Where it logs its points.
 const TRACE: &str = "/home/archy/passed";
 
-/// The least numbers of plans, of all and of those at each run; fewer would mean that points are no
-/// longer reached.
+/// The minimum numbers of plans, of all and of those of each run; fewer mean that points are no longer reached.
 const LEAST: usize = 300;
 const LEAST_USUALLY: usize = 50;
 
-/// A crash: the `nth` passing of `point`, at work on `what`.
+/// A crash: occurrence `nth` of `point`, during work on `what`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Plan {
     point: String,
@@ -47,7 +46,7 @@ struct Plan {
 }
 
 impl Plan {
-    /// What makes it another one than the same point elsewhere: the kind of file that was worked on.
+    /// Distinguishes it from the same point elsewhere: the kind of file.
     fn class(&self) -> (String, String) {
         let file = self.what.rsplit('/').next().unwrap_or_default();
         let rendered = file.strip_prefix("web.conf.").map(|_id| "rendered");
@@ -65,7 +64,7 @@ impl Plan {
 }
 
 #[test]
-fn the_program_as_it_is_delivered_has_no_points_to_crash_at() {
+fn release_program_has_no_crash_points() {
     let has = |program: &str| {
         let bytes = fs::read(program).unwrap();
         bytes.windows(18).any(|part| part == b"COMPANION_ABORT_AT")
@@ -74,7 +73,7 @@ fn the_program_as_it_is_delivered_has_no_points_to_crash_at() {
 }
 
 #[test]
-fn after_a_crash_at_any_point_one_pass_of_the_ordinary_command_mends_all() {
+fn one_converge_repairs_the_host_after_a_crash_at_any_point() {
     let begun = Instant::now();
     stage();
     let run = property(BYSTANDER, "InvocationID");
@@ -95,7 +94,7 @@ fn after_a_crash_at_any_point_one_pass_of_the_ordinary_command_mends_all() {
             let did_crash = crash(&workload, plan);
             recover(&workload, plan);
             assert_eq!(property(BYSTANDER, "InvocationID"), run, "{}: {plan:?}", workload.name);
-            // Where none came, a later plan of its kind is tried.
+            // If the point was not reached, a later plan of its kind runs.
             if did_crash {
                 classes.insert(plan.class());
                 *reached.entry(plan.point.clone()).or_default() += 1;
@@ -121,7 +120,7 @@ fn after_a_crash_at_any_point_one_pass_of_the_ordinary_command_mends_all() {
     assert!(known >= LEAST && crashed >= LEAST_USUALLY, "{crashed} of {known} plans");
 }
 
-/// Does the work once without a crash, and returns one plan for each different thing that it passed.
+/// Runs the workload once without a crash, and returns one plan for each distinct point.
 fn plans(workload: &Workload) -> Vec<Plan> {
     (workload.prepare)();
     let _none = fs::remove_file(TRACE);
@@ -132,7 +131,7 @@ fn plans(workload: &Workload) -> Vec<Plan> {
     let mut plans = Vec::<Plan>::new();
     for line in fs::read_to_string(TRACE).unwrap().lines() {
         let (point, what) = line.split_once(' ').unwrap();
-        // A unit that is staged for the generator to judge is in a directory of a new name each time.
+        // The directory of a unit that is staged for the generator has a new name each time.
         let name = what.rsplit('/').next().unwrap();
         let what = if what.contains("/companion-stage-") {
             format!("staged {name}")
@@ -153,19 +152,19 @@ fn test_build(variable: &str, arguments: &[&str]) -> Ran {
     archy(&[&["env", variable, CRASHING], arguments].concat())
 }
 
-/// Begins the work anew and ends it at the point; returns whether it came there.
+/// Restarts the workload and kills it at the point; returns whether the point was reached.
 fn crash(workload: &Workload, plan: &Plan) -> bool {
     (workload.prepare)();
     let variable = format!("COMPANION_ABORT_AT={}:{}", plan.point, plan.nth);
     let ran = test_build(&variable, workload.command);
-    // 128 and the signal's number is how `timeout` tells of it; 6 is SIGABRT.
+    // `timeout` exits with 128 plus the signal number; 6 is SIGABRT.
     let ended = ran.status == Some(134) || ran.status.is_none();
-    // A reconcile more or less is a matter of time; then the last passings of a point may not come.
+    // The number of reconciles depends on timing; the last occurrences of a point may be missing.
     assert!(ended || (ran.status == Some(0) && plan.nth > 1), "{}: {plan:?}: {ran}", workload.name);
     ended
 }
 
-/// One pass of the ordinary command, then the work itself if it had not even been recorded.
+/// One converge of the ordinary command, then the workload itself if it was not recorded.
 fn recover(workload: &Workload, plan: &Plan) {
     let place = || format!("`{}` crashed at {plan:?}", workload.name);
     let pass = companion(workload.mend);
@@ -178,7 +177,7 @@ fn recover(workload: &Workload, plan: &Plan) {
     let looked: serde_json::Value = serde_json::from_str(&quiet.stdout)
         .unwrap_or_else(|error| unreadable(&place(), &quiet, &error));
     assert_eq!(looked["steps"].as_array().map(Vec::len), Some(0), "{}: {quiet}", place());
-    // A build that the crash left alone comes to its own end.
+    // A build that survived the crash ends by itself.
     let gone = || strays().is_empty().then_some(());
     until(&format!("no podman is left: {}", place()), 60, gone);
     assert_eq!(leftovers(), Vec::<String>::new(), "{}", place());
@@ -188,7 +187,7 @@ fn unreadable(place: &str, ran: &Ran, error: &serde_json::Error) -> serde_json::
     panic!("{place}: {error}: {ran}")
 }
 
-/// What any cut-off work could leave, configuration that nobody wants, and rendered files that were replaced.
+/// Objects that interrupted work may leave: temporary files, unwanted configuration, and replaced rendered files.
 fn leftovers() -> Vec<String> {
     let script = r#"
         for place in "$1"/*/; do
@@ -204,11 +203,11 @@ fn leftovers() -> Vec<String> {
     found
 }
 
-/// Processes of archy's that a crash left behind: builds, pulls, and what they started.
+/// Processes of archy's that survived a crash: builds, pulls, and their children.
 fn strays() -> Vec<String> {
     let listed = root(&["ps", "-u", "archy", "-o", "args="]);
     let stray = |line: &&str| {
-        // Without an argument it is the pause process, which keeps the user's namespace.
+        // Without an argument it is the pause process, which holds the user namespace.
         let (program, _arguments) = line.split_once(' ').unwrap_or_default();
         let program = program.rsplit('/').next();
         matches!(program, Some("podman" | "buildah" | "companion" | "companion-crash-points"))

@@ -1,4 +1,4 @@
-//! The daemon as it is delivered: `companion.service` of archy's manager.
+//! The release daemon: `companion.service` of archy's manager.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ const SERVICE: &str = "companion.service";
 pub(crate) struct Daemon;
 
 impl Daemon {
-    /// Starts it as it is delivered: it looks every 30 s.
+    /// Starts it with its default resync of 30 s.
     pub(crate) fn start() -> Self {
         // It is of type `notify`: this returns after its first reconcile.
         systemctl(&["start", SERVICE]).good();
@@ -30,7 +30,7 @@ impl Daemon {
         Self::start()
     }
 
-    /// Writes that down, and starts nothing.
+    /// Writes the unit without starting it.
     pub(crate) fn configure(seconds: u64, lines: &str) {
         let text = format!(
             "[Service]\nExecStart=\nExecStart=%h/.local/bin/companion run --resync {seconds}\n{lines}\n"
@@ -55,14 +55,14 @@ impl Daemon {
         systemctl(&["restart", SERVICE]).good();
     }
 
-    /// Kills it as a crash would, and waits for the next one.
+    /// Kills it like a crash, and waits for the next one.
     pub(crate) fn crash(&self) {
         let pid = self.pid();
         root(&["kill", "-KILL", &pid.to_string()]).good();
         until("another daemon runs", 30, || Self::find().filter(|next| *next != pid));
     }
 
-    /// A line of its `/proc/<pid>/status`, in its own unit.
+    /// A line of its `/proc/<pid>/status`, with the unit of the file.
     pub(crate) fn status(&self, field: &str) -> String {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let value = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));

@@ -7,7 +7,7 @@ use crate::guest::tell;
 use crate::node::{companion, installed};
 
 #[test]
-fn a_machine_with_every_prerequisite_is_ok() {
+fn doctor_reports_ok_when_all_prerequisites_are_met() {
     installed();
     let ran = companion(&["doctor"]).exits(0);
     assert!(!ran.stdout.contains("error "), "{ran}");
@@ -16,7 +16,8 @@ fn a_machine_with_every_prerequisite_is_ok() {
 #[test]
 fn missing_linger_is_an_error_with_its_fix() {
     installed();
-    // The mark alone: `loginctl disable-linger` would end archy's manager at once, for he is not logged in.
+    // Only the linger file: `loginctl disable-linger` would stop archy's manager immediately, because archy is not
+    // logged in.
     let mark = "/var/lib/systemd/linger/archy";
     fs::remove_file(mark).unwrap();
     let ran = companion(&["doctor"]);
@@ -28,7 +29,7 @@ fn missing_linger_is_an_error_with_its_fix() {
 }
 
 #[test]
-fn status_is_answered_each_time_it_is_asked() {
+fn repeated_status_requests_are_answered() {
     installed();
     let time = |_| {
         let begun = Instant::now();

@@ -1,9 +1,8 @@
-//! The fault matrix: one fault after another is done to the real thing, each by a test that names its row.
+//! The fault matrix: each test injects one fault into the real host and names its row.
 //!
-//! What every test here but one, which begins from nothing, sees to besides its own row is in [`witness`]: the
-//! companions that the fault is not about run on as the same processes, nothing of a stranger's is touched, and
-//! no secret is told.
-//! Rows that are not here are shown by the other files of this suite, and by the crash and chaos runs.
+//! Every test except the one on an empty node also checks the invariants in [`witness`]: unaffected companions keep
+//! their processes, unmanaged objects are unchanged, and no secret is logged. Other rows are covered by the other
+//! files of this suite, and by the crash and chaos runs.
 
 use serde_json::Value;
 
@@ -23,11 +22,11 @@ mod registry;
 mod systemd;
 mod witness;
 
-/// How long a repair may take, in seconds: a back-off that was begun, a resync, a restart delay of 10 s,
-/// and as much again for a busy machine.
+/// Maximum time of a repair, in seconds: an active back-off, a resync, a restart delay of 10 s, and the same again
+/// for a busy machine.
 const PATIENCE: u64 = 60;
 
-/// The condition of `one` that `companion status` has by this reason, with these words in it.
+/// The condition of `one` in `companion status` with this reason and these words.
 fn held(one: Companion, on: &str, words: &str) -> Value {
     until(&format!("{} is held by {on}: {words}", one.name), PATIENCE, || {
         let (status, exit) = one.status();
@@ -37,7 +36,7 @@ fn held(one: Companion, on: &str, words: &str) -> Value {
     })
 }
 
-/// Waits until the daemon says of the first trouble that it has these words.
+/// Waits until the first warning or error of the daemon contains these words.
 fn told_by(_daemon: &Daemon, words: &str) -> String {
     until(&format!("the daemon tells of: {words}"), PATIENCE, || {
         let text = property("companion.service", "StatusText");
@@ -45,7 +44,7 @@ fn told_by(_daemon: &Daemon, words: &str) -> String {
     })
 }
 
-/// Waits until `companion status` finds all ready, and every page answers.
+/// Waits until `companion status` reports all companions ready, and every page answers.
 fn all_well() {
     until("all are ready", PATIENCE, || {
         let ready = companion(&["status"]).status == Some(0);

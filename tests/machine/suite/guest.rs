@@ -1,29 +1,29 @@
-//! The guest as its users see it: commands with bounded time, files, and waiting for what is to come.
+//! The guest as seen by its users: commands with a timeout, files, and polling.
 //!
-//! The suite itself runs as the guest's root, so that it can be anybody: `archy`, whose companions they
-//! are, or `mallory`, who has no business with them.
+//! The suite runs as the guest's root and becomes each user: `archy`, who owns the companions, or `mallory`, who has
+//! no access to them.
 
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// No command takes longer than this, in seconds; `timeout` ends it, and the test fails.
+/// The timeout of every command, in seconds; the test fails after it.
 const LIMIT: &str = "180";
 
-/// How a command ended.
+/// The result of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    /// What was run, for messages.
+    /// The command line, for messages.
     command: String,
-    /// Its exit status; 124 when it took too long, none when a signal ended it.
+    /// Its exit status; 124 after a timeout, `None` after a signal.
     pub(crate) status: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
 impl Ran {
-    /// What it printed, without the last line break; fails unless it exited with 0.
+    /// Its standard output without the last line break; fails unless it exited with 0.
     pub(crate) fn good(self) -> String {
         self.exits(0).stdout.trim_end().to_owned()
     }
@@ -34,7 +34,7 @@ impl Ran {
         self
     }
 
-    /// All that it printed.
+    /// Its complete output.
     pub(crate) fn words(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
@@ -52,22 +52,22 @@ pub(crate) fn root(command: &[&str]) -> Ran {
     run(command.iter().copied(), "")
 }
 
-/// The same with something on its standard input.
+/// The same with standard input.
 pub(crate) fn root_reading(command: &[&str], input: &str) -> Ran {
     run(command.iter().copied(), input)
 }
 
-/// Runs a command as the user whose companions they are.
+/// Runs a command as the owner of the companions.
 pub(crate) fn archy(command: &[&str]) -> Ran {
     archy_reading(command, "")
 }
 
-/// The same with something on its standard input.
+/// The same with standard input.
 pub(crate) fn archy_reading(command: &[&str], input: &str) -> Ran {
     run(as_user("1000", "archy").chain(SESSION).chain(command.iter().copied()), input)
 }
 
-/// Begins a command as that user, which is killed by whoever has it; the process is the command's own.
+/// Starts a command as that user; the process is the command's own, and its holder kills it.
 pub(crate) fn spawn_archy(command: &[&str]) -> Child {
     let words: Vec<_> =
         as_user("1000", "archy").chain(SESSION).chain(command.iter().copied()).collect();
@@ -77,7 +77,7 @@ pub(crate) fn spawn_archy(command: &[&str]) -> Child {
     command.spawn().unwrap()
 }
 
-/// Where archy's manager and its bus are.
+/// The runtime directory of archy's manager and its bus.
 const SESSION: [&str; 2] =
     ["XDG_RUNTIME_DIR=/run/user/1000", "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus"];
 
@@ -107,7 +107,7 @@ fn run<'a>(words: impl Iterator<Item = &'a str>, input: &str) -> Ran {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Whoever reads nothing may have gone before it was written.
+    // A command that reads nothing may have exited before.
     let _unread = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -136,13 +136,13 @@ pub(crate) fn podman(arguments: &[&str]) -> Ran {
     archy(&[&["podman"], arguments].concat())
 }
 
-/// Writes a file as archy, and the directories above it.
+/// Writes a file as archy, and creates its parent directories.
 pub(crate) fn write(path: &str, text: &str) {
     let script = r#"mkdir -p "$(dirname "$1")" && cat >"$1""#;
     archy_reading(&["sh", "-c", script, "sh", path], text).good();
 }
 
-/// What is put back in order when a test ends, however it ends: a script that root runs.
+/// Cleanup at the end of a test, however it ends: a script that root runs.
 #[derive(Debug)]
 pub(crate) struct Undo(String);
 
@@ -152,12 +152,12 @@ pub(crate) fn undo(script: impl AsRef<str>) -> Undo {
 
 impl Drop for Undo {
     fn drop(&mut self) {
-        // Each line is to be tried, whatever became of those before it.
+        // Each line runs, even if an earlier one failed.
         let _tried = root_reading(&["sh"], &self.0);
     }
 }
 
-/// Runs a script as root, in which `archy` is a command that becomes him; fails with it.
+/// Runs a script as root, in which `archy` is a command that becomes that user; fails with it.
 pub(crate) fn by_root(script: &str) {
     root_reading(&["sh", "-e"], &format!("{AS_ARCHY}{script}")).good();
 }
@@ -167,7 +167,7 @@ const AS_ARCHY: &str =
     XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus \"$@\"; }
 ";
 
-/// Asks until there is an answer. That it takes long is no failure; that none comes is.
+/// Polls until there is an answer; fails only if none comes.
 pub(crate) fn until<T>(what: &str, seconds: u64, mut ask: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
@@ -179,7 +179,7 @@ pub(crate) fn until<T>(what: &str, seconds: u64, mut ask: impl FnMut() -> Option
     }
 }
 
-/// Sees to it that something stays true for a while.
+/// Asserts that a condition stays true for a while.
 pub(crate) fn throughout(what: &str, seconds: u64, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(seconds) {
@@ -188,12 +188,12 @@ pub(crate) fn throughout(what: &str, seconds: u64, mut holds: impl FnMut() -> bo
     }
 }
 
-/// A number that whoever runs the suite may set by a variable of the environment.
+/// A number from an environment variable.
 pub(crate) fn number(variable: &str, usual: u64) -> u64 {
     std::env::var(variable).map_or(usual, |text| text.parse().unwrap())
 }
 
-/// Tells a number to whoever runs the suite.
+/// Prints a measured duration.
 pub(crate) fn measured(what: &str, since: Instant) {
     tell(what, &format!("{:.2} s", since.elapsed().as_secs_f64()));
 }

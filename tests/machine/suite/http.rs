@@ -1,12 +1,11 @@
-//! One GET over a plain socket: what a browser would get, and what the browser says of itself is the
-//! test's to choose.
+//! A GET request over a plain socket, as a browser sends it, with headers of the test's choice.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The most that is read of an answer, in bytes.
+/// The maximum size of an answer, in bytes.
 const ANSWER_LIMIT: u64 = 1 << 20;
 
 /// An answer.
@@ -17,7 +16,7 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
-/// Asks a port of loopback for a path, with these headers; `Host` is the address unless it is among them.
+/// Requests a path from a loopback port, with these headers; `Host` is the address unless it is among them.
 pub(crate) fn get(port: u16, path: &str, headers: &[(&str, &str)]) -> io::Result<Answer> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;

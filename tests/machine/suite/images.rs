@@ -1,4 +1,4 @@
-//! Where images come from, and that a running companion does not depend on it.
+//! Sources of images; a running companion is independent of them.
 
 use std::fs;
 use std::net::TcpListener;
@@ -24,7 +24,7 @@ fn change_page(one: Companion, text: &str) {
 }
 
 #[test]
-fn a_changed_context_is_built_and_its_companion_restarted_once() {
+fn changed_build_context_is_built_and_restarts_once() {
     installed();
     let _daemon = Daemon::resyncing(2);
     let (since, other) = (Moment::now(), LND.container());
@@ -39,7 +39,7 @@ fn a_changed_context_is_built_and_its_companion_restarted_once() {
 }
 
 #[test]
-fn a_build_that_fails_leaves_the_old_one_running_and_is_reported() {
+fn failed_build_is_reported_and_the_previous_image_keeps_running() {
     installed();
     let _daemon = Daemon::resyncing(2);
     let (since, id) = (Moment::now(), ELECTRS.container());
@@ -50,12 +50,12 @@ fn a_build_that_fails_leaves_the_old_one_running_and_is_reported() {
     let (status, exit) = ELECTRS.status();
     assert_eq!(exit, Some(1), "{status}");
 
-    // Nor does it keep a companion down that dies meanwhile.
+    // Nor does it stop a companion that dies meanwhile.
     systemctl(&["stop", &ELECTRS.service()]).good();
     until("it is up with the old image", 60, || ELECTRS.is_up().then_some(()));
     assert_ne!(ELECTRS.container(), id);
 
-    // A build that is tried anew at this very moment would find what it lacks.
+    // A build retry at this moment would find its input.
     until("no build is under way", 60, || {
         let found = root(&["pgrep", "-f", "[p]odman build"]).status;
         found.filter(|status| *status == 1)
@@ -65,7 +65,7 @@ fn a_build_that_fails_leaves_the_old_one_running_and_is_reported() {
     assert_eq!(ELECTRS.starts(&since), 1, "an image that did not change costs no restart");
 }
 
-/// Whether anybody asks the registry while `act` takes place: its place is taken by a listener.
+/// Whether the registry is contacted while `act` runs: a listener replaces it.
 pub(crate) fn asked_the_registry(act: impl FnOnce()) -> bool {
     root(&["systemctl", "stop", "docker-registry"]).good();
     let listener = until("the port is free", 20, || TcpListener::bind(REGISTRY).ok());
@@ -75,11 +75,11 @@ pub(crate) fn asked_the_registry(act: impl FnOnce()) -> bool {
 }
 
 #[test]
-fn a_listener_in_the_registrys_place_sees_who_asks() {
+fn listener_in_place_of_the_registry_sees_every_request() {
     installed();
     let image = format!("{REGISTRY}/lfg2025/none:latest");
     assert!(asked_the_registry(|| {
-        // It never answers; that is what the limit of time is for.
+        // It never answers, which the timeout handles.
         let pull = ["timeout", "3", "podman", "pull", "--retry=0", "--tls-verify=false", &image];
         crate::guest::archy(&pull);
     }));
@@ -94,13 +94,13 @@ fn lost_and_repaired(one: Companion) {
 }
 
 #[test]
-fn what_was_built_here_is_repaired_without_its_registry() {
+fn built_image_is_repaired_without_its_registry() {
     installed();
     assert!(!asked_the_registry(|| lost_and_repaired(ELECTRS)));
 }
 
 #[test]
-fn what_was_pulled_is_repaired_without_its_registry() {
+fn pulled_image_is_repaired_without_its_registry() {
     installed();
     companion(&["remove", "lnd"]).exits(0);
     let (built, pushed) = ("localhost/lnd-ui:latest", format!("{REGISTRY}/lfg2025/lnd-ui:latest"));

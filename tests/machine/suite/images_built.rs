@@ -1,5 +1,4 @@
-//! Builds under the daemon: what they leave in the store however they end, and a build context on a
-//! file system that does not answer.
+//! Builds by the daemon: their remains in the store, and a build context on an unresponsive file system.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,13 +13,13 @@ use crate::node::{
 
 const DOCKERFILE: &str = "electrs-ui/Dockerfile";
 
-/// All images by id, those between included.
+/// All images by id, including intermediate ones.
 fn images() -> BTreeSet<String> {
     let ids = podman(&["images", "--all", "--quiet", "--no-trunc"]).good();
     ids.lines().map(str::to_owned).collect()
 }
 
-/// All containers by name, working containers of builds included.
+/// All containers by name, including working containers of builds.
 fn containers() -> BTreeSet<String> {
     let names = podman(&["ps", "--all", "--external", "--format", "{{.Names}}"]).good();
     names.lines().map(str::to_owned).collect()
@@ -33,8 +32,7 @@ fn all_well() {
     });
 }
 
-/// The Dockerfile as it is delivered, with a stage before it that it copies a file from; `work` is done
-/// in a stage between.
+/// The release Dockerfile with an additional stage that it copies a file from; `work` runs in a stage between.
 fn with_stages(work: &str) -> String {
     let delivered = fs::read_to_string(format!("{CONTEXTS}/{DOCKERFILE}")).unwrap();
     let (arguments, rest) = delivered.split_once("FROM ").unwrap();
@@ -46,7 +44,7 @@ fn with_stages(work: &str) -> String {
 }
 
 #[test]
-fn builds_of_several_stages_leave_one_image_however_they_end() {
+fn multi_stage_builds_leave_one_image() {
     installed();
     let delivered = fs::read_to_string(format!("{CONTEXTS}/{DOCKERFILE}")).unwrap();
     let (images_before, containers_before) = (images(), containers());
@@ -59,7 +57,7 @@ fn builds_of_several_stages_leave_one_image_however_they_end() {
     until("the build fails", 60, || {
         property("companion.service", "StatusText").contains("exit status 3").then_some(())
     });
-    // It is tried again, so this is about the time between.
+    // It is retried, so this is about the time between.
     until("nothing is left of it", 60, || {
         (images() == images_before && containers() == containers_before).then_some(())
     });
@@ -100,7 +98,7 @@ fn builds_of_several_stages_leave_one_image_however_they_end() {
     edit_context(DOCKERFILE, &delivered);
     companion(&["install", "electrumx"]).exits(0);
     all_well();
-    // What was replaced goes once the newer one has run for a while.
+    // A replaced image is removed after the newer one has run for a while.
     until("the image of before is gone", 60, || {
         (images().len() == images_before.len()).then_some(())
     });
@@ -109,7 +107,7 @@ fn builds_of_several_stages_leave_one_image_however_they_end() {
 }
 
 #[test]
-fn a_killed_builds_containers_are_removed_by_the_next_daemon() {
+fn next_daemon_removes_the_containers_of_a_killed_build() {
     installed();
     let delivered = fs::read_to_string(format!("{CONTEXTS}/{DOCKERFILE}")).unwrap();
     let before = containers();
@@ -119,7 +117,7 @@ fn a_killed_builds_containers_are_removed_by_the_next_daemon() {
         root(&["pgrep", "-f", "[s]leep 4714"]).status.filter(|status| *status == 0)
     });
     let daemon_pid = daemon.pid();
-    // All at once, as a loss of power; the context is mended by the time the next one looks.
+    // All at the same time, like a loss of power; the context is repaired before the next observation.
     root(&["sh", "-c", &format!("kill -STOP {daemon_pid}; pkill -KILL -f '[p]odman build'; pkill -KILL -f '[s]leep 4714'")]).good();
     edit_context(DOCKERFILE, &delivered);
     let left = containers();
@@ -130,7 +128,7 @@ fn a_killed_builds_containers_are_removed_by_the_next_daemon() {
     all_well();
 }
 
-/// A mount whose file system never answers: nobody reads the requests of the kernel.
+/// A mount of an unresponsive file system: no process reads the requests of the kernel.
 struct HungMount {
     place: String,
     holder: Child,
@@ -153,7 +151,7 @@ impl HungMount {
 
 impl Drop for HungMount {
     fn drop(&mut self) {
-        // Nobody has the device any more: whoever waits is told that the connection is gone.
+        // The device is closed: waiting processes get an error.
         let _killed = self.holder.kill();
         let _waited = self.holder.wait();
         let _unmounted = root(&["umount", "--lazy", &self.place]);
@@ -161,7 +159,7 @@ impl Drop for HungMount {
 }
 
 #[test]
-fn a_build_context_that_does_not_answer_holds_up_nobody() {
+fn unresponsive_build_context_blocks_no_other_companion() {
     installed();
     let daemon = Daemon::resyncing(1);
     all_well();
@@ -169,7 +167,7 @@ fn a_build_context_that_does_not_answer_holds_up_nobody() {
     let (run, usual) = (ELECTRS.property("InvocationID"), threads());
     let hung = HungMount::over(&format!("{CONTEXTS}/electrs-ui"));
     let said = |words: &str| property("companion.service", "StatusText").contains(words);
-    until("the daemon reports it", 60, || said("does not answer").then_some(()));
+    until("the daemon reports it", 60, || said("does not respond").then_some(()));
 
     for _ in 0..3 {
         let begun = Instant::now();
@@ -179,7 +177,7 @@ fn a_build_context_that_does_not_answer_holds_up_nobody() {
         until("another is back", 60, || LND.is_up().then_some(()));
         measured("another back while a context hangs", begun);
     }
-    // Some thirty looks later still one read waits for it.
+    // After about thirty observations only one read waits for it.
     std::thread::sleep(Duration::from_secs(30));
     assert!(threads() <= usual + 4, "{} threads, {usual} before", threads());
     assert_eq!(ELECTRS.property("InvocationID"), run, "it runs on");

@@ -1,5 +1,5 @@
-//! What a container starts with is named by its content: the rendered file that its unit mounts, and the
-//! id of its image. What is edited, lost or moved afterwards changes nothing that starts, and is put right.
+//! The inputs of a container are addressed by content: the rendered file that its unit mounts, and the id of its
+//! image. An input that is edited, lost or moved later changes no start, and is repaired.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,20 +15,20 @@ use crate::node::{
 
 const BASE: &str = "localhost/companion-base:latest";
 
-/// A resync, the delay of a restart, the time until a service counts as running, and as much again.
+/// A resync, a restart delay, the time until a service counts as running, and the same again.
 const PATIENCE: u64 = 45;
 
-/// A harm to the rendered file, as archy's own program would do it.
+/// A fault of the rendered file, by a program of archy's.
 fn harm(script: &str, file: &str) {
     archy(&["sh", "-ec", script, "sh", file]).good();
 }
 
-/// Has the page answer on another path as well, once nginx reads this file.
+/// Lets the page answer on another path as well, once nginx reads this file.
 const EDIT: &str =
     "sed -i '0,/^server {/s//server {\\n    location = \\/owned { return 200 owned; }/' \"$1\"
      grep -q owned \"$1\"";
 
-/// Whether what runs has read an edited file.
+/// Whether the container has read an edited file.
 fn is_owned() -> bool {
     http::get(BITCOIN.port, "/owned", &[])
         .is_ok_and(|page| page.status == 200 && page.text.ends_with("owned"))
@@ -41,7 +41,7 @@ fn next_epoch(file: &str) -> String {
     format!("{CONFIG}.{digest}.{}", epoch.parse::<u32>().unwrap() + 1)
 }
 
-/// A node whose three companions run, and the file that the one was started from.
+/// A node with three running companions, and the file that one was started from.
 struct Rendered {
     file: String,
     bytes: Vec<u8>,
@@ -59,7 +59,7 @@ impl Rendered {
         Self { file, bytes, since: Moment::now(), others }
     }
 
-    /// Waits until the next epoch is all there is, and holds that the service was started so often.
+    /// Waits until only the next epoch exists, and asserts the number of starts.
     fn is_replaced_by_the_next_epoch(&self, starts: usize) {
         let next = next_epoch(&self.file);
         until("the next epoch runs, and the file before is gone", PATIENCE, || {
@@ -79,7 +79,7 @@ impl Rendered {
 }
 
 #[test]
-fn edited_rendered_file_is_replaced_with_one_restart_and_swept() {
+fn edited_rendered_file_is_replaced_with_one_restart_and_removed() {
     let rendered = Rendered::installed();
     let _daemon = Daemon::resyncing(1);
     let before = last_event();
@@ -107,14 +107,14 @@ fn lost_rendered_file_of_a_running_container_gets_the_next_epoch() {
 }
 
 #[test]
-fn rendered_file_that_others_could_write_gets_the_next_epoch() {
+fn rendered_file_writable_by_others_gets_the_next_epoch() {
     let rendered = Rendered::installed();
     let _daemon = Daemon::resyncing(1);
     harm("chmod 0666 \"$1\"", &rendered.file);
     rendered.is_replaced_by_the_next_epoch(1);
 }
 
-/// What runs names the very revision that is wanted, and was started from other bytes.
+/// The container reports the desired revision, and was started from other bytes.
 #[test]
 fn container_that_started_from_an_edited_file_is_replaced() {
     let rendered = Rendered::installed();
@@ -137,9 +137,9 @@ fn lost_file_and_stopped_service_come_back_in_the_next_epoch() {
     rendered.is_replaced_by_the_next_epoch(1);
 }
 
-/// People and other programs read the file through the link; what runs does not.
+/// Users and other programs read the file through the link; the container does not.
 #[test]
-fn lost_or_replaced_link_is_made_again_without_a_restart() {
+fn lost_or_replaced_link_is_restored_without_a_restart() {
     let rendered = Rendered::installed();
     let _daemon = Daemon::resyncing(1);
     let precious = "/home/archy/precious";
@@ -157,7 +157,7 @@ fn lost_or_replaced_link_is_made_again_without_a_restart() {
             rendered_file(CONFIG).filter(|file| *file == rendered.file)
         });
         assert_eq!(fs::read_to_string(precious).unwrap(), "precious", "{script}");
-        // What is done within the five seconds of a repair waits for the rest of them.
+        // A change within the five seconds of a repair waits for the rest of them.
         throughout("it runs on", 7, || BITCOIN.property("InvocationID") == run);
     }
     until("it is ready", PATIENCE, || (BITCOIN.status().1 == Some(0)).then_some(()));
@@ -170,7 +170,7 @@ fn lost_or_replaced_link_is_made_again_without_a_restart() {
 #[test]
 fn units_name_images_by_the_id_that_podman_gives() {
     installed();
-    // Podman shows the name that the image had when the container was made.
+    // Podman shows the name that the image had when the container was created.
     for one in ALL {
         systemctl(&["restart", &format!("{}.service", one.name)]).good();
     }
@@ -212,9 +212,9 @@ fn container_restarts_from_its_own_image_although_the_tag_moved() {
     assert_eq!(LND.starts(&since), 1);
 }
 
-/// A daemon that finds it down builds the image again, and never starts what the tag points to.
+/// A daemon that finds it stopped builds the image again, and never starts the image behind the tag.
 #[test]
-fn daemon_never_starts_what_a_moved_build_tag_points_to() {
+fn daemon_never_starts_the_image_behind_a_moved_build_tag() {
     installed();
     let (image, old) = (LND.unit_image(), LND.container());
     let _daemon = Daemon::resyncing(1);
@@ -229,9 +229,9 @@ fn daemon_never_starts_what_a_moved_build_tag_points_to() {
 }
 
 #[test]
-fn pruning_all_images_leaves_what_runs_and_what_it_restarts_from() {
+fn pruning_all_images_keeps_running_images() {
     installed();
-    // The base image is no companion's, and other tests need it.
+    // Other tests need the base image.
     podman(&["create", "--replace", "--name", "stranger", BASE]).good();
     let (before, image) = (containers(), LND.unit_image());
     podman(&["untag", &LND.tag()]).good();
@@ -260,7 +260,7 @@ fn unit_with_a_tag_and_a_fixed_mount_is_upgraded_with_one_restart() {
     let rendered = Rendered::installed();
     let script = "rm \"$2\" && mv \"$1\" \"$2\"";
     archy(&["sh", "-ec", script, "sh", &rendered.file, CONFIG]).good();
-    // The image's part of the revision was made of id and name, and the form of the text was another.
+    // The image's part of the revision was derived from id and name, and the text had another form.
     let hex = "[0-9a-f]{16}";
     let revision = format!(
         "s/({hex})-{hex}-({hex})(\\.[0-9]+)?-{hex}-([0-9]+)/\\1-{0}-\\2-\\4/",

@@ -1,4 +1,4 @@
-//! From nothing to three pages.
+//! Installation of three companions on a clean node.
 
 use std::fs;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::node::{
 };
 
 #[test]
-fn three_apps_give_a_clean_user_three_units_three_services_and_three_pages() {
+fn three_apps_get_three_units_services_and_pages() {
     clean();
     assert_eq!(companion(&["status"]).exits(0).stdout.trim(), NOTHING);
     let begun = Instant::now();
@@ -35,7 +35,7 @@ fn three_apps_give_a_clean_user_three_units_three_services_and_three_pages() {
 const NOTHING: &str = "no companions: no app is recorded as installed";
 
 #[test]
-fn an_install_that_is_repeated_restarts_nothing() {
+fn repeated_install_restarts_nothing() {
     installed();
     let before = containers();
     let begun = Instant::now();
@@ -45,7 +45,7 @@ fn an_install_that_is_repeated_restarts_nothing() {
 }
 
 #[test]
-fn the_rpc_viewer_asks_the_node_with_the_right_credentials() {
+fn rpc_viewer_uses_the_current_credentials() {
     installed();
     let before = fs::read_to_string(ASKED).unwrap_or_default().lines().count();
     assert_eq!(ask_the_node(), Some(200));
@@ -58,7 +58,7 @@ fn the_rpc_viewer_asks_the_node_with_the_right_credentials() {
 }
 
 #[test]
-fn another_host_name_and_another_page_are_refused() {
+fn unknown_host_names_and_origins_are_refused() {
     installed();
     let before = fs::read_to_string(ASKED).unwrap_or_default();
     let path = "/api/getblockchaininfo";
@@ -78,15 +78,15 @@ fn another_host_name_and_another_page_are_refused() {
 }
 
 #[test]
-fn the_indexers_page_sees_its_backend() {
+fn indexer_page_reaches_its_backend() {
     installed();
     let own = [("X-Requested-With", "companion")];
     let answer = http::get(ELECTRS.port, "/api/listening", &own).unwrap();
     assert!(answer.status == 200 && answer.text.contains(r#"{"listening":true}"#), "{answer:?}");
 }
 
-/// A unit as the predecessor wrote it: no mark, an older form. Its limit of memory is left out, because
-/// `podman run --memory` is refused where no controller reaches the guest.
+/// A unit of the previous manager: without an ownership label, in an older form. Its memory limit is omitted, because
+/// `podman run --memory` is refused without the memory controller in the guest.
 const PREDECESSORS: &str = "[Unit]
 Description=Archipelago companion UI: archy-lnd-ui
 After=network-online.target
@@ -110,7 +110,7 @@ WantedBy=default.target
 ";
 
 #[test]
-fn what_the_predecessor_left_running_is_taken_over_under_its_name() {
+fn container_of_the_previous_manager_is_adopted_under_its_name() {
     installed();
     clean();
     let base = "localhost/companion-base:latest";
@@ -131,7 +131,7 @@ fn what_the_predecessor_left_running_is_taken_over_under_its_name() {
 }
 
 #[test]
-fn an_app_that_was_never_heard_of_is_bad_input_and_records_nothing() {
+fn unknown_app_is_invalid_input_and_records_nothing() {
     installed();
     let before = fs::read(format!("{STATE}/desired.json")).unwrap();
     let ran = companion(&["install", "lmd"]).exits(2);

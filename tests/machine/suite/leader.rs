@@ -1,5 +1,5 @@
-//! One decider: with the daemon running, a change of its inputs holds, commands wait for it, and nobody
-//! undoes anybody's work.
+//! One leader: while the daemon runs, a change of its inputs holds, commands wait for it, and no process undoes the
+//! work of another.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,10 +18,10 @@ use crate::node::{
 };
 use crate::random::Random;
 
-/// How long a change may take from its saving until it is live, in seconds.
+/// Maximum seconds from saving a change until it is live.
 const SOON: u64 = 2;
 
-/// A companion of the catalog's own, on the base image, with what may be changed of it.
+/// A companion of the test's catalog, on the base image, with its variable fields.
 const MY_UI: Companion = Companion { name: "my-ui", port: 18099, base: "my-ui" };
 
 fn my_ui(port: u16, tag: &str, page: &str) -> String {
@@ -33,7 +33,7 @@ fn my_ui(port: u16, tag: &str, page: &str) -> String {
     )
 }
 
-/// Saves the catalog as most editors do: a new file takes the place of the old one.
+/// Saves the catalog as most editors do: a new file replaces the old one.
 fn save(text: &str) {
     let new = format!("{CATALOG}.new");
     write(&new, text);
@@ -48,7 +48,7 @@ fn unit_holds(one: Companion, text: &str) -> Option<()> {
     one.unit_text().contains(text).then_some(())
 }
 
-/// What `companion history` has after the event `last`; of very many, the newest are kept.
+/// The events of `companion history` after `last`; only the newest are kept.
 pub(crate) fn events_after(last: Option<&Value>) -> Vec<Value> {
     let history = companion(&["--json", "history", "-n", "100000"]).exits(0);
     let history: Value = serde_json::from_str(&history.stdout).unwrap();
@@ -57,7 +57,7 @@ pub(crate) fn events_after(last: Option<&Value>) -> Vec<Value> {
     events[after.map_or(0, |place| place + 1)..].to_vec()
 }
 
-/// The newest event that there is.
+/// The newest event.
 pub(crate) fn last_event() -> Option<Value> {
     events_after(None).pop()
 }
@@ -69,7 +69,7 @@ fn count(events: &[Value], kind: &str, action: &str, name: &str) -> usize {
     events.iter().filter(is).count()
 }
 
-/// The app of the catalog's own companion, with two images for it; removed however the test ends.
+/// The app of the test's companion, with two images for it; removed at the end of the test.
 struct MyApp;
 
 impl MyApp {
@@ -90,10 +90,10 @@ impl Drop for MyApp {
     }
 }
 
-/// A port, an image, the environment and a host name are changed one after the other: each is live soon,
-/// costs one restart, and is still live a minute later. Commands beside the daemon change nothing of it.
+/// A port, an image, the environment and a host name are changed one after the other: each is live soon, causes one
+/// restart, and is still live a minute later. Concurrent commands do not revert it.
 #[test]
-fn change_of_the_catalog_is_live_soon_costs_one_restart_and_holds() {
+fn catalog_change_is_applied_with_one_restart() {
     installed();
     let before = catalog();
     let _daemon = Daemon::start();
@@ -133,9 +133,9 @@ fn change_of_the_catalog_is_live_soon_costs_one_restart_and_holds() {
     companion(&["remove", "my-app"]).exits(0);
 }
 
-/// Without a daemon, what an operator pulls or tags changes nothing that starts; the next reconcile adopts it.
+/// Without a daemon, a pull or tag by the operator changes no start; the next reconcile adopts it.
 #[test]
-fn tag_of_a_pulled_image_that_moves_is_followed_with_one_restart() {
+fn moved_tag_of_a_pulled_image_causes_one_restart() {
     installed();
     let _removed = MyApp::with_two_tags();
     save(&format!("{}{}", catalog(), my_ui(18099, "1", "one")));
@@ -196,7 +196,7 @@ fn changed_build_argument_is_built_once_and_restarts_once() {
 }
 
 #[test]
-fn companion_that_the_catalog_got_later_is_repaired_by_the_daemon() {
+fn companion_added_to_the_catalog_is_repaired_by_the_daemon() {
     installed();
     let _daemon = Daemon::start();
     let _removed = MyApp::with_two_tags();
@@ -211,7 +211,7 @@ fn companion_that_the_catalog_got_later_is_repaired_by_the_daemon() {
 }
 
 #[test]
-fn broken_catalog_changes_nothing_and_is_named_with_its_line() {
+fn invalid_catalog_is_reported_with_its_line_and_changes_nothing() {
     installed();
     let good = catalog();
     let daemon = Daemon::start();
@@ -233,7 +233,7 @@ fn broken_catalog_changes_nothing_and_is_named_with_its_line() {
         companion(&["reload"]).exits(0);
         companion(&["install", "electrumx"]).exits(0);
     }
-    // A daemon that starts with a broken catalog has the last good one.
+    // A daemon that starts with an invalid catalog uses the last valid one.
     save("broken\n");
     daemon.restart();
     assert_ne!(daemon.pid(), pid);
@@ -248,7 +248,7 @@ fn broken_catalog_changes_nothing_and_is_named_with_its_line() {
 }
 
 #[test]
-fn three_apps_installed_beside_the_daemon_build_each_image_once() {
+fn concurrent_installs_of_three_apps_build_each_image_once() {
     clean();
     let _daemon = Daemon::start();
     let installed = companion(&[&["install"], &APPS[..]].concat()).exits(0);
@@ -261,10 +261,10 @@ fn three_apps_installed_beside_the_daemon_build_each_image_once() {
     assert!(installed.stderr.contains("done ensure-image archy-lnd-ui"), "{installed}");
 }
 
-/// Four processes install and remove at random beside the daemon. In the end the host is what the last
-/// intents say, and no unit was written more often than it was asked for.
+/// Four processes install and remove at random while the daemon runs. In the end the host matches the last intents,
+/// and no unit was written more often than requested.
 #[test]
-fn processes_beside_the_daemon_end_at_the_last_intents_without_flip_flops() {
+fn concurrent_processes_end_at_the_last_intents_without_flapping() {
     installed();
     let seconds = number("COMPANION_RACE_SECONDS", 20);
     let _daemon = Daemon::start();
@@ -321,13 +321,13 @@ fn processes_beside_the_daemon_end_at_the_last_intents_without_flip_flops() {
 }
 
 #[test]
-fn leader_that_hangs_is_reported_and_taken_over_from() {
+fn hanging_leader_is_reported_and_replaced() {
     installed();
     let daemon = Daemon::start();
     let pid = daemon.pid();
     root(&["kill", "-STOP", &pid.to_string()]).good();
     let ran = companion(&["install", "lnd"]).exits(1);
-    assert!(ran.stderr.contains("leads and hangs") && ran.stderr.contains("--take-over"), "{ran}");
+    assert!(ran.stderr.contains("hangs") && ran.stderr.contains("--take-over"), "{ran}");
     let status = companion(&["status"]).exits(1);
     assert!(status.stderr.contains("does not answer"), "{status}");
     companion(&["--take-over", "install", "lnd"]).exits(0);
@@ -338,7 +338,7 @@ fn leader_that_hangs_is_reported_and_taken_over_from() {
 }
 
 #[test]
-fn leader_that_is_killed_while_a_command_waits_loses_no_intent() {
+fn leader_killed_while_a_command_waits_loses_no_intent() {
     clean();
     let daemon = Daemon::start();
     let install = thread::spawn(|| companion(&["install", "lnd"]));
@@ -349,7 +349,7 @@ fn leader_that_is_killed_while_a_command_waits_loses_no_intent() {
 }
 
 #[test]
-fn options_and_directories_of_one_command_are_refused_beside_the_daemon() {
+fn options_that_differ_from_the_daemon_are_refused() {
     installed();
     let _daemon = Daemon::start();
     for options in [["--build-arg", "X=1"], ["--contexts", "/opt"], ["--state-dir", "/tmp/other"]] {
@@ -358,12 +358,12 @@ fn options_and_directories_of_one_command_are_refused_beside_the_daemon() {
         assert!(ran.stderr.contains("catalog file"), "{ran}");
     }
     let second = companion(&["--state-dir", "/tmp/other", "run"]).exits(1);
-    assert!(second.stderr.contains("another daemon decides about this host"), "{second}");
+    assert!(second.stderr.contains("another daemon is the leader of this host"), "{second}");
     assert!(!fs::exists("/tmp/other/desired.json").unwrap());
 }
 
 #[test]
-fn published_files_that_are_damaged_or_unmanaged_stop_nothing() {
+fn damaged_or_unmanaged_published_files_stop_nothing() {
     installed();
     let daemon = Daemon::start();
     for file in ["status.json", "events.jsonl"] {

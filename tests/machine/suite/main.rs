@@ -1,7 +1,7 @@
-//! The whole on a real systemd and Podman: the `companion` command and its daemon, as users have them.
+//! End-to-end tests on a real systemd and Podman: the release `companion` command and its daemon.
 //!
-//! It changes units, containers and mounts, so it runs as root of the throwaway machine alone, one test
-//! at a time; `../run` builds, copies and starts it. Times that it prints are measured, never asserted.
+//! The suite changes units, containers and mounts, so it runs only as root of the throwaway machine, one test at a
+//! time; `../run` builds, copies and starts it. Printed times are measured, never asserted.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,5 +1,5 @@
-//! The node under test: archy's three companions, how they come to be installed, and what is asked of
-//! them. What is about them begins with one of the two functions here, whatever an earlier test left behind.
+//! The node under test: archy's three companions, their installation, and queries about them. Tests of companions
+//! start with one of the two functions here, which reset the node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,21 +19,21 @@ pub(crate) const UNITS: &str = "/home/archy/.config/containers/systemd";
 pub(crate) const USER_UNITS: &str = "/home/archy/.config/systemd/user";
 pub(crate) const STATE: &str = "/home/archy/.local/state/companion";
 pub(crate) const CATALOG: &str = "/home/archy/.config/companion/catalog.toml";
-/// The link to the configuration that was rendered last.
+/// The link to the latest rendered configuration.
 pub(crate) const CONFIG: &str = "/var/lib/archipelago/bitcoin-ui/nginx.conf";
 pub(crate) const PASSWORD: &str = "/var/lib/archipelago/bitcoin/rpc-password";
-/// What the stand-in was asked.
+/// The requests to the stand-in.
 pub(crate) const ASKED: &str = "/var/lib/archipelago/bitcoin/rpc-journal.jsonl";
 pub(crate) const CONTEXTS: &str = "/opt/archipelago/docker";
 
-/// The kind of systemd's message that a unit was started (`SD_MESSAGE_UNIT_STARTED`, sd-messages.h).
+/// The message id of systemd for a started unit (`SD_MESSAGE_UNIT_STARTED`, sd-messages.h).
 pub(crate) const STARTED: &str = "39f53479d3a045ac8e11786248231fbf";
 
-/// What a unit without `DefaultDependencies=false` waits for: 90 s on this machine, which never has a
-/// network. Stopped before each test, so that a companion that waited for it would be noticed.
+/// The dependency of a unit without `DefaultDependencies=false`: 90 s on this machine, which never has a network.
+/// Stopped before each test, so that a waiting companion would be noticed.
 pub(crate) const NETWORK_WAIT: &str = "podman-user-wait-network-online.service";
 
-/// The machine's nginx as the base, and its own registry in the place of a real one.
+/// The machine's nginx as the base image, and its registry instead of a real one.
 const CATALOG_TEXT: &str = r#"[node]
 build_arguments = { BASE_IMAGE = "localhost/companion-base:latest" }
 image_repository = "127.0.0.1:5000/lfg2025"
@@ -43,7 +43,7 @@ insecure_registries = ["127.0.0.1:5000"]
 password_file = "/var/lib/archipelago/bitcoin/rpc-password"
 "#;
 
-/// One of the three.
+/// One of the three companions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Companion {
     pub(crate) name: &'static str,
@@ -68,26 +68,26 @@ impl Companion {
         format!("{UNITS}/{}.container", self.name)
     }
 
-    /// Its unit; empty when it is no file, for reading a pipe would take for ever.
+    /// The text of its unit; empty when it is not a regular file, because reading a pipe would block.
     pub(crate) fn unit_text(self) -> String {
         let is_file = fs::metadata(self.unit()).is_ok_and(|data| data.is_file());
         let text = is_file.then(|| fs::read_to_string(self.unit()).ok());
         text.flatten().unwrap_or_default()
     }
 
-    /// The image that its unit names.
+    /// The image of its unit.
     pub(crate) fn unit_image(self) -> String {
         let text = self.unit_text();
         let image = text.lines().find_map(|line| line.strip_prefix("Image="));
         image.unwrap_or_default().to_owned()
     }
 
-    /// The name that its image is built under.
+    /// Its build tag.
     pub(crate) fn tag(self) -> String {
         format!("localhost/{}:latest", self.base)
     }
 
-    /// The image that its container was started from, by its id.
+    /// The id of the image that its container was started from.
     pub(crate) fn running_image(self) -> String {
         podman(&["container", "inspect", "--format", "{{.Image}}", self.name]).good()
     }
@@ -97,7 +97,7 @@ impl Companion {
         archy(&["sed", "-i", "s/^RestartSec=.*/RestartSec=77/", &self.unit()])
     }
 
-    /// Whether its unit is again as it was before an edit.
+    /// Whether its unit is restored after an edit.
     pub(crate) fn unit_is_restored(self) -> Option<()> {
         self.unit_text().contains("\nRestartSec=10\n").then_some(())
     }
@@ -131,13 +131,13 @@ impl Companion {
         (value["companions"][0].clone(), ran.status)
     }
 
-    /// How often it was started since `since`.
+    /// The number of starts since `since`.
     pub(crate) fn starts(self, since: &Moment) -> usize {
         since.count(&format!("USER_UNIT={}", self.service()), STARTED)
     }
 }
 
-/// A place in the guest's journal.
+/// A cursor in the guest's journal.
 #[derive(Debug)]
 pub(crate) struct Moment(String);
 
@@ -149,12 +149,12 @@ impl Moment {
         Self(cursor.unwrap_or_else(|| panic!("no cursor: {text}")).to_owned())
     }
 
-    /// How many messages of this kind and field there were since (systemd.journal-fields(7)).
+    /// The number of messages with this message id and field since then (systemd.journal-fields(7)).
     fn count(&self, field: &str, message_id: &str) -> usize {
         self.said(&[field, &format!("MESSAGE_ID={message_id}")]).lines().count()
     }
 
-    /// The messages since, those that match all these fields.
+    /// The messages since then that match all these fields.
     pub(crate) fn said(&self, fields: &[&str]) -> String {
         root(&["journalctl", "--sync"]).good();
         let after = format!("--after-cursor={}", self.0);
@@ -169,7 +169,7 @@ pub(crate) fn companion(arguments: &[&str]) -> Ran {
     archy(&[&[COMPANION], arguments].concat())
 }
 
-/// Whether the record of wishes has this app as installed; not while there is none that can be read.
+/// Whether the desired state has this app installed; false while it is missing or unreadable.
 pub(crate) fn is_recorded(app: &str) -> bool {
     let record = fs::read(format!("{STATE}/desired.json")).unwrap_or_default();
     let record: Value = serde_json::from_slice(&record).unwrap_or_default();
@@ -182,13 +182,13 @@ pub(crate) fn containers() -> BTreeMap<&'static str, String> {
     ALL.into_iter().map(|one| (one.name, id(one))).collect()
 }
 
-/// The id of the image that archy has by this name, if there is one.
+/// The id of archy's image of this name, if there is one.
 pub(crate) fn image_id(name: &str) -> Option<String> {
     let ran = podman(&["image", "inspect", "--format", "{{.Id}}", name]);
     (ran.status == Some(0)).then(|| ran.good())
 }
 
-/// The rendered file that the link `output` leads to, if it does to one beside it.
+/// The rendered file behind the link `output`, if it is in the same directory.
 pub(crate) fn rendered_file(output: &str) -> Option<String> {
     let target = fs::read_link(output).ok()?;
     let name = target.to_str().filter(|name| !name.contains('/'))?;
@@ -197,7 +197,7 @@ pub(crate) fn rendered_file(output: &str) -> Option<String> {
     is_file.then(|| file.display().to_string())
 }
 
-/// All that lies beside `output` by the name of a rendered file, replaced ones too.
+/// All rendered files of `output`, including replaced ones.
 pub(crate) fn rendered_files(output: &str) -> BTreeSet<String> {
     let (directory, name) = output.rsplit_once('/').unwrap();
     let Ok(entries) = fs::read_dir(directory) else { return BTreeSet::new() };
@@ -206,14 +206,14 @@ pub(crate) fn rendered_files(output: &str) -> BTreeSet<String> {
     rendered.map(|name| format!("{directory}/{name}")).collect()
 }
 
-/// Asks the RPC viewer for the chain, as its own page would, and says with which status it answered.
+/// Queries the RPC viewer for the chain, as its own page would, and returns the HTTP status.
 pub(crate) fn ask_the_node() -> Option<u16> {
     let page = [("X-Requested-With", "companion"), ("Sec-Fetch-Site", "same-origin")];
     http::get(BITCOIN.port, "/api/getblockchaininfo", &page).ok().map(|answer| answer.status)
 }
 
-/// What work that was cut off could leave: temporary files below these directories, units staged for the
-/// generator, and containers without a running service. A place that cannot be searched is named, too.
+/// Remains of interrupted work: temporary files below these directories, units staged for the generator, and
+/// containers without a running service. A directory that cannot be searched is reported, too.
 pub(crate) fn leftovers(directories: &[&str]) -> Vec<String> {
     let script = r#"
         find "$@" /run/user/1000/companion -name '.*.tmp' 2>&1 || echo "these cannot be searched: $*"
@@ -230,7 +230,7 @@ pub(crate) fn leftovers(directories: &[&str]) -> Vec<String> {
     found.lines().map(str::to_owned).collect()
 }
 
-/// A node on which nothing was ever installed; only images may be left.
+/// A node without companions; only images may be left.
 pub(crate) fn clean() {
     as_delivered();
     for one in ALL {
@@ -248,7 +248,7 @@ pub(crate) fn clean() {
     }
 }
 
-/// A node with all three companions ready, no daemon, and everything around them as it was delivered.
+/// A node with all three companions ready, no daemon, and everything around them in its initial state.
 pub(crate) fn installed() {
     as_delivered();
     let install = || companion(&[&["install"], &APPS[..]].concat());
@@ -259,7 +259,7 @@ pub(crate) fn installed() {
     assert!(ALL.into_iter().all(Companion::is_up));
 }
 
-/// Puts everything around the companions in order.
+/// Resets everything around the companions.
 fn as_delivered() {
     assert_eq!(fs::read_to_string("/etc/hostname").unwrap().trim(), "companion-machine");
     root_reading(&["sh", "-e"], ROOTS_ORDER).good();
@@ -276,7 +276,7 @@ fn as_delivered() {
     }
 }
 
-/// Mounts, services of the system, drop-ins, and the contexts as they were copied in.
+/// Mounts, system services, drop-ins, and the original build contexts.
 const ROOTS_ORDER: &str = "
 umount --quiet /home/archy/.config/containers/systemd || true
 loginctl enable-linger archy
@@ -287,7 +287,7 @@ cd /opt/archipelago
 diff -r pristine docker >/dev/null || { rm -rf docker; cp -a pristine docker; }
 ";
 
-/// No daemon, nothing masked, and no wait for a network that an earlier test had cut short.
+/// No daemon, no mask, and no wait for a network that an earlier test interrupted.
 const ARCHYS_ORDER: &str = "
 systemctl --user --quiet stop companion.service podman-user-wait-network-online.service
 systemctl --user --quiet unmask archy-bitcoin-ui.service archy-lnd-ui.service archy-electrs-ui.service

@@ -1,4 +1,4 @@
-//! Numbers that a seed decides: the same seed, the same run.
+//! Pseudorandom numbers: the same seed gives the same run.
 
 /// A generator (SplitMix64: Steele, Lea and Flood, 2014).
 #[derive(Debug)]
@@ -21,7 +21,7 @@ impl Random {
         self.next() % limit
     }
 
-    /// One of these, of which there is at least one.
+    /// One of these; the list must not be empty.
     pub(crate) fn one_of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[usize::try_from(self.below(choices.len() as u64)).unwrap()]
     }

@@ -1,5 +1,5 @@
-//! The first five minutes: what the README says, word by word, on a new account, and what `companion
-//! setup` does on one that is set up already.
+//! The first five minutes: the exact commands of the README on a new account, and `companion setup` on a configured
+//! one.
 
 use std::fs;
 
@@ -11,16 +11,16 @@ use crate::node::{self, COMPANION, USER_UNITS, companion};
 
 const README: &str = include_str!("../../../README.md");
 
-/// The one line that cannot run here, because it fetches crates.
+/// The one line that cannot run here, because it downloads crates.
 const INSTALL: &str = "cargo install --path crates/companion-cli";
 
-/// What stands in for it: the built program, at the place where cargo installs it.
+/// Its replacement: the built program, at cargo's install path.
 const INSTALL_BUILT: &str = "install -D ~/built/companion ~/.cargo/bin/companion";
 
-/// The base image that the README names. It is in the store of the new account, so nobody pulls it.
+/// The base image of the README. It is in the store of the new account, so it is not pulled.
 const BASE_IMAGE: &str = "docker.io/library/nginx:1.29-alpine";
 
-/// The blocks of shell commands in the section that a new user follows.
+/// The shell blocks of the section for new users.
 fn blocks() -> Vec<String> {
     let section = README.split("\n## On a real host\n").nth(1).unwrap();
     let section = section.split("\n## ").next().unwrap();
@@ -28,13 +28,13 @@ fn blocks() -> Vec<String> {
     section.split("```sh\n").skip(1).map(block).collect()
 }
 
-/// A new account, which goes with its processes.
+/// A new account; it is deleted with its processes on drop.
 struct Newcomer {
     id: String,
 }
 
 impl Newcomer {
-    /// Makes one as `adduser` does, and what the README asks root for.
+    /// Creates it as `adduser` does, and performs the README's root steps.
     fn arrive() -> Self {
         assert!(README.contains("`sudo loginctl enable-linger \"$USER\"`"));
         let script = r#"
@@ -67,7 +67,7 @@ impl Newcomer {
         root(&[&["env", &runtime], &login[..], &["--command", &script]].concat())
     }
 
-    /// Runs a block of the README, in a shell that has the `PATH` of the first one.
+    /// Runs a block of the README, in a shell with the `PATH` of the first one.
     fn follow(&self, block: &str) {
         let path =
             blocks()[0].lines().find(|line| line.starts_with("export PATH=")).unwrap().to_owned();
@@ -75,7 +75,7 @@ impl Newcomer {
         println!("{}", ran.exits(0));
     }
 
-    /// The names of the companions that are ready.
+    /// The names of the ready companions.
     fn ready(&self) -> Vec<String> {
         let ran = self.run("~/.cargo/bin/companion --json status").exits(0);
         let status: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -126,14 +126,14 @@ fn following_the_readme_ends_with_a_daemon_and_ready_companions() {
     assert_eq!(newcomer.run("systemctl --user is-active companion").status, Some(4));
 }
 
-/// What a setup could change: the unit, the catalog, and the run of the daemon.
+/// Objects that a setup could change: the unit, the catalog, and the run of the daemon.
 fn traces() -> String {
     let unit = format!("{USER_UNITS}/companion.service");
     let files = archy(&["stat", "--format=%n %i %Y %Z", &unit, node::CATALOG]).good();
     format!("{files}\n{}", property("companion.service", "InvocationID"))
 }
 
-/// A daemon of archy's, stopped and disabled in the end.
+/// A daemon of archy's, stopped and disabled on drop.
 struct SetUp;
 
 impl SetUp {
@@ -154,7 +154,7 @@ impl Drop for SetUp {
 }
 
 #[test]
-fn a_second_setup_and_a_dry_run_change_nothing() {
+fn second_setup_and_dry_run_change_nothing() {
     let _set_up = SetUp::new();
     let before = traces();
     let ran = companion(&["setup"]).exits(0);
@@ -173,7 +173,7 @@ fn a_second_setup_and_a_dry_run_change_nothing() {
 }
 
 #[test]
-fn setup_restarts_the_daemon_of_a_replaced_program_and_no_companion() {
+fn setup_restarts_only_the_daemon_after_a_program_upgrade() {
     let _set_up = SetUp::new();
     let (before, containers) = (traces(), node::containers());
     // As an upgrade does: another file takes the name.
@@ -190,7 +190,7 @@ fn setup_restarts_the_daemon_of_a_replaced_program_and_no_companion() {
 }
 
 #[test]
-fn a_daemon_without_its_program_is_an_error_that_setup_fixes() {
+fn missing_daemon_program_is_an_error_that_setup_fixes() {
     let _set_up = SetUp::new();
     let away = format!("{COMPANION}.away");
     fs::rename(COMPANION, &away).unwrap();
@@ -203,7 +203,7 @@ fn a_daemon_without_its_program_is_an_error_that_setup_fixes() {
         assert!(ran.stdout.contains(line), "{line}: {ran}");
     }
     assert!(ran.stdout.contains("        fix: companion setup\n"), "{ran}");
-    // From where it is now: the unit follows the program.
+    // From its current path: the unit is updated to it.
     archy(&[&away, "setup"]).exits(0);
     assert_eq!(archy(&[&away, "doctor"]).exits(0).stdout.matches("error ").count(), 0);
     fs::rename(&away, COMPANION).unwrap();
@@ -211,7 +211,7 @@ fn a_daemon_without_its_program_is_an_error_that_setup_fixes() {
 }
 
 #[test]
-fn root_gets_a_service_of_the_system() {
+fn root_gets_a_system_service() {
     node::clean();
     let program = "/usr/local/bin/companion";
     let of_archy = root(&[COMPANION, "setup"]);

@@ -1,32 +1,32 @@
-//! Companions after a reboot, without the daemon and with it. `../run` reboots the machine between a
-//! `before` and its `after`; the first pair is run again after a power cut.
+//! Companions after a reboot, without the daemon and with it. `../run` reboots the machine between a `before` and its
+//! `after` test; the first pair runs again after a power cut.
 
 use crate::daemon::Daemon;
 use crate::guest::{property, root, systemctl, until};
 use crate::node::{ALL, Companion, STARTED, companion, installed};
 
 #[test]
-fn before_it_the_daemon_is_disabled_and_three_companions_are_installed() {
+fn before_the_reboot_the_daemon_is_disabled_and_three_apps_run() {
     installed();
     systemctl(&["disable", "companion.service"]).good();
     assert_eq!(property("companion.service", "ActiveState"), "inactive");
 }
 
 #[test]
-fn after_it_all_three_companions_are_back_with_no_daemon() {
+fn after_the_reboot_three_companions_run_without_a_daemon() {
     until("all are up", 60, || ALL.into_iter().all(Companion::is_up).then_some(()));
     assert_eq!(property("companion.service", "ActiveState"), "inactive");
     until("all are ready", 30, || (companion(&["status"]).status == Some(0)).then_some(()));
 }
 
 #[test]
-fn before_another_the_daemon_is_enabled() {
+fn before_the_second_reboot_the_daemon_is_enabled() {
     installed();
     systemctl(&["enable", "companion.service"]).good();
 }
 
 #[test]
-fn after_another_the_daemon_is_there_and_has_restarted_nothing() {
+fn after_the_second_reboot_the_daemon_restarted_nothing() {
     until("the daemon runs", 60, Daemon::find);
     until("all are up", 60, || ALL.into_iter().all(Companion::is_up).then_some(()));
     until("all are ready", 30, || (companion(&["status"]).status == Some(0)).then_some(()));

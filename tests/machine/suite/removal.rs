@@ -1,4 +1,4 @@
-//! What is removed is gone, and stays so.
+//! Removed companions leave nothing and stay removed.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::daemon::Daemon;
 use crate::guest::{archy, measured, throughout, until};
 use crate::node::{BITCOIN, CONFIG, Companion, ELECTRS, LND, companion, installed};
 
-/// Whether nothing of a companion is left.
+/// Whether no object of a companion is left.
 fn is_gone(one: Companion) -> bool {
     !fs::exists(one.unit()).unwrap()
         && one.property("LoadState") == "not-found"
@@ -18,7 +18,7 @@ fn is_gone(one: Companion) -> bool {
 }
 
 #[test]
-fn a_removed_app_leaves_nothing_and_the_others_as_they_were() {
+fn removed_app_leaves_no_objects_and_other_apps_unchanged() {
     installed();
     let others = [LND, ELECTRS].map(Companion::container);
     let directory = Path::new(CONFIG).parent().unwrap();
@@ -36,7 +36,7 @@ fn a_removed_app_leaves_nothing_and_the_others_as_they_were() {
 }
 
 #[test]
-fn removal_leaves_no_rendered_file_whatever_became_of_the_link() {
+fn removal_deletes_rendered_files_without_the_link() {
     installed();
     let directory = Path::new(CONFIG).parent().unwrap();
     for script in [
@@ -55,11 +55,11 @@ fn removal_leaves_no_rendered_file_whatever_became_of_the_link() {
 }
 
 #[test]
-fn what_is_removed_while_the_daemon_works_stays_removed() {
+fn app_removed_while_the_daemon_reconciles_stays_removed() {
     installed();
     let _daemon = Daemon::resyncing(1);
     for attempt in 0..5_u64 {
-        // At another point of the daemon's reconcile each time, which the deletion has just begun.
+        // At another point of the daemon's reconcile each time, which the deletion just started.
         fs::remove_file(LND.unit()).unwrap();
         thread::sleep(Duration::from_millis(150 * attempt));
         companion(&["remove", "lnd"]).exits(0);
@@ -71,7 +71,7 @@ fn what_is_removed_while_the_daemon_works_stays_removed() {
 }
 
 #[test]
-fn what_is_removed_while_it_is_installed_stays_removed() {
+fn app_removed_during_its_install_stays_removed() {
     installed();
     let _daemon = Daemon::resyncing(1);
     for attempt in 0..3_u64 {
@@ -80,7 +80,7 @@ fn what_is_removed_while_it_is_installed_stays_removed() {
         thread::sleep(Duration::from_millis(400 * attempt));
         companion(&["remove", "electrumx"]);
         let _either_way = install.join().unwrap();
-        // The later wish counts; which one that was, the record tells.
+        // The later intent wins; the record tells which one that was.
         let status = ELECTRS.status().0;
         if status["health"] == "not-installed" || status["health"] == "removing" {
             until("it is gone", 15, || is_gone(ELECTRS).then_some(()));
@@ -92,8 +92,8 @@ fn what_is_removed_while_it_is_installed_stays_removed() {
 }
 
 #[test]
-fn an_app_that_was_never_recorded_cannot_be_removed() {
+fn unrecorded_app_cannot_be_removed() {
     installed();
     let ran = companion(&["remove", "no-such-app"]).exits(2);
-    assert!(ran.stderr.contains("no app `no-such-app` is known"), "{ran}");
+    assert!(ran.stderr.contains("unknown app `no-such-app`"), "{ran}");
 }

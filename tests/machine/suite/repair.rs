@@ -1,7 +1,7 @@
-//! What the daemon finds amiss, and that it mends it, once.
+//! Faults that the daemon detects and repairs, once.
 //!
-//! It resyncs every 5 s here. A repair is awaited for a resync and the restart delay of 10 s, and as much
-//! again for a busy machine.
+//! It resyncs every 5 s here. The timeout of a repair is a resync and the restart delay of 10 s, and the same again
+//! for a busy machine.
 
 use std::fs;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::node::{
 const RESYNC: u64 = 5;
 const PATIENCE: u64 = 2 * (RESYNC + 10);
 
-/// Does `harm`, and waits until `one` is up in another container than before.
+/// Injects `harm`, and waits until `one` is up in another container than before.
 fn comes_back(what: &str, one: Companion, harm: impl FnOnce()) {
     let old = one.container().unwrap();
     let begun = Instant::now();
@@ -27,7 +27,7 @@ fn comes_back(what: &str, one: Companion, harm: impl FnOnce()) {
 }
 
 #[test]
-fn an_edited_unit_file_is_restored_and_its_container_restarted_once() {
+fn edited_unit_file_is_restored_with_one_restart() {
     installed();
     let _daemon = Daemon::resyncing(RESYNC);
     let since = Moment::now();
@@ -41,7 +41,7 @@ fn an_edited_unit_file_is_restored_and_its_container_restarted_once() {
 }
 
 #[test]
-fn what_an_edited_unit_started_is_replaced() {
+fn container_started_from_an_edited_unit_is_replaced() {
     installed();
     let text = LND.unit_text();
     let (electrs, since) = (ELECTRS.container(), Moment::now());
@@ -55,7 +55,7 @@ fn what_an_edited_unit_started_is_replaced() {
     until("it is ready", PATIENCE, || (LND.status().1 == Some(0)).then_some(()));
     let capabilities = podman(&["inspect", "--format", "{{len .EffectiveCaps}}", LND.name]).good();
     assert_eq!(capabilities, "5");
-    // Its restart epoch alone is another: what the edited unit started must not pass for what this one does.
+    // Only its restart epoch differs: the container of the edited unit must not count as that of this one.
     let restored = LND.unit_text();
     let changed = text.lines().zip(restored.lines()).filter(|(old, new)| old != new);
     let changed: Vec<_> = changed.map(|(old, _)| old.split_once('=').unwrap().0).collect();
@@ -66,9 +66,9 @@ fn what_an_edited_unit_started_is_replaced() {
     drop(daemon);
 }
 
-/// An upgrade of companion: the unit says the same specification in other words, and names no rendering.
+/// An upgrade of companion: the unit renders the same specification differently, and names no renderer version.
 #[test]
-fn the_unit_of_an_earlier_release_is_no_alarm_and_costs_one_restart() {
+fn unit_of_an_earlier_release_is_upgraded_with_one_restart() {
     installed();
     let text = LND.unit_text();
     let (electrs, since) = (ELECTRS.container(), Moment::now());
@@ -82,8 +82,8 @@ fn the_unit_of_an_earlier_release_is_no_alarm_and_costs_one_restart() {
     let ran = companion(&["reconcile"]);
     assert_eq!(ran.status, Some(0), "{ran}");
     for said in [format!("{plan}"), format!("{ran}")] {
-        assert!(said.contains("rendered differently"), "{said}");
-        assert!(!said.contains("tampered") && !said.contains("edited"), "{said}");
+        assert!(said.contains("renders the unit differently"), "{said}");
+        assert!(!said.contains("outside companion") && !said.contains("differs from"), "{said}");
     }
     assert_eq!(LND.unit_text(), text, "today's words, and the restart_epoch that it had");
     assert_eq!(LND.status().1, Some(0));
@@ -92,7 +92,7 @@ fn the_unit_of_an_earlier_release_is_no_alarm_and_costs_one_restart() {
 }
 
 #[test]
-fn a_killed_container_is_back() {
+fn killed_container_is_restarted() {
     installed();
     let _daemon = Daemon::resyncing(RESYNC);
     comes_back("killed container", BITCOIN, || {
@@ -101,7 +101,7 @@ fn a_killed_container_is_back() {
 }
 
 #[test]
-fn a_removed_container_is_back() {
+fn removed_container_is_recreated() {
     installed();
     let _daemon = Daemon::resyncing(RESYNC);
     comes_back("removed container", ELECTRS, || {
@@ -110,7 +110,7 @@ fn a_removed_container_is_back() {
 }
 
 #[test]
-fn a_paused_container_is_replaced() {
+fn paused_container_is_replaced() {
     installed();
     let _daemon = Daemon::resyncing(RESYNC);
     comes_back("paused container", LND, || {
@@ -119,7 +119,7 @@ fn a_paused_container_is_replaced() {
 }
 
 #[test]
-fn a_service_that_was_stopped_by_hand_is_started() {
+fn manually_stopped_service_is_started() {
     installed();
     let _daemon = Daemon::resyncing(RESYNC);
     comes_back("stopped service", ELECTRS, || {
@@ -128,7 +128,7 @@ fn a_service_that_was_stopped_by_hand_is_started() {
 }
 
 #[test]
-fn a_service_that_failed_is_reset_and_started() {
+fn failed_service_is_reset_and_started() {
     installed();
     let _daemon = Daemon::resyncing(RESYNC);
     comes_back("failed service", LND, || {
@@ -140,7 +140,7 @@ fn a_service_that_failed_is_reset_and_started() {
 }
 
 #[test]
-fn a_service_that_reached_its_start_limit_is_reset_and_started() {
+fn service_at_its_start_limit_is_reset_and_started() {
     installed();
     let limit =
         "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=2\n[Service]\nRestartSec=100ms\n";
@@ -162,7 +162,7 @@ fn a_service_that_reached_its_start_limit_is_reset_and_started() {
 }
 
 #[test]
-fn a_rotated_password_costs_one_restart_and_no_more() {
+fn rotated_password_causes_one_restart() {
     installed();
     let _daemon = Daemon::resyncing(RESYNC);
     let (since, others) = (Moment::now(), [LND, ELECTRS].map(Companion::container));
@@ -182,9 +182,9 @@ fn a_rotated_password_costs_one_restart_and_no_more() {
     assert_eq!(rendered_files(CONFIG), [new].into(), "the old password is gone");
 }
 
-/// The file keeps its name, and what runs from it runs on: the bytes were never in doubt.
+/// The file keeps its name, and its container keeps running: the content is unchanged.
 #[test]
-fn configuration_that_others_could_read_is_closed_without_a_restart() {
+fn insecure_mode_of_a_configuration_is_fixed_without_a_restart() {
     installed();
     let _daemon = Daemon::resyncing(RESYNC);
     let (file, container) = (rendered_file(CONFIG).unwrap(), BITCOIN.container());
@@ -199,7 +199,7 @@ fn configuration_that_others_could_read_is_closed_without_a_restart() {
 }
 
 #[test]
-fn several_harms_at_once_are_all_mended() {
+fn concurrent_faults_are_all_repaired() {
     installed();
     let _daemon = Daemon::resyncing(RESYNC);
     let begun = Instant::now();

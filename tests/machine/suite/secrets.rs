@@ -1,4 +1,4 @@
-//! Where the RPC password is, and where it is not.
+//! Locations of the RPC password, and its absence elsewhere.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::node::{
 };
 
 #[test]
-fn the_rendered_configuration_is_its_owners_alone() {
+fn rendered_configuration_is_readable_by_its_owner_only() {
     installed();
     let directory = Path::new(CONFIG).parent().unwrap();
     let rendered = rendered_file(CONFIG).unwrap();
@@ -30,22 +30,22 @@ fn the_rendered_configuration_is_its_owners_alone() {
     assert_ne!(mallory(&["ls", directory.to_str().unwrap()], "").status, Some(0));
 }
 
-/// Whether any form of the password is in this.
+/// Whether this contains any form of the password.
 pub(crate) fn holds(bytes: &[u8], forms: &[String]) -> bool {
     forms.iter().any(|form| bytes.windows(form.len()).any(|part| part == form.as_bytes()))
 }
 
-/// The files below the places where anything of companions or of archy could be that hold one of the forms.
+/// The files of companions or archy that contain one of the forms.
 pub(crate) fn files_with(forms: &[String]) -> BTreeSet<String> {
     let script = "grep -rlF --binary-files=text --devices=skip -f - \
                   /home /run /tmp /var /etc /opt /dev/shm 2>/dev/null; true";
-    // Read from its standard input: an argument would be found in /proc.
+    // From standard input: an argument would be visible in /proc.
     let ran = crate::guest::root_reading(&["sh", "-c", script], &forms.join("\n"));
     ran.good().lines().map(str::to_owned).collect()
 }
 
 #[test]
-fn the_password_is_in_its_own_file_and_in_the_rendered_configuration_only() {
+fn password_appears_only_in_its_file_and_the_configuration() {
     installed();
     let password = "canary-4f1d7c0a9b";
     let pair = STANDARD.encode(format!("archipelago:{password}"));
@@ -53,7 +53,7 @@ fn the_password_is_in_its_own_file_and_in_the_rendered_configuration_only() {
     let daemon = Daemon::resyncing(1);
     rotate_password(password);
     until("the new password is used", 60, || ask_the_node().filter(|status| *status == 200));
-    // Through everything that could say it: a restart, a failure, and all that is printed.
+    // Exercise every possible leak: a restart, a failure, and all printed output.
     podman(&["kill", BITCOIN.name]).good();
     until("it is back", 60, || BITCOIN.is_up().then_some(()));
 
@@ -83,7 +83,7 @@ fn the_password_is_in_its_own_file_and_in_the_rendered_configuration_only() {
     let mut processes = 0;
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         for file in ["cmdline", "environ"] {
-            // Other entries than processes, and those that just ended, have none.
+            // Entries other than processes, and processes that just ended, have none.
             let Ok(bytes) = fs::read(entry.path().join(file)) else { continue };
             processes += 1;
             assert!(!holds(&bytes, &forms), "{}/{file}", entry.path().display());
@@ -94,7 +94,7 @@ fn the_password_is_in_its_own_file_and_in_the_rendered_configuration_only() {
     let rendered = rendered_file(CONFIG).unwrap();
     assert_eq!(files_with(&forms), [rendered, PASSWORD.to_owned()].into());
     assert!(ALL.into_iter().all(|one| !holds(one.unit_text().as_bytes(), &forms)));
-    // What it was rendered into goes with it.
+    // The rendered file is removed with it.
     rotate_password("the-usual-password");
     companion(&["reconcile"]).exits(0);
     assert_eq!(files_with(&forms), BTreeSet::new());

@@ -1,5 +1,5 @@
-//! Attacks with real means: another user's files and connections, a container that turned on its host, an image that is made to
-//! harm, and an environment that points elsewhere.
+//! Real attacks: another user's files and connections, a compromised container, a malicious image, and a hostile
+//! environment.
 
 mod canary;
 mod environment;
@@ -17,7 +17,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 pub(crate) const ARCHY: u32 = 1000;
 pub(crate) const MALLORY: u32 = 1001;
 
-/// Makes the calling thread, and those that come of it, a user's (credentials(7): the kernel keeps them by thread).
+/// Switches the calling thread and its children to a user (credentials(7): the kernel keeps credentials per thread).
 fn become_user(id: u32) {
     let (user, group) = (Uid::from_raw(id), Gid::from_raw(id));
     set_thread_groups(&[]).unwrap();

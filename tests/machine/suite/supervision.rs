@@ -1,5 +1,5 @@
-//! Companions are systemd's: what becomes of the daemon is nothing to them. The first two tests are the
-//! regression that must never come back.
+//! Companions are services of systemd and independent of the daemon. The first two tests are the regression that must
+//! never come back.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::daemon::Daemon;
 use crate::guest::{measured, podman, until};
 use crate::node::{ALL, Companion, LND, Moment, companion, containers, installed};
 
-/// The containers, seen to be the same and up all the while that `act` takes.
+/// The containers, observed to be the same and up during `act`.
 fn undisturbed(act: impl FnOnce()) {
     let before = containers();
     let since = Moment::now();
@@ -22,7 +22,7 @@ fn undisturbed(act: impl FnOnce()) {
 }
 
 #[test]
-fn companions_run_on_while_the_daemon_is_restarted_stopped_or_killed() {
+fn companions_keep_running_while_the_daemon_is_down() {
     installed();
     let daemon = Daemon::start();
     undisturbed(|| daemon.restart());
@@ -31,7 +31,7 @@ fn companions_run_on_while_the_daemon_is_restarted_stopped_or_killed() {
 }
 
 #[test]
-fn a_deleted_unit_file_is_back_within_a_tick_and_costs_no_restart() {
+fn deleted_unit_file_is_restored_within_a_resync_without_a_restart() {
     installed();
     let texts = ALL.map(Companion::unit_text);
     let _daemon = Daemon::start();
@@ -48,7 +48,7 @@ fn a_deleted_unit_file_is_back_within_a_tick_and_costs_no_restart() {
 }
 
 #[test]
-fn a_unit_directory_that_was_lost_whole_is_back_within_a_tick() {
+fn deleted_unit_directory_is_restored_within_a_resync() {
     installed();
     let _daemon = Daemon::start();
     undisturbed(|| {
@@ -66,7 +66,7 @@ fn all_ready() -> Option<()> {
 }
 
 #[test]
-fn a_companion_that_dies_without_a_daemon_is_back_by_itself() {
+fn systemd_restarts_a_companion_without_the_daemon() {
     installed();
     let old = LND.container().unwrap();
     let begun = Instant::now();
@@ -76,12 +76,12 @@ fn a_companion_that_dies_without_a_daemon_is_back_by_itself() {
 }
 
 #[test]
-fn a_second_daemon_refuses_and_the_first_works_on() {
+fn second_daemon_exits_and_the_first_keeps_running() {
     installed();
     let daemon = Daemon::start();
     let first = daemon.pid();
     let ran = companion(&["run"]).exits(1);
-    assert!(ran.stderr.contains("another daemon decides about this host"), "{ran}");
+    assert!(ran.stderr.contains("another daemon is the leader of this host"), "{ran}");
     assert_eq!(daemon.pid(), first);
     undisturbed(|| {
         fs::remove_file(LND.unit()).unwrap();
@@ -90,7 +90,7 @@ fn a_second_daemon_refuses_and_the_first_works_on() {
 }
 
 #[test]
-fn commands_work_beside_the_daemon() {
+fn commands_work_while_the_daemon_runs() {
     installed();
     let _daemon = Daemon::resyncing(1);
     let before = containers();

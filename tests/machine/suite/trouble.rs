@@ -1,4 +1,4 @@
-//! What cannot be mended, or is not to be: it is said, and what runs is left alone.
+//! Faults that cannot be repaired, or must not be: they are reported, and containers are left alone.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ const FOREIGN: &str =
     "[Container]\nImage=localhost/companion-base:latest\nContainerName=archy-lnd-ui\n";
 
 #[test]
-fn a_strangers_unit_at_our_name_is_left_alone_and_reported() {
+fn unmanaged_unit_with_the_same_name_is_kept_and_reported() {
     installed();
     companion(&["remove", "lnd"]).exits(0);
     write(&LND.unit(), FOREIGN);
@@ -29,7 +29,7 @@ fn a_strangers_unit_at_our_name_is_left_alone_and_reported() {
 }
 
 #[test]
-fn a_masked_unit_stays_down_until_it_is_unmasked() {
+fn masked_unit_stays_stopped_until_it_is_unmasked() {
     installed();
     let _daemon = Daemon::resyncing(1);
     systemctl(&["mask", "--now", &LND.service()]).good();
@@ -45,11 +45,11 @@ fn a_masked_unit_stays_down_until_it_is_unmasked() {
 }
 
 #[test]
-fn units_that_were_lost_and_cannot_be_written_cost_no_running_container() {
+fn lost_unwritable_units_stop_no_running_container() {
     installed();
     let before = containers();
     let _daemon = Daemon::resyncing(1);
-    // An empty directory that nobody can write to, in the place of the real one.
+    // An empty read-only directory replaces the real one.
     root(&["mount", "-t", "tmpfs", "-o", "ro,mode=0700,uid=1000,gid=1000", "tmpfs", UNITS]).good();
     until("it is reported", 30, || (LND.status().0["health"] == "degraded").then_some(()));
     throughout("all run on, and none is taken for ready", 5, || {
@@ -63,7 +63,7 @@ fn units_that_were_lost_and_cannot_be_written_cost_no_running_container() {
 }
 
 #[test]
-fn a_full_disk_leaves_whole_units_and_running_containers() {
+fn full_disk_keeps_complete_units_and_running_containers() {
     installed();
     let before = containers();
     let text = ELECTRS.unit_text();
@@ -83,14 +83,14 @@ fn a_full_disk_leaves_whole_units_and_running_containers() {
     archy(&["rm", &format!("{UNITS}/full")]).good();
     companion(&["reconcile"]).exits(0);
     assert!(ALL.into_iter().all(Companion::is_up));
-    // Of the two that were lost a new process knows only what they say of themselves, and starts them
-    // anew; see the daemon's tests for one that has seen them.
+    // A new process knows the two lost units only by their own reports, and restarts their containers; see the
+    // daemon's tests for one that has observed them.
     assert_eq!(ELECTRS.container().as_ref(), before.get(ELECTRS.name));
     root(&["umount", UNITS]).good();
 }
 
 #[test]
-fn doctor_names_units_that_the_generator_refuses_or_cannot_load() {
+fn doctor_reports_units_that_the_generator_refuses() {
     installed();
     let path = format!("{UNITS}/strange.container");
     write(&path, "[Container]\nImagee=localhost/companion-base:latest\n");

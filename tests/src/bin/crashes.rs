@@ -1,9 +1,9 @@
-//! Tries every crash of every workload, every second crash of every recovery, and every third; with
-//! numbers, up to so many crashes in a row, and only workloads whose name has this part.
+//! Tests every crash of every workload, every second crash of every recovery, and every third one.
 //!
-//! It prints what was tried by workload, and every finding; it fails when there is one.
+//! Usage: `crashes [DEPTH [NAME]]` limits the number of consecutive crashes and selects workloads whose name contains
+//! NAME. Prints the counts of each workload and every finding; fails on a finding.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what was tried is its output")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the report is its output")]
 
 use std::env;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         None => 3,
         Some(Ok(depth)) => depth,
         Some(Err(_)) => {
-            eprintln!("usage: crashes [CRASHES IN A ROW [PART OF A WORKLOAD'S NAME]]");
+            eprintln!("usage: crashes [DEPTH [NAME]]");
             return ExitCode::from(2);
         }
     };

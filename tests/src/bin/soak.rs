@@ -1,10 +1,9 @@
-//! Lets a supervisor work for a virtual year, with something happening every virtual hour; with
-//! numbers, for so many hours, and with another seed.
+//! Runs a supervisor for a virtual year with one event per virtual hour. Optional arguments: the number of hours, the
+//! seed.
 //!
-//! It prints how long everything took to be mended, what memory it needed, and every finding; it
-//! fails when there is one.
+//! Prints recovery times, memory use and every finding; fails on a finding.
 
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "what was measured is its output")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the measurements are its output")]
 
 use std::env;
 use std::process::ExitCode;
@@ -12,7 +11,7 @@ use std::time::Instant;
 
 use companion_tests::soak::soak;
 
-/// The hours of 365 days.
+/// Hours in 365 days.
 const YEAR: u64 = 8760;
 
 fn main() -> ExitCode {

@@ -1,7 +1,5 @@
-//! Boundaries: the gate that notes every point before and after an effect, with the host as it is
-//! there, or that stops a process at one of them.
-//!
-//! It never decides what becomes of a process that stands at its point: whoever runs it drops it.
+//! Boundaries: a gate that records every point before and after an effect together with the host, or stops a process
+//! at one of them. The caller drops the stopped process.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,18 +10,18 @@ use tokio::sync::Notify;
 
 use super::Stop;
 
-/// A point that was reached.
+/// A recorded point.
 #[derive(Debug, Clone)]
 pub(super) struct Reached {
     /// The point.
     pub(super) point: EffectPoint,
-    /// Which step of the workload was under way.
+    /// Index of the current workload step.
     pub(super) op: usize,
-    /// The host at that very moment.
+    /// The host at that moment.
     pub(super) world: World,
-    /// When, on the host's clock.
+    /// The time on the host's clock.
     pub(super) at: std::time::Duration,
-    /// What the run had cost by then.
+    /// The cost of the run so far.
     pub(super) counts: Counts,
 }
 
@@ -33,15 +31,15 @@ pub(super) struct Boundaries {
     stop: Option<Stop>,
     op: AtomicUsize,
     reached: Mutex<Vec<Reached>>,
-    /// The process that stands at the point at which the run is to be stopped.
+    /// The process stopped at the crash point.
     standing: Mutex<Option<u8>>,
-    /// Whether that process is gone, and another one may have its number.
+    /// Whether that process was dropped; its number may be reused.
     buried: AtomicBool,
     stopped: Notify,
 }
 
 impl Boundaries {
-    /// A gate for `host` that notes all points, and stops at one if it is told to.
+    /// A gate for `host` that records all points and optionally stops at one.
     pub(super) fn new(host: &FakeHost, stop: Option<Stop>) -> Self {
         Self {
             host: host.clone(),
@@ -54,22 +52,22 @@ impl Boundaries {
         }
     }
 
-    /// Says which step of the workload is under way from now on.
+    /// Sets the current step of the workload.
     pub(super) fn begin(&self, op: usize) {
         self.op.store(op, Ordering::Relaxed);
     }
 
-    /// Which step of the workload is under way.
+    /// Returns the current step of the workload.
     pub(super) fn op(&self) -> usize {
         self.op.load(Ordering::Relaxed)
     }
 
-    /// All points that were reached, in order; none when it was to stop.
+    /// Returns all recorded points in order; empty if the gate was to stop.
     pub(super) fn take(&self) -> Vec<Reached> {
         std::mem::take(&mut locked(&self.reached))
     }
 
-    /// Waits until the whole program is to die.
+    /// Waits until the whole program must die.
     pub(super) async fn all_stopped(&self) {
         loop {
             let stopped = self.stopped.notified();
@@ -80,7 +78,7 @@ impl Boundaries {
         }
     }
 
-    /// Waits until `actor` alone is to die.
+    /// Waits until only `actor` must die.
     pub(super) async fn one_stopped(&self, actor: u8) {
         loop {
             let stopped = self.stopped.notified();
@@ -91,7 +89,7 @@ impl Boundaries {
         }
     }
 
-    /// Says that the process which stood at its point is gone.
+    /// Records that the stopped process was dropped.
     pub(super) fn bury(&self) {
         self.buried.store(true, Ordering::Relaxed);
     }
@@ -100,7 +98,7 @@ impl Boundaries {
         self.stop.is_some_and(|stop| stop.others_go_on)
     }
 
-    /// Whether `point` is where its process is to stand until it is dropped.
+    /// Whether the process must block at `point` until it is dropped.
     fn stands_at(&self, point: &EffectPoint) -> bool {
         let Some(stop) = self.stop.filter(|_| !self.buried.load(Ordering::Relaxed)) else {
             return false;

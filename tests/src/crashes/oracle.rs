@@ -1,6 +1,6 @@
-//! The oracle: what a run left and what it cost, compared with the run in which nobody died.
+//! The oracle: compares the host and the cost of a run with the run without a crash.
 //!
-//! It knows nothing of the planner. What may differ is named here; all else must be equal.
+//! It is independent of the planner. Permitted differences are listed here; everything else must be equal.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +16,8 @@ use companion_core::model::revision::Revision;
 
 use super::workloads::specifications;
 
-/// What a run left of every companion, without what may differ: moments, generations, the
-/// restart epochs of units that were restored more than once, what the service manager counts, and
-/// images of companions that nobody wants.
+/// The final host, by companion, without permitted differences: timestamps, generations, restart epochs of units that
+/// were restored more than once, counters of the service manager, and images of companions that are not desired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Remains(BTreeMap<CompanionName, Companion>);
 
@@ -35,7 +34,7 @@ struct Companion {
 }
 
 impl Remains {
-    /// What is left in `world`, in which `specs` were wished for.
+    /// The final state in `world` for the desired `specs`.
     pub(super) fn of(world: &World, specs: &Specs) -> Self {
         let names = specifications().into_iter().map(|spec| spec.name);
         Self(
@@ -45,14 +44,14 @@ impl Remains {
         )
     }
 
-    /// Says in what this differs from what the run in which nobody died left.
+    /// Returns the difference from the run without a crash.
     pub(super) fn compare(&self, undisturbed: &Self) -> Result<(), String> {
         if self == undisturbed {
             return Ok(());
         }
         let differs = self.0.iter().find(|(name, it)| undisturbed.0.get(name) != Some(it));
         let usual = differs.and_then(|(name, _)| undisturbed.0.get(name));
-        Err(format!("it left {differs:?}\nand without a crash {usual:?}"))
+        Err(format!("final state {differs:?}\nwithout a crash {usual:?}"))
     }
 }
 
@@ -93,7 +92,7 @@ fn first_load(load: Load) -> Load {
     }
 }
 
-/// The same in the first epochs; which file it mounts is told by its digest in the revision.
+/// The same with restart epochs reset; the mounted file is identified by its digest in the revision.
 fn first_text(text: UnitText) -> UnitText {
     UnitText { revision: first(text.revision), mounts: Vec::new(), ..text }
 }
@@ -106,7 +105,7 @@ fn first_run(run: Run) -> Run {
     Run { revision: run.revision.map(first), ..run }
 }
 
-/// Says whether an effect was had for `name` alone, which nobody wished anything about.
+/// Returns an effect for `name` alone, for which no intent was recorded.
 pub(super) fn nothing_was_done_for(name: &CompanionName, journal: &Journal) -> Result<(), String> {
     let acts = |port, method| match (port, method) {
         (_, Method::Observe | Method::List | Method::Wait | Method::Load) => false,
@@ -116,15 +115,15 @@ pub(super) fn nothing_was_done_for(name: &CompanionName, journal: &Journal) -> R
     let mut calls = journal.entries().map(|entry| &entry.call);
     match calls.find(|call| call.companion.as_ref() == Some(name) && acts(call.port, call.method)) {
         None => Ok(()),
-        Some(call) => Err(format!("{call} for a companion that nobody touched")),
+        Some(call) => Err(format!("{call} for a companion without an intent")),
     }
 }
 
-/// Says whether a run with so many crashes in it cost more than the one without, from its beginning to
-/// its end: each crash may cost each effect once more, because what was begun is inferred again; and a write of a unit and a reload more than that,
-/// because a run of which nobody knows how it began loses its claim first. What is under way for each
-/// of the `touched` companions at once, what a boot undoes, and a reload, because a manager that is
-/// back may see their wishes one by one, it may cost once more for each.
+/// Returns the effect for which a run with this number of crashes exceeds the permitted cost. Each crash may repeat
+/// each effect once, because the state of an interrupted action is inferred. It may add one unit write and one
+/// reload, because an unverified run loses its claim first. In-flight work of the `touched` companions, work undone
+/// by a boot, and a reload may be repeated once per companion, because a restarted manager may see their intents one
+/// by one.
 pub(super) fn is_worth(
     counts: Counts,
     without: Counts,

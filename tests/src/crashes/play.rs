@@ -1,4 +1,4 @@
-//! Playing a workload, from its beginning or from where a crash left it, to its end or to a crash.
+//! Runs a workload from its start, or from the host after a crash, to its end or to the next crash.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,16 @@ use super::workloads::{Base, Op, Other, Workload, publish, specifications, wishe
 use super::{Crash, Stop};
 use crate::node::{Node, in_words, name, running_since};
 
-/// How old things are at most on a host that a run begins with: all that is older makes no
-/// difference to anyone.
+/// The maximum age of timestamps on a host at the start of a run; older ones are equivalent.
 pub(super) const ORIGIN: Duration = Duration::from_secs(60);
 
-/// The most passes until everything is as wished.
+/// Maximum runs of converge until the host matches the desired state.
 const PASSES: usize = 3;
 
-/// Where a run begins.
+/// The start of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Start {
-    /// The host, on a clock on which it is [`ORIGIN`].
+    /// The host, at clock time [`ORIGIN`].
     pub(super) world: World,
     /// The first step.
     pub(super) op: usize,
@@ -30,35 +29,35 @@ pub(super) struct Start {
     pub(super) crashed: bool,
 }
 
-/// A run that went to its end.
+/// A completed run.
 #[derive(Debug)]
 pub(super) struct Played {
-    /// The points that it passed, if they were noted.
+    /// The points of the run, if they were recorded.
     pub(super) reached: Vec<Reached>,
-    /// What it left.
+    /// The final host.
     pub(super) remains: Remains,
-    /// What it cost.
+    /// The cost.
     pub(super) counts: Counts,
-    /// The passes after its last step until everything was as wished.
+    /// Runs of converge after the last step until the host matched the desired state.
     pub(super) passes: usize,
-    /// The time from its last step until then.
+    /// Time from the last step until then.
     pub(super) took: Duration,
 }
 
-/// The host of a run, its manager and its gate.
+/// The host of a run with its manager and gate.
 pub(super) struct Run<'w> {
     workload: &'w Workload,
     host: FakeHost,
     manager: Arc<Reconciler>,
     gate: Arc<Boundaries>,
-    /// The host as it was when the last manager began.
+    /// The host at the start of the last manager.
     began: World,
 }
 
-/// The host that all workloads with that base begin with.
+/// The initial host of all workloads with that base.
 ///
 /// # Errors
-/// What of it is not as it should be.
+/// The first difference from the desired state.
 pub(super) async fn base(base: Base) -> Result<World, String> {
     let node = Node::new();
     publish(&node.host);
@@ -72,11 +71,13 @@ pub(super) async fn base(base: Base) -> Result<World, String> {
     let _ = pass(&node.host, &node.reconciler).await?;
     match node.host.untruth() {
         None => Ok(node.host.world().rebased(node.host.now(), ORIGIN)),
-        Some(untruth) => Err(format!("the base {base:?} is not true: {untruth:?}")),
+        Some(untruth) => {
+            Err(format!("the base {base:?} differs from the desired state: {untruth:?}"))
+        }
     }
 }
 
-/// A host in the state `world`, on whose clock it is [`ORIGIN`], and which knows all specifications.
+/// A host in the state `world` at clock time [`ORIGIN`] that knows all specifications.
 async fn host_of(world: &World) -> FakeHost {
     let host = FakeHost::default();
     for spec in specifications() {
@@ -88,7 +89,7 @@ async fn host_of(world: &World) -> FakeHost {
     host
 }
 
-/// Makes a pass, and says what is wrong with it; what it reports as removed has to stay so.
+/// Converges and checks the result; an app reported as removed must stay removed.
 async fn pass(host: &FakeHost, manager: &Reconciler) -> Result<Convergence, String> {
     sound(host, manager.converge().await)
 }
@@ -102,7 +103,7 @@ fn sound(
     if !last.violations.is_empty() {
         return Err(format!("a plan breaks {:?}", last.violations));
     }
-    // An intent whose author died before it was durable was promised to nobody.
+    // An intent is promised only after it is durable.
     if host.world().record_is_durable() {
         let removed = last.desired.removed.keys();
         let finished = removed.filter(|name| last.plan.is_converged_for(name));
@@ -112,10 +113,10 @@ fn sound(
 }
 
 impl<'w> Run<'w> {
-    /// A run of `workload` from `start`; a manager that follows a crash remembers nothing.
+    /// A run of `workload` from `start`; a manager after a crash starts without memory.
     ///
     /// # Errors
-    /// What is wrong with the first pass of a manager that was at work before.
+    /// The violation in the first converge of a manager that was already running.
     pub(super) async fn new(
         workload: &'w Workload,
         start: &Start,
@@ -124,7 +125,7 @@ impl<'w> Run<'w> {
         let host = host_of(&start.world).await;
         let manager = Node::reconciler_of(&host);
         if !start.crashed {
-            // It has been at work for a while, and knows what runs; whoever follows it does not.
+            // It has been running and knows the containers; its successor does not.
             let _ = pass(&host, &manager).await?;
         }
         let gate = Arc::new(Boundaries::new(&host, stop));
@@ -132,15 +133,14 @@ impl<'w> Run<'w> {
         Ok(Self { workload, host, manager, gate, began: start.world.clone() })
     }
 
-    /// Plays to the end, and says what is wrong there or on the way.
+    /// Runs to the end and returns the first violation.
     pub(super) async fn play(&mut self, start: &Start) -> Result<Played, String> {
         let result = self.steps_from(start.op, start.crashed).await;
         self.host.remove_gate();
         result
     }
 
-    /// Plays until the point at which it is to stop, lets the manager die in that way, and plays on
-    /// with one that remembers nothing.
+    /// Runs until the crash point, lets the manager die in that way, and continues with one without memory.
     pub(super) async fn play_with_a_crash(
         &mut self,
         start: &Start,
@@ -157,10 +157,10 @@ impl<'w> Run<'w> {
         }
         self.host.remove_gate();
         self.manager.shut_down().await;
-        // What another process had begun is dropped when its tasks are next looked at.
+        // In-flight work of the other process is dropped when its tasks are polled next.
         tokio::task::yield_now().await;
         if let Some(leader) = self.host.leader() {
-            return Err(format!("actor {leader} died, and leads"));
+            return Err(format!("actor {leader} died, but still leads"));
         }
         match crash {
             Crash::Killed => {}
@@ -183,7 +183,7 @@ impl<'w> Run<'w> {
         for (number, op) in ops {
             self.gate.begin(number);
             if crashed && number == first && op.is_asked_again() {
-                // The manager is back before anybody asks again.
+                // The manager restarts before the next request.
                 let _ = pass(&self.host, &self.manager).await?;
             }
             self.step(*op).await?;
@@ -203,7 +203,7 @@ impl<'w> Run<'w> {
                 let recorded = host.record_removal(&name(base)).await;
                 recorded.map(|_generation| ()).map_err(|error| error.chain())?;
             }
-            // What it could not do is for the next one.
+            // Its successor retries what it could not do.
             Op::Pass => drop(pass(host, &self.manager).await?),
             Op::Beside(delay, other) => self.beside(delay, other).await?,
             Op::Happens(happens) => happens(host),
@@ -220,7 +220,7 @@ impl<'w> Run<'w> {
         Ok(())
     }
 
-    /// Two processes at once; one of them may die. When it was the manager, the other leads from then on.
+    /// Two concurrent processes; one of them may die. If the manager dies, the other leads from then on.
     async fn beside(&mut self, delay: Duration, other: Other) -> Result<(), String> {
         let (gate, manager) = (Arc::clone(&self.gate), Arc::clone(&self.manager));
         let first = async {
@@ -245,7 +245,7 @@ impl<'w> Run<'w> {
         gate.bury();
         let manager_died = first.is_none();
         first.unwrap_or(Ok(()))?;
-        // Who asked and died asks again.
+        // A requester that died repeats its request.
         let asked_again = second.is_none() || manager_died;
         second.unwrap_or(Ok(()))?;
         if asked_again {
@@ -257,7 +257,7 @@ impl<'w> Run<'w> {
         Ok(())
     }
 
-    /// Makes passes until everything is as wished, and looks at what came of it.
+    /// Converges until the host matches the desired state, and checks the result.
     async fn end(&mut self) -> Result<Played, String> {
         let ended = self.host.now();
         let mut passes = 0;
@@ -284,14 +284,14 @@ impl<'w> Run<'w> {
         Ok(Played { reached: self.gate.take(), remains, counts, passes, took })
     }
 
-    /// Neither the manager nor one that remembers nothing has anything left to do.
+    /// Neither the manager nor one without memory has anything left to do.
     async fn is_quiet(&self) -> Result<(), String> {
         tokio::time::sleep(Duration::from_secs(30)).await;
         let before = self.host.counts();
         let again = pass(&self.host, &self.manager).await?;
         let cost = self.host.counts().since(before);
         if !again.steps.is_empty() || cost != Counts::default() {
-            return Err(format!("the next pass did {:?}: {cost:?}", in_words(&again.steps)));
+            return Err(format!("the next converge did {:?}: {cost:?}", in_words(&again.steps)));
         }
         self.manager.shut_down().await;
         let fresh = pass(&self.host, &Node::reconciler_of(&self.host)).await?;
@@ -301,8 +301,7 @@ impl<'w> Run<'w> {
         Ok(())
     }
 
-    /// The companions that the workload does not touch: nobody did anything for them, and what ran
-    /// runs on.
+    /// Checks the companions outside the workload: no effects, and their containers keep running.
     fn others_went_on(&self) -> Result<(), String> {
         let workload = self.workload;
         let wished = wished_in(workload.base).into_iter().map(|spec| spec.name);
@@ -311,15 +310,16 @@ impl<'w> Run<'w> {
             let run = |world: &World| running_since(world, &name);
             let (before, now) = (run(&self.began), run(&self.host.world()));
             if before.is_some() && before != now {
-                return Err(format!("`{name}` ran since {before:?}, and runs since {now:?}"));
+                return Err(format!(
+                    "`{name}` restarted: was up since {before:?}, now since {now:?}"
+                ));
             }
         }
         Ok(())
     }
 }
 
-/// What another process does from its beginning to its end: it records its intent, and unless a manager
-/// leads, it leads for as long as that takes.
+/// The complete run of another process: it records its intent and, unless a manager leads, leads until that is done.
 async fn other_process(host: FakeHost, other: Other) -> Result<(), String> {
     let recorded = match other {
         Other::Manager => Ok(()),
@@ -342,7 +342,7 @@ async fn other_process(host: FakeHost, other: Other) -> Result<(), String> {
         Err(ReconcileError::Led { .. }) => Ok(()),
         mut pass => {
             if let (Ok(pass), Some(name)) = (&mut pass, &names) {
-                // Of others a pass for one companion says nothing.
+                // A converge of one companion reports nothing about others.
                 pass.last.desired.removed.retain(|removed, _| removed == name);
             }
             sound(&host, pass).map(drop)

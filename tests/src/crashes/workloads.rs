@@ -1,6 +1,4 @@
-//! Workloads: what is wished for and what happens, step by step, while crashes are tried out.
-//!
-//! It decides nothing about crashes: a workload reads the same whether its manager dies in it or not.
+//! Workloads: intents and events, step by step, for crash testing. A workload is independent of the crashes in it.
 
 use std::time::Duration;
 
@@ -14,19 +12,19 @@ use crate::node::{REGISTRY, companions, indexer, name, published, reference, vie
 mod repairs;
 mod troubles;
 
-/// What a host has before a workload.
+/// The host before a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Base {
-    /// Only the explorer, which no workload touches.
+    /// Only the explorer, which no workload changes.
     Bare,
     /// All four companions, running for a minute.
     Installed,
 }
 
-/// Who else is at work while the manager makes a pass.
+/// A process that runs concurrently with the manager's converge.
 #[derive(Debug, Clone, Copy)]
 pub enum Other {
-    /// A second manager, which makes a pass too.
+    /// A second manager, which converges too.
     Manager,
     /// A command that installs this companion.
     Installs(fn() -> CompanionSpec),
@@ -37,26 +35,26 @@ pub enum Other {
 /// One step of a workload.
 #[derive(Debug, Clone, Copy)]
 pub enum Op {
-    /// Somebody records that this companion is wished for, and repeats it when that died.
+    /// A process records the intent to install this companion, and repeats it after a crash.
     Install(fn() -> CompanionSpec),
-    /// Somebody records that nothing of the companion is to be left, and repeats it when that died.
+    /// A process records the intent to remove the companion, and repeats it after a crash.
     Remove(&'static str),
-    /// The manager makes a pass, and another one when it died.
+    /// The manager converges, and a new one does after a crash.
     Pass,
-    /// The manager makes a pass, and so much later another process does something beside it.
+    /// The manager converges, and after this delay another process acts concurrently.
     Beside(Duration, Other),
-    /// Something happens to the host.
+    /// An event on the host.
     Happens(fn(&FakeHost)),
-    /// The host is rebooted in order.
+    /// The host is rebooted cleanly.
     Reboot,
-    /// The host loses its power and gets it back.
+    /// The host loses power and boots again.
     PowerLoss,
     /// Seconds pass.
     Sleep(u64),
 }
 
 impl Op {
-    /// Whether somebody waits for its end who will ask again when it died.
+    /// Whether a requester waits for the end of this step and repeats it after a crash.
     pub(super) fn is_asked_again(&self) -> bool {
         match self {
             Self::Install(_) | Self::Remove(_) | Self::Beside(..) => true,
@@ -67,20 +65,20 @@ impl Op {
     }
 }
 
-/// A workload: it ends with passes of the manager until everything is as wished.
+/// A workload; it ends with converges of the manager until the host matches the desired state.
 #[derive(Debug)]
 pub struct Workload {
-    /// What it is about.
+    /// A short description.
     pub name: &'static str,
-    /// What the host has before it.
+    /// The initial host.
     pub base: Base,
-    /// The companions that it may touch; the others must not notice anything.
+    /// The companions that it may change; the others must be unaffected.
     pub touches: &'static [&'static str],
     /// Its steps.
     pub ops: Vec<Op>,
 }
 
-/// The companion that no workload touches.
+/// The companion that no workload changes.
 pub fn explorer() -> CompanionSpec {
     CompanionSpec {
         name: name("explorer"),
@@ -113,7 +111,7 @@ fn viewer_with_another_configuration() -> CompanionSpec {
     spec
 }
 
-/// Every specification that a workload wishes for, in the order in which each host learns of them.
+/// Every specification that a workload requests, in the order in which each host learns of them.
 pub(super) fn specifications() -> Vec<CompanionSpec> {
     let mut all = companions();
     all.extend([
@@ -125,7 +123,7 @@ pub(super) fn specifications() -> Vec<CompanionSpec> {
     all
 }
 
-/// The specifications whose wish stands in the record of `base`.
+/// The specifications that are desired on `base`.
 pub(super) fn wished_in(base: Base) -> Vec<CompanionSpec> {
     match base {
         Base::Bare => vec![explorer()],
@@ -191,17 +189,17 @@ fn wishes() -> Vec<Workload> {
             vec![Remove("viewer"), Pass, Sleep(60), Install(viewer)],
         ),
         installed(
-            "remove and install before anyone looked",
+            "remove and install before the next reconcile",
             WALLET,
             vec![Remove("wallet"), Install(wallet_with_another_specification)],
         ),
         bare(
-            "install and remove before anyone looked",
+            "install and remove before the next reconcile",
             VIEWER,
             vec![Install(viewer), Remove("viewer")],
         ),
         installed(
-            "remove one whose unit vanished",
+            "remove one with a lost unit",
             WALLET,
             vec![
                 Op::Happens(|host| host.delete_unit(&name("wallet"))),
@@ -212,7 +210,7 @@ fn wishes() -> Vec<Workload> {
     ]
 }
 
-/// What lies on the registry for the workloads besides the node's own images.
+/// Images in the registry in addition to the node's own.
 pub(super) fn publish(host: &FakeHost) {
     for spec in [explorer(), indexer_from_another_image()] {
         if let Some(reference) = published(&spec) {

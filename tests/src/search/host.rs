@@ -1,8 +1,8 @@
-//! One fake host that is set to any world, and on which any part of a reconcile or task is run at once.
+//! One fake host that can be set to any world and runs any part of a reconcile or task immediately.
 //!
-//! It runs the reconciler's own parts and the fake's own ports, and knows nothing of what they do.
+//! It uses the reconciler's own parts and the fake's ports, without knowledge of their behaviour.
 
-#![expect(clippy::panic, reason = "a search on a host that does not answer has failed")]
+#![expect(clippy::panic, reason = "a search fails if its host does not answer")]
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,10 +23,9 @@ use tokio::runtime::Runtime;
 use super::scene::{ORIGIN, Scene, other_version};
 use super::state::{Done, Leader};
 
-/// A host for as many states as are looked at, one after the other.
+/// A host for all visited states, one after the other.
 pub struct Simulation {
-    /// The host as a process uses it that desires what is recorded, and as one does that desires the
-    /// other version of it.
+    /// The host as seen by a process that desires the recorded state, and by one that desires the other version.
     hosts: [FakeHost; 2],
     ports: [Host; 2],
     limits: Limits,
@@ -34,20 +33,20 @@ pub struct Simulation {
     _lease: Lease,
 }
 
-/// What became of a part that was run.
+/// The outcome of a part.
 #[derive(Debug)]
 pub struct Came<T> {
-    /// Its result; nothing if it waits for something, or was stopped where it was.
+    /// Its result; `None` if it waits or was stopped.
     pub result: Option<T>,
-    /// The host after it.
+    /// The host afterwards.
     pub world: World,
-    /// What it did that nobody should do.
+    /// The violations.
     pub violations: Vec<Violation>,
-    /// What it did.
+    /// The calls.
     pub counts: Counts,
 }
 
-/// Stops every effect on a file after it was had and before it is synced.
+/// Stops every file effect after it is applied and before it is synced.
 struct BeforeSync;
 
 #[async_trait]
@@ -60,7 +59,7 @@ impl Gate for BeforeSync {
 }
 
 impl Simulation {
-    /// A host on which all intents of `scene` can be recorded, and that one process leads.
+    /// A host with one leader, on which all intents of `scene` can be recorded.
     pub fn new(scene: &Scene) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
@@ -73,7 +72,7 @@ impl Simulation {
             tokio::time::advance(ORIGIN).await;
             match host.acquire().await {
                 Ok(Acquired::Leading(lease)) => lease,
-                other => panic!("nobody else leads: {other:?}"),
+                other => panic!("another process leads: {other:?}"),
             }
         });
         for at in 0..scene.names.len() {
@@ -91,12 +90,12 @@ impl Simulation {
         &self.hosts[0]
     }
 
-    /// The specifications that a world's wishes refer to, as a leader with each inputs desires them.
+    /// The specifications that the intents of a world refer to, as a leader with each inputs desires them.
     pub fn specs(&self) -> [Specs; 2] {
         [self.hosts[0].specs(), self.hosts[1].specs()]
     }
 
-    /// What `change` makes of `world`, done to the fake host itself.
+    /// Applies `change` to `world` on the fake host.
     pub fn changed(&self, world: &World, change: impl FnOnce(&FakeHost)) -> World {
         self.set(world);
         let _entered = self.runtime.enter();
@@ -104,8 +103,7 @@ impl Simulation {
         self.host().world()
     }
 
-    /// Sets the host to `world`, and returns what was counted on it so far. Outside the runtime the
-    /// host's clock would be the real one.
+    /// Sets the host to `world` and returns the counts so far. Outside the runtime the host would use the real clock.
     fn set(&self, world: &World) -> Counts {
         let _entered = self.runtime.enter();
         self.host().change(|now, _| now.clone_from(world));
@@ -131,10 +129,10 @@ impl Simulation {
         Came { result, world, violations, counts }
     }
 
-    /// Begins a reconcile of `leader`: it reads the record, looks, decides, and learns.
+    /// Starts a reconcile of `leader`: reads the record, observes, plans and updates the memory.
     ///
-    /// The reconcile has its plan in the leader's hands, or none when there is nothing to do. A reconcile that
-    /// could not begin is nothing.
+    /// The plan is stored in the leader, or `None` if there is nothing to do. Returns nothing if the reconcile could
+    /// not start.
     pub fn begin_round(
         &self,
         world: &World,
@@ -165,7 +163,7 @@ impl Simulation {
         Some(reconcile)
     }
 
-    /// Has reads answered from `view`.
+    /// Answers reads from `view`.
     fn hide(&self, view: Option<&World>) {
         use adapter_fake::{Method, Mode, Port};
         let Some(view) = view else { return };
@@ -189,10 +187,9 @@ impl Simulation {
         Context { host, limits: &self.limits, events: &NoEvents, jitter }
     }
 
-    /// Goes on with the plan in the leader's hands by one call of a port; says what became of the
-    /// step, if that is decided.
+    /// Continues the leader's plan by one call of a port and returns the outcome of the step, if it is decided.
     ///
-    /// With `unsynced` an effect on a file is stopped before it is synced.
+    /// With `unsynced` a file effect is stopped before it is synced.
     pub fn step(
         &self,
         world: &World,
@@ -224,7 +221,7 @@ impl Simulation {
         self.came(outcome, before)
     }
 
-    /// Goes on with a task of `leader` by one call of a port.
+    /// Continues a task of `leader` by one call of a port.
     pub fn task(
         &self,
         world: &World,

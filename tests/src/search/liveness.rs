@@ -1,8 +1,8 @@
-//! Whether a host that nobody disturbs any more becomes what it should be, and is then left alone.
+//! Checks that an undisturbed host converges and then stays idle.
 //!
-//! From any world, and with any memory of the leader, the reconciles that follow are one chain: each state
-//! has one next. The chains of all states make a graph in which every walk ends in a cycle; a cycle
-//! that is not quiet, or not the truth, is a leader that works for ever without getting anywhere.
+//! From any world and leader memory the reconciles form one chain: each state has one successor. The chains of all
+//! states form a graph in which every walk ends in a cycle; a cycle that acts, or does not match the desired state,
+//! is a leader that works forever without progress.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,11 +26,11 @@ use super::scene::{ORIGIN, Scene};
 use super::state::{Leader, fingerprint, rebase};
 use crate::node::{REGISTRY, config, password};
 
-/// The most passes that it may take until a host that nobody disturbs is as it should be.
+/// The most converges until an undisturbed host matches the desired state.
 pub const PASSES: u8 = 3;
 
-/// The most passes that it may take a leader with `memory`, as of [`ORIGIN`]: as many more as there are
-/// resyncs until the last of the back-offs that it remembers is over. With none it is [`PASSES`].
+/// The most converges for a leader with `memory`, as of [`ORIGIN`]: [`PASSES`] plus the resyncs until the last
+/// remembered back-off is over.
 fn most_passes(memory: &Memory) -> u8 {
     let now = Monotonic::from_origin(ORIGIN);
     let left = memory.last_retry().map_or(Duration::ZERO, |last| now.until(last));
@@ -38,15 +38,15 @@ fn most_passes(memory: &Memory) -> u8 {
     PASSES.saturating_add(resyncs.ceil() as u8)
 }
 
-/// The most reconciles that a chain may have before it is taken for endless.
+/// The maximum reconciles of a chain; longer ones count as endless.
 const ROUNDS: usize = 400;
 
-/// What is known of a state that nobody disturbs.
+/// The result of an undisturbed state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Known {
-    /// How many passes it takes until everything is as it should be and stays so.
+    /// The converges until the host matches the desired state permanently.
     passes: u8,
-    /// Whether that is so now, and nothing is done from now on.
+    /// Whether that holds now and nothing more is done.
     quiet: bool,
 }
 
@@ -56,27 +56,27 @@ pub struct Liveness {
     /// By the inputs of the leader.
     specs: [Specs; 2],
     known: HashMap<u64, Known>,
-    /// The most passes that it took with no back-off to wait for.
+    /// The most converges without an active back-off.
     pub worst: u8,
-    /// The most passes that any state took.
+    /// The most converges of any state.
     pub worst_with_back_off: u8,
-    /// How many states were told apart.
+    /// The number of distinct states.
     pub states: usize,
-    /// What was reached.
+    /// Reached coverage goals.
     pub reached: Reached,
 }
 
 /// One state of a chain.
 struct Link {
     key: u64,
-    /// Whether this reconcile was the last of a pass.
+    /// Whether this reconcile was the last of a converge.
     ends_pass: bool,
-    /// Whether everything is as it should be before the reconcile, and the reconcile does nothing.
+    /// Whether the host matches the desired state before the reconcile and the reconcile does nothing.
     still: bool,
 }
 
 impl Liveness {
-    /// Nothing known yet of `scene`.
+    /// An empty result for `scene`.
     pub fn new(scene: &Scene, simulation: &Simulation) -> Self {
         let (names, specs) = (scene.names.clone(), simulation.specs());
         Self {
@@ -90,7 +90,7 @@ impl Liveness {
         }
     }
 
-    /// Follows the chain from `world` with `leader`; says what is wrong with it, if anything is.
+    /// Follows the chain from `world` with `leader`; returns its violation, if any.
     pub fn check(
         &mut self,
         simulation: &Simulation,
@@ -113,7 +113,7 @@ impl Liveness {
                 }
             }
             if links.len() > ROUNDS {
-                return Some(format!("no end after {ROUNDS} reconciles"));
+                return Some(format!("not idle after {ROUNDS} reconciles"));
             }
             at.insert(key, links.len());
             let true_before = self.wrong_with(&world, leader.inputs).is_none();
@@ -143,20 +143,20 @@ impl Liveness {
         let worst = if most == PASSES { &mut self.worst } else { &mut self.worst_with_back_off };
         *worst = known.passes.max(*worst);
         let passes = known.passes;
-        (passes > most).then(|| format!("it takes {passes} passes, and may take {most}"))
+        (passes > most).then(|| format!("{passes} runs of converge, at most {most} allowed"))
     }
 
-    /// Judges the cycle in which a chain ends.
+    /// Checks the cycle at the end of a chain.
     fn cycle(&self, links: &[Link], world: &World, inputs: usize) -> Result<Known, String> {
         if links.iter().all(|link| link.still) {
             return Ok(Known { passes: 0, quiet: true });
         }
         let wrong = self.wrong_with(world, inputs);
-        Err(format!("{} reconciles for ever without an end: {wrong:?}", links.len()))
+        Err(format!("endless cycle of {} reconciles: {wrong:?}", links.len()))
     }
 
-    /// What is not as a leader with those inputs desires it, apart from what only the host's user can put
-    /// right.
+    /// Returns the differences from the state that a leader with those inputs desires, except those that only the
+    /// operator can fix.
     fn wrong_with(&self, world: &World, inputs: usize) -> Option<String> {
         self.names.iter().find_map(|name| {
             if world.slot(name).is_some_and(is_obstructed) {
@@ -167,8 +167,8 @@ impl Liveness {
         })
     }
 
-    /// Makes one reconcile that nobody disturbs, with all tasks to their end, and lets the time pass that
-    /// comes before the next. Says whether a pass ends here, and whether anything was done.
+    /// Runs one undisturbed reconcile with all tasks to their end and advances the clock to the next. Returns whether
+    /// a converge ends here and whether anything was done.
     fn reconcile(
         &mut self,
         simulation: &Simulation,
@@ -214,7 +214,7 @@ impl Liveness {
     }
 }
 
-/// Goes on with all tasks until each has ended or waits.
+/// Continues all tasks until each has ended or waits.
 fn tasks(
     simulation: &Simulation,
     world: &mut World,
@@ -236,13 +236,13 @@ fn tasks(
     }
 }
 
-/// Whether calls came to more than looking. Which programs a look starts depends on what this host
-/// was last seen with, and that is another state's.
+/// Whether calls did more than observe. The programs that an observation starts depend on the cached state of this
+/// host, which belongs to another state.
 fn is_effect(counts: Counts) -> bool {
     Counts { processes: 0, ..counts } != Counts::default()
 }
 
-/// Whether something that only the host's user can put right stands in a companion's way.
+/// Whether an object that only the operator can fix blocks a companion.
 pub fn is_obstructed(slot: &Slot) -> bool {
     let unmanaged = matches!(
         slot.file.now(),
@@ -257,7 +257,7 @@ pub fn is_obstructed(slot: &Slot) -> bool {
     unmanaged || container || slot.masked || slot.shadowed || slot.refused || slot.behaviour.crashes
 }
 
-/// The same world after the host's user put right all that only they can.
+/// The same world after the operator fixed everything that only the operator can fix.
 pub fn put_right(scene: &Scene, world: &World) -> World {
     let mut world = world.clone();
     for (at, name) in scene.names.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What can happen next in a state.
+//! The possible next moves of a state.
 
 use std::fmt;
 
@@ -10,35 +10,35 @@ use companion_core::reconciler::stepwise::{Executor, Stage, Task};
 use super::scene::{Scene, Tampering};
 use super::state::{Leader, State};
 
-/// How a call of a port goes.
+/// The outcome of a port call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum How {
-    /// Well.
+    /// Success.
     Well,
-    /// It does nothing and says that it failed.
+    /// It does nothing and returns an error.
     Fails,
-    /// It does what it should and says that it failed.
+    /// It completes and returns an error.
     FailsAfterEffect,
-    /// Its caller dies after the effect was had and before it is synced.
+    /// The caller dies after the effect and before it is synced.
     DiesUnsynced,
 }
 
-/// A call of a reconcile that only looks, and that fails.
+/// A failing read of a reconcile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Read {
-    /// The record cannot be read.
+    /// The record is unreadable.
     Record,
-    /// The list of our units cannot be read.
+    /// The list of managed units is unreadable.
     List,
-    /// Unit files cannot be read.
+    /// Unit files are unreadable.
     Units,
     /// The service manager does not answer.
     Services,
-    /// Images cannot be read.
+    /// Images are unreadable.
     Images,
-    /// Configuration cannot be read.
+    /// Configuration is unreadable.
     Hooks,
-    /// Containers cannot be read.
+    /// Containers are unreadable.
     Containers,
 }
 
@@ -53,7 +53,7 @@ impl Read {
         Self::Containers,
     ];
 
-    /// The fault that makes it so.
+    /// The fault that causes it.
     pub fn fault(self) -> Fault {
         let (port, method, kind) = match self {
             Self::Record => (Port::Desired, Method::Load, PortErrorKind::Invalid),
@@ -68,40 +68,40 @@ impl Read {
     }
 }
 
-/// What an intent says of a companion.
+/// The intent for a companion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Wanted {
-    /// One of its two versions, by number.
+    /// Install one of its two versions, by number.
     Version(u8),
-    /// That it be gone.
+    /// Remove it.
     Gone,
 }
 
-/// One thing that happens.
+/// A move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Move {
-    /// Time passes, and the leader begins a reconcile: it reads the record, looks and decides.
+    /// Time passes, and the leader starts a reconcile: it reads the record, observes and plans.
     Reconcile {
-        /// How many seconds pass before.
+        /// Seconds that pass before.
         after: u8,
-        /// What of it fails.
+        /// The failing read.
         fails: Option<Read>,
     },
-    /// The leader makes the next call of the plan that it carries out.
+    /// The leader makes the next call of its plan.
     Step(How),
-    /// A task of the leader, by its place in order, makes its next call.
+    /// A task of the leader, by its index, makes its next call.
     Task(u8, How),
-    /// The leader dies, and one that remembers nothing follows.
+    /// The leader dies and is replaced by one without memory.
     Crash,
-    /// The same, and the one that follows decides with other inputs.
+    /// The same, and its successor has other inputs.
     HandOver,
-    /// What the leader sees at its next look is how things are now.
+    /// The leader's next observation is fixed to the current state.
     Keep,
-    /// The host is tampered with, at the companion of that number.
+    /// Tampering with the companion of that number.
     Tamper(Tampering, u8),
-    /// The host is shut down in order and started again.
+    /// The host is shut down cleanly and boots.
     Reboot,
-    /// The host loses its power, with one of the outcomes that it could have, and is started again.
+    /// The host loses power, with one of the possible outcomes, and boots.
     PowerLoss(u8),
     /// An intent is recorded for the companion of that number.
     Intend(u8, Wanted),
@@ -113,10 +113,10 @@ impl fmt::Display for Move {
     }
 }
 
-/// The seconds that pass at once, when any do: the daemon's resync, and more than the first back-offs.
+/// The length of a time step: the daemon's resync, longer than the first back-offs.
 const RESYNC: u8 = 30;
 
-/// Everything that can happen next in `state`.
+/// All possible next moves in `state`.
 pub fn moves(scene: &Scene, tamperings: &[Tampering], state: &State) -> Vec<Move> {
     let mut moves = Vec::new();
     of_leader(state.leader.get(), state.faults > 0, &mut moves);
@@ -161,7 +161,7 @@ fn of_leader(leader: &Leader, faulty: bool, moves: &mut Vec<Move>) {
     }
 }
 
-/// Whether a task has something to do before time passes; one that waits for a job has not.
+/// Whether a task can proceed before time passes; one that waits for a job cannot.
 fn is_busy(task: &Task) -> bool {
     !matches!(task.stage(), Stage::Wait(_))
 }
@@ -183,8 +183,7 @@ fn from_outside(scene: &Scene, tamperings: &[Tampering], state: &State, moves: &
     moves.extend((0..u8::try_from(outcomes).unwrap_or(8)).map(Move::PowerLoss));
 }
 
-/// The call that `executor` makes next, and whether its effect is on a file; `None` when the next
-/// step only begins a task.
+/// The next call of `executor`, and whether its effect is on a file; `None` when the next step only starts a task.
 pub fn call_of(executor: &Executor) -> Option<(Port, Method, bool)> {
     let step = executor.steps().next()?;
     Some(match &step.action {
@@ -205,7 +204,7 @@ pub fn call_of(executor: &Executor) -> Option<(Port, Method, bool)> {
     })
 }
 
-/// The fault that makes the next call of `executor` go as `how` says.
+/// The fault that gives the next call of `executor` the outcome `how`.
 pub fn fault_of_step(executor: &Executor, how: How) -> Option<Fault> {
     let (port, method, _file) = call_of(executor)?;
     fault(port, method, how)

@@ -1,4 +1,4 @@
-//! What comes of a move: the state after it, what it broke, and what of interest it reached.
+//! The result of a move: the next state, violations and coverage.
 
 use std::collections::HashMap;
 
@@ -15,14 +15,14 @@ use super::reached::{self, Reached};
 use super::scene::{ORIGIN, Scene, Tampering};
 use super::state::{Leader, Shared, State, rebase};
 
-/// What came of a move.
+/// The result of a move.
 #[derive(Debug)]
 pub struct Next {
-    /// The state after it.
+    /// The next state.
     pub state: State,
-    /// What it did that nobody should ever do.
+    /// The violations.
     pub broken: Vec<String>,
-    /// What it reached, in words.
+    /// Reached coverage goals.
     pub reached: Reached,
 }
 
@@ -32,12 +32,12 @@ pub struct Mover<'s> {
     simulation: Simulation,
     broken: Vec<String>,
     reached: Reached,
-    /// What came of the reconciles that were begun: they depend on the host and on the leader alone.
+    /// Results of started reconciles; they depend on the host and the leader only.
     reconciles: HashMap<(u64, u64), (World, Leader)>,
 }
 
 impl<'s> Mover<'s> {
-    /// One for `scene`.
+    /// A new value for `scene`.
     pub fn new(scene: &'s Scene) -> Self {
         let simulation = Simulation::new(scene);
         Self {
@@ -54,7 +54,7 @@ impl<'s> Mover<'s> {
         &self.simulation
     }
 
-    /// What comes of `made` in `state`; nothing if it cannot be made now, or changes nothing.
+    /// The result of `made` in `state`; `None` if it is impossible or changes nothing.
     pub fn make(&mut self, state: &State, made: Move) -> Option<Next> {
         let mut next = state.clone();
         let free = match made {
@@ -84,8 +84,8 @@ impl<'s> Mover<'s> {
                 let mut world = next.world.get().clone();
                 let gone = |slot: &Slot| matches!(slot.wish, Some(Wish::Gone { .. }));
                 let name = &self.scene.names[usize::from(at)];
-                // Of what is gone the containers are not asked for again: that they stay away is taken
-                // from whoever removed the unit.
+                // The containers of a completed removal are not queried again; the remover of the unit verified their
+                // absence.
                 if tampering == Tampering::LeftContainer && world.slot(name).is_some_and(gone) {
                     return None;
                 }
@@ -137,7 +137,7 @@ impl<'s> Mover<'s> {
         Some(())
     }
 
-    /// Has `leader` begin a reconcile.
+    /// Starts a reconcile of `leader`.
     fn look(&mut self, world: &World, mut leader: Leader, fault: Option<Fault>) -> (World, Leader) {
         let came = self.simulation.begin_round(world, &mut leader, fault);
         self.note(&came);
@@ -152,7 +152,7 @@ impl<'s> Mover<'s> {
         (world, leader)
     }
 
-    /// Takes the steps that make no call: those only begin tasks.
+    /// Takes the steps without a call: those only start tasks.
     fn begin_tasks(&mut self, world: &mut World, leader: &mut Leader) {
         while leader.acting.as_ref().is_some_and(|executor| call_of(executor).is_none()) {
             let verb = reached::verb(leader.acting.as_ref());
@@ -203,7 +203,7 @@ impl<'s> Mover<'s> {
         match came.result {
             Some(()) => reached::in_tasks(&leader, &mut self.reached),
             None if unsynced => leader = leader.successor(),
-            // It waits for something that only time brings.
+            // It waits for time to pass.
             None => return None,
         }
         next.leader = Shared::new(leader);
@@ -224,7 +224,7 @@ impl<'s> Mover<'s> {
     }
 }
 
-/// The leader died, and `leader` is the next.
+/// Replaces the dead leader by `leader`.
 fn followed_by(next: &mut State, leader: Leader) {
     next.leader = Shared::new(leader);
 }
@@ -236,7 +236,7 @@ fn boot(next: &mut State, boot: impl FnOnce(&mut World)) {
     settle(next, &world, 0);
 }
 
-/// Puts `world` in place, `after` seconds later, with everyone's clock at its origin again.
+/// Sets `world`, `after` seconds later, with all clocks back at the origin.
 fn settle(next: &mut State, world: &World, after: u8) {
     let mut leader = next.leader.get().clone();
     let now = ORIGIN + std::time::Duration::from_secs(after.into());

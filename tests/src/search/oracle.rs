@@ -1,9 +1,9 @@
-//! What must be so at every look, besides the rules that the plan is [checked](companion_core::check)
-//! for: those judge what begins, this what goes on.
+//! Invariants at every observation, in addition to the rules of the plan [checker](companion_core::check): those
+//! cover what starts, these what continues.
 //!
-//! An effect is for what its leader last read. An intent may be recorded at any time, and is carried out
-//! from the next look on; what is under way for an older one ends there. That nothing is made after a
-//! removal was reported as finished, and no restart has no cause, the fake keeps by itself.
+//! An effect serves the record that its leader read last. An intent may be recorded at any time and takes effect at
+//! the next observation, which stops work for an older one. The fake itself checks that nothing is created after a
+//! removal was reported as finished, and that every restart has a cause.
 
 use companion_core::model::desired::DesiredCompanion;
 use companion_core::model::observed::ObservedCompanion;
@@ -12,21 +12,21 @@ use companion_core::reconciler::stepwise::{Stage, Task};
 
 use super::state::Leader;
 
-/// What `leader` goes on with, after it began `reconcile`, that it does not desire.
+/// Returns work that `leader` continues after it started `reconcile` although it is not desired.
 pub fn after_look<'a>(
     reconcile: &'a Reconcile,
     leader: &'a Leader,
 ) -> impl Iterator<Item = String> + 'a {
     let unwanted = leader.tasks.values().filter(|task| {
         let (name, _work) = task.key();
-        // Of what cannot be read it is not known whether what goes on is for it.
+        // For unreadable state the target of the work is unknown.
         let desired = reconcile.desired.companions.get(name);
         let seen = reconcile.observed.companions.get(name).is_some_and(is_seen);
         (seen || desired.is_none()) && !is_desired(task, desired)
     });
     unwanted.map(|task| {
         let (name, work) = task.key();
-        format!("S4: {work:?} of `{name}` goes on, and it is not desired")
+        format!("S4: {work:?} of `{name}` continues, but it is not desired")
     })
 }
 
@@ -36,7 +36,7 @@ fn is_seen(companion: &ObservedCompanion) -> bool {
     hook && image
 }
 
-/// Whether what `task` renders, builds or pulls is what is `desired` of its companion.
+/// Whether `task` renders, builds or pulls what is `desired` of its companion.
 fn is_desired(task: &Task, desired: Option<&DesiredCompanion>) -> bool {
     let spec = desired.map(DesiredCompanion::spec);
     match task.stage() {
@@ -44,7 +44,7 @@ fn is_desired(task: &Task, desired: Option<&DesiredCompanion>) -> bool {
             spec.is_some_and(|spec| spec.hook.as_ref() == Some(hook))
         }
         Stage::Ensure(source) => spec.is_some_and(|spec| spec.image == *source),
-        // It waits for what the service manager does, or removes.
+        // It waits for the service manager, or removes.
         Stage::Prune(_) | Stage::Wait(_) | Stage::Over => true,
     }
 }

@@ -1,4 +1,4 @@
-//! What a search reached, in words: a search that reaches little holds little.
+//! Coverage of a search, as text: a search with little coverage proves little.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -9,10 +9,10 @@ use companion_core::reconciler::{Outcome, Reconcile};
 
 use super::state::Leader;
 
-/// Words for what was reached, each once.
+/// Coverage goals, each once.
 pub type Reached = BTreeSet<String>;
 
-/// Why something is done in `reconcile`, and what is waited on.
+/// Records the reasons and waits in `reconcile`.
 pub fn in_round(reconcile: &Reconcile, reached: &mut Reached) {
     for step in &reconcile.plan.steps {
         reached.insert(format!("because {}", variant(&step.reason)));
@@ -22,7 +22,7 @@ pub fn in_round(reconcile: &Reconcile, reached: &mut Reached) {
     }
 }
 
-/// The step that `executor` takes next.
+/// Records the next step of `executor`.
 pub fn verb(executor: Option<&Executor>) -> Option<String> {
     let step = executor?.steps().next()?;
     Some(match &step.action {
@@ -33,7 +33,7 @@ pub fn verb(executor: Option<&Executor>) -> Option<String> {
     })
 }
 
-/// How a step ended that `verb` names.
+/// Records the outcome of a step named `verb`.
 pub fn in_outcome(outcome: &Outcome, verb: Option<String>, reached: &mut Reached) {
     match outcome {
         Outcome::Done | Outcome::Begun => reached.extend(verb),
@@ -46,7 +46,7 @@ pub fn in_outcome(outcome: &Outcome, verb: Option<String>, reached: &mut Reached
     }
 }
 
-/// How the tasks of `leader` ended that it has not looked at yet.
+/// Records the outcome of the tasks of `leader` that it has not observed yet.
 pub fn in_tasks(leader: &Leader, reached: &mut Reached) {
     for done in &leader.ended {
         if let End::Failed { kind, .. } = &done.0.end {
@@ -55,7 +55,7 @@ pub fn in_tasks(leader: &Leader, reached: &mut Reached) {
     }
 }
 
-/// The first word of a value's own spelling, which is the name of its variant.
+/// The variant name of a value: the first word of its `Debug` output.
 fn variant(value: &impl Debug) -> String {
     let text = format!("{value:?}");
     let end = text.find(|c: char| !c.is_alphanumeric()).unwrap_or(text.len());

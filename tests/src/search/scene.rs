@@ -1,5 +1,4 @@
-//! What a search is about: the companions, their versions, the host at its beginning, and what may
-//! be done to it from outside.
+//! The setting of a search: the companions, their versions, the initial host, and tampering.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,8 +10,8 @@ use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 
 use crate::node::{Node, REGISTRY, config, context, indexer, password, viewer, wallet};
 
-/// The point of the clock at which every state of a search is. What lies longer ago makes no
-/// difference to anything: the longest that is looked back is the interval of the start limit, 10 s.
+/// The clock time of every state of a search. Older timestamps make no difference: the longest lookback is the
+/// interval of the start limit, 10 s.
 pub const ORIGIN: Duration = Duration::from_secs(30);
 
 /// The companions of a search, each in two versions.
@@ -24,8 +23,7 @@ pub struct Scene {
     delays: Delays,
 }
 
-/// The other of the two versions of the companion of `spec`: it differs in its container, and in what its
-/// hook renders.
+/// The other version of the companion of `spec`: its container and the output of its hook differ.
 pub fn other_version(mut spec: CompanionSpec) -> CompanionSpec {
     spec.container.read_only_root = !spec.container.read_only_root;
     if let Some(HookSpec { program: HookProgram::Template { values, .. }, .. }) = &mut spec.hook {
@@ -38,8 +36,8 @@ pub fn other_version(mut spec: CompanionSpec) -> CompanionSpec {
 }
 
 impl Scene {
-    /// The first `companions` of: one with a hook and a build, one that is only pulled, one that is
-    /// built and publishes a port.
+    /// The first `companions` of: one with a hook and a build, one that is only pulled, one that is built and
+    /// publishes a port.
     pub fn new(companions: usize) -> Self {
         let first = [viewer(), indexer(), wallet()];
         let versions = first.into_iter().take(companions).map(|spec| {
@@ -51,7 +49,7 @@ impl Scene {
         Self { names, versions, delays: Delays::none() }
     }
 
-    /// The same on a host whose services take their time to start and to stop.
+    /// The same on a host whose services start and stop slowly.
     #[must_use]
     pub fn with_slow_services(self) -> Self {
         let Delays { start, stop, .. } = Delays::default();
@@ -63,7 +61,7 @@ impl Scene {
         &self.versions[at][version]
     }
 
-    /// The host with all that the companions need, and none of them wished for.
+    /// The host with everything that the companions need, and no desired companion.
     pub fn world(&self) -> World {
         let mut world = Node::new().host.world();
         world.delays = self.delays;
@@ -73,59 +71,59 @@ impl Scene {
 
 macro_rules! tamperings {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What is done to a host from outside.
+        /// A change from outside.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Tampering {
             $($(#[$doc])* $name,)*
         }
 
         impl Tampering {
-            /// All of them.
+            /// All changes.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
         }
     };
 }
 
 tamperings! {
-    /// The unit says something else under our mark.
+    /// The unit has other content under a valid ownership label.
     EditUnit,
-    /// The same, and the generator does not take it.
+    /// The same, and the generator refuses it.
     SpoilUnit,
-    /// Everyone may write the unit.
+    /// The unit is world-writable.
     ExposeUnit,
-    /// Another release or Podman says units in other words, or in those of before.
+    /// Another release of companion or Podman renders units differently, or as before.
     ChangeRenderer,
     /// The unit is deleted.
     DeleteUnit,
-    /// The unit loses all its bytes.
+    /// The unit is truncated to zero bytes.
     TruncateUnit,
-    /// Somebody else's unit is put in its place.
+    /// An unmanaged unit replaces it.
     UnmanagedUnit,
     /// The unit is masked.
     Mask,
-    /// The mask is taken away.
+    /// The unit is unmasked.
     Unmask,
-    /// A unit of its name is put where it comes first.
+    /// A unit of its name shadows it.
     Shadow,
-    /// That is taken away.
+    /// The shadowing unit is removed.
     Unshadow,
-    /// Somebody else reloads.
+    /// Another process reloads.
     Reload,
     /// The container is killed.
     Kill,
     /// The container is removed by force.
     RemoveContainer,
-    /// The container is frozen.
+    /// The container is paused.
     Pause,
-    /// Somebody else's container takes its name, if it is free.
+    /// An unmanaged container takes its name, if it is free.
     UnmanagedContainer,
-    /// A container of ours is left over, if its name is free.
+    /// A managed container without a service remains, if its name is free.
     LeftContainer,
     /// The service is stopped by hand.
     Stop,
-    /// The program ends right after each start.
+    /// The program exits right after each start.
     CrashLoop,
-    /// It does so no more.
+    /// The program stays up again.
     NoCrashLoop,
     /// The rendered file is deleted.
     DeleteConfig,
@@ -133,30 +131,30 @@ tamperings! {
     UnlinkConfig,
     /// The rendered file is changed.
     EditConfig,
-    /// The rendered file can be read by others.
+    /// The rendered file is readable by others.
     ExposeConfig,
-    /// The rendered file can be written by others.
+    /// The rendered file is writable by others.
     OpenConfig,
     /// A password changes.
     Rotate,
-    /// The password is gone.
+    /// The password is removed.
     LoseInput,
-    /// There is one again.
+    /// The password is restored.
     GiveInput,
     /// The image is removed.
     RemoveImage,
     /// The build context changes.
     ChangeContext,
-    /// The registry cannot be reached.
+    /// The registry becomes unreachable.
     RegistryDown,
-    /// It can again.
+    /// The registry becomes reachable.
     RegistryUp,
-    /// The record of wishes is lost.
+    /// The desired-state record is lost.
     LoseRecord,
 }
 
 impl Tampering {
-    /// Whether it is done to the host as a whole, and not to one companion.
+    /// Whether it affects the whole host instead of one companion.
     pub fn is_global(self) -> bool {
         matches!(
             self,
@@ -176,7 +174,7 @@ impl Tampering {
         )
     }
 
-    /// Does it to `world`, to the companion of `spec` if it is done to one.
+    /// Applies it to `world`, or to the companion of `spec`.
     pub fn apply(self, world: &mut World, spec: &CompanionSpec) {
         let (name, now) = (&spec.name, ORIGIN);
         match self {

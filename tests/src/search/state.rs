@@ -1,4 +1,4 @@
-//! The states of a search: the world, and what the leader has in its memory and its hands.
+//! The states of a search: the world, the leader's memory and its work in progress.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
@@ -14,7 +14,7 @@ use companion_core::reconciler::stepwise::{End, Ended, Executor, Memory, RunName
 
 use super::scene::ORIGIN;
 
-/// A value that is shared between states, with its fingerprint.
+/// A shared value with its fingerprint.
 #[derive(Debug)]
 pub struct Shared<T>(Rc<T>, u64);
 
@@ -36,7 +36,7 @@ impl<T: Hash> Shared<T> {
         &self.0
     }
 
-    /// A 64-bit digest of it.
+    /// A 64-bit digest of the value.
     pub fn fingerprint(&self) -> u64 {
         self.1
     }
@@ -49,8 +49,7 @@ pub fn fingerprint(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// A hash by folded multiplication: quick on the many small parts that a state has, and never given
-/// what an adversary chose.
+/// A hash by folded multiplication: fast for many small parts, and only for trusted input.
 struct Folded(u64);
 
 impl Folded {
@@ -78,24 +77,24 @@ impl Hasher for Folded {
     }
 }
 
-/// The process that leads.
+/// The leading process.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Leader {
-    /// The inputs that it decides with, by number; see [`Simulation`](super::host::Simulation).
+    /// The index of its inputs; see [`Simulation`](super::host::Simulation).
     pub inputs: usize,
-    /// What its reconciler remembers.
+    /// The memory of its reconciler.
     pub memory: Memory,
-    /// The plan that it is carrying out.
+    /// The plan in progress.
     pub acting: Option<Executor>,
-    /// Its tasks under way.
+    /// Its running tasks.
     pub tasks: BTreeMap<TaskKey, Task>,
-    /// Its tasks that ended since its last look.
+    /// Its tasks that ended since its last observation.
     pub ended: BTreeSet<Done>,
-    /// The host as it will see it at its next look, instead of as it is.
+    /// The stale host that its next observation returns, if any.
     pub old_view: Option<Rc<World>>,
 }
 
-/// A task that ended, in an order of its own.
+/// A task that ended, with a total order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Done(pub Ended);
 
@@ -112,17 +111,17 @@ impl PartialOrd for Done {
 }
 
 impl Leader {
-    /// A process with those inputs that has just begun.
+    /// A new process with those inputs.
     pub fn with_inputs(inputs: usize) -> Self {
         Self { inputs, ..Self::default() }
     }
 
-    /// The process that follows when this one died: it remembers nothing.
+    /// The successor of a dead leader, without memory.
     pub fn successor(&self) -> Self {
         Self::with_inputs(self.inputs)
     }
 
-    /// Drops the tasks named before they can do anything more; the next look takes over that they ended.
+    /// Drops the given tasks before their next call; the next observation learns of their end.
     pub fn drop_tasks(&mut self, unneeded: &[TaskKey]) {
         for key in unneeded {
             if self.tasks.remove(key).is_some() {
@@ -138,26 +137,25 @@ impl Leader {
 pub struct State {
     /// The host.
     pub world: Shared<World>,
-    /// Who leads.
+    /// The leader.
     pub leader: Shared<Leader>,
-    /// How many faults may still come.
+    /// Remaining faults.
     pub faults: u8,
-    /// How many intents may still come.
+    /// Remaining intents.
     pub intents: u8,
-    /// How often the leadership may still go to a process with other inputs.
+    /// Remaining leader changes to a process with other inputs.
     pub hand_overs: u8,
 }
 
 impl State {
-    /// A 64-bit digest of it.
+    /// A 64-bit digest of the state.
     pub fn fingerprint(&self) -> u64 {
         let parts = (self.world.fingerprint(), self.leader.fingerprint());
         fingerprint(&(parts, self.faults, self.intents, self.hand_overs))
     }
 }
 
-/// Brings `world` and `leader`, as they are at `now`, back to [`ORIGIN`]: states that differ only in when
-/// they were reached are one afterwards.
+/// Shifts `world` and `leader` from `now` to [`ORIGIN`], so that states that differ only in time become equal.
 pub fn rebase(world: &World, leader: &mut Leader, now: Duration) -> World {
     let mut moved = world.clone();
     moved.advance(now);

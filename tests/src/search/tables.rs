@@ -1,7 +1,7 @@
-//! Tables: every state that the layers of one companion can be in, however absurd, as the beginning of
-//! a host that nobody disturbs; and of two companions, every pair.
+//! Tables: every combination of stage states of one companion, however unlikely, as the start of an undisturbed host;
+//! and every pair of two companions.
 
-#![expect(clippy::panic, reason = "a table that cannot be laid out has failed")]
+#![expect(clippy::panic, reason = "a table fails if its state cannot be set up")]
 
 use adapter_fake::World;
 use adapter_fake::world::containers::{Container, Status};
@@ -26,17 +26,17 @@ macro_rules! layer {
     ($(#[$doc:meta])* $name:ident { $($variant:ident),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        #[expect(missing_docs, reason = "each is what it is called")]
+        #[expect(missing_docs, reason = "the names are self-explanatory")]
         pub enum $name { $($variant,)* }
         impl $name {
-            /// All of them.
+            /// All values.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
         }
     };
 }
 
 layer! {
-    /// What is wished for.
+    /// The desired state.
     Wished { Gone, First, Second }
 }
 layer! {
@@ -48,15 +48,15 @@ layer! {
     ImageIs { Current, None, Outdated }
 }
 layer! {
-    /// What lies in the unit directory.
+    /// The unit file.
     File { First, None, Second, Outdated, Edited, Spoilt, Exposed, Empty, Unmanaged, Garbage }
 }
 layer! {
-    /// What the service manager loaded.
+    /// The loaded unit.
     Loaded { First, None, Second, Outdated, Edited, Unmanaged, Broken }
 }
 layer! {
-    /// What runs, and the container of the name.
+    /// The running service and its container.
     Runs {
         First, Dead, Second, Outdated, Edited, Paused, Failed, StartLimit, Waiting, LeftContainer,
         UnmanagedContainer,
@@ -65,7 +65,7 @@ layer! {
 
 /// One state of one companion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is the layer of that name")]
+#[expect(missing_docs, reason = "each is the stage of that name")]
 pub struct Start {
     pub wished: Wished,
     pub config: Config,
@@ -76,7 +76,7 @@ pub struct Start {
 }
 
 impl Start {
-    /// Every state there is.
+    /// Every state.
     pub fn all() -> impl Iterator<Item = Self> {
         Wished::ALL.iter().flat_map(|wished| {
             Config::ALL.iter().flat_map(move |config| {
@@ -94,8 +94,7 @@ impl Start {
         })
     }
 
-    /// Every state whose two lower layers are as they should be, and that is not one of those that
-    /// differ in a kind of damage alone.
+    /// Every state with correct image and configuration, and one representative of each kind of damage.
     pub fn classes() -> Vec<Self> {
         let file = [File::First, File::None, File::Second, File::Edited, File::Unmanaged];
         let loaded = [Loaded::First, Loaded::None, Loaded::Second, Loaded::Edited];
@@ -130,11 +129,11 @@ impl Start {
         };
         let text = |version, renderer| UnitText::of(&unit(version), renderer);
         let (first, second) = (text(0, world.renderer), text(1, world.renderer));
-        // What an earlier release or Podman made of the same specification.
+        // The rendering of an earlier release or Podman for the same specification.
         let outdated = text(0, world.renderer + 1);
         let damaged = |damage| UnitText { damage, ..first.clone() };
-        // A unit that was put right claims the next restart epoch. One that was put right by the very
-        // hand that edited it claims the same, and nobody could tell.
+        // A repaired unit has the next restart epoch. A unit that was edited and restored by the same user has the
+        // same epoch and is indistinguishable.
         let edited = self.runs == Runs::Edited;
         let again = |after: bool| {
             let revision = first.revision.with_restart_epoch(u32::from(after));
@@ -225,7 +224,7 @@ fn layers_above() -> impl Iterator<Item = (File, Loaded, Runs)> {
     })
 }
 
-/// Makes the image and the configuration of `spec` as they should be.
+/// Sets the image and the configuration of `spec` to the desired state.
 fn make_lower_layers(world: &mut World, spec: &CompanionSpec) -> (PresentImage, Option<ConfigId>) {
     let image = match (&spec.image.build, &spec.image.pull) {
         (Some(_), _) => world.build_image(&spec.image),
@@ -275,21 +274,21 @@ fn left(ours: bool, status: Status) -> (Service, Option<Container>) {
     (Service::default(), Some(Container { ours, status }))
 }
 
-/// What a table came to.
+/// The result of a table.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
-    /// The states that were begun from.
+    /// The number of start states.
     pub starts: usize,
-    /// The most passes that one of them took.
+    /// The most converges of one state.
     pub worst_passes: u8,
-    /// What was reached.
+    /// Reached coverage goals.
     pub reached: Reached,
-    /// What is wrong with the first that is wrong.
+    /// The first violation.
     pub wrong: Option<String>,
 }
 
-/// Follows every start state of the companion at `at`, as it is, and after the host's user took away
-/// what only they can.
+/// Follows every start state of the companion at `at`, unchanged and after the operator fixed everything that only
+/// the operator can fix.
 pub fn singles(at: usize) -> Table {
     let scene = Scene::new(2);
     let simulation = Simulation::new(&scene);
@@ -312,9 +311,8 @@ pub fn singles(at: usize) -> Table {
     table
 }
 
-/// Plans every pair of the start states `of`: what is decided for one companion is the same whatever
-/// state the other is in, apart from the reload that they share. With `follow`, every pair is followed
-/// to its end too.
+/// Plans every pair of the start states `of`: the decisions for one companion are independent of the other's state,
+/// except for the shared reload. With `follow`, also follows every pair to its end.
 pub fn pairs(of: &[Start], follow: bool) -> Table {
     let scene = Scene::new(2);
     let simulation = Simulation::new(&scene);
@@ -345,7 +343,7 @@ pub fn pairs(of: &[Start], follow: bool) -> Table {
                 follow.then(chain).flatten()
             });
             if let Some(wrong) = wrong {
-                table.wrong = Some(format!("{:?} beside {start:?}: {wrong}", of[one]));
+                table.wrong = Some(format!("{:?} with {start:?}: {wrong}", of[one]));
                 return table;
             }
         }
@@ -354,8 +352,7 @@ pub fn pairs(of: &[Start], follow: bool) -> Table {
     table
 }
 
-/// What `plan` decides for the companion at `at`, without the generations in which two wishes follow
-/// each other.
+/// The decisions of `plan` for the companion at `at`, without the generations, which order the intents.
 fn decision(plan: &Plan, scene: &Scene, at: usize) -> (Vec<(String, String)>, Vec<String>, bool) {
     let name = &scene.names[at];
     let steps = plan.steps(name).map(|step| (step.to_string(), format!("{:?}", step.action)));

@@ -1,4 +1,4 @@
-//! What happens in a soak: a list of kinds, each with its beginning and, for outages, its end.
+//! Events of a soak: a list of kinds, each with its start and, for outages, its end.
 
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ use companion_core::ports::PortErrorKind;
 use super::stage::Stage;
 use crate::node::{REGISTRY, password, template};
 
-/// Whom a kind of happening concerns.
+/// The scope of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// One companion: the runs of all others go on.
+    /// One companion: the runs of all others continue.
     One,
-    /// All of them, one way or another.
+    /// All companions.
     All,
 }
 
-/// A kind of happening.
+/// A kind of event.
 #[derive(Clone, Copy)]
 pub(super) struct Kind {
     pub(super) name: &'static str,
     pub(super) scope: Scope,
     pub(super) begin: fn(&Stage, usize),
-    /// How it ends, if it does not pass at once.
+    /// How it ends, unless it is momentary.
     pub(super) end: Option<fn(&Stage, usize)>,
 }
 
@@ -44,7 +44,7 @@ const fn of_all(kind: Kind) -> Kind {
     Kind { scope: Scope::All, ..kind }
 }
 
-/// All kinds but the failures of single calls, which [`failing_calls`] lists.
+/// All kinds except the failures of single calls, which [`failing_calls`] lists.
 pub(super) fn kinds() -> Vec<Kind> {
     let mut all = units();
     all.extend(services());
@@ -56,8 +56,8 @@ pub(super) fn kinds() -> Vec<Kind> {
 fn units() -> Vec<Kind> {
     vec![
         once("unit edited", |s, at| s.host.edit_unit(&s.name(at))),
-        once("unit spoilt", |s, at| s.host.spoil_unit(&s.name(at))),
-        once("unit exposed", |s, at| s.host.expose_unit(&s.name(at))),
+        once("unit corrupted", |s, at| s.host.spoil_unit(&s.name(at))),
+        once("unit with insecure mode", |s, at| s.host.expose_unit(&s.name(at))),
         of_all(once("renderer changed", |s, _| s.host.change_renderer())),
         once("unit deleted", |s, at| s.host.delete_unit(&s.name(at))),
         once("unit truncated", |s, at| s.host.truncate_unit(&s.name(at))),
@@ -133,7 +133,7 @@ fn services() -> Vec<Kind> {
             |s, at| s.host.crash_loop(&s.name(at), false),
         ),
         outage(
-            "container cannot be made",
+            "container cannot be created",
             |s, at| {
                 let name = s.name(at);
                 s.host.change(|world, _| world.behaviour_mut(&name).start_fails = Some(126));
@@ -206,7 +206,9 @@ fn images_and_configuration() -> Vec<Kind> {
         of_all(once("configuration deleted", |s, at| s.host.delete_config(&s.config(at)))),
         of_all(once("configuration edited", |s, at| s.host.edit_config(&s.config(at)))),
         once("link to configuration deleted", |s, at| s.host.unlink_config(&s.config(at))),
-        once("configuration exposed", |s, at| s.host.expose_config(&s.config(at), 0o644)),
+        once("configuration with insecure mode", |s, at| {
+            s.host.expose_config(&s.config(at), 0o644)
+        }),
         once("image removed", |s, at| {
             if let Some(image) = s.image(at) {
                 s.host.remove_image(&image);
@@ -215,7 +217,7 @@ fn images_and_configuration() -> Vec<Kind> {
         once("build context changed", |s, at| s.host.change_context(&s.context(at))),
         of_all(once("credentials rotated", |s, _| s.host.rotate_credentials())),
         of_all(outage(
-            "credentials gone",
+            "credentials missing",
             |s, at| {
                 s.host.remove_input(&password());
                 s.host.delete_config(&s.config(at));
@@ -238,7 +240,7 @@ fn images_and_configuration() -> Vec<Kind> {
             |s, at| s.host.break_hook(&s.config(at), None),
         )),
         of_all(outage(
-            "hook gives nonsense",
+            "hook prints invalid output",
             |s, at| broken_hook(s, at, Fate::Nonsense),
             |s, at| s.host.break_hook(&s.config(at), None),
         )),
@@ -253,7 +255,7 @@ fn images_and_configuration() -> Vec<Kind> {
             |s, at| s.host.break_build(&s.context(at), BuildFate::Works),
         ),
         outage("registry down", |s, at| registry(s, at, Reach::Down), registry_up),
-        outage("registry not trusted", |s, at| registry(s, at, Reach::Untrusted), registry_up),
+        outage("registry untrusted", |s, at| registry(s, at, Reach::Untrusted), registry_up),
         outage(
             "registry slow",
             |s, at| registry(s, at, Reach::Slow(Duration::from_secs(300))),
@@ -304,7 +306,7 @@ fn parts_of_the_host() -> Vec<Kind> {
             s.host.change(|world, _| world.conditions.wall_offset = years * 365 * 86_400);
         }),
         outage(
-            "service manager away",
+            "service manager unreachable",
             |s, at| {
                 s.host.change(|world, _| world.conditions.bus = false);
                 s.host.delete_unit(&s.name(at));
@@ -312,7 +314,7 @@ fn parts_of_the_host() -> Vec<Kind> {
             |s, _| s.host.change(|world, _| world.conditions.bus = true),
         ),
         outage(
-            "podman away",
+            "podman missing",
             |s, at| {
                 s.host.change(|world, _| world.conditions.podman = false);
                 s.host.edit_unit(&s.name(at));
@@ -329,12 +331,12 @@ fn parts_of_the_host() -> Vec<Kind> {
             },
             |s, _| s.host.change(|world, _| world.conditions.generator = Generator::Works),
         ),
-        once("generator spoils a reload", |s, at| {
+        once("generator corrupts a reload", |s, at| {
             s.host.change(|world, _| world.conditions.generator = Generator::CorruptsOnce);
             s.host.delete_unit(&s.name(at));
         }),
         outage(
-            "reloads limited",
+            "reloads rate-limited",
             |s, at| {
                 let limit = Limit { burst: 1, interval: Duration::from_secs(3600) };
                 s.host.change(|world, _| world.conditions.reload_limit = Some(limit));
@@ -362,10 +364,10 @@ fn disk_free(stage: &Stage, _: usize) {
     stage.host.change(|world, _| world.conditions.disk = Disk::Writable);
 }
 
-/// The calls that fail, one kind of failure each, while a companion has lost its unit, its container
-/// and its configuration.
+/// The failing calls, one kind of failure each, while a companion has lost its unit, its container and its
+/// configuration.
 pub(super) fn failing_calls() -> Vec<Fault> {
-    // Nothing is restarted, removed or left over of what lost everything, and nothing of it failed.
+    // After that loss nothing is restarted, removed or dangling, and no service has failed.
     let never = [
         Method::Restart,
         Method::Stop,
@@ -388,8 +390,8 @@ pub(super) fn failing_calls() -> Vec<Fault> {
     calls.flat_map(with).collect()
 }
 
-/// A companion loses all that it has, and no other anything: who follows a manager that ended
-/// believes no run whose configuration is gone.
+/// One companion loses everything and the others nothing: a new manager treats a run without its configuration as
+/// unverified.
 pub(super) fn lose_everything(stage: &Stage, at: usize) {
     let name = stage.name(at);
     stage.host.delete_unit(&name);

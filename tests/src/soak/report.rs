@@ -1,22 +1,22 @@
-//! What a soak came to, in figures; it judges nothing.
+//! The figures of a soak; the tests set the limits.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// How long each kind of trouble took to be over.
+/// Recovery times of each kind of event.
 #[derive(Debug, Clone, Default)]
 pub struct Recoveries {
-    /// Each time from the trouble, or from its end, until a reconcile found all as wished.
+    /// Each time from the event, or from its end, until a reconcile found no difference.
     pub took: Vec<Duration>,
-    /// The reconciles that were made until then.
+    /// The reconciles until then.
     pub reconciles: Vec<u32>,
-    /// How often all was as wished all the while, so that nothing had to be mended.
+    /// How often the event caused no difference, so that no repair was necessary.
     pub harmless: usize,
 }
 
 impl Recoveries {
-    /// The time below which that share of them was; `1.0` is the longest.
+    /// The quantile of the times; `1.0` is the longest.
     pub fn quantile(&self, share: f64) -> Duration {
         let mut took = self.took.clone();
         took.sort();
@@ -24,7 +24,7 @@ impl Recoveries {
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             clippy::cast_precision_loss,
-            reason = "a position in a list of some thousands"
+            reason = "an index into a few thousand entries"
         )]
         let position = (took.len().saturating_sub(1) as f64 * share).ceil() as usize;
         took.get(position).copied().unwrap_or_default()
@@ -36,25 +36,25 @@ impl Recoveries {
     }
 }
 
-/// What a soak came to.
+/// The result of a soak.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     /// The seed.
     pub seed: u64,
     /// Virtual hours.
     pub hours: u64,
-    /// Reconciles that the supervisor made.
+    /// Reconciles of the supervisor.
     pub reconciles: u64,
-    /// Recoveries by what happened: what passed at once, and outages from their end.
+    /// Recoveries by event: momentary ones, and outages from their end.
     pub recoveries: BTreeMap<String, Recoveries>,
-    /// What the process had of memory at the end of each virtual month, in KiB.
+    /// Process memory at the end of each virtual month, in KiB.
     pub memory: Vec<u64>,
-    /// What is wrong, each with the hour.
+    /// Findings, each with its hour.
     pub findings: Vec<String>,
 }
 
 impl Report {
-    /// All recoveries of what passed at once, or of outages.
+    /// All recoveries from momentary events, or from outages.
     pub fn all(&self, outages: bool) -> Recoveries {
         let mut all = Recoveries::default();
         for (kind, recoveries) in &self.recoveries {
@@ -68,7 +68,7 @@ impl Report {
     }
 }
 
-/// What the name of an outage ends with.
+/// The suffix of the name of an outage.
 pub(super) const OUTAGE: &str = " (outage)";
 
 impl fmt::Display for Report {

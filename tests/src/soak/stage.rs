@@ -1,4 +1,4 @@
-//! The host of a soak: ten companions of three kinds, and what happens to one of them by its number.
+//! The host of a soak: ten companions of three kinds, addressed by number.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::node::{
     called, context, indexer, password, published, running_since, template, viewer, wallet,
 };
 
-/// How many companions there are.
+/// Number of companions.
 pub(super) const COMPANIONS: usize = 10;
 
 /// The host and its companions.
@@ -22,7 +22,7 @@ pub(super) struct Stage {
 }
 
 impl Stage {
-    /// A host on which all companions are wished for and nothing is there yet.
+    /// A host with all companions desired and none installed.
     pub(super) fn new() -> Self {
         let host = FakeHost::default();
         host.require_leader(true);
@@ -41,7 +41,7 @@ impl Stage {
         Self { host, specs }
     }
 
-    /// The specification of the companion `at`; any number is one.
+    /// The specification of the companion `at`, modulo their number.
     pub(super) fn spec(&self, at: usize) -> CompanionSpec {
         self.specs.get(at % COMPANIONS).cloned().unwrap_or_else(viewer)
     }
@@ -51,12 +51,12 @@ impl Stage {
         self.spec(at).name
     }
 
-    /// Its build context, whether it is built or not.
+    /// Its build context, whether or not it is built.
     pub(super) fn context(&self, at: usize) -> AbsolutePath {
         context(self.name(at).as_str())
     }
 
-    /// The rendered configuration of it, or of the first companion that has one.
+    /// Its rendered configuration, or that of the first companion with one.
     pub(super) fn config(&self, at: usize) -> AbsolutePath {
         let own = self.spec(at).hook.map(|hook| hook.output);
         let first = || self.specs.iter().find_map(|spec| Some(spec.hook.as_ref()?.output.clone()));
@@ -70,7 +70,7 @@ impl Stage {
         built.or(source.pull.map(|pull| pull.reference))
     }
 
-    /// Since when each companion runs, if it does.
+    /// The start time of each companion, if it runs.
     pub(super) fn running_since(&self) -> Vec<Option<Duration>> {
         let world = self.host.world();
         self.specs.iter().map(|spec| running_since(&world, &spec.name)).collect()

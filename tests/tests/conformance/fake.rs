@@ -1,4 +1,4 @@
-//! The fake host as a world of every suite.
+//! The fake host as the world of every suite.
 
 #[path = "images.rs"]
 mod images;
@@ -31,7 +31,7 @@ use companion_core::ports::{
     UnitStore,
 };
 
-/// A fake host that has what the suites begin with.
+/// A fake host in the initial state of the suites.
 pub(crate) struct Fake {
     pub(crate) host: FakeHost,
 }

@@ -1,4 +1,4 @@
-//! What is done to the images and registries of the fake host.
+//! Changes to the images and registries of the fake host.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What is done to the service manager of the fake host.
+//! Changes to the service manager of the fake host.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is done to the unit directory of the fake host.
+//! Changes to the unit directory of the fake host.
 
 use std::sync::Arc;
 

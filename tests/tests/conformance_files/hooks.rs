@@ -1,4 +1,4 @@
-//! `FileHooks` with a template and a secret in a directory of its own.
+//! `FileHooks` with a template and a secret in a temporary directory.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -45,7 +45,7 @@ impl Hooks {
         self.root.path().join("rendered/nginx.conf")
     }
 
-    /// The rendered file that the output links to.
+    /// The rendered file behind the output link.
     fn file(&self) -> PathBuf {
         fs::canonicalize(self.output()).unwrap()
     }

@@ -1,4 +1,4 @@
-//! `LeaderLock` in a directory of its own.
+//! `LeaderLock` in a temporary directory.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Modes of files, and being held to them.
+//! File modes, and enforcing them for root.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -7,20 +7,20 @@ use std::path::Path;
 use companion_core::model::container::AbsolutePath;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
-/// Lets this test be refused by a file's mode, as every user but root is: the thread that it runs on, and those that come of it, lose
-/// what lifts root above modes (capabilities(7)).
+/// Enforces file modes on this test as for every user but root: drops the capabilities that bypass modes
+/// (capabilities(7)) for this thread and its children.
 pub(crate) fn obey_modes() {
     let mut held = capabilities(None).unwrap();
     held.effective.remove(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH);
     set_capabilities(None, held).unwrap();
 }
 
-/// A path as the model has it.
+/// A path as the model's type.
 pub(crate) fn absolute(path: &Path) -> AbsolutePath {
     AbsolutePath::new(path.to_str().unwrap()).unwrap()
 }
 
-/// Gives what lies at `path` the permission bits `mode`.
+/// Sets the permission bits of `path` to `mode`.
 pub(crate) fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }

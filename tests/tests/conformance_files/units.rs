@@ -1,4 +1,4 @@
-//! `QuadletDir` in a directory of its own, with a generator that is a script.
+//! `QuadletDir` in a temporary directory, with a script as generator.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
@@ -20,7 +20,7 @@ use quadlet::PodmanVersion;
 
 use super::{obey_modes, set_mode};
 
-/// Makes a service of every unit, but those whose names are files in `refused`.
+/// Generates a service for every unit, except those whose names are files in `refused`.
 const GENERATOR: &str = r#"#!/bin/sh
 for f in "$QUADLET_UNIT_DIRS"/*.container; do
     n=${f##*/} n=${n%.container}
@@ -49,8 +49,8 @@ impl Units {
     fn store_in(root: &Path) -> QuadletDir {
         let generator = root.join(GENERATOR_NAME);
         if !generator.exists() {
-            // Written by another process: a file that this one has open for writing could not be run while a test beside it
-            // forks (`ETXTBSY`).
+            // Written by another process: a file that this process has open for writing cannot be executed while a
+            // parallel test forks (`ETXTBSY`).
             let status = Command::new("/bin/sh")
                 .args(["-c", "printf '%s\\n' \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", GENERATOR])
                 .arg(&generator)
@@ -66,7 +66,7 @@ impl Units {
         self.store.path().join(format!("{name}.container"))
     }
 
-    /// The file of `name`, in a directory that is there by now.
+    /// The file of `name`, in a directory that exists by now.
     fn made(&self, name: &CompanionName) -> PathBuf {
         fs::create_dir_all(self.store.path()).unwrap();
         self.file(name)
@@ -75,7 +75,7 @@ impl Units {
 
 impl Drop for Units {
     fn drop(&mut self) {
-        // A directory that nobody may change could not be removed.
+        // A read-only directory could not be removed.
         if self.store.path().exists() {
             set_mode(self.store.path(), 0o700);
         }
@@ -166,7 +166,7 @@ impl UnitStoreWorld for Units {
     }
     async fn forbid(&self, name: &CompanionName) {
         set_mode(&self.file(name), 0);
-        assert!(fs::read(self.file(name)).is_err(), "modes count, for root too");
+        assert!(fs::read(self.file(name)).is_err(), "modes are enforced for root too");
     }
     async fn refuse(&self, name: &CompanionName) {
         fs::write(self.root.path().join("refused").join(name.as_str()), "").unwrap();

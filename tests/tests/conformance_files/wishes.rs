@@ -1,4 +1,5 @@
-//! `RecordStore` in a directory of its own, with a catalog of ten companions, and the calls by which a host program wishes.
+//! `RecordStore` in a temporary directory, with a catalog of ten companions, and the calls by which a host program
+//! records intents.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -27,7 +28,7 @@ impl Wishes {
         let root = tempfile::tempdir().unwrap();
         fs::write(root.path().join("catalog.toml"), catalog()).unwrap();
         let store = Arc::new(store(root.path()));
-        // Nothing is done on that host: intents are recorded and nothing is reconciled.
+        // Nothing is reconciled on that host: intents are only recorded.
         let companions = Companions::on(Arc::clone(&store), FakeHost::default().ports());
         Self { store, companions, root }
     }

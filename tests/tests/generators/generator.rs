@@ -1,4 +1,4 @@
-//! Finds the fetched generators and runs one over a directory of units.
+//! Finds the downloaded generators and runs one over a directory of units.
 
 use std::{
     collections::BTreeMap,
@@ -9,24 +9,24 @@ use std::{
 
 use quadlet::PodmanVersion;
 
-/// A generator of one version of Podman.
+/// The generator of one version of Podman.
 pub(crate) struct Generator {
     pub(crate) version: PodmanVersion,
     program: PathBuf,
 }
 
-/// What a generator wrote.
+/// The output of a generator.
 pub(crate) struct Services {
     pub(crate) success: bool,
     by_name: BTreeMap<String, String>,
     log: String,
 }
 
-/// All generators that were fetched, oldest first; at least two.
+/// All downloaded generators, oldest first; at least two.
 ///
 /// # Errors
 ///
-/// Says what to do if they were not fetched.
+/// If they are missing, with the command that downloads them.
 pub(crate) fn all() -> Result<Vec<Generator>, String> {
     let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/generators");
     let directory = std::env::var_os("QUADLET_GENERATORS").map_or(default, PathBuf::from);
@@ -55,7 +55,7 @@ pub(crate) fn all() -> Result<Vec<Generator>, String> {
 }
 
 impl Generator {
-    /// Runs over the units, each named by its number.
+    /// Runs the generator over the units; each is named by its number.
     pub(crate) fn run<'a>(
         &self,
         units: impl Iterator<Item = (usize, &'a str)>,
@@ -92,12 +92,12 @@ impl Generator {
 }
 
 impl Services {
-    /// The service made of the unit with this number.
+    /// The service generated from the unit with this number.
     pub(crate) fn of(&self, n: usize) -> Option<&str> {
         self.by_name.get(&format!("unit-{n}.service")).map(String::as_str)
     }
 
-    /// What the generator said of units that it could not read as they stand.
+    /// The messages about units that the generator could not parse.
     pub(crate) fn complaints(&self) -> impl Iterator<Item = &str> {
         let words = ["converting", "error", "unsupported escape", "unbalanced"];
         let lines = self.log.lines().filter(|line| !line.contains("Loading source unit file"));

@@ -1,5 +1,5 @@
-//! A case: who is on the host, how it begins, and what happens. It is drawn as numbers and printed as
-//! what they mean.
+//! A case: the companions, the initial host, and the operations. It is generated as numbers and printed as
+//! operations.
 
 use proptest::prelude::*;
 
@@ -7,15 +7,15 @@ use crate::companions::{MOST, Profile};
 use crate::leaders::INPUTS;
 use crate::operations::{Numbers, Operation, Swarm};
 
-/// All that a run depends on.
+/// The complete input of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Case {
-    /// Which kinds of operations were drawn, and how often each.
+    /// The weight of each kind of operation.
     pub(crate) swarm: Swarm,
     pub(crate) profiles: [Profile; MOST],
-    /// Whether all companions run when it begins; else the host is bare.
+    /// Whether all companions run initially; else the host is empty.
     pub(crate) installed: bool,
-    /// Whether the daemon forgets everything before it is judged.
+    /// Whether the daemon restarts without memory before the final checks.
     pub(crate) forgets: bool,
     /// The [inputs](crate::leaders::inputs) of commands; the first daemon has those of number 0.
     pub(crate) commands: u8,
@@ -23,7 +23,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// A case of a bare host with companions of four kinds, for tests that say what happens.
+    /// A case on an empty host with companions of four kinds, for tests with fixed operations.
     pub(crate) fn told(operations: impl Into<Vec<Operation>>) -> Self {
         Self {
             swarm: Swarm::of(u32::MAX, 0),
@@ -35,14 +35,14 @@ impl Case {
         }
     }
 
-    /// The same, with all companions running when it begins.
+    /// The same, with all companions running initially.
     pub(crate) fn of_running(operations: impl Into<Vec<Operation>>) -> Self {
         Self { installed: true, ..Self::told(operations) }
     }
 }
 
 impl Case {
-    /// Whether nothing happens but intents, passes, and processes that end and begin.
+    /// Whether the operations are only intents, converges, and processes that end and start.
     pub(crate) fn is_undisturbed(&self) -> bool {
         self.operations.iter().all(|operation| match operation {
             Operation::Install { .. }
@@ -68,11 +68,11 @@ impl Case {
     }
 }
 
-/// The kinds of operations that a property draws from, as the bits of [`Swarm::of`].
+/// The kinds of operations of a property, as the bits of [`Swarm::of`].
 pub(crate) const ALL: u32 = u32::MAX;
-/// All in which every process has the same inputs.
+/// All kinds in which every process has the same inputs.
 pub(crate) const SAME_INPUTS: u32 = ALL & !(1 << 17);
-/// Those of which [`Case::is_undisturbed`] speaks.
+/// The kinds that [`Case::is_undisturbed`] accepts.
 pub(crate) const INTENTS_AND_LEADERS: u32 = 0b1_1111 | 1 << 10 | 1 << 13 | 1 << 17 | 1 << 18;
 
 /// Cases of up to `most` operations of the kinds in `kinds`.
@@ -92,14 +92,14 @@ pub(crate) fn case(kinds: u32, most: usize) -> impl Strategy<Value = Case> {
     )
 }
 
-/// The configuration of a property with `cases` cases, or as many as `PROPTEST_CASES` says.
+/// The configuration of a property with `cases` cases, or the number in `PROPTEST_CASES`.
 pub(crate) fn config(cases: u32) -> ProptestConfig {
     let asked = std::env::var_os("PROPTEST_CASES").is_some();
     let usual = ProptestConfig { max_shrink_iters: 10_000, ..ProptestConfig::default() };
     if asked { usual } else { ProptestConfig { cases, ..usual } }
 }
 
-/// Runs `work` on a runtime of one thread, whose clock stands still while anything can go on.
+/// Runs `work` on a single-threaded runtime with a paused clock.
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time().start_paused(true).build().unwrap().block_on(work)

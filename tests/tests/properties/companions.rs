@@ -1,5 +1,5 @@
-//! The companions of a case: their names, kinds, versions and hostile texts, and what they need of a
-//! host. Plain numbers decide it all, so that a case shrinks to small ones.
+//! The companions of a case: names, kinds, versions, hostile texts, and their prerequisites on the host. Plain
+//! numbers select them, so that a case shrinks well.
 
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::container::{
@@ -9,13 +9,12 @@ use companion_core::model::hook::{HookName, HookProgram, HookSpec, TemplateValue
 use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
 use companion_tests::node::{REGISTRY, name, path};
 
-/// The names: the shortest there can be, one that begins with another, one that looks like a part of
-/// the host, and the longest there can be.
+/// The names: the shortest possible, one with another as its prefix, one that resembles a part of the host, and the
+/// longest possible.
 const NAMES: [&str; 4] =
     ["a", "a-b", "dbus-1", "z23456789-123456789-123456789-123456789-123456789-123456789-123"];
 
-/// Texts that the model takes and that mean something elsewhere: to systemd, to a shell, to Quadlet,
-/// to a terminal, to a template.
+/// Texts that the model accepts and that are special to systemd, a shell, Quadlet, a terminal or a template.
 const TEXTS: [&str; 14] = [
     "a page",
     "",
@@ -33,20 +32,20 @@ const TEXTS: [&str; 14] = [
     "\u{202e}thgir ot tfel",
 ];
 
-/// The most companions of a case.
+/// The maximum number of companions of a case.
 pub(crate) const MOST: usize = NAMES.len();
 
-/// One companion of a case, at a place from 0 to [`MOST`] - 1.
+/// A companion of a case, with an index from 0 to [`MOST`] - 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Profile {
     pub(crate) kind: Kind,
-    /// Where in [`TEXTS`] its first version begins.
+    /// The index in [`TEXTS`] of the first text of version 0.
     pub(crate) text: u8,
-    /// When the service manager starts it again, and after how long.
+    /// The restart policy and delay.
     pub(crate) restart: u8,
 }
 
-/// The kinds of companions that there are.
+/// The kinds of companions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Only pulled.
@@ -93,12 +92,12 @@ pub(crate) fn output(at: usize) -> AbsolutePath {
     path(&format!("/var/lib/archipelago/{}/{}.conf", at / 2, NAMES[at]))
 }
 
-/// The file with a secret that the hook of the companion at `at` reads.
+/// The secret file that the hook of the companion at `at` reads.
 pub(crate) fn secret(at: usize) -> AbsolutePath {
     path(&format!("/var/lib/archipelago/secrets/{}", NAMES[at]))
 }
 
-/// The template that all templates are.
+/// The content of all templates.
 pub(crate) fn template() -> AbsolutePath {
     path("/opt/docker/nginx.conf.j2")
 }
@@ -108,12 +107,12 @@ pub(crate) fn registered(at: usize) -> HookName {
     HookName::new(format!("hook-{at}")).unwrap()
 }
 
-/// The image that the companion at `at` is built as.
+/// The build tag of the companion at `at`.
 pub(crate) fn built_as(at: usize) -> ImageRef {
     reference(&format!("localhost/{}:latest", NAMES[at]))
 }
 
-/// The image that version `version` of the companion at `at` is pulled as.
+/// The image reference from which version `version` of the companion at `at` is pulled.
 pub(crate) fn pulled_as(at: usize, version: u8) -> ImageRef {
     reference(&format!("{REGISTRY}/team/{}:v{}", NAMES[at], version % 2))
 }

@@ -1,4 +1,4 @@
-//! Safety while everything goes wrong, and convergence once it does not any more.
+//! Safety during faults, and convergence after them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::oracle::Verdict;
 use crate::play::{converge, play};
 use crate::stage::Stage;
 
-/// Plays `case` on a host of its own, heals it, and asks whether it converges.
+/// Runs `case` on a new host, ends all faults, and checks that it converges.
 pub(crate) fn verdict(case: &Case) -> Verdict {
     run(async {
         let mut stage = Stage::of(case);
@@ -23,7 +23,7 @@ proptest! {
     #![proptest_config(config(400))]
 
     #[test]
-    fn from_every_state_it_converges_within_three_passes_and_is_quiet(case in case(ALL, 60)) {
+    fn every_state_converges_within_three_runs_and_stays_idle(case in case(ALL, 60)) {
         let verdict = verdict(&case);
         prop_assert!(verdict.is_ok(), "{}", verdict.unwrap_err());
     }

@@ -1,5 +1,4 @@
-//! The same wishes without any trouble lead to the same end, and trouble costs no more effects than
-//! there was trouble.
+//! The same intents with and without faults lead to the same final state, and the cost of faults is bounded.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,8 +16,8 @@ use crate::play::{converge, play};
 use crate::stage::Stage;
 use crate::tamperings::Tampering;
 
-/// What a host came to: of every companion that is wished for, the unit, what is loaded, what runs
-/// and its configuration, in all but the epochs; and which are gone.
+/// The final host: for every desired companion the unit, the loaded unit, the container and its configuration,
+/// without the epochs; and the removed companions.
 pub(crate) fn end(host: &FakeHost) -> Vec<String> {
     let world = host.world();
     let of = |at: usize| {
@@ -47,10 +46,10 @@ fn first(revision: Revision) -> Revision {
     revision.with_restart_epoch(0).with_config_epoch(0)
 }
 
-/// An effect that is counted for each companion.
+/// An effect that is counted per companion.
 struct Effect {
     what: &'static str,
-    /// How many more of it each trouble may cost.
+    /// How many more of it each fault may cause.
     more: u32,
     calls: &'static [(Port, Method)],
 }
@@ -59,7 +58,7 @@ const fn effect(what: &'static str, more: u32, calls: &'static [(Port, Method)])
     Effect { what, more, calls }
 }
 
-/// What is counted.
+/// The counted effects.
 const EFFECTS: [Effect; 11] = [
     effect("writes of the unit", 1, &[(Port::Units, Method::Write)]),
     effect("removals of the unit", 1, &[(Port::Units, Method::Remove)]),
@@ -78,10 +77,10 @@ const EFFECTS: [Effect; 11] = [
     effect("removals of the container", 1, &[(Port::Containers, Method::Remove)]),
 ];
 
-/// What a run cost.
+/// The cost of a run.
 struct Cost {
     reloads: u32,
-    /// How often each of [`EFFECTS`] was begun, by companion.
+    /// How often each of [`EFFECTS`] was started, by companion.
     effects: BTreeMap<(usize, usize), u32>,
     end: Vec<String>,
     recorded: Vec<bool>,
@@ -106,8 +105,7 @@ async fn cost_of(case: &Case) -> Result<Cost, String> {
     Ok(Cost { reloads, effects, end: end(&stage.host), recorded })
 }
 
-/// The same case as it would have been without trouble: what was recorded, what hooks and builds
-/// read, the words of units, and the passes.
+/// The same case without faults: its intents, changed inputs of hooks and builds, renderer versions, and converges.
 fn untroubled(case: &Case, recorded: &[bool]) -> Case {
     let operations = case.operations.iter().zip(recorded);
     let kept = operations.filter_map(|(operation, recorded)| match operation {
@@ -145,7 +143,7 @@ fn untroubled(case: &Case, recorded: &[bool]) -> Case {
     Case { operations: kept.collect(), ..case.clone() }
 }
 
-/// How much trouble there was: for each companion alone, and for all.
+/// The number of faults: for each companion, and for all.
 #[derive(Debug, Default)]
 struct Trouble {
     touching: BTreeMap<usize, u32>,
@@ -153,9 +151,8 @@ struct Trouble {
 }
 
 impl Trouble {
-    /// What goes on doing harm counts once for each attempt that a pass may make under it: at once,
-    /// and after the first two back-offs while others are still at work. It counts for the companion
-    /// that it is done to, or for all.
+    /// A persistent fault counts once for each attempt that a converge may make during it: immediately, and after the
+    /// first two back-offs while other companions are in progress. It counts for its companion, or for all.
     fn of(case: &Case) -> Self {
         let mut trouble = Self::default();
         let mut lasting = false;
@@ -220,19 +217,19 @@ impl Trouble {
         trouble
     }
 
-    /// The most that it may cost the companion at `at`.
+    /// The maximum cost for the companion at `at`.
     fn at(&self, at: usize) -> u32 {
         self.all + self.touching.get(&at).copied().unwrap_or(0)
     }
 }
 
-/// Compares `case` with itself without trouble.
+/// Compares `case` with the same case without faults.
 pub(crate) fn compared(case: &Case) -> Verdict {
     let troubled = run(cost_of(case))?;
     let plain = untroubled(case, &troubled.recorded);
-    let reference = run(cost_of(&plain)).map_err(|words| format!("without trouble: {words}"))?;
+    let reference = run(cost_of(&plain)).map_err(|words| format!("without faults: {words}"))?;
     must(troubled.end == reference.end, || {
-        format!("another end: {:#?}, not {:#?}", troubled.end, reference.end)
+        format!("final state {:#?} instead of {:#?}", troubled.end, reference.end)
     })?;
     let trouble = Trouble::of(case);
     for ((at, kind), had) in &troubled.effects {
@@ -251,7 +248,7 @@ proptest! {
     #![proptest_config(config(120))]
 
     #[test]
-    fn trouble_changes_no_end_and_costs_no_more_than_it_is(case in case(SAME_INPUTS, 40)) {
+    fn faults_do_not_change_the_final_state_and_cost_is_bounded(case in case(SAME_INPUTS, 40)) {
         let verdict = compared(&case);
         prop_assert!(verdict.is_ok(), "{}", verdict.unwrap_err());
     }

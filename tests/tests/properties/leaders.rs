@@ -1,7 +1,7 @@
-//! Who leads, with which inputs, and how often what it wants of a unit changes.
+//! The leader, its inputs, and how often the unit that it wants changes.
 //!
-//! Two processes with different inputs that both decide undo each other's work for as long as they run.
-//! So a unit says something else at most once for an intent, and once for a leader with other inputs.
+//! Two leaders with different inputs undo each other's work as long as they run. So a unit changes at most once per
+//! intent, and once per leader with other inputs.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -16,11 +16,11 @@ use proptest::prelude::*;
 use crate::case::{INTENTS_AND_LEADERS, case, config};
 use crate::convergence::verdict;
 
-/// How many different inputs there are.
+/// The number of different inputs.
 pub(crate) const INPUTS: u8 = 4;
 
-/// The inputs of that number: another catalog has another specification and another configuration, and
-/// an option is an argument of every build.
+/// The inputs of that number: another catalog has another specification and configuration, and an option is an
+/// argument of every build.
 pub(crate) fn inputs(number: u8) -> Inputs {
     let (another_catalog, option) = (number & 1 != 0, number & 2 != 0);
     Inputs::new(move |mut spec: CompanionSpec| {
@@ -39,14 +39,14 @@ pub(crate) fn inputs(number: u8) -> Inputs {
     })
 }
 
-/// What a unit says of its specification and its configuration, and of its image.
+/// The revision of the specification, configuration and image in a unit.
 type Said = [Fingerprint; 2];
 
-/// How often each part may change for one cause. A companion that is down is started with the image that
-/// there is while a newer one is built.
+/// The maximum changes of each part for one cause. A stopped companion is started with the existing image while a
+/// newer one is built.
 const CHANGES: [u32; 2] = [1, 2];
 
-/// What the unit of one companion said last, and how often each part of it may change by now.
+/// The last unit of one companion, and the changes that each part may still have.
 #[derive(Debug, Clone, Default)]
 struct Account {
     said: Option<Said>,
@@ -54,7 +54,7 @@ struct Account {
 }
 
 impl Account {
-    /// There is a cause for changes, besides up to `earlier` causes that may not have led to any yet.
+    /// Adds a cause for changes; up to `earlier` causes may still be without effect.
     fn allow(&mut self, earlier: u32) {
         for (left, changes) in self.left.iter_mut().zip(CHANGES) {
             *left = changes + (*left).min(earlier * changes);
@@ -74,18 +74,18 @@ struct Accounts {
     inputs: u8,
 }
 
-/// Keeps account of what units say.
+/// Keeps account of unit changes.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(Mutex<Accounts>);
 
 impl Ledger {
-    /// An intent was recorded for `name`. A pass that is `under_way` may still carry out the one before.
+    /// Records an intent for `name`. A converge that is `under_way` may still apply the previous one.
     pub(crate) fn intended(&self, name: &CompanionName, under_way: bool) {
         let mut accounts = self.0.lock().unwrap();
         accounts.of.entry(name.clone()).or_default().allow(u32::from(under_way));
     }
 
-    /// The unit of `name` was written while a process with those inputs led; says what is wrong with that.
+    /// Records that a leader with those inputs wrote the unit of `name`; returns a violation, if any.
     pub(crate) fn written(
         &self,
         name: &CompanionName,
@@ -104,7 +104,7 @@ impl Ledger {
         let changed = |part: usize| before.is_none_or(|before| before[part] != says[part]);
         for part in (0..2).filter(|part| changed(*part)) {
             let Some(rest) = left[part].checked_sub(1) else {
-                return Some(format!("the unit of `{name}` changes, and nothing was asked for"));
+                return Some(format!("the unit of `{name}` changes without an intent"));
             };
             left[part] = rest;
         }
@@ -115,10 +115,10 @@ impl Ledger {
 proptest! {
     #![proptest_config(config(300))]
 
-    /// The watch keeps the [`Ledger`] in every case that nothing else disturbs: see
+    /// The watch keeps the [`Ledger`] in every case without other disturbances: see
     /// [`Case::is_undisturbed`](crate::case::Case::is_undisturbed).
     #[test]
-    fn unit_changes_once_for_an_intent_and_once_for_a_leader_with_other_inputs(
+    fn unit_changes_once_per_intent_and_once_per_leader_input_change(
         case in case(INTENTS_AND_LEADERS, 40),
     ) {
         prop_assert!(case.is_undisturbed());

@@ -1,12 +1,11 @@
-//! Properties over the real reconciler, supervisor and command on the fake host: from every state,
-//! however it was reached, nothing forbidden happens, and all becomes true again.
+//! Properties of the production reconciler, supervisor and command on the fake host: from every state no invariant is
+//! violated, and the host converges.
 //!
-//! A case is a list of operations, drawn from a random subset of their kinds. It is played on a host;
-//! the host alone is asked what is right. One that fails is printed with its kinds, shrunk, and kept
-//! under `proptest-regressions` with a test of its own in `regressions.rs`. `PROPTEST_CASES=n` makes
-//! each property as deep as wanted.
+//! A case is a list of operations of a random subset of their kinds. The checks depend on the host alone. A failing
+//! case is printed with its kinds, shrunk, and kept under `proptest-regressions` and as a separate test in
+//! `regressions.rs`. `PROPTEST_CASES=n` sets the number of cases of each property.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a case that cannot be arranged has failed")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a case fails if it cannot be set up")]
 
 mod case;
 mod companions;

@@ -1,4 +1,4 @@
-//! Cases that must come to the same although they are not the same.
+//! Different cases with equal results.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,7 +18,7 @@ use crate::play::{Trust, converge, perform, play};
 use crate::stage::Stage;
 use crate::tamperings::{TAMPERINGS, Tampering};
 
-/// What was done for each companion, in order, and why; reloads serve all and are left out.
+/// The effects for each companion, in order, with their reasons; shared reloads are omitted.
 #[derive(Default)]
 struct Traces(Mutex<BTreeMap<CompanionName, Vec<String>>>);
 
@@ -38,7 +38,7 @@ impl Traces {
     }
 }
 
-/// What is done to one companion at a time, with all in peace again before the next.
+/// Operations on one companion at a time, each followed by a converge.
 fn in_peace() -> impl Strategy<Value = Vec<Operation>> {
     let harmless: Vec<_> = TAMPERINGS
         .into_iter()
@@ -55,8 +55,8 @@ fn in_peace() -> impl Strategy<Value = Vec<Operation>> {
     prop::collection::vec(operation, 1..12)
 }
 
-/// What takes nothing from a container that runs, at which companion, and how long after it the daemon
-/// looks, if it does.
+/// Harmless changes to a running container: the companion, and the delay until the next observation of the daemon, if
+/// any.
 fn beside_the_run() -> impl Strategy<Value = Vec<(Tampering, usize, Option<u64>)>> {
     let harmless = prop::sample::select(vec![
         Tampering::ExposeUnit,
@@ -72,7 +72,7 @@ fn beside_the_run() -> impl Strategy<Value = Vec<(Tampering, usize, Option<u64>)
     prop::collection::vec((harmless, 0..MOST, looks), 1..12)
 }
 
-/// Does `operations` one by one, and lets all come to rest after each.
+/// Runs `operations` one by one and lets the host settle after each.
 async fn peacefully(stage: &mut Stage, operations: &[Operation]) {
     let mut trust = Trust::default();
     for operation in [&Operation::Resync].into_iter().chain(operations) {
@@ -88,7 +88,7 @@ fn traced(case: &Case) -> (Stage, Arc<Traces>) {
     (Stage::with(case, |host| host, traces.clone()), traces)
 }
 
-/// All that lies on the host and runs there, apart from wishes, images and what is not there.
+/// All files and containers of the host, without intents and images.
 fn tree(host: &FakeHost) -> Vec<String> {
     let world = host.world();
     let names = (0..MOST).map(named).chain(crate::stage::strangers());
@@ -108,7 +108,7 @@ fn tree(host: &FakeHost) -> Vec<String> {
     places.chain(configs).collect()
 }
 
-/// A digest of every call and its end, and of the host that they led to.
+/// A digest of every call, its result, and the final host.
 fn digest(case: &Case) -> u64 {
     run(async {
         let mut stage = Stage::of(case);
@@ -127,7 +127,7 @@ proptest! {
     #![proptest_config(config(40))]
 
     #[test]
-    fn a_second_pass_has_nothing_to_do(case in case(ALL, 30)) {
+    fn second_converge_has_nothing_to_do(case in case(ALL, 30)) {
         let (before, after) = run(async {
             let mut stage = Stage::of(&case);
             play(&mut stage, &case).await.unwrap();
@@ -141,9 +141,9 @@ proptest! {
         prop_assert_eq!(before.1, after.1);
     }
 
-    /// The daemon saw all of it run, so that nothing has to be doubted.
+    /// The daemon observed all of it running, so nothing is unverified.
     #[test]
-    fn what_takes_nothing_from_a_run_costs_no_start_stop_or_restart(
+    fn harmless_changes_cause_no_start_stop_or_restart(
         case in case(SAME_INPUTS, 1),
         happenings in beside_the_run(),
     ) {
@@ -168,12 +168,12 @@ proptest! {
     }
 
     #[test]
-    fn the_same_seed_leaves_the_same_trace(case in case(ALL, 40)) {
+    fn same_seed_gives_the_same_trace(case in case(ALL, 40)) {
         prop_assert_eq!(digest(&case), digest(&case));
     }
 
     #[test]
-    fn the_order_of_wishes_changes_nothing_but_the_order(
+    fn order_of_intents_changes_only_the_order(
         case in case(SAME_INPUTS, 1),
         order in Just([0, 1, 2, 3]).prop_shuffle(),
         happenings in in_peace(),
@@ -188,7 +188,7 @@ proptest! {
     }
 
     #[test]
-    fn one_companions_name_and_place_change_nothing_for_it(
+    fn companion_name_and_position_change_nothing(
         case in case(SAME_INPUTS, 1),
         turn in 1..MOST,
     ) {
@@ -207,7 +207,7 @@ proptest! {
     }
 
     #[test]
-    fn one_companions_trouble_is_in_no_trace_of_another(
+    fn fault_of_one_companion_changes_no_trace_of_another(
         case in case(SAME_INPUTS, 1),
         happenings in in_peace(),
         trouble in prop::collection::vec((any::<prop::sample::Index>(), 0..TAMPERINGS.len()), 1..6),
@@ -231,7 +231,7 @@ proptest! {
     }
 
     #[test]
-    fn a_crash_and_two_passes_are_one_pass(
+    fn crash_and_two_converges_equal_one_converge(
         case in case(SAME_INPUTS, 1),
         happenings in in_peace(),
         after in 0..60_u64,
@@ -253,7 +253,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_installed_and_removed_leaves_the_host_as_it_was(
+    fn install_and_removal_restore_the_host(
         case in case(SAME_INPUTS, 1),
         at in 0..MOST,
         versions in prop::collection::vec(0..4_u8, 1..4),
@@ -267,7 +267,7 @@ proptest! {
             let installs = versions.iter().map(|version| Operation::Install { at, version: *version });
             let operations: Vec<_> = installs.collect();
             peacefully(&mut stage, &operations).await;
-            prop_assert_ne!(&before, &tree(&stage.host), "something was there in between");
+            prop_assert_ne!(&before, &tree(&stage.host), "the companion was installed in between");
             peacefully(&mut stage, &[Operation::Remove { at }]).await;
             prop_assert_eq!(before, tree(&stage.host));
             Ok(())

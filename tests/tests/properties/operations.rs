@@ -1,5 +1,5 @@
-//! The operations of a case, drawn from numbers: every list of numbers is a case, and so is every
-//! part of it, which is what makes a counterexample shrink.
+//! The operations of a case, derived from numbers: every list of numbers is a case, and so is every sublist, so that
+//! counterexamples shrink.
 
 use std::time::Duration;
 
@@ -13,49 +13,47 @@ use crate::companions::{MOST, VERSIONS};
 use crate::leaders::INPUTS;
 use crate::tamperings::{TAMPERINGS, Tampering};
 
-/// Something that is done to a host, or by those who keep it.
+/// An operation on a host, or by one of its processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// A command records that a version of a companion is desired; whoever leads makes a pass, else it does.
+    /// A command records the intent to install a version of a companion; the leader converges, else the command does.
     Install { at: usize, version: u8 },
-    /// The daemon makes a pass.
+    /// The daemon converges.
     Resync,
     /// The same for the removal of a companion.
     Remove { at: usize },
-    /// A wish is recorded, and whoever did dies before anything comes of it.
+    /// An intent is recorded, and its process dies before any effect.
     Wish { at: usize, version: Option<u8> },
     /// Time passes.
     Sleep(u64),
-    /// The credentials of all hooks are new.
+    /// The credentials of all hooks change.
     Rotate,
-    /// A build context has new contents.
+    /// A build context changes.
     ChangeContext { at: usize },
-    /// Someone tampers with a companion.
+    /// A companion is tampered with.
     Tamper { at: usize, with: Tampering },
-    /// A part of the host gets better or worse.
+    /// A part of the host fails or recovers.
     Condition(Condition),
-    /// Some calls of a port go wrong.
+    /// Some calls of a port fail.
     Fault(Trouble),
-    /// The daemon dies in a pass, after so many points at which it could.
+    /// The daemon dies in a converge, at the given crash point.
     Crash { after: u64 },
-    /// The host loses its power in a pass.
+    /// The host loses power in a converge.
     PowerLoss { after: u64, outcome: u64 },
-    /// The host is shut down and started again.
+    /// The host is shut down and booted.
     Reboot,
-    /// The daemon makes a pass while a command records an intent and tries to lead; each is held up at
-    /// each point for as long as the digits of a number say.
+    /// The daemon converges while a command records an intent and tries to lead; the digits of a number delay each of
+    /// them at each point.
     Together { at: usize, version: Option<u8>, stalls: u64 },
-    /// The wall clock is set, by seconds.
+    /// The wall clock is changed by seconds.
     JumpWall(i64),
-    /// What becomes of events from now on.
+    /// Events are delivered differently from now on.
     Events(Delivery),
-    /// All trouble ends.
+    /// All faults end.
     Heal,
-    /// The daemon dies in a pass, after so many points at which it could, and the next one has other
-    /// inputs.
+    /// The daemon dies in a converge at the given crash point, and the next one has other inputs.
     HandOver { after: u64, inputs: u8 },
-    /// No daemon is there. A command records an intent, leads, and dies after so many points; then a
-    /// daemon is back.
+    /// No daemon runs. A command records an intent, leads, and dies at the given crash point; then a daemon starts.
     CommandDies { at: usize, version: Option<u8>, after: u64 },
 }
 
@@ -100,47 +98,47 @@ const CONDITIONS: [Condition; 21] = [
     Condition::SlowStart(20),
 ];
 
-/// Which calls go wrong, and how.
+/// Which calls fail, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Trouble {
     pub(crate) port: Port,
     pub(crate) method: Method,
-    /// How many calls go well first.
+    /// How many calls succeed first.
     pub(crate) skip: u32,
-    /// How many then go wrong.
+    /// How many calls fail then.
     pub(crate) times: u32,
     pub(crate) how: How,
 }
 
-/// How a call goes wrong.
+/// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
-    /// It does nothing and says that it failed.
+    /// It does nothing and returns an error.
     Fails(PortErrorKind),
-    /// It does what it should and says that it failed.
+    /// It completes and returns an error.
     FailsAfter(PortErrorKind),
     /// It does nothing and never returns.
     Hangs,
-    /// It does what it should and never returns.
+    /// It completes and never returns.
     HangsAfter,
-    /// It begins so many seconds later.
+    /// It starts this many seconds later.
     Late(u64),
-    /// It is answered from the host as it was before the last operation.
+    /// It answers with the state of the host before the last operation.
     OldView,
 }
 
-/// How many kinds of operations a swarm chooses from.
+/// The number of kinds of operations in a swarm.
 pub(crate) const DRAWN_KINDS: usize = 19;
 
-/// An operation as numbers: which kind, for which companion, and two more.
+/// An operation as numbers: its kind, its companion, and two parameters.
 pub(crate) type Numbers = (u16, u8, u8, u16);
 
-/// How often each kind of operation is drawn, in the order of [`Operation`]; 0 is never.
+/// The weight of each kind of operation, in the order of [`Operation`]; 0 is never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Swarm(pub(crate) [u8; DRAWN_KINDS]);
 
 impl Swarm {
-    /// The swarm of some bits: a kind whose bit is not set is never drawn, apart from the first two.
+    /// The swarm of some bits: a kind without its bit never occurs, except for the first two.
     pub(crate) fn of(bits: u32, rates: u64) -> Self {
         let mut weights = [0; DRAWN_KINDS];
         for (kind, weight) in weights.iter_mut().enumerate() {
@@ -162,7 +160,7 @@ impl Swarm {
         0
     }
 
-    /// The operation that `numbers` mean for this swarm.
+    /// The operation of `numbers` in this swarm.
     pub(crate) fn operation(&self, numbers: Numbers) -> Operation {
         let (selector, at, small, large) = numbers;
         let at = usize::from(at) % MOST;
@@ -213,7 +211,7 @@ fn trouble(small: u8, large: u64) -> Trouble {
         4 => How::Hangs,
         5 => How::HangsAfter,
         6 => How::Late([1, 25, 100, 4000][usize::from(b / 16) % 4]),
-        // The record is one file, and the leadership is no read.
+        // The record is one file, and the leadership is not a read.
         _ if matches!(port, Port::Desired | Port::Leadership) => How::Fails(kind),
         _ => How::OldView,
     };

@@ -1,5 +1,4 @@
-//! What must hold after every operation, judged by the host alone: none of the code that plans has a
-//! part in it.
+//! Invariants after every operation, checked on the host alone, independent of the planner.
 
 use adapter_fake::world::desired::Wish;
 use adapter_fake::world::files::SECRET;
@@ -12,7 +11,7 @@ use companion_core::reconciler::{Convergence, Outcome, ReconcileError};
 use crate::companions::{MOST, named};
 use crate::stage::strangers;
 
-/// Why a case fails, in words; the operation that it was found after comes first.
+/// The message of a failed case; the operation before it comes first.
 pub(crate) type Verdict = Result<(), String>;
 
 /// Fails with `words` unless `holds`.
@@ -20,11 +19,11 @@ pub(crate) fn must(holds: bool, words: impl FnOnce() -> String) -> Verdict {
     if holds { Ok(()) } else { Err(words()) }
 }
 
-/// What is on the host that is not ours; strangers' containers at our names are the violations'.
+/// The unmanaged objects on the host; unmanaged containers with our names are checked as violations.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unmanaged {
     files: Vec<(CompanionName, UnitBytes)>,
-    /// The run of the stranger's service, and the other's container.
+    /// The runs of the unmanaged service and the unmanaged container.
     strangers: String,
 }
 
@@ -46,16 +45,16 @@ impl Unmanaged {
     }
 }
 
-/// What never happened, whatever was done.
+/// Checks that no invariant was ever violated.
 pub(crate) fn nothing_forbidden(host: &FakeHost) -> Verdict {
     let violations = host.violations();
     must(violations.is_empty(), || format!("forbidden: {violations:?}"))
 }
 
-/// What a pass said must be so: what it calls done is done, what it calls gone is gone, and what it
-/// says holds no secret.
+/// Checks that the report of a converge is correct: completed steps are done, removed companions are gone, and the
+/// report contains no secret.
 ///
-/// `sure` is whether the pass could know: it was neither misled nor overtaken.
+/// `sure` is whether the report must be accurate: the converge had fresh reads and was not superseded.
 pub(crate) fn pass_is_honest(
     pass: &Result<Convergence, ReconcileError>,
     host: &FakeHost,
@@ -72,7 +71,7 @@ pub(crate) fn pass_is_honest(
     says_no_secret(&said)?;
     let Ok(pass) = pass else { return Ok(()) };
     let last = &pass.last;
-    must(last.violations.is_empty(), || format!("a bad plan: {:?}", last.violations))?;
+    must(last.violations.is_empty(), || format!("a plan breaks {:?}", last.violations))?;
     if !sure {
         return Ok(());
     }
@@ -87,7 +86,7 @@ pub(crate) fn pass_is_honest(
             continue;
         }
         let untruth = world.untruth_at(name, &specs);
-        must(untruth.is_none(), || format!("`{name}` was reported as good: {untruth:?}"))?;
+        must(untruth.is_none(), || format!("`{name}` was reported as ready: {untruth:?}"))?;
         if last.desired.removed.contains_key(name) {
             host.removal_finished(name);
         }
@@ -95,23 +94,23 @@ pub(crate) fn pass_is_honest(
     Ok(())
 }
 
-/// Nothing that is said holds what hooks render.
+/// Checks that no report contains the output of a hook.
 pub(crate) fn says_no_secret(said: &str) -> Verdict {
     must(!said.contains(SECRET), || "a secret was said".to_owned())
 }
 
-/// A pass on a host without trouble has a bounded number of effects (S6). That no reconcile reloads twice is a
-/// rule that every plan is checked for; a pass may, for each companion that is ready for it later.
+/// Checks that a converge on a host without faults has a bounded number of effects (S6). Every plan is checked for at
+/// most one reload; a converge may reload once per companion that becomes ready later.
 pub(crate) fn work_is_bounded((effects, reloads): (u32, u32)) -> Verdict {
-    must(effects <= 10, || format!("{effects} effects for one companion in one pass"))?;
+    must(effects <= 10, || format!("{effects} effects for one companion in one converge"))?;
     let most = u32::try_from(2 * MOST + 1).unwrap_or(u32::MAX);
-    must(reloads <= most, || format!("{reloads} reloads in one pass"))
+    must(reloads <= most, || format!("{reloads} reloads in one converge"))
 }
 
-/// Whether the services of all that is wished for run, and of nothing else of ours.
+/// Checks that exactly the services of the desired companions run.
 pub(crate) fn in_order(host: &FakeHost) -> Verdict {
     let untruth = host.untruth();
-    must(untruth.is_none(), || format!("not as wished: {untruth:?}"))?;
+    must(untruth.is_none(), || format!("differs from the desired state: {untruth:?}"))?;
     let world = host.world();
     for at in 0..MOST {
         let Some(slot) = world.slot(&named(at)) else { continue };
@@ -124,7 +123,7 @@ pub(crate) fn in_order(host: &FakeHost) -> Verdict {
     Ok(())
 }
 
-/// Nothing was done: no write, no reload, no start or stop, no process, no contact.
+/// Checks that nothing was done: no write, reload, start, stop, process or network access.
 pub(crate) fn nothing_done(before: Counts, after: Counts) -> Verdict {
-    must(before == after, || format!("done without need: {:?}", after.since(before)))
+    must(before == after, || format!("effects on a converged host: {:?}", after.since(before)))
 }

@@ -1,4 +1,4 @@
-//! A case is played: each operation is done, and what must hold is asked after each.
+//! Runs a case: performs each operation and checks the invariants after each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,22 +19,22 @@ use crate::oracle::{
 use crate::stage::{Stage, intend};
 use crate::watch::{Course, Watch};
 
-/// What stands at the end of all waiting: longer than the longest that any call may take.
+/// The end of all waiting: longer than the longest timeout of a call.
 pub(crate) const FOR_EVER: Duration = Duration::from_secs(4 * 3600);
 
-/// How sound the host is while operations are done.
+/// The health of the host during operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Trust {
-    /// Something goes on doing harm until the host is recovered.
+    /// A persistent fault is active until the host is recovered.
     pub(crate) troubled: bool,
-    /// A read may be answered from an older host.
+    /// A read may return an older state of the host.
     pub(crate) misled: bool,
 }
 
-/// Plays the operations of `case` on `stage`, and asks after each what must hold.
+/// Performs the operations of `case` on `stage` and checks the invariants after each.
 pub(crate) async fn play(stage: &mut Stage, case: &Case) -> Verdict {
     let mut trust = Trust::default();
-    // The strangers' start is over.
+    // The unmanaged services have started.
     stage.sleep(1).await;
     if case.installed {
         install_all(stage).await?;
@@ -66,13 +66,13 @@ async fn install_all(stage: &mut Stage) -> Verdict {
     in_order(&stage.host)
 }
 
-/// Ends all trouble, and asks whether everything becomes true within three passes and is then left
-/// alone: by the daemon that made it true, and by one that knows nothing.
+/// Ends all faults and checks that the host converges within three runs and stays idle, both with the same daemon and
+/// with one without memory.
 pub(crate) async fn converge(stage: &mut Stage, forgets: bool) -> Verdict {
     stage.heal();
     if forgets {
         stage.restart_daemon().await;
-        // What the service manager does by itself, a stop or a restart delay, comes to its end.
+        // Pending stops and restart delays of the service manager are over.
         stage.sleep(100).await;
     } else {
         // The longest back-off is over.
@@ -106,13 +106,12 @@ async fn quiet(stage: &mut Stage) -> Verdict {
     stage.restart_daemon().await;
     let before = stage.host.counts();
     let _effects = sound_pass(stage).await?;
-    // One that knows nothing asks for the containers of what was removed.
+    // A daemon without memory queries the containers of removed companions.
     let processes = before.processes;
     nothing_done(before, Counts { processes, ..stage.host.counts() })
 }
 
-/// Makes a pass of the daemon on a host without trouble: it can be made, and is honest; returns how many
-/// effects it had.
+/// Converges once with the daemon on a host without faults and checks the report; returns the number of effects.
 async fn sound_pass(stage: &Stage) -> Result<(u32, u32), String> {
     let daemon = Arc::clone(&stage.daemon);
     let (pass, effects) = watched(stage, Course::default(), daemon.converge()).await?;
@@ -122,7 +121,7 @@ async fn sound_pass(stage: &Stage) -> Result<(u32, u32), String> {
     pass.map(|_pass| effects).map_err(|error| error.chain())
 }
 
-/// Does `work` with a watch at every effect; `None` when it was stopped.
+/// Runs `work` with a watch at every effect; `None` if it was stopped.
 async fn watched<T>(
     stage: &Stage,
     course: Course,
@@ -142,7 +141,7 @@ async fn watched<T>(
     Ok((done?, watch.effects()))
 }
 
-/// Does `operation`.
+/// Performs `operation`.
 pub(crate) async fn perform(
     stage: &mut Stage,
     operation: &Operation,
@@ -156,7 +155,7 @@ pub(crate) async fn perform(
         }
         Operation::Install { at, version } => ask(stage, at, Some(version), *trust).await?,
         Operation::Remove { at } => ask(stage, at, None, *trust).await?,
-        // What the disk does not take is not recorded, and the command says so.
+        // An intent that the disk does not accept is not recorded, and the command reports it.
         Operation::Wish { at, version } => drop(stage.wish(at, version).await),
         Operation::Sleep(seconds) => stage.sleep(seconds).await,
         Operation::Rotate => stage.rotate(),
@@ -220,11 +219,11 @@ pub(crate) async fn perform(
 async fn cut_off(stage: &mut Stage, course: Course) -> Verdict {
     let daemon = Arc::clone(&stage.daemon);
     let (pass, _) = watched(stage, course, daemon.converge()).await?;
-    // Whether it came to the point or ended before makes no difference to what must hold.
+    // The invariants are the same whether or not it reached the point.
     pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &stage.host, false))
 }
 
-/// Makes a pass, for one companion or for all, and judges what it says.
+/// Converges one companion or all, and checks the report.
 async fn judged_pass(
     stage: &Stage,
     reconciler: &Reconciler,
@@ -245,7 +244,7 @@ async fn judged_pass(
         work_is_bounded(effects)?;
     }
     let pass = pass.ok_or_else(|| "it was stopped".to_owned())?;
-    // What a pass for one companion leaves to the next resync, it says nothing of.
+    // A converge of one companion reports nothing about work that it leaves to the next resync.
     let pass = match (pass, at) {
         (Ok(mut pass), Some(at)) => {
             pass.last.desired.companions.retain(|name, _| *name == named(at));
@@ -257,8 +256,7 @@ async fn judged_pass(
     pass_is_honest(&pass, host, !trust.troubled)
 }
 
-/// A command records an intent. If a daemon leads, that makes a pass; else the command leads for as long
-/// as it takes.
+/// A command records an intent. If a daemon leads, it converges; else the command leads until that is done.
 async fn ask(stage: &mut Stage, at: usize, version: Option<u8>, trust: Trust) -> Verdict {
     if stage.wish(at, version).await.is_err() {
         return Ok(());
@@ -276,7 +274,7 @@ async fn ask(stage: &mut Stage, at: usize, version: Option<u8>, trust: Trust) ->
     verdict
 }
 
-/// The daemon makes a pass. Some time after its beginning a command records an intent and tries to lead.
+/// The daemon converges. Some time after its start a command records an intent and tries to lead.
 async fn together(stage: &mut Stage, at: usize, version: Option<u8>, course: Course) -> Verdict {
     let (daemon, (command, host)) = (Arc::clone(&stage.daemon), stage.command());
     let (profile, names) = (stage.profiles[at], [named(at)].into());
@@ -284,7 +282,7 @@ async fn together(stage: &mut Stage, at: usize, version: Option<u8>, course: Cou
     let moment = moments[usize::try_from((course.stalls >> 20) % 8).unwrap_or(0)];
     let commanding = async {
         tokio::time::sleep(Duration::from_millis(moment)).await;
-        // It can be read before its author knows that it is recorded.
+        // It may be read before its author knows that it is recorded.
         stage.ledger.iter().for_each(|ledger| ledger.intended(&named(at), true));
         intend(&host, at, profile, version).await.ok()?;
         let pass = command.converge_for(&names).await;
@@ -359,7 +357,7 @@ fn change(stage: &Stage, condition: Condition) {
 }
 
 impl Operation {
-    /// Whether it changes what is not ours, by design.
+    /// Whether it changes unmanaged objects by design.
     fn tampers(&self) -> bool {
         match self {
             Self::Tamper { .. } | Self::Reboot | Self::PowerLoss { .. } | Self::Heal => true,

@@ -1,4 +1,4 @@
-//! Counterexamples that the properties found, each as the sentence that it breaks.
+//! Counterexamples that the properties found, each named by the behaviour that it violated.
 
 use adapter_fake::{Method, Port};
 
@@ -14,24 +14,24 @@ use crate::operations::{How, Trouble};
 use crate::tamperings::Tampering;
 
 #[test]
-fn one_companion_on_a_bare_host_is_installed() {
+fn companion_is_installed_on_an_empty_host() {
     for at in 0..4 {
         assert_eq!(verdict(&Case::told([Install { at, version: 0 }])), Ok(()));
     }
 }
 
-/// The record was read without a limit, and a file system that hangs held up the daemon for ever.
+/// The record was read without a timeout, and a hanging file system blocked the daemon forever.
 #[test]
-fn a_record_that_never_answers_holds_up_nobody_for_ever() {
+fn unresponsive_desired_state_times_out() {
     for (port, method) in [(Port::Desired, Method::Load), (Port::Leadership, Method::Acquire)] {
         let hangs = Fault(Trouble { port, method, skip: 3, times: 3, how: How::Hangs });
         assert_eq!(verdict(&Case::told([hangs, Install { at: 0, version: 0 }])), Ok(()));
     }
 }
 
-/// A service that was starting while its configuration was none had one in the end, and had not.
+/// A service that was starting with a missing configuration was recorded as started with the later one.
 #[test]
-fn a_configuration_that_was_a_directory_at_boot_is_what_runs_in_the_end() {
+fn configuration_replaced_by_a_directory_at_boot_is_restored() {
     let directory = Tamper { at: 0, with: Tampering::PutDirectoryAtConfig };
     let loss = PowerLoss { after: 0, outcome: 0 };
     for forgets in [false, true] {
@@ -40,36 +40,36 @@ fn a_configuration_that_was_a_directory_at_boot_is_what_runs_in_the_end() {
     }
 }
 
-/// A daemon that knows nothing doubts what runs when it finds a configuration stale, and so writes each
-/// unit once more than one that saw the runs begin.
+/// A daemon without memory treats runs with a stale configuration as unverified, and writes each unit once more than
+/// one that observed their start.
 #[test]
-fn credentials_that_change_after_a_boot_cost_each_companion_one_write_more() {
+fn credentials_changed_after_a_boot_cause_one_more_write() {
     let case =
         Case { profiles: [2, 0, 0, 2].map(Profile::of), ..Case::of_running([Reboot, Rotate]) };
     assert_eq!(compared(&case), Ok(()));
 }
 
-/// The file was put right again and the container went on with what somebody had written into it.
+/// The file was repaired and the container kept running with the edited content.
 #[test]
-fn a_configuration_that_was_edited_and_started_is_not_what_runs_in_the_end() {
+fn container_started_with_an_edited_configuration_is_replaced() {
     let edit = Tamper { at: 0, with: Tampering::EditConfig };
     let kill = Tamper { at: 0, with: Tampering::KillContainer };
     assert_eq!(verdict(&Case::of_running([edit.clone(), Reboot, Resync])), Ok(()));
     assert_eq!(verdict(&Case::of_running([edit, kill, Sleep(30), Resync])), Ok(()));
 }
 
-/// What ran had been started from the edit, and claimed the true revision.
+/// The container had been started from the edited unit and reported the current revision.
 #[test]
-fn what_was_edited_while_another_was_too_and_booted_and_deleted_is_not_believed() {
+fn units_edited_concurrently_and_deleted_after_a_boot_are_unverified() {
     let edit = |at| Tamper { at, with: Tampering::EditUnit };
     let delete = Tamper { at: 1, with: Tampering::DeleteUnit };
     let case = [Install { at: 1, version: 0 }, Resync, edit(1), edit(0), Reboot, delete];
     assert_eq!(verdict(&Case::told(case)), Ok(()));
 }
 
-/// What began between the last look at the service and the rename read what was replaced.
+/// A container that started between the last observation and the rename read the previous file.
 #[test]
-fn a_service_that_starts_while_its_configuration_is_put_in_place_runs_the_true_one() {
+fn start_during_configuration_replacement_runs_the_new_one() {
     let edit = Tamper { at: 0, with: Tampering::EditConfig };
     let kill = Tamper { at: 0, with: Tampering::KillContainer };
     for after in [1, 5, 10, 25] {
@@ -80,9 +80,9 @@ fn a_service_that_starts_while_its_configuration_is_put_in_place_runs_the_true_o
     }
 }
 
-/// What nothing was left of beneath a stranger's unit was not looked for again when that was gone.
+/// A removal with nothing left but an unmanaged unit was not resumed after that unit was removed.
 #[test]
-fn what_was_removed_beneath_a_strangers_unit_is_looked_for_when_that_is_gone() {
+fn pending_deletion_resumes_after_the_unmanaged_unit_is_removed() {
     let together = |version| Together { at: 1, version, stalls: 0 };
     let garble = Tamper { at: 1, with: Tampering::GarbleUnit };
     let loss = PowerLoss { after: 0, outcome: 0 };
@@ -95,16 +95,16 @@ fn what_was_removed_beneath_a_strangers_unit_is_looked_for_when_that_is_gone() {
     }
 }
 
-/// It claimed the revision of the image that went by the name before and after.
+/// It reported the revision of the image that had the tag before and after.
 #[test]
-fn a_strangers_image_from_which_a_boot_started_is_not_what_runs_in_the_end() {
+fn unmanaged_image_started_at_boot_is_replaced() {
     let put = Tamper { at: 0, with: Tampering::PutImage };
     assert_eq!(verdict(&Case::of_running([put, Reboot, Resync])), Ok(()));
 }
 
-/// The oracle took a file that everyone may write for another one than what was loaded.
+/// The oracle considered a world-writable file to differ from the loaded unit.
 #[test]
-fn service_whose_unit_is_exposed_and_cannot_be_written_is_started() {
+fn service_with_an_insecure_unwritable_unit_is_started() {
     let tamper = |with| Tamper { at: 2, with };
     let loss = PowerLoss { after: 0, outcome: 0 };
     let (refuse, expose) = (tamper(Tampering::RefuseUnit), tamper(Tampering::ExposeUnit));
@@ -113,18 +113,18 @@ fn service_whose_unit_is_exposed_and_cannot_be_written_is_started() {
     assert_eq!(verdict(&Case { forgets: false, ..case }), Ok(()));
 }
 
-/// It was just being started when a reload took its unit away, and nothing said yet whose it was: the
-/// removal was reported as finished, and then it ran.
+/// A reload removed the unit of a starting service before its owner was known: the removal was reported as finished,
+/// and then the service ran.
 #[test]
-fn what_starts_while_its_unit_is_reloaded_away_is_gone_when_its_removal_says_so() {
+fn removal_stops_a_service_that_starts_during_the_reload() {
     let loss = PowerLoss { after: 0, outcome: 0 };
     let garble = Tamper { at: 3, with: Tampering::GarbleUnit };
     let case = Case::of_running([loss, garble, Heal, Remove { at: 0 }]);
     assert_eq!(verdict(&case), Ok(()));
 }
 
-/// An unmanaged unit took the name while ours was starting, was loaded, and went: the removal was reported
-/// as done while the start went on.
+/// An unmanaged unit took the name of a starting service, was loaded, and removed: the removal was reported as
+/// finished while the start continued.
 #[test]
 fn a_removal_waits_for_a_start_whose_unit_was_replaced() {
     let install = CommandDies { at: 3, version: Some(0), after: 0 };

@@ -1,5 +1,5 @@
-//! The properties tested: reconcilers that work through a defective port are found out, and what
-//! shows it is shrunk to a handful of operations.
+//! Tests of the properties: they detect reconcilers with a defective port, and the counterexample shrinks to a few
+//! operations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,7 @@ use crate::oracle::Verdict;
 use crate::play::{converge, play};
 use crate::stage::{Between, Stage};
 
-/// A leadership that refuses nobody.
+/// A leadership that admits every process.
 struct Unrefused(Arc<dyn Leadership>);
 
 #[async_trait]
@@ -33,7 +33,7 @@ impl Leadership for Unrefused {
     }
 }
 
-/// A store of units that takes nothing for unmanaged, and forgets removals.
+/// A unit store that treats no unit as unmanaged, and loses removals.
 struct Careless {
     inner: Arc<dyn UnitStore>,
     sees_unmanaged: bool,
@@ -68,7 +68,7 @@ impl UnitStore for Careless {
     }
 }
 
-/// Hooks whose first rendering of a file is committed for ever.
+/// Hooks that commit the first rendering of a file forever.
 struct FirstRendering {
     inner: Arc<dyn HookRunner>,
     first: Mutex<BTreeMap<String, Vec<u8>>>,
@@ -105,7 +105,7 @@ impl HookRunner for FirstRendering {
     }
 }
 
-/// A service manager that takes what is loaded for what runs.
+/// A service manager that reports the loaded unit as the running one.
 struct Believing(Arc<dyn ServiceManager>);
 
 #[async_trait]
@@ -162,7 +162,7 @@ fn staged(case: &Case, between: Between) -> Stage {
     Stage::with(case, between, Arc::new(NoEvents))
 }
 
-/// A stage on which nobody knows who leads.
+/// A stage without a known leader.
 fn without_leader(case: &Case) -> Stage {
     let stage = staged(case, unrefused);
     stage.host.require_leader(false);
@@ -177,7 +177,7 @@ fn verdict_on(case: &Case, stage: impl FnOnce() -> Stage) -> Verdict {
     })
 }
 
-/// The smallest case of operations of the kinds in `kinds` that fails.
+/// The smallest failing case of operations of the kinds in `kinds`.
 fn smallest(kinds: u32, verdict: impl Fn(&Case) -> Verdict) -> (String, Case) {
     let config = Config {
         cases: 500,
@@ -200,7 +200,7 @@ fn is_found(between: Between, words: &str, most: usize) {
     is_shown(&reason, words, &case, most);
 }
 
-/// Whether `case` is small, fails because of `words`, and does not fail without the defect.
+/// Whether `case` is small, fails because of `words`, and passes without the defect.
 #[track_caller]
 fn is_shown(reason: &str, words: &str, case: &Case, most: usize) {
     assert!(reason.contains(words), "{reason}");
@@ -209,7 +209,7 @@ fn is_shown(reason: &str, words: &str, case: &Case, most: usize) {
     assert_eq!(
         verdict_on(case, || staged(case, |host| host)),
         Ok(()),
-        "it is the defect that fails"
+        "the case passes without the defect"
     );
 }
 
@@ -218,13 +218,13 @@ fn unrefused(host: Host) -> Host {
 }
 
 #[test]
-fn leadership_that_refuses_nobody_is_found_in_a_few_operations() {
+fn leadership_without_exclusion_is_found_in_a_few_operations() {
     is_found(unrefused, "EffectWithoutLeader", 6);
 }
 
-/// Where nothing knows who leads, the units show that two processes with other inputs do.
+/// Without a known leader, the units reveal two processes with other inputs.
 #[test]
-fn two_leaders_with_other_inputs_are_found_by_what_they_write() {
+fn two_leaders_with_other_inputs_are_found_by_their_writes() {
     let stage = |case: &Case| {
         let mut stage = without_leader(case);
         stage.ledger = Some(Arc::default());
@@ -232,29 +232,29 @@ fn two_leaders_with_other_inputs_are_found_by_what_they_write() {
     };
     let verdict = |case: &Case| verdict_on(case, || stage(case));
     let (reason, case) = smallest(INTENTS_AND_LEADERS, verdict);
-    is_shown(&reason, "nothing was asked for", &case, 3);
+    is_shown(&reason, "without an intent", &case, 3);
 }
 
-/// The same by the pass after the last intent, which has nothing to do.
+/// The same, detected by the converge after the last intent, which has nothing to do.
 #[test]
-fn two_leaders_with_other_inputs_are_found_by_a_host_that_is_never_quiet() {
+fn two_leaders_with_other_inputs_are_found_by_a_host_never_idle() {
     let verdict = |case: &Case| verdict_on(case, || without_leader(case));
     let (reason, case) = smallest(INTENTS_AND_LEADERS, verdict);
-    is_shown(&reason, "done without need", &case, 3);
+    is_shown(&reason, "effects on a converged host", &case, 3);
 }
 
 #[test]
-fn a_store_that_does_not_see_what_is_unmanaged_is_found_in_a_few_operations() {
+fn store_blind_to_unmanaged_units_is_found_in_a_few_operations() {
     is_found(|host| careless(host, false, true), "UnmanagedUnitTouched", 6);
 }
 
 #[test]
-fn a_removal_that_removes_nothing_is_found_in_a_few_operations() {
+fn removal_without_effect_is_found_in_a_few_operations() {
     is_found(|host| careless(host, true, false), "LeftBehind", 6);
 }
 
 #[test]
-fn a_rendering_that_is_never_new_is_found_in_a_few_operations() {
+fn rendering_that_never_changes_is_found_in_a_few_operations() {
     let first: Between = |host| {
         let inner = Arc::clone(&host.hooks);
         Host { hooks: Arc::new(FirstRendering { inner, first: Mutex::default() }), ..host }
@@ -263,7 +263,7 @@ fn a_rendering_that_is_never_new_is_found_in_a_few_operations() {
 }
 
 #[test]
-fn a_run_that_is_taken_for_what_is_loaded_is_found_in_a_few_operations() {
+fn confusing_run_and_loaded_unit_is_found_in_a_few_operations() {
     let believing: Between =
         |host| Host { services: Arc::new(Believing(host.services.clone())), ..host };
     is_found(believing, "Running", 6);

@@ -1,4 +1,4 @@
-//! The host of a case: what is on it at first, who acts on it, and how it is recovered.
+//! The host of a case: its initial state, its processes, and its recovery.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,26 +21,26 @@ use crate::companions::{
 };
 use crate::leaders::{Ledger, inputs};
 
-/// What stands between a reconciler and its host; most often nothing.
+/// A wrapper between a reconciler and its host; usually none.
 pub(crate) type Between = fn(Host) -> Host;
 
-/// What a companion is made of, apart from what was done to that.
+/// The inputs of a companion, without tampering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Sources {
     rotations: u32,
     contexts: u32,
 }
 
-/// A host with companions, and the daemon that keeps them.
+/// A host with companions, and its daemon.
 pub(crate) struct Stage {
     pub(crate) host: FakeHost,
     pub(crate) daemon: Arc<Reconciler>,
     pub(crate) profiles: [Profile; MOST],
-    /// What was wished for last: a version, or that it be gone.
+    /// The last intent: a version, or removal.
     pub(crate) wishes: [Option<Option<u8>>; MOST],
-    /// Whether each operation that was played recorded a wish.
+    /// Whether each performed operation recorded an intent.
     pub(crate) recorded: Vec<bool>,
-    /// How many wishes were recorded.
+    /// The number of recorded intents.
     pub(crate) records: usize,
     /// The host before the last operation.
     pub(crate) before: World,
@@ -48,20 +48,20 @@ pub(crate) struct Stage {
     pub(crate) commands: u8,
     /// The inputs of the daemon.
     daemons: u8,
-    /// What units say, if account is kept of it.
+    /// The unit changes, if they are tracked.
     pub(crate) ledger: Option<Arc<Ledger>>,
     between: Between,
     sink: Arc<dyn EventSink>,
     sources: [Sources; MOST],
 }
 
-/// The names at which there is something that is not ours and never was.
+/// Names of unmanaged objects.
 pub(crate) fn strangers() -> [CompanionName; 2] {
     ["aa-stranger", "zz-stranger"].map(name)
 }
 
 impl Stage {
-    /// The host of `case`, before anything happens.
+    /// The host of `case`, in its initial state.
     pub(crate) fn of(case: &Case) -> Self {
         Self::with(case, |host| host, Arc::new(NoEvents))
     }
@@ -98,7 +98,7 @@ impl Stage {
         self.host.reload_by_others();
         self.host.change(|world, now| {
             let started = world.queue(&file, JobKind::Start, now);
-            assert!(started.is_ok(), "a stranger's unit can be started");
+            assert!(started.is_ok(), "the unmanaged unit starts");
         });
         self.host.put_unmanaged_container(&container);
     }
@@ -113,7 +113,7 @@ impl Stage {
         self.host.set_registry(REGISTRY, Reach::Up);
     }
 
-    /// Puts what the companion at `at` needs where it belongs.
+    /// Restores the prerequisites of the companion at `at`.
     fn put_inputs(&self, at: usize) {
         let Sources { rotations, contexts } = self.sources[at];
         self.host.put_input(&template(), "template");
@@ -122,7 +122,7 @@ impl Stage {
         self.host.put_context(&context(at), &format!("context {contexts} of {at}"));
     }
 
-    /// All hooks get new credentials.
+    /// Changes the credentials of all hooks.
     pub(crate) fn rotate(&mut self) {
         for at in 0..MOST {
             self.sources[at].rotations += 1;
@@ -132,19 +132,19 @@ impl Stage {
         }
     }
 
-    /// The build context of `at` changes.
+    /// Changes the build context of `at`.
     pub(crate) fn change_context(&mut self, at: usize) {
         self.sources[at].contexts += 1;
         self.put_inputs(at);
     }
 
-    /// A command, which knows nothing, and the host as it sees it.
+    /// A command without memory, and the host as it sees it.
     pub(crate) fn command(&self) -> (Arc<Reconciler>, FakeHost) {
         let host = self.host.as_actor(1).deciding_with(inputs(self.commands));
         (reconciler((self.between)(host.ports()), &self.sink), host)
     }
 
-    /// Ends the daemon wherever it is, and begins another.
+    /// Kills the daemon and starts another.
     pub(crate) async fn restart_daemon(&mut self) {
         self.daemon.shut_down().await;
         self.daemon = reconciler((self.between)(self.host.as_actor(0).ports()), &self.sink);
@@ -165,7 +165,7 @@ impl Stage {
     /// Records an intent as a command does, durably or not at all.
     ///
     /// # Errors
-    /// When the disk does not take it.
+    /// If the disk does not accept it.
     pub(crate) async fn wish(&mut self, at: usize, version: Option<u8>) -> PortResult<()> {
         intend(&self.host.as_actor(1), at, self.profiles[at], version).await?;
         self.wished(at, version);
@@ -188,13 +188,13 @@ impl Stage {
         };
     }
 
-    /// Lets time pass.
+    /// Advances the clock.
     pub(crate) async fn sleep(&self, seconds: u64) {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
 
-    /// Ends all trouble: the operator takes away what is in the way and gives back what is missing.
-    /// What companions are made of is left as it is.
+    /// Ends all faults: removes obstacles and restores missing prerequisites. The inputs of companions stay as they
+    /// are.
     pub(crate) fn heal(&mut self) {
         self.host.clear_faults();
         self.host.remove_gate();
@@ -250,7 +250,7 @@ impl Stage {
         }
     }
 
-    /// Wishes that were lost are recorded anew.
+    /// Lost intents are recorded again.
     fn heal_record(&mut self) {
         for at in 0..MOST {
             let Some(wished) = self.wishes[at] else { continue };
@@ -261,7 +261,7 @@ impl Stage {
                 (Some(_) | None, _) => false,
             };
             if !kept {
-                // What is forgotten entirely is told once more, so that what it was is known.
+                // A completely lost removal is requested again, so that its companion is known.
                 let known = wished.unwrap_or(0);
                 self.record(at, Some(known));
                 self.record(at, wished);
@@ -270,10 +270,10 @@ impl Stage {
     }
 }
 
-/// Records on `host` that version `version` of the companion at `at` is desired, or that it is to be gone.
+/// Records on `host` the intent to install version `version` of the companion at `at`, or to remove it.
 ///
 /// # Errors
-/// When the disk does not take it.
+/// If the disk does not accept it.
 pub(crate) async fn intend(
     host: &FakeHost,
     at: usize,

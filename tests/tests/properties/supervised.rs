@@ -1,5 +1,4 @@
-//! The supervisor runs while everything happens: whatever becomes of the events that wake it, its
-//! resyncs find everything.
+//! The supervisor runs during all operations: its resyncs converge the host even if events are lost.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +17,7 @@ use crate::play::{Trust, perform};
 use crate::stage::Stage;
 use crate::tamperings::Tampering;
 
-/// A supervisor at work; dropped, it is a daemon that was killed.
+/// A running supervisor; dropping it kills the daemon.
 struct Daemon {
     task: JoinHandle<()>,
     shutdown: CancellationToken,
@@ -30,7 +29,7 @@ impl Drop for Daemon {
     }
 }
 
-/// What was wrong with the plans of a supervisor's reconciles.
+/// Violations in the plans of a supervisor's reconciles.
 type Wrong = Arc<Mutex<Vec<String>>>;
 
 fn start(stage: &Stage, wrong: &Wrong) -> Daemon {
@@ -46,7 +45,7 @@ fn start(stage: &Stage, wrong: &Wrong) -> Daemon {
     Daemon { task: tokio::spawn(supervisor.run(stopped, judge)), shutdown }
 }
 
-/// Ends the daemon in order or not, and begins another.
+/// Ends the daemon, cleanly or not, and starts another.
 async fn restart(
     stage: &mut Stage,
     daemon: Daemon,
@@ -58,7 +57,7 @@ async fn restart(
     Ok(start(stage, wrong))
 }
 
-/// Ends the daemon in order or not.
+/// Ends the daemon, cleanly or not.
 async fn end(daemon: Daemon, in_order: bool) -> Verdict {
     if in_order {
         daemon.shutdown.cancel();
@@ -70,7 +69,7 @@ async fn end(daemon: Daemon, in_order: bool) -> Verdict {
     must(ended.is_ok(), || "the supervisor does not end".to_owned())
 }
 
-/// A command records an intent, and leads for as long as it takes unless the daemon does.
+/// A command records an intent, and leads until that is done unless the daemon leads.
 async fn request(stage: &mut Stage, at: usize, version: Option<u8>) {
     if stage.wish(at, version).await.is_ok() {
         let (command, _) = stage.command();
@@ -119,7 +118,7 @@ async fn supervise(case: &Case) -> Verdict {
                 stage.restart_daemon().await;
                 daemon = start(&stage, &wrong);
             }
-            // The command makes its request while the daemon makes its reconciles.
+            // The command makes its request while the daemon reconciles.
             Operation::Together { at, version, .. } => request(&mut stage, at, version).await,
             Operation::Install { at, version } => request(&mut stage, at, Some(version)).await,
             Operation::Remove { at } => request(&mut stage, at, None).await,
@@ -145,11 +144,11 @@ async fn supervise(case: &Case) -> Verdict {
         settled(&stage, 90).await?;
         daemon
     } else {
-        // The longest back-off, and the longest call that was under way when all was recovered.
+        // The longest back-off, and the longest call in progress at the recovery.
         settled(&stage, 3600).await?;
         daemon
     };
-    // Whatever becomes of events by now, one that has nothing to wait for finds harm by looking.
+    // An idle daemon finds changes without events by its resync.
     let harm = [
         Tampering::DeleteUnit,
         Tampering::EditUnit,
@@ -165,7 +164,7 @@ async fn supervise(case: &Case) -> Verdict {
     must(wrong.is_empty(), || wrong.join("; "))
 }
 
-/// Whether all is true after `seconds`, and nothing is done in the hour after that.
+/// Whether the host matches the desired state after `seconds`, and nothing is done in the hour after that.
 async fn settled(stage: &Stage, seconds: u64) -> Verdict {
     stage.sleep(seconds).await;
     in_order(&stage.host)?;
@@ -179,7 +178,7 @@ proptest! {
     #![proptest_config(config(100))]
 
     #[test]
-    fn with_events_lost_doubled_or_late_all_is_true_within_three_ticks(case in case(ALL, 40)) {
+    fn unreliable_events_still_converge_within_three_resyncs(case in case(ALL, 40)) {
         let verdict = run(supervise(&case));
         prop_assert!(verdict.is_ok(), "{}", verdict.unwrap_err());
     }

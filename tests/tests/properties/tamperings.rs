@@ -1,5 +1,4 @@
-//! What people, other programs and bad luck do to one companion: the methods of the fake that tamper
-//! with one.
+//! Tampering with one companion by users, other programs and faults: the tampering methods of the fake.
 
 use adapter_fake::FakeHost;
 use adapter_fake::world::desired::{Record, Wish};
@@ -9,7 +8,7 @@ use companion_core::model::companion::CompanionName;
 
 use crate::companions::{built_as, context, named, output, pulled_as, secret};
 
-/// A way to tamper with a companion or with what it needs.
+/// A way to tamper with a companion or its prerequisites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tampering {
     EditUnit,
@@ -118,7 +117,7 @@ fn is_gone(host: &FakeHost, name: &CompanionName) -> bool {
 }
 
 impl Tampering {
-    /// Whether what it does goes on doing harm until somebody mends it.
+    /// Whether its effect persists until the operator fixes it.
     pub(crate) fn lasts(self) -> bool {
         match self {
             Self::GarbleUnit
@@ -170,8 +169,8 @@ impl Tampering {
         }
     }
 
-    /// Whether it is done to one companion and felt by all: record and renderer are one, a reload is of
-    /// all, and of a directory with a file that it cannot read the generator gives no unit.
+    /// Whether it affects all companions: record and renderer are shared, a reload covers all units, and the
+    /// generator emits no unit from a directory with an unreadable file.
     pub(crate) fn concerns_all(self) -> bool {
         matches!(
             self,
@@ -185,7 +184,7 @@ impl Tampering {
         )
     }
 
-    /// Does it to the companion at `at`.
+    /// Applies it to the companion at `at`.
     pub(crate) fn apply(self, host: &FakeHost, at: usize) {
         let name = &named(at);
         match self {
@@ -211,7 +210,7 @@ impl Tampering {
             Self::PauseContainer => host.pause_container(name),
             Self::UnpauseContainer => host.unpause_container(name),
             Self::PutUnmanagedContainer => host.put_unmanaged_container(name),
-            // A container is left over from a unit, and of what is gone for good there is none.
+            // A dangling container belongs to a unit; a removed companion has none.
             Self::LeaveContainer if is_gone(host, name) => {}
             Self::LeaveContainer => host.leave_container(name),
             Self::StopService => host.stop_service(name),

@@ -1,8 +1,7 @@
-//! What stands at every effect: it judges the effect by the host as it is at that moment, and stops
-//! or holds up its actor there.
+//! A gate at every effect: checks the effect against the current host, and stops or delays its actor.
 //!
-//! It knows nothing of plans. An effect is right or wrong by what its actor last read of the record and
-//! what is there; a restart without a cause is a violation that the host keeps by itself.
+//! It is independent of the planner. An effect is valid depending on the record that its actor read last and the
+//! current host; the fake itself reports restarts without a cause.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -20,14 +19,14 @@ use tokio::sync::Notify;
 use crate::leaders::Ledger;
 use crate::stage::Stage;
 
-/// Where an actor is stopped, and how long it is held up before.
+/// Where an actor is stopped, and its delays before that.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Course {
-    /// The point at which all actors stop for ever.
+    /// The point at which all actors stop permanently.
     pub(crate) stop_at: Option<u64>,
-    /// The digits, of base 4, of the stall at each point: none, 1, 5 and 40 s.
+    /// The digits, of base 4, of the delay at each point: none, 1, 5 and 40 s.
     pub(crate) stalls: u64,
-    /// Whether reads may be answered from an older host: then no effect can be called causeless.
+    /// Whether reads may return an older host: then no effect counts as causeless.
     pub(crate) misled: bool,
 }
 
@@ -39,7 +38,7 @@ struct Notes {
     complaints: Vec<String>,
 }
 
-/// Stands at every effect of one operation.
+/// The gate at every effect of one operation.
 pub(crate) struct Watch {
     host: FakeHost,
     ledger: Option<Arc<Ledger>>,
@@ -47,7 +46,7 @@ pub(crate) struct Watch {
     inputs: [u8; 2],
     course: Course,
     notes: Mutex<Notes>,
-    /// Told when the point was reached at which the actors stop.
+    /// Notified when the actors stop.
     pub(crate) reached: Notify,
 }
 
@@ -63,7 +62,7 @@ impl Watch {
         }
     }
 
-    /// What is wrong with what the unit says that was just written.
+    /// The violation in the unit that was just written, if any.
     fn wrong_text(&self, point: &EffectPoint) -> Option<String> {
         let ledger = self.ledger.as_ref()?;
         let leader = self.host.leader()?;
@@ -71,12 +70,12 @@ impl Watch {
         ledger.written(name, &self.host.world(), self.inputs[usize::from(leader)])
     }
 
-    /// What was wrong, if anything was.
+    /// The first violation, if any.
     pub(crate) fn complaints(&self) -> Vec<String> {
         self.notes.lock().unwrap().complaints.clone()
     }
 
-    /// The most effects that one companion had, and the number of reloads.
+    /// The most effects for one companion, and the number of reloads.
     pub(crate) fn effects(&self) -> (u32, u32) {
         let notes = self.notes.lock().unwrap();
         (notes.effects.values().copied().max().unwrap_or(0), notes.reloads)
@@ -116,7 +115,7 @@ impl Gate for Watch {
     }
 }
 
-/// What is wrong with an effect that is about to be had for `name`, if anything is.
+/// The violation of an effect that is about to happen for `name`, if any.
 fn wrong_with(
     point: &EffectPoint,
     name: &CompanionName,
@@ -127,7 +126,7 @@ fn wrong_with(
     let slot = world.slot(name)?;
     let runs = matches!(slot.service.phase, Phase::Running { .. });
     let loaded_is_on_disk = match (&slot.load, slot.file.now()) {
-        // Its mode is nothing to the service manager.
+        // Its mode is irrelevant to the service manager.
         (Load::Ours(loaded), Some(UnitBytes::Ours(file))) => {
             loaded == file
                 || (file.damage == Damage::ModeChanged
@@ -150,17 +149,17 @@ fn wrong_with(
         desired.removed.contains_key(name)
     };
     if !is_desired {
-        return Some(format!("{call}, and actor {} does not desire it", point.actor));
+        return Some(format!("{call}, but actor {} does not desire it", point.actor));
     }
     if misled {
         return None;
     }
     let restart = call.method == Method::Restart;
     if call.method == Method::Start && runs {
-        return Some(format!("{call}, and it runs"));
+        return Some(format!("{call}, but it runs"));
     }
     if (restart || call.method == Method::Start) && !loaded_is_on_disk {
-        return Some(format!("{call}, and what is loaded is not the file"));
+        return Some(format!("{call}, but the loaded unit differs from the file"));
     }
     None
 }

@@ -1,4 +1,4 @@
-//! The root cause of a failed start: what the failed run logged is read once, shown, and decides nothing.
+//! The root cause of a failed start: the log of the failed run is read once and shown, and influences no decision.
 
 use adapter_fake::{Fault, Method, Mode, Port};
 use companion_core::ports::PortErrorKind;
@@ -13,7 +13,7 @@ fn status_of(pass: &Convergence, base: &str) -> Option<CompanionStatus> {
     status(&pass.last).into_iter().find(|status| status.name == name(base))
 }
 
-/// A node on which the wallet's port is taken.
+/// A node on which the wallet's port is occupied.
 fn with_a_taken_port() -> Node {
     let node = Node::new();
     node.host.change(|world, _| {
@@ -24,14 +24,14 @@ fn with_a_taken_port() -> Node {
     node
 }
 
-/// How often logs were asked for.
+/// The number of log requests.
 fn readings(node: &Node) -> usize {
     let journal = node.host.journal();
     journal.entries().filter(|entry| entry.call.method == Method::LogTails).count()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failed_start_names_its_root_cause() {
+async fn failed_start_reports_its_root_cause() {
     let node = with_a_taken_port();
     let pass = node.pass().await;
     let wallet = status_of(&pass, "wallet").unwrap();
@@ -50,7 +50,7 @@ async fn a_failed_start_names_its_root_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_is_read_once_per_failed_run_and_never_of_healthy_services() {
+async fn log_is_read_once_per_failed_run_and_never_for_healthy_services() {
     let node = Node::installed().await;
     let before = readings(&node);
     node.assert_quiet().await;
@@ -61,11 +61,11 @@ async fn a_log_is_read_once_per_failed_run_and_never_of_healthy_services() {
     let asked = readings(&node);
     let _ = node.pass().await;
     assert!(readings(&node) > asked);
-    assert_eq!(node.host.counts().processes, processes, "the run is the same");
+    assert_eq!(node.host.counts().processes, processes, "no restart");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_cannot_be_read_is_reported_and_delays_no_repair() {
+async fn unreadable_log_is_reported_and_delays_no_repair() {
     let failures = [Mode::Error(PortErrorKind::Denied), Mode::Hang];
     for mode in failures {
         let node = with_a_taken_port();
@@ -83,7 +83,7 @@ async fn a_log_that_cannot_be_read_is_reported_and_delays_no_repair() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn drop_ins_are_named_and_nothing_is_done_about_them() {
+async fn drop_ins_are_reported_without_an_action() {
     let node = Node::installed().await;
     node.host.add_drop_in_of_file(&name("wallet"));
     node.host.add_drop_in_of_service(&name("wallet"));

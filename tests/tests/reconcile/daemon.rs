@@ -33,7 +33,7 @@ fn start(node: &Node) -> Daemon {
 }
 
 #[tokio::test(start_paused = true)]
-async fn it_begins_at_once_and_ends_when_told() {
+async fn daemon_reconciles_immediately_and_shuts_down_on_request() {
     let node = Node::new();
     node.install_all();
     let daemon = start(&node);
@@ -41,11 +41,11 @@ async fn it_begins_at_once_and_ends_when_told() {
     node.assert_true();
     daemon.shutdown.cancel();
     daemon.task.await.unwrap();
-    assert!(node.runs("viewer") && node.runs("wallet"), "the companions go on");
+    assert!(node.runs("viewer") && node.runs("wallet"), "the companions keep running");
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_all_is_true_it_looks_every_30_s_and_does_nothing() {
+async fn converged_daemon_resyncs_every_30_s_without_an_action() {
     let node = Node::installed().await;
     let daemon = start(&node);
     node.sleep(60).await;
@@ -56,7 +56,7 @@ async fn when_all_is_true_it_looks_every_30_s_and_does_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deleted_unit_is_back_within_one_tick() {
+async fn deleted_unit_is_restored_within_one_resync() {
     let node = Node::installed().await;
     let _daemon = start(&node);
     node.sleep(60).await;
@@ -66,7 +66,7 @@ async fn a_deleted_unit_is_back_within_one_tick() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wake_up_brings_it_back_at_once() {
+async fn wake_up_restores_a_unit_immediately() {
     let node = Node::installed().await;
     let daemon = start(&node);
     node.sleep(61).await;
@@ -77,7 +77,7 @@ async fn a_wake_up_brings_it_back_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_storm_of_wake_ups_is_a_few_rounds() {
+async fn many_wake_ups_cause_few_reconciles() {
     let node = Node::installed().await;
     let daemon = start(&node);
     node.sleep(61).await;
@@ -90,7 +90,7 @@ async fn a_storm_of_wake_ups_is_a_few_rounds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removal_while_a_tick_runs_stays_removed() {
+async fn app_removed_during_a_reconcile_stays_removed() {
     let node = Node::installed().await;
     let _daemon = start(&node);
     for moment in 0..40 {

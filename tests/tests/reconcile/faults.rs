@@ -1,4 +1,4 @@
-//! A host whose parts fail: nothing is lost, nothing is harmed, and it converges when they are back.
+//! A host with failing parts: nothing is lost or damaged, and it converges when they recover.
 
 use adapter_fake::faults::KINDS;
 use adapter_fake::journal::CALLS;
@@ -10,27 +10,27 @@ use companion_core::plan::WaitingOn;
 use companion_core::ports::PortErrorKind;
 use companion_tests::node::{Node, REGISTRY, context, indexer, name, viewer};
 
-/// What lies in the unit directory at `base`.
+/// The content of the unit file of `base`.
 fn unit_of(node: &Node, base: &str) -> Option<UnitBytes> {
     node.host.world().slot(&name(base)).and_then(|slot| slot.file.now().cloned())
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_full_disk_keeps_the_old_unit_and_heals() {
+async fn full_disk_keeps_the_previous_unit_and_recovers() {
     let node = Node::installed().await;
     node.host.edit_unit(&name("wallet"));
     node.host.change(|world, _| world.conditions.disk = Disk::Full);
     let before = unit_of(&node, "wallet");
     let _ = node.pass().await;
     assert!(node.runs("wallet"));
-    assert_eq!(unit_of(&node, "wallet"), before, "whole, if not as it should be");
+    assert_eq!(unit_of(&node, "wallet"), before, "complete, even if outdated");
     node.host.change(|world, _| world.conditions.disk = Disk::Writable);
     node.sleep(30).await;
     node.passes_until_true(3).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_generator_is_no_reason_to_touch_what_runs() {
+async fn missing_generator_causes_no_restart() {
     let node = Node::installed().await;
     node.host.change(|world, _| world.conditions.generator = Generator::Missing);
     node.host.edit_unit(&name("wallet"));
@@ -48,7 +48,7 @@ async fn a_missing_generator_is_no_reason_to_touch_what_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_unit_is_told_and_the_last_good_one_stays() {
+async fn refused_unit_is_reported_and_the_last_valid_one_is_kept() {
     let node = Node::installed().await;
     let mut spec = indexer();
     spec.container.read_only_root = true;
@@ -66,7 +66,7 @@ async fn a_refused_unit_is_told_and_the_last_good_one_stays() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_registry_is_asked_at_most_110_times_a_day() {
+async fn unreachable_registry_is_queried_at_most_110_times_a_day() {
     let node = Node::new();
     node.host.registry_down(REGISTRY);
     node.host.install(&indexer());
@@ -82,7 +82,7 @@ async fn a_dead_registry_is_asked_at_most_110_times_a_day() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_read_of_one_companion_concerns_that_one_alone() {
+async fn read_failure_of_one_companion_affects_only_that_companion() {
     for port in [Port::Units, Port::Services, Port::Images, Port::Hooks, Port::Containers] {
         let node = Node::installed().await;
         let denied = Mode::Error(PortErrorKind::Denied);
@@ -104,7 +104,7 @@ async fn what_cannot_be_read_of_one_companion_concerns_that_one_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_effect_that_was_had_and_reported_as_failed_is_not_had_twice() {
+async fn completed_effect_with_an_error_result_is_not_repeated() {
     let node = Node::installed().await;
     let after = Mode::ErrorAfterEffect(PortErrorKind::Transient);
     node.host.inject(Fault::once(Port::Services, Method::Restart, after));
@@ -115,7 +115,7 @@ async fn an_effect_that_was_had_and_reported_as_failed_is_not_had_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_that_is_refused_is_made_later() {
+async fn refused_reload_is_retried() {
     let node = Node::installed().await;
     let error = Mode::Error(PortErrorKind::Transient);
     node.host.inject(Fault::once(Port::Services, Method::Reload, error));
@@ -125,7 +125,7 @@ async fn a_reload_that_is_refused_is_made_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn generated_units_that_came_out_corrupt_are_loaded_again() {
+async fn corrupt_generated_units_are_reloaded() {
     let node = Node::installed().await;
     node.host.change(|world, _| world.conditions.generator = Generator::CorruptsOnce);
     node.host.delete_unit(&name("wallet"));
@@ -133,7 +133,7 @@ async fn generated_units_that_came_out_corrupt_are_loaded_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hanging_read_ends_and_stops_nothing() {
+async fn hanging_read_times_out_and_stops_nothing() {
     let node = Node::installed().await;
     node.host.inject(Fault::once(Port::Images, Method::Observe, Mode::Hang));
     let before = node.host.counts();
@@ -144,16 +144,16 @@ async fn a_hanging_read_ends_and_stops_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unreadable_record_stops_all_work() {
+async fn unreadable_desired_state_stops_all_actions() {
     nothing_is_done_while(Mode::Error(PortErrorKind::Invalid)).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_that_never_answers_ends_the_round_and_nothing_is_done() {
+async fn unresponsive_desired_state_ends_the_reconcile_without_an_action() {
     nothing_is_done_while(Mode::Hang).await;
 }
 
-/// Has the record fail in that way while there is work to do.
+/// Makes the record fail in that way while there is work to do.
 async fn nothing_is_done_while(mode: Mode) {
     for call in [(Port::Leadership, Method::Acquire), (Port::Desired, Method::Load)] {
         let mut node = Node::installed().await;
@@ -167,9 +167,9 @@ async fn nothing_is_done_while(mode: Mode) {
     }
 }
 
-/// The calls whose failures other tests have.
+/// The calls with failures in other tests.
 const NOT_OF_AN_INSTALLATION: [(Port, Method); 11] = [
-    // Without the record and the leadership no reconcile begins, see above.
+    // Without the record and the leadership no reconcile starts, see above.
     (Port::Desired, Method::Load),
     (Port::Leadership, Method::Acquire),
     (Port::Services, Method::Restart),
@@ -190,7 +190,7 @@ fn failures() -> impl Iterator<Item = Mode> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_single_failure_of_every_call_is_survived() {
+async fn install_survives_every_single_call_failure() {
     let installs = |call: &(Port, Method)| !NOT_OF_AN_INSTALLATION.contains(call);
     for call in CALLS.into_iter().filter(installs) {
         for mode in failures() {
@@ -204,7 +204,7 @@ async fn every_single_failure_of_every_call_is_survived() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_single_failure_of_a_repair_is_survived() {
+async fn repair_survives_every_single_call_failure() {
     for call in [
         (Port::Services, Method::Restart),
         (Port::Services, Method::ResetFailed),
@@ -214,7 +214,7 @@ async fn every_single_failure_of_a_repair_is_survived() {
     ] {
         for mode in failures() {
             let node = Node::installed().await;
-            // The image before the last is left over.
+            // A superseded image is dangling.
             node.host.change_context(&context("wallet"));
             node.passes_until_true(1).await;
             node.sleep(60).await;
@@ -236,7 +236,7 @@ async fn every_single_failure_of_a_repair_is_survived() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_single_failure_of_a_removal_is_survived() {
+async fn removal_survives_every_single_call_failure() {
     for call in [
         (Port::Services, Method::Stop),
         (Port::Services, Method::Wait),
@@ -249,13 +249,13 @@ async fn every_single_failure_of_a_removal_is_survived() {
         for mode in failures() {
             let node = Node::installed().await;
             if call.1 == Method::ResetFailed {
-                // One that has to be killed ends as failed.
+                // A service that needs SIGKILL ends as failed.
                 node.host.change(|world, _| {
                     world.behaviour_mut(&name("viewer")).ignores_stop = true;
                 });
             }
             if call == (Port::Containers, Method::Remove) {
-                // A container outlives its unit.
+                // A container without its unit.
                 node.host.delete_unit(&name("viewer"));
                 node.host.reload_by_others();
             }
@@ -267,15 +267,15 @@ async fn every_single_failure_of_a_removal_is_survived() {
     }
 }
 
-/// Makes at most three passes until all is as wished.
+/// Converges at most three times until the host matches the desired state.
 async fn until_true(node: &Node) {
     node.passes_until_true(3).await;
     node.assert_true();
 }
 
-/// Somebody else writes the unit as often as we do: it is a nuisance, and not a storm.
+/// Another process modifies the unit after each write: the writes are bounded.
 #[tokio::test(start_paused = true)]
-async fn a_unit_that_never_stays_as_written_is_written_less_and_less_often() {
+async fn unit_that_is_always_modified_backs_off() {
     let node = Node::installed().await;
     let before = node.host.counts();
     for _ in 0..3600 {
@@ -290,7 +290,7 @@ async fn a_unit_that_never_stays_as_written_is_written_less_and_less_often() {
 
 /// Another program that watches the unit edits it after each repair: the repairs back off to 15 minutes.
 #[tokio::test(start_paused = true)]
-async fn a_unit_edited_after_each_repair_backs_off_and_says_so() {
+async fn unit_edited_after_each_repair_backs_off_with_a_reason() {
     let node = Node::installed().await;
     let wallet = name("wallet");
     let mut writes = Vec::new();
@@ -312,14 +312,14 @@ async fn a_unit_edited_after_each_repair_backs_off_and_says_so() {
     let last = last.unwrap();
     let status = companion_core::status::status(&last);
     let status = status.iter().find(|status| status.name == wallet).unwrap();
-    let why = "writing the unit failed 11 times: what was written did not last";
+    let why = "writing the unit failed 11 times: the unit file changed after it was written";
     assert_eq!(status.why, [why], "{status:?}");
     let retry_at = status.conditions[0].retry_at.unwrap();
     assert!(last.at.until(retry_at).as_secs() <= 900, "{status:?}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn why_a_reload_failed_is_told() {
+async fn reload_failure_is_reported_with_its_cause() {
     let node = Node::new();
     let conflict = Mode::Error(PortErrorKind::Conflict);
     node.host.inject(Fault::always(Port::Services, Method::Reload, conflict));
@@ -336,7 +336,7 @@ async fn why_a_reload_failed_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_manager_that_crashed_in_the_middle_of_an_install_ends_it() {
+async fn install_completes_after_a_crash() {
     for seconds in 0..30 {
         let mut node = Node::new();
         node.install_all();
@@ -352,16 +352,19 @@ async fn a_manager_that_crashed_in_the_middle_of_an_install_ends_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_secret_appears_in_no_error_and_no_status() {
+async fn secret_appears_in_no_error_and_no_status() {
     for kind in KINDS {
         let node = Node::new();
         node.host.install(&viewer());
         node.host.inject(Fault::always(Port::Hooks, Method::Commit, Mode::Error(kind)));
         let hook = viewer().hook.unwrap();
         let rendered = node.host.world().render(&hook).unwrap();
-        assert!(String::from_utf8(rendered).unwrap().contains(SECRET), "there is one to be told");
+        assert!(
+            String::from_utf8(rendered).unwrap().contains(SECRET),
+            "the rendered file contains the secret"
+        );
         let pass = node.pass().await;
-        assert!(node.host.struck() > 0, "it was rendered, and not put in place");
+        assert!(node.host.struck() > 0, "it was rendered, but not installed");
         let status = companion_core::status::status(&pass.last);
         let shown = format!("{:?} {status:?} {:?}", pass.steps, pass.last);
         assert!(pass.last.plan.blocked(&name("viewer")).next().is_some(), "{shown}");
@@ -370,7 +373,7 @@ async fn a_secret_appears_in_no_error_and_no_status() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_starts_again_while_its_configuration_is_rendered_runs_the_true_one() {
+async fn start_during_rendering_runs_the_new_configuration() {
     let node = Node::installed().await;
     let config = companion_tests::node::config();
     node.host.change(|world, _| world.delays.render = std::time::Duration::from_secs(15));

@@ -1,4 +1,4 @@
-//! From nothing to three running companions.
+//! Installation of three companions on an empty node.
 
 use adapter_fake::{Fault, Method, Mode, Port};
 use companion_core::ports::PortErrorKind;
@@ -6,7 +6,7 @@ use companion_core::reconciler::ReconcileError;
 use companion_tests::node::{Node, context, indexer, name, password, viewer, wallet};
 
 #[tokio::test(start_paused = true)]
-async fn three_companions_are_installed_each_as_soon_as_its_image_is_there() {
+async fn three_companions_start_as_soon_as_their_images_exist() {
     let node = Node::new();
     node.install_all();
     let _ = node.pass().await;
@@ -22,7 +22,7 @@ async fn three_companions_are_installed_each_as_soon_as_its_image_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_companion_is_installed_layer_by_layer() {
+async fn companion_is_installed_stage_by_stage() {
     let node = Node::new();
     node.host.install(&viewer());
     assert_eq!(
@@ -39,7 +39,7 @@ async fn one_companion_is_installed_layer_by_layer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_failing_companion_neither_blocks_nor_delays_another() {
+async fn failing_companion_does_not_delay_another() {
     let alone = Node::new();
     alone.host.install(&wallet());
     let _ = alone.pass().await;
@@ -52,12 +52,12 @@ async fn one_failing_companion_neither_blocks_nor_delays_another() {
     while !node.runs("wallet") {
         node.sleep(1).await;
     }
-    assert!(node.host.now() <= alone.host.now(), "a hanging hook costs the others no time");
+    assert!(node.host.now() <= alone.host.now(), "a hanging hook does not delay other companions");
     pass.abort();
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_build_falls_back_to_the_registry() {
+async fn failed_build_falls_back_to_the_registry() {
     let node = Node::new();
     node.host.install(&wallet());
     node.host.break_build(&context("wallet"), adapter_fake::world::images::BuildFate::Fails);
@@ -68,7 +68,7 @@ async fn a_failing_build_falls_back_to_the_registry() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failing_hook_stops_that_companions_install() {
+async fn failed_hook_stops_the_install_of_its_companion() {
     let node = Node::new();
     node.install_all();
     let error = Mode::Error(PortErrorKind::Invalid);
@@ -81,7 +81,7 @@ async fn a_failing_hook_stops_that_companions_install() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_that_dies_at_once_is_not_reported_as_good() {
+async fn start_that_exits_immediately_is_reported_as_failed() {
     let node = Node::new();
     node.host.install(&indexer());
     node.host.crash_loop(&name("indexer"), true);
@@ -92,7 +92,7 @@ async fn a_start_that_dies_at_once_is_not_reported_as_good() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_without_its_input_waits_and_says_for_what() {
+async fn hook_without_its_input_waits_with_a_reason() {
     let node = Node::new();
     node.host.install(&viewer());
     node.host.remove_input(&password());
@@ -105,7 +105,7 @@ async fn a_hook_without_its_input_waits_and_says_for_what() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_for_one_companion_waits_for_no_other() {
+async fn converge_of_one_companion_waits_for_no_other() {
     let node = Node::new();
     node.install_all();
     node.host
@@ -116,7 +116,7 @@ async fn a_pass_for_one_companion_waits_for_no_other() {
     let pass = node.reconciler.converge_for(&names).await.unwrap();
     assert!(node.runs("wallet") && pass.last.is_settled());
     assert!((node.host.now() - before).as_secs() < 60);
-    assert_eq!(node.host.counts().pulls, 0, "what others need is not begun");
+    assert_eq!(node.host.counts().pulls, 0, "no work for other companions is started");
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,7 +127,7 @@ async fn two_managers_on_one_host_install_each_companion_once() {
     let first = node.reconciler.clone();
     let (one, two) = tokio::join!(first.converge(), other.converge());
     drop(one.unwrap());
-    assert!(matches!(two, Err(ReconcileError::Led { .. })), "one of them leads");
+    assert!(matches!(two, Err(ReconcileError::Led { .. })), "exactly one process leads");
     node.assert_true();
     let counts = node.host.counts();
     assert_eq!((counts.unit_writes, counts.starts, counts.restarts), (3, 3, 0));

@@ -1,4 +1,4 @@
-//! The reconciler on the fake host: scenarios, each a sentence.
+//! Scenarios of the reconciler on the fake host.
 
 mod causes;
 mod daemon;

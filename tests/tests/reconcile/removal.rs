@@ -1,11 +1,11 @@
-//! Removal is final, and leaves nothing.
+//! Removal is final and complete.
 
 use adapter_fake::{Fault, Method, Mode, Port};
 use companion_core::ports::PortErrorKind;
 use companion_tests::node::{Node, context, name, viewer, wallet};
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_left_of_a_removed_companion() {
+async fn removed_companion_leaves_no_objects() {
     let node = Node::installed().await;
     node.host.remove(&name("viewer"));
     assert_eq!(
@@ -22,7 +22,7 @@ async fn nothing_is_left_of_a_removed_companion() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_others_run_on_while_one_is_removed() {
+async fn other_companions_keep_running_during_a_removal() {
     let node = Node::installed().await;
     let before = node.host.counts();
     node.host.remove(&name("wallet"));
@@ -33,7 +33,7 @@ async fn the_others_run_on_while_one_is_removed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removal_while_the_image_is_built_is_final() {
+async fn removal_during_an_image_build_is_final() {
     let node = Node::new();
     node.host.install(&wallet());
     let reconciler = node.reconciler.clone();
@@ -49,7 +49,7 @@ async fn a_removal_while_the_image_is_built_is_final() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removal_while_the_hook_renders_is_final() {
+async fn removal_during_a_hook_run_is_final() {
     let node = Node::new();
     node.host.install(&viewer());
     node.host.change(|world, _| world.delays.render = std::time::Duration::from_secs(20));
@@ -65,7 +65,7 @@ async fn a_removal_while_the_hook_renders_is_final() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_installed_again_after_its_removal_comes_back() {
+async fn reinstalled_app_is_restored_after_its_removal() {
     let node = Node::installed().await;
     node.host.remove(&name("viewer"));
     let _ = node.pass().await;
@@ -75,7 +75,7 @@ async fn what_is_installed_again_after_its_removal_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_that_fails_is_tried_again_and_deletes_nothing_before() {
+async fn failed_stop_is_retried_and_deletes_nothing() {
     let node = Node::installed().await;
     let error = Mode::Error(PortErrorKind::Transient);
     node.host.inject(Fault::once(Port::Services, Method::Stop, error));
@@ -86,7 +86,7 @@ async fn a_stop_that_fails_is_tried_again_and_deletes_nothing_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_container_whose_unit_vanished_is_removed_with_its_companion() {
+async fn container_without_a_unit_is_removed_with_its_companion() {
     let node = Node::installed().await;
     node.host.delete_unit(&name("wallet"));
     node.host.reload_by_others();
@@ -96,7 +96,7 @@ async fn a_container_whose_unit_vanished_is_removed_with_its_companion() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_removed_while_the_service_manager_cannot_be_asked() {
+async fn unreachable_service_manager_blocks_removals() {
     let node = Node::installed().await;
     node.host.change(|world, _| world.conditions.bus = false);
     node.host.remove(&name("wallet"));
@@ -109,7 +109,7 @@ async fn nothing_is_removed_while_the_service_manager_cannot_be_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_record_removes_nothing() {
+async fn lost_desired_state_removes_nothing() {
     let node = Node::installed().await;
     node.host.lose_record();
     let before = node.host.counts();
@@ -120,7 +120,7 @@ async fn a_lost_record_removes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rebuild_during_a_removal_does_not_bring_it_back() {
+async fn rebuild_during_a_removal_does_not_restore_the_app() {
     let node = Node::installed().await;
     node.host.change_context(&context("wallet"));
     let reconciler = node.reconciler.clone();

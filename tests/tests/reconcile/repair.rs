@@ -1,4 +1,4 @@
-//! What people, other programs and bad luck do to a running companion, and how it comes back.
+//! Repair of running companions after changes by users, other programs and faults.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ async fn converged_pass_has_no_steps() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deleted_unit_is_back_within_one_tick_and_nothing_is_restarted() {
+async fn deleted_unit_is_restored_within_one_resync_without_a_restart() {
     let node = Node::installed().await;
     node.host.delete_unit(&name("wallet"));
     let before = node.host.counts();
@@ -28,7 +28,7 @@ async fn a_deleted_unit_is_back_within_one_tick_and_nothing_is_restarted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn three_lost_units_are_back_with_one_reload() {
+async fn three_lost_units_are_restored_with_one_reload() {
     let node = Node::installed().await;
     for base in ["viewer", "wallet", "indexer"] {
         node.host.delete_unit(&name(base));
@@ -51,7 +51,7 @@ async fn drifted_unit_file_is_rewritten_and_reloaded_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_renderer_costs_one_restart_each_and_is_named() {
+async fn renderer_upgrade_causes_one_restart_each_and_is_reported() {
     let node = Node::installed().await;
     for _ in 0..2 {
         node.host.change_renderer();
@@ -71,9 +71,9 @@ async fn another_renderer_costs_one_restart_each_and_is_named() {
     }
 }
 
-/// A release before this one, or one that was put in its place again, has other words.
+/// An earlier release, also after a downgrade, renders units differently.
 #[tokio::test(start_paused = true)]
-async fn a_manager_that_crashed_during_an_upgrade_restarts_once_all_the_same() {
+async fn upgrade_interrupted_by_a_crash_causes_one_restart() {
     for seconds in 0..10 {
         let mut node = Node::installed().await;
         node.host.change_renderer();
@@ -91,7 +91,7 @@ async fn a_manager_that_crashed_during_an_upgrade_restarts_once_all_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_unit_file_that_everyone_may_write_is_closed_without_a_reload_or_a_restart() {
+async fn world_writable_unit_mode_is_fixed_without_a_restart() {
     let node = Node::installed().await;
     node.host.expose_unit(&name("wallet"));
     let before = node.host.counts();
@@ -102,7 +102,7 @@ async fn a_unit_file_that_everyone_may_write_is_closed_without_a_reload_or_a_res
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_unit_that_was_edited_loaded_and_started_is_restored() {
+async fn edited_loaded_and_started_unit_is_restored() {
     let node = Node::installed().await;
     node.host.edit_unit(&name("wallet"));
     node.host.reload_by_others();
@@ -112,9 +112,9 @@ async fn a_unit_that_was_edited_loaded_and_started_is_restored() {
     node.assert_quiet().await;
 }
 
-/// Found by the properties: what ran had been started from the edit, and claimed the true revision.
+/// Found by the properties: the container had been started from the edited unit and reported the current revision.
 #[tokio::test(start_paused = true)]
-async fn a_unit_that_was_edited_started_at_boot_and_deleted_is_not_believed() {
+async fn unit_edited_before_a_boot_and_deleted_is_unverified() {
     let node = Node::installed().await;
     node.host.edit_unit(&name("wallet"));
     node.host.reboot();
@@ -125,7 +125,7 @@ async fn a_unit_that_was_edited_started_at_boot_and_deleted_is_not_believed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_truncated_unit_is_written_whole_again() {
+async fn truncated_unit_is_rewritten() {
     let node = Node::installed().await;
     node.host.truncate_unit(&name("wallet"));
     node.passes_until_true(1).await;
@@ -133,7 +133,7 @@ async fn a_truncated_unit_is_written_whole_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_killed_container_is_systemds_to_start_again() {
+async fn killed_container_is_restarted_by_systemd() {
     let node = Node::installed().await;
     node.host.kill_container(&name("wallet"));
     let before = node.host.counts();
@@ -146,21 +146,21 @@ async fn a_killed_container_is_systemds_to_start_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_container_removed_by_hand_comes_back() {
+async fn manually_removed_container_is_recreated() {
     let node = Node::installed().await;
     node.host.remove_container(&name("indexer"));
     assert!(node.passes_until_true(2).await <= 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_paused_container_is_created_anew() {
+async fn paused_container_is_recreated() {
     let node = Node::installed().await;
     node.host.pause_container(&name("wallet"));
     assert_eq!(node.steps_of_pass().await, ["restart wallet: paused"]);
     node.assert_true();
 }
 
-/// Its owner goes on with a container as soon as the restart is announced that is to do so.
+/// The container is unpaused as soon as the restart that would do so is announced.
 struct Unpausing(FakeHost);
 
 impl EventSink for Unpausing {
@@ -174,7 +174,7 @@ impl EventSink for Unpausing {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_container_that_goes_on_since_it_was_looked_at_is_not_restarted() {
+async fn container_resumed_since_observation_is_not_restarted() {
     let mut node = Node::installed().await;
     node.host.pause_container(&name("wallet"));
     let (ports, events) = (node.host.ports(), Arc::new(Unpausing(node.host.clone())));
@@ -196,7 +196,7 @@ async fn a_service_stopped_by_hand_is_started() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rotated_password_leads_to_exactly_one_restart() {
+async fn rotated_password_causes_exactly_one_restart() {
     let node = Node::installed().await;
     node.host.rotate_credentials();
     let before = node.host.counts();
@@ -207,7 +207,7 @@ async fn a_rotated_password_leads_to_exactly_one_restart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_configuration_costs_one_restart() {
+async fn lost_configuration_causes_one_restart() {
     let node = Node::installed().await;
     node.host.delete_config(&config());
     let before = node.host.counts();
@@ -218,7 +218,7 @@ async fn a_lost_configuration_costs_one_restart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_link_is_made_again_without_a_restart() {
+async fn lost_link_is_restored_without_a_restart() {
     let node = Node::installed().await;
     node.host.unlink_config(&config());
     let before = node.host.counts();
@@ -228,9 +228,9 @@ async fn a_lost_link_is_made_again_without_a_restart() {
     node.assert_quiet().await;
 }
 
-/// A password that is changed and changed back finds its first file again, or makes it again.
+/// A password that is changed and changed back reuses or recreates its first file.
 #[tokio::test(start_paused = true)]
-async fn replaced_files_are_swept_and_the_last_one_stays() {
+async fn replaced_files_are_removed_except_the_previous_one() {
     let node = Node::installed().await;
     for _ in 0..3 {
         node.host.rotate_credentials();
@@ -243,9 +243,9 @@ async fn replaced_files_are_swept_and_the_last_one_stays() {
     node.assert_quiet().await;
 }
 
-/// A stranger's image takes the name, and the container is started again by the service manager alone.
+/// An unmanaged image takes the tag, and the service manager alone restarts the container.
 #[tokio::test(start_paused = true)]
-async fn what_starts_under_a_moved_tag_starts_from_the_image_that_its_unit_names() {
+async fn start_under_a_moved_tag_uses_the_image_of_the_unit() {
     let node = Node::installed().await;
     let before = node.host.world().slot(&name("wallet")).unwrap().service.run.unwrap().image;
     node.host.put_image(&ImageRef::new("localhost/wallet:latest").unwrap(), "a stranger's");
@@ -259,9 +259,9 @@ async fn what_starts_under_a_moved_tag_starts_from_the_image_that_its_unit_names
     node.assert_true();
 }
 
-/// Found by crashing everywhere: what ran had begun with the edited file, and claimed the true one.
+/// Found by crash tests: the container had started with the edited file and reported the current revision.
 #[tokio::test(start_paused = true)]
-async fn what_began_with_an_edited_configuration_is_restarted_when_that_is_rendered_again() {
+async fn start_with_an_edited_configuration_is_restarted_after_rendering() {
     let node = Node::installed().await;
     node.host.edit_config(&config());
     node.host.reboot();
@@ -274,7 +274,7 @@ async fn what_began_with_an_edited_configuration_is_restarted_when_that_is_rende
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_exposed_configuration_is_closed_again_without_a_restart() {
+async fn insecure_configuration_mode_is_fixed_without_a_restart() {
     for young in [false, true] {
         let mut node = Node::installed().await;
         if young {
@@ -289,9 +289,9 @@ async fn an_exposed_configuration_is_closed_again_without_a_restart() {
     }
 }
 
-/// It may have held something else when the service started.
+/// It may have had other content when the service started.
 #[tokio::test(start_paused = true)]
-async fn a_configuration_that_others_could_write_costs_one_restart() {
+async fn configuration_writable_by_others_causes_one_restart() {
     for young in [false, true] {
         let mut node = Node::installed().await;
         if young {
@@ -307,7 +307,7 @@ async fn a_configuration_that_others_could_write_costs_one_restart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_changed_dockerfile_is_built_and_restarted_once() {
+async fn changed_dockerfile_is_built_and_restarts_once() {
     let node = Node::installed().await;
     node.host.change_context(&context("wallet"));
     let before = node.host.counts();
@@ -318,7 +318,7 @@ async fn a_changed_dockerfile_is_built_and_restarted_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_registry_that_is_down_costs_nothing_while_the_image_is_there() {
+async fn unreachable_registry_is_ignored_while_the_image_exists() {
     let node = Node::installed().await;
     node.host.registry_down(REGISTRY);
     node.host.delete_unit(&name("indexer"));
@@ -330,7 +330,7 @@ async fn a_registry_that_is_down_costs_nothing_while_the_image_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_image_removed_under_a_running_container_is_built_again_without_a_restart() {
+async fn image_removed_under_a_container_is_rebuilt_without_a_restart() {
     let node = Node::installed().await;
     node.host.remove_image(&ImageRef::new("localhost/wallet:latest").unwrap());
     let before = node.host.counts();
@@ -340,7 +340,7 @@ async fn an_image_removed_under_a_running_container_is_built_again_without_a_res
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_reboot_all_come_back_with_no_manager() {
+async fn companions_restart_after_a_reboot_without_the_daemon() {
     let node = Node::installed().await;
     node.host.reboot();
     node.sleep(60).await;
@@ -348,7 +348,7 @@ async fn after_a_reboot_all_come_back_with_no_manager() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_limit_is_reset_once_its_back_off_has_passed() {
+async fn start_limit_is_reset_after_its_back_off() {
     let node = Node::installed().await;
     let wallet = name("wallet");
     node.host.change(|world, _| world.conditions.start_limit.burst = 1);
@@ -361,7 +361,7 @@ async fn a_start_limit_is_reset_once_its_back_off_has_passed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unmanaged_unit_is_neither_touched_nor_started() {
+async fn unmanaged_unit_is_neither_changed_nor_started() {
     let node = Node::installed().await;
     node.host.put_unmanaged_unit(&name("wallet"));
     let before = node.host.counts();
@@ -372,7 +372,7 @@ async fn an_unmanaged_unit_is_neither_touched_nor_started() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_masked_unit_is_left_to_the_operator() {
+async fn masked_unit_is_kept() {
     let node = Node::installed().await;
     node.host.mask(&name("wallet"));
     node.host.reload_by_others();

@@ -1,4 +1,4 @@
-//! Too much: refused before work is done on it, within bounds of memory and stack.
+//! Oversized input is refused before it is processed, within bounds of memory and stack.
 
 use std::fs::File;
 
@@ -9,17 +9,17 @@ use archipelago::{Catalog, CatalogError};
 const MIB: u64 = 1024 * 1024;
 
 #[test]
-fn a_catalog_of_a_hundred_mebibytes_is_refused_by_its_size() {
+fn catalog_of_100_mib_is_refused_by_its_size() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("own.toml");
     File::create(&path).unwrap().set_len(100 * MIB).unwrap();
     assert!(matches!(Catalog::with_files(&[&path]), Err(CatalogError::TooLarge { .. })));
-    // A terabyte would not fit into memory: its size alone is looked at.
+    // A terabyte would not fit into memory: only its size is checked.
     File::options().write(true).open(&path).unwrap().set_len(MIB * MIB).unwrap();
     assert!(matches!(Catalog::with_files(&[&path]), Err(CatalogError::TooLarge { .. })));
 }
 
-/// A file with so many companions, each as short as one can be.
+/// A file with this number of companions, each as short as possible.
 fn many(prefix: &str, count: usize) -> String {
     let entry = |n: usize| {
         format!("[[companion]]\nname=\"{prefix}{n}\"\napps=[\"a\"]\nimage={{base=\"x\"}}\n")
@@ -45,7 +45,7 @@ fn ten_thousand_companions_are_refused_in_one_file_and_in_many() {
 }
 
 #[test]
-fn deep_nesting_ends_in_a_refusal_and_not_in_the_stack() {
+fn deep_nesting_is_refused_without_a_stack_overflow() {
     let deep = 100_000;
     let texts = [
         format!("a = {}", "[".repeat(deep)),
@@ -65,7 +65,7 @@ fn deep_nesting_ends_in_a_refusal_and_not_in_the_stack() {
 }
 
 #[test]
-fn lists_and_words_beyond_their_limits_are_refused() {
+fn oversized_lists_and_strings_are_refused() {
     let with = |container: String| {
         let head = "[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = { base = \"x\" }\n";
         crate::companions_of(&format!("{head}container = {{ {container} }}\n"))

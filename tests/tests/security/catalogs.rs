@@ -1,11 +1,11 @@
-//! Raw passthrough: a catalog says what its schema knows, and nothing else reaches a unit.
+//! Raw passthrough: a catalog contains only keys of its schema, and nothing else reaches a unit.
 
 use archipelago::manifest::BackendManifest;
 
 use crate::companions_of;
 
-/// What would give a container, or whoever wrote the file, more than a companion has: keys of Quadlet and systemd,
-/// options of podman, and their spellings elsewhere.
+/// Keys that would give a container, or the author of the file, more than a companion has: keys of Quadlet and
+/// systemd, options of podman, and their spellings elsewhere.
 const DANGEROUS: [&str; 48] = [
     "PodmanArgs",
     "podman_args",
@@ -127,7 +127,7 @@ fn every_dangerous_key_is_refused_in_every_table() {
 }
 
 #[test]
-fn what_the_schema_knows_has_no_value_that_opens_the_host() {
+fn no_schema_value_grants_host_access() {
     let refused = [
         "container.network = \"none\"",
         "container.network = { named = \"container:x\" }",

@@ -1,4 +1,4 @@
-//! Nothing that is put into a field of a unit is read as anything but that field.
+//! Every value of a unit field is parsed as part of that field only.
 
 use adapter_systemd::{Scope, container_unit};
 use companion_core::model::companion::CompanionSpec;
@@ -11,8 +11,9 @@ use crate::{companions_of, hostile_pieces, toml_string};
 
 const PODMAN: PodmanVersion = PodmanVersion::new(5, 4, 2);
 
-/// The section and key of each assignment, by the plainest reading there is: `\n` ends a line, as for systemd and
-/// Podman. What anyone else takes for the end of one stands in no key, and `\r` and NUL in no value either.
+/// The section and key of each assignment, by a minimal parser: `
+/// ` ends a line, as for systemd and Podman. Characters that other parsers treat as a line end occur in no key, and
+/// `\r` and NUL in no value.
 fn keys(text: &str) -> Vec<(String, String)> {
     let mut section = String::new();
     let mut keys = Vec::new();
@@ -24,7 +25,7 @@ fn keys(text: &str) -> Vec<(String, String)> {
         }
         let (key, value) =
             line.split_once('=').unwrap_or_else(|| panic!("no assignment: {line:?}"));
-        // Only those that nobody who reads units takes for an end may stand in a value.
+        // Only characters that no unit parser treats as a line end may occur in a value.
         assert!(!value.contains(['\r', '\0']) && !value.ends_with('\\'), "{line:?}");
         assert!(!key.contains(ends) && !key.contains(char::is_whitespace), "{line:?}");
         keys.push((section.clone(), key.to_owned()));
@@ -39,7 +40,7 @@ fn unit_with(field: Field, text: &str) -> ContainerUnit {
     unit
 }
 
-/// A text that the field takes.
+/// A text that the field accepts.
 fn plain(field: Field) -> &'static str {
     match field {
         Field::BindSource
@@ -57,7 +58,7 @@ fn plain(field: Field) -> &'static str {
 }
 
 #[test]
-fn no_byte_in_any_field_adds_takes_or_changes_a_key_of_a_unit() {
+fn no_byte_in_any_field_changes_the_keys_of_a_unit() {
     let pieces = hostile_pieces();
     let (mut accepted, mut refused) = (0, 0);
     for field in Field::ALL {
@@ -71,7 +72,7 @@ fn no_byte_in_any_field_adds_takes_or_changes_a_key_of_a_unit() {
                     continue;
                 };
                 accepted += 1;
-                // A path with a colon is said by another key, and a key of ours is the text itself.
+                // A path with a colon uses another key, and a key of ours is the text itself.
                 let same = |(section, key): &(String, String)| match (field, key.as_str()) {
                     (Field::BindSource | Field::BindDestination, "Mount" | "Volume") => {
                         "mounted".to_owned()
@@ -94,7 +95,7 @@ fn no_byte_in_any_field_adds_takes_or_changes_a_key_of_a_unit() {
     assert!(accepted > 3_000 && refused > 3_000, "accepted {accepted}, refused {refused}");
 }
 
-/// A companion with a text in one of the fields that a catalog has, and what it stands in.
+/// A companion with a text in one of the catalog fields, and the unit field that receives it.
 fn catalog_fields(text: &str) -> Vec<(&'static str, String)> {
     let value = toml_string(text);
     let entry = |more: &str| {
@@ -170,7 +171,7 @@ fn catalog_fields(text: &str) -> Vec<(&'static str, String)> {
 #[test]
 fn no_byte_in_any_field_of_a_catalog_adds_a_key_to_a_unit() {
     let mut tried: std::collections::BTreeMap<&str, [usize; 2]> = Default::default();
-    // Letters and digits were tried in the units themselves.
+    // The unit test covers letters and digits.
     let is_letter =
         |piece: &str| piece.chars().count() == 1 && piece.chars().all(char::is_alphanumeric);
     for piece in hostile_pieces().into_iter().filter(|piece| !is_letter(piece)) {
@@ -192,18 +193,18 @@ fn no_byte_in_any_field_of_a_catalog_adds_a_key_to_a_unit() {
             }
         }
     }
-    // Grammars refuse all of it, and what takes any text at all has it quoted.
+    // Grammars refuse all of it, and free-text fields quote it.
     assert!(tried.values().all(|[refused, _]| *refused > 0), "{tried:?}");
     let taken = tried.values().filter(|[_, taken]| *taken > 50).count();
     assert!(taken >= 12, "{tried:?}");
 }
 
-/// Checks the unit of `spec`; says whether there is one, and not a refusal by its renderer.
+/// Checks the unit of `spec`; returns whether the renderer accepted it.
 fn check_keys(field: &str, piece: &str, spec: &CompanionSpec) -> bool {
     let image = ImageId::new(&"a".repeat(64)).unwrap();
     let revision = "0123456789abcdef-fedcba9876543210-0123456789abcdef.3-0".parse().unwrap();
     let unit = DesiredCompanion::new(spec.clone(), Generation(1)).unit(&image, revision);
-    // The oldest takes the longest way round, and the usual one is tried with every byte by the test above.
+    // The oldest version escapes most; the test above tries every byte with the usual version.
     let (unit, version) = (container_unit(&unit, Scope::User), VERSIONS[0]);
     let Ok(text) = unit.render(version) else { return false };
     for (section, key) in keys(&text) {

@@ -1,10 +1,10 @@
-//! What hostile input must not do: from a catalog, a name, a reference, a record, a file that others swap, or bytes at random. The
-//! throwaway machine has the attacks that need another user and real containers, in `machine/suite/security`.
+//! Hostile input: catalogs, names, references, records, files that other users swap, and random bytes. The throwaway
+//! machine runs the attacks that need another user and real containers, in `machine/suite/security`.
 
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "what cannot be arranged fails its test, and so does a target"
+    reason = "a test fails if it cannot be set up, and so does a target"
 )]
 
 mod bounds;
@@ -21,15 +21,15 @@ mod seeds;
 mod model;
 #[path = "../../../crates/adapter-hooks/src/template/tests/nginx_reader.rs"]
 mod nginx_reader;
-#[expect(unreachable_pub, reason = "in the fuzz crate they are reached")]
+#[expect(unreachable_pub, reason = "the fuzz crate uses them")]
 #[path = "../../../fuzz/src/targets.rs"]
 mod targets;
 
 use archipelago::catalog::CatalogFile;
 use companion_core::model::companion::CompanionSpec;
 
-/// Texts that end a line, a word, a quotation or a section somewhere, or begin what they should not: every byte and
-/// the blanks and line ends that only Unicode knows.
+/// Texts that end a line, a word, a quotation or a section in some parser, or start one: every byte, and Unicode
+/// blanks and line ends.
 fn hostile_pieces() -> Vec<String> {
     let special = [
         "\r\n",
@@ -90,7 +90,7 @@ fn companions_of(text: &str) -> Result<Vec<CompanionSpec>, String> {
     Ok(companions.into_iter().map(|(_, spec)| spec).collect())
 }
 
-/// An error with all its causes.
+/// Formats an error with all its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

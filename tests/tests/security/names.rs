@@ -1,4 +1,4 @@
-//! Names that lead elsewhere: none is taken for a name, and no file comes to be outside.
+//! Hostile names: all are refused, and no file is created outside the directory.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,7 +8,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::hook::HookName;
 use durable_dir::{Dir, LockFile, Trust};
 
-/// A thousand names that are a path, an option, a unit of another kind, somebody else's or no text for a name.
+/// A thousand names that are a path, an option, a unit of another type, an unmanaged unit or invalid text.
 fn hostile_names() -> BTreeSet<String> {
     let stems = [
         "",
@@ -112,7 +112,7 @@ fn tree(place: &Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_thousand_hostile_names_are_no_names() {
+fn thousand_hostile_names_are_refused() {
     let names = hostile_names();
     assert!(names.len() >= 1000, "{}", names.len());
     for name in &names {
@@ -122,14 +122,14 @@ fn a_thousand_hostile_names_are_no_names() {
         let is_word = |text: &str| {
             !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
         };
-        // Apps and hooks are keys of a map and never paths, so the names of services are taken.
+        // Apps and hooks are keys of a map and never paths, so service names are accepted.
         assert!(AppId::new(name.as_str()).is_err() || is_word(name), "{name:?}");
         assert!(HookName::new(name.as_str()).is_err() || is_word(name), "{name:?}");
     }
 }
 
 #[test]
-fn a_thousand_hostile_names_make_and_remove_no_file_outside() {
+fn thousand_hostile_names_change_no_file_outside() {
     let place = tempfile::tempdir().unwrap();
     let victim = place.path().join("x");
     std::fs::write(&victim, "mine").unwrap();
@@ -142,7 +142,7 @@ fn a_thousand_hostile_names_make_and_remove_no_file_outside() {
     let mut refused = 0;
     let climbs = |name: &str| name.contains(['/', '\0']) || ["", ".", ".."].contains(&name);
     for (index, name) in hostile_names().into_iter().enumerate() {
-        // What is a name of a file is written to the disk, which takes its time: every eighth of those.
+        // File names are written to the disk, which is slow: every eighth of those.
         if !climbs(&name) && name.len() < 230 && index % 8 != 0 {
             continue;
         }

@@ -1,4 +1,4 @@
-//! A record of wishes that somebody else wrote: it is not acted on, and reaches no file that is not a companion's.
+//! Hostile desired-state records: they are refused, and reach only files of a companion.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -35,7 +35,7 @@ fn hook_to(output: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_record_with_a_name_that_is_none_is_refused_whole() {
+async fn record_with_an_invalid_name_is_refused() {
     let (_place, store) = store();
     let file = store.dir().join("desired.json");
     for name in [
@@ -60,12 +60,15 @@ async fn a_record_with_a_name_that_is_none_is_refused_whole() {
         assert_eq!(error.kind(), PortErrorKind::Invalid, "{name:?}");
         let text = error.chain();
         assert!(text.contains("desired.json") && !text.contains(char::is_control), "{text:?}");
-        assert!(name.len() < 3 || !text.contains(name), "it quotes nothing of the file: {text:?}");
+        assert!(
+            name.len() < 3 || !text.contains(name),
+            "the message must not quote the file: {text:?}"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_record_has_no_file_removed_that_is_not_the_companions_own() {
+async fn record_removes_only_files_of_the_companion() {
     let (_place, store) = store();
     let file = store.dir().join("desired.json");
     for output in [
@@ -97,7 +100,7 @@ async fn a_record_has_no_file_removed_that_is_not_the_companions_own() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_a_link_a_pipe_or_too_large_is_not_read() {
+async fn record_that_is_a_link_a_pipe_or_too_large_is_refused() {
     let (place, store) = store();
     let file = store.dir().join("desired.json");
     let elsewhere = place.path().join("elsewhere");
@@ -114,10 +117,10 @@ async fn a_record_that_is_a_link_a_pipe_or_too_large_is_not_read() {
 }
 
 #[tokio::test]
-async fn state_directory_that_others_may_write_to_is_neither_read_nor_written() {
+async fn state_directory_writable_by_others_is_neither_read_nor_written() {
     let (_place, store) = store();
     let store = Arc::new(store);
-    // Nothing is done on that host.
+    // Nothing is reconciled on that host.
     let companions = Companions::on(Arc::clone(&store), FakeHost::default().ports());
     let apps = [AppId::new("electrumx").unwrap()];
     assert!(!companions.record_install(&apps).await.unwrap().1.is_empty());

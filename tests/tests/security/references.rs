@@ -5,7 +5,7 @@ use companion_core::model::image::ImageRef;
 
 use crate::companions_of;
 
-/// Every transport that containers-image knows (containers-transports(5)), and what else podman takes for an image.
+/// Every transport of containers-image (containers-transports(5)), and other inputs that podman accepts for an image.
 const TRANSPORTS: [&str; 16] = [
     "docker://",
     "docker-archive:",
@@ -93,7 +93,7 @@ fn references() -> Vec<String> {
 }
 
 #[test]
-fn transports_options_and_paths_are_no_image_references() {
+fn transports_options_and_paths_are_refused_as_image_references() {
     let all = references();
     assert!(all.len() > 180, "{}", all.len());
     for text in all {
@@ -102,7 +102,7 @@ fn transports_options_and_paths_are_no_image_references() {
 }
 
 #[test]
-fn a_catalog_with_such_a_reference_is_refused_in_each_place_of_one() {
+fn invalid_reference_is_refused_in_every_catalog_field() {
     for text in references() {
         let value = crate::toml_string(&text);
         let entry = |image: &str| {
@@ -111,7 +111,7 @@ fn a_catalog_with_such_a_reference_is_refused_in_each_place_of_one() {
         let repository = format!("[node]\nimage_repository = {value}\n");
         let registry = format!("[node]\ninsecure_registries = [{value}]\n");
         let places = [entry(&format!("pull = {value}")), repository, registry];
-        // A path below a registry is a repository, although it is not an image of its own.
+        // A path below a registry is a repository, although it names no image.
         let paths = ["x", "nginx", "library/nginx", "localhost/x.build", "localhost/x.image"];
         let is_path = paths.contains(&text.as_str());
         for (index, place) in places.iter().enumerate() {
@@ -123,7 +123,7 @@ fn a_catalog_with_such_a_reference_is_refused_in_each_place_of_one() {
 }
 
 #[test]
-fn the_name_of_what_is_built_is_one_below_localhost() {
+fn build_tags_are_below_localhost() {
     for base in [
         "../x",
         "/x",
@@ -149,7 +149,7 @@ fn the_name_of_what_is_built_is_one_below_localhost() {
 }
 
 #[test]
-fn a_build_context_is_a_directory_of_this_host() {
+fn build_context_must_be_a_local_directory() {
     for context in [
         "https://example.org/x.git",
         "git://x",
@@ -170,7 +170,7 @@ fn a_build_context_is_a_directory_of_this_host() {
 }
 
 #[test]
-fn a_network_is_never_another_containers_or_a_mode_of_the_host() {
+fn container_and_host_network_modes_are_refused() {
     for name in [
         "host",
         "none",
@@ -187,7 +187,7 @@ fn a_network_is_never_another_containers_or_a_mode_of_the_host() {
 }
 
 #[test]
-fn certificates_are_verified_unless_the_allow_list_names_the_registry_itself() {
+fn certificates_are_verified_except_for_allow_listed_registries() {
     let verified = |registry: &str| {
         let text = format!(
             "[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = {{ pull = \"{registry}/x:1\" }}\n"

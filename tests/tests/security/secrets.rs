@@ -1,5 +1,5 @@
-//! What may hold a secret cannot be printed or serialised: where `Debug` is there, it shows no byte; the rest is not there to be
-//! called at all.
+//! Secret types cannot be printed or serialized: their `Debug` output is redacted, and the other traits are not
+//! implemented.
 
 use std::fmt::{Debug, Display, LowerHex};
 use std::marker::PhantomData;
@@ -10,7 +10,7 @@ use companion_core::model::hook::Rendered;
 use durable_dir::FileContents;
 use serde_json::Value as Json;
 
-/// Whether a type has a trait: an associated constant of the type itself comes before that of the trait.
+/// Whether a type implements a trait: an inherent associated constant takes precedence over that of the trait.
 struct Has<T: ?Sized>(PhantomData<T>);
 
 macro_rules! probe {
@@ -36,17 +36,17 @@ macro_rules! opaque {
     ($($type:ty),+) => {
         $(
             let name = stringify!($type);
-            assert!(!Has::<$type>::DISPLAY, "{name} can be displayed");
-            assert!(!Has::<$type>::HEX, "{name} can be displayed in hexadecimal");
-            assert!(!Has::<$type>::SERIALIZE, "{name} can be serialised");
-            assert!(!Has::<$type>::DESERIALIZE, "{name} can be read from a file");
-            assert!(!Has::<$type>::AS_REF_STR, "{name} passes for a text");
+            assert!(!Has::<$type>::DISPLAY, "{name} implements `Display`");
+            assert!(!Has::<$type>::HEX, "{name} implements `LowerHex`");
+            assert!(!Has::<$type>::SERIALIZE, "{name} implements `Serialize`");
+            assert!(!Has::<$type>::DESERIALIZE, "{name} implements `Deserialize`");
+            assert!(!Has::<$type>::AS_REF_STR, "{name} implements `AsRef<str>`");
         )+
     };
 }
 
 #[test]
-fn what_may_hold_a_secret_has_no_display_and_no_serialize() {
+fn secret_types_implement_neither_display_nor_serialize() {
     const {
         assert!(Has::<String>::DISPLAY && Has::<String>::SERIALIZE && Has::<String>::AS_REF_STR);
         assert!(Has::<Json>::DEBUG && Has::<Json>::DESERIALIZE && Has::<u8>::HEX);
@@ -56,7 +56,7 @@ fn what_may_hold_a_secret_has_no_display_and_no_serialize() {
 }
 
 #[test]
-fn debug_of_what_may_hold_a_secret_shows_none_of_it() {
+fn debug_output_of_secret_types_is_redacted() {
     let secret = "correct-horse-of-the-battery";
     let key = HostKey::from_bytes([0x61; 32]);
     let mut hooks = FileHooks::new(key.clone());

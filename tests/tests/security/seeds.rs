@@ -1,4 +1,5 @@
-//! The fuzz targets without a fuzzer: their committed seeds, and a short walk at random around them. `fuzz/run` goes on from there.
+//! The fuzz targets without a fuzzer: their committed seeds and a short random walk around them. `fuzz/run` continues
+//! from there.
 
 use std::fs;
 
@@ -6,10 +7,10 @@ use companion_tests::random::Random;
 
 use crate::targets;
 
-/// Mutations of each seed; `COMPANION_WALK` asks for another number, and for another walk.
+/// Mutations of each seed; `COMPANION_WALK` sets another number, and selects another walk.
 const WALK: usize = 60;
 
-/// What a mutation puts in: what means something to one of the readers.
+/// Fragments that a mutation inserts; each is special to one of the parsers.
 const WORDS: [&[u8]; 24] = [
     b"\n",
     b"\r\n",
@@ -88,31 +89,31 @@ fn walk(target: fn(&[u8]), name: &str) {
 }
 
 #[test]
-fn catalogs_around_the_seeds_are_read_or_refused() {
+fn mutated_catalog_seeds_are_parsed_or_refused() {
     walk(targets::catalog, "catalog");
 }
 
 #[test]
-fn units_around_the_seeds_come_back_or_are_refused() {
+fn mutated_unit_seeds_round_trip_or_are_refused() {
     walk(targets::unit, "unit");
 }
 
 #[test]
-fn templates_around_the_seeds_keep_their_shape() {
+fn mutated_template_seeds_keep_their_structure() {
     walk(targets::template, "template");
 }
 
 #[test]
-fn answers_of_podman_around_the_seeds_forge_no_line() {
+fn mutated_podman_output_forges_no_line() {
     walk(targets::podman, "podman");
 }
 
 #[test]
-fn words_of_systemd_around_the_seeds_forge_no_line() {
+fn mutated_systemd_output_forges_no_line() {
     walk(targets::systemd, "systemd");
 }
 
 #[test]
-fn records_around_the_seeds_reach_no_file_of_others() {
+fn mutated_record_seeds_reach_no_unmanaged_file() {
     walk(targets::record, "record");
 }

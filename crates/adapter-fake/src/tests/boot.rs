@@ -20,7 +20,7 @@ async fn a_companion_comes_back_by_itself_after_a_reboot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_written_and_returned_survives_a_loss_of_power() {
+async fn completed_writes_survive_a_power_loss() {
     let bench = Bench::new();
     bench.host.install(&bench.spec);
     bench.converge().await;
@@ -42,7 +42,7 @@ impl Gate for BeforeSync {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_not_synced_is_lost_with_the_power() {
+async fn unsynced_writes_are_lost_on_a_power_loss() {
     let bench = Bench::new();
     let unit = bench.prepare().await;
     bench.host.set_gate(std::sync::Arc::new(BeforeSync));
@@ -69,7 +69,7 @@ async fn two_units_that_are_not_synced(bench: &Bench) -> [UnitSpec; 2] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn any_of_the_files_that_were_not_synced_may_survive_a_loss_of_power() {
+async fn any_unsynced_file_may_survive_a_power_loss() {
     let mut seen = std::collections::BTreeSet::new();
     for outcome in 0..4 {
         let bench = Bench::new();
@@ -115,7 +115,7 @@ async fn one_unit_that_is_synced_takes_all_others_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_wish_lasts_once_it_is_recorded_and_not_before() {
+async fn intent_is_durable_once_recorded_and_not_before() {
     let bench = Bench::new();
     bench.host.record_install(&bench.spec).await.unwrap();
     bench.host.set_gate(std::sync::Arc::new(BeforeSync));

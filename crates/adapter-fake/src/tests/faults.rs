@@ -8,7 +8,7 @@ use crate::faults::{EffectPoint, Fault, Gate, Mode, Stage};
 use crate::journal::{Method, Outcome, Port};
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_strikes_the_nth_call_and_then_no_more() {
+async fn fault_affects_the_nth_call_only() {
     let bench = Bench::new();
     let error = Mode::Error(PortErrorKind::Transient);
     bench.host.inject(Fault::once(Port::Services, Method::Reload, error).after(1));
@@ -36,7 +36,7 @@ async fn a_fault_after_the_effect_leaves_the_effect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_hangs_is_begun_in_the_journal_and_never_ends() {
+async fn hanging_call_is_recorded_without_a_result() {
     let bench = Bench::new();
     bench.host.inject(Fault::once(Port::Services, Method::Reload, Mode::Hang));
     let hung = tokio::time::timeout(3600 * SECOND, bench.host.reload()).await;
@@ -59,7 +59,7 @@ async fn a_fault_for_one_companion_spares_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_for_one_companion_strikes_its_entry_of_a_read_alone() {
+async fn fault_for_one_companion_affects_only_its_entry_of_a_read() {
     let bench = Bench::new();
     bench.converge().await;
     let other = CompanionName::new("other").unwrap();
@@ -85,7 +85,7 @@ async fn a_read_can_be_answered_from_an_older_world() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_older_world_hid_could_not_be_known() {
+async fn state_hidden_by_an_older_world_is_unknown_to_the_caller() {
     let bench = Bench::new();
     let unit = bench.prepare().await;
     let names = [(unit.name.clone(), Some(unit.clone()))].into();

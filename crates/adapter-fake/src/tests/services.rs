@@ -25,7 +25,7 @@ async fn a_killed_container_is_back_after_its_restart_delay() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_program_that_crashes_with_a_long_delay_is_tried_for_ever() {
+async fn program_that_crashes_with_a_long_delay_is_restarted_forever() {
     let bench = Bench::new();
     bench.converge().await;
     bench.host.crash_loop(bench.name(), true);
@@ -80,7 +80,7 @@ async fn a_start_without_its_image_fails_with_125_and_is_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_program_that_does_not_accept_its_configuration_crashes_after_its_start() {
+async fn program_with_an_invalid_configuration_crashes_after_its_start() {
     let bench = Bench::new();
     bench.host.break_hook(bench.output(), Some(Fate::Nonsense));
     bench.converge().await;
@@ -117,7 +117,7 @@ async fn a_program_that_ignores_the_signal_is_killed_and_its_service_failed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_whose_unit_vanished_runs_on_and_leaves_its_container_behind() {
+async fn service_without_its_unit_runs_and_leaves_its_container_behind() {
     let bench = Bench::new();
     let unit = bench.converge().await;
     bench.host.delete_unit(bench.name());
@@ -161,7 +161,7 @@ async fn a_start_does_not_cut_the_restart_delay_short_but_a_restart_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_process_keeps_what_it_was_started_from_whatever_is_written_and_loaded_since() {
+async fn process_keeps_its_inputs_after_later_writes_and_reloads() {
     let bench = Bench::new();
     let unit = bench.converge().await;
     let mut newer = unit.clone();
@@ -190,7 +190,7 @@ async fn the_wall_clock_moves_no_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_somebody_cancels_ends_as_canceled_and_its_service_starts_anyway() {
+async fn cancelled_job_ends_as_canceled_and_its_service_starts() {
     let bench = Bench::new();
     bench.converge().await;
     bench.stop().await;
@@ -217,7 +217,7 @@ async fn reloads_are_refused_above_their_limit_until_its_interval_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_by_others_without_a_generator_unloads_every_unit_and_stops_none() {
+async fn external_reload_without_a_generator_unloads_units_and_stops_none() {
     let bench = Bench::new();
     let unit = bench.converge().await;
     bench.host.change(|world, _| world.conditions.generator = Generator::Missing);
@@ -230,7 +230,7 @@ async fn a_reload_by_others_without_a_generator_unloads_every_unit_and_stops_non
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_generator_that_spoils_its_output_is_mended_by_the_next_reload() {
+async fn corrupt_generator_output_is_repaired_by_the_next_reload() {
     let bench = Bench::new();
     bench.converge().await;
     bench.host.change(|world, _| world.conditions.generator = Generator::CorruptsOnce);

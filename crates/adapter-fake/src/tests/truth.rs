@@ -18,7 +18,7 @@ impl Bench {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_companion_that_was_made_in_order_is_the_whole_truth() {
+async fn companion_created_in_order_matches_the_desired_state() {
     let bench = Bench::new();
     bench.host.install(&bench.spec);
     assert_eq!(bench.untruth(), Some(Untruth::Image));
@@ -28,7 +28,7 @@ async fn a_companion_that_was_made_in_order_is_the_whole_truth() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_way_to_tamper_with_a_true_companion_is_an_untruth() {
+async fn every_kind_of_tampering_is_detected() {
     type Tamper = fn(&Bench);
     let ways: [(Tamper, Untruth); 12] = [
         (|b| b.host.edit_unit(b.name()), Untruth::UnitFile),
@@ -54,7 +54,7 @@ async fn every_way_to_tamper_with_a_true_companion_is_an_untruth() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_started_from_a_tampered_unit_is_not_true_when_the_file_is_again() {
+async fn process_of_a_tampered_unit_is_stale_after_the_file_is_restored() {
     let bench = Bench::new();
     bench.host.install(&bench.spec);
     let unit = bench.converge().await;
@@ -73,7 +73,7 @@ async fn what_was_started_from_a_tampered_unit_is_not_true_when_the_file_is_agai
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removed_companion_is_gone_only_when_nothing_of_it_is_left() {
+async fn removal_is_complete_only_when_nothing_remains() {
     let bench = Bench::new();
     bench.host.install(&bench.spec);
     bench.converge().await;
@@ -88,7 +88,7 @@ async fn a_removed_companion_is_gone_only_when_nothing_of_it_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_effect_for_a_companion_whose_removal_is_finished_is_a_violation() {
+async fn change_after_a_finished_removal_is_a_violation() {
     let bench = Bench::new();
     let unit = bench.prepare().await;
     bench.host.removal_finished(bench.name());
@@ -112,7 +112,7 @@ async fn a_start_between_a_write_and_its_reload_is_a_violation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_without_an_image_is_a_violation_of_those_who_could_have_known() {
+async fn start_without_an_image_is_a_violation_if_the_caller_could_know() {
     let bench = Bench::new();
     bench.converge().await;
     bench.host.remove_image(bench.reference());
@@ -128,7 +128,7 @@ async fn a_start_without_an_image_is_a_violation_of_those_who_could_have_known()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_container_of_a_stranger_that_a_start_replaced_is_a_violation() {
+async fn replacing_an_unmanaged_container_by_a_start_is_a_violation() {
     let bench = Bench::new();
     let unit = bench.prepare().await;
     bench.host.write(&unit).await.unwrap();
@@ -147,7 +147,7 @@ fn kinds(bench: &Bench) -> Vec<ViolationKind> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn asking_for_the_removal_of_a_strangers_container_is_a_violation() {
+async fn removing_an_unmanaged_container_is_a_violation() {
     let bench = Bench::new();
     let names = [bench.name().clone()].into();
     bench.host.put_unmanaged_container(bench.name());
@@ -159,7 +159,7 @@ async fn asking_for_the_removal_of_a_strangers_container_is_a_violation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_is_asked_of_a_strangers_service_is_a_violation() {
+async fn any_request_to_an_unmanaged_service_is_a_violation() {
     let bench = Bench::new();
     bench.host.put_unmanaged_unit(bench.name());
     bench.host.reload_by_others();
@@ -180,7 +180,7 @@ async fn whatever_is_asked_of_a_strangers_service_is_a_violation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rendering_or_a_removal_of_what_is_no_file_is_a_violation() {
+async fn rendering_to_or_removing_a_directory_is_a_violation() {
     let bench = Bench::new();
     bench.host.install(&bench.spec);
     bench.prepare().await;
@@ -232,7 +232,7 @@ async fn a_restart_that_could_change_nothing_is_a_violation() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_hook_that_commits_for_a_companion_that_is_gone_is_a_violation_of_its_owner() {
+async fn commit_for_a_removed_companion_is_a_violation() {
     let bench = Bench::new();
     bench.host.install(&bench.spec);
     let rendered = bench.host.render(bench.hook()).await.unwrap();
@@ -289,7 +289,7 @@ fn two_worlds_with_the_same_story_are_equal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn process_with_other_inputs_desires_something_else_of_the_same_record() {
+async fn processes_with_different_inputs_desire_different_specifications() {
     let bench = Bench::new();
     let other = bench.host.deciding_with(Inputs::new(|spec| CompanionSpec {
         description: "another page".to_owned(),

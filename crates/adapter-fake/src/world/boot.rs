@@ -1,4 +1,4 @@
-//! Boot and logout: what is lost, and what comes back by itself.
+//! Boot and logout: what is lost, and what restarts automatically.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::services::Service;
 use super::units::Load;
 
 impl World {
-    /// The host is shut down in order and started again: nothing on the disk is lost.
+    /// Reboots the host cleanly: nothing on the disk is lost.
     pub fn reboot(&mut self, now: Duration) {
         self.advance(now);
         for slot in self.slots.values_mut() {
@@ -24,13 +24,12 @@ impl World {
         self.boot(now);
     }
 
-    /// The host loses its power and is started again: what was not synced is lost, and containers
-    /// are left behind as they fell.
+    /// Reboots the host after a power loss: unsynced writes are lost, and containers stay behind.
     pub fn power_loss(&mut self, now: Duration) {
         self.power_loss_leaving(0, now);
     }
 
-    /// What containers are after a loss of power.
+    /// Sets the container states after a power loss.
     pub(crate) fn fall(&mut self) {
         for slot in self.slots.values_mut() {
             slot.container =
@@ -51,8 +50,7 @@ impl World {
         }
     }
 
-    /// The user's last session ends. Without lingering the user's service manager goes with it, and
-    /// so does all that it runs.
+    /// Ends the user's last session. Without lingering the user's service manager and all its services stop.
     pub fn user_logout(&mut self, now: Duration) {
         self.advance(now);
         if self.conditions.linger {
@@ -66,8 +64,8 @@ impl World {
         }
     }
 
-    /// The user's service manager starts: it loads all units, and starts those of ours, because each
-    /// is wanted by the default target.
+    /// Starts the user's service manager: it loads all units and starts the managed ones, because
+    /// `default.target` wants them.
     pub fn user_login(&mut self, now: Duration) {
         self.conditions.bus = true;
         self.load_units();

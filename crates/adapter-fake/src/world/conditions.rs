@@ -1,4 +1,4 @@
-//! The state of the host's parts, and how long things take on it.
+//! Conditions and durations of the host.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ pub enum Generator {
     /// It works.
     #[default]
     Works,
-    /// It is missing or crashes: a reload loads no unit of the directory at all.
+    /// It is missing or crashes: a reload loads no unit of the directory.
     Missing,
-    /// Two of them run at once at the next reload and spoil what they write; then it works again.
+    /// Two instances run concurrently at the next reload and corrupt their output; then it works again.
     CorruptsOnce,
 }
 
-/// The file system that units, configuration and the record are on.
+/// The file system of units, configuration and the record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Disk {
-    /// It takes writes.
+    /// It is writable.
     #[default]
     Writable,
     /// It is full.
@@ -26,39 +26,39 @@ pub enum Disk {
     ReadOnly,
 }
 
-/// How often something may happen: `burst` times in `interval`.
+/// A rate limit: `burst` times in `interval`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Limit {
-    /// How often.
+    /// The number of events.
     pub burst: u32,
-    /// In what time.
+    /// The interval.
     pub interval: Duration,
 }
 
-/// The state of the host's parts.
+/// Conditions of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Conditions {
-    /// Whether the service manager can be reached.
+    /// Whether the service manager is reachable.
     pub bus: bool,
-    /// Whether the user's services outlive the user's last session.
+    /// Whether the user's services outlive the last session (lingering).
     pub linger: bool,
-    /// Whether the container program is there.
+    /// Whether Podman is installed.
     pub podman: bool,
     /// The generator.
     pub generator: Generator,
-    /// Whether a stranger's file lies in the unit directory that the generator cannot parse.
+    /// Whether the unit directory contains an unmanaged file that the generator cannot parse.
     pub broken_stranger: bool,
-    /// Whether a unit is shown to the generator before it is written.
+    /// Whether the generator validates a unit before it is written.
     pub validates: bool,
     /// The file system.
     pub disk: Disk,
-    /// How often a service may be started; 5 in 10 s by default (systemd-system.conf(5)).
+    /// The start limit; 5 in 10 s by default (systemd-system.conf(5)).
     pub start_limit: Limit,
-    /// How often units may be reloaded; unlimited by default (`ReloadLimitBurst=`).
+    /// The reload limit; unlimited by default (`ReloadLimitBurst=`).
     pub reload_limit: Option<Limit>,
-    /// Whether building the same context again gives another image id.
+    /// Whether a rebuild of the same context gives another image id.
     pub fresh_build_ids: bool,
-    /// Seconds that the wall clock was moved by.
+    /// The offset of the wall clock in seconds.
     pub wall_offset: i64,
 }
 
@@ -80,18 +80,18 @@ impl Default for Conditions {
     }
 }
 
-/// How long things take.
+/// Durations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Delays {
-    /// From the start of a service until it is ready, or seen to fail.
+    /// From the start of a service until it is ready or fails.
     pub start: Duration,
-    /// From the signal to stop until the program ended.
+    /// From SIGTERM until the program exits.
     pub stop: Duration,
-    /// From ready until a program that crashes has crashed; at least 1 ms.
+    /// From ready until a crash; at least 1 ms.
     pub crash: Duration,
-    /// How long a service may take to get ready (`TimeoutStartSec=`).
+    /// The start timeout (`TimeoutStartSec=`).
     pub start_timeout: Duration,
-    /// A write or removal of a unit file, with the generator's judgement.
+    /// A write or removal of a unit file, including validation.
     pub write: Duration,
     /// A reload.
     pub reload: Duration,
@@ -99,13 +99,13 @@ pub struct Delays {
     pub build: Duration,
     /// A pull from a registry that is neither down nor slow.
     pub pull: Duration,
-    /// How long a build or a pull may take before it is given up.
+    /// The timeout of a build or a pull.
     pub image_limit: Duration,
     /// A rendering.
     pub render: Duration,
-    /// How long a rendering may take before it is given up.
+    /// The timeout of a rendering.
     pub render_limit: Duration,
-    /// How long the end of a job is waited for.
+    /// The timeout of waiting for a job.
     pub job_limit: Duration,
 }
 
@@ -129,7 +129,7 @@ impl Default for Delays {
 }
 
 impl Delays {
-    /// Nothing takes any time, for searches that count steps and not seconds.
+    /// Returns zero durations, for searches that count steps instead of seconds.
     pub fn none() -> Self {
         Self {
             start: Duration::ZERO,
@@ -144,7 +144,7 @@ impl Delays {
     }
 }
 
-/// The service manager's rate limit: a window that opens with the first event after the last one.
+/// The service manager's rate limit: a window that starts with the first event after the last window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct RateLimit {
     begin: Option<Duration>,
@@ -152,20 +152,20 @@ pub(crate) struct RateLimit {
 }
 
 impl RateLimit {
-    /// The same limit on a clock on which `now` is `origin`; a window that is over is forgotten.
+    /// Returns the same limit on a clock on which `now` is `origin`, without an expired window.
     pub(crate) fn rebased(self, now: Duration, origin: Duration, limit: Limit) -> Self {
         let open = self.begin.filter(|begin| now.saturating_sub(*begin) <= limit.interval);
         match open {
             Some(begin) => Self {
                 begin: Some((begin + origin).saturating_sub(now)),
-                // Whether a limit is passed by one or by many makes no difference.
+                // How far a limit is exceeded makes no difference.
                 count: self.count.min(limit.burst.saturating_add(1)),
             },
             None => Self::default(),
         }
     }
 
-    /// Counts an event at `now`, and says whether it is below `limit`.
+    /// Counts an event at `now` and returns whether it is below `limit`.
     pub(crate) fn allows(&mut self, now: Duration, limit: Limit) -> bool {
         let open = self.begin.is_some_and(|begin| now.saturating_sub(begin) <= limit.interval);
         if !open {

@@ -1,4 +1,4 @@
-//! Containers: ours, strangers', and those that a vanished unit left behind.
+//! Containers: managed, unmanaged, and those without their unit.
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::ContainerState;
@@ -7,21 +7,21 @@ use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use super::World;
 use super::violations::ViolationKind;
 
-/// What a container does, in the container host's words.
+/// The state of a container, as Podman reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
-    /// It was made and never started.
+    /// It was created and never started.
     Created,
     /// Its program runs.
     Running,
-    /// Its program is frozen.
+    /// It is paused.
     Paused,
-    /// Its program ended.
+    /// Its program exited.
     Exited,
 }
 
 impl Status {
-    /// The container host's word.
+    /// Returns Podman's name of the state.
     pub fn word(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -35,17 +35,17 @@ impl Status {
 /// A container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Container {
-    /// Whether it carries our label with its own name.
+    /// Whether it has the ownership label with its own name.
     pub ours: bool,
-    /// What it does.
+    /// Its state.
     pub status: Status,
 }
 
 impl World {
-    /// What the container host has at `name`.
+    /// Returns the container at `name`.
     ///
     /// # Errors
-    /// `Unavailable` without the container program.
+    /// `Unavailable` without Podman.
     pub fn container(&self, name: &CompanionName) -> PortResult<ContainerState> {
         self.needs_podman()?;
         let container = self.slot(name).and_then(|slot| slot.container);
@@ -60,10 +60,10 @@ impl World {
         })
     }
 
-    /// Removes the container of `name` by force, if it is ours, and says whether there was one.
+    /// Force-removes the container of `name` if it is managed; returns whether it existed.
     ///
     /// # Errors
-    /// `Conflict` when it is a stranger's, `Unavailable` without the container program.
+    /// `Conflict` when it is a stranger's, `Unavailable` without Podman.
     pub fn remove_our_container(
         &mut self,
         name: &CompanionName,
@@ -76,7 +76,7 @@ impl World {
                 let unforeseeable = self.slot(name).is_some_and(|slot| slot.unseen.container);
                 let kind = ViolationKind::UnmanagedContainerTouched;
                 self.violate(kind, Some(name), unforeseeable);
-                let message = format!("the container `{name}` is not ours");
+                let message = format!("container `{name}` is unmanaged");
                 Err(PortError::new(PortErrorKind::Conflict, message))
             }
             Some(_) => {
@@ -90,7 +90,7 @@ impl World {
         if self.conditions.podman {
             return Ok(());
         }
-        let message = "the program `podman` is not there";
+        let message = "`podman` not found";
         Err(PortError::new(PortErrorKind::Unavailable, message))
     }
 }

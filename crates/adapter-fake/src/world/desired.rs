@@ -1,7 +1,7 @@
-//! The record of what is wished for.
+//! The record of the desired state.
 //!
-//! The record of one companion is a number: the specification it stands for is kept by the host
-//! beside the world, once, so that a world stays small.
+//! The record of one companion is a number: the host keeps its specification once, outside the world, so that
+//! worlds stay small.
 
 use std::collections::BTreeMap;
 
@@ -16,15 +16,15 @@ use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use super::World;
 use crate::inputs::Inputs;
 
-/// Whether the record can be read.
+/// Whether the record is readable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Record {
-    /// It can.
+    /// It is.
     #[default]
     Readable,
-    /// Its bytes make no sense.
+    /// It is corrupt.
     Corrupt,
-    /// The file system does not permit it.
+    /// Permission is denied.
     Forbidden,
 }
 
@@ -32,16 +32,16 @@ pub enum Record {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SpecId(u32);
 
-/// The specifications that were ever wished for.
+/// All specifications that were ever recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Specs {
     all: Vec<CompanionSpec>,
-    /// Whose hook each rendered file is of.
+    /// The companion of each rendered file's hook.
     owners: BTreeMap<AbsolutePath, CompanionName>,
 }
 
 impl Specs {
-    /// The number of `spec`, which is given one if it has none yet.
+    /// Returns the number of `spec`, and assigns one if necessary.
     pub fn id(&mut self, spec: &CompanionSpec) -> SpecId {
         let position = self.all.iter().position(|known| known == spec);
         let position = position.unwrap_or_else(|| {
@@ -54,58 +54,58 @@ impl Specs {
         SpecId(u32::try_from(position).unwrap_or(u32::MAX))
     }
 
-    /// The same specifications as a process with `inputs` desires them.
+    /// Returns the specifications as a process with `inputs` desires them.
     #[must_use]
     pub fn desired_with(&self, inputs: &Inputs) -> Self {
         let all = self.all.iter().map(|spec| inputs.desire(spec.clone())).collect();
         Self { all, owners: self.owners.clone() }
     }
 
-    /// The specification with the number `id`.
+    /// Returns the specification with the number `id`.
     pub fn get(&self, id: SpecId) -> Option<&CompanionSpec> {
         self.all.get(usize::try_from(id.0).ok()?)
     }
 
-    /// The companion that was wished for with this image, the last if several were.
+    /// Returns the last companion recorded with this image.
     pub fn owner_of_image(&self, source: &ImageSource) -> Option<&CompanionName> {
         self.all.iter().rev().find(|spec| spec.image == *source).map(|spec| &spec.name)
     }
 
-    /// The companion whose hook renders the file at `output`.
+    /// Returns the companion whose hook renders `output`.
     pub fn owner(&self, output: &AbsolutePath) -> Option<&CompanionName> {
         self.owners.get(output)
     }
 }
 
-/// What is wished for a companion.
+/// The intent for a companion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Wish {
-    /// That it exists.
+    /// Install.
     Exists {
-        /// What it is to be.
+        /// Its specification.
         spec: SpecId,
-        /// When that was wished for.
+        /// The generation of the intent.
         generation: u64,
     },
-    /// That nothing of it is left.
+    /// Remove.
     Gone {
-        /// What it last was, if that is known.
+        /// Its last specification, if known.
         spec: Option<SpecId>,
-        /// When that was wished for.
+        /// The generation of the intent.
         generation: u64,
     },
 }
 
-/// What a loss of power would bring back of the record.
+/// The state of the record after a power loss.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RecordBefore {
     generation: u64,
-    /// The wishes that have changed since it was synced, as they were then.
+    /// The synced values of intents that changed since.
     wishes: BTreeMap<CompanionName, Option<Wish>>,
 }
 
 impl World {
-    /// Lets `wish` change the record of `name`, not yet durably.
+    /// Changes the record of `name` with `wish`, without syncing.
     pub(crate) fn unsynced(
         &mut self,
         name: &CompanionName,
@@ -120,17 +120,17 @@ impl World {
         wish(self)
     }
 
-    /// Makes the record survive a loss of power. It is one file, so all of it does.
+    /// Syncs the record, which is one file.
     pub fn sync_record(&mut self) {
         self.record_before = None;
     }
 
-    /// Whether the record would survive a loss of power.
+    /// Returns whether the record is synced.
     pub fn record_is_durable(&self) -> bool {
         self.record_before.is_none()
     }
 
-    /// Brings back the record that was synced last.
+    /// Restores the last synced record.
     pub(crate) fn lose_unsynced_record(&mut self) {
         let Some(before) = self.record_before.take() else { return };
         self.generation = before.generation;
@@ -139,7 +139,7 @@ impl World {
         }
     }
 
-    /// Records that `name` is to exist as `spec` says, durably.
+    /// Records and syncs an install of `name` with `spec`.
     pub fn wish_exists(&mut self, name: &CompanionName, spec: SpecId) -> Generation {
         self.generation += 1;
         let generation = self.generation;
@@ -149,7 +149,7 @@ impl World {
         Generation(generation)
     }
 
-    /// Records that nothing of `name` is to be left, durably.
+    /// Records and syncs a removal of `name`.
     pub fn wish_gone(&mut self, name: &CompanionName) -> Generation {
         self.generation += 1;
         let generation = self.generation;
@@ -163,10 +163,10 @@ impl World {
         Generation(generation)
     }
 
-    /// The desired state, with its specifications taken from `specs`.
+    /// Returns the desired state with specifications from `specs`.
     ///
     /// # Errors
-    /// `Invalid` when the record is corrupt, `Denied` when it must not be read.
+    /// `Invalid` when the record is corrupt, `Denied` when it is unreadable.
     pub fn desired(&self, specs: &Specs) -> PortResult<DesiredState> {
         let refuse = |kind, why: &str| {
             let message = format!("the record of desired companions {why}");
@@ -174,8 +174,10 @@ impl World {
         };
         match self.record {
             Record::Readable => {}
-            Record::Corrupt => return refuse(PortErrorKind::Invalid, "cannot be understood"),
-            Record::Forbidden => return refuse(PortErrorKind::Denied, "must not be read"),
+            Record::Corrupt => return refuse(PortErrorKind::Invalid, "is invalid"),
+            Record::Forbidden => {
+                return refuse(PortErrorKind::Denied, "is not readable: permission denied");
+            }
         }
         let latest = Generation(self.generation);
         let mut desired = DesiredState { latest, ..DesiredState::default() };

@@ -1,4 +1,4 @@
-//! What a loss of power leaves of things that are written one after the other.
+//! Durability: which writes survive a power loss.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,15 +9,14 @@ use companion_core::model::hook::HookSpec;
 
 use super::World;
 
-/// A name in a directory: what a reader finds there now, and what a loss of power could leave.
+/// A directory entry: its current value, and the values possible after a power loss.
 ///
-/// Each change of it is whole or absent after a loss of power, because the bytes of a file are synced
-/// before it gets its name. Of the changes that were made since the directory was last synced, any
-/// may be lost, and the last one that is not decides.
+/// Each change is complete or absent after a power loss, because a file is synced before its rename. Any change
+/// since the last sync of the directory may be lost; the last surviving one decides.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Durable<T> {
     synced: Option<T>,
-    /// The changes since, the oldest first; a reader sees the last.
+    /// The changes since the last sync, oldest first; a reader sees the last.
     pending: Vec<Option<T>>,
 }
 
@@ -28,24 +27,24 @@ impl<T> Default for Durable<T> {
 }
 
 impl<T> Durable<T> {
-    /// What lies there, and survives a loss of power.
+    /// The value that survives a power loss.
     pub fn synced(value: Option<T>) -> Self {
         Self { synced: value, pending: Vec::new() }
     }
 }
 
 impl<T: Clone + PartialEq> Durable<T> {
-    /// What a reader sees.
+    /// Returns the value that a reader sees.
     pub fn now(&self) -> Option<&T> {
         self.pending.last().unwrap_or(&self.synced).as_ref()
     }
 
-    /// Whether a loss of power would leave what a reader sees, whatever else it takes.
+    /// Returns whether the visible value survives every power loss.
     pub fn is_synced(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// How many changes a loss of power could take.
+    /// Returns the number of changes that a power loss could drop.
     pub fn pending(&self) -> usize {
         self.pending.len()
     }
@@ -68,7 +67,7 @@ impl<T: Clone + PartialEq> Durable<T> {
         self.pending.clear();
     }
 
-    /// Loses the changes that were not synced; the first `kept` of them were written out by chance.
+    /// Drops the unsynced changes except the first `kept`.
     pub(crate) fn lose(&mut self, kept: usize) {
         self.pending.truncate(kept);
         self.sync();
@@ -83,7 +82,7 @@ fn digit(rest: &mut u64, pending: usize) -> usize {
     usize::try_from(digit).unwrap_or(0)
 }
 
-/// Makes the `places` in `directory` survive a loss of power, and forgets those where nothing is left.
+/// Syncs the `places` in `directory`, and drops empty ones.
 fn sync_in<T: Clone + PartialEq>(
     directory: Option<&Path>,
     places: &mut BTreeMap<AbsolutePath, Durable<T>>,
@@ -97,7 +96,7 @@ fn sync_in<T: Clone + PartialEq>(
 }
 
 impl World {
-    /// How many different outcomes a loss of power could have now: 1 when everything is synced.
+    /// Returns the number of possible outcomes of a power loss now: 1 if everything is synced.
     pub fn power_loss_outcomes(&self) -> u64 {
         let files = self.slots.values().map(|slot| slot.file.pending());
         let configs = self.files.rendered.values().map(Durable::pending);
@@ -108,12 +107,11 @@ impl World {
         })
     }
 
-    /// As [`power_loss`](Self::power_loss), with one of the outcomes that it could have.
+    /// As [`power_loss`](Self::power_loss), with one of the possible outcomes.
     ///
-    /// Outcome 0 loses all that was not synced, the last one nothing, and those between lose some of
-    /// it: what was written later may survive what was written earlier, unless both had one name. Any
-    /// number is an outcome; those from [`power_loss_outcomes`](Self::power_loss_outcomes) on begin
-    /// anew.
+    /// Outcome 0 loses all unsynced changes, the last one none, and those between lose some: a later change may
+    /// survive an earlier one, unless both have the same name. Numbers are taken modulo
+    /// [`power_loss_outcomes`](Self::power_loss_outcomes).
     pub fn power_loss_leaving(&mut self, outcome: u64, now: Duration) {
         self.advance(now);
         let mut rest = outcome % self.power_loss_outcomes();
@@ -136,15 +134,14 @@ impl World {
         self.boot(now);
     }
 
-    /// Makes all unit files survive a loss of power: what is synced is their directory.
+    /// Syncs the unit directory, so that all unit files survive a power loss.
     pub fn sync_units(&mut self) {
         for slot in self.slots.values_mut() {
             slot.file.sync();
         }
     }
 
-    /// Makes what lies at the hook's output survive a loss of power, and with it all that lies in
-    /// the same directory.
+    /// Syncs the directory of the hook's output.
     pub fn sync_rendered(&mut self, hook: &HookSpec) {
         let directory = Path::new(hook.output.as_str()).parent();
         sync_in(directory, &mut self.files.rendered);

@@ -1,4 +1,4 @@
-//! What hooks read and what they rendered.
+//! Hook inputs and rendered files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,26 +14,26 @@ use super::World;
 use super::conditions::Disk;
 use super::durable::Durable;
 
-/// The text that stands in every rendered file for what is secret about it.
+/// The secret text in every rendered file.
 ///
-/// A test that finds it anywhere else has found a leak.
+/// A test that finds it anywhere else found a leak.
 pub const SECRET: &str = "correct-horse-battery-staple";
 
-/// The beginning of rendered bytes that the program in the container will not accept.
+/// The prefix of rendered bytes that the program in the container rejects.
 const NONSENSE: &str = "nonsense";
 
-/// How a hook's rendering goes.
+/// The outcome of a rendering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fate {
-    /// Its program ends with an error, or its template is refused.
+    /// Its program fails, or its template is invalid.
     Fails,
-    /// It never ends by itself.
+    /// It hangs.
     Hangs,
-    /// It gives something that the program in the container does not accept.
+    /// The program in the container rejects its result.
     Nonsense,
 }
 
-/// A rendered file, or what lies in its place.
+/// A rendered file, or the object in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RenderedFile {
     /// A regular file.
@@ -49,37 +49,37 @@ pub enum RenderedFile {
     Directory,
 }
 
-/// What lies at a hook's output.
+/// The object at a hook's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Output {
-    /// A link to a rendered file, whether that exists or not.
+    /// A link to a rendered file, which may not exist.
     Link(ConfigId),
-    /// A regular file, as an earlier release left it.
+    /// A regular file, as left by an earlier release.
     Regular,
     /// A directory.
     Directory,
 }
 
-/// What hooks read and what they rendered.
+/// Hook inputs and rendered files.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Files {
-    /// The contents of files that hooks read, such as credentials and templates, as a digest.
+    /// Digests of hook input files, such as credentials and templates.
     pub inputs: BTreeMap<AbsolutePath, Fingerprint>,
-    /// What the hooks that are written in Rust would give now.
+    /// The current results of hooks written in Rust.
     pub registered: BTreeMap<HookName, Fingerprint>,
-    /// How the renderings of a file go that do not go well.
+    /// The outcomes of failing renderings.
     pub fates: BTreeMap<AbsolutePath, Fate>,
-    /// Files that lie on the host besides, for containers to mount.
+    /// Other files on the host, for containers to mount.
     pub others: BTreeSet<AbsolutePath>,
     /// By the path of each.
     pub(crate) rendered: BTreeMap<AbsolutePath, Durable<RenderedFile>>,
     pub(crate) outputs: BTreeMap<AbsolutePath, Durable<Output>>,
-    /// The secret of the host that digests are keyed with.
+    /// The host's secret key of digests.
     pub key: u64,
 }
 
 impl Files {
-    /// The rendered file that `output` links to, or the directory in its place.
+    /// Returns the rendered file that `output` links to, or the directory in its place.
     pub fn rendered(&self, output: &AbsolutePath) -> Option<RenderedFile> {
         match self.output(output)? {
             Output::Link(id) => self.file(&id.path(output)),
@@ -105,7 +105,7 @@ impl Files {
         }
     }
 
-    /// All files that a hook with this output rendered, by name.
+    /// Returns all rendered files of a hook with this output, by name.
     pub fn rendered_at(&self, output: &AbsolutePath) -> BTreeMap<ConfigId, RenderedFile> {
         let named = self.rendered.iter().filter_map(|(path, place)| {
             let name = path.as_str().strip_prefix(output.as_str())?.strip_prefix('.')?;
@@ -114,7 +114,7 @@ impl Files {
         named.collect()
     }
 
-    /// Whether anything that a hook with this output rendered is left.
+    /// Returns whether any rendered file of a hook with this output exists.
     pub(crate) fn has_rendered(&self, output: &AbsolutePath) -> bool {
         self.output(output).is_some() || !self.rendered_at(output).is_empty()
     }
@@ -139,7 +139,7 @@ impl Files {
         files.collect()
     }
 
-    /// Whether anything lies at `path`.
+    /// Returns whether `path` exists.
     pub fn exists(&self, path: &AbsolutePath) -> bool {
         self.file(path).is_some() || self.inputs.contains_key(path) || self.others.contains(path)
     }
@@ -148,7 +148,7 @@ impl Files {
         Fingerprint::of(format!("{:016x}{content}", self.key).as_bytes())
     }
 
-    /// A digest of all that `hook` depends on, or what it waits for.
+    /// Returns a digest of all inputs of `hook`, or the missing input.
     fn input(&self, hook: &HookSpec) -> PortResult<Result<Fingerprint, String>> {
         let mut read = String::new();
         let mut missing = None;
@@ -181,7 +181,7 @@ impl Files {
     }
 }
 
-/// The files that a hook reads, in order.
+/// Returns the input files of a hook, in order.
 fn inputs_of(program: &HookProgram) -> Vec<&AbsolutePath> {
     match program {
         HookProgram::Template { template, values } => {
@@ -196,15 +196,15 @@ fn inputs_of(program: &HookProgram) -> Vec<&AbsolutePath> {
     }
 }
 
-/// The mode of a file that only its owner may read and write.
+/// The file mode for owner-only access.
 pub const PRIVATE: u16 = 0o600;
 
 impl World {
-    /// What `hook` would render now, and what it rendered before.
+    /// Returns the current rendering of `hook`, and its rendered files.
     ///
     /// # Errors
-    /// `Invalid` for a hook that nobody registered, and for one whose rendering fails, unless that
-    /// takes a program to find out.
+    /// `Invalid` for an unregistered hook, and for one whose rendering fails, unless only running a program
+    /// shows that.
     pub fn hook_state(&self, hook: &HookSpec) -> PortResult<HookState> {
         let files = self.files.config_files(&hook.output);
         let link = match self.files.output(&hook.output) {
@@ -222,7 +222,7 @@ impl World {
                 }
                 let wanted = Fingerprint::of(&self.files.would_render(hook, input));
                 let digest = self.files.keyed(wanted);
-                // What a program would print is known only of what it printed.
+                // The output of a program is known only from earlier runs.
                 let is_known = files
                     .iter()
                     .any(|(id, file)| id.digest == digest && *file != ConfigFile::Modified);
@@ -236,14 +236,14 @@ impl World {
         Ok(HookState { rendering, files, link })
     }
 
-    /// The bytes of the hook's file, as its inputs are now.
+    /// Renders the hook's file from its current inputs.
     ///
     /// # Errors
     /// `NotFound` when an input is missing, `Invalid` when the rendering fails.
     pub fn render(&self, hook: &HookSpec) -> PortResult<Vec<u8>> {
         let output = &hook.output;
         let input = self.files.input(hook)?.map_err(|missing| {
-            let message = format!("the hook of `{output}` reads `{missing}`, which is not there");
+            let message = format!("the hook of `{output}` reads `{missing}`: no such file");
             PortError::new(PortErrorKind::NotFound, message)
         })?;
         self.may_render(hook)?;
@@ -258,12 +258,11 @@ impl World {
         Ok(())
     }
 
-    /// Commits `bytes` as a file of `hook` beside those that are `claimed`, not yet durably; says
-    /// whether anything changed.
+    /// Commits `bytes` as a file of `hook`, given the `claimed` names, without syncing; returns whether
+    /// anything changed.
     ///
     /// # Errors
-    /// `Conflict` when a directory lies at the output, `Transient` on a full disk, `Denied` on one that
-    /// is read-only.
+    /// `Conflict` when the output is a directory, `Transient` on a full disk, `Denied` on a read-only one.
     pub fn commit(
         &mut self,
         hook: &HookSpec,
@@ -291,8 +290,8 @@ impl World {
         Ok((true, id))
     }
 
-    /// Removes what `hook` rendered except `keep`, and without one the output, not yet durably; says
-    /// whether anything was there.
+    /// Removes the rendered files of `hook` except `keep`, and without `keep` also the output, without syncing;
+    /// returns whether anything existed.
     ///
     /// # Errors
     /// As [`commit`](Self::commit).

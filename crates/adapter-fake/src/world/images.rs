@@ -1,4 +1,4 @@
-//! Images: what the host has, what it can build, and what registries would give it.
+//! Images: local storage, build contexts and registries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,47 +12,47 @@ use companion_core::ports::{PortError, PortErrorKind, PortResult};
 
 use super::World;
 
-/// How a build of a context goes.
+/// The outcome of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BuildFate {
-    /// It gives an image.
+    /// It succeeds.
     Works,
-    /// A step of it fails.
+    /// A step fails.
     Fails,
-    /// It never ends by itself.
+    /// It hangs.
     Hangs,
 }
 
-/// A directory that images are built from.
+/// A build context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Context {
-    /// A digest of what lies in it.
+    /// A digest of its contents.
     pub digest: Fingerprint,
-    /// How a build of it goes.
+    /// The outcome of a build.
     pub build: BuildFate,
 }
 
-/// How a registry answers.
+/// The behaviour of a registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reach {
-    /// At once.
+    /// It answers immediately.
     Up,
-    /// Not at all; the connection is refused.
+    /// It refuses connections.
     Down,
     /// A pull takes this long.
     Slow(Duration),
-    /// With a certificate that nobody vouches for.
+    /// It has an untrusted certificate.
     Untrusted,
-    /// With a demand for credentials.
+    /// It requires credentials.
     Locked,
 }
 
-/// An image by one of its names.
+/// An image with a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Image {
-    /// What tells it from all others.
+    /// Its id.
     pub id: Fingerprint,
-    /// The digest of the context that it was built from on this host.
+    /// The digest of its build context, if it was built on this host.
     pub built_from: Option<Fingerprint>,
 }
 
@@ -60,44 +60,44 @@ pub struct Image {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Images {
     pub(crate) store: BTreeMap<ImageRef, Image>,
-    /// Images without a name, and the one they had if they were built here for a companion.
+    /// Dangling images, with their previous reference if they were built here for a companion.
     pub(crate) unnamed: BTreeMap<Fingerprint, Option<ImageRef>>,
-    /// The directories that images are built from.
+    /// The build contexts.
     pub contexts: BTreeMap<AbsolutePath, Context>,
-    /// The registries that exist, by host and port.
+    /// The registries, by host and port.
     pub registries: BTreeMap<String, Reach>,
-    /// What the registries have.
+    /// The images in registries.
     pub published: BTreeMap<ImageRef, Fingerprint>,
-    /// What of that is for another kind of machine.
+    /// Those for another architecture.
     pub misfits: BTreeSet<ImageRef>,
     pub(crate) builds: u32,
 }
 
 impl Images {
-    /// Whether there is an image of that name.
+    /// Returns whether an image has that reference.
     pub fn has(&self, reference: &ImageRef) -> bool {
         self.store.contains_key(reference)
     }
 
-    /// The image of that name.
+    /// Returns the image with that reference.
     pub fn get(&self, reference: &ImageRef) -> Option<&Image> {
         self.store.get(reference)
     }
 
-    /// How many images there are, those without a name included.
+    /// Returns the number of images, including dangling ones.
     pub fn count(&self) -> usize {
         let named: BTreeSet<_> = self.store.values().map(|image| image.id).collect();
         named.len() + self.unnamed.len()
     }
 
-    /// The image with this id, whether it has a name or not.
+    /// Returns the image with this id, with or without a reference.
     pub fn find(&self, image: &ImageId) -> Option<Fingerprint> {
         let named = self.store.values().map(|image| &image.id);
         let mut all = named.chain(self.unnamed.keys());
         all.find(|id| image_id(**id) == *image).copied()
     }
 
-    /// Gives the name `reference` to `image`; what had it before has none then.
+    /// Tags `image` with `reference`; the previously tagged image becomes dangling.
     pub(crate) fn tag(&mut self, reference: &ImageRef, image: Image) {
         let before = self.store.insert(reference.clone(), image);
         self.unnamed.remove(&image.id);
@@ -109,7 +109,7 @@ impl Images {
         }
     }
 
-    /// The first of the candidate directories that is there, with its digest and how a build goes.
+    /// Returns the first existing context of the candidates, with its digest and build outcome.
     fn context(&self, source: &BuildSource) -> Option<Context> {
         let mut found = source.contexts.iter().filter_map(|path| self.contexts.get(path));
         let context = *found.next()?;
@@ -132,7 +132,7 @@ impl Images {
     }
 }
 
-/// The id of an image with these contents.
+/// Returns the id of an image with these contents.
 #[expect(clippy::expect_used, reason = "four times 16 hexadecimal digits are an id")]
 pub fn image_id(contents: Fingerprint) -> ImageId {
     ImageId::new(&contents.to_string().repeat(4)).expect("64 hexadecimal digits")
@@ -149,22 +149,22 @@ fn present(reference: &ImageRef, image: Image) -> PresentImage {
     }
 }
 
-/// What must be done for an image to be present and current.
+/// The work to make an image present and current.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
-    /// Nothing: it is.
+    /// None.
     Nothing(PresentImage),
-    /// A build, and how it will go.
+    /// A build, with its outcome.
     Build(BuildFate),
-    /// A pull, and how the registry answers.
+    /// A pull, with the registry's behaviour.
     Pull(Reach),
 }
 
 impl World {
-    /// What the host has of `source`. No registry is contacted.
+    /// Returns the state of `source` on the host. Contacts no registry.
     ///
     /// # Errors
-    /// `Unavailable` without the container program.
+    /// `Unavailable` without Podman.
     pub fn image_state(&self, source: &ImageSource) -> PortResult<ImageState> {
         self.needs_podman()?;
         let context = source.build.as_ref().and_then(|build| self.images.context(build));
@@ -177,7 +177,7 @@ impl World {
         })
     }
 
-    /// The images of ours that have no name any more and no container uses, with the name they had.
+    /// Returns managed dangling images that no container uses, with their previous reference.
     fn leftovers(&self) -> impl Iterator<Item = (&Fingerprint, &ImageRef)> {
         let used: BTreeSet<Fingerprint> =
             self.slots.values().filter_map(|slot| slot.service.run?.image).collect();
@@ -186,11 +186,11 @@ impl World {
         ours.filter(move |(id, _)| !used.contains(id))
     }
 
-    /// What must be done for the image of `source`; `built_in_vain` after its build failed.
+    /// Returns the work for the image of `source`; `built_in_vain` means that its build failed.
     ///
     /// # Errors
-    /// `NotFound` when there is neither a context nor a registry to ask, `Invalid` when the build
-    /// failed and nothing can stand in for it, `Unavailable` without the container program.
+    /// `NotFound` when there is neither a context nor a registry to ask, `Invalid` when the build failed and
+    /// nothing can stand in for it, `Unavailable` without Podman.
     pub fn image_need(&self, source: &ImageSource, built_in_vain: bool) -> PortResult<Need> {
         let state = self.image_state(source)?;
         let current = state.is_current();
@@ -221,16 +221,16 @@ impl World {
         }
     }
 
-    /// Builds the image of `source` from the context that it names.
+    /// Builds the image of `source` from its context.
     ///
     /// # Errors
-    /// `NotFound` when the context is gone, `Invalid` when the build fails, `Transient` and `Denied`
-    /// from the disk.
+    /// `NotFound` when the context is missing, `Invalid` when the build fails, `Transient` and `Denied` from
+    /// the disk.
     pub fn build_image(&mut self, source: &ImageSource) -> PortResult<PresentImage> {
         let build = source.build.as_ref();
         let found = build.and_then(|build| Some((build, self.images.context(build)?)));
         let Some((build, context)) = found else {
-            let message = "the build context is gone";
+            let message = "the build context does not exist";
             return Err(PortError::new(PortErrorKind::NotFound, message));
         };
         if context.build != BuildFate::Works {
@@ -251,11 +251,11 @@ impl World {
         Ok(present(&build.reference, image))
     }
 
-    /// Fetches the image of `source` from its registry.
+    /// Pulls the image of `source` from its registry.
     ///
     /// # Errors
-    /// `Transient` when the registry cannot be reached or trusted, `Denied` when it asks for credentials,
-    /// `NotFound` when it does not have the image, `Invalid` when that is for another kind of machine,
+    /// `Transient` when the registry is unreachable or untrusted, `Denied` when it requires credentials,
+    /// `NotFound` when it does not have the image, `Invalid` when the image is for another architecture,
     /// `Transient` and `Denied` from the disk.
     pub fn pull_image(&mut self, source: &PullSource) -> PortResult<PresentImage> {
         let reference = &source.reference;
@@ -275,7 +275,7 @@ impl World {
             Some(Reach::Up | Reach::Slow(_) | Reach::Untrusted) => {}
         }
         if self.images.misfits.contains(reference) {
-            return refuse(PortErrorKind::Invalid, "it is made for another kind of machine");
+            return refuse(PortErrorKind::Invalid, "image is built for another architecture");
         }
         let Some(content) = self.images.published.get(reference) else {
             return refuse(PortErrorKind::NotFound, "manifest unknown");
@@ -286,10 +286,10 @@ impl World {
         Ok(present(reference, image))
     }
 
-    /// Removes `leftovers` that are ours, have no name and are not in use; says how many went.
+    /// Removes those `leftovers` that are managed, dangling and unused; returns how many.
     ///
     /// # Errors
-    /// `Unavailable` without the container program.
+    /// `Unavailable` without Podman.
     pub fn prune_images(&mut self, leftovers: &[ImageId]) -> PortResult<u32> {
         self.needs_podman()?;
         self.watch_prune(leftovers);

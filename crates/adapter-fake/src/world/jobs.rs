@@ -1,4 +1,4 @@
-//! Jobs: how starts, stops and restarts are queued, merged, replaced and ended.
+//! Jobs: queueing, merging, replacing and finishing starts, stops and restarts.
 
 use std::time::Duration;
 
@@ -11,16 +11,15 @@ use super::services::{JobKind, PendingJob, Phase};
 use super::units::Load;
 use super::violations::ViolationKind;
 
-/// The most ended jobs that are remembered for those who wait for them.
+/// The maximum number of finished jobs kept for waiters.
 const ENDED_LIMIT: usize = 256;
 
 impl World {
-    /// Queues a job for `name` and returns its number; its end is asked for by
-    /// [`job_result`](Self::job_result).
+    /// Queues a job for `name` and returns its number for [`job_result`](Self::job_result).
     ///
     /// # Errors
-    /// `NotFound` when no such unit is loaded (for a stop: and nothing of it runs), `Denied` when it
-    /// is masked (but it may be stopped), `Unavailable` without a service manager.
+    /// `NotFound` when the unit is not loaded (for a stop: and nothing runs), `Denied` when it is masked
+    /// (except for a stop), `Unavailable` without a service manager.
     pub fn queue(&mut self, name: &CompanionName, kind: JobKind, now: Duration) -> PortResult<u32> {
         self.advance(now);
         self.needs_bus()?;
@@ -35,7 +34,7 @@ impl World {
         })
     }
 
-    /// How the job `id` ended, if it has, and if it is one of the last 256 that did.
+    /// Returns the result of the job `id`, if it is one of the last 256 finished jobs.
     pub fn job_result(&self, id: u32) -> Option<JobResult> {
         let ended = self.ended_jobs.iter().find(|(ended, _)| *ended == id);
         ended.map(|(_, result)| *result)
@@ -50,7 +49,7 @@ impl World {
         }
         let loaded = slot.is_some_and(|slot| !matches!(slot.load, Load::NotFound | Load::Broken));
         let alive = slot.is_some_and(|slot| slot.service.phase != Phase::Dead);
-        // A mask is a unit, too: there is something to be stopped, whether it runs or not.
+        // A masked unit counts as loaded: a stop succeeds whether it runs or not.
         if loaded || (kind == JobKind::Stop && (alive || masked)) {
             return Ok(());
         }
@@ -58,7 +57,7 @@ impl World {
         Err(PortError::new(PortErrorKind::NotFound, message))
     }
 
-    /// Keeps a start that its caller should have known to be wrong.
+    /// Records a start that violates a rule.
     fn watch_start(&mut self, name: &CompanionName, kind: JobKind) {
         self.watch_removal(name);
         let Some(slot) = self.slot(name) else { return };
@@ -92,8 +91,8 @@ impl World {
                 id
             }
             Phase::Starting { .. } => self.attach(name, JobKind::Start),
-            // Neither begins at once: the one waits for the stop, the other for its delay, because
-            // a start does not cut the restart delay short.
+            // Neither starts immediately: one waits for the stop, the other for its delay, because a start does
+            // not skip the restart delay.
             Phase::Stopping { .. } | Phase::Waiting { .. } => self.attach(name, JobKind::Start),
             Phase::Dead | Phase::Failed => {
                 let id = self.attach(name, JobKind::Start);
@@ -136,9 +135,9 @@ impl World {
         id
     }
 
-    /// Makes a job of `kind` the one that is under way for `name`, and returns its number.
+    /// Makes a job of `kind` the pending job of `name`, and returns its number.
     ///
-    /// It is merged with one that wants the same, and replaces one that wants the opposite.
+    /// It is merged with a job of the same kind, and replaces an opposite one.
     pub(crate) fn attach(&mut self, name: &CompanionName, kind: JobKind) -> u32 {
         let pending = self.slot_mut(name).service.job;
         if let Some(pending) = pending {
@@ -163,7 +162,7 @@ impl World {
         self.last_job
     }
 
-    /// Ends the job that is under way for `name`, if there is one.
+    /// Finishes the pending job of `name`, if any.
     pub(crate) fn end_job(&mut self, name: &CompanionName, result: JobResult) {
         let job = self.slots.get_mut(name).and_then(|slot| slot.service.job.take());
         if let Some(job) = job {

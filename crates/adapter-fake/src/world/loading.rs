@@ -1,4 +1,4 @@
-//! Loading: what a reload makes of the unit directory.
+//! Loading: how a reload loads the unit directory.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use super::{Slot, World};
 impl World {
     /// Loads all units from the unit directory as it is now; starts and stops nothing.
     ///
-    /// A unit that cannot be loaded does not make it fail.
+    /// An invalid unit does not fail the reload.
     ///
     /// # Errors
-    /// `Unavailable` without a service manager, or without a generator while there are units of ours;
-    /// `Conflict` while a stranger's file would cost them; `Transient` when reloads are limited and there
-    /// were too many. Then nothing was reloaded.
+    /// `Unavailable` without a service manager, or without a generator while managed units exist; `Conflict`
+    /// while an unmanaged file would unload them; `Transient` when the reload limit is hit. Then nothing was
+    /// reloaded.
     pub fn reload(&mut self, now: Duration) -> PortResult<()> {
         self.advance(now);
         self.hold_back_a_loss()?;
@@ -33,27 +33,25 @@ impl World {
         Ok(())
     }
 
-    /// Refuses a reload that would lose units of ours.
+    /// Refuses a reload that would unload managed units.
     fn hold_back_a_loss(&self) -> PortResult<()> {
         let refuse = |kind, message| Err(PortError::new(kind, message));
         if self.our_units().is_empty() {
             return Ok(());
         }
         if self.conditions.generator == Generator::Missing {
-            let message =
-                "it cannot be told which units a reload would lose: no generator is there";
+            let message = "cannot check which units a reload would unload: no generator found";
             return refuse(PortErrorKind::Unavailable, message);
         }
         if self.unreadable_to_generator() {
-            let message =
-                "a reload would lose units, so it is held back until a broken file is mended";
+            let message = "reload refused: it would unload units; fix the broken file first";
             return refuse(PortErrorKind::Conflict, message);
         }
         Ok(())
     }
 
-    /// Whether a file lies in the unit directory that the generator cannot read or parse, whoever put
-    /// it there: it then gives no unit of that directory. One that it merely refuses costs no other.
+    /// Returns whether the unit directory contains a file that the generator cannot read or parse: it then
+    /// generates no unit. A rejected file does not affect others.
     fn unreadable_to_generator(&self) -> bool {
         let unreadable = |slot: &Slot| {
             matches!(
@@ -64,10 +62,10 @@ impl World {
         self.conditions.broken_stranger || self.slots.values().any(unreadable)
     }
 
-    /// What every reload does, whoever asked for it.
+    /// Reloads, for any caller.
     pub(crate) fn load_units(&mut self) {
         let generator = match self.conditions.generator {
-            // It gives nothing at all then, as if it were not there.
+            // It generates nothing, as if it were missing.
             Generator::Works if self.unreadable_to_generator() => Generator::Missing,
             generator => generator,
         };
@@ -79,7 +77,7 @@ impl World {
             slot.drop_ins.loaded = slot.drop_ins.of_service && slot.load != Load::NotFound;
             let collected = slot.load == Load::NotFound && slot.service.phase == Phase::Dead;
             if collected {
-                // A unit without a file that does nothing is forgotten, and its start counter too.
+                // An inactive unit without a file is unloaded, including its start counter.
                 slot.service = Service::default();
             }
         }
@@ -96,7 +94,7 @@ impl World {
         Err(PortError::new(PortErrorKind::Unavailable, message))
     }
 
-    /// Whether the service manager can start `name` at all.
+    /// Returns whether the service manager can start `name`.
     pub(crate) fn is_startable(&self, name: &CompanionName) -> bool {
         self.slot(name).is_some_and(|slot| {
             let loaded = matches!(slot.load, Load::Ours(_) | Load::Unmanaged | Load::Shadow);

@@ -1,4 +1,4 @@
-//! Logs: what a program logged before it ended.
+//! Logs of programs.
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::log::LogTail;
@@ -8,7 +8,7 @@ use super::processes::CANNOT_MAKE;
 use super::units::Load;
 
 impl World {
-    /// What the last run of `name` logged, if it has ended; one that runs has logged nothing worth reading.
+    /// Returns the log of the last run of `name`, if it ended; otherwise nothing.
     pub fn log_tail(&self, name: &CompanionName) -> LogTail {
         let slot = self.slot(name);
         let Some((slot, exit)) = slot.and_then(|slot| Some((slot, slot.service.exit_status?)))
@@ -20,13 +20,13 @@ impl World {
                 format!("Error: {}: image not known", text.image)
             }
             _ if !slot.says.is_empty() => slot.says.clone(),
-            (_, CANNOT_MAKE) => "Error: the container cannot be made".to_owned(),
+            (_, CANNOT_MAKE) => "Error: cannot create the container".to_owned(),
             (_, exit) => format!("the program ended with exit code {exit}"),
         };
         LogTail::of([line.as_str()])
     }
 
-    /// The program of `name` logs `lines` before it ends, from now on.
+    /// Makes the program of `name` log `lines` before it exits.
     pub fn say_at_end(&mut self, name: &CompanionName, lines: &str) {
         lines.clone_into(&mut self.slot_mut(name).says);
     }

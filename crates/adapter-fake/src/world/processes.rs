@@ -1,4 +1,4 @@
-//! Processes: how a service starts, ends, waits for its next start and stops.
+//! Processes: how a service starts, exits, waits for its restart and stops.
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use super::services::{JobKind, PendingJob, Phase, Run, StartEnd};
 use super::units::{Damage, Load, Restart};
 use super::violations::ViolationKind;
 
-/// What the container program ends with when it cannot make a container (podman-run(1)).
+/// Podman's exit code if it cannot create a container (podman-run(1)).
 pub(crate) const CANNOT_MAKE: i32 = 125;
-/// The restart delay from which on a unit has no start limit.
+/// The minimum restart delay of a unit without a start limit.
 const UNLIMITED_FROM: Duration = Duration::from_secs(2);
-/// What a program that was killed ends with: 128 and the number of the signal.
+/// The exit code of a killed program: 128 plus the signal number.
 pub(crate) const KILLED: i32 = 137;
 
 impl World {
-    /// What is due for `name` at `at` happens.
+    /// Processes the event due for `name` at `at`.
     pub(crate) fn step(&mut self, name: &CompanionName, at: Duration) {
         match self.slot_mut(name).service.phase {
             Phase::Dead | Phase::Failed | Phase::Running { ends: None } => {}
@@ -31,7 +31,7 @@ impl World {
         }
     }
 
-    /// Starts what is loaded, for the job that is under way or else for the service manager.
+    /// Starts the loaded unit, for the pending job or else for the service manager.
     pub(crate) fn begin_start(&mut self, name: &CompanionName, at: Duration) {
         let limit = self.conditions.start_limit;
         let asked = self.slot_mut(name).service.job.is_some_and(|job| job.asked);
@@ -47,7 +47,7 @@ impl World {
             service.restarts = 0;
         }
         if limited && !service.starts.allows(at, limit) {
-            // The limit is told only where nothing else went wrong before it (systemd 257).
+            // `start-limit-hit` is reported only without an earlier failure (systemd 257).
             if service.result == ServiceResult::Success {
                 service.result = ServiceResult::StartLimitHit;
             }
@@ -75,15 +75,15 @@ impl World {
         self.settle(name, Phase::Starting { until, end }, at);
     }
 
-    /// Whether the host's start limit holds for `name`: a unit of ours that waits long enough between
-    /// its restarts says that it does not.
+    /// Returns whether the host's start limit applies to `name`: a managed unit with a long restart delay
+    /// disables it.
     fn has_start_limit(&self, name: &CompanionName) -> bool {
         !self.slot(name).is_some_and(
             |slot| matches!(&slot.load, Load::Ours(text) if text.restart_delay >= UNLIMITED_FROM),
         )
     }
 
-    /// What a start of `name` would come to with the host as it is, and what it would run.
+    /// Returns the outcome of a start of `name` now, and its process.
     fn start_of(&self, name: &CompanionName) -> (StartEnd, Option<Run>) {
         let Some(slot) = self.slot(name) else {
             return (StartEnd::Exits(CANNOT_MAKE), None);
@@ -94,7 +94,7 @@ impl World {
         let mut run =
             Run { revision: None, contents: None, tampered: false, image: None, config: None };
         if let Load::Ours(text) = &slot.load {
-            // Neither a pull (`Pull=never`) nor a directory in place of a missing mount source.
+            // No pull (`Pull=never`), and no directory is created for a missing mount source.
             let image = self.images.find(&text.image);
             let mounts_exist = text.mounts.iter().all(|path| self.files.exists(path));
             if image.is_none() || !mounts_exist {
@@ -120,7 +120,7 @@ impl World {
         }
     }
 
-    /// Does what `--replace` does with a container that has the name already.
+    /// Replaces an existing container of the name, as `--replace` does.
     fn replace_container(&mut self, name: &CompanionName, asked: bool) {
         let slot = self.slot_mut(name);
         let ours = !matches!(slot.load, Load::Unmanaged | Load::Shadow);
@@ -159,8 +159,8 @@ impl World {
         }
     }
 
-    /// Whether the program in the container of `name` ends by itself at once: because it is told to,
-    /// or because it does not accept its configuration.
+    /// Returns whether the program of `name` exits immediately, by its behaviour or because of an invalid
+    /// configuration.
     fn crashes(&self, name: &CompanionName) -> bool {
         let Some(slot) = self.slot(name) else {
             return false;
@@ -175,7 +175,7 @@ impl World {
         refused || slot.behaviour.crashes
     }
 
-    /// The process of `name` ended by itself or by somebody else's hand, not by a job.
+    /// Handles an exit of `name` that was not caused by a job.
     pub(crate) fn process_ended(
         &mut self,
         name: &CompanionName,
@@ -220,8 +220,7 @@ impl World {
         self.begin_start_by_itself(name, at);
     }
 
-    /// Starts what is loaded without anyone having asked, for a job that is under way if there is
-    /// one.
+    /// Starts the loaded unit automatically, for the pending job if any.
     pub(crate) fn begin_start_by_itself(&mut self, name: &CompanionName, at: Duration) {
         let id = self.next_job();
         let service = &mut self.slot_mut(name).service;
@@ -229,7 +228,7 @@ impl World {
         self.begin_start(name, at);
     }
 
-    /// Sends the signal to stop.
+    /// Sends SIGTERM.
     pub(crate) fn begin_stop(&mut self, name: &CompanionName, at: Duration) {
         let quick = self.delays.stop;
         let slot = self.slot_mut(name);
@@ -275,8 +274,8 @@ impl World {
 }
 
 impl super::Slot {
-    /// What becomes of the container when its program ended: the unit's own commands remove it, and
-    /// a unit that is not loaded any more has none.
+    /// Handles the container after an exit: the loaded unit's commands remove it; without a loaded unit it
+    /// stays.
     fn bury_container(&mut self) {
         let Some(container) = self.container else { return };
         self.container = match self.load {

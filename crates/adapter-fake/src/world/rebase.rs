@@ -1,4 +1,4 @@
-//! Rebasing: one world for all those that differ in when they were reached and in nothing else.
+//! Rebasing: maps worlds that differ only in time to one world.
 
 use std::time::Duration;
 
@@ -6,19 +6,17 @@ use super::World;
 use super::services::{PendingJob, Phase};
 
 impl World {
-    /// The same world on a clock on which `now` is `origin`, without what no one can tell from it.
+    /// Returns the same world on a clock on which `now` is `origin`, without unobservable data.
     ///
-    /// Two worlds that will behave alike from now on are equal after it, so a search that has seen
-    /// one need not look at the other. What lies further back than `origin` is taken to have been
-    /// then. Jobs and runs get new numbers, the ends of earlier jobs are forgotten, and so are
-    /// violations and places at which nothing is left.
+    /// Two worlds with the same future behaviour become equal, so a search visits only one of them. Times
+    /// before `origin` become `origin`. Jobs and runs are renumbered; results of finished jobs, violations and
+    /// empty slots are dropped.
     #[must_use]
     pub fn rebased(&self, now: Duration, origin: Duration) -> Self {
         self.rebased_for(now, origin, &mut [])
     }
 
-    /// The same for those who wait for the jobs in `waited`, which get their new numbers: how those
-    /// ended is not forgotten.
+    /// As above, but keeps the results of the jobs in `waited`, which get their new numbers.
     #[must_use]
     pub fn rebased_for(&self, now: Duration, origin: Duration, waited: &mut [u32]) -> Self {
         let mut world = self.clone();
@@ -47,7 +45,7 @@ impl World {
             }
             let over = matches!(service.phase, Phase::Dead | Phase::Failed | Phase::Waiting { .. });
             service.run_number = u32::from(!over);
-            // Only people are told how often, and nothing depends on it.
+            // The count is only informative.
             service.restarts = service.restarts.min(1);
         }
         let limit = world.conditions.reload_limit;

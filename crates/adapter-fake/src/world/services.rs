@@ -1,4 +1,4 @@
-//! Services: what each one does, and how the service manager tells of it.
+//! Services: their states, and how the service manager reports them.
 
 use std::time::Duration;
 
@@ -12,48 +12,48 @@ use super::containers::Status;
 use super::units::{Load, SHADOW_DIRECTORY, location};
 use super::{Slot, World};
 
-/// Seconds since 1970 at the origin of the host's monotonic clock.
+/// The Unix time at the origin of the host's monotonic clock.
 const WALL_ORIGIN: i64 = 1_700_000_000;
 
-/// How a start ends.
+/// The outcome of a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StartEnd {
     /// The service is ready.
     Ready,
-    /// The container program ends with this exit code before the service is ready.
+    /// Podman exits with this code before the service is ready.
     Exits(i32),
     /// The service is not ready in time.
     TimesOut,
 }
 
-/// Where a service stands.
+/// The state of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Phase {
     /// It does not run.
     #[default]
     Dead,
-    /// It ended with an error and is not started again by itself.
+    /// It failed and is not restarted.
     Failed,
-    /// It is being started.
+    /// It is starting.
     Starting {
         /// Until then.
         until: Duration,
-        /// How that will end.
+        /// Its outcome.
         end: StartEnd,
     },
     /// It runs.
     Running {
-        /// When it will end by itself, and with which exit code.
+        /// When it will exit, and with which exit code.
         ends: Option<(Duration, i32)>,
     },
-    /// It is being stopped.
+    /// It is stopping.
     Stopping {
         /// Until then.
         until: Duration,
-        /// The exit code that it will end with.
+        /// The exit code of its exit.
         exit: i32,
     },
-    /// It ended, and will be started again.
+    /// It exited and waits for its restart.
     Waiting {
         /// Then.
         until: Duration,
@@ -61,7 +61,7 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// When it passes by itself.
+    /// Returns when it ends without an action.
     pub(crate) fn due(self) -> Option<Duration> {
         match self {
             Self::Dead | Self::Failed => None,
@@ -73,66 +73,66 @@ impl Phase {
     }
 }
 
-/// What a process was started from. What becomes of its origins later does not change it.
+/// The inputs that a process was started from. Later changes do not affect them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Run {
-    /// The revision that it was started with; a stranger's unit has none.
+    /// Its revision; an unmanaged unit has none.
     pub revision: Option<Revision>,
-    /// A digest of what its unit said except the restart epoch.
+    /// A digest of its unit without the restart epoch.
     pub contents: Option<Fingerprint>,
-    /// Whether that had been tampered with.
+    /// Whether the unit was tampered with.
     pub tampered: bool,
     /// The image.
     pub image: Option<Fingerprint>,
-    /// A digest of the rendered configuration that it mounts.
+    /// A digest of the mounted rendered configuration.
     pub config: Option<Fingerprint>,
 }
 
-/// What a job is for.
+/// The kind of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum JobKind {
-    /// To have it run.
+    /// Start.
     Start,
-    /// To have it not run.
+    /// Stop.
     Stop,
-    /// To have it run anew.
+    /// Restart.
     Restart,
 }
 
-/// A job that has not ended.
+/// A pending job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PendingJob {
     /// Its number.
     pub id: u32,
-    /// What it is for.
+    /// Its kind.
     pub kind: JobKind,
-    /// Whether a caller of the port asked for it; else the service manager did by itself.
+    /// Whether a port call queued it; otherwise the service manager did.
     pub asked: bool,
 }
 
 /// A service.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Service {
-    /// Where it stands.
+    /// Its state.
     pub phase: Phase,
-    /// Since when.
+    /// When it entered the state.
     pub since: Duration,
-    /// How it ended the last time.
+    /// The result of its last run.
     pub result: ServiceResult,
-    /// The exit code it ended with the last time.
+    /// The exit code of its last run.
     pub exit_status: Option<i32>,
-    /// How often the service manager restarted it by itself since it was last started.
+    /// The number of automatic restarts since the last start.
     pub restarts: u32,
-    /// The process, while there is one.
+    /// The process, if one runs.
     pub run: Option<Run>,
-    /// Whether the image was not there at the last start.
+    /// Whether the image was missing at the last start.
     pub image_missing: bool,
-    /// The job that is under way.
+    /// The pending job.
     pub job: Option<PendingJob>,
-    /// Whether `restarts` begins anew at the next start.
+    /// Whether the next start resets `restarts`.
     pub(crate) forget_restarts: bool,
     pub(crate) starts: RateLimit,
-    /// The number of its last run; no other run of the host has it.
+    /// The unique number of its last run.
     pub(crate) run_number: u32,
 }
 
@@ -154,31 +154,30 @@ impl Default for Service {
     }
 }
 
-/// How the program in a container behaves.
+/// The behaviour of the program in a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Behaviour {
-    /// It ends right after it got ready, with `crash_exit`.
+    /// It exits with `crash_exit` right after it is ready.
     pub crashes: bool,
-    /// The exit code of a program that crashes; 1 unless said otherwise.
+    /// The exit code of a crash; 1 by default.
     pub crash_exit: Option<i32>,
-    /// It does not heed the signal to stop, and is killed when its time to stop is over.
+    /// It ignores SIGTERM and is killed after the stop timeout.
     pub ignores_stop: bool,
-    /// It never says that it is ready.
+    /// It never becomes ready.
     pub never_ready: bool,
-    /// The container cannot be made: the container program ends with this exit code. A port that
-    /// is taken gives 126.
+    /// The container cannot be created: Podman exits with this code, 126 for a port in use.
     pub start_fails: Option<i32>,
 }
 
 impl Behaviour {
-    /// The exit code that it ends with when it crashes.
+    /// Returns the exit code of a crash.
     pub(crate) fn exit(self) -> i32 {
         self.crash_exit.unwrap_or(1)
     }
 }
 
 impl World {
-    /// The state of `name` as the service manager has it.
+    /// Returns the state of `name` as the service manager reports it.
     ///
     /// # Errors
     /// `Unavailable` without a service manager.
@@ -197,7 +196,7 @@ impl World {
         let wall = WALL_ORIGIN
             .saturating_add(self.conditions.wall_offset)
             .saturating_add_unsigned(service.since.as_secs());
-        // A unit that nothing is left of is forgotten at once.
+        // A unit without file and process is unloaded immediately.
         if !known {
             return Ok(ServiceState::not_found());
         }
@@ -228,14 +227,14 @@ impl World {
                 | Phase::Waiting { .. } => Duration::ZERO,
             },
             exit_status: service.exit_status,
-            // What was only loaded has entered no state.
+            // A unit that was only loaded has no state change time.
             since: u64::try_from(wall).ok().filter(|_| service.since > Duration::ZERO),
             load_error,
             drop_ins: slot.loaded_drop_ins(name),
         })
     }
 
-    /// Forgets that `name` failed, and how often it was started.
+    /// Resets the failed state and the start counter of `name`.
     ///
     /// # Errors
     /// `Unavailable` without a service manager.

@@ -1,4 +1,4 @@
-//! What people, other programs and bad luck do to a host, named after what was done.
+//! Tampering: external changes and failures of a host.
 
 use std::time::Duration;
 
@@ -18,17 +18,17 @@ use super::services::{Behaviour, JobKind, Phase};
 use super::units::{Damage, UnitBytes};
 
 impl World {
-    /// Someone changes what the unit of `name` says, and leaves our mark and its revision in it.
+    /// Edits the unit of `name`, and keeps its ownership label and revision.
     pub fn edit_unit(&mut self, name: &CompanionName) {
         self.damage_unit(name, Damage::Edited);
     }
 
-    /// The same, and the generator does not take what it says now.
+    /// As above, and the generator rejects the new contents.
     pub fn spoil_unit(&mut self, name: &CompanionName) {
         self.damage_unit(name, Damage::Spoilt);
     }
 
-    /// Someone lets everyone write the unit of `name`. One that was edited is told by that alone.
+    /// Makes the unit of `name` writable by others. An edited unit stays edited.
     pub fn expose_unit(&mut self, name: &CompanionName) {
         let found = self.slot(name).and_then(|slot| slot.file.now());
         if matches!(found, Some(UnitBytes::Ours(text)) if text.damage == Damage::None) {
@@ -36,8 +36,7 @@ impl World {
         }
     }
 
-    /// Another release of the manager, or another Podman, says units in other words from now on, or in
-    /// those that it had before.
+    /// Switches the unit renderer, as another release of the manager or of Podman does, or back.
     pub fn change_renderer(&mut self) {
         self.renderer ^= 1;
     }
@@ -56,79 +55,79 @@ impl World {
         slot.file.set_synced(bytes);
     }
 
-    /// Someone deletes the unit file of `name`.
+    /// Deletes the unit file of `name`.
     pub fn delete_unit(&mut self, name: &CompanionName) {
         self.put_bytes(name, None);
     }
 
-    /// The unit file of `name` loses all its bytes.
+    /// Truncates the unit file of `name`.
     pub fn truncate_unit(&mut self, name: &CompanionName) {
         self.put_bytes(name, Some(UnitBytes::Empty));
     }
 
-    /// The unit file of `name` is overwritten with bytes that make no sense and lack our mark.
+    /// Overwrites the unit file of `name` with garbage without the ownership label.
     pub fn garble_unit(&mut self, name: &CompanionName) {
         self.put_bytes(name, Some(UnitBytes::Garbage));
     }
 
-    /// Someone puts a unit of their own at `name`.
+    /// Puts an unmanaged unit at `name`.
     pub fn put_unmanaged_unit(&mut self, name: &CompanionName) {
         self.put_bytes(name, Some(UnitBytes::Unmanaged));
     }
 
-    /// Someone puts a unit of their own at `name` that the generator refuses.
+    /// Puts an unmanaged unit at `name` that the generator rejects.
     pub fn put_refused_unit(&mut self, name: &CompanionName) {
         self.put_bytes(name, Some(UnitBytes::Refused));
     }
 
-    /// Someone makes a directory where the unit of `name` would be.
+    /// Creates a directory in place of the unit of `name`.
     pub fn put_directory_at_unit(&mut self, name: &CompanionName) {
         self.put_bytes(name, Some(UnitBytes::Directory));
     }
 
-    /// The unit file of `name` cannot be read any more.
+    /// Makes the unit file of `name` unreadable.
     pub fn forbid_unit(&mut self, name: &CompanionName) {
         self.put_bytes(name, Some(UnitBytes::Unreadable));
     }
 
-    /// The generator refuses whatever unit has this name, or takes it again.
+    /// Makes the generator reject any unit of this name, or accept it again.
     pub fn refuse_unit(&mut self, name: &CompanionName, refused: bool) {
         self.slot_mut(name).refused = refused;
     }
 
-    /// The operator masks the unit of `name`, which reloads (systemctl(1)); what runs keeps running.
+    /// Masks the unit of `name`, which reloads (systemctl(1)); a running service keeps running.
     pub fn mask(&mut self, name: &CompanionName) {
         self.slot_mut(name).masked = true;
         self.load_units();
     }
 
-    /// The operator takes the mask away, which reloads.
+    /// Unmasks the unit, which reloads.
     pub fn unmask(&mut self, name: &CompanionName) {
         self.slot_mut(name).masked = false;
         self.load_units();
     }
 
-    /// Someone puts a unit of that name where it comes first, and reloads.
+    /// Adds a unit of that name with precedence, and reloads.
     pub fn shadow(&mut self, name: &CompanionName, now: Duration) {
         self.advance(now);
         self.slot_mut(name).shadowed = true;
         self.load_units();
     }
 
-    /// Someone takes that unit away, and reloads.
+    /// Removes that unit, and reloads.
     pub fn unshadow(&mut self, name: &CompanionName, now: Duration) {
         self.advance(now);
         self.slot_mut(name).shadowed = false;
         self.load_units();
     }
 
-    /// Someone else reloads the service manager.
+    /// Reloads the service manager from outside.
     pub fn reload_by_others(&mut self, now: Duration) {
         self.advance(now);
         self.load_units();
     }
 
-    /// Someone kills the container of `name`.
+    /// Kills the container of `name`.
     pub fn kill_container(&mut self, name: &CompanionName, now: Duration) {
         self.end_container(name, KILLED, now);
     }
@@ -140,8 +139,8 @@ impl World {
         }
     }
 
-    /// Someone removes the container of `name` by force, running or not. What runs is asked to end
-    /// before it is killed (podman-rm(1), `--force` and `--time`).
+    /// Force-removes the container of `name`. A running one gets SIGTERM before SIGKILL (podman-rm(1),
+    /// `--force` and `--time`).
     pub fn remove_container(&mut self, name: &CompanionName, now: Duration) {
         let slot = self.slot_mut(name);
         let is_paused =
@@ -153,12 +152,12 @@ impl World {
         slot.container = None;
     }
 
-    /// Someone freezes the container of `name`.
+    /// Pauses the container of `name`.
     pub fn pause_container(&mut self, name: &CompanionName, now: Duration) {
         self.set_status(name, Status::Running, Status::Paused, now);
     }
 
-    /// Someone thaws the container of `name`.
+    /// Unpauses the container of `name`.
     pub fn unpause_container(&mut self, name: &CompanionName, now: Duration) {
         self.set_status(name, Status::Paused, Status::Running, now);
     }
@@ -174,17 +173,17 @@ impl World {
         }
     }
 
-    /// Someone makes a container of that name, if the name is free.
+    /// Creates an unmanaged container of that name, if the name is free.
     pub fn put_unmanaged_container(&mut self, name: &CompanionName, now: Duration) {
         self.put_container(name, false, Status::Running, now);
     }
 
-    /// A container of ours of that name runs that no unit started.
+    /// Runs a managed container of that name without a unit.
     pub fn run_container(&mut self, name: &CompanionName, now: Duration) {
         self.put_container(name, true, Status::Running, now);
     }
 
-    /// A container of ours of that name is left over from a time when its unit was there.
+    /// Leaves a stopped managed container of that name without its unit.
     pub fn leave_container(&mut self, name: &CompanionName, now: Duration) {
         self.put_container(name, true, Status::Exited, now);
     }
@@ -198,19 +197,19 @@ impl World {
         }
     }
 
-    /// Someone stops the service of `name` by hand.
+    /// Stops the service of `name` manually.
     pub fn stop_service(&mut self, name: &CompanionName, now: Duration) {
-        // A service that is not there cannot be stopped by hand either.
+        // A service that is not loaded cannot be stopped.
         let _ = self.queue(name, JobKind::Stop, now);
     }
 
-    /// Someone cancels the job that is under way for `name`; what it began goes on.
+    /// Cancels the pending job of `name`; its action continues.
     pub fn cancel_job(&mut self, name: &CompanionName, now: Duration) {
         self.advance(now);
         self.end_job(name, JobResult::Canceled);
     }
 
-    /// The program of `name` ends right after each start, from now on or no more.
+    /// Makes the program of `name` exit right after each start, or stop doing so.
     pub fn crash_loop(&mut self, name: &CompanionName, crashes: bool, now: Duration) {
         self.advance(now);
         let soon = now.saturating_add(self.delays.crash.max(Duration::from_millis(1)));
@@ -222,12 +221,12 @@ impl World {
         }
     }
 
-    /// How the program of `name` behaves from its next start on.
+    /// Returns the behaviour of the program of `name` from its next start on.
     pub fn behaviour_mut(&mut self, name: &CompanionName) -> &mut Behaviour {
         &mut self.slot_mut(name).behaviour
     }
 
-    /// Renderings of the file at `path` go like this from now on; `None` is well.
+    /// Sets the outcome of renderings of `path`; `None` is success.
     pub fn break_hook(&mut self, path: &AbsolutePath, fate: Option<Fate>) {
         match fate {
             Some(fate) => self.files.fates.insert(path.clone(), fate),
@@ -235,24 +234,24 @@ impl World {
         };
     }
 
-    /// A file or directory that a container mounts lies at `path`.
+    /// Creates a mount source at `path`.
     pub fn put_file(&mut self, path: &AbsolutePath) {
         self.files.others.insert(path.clone());
     }
 
-    /// The hook written in Rust that is registered as `name` gives these contents from now on.
+    /// Sets the result of the Rust hook `name`.
     pub fn register_hook(&mut self, name: &HookName, contents: &str) {
         let contents = Fingerprint::of(contents.as_bytes());
         self.files.registered.insert(name.clone(), contents);
     }
 
-    /// The file at `path` that hooks read has new contents, such as a rotated password.
+    /// Changes the hook input at `path`, such as a rotated password.
     pub fn put_input(&mut self, path: &AbsolutePath, contents: &str) {
         let contents = Fingerprint::of(contents.as_bytes());
         self.files.inputs.insert(path.clone(), contents);
     }
 
-    /// All that hooks read gets new contents.
+    /// Changes all hook inputs.
     pub fn rotate_credentials(&mut self) {
         let inputs = self.files.inputs.values_mut();
         for contents in inputs.chain(self.files.registered.values_mut()) {
@@ -260,17 +259,17 @@ impl World {
         }
     }
 
-    /// The file at `path` that hooks read is gone.
+    /// Removes the hook input at `path`.
     pub fn remove_input(&mut self, path: &AbsolutePath) {
         self.files.inputs.remove(path);
     }
 
-    /// Someone deletes the rendered file that `path` links to.
+    /// Deletes the rendered file that `path` links to.
     pub fn delete_config(&mut self, path: &AbsolutePath) {
         self.put_config(path, None);
     }
 
-    /// Someone writes something else to the rendered file that `path` links to.
+    /// Modifies the rendered file that `path` links to.
     pub fn edit_config(&mut self, path: &AbsolutePath) {
         if let Some(RenderedFile::Regular { mode, .. }) = self.files.rendered(path) {
             let edited = RenderedFile::Regular {
@@ -282,7 +281,7 @@ impl World {
         }
     }
 
-    /// Someone gives the rendered file that `path` links to another mode, such as 0644.
+    /// Changes the mode of the rendered file that `path` links to, for example to 0644.
     pub fn expose_config(&mut self, path: &AbsolutePath, mode: u16) {
         if let Some(RenderedFile::Regular { content, sound, .. }) = self.files.rendered(path) {
             let exposed = RenderedFile::Regular { content, mode, sound };
@@ -290,17 +289,17 @@ impl World {
         }
     }
 
-    /// Someone deletes the link at `path`; the file that it led to stays.
+    /// Deletes the link at `path`; its target stays.
     pub fn unlink_config(&mut self, path: &AbsolutePath) {
         self.put_output(path, None);
     }
 
-    /// Someone puts a directory in the place of the link at `path`.
+    /// Replaces the link at `path` with a directory.
     pub fn put_directory_at_config(&mut self, path: &AbsolutePath) {
         self.put_output(path, Some(Output::Directory));
     }
 
-    /// A regular file lies at `path`, as a release left it that did not link.
+    /// Puts a regular file at `path`, as left by a release without links.
     pub fn put_file_at_config(&mut self, path: &AbsolutePath) {
         self.put_output(path, Some(Output::Regular));
     }
@@ -331,33 +330,33 @@ impl World {
         }
     }
 
-    /// The directory `path` is a build context with these contents, and a build of it works.
+    /// Creates a build context at `path` with these contents, whose build succeeds.
     pub fn put_context(&mut self, path: &AbsolutePath, contents: &str) {
         let context =
             Context { digest: Fingerprint::of(contents.as_bytes()), build: BuildFate::Works };
         self.images.contexts.insert(path.clone(), context);
     }
 
-    /// The contents of the build context `path` change; how a build of it goes does not.
+    /// Changes the contents of the build context `path`, but not its build outcome.
     pub fn change_context(&mut self, path: &AbsolutePath) {
         if let Some(context) = self.images.contexts.get_mut(path) {
             context.digest = Fingerprint::of(context.digest.to_string().as_bytes());
         }
     }
 
-    /// Builds of the context `path` go like this from now on.
+    /// Sets the build outcome of the context `path`.
     pub fn break_build(&mut self, path: &AbsolutePath, fate: BuildFate) {
         if let Some(context) = self.images.contexts.get_mut(path) {
             context.build = fate;
         }
     }
 
-    /// The build context `path` is gone.
+    /// Removes the build context `path`.
     pub fn remove_context(&mut self, path: &AbsolutePath) {
         self.images.contexts.remove(path);
     }
 
-    /// Someone takes the name `reference` and the image away; what runs of it keeps running.
+    /// Removes the image `reference`; running containers keep running.
     pub fn remove_image(&mut self, reference: &ImageRef) {
         for slot in self.slots.values_mut() {
             slot.unseen.image = true;
@@ -365,19 +364,19 @@ impl World {
         self.images.store.remove(reference);
     }
 
-    /// Someone puts an image with these contents on the host as `reference`.
+    /// Adds an image with these contents to the host as `reference`.
     pub fn put_image(&mut self, reference: &ImageRef, contents: &str) {
         let image = Image { id: Fingerprint::of(contents.as_bytes()), built_from: None };
         self.images.tag(reference, image);
     }
 
-    /// Someone leaves an image with these contents on the host that has no name and is not ours.
+    /// Adds an unmanaged dangling image with these contents.
     pub fn leave_image(&mut self, contents: &str) {
         let id = Fingerprint::of(contents.as_bytes());
         self.images.unnamed.insert(id, None);
     }
 
-    /// The registry of `reference` has an image of that name with these contents, and is up.
+    /// Adds an image with these contents to the registry of `reference`, and brings the registry up.
     pub fn publish(&mut self, reference: &ImageRef, contents: &str) {
         let contents = Fingerprint::of(contents.as_bytes());
         self.images.published.insert(reference.clone(), contents);
@@ -385,28 +384,28 @@ impl World {
         self.images.registries.entry(registry).or_insert(Reach::Up);
     }
 
-    /// The registry of `reference` has an image of that name for another kind of machine, and is up.
+    /// Adds an image for another architecture to the registry of `reference`, and brings the registry up.
     pub fn publish_misfit(&mut self, reference: &ImageRef) {
         self.publish(reference, "misfit");
         self.images.misfits.insert(reference.clone());
     }
 
-    /// The registry answers like this from now on.
+    /// Sets the behaviour of the registry.
     pub fn set_registry(&mut self, registry: &str, reach: Reach) {
         self.images.registries.insert(registry.to_owned(), reach);
     }
 
-    /// The registry cannot be reached from now on.
+    /// Makes the registry unreachable.
     pub fn registry_down(&mut self, registry: &str) {
         self.set_registry(registry, Reach::Down);
     }
 
-    /// The registry can be reached again.
+    /// Makes the registry reachable again.
     pub fn registry_up(&mut self, registry: &str) {
         self.set_registry(registry, Reach::Up);
     }
 
-    /// The record of what is wished for is gone, as if nothing had ever been recorded.
+    /// Removes the record of the desired state.
     pub fn lose_record(&mut self) {
         for slot in self.slots.values_mut() {
             slot.wish = None;

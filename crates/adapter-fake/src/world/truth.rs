@@ -1,4 +1,4 @@
-//! Truth: whether a host is what it should be, judged without any of the code that makes it so.
+//! Checks whether the host matches the desired state, independent of the planner.
 
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::desired::{DesiredCompanion, Generation};
@@ -11,39 +11,39 @@ use super::services::{Phase, Run};
 use super::units::{Load, UnitBytes};
 use super::{Slot, World};
 
-/// The first thing about a companion that is not as it should be.
+/// The first difference of a companion from the desired state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Untruth {
-    /// Its image is missing, or not the one that its source would give now.
+    /// Its image is missing or outdated.
     Image,
-    /// Its rendered file is missing, stale or exposed, or its output does not link to it.
+    /// Its rendered file is missing, stale or has the wrong mode, or its output does not link to it.
     Config,
-    /// Its unit file is not the one wanted.
+    /// Its unit file differs from the expected one.
     UnitFile,
-    /// The service manager has not loaded that file.
+    /// The service manager has not loaded its unit file.
     Loaded,
     /// It does not run.
     Down,
-    /// What runs was started from something else.
+    /// The running process was started from something else.
     Running,
     /// It is frozen.
     Paused,
-    /// Something of it is left that should be gone.
+    /// It is pending deletion, but something remains.
     LeftBehind,
 }
 
 impl World {
-    /// The first companion that is not as it was wished for, and what is wrong with it.
+    /// Returns the first companion that differs from the desired state, and how.
     ///
-    /// `None` is the whole truth: every companion that is to exist runs from its current image, its
-    /// current configuration and its own unit, and nothing is left of any that is to be gone. It is
-    /// about what is seen: what a loss of power would bring back is made true again after it.
+    /// `None` means converged: every desired companion runs from its current image, configuration and unit, and
+    /// nothing remains of removed ones. It considers only the visible state, not what a power loss would
+    /// restore.
     pub fn untruth(&self, specs: &Specs) -> Option<(CompanionName, Untruth)> {
         let mut names = self.slots.keys();
         names.find_map(|name| Some((name.clone(), self.untruth_at(name, specs)?)))
     }
 
-    /// The same for `name` alone; `None` too when nothing was wished for it.
+    /// As above for `name` alone; `None` too if there is no intent for it.
     pub fn untruth_at(&self, name: &CompanionName, specs: &Specs) -> Option<Untruth> {
         let slot = self.slot(name)?;
         match slot.wish? {
@@ -79,7 +79,7 @@ impl World {
         if slot.load != Load::Ours(text.clone()) || slot.masked {
             return Some(Untruth::Loaded);
         }
-        // One that is about to crash does not count as running.
+        // A service about to crash does not count as running.
         let (Phase::Running { ends: None }, Some(run)) = (slot.service.phase, slot.service.run)
         else {
             return Some(Untruth::Down);
@@ -106,9 +106,9 @@ impl World {
         state.present.filter(|_| current)
     }
 
-    /// Whether what runs in `slot` was started from what is loaded and from the file that lies there:
-    /// one that is doubted claims another restart epoch than its unit, and a file that is gone is no
-    /// reason to lose what runs.
+    /// Returns whether the process in `slot` was started from the loaded unit and the current file. An
+    /// unverified process reports another restart epoch than its unit; a missing file does not affect the
+    /// process.
     pub(crate) fn restart_changes_nothing(&self, slot: &Slot) -> bool {
         let (Load::Ours(text), Phase::Running { ends: None }, Some(run)) =
             (&slot.load, slot.service.phase, slot.service.run)
@@ -128,7 +128,7 @@ impl World {
         let hook = spec.and_then(|spec| spec.hook.as_ref());
         let config = hook.is_some_and(|hook| self.files.has_rendered(&hook.output));
         let file = matches!(slot.file.now(), Some(UnitBytes::Ours(_)));
-        // What a stranger's unit of that name has running is theirs.
+        // A process of an unmanaged unit is unmanaged.
         let runs = slot.service.run.is_some_and(|run| run.revision.is_some());
         let unit = matches!(slot.load, Load::Ours(_)) || runs;
         let container = slot.container.is_some_and(|container| container.ours);

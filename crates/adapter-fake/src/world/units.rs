@@ -1,4 +1,4 @@
-//! Unit files: what lies in the unit directory, and how it is judged, written and removed.
+//! Unit files: the unit directory, and how units are validated, written and removed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use super::World;
 use super::conditions::{Disk, Generator};
 use super::violations::ViolationKind;
 
-/// The directory that units lie in.
+/// The unit directory.
 pub const UNIT_DIRECTORY: &str = "/home/archipelago/.config/containers/systemd";
-/// The directory that comes before it in the search path.
+/// The directory before it in the search path.
 pub const SHADOW_DIRECTORY: &str = "/run/user/1000/containers/systemd";
 
-/// When a service that ended is started again.
+/// The restart policy of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Restart {
     /// Whenever it ends.
@@ -30,43 +30,42 @@ pub enum Restart {
     No,
 }
 
-/// What was done to a unit of ours after it was written.
+/// The modification of a managed unit after it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Damage {
     /// Nothing.
     None,
-    /// It says something else, and still carries our mark and its revision.
+    /// Its contents were edited; ownership label and revision are unchanged.
     Edited,
-    /// The same, and the generator does not take what it says now.
+    /// As above, and the generator rejects the new contents.
     Spoilt,
-    /// Everyone may write it.
+    /// It is writable by others.
     ModeChanged,
 }
 
-/// What a unit of ours says, as far as anything here depends on it.
+/// The contents of a managed unit, as far as modelled here.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitText {
-    /// A digest of all that it says except its revision's restart epoch and rendering, and the epoch of
-    /// the rendered file.
+    /// A digest of its contents without restart epoch, rendering digest and the epoch of the rendered file.
     pub contents: Fingerprint,
-    /// The revision that it names.
+    /// Its revision.
     pub revision: Revision,
-    /// The image that it starts.
+    /// Its image.
     pub image: ImageId,
-    /// The paths of the host that it mounts.
+    /// Its mounted host paths.
     pub mounts: Vec<AbsolutePath>,
-    /// When it is started again.
+    /// Its restart policy.
     pub restart: Restart,
-    /// How long after its end.
+    /// Its restart delay.
     pub restart_delay: Duration,
-    /// How long it may take to stop.
+    /// Its stop timeout.
     pub stop_timeout: Duration,
-    /// What was done to it since.
+    /// Its modification since.
     pub damage: Damage,
 }
 
 impl UnitText {
-    /// What the file of `unit` says in the words of `renderer`, under the rendering of those words.
+    /// Returns the contents of `unit` as rendered by `renderer`.
     pub fn of(unit: &UnitSpec, renderer: u32) -> Self {
         let seconds = |seconds: Option<u32>, default| {
             seconds.map_or(default, |seconds| Duration::from_secs(seconds.into()))
@@ -90,28 +89,27 @@ impl UnitText {
         }
     }
 
-    /// Whether it says what it should, and everyone may write it.
+    /// Returns whether it has the expected contents but is writable by others.
     fn is_exposed(&self) -> bool {
         self.damage == Damage::ModeChanged
     }
 
-    /// The same under the mode that it was written with.
+    /// Returns the same contents with the original mode.
     fn closed(&self) -> Self {
         Self { damage: Damage::None, ..self.clone() }
     }
 
-    /// What the service manager makes of it: a mode is nothing to it.
+    /// Returns the loaded unit; the file mode is irrelevant to the service manager.
     pub(crate) fn as_loaded(&self) -> Self {
         if self.is_exposed() { self.closed() } else { self.clone() }
     }
 
-    /// Whether its bytes are those that were once written.
+    /// Returns whether its bytes are unmodified.
     fn is_as_written(&self) -> bool {
         matches!(self.damage, Damage::None | Damage::ModeChanged)
     }
 
-    /// Whether it says, byte for byte, what `unit` would in the words of `renderer` under the
-    /// restart epoch that it names.
+    /// Returns whether its bytes equal `unit` rendered by `renderer` with the file's restart epoch.
     pub fn says(&self, unit: &UnitSpec, renderer: u32) -> bool {
         self.damage == Damage::None
             && self.revision.same_contents(&unit.revision)
@@ -127,51 +125,51 @@ fn contents(unit: &UnitSpec, renderer: u32) -> Fingerprint {
     Fingerprint::of(format!("{said:?}").as_bytes())
 }
 
-/// What lies in the unit directory at a name.
+/// The file at a name in the unit directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum UnitBytes {
-    /// A unit that carries our mark.
+    /// A managed unit.
     Ours(UnitText),
-    /// Somebody else's unit, which the generator takes.
+    /// An unmanaged unit that the generator accepts.
     Unmanaged,
-    /// Somebody else's unit, which the generator refuses.
+    /// An unmanaged unit that the generator rejects.
     Refused,
-    /// A file without a byte: nobody's work, and what an interrupted writer leaves.
+    /// An empty file, as left by an interrupted writer.
     Empty,
-    /// Bytes that are no unit, without our mark.
+    /// Bytes that are not a unit, without the ownership label.
     Garbage,
     /// A directory.
     Directory,
-    /// A file that must not be read.
+    /// An unreadable file.
     Unreadable,
 }
 
-/// What the service manager made of a unit at the last reload.
+/// The unit loaded by the last reload.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Load {
-    /// There is no such unit.
+    /// No unit.
     #[default]
     NotFound,
-    /// A unit of ours.
+    /// A managed unit.
     Ours(UnitText),
-    /// Somebody else's, from the unit directory.
+    /// An unmanaged unit from the unit directory.
     Unmanaged,
-    /// Somebody else's, from a directory that comes first.
+    /// An unmanaged unit from a directory with precedence.
     Shadow,
-    /// The generator's output made no sense to the service manager.
+    /// The generator's output was invalid.
     Broken,
 }
 
-/// Where the store keeps the unit of `name`.
+/// Returns the path of the unit of `name`.
 pub fn location(name: &CompanionName) -> String {
     format!("{UNIT_DIRECTORY}/{name}.container")
 }
 
 impl World {
-    /// What lies in the unit directory at `name`, compared with the unit `wanted` there.
+    /// Returns the file at `name`, compared with the expected unit `wanted`.
     ///
     /// # Errors
-    /// `Denied` when it must not be read.
+    /// `Denied` when it is unreadable.
     pub fn unit_file(
         &self,
         name: &CompanionName,
@@ -195,8 +193,10 @@ impl World {
                 }
             }
             Some(UnitBytes::Empty) => UnitFileState::Drifted { revision: None },
-            Some(UnitBytes::Unmanaged | UnitBytes::Refused) => unmanaged("a unit without our mark"),
-            Some(UnitBytes::Garbage) => unmanaged("a file without our mark"),
+            Some(UnitBytes::Unmanaged | UnitBytes::Refused) => {
+                unmanaged("a unit without the ownership label")
+            }
+            Some(UnitBytes::Garbage) => unmanaged("a file without the ownership label"),
             Some(UnitBytes::Directory) => unmanaged("a directory"),
             Some(UnitBytes::Unreadable) => {
                 let message = format!("cannot read `{}`: permission denied", location(name));
@@ -208,7 +208,7 @@ impl World {
         Ok(UnitFile { state, location: location(name), rendering, drop_ins })
     }
 
-    /// The names of all units that are ours.
+    /// Returns the names of all managed units.
     pub fn our_units(&self) -> BTreeSet<CompanionName> {
         let ours = self
             .slots
@@ -217,11 +217,11 @@ impl World {
         ours.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Writes the file of `unit`, not yet durably; says whether anything changed.
+    /// Writes the file of `unit` without syncing; returns whether anything changed.
     ///
     /// # Errors
-    /// `Conflict` over something unmanaged, `Invalid` when the unit breaks a rule or the generator refuses it,
-    /// `Unavailable` without a generator to ask, `Transient` and `Denied` from the disk.
+    /// `Conflict` for an unmanaged object, `Invalid` when the unit breaks a rule or the generator rejects it,
+    /// `Unavailable` without a generator, `Transient` and `Denied` from the disk.
     pub fn write_unit(&mut self, unit: &UnitSpec) -> PortResult<bool> {
         let name = &unit.name;
         unit.container.validate().map_err(|error| {
@@ -243,7 +243,7 @@ impl World {
         Ok(true)
     }
 
-    /// Whether `bytes` lie at `name` already, if under another mode.
+    /// Returns whether `name` already has `bytes`, possibly with another mode.
     fn same_bytes(&self, name: &CompanionName, bytes: &UnitBytes) -> bool {
         match (self.slot(name).and_then(|slot| slot.file.now()), bytes) {
             (Some(UnitBytes::Ours(lies)), UnitBytes::Ours(text)) if lies.is_exposed() => {
@@ -253,13 +253,13 @@ impl World {
         }
     }
 
-    /// Has the generator judge the unit of `name`, where that is asked.
+    /// Validates the unit of `name` with the generator, if configured.
     fn judge(&self, name: &CompanionName) -> PortResult<()> {
         if !self.conditions.validates {
             return Ok(());
         }
         if self.conditions.generator == Generator::Missing {
-            let message = format!("no generator is there to judge the unit of `{name}`");
+            let message = format!("cannot validate the unit of `{name}`: no generator found");
             return Err(PortError::new(PortErrorKind::Unavailable, message));
         }
         if self.slot(name).is_some_and(|slot| slot.refused) {
@@ -271,10 +271,10 @@ impl World {
         Ok(())
     }
 
-    /// Removes the file of `name`, not yet durably; says whether one was there.
+    /// Removes the file of `name` without syncing; returns whether it existed.
     ///
     /// # Errors
-    /// `Conflict` when something unmanaged lies there, `Denied` on a read-only disk.
+    /// `Conflict` for an unmanaged object, `Denied` on a read-only disk.
     pub fn remove_unit(&mut self, name: &CompanionName) -> PortResult<bool> {
         if self.slot(name).is_none_or(|slot| slot.file.now().is_none()) {
             return Ok(false);
@@ -306,7 +306,7 @@ impl World {
         }
         let unforeseeable = slot.unseen.file;
         self.violate(ViolationKind::UnmanagedUnitTouched, Some(name), unforeseeable);
-        let message = format!("`{}` is not ours", location(name));
+        let message = format!("`{}` is unmanaged", location(name));
         Err(PortError::new(PortErrorKind::Conflict, message))
     }
 }

@@ -1,4 +1,4 @@
-//! What no caller should ever do, kept as it happens.
+//! Violations: actions that no caller may do, recorded when they happen.
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::AbsolutePath;
@@ -9,53 +9,51 @@ use super::World;
 use super::files::RenderedFile;
 use super::units::{Load, UnitBytes};
 
-/// The kinds of things that no caller should do.
+/// The kinds of violations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ViolationKind {
-    /// It tried to write or remove a unit that is not ours. The store refused.
+    /// It tried to write or remove an unmanaged unit. The store refused.
     UnmanagedUnitTouched,
-    /// It rendered configuration for a place where something lies that is no file, or tried to remove
-    /// that.
+    /// It rendered configuration to an output that is not a file, or tried to remove it.
     UnmanagedConfigTouched,
-    /// It asked for a start, a stop, a restart or a reset of a stranger's service.
+    /// It requested a start, stop, restart or reset of an unmanaged service.
     UnmanagedServiceTouched,
-    /// It started a unit whose name a stranger's container had: that container is gone.
+    /// It started a unit and thereby replaced an unmanaged container.
     UnmanagedContainerReplaced,
-    /// It tried to remove a stranger's container. The host refused.
+    /// It tried to remove an unmanaged container. The host refused.
     UnmanagedContainerTouched,
-    /// It started a unit between writing it and reloading.
+    /// It started a unit between a write and its reload.
     StartBeforeReload,
-    /// It started a unit whose image was not there.
+    /// It started a unit with a missing image.
     StartWithoutImage,
-    /// It started a unit that mounts a file which was not there.
+    /// It started a unit with a missing mount source.
     StartWithoutConfig,
-    /// It swept a rendered file, or pruned an image, that the loaded unit names.
+    /// It removed a rendered file or an image named by a loaded unit.
     UsedInputRemoved,
-    /// It restarted what a restart could not change.
+    /// It restarted a service without effect.
     RestartWithoutCause,
-    /// It did something for a companion whose removal had been reported as finished.
+    /// It changed something for a companion whose removal was reported as finished.
     EffectAfterRemoval,
-    /// It changed the host without leading it.
+    /// It changed the host without leadership.
     EffectWithoutLeader,
 }
 
-/// Something that no caller should do, and that one did.
+/// A violation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Violation {
-    /// What was done.
+    /// Its kind.
     pub kind: ViolationKind,
-    /// To which companion, if it was to one.
+    /// The companion, if it concerns one.
     pub companion: Option<CompanionName>,
-    /// Whether the state that made it wrong arose after the caller's last look at it, so that no
-    /// caller could have known.
+    /// Whether the conflicting state appeared after the caller's last read, so that it could not know.
     pub unforeseeable: bool,
 }
 
-/// What was tampered with since it was last read through the ports, or read from an older world.
+/// State modified since its last read through the ports, or read from an older world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Unseen {
     pub(crate) file: bool,
-    /// What is loaded, what runs of it, or whether it is frozen.
+    /// The loaded unit, the process, or whether it is paused.
     pub(crate) service: bool,
     pub(crate) container: bool,
     pub(crate) image: bool,
@@ -63,23 +61,23 @@ pub(crate) struct Unseen {
 }
 
 impl World {
-    /// Everything that no caller should have done, in order.
+    /// Returns all violations, in order.
     pub fn violations(&self) -> &[Violation] {
         &self.violations
     }
 
-    /// How many containers of strangers a start has replaced, whoever started it.
+    /// Returns the number of unmanaged containers replaced by starts.
     pub fn unmanaged_replaced(&self) -> u32 {
         self.unmanaged_replaced
     }
 
-    /// Remembers that the removal of `name` was reported as finished: until it is wished for again,
-    /// nothing may be made for it.
+    /// Records that the removal of `name` was reported as finished: until the next intent, nothing may be
+    /// created for it.
     pub fn removal_finished(&mut self, name: &CompanionName) {
         self.slot_mut(name).gone_for_good = true;
     }
 
-    /// Forgets what was done so far that should not have been.
+    /// Clears the violations.
     pub fn forget_violations(&mut self) {
         self.violations.clear();
     }
@@ -93,18 +91,16 @@ impl World {
         self.violations.push(Violation { kind, companion: companion.cloned(), unforeseeable });
     }
 
-    /// Keeps an effect that makes something for a companion which is gone for good.
+    /// Records a change for a removed companion.
     pub(crate) fn watch_removal(&mut self, name: &CompanionName) {
         if self.slot(name).is_some_and(|slot| slot.gone_for_good) {
             self.violate(ViolationKind::EffectAfterRemoval, Some(name), false);
         }
     }
 
-    /// Keeps what is asked of a service that is somebody else's: one that is loaded from a unit of
-    /// theirs, and of which what runs is not ours either.
+    /// Records a request to an unmanaged service: one loaded from an unmanaged unit, with an unmanaged process.
     ///
-    /// Where its file was emptied since, it cannot be told from a service of ours from before there
-    /// were revisions.
+    /// If its file was emptied since, it looks like a managed service of a release without revisions.
     pub(crate) fn watch_service(&mut self, name: &CompanionName) {
         let Some(slot) = self.slot(name) else { return };
         let ours_runs = slot.service.run.is_some_and(|run| run.revision.is_some());
@@ -115,7 +111,7 @@ impl World {
         }
     }
 
-    /// Keeps a restart that changes nothing.
+    /// Records a restart without effect.
     pub(crate) fn watch_restart(&mut self, name: &CompanionName) {
         let Some(slot) = self.slot(name) else { return };
         if self.restart_changes_nothing(slot) {
@@ -124,7 +120,7 @@ impl World {
         }
     }
 
-    /// Keeps a rendering or a removal of what is no file, for the companion whose hook it is.
+    /// Records a rendering to, or removal of, an output that is not a file, for the companion of the hook.
     pub(crate) fn watch_config(&mut self, hook: &HookSpec, owner: Option<&CompanionName>) {
         if self.files.rendered(&hook.output) == Some(RenderedFile::Directory) {
             let slot = owner.and_then(|owner| self.slot(owner));
@@ -133,7 +129,7 @@ impl World {
         }
     }
 
-    /// Keeps a sweep that takes a rendered file which the owner's loaded unit mounts.
+    /// Records a sweep of a rendered file mounted by the companion's loaded unit.
     pub(crate) fn watch_sweep(
         &mut self,
         hook: &HookSpec,
@@ -154,7 +150,7 @@ impl World {
         }
     }
 
-    /// Keeps a removal of an image that the loaded unit of any companion names.
+    /// Records the removal of an image named by any loaded unit.
     pub(crate) fn watch_prune(&mut self, images: &[ImageId]) {
         let uses = self.slots.iter().filter_map(|(name, slot)| match &slot.load {
             Load::Ours(text) if images.contains(&text.image) => {
@@ -183,14 +179,14 @@ impl World {
         self.mark_seen(name, |unseen| unseen.image = false);
     }
 
-    /// Configuration is read by hook, not by companion, so any reading counts for all.
+    /// Configuration is read per hook, not per companion, so any read counts for all.
     pub(crate) fn saw_configs(&mut self) {
         for slot in self.slots.values_mut() {
             slot.unseen.config = false;
         }
     }
 
-    /// Remembers that a caller was shown the host as it was in `old`: of what differs, it cannot know.
+    /// Records that a caller saw the host as in `old`: it cannot know the differences.
     pub(crate) fn misled_by(&mut self, old: &Self) {
         let images = (&self.images.store, &old.images.store);
         let (images, configs) = (images.0 != images.1, self.files != old.files);

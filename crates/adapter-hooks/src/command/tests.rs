@@ -19,7 +19,7 @@ async fn run(argv: &[String], seconds: u32) -> Result<Zeroizing<Vec<u8>>, Comman
 }
 
 #[tokio::test]
-async fn what_the_program_prints_is_returned_byte_for_byte() {
+async fn the_programs_output_is_returned_byte_for_byte() {
     let printed = run(&shell("printf 'a\\000b\\377\\n'"), 20).await.unwrap();
     assert_eq!(printed.as_slice(), b"a\0b\xff\n");
 }
@@ -81,7 +81,7 @@ async fn a_program_that_ignores_the_request_to_end_is_killed() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_holds_the_output_open_keeps_nobody_waiting() {
+async fn a_daemon_that_holds_the_output_open_does_not_block_the_hook() {
     for daemon in ["sleep 600 &", "setsid sleep 600 &"] {
         let held = tempfile::tempdir().unwrap();
         let file = held.path().join("pid");
@@ -91,7 +91,7 @@ async fn a_daemon_that_holds_the_output_open_keeps_nobody_waiting() {
         assert_eq!(printed.as_slice(), b"done\n", "{daemon}");
         assert!(started.elapsed() < Duration::from_secs(300), "{daemon}");
         let pid = fs::read_to_string(&file).unwrap();
-        // The one that left the group is not ours to find; here it is, so that it does not stay.
+        // A process that left the group stays running by design; the test kills it.
         if let Some(pid) = pid.trim().parse().ok().and_then(Pid::from_raw) {
             let _gone_already = rustix::process::kill_process(pid, Signal::KILL);
         }
@@ -211,8 +211,7 @@ fn fields_that_can_never_work_are_refused() {
     }
 }
 
-/// Waits until a process that was told to end has done so; one that never does fails the test, by a
-/// limit that is far above what the slowest machine needs.
+/// Waits until a terminating process has ended; the time limit is far above the slowest machine's need.
 async fn ended(pid: &str) {
     let waiting = async {
         while !is_gone(pid) {
@@ -222,7 +221,7 @@ async fn ended(pid: &str) {
     timeout(Duration::from_secs(60), waiting).await.expect("the process still runs");
 }
 
-/// Whether a process has ended; one that only waits for its parent to ask counts.
+/// Returns whether a process has ended, including zombies.
 fn is_gone(pid: &str) -> bool {
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z')),

@@ -1,4 +1,4 @@
-//! The port's contract, on a real directory.
+//! The port's contract on a real directory.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -17,10 +17,10 @@ mod links;
 mod states;
 mod tampering;
 
-/// What no error, log or debug output may hold.
+/// Must not appear in any error, log or debug output.
 const CANARY: &str = "canary-5ecret-p4ssword";
 
-/// A host with a template, a secret, and a place for the output.
+/// A host with a template, a secret, and an output directory.
 struct Place {
     _held: TempDir,
     root: PathBuf,
@@ -56,7 +56,7 @@ impl Place {
         })
     }
 
-    /// A program that prints its input, and a line to a journal for each run.
+    /// A program that prints its input and logs each run.
     fn command(&self) -> HookSpec {
         let script = format!("echo run >> {0}/journal; cat {0}/password", self.root.display());
         self.shell(&script, 20)
@@ -91,7 +91,7 @@ impl Place {
         self.hooks.commit(hook, rendered, claimed).await.unwrap()
     }
 
-    /// The rendered file of the ordinary output.
+    /// Returns the path of the rendered file of the default output.
     fn file(&self, id: ConfigId) -> PathBuf {
         id.path(&self.path("ui/nginx.conf")).as_path().to_owned()
     }
@@ -104,12 +104,12 @@ impl Place {
         self.observe(hook).await.usable(&[]).unwrap()
     }
 
-    /// The names in the output's directory.
+    /// Returns the names in the output's directory.
     fn names(&self) -> Vec<String> {
         names(&self.root.join("ui"))
     }
 
-    /// The one value that may be looked for in everything that is shown.
+    /// Asserts that nothing displayed contains the secret.
     fn assert_withheld(error: &PortError) {
         let shown = format!("{error} {error:?} {}", error.chain());
         assert!(!shown.contains("canary"), "{shown}");
@@ -120,7 +120,7 @@ fn next(id: ConfigId) -> ConfigId {
     ConfigId { epoch: id.epoch + 1, ..id }
 }
 
-/// What `names` shows of these files, of the output, and of what else there is.
+/// Returns the result of `names` for these files, the output, and other entries.
 fn expected(files: &[ConfigId], others: &[&str]) -> Vec<String> {
     let mut names = vec!["nginx.conf".to_owned()];
     names.extend(files.iter().map(|id| format!("nginx.conf.{id}")));

@@ -1,4 +1,4 @@
-//! The key is made once, kept closed, and mended.
+//! The key is created once, is readable only by its owner, and is replaced if damaged.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -26,7 +26,7 @@ fn the_key_is_made_once_and_readable_by_its_owner_only() {
 }
 
 #[test]
-fn all_that_make_the_first_key_at_once_get_the_same() {
+fn concurrent_creators_of_the_first_key_get_the_same_key() {
     let (_held, dir) = place();
     let digests: Vec<Digest> = std::thread::scope(|scope| {
         let all: Vec<_> = (0..8)
@@ -38,7 +38,7 @@ fn all_that_make_the_first_key_at_once_get_the_same() {
 }
 
 #[test]
-fn a_damaged_or_exposed_key_is_replaced() {
+fn a_damaged_or_readable_key_is_replaced() {
     let (held, dir) = place();
     let file = held.path().join("host-key");
     let mut before = HostKey::load_or_create(&dir).unwrap().config(b"x");
@@ -59,7 +59,7 @@ fn a_damaged_or_exposed_key_is_replaced() {
 }
 
 #[test]
-fn what_is_not_a_file_is_no_key() {
+fn only_a_regular_file_is_a_key() {
     let (held, dir) = place();
     fs::create_dir(held.path().join("host-key")).unwrap();
     let error = HostKey::load_or_create(&dir).unwrap_err();
@@ -82,7 +82,7 @@ fn the_key_is_never_printed() {
     assert_eq!(format!("{:?}", HostKey::from_bytes([7; 32])), "HostKey");
 }
 
-/// Against the definition of RFC 2104, spelled out.
+/// Compared with the definition in RFC 2104.
 #[test]
 fn the_digest_is_hmac_sha_256() {
     let key = HostKey::from_bytes([0x0b; 32]);

@@ -1,24 +1,24 @@
-//! The names that a hook gives in its output's directory. Pure.
+//! The file names that a hook uses in its output's directory. Pure.
 
 use companion_core::model::hook::ConfigId;
 
 use crate::error::HookError;
 
-/// The most bytes of an output's name. The longest name made from it, that of a rendered file with the
-/// longest epoch, has 28 bytes more, and `durable_dir` takes 240.
+/// Maximum size of an output's name in bytes. The longest derived name, that of a rendered file with the longest epoch,
+/// has 28 bytes more, and `durable_dir` accepts 240.
 const MAX: usize = 200;
 
-/// The name of an output, and the names made from it.
+/// The name of an output, and the names derived from it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OutputName<'a>(&'a str);
 
 impl<'a> OutputName<'a> {
-    /// Refuses a name that is too long, or that another output could make.
+    /// Rejects a name that is too long, or that another output could derive.
     pub(crate) fn new(name: &'a str) -> Result<Self, HookError> {
         let why = if name.len() > MAX {
             format!("must have a name of at most {MAX} bytes")
         } else if is_reserved(name) {
-            "must not be named like a rendered file, a stamp or a temporary file".to_owned()
+            "must not have the name of a rendered file, a stamp or a temporary file".to_owned()
         } else {
             return Ok(Self(name));
         };
@@ -29,28 +29,28 @@ impl<'a> OutputName<'a> {
         self.0
     }
 
-    /// The name of the rendered file `id`: the last component of [`ConfigId::path`].
+    /// Returns the name of the rendered file `id`: the last component of [`ConfigId::path`].
     pub(crate) fn file(self, id: ConfigId) -> String {
         format!("{}.{id}", self.0)
     }
 
-    /// The rendered file that has this name.
+    /// Returns the ID of the rendered file with this name.
     pub(crate) fn id_of(self, name: &str) -> Option<ConfigId> {
         name.strip_prefix(self.0)?.strip_prefix('.')?.parse().ok()
     }
 
-    /// The name of the stamp.
+    /// Returns the name of the stamp.
     pub(crate) fn stamp(self) -> String {
         format!(".{}.stamp", self.0)
     }
 
-    /// Whether this output, one of its rendered files or its stamp has this name.
+    /// Returns whether this is the name of the output, one of its rendered files or its stamp.
     pub(crate) fn makes(self, name: &str) -> bool {
         name == self.0 || name == self.stamp() || self.id_of(name).is_some()
     }
 }
 
-/// Whether `name` could be that of another output's rendered file, stamp or temporary file.
+/// Returns whether `name` could be another output's rendered file, stamp or temporary file.
 fn is_reserved(name: &str) -> bool {
     let mut ends = name.match_indices('.').map(|(at, _)| &name[at + 1..]);
     let is_file = ends.any(|end| end.parse::<ConfigId>().is_ok());
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rendered_file_is_known_by_its_name_and_lies_where_the_model_says() {
+    fn a_rendered_files_name_and_path_follow_the_model() {
         for output in ["nginx.conf", "a", "ü", "0123456789abcdef", ".hidden"] {
             let path = AbsolutePath::new(format!("/ui/{output}")).unwrap();
             let output = OutputName::new(output).unwrap();

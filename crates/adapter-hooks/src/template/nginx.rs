@@ -1,8 +1,8 @@
-//! Values in nginx's configuration: how a text is quoted, and where a quoted text may stand. Pure.
+//! Values in nginx's configuration: how a text is quoted, and where a quoted text may occur. Pure.
 //!
-//! nginx reads its configuration as words, `;`, `{` and `}`. A word in double quotes ends at the next
-//! `"` that no `\` precedes; `\\` and `\"` stand for the second character. A `$` always begins a
-//! variable and cannot be escaped (ngx_conf_file.c, ngx_http_script.c).
+//! nginx parses its configuration into words, `;`, `{` and `}`. A word in double quotes ends at the next unescaped `"`;
+//! `\\` and `\"` escape the second character. A `$` always starts a variable and cannot be escaped (ngx_conf_file.c,
+//! ngx_http_script.c).
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,16 +12,15 @@ use zeroize::Zeroizing;
 
 use super::Refusal;
 
-/// The most bytes of a quoted value: nginx reads its file through a buffer of 4096 bytes and refuses a
-/// word that does not fit.
+/// Maximum size of a quoted value in bytes: nginx reads its file through a buffer of 4096 bytes and rejects a longer
+/// word.
 pub(super) const VALUE_LIMIT: usize = 4000;
 
-/// Around a quoted value while the place where it stands is not yet judged. Neither a template nor a
-/// value may hold these characters.
+/// Delimits a quoted value until its position is checked. Neither a template nor a value may contain these characters.
 pub(super) const OPEN: char = '\u{1}';
 pub(super) const CLOSE: char = '\u{2}';
 
-/// A text that [`quote`] made: only a value of this type passes as it is.
+/// A text created by [`quote`]: only a value of this type may be printed unchanged.
 pub(super) struct Quoted(Zeroizing<String>);
 
 impl Quoted {
@@ -41,13 +40,13 @@ impl Object for Quoted {
         ObjectRepr::Plain
     }
 
-    /// Joined with other text it would no longer be quoted, so it turns into what is refused.
+    /// Joined with other text it would no longer be quoted, so it becomes a rejected text.
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<quoted>")
     }
 }
 
-/// The filter `nginx_quote`: the whole value as one word of nginx, in double quotes.
+/// The filter `nginx_quote`: quotes the whole value as one nginx word.
 pub(super) fn quote(value: &Value) -> Result<Value, Refusal> {
     let number;
     let text = match (value.kind(), value.as_str()) {
@@ -61,7 +60,7 @@ pub(super) fn quote(value: &Value) -> Result<Value, Refusal> {
     if text.len() > VALUE_LIMIT {
         return Err(Refusal::TooLong);
     }
-    // Room for the worst case: a growing buffer would leave parts of a secret behind.
+    // Reserve the worst case: a growing buffer would leave parts of a secret in memory.
     let mut quoted = Zeroizing::new(String::with_capacity(text.len() * 2 + 2));
     quoted.push('"');
     for character in text.chars() {
@@ -82,13 +81,13 @@ pub(super) fn quote(value: &Value) -> Result<Value, Refusal> {
     Ok(Value::from_object(Quoted(quoted)))
 }
 
-/// Takes the marks off and checks that each quoted value is a word of its own.
+/// Removes the delimiters and checks that each quoted value is a separate word.
 ///
-/// Between quotes that the template wrote itself, the value's own quotes would end the word early and
-/// the rest of it would be read as configuration.
+/// Inside the template's own quotes, the value's quotes would end the word early, and the rest of the value would
+/// become configuration.
 ///
 /// # Errors
-/// The number of the rendered line where a value stands inside another word.
+/// The number of the rendered line with a value inside another word.
 pub(super) fn place(marked: &str) -> Result<Zeroizing<String>, usize> {
     let mut placed = Zeroizing::new(String::with_capacity(marked.len()));
     let mut reader = Reader::Between;
@@ -115,7 +114,7 @@ pub(super) fn place(marked: &str) -> Result<Zeroizing<String>, usize> {
     Ok(placed)
 }
 
-/// What nginx is reading.
+/// The parser's state.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reader {
     Between,
@@ -128,7 +127,7 @@ enum Reader {
 }
 
 impl Reader {
-    /// What it reads after `character`; `None` where nginx refuses the file.
+    /// Returns the state after `character`; `None` if nginx rejects the file.
     fn then(self, character: char) -> Option<Self> {
         let separates = matches!(character, ' ' | '\t' | '\r' | '\n' | ';' | '{');
         Some(match (self, character) {
@@ -144,7 +143,7 @@ impl Reader {
             (Self::Between | Self::Word { .. } | Self::AfterQuotes, _) if separates => {
                 Self::Between
             }
-            // The end of `if ($a = "b")` is a word of its own.
+            // The end of `if ($a = "b")` is a separate word.
             (Self::AfterQuotes, ')') => Self::Word { dollar: false },
             (Self::AfterQuotes, _) => return None,
             (Self::Between | Self::Word { .. } | Self::EscapeInWord, _) => {

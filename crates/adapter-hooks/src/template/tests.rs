@@ -1,4 +1,4 @@
-//! No value becomes configuration, judged by a reader of nginx's syntax that shares nothing with ours.
+//! No value becomes configuration, verified by an independent parser of nginx's syntax.
 
 use proptest::prelude::*;
 
@@ -39,7 +39,7 @@ fn one(value: &str) -> Values {
     Values::from([("v".to_owned(), Value::Text(value.to_owned()))])
 }
 
-/// Texts of what matters to nginx, to minijinja and to the marks of the renderer.
+/// Texts of characters with a meaning to nginx, minijinja or the renderer's delimiters.
 fn hostile() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "\"",
@@ -155,7 +155,7 @@ fn a_text_that_forgot_the_filter_is_refused_unless_it_is_plain() {
 }
 
 #[test]
-fn no_other_filter_is_a_way_round_the_refusal() {
+fn no_other_filter_bypasses_the_rejection() {
     for way in [
         "{{ v | safe }}",
         "{{ v | escape }}",

@@ -1,11 +1,10 @@
-//! What builds of ours leave in the store when podman is stopped in the middle: the working container
-//! of each stage, and the image of each stage that a later one is based on.
+//! Cleans up after interrupted builds: each leaves the working container of each stage, and the image of each stage
+//! that a later one is based on.
 //!
-//! buildah writes a build's arguments down with each working container
-//! (`<driver>-containers/<id>/userdata/buildah.json`, the same from Podman 4.4 to 5.8). Each build of
-//! ours has an argument more, [`ARGUMENT`], which no Dockerfile declares and no image holds; by it alone
-//! a working container is known to be ours. A build that fails in good order leaves nothing
-//! (`--force-rm`, `--layers=false`), so as a rule there is nothing to find, and no podman is started.
+//! buildah records a build's arguments with each working container (`<driver>-containers/<id>/userdata/buildah.json`,
+//! unchanged from Podman 4.4 to 5.8). Our builds have an additional argument, [`ARGUMENT`], which no Dockerfile
+//! declares and no image contains; it alone identifies our working containers. A build that fails normally leaves
+//! nothing (`--force-rm`, `--layers=false`), so there is usually nothing to find, and podman is not started.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,17 +25,16 @@ use crate::error::{PodmanError, Verb};
 use crate::image_provider::listing::Listing;
 use crate::reader::Reader;
 
-/// The build argument that names a build of ours.
+/// The build argument that identifies our builds.
 pub(super) const ARGUMENT: &str = "COMPANION_BUILD";
 
-/// The most containers of a store that are looked at.
+/// Maximum number of containers in a store that are inspected.
 const CONTAINER_LIMIT: usize = 4096;
 
-/// The most that is read of a working container's description, in bytes: it holds the configuration of
-/// its image.
+/// Maximum size of a working container's description in bytes; it includes the configuration of its image.
 const DESCRIPTION_LIMIT: u64 = 8 * 1024 * 1024;
 
-/// Names one build: the process that started it, when that process started, and a number within it.
+/// Identifies a build: the process that started it, that process's start time, and a number within it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BuildId {
     process: i32,
@@ -45,7 +43,7 @@ pub(crate) struct BuildId {
 }
 
 impl BuildId {
-    /// The next build of this process. Blocks on `/proc`.
+    /// Returns the next build ID of this process. Blocks on `/proc`.
     fn next() -> Self {
         static BUILDS: AtomicU64 = AtomicU64::new(0);
         let (process, number) = (getpid(), BUILDS.fetch_add(1, Ordering::Relaxed));
@@ -53,7 +51,7 @@ impl BuildId {
         Self { process: process.as_raw_nonzero().get(), started, number }
     }
 
-    /// Whether the process that started it lives. Blocks on `/proc`.
+    /// Returns whether the process that started the build is alive. Blocks on `/proc`.
     fn has_owner(self) -> bool {
         let started = Pid::from_raw(self.process).and_then(tree::started);
         started == Some(self.started)
@@ -78,15 +76,15 @@ impl FromStr for BuildId {
     }
 }
 
-/// A working container of a build that has ended.
+/// A working container of a finished build.
 #[derive(Debug, PartialEq, Eq)]
 struct Abandoned {
     container: String,
-    /// What its stage is based on.
+    /// The base image of its stage.
     base: Option<ImageId>,
 }
 
-/// A working container as buildah describes it, as far as it is used.
+/// The used fields of buildah's description of a working container.
 #[derive(Debug, Deserialize)]
 struct Description {
     #[serde(rename = "Args")]
@@ -109,18 +107,18 @@ impl Podman {
         Ok(())
     }
 
-    /// Removes what `build` left; without one, what is left of every build of ours whose process has
-    /// ended. What cannot be removed is logged, and left for the next leader.
+    /// Removes what `build` left, or without one, what all our builds of ended processes left. Failed removals are
+    /// logged and left to the next leader.
     pub(super) fn remove_abandoned(
         &self,
         build: Option<BuildId>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let podman = self.clone();
-        // Boxed, because a call that removes is itself a call.
+        // Boxed, because a removal is itself a call.
         Box::pin(async move {
             if let Err(error) = podman.try_remove_abandoned(build).await {
                 let reason = &error as &dyn std::error::Error;
-                tracing::warn!(reason, "failed to look for what interrupted builds left");
+                tracing::warn!(reason, "failed to find working containers of interrupted builds");
             }
         })
     }
@@ -141,7 +139,7 @@ impl Podman {
         let images = Listing::parse(&self.run(Verb::Images, argv::images()).await?)?;
         for image in images.stages().filter(|id| bases.contains(id)) {
             match self.run(Verb::ImageRm, argv::remove_image(image)).await {
-                // podman-image-rm(1): 1 there is no such image, 2 it is in use.
+                // podman-image-rm(1): 1 means that the image does not exist, 2 that it is in use.
                 Ok(_) | Err(PodmanError::Failed { status: Some(1 | 2), .. }) => {}
                 Err(error) => first_error = first_error.or(Some(error)),
             }
@@ -150,8 +148,8 @@ impl Podman {
     }
 }
 
-/// The working containers below `directory` that are of `build`; without one, those of all builds of
-/// ours whose process has ended. What cannot be read is passed over.
+/// Returns the working containers below `directory` that belong to `build`, or without one, to all our builds of ended
+/// processes. Unreadable descriptions are skipped.
 fn find(directory: &Path, build: Option<BuildId>) -> Vec<Abandoned> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten().take(CONTAINER_LIMIT);
     entries
@@ -188,7 +186,7 @@ mod tests {
         let id = digit.to_string().repeat(64);
         let userdata = store.join(&id).join("userdata");
         fs::create_dir_all(&userdata).unwrap();
-        // As Podman 5.4.2 wrote it, shortened.
+        // Written by Podman 5.4.2, shortened.
         let text = format!(
             r#"{{"Args":{arguments},"type":"buildah 0.0.1","image":"localhost/base:latest",
                 "image-id":"{}","container-name":"base-working-container"}}"#,

@@ -1,7 +1,7 @@
-//! The arguments of each call, by pure functions.
+//! The arguments of each call, as pure functions.
 //!
-//! A value stands either in one word with its option (`--tag=…`) or after `--`, so that none can be
-//! taken for an option. No word holds a secret: arguments are readable for every user of the host.
+//! A value is part of its option's argument (`--tag=…`) or follows `--`, so it cannot become an option. No argument
+//! contains a secret, because every user of the host can read arguments.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use super::output::shown;
 use crate::context::Context;
 use crate::error::PodmanError;
 
-/// The label that names the digest of the context an image was built from.
+/// The label with the digest of the build context.
 pub(crate) const CONTEXT_LABEL: &str = "companion.context";
 
-/// The label that names the reference an image was built for.
+/// The label with the reference that the image was built for.
 pub(crate) const SOURCE_LABEL: &str = "companion.source";
 
 fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
@@ -31,7 +31,7 @@ pub(crate) fn info() -> Vec<String> {
     words(["info", "--format=json"])
 }
 
-/// All images with a name, and those that lost theirs; not the layers between.
+/// Lists all images with a name, and dangling ones, but no intermediate layers.
 pub(crate) fn images() -> Vec<String> {
     words(["images", "--no-trunc", "--format=json"])
 }
@@ -42,15 +42,14 @@ pub(crate) fn inspect_images<'a>(ids: impl IntoIterator<Item = &'a ImageId>) -> 
     args
 }
 
-/// A build that gives the same image for the same context: the time of creation is fixed.
+/// Builds reproducibly: the same context gives the same image, because the creation time is fixed.
 ///
-/// `--pull=missing` is Podman's default, spelled out: the base image is fetched when it is not there,
-/// and no registry is contacted when it is. The certificate is always verified. `--layers=false` and
-/// `--force-rm` leave nothing behind of a build but its image: with layers, which are Podman's
-/// default, the images of all stages stay as a cache, without a name or a label to know them by.
+/// `--pull=missing` is Podman's default: the base image is pulled if it is missing, and no registry is contacted
+/// otherwise. Certificates are always verified. `--layers=false` and `--force-rm` leave nothing but the image: with
+/// layers, Podman's default, all stage images stay as a cache, without a name or a label to identify them.
 ///
 /// # Errors
-/// [`PodmanError::Argument`] for a build argument that cannot be passed.
+/// [`PodmanError::Argument`] for an invalid build argument.
 pub(crate) fn build(
     source: &BuildSource,
     context: &Context,
@@ -90,7 +89,7 @@ fn build_arguments(arguments: &BTreeMap<String, String>) -> Result<Vec<String>, 
     Ok(args)
 }
 
-/// Retries are podman's default (three within seconds); the option to set them came with Podman 5.
+/// Retries are Podman's default (three within seconds); the option to change them came with Podman 5.
 pub(crate) fn pull(source: &PullSource) -> Vec<String> {
     let mut args = words(["pull", "--quiet"]);
     if !source.verify_tls {
@@ -101,21 +100,21 @@ pub(crate) fn pull(source: &PullSource) -> Vec<String> {
     args
 }
 
-/// Without force: an image that is in use, or has a name again, stays.
+/// Without force: an image that is in use or has a name again stays.
 pub(crate) fn remove_image(id: &ImageId) -> Vec<String> {
     let mut args = words(["image", "rm", "--"]);
     args.push(id.to_string());
     args
 }
 
-/// The containers at `names`; filters of one key are alternatives, and each is a regular expression.
+/// Lists the containers at `names`; filters with the same key are alternatives, and each is a regular expression.
 pub(crate) fn containers(names: &BTreeSet<CompanionName>) -> Vec<String> {
     let mut args = words(["ps", "--all", "--no-trunc", "--format=json"]);
     args.extend(names.iter().map(|name| format!("--filter=name=^{name}$")));
     args
 }
 
-/// By force, with its anonymous volumes; one that is gone is a success.
+/// With force and with anonymous volumes; a missing container is a success.
 pub(crate) fn remove_container(id: &str) -> Vec<String> {
     let mut args = words(["rm", "--force", "--time=10", "--ignore", "--volumes", "--"]);
     args.push(id.to_owned());

@@ -1,4 +1,4 @@
-//! One child process from its start to its end, watched by a task of its own.
+//! One child process, supervised by a separate task.
 
 use std::convert::Infallible;
 use std::io;
@@ -14,11 +14,10 @@ use super::output::Stream;
 use super::spool::Spool;
 use super::tree::Tree;
 
-/// How long the pipes may stay open after the child's end: a process that it left behind may hold
-/// them for ever.
+/// How long the pipes may stay open after the child's end: an orphaned process may hold them forever.
 const PIPE_GRACE: Duration = Duration::from_secs(2);
 
-/// How long a killed process may take to be gone: one that waits for a disk cannot be killed.
+/// How long a killed process may take to end; a process that waits for a disk cannot be killed.
 const REAP_LIMIT: Duration = Duration::from_secs(5);
 
 /// How a child ended.
@@ -26,28 +25,28 @@ const REAP_LIMIT: Duration = Duration::from_secs(5);
 pub(crate) enum Ending {
     /// By itself.
     Exited(ExitStatus),
-    /// By us, after its limit of time.
+    /// Terminated at its time limit.
     TimedOut,
-    /// By us, because nobody waits for it any more.
+    /// Terminated because the caller was dropped.
     Abandoned,
-    /// It could not be waited for.
+    /// Waiting for it failed.
     Lost(io::Error),
 }
 
-/// Within what a child is watched.
+/// The supervision of a child.
 pub(crate) struct Supervision {
     pub(crate) limit: Duration,
     pub(crate) grace: Duration,
-    /// Resolves when the caller is gone.
+    /// Resolves when the caller was dropped.
     pub(crate) abandoned: oneshot::Receiver<()>,
     pub(crate) stdout: Stream,
     pub(crate) stderr: Stream,
-    /// Where the child complains, if not to a pipe.
+    /// The child's stderr, if not a pipe.
     pub(crate) spool: Option<Spool>,
 }
 
 impl Supervision {
-    /// Watches `child` to its end, which it brings about when the limit passed or the caller went.
+    /// Supervises `child`; terminates it at the time limit or when the caller was dropped.
     pub(crate) async fn watch(mut self, mut child: Child) -> Ending {
         let number = child.id().and_then(|id| i32::try_from(id).ok());
         let mut leader = Leader(number.and_then(Pid::from_raw));
@@ -64,17 +63,17 @@ impl Supervision {
             never = follow(&mut self.spool, &self.stderr) => match never {},
         };
         if let (Ending::TimedOut | Ending::Abandoned, Some(pid)) = (&ending, leader.0) {
-            tracing::debug!(%pid, ?ending, "ending podman");
-            // The pipes are read on, or a child that says goodbye would block on a full one.
+            tracing::debug!(%pid, ?ending, "terminating podman");
+            // Keep reading the pipes: a terminating child would block on a full pipe.
             Tree::of(pid).await.end(self.grace).await;
-            // What is not gone by then is collected by the runtime when `child` is dropped.
+            // The runtime reaps a process that is still alive when `child` is dropped.
             let _ = timeout(REAP_LIMIT, child.wait()).await;
         }
         leader.0 = None;
         if let Some(spool) = &mut self.spool {
             spool.catch_up(&self.stderr);
         }
-        // Dropping the set ends the readers that are left.
+        // Dropping the set stops the remaining readers.
         let _ = timeout(PIPE_GRACE, async { while readers.join_next().await.is_some() {} }).await;
         ending
     }
@@ -87,14 +86,14 @@ async fn follow(spool: &mut Option<Spool>, stream: &Stream) -> Infallible {
     }
 }
 
-/// Asks the tree below a process to end when the runtime drops its watch: podman then ends by
-/// itself and in good order, whereas a kill could damage the store.
+/// Sends SIGTERM to the process tree if the runtime drops its supervision: podman then terminates cleanly, whereas
+/// SIGKILL could damage the store.
 struct Leader(Option<Pid>);
 
 impl Drop for Leader {
     fn drop(&mut self) {
         if let Some(pid) = self.0 {
-            // On this thread: there is no runtime any more, and the process may end at any moment.
+            // On this thread: the runtime is shutting down, and the process may exit at any moment.
             Tree::below(pid).ask();
         }
     }

@@ -1,4 +1,4 @@
-//! Which environment variables podman gets, by the call.
+//! The environment variables that each podman call gets.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -7,9 +7,9 @@ use super::orphans;
 use super::secrets::Secrets;
 use crate::error::Verb;
 
-/// What each podman inherits. Everything else stays out: `NOTIFY_SOCKET` would let podman speak to
-/// the service manager in our name, `CONTAINERS_CONF`, `CONTAINER_HOST` or `STORAGE_DRIVER` would
-/// let whoever starts us point it at another host or store.
+/// The variables that each podman inherits. All others are dropped: with `NOTIFY_SOCKET` podman could notify the
+/// service manager in our name, and `CONTAINERS_CONF`, `CONTAINER_HOST` or `STORAGE_DRIVER` would select another host
+/// or store.
 const INHERITED: [&str; 10] = [
     "PATH",
     "HOME",
@@ -23,9 +23,8 @@ const INHERITED: [&str; 10] = [
     "REGISTRY_AUTH_FILE",
 ];
 
-/// What a build and a pull inherit besides: how they reach the network, and whom they trust there.
-/// Podman hands the proxies to each `RUN` of a build, and keeps them out of the image
-/// (podman-build(1), `--http-proxy`).
+/// Additional variables of a build or a pull: proxies and trusted certificates. Podman passes the proxies to each `RUN`
+/// of a build, and keeps them out of the image (podman-build(1), `--http-proxy`).
 const NETWORK: [&str; 10] = [
     "HTTP_PROXY",
     "HTTPS_PROXY",
@@ -39,7 +38,7 @@ const NETWORK: [&str; 10] = [
     "SSL_CERT_DIR",
 ];
 
-/// The variables that are passed on. `Debug` shows their names alone.
+/// The variables that are passed on. `Debug` shows only their names.
 pub(crate) struct Environment {
     inherited: Vec<(OsString, OsString)>,
     network: Vec<(OsString, OsString)>,
@@ -47,7 +46,7 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// What podman may have of `variables`.
+    /// Filters `variables`.
     pub(crate) fn of(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let is_in = |list: &[&str], name: &OsStr| list.iter().any(|known| name == *known);
         let (mut inherited, mut network) = (Vec::new(), Vec::new());
@@ -58,7 +57,7 @@ impl Environment {
                 network.push((name, value));
             }
         }
-        // Messages are compared with known phrases.
+        // Error classification relies on English messages.
         inherited.push(("LANG".into(), "C".into()));
         let (name, value) = orphans::MARK;
         inherited.push((name.into(), value.into()));
@@ -67,13 +66,13 @@ impl Environment {
         Self { inherited, network, secrets }
     }
 
-    /// The value of a variable that every podman inherits.
+    /// Returns the value of a variable that every podman inherits.
     pub(crate) fn value(&self, name: &str) -> Option<&OsStr> {
         let mut pairs = self.inherited.iter();
         pairs.find(|(own, _)| own == name).map(|(_, value)| value.as_os_str())
     }
 
-    /// The variables that the podman of `call` gets.
+    /// Returns the variables that the podman of `call` gets.
     pub(crate) fn passed(&self, call: Verb) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         let network = match call {
             Verb::Build | Verb::Pull => self.network.as_slice(),
@@ -89,7 +88,7 @@ impl Environment {
         all.map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
-    /// What must not be shown of what podman prints.
+    /// Returns the secrets to redact from podman's output.
     pub(crate) fn secrets(&self) -> &Secrets {
         &self.secrets
     }

@@ -1,7 +1,6 @@
-//! What podman says of itself, asked once for each installation: its version, and where its store is.
+//! Facts about podman, cached per installation: its version and the location of its store.
 //!
-//! All of it is kept in memory. A look at it reads a few files' identities and starts podman only when
-//! one of them changed.
+//! A check of the cache reads a few files' identities and starts podman only if one of them changed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +10,7 @@ use crate::error::{PodmanError, Verb};
 use crate::reader::Reader;
 use crate::store_index::{Info, StoreIndex};
 
-/// What was said, and by whom.
+/// The cached facts, with the installation that they belong to.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     version: Mutex<Option<(Program, String)>>,
@@ -23,14 +22,13 @@ pub(super) struct Facts {
 }
 
 impl Podman {
-    /// Podman's version, such as `5.4.2`.
+    /// Returns Podman's version, such as `5.4.2`.
     ///
-    /// Cheap enough to be asked for at each reconcile: podman is started only when the program in `PATH`
-    /// is not the file that answered last. A version that changes behind an unchanged script of the name
-    /// `podman` goes unseen.
+    /// Cheap enough for each reconcile: podman is started only if the program in `PATH` has changed. A version change
+    /// behind an unchanged wrapper script named `podman` is not detected.
     ///
     /// # Errors
-    /// [`PodmanError`], of kind `Unavailable` when there is no podman or its answer is unknown.
+    /// [`PodmanError`], of kind `Unavailable` if podman is missing or its answer is invalid.
     pub async fn version(&self) -> Result<String, PodmanError> {
         let program = self.program().await?;
         if let Some((known, version)) = &*lock(&self.facts.version)
@@ -39,7 +37,7 @@ impl Podman {
             return Ok(version.clone());
         }
         let version = self.ask_version().await?;
-        // Were it replaced meanwhile, the next call would find another program and ask again.
+        // If the program was replaced in the meantime, the next call finds another program and reads the version again.
         *lock(&self.facts.version) = Some((program, version.clone()));
         Ok(version)
     }
@@ -53,14 +51,13 @@ impl Podman {
         }
         Err(PodmanError::Unreadable {
             call: Verb::Version,
-            source: serde::de::Error::custom("it names no version"),
+            source: serde::de::Error::custom("no version found"),
         })
     }
 
-    /// Where the store is; podman is started only when its program or its settings changed.
+    /// Returns the store; podman is started only if its program or its settings changed.
     ///
-    /// The same value is returned for the same installation, so what was read of the store before belongs
-    /// to another installation when this is another value.
+    /// The same installation returns the same value; another value invalidates everything read from the previous store.
     pub(crate) async fn store(&self) -> Result<Arc<StoreIndex>, PodmanError> {
         let search = self.search.clone();
         let read = self.facts.program_files.read(self.limits.files, move || search.installation());
@@ -85,7 +82,7 @@ impl Podman {
         read.await.map_err(|_| PodmanError::NoAnswer { place: "the image store".to_owned() })
     }
 
-    /// The program as it is now.
+    /// Returns the current program.
     pub(super) async fn program(&self) -> Result<Program, PodmanError> {
         let search = self.search.clone();
         let read = self.facts.program_files.read(self.limits.files, move || search.program());
@@ -93,11 +90,11 @@ impl Podman {
     }
 
     fn silent(&self) -> PodmanError {
-        PodmanError::NoAnswer { place: format!("podman, sought in `{}`", self.search.shown()) }
+        PodmanError::NoAnswer { place: format!("podman, searched in `{}`", self.search.shown()) }
     }
 }
 
-/// What is guarded is whole after each statement, whatever became of the one who held it.
+/// The guarded data is consistent after each statement, so a poisoned lock is harmless.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! [`Installation`]: what podman's answers depend on besides its store: its program and its settings.
+//! [`Installation`]: the program and its settings, which podman's answers depend on in addition to its store.
 //!
-//! An answer that was given by one installation is asked for again when another one is found. Files
-//! are compared by identity, so no process is started to see that nothing changed.
+//! A changed installation invalidates cached answers. Files are compared by identity, so detecting no change starts no
+//! process.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -16,51 +16,50 @@ use super::output::shown;
 use crate::error::PodmanError;
 use crate::file_identity::FileIdentity;
 
-/// Where podman is looked for when the environment has no `PATH`.
+/// Podman's search path if the environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Where settings are, besides the user's own (containers-storage.conf(5), containers.conf(5),
-/// containers-registries.conf(5)).
+/// The shared settings directories (containers-storage.conf(5), containers.conf(5), containers-registries.conf(5)).
 const SHARED: [&str; 2] = ["/usr/share/containers", "/etc/containers"];
 
-/// What the names of files with settings, and of directories of such files, begin with.
+/// Prefixes of the names of settings files and their directories.
 const SETTINGS: [&str; 3] = ["storage.", "containers.", "registries."];
 
-/// How deep a file may lie below a directory of settings: `containers.rootless.conf.d/UID/x.conf`.
+/// Maximum depth of a file below a settings directory: `containers.rootless.conf.d/UID/x.conf`.
 const DEPTH: usize = 2;
 
-/// The most files that are compared.
+/// Maximum number of files that are compared.
 const FILE_LIMIT: usize = 256;
 
-/// The program at one moment.
+/// The program at a point in time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Program {
-    /// Where it is.
+    /// Its path.
     pub(crate) path: PathBuf,
     file: FileIdentity,
 }
 
-/// The program and its settings at one moment.
+/// The program and its settings at a point in time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Installation {
     program: Program,
-    /// Each file with settings that is there; one that is not there counts by its absence.
+    /// The existing settings files; a missing file counts by its absence.
     settings: BTreeMap<PathBuf, FileIdentity>,
 }
 
-/// Where the program and its settings are looked for.
+/// The search paths of the program and its settings.
 #[derive(Debug, Clone)]
 pub(crate) struct Search {
-    /// The program, when it is given by its path.
+    /// The program, if given by its path.
     program: Option<PathBuf>,
     path: OsString,
-    /// The user's own directory of settings. Without `HOME` podman asks the user database for it; what
-    /// is there then goes unseen.
+    /// The user's own settings directory. Without `HOME` podman reads it from the user database; settings there are not
+    /// detected.
     own_settings: Option<PathBuf>,
 }
 
 impl Search {
-    /// Looks where a podman in `environment` does.
+    /// Uses the same search paths as a podman in `environment`.
     pub(crate) fn of(environment: &Environment) -> Self {
         let given = |name| environment.value(name).filter(|value| !value.is_empty());
         let path = environment.value("PATH").map_or_else(|| DEFAULT_PATH.into(), OsStr::to_owned);
@@ -69,20 +68,20 @@ impl Search {
         Self { program: None, path, own_settings: config.map(|dir| dir.join("containers")) }
     }
 
-    /// Takes the program at `path`.
+    /// Uses the program at `path`.
     pub(crate) fn with_program(self, path: PathBuf) -> Self {
         Self { program: Some(path), ..self }
     }
 
-    /// What a failed search is about.
+    /// Describes a failed search.
     pub(crate) fn shown(&self) -> String {
         let program = self.program.as_ref().map(|path| path.as_os_str());
         shown(&program.unwrap_or(&self.path).to_string_lossy())
     }
 
-    /// The program as it is now. Blocks on the file system.
+    /// Returns the current program. Blocks on the file system.
     ///
-    /// Relative entries of `PATH` are skipped: they would name a program by where we stand.
+    /// Relative entries of `PATH` are skipped, because they depend on the working directory.
     pub(crate) fn program(&self) -> Result<Program, PodmanError> {
         if let Some(path) = &self.program {
             let found = Program::at(path.clone());
@@ -94,8 +93,8 @@ impl Search {
             .ok_or_else(|| PodmanError::Missing { search: self.shown() })
     }
 
-    /// The program with its settings as they are now; `None` for settings that cannot be compared:
-    /// they cannot be read, or there are too many. Blocks on the file system.
+    /// Returns the current program and settings; `None` if the settings are unreadable or too many to compare. Blocks
+    /// on the file system.
     pub(crate) fn installation(&self) -> Result<Option<Installation>, PodmanError> {
         let program = self.program()?;
         let mut settings = BTreeMap::new();
@@ -124,7 +123,7 @@ fn is_settings(name: &OsStr) -> bool {
     SETTINGS.iter().any(|start| name.starts_with(start.as_bytes()))
 }
 
-/// Adds the files of `directory` whose names are `wanted`, and all below such directories.
+/// Adds the files of `directory` whose names are `wanted`, and all files below such directories.
 fn gather(
     directory: &Path,
     depth: usize,
@@ -146,7 +145,7 @@ fn gather(
             gather(&path, depth - 1, &|_| true, found)?;
             continue;
         }
-        // A link to nowhere is as good as absent.
+        // A dangling link counts as missing.
         if let Some(file) = FileIdentity::of(&path) {
             found.insert(path, file);
         }
@@ -192,7 +191,7 @@ mod tests {
         }
         let before = installation(home.path(), &[]);
         fs::write(settings.join("policy.json"), "{}").unwrap();
-        assert_eq!(installation(home.path(), &[]), before, "what pulls may do moves no store");
+        assert_eq!(installation(home.path(), &[]), before, "a pull policy does not move the store");
     }
 
     #[test]

@@ -1,9 +1,8 @@
-//! Builds and pulls of ours that outlived the process which began them.
+//! Our builds and pulls that outlived the process that started them.
 //!
-//! A process that is killed cannot end its podman, and a `RUN` that hangs would hang forever. What is
-//! taken for an orphan of ours: a `podman build` or `podman pull` of this user that leads its own
-//! process group, has our variable in its environment, and whose parent is the service manager by now.
-//! Whatever else podman left behind (the pause process, the monitors of containers) is left alone.
+//! A killed process cannot stop its podman, and a hung `RUN` would hang forever. An orphan is a `podman build` or
+//! `podman pull` of this user that leads its own process group, has our variable in its environment, and whose parent
+//! is now the service manager. Podman's other processes (the pause process, the container monitors) are not touched.
 
 use std::fs;
 use std::path::Path;
@@ -12,13 +11,13 @@ use rustix::process::{Pid, geteuid};
 
 use super::tree::{self, Process, Tree};
 
-/// The name and value by which a podman that this program started is known.
+/// The environment variable and value that identify our podman processes.
 pub(super) const MARK: (&str, &str) = ("COMPANION_PODMAN", "1");
 
-/// The calls that may take long. Their first argument is the subcommand, as in [`super::argv`].
+/// The long-running calls. Their first argument is the subcommand, as in [`super::argv`].
 const LONG: [&[u8]; 2] = [b"build", b"pull"];
 
-/// The orphans of ours that there are. Blocks on `/proc`.
+/// Returns the current orphans. Blocks on `/proc`.
 pub(super) fn find() -> Vec<Tree> {
     let table = tree::table();
     let orphans = table.iter().filter(|process| is_orphan(process));
@@ -37,14 +36,14 @@ fn is_orphan(process: &Process) -> bool {
         && carries_mark(&read("environ"))
 }
 
-/// Who inherits a process whose parent ended: PID 1, or the manager of its user.
+/// Returns whether a process adopts orphans: PID 1 or the user's manager.
 fn is_service_manager(pid: i32) -> bool {
     let name = || fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     pid == 1 || name().trim_end() == "systemd"
 }
 
-/// Whether these words, each ended by a NUL, are of a podman that builds or pulls. A script's are those of
-/// its interpreter, and then its own.
+/// Returns whether these NUL-terminated arguments belong to a podman that builds or pulls. A script's arguments follow
+/// those of its interpreter.
 fn is_long_call(cmdline: &[u8]) -> bool {
     let words: Vec<&[u8]> = cmdline.split(|byte| *byte == 0).take(3).collect();
     let is_podman = |word: &[u8]| word == b"podman" || word.ends_with(b"/podman");
@@ -73,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mark_is_a_whole_variable() {
+    fn the_orphan_marker_is_a_whole_variable() {
         assert!(carries_mark(b"A=1\0COMPANION_PODMAN=1\0"));
         assert!(!carries_mark(b"XCOMPANION_PODMAN=1\0COMPANION_PODMAN=12\0"));
     }

@@ -1,4 +1,4 @@
-//! What a child prints, kept within bounds: the head of an answer, or the tail of a complaint.
+//! A child's output, bounded: the head of an answer, or the tail of stderr.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,22 +10,22 @@ use super::secrets::Secrets;
 /// The longest line that is logged or shown, in characters.
 const LINE_LIMIT: usize = 400;
 
-/// How much of a line is looked through for secrets before it is cut to that, in bytes.
+/// How much of a line is searched for secrets before truncation, in bytes.
 const LINE_BUFFER: usize = 4096;
 
 /// How many of the last lines of stderr are shown.
 const LINES_SHOWN: usize = 3;
 
-/// Which part of a stream is kept.
+/// The part of a stream to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keep {
-    /// The first so many bytes; more is remembered as too much.
+    /// The first bytes up to this number; an excess is recorded.
     Head(usize),
-    /// The last so many bytes, and each line logged at the level debug.
+    /// The last bytes up to this number; each line is logged at level debug.
     Tail(usize),
 }
 
-/// A stream as far as it is kept.
+/// The kept part of a stream.
 #[derive(Debug)]
 pub(crate) struct Capture {
     keep: Keep,
@@ -33,7 +33,7 @@ pub(crate) struct Capture {
     bytes: Vec<u8>,
     overflowed: bool,
     line: Vec<u8>,
-    /// Whether the beginning of the line was not read.
+    /// Whether the start of the line was lost.
     line_is_cut: bool,
 }
 
@@ -52,7 +52,7 @@ impl Capture {
             }
             Keep::Tail(limit) => {
                 self.bytes.extend_from_slice(chunk);
-                // Cut only at twice the limit: moving the tail for each chunk would be quadratic.
+                // Truncate only at twice the limit: moving the tail for each chunk would be quadratic.
                 if self.bytes.len() > limit.saturating_mul(2) {
                     self.bytes.drain(..self.bytes.len() - limit);
                     self.overflowed = true;
@@ -62,7 +62,7 @@ impl Capture {
         }
     }
 
-    /// Notes that some output was not read: more than a tail holds, so all before it is dropped.
+    /// Records a gap in the output: more than a tail was lost, so everything before it is dropped.
     fn gap(&mut self) {
         self.bytes.clear();
         self.line.clear();
@@ -92,10 +92,10 @@ impl Capture {
     }
 }
 
-/// `text` without `secrets`, of which a part may be left where the text is cut at its start or its end.
+/// Returns `text` without `secrets`, including partial secrets at a truncated start or end.
 fn redacted(text: &[u8], secrets: &Secrets, cut_start: bool, cut_end: bool) -> String {
     let mut text = secrets.redact(&String::from_utf8_lossy(text));
-    // Whole ones are replaced by now, so this cuts through none.
+    // Complete secrets are already replaced, so this cannot split one.
     if cut_start {
         text = text.chars().skip(secrets.longest()).collect();
     }
@@ -106,52 +106,52 @@ fn redacted(text: &[u8], secrets: &Secrets, cut_start: bool, cut_end: bool) -> S
     text
 }
 
-/// A stream that is being read, shared with the task that reads it.
+/// A stream that is being read, shared with its reader task.
 #[derive(Debug, Clone)]
 pub(crate) struct Stream(Arc<Mutex<Capture>>);
 
 impl Stream {
-    /// A stream without the `secrets` in what is logged of it.
+    /// Creates a stream that redacts `secrets` in its log.
     pub(crate) fn new(keep: Keep, secrets: Secrets) -> Self {
         Self(Arc::new(Mutex::new(Capture::new(keep, secrets))))
     }
 
-    /// Reads `pipe` to its end. What was read before the call is dropped stays captured.
+    /// Reads `pipe` to its end. Output that was read before the call is dropped is kept.
     pub(crate) async fn drain(self, pipe: Option<impl AsyncRead + Unpin>) {
         let Some(mut pipe) = pipe else { return };
         let mut chunk = [0_u8; 8192];
-        // An error of the pipe ends the stream as its end does: what counts is the exit status.
+        // A read error ends the stream like EOF: the exit status decides.
         while let Ok(length @ 1..) = pipe.read(&mut chunk).await {
             self.push(chunk.get(..length).unwrap_or_default());
         }
     }
 
-    /// Takes in what was read.
+    /// Adds output.
     pub(crate) fn push(&self, chunk: &[u8]) {
         self.lock().push(chunk);
     }
 
-    /// Notes that some output was not read.
+    /// Records a gap in the output.
     pub(crate) fn gap(&self) {
         self.lock().gap();
     }
 
-    /// What is kept, and whether there was more than that.
+    /// Returns the kept output, and whether there was more.
     pub(crate) fn take(&self) -> (Vec<u8>, bool) {
         let mut capture = self.lock();
         (std::mem::take(&mut capture.bytes), capture.overflowed)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Capture> {
-        // A capture is whole after every push, whatever became of the one who made it.
+        // A capture is consistent after every push, so a poisoned lock is harmless.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The last useful lines of what podman complained about, without secrets, escaped, in one line.
+/// Returns the last useful lines of podman's stderr, redacted and escaped, in one line.
 ///
-/// `is_cut` says whether the beginning is missing. Podman's own log lines (`time="…" level=…`) repeat
-/// what its last line says; they are shown only when there is nothing else.
+/// `is_cut` says whether the start is missing. Podman's own log lines (`time="…" level=…`) repeat the last line's
+/// message; they are shown only if there is nothing else.
 pub(crate) fn last_words(stderr: &[u8], is_cut: bool, secrets: &Secrets) -> String {
     let text = redacted(stderr, secrets, is_cut, !stderr.ends_with(b"\n"));
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -165,7 +165,7 @@ pub(crate) fn last_words(stderr: &[u8], is_cut: bool, secrets: &Secrets) -> Stri
     if plain.is_empty() { pick(false) } else { plain }
 }
 
-/// `text` in one line without control characters, cut to 400 characters.
+/// Returns `text` in one line without control characters, truncated to 400 characters.
 pub(crate) fn shown(text: &str) -> String {
     let mut line = String::new();
     for (count, c) in text.chars().enumerate() {
@@ -181,7 +181,7 @@ pub(crate) fn shown(text: &str) -> String {
     line
 }
 
-/// A path in one line without control characters: a file's name may hold any byte but two.
+/// Returns a path in one line without control characters: a file name may contain any byte but two.
 pub(crate) fn path_shown(path: &Path) -> String {
     shown(&path.to_string_lossy())
 }
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn podman_s_log_lines_give_way_to_its_last_words() {
+    fn podmans_error_line_has_priority_over_its_log_lines() {
         let last_words = |stderr| last_words(stderr, false, &Secrets::default());
         let stderr =
             b"time=\"x\" level=warning msg=\"Failed, retrying\"\noops\n\nError: it broke\n";

@@ -1,37 +1,37 @@
-//! [`Secrets`]: passwords in proxy URLs, kept out of what is logged and reported.
+//! [`Secrets`]: passwords in proxy URLs, redacted from logs and reports.
 //!
 //! A `RUN` of a build may print its environment, and some messages of podman quote the URL.
 
 use std::sync::Arc;
 
-/// What stands in place of a secret.
+/// Replacement of a secret.
 const REDACTED: &str = "***";
 
-/// The shortest password that is sought by itself. A shorter one is sought only together with its user
-/// name: what replaces it everywhere would spell it out.
+/// The shortest password that is redacted by itself. A shorter one is redacted only together with its user name,
+/// because redacting it everywhere would reveal it.
 const SHORTEST: usize = 4;
 
-/// Texts that must not be shown. `Debug` shows how many there are.
+/// Texts that must not be shown. `Debug` shows only their number.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets(Arc<[String]>);
 
 impl Secrets {
-    /// The user names and passwords in `urls`.
+    /// Collects the user names and passwords in `urls`.
     pub(crate) fn of_urls<T: AsRef<str>>(urls: impl Iterator<Item = T>) -> Self {
         let mut words: Vec<String> = urls.flat_map(|url| words(url.as_ref())).collect();
-        // A longer one first: it may hold a shorter one.
+        // Longest first: a longer one may contain a shorter one.
         words.sort_by(|one, other| other.len().cmp(&one.len()).then(one.cmp(other)));
         words.dedup();
         Self(words.into())
     }
 
-    /// `text` without the secrets.
+    /// Returns `text` without the secrets.
     pub(crate) fn redact(&self, text: &str) -> String {
         let redact = |text: String, secret: &String| text.replace(secret.as_str(), REDACTED);
         self.0.iter().fold(text.to_owned(), redact)
     }
 
-    /// The length of the longest, in bytes: a text that is cut may begin or end with so much of a secret.
+    /// Returns the length of the longest secret in bytes: truncated text may start or end with part of a secret.
     pub(crate) fn longest(&self) -> usize {
         self.0.first().map_or(0, String::len)
     }
@@ -43,11 +43,11 @@ impl std::fmt::Debug for Secrets {
     }
 }
 
-/// What is secret of one URL: `user:password` and the password, as written and decoded (RFC 3986, 3.2.1).
+/// Returns the secrets of one URL: `user:password` and the password, as written and decoded (RFC 3986, 3.2.1).
 fn words(url: &str) -> Vec<String> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    // A password with an unencoded delimiter is no valid URL, and podman may quote it as it is.
+    // A URL with an unencoded delimiter in the password is invalid, and podman may quote it unchanged.
     let userinfo = authority.rsplit_once('@').or_else(|| rest.rsplit_once('@'));
     let Some((userinfo, _)) = userinfo else { return Vec::new() };
     let Some((_, password)) = userinfo.split_once(':').filter(|(_, password)| !password.is_empty())

@@ -1,9 +1,7 @@
-//! What a build or a pull complains of, in a file without a name that it needs no reader for.
+//! The stderr of a build or a pull, in an anonymous file that needs no reader.
 //!
-//! A pipe would end podman in the middle of its work, by SIGPIPE, when this process dies: podman then
-//! leaves its working container behind, which nobody can tell from another program's. The file is in
-//! memory, is read while it grows, and what was read is given back, so it stays small however much is
-//! printed.
+//! If this process died, a pipe would kill podman by SIGPIPE, which leaves a working container that cannot be
+//! identified as ours. The file is in memory, is read while it grows, and what was read is freed, so it stays small.
 
 use std::convert::Infallible;
 use std::fs::File;
@@ -18,10 +16,10 @@ use rustix::fs::{
 
 use super::output::Stream;
 
-/// How often the file is read while it is written to.
+/// How often the file is read while it grows.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// The most that is read at one look, in bytes; of what was printed since the last one, the end.
+/// Maximum size of one read in bytes; of a longer output only the end is read.
 const LOOK_LIMIT: u64 = 64 * 1024;
 
 /// The file.
@@ -35,17 +33,17 @@ pub(crate) struct Spool {
 impl Spool {
     pub(crate) fn new() -> io::Result<Self> {
         let file = memfd_create("podman-complaints", MemfdFlags::CLOEXEC)?;
-        // Podman and all that it starts write at the end, whoever of them wrote before.
+        // Podman and its children append, in any order.
         fcntl_setfl(&file, fcntl_getfl(&file)? | OFlags::APPEND)?;
         Ok(Self { file: File::from(file), read: 0 })
     }
 
-    /// What a child writes to.
+    /// Returns the writing end for a child.
     pub(crate) fn writer(&self) -> io::Result<Stdio> {
         Ok(self.file.try_clone()?.into())
     }
 
-    /// Goes on reading into `stream`, until it is dropped.
+    /// Reads into `stream` continuously until dropped.
     pub(crate) async fn follow(&mut self, stream: &Stream) -> Infallible {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -53,9 +51,9 @@ impl Spool {
         }
     }
 
-    /// Reads into `stream` what was written since the last look.
+    /// Reads new output into `stream`.
     ///
-    /// An error ends the look as the file's end does: what counts is the exit status.
+    /// An error ends the read like EOF: the exit status decides.
     pub(crate) fn catch_up(&mut self, stream: &Stream) {
         let Ok(end) = self.file.metadata().map(|data| data.len()) else { return };
         if end == self.read {
@@ -74,7 +72,7 @@ impl Spool {
         }
         let give_back = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         if let Err(error) = fallocate(&self.file, give_back, 0, self.read) {
-            tracing::debug!(%error, "what podman printed stays in memory until it ends");
+            tracing::debug!(%error, "failed to free podman's output before it exits");
         }
     }
 }
@@ -89,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_what_is_written_is_kept_and_the_rest_given_back() {
+    fn the_end_of_the_output_is_kept_and_the_rest_is_freed() {
         let (mut spool, stream) =
             (Spool::new().unwrap(), Stream::new(Keep::Tail(64), Secrets::default()));
         let mut writer = spool.file.try_clone().unwrap();

@@ -1,11 +1,10 @@
-//! Ending a podman and everything below it, softly first.
+//! Terminates a podman and its descendants, gracefully first.
 //!
-//! A podman that is killed may leave its store damaged, so it is asked to end. Asked how? While a
-//! `RUN` of a build goes on, SIGTERM makes podman itself exit at once, and what the `RUN` started
-//! lives on as an orphan: it is the first process of its pid namespace, which no default action of
-//! a signal ends, and the build's working container stays in the store. SIGTERM to the child that
-//! supervises the `RUN` makes it kill the container and the build fail in good order. Hence the
-//! order here (seen with Podman 5.4.2): the innermost processes of the group first, the rest after.
+//! SIGKILL may damage the store, so podman gets SIGTERM. During a `RUN` of a build, SIGTERM makes podman itself exit
+//! immediately: the `RUN` continues as an orphan, because it is the init process of its PID namespace, which ignores
+//! signals with a default action, and the working container stays in the store. SIGTERM to the child that supervises
+//! the `RUN` makes it kill the container, and the build fails cleanly. Hence the order (observed with Podman 5.4.2):
+//! the innermost processes of the group first, the others after them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -21,19 +20,19 @@ use tokio::time::{Instant, sleep};
 
 use crate::reader::Reader;
 
-/// How often an ending process is looked at.
+/// How often a terminating process is checked.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Into how many steps a grace is cut.
+/// Number of steps of a grace period.
 const STEPS: u32 = 5;
 
-/// How long descendants may outlive the process that they belonged to.
+/// How long descendants may outlive their ancestor.
 const ORPHAN_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a look at the process table may take.
+/// Time limit of reading the process table.
 const TABLE_LIMIT: Duration = Duration::from_secs(5);
 
-/// A line of the process table.
+/// An entry of the process table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Process {
     pub(super) pid: i32,
@@ -41,24 +40,24 @@ pub(super) struct Process {
     pub(super) group: i32,
 }
 
-/// A process below the leader, by a handle: a number may be another process's when it is used.
+/// A descendant of the leader, by pidfd, because a process ID may be reused.
 struct Member {
     process: Process,
     handle: OwnedFd,
     asked: bool,
 }
 
-/// A process that leads a group of its own, with all below it.
+/// A process that leads its own group, with all its descendants.
 pub(crate) struct Tree {
     leader: Pid,
-    /// The handle of a leader that is not our child: it cannot be waited for, and its number is its own
-    /// only as long as it lives. One of ours keeps its number until we wait for it.
+    /// The pidfd of a leader that is not our child: we cannot wait for it, and its ID may be reused after its end. Our
+    /// child keeps its ID until we wait for it.
     stranger: Option<OwnedFd>,
     members: Vec<Member>,
 }
 
 impl Tree {
-    /// The tree below `leader`, read on another thread; the leader alone when the table does not answer.
+    /// Reads the tree below `leader` on another thread; only the leader if reading the process table times out.
     pub(crate) async fn of(leader: Pid) -> Self {
         let read = Reader::default().read(TABLE_LIMIT, move || Self::below(leader)).await;
         read.unwrap_or(Self { leader, stranger: None, members: Vec::new() })
@@ -74,14 +73,14 @@ impl Tree {
         Self { leader, stranger: None, members: below.into_iter().filter_map(open).collect() }
     }
 
-    /// Reads the tree of a leader that is not our child; `None` when it has ended. Blocks on `/proc`.
+    /// Reads the tree of a leader that is not our child; `None` if it has ended. Blocks on `/proc`.
     pub(super) fn with_leader(leader: Pid) -> Option<Self> {
         let handle = pidfd_open(leader, PidfdFlags::empty()).ok()?;
         Some(Self { stranger: Some(handle), ..Self::below(leader) })
     }
 
-    /// Asks the innermost processes of the group to end that have not been asked; the leader, when
-    /// it is alone. What is asked may take its time: those around it are not asked before it is gone.
+    /// Sends SIGTERM to the innermost processes of the group that have not received it yet; to the leader, if it is
+    /// alone. The outer processes are signalled only after the inner ones have ended.
     pub(crate) fn ask(&mut self) {
         let group = self.leader.as_raw_nonzero().get();
         let alive = self.members.iter().filter(|member| alive(&member.handle));
@@ -102,15 +101,15 @@ impl Tree {
         if self.stranger.as_ref().is_some_and(|leader| !alive(leader)) {
             return;
         }
-        // The leader is not waited for yet, so its number is still its group's. An error says that
-        // nobody is left, which is what was wanted.
+        // The leader has not been reaped yet, so its ID still denotes its group. An error means that the group has
+        // already ended.
         let _ = kill_process_group(self.leader, Signal::TERM);
     }
 
-    /// Ends the tree within about `grace`, and returns when the leader can be waited for.
+    /// Terminates the tree within about `grace`, and returns when the leader can be reaped.
     ///
-    /// Half of the grace goes to asking from the inside out, in steps that leave those around time
-    /// to clean up after who ended.
+    /// Half of the grace period is for SIGTERM from the inside out, in steps that give the outer processes time to
+    /// clean up.
     pub(crate) async fn end(mut self, grace: Duration) {
         let softly = Instant::now() + grace / 2;
         self.ask();
@@ -120,7 +119,7 @@ impl Tree {
         if !self.leader_ended_within(Duration::ZERO).await {
             self.ask_all();
             if !self.leader_ended_within(grace / 2).await {
-                // As with `ask_all`.
+                // As in `ask_all`.
                 let _ = kill_process_group(self.leader, Signal::KILL);
             }
         }
@@ -131,7 +130,7 @@ impl Tree {
         self.members_ended().await;
     }
 
-    /// Waits until nobody below is left, for a second at most.
+    /// Waits until all descendants have ended, for at most a second.
     async fn members_ended(&self) {
         let deadline = Instant::now() + ORPHAN_GRACE;
         let any_alive = || self.members.iter().any(|member| alive(&member.handle));
@@ -140,7 +139,7 @@ impl Tree {
         }
     }
 
-    /// Looks without waiting *for* the leader: its number must stay taken while it is signalled.
+    /// Polls without reaping the leader: its ID must stay reserved while it is signalled.
     async fn leader_ended_within(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -161,20 +160,19 @@ impl Tree {
 }
 
 fn signal(process: &OwnedFd, signal: Signal) {
-    // An error says that it has ended, or that it is another user's.
+    // An error means that the process has ended or belongs to another user.
     let _ = pidfd_send_signal(process, signal);
 }
 
-/// Whether a process has not ended yet: one that ended and was not waited for is not alive.
+/// Returns whether a process has not ended yet; a zombie has ended.
 fn alive(process: &OwnedFd) -> bool {
-    // pidfd_open(2): readable once the process has ended. A signal would tell, too, and do something.
+    // pidfd_open(2): readable once the process has ended.
     let mut handles = [PollFd::new(process, PollFlags::IN)];
     let immediately = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut handles, Some(&immediately)).is_ok_and(|ended| ended == 0)
 }
 
-/// When the process `pid` started, in clock resyncs since the boot; `None` when there is none.
-/// Blocks on `/proc`.
+/// Returns the start time of process `pid` in clock ticks since boot; `None` if it does not exist. Blocks on `/proc`.
 pub(super) fn started(pid: Pid) -> Option<u64> {
     let path = format!("/proc/{}/stat", pid.as_raw_nonzero());
     let stat = fs::read_to_string(path).ok()?;
@@ -196,8 +194,8 @@ pub(super) fn table() -> Vec<Process> {
         .collect()
 }
 
-/// The fields of `/proc/<pid>/stat` after the name (proc_pid_stat(5)), which stands in parentheses and
-/// may hold anything.
+/// Returns the fields of `/proc/<pid>/stat` after the name (proc_pid_stat(5)), which is in parentheses and may contain
+/// anything.
 fn fields(stat: &str) -> Option<impl Iterator<Item = &str>> {
     Some(stat.rsplit_once(')')?.1.split_ascii_whitespace())
 }
@@ -210,7 +208,7 @@ fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
     Some(Process { pid, parent, group })
 }
 
-/// Everything below `leader`, parents before children.
+/// Returns all descendants of `leader`, parents before children.
 fn descendants(table: &[Process], leader: i32) -> Vec<Process> {
     let mut children: BTreeMap<i32, Vec<Process>> = BTreeMap::new();
     for process in table {
@@ -227,7 +225,7 @@ fn descendants(table: &[Process], leader: i32) -> Vec<Process> {
     found
 }
 
-/// Those of the group that have nobody of the group below them.
+/// Returns the members of the group without descendants in the group.
 fn innermost(descendants: &[Process], group: i32) -> Vec<Process> {
     let members = || descendants.iter().filter(|p| p.group == group);
     let parents: BTreeSet<i32> = members().map(|p| p.parent).collect();
@@ -243,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_supervisor_of_a_run_is_asked_first_and_the_run_is_found_in_its_own_session() {
+    fn the_supervisor_of_a_run_is_terminated_first() {
         // podman 10, the process in its user namespace 11, the supervisor 12, the RUN 13.
         let table = [
             process(13, 12, 13),

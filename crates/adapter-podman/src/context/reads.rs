@@ -1,5 +1,5 @@
-//! [`Contexts`]: each build context is read by itself, so that one on a file system which is slow or
-//! hangs concerns its own companion alone.
+//! [`Contexts`]: reads each build context separately, so that a slow or hanging file system affects only its own
+//! companion.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,16 +13,16 @@ use super::{Context, ContextError, Digests, Tree, find};
 use crate::command::output::shown;
 use crate::reader::Reader;
 
-/// The most contexts that are kept, those included whose read hangs and that nobody asks for any more.
+/// Maximum number of cached contexts, including unused ones whose read hangs.
 const SLOT_LIMIT: usize = 256;
 
-/// Candidate directories, in order: what makes one context another one, besides build arguments.
+/// Candidate directories in order, which identify a context apart from build arguments.
 type Candidates = Vec<AbsolutePath>;
 
-/// What there is to build from, if anything; an error is shared by all who asked for the same context.
+/// The context found, if any; an error is shared by all requesters of the same context.
 pub(crate) type FoundContext = Result<Option<Context>, Arc<ContextError>>;
 
-/// The build contexts of a host, with what is known of their files.
+/// The build contexts of a host, with cached file digests.
 #[derive(Debug, Default)]
 pub(crate) struct Contexts {
     slots: Mutex<BTreeMap<Candidates, Arc<Slot>>>,
@@ -43,7 +43,7 @@ impl Slot {
         let silent = no_answer(&candidates);
         let digests = Arc::clone(&self.digests);
         let work = move || {
-            // A read that panicked left them whole.
+            // A panic leaves the digests consistent.
             let mut digests = digests.lock().unwrap_or_else(PoisonError::into_inner);
             find(&candidates, &mut digests)
         };
@@ -58,10 +58,10 @@ fn no_answer(candidates: &Candidates) -> ContextError {
 }
 
 impl Contexts {
-    /// Finds the context of each of `builds`, in their order; each distinct context is read once.
+    /// Finds the context of each of `builds`, in order; each distinct context is read once.
     ///
-    /// One that takes longer than `limit` is [`ContextError::NoAnswer`]. Its read goes on, and until it
-    /// ends the answer stays the same without waiting, and no other read of it is started.
+    /// If one takes longer than `limit`, the result is [`ContextError::NoAnswer`]. Its read continues, and until it
+    /// ends, further calls fail without waiting and without starting another read.
     pub(crate) async fn find_all(
         &self,
         builds: &[Option<&BuildSource>],
@@ -72,7 +72,7 @@ impl Contexts {
         let mut reads = JoinSet::new();
         let mut trees = BTreeMap::new();
         for candidates in wanted {
-            // Stays for a read that cannot be made, or panics.
+            // The result if the read cannot start or panics.
             trees.insert(candidates.clone(), Err(Arc::new(no_answer(candidates))));
             if let Some(slot) = self.slot(candidates) {
                 let candidates = candidates.clone();
@@ -93,7 +93,7 @@ impl Contexts {
         builds.iter().map(|build| build.map_or(Ok(None), context)).collect()
     }
 
-    /// Forgets the contexts that none of `builds` is built from, save those whose read still runs.
+    /// Drops the contexts that none of `builds` uses, except those whose read is running.
     pub(crate) fn keep_only<'a>(&self, builds: impl Iterator<Item = &'a BuildSource>) {
         let wanted: BTreeSet<&Candidates> = builds.map(|build| &build.contexts).collect();
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);

@@ -94,7 +94,7 @@ fn a_build_argument_changes_the_digest() {
     assert!(plain != one && one != other && plain != other);
 }
 
-/// The bytes that this thread has read so far (proc_pid_io(5)).
+/// Returns the bytes that this thread has read so far (proc_pid_io(5)).
 fn bytes_read() -> usize {
     let text = fs::read_to_string("/proc/thread-self/io").unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("rchar: "));
@@ -118,7 +118,7 @@ fn an_unchanged_file_is_not_read_again_and_a_changed_one_is() {
     assert_eq!(look(), (first, false));
     let (changed, was_read) = loop {
         fs::write(&large, vec![b'y'; SIZE]).unwrap();
-        // Within one resync of the file system's clock the two cannot be told apart.
+        // Within one tick of the file system's clock, the two identities are equal.
         let seen = look();
         if seen.1 {
             break seen;
@@ -127,7 +127,7 @@ fn an_unchanged_file_is_not_read_again_and_a_changed_one_is() {
     assert!(was_read && changed != first);
     fs::remove_file(&large).unwrap();
     look();
-    assert_eq!(digests.known.len(), 2, "what is gone is forgotten");
+    assert_eq!(digests.known.len(), 2, "removed files are dropped");
 }
 
 #[test]
@@ -138,11 +138,11 @@ fn a_file_that_changed_just_now_is_read_again() {
         let found = find_with(&[directory.path()], &BTreeMap::new(), &mut digests);
         found.unwrap().unwrap().digest
     };
-    // Some of these fall into one resync of the clock, and all have one size.
+    // Some of these fall into one tick of the clock, and all have the same size.
     let mut seen = std::collections::BTreeSet::new();
     for number in 0..100 {
         fs::write(directory.path().join("html/index.html"), format!("{number:05}")).unwrap();
-        assert!(seen.insert(digest()), "change {number} is seen");
+        assert!(seen.insert(digest()), "change {number} is detected");
     }
 }
 

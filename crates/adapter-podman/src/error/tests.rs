@@ -10,9 +10,9 @@ fn failed(call: Verb, said: &str) -> PodmanError {
     }
 }
 
-/// Each text is what Podman 5.4.2 printed, save those of the registries' own statuses.
+/// Messages of Podman 5.4.2, except for the registries' status codes.
 #[test]
-fn what_podman_says_is_told_apart_by_what_the_caller_can_do() {
+fn podmans_messages_determine_the_error_kind() {
     use PortErrorKind::{Denied, Invalid, NotFound, Transient, Unavailable};
     let rows = [
         (
@@ -79,7 +79,7 @@ fn what_podman_says_is_told_apart_by_what_the_caller_can_do() {
 }
 
 #[test]
-fn the_host_s_own_troubles_come_with_what_mends_them() {
+fn host_errors_include_a_fix() {
     for (said, hint) in [
         ("no space left on device", "the disk is full"),
         ("layer not known", "podman system check --repair"),

@@ -1,4 +1,4 @@
-//! Making the image of a source present and current: built first, pulled as the way out.
+//! Makes the image of a source present and current: by a build, or by a pull as fallback.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use crate::context::Context;
 use crate::error::Verb;
 
 impl PodmanImages {
-    /// Provides the image of `source` and returns it as it was read back.
+    /// Provides the image of `source` and returns the image as read back.
     pub(super) async fn provide(&self, source: &ImageSource) -> Result<PresentImage, ImageError> {
         let reference = reference(source).ok_or(ImageError::NoSource)?;
         if source.build.as_ref().is_some_and(|build| !is_build_name(&build.reference)) {
             return Err(ImageError::BuildName);
         }
-        // Companions may share an image: the second one finds it made.
+        // Companions may share an image: the second one finds it present.
         let lock = self.lock_of(reference);
         let _held = lock.lock().await;
         let found = self.find(source).await?;
@@ -31,7 +31,7 @@ impl PodmanImages {
                     Err(failure) => failure,
                 };
                 match pull {
-                    // The last good image stays; what is broken is the context or the host.
+                    // The last good image stays; the context or the host is broken.
                     Some(pull) if found.present.is_none() && !failure.rules_out_a_pull() => {
                         self.pull_instead(source, pull, failure).await
                     }
@@ -83,7 +83,7 @@ impl PodmanImages {
         pull: &PullSource,
         build: ImageError,
     ) -> Result<PresentImage, ImageError> {
-        tracing::warn!(image = %pull.reference, reason = %build, "the build failed; pulling");
+        tracing::warn!(image = %pull.reference, reason = %build, "build failed; pulling");
         self.pull(source, pull).await.map_err(|pull| ImageError::BuildAndPull {
             build: Box::new(build),
             pull: Box::new(pull),
@@ -106,14 +106,14 @@ impl PodmanImages {
 
     fn lock_of(&self, reference: &ImageRef) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = lock(&self.locks);
-        // One that is held or awaited has a second owner.
+        // A lock in use has a second owner.
         locks.retain(|_, lock| Arc::strong_count(lock) > 1);
         Arc::clone(locks.entry(reference.clone()).or_default())
     }
 }
 
 impl ImageError {
-    /// Whether a pull would fail too, or is not needed: a context that changed is built again.
+    /// Returns whether a pull would fail too or is unnecessary: a changed context is built again.
     fn rules_out_a_pull(&self) -> bool {
         match self {
             Self::Podman(error) => error.is_of_the_host(),
@@ -128,7 +128,7 @@ impl ImageError {
     }
 }
 
-/// Whether podman can give a build this name without it ever being sought in a registry.
+/// Returns whether a build can have this name without podman ever looking it up in a registry.
 fn is_build_name(reference: &ImageRef) -> bool {
     reference.registry() == "localhost" && !reference.as_str().contains('@')
 }

@@ -1,5 +1,4 @@
-//! The last listing of the images, kept while the store is in the state that it was listed in, and the
-//! platforms of images.
+//! The last listing of the images, cached while the store is unchanged, and the platforms of images.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,10 +12,10 @@ use crate::command::argv;
 use crate::error::{PodmanError, Verb};
 use crate::store_index::{StoreIndex, StoreState};
 
-/// How many images are asked about at once when they are asked about one by one.
+/// How many images are inspected concurrently one by one.
 const AT_ONCE: usize = 4;
 
-/// A listing, true as long as the same installation finds this store, and finds it in this state.
+/// A listing, valid while the installation, the store and the store's state are the same.
 #[derive(Debug)]
 pub(super) struct Listed {
     store: Arc<StoreIndex>,
@@ -24,11 +23,11 @@ pub(super) struct Listed {
     listing: Arc<Listing>,
 }
 
-/// What is known of the platforms of some images, one by one.
+/// The platforms of images, one result each.
 pub(super) type Platforms = BTreeMap<ImageId, Result<Platform, Arc<PodmanError>>>;
 
 impl PodmanImages {
-    /// All images, by the last listing if the store is as it was then.
+    /// Returns all images, from the cached listing if the store is unchanged.
     pub(super) async fn listing(&self) -> Result<Arc<Listing>, PodmanError> {
         let store = self.podman.store().await?;
         let before = self.state_of(&store).await?;
@@ -51,8 +50,8 @@ impl PodmanImages {
         self.podman.read_store(move || store.state()).await
     }
 
-    /// `listing` with the state that it is true in: nothing changed under it, and the index is of this
-    /// store.
+    /// Returns `listing` with the state in which it is valid: the store did not change in the meantime, and the index
+    /// belongs to this store.
     async fn unchanged(
         &self,
         store: Arc<StoreIndex>,
@@ -69,8 +68,8 @@ impl PodmanImages {
         self.podman.read_store(read).await
     }
 
-    /// The platforms of `images`; podman is asked about those that are not known, all at once, and one
-    /// by one about those that it does not tell of then.
+    /// Returns the platforms of `images`; reads unknown ones in one call, and retries those that it does not describe
+    /// one by one.
     pub(super) async fn platforms(&self, images: BTreeSet<ImageId>) -> Platforms {
         let unknown = self.unknown(&images);
         let mut failures = BTreeMap::new();
@@ -99,7 +98,7 @@ impl PodmanImages {
         images.iter().filter(|id| !known.contains_key(id)).cloned().collect()
     }
 
-    /// Asks about `images` in one call, which fails when one of them cannot be told of.
+    /// Reads the platforms of `images` in one call, which fails if one of them cannot be inspected.
     async fn learn_platforms(&self, images: &[ImageId]) -> Result<(), PodmanError> {
         let answer = self.podman.run(Verb::ImageInspect, argv::inspect_images(images)).await?;
         let told = listing::inspected(&answer)?.into_iter();
@@ -110,7 +109,7 @@ impl PodmanImages {
         }
     }
 
-    /// Asks about `images` one by one, and returns why those failed that did.
+    /// Reads the platforms of `images` one by one, and returns the failures.
     async fn learn_each(&self, images: &[ImageId]) -> BTreeMap<ImageId, Arc<PodmanError>> {
         let mut failures = BTreeMap::new();
         for some in images.chunks(AT_ONCE) {
@@ -130,7 +129,7 @@ impl PodmanImages {
                     Ok((id, Err(error))) => {
                         failures.insert(id, Arc::new(error));
                     }
-                    // It panicked: the failure of the call for all stays.
+                    // It panicked: the failure of the combined call stays.
                     Err(_) => {}
                 }
             }
@@ -139,8 +138,8 @@ impl PodmanImages {
     }
 }
 
-/// Podman said nothing that is understood about `image`.
+/// The error for an image that podman does not describe.
 fn untold(image: &ImageId) -> PodmanError {
-    let why = format!("it does not describe the image {image}");
+    let why = format!("no description of the image {image}");
     PodmanError::Unreadable { call: Verb::ImageInspect, source: serde::de::Error::custom(why) }
 }

@@ -1,7 +1,7 @@
-//! What podman says of its images, and what that means for a source. Pure.
+//! Parses podman's image lists and evaluates them for a source. Pure.
 //!
-//! Each entry of an answer is read by itself, within a bound. One that is not understood concerns the
-//! companions whose image it may be about, and no others.
+//! Each entry of an answer is parsed separately, within a size limit. An invalid entry affects only the companions
+//! whose image it may be.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use serde_json::value::RawValue;
 use crate::command::output::shown;
 use crate::error::{PodmanError, Verb};
 
-/// The longest entry that is read, in bytes.
+/// Maximum size of an entry in bytes.
 const ENTRY_LIMIT: usize = 256 * 1024;
 
-/// One image of `podman images --format json`, as far as it is used.
+/// The used fields of an image in `podman images --format json`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct ListedImage {
@@ -25,11 +25,11 @@ struct ListedImage {
     labels: Option<Labels>,
     containers: Option<i64>,
     dangling: Option<bool>,
-    /// The names that it has or had.
+    /// Its current and former names.
     history: Option<Vec<String>>,
 }
 
-/// What an image is called.
+/// The names of an image.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Names {
@@ -37,7 +37,7 @@ struct Names {
     repo_digests: Option<Vec<String>>,
 }
 
-/// Those labels of an image that builds of ours give it.
+/// The labels that our builds set.
 #[derive(Debug, Clone, Deserialize)]
 struct Labels {
     #[serde(rename = "companion.context")]
@@ -46,10 +46,10 @@ struct Labels {
     source: Option<String>,
 }
 
-/// An entry that is not understood.
+/// An invalid entry.
 #[derive(Debug, Clone)]
 struct Unreadable {
-    /// What it is about, if that much is understood.
+    /// Its names, if readable.
     names: Option<Names>,
     reason: Arc<PodmanError>,
 }
@@ -61,7 +61,7 @@ pub(crate) struct Listing {
     unreadable: Vec<Unreadable>,
 }
 
-/// One image of `podman image inspect`, as far as it is used.
+/// The used fields of an image in `podman image inspect`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct InspectedImage {
@@ -70,7 +70,7 @@ pub(crate) struct InspectedImage {
     pub(crate) platform: Platform,
 }
 
-/// What an image's programs run on, in the words of the OCI image specification.
+/// The platform of an image, in terms of the OCI image specification.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Platform {
@@ -79,7 +79,7 @@ pub(crate) struct Platform {
 }
 
 impl Platform {
-    /// What this program runs on.
+    /// Returns this program's platform.
     pub(crate) fn host() -> Self {
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",
@@ -93,14 +93,14 @@ impl Platform {
     }
 }
 
-/// Escaped and cut: both words are the registry's, which can put anything into an image's configuration.
+/// Escaped and truncated: both values come from the registry's image configuration, which can contain anything.
 impl std::fmt::Display for Platform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", shown(&self.os), shown(&self.architecture))
     }
 }
 
-/// The entries of the JSON array in `answer`, unread; none for `null`, which Podman 4 prints.
+/// Returns the unparsed entries of the JSON array in `answer`; none for `null`, which Podman 4 prints.
 fn entries(call: Verb, answer: &str) -> Result<Vec<&RawValue>, PodmanError> {
     let entries: Option<Vec<&RawValue>> =
         serde_json::from_str(answer).map_err(|source| PodmanError::Unreadable { call, source })?;
@@ -118,10 +118,10 @@ fn entry<'a, T: Deserialize<'a>>(call: Verb, text: &'a str) -> Result<T, PodmanE
     read.map_err(|source| PodmanError::Unreadable { call, source })
 }
 
-/// Reads `answer` as `podman image inspect`; an entry that is not understood is left out.
+/// Parses `answer` as `podman image inspect`; skips invalid entries.
 ///
 /// # Errors
-/// [`PodmanError::Unreadable`] for an answer that is no array.
+/// [`PodmanError::Unreadable`] if the answer is not an array.
 pub(crate) fn inspected(answer: &[u8]) -> Result<Vec<InspectedImage>, PodmanError> {
     let (call, text) = (Verb::ImageInspect, String::from_utf8_lossy(answer));
     let read = |raw: &RawValue| entry(call, raw.get()).ok();
@@ -129,10 +129,10 @@ pub(crate) fn inspected(answer: &[u8]) -> Result<Vec<InspectedImage>, PodmanErro
 }
 
 impl Listing {
-    /// Reads `answer` as `podman images --format json`.
+    /// Parses `answer` as `podman images --format json`.
     ///
     /// # Errors
-    /// [`PodmanError::Unreadable`] for an answer that is no array.
+    /// [`PodmanError::Unreadable`] if the answer is not an array.
     pub(crate) fn parse(answer: &[u8]) -> Result<Self, PodmanError> {
         let (call, text) = (Verb::Images, String::from_utf8_lossy(answer));
         let mut listing = Self::default();
@@ -140,7 +140,7 @@ impl Listing {
             match entry(call, raw.get()) {
                 Ok(image) => listing.images.push(image),
                 Err(reason) => {
-                    tracing::debug!(%reason, "passing over an image");
+                    tracing::debug!(%reason, "skipping an unreadable image");
                     let names = serde_json::from_str(raw.get()).ok();
                     listing.unreadable.push(Unreadable { names, reason: Arc::new(reason) });
                 }
@@ -149,27 +149,26 @@ impl Listing {
         Ok(listing)
     }
 
-    /// The ids of all images that are understood.
+    /// Returns the IDs of all valid images.
     pub(crate) fn ids(&self) -> impl Iterator<Item = &ImageId> {
         self.images.iter().map(|image| &image.id)
     }
 
-    /// Whether the image `id` is one that a newer build replaced, without a name and unused.
+    /// Returns whether the image `id` was replaced by a newer build, and is nameless and unused.
     pub(crate) fn is_leftover(&self, id: &ImageId) -> bool {
         self.images.iter().any(|image| image.id == *id && image.is_leftover())
     }
 
-    /// The images of stages, of whosever builds: without a name, unused, and never with any name but
-    /// those that buildah gives for a moment.
+    /// Returns the stage images of any builds: nameless, unused, and never with a name except buildah's temporary ones.
     pub(crate) fn stages(&self) -> impl Iterator<Item = &ImageId> {
         self.images.iter().filter(|image| image.is_stage()).map(|image| &image.id)
     }
 
-    /// The image that a companion of `source` would be started from: the one built here if it is
-    /// there, else the one pulled.
+    /// Returns the image that a companion of `source` would start from: the built one if present, otherwise the pulled
+    /// one.
     ///
     /// # Errors
-    /// An entry that may be about this image is not understood.
+    /// An entry that may be this image is invalid.
     pub(crate) fn present(
         &self,
         source: &ImageSource,
@@ -193,7 +192,7 @@ impl Listing {
         Ok(None)
     }
 
-    /// The images that builds for `source` left behind.
+    /// Returns the dangling images of builds for `source`.
     pub(crate) fn leftovers(&self, source: &ImageSource) -> Vec<ImageId> {
         let Some(build) = &source.build else {
             return Vec::new();
@@ -225,7 +224,7 @@ impl ListedImage {
         self.labels.as_ref()?.context.as_deref()
     }
 
-    /// How it came to be what `reference` names; ours only by both of our labels.
+    /// Returns the provenance of the image with the name `reference`; ours only with both of our labels.
     fn provenance(&self, reference: &ImageRef) -> Provenance {
         let ours = self.source() == Some(reference.as_str());
         match self.context().and_then(|text| text.parse().ok()) {
@@ -234,17 +233,16 @@ impl ListedImage {
         }
     }
 
-    /// Whether nothing names it and no container uses it.
+    /// Returns whether no name refers to it and no container uses it.
     fn is_unused(&self) -> bool {
         self.names.names.as_ref().is_none_or(Vec::is_empty)
             && self.dangling == Some(true)
             && self.containers.unwrap_or(0) <= 0
     }
 
-    /// Whether this was built for the reference it names as its source, and lost that name since.
+    /// Returns whether it was built for the reference in its source label and has lost that name.
     ///
-    /// An image that someone builds on top of ours inherits the labels; that it once had the name,
-    /// it does not.
+    /// An image built on top of ours inherits the labels, but not the former name.
     fn is_leftover(&self) -> bool {
         let had = |source: &str| self.history.iter().flatten().any(|name| name == source);
         let source = self.source();
@@ -261,14 +259,15 @@ impl ListedImage {
     }
 }
 
-/// Whether buildah names an image so until it is whole: `<registry>/…/<64 hexadecimal digits>-tmp:latest`.
+/// Returns whether this is buildah's temporary name for an incomplete image: `<registry>/…/<64 hexadecimal
+/// digits>-tmp:latest`.
 fn is_temporary(name: &str) -> bool {
     let last = name.rsplit('/').next().unwrap_or_default();
     let random = last.strip_suffix("-tmp:latest").unwrap_or_default();
     random.len() == 64 && random.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// The reference as podman keeps it: with a tag, or with a digest and no tag.
+/// Returns the reference in podman's form: with a tag, or with a digest and no tag.
 fn full_name(reference: &ImageRef) -> String {
     let text = reference.as_str();
     let (name, digest) = match text.split_once('@') {

@@ -16,7 +16,7 @@ fn read(
 }
 
 #[tokio::test]
-async fn containers_are_told_apart_by_their_marks_and_only_ours_are_removed() {
+async fn only_containers_with_our_labels_are_removed() {
     let guest = Guest::new();
     let containers = PodmanContainers::new(guest.podman.clone());
     let names = ["facts-a", "facts-b", "facts-c", "facts"].map(|n| CompanionName::new(n).unwrap());

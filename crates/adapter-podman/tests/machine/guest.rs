@@ -1,4 +1,4 @@
-//! The guest: its podman, behind a script that records each call, and build contexts.
+//! The guest: its podman, wrapped in a script that records each call, and build contexts.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use companion_core::model::image::{BuildSource, ImageRef, ImageSource, ImageStat
 use companion_core::ports::{ImageProvider as _, PortResult};
 use tempfile::TempDir;
 
-/// One test at a time: a change that another makes to the store would be seen by this one.
+/// One test at a time: another test's changes to the store would be visible.
 static TURN: Mutex<()> = Mutex::new(());
 
 pub(crate) struct Guest {
@@ -35,7 +35,7 @@ impl Guest {
         let path = directory.path().join("recorded");
         fs::write(&path, script).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        // A copy by another process: no fork of another test can hold it open for writing.
+        // Copied by another process: no fork of another test can hold it open for writing.
         let program = directory.path().join("podman");
         assert!(Command::new("cp").arg(&path).arg(&program).status().unwrap().success());
         let podman = Podman::from_environment().with_program(&program);
@@ -43,7 +43,7 @@ impl Guest {
         Self { _turn: turn, directory, podman, images }
     }
 
-    /// The calls since the last look, one per line.
+    /// Returns the calls since the last check, one per line.
     pub(crate) fn calls(&self) -> String {
         let file = self.directory.path().join("calls");
         let calls = fs::read_to_string(&file).unwrap_or_default();
@@ -51,7 +51,7 @@ impl Guest {
         calls
     }
 
-    /// A context with a page, and a source that builds `localhost/<name>:latest` from it.
+    /// Creates a context with a page, and a source that builds `localhost/<name>:latest` from it.
     pub(crate) fn source(&self, name: &str) -> ImageSource {
         self.source_of(
             name,
@@ -62,7 +62,7 @@ impl Guest {
     pub(crate) fn source_of(&self, name: &str, dockerfile: &str) -> ImageSource {
         let context = self.context(name);
         if !Path::new(&context).exists() {
-            // What an earlier run left; this one's outcome must not hang on it.
+            // Remove images of an earlier run, which could affect this one.
             podman(&format!("image rm --force --ignore localhost/{name}:latest"));
             podman(&format!(
                 "image prune --force --filter label=companion.source=localhost/{name}:latest"
@@ -83,7 +83,7 @@ impl Guest {
         fs::write(Path::new(&self.context(name)).join("page"), text).unwrap();
     }
 
-    /// The path of a file in the context `name`.
+    /// Returns the path of a file in the context `name`.
     pub(crate) fn file_of(&self, name: &str, file: &str) -> PathBuf {
         Path::new(&self.context(name)).join(file)
     }
@@ -100,7 +100,7 @@ impl Guest {
     }
 }
 
-/// Runs the guest's own podman past the adapter, and returns what it printed.
+/// Runs the guest's own podman without the adapter, and returns its output.
 pub(crate) fn podman(args: &str) -> String {
     let output = Command::new("podman").args(args.split(' ')).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);

@@ -27,7 +27,7 @@ async fn a_companion_s_image_goes_through_its_life() {
     guest.calls();
     assert_eq!(guest.observe(&source).await.unwrap(), state);
     assert_eq!(guest.images.ensure(&source).await.unwrap(), first);
-    assert_eq!(guest.calls(), "", "what is converged starts no process");
+    assert_eq!(guest.calls(), "", "observing a converged host starts no process");
 
     guest.write_page("life", "two");
     assert!(!guest.observe(&source).await.unwrap().is_current());
@@ -52,7 +52,7 @@ async fn a_companion_s_image_goes_through_its_life() {
 }
 
 #[tokio::test]
-async fn what_others_do_to_the_store_is_seen_at_the_next_observation() {
+async fn external_store_changes_are_seen_at_the_next_observation() {
     let guest = Guest::new();
     let source = guest.source("seen");
     let first = guest.images.ensure(&source).await.unwrap();
@@ -70,7 +70,7 @@ async fn what_others_do_to_the_store_is_seen_at_the_next_observation() {
 }
 
 #[tokio::test]
-async fn an_old_image_is_a_leftover_only_when_no_container_is_left_on_it() {
+async fn an_old_image_is_dangling_only_without_containers() {
     let guest = Guest::new();
     let source = guest.source("used");
     let first = guest.images.ensure(&source).await.unwrap();
@@ -88,7 +88,7 @@ async fn an_old_image_is_a_leftover_only_when_no_container_is_left_on_it() {
     assert_eq!(guest.calls(), "");
 }
 
-/// As a unit starts one: by id, whatever the tag points to, and pruned by nobody while it runs.
+/// Starts a container by image ID, as a unit does: it runs whatever the tag points to, and its image is not pruned.
 #[tokio::test]
 async fn image_of_a_container_by_id_stays_although_its_tag_moved() {
     let guest = Guest::new();
@@ -100,7 +100,7 @@ async fn image_of_a_container_by_id_stays_although_its_tag_moved() {
     podman("tag localhost/companion-base:latest localhost/by-id:latest");
     let state = guest.observe(&source).await.unwrap();
     assert_eq!(state.present.unwrap().provenance, Provenance::External);
-    assert!(state.leftovers.is_empty(), "a container is of it");
+    assert!(state.leftovers.is_empty(), "a container uses it");
     podman("image prune --force");
     assert!(is_there(&image.id));
     podman(&format!("run --detach --rm --replace --name by-id {}", image.id));

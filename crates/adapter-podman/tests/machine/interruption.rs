@@ -1,4 +1,4 @@
-//! What is left of a build whose caller went, or whose time ran out.
+//! Cleanup after a build whose caller was dropped or whose time ran out.
 
 use std::fs;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use companion_core::ports::{ImageProvider as _, PortErrorKind};
 
 use crate::guest::{Guest, podman};
 
-/// Whether a process has `words` on its command line.
+/// Returns whether a process has `words` on its command line.
 fn runs(words: &str) -> bool {
     let line = |entry: fs::DirEntry| fs::read(entry.path().join("cmdline")).unwrap_or_default();
     let with_blanks = |line: Vec<u8>| String::from_utf8_lossy(&line).replace('\0', " ");
@@ -22,9 +22,9 @@ async fn until_it_runs(words: &str) {
     }
 }
 
-/// Asserts that no process, container or crun state is left of a build that ran `words`.
+/// Asserts that no process, container or crun state of a build that ran `words` is left.
 fn assert_nothing_is_left(words: &str) {
-    assert!(!runs(words), "the RUN lives on");
+    assert!(!runs(words), "the RUN is still running");
     let containers = podman("ps --all --external --format {{.Names}}");
     assert!(!containers.contains("interrupted-base"), "{containers}");
     podman("system check --quick");
@@ -35,7 +35,7 @@ fn sleeping_source(
     name: &str,
     words: &str,
 ) -> companion_core::model::image::ImageSource {
-    // A base of its own gives the working container a name of its own.
+    // A separate base gives the working container a distinct name.
     podman("tag localhost/companion-base:latest localhost/interrupted-base:latest");
     let dockerfile = format!("FROM localhost/interrupted-base:latest\nRUN {words}\n");
     guest.source_of(name, &dockerfile)

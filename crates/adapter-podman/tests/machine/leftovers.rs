@@ -1,4 +1,4 @@
-//! What is in the store before and after builds of every ending: nothing of a build stays but its image.
+//! The store before and after builds of every outcome: only the image of a build stays.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -11,7 +11,7 @@ use companion_core::ports::ImageProvider as _;
 
 use crate::guest::{Guest, podman};
 
-/// Two stages that the last one copies from, one of them on top of the other.
+/// Two stages that the last one copies from, one of them based on the other.
 const STAGES: &str = "FROM localhost/companion-base:latest AS first
 RUN echo first >/first
 FROM first AS second
@@ -22,7 +22,7 @@ COPY --from=second /second /second
 RUN cat /second
 ";
 
-/// The same with work that takes a while, outside of a `RUN`, in the second stage.
+/// The same with slow work outside of a `RUN` in the second stage.
 const SLOW: &str = "FROM localhost/companion-base:latest AS first
 RUN echo first >/first
 FROM first AS second
@@ -36,7 +36,7 @@ FROM localhost/companion-base:latest
 COPY --from=second /first /first
 ";
 
-/// All images by id, those between included, and all containers, those of builds included.
+/// Returns all images by ID, including intermediate ones, and all containers, including those of builds.
 fn store() -> (Vec<String>, Vec<String>) {
     let sorted = |text: String| {
         let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
@@ -54,7 +54,7 @@ fn write_large(guest: &Guest, name: &str) {
     fs::write(guest.file_of(name, "large"), bytes).unwrap();
 }
 
-/// The processes that copy into a stage; buildah renames itself so.
+/// Returns the processes that copy into a stage, by the name that buildah gives them.
 fn copiers() -> Vec<String> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let line = |entry: fs::DirEntry| {
@@ -64,7 +64,7 @@ fn copiers() -> Vec<String> {
     entries.filter_map(line).collect()
 }
 
-/// Waits until a build copies in its second stage: the working containers of two are there.
+/// Waits until a build copies in its second stage and has two working containers.
 async fn until_it_copies_in_the_second_stage(before: usize) {
     loop {
         let copies = !copiers().is_empty();
@@ -146,7 +146,7 @@ async fn a_build_whose_podman_is_killed_leaves_nothing() {
     podman("system check --quick");
 }
 
-/// Starts a build past the adapter, and kills it while it copies in its second stage.
+/// Starts a build without the adapter, and kills it while it copies in its second stage.
 async fn killed_build(directory: &Path, option: &str) {
     let before = podman("ps --all --external --quiet").lines().count();
     let mut build: Child = Command::new("podman")
@@ -161,20 +161,20 @@ async fn killed_build(directory: &Path, option: &str) {
     let group = format!("-{}", build.id());
     assert!(Command::new("kill").args(["-KILL", "--", &group]).status().unwrap().success());
     build.wait().unwrap();
-    // One that is still there is of the next build, to the next look.
+    // A remaining copier would be mistaken for the next build's.
     while !copiers().is_empty() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test]
-async fn a_new_leader_removes_what_our_killed_builds_left_and_leaves_that_of_others() {
+async fn a_new_leader_cleans_up_after_our_killed_builds_only() {
     let guest = Guest::new();
     guest.source_of("orphaned", SLOW);
     write_large(&guest, "orphaned");
     let directory = guest.file_of("orphaned", "");
     let before = store();
-    // Of a process that has ended: no process of this number began at the first resync of the clock.
+    // A build of an ended process: no process with this ID started at the first tick of the clock.
     killed_build(&directory, "--build-arg=COMPANION_BUILD=1-1-0").await;
     assert!(store().1.len() > before.1.len(), "a killed build leaves containers");
     guest.podman.end_orphans().await;
@@ -184,7 +184,7 @@ async fn a_new_leader_removes_what_our_killed_builds_left_and_leaves_that_of_oth
     let theirs = store();
     assert!(theirs.1.len() > before.1.len(), "a killed build leaves containers");
     guest.podman.end_orphans().await;
-    assert_eq!(store(), theirs, "what others left is theirs");
+    assert_eq!(store(), theirs, "other builds' containers stay");
     for container in theirs.1.iter().filter(|id| !before.1.contains(id)) {
         podman(&format!("rm --force {container}"));
     }
@@ -195,7 +195,7 @@ async fn a_new_leader_removes_what_our_killed_builds_left_and_leaves_that_of_oth
 }
 
 #[tokio::test]
-async fn a_build_argument_that_marks_a_build_is_in_no_image() {
+async fn the_build_id_argument_is_in_no_image() {
     let guest = Guest::new();
     let source: ImageSource = guest.source("unmarked");
     let image = guest.images.ensure(&source).await.unwrap();

@@ -1,5 +1,5 @@
-//! The adapter on a real Podman, inside the throwaway machine of `tests/machine` and nowhere else:
-//! these tests build, pull and remove images of whoever runs them.
+//! The adapter on a real Podman, only in the throwaway machine of `tests/machine`: these tests build, pull and remove
+//! images of the user that runs them.
 //!
 //! ```text
 //! cargo test -p adapter-podman --features machine --test machine --no-run
@@ -7,7 +7,7 @@
 //! tests/machine/machine enter --user archy -- /home/archy/podman-tests
 //! ```
 
-#![expect(clippy::unwrap_used, reason = "what cannot be arranged fails its test")]
+#![expect(clippy::unwrap_used, reason = "a failed setup fails its test")]
 
 mod containers;
 mod guest;

@@ -1,4 +1,4 @@
-//! Builds and pulls through a proxy, which alone knows where the registry is.
+//! Builds and pulls through a proxy; only the proxy can reach the registry.
 
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
@@ -14,8 +14,7 @@ use companion_core::ports::ImageProvider as _;
 use crate::guest::{Guest, podman};
 use crate::registry::Registry;
 
-/// A forward proxy that takes every host for one port on the loopback interface, for whoever knows its
-/// password.
+/// A forward proxy that maps every host to one port on the loopback interface and requires a password.
 struct Proxy {
     port: u16,
     requests: Arc<AtomicUsize>,
@@ -62,7 +61,7 @@ fn serve(mut client: TcpStream, target: u16, served: &AtomicUsize) -> Option<()>
     if text.starts_with("CONNECT ") {
         client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").ok()?;
     } else {
-        // A server takes a request in the form for proxies as well (RFC 9112, 3.2.2).
+        // A server also accepts a request in proxy form (RFC 9112, 3.2.2).
         server.write_all(&head).ok()?;
     }
     let (mut from, mut to) = (client.try_clone().ok()?, server.try_clone().ok()?);
@@ -79,7 +78,7 @@ async fn an_image_is_pulled_through_the_proxy() {
     let guest = Guest::new();
     let registry = Registry::start();
     let mut source = registry.push("localhost/companion-base:latest", "proxied");
-    // A name that is nowhere (RFC 6761): only the proxy can reach it.
+    // A name that does not resolve (RFC 6761): only the proxy can reach it.
     let reference = ImageRef::new("registry.invalid:5000/t/proxied:latest").unwrap();
     source.pull.as_mut().unwrap().reference = reference.clone();
     let error = guest.images.ensure(&source).await.unwrap_err();
@@ -98,7 +97,7 @@ async fn a_proxys_password_reaches_a_run_and_is_in_no_image_error_or_log() {
     let guest = Guest::new();
     let proxy = Proxy::before(1);
     let images = PodmanImages::new(proxy.podman());
-    // The pattern matches the password without naming it: an image names what its RUNs say.
+    // The pattern matches the password without containing it, because an image records its RUN commands.
     let dockerfile = "FROM localhost/companion-base:latest
 RUN echo \"$HTTPS_PROXY\" | grep -q '^http://user:h.nter2@127.0.0.1:PORT$'
 "

@@ -1,4 +1,4 @@
-//! Pulls from a registry that the test itself runs on the loopback interface.
+//! Pulls from a registry that the test runs on the loopback interface.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::guest::{Guest, podman};
 
-/// A registry over plain HTTP; ends with its value.
+/// A registry over plain HTTP; stopped on drop.
 pub(crate) struct Registry {
     process: Child,
     pub(crate) port: u16,
@@ -45,7 +45,7 @@ impl Registry {
         Self { process, port, _directory: directory }
     }
 
-    /// Pushes the local image `from` under `name`, and returns the source that pulls it.
+    /// Pushes the local image `from` as `name`, and returns the source that pulls it.
     pub(crate) fn push(&self, from: &str, name: &str) -> ImageSource {
         let reference = format!("127.0.0.1:{}/t/{name}:latest", self.port);
         podman(&format!("push --quiet --tls-verify=false {from} {reference}"));

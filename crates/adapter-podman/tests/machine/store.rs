@@ -1,4 +1,4 @@
-//! A store that moves under a provider which goes on.
+//! A store that moves while a provider is in use.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use tempfile::TempDir;
 
 use crate::guest::Guest;
 
-/// The user's storage settings, which are removed again.
+/// The user's storage settings, removed on drop.
 struct Settings(PathBuf);
 
 impl Settings {
     fn write(graph_root: &Path, run_root: &Path) -> Self {
         let home = std::env::var_os("HOME").unwrap();
         let file = Path::new(&home).join(".config/containers/storage.conf");
-        assert!(!file.exists(), "{} is there already", file.display());
+        assert!(!file.exists(), "{} already exists", file.display());
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         let text = format!(
             "[storage]\ndriver = \"overlay\"\ngraphroot = {graph_root:?}\nrunroot = {run_root:?}\n"
@@ -49,7 +49,7 @@ async fn a_store_that_moves_is_noticed_at_the_next_look() {
     guest.podman.version().await.unwrap();
     guest.observe(&source).await.unwrap();
     assert_eq!(guest.calls(), "");
-    // The files there are of the user's ids, which only his own namespace may remove.
+    // The files belong to subordinate IDs, which only the user's own namespace may remove.
     let removed = std::process::Command::new("podman")
         .args(["unshare", "rm", "-rf"])
         .arg(elsewhere.path().join("graph"))

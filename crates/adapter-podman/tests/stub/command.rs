@@ -1,4 +1,4 @@
-//! How podman is run: found, shielded, bounded, and ended.
+//! How podman is found, isolated, bounded and terminated.
 
 use std::fs;
 
@@ -32,7 +32,7 @@ async fn a_podman_that_is_installed_later_is_found() {
 }
 
 #[tokio::test]
-async fn a_child_inherits_what_is_on_the_list_and_nothing_else() {
+async fn a_child_inherits_only_listed_variables() {
     let stub = PodmanStub::new();
     stub.answer("--version", "echo podman version 5.4.2");
     let poison = [
@@ -71,7 +71,7 @@ async fn a_call_that_hangs_is_ended_within_its_limit_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn what_ignores_the_request_is_killed_with_all_below_it_in_whatever_session() {
+async fn processes_that_ignore_sigterm_are_killed_with_all_descendants() {
     let stub = PodmanStub::new();
     let snippet = "trap '' TERM; setsid sh -c 'echo $$ >$0/orphan; exec sleep 1000' $dir &
         echo $$ >$dir/pid; while :; do sleep 1000; done";
@@ -80,7 +80,7 @@ async fn what_ignores_the_request_is_killed_with_all_below_it_in_whatever_sessio
     assert!(matches!(error, PodmanError::TimedOut { .. }), "{error}");
     assert!(!exists(&fs::read_to_string(stub.file("pid")).unwrap()));
     let orphan = fs::read_to_string(stub.file("orphan")).unwrap();
-    // It was not our child: who inherited it collects it, at any time.
+    // It is not our child; the process that adopted it reaps it at any time.
     gone(&orphan).await;
 }
 
@@ -102,10 +102,10 @@ async fn a_dropped_call_is_ended_softly_and_leaves_neither_process_nor_zombie() 
 }
 
 #[tokio::test]
-async fn the_innermost_process_is_asked_first_so_that_the_outer_can_end_in_order() {
+async fn the_innermost_process_is_terminated_first() {
     let stub = PodmanStub::new();
     let ready = stub.signal("ready");
-    // As podman does while a RUN goes on: the outer process dies of a signal, without a clean-up.
+    // Like podman during a RUN: the outer process dies of a signal, without cleanup.
     let snippet = "sleep 1000 & echo >$dir/ready; wait; echo >$dir/cleaned-up; exit 1";
     stub.answer("--version", snippet);
     let podman = stub.podman();
@@ -118,7 +118,7 @@ async fn the_innermost_process_is_asked_first_so_that_the_outer_can_end_in_order
 }
 
 #[tokio::test]
-async fn a_process_that_was_left_behind_with_the_pipe_holds_nobody_up() {
+async fn an_orphaned_process_with_the_pipe_does_not_block_the_call() {
     let stub = PodmanStub::new();
     stub.answer("--version", "sleep 1000 & echo $! >$dir/pid; echo podman version 5.4.2");
     assert_eq!(stub.podman().version().await.unwrap(), "5.4.2");
@@ -145,7 +145,7 @@ async fn a_flood_on_stdout_is_an_error_and_one_on_stderr_is_cut_to_its_end() {
 }
 
 #[tokio::test]
-async fn an_end_by_a_signal_is_told() {
+async fn an_end_by_a_signal_is_reported() {
     let stub = PodmanStub::new();
     stub.answer("--version", "kill -9 $$");
     let error = stub.podman().version().await.unwrap_err();
@@ -172,12 +172,12 @@ fn a_runtime_that_is_shut_down_asks_its_children_to_end() {
 }
 
 #[tokio::test]
-async fn a_build_that_outlived_who_began_it_is_ended_and_that_of_others_is_not() {
+async fn orphaned_builds_of_ours_are_stopped_and_unmanaged_ones_are_not() {
     let stub = PodmanStub::new();
     stub.answer("build", "trap 'exit 1' TERM; echo $$ >$dir/$2; while :; do sleep 0.1; done");
     for (mark, name) in [("COMPANION_PODMAN=1", "ours"), ("NOTHING=1", "theirs")] {
         let ready = stub.signal(name);
-        // Its parent ends at once, as one that is killed does.
+        // Its parent exits immediately, like a killed one.
         let begin = format!("setsid env {mark} {}/podman build {name} &", stub.path().display());
         let status = std::process::Command::new("/bin/sh").args(["-c", &begin]).status();
         assert!(status.unwrap().success());

@@ -1,4 +1,4 @@
-//! `ContainerRuntime` on a podman that says what the test wants.
+//! `ContainerRuntime` on a podman with scripted output.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ fn name(text: &str) -> CompanionName {
     CompanionName::new(text).unwrap()
 }
 
-/// An answer none of whose entries failed.
+/// Returns an answer without failed entries.
 fn read(
     states: BTreeMap<CompanionName, PortResult<ContainerState>>,
 ) -> BTreeMap<CompanionName, ContainerState> {
@@ -27,7 +27,7 @@ fn read(
 }
 
 #[tokio::test]
-async fn one_call_answers_for_every_name() {
+async fn one_call_reads_every_name() {
     let stub = PodmanStub::new();
     stub.answer("ps", LISTING);
     let containers = PodmanContainers::new(stub.podman());
@@ -40,7 +40,7 @@ async fn one_call_answers_for_every_name() {
     assert_eq!(states[&name("archy-c")], ContainerState::Absent);
     assert_eq!(stub.verbs(), "ps");
     assert!(containers.observe(&BTreeSet::new()).await.is_empty());
-    assert_eq!(stub.verbs(), "ps", "nothing was asked about");
+    assert_eq!(stub.verbs(), "ps", "no name, no call");
 }
 
 #[tokio::test]
@@ -77,7 +77,7 @@ async fn a_row_that_is_not_understood_concerns_its_name_alone() {
     assert!(error.chain().contains("archy-b"), "{}", error.chain());
     assert_eq!(*states[&name("archy-c")].as_ref().unwrap(), ContainerState::Absent);
 
-    // A container without a readable name is nobody's and may be anybody's: no absence follows from it.
+    // A container without a readable name is unmanaged and may have any name, so no name counts as absent.
     stub.answer("ps", &of(r#"{"Id": "bbbb", "Names": 7}"#));
     let states = containers.observe(&names).await;
     assert!(states[&name("archy-a")].is_ok());
@@ -103,7 +103,7 @@ async fn a_container_for_which_the_whole_call_fails_concerns_its_name_alone() {
 }
 
 #[tokio::test]
-async fn ours_is_removed_by_its_id_and_a_stranger_s_is_left_alone() {
+async fn managed_containers_are_removed_by_id_and_unmanaged_ones_are_kept() {
     let stub = PodmanStub::new();
     stub.answer("ps", LISTING);
     let containers = PodmanContainers::new(stub.podman());

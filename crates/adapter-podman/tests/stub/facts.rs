@@ -1,4 +1,4 @@
-//! What podman is asked for again, and when: its version, where its store is, what the store has.
+//! When podman's facts are read again: its version, the location of its store, the store's contents.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,7 +8,7 @@ use companion_core::ports::ImageProvider as _;
 
 use crate::image_provider::Host;
 
-/// A host whose image is built, with settings of its own and one podman that has looked at it.
+/// A host with a built image, its own settings, and a podman that has been observed once.
 struct Node {
     host: Host,
     podman: Podman,
@@ -30,7 +30,7 @@ impl Node {
         node
     }
 
-    /// Looks as a leader does at each reconcile, and returns what podman was asked for.
+    /// Observes as a leader does at each reconcile, and returns podman's calls.
     async fn look(&self) -> String {
         self.host.stub.forget_calls();
         self.podman.version().await.unwrap();
@@ -52,7 +52,7 @@ async fn a_look_at_an_unchanged_host_starts_no_process() {
 }
 
 #[tokio::test]
-async fn a_replaced_program_is_asked_for_everything_once() {
+async fn a_replaced_program_invalidates_all_cached_facts_once() {
     let node = Node::new().await;
     node.host.stub.answer("--version", "echo podman version 5.8.0");
     assert_eq!(node.podman.version().await.unwrap(), "5.4.2", "the program is the same file");

@@ -1,4 +1,4 @@
-//! What a registry, an image or another's container says of itself is shown in one line without control characters.
+//! Texts of a registry, an image or an unmanaged container are shown in one line without control characters.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use companion_core::ports::{ContainerRuntime as _, ImageProvider as _};
 use crate::image_provider::Host;
 use crate::podman_stub::PodmanStub;
 
-/// A JSON string that clears a terminal's line, forges one of the journal's, and turns the text reconcile.
+/// A JSON string that clears a terminal's line, forges a line of the journal, and reverses the text direction.
 const FORGED: &str =
     r"amd64\n<3>error: \u001b[2K\u001b]0;owned\u0007\r\u0085\u2028\u202eall is well";
 
@@ -31,7 +31,7 @@ async fn the_platform_of_an_image_cannot_forge_a_line() {
         host.set_images("[]");
         let images = adapter_podman::PodmanImages::new(host.stub.podman());
         let text = images.ensure(&host.source()).await.unwrap_err().chain();
-        assert!(text.contains("it is made for"), "{text:?}");
+        assert!(text.contains("the image is for"), "{text:?}");
         assert!(is_one_line(&text) && text.len() < 4096, "{text:?}");
     }
 }

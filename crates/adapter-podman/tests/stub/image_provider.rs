@@ -21,7 +21,7 @@ const PULLED: &str = "registry.example:5000/t/x:latest";
 pub(crate) const COMMIT: &str =
     "cp $dir/images.json $dir/index && mv $dir/index $dir/store/overlay-images/images.json";
 
-/// Gives an image as the arguments ask for; its id follows from its context, as of a real build.
+/// Creates an image as the arguments request; its ID follows from its context, as in a real build.
 const BUILD: &str = r#"for word; do case $word in
     --label=companion.context=*) context=${word##*=} ;;
     --tag=*) tag=${word#--tag=} ;;
@@ -35,7 +35,7 @@ const PULL: &str = r#"for word; do name=$word; done
 printf '[{"Id":"%064d","Names":["%s"],"Labels":null}]' 7 $name >$dir/images.json
 "#;
 
-/// Says of every image that it is for the platform in the file `platform`.
+/// Reports for every image the platform in the file `platform`.
 const INSPECT: &str = r#"shift 3; printf '['; comma=
 for id; do printf '%s{"Id":"%s",%s}' "$comma" $id "$(cat $dir/platform)"; comma=,; done; echo ']'"#;
 
@@ -85,7 +85,7 @@ impl Host {
         }
     }
 
-    /// Built if there is a context, else pulled.
+    /// Built if there is a context, otherwise pulled.
     pub(crate) fn source(&self) -> ImageSource {
         let pull = PullSource { reference: ImageRef::new(PULLED).unwrap(), verify_tls: true };
         ImageSource { build: Some(self.build_source()), pull: Some(pull) }
@@ -135,7 +135,7 @@ async fn a_store_that_changed_is_asked_again_once() {
 async fn a_store_without_an_index_of_its_own_is_asked_each_time() {
     let host = Host::new();
     host.images.ensure(&host.source()).await.unwrap();
-    // As with a separate image store: the graph root has an index, and it is not this one's.
+    // Like a separate image store: the graph root has an index that belongs to another store.
     fs::write(host.stub.file("store/overlay-images/images.json"), "[]").unwrap();
     host.observe().await.unwrap();
     host.stub.forget_calls();
@@ -194,7 +194,7 @@ async fn a_build_that_fails_while_an_image_is_there_leaves_it_and_pulls_nothing(
 }
 
 #[tokio::test]
-async fn what_fails_the_build_for_the_host_s_sake_is_not_tried_as_a_pull() {
+async fn a_host_error_during_a_build_does_not_fall_back_to_a_pull() {
     let host = Host::new();
     host.stub
         .answer("build", "echo 'Error: write /var/tmp/x: no space left on device' >&2; exit 125");
@@ -205,7 +205,7 @@ async fn what_fails_the_build_for_the_host_s_sake_is_not_tried_as_a_pull() {
 }
 
 #[tokio::test]
-async fn a_registry_that_cannot_be_reached_is_transient_and_one_without_the_image_is_not() {
+async fn an_unreachable_registry_is_transient_and_a_missing_image_is_not() {
     for (said, kind) in [
         ("dial tcp 127.0.0.1:1: connect: connection refused", PortErrorKind::Transient),
         ("reading manifest latest in x: manifest unknown", PortErrorKind::NotFound),
@@ -252,12 +252,12 @@ async fn an_image_for_another_machine_is_refused_and_not_taken_for_present() {
 }
 
 #[tokio::test]
-async fn success_is_what_was_read_back() {
+async fn a_build_succeeds_only_if_the_image_is_read_back() {
     let host = Host::new();
     host.stub.answer("build", "exit 0");
     host.stub.answer("pull", "exit 0");
     let error = host.images.ensure(&host.source()).await.unwrap_err();
-    assert!(error.chain().contains("is not there"), "{}", error.chain());
+    assert!(error.chain().contains("the image is missing"), "{}", error.chain());
 }
 
 #[tokio::test]
@@ -267,7 +267,7 @@ async fn a_build_that_leaves_the_image_of_before_is_no_success() {
     fs::write(host.context().join("page.html"), "new").unwrap();
     host.stub.answer("build", "exit 0");
     let error = host.images.ensure(&host.source()).await.unwrap_err();
-    assert!(error.chain().contains("is not there"), "{}", error.chain());
+    assert!(error.chain().contains("the image is missing"), "{}", error.chain());
 }
 
 #[tokio::test]
@@ -290,7 +290,7 @@ async fn a_name_that_is_not_local_is_not_built() {
 }
 
 #[tokio::test]
-async fn one_broken_context_is_one_companion_s_error_and_a_broken_podman_is_everyone_s() {
+async fn a_broken_context_affects_one_companion_and_a_broken_podman_all() {
     let host = Host::new();
     let broken = host.stub.file("broken");
     fs::create_dir(&broken).unwrap();
@@ -311,7 +311,7 @@ async fn one_broken_context_is_one_companion_s_error_and_a_broken_podman_is_ever
     assert!(states.len() == 2 && states.values().all(Result::is_err));
 }
 
-/// Two companions, of which one is pulled from `PULLED` and the other from `other`; their states.
+/// Observes two companions, one pulled from `PULLED` and one from `other`.
 async fn observe_two(host: &Host, other: &str) -> [PortResult<ImageState>; 2] {
     let pulled = |text: &str| {
         let reference = ImageRef::new(text).unwrap();
@@ -343,7 +343,11 @@ async fn an_image_that_cannot_be_inspected_concerns_its_companion_alone() {
             other.unwrap_err();
         }
         let calls = host.stub.verbs();
-        assert_eq!(calls.matches("image-inspect").count(), 4, "known images are not asked about");
+        assert_eq!(
+            calls.matches("image-inspect").count(),
+            4,
+            "known images are not inspected again"
+        );
     }
 }
 
@@ -363,7 +367,7 @@ async fn an_entry_that_is_too_long_concerns_its_companion_alone() {
 }
 
 #[tokio::test]
-async fn leftovers_are_pruned_by_id_unless_they_are_in_use_or_named_again() {
+async fn dangling_images_are_pruned_by_id_unless_used_or_named_again() {
     let host = Host::new();
     let ids = ["a", "b", "c", "d"].map(|digit| ImageId::new(&digit.repeat(64)).unwrap());
     let labels =
@@ -388,9 +392,9 @@ async fn leftovers_are_pruned_by_id_unless_they_are_in_use_or_named_again() {
     }
 }
 
-/// A build that writes to a pipe which nobody reads any more is killed half-way, by SIGPIPE.
+/// A build that writes to a pipe without a reader is killed by SIGPIPE.
 #[tokio::test]
-async fn what_a_build_prints_needs_no_reader() {
+async fn a_builds_output_needs_no_reader() {
     let host = Host::new();
     let look = "outputs=$(readlink /proc/$$/fd/1 /proc/$$/fd/2); echo \"$outputs\" >$dir/output\n";
     host.stub.answer("build", &format!("{look}{BUILD}{COMMIT}"));

@@ -1,4 +1,4 @@
-//! What builds leave in the store that did not end in good order, and who removes it.
+//! Cleanup after failed and interrupted builds.
 
 use std::fs;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use companion_core::ports::ImageProvider as _;
 
 use crate::image_provider::Host;
 
-/// A build that makes a working container as buildah describes it, and then does `rest`.
+/// A build that creates a working container as buildah describes it, and then does `rest`.
 fn build_with_container(rest: &str) -> String {
     format!(
         r#"for word; do case $word in --build-arg=COMPANION_BUILD=*) mark=${{word##*=}} ;; esac; done
@@ -32,7 +32,7 @@ fn host(rest: &str) -> Host {
     let host = Host::new();
     host.stub.answer("build", &build_with_container(rest));
     host.stub.answer("rm", RM);
-    // The image of a stage, by the name that buildah gave it for a moment, and one of another build.
+    // A stage image with buildah's temporary name, and one of another build.
     let stage = |id: &str| {
         let name = format!("docker.io/library/{}-tmp:latest", "a1".repeat(32));
         format!(r#"{{"Id":"{id}","Names":null,"Dangling":true,"History":["{name}"]}}"#)
@@ -58,14 +58,14 @@ fn only_built(host: &Host) -> ImageSource {
 }
 
 #[tokio::test]
-async fn what_a_failed_build_left_is_removed_and_nothing_of_others() {
+async fn a_failed_build_is_cleaned_up_and_unmanaged_builds_are_kept() {
     let host = host("exit 1");
     host.images.ensure(&only_built(&host)).await.unwrap_err();
     assert_eq!(removals(&host), expected());
 }
 
 #[tokio::test]
-async fn what_a_cancelled_build_left_is_removed_before_podman_is_settled() {
+async fn a_cancelled_build_is_cleaned_up_before_podman_is_settled() {
     let host = host("echo >$dir/ready; trap 'exit 1' TERM; while :; do :; done");
     let ready = host.stub.signal("ready");
     let podman = host.stub.podman();
@@ -80,7 +80,7 @@ async fn what_a_cancelled_build_left_is_removed_before_podman_is_settled() {
 }
 
 #[tokio::test]
-async fn what_a_build_left_that_took_too_long_is_removed() {
+async fn a_build_that_times_out_is_cleaned_up() {
     let host = host("trap '' TERM; while :; do sleep 0.1; done");
     let limits = Limits {
         build: Duration::from_millis(500),
@@ -100,7 +100,7 @@ async fn a_failed_build_that_left_nothing_has_podman_asked_for_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_new_leader_removes_what_builds_of_processes_that_ended_left() {
+async fn a_new_leader_cleans_up_after_builds_of_ended_processes() {
     let host = host("exit 0");
     let containers = host.stub.file("store/overlay-containers");
     let container = |digit: char, arguments: &str| {
@@ -112,7 +112,7 @@ async fn a_new_leader_removes_what_builds_of_processes_that_ended_left() {
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
     let started = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(19).unwrap();
     let pid = std::process::id();
-    // Of a process that has ended, of this one, and of somebody's own builds.
+    // Of an ended process, of this one, and of unmanaged builds.
     container('5', &format!(r#"{{"COMPANION_BUILD":"{pid}-1-0"}}"#));
     container('8', &format!(r#"{{"COMPANION_BUILD":"{pid}-{started}-0"}}"#));
     container('9', r#"{"BASE_IMAGE":"x"}"#);

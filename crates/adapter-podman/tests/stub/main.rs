@@ -1,6 +1,6 @@
-//! The adapter against a stand-in for podman: real processes, in real time, without a container.
+//! The adapter against a stub podman: real processes in real time, without a container.
 
-#![expect(clippy::unwrap_used, reason = "what cannot be arranged fails its test")]
+#![expect(clippy::unwrap_used, reason = "a failed setup fails its test")]
 
 mod command;
 mod containers;

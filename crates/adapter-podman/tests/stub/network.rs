@@ -1,4 +1,4 @@
-//! Proxies and certificates: which podman gets them, and that a password in them is shown nowhere.
+//! Proxies and certificates: which podman calls get them, and that a password in them is never shown.
 
 use std::ffi::OsString;
 use std::fs;
@@ -27,8 +27,7 @@ const NETWORK: [&str; 10] = [
 
 const PROXY: &str = "http://user:hunter2%21@proxy.example:3128";
 
-/// A host whose podman has a value for each network variable, and writes its environment into a file of
-/// its call.
+/// A host whose podman has a value for each network variable, and writes its environment to a file per call.
 fn host() -> (Host, Podman) {
     let mut host = Host::new();
     let values = NETWORK.map(|name| (OsString::from(name), OsString::from(PROXY)));
@@ -98,7 +97,7 @@ async fn a_password_in_a_proxys_url_is_neither_logged_nor_reported() {
     let (host, podman) = host();
     let log = Log::default();
     let _guard = tracing::subscriber::set_default(log.clone());
-    // As a RUN that prints its environment, and as Go when it cannot read the URL.
+    // Like a RUN that prints its environment, and like Go with an invalid URL.
     let snippet = "env >&2; echo \"Error: invalid proxy address \\\"$HTTPS_PROXY\\\", hunter2!\" >&2; exit 125";
     host.stub.answer("build", snippet);
     host.stub.answer("pull", snippet);

@@ -1,4 +1,4 @@
-//! A `podman` that records how it is called and answers by a shell snippet for each subcommand.
+//! A `podman` stub that records its calls and runs a shell snippet for each subcommand.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use adapter_podman::{Limits, Podman};
 use tempfile::TempDir;
 
-/// One call is one line of words with a trailing unit separator each, appended by one write, because
-/// calls may run concurrently; the name of the answer is the subcommand, `image-rm` for `image rm`.
+/// One call is one line of arguments, each followed by a unit separator, appended by one write, because calls may run
+/// concurrently; the answer is named after the subcommand, `image-rm` for `image rm`.
 const SCRIPT: &str = r#"#!/bin/sh
 dir=@DIR@
 call=$(printf '%s\037' "$@")
@@ -38,7 +38,7 @@ impl PodmanStub {
 
     pub(crate) fn install(&self) {
         let script = SCRIPT.replace("@DIR@", self.path().to_str().unwrap());
-        // Renamed into place: a script that is open for writing cannot be run.
+        // Renamed into place: a script that is open for writing cannot be executed.
         let new = self.path().join("new");
         fs::write(&new, script).unwrap();
         fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
@@ -70,7 +70,7 @@ impl PodmanStub {
         Podman::with_environment(self.environment())
     }
 
-    /// A podman that is given up soon.
+    /// A podman with short time limits.
     pub(crate) fn hasty_podman(&self) -> Podman {
         self.podman().with_limits(Limits {
             query: Duration::from_secs(2),
@@ -79,14 +79,14 @@ impl PodmanStub {
         })
     }
 
-    /// The words of each call so far.
+    /// Returns the arguments of each call so far.
     pub(crate) fn calls(&self) -> Vec<Vec<String>> {
         let calls = fs::read_to_string(self.file("calls")).unwrap_or_default();
         let words = |line: &str| line.split_terminator('\u{1f}').map(str::to_owned).collect();
         calls.lines().map(words).collect()
     }
 
-    /// The subcommands of each call so far, joined by blanks.
+    /// Returns the subcommands of each call so far, joined by blanks.
     pub(crate) fn verbs(&self) -> String {
         let verb = |call: Vec<String>| match call.first().map(String::as_str) {
             Some("image") => format!("image-{}", call.get(1).unwrap()),
@@ -100,7 +100,7 @@ impl PodmanStub {
         fs::write(self.file("calls"), "").unwrap();
     }
 
-    /// Makes a named pipe, and returns what waits until a snippet wrote into it.
+    /// Creates a named pipe, and returns a future that waits until a snippet writes to it.
     pub(crate) fn signal(&self, name: &str) -> impl Future<Output = String> + use<> {
         let path = self.file(name);
         assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
@@ -109,12 +109,12 @@ impl PodmanStub {
     }
 }
 
-/// Whether there is a process of that number, a zombie included.
+/// Returns whether a process with this ID exists, including a zombie.
 pub(crate) fn exists(pid: &str) -> bool {
     Path::new("/proc").join(pid.trim()).exists()
 }
 
-/// Waits until the process of that number is gone, or a zombie that somebody else must collect.
+/// Waits until the process with this ID has ended, or is a zombie that another process must reap.
 pub(crate) async fn gone(pid: &str) {
     let stat = Path::new("/proc").join(pid.trim()).join("stat");
     let ended = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));

@@ -1,21 +1,21 @@
-//! The ends of jobs, kept from the moment they are announced until somebody asks, or until there are too many.
+//! Job results, kept from the signal until they are requested or the buffer is full.
 
 use std::collections::VecDeque;
 
 use crate::dbus::JobRemoved;
 
-/// How many ends are kept. The signal comes for every job of the manager, ours or not, and between a job's queueing and the
-/// question for it lie milliseconds; what fell out is found by asking systemd.
+/// How many results are kept. The signal comes for every job of the manager, and milliseconds pass between queueing a
+/// job and looking up its result; polling finds results that were dropped.
 const CAPACITY: usize = 1024;
 
-/// The last ends of jobs, oldest first.
+/// The most recent job results, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct JobLog {
     ends: VecDeque<JobRemoved>,
 }
 
 impl JobLog {
-    /// Notes an end, and drops the oldest if there is no room.
+    /// Records a result; drops the oldest if the log is full.
     pub(crate) fn note(&mut self, end: JobRemoved) {
         if self.ends.len() == CAPACITY {
             self.ends.pop_front();
@@ -23,7 +23,7 @@ impl JobLog {
         self.ends.push_back(end);
     }
 
-    /// Returns the result word of the job at `path`, if it ended and was for `unit`: paths are numbered anew when a manager starts.
+    /// Returns the result word of the job at `path` if it ended and was for `unit`: a restarted manager reuses paths.
     pub(crate) fn result(&self, path: &str, unit: &str) -> Option<&str> {
         let of_job = |end: &&JobRemoved| end.job.as_str() == path && end.unit == unit;
         self.ends.iter().rev().find(of_job).map(|end| end.result.as_str())

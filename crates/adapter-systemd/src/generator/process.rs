@@ -1,4 +1,4 @@
-//! Runs the generator once, in an environment of its own.
+//! Runs the generator once, in a clean environment.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,13 +9,13 @@ use super::GeneratorError;
 use crate::process::{self, Ended, Unfinished};
 use crate::scope::Scope;
 
-/// More than the service made of the largest unit.
+/// More than the service generated from the largest unit.
 const OUTPUT_LIMIT: u64 = 4 * 1024 * 1024;
-/// What is handed on of our own environment: nothing that belongs to our service (`NOTIFY_SOCKET`), and nothing that would point the
-/// generator elsewhere (`PODMAN`).
+/// The environment variables that the generator inherits: nothing of our own service (`NOTIFY_SOCKET`) and nothing that
+/// redirects the generator (`PODMAN`).
 const PASSED_ON: [&str; 4] = ["HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "TMPDIR"];
 
-/// Runs `program` on the units in `stage`, or on all that it finds in the directories of `scope`.
+/// Runs `program` on the units in `stage`, or on all units in the directories of `scope`.
 pub(super) async fn run(
     program: &Path,
     scope: Scope,

@@ -2,7 +2,7 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 
-/// A generator that is a shell script, and the directory that it stands in.
+/// A generator that is a shell script, and its directory.
 fn script(body: &str) -> (tempfile::TempDir, Generator) {
     let place = tempfile::tempdir().unwrap();
     let program = place.path().join("podman-user-generator");
@@ -12,7 +12,8 @@ fn script(body: &str) -> (tempfile::TempDir, Generator) {
     (place, generator)
 }
 
-/// Written by another process: a file that this one has open for writing could not be run while a test beside it forks (ETXTBSY).
+/// Written by another process: executing a file fails with ETXTBSY if a concurrent test forks while it is open for
+/// writing.
 fn write_program(program: &Path, body: &str) {
     let status = std::process::Command::new("/bin/sh")
         .args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", body])
@@ -40,7 +41,7 @@ async fn a_unit_is_staged_alone_and_nothing_of_it_is_left() {
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_a_check_that_nobody_waits_for() {
+async fn a_cancelled_check_leaves_nothing_behind() {
     let (place, generator) = script("echo begun >\"${0%/*}/begun\"; sleep 600");
     let begun = place.path().join("begun");
     let begins = async {
@@ -76,7 +77,7 @@ async fn the_generator_is_asked_for_a_dry_run_in_an_environment_of_its_own() {
         "LANG",
         "QUADLET_UNIT_DIRS",
     ];
-    // What the shell adds by itself.
+    // Variables that the shell adds.
     let of_shell = ["PWD", "OLDPWD", "SHLVL", "_"];
     for line in seen.lines().skip(1) {
         let name = line.split('=').next().unwrap();
@@ -94,7 +95,7 @@ async fn the_systems_generator_gets_no_flag_of_a_user() {
 }
 
 #[tokio::test]
-async fn a_refusal_hands_on_the_generators_words() {
+async fn a_rejection_has_the_generators_message() {
     let body = "echo \"quadlet-generator[$$]: converting \\\"web.container\\\": unsupported key 'X'\" >&2; exit 1";
     let error = checked(body).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Invalid);
@@ -111,7 +112,7 @@ async fn a_generator_that_hangs_is_ended_with_all_that_it_started() {
     assert_eq!(error.kind(), PortErrorKind::Transient);
     let child = fs::read_to_string(place.path().join("child")).unwrap();
     let stat = format!("/proc/{}/stat", child.trim());
-    // Killed means gone, or a zombie that waits for init.
+    // Killed processes are gone, or zombies that wait for init.
     let gone = || fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
     let ended = async {
         while !gone() {
@@ -122,7 +123,7 @@ async fn a_generator_that_hangs_is_ended_with_all_that_it_started() {
 }
 
 #[tokio::test]
-async fn output_without_end_is_neither_kept_nor_waited_for() {
+async fn unlimited_output_is_truncated_without_waiting() {
     let body = format!("{ACCEPTS}; head -c 20000000 /dev/zero; head -c 20000000 /dev/zero >&2");
     checked(&body).await.unwrap();
 }
@@ -171,7 +172,7 @@ fn the_generator_is_found_where_systemd_looks_first() {
     assert_eq!(
         found(Scope::User).unwrap().program(),
         link,
-        "what nobody may execute is passed over"
+        "a file without execute permission is skipped"
     );
     fs::remove_file(&mask).unwrap();
     symlink("/nowhere", &mask).unwrap();
@@ -179,11 +180,11 @@ fn the_generator_is_found_where_systemd_looks_first() {
 }
 
 #[test]
-fn what_a_dead_process_left_is_swept_and_nothing_else() {
+fn only_staged_units_of_dead_processes_are_swept() {
     let place = tempfile::tempdir().unwrap();
     let stage = place.path().join("stage");
     assert_eq!(sweep_stage(&stage), 0);
-    // The kernel numbers no process higher than 4194304.
+    // The highest process ID of the kernel is 4194304.
     let kept =
         [format!("unit-{}-abc", std::process::id()), "unit-x-abc".to_owned(), "other".to_owned()];
     let left = ["unit-4194305-abc".to_owned(), "unit-4194306-def".to_owned()];

@@ -1,4 +1,4 @@
-//! What the generator's output says about one unit. Pure.
+//! Interprets the generator's output for one unit. Pure.
 
 use std::path::Path;
 
@@ -6,8 +6,8 @@ use super::GeneratorError;
 use crate::error::shown;
 use crate::process::Ended;
 
-/// What the lines begin with, or hold, by which a generator complains (`cmd/quadlet/main.go` of Podman 4.4 to 6.0). Some of them are
-/// only warnings to it, and mean that a whole line of the unit was dropped.
+/// Parts of the generator's error lines (`cmd/quadlet/main.go` of Podman 4.4 to 6.0). Some are warnings in Podman, but
+/// mean that a whole line of the unit was dropped.
 const COMPLAINTS: [&str; 6] = [
     "converting \"",
     "error loading \"",
@@ -17,9 +17,9 @@ const COMPLAINTS: [&str; 6] = [
     "unbalanced",
 ];
 
-/// Judges how a dry run ended that was given the one unit `name`.
+/// Evaluates a dry run over the single unit `name`.
 ///
-/// The exit status alone says nothing before Podman 4.6, and the service's header alone does not tell that a line was dropped.
+/// Before Podman 4.6 the exit status is not sufficient, and the service's header does not reveal a dropped line.
 pub(crate) fn judge(program: &Path, name: &str, ended: &Ended) -> Result<(), GeneratorError> {
     let stderr = String::from_utf8_lossy(&ended.stderr);
     let complaints: Vec<&str> =
@@ -44,7 +44,7 @@ fn is_complaint(line: &str) -> bool {
     !line.contains("Loading source unit file") && COMPLAINTS.iter().any(|mark| line.contains(mark))
 }
 
-/// The line without the program's name and process number.
+/// Returns the line without the program's name and process ID.
 pub(crate) fn bare(line: &str) -> &str {
     match line.split_once("]: ") {
         Some((head, words)) if head.starts_with("quadlet-generator[") => words,
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn the_generators_own_words_are_handed_on() {
+    fn the_generators_message_is_reported() {
         let words = "converting \"error-ui.container\": unsupported key 'Pulll' in group 'Container' in /run/x";
         let stderr = format!(
             "{READ}quadlet-generator[7]: {words}\nquadlet-generator[7]: processing encountered some errors\n"
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_is_no_acceptance() {
+    fn no_output_is_not_acceptance() {
         assert!(matches!(judged(Some(0), "", ""), Err(GeneratorError::NoEvents)));
         assert!(matches!(
             judged(Some(0), "---error-ui-2.service---\n", ""),
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generator_that_breaks_says_nothing_of_the_unit() {
+    fn a_broken_generator_does_not_reject_the_unit() {
         for code in [Some(127), Some(1), None] {
             let error = judged(code, MADE, "panic: runtime error\n").unwrap_err();
             assert_eq!(error.kind(), PortErrorKind::Unavailable, "{error}");
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_words_are_escaped_and_cut() {
+    fn hostile_messages_are_escaped_and_truncated() {
         let stderr = format!("converting \"x\": \u{1b}]0;{}\u{7}", "y".repeat(100_000));
         let text = judged(Some(1), "", &stderr).unwrap_err().to_string();
         assert!(text.len() < 2200 && !text.contains('\u{1b}'), "{}", text.len());

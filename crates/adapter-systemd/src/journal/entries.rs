@@ -1,4 +1,4 @@
-//! Entries of the journal as JSON, one a line (journalctl(1), `--output=json`). Pure.
+//! Journal entries as JSON, one per line (journalctl(1), `--output=json`). Pure.
 
 use std::borrow::Cow;
 
@@ -7,28 +7,28 @@ use companion_core::model::log::LogTail;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// The fields that are read.
+/// The fields to read.
 pub(super) const FIELDS: &str = "MESSAGE,PODMAN_EVENT";
 
-/// The length of a container's id.
+/// The length of a container ID.
 const ID_LENGTH: usize = 64;
 
-/// An entry, as far as it is used.
+/// The used fields of an entry.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 struct Entry {
     #[serde(default = "nothing")]
     message: Value,
-    /// What became of a container; Podman logs that besides what it says (podman-events(1)).
+    /// The container's event, which Podman logs in addition to its messages (podman-events(1)).
     podman_event: Option<Value>,
 }
 
-/// What an entry without a message says.
+/// The message of an entry without a message.
 fn nothing() -> Value {
     Value::String(String::new())
 }
 
-/// The last lines of the program and of Podman in `output`. A line that is no entry was cut off.
+/// Returns the last lines of the program and of Podman in `output`; an invalid line was truncated.
 pub(super) fn tail(output: &[u8], name: &CompanionName) -> LogTail {
     let lines = output.split(|byte| *byte == b'\n');
     let entries = lines.filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
@@ -37,7 +37,7 @@ pub(super) fn tail(output: &[u8], name: &CompanionName) -> LogTail {
     LogTail::of(messages.iter().map(String::as_str).filter(|text| !is_noise(text, name)))
 }
 
-/// A message: a text, or bytes that are none, or several; what is longer than journalctl shows is `null`.
+/// Returns a message: text, bytes that are not UTF-8, or several messages; `null` if longer than journalctl shows.
 fn text(message: &Value) -> String {
     match message {
         Value::String(text) => text.clone(),
@@ -54,7 +54,7 @@ fn bytes(items: &[Value]) -> Cow<'static, str> {
     Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Whether it is only the container that Podman was told to start or remove, by its id or name.
+/// Returns whether the line is only the ID or name of a container that Podman started or removed.
 fn is_noise(text: &str, name: &CompanionName) -> bool {
     let text = text.trim();
     let id = text.len() == ID_LENGTH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_program_and_podman_said_is_kept_in_its_order() {
+    fn messages_of_the_program_and_podman_keep_their_order() {
         let id = "ab".repeat(32);
         let output = format!(
             r#"{{"MESSAGE":"starting","PRIORITY":"6"}}

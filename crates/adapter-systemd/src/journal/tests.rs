@@ -7,7 +7,7 @@ fn name(text: &str) -> CompanionName {
     CompanionName::new(text).unwrap()
 }
 
-/// A `journalctl` that is a shell script and notes how it is called, and the journal that it tells.
+/// A `journalctl` that is a shell script which logs its calls, and its journal.
 struct Scripted {
     place: tempfile::TempDir,
     journal: Journal,
@@ -33,7 +33,8 @@ impl Scripted {
     }
 }
 
-/// Written by another process: a file that this one has open for writing could not be run while a test beside it forks (ETXTBSY).
+/// Written by another process: executing a file fails with ETXTBSY if a concurrent test forks while it is open for
+/// writing.
 fn write_program(program: &Path, body: &str) {
     let status = std::process::Command::new("/bin/sh")
         .args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", body])
@@ -68,7 +69,7 @@ async fn a_run_is_asked_for_by_its_invocation_and_once() {
     scripted.tail(&run("dcba", 2)).await.unwrap();
     assert_eq!(scripted.calls().len(), 2, "another run");
     scripted.tail(&run("dcba", 0)).await.unwrap();
-    assert_eq!(scripted.calls().len(), 3, "its counter began anew");
+    assert_eq!(scripted.calls().len(), 3, "its counter restarted");
 }
 
 #[tokio::test]
@@ -105,7 +106,7 @@ async fn a_failure_is_an_error_of_its_own_and_remembered() {
 }
 
 #[tokio::test]
-async fn a_warning_beside_the_entries_is_no_failure() {
+async fn a_warning_in_addition_to_entries_is_not_a_failure() {
     let scripted = Scripted::new(&format!("{SAYS}; echo 'Journal file is truncated' >&2; exit 1"));
     assert_eq!(scripted.tail(&run("abcd", 0)).await.unwrap().lines(), ["it ends"]);
 }
@@ -125,7 +126,7 @@ async fn one_log_that_cannot_be_read_in_time_hides_no_other() {
     for text in ["b", "c"] {
         assert_eq!(tails[&name(text)].as_ref().unwrap().lines(), ["it ends"]);
     }
-    assert!(tails[&name("d")].as_ref().unwrap().is_empty(), "nothing is asked for without a run");
+    assert!(tails[&name("d")].as_ref().unwrap().is_empty(), "nothing is read without a run");
 }
 
 #[tokio::test]
@@ -137,10 +138,10 @@ async fn a_flood_of_output_is_cut_and_not_kept() {
 }
 
 #[tokio::test]
-async fn what_is_not_asked_about_is_forgotten() {
+async fn results_of_unrequested_units_are_dropped() {
     let scripted = Scripted::new(SAYS);
     scripted.tail(&run("abcd", 0)).await.unwrap();
     assert!(scripted.journal.tails(&BTreeMap::new()).await.is_empty());
     assert!(scripted.journal.lock().is_empty());
-    assert_eq!(scripted.calls().len(), 1, "nothing was asked");
+    assert_eq!(scripted.calls().len(), 1, "nothing was read");
 }

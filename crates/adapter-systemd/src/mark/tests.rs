@@ -41,7 +41,7 @@ fn assert_unmanaged(contents: &FileContents, what: &str) {
 }
 
 #[test]
-fn a_file_with_our_mark_and_its_own_name_is_ours() {
+fn a_file_with_the_ownership_label_and_its_own_name_is_managed() {
     let revision = REVISION.parse().ok();
     assert_eq!(of(&file(marked("archy-lnd-ui", REVISION))), Ownership::Ours { revision });
     let unreadable = of(&file(marked("archy-lnd-ui", "yesterday")));
@@ -49,7 +49,7 @@ fn a_file_with_our_mark_and_its_own_name_is_ours() {
 }
 
 #[test]
-fn our_mark_is_found_beside_bytes_that_are_no_text() {
+fn the_ownership_label_is_found_among_non_utf8_bytes() {
     let mut bytes = b"# caf\xe9\n".to_vec();
     bytes.extend_from_slice(marked("archy-lnd-ui", REVISION).as_bytes());
     assert!(matches!(of(&file(bytes)), Ownership::Ours { revision: Some(_) }));
@@ -62,31 +62,31 @@ fn a_copy_of_another_companions_unit_is_unmanaged() {
 }
 
 #[test]
-fn a_file_without_the_mark_is_unmanaged() {
+fn a_file_without_the_ownership_label_is_unmanaged() {
     for text in [
         "[Container]\nImage=x\n",
         "x",
         "# Companion=archy-lnd-ui",
         "[Service]\nCompanion=archy-lnd-ui\n",
     ] {
-        assert_unmanaged(&file(text), "without the mark");
+        assert_unmanaged(&file(text), "without the ownership label");
     }
-    assert_unmanaged(&file([0xff, 0xfe, 0x00, 0x07]), "without the mark");
+    assert_unmanaged(&file([0xff, 0xfe, 0x00, 0x07]), "without the ownership label");
 }
 
 #[test]
-fn the_predecessors_unit_is_taken_over_under_its_own_name_only() {
+fn the_previous_managers_unit_is_adopted_only_under_its_own_name() {
     let legacy =
         |name: &str| file(format!("[Unit]\nDescription={LEGACY}{name}\n\n[Container]\nImage=x\n"));
     assert_eq!(of(&legacy("archy-lnd-ui")), Ownership::Ours { revision: None });
-    assert_unmanaged(&legacy("archy-lnd-ui and more"), "without the mark");
-    assert_unmanaged(&legacy("archy-bitcoin-ui"), "without the mark");
+    assert_unmanaged(&legacy("archy-lnd-ui and more"), "without the ownership label");
+    assert_unmanaged(&legacy("archy-bitcoin-ui"), "without the ownership label");
     let without = ownership(&name(), &legacy("archy-lnd-ui"), None);
     assert!(matches!(without, Ownership::Unmanaged { .. }), "{without:?}");
 }
 
 #[test]
-fn what_a_loss_of_power_emptied_is_ours_but_not_listed_as_such() {
+fn a_file_emptied_by_power_loss_is_managed_but_not_listed() {
     for blank in [file(""), file(vec![0; 4096])] {
         assert_eq!(of(&blank), Ownership::Ours { revision: None });
         assert!(!is_marked(&name(), &blank, Some(LEGACY)));
@@ -95,7 +95,7 @@ fn what_a_loss_of_power_emptied_is_ours_but_not_listed_as_such() {
 }
 
 #[test]
-fn another_users_file_and_one_of_two_names_are_unmanaged_whatever_they_say() {
+fn a_file_of_another_user_or_with_hard_links_is_unmanaged() {
     let mut strangers = file(marked("archy-lnd-ui", REVISION));
     strangers.status.uid += 1;
     assert_unmanaged(&strangers, "of user");
@@ -120,7 +120,7 @@ fn a_unit_is_compared_under_the_restart_epoch_that_it_names() {
 }
 
 #[test]
-fn other_bytes_are_outdated_and_a_wider_mode_is_exposed() {
+fn other_bytes_are_outdated_and_a_wider_mode_is_wrong_mode() {
     let asked: Revision = REVISION.parse().unwrap();
     let judged = |mode, text: &str| {
         let mut contents = file(marked("archy-lnd-ui", REVISION));
@@ -130,7 +130,7 @@ fn other_bytes_are_outdated_and_a_wider_mode_is_exposed() {
         })
     };
     let text = marked("archy-lnd-ui", REVISION);
-    // What names no rendering is not known to have been edited.
+    // A revision without a rendering is not known to have been edited.
     let outdated = UnitFileState::Outdated { revision: asked };
     for mode in [0o644, 0o640, 0o600, 0o444] {
         assert_eq!(judged(mode, &text), UnitFileState::Current { revision: asked }, "{mode:o}");
@@ -145,7 +145,7 @@ fn other_bytes_are_outdated_and_a_wider_mode_is_exposed() {
         assert_eq!(judged(0o644, &other), outdated);
     }
     let contents = file(&text);
-    assert_eq!(compared(of(&contents), &contents, |_| None), outdated, "nothing is wanted there");
+    assert_eq!(compared(of(&contents), &contents, |_| None), outdated, "no unit is desired there");
 }
 
 proptest! {
@@ -153,6 +153,6 @@ proptest! {
     fn bytes_that_do_not_hold_our_name_are_never_ours(mut bytes: Vec<u8>) {
         bytes.push(b'x');
         prop_assume!(!bytes.windows(12).any(|window| window == b"archy-lnd-ui"));
-        prop_assert!(matches!(of(&file(bytes)), Ownership::Unmanaged { .. }), "it is taken for ours");
+        prop_assert!(matches!(of(&file(bytes)), Ownership::Unmanaged { .. }), "unrelated bytes are managed");
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 
 const REVISION: &str = "00000000000000aa-00000000000000bb-none-2";
 
-/// A host of files: a process 42 with `environ`, and the groups of a container in `payload`.
+/// A host of files: process 42 with `environ`, and a container's groups in `payload`.
 struct Files {
     place: tempfile::TempDir,
 }
@@ -59,7 +59,7 @@ fn a_process_of_another_run_with_the_same_number_says_nothing() {
 }
 
 #[test]
-fn what_is_no_revision_or_no_process_says_nothing() {
+fn an_invalid_revision_or_a_missing_process_gives_no_revision() {
     for environ in
         [&b""[..], b"\0\0", b"COMPANION_REVISION=\xff\xfe\0", b"COMPANION_REVISION=1-2-3-4"]
     {
@@ -91,12 +91,12 @@ fn a_frozen_payload_is_a_paused_container() {
             .with_group("s/a.service/runtime", runtime_events)
     };
     assert!(files(frozen, thawed).paused());
-    assert!(!files(thawed, frozen).paused(), "conmon's group alone is no pause");
+    assert!(!files(thawed, frozen).paused(), "a frozen conmon group alone is not a pause");
     assert!(!files("frozen 10\n", thawed).paused());
 }
 
 #[test]
-fn a_group_that_is_gone_or_leads_elsewhere_is_not_looked_into() {
+fn a_missing_or_outside_control_group_is_not_read() {
     let files = Files::with_environ(b"").with_group("x/libpod-payload-0", "frozen 1\n");
     assert!(files.facts(0, Some("/x")).paused);
     for group in ["", "/", "x", "/s/../x", "/gone", "//x/../x"] {

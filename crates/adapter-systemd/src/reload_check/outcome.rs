@@ -1,4 +1,4 @@
-//! What a dry run over all units says of those that are ours. Pure.
+//! Interprets a dry run over all unit files. Pure.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,16 +10,17 @@ use crate::error::shown;
 use crate::generator::{GeneratorError, bare};
 use crate::process::Ended;
 
-/// How the line begins that names a file which cannot be read or parsed (`cmd/quadlet/main.go` of Podman 4.6 and newer; older ones skip
-/// such a file and no other).
+/// Prefix of the line that names an unreadable or unparsable file (`cmd/quadlet/main.go` of Podman 4.6 and newer; older
+/// versions skip only that file).
 const UNLOADABLE: &str = "error loading ";
-/// How the line begins that names a unit which was read and refused.
+/// Prefix of the line that names a unit which was read and rejected.
 const REFUSED: &str = "converting ";
 
-/// Judges how a dry run ended of which services for all of `ours` are expected.
+/// Evaluates a dry run that should generate services for all of `ours`.
 ///
-/// A unit of ours that has no service is lost when a file could not be loaded, unless the generator refused that very unit. It has one
-/// too when it is made from another file of the same name. An older generator refuses in silence, which loses that unit alone.
+/// A managed unit without a service is lost if a file could not be loaded, unless the generator rejected that very
+/// unit. A service generated from another file of the same name counts. An older generator rejects silently, which
+/// loses only that unit.
 pub(crate) fn judge(
     program: &Path,
     ours: &BTreeSet<CompanionName>,
@@ -37,7 +38,8 @@ pub(crate) fn judge(
         .cloned()
         .collect();
     if files.is_empty() {
-        // Broken for another reason than any unit, and so it would be for systemd: by itself it exits with 0, or with 1 and a word.
+        // The generator itself is broken, and would be for systemd too: otherwise it exits with 0, or with 1 and a
+        // message.
         let plain = ended.code == Some(0) || (ended.code == Some(1) && !refused.is_empty());
         return if !plain && !lost.is_empty() {
             Err(GeneratorError::Failed {
@@ -52,32 +54,32 @@ pub(crate) fn judge(
     Ok(UnloadableUnits { files, lost, refused })
 }
 
-/// The name in the line that a service begins with, `---NAME.service---`.
+/// Returns the name in the header of a service, `---NAME.service---`.
 fn header(line: &str) -> Option<&str> {
     line.trim_end().strip_prefix("---")?.strip_suffix(".service---")
 }
 
-/// The file's name and the reason in `converting "NAME.container": why`.
+/// Returns the file name and the reason in `converting "NAME.container": why`.
 fn refused_file(line: &str) -> Option<UnloadableFile> {
     let (file, rest) = quoted(line.strip_prefix(REFUSED)?)?;
     Some(UnloadableFile { file: shown(file), why: shown(rest.trim_start_matches([':', ' '])) })
 }
 
-/// Whether a refused file is the unit of `name`.
+/// Returns whether a rejected file is the unit of `name`.
 fn is_of(refused: &UnloadableFile, name: &CompanionName) -> bool {
     refused.file.strip_suffix(".container") == Some(name.as_str())
 }
 
-/// The file and the reason in `error loading "PATH", why`.
+/// Returns the file and the reason in `error loading "PATH", why`.
 ///
-/// A drop-in that cannot be loaded is said in the same words, and costs nothing but itself.
+/// The generator uses the same message for an unloadable drop-in, which affects no other file.
 fn unloadable_file(line: &str) -> Option<UnloadableFile> {
     let (file, rest) = quoted(line.strip_prefix(UNLOADABLE)?)?;
     let why = rest.trim_start_matches([',', ':', ' ']);
     (!file.ends_with(".conf")).then(|| UnloadableFile { file: shown(file), why: shown(why) })
 }
 
-/// Parts what stands in Go's double quotes from what follows them; escapes are left as they are.
+/// Splits a Go-quoted string from the rest of the text; keeps escapes.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix('"')?;
     let mut escaped = false;

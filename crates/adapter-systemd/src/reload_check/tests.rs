@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use super::*;
 
-/// Reads all unit files as Podman's does since 4.6: one without a section takes the whole directory with it.
+/// Reads all unit files as Podman since 4.6 does: a file without a section drops the whole directory.
 const LIKE_PODMAN: &str = r#"echo "$*" >>"${0%/*}/runs"
     for f in "${0%/*}"/units/*.container; do
         grep -q '^\[' "$f" || { echo "quadlet-generator[$$]: error loading \"$f\", key file does not start with a group" >&2; exit 1; }
@@ -42,7 +42,7 @@ impl Place {
         fs::write(self.file(&format!("{name}.container")), text).unwrap();
     }
 
-    /// How often the generator was run.
+    /// Returns how often the generator ran.
     fn runs(&self) -> usize {
         fs::read_to_string(self.root.path().join("runs")).map_or(0, |runs| runs.lines().count())
     }
@@ -58,22 +58,24 @@ async fn a_sound_directory_holds_nothing_back() {
 }
 
 #[tokio::test]
-async fn a_strangers_broken_file_holds_the_reload_back_until_it_is_gone() {
+async fn a_broken_unmanaged_file_prevents_reloads_until_it_is_removed() {
     let place = Place::with_generator(LIKE_PODMAN);
     place.put_ours("web");
     fs::write(place.file("strange.container"), "no section\n").unwrap();
     let error = hold_back_a_loss(&place.units).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Conflict);
     let chain = error.chain();
-    for told in ["`web`", "strange.container", "key file does not start with a group", "removed"] {
-        assert!(chain.contains(told), "{chain}");
+    for expected in
+        ["`web`", "strange.container", "key file does not start with a group", "removed"]
+    {
+        assert!(chain.contains(expected), "{chain}");
     }
     fs::remove_file(place.file("strange.container")).unwrap();
     hold_back_a_loss(&place.units).await.unwrap();
 }
 
 #[tokio::test]
-async fn where_nothing_is_ours_nobody_is_asked() {
+async fn without_managed_units_the_generator_is_not_run() {
     let place = Place::with_generator(LIKE_PODMAN);
     fs::write(place.file("strange.container"), "no section\n").unwrap();
     hold_back_a_loss(&place.units).await.unwrap();
@@ -123,7 +125,7 @@ fn long_lists_are_cut() {
 }
 
 #[tokio::test]
-async fn a_pipe_that_the_generator_would_wait_at_is_named_and_the_generator_not_run() {
+async fn a_blocking_pipe_is_reported_without_running_the_generator() {
     let place = Place::with_generator(LIKE_PODMAN);
     place.put_ours("web");
     let pipe = place.file("stuck.network");

@@ -33,13 +33,13 @@ fn the_text_names_its_rendering_wherever_it_names_its_revision() {
 }
 
 #[test]
-fn a_rendering_is_of_the_words_and_not_of_the_revision() {
+fn a_rendering_covers_the_text_without_the_revision() {
     let wanted = rendered(&unit(), PODMAN);
     let mut other = unit();
     other.revision = wanted.revision.with_restart_epoch(12);
     assert_eq!(rendered(&other, PODMAN).revision, wanted.revision.with_restart_epoch(12));
     let patch = rendered(&unit(), PodmanVersion::new(5, 4, 3));
-    assert_eq!(patch, wanted, "a Podman that is told the same costs nothing");
+    assert_eq!(patch, wanted, "a Podman patch release leaves the rendering unchanged");
     let older = rendered(&unit(), PodmanVersion::new(4, 5, 0));
     assert_ne!(older.revision, wanted.revision);
     assert!(is_as_written(older.text.as_bytes(), &older.revision));

@@ -1,4 +1,4 @@
-//! The end of a job: announced by a signal, or found by asking when the signal was lost.
+//! Waits for the end of a job: by a signal, or by polling if the signal was lost.
 
 use companion_core::model::unit::JobResult;
 use companion_core::ports::PortErrorKind;
@@ -12,19 +12,19 @@ use crate::dbus::{JOB, UNIT};
 use crate::error::BusError;
 use crate::states::JobKind;
 
-/// A job that was queued.
+/// A queued job.
 pub(super) struct AwaitedJob {
     pub(super) kind: JobKind,
     /// The path of its object.
     pub(super) path: String,
-    /// The unit it is for.
+    /// The unit of the job.
     pub(super) unit: String,
 }
 
 impl AwaitedJob {
     /// Waits for the end until `deadline`.
     ///
-    /// A connection that breaks meanwhile is made anew; the signals of the old one are lost, and the job is asked for.
+    /// Reopens a connection that breaks in the meantime; its signals are lost, so the job is polled.
     pub(super) async fn end(
         &self,
         bus: &Bus,
@@ -37,7 +37,7 @@ impl AwaitedJob {
                 let session = bus.session().await?;
                 match self.watch(&session, limits).await {
                     Err(error) if error.is_disconnection() => {
-                        tracing::debug!(unit = self.unit, %error, "asking again for a job");
+                        tracing::debug!(unit = self.unit, %error, "polling a job again");
                         tokio::time::sleep(limits.poll).await;
                     }
                     ended => return ended,
@@ -50,7 +50,7 @@ impl AwaitedJob {
         }
     }
 
-    /// Waits on one connection, for the signal and by asking now and then.
+    /// Waits on one connection, for the signal and by polling.
     async fn watch(&self, session: &Session, limits: Limits) -> Result<JobResult, BusError> {
         let mut jobs = session.jobs();
         loop {
@@ -66,7 +66,7 @@ impl AwaitedJob {
             if self.is_pending(session, limits).await? {
                 continue;
             }
-            // The signal may have come in with the answer.
+            // The signal may have arrived with the reply.
             if let Some(word) = jobs.borrow().result(&self.path, &self.unit) {
                 return Ok(JobResult::from_word(word));
             }
@@ -74,7 +74,7 @@ impl AwaitedJob {
         }
     }
 
-    /// Asks whether the job is still there; one of the same number may belong to a manager that was started since.
+    /// Returns whether the job still exists; a job with the same number may belong to a restarted manager.
     async fn is_pending(&self, session: &Session, limits: Limits) -> Result<bool, BusError> {
         let path = ObjectPath::try_from(self.path.as_str())?;
         let path = OwnedObjectPath::from(path);

@@ -1,4 +1,4 @@
-//! The reading half: all services in one call to the list of units, and two more for each that is loaded.
+//! Reads service states: one call lists all units, and two more calls read each loaded unit.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -21,15 +21,14 @@ use crate::error::BusError;
 use crate::processes::{KernelFiles, ProcessFacts};
 use crate::states::{Properties, PropertyError, service_state, subject};
 
-/// How many units are asked about at once: enough to hide the latency of the bus, and far below its limit on pending replies
-/// (`max_replies_per_connection` of dbus-daemon(1), 128 where it is set lowest).
+/// How many units are read concurrently: enough to hide the latency of the bus, and far below its limit on pending
+/// replies (`max_replies_per_connection` of dbus-daemon(1), at least 128).
 const CONCURRENCY: usize = 16;
 
-/// How often a service is read that is started or ends meanwhile.
+/// How often a service is read if it starts or ends during the read.
 const READINGS: usize = 3;
 
-/// Reads the states of `names`: an error as a whole while the list cannot be read, and an error of one unit for what concerns that
-/// unit alone.
+/// Reads the states of `names`: fails as a whole if the list cannot be read, and per unit otherwise.
 pub(super) async fn service_states(
     bus: &Bus,
     files: &KernelFiles,
@@ -53,7 +52,7 @@ pub(super) async fn service_states(
                 states.insert(name.clone(), Ok(ServiceState::not_found()));
             }
             Some(row) => loaded.push((name.clone(), row.path.clone())),
-            // An alias that someone gave it: the list has it under its other name, and not to be listed is not to be absent.
+            // An alias: the list has the unit under its other name, so an unlisted unit is not necessarily absent.
             None => match within(limit, manager.load_unit(unit)).await {
                 Ok(path) => loaded.push((name.clone(), path)),
                 Err(error) => {
@@ -85,13 +84,13 @@ pub(super) async fn service_states(
     Ok(states)
 }
 
-/// Whether there is nothing behind a name: neither a unit nor anything left of one.
+/// Returns whether a name refers to nothing: neither a unit nor remains of one.
 fn is_nothing(row: &UnitRow) -> bool {
     row.load_state == "not-found" && row.active_state == "inactive" && row.job_id == 0
 }
 
-/// Reads a unit's state, again when the service was started or ended in the midst of it: revision and invocation are of one run, or the
-/// revision is not told.
+/// Reads a unit's state; repeats if the service started or ended during the read, so that revision and invocation
+/// belong to the same run. Otherwise the revision is omitted.
 async fn loaded_state(
     session: &Arc<Session>,
     files: KernelFiles,
@@ -110,7 +109,7 @@ async fn loaded_state(
             Some(subject) => {
                 let files = files.clone();
                 let facts = blocking::within(limit, move || files.facts(&subject)).await;
-                // Not that of a process which says nothing: it would be restarted for that.
+                // A timeout is not a missing revision, which would cause a restart.
                 facts.map_err(|_stuck| BusError::Unread)?
             }
         };

@@ -17,14 +17,14 @@ fn names(texts: &[&str]) -> BTreeSet<CompanionName> {
     texts.iter().map(|text| name(text)).collect()
 }
 
-/// An answer none of whose entries failed.
+/// Returns an answer without failed entries.
 fn read(
     states: BTreeMap<CompanionName, PortResult<ServiceState>>,
 ) -> BTreeMap<CompanionName, ServiceState> {
     states.into_iter().map(|(name, state)| (name, state.unwrap())).collect()
 }
 
-/// The error of an answer about one name.
+/// Returns the error of an answer about one name.
 fn unread(mut states: BTreeMap<CompanionName, PortResult<ServiceState>>) -> PortError {
     assert_eq!(states.len(), 1);
     states.pop_first().unwrap().1.unwrap_err()
@@ -39,7 +39,7 @@ fn short(limit: Duration) -> Limits {
 }
 
 #[tokio::test]
-async fn all_services_are_read_with_one_list_and_two_questions_for_each_that_is_loaded() {
+async fn services_are_read_with_one_list_and_two_calls_per_loaded_unit() {
     let fake = Fake::new().with("a", running("a")).with("b", running("b"));
     let states = read(fake.manager().observe(&names(&["a", "b", "c", "d"])).await);
     assert_eq!(states.len(), 4);
@@ -76,7 +76,7 @@ async fn a_unit_that_is_listed_under_an_alias_is_not_taken_for_absent() {
 }
 
 #[tokio::test]
-async fn words_of_a_newer_systemd_are_kept() {
+async fn states_of_a_newer_systemd_are_kept() {
     let fake = Fake::new().with("a", FakeUnit::in_state("a", "loaded", "thawing", "pondering"));
     let states = read(fake.manager().observe(&names(&["a"])).await);
     let state = &states[&name("a")];
@@ -123,7 +123,7 @@ async fn a_unit_whose_answer_is_not_understood_hides_no_other() {
     assert!(text.contains("`a.service`"), "{text}");
 }
 
-/// A host on which process `pid` is of the run `0xab, run` and of that restart epoch, for each of them.
+/// A host on which process `pid` belongs to the run `0xab, run` and the given restart epoch.
 fn processes(runs: &[(u32, u8, u32)]) -> (tempfile::TempDir, KernelFiles) {
     let place = tempfile::tempdir().unwrap();
     for (pid, run, restart_epoch) in runs {
@@ -137,7 +137,7 @@ fn processes(runs: &[(u32, u8, u32)]) -> (tempfile::TempDir, KernelFiles) {
     (place, files)
 }
 
-/// The service `a` in the run `0xab, run`, with its first process.
+/// The service `a` in the run `0xab, run`, with its main process.
 fn in_run(run: u8, pid: u32) -> FakeUnit {
     let mut unit = running("a");
     unit.unit.insert("InvocationID".to_owned(), value(vec![0xab, run]));
@@ -162,7 +162,7 @@ async fn loaded_and_running_revision_are_read_from_where_each_is_kept() {
 
 #[tokio::test]
 async fn a_service_that_is_restarted_while_it_is_read_is_read_again() {
-    // The first process of the run before is still there, or is not.
+    // With and without the previous run's main process.
     for old in [&[(41, 1, 1), (42, 2, 2)][..], &[(42, 2, 2)]] {
         let (_place, files) = processes(old);
         let fake = Fake::new().with("a", in_run(1, 41));
@@ -212,7 +212,7 @@ async fn the_subscription_comes_before_the_first_job_and_once() {
 }
 
 #[tokio::test]
-async fn an_end_that_nobody_announced_is_found_by_asking() {
+async fn a_job_end_without_a_signal_is_found_by_polling() {
     for (active, sub, result) in [
         ("active", "running", JobResult::Done),
         ("failed", "failed", JobResult::Failed),
@@ -249,7 +249,7 @@ async fn a_job_that_stays_is_given_up_after_its_limit_and_may_yet_be_done() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_an_error_once_and_then_made_anew_with_its_subscription() {
+async fn a_broken_connection_fails_once_and_is_reopened_with_its_subscription() {
     let fake = Fake::new().with("a", running("a"));
     fake.world().closed_at.insert("ListUnitsByNames");
     let manager = fake.manager();
@@ -285,7 +285,7 @@ async fn a_job_is_waited_for_across_a_broken_connection() {
 }
 
 #[tokio::test]
-async fn no_answer_is_waited_for_without_end() {
+async fn every_wait_for_a_reply_has_a_time_limit() {
     for method in ["Subscribe", "ListUnitsByNames", "GetAll"] {
         let fake = Fake::new().with("a", running("a"));
         fake.world().unanswered.insert(method);
@@ -296,7 +296,7 @@ async fn no_answer_is_waited_for_without_end() {
 }
 
 #[tokio::test]
-async fn a_refusal_says_what_can_be_done_about_it() {
+async fn systemds_error_name_determines_the_error_kind() {
     for (method, error, kind) in [
         ("StartUnit", "org.freedesktop.systemd1.NoSuchUnit", PortErrorKind::NotFound),
         ("StartUnit", "org.freedesktop.systemd1.UnitMasked", PortErrorKind::Denied),
@@ -315,7 +315,7 @@ async fn a_refusal_says_what_can_be_done_about_it() {
 }
 
 #[tokio::test]
-async fn a_reload_that_was_put_off_can_be_tried_again() {
+async fn a_delayed_reload_can_be_retried() {
     let fake = Fake::new();
     fake.world().refused.insert("Reload", "org.freedesktop.DBus.Error.LimitsExceeded");
     let manager = fake.manager();

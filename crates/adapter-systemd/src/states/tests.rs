@@ -8,7 +8,7 @@ fn value<'a>(value: impl Into<Variant<'a>>) -> OwnedVariant {
     value.into().try_into().unwrap()
 }
 
-/// A running service's properties, with some of them replaced.
+/// A running service's properties, with some replaced.
 fn properties(replaced: &[(&str, OwnedVariant)]) -> Properties {
     let no_job = (0_u32, zbus::ObjectPath::from_static_str_unchecked("/"));
     let mut all = HashMap::from([
@@ -56,17 +56,17 @@ fn a_running_service_says_since_when_and_from_what() {
 }
 
 #[test]
-fn a_run_is_told_by_its_id_as_its_own_environment_has_it() {
+fn the_invocation_id_has_the_form_of_the_environment_variable() {
     assert_eq!(state(&[]).unwrap().invocation.as_deref(), Some("ab01"));
     let never = state(&[("InvocationID", value(Vec::<u8>::new()))]).unwrap();
     assert_eq!(never.invocation, None);
-    // systemd 257 keeps the id of a run that ended until the next one.
+    // systemd 257 keeps the ID of a run that ended until the next one.
     let failed = state(&[("ActiveState", value("failed")), ("MainPID", value(0_u32))]).unwrap();
     assert_eq!((failed.invocation.as_deref(), failed.running), (Some("ab01"), None));
 }
 
 #[test]
-fn what_is_not_running_has_not_been_active_for_any_time() {
+fn a_stopped_service_has_no_active_time() {
     for active in ["inactive", "failed", "activating", "deactivating", "maintenance", "new"] {
         let state = state(&[("ActiveState", value(active))]).unwrap();
         assert_eq!(state.active_for, Duration::ZERO, "{active}");
@@ -86,7 +86,7 @@ fn an_exit_status_is_one_only_after_the_process_ended() {
 }
 
 #[test]
-fn a_pending_job_and_a_load_error_are_told() {
+fn a_pending_job_and_a_load_error_are_reported() {
     let job = (17_u32, zbus::ObjectPath::from_static_str_unchecked("/job"));
     let error = (
         "org.freedesktop.systemd1.BadUnitSetting",
@@ -101,7 +101,7 @@ fn a_pending_job_and_a_load_error_are_told() {
 }
 
 #[test]
-fn an_environment_without_a_true_revision_names_none() {
+fn an_environment_without_a_valid_revision_has_none() {
     for entries in [
         vec![],
         vec!["COMPANION_REVISION="],
@@ -136,7 +136,7 @@ fn nothing_is_looked_at_where_nothing_runs() {
 }
 
 #[test]
-fn an_end_that_was_not_announced_is_inferred_and_no_doubt_is_a_success() {
+fn an_unannounced_end_is_inferred_and_ambiguity_is_not_a_success() {
     use JobKind::{Restart, Start, Stop};
     for (kind, active, sub, result) in [
         (Start, "active", "running", JobResult::Done),

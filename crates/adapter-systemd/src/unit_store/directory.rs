@@ -1,4 +1,4 @@
-//! The files of the unit directory: opened anew for each piece of work, since anyone may have moved it meanwhile.
+//! The files of the unit directory, which is reopened for each operation because it may have been moved.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -13,34 +13,37 @@ use durable_dir::{Dir, DirError, DirResult, FileContents, FileKind, Trust};
 use crate::mark::{self, Ownership, UNIT_MODE};
 use crate::rendering::RenderedUnit;
 
-/// No unit that systemd would load is larger: a single line may have 1 MiB.
+/// Larger than any unit that systemd would load: a single line may have 1 MiB.
 const SIZE_LIMIT: usize = 1024 * 1024;
-/// Far more than units of any host; a directory with more is someone's accident.
+/// Far more than the units of any host.
 const ENTRY_LIMIT: usize = 10_000;
 const EXTENSION: &str = ".container";
-/// What Quadlet reads in its directories (podman-systemd.unit(5), Podman 5.8).
+/// The file extensions that Quadlet reads (podman-systemd.unit(5), Podman 5.8).
 const QUADLET_EXTENSIONS: [&str; 8] =
     ["artifact", "build", "container", "image", "kube", "network", "pod", "volume"];
 
-/// Where the units are, and how a file of the predecessor is known.
+/// The unit directory, and how to recognise files of the previous manager.
 #[derive(Debug, Clone)]
 pub(super) struct UnitDir {
     path: PathBuf,
-    /// The mode of the directories that are made on the way.
+    /// The mode of created directories.
     mode: u32,
-    /// What the predecessor's descriptions begin with.
+    /// The prefix of the previous manager's descriptions.
     pub(super) legacy: Option<String>,
 }
 
-/// The name of the file of `name`.
+/// Returns the file name of `name`.
 pub(super) fn file_name(name: &CompanionName) -> String {
     format!("{name}{EXTENSION}")
 }
 
-/// The refusal to touch what lies at the name of `name`.
+/// Returns the error for an unmanaged file at the name of `name`.
 pub(super) fn conflict(name: &CompanionName, what: &str) -> PortError {
     let file = file_name(name);
-    PortError::new(PortErrorKind::Conflict, format!("`{file}` is {what}, and is left alone"))
+    PortError::new(
+        PortErrorKind::Conflict,
+        format!("`{file}` is {what}; it is unmanaged and stays unchanged"),
+    )
 }
 
 impl UnitDir {
@@ -52,21 +55,22 @@ impl UnitDir {
         &self.path
     }
 
-    /// The path without symbolic links, as Quadlet names it in `SourcePath=`; as given while it does not exist.
+    /// Returns the path without symbolic links, as Quadlet names it in `SourcePath=`; unchanged if it does not exist.
     pub(super) fn resolved(&self) -> PathBuf {
         self.path.canonicalize().unwrap_or_else(|_| self.path.clone())
     }
 
-    /// Opens the directory; `None` when there is none yet.
+    /// Opens the directory; `None` if it does not exist.
     pub(super) fn open(&self) -> PortResult<Option<Dir>> {
         match Dir::open(&self.path, Trust::Owned) {
             Ok(dir) => Ok(Some(dir)),
             Err(DirError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(port_error("the unit directory cannot be opened", error)),
+            Err(error) => Err(port_error("failed to open the unit directory", error)),
         }
     }
 
-    /// Reads what lies at `name`; `Err(what)` inside for what cannot be read as a unit and is therefore unmanaged.
+    /// Reads the file of `name`; the inner `Err(what)` describes an object that is not a readable unit and therefore
+    /// unmanaged.
     fn read(
         &self,
         dir: &Dir,
@@ -77,13 +81,13 @@ impl UnitDir {
             Err(DirError::NotARegularFile { kind, .. }) => Ok(Some(Err(kind.to_string()))),
             Err(DirError::TooLarge { .. }) => Ok(Some(Err("a file of more than 1 MiB".to_owned()))),
             Err(error) => {
-                let attempt = format!("the unit file of `{name}` cannot be read");
+                let attempt = format!("failed to read the unit file of `{name}`");
                 Err(port_error(attempt, error))
             }
         }
     }
 
-    /// Whose the file of `name` is; `None` when there is none.
+    /// Returns the ownership of the file of `name`; `None` if it does not exist.
     pub(super) fn ownership(
         &self,
         dir: &Dir,
@@ -95,7 +99,7 @@ impl UnitDir {
         }))
     }
 
-    /// Compares the file of `name` with what is wanted there.
+    /// Compares the file of `name` with the desired unit.
     pub(super) fn state(
         &self,
         dir: &Dir,
@@ -112,14 +116,14 @@ impl UnitDir {
         })
     }
 
-    /// The names of the files that carry the mark. What cannot be read carries none that we know of.
+    /// Returns the names of the files that carry the ownership label; unreadable files are skipped.
     pub(super) fn marked(&self) -> PortResult<BTreeSet<CompanionName>> {
         let Some(dir) = self.open()? else {
             return Ok(BTreeSet::new());
         };
         let entries = dir
             .entries(ENTRY_LIMIT)
-            .map_err(|error| port_error("the unit directory cannot be listed", error))?;
+            .map_err(|error| port_error("failed to list the unit directory", error))?;
         let names = entries.iter().filter_map(|entry| {
             let stem = entry.name_str()?.strip_suffix(EXTENSION)?;
             CompanionName::new(stem).ok()
@@ -128,29 +132,29 @@ impl UnitDir {
             Ok(Some(Ok(contents))) => mark::is_marked(name, &contents, self.legacy.as_deref()),
             Ok(_) => false,
             Err(error) => {
-                tracing::warn!(companion = %name, error = error.chain(), "a unit file is left out");
+                tracing::warn!(companion = %name, error = error.chain(), "skipped an unreadable unit file");
                 false
             }
         });
         Ok(marked.collect())
     }
 
-    /// The unit files of whatever kind, anyone's, at the top of our directory that are named pipes or devices, or links to such: who
-    /// reads one may wait for ever. One among drop-ins or in another search path of Quadlet's is not named.
+    /// Returns unit files of any kind and owner at the top of our directory that are named pipes or devices, or links
+    /// to such: reading them may block forever. Drop-ins and Quadlet's other directories are not checked.
     pub(super) fn endless(&self) -> PortResult<Vec<PathBuf>> {
         let Some(dir) = self.open()? else {
             return Ok(Vec::new());
         };
         let entries = dir
             .entries(ENTRY_LIMIT)
-            .map_err(|error| port_error("the unit directory cannot be listed", error))?;
+            .map_err(|error| port_error("failed to list the unit directory", error))?;
         let units = entries.into_iter().filter(|entry| {
             let extension = Path::new(&entry.name).extension().and_then(OsStr::to_str);
             extension.is_some_and(|extension| QUADLET_EXTENSIONS.contains(&extension))
         });
         let endless = units.filter_map(|entry| {
             let path = self.path.join(&entry.name);
-            // A link is read through; one that leads nowhere ends at once.
+            // Links are followed; a dangling link does not block.
             let is_endless = match entry.kind {
                 FileKind::Fifo | FileKind::Device => true,
                 FileKind::Symlink => path.metadata().is_ok_and(|data| {
@@ -166,8 +170,8 @@ impl UnitDir {
         Ok(endless.collect())
     }
 
-    /// Whether the file of `name` is ours, holds `text` and is for no more people than it should be; then it is brought to the disk,
-    /// since whoever wrote it may have died before that.
+    /// Returns whether the file of `name` is managed, holds `text` and has no wider mode than required; if so, syncs
+    /// it, because its writer may have crashed before doing so.
     pub(super) fn is_written(&self, name: &CompanionName, text: &str) -> PortResult<bool> {
         let Some(dir) = self.open()? else {
             return Ok(false);
@@ -185,13 +189,13 @@ impl UnitDir {
         }
         let persisted = dir.persist(&file_name(name));
         persisted
-            .map_err(|error| port_error(format!("the unit file of `{name}` cannot be kept"), error))
+            .map_err(|error| port_error(format!("failed to sync the unit file of `{name}`"), error))
     }
 
-    /// Replaces the file of `name`, unless it is unmanaged.
+    /// Replaces the file of `name` unless it is unmanaged.
     pub(super) fn write(&self, name: &CompanionName, bytes: &[u8]) -> PortResult<()> {
         let failed =
-            |error| port_error(format!("the unit file of `{name}` cannot be written"), error);
+            |error| port_error(format!("failed to write the unit file of `{name}`"), error);
         let dir = Dir::create(&self.path, self.mode, Trust::Owned).map_err(failed)?;
         if let Some(Ownership::Unmanaged { what }) = self.ownership(&dir, name)? {
             return Err(conflict(name, &what));
@@ -199,7 +203,7 @@ impl UnitDir {
         dir.write_unless_unmanaged(&file_name(name), bytes, UNIT_MODE).map_err(failed)
     }
 
-    /// Removes the file of `name`, unless it is unmanaged.
+    /// Removes the file of `name` unless it is unmanaged.
     pub(super) fn remove(&self, name: &CompanionName) -> PortResult<()> {
         let Some(dir) = self.open()? else {
             return Ok(());
@@ -207,27 +211,27 @@ impl UnitDir {
         if let Some(Ownership::Unmanaged { what }) = self.ownership(&dir, name)? {
             return Err(conflict(name, &what));
         }
-        // Also when there is none: the one who removed it may have died before it was durable.
+        // Also if it is missing: an earlier removal may have crashed before its sync.
         match dir.remove(&file_name(name)) {
             Ok(_) => Ok(()),
             Err(error) => {
-                let attempt = format!("the unit file of `{name}` cannot be removed");
+                let attempt = format!("failed to remove the unit file of `{name}`");
                 Err(port_error(attempt, error))
             }
         }
     }
 
-    /// Removes what cut-off writes left.
+    /// Removes temporary files of interrupted writes.
     pub(super) fn sweep(&self) -> PortResult<usize> {
         let swept: DirResult<usize> = match self.open()? {
             Some(dir) => dir.sweep_temporary_files(),
             None => Ok(0),
         };
-        swept.map_err(|error| port_error("the unit directory cannot be swept", error))
+        swept.map_err(|error| port_error("failed to clean up the unit directory", error))
     }
 }
 
-/// The port's error for one of the file system.
+/// Converts a file system error to a port error.
 fn port_error(attempt: impl Into<String>, error: DirError) -> PortError {
     let kind = match &error {
         DirError::Denied { .. } => PortErrorKind::Denied,
@@ -235,7 +239,7 @@ fn port_error(attempt: impl Into<String>, error: DirError) -> PortError {
         | DirError::NotARegularFile { .. }
         | DirError::NotADirectory { .. } => PortErrorKind::Conflict,
         DirError::TooLarge { .. } | DirError::InvalidName { .. } => PortErrorKind::Invalid,
-        // Removed while it was worked in; it will be made anew.
+        // Removed in the meantime; the next write creates it again.
         DirError::NotFound { .. }
         | DirError::ReadOnly { .. }
         | DirError::Full { .. }

@@ -1,5 +1,6 @@
-//! Quadlet's drop-ins: which files its generator merges into a unit (podman-systemd.unit(5)). They are the operator's: named, never
-//! read and never touched. systemd does not name them, for they are in the service already when it reads that.
+//! Quadlet's drop-ins: which files its generator merges into a unit (podman-systemd.unit(5)). They belong to the
+//! operator: reported, never read and never changed. systemd does not list them, because the generated service already
+//! includes them.
 //!
 //! Directories below those that Quadlet reads are not searched.
 
@@ -14,18 +15,18 @@ use quadlet::PodmanVersion;
 use crate::error::shown;
 use crate::scope::Scope;
 
-/// The first Podman that reads drop-ins of one unit.
+/// The first Podman with drop-ins for a single unit.
 const FOR_A_UNIT: PodmanVersion = PodmanVersion::new(5, 0, 0);
-/// The first that reads those of several.
+/// The first Podman with drop-ins for several units.
 const FOR_SEVERAL: PodmanVersion = PodmanVersion::new(5, 2, 0);
-/// The first that reads the directory for what need not outlive the login.
+/// The first Podman that reads the runtime directory.
 const RUNTIME: PodmanVersion = PodmanVersion::new(5, 3, 0);
-/// Far more than anyone adds; what lies beside them in a directory counts too.
+/// Far more than anyone needs; other files in a directory count too.
 const ENTRY_LIMIT: usize = 1000;
-/// How many are named.
+/// How many are reported.
 const LISTED: usize = 32;
 
-/// The directories that Quadlet reads besides `ours`, in its order.
+/// Returns the directories that Quadlet reads in addition to `ours`, in its order.
 pub(super) fn search_path(scope: Scope, version: PodmanVersion, ours: PathBuf) -> Vec<PathBuf> {
     let runtime = scope.runtime_dir().filter(|_| version >= RUNTIME);
     let mut path: Vec<PathBuf> =
@@ -42,7 +43,7 @@ pub(super) fn search_path(scope: Scope, version: PodmanVersion, ours: PathBuf) -
     path
 }
 
-/// The drop-ins of the unit of `name` below `search_path`, by their paths, in the order in which they are merged.
+/// Returns the drop-ins of the unit of `name` below `search_path`, by path, in merge order.
 pub(super) fn of(
     search_path: &[PathBuf],
     version: PodmanVersion,
@@ -51,7 +52,7 @@ pub(super) fn of(
     if version < FOR_A_UNIT {
         return Vec::new();
     }
-    // Of several with one name the first counts.
+    // Of several with one name, the first counts.
     let mut found: BTreeMap<OsString, PathBuf> = BTreeMap::new();
     for place in search_path {
         for directory in directories(version, name.as_str()) {
@@ -63,7 +64,7 @@ pub(super) fn of(
     found.values().take(LISTED).map(|path| shown(&path.to_string_lossy())).collect()
 }
 
-/// The names of the directories, the most specific first: `a-b.container.d`, `a-.container.d`, `container.d`.
+/// Returns the directory names, most specific first: `a-b.container.d`, `a-.container.d`, `container.d`.
 fn directories(version: PodmanVersion, name: &str) -> Vec<String> {
     let mut names = vec![format!("{name}.container.d")];
     if version >= FOR_SEVERAL {
@@ -74,7 +75,7 @@ fn directories(version: PodmanVersion, name: &str) -> Vec<String> {
     names
 }
 
-/// The drop-ins in one directory; none in what is no directory, or cannot be read by its owner's generator either.
+/// Returns the drop-ins in one directory; none if it is not a readable directory.
 fn files(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();

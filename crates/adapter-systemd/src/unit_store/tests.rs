@@ -16,7 +16,7 @@ const PODMAN: PodmanVersion = PodmanVersion::new(5, 4, 2);
 const REFUSES: &str =
     r#"echo "quadlet-generator[1]: converting \"web.container\": no such thing" >&2; exit 1"#;
 
-/// A store in a directory of its own, with a generator that is a script.
+/// A store in a temporary directory, with a generator that is a script.
 struct Place {
     store: QuadletDir,
     root: tempfile::TempDir,
@@ -50,7 +50,7 @@ impl Place {
         Self::with_generator(ACCEPTS)
     }
 
-    /// A place whose directory is there already.
+    /// Creates a place whose directory exists.
     fn made() -> Self {
         let place = Self::new();
         fs::create_dir_all(place.store.path()).unwrap();
@@ -88,7 +88,7 @@ fn unit(restart_epoch: u32) -> UnitSpec {
     }
 }
 
-/// The revision that `unit` is written with for `PODMAN`.
+/// Returns the revision that `unit` is written with for `PODMAN`.
 fn written(unit: &UnitSpec) -> Revision {
     render_unit(unit, Scope::User, PODMAN.into()).unwrap().revision
 }
@@ -98,7 +98,7 @@ fn current(unit: &UnitSpec) -> UnitFileState {
 }
 
 #[tokio::test]
-async fn a_store_that_does_not_exist_yet_is_empty_and_is_made_by_the_first_write() {
+async fn a_missing_store_is_empty_and_created_by_the_first_write() {
     let place = Place::new();
     assert_eq!(place.state(&unit(0)).await, UnitFileState::Absent);
     assert!(place.store.list().await.unwrap().is_empty());
@@ -121,7 +121,7 @@ async fn a_restored_unit_stays_current_under_its_own_restart_epoch() {
 }
 
 #[tokio::test]
-async fn an_edit_and_a_wider_mode_are_told_apart_and_a_write_mends_both() {
+async fn an_edit_and_a_wider_mode_differ_and_a_write_fixes_both() {
     let place = Place::new();
     let drifted = UnitFileState::Drifted { revision: Some(written(&unit(0))) };
     place.store.write(&unit(0)).await.unwrap();
@@ -137,7 +137,7 @@ async fn an_edit_and_a_wider_mode_are_told_apart_and_a_write_mends_both() {
 }
 
 #[tokio::test]
-async fn writing_what_lies_there_already_touches_neither_the_file_nor_the_generator() {
+async fn writing_an_unchanged_unit_touches_neither_file_nor_generator() {
     let place = Place::with_generator(&format!("echo >>\"${{0%/*}}/runs\"; {ACCEPTS}"));
     let runs = || fs::read(place.root.path().join("runs")).unwrap().len();
     place.store.write(&unit(0)).await.unwrap();
@@ -152,7 +152,7 @@ async fn writing_what_lies_there_already_touches_neither_the_file_nor_the_genera
 }
 
 #[tokio::test]
-async fn a_unit_without_a_wish_is_ours_and_not_known_to_be_true() {
+async fn a_managed_unit_without_desired_state_is_outdated() {
     let place = Place::new();
     place.store.write(&unit(0)).await.unwrap();
     let asked = BTreeMap::from([(name("web"), None), (name("other"), None)]);
@@ -163,7 +163,7 @@ async fn a_unit_without_a_wish_is_ours_and_not_known_to_be_true() {
 }
 
 #[tokio::test]
-async fn what_a_loss_of_power_left_is_written_anew() {
+async fn a_file_emptied_by_power_loss_is_rewritten() {
     for left in [&b""[..], &[0; 512]] {
         let place = Place::made();
         fs::write(place.file("web"), left).unwrap();
@@ -175,7 +175,7 @@ async fn what_a_loss_of_power_left_is_written_anew() {
 }
 
 #[tokio::test]
-async fn the_predecessors_unit_is_adopted() {
+async fn the_previous_managers_unit_is_adopted() {
     let place = Place::made();
     let text =
         "[Unit]\nDescription=Archipelago companion UI: web\n[Container]\nImage=localhost/web\n";
@@ -186,12 +186,16 @@ async fn the_predecessors_unit_is_adopted() {
     assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
 }
 
-/// Puts something that is not ours at the name of `web`.
+/// Puts an unmanaged object at the name of `web`.
 type Intruder = fn(&Place);
 
 const INTRUDERS: [(&str, Intruder); 8] = [
-    ("without the mark", |place| fs::write(place.file("web"), "[Container]\nImage=x\n").unwrap()),
-    ("without the mark", |place| fs::write(place.file("web"), [0xff, 0x00, 0x13]).unwrap()),
+    ("without the ownership label", |place| {
+        fs::write(place.file("web"), "[Container]\nImage=x\n").unwrap()
+    }),
+    ("without the ownership label", |place| {
+        fs::write(place.file("web"), [0xff, 0x00, 0x13]).unwrap()
+    }),
     ("more than 1 MiB", |place| fs::write(place.file("web"), vec![b'#'; (1 << 20) + 1]).unwrap()),
     ("a directory", |place| fs::create_dir(place.file("web")).unwrap()),
     ("a symbolic link", |place| symlink("/dev/null", place.file("web")).unwrap()),
@@ -208,7 +212,7 @@ const INTRUDERS: [(&str, Intruder); 8] = [
 ];
 
 #[tokio::test]
-async fn what_is_not_ours_is_named_and_never_touched() {
+async fn unmanaged_objects_are_reported_and_never_changed() {
     for (what, intrude) in INTRUDERS {
         let place = Place::made();
         intrude(&place);
@@ -232,7 +236,7 @@ async fn what_is_not_ours_is_named_and_never_touched() {
 
 /// The generator itself puts a file there before it accepts the unit.
 #[tokio::test]
-async fn what_a_stranger_puts_there_while_the_unit_is_judged_is_left_alone() {
+async fn an_unmanaged_file_created_during_validation_is_not_overwritten() {
     let plants = r#"units=${0%/*}/config/containers/systemd; mkdir -m 700 -p "$units"
         echo '[Container]' >"$units/web.container""#;
     let place = Place::with_generator(&format!("{plants}\n{ACCEPTS}"));
@@ -264,7 +268,7 @@ async fn without_a_generator_nothing_is_written() {
 }
 
 #[tokio::test]
-async fn what_this_podman_cannot_be_told_is_invalid_and_names_the_setting() {
+async fn an_unsupported_setting_is_invalid_and_named() {
     let place = Place::new();
     let mut unsayable = unit(0);
     unsayable.container.command = vec![";".to_owned()];
@@ -278,7 +282,7 @@ async fn what_this_podman_cannot_be_told_is_invalid_and_names_the_setting() {
 }
 
 #[tokio::test]
-async fn a_podman_before_quadlet_is_the_hosts_lack() {
+async fn a_podman_before_quadlet_is_unavailable() {
     let place = Place::new();
     place.store.set_facts(PodmanVersion::new(4, 3, 1).into());
     let error = place.store.write(&unit(0)).await.unwrap_err();
@@ -301,7 +305,7 @@ async fn a_removal_is_repeatable_and_leaves_the_neighbours() {
 }
 
 #[tokio::test]
-async fn a_hostile_directory_is_listed_without_harm() {
+async fn a_hostile_directory_is_listed_safely() {
     use std::os::unix::ffi::OsStrExt as _;
     let place = Place::made();
     place.store.write(&unit(0)).await.unwrap();
@@ -353,10 +357,10 @@ async fn a_linked_directory_is_named_as_quadlet_names_it() {
 }
 
 #[tokio::test]
-async fn leftovers_of_crashed_writes_are_swept_and_nothing_else() {
+async fn only_temporary_files_of_crashed_writes_are_swept() {
     let place = Place::new();
     place.store.write(&unit(0)).await.unwrap();
-    // By the pattern of `durable-dir`, whose own tests hold it to what Quadlet does not load.
+    // Follows the pattern of `durable-dir`, whose tests verify that Quadlet does not load it.
     let leftover = place.store.path().join(".web.container.abcdefgh.tmp");
     fs::write(&leftover, "[Container]\n").unwrap();
     fs::write(place.store.path().join("operators.tmp"), "").unwrap();

@@ -44,7 +44,7 @@ fn assert_lines(text: &str, lines: &[&str]) {
     }
 }
 
-/// The companion with the most to say, as the catalog has it.
+/// The companion with the most settings in the catalog.
 fn bitcoin_ui() -> ContainerSpec {
     let source = path("/var/lib/archipelago/bitcoin-ui/nginx.conf");
     let target = path("/etc/nginx/conf.d/default.conf");
@@ -68,14 +68,14 @@ fn the_unit_of_a_companion_reads_like_this() {
 }
 
 #[test]
-fn the_mark_and_every_place_of_the_revision_name_the_same() {
+fn the_ownership_label_and_every_revision_field_agree() {
     let unit = unit(bitcoin_ui());
     let text = container_unit(&unit, Scope::User).render(PODMAN).unwrap();
     let revision = unit.revision.to_string();
     let read = |key| extension_value(&text, MARK_SECTION, key);
     assert_eq!(read(MARK_NAME).as_deref(), Some(unit.name.as_str()));
     assert_eq!(read(MARK_REVISION).as_deref(), Some(revision.as_str()));
-    assert_eq!(text.matches(&revision).count(), 3, "mark, service and label:\n{text}");
+    assert_eq!(text.matches(&revision).count(), 3, "section, service and label:\n{text}");
 }
 
 #[test]

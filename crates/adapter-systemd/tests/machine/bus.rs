@@ -1,4 +1,4 @@
-//! The connection to systemd and its jobs, and what systemd says of itself.
+//! The connection to systemd, its jobs, and systemd's own properties.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -65,7 +65,7 @@ async fn ends_of_jobs_are_seen_while_others_reload() {
 }
 
 #[tokio::test]
-async fn a_job_that_systemd_has_forgotten_is_judged_by_what_it_left() {
+async fn a_forgotten_jobs_result_is_inferred_from_the_unit_state() {
     let guest = Guest::with("probe-forgotten").await;
     guest.run(&guest.unit(0)).await;
     let limits = Limits { poll: Duration::from_millis(50), ..Limits::default() };
@@ -79,7 +79,7 @@ async fn a_job_that_systemd_has_forgotten_is_judged_by_what_it_left() {
 }
 
 #[tokio::test]
-async fn the_host_says_what_it_has() {
+async fn systemd_reports_its_facts() {
     let health = inspect(scope()).await;
     let systemd = health.systemd.unwrap();
     assert!(systemd.version.starts_with("25"), "{systemd:?}");

@@ -1,4 +1,4 @@
-//! One companion on the machine, and the commands by which others tamper with it.
+//! One companion on the machine, and the commands that tamper with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -13,17 +13,17 @@ use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::{JobResult, ServiceState, UnitFile, UnitSpec};
 use companion_core::ports::{ServiceManager as _, UnitStore as _};
 
-/// A file beside ours that is nobody's companion.
+/// An unmanaged file in the same directory.
 pub(crate) const STRANGER: &str = "strange.container";
 
 const IMAGE: &str = "localhost/companion-base:latest";
 
-/// Whose manager it is.
+/// The service manager under test.
 pub(crate) fn scope() -> Scope {
     if rustix::process::geteuid().is_root() { Scope::System } else { Scope::User }
 }
 
-/// One companion on the machine, with nothing left of an earlier one.
+/// One companion on the machine, after cleanup of an earlier run.
 pub(crate) struct Guest {
     pub(crate) units: QuadletDir,
     pub(crate) services: SystemdManager,
@@ -36,7 +36,7 @@ impl Guest {
         let units = QuadletDir::new(scope(), version).unwrap();
         let services = SystemdManager::new(scope());
         let guest = Self { units, services, name: CompanionName::new(name).unwrap() };
-        // A test that failed half-way leaves anything.
+        // A test that failed may leave anything behind.
         systemctl(&["unmask", &format!("{name}.service")]);
         for left in [guest.path(), guest.units.path().join(STRANGER)] {
             let _nothing_there = std::fs::remove_file(left);
@@ -68,7 +68,7 @@ impl Guest {
                 restart_epoch,
             },
         };
-        // As it is written.
+        // With the rendering that a write records.
         unit.revision = render_unit(&unit, scope(), self.units.facts()).unwrap().revision;
         unit
     }
@@ -93,14 +93,14 @@ impl Guest {
         self.services.wait(job).await.unwrap()
     }
 
-    /// Writes and loads `unit`, and starts it.
+    /// Writes, loads and starts `unit`.
     pub(crate) async fn run(&self, unit: &UnitSpec) {
         self.units.write(unit).await.unwrap();
         self.services.reload().await.unwrap();
         assert_eq!(self.start().await, JobResult::Done);
     }
 
-    /// A variable in the environment of the first process, as systemctl and procfs have it.
+    /// Returns a variable in the environment of the main process, from systemctl and procfs.
     pub(crate) fn environment(&self, variable: &str) -> Option<String> {
         let service = format!("{}.service", self.name);
         let whose = match scope() {
@@ -113,7 +113,7 @@ impl Guest {
         environ.split('\0').find_map(|entry| entry.strip_prefix(&prefix)).map(str::to_owned)
     }
 
-    /// Asks until the state fits, for half a minute.
+    /// Polls until the state matches, for at most half a minute.
     pub(crate) async fn until(&self, fits: impl Fn(&ServiceState) -> bool) -> ServiceState {
         for _ in 0..150 {
             let state = self.state().await;
@@ -159,7 +159,7 @@ pub(crate) fn podman(arguments: &[&str]) {
     assert!(status.success(), "podman {arguments:?}");
 }
 
-/// The id of the image that the guest has by this name.
+/// Returns the image ID of this reference on the guest.
 fn image_id(reference: &str) -> ImageId {
     let id = output("podman", &["image", "inspect", "--format", "{{.Id}}", reference]);
     ImageId::new(id.trim()).unwrap()

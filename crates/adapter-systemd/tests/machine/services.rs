@@ -1,4 +1,4 @@
-//! Services: what is read of them while they start, run, pause and end.
+//! Service states during start, run, pause and end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use companion_core::ports::{PortErrorKind, ServiceManager as _, UnitStore as _};
 use super::guest::{Guest, podman, systemctl};
 
 #[tokio::test]
-async fn a_written_unit_is_loaded_from_where_it_lies_and_runs_under_its_revision() {
+async fn a_written_unit_is_loaded_from_its_path_and_runs_with_its_revision() {
     let guest = Guest::with("probe-life").await;
     let unit = guest.unit(0);
     assert_eq!(guest.file(&unit).await.state, UnitFileState::Absent);
@@ -33,14 +33,18 @@ async fn a_written_unit_is_loaded_from_where_it_lies_and_runs_under_its_revision
     assert!(state.is_running() && !state.paused && !state.job_pending, "{state:?}");
     assert_eq!((state.loaded, state.running), (Some(unit.revision), Some(unit.revision)));
     assert!(state.since.is_some() && state.active_for < Duration::from_secs(60), "{state:?}");
-    assert_eq!(guest.start().await, JobResult::Done, "starting what runs is done at once");
+    assert_eq!(
+        guest.start().await,
+        JobResult::Done,
+        "starting a running service completes immediately"
+    );
     assert!(guest.units.list().await.unwrap().contains(&guest.name));
     guest.remove().await;
     assert!(!guest.units.list().await.unwrap().contains(&guest.name));
 }
 
 #[tokio::test]
-async fn a_new_revision_shows_first_in_the_loaded_unit_and_after_a_restart_in_the_process() {
+async fn a_new_revision_is_loaded_by_a_reload_and_running_after_a_restart() {
     let guest = Guest::with("probe-revision").await;
     let (old, new) = (guest.unit(0), guest.unit(1));
     guest.run(&old).await;
@@ -121,7 +125,7 @@ async fn a_service_that_was_started_too_often_stays_down_until_it_is_reset() {
 }
 
 #[tokio::test]
-async fn a_run_is_told_by_the_id_that_its_own_process_has() {
+async fn the_invocation_id_matches_the_process_environment() {
     let guest = Guest::with("probe-run").await;
     let unit = guest.unit(0);
     let mut seen = BTreeSet::new();
@@ -144,7 +148,7 @@ async fn a_run_is_told_by_the_id_that_its_own_process_has() {
 }
 
 #[tokio::test]
-async fn what_failed_keeps_the_id_of_its_run_and_claims_no_revision() {
+async fn a_failed_service_keeps_its_invocation_and_reports_no_revision() {
     let guest = Guest::with("probe-ended").await;
     let mut unit = guest.unit(0);
     unit.container.restart = RestartPolicy::No;
@@ -187,7 +191,7 @@ async fn revision_and_run_are_never_mixed_while_a_service_is_restarted() {
     guest.remove().await;
 }
 
-/// Notes which revision a run said it was of, and fails if it said another before.
+/// Records the revision of a run, and fails if the run reported another before.
 fn note(runs: &mut BTreeMap<String, Revision>, state: &ServiceState) {
     if let (Some(run), Some(revision)) = (&state.invocation, state.running) {
         assert_eq!(*runs.entry(run.clone()).or_insert(revision), revision, "{state:?}");

@@ -1,4 +1,4 @@
-//! Unit files: what a reload makes of them, and what others put there.
+//! Unit files after a reload, and changes by other programs.
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -42,7 +42,7 @@ async fn a_masked_unit_is_reported_and_not_started() {
 }
 
 #[tokio::test]
-async fn what_the_operator_changed_is_told_apart_by_the_mark() {
+async fn edits_with_and_without_the_ownership_label_differ() {
     let guest = Guest::with("probe-edited").await;
     let unit = guest.unit(0);
     guest.units.write(&unit).await.unwrap();
@@ -89,9 +89,9 @@ async fn nothing_is_left_of_the_checks() {
     assert_eq!(staged.count(), 0);
 }
 
-/// The unit runs, and a stranger's file beside it cannot be parsed: Podman's generator would drop both.
+/// The unit runs, and an unmanaged file in its directory cannot be parsed: Podman's generator would drop both.
 #[tokio::test]
-async fn a_strangers_file_that_cannot_be_parsed_costs_no_unit_of_ours() {
+async fn an_unparsable_unmanaged_file_loses_no_managed_unit() {
     let guest = Guest::with("probe-stranger").await;
     let unit = guest.unit(0);
     guest.run(&unit).await;
@@ -102,8 +102,8 @@ async fn a_strangers_file_that_cannot_be_parsed_costs_no_unit_of_ours() {
     let error = guest.services.reload().await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Conflict, "{}", error.chain());
     let chain = error.chain();
-    for told in ["`probe-stranger`", STRANGER, "no assignment", "not a key-value pair"] {
-        assert!(chain.contains(told), "{chain}");
+    for expected in ["`probe-stranger`", STRANGER, "no assignment", "not a key-value pair"] {
+        assert!(chain.contains(expected), "{chain}");
     }
     let found = unloadable_units(scope()).await.unwrap();
     assert_eq!(found.lost, BTreeSet::from([guest.name.clone()]));
@@ -112,7 +112,7 @@ async fn a_strangers_file_that_cannot_be_parsed_costs_no_unit_of_ours() {
     after.active_for = before.active_for;
     assert_eq!(after, before, "it is loaded and runs on");
 
-    // What the check keeps away.
+    // The result that the check prevents.
     systemctl(&["daemon-reload"]);
     let state = guest.state().await;
     assert_eq!((&state.load, state.is_running()), (&LoadState::NotFound, true), "{state:?}");
@@ -127,7 +127,7 @@ async fn a_strangers_file_that_cannot_be_parsed_costs_no_unit_of_ours() {
 }
 
 #[tokio::test]
-async fn a_stranger_who_is_refused_alone_holds_no_reload_back() {
+async fn a_rejected_unmanaged_unit_does_not_prevent_a_reload() {
     let guest = Guest::with("probe-neighbour").await;
     guest.run(&guest.unit(0)).await;
     let stranger = guest.units.path().join(STRANGER);
@@ -139,7 +139,7 @@ async fn a_stranger_who_is_refused_alone_holds_no_reload_back() {
 }
 
 #[tokio::test]
-async fn writing_what_lies_there_already_leaves_the_loaded_unit_as_young_as_it_is() {
+async fn writing_an_unchanged_unit_does_not_require_a_reload() {
     let guest = Guest::with("probe-same").await;
     let unit = guest.unit(0);
     guest.units.write(&unit).await.unwrap();

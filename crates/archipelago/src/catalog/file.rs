@@ -25,7 +25,7 @@ const FILE_LIMIT: usize = 256 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CatalogFile {
-    /// What the node is like, where it differs from what Archipelago makes.
+    /// Settings of the node that differ from the defaults.
     #[serde(default)]
     pub node: Option<Node>,
     /// Companions.
@@ -76,15 +76,15 @@ pub struct CompanionEntry {
     pub name: CompanionName,
     /// The apps that it belongs to.
     pub apps: Vec<AppId>,
-    /// One line for people; made from the name when absent.
+    /// One-line description; derived from the name when absent.
     #[serde(default)]
     pub description: Option<String>,
     /// Where its image comes from.
     pub image: ImageEntry,
-    /// How its container is run; what is left out is as for Archipelago's own companions.
+    /// Its container; omitted fields default to those of the built-in companions.
     #[serde(default)]
     pub container: Option<ContainerSpec>,
-    /// What is rendered before it starts.
+    /// The configuration rendered before it starts.
     #[serde(default)]
     pub hook: Option<HookSpec>,
 }
@@ -111,10 +111,10 @@ pub struct ImageEntry {
     /// The name of a build context below the node's context directories, and of the image built.
     #[serde(default)]
     pub base: Option<String>,
-    /// A build context of its own, by absolute path; only with `base`.
+    /// An absolute path of a separate build context; only with `base`.
     #[serde(default)]
     pub context: Option<AbsolutePath>,
-    /// What is pulled when nothing can be built; with `base` alone, the node's repository has it.
+    /// The image to pull if it cannot be built; the default with `base` is in the node's repository.
     #[serde(default)]
     pub pull: Option<ImageRef>,
 }

@@ -1,4 +1,4 @@
-//! Where in a file an error is: file, line, column, and the line itself with a caret beneath.
+//! The place of an error in a file: file, line, column, and the line with a caret below.
 
 use std::fmt;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 /// The most characters of a line that are shown.
 const SHOWN: usize = 100;
 
-/// What a key's name holds whose value is not shown. A catalog is no place for secrets, and a build argument may be one all the same.
+/// Parts of key names whose values are hidden: a build argument may be a secret.
 const SECRETS: [&str; 8] =
     ["auth", "cookie", "credential", "key", "passphrase", "passw", "secret", "token"];
 
@@ -50,10 +50,10 @@ impl Place {
         self.column
     }
 
-    /// The line and a caret beneath it, in three lines without control characters and without the values of keys whose names
-    /// look like secrets.
+    /// The line and a caret below it, in three lines, without control characters and without the values of keys
+    /// that look like secrets.
     ///
-    /// For a person at a terminal; what stands in somebody's file is not for a log.
+    /// For a terminal; a log must not contain text of a user's file.
     pub fn excerpt(&self) -> &str {
         &self.excerpt
     }
@@ -66,8 +66,8 @@ impl fmt::Display for Place {
     }
 }
 
-/// Where `text` is not what was expected, and in what, in one line without the line of the file: what stands in a user's file is not
-/// for a log.
+/// Returns the place and the one-line message of a parse error, without the line of the file: a log must not
+/// contain text of a user's file.
 pub(crate) fn described(text: &str, file: &str, error: &toml::de::Error) -> (Place, String) {
     let place = Place::of(text, file, error.span().unwrap_or_default());
     let message = error.message().lines().next().unwrap_or_default();

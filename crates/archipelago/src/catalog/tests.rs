@@ -23,7 +23,7 @@ fn chain(error: &CatalogError) -> String {
 }
 
 #[test]
-fn every_backend_has_the_companion_it_had() {
+fn every_app_has_its_companions() {
     let catalog = Catalog::builtin();
     for id in ["bitcoin", "bitcoin-core", "bitcoin-knots"] {
         assert_eq!(names(&catalog, id), ["archy-bitcoin-ui"]);
@@ -36,7 +36,7 @@ fn every_backend_has_the_companion_it_had() {
 }
 
 #[test]
-fn the_built_in_companions_are_what_they_were() {
+fn built_in_companions_are_unchanged() {
     let catalog = Catalog::builtin();
     let spec = |name: &str| catalog.companion(&CompanionName::new(name).unwrap()).unwrap();
     for companion in catalog.companions() {
@@ -74,7 +74,7 @@ fn the_built_in_companions_are_what_they_were() {
 }
 
 #[test]
-fn a_node_that_cannot_be_gives_no_catalog_and_the_file_and_the_field_are_named() {
+fn invalid_node_is_refused_with_its_file_and_field() {
     let node = Node { image_repository: "Registry.example/Team".to_owned(), ..Node::default() };
     let text = chain(&Catalog::on(node.clone()).unwrap_err());
     assert!(text.contains("image_repository"), "{text}");
@@ -85,14 +85,14 @@ fn a_node_that_cannot_be_gives_no_catalog_and_the_file_and_the_field_are_named()
 }
 
 #[test]
-fn the_built_in_catalog_is_that_of_the_default_node_and_has_all_three() {
+fn built_in_catalog_has_all_three_companions_on_the_default_node() {
     let catalog = Catalog::builtin();
     assert_eq!(catalog, Catalog::on(Node::default()).unwrap());
     assert_eq!(catalog.companions().count(), 3);
 }
 
 #[test]
-fn the_nearest_app_is_named_for_a_slip_and_nothing_for_a_stranger() {
+fn nearest_app_is_suggested_for_a_typo_only() {
     let catalog = Catalog::builtin();
     let nearest = |id| catalog.nearest_app(id).map(AppId::as_str);
     assert_eq!(nearest("bitcoin-knot"), Some("bitcoin-knots"));
@@ -103,7 +103,7 @@ fn the_nearest_app_is_named_for_a_slip_and_nothing_for_a_stranger() {
 }
 
 #[test]
-fn a_companion_of_a_users_own_gets_archipelagos_hardening() {
+fn custom_companion_gets_the_built_in_hardening() {
     let companions = parse(
         r#"
         [[companion]]
@@ -129,14 +129,14 @@ fn an_unknown_key_is_refused_with_line_and_column() {
 }
 
 #[test]
-fn a_broken_catalog_is_refused_without_quoting_its_lines() {
+fn invalid_catalog_is_refused_without_quoting_its_lines() {
     let error = parse("[[companion]\nname = \"hunter2\"\n").unwrap_err();
     let text = error.to_string();
     assert!(text.starts_with("test.toml:1:") && !text.contains("hunter2"), "{text}");
 }
 
 #[test]
-fn what_a_companion_must_not_have_is_refused_by_field() {
+fn invalid_companion_settings_are_refused_by_field() {
     let with = |extra: &str| {
         let text = format!(
             "[[companion]]\nname = \"my-ui\"\napps = [\"a\"]\nimage = {{ base = \"my-ui\" }}\n{extra}"
@@ -161,7 +161,7 @@ fn what_a_companion_must_not_have_is_refused_by_field() {
 }
 
 #[test]
-fn what_a_container_leaves_out_is_as_for_archipelagos_own() {
+fn omitted_container_fields_have_the_built_in_defaults() {
     let with = |container: &str| {
         let entry = "[[companion]]\nname = \"my-ui\"\napps = [\"a\"]\nimage = { base = \"x\" }\n";
         parse(&format!("{entry}container = {{ {container} }}")).unwrap().remove(0).1.container
@@ -179,7 +179,7 @@ fn what_a_container_leaves_out_is_as_for_archipelagos_own() {
 }
 
 #[test]
-fn a_companion_is_shown_neither_the_hosts_root_nor_its_sockets() {
+fn mounts_of_the_hosts_root_and_sockets_are_refused() {
     let with = |source: &str| {
         parse(&format!(
             "[[companion]]\nname = \"my-ui\"\napps = [\"a\"]\nimage = {{ base = \"x\" }}\n\
@@ -219,7 +219,7 @@ fn a_key_cannot_forge_a_line() {
 }
 
 #[test]
-fn a_catalog_that_others_may_change_is_refused() {
+fn catalog_writable_by_others_is_refused() {
     use std::os::unix::fs::PermissionsExt as _;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("own.toml");
@@ -240,14 +240,14 @@ fn a_catalog_that_others_may_change_is_refused() {
 }
 
 #[test]
-fn a_catalog_that_is_no_file_keeps_nobody_waiting() {
+fn catalog_that_is_not_a_regular_file_does_not_block() {
     for path in ["/dev/zero", "/dev/tty", "/", "/proc/self/fd"] {
         assert!(Catalog::with_files(&[path]).is_err(), "{path}");
     }
 }
 
 #[test]
-fn one_name_twice_in_a_file_is_refused() {
+fn duplicate_name_in_a_file_is_refused() {
     let entry = "[[companion]]\nname = \"my-ui\"\napps = [\"a\"]\nimage = { base = \"my-ui\" }\n";
     let error = parse(&entry.repeat(2)).unwrap_err();
     assert!(matches!(error, CatalogError::Twice { .. }), "{error}");
@@ -265,7 +265,7 @@ fn a_later_file_replaces_a_companion_of_the_same_name() {
 }
 
 #[test]
-fn of_two_files_each_key_of_the_node_counts_for_itself() {
+fn node_keys_of_two_catalog_files_are_merged() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = dir.path().join(name);
@@ -310,7 +310,7 @@ fn merged(one: &str, two: &str) -> Result<Catalog, CatalogError> {
 }
 
 #[test]
-fn two_companions_with_one_rendered_file_are_refused_and_both_named() {
+fn same_rendered_file_is_refused_with_both_companions() {
     let hook = "hook = { output = \"/d/x/conf\", program = { registered = \"bitcoin-ui\" } }";
     let error = merged(hook, hook).unwrap_err();
     let text = error.to_string();
@@ -322,7 +322,7 @@ fn two_companions_with_one_rendered_file_are_refused_and_both_named() {
 }
 
 #[test]
-fn two_companions_with_one_published_port_are_refused_when_their_addresses_overlap() {
+fn same_port_on_overlapping_addresses_is_refused() {
     let port = |more: &str| format!("container.ports = [{{ host = 8080, container = 80{more} }}]");
     let on = |address: &str| port(&format!(", address = \"{address}\""));
     let clash = |one: &str, two: &str| match merged(one, two) {
@@ -352,7 +352,7 @@ fn manifest(name: &str, more: &str) -> BackendManifest {
 }
 
 #[test]
-fn a_backend_that_cannot_be_taken_in_leaves_the_catalog_as_it_was() {
+fn refused_backend_leaves_the_catalog_unchanged() {
     let mut catalog = Catalog::builtin();
     let port = "ports = [{ host = 18083, container = 80 }]";
     let clash = catalog.add_backend(app("x"), manifest("x", port)).unwrap_err();

@@ -1,4 +1,4 @@
-//! How a call ended: what became of the companions that it was for.
+//! The result of a call for its companions.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::published::{EventKind, EventRecord, StatusReport, reason_word};
 
-/// A companion that is not as it was desired, and why.
+/// A companion that is not as desired, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("companion `{companion}` is {health}: {why}")]
 pub struct CompanionError {
@@ -127,7 +127,7 @@ impl Converged {
             companion.why.extend(failed_last(pass, companion));
         }
         let violations = pass.last.violations.iter();
-        let problems = violations.map(|rule| format!("the plan breaks {rule}")).collect();
+        let problems = violations.map(|rule| format!("the plan violates {rule}")).collect();
         Self { steps: pass.steps.iter().map(StepReport::taken).collect(), companions, problems }
     }
 
@@ -185,10 +185,10 @@ pub fn failures_of(
         match (intent, desired, seen) {
             (Intent::Installed, false, _) => {
                 let health = seen.map_or(Health::Blocked, |status| status.health);
-                Some(failure(name, health, "no installed app has it".to_owned()))
+                Some(failure(name, health, "no installed app needs it".to_owned()))
             }
             (Intent::Removed, true, Some(status)) => {
-                Some(failure(name, status.health, "an installed app has it".to_owned()))
+                Some(failure(name, status.health, "an installed app needs it".to_owned()))
             }
             (_, _, Some(status)) if !status.health.is_healthy() => {
                 Some(failure(name, status.health, status.why.join("; ")))

@@ -1,4 +1,4 @@
-//! Why a call did not come to its end, and what became of a reload.
+//! The errors of a call, and the result of a reload.
 
 use companion_core::ports::PortError;
 use companion_core::reconciler::ReconcileError;
@@ -6,12 +6,12 @@ use companion_core::reconciler::ReconcileError;
 use crate::inputs::InputProblem;
 use crate::leader::LeaderInfo;
 
-/// Why a call did not come to its end.
+/// The error of a call.
 #[derive(Debug, thiserror::Error)]
 pub enum CompanionsError {
     /// The intent could not be recorded, or read; nothing was done. A file system that did not answer in
     /// time may record the intent yet.
-    #[error("failed to use the desired state")]
+    #[error("failed to access the desired state")]
     Record(#[source] PortError),
     /// Nothing could be reconciled. What was recorded stays so, and the next reconcile carries it out.
     #[error("failed to reconcile")]
@@ -20,13 +20,13 @@ pub enum CompanionsError {
     #[error("failed to read what the leader published")]
     Status(#[source] PortError),
     /// The leader neither answers nor moves. What was recorded stays so.
-    #[error("{leader} leads and hangs")]
+    #[error("the leader {leader} hangs")]
     LeaderHangs {
         /// The leader.
         leader: String,
     },
     /// The leader did not come to an end with it. What was recorded stays so.
-    #[error("{leader} leads and has not carried it out within {minutes} min")]
+    #[error("the leader {leader} has not finished within {minutes} min")]
     LeaderIsSlow {
         /// The leader.
         leader: String,
@@ -46,10 +46,10 @@ pub enum CompanionsError {
 /// What became of the inputs that a leader was asked to read again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reloaded {
-    /// They are in force.
+    /// The leader uses them.
     InForce,
-    /// They cannot be used; the last good ones stay in force.
+    /// They are invalid; the leader keeps using the last valid ones.
     Refused(InputProblem),
-    /// Nobody leads.
+    /// No process leads.
     Nobody,
 }

@@ -201,7 +201,7 @@ impl Companions {
         tokio::spawn(async move {
             match sync(&store, Vec::new(), by).await {
                 Ok(_) => wake.iter().for_each(|wake| wake.notify_one()),
-                Err(error) => warn!("failed to take in the changed catalog: {}", error.chain()),
+                Err(error) => warn!("failed to apply the changed catalog: {}", error.chain()),
             }
         });
     }

@@ -56,38 +56,38 @@ fn reasons(failures: &Failures) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_companion_that_no_installed_app_has_is_not_reported_as_installed() {
+async fn companion_without_an_installed_app_is_not_reported_as_installed() {
     let bench = Bench::new();
     let companions = bench.companions();
     let failures = companions.install_one(&name("no-such")).await.unwrap();
-    assert_eq!(reasons(&failures), [("no-such", "no installed app has it")]);
+    assert_eq!(reasons(&failures), [("no-such", "no installed app needs it")]);
     let failures = companions.ensure_running(&app("lnd")).await.unwrap();
-    assert_eq!(reasons(&failures), [("archy-lnd-ui", "no installed app has it")]);
+    assert_eq!(reasons(&failures), [("archy-lnd-ui", "no installed app needs it")]);
     assert_eq!(bench.host.counts().starts, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_install_that_a_removal_overtook_is_a_failure_and_the_removal_is_not() {
+async fn install_superseded_by_a_removal_fails_and_the_removal_succeeds() {
     let bench = Bench::new();
     let (one, other) = (bench.companions(), bench.companions());
     let (generation, names) = one.record_install(&[app("lnd")]).await.unwrap();
     assert_eq!(other.remove_for(&app("lnd")).await.unwrap(), Failures::new());
     let failures = one.failures(generation, &names, Intent::Installed).await.unwrap();
-    assert_eq!(reasons(&failures), [("archy-lnd-ui", "no installed app has it")]);
+    assert_eq!(reasons(&failures), [("archy-lnd-ui", "no installed app needs it")]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removal_that_an_install_overtook_is_a_failure() {
+async fn removal_superseded_by_an_install_fails() {
     let bench = Bench::new();
     let companions = bench.companions();
     let (generation, names) = companions.record_removal(&[app("lnd")]).await.unwrap();
     assert_eq!(companions.install_for(&app("lnd")).await.unwrap(), Failures::new());
     let failures = companions.failures(generation, &names, Intent::Removed).await.unwrap();
-    assert_eq!(reasons(&failures), [("archy-lnd-ui", "an installed app has it")]);
+    assert_eq!(reasons(&failures), [("archy-lnd-ui", "an installed app needs it")]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_installed_runs_and_what_is_removed_is_not_missed() {
+async fn installed_companions_run_and_removed_ones_are_not_reported() {
     let bench = Bench::new();
     let companions = bench.companions();
     for id in ["lnd", "bitcoin-knots"] {
@@ -99,7 +99,7 @@ async fn what_is_installed_runs_and_what_is_removed_is_not_missed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_that_was_removed_stays_so_although_an_older_list_names_it() {
+async fn removed_app_stays_removed_despite_an_older_list() {
     let bench = Bench::new();
     let companions = bench.companions();
     let listed = [app("lnd"), app("bitcoin-knots")];
@@ -127,7 +127,7 @@ fn larger_catalog(dir: &std::path::Path) -> Catalog {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removal_that_failed_is_repeated_by_a_process_whose_catalog_lacks_the_app() {
+async fn failed_removal_is_retried_by_a_process_without_the_app_in_its_catalog() {
     let bench = Bench::new();
     let with_file = larger_catalog(bench.state.path());
     let spec = with_file.companion(&name("my-ui")).unwrap().clone();
@@ -151,7 +151,7 @@ async fn a_removal_that_failed_is_repeated_by_a_process_whose_catalog_lacks_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backend_runs_with_its_apps_companion_and_goes_with_it() {
+async fn backend_is_installed_and_removed_with_its_app() {
     let bench = Bench::new();
     let text = "name = \"lnd\"\nimage = \"registry.example/lnd:1\"\n";
     let manifest = BackendManifest::parse(text).unwrap();
@@ -205,7 +205,7 @@ impl Daemon {
 }
 
 #[tokio::test(start_paused = true)]
-async fn call_beside_a_daemon_waits_for_it_and_builds_nothing_itself() {
+async fn call_while_a_daemon_leads_waits_for_it_and_builds_nothing() {
     let bench = Bench::new();
     let daemon = Daemon::start(&bench).await;
     let command = bench.companions();
@@ -237,7 +237,7 @@ async fn call_reports_the_steps_that_the_daemon_took_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn call_whose_daemon_ends_leads_itself() {
+async fn call_takes_the_lead_when_the_daemon_stops() {
     let bench = Bench::new();
     let daemon = Daemon::start(&bench).await;
     let command = bench.companions();
@@ -289,7 +289,7 @@ async fn converged_daemon_publishes_nothing_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn call_of_the_daemons_own_process_leaves_it_leading() {
+async fn call_from_the_daemons_process_keeps_it_leading() {
     let bench = Bench::new();
     let companions = Arc::new(bench.companions());
     let shutdown = CancellationToken::new();
@@ -305,7 +305,7 @@ async fn call_of_the_daemons_own_process_leaves_it_leading() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_is_no_attempt_of_a_companion_whose_unit_could_not_be_written() {
+async fn reload_counts_no_attempt_for_a_companion_with_a_failed_unit_write() {
     let bench = Bench::new();
     let companions = bench.companions();
     companions.record_install(&[app("lnd"), app("electrs")]).await.unwrap();
@@ -318,7 +318,7 @@ async fn a_reload_is_no_attempt_of_a_companion_whose_unit_could_not_be_written()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_for_one_app_counts_no_attempt_of_others() {
+async fn converge_for_one_app_counts_no_attempt_of_others() {
     let bench = Bench::new();
     let companions = bench.companions();
     for id in ["lnd", "electrs"] {

@@ -40,13 +40,13 @@ fn has(current: &Current, name: &str) -> bool {
 }
 
 #[test]
-fn without_a_catalog_file_the_built_in_companions_are_in_force() {
+fn built_in_companions_are_used_without_a_catalog_file() {
     let current = Bench::new().process().refresh();
     assert!(has(&current, "archy-lnd-ui") && current.problem.is_none());
 }
 
 #[test]
-fn changed_catalog_is_in_force_at_the_next_look() {
+fn changed_catalog_is_used_at_the_next_refresh() {
     let bench = Bench::new();
     bench.save(&companion("one-ui"));
     let inputs = bench.process();
@@ -60,7 +60,7 @@ fn changed_catalog_is_in_force_at_the_next_look() {
 }
 
 #[test]
-fn broken_catalog_is_reported_and_the_last_good_one_stays_in_force() {
+fn invalid_catalog_is_reported_and_the_last_valid_one_is_used() {
     let bench = Bench::new();
     bench.save(&companion("one-ui"));
     let inputs = bench.process();
@@ -77,7 +77,7 @@ fn broken_catalog_is_reported_and_the_last_good_one_stays_in_force() {
 }
 
 #[test]
-fn catalog_that_was_deleted_never_becomes_the_built_in_one() {
+fn deleted_catalog_is_not_replaced_by_the_built_in_one() {
     let bench = Bench::new();
     bench.save(&companion("one-ui"));
     let inputs = bench.process();
@@ -92,7 +92,7 @@ fn catalog_that_was_deleted_never_becomes_the_built_in_one() {
 }
 
 #[test]
-fn process_that_starts_with_a_broken_catalog_has_the_last_good_one() {
+fn process_that_starts_with_an_invalid_catalog_uses_the_last_valid_one() {
     let bench = Bench::new();
     bench.save(&companion("one-ui"));
     let first = bench.process();
@@ -105,7 +105,7 @@ fn process_that_starts_with_a_broken_catalog_has_the_last_good_one() {
 }
 
 #[test]
-fn broken_catalog_without_a_good_one_before_gives_none() {
+fn invalid_catalog_without_an_earlier_valid_one_gives_none() {
     let bench = Bench::new();
     bench.save("broken");
     let current = bench.process().refresh();
@@ -113,7 +113,7 @@ fn broken_catalog_without_a_good_one_before_gives_none() {
 }
 
 #[test]
-fn last_good_catalog_of_other_files_is_not_taken() {
+fn last_valid_catalog_of_other_files_is_not_used() {
     let bench = Bench::new();
     bench.save(&companion("one-ui"));
     let first = bench.process();
@@ -134,7 +134,7 @@ fn named_catalog_that_is_missing_is_an_error() {
 }
 
 #[test]
-fn nothing_is_written_when_what_is_kept_is_the_same() {
+fn unchanged_catalog_is_not_written_again() {
     let bench = Bench::new();
     bench.save(&companion("one-ui"));
     let kept = bench.place.path().join("state").join(LAST_GOOD_FILE);
@@ -155,7 +155,7 @@ fn nothing_is_written_when_what_is_kept_is_the_same() {
 }
 
 #[test]
-fn damaged_file_of_the_last_good_catalog_is_passed_over() {
+fn damaged_file_of_the_last_valid_catalog_is_ignored() {
     let bench = Bench::new();
     let state = bench.place.path().join("state");
     Dir::create(&state, 0o700, Trust::Owned)

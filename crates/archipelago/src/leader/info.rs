@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct LeaderInfo {
     /// Its process.
     pub pid: u32,
-    /// When that process started, in clock resyncs since boot (`starttime` of proc_pid_stat(5)): it tells
+    /// When that process started, in clock ticks since boot (`starttime` of proc_pid_stat(5)): it tells
     /// the process from a later one with the same number.
     pub started: u64,
     /// Its name for people, such as `companion run`.
@@ -99,7 +99,7 @@ impl fmt::Display for LeaderInfo {
     }
 }
 
-/// When the process `pid` started, in clock resyncs since boot; `None` when there is none.
+/// When the process `pid` started, in clock ticks since boot; `None` when there is none.
 pub(super) fn started(pid: u32) -> Option<u64> {
     let stat =
         std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;

@@ -12,16 +12,16 @@ use super::{Answer, LeaderInfo, ask, leader};
 #[derive(Debug, thiserror::Error)]
 pub enum TakeOverError {
     /// Who leads could not be found out.
-    #[error("failed to look for the leader")]
+    #[error("failed to find the leader")]
     Unknown(#[source] PortError),
     /// The leader works.
-    #[error("{leader} leads and answers; wait for it, or stop it")]
+    #[error("the leader {leader} responds; wait for it, or stop it")]
     Alive {
         /// The leader.
         leader: LeaderInfo,
     },
     /// The process that leads could not be identified.
-    #[error("{leader} leads, and its process was not found")]
+    #[error("the process of the leader {leader} was not found")]
     NotFound {
         /// The leader.
         leader: LeaderInfo,

@@ -36,7 +36,7 @@ async fn leader_is_named_with_its_process() {
 }
 
 #[tokio::test]
-async fn file_that_a_crash_of_the_leader_before_left_is_removed() {
+async fn temporary_file_of_a_crashed_leader_is_removed() {
     let dir = tempfile::tempdir().unwrap();
     let lock = lock(dir.path(), "companion run");
     drop(lease(&lock).await);
@@ -47,7 +47,7 @@ async fn file_that_a_crash_of_the_leader_before_left_is_removed() {
 }
 
 #[tokio::test]
-async fn leader_answers_and_is_woken_by_the_question() {
+async fn leader_answers_a_query_and_wakes_up() {
     let dir = tempfile::tempdir().unwrap();
     let lock = lock(dir.path(), "companion run");
     let _held = lease(&lock).await;
@@ -56,7 +56,7 @@ async fn leader_answers_and_is_woken_by_the_question() {
 }
 
 #[tokio::test]
-async fn leader_whose_loop_does_not_move_is_stuck() {
+async fn leader_with_a_hung_loop_is_stuck() {
     let dir = tempfile::tempdir().unwrap();
     let lock = lock(dir.path(), "companion run");
     let _held = lease(&lock).await;
@@ -67,14 +67,14 @@ async fn leader_whose_loop_does_not_move_is_stuck() {
 }
 
 #[tokio::test]
-async fn place_without_a_leader_is_silent() {
+async fn directory_without_a_leader_has_no_answer() {
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(ask(dir.path()).await, Answer::NoEvents);
     assert!(take_over(dir.path()).await.unwrap().is_none());
 }
 
 #[tokio::test]
-async fn leader_that_works_is_not_taken_over_from() {
+async fn responsive_leader_is_not_killed() {
     let dir = tempfile::tempdir().unwrap();
     let lock = lock(dir.path(), "companion run");
     let _held = lease(&lock).await;
@@ -83,7 +83,7 @@ async fn leader_that_works_is_not_taken_over_from() {
 }
 
 #[tokio::test]
-async fn process_with_the_number_of_a_leader_that_is_gone_is_not_killed() {
+async fn process_with_a_reused_leader_pid_is_not_killed() {
     let dir = tempfile::tempdir().unwrap();
     let mut info = info("companion run");
     info.started += 1;

@@ -208,9 +208,9 @@ impl Shared {
             Outcome::Skipped => (EventKind::Skipped, None),
             Outcome::Begun => {
                 if let Some(name) = &step.companion {
-                    let (key, told) =
+                    let (key, work) =
                         ((name.clone(), step.work), (action.to_owned(), step.generation));
-                    self.queue().under_way.insert(key, told);
+                    self.queue().under_way.insert(key, work);
                 }
                 return;
             }
@@ -247,8 +247,8 @@ impl Shared {
             .observed
             .listing_error
             .iter()
-            .map(|error| format!("units that are not desired cannot be listed: {error}"));
-        let violations = reconcile.violations.iter().map(|it| format!("the plan breaks {it}"));
+            .map(|error| format!("failed to list the managed units: {error}"));
+        let violations = reconcile.violations.iter().map(|it| format!("the plan violates {it}"));
         let problems = problems.chain(violations).collect();
         let companions = self.queue().reported.companions(reconcile);
         self.publish(reconcile.desired.latest, problems, companions);

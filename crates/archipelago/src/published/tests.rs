@@ -33,7 +33,7 @@ async fn event_is_read_by_another_process_once() {
 }
 
 #[tokio::test]
-async fn line_that_a_crash_cut_off_is_passed_over() {
+async fn truncated_event_line_is_skipped() {
     let place = tempfile::tempdir().unwrap();
     let dir = place.path().join("state");
     let publisher = publisher(&dir);

@@ -19,7 +19,7 @@ fn what_was_installed_is_desired() {
 }
 
 #[test]
-fn what_was_removed_is_to_be_gone_with_a_larger_generation() {
+fn removal_is_pending_with_a_larger_generation() {
     let (mut record, catalog) = (Record::default(), Catalog::builtin());
     record.install(&app("lnd"), "a test", &catalog);
     let before = record.desired(&catalog);
@@ -31,7 +31,7 @@ fn what_was_removed_is_to_be_gone_with_a_larger_generation() {
 }
 
 #[test]
-fn a_companion_of_two_apps_goes_with_the_last_of_them() {
+fn companion_of_two_apps_is_removed_with_the_last_one() {
     let (mut record, catalog) = (Record::default(), Catalog::builtin());
     record.install(&app("bitcoin-core"), "a test", &catalog);
     record.install(&app("bitcoin-knots"), "a test", &catalog);
@@ -69,7 +69,7 @@ fn catalog_of(name: &str, apps: &str, more: &str) -> Catalog {
 }
 
 #[test]
-fn a_catalog_file_that_was_not_read_removes_nothing() {
+fn unread_catalog_file_removes_nothing() {
     let mut record = Record::default();
     for id in ["one", "two", "lnd"] {
         record.install(&app(id), "a test", &larger_catalog());
@@ -83,7 +83,7 @@ fn a_catalog_file_that_was_not_read_removes_nothing() {
 }
 
 #[test]
-fn a_companion_that_the_catalog_newly_lacks_is_nobodys_wish_until_its_app_is_removed() {
+fn companion_dropped_from_the_catalog_is_unmanaged_until_its_app_goes() {
     let mut record = Record::default();
     record.install(&app("lnd"), "a test", &Catalog::builtin());
     let other = catalog_of("archy-lnd-ui", "lightning", "");
@@ -94,7 +94,7 @@ fn a_companion_that_the_catalog_newly_lacks_is_nobodys_wish_until_its_app_is_rem
 }
 
 #[test]
-fn a_removal_that_is_repeated_names_the_same_companions() {
+fn repeated_removal_names_the_same_companions() {
     let mut record = Record::default();
     record.install(&app("one"), "a test", &larger_catalog());
     for _ in 0..3 {
@@ -108,7 +108,7 @@ fn a_removal_that_is_repeated_names_the_same_companions() {
 }
 
 #[test]
-fn a_companion_that_the_catalog_lacks_stays_while_another_app_of_it_is_installed() {
+fn companion_outside_the_catalog_stays_while_another_app_needs_it() {
     let mut record = Record::default();
     let shared = catalog_of("x-ui", "one\", \"two", "");
     record.install(&app("one"), "a test", &shared);
@@ -129,7 +129,7 @@ fn removed_output(record: &Record, catalog: &Catalog) -> Option<String> {
 }
 
 #[test]
-fn the_rendered_file_goes_although_its_entry_is_gone_or_names_another_one() {
+fn rendered_file_is_removed_even_if_its_entry_changed_or_is_missing() {
     let output = "/var/lib/archipelago/x-ui/nginx.conf";
     let mut record = Record::default();
     record.install(&app("x"), "a test", &catalog_of("x-ui", "x", &hook_of(output)));
@@ -142,7 +142,7 @@ fn the_rendered_file_goes_although_its_entry_is_gone_or_names_another_one() {
 }
 
 #[test]
-fn a_hostile_record_has_no_file_of_somebody_elses_removed() {
+fn hostile_record_removes_no_unmanaged_file() {
     let hostile = |name: &str, output: &str| {
         let mut record = Record::default();
         record.install(&app("x"), "a test", &catalog_of(name, "x", &hook_of(output)));
@@ -195,7 +195,7 @@ fn removal_in_a_file_of_an_earlier_program_is_kept() {
 }
 
 #[test]
-fn removal_outlasts_a_new_installation_with_a_catalog_that_lacks_the_companion() {
+fn removal_survives_a_reinstall_with_a_catalog_without_the_companion() {
     let (mut record, builtin) = (Record::default(), Catalog::builtin());
     let both = catalog_of("second-ui", "lnd", "");
     record.install(&app("lnd"), "a test", &both);
@@ -209,7 +209,7 @@ fn removal_outlasts_a_new_installation_with_a_catalog_that_lacks_the_companion()
 }
 
 #[test]
-fn renewed_record_has_a_new_generation_for_each_companion_and_asks_for_the_same() {
+fn renewal_raises_each_generation_and_keeps_the_desired_companions() {
     let (mut record, catalog) = (Record::default(), Catalog::builtin());
     record.install(&app("lnd"), "a test", &catalog);
     record.install(&app("electrs"), "a test", &catalog);
@@ -232,7 +232,7 @@ fn intent_names_who_recorded_it_without_control_characters() {
 }
 
 #[test]
-fn an_app_that_the_catalog_does_not_know_any_more_can_be_removed() {
+fn app_outside_the_catalog_can_be_removed() {
     let mut record = Record::default();
     for id in ["one", "two"] {
         record.install(&app(id), "a test", &larger_catalog());
@@ -243,7 +243,7 @@ fn an_app_that_the_catalog_does_not_know_any_more_can_be_removed() {
 }
 
 #[test]
-fn what_was_never_wished_is_neither_desired_nor_to_be_gone() {
+fn companion_without_an_intent_is_neither_desired_nor_removed() {
     assert_eq!(Record::default().desired(&Catalog::builtin()), DesiredState::default());
 }
 
@@ -268,7 +268,7 @@ fn a_damaged_or_newer_record_is_refused() {
 }
 
 #[test]
-fn a_record_that_names_other_files_is_refused() {
+fn record_with_names_of_other_files_is_refused() {
     let hostile = br#"{"version":1,"generation":1,"apps":{},"companions":{"../../.ssh/id":1}}"#;
     assert!(Record::from_bytes(hostile).is_err());
     let hostile = br#"{"version":1,"generation":1,"apps":{},"companions":{"dbus":1}}"#;

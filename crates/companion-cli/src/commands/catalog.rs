@@ -15,14 +15,14 @@ use crate::output::{Output, Style, Table};
 
 /// Print the known apps and companions; needs no host
 ///
-/// The built-in companions, and those of the catalog files, with the ports they publish on the host.
+/// Lists the built-in companions and those of the catalog files, with the ports they publish on the host.
 ///
 /// With --json: {"version": 1, "apps": {APP: [NAME…]}, "companions": [{"name", "description",
 /// "apps", "image": {"build": {"reference", "contexts"}, "pull": {"reference", "verify_tls"}},
 /// "container", "hook"}]}; "container" and "hook" are as in a catalog file. The values of build
 /// arguments are not printed.
 ///
-/// Exit status: 0, or 2 for a catalog file that cannot be used.
+/// Exit status: 0, or 2 for an invalid catalog file.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Print the JSON Schema of a catalog file
@@ -62,7 +62,7 @@ fn apps_by_companion(catalog: &Catalog) -> BTreeMap<&CompanionName, Vec<&AppId>>
     by
 }
 
-/// The ports that are published, or the network of the container; `none` where nobody can reach it.
+/// Returns the published ports, else the network of the container; `none` if it is unreachable.
 fn ports(spec: &CompanionSpec) -> String {
     let ports: Vec<_> = spec
         .container

@@ -1,4 +1,4 @@
-//! `companion completions`: what a shell needs to complete the command line.
+//! `companion completions`: shell completion scripts.
 
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     shell: Shell,
 }
 
-/// Prints them.
+/// Prints the script.
 pub(crate) fn run(arguments: &Arguments, output: &Output) -> CommandResult {
     let mut command = crate::arguments::Arguments::command();
     let mut script = Vec::new();

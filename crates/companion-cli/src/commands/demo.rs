@@ -1,8 +1,8 @@
-//! `companion demo`: the whole life of three companions on the embedded host.
+//! `companion demo`: the life cycle of three companions on the simulated host.
 //!
-//! A true run: the very planner, reconciler and supervisor of the daemon, on a strict host in memory
-//! and on virtual time (a clock of tokio's that is paused, which is what its `test-util` is for).
-//! What is told is read from the host afterwards, and a repair that did not come makes it fail.
+//! Runs the planner, reconciler and supervisor of the daemon on a strict simulated host with virtual time
+//! (tokio's paused clock, from its `test-util` feature). The results are read from the host; a missing repair
+//! fails the demo.
 
 use std::time::{Duration, Instant};
 
@@ -24,28 +24,30 @@ use stage::{Act, Stage};
 
 /// Run an end-to-end demo of three companions on a simulated host, in seconds
 ///
-/// Installs three apps and then breaks them in the ways that happen in practice: the manager crashes, a
+/// Installs three apps and then injects the faults that happen in practice: the manager crashes, a
 /// container is killed, units are deleted and edited, a password is rotated, a Dockerfile changes, the
 /// registry is down, the power fails, an app is removed. For each it shows the steps taken and their
-/// reasons, the virtual seconds until everything was repaired (found by the 30 s resync alone), and
-/// what it cost. It changes nothing on this machine, and needs nothing from it.
+/// reasons, the virtual seconds until everything was repaired (detected only by the 30 s resync), and
+/// the cost. It needs nothing from this machine and changes nothing on it.
 ///
 /// With --json: {"version": 1, "ok": bool, "acts": [{"title", "happened", "steps": [{"after",
 /// "step"}], "true_after", "promise", "kept", "writes", "reloads", "starts", "restarts", "builds",
-/// "network"}], "violations", "virtual_seconds"}; times are seconds, "true_after" is null when it
-/// never was.
+/// "network"}], "violations", "virtual_seconds"}; times are in seconds, "true_after" is null if
+/// the repair did not complete.
 ///
-/// Exit status: 0 when everything was repaired as promised, 1 when something was not.
+/// Exit status: 0 if everything was repaired as promised, otherwise 1.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {}
 
-/// Plays all acts.
+/// Runs all scenarios of the demo.
 pub(crate) fn run(_arguments: &Arguments, output: &Output) -> CommandResult {
-    let began = Instant::now();
+    let start = Instant::now();
     block_on(HostKind::Sim, async {
         if !output.is_json() {
-            output.line("Three companions on an embedded host. Time is virtual; nobody tells the");
-            output.line("manager what happened: it finds it within its resync of 30 s.");
+            output.line(
+                "Three companions on a simulated host with virtual time. The manager gets no",
+            );
+            output.line("events: its 30 s resync detects each fault.");
         }
         let mut stage = Stage::new()?;
         acts::play_all(&mut stage, |act, number| {
@@ -66,7 +68,7 @@ pub(crate) fn run(_arguments: &Arguments, output: &Output) -> CommandResult {
                 "virtual_seconds": stage.host.now().as_secs(),
             }));
         } else {
-            print_summary(&stage, violations.len(), began.elapsed(), output);
+            print_summary(&stage, violations.len(), start.elapsed(), output);
         }
         Ok(Verdict::of(ok))
     })
@@ -80,34 +82,34 @@ fn print_act(act: &Act, number: usize, output: &Output) {
         output.line(format!("   {:>9}  {step}", format!("+{}", tenths(*after))));
     }
     if act.steps.is_empty() {
-        output.line("              (the manager has nothing to do)");
+        output.line("              (nothing to do)");
     }
     let promise = act.promise;
     match (act.true_after, act.kept) {
         (None, _) => {
             let rest = act.untruth.as_deref().unwrap_or("unknown");
-            output.line(format!("   {} {rest}", output.styled(Style::Bad, "never true again:")));
+            output.line(format!("   {} {rest}", output.styled(Style::Bad, "not repaired:")));
         }
         (Some(after), true) => {
-            let mended = output.styled(Style::Good, &truth(after));
-            output.line(format!("   {mended}, {promise}"));
+            let repaired = output.styled(Style::Good, &truth(after));
+            output.line(format!("   {repaired}, {promise}"));
         }
         (Some(after), false) => {
-            let broken = output.styled(Style::Bad, "but not:");
+            let broken = output.styled(Style::Bad, "but it broke its promise:");
             output.line(format!("   {}, {broken} {promise}", truth(after)));
         }
     }
 }
 
-/// After how long all was true again, if it ever was not.
+/// Describes how long the repair took.
 fn truth(after: Duration) -> String {
     match after {
-        Duration::ZERO => "all true throughout".to_owned(),
-        after => format!("all true after {}", tenths(after)),
+        Duration::ZERO => "no interruption".to_owned(),
+        after => format!("repaired after {}", tenths(after)),
     }
 }
 
-/// What is counted of an act, with the words for it.
+/// The counters of a scenario, with their labels.
 fn columns(counts: &Counts) -> [(&'static str, u32); 6] {
     [
         ("writes", counts.unit_writes),
@@ -122,20 +124,20 @@ fn columns(counts: &Counts) -> [(&'static str, u32); 6] {
 fn print_summary(stage: &Stage, violations: usize, real: Duration, output: &Output) {
     let mut table = Table::default();
     let [a, b, c, d, e, f] = columns(&Counts::default()).map(|(word, _)| word.to_owned());
-    table.row(["what happened".to_owned(), "true after".to_owned(), a, b, c, d, e, f]);
+    table.row(["scenario".to_owned(), "repaired after".to_owned(), a, b, c, d, e, f]);
     for act in &stage.acts {
         let after = act.true_after.map_or("never".to_owned(), tenths);
-        let mark = if act.is_good() { "" } else { " (!)" };
+        let flag = if act.is_good() { "" } else { " (!)" };
         let [a, b, c, d, e, f] = columns(&act.counts).map(|(_, count)| count.to_string());
-        table.row([format!("{}{mark}", act.title), after, a, b, c, d, e, f]);
+        table.row([format!("{}{flag}", act.title), after, a, b, c, d, e, f]);
     }
     output.line("");
     table.lines().iter().for_each(|line| output.line(line));
     let repaired = stage.acts.iter().filter(|act| act.is_good()).count();
     output.line("");
     output.line(format!(
-        "{repaired} of {} as promised; {violations} rule(s) of the host broken; {} of virtual time \
-         in {}",
+        "{repaired} of {} repaired as promised; {violations} violation(s) of host rules; {} of virtual \
+         time in {}",
         stage.acts.len(),
         span(stage.host.now().as_secs()),
         tenths(real),

@@ -1,5 +1,4 @@
-//! `companion doctor`: what is missing or broken on this host, and the command that fixes it. Changes
-//! nothing.
+//! `companion doctor`: read-only checks of this host, each with the command that fixes a problem.
 
 use std::sync::Arc;
 
@@ -24,30 +23,30 @@ mod units;
 /// Check this host, and print the command that fixes each problem
 ///
 /// Checks the service manager and its bus, lingering, the environment, cgroups, Podman and its
-/// generator, the id ranges of rootless Podman, every unit file that the generator reads (one that it
-/// cannot parse makes it drop all of them), the catalog, the state directory, and whether the daemon
-/// runs. A broken part does not keep the others from being checked.
+/// generator, the id ranges of rootless Podman, every unit file that the generator reads (one
+/// unparsable file makes it drop all of them), the catalog, the state directory, and whether the daemon
+/// runs. All checks run, even if some fail.
 ///
 /// With --json: {"version": 1, "ok": bool, "checks": [{"check", "state": "ok" | "warning" | "error",
 /// "found", "fix"}]}; "fix" is null when there is nothing to fix.
 ///
-/// Exit status: 0 without an error, warnings or not; 3 with one.
+/// Exit status: 3 if a check reports an error, otherwise 0.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {}
 
-/// How a part of the host is.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum State {
-    /// As it should be.
+    /// No problem.
     Ok,
-    /// Companions run, but something may surprise.
+    /// Companions run, with a limitation.
     Warning,
-    /// Companions cannot run, or not for long.
+    /// Companions cannot run, or cannot keep running.
     Error,
 }
 
-/// What was found about one part.
+/// A finding of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
     check: &'static str,
@@ -69,17 +68,17 @@ impl Finding {
         Self { state: State::Warning, ..Self::error(check, found, fix) }
     }
 
-    /// Whether companions cannot run because of it.
+    /// Returns whether it prevents companions from running.
     pub(super) fn is_error(&self) -> bool {
         self.state == State::Error
     }
 
-    /// Whether a person has to do something that `companion setup` does not.
+    /// Returns whether it needs manual work, beyond `companion setup`.
     pub(super) fn is_left_to_do(&self) -> bool {
         self.state != State::Ok && self.check != daemon::CHECK
     }
 
-    /// Prints it in one line, and its fix in another.
+    /// Prints the finding on one line and its fix on the next.
     pub(super) fn print(&self, output: &Output) {
         let (word, style) = match self.state {
             State::Ok => ("ok     ", Style::Good),
@@ -93,7 +92,7 @@ impl Finding {
     }
 }
 
-/// Checks.
+/// Runs all checks and prints the findings.
 pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     let HostKind::Real(scope) = config.host else {
         output.note("the simulated host has no prerequisites; `--host user` checks this machine");
@@ -109,7 +108,7 @@ pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> C
     Ok(if ok { Verdict::Done } else { Verdict::Lacking })
 }
 
-/// Checks everything, and changes nothing.
+/// Runs all checks.
 pub(super) async fn examine(scope: Scope, config: &Config) -> Vec<Finding> {
     let health = adapter_systemd::inspect(scope).await;
     let mut findings = parts::service_manager(scope, &health);
@@ -121,7 +120,7 @@ pub(super) async fn examine(scope: Scope, config: &Config) -> Vec<Finding> {
     }
     let (catalog, finding) = files::catalog(config);
     findings.push(finding);
-    // Whose a unit file is depends on the names alone, and those that are built in are always known.
+    // Whether a unit file is managed depends only on its name, and the built-in names are always known.
     let catalog = Arc::new(catalog.unwrap_or_else(Catalog::builtin));
     findings.extend(units::unmanaged(scope, &catalog).await);
     if health.generator.is_ok() {

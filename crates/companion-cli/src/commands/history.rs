@@ -1,4 +1,4 @@
-//! `companion history`: what was done, when, why, and on whose behalf.
+//! `companion history`: past actions with their time, reason and requester.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -13,22 +13,22 @@ use crate::hosts::Opening;
 use crate::output::{Output, Style, words};
 use crate::runtime::block_on_in_real_time;
 
-/// Print what was done to companions: when, what, why, and on whose behalf
+/// Print past actions on companions, with their time, reason and requester
 ///
-/// Reads the events that the process which leads writes to its state directory. The newest 512 KiB at
-/// least are kept.
+/// Reads the events that the leader process writes to its state directory. At least the newest 512 KiB
+/// are kept.
 ///
 /// With --json: {"version", "events": [{"at" (milliseconds since 1970), "kind": "started" | "done" |
 /// "not-needed" | "failed" | "skipped" | "state" | "leader", "companion", "action", "message",
-/// "reason", "took" (milliseconds), "intent"}]}; what an event does not have is left out.
+/// "reason", "took" (milliseconds), "intent"}]}; absent values are omitted.
 ///
-/// Exit status: 0, or 1 when the events cannot be read.
+/// Exit status: 0, or 1 if the events cannot be read.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Only events of this companion, or of the companions of this app
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// Print this many events, the newest
+    /// Print only the newest N events
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     lines: usize,
 }
@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
             });
         }
         if !output.is_json() {
-            // A step that ended is one line.
+            // Print only the end of each step.
             events.retain(|event| !matches!(event.kind, EventKind::Started));
         }
         let newest = events.split_off(events.len().saturating_sub(arguments.lines));

@@ -1,4 +1,4 @@
-//! `companion install`: records that apps are installed, and has their companions run.
+//! `companion install`: records apps as installed and starts their companions.
 
 use std::collections::BTreeSet;
 
@@ -14,16 +14,15 @@ use crate::hosts::{IntentIs, Opening};
 use crate::output::Output;
 use crate::runtime::block_on;
 
-/// Record that apps are installed, and make their companions run
+/// Record apps as installed, and start their companions
 ///
-/// The intent is recorded durably first. While the daemon runs, it carries the intent out, and this
-/// command shows its progress and waits; otherwise this command does it itself. All apps are checked
-/// before: an unknown one is refused, and nothing is recorded. Installing again what is installed
-/// repairs it, without waiting for a back-off.
+/// Records the intent durably first. While the daemon runs, it does the work, and this command shows
+/// its progress and waits; otherwise this command does the work itself. If one app is unknown, nothing
+/// is recorded. Installing an installed app again repairs it, without waiting for a back-off.
 ///
-/// Exit status: 0 when all companions of these apps are ready, 1 when one is not, 2 for an unknown
-/// app, a broken catalog, or options that differ from those of the process that leads, 3 when the
-/// host lacks something; nothing is recorded in the last two cases.
+/// Exit status: 0 if all companions of these apps are ready, 1 if one is not, 2 for an unknown app, an
+/// invalid catalog, or options that differ from those of the leader, 3 if a prerequisite is missing.
+/// Nothing is recorded in the last two cases.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The apps, such as `lnd`; `companion catalog` lists them
@@ -31,7 +30,7 @@ pub(crate) struct Arguments {
     apps: Vec<String>,
 }
 
-/// Installs.
+/// Records the intent and waits for the result.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     block_on(config.host, async {
         let opening = Opening::new(config, "companion install").showing(output);
@@ -50,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
     })
 }
 
-/// Has the intent of `generation` carried out, and prints how that ended for `names`.
+/// Reconciles until `generation` is done, and prints the result for `names`.
 pub(super) async fn converge(
     companions: &Companions,
     generation: Generation,
@@ -62,16 +61,16 @@ pub(super) async fn converge(
     Ok(report::converged(&converged, Some((names, intent)), output))
 }
 
-/// The app that `text` names.
+/// Returns the app with the name `text`.
 fn known_app(catalog: &Catalog, text: &str) -> CommandResult<AppId> {
     let app = AppId::new(text).ok();
     app.filter(|app| !catalog.companions_for(app).is_empty())
         .ok_or_else(|| unknown_app(catalog, text))
 }
 
-/// Reports that `text` names no app, and which one may have been meant.
+/// Returns the error for an unknown app, with a suggestion.
 pub(super) fn unknown_app(catalog: &Catalog, text: &str) -> CommandError {
-    let error = CommandError::input(format!("no app `{}` is known", text.escape_debug()));
+    let error = CommandError::input(format!("unknown app `{}`", text.escape_debug()));
     let of_companion = catalog.apps().find(|(_, names)| names.iter().any(|n| n.as_str() == text));
     if let Some((app, _)) = of_companion {
         return error.hinted(format!("`{text}` is a companion; it belongs to the app `{app}`"));
@@ -87,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_app_is_answered_with_the_nearest_one() {
+    fn unknown_app_is_reported_with_a_suggestion() {
         let catalog = Catalog::builtin();
         let hint = |text: &str| known_app(&catalog, text).unwrap_err().hints()[0].clone();
         assert_eq!(hint("lmd"), "did you mean `lnd`?");

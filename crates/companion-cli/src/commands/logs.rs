@@ -1,4 +1,4 @@
-//! `companion logs`: the journal of a companion, shown by `journalctl`.
+//! `companion logs`: shows the journal of a companion with `journalctl`.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
@@ -14,8 +14,8 @@ use crate::error::{CommandError, CommandResult};
 
 /// Show the log of a companion
 ///
-/// Runs `journalctl` for the service of the companion. A companion that the catalog does not name, or
-/// that a broken catalog cannot name, has its log as long as it has a unit or a journal.
+/// Runs `journalctl` for the service of the companion. A companion outside the catalog has a log as
+/// long as it has a unit or journal entries, even if the catalog is invalid.
 ///
 /// Exit status: that of `journalctl`; 2 for an unknown name, 3 without `journalctl`.
 #[derive(Debug, Args)]
@@ -31,10 +31,10 @@ pub(crate) struct Arguments {
     lines: u32,
 }
 
-/// Becomes `journalctl`.
+/// Replaces this process by `journalctl`.
 pub(crate) fn run(arguments: &Arguments, config: &Config) -> CommandResult {
     let HostKind::Real(scope) = config.host else {
-        return Err(CommandError::host("the simulated host keeps no log"));
+        return Err(CommandError::host("the simulated host has no log"));
     };
     let name = companion(scope, config, &arguments.name)?;
     let error = Command::new("journalctl").args(argv(scope, &name, arguments)).exec();
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config) -> CommandResult {
         .hinted("it comes with the package `systemd`"))
 }
 
-/// The companion that `text` names: one of the catalog, or one that left a unit or a log on this host.
+/// Returns the companion with the name `text`: one of the catalog, or one with a unit or a log on this host.
 fn companion(scope: Scope, config: &Config, text: &str) -> CommandResult<CompanionName> {
     let (catalog, broken) = match config.catalog() {
         Ok(catalog) => (catalog, None),
@@ -57,12 +57,12 @@ fn companion(scope: Scope, config: &Config, text: &str) -> CommandResult<Compani
         (Some(name), _) => Ok(name),
         (None, None) => Err(unknown),
         (None, Some(error)) => {
-            Err(unknown.hinted(format!("only built-in companions are known: {error}")))
+            Err(unknown.hinted(format!("only the built-in companions are known: {error}")))
         }
     }
 }
 
-/// Whether there is a unit of this name, or a log of its service.
+/// Returns whether a unit of this name exists, or a log of its service.
 fn is_on_host(scope: Scope, name: &CompanionName) -> bool {
     let has_unit = archipelago::host::units(scope, PODMAN_FLOOR)
         .is_ok_and(|units| units.path().join(format!("{name}.container")).exists());
@@ -80,10 +80,10 @@ fn selector(scope: Scope, name: &CompanionName) -> String {
     }
 }
 
-/// The arguments: the name is one word that can be no option, by its grammar.
+/// Returns the arguments of `journalctl`. The grammar of names excludes options.
 ///
-/// Not `--output=cat`: that writes control characters as they are, and a container that somebody broke into
-/// would command the terminal of whoever reads its log (journalctl(1)).
+/// Not `--output=cat`: it prints control characters unescaped, so a compromised container could control the
+/// terminal that shows its log (journalctl(1)).
 fn argv(scope: Scope, name: &CompanionName, arguments: &Arguments) -> Vec<String> {
     let mut argv = vec![
         selector(scope, name),

@@ -1,4 +1,4 @@
-//! `companion man`: the manual pages, made from the same text as the help.
+//! `companion man`: the manual pages, generated from the help texts.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::output::Output;
 /// The pages are generated from the same text as `--help`. For a user: companion man
 /// ~/.local/share/man/man1
 ///
-/// Exit status: 0, 1 when a page cannot be written, 2 for something that is not a directory.
+/// Exit status: 0, 1 if a page cannot be written, 2 if DIR is not a directory.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Write `companion.1` and a page for each subcommand to this directory
@@ -21,14 +21,14 @@ pub(crate) struct Arguments {
     directory: Option<PathBuf>,
 }
 
-/// Prints or writes them.
+/// Prints or writes the pages.
 pub(crate) fn run(arguments: &Arguments, output: &Output) -> CommandResult {
     let command = crate::arguments::Arguments::command();
     let Some(directory) = &arguments.directory else {
         let mut page = Vec::new();
-        Man::new(command)
-            .render(&mut page)
-            .map_err(|error| CommandError::failure(format!("failed to make the page: {error}")))?;
+        Man::new(command).render(&mut page).map_err(|error| {
+            CommandError::failure(format!("failed to generate the page: {error}"))
+        })?;
         output.bytes(&page);
         return Ok(Verdict::Done);
     };

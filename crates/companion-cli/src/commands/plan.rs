@@ -1,4 +1,4 @@
-//! `companion plan`: what a reconcile would do first. Does nothing.
+//! `companion plan`: prints the plan of the next reconcile without executing it.
 
 use archipelago::StepReport;
 use clap::Args;
@@ -11,16 +11,16 @@ use crate::hosts::Opening;
 use crate::output::Output;
 use crate::runtime::block_on;
 
-/// Print what a reconcile would do, and do nothing
+/// Print the plan of a reconcile, without executing it
 ///
-/// It is the plan that the first step of `companion reconcile` would carry out without a daemon; later
-/// steps act on what that brings about, such as the id of an image that is built. `companion status`
-/// shows what the daemon holds back.
+/// This is the plan that `companion reconcile` would execute first without a daemon; later plans depend
+/// on its results, such as the id of a built image. `companion status` shows the back-offs of the
+/// daemon.
 ///
 /// With --json: {"version": 1, "converged": bool, "steps": [{"companion", "action", "reason",
 /// "why"}], "blocked": [{"companion", "waiting_on": {"on", …}, "why", "retry_in"}]}.
 ///
-/// Exit status: 0 when it could be planned, whatever the plan, 3 when the host lacks something.
+/// Exit status: 0 with any plan, 1 if planning failed, 3 if a prerequisite is missing.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {}
 
@@ -32,7 +32,7 @@ struct PlanReport<'a> {
     blocked: Vec<BlockedRow<'a>>,
 }
 
-/// Plans.
+/// Prints the plan.
 pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     block_on(config.host, async {
         let Some(session) = Opening::new(config, "companion plan").open_to_look(output).await?
@@ -42,8 +42,7 @@ pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> C
         };
         let reconcile = session.companions.reconciler().dry_run().await?;
         if let Some(violation) = reconcile.violations.first() {
-            let message =
-                format!("the plan breaks a rule of its own and is not followed: {violation}");
+            let message = format!("the plan violates an invariant and is rejected: {violation}");
             return Err(CommandError::failure(message));
         }
         let plan = &reconcile.plan;

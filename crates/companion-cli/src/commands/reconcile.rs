@@ -1,4 +1,4 @@
-//! `companion reconcile`: everything that is recorded is looked at and repaired now.
+//! `companion reconcile`: reconciles all companions now.
 
 use clap::Args;
 
@@ -9,19 +9,19 @@ use crate::hosts::{IntentIs, Opening};
 use crate::output::Output;
 use crate::runtime::block_on;
 
-/// Reconcile everything that is recorded, and repair what differs
+/// Reconcile all companions with the desired state
 ///
-/// Reads the catalog again, tries at once what a back-off holds back, and goes on until there is
-/// nothing left to do or only what has to be waited for. When everything is as desired, no unit is
-/// written and nothing is reloaded or restarted. While the daemon runs, it does the work, and this
-/// command shows its progress and waits.
+/// Reads the catalog again, retries immediately what is in back-off, and reconciles until everything is
+/// as desired or blocked. If everything is as desired, it writes no unit and neither reloads nor
+/// restarts anything. While the daemon runs, it does the work, and this command shows its progress and
+/// waits.
 ///
-/// Exit status: 0 when all companions are ready, 1 when one is not, 2 when the catalog is broken, 3
-/// when the host lacks something.
+/// Exit status: 0 if all companions are ready, 1 if one is not, 2 for an invalid catalog, 3 if a
+/// prerequisite is missing.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {}
 
-/// Reconciles.
+/// Reconciles and prints the result.
 pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     block_on(config.host, async {
         let opening = Opening::new(config, "companion reconcile").showing(output);

@@ -1,4 +1,4 @@
-//! `companion reload`: the leader reads its inputs again.
+//! `companion reload`: makes the leader read its inputs again.
 
 use archipelago::Reloaded;
 use clap::Args;
@@ -9,30 +9,30 @@ use crate::hosts::{IntentIs, Opening};
 use crate::output::Output;
 use crate::runtime::block_on_in_real_time;
 
-/// Have the daemon read its catalog again, and wait until it has
+/// Make the daemon read its catalog again, and wait for the result
 ///
-/// The daemon reads a changed catalog by itself within moments; this command says whether it could.
-/// `systemctl --user reload companion` runs it. A catalog that cannot be used leaves the last good one
-/// in force.
+/// The daemon reads a changed catalog within moments; this command reports whether it is valid.
+/// `systemctl --user reload companion` runs it. With an invalid catalog, the daemon continues to use the
+/// last valid one.
 ///
-/// Exit status: 0 when the catalog is in force, 1 when no daemon runs or it does not answer, 2 for a
-/// broken catalog, which is shown with its line.
+/// Exit status: 0 if the daemon uses the catalog, 1 if no daemon runs or it does not respond, 2 for an
+/// invalid catalog, which is shown with its line.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {}
 
-/// Reloads.
+/// Requests the reload and waits for it.
 pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     block_on_in_real_time(async {
         let session = Opening::new(config, "companion reload").open(output).await?;
         let reload = async { Ok(session.companions.reload().await?) };
         match session.unless_interrupted(IntentIs::None, reload).await? {
             Reloaded::Nobody => {
-                Err(CommandError::failure("nobody reads the catalog: no daemon runs")
+                Err(CommandError::failure("no daemon runs, so there is nothing to reload")
                     .hinted("`companion setup` starts it"))
             }
             Reloaded::Refused(problem) => Err(problem.into()),
             Reloaded::InForce => {
-                output.note("the catalog is in force");
+                output.note("catalog reloaded");
                 Ok(Verdict::Done)
             }
         }

@@ -1,4 +1,4 @@
-//! `companion remove`: records that apps are gone, and has their companions removed.
+//! `companion remove`: records apps as removed and removes their companions.
 
 use archipelago::{AppId, Intent};
 use clap::Args;
@@ -10,16 +10,16 @@ use crate::hosts::{IntentIs, Opening, Session};
 use crate::output::Output;
 use crate::runtime::block_on;
 
-/// Record that apps are gone, and remove their companions
+/// Record apps as removed, and remove their companions
 ///
-/// What goes is the service, its unit, its container and its rendered configuration. A companion
-/// that another installed app has too stays. An app that was recorded once can be removed although
-/// no catalog knows it any more, or the catalog is broken. While the daemon runs, it does the work,
-/// and this command shows its progress and waits.
+/// Removes the service, its unit, its container and its rendered configuration. A companion that
+/// another installed app needs stays. A recorded app can be removed even if it is no longer in the
+/// catalog or the catalog is invalid. While the daemon runs, it does the work, and this command shows
+/// its progress and waits.
 ///
-/// Exit status: 0 when nothing of them is left, 1 when something is, 2 for an unknown app or options
-/// that differ from those of the process that leads, 3 when the host lacks something; nothing is
-/// recorded in the last two cases.
+/// Exit status: 0 if the companions are removed, 1 if something remains, 2 for an unknown app or options
+/// that differ from those of the leader, 3 if a prerequisite is missing. Nothing is recorded in the last
+/// two cases.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The apps, such as `lnd`
@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     apps: Vec<String>,
 }
 
-/// Removes.
+/// Records the removal and waits for the result.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     block_on(config.host, async {
         let opening = Opening::new(config, "companion remove").showing(output);

@@ -1,4 +1,4 @@
-//! `companion render`: the unit of a companion, from the catalog alone.
+//! `companion render`: the unit of a companion, rendered from the catalog without a host.
 
 use adapter_systemd::{HostFacts, RenderedUnit, render_unit};
 use clap::Args;
@@ -18,26 +18,26 @@ use crate::output::Output;
 
 /// Print the unit of a companion; needs no host
 ///
-/// The unit is the one that companion writes on a host, except for the image's id and the digest of the
-/// rendered configuration: they are known only on a host, and are zeros here.
+/// The unit equals the one that companion writes on a host, except for the image id and the digest of
+/// the rendered configuration: they are known only on a host, and are zeros here.
 ///
 /// With --json: {"version": 1, "name", "podman_version", "file", "unit"}.
 ///
-/// Exit status: 0, or 2 for an unknown companion or a setting that this version of Podman lacks.
+/// Exit status: 0, or 2 for an unknown companion or a setting that this Podman version does not support.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The companion, such as `archy-lnd-ui`
     #[arg(value_name = "NAME")]
     name: String,
-    /// The version of Podman that the unit is for
+    /// Render for this version of Podman
     #[arg(long, value_name = "VERSION", default_value = "5.4.2")]
     podman_version: String,
-    /// Write for a host that enforces SELinux
+    /// Render for a host that enforces SELinux
     #[arg(long)]
     selinux: bool,
 }
 
-/// Renders.
+/// Prints the unit.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     let version: PodmanVersion = arguments
         .podman_version
@@ -46,12 +46,12 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
     let catalog = config.catalog()?;
     let name = known_companion(&catalog, &arguments.name)?;
     let Some(spec) = catalog.companion(&name) else {
-        return Err(CommandError::input(format!("no companion `{name}` is known")));
+        return Err(CommandError::input(format!("unknown companion `{name}`")));
     };
     let unit = unit(spec)?;
     let facts = HostFacts { podman: version, enforces_selinux: arguments.selinux };
     let rendered = render_unit(&unit, config.host.scope(), facts).map_err(|error| {
-        CommandError::input(format!("the unit of `{name}` cannot be written: {}", chain(&error)))
+        CommandError::input(format!("failed to render the unit of `{name}`: {}", chain(&error)))
     })?;
     let RenderedUnit { revision, text } = rendered;
     if output.is_json() {
@@ -73,7 +73,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
     Ok(Verdict::Done)
 }
 
-/// The unit of `spec` with an image that is not resolved.
+/// Returns the unit of `spec` with an unresolved image.
 fn unit(spec: &CompanionSpec) -> CommandResult<UnitSpec> {
     let reference = reference(spec)
         .ok_or_else(|| CommandError::input(format!("`{}` has no image", spec.name)))?;
@@ -86,7 +86,7 @@ fn unit(spec: &CompanionSpec) -> CommandResult<UnitSpec> {
     Ok(desired.unit(&image.id, revision))
 }
 
-/// The name that the image is built as, else that it is pulled by.
+/// Returns the build tag of the image, else its pull reference.
 fn reference(spec: &CompanionSpec) -> Option<&ImageRef> {
     let built = spec.image.build.as_ref().map(|build| &build.reference);
     built.or_else(|| spec.image.pull.as_ref().map(|pull| &pull.reference))

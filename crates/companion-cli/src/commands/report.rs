@@ -1,7 +1,6 @@
-//! How the end of a command and a plan are printed, in lines and as JSON.
+//! Prints the result of a command and a plan, as lines and as JSON.
 //!
-//! The JSON shapes are stable: a field is added now and then, none changes its meaning, and
-//! `version` grows if one ever must.
+//! The JSON format is stable: fields may be added, and an incompatible change increments `version`.
 
 use std::collections::BTreeSet;
 
@@ -15,16 +14,16 @@ use serde::Serialize;
 use crate::error::Verdict;
 use crate::output::{Output, Style, Table};
 
-/// The version of the JSON shapes.
+/// The version of the JSON format.
 pub(super) const VERSION: u32 = 1;
 
-/// What a companion waits on, as JSON.
+/// A blocked companion, as JSON.
 #[derive(Debug, Serialize)]
 pub(super) struct BlockedRow<'a> {
     companion: &'a CompanionName,
     waiting_on: &'a WaitingOn,
     why: String,
-    /// Seconds until it is looked at again, apart from the regular resync.
+    /// Seconds until the next attempt, apart from the regular resync.
     retry_in: Option<u64>,
 }
 
@@ -49,7 +48,7 @@ struct ConvergedReport<'a> {
     removed: Vec<&'a CompanionName>,
 }
 
-/// Prints how a call ended for the companions that were asked for, or for all.
+/// Prints the result of a call for the requested companions, or for all.
 pub(super) fn converged(
     converged: &Converged,
     asked: Option<(&BTreeSet<CompanionName>, Intent)>,
@@ -57,7 +56,7 @@ pub(super) fn converged(
 ) -> Verdict {
     let Converged { steps, companions, problems } = converged;
     let present: BTreeSet<_> = companions.iter().map(|status| &status.name).collect();
-    // Without names: those that were removed just now, not all that ever were.
+    // Without names, report the removals of this call, not all earlier ones.
     let touched = || steps.iter().filter_map(|step| step.companion.as_ref()).collect();
     let concerned: BTreeSet<_> = match asked {
         Some((names, Intent::Removed)) => names.iter().collect(),
@@ -87,7 +86,7 @@ pub(super) fn converged(
     for name in &removed {
         table.row([name.to_string(), output.styled(Style::Good, "removed"), String::new()]);
     }
-    // What another process intended meanwhile stands in no row of its own, or in one that looks well.
+    // An intent of another process may have made this one obsolete; its row is missing or looks healthy.
     let shown = |name: &CompanionName| {
         companions.iter().any(|status| status.name == *name && !status.health.is_healthy())
     };
@@ -102,15 +101,15 @@ pub(super) fn converged(
     Verdict::of(done)
 }
 
-/// Tells what a plan does and what it waits on, in lines.
+/// Prints the steps and the blocked companions of a plan.
 pub(super) fn plan_lines(plan: &Plan, reconcile: &Reconcile, output: &Output) {
     for step in &plan.steps {
         output.line(step.to_string());
     }
     for blocked in &plan.blocked {
         let row = BlockedRow::of(blocked, reconcile);
-        let waits = output.styled(Style::Busy, "waits");
-        let again = row.retry_in.map(|seconds| format!(" (again in {seconds} s)"));
+        let waits = output.styled(Style::Busy, "blocked");
+        let again = row.retry_in.map(|seconds| format!(" (next attempt in {seconds} s)"));
         let (name, why) = (&blocked.companion, &row.why);
         output.line(format!("{waits} {name}: {why}{}", again.unwrap_or_default()));
     }

@@ -1,6 +1,6 @@
 //! `companion run`: the daemon. It leads, and reconciles until it receives SIGTERM.
 //!
-//! Companions belong to the service manager: they run on when the daemon ends, however it ends.
+//! Companions belong to the service manager: they keep running when the daemon exits or crashes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,16 +28,16 @@ mod watchdog;
 
 use watchdog::Watchdog;
 
-/// Run the reconcile loop: the daemon
+/// Run the reconcile loop (daemon)
 ///
-/// It decides alone: commands record what they are asked for and wait for it. It looks at everything
-/// at its start, whenever a unit, the desired state or a catalog file changes, and at the latest every
-/// 30 s; what is as desired is left alone. It notifies systemd (Type=notify, WatchdogSec=). SIGTERM and
-/// SIGINT end the reconcile under way and then the daemon; the companions run on. SIGHUP has
-/// everything read and looked at now. One process at a time leads: a second daemon refuses, and one
-/// that starts while a command leads waits for it.
+/// The daemon is the leader: other commands record intents and wait for it. It reconciles at startup,
+/// when a unit, the desired state or a catalog file changes, and at least every 30 s; it leaves alone
+/// what is as desired. It notifies systemd (Type=notify, WatchdogSec=). SIGTERM and SIGINT finish the
+/// current reconcile and stop the daemon; the companions keep running. SIGHUP triggers a reconcile. Only
+/// one process leads at a time: a second daemon exits with an error, and a daemon that starts while a
+/// command leads waits for it.
 ///
-/// Exit status: 0 when a signal ended it, 1 when another daemon runs, 3 when the host lacks something.
+/// Exit status: 0 after a signal, 1 if another daemon runs, 3 if a prerequisite is missing.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// The full resync interval, 1 to 3600 seconds
@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     resync: u64,
 }
 
-/// Runs until a signal.
+/// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     let resync = Duration::from_secs(arguments.resync);
     block_on_in_real_time(async {
@@ -74,17 +74,19 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
 
 fn refused(error: &ReconcileError) -> CommandError {
     match error {
-        ReconcileError::Led { by } => CommandError::failure(format!(
-            "another daemon decides about this host: {by}"
-        ))
-        .hinted("`systemctl --user status companion.service` shows it, if it is the service"),
+        ReconcileError::Led { by } => {
+            CommandError::failure(format!("another daemon is the leader of this host: {by}"))
+                .hinted(
+                    "if it is the service, `systemctl --user status companion.service` shows it",
+                )
+        }
         ReconcileError::Leadership(_) | ReconcileError::Desired(_) => {
             CommandError::failure(chain(error))
         }
     }
 }
 
-/// Has SIGTERM and SIGINT end the daemon, and SIGHUP wake it.
+/// Handles SIGTERM and SIGINT (shutdown) and SIGHUP (reconcile now).
 fn listen(shutdown: &CancellationToken, wake: &Arc<Notify>) -> CommandResult<()> {
     let open = |kind| {
         signal(kind).map_err(|error| {
@@ -100,7 +102,7 @@ fn listen(shutdown: &CancellationToken, wake: &Arc<Notify>) -> CommandResult<()>
             _ = interrupt.recv() => "SIGINT",
         };
         info!("received {name}, shutting down");
-        notify(&[NotifyState::Stopping, NotifyState::Status("ending the reconcile under way")]);
+        notify(&[NotifyState::Stopping, NotifyState::Status("shutting down")]);
         ended.cancel();
     });
     let (mut hangup, wake): (Signal, _) = (open(SignalKind::hangup())?, Arc::clone(wake));
@@ -125,13 +127,13 @@ fn watch_for_changes(session: &Session, config: &Config, wake: &Arc<Notify>, res
 }
 
 fn notify(state: &[NotifyState<'_>]) {
-    // Without systemd there is nobody to notify, which is no error of `notify`.
+    // `notify` succeeds without systemd.
     if let Err(error) = sd_notify::notify(state) {
         warn!("failed to notify the service manager: {error}");
     }
 }
 
-/// How the companions were when that was last reported.
+/// The last reported state of the companions.
 #[derive(Debug, Default)]
 struct Known {
     health: BTreeMap<CompanionName, Health>,
@@ -139,7 +141,7 @@ struct Known {
 }
 
 impl Known {
-    /// Logs what changed, and notifies systemd how things are in one line.
+    /// Logs changes, and sends a one-line status to systemd.
     fn report(&mut self, reconcile: &Result<Reconcile, ReconcileError>) {
         let text = match reconcile {
             Ok(reconcile) => self.changes(reconcile),

@@ -1,4 +1,4 @@
-//! `companion setup`: installs the daemon as a service, with the files it reads, and starts it.
+//! `companion setup`: installs, enables and starts the daemon's service, and writes its catalog.
 
 use adapter_systemd::Scope;
 use archipelago::host::units;
@@ -25,21 +25,21 @@ use plan::{Change, Entry, Found, Row};
 
 /// Install, enable and start the daemon of this program
 ///
-/// Writes the unit companion.service, which runs this very program, and a commented catalog.toml where
-/// there is none; reloads systemd; enables and starts the service. Restarts the daemon when its unit
-/// changed or its program was replaced. Prints what was done, what was in place already, and what is
-/// left for you to do. A second run changes nothing. For a user the unit goes to
-/// ~/.config/systemd/user, for root to /etc/systemd/system.
+/// Writes the unit companion.service, which runs this program, and a commented catalog.toml if none
+/// exists; reloads systemd; enables and starts the service. Restarts the daemon if its unit changed or
+/// its program was replaced. Prints what it changed, what was unchanged, and which steps remain for you.
+/// A second run changes nothing. The unit is written to ~/.config/systemd/user, or to
+/// /etc/systemd/system for root.
 ///
-/// --contexts and --build-arg are written to the new catalog. A catalog that exists is never changed,
-/// and neither is a unit that companion did not write, except with --force.
+/// --contexts and --build-arg are written to the new catalog. An existing catalog is never changed, and
+/// a unit that companion did not write only with --force.
 ///
 /// With --json: {"version": 1, "changed": bool, "steps": [{"step", "outcome": "done" | "unchanged" |
 /// "planned" | "left-alone" | "failed", "text", "fix"}], "remaining": [{"check", "state", "found",
-/// "fix"}]}; "fix" is null where there is nothing to fix.
+/// "fix"}]}; "fix" is null if there is nothing to fix.
 ///
-/// Exit status: 0 when the daemon is set up, 1 when a step failed or a file was left alone, 2 for
-/// options that cannot be used, 3 when a prerequisite is missing.
+/// Exit status: 0 if the daemon is set up, 1 if a step failed or a file was left alone, 2 for invalid
+/// options, 3 if a prerequisite is missing.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -49,7 +49,7 @@ Examples:
   sudo companion setup                           for the Podman of root
   companion setup --remove                       stop the daemon and delete its unit")]
 pub(crate) struct Arguments {
-    /// Print what would be done, and change nothing
+    /// Print the changes without making them
     #[arg(long)]
     dry_run: bool,
     /// Enable the daemon, but do not start or restart it now
@@ -69,8 +69,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         return Err(CommandError::input("the simulated host has no daemon to set up"));
     };
     if let Some(option) = config.option_of_one_command() {
-        let message =
-            format!("`{option}` cannot be given to `setup`: the daemon would not know it");
+        let message = format!("`setup` does not accept `{option}`: the daemon would not use it");
         return Err(CommandError::input(message)
             .hinted("the daemon reads the default catalog and the default state directory"));
     }
@@ -92,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
     })
 }
 
-/// What was found, and the places that are written to.
+/// The findings, and the files to write.
 struct Setup {
     scope: Scope,
     systemctl: Systemctl,
@@ -102,15 +101,16 @@ struct Setup {
 }
 
 impl Setup {
-    /// Looks at everything and changes nothing.
+    /// Inspects the host without changing it.
     async fn find(scope: Scope, arguments: &Arguments, config: &Config) -> CommandResult<Self> {
         let program = match arguments.remove {
             true => program::own()?,
             false => program::own_installed(arguments.force)?,
         };
         let text = unit::text(&program, scope).ok_or_else(|| {
-            let message = format!("a unit file cannot name `{}`", program.display());
-            CommandError::input(message).hinted("move the program to a path of plain characters")
+            let message = format!("a unit file cannot contain the path `{}`", program.display());
+            CommandError::input(message)
+                .hinted("move the program to a path without spaces and special characters")
         })?;
         let systemctl = Systemctl::new(scope);
         let state = systemctl.state().await.map_err(hinted)?;
@@ -128,7 +128,7 @@ impl Setup {
         Ok(Self { scope, systemctl, unit, catalog, found })
     }
 
-    /// Makes the changes in their order, up to the first that fails.
+    /// Makes the changes in order, up to the first failure.
     async fn carry_out(&self, entries: Vec<Entry>, dry_run: bool, report: &mut Report<'_>) {
         for entry in entries {
             let change = match entry {
@@ -172,7 +172,7 @@ impl Setup {
         let log = self.systemctl.log_command();
         let started = self.systemctl.change(&[verb, UNIT]).await;
         started.map_err(|error| error.hinted(log.clone()))?;
-        // A daemon that ended right after it was ready is not set up.
+        // Detect a daemon that exited right after it was ready.
         let state = self.systemctl.state().await?;
         if state.is_running() {
             return Ok(());
@@ -181,11 +181,11 @@ impl Setup {
         Err(CommandError::failure(format!("{UNIT} is {active} ({sub})")).hinted(log))
     }
 
-    /// Reloads, unless companions would lose their units by it.
+    /// Reloads systemd, unless the reload would drop the units of companions.
     async fn reload(&self) -> CommandResult<()> {
         let managed = match units(self.scope, archipelago::host::PODMAN_FLOOR) {
             Ok(units) => units.list().await?,
-            // Without a directory of units there is none to lose.
+            // Without a unit directory there are no units to lose.
             Err(_no_directory) => Default::default(),
         };
         if !managed.is_empty() {
@@ -198,19 +198,19 @@ impl Setup {
                     unloadable.lost.len(),
                     files.join(", ")
                 );
-                return Err(CommandError::failure(message).hinted("repair or move these files"));
+                return Err(CommandError::failure(message).hinted("fix or move these files"));
             }
         }
         self.systemctl.change(&["daemon-reload"]).await
     }
 }
 
-/// Adds what helps where the service manager does not answer.
+/// Adds a hint for a service manager that does not respond.
 fn hinted(error: CommandError) -> CommandError {
     error.hinted("`companion doctor` lists what is missing, and the commands that fix it")
 }
 
-/// What is printed.
+/// The report of the command.
 struct Report<'o> {
     output: &'o Output,
     rows: Vec<Row>,
@@ -247,8 +247,8 @@ impl<'o> Report<'o> {
         let places = places.into_iter().flatten().filter(|path| path.exists());
         let stays: Vec<_> = places.map(|path| path.display().to_string()).collect();
         self.output.note(format!(
-            "companions run on without the daemon; `companion remove APP` removes those of an app. \
-             Images stay, and {}",
+            "companions keep running without the daemon; `companion remove APP` removes those of an app. \
+             These remain: images, and {}",
             if stays.is_empty() { "nothing else".to_owned() } else { stays.join(" and ") }
         ));
     }
@@ -270,7 +270,7 @@ impl<'o> Report<'o> {
                 (true, _) => {}
             }
             if !self.remaining.is_empty() {
-                self.output.line("left for you to do:");
+                self.output.line("remaining steps:");
                 self.remaining.iter().for_each(|finding| finding.print(self.output));
             }
         }

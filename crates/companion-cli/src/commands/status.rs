@@ -1,4 +1,4 @@
-//! `companion status`: how each companion is, since when, why, what happens next, and who sees to it.
+//! `companion status`: the state of each companion, its reasons, the next steps, and the leader.
 
 use std::collections::BTreeSet;
 
@@ -19,15 +19,14 @@ use crate::runtime::block_on;
 
 mod print;
 
-/// Print how each companion is, why, what happens next, and who sees to it
+/// Print the state of each companion, its reasons, the next steps, and the leader
 ///
-/// While the daemon runs, this is what it published last; otherwise the host is looked at now, and
-/// nothing is repaired by itself.
+/// While the daemon runs, this is the status that it last published; otherwise this command inspects the
+/// host, and nothing reconciles.
 ///
-/// States: ready (runs, and everything about it is as desired), progressing (steps are due or under
-/// way), degraded (runs, but something cannot be repaired now), blocked (does not run and cannot be
-/// started now), removing, orphaned (managed, but not in the desired state), unknown (could not be
-/// read), not-installed.
+/// States: ready (runs as desired), progressing (steps are pending or running), degraded (runs, but a
+/// repair failed or is blocked), blocked (does not run and cannot be started now), removing, orphaned
+/// (managed, but not in the desired state), unknown (could not be read), not-installed.
 ///
 /// With --json: {"version": 1, "healthy": bool, "leader": {"program", "pid", "version", "since",
 /// "answers", …} | null, "observed_generation", "inputs": {"digest", "catalogs", "problem"},
@@ -35,10 +34,10 @@ mod print;
 /// "why": […], "conditions": [{"reason", "message", "attempts", "next_attempt", "since"}], "next": […],
 /// "running": […], "settled", "service", "restarts", "revisions": {"unit_file", "loaded", "running"},
 /// "root_cause", "log": [the last lines of a failed run], "log_error", "drop_ins": [the paths in
-/// force]}]}; what is not known is null.
+/// force]}]}; unknown values are null.
 ///
-/// Exit status: 0 when all are ready, 1 when one is not or the leader hangs, 2 for an unknown name, 3
-/// when the host lacks something.
+/// Exit status: 0 if all are ready, 1 if one is not or the leader hangs, 2 for an unknown name, 3 if a
+/// prerequisite is missing.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Only these companions, or the companions of these apps
@@ -46,20 +45,20 @@ pub(crate) struct Arguments {
     names: Vec<String>,
 }
 
-/// What there is to report.
+/// The data of the status.
 pub(super) struct Found {
-    /// How everything is.
+    /// The status report.
     pub(super) report: StatusReport,
-    /// Whether the leader answers; nothing without a leader.
+    /// The answer of the leader; `None` without a leader.
     pub(super) answer: Option<Answer>,
-    /// The companions that were asked for and are not there.
+    /// The requested companions that are not installed.
     pub(super) absent: Vec<CompanionName>,
-    /// What is wrong besides, for people.
+    /// Further problems, as messages.
     pub(super) notes: Vec<String>,
 }
 
 impl Found {
-    /// Whether nobody need look at it.
+    /// Returns whether everything is healthy.
     pub(super) fn is_healthy(&self) -> bool {
         let report = &self.report;
         self.absent.is_empty()
@@ -83,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
     })
 }
 
-/// What a leader published, or else what is seen now, for the companions that `names` name.
+/// Returns the status that a leader published, else the observed one, for the companions in `names`.
 pub(super) async fn find(
     names: &[String],
     config: &Config,
@@ -98,7 +97,7 @@ pub(super) async fn find(
         None => {
             let companions = match inputs.catalog {
                 Some(_) => look(opening, output).await?,
-                // Without a catalog it is not known what is desired of any companion.
+                // Without a catalog the desired state of the companions is unknown.
                 None => Vec::new(),
             };
             alone(companions, &store, inputs.problem.clone(), config.host)
@@ -120,7 +119,7 @@ async fn look(opening: Opening<'_>, output: &Output) -> CommandResult<Vec<Compan
     })
 }
 
-/// What the leader published, if a process leads.
+/// Returns the published status, if a process leads.
 async fn published(config: &Config, store: &RecordStore) -> CommandResult<Option<Found>> {
     let HostKind::Real(scope) = config.host else { return Ok(None) };
     let Some((dir, leader)) = leads(scope).await? else { return Ok(None) };
@@ -133,12 +132,12 @@ async fn published(config: &Config, store: &RecordStore) -> CommandResult<Option
         }
     };
     let Some(report) = report else {
-        // A leader that has just started has published nothing yet; one elsewhere publishes elsewhere.
+        // A new leader has not published yet; one with another state directory publishes there.
         return Ok(None);
     };
     if leader.version != env!("CARGO_PKG_VERSION") {
         notes.push(format!(
-            "{leader} is version {}, and this command is version {}; restart it: \
+            "{leader} is version {}, but this command is version {}; restart it: \
              `systemctl --user restart companion.service`",
             leader.version,
             env!("CARGO_PKG_VERSION")
@@ -149,12 +148,12 @@ async fn published(config: &Config, store: &RecordStore) -> CommandResult<Option
 }
 
 async fn leads(scope: Scope) -> CommandResult<Option<(std::path::PathBuf, LeaderInfo)>> {
-    // Without a runtime directory there is no leader, and what the host lacks is reported by others.
+    // Without a runtime directory there is no leader; other checks report the missing prerequisite.
     let Ok(dir) = leader_dir(scope) else { return Ok(None) };
     Ok(leader(&dir).await?.map(|leader| (dir, leader)))
 }
 
-/// A report of what was seen now, while nobody leads: what is due is done by nobody.
+/// Returns a report of the observed state without a leader: pending steps are not executed.
 fn alone(
     mut companions: Vec<CompanionStatus>,
     store: &RecordStore,
@@ -168,7 +167,7 @@ fn alone(
             status.health = if runs { Health::Degraded } else { Health::Blocked };
             status.conditions.push(Condition {
                 reason: "nobody-reconciles".to_owned(),
-                message: "steps are due, and no daemon takes them".to_owned(),
+                message: "steps are pending, but no daemon runs".to_owned(),
                 attempts: None,
                 next_attempt: None,
                 since: None,
@@ -177,13 +176,13 @@ fn alone(
         }
     }
     let report = StatusReport::unpublished(companions, store.inputs(), problem);
-    let nobody = "nobody reconciles: no daemon runs; `companion setup` starts it, `companion reconcile` \
-                  repairs once";
-    let notes = is_real.then(|| nobody.to_owned()).into_iter().collect();
+    let no_daemon = "no daemon runs, so nothing reconciles; `companion setup` starts it, `companion \
+                  reconcile` reconciles once";
+    let notes = is_real.then(|| no_daemon.to_owned()).into_iter().collect();
     Found { report, answer: None, absent: Vec::new(), notes }
 }
 
-/// The companions that were asked for: each is known to the catalog or was found on the host.
+/// Returns the requested companions: each is in the catalog or on the host.
 fn named(
     names: &[String],
     catalog: &Catalog,

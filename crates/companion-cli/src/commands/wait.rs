@@ -17,13 +17,13 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Wait until companions are ready
 ///
-/// It only looks: what has to be done is done by the daemon.
+/// This command changes nothing: the daemon does the work.
 ///
-/// Exit status: 0 when all are ready, 1 when the time is over first, 2 for an unknown name, 3 when
-/// the host lacks something.
+/// Exit status: 0 if all are ready, 1 after the timeout, 2 for an unknown name, 3 if a prerequisite is
+/// missing.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The companions, or apps whose companions are meant
+    /// The companions, or apps with companions
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
     /// Give up after this many seconds
@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
     timeout: u64,
 }
 
-/// Waits.
+/// Waits until all are ready or the timeout expires.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     block_on(config.host, async {
         let deadline = Instant::now() + Duration::from_secs(arguments.timeout);

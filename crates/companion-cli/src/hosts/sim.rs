@@ -1,11 +1,11 @@
-//! The embedded host: a strict one in memory, furnished for a catalog.
+//! The simulated host, prepared for a catalog.
 
 use adapter_fake::FakeHost;
 use archipelago::Catalog;
 use companion_core::model::companion::CompanionSpec;
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 
-/// A healthy host that has what the companions of `catalog` need, and nothing of them yet.
+/// Creates a healthy host with the prerequisites of the companions of `catalog`, but without the companions.
 pub(crate) fn host(catalog: &Catalog) -> FakeHost {
     let host = FakeHost::default();
     for spec in catalog.companions() {

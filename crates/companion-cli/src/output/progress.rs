@@ -1,5 +1,5 @@
-//! The steps of a command while it runs, on stderr: a moving line below them on a terminal that can
-//! show one, plain lines elsewhere.
+//! Shows the steps of a running command on stderr: with a spinner on a capable terminal, otherwise as plain
+//! lines.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Mutex, PoisonError};
@@ -11,10 +11,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Style, styled};
 
-/// The moving line that is on the terminal, of which there is one at most.
+/// The current spinner, at most one.
 static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Does `print` with the moving line out of the way.
+/// Runs `print` with the spinner suspended.
 pub(crate) fn above_the_line<T>(print: impl FnOnce() -> T) -> T {
     let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match shown {
@@ -23,7 +23,7 @@ pub(crate) fn above_the_line<T>(print: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Takes the moving line off the terminal for good.
+/// Removes the spinner.
 pub(super) fn clear() {
     let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(bar) = shown {
@@ -31,20 +31,20 @@ pub(super) fn clear() {
     }
 }
 
-/// Whether stderr is a terminal on which a line can be drawn over.
+/// Returns whether stderr is a terminal that supports a spinner.
 fn can_draw() -> bool {
     io::stderr().is_terminal() && super::is_capable(std::env::var_os("TERM").as_deref())
 }
 
-/// Shows events.
+/// Shows the events of a leader.
 pub(crate) struct Progress {
     colour: bool,
     bar: Option<ProgressBar>,
-    /// What is under way, in the order it started.
+    /// The running steps, in the order of their start.
     running: Mutex<Vec<Running>>,
 }
 
-/// A step that has not ended.
+/// A running step.
 struct Running {
     companion: Option<CompanionName>,
     action: String,
@@ -52,7 +52,7 @@ struct Running {
 }
 
 impl Progress {
-    /// Shows on stderr.
+    /// Creates the progress display.
     pub(super) fn new(colour: bool) -> Self {
         let bar = can_draw().then(ProgressBar::new_spinner).filter(|bar| !bar.is_hidden());
         if let Some(bar) = &bar {
@@ -65,15 +65,15 @@ impl Progress {
         Self { colour, bar, running: Mutex::default() }
     }
 
-    fn line(&self, style: Style, mark: &str, text: &str) {
-        let line = format!("{} {text}", styled(self.colour, style, mark));
-        // A log that nobody can take is no reason to stop.
+    fn line(&self, style: Style, label: &str, text: &str) {
+        let line = format!("{} {text}", styled(self.colour, style, label));
+        // A failure of stderr must not stop the command.
         above_the_line(|| {
             let _ = writeln!(io::stderr().lock(), "{line}");
         });
     }
 
-    /// Changes the list of what is under way, and shows the first of it.
+    /// Changes the list of running steps, and shows the first one.
     fn note(&self, change: impl FnOnce(&mut Vec<Running>)) {
         let Some(bar) = &self.bar else { return };
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +85,7 @@ impl Progress {
         });
     }
 
-    /// Shows an event of whoever leads: this process, or the one that this one waits for.
+    /// Shows an event of the leader: this process, or the one that it waits for.
     pub(crate) fn show(&self, event: &EventRecord) {
         let EventRecord { companion, action, message, .. } = event;
         let name = companion.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
@@ -96,7 +96,7 @@ impl Progress {
         match event.kind {
             EventKind::Started => {
                 let (companion, action) = (companion.clone(), action.clone());
-                // What takes a moment is one line, when it ended.
+                // Short steps print only their end.
                 if matches!(action.as_str(), "run-hook" | "ensure-image" | "start" | "restart") {
                     self.line(Style::Busy, "started", &text);
                 }
@@ -109,9 +109,9 @@ impl Progress {
         }
     }
 
-    fn ended(&self, event: &EventRecord, style: Style, mark: &str, text: &str) {
+    fn ended(&self, event: &EventRecord, style: Style, label: &str, text: &str) {
         self.forget(event);
-        self.line(style, mark, text);
+        self.line(style, label, text);
     }
 
     fn forget(&self, event: &EventRecord) {

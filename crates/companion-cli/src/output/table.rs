@@ -1,4 +1,4 @@
-//! Columns that line up, whatever their colours. Only lays out.
+//! Tables with aligned columns; colour sequences have no width.
 
 /// Rows of cells.
 #[derive(Debug, Default)]
@@ -16,7 +16,7 @@ impl Table {
         self.rows.push(measured.into());
     }
 
-    /// The lines, each column as wide as its widest cell, two spaces apart.
+    /// Returns the lines; columns are as wide as their widest cell, two spaces apart.
     pub(crate) fn lines(&self) -> Vec<String> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
         let width = |column: usize| {
@@ -36,7 +36,7 @@ impl Table {
     }
 }
 
-/// The number of characters that are seen: those outside of colour sequences.
+/// Returns the number of visible characters, outside of colour sequences.
 fn visible_width(text: &str) -> usize {
     let mut width = 0;
     let mut hidden = false;

@@ -1,8 +1,8 @@
-//! Numbers in words: how long something has lasted or will.
+//! Formats durations and times.
 
 use std::time::{Duration, SystemTime};
 
-/// A span in its largest sensible unit, rounded down.
+/// Formats a duration in its largest sensible unit, rounded down.
 pub(crate) fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
@@ -12,12 +12,12 @@ pub(crate) fn span(seconds: u64) -> String {
     }
 }
 
-/// A span with tenths of a second.
+/// Formats a duration with tenths of a second.
 pub(crate) fn tenths(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
 
-/// A span in milliseconds or, where it is longer, in seconds with tenths.
+/// Formats a duration in milliseconds or, from one second, in seconds with tenths.
 pub(crate) fn milliseconds(milliseconds: u64) -> String {
     match milliseconds {
         0..1000 => format!("{milliseconds} ms"),
@@ -25,7 +25,7 @@ pub(crate) fn milliseconds(milliseconds: u64) -> String {
     }
 }
 
-/// A point of time in UTC, such as `2026-11-28 14:05:09Z`.
+/// Formats a time in UTC, such as `2026-11-28 14:05:09Z`.
 pub(crate) fn timestamp(at: SystemTime) -> String {
     humantime::format_rfc3339_seconds(at).to_string().replace('T', " ")
 }
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_is_told_in_its_largest_sensible_unit() {
+    fn duration_is_printed_in_its_largest_sensible_unit() {
         assert_eq!(span(0), "0 s");
         assert_eq!(span(119), "119 s");
         assert_eq!(span(120), "2 min");

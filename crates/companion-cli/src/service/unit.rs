@@ -1,21 +1,21 @@
-//! The text of the daemon's unit, from the one template. Pure.
+//! Renders the daemon's unit from the template. Pure.
 
 use std::path::Path;
 
 use adapter_systemd::Scope;
 
-/// The unit as a package installs it; it is the only source of the text.
+/// The unit as a package installs it.
 const TEMPLATE: &str = include_str!("../../systemd/companion.service");
 
-/// The program that the template names.
+/// The program in the template.
 const PACKAGED_PROGRAM: &str = "/usr/bin/companion";
 
-/// The section by which a unit says that `companion setup` may replace it.
+/// The section of a unit that `companion setup` may replace.
 const SECTION: &str = "[X-Companion]";
 
-/// The unit of `scope` that runs `program`; `None` when a unit file cannot name that path plainly.
+/// Renders the unit of `scope` that runs `program`; `None` if the path needs quoting in a unit file.
 pub(crate) fn text(program: &Path, scope: Scope) -> Option<String> {
-    // Each of these means something in a command line of a unit (systemd.service(5)).
+    // These characters are special in the command line of a unit (systemd.service(5)).
     let is_special =
         |c: char| c.is_whitespace() || c.is_control() || "\"'\\%$;".chars().any(|s| s == c);
     let program = program.to_str().filter(|text| !text.chars().any(is_special))?;
@@ -27,7 +27,7 @@ pub(crate) fn text(program: &Path, scope: Scope) -> Option<String> {
     Some(TEMPLATE.lines().map(|text| line(text) + "\n").collect())
 }
 
-/// Whether `text` is a unit that `companion setup` wrote, or a package of companion.
+/// Returns whether `text` is a unit of `companion setup` or of a companion package.
 pub(crate) fn is_managed(text: &str) -> bool {
     text.lines().any(|line| line.trim_end() == SECTION)
 }
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_a_unit_would_read_otherwise_is_refused() {
+    fn path_with_special_characters_is_refused() {
         for path in ["/a b/companion", "/a%h/companion", "/a$X/companion", "/a\"/c", "/a\n/c"] {
             assert_eq!(text(Path::new(path), Scope::User), None, "{path:?}");
         }

@@ -1,4 +1,4 @@
-//! A place to run the program in: a home of its own, and an environment with nothing else in it.
+//! Runs the program with a separate home and a minimal environment.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -11,7 +11,7 @@ pub(crate) struct Bench {
     temporary: PathBuf,
 }
 
-/// What a run gave.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) status: i32,
@@ -29,7 +29,7 @@ impl Bench {
 
     /// A home with the program in `.cargo/bin`, where `cargo install` puts it.
     pub(crate) fn installed() -> Self {
-        // Not below the directory for temporary files, where no program stays.
+        // Not in the temporary directory, which `setup` refuses.
         let home = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let program = home.path().join(".cargo/bin/companion");
         let temporary = home.path().join("tmp");
@@ -42,12 +42,12 @@ impl Bench {
         bench
     }
 
-    /// The program that is run.
+    /// The path of the program.
     pub(crate) fn program(&self) -> &Path {
         &self.program
     }
 
-    /// A program of the name that runs `text` with `sh`; it is in the `PATH` of each run.
+    /// Creates a shell script `name` in the `PATH` of each run.
     pub(crate) fn script(&self, name: &str, text: &str) {
         let script = self.file(&format!("programs/{name}"), &format!("#!/bin/sh\n{text}\n"));
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -65,7 +65,7 @@ impl Bench {
         path
     }
 
-    /// The program with nothing in its environment but a home without a session.
+    /// The program with a minimal environment: a home, and no session.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command
@@ -83,12 +83,12 @@ impl Bench {
         Ran::of(self.command(arguments).output().unwrap())
     }
 
-    /// Runs it on the embedded host.
+    /// Runs the program on the simulated host.
     pub(crate) fn sim(&self, arguments: &[&str]) -> Ran {
         self.run(&[&["--host", "sim"], arguments].concat())
     }
 
-    /// The names of all that is below the home.
+    /// The names of all entries of the home.
     pub(crate) fn contents(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.home()).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
@@ -98,7 +98,7 @@ impl Bench {
 impl Ran {
     pub(crate) fn of(output: Output) -> Self {
         Self {
-            status: output.status.code().expect("it ended by itself"),
+            status: output.status.code().expect("it exited without a signal"),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
@@ -108,7 +108,7 @@ impl Ran {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The words of the line that begins with `label`.
+    /// The text of the first stderr line with `label`.
     pub(crate) fn told(&self, label: &str) -> Option<&str> {
         self.stderr.lines().find_map(|line| line.strip_prefix(label)?.strip_prefix(": "))
     }

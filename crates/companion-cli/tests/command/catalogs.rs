@@ -1,4 +1,4 @@
-//! Catalog files and what is read of them without a host.
+//! Catalog files, read without a host.
 
 use crate::bench::Bench;
 
@@ -6,7 +6,7 @@ const MINE: &str =
     "[[companion]]\nname = \"my-ui\"\napps = [\"my-app\"]\nimage = { base = \"my-ui\" }\n";
 
 #[test]
-fn a_broken_catalog_is_refused_with_line_and_column_before_the_host_is_looked_at() {
+fn invalid_catalog_is_refused_with_line_and_column_without_a_host() {
     let bench = Bench::new();
     let file = bench.file("bad.toml", "[node]\ncolour = 3\n");
     let file = file.to_str().unwrap();
@@ -21,7 +21,7 @@ fn a_broken_catalog_is_refused_with_line_and_column_before_the_host_is_looked_at
 }
 
 #[test]
-fn status_with_a_broken_catalog_reports_it_and_is_not_healthy() {
+fn status_with_an_invalid_catalog_reports_it_and_is_unhealthy() {
     let bench = Bench::new();
     let file = bench.file("bad.toml", "[node]\ncolour = 3\n");
     let ran = bench.sim(&["--catalog", file.to_str().unwrap(), "status"]);
@@ -30,7 +30,7 @@ fn status_with_a_broken_catalog_reports_it_and_is_not_healthy() {
 }
 
 #[test]
-fn a_catalog_that_is_named_must_be_there_and_the_default_one_need_not() {
+fn given_catalog_must_exist_and_the_default_one_is_optional() {
     let bench = Bench::new();
     let ran = bench.run(&["--catalog", "/nowhere/catalog.toml", "catalog"]);
     assert_eq!(ran.status, 2, "{ran:?}");
@@ -41,7 +41,7 @@ fn a_catalog_that_is_named_must_be_there_and_the_default_one_need_not() {
 }
 
 #[test]
-fn the_catalog_is_told_as_json() {
+fn catalog_is_printed_as_json() {
     let bench = Bench::new();
     let file = bench.file("mine.toml", MINE);
     let catalog = bench.run(&["catalog", "--json", "--catalog", file.to_str().unwrap()]).json();
@@ -76,7 +76,7 @@ fn given_contexts_come_first_and_build_arguments_are_not_printed() {
 }
 
 #[test]
-fn options_that_cannot_be_used_are_bad_input() {
+fn invalid_options_are_bad_input() {
     let bench = Bench::new();
     for given in [
         &["--contexts", "/nowhere/at/all", "catalog"][..],
@@ -103,10 +103,7 @@ fn a_unit_is_rendered_without_a_host() {
     for line in ["Image=0000000000000000", "PublishPort=18083:80", "WantedBy=default.target"] {
         assert!(ran.stdout.lines().any(|found| found.starts_with(line)), "{line}: {ran:?}");
     }
-    assert!(
-        ran.stdout.contains("-0000000000000000-none-"),
-        "an image that is not resolved is zeros"
-    );
+    assert!(ran.stdout.contains("-0000000000000000-none-"), "an unresolved image is zeros");
     let note = ran.told("note").unwrap();
     assert!(note.contains("localhost/lnd-ui:latest"), "{ran:?}");
     let system = bench.run(&["--host", "system", "render", "archy-lnd-ui"]);
@@ -127,7 +124,7 @@ fn a_unit_is_rendered_for_a_host_that_enforces_selinux() {
 }
 
 #[test]
-fn an_app_is_no_companion_to_render() {
+fn render_refuses_an_app_name() {
     let bench = Bench::new();
     let ran = bench.run(&["render", "lnd"]);
     assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{ran:?}");
@@ -136,7 +133,7 @@ fn an_app_is_no_companion_to_render() {
 }
 
 #[test]
-fn a_companion_that_nobody_can_reach_is_shown_as_one() {
+fn companion_without_ports_is_listed_with_none() {
     let bench = Bench::new();
     let file = bench.file("mine.toml", &format!("{MINE}container = {{ network = \"bridge\" }}\n"));
     let ran = bench.run(&["--catalog", file.to_str().unwrap(), "catalog"]);
@@ -145,9 +142,9 @@ fn a_companion_that_nobody_can_reach_is_shown_as_one() {
 }
 
 #[test]
-fn a_default_catalog_that_cannot_be_examined_is_not_the_same_as_none() {
+fn inaccessible_default_catalog_is_an_error() {
     let bench = Bench::new();
-    // A name on the way that is no directory: the catalog behind it is unknown.
+    // The parent is not a directory, so the existence of the catalog is unknown.
     bench.file(".config/companion", "");
     let ran = bench.run(&["--host", "user", "catalog"]);
     assert_eq!(ran.status, 2, "{ran:?}");

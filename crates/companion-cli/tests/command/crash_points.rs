@@ -1,4 +1,4 @@
-//! Points of crashes belong to test builds alone.
+//! Crash points exist only in test builds.
 
 const NAME: &[u8] = b"COMPANION_ABORT_AT";
 
@@ -9,13 +9,13 @@ fn has_crash_points() -> bool {
 
 #[cfg(not(feature = "crash-points"))]
 #[test]
-fn the_program_cannot_be_told_to_crash() {
+fn build_without_the_feature_has_no_crash_points() {
     assert!(!has_crash_points());
 }
 
 #[cfg(feature = "crash-points")]
 #[test]
-fn a_test_build_can_be_told_to_crash_and_lists_where() {
+fn test_build_aborts_at_a_crash_point_and_lists_them() {
     use std::os::unix::process::ExitStatusExt as _;
 
     assert!(has_crash_points());

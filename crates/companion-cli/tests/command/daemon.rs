@@ -1,4 +1,4 @@
-//! The daemon: what it tells systemd, its signals, and that there is one.
+//! The daemon: notifications to systemd, signals, and leadership.
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixDatagram;
@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::bench::{Bench, Ran};
 
-/// How long anything may take; nothing here takes a tenth of it.
+/// The timeout for every wait.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Daemon {
@@ -26,7 +26,7 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one on the embedded host and waits until it is ready.
+    /// Starts a daemon on the simulated host and waits until it is ready.
     fn start(environment: &[(&str, &str)]) -> Self {
         let daemon = Self::spawn(Bench::new(), environment);
         daemon.is_told("READY=1");
@@ -50,7 +50,7 @@ impl Daemon {
         Self { bench, child, notified }
     }
 
-    /// Waits until systemd would have been told a line that begins with `beginning`.
+    /// Waits for a notification line that starts with `beginning`.
     fn is_told(&self, beginning: &str) -> String {
         let mut buffer = [0; 4096];
         loop {
@@ -77,36 +77,36 @@ impl Daemon {
 }
 
 #[test]
-fn it_is_ready_after_the_first_round_and_ends_when_it_is_told_to() {
+fn daemon_is_ready_after_the_first_reconcile_and_stops_on_a_signal() {
     for signal in [Signal::TERM, Signal::INT] {
         let daemon = Daemon::start(&[]);
         daemon.signal(signal);
         daemon.is_told("STOPPING=1");
         let ran = Ran::of(daemon.child.wait_with_output().unwrap());
         assert_eq!((ran.status, ran.stdout.as_str()), (0, ""), "{ran:?}");
-        assert!(ran.stderr.contains("the companions go on by themselves"), "{ran:?}");
+        assert!(ran.stderr.contains("companions keep running"), "{ran:?}");
     }
 }
 
-/// What a process has that only records intents in the state directory of `bench`.
+/// A process that only records intents in the state directory of `bench`.
 fn recording(bench: &Bench) -> Companions {
     let store = RecordStore::new(bench.home().join("state"), Arc::new(Catalog::builtin()));
     Companions::on(Arc::new(store), FakeHost::default().ports())
 }
 
 #[tokio::test]
-async fn feeds_the_watchdog_and_carries_out_an_intent_at_once() {
+async fn daemon_pings_the_watchdog_and_reconciles_a_new_intent_immediately() {
     let daemon = Daemon::start(&[("WATCHDOG_USEC", "300000")]);
     daemon.is_told("WATCHDOG=1");
     recording(&daemon.bench).record_install(&["lnd".parse().unwrap()]).await.unwrap();
-    // The desired state changed, so it looks long before its resync.
+    // The changed desired state triggers a reconcile before the resync.
     let status = daemon.is_told("STATUS=0 of 1 companion(s) ready");
     assert!(status.contains("archy-lnd-ui is progressing"), "{status}");
     assert_eq!(daemon.end(Signal::TERM).status, 0);
 }
 
 #[tokio::test]
-async fn waits_for_a_command_that_leads_and_asks_for_time_to_start() {
+async fn daemon_waits_for_a_leading_command_and_extends_its_start_timeout() {
     let bench = Bench::new();
     let place = bench.home().join("state/leader");
     let settings = Settings::default();
@@ -121,17 +121,17 @@ async fn waits_for_a_command_that_leads_and_asks_for_time_to_start() {
 }
 
 #[test]
-fn a_second_one_refuses_and_the_first_goes_on() {
+fn second_daemon_is_refused_and_the_first_keeps_running() {
     let daemon = Daemon::start(&[]);
     let state = daemon.state();
     let second = daemon.bench.sim(&["--state-dir", state.to_str().unwrap(), "run"]);
     assert_eq!((second.status, second.stdout.as_str()), (1, ""), "{second:?}");
     let error = second.told("error").unwrap();
-    let by = format!(
-        "another daemon decides about this host: companion run (pid {})",
+    let expected = format!(
+        "another daemon is the leader of this host: companion run (pid {})",
         daemon.child.id()
     );
-    assert_eq!(error, by, "{second:?}");
+    assert_eq!(error, expected, "{second:?}");
     assert_eq!(daemon.end(Signal::TERM).status, 0);
 }
 
@@ -145,7 +145,7 @@ fn command_on_the_simulated_host_of_a_daemon_is_refused() {
 }
 
 #[tokio::test]
-async fn changed_catalog_is_in_force_and_a_broken_one_is_reported() {
+async fn changed_catalog_is_used_and_an_invalid_one_is_reported() {
     let bench = Bench::new();
     let catalog = bench.home().join(".config/companion/catalog.toml");
     std::fs::create_dir_all(catalog.parent().unwrap()).unwrap();
@@ -166,7 +166,7 @@ async fn changed_catalog_is_in_force_and_a_broken_one_is_reported() {
 }
 
 #[test]
-fn a_killed_one_leaves_no_lock_behind() {
+fn killed_daemon_leaves_no_lock() {
     let mut daemon = Daemon::start(&[]);
     daemon.child.kill().unwrap();
     daemon.child.wait().unwrap();
@@ -184,7 +184,7 @@ fn a_killed_one_leaves_no_lock_behind() {
 }
 
 #[test]
-fn a_hangup_is_no_end() {
+fn sighup_does_not_stop_the_daemon() {
     let daemon = Daemon::start(&[]);
     daemon.signal(Signal::HUP);
     assert_eq!(daemon.end(Signal::TERM).status, 0);

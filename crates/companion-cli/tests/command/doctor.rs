@@ -1,4 +1,4 @@
-//! doctor: what is missing or broken, and the command that fixes it.
+//! doctor: problems of the host, and the commands that fix them.
 
 use serde_json::Value;
 
@@ -35,12 +35,12 @@ fn each_missing_part_is_an_error_with_its_fix() {
     assert_eq!(finding(&ran, "catalog")["state"], "ok");
     assert_eq!(finding(&ran, "state directory")["state"], "ok");
     let daemon = finding(&ran, "daemon");
-    assert_eq!(daemon["state"], "warning", "whether it runs is unknown");
+    assert_eq!(daemon["state"], "warning", "its state is unknown");
     assert!(bench.contents().is_empty(), "{:?}", bench.contents());
 }
 
 #[test]
-fn the_words_are_those_of_the_json() {
+fn text_output_has_the_states_of_the_json() {
     let ran = Bench::new().run(&["--host", "user", "doctor"]);
     let begins = |word: &str| ran.stdout.lines().any(|line| line.starts_with(word));
     for word in ["ok      catalog: ", "warning daemon: ", "error   podman: ", "        fix: "] {
@@ -49,7 +49,7 @@ fn the_words_are_those_of_the_json() {
 }
 
 #[test]
-fn an_unmanaged_unit_at_a_name_of_the_catalog_is_an_error() {
+fn unmanaged_unit_with_a_catalog_name_is_an_error() {
     let bench = Bench::new();
     let unit =
         bench.file(".config/containers/systemd/archy-lnd-ui.container", "[Container]\nImage=x\n");
@@ -61,7 +61,7 @@ fn an_unmanaged_unit_at_a_name_of_the_catalog_is_an_error() {
 }
 
 #[test]
-fn a_broken_catalog_is_one_finding_among_all_the_others() {
+fn invalid_catalog_does_not_stop_the_other_checks() {
     let bench = Bench::new();
     let sound = doctor(&bench).json()["checks"].as_array().unwrap().len();
     let file = bench.file(".config/companion/catalog.toml", "[[companion]]\nport = 1\n");
@@ -73,14 +73,14 @@ fn a_broken_catalog_is_one_finding_among_all_the_others() {
     let text = found["found"].as_str().unwrap();
     assert!(text.contains(&format!("{}:2:1: ", file.display())), "{text}");
     assert!(text.contains("`port`"), "{text}");
-    // The unit at a name that is built in is found all the same.
+    // The unit with a built-in name is found nevertheless.
     let units = finding(&ran, "units");
     assert!(units["found"].as_str().unwrap().contains(unit.to_str().unwrap()));
     assert_eq!(ran.json()["checks"].as_array().unwrap().len(), sound + 1);
 }
 
 #[test]
-fn a_record_of_a_newer_program_is_to_be_kept_and_a_damaged_one_moved_away() {
+fn fix_keeps_a_newer_desired_state_and_moves_away_a_damaged_one() {
     let bench = Bench::new();
     let record = |text: &str| {
         bench.file(".local/state/companion/desired.json", text);
@@ -98,7 +98,7 @@ fn a_record_of_a_newer_program_is_to_be_kept_and_a_damaged_one_moved_away() {
 }
 
 #[test]
-fn a_state_directory_that_others_may_write_to_is_an_error() {
+fn state_directory_writable_by_others_is_an_error() {
     let bench = Bench::new();
     let directory = bench.home().join("state");
     std::fs::create_dir(&directory).unwrap();
@@ -109,7 +109,7 @@ fn a_state_directory_that_others_may_write_to_is_an_error() {
     assert_eq!(finding(&ran, "state directory")["state"], "error");
 }
 
-/// What `systemctl show` prints about a daemon that runs `program` in the process `pid`.
+/// The output of `systemctl show` for a daemon that runs `program` in the process `pid`.
 fn shown(program: &str, pid: u32, state: &str) -> String {
     format!(
         "LoadState=loaded\n{state}\nUnitFileState=enabled\nFragmentPath=/u/companion.service\n\
@@ -136,7 +136,7 @@ fn daemon_as(bench: &Bench, shown: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_daemon_is_what_systemd_says_it_is() {
+fn daemon_state_is_read_from_systemd() {
     let bench = Bench::installed();
     let own = bench.program().to_str().unwrap().to_owned();
     let found = daemon_as(&bench, &shown(&own, 0, RUNNING));
@@ -167,10 +167,10 @@ fn a_daemon_of_another_program_is_a_warning_with_both_paths() {
 }
 
 #[test]
-fn a_daemon_that_was_started_before_an_upgrade_is_a_warning() {
+fn daemon_started_before_an_upgrade_is_a_warning() {
     let bench = Bench::installed();
     let own = bench.program().to_str().unwrap().to_owned();
-    // This process runs another file than the program, as an old daemon does.
+    // This process runs another file than the program, like an old daemon.
     let found = daemon_as(&bench, &shown(&own, std::process::id(), RUNNING));
     let [_, (state, text)] = &found[..] else { panic!("{found:?}") };
     assert_eq!(state, "warning");

@@ -1,9 +1,9 @@
-//! Which host is worked on, and what is said when it lacks something.
+//! The selection of the host, and missing prerequisites.
 
 use crate::bench::{Bench, Ran};
 
 #[test]
-fn without_a_bus_nothing_is_recorded_and_the_exit_status_says_the_host_lacks_something() {
+fn commands_without_a_bus_record_nothing_and_exit_with_status_3() {
     for command in [
         &["install", "lnd"][..],
         &["remove", "lnd"],
@@ -23,10 +23,10 @@ fn without_a_bus_nothing_is_recorded_and_the_exit_status_says_the_host_lacks_som
 }
 
 #[test]
-fn auto_is_never_the_embedded_host() {
+fn auto_never_selects_the_simulated_host() {
     let bench = Bench::new();
     let mut command = bench.command(&["install", "lnd"]);
-    // Root's bus, should there be one on this machine, is not to be found either.
+    // Hide the bus of root, too.
     command.env("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nowhere/bus");
     let ran = Ran::of(command.output().unwrap());
     assert_eq!(ran.status, 3, "{ran:?}");
@@ -34,7 +34,7 @@ fn auto_is_never_the_embedded_host() {
 }
 
 #[test]
-fn the_embedded_host_says_what_it_is() {
+fn simulated_host_is_announced() {
     let ran = Bench::new().sim(&["status"]);
     assert_eq!(
         (ran.status, ran.stdout.as_str()),

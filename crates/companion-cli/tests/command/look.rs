@@ -1,8 +1,8 @@
-//! status, plan, logs and demo: what only looks.
+//! status, plan, logs and demo: the read-only commands.
 
 use crate::bench::Bench;
 
-/// A bench whose record wants lnd's companion, and the options that lead to it.
+/// A bench with lnd recorded as installed, and the options for its state directory.
 fn recorded() -> (Bench, [String; 2]) {
     let bench = Bench::new();
     let state = ["--state-dir".to_owned(), bench.home().join("state").to_str().unwrap().to_owned()];
@@ -12,7 +12,7 @@ fn recorded() -> (Bench, [String; 2]) {
 }
 
 #[test]
-fn a_companion_that_is_not_ready_is_told_with_what_happens_next() {
+fn status_of_an_unready_companion_has_its_next_step() {
     let (bench, state) = recorded();
     let ran = bench.sim(&[&state[0], &state[1], "status"]);
     assert_eq!(ran.status, 1, "{ran:?}");
@@ -22,7 +22,7 @@ fn a_companion_that_is_not_ready_is_told_with_what_happens_next() {
 }
 
 #[test]
-fn the_status_is_told_as_json() {
+fn status_is_printed_as_json() {
     let (bench, state) = recorded();
     let ran = bench.sim(&[&state[0], &state[1], "status", "--json"]);
     let status = ran.json();
@@ -54,7 +54,7 @@ fn the_status_is_told_as_json() {
 }
 
 #[test]
-fn a_companion_that_is_asked_for_and_not_installed_is_not_healthy() {
+fn requested_companion_that_is_not_installed_is_unhealthy() {
     let bench = Bench::new();
     let ran = bench.sim(&["status", "archy-lnd-ui", "--json"]);
     assert_eq!(ran.status, 1, "{ran:?}");
@@ -78,14 +78,14 @@ fn a_plan_is_printed_and_not_carried_out() {
 }
 
 #[test]
-fn the_log_of_an_app_is_answered_with_its_companions() {
+fn logs_of_an_app_are_refused() {
     let bench = Bench::new();
     let ran = bench.run(&["--host", "user", "logs", "lnd"]);
     assert_eq!(ran.status, 2, "{ran:?}");
     let ran = bench.run(&["--host", "user", "logs", "--", "-x"]);
     assert_eq!(ran.status, 2, "{ran:?}");
     let ran = bench.run(&["--host", "user", "logs", "archy-lnd-ui"]);
-    assert_eq!(ran.status, 3, "there is no `journalctl` here: {ran:?}");
+    assert_eq!(ran.status, 3, "`journalctl` is missing: {ran:?}");
 }
 
 #[test]
@@ -98,14 +98,14 @@ fn the_log_of_an_unknown_name_is_refused_with_a_suggestion() {
 }
 
 #[test]
-fn a_companion_outside_the_catalog_has_its_log_by_unit_or_journal() {
+fn companion_outside_the_catalog_has_a_log_by_unit_or_journal() {
     for catalog in ["", "broken = [\n"] {
         let bench = Bench::new();
         bench.file(".config/companion/catalog.toml", catalog);
         let logs = |name: &str| bench.run(&["--host", "user", "logs", name]);
         bench.script("journalctl", "exit 0");
         assert_eq!(logs("old-ui").status, 2, "it has neither");
-        assert_eq!(logs("archy-lnd-ui").status, 0, "a built-in one needs neither");
+        assert_eq!(logs("archy-lnd-ui").status, 0, "a built-in companion needs neither");
         bench.file(".config/containers/systemd/old-ui.container", "[Container]\n");
         assert_eq!(logs("old-ui").status, 0);
         bench.script("journalctl", "case $* in *older-ui*) echo a line ;; esac");

@@ -1,11 +1,11 @@
-//! The real program, run as a person or another program runs it: exit status, what goes to stdout
-//! and what to stderr, and the JSON shapes. No network, and no host but the embedded one.
+//! Tests of the built program: exit status, stdout, stderr and the JSON format. They use no network, and
+//! only the simulated host.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "what a test cannot go on without ends it"
+    reason = "a test fails by panicking"
 )]
 
 mod bench;
@@ -20,9 +20,9 @@ mod setup;
 mod terminal;
 mod texts;
 
-/// A file that nobody lists is a test that never runs.
+/// Tests in a file without a `mod` line never run.
 #[test]
-fn no_file_of_tests_is_forgotten() {
+fn every_test_file_is_listed() {
     let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/command");
     let main = std::fs::read_to_string(directory.join("main.rs")).unwrap();
     for entry in std::fs::read_dir(directory).unwrap() {

@@ -3,7 +3,7 @@
 use crate::bench::Bench;
 
 #[test]
-fn an_installed_apps_companion_is_ready_and_told_on_stdout() {
+fn install_prints_the_ready_companions_on_stdout() {
     let ran = Bench::new().sim(&["install", "lnd", "bitcoin-core"]);
     assert_eq!(ran.status, 0, "{ran:?}");
     assert_eq!(ran.stdout, "archy-bitcoin-ui  ready\narchy-lnd-ui      ready\n");
@@ -11,20 +11,20 @@ fn an_installed_apps_companion_is_ready_and_told_on_stdout() {
 }
 
 #[test]
-fn an_unknown_app_is_refused_with_the_nearest_one_and_nothing_is_recorded() {
+fn unknown_app_is_refused_with_a_suggestion_and_records_nothing() {
     let bench = Bench::new();
     let state = bench.home().join("state");
     let state = ["--state-dir", state.to_str().unwrap()];
     let ran = bench.sim(&[&state[..], &["install", "lnd", "bitcoin-cor"]].concat());
     assert_eq!(ran.status, 2, "{ran:?}");
     assert_eq!(ran.stdout, "");
-    assert_eq!(ran.told("error"), Some("no app `bitcoin-cor` is known"));
+    assert_eq!(ran.told("error"), Some("unknown app `bitcoin-cor`"));
     assert_eq!(ran.told("hint"), Some("did you mean `bitcoin-core`?"));
     assert!(!bench.home().join("state/desired.json").exists());
 }
 
 #[test]
-fn a_pass_is_told_as_json() {
+fn install_is_printed_as_json() {
     let ran = Bench::new().sim(&["install", "lnd", "--json"]);
     assert_eq!(ran.status, 0, "{ran:?}");
     let pass = ran.json();
@@ -39,14 +39,14 @@ fn a_pass_is_told_as_json() {
 }
 
 #[test]
-fn what_was_recorded_by_one_command_is_carried_out_by_another() {
+fn intent_of_one_command_is_carried_out_by_another() {
     let bench = Bench::new();
     let state = bench.home().join("state");
     let with = |command: &[&str]| {
         bench.sim(&[&["--state-dir", state.to_str().unwrap()], command].concat())
     };
     assert_eq!(with(&["install", "lnd"]).status, 0);
-    // The embedded host begins empty each time, so all is to be done again.
+    // The simulated host starts empty, so everything is done again.
     let ran = with(&["reconcile"]);
     assert_eq!((ran.status, ran.stdout.as_str()), (0, "archy-lnd-ui  ready\n"), "{ran:?}");
     let ran = with(&["remove", "lnd"]);
@@ -55,7 +55,7 @@ fn what_was_recorded_by_one_command_is_carried_out_by_another() {
 }
 
 #[test]
-fn an_app_that_no_catalog_knows_any_more_can_be_removed() {
+fn app_missing_from_the_catalog_can_be_removed() {
     let bench = Bench::new();
     let state = bench.home().join("state");
     let state = ["--state-dir", state.to_str().unwrap()];

@@ -1,12 +1,12 @@
-//! setup: the unit, the catalog, and what systemd is asked to do. `systemctl` is a script that keeps the
-//! state of one service in files and notes what was asked.
+//! setup: the unit, the catalog, and the calls of `systemctl`, a script that keeps the state of one service in
+//! files and logs its calls.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::bench::{Bench, Ran};
 
-/// systemd as far as `setup` uses it. `loaded` is the unit as it was last loaded.
+/// A `systemctl` with the verbs that `setup` uses. `loaded` exists while the unit is loaded.
 const SYSTEMCTL: &str = r#"
 cd "${0%/*}/../systemd"
 test "$1" = --user && shift
@@ -55,7 +55,7 @@ impl Host {
         self.bench.run(&[&["--host", "user", "setup"], options].concat())
     }
 
-    /// What systemd was asked to change since the last call.
+    /// The changes requested from systemd since the last call.
     fn asked(&self) -> Vec<String> {
         let path = self.bench.home().join("systemd/asked");
         let text = fs::read_to_string(&path).unwrap_or_default();
@@ -85,10 +85,10 @@ const SET_UP: [&str; 3] =
     ["enable --no-reload companion.service", "daemon-reload", "start companion.service"];
 
 #[test]
-fn a_new_account_ends_with_a_unit_a_catalog_and_a_started_daemon() {
+fn setup_of_a_new_account_writes_unit_and_catalog_and_starts_the_daemon() {
     let host = Host::new();
     let ran = host.setup(&[]);
-    // Podman is missing here, which is left for a person to do.
+    // Podman is missing, which remains as a manual step.
     assert_eq!(ran.status, 3, "{ran:?}");
     assert_eq!(host.asked(), SET_UP);
     let unit = fs::read_to_string(host.unit()).unwrap();
@@ -97,7 +97,7 @@ fn a_new_account_ends_with_a_unit_a_catalog_and_a_started_daemon() {
         assert!(unit.lines().any(|found| found == line), "{line}: {unit}");
     }
     let left: Vec<_> =
-        ran.stdout.lines().skip_while(|line| !line.starts_with("left for")).collect();
+        ran.stdout.lines().skip_while(|line| !line.starts_with("remaining steps:")).collect();
     assert!(left.iter().any(|line| line.starts_with("error   podman: ")), "{ran:?}");
     assert!(!left.iter().any(|line| line.contains("daemon: ")), "{ran:?}");
     let catalog = host.bench.run(&["--host", "user", "catalog", "--json"]);
@@ -105,7 +105,7 @@ fn a_new_account_ends_with_a_unit_a_catalog_and_a_started_daemon() {
 }
 
 #[test]
-fn a_second_setup_changes_nothing_and_says_so() {
+fn second_setup_changes_nothing_and_reports_it() {
     let host = Host::new();
     host.setup(&[]);
     host.asked();
@@ -136,7 +136,7 @@ fn a_dry_run_prints_the_plan_and_changes_nothing() {
 }
 
 #[test]
-fn without_a_start_the_daemon_is_only_enabled() {
+fn no_start_only_enables_the_daemon() {
     let host = Host::new();
     host.setup(&["--no-start"]);
     assert_eq!(host.asked(), SET_UP[..2]);
@@ -155,11 +155,11 @@ fn an_outdated_unit_is_replaced_and_the_daemon_restarted() {
 }
 
 #[test]
-fn a_daemon_of_a_program_that_was_replaced_is_restarted() {
+fn daemon_of_a_replaced_program_is_restarted() {
     let host = Host::new();
     host.setup(&[]);
     host.asked();
-    // This process runs another file than the program, as an old daemon does.
+    // This process runs another file than the program, like an old daemon.
     let pid = std::process::id().to_string();
     fs::write(host.bench.home().join("systemd/pid"), format!("{pid}\n")).unwrap();
     host.setup(&[]);
@@ -175,7 +175,7 @@ fn an_unmanaged_unit_is_left_alone_without_force() {
         let ran = host.setup(options);
         assert_eq!(ran.status, 1, "{ran:?}");
         assert!(rows(&ran).contains(&"left-alone unit".to_owned()), "{ran:?}");
-        assert!(host.asked().is_empty(), "its service is left alone, too");
+        assert!(host.asked().is_empty(), "its service is left alone");
         assert_eq!(fs::read_to_string(host.unit()).unwrap(), own);
     }
     host.setup(&["--force"]);
@@ -184,7 +184,7 @@ fn an_unmanaged_unit_is_left_alone_without_force() {
 }
 
 #[test]
-fn a_link_in_place_of_the_unit_is_left_alone_even_by_force() {
+fn symlink_at_the_unit_path_is_left_alone_even_with_force() {
     let host = Host::new();
     fs::create_dir_all(host.unit().parent().unwrap()).unwrap();
     std::os::unix::fs::symlink("/dev/null", host.unit()).unwrap();
@@ -205,7 +205,7 @@ fn a_catalog_that_exists_is_never_changed() {
 }
 
 #[test]
-fn options_are_written_to_a_new_catalog_and_missed_in_another() {
+fn options_are_written_to_a_new_catalog_and_reported_for_an_existing_one() {
     let host = Host::new();
     let contexts = host.bench.home().join("contexts");
     fs::create_dir(&contexts).unwrap();
@@ -225,7 +225,7 @@ fn options_are_written_to_a_new_catalog_and_missed_in_another() {
 }
 
 #[test]
-fn options_that_the_daemon_would_not_know_are_refused() {
+fn options_without_effect_on_the_daemon_are_refused() {
     let host = Host::new();
     for option in ["--catalog", "--state-dir"] {
         let ran = host.setup(&[option, "/x"]);
@@ -240,14 +240,15 @@ fn options_that_the_daemon_would_not_know_are_refused() {
 #[test]
 fn a_start_that_fails_is_reported_with_the_log() {
     let host = Host::new();
-    for (how, said) in [("broken", "Job for companion.service failed."), ("dies", "is inactive")] {
+    for (how, message) in [("broken", "Job for companion.service failed."), ("dies", "is inactive")]
+    {
         fs::write(host.bench.home().join("systemd").join(how), "").unwrap();
         let ran = host.setup(&["--json"]);
         assert_eq!(ran.status, 1, "{ran:?}");
         let steps = ran.json()["steps"].clone();
         let last = steps.as_array().unwrap().last().unwrap().clone();
         assert_eq!(last["outcome"], "failed");
-        assert!(last["text"].as_str().unwrap().contains(said), "{last}");
+        assert!(last["text"].as_str().unwrap().contains(message), "{last}");
         assert!(last["fix"].as_str().unwrap().starts_with("journalctl --user-unit"), "{last}");
         fs::remove_file(host.bench.home().join("systemd").join(how)).unwrap();
     }

@@ -1,4 +1,4 @@
-//! What a person sees on a terminal: a real pseudo-terminal, and what its screen holds in the end.
+//! The output on a terminal: a pseudo-terminal, and its final screen.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -8,7 +8,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::bench::Bench;
 
-/// Runs the program on a terminal of the type `term`, and returns all that it wrote to it.
+/// Runs the program on a terminal of the type `term`, and returns all its output.
 fn on_a_terminal(bench: &Bench, term: Option<&str>, arguments: &[&str]) -> String {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&terminal).unwrap();
@@ -21,7 +21,7 @@ fn on_a_terminal(bench: &Bench, term: Option<&str>, arguments: &[&str]) -> Strin
         command.env("TERM", term);
     }
     let mut child = command.spawn().unwrap();
-    // Its copies of the other side close with it; a read then fails, because no writer is left.
+    // Close our copies of the other side, so that the read ends with the program.
     drop(command);
     let mut written = Vec::new();
     let end = File::from(terminal).read_to_end(&mut written);
@@ -30,7 +30,7 @@ fn on_a_terminal(bench: &Bench, term: Option<&str>, arguments: &[&str]) -> Strin
     String::from_utf8(written).unwrap()
 }
 
-/// The lines of the screen in the end, by what a line of progress uses of a terminal.
+/// The final lines of the screen; it supports the control sequences of the spinner.
 fn screen(written: &str) -> Vec<String> {
     let mut lines: Vec<Vec<char>> = vec![Vec::new()];
     let (mut row, mut column) = (0, 0);
@@ -54,7 +54,7 @@ fn screen(written: &str) -> Vec<String> {
                     'K' if number == "2" => lines[row].clear(),
                     'K' => lines[row].truncate(column),
                     'm' => {}
-                    other => panic!("an unknown control sequence: {number}{other}"),
+                    other => panic!("unknown control sequence: {number}{other}"),
                 }
             }
             c => {
@@ -72,7 +72,7 @@ fn screen(written: &str) -> Vec<String> {
 
 const INSTALL: [&str; 4] = ["--host", "sim", "install", "lnd"];
 
-/// The lines that remain on each kind of terminal.
+/// Asserts the lines that remain on each kind of terminal.
 fn has_all_lines(screen: &[String]) {
     let begins = |beginning: &str| screen.iter().any(|line| line.starts_with(beginning));
     for line in ["note: ", "started ensure-image archy-lnd-ui", "done ensure-image archy-lnd-ui"] {
@@ -82,18 +82,21 @@ fn has_all_lines(screen: &[String]) {
 }
 
 #[test]
-fn on_a_capable_terminal_no_moving_line_stays() {
+fn capable_terminal_keeps_no_spinner_line() {
     let written = on_a_terminal(&Bench::new(), Some("xterm"), &INSTALL);
     assert!(written.contains("\u{1b}[32mready"), "it is coloured: {written:?}");
     let frames = ["⠁", "⠂", "⠄", "⡀", "⢀", "⠠", "⠐", "⠈"];
-    assert!(frames.iter().any(|frame| written.contains(frame)), "there is one: {written:?}");
+    assert!(
+        frames.iter().any(|frame| written.contains(frame)),
+        "the spinner is shown: {written:?}"
+    );
     let screen = screen(&written);
     assert!(!frames.iter().any(|frame| screen.concat().contains(frame)), "{screen:#?}");
     has_all_lines(&screen);
 }
 
 #[test]
-fn on_a_dumb_terminal_every_line_is_plain() {
+fn dumb_terminal_gets_plain_lines() {
     for term in [None, Some("dumb"), Some("")] {
         let written = on_a_terminal(&Bench::new(), term, &INSTALL);
         assert!(!written.contains('\u{1b}'), "{term:?}: {written:?}");

@@ -1,4 +1,4 @@
-//! Help, completions, pages, and how text is printed.
+//! Help, completions, manual pages, and text output.
 
 use std::process::Stdio;
 
@@ -43,7 +43,10 @@ fn every_command_has_a_help_text_on_stdout() {
     let listed = listed.take_while(|line| !line.is_empty());
     let listed: Vec<_> = listed.filter_map(|line| line.split_whitespace().next()).collect();
     let all = [&COMMANDS[..], &["crash-points", "help"]].concat();
-    assert!(listed.iter().all(|command| all.contains(command)), "not all are tested: {listed:?}");
+    assert!(
+        listed.iter().all(|command| all.contains(command)),
+        "a command is untested: {listed:?}"
+    );
     assert!(bench.run(&["--version"]).stdout.starts_with("companion "));
 }
 
@@ -68,7 +71,7 @@ fn completions_and_pages_are_made() {
 }
 
 #[test]
-fn colour_is_only_where_it_is_asked_for() {
+fn colours_are_used_only_on_request() {
     let bench = Bench::new();
     let coloured = |arguments: &[&str]| {
         let ran = bench.sim(&[arguments, &["install", "lnd"]].concat());
@@ -80,7 +83,7 @@ fn colour_is_only_where_it_is_asked_for() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error_and_ends_nothing() {
+fn closed_stdout_pipe_is_not_an_error() {
     let bench = Bench::new();
     let mut child = bench
         .command(&["--host", "sim", "install", "lnd", "electrs"])
@@ -107,7 +110,7 @@ fn a_full_disk_under_stdout_is_an_error() {
 
 const README: &str = include_str!("../../../../README.md");
 
-/// The blocks of one language.
+/// The code blocks of one language.
 fn blocks(language: &str) -> impl Iterator<Item = &'static str> {
     let parts = README.split(language).skip(1);
     parts.map(|part| part.split("\n```").next().unwrap())

@@ -1,4 +1,4 @@
-//! A companion as its owner describes it: a name, an image, a container, and a hook before the start.
+//! The companion specification: a name, an image, a container, and a pre-start hook.
 
 use std::fmt;
 
@@ -8,10 +8,10 @@ use super::container::ContainerSpec;
 use super::hook::HookSpec;
 use super::image::ImageSource;
 
-/// A text that a validated type refused, and why.
+/// A value that failed validation, and the violated rule.
 ///
-/// The value itself is quoted escaped and cut to 64 characters, so that a hostile one can neither
-/// forge a log line nor fill it.
+/// The value is escaped and cut to 64 characters, so that a malicious one can neither forge nor flood log
+/// lines.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} `{shown}` {rule}")]
 pub struct InvalidValue {
@@ -21,13 +21,12 @@ pub struct InvalidValue {
 }
 
 impl InvalidValue {
-    /// The refusal of `value` for `field`, because it breaks `rule` (worded to follow the value:
-    /// "must be …").
+    /// Returns an error for `value` of `field`, which breaks `rule` (phrased to follow the value: "must be …").
     pub fn new(field: &'static str, value: &str, rule: &'static str) -> Self {
         Self { field, shown: Self::excerpt(value), rule }
     }
 
-    /// What [`shown`](Self::shown) says of `value`.
+    /// Returns the value of [`shown`](Self::shown) for `value`.
     pub fn excerpt(value: &str) -> String {
         let mut shown: String = value.escape_debug().take(64).collect();
         if value.escape_debug().count() > 64 {
@@ -36,27 +35,27 @@ impl InvalidValue {
         shown
     }
 
-    /// A refusal that does not repeat the value, for fields that may hold a secret.
+    /// Returns an error that does not contain the value, for fields that may hold a secret.
     pub fn unshown(field: &'static str, rule: &'static str) -> Self {
         Self { field, shown: "(not shown)".to_owned(), rule }
     }
 
-    /// The name of the field that was refused.
+    /// Returns the name of the invalid field.
     pub fn field(&self) -> &'static str {
         self.field
     }
 
-    /// The value that was refused, escaped and cut, unless it is not to be shown.
+    /// Returns the invalid value, escaped and cut, unless it is hidden.
     pub fn shown(&self) -> &str {
         &self.shown
     }
 }
 
-/// The longest companion name in bytes: `<name>.container.XXXXXX` stays far below a file name's 255.
+/// The maximum length of a companion name: `<name>.container.XXXXXX` stays below 255 bytes.
 pub const NAME_LIMIT: usize = 63;
 
-/// Unit names that belong to the host: a `podman.container` would replace `podman.service`
-/// (podman issue 18275), and so for the others.
+/// Names reserved for units of the host: a `podman.container` would replace `podman.service` (podman issue
+/// 18275).
 const RESERVED_NAMES: [&str; 10] = [
     "companion",
     "dbus",
@@ -84,7 +83,7 @@ impl CompanionName {
     /// Validates `name`.
     ///
     /// # Errors
-    /// [`InvalidValue`] when the name breaks the grammar, is too long, or is the host's own.
+    /// [`InvalidValue`] when the name breaks the grammar, is too long, or is reserved.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidValue> {
         let name = name.into();
         let refuse = |rule| Err(InvalidValue::new("name", &name, rule));
@@ -95,18 +94,18 @@ impl CompanionName {
             return refuse("must be at most 63 characters long");
         }
         if RESERVED_NAMES.contains(&name.as_str()) || name.starts_with("systemd-") {
-            return refuse("is the name of one of the host's own services");
+            return refuse("is reserved for a service of the host");
         }
         Ok(Self(name))
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Whether `text` is lower-case words joined by hyphens, beginning with a letter.
+/// Returns whether `text` matches `[a-z][a-z0-9-]*` without a final hyphen.
 pub(crate) fn is_kebab(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && !text.ends_with('-')
@@ -159,14 +158,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_of_the_grammar_is_taken() {
+    fn valid_names_are_accepted() {
         for name in ["a", "archy-bitcoin-ui", "b2", "electrs-ui-9"] {
             assert_eq!(CompanionName::new(name).unwrap().as_str(), name);
         }
     }
 
     #[test]
-    fn a_hostile_name_is_refused_with_the_field_named() {
+    fn invalid_names_are_refused_with_the_field() {
         let long = "a".repeat(64);
         for name in [
             "",
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_shows_a_hostile_value_escaped_and_cut() {
+    fn invalid_values_are_shown_escaped_and_cut() {
         let refusal = CompanionName::new(format!("x\n{}", "y".repeat(500))).unwrap_err();
         let text = refusal.to_string();
         assert!(!text.contains('\n') && text.len() < 200, "{text}");

@@ -1,7 +1,6 @@
-//! How a container is run, as a typed value that says nothing of Quadlet, Podman or Docker.
+//! The container specification, independent of Quadlet, Podman and Docker.
 //!
-//! It covers what the companions need and what a backend's manifest may ask for. Cross-field rules
-//! are in [`ContainerSpec::validate`]; each field's own rule is in its type.
+//! Cross-field rules are in [`ContainerSpec::validate`]; the rule of each field is in its type.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -18,9 +17,9 @@ pub use limits::{CpuQuota, Memory};
 pub use names::{Capability, EnvName, ExtraHost, HostName, NetworkName};
 pub use paths::{AbsolutePath, BindMount, Device, Tmpfs};
 
-/// The most entries that any list of a container may have.
+/// The maximum number of entries of a list.
 pub const LIST_LIMIT: usize = 256;
-/// The most bytes that any single word (argument, environment value) may have.
+/// The maximum bytes of an argument or environment value.
 pub const WORD_LIMIT: usize = 32 * 1024;
 
 /// The network a container is in.
@@ -165,13 +164,13 @@ pub struct ContainerSpec {
     pub stop_timeout: Option<u32>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
 fn is_false(flag: &bool) -> bool {
     !*flag
 }
 
 impl ContainerSpec {
-    /// Checks the rules that more than one field takes part in, and the sizes of lists and words.
+    /// Checks cross-field rules and size limits.
     ///
     /// # Errors
     /// [`InvalidValue`] naming the first field that breaks a rule.
@@ -190,7 +189,11 @@ impl ContainerSpec {
         let mount_targets = self.mounts.iter().map(|mount| &mount.target);
         for target in mount_targets.chain(self.tmpfs.iter().map(|tmpfs| &tmpfs.target)) {
             if !targets.insert(target) {
-                return Err(InvalidValue::new("mounts", target.as_str(), "is mounted on twice"));
+                return Err(InvalidValue::new(
+                    "mounts",
+                    target.as_str(),
+                    "is used as a mount target twice",
+                ));
             }
         }
         let mut published = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! The desired state: what is to exist, what is to be gone, and since which generation.
+//! The desired state: companions to keep, companions to remove, and their generations.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +11,17 @@ use super::image::{ImageId, PresentImage};
 use super::revision::{Fingerprint, Revision};
 use super::unit::UnitSpec;
 
-/// A number that grows with every wish that is recorded for a companion.
+/// A number that grows with every intent recorded for a companion.
 ///
-/// An effect that was planned for an older one is not carried out: that is how a resync which began
-/// before a removal cannot undo it.
+/// A step planned for an older generation is not executed, so a reconcile that started before a removal cannot
+/// undo it.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(transparent)]
 pub struct Generation(pub u64);
 
-/// A companion that is to exist.
+/// A desired companion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DesiredCompanion {
     spec: CompanionSpec,
@@ -30,36 +30,36 @@ pub struct DesiredCompanion {
 }
 
 impl DesiredCompanion {
-    /// The wish for `spec`, recorded as `generation`.
+    /// Returns the intent for `spec`, recorded as `generation`.
     pub fn new(spec: CompanionSpec, generation: Generation) -> Self {
         let fingerprint = canonical_fingerprint(&spec);
         Self { spec, fingerprint, generation }
     }
 
-    /// What it is to be.
+    /// Returns its specification.
     pub fn spec(&self) -> &CompanionSpec {
         &self.spec
     }
 
-    /// The part of its revisions that stands for its specification.
+    /// Returns the specification's part of its revision.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// When that was last wished for.
+    /// Returns the generation of the last intent.
     pub fn generation(&self) -> Generation {
         self.generation
     }
 
-    /// The revision on `image` with the rendered configuration `config`, restart epoch 0. Its rendering
-    /// is for a unit store to say.
+    /// Returns the revision with `image`, the rendered configuration `config` and restart epoch 0. A unit store
+    /// adds the rendering digest.
     pub fn revision(&self, image: &PresentImage, config: Option<ConfigId>) -> Revision {
         let (spec, image) = (self.fingerprint, image.fingerprint());
         Revision { spec, image, config, rendering: None, restart_epoch: 0 }
     }
 
-    /// The unit that names `revision`: it starts from `image`, and mounts the revision's rendered file
-    /// wherever the specification mounts the hook's output.
+    /// Returns the unit of `revision`: it uses `image`, and mounts the revision's rendered file in place of the
+    /// hook's output.
     pub fn unit(&self, image: &ImageId, revision: Revision) -> UnitSpec {
         let mut container = self.spec.container.clone();
         let hook = self.spec.hook.as_ref();
@@ -82,15 +82,14 @@ impl DesiredCompanion {
     }
 }
 
-/// The fingerprint of the canonical form: JSON with the fields in the order of their declaration,
-/// maps sorted, and unset fields left out, so that a field which a later version adds changes no
-/// revision until somebody sets it.
+/// Returns the fingerprint of the canonical form: JSON with fields in declaration order, sorted maps and
+/// without unset fields, so that a field added by a later version changes no revision until it is set.
 ///
-/// It is written from a struct and never from a `serde_json::Value`, whose order depends on a feature
-/// that any other crate of the program may switch on.
+/// It is serialized from a struct, not from a `serde_json::Value`, whose order depends on a feature that
+/// another crate may enable.
 #[expect(
     clippy::expect_used,
-    reason = "strings, numbers, lists and maps with text keys have no way to fail; no bytes would be one fingerprint for all"
+    reason = "strings, numbers, lists and maps with text keys always serialize; a fallback would give one fingerprint for all"
 )]
 fn canonical_fingerprint(spec: &CompanionSpec) -> Fingerprint {
     #[derive(Serialize)]
@@ -99,32 +98,32 @@ fn canonical_fingerprint(spec: &CompanionSpec) -> Fingerprint {
         container: &'s ContainerSpec,
     }
     let canonical = Canonical { description: &spec.description, container: &spec.container };
-    let bytes = serde_json::to_vec(&canonical).expect("a specification is written as JSON");
+    let bytes = serde_json::to_vec(&canonical).expect("a specification serializes to JSON");
     Fingerprint::of(&bytes)
 }
 
-/// A companion that was wished away, and of which nothing is to be left.
+/// A companion that is pending deletion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemovedCompanion {
-    /// When that was wished for.
+    /// The generation of the removal.
     pub generation: Generation,
-    /// The hook whose rendered file goes too, if it is still known.
+    /// The hook whose rendered files are removed too, if known.
     pub hook: Option<HookSpec>,
 }
 
-/// What is to exist and what is to be gone. What is in neither is nobody's wish, and left alone.
+/// The desired state. Objects in neither map are not changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DesiredState {
-    /// The generation of the last intent that it includes, whichever companion that is about.
+    /// The generation of the last intent for any companion.
     pub latest: Generation,
-    /// The companions that are to exist.
+    /// The desired companions.
     pub companions: BTreeMap<CompanionName, DesiredCompanion>,
-    /// The companions that are to be gone; a name is never in both.
+    /// The companions pending deletion; a name is never in both maps.
     pub removed: BTreeMap<CompanionName, RemovedCompanion>,
 }
 
 impl DesiredState {
-    /// The generation of what is wished for `name`, whichever way.
+    /// Returns the generation of the last intent for `name`.
     pub fn generation(&self, name: &CompanionName) -> Option<Generation> {
         let wanted = self.companions.get(name).map(DesiredCompanion::generation);
         wanted.or_else(|| self.removed.get(name).map(|companion| companion.generation))
@@ -137,7 +136,7 @@ mod tests {
     use crate::model::image::ImageSource;
 
     #[test]
-    fn the_fingerprint_of_a_specification_is_the_same_in_every_program() {
+    fn specification_fingerprint_is_stable_across_programs() {
         let spec = CompanionSpec {
             name: CompanionName::new("web").unwrap(),
             description: "a page".to_owned(),

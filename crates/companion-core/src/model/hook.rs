@@ -1,7 +1,7 @@
-//! Hooks: what must have been rendered onto the host before a companion may start.
+//! Pre-start hooks: render configuration before a companion starts.
 //!
-//! A hook is a *renderer*: it computes the bytes of one file, and the file is put in place whole or
-//! not at all. That split lets it be asked what it would do without doing it.
+//! A hook is a *renderer*: it computes the bytes of one file, which is then written atomically. This split
+//! allows a dry run.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -123,97 +123,96 @@ pub enum TemplateValue {
     File(AbsolutePath),
 }
 
-/// What a hook would render now, and what earlier renderings left.
+/// The state of a hook: the current rendering, and the rendered files.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HookState {
-    /// What a rendering would give now.
+    /// The result of a rendering now.
     pub rendering: Rendering,
-    /// The rendered files beside the output, by name.
+    /// The rendered files in the output's directory, by name.
     pub files: BTreeMap<ConfigId, ConfigFile>,
-    /// What lies at the output.
+    /// The state of the output.
     pub link: Link,
 }
 
-/// What lies at a hook's output.
+/// The state of a hook's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Link {
     /// Nothing.
     Absent,
-    /// A link to a rendered file, whether that exists or not.
+    /// A link to a rendered file, which may not exist.
     To(ConfigId),
-    /// A link to another place, or a regular file: the next commit replaces it.
+    /// A link to another path, or a regular file: the next commit replaces it.
     Other,
-    /// Something else, such as a directory: it is not replaced.
+    /// An unmanaged object, such as a directory: it is not replaced.
     Unmanaged,
 }
 
-/// What a rendering would give now.
+/// The result of a rendering now.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Rendering {
-    /// A file with this keyed digest.
+    /// The keyed digest of the file.
     Known(Fingerprint),
-    /// The hook must run to tell.
+    /// Known only by running the hook.
     Outdated {
-        /// A keyed digest of all that the rendering depends on: the same one means that trying
-        /// again can give nothing new.
+        /// A keyed digest of all inputs: with the same digest a retry gives the same result.
         input: Fingerprint,
     },
-    /// Something that the hook reads is missing.
+    /// An input of the hook is missing.
     NotReady {
-        /// What it waits for, for people; never a secret.
+        /// The missing input, for messages; never a secret.
         waiting_for: String,
     },
 }
 
-/// The name of a rendered file. It stands for the bytes: a file is never replaced by other bytes.
+/// The name of a rendered file, derived from its contents: a file is never overwritten with other bytes.
 ///
 /// The text form is the digest, followed by `.` and the epoch unless that is 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConfigId {
-    /// The digest of the bytes, keyed with a secret of the host: a unit must not let anyone test
-    /// guesses of a password.
+    /// The digest of the bytes, keyed with a secret of the host, so that guesses of a password cannot be
+    /// verified.
     pub digest: Fingerprint,
-    /// How many files of these bytes were lost or modified outside companion before this one.
+    /// How many files with these bytes were lost or modified outside companion before.
     ///
-    /// What started from such a file names it all the same. The restored file therefore gets the next
-    /// epoch, and the difference shows, however often the restoring process crashed in between.
+    /// A process started from such a file still names it. The restored file therefore gets the next epoch, so
+    /// the difference is visible even after crashes of the restoring process.
     pub epoch: u32,
 }
 
-/// What a rendered file is good for.
+/// The state of a rendered file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ConfigFile {
-    /// It holds the bytes that its name stands for, and only its owner can read or write it.
+    /// It has the expected bytes, and only its owner can read or write it.
     Intact,
-    /// It holds these bytes, and others can read it.
+    /// It has the expected bytes, but is readable by others.
     ReadableByOthers,
-    /// It holds these bytes, and others can write it: it may have held something else before.
+    /// It has the expected bytes, but is writable by others: its contents may have been different before.
     WritableByOthers,
-    /// It holds other bytes, or is no regular file.
+    /// It has other bytes, or is not a regular file.
     Modified,
 }
 
-/// Why a hook has to render.
+/// Why a hook must render.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StaleCause {
-    /// There is no file.
+    /// The file is missing.
     Missing,
-    /// A rendering would give other bytes, or the file holds other bytes than its name stands for.
+    /// A rendering would give other bytes, or the file has unexpected bytes.
     Changed,
-    /// Others can write the file.
+    /// The file is writable by others.
     WritableByOthers,
-    /// Others can read the file, but not write it.
+    /// The file is readable but not writable by others.
     ReadableByOthers,
-    /// The output does not link to the file, which is usable nevertheless.
+    /// The output does not link to the file, which is usable.
     Unlinked,
 }
 
 impl HookState {
-    /// The file to start from, unless the hook has to render first.
+    /// Returns the file to start from, unless the hook must render first.
     ///
-    /// `claimed` are the files that the unit, or a process, names. While the hook is not ready, the
-    /// file that an earlier rendering left is the best there is.
+    /// `claimed` are the files named by the unit or a process. While the hook is not ready, an earlier
+    /// rendering is used.
     ///
     /// # Errors
     /// Why the hook has to render.
@@ -238,15 +237,15 @@ impl HookState {
 }
 
 impl ConfigId {
-    /// The path of the rendered file: beside the hook's `output`, under its name, `.` and this name.
+    /// Returns the path of the rendered file: `<output>.<this name>`.
     pub fn path(&self, output: &AbsolutePath) -> AbsolutePath {
         output.with_suffix(&format!(".{self}"))
     }
 
-    /// The name that bytes with `digest` are committed under, beside `files`.
+    /// Returns the name for a commit of bytes with `digest`, given the existing `files`.
     ///
-    /// A file that is lost or was modified is not restored in place as long as `claimed` names it, or
-    /// it lies there: the bytes get the next epoch.
+    /// A lost or modified file is not restored under its name while `claimed` contains it or it exists: the
+    /// bytes get the next epoch.
     pub fn to_commit(
         digest: Fingerprint,
         files: &BTreeMap<Self, ConfigFile>,
@@ -264,8 +263,8 @@ impl ConfigId {
     }
 }
 
-/// The last epoch of the bytes with `digest` that a file or a claim names. The largest number, after
-/// which there is no other, is nobody's: only a forged unit claims it.
+/// Returns the last epoch of the bytes with `digest` in any file or claim. The maximum value is ignored,
+/// because it has no successor and only a forged unit claims it.
 fn last(
     digest: Fingerprint,
     files: &BTreeMap<ConfigId, ConfigFile>,
@@ -306,20 +305,20 @@ impl FromStr for ConfigId {
     }
 }
 
-/// The bytes that a hook computed and that have not been put in place yet.
+/// Rendered bytes that are not committed yet.
 ///
-/// They may hold a secret: they are wiped when the last copy is dropped, and never printed. Copies
-/// share the bytes.
+/// They may hold a secret: they are zeroed when the last clone is dropped, and never printed. Clones share the
+/// bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Rendered(Arc<Zeroizing<Vec<u8>>>);
 
 impl Rendered {
-    /// Takes `bytes` over.
+    /// Takes ownership of `bytes`.
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(Arc::new(Zeroizing::new(bytes)))
     }
 
-    /// The bytes, for the adapter that writes them.
+    /// Returns the bytes, for the adapter that writes them.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }

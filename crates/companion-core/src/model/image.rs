@@ -1,4 +1,4 @@
-//! Images: where one comes from, and what the host has of it.
+//! Images: their source, and their state on the host.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,7 +24,7 @@ impl ImageRef {
     /// Validates `text`.
     ///
     /// # Errors
-    /// [`InvalidValue`] when the text is no fully qualified reference.
+    /// [`InvalidValue`] when the text is not a fully qualified reference.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidValue> {
         let text = text.into();
         let rule = "must be a full reference such as `registry.example:5000/team/name:tag`";
@@ -34,12 +34,12 @@ impl ImageRef {
         Err(InvalidValue::new("image", &text, rule))
     }
 
-    /// The reference as text.
+    /// Returns the reference as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The registry, with its port if it names one.
+    /// Returns the registry, with its port if it has one.
     pub fn registry(&self) -> &str {
         self.0.split('/').next().unwrap_or_default()
     }
@@ -62,7 +62,7 @@ fn is_full_reference(text: &str) -> bool {
         && path.split('/').all(is_path_component)
         && tag.is_none_or(is_tag)
         && digest.is_none_or(is_digest)
-        // Quadlet takes these endings as references to units of its own.
+        // Quadlet treats these suffixes as references to its own units.
         && ![".build", ".image"].iter().any(|suffix| text.ends_with(suffix))
 }
 
@@ -83,7 +83,7 @@ fn is_registry(registry: &str) -> bool {
     named && labels && port
 }
 
-/// A path component after the OCI distribution specification: words of `[a-z0-9]+` joined by `.`,
+/// Returns whether `text` is a path component of the OCI distribution specification: `[a-z0-9]+` joined by `.`,
 /// `_`, `__` or hyphens.
 fn is_path_component(component: &str) -> bool {
     let edge = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -149,12 +149,12 @@ impl ImageId {
         Err(InvalidValue::new("image id", text, "must be 64 lower-case hexadecimal digits"))
     }
 
-    /// The id as 64 hexadecimal digits.
+    /// Returns the id as 64 hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The part of a revision that stands for this image.
+    /// Returns the image's part of a revision.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.0.as_bytes())
     }
@@ -208,52 +208,52 @@ pub struct PullSource {
     pub verify_tls: bool,
 }
 
-/// How an image came to this host, as far as the host can tell.
+/// The provenance of an image, as far as known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Provenance {
-    /// Built here, from a context with this digest.
+    /// Built on this host, from a context with this digest.
     Built {
-        /// The digest of the context that it was built from.
+        /// The digest of its build context.
         context: Fingerprint,
     },
-    /// Fetched, or built by someone else.
+    /// Pulled, or built outside companion.
     External,
 }
 
-/// What the host has of an [`ImageSource`].
+/// The state of an [`ImageSource`] on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImageState {
-    /// The digest of the build context that the source names and the host has.
+    /// The digest of the source's build context, if it exists on the host.
     pub context: Option<Fingerprint>,
-    /// The image that the companion would be started from.
+    /// The present image that the companion would be started from.
     pub present: Option<PresentImage>,
-    /// Images of ours that a newer build has replaced and no container uses.
+    /// Dangling images: managed, replaced by a newer build, and not used by a container.
     pub leftovers: Vec<ImageId>,
 }
 
-/// An image that is on the host.
+/// An image on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PresentImage {
-    /// The name it was found by.
+    /// The reference it was found by.
     pub reference: ImageRef,
     /// Its id.
     pub id: ImageId,
-    /// Where it is from.
+    /// Its provenance.
     pub provenance: Provenance,
 }
 
 impl PresentImage {
-    /// The part of a revision that stands for this image.
+    /// Returns the image's part of a revision.
     pub fn fingerprint(&self) -> Fingerprint {
         self.id.fingerprint()
     }
 }
 
 impl ImageState {
-    /// Whether the image present is the one that the source would give now.
+    /// Returns whether the present image matches the source.
     ///
-    /// With a context it must have been built from that very context; without one, any image by
-    /// the source's name is true, for a pull is made once and never again by itself.
+    /// With a context it must have been built from that context; without one, any image with the source's
+    /// reference matches, because an image is pulled only once.
     pub fn is_current(&self) -> bool {
         match (&self.present, self.context) {
             (None, _) => false,
@@ -268,7 +268,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_reference_is_taken() {
+    fn fully_qualified_references_are_accepted() {
         let digest = "a".repeat(64);
         for text in [
             "localhost/bitcoin-ui:latest",
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_full_reference_is_refused() {
+    fn incomplete_references_are_refused() {
         for text in [
             "",
             "nginx",
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_built_from_another_context_is_not_current() {
+    fn image_of_another_context_is_not_current() {
         let context = Fingerprint::of(b"new");
         let provenance = Provenance::Built { context: Fingerprint::of(b"old") };
         let reference = ImageRef::new("localhost/x:latest").unwrap();
@@ -322,11 +322,11 @@ mod tests {
         let mut state = ImageState { context: Some(context), present, leftovers: vec![] };
         assert!(!state.is_current());
         state.context = None;
-        assert!(state.is_current(), "a pulled image stays true while there is no context");
+        assert!(state.is_current(), "a pulled image stays current without a context");
     }
 
     #[test]
-    fn an_image_is_told_by_its_id_alone() {
+    fn image_fingerprint_depends_only_on_its_id() {
         let image = |id: &str, name: &str| PresentImage {
             reference: ImageRef::new(name).unwrap(),
             id: ImageId::new(&id.repeat(64)).unwrap(),
@@ -337,6 +337,6 @@ mod tests {
         assert_eq!(image("1", "localhost/y:latest").fingerprint(), one);
         let built = Provenance::Built { context: Fingerprint::of(b"context") };
         let built = PresentImage { provenance: built, ..image("1", "localhost/x:latest") };
-        assert_eq!(built.fingerprint(), one, "a build that gives the same image restarts nothing");
+        assert_eq!(built.fingerprint(), one, "a build with the same result restarts nothing");
     }
 }

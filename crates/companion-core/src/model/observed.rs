@@ -1,7 +1,6 @@
-//! The observed state: what one reconcile saw, and what earlier reconciles learned.
+//! The observed state of one reconcile, and the history of earlier reconciles.
 //!
-//! Not observed is not absent: a failed read is [`Observation::Unknown`], and nothing is stopped or
-//! removed because of it.
+//! Unknown is not absent: a failed read is [`Observation::Unknown`] and never causes a stop or a removal.
 
 use std::collections::BTreeMap;
 
@@ -15,18 +14,18 @@ use super::revision::{Fingerprint, Revision};
 use super::unit::{ContainerState, ServiceState, UnitFile};
 use crate::ports::PortErrorKind;
 
-/// What a read gave: a value, or the reason why nothing is known.
+/// The result of a read: a value, or an error message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[must_use = "an unknown value must not be taken for an absent one"]
+#[must_use = "unknown must not be treated as absent"]
 pub enum Observation<T> {
-    /// It was read.
+    /// The value.
     Known(T),
-    /// It could not be read.
+    /// The read failed.
     Unknown(String),
 }
 
 impl<T> Observation<T> {
-    /// The value, if it was read.
+    /// Returns the value, if known.
     pub fn known(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),
@@ -35,26 +34,26 @@ impl<T> Observation<T> {
     }
 }
 
-/// What one reconcile saw of one companion.
+/// The observed state of one companion.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedCompanion {
-    /// What its hook would do; `None` for a companion without one.
+    /// The state of its hook; `None` for a companion without a hook.
     pub hook: Option<Observation<HookState>>,
-    /// What the host has of its image; `None` for a companion that is to be gone.
+    /// The state of its image; `None` for a companion that is pending deletion.
     pub image: Option<Observation<ImageState>>,
-    /// What lies at its name in the unit store.
+    /// The unit file at its name.
     pub unit: Observation<UnitFile>,
-    /// What the service manager has at its name.
+    /// The service at its name.
     pub service: Observation<ServiceState>,
-    /// The container at its name; asked for only when the service does not run, because a running
-    /// service already says which container is its own.
+    /// The container at its name; read only when the service does not run, because a running service owns its
+    /// container.
     pub container: Option<Observation<ContainerState>>,
-    /// What its last run logged; asked for only when that run failed. For people: no decision depends on it.
+    /// The last log lines of its last run; read only when that run failed. No decision depends on it.
     pub log: Option<Observation<LogTail>>,
 }
 
 impl ObservedCompanion {
-    /// The revisions that its unit file, the loaded unit and its process name, as far as they were read.
+    /// Returns the revisions of the unit file, the loaded unit and the process, as far as known.
     pub fn claims(&self) -> Vec<Revision> {
         let file = self.unit.known().and_then(|file| file.state.revision());
         let service = self.service.known();
@@ -63,7 +62,7 @@ impl ObservedCompanion {
     }
 }
 
-/// The kind of work that can fail and is then put off.
+/// The kind of work; each has its own back-off.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
 )]
@@ -75,71 +74,71 @@ pub enum Work {
     Image,
     /// Writing the unit file.
     Unit,
-    /// Having the service manager load it.
+    /// Loading it by the service manager.
     Load,
     /// Starting, restarting or stopping the service.
     Service,
-    /// Removing what is not wanted any more.
+    /// Removing a companion that is pending deletion.
     Removal,
-    /// Removing what newer images and rendered files replaced.
+    /// Removing replaced images and rendered files.
     Prune,
 }
 
-/// What work under way was begun for.
+/// The purpose of running work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Attempt {
-    /// The generation of the intent that it carries out.
+    /// The generation of its intent.
     pub generation: Generation,
-    /// A digest of what went into it.
+    /// A digest of its inputs.
     pub input: Fingerprint,
 }
 
-/// A failure that has not been followed by a success.
+/// A failure without a later success.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Failure {
-    /// A digest of what went into the attempt; with another one, the failure is forgotten.
+    /// A digest of the attempt's inputs; a different one resets the failure.
     pub input: Fingerprint,
-    /// How often in a row.
+    /// The number of consecutive failures.
     pub count: u32,
-    /// Before then it is not tried again.
+    /// The earliest time of the next attempt.
     pub retry_at: Monotonic,
-    /// What the caller can do about it.
+    /// The kind of error.
     pub kind: PortErrorKind,
-    /// What went wrong, for people.
+    /// The error message.
     pub error: String,
 }
 
-/// A run that was seen beneath a true unit file.
+/// A run that was observed with a matching unit file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct VerifiedRun {
-    /// The revision that all layers carried.
+    /// The revision of unit file, loaded unit and process.
     pub revision: Revision,
-    /// Which run it was.
+    /// Its invocation ID.
     pub invocation: String,
 }
 
-/// What earlier reconciles learned and the host cannot be asked.
+/// Knowledge of earlier reconciles that cannot be read from the host.
 ///
-/// It is kept in memory only: a manager that was started anew tries once early, and learns it again.
+/// It is kept in memory only: after a restart the manager retries once without back-off and learns it again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct History {
-    /// The failures that hold work back.
+    /// Failures in back-off.
     pub failures: BTreeMap<CompanionName, BTreeMap<Work, Failure>>,
-    /// The work that an earlier reconcile began and that has not ended.
+    /// Running work of earlier reconciles.
     pub running: BTreeMap<CompanionName, BTreeMap<Work, Attempt>>,
-    /// The runs that were seen to be true in every layer: unit file, loaded unit and process.
+    /// The runs observed with the same revision in unit file, loaded unit and process.
     pub verified: BTreeMap<CompanionName, VerifiedRun>,
-    /// The removals of which nothing was found to be left: their containers are not asked for again.
+    /// Completed removals: their containers are not read again.
     pub gone: BTreeMap<CompanionName, Generation>,
 }
 
-/// What one reconcile saw.
+/// The observed state of one reconcile.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ObservedState {
-    /// Every companion that is desired, removed, or ours on the host.
+    /// Every companion that is desired, pending deletion, or managed on the host.
     pub companions: BTreeMap<CompanionName, ObservedCompanion>,
-    /// Why the list of our units on the host is not complete, if it is not.
+    /// The error if the list of managed units is incomplete.
     pub listing_error: Option<String>,
-    /// What earlier reconciles learned.
+    /// The history of earlier reconciles.
     pub history: History,
 }

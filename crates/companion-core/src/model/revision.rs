@@ -1,8 +1,7 @@
-//! `Revision`: one name for "what should be running".
+//! `Revision`: identifies the desired contents of a running companion.
 //!
-//! It is written into the unit file, into the service's environment and into a container label, so
-//! that each layer can be asked which revision it carries. It says *that* two layers differ, and by
-//! its parts *in what*, so a restart has a reason that a person understands.
+//! It is stored in the unit file, the service's environment and a container label, so each of them reports its
+//! revision. Its parts show *what* differs, so a restart has a readable reason.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::companion::InvalidValue;
 use super::hook::ConfigId;
 
-/// The first 64 bits of a SHA-256, enough to tell the revisions of one companion apart.
+/// The first 64 bits of a SHA-256, enough to distinguish the revisions of one companion.
 ///
 /// Shown as 16 lower-case hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -21,18 +20,18 @@ use super::hook::ConfigId;
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// The fingerprint of `bytes`.
+    /// Returns the fingerprint of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         let digest: [u8; 32] = Sha256::digest(bytes).into();
         Self::from_digest(&digest)
     }
 
-    /// The fingerprint of what has this hash.
+    /// Returns a fingerprint from a hash.
     pub(crate) fn of_hash(hash: u64) -> Self {
         Self(hash)
     }
 
-    /// The leading 64 bits of a digest that was made elsewhere, a keyed one for instance.
+    /// Returns the leading 64 bits of an existing digest, such as a keyed one.
     pub fn from_digest(digest: &[u8; 32]) -> Self {
         let [a, b, c, d, e, f, g, h, ..] = *digest;
         Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
@@ -69,7 +68,7 @@ impl From<Fingerprint> for String {
     }
 }
 
-/// What should be running: the container's specification, its image, its rendered configuration.
+/// The desired contents: container specification, image, rendered configuration.
 ///
 /// The text form is `<spec>-<image>-<config>-<rendering>-<restart_epoch>`, with `none` for a companion
 /// without a hook, and without `<rendering>` where it is not known: `[a-z0-9.-]` only, so it needs no
@@ -83,40 +82,39 @@ pub struct Revision {
     pub image: Fingerprint,
     /// The rendered file.
     pub config: Option<ConfigId>,
-    /// The text that the unit store made of the specification, digested without this revision.
+    /// A digest of the rendered unit text without this revision.
     ///
-    /// Another release of this program, or another Podman, may say the same specification in other
-    /// words. It also tells a file that nobody edited from one that somebody did. It is no security
-    /// feature: whoever can edit the file can compute it. Nothing before a unit store was asked, and
-    /// in units of releases that did not record it.
+    /// Another release of this program or of Podman may render the same specification differently. It also
+    /// detects edits of the file. It is not a security feature: anyone who can edit the file can compute it.
+    /// `None` before a unit store rendered the unit, and in units of older releases.
     pub rendering: Option<Fingerprint>,
-    /// How often a unit of these very contents had to be written over a tampered one.
+    /// How often a unit with these contents replaced a tampered one.
     ///
-    /// A tampered unit still claims the revision it was written with. The restored unit therefore
-    /// claims the next restart epoch, and what was loaded or started from the tampered one is seen to
-    /// differ, however often the restoring process crashed in between.
+    /// A tampered unit still reports its original revision. The restored unit therefore gets the next restart
+    /// epoch, so that units loaded and processes started from the tampered one differ, even after crashes of
+    /// the restoring process.
     pub restart_epoch: u32,
 }
 
 impl Revision {
-    /// Whether both ask for the same specification, image and configuration, in whatever words.
+    /// Returns whether specification, image and configuration are equal, independent of the rendering.
     pub fn same_contents(&self, other: &Self) -> bool {
         (self.spec, self.image, self.config) == (other.spec, other.image, other.config)
     }
 
-    /// The same contents under another restart epoch.
+    /// Returns the same contents with another restart epoch.
     #[must_use]
     pub fn with_restart_epoch(self, restart_epoch: u32) -> Self {
         Self { restart_epoch, ..self }
     }
 
-    /// The same contents with the rendered file of another epoch.
+    /// Returns the same contents with the rendered file of another epoch.
     #[must_use]
     pub fn with_config_epoch(self, epoch: u32) -> Self {
         Self { config: self.config.map(|config| ConfigId { epoch, ..config }), ..self }
     }
 
-    /// The same contents in the words that have the digest `rendering`.
+    /// Returns the same contents with the digest `rendering`.
     #[must_use]
     pub fn with_rendering(self, rendering: Option<Fingerprint>) -> Self {
         Self { rendering, ..self }
@@ -201,7 +199,7 @@ mod tests {
         }
 
         #[test]
-        fn a_text_that_parses_is_the_text_it_prints(text in "[0-9a-f]{15,17}-[0-9a-f]{16}-(none|[0-9A-Fa-f]{16}([.][0-9]{1,2})?)(-[0-9a-f]{16}|-none)?-[+0-9]{1,11}") {
+        fn parsed_text_round_trips(text in "[0-9a-f]{15,17}-[0-9a-f]{16}-(none|[0-9A-Fa-f]{16}([.][0-9]{1,2})?)(-[0-9a-f]{16}|-none)?-[+0-9]{1,11}") {
             if let Ok(revision) = text.parse::<Revision>() {
                 prop_assert_eq!(revision.to_string(), text);
             }
@@ -209,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_revision_of_a_release_without_renderings_is_read() {
+    fn revision_without_rendering_is_parsed() {
         let text = "0000000000000001-0000000000000002-none-7";
         let revision: Revision = text.parse().unwrap();
         assert_eq!((revision.rendering, revision.restart_epoch), (None, 7));

@@ -1,4 +1,4 @@
-//! Units: the typed value that becomes a unit file, and the states that a service manager knows.
+//! Units: the typed value rendered to a unit file, and the states of a service manager.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,36 +10,36 @@ use super::container::{AbsolutePath, ContainerSpec};
 use super::image::ImageId;
 use super::revision::{Fingerprint, Revision};
 
-/// All that a unit file says, before any adapter gave it a form.
+/// The contents of a unit file, independent of any adapter's format.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UnitSpec {
-    /// The companion, and with it the unit's and the container's name.
+    /// The companion; also the name of the unit and the container.
     pub name: CompanionName,
-    /// One line for people.
+    /// `Description=`, one line.
     pub description: String,
-    /// The image. A name could point to another image at the next start.
+    /// The image id: a tag could point to another image at the next start.
     pub image: ImageId,
-    /// How the container is run.
+    /// The container specification.
     pub container: ContainerSpec,
-    /// The rendered file, which no other program reads; the source of one of the mounts, as a rule.
+    /// The rendered file, which no other program reads; usually the source of a mount.
     pub config: Option<AbsolutePath>,
-    /// What should be running.
+    /// The desired revision.
     pub revision: Revision,
 }
 
-/// Declares an enum over the words of a D-Bus property, open for words newer than us.
+/// Declares an enum over the values of a D-Bus property, open for unknown values.
 macro_rules! state_words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),* $(,)? }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum $name {
             $($(#[$vdoc])* $variant,)*
-            /// A word that this version does not know.
+            /// A value unknown to this version.
             Other(String),
         }
 
         impl $name {
-            /// Reads the service manager's word.
+            /// Parses the service manager's value.
             pub fn from_word(word: &str) -> Self {
                 match word {
                     $($word => Self::$variant,)*
@@ -47,7 +47,7 @@ macro_rules! state_words {
                 }
             }
 
-            /// The service manager's word.
+            /// Returns the service manager's value.
             pub fn word(&self) -> &str {
                 match self {
                     $(Self::$variant => $word,)*
@@ -71,37 +71,37 @@ macro_rules! state_words {
 }
 
 state_words! {
-    /// Whether the service manager has the unit (`LoadState`, org.freedesktop.systemd1(5)).
+    /// The load state (`LoadState`, org.freedesktop.systemd1(5)).
     LoadState {
         /// It is loaded.
         Loaded = "loaded",
         /// There is no such unit.
         NotFound = "not-found",
-        /// A setting that cannot be understood.
+        /// The unit file has an invalid setting.
         BadSetting = "bad-setting",
-        /// It could not be loaded.
+        /// Loading failed.
         Error = "error",
-        /// The operator made it unstartable.
+        /// The operator masked it.
         Masked = "masked",
     }
 }
 
 state_words! {
-    /// What the unit does (`ActiveState`).
+    /// The activation state (`ActiveState`).
     ActiveState {
         /// It runs.
         Active = "active",
-        /// It runs and reads its configuration again.
+        /// It runs and reloads its configuration.
         Reloading = "reloading",
-        /// It runs and its configuration is read again by the service manager (systemd 253).
+        /// It runs and the service manager refreshes its mounts and credentials (systemd 253).
         Refreshing = "refreshing",
         /// It does not run.
         Inactive = "inactive",
-        /// It ended with an error and is not tried again.
+        /// It failed and is not restarted.
         Failed = "failed",
-        /// It is being started, or waits to be started again.
+        /// It is starting, or waits for its restart.
         Activating = "activating",
-        /// It is being stopped.
+        /// It is stopping.
         Deactivating = "deactivating",
         /// It is being cleaned.
         Maintenance = "maintenance",
@@ -109,27 +109,27 @@ state_words! {
 }
 
 state_words! {
-    /// The finer state of a service (`SubState`); only those that a decision hangs on are named.
+    /// The substate of a service (`SubState`); only values used by decisions are named.
     SubState {
         /// The process runs.
         Running = "running",
-        /// It ended and waits for its next start.
+        /// It exited and waits for its restart.
         AutoRestart = "auto-restart",
-        /// Its next start is queued (systemd 254).
+        /// Its restart is queued (systemd 254).
         AutoRestartQueued = "auto-restart-queued",
-        /// Ended with an error on the way to `auto-restart` (systemd 254).
+        /// It failed and enters `auto-restart` next (systemd 254).
         FailedBeforeAutoRestart = "failed-before-auto-restart",
-        /// Ended on the way to `auto-restart` (systemd 254).
+        /// It exited and enters `auto-restart` next (systemd 254).
         DeadBeforeAutoRestart = "dead-before-auto-restart",
         /// Nothing runs.
         Dead = "dead",
-        /// Nothing runs, after an error.
+        /// Nothing runs after a failure.
         Failed = "failed",
     }
 }
 
 impl SubState {
-    /// Whether the service manager is about to start the service again by itself.
+    /// Returns whether the service manager is about to restart the service.
     pub fn awaits_restart(&self) -> bool {
         matches!(
             self,
@@ -142,72 +142,72 @@ impl SubState {
 }
 
 state_words! {
-    /// How the last run ended (`Result` of org.freedesktop.systemd1.Service).
+    /// The result of the last run (`Result` of org.freedesktop.systemd1.Service).
     ServiceResult {
-        /// Well.
+        /// It succeeded.
         Success = "success",
-        /// With an exit code that is not zero.
+        /// The exit code was not zero.
         ExitCode = "exit-code",
         /// Killed by a signal.
         Signal = "signal",
         /// Killed by a signal, with a core dump.
         CoreDump = "core-dump",
-        /// A time limit passed.
+        /// A timeout expired.
         Timeout = "timeout",
-        /// Started too often; only a reset lets it start again.
+        /// The start limit was hit; a start requires a reset.
         StartLimitHit = "start-limit-hit",
         /// Out of memory.
         OomKill = "oom-kill",
-        /// Resources were lacking.
+        /// A resource was unavailable.
         Resources = "resources",
-        /// The rules of the notification protocol were broken.
+        /// The service violated the notification protocol.
         Protocol = "protocol",
-        /// The watchdog was not fed.
+        /// The watchdog timeout expired.
         Watchdog = "watchdog",
     }
 }
 
-/// One service as the service manager has it.
+/// The state of one service as the service manager reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceState {
-    /// Whether the unit is loaded.
+    /// The load state.
     pub load: LoadState,
-    /// What it does.
+    /// The activation state.
     pub active: ActiveState,
-    /// The finer state.
+    /// The substate.
     pub sub: SubState,
-    /// How the last run ended.
+    /// The result of the last run.
     pub result: ServiceResult,
     /// Whether a job for the unit is queued or running.
     pub job_pending: bool,
-    /// How often the service manager restarted it by itself since it was last started.
+    /// The number of automatic restarts since the last start (`NRestarts`).
     pub restarts: u32,
-    /// The file that the loaded unit was made from, if the service manager can tell.
+    /// The source file of the loaded unit, if known (`SourcePath`).
     pub source: Option<String>,
-    /// The revision that the loaded unit names.
+    /// The revision of the loaded unit.
     pub loaded: Option<Revision>,
-    /// The revision that the running process was started with.
+    /// The revision that the running process was started from.
     pub running: Option<Revision>,
-    /// What tells the present run from every other: another value after each start. While nothing runs
-    /// it is that of the last run, or nothing.
+    /// Identifies the current run: changes with each start (`InvocationID`). While nothing runs it is that of
+    /// the last run, or `None`.
     pub invocation: Option<String>,
     /// Whether the processes are frozen (`podman pause`).
     pub paused: bool,
-    /// How long it has been active without a break.
+    /// The time since it became active.
     pub active_for: Duration,
-    /// The exit status of the last run's first process: its exit code, or the signal's number.
-    /// Nothing while a later run has not ended.
+    /// The exit status of the last run's main process: exit code or signal number. `None` until the current run
+    /// ends.
     pub exit_status: Option<i32>,
-    /// When it entered its present state, in seconds since 1970 by the host's wall clock.
+    /// When it entered its current state, as Unix time.
     pub since: Option<u64>,
-    /// What went wrong when the unit was loaded, in the service manager's words.
+    /// The service manager's load error.
     pub load_error: Option<String>,
-    /// The files with which an operator changes the loaded unit beside its own file, by their paths.
+    /// The paths of the drop-ins of the loaded unit.
     pub drop_ins: Vec<String>,
 }
 
 impl ServiceState {
-    /// A unit that the service manager does not have.
+    /// Returns the state of a unit that is not loaded.
     pub fn not_found() -> Self {
         Self {
             load: LoadState::NotFound,
@@ -229,7 +229,7 @@ impl ServiceState {
         }
     }
 
-    /// Whether its first process runs.
+    /// Returns whether the main process runs.
     pub fn is_running(&self) -> bool {
         matches!(
             self.active,
@@ -237,19 +237,20 @@ impl ServiceState {
         )
     }
 
-    /// Whether its last run failed, or ended and is about to be repeated: then what that run logged says why.
+    /// Returns whether its last run failed, or ended and is about to be restarted: then its log contains the
+    /// cause.
     pub fn has_failed(&self) -> bool {
         self.active == ActiveState::Failed
             || self.sub.awaits_restart()
             || (self.is_down() && self.result != ServiceResult::Success)
     }
 
-    /// Whether a process is being started, or a job that may start one is pending.
+    /// Returns whether a process is starting, or a pending job may start one.
     pub fn is_starting(&self) -> bool {
         self.job_pending || (self.active == ActiveState::Activating && !self.sub.awaits_restart())
     }
 
-    /// Whether nothing of it runs and nothing is about to.
+    /// Returns whether nothing runs and nothing is about to start.
     pub fn is_down(&self) -> bool {
         matches!(self.active, ActiveState::Inactive | ActiveState::Failed)
             && !self.sub.awaits_restart()
@@ -257,28 +258,28 @@ impl ServiceState {
     }
 }
 
-/// How a job of the service manager ended (`JobRemoved`, org.freedesktop.systemd1(5)).
+/// The result of a service manager job (`JobRemoved`, org.freedesktop.systemd1(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum JobResult {
-    /// It was done; a start of a notifying service is done when it is ready.
+    /// It finished; the start of a `Type=notify` service finishes when the service is ready.
     Done,
-    /// Somebody else's job replaced it.
+    /// Another job replaced it.
     Canceled,
-    /// Its time ran out.
+    /// It timed out.
     Timeout,
     /// It failed.
     Failed,
-    /// Something that it depends on failed.
+    /// A dependency failed.
     Dependency,
-    /// It did not apply.
+    /// It was not applicable.
     Skipped,
-    /// Any other ending.
+    /// Any other result.
     Other,
 }
 
 impl JobResult {
-    /// Reads the service manager's word; an unknown one is no success.
+    /// Parses the service manager's value; an unknown value is not a success.
     pub fn from_word(word: &str) -> Self {
         match word {
             "done" => Self::Done,
@@ -306,44 +307,44 @@ impl fmt::Display for JobResult {
     }
 }
 
-/// What lies in the unit store at a companion's name.
+/// The unit file at a companion's name in the unit store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum UnitFileState {
-    /// Nothing.
+    /// No file.
     Absent,
-    /// A unit of ours whose bytes are those of the unit asked about.
+    /// A managed unit with the expected bytes.
     Current {
-        /// The revision it carries: the one asked about, under the restart epoch the file names.
+        /// Its revision: the expected one, with the restart epoch of the file.
         revision: Revision,
     },
-    /// A unit of ours whose bytes are those of the unit asked about, and which others may write.
+    /// A managed unit with the expected bytes that is writable by others.
     WrongMode {
-        /// As for one that is current.
+        /// As in `Current`.
         revision: Revision,
     },
-    /// A unit of ours with other bytes, which nobody is known to have edited: it says what the store
-    /// wrote for another specification, or in other words for the same one.
+    /// A managed unit with other bytes that was not modified outside companion: the store wrote it for another
+    /// specification, or rendered the same one differently.
     ///
-    /// A unit that names no rendering, written by a release that recorded none, counts as this too:
-    /// nothing tells whether somebody edited it.
+    /// A unit without a rendering digest, written by an older release, counts as outdated too: modification
+    /// cannot be detected.
     Outdated {
-        /// The revision that it carries.
+        /// Its revision.
         revision: Revision,
     },
-    /// A unit of ours with other bytes, which the store did not write.
+    /// A managed unit with bytes that the store did not write.
     Drifted {
-        /// The revision that it claims, if it can be read.
+        /// The revision that it reports, if readable.
         revision: Option<Revision>,
     },
-    /// Something that does not carry our mark: it is never touched.
+    /// An object without the ownership label: it is never changed.
     Unmanaged {
-        /// What it is, for people.
+        /// A description for people.
         what: String,
     },
 }
 
 impl UnitFileState {
-    /// The revision that the file names, if it is managed and can be read.
+    /// Returns the revision of the file, if it is managed and readable.
     pub fn revision(&self) -> Option<Revision> {
         match self {
             Self::Current { revision }
@@ -355,34 +356,34 @@ impl UnitFileState {
     }
 }
 
-/// A unit file in the store, and where it is.
+/// A unit file in the store, and its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitFile {
-    /// What lies there.
+    /// The state of the file.
     pub state: UnitFileState,
-    /// Where the store keeps it, as the service manager names the source of a loaded unit.
+    /// Its path, in the form of the service manager's `SourcePath`.
     pub location: String,
-    /// The rendering of the unit asked about, whatever lies there: the part of a revision. Nothing
-    /// when no unit was asked about, or when the store cannot say it.
+    /// The rendering digest of the expected unit, independent of the file. `None` if no unit is expected or the
+    /// store cannot render it.
     pub rendering: Option<Fingerprint>,
-    /// The files with which an operator changes the unit in the store beside its own file, by their paths;
-    /// the service manager may have loaded the unit without them.
+    /// The paths of the unit's drop-ins in the store; the service manager may have loaded the unit without
+    /// them.
     pub drop_ins: Vec<String>,
 }
 
-/// A container of the container host at a companion's name.
+/// The container at a companion's name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ContainerState {
-    /// There is none.
+    /// No container.
     Absent,
-    /// One that carries our mark, in the container host's own word for its state.
+    /// A managed container.
     Ours {
-        /// `running`, `exited`, `created`, `paused` …
+        /// Podman's state: `running`, `exited`, `created`, `paused` …
         status: String,
     },
-    /// One that does not: starting our unit would replace it.
+    /// An unmanaged container: starting the unit would replace it.
     Unmanaged {
-        /// Its image, for people.
+        /// Its image, for messages.
         image: String,
     },
 }
@@ -392,7 +393,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_between_two_tries_is_not_down() {
+    fn service_waiting_for_restart_is_not_down() {
         let mut state = ServiceState::not_found();
         assert!(state.is_down());
         state.active = ActiveState::Failed;
@@ -401,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_is_not_known_is_kept() {
+    fn unknown_state_value_is_preserved() {
         assert_eq!(ActiveState::from_word("melting").word(), "melting");
         assert_eq!(JobResult::from_word("frozen"), JobResult::Other);
     }

@@ -1,4 +1,4 @@
-//! What is not done although something is not as it should be, and what it waits on.
+//! Blocked work and the conditions it waits on.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use crate::model::companion::CompanionName;
 use crate::model::observed::Work;
 use crate::model::unit::ServiceResult;
 
-/// Something that is not as it should be and that this reconcile does nothing about.
+/// A difference from the desired state that this reconcile does not change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocked {
     /// The companion.
     pub companion: CompanionName,
     /// What it waits on.
     pub waiting_on: WaitingOn,
-    /// When it is looked at again at the latest, apart from the regular resync.
+    /// The latest time of the next attempt, apart from the resync.
     pub retry_at: Option<Monotonic>,
 }
 
@@ -24,34 +24,34 @@ pub struct Blocked {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "on")]
 pub enum WaitingOn {
-    /// Something that is not ours has its name.
+    /// An unmanaged object has its name.
     Conflict {
         /// What and where.
         what: String,
     },
     /// The operator masked its unit.
     Masked,
-    /// Another unit of the same name comes first.
+    /// Another unit of the same name takes precedence.
     Shadowed {
-        /// The file that unit is from.
+        /// The source file of that unit.
         by: String,
     },
-    /// The host's judge of units refuses its unit.
+    /// The generator rejects its unit.
     UnitRefused {
-        /// The judge's own words.
+        /// The generator's message.
         words: String,
     },
-    /// The service manager does not load its unit although the file is right.
+    /// The service manager does not load its unit although the file is correct.
     NotLoaded {
-        /// The service manager's words.
+        /// The service manager's message.
         words: String,
     },
-    /// Its hook cannot say yet what the configuration is.
+    /// Its hook cannot render yet.
     HookNotReady {
         /// What the hook waits for.
         waiting_for: String,
     },
-    /// An attempt failed and is tried again later.
+    /// An attempt failed and is in back-off.
     BackOff {
         /// What failed.
         work: Work,
@@ -60,7 +60,7 @@ pub enum WaitingOn {
         /// The last error.
         error: String,
     },
-    /// Work that an earlier reconcile began.
+    /// Work of an earlier reconcile is running.
     Running {
         /// Which.
         work: Work,
@@ -71,30 +71,30 @@ pub enum WaitingOn {
     Starting,
     /// The service is stopping.
     Stopping,
-    /// It was started a moment ago; it counts as running once it has stayed up.
+    /// It was started and must stay up before it counts as running.
     Stabilizing,
-    /// It ended, and the service manager is about to start it again.
+    /// It exited, and the service manager is about to restart it.
     CrashLoop {
-        /// How often it has been started again.
+        /// The number of restarts.
         restarts: u32,
-        /// How it ended.
+        /// The result of the last run.
         result: String,
         /// Its exit code, or the number of the signal that ended it.
         exit_status: Option<i32>,
     },
-    /// A part of the host that could not be read.
+    /// A part of the host cannot be read.
     Observation {
         /// Which part.
         what: &'static str,
-        /// Why not.
+        /// The error.
         error: String,
     },
-    /// Nobody: it is ours and on the host, but no record wants it or wants it gone.
+    /// The companion is managed but not in the desired state.
     Orphan,
 }
 
 impl WaitingOn {
-    /// Which of these it is, in one word for programs.
+    /// Returns the reason as one word for programs.
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Conflict { .. } => "conflict",
@@ -115,12 +115,12 @@ impl WaitingOn {
         }
     }
 
-    /// The words for a service that ended and is about to be started again.
+    /// Returns the condition of a service that exited and is about to be restarted.
     pub fn crash_loop(restarts: u32, result: &ServiceResult, exit_status: Option<i32>) -> Self {
         Self::CrashLoop { restarts, result: result.to_string(), exit_status }
     }
 
-    /// Whether it passes by itself within moments, so that a pass waits for it.
+    /// Returns whether it resolves without action soon, so that converging waits for it.
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
@@ -142,7 +142,7 @@ impl fmt::Display for WaitingOn {
                 write!(f, "{} failed {}: {error}", work_in_words(*work), times(*failures))
             }
             Self::Running { work } => write!(f, "{} is in progress", work_in_words(*work)),
-            Self::Job => f.write_str("a job of the service manager"),
+            Self::Job => f.write_str("waiting for a job of the service manager"),
             Self::Starting => f.write_str("starting"),
             Self::Stopping => f.write_str("stopping"),
             Self::Stabilizing => f.write_str("starting; must stay up for 3 s"),
@@ -159,7 +159,7 @@ impl fmt::Display for WaitingOn {
     }
 }
 
-/// How often, in words.
+/// Formats a count.
 fn times(count: u32) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }

@@ -1,16 +1,16 @@
-//! How long failed work is put off: 5 s, doubling to 15 min.
+//! The back-off of failed work: 5 s, doubling up to 15 min.
 
 use std::time::Duration;
 
 /// The delay after the first failure.
 pub const FIRST: Duration = Duration::from_secs(5);
-/// The longest delay.
+/// The maximum delay.
 pub const LONGEST: Duration = Duration::from_secs(15 * 60);
 
-/// The delay after `failures` in a row, shortened by up to a twentieth.
+/// Returns the delay after `failures` consecutive failures, shortened by up to 5 %.
 ///
-/// `jitter` says by how much, from nothing (0) to the whole twentieth (`u16::MAX`); it comes from the
-/// caller, so that many companions that failed at once do not return at once, and tests can say.
+/// `jitter` scales the reduction from 0 to 5 % (`u16::MAX`), so that companions that failed together do not
+/// retry together; the caller provides it, so that tests are deterministic.
 pub fn delay(failures: u32, jitter: u16) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     let full = FIRST.saturating_mul(1 << doublings).min(LONGEST);
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_doubles_from_five_seconds_to_a_quarter_of_an_hour() {
+    fn delay_doubles_from_5_seconds_to_15_minutes() {
         let seconds: Vec<_> = (1..=10).map(|n| delay(n, 0).as_secs()).collect();
         assert_eq!(seconds, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]);
     }
@@ -45,7 +45,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_stays_within_its_bounds(failures: u32, jitter: u16) {
+        fn delay_stays_within_its_bounds(failures: u32, jitter: u16) {
             let delay = delay(failures, jitter);
             prop_assert!(delay <= LONGEST && delay >= FIRST * 19 / 20);
         }

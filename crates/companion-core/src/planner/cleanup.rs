@@ -1,7 +1,6 @@
-//! The rule of the last stage: what newer images and rendered files replaced is removed, once the
-//! companion runs from the newer ones.
+//! The last stage: removes replaced images and rendered files once the companion runs from the newer ones.
 //!
-//! Before that the unit may name the older ones, and its next restart would need them.
+//! Until then the unit may name the older ones, and its next restart would need them.
 
 use super::CompanionPlan;
 use crate::model::desired::DesiredCompanion;
@@ -10,7 +9,7 @@ use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::Revision;
 use crate::plan::{Action, Reason};
 
-/// Plans the removal of what no unit names; `running` is the revision that runs and is desired.
+/// Plans the removal of unused objects; `running` is the running and desired revision.
 pub(super) fn rule(
     plan: &mut CompanionPlan<'_, '_>,
     desired: &DesiredCompanion,
@@ -25,7 +24,7 @@ pub(super) fn rule(
         return;
     }
     let input = plan.input(&(&images, stale.map(|(state, keep)| (&state.files, keep))));
-    // What is left costs space, nothing else: a failure to remove it blocks nobody.
+    // Remaining objects only use space, so a failed cleanup blocks nothing.
     if plan.is_running(Work::Prune) || plan.holding_failure(Work::Prune, input).is_some() {
         return;
     }
@@ -40,7 +39,7 @@ pub(super) fn rule(
     }
 }
 
-/// The dangling images of the companion that no unit names, whichever companion's it is.
+/// Returns the companion's dangling images that no unit of any companion names.
 fn unused_images(plan: &CompanionPlan<'_, '_>, seen: &ObservedCompanion) -> Vec<ImageId> {
     let image = seen.image.as_ref().and_then(Observation::known);
     let (Some(image), Some(named)) = (image, &plan.builder.named_images) else {

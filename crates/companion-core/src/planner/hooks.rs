@@ -1,4 +1,4 @@
-//! The rule of the first stage: the configuration that a hook renders.
+//! The first stage: the rendered configuration.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,12 @@ use crate::model::hook::{ConfigId, HookSpec, HookState, Link, Rendering, StaleCa
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::plan::{Action, WaitingOn};
 
-/// Whether the later stages may go on.
-#[must_use = "a companion whose configuration is pending must not be started"]
+/// Whether the later stages may continue.
+#[must_use = "a companion with pending configuration must not be started"]
 pub(super) enum Config {
-    /// They may, with this file; `None` for a companion without a hook.
+    /// Continue with this file; `None` for a companion without a hook.
     Ready(Option<ConfigId>),
-    /// They may not.
+    /// Wait.
     Pending,
 }
 
@@ -33,7 +33,7 @@ pub(super) fn rule(
             return Config::Pending;
         }
         None => {
-            plan.unknown("configuration", "nothing was observed");
+            plan.unknown("configuration", "not observed");
             return Config::Pending;
         }
     };
@@ -45,8 +45,7 @@ pub(super) fn rule(
     let claimed: BTreeSet<ConfigId> = claims.iter().filter_map(|claim| claim.config).collect();
     let claimed = Vec::from_iter(claimed);
     let usable = state.usable(&claimed);
-    // A companion whose backend is down must come back after a crash, if only to say that the backend is
-    // down.
+    // A companion must restart after a crash even if its backend is down, to show that the backend is down.
     if let Rendering::NotReady { waiting_for } = &state.rendering {
         plan.block(WaitingOn::HookNotReady { waiting_for: waiting_for.clone() });
         return usable.map_or(Config::Pending, |id| Config::Ready(Some(id)));
@@ -56,7 +55,7 @@ pub(super) fn rule(
             plan.recovered(Work::Hook);
             Config::Ready(Some(id))
         }
-        // The link is for people and other programs: no companion waits for it.
+        // The link is for people and other programs: companions do not depend on it.
         Ok(id) => {
             render(plan, hook, state, StaleCause::Unlinked, claimed, seen);
             Config::Ready(Some(id))
@@ -68,7 +67,7 @@ pub(super) fn rule(
     }
 }
 
-/// Plans a rendering, once it is known which files the unit and its processes name.
+/// Plans a rendering once the files named by the unit and its processes are known.
 fn render(
     plan: &mut CompanionPlan<'_, '_>,
     hook: &HookSpec,
@@ -83,7 +82,7 @@ fn render(
     if let Observation::Unknown(error) = &seen.unit {
         return plan.unknown("unit file", error);
     }
-    // A process that is being started does not show yet which file it started from.
+    // A starting process does not report its file yet.
     if seen.service.known().is_some_and(|service| service.is_starting()) {
         let retry_at = plan.builder.now.after(TRANSIENT_POLL);
         return plan.block_until(WaitingOn::Starting, retry_at);
@@ -96,12 +95,12 @@ fn render(
     }
 }
 
-/// What is waited for while something that no hook made lies at the output.
+/// Returns the condition of an unmanaged object at the output.
 pub(super) fn unmanaged(hook: &HookSpec) -> WaitingOn {
     WaitingOn::Conflict { what: format!("neither a link nor a regular file at {}", hook.output) }
 }
 
-/// What goes into a rendering.
+/// Returns the inputs of a rendering.
 pub(super) fn attempt<'s>(
     hook: &'s HookSpec,
     state: &'s HookState,

@@ -1,4 +1,4 @@
-//! The rule of the second stage: the image.
+//! The second stage: the image.
 
 use super::CompanionPlan;
 use crate::model::desired::DesiredCompanion;
@@ -6,7 +6,7 @@ use crate::model::image::{ImageState, PresentImage, Provenance};
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::plan::{Action, Reason, WaitingOn};
 
-/// The image that the later stages may go on with, if they may.
+/// Returns the image for the later stages, or `None` if they must wait.
 pub(super) fn rule<'s>(
     plan: &mut CompanionPlan<'_, '_>,
     desired: &DesiredCompanion,
@@ -19,7 +19,7 @@ pub(super) fn rule<'s>(
             return None;
         }
         None => {
-            plan.unknown("image", "nothing was observed");
+            plan.unknown("image", "not observed");
             return None;
         }
     };
@@ -40,9 +40,8 @@ pub(super) fn rule<'s>(
         let step = plan.step(action, reason, input);
         plan.builder.background.push(step);
     }
-    // An outdated image is good enough to repair a companion that is down. One that runs waits for
-    // the new image, so that it is restarted once and not twice. An image that was tagged outside
-    // companion is never started from: the unit names the image of before.
+    // An outdated image may be used to repair a companion that is down. A running one waits for the new image,
+    // to restart only once. An image tagged outside companion is never used: the unit keeps the previous image.
     let runs = seen.service.known().is_none_or(|service| service.is_running());
     let getting =
         plan.is_running(Work::Image) || plan.holding_failure(Work::Image, input).is_none();
@@ -50,7 +49,7 @@ pub(super) fn rule<'s>(
     state.present.as_ref().filter(|_| !waits)
 }
 
-/// Whether the build tag points to an image that was not built here.
+/// Returns whether the build tag points to an image that was not built here.
 fn is_hijacked(desired: &DesiredCompanion, state: &ImageState) -> bool {
     let built = desired.spec().image.build.as_ref().map(|build| &build.reference);
     let present = state.present.as_ref();

@@ -1,7 +1,7 @@
-//! The rules for a companion that is to be gone: the layers are taken down from the top.
+//! The rules for a companion that is pending deletion: the stages are removed in reverse order.
 //!
-//! The service is stopped while its unit is still there, because it is the unit that says how: a
-//! unit removed first leaves a container that nobody stops. Nothing is taken down on a guess.
+//! The service is stopped while its unit still exists, because the unit defines how: removing the unit first
+//! would leave a running container. Nothing is removed while its state is unknown.
 
 use super::hooks::unmanaged;
 use super::services::TRANSIENT_POLL;
@@ -29,8 +29,7 @@ pub(super) fn rule(
         return plan.block(WaitingOn::Running { work });
     }
     if let UnitFileState::Unmanaged { what } = &file.state {
-        // Its name has passed to somebody else, and with it all that goes by the name: what is left of
-        // ours is for its operator to remove, and is told.
+        // An unmanaged object has the name: report the managed remains, for the operator to remove.
         let rendered = seen.hook.as_ref().is_some_and(|hook| hook.known().is_none_or(is_rendered));
         if service.running.is_some() || rendered {
             plan.block(WaitingOn::Conflict { what: format!("{what} at {}", file.location) });
@@ -45,12 +44,12 @@ pub(super) fn rule(
         return stop(plan, service);
     }
     if is_unnamed_start(file, service) {
-        // Its unit was reloaded away while it started: its process names its revision once it runs.
+        // Its unit was unloaded while it started: its process reports its revision once it runs.
         let retry_at = plan.builder.now.after(TRANSIENT_POLL);
         return plan.block_until(WaitingOn::Starting, retry_at);
     }
-    // What is found is part of the input: as long as each attempt takes something away, the next is
-    // made at once, and one that changed nothing is put off.
+    // The observed state is part of the input: while each attempt removes something, the next follows
+    // immediately; an attempt without effect backs off.
     let found = (&file.state, &service.load, &service.active, &seen.container, &seen.hook);
     let input = plan.input(&found);
     if plan.backs_off(Work::Removal, input) {
@@ -60,11 +59,11 @@ pub(super) fn rule(
     tidy(plan, removed, seen, input, taken_down);
 }
 
-/// Whether what the service manager has at the name came from a unit of ours.
+/// Returns whether the service came from a managed unit.
 ///
-/// What is loaded or what runs says so itself: a stranger's unit that lay at the very place, and is
-/// still loaded, came from no unit of ours. One whose file was removed and reloaded away while it ran
-/// names no source any more. A unit from before there were revisions says nothing, nor does its file.
+/// The loaded unit or the process decides by its revision: an unmanaged unit that was loaded from the same path
+/// has none. A running service whose file was removed and unloaded has no source. A unit of a release without
+/// revisions has no revision, nor does its file.
 fn is_ours(file: &UnitFile, service: &ServiceState) -> bool {
     let says_so = service.running.is_some() || service.loaded.is_some();
     let silent = file.state == UnitFileState::Drifted { revision: None };
@@ -74,8 +73,8 @@ fn is_ours(file: &UnitFile, service: &ServiceState) -> bool {
     }
 }
 
-/// Whether a process is being started that may be ours: the unit that it is started from has left its
-/// place since, without a successor or with one that names no revision.
+/// Returns whether a process is starting that may be managed: its unit was unloaded or replaced by one without
+/// a revision.
 fn is_unnamed_start(file: &UnitFile, service: &ServiceState) -> bool {
     let replaced = service.source.as_ref() == Some(&file.location) && !service.sub.awaits_restart();
     service.active == ActiveState::Activating && (service.load == LoadState::NotFound || replaced)
@@ -94,12 +93,12 @@ fn stop(plan: &mut CompanionPlan<'_, '_>, service: &ServiceState) {
     }
 }
 
-/// The input of a stop: which run is stopped.
+/// Returns the input digest of a stop: the stopped run.
 pub(crate) fn stop_input(generation: Generation, invocation: Option<&str>) -> Fingerprint {
     input_of(generation, &("stop", invocation))
 }
 
-/// Removes the unit file and has it forgotten; says whether anything was left to do.
+/// Plans the removal and unload of the unit file. Returns whether anything remained to do.
 fn take_down(
     plan: &mut CompanionPlan<'_, '_>,
     file: &UnitFile,
@@ -132,7 +131,7 @@ fn take_down(
     on_disk || loaded || failed
 }
 
-/// Removes what the unit leaves behind: a container without its unit, and the configuration.
+/// Plans the removal of a container without a unit, and of the configuration.
 fn tidy(
     plan: &mut CompanionPlan<'_, '_>,
     removed: &RemovedCompanion,

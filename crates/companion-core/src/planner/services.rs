@@ -1,4 +1,4 @@
-//! The rule of the fourth stage: the running service.
+//! The fourth stage: the running service.
 
 use std::time::Duration;
 
@@ -9,24 +9,24 @@ use crate::model::revision::{Fingerprint, Revision};
 use crate::model::unit::{ActiveState, ServiceState};
 use crate::plan::{Action, Condition, Need, Reason, WaitingOn};
 
-/// How long a service must have stayed up to count as running.
+/// How long a service must stay up to count as running.
 ///
-/// A start is reported as done when the process has begun, not when it works: a process that dies
-/// on its first line of configuration is "started" all the same.
+/// A start job is done when the process was started, even if it fails on its configuration immediately.
 pub const MIN_READY: Duration = Duration::from_secs(3);
 
-/// The shortest time between two restarts for a changed configuration: of many rotations in a row, the
-/// first is taken up at once and the last when this is over.
+/// The minimum interval between restarts for a changed configuration: of many rotations, the first is applied
+/// immediately and the last after this interval.
 pub const CONFIG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How often what does not say its revision is restarted for that. Once is not enough, for another unit
-/// can have come first for the moment of the start; and there may be hosts on which nothing ever says.
+/// How often a service is restarted because its running revision is unknown. One attempt is not enough, because
+/// another unit may have taken precedence during the start; without a limit, a host that never reports
+/// revisions would restart forever.
 const MAX_STARTS_WITHOUT_REVISION: u32 = 3;
 
-/// How soon a state that passes by itself is looked at again.
+/// How soon a transient state is observed again.
 pub(super) const TRANSIENT_POLL: Duration = Duration::from_millis(500);
 
-/// Has the unit started, or restarted, as it is needed. Returns whether the service runs as desired.
+/// Plans the start or restart of the unit if needed. Returns whether the service runs as desired.
 pub(super) fn rule(
     plan: &mut CompanionPlan<'_, '_>,
     loading: Loading,
@@ -44,8 +44,8 @@ pub(super) fn rule(
     }
     match &service.active {
         ActiveState::Active | ActiveState::Reloading | ActiveState::Refreshing => {}
-        // What waits to be started again would come back as what it was, so a unit that changed is
-        // restarted now; one that did not is left to the service manager.
+        // A pending automatic restart would use the old revision, so a changed unit is restarted now; an
+        // unchanged one is left to the service manager.
         _ if service.sub.awaits_restart() => {
             if service.loaded == Some(loading.revision) {
                 let words =
@@ -77,7 +77,7 @@ fn passing(plan: &mut CompanionPlan<'_, '_>, waiting_on: WaitingOn) {
 
 fn running(plan: &mut CompanionPlan<'_, '_>, loading: Loading, service: &ServiceState) -> bool {
     if service.running.is_none() && is_given_up(plan, loading) {
-        plan.unknown("running revision", "the process does not name one");
+        plan.unknown("running revision", "the process does not report a revision");
     } else if service.running != Some(loading.revision) {
         let reason = restart_reason(&loading.revision, service.running.as_ref());
         if reason == Reason::ConfigChanged && service.active_for < CONFIG_INTERVAL {
@@ -99,20 +99,19 @@ fn running(plan: &mut CompanionPlan<'_, '_>, loading: Loading, service: &Service
     false
 }
 
-/// The input of a start: what is started, whichever restart epoch of it.
+/// Returns the input digest of a start, independent of the restart epoch.
 fn input(plan: &CompanionPlan<'_, '_>, loading: Loading) -> Fingerprint {
     plan.input(&loading.revision.with_restart_epoch(0))
 }
 
-/// Whether this very revision was started often enough, however long ago, to see that what runs will
-/// not say which it is.
+/// Returns whether this revision was started often enough to conclude that it never reports its revision.
 fn is_given_up(plan: &CompanionPlan<'_, '_>, loading: Loading) -> bool {
     let input = input(plan, loading);
     let failure = plan.failure(Work::Service).filter(|failure| failure.input == input);
     failure.is_some_and(|failure| failure.count >= MAX_STARTS_WITHOUT_REVISION)
 }
 
-/// In what the running revision differs from the one wanted.
+/// Returns how the running revision differs from the desired one.
 fn restart_reason(wanted: &Revision, found: Option<&Revision>) -> Reason {
     let Some(found) = found else { return Reason::RevisionUnknown };
     let rendered = found.restart_epoch == wanted.restart_epoch;

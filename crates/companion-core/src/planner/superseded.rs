@@ -1,8 +1,8 @@
-//! The rule about work under way: a rendering or a build that started with another input than today's is
-//! dropped. Its result is no longer desired, and it may take long.
+//! Cancels running work that is superseded: a rendering or a build with an outdated input. Its result is no
+//! longer desired, and it may take long.
 //!
-//! An input is compared without the generation of its intent: the same intent, recorded again, changes
-//! nothing. An input that cannot be read may still be the same.
+//! Inputs are compared without the generation: recording the same intent again cancels nothing. An unknown
+//! input counts as unchanged.
 
 use std::hash::Hash;
 
@@ -27,7 +27,7 @@ pub(super) fn rule(
             Rendering::Outdated { .. } => {
                 drop_if(plan, Work::Hook, |running| differs(running, &attempt(hook, state)));
             }
-            // The rendering under way may be the one whose digest is known by now.
+            // The running rendering may be the one whose digest is known by now.
             Rendering::Known(_) | Rendering::NotReady { .. } => {
                 drop_if(plan, Work::Hook, |running| running.generation != generation);
             }

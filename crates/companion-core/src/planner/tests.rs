@@ -260,14 +260,14 @@ fn converged_pass_has_no_steps() {
 }
 
 #[test]
-fn what_nobody_recorded_is_reported_and_left_alone() {
+fn orphaned_units_are_reported_and_kept() {
     let mut scene = Scene::converged();
     scene.desired.companions.clear();
     scene.expect(&[], &["managed unit that is not in the desired state; adopt: `companion install APP`, delete: `companion remove APP`"]);
 }
 
 #[test]
-fn nothing_is_done_about_what_was_not_observed() {
+fn unobserved_companions_are_not_changed() {
     let scene = Scene::converged();
     let plan = plan(&scene.desired, &ObservedState::default(), NOW);
     assert!(plan.steps.is_empty());

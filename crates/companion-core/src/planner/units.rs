@@ -1,4 +1,4 @@
-//! The rules of the third stage: the unit file, and the unit that the service manager loaded from it.
+//! The third stage: the unit file and the loaded unit.
 
 use super::CompanionPlan;
 use crate::model::desired::DesiredCompanion;
@@ -10,16 +10,16 @@ use crate::model::unit::{ContainerState, LoadState, ServiceState, UnitFile, Unit
 use crate::plan::{Action, Reason, WaitingOn};
 use crate::ports::PortErrorKind;
 
-/// The unit that the layer above may start.
+/// The unit that the service stage may start.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Loading {
-    /// The revision that is, or after this plan's reload will be, loaded.
+    /// The revision that is loaded, or will be after this plan's reload.
     pub(super) revision: Revision,
-    /// Whether this plan's reload comes before any start.
+    /// Whether a start requires this plan's reload.
     pub(super) after_reload: bool,
 }
 
-/// Has the wanted unit written and loaded; `None` when the layer above may not go on.
+/// Plans writing and loading the unit. Returns the unit to start, or `None` if the service stage must wait.
 pub(super) fn rule(
     plan: &mut CompanionPlan<'_, '_>,
     desired: &DesiredCompanion,
@@ -51,7 +51,7 @@ pub(super) fn rule(
             let reason = reason.unwrap_or(Reason::UnitFileDrifted);
             (after_drift(wanted, *revision, service), reason)
         }
-        // `blocked_by_others` has spoken.
+        // `blocked_by_others` reported it.
         UnitFileState::Unmanaged { .. } => return None,
     };
     let input = plan.input(&wanted);
@@ -65,9 +65,9 @@ pub(super) fn rule(
     Some(Loading { revision, after_reload: true })
 }
 
-/// Has a file that says what it should, and that others may write, replaced by one of the same bytes.
+/// Plans the replacement of a file with correct bytes that is writable by others.
 ///
-/// Nothing that was loaded from it becomes untrue, so it costs neither a reload nor a restart.
+/// The bytes do not change, so neither a reload nor a restart is needed.
 fn closed(
     plan: &mut CompanionPlan<'_, '_>,
     desired: &DesiredCompanion,
@@ -94,7 +94,7 @@ fn readable<'s>(
     Some((seen.unit.known()?, seen.service.known()?))
 }
 
-/// Whether something that is not ours to change stands in the way; then says so in the plan.
+/// Returns whether an unmanaged object is in the way; if so, adds the condition to the plan.
 fn blocked_by_others(
     plan: &mut CompanionPlan<'_, '_>,
     file: &UnitFile,
@@ -130,15 +130,15 @@ fn blocked_by_others(
     false
 }
 
-/// Whether the unit that is loaded by this name is from another file than ours.
+/// Returns whether the loaded unit comes from another file.
 ///
-/// One reload is tried, for that file may be gone by now; then it is reported, and nothing written
-/// that would not be loaded anyway.
+/// One reload is attempted, because that file may no longer exist; then the condition is reported, and nothing
+/// is written because it would not be loaded.
 fn shadowed(plan: &mut CompanionPlan<'_, '_>, file: &UnitFile, service: &ServiceState) -> bool {
     if service.load != LoadState::Loaded || service.source.as_ref() == Some(&file.location) {
         return false;
     }
-    let by = service.source.clone().unwrap_or_else(|| "a unit that is no Quadlet".to_owned());
+    let by = service.source.clone().unwrap_or_else(|| "a unit that is not a Quadlet".to_owned());
     let input = plan.input(&("shadowed", &by));
     match plan.holding_failure(Work::Load, input) {
         Some(failure) => plan.block_until(WaitingOn::Shadowed { by }, failure.retry_at),
@@ -149,11 +149,11 @@ fn shadowed(plan: &mut CompanionPlan<'_, '_>, file: &UnitFile, service: &Service
     true
 }
 
-/// The revision to write where there is no file.
+/// Returns the revision to write if the file is missing.
 ///
-/// A run that was seen beneath the true file keeps its restart epoch, so that a file which was merely
-/// lost costs no restart. Of any other run only its own word is known, and a unit that was edited,
-/// started and then deleted would give the same: the next restart epoch is taken.
+/// A run observed with the matching file keeps its restart epoch, so a lost file causes no restart. For any
+/// other run the reported revision is unverified (the unit may have been edited, started and deleted): use the
+/// next restart epoch.
 fn after_loss(plan: &CompanionPlan<'_, '_>, wanted: Revision, service: &ServiceState) -> Revision {
     match verified(plan, wanted, service) {
         Some(verified) => verified.with_rendering(wanted.rendering),
@@ -161,11 +161,11 @@ fn after_loss(plan: &CompanionPlan<'_, '_>, wanted: Revision, service: &ServiceS
     }
 }
 
-/// The revision to write over a file that nobody edited.
+/// Returns the revision to write over an unmodified file.
 ///
-/// It keeps the restart epoch, for nothing that was started from such a file started from something
-/// else. Only what claims the very revision to write, while the file says something else, is not
-/// known to be what it claims: unless it was seen beneath the true file, the next restart epoch is taken.
+/// It keeps the restart epoch, because processes started from an unmodified file are as reported. If a unit or
+/// process already reports the new revision although the file differs, it is unverified: unless that run was
+/// observed with the matching file, use the next restart epoch.
 fn after_rendering(
     plan: &CompanionPlan<'_, '_>,
     wanted: Revision,
@@ -186,7 +186,7 @@ fn after_rendering(
     wanted.with_restart_epoch(claimed.chain(kept).max().unwrap_or(0))
 }
 
-/// The revision that runs, if this very run was seen beneath a true file of the contents `wanted`.
+/// Returns the running revision, if this run was observed with a matching file of the contents `wanted`.
 fn verified(
     plan: &CompanionPlan<'_, '_>,
     wanted: Revision,
@@ -200,7 +200,7 @@ fn verified(
     is_it.then_some(verified.revision)
 }
 
-/// The revision to write over a drifted file: a restart epoch that no layer has claimed yet.
+/// Returns the revision to write over a drifted file, with a restart epoch that nothing reports yet.
 fn after_drift(wanted: Revision, claimed: Option<Revision>, service: &ServiceState) -> Revision {
     let restart_epoch = [claimed, service.loaded, service.running]
         .into_iter()
@@ -211,7 +211,7 @@ fn after_drift(wanted: Revision, claimed: Option<Revision>, service: &ServiceSta
     wanted.with_restart_epoch(restart_epoch.unwrap_or(0))
 }
 
-/// In which of its contents the revision `found` differs from the one wanted, if in any.
+/// Returns how the revision `found` differs from the desired one, if it does.
 pub(super) fn difference(wanted: &Revision, found: &Revision) -> Option<Reason> {
     if found.spec != wanted.spec {
         Some(Reason::SpecChanged)
@@ -226,7 +226,7 @@ pub(super) fn difference(wanted: &Revision, found: &Revision) -> Option<Reason> 
     }
 }
 
-/// Whether the host's judge refused this very unit; then says so in the plan, with its words.
+/// Returns whether the generator rejected this unit; if so, adds the condition with its message.
 fn refused(plan: &mut CompanionPlan<'_, '_>, input: Fingerprint) -> bool {
     let Some(failure) = plan.holding_failure(Work::Unit, input) else {
         return false;
@@ -238,7 +238,7 @@ fn refused(plan: &mut CompanionPlan<'_, '_>, input: Fingerprint) -> bool {
     refused
 }
 
-/// Has the file loaded that is there and true.
+/// Plans loading the current file.
 fn loaded(
     plan: &mut CompanionPlan<'_, '_>,
     wanted: Revision,
@@ -255,8 +255,8 @@ fn loaded(
         plan.builder.reload.insert(plan.name.clone(), (input, Reason::LoadedUnitStale));
         return Some(Loading { revision, after_reload: true });
     };
-    // A reload was tried and helped nothing, or failed itself: its error comes first, for that the unit is
-    // not found says nothing of why.
+    // A reload failed or did not load the unit: report its error first, because `not-found` does not explain
+    // why.
     let found = service.load_error.clone();
     let found = found.unwrap_or_else(|| format!("load state `{}`", service.load));
     let words = format!("{} ({found})", failure.error);

@@ -1,7 +1,7 @@
-//! `ContainerRuntime`: who knows the containers. A fifth port, and one that almost only reads.
+//! `ContainerRuntime`: reads and removes containers.
 //!
-//! It earns its place twice: starting a unit replaces whatever container has its name, so a
-//! stranger's must be seen before; and a container whose unit vanished under it is left behind.
+//! It has two uses: the start of a unit replaces any container of its name, so an unmanaged one must be
+//! detected first; and a container whose unit was deleted stays behind.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,26 +11,25 @@ use super::PortResult;
 use crate::model::companion::CompanionName;
 use crate::model::unit::ContainerState;
 
-/// Knows the containers of the host.
+/// Reads and removes containers of the host.
 ///
 /// # Contract
-/// - A container is ours when it carries our label with its own name.
+/// - A container is managed when it has the ownership label with its own name.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ContainerRuntime: Send + Sync {
-    /// Reads the container at each of `names`; the answer has an entry for every name.
+    /// Reads the container at each of `names`; returns an entry for every name.
     ///
-    /// An entry is `Unavailable` without the container host, and `Transient` when the host did not answer
-    /// in time. A container that cannot be read is the error of its name alone.
+    /// An entry is `Unavailable` if the container runtime is missing, and `Transient` on a timeout. The failure
+    /// of one entry does not affect the others.
     async fn observe(
         &self,
         names: &BTreeSet<CompanionName>,
     ) -> BTreeMap<CompanionName, PortResult<ContainerState>>;
 
-    /// Removes the container of `name`, if it is there and ours, by force.
+    /// Force-removes the container of `name`, if it exists and is managed.
     ///
     /// # Errors
-    /// `Conflict` when the container there is not ours, else as the entries of
-    /// [`observe`](Self::observe).
+    /// `Conflict` when the container is unmanaged, else as the entries of [`observe`](Self::observe).
     async fn remove(&self, name: &CompanionName) -> PortResult<()>;
 }

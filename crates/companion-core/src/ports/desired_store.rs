@@ -1,24 +1,24 @@
-//! `DesiredStore`: who knows what is desired.
+//! `DesiredStore`: loads the desired state.
 
 use async_trait::async_trait;
 
 use super::PortResult;
 use crate::model::desired::DesiredState;
 
-/// Knows what is desired.
+/// Loads the desired state.
 ///
 /// # Contract
-/// - [`load`](Self::load) reads what was recorded last, by whichever process, and what it refers to (such
-///   as a catalog) as it is now: no caller has to be restarted for a change.
-/// - An intent can be recorded at any time, also while a reconcile is under way. The reconcile that loads
-///   it carries it out.
+/// - [`load`](Self::load) reads the last recorded state, from any process, and the current version of
+///   referenced files such as a catalog: a change requires no restart.
+/// - An intent can be recorded at any time, also during a reconcile. The next reconcile that loads it applies
+///   it.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait DesiredStore: Send + Sync {
     /// Reads the desired state.
     ///
     /// # Errors
-    /// `Invalid` when the desired state cannot be understood: then nothing is known to be desired or not,
-    /// and nothing may be done. `Denied` when it must not be read.
+    /// `Invalid` when the desired state cannot be parsed: it is then unknown, and nothing may be changed.
+    /// `Denied` when permission is denied.
     async fn load(&self) -> PortResult<DesiredState>;
 }

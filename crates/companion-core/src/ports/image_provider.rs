@@ -1,4 +1,4 @@
-//! `ImageProvider`: who has the images.
+//! `ImageProvider`: reads, builds, pulls and prunes images.
 
 use std::collections::BTreeMap;
 
@@ -8,42 +8,43 @@ use super::PortResult;
 use crate::model::companion::CompanionName;
 use crate::model::image::{ImageId, ImageSource, ImageState, PresentImage};
 
-/// Has images, and gets those that are missing.
+/// Provides images and builds or pulls missing ones.
 ///
 /// # Contract
-/// - Reading never contacts a registry.
-/// - [`ensure`](Self::ensure) contacts one only when it must: never while the image is present and
-///   current, and for a source with a context only after the first build failed.
-/// - What was built here under a name that another image took since is made again.
-/// - Who asks for the same image at once gets the same.
-/// - An image for another kind of machine is never present; one that is named by its digest is that
-///   image or none.
-/// - What a container uses is neither left over nor removed.
-/// - The certificate of a registry is verified unless the source says otherwise.
+/// - Reads never contact a registry.
+/// - [`ensure`](Self::ensure) contacts one only if necessary: never while the image is present and current, and
+///   for a source with a build context only after the first build failed.
+/// - A build is repeated if its tag points elsewhere.
+/// - Concurrent requests for one image return the same image.
+/// - An image for another architecture is never present; a reference with a digest resolves to that image or
+///   none.
+/// - An image used by a container is neither reported as dangling nor removed.
+/// - The registry's certificate is verified unless the source disables it.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ImageProvider: Send + Sync {
-    /// Reads what the host has of each source; the answer has an entry for every name.
+    /// Reads the image of each source; returns an entry for every name.
     ///
-    /// An entry is `Unavailable` without the program that has images.
+    /// An entry is `Unavailable` if the container runtime is missing.
     async fn observe(
         &self,
         sources: &BTreeMap<CompanionName, ImageSource>,
     ) -> BTreeMap<CompanionName, PortResult<ImageState>>;
 
-    /// Makes the image of `source` present and current: built if there is a context, else pulled;
-    /// pulled too when the build failed and no image is present at all.
+    /// Makes the image of `source` present and current: builds it if a context exists, else pulls it; also
+    /// pulls it when the build failed and no image is present.
     ///
     /// # Errors
-    /// `Invalid` when the build fails by itself or the image is for another kind of machine, `NotFound` when the source names neither a context
-    /// that exists nor a registry, or the registry has no such image, `Transient` when the registry
-    /// cannot be reached or a limit of time passed, `Denied` when it asks for credentials, `Unavailable` without the program that does it.
+    /// `Invalid` when the build fails or the image is for another architecture, `NotFound` when no context
+    /// exists and the source has no registry, or the registry has no such image, `Transient` when the registry
+    /// is unreachable or on a timeout, `Denied` when the registry requires credentials, `Unavailable` if the
+    /// container runtime is missing.
     async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage>;
 
-    /// Removes leftovers that [`observe`](Self::observe) named; one that is gone or in use again is
-    /// a success.
+    /// Removes dangling images reported by [`observe`](Self::observe); succeeds for one that does not exist or
+    /// is in use again.
     ///
     /// # Errors
-    /// As every call.
+    /// As for every call.
     async fn prune(&self, leftovers: &[ImageId]) -> PortResult<()>;
 }

@@ -1,7 +1,7 @@
-//! `Leadership`: which process decides about the host.
+//! `Leadership`: elects the process that reconciles the host.
 //!
-//! Two processes that decide with different inputs undo each other's work. So exactly one decides at a
-//! time, and the right belongs to what is controlled, not to where the desired state is kept.
+//! Two processes with different inputs undo each other's work, so only one reconciles at a time. The lease
+//! belongs to the controlled host, not to the location of the desired state.
 
 use std::fmt;
 
@@ -9,19 +9,19 @@ use async_trait::async_trait;
 
 use super::PortResult;
 
-/// The right to decide about the host, held until it is dropped or the process ends.
-#[must_use = "the leadership is free again as soon as this is dropped"]
+/// The leader lease of a host, held until it is dropped or the process ends.
+#[must_use = "dropping the lease releases the leadership"]
 pub struct Lease(Box<dyn Held>);
 
-/// An adapter's own guard of a lease, which frees it when it is dropped.
+/// The adapter's guard of a lease; dropping it releases the lease.
 pub trait Held: Send {
-    /// Whether the lease still excludes others. It must return within moments.
+    /// Returns whether the lease still excludes others. It must return quickly.
     ///
-    /// A lease can be lost: somebody removes the file that is locked, and the next process locks a new one.
+    /// A lease can be lost, for example if the lock file is removed and another process locks a new one.
     fn is_held(&self) -> bool;
 }
 
-/// The guard of a host on which nobody has to be excluded.
+/// The guard of a host without other processes.
 impl Held for () {
     fn is_held(&self) -> bool {
         true
@@ -29,12 +29,12 @@ impl Held for () {
 }
 
 impl Lease {
-    /// Wraps the adapter's own guard.
+    /// Wraps the adapter's guard.
     pub fn new(guard: impl Held + 'static) -> Self {
         Self(Box::new(guard))
     }
 
-    /// Whether it still excludes others.
+    /// Returns whether it still excludes others.
     pub fn is_held(&self) -> bool {
         self.0.is_held()
     }
@@ -46,32 +46,32 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// What came of an attempt to lead.
+/// The result of an attempt to acquire leadership.
 #[derive(Debug)]
 pub enum Acquired {
-    /// The caller leads.
+    /// The caller is the leader.
     Leading(Lease),
-    /// Another process leads.
+    /// Another process is the leader.
     Led {
-        /// Which, for people.
+        /// A description of that process.
         by: String,
     },
 }
 
-/// Lets one process at a time decide about the host.
+/// Elects one leader per host.
 ///
 /// # Contract
-/// - A lease excludes every other one for the same host, in this process and in others, wherever the
-///   desired state is kept.
-/// - It is free once it was dropped or its process died.
-/// - A lease that was lost says so.
+/// - A lease excludes every other one for the same host, in all processes, independent of the location of the
+///   desired state.
+/// - It is released when it is dropped or its process dies.
+/// - A lost lease reports the loss.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait Leadership: Send + Sync {
-    /// Takes the leadership if no other process has it. It never waits for a leader to end.
+    /// Acquires leadership if no other process holds it. It never waits for the current leader.
     ///
     /// # Errors
-    /// `Denied` when there is no place for the lock, `Unavailable` when the place has no working locks,
-    /// `Transient` when it did not answer in time.
+    /// `Denied` when the lock file cannot be created, `Unavailable` when the file system does not support
+    /// locks, `Transient` on a timeout.
     async fn acquire(&self) -> PortResult<Acquired>;
 }

@@ -1,4 +1,4 @@
-//! `ServiceManager`: who runs the units.
+//! `ServiceManager`: loads units and runs services.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,15 +10,15 @@ use crate::model::companion::CompanionName;
 use crate::model::log::LogTail;
 use crate::model::unit::{JobResult, ServiceState};
 
-/// A job that was queued, to be waited for.
+/// A queued job.
 ///
-/// The identifier is the adapter's own; dropping a job forgets it and cancels nothing.
+/// The identifier is specific to the adapter. Dropping a job does not cancel it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[must_use = "a job that is not waited for has not succeeded"]
+#[must_use = "the outcome is known only after `wait`"]
 pub struct Job {
     /// The adapter's identifier.
     pub id: String,
-    /// The companion whose unit it is for.
+    /// The companion of its unit.
     pub companion: CompanionName,
 }
 
@@ -31,47 +31,44 @@ impl fmt::Display for Job {
 /// Loads units from the store and runs them.
 ///
 /// # Contract
-/// - A unit that was written is not known before [`reload`](Self::reload), and a reload starts and
-///   stops nothing, forgives no failure and ends no run. One that finds nothing new changes nothing.
-/// - What runs, runs on when its unit vanishes, becomes unsound or is masked, and can be stopped; it is
-///   not started again then. A unit that comes back finds what ran on.
-/// - A unit of ours names its source and its revision, whatever an operator adds beside its file; one
-///   that is not ours names no revision.
-/// - A start or stop is *queued* by its method, which returns at once; its outcome is what
-///   [`wait`](Self::wait) returns, and the truth is what [`observe`](Self::observe) reads after.
-/// - Of two jobs for one unit that want the same, both are done; of two that want the opposite, the last
-///   one counts, and the first ends as cancelled unless it was done.
-/// - A program that ends, or is killed, is started again as its unit says, after its delay; until then
-///   it is not down. A stop keeps it down, a start is done with that next start, and a restart does not
-///   wait for it.
-/// - A program that does not heed a stop is killed when its time is over: the stop is done, and the
-///   service failed.
-/// - A service that was started too often refuses to start until [`reset_failed`](Self::reset_failed);
-///   whether time alone ends that, too, is the host's own. One whose restart delay is 2 s or more has
-///   no limit.
-/// - A service that failed for another reason can be started without a reset.
-/// - What a failed run logged can be read until the next start, down to its last line.
+/// - A written unit is unknown until [`reload`](Self::reload). A reload starts and stops nothing and resets no
+///   failure. A reload without changed files changes nothing.
+/// - A service keeps running when its unit is deleted, invalid or masked, and can be stopped; it is not
+///   restarted then. A restored unit finds the running service.
+/// - A managed unit reports its source and its revision, whatever drop-ins exist; an unmanaged unit reports no
+///   revision.
+/// - `start` and `stop` *queue* a job and return immediately; [`wait`](Self::wait) returns the job result, and
+///   [`observe`](Self::observe) reads the actual state.
+/// - Two equal jobs for one unit both finish as done; of two opposite jobs the last one wins, and the first is
+///   cancelled unless it was done.
+/// - A program that exits or is killed is restarted according to its unit, after the restart delay; until then
+///   it is not down. A stop keeps it down, a start finishes with that restart, and a restart skips the delay.
+/// - A program that ignores a stop is killed after the stop timeout: the stop is done, and the service failed.
+/// - A service that hit its start limit refuses to start until [`reset_failed`](Self::reset_failed); a host may
+///   also reset the limit after some time. With a restart delay of 2 s or more there is no limit.
+/// - A service that failed for another reason starts without a reset.
+/// - The complete log of a failed run is readable until the next start.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait ServiceManager: Send + Sync {
-    /// Reads the state of each of `names`; the answer has an entry for every name. A unit that is not
-    /// loaded is an entry like any other ([`ServiceState::not_found`]).
+    /// Reads the state of each of `names`; returns an entry for every name, also for a unit that is not loaded
+    /// ([`ServiceState::not_found`]).
     ///
-    /// An entry is `Unavailable` without a service manager, and `Transient` when the connection broke. A
-    /// unit whose state cannot be read is the error of its name alone.
+    /// An entry is `Unavailable` without a service manager, and `Transient` when the connection is lost. The
+    /// failure of one entry does not affect the others.
     async fn observe(
         &self,
         names: &BTreeSet<CompanionName>,
     ) -> BTreeMap<CompanionName, PortResult<ServiceState>>;
 
-    /// Reads what the run that each state of `ended` is about logged last; the answer has an entry for
-    /// every name. A host that keeps no log answers with empty ones.
+    /// Reads the last log lines of the run of each state in `ended`; returns an entry for every name. A host
+    /// without logs returns empty ones.
     ///
-    /// It is asked only for services whose last run [failed](ServiceState::has_failed), each time they are
-    /// looked at; what a run that ended logged does not change, so an adapter reads it once per run.
+    /// It is called only for services whose last run [failed](ServiceState::has_failed), in every reconcile; an
+    /// adapter may cache the log per run.
     ///
-    /// An entry is `Unavailable` without a means to read the log, `Denied` when it must not be read, and
-    /// `Transient` when it was not read in time.
+    /// An entry is `Unavailable` if the log cannot be read on this host, `Denied` when permission is denied,
+    /// and `Transient` on a timeout.
     async fn log_tails(
         &self,
         ended: &BTreeMap<CompanionName, ServiceState>,
@@ -79,28 +76,26 @@ pub trait ServiceManager: Send + Sync {
         ended.keys().map(|name| (name.clone(), Ok(LogTail::default()))).collect()
     }
 
-    /// Loads all units from the store again.
+    /// Reloads all units from the store (`systemctl daemon-reload`).
     ///
-    /// A unit that is refused does not make it fail; it is then simply not loaded.
+    /// An invalid unit is skipped and does not fail the reload.
     ///
     /// # Errors
-    /// `Transient` when the service manager put it off (a rate limit) or did not answer in time;
-    /// `Conflict` when somebody's broken file would cost units that are loaded, `Unavailable` when the
-    /// generator of units is missing or broken. Then nothing was reloaded.
+    /// `Transient` on a rate limit or a timeout; `Conflict` when a broken unmanaged file would unload units,
+    /// `Unavailable` when the generator is missing or broken. After these two, nothing was reloaded.
     async fn reload(&self) -> PortResult<()>;
 
-    /// Queues a start; starting what runs is a job that is done at once.
+    /// Queues a start; for a running service the job finishes immediately.
     ///
     /// # Errors
-    /// `NotFound` when no such unit is loaded or it could not be understood, `Denied` when it is
-    /// masked.
+    /// `NotFound` when the unit is not loaded or invalid, `Denied` when it is masked.
     async fn start(&self, name: &CompanionName) -> PortResult<Job>;
 
-    /// Queues a stop, which lets the container end by itself first. Stopping what does not run is a job
-    /// that is done at once, and leaves what failed failed.
+    /// Queues a graceful stop. If nothing runs, the job finishes immediately, and a failed service stays
+    /// failed.
     ///
     /// # Errors
-    /// `NotFound` when no such unit is loaded and nothing of it runs; a masked one is known.
+    /// `NotFound` when the unit is not loaded and nothing of it runs; a masked unit counts as loaded.
     async fn stop(&self, name: &CompanionName) -> PortResult<Job>;
 
     /// Queues a restart: a stop if it runs, then a start.
@@ -109,15 +104,15 @@ pub trait ServiceManager: Send + Sync {
     /// As [`start`](Self::start).
     async fn restart(&self, name: &CompanionName) -> PortResult<Job>;
 
-    /// Waits until `job` ended, whichever instance queued it, and however long ago that was.
+    /// Waits for the end of `job`, queued by any instance at any time.
     ///
     /// # Errors
-    /// `Invalid` for a job that is none of this service manager's, `Transient` when its end was not seen in time; the job may yet be done.
+    /// `Invalid` for a job of another service manager, `Transient` on a timeout; the job may still finish.
     async fn wait(&self, job: Job) -> PortResult<JobResult>;
 
-    /// Forgets that the unit failed, and how often it was started; what runs is not touched.
+    /// Resets the failed state and the start counter of the unit; a running service is not affected.
     ///
     /// # Errors
-    /// As every call; a unit that is not loaded has nothing to forget and is a success.
+    /// As for every call; succeeds for a unit that is not loaded.
     async fn reset_failed(&self, name: &CompanionName) -> PortResult<()>;
 }

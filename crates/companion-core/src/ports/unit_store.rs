@@ -1,4 +1,4 @@
-//! `UnitStore`: where the units of companions are kept.
+//! `UnitStore`: stores the unit files of companions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,63 +10,62 @@ use crate::model::companion::CompanionName;
 use crate::model::container::ContainerSpec;
 use crate::model::unit::{UnitFile, UnitSpec};
 
-/// Keeps the units of companions in the form that the service manager reads.
+/// Stores units in the format of the service manager.
 ///
 /// # Contract
-/// - A unit is *ours* when it carries our mark with its own name, or holds nothing at all: a file
-///   that was cut off to no byte is nobody's loss. Everything else at a companion's name is unmanaged,
-///   is reported as such, and is never written over or removed.
-/// - After [`write`](Self::write) returned, the unit survives a loss of power; a reader sees the old
-///   bytes or the new ones, never a mix. After an error the old unit still stands.
-/// - What is not a regular file of its own is unmanaged too: a directory, a link, a file that has a second
-///   name, a copy of another companion's unit.
-/// - A unit that was cut off is never current.
-/// - After [`remove`](Self::remove) returned, the absence survives a loss of power.
-/// - A write or removal whose caller went away is not made up for later: it is over, one way or the
-///   other, before the next one begins.
-/// - Of two writes at once, by whichever instances, one is left, and it is whole.
-/// - A unit has one location, whatever lies there.
-/// - Writing makes nothing run and loads nothing: that is the service manager's part.
+/// - A unit is *managed* when it has the ownership label with its own name, or is empty (a truncated file
+///   contains nothing to lose). Everything else at a companion's name is unmanaged, reported as such, and never
+///   overwritten or removed.
+/// - After [`write`](Self::write) returned, the unit survives a power loss. Readers see the old bytes or the
+///   new ones, never a mix. After an error the old unit still exists.
+/// - Directories, symbolic links, files with hard links and copies of another companion's unit are unmanaged
+///   too.
+/// - A truncated unit is never current.
+/// - After [`remove`](Self::remove) returned, the removal survives a power loss.
+/// - A cancelled write or removal finishes, either way, before the next one starts; it has no later effect.
+/// - Of two concurrent writes, by any instances, one remains, and it is complete.
+/// - A unit has one location, whether it exists or not.
+/// - A write loads and starts nothing: that is the service manager's responsibility.
 #[cfg_attr(feature = "mocks", mockall::automock)]
 #[async_trait]
 pub trait UnitStore: Send + Sync {
-    /// Reads what lies at each of `names`, compared with the unit wanted there if one is given.
+    /// Reads the file at each of `names` and compares it with the expected unit, if given. Returns an entry for
+    /// every name; the failure of one entry does not affect the others.
     ///
-    /// A unit of ours with other bytes is [`Outdated`](crate::model::unit::UnitFileState::Outdated)
-    /// when the rendering that it names is that of its own bytes, or when it names none, and else
-    /// [`Drifted`](crate::model::unit::UnitFileState::Drifted); so it is without a unit to compare. One
-    /// that says what is wanted and that others may write is
-    /// [`Exposed`](crate::model::unit::UnitFileState::WrongMode). A unit is compared under the restart epoch that the file
-    /// names, so a restored one stays current, and under the store's own rendering, whichever the unit
-    /// asked about names. The answer has an entry for every name; one that cannot be read is an error
-    /// of its own and hides no other.
+    /// A managed unit with other bytes is [`Outdated`](crate::model::unit::UnitFileState::Outdated) when its
+    /// rendering digest matches its own bytes or is missing, and otherwise
+    /// [`Drifted`](crate::model::unit::UnitFileState::Drifted); the same applies without an expected unit. One
+    /// with the expected bytes that is writable by others is
+    /// [`Exposed`](crate::model::unit::UnitFileState::WrongMode). The comparison uses the restart epoch of the
+    /// file, so a restored unit stays current, and the store's own rendering digest instead of the one in the
+    /// expected unit.
     async fn observe(
         &self,
         names: &BTreeMap<CompanionName, Option<UnitSpec>>,
     ) -> BTreeMap<CompanionName, PortResult<UnitFile>>;
 
-    /// Lists the names of all units that are ours, wanted or not; a file without a byte is not listed.
+    /// Lists the names of all managed units, desired or not; empty files are not listed.
     ///
     /// # Errors
-    /// When the store cannot be listed. A store that does not exist, not yet or no more, is empty.
+    /// When the store cannot be listed. A store that does not exist is empty.
     async fn list(&self) -> PortResult<BTreeSet<CompanionName>>;
 
-    /// Writes `unit`, after the host's own judge of units accepted it. What lies there already is not
-    /// judged again, nor touched; an exposed unit is written anew, so that nobody holds it open. A
-    /// store that does not exist is made. The unit that is written names the store's own rendering,
-    /// whichever `unit` names.
+    /// Writes `unit` after the host's validator accepted it. A unit that already exists with the same bytes is
+    /// neither validated nor written again, unless its mode is wrong: then it is replaced, so that no open file
+    /// handle remains. Creates the store if necessary. The written unit contains the store's own rendering
+    /// digest, whatever `unit` contains.
     ///
     /// # Errors
-    /// `Invalid` when the unit breaks a rule of [`ContainerSpec::validate`], which a store checks itself
-    /// because anyone may build one, when it cannot be said in this host's form, or its judge refuses it
-    /// (the message holds the judge's own words); `Unavailable` when there is no judge; `Conflict` when
-    /// something unmanaged lies there; `Denied` (also when what lies there cannot be read) and `Transient`
-    /// (full disk) from the file system. A refusal of one unit hinders no other.
+    /// `Invalid` when the unit breaks a rule of [`ContainerSpec::validate`], cannot be expressed in this host's
+    /// format, or is rejected by the validator (the message contains its output); `Unavailable` when there is
+    /// no validator; `Conflict` when an unmanaged object exists there; `Denied` (also when the existing file is
+    /// unreadable) and `Transient` (full disk) from the file system. The rejection of one unit does not affect
+    /// others.
     async fn write(&self, unit: &UnitSpec) -> PortResult<()>;
 
-    /// Removes the unit of `name`, if it is there and ours.
+    /// Removes the unit of `name`, if it exists and is managed.
     ///
     /// # Errors
-    /// `Conflict` when something unmanaged lies there; `Denied` and `Transient` from the file system.
+    /// `Conflict` when an unmanaged object exists there; `Denied` and `Transient` from the file system.
     async fn remove(&self, name: &CompanionName) -> PortResult<()>;
 }

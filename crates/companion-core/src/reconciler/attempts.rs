@@ -1,4 +1,4 @@
-//! What is remembered of attempts: how often each failed, and until when it is held back.
+//! Attempt history: how often each failed, and when it may be retried.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use crate::plan::Plan;
 use crate::planner::backoff;
 use crate::ports::PortErrorKind;
 
-/// The failures that hold work back.
+/// Failures in back-off.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(super) struct Attempts {
     pub(super) failures: BTreeMap<CompanionName, BTreeMap<Work, Failure>>,
 }
 
 impl Attempts {
-    /// Counts an attempt when it begins: only a later reconcile that reads its success takes it back.
+    /// Counts an attempt when it starts; only a later reconcile that observes its success resets the count.
     pub(super) fn begin(
         &mut self,
         name: &CompanionName,
@@ -35,7 +35,7 @@ impl Attempts {
         failures.insert(work, Failure { input, count, retry_at, kind, error });
     }
 
-    /// Says why the attempt that was just counted failed.
+    /// Records the error of the attempt counted last.
     pub(super) fn failed(
         &mut self,
         name: &CompanionName,
@@ -50,8 +50,8 @@ impl Attempts {
         }
     }
 
-    /// Takes over how a task of an earlier reconcile ended: its work is put off from then on, well ended or
-    /// not.
+    /// Records the outcome of a task of an earlier reconcile. Its back-off starts at that time, whatever the
+    /// outcome.
     pub(super) fn ended(
         &mut self,
         (name, work): &TaskKey,
@@ -70,7 +70,7 @@ impl Attempts {
         }
     }
 
-    /// When the last of the back-offs is over.
+    /// Returns the end of the longest back-off.
     pub(super) fn last_retry(&self) -> Option<Monotonic> {
         let failures = self.failures.values().flat_map(BTreeMap::values);
         failures.map(|failure| failure.retry_at).max()
@@ -86,15 +86,15 @@ impl Attempts {
     }
 }
 
-/// What is said of an attempt that reported no error, when nothing came of it.
+/// Returns the error of an attempt that reported success without the expected result.
 fn without_effect(work: Work) -> &'static str {
     match work {
-        Work::Hook => "what it rendered was not put in place, or did not last",
-        Work::Image => "it could not be built as it is now",
-        Work::Unit => "what was written did not last",
-        Work::Load => "a reload did not load it",
-        Work::Service => "it did not stay up",
-        Work::Removal => "what was removed is still there",
-        Work::Prune => "they are still there",
+        Work::Hook => "the rendered file was not committed or changed again",
+        Work::Image => "the image is still missing or outdated",
+        Work::Unit => "the unit file changed after it was written",
+        Work::Load => "the unit was not loaded by the reload",
+        Work::Service => "the service did not stay up",
+        Work::Removal => "removed objects still exist",
+        Work::Prune => "replaced images or files still exist",
     }
 }

@@ -1,30 +1,30 @@
-//! What is told while it happens, and who is told.
+//! Events of a reconcile, and their sink.
 
 use super::{Outcome, Reconcile, ReconcileError};
 use crate::model::companion::CompanionName;
 use crate::model::observed::Work;
 use crate::plan::Step;
 
-/// What happens, told while it happens.
+/// An event.
 #[derive(Debug)]
 pub enum Event<'e> {
-    /// A step is about to be taken.
+    /// A step is about to start.
     StepBegun(&'e Step),
-    /// A step was taken, or goes on by itself.
+    /// A step finished, or continues as a task.
     StepEnded(&'e Step, &'e Outcome),
-    /// Work that an earlier reconcile began has ended, with its error if it failed.
+    /// Work of an earlier reconcile ended, with its error if it failed.
     WorkEnded(&'e CompanionName, Work, Option<&'e str>),
-    /// A reconcile ended, or could not be made.
+    /// A reconcile finished, or could not start.
     Reconciled(&'e Result<Reconcile, ReconcileError>),
 }
 
-/// Who is told what happens. It must return at once.
+/// Receives events. It must return immediately.
 pub trait EventSink: Send + Sync {
-    /// Takes one event.
+    /// Handles one event.
     fn on_event(&self, event: &Event<'_>);
 }
 
-/// Tells nobody.
+/// Discards all events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoEvents;
 

@@ -1,8 +1,8 @@
-//! The execution of a plan: each action is one call of a port. It makes no choices.
+//! Executes a plan: each action is one port call. It makes no decisions.
 //!
-//! Steps are begun in the plan's order. What is short is done at once; what
-//! takes its time (a hook, a build, a job) goes on as a task of its own, so that no companion waits
-//! for another. A companion's steps end at its first failure: the next reconcile, not a retry, repairs.
+//! Steps start in the plan's order. Short calls run inline; long ones (a hook, a build, a job) run as separate
+//! tasks, so that no companion waits for another. A companion's steps stop at its first failure; the next
+//! reconcile repairs it.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -19,20 +19,20 @@ use crate::model::unit::JobResult;
 use crate::plan::{Action, Condition, Step};
 use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
-/// What became of one step.
+/// The outcome of one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The effect was had.
+    /// The call succeeded.
     Done,
-    /// It was begun and goes on; a later reconcile sees its end.
+    /// It was started and is running; a later reconcile observes its end.
     Begun,
-    /// It was not needed any more when its turn came.
+    /// It was no longer needed.
     NotNeeded,
     /// It failed.
     Failed {
-        /// What can be done about it.
+        /// The kind of error.
         kind: PortErrorKind,
-        /// What went wrong.
+        /// The error message.
         error: String,
     },
     /// An earlier step that it depends on failed.
@@ -41,7 +41,7 @@ pub enum Outcome {
 
 /// The outcomes of a plan's steps, in their order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[must_use = "a failure that nobody reads is a failure that nobody mends"]
+#[must_use = "the result contains the failed steps"]
 pub struct Execution {
     /// One outcome for each step.
     pub outcomes: Vec<Outcome>,
@@ -54,36 +54,36 @@ impl Execution {
     }
 }
 
-/// A plan that is being carried out, between two calls of a port.
+/// A plan in execution, between two port calls.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Executor {
     now: Monotonic,
-    /// The steps that are left.
+    /// The remaining steps.
     steps: VecDeque<Step>,
-    /// Whether the condition of the first of them was just read and holds.
+    /// Whether the condition of the first remaining step was just read and holds.
     ready: bool,
-    /// The companions of which a step failed.
+    /// The companions with a failed step.
     stopped: BTreeSet<CompanionName>,
     reload_failed: bool,
-    /// The work that was already counted in this plan.
+    /// The work already counted in this plan.
     begun: BTreeSet<TaskKey>,
 }
 
-/// How far one call of [`Executor::step`] went.
+/// The progress of one [`Executor::step`] call.
 #[derive(Debug)]
 pub enum Advance {
-    /// The condition of the next step was read, and holds.
+    /// The condition of the next step was read and holds.
     Ready,
-    /// A step was taken.
+    /// A step was executed.
     Taken {
-        /// What became of it.
+        /// Its outcome.
         outcome: Outcome,
-        /// The task that it began, for the caller to go on with.
+        /// The task that it started; the caller must drive it.
         task: Option<Box<Task>>,
     },
 }
 
-/// What one call of a port came to.
+/// The result of one port call.
 enum Effect {
     Ready,
     Done,
@@ -92,7 +92,7 @@ enum Effect {
 }
 
 impl Executor {
-    /// The execution of `steps`, which were decided at `now`.
+    /// Returns an executor of `steps`, planned at `now`.
     pub fn new(steps: Vec<Step>, now: Monotonic) -> Self {
         Self {
             now,
@@ -104,17 +104,17 @@ impl Executor {
         }
     }
 
-    /// The steps that are left, in their order.
+    /// Returns the remaining steps in order.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.steps.iter()
     }
 
-    /// Whether the condition of the first step left was just read and holds.
+    /// Returns whether the condition of the first remaining step was just read and holds.
     pub fn is_ready(&self) -> bool {
         self.ready
     }
 
-    /// Goes on by at most one call of a port; `None` when no step is left.
+    /// Makes at most one port call; `None` when no step remains.
     pub async fn step(
         &mut self,
         memory: &mut Memory,
@@ -122,7 +122,7 @@ impl Executor {
     ) -> Option<Advance> {
         let mut step = self.steps.pop_front()?;
         if let Action::DaemonReload { wanted_by } = &mut step.action {
-            // Of a companion whose file could not be changed there is nothing to load.
+            // There is nothing to load for a companion whose unit file could not be changed.
             wanted_by.retain(|(name, _input)| !self.stopped.contains(name));
         }
         let halted = step.serves().all(|name| self.stopped.contains(name));
@@ -163,7 +163,7 @@ impl Executor {
         Outcome::Failed { kind, error }
     }
 
-    /// Counts the attempt that `step` is part of, once for all its steps.
+    /// Counts the attempt of `step`, once for all its steps.
     fn begin(
         &mut self,
         name: &CompanionName,
@@ -257,13 +257,13 @@ async fn condition_holds(
     Ok(if condition.holds(&service) { Effect::Ready } else { Effect::NotNeeded })
 }
 
-/// The error of a job that did not end well.
+/// Returns the error of a failed job.
 pub(super) fn job_error(name: &CompanionName, result: JobResult) -> PortResult<()> {
     match result {
-        // A job that another one replaced says nothing of the service: it is looked at again.
+        // A replaced job says nothing about the service: observe again.
         JobResult::Done | JobResult::Canceled | JobResult::Skipped => Ok(()),
         JobResult::Timeout | JobResult::Failed | JobResult::Dependency | JobResult::Other => {
-            let message = format!("the job for `{name}.service` ended as `{result}`");
+            let message = format!("job for `{name}.service` finished with result `{result}`");
             Err(PortError::new(PortErrorKind::Transient, message))
         }
     }

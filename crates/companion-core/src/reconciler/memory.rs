@@ -1,7 +1,6 @@
-//! What a reconciler remembers from one reconcile to the next, as plain data.
+//! The state that a reconciler keeps between reconciles, as plain data.
 //!
-//! It holds nothing that the host could be asked, and no handle of the runtime: a copy of it is a
-//! reconciler that remembers the same.
+//! It holds nothing that can be read from the host, and no runtime handle, so it can be cloned.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +14,7 @@ use crate::model::desired::{DesiredState, Generation};
 use crate::model::observed::{Attempt, History, ObservedState, VerifiedRun, Work};
 use crate::model::unit::UnitFileState;
 
-/// All that a reconciler remembers.
+/// The memory of a reconciler.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Memory {
     pub(super) now: Monotonic,
@@ -26,7 +25,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Takes over, as of `now`, how tasks ended since the last look.
+    /// Records, as of `now`, the outcomes of the tasks that ended since the last call.
     pub fn catch_up(&mut self, now: Monotonic, ended: Vec<Ended>, context: &mut Context<'_>) {
         self.now = now;
         for Ended { key, end, ago } in ended {
@@ -36,7 +35,7 @@ impl Memory {
                 End::Done => None,
                 End::Failed { error, .. } => Some(error.as_str()),
                 End::Dropped => {
-                    let why = "it was dropped, because what it was for changed";
+                    let why = "cancelled: its input changed";
                     context.events.on_event(&Event::WorkEnded(name, *work, Some(why)));
                     continue;
                 }
@@ -47,10 +46,10 @@ impl Memory {
         }
     }
 
-    /// The tasks to drop: renderings and builds for companions that are not desired any more.
+    /// Returns the tasks to cancel: renderings and builds for companions that are no longer desired.
     ///
-    /// Those whose input was corrected since are named by the [plan](crate::plan::Plan::superseded).
-    /// Jobs of the service manager are left to it: dropping their wait would cancel nothing.
+    /// The [plan](crate::plan::Plan::superseded) lists tasks whose input changed. Service manager jobs are not
+    /// included: dropping the wait would not cancel the job.
     pub fn outdated(&self, desired: &DesiredState) -> Vec<TaskKey> {
         let outdated = self.tasks.keys().filter(|(name, work)| match work {
             Work::Hook | Work::Image => !desired.companions.contains_key(name),
@@ -59,29 +58,29 @@ impl Memory {
         outdated.cloned().collect()
     }
 
-    /// Learns from what a reconcile saw and decided, before anything of it is done.
+    /// Updates the memory from the observed state and the plan, before execution.
     pub fn learn(&mut self, reconcile: &Reconcile) {
         self.attempts.reset_backoff(&reconcile.plan);
         self.remember_gone(reconcile);
         self.remember_verified(&reconcile.observed);
     }
 
-    /// When the last of the back-offs that it holds is over.
+    /// Returns the end of the longest back-off.
     pub fn last_retry(&self) -> Option<Monotonic> {
         self.attempts.last_retry()
     }
 
-    /// Enters a task that was just begun.
+    /// Adds a started task.
     pub(super) fn task_begun(&mut self, task: &Task) {
         self.tasks.insert(task.key().clone(), task.label().clone());
     }
 
-    /// Forgets all tasks, because all were dropped.
+    /// Clears all tasks after they were cancelled.
     pub(super) fn forget_tasks(&mut self) {
         self.tasks.clear();
     }
 
-    /// What of it the planner is told.
+    /// Returns the planner's view.
     pub(super) fn history(&self) -> History {
         let mut running: BTreeMap<CompanionName, BTreeMap<Work, Attempt>> = BTreeMap::new();
         for ((name, work), Label { generation, input }) in &self.tasks {
@@ -96,8 +95,7 @@ impl Memory {
         }
     }
 
-    /// Notes the runs that were just seen beneath a true unit file, and forgets those of companions
-    /// that are not there any more.
+    /// Records the runs observed with a matching unit file, and forgets those of removed companions.
     fn remember_verified(&mut self, observed: &ObservedState) {
         self.verified.retain(|name, _| observed.companions.contains_key(name));
         for (name, seen) in &observed.companions {
@@ -112,8 +110,8 @@ impl Memory {
         }
     }
 
-    /// Notes the removals of which nothing is left, and forgets those whose companion is wanted
-    /// again. Where a stranger has the name, it is not known what of ours goes by it.
+    /// Records completed removals, and forgets those whose companion is desired again. If the name belongs to
+    /// an unmanaged object, the managed remains are unknown.
     fn remember_gone(&mut self, Reconcile { desired, observed, plan, .. }: &Reconcile) {
         self.gone.retain(|name, _| desired.removed.contains_key(name));
         for (name, removed) in &desired.removed {

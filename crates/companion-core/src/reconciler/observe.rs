@@ -1,4 +1,4 @@
-//! Reads of the ports, put together to an observed state. It changes nothing, and decides nothing.
+//! Reads the ports and assembles the observed state. It changes and decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
 type ByName<T> = BTreeMap<CompanionName, Observation<T>>;
 
-/// Reads all that the planner asks for. What cannot be read is unknown, never absent.
+/// Reads all inputs of the planner. A failed read is unknown, never absent.
 pub(super) async fn observe(
     host: &Host,
     desired: &DesiredState,
@@ -60,7 +60,7 @@ pub(super) async fn observe(
     ObservedState { companions, listing_error, history: history.clone() }
 }
 
-/// Reads the present state of one service.
+/// Reads the current state of one service.
 pub(super) async fn service_of(host: &Host, name: &CompanionName) -> PortResult<ServiceState> {
     let mut found = host.services.observe(&BTreeSet::from([name.clone()])).await;
     found.remove(name).unwrap_or_else(|| {
@@ -68,7 +68,7 @@ pub(super) async fn service_of(host: &Host, name: &CompanionName) -> PortResult<
     })
 }
 
-/// Waits for a port at most for `limit`: whatever an adapter does, a reconcile ends.
+/// Limits a port call to `limit`, so that a reconcile always ends.
 pub(super) async fn bounded<T>(
     limit: Duration,
     call: impl Future<Output = PortResult<T>>,
@@ -86,14 +86,14 @@ fn observation<T>(result: PortResult<T>) -> Observation<T> {
     }
 }
 
-/// What is said of a name that an adapter left out of its answer, against its contract.
-const NO_ANSWER: &str = "the adapter gave no answer";
+/// The error for a name that the adapter's answer does not contain, which violates the contract.
+const NO_ANSWER: &str = "the adapter returned no entry";
 
 fn no_answer<T>() -> Observation<T> {
     Observation::Unknown(NO_ANSWER.to_owned())
 }
 
-/// Asks one port once about all of `names`, unless there are none; the result has an entry for each.
+/// Calls one port once for all `names`, unless there are none; the result has an entry for each.
 async fn asked<T>(
     names: impl Iterator<Item = &CompanionName>,
     limit: Duration,
@@ -135,7 +135,7 @@ async fn hooks(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<H
         });
     }
     while let Some(read) = reads.join_next().await {
-        // A read that panicked leaves the entry that says there was no answer.
+        // A read that panicked keeps the `NO_ANSWER` entry.
         if let Ok((name, state)) = read {
             found.insert(name, state);
         }
@@ -152,7 +152,7 @@ async fn images(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<
     asked(sources.keys(), limit, host.images.observe(&sources)).await
 }
 
-/// The unit that each name should have, as far as the layers below it are known.
+/// The expected unit of each name, as far as its image and configuration are known.
 fn wanted_units(
     names: &BTreeSet<CompanionName>,
     desired: &DesiredState,
@@ -171,9 +171,8 @@ fn wanted_units(
     names.iter().map(|name| (name.clone(), unit(name))).collect()
 }
 
-/// The companions that may be started, restarted while nothing of them runs, or tidied up after:
-/// only for them the container at the name matters. The others cost no call, so that a reconcile which
-/// finds everything true, or only waits, starts no process.
+/// The companions that may be started, restarted while down, or cleaned up: only these need a container read. A
+/// reconcile that finds everything in the desired state, or only waits, therefore starts no process.
 fn names_to_ask_containers_of(
     desired: &DesiredState,
     history: &History,
@@ -199,8 +198,7 @@ fn names_to_ask_containers_of(
     wanted.chain(removed).cloned().collect()
 }
 
-/// The companions whose last run failed, or whose start came to nothing: only what they logged matters.
-/// The others cost no call.
+/// The companions whose last run or start failed: only their logs are read.
 fn failed_services(
     desired: &DesiredState,
     history: &History,

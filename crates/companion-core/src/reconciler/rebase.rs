@@ -1,4 +1,4 @@
-//! Rebasing: one memory for all those that differ in when they were reached and in nothing else.
+//! Rebasing: maps memories that differ only in time to one memory.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +11,25 @@ use crate::model::observed::Work;
 use crate::model::revision::Fingerprint;
 use crate::planner::stop_input;
 
-/// The number of failures from which on the back-off does not grow any more.
+/// The number of failures after which the back-off no longer grows.
 const LONGEST_FROM: u32 = 9;
 
-/// How a host calls the present run of a companion, before and after it was rebased.
+/// The invocation of a companion's current run, before and after rebasing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunName {
-    /// The generation of the companion's wish.
+    /// The generation of the companion's intent.
     pub generation: Generation,
-    /// Its invocation before.
+    /// The invocation before.
     pub before: Option<String>,
-    /// Its invocation after.
+    /// The invocation after.
     pub after: Option<String>,
 }
 
 impl Memory {
-    /// The same memory on a clock on which `now` is `origin`, without what no decision depends on.
+    /// Returns the same memory on a clock on which `now` is `origin`, without data that no decision depends on.
     ///
-    /// Two memories with which a reconciler will behave alike from now on are equal after it, if the
-    /// host was rebased too. Runs are renamed as `runs` says; all others are earlier ones. The words
-    /// of errors are left out.
+    /// Two memories with the same future behaviour become equal, if the host is rebased too. Runs are renamed
+    /// according to `runs`; all others are earlier ones. Error messages are removed.
     #[must_use]
     pub fn rebased(
         &self,
@@ -59,20 +58,20 @@ impl Memory {
 }
 
 impl Task {
-    /// The same task on a host that was rebased, and that calls the job it waits for `job`.
+    /// Returns the same task on a rebased host, where its job has the id `job`.
     #[must_use]
     pub fn rebased(self, job: Option<String>) -> Self {
         job.into_iter().fold(self, Self::with_job)
     }
 }
 
-/// What the host calls the run now that it called `invocation`, if it is the present one.
+/// Returns the new name of the run `invocation`, if it is the current one.
 fn renamed_run(invocation: &str, run: Option<&RunName>) -> String {
     let run = run.filter(|run| run.before.as_deref() == Some(invocation));
     run.and_then(|run| run.after.clone()).unwrap_or_else(|| "an earlier run".to_owned())
 }
 
-/// The input of a stop names the run that is stopped.
+/// The input of a stop contains the stopped run.
 fn renamed(input: Fingerprint, work: Work, run: Option<&RunName>) -> Fingerprint {
     let Some(run) = run.filter(|run| work == Work::Removal && run.before != run.after) else {
         return input;

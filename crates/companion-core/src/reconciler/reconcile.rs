@@ -1,4 +1,4 @@
-//! One reconcile: what is wanted and seen gives a decision. It changes nothing.
+//! One reconcile: derives a plan from the desired and the observed state. It changes nothing.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,16 +17,15 @@ use crate::plan::{Blocked, Plan, Step};
 use crate::planner::plan;
 use crate::ports::Host;
 
-/// What every part of a reconcile is given.
+/// The context of a reconcile.
 pub struct Context<'c> {
     /// The ports.
     pub host: &'c Host,
-    /// How long their calls may take.
+    /// The time limits of port calls.
     pub limits: &'c Limits,
-    /// Who is told.
+    /// The event sink.
     pub events: &'c dyn EventSink,
-    /// The share of a back-off's twentieth that is left off, see
-    /// [`backoff::delay`](crate::planner::backoff::delay).
+    /// The jitter of the back-off delay, see [`backoff::delay`](crate::planner::backoff::delay).
     pub jitter: &'c mut (dyn FnMut() -> u16 + Send),
 }
 
@@ -36,29 +35,29 @@ impl fmt::Debug for Context<'_> {
     }
 }
 
-/// One reconcile: what was wanted, seen, decided, and what became of it.
+/// The result of one reconcile: desired state, observed state, plan and outcomes.
 #[derive(Debug)]
-#[must_use = "a reconcile that nobody reads hides its failures"]
+#[must_use = "the result contains the failed steps"]
 pub struct Reconcile {
-    /// What was wanted.
+    /// The desired state.
     pub desired: DesiredState,
-    /// What was seen.
+    /// The observed state.
     pub observed: ObservedState,
-    /// What was decided.
+    /// The plan.
     pub plan: Plan,
-    /// The rules of [`check`] that the plan breaks: a mistake of ours. Nothing was done for the companions
-    /// that they name.
+    /// The rules of [`check`] that the plan breaks: a bug in the planner. Steps of the named companions were
+    /// skipped.
     pub violations: Vec<Violation>,
-    /// The companions that it is for; all if none are named.
+    /// The companions in scope; empty means all.
     pub names: Option<BTreeSet<CompanionName>>,
-    /// What became of its steps; empty for a reconcile that only looked.
+    /// The outcomes of its steps; empty for a dry run.
     pub execution: Execution,
-    /// When, on the reconciler's clock.
+    /// The time of the reconcile on the reconciler's clock.
     pub at: Monotonic,
 }
 
 impl Reconcile {
-    /// Looks at the host and decides, with what `memory` holds as of its last `catch_up`.
+    /// Observes the host and plans, using `memory` as of its last `catch_up`.
     pub async fn look(
         memory: &Memory,
         desired: DesiredState,
@@ -68,7 +67,7 @@ impl Reconcile {
         let (history, now) = (memory.history(), memory.now);
         let observed = observe(host, &desired, &history, limits).await;
         if let Some(error) = &observed.listing_error {
-            warn!("units that nobody wished for cannot be looked for: {error}");
+            warn!("failed to list managed units: {error}");
         }
         let plan = plan(&desired, &observed, now);
         debug!(steps = plan.steps.len(), blocked = plan.blocked.len(), "planned");
@@ -77,14 +76,13 @@ impl Reconcile {
         Self { desired, observed, plan, violations, names: None, execution, at: now }
     }
 
-    /// Leaves to another reconcile what concerns none of `names`. What was decided about others stays readable.
+    /// Limits execution to `names`. The plan still contains the decisions about others.
     pub fn restrict_to(&mut self, names: &BTreeSet<CompanionName>) {
         self.names = Some(names.clone());
     }
 
-    /// The steps that are carried out: those that concern the companions that the reconcile is for, but for
-    /// companions whose part of the plan breaks a rule. A rule that the plan as a whole breaks stops all
-    /// of it.
+    /// The steps to execute: those for the companions in scope whose part of the plan breaks no rule. A
+    /// violation by the plan as a whole blocks all steps.
     pub fn steps(&self) -> Vec<Step> {
         let mut plan = self.plan.clone();
         if let Some(names) = &self.names {
@@ -94,30 +92,30 @@ impl Reconcile {
         plan.steps
     }
 
-    /// Whether the plan breaks a rule for this companion, or as a whole.
+    /// Returns whether the plan breaks a rule for this companion, or as a whole.
     fn is_unsound(&self, name: Option<&CompanionName>) -> bool {
         let concerns = |of: &Option<CompanionName>| of.is_none() || (of.as_ref() == name);
         self.violations.iter().any(|violation| concerns(&violation.companion))
     }
 
-    /// What carries out [`steps`](Self::steps).
+    /// Returns the executor of [`steps`](Self::steps).
     pub fn executor(&self) -> Executor {
         for violation in &self.violations {
-            error!("invariant violation: the plan breaks {violation}; that part is not executed");
+            error!("invariant violation: plan breaks {violation}; skipping the affected steps");
         }
         Executor::new(self.steps(), self.at)
     }
 
-    /// Whether nothing more comes of `name` by itself within moments, see [`is_settled`](Self::is_settled).
+    /// Returns whether `name` needs no further reconcile before the next resync or event, see
+    /// [`is_settled`](Self::is_settled).
     pub fn is_settled_for(&self, name: &CompanionName) -> bool {
         let passes = |blocked: &Blocked| blocked.waiting_on.is_transient();
         self.is_unsound(Some(name))
             || (self.plan.serving(name).next().is_none() && !self.plan.blocked(name).any(passes))
     }
 
-    /// Whether no further reconcile is worth making before the next resync or event: there was nothing to
-    /// do, and nothing that passes by itself within moments is waited for. A part of a plan that breaks a
-    /// rule is not carried out, and so nothing comes of making it again.
+    /// Returns whether no further reconcile is useful before the next resync or event: no steps are due and no
+    /// transient condition is pending. Steps that break a rule are skipped and do not count.
     pub fn is_settled(&self) -> bool {
         let waits = |blocked: &Blocked| {
             blocked.waiting_on.is_transient() && !self.is_unsound(Some(&blocked.companion))
@@ -129,13 +127,13 @@ impl Reconcile {
     }
 }
 
-/// A pass: the reconciles from a first look until nothing moved any more.
+/// The result of converging: all reconciles until the state was stable.
 #[derive(Debug)]
-#[must_use = "only the last reconcile says whether the companions run"]
+#[must_use = "the last reconcile contains the final state"]
 pub struct Convergence {
     /// The number of reconciles.
     pub reconciles: usize,
-    /// The steps that were taken, each with what became of it.
+    /// The executed steps with their outcomes.
     pub steps: Vec<(Step, Outcome)>,
     /// The last reconcile.
     pub last: Reconcile,

@@ -1,8 +1,7 @@
-//! The work that outlives the reconcile which began it: hooks, builds and pulls, jobs.
+//! Work that outlives its reconcile: hooks, builds, pulls, jobs.
 //!
-//! A task is plain data between its calls of ports. Each ends by itself within its limit. A task
-//! whose companion is wanted no more is dropped; the ports promise that a call dropped half-way
-//! leaves its effect whole or absent.
+//! A task is plain data between port calls and ends within its time limit. A task of a companion that is no
+//! longer desired is cancelled; by contract, the effect of a cancelled port call is complete or absent.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -26,11 +25,11 @@ use crate::model::revision::Fingerprint;
 use crate::plan::Step;
 use crate::ports::{Host, Job, PortError, PortErrorKind, PortResult};
 
-/// What tells a task from all others of its reconciler: work that is under way is not begun again.
+/// Identifies a task within its reconciler: running work is not started again.
 #[cfg_attr(not(feature = "stepwise"), expect(unreachable_pub, reason = "the search's name for it"))]
 pub type TaskKey = (CompanionName, Work);
 
-/// A task between two calls of a port.
+/// A task between two port calls.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Task {
     key: TaskKey,
@@ -38,55 +37,55 @@ pub struct Task {
     stage: Stage,
 }
 
-/// What is remembered of a task while it is under way.
+/// The record of a running task.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Label {
     pub(super) generation: Generation,
     pub(super) input: Fingerprint,
 }
 
-/// What a task does next.
+/// The next stage of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// It renders, to commit beside the files that are claimed.
+    /// Render, then commit next to the claimed files.
     Render(HookSpec, Vec<ConfigId>),
-    /// It commits what it rendered.
+    /// Commit the rendered bytes.
     Commit(HookSpec, Rendered, Vec<ConfigId>),
-    /// It builds or pulls.
+    /// Build or pull.
     Ensure(ImageSource),
-    /// It removes images.
+    /// Remove images.
     Prune(Vec<ImageId>),
-    /// It waits for a job's end.
+    /// Wait for a job.
     Wait(Job),
-    /// Nothing any more.
+    /// Finished.
     Over,
 }
 
-/// A task that ended.
+/// A finished task.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ended {
-    /// Which.
+    /// Its key.
     pub key: TaskKey,
-    /// How.
+    /// Its result.
     pub end: End,
-    /// How long before it is taken over. A program that makes a reconcile now and then learns of it late,
-    /// and what failed long ago is due again.
+    /// How long ago it ended. A program that reconciles rarely collects it late, when its back-off may already
+    /// be over.
     pub ago: Duration,
 }
 
-/// How a task ended.
+/// The result of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum End {
-    /// Well.
+    /// It succeeded.
     Done,
-    /// With an error.
+    /// It failed.
     Failed {
-        /// What can be done about it.
+        /// The kind of error.
         kind: PortErrorKind,
-        /// What went wrong.
+        /// The error message.
         error: String,
     },
-    /// Its reconciler dropped it.
+    /// Its reconciler cancelled it.
     Dropped,
 }
 
@@ -105,22 +104,22 @@ impl Task {
         Self { key: (name.clone(), step.work), label, stage }
     }
 
-    /// Which it is.
+    /// Returns its key.
     pub fn key(&self) -> &TaskKey {
         &self.key
     }
 
-    /// The generation of the wish that it carries out.
+    /// Returns the generation of its intent.
     pub fn generation(&self) -> Generation {
         self.label.generation
     }
 
-    /// What it does next.
+    /// Returns its next stage.
     pub fn stage(&self) -> &Stage {
         &self.stage
     }
 
-    /// The job that it waits for, if it waits for one.
+    /// Returns the job that it waits for, if any.
     pub fn job(&self) -> Option<&str> {
         match &self.stage {
             Stage::Wait(job) => Some(&job.id),
@@ -132,7 +131,7 @@ impl Task {
         }
     }
 
-    /// The same task, if it waits for a job, on a host that calls that job `id`.
+    /// Returns the same task with the job id `id`, if it waits for a job.
     #[cfg(feature = "stepwise")]
     pub(super) fn with_job(mut self, id: String) -> Self {
         if let Stage::Wait(job) = &mut self.stage {
@@ -145,9 +144,9 @@ impl Task {
         &self.label
     }
 
-    /// Goes on by one call of a port; `None` when there is more to do.
+    /// Makes one port call; `None` while more remain.
     ///
-    /// A task of which a step was dropped half-way is over.
+    /// Cancelling a step ends the task.
     pub async fn step(&mut self, host: &Host) -> Option<End> {
         let stage = mem::replace(&mut self.stage, Stage::Over);
         match after(stage, host).await {
@@ -160,7 +159,7 @@ impl Task {
         }
     }
 
-    /// How long all of it may take.
+    /// Returns the time limit of the whole task.
     fn limit(&self, limits: &Limits) -> Duration {
         match self.stage {
             Stage::Render(..) | Stage::Commit(..) => limits.hook,
@@ -170,7 +169,7 @@ impl Task {
         }
     }
 
-    /// Goes on until its end.
+    /// Runs to its end.
     async fn run(mut self, host: Host, limits: Limits) -> End {
         let limit = self.limit(&limits);
         let ended = async {
@@ -184,7 +183,7 @@ impl Task {
     }
 }
 
-/// Makes the call of `stage`, and returns the next one.
+/// Makes the port call of `stage` and returns the next stage.
 async fn after(stage: Stage, host: &Host) -> PortResult<Stage> {
     match stage {
         Stage::Render(hook, claimed) => {
@@ -207,7 +206,7 @@ async fn after(stage: Stage, host: &Host) -> PortResult<Stage> {
     Ok(Stage::Over)
 }
 
-/// The tasks under way on the runtime.
+/// The running tasks.
 pub(super) struct Tasks {
     host: Host,
     limits: Limits,
@@ -220,7 +219,7 @@ pub(super) struct Tasks {
 
 impl Tasks {
     pub(super) fn new(host: Host, limits: Limits, ended: Arc<watch::Sender<u64>>) -> Self {
-        // It holds one end for each task under way, and a reconciler has a few of them a companion.
+        // It holds one result per running task, so its size is bounded by a few per companion.
         let (sender, ends) = unbounded_channel();
         let under_way = BTreeMap::new();
         Self { host, limits, set: JoinSet::new(), under_way, sender, ends, ended }
@@ -237,7 +236,7 @@ impl Tasks {
         self.under_way.insert(key, abort);
     }
 
-    /// Takes the tasks that ended since the last call.
+    /// Takes the tasks finished since the last call.
     pub(super) fn take_ended(&mut self) -> Vec<Ended> {
         while self.set.try_join_next().is_some() {}
         let mut ended = Vec::new();
@@ -248,20 +247,19 @@ impl Tasks {
         ended
     }
 
-    /// Has the tasks named dropped; each is under way until it has ended by that.
+    /// Cancels the named tasks; each counts as running until it has ended.
     pub(super) fn abort(&self, unneeded: &[TaskKey]) {
         unneeded.iter().filter_map(|key| self.under_way.get(key)).for_each(AbortHandle::abort);
     }
 
-    /// Drops all tasks and waits until their calls are gone.
+    /// Cancels all tasks and waits for their calls to end.
     pub(super) async fn shut_down(&mut self) {
         self.set.shutdown().await;
         let _ended = self.take_ended();
     }
 }
 
-/// Reports a task's end however it ends: done, dropped or panicking. Who is woken by it finds it
-/// reported.
+/// Reports the end of a task in every case: done, cancelled or panicked. The report precedes the wake-up.
 struct ReportAtEnd {
     key: TaskKey,
     end: Option<End>,
@@ -285,7 +283,7 @@ impl Drop for ReportAtEnd {
                 End::Dropped
             }
         });
-        // Without a receiver the reconciler is gone, and nobody waits for the end.
+        // Without a receiver the reconciler was dropped, and the report is not needed.
         let _ = self.sender.send((self.key.clone(), end, Instant::now()));
         self.ended.send_modify(|count| *count += 1);
     }

@@ -1,18 +1,18 @@
-//! What a failed run left to be read: its last lines, and the cause that they name.
+//! The diagnostics of a failed run: its last log lines and their root cause.
 
 use std::collections::BTreeSet;
 
 use crate::model::observed::{Observation, ObservedCompanion};
 use crate::root_cause::RootCause;
 
-/// What is known of a companion's last run; nothing while that did not fail.
+/// The diagnostics of a companion's last run; empty if it did not fail.
 #[derive(Debug, Default)]
 pub(super) struct FailedRun {
-    /// The root cause in one sentence, if the lines name a known one.
+    /// The root cause in one sentence, if known.
     pub(super) root_cause: Option<String>,
-    /// Its last lines, oldest first.
+    /// Its last log lines, oldest first.
     pub(super) log: Vec<String>,
-    /// Why they could not be read.
+    /// The error if they could not be read.
     pub(super) log_error: Option<String>,
 }
 
@@ -32,7 +32,7 @@ impl FailedRun {
     }
 }
 
-/// The drop-ins of the unit file, and those of the loaded unit, each once.
+/// Returns the drop-ins of the unit file and the loaded unit without duplicates.
 pub(super) fn drop_ins(seen: &ObservedCompanion) -> Vec<String> {
     let of_file = seen.unit.known().into_iter().flat_map(|file| &file.drop_ins);
     let of_service = seen.service.known().into_iter().flat_map(|service| &service.drop_ins);

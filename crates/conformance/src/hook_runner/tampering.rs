@@ -1,4 +1,4 @@
-//! What others do to rendered files and to the link.
+//! Tampering with rendered files and the link.
 
 use companion_core::model::hook::{ConfigFile, Link, StaleCause};
 use companion_core::ports::PortErrorKind;
@@ -6,8 +6,8 @@ use companion_core::ports::PortErrorKind;
 use super::{World, make, make_beside, next, stale, state, usable};
 use crate::{Arranged, refused};
 
-/// What started from the lost file may have started from other bytes: it names that file.
-pub(super) async fn a_lost_file_that_is_claimed_is_committed_in_the_next_epoch(world: &World) {
+/// A process that names the lost file may have been started from other bytes.
+pub(super) async fn lost_file_in_use_is_committed_in_the_next_epoch(world: &World) {
     let before = make(world).await;
     world.delete_file().await;
     assert_eq!(stale(world).await, StaleCause::Missing);
@@ -16,7 +16,7 @@ pub(super) async fn a_lost_file_that_is_claimed_is_committed_in_the_next_epoch(w
     assert_eq!(usable(world).await, next(before));
 }
 
-pub(super) async fn a_lost_file_that_nothing_claims_is_committed_again(world: &World) {
+pub(super) async fn lost_unused_file_is_committed_again(world: &World) {
     let before = make(world).await;
     world.delete_file().await;
     assert_eq!(make(world).await, before);

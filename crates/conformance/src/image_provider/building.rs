@@ -1,4 +1,4 @@
-//! Building, and what becomes of images that were built.
+//! Builds, and the lifetime of built images.
 
 use std::collections::BTreeMap;
 
@@ -65,9 +65,7 @@ pub(super) async fn an_image_of_a_context_that_changed_is_not_current_and_is_bui
     assert!(state(world).await.is_current());
 }
 
-pub(super) async fn an_image_that_a_newer_build_replaced_is_left_over_until_it_is_pruned(
-    world: &World,
-) {
+pub(super) async fn replaced_image_is_dangling_until_it_is_pruned(world: &World) {
     let before = ensure(world).await;
     world.change_context().await;
     let after = ensure(world).await;
@@ -102,7 +100,7 @@ pub(super) async fn pruning_what_is_gone_or_in_use_is_a_success_and_removes_noth
     assert_eq!(state(world).await.present, Some(image));
 }
 
-pub(super) async fn the_image_of_a_stranger_is_never_left_over(world: &World) {
+pub(super) async fn unmanaged_image_is_never_dangling(world: &World) {
     world.leave_strangers_image().await;
     ensure(world).await;
     assert_eq!(state(world).await.leftovers, []);
@@ -145,7 +143,7 @@ pub(super) async fn what_one_instance_built_another_one_sees_and_builds_no_more(
     assert_eq!(state(world).await.leftovers, []);
 }
 
-pub(super) async fn two_that_ensure_one_image_at_once_get_the_same(world: &World) {
+pub(super) async fn concurrent_requests_for_one_image_return_the_same(world: &World) {
     let (images, source) = (world.images(), world.source());
     let (one, other) = tokio::join!(images.ensure(&source), images.ensure(&source));
     let image = one.unwrap();
@@ -190,7 +188,7 @@ pub(super) async fn pruning_nothing_is_a_success(world: &World) {
     assert_eq!(state(world).await.present, Some(image));
 }
 
-pub(super) async fn an_old_image_that_a_container_uses_is_not_left_over_and_not_pruned(
+pub(super) async fn replaced_image_in_use_is_neither_dangling_nor_pruned(
     world: &World,
 ) -> Arranged {
     let before = ensure(world).await;

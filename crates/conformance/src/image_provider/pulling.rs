@@ -1,4 +1,4 @@
-//! Pulling: when a registry is asked, and what its answers come to.
+//! Pulls: when a registry is contacted, and its responses.
 
 use companion_core::model::image::{ImageSource, Provenance, PullSource};
 use companion_core::ports::PortErrorKind;
@@ -96,7 +96,7 @@ pub(super) async fn an_image_that_the_registry_does_not_have_is_not_found(world:
     refused(failed, PortErrorKind::NotFound);
 }
 
-pub(super) async fn a_registry_that_cannot_be_reached_is_a_passing_failure(world: &World) {
+pub(super) async fn unreachable_registry_is_transient(world: &World) {
     world.publish("one").await;
     world.registry_down().await;
     let failed = world.images().ensure(&only_pulled(world)).await;
@@ -105,9 +105,7 @@ pub(super) async fn a_registry_that_cannot_be_reached_is_a_passing_failure(world
     assert_eq!(state.present, None);
 }
 
-pub(super) async fn a_registry_that_nobody_vouches_for_is_asked_only_where_that_is_permitted(
-    world: &World,
-) {
+pub(super) async fn untrusted_registry_is_contacted_only_if_permitted(world: &World) {
     world.publish("one").await;
     world.distrust_registry().await;
     let mut source = only_pulled(world);
@@ -153,7 +151,7 @@ pub(super) async fn a_build_that_fails_for_an_image_that_no_registry_has_is_inva
     assert_eq!(state(world).await.present, None);
 }
 
-pub(super) async fn a_pulled_image_gives_way_to_the_build_that_was_mended(world: &World) {
+pub(super) async fn pulled_image_is_replaced_by_the_repaired_build(world: &World) {
     world.publish("one").await;
     world.break_build().await;
     let pulled = ensure(world).await;
@@ -177,7 +175,7 @@ pub(super) async fn a_registry_that_asks_for_credentials_denies_the_image(
     Ok(())
 }
 
-pub(super) async fn an_image_for_another_kind_of_machine_is_invalid_and_not_present(
+pub(super) async fn image_for_another_architecture_is_invalid_and_not_present(
     world: &World,
 ) -> Arranged {
     world.publish_misfit().await?;

@@ -1,4 +1,4 @@
-//! Programs that end, by themselves or by somebody else, and what is frozen.
+//! Programs that exit, are killed or paused.
 
 use std::time::Duration;
 
@@ -103,9 +103,7 @@ pub(super) async fn a_restart_of_what_waits_for_its_next_start_does_not_wait(wor
     assert_eq!((state.is_running(), state.restarts), (true, 0));
 }
 
-pub(super) async fn what_was_restarted_by_itself_is_counted_until_it_is_started_anew(
-    world: &World,
-) {
+pub(super) async fn automatic_restarts_are_counted_until_the_next_start(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
     for expected in 1..=2 {
@@ -131,7 +129,7 @@ pub(super) async fn what_runs_after_its_unit_vanished_is_not_started_again(world
     assert_eq!(state.load, LoadState::NotFound);
 }
 
-pub(super) async fn a_program_that_is_frozen_no_more_is_the_same_run(world: &World) {
+pub(super) async fn unfrozen_program_is_the_same_run(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
     let before = state_of(world, &unit.name).await;

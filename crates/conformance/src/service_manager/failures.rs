@@ -1,4 +1,4 @@
-//! What fails, is limited, masked or not there.
+//! Failed, rate-limited, masked and missing units.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use companion_core::ports::PortErrorKind;
 use super::{World, becomes, load, restart, run, start, state_of, stop};
 use crate::{Arranged, all_read, each_refused, refused};
 
-/// A unit that cannot start, because its image is not there, and is not tried again.
+/// A unit with a missing image and without restarts.
 async fn fail(world: &World) -> UnitSpec {
     let mut unit = world.unit(0);
     unit.image = world.absent_image();
@@ -90,7 +90,7 @@ pub(super) async fn stopping_what_failed_is_done_and_leaves_it_failed(world: &Wo
     assert_eq!(state.active, ActiveState::Failed);
 }
 
-pub(super) async fn what_failed_of_something_that_was_mended_starts_without_a_reset(world: &World) {
+pub(super) async fn repaired_service_starts_without_a_reset(world: &World) {
     let mut unit = fail(world).await;
     unit.image = world.unit(0).image;
     load(world, &unit).await;

@@ -1,4 +1,4 @@
-//! Starts, stops and restarts: what is queued, merged, replaced and waited for.
+//! Starts, stops and restarts: queueing, merging, replacing and waiting.
 
 use companion_core::model::unit::{ActiveState, JobResult, ServiceResult, ServiceState};
 use companion_core::ports::{Job, PortErrorKind, PortResult};
@@ -176,9 +176,7 @@ pub(super) async fn a_job_that_is_replaced_ends_as_cancelled(world: &World) {
     assert!(state_of(world, &unit.name).await.is_running());
 }
 
-pub(super) async fn a_program_that_does_not_heed_a_stop_is_killed_and_its_stop_is_done(
-    world: &World,
-) {
+pub(super) async fn program_that_ignores_a_stop_is_killed_and_the_stop_is_done(world: &World) {
     let unit = world.stubborn_unit();
     run(world, &unit).await;
     assert_eq!(stop(world, &unit.name).await, JobResult::Done);
@@ -209,7 +207,7 @@ pub(super) async fn a_job_of_nobody_is_invalid(world: &World) {
     refused(world.services().wait(job).await, PortErrorKind::Invalid);
 }
 
-pub(super) async fn jobs_of_several_units_go_on_beside_each_other(world: &World) {
+pub(super) async fn jobs_of_several_units_run_concurrently(world: &World) {
     let units = [0, 1, 2].map(|number| world.unit(number));
     for unit in &units {
         world.write(unit).await;

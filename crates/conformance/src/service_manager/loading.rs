@@ -1,4 +1,4 @@
-//! What a reload does and does not do.
+//! Reloads.
 
 use companion_core::model::unit::{ActiveState, JobResult, LoadState, ServiceState};
 use companion_core::ports::PortErrorKind;
@@ -169,7 +169,7 @@ pub(super) async fn a_reload_without_a_change_changes_nothing(world: &World) {
     assert_eq!(after, before);
 }
 
-pub(super) async fn two_reloads_at_once_both_load_what_is_there(world: &World) {
+pub(super) async fn concurrent_reloads_both_load_the_current_files(world: &World) {
     let unit = world.unit(0);
     world.write(&unit).await;
     let (services, another) = (world.services(), world.another());
@@ -179,7 +179,7 @@ pub(super) async fn two_reloads_at_once_both_load_what_is_there(world: &World) {
     assert_eq!(state_of(world, &unit.name).await.loaded, Some(unit.revision));
 }
 
-pub(super) async fn a_unit_that_became_unsound_is_not_found_and_runs_on(world: &World) {
+pub(super) async fn invalid_unit_is_not_found_and_keeps_running(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
     world.write_refused(&unit.name).await;
@@ -246,7 +246,7 @@ pub(super) async fn a_drop_in_is_named_once_it_is_loaded(world: &World) -> Arran
     Ok(())
 }
 
-pub(super) async fn a_strangers_broken_file_that_would_cost_our_units_holds_the_reload_back(
+pub(super) async fn reload_is_refused_if_a_broken_unmanaged_file_would_unload_units(
     world: &World,
 ) -> Arranged {
     let (unit, other) = (world.unit(0), world.unit(1));
@@ -265,9 +265,7 @@ pub(super) async fn a_strangers_broken_file_that_would_cost_our_units_holds_the_
     Ok(())
 }
 
-pub(super) async fn without_a_generator_nothing_of_ours_is_reloaded_away(
-    world: &World,
-) -> Arranged {
+pub(super) async fn reload_without_a_generator_unloads_no_managed_unit(world: &World) -> Arranged {
     let unit = world.unit(0);
     run(world, &unit).await;
     let before = state_of(world, &unit.name).await;
@@ -279,9 +277,7 @@ pub(super) async fn without_a_generator_nothing_of_ours_is_reloaded_away(
     Ok(())
 }
 
-pub(super) async fn a_reload_that_is_put_off_is_a_passing_failure_and_loads_nothing(
-    world: &World,
-) -> Arranged {
+pub(super) async fn rate_limited_reload_is_transient_and_loads_nothing(world: &World) -> Arranged {
     let unit = world.unit(0);
     world.limit_reloads().await?;
     let mut reloaded = Ok(());

@@ -1,4 +1,4 @@
-//! What a service logged before it failed.
+//! Logs of failed services.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ async fn fails(world: &World, unit: &UnitSpec) {
     becomes(world, &unit.name, "it failed", failed).await;
 }
 
-/// A unit whose program ends with 3 after its first start, and is not started again.
+/// A unit whose program exits with 3 after its first start, without restarts.
 async fn once(world: &World) -> UnitSpec {
     let mut unit = world.ending_unit(3).await;
     unit.container.restart = RestartPolicy::No;

@@ -1,4 +1,4 @@
-//! What is read of a store, and what reading does not do.
+//! Reads of a store.
 
 use std::collections::BTreeMap;
 
@@ -166,7 +166,7 @@ pub(super) async fn reading_changes_nothing(world: &World) {
     assert_eq!(traces().await, before);
 }
 
-pub(super) async fn listing_names_all_that_is_ours_and_nothing_else(world: &World) {
+pub(super) async fn listing_returns_exactly_the_managed_units(world: &World) {
     let units: Vec<UnitSpec> = (0..6).map(|number| world.unit(number)).collect();
     for unit in &units[..3] {
         world.store().write(unit).await.unwrap();
@@ -179,7 +179,7 @@ pub(super) async fn listing_names_all_that_is_ours_and_nothing_else(world: &Worl
     assert_eq!(world.store().list().await.unwrap(), ours);
 }
 
-pub(super) async fn a_location_is_the_same_whatever_lies_there(world: &World) {
+pub(super) async fn location_is_the_same_in_every_state(world: &World) {
     let unit = world.unit(0);
     world.store().write(&world.unit(1)).await.unwrap();
     let absent = location_of(world, &unit.name).await;
@@ -211,7 +211,7 @@ pub(super) async fn a_drop_in_beside_a_unit_is_named_and_changes_nothing_else(
     Ok(())
 }
 
-pub(super) async fn a_store_that_is_gone_is_empty_and_made_again_by_a_write(world: &World) {
+pub(super) async fn missing_store_is_empty_and_created_by_a_write(world: &World) {
     let unit = world.unit(0);
     world.store().write(&unit).await.unwrap();
     world.lose_store().await;

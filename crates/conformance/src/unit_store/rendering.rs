@@ -1,4 +1,4 @@
-//! The words that a store has for a unit: announced, named in what is written, and told from an edit.
+//! The rendering digest: reported, stored in the unit, and distinguished from an edit.
 
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};

@@ -1,4 +1,4 @@
-//! What is not ours: seen, told, and never touched.
+//! Unmanaged objects: reported and never changed.
 
 use companion_core::model::unit::UnitFileState;
 use companion_core::ports::PortErrorKind;
@@ -6,7 +6,7 @@ use companion_core::ports::PortErrorKind;
 use super::{World, is_unmanaged, state_of};
 use crate::{Arranged, refused};
 
-pub(super) async fn a_unit_without_our_mark_is_unmanaged_and_not_listed(world: &World) {
+pub(super) async fn unit_without_the_ownership_label_is_unmanaged_and_not_listed(world: &World) {
     let unit = world.unit(0);
     world.put_unmanaged(&unit.name).await;
     assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await));
@@ -69,7 +69,7 @@ pub(super) async fn what_cannot_be_read_is_neither_written_over_nor_removed(worl
     assert_eq!(world.trace(&unit.name).await, before);
 }
 
-pub(super) async fn what_was_unmanaged_and_is_gone_leaves_its_place_to_us(world: &World) {
+pub(super) async fn name_of_a_removed_unmanaged_file_can_be_used(world: &World) {
     let unit = world.unit(0);
     world.put_unmanaged(&unit.name).await;
     refused(world.store().write(&unit).await, PortErrorKind::Conflict);

@@ -1,4 +1,4 @@
-//! What writing and removing do, leave, and refuse.
+//! Writes and removals.
 
 use companion_core::model::container::{AbsolutePath, BindMount, ContainerSpec, Device};
 use companion_core::model::unit::UnitFileState;
@@ -36,7 +36,7 @@ pub(super) async fn writing_another_unit_replaces_the_one_before(world: &World) 
     assert_eq!(state, UnitFileState::Current { revision });
 }
 
-pub(super) async fn a_unit_that_everyone_may_write_is_exposed_and_closed_by_a_write(world: &World) {
+pub(super) async fn unit_writable_by_others_is_wrong_mode_and_fixed_by_a_write(world: &World) {
     let unit = world.unit(0);
     let revision = unit.revision;
     world.store().write(&unit).await.unwrap();
@@ -90,9 +90,7 @@ pub(super) async fn an_edited_unit_of_ours_can_be_removed(world: &World) {
     assert_eq!(state, UnitFileState::Absent);
 }
 
-pub(super) async fn a_unit_that_the_judge_refuses_is_not_written_and_the_old_one_stands(
-    world: &World,
-) {
+pub(super) async fn rejected_unit_is_not_written_and_the_old_one_remains(world: &World) {
     let unit = world.unit(0);
     world.store().write(&unit).await.unwrap();
     let before = world.trace(&unit.name).await;
@@ -189,7 +187,7 @@ pub(super) async fn a_write_that_is_dropped_half_way_leaves_the_old_unit_or_the_
     world.store().write(&newer).await.unwrap();
     let revision = newer.revision;
     let state = state_of(world, &unit.name, Some(&unit)).await;
-    assert_eq!(state, UnitFileState::Current { revision }, "what was dropped comes no more");
+    assert_eq!(state, UnitFileState::Current { revision }, "a dropped write has no later effect");
 }
 
 pub(super) async fn a_removal_that_is_dropped_half_way_leaves_the_unit_or_nothing(world: &World) {
@@ -202,7 +200,7 @@ pub(super) async fn a_removal_that_is_dropped_half_way_leaves_the_unit_or_nothin
     world.store().write(&unit).await.unwrap();
     let revision = unit.revision;
     let state = state_of(world, &unit.name, Some(&unit)).await;
-    assert_eq!(state, UnitFileState::Current { revision }, "what was dropped comes no more");
+    assert_eq!(state, UnitFileState::Current { revision }, "a dropped write has no later effect");
 }
 
 pub(super) async fn of_two_writes_at_once_one_is_left_whole(world: &World) {
@@ -217,9 +215,7 @@ pub(super) async fn of_two_writes_at_once_one_is_left_whole(world: &World) {
     assert!(matches!(state, UnitFileState::Current { .. }), "{state:?}");
 }
 
-pub(super) async fn a_unit_that_the_judge_refuses_is_not_written_where_there_is_none(
-    world: &World,
-) {
+pub(super) async fn rejected_unit_is_not_created(world: &World) {
     let unit = world.unit(0);
     world.refuse(&unit.name).await;
     refused(world.store().write(&unit).await, PortErrorKind::Invalid);
@@ -237,7 +233,7 @@ pub(super) async fn a_refusal_of_one_unit_keeps_no_other_from_being_written(worl
     assert_eq!(state, UnitFileState::Current { revision });
 }
 
-pub(super) async fn without_a_judge_nothing_is_written_and_all_the_rest_goes_on(world: &World) {
+pub(super) async fn without_a_validator_only_writes_fail(world: &World) {
     let unit = world.unit(0);
     world.store().write(&unit).await.unwrap();
     world.remove_judge().await;
@@ -251,7 +247,7 @@ pub(super) async fn without_a_judge_nothing_is_written_and_all_the_rest_goes_on(
     assert!(world.store().list().await.unwrap().is_empty());
 }
 
-pub(super) async fn writing_what_lies_there_already_asks_no_judge(world: &World) {
+pub(super) async fn writing_an_unchanged_unit_skips_validation(world: &World) {
     let unit = world.unit(0);
     world.store().write(&unit).await.unwrap();
     world.remove_judge().await;
@@ -271,9 +267,7 @@ pub(super) async fn a_store_that_may_not_be_changed_denies_it_and_can_be_read(wo
     assert_eq!(state, UnitFileState::Absent);
 }
 
-pub(super) async fn a_full_disk_is_a_passing_failure_and_the_old_unit_stands(
-    world: &World,
-) -> Arranged {
+pub(super) async fn full_disk_is_transient_and_the_old_unit_remains(world: &World) -> Arranged {
     let (unit, other) = (world.unit(0), world.unit(1));
     world.store().write(&unit).await.unwrap();
     let before = world.trace(&unit.name).await;

@@ -1,4 +1,4 @@
-//! Listing, and sweeping what crashes left.
+//! Listing, and sweeping after crashes.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn a_name_that_is_not_text_is_listed() {
 }
 
 #[test]
-fn sweeping_takes_leftovers_of_ours_and_nothing_else() {
+fn sweeping_removes_only_our_temporary_files() {
     let (_held, path, dir) = place();
     let kept = ["web.container", ".web.container.tmp", ".web.abcdefgh.container", "notes.tmp"];
     for name in kept {
@@ -53,7 +53,7 @@ fn sweeping_takes_leftovers_of_ours_and_nothing_else() {
     fs::create_dir(path.join(".web.container.bbbbbbbb.tmp")).unwrap();
     make_fifo(&path.join(".web.container.cccccccc.tmp"));
     symlink("notes.tmp", path.join(".web.container.dddddddd.tmp")).unwrap();
-    // Only root can make a link of another user.
+    // Only root can create a link of another user.
     let others = rustix::process::geteuid().is_root();
     if others {
         let other = path.join(".web.container.eeeeeeee.tmp");
@@ -68,7 +68,7 @@ fn sweeping_takes_leftovers_of_ours_and_nothing_else() {
 }
 
 #[test]
-fn the_leftover_of_the_longest_name_is_swept() {
+fn the_temporary_file_of_the_longest_name_is_swept() {
     let (_held, path, dir) = place();
     let name = "x".repeat(crate::name::MAX_NAME);
     dir.write(&name, b"x", 0o600).unwrap();

@@ -1,4 +1,4 @@
-//! Links are replaced whole or not at all, and never followed.
+//! Links are replaced atomically, and never followed.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -46,7 +46,7 @@ fn a_reader_sees_the_old_target_or_the_new_one() {
 }
 
 #[test]
-fn a_regular_file_is_replaced_by_a_link_and_keeps_its_bytes_under_other_names() {
+fn a_link_replaces_a_regular_file_and_keeps_its_hard_links() {
     let (_held, path, dir) = place();
     dir.write("file", b"old", 0o600).unwrap();
     fs::hard_link(path.join("file"), path.join("other")).unwrap();
@@ -74,7 +74,7 @@ fn a_link_is_neither_followed_when_it_is_replaced_nor_when_it_is_removed() {
 }
 
 #[test]
-fn what_is_neither_file_nor_link_is_neither_replaced_nor_removed() {
+fn only_files_and_links_are_replaced_or_removed() {
     let (_held, path, dir) = place();
     let planted = irregular(&path);
     let before = names(&path);
@@ -95,7 +95,7 @@ fn a_regular_file_is_removed_as_a_link_is() {
 }
 
 #[test]
-fn what_is_no_link_has_no_target() {
+fn only_a_link_has_a_target() {
     let (_held, path, dir) = place();
     irregular(&path);
     for name in ["fifo", "directory", "regular", "socket", "missing"] {

@@ -1,4 +1,4 @@
-//! One holder at a time.
+//! At most one holder.
 
 use super::*;
 use crate::LockFile;
@@ -41,7 +41,7 @@ fn the_lock_is_freed_when_its_holder_dies() {
 }
 
 #[test]
-fn a_lock_file_that_was_removed_excludes_nobody_and_is_made_again() {
+fn a_removed_lock_file_excludes_no_process_and_is_recreated() {
     let (_held, path, dir) = place();
     let mut first = LockFile::open(&dir, "lock", 0o600).unwrap();
     fs::remove_file(path.join("lock")).unwrap();
@@ -62,7 +62,7 @@ fn a_lock_file_that_others_could_open_is_closed() {
 }
 
 #[test]
-fn what_is_not_a_regular_file_is_not_locked() {
+fn only_a_regular_file_is_locked() {
     let (_held, path, dir) = place();
     for (name, kind) in irregular(&path) {
         assert!(is_irregular(LockFile::open(&dir, name, 0o600), kind), "{name}");
@@ -74,7 +74,7 @@ fn what_is_not_a_regular_file_is_not_locked() {
 fn another_users_lock_file_is_refused() {
     let (_held, path, dir) = place();
     LockFile::open(&dir, "lock", 0o600).unwrap();
-    // Only root can make a file of another user.
+    // Only root can create a file of another user.
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(path.join("lock"), Some(12345), None).unwrap();
         let error = LockFile::open(&dir, "lock", 0o600).unwrap_err();

@@ -1,4 +1,4 @@
-//! Reading is bounded and never waits.
+//! Reading is bounded and never blocks.
 
 use super::*;
 use crate::{read_file, status_of};
@@ -17,7 +17,7 @@ fn bytes_mode_and_owner_come_from_one_look() {
 }
 
 #[test]
-fn nothing_there_is_an_answer() {
+fn a_missing_file_is_none() {
     let (_held, path, dir) = place();
     assert_eq!(dir.read("missing", 10).unwrap(), None);
     assert_eq!(dir.status("missing").unwrap(), None);
@@ -41,7 +41,7 @@ fn a_file_without_a_size_ends_at_the_limit() {
 }
 
 #[test]
-fn what_is_not_a_regular_file_is_named_and_not_waited_for() {
+fn reading_another_kind_of_file_fails_without_blocking() {
     let (_held, path, dir) = place();
     for (name, kind) in irregular(&path) {
         assert!(is_irregular(dir.read(name, 10), kind), "{name}");

@@ -1,9 +1,9 @@
-//! What has reached the disk, and when.
+//! What is synced to disk, and when.
 
 use super::*;
 use crate::sync::noted;
 
-/// The names of what was synced, with what was found there.
+/// Returns the names of synced files, with the state found.
 fn synced(path: &Path) -> Vec<(String, String)> {
     let inside = |(synced, found): (PathBuf, String)| {
         let name = synced.strip_prefix(path).unwrap().to_str().unwrap().to_owned();
@@ -13,7 +13,7 @@ fn synced(path: &Path) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_file_is_on_the_disk_before_it_has_its_name_and_its_name_before_the_write_returns() {
+fn a_write_syncs_the_file_before_its_name_and_the_name_before_return() {
     let (_held, path, dir) = place();
     fs::write(path.join("file"), b"old").unwrap();
     for name in ["file", "fresh"] {
@@ -39,7 +39,7 @@ fn a_removal_is_on_the_disk_before_it_is_reported_also_a_second_time() {
     assert!(dir.remove("file").unwrap());
     assert_eq!(synced(&path), [(String::new(), "inner".to_owned())]);
     assert!(!dir.remove("file").unwrap());
-    assert_eq!(synced(&path).len(), 1, "whoever removed it may have died before this");
+    assert_eq!(synced(&path).len(), 1, "an earlier removal may have crashed before its sync");
     assert!(dir.remove_empty_directory("inner").unwrap());
     assert_eq!(synced(&path), [(String::new(), String::new())]);
     fs::write(path.join(".file.abcdefgh.tmp"), b"half").unwrap();
@@ -61,11 +61,11 @@ fn a_link_is_on_the_disk_under_its_name_alone_before_it_is_reported() {
     assert!(dir.remove_link("file").unwrap());
     assert_eq!(synced(&path), [(String::new(), "fresh".to_owned())]);
     assert!(!dir.remove_link("file").unwrap());
-    assert_eq!(synced(&path).len(), 1, "whoever removed it may have died before this");
+    assert_eq!(synced(&path).len(), 1, "an earlier removal may have crashed before its sync");
 }
 
 #[test]
-fn what_is_found_right_is_brought_to_the_disk_with_its_name() {
+fn an_unchanged_file_is_synced_with_its_name() {
     let (_held, path, dir) = place();
     fs::write(path.join("file"), b"right").unwrap();
     assert!(dir.persist("file").unwrap());
@@ -83,8 +83,8 @@ fn a_made_directory_is_on_the_disk_with_its_name_in_its_parent() {
 
 /// The limit's signal is not ignored here, so the process dies in the middle of its write.
 #[test]
-fn a_writer_that_is_killed_half_way_leaves_the_old_file_and_nothing_that_others_can_read() {
-    const NAME: &str = "sync::a_writer_that_is_killed_half_way_leaves_the_old_file_and_nothing_that_others_can_read";
+fn a_killed_writer_leaves_the_old_file_and_no_readable_data() {
+    const NAME: &str = "sync::a_killed_writer_leaves_the_old_file_and_no_readable_data";
     if let Some(path) = rerun_place() {
         let dir = Dir::open(path, Trust::Owned).unwrap();
         dir.write("file", &[b'n'; 8192], 0o600).unwrap();
@@ -98,7 +98,7 @@ fn a_writer_that_is_killed_half_way_leaves_the_old_file_and_nothing_that_others_
     assert_eq!(fs::read(path.join("file")).unwrap(), b"old");
     let [left, file] = <[String; 2]>::try_from(names(&path)).unwrap();
     assert_eq!(file, "file");
-    assert!(fs::metadata(path.join(&left)).unwrap().len() > 0, "it had begun to write");
+    assert!(fs::metadata(path.join(&left)).unwrap().len() > 0, "the write had started");
     assert_eq!(mode_of(&path.join(&left)), 0o600);
-    assert_eq!(dir.sweep_temporary_files().unwrap(), 1, "{left} is known for what it is");
+    assert_eq!(dir.sweep_temporary_files().unwrap(), 1, "{left} is recognised");
 }

@@ -1,4 +1,4 @@
-//! Which paths are believed.
+//! Which paths are trusted.
 
 use super::*;
 
@@ -63,7 +63,7 @@ fn a_loop_of_links_ends() {
 }
 
 #[test]
-fn a_link_cannot_hide_the_last_directory_from_judgement() {
+fn a_link_does_not_bypass_the_check_of_the_last_directory() {
     let (_held, path, _dir) = place();
     fs::create_dir_all(path.join("tmp/inner")).unwrap();
     set_mode(&path.join("tmp"), 0o1777);

@@ -1,4 +1,4 @@
-//! Writing is whole or not at all, with the mode from the first byte.
+//! Writing is atomic, with the mode from the first byte.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -43,7 +43,7 @@ fn a_hard_link_of_the_old_file_keeps_the_old_bytes() {
     assert_eq!(fs::read(path.join("other")).unwrap(), b"old");
 }
 
-/// The `umask` belongs to a process, so each has a process of its own.
+/// The `umask` belongs to a process, so each case runs in a separate process.
 #[test]
 fn no_umask_changes_the_asked_mode() {
     if let Some(path) = rerun_place() {
@@ -74,7 +74,7 @@ fn a_reader_sees_the_old_bytes_or_the_new_ones_whole() {
             let mut seen = 0_u32;
             while !done.load(Ordering::Acquire) {
                 let bytes = fs::read(path.join("file")).unwrap();
-                assert!(versions.contains(&bytes), "{} bytes, mixed or cut", bytes.len());
+                assert!(versions.contains(&bytes), "{} bytes, mixed or truncated", bytes.len());
                 seen += 1;
             }
             seen
@@ -88,7 +88,7 @@ fn a_reader_sees_the_old_bytes_or_the_new_ones_whole() {
 }
 
 #[test]
-fn what_is_not_a_regular_file_is_neither_replaced_nor_removed() {
+fn only_regular_files_are_replaced_or_removed() {
     let (_held, path, dir) = place();
     let planted = irregular(&path);
     let before = names(&path);
@@ -101,7 +101,7 @@ fn what_is_not_a_regular_file_is_neither_replaced_nor_removed() {
     assert_eq!(names(&path), before);
 }
 
-/// A limit of the process and not of the disk, because a full disk takes privileges to make.
+/// Uses a limit of the process, because filling a disk requires privileges.
 #[test]
 fn a_write_that_fails_half_way_leaves_the_old_file_and_no_temporary_one() {
     if let Some(path) = rerun_place() {
@@ -114,7 +114,7 @@ fn a_write_that_fails_half_way_leaves_the_old_file_and_no_temporary_one() {
     }
     let (_held, path, dir) = place();
     dir.write("file", b"old", 0o600).unwrap();
-    // `ulimit -f` counts 512 or 1024 bytes; the signal of the limit is ignored, so the write fails.
+    // `ulimit -f` counts units of 512 or 1024 bytes; the signal of the limit is ignored, so the write fails.
     rerun(
         "write::a_write_that_fails_half_way_leaves_the_old_file_and_no_temporary_one",
         "trap '' XFSZ; ulimit -f 2",
@@ -125,7 +125,7 @@ fn a_write_that_fails_half_way_leaves_the_old_file_and_no_temporary_one() {
 }
 
 #[test]
-fn a_full_disk_is_told_apart() {
+fn a_full_disk_has_its_own_error() {
     for cause in [rustix::io::Errno::NOSPC, rustix::io::Errno::DQUOT] {
         let error = DirError::from_system("write", Path::new("/x"), cause);
         assert!(matches!(error, DirError::Full { .. }));
@@ -158,7 +158,7 @@ fn a_file_of_ours_may_be_replaced_where_unmanaged_ones_may_not() {
     dir.write_unless_unmanaged("file", b"1", 0o600).unwrap();
     dir.write_unless_unmanaged("file", b"2", 0o600).unwrap();
     assert_eq!(fs::read(path.join("file")).unwrap(), b"2");
-    // Only root can make a file of another user.
+    // Only root can create a file of another user.
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(path.join("file"), Some(12345), None).unwrap();
         let error = dir.write_unless_unmanaged("file", b"3", 0o600).unwrap_err();

@@ -1,12 +1,12 @@
-//! Values that are a whole line to their reader: nothing is unquoted or unescaped, so nothing can be quoted or escaped either.
+//! Values that are read as a whole line: without unquoting or unescaping, they cannot be quoted or escaped either.
 
 use super::{check_semicolon, control, double_for_command};
 use crate::error::{Excerpt, Refusal};
 
-/// A value that Quadlet hands to podman as one argument.
+/// A value that Quadlet passes to podman as one argument.
 ///
-/// Double quotes at the ends are refused for scalars and lists alike: Podman 5.0 to 5.8.1 strips any number of them from a
-/// scalar, later ones a pair.
+/// Leading and trailing double quotes are rejected for scalars and lists alike: Podman 5.0 to 5.8.1 strips any number
+/// of them from a scalar, later versions one pair.
 pub(super) fn argument(value: &str) -> Result<String, Refusal> {
     let spelt = verbatim(value)?;
     if value.starts_with('"') || value.ends_with('"') {
@@ -16,12 +16,12 @@ pub(super) fn argument(value: &str) -> Result<String, Refusal> {
     Ok(double_for_command(&spelt))
 }
 
-/// A text that systemd reads, in which `%` is special and `$` is not.
+/// A text read by systemd, in which `%` is special and `$` is not.
 pub(super) fn text(value: &str) -> Result<String, Refusal> {
     Ok(verbatim(value)?.replace('%', "%%"))
 }
 
-/// A value that stands as it is.
+/// A value that is written unchanged.
 pub(super) fn verbatim(value: &str) -> Result<String, Refusal> {
     if let Some(found) = value.chars().find(|c| c.is_control()) {
         return Err(control(value, found));

@@ -25,7 +25,7 @@ fn only_percent_is_doubled_where_systemd_reads_the_key_itself() {
 }
 
 #[test]
-fn nothing_is_doubled_where_nobody_expands() {
+fn nothing_is_doubled_where_nothing_is_expanded() {
     assert_eq!(spelt(Class::SystemdValue, "50%"), "50%");
     assert_eq!(spell_extension("100% of $HOME").as_deref(), Ok("100% of $HOME"));
 }
@@ -48,7 +48,7 @@ fn words_of_a_list_are_joined_by_one_blank() {
 }
 
 #[test]
-fn the_word_that_separates_commands_is_refused_in_every_class_of_a_command() {
+fn a_lone_semicolon_is_rejected_in_every_command_class() {
     for class in ALL_OF_CONTAINER {
         assert_eq!(refusal(class, ";"), Refusal::LoneSemicolon, "{class:?}");
         assert!(spell(class, &[";;"]).is_ok() && spell(class, &["a;b"]).is_ok(), "{class:?}");
@@ -153,7 +153,7 @@ fn quotes_are_refused_where_a_list_has_no_escape_for_them() {
     }
 }
 
-/// Found by the round trip: Quadlet trims a line by Unicode's blanks but splits it at four of ASCII's.
+/// Found by the round trip: Quadlet trims a line by Unicode blanks but splits it at four ASCII blanks.
 #[test]
 fn a_word_of_a_list_that_ends_with_a_no_break_space_is_quoted() {
     assert_eq!(spelt(Class::Strv, "/é\u{a0}"), "\"/é\u{a0}\"");

@@ -1,15 +1,15 @@
-//! Values that are split into words by their reader.
+//! Values that are split into words.
 
 use super::{check_semicolon, control, double_for_command};
 use crate::error::{Excerpt, Refusal};
 
-/// A word that Quadlet unquotes and unescapes, and hands to podman.
+/// A word that Quadlet unquotes and unescapes, and passes to podman.
 pub(super) fn argument(word: &str) -> Result<String, Refusal> {
     check_semicolon(word)?;
     Ok(quoted(&double_for_command(word)))
 }
 
-/// A word that Quadlet unquotes but does not unescape, so that a quote has no spelling in it.
+/// A word that Quadlet unquotes but does not unescape, so it cannot contain a quote.
 pub(super) fn unescaped(word: &str) -> Result<String, Refusal> {
     check_semicolon(word)?;
     if let Some(found) = word.chars().find(|c| c.is_control()) {
@@ -19,14 +19,14 @@ pub(super) fn unescaped(word: &str) -> Result<String, Refusal> {
         return Err(Refusal::Quote { value: Excerpt::of(word) });
     }
     let doubled = double_for_command(word);
-    // Quoted, neither a backslash at the end of the line continues it, nor is a blank there trimmed, of which Quadlet knows all that
-    // Unicode knows.
+    // Quoting protects a trailing backslash, which would continue the line, and a trailing blank, which Quadlet would
+    // trim by Unicode's definition.
     let quote = word.contains(|c: char| c == '\\' || c.is_whitespace());
     Ok(if quote { format!("\"{doubled}\"") } else { doubled })
 }
 
-/// An assignment that systemd unquotes, unescapes and expands `%` in; `$` is not special, and of the control characters systemd
-/// takes only tab and line feed.
+/// An assignment that systemd unquotes, unescapes and expands `%` in; `$` is not special, and tab and line feed are the
+/// only control characters that systemd accepts.
 pub(super) fn assignment(word: &str) -> Result<String, Refusal> {
     match word.chars().find(|&c| c.is_control() && c != '\t' && c != '\n') {
         Some(found) => Err(control(word, found)),
@@ -34,7 +34,7 @@ pub(super) fn assignment(word: &str) -> Result<String, Refusal> {
     }
 }
 
-/// Quotes a word so that neither blanks nor quotes split it and no control character stands bare.
+/// Quotes a word so that neither blanks nor quotes split it and control characters are escaped.
 fn quoted(word: &str) -> String {
     let mut spelt = String::with_capacity(word.len() + 2);
     spelt.push('"');
@@ -44,7 +44,7 @@ fn quoted(word: &str) -> String {
             '"' => spelt.push_str("\\\""),
             '\n' => spelt.push_str("\\n"),
             '\t' => spelt.push_str("\\t"),
-            // Never octal: Podman before 5.4 reads it wrongly.
+            // Never octal, which Podman before 5.4 misreads.
             c if c.is_ascii_control() => spelt.push_str(&format!("\\x{:02x}", u32::from(c))),
             c => spelt.push(c),
         }

@@ -21,7 +21,7 @@ fn the_last_assignment_of_merged_sections_wins_and_an_empty_one_unsets() {
 }
 
 #[test]
-fn blanks_carriage_returns_comments_and_continuations_are_read_as_quadlet_does() {
+fn blanks_comments_and_continuations_are_parsed_like_quadlet() {
     assert_eq!(revision("  [X-Companion] \r\n Revision = a b \r\n").as_deref(), Some("a b"));
     assert_eq!(
         revision("[X-Companion]\n# Revision=1\n;Revision=2\nRevision=3").as_deref(),
@@ -31,12 +31,12 @@ fn blanks_carriage_returns_comments_and_continuations_are_read_as_quadlet_does()
     assert_eq!(
         revision("[X-Companion]\nRevision=a\\").as_deref(),
         Some("a"),
-        "a text that ends so"
+        "a continuation at the end of the text"
     );
     assert_eq!(revision("[Unit]\nDescription=x \\\n[X-Companion]\nRevision=1\n"), None);
 }
 
-/// Found by the generators: around `=` Quadlet trims the blanks of ASCII alone.
+/// Found by the generators: around `=` Quadlet trims only ASCII blanks.
 #[test]
 fn a_value_keeps_a_leading_blank_of_unicode() {
     assert_eq!(

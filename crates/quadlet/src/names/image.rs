@@ -1,4 +1,4 @@
-//! Which texts are image references to Podman under every reading.
+//! Which texts are unambiguous image references to Podman.
 
 use super::{check_no_reference, invalid};
 use crate::error::{Excerpt, Refusal};
@@ -18,7 +18,7 @@ const TRANSPORTS: [&str; 11] = [
     "tarball",
 ];
 
-/// Judges an image reference: `[registry[:port]/]path[:tag][@digest]`, or a full image id.
+/// Validates an image reference: `[registry[:port]/]path[:tag][@digest]`, or a full image ID.
 pub(crate) fn check_image(reference: &str) -> Result<(), Refusal> {
     if reference.is_empty() {
         return Err(Refusal::Empty);
@@ -47,7 +47,7 @@ fn is_reference(reference: &str) -> bool {
     if !digest.is_none_or(is_digest) {
         return false;
     }
-    // The tag's colon stands behind the last slash; one before it belongs to the registry's port.
+    // The tag's colon follows the last slash; an earlier one belongs to the registry's port.
     let path_end = rest.rfind('/').map_or(0, |slash| slash + 1);
     let (name, tag) = match rest[path_end..].split_once(':') {
         Some((last, tag)) => (&rest[..path_end + last.len()], Some(tag)),
@@ -61,7 +61,7 @@ fn is_name(name: &str) -> bool {
         Some((first, path)) if is_registry(first) => (Some(first), path),
         _ => (None, name),
     };
-    // 64 hexadecimal digits are an id, not a name.
+    // 64 hexadecimal digits are an ID, not a name.
     let ambiguous = registry.is_none() && is_lower_hex(path, 64);
     !ambiguous && path.split('/').all(is_component)
 }
@@ -82,7 +82,7 @@ fn is_registry(first: &str) -> bool {
     distinct && port_fits && host.split('.').all(label)
 }
 
-/// Lower case letters and digits, joined by `.`, `_`, `__` or any number of `-`.
+/// Lowercase letters and digits, joined by `.`, `_`, `__` or any number of `-`.
 fn is_component(component: &str) -> bool {
     let alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let separators = component.split(alphanumeric).filter(|separator| !separator.is_empty());

@@ -1,4 +1,4 @@
-//! The `[Container]` section: the order of its keys, and how each setting becomes the words of one.
+//! The `[Container]` section: the order of its keys, and how each setting becomes a key's words.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -54,7 +54,7 @@ pub(super) fn container(lines: &mut Lines, container: &Container) -> Result<(), 
     command(lines, container)
 }
 
-/// What is run, whether its image may be fetched, and how long it may take to stop.
+/// The command, the pull policy, and the stop timeout.
 fn command(lines: &mut Lines, container: &Container) -> Result<(), RenderError> {
     if let Some(path) = &container.working_dir {
         checked(&keys::WORKING_DIR, names::check_path(path))?;
@@ -88,7 +88,7 @@ fn command(lines: &mut Lines, container: &Container) -> Result<(), RenderError> 
     Ok(())
 }
 
-/// `User=` and `Group=` apart: `User=0:0` is read by newer versions alone.
+/// Separate `User=` and `Group=`: only newer versions read `User=0:0`.
 fn user(lines: &mut Lines, user: &User) -> Result<(), RenderError> {
     checked(&keys::USER, names::check_user(&user.user))?;
     lines.value(&keys::USER, &user.user)?;
@@ -154,7 +154,7 @@ fn host_entry(lines: &mut Lines, entry: &HostEntry) -> Result<(), RenderError> {
     lines.value(&keys::ADD_HOST, &format!("{}:{address}", entry.name))
 }
 
-/// `Volume=`, which Quadlet and Podman take apart at colons, or `Mount=` where a path holds one.
+/// `Volume=`, which Quadlet and Podman split at colons, or `Mount=` if a path contains one.
 fn volume(lines: &mut Lines, volume: &Volume) -> Result<(), RenderError> {
     let (kind, source) = match &volume.source {
         VolumeSource::Path(path) => {
@@ -180,14 +180,13 @@ fn volume(lines: &mut Lines, volume: &Volume) -> Result<(), RenderError> {
     lines.value(&keys::VOLUME, &format!("{source}:{destination}{suffix}"))
 }
 
-/// `Mount=` is a line of comma-separated values; a comma, a quote or a control character in a path is refused, because not every
-/// version reads quoted fields.
+/// `Mount=` is a line of comma-separated values; a comma, a quote or a control character in a path is rejected, because
+/// not every version reads quoted fields.
 fn mount(lines: &mut Lines, volume: &Volume, kind: &str, source: &str) -> Result<(), RenderError> {
     let destination = &volume.destination;
     for path in [source, destination] {
         if path.chars().any(|c| matches!(c, ',' | '"') || c.is_control()) {
-            let expected =
-                "a path without comma, double quote and control character, beside a colon";
+            let expected = "a path with a colon but no comma, double quote or control character";
             checked(&keys::MOUNT, Err(Refusal::Invalid { value: Excerpt::of(path), expected }))?;
         }
     }
@@ -230,9 +229,9 @@ fn tmpfs(lines: &mut Lines, tmpfs: &Tmpfs) -> Result<(), RenderError> {
 fn device(lines: &mut Lines, device: &Device) -> Result<(), RenderError> {
     for path in [Some(&device.host), device.container.as_ref()].into_iter().flatten() {
         checked(&keys::ADD_DEVICE, names::check_path(path))?;
-        // The generator itself looks for the path of an optional device, before systemd halves what was doubled.
+        // The generator itself checks the path of an optional device, before systemd unescapes doubled characters.
         if path.contains(':') || (device.optional && path.contains(['%', '$'])) {
-            let expected = "a path without a colon, nor `%` and `$` if optional";
+            let expected = "a path without a colon, and without `%` and `$` if optional";
             checked(
                 &keys::ADD_DEVICE,
                 Err(Refusal::Invalid { value: Excerpt::of(path), expected }),
@@ -270,8 +269,8 @@ fn capabilities(lines: &mut Lines, key: &Key, names: &[String]) -> Result<(), Re
     lines.words(key, &words)
 }
 
-/// A single plain word stands as it is; anything else as the JSON array that `podman run --entrypoint` reads, in which every
-/// character but NUL has a spelling.
+/// A single plain word is written unchanged; anything else as the JSON array of `podman run --entrypoint`, which can
+/// express every character but NUL.
 fn entrypoint(words: &[String]) -> Result<String, Refusal> {
     if let [word] = words
         && !word.starts_with('[')

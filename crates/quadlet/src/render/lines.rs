@@ -1,5 +1,5 @@
-//! The text as it grows: opens a section when its first line comes, spells each value by its key's class, and puts the stand-in in
-//! place of a key that came with a later Podman.
+//! The output buffer: opens a section at its first line, escapes each value by its key's class, and replaces keys that
+//! the target Podman does not have.
 
 use crate::{
     PodmanVersion, Refusal, RenderError,
@@ -8,10 +8,10 @@ use crate::{
     keys::{self, Key},
 };
 
-/// systemd's limit for a line, less what Quadlet puts around our arguments.
+/// systemd's limit for a line, minus what Quadlet adds to our arguments.
 const COMMAND_LIMIT: usize = 1024 * 1024 - 8 * 1024;
 
-/// What the whole text may take. systemd refuses a line of more than 1 MiB; a file beyond that is no unit anyone wrote.
+/// The limit for the whole text. systemd rejects a line of more than 1 MiB; no real unit file is longer.
 const TEXT_LIMIT: usize = 1024 * 1024;
 
 /// More than the longest option that Quadlet writes in front of a word, with the blanks around it and a pair of quotes.
@@ -30,7 +30,7 @@ impl Lines {
         Self { version, text: String::new(), section: String::new(), command_bytes: 0 }
     }
 
-    /// Returns whether the Podman asked for is this one or newer.
+    /// Returns whether the target Podman has this key.
     pub(super) fn knows(&self, key: &Key) -> bool {
         self.version >= key.since
     }
@@ -62,7 +62,7 @@ impl Lines {
         Ok(())
     }
 
-    /// Writes `name=value` pairs, one assignment each; a value is never quoted in a refusal if it may be secret.
+    /// Writes `name=value` pairs, one assignment each; an error never shows a value that may be secret.
     pub(super) fn pair(
         &mut self,
         key: &Key,
@@ -78,7 +78,7 @@ impl Lines {
         })
     }
 
-    /// Writes a line that nobody but its author reads.
+    /// Writes a line of an extension section.
     pub(super) fn extension(
         &mut self,
         section: &str,
@@ -93,7 +93,7 @@ impl Lines {
         self.text
     }
 
-    /// Counts what the words take in the generated `ExecStart=`, at the most.
+    /// Adds the maximum size of the words in the generated `ExecStart=`.
     fn charge(&mut self, key: &Key, words: &[&str]) -> Result<(), Refusal> {
         if key.section != "Container" {
             return Ok(());
@@ -125,8 +125,8 @@ impl Lines {
     }
 }
 
-/// The bytes of a character in a generated command line: Quadlet writes blanks and control characters as `\xHH`, and we have
-/// doubled what systemd expands.
+/// Returns the size of a character in a generated command line: Quadlet writes blanks and control characters as `\xHH`,
+/// and expanded characters are doubled.
 fn command_bytes(c: char) -> usize {
     match c {
         '%' | '$' | '"' | '\\' => 2,
@@ -135,7 +135,7 @@ fn command_bytes(c: char) -> usize {
     }
 }
 
-/// Refuses a value that was given a second time.
+/// Rejects a duplicate value.
 pub(super) fn duplicate(value: &str) -> Refusal {
     Refusal::Duplicate { value: Excerpt::of(value) }
 }

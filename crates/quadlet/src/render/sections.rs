@@ -1,4 +1,4 @@
-//! The sections that systemd reads itself, `[Quadlet]`, and ours.
+//! The sections that systemd reads itself, `[Quadlet]`, and extensions.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -94,7 +94,7 @@ pub(super) fn extensions(lines: &mut Lines, extensions: &[Extension]) -> Result<
     Ok(())
 }
 
-/// Variables of the podman process. Quadlet sets `PODMAN_SYSTEMD_UNIT` after ours, so that one of this name would be lost.
+/// Variables of the podman process. Quadlet sets `PODMAN_SYSTEMD_UNIT` after them, which would override ours.
 fn environment(lines: &mut Lines, environment: &Environment) -> Result<(), RenderError> {
     let key = &keys::SERVICE_ENVIRONMENT;
     for (name, value) in environment.iter() {
@@ -125,7 +125,7 @@ fn not_zero(key: &Key, zero: bool) -> Result<(), RenderError> {
     Err(refusal.at(key.section, key.name))
 }
 
-/// A time as systemd reads it: seconds, or microseconds where it is no whole number of seconds.
+/// Formats a time for systemd: in seconds if whole, otherwise in microseconds.
 fn time(key: &Key, time: Duration) -> Result<String, RenderError> {
     if time.subsec_nanos() == 0 {
         return Ok(time.as_secs().to_string());
@@ -138,7 +138,7 @@ fn time(key: &Key, time: Duration) -> Result<String, RenderError> {
         .at(key.section, key.name))
 }
 
-/// A size as systemd reads it, with the largest suffix (base 1024) that divides it.
+/// Formats a size for systemd, with the largest suffix (base 1024) that divides it.
 fn size(bytes: u64) -> String {
     let suffixes = [(1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
     match suffixes.into_iter().find(|(unit, _)| bytes.is_multiple_of(*unit)) {

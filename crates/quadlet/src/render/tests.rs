@@ -21,7 +21,7 @@ fn text(unit: &ContainerUnit, version: PodmanVersion) -> String {
 }
 
 #[test]
-fn what_is_empty_unset_or_false_renders_nothing() {
+fn empty_unset_or_false_settings_render_nothing() {
     for version in [OLDEST, DEBIAN, NEWEST] {
         assert_eq!(text(&plain(), version), "[Container]\nImage=localhost/x:latest\n");
     }
@@ -153,7 +153,7 @@ fn times_that_systemd_or_podman_would_round_are_refused() {
 }
 
 #[test]
-fn limits_of_zero_are_refused_because_systemd_reads_them_as_none_or_nothing() {
+fn limits_of_zero_are_rejected() {
     type Change = fn(&mut ContainerUnit);
     let cases: [(&str, Change); 5] = [
         ("TimeoutStartSec", |unit| unit.service.timeout_start = Some(Duration::ZERO)),
@@ -181,11 +181,11 @@ fn a_section_or_key_of_ours_given_twice_is_refused() {
     let mut unit = plain();
     unit.extensions = vec![Extension::new("A").with("K", "1"), Extension::new("A").with("L", "1")];
     let error = unit.render(DEBIAN).expect_err("twice").to_string();
-    assert_eq!(error, "`[X-]` of `A`: `X-A` stands twice");
+    assert_eq!(error, "`[X-]` of `A`: `X-A` is duplicated");
     unit.extensions = vec![Extension::new("A").with("K", "1").with("K", "2")];
     assert_eq!(
         unit.render(DEBIAN).expect_err("twice").to_string(),
-        "`[X-A]` of `K`: `K` stands twice"
+        "`[X-A]` of `K`: `K` is duplicated"
     );
 }
 
@@ -229,7 +229,7 @@ fn refusals_name_section_key_and_entry_and_cut_the_value() {
     unit.container.labels.insert("key".to_owned(), format!("\0{}", "x".repeat(200)));
     let error = unit.render(DEBIAN).expect_err("NUL").to_string();
     let expected = format!(
-        "`[Container] Label` of `key`: `key=\\0{}…` holds the control character U+0000",
+        "`[Container] Label` of `key`: `key=\\0{}…` contains the control character U+0000",
         "x".repeat(54)
     );
     assert_eq!(error, expected);
@@ -246,7 +246,7 @@ fn the_value_of_a_variable_is_in_no_message_and_in_no_debug_output() {
         assert!(
             error
                 .to_string()
-                .contains("`RPC_PASSWORD`: the value holds the control character U+0000"),
+                .contains("`RPC_PASSWORD`: the value contains the control character U+0000"),
             "{error}"
         );
         assert!(!format!("{error:?}{unit:?}").contains("hunter2"));

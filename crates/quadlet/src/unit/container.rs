@@ -1,4 +1,4 @@
-//! The `[Container]` section: what `podman run` gets. Decides no spelling.
+//! The `[Container]` section: the arguments of `podman run`.
 
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
@@ -7,21 +7,22 @@ use super::{Environment, Tmpfs, Volume};
 /// The `[Container]` section.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Container {
-    /// `Image=`: `registry/path:tag`, with a digest if wanted, or a full image id. No transport, no reference to a unit.
+    /// `Image=`: `registry/path:tag`, optionally with a digest, or a full image ID. No transport, no reference to a
+    /// unit.
     pub image: String,
-    /// `ContainerName=`: without it the container is called `systemd-` and the unit's name.
+    /// `ContainerName=`: defaults to `systemd-` and the unit's name.
     pub container_name: Option<String>,
     /// `HostName=`: at most 64 bytes.
     pub host_name: Option<String>,
     /// `User=` and `Group=` inside the container.
     pub user: Option<User>,
-    /// `Network=`, one for each. `host`, `bridge` and `none` stand alone.
+    /// `Network=`, one each. `host`, `bridge` and `none` exclude others.
     pub networks: Vec<Network>,
     /// `PublishPort=`.
     pub publish_ports: Vec<PublishPort>,
     /// `AddHost=`: lines of the container's `/etc/hosts`.
     pub hosts: Vec<HostEntry>,
-    /// `Volume=`, or `Mount=` where a path holds a colon.
+    /// `Volume=`, or `Mount=` if a path contains a colon.
     pub volumes: Vec<Volume>,
     /// `Tmpfs=`.
     pub tmpfs: Vec<Tmpfs>,
@@ -33,33 +34,34 @@ pub struct Container {
     pub labels: BTreeMap<String, String>,
     /// `DropCapability=`, such as `ALL`.
     pub drop_capabilities: Vec<String>,
-    /// `AddCapability=`, such as `CHOWN`; added after the dropping.
+    /// `AddCapability=`, such as `CHOWN`; applied after dropping.
     pub add_capabilities: Vec<String>,
     /// `NoNewPrivileges=`.
     pub no_new_privileges: bool,
-    /// `ReadOnly=`: the root file system cannot be written to. Podman still mounts tmpfs at `/run`, `/tmp` and `/var/tmp`.
+    /// `ReadOnly=`: a read-only root file system. Podman still mounts tmpfs at `/run`, `/tmp` and `/var/tmp`.
     pub read_only: bool,
     /// `WorkingDir=`: an absolute path.
     pub working_dir: Option<String>,
-    /// `Entrypoint=`: the image's own where empty.
+    /// `Entrypoint=`: the image's own if empty.
     pub entrypoint: Vec<String>,
-    /// `Exec=`: the words after the image, the image's own command where empty. No word may be empty or `;`.
+    /// `Exec=`: the arguments after the image; the image's own command if empty. No argument may be empty or `;`.
     pub exec: Vec<String>,
     /// `Pull=`.
     pub pull: Option<Pull>,
-    /// `StopTimeout=`: whole seconds between SIGTERM and SIGKILL. Keep it below [`Service::timeout_stop`](super::Service).
+    /// `StopTimeout=`: whole seconds between SIGTERM and SIGKILL. Must be below
+    /// [`Service::timeout_stop`](super::Service).
     pub stop_timeout: Option<Duration>,
 }
 
 impl Container {
-    /// Asks for a container of this image.
+    /// Creates the section for this image.
     #[must_use]
     pub fn new(image: impl Into<String>) -> Self {
         Self { image: image.into(), ..Self::default() }
     }
 }
 
-/// The user, and perhaps the group, that the container's first process runs as.
+/// The user, and optionally the group, of the container's first process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// A name or number.
@@ -69,7 +71,7 @@ pub struct User {
 }
 
 impl User {
-    /// Names user and group by number; `0` and `0` is root inside the container.
+    /// Sets user and group by number; `0` and `0` is root inside the container.
     #[must_use]
     pub fn ids(user: u32, group: u32) -> Self {
         Self { user: user.to_string(), group: Some(group.to_string()) }
@@ -79,13 +81,13 @@ impl User {
 /// A network that the container joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Network {
-    /// The host's own.
+    /// The host's network.
     Host,
     /// Podman's default bridge.
     Bridge,
-    /// None but loopback.
+    /// Only loopback.
     None,
-    /// A network that exists under this name.
+    /// An existing network with this name.
     Named(String),
 }
 
@@ -101,12 +103,12 @@ pub enum Protocol {
     Sctp,
 }
 
-/// A port of the container made reachable on the host.
+/// A container port published on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PublishPort {
-    /// The host's address; all of them where unset.
+    /// The host's address; all addresses if unset.
     pub host_ip: Option<IpAddr>,
-    /// The host's port, 1 to 65535; one that Podman picks where unset.
+    /// The host's port, 1 to 65535; chosen by Podman if unset.
     pub host_port: Option<u16>,
     /// The container's port, 1 to 65535.
     pub container_port: u16,
@@ -140,36 +142,36 @@ pub enum HostAddress {
     HostGateway,
 }
 
-/// A device of the host made visible in the container.
+/// A host device in the container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
     /// The path on the host.
     pub host: String,
-    /// The path in the container; the same where unset.
+    /// The path in the container; the same if unset.
     pub container: Option<String>,
-    /// Letters of `rwm`, each once; all three where unset.
+    /// Letters of `rwm`, each once; all three if unset.
     pub permissions: Option<String>,
-    /// Leaves the device out if it was absent when the generator ran.
+    /// Omits the device if it was missing when the generator ran.
     pub optional: bool,
 }
 
 impl Device {
-    /// Passes on a device under its own path, with all permissions.
+    /// Passes a device under its own path, with all permissions.
     #[must_use]
     pub fn new(host: impl Into<String>) -> Self {
         Self { host: host.into(), container: None, permissions: None, optional: false }
     }
 }
 
-/// Whether starting the container may fetch its image.
+/// The pull policy at a container's start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pull {
     /// Always.
     Always,
-    /// Only if it is absent.
+    /// Only if it is missing.
     Missing,
-    /// Never: a start without the image fails at once.
+    /// Never: a start without the image fails immediately.
     Never,
-    /// If the registry's is newer.
+    /// If the registry has a newer one.
     Newer,
 }

@@ -1,20 +1,20 @@
-//! What is mounted into the container. Decides no spelling.
+//! Mounts of a container.
 
 /// A bind mount of a host path, or a named volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {
-    /// What is mounted.
+    /// The source of the mount.
     pub source: VolumeSource,
     /// The absolute path in the container.
     pub destination: String,
-    /// The container cannot write to it.
+    /// Whether the container cannot write to it.
     pub read_only: bool,
-    /// Whether Podman gives the content an SELinux label.
+    /// How Podman relabels the content for SELinux.
     pub relabel: Option<Relabel>,
 }
 
 impl Volume {
-    /// Binds a host path that the container can only read.
+    /// Creates a read-only bind mount of a host path.
     #[must_use]
     pub fn read_only(source: impl Into<String>, destination: impl Into<String>) -> Self {
         Self {
@@ -26,13 +26,13 @@ impl Volume {
     }
 }
 
-/// What a [`Volume`] mounts.
+/// The source of a [`Volume`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VolumeSource {
-    /// An absolute path on the host. Before 5.8 Quadlet writes it unquoted into `RequiresMountsFor=` too, so that a blank or quote in it
-    /// costs the dependency on the mount beneath, and nothing else.
+    /// An absolute path on the host. Before 5.8 Quadlet also writes it unquoted into `RequiresMountsFor=`, so a blank
+    /// or quote in it loses the dependency on the underlying mount, and nothing else.
     Path(String),
-    /// A volume that Podman keeps under this name, and makes if it is absent.
+    /// A volume that Podman manages under this name, and creates if missing.
     Named(String),
 }
 
@@ -45,7 +45,7 @@ pub enum Relabel {
     Private,
 }
 
-/// A file system in memory.
+/// A tmpfs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tmpfs {
     /// The absolute path in the container, without a colon.
@@ -55,7 +55,7 @@ pub struct Tmpfs {
 }
 
 impl Tmpfs {
-    /// Mounts a tmpfs with Podman's own options.
+    /// Mounts a tmpfs with Podman's default options.
     #[must_use]
     pub fn new(destination: impl Into<String>) -> Self {
         Self { destination: destination.into(), options: Vec::new() }

@@ -1,4 +1,4 @@
-//! The sections that systemd reads itself, and `[Quadlet]`. Decides no spelling.
+//! The sections that systemd reads itself, and `[Quadlet]`.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -13,7 +13,7 @@ pub struct Unit {
     pub requires: Vec<String>,
     /// `After=`.
     pub after: Vec<String>,
-    /// `StartLimitIntervalSec=`: whole microseconds; zero switches the limit off.
+    /// `StartLimitIntervalSec=`: whole microseconds; zero disables the limit.
     pub start_limit_interval: Option<Duration>,
     /// `StartLimitBurst=`: starts within the interval.
     pub start_limit_burst: Option<u32>,
@@ -21,9 +21,10 @@ pub struct Unit {
 
 /// The `[Service]` section.
 ///
-/// The memory limit stands here for every version of Podman. `Memory=` of `[Container]` exists from 5.5 only, so one
-/// companion would have two spellings, and the container runs inside the unit's own control group (`--cgroups=split`),
-/// where the kernel enforces `MemoryMax=` on all of it. `podman inspect` shows no limit then; systemd does.
+/// The memory limit is set here for every version of Podman. `Memory=` of `[Container]` exists only from 5.5 on, so one
+/// companion would have two forms, and the container runs inside the unit's own control group (`--cgroups=split`),
+/// where the kernel enforces `MemoryMax=` on all of it. The limit is then visible in systemd, but not in `podman
+/// inspect`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Service {
     /// `Environment=` of the podman process, not of the container.
@@ -42,10 +43,10 @@ pub struct Service {
     pub cpu_quota: Option<u32>,
 }
 
-/// When systemd starts the service again by itself.
+/// When systemd restarts the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartPolicy {
-    /// However it ended.
+    /// After every exit.
     Always,
     /// After a failure.
     OnFailure,
@@ -60,7 +61,7 @@ pub struct Install {
     pub wanted_by: Vec<String>,
     /// `RequiredBy=`.
     pub required_by: Vec<String>,
-    /// `UpheldBy=`: needs Podman 5.5, which is the first generator that makes the link.
+    /// `UpheldBy=`: needs Podman 5.5, the first generator that creates the link.
     pub upheld_by: Vec<String>,
 }
 
@@ -69,7 +70,7 @@ pub struct Install {
 pub struct Quadlet {
     /// `DefaultDependencies=`: whether the unit waits for the network to be online, which Podman adds from 5.3 on.
     ///
-    /// `false` is rendered from 5.3 on, and left out before, where there is nothing to switch off.
+    /// `false` is rendered from 5.3 on, and omitted before, where there is nothing to disable.
     pub default_dependencies: bool,
 }
 
@@ -81,22 +82,22 @@ impl Default for Quadlet {
 
 /// Environment variables by name.
 ///
-/// `Debug` shows the names alone, because a value may be a secret.
+/// `Debug` shows only the names, because a value may be a secret.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// Sets a variable, in place of one with the same name.
+    /// Sets a variable; replaces one with the same name.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
         self.0.insert(name.into(), value.into());
     }
 
-    /// Returns names and values in the order of the names.
+    /// Returns names and values, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Tells whether no variable is set.
+    /// Returns whether no variable is set.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

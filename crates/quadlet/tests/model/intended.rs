@@ -1,4 +1,4 @@
-//! The command that a typed unit asks for, and the command that an argument vector is; equal if podman would do the same.
+//! The command that a typed unit requests, and the command in an argument vector; equal if podman would do the same.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use ::quadlet::{
     ContainerUnit, HostAddress, Network, Protocol, PublishPort, Pull, Relabel, Volume, VolumeSource,
 };
 
-/// A `podman run`: options as a set in which each may stand several times, because their order differs from run to run of one
-/// generator, the image, and the words after it.
+/// A `podman run`: the options as a multiset, because their order differs between runs of one generator, the image, and
+/// its arguments.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Command {
     options: BTreeMap<(String, String), usize>,
@@ -18,7 +18,7 @@ pub(crate) struct Command {
 /// Options without a value.
 const SWITCHES: [&str; 5] = ["--replace", "--rm", "-d", "--read-only", "--init"];
 
-/// Options that the generator adds by itself.
+/// Options that the generator adds itself.
 const SKELETON: [&str; 7] =
     ["--replace", "--rm", "-d", "--cidfile", "--cgroups", "--sdnotify", "--log-driver"];
 
@@ -35,7 +35,7 @@ impl Command {
         Self { options: counted, image: image.to_owned(), words: words.to_vec() }
     }
 
-    /// Reads the command that systemd would run.
+    /// Parses the command that systemd would run.
     pub(crate) fn of_argv(argv: &[String]) -> Result<Self, String> {
         let [podman, run, rest @ ..] = argv else {
             return Err(format!("no command: {argv:?}"));
@@ -66,7 +66,7 @@ impl Command {
         Ok(Self::new(options, image, &rest[index + 1..]))
     }
 
-    /// Says which command the unit means.
+    /// Returns the command that the unit requests.
     pub(crate) fn of_unit(unit: &ContainerUnit) -> Self {
         let container = &unit.container;
         let mut options: Vec<(&str, String)> = Vec::new();
@@ -146,7 +146,7 @@ impl Command {
     }
 }
 
-/// An option in the one form by which two are compared: an entry point as podman takes it apart.
+/// Normalises an option for comparison: splits an entry point like podman.
 fn option(flag: &str, value: String) -> (String, String) {
     if flag != "--entrypoint" {
         return (flag.to_owned(), value);

@@ -1,5 +1,5 @@
-//! An independent reading of what the renderer writes: Quadlet's parser and conversion, systemd's parser and expansion, and the
-//! command that a typed unit asks for. Shares no code with the renderer, so that an error there is not repeated here.
+//! An independent model of the parsers: Quadlet's parser and conversion, systemd's parser and expansion, and the
+//! command that a typed unit requests. Shares no code with the renderer, so that it does not repeat its errors.
 
 pub(crate) mod intended;
 pub(crate) mod quadlet;
@@ -10,7 +10,7 @@ mod words;
 
 use ::quadlet::{ContainerUnit, Extension, extension_value};
 
-/// What a generated service has to say for a unit: its command, and what systemd makes of the sections that are copied.
+/// Checks a generated service against its unit: the command, and systemd's interpretation of the copied sections.
 pub(crate) fn check_service(unit: &ContainerUnit, service: &str) -> Result<(), String> {
     let actual = intended::Command::of_argv(&systemd::command(service)?)?;
     let expected = intended::Command::of_unit(unit);

@@ -1,4 +1,5 @@
-//! What Quadlet makes of a `.container` file: lines, accessors by key, and the command it writes; by version where they differ.
+//! Quadlet's interpretation of a `.container` file: lines, accessors by key, and the generated command; by version
+//! where they differ.
 
 use std::collections::BTreeMap;
 
@@ -6,18 +7,18 @@ use ::quadlet::PodmanVersion;
 
 use super::words::{Rules, split};
 
-/// What is trimmed around `=`; the ends of a line are trimmed by Unicode's blanks.
+/// The blanks trimmed around `=`; at the ends of a line Unicode blanks are trimmed.
 const ASCII_BLANKS: [char; 5] = [' ', '\t', '\u{b}', '\u{c}', '\r'];
 
 type Assignments = Vec<(String, String)>;
 
-/// The sections of a unit file, in order, those of one name merged.
+/// The sections of a unit file in order, with equal names merged.
 struct UnitFile {
     sections: Vec<(String, Assignments)>,
     version: PodmanVersion,
 }
 
-/// The service that the generator of this version writes, in the one line order that is as good as any.
+/// Returns the service that the generator of this version writes, in one of its possible line orders.
 pub(crate) fn generate(text: &str, version: PodmanVersion) -> Result<String, String> {
     let file = UnitFile::parse(text, version)?;
     for (key, value) in file.section("Container") {
@@ -58,7 +59,7 @@ impl UnitFile {
             if line.is_empty() || line.starts_with(['#', comment]) {
                 continue;
             }
-            // What follows is joined differently by each version, so that nothing rendered may come here.
+            // Versions join continued lines differently, so the renderer must not write any.
             if line.ends_with('\\') {
                 return Err(format!("continued line {line:?}"));
             }
@@ -97,7 +98,7 @@ impl UnitFile {
             .map(|(_, value)| value.clone())
     }
 
-    /// The value of a key that is read whole; one that is empty counts as absent.
+    /// Returns the value of a scalar key; an empty one counts as missing.
     fn scalar(&self, key: &str) -> Option<String> {
         let value = self.last(key)?;
         let pair = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -121,12 +122,12 @@ impl UnitFile {
         values
     }
 
-    /// The words of all lines; a line that cannot be split is dropped, as the generator does.
+    /// Returns the words of all lines; a line that cannot be split is dropped, as in the generator.
     fn words(&self, key: &str, rules: Rules) -> Vec<String> {
         self.all(key).iter().flat_map(|line| split(line, rules).unwrap_or_default()).collect()
     }
 
-    /// Names and values; a name without a value counts from 5.6 on, and is dropped before.
+    /// Returns names and values; a name without a value counts from 5.6 on, and is dropped before.
     fn pairs(&self, key: &str) -> BTreeMap<String, Option<String>> {
         let bare = self.version >= PodmanVersion::new(5, 6, 0);
         let words = self.words(key, Rules::QuadletArgs).into_iter();
@@ -182,7 +183,7 @@ impl UnitFile {
                 add(flag, value.map_or(name.clone(), |value| format!("{name}={value}")));
             }
         }
-        // From 5.8.2 on, an entry point of nothing unsets the image's own.
+        // From 5.8.2 on, an empty entry point unsets the image's own.
         let emptied = self.last("Entrypoint").is_some() && self.scalar("Entrypoint").is_none();
         if emptied && self.version >= PodmanVersion::new(5, 8, 2) {
             argv.push("--entrypoint=".to_owned());
@@ -214,7 +215,7 @@ const LINES: [(&str, &str); 5] = [
     ("Tmpfs", "--tmpfs"),
 ];
 
-/// The keys of `[Container]` that this project may write, by the release that first took them.
+/// The keys of `[Container]` that this project may write, by the first release with them.
 fn known_keys(version: PodmanVersion) -> impl Iterator<Item = &'static str> {
     let rows: [(PodmanVersion, &[&str]); 5] = [
         (
@@ -248,7 +249,7 @@ fn known_keys(version: PodmanVersion) -> impl Iterator<Item = &'static str> {
         .flat_map(|(_, keys)| keys.iter().copied())
 }
 
-/// A value that is the name of another unit file, which would have to be there.
+/// Returns whether a value is the name of another unit file, which would have to exist.
 fn is_reference(key: &str, value: &str) -> bool {
     let (name, suffixes): (&str, &[&str]) = match key {
         "Image" => (value, &[".build", ".image"]),
@@ -261,7 +262,7 @@ fn is_reference(key: &str, value: &str) -> bool {
     suffixes.iter().any(|suffix| name.ends_with(suffix))
 }
 
-/// A published port as it was taken apart and put together before 5.3.
+/// A published port as parsed and reassembled before 5.3.
 fn old_port(value: &str) -> Result<String, String> {
     let bare = value.strip_prefix("0.0.0.0:").map_or(value, |rest| rest.trim_start_matches(':'));
     let (port, protocol) = bare.rsplit_once('/').unwrap_or((bare, "tcp"));
@@ -274,7 +275,7 @@ fn old_port(value: &str) -> Result<String, String> {
     }
 }
 
-/// A word as the generator writes it: quoted only where a blank, a control character, a quote or a backslash asks for it.
+/// A word as the generator writes it: quoted only if it contains a blank, a control character, a quote or a backslash.
 fn written(word: &str, version: PodmanVersion) -> String {
     let special = |c: char| {
         c == '"'

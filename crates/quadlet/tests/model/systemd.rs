@@ -1,11 +1,11 @@
-//! What systemd makes of a service: its lines, the words of `ExecStart=`, specifiers and variables. Everything that systemd would
-//! warn of and go on is an error here.
+//! systemd's interpretation of a service: its lines, the words of `ExecStart=`, specifiers and variables. Everything
+//! that systemd would only warn about is an error here.
 
 use super::words::{Rules, split};
 
 const LINE_LIMIT: usize = 1024 * 1024;
 
-/// The assignments of a key in a section, in order.
+/// Returns the assignments of a key in a section, in order.
 pub(crate) fn values(service: &str, section: &str, key: &str) -> Result<Vec<String>, String> {
     let mut inside = false;
     let mut values = Vec::new();
@@ -25,7 +25,7 @@ pub(crate) fn values(service: &str, section: &str, key: &str) -> Result<Vec<Stri
     Ok(values)
 }
 
-/// The command that the service runs: the words of its only `ExecStart=`, expanded.
+/// Returns the service's command: the words of its only `ExecStart=`, expanded.
 pub(crate) fn command(service: &str) -> Result<Vec<String>, String> {
     let mut commands = values(service, "Service", "ExecStart")?;
     let [line] = commands.as_mut_slice() else {
@@ -37,7 +37,7 @@ pub(crate) fn command(service: &str) -> Result<Vec<String>, String> {
     split(line, Rules::Systemd)?.iter().map(|word| variables(&specifiers(word)?)).collect()
 }
 
-/// Whether a word begins that is `;` or `\;` as it stands, which parts two commands (`config_parse_exec`); inside quotes it is text.
+/// Returns whether a word starts with an unquoted `;` or `\;`, which separates two commands (`config_parse_exec`).
 fn has_lone_semicolon(line: &str) -> bool {
     let (mut quote, mut between) = (None, true);
     let mut rest = line.chars();
@@ -60,7 +60,7 @@ fn has_lone_semicolon(line: &str) -> bool {
     false
 }
 
-/// The variables of `[Service] Environment=`, sorted by name as the last one counts.
+/// Returns the variables of `[Service] Environment=`, sorted by name; the last assignment counts.
 pub(crate) fn environment(service: &str) -> Result<Vec<(String, String)>, String> {
     let mut found = std::collections::BTreeMap::new();
     for line in values(service, "Service", "Environment")? {
@@ -76,7 +76,7 @@ pub(crate) fn environment(service: &str) -> Result<Vec<(String, String)>, String
     Ok(found.into_iter().collect())
 }
 
-/// Expands `%%`, and leaves the specifiers that Quadlet itself writes; any other is an error.
+/// Expands `%%` and keeps Quadlet's own specifiers; any other is an error.
 pub(crate) fn specifiers(word: &str) -> Result<String, String> {
     if ["--cidfile=%t/%N.cid", "systemd-%N"].contains(&word) {
         return Ok(word.to_owned());
@@ -84,7 +84,7 @@ pub(crate) fn specifiers(word: &str) -> Result<String, String> {
     halved(word, '%')
 }
 
-/// Expands `$$`; any variable is an error, because none of ours is meant as one.
+/// Expands `$$`; any variable is an error, because the renderer writes none.
 fn variables(word: &str) -> Result<String, String> {
     halved(word, '$')
 }
@@ -101,7 +101,7 @@ fn halved(word: &str, sign: char) -> Result<String, String> {
     Ok(out)
 }
 
-/// Lines with continuations joined by a blank; a backslash that is itself escaped continues nothing.
+/// Lines with continuations joined by a blank; an escaped backslash does not continue a line.
 fn lines(service: &str) -> Result<Vec<String>, String> {
     let mut lines = Vec::new();
     let mut pending: Option<String> = None;

@@ -1,4 +1,4 @@
-//! Units to try: plausible ones at random, into whose fields hostile texts are put.
+//! Generated units: plausible ones with hostile texts in their fields.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,7 @@ use ::quadlet::{
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
-/// The versions that differ in what they read: the oldest, the last before each change, and newer than any known.
+/// The versions that parse differently: the oldest, the last before each change, and one newer than any known.
 pub(crate) const VERSIONS: [PodmanVersion; 6] = [
     PodmanVersion::new(4, 4, 0),
     PodmanVersion::new(4, 9, 5),
@@ -24,7 +24,7 @@ pub(crate) const VERSIONS: [PodmanVersion; 6] = [
     PodmanVersion::new(6, 0, 0),
 ];
 
-/// A field that takes a text.
+/// A text field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Field {
     Image,
@@ -87,7 +87,7 @@ impl Field {
         Self::ExtensionValue,
     ];
 
-    /// Puts a text into the field.
+    /// Sets the field to a text.
     pub(crate) fn set(self, unit: &mut ContainerUnit, text: &str) {
         let owned = text.to_owned();
         let container = &mut unit.container;
@@ -138,7 +138,7 @@ impl Field {
     }
 }
 
-/// A unit, and the texts that were put into it.
+/// A unit, and its hostile texts.
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
     pub(crate) unit: ContainerUnit,
@@ -157,7 +157,7 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
     )
 }
 
-/// A text: a known vector, a mixture of what is special somewhere, something like a path or a word, or anything at all.
+/// A text: a known vector, a mixture of special characters, a path-like or word-like text, or anything else.
 fn text() -> impl Strategy<Value = String> {
     let special = select(vec![
         " ", "\t", "\n", "\r", "\"", "'", "\\", "%", "$", ";", ":", "#", "=", "[", "]", "{", "}",

@@ -1,4 +1,4 @@
-//! Texts to put into every field.
+//! Texts for every field.
 
 /// Texts that have broken a renderer of unit files, or could.
 pub(crate) fn vectors() -> Vec<String> {
@@ -149,7 +149,7 @@ pub(crate) fn vectors() -> Vec<String> {
     all
 }
 
-/// Texts beyond what one argument or line may have.
+/// Texts that exceed the limits of an argument or line.
 pub(crate) fn oversized() -> [String; 3] {
     ["x".repeat(128 * 1024), " ".repeat(300 * 1024), "é".repeat(600 * 1024)]
 }

@@ -1,11 +1,11 @@
-//! Splitting into words as Quadlet and systemd do it: both took the same C function for a model.
+//! Splits words like Quadlet and systemd, which both follow the same C function.
 
 pub(crate) const SEPARATORS: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// How a splitter treats what is special.
+/// How a splitter treats special characters.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rules {
-    /// Quotes removed, a backslash is a backslash, an open quote is an error.
+    /// Quotes removed, backslashes are literal, an open quote is an error.
     Strv,
     /// Quotes removed, C escapes, an open quote ends with the text, an empty word ends the list.
     QuadletArgs,

@@ -8,7 +8,7 @@ use companion_core::model::image::{ImageId, ImageSource, Provenance};
 
 use crate::random::Random;
 
-/// What can happen.
+/// The possible steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Ensure,
@@ -52,7 +52,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// What one sequence has come to so far.
+/// The state of one sequence.
 #[derive(Default)]
 struct Story {
     /// Images by the order in which they were seen.
@@ -62,7 +62,7 @@ struct Story {
     down: bool,
 }
 
-/// Plays `steps` and says what each showed.
+/// Runs `steps` and returns the visible state after each.
 pub(super) async fn play(world: &dyn ImageWorld, steps: &[Step]) -> Vec<String> {
     let mut story = Story::default();
     let mut shown = Vec::new();
@@ -91,7 +91,7 @@ async fn take(world: &dyn ImageWorld, step: Step, story: &mut Story) -> String {
             };
         }
         Step::ChangeContext => world.change_context().await,
-        // What makes a build fail is a change of the context, too.
+        // The cause of a failing build changes the context, too.
         Step::BreakBuild | Step::MendBuild => {
             let broken = step == Step::BreakBuild;
             if broken == story.broken {

@@ -23,7 +23,7 @@ use crate::random::Random;
 use crate::services::Services;
 use crate::units::Units;
 
-/// What can happen to one of the companions.
+/// The possible steps on one of the companions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verb {
     Write(u32),
@@ -47,7 +47,7 @@ enum Verb {
     Unmask,
 }
 
-/// Each as often as it is to come up.
+/// The steps, weighted by repetition.
 const VERBS: &[Verb] = &[
     Verb::Write(0),
     Verb::Write(0),
@@ -78,7 +78,7 @@ const VERBS: &[Verb] = &[
     Verb::Unmask,
 ];
 
-/// Something that happens to a companion.
+/// A step on a companion.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
     verb: Verb,
@@ -97,12 +97,12 @@ impl fmt::Display for Step {
     }
 }
 
-/// A host, by the hands of its worlds.
+/// A host, through its worlds.
 pub(super) struct Host {
     units: Box<dyn UnitStoreWorld>,
     services: Box<dyn ServiceWorld>,
     containers: Arc<dyn ContainerRuntime>,
-    /// What its units start from: the same by name, and another id on each host.
+    /// The image of its units: the same name, with another id on each host.
     image: ImageId,
     #[expect(dead_code, reason = "held for what its drop does, never read")]
     in_order: Option<InOrder>,
@@ -125,7 +125,7 @@ impl Host {
         Self { units, services, containers, image: base_image(), in_order }
     }
 
-    /// The unit of a companion, with no limit of starts: how fast this host is must not matter.
+    /// The unit of a companion without a start limit, so that the speed of this host does not matter.
     fn wanted(&self, number: u8) -> UnitSpec {
         let mut unit = UnitSpec { image: self.image.clone(), ..unit(number, RUNS) };
         unit.container.restart_delay = Some(2);
@@ -133,7 +133,7 @@ impl Host {
     }
 }
 
-/// Plays `steps` and says what each showed.
+/// Runs `steps` and returns the visible state after each.
 pub(super) async fn play(host: Host, steps: &[Step]) -> Vec<String> {
     let mut runs = BTreeMap::new();
     let mut shown = Vec::new();
@@ -153,7 +153,7 @@ pub(super) async fn play(host: Host, steps: &[Step]) -> Vec<String> {
     shown
 }
 
-/// The run that is under way.
+/// The current run.
 async fn run_of(host: &Host, name: &CompanionName) -> Option<String> {
     let names = BTreeSet::from([name.clone()]);
     let mut states = host.services.services().observe(&names).await;
@@ -161,7 +161,7 @@ async fn run_of(host: &Host, name: &CompanionName) -> Option<String> {
     state.invocation.filter(|_| state.active == ActiveState::Active)
 }
 
-/// Waits until the service manager saw that the process of `run` ended, which is a moment after it did.
+/// Waits until the service manager has noticed the end of the process of `run`.
 async fn await_end_of(host: &Host, name: &CompanionName, run: Option<String>) {
     for _ in 0..200 {
         if run.is_none() || run_of(host, name).await != run {
@@ -171,7 +171,7 @@ async fn await_end_of(host: &Host, name: &CompanionName, run: Option<String>) {
     }
 }
 
-/// Lets `step` happen, if it can: nobody kills what does not run.
+/// Performs `step` if it is possible: only a running container can be killed.
 async fn take(host: &Host, step: Step, container: Option<&str>) -> String {
     let Step { verb, number } = step;
     let name = &name(number);
@@ -241,7 +241,7 @@ async fn file_of(host: &Host, number: u8) -> UnitFileState {
     files.remove(&name(number)).unwrap().unwrap().state
 }
 
-/// What each container does, in Podman's word.
+/// The state of each container, as Podman reports it.
 async fn containers_of(host: &Host) -> BTreeMap<CompanionName, Option<String>> {
     let states = host.containers.observe(&[name(0), name(1)].into()).await;
     let word = |state| match state {
@@ -252,7 +252,7 @@ async fn containers_of(host: &Host) -> BTreeMap<CompanionName, Option<String>> {
     states.into_iter().map(|(name, state)| (name, word(state.unwrap()))).collect()
 }
 
-/// The states of both services, once nothing passes by itself any more.
+/// The states of both services after all transient states.
 async fn settled(host: &Host) -> BTreeMap<CompanionName, ServiceState> {
     let names = BTreeSet::from([name(0), name(1)]);
     for _ in 0..300 {
@@ -274,7 +274,7 @@ async fn settled(host: &Host) -> BTreeMap<CompanionName, ServiceState> {
     panic!("it does not settle: {:?}", host.services.services().observe(&names).await);
 }
 
-/// What there is to be seen, with what no two hosts have in common left out: times, paths and ids.
+/// The visible state without host-specific values: times, paths and ids.
 async fn show(
     host: &Host,
     states: &BTreeMap<CompanionName, ServiceState>,
@@ -286,7 +286,7 @@ async fn show(
         let name = name(number);
         let state = &states[&name];
         let ours = state.source.as_ref().map(|source| *source == host.services.location(&name));
-        // A run is told from others by its place among them.
+        // A run is identified by its index.
         let run = state.invocation.as_ref().filter(|_| state.is_running()).map(|run| {
             let next = runs.len();
             *runs.entry(run.clone()).or_insert(next)
@@ -308,7 +308,7 @@ async fn show(
             state.running.map(|revision| revision.restart_epoch),
             state.paused,
             state.exit_status,
-            // systemd makes a time up for what never ran, at the second reload that finds it.
+            // systemd invents a time for a service that never ran, at the second reload that finds it.
             state.is_running() && state.since.is_some(),
             state.load_error.is_some(),
         ));

@@ -1,4 +1,4 @@
-//! The kinds of fault: what is done, to whom, for how long, and whose run it may end.
+//! The kinds of fault: injection, scope, duration, and whether the run may end.
 
 use super::host_harms as host;
 use super::one_harms as one;
@@ -6,37 +6,37 @@ use super::site::{BUILT, HOOKED};
 use crate::node::{BITCOIN, Companion};
 use crate::random::Random;
 
-/// Which fault, and on whom.
+/// A fault and its target.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Aim {
     pub(super) one: Companion,
-    /// Another number for each fault, so that what is changed is always new.
+    /// A unique number of each fault, so that each change is new.
     pub(super) number: u64,
 }
 
-/// What becomes of the companion's run.
+/// The outcome for the companion's run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Run {
-    /// It goes on: to end it would be a causeless restart.
+    /// It continues: its end would be a restart without a cause.
     Same,
-    /// It goes on if the daemon saw it before; a daemon that just came must not believe a lost unit's run.
+    /// It continues if the daemon observed it before; a new daemon must treat the run of a lost unit as unverified.
     SameIfSeen,
-    /// It may end or go on.
+    /// It may end or continue.
     Either,
-    /// It ends, and the companion is well again in another one only.
+    /// It ends, and the companion recovers with another one only.
     Another,
 }
 
-/// Whom a fault concerns.
+/// The scope of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// One companion; others have their own faults meanwhile.
+    /// One companion; others have separate faults meanwhile.
     One,
-    /// One companion, and nothing else may go on meanwhile.
+    /// One companion, exclusively.
     OneAlone,
-    /// All of them, and nothing else may go on meanwhile.
+    /// All companions, exclusively.
     All,
-    /// The daemon or the manager, whatever goes on.
+    /// The daemon or the manager, concurrently with other faults.
     Nobody,
 }
 
@@ -46,24 +46,24 @@ pub(super) struct Fault {
     pub(super) kind: &'static str,
     pub(super) reach: Reach,
     pub(super) run: Run,
-    /// Does it; `false` when there was nothing to do it to.
+    /// Injects it; `false` when there was no target.
     pub(super) harm: fn(Aim) -> bool,
-    /// Ends it after so many seconds. Recovery is counted from then.
+    /// Ends it after this many seconds. Recovery is counted from then.
     pub(super) heal: Option<(u64, fn(Aim))>,
-    /// To whom it can be done.
+    /// The possible companions.
     pub(super) fits: fn(Companion) -> bool,
-    /// What shows that it is undone where a look at the layers does not.
+    /// An additional recovery check beyond the stages.
     pub(super) undone: fn(Companion) -> bool,
 }
 
 impl Fault {
-    /// Whether nothing else may go on meanwhile.
+    /// Whether it is exclusive.
     pub(super) fn is_exclusive(&self) -> bool {
         matches!(self.reach, Reach::All | Reach::OneAlone)
     }
 }
 
-/// All kinds in an order by chance: what needs all the others at rest once, the rest twice.
+/// All kinds in random order: exclusive ones once, the others twice.
 pub(super) fn deck(random: &mut Random) -> Vec<usize> {
     let often = (0..FAULTS.len()).filter(|kind| !FAULTS[*kind].is_exclusive());
     let mut deck: Vec<_> = (0..FAULTS.len()).chain(often).collect();

@@ -1,4 +1,4 @@
-//! What happened, as JSON lines: written while it happens, judged and told afterwards by others.
+//! The history as JSON lines: written during the run, checked and reported afterwards.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-/// A history that is being written.
+/// A history in progress.
 #[derive(Debug)]
 pub(super) struct History {
     file: File,
@@ -14,19 +14,19 @@ pub(super) struct History {
 }
 
 impl History {
-    /// A new one in the file at `path`.
+    /// A new history in the file at `path`.
     pub(super) fn begin(path: &str) -> Self {
         let _none = std::fs::remove_file(path);
         let file = OpenOptions::new().create(true).append(true).open(path).unwrap();
         Self { file, begun: Instant::now() }
     }
 
-    /// Seconds since its beginning.
+    /// Seconds since its start.
     pub(super) fn now(&self) -> f64 {
         self.begun.elapsed().as_secs_f64()
     }
 
-    /// Writes that `event` happened now, with what is to be said of it (an object).
+    /// Writes that `event` happened now, with its fields (an object).
     pub(super) fn note(&mut self, event: &str, mut what: Value) {
         what["at"] = json!(self.now());
         what["event"] = json!(event);
@@ -34,7 +34,7 @@ impl History {
     }
 }
 
-/// Reads a history back.
+/// Reads a history.
 pub(super) fn read(path: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -1,4 +1,4 @@
-//! Harm to the daemon, to what it keeps, to the manager, and to all companions at once.
+//! Faults of the daemon, its state, the manager, and all companions at once.
 
 use std::fs;
 use std::thread;
@@ -49,7 +49,7 @@ pub(super) fn reexecute(_aim: Aim) -> bool {
     well(&systemctl(&["daemon-reexec"]))
 }
 
-/// What the leader publishes, which nothing is decided by; it writes the status again when it changes.
+/// The published status, which influences no decision; the leader rewrites it when it changes.
 pub(super) fn garble_status(_aim: Aim) -> bool {
     write(&format!("{STATE}/status.json"), "{\"half a");
     write(&format!("{STATE}/events.jsonl"), "{\"half a");
@@ -61,7 +61,7 @@ pub(super) fn status_is_whole(_one: Companion) -> bool {
     serde_json::from_str::<serde_json::Value>(&text).is_ok()
 }
 
-/// A catalog that cannot be read leaves the last good one in force.
+/// An unreadable catalog leaves the last valid one in force.
 pub(super) fn break_catalog(_aim: Aim) -> bool {
     fs::copy(CATALOG, format!("{CATALOG}.away")).is_ok() && {
         write(CATALOG, "half a cat");
@@ -78,7 +78,7 @@ pub(super) fn take_lock(_aim: Aim) -> bool {
 }
 
 pub(super) fn passes_at_once(_aim: Aim) -> bool {
-    // How they end depends on what else is amiss; that they end is what counts, and not by `timeout`.
+    // Their result depends on other faults; they must end, and not by `timeout`.
     let ends = || ![None, Some(124), Some(137)].contains(&companion(&["reconcile"]).status);
     let passes = [(); 3].map(|()| thread::spawn(ends));
     let all = passes.into_iter().all(|pass| pass.join().unwrap());
@@ -91,7 +91,7 @@ pub(super) fn burst_of_files(_aim: Aim) -> bool {
     well(&archy(&["sh", "-c", script, "sh", UNITS]))
 }
 
-/// The base image stays, for the stranger's container is of it.
+/// The base image stays, because the unmanaged container uses it.
 pub(super) fn prune_images(_aim: Aim) -> bool {
     well(&podman(&["image", "prune", "--all", "--force"]))
 }
@@ -139,7 +139,7 @@ pub(super) fn restart_manager(_aim: Aim) -> bool {
     well(&root(&["systemctl", "restart", "user@1000.service"]))
 }
 
-/// Nobody reloads meanwhile: a reload without a generator forgets every unit, whoever asked for it.
+/// No reload meanwhile: a reload without a generator drops every unit.
 pub(super) fn take_generator(aim: Aim) -> bool {
     well(&root(&["chmod", "0", GENERATOR])) && delete_unit(aim)
 }

@@ -1,4 +1,4 @@
-//! What is looked for when a chaos run is over: leftovers, and the secret where it must not be.
+//! The final checks of a chaos run: stale files, and leaked secrets.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ pub(super) fn taken(pid: u32) -> Option<[u64; 3]> {
     Some([field("VmRSS:")?, field("Threads:")?, files])
 }
 
-/// Notes all that it finds.
+/// Records all findings.
 pub(super) fn note(history: &mut History) {
     let places = [UNITS, STATE, "/home/archy/chaos", "/var/lib/archipelago/bitcoin-ui"];
     for what in leftovers(&places) {

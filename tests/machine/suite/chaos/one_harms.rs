@@ -1,5 +1,5 @@
-//! Harm to one companion. Each says whether there was something to do it to; what was not there, because
-//! an earlier fault still works, counts for nothing.
+//! Faults of one companion. Each returns whether it had a target; a fault without one, because of an earlier fault,
+//! does not count.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -75,7 +75,7 @@ pub(super) fn take_stranger(aim: Aim) {
     }
 }
 
-/// The runtime directory comes before the user's own (podman-systemd.unit(5)).
+/// The runtime directory takes precedence over the user's directory (podman-systemd.unit(5)).
 pub(super) fn shadow_unit(aim: Aim) -> bool {
     let text = "[Container]\nImage=localhost/stranger:latest\n";
     write(&format!("{SHADOWS}/{}.container", aim.one.name), text);
@@ -132,14 +132,14 @@ pub(super) fn kill_conmon(aim: Aim) -> bool {
     !matches!(pid.as_str(), "" | "0") && well(&root(&["kill", "-KILL", &pid]))
 }
 
-/// The ports that are held, by companion.
+/// The occupied ports, by companion.
 static HELD: Mutex<BTreeMap<u16, TcpListener>> = Mutex::new(BTreeMap::new());
 
 pub(super) fn take_port(aim: Aim) -> bool {
     if !stop(aim) {
         return false;
     }
-    // Should the companion be back before, there is nothing to take.
+    // If the companion recovers before, the port is not free.
     if let Ok(listener) = TcpListener::bind(("0.0.0.0", aim.one.port)) {
         HELD.lock().unwrap_or_else(PoisonError::into_inner).insert(aim.one.port, listener);
     }
@@ -152,8 +152,8 @@ pub(super) fn free_port(aim: Aim) {
 
 pub(super) fn reinstall(aim: Aim) -> bool {
     let removed = well(&companion(&["remove", app(aim.one)]));
-    // What it recorded would stay so: the owner asks until his other wish is taken, too. The daemon does
-    // what the command does not come to.
+    // The recorded removal would persist: the reinstall is retried until it is accepted. The daemon completes what
+    // the command does not.
     until("it is recorded as installed", 60, || {
         let _either_way = companion(&["install", app(aim.one)]);
         is_recorded(app(aim.one)).then_some(())
@@ -165,7 +165,7 @@ pub(super) fn install_again(aim: Aim) -> bool {
     well(&companion(&["install", app(aim.one)]))
 }
 
-/// With its container, which cannot be without it.
+/// With its container, which cannot exist without it.
 pub(super) fn remove_image(aim: Aim) -> bool {
     is_active(aim.one) && well(&podman(&["image", "rm", "--force", &aim.one.tag()]))
 }
@@ -174,7 +174,7 @@ pub(super) fn untag_image(aim: Aim) -> bool {
     well(&podman(&["untag", &aim.one.tag(), &aim.one.tag()]))
 }
 
-/// As a pull, or a build of somebody else's, would move it.
+/// As a pull or an external build would move it.
 pub(super) fn move_tag(aim: Aim) -> bool {
     well(&podman(&["tag", "localhost/stranger:latest", &aim.one.tag()]))
 }
@@ -183,7 +183,7 @@ pub(super) fn move_tag_and_kill_container(aim: Aim) -> bool {
     is_active(aim.one) && move_tag(aim) && kill_container(aim)
 }
 
-/// Whether the tag points to the image that the unit names, and the container was started from that.
+/// Whether the tag points to the image of the unit, and the container was started from that.
 pub(super) fn has_its_image(one: Companion) -> bool {
     let image = one.unit_image();
     image_id(&one.tag()).as_ref() == Some(&image)
@@ -210,11 +210,11 @@ pub(super) fn mend_build(_aim: Aim) {
     archy(&["sed", "-i", "s/^COPY no-such-page /COPY page /", &file]).good();
 }
 
-/// How each password of the run begins: what no log, unit, command line or environment may say. As long
-/// as a multiple of three, so that what it makes of a pair in base64 does not depend on what follows.
+/// The prefix of each password of the run, which no log, unit, command line or environment may contain. Its length is
+/// a multiple of three, so that its base64 form is independent of the rest.
 const CANARY: &str = "canary-of-the-chaos-run!";
 
-/// The two forms of it that are looked for.
+/// The two forms to search for.
 pub(super) fn forms_of_the_secret() -> [String; 2] {
     [CANARY.to_owned(), STANDARD.encode(format!("archipelago:{CANARY}"))]
 }
@@ -241,12 +241,12 @@ pub(super) fn change_colour(aim: Aim) -> bool {
     true
 }
 
-/// Where the link to its configuration is.
+/// The path of the link to its configuration.
 fn output(one: Companion) -> &'static str {
     if one == BITCOIN { CONFIG } else { HOOKED_CONFIG }
 }
 
-/// Runs a command on the file that it was rendered into, if there is one.
+/// Runs a command on its rendered file, if there is one.
 fn to_config(aim: Aim, command: &[&str]) -> bool {
     let file = rendered_file(output(aim.one));
     file.is_some_and(|file| well(&archy(&[command, &[&file]].concat())))
@@ -260,7 +260,7 @@ pub(super) fn edit_config(aim: Aim) -> bool {
     to_config(aim, &["sed", "-i", "1i# edited"])
 }
 
-/// Whoever starts meanwhile starts from the edited file, and says that it is the true one.
+/// A service that starts meanwhile uses the edited file, and reports the current revision.
 pub(super) fn edit_config_and_kill_container(aim: Aim) -> bool {
     is_active(aim.one) && edit_config(aim) && kill_container(aim)
 }
@@ -277,13 +277,13 @@ pub(super) fn lose_link(aim: Aim) -> bool {
     well(&archy(&["rm", output(aim.one)]))
 }
 
-/// To a stranger's file, which nobody may write through it.
+/// To a file of another owner, which must not be written through the link.
 pub(super) fn redirect_link(aim: Aim) -> bool {
     let [(notes, _), ..] = FOREIGN_FILES;
     well(&archy(&["ln", "-sfn", notes, output(aim.one)]))
 }
 
-/// `sed -i` puts a regular file in its place.
+/// `sed -i` replaces the link by a regular file.
 pub(super) fn replace_link(aim: Aim) -> bool {
     well(&archy(&["sed", "-i", "1i# edited", output(aim.one)]))
 }

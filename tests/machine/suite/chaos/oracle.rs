@@ -1,9 +1,9 @@
-//! The judge of a history. It knows nothing of how it came about, only what must be true of it:
+//! The checker of a history. Its rules are independent of the injection:
 //!
-//! - as many faults were done as the time allows for, none panicked, and few found nothing to harm;
-//! - every harm that was done was recovered from, within [`LONGEST`] seconds of its end;
-//! - a companion's run ended only under a fault that may end it, and no oftener than [`Told::most_ends`];
-//! - nothing of a stranger's changed, and at the end everything is well and nothing is left over.
+//! - enough faults for the duration, none panicked, and few had no target;
+//! - every fault was recovered from, within [`LONGEST`] seconds of its end;
+//! - a companion's run ended only under a fault that may end it, and at most [`Told::most_ends`] times;
+//! - unmanaged objects are unchanged, and at the end all companions are healthy and no stale file is left.
 
 use std::collections::BTreeMap;
 
@@ -12,32 +12,31 @@ use serde_json::Value;
 /// The longest time to recovery, in seconds: three resyncs.
 pub(super) const LONGEST: f64 = 90.0;
 
-/// Whom a fault concerns that is no harm to any companion: the daemon, or the manager.
+/// Targets of faults that affect no companion: the daemon, or the manager.
 pub(super) const HOST: &str = "the host";
 
-/// Seconds of the run for which one fault is done at the least.
+/// Seconds of the run per fault, at most.
 const SECONDS_FOR_A_FAULT: f64 = 10.0;
 
-/// The companions' own delay before systemd starts them again, in seconds.
+/// The restart delay of the companions, in seconds.
 const RESTART_DELAY: f64 = 10.0;
 
 /// How long after a recovery a run may still end because of it, in seconds.
 const AFTERMATH: f64 = 5.0;
 
-/// A fault's time, as the history tells it.
+/// A fault in the history.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Told {
     pub(super) kind: String,
     /// The companion, or `*` for all.
     pub(super) whom: String,
-    /// Whether it may end the run of whom it concerns.
+    /// Whether it may end the run of its targets.
     may_end: bool,
     begun: f64,
-    /// When it was over and recovery began to be counted.
+    /// When it ended and the recovery time started.
     over: Option<f64>,
     recovered: Option<f64>,
-    /// Whether there was nothing, or not all, to do it to: it explains what came of it, and counts for
-    /// nothing else.
+    /// Whether it had no target, or was partial: it explains its effects, and counts for nothing else.
     pub(super) fizzled: bool,
     panicked: bool,
 }
@@ -53,8 +52,8 @@ impl Told {
         self.may_end && (self.whom == "*" || self.whom == name) && self.begun <= at && at <= until
     }
 
-    /// How many runs of one companion may have ended of it by `at`: the one that it ended and the one that
-    /// the repair ended, and as many starts in vain as systemd's delay has room for.
+    /// The maximum runs of one companion that it may have ended by `at`: one by the fault, one by the repair, and as
+    /// many failed starts as systemd's delay permits.
     fn most_ends(&self, at: f64) -> usize {
         2 + ((at - self.begun) / RESTART_DELAY) as usize
     }
@@ -89,7 +88,7 @@ pub(super) fn faults(history: &[Value]) -> BTreeMap<u64, Told> {
     faults
 }
 
-/// All that is wrong with a history.
+/// All violations in a history.
 pub(super) fn violations(history: &[Value]) -> Vec<String> {
     let faults = faults(history);
     let mut wrong = too_little(history, &faults);
@@ -112,7 +111,7 @@ pub(super) fn violations(history: &[Value]) -> Vec<String> {
         match event["event"].as_str().unwrap_or_default() {
             "run" => {
                 let name = text(event, "whom");
-                // The latest that may be its cause; there is hardly ever more than one.
+                // The latest possible cause; there is rarely more than one.
                 let cause = faults.iter().rev().find(|(number, fault)| {
                     let ended = ends.get(&(**number, name.clone())).copied().unwrap_or(0);
                     fault.covers(&name, at) && ended < fault.most_ends(at)
@@ -142,7 +141,7 @@ pub(super) fn violations(history: &[Value]) -> Vec<String> {
     wrong
 }
 
-/// What is wrong with how much was done: a run in which little happened shows nothing.
+/// Checks the amount of faults: a run with few events proves nothing.
 fn too_little(history: &[Value], faults: &BTreeMap<u64, Told>) -> Vec<String> {
     let mut wrong = Vec::new();
     let seconds = history.iter().find(|event| event["event"] == "begin");

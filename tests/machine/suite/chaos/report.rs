@@ -1,4 +1,4 @@
-//! A history, told to people in Markdown.
+//! Renders a history as a Markdown report.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::oracle::{HOST, faults, violations};
 
-/// Recoveries in seconds, sorted when told.
+/// Recoveries in seconds, sorted when reported.
 #[derive(Debug, Default)]
 struct Recoveries(Vec<f64>);
 
 impl Recoveries {
-    /// The value below which `share` of them lie (nearest rank).
+    /// The value below which `share` of them are (nearest rank).
     fn quantile(&self, share: f64) -> f64 {
         let rank = (share * self.0.len() as f64).ceil().max(1.0) as usize;
         self.0.get(rank - 1).copied().unwrap_or_default()
@@ -34,7 +34,7 @@ pub(super) fn markdown(history: &[Value], seed: u64) -> String {
     let count_of_faults = done.len();
     for fault in done {
         let Some(seconds) = fault.recovery() else { continue };
-        // What harms no companion has next to nothing to recover from, and would flatter the rest.
+        // Faults that affect no companion recover almost immediately, and would distort the rest.
         let of_this = if fault.whom == HOST { &mut host } else { &mut companions };
         of_this.0.push(seconds);
         by_kind.entry(fault.kind).or_default().0.push(seconds);
@@ -63,7 +63,7 @@ pub(super) fn markdown(history: &[Value], seed: u64) -> String {
     text
 }
 
-/// What the daemon took, at its beginning, at its end, and at most.
+/// The daemon's memory at its start, at its end, and at most.
 fn daemons(history: &[Value], text: &mut String) {
     let samples: Vec<_> = history.iter().filter(|told| told["event"] == "daemon").collect();
     let mut by_pid = BTreeMap::<u64, Vec<&Value>>::new();

@@ -1,5 +1,5 @@
-//! The node of the chaos run: the three companions, two more of a catalog of its own, strangers of whom
-//! nothing may be touched, and the look that says of each companion whether it is well.
+//! The node of the chaos run: the three companions, two more from a separate catalog, unmanaged objects, and the
+//! health check of each companion.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,21 +13,21 @@ use crate::node::{
     rendered_file, rendered_files,
 };
 
-/// One with configuration from a template, which fills in the contents of a file.
+/// One with configuration from a template that inserts the contents of a file.
 pub(super) const HOOKED: Companion =
     Companion { name: "chaos-hooked", port: 18091, base: "chaos-hooked" };
-/// One with a build context of its own.
+/// One with a separate build context.
 pub(super) const BUILT: Companion =
     Companion { name: "chaos-built", port: 18092, base: "chaos-built" };
 pub(super) const EVERY: [Companion; 5] = [BITCOIN, LND, ELECTRS, HOOKED, BUILT];
 
-/// Where this run's own sources and rendered configuration are.
+/// The directory of this run's sources and rendered configuration.
 const PLACE: &str = "/home/archy/chaos";
 pub(super) const COLOUR: &str = "/home/archy/chaos/colour";
 pub(super) const CONTEXT: &str = "/home/archy/chaos/context";
 pub(super) const HOOKED_CONFIG: &str = "/home/archy/chaos/rendered/web.conf";
 
-/// Files that are not ours, in the very directory of our units and beside it.
+/// Unmanaged files, in the unit directory and next to it.
 pub(super) const FOREIGN_FILES: [(&str, &str); 3] = [
     ("/home/archy/.config/containers/systemd/notes.txt", "not a unit\n"),
     (
@@ -47,14 +47,14 @@ pub(super) fn shown(unit: &str, property: &str) -> String {
     shown.stdout.trim_end().to_owned()
 }
 
-/// The daemon's process, if it is up and the manager answers.
+/// The daemon's process, if it runs and the manager answers.
 pub(super) fn daemon() -> Option<u32> {
     let service = "companion.service";
     let up = shown(service, "ActiveState") == "active";
     shown(service, "MainPID").parse().ok().filter(|pid| up && *pid != 0)
 }
 
-/// What one look at a service gave.
+/// One observation of a service.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) invocation: String,
@@ -71,17 +71,17 @@ impl Seen {
     }
 }
 
-/// How each unit is to be, but for its revision and what changes by design, and with which mode.
+/// The expected text and mode of each unit, without its revision and intended changes.
 #[derive(Debug)]
 pub(super) struct Reference(BTreeMap<&'static str, (String, u32)>);
 
-/// The mark's revision in a unit's text.
+/// The revision label in a unit's text.
 fn revision(text: &str) -> Option<&str> {
     text.lines().find_map(|line| line.strip_prefix("Revision="))
 }
 
-/// The text without the revision, the name of the rendered file, and the id of an image whose context is
-/// changed here. Every other image keeps its id: the same context gives the same image.
+/// The text without the revision, the name of the rendered file, and the id of an image whose context changes here.
+/// Every other image keeps its id: the same context gives the same image.
 fn without_inputs(one: Companion, text: &str) -> String {
     let Some(revision) = revision(text) else { return text.to_owned() };
     let mut plain = text.replace(revision, "REVISION");
@@ -108,7 +108,7 @@ impl Reference {
     }
 }
 
-/// Looks at all services in one call.
+/// Observes all services in one call.
 pub(super) fn look() -> BTreeMap<&'static str, Seen> {
     let properties =
         "--property=Id,ActiveState,SubState,InvocationID,MainPID,Environment,SourcePath";
@@ -132,8 +132,8 @@ pub(super) fn look() -> BTreeMap<&'static str, Seen> {
     seen
 }
 
-/// Why a companion is not well, if it is not: each layer carries the revision of the file, the page
-/// answers, and what the page shows is what its sources say now.
+/// Why a companion is unhealthy, if it is: each stage has the revision of the file, the page answers, and the page
+/// shows its current sources.
 pub(super) fn complaint(
     one: Companion,
     seen: Option<&Seen>,
@@ -180,7 +180,7 @@ fn contents_complaint(one: Companion, unit: &str, page: &str) -> Option<String> 
     }
 }
 
-/// The link leads to the file that the unit mounts, which is sound, and of files before it none is left.
+/// The link leads to the valid file that the unit mounts, and no earlier file is left.
 fn config_complaint(output: &str, unit: &str) -> Option<String> {
     let Some(file) = rendered_file(output) else {
         return Some("its configuration's link".to_owned());
@@ -198,13 +198,13 @@ fn config_complaint(output: &str, unit: &str) -> Option<String> {
     Some(complaint.to_owned())
 }
 
-/// Everything of others that must stay as it is.
+/// All unmanaged objects.
 #[derive(Debug, Clone)]
 pub(super) struct Strangers {
     files: Vec<(String, i64, u32)>,
     /// The run of the service, which a restart of the whole manager changes.
     pub(super) run: String,
-    /// Nothing while podman is not there to say.
+    /// Empty while podman is unavailable.
     containers: Option<String>,
     images: Option<String>,
 }
@@ -228,7 +228,7 @@ impl Strangers {
         }
     }
 
-    /// Whether these are as `before`, as far as podman and the manager say.
+    /// Whether these are as `before`, according to podman and the manager.
     pub(super) fn are_as(&self, before: &Self) -> bool {
         let same = |now: &Option<String>, then: &Option<String>| now.is_none() || now == then;
         self.files == before.files
@@ -238,7 +238,7 @@ impl Strangers {
     }
 }
 
-/// Takes the node into possession: five companions, their sources, strangers, and no daemon yet.
+/// Sets up the node: five companions, their sources, unmanaged objects, and no daemon yet.
 pub(super) fn settle() {
     crate::node::installed();
     rotate_password_to(0);
@@ -266,7 +266,7 @@ pub(super) fn settle() {
     companion(&[&["install"], &APPS[..], &["chaos-hooked", "chaos-built"]].concat()).exits(0);
 }
 
-/// Puts away what the run brought, so that later tests find what they expect.
+/// Removes the objects of the run, so that later tests find the expected node.
 pub(super) fn leave() {
     companion(&["remove", "chaos-hooked", "chaos-built"]).exits(0);
     let words = "systemctl --user disable --now --quiet stranger.service companion.service
@@ -279,7 +279,7 @@ pub(super) fn leave() {
     root(&["rm", "-rf", PLACE]).good();
 }
 
-/// The directory of our own units, and those of all five.
+/// The directory of the managed units, and the five units.
 pub(super) fn units() -> Vec<String> {
     EVERY.into_iter().map(|one| format!("{UNITS}/{}.container", one.name)).collect()
 }

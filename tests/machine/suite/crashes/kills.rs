@@ -1,6 +1,6 @@
-//! The daemon killed again and again, at moments that a seed chooses, in the middle of its work.
+//! Kills the daemon repeatedly, at seeded moments, during its work.
 //!
-//! `COMPANION_KILLS` is how often (40), `COMPANION_SEED` the seed.
+//! `COMPANION_KILLS` sets the number of kills (40), `COMPANION_SEED` the seed.
 
 use std::fs;
 use std::thread;
@@ -15,7 +15,7 @@ use crate::random::Random;
 
 const NAMES: [&str; 3] = ["plain", "hooked", "built"];
 
-/// One of the harms that the daemon is to be at work on.
+/// One of the faults for the daemon to repair.
 fn harm(random: &mut Random) {
     let name = *random.one_of(&NAMES);
     let unit = format!("{UNITS}/{name}.container");
@@ -28,13 +28,13 @@ fn harm(random: &mut Random) {
         3 => drop(archy(&["sed", "-i", "1i# edited", &rendered()])),
         4 => drop(fs::remove_file(output)),
         5 => drop(systemctl(&["stop", &format!("{name}.service")])),
-        // Its service ends with it, and starts again by itself after a delay.
+        // Its service ends with it, and restarts after a delay.
         _ => drop(podman(&["rm", "--force", "--time=0", name])),
     }
 }
 
 #[test]
-fn a_daemon_that_is_killed_again_and_again_at_any_moment_leaves_nothing_and_mends_all() {
+fn repeatedly_killed_daemon_repairs_the_host_without_stale_files() {
     let (kills, seed) = (number("COMPANION_KILLS", 40), number("COMPANION_SEED", 1));
     let (begun, mut random) = (Instant::now(), Random::seeded(seed));
     stage();
@@ -46,7 +46,7 @@ fn a_daemon_that_is_killed_again_and_again_at_any_moment_leaves_nothing_and_mend
     for _ in 0..kills {
         let pid = daemon.pid().to_string();
         harm(&mut random);
-        // The moment is what is tested, not waited for.
+        // The delay itself is under test.
         thread::sleep(Duration::from_millis(random.below(900)));
         let _either_way = root(&["kill", "-KILL", &pid]);
     }
@@ -55,7 +55,7 @@ fn a_daemon_that_is_killed_again_and_again_at_any_moment_leaves_nothing_and_mend
     until("all are ready after the last kill", 180, all_ready);
     tell("kills", &format!("{kills} in {} s, seed {seed}", begun.elapsed().as_secs()));
     tell("ready after the last", &format!("{:.1} s", recovered.elapsed().as_secs_f64()));
-    // Its lock is free for another one at once, and what it leaves behind goes with its next start.
+    // Its lock is free immediately, and the next start removes its stale files.
     daemon.crash();
     until("nothing is left over", 60, || leftovers().is_empty().then_some(()));
     drop(daemon);

@@ -1,6 +1,6 @@
-//! The pieces of work that are crashed: how each begins, which command does it, and when it is done.
+//! The workloads of the crash tests: setup, command, and completion check.
 //!
-//! The companions are of a catalog of their own and do next to nothing, so that a start takes a moment.
+//! The companions are from a separate catalog and do almost nothing, so that a start is fast.
 
 use std::fs;
 
@@ -9,25 +9,25 @@ use crate::node::{CATALOG, STATE, UNITS, companion, rendered_file};
 
 use super::container_exists;
 
-/// The companion that no piece of work has to do with.
+/// The companion that no workload changes.
 pub(super) const BYSTANDER: &str = "bystander.service";
-/// Where configuration is rendered to, a directory for each companion.
+/// The parent of the configuration directory of each companion.
 pub(super) const RENDERED: &str = "/home/archy/rendered";
 const TEMPLATE: &str = "/home/archy/sources/web.conf.j2";
 const CONTEXT: &str = "/home/archy/sources/built";
 
-/// A piece of work.
+/// A workload.
 pub(super) struct Workload {
     pub(super) name: &'static str,
-    /// Puts things as they are before it, whatever the last plan left.
+    /// Resets the host to its initial state.
     pub(super) prepare: fn(),
-    /// The command that does it.
+    /// The command of the workload.
     pub(super) command: &'static [&'static str],
-    /// Whether it is done.
+    /// Whether it is complete.
     pub(super) is_done: fn() -> bool,
-    /// The command that mends it after a crash; one pass.
+    /// The command that repairs the host after a crash; one converge.
     pub(super) mend: &'static [&'static str],
-    /// Whether crashes while it is published who leads and how all is are among its plans.
+    /// Whether its plans include crashes while the leader publishes leadership and status.
     pub(super) publishes: bool,
 }
 
@@ -40,13 +40,13 @@ const fn workload(
     Workload { name, prepare, command, is_done, mend: &["reconcile"], publishes: false }
 }
 
-/// All of them.
+/// All workloads.
 pub(super) fn all() -> Vec<Workload> {
     let pass: &[&str] = &["reconcile"];
     let both: &[&str] = &["install", "plain", "bystander"];
     let first = workload("the very first installation", forget_all, both, plain_is_up);
     vec![
-        // Until something is recorded, a bystander that runs is nobody's wish, and reported.
+        // Before the first record, a running bystander is not desired, and reported.
         Workload { mend: both, publishes: true, ..first },
         workload("install one", remove_plain, &["install", "plain"], plain_is_up),
         workload("install with configuration", remove_hooked, &["install", "hooked"], hooked_is_up),
@@ -79,7 +79,7 @@ pub(super) fn all() -> Vec<Workload> {
     ]
 }
 
-/// A node with the catalog of these companions, of which the bystander alone is installed.
+/// A node with the catalog of these companions and only the bystander installed.
 pub(super) fn stage() {
     crate::node::clean();
     for name in ["plain", "hooked", "built", "bystander"] {
@@ -98,7 +98,7 @@ pub(super) fn stage() {
     companion(&["install", "bystander"]).exits(0);
 }
 
-/// Takes away all that [`stage`] and the work brought.
+/// Removes all objects of [`stage`] and the workload.
 pub(super) fn leave() {
     remove(&["plain", "hooked", "built", "bystander"]);
     podman(&["image", "rm", "--force", "--ignore", "localhost/built:latest"]).good();
@@ -164,7 +164,7 @@ fn plain_is_up() -> bool {
     fs::exists(unit("plain")).unwrap() && up("plain")
 }
 
-/// With the file that the link leads to.
+/// Together with the file behind the link.
 fn hooked_is_up() -> bool {
     let unit = fs::read_to_string(unit("hooked")).unwrap_or_default();
     let mounted = |file: String| unit.contains(&format!("Volume={file}:"));
@@ -196,7 +196,7 @@ fn remove(names: &[&str]) {
     companion(&[&["remove"], names].concat()).exits(0);
 }
 
-/// Nothing was ever recorded; the bystander runs on, and is taken in again by the work.
+/// No record exists; the bystander keeps running, and the workload adopts it.
 fn forget_all() {
     remove_plain();
     root(&["rm", "-rf", STATE]).good();
@@ -220,7 +220,7 @@ fn install_hooked() {
     }
 }
 
-/// The image goes, too, so that it is built.
+/// The image is removed too, so that it is built.
 fn remove_built() {
     if there("built") {
         remove(&["built"]);
@@ -241,7 +241,7 @@ fn install_three() {
     }
 }
 
-/// A container of ours without its unit, as an interrupted removal by other means leaves.
+/// A managed container without its unit, as an interrupted external removal leaves.
 fn lose_unit() {
     remove_plain();
     let image = "localhost/companion-base:latest";
@@ -255,7 +255,7 @@ fn install_plain() {
     }
 }
 
-/// The catalog's other version: what `now` says is turned.
+/// The catalog's other version: inverts `now`.
 fn turn(now: &str) -> u32 {
     if now.trim() == "1" { 2 } else { 1 }
 }

@@ -1,4 +1,4 @@
-//! Faults of files and directories: full, read-only, closed, lost, replaced, damaged.
+//! Faults of files and directories: full, read-only, inaccessible, lost, replaced, damaged.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,9 +12,9 @@ use crate::node::{
     rotate_password,
 };
 
-/// Row 6, beneath the record of wishes: a wish that cannot be kept is refused, and the old record stays.
+/// Row 6, desired state: an intent that cannot be stored is refused, and the previous record stays.
 #[test]
-fn a_wish_for_which_there_is_no_space_is_refused_and_nothing_is_lost() {
+fn intent_without_disk_space_is_refused_and_loses_nothing() {
     let witness = Witness::beside(&[]);
     let _uncovered = undo("umount --lazy /home/archy/.local/state/companion");
     by_root(
@@ -41,9 +41,9 @@ fn a_wish_for_which_there_is_no_space_is_refused_and_nothing_is_lost() {
     witness.nothing_else_happened();
 }
 
-/// Row 6, beneath a rendered configuration: the old one is kept, and used, until there is space again.
+/// Row 6, rendered configuration: the previous one stays in use until there is space again.
 #[test]
-fn a_configuration_for_which_there_is_no_space_leaves_the_old_one_in_use() {
+fn configuration_without_disk_space_keeps_the_previous_one() {
     let witness = Witness::beside(&[BITCOIN]);
     let daemon = Daemon::resyncing(1);
     let old = BITCOIN.container();
@@ -68,10 +68,9 @@ fn a_configuration_for_which_there_is_no_space_leaves_the_old_one_in_use() {
     witness.nothing_else_happened();
 }
 
-/// Row 8: what is removed while the unit directory is read-only is stopped, its rest told, and gone
-/// once it can be.
+/// Row 8: an app removed while the unit directory is read-only is stopped, the rest is reported, and removed later.
 #[test]
-fn a_removal_from_a_read_only_directory_is_told_and_ends_when_it_can() {
+fn removal_from_a_read_only_directory_is_reported_and_completes_later() {
     let witness = Witness::beside(&[LND]);
     let uncovered = undo("umount --lazy /home/archy/.config/containers/systemd");
     by_root(
@@ -90,9 +89,9 @@ fn a_removal_from_a_read_only_directory_is_told_and_ends_when_it_can() {
     witness.nothing_else_happened();
 }
 
-/// Row 10: without the right to write into the unit directory everything runs on, and the cause is told.
+/// Row 10: without write permission on the unit directory all companions keep running, and the cause is reported.
 #[test]
-fn a_unit_directory_that_is_closed_to_us_is_told_and_costs_nothing() {
+fn inaccessible_unit_directory_is_reported_without_a_restart() {
     let witness = Witness::beside(&[LND]);
     let old = LND.container();
     LND.edit_unit().good();
@@ -109,9 +108,9 @@ fn a_unit_directory_that_is_closed_to_us_is_told_and_costs_nothing() {
     witness.nothing_else_happened();
 }
 
-/// Row 12: a unit directory that is a link to one of the user's own is used through the link.
+/// Row 12: a unit directory behind a link of the same user is used.
 #[test]
-fn a_unit_directory_behind_a_link_of_ours_is_used() {
+fn unit_directory_behind_a_link_of_the_same_user_is_used() {
     let witness = Witness::beside(&[]);
     let _daemon = Daemon::resyncing(1);
     let _moved_back = undo(
@@ -128,9 +127,9 @@ fn a_unit_directory_behind_a_link_of_ours_is_used() {
     witness.nothing_else_happened();
 }
 
-/// Row 12: a link to a stranger's directory is refused, and nothing is written there.
+/// Row 12: a link to another user's directory is refused, and nothing is written there.
 #[test]
-fn a_unit_directory_behind_a_link_to_a_strangers_is_refused() {
+fn unit_directory_behind_a_link_to_another_user_is_refused() {
     let witness = Witness::beside(&[]);
     let daemon = Daemon::resyncing(1);
     let moved_back = undo(
@@ -152,9 +151,9 @@ fn a_unit_directory_behind_a_link_to_a_strangers_is_refused() {
     witness.nothing_else_happened();
 }
 
-/// Row 13: a directory, a pipe or a device at the unit's name is a conflict that delays nobody.
+/// Row 13: a directory, a pipe or a device at the unit's name is a conflict that blocks no other companion.
 #[test]
-fn what_is_no_file_at_a_units_name_is_left_alone_and_holds_up_nobody() {
+fn non_file_at_a_unit_path_is_kept_and_blocks_no_other_companion() {
     let witness = Witness::beside(&[]);
     let daemon = Daemon::resyncing(1);
     let pid = daemon.pid();
@@ -162,13 +161,13 @@ fn what_is_no_file_at_a_units_name_is_left_alone_and_holds_up_nobody() {
     let _removed = undo(format!("test -f {0} || rm -rf {0}", LND.unit()));
     for (make, what) in [("mkdir", "directory"), ("mkfifo", "pipe"), ("mknod", "device")] {
         let end = if make == "mknod" { " c 1 3" } else { "" };
-        // Held, because it would be faster with the unit itself, and systemd then wait at the pipe.
+        // Stopped, because the daemon would be faster to restore the unit, and systemd would then block on the pipe.
         by_root(&format!(
             "kill -STOP {pid}; rm {0}; {make} {0}{end}; chown -h archy: {0}; kill -CONT {pid}",
             LND.unit()
         ));
         held(LND, "conflict", what);
-        // While it lies there, others are repaired.
+        // Other companions are repaired meanwhile.
         fs::remove_file(ELECTRS.unit()).unwrap();
         until("another's unit is back", 30, || fs::metadata(ELECTRS.unit()).ok());
         assert!(!fs::symlink_metadata(LND.unit()).unwrap().is_file());
@@ -180,15 +179,15 @@ fn what_is_no_file_at_a_units_name_is_left_alone_and_holds_up_nobody() {
     witness.nothing_else_happened();
 }
 
-/// Row 15: a unit whose mark was taken away is a stranger's from then on; what runs is left alone.
+/// Row 15: a unit without its ownership label is unmanaged; its container is left alone.
 #[test]
-fn a_unit_without_its_mark_is_a_conflict_and_stays_as_it_is() {
+fn unit_without_the_ownership_label_is_a_conflict_and_is_kept() {
     let witness = Witness::beside(&[LND]);
     let _daemon = Daemon::resyncing(1);
     let (old, text) = (LND.container(), LND.unit_text());
-    // Nor its description, by which a unit of the predecessor is known.
+    // Nor its description, which identifies units of the previous manager.
     let unmarked = text.replace("[X-Companion]", "[X-Mine]").replace("Archipelago companion", "My");
-    // In one piece, and not as the daemon would.
+    // Atomically, and not as the daemon would write it.
     archy(&[
         "sh",
         "-c",
@@ -199,7 +198,7 @@ fn a_unit_without_its_mark_is_a_conflict_and_stays_as_it_is() {
     ])
     .good();
     let unmarked = LND.unit_text();
-    held(LND, "conflict", "without the mark");
+    held(LND, "conflict", "without the ownership label");
     throughout("it is left alone", 3, || LND.unit_text() == unmarked && LND.container() == old);
 
     fs::remove_file(LND.unit()).unwrap();
@@ -208,9 +207,9 @@ fn a_unit_without_its_mark_is_a_conflict_and_stays_as_it_is() {
     witness.nothing_else_happened();
 }
 
-/// Row 17: an empty unit is what a power cut leaves, and is written anew; one of other bytes is not ours.
+/// Row 17: an empty unit, as after a power cut, is rewritten; one with other bytes is unmanaged.
 #[test]
-fn an_emptied_unit_is_restored_and_one_of_random_bytes_is_left_alone() {
+fn empty_unit_is_restored_and_random_bytes_are_kept() {
     let witness = Witness::beside(&[LND]);
     let _daemon = Daemon::resyncing(1);
     archy(&["truncate", "--size=0", &LND.unit()]).good();
@@ -221,7 +220,7 @@ fn an_emptied_unit_is_restored_and_one_of_random_bytes_is_left_alone() {
     let container = LND.container();
     archy(&["dd", "if=/dev/urandom", &format!("of={}", LND.unit()), "bs=512", "count=2"]).good();
     let bytes = fs::read(LND.unit()).unwrap();
-    held(LND, "conflict", "without the mark");
+    held(LND, "conflict", "without the ownership label");
     throughout("it is left alone", 3, || fs::read(LND.unit()).unwrap() == bytes);
     assert_eq!(LND.container(), container);
     fs::remove_file(LND.unit()).unwrap();
@@ -229,9 +228,9 @@ fn an_emptied_unit_is_restored_and_one_of_random_bytes_is_left_alone() {
     witness.nothing_else_happened();
 }
 
-/// Row 18: a unit that others may write to is closed again, at the price of no reload and no restart.
+/// Row 18: a unit writable by others gets its mode fixed without a reload or restart.
 #[test]
-fn a_units_mode_alone_is_mended_without_a_reload_or_a_restart() {
+fn unit_mode_is_fixed_without_a_reload_or_restart() {
     let witness = Witness::beside(&[]);
     let _daemon = Daemon::resyncing(1);
     let reloads = witness.reloads();
@@ -245,9 +244,9 @@ fn a_units_mode_alone_is_mended_without_a_reload_or_a_restart() {
     witness.nothing_else_happened();
 }
 
-/// Row 19: times of files mean nothing.
+/// Row 19: file times are ignored.
 #[test]
-fn units_of_another_time_are_what_they_were() {
+fn unit_modification_time_is_ignored() {
     let witness = Witness::beside(&[]);
     let _daemon = Daemon::resyncing(1);
     let reloads = witness.reloads();
@@ -262,9 +261,9 @@ fn units_of_another_time_are_what_they_were() {
     witness.nothing_else_happened();
 }
 
-/// Row 23: a record that cannot be understood is not acted on, by nobody.
+/// Row 23: no process acts on an unreadable record.
 #[test]
-fn a_damaged_record_stops_and_removes_nothing() {
+fn damaged_desired_state_stops_and_removes_nothing() {
     let witness = Witness::beside(&[]);
     let daemon = Daemon::resyncing(1);
     let pid = daemon.pid();
@@ -287,13 +286,13 @@ fn a_damaged_record_stops_and_removes_nothing() {
     witness.nothing_else_happened();
 }
 
-/// Row 24: what a lost record leaves behind is told of, neither removed nor taken for wanted.
+/// Row 24: orphans of a lost record are reported, neither removed nor desired.
 #[test]
-fn a_lost_record_makes_orphans_that_run_on() {
+fn lost_desired_state_leaves_orphans_running() {
     let witness = Witness::beside(&[]);
     let daemon = Daemon::resyncing(1);
     fs::remove_file(format!("{STATE}/desired.json")).unwrap();
-    told_by(&daemon, "no record of it");
+    told_by(&daemon, "not in the desired state");
     ALL.into_iter().for_each(|one| drop(held(one, "orphan", "")));
     throughout("all run on", 3, || ALL.into_iter().all(Companion::is_up));
     witness.bystanders_run_on();
@@ -303,15 +302,15 @@ fn a_lost_record_makes_orphans_that_run_on() {
     witness.nothing_else_happened();
 }
 
-/// Row 25: more changes than the kernel tells of lose nothing, for they are only hints.
+/// Row 25: an overflow of the event queue loses nothing, because events are only hints.
 #[test]
-fn changes_that_were_never_told_of_are_found_by_looking() {
+fn changes_without_events_are_found_by_the_resync() {
     let witness = Witness::beside(&[]);
     let daemon = Daemon::resyncing(5);
     let pid = daemon.pid().to_string();
     let _woken = undo(format!("kill -CONT {pid}"));
     by_root(&format!("kill -STOP {pid}"));
-    // 16,384 events are kept (inotify(7)); each of these files makes two.
+    // The queue holds 16,384 events (inotify(7)); each of these files causes two.
     let burst = "cd \"$1\" && i=0; while [ $i -lt 10000 ]; do : >burst-$i; i=$((i+1)); done; \
                  find . -name 'burst-*' -delete";
     archy(&["sh", "-c", burst, "sh", UNITS]).good();

@@ -1,7 +1,7 @@
-//! Faults of Podman's generator, and of unit files beside ours that it stumbles over.
+//! Faults of Podman's generator, and unmanaged unit files that it rejects.
 //!
-//! The administrator's own generator of the same name comes before the packaged one
-//! (systemd.generator(7)), for systemd and for us: so a faulty one is put there.
+//! The administrator's generator of the same name takes precedence over the packaged one (systemd.generator(7)), for
+//! systemd and for companion, so the tests install a faulty one there.
 
 use std::fs;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::node::{ALL, Companion, LND, UNITS, companion};
 const OURS: &str = "/etc/systemd/user-generators/podman-user-generator";
 const PACKAGED: &str = "/usr/lib/systemd/user-generators/podman-user-generator";
 
-/// Puts this script into the generator's place until the guard is dropped.
+/// Replaces the generator by this script until the guard is dropped.
 fn generator(script: &str) -> Undo {
     let restored = undo(format!("rm -f {OURS}; archy systemctl --user daemon-reload"));
     by_root(&format!(
@@ -25,9 +25,9 @@ fn generator(script: &str) -> Undo {
     restored
 }
 
-/// Row 28: a reload that takes long is waited for, and made once.
+/// Row 28: a slow reload is waited for, and runs once.
 #[test]
-fn a_slow_reload_is_waited_for_and_made_once() {
+fn slow_reload_runs_once() {
     let witness = Witness::beside(&[]);
     let _daemon = Daemon::resyncing(1);
     let before = witness.reloads();
@@ -46,9 +46,9 @@ fn a_slow_reload_is_waited_for_and_made_once() {
     witness.nothing_else_happened();
 }
 
-/// Row 30: a unit that the generator refuses is not written; its words are told, and nothing is reloaded.
+/// Row 30: a unit that the generator refuses is not written; its message is reported, and nothing is reloaded.
 #[test]
-fn a_unit_that_the_generator_refuses_is_told_and_never_reloaded_for() {
+fn unit_refused_by_the_generator_is_reported_without_a_reload() {
     let witness = Witness::beside(&[LND]);
     let daemon = Daemon::resyncing(1);
     let (old, before) = (LND.container(), witness.reloads());
@@ -71,9 +71,9 @@ fn a_unit_that_the_generator_refuses_is_told_and_never_reloaded_for() {
     witness.nothing_else_happened();
 }
 
-/// Row 31: another's unit that the generator refuses is his own trouble.
+/// Row 31: an unmanaged unit that the generator refuses affects no companion.
 #[test]
-fn a_strangers_unit_that_is_refused_is_no_trouble_of_ours() {
+fn refused_unmanaged_unit_affects_no_companion() {
     let witness = Witness::beside(&[LND]);
     let path = format!("{UNITS}/strange.container");
     let _removed = undo(format!("rm -f {path}"));
@@ -88,9 +88,9 @@ fn a_strangers_unit_that_is_refused_is_no_trouble_of_ours() {
     witness.nothing_else_happened();
 }
 
-/// Row 31: a file that makes the generator lose the whole directory holds the reload back, by its name.
+/// Row 31: a file that makes the generator drop the whole directory blocks the reload, and is reported by name.
 #[test]
-fn a_strangers_unit_that_cannot_be_parsed_holds_reloads_back_and_is_named() {
+fn unparsable_unmanaged_unit_blocks_reloads_and_is_reported() {
     let witness = Witness::beside(&[LND]);
     let path = format!("{UNITS}/strange.container");
     let _removed = undo(format!("rm -f {path}; archy systemctl --user daemon-reload"));
@@ -100,7 +100,7 @@ fn a_strangers_unit_that_cannot_be_parsed_holds_reloads_back_and_is_named() {
     write(&path, text);
     LND.edit_unit().good();
     let words = told_by(&daemon, "strange.container");
-    assert!(words.contains("held back"), "{words}");
+    assert!(words.contains("reload skipped"), "{words}");
     throughout("it runs on", 4, || LND.container() == old && LND.is_up());
     assert_eq!(witness.reloads(), before);
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
@@ -112,10 +112,11 @@ fn a_strangers_unit_that_cannot_be_parsed_holds_reloads_back_and_is_named() {
     witness.nothing_else_happened();
 }
 
-/// Row 33: with the generator masked, closed (the packaged one: systemd passes over another that is), failing or crashing, everything runs on, also when somebody
-/// else reloads and systemd thereby forgets every unit; and all is as before once it is back.
+/// Row 33: with the generator masked, not executable (the packaged one: systemd skips another one that is), failing
+/// or crashing, all companions keep running, even if another process reloads and systemd drops every unit; and all is
+/// restored once the generator is back.
 #[test]
-fn a_generator_that_is_gone_or_broken_costs_no_restart() {
+fn missing_or_broken_generator_causes_no_restart() {
     let witness = Witness::beside(&[]);
     let daemon = Daemon::resyncing(1);
     for (what, put) in [
@@ -147,9 +148,9 @@ fn a_generator_that_is_gone_or_broken_costs_no_restart() {
     witness.nothing_else_happened();
 }
 
-/// Row 33, for a removal: it waits for the generator, and harms nobody meanwhile.
+/// Row 33, removal: it waits for the generator, and affects no other companion.
 #[test]
-fn a_removal_without_a_generator_harms_no_other() {
+fn removal_without_a_generator_affects_no_other_companion() {
     let witness = Witness::beside(&[LND]);
     let restored = undo(format!("rm -f {OURS}; archy systemctl --user daemon-reload"));
     by_root(&format!("mkdir -p \"$(dirname {OURS})\"; ln -sf /dev/null {OURS}"));

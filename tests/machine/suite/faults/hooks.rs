@@ -14,13 +14,13 @@ use crate::node::{
     rendered_files, rotate_password,
 };
 
-/// Beside what nginx reads: only the hook's own faults are to be seen.
+/// Outside of nginx's configuration: only the fault of the hook matters.
 const BESIDE: &str = "/etc/nginx/probe.txt";
 const GOOD: &str = "echo rendered; cat /home/archy/hook/input";
 
-/// Row 70: however a hook fails, what runs is left alone with what was rendered before.
+/// Row 70: a failing hook leaves the container and its configuration unchanged.
 #[test]
-fn a_hook_that_fails_leaves_its_companion_with_what_it_has() {
+fn failed_hook_keeps_the_previous_configuration() {
     let witness = Witness::beside(&[]);
     let probe = Probe::with_hook(GOOD, BESIDE);
     probe.install().exits(0);
@@ -57,7 +57,7 @@ fn a_hook_that_fails_leaves_its_companion_with_what_it_has() {
     witness.nothing_else_happened();
 }
 
-/// Row 72: what a program rendered is not restored in place, whatever became of it: the program runs again.
+/// Row 72: a program's output is not restored in place: the program runs again.
 #[test]
 fn lost_or_edited_file_of_a_program_gets_its_next_epoch() {
     let witness = Witness::beside(&[]);
@@ -75,7 +75,7 @@ fn lost_or_edited_file_of_a_program_gets_its_next_epoch() {
         assert_eq!(fs::read_to_string(&new).unwrap(), "rendered\nfirst\n", "{script}");
         let seen = podman(&["exec", "--user=0", PROBE.name, "cat", BESIDE]);
         assert_eq!(seen.stdout, "rendered\nfirst\n", "{script}");
-        // What is done within the five seconds of a repair waits for the rest of them.
+        // A change within the five seconds of a repair waits for the rest of them.
         let run = run_of(PROBE);
         throughout("one restart is enough", 7, || run_of(PROBE) == run);
     }
@@ -83,9 +83,9 @@ fn lost_or_edited_file_of_a_program_gets_its_next_epoch() {
     witness.nothing_else_happened();
 }
 
-/// Row 70: a hook that fails before there was ever a configuration keeps its companion from a start.
+/// Row 70: a companion is not started before the first successful run of its hook.
 #[test]
-fn a_companion_whose_first_rendering_fails_is_not_started() {
+fn companion_is_not_started_before_its_first_rendering() {
     let witness = Witness::beside(&[]);
     let probe = Probe::with_hook("exit 3", BESIDE);
     let ran = probe.install().exits(1);
@@ -95,9 +95,9 @@ fn a_companion_whose_first_rendering_fails_is_not_started() {
     witness.nothing_else_happened();
 }
 
-/// Row 71: a hook that hangs is ended with all that it started, and holds up nobody.
+/// Row 71: a hanging hook is killed with all its children, and blocks no other companion.
 #[test]
-fn a_hook_that_hangs_is_ended_and_holds_up_nobody() {
+fn hanging_hook_is_killed_and_blocks_no_other_companion() {
     let witness = Witness::beside(&[]);
     let probe = Probe::with_hook(GOOD, BESIDE);
     probe.install().exits(0);
@@ -110,7 +110,7 @@ fn a_hook_that_hangs_is_ended_and_holds_up_nobody() {
     fs::remove_file(LND.unit()).unwrap();
     until("another's unit is back", 10, || fs::metadata(LND.unit()).ok());
     tell("unit back while a hook hangs", &format!("{:?}", begun.elapsed()));
-    told_by(&daemon, "did not end within 3 s");
+    told_by(&daemon, "did not exit within 3 s");
     program(GOOD);
     until("nothing of it is left", 30, || {
         root(&["pgrep", "-f", "[s]leep 4711"]).status.filter(|status| *status == 1)
@@ -122,9 +122,9 @@ fn a_hook_that_hangs_is_ended_and_holds_up_nobody() {
     witness.nothing_else_happened();
 }
 
-/// Row 71: what a hook leaves behind in the background does not keep its result from being used.
+/// Row 71: a background process of a hook does not delay its result.
 #[test]
-fn a_hook_that_leaves_a_process_behind_has_rendered_and_the_process_is_ended() {
+fn successful_hook_has_its_remaining_processes_killed() {
     let witness = Witness::beside(&[]);
     let probe = Probe::with_hook("sleep 4712 &\necho rendered", BESIDE);
     probe.install().exits(0);
@@ -134,9 +134,9 @@ fn a_hook_that_leaves_a_process_behind_has_rendered_and_the_process_is_ended() {
     witness.nothing_else_happened();
 }
 
-/// Row 72: a hook that succeeds and says nothing has not rendered a configuration.
+/// Row 72: a successful hook without output has not rendered a configuration.
 #[test]
-fn a_hook_that_prints_nothing_has_failed() {
+fn hook_without_output_fails() {
     let witness = Witness::beside(&[]);
     let probe = Probe::with_hook(GOOD, BESIDE);
     probe.install().exits(0);
@@ -151,10 +151,10 @@ fn a_hook_that_prints_nothing_has_failed() {
     witness.nothing_else_happened();
 }
 
-/// Row 72: a configuration that nginx refuses is told as a companion that does not stay up, at a bounded
-/// pace, and another configuration is used as soon as there is one.
+/// Row 72: a configuration that nginx refuses is reported as a companion that does not stay up, at a bounded rate,
+/// and the next configuration is used as soon as it exists.
 #[test]
-fn a_configuration_that_nginx_refuses_is_told_and_another_is_used() {
+fn configuration_refused_by_nginx_is_reported_and_replaced() {
     let witness = Witness::beside(&[]);
     let good = "printf 'server { listen 80; location / { return 200 page; } }\n'";
     let probe = Probe::with_hook(good, "/etc/nginx/conf.d/default.conf");
@@ -172,9 +172,9 @@ fn a_configuration_that_nginx_refuses_is_told_and_another_is_used() {
     witness.nothing_else_happened();
 }
 
-/// Row 73: what a hook prints is told to nobody, whether it succeeds or fails.
+/// Row 73: the output of a hook is never logged, whether it succeeds or fails.
 #[test]
-fn a_secret_that_a_hook_prints_is_told_to_nobody() {
+fn secret_in_hook_output_is_never_logged() {
     let witness = Witness::beside(&[]);
     let secret = "canary-that-a-hook-sings";
     let sing = "cat /home/archy/hook/input >&2; cat /home/archy/hook/input";
@@ -202,9 +202,9 @@ fn a_secret_that_a_hook_prints_is_told_to_nobody() {
     witness.nothing_else_happened();
 }
 
-/// Row 75: while the node has no password yet, what runs is left alone, and comes back when it dies.
+/// Row 75: while the node has no password, containers are left alone, and restarted when they die.
 #[test]
-fn a_node_without_a_password_is_waited_for_and_costs_no_restart() {
+fn missing_password_is_waited_for_without_a_restart() {
     let witness = Witness::beside(&[BITCOIN]);
     let _daemon = Daemon::resyncing(1);
     let (run, rendered) = (run_of(BITCOIN), fs::read(CONFIG).unwrap());
@@ -225,10 +225,9 @@ fn a_node_without_a_password_is_waited_for_and_costs_no_restart() {
     witness.nothing_else_happened();
 }
 
-/// Row 74: of ten passwords in ten seconds the last is used in the end, and a service is restarted for
-/// them once in ten seconds at the most.
+/// Row 74: of ten passwords in ten seconds the last is used in the end, with at most one restart per ten seconds.
 #[test]
-fn ten_passwords_in_ten_seconds_are_few_restarts() {
+fn ten_rotations_in_ten_seconds_cause_few_restarts() {
     let witness = Witness::beside(&[BITCOIN]);
     let _daemon = Daemon::resyncing(1);
     let begun = Instant::now();
@@ -236,7 +235,7 @@ fn ten_passwords_in_ten_seconds_are_few_restarts() {
         thread::sleep(Duration::from_secs(1));
         rotate_password(&format!("the-usual-password-{reconcile}"));
     }
-    // One every ten seconds while they come, and one for the last of them.
+    // One every ten seconds meanwhile, and one for the last of them.
     let most = begun.elapsed().as_secs() as usize / 10 + 2;
     until("the last password is used", 60, || ask_the_node().filter(|status| *status == 200));
     all_well();

@@ -13,9 +13,9 @@ use crate::guest::{
 use crate::images::asked_the_registry;
 use crate::node::{CONTEXTS, Companion, ELECTRS, LND, companion, edit_context};
 
-/// Row 51: an image that is gone is built, and no registry is asked.
+/// Row 51: a missing image is built without a registry.
 #[test]
-fn an_image_that_is_gone_is_built_without_a_registry() {
+fn missing_image_is_built_without_a_registry() {
     let witness = Witness::beside(&[ELECTRS]);
     let asked = asked_the_registry(|| {
         systemctl(&["stop", &ELECTRS.service()]).good();
@@ -28,9 +28,9 @@ fn an_image_that_is_gone_is_built_without_a_registry() {
     witness.nothing_else_happened();
 }
 
-/// Row 60: an image that loses its name under a running container is provided again, without a restart.
+/// Row 60: an image that is untagged under a running container is provided again, without a restart.
 #[test]
-fn an_image_that_loses_its_name_under_a_container_costs_no_restart() {
+fn untagged_image_of_a_running_container_causes_no_restart() {
     let witness = Witness::beside(&[]);
     let _daemon = Daemon::resyncing(1);
     for one in [LND, ELECTRS] {
@@ -44,9 +44,9 @@ fn an_image_that_loses_its_name_under_a_container_costs_no_restart() {
     witness.nothing_else_happened();
 }
 
-/// Row 60: one that is removed by force takes its container along; both are back.
+/// Row 60: a forced removal removes its container too; both are restored.
 #[test]
-fn an_image_that_is_removed_by_force_is_back_with_its_container() {
+fn forcibly_removed_image_and_its_container_are_restored() {
     let witness = Witness::beside(&[LND]);
     let _daemon = Daemon::resyncing(1);
     let old = LND.container();
@@ -61,7 +61,7 @@ fn a_build_hangs() -> bool {
     root(&["pgrep", "-f", "[s]leep 4713"]).status == Some(0)
 }
 
-/// Adds a step that never ends to the build of `one`; the guard takes it away again.
+/// Adds a hanging step to the build of `one`; the guard removes it.
 fn hanging_build(one: Companion) -> impl Drop {
     let dockerfile = format!("{}/Dockerfile", one.base);
     let text = fs::read_to_string(format!("{CONTEXTS}/{dockerfile}")).unwrap();
@@ -73,15 +73,15 @@ fn hanging_build(one: Companion) -> impl Drop {
     restored
 }
 
-/// What a build leaves behind that did not end in good order: working containers of buildah.
+/// Remains of an interrupted build: working containers of buildah.
 fn working_containers() -> String {
     podman(&["ps", "--all", "--external", "--filter", "status=unknown", "--format", "{{.Names}}"])
         .good()
 }
 
-/// Row 53: a build that hangs holds up no other companion, and ends with the wish that it was for.
+/// Row 53: a hanging build blocks no other companion, and stops when its app is removed.
 #[test]
-fn a_build_that_hangs_holds_up_nobody_and_ends_with_its_wish() {
+fn hanging_build_blocks_no_other_companion_and_stops_on_removal() {
     let witness = Witness::beside(&[LND, ELECTRS]);
     let _daemon = Daemon::resyncing(1);
     let run = run_of(ELECTRS);
@@ -104,9 +104,9 @@ fn a_build_that_hangs_holds_up_nobody_and_ends_with_its_wish() {
     witness.nothing_else_happened();
 }
 
-/// Row 53: with the daemon, however it ends, ends the build that it began, and the next one begins anew.
+/// Row 53: a hanging build stops with its daemon, however that ends, and the next daemon starts it again.
 #[test]
-fn a_build_that_hangs_ends_with_the_daemon_that_began_it() {
+fn hanging_build_stops_with_its_daemon() {
     let witness = Witness::beside(&[]);
     let daemon = Daemon::resyncing(1);
     let restored = hanging_build(ELECTRS);
@@ -121,7 +121,7 @@ fn a_build_that_hangs_ends_with_the_daemon_that_began_it() {
     until("the next one hangs", 60, || a_build_hangs().then_some(()));
     let old = root(&["pgrep", "-f", "[s]leep 4713"]).stdout;
     daemon.crash();
-    // The build of the one that was killed is not to live on beside that of the next.
+    // The build of the killed daemon must not survive alongside that of the next.
     until("the old build has ended", 90, || {
         let now = root(&["pgrep", "-f", "[s]leep 4713"]).stdout;
         old.lines().all(|pid| !now.lines().any(|other| other == pid)).then_some(())
@@ -133,9 +133,9 @@ fn a_build_that_hangs_ends_with_the_daemon_that_began_it() {
     witness.nothing_else_happened();
 }
 
-/// Row 58: an image for another kind of machine is refused before anything is started.
+/// Row 58: an image for another platform is refused before a start.
 #[test]
-fn an_image_for_another_machine_is_refused_before_a_start() {
+fn image_for_another_platform_is_refused_before_a_start() {
     let witness = Witness::beside(&[]);
     let reference = "127.0.0.1:5000/fault/other-machine:latest";
     let other = if cfg!(target_arch = "aarch64") { "amd64" } else { "arm64" };
@@ -152,15 +152,15 @@ fn an_image_for_another_machine_is_refused_before_a_start() {
     witness.nothing_else_happened();
 }
 
-/// Row 59: with no space to pull into, the pull fails, is told, and is made when there is some.
+/// Row 59: a pull without disk space fails, is reported, and retried until there is space.
 #[test]
-fn a_pull_without_space_is_told_and_made_later() {
+fn pull_without_disk_space_is_reported_and_retried() {
     let witness = Witness::beside(&[]);
     let reference = "127.0.0.1:5000/fault/page:latest";
     podman(&["push", "--tls-verify=false", "localhost/lnd-ui:latest", reference]).good();
     podman(&["image", "rm", "--force", "--ignore", reference]);
     let images = podman(&["images", "--quiet", "--no-trunc"]).good();
-    // What is pulled goes through here (containers-storage's `image_copy_tmp_dir`).
+    // Pulls use this directory (containers-storage's `image_copy_tmp_dir`).
     let freed = undo("umount --lazy /var/tmp");
     by_root(
         "mount -t tmpfs -o size=16k,mode=1777 tmpfs /var/tmp; head -c 16k /dev/zero >/var/tmp/full || true",
@@ -178,9 +178,9 @@ fn a_pull_without_space_is_told_and_made_later() {
     witness.nothing_else_happened();
 }
 
-/// Row 52: what Podman cannot build for lack of the base image is told, with its name.
+/// Row 52: a build without its base image is reported with the name of that image.
 #[test]
-fn a_base_image_that_is_nowhere_is_named() {
+fn missing_base_image_is_reported() {
     let witness = Witness::beside(&[]);
     let daemon = Daemon::resyncing(1);
     let dockerfile = format!("{}/Dockerfile", ELECTRS.base);

@@ -1,4 +1,4 @@
-//! Faults of Podman and its containers: gone, killed, frozen, taken names and ports, broken answers.
+//! Faults of Podman and its containers: missing, killed, paused, occupied names and ports, invalid output.
 
 use std::fs;
 use std::net::TcpListener;
@@ -13,10 +13,10 @@ use crate::guest::{
 use crate::http;
 use crate::node::{ALL, COMPANION, Companion, LND, companion};
 
-/// Where a test puts what it calls `podman`.
+/// The directory of a test's `podman`.
 const STUBS: &str = "/home/archy/stubs";
 
-/// Runs the command with nothing but this directory, and where the shell is, to find podman in.
+/// Runs the command with only this directory and that of the shell in `PATH`.
 fn companion_with_stub(arguments: &[&str]) -> Ran {
     let path = format!("PATH={STUBS}");
     archy(&[&["env", &path, COMPANION], arguments].concat())
@@ -27,9 +27,9 @@ fn stub(script: &str) {
     archy(&["chmod", "0755", &format!("{STUBS}/podman")]).good();
 }
 
-/// Row 63: a stranger's container of our name is not replaced by a start.
+/// Row 63: a start does not replace an unmanaged container with the same name.
 #[test]
-fn a_strangers_container_of_our_name_is_not_replaced() {
+fn unmanaged_container_with_the_same_name_is_kept() {
     let witness = Witness::beside(&[LND]);
     let daemon = Daemon::resyncing(1);
     systemctl(&["mask", "--runtime", "--now", &LND.service()]).good();
@@ -51,9 +51,9 @@ fn a_strangers_container_of_our_name_is_not_replaced() {
     witness.nothing_else_happened();
 }
 
-/// Row 64: a port that somebody else has keeps one companion down, which is told, and no other.
+/// Row 64: an occupied port stops one companion, which is reported, and no other.
 #[test]
-fn a_taken_port_is_told_and_waited_for() {
+fn occupied_port_is_reported_and_waited_for() {
     let witness = Witness::beside(&[LND]);
     let _daemon = Daemon::resyncing(1);
     systemctl(&["mask", "--runtime", "--now", &LND.service()]).good();
@@ -74,10 +74,9 @@ fn a_taken_port_is_told_and_waited_for() {
     witness.nothing_else_happened();
 }
 
-/// Row 65: a process that is alive and answers nobody is no business of ours, for no health check is
-/// declared: nothing is restarted.
+/// Row 65: an unresponsive process is not restarted, because no health check is declared.
 #[test]
-fn a_page_that_does_not_answer_is_restarted_by_nobody() {
+fn unresponsive_page_causes_no_restart() {
     let witness = Witness::beside(&[LND]);
     let _daemon = Daemon::resyncing(1);
     let run = run_of(LND);
@@ -94,9 +93,9 @@ fn a_page_that_does_not_answer_is_restarted_by_nobody() {
     witness.nothing_else_happened();
 }
 
-/// Row 66: no podman, an old one, and one whose answers are not understood.
+/// Row 66: a missing podman, an old one, and one with invalid output.
 #[test]
-fn a_podman_that_is_missing_or_not_understood_is_named_and_nothing_is_done() {
+fn missing_or_unsupported_podman_is_reported_and_changes_nothing() {
     let witness = Witness::beside(&[]);
     let _removed = undo(format!("rm -rf {STUBS}"));
     archy(&["mkdir", "-p", STUBS]).good();
@@ -123,9 +122,9 @@ fn a_podman_that_is_missing_or_not_understood_is_named_and_nothing_is_done() {
     witness.nothing_else_happened();
 }
 
-/// Row 66, for the daemon: Podman is taken away under it and comes back.
+/// Row 66, daemon: Podman is removed while it runs, and restored.
 #[test]
-fn a_daemon_whose_podman_hangs_tells_of_it_and_recovers() {
+fn daemon_reports_a_hanging_podman_and_recovers() {
     let witness = Witness::beside(&[]);
     let _removed = undo(format!("rm -rf {STUBS}"));
     let gate = format!("{STUBS}/hang");
@@ -137,7 +136,7 @@ fn a_daemon_whose_podman_hangs_tells_of_it_and_recovers() {
     let daemon = Daemon::with(1, &lines);
     all_well();
     write(&gate, "");
-    // What it asks for again: the store's index is another file.
+    // Causes a new query: the store's index is another file.
     podman(&["tag", "localhost/lnd-ui:latest", "localhost/also-lnd-ui:latest"]).good();
     told_by(&daemon, "image cannot be read");
     throughout("all run on", 2, || ALL.into_iter().all(Companion::is_up));
@@ -154,7 +153,7 @@ fn a_daemon_whose_podman_hangs_tells_of_it_and_recovers() {
     witness.nothing_else_happened();
 }
 
-/// Row 67: while somebody holds the store's lock, what needs no Podman is repaired.
+/// Row 67: while the store is locked, repairs without Podman continue.
 #[test]
 fn units_are_repaired_while_the_image_store_is_locked() {
     let witness = Witness::beside(&[]);
@@ -169,7 +168,7 @@ fn units_are_repaired_while_the_image_store_is_locked() {
     fs::remove_file(LND.unit()).unwrap();
     until("its unit is back", 30, || fs::metadata(LND.unit()).ok());
     measured("unit back while the image store is locked", begun);
-    // What the image is cannot be read meanwhile, so nobody says that it is ready.
+    // The image is unreadable meanwhile, so the companion is not reported as ready.
     throughout("all run on", 2, || ALL.into_iter().all(Companion::is_up));
     assert_eq!(LND.property("LoadState"), "loaded");
     drop(file);
@@ -177,9 +176,9 @@ fn units_are_repaired_while_the_image_store_is_locked() {
     witness.nothing_else_happened();
 }
 
-/// Row 68: without its conmon a container is an orphan that has the name; the next start replaces it.
+/// Row 68: without its conmon a container is an orphan that occupies the name; the next start replaces it.
 #[test]
-fn a_container_that_lost_its_conmon_is_replaced() {
+fn container_without_conmon_is_replaced() {
     let witness = Witness::beside(&[LND]);
     let _daemon = Daemon::resyncing(1);
     let (old, pid) = (LND.container().unwrap(), LND.property("MainPID"));
@@ -196,10 +195,10 @@ fn a_container_that_lost_its_conmon_is_replaced() {
     witness.nothing_else_happened();
 }
 
-/// Row 69: without subordinate ids nothing can start; nothing is removed for it, the doctor names what is
-/// lacking and what mends it, and once that was done all is well.
+/// Row 69: without subordinate ids no container starts; nothing is removed, the doctor reports the missing ids and
+/// the fix, and after the fix all companions recover.
 #[test]
-fn lost_subordinate_ids_are_told_and_all_is_well_when_they_are_mended() {
+fn missing_subordinate_ids_are_reported_until_they_are_restored() {
     let witness = Witness::beside(&ALL);
     let restored = undo(
         "cd /etc && for f in subuid subgid; do test -e $f.saved && mv $f.saved $f; done

@@ -1,21 +1,21 @@
-//! A fourth companion, for faults that the three cannot have: its hook is a program of the test's, or its
-//! image is only pulled.
+//! A fourth companion, for faults that the three cannot have: its hook is a test program, or its image is only
+//! pulled.
 
 use std::fs;
 
 use crate::guest::{Ran, archy, podman, systemctl, write};
 use crate::node::{CATALOG, Companion, STATE, companion};
 
-/// The companion as the suite knows them; its page is that of the image it is given.
+/// The companion as the suite knows it; its page is that of its image.
 pub(super) const PROBE: Companion = Companion { name: "archy-probe", port: 18099, base: "lnd-ui" };
 /// Its app.
 const APP: &str = "probe";
-/// What its hook renders.
+/// The output of its hook.
 pub(super) const OUTPUT: &str = "/var/lib/archipelago/probe/probe.conf";
-/// The hook's program and what its output depends on.
+/// The hook's program and its input.
 pub(super) const PROGRAM: &str = "/home/archy/hook/program";
 pub(super) const INPUT: &str = "/home/archy/hook/input";
-/// Seconds that the hook may take.
+/// The timeout of the hook, in seconds.
 pub(super) const TIMEOUT: u32 = 3;
 
 /// The fourth companion, until this is dropped.
@@ -23,7 +23,7 @@ pub(super) const TIMEOUT: u32 = 3;
 pub(super) struct Probe;
 
 impl Probe {
-    /// One whose configuration is what `script` prints, mounted where nginx reads it, or beside.
+    /// One whose configuration is the output of `script`, mounted inside or outside of nginx's configuration.
     pub(super) fn with_hook(script: &str, mounted_at: &str) -> Self {
         let probe = Self::described(
             r#"{ base = "lnd-ui" }"#,
@@ -70,7 +70,7 @@ impl Probe {
     }
 }
 
-/// Puts another script in the place of the hook's program.
+/// Replaces the hook's program by another script.
 pub(super) fn program(script: &str) {
     write(&format!("{PROGRAM}.new"), &format!("#!/bin/sh\n{script}\n"));
     archy(&["chmod", "0755", &format!("{PROGRAM}.new")]).good();
@@ -80,7 +80,7 @@ pub(super) fn program(script: &str) {
 impl Drop for Probe {
     fn drop(&mut self) {
         if self.remove().status != Some(0) {
-            // A record that a fault left behind is not to be the next test's.
+            // The next test must not inherit a damaged record.
             let _stopped = systemctl(&["stop", &PROBE.service(), "companion.service"]);
             let _removed = fs::remove_file(PROBE.unit());
             let _reloaded = systemctl(&["daemon-reload"]);

@@ -1,4 +1,4 @@
-//! Faults of our own processes: killed, told to end, two at once, of another version.
+//! Faults of companion's processes: killed, shut down, concurrent, of another version.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
@@ -18,29 +18,29 @@ use crate::random::Random;
 /// signal(7).
 const SIGTERM: i32 = 15;
 
-/// How often a command is killed.
+/// The number of kills of a command.
 const KILLS: u64 = 50;
 
-/// Whether nothing of a companion is left.
+/// Whether no object of a companion is left.
 fn is_gone(one: Companion) -> bool {
     !fs::exists(one.unit()).unwrap()
         && one.property("ActiveState") == "inactive"
         && one.container().is_none()
 }
 
-/// The directories that our processes write to.
+/// The directories that companion writes to.
 const WRITTEN: [&str; 3] = [UNITS, STATE, "/var/lib/archipelago/bitcoin-ui"];
 
-/// Numbers by the seed of the run, told, so that a failure can be had again.
+/// Random numbers by the seed of the run, which is printed, so that a failure is reproducible.
 fn random() -> Random {
     let seed = number("COMPANION_SEED", 1);
     tell("seed", &seed.to_string());
     Random::seeded(seed)
 }
 
-/// Row 77: fifty times killed at any point of its work, the command leaves nothing that stays.
+/// Row 77: a command killed fifty times at any point leaves no stale file.
 #[test]
-fn a_command_that_is_killed_fifty_times_leaves_nothing_that_stays() {
+fn fifty_killed_commands_leave_no_stale_file() {
     let witness = Witness::beside(&[LND, ELECTRS]);
     let mut random = random();
     for reconcile in 0..KILLS {
@@ -57,21 +57,21 @@ fn a_command_that_is_killed_fifty_times_leaves_nothing_that_stays() {
         };
         let mut child = spawn_archy(command);
         thread::sleep(Duration::from_millis(random.below(600)));
-        // One that ended by itself is as good.
+        // A run that ended by itself is acceptable.
         let _killed = child.kill();
         child.wait().unwrap();
     }
     companion(&[&["install"], &APPS[..]].concat()).exits(0);
     all_well();
-    // A daemon's start sweeps what is left.
+    // The start of a daemon removes stale files.
     drop(Daemon::resyncing(1));
     assert_eq!(leftovers(&WRITTEN), Vec::<String>::new());
     witness.nothing_else_happened();
 }
 
-/// Row 77: the daemon, killed and told to end in the midst of its work, comes back and goes on.
+/// Row 77: the daemon, killed or shut down during its work, resumes it.
 #[test]
-fn a_daemon_that_is_killed_in_the_midst_of_repairs_goes_on_where_it_was() {
+fn killed_daemon_resumes_its_repairs() {
     let witness = Witness::beside(&[LND]);
     let daemon = Daemon::resyncing(1);
     let mut random = random();
@@ -91,10 +91,9 @@ fn a_daemon_that_is_killed_in_the_midst_of_repairs_goes_on_where_it_was() {
     witness.nothing_else_happened();
 }
 
-/// Row 77: told to end in the midst of a reconcile, a command ends by itself within seconds, and what it
-/// recorded becomes true.
+/// Row 77: on SIGTERM during a reconcile, a command exits within seconds, and its recorded intent is completed.
 #[test]
-fn a_command_that_is_told_to_end_ends_soon_and_well() {
+fn command_shuts_down_quickly_on_sigterm() {
     let witness = Witness::beside(&[LND]);
     let (mut random, mut by_itself) = (random(), 0);
     for _ in 0..8 {
@@ -105,7 +104,7 @@ fn a_command_that_is_told_to_end_ends_soon_and_well() {
         by_root(&format!("kill -TERM {} || true", child.id()));
         let status = until("it ends", 30, || child.try_wait().unwrap());
         tell("end of a command that was told to", &format!("{:?}", begun.elapsed()));
-        // Before it listens for signals, one ends it as it would any program.
+        // Before it handles signals, SIGTERM kills it like any program.
         by_itself += usize::from(matches!(status.code(), Some(0 | 1)));
         assert!(
             matches!(status.code(), Some(0 | 1)) || status.signal() == Some(SIGTERM),
@@ -121,9 +120,9 @@ fn a_command_that_is_told_to_end_ends_soon_and_well() {
     witness.nothing_else_happened();
 }
 
-/// Row 76: installs and removals by two processes beside the daemon; what was removed last stays removed.
+/// Row 76: installs and removals by two processes while the daemon runs; a removal that was recorded last is final.
 #[test]
-fn installs_and_removals_by_two_processes_beside_the_daemon_resurrect_nothing() {
+fn concurrent_installs_and_removals_resurrect_no_app() {
     let witness = Witness::beside(&[LND, ELECTRS]);
     let _daemon = Daemon::resyncing(1);
     let loops: Vec<_> = [("lnd", LND), ("electrumx", ELECTRS)]
@@ -145,9 +144,9 @@ fn installs_and_removals_by_two_processes_beside_the_daemon_resurrect_nothing() 
     witness.nothing_else_happened();
 }
 
-/// Row 76: contrary wishes for one app at once: the later one is what becomes true.
+/// Row 76: concurrent contrary intents for one app: the later one wins.
 #[test]
-fn contrary_wishes_at_once_end_in_the_one_that_was_recorded_last() {
+fn last_recorded_of_concurrent_intents_wins() {
     let witness = Witness::beside(&[LND]);
     let _daemon = Daemon::resyncing(1);
     for _ in 0..5 {
@@ -166,8 +165,8 @@ fn contrary_wishes_at_once_end_in_the_one_that_was_recorded_last() {
     witness.nothing_else_happened();
 }
 
-/// The same desired state as the program before wrote it: what the catalog said stood beside the companions,
-/// and nobody was named.
+/// The same desired state in the format of an earlier release: with catalog data next to the companions, and without
+/// a requester.
 fn version_1(record: &serde_json::Value) -> serde_json::Value {
     let mut earlier = record.clone();
     earlier["version"] = 1.into();
@@ -176,7 +175,7 @@ fn version_1(record: &serde_json::Value) -> serde_json::Value {
     }
     for (name, known) in record["companions"].as_object().unwrap() {
         earlier["companions"][name] = known["generation"].clone();
-        // The very first program kept nothing of what the catalog said.
+        // The first release stored no catalog data.
         if *name != LND.name {
             earlier["known"][name]["apps"] = known["apps"].clone();
             earlier["known"][name]["hook"] = known["hook"].clone();
@@ -185,9 +184,9 @@ fn version_1(record: &serde_json::Value) -> serde_json::Value {
     earlier
 }
 
-/// Row 78: the record of an earlier program is read; that of a later one is neither used nor changed.
+/// Row 78: the record of an earlier release is read; that of a later one is neither used nor changed.
 #[test]
-fn a_record_of_an_earlier_version_is_read_and_one_of_a_later_is_left_alone() {
+fn older_record_version_is_read_and_a_newer_one_is_kept() {
     let witness = Witness::beside(&[BITCOIN]);
     let file = format!("{STATE}/desired.json");
     let good = fs::read(&file).unwrap();

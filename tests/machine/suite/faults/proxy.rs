@@ -1,4 +1,4 @@
-//! A proxy before the guest's registry that can be told to misbehave. Plain sockets of loopback.
+//! A proxy for the guest's registry with selectable faults, on plain loopback sockets.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -10,25 +10,25 @@ use std::time::Duration;
 use crate::guest::{archy_reading, by_root, podman};
 use crate::http;
 
-/// Where it listens, and the registry behind it.
+/// Its address, and that of the registry.
 const PORT: u16 = 5001;
 const REGISTRY: u16 = 5000;
 
-/// The image that is to be pulled through it, and another one of the same repository.
+/// The image to pull through it, and another one of the same repository.
 pub(super) const IMAGE: &str = "127.0.0.1:5001/fault/page";
 
-/// How it misbehaves.
+/// The fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// Not at all.
+    /// None.
     None,
     /// It answers everything with this line and these headers, each with its line break.
     Answer(&'static str),
-    /// Of each blob it gives the first half, then a byte in a second.
+    /// It sends the first half of each blob, then a byte per second.
     Slow,
-    /// Of each blob it gives the first half, then hangs up.
+    /// It sends the first half of each blob, then closes the connection.
     Cut,
-    /// It gives another image than was asked for by its digest.
+    /// It returns another image than requested by digest.
     Swapped,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// Begins to listen, before a registry that has [`IMAGE`].
+    /// Starts to listen, in front of a registry with [`IMAGE`].
     pub(super) fn with(fault: Fault) -> Self {
         publish();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).unwrap();
@@ -55,19 +55,19 @@ impl Proxy {
                 }
                 count.fetch_add(1, Ordering::Relaxed);
                 let (shared, end) = (Arc::clone(&shared), Arc::clone(&end));
-                // Who hangs up early is podman's business.
+                // An early close is podman's decision.
                 thread::spawn(move || serve(client, &shared, &end).unwrap_or_default());
             }
         });
         Self { fault, asked, ended }
     }
 
-    /// Misbehaves in another way from the next request on.
+    /// Switches to another fault from the next request on.
     pub(super) fn set(&self, fault: Fault) {
         *self.fault.lock().unwrap() = fault;
     }
 
-    /// How often it was connected to.
+    /// The number of connections.
     pub(super) fn asked(&self) -> usize {
         self.asked.load(Ordering::Relaxed)
     }
@@ -82,10 +82,10 @@ impl Drop for Proxy {
     }
 }
 
-/// Sees to it that the registry has two images of a layer each that no local image has.
+/// Pushes two images with unique layers to the registry.
 fn publish() {
     by_root("systemctl start docker-registry");
-    // A registry has no manifest for whoever does not say that he takes one of this kind.
+    // The registry returns a manifest only if the client accepts its type.
     let accept = [("Accept", "application/vnd.oci.image.manifest.v1+json")];
     let there = || http::get(REGISTRY, "/v2/fault/page/manifests/other", &accept);
     if there().is_ok_and(|answer| answer.status == 200) {

@@ -24,7 +24,7 @@ fn images() -> String {
     podman(&["images", "--quiet", "--no-trunc"]).good()
 }
 
-/// A pull fails so often, is told with these words, and succeeds as soon as the registry is well again.
+/// Injects a pull failure, checks that it is reported with these words, and that the pull succeeds after the fault.
 fn fails_and_recovers(fault: Fault, words: &str) {
     let witness = Witness::beside(&[]);
     let proxy = Proxy::with(fault);
@@ -42,41 +42,41 @@ fn fails_and_recovers(fault: Fault, words: &str) {
     witness.nothing_else_happened();
 }
 
-/// Row 54: a registry that answers with its own error.
+/// Row 54: a registry that answers with an error of its own.
 #[test]
-fn a_registry_that_breaks_is_told_and_asked_again() {
+fn failing_registry_is_reported_and_retried() {
     fails_and_recovers(Fault::Answer("500 Internal Server Error\r\n"), "500");
 }
 
-/// Row 54: a registry that asks for patience.
+/// Row 54: a registry with a rate limit.
 #[test]
-fn a_registry_that_is_asked_too_often_is_told_and_asked_again() {
+fn rate_limited_pull_is_reported_and_retried() {
     fails_and_recovers(Fault::Answer("429 Too Many Requests\r\nRetry-After: 1\r\n"), "429");
 }
 
-/// Row 54 and section 6: a registry that leads elsewhere is followed to no file.
+/// Row 54 and section 6: a redirect to a file is not followed.
 #[test]
-fn a_registry_that_leads_to_a_file_is_not_followed() {
+fn redirect_to_a_file_is_not_followed() {
     let answer = "307 Temporary Redirect\r\nLocation: file:///etc/passwd\r\n";
     fails_and_recovers(Fault::Answer(answer), "image `127.0.0.1:5001/fault/page:latest`");
 }
 
-/// Row 54: a registry that leads to itself for ever.
+/// Row 54: a registry with a redirect loop.
 #[test]
-fn a_registry_that_leads_in_a_circle_is_given_up() {
+fn redirect_loop_is_aborted() {
     let answer = "307 Temporary Redirect\r\nLocation: http://127.0.0.1:5001/v2/\r\n";
     fails_and_recovers(Fault::Answer(answer), "image `127.0.0.1:5001/fault/page:latest`");
 }
 
-/// Row 56: a registry that hangs up in the midst of a blob.
+/// Row 56: a registry that closes the connection within a blob.
 #[test]
-fn a_registry_that_hangs_up_half_way_leaves_nothing_of_the_image() {
+fn interrupted_pull_leaves_no_image() {
     fails_and_recovers(Fault::Cut, "image `127.0.0.1:5001/fault/page:latest`");
 }
 
-/// Row 57: another image than the one that its digest names.
+/// Row 57: an image with another digest than requested.
 #[test]
-fn an_image_of_another_digest_is_refused() {
+fn image_with_another_digest_is_refused() {
     let witness = Witness::beside(&[]);
     let proxy = Proxy::with(Fault::Swapped);
     let headers = [("Accept", "application/vnd.oci.image.manifest.v1+json")];
@@ -97,19 +97,19 @@ fn an_image_of_another_digest_is_refused() {
     witness.nothing_else_happened();
 }
 
-/// Row 54: while the registry is down, what runs from its image runs on, although the image is gone too.
+/// Row 54: while the registry is down, a companion keeps running even without its image.
 #[test]
-fn a_companion_whose_image_and_registry_are_gone_runs_on() {
+fn companion_without_image_and_registry_keeps_running() {
     let witness = Witness::beside(&[]);
     let proxy = Proxy::with(Fault::None);
     let probe = Probe::pulled(&image());
     probe.install().exits(0);
     let run = run_of(PROBE);
-    // It takes its image with it, but for one that has another name.
+    // This removes its image, unless that has another name.
     podman(&["tag", &image(), "localhost/kept:latest"]).good();
     drop(proxy);
     assert_eq!(podman(&["image", "exists", &image()]).status, Some(1));
-    // One that never saw it run from this image: the unit names the image.
+    // A daemon that never observed it with this image: the unit names the image.
     let daemon = Daemon::resyncing(1);
     told_by(&daemon, "127.0.0.1:5001");
     throughout("it runs on", 3, || run_of(PROBE) == run);
@@ -122,9 +122,9 @@ fn a_companion_whose_image_and_registry_are_gone_runs_on() {
     witness.nothing_else_happened();
 }
 
-/// Row 55: a pull that crawls holds up no other companion, and ends with the wish that it was for.
+/// Row 55: a slow pull blocks no other companion, and stops when its app is removed.
 #[test]
-fn a_pull_that_crawls_holds_up_nobody_and_ends_with_its_wish() {
+fn slow_pull_blocks_no_other_companion_and_stops_on_removal() {
     let witness = Witness::beside(&[LND]);
     let proxy = Proxy::with(Fault::Slow);
     let probe = Probe::pulled(&image());
@@ -148,9 +148,9 @@ fn a_pull_that_crawls_holds_up_nobody_and_ends_with_its_wish() {
     witness.nothing_else_happened();
 }
 
-/// Row 56: a podman that is killed in the midst of a pull leaves nothing that keeps the next from working.
+/// Row 56: a podman killed during a pull does not block the next pull.
 #[test]
-fn a_pull_that_is_killed_half_way_is_made_anew() {
+fn killed_pull_is_repeated() {
     let witness = Witness::beside(&[]);
     let proxy = Proxy::with(Fault::Slow);
     let probe = Probe::pulled(&image());

@@ -1,4 +1,4 @@
-//! Faults of the service manager: its bus, its jobs, its limits, and what others have it do.
+//! Faults of the service manager: its bus, its jobs, its limits, and actions of other processes.
 
 use std::fs;
 use std::thread;
@@ -14,7 +14,7 @@ use crate::node::{
     ALL, COMPANION, Companion, ELECTRS, LND, Moment, UNITS, USER_UNITS, clean, companion,
 };
 
-/// Puts a drop-in beside a companion's service, and has it read.
+/// Adds a drop-in to a companion's service, and reloads.
 fn drop_in(one: Companion, text: &str) {
     write(&format!("{USER_UNITS}/{}.d/fault.conf", one.service()), text);
     systemctl(&["daemon-reload"]).good();
@@ -25,9 +25,9 @@ fn without_drop_in(one: Companion) {
     systemctl(&["daemon-reload"]).good();
 }
 
-/// Row 26: without a bus the command says so with the status for what the host lacks, and does nothing.
+/// Row 26: without a bus the command fails with the exit status for a missing prerequisite, and does nothing.
 #[test]
-fn a_bus_that_is_not_there_is_named_and_nothing_is_done() {
+fn missing_bus_is_reported_and_changes_nothing() {
     let witness = Witness::beside(&[]);
     for command in ["status", "reconcile", "run"] {
         let ran =
@@ -38,14 +38,14 @@ fn a_bus_that_is_not_there_is_named_and_nothing_is_done() {
     witness.nothing_else_happened();
 }
 
-/// Row 27: a bus that is killed, again and again, costs the daemon nothing and no companion a restart.
+/// Row 27: a repeatedly killed bus stops neither the daemon nor a companion.
 #[test]
-fn a_bus_that_is_killed_under_the_daemon_costs_no_restart() {
+fn killed_bus_causes_no_restart() {
     let witness = Witness::beside(&[]);
     let daemon = Daemon::resyncing(1);
     let pid = daemon.pid();
     for _ in 0..5 {
-        // Killed in the midst of the daemon's own calls, which a deleted unit is the cause of.
+        // Killed during the daemon's own calls, which a deleted unit causes.
         let bus = property("dbus.service", "MainPID");
         fs::remove_file(LND.unit()).unwrap();
         root(&["kill", "-KILL", &bus]).good();
@@ -64,9 +64,9 @@ fn a_bus_that_is_killed_under_the_daemon_costs_no_restart() {
     witness.nothing_else_happened();
 }
 
-/// Row 29: reloads that the administrator limits are refused, told, and made when they may be.
+/// Row 29: rate-limited reloads are refused, reported, and retried.
 #[test]
-fn a_reload_beyond_the_limit_is_put_off_and_made_later() {
+fn rate_limited_reload_is_retried() {
     let witness = Witness::beside(&[LND]);
     let _lifted = undo(
         "rm -f /etc/systemd/user.conf.d/limit.conf
@@ -80,10 +80,10 @@ fn a_reload_beyond_the_limit_is_put_off_and_made_later() {
     );
     let _daemon = Daemon::resyncing(1);
     systemctl(&["daemon-reexec"]).good();
-    // Whether the one above counts or not, the next does.
+    // Whether or not the previous one counts, the next does.
     let _counted = systemctl(&["daemon-reload"]);
     assert_ne!(systemctl(&["daemon-reload"]).status, Some(0), "the limit is in force");
-    // Unlike a file that was merely lost, another unit has to be loaded.
+    // Unlike a lost file, a changed unit has to be loaded.
     let begun = Instant::now();
     LND.edit_unit().good();
     until("it is restored", 30, || LND.unit_is_restored());
@@ -93,9 +93,9 @@ fn a_reload_beyond_the_limit_is_put_off_and_made_later() {
     witness.nothing_else_happened();
 }
 
-/// Rows 32 and 34: reloads by others, two at a time, while units change and services start.
+/// Rows 32 and 34: concurrent external reloads, while units change and services start.
 #[test]
-fn units_converge_beside_two_loops_of_reloads() {
+fn units_converge_during_two_reload_loops() {
     let witness = Witness::beside(&[LND]);
     let _daemon = Daemon::resyncing(1);
     let loops: Vec<_> = (0..2)
@@ -119,13 +119,13 @@ fn units_converge_beside_two_loops_of_reloads() {
     witness.nothing_else_happened();
 }
 
-/// Row 35: jobs that somebody else takes back are begun anew once he stops.
+/// Row 35: jobs that another process cancels are started again afterwards.
 #[test]
-fn jobs_that_others_cancel_are_begun_again() {
+fn cancelled_jobs_are_started_again() {
     let witness = Witness::beside(&[LND]);
     let slow = format!("{USER_UNITS}/slow.service");
     let _removed = undo(format!("rm -f {slow}; archy systemctl --user daemon-reload"));
-    // A start that waits for another one: its job is taken back before it came to anything.
+    // A start that waits for another one: its job is cancelled before it runs.
     write(&slow, "[Service]\nType=oneshot\nExecStart=/bin/sleep 4\n");
     drop_in(LND, "[Unit]\nWants=slow.service\nAfter=slow.service\n");
     let _daemon = Daemon::resyncing(1);
@@ -145,16 +145,16 @@ fn jobs_that_others_cancel_are_begun_again() {
     witness.nothing_else_happened();
 }
 
-/// Row 38: a service that never finishes to start is given up by its limit, told, and tried again.
+/// Row 38: a service that never finishes its start is stopped by its timeout, reported, and retried.
 #[test]
-fn a_start_that_never_ends_holds_up_nobody_and_is_told() {
+fn hanging_start_is_reported_and_blocks_no_other_companion() {
     let witness = Witness::beside(&[LND]);
     let daemon = Daemon::resyncing(1);
     let stuck = "[Service]\nTimeoutStartSec=4\nExecStartPre=/bin/sleep infinity\nRestart=no\n";
     drop_in(LND, stuck);
     systemctl(&["stop", &LND.service()]).good();
     until("starting", 30, || (LND.property("SubState") == "start-pre").then_some(()));
-    // Another is repaired meanwhile.
+    // Another companion is repaired meanwhile.
     fs::remove_file(ELECTRS.unit()).unwrap();
     until("another's unit is back", 30, || fs::metadata(ELECTRS.unit()).ok());
     told_by(&daemon, "archy-lnd-ui");
@@ -165,9 +165,9 @@ fn a_start_that_never_ends_holds_up_nobody_and_is_told() {
     witness.nothing_else_happened();
 }
 
-/// Row 39: a stop that takes its time is waited for, and a removal ends with nothing left.
+/// Row 39: a slow stop is waited for, and the removal leaves nothing.
 #[test]
-fn a_removal_waits_for_a_stop_that_takes_its_time() {
+fn removal_waits_for_a_slow_stop() {
     let witness = Witness::beside(&[LND]);
     drop_in(LND, "[Service]\nTimeoutStopSec=6\nExecStop=/bin/sleep infinity\n");
     let begun = Instant::now();
@@ -179,9 +179,9 @@ fn a_removal_waits_for_a_stop_that_takes_its_time() {
     without_drop_in(LND);
 }
 
-/// Row 42: what the operator adds beside a unit is his wish: no reload, no restart, no fight.
+/// Row 42: a drop-in of the operator is intended: no reload, no restart, no removal.
 #[test]
-fn drop_ins_of_the_operator_are_left_alone() {
+fn drop_ins_of_the_operator_are_kept() {
     let witness = Witness::beside(&[]);
     let _daemon = Daemon::resyncing(1);
     let quadlet = format!("{}.d", LND.unit());
@@ -198,9 +198,9 @@ fn drop_ins_of_the_operator_are_left_alone() {
     witness.nothing_else_happened();
 }
 
-/// Row 43: a unit of the same name that Quadlet reads first is a conflict, not a reason for reloads.
+/// Row 43: a unit of the same name with precedence in Quadlet is a conflict, and causes no reload.
 #[test]
-fn a_unit_that_shadows_ours_is_told_and_fought_by_nobody() {
+fn shadowing_unit_is_reported_and_kept() {
     let witness = Witness::beside(&[]);
     let shadow = "/run/user/1000/containers/systemd/archy-lnd-ui.container";
     let _removed = undo(format!("rm -f {shadow}"));
@@ -219,9 +219,9 @@ fn a_unit_that_shadows_ours_is_told_and_fought_by_nobody() {
     witness.nothing_else_happened();
 }
 
-/// Row 44: a service of the same name that is nobody's of ours is a conflict before anything is written.
+/// Row 44: an unmanaged service of the same name is a conflict before the unit is written.
 #[test]
-fn a_service_of_our_name_is_a_conflict_before_a_unit_is_written() {
+fn existing_service_is_a_conflict_before_the_unit_is_written() {
     let witness = Witness::beside(&[LND]);
     companion(&["remove", "lnd"]).exits(0);
     let theirs = format!("{USER_UNITS}/{}", LND.service());
@@ -235,16 +235,16 @@ fn a_service_of_our_name_is_a_conflict_before_a_unit_is_written() {
     systemctl(&["start", &LND.service()]).good();
     let pid = LND.property("MainPID");
     let ran = companion(&["install", "lnd"]).exits(1);
-    assert!(ran.words().contains("a unit that is no Quadlet"), "{ran}");
+    assert!(ran.words().contains("a unit that is not a Quadlet"), "{ran}");
     assert!(LND.unit_text().is_empty(), "{}", LND.unit_text());
     companion(&["remove", "lnd"]);
     assert_eq!(LND.property("MainPID"), pid, "it was neither stopped nor restarted");
     witness.nothing_else_happened();
 }
 
-/// Row 45: a service manager that executes itself anew is met by the daemon as it comes back.
+/// Row 45: the daemon survives a daemon-reexec of the service manager.
 #[test]
-fn a_service_manager_that_executes_itself_anew_restarts_nothing() {
+fn daemon_reexec_restarts_nothing() {
     let witness = Witness::beside(&[]);
     let daemon = Daemon::resyncing(1);
     let pid = daemon.pid();
@@ -258,9 +258,9 @@ fn a_service_manager_that_executes_itself_anew_restarts_nothing() {
     witness.nothing_else_happened();
 }
 
-/// Rows 26 and 46: without linger all ends with the last session; with it all is back, with no one's help.
+/// Rows 26 and 46: without linger all services stop with the last session; with it all are restarted automatically.
 #[test]
-fn a_user_manager_that_ended_is_named_and_brings_all_back_by_itself() {
+fn stopped_user_manager_is_reported_and_restarts_all_companions() {
     let witness = Witness::beside(&ALL);
     systemctl(&["disable", "companion.service"]).good();
     let _enabled = undo("archy systemctl --user enable companion.service");
@@ -289,9 +289,9 @@ fn a_user_manager_that_ended_is_named_and_brings_all_back_by_itself() {
     witness.nothing_else_happened();
 }
 
-/// Row 50: a thousand other units make no reconcile slow, and none of them is touched.
+/// Row 50: a thousand unmanaged units do not slow down a reconcile, and stay unchanged.
 #[test]
-fn a_thousand_units_of_others_make_nothing_slow() {
+fn thousand_unmanaged_units_slow_nothing_down() {
     let witness = Witness::beside(&[]);
     let _removed = undo(
         "archy systemctl --user stop 'crowd-*.target'
@@ -316,9 +316,9 @@ fn a_thousand_units_of_others_make_nothing_slow() {
     witness.nothing_else_happened();
 }
 
-/// Fifty units of others that came before the first wish are theirs.
+/// Fifty existing units are unmanaged.
 #[test]
-fn an_install_beside_a_unit_directory_full_of_others_units_takes_only_its_own_name() {
+fn install_keeps_unmanaged_units_in_a_full_unit_directory() {
     clean();
     let since = Moment::now();
     let _removed = undo(format!("rm -f {UNITS}/crowd-*.container"));

@@ -1,4 +1,4 @@
-//! What a fault must not reach: the other companions' processes, what is a stranger's, and the password.
+//! Invariants of a fault: the other companions' processes, unmanaged objects, and the password.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,19 +10,19 @@ use base64::engine::general_purpose::STANDARD;
 use crate::guest::{podman, systemctl, write};
 use crate::node::{ALL, Companion, Moment, PASSWORD, UNITS, USER_UNITS, installed};
 
-/// A container, a unit and a service that are nobody's of ours, beside ours.
+/// An unmanaged container, unit and service.
 const STRANGER: &str = "stranger";
 
-/// The bytes of a file and all that tells it from another.
+/// The bytes and metadata of a file.
 type Identity = (Vec<u8>, u64, u32, u32, i64, i64);
 
-/// How things were before a fault.
+/// The state before a fault.
 #[derive(Debug)]
 pub(super) struct Witness {
     bystanders: Vec<(Companion, String)>,
     files: BTreeMap<String, Identity>,
     container: String,
-    /// When the fault began, in the journal.
+    /// The journal cursor at the start of the fault.
     pub(super) since: Moment,
 }
 
@@ -42,13 +42,13 @@ fn identity(path: &str) -> Identity {
     (bytes, data.ino(), data.mode(), data.uid(), data.mtime(), data.ctime())
 }
 
-/// The stranger's container, as Podman tells it.
+/// The unmanaged container, as Podman reports it.
 fn container() -> String {
     podman(&["container", "inspect", "--format", "{{.Id}} {{.State.Status}}", STRANGER]).good()
 }
 
 impl Witness {
-    /// Three companions, installed and up, of which `harmed` are to be harmed, and a stranger's things.
+    /// Three installed and running companions, of which `harmed` will be affected, and the unmanaged objects.
     pub(super) fn beside(harmed: &[Companion]) -> Self {
         installed();
         let [unit, service] = strangers();
@@ -65,7 +65,7 @@ impl Witness {
         }
     }
 
-    /// Fails unless the companions that the fault is not about run on as the same processes.
+    /// Fails unless the unaffected companions kept their processes.
     pub(super) fn bystanders_run_on(&self) {
         for (one, run) in &self.bystanders {
             assert_eq!(&run_of(*one), run, "{}", one.name);
@@ -73,7 +73,7 @@ impl Witness {
         }
     }
 
-    /// Fails unless besides that all that is a stranger's is as it was, and the password was not told.
+    /// Fails unless, in addition, the unmanaged objects are unchanged and the password was not logged.
     pub(super) fn nothing_else_happened(&self) {
         self.bystanders_run_on();
         for (path, before) in &self.files {
@@ -89,7 +89,7 @@ impl Witness {
         }
     }
 
-    /// How often archy's manager read its units again since the fault began.
+    /// The number of reloads of archy's manager since the fault.
     pub(super) fn reloads(&self) -> usize {
         let of_manager = ["_SYSTEMD_UNIT=user@1000.service", "CODE_FUNC=invoke_main_loop"];
         let said = self.since.said(&of_manager);

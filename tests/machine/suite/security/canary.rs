@@ -1,4 +1,4 @@
-//! A canary in the place of the password, and a storm of failures: it is in its two files, and nowhere else afterwards.
+//! A canary as password, and many failures: afterwards it is in its two files, and nowhere else.
 
 use std::fs;
 
@@ -15,7 +15,7 @@ use crate::secrets::{files_with, holds};
 
 const CANARY: &str = "canary-7b0e5d2c61";
 
-/// Everything that a failing hook, build, start, write or removal could say, each under a daemon that resyncs.
+/// Every message source: a failing hook, build, start, write or removal, each under a daemon that resyncs.
 fn storm(said: &mut Vec<Ran>) {
     let mut tell = |arguments: &[&str]| said.push(companion(arguments));
     let sabotage: [(&str, &str); 9] = [
@@ -60,11 +60,11 @@ fn storm(said: &mut Vec<Ran>) {
 }
 
 #[test]
-fn after_a_storm_of_failures_the_password_is_where_it_belongs_and_nowhere_else() {
+fn failures_leak_the_password_nowhere() {
     installed();
     let pair = STANDARD.encode(format!("archipelago:{CANARY}"));
     let forms = [CANARY.to_owned(), pair.trim_end_matches('=').to_owned()];
-    // It says all that it can say.
+    // It prints everything it can.
     write(
         &format!("{USER_UNITS}/companion.service.d/log.conf"),
         "[Service]\nEnvironment=COMPANION_LOG=trace\n",
@@ -97,7 +97,7 @@ fn after_a_storm_of_failures_the_password_is_where_it_belongs_and_nowhere_else()
     }
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         for file in ["cmdline", "environ"] {
-            // Other entries than processes, and those that just ended, have none.
+            // Entries other than processes, and processes that just ended, have none.
             let Ok(bytes) = fs::read(entry.path().join(file)) else { continue };
             assert!(!holds(&bytes, &forms), "{}/{file}", entry.path().display());
         }

@@ -1,4 +1,4 @@
-//! An environment that points podman, Quadlet and the loader elsewhere.
+//! An environment that redirects podman, Quadlet and the loader.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use crate::daemon::Daemon;
 use crate::guest::{archy, podman, systemctl, until, write};
 use crate::node::{ALL, COMPANION, Companion, LND, USER_UNITS, installed};
 
-/// Each would change what is run, where, or on whose word, if it reached a child.
+/// Each would change which program runs, or where, if it reached a child.
 const POISON: [&str; 16] = [
     "CONTAINERS_CONF=/home/archy/poison/containers.conf",
     "CONTAINERS_CONF_OVERRIDE=/home/archy/poison/containers.conf",
@@ -62,11 +62,11 @@ fn untouched() {
 }
 
 #[test]
-fn a_poisoned_environment_of_a_command_reaches_no_child() {
+fn hostile_environment_of_a_command_reaches_no_child_process() {
     installed();
     poisoned();
     harm();
-    // The loader says it once, for the command itself, and would for each child.
+    // The loader reports it once, for the command itself, and would for each child.
     let words = [&["env"][..], &POISON, &[COMPANION, "-vvv", "reconcile"]].concat();
     let ran = archy(&words).exits(0);
     let preloaded = ran.stderr.matches("preload.so").count();
@@ -76,10 +76,10 @@ fn a_poisoned_environment_of_a_command_reaches_no_child() {
 }
 
 #[test]
-fn a_poisoned_environment_of_the_daemon_reaches_no_child() {
+fn hostile_environment_of_the_daemon_reaches_no_child_process() {
     installed();
     poisoned();
-    // systemd sets its own socket for notifications.
+    // systemd sets its own notification socket.
     let lines = POISON.iter().filter(|line| !line.starts_with("NOTIFY_SOCKET"));
     let lines: String = lines.map(|line| format!("Environment={line}\n")).collect();
     write(&format!("{USER_UNITS}/companion.service.d/poison.conf"), &format!("[Service]\n{lines}"));

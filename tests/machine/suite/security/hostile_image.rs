@@ -15,7 +15,7 @@ apps = ["linked"]
 image = { pull = "127.0.0.1:5000/lfg2025/linked:1" }
 "#;
 
-/// Names, modes, owners and contents of what the image could reach.
+/// Names, modes, owners and contents of the files that the image could reach.
 fn host_tree() -> String {
     let script = format!(
         "find {VICTIM} /etc /opt /root /srv -xdev -printf '%p %m %u %y %l\\n' | sort; \
@@ -25,7 +25,7 @@ fn host_tree() -> String {
 }
 
 #[test]
-fn a_working_directory_that_is_a_link_makes_nothing_on_the_host() {
+fn working_directory_that_is_a_link_creates_nothing_on_the_host() {
     installed();
     archy(&["mkdir", "-p", VICTIM]).good();
     write(&format!("{VICTIM}/file"), "precious");
@@ -49,7 +49,7 @@ fn a_working_directory_that_is_a_link_makes_nothing_on_the_host() {
         podman(&["push", "--quiet", "--tls-verify=false", IMAGE]).good();
         podman(&["rm", "--force", "linker"]).good();
         podman(&["image", "rm", "--force", IMAGE]).good();
-        // Whether it starts is Podman's to say; what it makes is not to be on the host.
+        // Podman decides whether it starts; it must create nothing on the host.
         let ran = companion(&["install", "linked"]);
         let pulled = podman(&["image", "exists", IMAGE]);
         assert_eq!(pulled.status, Some(0), "it came to this host at all: {ran}");

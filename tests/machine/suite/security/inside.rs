@@ -1,4 +1,4 @@
-//! A container that somebody broke into: what it can change, and what it can see.
+//! A compromised container: what it can change and see.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn inside(one: Companion, script: &str) -> Ran {
 const CAPABILITIES: &str = "00000000000004c3";
 
 #[test]
-fn it_cannot_change_its_configuration() {
+fn container_cannot_change_its_configuration() {
     installed();
     let before = fs::read(CONFIG).unwrap();
     let file = "/etc/nginx/conf.d/default.conf";
@@ -35,7 +35,7 @@ fn it_cannot_change_its_configuration() {
 }
 
 #[test]
-fn it_has_the_five_capabilities_of_nginx_and_no_more() {
+fn container_has_only_the_five_capabilities_of_nginx() {
     installed();
     for one in ALL {
         for set in ["CapEff", "CapPrm", "CapBnd"] {
@@ -49,7 +49,7 @@ fn it_has_the_five_capabilities_of_nginx_and_no_more() {
 }
 
 #[test]
-fn it_sees_no_socket_of_the_host_and_no_file_of_the_node() {
+fn container_sees_no_host_socket_and_no_node_file() {
     installed();
     for one in ALL {
         let sockets = inside(
@@ -68,7 +68,7 @@ fn it_sees_no_socket_of_the_host_and_no_file_of_the_node() {
         ] {
             assert!(!mounts.contains(word), "{}: {word} in\n{mounts}", one.name);
         }
-        // A container in the host's network shares its abstract sockets; the flag is that of one that listens.
+        // A container in the host's network shares its abstract sockets; the flag marks a listening one.
         let listening = inside(one, "awk '/@/ && $4 == \"00010000\"' /proc/net/unix").good();
         for word in ["bus", "podman", "containerd", "systemd/private"] {
             assert!(!listening.contains(word), "{}: {word} in\n{listening}", one.name);
@@ -83,9 +83,9 @@ fn it_sees_no_socket_of_the_host_and_no_file_of_the_node() {
     }
 }
 
-/// A container that writes to its log what would command the terminal of whoever reads it.
+/// A container whose log contains terminal control sequences.
 #[test]
-fn what_it_writes_to_its_log_commands_no_terminal() {
+fn container_log_contains_no_terminal_control_sequence() {
     installed();
     let forged = "printf '\\033]0;owned\\007\\033[2Kall is well\\r\\n<3>forged\\n' >/proc/1/fd/1";
     inside(BITCOIN, forged).good();

@@ -1,4 +1,4 @@
-//! Values in a configuration, judged by nginx itself: each comes back as it went in, and none is read as configuration.
+//! Values in a configuration, read by nginx itself: each is returned unchanged, and none is parsed as configuration.
 
 use std::fs;
 use std::process::{Child, Command};
@@ -38,7 +38,7 @@ impl Drop for Server {
     }
 }
 
-/// Every printable byte, alone and between others, and texts that would end the word, the block or the file.
+/// Every printable byte, alone and between others, and texts that would end the string, the block or the file.
 fn values() -> Vec<String> {
     let bytes = (0x20..=0x7e_u8).map(char::from).filter(|c| *c != '$');
     let texts = [
@@ -59,7 +59,7 @@ fn values() -> Vec<String> {
 }
 
 #[test]
-fn every_printable_byte_comes_back_from_nginx_as_it_went_in() {
+fn nginx_returns_every_printable_byte_unchanged() {
     let texts = values();
     let filled: Values = [
         ("port".to_owned(), Value::Number(PORT.into())),

@@ -1,11 +1,11 @@
-//! Who reaches a companion's port, and what it gives them.
+//! Who reaches a companion's port, and what it returns.
 
 use std::collections::BTreeSet;
 
 use crate::guest::{archy, mallory, root};
 use crate::node::{ALL, BITCOIN, installed};
 
-/// Asks as a user with a tool of her own; the exit status of curl and the status of HTTP.
+/// Sends a request as another user; returns the exit status of curl and the HTTP status.
 fn asked(arguments: &[&str]) -> (Option<i32>, String) {
     let curl = [
         "curl",
@@ -22,7 +22,7 @@ fn asked(arguments: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn the_companions_listen_on_their_declared_ports_and_on_nothing_else() {
+fn companions_listen_on_their_declared_ports_only() {
     installed();
     let listening =
         root(&["ss", "--no-header", "--listening", "--tcp", "--udp", "--numeric"]).good();
@@ -35,7 +35,7 @@ fn the_companions_listen_on_their_declared_ports_and_on_nothing_else() {
 }
 
 #[test]
-fn another_user_gets_the_page_and_read_only_answers_and_nothing_by_another_name() {
+fn another_user_gets_only_the_page_and_read_only_answers() {
     installed();
     for one in ALL {
         let page = format!("http://127.0.0.1:{}/", one.port);
@@ -59,7 +59,7 @@ fn another_user_gets_the_page_and_read_only_answers_and_nothing_by_another_name(
     {
         assert!(["400", "404"].contains(&get(&own, method).as_str()), "{method}");
     }
-    // No answer has the credentials, whatever is asked.
+    // No answer contains the credentials, whatever the request.
     let words = mallory(
         &["curl", "--silent", "--include", "--header", own[1], &format!("{call}uptime")],
         "",
@@ -68,12 +68,12 @@ fn another_user_gets_the_page_and_read_only_answers_and_nothing_by_another_name(
     assert!(!words.to_lowercase().contains("authorization") && !words.contains("usual"), "{words}");
 }
 
-/// The pages are open to the network, by design, and no more than a status: by an address, not by a name
-/// that somebody else may have pointed here.
+/// The pages are open to the network by design, and show only a status: by address, not by a name that may have been
+/// rebound.
 #[test]
-fn from_another_network_the_pages_answer_to_an_address_and_to_no_other_name() {
+fn pages_answer_other_networks_by_address_only() {
     installed();
-    // Both ends of the pair go with the other network, which goes with the script.
+    // Both ends of the pair are removed with the other network, and that with the script.
     let script = r#"
         ip link add near type veth peer name far netns 1
         nsenter --target=1 --net sh -ec 'ip address add 192.0.2.10/24 dev far; ip link set far up'
@@ -95,11 +95,11 @@ fn from_another_network_the_pages_answer_to_an_address_and_to_no_other_name() {
 }
 
 #[test]
-fn another_user_reaches_neither_the_bus_nor_the_state_nor_the_store() {
+fn another_user_cannot_access_bus_state_or_image_store() {
     installed();
     for socket in ["/run/user/1000/bus", "/run/user/1000/systemd/private"] {
         let ask = ["curl", "--silent", "--max-time", "5", "--unix-socket", socket, "http://d/"];
-        // 7: it could not connect. What it reaches, and what is no server of pages, is another failure.
+        // 7: it could not connect. Other exit statuses are failures of reachable ports.
         assert_ne!(archy(&ask).status, Some(7), "{socket} is there");
         mallory(&ask, "").exits(7);
     }

@@ -1,4 +1,4 @@
-//! Programs and templates of hooks that others could change.
+//! Hook programs and templates that others could change.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ program = { command = { argv = ["/home/archy/hook/render"] } }
 "#;
 
 #[test]
-fn a_program_that_others_may_change_is_not_run() {
+fn program_writable_by_others_is_not_run() {
     installed();
     let catalog = fs::read_to_string(CATALOG).unwrap();
     write(CATALOG, &format!("{catalog}{ENTRY}"));
@@ -47,13 +47,13 @@ fn a_program_that_others_may_change_is_not_run() {
 }
 
 #[test]
-fn a_catalog_that_others_may_change_is_not_read() {
+fn catalog_writable_by_others_is_not_read() {
     installed();
     for (spoil, mend) in [("chmod 0666 $1", "chmod 0644 $1"), ("chown 1001 $1", "chown 1000 $1")] {
         let restored = undo(mend.replace("$1", CATALOG));
         root(&["sh", "-ec", spoil, "sh", CATALOG]).good();
         let ran = companion(&["status"]).exits(1);
-        assert!(ran.words().contains("the last good catalog is in force"), "{ran}");
+        assert!(ran.words().contains("using the last valid catalog"), "{ran}");
         let ran = companion(&["reconcile"]);
         assert_ne!(ran.status, Some(0), "{ran}");
         assert!(ran.words().contains("catalog.toml"), "{ran}");

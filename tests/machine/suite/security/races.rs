@@ -1,4 +1,4 @@
-//! Another user looks, as often as she can, while a configuration is rendered; and she was there first.
+//! Another user polls while a configuration is rendered, or has created its files before.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,13 +22,13 @@ const DIRECTORY: &str = "/var/lib/archipelago/race-ui";
 /// Under each umask.
 const RENDERS: usize = 500;
 
-/// Renders, and says which file the last rendering went to: mallory guesses each name at once.
+/// Renders, and publishes the path of the last rendered file: mallory guesses each name immediately.
 fn render_again_and_again(latest: &Mutex<String>) {
     let mut hooks = FileHooks::new(HostKey::from_bytes([7; 32]));
     let name = HookName::new("race").unwrap();
     let count = AtomicUsize::new(0);
     let ready = move || {
-        // Three and their epochs, so that a file is written anew, restored, or found as it is.
+        // Three and their epochs, so that a file is created, restored, or found unchanged.
         let bytes = format!("canary {}", count.fetch_add(1, Ordering::SeqCst) / 2 % 3);
         Ok::<_, HookError>(Readiness::Ready(Rendered::new(bytes.into_bytes())))
     };
@@ -42,7 +42,7 @@ fn render_again_and_again(latest: &Mutex<String>) {
             let id = hooks.commit(&hook, rendered, &[]).await.unwrap();
             let file = id.path(&hook.output);
             file.as_str().clone_into(&mut latest.lock().unwrap());
-            // Most are replaced, some are restored, and some are made with their directory.
+            // Most are replaced, some are restored, and some are created with their directory.
             match reconcile % 5 {
                 0 => hooks.remove(&hook).await.unwrap(),
                 1 | 3 => hooks.sweep(&hook, id).await.unwrap(),
@@ -52,7 +52,7 @@ fn render_again_and_again(latest: &Mutex<String>) {
     }
 }
 
-/// How often mallory tried, and what she got.
+/// Mallory's attempts and results.
 fn look(over: &AtomicBool, latest: &Mutex<String>) -> BTreeMap<&'static str, usize> {
     let mut seen = BTreeMap::from([("tries", 0), ("opened", 0), ("listed", 0), ("entered", 0)]);
     let mut count = |what, happened: bool| *seen.entry(what).or_default() += usize::from(happened);
@@ -71,7 +71,7 @@ fn look(over: &AtomicBool, latest: &Mutex<String>) -> BTreeMap<&'static str, usi
 }
 
 #[test]
-fn a_configuration_is_never_open_to_another_user_for_a_moment() {
+fn configuration_is_never_readable_by_another_user() {
     root(&["rm", "-rf", DIRECTORY]).good();
     for mask in [0o000, 0o077] {
         let before = umask(Mode::from_raw_mode(mask));
@@ -104,7 +104,7 @@ fn a_configuration_is_never_open_to_another_user_for_a_moment() {
 }
 
 #[test]
-fn a_lock_file_of_another_users_is_refused_and_holds_nobody_up() {
+fn lock_file_of_another_user_is_refused_and_blocks_nothing() {
     installed();
     let before = containers();
     let lock = format!("{STATE}/lock");
@@ -124,7 +124,7 @@ fn a_lock_file_of_another_users_is_refused_and_holds_nobody_up() {
 }
 
 #[test]
-fn a_state_directory_that_was_planted_is_not_used() {
+fn state_directory_of_another_user_is_refused() {
     installed();
     let planted = "/var/tmp/planted";
     root(&["rm", "-rf", planted]).good();

@@ -1,4 +1,4 @@
-//! Another user swaps what lies on the way, as fast as she can, while files are written, read and removed there.
+//! Another user swaps path components, as fast as possible, while files are written, read and removed there.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
@@ -18,10 +18,10 @@ const VICTIM: &str = "/home/archy/victim";
 const PRECIOUS: &str = "precious";
 /// In each of the five places.
 const SWAPS: usize = 25_000;
-/// What is done meanwhile, at least.
+/// The minimum number of operations meanwhile.
 const ROUNDS: usize = 50;
 
-/// A place with the sticky bit that both may write to, a directory in it that is mallory's, and a victim of archy's.
+/// A sticky directory that both may write to, with a directory of mallory's in it, and a victim of archy's.
 fn arranged() {
     let script = format!(
         "rm -rf {PLACE} {VICTIM}; mkdir -m 1777 {PLACE}; install -d -o 1001 -g 1001 -m 0777 {PLACE}/hers
@@ -31,7 +31,7 @@ fn arranged() {
     root(&["sh", "-ec", &script]).good();
 }
 
-/// What lies at the victim's: names, inode, contents.
+/// The victim's entries: names, inodes, contents.
 fn victim() -> (Vec<String>, u64, String) {
     let names = fs::read_dir(VICTIM)
         .unwrap()
@@ -40,7 +40,8 @@ fn victim() -> (Vec<String>, u64, String) {
     (names.collect(), fs::metadata(&file).unwrap().ino(), fs::read_to_string(file).unwrap())
 }
 
-/// Has archy do `work` again and again while mallory does `harm` so many times, and holds that the victim stays as it is.
+/// Lets archy do `work` repeatedly while mallory does `harm` this many times, and asserts that the victim is
+/// unchanged.
 fn against(
     what: &str,
     prepare: impl FnOnce() + Send,
@@ -65,7 +66,7 @@ fn against(
         });
         let archy = scope.spawn(move || {
             become_user(ARCHY);
-            // What he makes before she is ready would be in her way.
+            // A file that archy creates before mallory is ready would block her.
             while !ready.load(Ordering::SeqCst) && !over.load(Ordering::SeqCst) {
                 thread::yield_now();
             }
@@ -84,7 +85,7 @@ fn against(
     assert_eq!(victim(), before, "{what}");
 }
 
-/// Set when its holder ends, however it does.
+/// Set on drop.
 struct SetAtEnd<'f>(&'f AtomicBool);
 
 impl Drop for SetAtEnd<'_> {
@@ -94,11 +95,11 @@ impl Drop for SetAtEnd<'_> {
 }
 
 fn exchange(one: &str, other: &str) {
-    // Archy may have removed a directory of hers that was empty, which changes nothing for the rest.
+    // Archy may have removed an empty directory of hers, which does not matter.
     let _gone = renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE);
 }
 
-/// Everything that could write, lock or remove at `dir`; says whether any of it reported success.
+/// Every operation that could write, lock or remove at `dir`; returns whether any of them reported success.
 fn change(dir: &str) -> bool {
     let path = Path::new(dir);
     let write = |opened: Result<Dir, _>| {
@@ -115,7 +116,7 @@ fn change(dir: &str) -> bool {
 }
 
 #[test]
-fn a_directory_that_turns_into_a_link_takes_no_file_along() {
+fn directory_swapped_for_a_link_redirects_no_file() {
     arranged();
     for place in [PLACE.to_owned(), format!("{PLACE}/hers")] {
         let (config, other) = (format!("{place}/config"), format!("{place}/other"));
@@ -130,7 +131,7 @@ fn a_directory_that_turns_into_a_link_takes_no_file_along() {
 }
 
 #[test]
-fn a_directory_that_is_made_in_a_race_is_ones_own_or_refused() {
+fn directory_created_in_a_race_is_verified_or_refused() {
     arranged();
     let config = format!("{PLACE}/config");
     let harm = |reconcile: usize| {
@@ -141,7 +142,7 @@ fn a_directory_that_is_made_in_a_race_is_ones_own_or_refused() {
         };
         let _not_hers = fs::remove_file(&config).or_else(|_| fs::remove_dir(&config));
     };
-    // What archy made himself is his: success is no escape here unless it is at the victim's.
+    // Files that archy created are archy's: success is an escape only at the victim.
     let work = || {
         if let Ok(dir) = Dir::create(Path::new(&config), 0o700, Trust::Owned) {
             let _raced = dir.write("nginx.conf", b"rendered", 0o600);
@@ -158,7 +159,7 @@ fn a_directory_that_is_made_in_a_race_is_ones_own_or_refused() {
 }
 
 #[test]
-fn an_input_that_turns_into_a_link_or_a_pipe_is_never_ones_own_secret() {
+fn input_swapped_for_a_link_or_pipe_discloses_no_secret() {
     arranged();
     let input = format!("{PLACE}/hers/password");
     let (link, pipe) = (format!("{PLACE}/hers/link"), format!("{PLACE}/hers/pipe"));
@@ -183,9 +184,9 @@ fn an_input_that_turns_into_a_link_or_a_pipe_is_never_ones_own_secret() {
 }
 
 #[test]
-fn a_file_of_ones_own_is_not_reached_by_a_link_to_the_way_there() {
+fn file_behind_a_linked_parent_directory_is_refused() {
     arranged();
-    // The way to archy's own directory leads over a link that mallory made and turns.
+    // The path to archy's own directory leads over a link that mallory created and changes.
     let (way, other) = (format!("{PLACE}/way"), format!("{PLACE}/elsewhere"));
     let prepare = || {
         symlink("/home/archy", &way).unwrap();

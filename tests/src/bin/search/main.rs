@@ -1,8 +1,8 @@
-//! Runs the exhaustive searches, and says what they came to.
+//! Runs the exhaustive searches and prints their results.
 //!
-//! Without an option: those of every commit. `--deep`: wider ones, and every pair of the tables followed
-//! to its end, for a release build. `--bounds <companions> <faults> <intents> [<leaders with other inputs>] [untampered] [slow]`:
-//! one search within bounds of one's own.
+//! Without an option: the searches of every commit. `--deep`: wider ones, and every pair of the tables followed to
+//! its end (release build). `--bounds <companions> <faults> <intents> [<leaders with other inputs>] [untampered]
+//! [slow]`: one search within the given bounds.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
             let own = Recorded { bounds: own(&arguments), states: 0, passes: u8::MAX };
             searches(&mut out, &[own])
         }
-        Some(other) => writeln!(out, "no option `{other}`").map(|()| false),
+        Some(other) => writeln!(out, "unknown option `{other}`").map(|()| false),
     };
     match good {
         Ok(true) => ExitCode::SUCCESS,
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The bounds that the arguments name.
+/// Parses the bounds from the arguments.
 fn own(arguments: &[String]) -> Bounds {
     let number = |at: usize, or| arguments.get(at).and_then(|text| text.parse().ok()).unwrap_or(or);
     let has = |word: &str| arguments.iter().any(|argument| argument == word);

@@ -1,5 +1,5 @@
-//! Bitcoin's JSON-RPC: who may ask, what is answered, and the journal of what was
-//! asked. The answers are those of an idle regtest node, always the same.
+//! Bitcoin's JSON-RPC: authentication, answers and the request journal. The answers are those of an idle regtest node
+//! and never change.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -30,7 +30,7 @@ pub(crate) struct Rpc {
     journal: Option<Mutex<File>>,
 }
 
-/// What the `Authorization` header claims, and whether it is so.
+/// The user from the `Authorization` header, and whether the credentials are valid.
 #[derive(Debug, Default)]
 struct Claim {
     user: Option<String>,
@@ -39,12 +39,11 @@ struct Claim {
 }
 
 impl Rpc {
-    /// Opens the journal for appending. The password file is read at each request, so
-    /// that a rotation needs no restart.
+    /// Opens the journal for appending. The password file is read at each request, so a rotation needs no restart.
     ///
     /// # Errors
     ///
-    /// When the journal cannot be opened.
+    /// If the journal cannot be opened.
     pub(crate) fn new(
         user: &str,
         password_file: &Path,
@@ -88,7 +87,7 @@ impl Rpc {
         Claim { user: Some(user), password_right, granted }
     }
 
-    /// One line per call; a request without a readable call has one line too.
+    /// Logs one line per call, and one for a request without a readable call.
     fn write_down(&self, request: &Request, claim: &Claim, calls: Option<&Value>, status: u16) {
         let Some(journal) = &self.journal else { return };
         let calls = match calls {
@@ -112,7 +111,7 @@ impl Rpc {
             .collect();
         let mut journal = journal.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(problem) = journal.write_all(lines.as_bytes()) {
-            say(&format!("the journal cannot be written: {problem}"));
+            say(&format!("cannot write the journal: {problem}"));
         }
     }
 }
@@ -133,7 +132,7 @@ fn method_of(call: &Value) -> Option<&str> {
 
 fn answer_calls(calls: Option<&Value>) -> Response {
     match calls {
-        // In a batch each failure stands in its own answer.
+        // In a batch each failure has its own answer.
         Some(Value::Array(batch)) => {
             let answers = batch.iter().map(|call| answer_call(call).1).collect();
             Response::json(200, format!("{}\n", Value::Array(answers)))
@@ -152,7 +151,7 @@ fn answer_calls(calls: Option<&Value>) -> Response {
     }
 }
 
-/// The answer, and the HTTP status that bitcoind gives it outside of a batch.
+/// The answer, and the HTTP status that bitcoind uses outside of a batch.
 fn answer_call(call: &Value) -> (u16, Value) {
     let id = call.get("id").cloned().unwrap_or(Value::Null);
     let (status, code, message) = match method_of(call) {

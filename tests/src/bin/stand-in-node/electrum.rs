@@ -1,5 +1,5 @@
-//! An Electrum server's line protocol, and the page of numbers that electrs keeps for
-//! Prometheus. Both describe the same finished index, always the same.
+//! An Electrum server's line protocol and the Prometheus metrics page of electrs. Both describe the same finished
+//! index.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -8,8 +8,7 @@ use serde_json::{Value, json};
 
 use crate::http::{MAX_BODY, Request, Response};
 
-/// Answers one JSON value per line until the peer hangs up. A line above 1 MiB or one
-/// that is no JSON ends the connection.
+/// Answers one JSON value per line until the peer closes. A line above 1 MiB or invalid JSON closes the connection.
 pub(crate) fn serve(mut peer: &TcpStream) -> io::Result<()> {
     let mut reader = BufReader::new(peer);
     loop {
@@ -40,7 +39,7 @@ fn answer(call: &Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id, "result": result})
 }
 
-/// The metrics page, in Prometheus' text form.
+/// The metrics page in Prometheus text format.
 pub(crate) fn metrics(request: &Request) -> Response {
     let page = "\
 # HELP electrs_index_height Indexed block height

@@ -1,15 +1,14 @@
-//! As much of an HTTP/1.1 server as the backends' clients need: one request per
-//! connection, bounded in every direction. It decides nothing about the answer.
+//! A minimal HTTP/1.1 server: one request per connection, with bounds on every size. Handlers decide on the answer.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 
-/// Bytes of request line and headers together.
+/// Maximum bytes of request line and headers together.
 const MAX_HEAD: u64 = 64 * 1024;
-/// Bytes of a request's body.
+/// Maximum bytes of a request body.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;
 
-/// A request that was read whole.
+/// A complete request.
 #[derive(Debug, Default)]
 pub(crate) struct Request {
     pub(crate) method: String,
@@ -19,7 +18,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// The first header of this name, in any case of letters.
+    /// Returns the first header of this name, ignoring case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -28,7 +27,7 @@ impl Request {
     }
 }
 
-/// What goes back, with `Content-Length` and `Connection: close` added.
+/// The response; `Content-Length` and `Connection: close` are added.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -52,8 +51,8 @@ impl Response {
     }
 }
 
-/// Reads one request, answers it and closes. A request that breaks a bound or the
-/// form is answered 4xx; one that ends early is an error.
+/// Reads one request, answers it and closes. An oversized or malformed request gets a 4xx; a truncated one is an
+/// error.
 pub(crate) fn serve(peer: &TcpStream, answer: impl Fn(&Request) -> Response) -> io::Result<()> {
     let mut reader = BufReader::new(peer);
     let response = match read(&mut reader)? {

@@ -1,9 +1,8 @@
-//! Stands in for the backends that the companions are faces of: Bitcoin's JSON-RPC,
-//! LND's state, an Electrum server and electrs' metrics.
+//! Stand-in for the backends of the companions: Bitcoin's JSON-RPC, LND's state, an Electrum server and electrs'
+//! metrics.
 //!
-//! It answers as a small regtest node would, and writes down what it was asked, so
-//! that a test sees with which credentials and from which page a request came. It
-//! never writes a password, keeps no chain, and never speaks TLS.
+//! Answers like a small regtest node and logs each request, so that a test sees its credentials and origin. It never
+//! logs a password, stores no chain and has no TLS.
 
 mod bitcoin;
 mod electrum;
@@ -22,9 +21,9 @@ use std::time::Duration;
 
 use bitcoin::Rpc;
 
-/// Connections served at a time by one listener; those beyond are closed unanswered.
+/// Concurrent connections per listener; further connections are closed without an answer.
 const MAX_CONNECTIONS: usize = 64;
-/// A peer that is silent for so long is hung up on.
+/// Idle time after which a connection is closed.
 const SILENCE: Duration = Duration::from_secs(10);
 
 const USAGE: &str = "usage: stand-in-node [--rpc ADDR:PORT --rpc-user NAME --rpc-password-file FILE [--journal FILE]]
@@ -46,7 +45,7 @@ fn main() -> ExitCode {
     let problem = match started {
         Ok(listeners) => {
             for listener in listeners {
-                // An accept loop ends only by a panic, which has said its piece.
+                // An accept loop ends only by a panic, which is already reported.
                 let _ended = listener.join();
             }
             "a listener ended".to_owned()
@@ -83,7 +82,7 @@ fn start(options: &Options) -> Result<Vec<JoinHandle<()>>, String> {
             options.rpc_password_file.as_deref().ok_or("`--rpc` needs `--rpc-password-file`")?;
         let rpc =
             Rpc::new(user, password_file.as_ref(), options.journal.as_deref().map(str::as_ref))
-                .map_err(|problem| format!("the journal cannot be opened: {problem}"))?;
+                .map_err(|problem| format!("cannot open the journal: {problem}"))?;
         listeners.push(listen("rpc", address, move |peer| {
             http::serve(peer, |request| rpc.answer(request))
         })?);
@@ -115,8 +114,7 @@ fn lnd(request: &http::Request) -> http::Response {
     }
 }
 
-/// Serves each connection on a thread of its own. Port 0 takes a free one; the address
-/// taken is said on standard error.
+/// Serves each connection on a separate thread. Port 0 selects a free port; the address is printed on standard error.
 fn listen<F>(name: &'static str, address: &str, serve: F) -> Result<JoinHandle<()>, String>
 where
     F: Fn(&TcpStream) -> io::Result<()> + Send + Sync + 'static,
@@ -163,7 +161,7 @@ where
     }
 }
 
-/// One of a listener's [`MAX_CONNECTIONS`], given back when the thread ends, however it ends.
+/// A slot of a listener's [`MAX_CONNECTIONS`], released on drop.
 struct Place(Arc<AtomicUsize>);
 
 impl Place {
@@ -180,6 +178,6 @@ impl Drop for Place {
 }
 
 fn say(line: &str) {
-    // With standard error gone there is nobody left to tell.
+    // Standard error may be closed; there is no other place to report to.
     let _unheard = writeln!(io::stderr(), "stand-in-node: {line}");
 }

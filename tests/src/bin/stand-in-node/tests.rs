@@ -1,4 +1,4 @@
-//! Each server is driven over loopback, as its real clients drive it.
+//! Drives each server over loopback like a real client.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -59,7 +59,7 @@ fn journal_of(directory: &Path) -> Vec<Value> {
 }
 
 #[test]
-fn right_credentials_are_answered_and_written_down_without_the_password() {
+fn valid_credentials_are_logged_without_the_password() {
     let directory = TempDir::new().unwrap();
     let address = node(directory.path());
 
@@ -79,7 +79,7 @@ fn right_credentials_are_answered_and_written_down_without_the_password() {
 }
 
 #[test]
-fn wrong_password_wrong_user_and_no_header_are_refused_alike_and_told_apart_in_the_journal() {
+fn rejected_credentials_get_one_answer_and_separate_journal_reasons() {
     let directory = TempDir::new().unwrap();
     let address = node(directory.path());
     let call = r#"{"id":1,"method":"uptime"}"#;
@@ -109,7 +109,7 @@ fn wrong_password_wrong_user_and_no_header_are_refused_alike_and_told_apart_in_t
 }
 
 #[test]
-fn rotated_password_counts_from_the_next_request() {
+fn rotated_password_applies_to_the_next_request() {
     let directory = TempDir::new().unwrap();
     let address = node(directory.path());
 
@@ -150,7 +150,7 @@ fn unknown_method_is_404_alone_and_200_in_a_batch() {
 }
 
 #[test]
-fn body_that_is_no_json_is_a_parse_error() {
+fn invalid_json_is_a_parse_error() {
     let directory = TempDir::new().unwrap();
     let address = node(directory.path());
 
@@ -162,7 +162,7 @@ fn body_that_is_no_json_is_a_parse_error() {
 }
 
 #[test]
-fn requests_beyond_a_bound_are_refused_before_they_are_read() {
+fn oversized_requests_are_refused_before_the_body_is_read() {
     let directory = TempDir::new().unwrap();
     let address = node(directory.path());
     let too_long = http::MAX_BODY + 1;
@@ -179,7 +179,7 @@ fn requests_beyond_a_bound_are_refused_before_they_are_read() {
 }
 
 #[test]
-fn lnd_and_metrics_answer_their_own_page_only() {
+fn lnd_and_metrics_answer_their_own_path_only() {
     let lnd = served(|peer| http::serve(peer, lnd));
     let metrics = served(|peer| http::serve(peer, electrum::metrics));
 
@@ -212,7 +212,7 @@ fn electrum_answers_line_by_line_on_one_connection() {
 }
 
 #[test]
-fn options_are_taken_in_pairs_and_unknown_ones_are_refused() {
+fn options_are_parsed_in_pairs_and_unknown_ones_are_refused() {
     let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>().into_iter();
 
     let parsed = parse(words("--lnd 127.0.0.1:0 --rpc-user alice"));

@@ -1,4 +1,4 @@
-//! Workloads in which something of a companion is lost or changed, layer by layer.
+//! Workloads that lose or change a part of a companion, stage by stage.
 
 use adapter_fake::FakeHost;
 
@@ -21,7 +21,7 @@ pub(super) fn units() -> Vec<Workload> {
         ),
         installed("a spoilt unit", WALLET, vec![Happens(|host| host.spoil_unit(&name("wallet")))]),
         installed(
-            "three units deleted at once",
+            "three units deleted together",
             ALL,
             vec![Happens(|host| ALL.iter().for_each(|base| host.delete_unit(&name(base))))],
         ),
@@ -46,7 +46,7 @@ pub(super) fn units() -> Vec<Workload> {
             vec![Happens(|host| host.delete_unit(&name("indexer"))), PowerLoss],
         ),
         installed(
-            "an unmanaged unit that goes again",
+            "an unmanaged unit that is removed again",
             WALLET,
             vec![
                 Happens(|host| host.put_unmanaged_unit(&name("wallet"))),
@@ -56,7 +56,7 @@ pub(super) fn units() -> Vec<Workload> {
             ],
         ),
         installed(
-            "a mask that is taken away",
+            "a mask that is removed",
             WALLET,
             vec![
                 Happens(|host| host.mask(&name("wallet"))),
@@ -68,7 +68,7 @@ pub(super) fn units() -> Vec<Workload> {
             ],
         ),
         installed(
-            "a shadow that is taken away",
+            "a shadowing unit that is removed",
             WALLET,
             vec![
                 Happens(|host| host.shadow(&name("wallet"))),
@@ -85,7 +85,7 @@ pub(super) fn services() -> Vec<Workload> {
     use Op::{Happens, Pass, Sleep};
     vec![
         installed(
-            "a killed container whose unit vanished",
+            "a killed container with a lost unit",
             WALLET,
             vec![
                 Happens(|host| host.delete_unit(&name("wallet"))),
@@ -112,7 +112,7 @@ pub(super) fn services() -> Vec<Workload> {
             vec![Happens(|host| host.stop_service(&name("viewer"))), Sleep(5)],
         ),
         installed(
-            "an unmanaged container that goes again",
+            "an unmanaged container that is removed again",
             WALLET,
             vec![
                 Happens(|host| host.stop_service(&name("wallet"))),
@@ -134,7 +134,7 @@ pub(super) fn services() -> Vec<Workload> {
             ],
         ),
         installed(
-            "the removal of one that left a container behind",
+            "the removal of one with a dangling container",
             WALLET,
             vec![
                 Happens(|host| host.delete_unit(&name("wallet"))),
@@ -165,12 +165,12 @@ pub(super) fn images_and_configuration() -> Vec<Workload> {
             ],
         ),
         installed(
-            "an exposed configuration",
+            "a configuration with an insecure mode",
             VIEWER,
             vec![Happens(|host| host.expose_config(&config(), 0o644))],
         ),
         installed(
-            "credentials that are gone for a while",
+            "credentials that are missing for a while",
             VIEWER,
             vec![
                 Happens(|host| host.remove_input(&password())),
@@ -204,7 +204,7 @@ pub(super) fn images_and_configuration() -> Vec<Workload> {
     ]
 }
 
-/// Whether the wallet ends when it is told to; a service that has to be killed has failed.
+/// Whether the wallet exits on SIGTERM; a service that needs SIGKILL has failed.
 fn heeds_stops(host: &FakeHost, heeds: bool) {
     host.change(|world, _| world.behaviour_mut(&name("wallet")).ignores_stop = !heeds);
 }

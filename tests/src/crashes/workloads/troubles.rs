@@ -1,4 +1,4 @@
-//! Workloads on a host whose parts fail for a while, and on one with two processes at work.
+//! Workloads on a host with temporary faults, and on one with two processes.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub(super) fn conditions() -> Vec<Workload> {
     use Op::{Happens, Install, Pass, Sleep};
     vec![
         installed(
-            // A boot that it spoils starts nothing by itself.
+            // A boot during the fault starts nothing.
             "a generator that fails once",
             &["viewer", "wallet", "indexer", "explorer"],
             vec![
@@ -26,7 +26,7 @@ pub(super) fn conditions() -> Vec<Workload> {
             ],
         ),
         bare(
-            "an installation while the registry is away",
+            "an installation while the registry is down",
             INDEXER,
             vec![
                 Happens(|host| host.registry_down(REGISTRY)),
@@ -37,7 +37,7 @@ pub(super) fn conditions() -> Vec<Workload> {
             ],
         ),
         installed(
-            "an update while the service manager is away",
+            "an update while the service manager is unreachable",
             WALLET,
             vec![
                 Happens(|host| host.change(|world, _| world.conditions.bus = false)),
@@ -78,7 +78,7 @@ pub(super) fn beside_each_other() -> Vec<Workload> {
     let later = Duration::from_secs(5);
     vec![
         installed(
-            "a repair beside a removal",
+            "a repair during a removal",
             &["viewer", "wallet"],
             vec![
                 Happens(|host| host.edit_unit(&name("viewer"))),
@@ -86,7 +86,7 @@ pub(super) fn beside_each_other() -> Vec<Workload> {
             ],
         ),
         installed(
-            "a repair beside the removal of the same companion",
+            "a repair during the removal of the same companion",
             WALLET,
             vec![
                 Happens(|host| host.edit_unit(&name("wallet"))),
@@ -94,12 +94,12 @@ pub(super) fn beside_each_other() -> Vec<Workload> {
             ],
         ),
         bare(
-            "a build beside its removal",
+            "a build during its removal",
             WALLET,
             vec![Install(wallet), Beside(later, Other::Removes("wallet"))],
         ),
         bare(
-            "a build beside an installation",
+            "a build during an installation",
             &["wallet", "indexer"],
             vec![Install(wallet), Beside(later, Other::Installs(indexer))],
         ),

@@ -1,4 +1,4 @@
-//! Programs: run when something changed, never to ask.
+//! Programs run only after a change, never for an observation.
 
 use super::*;
 
@@ -27,9 +27,9 @@ async fn another_process_trusts_the_stamp() {
     assert_eq!(state.usable(&[]), Ok(id));
 }
 
-/// The stamp says what the program would print, and the file is judged by its name.
+/// The stamp describes the program's output, and the name describes the file's content.
 #[tokio::test]
-async fn what_happens_to_the_file_leaves_the_stamp_true() {
+async fn the_stamp_stays_valid_whatever_happens_to_the_file() {
     let place = Place::new();
     let hook = place.command();
     let first = place.apply(&hook).await;
@@ -92,7 +92,7 @@ async fn an_input_that_changes_while_the_program_runs_makes_its_output_outdated(
 }
 
 #[tokio::test]
-async fn bytes_of_an_unknown_run_are_written_but_not_vouched_for() {
+async fn bytes_of_an_unknown_run_are_written_without_a_stamp() {
     let place = Place::new();
     let hook = place.command();
     let first = place.apply(&hook).await;
@@ -106,7 +106,7 @@ async fn bytes_of_an_unknown_run_are_written_but_not_vouched_for() {
 }
 
 #[tokio::test]
-async fn a_failing_hanging_or_silent_program_writes_nothing_and_tells_no_secret() {
+async fn a_failing_hanging_or_silent_program_writes_nothing_and_leaks_no_secret() {
     let place = Place::new();
     let good = place.command();
     let id = place.apply(&good).await;

@@ -1,13 +1,13 @@
-//! What a crash leaves, and what is swept.
+//! Cleanup after a crash.
 
 use super::*;
 
-/// What a crash in the middle of a commit leaves: files that hold the secret, and a link.
+/// Leaves the files of an interrupted commit: files that contain the secret, and a link.
 fn leave_half_a_commit(place: &Place, id: ConfigId) -> Vec<PathBuf> {
     let directory = place.root.join("ui");
     let stamp = directory.join("..nginx.conf.stamp.abcdefgh.tmp");
     let file = directory.join(format!(".nginx.conf.{id}.abcdefgh.tmp"));
-    // Of a release that did not link.
+    // Written by a release without links.
     let output = directory.join(".nginx.conf.abcdefgh.tmp");
     let link = directory.join(".nginx.conf.bbbbbbbb.tmp");
     for path in [&stamp, &file, &output] {
@@ -22,7 +22,7 @@ fn is_there(path: &Path) -> bool {
 }
 
 #[tokio::test]
-async fn what_a_crashed_commit_left_is_swept_by_the_next_and_by_a_removal() {
+async fn the_next_commit_and_a_removal_sweep_after_a_crashed_commit() {
     let place = Place::new();
     for hook in [place.template(), place.command()] {
         let id = place.apply(&hook).await;
@@ -38,7 +38,7 @@ async fn what_a_crashed_commit_left_is_swept_by_the_next_and_by_a_removal() {
 }
 
 #[tokio::test]
-async fn what_a_crashed_commit_left_is_no_obstacle_to_closing_the_directory() {
+async fn files_of_a_crashed_commit_do_not_prevent_restricting_the_directory() {
     let place = Place::new();
     let hook = place.command();
     let id = place.apply(&hook).await;
@@ -49,7 +49,7 @@ async fn what_a_crashed_commit_left_is_no_obstacle_to_closing_the_directory() {
 }
 
 #[tokio::test]
-async fn what_a_crash_left_of_a_commit_is_swept_and_the_rendered_files_kept() {
+async fn a_sweep_after_a_crash_keeps_the_rendered_files() {
     let place = Place::new();
     let hook = place.command();
     let first = place.apply(&hook).await;
@@ -59,11 +59,11 @@ async fn what_a_crash_left_of_a_commit_is_swept_and_the_rendered_files_kept() {
     assert_eq!(crate::sweep(&hook, false).await.unwrap(), left.len());
     assert_eq!(place.names(), expected(&[first, second], &[".nginx.conf.stamp"]));
     assert_eq!(crate::sweep(&hook, true).await.unwrap(), 0);
-    assert_eq!(place.usable(&hook).await, second, "its removal is the reconciler's to decide");
+    assert_eq!(place.usable(&hook).await, second, "the reconciler decides about its removal");
 }
 
 #[tokio::test]
-async fn a_removal_that_was_cut_off_is_brought_to_its_end() {
+async fn a_sweep_completes_an_interrupted_removal() {
     let place = Place::new();
     let hook = place.command();
     let id = place.apply(&hook).await;
@@ -78,7 +78,7 @@ async fn a_removal_that_was_cut_off_is_brought_to_its_end() {
 
 /// A commit writes the file, then the stamp, then the link.
 #[tokio::test]
-async fn a_commit_that_was_cut_off_is_brought_to_its_end_by_the_next() {
+async fn the_next_commit_completes_an_interrupted_one() {
     let place = Place::new();
     for (hook, cut) in [
         (place.template(), ["nginx.conf"].as_slice()),

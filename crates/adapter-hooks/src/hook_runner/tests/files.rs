@@ -1,4 +1,4 @@
-//! How rendered files are committed and removed.
+//! Committing and removing rendered files.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixListener;
@@ -17,7 +17,7 @@ async fn a_file_has_mode_0600_in_a_directory_of_mode_0700() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_ever_sees_another_mode_half_a_file_or_other_bytes_under_a_name() {
+async fn readers_never_see_a_wrong_mode_a_partial_file_or_other_bytes() {
     let place = Place::new();
     let hook = place.template();
     place.apply(&hook).await;
@@ -28,7 +28,7 @@ async fn nobody_ever_sees_another_mode_half_a_file_or_other_bytes_under_a_name()
         while !stop.load(Ordering::Acquire) {
             for entry in fs::read_dir(&watched).unwrap() {
                 let entry = entry.unwrap();
-                // A temporary file may be gone between the listing and the look.
+                // A temporary file may disappear between the listing and the stat.
                 let Ok(found) = fs::symlink_metadata(entry.path()) else { continue };
                 if found.is_file() {
                     assert_eq!(found.permissions().mode() & 0o7777, 0o600);
@@ -56,7 +56,7 @@ async fn nobody_ever_sees_another_mode_half_a_file_or_other_bytes_under_a_name()
 }
 
 #[tokio::test]
-async fn committing_the_same_again_gives_the_same_name_and_leaves_the_file_alone() {
+async fn committing_the_same_bytes_again_changes_nothing() {
     let place = Place::new();
     for hook in [place.template(), place.command()] {
         let id = place.apply(&hook).await;
@@ -69,7 +69,7 @@ async fn committing_the_same_again_gives_the_same_name_and_leaves_the_file_alone
     }
 }
 
-/// What is neither a file nor a link.
+/// Objects that are neither a file nor a link.
 const PLANTS: [fn(&Path); 3] = [
     |path| fs::create_dir(path).unwrap(),
     make_fifo,
@@ -94,7 +94,7 @@ fn make_closed(directory: &Path) {
 }
 
 #[tokio::test]
-async fn what_lies_at_the_output_is_a_conflict_and_left_alone() {
+async fn an_unmanaged_object_at_the_output_is_a_conflict_and_unchanged() {
     let place = Place::new();
     make_closed(&place.root.join("ui"));
     for hook in [place.template(), place.command()] {
@@ -117,9 +117,9 @@ async fn what_lies_at_the_output_is_a_conflict_and_left_alone() {
     }
 }
 
-/// A removal must not leave the secret because of it.
+/// The removal must still delete the secret.
 #[tokio::test]
-async fn what_lies_at_the_output_keeps_no_rendered_file_from_being_removed() {
+async fn an_object_at_the_output_does_not_prevent_removing_rendered_files() {
     let place = Place::new();
     let hook = place.command();
     place.apply(&hook).await;
@@ -131,7 +131,7 @@ async fn what_lies_at_the_output_keeps_no_rendered_file_from_being_removed() {
 }
 
 #[tokio::test]
-async fn what_lies_at_a_files_name_is_not_listed_and_is_a_conflict_when_it_is_committed() {
+async fn an_object_at_a_files_name_is_unlisted_and_conflicts_on_commit() {
     let place = Place::new();
     for hook in [place.template(), place.command()] {
         for plant in PLANTS {
@@ -157,7 +157,7 @@ async fn what_lies_at_a_files_name_is_not_listed_and_is_a_conflict_when_it_is_co
     }
 }
 
-/// Container engines make a directory where a mount's source is missing.
+/// Container engines create a directory at the path of a missing mount source.
 #[tokio::test]
 async fn a_claimed_file_that_became_a_directory_is_lost_and_gets_the_next_epoch() {
     let place = Place::new();
@@ -168,11 +168,11 @@ async fn a_claimed_file_that_became_a_directory_is_lost_and_gets_the_next_epoch(
     assert_eq!(place.observe(&hook).await.usable(&[id]), Err(StaleCause::Missing));
     assert_eq!(place.apply_beside(&hook, &[id]).await, next(id));
     assert_eq!(place.usable(&hook).await, next(id));
-    assert!(place.file(id).is_dir(), "it is left alone");
+    assert!(place.file(id).is_dir(), "it stays unchanged");
 }
 
 #[tokio::test]
-async fn what_lies_at_the_stamps_name_is_a_conflict_and_left_alone() {
+async fn an_unmanaged_object_at_the_stamp_is_a_conflict_and_unchanged() {
     let place = Place::new();
     for hook in [place.template(), place.command()] {
         place.apply(&hook).await;
@@ -240,7 +240,7 @@ async fn a_directory_that_others_may_write_to_is_refused() {
 }
 
 #[tokio::test]
-async fn removing_takes_files_stamp_output_and_the_empty_directory_and_is_repeatable() {
+async fn removing_deletes_all_files_and_the_empty_directory_repeatably() {
     let place = Place::new();
     for hook in [place.template(), place.command()] {
         for password in ["one", "two"] {

@@ -1,4 +1,4 @@
-//! What lies at the output, and which outputs there may be.
+//! The object at the output's path, and valid outputs.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -87,7 +87,7 @@ async fn a_link_to_an_earlier_file_is_turned_to_the_current_one() {
     assert_eq!(place.usable(&hook).await, after);
 }
 
-/// Releases that did not link left a regular file at the output.
+/// Releases without links left a regular file at the output.
 #[tokio::test]
 async fn a_regular_file_at_the_output_is_replaced_by_the_link_or_removed() {
     let place = Place::new();
@@ -113,7 +113,7 @@ async fn a_regular_file_at_the_output_is_replaced_by_the_link_or_removed() {
 }
 
 #[tokio::test]
-async fn an_output_that_names_no_file_or_what_another_output_makes_is_refused() {
+async fn an_output_without_a_file_name_or_with_a_derived_name_is_rejected() {
     let place = Place::new();
     let rendered = place.hooks.render(&place.template()).await.unwrap();
     let id = ConfigId { digest: Fingerprint::of(b"x"), epoch: 0 };
@@ -142,7 +142,7 @@ async fn an_output_that_names_no_file_or_what_another_output_makes_is_refused() 
 }
 
 #[tokio::test]
-async fn the_longest_output_has_room_for_every_file() {
+async fn the_longest_output_name_fits_every_derived_name() {
     let place = Place::new();
     let output = place.path(&format!("ui/{}", "x".repeat(200)));
     for program in [place.template().program, place.command().program] {
@@ -164,7 +164,7 @@ async fn the_longest_output_has_room_for_every_file() {
 async fn hooks_may_share_a_closed_directory() {
     let place = Place::new();
     let one = place.template();
-    // The names of the second begin like those of the first.
+    // The names of the second share a prefix with the first's.
     let outputs = ["ui/nginx.conf.d", "ui/other.conf"];
     let others = outputs.map(|name| HookSpec { output: place.path(name), ..place.command() });
     let being_written = place.root.join("ui/.other.conf.abcdefgh.tmp");

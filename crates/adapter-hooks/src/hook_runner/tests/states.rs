@@ -1,4 +1,4 @@
-//! What is observed: what a rendering would give, what lies there, or an error.
+//! Observed states: the rendering, the existing files, or an error.
 
 use super::*;
 
@@ -54,7 +54,7 @@ async fn each_rotated_password_gives_another_file_and_earlier_ones_stay() {
 }
 
 #[tokio::test]
-async fn a_rendering_stands_for_what_it_depends_on() {
+async fn a_config_id_changes_with_the_template_or_its_values() {
     let place = Place::new();
     for hook in [place.template(), place.command()] {
         let rendering = async || place.observe(&hook).await.rendering;
@@ -94,7 +94,7 @@ async fn an_input_that_is_missing_or_empty_is_waited_for() {
             }
             other => panic!("{other:?}"),
         }
-        assert_eq!(state.usable(&[]), Ok(id), "the earlier file is the best there is");
+        assert_eq!(state.usable(&[]), Ok(id), "the earlier file stays usable");
         let error = place.hooks.render(&hook).await.unwrap_err();
         assert_eq!(error.kind(), PortErrorKind::NotFound);
     }
@@ -115,7 +115,7 @@ async fn a_missing_template_and_a_missing_input_of_a_program_are_waited_for() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_invalid_and_quotes_no_secret() {
+async fn a_rejected_template_is_invalid_and_quotes_no_secret() {
     let place = Place::new();
     let hook = place.template();
     for ending in ["$x", "\nmore", "\u{1}"] {
@@ -158,7 +158,7 @@ async fn an_empty_rendering_is_refused() {
 }
 
 #[tokio::test]
-async fn an_input_that_is_a_fifo_or_a_directory_keeps_nobody_waiting() {
+async fn a_fifo_or_a_directory_as_input_does_not_block() {
     let place = Place::new();
     let hook = place.template();
     let path = place.root.join("password");
@@ -273,7 +273,7 @@ async fn a_file_system_that_does_not_answer_holds_up_its_own_hook_only() {
     let (release, blocked) = std::sync::mpsc::channel::<()>();
     let blocked = Mutex::new(blocked);
     let stuck = move || {
-        // Ends when the sender is dropped, as a network file system that comes back.
+        // Ends when the sender is dropped, like a network file system that becomes reachable again.
         let _ended = blocked.lock().unwrap().recv();
         Ok(Readiness::Ready(Rendered::new(b"late".to_vec())))
     };
@@ -294,7 +294,7 @@ async fn a_file_system_that_does_not_answer_holds_up_its_own_hook_only() {
 }
 
 #[tokio::test]
-async fn locks_that_nobody_holds_are_dropped() {
+async fn unused_locks_are_dropped() {
     let place = Place::new();
     for number in 0..MAX_LOCKS * 2 {
         let output = place.path(&format!("ui/{number}"));

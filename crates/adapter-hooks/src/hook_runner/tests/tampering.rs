@@ -23,7 +23,7 @@ async fn a_file_that_others_can_read_is_closed_under_its_name() {
 }
 
 #[tokio::test]
-async fn files_in_a_directory_that_others_can_read_are_exposed_and_kept_when_it_is_closed() {
+async fn files_in_a_readable_directory_are_kept_when_it_is_restricted() {
     let place = Place::new();
     let directory = place.root.join("ui");
     for hook in [place.template(), place.command()] {
@@ -42,7 +42,7 @@ async fn files_in_a_directory_that_others_can_read_are_exposed_and_kept_when_it_
 }
 
 #[tokio::test]
-async fn a_file_that_others_can_write_gets_the_next_epoch_whatever_the_directory() {
+async fn a_file_writable_by_others_gets_the_next_epoch() {
     let place = Place::new();
     for hook in [place.template(), place.command()] {
         let mut id = place.apply(&hook).await;
@@ -56,16 +56,16 @@ async fn a_file_that_others_can_write_gets_the_next_epoch_whatever_the_directory
             assert_eq!(place.usable(&hook).await, after);
             let state = place.observe(&hook).await;
             assert_eq!(state.files.get(&id), Some(&ConfigFile::WritableByOthers));
-            assert_eq!(mode_of(&place.file(id)), mode, "it is left alone");
+            assert_eq!(mode_of(&place.file(id)), mode, "it stays unchanged");
             id = after;
         }
         place.hooks.remove(&hook).await.unwrap();
     }
 }
 
-/// Only root can make a file of another user or group.
+/// Only root can create a file of another user or group.
 #[tokio::test]
-async fn a_file_of_another_user_or_writable_by_another_group_gets_the_next_epoch() {
+async fn a_file_of_another_user_or_group_writable_gets_the_next_epoch() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
@@ -81,15 +81,19 @@ async fn a_file_of_another_user_or_writable_by_another_group_gets_the_next_epoch
     set_mode(&place.file(second), 0o620);
     assert_eq!(place.stale(&hook).await, StaleCause::WritableByOthers);
     chown(place.file(second), None, Some(0)).unwrap();
-    assert_eq!(place.stale(&hook).await, StaleCause::ReadableByOthers, "that group is ours alone");
+    assert_eq!(
+        place.stale(&hook).await,
+        StaleCause::ReadableByOthers,
+        "that group has no other member"
+    );
     assert_eq!(place.apply(&hook).await, second);
     place.hooks.sweep(&hook, second).await.unwrap();
     assert_eq!(place.names(), expected(&[second], &[]));
 }
 
 #[tokio::test]
-async fn a_file_that_its_mode_or_owner_keeps_us_from_reading_gets_the_next_epoch() {
-    // As another user than root has it.
+async fn an_unreadable_file_gets_the_next_epoch() {
+    // Without root's privileges.
     let mut held = capabilities(None).unwrap();
     held.effective.remove(CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH);
     set_capabilities(None, held).unwrap();
@@ -113,7 +117,7 @@ async fn a_file_that_its_mode_or_owner_keeps_us_from_reading_gets_the_next_epoch
 }
 
 #[tokio::test]
-async fn a_file_whose_bytes_do_not_match_its_name_stays_and_the_bytes_get_the_next_epoch() {
+async fn modified_files_stay_and_their_content_gets_the_next_epoch() {
     let place = Place::new();
     let large = vec![b'x'; OUTPUT_LIMIT + 1];
     for hook in [place.template(), place.command()] {
@@ -125,7 +129,7 @@ async fn a_file_whose_bytes_do_not_match_its_name_stays_and_the_bytes_get_the_ne
                 assert_eq!(place.stale(&hook).await, StaleCause::Changed, "{mode:o}");
             }
             assert_eq!(place.apply_beside(&hook, &[id]).await, next(id));
-            assert_eq!(fs::read(place.file(id)).unwrap(), modified, "it is left alone");
+            assert_eq!(fs::read(place.file(id)).unwrap(), modified, "it stays unchanged");
             let state = place.observe(&hook).await;
             assert_eq!(state.files.get(&id), Some(&ConfigFile::Modified));
             assert_eq!(state.usable(&[id]), Ok(next(id)));
@@ -175,7 +179,7 @@ async fn a_link_in_the_place_of_a_file_is_modified_and_never_followed() {
     for hook in [place.template(), place.command()] {
         let id = place.apply(&hook).await;
         let right = fs::read(place.file(id)).unwrap();
-        // Even where it leads to the right bytes, or to itself.
+        // Even if it leads to the right bytes, or to itself.
         fs::write(&outside, &right).unwrap();
         set_mode(&outside, 0o600);
         let own = format!("nginx.conf.{id}");

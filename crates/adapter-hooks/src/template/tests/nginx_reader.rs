@@ -1,6 +1,6 @@
-//! How nginx reads its configuration, written without a look at how it is rendered.
+//! An independent model of how nginx parses its configuration.
 
-/// The order in which nginx finds words, ends and braces, with the words as nginx understands them.
+/// The order in which nginx finds words, ends and braces, with unescaped words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Token {
     Word(Vec<u8>),
@@ -9,7 +9,7 @@ pub(crate) enum Token {
     Close,
 }
 
-/// Reads as nginx 1.27 does (`ngx_conf_read_token`); `None` for what it refuses.
+/// Parses like nginx 1.27 (`ngx_conf_read_token`); `None` if nginx rejects the text.
 pub(crate) fn tokens(text: &str) -> Option<Vec<Token>> {
     let bytes = text.as_bytes();
     let mut tokens = Vec::new();
@@ -78,7 +78,7 @@ fn decoded(word: &[u8]) -> Vec<u8> {
     decoded
 }
 
-/// The tokens without the letters of the words.
+/// Returns the tokens without the contents of the words.
 pub(crate) fn structure(text: &str) -> Option<Vec<Token>> {
     let same = |token| match token {
         Token::Word(_) => Token::Word(Vec::new()),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Every option that this crate ever gives to podman.
+/// Every option that this crate passes to podman.
 const OPTIONS: [&str; 20] = [
     "--all",
     "--build-arg=",
@@ -28,7 +28,7 @@ const OPTIONS: [&str; 20] = [
     "--volumes",
 ];
 
-/// Asserts that before `--` stand the subcommand and known options only, and returns what is after.
+/// Asserts that only the subcommand and known options precede `--`, and returns the rest.
 fn positionals(args: &[String], subcommand: &[&str]) -> Vec<String> {
     let end = args.iter().position(|word| word == "--").unwrap_or(args.len());
     let (before, after) = args.split_at(end);
@@ -73,7 +73,7 @@ proptest! {
     }
 
     #[test]
-    fn a_pull_names_one_reference_and_verifies_unless_told(reference in reference(), verify_tls: bool) {
+    fn a_pull_names_one_reference_and_verifies_tls_by_default(reference in reference(), verify_tls: bool) {
         let source = PullSource { reference: reference.clone(), verify_tls };
         let args = pull(&source);
         prop_assert_eq!(positionals(&args, &["pull"]), [reference.to_string()]);

@@ -25,8 +25,7 @@ fn build(directory: &Path) -> BuildSource {
     }
 }
 
-/// Has a read of the context of `build` hang, as on a file system that does not answer, until what is
-/// returned is dropped.
+/// Makes a read of the context of `build` hang until the returned value is dropped.
 async fn hang(contexts: &Contexts, build: &BuildSource) -> mpsc::Sender<()> {
     let (release, wait) = mpsc::channel::<()>();
     let slot = contexts.slot(&build.contexts).unwrap();
@@ -40,7 +39,7 @@ async fn a_context_that_hangs_concerns_its_own_companion_alone() {
     let (hung, healthy) = (build(one.path()), build(other.path()));
     let contexts = Contexts::default();
     let release = hang(&contexts, &hung).await;
-    // Were it waited for, each look would take a minute.
+    // With waiting, each call would take a minute.
     for _ in 0..3 {
         let found = contexts.find_all(&[Some(&hung), Some(&healthy), None], LONG).await;
         let error = found[0].as_ref().unwrap_err();
@@ -59,7 +58,7 @@ async fn a_context_that_hangs_concerns_its_own_companion_alone() {
 }
 
 #[tokio::test]
-async fn a_shared_context_is_read_once_and_digested_with_each_companions_arguments() {
+async fn a_shared_context_is_read_once_for_all_build_arguments() {
     let directory = directory();
     let plain = build(directory.path());
     let mut other = plain.clone();
@@ -73,7 +72,7 @@ async fn a_shared_context_is_read_once_and_digested_with_each_companions_argumen
 }
 
 #[tokio::test]
-async fn what_is_not_asked_for_any_more_is_forgotten_unless_it_hangs() {
+async fn unused_contexts_are_dropped_unless_their_read_hangs() {
     let directories = [directory(), directory(), directory()];
     let builds = directories.each_ref().map(|directory| build(directory.path()));
     let contexts = Contexts::default();
@@ -85,7 +84,7 @@ async fn what_is_not_asked_for_any_more_is_forgotten_unless_it_hangs() {
 }
 
 #[tokio::test]
-async fn an_error_is_shared_by_those_who_share_the_context() {
+async fn companions_with_a_shared_context_share_its_error() {
     let directory = directory();
     std::os::unix::fs::symlink("/etc", directory.path().join("link")).unwrap();
     let source = build(directory.path());

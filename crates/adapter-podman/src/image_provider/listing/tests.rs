@@ -62,7 +62,7 @@ fn the_image_built_here_goes_before_the_one_pulled() {
 }
 
 #[test]
-fn what_is_pulled_is_unmanaged_whatever_its_labels_say() {
+fn a_pulled_image_is_unmanaged_regardless_of_its_labels() {
     let found = present([image('a', &[REMOTE], ours())]).unwrap();
     assert_eq!(found.provenance, Provenance::External);
 }
@@ -75,7 +75,7 @@ fn an_image_with_another_source_s_labels_was_not_built_for_this_one() {
 }
 
 #[test]
-fn a_leftover_is_nameless_unused_and_once_had_our_name() {
+fn a_dangling_image_is_nameless_unused_and_once_had_our_name() {
     let leftover = image('a', &[], ours());
     let id = leftover.id.clone();
     assert!(listing([leftover.clone()]).is_leftover(&id));
@@ -97,7 +97,7 @@ fn a_leftover_is_nameless_unused_and_once_had_our_name() {
 }
 
 #[test]
-fn the_image_of_a_stage_is_nameless_unused_and_never_had_a_lasting_name() {
+fn a_stage_image_is_nameless_unused_and_never_had_a_lasting_name() {
     let temporary = format!("docker.io/library/{}-tmp:latest", "0f".repeat(32));
     let mut stage = image('a', &[], None);
     stage.history = Some(vec![temporary.clone(), temporary.clone()]);
@@ -120,7 +120,7 @@ fn the_image_of_a_stage_is_nameless_unused_and_never_had_a_lasting_name() {
     }
 }
 
-/// Whether a source with the image `LOCAL`, or one with `other`, gets an answer of this listing.
+/// Returns whether this listing has an answer for a source with the image `LOCAL` or with `other`.
 fn answers(json: &str, other: &str) -> [bool; 2] {
     let listing = Listing::parse(json.as_bytes()).unwrap();
     let other = ImageRef::new(other).unwrap();
@@ -145,14 +145,14 @@ fn an_entry_that_is_not_understood_concerns_the_image_it_names_alone() {
 }
 
 #[test]
-fn an_entry_whose_names_are_not_understood_may_be_any_image_that_is_not_found() {
+fn an_entry_with_invalid_names_may_be_any_missing_image() {
     let id = "a".repeat(64);
     for entry in ["7", "null", r#"{"Names":7}"#, r#"{"Names":[7]}"#] {
         let json = format!(r#"[{{"Id":"{id}","Names":["{REMOTE}"]}},{entry}]"#);
         assert_eq!(answers(&json, REMOTE), [false, true], "{entry}");
     }
     let json = format!(r#"[{{"Id":7}},{{"Id":"{id}","Names":["{REMOTE}"]}}]"#);
-    assert_eq!(answers(&json, REMOTE), [true, true], "an image without a name is nobody's");
+    assert_eq!(answers(&json, REMOTE), [true, true], "an image without a name matches no source");
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn judged(
 }
 
 #[test]
-fn a_file_that_cannot_be_loaded_costs_us_the_unit_beside_it() {
+fn an_unloadable_file_loses_the_other_units_of_its_directory() {
     for (version, words) in [
         ("5.4.2", [NOTHING_LEFT, UNPARSABLE, ""]),
         ("5.8.6", [UNPARSABLE, NOTHING_LEFT, SOME_ERRORS]),
@@ -106,8 +106,8 @@ fn a_drop_in_that_cannot_be_loaded_costs_nothing() {
 }
 
 #[test]
-fn words_of_which_only_the_first_line_has_the_programs_name_are_read_as_well() {
-    // Podman 5.4 joins all its complaints to one message.
+fn a_multi_line_message_with_one_program_prefix_is_parsed() {
+    // Podman 5.4 joins all errors into one message.
     let joined = "converting \"other.container\": no Image or Rootfs key specified\nerror loading \"/u/strange.container\", key file does not start with a group";
     assert_eq!(judged(Some(1), "", &[joined]).unwrap().files.len(), 1);
 }
@@ -131,13 +131,13 @@ fn a_generator_that_breaks_would_lose_everything() {
 }
 
 #[test]
-fn a_name_that_only_begins_like_ours_is_not_ours() {
+fn a_name_with_a_managed_units_prefix_is_another_unit() {
     let found = judged(Some(1), "---archy-lnd-ui-2.service---\n", &[UNPARSABLE]).unwrap();
     assert_eq!(found.lost.len(), 1);
 }
 
 #[test]
-fn hostile_words_are_escaped_and_cut() {
+fn hostile_messages_are_escaped_and_truncated() {
     let words = format!("error loading \"/u/x.container\", \u{1b}]0;{}\u{7}", "y".repeat(100_000));
     let found = judged(Some(1), "", &[&words]).unwrap();
     let why = &found.files[0].why;

@@ -1,4 +1,5 @@
-//! A systemd of the tests' own answers, over a socket pair: strict about the subscription, and free to answer late, wrongly or not at all.
+//! A fake systemd with scripted replies over a socket pair: requires the subscription, and can reply late, wrongly or
+//! not at all.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::net::UnixStream;
@@ -19,48 +20,48 @@ use crate::dbus::{DESTINATION, JOB, JobRemoved, MANAGER, SERVICE, UNIT, UnitRow}
 use crate::error::BusError;
 use crate::journal::Journal;
 
-/// What becomes of a job that is queued.
+/// The outcome of a queued job.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum JobCourse {
-    /// It ends with this word before the reply to its queueing.
+    /// It ends with this result before the reply to the queueing call.
     EndsFirst(&'static str),
-    /// It ends and nobody is told.
+    /// It ends without a signal.
     EndsUnheard,
-    /// Another unit's job of the same number ends with this word, and then this one ends unheard.
+    /// Another unit's job of the same number ends with this result, then this one ends without a signal.
     NumberOfAnother(&'static str),
     /// It never ends.
     Stays,
 }
 
-/// A unit as systemd has it.
+/// A unit of the fake systemd.
 pub(super) struct FakeUnit {
     pub(super) unit: HashMap<String, OwnedVariant>,
     pub(super) service: HashMap<String, OwnedVariant>,
-    /// The name that the list has it under.
+    /// The name in the list of units.
     pub(super) listed_as: String,
 }
 
-/// What there is, and what was asked.
+/// The units, and the received calls.
 pub(super) struct World {
     pub(super) units: BTreeMap<String, FakeUnit>,
-    /// What a unit becomes as soon as its first interface was read.
+    /// The unit's state after its first interface was read.
     pub(super) next: BTreeMap<String, FakeUnit>,
     pub(super) course: JobCourse,
     pub(super) jobs: BTreeMap<String, String>,
-    /// Methods that are refused, with the error's name.
+    /// Rejected methods, with the error name.
     pub(super) refused: BTreeMap<&'static str, &'static str>,
-    /// Methods that are never answered.
+    /// Methods that never get a reply.
     pub(super) unanswered: BTreeSet<&'static str>,
     /// Methods at which the connection is closed, once each.
     pub(super) closed_at: BTreeSet<&'static str>,
     pub(super) calls: Vec<String>,
     pub(super) connections: usize,
-    /// How many reloads there were at the same time, at most.
+    /// The maximum number of concurrent reloads.
     pub(super) reloads_at_once: usize,
     reloading: usize,
 }
 
-/// The fake, and the manager that talks to it.
+/// The fake and its client.
 pub(super) struct Fake {
     world: Arc<Mutex<World>>,
 }
@@ -78,7 +79,7 @@ fn no_job() -> OwnedVariant {
 }
 
 impl FakeUnit {
-    /// A loaded service in a state, by systemd's words.
+    /// A loaded service in the given state, in systemd's terms.
     pub(super) fn in_state(name: &str, load: &str, active: &str, sub: &str) -> Self {
         let unit = [
             ("LoadState", value(load)),
@@ -141,7 +142,7 @@ impl Fake {
         self.world.lock().unwrap()
     }
 
-    /// How often a method was called.
+    /// Returns how often a method was called.
     pub(super) fn count(&self, method: &str) -> usize {
         self.world().calls.iter().filter(|call| *call == method).count()
     }
@@ -159,7 +160,7 @@ impl Fake {
                 Box::pin(connect(world));
             connected
         };
-        // Without a unit there, a reload has nothing to lose.
+        // Without a unit, a reload has nothing to lose.
         let units = QuadletDir::at("/nonexistent", Scope::User, PodmanVersion::new(5, 4, 2));
         let bus = Bus::with(Arc::new(connector), limits.call);
         SystemdManager::over(bus, limits, files, Journal::of(Scope::User), Ok(units))
@@ -171,7 +172,7 @@ async fn connect(world: Arc<Mutex<World>>) -> Result<Connection, BusError> {
     world.lock().unwrap().connections += 1;
     tokio::spawn(async move {
         let builder = zbus::connection::Builder::unix_stream(theirs).p2p();
-        // The stream is made with the connection, as the client asks at once.
+        // The stream is created with the connection, because the client calls immediately.
         let stream = builder.server(zbus::Guid::generate()).build_message_stream().await.unwrap();
         let server = Connection::from(&stream);
         let _ended =
@@ -180,7 +181,7 @@ async fn connect(world: Arc<Mutex<World>>) -> Result<Connection, BusError> {
     Ok(zbus::connection::Builder::unix_stream(ours).p2p().build().await?)
 }
 
-/// Answers each call in a task of its own, as calls that wait must not hold up others.
+/// Handles each call in a separate task, so that pending calls do not block others.
 async fn serve(server: Connection, mut stream: MessageStream, world: Arc<Mutex<World>>) {
     let subscribed = Arc::new(Mutex::new(false));
     while let Some(Ok(message)) = stream.next().await {
@@ -236,7 +237,7 @@ impl Answering {
             "Reload" => self.reload().await,
             "ResetFailedUnit" => self.reply(&()).await,
             "GetAll" => self.properties().await,
-            other => panic!("`{other}` is not expected"),
+            other => panic!("unexpected call of `{other}`"),
         }
     }
 
@@ -306,7 +307,7 @@ impl Answering {
             world.reloading += 1;
             world.reloads_at_once = world.reloads_at_once.max(world.reloading);
         }
-        // Time for a second one to come in between.
+        // Leaves time for a second one to arrive.
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
@@ -343,7 +344,7 @@ impl Answering {
     }
 
     async fn reply(&self, body: &(impl serde::Serialize + zbus::DynamicType)) {
-        // The test may be over, and with it the connection.
+        // The test may have ended and closed the connection.
         let _sent = self.server.reply(&self.message.header(), body).await;
     }
 

@@ -1,4 +1,4 @@
-//! Units in the words of another host, and units that somebody edited.
+//! Units rendered for another host, and edited units.
 
 use std::fs;
 

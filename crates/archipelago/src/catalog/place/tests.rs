@@ -44,11 +44,11 @@ fn a_syntax_error_is_shown_where_it_is() {
 }
 
 #[test]
-fn a_value_that_breaks_a_rule_is_shown_where_it_is() {
+fn invalid_value_is_shown_with_its_place() {
     let container = "[companion.container]\nmemory = \"1g\"\nports = [{ host = 1, container = 1 }]\nnetwork = \"host\"\n";
     assert_shown(
         &format!("{ENTRY}{container}"),
-        "catalog.toml:7:9: the companion `x` cannot be used: ports ",
+        "catalog.toml:7:9: the companion `x` is invalid: ports ",
         &[
             "  |",
             "7 | ports = [{ host = 1, container = 1 }]",
@@ -58,12 +58,12 @@ fn a_value_that_breaks_a_rule_is_shown_where_it_is() {
     let mounts = "[[companion.container.mounts]]\nsource = \"/run/x\"\ntarget = \"/x\"\n";
     assert_shown(
         &format!("{ENTRY}{mounts}"),
-        "catalog.toml:6:10: the companion `x` cannot be used: mounts `/run/x` must not",
+        "catalog.toml:6:10: the companion `x` is invalid: mounts `/run/x` must not",
         &["  |", "6 | source = \"/run/x\"", "  |          ^^^^^^^^"],
     );
     assert_shown(
         "[node]\ninsecure_registries = [\"a.b\", \"http://c\"]\n",
-        "catalog.toml:2:31: the table `[node]` cannot be used: insecure_registries `http://c` must",
+        "catalog.toml:2:31: the table `[node]` is invalid: insecure_registries `http://c` must",
         &[
             "  |",
             "2 | insecure_registries = [\"a.b\", \"http://c\"]",
@@ -72,23 +72,23 @@ fn a_value_that_breaks_a_rule_is_shown_where_it_is() {
     );
     assert_shown(
         "[node.bitcoin]\nuser = \"a:b\"\n",
-        "catalog.toml:2:8: the table `[node]` cannot be used: bitcoin.user `a:b` must",
+        "catalog.toml:2:8: the table `[node]` is invalid: bitcoin.user `a:b` must",
         &["  |", "2 | user = \"a:b\"", "  |        ^^^^^"],
     );
     assert_shown(
         &ENTRY.replace("\"a\"", ""),
-        "catalog.toml:3:8: the companion `x` cannot be used: apps ",
+        "catalog.toml:3:8: the companion `x` is invalid: apps ",
         &["  |", "3 | apps = []", "  |        ^^"],
     );
     assert_shown(
         &ENTRY.repeat(2),
-        "catalog.toml:6:8: a companion named `x` stands above already",
+        "catalog.toml:6:8: duplicate companion `x`",
         &["  |", "6 | name = \"x\"", "  |        ^^^"],
     );
 }
 
 #[test]
-fn the_value_of_what_looks_like_a_secret_is_shown_nowhere() {
+fn values_of_keys_that_look_like_secrets_are_hidden() {
     for (before, after) in [
         ("[node]\nbuild_arguments = { NPM_TOKEN = ", " }"),
         ("[node.build_arguments]\nNPM_TOKEN = ", ""),
@@ -123,7 +123,7 @@ fn a_long_line_is_cut_around_the_place() {
 }
 
 #[test]
-fn what_could_move_the_cursor_is_not_shown() {
+fn control_characters_are_not_shown() {
     let (_, shown) = refused("# \u{1b}[2K\u{202e}\ta = 1\r\n\"\\u001B[2K\" = 1 # \u{202e}\r\n");
     assert!(
         !shown.contains(|c: char| c != '\n' && (c.is_control() || c == '\u{202e}')),

@@ -1,4 +1,4 @@
-//! The acts, in their order: what happens, and what the repair is promised to cost.
+//! The scenarios of the demo, in order: the fault, and the promised cost of its repair.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ struct Cast {
     electrs: CompanionSpec,
 }
 
-/// Plays all acts, and shows each with its number once it is over.
+/// Runs all scenarios, and calls `show` with each and its number when it has ended.
 pub(super) async fn play_all(
     stage: &mut Stage,
     mut show: impl FnMut(&Act, usize),
@@ -62,8 +62,8 @@ fn show_last(stage: &Stage, show: &mut impl FnMut(&Act, usize)) {
 async fn install(stage: &mut Stage, cast: &Cast) {
     let scene = Scene {
         title: "three apps are installed",
-        happened: "The manager dies right after the first unit is written; another one is started.",
-        promise: "no image built twice, each unit written once",
+        happened: "The manager crashes right after it wrote the first unit; it is started again.",
+        promise: "each image built once, each unit written once",
         keeps: |cost| (cost.builds, cost.unit_writes) == (3, 3) && cost.restarts == 0,
     };
     let deed = async |stage: &mut Stage| {
@@ -79,7 +79,7 @@ async fn install(stage: &mut Stage, cast: &Cast) {
     stage.play(scene, deed).await;
 }
 
-/// Whether nothing was done that anyone would notice.
+/// Returns whether the manager changed nothing on the host.
 fn nothing(cost: &Counts) -> bool {
     *cost == Counts { processes: cost.processes, ..Counts::default() }
 }
@@ -87,8 +87,8 @@ fn nothing(cost: &Counts) -> bool {
 async fn crash_of_the_manager(stage: &mut Stage) {
     let scene = Scene {
         title: "the manager crashes",
-        happened: "It is killed, and started again a minute later. The companions run on.",
-        promise: "with nothing written, reloaded or restarted",
+        happened: "It is killed, and started again a minute later. The companions keep running.",
+        promise: "no write, reload or restart",
         keeps: nothing,
     };
     let deed = async |stage: &mut Stage| {
@@ -102,8 +102,8 @@ async fn crash_of_the_manager(stage: &mut Stage) {
 async fn killed_container(stage: &mut Stage, cast: &Cast) {
     let scene = Scene {
         title: "a container is killed",
-        happened: "Somebody kills the container of archy-lnd-ui.",
-        promise: "by systemd itself (Restart=always, RestartSec=10); the manager keeps out of it",
+        happened: "The container of archy-lnd-ui is killed.",
+        promise: "by systemd itself (Restart=always, RestartSec=10), without the manager",
         keeps: nothing,
     };
     let deed = async |stage: &mut Stage| stage.host.kill_container(&cast.lnd.name);
@@ -113,8 +113,8 @@ async fn killed_container(stage: &mut Stage, cast: &Cast) {
 async fn deleted_unit(stage: &mut Stage, cast: &Cast) {
     let scene = Scene {
         title: "a unit file is deleted",
-        happened: "Somebody deletes archy-lnd-ui.container; its container runs on.",
-        promise: "one write and one reload, and the container was not disturbed",
+        happened: "A user deletes archy-lnd-ui.container; its container keeps running.",
+        promise: "one write, one reload, no restart",
         keeps: |cost| (cost.unit_writes, cost.reloads, cost.restarts, cost.starts) == (1, 1, 0, 0),
     };
     let deed = async |stage: &mut Stage| stage.host.delete_unit(&cast.lnd.name);
@@ -124,7 +124,7 @@ async fn deleted_unit(stage: &mut Stage, cast: &Cast) {
 async fn edited_unit(stage: &mut Stage, cast: &Cast) {
     let scene = Scene {
         title: "a unit file is edited",
-        happened: "Somebody edits archy-electrs-ui.container, reloads systemd and restarts it.",
+        happened: "A user edits archy-electrs-ui.container, reloads systemd and restarts it.",
         promise: "one write, one reload, one restart",
         keeps: |cost| (cost.unit_writes, cost.reloads, cost.restarts) == (1, 1, 1),
     };
@@ -139,8 +139,8 @@ async fn edited_unit(stage: &mut Stage, cast: &Cast) {
 async fn frozen_container(stage: &mut Stage, cast: &Cast) {
     let scene = Scene {
         title: "a container is frozen",
-        happened: "Somebody pauses archy-electrs-ui: it runs, says systemd, and answers nobody.",
-        promise: "one restart, nothing else",
+        happened: "A user pauses archy-electrs-ui: systemd reports it as running, but it does not respond.",
+        promise: "one restart and no other change",
         keeps: |cost| (cost.unit_writes, cost.reloads, cost.restarts) == (0, 0, 1),
     };
     let deed = async |stage: &mut Stage| stage.host.pause_container(&cast.electrs.name);
@@ -150,8 +150,8 @@ async fn frozen_container(stage: &mut Stage, cast: &Cast) {
 async fn rotated_password(stage: &mut Stage) {
     let scene = Scene {
         title: "the password is rotated",
-        happened: "The node's RPC password changes; archy-bitcoin-ui has the old one.",
-        promise: "rendered once, restarted once, and the others not at all",
+        happened: "The node's RPC password changes; archy-bitcoin-ui still uses the old one.",
+        promise: "one render, one restart, no other companion restarted",
         keeps: |cost| (cost.config_writes, cost.restarts, cost.starts) == (1, 1, 0),
     };
     let deed = async |stage: &mut Stage| stage.host.rotate_credentials();
@@ -162,7 +162,7 @@ async fn changed_dockerfile(stage: &mut Stage, cast: &Cast) {
     let scene = Scene {
         title: "a Dockerfile changes",
         happened: "The build context of archy-lnd-ui changes.",
-        promise: "built once while the old one served, then restarted once",
+        promise: "one build while the old container serves, then one restart",
         keeps: |cost| (cost.builds, cost.restarts, cost.network) == (1, 1, 0),
     };
     let context = cast.lnd.image.build.as_ref().and_then(|build| build.contexts.first());
@@ -177,7 +177,7 @@ async fn changed_dockerfile(stage: &mut Stage, cast: &Cast) {
 async fn registry_down(stage: &mut Stage, cast: &Cast) {
     let scene = Scene {
         title: "the registry is down",
-        happened: "With no registry to be reached, a unit is deleted and its service stopped.",
+        happened: "The registry is unreachable; a unit is deleted and its service stopped.",
         promise: "without the network",
         keeps: |cost| (cost.network, cost.pulls, cost.builds) == (0, 0, 0),
     };
@@ -194,8 +194,8 @@ async fn registry_down(stage: &mut Stage, cast: &Cast) {
 async fn power_cut(stage: &mut Stage) {
     let scene = Scene {
         title: "the power fails",
-        happened: "The machine goes dark and boots again, the manager with it.",
-        promise: "from what had reached the disk; nothing was written again",
+        happened: "The machine loses power and boots again, and the manager with it.",
+        promise: "from the files on disk, without a write",
         keeps: |cost| (cost.unit_writes, cost.config_writes, cost.builds) == (0, 0, 0),
     };
     let deed = async |stage: &mut Stage| {
@@ -210,8 +210,8 @@ async fn power_cut(stage: &mut Stage) {
 async fn removal(stage: &mut Stage, cast: &Cast) {
     let scene = Scene {
         title: "an app is removed",
-        happened: "bitcoin-core goes; the manager dies in the middle of it and is started again.",
-        promise: "nothing left of it: no service, unit, container or rendered password",
+        happened: "bitcoin-core is removed; the manager crashes during the removal and is started again.",
+        promise: "no service, unit, container or rendered password remains",
         keeps: |cost| cost.unit_removals == 1 && cost.config_removals == 1 && cost.restarts == 0,
     };
     let deed = async |stage: &mut Stage| {
@@ -228,8 +228,8 @@ async fn removal(stage: &mut Stage, cast: &Cast) {
 async fn quiet_hour(stage: &mut Stage) {
     let scene = Scene {
         title: "nothing happens for an hour",
-        happened: "The manager looks every 30 s, 120 times.",
-        promise: "and nothing at all was done, nor a program started",
+        happened: "The manager resyncs every 30 s, 120 times.",
+        promise: "no action, and no process started",
         keeps: |cost| *cost == Counts::default(),
     };
     let deed = async |_: &mut Stage| sleep(Duration::from_secs(3600)).await;

@@ -1,4 +1,4 @@
-//! The stage: an embedded host, a manager that can die, and a record of what it did.
+//! A simulated host, a manager that can crash, and a log of its steps.
 
 use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,61 +16,61 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{CommandError, CommandResult};
 use crate::hosts::sim;
 
-/// How long a repair may take in virtual time before it counts as not coming.
+/// The limit for a repair, in virtual time.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
-/// How long things are left alone after a repair, so that what is done too much is seen as well.
+/// The time to watch after a repair, to detect superfluous steps.
 const REST: Duration = Duration::from_secs(65);
-/// How exactly the moment of a repair is seen.
+/// The interval between checks while something is unrepaired.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// How often it is looked whether all is still true.
+/// The interval between checks while everything is as desired.
 const GLANCE_WHILE_TRUE: Duration = Duration::from_millis(500);
 
-/// What happened and what came of it.
+/// A scenario and its result.
 #[derive(Debug)]
 pub(super) struct Act {
-    /// In a few words.
+    /// A short title.
     pub(super) title: &'static str,
-    /// In a sentence.
+    /// The fault, in one sentence.
     pub(super) happened: &'static str,
-    /// The steps that were taken, each with the time since it happened.
+    /// The steps taken, each with the time since the fault.
     pub(super) steps: Vec<(Duration, String)>,
-    /// How long it took until all was true; `None` when it never was.
+    /// The time until everything was repaired; `None` if it was not.
     pub(super) true_after: Option<Duration>,
-    /// What is not true in the end.
+    /// What remains unrepaired.
     pub(super) untruth: Option<String>,
-    /// What the repair is promised to be.
+    /// The promise about the repair.
     pub(super) promise: &'static str,
-    /// Whether it was.
+    /// Whether the repair kept the promise.
     pub(super) kept: bool,
-    /// What it cost.
+    /// The cost of the repair.
     pub(super) counts: Counts,
 }
 
 impl Act {
-    /// Whether all was repaired as promised.
+    /// Returns whether everything was repaired as promised.
     pub(super) fn is_good(&self) -> bool {
         self.true_after.is_some() && self.untruth.is_none() && self.kept
     }
 }
 
-/// What an act is, before it is played.
+/// A scenario before it runs.
 pub(super) struct Scene {
-    /// In a few words.
+    /// A short title.
     pub(super) title: &'static str,
-    /// In a sentence.
+    /// The fault, in one sentence.
     pub(super) happened: &'static str,
-    /// What the repair is promised to be.
+    /// The promise about the repair.
     pub(super) promise: &'static str,
-    /// Whether what it cost keeps that promise.
+    /// Returns whether the cost keeps the promise.
     pub(super) keeps: fn(&Counts) -> bool,
 }
 
-/// The host, the manager and the acts so far.
+/// The host, the manager and the completed scenarios.
 pub(super) struct Stage {
     /// The host.
     pub(super) host: FakeHost,
-    /// The acts so far.
+    /// The completed scenarios.
     pub(super) acts: Vec<Act>,
     catalog: Catalog,
     record: Arc<Record>,
@@ -83,7 +83,7 @@ struct Manager {
 }
 
 impl Stage {
-    /// A host with nothing on it, and no manager.
+    /// Creates an empty host without a manager.
     pub(super) fn new() -> CommandResult<Self> {
         let catalog = Catalog::builtin();
         let host = sim::host(&catalog);
@@ -92,7 +92,7 @@ impl Stage {
         Ok(Self { host, acts: Vec::new(), catalog, record, manager: None })
     }
 
-    /// A built-in companion.
+    /// Returns a built-in companion.
     pub(super) fn spec(&self, name: &str) -> CommandResult<CompanionSpec> {
         let name = CompanionName::new(name);
         let spec = name.ok().and_then(|name| self.catalog.companion(&name).cloned());
@@ -108,25 +108,25 @@ impl Stage {
         self.manager = Some(Manager { task, shutdown });
     }
 
-    /// The manager dies on the spot, with all that it was doing.
+    /// Aborts the manager with all its work.
     pub(super) async fn manager_crashes(&mut self) {
         if let Some(manager) = self.manager.take() {
             manager.task.abort();
-            // It ended because it was aborted.
+            // The error says that the task was aborted.
             let _ = manager.task.await;
         }
     }
 
-    /// The manager is told to end.
+    /// Shuts the manager down and waits for it.
     pub(super) async fn manager_ends(&mut self) {
         if let Some(manager) = self.manager.take() {
             manager.shutdown.cancel();
-            // A panic of the manager shows in what was not repaired.
+            // A panic of the manager shows as a missing repair.
             let _ = manager.task.await;
         }
     }
 
-    /// Waits until what was done so far fulfils `reached`, within [`PATIENCE`].
+    /// Waits until the host fulfils `reached`, at most [`PATIENCE`].
     pub(super) async fn until(&self, reached: impl Fn(&FakeHost) -> bool) {
         let deadline = self.host.now() + PATIENCE;
         while !reached(&self.host) && self.host.now() < deadline {
@@ -134,7 +134,7 @@ impl Stage {
         }
     }
 
-    /// Plays an act: does `deed`, and watches until all is true again.
+    /// Runs a scenario: injects its fault by `deed`, and watches until everything is repaired.
     pub(super) async fn play(&mut self, scene: Scene, deed: impl AsyncFnOnce(&mut Self)) -> &Act {
         let (before, since) = (self.host.counts(), self.host.now());
         self.record.take();
@@ -169,14 +169,14 @@ impl Stage {
     }
 }
 
-/// When something was last seen not to be true.
+/// The last time at which something was not as desired.
 #[derive(Default)]
 struct Sight {
     last_untrue: Cell<Option<Duration>>,
 }
 
 impl Sight {
-    /// Looks again and again, and never ends.
+    /// Watches the host forever.
     async fn watch(&self, host: FakeHost) {
         loop {
             let untrue = host.untruth().is_some();
@@ -188,7 +188,7 @@ impl Sight {
     }
 }
 
-/// Notes the steps that managers take.
+/// Logs the steps of the managers.
 struct Record {
     host: FakeHost,
     steps: Mutex<Vec<(Duration, String)>>,

@@ -1,4 +1,4 @@
-//! What rootless Podman needs of the user's account: ranges of ids, and the programs that map them.
+//! The account prerequisites of rootless Podman: subordinate id ranges, and the programs that map them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -7,10 +7,10 @@ use std::path::Path;
 
 use super::Finding;
 
-/// How many ids a range should have: an image has users up to 65534.
+/// The required size of a range: images use ids up to 65534.
 const ENOUGH: u64 = 65_536;
 
-/// Checks the ranges of this user, and the programs.
+/// Checks the id ranges of this user and the mapping programs.
 pub(super) fn id_ranges() -> Vec<Finding> {
     let uid = rustix::process::getuid().as_raw();
     if uid == 0 {
@@ -44,7 +44,7 @@ fn program(name: &str, path: &OsStr) -> Finding {
         Some(path) => Finding::ok("id mapping", path.display().to_string()),
         None => Finding::error(
             "id mapping",
-            format!("no `{name}`"),
+            format!("`{name}` is missing"),
             "sudo apt install uidmap (or shadow-utils)",
         ),
     }
@@ -59,7 +59,7 @@ fn name_of(uid: u32, passwd: &str) -> Option<String> {
     })
 }
 
-/// How many ids the lines for a user give, by name or by number (subuid(5)).
+/// Returns the number of ids of a user, by name or by uid (subuid(5)).
 fn ids_of(name: &str, uid: u32, text: &str) -> u64 {
     let uid = uid.to_string();
     let counts = text.lines().filter_map(|line| {
@@ -102,12 +102,12 @@ mod tests {
 
     #[test]
     fn a_missing_program_for_id_mapping_is_an_error() {
-        let place = tempfile::tempdir().unwrap();
-        assert!(program("newuidmap", place.path().as_os_str()).is_error());
-        let path = place.path().join("newuidmap");
+        let dir = tempfile::tempdir().unwrap();
+        assert!(program("newuidmap", dir.path().as_os_str()).is_error());
+        let path = dir.path().join("newuidmap");
         fs::write(&path, "").unwrap();
-        assert!(program("newuidmap", place.path().as_os_str()).is_error(), "nobody may run it");
+        assert!(program("newuidmap", dir.path().as_os_str()).is_error(), "it is not executable");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(!program("newuidmap", place.path().as_os_str()).is_error());
+        assert!(!program("newuidmap", dir.path().as_os_str()).is_error());
     }
 }

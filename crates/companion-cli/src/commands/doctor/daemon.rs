@@ -1,4 +1,4 @@
-//! The daemon: whether systemd has it, runs it, and runs this very program.
+//! Checks the daemon: whether it is installed, runs, and runs this program.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -11,22 +11,22 @@ use tokio::process::Command;
 use super::Finding;
 use crate::service::{ServiceState, Systemctl, UNIT, same_file};
 
-/// The name of these checks.
+/// The name of this check.
 pub(super) const CHECK: &str = "daemon";
 
-/// The command that fixes most of it.
+/// The command that fixes most findings.
 const SETUP: &str = "companion setup";
 
-/// How long another program may take to print its version.
+/// The timeout for `PROGRAM --version`.
 const VERSION_LIMIT: Duration = Duration::from_secs(5);
 
-/// Asks systemd about the daemon.
+/// Queries systemd about the daemon.
 pub(super) async fn findings(scope: Scope) -> Vec<Finding> {
     let systemctl = Systemctl::new(scope);
     let state = match systemctl.state().await {
         Ok(state) => state,
         Err(error) => {
-            let found = format!("unknown whether it runs: {error}");
+            let found = format!("failed to query its state: {error}");
             return vec![Finding::warning(CHECK, found, "fix `systemd` above first")];
         }
     };
@@ -41,17 +41,17 @@ pub(super) async fn findings(scope: Scope) -> Vec<Finding> {
     findings
 }
 
-/// Judges what systemd says about the service.
+/// Checks the state of the service.
 fn service(state: &ServiceState, systemctl: Systemctl) -> Finding {
     let manager = systemctl.shown();
     match state.load.as_str() {
         "loaded" => {}
         "not-found" => {
-            let found = format!("{UNIT} is not installed, so nothing repairs companions");
+            let found = format!("{UNIT} is not installed, so nothing reconciles");
             return Finding::warning(CHECK, found, SETUP);
         }
         "masked" => {
-            let found = format!("{UNIT} is masked, so nothing repairs companions");
+            let found = format!("{UNIT} is masked, so nothing reconciles");
             return Finding::warning(CHECK, found, format!("{manager} unmask {UNIT}"));
         }
         load => {
@@ -97,21 +97,21 @@ fn failing(state: &ServiceState, systemctl: Systemctl) -> Finding {
         (result, _) => (format!("ended ({result})"), systemctl.log_command()),
     };
     let what = match state.active.as_str() {
-        "failed" => "failed and stays down",
+        "failed" => "failed",
         _ => "crash-looping",
     };
     let found = format!("{what}: {why}, {} restart(s)", state.restarts);
     Finding::error(CHECK, found, fix)
 }
 
-/// The file that `ExecStart=` names.
+/// The program of `ExecStart=`.
 #[derive(Debug, PartialEq, Eq)]
 enum Named {
     /// It cannot be executed.
     Unusable(&'static str),
     /// It is this program.
     Own,
-    /// It is another program, with what it says its version is.
+    /// It is another program, with its reported version.
     Other { own: Option<PathBuf>, version: String },
 }
 
@@ -135,7 +135,7 @@ impl Named {
     }
 }
 
-/// What a program prints for `--version`, on one line; `unknown version` when it does not.
+/// Returns the first line of `PROGRAM --version`, or `unknown version`.
 async fn version_of(program: &Path) -> String {
     let mut command = Command::new(program);
     command.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
@@ -152,13 +152,13 @@ fn program_of_unit(program: &Path, named: &Named) -> Option<Finding> {
     match named {
         Named::Own => None,
         Named::Unusable(why) => {
-            let found = format!("`{shown}`, which its unit executes, {why}");
+            let found = format!("its unit executes `{shown}`, which {why}");
             Some(Finding::error(CHECK, found, SETUP))
         }
         Named::Other { own, version } => {
             let own = own.as_ref().map_or("unknown".into(), |own| own.display().to_string());
             let found = format!(
-                "its unit executes `{shown}` ({version}), and this is `{own}` (companion {})",
+                "its unit executes `{shown}` ({version}), but this is `{own}` (companion {})",
                 env!("CARGO_PKG_VERSION")
             );
             let fix = format!("{SETUP}, or use `{shown}`");
@@ -169,7 +169,7 @@ fn program_of_unit(program: &Path, named: &Named) -> Option<Finding> {
 
 fn old_program(program: &Path) -> Finding {
     let found = format!(
-        "`{}` was replaced after the daemon started, which runs the old one",
+        "`{}` was replaced after the daemon started; the daemon runs the old version",
         program.display()
     );
     Finding::warning(CHECK, found, SETUP)

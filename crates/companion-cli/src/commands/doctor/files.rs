@@ -1,4 +1,4 @@
-//! The files of this program: the catalog, the state directory and the record in it.
+//! Checks the files of this program: the catalog, the state directory and the desired state.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use super::Finding;
 use crate::config::Config;
 use crate::error::chain;
 
-/// The most bytes of a record.
+/// The maximum size of the desired state.
 const RECORD_LIMIT: usize = 1024 * 1024;
 
-/// Reads the catalog; without one that can be used there is none, and the finding says why.
+/// Reads the catalog. The finding describes an invalid one.
 pub(super) fn catalog(config: &Config) -> (Option<Catalog>, Finding) {
     match config.catalog() {
         Ok(catalog) => {
@@ -24,13 +24,13 @@ pub(super) fn catalog(config: &Config) -> (Option<Catalog>, Finding) {
             (Some(catalog), Finding::ok("catalog", format!("{count} companion(s) known")))
         }
         Err(error) => {
-            let fix = "correct it; `companion catalog` checks it again";
+            let fix = "correct the file; `companion catalog` checks it";
             (None, Finding::error("catalog", error.to_string(), fix))
         }
     }
 }
 
-/// Checks whether the state directory can be used, and the record be read.
+/// Checks the state directory, and the desired state in it.
 pub(super) async fn state_directory(
     scope: Scope,
     config: &Config,
@@ -39,7 +39,7 @@ pub(super) async fn state_directory(
     let path = match config.state_dir(scope) {
         Ok(path) => path,
         Err(error) => {
-            let fix = "set `HOME`, or give `--state-dir DIR`";
+            let fix = "set `HOME`, or use `--state-dir DIR`";
             return vec![Finding::error("state directory", error.to_string(), fix)];
         }
     };
@@ -47,7 +47,7 @@ pub(super) async fn state_directory(
     let finding = match Dir::open(&path, Trust::Owned) {
         Ok(_) => Finding::ok("state directory", shown.to_string()),
         Err(DirError::NotFound { .. }) => {
-            Finding::ok("state directory", format!("{shown}, made by the first install"))
+            Finding::ok("state directory", format!("{shown}, created by the first install"))
         }
         Err(error) => Finding::error("state directory", chain(&error), ownership_fix(&path)),
     };
@@ -63,15 +63,15 @@ pub(super) async fn state_directory(
 fn ownership_fix(path: &Path) -> String {
     let shown = path.display();
     format!(
-        "chown -R $(id -un) {shown} && chmod 700 {shown}; no directory above may be writable by others"
+        "chown -R $(id -un) {shown} && chmod 700 {shown}; no parent directory may be writable by others"
     )
 }
 
 fn unusable_record(path: &Path, error: &PortError) -> Finding {
     let fix = match record_version(path) {
-        // Its writer knew more than this program; to move it away would lose what is installed.
+        // Moving away a newer version would lose the list of installed apps.
         Some(version) if version > RecordStore::VERSION => {
-            format!("upgrade companion: a newer one wrote this record (version {version})")
+            format!("upgrade companion: a newer release wrote this file (version {version})")
         }
         _ => {
             let record = path.join("desired.json");
@@ -81,7 +81,7 @@ fn unusable_record(path: &Path, error: &PortError) -> Finding {
     Finding::error("record", chain(error), fix)
 }
 
-/// The version that the record says it has, if it says that at all.
+/// Returns the version of the desired state file, if it is readable.
 fn record_version(path: &Path) -> Option<u32> {
     #[derive(Deserialize)]
     struct Versioned {

@@ -1,4 +1,4 @@
-//! The parts of the host that run companions: systemd, its environment, cgroups, Podman, its generator.
+//! Checks the prerequisites: systemd, its environment, cgroups, Podman and its generator.
 
 use adapter_podman::Podman;
 use adapter_systemd::{Scope, ScopeHealth};
@@ -7,17 +7,17 @@ use archipelago::host::{PODMAN_FLOOR, podman_version};
 use super::Finding;
 use crate::error::chain;
 
-/// The service manager and what it stands on.
+/// Checks the service manager, lingering, cgroups and the unit directory.
 pub(super) fn service_manager(scope: Scope, health: &ScopeHealth) -> Vec<Finding> {
     let mut findings = vec![match &health.systemd {
         Ok(facts) => Finding::ok("systemd", format!("version {}", facts.version)),
         Err(error) => Finding::error("systemd", chain(error), bus_fix(scope)),
     }];
     findings.extend(match health.linger {
-        Some(true) => Some(Finding::ok("linger", "the user's services outlive the login")),
+        Some(true) => Some(Finding::ok("linger", "the user's services run without a login")),
         Some(false) => Some(Finding::error(
             "linger",
-            "the user's services end at logout, and none starts at boot",
+            "the user's services stop at logout and do not start at boot",
             "loginctl enable-linger",
         )),
         None => None,
@@ -31,12 +31,12 @@ pub(super) fn service_manager(scope: Scope, health: &ScopeHealth) -> Vec<Finding
     });
     let Ok(facts) = &health.systemd else { return findings };
     match facts.memory_limits {
-        Some(true) => findings.push(Finding::ok("memory", "limits take effect")),
+        Some(true) => findings.push(Finding::ok("memory", "memory limits are enforced")),
         Some(false) => findings.push(Finding::warning(
             "memory",
-            "the memory controller does not reach the units, so their limits have no effect",
-            "where the kernel has it switched off (Raspberry Pi), add `cgroup_enable=memory` to its \
-             command line; else put `Delegate=cpu memory pids` below `[Service]` with `sudo \
+            "the memory controller is not delegated, so memory limits have no effect",
+            "if the kernel disables it (Raspberry Pi), add `cgroup_enable=memory` to the kernel's \
+             command line; otherwise add `Delegate=cpu memory pids` below `[Service]` with `sudo \
              systemctl edit user@.service`; then reboot",
         )),
         None => {}
@@ -48,7 +48,7 @@ pub(super) fn service_manager(scope: Scope, health: &ScopeHealth) -> Vec<Finding
         (Ok(ours), Some(theirs)) if ours != theirs => findings.push(Finding::error(
             "unit directory",
             format!(
-                "units would go to `{}`, and the generator reads `{}`",
+                "units are written to `{}`, but the generator reads `{}`",
                 ours.display(),
                 theirs.display()
             ),
@@ -61,7 +61,7 @@ pub(super) fn service_manager(scope: Scope, health: &ScopeHealth) -> Vec<Finding
     findings
 }
 
-/// Compares the environment of this shell with that of the service manager, which the daemon has.
+/// Compares the environment of this shell with that of the service manager and the daemon.
 pub(super) fn environment(health: &ScopeHealth) -> Vec<Finding> {
     let Ok(facts) = &health.systemd else { return Vec::new() };
     let differing = health.directories.iter().filter_map(|(variable, ours)| {
@@ -69,14 +69,14 @@ pub(super) fn environment(health: &ScopeHealth) -> Vec<Finding> {
         Some(Finding::warning(
             "environment",
             format!(
-                "{variable} is `{}` here and `{}` for systemd, so the daemon uses other files than \
-                 this command",
+                "{variable} is `{}` here but `{}` in systemd, so the daemon and this command use \
+                 different files",
                 ours.display(),
                 theirs.display()
             ),
             format!(
-                "unset it here, or put `{variable}={}` into a file in ~/.config/environment.d and \
-                 log in again",
+                "unset it here, or add `{variable}={}` to a file in ~/.config/environment.d and log \
+                 in again",
                 ours.display()
             ),
         ))
@@ -90,17 +90,17 @@ fn bus_fix(scope: Scope) -> String {
         Scope::User => {
             let uid = rustix::process::getuid().as_raw();
             format!(
-                "loginctl enable-linger; and where `su` or `sudo` led here: export \
+                "loginctl enable-linger; after `su` or `sudo` also: export \
                  XDG_RUNTIME_DIR=/run/user/{uid}"
             )
         }
     }
 }
 
-/// How Podman is installed.
+/// The command that installs Podman.
 const INSTALL: &str = "sudo apt install podman (or your distribution's command)";
 
-/// Asks Podman for its version.
+/// Checks the version of Podman.
 pub(super) async fn podman() -> Finding {
     match podman_version(&Podman::from_environment()).await {
         Ok(version) => Finding::ok("podman", format!("version {version}")),
@@ -111,7 +111,7 @@ pub(super) async fn podman() -> Finding {
     }
 }
 
-/// The generator of Podman.
+/// Checks the generator of Podman.
 pub(super) fn generator(scope: Scope, health: &ScopeHealth) -> Finding {
     match &health.generator {
         Ok(program) => Finding::ok("generator", program.display().to_string()),
@@ -120,7 +120,7 @@ pub(super) fn generator(scope: Scope, health: &ScopeHealth) -> Finding {
                 Scope::User => "/usr/lib/systemd/user-generators",
                 Scope::System => "/usr/lib/systemd/system-generators",
             };
-            let fix = format!("{INSTALL}, whose package puts it into {directory}");
+            let fix = format!("{INSTALL}; the package installs it in {directory}");
             Finding::error("generator", chain(error), fix)
         }
     }

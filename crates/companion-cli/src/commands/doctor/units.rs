@@ -1,4 +1,4 @@
-//! The unit files on this host: unmanaged ones at names of ours, and those that Podman's generator
+//! Checks the unit files: unmanaged files with names of the catalog, and files that Podman's generator
 //! cannot load.
 
 use adapter_systemd::{Scope, UnloadableFile, UnloadableUnits, unloadable_units};
@@ -11,16 +11,16 @@ use super::Finding;
 use crate::error::chain;
 use crate::service::Systemctl;
 
-/// The most files that a finding names.
+/// The maximum number of files in a finding.
 const FILES_LIMIT: usize = 10;
 
-/// Looks for unmanaged unit files at the names of the catalog.
+/// Checks for unmanaged unit files with names of the catalog.
 pub(super) async fn unmanaged(scope: Scope, catalog: &Catalog) -> Vec<Finding> {
     let names = catalog.companions().map(|spec| (spec.name.clone(), None)).collect();
-    // The version matters for what units say, not for whose they are.
+    // The version affects the content of units, not their ownership.
     let units = match units(scope, PODMAN_FLOOR) {
         Ok(units) => units,
-        // The unit directory has a finding of its own.
+        // Another check reports the unit directory.
         Err(_no_directory) => return Vec::new(),
     };
     let directory = units.path().to_owned();
@@ -31,7 +31,7 @@ pub(super) async fn unmanaged(scope: Scope, catalog: &Catalog) -> Vec<Finding> {
             Ok(UnitFileState::Unmanaged { .. }) => Some(Finding::error(
                 "units",
                 format!("`{}` is unmanaged, so `{name}` cannot be installed", path.display()),
-                format!("mv {0} {0}.bak, unless it is needed", path.display()),
+                format!("mv {0} {0}.bak, if it is not needed", path.display()),
             )),
             Ok(_) => None,
             Err(error) => Some(Finding::error(
@@ -44,9 +44,9 @@ pub(super) async fn unmanaged(scope: Scope, catalog: &Catalog) -> Vec<Finding> {
     findings.collect()
 }
 
-/// Has the generator read all unit files, and write nothing.
+/// Runs the generator on all unit files without writing units.
 ///
-/// A file that it cannot load makes it drop every unit of the directory, not only that one.
+/// One unloadable file makes the generator drop every unit of the directory.
 pub(super) async fn loadable(scope: Scope) -> Finding {
     loadability(unloadable_units(scope).await, Systemctl::new(scope).shown())
 }
@@ -57,24 +57,24 @@ fn loadability(found: PortResult<UnloadableUnits>, systemctl: &str) -> Finding {
         Ok(unloadable) => unloadable,
         Err(error) => return Finding::error(check, chain(&error), "reinstall podman"),
     };
-    let fix = format!("repair or move these files, then {systemctl} daemon-reload");
+    let fix = format!("fix or move these files, then {systemctl} daemon-reload");
     if unloadable.files.is_empty() && unloadable.refused.is_empty() {
-        return Finding::ok(check, "the generator takes every unit file");
+        return Finding::ok(check, "the generator loads every unit file");
     }
     if unloadable.files.is_empty() {
         let files = listed(&unloadable.refused);
-        let found = format!("the generator refuses {files}; these alone have no service");
+        let found = format!("the generator refuses {files}; only these have no service");
         return Finding::warning(check, found, fix);
     }
     let lost = match unloadable.lost.len() {
-        0 => "no companion's unit is dropped with them".to_owned(),
+        0 => "no companion is affected".to_owned(),
         count => format!("the next reload drops the units of {count} companion(s)"),
     };
     let files = listed(&unloadable.files);
     Finding::error(check, format!("the generator cannot load {files}; {lost}"), fix)
 }
 
-/// The files and the generator's messages.
+/// Lists the files with the generator's messages.
 fn listed(files: &[UnloadableFile]) -> String {
     let line = |found: &UnloadableFile| format!("`{}`: {}", found.file, found.why);
     files.iter().take(FILES_LIMIT).map(line).collect::<Vec<_>>().join("; ")
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unloadable_file_is_an_error_that_names_it_and_what_it_costs() {
+    fn unloadable_file_is_an_error_with_its_name_and_the_lost_units() {
         let broken = UnloadableFile { file: "/x/a.container".into(), why: "line 3".into() };
         let lost = [CompanionName::new("archy-lnd-ui").unwrap()].into();
         let found = UnloadableUnits { files: vec![broken], lost, refused: Vec::new() };
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generator_that_loads_all_is_ok_and_one_that_breaks_is_an_error() {
+    fn generator_that_loads_all_files_is_ok_and_a_crash_is_an_error() {
         assert!(!loadability(Ok(UnloadableUnits::default()), "").is_error());
         let error = PortError::new(PortErrorKind::Unavailable, "the generator breaks");
         assert!(loadability(Err(error), "").is_error());

@@ -1,6 +1,7 @@
-//! Changes of files that are worth a look now: units, the desired state, and catalogs.
+//! Watches the files that trigger a reconcile: units, the desired state, and catalogs.
 //!
-//! A hint only. Events may be lost, and directories come and go; the resync finds everything.
+//! The watch is best-effort: the kernel may drop events and directories may be replaced; the resync
+//! detects every change.
 
 use std::ffi::{CStr, OsString};
 use std::io;
@@ -15,22 +16,22 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use tokio::sync::Notify;
 
-/// The stack of the thread that waits: it reads a few events at a time and calls nothing deep.
+/// The stack of the watching thread; it reads a few events at a time.
 const STACK: usize = 64 * 1024;
 
-/// A directory, and the names in it that matter.
+/// A directory, and the relevant names in it.
 #[derive(Debug)]
 pub(super) struct Watched {
     directory: PathBuf,
     names: Names,
 }
 
-/// The names in a directory that matter.
+/// The relevant names in a directory.
 #[derive(Debug)]
 enum Names {
-    /// Those of units.
+    /// The names of units.
     Units,
-    /// This one.
+    /// This name.
     One(OsString),
 }
 
@@ -54,25 +55,25 @@ impl Watched {
         Self { directory: directory.into(), names: Names::One("desired.json".into()) }
     }
 
-    /// One file, whether it is there or not; `None` for a path that names none.
+    /// One file, which may be missing; `None` for a path without a file name.
     pub(super) fn file(path: &Path) -> Option<Self> {
         let (directory, name) = (path.parent()?.to_owned(), path.file_name()?.to_owned());
         Some(Self { directory, names: Names::One(name) })
     }
 }
 
-/// Wakes `wake` at each change, from now on; directories that are made later are found at a resync.
+/// Notifies `wake` at each change. A directory created later is added at the next resync.
 ///
-/// It waits in a thread of its own that lasts as long as the process.
+/// Runs in a separate thread until the process exits.
 ///
 /// # Errors
-/// When the kernel gives no more watchers.
+/// Fails if the kernel has no free inotify instance.
 pub(super) fn spawn(watched: Vec<Watched>, wake: Arc<Notify>, resync: Duration) -> io::Result<()> {
     let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
     let resync = Timespec { tv_sec: resync.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: 0 };
     let follow = move || {
         loop {
-            // Made anew each time, in case a directory was replaced.
+            // Watch again each time, in case a directory was replaced.
             let descriptors = add(&events, &watched);
             let mut waited_for = [PollFd::new(&events, PollFlags::IN)];
             match poll(&mut waited_for, Some(&resync)) {
@@ -95,7 +96,7 @@ pub(super) fn spawn(watched: Vec<Watched>, wake: Arc<Notify>, resync: Duration) 
     Ok(())
 }
 
-/// Watches each directory that is there; watching one again changes nothing.
+/// Watches each existing directory; a repeated watch has no effect.
 fn add(events: &OwnedFd, watched: &[Watched]) -> Vec<Option<i32>> {
     let what = WatchFlags::MOVED_TO
         | WatchFlags::MOVED_FROM
@@ -108,7 +109,7 @@ fn add(events: &OwnedFd, watched: &[Watched]) -> Vec<Option<i32>> {
     watched.iter().map(add).collect()
 }
 
-/// Reads all events that there are, and says whether one of them matters.
+/// Reads all pending events, and returns whether one of them is relevant.
 fn read(
     events: &OwnedFd,
     watched: &[Watched],
@@ -127,7 +128,7 @@ fn read(
         let of = |descriptor: &Option<i32>| *descriptor == Some(event.wd());
         let mut of = descriptors.iter().zip(watched).filter(|(it, _)| of(it)).peekable();
         matters |= match (of.peek(), event.file_name().map(CStr::to_bytes)) {
-            // The queue overflowed (it has no descriptor), or a directory itself went away.
+            // The queue overflowed (without a descriptor), or a directory was removed.
             (None, _) => event.events().contains(ReadFlags::QUEUE_OVERFLOW),
             (Some(_), None) => true,
             (Some(_), Some(name)) => of.any(|(_, watched)| watched.names.hold(name)),
@@ -141,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether what `act` does wakes.
+    /// Returns whether the changes of `act` wake the daemon.
     fn wakes(act: impl FnOnce(&Path)) -> bool {
         let place = tempfile::tempdir().unwrap();
         let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
@@ -156,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_that_is_written_replaced_or_deleted_wakes() {
+    fn written_replaced_or_deleted_unit_wakes_the_daemon() {
         assert!(wakes(|at| fs::write(at.join("units/a.container"), "x").unwrap()));
         assert!(wakes(|at| {
             fs::write(at.join("new"), "x").unwrap();
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_record_wakes_and_the_locks_beside_it_do_not() {
+    fn desired_state_wakes_the_daemon_and_lock_files_do_not() {
         assert!(wakes(|at| fs::write(at.join("state/desired.json"), "x").unwrap()));
         assert!(!wakes(|at| fs::write(at.join("state/lock"), "").unwrap()));
         assert!(!wakes(|at| fs::write(at.join("units/.a.container.X1"), "").unwrap()));
@@ -188,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_wakes_nobody() {
+    fn reads_do_not_wake_the_daemon() {
         assert!(!wakes(|at| {
             assert!(fs::read(at.join("units/a.container")).is_err());
             assert_eq!(fs::read_dir(at.join("units")).unwrap().count(), 0);

@@ -1,7 +1,7 @@
-//! The watchdog of systemd: fed while the leader's reconcile loop moves, and for no other reason.
+//! Keep-alive messages for systemd's watchdog, only while the leader's reconcile loop makes progress.
 //!
-//! It runs on the loop's own thread: if that hangs, it hangs with it, and `WatchdogSec=` passes. Until the
-//! first reconcile it also asks for more time to start: the daemon may wait for a command that leads.
+//! They are sent from the thread of the loop: if it hangs, `WatchdogSec=` expires. Until the first reconcile,
+//! they also extend the start timeout, because the daemon may wait for a command that leads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,14 +12,14 @@ use sd_notify::NotifyState;
 
 use super::notify;
 
-/// Feeds systemd's watchdog, if there is one.
+/// Sends keep-alive messages, if systemd's watchdog is enabled.
 #[derive(Debug)]
 pub(super) struct Watchdog {
     ready: Arc<AtomicBool>,
 }
 
 impl Watchdog {
-    /// Feeds it from the thread that this is called on, as long as `heartbeat` beats.
+    /// Starts the keep-alive messages on the current thread, as long as `heartbeat` is recent.
     pub(super) fn start(heartbeat: Arc<Heartbeat>) -> Self {
         let ready = Arc::new(AtomicBool::new(false));
         if let Some(limit) = sd_notify::watchdog_enabled() {
@@ -28,14 +28,14 @@ impl Watchdog {
         Self { ready }
     }
 
-    /// Notes that the first reconcile was made; says whether it was the first time.
+    /// Records the end of a reconcile; returns whether it was the first.
     pub(super) fn ready(&self) -> bool {
         !self.ready.swap(true, Ordering::Relaxed)
     }
 }
 
 async fn feed(limit: Duration, heartbeat: Arc<Heartbeat>, ready: Arc<AtomicBool>) {
-    // Half of the limit is what sd_watchdog_enabled(3) recommends; a third leaves room for a busy machine.
+    // sd_watchdog_enabled(3) recommends half of the limit; a third leaves a margin for a busy machine.
     let mut beats = tokio::time::interval(limit / 3);
     let more = u32::try_from(limit.as_micros()).unwrap_or(u32::MAX);
     loop {
@@ -48,7 +48,7 @@ async fn feed(limit: Duration, heartbeat: Arc<Heartbeat>, ready: Arc<AtomicBool>
                 }
             }
             Some(time) => {
-                tracing::error!("the reconcile loop has not moved for {} s", time.as_secs());
+                tracing::error!("the reconcile loop has made no progress for {} s", time.as_secs());
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The text of a new catalog: every setting with its default, commented out, except what this host
-//! needs and what the options ask for.
+//! The text of a new catalog: every setting with its default, commented out, except the settings that
+//! this host needs or the options give.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use super::plan::FoundCatalog;
 use crate::config::Config;
 use crate::error::{CommandResult, chain};
 
-/// The catalog in which everything is a comment.
+/// The catalog with all settings commented out.
 const TEMPLATE: &str = include_str!("catalog.toml");
 
 /// The settings of a new catalog.
@@ -23,15 +23,15 @@ pub(super) struct Wanted {
     contexts: Vec<String>,
     /// From `--build-arg`.
     build_arguments: Vec<(String, String)>,
-    /// Where the default cannot be used.
+    /// Set if the default is unusable.
     data_directory: Option<String>,
 }
 
 impl Wanted {
-    /// Reads the options, and whether this user can use the default data directory.
+    /// Reads the options, and checks whether this user can use the default data directory.
     ///
     /// # Errors
-    /// Bad input for directories that do not exist, and values that a catalog refuses.
+    /// Bad input for missing directories and for invalid values.
     pub(super) fn of(scope: Scope, config: &Config) -> CommandResult<Self> {
         let contexts = config.contexts()?.iter().map(|path| path.as_str().to_owned()).collect();
         let build_arguments = config.build_arguments().to_vec();
@@ -44,7 +44,7 @@ impl Wanted {
         Ok(wanted)
     }
 
-    /// Whether the catalog at `path` has what the options ask for.
+    /// Returns whether the catalog at `path` has the settings of the options.
     pub(super) fn in_file(&self, path: &Path) -> FoundCatalog {
         if self.contexts.is_empty() && self.build_arguments.is_empty() {
             return FoundCatalog::Present;
@@ -53,9 +53,10 @@ impl Wanted {
         let fix = format!("add below [node]: {}", lines.join(" and "));
         match Catalog::with_files(&[path]) {
             Ok(catalog) if self.is_in(&catalog) => FoundCatalog::Present,
-            Ok(_) => {
-                FoundCatalog::Lacks { what: "exists without what the options ask for".into(), fix }
-            }
+            Ok(_) => FoundCatalog::Lacks {
+                what: "exists, without the settings of the options".into(),
+                fix,
+            },
             Err(error) => FoundCatalog::Lacks { what: reason(&error), fix },
         }
     }
@@ -72,12 +73,12 @@ impl Wanted {
 }
 
 fn reason(error: &CatalogError) -> String {
-    format!("cannot be used: {}", chain(error))
+    format!("is invalid: {}", chain(error))
 }
 
-/// A directory of the user's own, unless the default one is.
+/// Returns a data directory of the user, or `None` if the user owns the default one.
 ///
-/// On a node that Archipelago made, `/var/lib/archipelago` belongs to the user whose companions run.
+/// On an Archipelago node, `/var/lib/archipelago` belongs to the user who runs the companions.
 fn own_data_directory() -> Option<String> {
     let default = archipelago::Node::default().data_directory;
     let is_ours = Dir::open(default.as_path(), Trust::Owned)
@@ -129,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    /// The template with every setting in force.
+    /// The template with every setting uncommented.
     fn uncommented() -> String {
         let line = |line: &str| {
             let rest = line.strip_prefix("# ")?;
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_options_ask_for_is_in_force() {
+    fn catalog_text_has_the_settings_of_the_options() {
         let wanted = Wanted {
             contexts: vec!["/a \"b\"".to_owned(), "/c".to_owned()],
             build_arguments: vec![("BASE_IMAGE".to_owned(), "localhost/x:1".to_owned())],
@@ -187,14 +188,16 @@ mod tests {
     }
 
     #[test]
-    fn a_catalog_that_exists_is_asked_for_the_options() {
+    fn existing_catalog_is_checked_for_the_options() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("catalog.toml");
         let wanted = Wanted { contexts: vec!["/c".to_owned()], ..Wanted::default() };
         std::fs::write(&path, text(&wanted)).unwrap();
         assert_eq!(wanted.in_file(&path), FoundCatalog::Present);
         std::fs::write(&path, TEMPLATE).unwrap();
-        let FoundCatalog::Lacks { fix, .. } = wanted.in_file(&path) else { panic!("it lacks it") };
+        let FoundCatalog::Lacks { fix, .. } = wanted.in_file(&path) else {
+            panic!("the setting is missing")
+        };
         assert_eq!(fix, "add below [node]: context_directories = [\"/c\"]");
         std::fs::write(&path, "colour = 3").unwrap();
         assert!(matches!(wanted.in_file(&path), FoundCatalog::Lacks { .. }));

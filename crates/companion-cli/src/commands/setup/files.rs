@@ -29,7 +29,7 @@ impl UnitPlace {
         self.directory.join(UNIT)
     }
 
-    /// Looks at what is there; with `force` nothing counts as unmanaged that can be replaced.
+    /// Inspects the unit file; with `force`, an unmanaged regular file counts as outdated.
     pub(super) fn find(
         &self,
         state: &ServiceState,
@@ -73,7 +73,7 @@ impl UnitPlace {
     }
 }
 
-/// The unit of a package, if the manager loaded one that runs this program.
+/// Returns the unit of a package, if the manager loaded one that runs this program.
 fn packaged(state: &ServiceState, program: &Path) -> Option<PathBuf> {
     let is_own = same_file(state.program.as_deref()?, program)?;
     state.fragment.clone().filter(|_| is_own)
@@ -94,7 +94,7 @@ impl CatalogPlace {
         })?;
         let parts = path.parent().zip(path.file_name().and_then(|name| name.to_str()));
         let (directory, name) =
-            parts.ok_or_else(|| CommandError::host("the catalog has no place"))?;
+            parts.ok_or_else(|| CommandError::host("the catalog has no valid path"))?;
         let wanted = Wanted::of(scope, config)?;
         Ok(Self { directory: directory.to_owned(), name: name.to_owned(), wanted, scope })
     }
@@ -115,7 +115,7 @@ impl CatalogPlace {
         }
     }
 
-    /// Writes a new catalog, unless somebody else was faster.
+    /// Writes a new catalog, unless another process created one meanwhile.
     pub(super) fn write(&self) -> DirResult<()> {
         let mode = match self.scope {
             Scope::User => 0o700,

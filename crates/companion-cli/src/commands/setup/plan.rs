@@ -1,4 +1,4 @@
-//! What `setup` changes, given what was found. Pure.
+//! Plans the changes of `setup` from the findings. Pure.
 
 use std::path::{Path, PathBuf};
 
@@ -6,43 +6,43 @@ use serde::Serialize;
 
 use crate::service::ServiceState;
 
-/// What lies at the place of the unit.
+/// The state of the unit file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FoundUnit {
-    /// Nothing.
+    /// The file is missing.
     Absent,
-    /// The very unit that `setup` writes.
+    /// The unit that `setup` writes.
     Same,
     /// A unit that `setup` may replace.
     Outdated,
-    /// Nothing, but a package has a unit that runs this program.
+    /// The file is missing, but a package has a unit that runs this program.
     Packaged(PathBuf),
-    /// Something that companion did not write.
+    /// A file that companion did not write.
     Unmanaged {
-        /// What it is.
+        /// The kind of file.
         why: String,
-        /// The command that helps.
+        /// The command that fixes it.
         fix: String,
     },
 }
 
-/// What lies at the place of the catalog.
+/// The state of the catalog file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FoundCatalog {
-    /// Nothing.
+    /// The file is missing.
     Absent,
-    /// A catalog with all that was asked for.
+    /// A catalog with all settings of the options.
     Present,
-    /// A catalog without something that was asked for.
+    /// A catalog that lacks a setting of the options.
     Lacks {
-        /// What is not in it.
+        /// The missing setting.
         what: String,
         /// The lines to add.
         fix: String,
     },
 }
 
-/// What was found.
+/// The findings.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) unit: FoundUnit,
@@ -50,9 +50,9 @@ pub(super) struct Found {
     pub(super) catalog: FoundCatalog,
     pub(super) catalog_path: PathBuf,
     pub(super) state: ServiceState,
-    /// Whether the daemon runs this program, if it runs.
+    /// Whether a running daemon runs this program.
     pub(super) is_current: bool,
-    /// `systemctl`, as a person types it.
+    /// The `systemctl` command of the scope.
     pub(super) systemctl: &'static str,
 }
 
@@ -70,7 +70,7 @@ pub(super) enum Change {
     Stop,
 }
 
-/// What became of a step.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Outcome {
@@ -101,7 +101,7 @@ impl Outcome {
     }
 }
 
-/// A line of the report.
+/// A row of the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Row {
     pub(super) step: &'static str,
@@ -127,7 +127,7 @@ fn left_alone(step: &'static str, text: String, fix: &str) -> Entry {
     Entry::Row(Row { step, outcome: Outcome::LeftAlone, text, fix: Some(fix.to_owned()) })
 }
 
-/// Plans the setup; `start` asks for a daemon that runs now.
+/// Plans the setup; with `start`, the daemon is started or restarted.
 pub(super) fn setup(found: &Found, start: bool) -> Vec<Entry> {
     let mut plan = vec![catalog(found)];
     let path = || found.unit_path.clone();
@@ -150,7 +150,7 @@ pub(super) fn setup(found: &Found, start: bool) -> Vec<Entry> {
         true => unchanged("service", "enabled"),
         false => Entry::Change(Change::Enable),
     });
-    // Also after it was enabled: systemd loads the links of a unit with the unit.
+    // Also after enabling: systemd loads the symlinks of a unit with the unit.
     if writes || state.needs_reload || state.load == "not-found" || !state.is_enabled() {
         plan.push(Entry::Change(Change::Reload));
     }
@@ -231,22 +231,22 @@ impl Change {
         }
     }
 
-    /// What it does, in the past tense and as a command.
+    /// Returns its description in the past tense and in the imperative.
     fn texts(&self) -> (String, String) {
         let of = |path: &Path, past: &str, command: &str| {
             (format!("{past} {}", path.display()), format!("{command} {}", path.display()))
         };
-        let words = |past: &str, command: &str| (past.to_owned(), command.to_owned());
+        let verbs = |past: &str, command: &str| (past.to_owned(), command.to_owned());
         match self {
             Self::WriteUnit { path, replaces: false } => of(path, "wrote", "write"),
             Self::WriteUnit { path, replaces: true } => of(path, "replaced", "replace"),
             Self::DeleteUnit { path } => of(path, "deleted", "delete"),
             Self::WriteCatalog { path } => of(path, "wrote", "write"),
-            Self::Reload => words("reloaded", "reload"),
-            Self::Enable => words("enabled", "enable"),
-            Self::Disable => words("disabled", "disable"),
-            Self::Start => words("started", "start"),
-            Self::Stop => words("stopped", "stop"),
+            Self::Reload => verbs("reloaded", "reload"),
+            Self::Enable => verbs("enabled", "enable"),
+            Self::Disable => verbs("disabled", "disable"),
+            Self::Start => verbs("started", "start"),
+            Self::Stop => verbs("stopped", "stop"),
             Self::Restart { why } => {
                 (format!("restarted, because {why}"), format!("restart, because {why}"))
             }

@@ -1,4 +1,4 @@
-//! The program that the unit names: this very one, if it is installed where it stays.
+//! The program of the unit: this one, if it is in a permanent directory.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,10 @@ use durable_dir::{FileStatus, Trust, status_of};
 
 use crate::error::{CommandError, CommandResult, chain};
 
-/// The path of this program, links resolved.
+/// Returns the path of this program, with symlinks resolved.
 ///
 /// # Errors
-/// A failure when the file was replaced or removed since this process started.
+/// Fails if the file was replaced or removed since this process started.
 pub(super) fn own() -> CommandResult<PathBuf> {
     let unknown = |why: String| {
         CommandError::failure(format!("failed to find the path of this program: {why}"))
@@ -19,53 +19,53 @@ pub(super) fn own() -> CommandResult<PathBuf> {
     path.canonicalize().map_err(|error| unknown(error.to_string()))
 }
 
-/// The same for a program that a service can name for good.
+/// Returns the path of this program, if a service can use it permanently.
 ///
 /// # Errors
-/// Bad input for a program that another user could replace, and, without `force`, for one in a
-/// directory whose files do not stay.
+/// Bad input for a program that another user could replace, and, without `force`, for one in a build or
+/// temporary directory.
 pub(super) fn own_installed(force: bool) -> CommandResult<PathBuf> {
     let path = own()?;
     is_trusted(&path)?;
     match transient_place(&path, &std::env::temp_dir()) {
         Some(place) if !force => Err(CommandError::input(format!(
-            "`{}` lies in {place}, so the service would lose its program",
+            "`{}` is in {place}, so the service would lose its program",
             path.display()
         ))
         .hinted("install it first, with `cargo install --path crates/companion-cli` or a package")
-        .hinted("`--force` uses it as it is")),
+        .hinted("`--force` accepts it anyway")),
         _ => Ok(path),
     }
 }
 
-/// Refuses a program that somebody else can replace: the service runs it with our rights.
+/// Refuses a program that another user can replace: the service runs it with our privileges.
 fn is_trusted(path: &Path) -> CommandResult<()> {
     let shown = path.display();
     let refused = |why: String| {
         CommandError::input(format!("`{shown}` can be replaced by another user: {why}"))
-            .hinted("install it below a directory of your own, or as root in /usr/local/bin")
+            .hinted("install it in a directory that you own, or as root in /usr/local/bin")
     };
     let status = status_of(path, Trust::Owned).map_err(|error| refused(chain(&error)))?;
     match status {
         Some(status) if !status.is_ours() && status.uid != 0 => {
-            Err(refused(format!("it belongs to user {}", status.uid)))
+            Err(refused(format!("it is owned by user {}", status.uid)))
         }
         Some(status) if is_open(&status) => {
-            Err(refused(format!("others may write to it (mode {:04o})", status.mode)))
+            Err(refused(format!("it is writable by others (mode {:04o})", status.mode)))
         }
         _ => Ok(()),
     }
 }
 
-/// Whether others may write to a file; the group of a user alone, with the same number, is nobody else.
+/// Returns whether other users may write to a file; the private group of the user (gid = uid) is accepted.
 fn is_open(status: &FileStatus) -> bool {
     let own_group = status.is_ours() && status.gid == status.uid;
     status.mode & 0o002 != 0 || (status.mode & 0o020 != 0 && !own_group)
 }
 
-/// What the directory of `path` is, when files in it do not stay.
+/// Describes the directory of `path`, if its files are not permanent.
 fn transient_place(path: &Path, temporary: &Path) -> Option<&'static str> {
-    // Cargo keeps this directory next to every program that it builds, and next to none that it installs.
+    // Cargo keeps this directory next to programs that it builds, but not next to those that it installs.
     if path.ancestors().skip(1).take(2).any(|dir| dir.join(".fingerprint").is_dir()) {
         return Some("a build directory of cargo");
     }
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_cargo_built_or_that_lies_in_tmp_does_not_stay() {
+    fn programs_in_build_and_temporary_directories_are_transient() {
         let place = tempfile::tempdir().unwrap();
         let target = place.path().join("target/release");
         std::fs::create_dir_all(target.join(".fingerprint")).unwrap();
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_anyone_may_change_is_refused() {
+    fn program_writable_by_others_is_refused() {
         let place = tempfile::tempdir().unwrap();
         let program = place.path().join("companion");
         std::fs::write(&program, "").unwrap();

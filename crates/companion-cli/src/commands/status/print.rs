@@ -1,4 +1,4 @@
-//! How a status is printed, in lines and as JSON.
+//! Prints a status, as lines and as JSON.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -13,8 +13,9 @@ use crate::output::{Output, Style, Table, words};
 
 /// Prints the status as JSON.
 pub(super) fn json(found: &Found, output: &Output) -> CommandResult<()> {
-    let broken =
-        |error: serde_json::Error| CommandError::failure(format!("failed to make JSON: {error}"));
+    let broken = |error: serde_json::Error| {
+        CommandError::failure(format!("failed to generate JSON: {error}"))
+    };
     let mut report = serde_json::to_value(&found.report).map_err(broken)?;
     if let Some(companions) = report["companions"].as_array_mut() {
         companions.extend(found.absent.iter().map(|name| {
@@ -23,7 +24,7 @@ pub(super) fn json(found: &Found, output: &Output) -> CommandResult<()> {
                 "health": "not-installed",
                 "since": null,
                 "generation": null,
-                "why": ["no installed app has it"],
+                "why": ["no installed app needs it"],
                 "conditions": [],
                 "next": [],
                 "running": [],
@@ -48,7 +49,7 @@ pub(super) fn json(found: &Found, output: &Output) -> CommandResult<()> {
     Ok(())
 }
 
-/// Prints the status in lines.
+/// Prints the status as lines.
 pub(super) fn lines(found: &Found, output: &Output) {
     let report = &found.report;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -73,49 +74,52 @@ pub(super) fn lines(found: &Found, output: &Output) {
     about_the_leader(found, now, output);
 }
 
-/// Who sees to it, and what is wrong for all.
+/// Prints the leader, and problems that affect all companions.
 fn about_the_leader(found: &Found, now: u64, output: &Output) {
     let report = &found.report;
     match (&report.leader, found.answer) {
         (None, _) => {}
         (Some(leader), Some(Answer::Alive) | None) => {
-            output.note(format!("kept by {leader}, for {}", words::span(now.saturating_sub(leader.since))));
+            output.note(format!(
+                "leader: {leader}, for {}",
+                words::span(now.saturating_sub(leader.since))
+            ));
         }
         (Some(leader), Some(Answer::NoEvents)) => output.note(format!(
-            "{leader} leads and does not answer, so this may be old; `companion reconcile --take-over` \
-             ends it and repairs"
+            "the leader {leader} does not respond, so this may be outdated; \
+             `companion reconcile --take-over` kills it and reconciles"
         )),
         (Some(leader), Some(Answer::Stuck { seconds })) => output.note(format!(
-            "{leader} leads and has not moved for {}, so this may be old; \
-             `companion reconcile --take-over` ends it and repairs",
+            "the leader {leader} has made no progress for {}, so this may be outdated; \
+             `companion reconcile --take-over` kills it and reconciles",
             words::span(seconds)
         )),
     }
     if let Some(problem) = &report.inputs.problem {
-        output.note(format!("the last good catalog is in force: {}", problem.message));
+        output.note(format!("using the last valid catalog: {}", problem.message));
         problem.excerpt.iter().for_each(|excerpt| output.excerpt(excerpt));
     }
     report.problems.iter().chain(&found.notes).for_each(|problem| output.note(problem));
 }
 
-/// The service manager's words, since when, and how often it was started again.
+/// Returns the state of the service, its duration, and the number of restarts.
 fn service(status: &CompanionStatus, now: u64) -> String {
-    let mut words: Vec<String> = status.service.iter().cloned().collect();
+    let mut parts: Vec<String> = status.service.iter().cloned().collect();
     if let Some(since) = status.since.filter(|since| *since <= now) {
-        words.push(format!("for {}", words::span(now - since)));
+        parts.push(format!("for {}", words::span(now - since)));
     }
     if let Some(restarts) = status.restarts.filter(|restarts| *restarts > 0) {
-        words.push(format!("{restarts} restart(s)"));
+        parts.push(format!("{restarts} restart(s)"));
     }
-    words.join(", ")
+    parts.join(", ")
 }
 
-/// Why, with the last log lines of a failed run, what next, and when; and what changes its unit.
+/// Returns the reasons, the last log lines of a failed run, the next steps, and the drop-ins.
 fn details(status: &CompanionStatus, now: u64) -> Vec<String> {
     let cause = status.root_cause.iter().map(|cause| format!("why: {cause}"));
     let why = status.conditions.iter().map(|condition| condition_line(condition, now));
     let log = status.log.iter().map(|line| format!("log: {line}"));
-    let log_error = status.log_error.iter().map(|error| format!("log: not readable: {error}"));
+    let log_error = status.log_error.iter().map(|error| format!("log: unreadable: {error}"));
     let next = status.next.iter().map(|step| format!("next: {step}"));
     let mut lines: Vec<_> = cause.chain(why).chain(log).chain(log_error).chain(next).collect();
     if lines.is_empty() && status.health != Health::Ready {
@@ -131,7 +135,7 @@ fn condition_line(condition: &Condition, now: u64) -> String {
         Some(at) if at > now => {
             line.push_str(&format!("; next attempt in {}", words::span(at - now)))
         }
-        Some(_) => line.push_str("; next attempt is due"),
+        Some(_) => line.push_str("; next attempt now"),
         None => {}
     }
     line

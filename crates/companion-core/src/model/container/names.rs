@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::companion::{InvalidValue, is_kebab};
 
-/// Declares a text type that is validated once, when it is made.
+/// Declares a text type that is validated on construction.
 macro_rules! validated_text {
     ($(#[$doc:meta])* $name:ident, $field:literal, $rule:literal, $valid:expr) => {
         $(#[$doc])*

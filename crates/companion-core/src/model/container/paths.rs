@@ -30,10 +30,10 @@ impl AbsolutePath {
         Self("/".to_owned())
     }
 
-    /// The path of the entry `name` in this directory.
+    /// Returns the path of the entry `name` in this directory.
     ///
     /// # Errors
-    /// [`InvalidValue`] when the name is no single component, or the whole becomes too long.
+    /// [`InvalidValue`] when the name is not a single component, or the path becomes too long.
     pub fn join(&self, name: &str) -> Result<Self, InvalidValue> {
         if name.contains('/') {
             return Err(InvalidValue::new("path", name, "must be a single component"));
@@ -41,17 +41,17 @@ impl AbsolutePath {
         Self::new(format!("{}/{name}", self.0.trim_end_matches('/')))
     }
 
-    /// The path of a neighbour whose name is this one's with `suffix`, which holds no `/`.
+    /// Returns this path with `suffix`, which contains no `/`, appended to the file name.
     pub(crate) fn with_suffix(&self, suffix: &str) -> Self {
         Self(format!("{}{suffix}", self.0))
     }
 
-    /// The path for calls on the file system.
+    /// Returns the path for file system calls.
     pub fn as_path(&self) -> &Path {
         Path::new(self.as_str())
     }
 
-    /// The directory that holds it; `None` for the root.
+    /// Returns the parent directory; `None` for the root.
     pub fn parent(&self) -> Option<&Path> {
         self.as_path().parent()
     }

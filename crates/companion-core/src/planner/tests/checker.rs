@@ -57,7 +57,7 @@ fn a_step_of_another_generation_is_seen() {
 }
 
 #[test]
-fn taking_down_what_is_wanted_is_seen() {
+fn removing_a_desired_companion_is_a_violation() {
     assert_eq!(broken(&down(), vec![step(Action::RemoveUnit)])[0], Rule::OneDirection);
 }
 
@@ -153,14 +153,14 @@ fn a_step_on_a_masked_unit_is_seen() {
 }
 
 #[test]
-fn work_that_is_under_way_and_begun_again_is_seen() {
+fn starting_running_work_again_is_a_violation() {
     let mut scene = down();
     scene.begin(Work::Service);
     assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NoSecondWork]);
 }
 
 #[test]
-fn more_steps_for_a_companion_than_the_limit_are_seen_and_told_with_its_name() {
+fn too_many_steps_for_a_companion_are_a_violation_with_its_name() {
     let scene = Scene::converged();
     let prune = |n: usize| {
         let id = ImageId::new(&(n + 1).to_string().repeat(64)).unwrap();
@@ -175,7 +175,7 @@ fn more_steps_for_a_companion_than_the_limit_are_seen_and_told_with_its_name() {
 }
 
 #[test]
-fn a_file_that_is_written_after_the_reload_is_seen_without_a_start_too() {
+fn write_after_the_reload_without_a_start_is_a_violation() {
     let (scene, mut steps) = lost();
     steps.truncate(2);
     assert_eq!(broken(&scene, steps.clone()), []);
@@ -184,7 +184,7 @@ fn a_file_that_is_written_after_the_reload_is_seen_without_a_start_too() {
 }
 
 #[test]
-fn a_start_that_needs_the_reload_and_comes_before_it_is_seen_without_a_write_too() {
+fn start_before_a_required_reload_without_a_write_is_a_violation() {
     let (scene, mut steps) = lost();
     steps.remove(0);
     assert_eq!(broken(&scene, steps.clone()), []);

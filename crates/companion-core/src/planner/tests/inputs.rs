@@ -20,7 +20,7 @@ fn image_id(digit: &str) -> ImageId {
 }
 
 #[test]
-fn a_modified_file_is_rendered_again_and_the_claims_are_named() {
+fn modified_file_is_rendered_again_with_the_reported_names() {
     for (file, reason) in [
         (ConfigFile::Modified, "configuration changed"),
         (ConfigFile::WritableByOthers, "configuration is writable by others"),
@@ -55,7 +55,7 @@ fn a_restored_file_gets_a_unit_of_its_own_and_a_restart() {
 
 /// A crash after the commit leaves a file that nothing names yet.
 #[test]
-fn a_file_that_a_process_names_and_that_is_lost_is_not_made_again_under_its_name() {
+fn lost_file_named_by_a_process_is_restored_under_a_new_name() {
     let mut scene = Scene::converged();
     scene.hook(HookState { files: BTreeMap::new(), ..rendered(ConfigFile::Intact) });
     scene.file(UnitFileState::Absent);
@@ -121,7 +121,10 @@ fn replaced_files_and_images_are_removed_once_the_newer_ones_run() {
     scene.image().leftovers = vec![image_id("2")];
     let steps = ["sweep-configs web", "prune-images web"];
     scene.expect(
-        &steps.map(|step| format!("{step}: replaced by newer ones")).each_ref().map(|s| s.as_str()),
+        &steps
+            .map(|step| format!("{step}: replaced by newer images or files"))
+            .each_ref()
+            .map(|s| s.as_str()),
         &[],
     );
     scene.service().running = Some(Revision { config: Some(older), ..scene.revision });

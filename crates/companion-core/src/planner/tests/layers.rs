@@ -59,7 +59,7 @@ fn build_whose_context_was_corrected_meanwhile_is_superseded() {
 }
 
 #[test]
-fn build_under_way_is_kept_when_the_same_is_asked_for_again() {
+fn running_build_is_kept_when_requested_again() {
     let mut scene = Scene::converged();
     scene.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
     scene.begin(Work::Image);
@@ -120,10 +120,10 @@ fn a_companion_that_is_down_is_repaired_with_the_image_there_is() {
 }
 
 #[test]
-fn leftover_images_are_removed_when_all_else_is_true() {
+fn dangling_images_are_removed_once_converged() {
     let mut scene = Scene::converged();
     scene.image().leftovers = vec![ImageId::new(&"2".repeat(64)).unwrap()];
-    scene.expect(&["prune-images web: replaced by newer ones"], &[]);
+    scene.expect(&["prune-images web: replaced by newer images or files"], &[]);
 }
 
 #[test]
@@ -154,19 +154,20 @@ fn a_start_is_conditional_on_what_is_loaded() {
 }
 
 #[test]
-fn a_unit_that_drifts_again_at_once_is_written_again_later() {
+fn unit_that_drifts_repeatedly_backs_off() {
     let mut scene = Scene::converged();
     scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
-    scene.fail(Work::Unit, PortErrorKind::Transient, "what was written did not last");
+    scene.fail(Work::Unit, PortErrorKind::Transient, "the unit file changed after it was written");
     scene.file(UnitFileState::Drifted { revision: Some(scene.revision.with_restart_epoch(1)) });
-    scene.expect(&[], &["writing the unit failed once: what was written did not last"]);
+    scene
+        .expect(&[], &["writing the unit failed once: the unit file changed after it was written"]);
 }
 
 #[test]
-fn leftovers_that_stay_are_asked_for_again_later() {
+fn dangling_images_that_stay_are_removed_again_later() {
     let mut scene = Scene::converged();
     scene.image().leftovers = vec![ImageId::new(&"2".repeat(64)).unwrap()];
-    scene.fail(Work::Prune, PortErrorKind::Transient, "they are still there");
+    scene.fail(Work::Prune, PortErrorKind::Transient, "replaced images or files still exist");
     scene.expect(&[], &[]);
 }
 
@@ -179,7 +180,7 @@ fn without_its_service_manager_nothing_is_rendered_or_built() {
 }
 
 #[test]
-fn a_reload_that_failed_is_told_with_its_own_error_first() {
+fn failed_reload_reports_its_own_error_first() {
     let mut scene = Scene::converged();
     scene.service().load = LoadState::NotFound;
     scene.service().load_error = Some("unit web.service not found".to_owned());
@@ -192,7 +193,7 @@ fn a_reload_that_failed_is_told_with_its_own_error_first() {
 }
 
 #[test]
-fn what_runs_is_not_restarted_from_what_somebody_else_put_in_its_images_place() {
+fn service_is_not_restarted_from_an_image_tagged_outside_companion() {
     let mut scene = Scene::converged();
     let present = scene.image().present.as_mut().unwrap();
     present.id = ImageId::new(&"2".repeat(64)).unwrap();

@@ -226,7 +226,7 @@ proptest! {
     }
 
     #[test]
-    fn a_step_that_just_failed_is_not_planned_again_at_once(scene in scene()) {
+    fn failed_step_is_not_planned_again_immediately(scene in scene()) {
         for (name, failures) in &scene.history.failures {
             for step in scene.plan().steps(name) {
                 if let Some(failure) = failures.get(&step.work) {
@@ -237,7 +237,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_that_is_not_as_wanted_goes_without_a_word(scene in scene()) {
+    fn every_difference_has_a_step_or_a_condition(scene in scene()) {
         let plan = scene.plan();
         if plan.is_converged() && scene.desired.companions.contains_key(&name()) {
             let service = scene.seen.service.known().unwrap();

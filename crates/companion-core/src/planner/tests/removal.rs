@@ -45,7 +45,7 @@ fn a_service_between_two_tries_is_stopped_too() {
 }
 
 #[test]
-fn nothing_left_is_nothing_to_do() {
+fn completed_removal_needs_no_steps() {
     let mut scene = stopped();
     scene.seen.service = Observation::Known(ServiceState::not_found());
     scene.file(UnitFileState::Absent);
@@ -54,7 +54,7 @@ fn nothing_left_is_nothing_to_do() {
 }
 
 #[test]
-fn a_removal_that_crashed_half_way_is_ended() {
+fn interrupted_removal_is_completed() {
     let mut scene = stopped();
     scene.file(UnitFileState::Absent);
     scene.expect(&["daemon-reload: app was removed", "remove-config web: app was removed"], &[]);
@@ -63,7 +63,7 @@ fn a_removal_that_crashed_half_way_is_ended() {
 }
 
 #[test]
-fn what_starts_from_a_unit_that_was_reloaded_away_is_waited_for() {
+fn service_starting_from_an_unloaded_unit_is_awaited() {
     let mut scene = Scene::removed();
     scene.down(ActiveState::Activating, SubState::from_word("start"));
     scene.service().load = LoadState::NotFound;
@@ -73,7 +73,7 @@ fn what_starts_from_a_unit_that_was_reloaded_away_is_waited_for() {
 }
 
 #[test]
-fn a_service_that_was_loaded_from_a_strangers_file_at_our_place_is_not_stopped() {
+fn service_loaded_from_an_unmanaged_file_is_not_stopped() {
     let mut scene = Scene::removed();
     scene.service().loaded = None;
     scene.service().running = None;
@@ -118,7 +118,7 @@ fn what_is_unmanaged_at_the_name_is_left_alone() {
 }
 
 #[test]
-fn what_is_left_of_ours_beside_a_unit_without_our_mark_is_told_and_left_alone() {
+fn managed_remains_next_to_an_unmanaged_unit_are_reported_and_kept() {
     let conflict = "the name is taken by something unmanaged: a unit at /units/web.container";
     let unmanaged = || UnitFileState::Unmanaged { what: "a unit".to_owned() };
     let mut runs = Scene::removed();
@@ -143,14 +143,14 @@ fn an_unmanaged_service_of_the_same_name_is_not_stopped() {
 }
 
 #[test]
-fn a_stop_that_failed_is_put_off() {
+fn failed_stop_backs_off() {
     let mut scene = Scene::removed();
     scene.fail(Work::Removal, PortErrorKind::Transient, "timed out");
     scene.expect(&[], &["removing the companion failed once: timed out"]);
 }
 
 #[test]
-fn a_reset_that_failed_in_a_removal_is_put_off_with_it() {
+fn failed_reset_in_a_removal_backs_off_with_it() {
     let mut scene = stopped();
     scene.service().active = ActiveState::Failed;
     scene.service().sub = SubState::Failed;

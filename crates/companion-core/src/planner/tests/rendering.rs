@@ -61,7 +61,7 @@ fn another_rendering_keeps_the_restart_epoch() {
 }
 
 #[test]
-fn a_unit_of_a_release_without_renderings_is_no_alarm() {
+fn unit_without_a_rendering_is_not_drifted() {
     let mut scene = upgraded();
     let before = scene.revision.with_rendering(None);
     scene.file(UnitFileState::Outdated { revision: before });
@@ -79,7 +79,7 @@ fn another_rendering_of_what_is_down_costs_no_restart() {
 }
 
 #[test]
-fn an_edited_unit_is_called_edited_whatever_the_renderer() {
+fn edited_unit_is_drifted_with_any_renderer() {
     let mut scene = upgraded();
     scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
     let edited = "unit file differs from the rendered unit";
@@ -101,7 +101,7 @@ fn an_unedited_unit_of_another_specification_names_the_specification() {
 }
 
 #[test]
-fn a_process_that_claims_the_new_rendering_too_early_is_restarted() {
+fn process_that_reports_the_new_rendering_too_early_is_restarted() {
     let mut scene = upgraded();
     scene.service().running = Some(scene.revision.with_rendering(rendering()));
     assert_eq!(written(&scene).restart_epoch, 1);
@@ -110,7 +110,7 @@ fn a_process_that_claims_the_new_rendering_too_early_is_restarted() {
 }
 
 #[test]
-fn a_process_seen_beneath_the_true_file_survives_an_older_file() {
+fn process_verified_with_the_matching_file_survives_an_older_file() {
     let mut scene = Scene::converged();
     let older = scene.revision.with_rendering(Some(Fingerprint::of(b"earlier words")));
     scene.file(UnitFileState::Outdated { revision: older });

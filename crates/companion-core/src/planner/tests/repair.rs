@@ -43,7 +43,7 @@ fn a_lost_unit_file_is_rewritten_without_a_restart() {
 }
 
 #[test]
-fn a_lost_unit_file_costs_a_restart_when_nobody_saw_the_run_beneath_it() {
+fn lost_unit_file_restarts_an_unverified_run() {
     let mut scene = Scene::converged();
     scene.file(UnitFileState::Absent);
     scene.service().invocation = Some("a run after an edit".to_owned());
@@ -58,7 +58,7 @@ fn a_lost_unit_file_costs_a_restart_when_nobody_saw_the_run_beneath_it() {
 }
 
 #[test]
-fn a_unit_that_others_may_write_is_closed_without_a_reload_and_without_a_restart() {
+fn unit_mode_is_fixed_without_reload_or_restart() {
     let mut scene = Scene::converged();
     scene.file(UnitFileState::WrongMode { revision: scene.revision });
     scene.expect(&["write-unit web: unit file is writable by others"], &[]);
@@ -113,7 +113,7 @@ fn a_unit_edited_and_then_deleted_is_not_started_from_the_loaded_one() {
 }
 
 #[test]
-fn a_changed_specification_image_or_configuration_names_itself_as_the_reason() {
+fn changed_specification_image_or_configuration_is_the_reason() {
     let with = |change: fn(&mut Revision)| {
         let mut scene = Scene::converged();
         let mut old = scene.revision;
@@ -140,10 +140,10 @@ fn an_old_container_under_a_new_unit_is_restarted() {
 #[test]
 fn an_unmanaged_unit_file_is_reported_and_not_touched() {
     let mut scene = Scene::converged();
-    scene.file(UnitFileState::Unmanaged { what: "a file without our mark".to_owned() });
+    scene.file(UnitFileState::Unmanaged { what: "a file without the ownership label".to_owned() });
     scene.expect(
         &[],
-        &["the name is taken by something unmanaged: a file without our mark at /units/web.container"],
+        &["the name is taken by something unmanaged: a file without the ownership label at /units/web.container"],
     );
 }
 
@@ -160,7 +160,7 @@ fn an_unmanaged_container_is_not_replaced_by_a_start() {
 }
 
 #[test]
-fn a_refused_unit_is_blocked_with_the_judges_own_words() {
+fn rejected_unit_is_blocked_with_the_generators_message() {
     let mut scene = Scene::converged();
     scene.file(UnitFileState::Drifted { revision: None });
     scene.fail(Work::Unit, PortErrorKind::Invalid, "unsupported key 'Pulll'");
@@ -170,7 +170,7 @@ fn a_refused_unit_is_blocked_with_the_judges_own_words() {
 }
 
 #[test]
-fn a_unit_that_a_reload_does_not_load_is_not_reloaded_for_ever() {
+fn unit_that_does_not_load_is_not_reloaded_forever() {
     let mut scene = Scene::converged();
     scene.service().load = LoadState::NotFound;
     scene.service().loaded = None;
@@ -181,7 +181,7 @@ fn a_unit_that_a_reload_does_not_load_is_not_reloaded_for_ever() {
 }
 
 #[test]
-fn a_unit_that_another_one_shadows_is_reported() {
+fn shadowed_unit_is_reported() {
     let mut scene = Scene::converged();
     scene.service().source = Some("/run/user/1000/containers/systemd/web.container".to_owned());
     scene.service().loaded = None;
@@ -195,18 +195,19 @@ fn a_unit_that_another_one_shadows_is_reported() {
 }
 
 #[test]
-fn a_service_of_someone_elses_at_the_name_is_a_conflict_before_the_first_write() {
+fn unmanaged_service_is_a_conflict_before_the_first_write() {
     let mut scene = Scene::converged();
     scene.file(UnitFileState::Absent);
     scene.service().source = None;
     scene.service().loaded = None;
     scene.service().running = None;
     scene.fail(Work::Load, PortErrorKind::Transient, "");
-    scene.expect(&[], &["another unit of this name takes precedence: a unit that is no Quadlet"]);
+    scene
+        .expect(&[], &["another unit of this name takes precedence: a unit that is not a Quadlet"]);
 }
 
 #[test]
-fn a_process_that_never_says_its_revision_is_restarted_three_times_and_no_more() {
+fn process_without_a_revision_is_restarted_at_most_three_times() {
     let mut scene = Scene::converged();
     scene.service().running = None;
     for _ in 0..3 {
@@ -215,7 +216,7 @@ fn a_process_that_never_says_its_revision_is_restarted_three_times_and_no_more()
         assert!(scene.plan().steps.is_empty(), "one after the other");
         scene.now = scene.now.after(Duration::from_secs(100_000));
     }
-    scene.expect(&[], &["running revision cannot be read: the process does not name one"]);
+    scene.expect(&[], &["running revision cannot be read: the process does not report a revision"]);
 }
 
 #[test]
@@ -245,7 +246,7 @@ fn a_failed_service_is_reset_and_started() {
 }
 
 #[test]
-fn a_start_that_failed_is_put_off() {
+fn failed_start_backs_off() {
     let mut scene = Scene::converged();
     scene.down(ActiveState::Failed, SubState::Failed);
     scene.fail(Work::Service, PortErrorKind::Transient, "exit code 125");
@@ -255,7 +256,7 @@ fn a_start_that_failed_is_put_off() {
 }
 
 #[test]
-fn a_new_wish_forgets_the_back_off() {
+fn new_intent_resets_the_back_off() {
     let mut scene = Scene::converged();
     scene.down(ActiveState::Failed, SubState::Failed);
     scene.fail(Work::Service, PortErrorKind::Transient, "exit code 125");
@@ -264,7 +265,7 @@ fn a_new_wish_forgets_the_back_off() {
 }
 
 #[test]
-fn a_success_that_was_read_back_heals_the_failure() {
+fn observed_success_resets_the_failure() {
     let mut scene = Scene::converged();
     scene.down(ActiveState::Inactive, SubState::Dead);
     scene.fail(Work::Service, PortErrorKind::Transient, "it did not stay up");
@@ -277,7 +278,7 @@ fn a_success_that_was_read_back_heals_the_failure() {
 }
 
 #[test]
-fn what_is_in_motion_is_waited_for_and_never_installed_again() {
+fn transient_states_are_awaited_and_never_installed_again() {
     for (active, sub, words) in [
         (ActiveState::Activating, "start", "starting"),
         (ActiveState::Deactivating, "stop-sigterm", "stopping"),
@@ -288,11 +289,11 @@ fn what_is_in_motion_is_waited_for_and_never_installed_again() {
     }
     let mut scene = Scene::converged();
     scene.service().job_pending = true;
-    scene.expect(&[], &["a job of the service manager"]);
+    scene.expect(&[], &["waiting for a job of the service manager"]);
 }
 
 #[test]
-fn a_crash_loop_is_left_to_systemd_with_the_last_exit_told() {
+fn crash_loop_is_left_to_systemd_and_reports_the_last_exit() {
     let mut scene = Scene::converged();
     scene.down(ActiveState::Activating, SubState::AutoRestart);
     scene.service().restarts = 7;
@@ -320,7 +321,7 @@ fn a_crash_loop_of_an_old_unit_is_ended_by_the_new_one() {
 }
 
 #[test]
-fn a_paused_container_is_created_anew() {
+fn paused_container_is_recreated() {
     let mut scene = Scene::converged();
     scene.service().paused = true;
     scene.expect(&["restart web: paused"], &[]);
@@ -351,7 +352,7 @@ fn rotations_within_the_interval_restart_at_most_twice() {
 }
 
 #[test]
-fn what_was_tampered_with_is_restarted_however_short_it_ran() {
+fn tampered_service_is_restarted_without_min_interval() {
     let mut scene = Scene::converged();
     scene.service().active_for = Duration::ZERO;
     scene.service().running = Some(scene.revision.with_restart_epoch(7));

@@ -32,12 +32,12 @@ impl Scene {
 }
 
 #[test]
-fn what_runs_and_is_true_is_ready() {
+fn companion_in_the_desired_state_is_ready() {
     Scene::converged().reads(Health::Ready, &[]);
 }
 
 #[test]
-fn what_only_waits_for_the_reload_that_serves_all_is_on_its_way() {
+fn companion_that_waits_for_the_shared_reload_is_progressing() {
     let mut scene = Scene::converged();
     scene.service().load = LoadState::NotFound;
     scene.service().loaded = None;
@@ -46,14 +46,14 @@ fn what_only_waits_for_the_reload_that_serves_all_is_on_its_way() {
 }
 
 #[test]
-fn what_runs_and_cannot_be_mended_now_is_degraded() {
+fn running_companion_that_cannot_be_repaired_is_degraded() {
     let mut scene = Scene::converged();
     scene.file(UnitFileState::Unmanaged { what: "a directory".to_owned() });
     scene.reads(Health::Degraded, &[]);
 }
 
 #[test]
-fn what_does_not_run_and_cannot_be_made_to_is_blocked() {
+fn stopped_companion_that_cannot_be_started_is_blocked() {
     let mut scene = Scene::converged();
     scene.down(ActiveState::Inactive, SubState::Dead);
     scene.service().load = LoadState::Masked;
@@ -61,28 +61,28 @@ fn what_does_not_run_and_cannot_be_made_to_is_blocked() {
 }
 
 #[test]
-fn what_was_started_a_moment_ago_is_on_its_way() {
+fn recently_started_companion_is_progressing() {
     let mut scene = Scene::converged();
     scene.service().active_for = Duration::ZERO;
     scene.reads(Health::Progressing, &[]);
 }
 
 #[test]
-fn what_cannot_be_read_is_unknown() {
+fn unreadable_service_is_unknown() {
     let mut scene = Scene::converged();
     scene.seen.service = Observation::Unknown("no bus".to_owned());
     scene.reads(Health::Unknown, &[]);
 }
 
 #[test]
-fn what_nobody_recorded_is_orphaned() {
+fn companion_without_intent_is_orphaned() {
     let mut scene = Scene::converged();
     scene.desired.companions.clear();
     scene.reads(Health::Orphaned, &[]);
 }
 
 #[test]
-fn what_is_being_removed_is_listed_until_the_service_manager_has_forgotten_it() {
+fn removal_is_listed_until_the_unit_is_unloaded() {
     let mut scene = Scene::removed();
     scene.reads(Health::Removing, &["stop web: app was removed"]);
     scene.down(ActiveState::Inactive, SubState::Dead);
@@ -94,7 +94,7 @@ fn what_is_being_removed_is_listed_until_the_service_manager_has_forgotten_it() 
 }
 
 #[test]
-fn leftovers_of_images_are_no_reason_to_look() {
+fn dangling_images_do_not_affect_health() {
     let mut scene = Scene::converged();
     scene.image().leftovers = vec![ImageId::new(&"2".repeat(64)).unwrap()];
     let statuses = status(&scene.reconcile_once());
@@ -123,7 +123,7 @@ fn a_failed_run_is_explained_by_its_log_cause_first() {
 }
 
 #[test]
-fn a_log_that_names_no_known_cause_is_shown_as_it_is() {
+fn log_without_a_known_cause_is_shown_unchanged() {
     let status = of_crash_loop(&["something else went wrong"]);
     assert_eq!(status.root_cause, None);
     assert!(status.why[0].contains("status 126"), "{:?}", status.why);
@@ -141,7 +141,7 @@ fn a_log_that_cannot_be_read_says_why_and_hides_nothing_else() {
 }
 
 #[test]
-fn drop_ins_of_the_file_and_of_the_service_are_named_once_and_change_no_plan() {
+fn drop_ins_are_listed_once_and_change_no_plan() {
     let mut scene = Scene::converged();
     let path = |text: &str| text.to_owned();
     let mut file = file_of(UnitFileState::Current { revision: scene.revision });

@@ -1,4 +1,4 @@
-//! The examples in `testdata`: each companion, and a backend that uses every setting there is.
+//! The examples in `testdata`: each companion, and a backend with every setting.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -64,7 +64,7 @@ fn electrs() -> ContainerUnit {
     unit
 }
 
-/// A backend that uses every setting there is.
+/// A backend with every setting.
 fn backend() -> ContainerUnit {
     let mut unit = companion("mempool-api", "mempool-api");
     let container = &mut unit.container;

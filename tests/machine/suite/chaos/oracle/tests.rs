@@ -15,33 +15,33 @@ fn fault(may_end: bool) -> Vec<Value> {
 }
 
 #[test]
-fn a_recovery_is_counted_from_the_end_of_the_fault() {
+fn recovery_time_starts_at_the_end_of_the_fault() {
     let faults = faults(&fault(true));
     assert_eq!(faults[&1].recovery(), Some(10.5));
     assert_eq!(violations(&fault(true)), Vec::<String>::new());
 }
 
 #[test]
-fn a_run_that_ended_under_a_fault_that_ends_none_is_a_violation() {
+fn restart_during_a_harmless_fault_is_a_violation() {
     assert!(violations(&fault(false))[0].contains("without a cause"));
 }
 
 #[test]
-fn a_run_that_ended_long_after_a_recovery_is_a_violation() {
+fn restart_long_after_the_recovery_is_a_violation() {
     let mut history = fault(true);
     history.insert(5, json!({"at": 30.0, "event": "run", "whom": "web"}));
     assert_eq!(violations(&history).len(), 1);
 }
 
 #[test]
-fn another_ones_run_is_not_excused_by_the_fault() {
+fn restart_of_another_companion_is_a_violation() {
     let mut history = fault(true);
     history.insert(4, json!({"at": 3.0, "event": "run", "whom": "other"}));
     assert_eq!(violations(&history).len(), 1);
 }
 
 #[test]
-fn what_never_recovers_or_takes_too_long_is_a_violation() {
+fn missing_or_late_recovery_is_a_violation() {
     let mut history = fault(true);
     history.remove(4);
     assert!(violations(&history)[0].contains("never recovered"));
@@ -51,7 +51,7 @@ fn what_never_recovers_or_takes_too_long_is_a_violation() {
 }
 
 #[test]
-fn a_touched_stranger_a_leftover_a_secret_somebody_unwell_and_a_missing_end_are_violations() {
+fn every_other_kind_of_violation_is_reported() {
     let mut history = fault(true);
     history.pop();
     for event in ["stranger", "left over", "secret", "unwell at the end", "unsearched"] {
@@ -61,7 +61,7 @@ fn a_touched_stranger_a_leftover_a_secret_somebody_unwell_and_a_missing_end_are_
 }
 
 #[test]
-fn a_fault_that_found_nothing_to_harm_need_not_be_recovered_from_and_is_not_counted_as_done() {
+fn fault_without_a_target_is_not_counted() {
     let mut history = fault(true);
     history[2]["event"] = json!("fizzled");
     history.remove(4);
@@ -71,14 +71,14 @@ fn a_fault_that_found_nothing_to_harm_need_not_be_recovered_from_and_is_not_coun
 }
 
 #[test]
-fn a_harm_that_panicked_is_a_violation() {
+fn panic_in_a_fault_is_a_violation() {
     let mut history = fault(true);
     history.insert(2, json!({"at": 1.5, "event": "harm panicked", "number": 1}));
     assert!(violations(&history)[0].contains("panicked"));
 }
 
 #[test]
-fn too_few_faults_are_a_violation_and_so_are_none() {
+fn too_few_faults_are_a_violation() {
     let mut history = fault(true);
     history[0]["seconds"] = json!(11);
     assert_eq!(violations(&history), ["1 faults were done in 11 s"]);
@@ -88,14 +88,14 @@ fn too_few_faults_are_a_violation_and_so_are_none() {
 }
 
 #[test]
-fn more_ends_of_runs_than_a_fault_explains_are_violations() {
+fn more_restarts_than_a_fault_explains_are_violations() {
     let ended = json!({"at": 3.5, "event": "run", "whom": "web"});
     let mut history = fault(true);
     history.insert(4, ended.clone());
     assert_eq!(violations(&history), Vec::<String>::new());
     history.insert(4, ended.clone());
     assert!(violations(&history)[0].contains("without a cause"));
-    // After the delay of a restart there may have been a start in vain.
+    // After the restart delay there may be a failed start.
     history[5]["at"] = json!(11.5);
     assert_eq!(violations(&history), Vec::<String>::new());
 }

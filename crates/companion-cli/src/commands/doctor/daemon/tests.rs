@@ -25,7 +25,7 @@ fn a_daemon_that_runs_and_is_enabled_is_ok() {
 }
 
 #[test]
-fn a_program_that_cannot_be_executed_is_a_crash_loop_that_setup_fixes() {
+fn unexecutable_program_is_a_crash_loop_that_setup_fixes() {
     let (state, found, fix) = judged(ServiceState {
         active: "activating".into(),
         sub: "auto-restart".into(),
@@ -40,12 +40,12 @@ fn a_program_that_cannot_be_executed_is_a_crash_loop_that_setup_fixes() {
 }
 
 #[test]
-fn any_other_end_leads_to_the_log() {
+fn other_failures_refer_to_the_log() {
     let failed = |result: &str, exit_status| {
         let active = "failed".into();
         judged(ServiceState { active, result: result.into(), exit_status, ..running() })
     };
-    for (result, status, said) in [
+    for (result, status, message) in [
         ("exit-code", 2, "refuses its options or its catalog"),
         ("exit-code", 3, "exited with status 3"),
         ("signal", 9, "ended (signal)"),
@@ -53,13 +53,13 @@ fn any_other_end_leads_to_the_log() {
     ] {
         let (state, found, fix) = failed(result, status);
         assert_eq!(state, State::Error, "{found}");
-        assert!(found.contains(said), "{found}");
+        assert!(found.contains(message), "{found}");
         assert_eq!(fix, "journalctl --user-unit=companion.service --lines=20");
     }
 }
 
 #[test]
-fn a_daemon_that_does_not_run_is_a_warning_with_the_command_that_starts_it() {
+fn stopped_daemon_is_a_warning_with_the_command_that_starts_it() {
     for (changed, expected) in [
         (ServiceState { load: "not-found".into(), ..running() }, "companion setup"),
         (

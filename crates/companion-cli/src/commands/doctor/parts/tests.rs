@@ -56,7 +56,7 @@ fn a_manager_that_cannot_be_reached_is_an_error() {
 }
 
 #[test]
-fn a_user_who_does_not_linger_is_an_error_and_the_system_need_not() {
+fn disabled_linger_is_an_error_in_user_scope_only() {
     let (state, fix) = trouble(&ScopeHealth { linger: Some(false), ..healthy() }, "linger");
     assert_eq!((state, &*fix), (State::Error, "loginctl enable-linger"));
     let system = ScopeHealth { linger: None, ..healthy() };

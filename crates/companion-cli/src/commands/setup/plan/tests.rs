@@ -32,14 +32,14 @@ fn changes(plan: &[Entry]) -> Vec<String> {
 }
 
 #[test]
-fn nothing_is_changed_where_all_is_in_place() {
+fn setup_of_a_complete_installation_changes_nothing() {
     assert!(changes(&setup(&found(FoundUnit::Same, running()), true)).is_empty());
     let packaged = FoundUnit::Packaged("/usr/lib/systemd/user/companion.service".into());
     assert!(changes(&setup(&found(packaged, running()), true)).is_empty());
 }
 
 #[test]
-fn a_new_account_gets_everything_in_an_order_that_works() {
+fn setup_of_a_new_account_plans_all_changes_in_order() {
     let state = ServiceState { load: "not-found".into(), ..ServiceState::default() };
     let new = Found { catalog: FoundCatalog::Absent, ..found(FoundUnit::Absent, state) };
     let all = [
@@ -53,7 +53,7 @@ fn a_new_account_gets_everything_in_an_order_that_works() {
 }
 
 #[test]
-fn a_changed_unit_or_a_replaced_program_restarts_the_daemon_once() {
+fn changed_unit_or_replaced_program_restarts_the_daemon_once() {
     let outdated = setup(&found(FoundUnit::Outdated, running()), true);
     let expected = [
         "unit replace /u/companion.service",
@@ -67,7 +67,7 @@ fn a_changed_unit_or_a_replaced_program_restarts_the_daemon_once() {
 }
 
 #[test]
-fn a_unit_that_was_written_and_not_loaded_is_loaded() {
+fn written_but_unloaded_unit_is_loaded() {
     let state = ServiceState { needs_reload: true, ..running() };
     let expected = ["systemd reload", "service restart, because its unit changed"];
     assert_eq!(changes(&setup(&found(FoundUnit::Same, state), true)), expected);
@@ -92,7 +92,7 @@ fn a_failing_daemon_is_restarted() {
 }
 
 #[test]
-fn an_unmanaged_unit_and_its_service_are_left_alone() {
+fn unmanaged_unit_and_its_service_are_left_alone() {
     let why = "was not written by companion".to_owned();
     let unmanaged = FoundUnit::Unmanaged { why, fix: "companion setup --force replaces it".into() };
     for plan in [
@@ -108,7 +108,7 @@ fn an_unmanaged_unit_and_its_service_are_left_alone() {
 }
 
 #[test]
-fn a_catalog_without_what_was_asked_for_is_reported_and_the_rest_goes_on() {
+fn catalog_without_the_given_options_is_reported_and_setup_continues() {
     let lacks = FoundCatalog::Lacks { what: "lacks it".into(), fix: "add it".into() };
     let plan = setup(&Found { catalog: lacks, ..found(FoundUnit::Absent, running()) }, true);
     let Entry::Row(row) = &plan[0] else { panic!("{plan:?}") };
@@ -117,7 +117,7 @@ fn a_catalog_without_what_was_asked_for_is_reported_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_removal_ends_the_daemon_before_its_unit_goes() {
+fn removal_stops_the_daemon_before_it_deletes_the_unit() {
     let expected =
         ["service stop", "service disable", "unit delete /u/companion.service", "systemd reload"];
     assert_eq!(changes(&removal(&found(FoundUnit::Same, running()))), expected);
