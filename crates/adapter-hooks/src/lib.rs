@@ -12,13 +12,13 @@
 //! ```
 //!
 //! - **Named by content.** A rendered file is never overwritten with other bytes. Other bytes get another name, and
-//! bytes whose file was lost or modified get the next epoch. Replaced files are swept once no unit refers to them.
+//!   bytes whose file was lost or modified get the next epoch. Replaced files are swept once no unit refers to them.
 //! - **Observing has no effect.** Templates and Rust hooks are cheap and read-only, so [`observe`] renders them in
-//! memory. A program never runs for an observation: a stamp next to its output records the input of its last run.
+//!   memory. A program never runs for an observation: a stamp next to its output records the input of its last run.
 //! - **Secrets do not leak.** Digests are keyed with [`HostKey`], rendered bytes are wiped after use, and neither
-//! errors nor logs quote a value, a line of a template or a program's output.
+//!   errors nor logs quote a value, a line of a template or a program's output.
 //! - **Nothing blocks the caller.** Files are read on blocking threads with a time limit, and programs are killed with
-//! their whole process group.
+//!   their whole process group.
 //!
 //! [`observe`]: companion_core::ports::HookRunner::observe
 

@@ -6,11 +6,11 @@
 //!
 //! - Only this container reads the rendered configuration: `Z`, a private label.
 //! - The operator shares files and directories with other programs: `z`, a label for all containers, which unconfined
-//! programs may use as before. `Z` would deny access to another container that mounts the same file.
+//!   programs may use as before. `Z` would deny access to another container that mounts the same file.
 //! - Files of the system and shared directories (`/etc`, `/usr`, a home directory) keep their label, because confined
-//! services would fail otherwise. So do sockets. A companion that needs one of these has to run without SELinux
-//! separation, by a drop-in with `SecurityLabelDisable=true`; a drop-in with `Volume=` changes any other of these
-//! choices.
+//!   services would fail otherwise. So do sockets. A companion that needs one of these has to run without SELinux
+//!   separation, by a drop-in with `SecurityLabelDisable=true`; a drop-in with `Volume=` changes any other of these
+//!   choices.
 //!
 //! Based on the manual and Podman's source; not tested on a host that enforces SELinux. Untested: a rootless start with
 //! a mount that belongs to another user, who alone may relabel it, and a mount source that is a symbolic link.

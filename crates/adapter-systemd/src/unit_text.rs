@@ -35,11 +35,11 @@ const UNLIMITED_FROM: u32 = 2;
 ///
 /// - `Pull=never`: the image is already present, and a repair needs no network.
 /// - `[Quadlet] DefaultDependencies=false`: a user's manager never reaches `network-online.target` by itself, and each
-/// first start would wait 90 s for it (podman issue 24588). A container that fails without a network is restarted.
+///   first start would wait 90 s for it (podman issue 24588). A container that fails without a network is restarted.
 /// - `TimeoutStartSec=` always, and `TimeoutStopSec=` above `StopTimeout=` if that is given.
 /// - No start limit if `RestartSec=` is 2 s or more: restarts alone never reach the host's limit, by default 5 starts
-/// in 10 s, so a crashing companion restarts indefinitely in any case; but requested starts count too, and five changes
-/// in a row would make it fail. With a shorter delay (100 ms by default) the host's limit stays and ends a crash loop.
+///   in 10 s, so a crashing companion restarts indefinitely in any case; but requested starts count too, and five changes
+///   in a row would make it fail. With a shorter delay (100 ms by default) the host's limit stays and ends a crash loop.
 #[must_use]
 pub fn container_unit(unit: &UnitSpec, scope: Scope) -> ContainerUnit {
     let spec = &unit.container;

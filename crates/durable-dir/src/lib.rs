@@ -4,13 +4,13 @@
 //! redirect later calls. Guarantees:
 //!
 //! - **Trust.** The owner and mode of every directory and symbolic link on the path are checked before it is followed:
-//! see [`Trust`].
+//!   see [`Trust`].
 //! - **Atomic.** A reader, also after a power loss, sees the old file or the new one, never a mixture; a link points to
-//! the old target or to the new one. A completed write, link or removal is synced to disk.
+//!   the old target or to the new one. A completed write, link or removal is synced to disk.
 //! - **Only regular files.** Other objects are neither read, replaced nor removed, and a FIFO never blocks. The methods
-//! for links also replace and remove symbolic links, and no method follows a link at a name.
+//!   for links also replace and remove symbolic links, and no method follows a link at a name.
 //! - **The mode from the first byte.** Other users can never read a file temporarily, and the `umask` does not change
-//! the requested mode.
+//!   the requested mode.
 //!
 //! The crate keeps no state besides the descriptor, starts no thread, and is synchronous: asynchronous callers use a
 //! blocking thread, because a network file system may hang.

@@ -11,12 +11,12 @@ pub enum Trust {
     /// For files that are written, executed or trusted: units, records, locks, secrets, programs.
     ///
     /// - Each directory belongs to us or to root, and others must not have write access. A parent directory with the
-    /// sticky bit (`/tmp`) is accepted, because its entries can only be renamed by their owners, which are checked
-    /// next. The last directory must not be shared at all.
+    ///   sticky bit (`/tmp`) is accepted, because its entries can only be renamed by their owners, which are checked
+    ///   next. The last directory must not be shared at all.
     /// - Group write access is accepted if owner and group are both ours and have the same ID: the user private group
-    /// of distributions with `umask` 002.
+    ///   of distributions with `umask` 002.
     /// - A symbolic link is followed if it belongs to us or to root; its target is checked by the same rules. So a unit
-    /// directory may be a link into the user's own dotfiles, and a link to another user's directory is rejected.
+    ///   directory may be a link into the user's own dotfiles, and a link to another user's directory is rejected.
     Owned,
     /// For reading another service's files: a node's cookie file below its own directory.
     ///

@@ -23,7 +23,7 @@ fn missing_linger_is_an_error_with_its_fix() {
     let ran = companion(&["doctor"]);
     fs::write(mark, "").unwrap();
     let ran = ran.exits(3);
-    let finding = "error   linger: the user's services end at logout, and none starts at boot";
+    let finding = "error   linger: the user's services stop at logout and do not start at boot";
     assert!(ran.stdout.contains(finding), "{ran}");
     assert!(ran.stdout.contains("        fix: loginctl enable-linger\n"), "{ran}");
 }
