@@ -233,7 +233,7 @@ impl Reconciler {
         Ok(reconcile)
     }
 
-    /// Dry run: returns the plan that [`reconcile`](Self::reconcile) would execute.
+    /// Dry run: returns the plan that [`reconcile_once`](Self::reconcile_once) would execute.
     ///
     /// It requires no leadership, so it works while another process is the leader. It waits for a running
     /// reconcile of this reconciler.
@@ -264,7 +264,7 @@ impl Reconciler {
     /// Reconciles until the state is stable, and returns the last reconcile.
     ///
     /// # Errors
-    /// As [`reconcile`](Self::reconcile).
+    /// As [`reconcile_once`](Self::reconcile_once).
     pub async fn converge(&self) -> Result<Convergence, ReconcileError> {
         self.converge_within(None).await
     }
@@ -272,7 +272,7 @@ impl Reconciler {
     /// Converges `names` only: steps of others are neither started nor awaited.
     ///
     /// # Errors
-    /// As [`reconcile`](Self::reconcile).
+    /// As [`reconcile_once`](Self::reconcile_once).
     pub async fn converge_for(
         &self,
         names: &BTreeSet<CompanionName>,

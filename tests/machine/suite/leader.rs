@@ -329,12 +329,12 @@ fn hanging_leader_is_reported_and_replaced() {
     let ran = companion(&["install", "lnd"]).exits(1);
     assert!(ran.stderr.contains("hangs") && ran.stderr.contains("--take-over"), "{ran}");
     let status = companion(&["status"]).exits(1);
-    assert!(status.stderr.contains("does not answer"), "{status}");
+    assert!(status.stderr.contains("does not respond"), "{status}");
     companion(&["--take-over", "install", "lnd"]).exits(0);
     assert!(LND.is_up());
     until("another daemon runs", 30, || Daemon::find().filter(|next| *next != pid));
     let refused = companion(&["--take-over", "reconcile"]);
-    assert!(refused.stderr.contains("answers"), "a leader that works is left alone: {refused}");
+    assert!(refused.stderr.contains("responds"), "a leader that works is left alone: {refused}");
 }
 
 #[test]
