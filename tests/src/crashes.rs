@@ -105,7 +105,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{workloads} workloads, up to {} crashes in a row; at most {} pass(es) and {seconds:.1} s \
-             until all was as wished; {} finding(s)",
+             until all was as intended; {} finding(s)",
             self.depth,
             self.passes,
             self.findings.len()

@@ -5,14 +5,14 @@
 
 #[path = "conformance_files/hooks.rs"]
 mod hooks;
+#[path = "conformance_files/intents.rs"]
+mod intents;
 #[path = "conformance_files/leadership.rs"]
 mod leader;
 #[path = "conformance_files/modes.rs"]
 mod modes;
 #[path = "conformance_files/units.rs"]
 mod units;
-#[path = "conformance_files/wishes.rs"]
-mod wishes;
 
 use modes::{absolute, obey_modes, set_mode};
 
@@ -51,9 +51,9 @@ macro_rules! hooks_on_files {
     };
 }
 
-macro_rules! wishes_on_files {
+macro_rules! intents_on_files {
     ($suite:ident: $($case:ident,)*) => {
-        on_files! { $suite, crate::wishes::Wishes::new, tokio::test(start_paused = true), []; $($case,)* }
+        on_files! { $suite, crate::intents::Intents::new, tokio::test(start_paused = true), []; $($case,)* }
     };
 }
 
@@ -66,4 +66,4 @@ macro_rules! leadership_on_files {
 companion_conformance::leadership_cases!(leadership_on_files);
 companion_conformance::unit_store_cases!(units_on_files);
 companion_conformance::hook_runner_cases!(hooks_on_files);
-companion_conformance::desired_store_cases!(wishes_on_files);
+companion_conformance::desired_store_cases!(intents_on_files);

@@ -18,7 +18,7 @@ impl FakeHost {
     /// `Transient` and `Denied` from the disk.
     pub async fn record_install(&self, spec: &CompanionSpec) -> PortResult<Generation> {
         let id = self.state().specs.id(spec);
-        self.record(&spec.name, |world| world.wish_exists(&spec.name, id)).await
+        self.record(&spec.name, |world| world.intent_exists(&spec.name, id)).await
     }
 
     /// Records a removal of `name`, in the same way.
@@ -26,7 +26,7 @@ impl FakeHost {
     /// # Errors
     /// As [`record_install`](Self::record_install).
     pub async fn record_removal(&self, name: &CompanionName) -> PortResult<Generation> {
-        self.record(name, |world| world.wish_gone(name)).await
+        self.record(name, |world| world.intent_gone(name)).await
     }
 
     /// Returns the desired state of `actor`: the record as it last read it.
@@ -37,7 +37,7 @@ impl FakeHost {
     async fn record(
         &self,
         name: &CompanionName,
-        wish: impl FnOnce(&mut World) -> Generation + Send,
+        intent: impl FnOnce(&mut World) -> Generation + Send,
     ) -> PortResult<Generation> {
         let call = Call::new(Port::Desired, Method::Record, Some(name));
         self.act(
@@ -45,7 +45,7 @@ impl FakeHost {
             Duration::ZERO,
             |world, _, _| {
                 world.disk_takes("the record of desired companions")?;
-                Ok(world.unsynced(name, wish))
+                Ok(world.unsynced(name, intent))
             },
             World::sync_record,
         )

@@ -164,12 +164,12 @@ impl FakeHost {
     pub fn install(&self, spec: &CompanionSpec) -> Generation {
         let mut state = self.state();
         let id = state.specs.id(spec);
-        state.world.wish_exists(&spec.name, id)
+        state.world.intent_exists(&spec.name, id)
     }
 
     /// Records a removal of `name`.
     pub fn remove(&self, name: &CompanionName) -> Generation {
-        self.state().world.wish_gone(name)
+        self.state().world.intent_gone(name)
     }
 
     /// Returns the first companion that differs from this process's desired state, and how.

@@ -30,7 +30,7 @@ pub enum Port {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(
     missing_docs,
-    reason = "each is the method of that name, and `Record` the recording of a wish"
+    reason = "each is the method of that name, and `Record` the recording of an intent"
 )]
 pub enum Method {
     Observe,

@@ -92,8 +92,8 @@ impl Bench {
         let rendered = self.host.render(self.hook()).await.unwrap();
         let config = self.host.commit(self.hook(), rendered, &[]).await.unwrap();
         let image = self.host.ensure(&self.spec.image).await.unwrap();
-        let wish = DesiredCompanion::new(self.spec.clone(), Generation(1));
-        let mut unit = wish.unit(&image.id, wish.revision(&image, Some(config)));
+        let intent = DesiredCompanion::new(self.spec.clone(), Generation(1));
+        let mut unit = intent.unit(&image.id, intent.revision(&image, Some(config)));
         let names = [(unit.name.clone(), Some(unit.clone()))].into();
         let files = UnitStore::observe(&self.host, &names).await;
         let rendering = files[&unit.name].as_ref().unwrap().rendering;

@@ -30,7 +30,7 @@ pub mod violations;
 
 use conditions::{Conditions, Delays, RateLimit};
 use containers::Container;
-use desired::{Record, RecordBefore, Wish};
+use desired::{Intent, Record, RecordBefore};
 use drop_ins::DropIns;
 use durable::Durable;
 use files::Files;
@@ -65,7 +65,7 @@ pub struct Slot {
     /// The drop-ins of the unit.
     pub drop_ins: DropIns,
     /// The recorded intent.
-    pub wish: Option<Wish>,
+    pub intent: Option<Intent>,
     pub(crate) written_since_reload: bool,
     pub(crate) gone_for_good: bool,
     pub(crate) unseen: Unseen,

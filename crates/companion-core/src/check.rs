@@ -30,7 +30,7 @@ pub struct Violation {
 pub enum Rule {
     /// Steps are only for companions in the desired state or pending deletion, with the generation of the
     /// intent.
-    OnlyWhatIsWished,
+    OnlyWhatIsDesired,
     /// Companions pending deletion are only removed, and desired ones are never removed.
     OneDirection,
     /// Unmanaged objects are not changed.
@@ -75,7 +75,7 @@ pub fn check(plan: &Plan, desired: &DesiredState, observed: &ObservedState) -> V
         let mut report = |rule| {
             found.insert(Violation { rule, companion: Some(name.clone()) });
         };
-        wished(step, name, desired).into_iter().for_each(&mut report);
+        intended(step, name, desired).into_iter().for_each(&mut report);
         match observed.companions.get(name) {
             Some(seen) => on_host(step, seen).into_iter().for_each(&mut report),
             None => report(Rule::NothingOnUnknown),
@@ -97,10 +97,10 @@ pub fn check(plan: &Plan, desired: &DesiredState, observed: &ObservedState) -> V
     found.into_iter().collect()
 }
 
-fn wished(step: &Step, name: &CompanionName, desired: &DesiredState) -> Vec<Rule> {
+fn intended(step: &Step, name: &CompanionName, desired: &DesiredState) -> Vec<Rule> {
     let mut broken = Vec::new();
     if desired.generation(name) != Some(step.generation) {
-        broken.push(Rule::OnlyWhatIsWished);
+        broken.push(Rule::OnlyWhatIsDesired);
     }
     let takes_down = match step.action {
         Action::StopUnit

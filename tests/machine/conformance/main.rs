@@ -17,6 +17,8 @@ mod guest;
 #[path = "../../tests/conformance_files/hooks.rs"]
 mod hooks;
 mod images;
+#[path = "../../tests/conformance_files/intents.rs"]
+mod intents;
 #[path = "../../tests/conformance_files/modes.rs"]
 mod modes;
 #[path = "../suite/random.rs"]
@@ -25,8 +27,6 @@ mod registry;
 mod services;
 mod traces;
 mod units;
-#[path = "../../tests/conformance_files/wishes.rs"]
-mod wishes;
 
 use modes::{absolute, obey_modes, set_mode};
 
@@ -109,9 +109,9 @@ macro_rules! hooks_for_real {
     };
 }
 
-macro_rules! wishes_for_real {
+macro_rules! intents_for_real {
     ($suite:ident: $($case:ident,)*) => {
-        for_real! { $suite, crate::new_wishes, tokio::test(start_paused = true), [""; 0]; $($case,)* }
+        for_real! { $suite, crate::new_intents, tokio::test(start_paused = true), [""; 0]; $($case,)* }
     };
 }
 
@@ -120,12 +120,12 @@ companion_conformance::service_manager_cases!(services_for_real);
 companion_conformance::image_provider_cases!(images_for_real);
 companion_conformance::container_facts_cases!(containers_for_real);
 companion_conformance::hook_runner_cases!(hooks_for_real);
-companion_conformance::desired_store_cases!(wishes_for_real);
+companion_conformance::desired_store_cases!(intents_for_real);
 
 async fn new_hooks() -> hooks::Hooks {
     hooks::Hooks::new()
 }
 
-async fn new_wishes() -> wishes::Wishes {
-    wishes::Wishes::new()
+async fn new_intents() -> intents::Intents {
+    intents::Intents::new()
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use adapter_fake::world::containers::Container;
-use adapter_fake::world::desired::{SpecId, Specs, Wish};
+use adapter_fake::world::desired::{Intent, SpecId, Specs};
 use adapter_fake::world::files::RenderedFile;
 use adapter_fake::world::services::{Phase, Run};
 use adapter_fake::world::units::{Load, UnitBytes, UnitText};
@@ -23,7 +23,7 @@ pub(super) struct Remains(BTreeMap<CompanionName, Companion>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Companion {
-    wish: Option<(bool, Option<SpecId>)>,
+    intent: Option<(bool, Option<SpecId>)>,
     image: Option<ImageState>,
     config: Option<RenderedFile>,
     file: Option<UnitBytes>,
@@ -57,16 +57,16 @@ impl Remains {
 
 fn companion(world: &World, specs: &Specs, name: &CompanionName) -> Option<Companion> {
     let slot = world.slot(name)?;
-    let wanted = match slot.wish {
-        Some(Wish::Exists { spec, .. }) => specs.get(spec),
-        Some(Wish::Gone { .. }) | None => None,
+    let wanted = match slot.intent {
+        Some(Intent::Exists { spec, .. }) => specs.get(spec),
+        Some(Intent::Gone { .. }) | None => None,
     };
     let hooks = specifications().into_iter().filter(|spec| spec.name == *name);
     let mut outputs = hooks.filter_map(|spec| Some(spec.hook?.output));
     Some(Companion {
-        wish: slot.wish.map(|wish| match wish {
-            Wish::Exists { spec, .. } => (true, Some(spec)),
-            Wish::Gone { spec, .. } => (false, spec),
+        intent: slot.intent.map(|intent| match intent {
+            Intent::Exists { spec, .. } => (true, Some(spec)),
+            Intent::Gone { spec, .. } => (false, spec),
         }),
         image: wanted.and_then(|spec| world.image_state(&spec.image).ok()),
         config: outputs.find_map(|output| world.files.rendered(&output)),

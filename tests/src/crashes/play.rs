@@ -8,7 +8,7 @@ use companion_core::reconciler::{Convergence, ReconcileError, Reconciler};
 
 use super::boundaries::{Boundaries, Reached};
 use super::oracle::{self, Remains};
-use super::workloads::{Base, Op, Other, Workload, publish, specifications, wished_in};
+use super::workloads::{Base, Op, Other, Workload, intended_in, publish, specifications};
 use super::{Crash, Stop};
 use crate::node::{Node, in_words, name, running_since};
 
@@ -62,7 +62,7 @@ pub(super) async fn base(base: Base) -> Result<World, String> {
     let node = Node::new();
     publish(&node.host);
     let host = host_of(&node.host.world()).await;
-    for spec in wished_in(base) {
+    for spec in intended_in(base) {
         host.install(&spec);
     }
     let node = Node::of(host);
@@ -304,8 +304,8 @@ impl<'w> Run<'w> {
     /// Checks the companions outside the workload: no effects, and their containers keep running.
     fn others_went_on(&self) -> Result<(), String> {
         let workload = self.workload;
-        let wished = wished_in(workload.base).into_iter().map(|spec| spec.name);
-        for name in wished.filter(|name| !workload.touches.contains(&name.as_str())) {
+        let intended = intended_in(workload.base).into_iter().map(|spec| spec.name);
+        for name in intended.filter(|name| !workload.touches.contains(&name.as_str())) {
             oracle::nothing_was_done_for(&name, &self.host.journal())?;
             let run = |world: &World| running_since(world, &name);
             let (before, now) = (run(&self.began), run(&self.host.world()));

@@ -124,7 +124,7 @@ pub(super) fn specifications() -> Vec<CompanionSpec> {
 }
 
 /// The specifications that are desired on `base`.
-pub(super) fn wished_in(base: Base) -> Vec<CompanionSpec> {
+pub(super) fn intended_in(base: Base) -> Vec<CompanionSpec> {
     match base {
         Base::Bare => vec![explorer()],
         Base::Installed => companions().into_iter().chain([explorer()]).collect(),
@@ -138,7 +138,7 @@ const INDEXER: &[&str] = &["indexer"];
 
 /// All workloads.
 pub fn workloads() -> Vec<Workload> {
-    let mut all = wishes();
+    let mut all = intents();
     all.extend(repairs::units());
     all.extend(repairs::services());
     all.extend(repairs::images_and_configuration());
@@ -155,7 +155,7 @@ fn bare(name: &'static str, touches: &'static [&'static str], ops: Vec<Op>) -> W
     Workload { name, base: Base::Bare, touches, ops }
 }
 
-fn wishes() -> Vec<Workload> {
+fn intents() -> Vec<Workload> {
     use Op::{Install, Pass, Remove, Sleep};
     vec![
         bare("install one with a hook", VIEWER, vec![Install(viewer)]),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use adapter_fake::Counts;
 use adapter_fake::World;
 use adapter_fake::world::Slot;
-use adapter_fake::world::desired::{Specs, Wish};
+use adapter_fake::world::desired::{Intent, Specs};
 use adapter_fake::world::files::RenderedFile;
 use adapter_fake::world::images::Reach;
 use adapter_fake::world::units::UnitBytes;
@@ -276,7 +276,7 @@ pub fn put_right(scene: &Scene, world: &World) -> World {
                 world.remove_container(name, ORIGIN);
             }
         }
-        if matches!(slot.wish, Some(Wish::Exists { .. })) {
+        if matches!(slot.intent, Some(Intent::Exists { .. })) {
             let pulled = scene.spec(at, 0).image.pull.as_ref();
             pulled.into_iter().for_each(|pull| world.publish(&pull.reference, "published"));
         }

@@ -125,7 +125,8 @@ pub fn moves(scene: &Scene, tamperings: &[Tampering], state: &State) -> Vec<Move
     }
     if state.intents > 0 {
         for at in 0..scene.names.len() {
-            let known = state.world.get().slot(&scene.names[at]).is_some_and(|s| s.wish.is_some());
+            let known =
+                state.world.get().slot(&scene.names[at]).is_some_and(|s| s.intent.is_some());
             let at = u8::try_from(at).unwrap_or(u8::MAX);
             moves.push(Move::Intend(at, Wanted::Version(0)));
             moves.push(Move::Intend(at, Wanted::Version(1)));

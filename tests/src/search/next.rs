@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use adapter_fake::world::Slot;
-use adapter_fake::world::desired::Wish;
+use adapter_fake::world::desired::Intent;
 use adapter_fake::{Fault, World};
 use companion_core::reconciler::Reconcile;
 use companion_core::reconciler::stepwise::Task;
@@ -82,7 +82,7 @@ impl<'s> Mover<'s> {
             }
             Move::Tamper(tampering, at) => {
                 let mut world = next.world.get().clone();
-                let gone = |slot: &Slot| matches!(slot.wish, Some(Wish::Gone { .. }));
+                let gone = |slot: &Slot| matches!(slot.intent, Some(Intent::Gone { .. }));
                 let name = &self.scene.names[usize::from(at)];
                 // The containers of a completed removal are not queried again; the remover of the unit verified their
                 // absence.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use adapter_fake::World;
-use adapter_fake::world::desired::Wish;
+use adapter_fake::world::desired::Intent;
 use companion_core::model::Monotonic;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
@@ -180,9 +180,9 @@ fn run_names(before: &World, after: &World, now: Duration) -> BTreeMap<Companion
     let invocation = |world: &World, name: &CompanionName, now| {
         world.service(name, now).ok().and_then(|service| service.invocation)
     };
-    let named = |name: &CompanionName, wish: Option<Wish>| RunName {
-        generation: match wish {
-            Some(Wish::Exists { generation, .. } | Wish::Gone { generation, .. }) => {
+    let named = |name: &CompanionName, intent: Option<Intent>| RunName {
+        generation: match intent {
+            Some(Intent::Exists { generation, .. } | Intent::Gone { generation, .. }) => {
                 Generation(generation)
             }
             None => Generation::default(),
@@ -190,5 +190,5 @@ fn run_names(before: &World, after: &World, now: Duration) -> BTreeMap<Companion
         before: invocation(before, name, now),
         after: invocation(after, name, ORIGIN),
     };
-    before.slots().map(|(name, slot)| (name.clone(), named(name, slot.wish))).collect()
+    before.slots().map(|(name, slot)| (name.clone(), named(name, slot.intent))).collect()
 }

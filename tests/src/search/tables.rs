@@ -37,7 +37,7 @@ macro_rules! layer {
 
 layer! {
     /// The desired state.
-    Wished { Gone, First, Second }
+    Intended { Gone, First, Second }
 }
 layer! {
     /// The rendered configuration.
@@ -67,7 +67,7 @@ layer! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the stage of that name")]
 pub struct Start {
-    pub wished: Wished,
+    pub intended: Intended,
     pub config: Config,
     pub image: ImageIs,
     pub file: File,
@@ -78,11 +78,11 @@ pub struct Start {
 impl Start {
     /// Every state.
     pub fn all() -> impl Iterator<Item = Self> {
-        Wished::ALL.iter().flat_map(|wished| {
+        Intended::ALL.iter().flat_map(|intended| {
             Config::ALL.iter().flat_map(move |config| {
                 ImageIs::ALL.iter().flat_map(move |image| {
                     layers_above().map(move |(file, loaded, runs)| Self {
-                        wished: *wished,
+                        intended: *intended,
                         config: *config,
                         image: *image,
                         file,
@@ -102,7 +102,7 @@ impl Start {
         let all = Self::all().filter(|start| {
             start.config == Config::Current
                 && start.image == ImageIs::Current
-                && start.wished != Wished::Second
+                && start.intended != Intended::Second
         });
         all.filter(|start| {
             file.contains(&start.file)
@@ -120,7 +120,7 @@ impl Start {
         at: usize,
         world: &World,
     ) -> World {
-        let mut world = self.wish(simulation, scene, at, world);
+        let mut world = self.intent(simulation, scene, at, world);
         let spec = scene.spec(at, 0);
         let (image, config) = make_lower_layers(&mut world, spec);
         let unit = |version| {
@@ -186,11 +186,11 @@ impl Start {
         world
     }
 
-    fn wish(self, simulation: &Simulation, scene: &Scene, at: usize, world: &World) -> World {
-        let version = usize::from(self.wished == Wished::Second);
+    fn intent(self, simulation: &Simulation, scene: &Scene, at: usize, world: &World) -> World {
+        let version = usize::from(self.intended == Intended::Second);
         simulation.changed(world, |host| {
             host.install(scene.spec(at, version));
-            if self.wished == Wished::Gone {
+            if self.intended == Intended::Gone {
                 host.remove(&scene.names[at]);
             }
         })

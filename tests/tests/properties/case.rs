@@ -48,7 +48,7 @@ impl Case {
             Operation::Install { .. }
             | Operation::Resync
             | Operation::Remove { .. }
-            | Operation::Wish { .. }
+            | Operation::Intent { .. }
             | Operation::Sleep(_)
             | Operation::Crash { .. }
             | Operation::Together { .. }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use adapter_fake::world::desired::Wish;
+use adapter_fake::world::desired::Intent;
 use adapter_fake::world::units::UnitBytes;
 use adapter_fake::{FakeHost, Method, Port};
 use companion_core::model::revision::Revision;
@@ -22,8 +22,8 @@ pub(crate) fn end(host: &FakeHost) -> Vec<String> {
     let world = host.world();
     let of = |at: usize| {
         let slot = world.slot(&named(at))?;
-        if !matches!(slot.wish, Some(Wish::Exists { .. })) {
-            return slot.wish.map(|_| format!("{} is gone", named(at)));
+        if !matches!(slot.intent, Some(Intent::Exists { .. })) {
+            return slot.intent.map(|_| format!("{} is gone", named(at)));
         }
         let file = match slot.file.now() {
             Some(UnitBytes::Ours(text)) => {
@@ -116,7 +116,7 @@ fn untroubled(case: &Case, recorded: &[bool]) -> Case {
         Operation::Remove { at } | Operation::Together { at, version: None, .. } => {
             recorded.then_some(Operation::Remove { at: *at })
         }
-        Operation::Wish { .. } if !recorded => None,
+        Operation::Intent { .. } if !recorded => None,
         Operation::CommandDies { at, version: Some(version), .. } => {
             recorded.then_some(Operation::Install { at: *at, version: *version })
         }
@@ -126,7 +126,7 @@ fn untroubled(case: &Case, recorded: &[bool]) -> Case {
         Operation::Crash { .. } | Operation::PowerLoss { .. } | Operation::HandOver { .. } => {
             Some(Operation::Resync)
         }
-        Operation::Wish { .. }
+        Operation::Intent { .. }
         | Operation::Resync
         | Operation::Sleep(_)
         | Operation::Rotate
@@ -189,7 +189,7 @@ impl Trouble {
                 Operation::Install { .. }
                 | Operation::Resync
                 | Operation::Remove { .. }
-                | Operation::Wish { .. }
+                | Operation::Intent { .. }
                 | Operation::Sleep(_)
                 | Operation::Rotate
                 | Operation::ChangeContext { .. }

@@ -23,7 +23,7 @@ pub(crate) enum Operation {
     /// The same for the removal of a companion.
     Remove { at: usize },
     /// An intent is recorded, and its process dies before any effect.
-    Wish { at: usize, version: Option<u8> },
+    Intent { at: usize, version: Option<u8> },
     /// Time passes.
     Sleep(u64),
     /// The credentials of all hooks change.
@@ -165,14 +165,14 @@ impl Swarm {
         let (selector, at, small, large) = numbers;
         let at = usize::from(at) % MOST;
         let version = small % VERSIONS;
-        let wish = (small < 170).then_some(version);
+        let intent = (small < 170).then_some(version);
         let large = u64::from(large);
         let pick = |length: usize| usize::from(small) % length;
         match self.kind(selector) {
             0 => Operation::Install { at, version },
             1 => Operation::Resync,
             2 => Operation::Remove { at },
-            3 => Operation::Wish { at, version: wish },
+            3 => Operation::Intent { at, version: intent },
             4 => Operation::Sleep([1, 7, 30, 120, 1000][pick(5)]),
             5 => Operation::Rotate,
             6 => Operation::ChangeContext { at },
@@ -183,7 +183,7 @@ impl Swarm {
             11 => Operation::PowerLoss { after: large % 64, outcome: u64::from(small) },
             12 => Operation::Reboot,
             13 => {
-                Operation::Together { at, version: wish, stalls: large.wrapping_mul(0x9e37_79b9) }
+                Operation::Together { at, version: intent, stalls: large.wrapping_mul(0x9e37_79b9) }
             }
             14 => Operation::JumpWall([-315_360_000, -3600, 3600, 315_360_000][pick(4)]),
             15 => Operation::Events(
@@ -196,7 +196,7 @@ impl Swarm {
             ),
             16 => Operation::Heal,
             17 => Operation::HandOver { after: large % 64, inputs: small % INPUTS },
-            _ => Operation::CommandDies { at, version: wish, after: large % 64 },
+            _ => Operation::CommandDies { at, version: intent, after: large % 64 },
         }
     }
 }

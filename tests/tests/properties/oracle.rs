@@ -1,6 +1,6 @@
 //! Invariants after every operation, checked on the host alone, independent of the planner.
 
-use adapter_fake::world::desired::Wish;
+use adapter_fake::world::desired::Intent;
 use adapter_fake::world::files::SECRET;
 use adapter_fake::world::services::{Phase, Service};
 use adapter_fake::world::units::UnitBytes;
@@ -76,8 +76,8 @@ pub(crate) fn pass_is_honest(
         return Ok(());
     }
     let (world, specs) = (host.world(), host.specs());
-    let wished = last.desired.companions.keys().chain(last.desired.removed.keys());
-    for name in wished {
+    let intended = last.desired.companions.keys().chain(last.desired.removed.keys());
+    for name in intended {
         let settled = last.plan.is_converged_for(name);
         let passed_on = world.slot(name).is_some_and(|slot| {
             !matches!(slot.file.now(), None | Some(UnitBytes::Ours(_) | UnitBytes::Empty))
@@ -116,9 +116,9 @@ pub(crate) fn in_order(host: &FakeHost) -> Verdict {
         let Some(slot) = world.slot(&named(at)) else { continue };
         let ours = slot.service.run.is_some_and(|run| run.revision.is_some());
         let runs = ours && matches!(slot.service.phase, Phase::Running { .. });
-        let wished = matches!(slot.wish, Some(Wish::Exists { .. }));
-        let orphan = slot.wish.is_none();
-        must(runs == wished || orphan, || format!("`{}` runs: {runs}", named(at)))?;
+        let intended = matches!(slot.intent, Some(Intent::Exists { .. }));
+        let orphan = slot.intent.is_none();
+        must(runs == intended || orphan, || format!("`{}` runs: {runs}", named(at)))?;
     }
     Ok(())
 }

@@ -156,7 +156,7 @@ pub(crate) async fn perform(
         Operation::Install { at, version } => ask(stage, at, Some(version), *trust).await?,
         Operation::Remove { at } => ask(stage, at, None, *trust).await?,
         // An intent that the disk does not accept is not recorded, and the command reports it.
-        Operation::Wish { at, version } => drop(stage.wish(at, version).await),
+        Operation::Intent { at, version } => drop(stage.intent(at, version).await),
         Operation::Sleep(seconds) => stage.sleep(seconds).await,
         Operation::Rotate => stage.rotate(),
         Operation::ChangeContext { at } => stage.change_context(at),
@@ -203,7 +203,7 @@ pub(crate) async fn perform(
         }
         Operation::CommandDies { at, version, after } => {
             stage.daemon.shut_down().await;
-            if stage.wish(at, version).await.is_ok() {
+            if stage.intent(at, version).await.is_ok() {
                 let ((command, _), names) = (stage.command(), [named(at)].into());
                 let course = Course { stop_at: Some(after), ..course };
                 let (pass, _) = watched(stage, course, command.converge_for(&names)).await?;
@@ -258,7 +258,7 @@ async fn judged_pass(
 
 /// A command records an intent. If a daemon leads, it converges; else the command leads until that is done.
 async fn ask(stage: &mut Stage, at: usize, version: Option<u8>, trust: Trust) -> Verdict {
-    if stage.wish(at, version).await.is_err() {
+    if stage.intent(at, version).await.is_err() {
         return Ok(());
     }
     let (command, host) = stage.command();
@@ -294,7 +294,7 @@ async fn together(stage: &mut Stage, at: usize, version: Option<u8>, course: Cou
     let (one, other) = passes.ok_or_else(|| "they were stopped".to_owned())?;
     pass_is_honest(&one, &stage.host, false)?;
     if let Some(other) = other {
-        stage.wished(at, version);
+        stage.intended(at, version);
         pass_is_honest(&other, &stage.host, false)?;
     }
     Ok(())
@@ -367,7 +367,7 @@ impl Operation {
             Self::Install { .. }
             | Self::Resync
             | Self::Remove { .. }
-            | Self::Wish { .. }
+            | Self::Intent { .. }
             | Self::Sleep(_)
             | Self::Rotate
             | Self::ChangeContext { .. }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use adapter_fake::world::conditions::{Conditions, Delays};
 use adapter_fake::world::containers::Container;
-use adapter_fake::world::desired::{Record, Wish};
+use adapter_fake::world::desired::{Intent, Record};
 use adapter_fake::world::images::Reach;
 use adapter_fake::world::services::{Behaviour, JobKind};
 use adapter_fake::world::units::UnitBytes;
@@ -37,7 +37,7 @@ pub(crate) struct Stage {
     pub(crate) daemon: Arc<Reconciler>,
     pub(crate) profiles: [Profile; MOST],
     /// The last intent: a version, or removal.
-    pub(crate) wishes: [Option<Option<u8>>; MOST],
+    pub(crate) intents: [Option<Option<u8>>; MOST],
     /// Whether each performed operation recorded an intent.
     pub(crate) recorded: Vec<bool>,
     /// The number of recorded intents.
@@ -75,7 +75,7 @@ impl Stage {
             host,
             daemon,
             profiles: case.profiles,
-            wishes: [None; MOST],
+            intents: [None; MOST],
             recorded: Vec::new(),
             records: 0,
             before,
@@ -166,21 +166,21 @@ impl Stage {
     ///
     /// # Errors
     /// If the disk does not accept it.
-    pub(crate) async fn wish(&mut self, at: usize, version: Option<u8>) -> PortResult<()> {
+    pub(crate) async fn intent(&mut self, at: usize, version: Option<u8>) -> PortResult<()> {
         intend(&self.host.as_actor(1), at, self.profiles[at], version).await?;
-        self.wished(at, version);
+        self.intended(at, version);
         self.ledger.iter().for_each(|ledger| ledger.intended(&named(at), false));
         Ok(())
     }
 
     /// Notes that an intent was recorded.
-    pub(crate) fn wished(&mut self, at: usize, version: Option<u8>) {
-        self.wishes[at] = Some(version);
+    pub(crate) fn intended(&mut self, at: usize, version: Option<u8>) {
+        self.intents[at] = Some(version);
         self.records += 1;
     }
 
     pub(crate) fn record(&mut self, at: usize, version: Option<u8>) {
-        self.wished(at, version);
+        self.intended(at, version);
         self.ledger.iter().for_each(|ledger| ledger.intended(&named(at), false));
         match version {
             Some(version) => self.host.install(&spec(at, self.profiles[at], version)),
@@ -253,18 +253,18 @@ impl Stage {
     /// Lost intents are recorded again.
     fn heal_record(&mut self) {
         for at in 0..MOST {
-            let Some(wished) = self.wishes[at] else { continue };
+            let Some(intended) = self.intents[at] else { continue };
             let world = self.host.world();
-            let recorded = world.slot(&named(at)).and_then(|slot| slot.wish);
-            let kept = match (recorded, wished) {
-                (Some(Wish::Exists { .. }), Some(_)) | (Some(Wish::Gone { .. }), None) => true,
+            let recorded = world.slot(&named(at)).and_then(|slot| slot.intent);
+            let kept = match (recorded, intended) {
+                (Some(Intent::Exists { .. }), Some(_)) | (Some(Intent::Gone { .. }), None) => true,
                 (Some(_) | None, _) => false,
             };
             if !kept {
                 // A completely lost removal is requested again, so that its companion is known.
-                let known = wished.unwrap_or(0);
+                let known = intended.unwrap_or(0);
                 self.record(at, Some(known));
-                self.record(at, wished);
+                self.record(at, intended);
             }
         }
     }

@@ -71,7 +71,7 @@ async fn end(daemon: Daemon, in_order: bool) -> Verdict {
 
 /// A command records an intent, and leads until that is done unless the daemon leads.
 async fn request(stage: &mut Stage, at: usize, version: Option<u8>) {
-    if stage.wish(at, version).await.is_ok() {
+    if stage.intent(at, version).await.is_ok() {
         let (command, _) = stage.command();
         drop(command.converge_for(&[named(at)].into()).await);
         command.shut_down().await;
@@ -122,7 +122,7 @@ async fn supervise(case: &Case) -> Verdict {
             Operation::Together { at, version, .. } => request(&mut stage, at, version).await,
             Operation::Install { at, version } => request(&mut stage, at, Some(version)).await,
             Operation::Remove { at } => request(&mut stage, at, None).await,
-            Operation::Wish { .. }
+            Operation::Intent { .. }
             | Operation::Sleep(_)
             | Operation::Rotate
             | Operation::ChangeContext { .. }

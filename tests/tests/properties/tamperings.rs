@@ -1,7 +1,7 @@
 //! Tampering with one companion by users, other programs and faults: the tampering methods of the fake.
 
 use adapter_fake::FakeHost;
-use adapter_fake::world::desired::{Record, Wish};
+use adapter_fake::world::desired::{Intent, Record};
 use adapter_fake::world::files::Fate;
 use adapter_fake::world::images::BuildFate;
 use companion_core::model::companion::CompanionName;
@@ -112,8 +112,8 @@ pub(crate) const TAMPERINGS: [Tampering; 50] = [
 
 fn is_gone(host: &FakeHost, name: &CompanionName) -> bool {
     let world = host.world();
-    let wish = world.slot(name).and_then(|slot| slot.wish);
-    matches!(wish, Some(Wish::Gone { .. })) && world.untruth_at(name, &host.specs()).is_none()
+    let intent = world.slot(name).and_then(|slot| slot.intent);
+    matches!(intent, Some(Intent::Gone { .. })) && world.untruth_at(name, &host.specs()).is_none()
 }
 
 impl Tampering {

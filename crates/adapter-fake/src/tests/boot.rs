@@ -124,7 +124,7 @@ async fn intent_is_durable_once_recorded_and_not_before() {
     let removed = || async { bench.host.load().await.unwrap().removed.len() };
     assert_eq!(removed().await, 1);
     bench.host.power_loss();
-    assert_eq!(removed().await, 0, "the wish before it is back");
+    assert_eq!(removed().await, 0, "the intent before it is back");
     bench.host.remove_gate();
     bench.host.record_removal(bench.name()).await.unwrap();
     bench.host.power_loss();

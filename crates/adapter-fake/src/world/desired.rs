@@ -79,7 +79,7 @@ impl Specs {
 
 /// The intent for a companion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Wish {
+pub enum Intent {
     /// Install.
     Exists {
         /// Its specification.
@@ -101,23 +101,23 @@ pub enum Wish {
 pub(crate) struct RecordBefore {
     generation: u64,
     /// The synced values of intents that changed since.
-    wishes: BTreeMap<CompanionName, Option<Wish>>,
+    intents: BTreeMap<CompanionName, Option<Intent>>,
 }
 
 impl World {
-    /// Changes the record of `name` with `wish`, without syncing.
+    /// Changes the recorded intent of `name`, without syncing.
     pub(crate) fn unsynced(
         &mut self,
         name: &CompanionName,
-        wish: impl FnOnce(&mut Self) -> Generation,
+        intent: impl FnOnce(&mut Self) -> Generation,
     ) -> Generation {
-        let before = self.slot(name).and_then(|slot| slot.wish);
+        let before = self.slot(name).and_then(|slot| slot.intent);
         let generation = self.generation;
         let record = self
             .record_before
-            .get_or_insert_with(|| RecordBefore { generation, wishes: BTreeMap::new() });
-        record.wishes.entry(name.clone()).or_insert(before);
-        wish(self)
+            .get_or_insert_with(|| RecordBefore { generation, intents: BTreeMap::new() });
+        record.intents.entry(name.clone()).or_insert(before);
+        intent(self)
     }
 
     /// Syncs the record, which is one file.
@@ -134,32 +134,32 @@ impl World {
     pub(crate) fn lose_unsynced_record(&mut self) {
         let Some(before) = self.record_before.take() else { return };
         self.generation = before.generation;
-        for (name, wish) in before.wishes {
-            self.slot_mut(&name).wish = wish;
+        for (name, intent) in before.intents {
+            self.slot_mut(&name).intent = intent;
         }
     }
 
     /// Records and syncs an install of `name` with `spec`.
-    pub fn wish_exists(&mut self, name: &CompanionName, spec: SpecId) -> Generation {
+    pub fn intent_exists(&mut self, name: &CompanionName, spec: SpecId) -> Generation {
         self.generation += 1;
         let generation = self.generation;
         let slot = self.slot_mut(name);
         slot.gone_for_good = false;
-        slot.wish = Some(Wish::Exists { spec, generation });
+        slot.intent = Some(Intent::Exists { spec, generation });
         Generation(generation)
     }
 
     /// Records and syncs a removal of `name`.
-    pub fn wish_gone(&mut self, name: &CompanionName) -> Generation {
+    pub fn intent_gone(&mut self, name: &CompanionName) -> Generation {
         self.generation += 1;
         let generation = self.generation;
         let slot = self.slot_mut(name);
-        let spec = match slot.wish {
-            Some(Wish::Exists { spec, .. }) => Some(spec),
-            Some(Wish::Gone { spec, .. }) => spec,
+        let spec = match slot.intent {
+            Some(Intent::Exists { spec, .. }) => Some(spec),
+            Some(Intent::Gone { spec, .. }) => spec,
             None => None,
         };
-        slot.wish = Some(Wish::Gone { spec, generation });
+        slot.intent = Some(Intent::Gone { spec, generation });
         Generation(generation)
     }
 
@@ -182,13 +182,13 @@ impl World {
         let latest = Generation(self.generation);
         let mut desired = DesiredState { latest, ..DesiredState::default() };
         for (name, slot) in &self.slots {
-            match slot.wish {
-                Some(Wish::Exists { spec, generation }) => {
+            match slot.intent {
+                Some(Intent::Exists { spec, generation }) => {
                     let Some(spec) = specs.get(spec) else { continue };
                     let companion = DesiredCompanion::new(spec.clone(), Generation(generation));
                     desired.companions.insert(name.clone(), companion);
                 }
-                Some(Wish::Gone { spec, generation }) => {
+                Some(Intent::Gone { spec, generation }) => {
                     let known = spec.and_then(|spec| specs.get(spec));
                     let removed = RemovedCompanion {
                         generation: Generation(generation),

@@ -408,7 +408,7 @@ impl World {
     /// Removes the record of the desired state.
     pub fn lose_record(&mut self) {
         for slot in self.slots.values_mut() {
-            slot.wish = None;
+            slot.intent = None;
         }
     }
 }

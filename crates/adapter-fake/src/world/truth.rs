@@ -6,7 +6,7 @@ use companion_core::model::hook::{Link, Rendering};
 use companion_core::model::image::PresentImage;
 
 use super::containers::{Container, Status};
-use super::desired::{Specs, Wish};
+use super::desired::{Intent, Specs};
 use super::services::{Phase, Run};
 use super::units::{Load, UnitBytes};
 use super::{Slot, World};
@@ -46,9 +46,9 @@ impl World {
     /// As above for `name` alone; `None` too if there is no intent for it.
     pub fn untruth_at(&self, name: &CompanionName, specs: &Specs) -> Option<Untruth> {
         let slot = self.slot(name)?;
-        match slot.wish? {
-            Wish::Exists { spec, .. } => self.untruth_of(slot, specs.get(spec)?),
-            Wish::Gone { spec, .. } => self.rest_of(slot, spec.and_then(|id| specs.get(id))),
+        match slot.intent? {
+            Intent::Exists { spec, .. } => self.untruth_of(slot, specs.get(spec)?),
+            Intent::Gone { spec, .. } => self.rest_of(slot, spec.and_then(|id| specs.get(id))),
         }
     }
 

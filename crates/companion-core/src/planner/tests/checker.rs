@@ -53,7 +53,7 @@ fn a_good_plan_breaks_none() {
 fn a_step_of_another_generation_is_seen() {
     let scene = down();
     let old = Step { generation: Generation(0), ..start(&scene) };
-    assert_eq!(broken(&scene, vec![old]), [Rule::OnlyWhatIsWished]);
+    assert_eq!(broken(&scene, vec![old]), [Rule::OnlyWhatIsDesired]);
 }
 
 #[test]

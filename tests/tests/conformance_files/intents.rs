@@ -16,13 +16,13 @@ use companion_core::ports::DesiredStore;
 
 use super::{obey_modes, set_mode};
 
-pub(crate) struct Wishes {
+pub(crate) struct Intents {
     store: Arc<RecordStore>,
     companions: Companions,
     root: tempfile::TempDir,
 }
 
-impl Wishes {
+impl Intents {
     pub(crate) fn new() -> Self {
         obey_modes();
         let root = tempfile::tempdir().unwrap();
@@ -70,7 +70,7 @@ hook.program.template.template = "/usr/share/companion/{name}.conf.j2"
 }
 
 #[async_trait]
-impl DesiredWorld for Wishes {
+impl DesiredWorld for Intents {
     fn desired(&self) -> Arc<dyn DesiredStore> {
         Arc::clone(&self.store) as _
     }
