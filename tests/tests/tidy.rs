@@ -145,6 +145,23 @@ fn ci_runs_the_commands_of_the_readme() {
     }
 }
 
+/// A stage of the machine names its tests by a prefix, which the compiler does not check.
+#[test]
+fn every_stage_of_the_machine_names_an_existing_test() {
+    let script = read("tests/machine/run");
+    let stages = script.split("run_suite ").skip(1).filter_map(|rest| {
+        let (module, rest) = rest.split_once("::")?;
+        let prefix = rest.split(|c: char| c != '_' && !c.is_ascii_alphanumeric()).next()?;
+        (module.chars().all(char::is_alphabetic) && !prefix.is_empty()).then_some((module, prefix))
+    });
+    let stages: Vec<_> = stages.collect();
+    assert!(stages.len() >= 4, "{stages:?}");
+    for (module, prefix) in stages {
+        let suite = read(format!("tests/machine/suite/{module}.rs"));
+        assert!(suite.contains(&format!("#[test]\nfn {prefix}")), "{module}::{prefix}");
+    }
+}
+
 /// The compiler ignores a file that no target references.
 #[test]
 fn every_file_in_a_folder_of_tests_is_compiled() {
