@@ -6,7 +6,8 @@ use companion_core::model::desired::{DesiredCompanion, DesiredState, Generation}
 use companion_core::model::hook::{ConfigId, HookState, Link, Rendering};
 use companion_core::model::image::ImageState;
 use companion_core::model::revision::Fingerprint;
-use companion_core::model::unit::{ContainerState, ServiceState, UnitFile, UnitFileState};
+use companion_core::model::service::ServiceState;
+use companion_core::model::unit::{ContainerState, UnitFile, UnitFileState};
 use companion_core::ports::container_runtime::MockContainerRuntime;
 use companion_core::ports::desired_store::MockDesiredStore;
 use companion_core::ports::hook_runner::MockHookRunner;
@@ -55,7 +56,7 @@ fn reads() -> Reads {
         names.keys().map(|name| (name.clone(), Ok(absent()))).collect()
     });
     host.services.expect_observe().returning(|names| {
-        names.iter().map(|name| (name.clone(), Ok(ServiceState::not_found()))).collect()
+        names.iter().map(|name| (name.clone(), Ok(ServiceState::absent()))).collect()
     });
     host.images.expect_observe().returning(|sources| {
         let nothing = || ImageState { context: None, present: None, leftovers: Vec::new() };

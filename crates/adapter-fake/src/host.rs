@@ -215,7 +215,7 @@ impl FakeHost {
     }
 
     /// Records a call in the journal, and returns its fault, if any.
-    pub(crate) fn begin(&self, call: &Call) -> (u64, Option<Mode>) {
+    pub(crate) fn begin_call(&self, call: &Call) -> (u64, Option<Mode>) {
         let now = self.now();
         let mut state = self.state();
         let number = state.journal.begin(now, self.actor, call.clone());
@@ -253,7 +253,7 @@ impl FakeHost {
         read: impl FnOnce(&World, Duration) -> PortResult<T> + Send,
         saw: impl FnOnce(&mut World) + Send,
     ) -> PortResult<T> {
-        let (number, mode) = self.begin(&call);
+        let (number, mode) = self.begin_call(&call);
         let old = match mode {
             None => None,
             Some(Mode::Error(kind) | Mode::ErrorAfterEffect(kind)) => {
@@ -290,7 +290,7 @@ impl FakeHost {
     where
         T: Send,
     {
-        let (number, mode) = self.begin(&call);
+        let (number, mode) = self.begin_call(&call);
         self.strike_before(&call, mode.as_ref(), number).await?;
         self.pass(&call, Stage::Before).await;
         if takes > Duration::ZERO {

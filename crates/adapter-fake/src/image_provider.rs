@@ -135,7 +135,7 @@ impl ImageProvider for FakeHost {
     async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage> {
         let owner = self.specs().owner_of_image(source).cloned();
         let call = Call::new(Port::Images, Method::Ensure, owner.as_ref());
-        let (number, mode) = self.begin(&call);
+        let (number, mode) = self.begin_call(&call);
         self.strike_before(&call, mode.as_ref(), number).await?;
         self.pass(&call, Stage::Before).await;
         let result = self.make_present(&call, source).await;

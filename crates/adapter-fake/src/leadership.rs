@@ -45,7 +45,7 @@ impl FakeHost {
 impl Leadership for FakeHost {
     async fn acquire(&self) -> PortResult<Acquired> {
         let call = Call::new(Port::Leadership, Method::Acquire, None);
-        let (number, mode) = self.begin(&call);
+        let (number, mode) = self.begin_call(&call);
         self.strike_before(&call, mode.as_ref(), number).await?;
         let acquired = self.acquire_now();
         let struck = self.strike_after(&call, mode.as_ref()).await;

@@ -6,14 +6,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::log::LogTail;
-use companion_core::model::unit::{JobResult, ServiceState};
+use companion_core::model::service::{ServiceState, Verb};
 use companion_core::ports::{Job, PortError, PortErrorKind, PortResult, ServiceManager};
 use tokio::time::timeout_at;
 
 use crate::host::FakeHost;
 use crate::journal::{Call, Method, Port};
-use crate::world::World;
-use crate::world::services::JobKind;
+use crate::world::{JobResult, World};
 
 impl FakeHost {
     /// Counts the log reader process, once per ended run.
@@ -27,37 +26,8 @@ impl FakeHost {
         }
     }
 
-    async fn queue(&self, kind: JobKind, name: &CompanionName) -> PortResult<Job> {
-        let method = match kind {
-            JobKind::Start => Method::Start,
-            JobKind::Stop => Method::Stop,
-            JobKind::Restart => Method::Restart,
-        };
-        let call = Call::new(Port::Services, method, Some(name));
-        self.act(
-            call,
-            Duration::ZERO,
-            |world, counts, now| {
-                world.advance(now);
-                world.watch_service(name);
-                if kind == JobKind::Restart {
-                    world.watch_restart(name);
-                }
-                let id = world.queue(name, kind, now)?;
-                *match kind {
-                    JobKind::Start => &mut counts.starts,
-                    JobKind::Stop => &mut counts.stops,
-                    JobKind::Restart => &mut counts.restarts,
-                } += 1;
-                Ok(Job { id: id.to_string(), companion: name.clone() })
-            },
-            |_| (),
-        )
-        .await
-    }
-
     /// Waits for the end of `job` or the timeout.
-    async fn end_of(&self, job: &Job) -> PortResult<JobResult> {
+    async fn end_of(&self, job: &Job) -> PortResult<()> {
         let Ok(id) = job.id.parse::<u32>() else {
             let message = format!("{job} is not a job of this host");
             return Err(PortError::new(PortErrorKind::Invalid, message));
@@ -74,8 +44,12 @@ impl FakeHost {
                 state.world.needs_bus()?;
                 (state.world.job_result(id), state.world.next_event())
             };
-            if let Some(result) = result {
-                return Ok(result);
+            match result {
+                Some(JobResult::Done | JobResult::Canceled) => return Ok(()),
+                Some(JobResult::Failed) => {
+                    return Err(PortError::new(PortErrorKind::Transient, format!("{job} failed")));
+                }
+                None => {}
             }
             if self.now() >= deadline {
                 let message = format!("timed out waiting for {job}");
@@ -128,21 +102,38 @@ impl ServiceManager for FakeHost {
         .await
     }
 
-    async fn start(&self, name: &CompanionName) -> PortResult<Job> {
-        self.queue(JobKind::Start, name).await
+    async fn begin(&self, name: &CompanionName, verb: Verb) -> PortResult<Job> {
+        let method = match verb {
+            Verb::Start => Method::Start,
+            Verb::Stop => Method::Stop,
+            Verb::Restart => Method::Restart,
+        };
+        let call = Call::new(Port::Services, method, Some(name));
+        self.act(
+            call,
+            Duration::ZERO,
+            |world, counts, now| {
+                world.advance(now);
+                world.watch_service(name);
+                if verb == Verb::Restart {
+                    world.watch_restart(name);
+                }
+                let id = world.queue(name, verb, now)?;
+                *match verb {
+                    Verb::Start => &mut counts.starts,
+                    Verb::Stop => &mut counts.stops,
+                    Verb::Restart => &mut counts.restarts,
+                } += 1;
+                Ok(Job { id: id.to_string(), companion: name.clone() })
+            },
+            |_| (),
+        )
+        .await
     }
 
-    async fn stop(&self, name: &CompanionName) -> PortResult<Job> {
-        self.queue(JobKind::Stop, name).await
-    }
-
-    async fn restart(&self, name: &CompanionName) -> PortResult<Job> {
-        self.queue(JobKind::Restart, name).await
-    }
-
-    async fn wait(&self, job: Job) -> PortResult<JobResult> {
+    async fn wait(&self, job: Job) -> PortResult<()> {
         let call = Call::new(Port::Services, Method::Wait, Some(&job.companion));
-        let (number, mode) = self.begin(&call);
+        let (number, mode) = self.begin_call(&call);
         self.strike_before(&call, mode.as_ref(), number).await?;
         let result = self.end_of(&job).await;
         let struck = self.strike_after(&call, mode.as_ref()).await;

@@ -7,8 +7,11 @@ use companion_core::model::container::{AbsolutePath, BindMount, ContainerSpec};
 use companion_core::model::desired::{DesiredCompanion, Generation};
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
-use companion_core::model::unit::{JobResult, ServiceState, UnitSpec};
-use companion_core::ports::{DesiredStore, HookRunner, ImageProvider, ServiceManager, UnitStore};
+use companion_core::model::service::{ServiceState, Verb};
+use companion_core::model::unit::UnitSpec;
+use companion_core::ports::{
+    DesiredStore, HookRunner, ImageProvider, PortResult, ServiceManager, UnitStore,
+};
 
 use crate::FakeHost;
 
@@ -106,23 +109,25 @@ impl Bench {
         let unit = self.prepare().await;
         self.host.write(&unit).await.unwrap();
         self.host.reload().await.unwrap();
-        assert_eq!(self.start().await, JobResult::Done);
+        self.start().await.unwrap();
         unit
     }
 
-    async fn start(&self) -> JobResult {
-        let job = self.host.start(self.name()).await.unwrap();
-        self.host.wait(job).await.unwrap()
+    async fn carry_out(&self, verb: Verb) -> PortResult<()> {
+        let job = self.host.begin(self.name(), verb).await.unwrap();
+        self.host.wait(job).await
     }
 
-    async fn restart(&self) -> JobResult {
-        let job = self.host.restart(self.name()).await.unwrap();
-        self.host.wait(job).await.unwrap()
+    async fn start(&self) -> PortResult<()> {
+        self.carry_out(Verb::Start).await
     }
 
-    async fn stop(&self) -> JobResult {
-        let job = self.host.stop(self.name()).await.unwrap();
-        self.host.wait(job).await.unwrap()
+    async fn restart(&self) -> PortResult<()> {
+        self.carry_out(Verb::Restart).await
+    }
+
+    async fn stop(&self) -> PortResult<()> {
+        self.carry_out(Verb::Stop).await
     }
 
     async fn state(&self) -> ServiceState {

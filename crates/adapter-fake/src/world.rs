@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
-use companion_core::model::unit::JobResult;
 
 mod boot;
 pub mod conditions;
@@ -39,6 +38,7 @@ use services::{Behaviour, Service};
 use units::{Load, UnitBytes};
 use violations::{Unseen, Violation};
 
+pub use jobs::JobResult;
 pub use truth::Untruth;
 
 /// All state of the host for one companion's name.

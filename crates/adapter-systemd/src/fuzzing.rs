@@ -16,7 +16,7 @@ use crate::mark::{compared, is_marked, ownership};
 use crate::process::Ended;
 use crate::processes::ProcessFacts;
 use crate::reload_check::outcome;
-use crate::states::{Properties, service_state, subject};
+use crate::states::{Properties, Surroundings, service_state, subject};
 
 /// Parses `bytes` as the unit file of `name`; returns whether the file is managed, and its displayed form.
 pub fn unit_file(name: &CompanionName, bytes: &[u8]) -> (bool, String) {
@@ -60,7 +60,7 @@ pub fn generator(
 }
 
 /// The properties that determine a service's state.
-const PROPERTIES: [&str; 16] = [
+const PROPERTIES: [&str; 17] = [
     "LoadState",
     "ActiveState",
     "SubState",
@@ -77,6 +77,7 @@ const PROPERTIES: [&str; 16] = [
     "ExecMainCode",
     "ExecMainStatus",
     "Environment",
+    "FragmentPath",
 ];
 
 /// Reads a service's state from properties whose types and values `bytes` chooses: a type, a length and that many bytes
@@ -100,8 +101,11 @@ pub fn service(bytes: &[u8]) -> Vec<String> {
     }
     let all = Properties::from(all);
     let mut shown = Vec::new();
-    match service_state(&all, &all, &ProcessFacts::default(), Duration::from_secs(90)) {
-        Ok(state) => shown.extend(state.load_error),
+    let facts = ProcessFacts::default();
+    let location = Some("/u/a.container");
+    let surroundings = Surroundings { facts: &facts, now: Duration::from_secs(90), location };
+    match service_state(&all, &all, &surroundings) {
+        Ok(state) => shown.extend([state.unit.to_string(), state.message]),
         Err(error) => shown.push(error.to_string()),
     }
     if let Err(error) = subject(&all, &all) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::log::LogTail;
-use companion_core::model::unit::ServiceState;
+use companion_core::model::service::ServiceState;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use tokio::process::Command;
 use tokio::task::JoinSet;
@@ -155,7 +155,7 @@ impl Journal {
 
 impl Run {
     fn of(state: &ServiceState) -> Option<Self> {
-        Some(Self { invocation: state.invocation.clone()?, restarts: state.restarts })
+        Some(Self { invocation: state.run_id.clone()?, restarts: state.restarts })
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) struct ProcessFacts {
     /// The revision in the environment of the main process.
     pub(crate) running: Option<Revision>,
     /// Whether the container's processes are frozen.
-    pub(crate) paused: bool,
+    pub(crate) frozen: bool,
     /// Whether the main process has ended or belongs to another run: systemd's properties are superseded.
     pub(crate) overtaken: bool,
 }
@@ -65,7 +65,7 @@ impl KernelFiles {
             Ok(running) => (running, false),
             Err(Overtaken) => (None, true),
         };
-        ProcessFacts { running, paused: self.is_paused(subject), overtaken }
+        ProcessFacts { running, frozen: self.is_frozen(subject), overtaken }
     }
 
     /// The process ID may have been reused; the unit's invocation ID in the environment identifies the run
@@ -98,7 +98,7 @@ impl KernelFiles {
 
     /// `podman pause` freezes the payload's group, which nothing else shows; `systemctl freeze` freezes the whole unit,
     /// which the payload's group shows as well (cgroups(7), `cgroup.events`).
-    fn is_paused(&self, subject: &Subject) -> bool {
+    fn is_frozen(&self, subject: &Subject) -> bool {
         let Some(group) = subject.control_group.as_deref().and_then(relative) else {
             return false;
         };

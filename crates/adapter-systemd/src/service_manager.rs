@@ -9,18 +9,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::log::LogTail;
-use companion_core::model::unit::{JobResult, ServiceState};
+use companion_core::model::service::{ServiceState, Verb};
 use companion_core::ports::{Job, PortError, PortErrorKind, PortResult, ServiceManager};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::bus::Bus;
-use crate::error::BusError;
+use crate::error::{BusError, shown};
 use crate::journal::Journal;
 use crate::processes::KernelFiles;
 use crate::reload_check;
 use crate::scope::{Scope, ScopeError};
-use crate::states::JobKind;
 use crate::unit_store::QuadletDir;
 
 mod job_end;
@@ -102,28 +101,6 @@ impl SystemdManager {
     ) -> Self {
         Self { bus, limits, files, journal, units, reloading: Mutex::new(()) }
     }
-
-    /// Queues a job. The listener is active before the call, so a job that ends before the reply is not lost.
-    async fn queue(&self, kind: JobKind, name: &CompanionName) -> PortResult<Job> {
-        let unit = service_name(name);
-        let queued = async {
-            let session = self.bus.session().await?;
-            let manager = session.manager().await?;
-            // "replace": cancels a conflicting queued job, and isolates or ignores nothing.
-            let call = async {
-                match kind {
-                    JobKind::Start => manager.start_unit(&unit, "replace").await,
-                    JobKind::Stop => manager.stop_unit(&unit, "replace").await,
-                    JobKind::Restart => manager.restart_unit(&unit, "replace").await,
-                }
-            };
-            within(self.limits.call, call).await
-        };
-        let path = queued
-            .await
-            .map_err(|error: BusError| error.during(format_args!("{} `{unit}`", kind.word())))?;
-        Ok(Job { id: format!("{} {path}", kind.word()), companion: name.clone() })
-    }
 }
 
 #[async_trait]
@@ -132,7 +109,9 @@ impl ServiceManager for SystemdManager {
         &self,
         names: &BTreeSet<CompanionName>,
     ) -> BTreeMap<CompanionName, PortResult<ServiceState>> {
-        let states = reading::service_states(&self.bus, &self.files, names, self.limits.call);
+        let units = self.units.as_ref().ok();
+        let states =
+            reading::service_states(&self.bus, &self.files, units, names, self.limits.call);
         match states.await {
             Ok(states) => states
                 .into_iter()
@@ -164,32 +143,51 @@ impl ServiceManager for SystemdManager {
         reloaded.await.map_err(|error: BusError| error.during("reload the service manager"))
     }
 
-    async fn start(&self, name: &CompanionName) -> PortResult<Job> {
-        self.queue(JobKind::Start, name).await
+    async fn begin(&self, name: &CompanionName, verb: Verb) -> PortResult<Job> {
+        let unit = service_name(name);
+        let queued = async {
+            // The session listens before the call, so a job that ends before the reply is not lost.
+            let session = self.bus.session().await?;
+            let manager = session.manager().await?;
+            // "replace": cancels a conflicting queued job, and isolates or ignores nothing.
+            let call = async {
+                match verb {
+                    Verb::Start => manager.start_unit(&unit, "replace").await,
+                    Verb::Stop => manager.stop_unit(&unit, "replace").await,
+                    Verb::Restart => manager.restart_unit(&unit, "replace").await,
+                }
+            };
+            within(self.limits.call, call).await
+        };
+        let path = queued
+            .await
+            .map_err(|error: BusError| error.during(format_args!("{verb} `{unit}`")))?;
+        Ok(Job { id: format!("{verb} {path}"), companion: name.clone() })
     }
 
-    async fn stop(&self, name: &CompanionName) -> PortResult<Job> {
-        self.queue(JobKind::Stop, name).await
-    }
-
-    async fn restart(&self, name: &CompanionName) -> PortResult<Job> {
-        self.queue(JobKind::Restart, name).await
-    }
-
-    async fn wait(&self, job: Job) -> PortResult<JobResult> {
-        let Some((kind, path)) = parse_id(&job.id) else {
+    async fn wait(&self, job: Job) -> PortResult<()> {
+        let Some((verb, path)) = parse_id(&job.id) else {
             let text = format!("`{}` is not a systemd job", job.id.escape_debug());
             return Err(PortError::new(PortErrorKind::Invalid, text));
         };
-        let limit = match kind {
-            JobKind::Start => self.limits.start,
-            JobKind::Stop => self.limits.stop,
-            JobKind::Restart => self.limits.stop.saturating_add(self.limits.start),
+        let limit = match verb {
+            Verb::Start => self.limits.start,
+            Verb::Stop => self.limits.stop,
+            Verb::Restart => self.limits.stop.saturating_add(self.limits.start),
         };
-        let awaited = job_end::AwaitedJob { kind, path, unit: service_name(&job.companion) };
+        let awaited = job_end::AwaitedJob { verb, path, unit: service_name(&job.companion) };
         let deadline = Instant::now() + limit;
         let end = awaited.end(&self.bus, self.limits, deadline).await;
-        end.map_err(|error| error.during(format_args!("wait for {job}")))
+        let result = end.map_err(|error| error.during(format_args!("wait for {job}")))?;
+        match result.as_str() {
+            "done" | "canceled" | "skipped" => Ok(()),
+            // The journal has the reason: the next reconcile reads it.
+            result => {
+                let unit = awaited.unit;
+                let text = format!("job for `{unit}` finished with result `{}`", shown(result));
+                Err(PortError::new(PortErrorKind::Transient, text))
+            }
+        }
     }
 
     async fn reset_failed(&self, name: &CompanionName) -> PortResult<()> {
@@ -215,12 +213,17 @@ fn service_name(name: &CompanionName) -> String {
     format!("{name}.service")
 }
 
-/// Parses a job's ID: its kind and its object's path.
-fn parse_id(id: &str) -> Option<(JobKind, String)> {
+/// Parses a job's ID: its verb and its object's path.
+fn parse_id(id: &str) -> Option<(Verb, String)> {
     let (word, path) = id.split_once(' ')?;
-    let kind = JobKind::ALL.into_iter().find(|kind| kind.word() == word)?;
+    let verb = match word {
+        "start" => Verb::Start,
+        "stop" => Verb::Stop,
+        "restart" => Verb::Restart,
+        _ => return None,
+    };
     zbus::ObjectPath::try_from(path).ok()?;
-    Some((kind, path.to_owned()))
+    Some((verb, path.to_owned()))
 }
 
 /// Waits at most `limit` for a reply.

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use companion_core::model::revision::Revision;
-use companion_core::model::unit::{
-    ActiveState, JobResult, LoadState, ServiceResult, ServiceState, SubState,
-};
+use companion_core::model::service::{End, LoadedUnit, RunState, ServiceState, Verb};
 use zbus::{OwnedVariant, Variant};
 
 use crate::error::shown;
@@ -71,9 +69,8 @@ impl Properties {
     }
 
     /// Returns `ActiveState` and `SubState` of a unit.
-    pub(crate) fn activity(&self) -> Result<(ActiveState, SubState), PropertyError> {
-        let active = ActiveState::from_word(self.get("ActiveState")?);
-        Ok((active, SubState::from_word(self.get("SubState")?)))
+    pub(crate) fn activity(&self) -> Result<(&str, &str), PropertyError> {
+        Ok((self.get("ActiveState")?, self.get("SubState")?))
     }
 
     /// Returns the name of a job's unit.
@@ -102,45 +99,111 @@ pub(crate) fn subject(
     }))
 }
 
-/// Builds a service's state at `now`, on the monotonic clock.
+/// What [`service_state`] needs beside the properties.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'s> {
+    /// What the service's processes show.
+    pub(crate) facts: &'s ProcessFacts,
+    /// The time on the monotonic clock.
+    pub(crate) now: Duration,
+    /// The path of the unit in the unit store, as `SourcePath=` reports it; `None` without a store.
+    pub(crate) location: Option<&'s str>,
+}
+
+/// Builds a service's state.
 pub(crate) fn service_state(
     unit: &Properties,
     service: &Properties,
-    facts: &ProcessFacts,
-    now: Duration,
+    Surroundings { facts, now, location }: &Surroundings<'_>,
 ) -> Result<ServiceState, PropertyError> {
     let (active, sub) = unit.activity()?;
-    let job_pending = match unit.pair("Job")? {
+    let run = run_state(active, sub);
+    let busy = match unit.pair("Job")? {
         [Variant::U32(id), _] => *id != 0,
         _ => return Err(PropertyError::WrongType("Job")),
     };
     let entered = Duration::from_micros(unit.get("ActiveEnterTimestampMonotonic")?);
     let since: u64 = unit.get("StateChangeTimestamp")?;
-    let ended = service.get::<i32>("ExecMainCode")? != 0;
-    let exit_status: i32 = service.get("ExecMainStatus")?;
-    let environment = service.texts("Environment")?;
-    let mut state = ServiceState {
-        load: LoadState::from_word(unit.get("LoadState")?),
-        active,
-        sub,
-        result: ServiceResult::from_word(service.get("Result")?),
-        job_pending,
-        restarts: service.get("NRestarts")?,
-        source: unit.text("SourcePath")?.map(str::to_owned),
-        loaded: revision_in(environment.iter().map(String::as_bytes)),
+    let is_up = run == RunState::Up && !entered.is_zero();
+    Ok(ServiceState {
+        unit: loaded_unit(unit, service, *location)?,
+        run,
+        busy,
         running: facts.running,
-        invocation: invocation(unit)?,
-        paused: facts.paused,
-        active_for: Duration::ZERO,
-        exit_status: ended.then_some(exit_status),
+        run_id: invocation(unit)?,
+        frozen: facts.frozen,
+        up_for: if is_up { now.saturating_sub(entered) } else { Duration::ZERO },
+        restarts: service.get("NRestarts")?,
+        last_end: last_end(service)?,
         since: (since != 0).then_some(since / 1_000_000),
-        load_error: load_error(unit)?,
+        message: shown(&format!("{active} ({sub})")),
         drop_ins: drop_ins(unit)?,
-    };
-    if state.is_running() && !entered.is_zero() {
-        state.active_for = now.saturating_sub(entered);
+    })
+}
+
+/// Interprets `ActiveState` and `SubState`. A service that exited passes `failed` or `inactive` on its way to its
+/// restart (systemd 254); only the substate shows that.
+pub(crate) fn run_state(active: &str, sub: &str) -> RunState {
+    match (active, sub) {
+        (
+            _,
+            "auto-restart"
+            | "auto-restart-queued"
+            | "failed-before-auto-restart"
+            | "dead-before-auto-restart",
+        ) => RunState::BetweenRestarts,
+        ("active" | "reloading" | "refreshing", _) => RunState::Up,
+        ("inactive", _) => RunState::Down,
+        ("failed", _) => RunState::Failed,
+        ("activating", _) => RunState::Starting,
+        ("deactivating", _) => RunState::Stopping,
+        _ => RunState::Other,
     }
-    Ok(state)
+}
+
+/// Interprets `LoadState`, and `SourcePath` compared with the store's `location`.
+fn loaded_unit(
+    unit: &Properties,
+    service: &Properties,
+    location: Option<&str>,
+) -> Result<LoadedUnit, PropertyError> {
+    let load: &str = unit.get("LoadState")?;
+    let environment = service.texts("Environment")?;
+    Ok(match load {
+        "loaded" => match unit.text("SourcePath")? {
+            Some(source) if Some(source) == location => {
+                let revision = revision_in(environment.iter().map(String::as_bytes));
+                LoadedUnit::FromStore { revision }
+            }
+            source => {
+                let place = source.or(unit.text("FragmentPath")?);
+                LoadedUnit::Elsewhere { place: shown(place.unwrap_or("a transient unit")) }
+            }
+        },
+        "not-found" => LoadedUnit::Absent,
+        "masked" => LoadedUnit::Held { message: "unit is masked by the operator".to_owned() },
+        other => {
+            let error = load_error(unit)?;
+            let message = error.unwrap_or_else(|| shown(&format!("load state `{other}`")));
+            LoadedUnit::Unusable { message }
+        }
+    })
+}
+
+/// Interprets `Result` and the end of the main process; `None` while it runs and before its first end.
+fn last_end(service: &Properties) -> Result<Option<End>, PropertyError> {
+    let ended = service.get::<i32>("ExecMainCode")? != 0;
+    let status: i32 = service.get("ExecMainStatus")?;
+    Ok(Some(match service.get::<&str>("Result")? {
+        "success" if ended => End::Success,
+        "success" => return Ok(None),
+        "exit-code" if ended => End::Exit(status),
+        "signal" | "core-dump" if ended => End::Signal(status),
+        "timeout" => End::TimedOut,
+        "oom-kill" => End::OutOfMemory,
+        "start-limit-hit" => End::StartLimit,
+        other => End::Other(shown(other)),
+    }))
 }
 
 /// Returns the ID of the current run, in the form of `$INVOCATION_ID`. systemd 257 keeps the ID of a run that ended
@@ -184,45 +247,13 @@ pub(crate) fn variable_in<'a>(
     environment.filter_map(value).last()
 }
 
-/// The type of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum JobKind {
-    Start,
-    Stop,
-    Restart,
-}
-
-impl JobKind {
-    /// All types.
-    pub(crate) const ALL: [Self; 3] = [Self::Start, Self::Stop, Self::Restart];
-
-    /// The verb.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Restart => "restart",
-        }
-    }
-
-    /// Infers the result of a job whose end was not announced from the unit's state; an ambiguous state is not a
-    /// success.
-    pub(crate) fn inferred(self, active: &ActiveState, sub: &SubState) -> JobResult {
-        let runs = matches!(
-            active,
-            ActiveState::Active | ActiveState::Reloading | ActiveState::Refreshing
-        );
-        let down = matches!(active, ActiveState::Inactive | ActiveState::Failed);
-        match self {
-            Self::Start | Self::Restart if runs => JobResult::Done,
-            Self::Start | Self::Restart
-                if *active == ActiveState::Failed || sub.awaits_restart() =>
-            {
-                JobResult::Failed
-            }
-            Self::Stop if down && !sub.awaits_restart() => JobResult::Done,
-            Self::Start | Self::Restart | Self::Stop => JobResult::Other,
-        }
+/// Infers the result of a job whose end was not announced from the unit's state; an ambiguous state is not a success.
+pub(crate) fn inferred_result(verb: Verb, run: RunState) -> &'static str {
+    match (verb, run) {
+        (Verb::Start | Verb::Restart, RunState::Up)
+        | (Verb::Stop, RunState::Down | RunState::Failed) => "done",
+        (Verb::Start | Verb::Restart, RunState::Failed | RunState::BetweenRestarts) => "failed",
+        _ => "unknown",
     }
 }
 

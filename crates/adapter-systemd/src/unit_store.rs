@@ -137,6 +137,17 @@ impl QuadletDir {
         .await
     }
 
+    /// Returns the path of each unit as Quadlet names it in `SourcePath=`. Blocks on files.
+    pub(crate) fn locations(
+        &self,
+        names: &BTreeSet<CompanionName>,
+    ) -> BTreeMap<CompanionName, String> {
+        let directory = self.files.resolved();
+        let location = |name| directory.join(directory::file_name(name));
+        let shown = |name| location(name).to_string_lossy().into_owned();
+        names.iter().map(|name| (name.clone(), shown(name))).collect()
+    }
+
     /// Returns the unit files on which the generator would block.
     pub(crate) async fn endless_files(&self) -> PortResult<Vec<PathBuf>> {
         let files = self.files.clone();

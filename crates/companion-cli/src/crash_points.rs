@@ -12,7 +12,8 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::hook::{ConfigId, HookSpec, HookState, Rendered};
 use companion_core::model::image::{ImageId, ImageSource, ImageState, PresentImage};
 use companion_core::model::log::LogTail;
-use companion_core::model::unit::{ContainerState, JobResult, ServiceState, UnitFile, UnitSpec};
+use companion_core::model::service::{ServiceState, Verb};
+use companion_core::model::unit::{ContainerState, UnitFile, UnitSpec};
 use companion_core::ports::{
     Acquired, ContainerRuntime, HookRunner, Host, ImageProvider, Job, Leadership, PortResult,
     ServiceManager, UnitStore,
@@ -113,19 +114,12 @@ impl ServiceManager for Points<dyn ServiceManager> {
         passing("services.reload", "", self.0.reload()).await
     }
 
-    async fn start(&self, name: &CompanionName) -> PortResult<Job> {
-        passing("services.start", name.as_str(), self.0.start(name)).await
+    async fn begin(&self, name: &CompanionName, verb: Verb) -> PortResult<Job> {
+        let call = format!("services.{verb}");
+        passing(&call, name.as_str(), self.0.begin(name, verb)).await
     }
 
-    async fn stop(&self, name: &CompanionName) -> PortResult<Job> {
-        passing("services.stop", name.as_str(), self.0.stop(name)).await
-    }
-
-    async fn restart(&self, name: &CompanionName) -> PortResult<Job> {
-        passing("services.restart", name.as_str(), self.0.restart(name)).await
-    }
-
-    async fn wait(&self, job: Job) -> PortResult<JobResult> {
+    async fn wait(&self, job: Job) -> PortResult<()> {
         self.0.wait(job).await
     }
 

@@ -20,6 +20,7 @@ use companion_core::model::desired::*;
 use companion_core::model::hook::{ConfigId, HookSpec, HookState, Rendered};
 use companion_core::model::image::*;
 use companion_core::model::revision::Revision;
+use companion_core::model::service::*;
 use companion_core::model::unit::*;
 use companion_core::ports::*;
 use companion_core::reconciler::Reconciler;
@@ -102,18 +103,15 @@ impl ServiceManager for DictionaryHost {
     async fn observe(&self, names: &BTreeSet<CompanionName>) -> Answer<ServiceState> {
         let contents = self.contents();
         let read = |name: &CompanionName| {
-            let mut state = ServiceState::not_found();
+            let mut state = ServiceState::absent();
             if let Some(unit) = contents.loaded.get(name) {
-                state.load = LoadState::Loaded;
-                state.source = Some(location(name));
-                state.loaded = Some(unit.revision);
+                state.unit = LoadedUnit::FromStore { revision: Some(unit.revision) };
             }
             if let Some((revision, since)) = contents.runs.get(name) {
-                state.active = ActiveState::Active;
-                state.sub = SubState::Running;
+                state.run = RunState::Up;
                 state.running = Some(*revision);
-                state.invocation = Some(format!("{since:?}"));
-                state.active_for = since.elapsed();
+                state.run_id = Some(format!("{since:?}"));
+                state.up_for = since.elapsed();
             }
             (name.clone(), Ok(state))
         };
@@ -126,26 +124,22 @@ impl ServiceManager for DictionaryHost {
         Ok(())
     }
 
-    async fn start(&self, name: &CompanionName) -> PortResult<Job> {
+    async fn begin(&self, name: &CompanionName, verb: Verb) -> PortResult<Job> {
         let contents = &mut *self.contents();
-        let not_loaded = || PortError::new(PortErrorKind::NotFound, format!("no unit of `{name}`"));
-        let unit = contents.loaded.get(name).ok_or_else(not_loaded)?;
-        contents.runs.entry(name.clone()).or_insert((unit.revision, Instant::now()));
-        Ok(Job { id: "start".to_owned(), companion: name.clone() })
+        if verb != Verb::Start {
+            contents.runs.remove(name);
+        }
+        if verb != Verb::Stop {
+            let message = format!("no unit of `{name}`");
+            let not_loaded = || PortError::new(PortErrorKind::NotFound, message);
+            let unit = contents.loaded.get(name).ok_or_else(not_loaded)?;
+            contents.runs.entry(name.clone()).or_insert((unit.revision, Instant::now()));
+        }
+        Ok(Job { id: verb.to_string(), companion: name.clone() })
     }
 
-    async fn stop(&self, name: &CompanionName) -> PortResult<Job> {
-        self.contents().runs.remove(name);
-        Ok(Job { id: "stop".to_owned(), companion: name.clone() })
-    }
-
-    async fn restart(&self, name: &CompanionName) -> PortResult<Job> {
-        self.contents().runs.remove(name);
-        self.start(name).await
-    }
-
-    async fn wait(&self, _job: Job) -> PortResult<JobResult> {
-        Ok(JobResult::Done)
+    async fn wait(&self, _job: Job) -> PortResult<()> {
+        Ok(())
     }
 
     async fn reset_failed(&self, _name: &CompanionName) -> PortResult<()> {

@@ -10,7 +10,8 @@ use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
 use crate::model::hook::ConfigFile;
 use crate::model::observed::{ObservedCompanion, ObservedState};
-use crate::model::unit::{ContainerState, LoadState, UnitFileState};
+use crate::model::service::LoadedUnit;
+use crate::model::unit::{ContainerState, UnitFileState};
 use crate::plan::{Action, Need, Plan, Step};
 
 /// The maximum number of steps per companion in one plan.
@@ -47,8 +48,8 @@ pub enum Rule {
     NoCauselessRestart,
     /// No action is planned twice, and no companion has more than [`STEPS_LIMIT`] steps.
     Bounded,
-    /// A masked unit is not changed.
-    MaskedIsRespected,
+    /// A unit that the operator holds back is not changed.
+    HoldIsRespected,
     /// Running work is not started again.
     NoSecondWork,
 }
@@ -149,9 +150,10 @@ fn on_host(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
     {
         broken.push(Rule::NothingOnUnknown);
     }
-    let masked = seen.service.known().is_some_and(|service| service.load == LoadState::Masked);
-    if touches_unit && masked {
-        broken.push(Rule::MaskedIsRespected);
+    let service = seen.service.known();
+    let held = service.is_some_and(|service| matches!(service.unit, LoadedUnit::Held { .. }));
+    if touches_unit && held {
+        broken.push(Rule::HoldIsRespected);
     }
     if removes_used(step, seen) {
         broken.push(Rule::NothingInUse);
@@ -214,10 +216,10 @@ fn on_start(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
         broken.push(Rule::LayersBelowFirst);
     }
     let healthy = seen.service.known().is_some_and(|service| {
-        service.is_running() && service.running == Some(condition.loaded) && !service.paused
+        service.is_up() && service.running == Some(condition.loaded) && !service.frozen
     });
     let start_of_running = condition.need == Need::NotRunning
-        && seen.service.known().is_some_and(|service| service.is_running());
+        && seen.service.known().is_some_and(|service| service.is_up());
     if healthy || start_of_running {
         broken.push(Rule::NoCauselessRestart);
     }

@@ -13,6 +13,7 @@ pub mod image;
 pub mod log;
 pub mod observed;
 pub mod revision;
+pub mod service;
 pub mod unit;
 
 use std::time::Duration;

@@ -14,7 +14,8 @@ use crate::model::hook::{ConfigId, HookSpec, StaleCause};
 use crate::model::image::{ImageId, ImageSource};
 use crate::model::observed::Work;
 use crate::model::revision::{Fingerprint, Revision};
-use crate::model::unit::{ServiceState, UnitSpec};
+use crate::model::service::ServiceState;
+use crate::model::unit::UnitSpec;
 
 mod blocked;
 
@@ -196,7 +197,7 @@ pub enum Need {
     /// It runs another revision, or waits for the restart of one.
     OtherRevision,
     /// Its processes are frozen.
-    Paused,
+    Frozen,
 }
 
 impl Condition {
@@ -205,9 +206,9 @@ impl Condition {
         let needed = match self.need {
             Need::NotRunning => service.is_down(),
             Need::OtherRevision => service.running != Some(self.loaded),
-            Need::Paused => service.paused,
+            Need::Frozen => service.frozen,
         };
-        needed && service.loaded == Some(self.loaded)
+        needed && service.loaded() == Some(self.loaded)
     }
 }
 
@@ -251,10 +252,10 @@ pub enum Reason {
     RevisionUnknown,
     /// The service does not run.
     NotRunning,
-    /// The service failed.
+    /// The service failed: how.
     Failed(String),
     /// The processes are frozen.
-    Paused,
+    Frozen,
     /// The companion was removed.
     Removed,
     /// It was replaced by newer images or rendered files.
@@ -296,8 +297,8 @@ impl fmt::Display for Reason {
             Self::UnitRestored => "unit was modified outside companion",
             Self::RevisionUnknown => "running revision unknown",
             Self::NotRunning => "not running",
-            Self::Failed(result) => return write!(f, "failed ({result})"),
-            Self::Paused => "paused",
+            Self::Failed(end) => return write!(f, "failed: {end}"),
+            Self::Frozen => "frozen",
             Self::Removed => "app was removed",
             Self::Superseded => "replaced by newer images or files",
         })

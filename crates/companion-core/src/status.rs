@@ -12,7 +12,8 @@ use crate::model::desired::Generation;
 use crate::model::hook::Rendering;
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::Revision;
-use crate::model::unit::{ServiceState, UnitFileState};
+use crate::model::service::ServiceState;
+use crate::model::unit::UnitFileState;
 use crate::plan::{Blocked, Plan, WaitingOn};
 use crate::reconciler::Reconcile;
 
@@ -82,7 +83,7 @@ pub struct CompanionStatus {
     pub running: Vec<Work>,
     /// Whether its state is stable until the next resync or event; work in back-off counts as settled.
     pub settled: bool,
-    /// Its service state, such as `active (running)`.
+    /// The host's name of its service state, such as `active (running)`.
     pub service: Option<String>,
     /// The number of automatic restarts since the last start.
     pub restarts: Option<u32>,
@@ -121,13 +122,13 @@ impl Condition {
         let attempts = match &blocked.waiting_on {
             WaitingOn::BackOff { failures, .. } => Some(*failures),
             WaitingOn::Conflict { .. }
-            | WaitingOn::Masked
+            | WaitingOn::Held { .. }
             | WaitingOn::Shadowed { .. }
             | WaitingOn::UnitRefused { .. }
             | WaitingOn::NotLoaded { .. }
             | WaitingOn::HookNotReady { .. }
             | WaitingOn::Running { .. }
-            | WaitingOn::Job
+            | WaitingOn::Busy
             | WaitingOn::Starting
             | WaitingOn::Stopping
             | WaitingOn::Stabilizing
@@ -188,17 +189,11 @@ fn of(name: &CompanionName, seen: &ObservedCompanion, reconcile: &Reconcile) -> 
         next,
         running: under_way.map(|running| running.keys().copied().collect()).unwrap_or_default(),
         settled: reconcile.is_settled_for(name),
-        service: service.map(|service| format!("{} ({})", service.active, service.sub)),
+        service: service.map(|service| service.message.clone()),
         restarts: service.map(|service| service.restarts),
         revisions: Revisions {
-            unit_file: seen.unit.known().and_then(|file| match &file.state {
-                UnitFileState::Current { revision }
-                | UnitFileState::WrongMode { revision }
-                | UnitFileState::Outdated { revision } => Some(*revision),
-                UnitFileState::Drifted { revision } => *revision,
-                UnitFileState::Absent | UnitFileState::Unmanaged { .. } => None,
-            }),
-            loaded: service.and_then(|service| service.loaded),
+            unit_file: seen.unit.known().and_then(|file| file.state.revision()),
+            loaded: service.and_then(ServiceState::loaded),
             running: service.and_then(|service| service.running),
         },
         root_cause,
@@ -224,7 +219,7 @@ fn health(name: &CompanionName, seen: &ObservedCompanion, reconcile: &Reconcile)
     if !reconcile.is_settled_for(name) {
         return Health::Progressing;
     }
-    if service.is_running() { Health::Degraded } else { Health::Blocked }
+    if service.is_up() { Health::Degraded } else { Health::Blocked }
 }
 
 /// Returns whether the plan contains only cleanup for `name`.
@@ -246,5 +241,5 @@ fn runs_true(service: &ServiceState, seen: &ObservedCompanion) -> bool {
         }
         Some(Observation::Unknown(_)) => false,
     };
-    config && service.is_running() && service.running == Some(wanted) && !service.paused
+    config && service.is_up() && service.running == Some(wanted) && !service.frozen
 }

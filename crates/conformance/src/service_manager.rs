@@ -6,9 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::ImageId;
-use companion_core::model::revision::Revision;
-use companion_core::model::unit::{JobResult, ServiceState, UnitSpec};
-use companion_core::ports::ServiceManager;
+use companion_core::model::service::{LoadedUnit, ServiceState, Verb};
+use companion_core::model::unit::UnitSpec;
+use companion_core::ports::{PortResult, ServiceManager};
 
 use crate::{Arranged, Unarranged, all_read, eventually, optional_table, table};
 
@@ -52,8 +52,6 @@ pub trait ServiceWorld: Send + Sync {
     async fn write_unmanaged(&self, name: &CompanionName);
     /// Takes the unit of `name` from the store.
     async fn delete(&self, name: &CompanionName);
-    /// Where the store has the unit of `name`.
-    fn location(&self, name: &CompanionName) -> String;
     /// Masks the unit of `name`.
     async fn mask(&self, name: &CompanionName);
     /// Unmasks it.
@@ -109,10 +107,15 @@ type World = dyn ServiceWorld;
 
 /// The state of `name`, without the rendering that the unit store put into its revisions.
 async fn state_of(world: &World, name: &CompanionName) -> ServiceState {
-    let state = rendered_state_of(world, name).await;
-    let plain = |revision: Option<Revision>| revision.map(|found| found.with_rendering(None));
-    let (loaded, running) = (plain(state.loaded), plain(state.running));
-    ServiceState { loaded, running, ..state }
+    let mut state = rendered_state_of(world, name).await;
+    let loaded = match &mut state.unit {
+        LoadedUnit::FromStore { revision } => revision.as_mut(),
+        _ => None,
+    };
+    for revision in loaded.into_iter().chain(&mut state.running) {
+        *revision = revision.with_rendering(None);
+    }
+    state
 }
 
 async fn rendered_state_of(world: &World, name: &CompanionName) -> ServiceState {
@@ -127,31 +130,32 @@ async fn load(world: &World, unit: &UnitSpec) {
     world.services().reload().await.unwrap();
 }
 
-async fn start(world: &World, name: &CompanionName) -> JobResult {
+/// Carries out `verb` and waits for its end.
+async fn carry_out(world: &World, name: &CompanionName, verb: Verb) -> PortResult<()> {
     let services = world.services();
-    let job = services.start(name).await.unwrap();
-    let result = services.wait(job).await.unwrap();
-    world.ready(name).await;
+    let job = services.begin(name, verb).await.unwrap();
+    let result = services.wait(job).await;
+    if verb != Verb::Stop {
+        world.ready(name).await;
+    }
     result
 }
 
-async fn stop(world: &World, name: &CompanionName) -> JobResult {
-    let services = world.services();
-    let job = services.stop(name).await.unwrap();
-    services.wait(job).await.unwrap()
+async fn start(world: &World, name: &CompanionName) {
+    carry_out(world, name, Verb::Start).await.unwrap();
 }
 
-async fn restart(world: &World, name: &CompanionName) -> JobResult {
-    let services = world.services();
-    let job = services.restart(name).await.unwrap();
-    let result = services.wait(job).await.unwrap();
-    world.ready(name).await;
-    result
+async fn stop(world: &World, name: &CompanionName) {
+    carry_out(world, name, Verb::Stop).await.unwrap();
+}
+
+async fn restart(world: &World, name: &CompanionName) {
+    carry_out(world, name, Verb::Restart).await.unwrap();
 }
 
 async fn run(world: &World, unit: &UnitSpec) {
     load(world, unit).await;
-    assert_eq!(start(world, &unit.name).await, JobResult::Done);
+    start(world, &unit.name).await;
 }
 
 async fn becomes(
@@ -172,8 +176,7 @@ macro_rules! service_manager_cases {
             the_answer_has_an_entry_for_every_name,
             a_written_unit_is_not_known_before_a_reload,
             a_reload_loads_what_is_there_and_starts_nothing,
-            a_loaded_unit_names_the_file_that_it_was_made_from,
-            a_unit_that_is_shadowed_names_another_file,
+            a_unit_that_is_shadowed_is_from_elsewhere,
             a_reload_does_not_touch_what_runs,
             a_newer_unit_reaches_the_process_by_a_reload_and_a_restart,
             a_unit_that_is_refused_does_not_make_a_reload_fail_and_hides_no_other,
@@ -187,7 +190,7 @@ macro_rules! service_manager_cases {
             invalid_unit_is_not_found_and_keeps_running,
             what_another_instance_loaded_is_seen_by_this_one,
             an_unmanaged_unit_is_loaded_and_names_no_revision,
-            a_unit_that_is_shadowed_no_more_names_its_own_file_again,
+            a_unit_that_is_shadowed_no_more_is_from_the_store_again,
             a_unit_that_is_not_loaded_can_neither_be_started_nor_stopped,
             a_started_unit_runs_at_the_revision_that_was_loaded,
             starting_what_runs_is_done_and_changes_nothing,
@@ -201,7 +204,7 @@ macro_rules! service_manager_cases {
             two_stops_of_one_unit_are_both_done,
             of_a_start_and_a_stop_the_last_one_counts,
             of_a_stop_and_a_start_the_last_one_counts,
-            a_job_that_is_replaced_ends_as_cancelled,
+            a_job_that_is_replaced_ends_without_an_error,
             program_that_ignores_a_stop_is_killed_and_the_stop_is_done,
             the_end_of_a_job_is_seen_by_another_instance,
             a_job_that_ended_can_still_be_asked_for,

@@ -178,9 +178,6 @@ impl ServiceWorld for Services {
     async fn delete(&self, name: &CompanionName) {
         fs::remove_file(self.file(name)).unwrap();
     }
-    fn location(&self, name: &CompanionName) -> String {
-        self.file(name).to_str().unwrap().to_owned()
-    }
     async fn mask(&self, name: &CompanionName) {
         systemctl(&["mask", &service(name)]);
     }

@@ -37,7 +37,7 @@ fn masked_unit_stays_stopped_until_it_is_unmasked() {
     let (status, exit) = LND.status();
     assert_eq!(
         (status["conditions"][0]["reason"].as_str(), exit),
-        (Some("masked"), Some(1)),
+        (Some("held"), Some(1)),
         "{status}"
     );
     systemctl(&["unmask", &LND.service()]).good();

@@ -177,8 +177,8 @@ pub fn rebase(world: &World, leader: &mut Leader, now: Duration) -> World {
 }
 
 fn run_names(before: &World, after: &World, now: Duration) -> BTreeMap<CompanionName, RunName> {
-    let invocation = |world: &World, name: &CompanionName, now| {
-        world.service(name, now).ok().and_then(|service| service.invocation)
+    let run_id = |world: &World, name: &CompanionName, now| {
+        world.service(name, now).ok().and_then(|service| service.run_id)
     };
     let named = |name: &CompanionName, intent: Option<Intent>| RunName {
         generation: match intent {
@@ -187,8 +187,8 @@ fn run_names(before: &World, after: &World, now: Duration) -> BTreeMap<Companion
             }
             None => Generation::default(),
         },
-        before: invocation(before, name, now),
-        after: invocation(after, name, ORIGIN),
+        before: run_id(before, name, now),
+        after: run_id(after, name, ORIGIN),
     };
     before.slots().map(|(name, slot)| (name.clone(), named(name, slot.intent))).collect()
 }

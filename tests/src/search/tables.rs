@@ -13,7 +13,7 @@ use companion_core::model::companion::CompanionSpec;
 use companion_core::model::desired::{DesiredCompanion, Generation};
 use companion_core::model::hook::ConfigId;
 use companion_core::model::image::PresentImage;
-use companion_core::model::unit::ServiceResult;
+use companion_core::model::service::End;
 use companion_core::plan::{Action, Plan};
 
 use super::host::Simulation;
@@ -172,11 +172,11 @@ impl Start {
             Runs::Edited => up(ran(&first, true), Status::Running),
             Runs::Paused => up(ran(&first, false), Status::Paused),
             Runs::Dead => (Service::default(), None),
-            Runs::Failed => down(Phase::Failed, ServiceResult::ExitCode),
-            Runs::StartLimit => down(Phase::Failed, ServiceResult::StartLimitHit),
+            Runs::Failed => down(Phase::Failed, Some(End::Exit(1))),
+            Runs::StartLimit => down(Phase::Failed, Some(End::StartLimit)),
             Runs::Waiting => {
                 let until = ORIGIN + std::time::Duration::from_secs(10);
-                down(Phase::Waiting { until }, ServiceResult::ExitCode)
+                down(Phase::Waiting { until }, Some(End::Exit(1)))
             }
             Runs::LeftContainer => left(true, Status::Exited),
             Runs::UnmanagedContainer => left(false, Status::Running),
@@ -263,10 +263,10 @@ fn up(run: Run, status: Status) -> (Service, Option<Container>) {
     (service, Some(Container { ours: true, status }))
 }
 
-fn down(phase: Phase, result: ServiceResult) -> (Service, Option<Container>) {
+fn down(phase: Phase, last_end: Option<End>) -> (Service, Option<Container>) {
     let mut service = Service::default();
     service.phase = phase;
-    service.result = result;
+    service.last_end = last_end;
     (service, None)
 }
 

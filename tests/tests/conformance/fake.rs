@@ -25,6 +25,7 @@ use companion_core::model::container::{AbsolutePath, ContainerSpec};
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 use companion_core::model::image::ImageRef;
 use companion_core::model::revision::{Fingerprint, Revision};
+use companion_core::model::service::Verb;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{
     ContainerRuntime, DesiredStore, HookRunner, Leadership, PortErrorKind, ServiceManager,
@@ -75,7 +76,7 @@ impl Fake {
     async fn run(&self, unit: &UnitSpec) {
         UnitStore::write(&self.host, unit).await.unwrap();
         self.host.reload().await.unwrap();
-        let job = self.host.start(&unit.name).await.unwrap();
+        let job = self.host.begin(&unit.name, Verb::Start).await.unwrap();
         self.host.wait(job).await.unwrap();
     }
 }

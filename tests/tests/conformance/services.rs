@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use adapter_fake::world::conditions::{Generator, Limit};
 use adapter_fake::world::images::image_id;
-use adapter_fake::world::units::location;
 use adapter_fake::{Fault, Method, Mode, Port};
 use async_trait::async_trait;
 use companion_conformance::Arranged;
@@ -62,9 +61,6 @@ impl ServiceWorld for Fake {
     }
     async fn delete(&self, name: &CompanionName) {
         self.host.delete_unit(name);
-    }
-    fn location(&self, name: &CompanionName) -> String {
-        location(name)
     }
     async fn mask(&self, name: &CompanionName) {
         self.host.mask(name);

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::hook::{ConfigId, HookSpec, HookState, Rendered};
 use companion_core::model::log::LogTail;
-use companion_core::model::unit::{JobResult, ServiceState, UnitFile, UnitFileState, UnitSpec};
+use companion_core::model::service::{ServiceState, Verb};
+use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};
 use companion_core::ports::{
     Acquired, HookRunner, Host, Job, Leadership, Lease, PortResult, ServiceManager, UnitStore,
 };
@@ -116,7 +117,7 @@ impl ServiceManager for Believing {
     ) -> BTreeMap<CompanionName, PortResult<ServiceState>> {
         let mut states = self.0.observe(names).await;
         for state in states.values_mut().flatten().filter(|state| state.running.is_some()) {
-            state.running = state.loaded;
+            state.running = state.loaded();
         }
         states
     }
@@ -132,19 +133,11 @@ impl ServiceManager for Believing {
         self.0.reload().await
     }
 
-    async fn start(&self, name: &CompanionName) -> PortResult<Job> {
-        self.0.start(name).await
+    async fn begin(&self, name: &CompanionName, verb: Verb) -> PortResult<Job> {
+        self.0.begin(name, verb).await
     }
 
-    async fn stop(&self, name: &CompanionName) -> PortResult<Job> {
-        self.0.stop(name).await
-    }
-
-    async fn restart(&self, name: &CompanionName) -> PortResult<Job> {
-        self.0.restart(name).await
-    }
-
-    async fn wait(&self, job: Job) -> PortResult<JobResult> {
+    async fn wait(&self, job: Job) -> PortResult<()> {
         self.0.wait(job).await
     }
 

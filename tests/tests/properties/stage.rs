@@ -7,10 +7,11 @@ use adapter_fake::world::conditions::{Conditions, Delays};
 use adapter_fake::world::containers::Container;
 use adapter_fake::world::desired::{Intent, Record};
 use adapter_fake::world::images::Reach;
-use adapter_fake::world::services::{Behaviour, JobKind};
+use adapter_fake::world::services::Behaviour;
 use adapter_fake::world::units::UnitBytes;
 use adapter_fake::{FakeHost, World};
 use companion_core::model::companion::CompanionName;
+use companion_core::model::service::Verb;
 use companion_core::ports::{Host, PortResult};
 use companion_core::reconciler::{EventSink, Limits, NoEvents, Reconciler};
 use companion_tests::node::{REGISTRY, name};
@@ -97,7 +98,7 @@ impl Stage {
         self.host.put_unmanaged_unit(&file);
         self.host.reload_by_others();
         self.host.change(|world, now| {
-            let started = world.queue(&file, JobKind::Start, now);
+            let started = world.queue(&file, Verb::Start, now);
             assert!(started.is_ok(), "the unmanaged unit starts");
         });
         self.host.put_unmanaged_container(&container);

@@ -153,10 +153,10 @@ async fn manually_removed_container_is_recreated() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn paused_container_is_recreated() {
+async fn frozen_container_is_recreated() {
     let node = Node::installed().await;
     node.host.pause_container(&name("wallet"));
-    assert_eq!(node.steps_of_pass().await, ["restart wallet: paused"]);
+    assert_eq!(node.steps_of_pass().await, ["restart wallet: frozen"]);
     node.assert_true();
 }
 
@@ -181,7 +181,7 @@ async fn container_resumed_since_observation_is_not_restarted() {
     let reconciler = Reconciler::with(ports, Limits::default(), events, Box::new(|| 0));
     node.reconciler = Arc::new(reconciler);
     let before = node.host.counts();
-    assert_eq!(node.steps_of_pass().await, ["restart wallet: paused (not needed)"]);
+    assert_eq!(node.steps_of_pass().await, ["restart wallet: frozen (not needed)"]);
     assert_eq!(node.host.counts().since(before).restarts, 0);
     node.assert_true();
 }

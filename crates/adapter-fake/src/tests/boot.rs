@@ -1,6 +1,6 @@
 //! What a boot, a loss of power and a logout leave.
 
-use companion_core::model::unit::ActiveState;
+use companion_core::model::service::RunState;
 
 use super::*;
 use crate::faults::{EffectPoint, Gate, Stage};
@@ -148,5 +148,5 @@ async fn a_logout_without_lingering_takes_everything_and_the_bus() {
     );
     bench.host.user_login();
     bench.pass(SECOND).await;
-    assert_eq!(bench.state().await.active, ActiveState::Active);
+    assert_eq!(bench.state().await.run, RunState::Up);
 }

@@ -53,8 +53,8 @@ async fn a_fault_for_one_companion_spares_the_others() {
     let other = CompanionName::new("other").unwrap();
     let error = Mode::Error(PortErrorKind::Denied);
     bench.host.inject(Fault::always(Port::Services, Method::Restart, error).only(&other));
-    assert_eq!(bench.restart().await, JobResult::Done);
-    let refused = bench.host.restart(&other).await.unwrap_err();
+    bench.restart().await.unwrap();
+    let refused = bench.host.begin(&other, Verb::Restart).await.unwrap_err();
     assert_eq!(refused.kind(), PortErrorKind::Denied);
 }
 
@@ -69,7 +69,7 @@ async fn fault_for_one_companion_affects_only_its_entry_of_a_read() {
     let states = ServiceManager::observe(&bench.host, &names).await;
     let kind = states[&other].as_ref().map_err(|error| error.kind());
     assert_eq!(kind, Err(PortErrorKind::Denied));
-    assert!(states[bench.name()].as_ref().unwrap().is_running());
+    assert!(states[bench.name()].as_ref().unwrap().is_up());
     let states = ServiceManager::observe(&bench.host, &names).await;
     assert!(states[&other].is_ok(), "it struck once");
 }
@@ -80,8 +80,8 @@ async fn a_read_can_be_answered_from_an_older_world() {
     let before = Box::new(bench.host.world());
     bench.converge().await;
     bench.host.inject(Fault::once(Port::Services, Method::Observe, Mode::OldView(before)));
-    assert_eq!(bench.state().await, ServiceState::not_found());
-    assert!(bench.state().await.is_running());
+    assert_eq!(bench.state().await, ServiceState::absent());
+    assert!(bench.state().await.is_up());
 }
 
 #[tokio::test(start_paused = true)]

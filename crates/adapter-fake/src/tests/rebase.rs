@@ -8,10 +8,10 @@ const ORIGIN: Duration = Duration::from_secs(3600);
 async fn worlds_that_differ_only_in_when_they_were_reached_are_one() {
     let bench = Bench::new();
     bench.converge().await;
-    bench.restart().await;
+    bench.restart().await.unwrap();
     bench.pass(2 * ORIGIN).await;
     let early = bench.host.change(|world, now| world.rebased(now, ORIGIN));
-    bench.restart().await;
+    bench.restart().await.unwrap();
     bench.pass(3 * ORIGIN).await;
     let late = bench.host.change(|world, now| world.rebased(now, ORIGIN));
     assert_eq!(early, late);
@@ -46,9 +46,9 @@ async fn worlds_that_are_at_different_points_of_a_delay_are_two() {
 async fn the_end_of_a_job_that_is_waited_for_is_not_forgotten() {
     let bench = Bench::new();
     bench.converge().await;
-    let job = ServiceManager::restart(&bench.host, bench.name()).await.unwrap();
+    let job = bench.host.begin(bench.name(), Verb::Restart).await.unwrap();
     bench.pass(30 * SECOND).await;
     let mut waited = [job.id.parse().unwrap()];
     let rebased = bench.host.change(|world, now| world.rebased_for(now, ORIGIN, &mut waited));
-    assert_eq!(rebased.job_result(waited[0]), Some(JobResult::Done));
+    assert_eq!(rebased.job_result(waited[0]), Some(crate::world::JobResult::Done));
 }

@@ -1,6 +1,6 @@
 //! How services end, come back, and do not.
 
-use companion_core::model::unit::{ActiveState, LoadState, ServiceResult, SubState};
+use companion_core::model::service::{End, LoadedUnit, RunState};
 use companion_core::ports::ContainerRuntime;
 
 use super::*;
@@ -13,15 +13,12 @@ async fn a_killed_container_is_back_after_its_restart_delay() {
     bench.converge().await;
     bench.host.kill_container(bench.name());
     let state = bench.state().await;
-    assert_eq!(
-        (state.active, state.sub, state.exit_status),
-        (ActiveState::Activating, SubState::AutoRestart, Some(137))
-    );
+    assert_eq!((state.run, state.last_end), (RunState::BetweenRestarts, Some(End::Exit(137))));
     bench.pass(9 * SECOND).await;
-    assert_eq!(bench.state().await.sub, SubState::AutoRestart);
+    assert_eq!(bench.state().await.run, RunState::BetweenRestarts);
     bench.pass(2 * SECOND).await;
     let state = bench.state().await;
-    assert_eq!((state.active, state.restarts), (ActiveState::Active, 1));
+    assert_eq!((state.run, state.restarts), (RunState::Up, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -32,7 +29,7 @@ async fn program_that_crashes_with_a_long_delay_is_restarted_forever() {
     bench.pass(600 * SECOND).await;
     let state = bench.state().await;
     assert!(state.restarts > 50, "{state:?}");
-    assert_ne!(state.active, ActiveState::Failed);
+    assert_ne!(state.run, RunState::Failed);
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,11 +40,11 @@ async fn a_program_that_crashes_with_a_short_delay_hits_the_start_limit() {
     bench.host.crash_loop(bench.name(), true);
     bench.pass(8 * SECOND).await;
     let state = bench.state().await;
-    assert_eq!((state.active, state.result), (ActiveState::Failed, ServiceResult::ExitCode));
+    assert_eq!((state.run, state.last_end), (RunState::Failed, Some(End::Exit(1))));
     bench.host.crash_loop(bench.name(), false);
-    assert_eq!(bench.start().await, JobResult::Failed);
+    bench.start().await.unwrap_err();
     bench.host.reset_failed(bench.name()).await.unwrap();
-    assert_eq!(bench.start().await, JobResult::Done);
+    bench.start().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,25 +55,22 @@ async fn a_start_limit_is_over_with_its_interval() {
     bench.host.crash_loop(bench.name(), true);
     bench.pass(60 * SECOND).await;
     bench.host.crash_loop(bench.name(), false);
-    assert_eq!(bench.state().await.active, ActiveState::Failed);
-    assert_eq!(bench.start().await, JobResult::Done);
+    assert_eq!(bench.state().await.run, RunState::Failed);
+    bench.start().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_start_without_its_image_fails_with_125_and_is_tried_again() {
     let bench = Bench::new();
     bench.converge().await;
-    bench.stop().await;
+    bench.stop().await.unwrap();
     bench.host.remove_image(bench.reference());
-    assert_eq!(bench.start().await, JobResult::Failed);
+    bench.start().await.unwrap_err();
     let state = bench.state().await;
-    assert_eq!(
-        (state.sub, state.exit_status, state.result),
-        (SubState::AutoRestart, Some(125), ServiceResult::ExitCode)
-    );
+    assert_eq!((state.run, state.last_end), (RunState::BetweenRestarts, Some(End::Exit(125))));
     bench.host.ensure(&bench.spec.image).await.unwrap();
     bench.pass(11 * SECOND).await;
-    assert_eq!(bench.state().await.active, ActiveState::Active);
+    assert_eq!(bench.state().await.run, RunState::Up);
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,21 +80,21 @@ async fn program_with_an_invalid_configuration_crashes_after_its_start() {
     bench.converge().await;
     bench.pass(SECOND).await;
     let state = bench.state().await;
-    assert_eq!((state.sub, state.exit_status), (SubState::AutoRestart, Some(1)));
+    assert_eq!((state.run, state.last_end), (RunState::BetweenRestarts, Some(End::Exit(1))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_service_that_is_never_ready_times_out_and_is_tried_again() {
     let bench = Bench::new();
     bench.converge().await;
-    bench.stop().await;
+    bench.stop().await.unwrap();
     let name = bench.name();
     bench.host.change(|world, _| world.behaviour_mut(name).never_ready = true);
     let begin = bench.host.now();
-    assert_eq!(bench.start().await, JobResult::Failed);
+    bench.start().await.unwrap_err();
     assert!(bench.host.now() - begin >= 90 * SECOND);
     let state = bench.state().await;
-    assert_eq!((state.sub, state.result), (SubState::AutoRestart, ServiceResult::Timeout));
+    assert_eq!((state.run, state.last_end), (RunState::BetweenRestarts, Some(End::TimedOut)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,10 +104,10 @@ async fn a_program_that_ignores_the_signal_is_killed_and_its_service_failed() {
     let name = bench.name();
     bench.host.change(|world, _| world.behaviour_mut(name).ignores_stop = true);
     let begin = bench.host.now();
-    assert_eq!(bench.stop().await, JobResult::Done);
+    bench.stop().await.unwrap();
     assert!(bench.host.now() - begin >= 10 * SECOND);
     let state = bench.state().await;
-    assert_eq!((state.active, state.exit_status), (ActiveState::Failed, Some(137)));
+    assert_eq!((state.run, state.last_end), (RunState::Failed, Some(End::Exit(137))));
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,10 +117,10 @@ async fn service_without_its_unit_runs_and_leaves_its_container_behind() {
     bench.host.delete_unit(bench.name());
     bench.host.reload().await.unwrap();
     let state = bench.state().await;
-    assert_eq!((state.load, state.active), (LoadState::NotFound, ActiveState::Active));
-    assert_eq!((state.loaded, state.running), (None, Some(unit.revision)));
-    bench.stop().await;
-    assert_eq!(bench.state().await, ServiceState::not_found(), "nothing is left to be known");
+    assert_eq!((&state.unit, state.run), (&LoadedUnit::Absent, RunState::Up));
+    assert_eq!(state.running, Some(unit.revision));
+    bench.stop().await.unwrap();
+    assert_eq!(bench.state().await, ServiceState::absent(), "nothing is left to be known");
     let names = [bench.name().clone()].into();
     let containers = ContainerRuntime::observe(&bench.host, &names).await;
     let status = "exited".to_owned();
@@ -138,12 +132,12 @@ async fn service_without_its_unit_runs_and_leaves_its_container_behind() {
 async fn a_stop_cancels_the_start_that_is_under_way() {
     let bench = Bench::new();
     bench.converge().await;
-    bench.stop().await;
-    let start = bench.host.start(bench.name()).await.unwrap();
-    let stop = bench.host.stop(bench.name()).await.unwrap();
-    assert_eq!(bench.host.wait(start).await.unwrap(), JobResult::Canceled);
-    assert_eq!(bench.host.wait(stop).await.unwrap(), JobResult::Done);
-    assert_eq!(bench.state().await.active, ActiveState::Inactive);
+    bench.stop().await.unwrap();
+    let start = bench.host.begin(bench.name(), Verb::Start).await.unwrap();
+    let stop = bench.host.begin(bench.name(), Verb::Stop).await.unwrap();
+    bench.host.wait(start).await.unwrap();
+    bench.host.wait(stop).await.unwrap();
+    assert_eq!(bench.state().await.run, RunState::Down);
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,11 +146,11 @@ async fn a_start_does_not_cut_the_restart_delay_short_but_a_restart_does() {
     bench.converge().await;
     bench.host.kill_container(bench.name());
     let begin = bench.host.now();
-    assert_eq!(bench.start().await, JobResult::Done);
+    bench.start().await.unwrap();
     assert!(bench.host.now() - begin >= 10 * SECOND);
     bench.host.kill_container(bench.name());
     let begin = bench.host.now();
-    assert_eq!(bench.restart().await, JobResult::Done);
+    bench.restart().await.unwrap();
     assert!(bench.host.now() - begin < SECOND);
 }
 
@@ -168,12 +162,12 @@ async fn process_keeps_its_inputs_after_later_writes_and_reloads() {
     newer.revision.restart_epoch = 7;
     bench.host.write(&newer).await.unwrap();
     let state = bench.state().await;
-    assert_eq!(state.loaded, Some(unit.revision), "not reloaded yet");
+    assert_eq!(state.loaded(), Some(unit.revision), "not reloaded yet");
     bench.host.reload().await.unwrap();
-    assert_eq!(bench.start().await, JobResult::Done);
+    bench.start().await.unwrap();
     let state = bench.state().await;
-    assert_eq!((state.loaded, state.running), (Some(newer.revision), Some(unit.revision)));
-    assert_eq!(bench.restart().await, JobResult::Done);
+    assert_eq!((state.loaded(), state.running), (Some(newer.revision), Some(unit.revision)));
+    bench.restart().await.unwrap();
     assert_eq!(bench.state().await.running, Some(newer.revision));
 }
 
@@ -185,7 +179,7 @@ async fn the_wall_clock_moves_no_deadline() {
     bench.host.change(|world, _| world.conditions.wall_offset = -315_360_000);
     bench.pass(11 * SECOND).await;
     let state = bench.state().await;
-    assert_eq!(state.active, ActiveState::Active);
+    assert_eq!(state.run, RunState::Up);
     assert!(state.since.unwrap() < 1_700_000_000);
 }
 
@@ -193,13 +187,13 @@ async fn the_wall_clock_moves_no_deadline() {
 async fn cancelled_job_ends_as_canceled_and_its_service_starts() {
     let bench = Bench::new();
     bench.converge().await;
-    bench.stop().await;
-    let job = bench.host.start(bench.name()).await.unwrap();
-    assert!(bench.state().await.job_pending);
+    bench.stop().await.unwrap();
+    let job = bench.host.begin(bench.name(), Verb::Start).await.unwrap();
+    assert!(bench.state().await.busy);
     bench.host.cancel_job(bench.name());
-    assert_eq!(bench.host.wait(job).await.unwrap(), JobResult::Canceled);
+    bench.host.wait(job).await.unwrap();
     bench.pass(SECOND).await;
-    assert!(bench.state().await.is_running());
+    assert!(bench.state().await.is_up());
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,20 +217,20 @@ async fn external_reload_without_a_generator_unloads_units_and_stops_none() {
     bench.host.change(|world, _| world.conditions.generator = Generator::Missing);
     let refused = bench.host.reload().await.unwrap_err();
     assert_eq!(refused.kind(), companion_core::ports::PortErrorKind::Unavailable);
-    assert_eq!(bench.state().await.load, LoadState::Loaded);
+    assert_eq!(bench.state().await.loaded(), Some(unit.revision));
     bench.host.reload_by_others();
     let state = bench.state().await;
-    assert_eq!((state.load, state.running), (LoadState::NotFound, Some(unit.revision)));
+    assert_eq!((state.unit, state.running), (LoadedUnit::Absent, Some(unit.revision)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn corrupt_generator_output_is_repaired_by_the_next_reload() {
     let bench = Bench::new();
-    bench.converge().await;
+    let unit = bench.converge().await;
     bench.host.change(|world, _| world.conditions.generator = Generator::CorruptsOnce);
     bench.host.reload().await.unwrap();
     let state = bench.state().await;
-    assert!(state.load == LoadState::BadSetting && state.load_error.is_some(), "{state:?}");
+    assert!(matches!(state.unit, LoadedUnit::Unusable { .. }), "{state:?}");
     bench.host.reload().await.unwrap();
-    assert_eq!(bench.state().await.load, LoadState::Loaded);
+    assert_eq!(bench.state().await.loaded(), Some(unit.revision));
 }

@@ -1,7 +1,6 @@
 //! What the fake calls true, and what it does not.
 
 use companion_core::model::hook::{ConfigId, Link};
-use companion_core::model::unit::JobResult;
 use companion_core::ports::ContainerRuntime;
 use companion_core::ports::Leadership as _;
 
@@ -60,13 +59,13 @@ async fn process_of_a_tampered_unit_is_stale_after_the_file_is_restored() {
     let unit = bench.converge().await;
     bench.host.edit_unit(bench.name());
     bench.host.reload().await.unwrap();
-    bench.restart().await;
+    bench.restart().await.unwrap();
     bench.host.write(&unit).await.unwrap();
     bench.host.reload().await.unwrap();
     assert_eq!(bench.untruth(), Some(Untruth::Running));
     let state = bench.state().await;
     assert_eq!(
-        (state.loaded, state.running),
+        (state.loaded(), state.running),
         (Some(unit.revision), Some(unit.revision)),
         "the revision alone does not tell"
     );
@@ -79,7 +78,7 @@ async fn removal_is_complete_only_when_nothing_remains() {
     bench.converge().await;
     bench.host.remove(bench.name());
     assert_eq!(bench.untruth(), Some(Untruth::LeftBehind));
-    assert_eq!(bench.stop().await, JobResult::Done);
+    bench.stop().await.unwrap();
     UnitStore::remove(&bench.host, bench.name()).await.unwrap();
     bench.host.reload().await.unwrap();
     assert_eq!(bench.untruth(), Some(Untruth::LeftBehind));
@@ -106,7 +105,7 @@ async fn a_start_between_a_write_and_its_reload_is_a_violation() {
     let mut unit = bench.converge().await;
     unit.description = "Another page".to_owned();
     bench.host.write(&unit).await.unwrap();
-    bench.restart().await;
+    bench.restart().await.unwrap();
     let kinds: Vec<_> = bench.host.violations().iter().map(|v| v.kind).collect();
     assert_eq!(kinds, [ViolationKind::StartBeforeReload]);
 }
@@ -117,12 +116,12 @@ async fn start_without_an_image_is_a_violation_if_the_caller_could_know() {
     bench.converge().await;
     bench.host.remove_image(bench.reference());
     bench.host.pause_container(bench.name());
-    bench.restart().await;
+    bench.restart().await.unwrap_err();
     assert_eq!(bench.host.violations(), []);
     assert_eq!(bench.host.all_violations().len(), 1);
     let sources = [(bench.name().clone(), bench.spec.image.clone())].into();
     ImageProvider::observe(&bench.host, &sources).await;
-    bench.restart().await;
+    bench.restart().await.unwrap_err();
     let kinds: Vec<_> = bench.host.violations().iter().map(|v| v.kind).collect();
     assert_eq!(kinds, [ViolationKind::StartWithoutImage]);
 }
@@ -136,7 +135,7 @@ async fn replacing_an_unmanaged_container_by_a_start_is_a_violation() {
     bench.host.put_unmanaged_container(bench.name());
     let names = [bench.name().clone()].into();
     ContainerRuntime::observe(&bench.host, &names).await;
-    bench.start().await;
+    bench.start().await.unwrap();
     let kinds: Vec<_> = bench.host.violations().iter().map(|v| v.kind).collect();
     assert_eq!(kinds, [ViolationKind::UnmanagedContainerReplaced]);
     assert_eq!(bench.host.world().unmanaged_replaced(), 1);
@@ -166,16 +165,16 @@ async fn any_request_to_an_unmanaged_service_is_a_violation() {
     let wanted = [(bench.name().clone(), None)].into();
     UnitStore::observe(&bench.host, &wanted).await;
     bench.state().await;
-    bench.start().await;
+    bench.start().await.unwrap();
     bench.state().await;
-    bench.restart().await;
+    bench.restart().await.unwrap();
     bench.state().await;
-    bench.stop().await;
+    bench.stop().await.unwrap();
     bench.state().await;
     bench.host.reset_failed(bench.name()).await.unwrap();
     assert_eq!(kinds(&bench), [ViolationKind::UnmanagedServiceTouched; 4]);
     bench.host.shadow(bench.name());
-    bench.start().await;
+    bench.start().await.unwrap();
     assert_eq!(bench.host.violations().len(), 4, "that it is shadowed was not seen yet");
 }
 
@@ -200,7 +199,7 @@ async fn a_restart_that_could_change_nothing_is_a_violation() {
     let bench = Bench::new();
     bench.converge().await;
     bench.state().await;
-    bench.restart().await;
+    bench.restart().await.unwrap();
     assert_eq!(kinds(&bench), [ViolationKind::RestartWithoutCause]);
     // Each of these is a cause of its own.
     for harm in [
@@ -213,7 +212,7 @@ async fn a_restart_that_could_change_nothing_is_a_violation() {
     ] {
         harm(&bench);
         bench.state().await;
-        bench.restart().await;
+        bench.restart().await.unwrap();
     }
     assert_eq!(bench.host.all_violations().len(), 1);
     // And these are none.
@@ -226,7 +225,7 @@ async fn a_restart_that_could_change_nothing_is_a_violation() {
         bench.converge().await;
         harm(&bench);
         bench.state().await;
-        bench.restart().await;
+        let _failed_or_done = bench.restart().await;
         assert_eq!(kinds(&bench), [ViolationKind::RestartWithoutCause]);
     }
 }

@@ -3,13 +3,24 @@
 use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
-use companion_core::model::unit::JobResult;
+use companion_core::model::service::Verb;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 
 use super::World;
-use super::services::{JobKind, PendingJob, Phase};
+use super::services::{PendingJob, Phase};
 use super::units::Load;
 use super::violations::ViolationKind;
+
+/// The result of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum JobResult {
+    /// It finished.
+    Done,
+    /// Another job replaced it.
+    Canceled,
+    /// It failed.
+    Failed,
+}
 
 /// The maximum number of finished jobs kept for waiters.
 const ENDED_LIMIT: usize = 256;
@@ -20,17 +31,17 @@ impl World {
     /// # Errors
     /// `NotFound` when the unit is not loaded (for a stop: and nothing runs), `Denied` when it is masked
     /// (except for a stop), `Unavailable` without a service manager.
-    pub fn queue(&mut self, name: &CompanionName, kind: JobKind, now: Duration) -> PortResult<u32> {
+    pub fn queue(&mut self, name: &CompanionName, verb: Verb, now: Duration) -> PortResult<u32> {
         self.advance(now);
         self.needs_bus()?;
-        self.may_queue(name, kind)?;
-        if kind != JobKind::Stop {
-            self.watch_start(name, kind);
+        self.may_queue(name, verb)?;
+        if verb != Verb::Stop {
+            self.watch_start(name, verb);
         }
-        Ok(match kind {
-            JobKind::Start => self.queue_start(name, now),
-            JobKind::Stop => self.queue_stop(name, now),
-            JobKind::Restart => self.queue_restart(name, now),
+        Ok(match verb {
+            Verb::Start => self.queue_start(name, now),
+            Verb::Stop => self.queue_stop(name, now),
+            Verb::Restart => self.queue_restart(name, now),
         })
     }
 
@@ -40,17 +51,17 @@ impl World {
         ended.map(|(_, result)| *result)
     }
 
-    fn may_queue(&self, name: &CompanionName, kind: JobKind) -> PortResult<()> {
+    fn may_queue(&self, name: &CompanionName, verb: Verb) -> PortResult<()> {
         let slot = self.slot(name);
         let masked = slot.is_some_and(|slot| slot.masked);
-        if kind != JobKind::Stop && masked {
+        if verb != Verb::Stop && masked {
             let message = format!("the unit `{name}` is masked");
             return Err(PortError::new(PortErrorKind::Denied, message));
         }
         let loaded = slot.is_some_and(|slot| !matches!(slot.load, Load::NotFound | Load::Broken));
         let alive = slot.is_some_and(|slot| slot.service.phase != Phase::Dead);
         // A masked unit counts as loaded: a stop succeeds whether it runs or not.
-        if loaded || (kind == JobKind::Stop && (alive || masked)) {
+        if loaded || (verb == Verb::Stop && (alive || masked)) {
             return Ok(());
         }
         let message = format!("no unit `{name}` is loaded");
@@ -58,11 +69,11 @@ impl World {
     }
 
     /// Records a start that violates a rule.
-    fn watch_start(&mut self, name: &CompanionName, kind: JobKind) {
+    fn watch_start(&mut self, name: &CompanionName, verb: Verb) {
         self.watch_removal(name);
         let Some(slot) = self.slot(name) else { return };
         let runs = matches!(slot.service.phase, Phase::Running { .. });
-        if runs && kind == JobKind::Start {
+        if runs && verb == Verb::Start {
             return;
         }
         let unseen = slot.unseen;
@@ -90,12 +101,12 @@ impl World {
                 self.end(id, JobResult::Done);
                 id
             }
-            Phase::Starting { .. } => self.attach(name, JobKind::Start),
+            Phase::Starting { .. } => self.attach(name, Verb::Start),
             // Neither starts immediately: one waits for the stop, the other for its delay, because a start does
             // not skip the restart delay.
-            Phase::Stopping { .. } | Phase::Waiting { .. } => self.attach(name, JobKind::Start),
+            Phase::Stopping { .. } | Phase::Waiting { .. } => self.attach(name, Verb::Start),
             Phase::Dead | Phase::Failed => {
-                let id = self.attach(name, JobKind::Start);
+                let id = self.attach(name, Verb::Start);
                 self.begin_start(name, now);
                 id
             }
@@ -110,15 +121,15 @@ impl World {
                 id
             }
             Phase::Waiting { .. } => {
-                let id = self.attach(name, JobKind::Stop);
+                let id = self.attach(name, Verb::Stop);
                 self.settle(name, Phase::Dead, now);
                 self.slot_mut(name).service.forget_restarts = true;
                 self.end_job(name, JobResult::Done);
                 id
             }
-            Phase::Stopping { .. } => self.attach(name, JobKind::Stop),
+            Phase::Stopping { .. } => self.attach(name, Verb::Stop),
             Phase::Starting { .. } | Phase::Running { .. } => {
-                let id = self.attach(name, JobKind::Stop);
+                let id = self.attach(name, Verb::Stop);
                 self.begin_stop(name, now);
                 id
             }
@@ -126,7 +137,7 @@ impl World {
     }
 
     fn queue_restart(&mut self, name: &CompanionName, now: Duration) -> u32 {
-        let id = self.attach(name, JobKind::Restart);
+        let id = self.attach(name, Verb::Restart);
         match self.slot_mut(name).service.phase {
             Phase::Stopping { .. } => {}
             Phase::Starting { .. } | Phase::Running { .. } => self.begin_stop(name, now),
@@ -135,15 +146,15 @@ impl World {
         id
     }
 
-    /// Makes a job of `kind` the pending job of `name`, and returns its number.
+    /// Makes a job for `verb` the pending job of `name`, and returns its number.
     ///
-    /// It is merged with a job of the same kind, and replaces an opposite one.
-    pub(crate) fn attach(&mut self, name: &CompanionName, kind: JobKind) -> u32 {
+    /// It is merged with a job for the same verb, and replaces an opposite one.
+    pub(crate) fn attach(&mut self, name: &CompanionName, verb: Verb) -> u32 {
         let pending = self.slot_mut(name).service.job;
         if let Some(pending) = pending {
-            if (pending.kind == JobKind::Stop) == (kind == JobKind::Stop) {
+            if (pending.verb == Verb::Stop) == (verb == Verb::Stop) {
                 let merged = PendingJob {
-                    kind: if pending.kind == JobKind::Start { kind } else { pending.kind },
+                    verb: if pending.verb == Verb::Start { verb } else { pending.verb },
                     asked: true,
                     ..pending
                 };
@@ -153,7 +164,7 @@ impl World {
             self.end_job(name, JobResult::Canceled);
         }
         let id = self.next_job();
-        self.slot_mut(name).service.job = Some(PendingJob { id, kind, asked: true });
+        self.slot_mut(name).service.job = Some(PendingJob { id, verb, asked: true });
         id
     }
 

@@ -2,18 +2,24 @@
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::log::LogTail;
+use companion_core::model::service::End;
 
 use super::World;
-use super::processes::CANNOT_MAKE;
+use super::processes::{CANNOT_MAKE, KILLED};
 use super::units::Load;
 
 impl World {
     /// Returns the log of the last run of `name`, if it ended; otherwise nothing.
     pub fn log_tail(&self, name: &CompanionName) -> LogTail {
         let slot = self.slot(name);
-        let Some((slot, exit)) = slot.and_then(|slot| Some((slot, slot.service.exit_status?)))
+        let Some((slot, end)) = slot.and_then(|slot| Some((slot, slot.service.last_end.as_ref()?)))
         else {
             return LogTail::default();
+        };
+        let exit = match end {
+            End::Exit(code) => *code,
+            End::TimedOut => KILLED,
+            _ => 0,
         };
         let line = match (&slot.load, exit) {
             (Load::Ours(text), CANNOT_MAKE) if slot.service.image_missing => {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
-use companion_core::model::unit::{JobResult, ServiceResult};
+use companion_core::model::service::{End, Verb};
 
 use super::World;
 use super::containers::{Container, Status};
 use super::files::RenderedFile;
-use super::services::{JobKind, PendingJob, Phase, Run, StartEnd};
+use super::jobs::JobResult;
+use super::services::{PendingJob, Phase, Run, StartEnd};
 use super::units::{Damage, Load, Restart};
 use super::violations::ViolationKind;
 
@@ -47,9 +48,9 @@ impl World {
             service.restarts = 0;
         }
         if limited && !service.starts.allows(at, limit) {
-            // `start-limit-hit` is reported only without an earlier failure (systemd 257).
-            if service.result == ServiceResult::Success {
-                service.result = ServiceResult::StartLimitHit;
+            // The limit is reported only without an earlier failure (systemd 257).
+            if matches!(service.last_end, None | Some(End::Success)) {
+                service.last_end = Some(End::StartLimit);
             }
             service.forget_restarts = true;
             self.settle(name, Phase::Failed, at);
@@ -70,8 +71,7 @@ impl World {
         service.run_number = number;
         service.run = run;
         service.image_missing = image_missing;
-        service.result = ServiceResult::Success;
-        service.exit_status = None;
+        service.last_end = None;
         self.settle(name, Phase::Starting { until, end }, at);
     }
 
@@ -142,7 +142,7 @@ impl World {
             }
             StartEnd::TimesOut => {
                 self.end_job(name, JobResult::Failed);
-                self.process_ended(name, at, KILLED, Some(ServiceResult::Timeout));
+                self.process_ended(name, at, KILLED, Some(End::TimedOut));
             }
             StartEnd::Ready => {
                 let crashes = self.crashes(name);
@@ -181,13 +181,12 @@ impl World {
         name: &CompanionName,
         at: Duration,
         exit: i32,
-        result: Option<ServiceResult>,
+        end: Option<End>,
     ) {
         let startable = self.is_startable(name);
         let slot = self.slot_mut(name);
         slot.bury_container();
         let failed = exit != 0;
-        let ended = if failed { ServiceResult::ExitCode } else { ServiceResult::Success };
         let (policy, delay) = match &slot.load {
             Load::Ours(text) => (text.restart, text.restart_delay),
             Load::Unmanaged | Load::Shadow => (Restart::Always, Duration::from_millis(100)),
@@ -199,8 +198,7 @@ impl World {
                 Restart::OnFailure => failed,
                 Restart::No => false,
             };
-        slot.service.result = result.unwrap_or(ended);
-        slot.service.exit_status = Some(exit);
+        slot.service.last_end = Some(end.unwrap_or_else(|| end_of(exit)));
         slot.service.run = None;
         slot.service.forget_restarts |= !again;
         let phase = if again {
@@ -224,7 +222,7 @@ impl World {
     pub(crate) fn begin_start_by_itself(&mut self, name: &CompanionName, at: Duration) {
         let id = self.next_job();
         let service = &mut self.slot_mut(name).service;
-        service.job.get_or_insert(PendingJob { id, kind: JobKind::Start, asked: false });
+        service.job.get_or_insert(PendingJob { id, verb: Verb::Start, asked: false });
         self.begin_start(name, at);
     }
 
@@ -248,20 +246,14 @@ impl World {
         let slot = self.slot_mut(name);
         slot.bury_container();
         slot.service.run = None;
-        slot.service.exit_status = Some(exit);
+        slot.service.last_end = Some(end_of(exit));
         slot.service.forget_restarts = true;
-        let phase = if exit == 0 {
-            slot.service.result = ServiceResult::Success;
-            Phase::Dead
-        } else {
-            slot.service.result = ServiceResult::ExitCode;
-            Phase::Failed
-        };
+        let phase = if exit == 0 { Phase::Dead } else { Phase::Failed };
         let job = slot.service.job;
         self.settle(name, phase, at);
-        match job.map(|job| job.kind) {
-            Some(JobKind::Start | JobKind::Restart) => self.begin_start(name, at),
-            Some(JobKind::Stop) | None => self.end_job(name, JobResult::Done),
+        match job.map(|job| job.verb) {
+            Some(Verb::Start | Verb::Restart) => self.begin_start(name, at),
+            Some(Verb::Stop) | None => self.end_job(name, JobResult::Done),
         }
     }
 
@@ -271,6 +263,10 @@ impl World {
         slot.service.since = at;
         slot.unseen.service = true;
     }
+}
+
+fn end_of(exit: i32) -> End {
+    if exit == 0 { End::Success } else { End::Exit(exit) }
 }
 
 impl super::Slot {

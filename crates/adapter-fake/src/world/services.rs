@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::revision::{Fingerprint, Revision};
-use companion_core::model::unit::{ActiveState, LoadState, ServiceResult, ServiceState, SubState};
+use companion_core::model::service::{End, LoadedUnit, RunState, ServiceState, Verb};
 use companion_core::ports::PortResult;
 
 use super::conditions::RateLimit;
 use super::containers::Status;
-use super::units::{Load, SHADOW_DIRECTORY, location};
+use super::units::{Load, SHADOW_DIRECTORY};
 use super::{Slot, World};
 
 /// The Unix time at the origin of the host's monotonic clock.
@@ -88,24 +88,13 @@ pub struct Run {
     pub config: Option<Fingerprint>,
 }
 
-/// The kind of a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum JobKind {
-    /// Start.
-    Start,
-    /// Stop.
-    Stop,
-    /// Restart.
-    Restart,
-}
-
 /// A pending job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PendingJob {
     /// Its number.
     pub id: u32,
-    /// Its kind.
-    pub kind: JobKind,
+    /// What it does.
+    pub verb: Verb,
     /// Whether a port call queued it; otherwise the service manager did.
     pub asked: bool,
 }
@@ -117,10 +106,8 @@ pub struct Service {
     pub phase: Phase,
     /// When it entered the state.
     pub since: Duration,
-    /// The result of its last run.
-    pub result: ServiceResult,
-    /// The exit code of its last run.
-    pub exit_status: Option<i32>,
+    /// How its last run or start ended.
+    pub last_end: Option<End>,
     /// The number of automatic restarts since the last start.
     pub restarts: u32,
     /// The process, if one runs.
@@ -141,8 +128,7 @@ impl Default for Service {
         Self {
             phase: Phase::Dead,
             since: Duration::ZERO,
-            result: ServiceResult::Success,
-            exit_status: None,
+            last_end: None,
             restarts: 0,
             run: None,
             image_missing: false,
@@ -184,52 +170,36 @@ impl World {
     pub fn service(&self, name: &CompanionName, now: Duration) -> PortResult<ServiceState> {
         self.needs_bus()?;
         let Some(slot) = self.slot(name) else {
-            return Ok(ServiceState::not_found());
+            return Ok(ServiceState::absent());
         };
         let service = &slot.service;
-        let (load, source, loaded) = load_of(name, slot);
-        let (active, sub) = words(service.phase);
+        let unit = unit_of(name, slot);
+        // A unit without file and process is unloaded immediately.
+        if unit == LoadedUnit::Absent && service.phase == Phase::Dead {
+            return Ok(ServiceState::absent());
+        }
+        let (run, message) = run_of(service.phase);
         let up = matches!(service.phase, Phase::Running { .. } | Phase::Stopping { .. });
-        let running = service.run.filter(|_| up).and_then(|run| run.revision);
-        let paused = slot.container.is_some_and(|container| container.status == Status::Paused);
-        let known = load != LoadState::NotFound || service.phase != Phase::Dead;
+        let frozen = slot.container.is_some_and(|container| container.status == Status::Paused);
         let wall = WALL_ORIGIN
             .saturating_add(self.conditions.wall_offset)
             .saturating_add_unsigned(service.since.as_secs());
-        // A unit without file and process is unloaded immediately.
-        if !known {
-            return Ok(ServiceState::not_found());
-        }
-        let load_error = match load {
-            LoadState::Loaded => None,
-            LoadState::Masked => Some(format!("Unit {name}.service is masked.")),
-            LoadState::BadSetting => Some("the unit has a setting that makes no sense".to_owned()),
-            _ => Some(format!("Unit {name}.service not found.")),
-        };
         Ok(ServiceState {
-            load,
-            active,
-            sub,
-            result: service.result.clone(),
-            job_pending: service.job.is_some(),
-            restarts: service.restarts,
-            source,
-            loaded,
-            running,
-            invocation: up.then(|| format!("run {}", service.run_number)),
-            paused: paused && up,
-            active_for: match service.phase {
-                Phase::Running { .. } => now.saturating_sub(service.since),
-                Phase::Dead
-                | Phase::Failed
-                | Phase::Starting { .. }
-                | Phase::Stopping { .. }
-                | Phase::Waiting { .. } => Duration::ZERO,
+            unit,
+            run,
+            busy: service.job.is_some(),
+            running: service.run.filter(|_| up).and_then(|run| run.revision),
+            run_id: up.then(|| format!("run {}", service.run_number)),
+            frozen: frozen && up,
+            up_for: match run {
+                RunState::Up => now.saturating_sub(service.since),
+                _ => Duration::ZERO,
             },
-            exit_status: service.exit_status,
+            restarts: service.restarts,
+            last_end: service.last_end.clone(),
             // A unit that was only loaded has no state change time.
             since: u64::try_from(wall).ok().filter(|_| service.since > Duration::ZERO),
-            load_error,
+            message: message.to_owned(),
             drop_ins: slot.loaded_drop_ins(name),
         })
     }
@@ -247,7 +217,7 @@ impl World {
         let service = &mut slot.service;
         service.starts = RateLimit::default();
         service.restarts = 0;
-        service.result = ServiceResult::Success;
+        service.last_end = service.last_end.take().map(|_| End::Success);
         if service.phase == Phase::Failed {
             service.phase = Phase::Dead;
             service.since = now;
@@ -259,32 +229,32 @@ impl World {
     }
 }
 
-fn load_of(name: &CompanionName, slot: &Slot) -> (LoadState, Option<String>, Option<Revision>) {
+fn unit_of(name: &CompanionName, slot: &Slot) -> LoadedUnit {
     if slot.masked {
-        return (LoadState::Masked, None, None);
+        return LoadedUnit::Held { message: "unit is masked by the operator".to_owned() };
     }
     match &slot.load {
-        Load::NotFound => (LoadState::NotFound, None, None),
-        Load::Ours(text) => {
-            let revision = Some(text.revision);
-            (LoadState::Loaded, Some(location(name)), revision)
-        }
-        Load::Unmanaged => (LoadState::Loaded, Some(location(name)), None),
+        Load::NotFound => LoadedUnit::Absent,
+        Load::Ours(text) => LoadedUnit::FromStore { revision: Some(text.revision) },
+        Load::Unmanaged => LoadedUnit::FromStore { revision: None },
         Load::Shadow => {
-            let source = format!("{SHADOW_DIRECTORY}/{name}.container");
-            (LoadState::Loaded, Some(source), None)
+            let place = format!("{SHADOW_DIRECTORY}/{name}.container");
+            LoadedUnit::Elsewhere { place }
         }
-        Load::Broken => (LoadState::BadSetting, Some(location(name)), None),
+        Load::Broken => {
+            let message = "the unit has a setting that makes no sense".to_owned();
+            LoadedUnit::Unusable { message }
+        }
     }
 }
 
-fn words(phase: Phase) -> (ActiveState, SubState) {
+fn run_of(phase: Phase) -> (RunState, &'static str) {
     match phase {
-        Phase::Dead => (ActiveState::Inactive, SubState::Dead),
-        Phase::Failed => (ActiveState::Failed, SubState::Failed),
-        Phase::Starting { .. } => (ActiveState::Activating, SubState::from_word("start")),
-        Phase::Running { .. } => (ActiveState::Active, SubState::Running),
-        Phase::Stopping { .. } => (ActiveState::Deactivating, SubState::from_word("stop")),
-        Phase::Waiting { .. } => (ActiveState::Activating, SubState::AutoRestart),
+        Phase::Dead => (RunState::Down, "inactive (dead)"),
+        Phase::Failed => (RunState::Failed, "failed (failed)"),
+        Phase::Starting { .. } => (RunState::Starting, "activating (start)"),
+        Phase::Running { .. } => (RunState::Up, "active (running)"),
+        Phase::Stopping { .. } => (RunState::Stopping, "deactivating (stop)"),
+        Phase::Waiting { .. } => (RunState::BetweenRestarts, "activating (auto-restart)"),
     }
 }

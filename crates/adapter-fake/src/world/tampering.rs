@@ -7,14 +7,15 @@ use companion_core::model::container::AbsolutePath;
 use companion_core::model::hook::HookName;
 use companion_core::model::image::ImageRef;
 use companion_core::model::revision::Fingerprint;
-use companion_core::model::unit::JobResult;
+use companion_core::model::service::Verb;
 
 use super::World;
 use super::containers::{Container, Status};
 use super::files::{Fate, Output, RenderedFile};
 use super::images::{BuildFate, Context, Image, Reach};
+use super::jobs::JobResult;
 use super::processes::KILLED;
-use super::services::{Behaviour, JobKind, Phase};
+use super::services::{Behaviour, Phase};
 use super::units::{Damage, UnitBytes};
 
 impl World {
@@ -200,7 +201,7 @@ impl World {
     /// Stops the service of `name` manually.
     pub fn stop_service(&mut self, name: &CompanionName, now: Duration) {
         // A service that is not loaded cannot be stopped.
-        let _ = self.queue(name, JobKind::Stop, now);
+        let _ = self.queue(name, Verb::Stop, now);
     }
 
     /// Cancels the pending job of `name`; its action continues.

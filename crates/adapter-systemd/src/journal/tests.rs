@@ -45,8 +45,8 @@ fn write_program(program: &Path, body: &str) {
 }
 
 fn run(invocation: &str, restarts: u32) -> ServiceState {
-    let invocation = Some(invocation.to_owned());
-    ServiceState { invocation, restarts, ..ServiceState::not_found() }
+    let run_id = Some(invocation.to_owned());
+    ServiceState { run_id, restarts, ..ServiceState::absent() }
 }
 
 const SAYS: &str = r#"echo '{"MESSAGE":"it ends"}'"#;
@@ -119,7 +119,7 @@ async fn one_log_that_cannot_be_read_in_time_hides_no_other() {
     let states = [("a", "bad"), ("b", "good"), ("c", "good")];
     let mut ended: BTreeMap<_, _> =
         states.into_iter().map(|(text, id)| (name(text), run(id, 0))).collect();
-    ended.insert(name("d"), ServiceState::not_found());
+    ended.insert(name("d"), ServiceState::absent());
     let tails = scripted.journal.tails(&ended).await;
     let kind = tails[&name("a")].as_ref().map_err(PortError::kind);
     assert_eq!(kind, Err(PortErrorKind::Transient));

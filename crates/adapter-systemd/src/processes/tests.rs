@@ -38,8 +38,8 @@ impl Files {
         self.facts(42, None).running
     }
 
-    fn paused(&self) -> bool {
-        self.facts(0, Some("/s/a.service")).paused
+    fn is_frozen(&self) -> bool {
+        self.facts(0, Some("/s/a.service")).frozen
     }
 }
 
@@ -90,16 +90,16 @@ fn a_frozen_payload_is_a_paused_container() {
             .with_group(&payload, payload_events)
             .with_group("s/a.service/runtime", runtime_events)
     };
-    assert!(files(frozen, thawed).paused());
-    assert!(!files(thawed, frozen).paused(), "a frozen conmon group alone is not a pause");
-    assert!(!files("frozen 10\n", thawed).paused());
+    assert!(files(frozen, thawed).is_frozen());
+    assert!(!files(thawed, frozen).is_frozen(), "a frozen conmon group alone is not a pause");
+    assert!(!files("frozen 10\n", thawed).is_frozen());
 }
 
 #[test]
 fn a_missing_or_outside_control_group_is_not_read() {
     let files = Files::with_environ(b"").with_group("x/libpod-payload-0", "frozen 1\n");
-    assert!(files.facts(0, Some("/x")).paused);
+    assert!(files.facts(0, Some("/x")).frozen);
     for group in ["", "/", "x", "/s/../x", "/gone", "//x/../x"] {
-        assert!(!files.facts(0, Some(group)).paused, "{group:?}");
+        assert!(!files.facts(0, Some(group)).frozen, "{group:?}");
     }
 }

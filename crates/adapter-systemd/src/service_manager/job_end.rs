@@ -1,6 +1,6 @@
 //! Waits for the end of a job: by a signal, or by polling if the signal was lost.
 
-use companion_core::model::unit::JobResult;
+use companion_core::model::service::Verb;
 use companion_core::ports::PortErrorKind;
 use tokio::time::Instant;
 use zbus::{ObjectPath, OwnedObjectPath};
@@ -10,11 +10,11 @@ use super::{Limits, within};
 use crate::bus::{Bus, Session};
 use crate::dbus::{JOB, UNIT};
 use crate::error::BusError;
-use crate::states::JobKind;
+use crate::states::{inferred_result, run_state};
 
 /// A queued job.
 pub(super) struct AwaitedJob {
-    pub(super) kind: JobKind,
+    pub(super) verb: Verb,
     /// The path of its object.
     pub(super) path: String,
     /// The unit of the job.
@@ -22,7 +22,7 @@ pub(super) struct AwaitedJob {
 }
 
 impl AwaitedJob {
-    /// Waits for the end until `deadline`.
+    /// Waits for the end until `deadline`, and returns the job's result in systemd's terms.
     ///
     /// Reopens a connection that breaks in the meantime; its signals are lost, so the job is polled.
     pub(super) async fn end(
@@ -30,7 +30,7 @@ impl AwaitedJob {
         bus: &Bus,
         limits: Limits,
         deadline: Instant,
-    ) -> Result<JobResult, BusError> {
+    ) -> Result<String, BusError> {
         let begun = Instant::now();
         let watched = async {
             loop {
@@ -51,14 +51,14 @@ impl AwaitedJob {
     }
 
     /// Waits on one connection, for the signal and by polling.
-    async fn watch(&self, session: &Session, limits: Limits) -> Result<JobResult, BusError> {
+    async fn watch(&self, session: &Session, limits: Limits) -> Result<String, BusError> {
         let mut jobs = session.jobs();
         loop {
             let announced = jobs.wait_for(|log| log.result(&self.path, &self.unit).is_some());
             match tokio::time::timeout(limits.poll, announced).await {
                 Ok(Ok(log)) => {
                     let word = log.result(&self.path, &self.unit).unwrap_or_default();
-                    return Ok(JobResult::from_word(word));
+                    return Ok(word.to_owned());
                 }
                 Ok(Err(_)) => return Err(BusError::Closed),
                 Err(_) => {}
@@ -68,7 +68,7 @@ impl AwaitedJob {
             }
             // The signal may have arrived with the reply.
             if let Some(word) = jobs.borrow().result(&self.path, &self.unit) {
-                return Ok(JobResult::from_word(word));
+                return Ok(word.to_owned());
             }
             return self.inferred(session, limits).await;
         }
@@ -85,10 +85,11 @@ impl AwaitedJob {
         }
     }
 
-    async fn inferred(&self, session: &Session, limits: Limits) -> Result<JobResult, BusError> {
+    async fn inferred(&self, session: &Session, limits: Limits) -> Result<String, BusError> {
         let manager = session.manager().await?;
         let path = within(limits.call, manager.load_unit(&self.unit)).await?;
-        let (active, sub) = properties(session, &path, UNIT, limits.call).await?.activity()?;
-        Ok(self.kind.inferred(&active, &sub))
+        let unit = properties(session, &path, UNIT, limits.call).await?;
+        let (active, sub) = unit.activity()?;
+        Ok(inferred_result(self.verb, run_state(active, sub)).to_owned())
     }
 }

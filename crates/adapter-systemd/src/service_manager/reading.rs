@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
-use companion_core::model::unit::ServiceState;
+use companion_core::model::service::ServiceState;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::task::JoinSet;
 use zbus::OwnedObjectPath;
@@ -19,7 +19,8 @@ use crate::bus::{Bus, Session};
 use crate::dbus::{DESTINATION, SERVICE, UNIT, UnitRow};
 use crate::error::BusError;
 use crate::processes::{KernelFiles, ProcessFacts};
-use crate::states::{Properties, PropertyError, service_state, subject};
+use crate::states::{Properties, PropertyError, Surroundings, service_state, subject};
+use crate::unit_store::QuadletDir;
 
 /// How many units are read concurrently: enough to hide the latency of the bus, and far below its limit on pending
 /// replies (`max_replies_per_connection` of dbus-daemon(1), at least 128).
@@ -32,12 +33,14 @@ const READINGS: usize = 3;
 pub(super) async fn service_states(
     bus: &Bus,
     files: &KernelFiles,
+    units: Option<&QuadletDir>,
     names: &BTreeSet<CompanionName>,
     limit: Duration,
 ) -> Result<BTreeMap<CompanionName, Result<ServiceState, BusError>>, BusError> {
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
+    let locations = locations(units, names, limit).await?;
     let session = bus.session().await?;
     let units: Vec<String> = names.iter().map(service_name).collect();
     let manager = session.manager().await?;
@@ -49,7 +52,7 @@ pub(super) async fn service_states(
     for (name, unit) in names.iter().zip(&units) {
         match rows.get(unit.as_str()) {
             Some(row) if is_nothing(row) => {
-                states.insert(name.clone(), Ok(ServiceState::not_found()));
+                states.insert(name.clone(), Ok(ServiceState::absent()));
             }
             Some(row) => loaded.push((name.clone(), row.path.clone())),
             // An alias: the list has the unit under its other name, so an unlisted unit is not necessarily absent.
@@ -66,8 +69,9 @@ pub(super) async fn service_states(
         for (name, path) in few.iter().cloned() {
             let session = session.clone();
             let files = files.clone();
+            let location = locations.get(&name).cloned();
             reads.spawn(async move {
-                let state = loaded_state(&session, files, &path, limit).await;
+                let state = loaded_state(&session, files, &path, location, limit).await;
                 (name, state)
             });
         }
@@ -84,6 +88,18 @@ pub(super) async fn service_states(
     Ok(states)
 }
 
+/// Returns where the unit store has the unit of each name.
+async fn locations(
+    units: Option<&QuadletDir>,
+    names: &BTreeSet<CompanionName>,
+    limit: Duration,
+) -> Result<BTreeMap<CompanionName, String>, BusError> {
+    let Some(units) = units.cloned() else { return Ok(BTreeMap::new()) };
+    let names = names.clone();
+    let located = blocking::within(limit, move || units.locations(&names)).await;
+    located.map_err(|_stuck| BusError::Unread)
+}
+
 /// Returns whether a name refers to nothing: neither a unit nor remains of one.
 fn is_nothing(row: &UnitRow) -> bool {
     row.load_state == "not-found" && row.active_state == "inactive" && row.job_id == 0
@@ -95,6 +111,7 @@ async fn loaded_state(
     session: &Arc<Session>,
     files: KernelFiles,
     path: &OwnedObjectPath,
+    location: Option<String>,
     limit: Duration,
 ) -> Result<ServiceState, BusError> {
     let mut readings = 1;
@@ -119,7 +136,9 @@ async fn loaded_state(
         }
         let now = clock_gettime(ClockId::Monotonic);
         let now = Duration::try_from(now).unwrap_or_default();
-        return Ok(service_state(&unit, &service, &facts, now)?);
+        let location = location.as_deref();
+        let surroundings = Surroundings { facts: &facts, now, location };
+        return Ok(service_state(&unit, &service, &surroundings)?);
     }
 }
 

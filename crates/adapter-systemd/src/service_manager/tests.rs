@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use companion_core::model::unit::{ActiveState, LoadState, SubState};
+use companion_core::model::service::{LoadedUnit, RunState};
 
 use super::*;
 use fake::{Fake, FakeUnit, JobCourse, value};
@@ -43,8 +43,8 @@ async fn services_are_read_with_one_list_and_two_calls_per_loaded_unit() {
     let fake = Fake::new().with("a", running("a")).with("b", running("b"));
     let states = read(fake.manager().observe(&names(&["a", "b", "c", "d"])).await);
     assert_eq!(states.len(), 4);
-    assert_eq!(states[&name("c")], ServiceState::not_found());
-    assert_eq!(states[&name("a")].active, ActiveState::Active);
+    assert_eq!(states[&name("c")], ServiceState::absent());
+    assert_eq!(states[&name("a")].run, RunState::Up);
     assert_eq!(states[&name("a")].restarts, 3);
     assert_eq!((fake.count("ListUnitsByNames"), fake.count("GetAll")), (1, 4));
 }
@@ -55,7 +55,7 @@ async fn many_services_are_all_answered() {
     let fake = texts.iter().fold(Fake::new(), |fake, text| fake.with(text, running(text)));
     let asked = texts.iter().map(|text| name(text)).collect();
     let states = read(fake.manager().observe(&asked).await);
-    assert!(states.values().all(ServiceState::is_running) && states.len() == 100);
+    assert!(states.values().all(ServiceState::is_up) && states.len() == 100);
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn a_service_that_outlived_its_unit_is_reported_as_not_found_and_active() 
     let fake = Fake::new().with("a", FakeUnit::in_state("a", "not-found", "active", "running"));
     let states = read(fake.manager().observe(&names(&["a"])).await);
     let state = &states[&name("a")];
-    assert_eq!((&state.load, &state.active), (&LoadState::NotFound, &ActiveState::Active));
+    assert_eq!((&state.unit, state.run), (&LoadedUnit::Absent, RunState::Up));
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn a_unit_that_is_listed_under_an_alias_is_not_taken_for_absent() {
     unit.listed_as = "nickname.service".to_owned();
     let fake = Fake::new().with("a", unit);
     let states = read(fake.manager().observe(&names(&["a"])).await);
-    assert!(states[&name("a")].is_running());
+    assert!(states[&name("a")].is_up());
 }
 
 #[tokio::test]
@@ -80,8 +80,7 @@ async fn states_of_a_newer_systemd_are_kept() {
     let fake = Fake::new().with("a", FakeUnit::in_state("a", "loaded", "thawing", "pondering"));
     let states = read(fake.manager().observe(&names(&["a"])).await);
     let state = &states[&name("a")];
-    assert_eq!(state.active, ActiveState::Other("thawing".to_owned()));
-    assert_eq!(state.sub, SubState::Other("pondering".to_owned()));
+    assert_eq!((state.run, state.message.as_str()), (RunState::Other, "thawing (pondering)"));
 }
 
 #[tokio::test]
@@ -117,8 +116,8 @@ async fn a_unit_whose_answer_is_not_understood_hides_no_other() {
     let kind = |text: &str| states[&name(text)].as_ref().map_err(|error| error.kind());
     assert_eq!(kind("a").err(), Some(PortErrorKind::Unavailable));
     assert_eq!(kind("b").err(), Some(PortErrorKind::Denied));
-    assert!(kind("c").unwrap().is_running());
-    assert_eq!(kind("d"), Ok(&ServiceState::not_found()));
+    assert!(kind("c").unwrap().is_up());
+    assert_eq!(kind("d"), Ok(&ServiceState::absent()));
     let text = states[&name("a")].as_ref().unwrap_err().chain();
     assert!(text.contains("`a.service`"), "{text}");
 }
@@ -155,9 +154,9 @@ async fn loaded_and_running_revision_are_read_from_where_each_is_kept() {
     let manager = fake.manager_with(Limits::default(), files);
     let states = read(manager.observe(&names(&["a"])).await);
     let state = &states[&name("a")];
-    assert_eq!(state.loaded, Some(REVISION.parse().unwrap()));
+    assert_eq!(state.loaded(), Some(REVISION.parse().unwrap()));
     assert_eq!(state.running.map(|revision| revision.restart_epoch), Some(1));
-    assert_eq!(state.invocation.as_deref(), Some("abcd"));
+    assert_eq!(state.run_id.as_deref(), Some("abcd"));
 }
 
 #[tokio::test]
@@ -171,7 +170,7 @@ async fn a_service_that_is_restarted_while_it_is_read_is_read_again() {
         let states = read(manager.observe(&names(&["a"])).await);
         let state = &states[&name("a")];
         assert_eq!(state.running.map(|revision| revision.restart_epoch), Some(2));
-        assert_eq!(state.invocation.as_deref(), Some("ab02"));
+        assert_eq!(state.run_id.as_deref(), Some("ab02"));
         assert_eq!(fake.count("GetAll"), 4);
     }
 }
@@ -188,14 +187,12 @@ async fn a_service_that_is_never_of_one_run_is_reported_without_a_revision() {
 
 #[tokio::test]
 async fn an_end_that_overtakes_the_reply_is_not_lost() {
-    for (word, result) in
-        [("done", JobResult::Done), ("failed", JobResult::Failed), ("new", JobResult::Other)]
-    {
+    for (word, is_done) in [("done", true), ("canceled", true), ("failed", false), ("new", false)] {
         let fake = Fake::new().with("a", running("a"));
         fake.world().course = JobCourse::EndsFirst(word);
         let manager = fake.manager();
-        let job = manager.start(&name("a")).await.unwrap();
-        assert_eq!(manager.wait(job).await.unwrap(), result);
+        let job = manager.begin(&name("a"), Verb::Start).await.unwrap();
+        assert_eq!(manager.wait(job).await.is_ok(), is_done, "{word}");
         assert_eq!(fake.count("GetAll"), 0, "the signal sufficed");
     }
 }
@@ -204,9 +201,9 @@ async fn an_end_that_overtakes_the_reply_is_not_lost() {
 async fn the_subscription_comes_before_the_first_job_and_once() {
     let fake = Fake::new().with("a", running("a"));
     let manager = fake.manager();
-    let job = manager.restart(&name("a")).await.unwrap();
+    let job = manager.begin(&name("a"), Verb::Restart).await.unwrap();
     manager.wait(job).await.unwrap();
-    let job = manager.stop(&name("a")).await.unwrap();
+    let job = manager.begin(&name("a"), Verb::Stop).await.unwrap();
     manager.wait(job).await.unwrap();
     assert_eq!(fake.world().calls, ["Subscribe", "RestartUnit", "StopUnit"]);
 }
@@ -214,16 +211,19 @@ async fn the_subscription_comes_before_the_first_job_and_once() {
 #[tokio::test]
 async fn a_job_end_without_a_signal_is_found_by_polling() {
     for (active, sub, result) in [
-        ("active", "running", JobResult::Done),
-        ("failed", "failed", JobResult::Failed),
-        ("activating", "auto-restart", JobResult::Failed),
-        ("inactive", "dead", JobResult::Other),
+        ("active", "running", None),
+        ("failed", "failed", Some("failed")),
+        ("activating", "auto-restart", Some("failed")),
+        ("inactive", "dead", Some("unknown")),
     ] {
         let fake = Fake::new().with("a", FakeUnit::in_state("a", "loaded", active, sub));
         fake.world().course = JobCourse::EndsUnheard;
         let manager = fake.manager();
-        let job = manager.start(&name("a")).await.unwrap();
-        assert_eq!(manager.wait(job).await.unwrap(), result, "{active}");
+        let job = manager.begin(&name("a"), Verb::Start).await.unwrap();
+        let error = manager.wait(job).await.err().map(|error| error.chain());
+        let expected =
+            result.map(|result| format!("job for `a.service` finished with result `{result}`"));
+        assert_eq!(error, expected, "{active}");
     }
 }
 
@@ -232,8 +232,8 @@ async fn an_end_of_another_units_job_with_the_same_number_is_not_taken() {
     let fake = Fake::new().with("a", running("a"));
     fake.world().course = JobCourse::NumberOfAnother("failed");
     let manager = fake.manager();
-    let job = manager.start(&name("a")).await.unwrap();
-    assert_eq!(manager.wait(job).await.unwrap(), JobResult::Done);
+    let job = manager.begin(&name("a"), Verb::Start).await.unwrap();
+    manager.wait(job).await.unwrap();
 }
 
 #[tokio::test]
@@ -242,7 +242,7 @@ async fn a_job_that_stays_is_given_up_after_its_limit_and_may_yet_be_done() {
     fake.world().course = JobCourse::Stays;
     let limits = Limits { start: Duration::from_millis(50), ..short(Duration::from_secs(25)) };
     let manager = fake.manager_with(limits, KernelFiles::default());
-    let job = manager.start(&name("a")).await.unwrap();
+    let job = manager.begin(&name("a"), Verb::Start).await.unwrap();
     let error = manager.wait(job).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Transient);
     assert!(error.chain().contains("`a`"), "{}", error.chain());
@@ -265,7 +265,7 @@ async fn a_connection_that_breaks_at_a_start_does_not_start_twice() {
     let fake = Fake::new().with("a", running("a"));
     fake.world().closed_at.insert("StartUnit");
     let manager = fake.manager();
-    let error = manager.start(&name("a")).await.unwrap_err();
+    let error = manager.begin(&name("a"), Verb::Start).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Transient, "{}", error.chain());
     assert_eq!(fake.count("StartUnit"), 1);
 }
@@ -279,8 +279,8 @@ async fn a_job_is_waited_for_across_a_broken_connection() {
         world.closed_at.insert("GetAll");
     }
     let manager = fake.manager();
-    let job = manager.start(&name("a")).await.unwrap();
-    assert_eq!(manager.wait(job).await.unwrap(), JobResult::Done);
+    let job = manager.begin(&name("a"), Verb::Start).await.unwrap();
+    manager.wait(job).await.unwrap();
     assert_eq!(fake.world().connections, 2);
 }
 
@@ -307,7 +307,7 @@ async fn systemds_error_name_determines_the_error_kind() {
     ] {
         let fake = Fake::new();
         fake.world().refused.insert(method, error);
-        let refused = fake.manager().start(&name("a")).await.unwrap_err();
+        let refused = fake.manager().begin(&name("a"), Verb::Start).await.unwrap_err();
         assert_eq!(refused.kind(), kind, "{error}");
         let chain = refused.chain();
         assert!(chain.contains("because of the test") && chain.contains("`a.service`"), "{chain}");

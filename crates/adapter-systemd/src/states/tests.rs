@@ -16,6 +16,7 @@ fn properties(replaced: &[(&str, OwnedVariant)]) -> Properties {
         ("ActiveState", value("active")),
         ("SubState", value("running")),
         ("SourcePath", value("/u/a.container")),
+        ("FragmentPath", value("/run/a.service")),
         ("ActiveEnterTimestampMonotonic", value(60_000_000_u64)),
         ("StateChangeTimestamp", value(1_700_000_000_999_999_u64)),
         ("InvocationID", value(vec![0xab_u8, 0x01])),
@@ -38,51 +39,104 @@ fn properties(replaced: &[(&str, OwnedVariant)]) -> Properties {
     Properties::from(owned)
 }
 
-/// Reads one set of properties as both interfaces, at 90 s on the monotonic clock.
+/// Reads one set of properties as both interfaces.
 fn state(replaced: &[(&str, OwnedVariant)]) -> Result<ServiceState, PropertyError> {
     let all = properties(replaced);
-    service_state(&all, &all, &ProcessFacts::default(), Duration::from_secs(90))
+    service_state(&all, &all, &surroundings(&ProcessFacts::default()))
+}
+
+/// A unit store with `/u/a.container`, at 90 s on the monotonic clock.
+fn surroundings(facts: &ProcessFacts) -> Surroundings<'_> {
+    Surroundings { facts, now: Duration::from_secs(90), location: Some("/u/a.container") }
 }
 
 #[test]
 fn a_running_service_says_since_when_and_from_what() {
     let state = state(&[]).unwrap();
-    assert_eq!(state.active_for, Duration::from_secs(30));
+    assert_eq!(state.up_for, Duration::from_secs(30));
     assert_eq!(state.since, Some(1_700_000_000));
-    assert_eq!(state.source.as_deref(), Some("/u/a.container"));
-    assert_eq!(state.loaded, Some(REVISION.parse().unwrap()));
-    assert_eq!((state.restarts, state.job_pending), (3, false));
-    assert_eq!((state.exit_status, state.load_error), (None, None));
+    assert_eq!(state.loaded(), Some(REVISION.parse().unwrap()));
+    assert_eq!((state.run, state.message.as_str()), (RunState::Up, "active (running)"));
+    assert_eq!((state.restarts, state.busy, state.last_end), (3, false, None));
 }
 
 #[test]
 fn the_invocation_id_has_the_form_of_the_environment_variable() {
-    assert_eq!(state(&[]).unwrap().invocation.as_deref(), Some("ab01"));
+    assert_eq!(state(&[]).unwrap().run_id.as_deref(), Some("ab01"));
     let never = state(&[("InvocationID", value(Vec::<u8>::new()))]).unwrap();
-    assert_eq!(never.invocation, None);
+    assert_eq!(never.run_id, None);
     // systemd 257 keeps the ID of a run that ended until the next one.
     let failed = state(&[("ActiveState", value("failed")), ("MainPID", value(0_u32))]).unwrap();
-    assert_eq!((failed.invocation.as_deref(), failed.running), (Some("ab01"), None));
+    assert_eq!((failed.run_id.as_deref(), failed.running), (Some("ab01"), None));
 }
 
 #[test]
 fn a_stopped_service_has_no_active_time() {
     for active in ["inactive", "failed", "activating", "deactivating", "maintenance", "new"] {
         let state = state(&[("ActiveState", value(active))]).unwrap();
-        assert_eq!(state.active_for, Duration::ZERO, "{active}");
+        assert_eq!(state.up_for, Duration::ZERO, "{active}");
     }
     let never = state(&[("ActiveEnterTimestampMonotonic", value(0_u64))]).unwrap();
-    assert_eq!(never.active_for, Duration::ZERO);
+    assert_eq!(never.up_for, Duration::ZERO);
     let later = state(&[("ActiveEnterTimestampMonotonic", value(u64::MAX))]).unwrap();
-    assert_eq!(later.active_for, Duration::ZERO);
+    assert_eq!(later.up_for, Duration::ZERO);
 }
 
 #[test]
-fn an_exit_status_is_one_only_after_the_process_ended() {
-    let status = ("ExecMainStatus", value(137_i32));
-    assert_eq!(state(&[(status.0, value(137_i32))]).unwrap().exit_status, None);
-    let ended = state(&[status, ("ExecMainCode", value(2_i32))]).unwrap();
-    assert_eq!(ended.exit_status, Some(137));
+fn last_end_is_known_only_after_the_process_ended() {
+    let end = |result: &str, code: i32, status: i32| {
+        let (code, status) = (value(code), value(status));
+        let result = ("Result", value(result));
+        state(&[result, ("ExecMainCode", code), ("ExecMainStatus", status)]).unwrap().last_end
+    };
+    assert_eq!(end("success", 0, 137), None);
+    assert_eq!(end("success", 1, 0), Some(End::Success));
+    assert_eq!(end("exit-code", 1, 3), Some(End::Exit(3)));
+    assert_eq!(end("exit-code", 0, 0), Some(End::Other("exit-code".to_owned())), "not its own");
+    assert_eq!(end("signal", 2, 9), Some(End::Signal(9)));
+    assert_eq!(end("core-dump", 3, 11), Some(End::Signal(11)));
+    assert_eq!(end("timeout", 0, 0), Some(End::TimedOut));
+    assert_eq!(end("oom-kill", 2, 9), Some(End::OutOfMemory));
+    assert_eq!(end("start-limit-hit", 1, 0), Some(End::StartLimit));
+    assert_eq!(end("newer", 1, 1), Some(End::Other("newer".to_owned())));
+}
+
+#[test]
+fn load_state_and_source_determine_the_loaded_unit() {
+    let unit = |load: &str, source: &str| {
+        state(&[("LoadState", value(load)), ("SourcePath", value(source))]).unwrap().unit
+    };
+    let here = "/u/a.container";
+    let revision = Some(REVISION.parse().unwrap());
+    let elsewhere = |place: &str| LoadedUnit::Elsewhere { place: place.to_owned() };
+    assert_eq!(unit("loaded", here), LoadedUnit::FromStore { revision });
+    assert_eq!(unit("loaded", "/v/a.container"), elsewhere("/v/a.container"));
+    assert_eq!(unit("loaded", ""), elsewhere("/run/a.service"));
+    assert_eq!(unit("not-found", here), LoadedUnit::Absent);
+    assert!(matches!(unit("masked", ""), LoadedUnit::Held { .. }));
+    let message = "load state `newer`".to_owned();
+    assert_eq!(unit("newer", here), LoadedUnit::Unusable { message });
+}
+
+#[test]
+fn active_state_and_substate_determine_the_run_state() {
+    for (active, sub, run) in [
+        ("active", "running", RunState::Up),
+        ("reloading", "reload", RunState::Up),
+        ("refreshing", "refresh", RunState::Up),
+        ("inactive", "dead", RunState::Down),
+        ("failed", "failed", RunState::Failed),
+        ("activating", "start", RunState::Starting),
+        ("activating", "auto-restart", RunState::BetweenRestarts),
+        ("activating", "auto-restart-queued", RunState::BetweenRestarts),
+        ("failed", "failed-before-auto-restart", RunState::BetweenRestarts),
+        ("inactive", "dead-before-auto-restart", RunState::BetweenRestarts),
+        ("deactivating", "stop-sigterm", RunState::Stopping),
+        ("maintenance", "cleaning", RunState::Other),
+        ("newer", "newest", RunState::Other),
+    ] {
+        assert_eq!(run_state(active, sub), run, "{active} {sub}");
+    }
 }
 
 #[test]
@@ -92,12 +146,11 @@ fn a_pending_job_and_a_load_error_are_reported() {
         "org.freedesktop.systemd1.BadUnitSetting",
         "Unit a.service has a bad\u{1b} unit file setting.",
     );
-    let state = state(&[("Job", value(job)), ("LoadError", value(error))]).unwrap();
-    assert!(state.job_pending);
-    assert_eq!(
-        state.load_error.as_deref(),
-        Some("Unit a.service has a bad\\u{1b} unit file setting.")
-    );
+    let load = ("LoadState", value("bad-setting"));
+    let state = state(&[("Job", value(job)), ("LoadError", value(error)), load]).unwrap();
+    assert!(state.busy);
+    let message = "Unit a.service has a bad\\u{1b} unit file setting.".to_owned();
+    assert_eq!(state.unit, LoadedUnit::Unusable { message });
 }
 
 #[test]
@@ -108,21 +161,21 @@ fn an_environment_without_a_valid_revision_has_none() {
         vec!["COMPANION_REVISION=x"],
         vec!["COMPANION_REVISIONS=00000000000000aa-00000000000000bb-none-2"],
     ] {
-        assert_eq!(state(&[("Environment", value(entries))]).unwrap().loaded, None);
+        assert_eq!(state(&[("Environment", value(entries))]).unwrap().loaded(), None);
     }
     let twice = vec!["COMPANION_REVISION=x".to_owned(), format!("COMPANION_REVISION={REVISION}")];
-    assert!(state(&[("Environment", value(twice))]).unwrap().loaded.is_some());
+    assert!(state(&[("Environment", value(twice))]).unwrap().loaded().is_some());
 }
 
 #[test]
 fn a_property_that_is_missing_or_of_another_type_is_named() {
     for name in
-        ["LoadState", "ActiveState", "Job", "NRestarts", "Environment", "LoadError", "Result"]
+        ["LoadState", "ActiveState", "Job", "NRestarts", "Environment", "SourcePath", "Result"]
     {
         assert_eq!(state(&[(name, value(1.5_f64))]).unwrap_err(), PropertyError::WrongType(name));
     }
     let empty = Properties::default();
-    let missing = service_state(&empty, &empty, &ProcessFacts::default(), Duration::ZERO);
+    let missing = service_state(&empty, &empty, &surroundings(&ProcessFacts::default()));
     assert_eq!(missing.unwrap_err(), PropertyError::Missing("ActiveState"));
 }
 
@@ -137,24 +190,24 @@ fn nothing_is_looked_at_where_nothing_runs() {
 
 #[test]
 fn an_unannounced_end_is_inferred_and_ambiguity_is_not_a_success() {
-    use JobKind::{Restart, Start, Stop};
-    for (kind, active, sub, result) in [
-        (Start, "active", "running", JobResult::Done),
-        (Restart, "reloading", "running", JobResult::Done),
-        (Start, "failed", "failed", JobResult::Failed),
-        (Restart, "activating", "auto-restart", JobResult::Failed),
-        (Start, "failed", "failed-before-auto-restart", JobResult::Failed),
-        (Start, "inactive", "dead", JobResult::Other),
-        (Start, "activating", "start", JobResult::Other),
-        (Start, "new", "newer", JobResult::Other),
-        (Stop, "inactive", "dead", JobResult::Done),
-        (Stop, "failed", "failed", JobResult::Done),
-        (Stop, "inactive", "dead-before-auto-restart", JobResult::Other),
-        (Stop, "active", "running", JobResult::Other),
-        (Stop, "deactivating", "stop-sigterm", JobResult::Other),
+    use Verb::{Restart, Start, Stop};
+    for (verb, active, sub, result) in [
+        (Start, "active", "running", "done"),
+        (Restart, "reloading", "running", "done"),
+        (Start, "failed", "failed", "failed"),
+        (Restart, "activating", "auto-restart", "failed"),
+        (Start, "failed", "failed-before-auto-restart", "failed"),
+        (Start, "inactive", "dead", "unknown"),
+        (Start, "activating", "start", "unknown"),
+        (Start, "new", "newer", "unknown"),
+        (Stop, "inactive", "dead", "done"),
+        (Stop, "failed", "failed", "done"),
+        (Stop, "inactive", "dead-before-auto-restart", "unknown"),
+        (Stop, "active", "running", "unknown"),
+        (Stop, "deactivating", "stop-sigterm", "unknown"),
     ] {
-        let inferred = kind.inferred(&ActiveState::from_word(active), &SubState::from_word(sub));
-        assert_eq!(inferred, result, "{kind:?} {active} {sub}");
+        let inferred = inferred_result(verb, run_state(active, sub));
+        assert_eq!(inferred, result, "{verb} {active} {sub}");
     }
 }
 

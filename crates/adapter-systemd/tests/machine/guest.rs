@@ -10,8 +10,9 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::container::ContainerSpec;
 use companion_core::model::image::ImageId;
 use companion_core::model::revision::{Fingerprint, Revision};
-use companion_core::model::unit::{JobResult, ServiceState, UnitFile, UnitSpec};
-use companion_core::ports::{ServiceManager as _, UnitStore as _};
+use companion_core::model::service::{ServiceState, Verb};
+use companion_core::model::unit::{UnitFile, UnitSpec};
+use companion_core::ports::{PortResult, ServiceManager as _, UnitStore as _};
 
 /// An unmanaged file in the same directory.
 pub(crate) const STRANGER: &str = "strange.container";
@@ -41,8 +42,8 @@ impl Guest {
         for left in [guest.path(), guest.units.path().join(STRANGER)] {
             let _nothing_there = std::fs::remove_file(left);
         }
-        if let Ok(job) = guest.services.stop(&guest.name).await {
-            let _ended = guest.services.wait(job).await.unwrap();
+        if let Ok(job) = guest.services.begin(&guest.name, Verb::Stop).await {
+            guest.services.wait(job).await.unwrap();
         }
         guest.services.reload().await.unwrap();
         guest.services.reset_failed(&guest.name).await.unwrap();
@@ -83,21 +84,24 @@ impl Guest {
         self.services.observe(&asked).await.remove(&self.name).unwrap().unwrap()
     }
 
-    pub(crate) async fn start(&self) -> JobResult {
-        let job = self.services.start(&self.name).await.unwrap();
-        self.services.wait(job).await.unwrap()
+    pub(crate) async fn carry_out(&self, verb: Verb) -> PortResult<()> {
+        let job = self.services.begin(&self.name, verb).await.unwrap();
+        self.services.wait(job).await
     }
 
-    pub(crate) async fn stop(&self) -> JobResult {
-        let job = self.services.stop(&self.name).await.unwrap();
-        self.services.wait(job).await.unwrap()
+    pub(crate) async fn start(&self) {
+        self.carry_out(Verb::Start).await.unwrap();
+    }
+
+    pub(crate) async fn stop(&self) {
+        self.carry_out(Verb::Stop).await.unwrap();
     }
 
     /// Writes, loads and starts `unit`.
     pub(crate) async fn run(&self, unit: &UnitSpec) {
         self.units.write(unit).await.unwrap();
         self.services.reload().await.unwrap();
-        assert_eq!(self.start().await, JobResult::Done);
+        self.start().await;
     }
 
     /// Returns a variable in the environment of the main process, from systemctl and procfs.
@@ -126,11 +130,11 @@ impl Guest {
     }
 
     pub(crate) async fn remove(&self) {
-        let _result = self.stop().await;
+        self.stop().await;
         self.units.remove(&self.name).await.unwrap();
         self.services.reload().await.unwrap();
         self.services.reset_failed(&self.name).await.unwrap();
-        assert_eq!(self.state().await, ServiceState::not_found());
+        assert_eq!(self.state().await, ServiceState::absent());
     }
 }
 

@@ -5,7 +5,8 @@ use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use adapter_systemd::{UnloadableUnits, unloadable_units};
-use companion_core::model::unit::{LoadState, ServiceState, UnitFileState};
+use companion_core::model::service::{LoadedUnit, ServiceState, Verb};
+use companion_core::model::unit::UnitFileState;
 use companion_core::ports::{PortErrorKind, ServiceManager as _, UnitStore as _};
 
 use super::guest::{Guest, STRANGER, runtime_dir, scope, systemctl};
@@ -18,7 +19,7 @@ async fn a_unit_that_the_generator_refuses_is_not_found_after_a_reload() {
     std::fs::create_dir_all(guest.units.path()).unwrap();
     std::fs::write(guest.path(), text.replace("Pull=", "Pulll=")).unwrap();
     guest.services.reload().await.unwrap();
-    assert_eq!(guest.state().await, ServiceState::not_found());
+    assert_eq!(guest.state().await, ServiceState::absent());
     assert_eq!(
         guest.file(&unit).await.state,
         UnitFileState::Drifted { revision: Some(unit.revision) }
@@ -34,8 +35,8 @@ async fn a_masked_unit_is_reported_and_not_started() {
     let service = format!("{}.service", guest.name);
     systemctl(&["mask", &service]);
     guest.services.reload().await.unwrap();
-    assert_eq!(guest.state().await.load, LoadState::Masked);
-    let error = guest.services.start(&guest.name).await.unwrap_err();
+    assert!(matches!(guest.state().await.unit, LoadedUnit::Held { .. }));
+    let error = guest.services.begin(&guest.name, Verb::Start).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Denied, "{}", error.chain());
     systemctl(&["unmask", &service]);
     guest.remove().await;
@@ -70,10 +71,10 @@ async fn a_unit_that_shadows_ours_is_seen_by_its_source() {
     guest.services.reload().await.unwrap();
     let state = guest.state().await;
     std::fs::remove_file(&shadow).unwrap();
-    assert_eq!(state.source.as_deref(), shadow.to_str());
-    assert_ne!(state.source, Some(guest.file(&unit).await.location));
+    let place = shadow.to_str().unwrap().to_owned();
+    assert_eq!(state.unit, LoadedUnit::Elsewhere { place });
     guest.services.reload().await.unwrap();
-    assert_eq!(guest.state().await.source, Some(guest.file(&unit).await.location));
+    assert_eq!(guest.state().await.loaded(), Some(unit.revision));
     guest.units.remove(&guest.name).await.unwrap();
     guest.services.reload().await.unwrap();
 }
@@ -109,18 +110,18 @@ async fn an_unparsable_unmanaged_file_loses_no_managed_unit() {
     assert_eq!(found.lost, BTreeSet::from([guest.name.clone()]));
     assert_eq!(found.files.len(), 1, "{found:?}");
     let mut after = guest.state().await;
-    after.active_for = before.active_for;
+    after.up_for = before.up_for;
     assert_eq!(after, before, "it is loaded and runs on");
 
     // The result that the check prevents.
     systemctl(&["daemon-reload"]);
     let state = guest.state().await;
-    assert_eq!((&state.load, state.is_running()), (&LoadState::NotFound, true), "{state:?}");
+    assert_eq!((&state.unit, state.is_up()), (&LoadedUnit::Absent, true), "{state:?}");
 
     std::fs::remove_file(&stranger).unwrap();
     guest.services.reload().await.unwrap();
     let mut after = guest.state().await;
-    after.active_for = before.active_for;
+    after.up_for = before.up_for;
     assert_eq!(after, before);
     assert_eq!(unloadable_units(scope()).await.unwrap(), UnloadableUnits::default());
     guest.remove().await;
@@ -133,7 +134,7 @@ async fn a_rejected_unmanaged_unit_does_not_prevent_a_reload() {
     let stranger = guest.units.path().join(STRANGER);
     std::fs::write(&stranger, "[Container]\nImage=localhost/x\nNoSuchKey=1\n").unwrap();
     guest.services.reload().await.unwrap();
-    assert_eq!(guest.state().await.load, LoadState::Loaded);
+    assert!(guest.state().await.loaded().is_some());
     std::fs::remove_file(&stranger).unwrap();
     guest.remove().await;
 }

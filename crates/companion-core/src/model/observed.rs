@@ -11,7 +11,8 @@ use super::hook::HookState;
 use super::image::ImageState;
 use super::log::LogTail;
 use super::revision::{Fingerprint, Revision};
-use super::unit::{ContainerState, ServiceState, UnitFile};
+use super::service::ServiceState;
+use super::unit::{ContainerState, UnitFile};
 use crate::ports::PortErrorKind;
 
 /// The result of a read: a value, or an error message.
@@ -57,7 +58,7 @@ impl ObservedCompanion {
     pub fn claims(&self) -> Vec<Revision> {
         let file = self.unit.known().and_then(|file| file.state.revision());
         let service = self.service.known();
-        let service = service.map_or([None, None], |service| [service.loaded, service.running]);
+        let service = service.map_or([None, None], |service| [service.loaded(), service.running]);
         file.into_iter().chain(service.into_iter().flatten()).collect()
     }
 }
@@ -113,8 +114,8 @@ pub struct Failure {
 pub struct VerifiedRun {
     /// The revision of unit file, loaded unit and process.
     pub revision: Revision,
-    /// Its invocation ID.
-    pub invocation: String,
+    /// Its [run id](ServiceState::run_id).
+    pub run_id: String,
 }
 
 /// Knowledge of earlier reconciles that cannot be read from the host.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::observed::Work;
-use crate::model::unit::ServiceResult;
+use crate::model::service::End;
 
 /// A difference from the desired state that this reconcile does not change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,22 +29,25 @@ pub enum WaitingOn {
         /// What and where.
         what: String,
     },
-    /// The operator masked its unit.
-    Masked,
+    /// The operator holds its unit back.
+    Held {
+        /// The host's message.
+        message: String,
+    },
     /// Another unit of the same name takes precedence.
     Shadowed {
-        /// The source file of that unit.
+        /// Where that unit comes from.
         by: String,
     },
     /// The generator rejects its unit.
     UnitRefused {
         /// The generator's message.
-        words: String,
+        message: String,
     },
     /// The service manager does not load its unit although the file is correct.
     NotLoaded {
         /// The service manager's message.
-        words: String,
+        message: String,
     },
     /// Its hook cannot render yet.
     HookNotReady {
@@ -65,8 +68,8 @@ pub enum WaitingOn {
         /// Which.
         work: Work,
     },
-    /// A job of the service manager.
-    Job,
+    /// Another start or stop of the service.
+    Busy,
     /// The service is starting.
     Starting,
     /// The service is stopping.
@@ -77,10 +80,8 @@ pub enum WaitingOn {
     CrashLoop {
         /// The number of restarts.
         restarts: u32,
-        /// The result of the last run.
-        result: String,
-        /// Its exit code, or the number of the signal that ended it.
-        exit_status: Option<i32>,
+        /// How the last run ended, if known.
+        end: Option<End>,
     },
     /// A part of the host cannot be read.
     Observation {
@@ -98,14 +99,14 @@ impl WaitingOn {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Conflict { .. } => "conflict",
-            Self::Masked => "masked",
+            Self::Held { .. } => "held",
             Self::Shadowed { .. } => "shadowed",
             Self::UnitRefused { .. } => "unit-refused",
             Self::NotLoaded { .. } => "not-loaded",
             Self::HookNotReady { .. } => "hook-not-ready",
             Self::BackOff { .. } => "back-off",
             Self::Running { .. } => "running",
-            Self::Job => "job",
+            Self::Busy => "busy",
             Self::Starting => "starting",
             Self::Stopping => "stopping",
             Self::Stabilizing => "stabilizing",
@@ -115,16 +116,11 @@ impl WaitingOn {
         }
     }
 
-    /// Returns the condition of a service that exited and is about to be restarted.
-    pub fn crash_loop(restarts: u32, result: &ServiceResult, exit_status: Option<i32>) -> Self {
-        Self::CrashLoop { restarts, result: result.to_string(), exit_status }
-    }
-
     /// Returns whether it resolves without action soon, so that converging waits for it.
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Running { .. } | Self::Job | Self::Starting | Self::Stopping | Self::Stabilizing
+            Self::Running { .. } | Self::Busy | Self::Starting | Self::Stopping | Self::Stabilizing
         )
     }
 }
@@ -133,25 +129,24 @@ impl fmt::Display for WaitingOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict { what } => write!(f, "the name is taken by something unmanaged: {what}"),
-            Self::Masked => f.write_str("unit is masked by the operator"),
+            Self::Held { message } => f.write_str(message),
             Self::Shadowed { by } => write!(f, "another unit of this name takes precedence: {by}"),
-            Self::UnitRefused { words } => write!(f, "the generator refuses the unit: {words}"),
-            Self::NotLoaded { words } => write!(f, "unit is not loaded: {words}"),
+            Self::UnitRefused { message } => write!(f, "the generator refuses the unit: {message}"),
+            Self::NotLoaded { message } => write!(f, "unit is not loaded: {message}"),
             Self::HookNotReady { waiting_for } => write!(f, "hook waits for {waiting_for}"),
             Self::BackOff { work, failures, error } => {
                 write!(f, "{} failed {}: {error}", work_in_words(*work), times(*failures))
             }
             Self::Running { work } => write!(f, "{} is in progress", work_in_words(*work)),
-            Self::Job => f.write_str("waiting for a job of the service manager"),
+            Self::Busy => f.write_str("another start or stop is in progress"),
             Self::Starting => f.write_str("starting"),
             Self::Stopping => f.write_str("stopping"),
             Self::Stabilizing => f.write_str("starting; must stay up for 3 s"),
-            Self::CrashLoop { restarts, result, exit_status } => {
-                write!(f, "exited ({result}")?;
-                if let Some(status) = exit_status {
-                    write!(f, ", status {status}")?;
+            Self::CrashLoop { restarts, end } => {
+                if let Some(end) = end {
+                    write!(f, "{end}, ")?;
                 }
-                write!(f, "), restarting; {restarts} restart(s) so far")
+                write!(f, "restarting; {restarts} restart(s) so far")
             }
             Self::Observation { what, error } => write!(f, "{what} cannot be read: {error}"),
             Self::Orphan => f.write_str("managed unit that is not in the desired state; adopt: `companion install APP`, delete: `companion remove APP`"),

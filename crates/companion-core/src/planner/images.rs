@@ -42,7 +42,7 @@ pub(super) fn rule<'s>(
     }
     // An outdated image may be used to repair a companion that is down. A running one waits for the new image,
     // to restart only once. An image tagged outside companion is never used: the unit keeps the previous image.
-    let runs = seen.service.known().is_none_or(|service| service.is_running());
+    let runs = seen.service.known().is_none_or(|service| service.is_up());
     let getting =
         plan.is_running(Work::Image) || plan.holding_failure(Work::Image, input).is_none();
     let waits = (runs && getting) || is_hijacked(desired, state);

@@ -10,9 +10,8 @@ use crate::model::desired::{Generation, RemovedCompanion};
 use crate::model::hook::{HookState, Link};
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::Fingerprint;
-use crate::model::unit::{
-    ActiveState, ContainerState, LoadState, ServiceState, UnitFile, UnitFileState,
-};
+use crate::model::service::{LoadedUnit, RunState, ServiceState};
+use crate::model::unit::{ContainerState, UnitFile, UnitFileState};
 use crate::plan::{Action, Reason, WaitingOn};
 
 pub(super) fn rule(
@@ -36,21 +35,21 @@ pub(super) fn rule(
         }
         return;
     }
-    if service.load == LoadState::Masked {
-        return plan.block(WaitingOn::Masked);
+    if let LoadedUnit::Held { message } = &service.unit {
+        return plan.block(WaitingOn::Held { message: message.clone() });
     }
     let ours = is_ours(file, service);
     if ours && !service.is_down() {
         return stop(plan, service);
     }
-    if is_unnamed_start(file, service) {
+    if is_unnamed_start(service) {
         // Its unit was unloaded while it started: its process reports its revision once it runs.
         let retry_at = plan.builder.now.after(TRANSIENT_POLL);
         return plan.block_until(WaitingOn::Starting, retry_at);
     }
     // The observed state is part of the input: while each attempt removes something, the next follows
     // immediately; an attempt without effect backs off.
-    let found = (&file.state, &service.load, &service.active, &seen.container, &seen.hook);
+    let found = (&file.state, &service.unit, service.run, &seen.container, &seen.hook);
     let input = plan.input(&found);
     if plan.backs_off(Work::Removal, input) {
         return;
@@ -62,30 +61,36 @@ pub(super) fn rule(
 /// Returns whether the service came from a managed unit.
 ///
 /// The loaded unit or the process decides by its revision: an unmanaged unit that was loaded from the same path
-/// has none. A running service whose file was removed and unloaded has no source. A unit of a release without
-/// revisions has no revision, nor does its file.
+/// has none. A unit of a release without revisions has no revision, nor does its file.
 fn is_ours(file: &UnitFile, service: &ServiceState) -> bool {
-    let says_so = service.running.is_some() || service.loaded.is_some();
-    let silent = file.state == UnitFileState::Drifted { revision: None };
-    match &service.source {
-        Some(source) => (says_so || silent) && *source == file.location,
-        None => says_so,
+    let says_so = service.running.is_some() || service.loaded().is_some();
+    match service.unit {
+        LoadedUnit::FromStore { .. } | LoadedUnit::Unusable { .. } => {
+            says_so || file.state == UnitFileState::Drifted { revision: None }
+        }
+        LoadedUnit::Absent | LoadedUnit::Held { .. } => says_so,
+        LoadedUnit::Elsewhere { .. } => false,
     }
 }
 
 /// Returns whether a process is starting that may be managed: its unit was unloaded or replaced by one without
 /// a revision.
-fn is_unnamed_start(file: &UnitFile, service: &ServiceState) -> bool {
-    let replaced = service.source.as_ref() == Some(&file.location) && !service.sub.awaits_restart();
-    service.active == ActiveState::Activating && (service.load == LoadState::NotFound || replaced)
+fn is_unnamed_start(service: &ServiceState) -> bool {
+    match service.run {
+        RunState::Starting => !matches!(service.unit, LoadedUnit::Elsewhere { .. }),
+        RunState::BetweenRestarts => service.unit == LoadedUnit::Absent,
+        RunState::Down | RunState::Failed | RunState::Up | RunState::Stopping | RunState::Other => {
+            false
+        }
+    }
 }
 
 fn stop(plan: &mut CompanionPlan<'_, '_>, service: &ServiceState) {
-    let input = stop_input(plan.generation, service.invocation.as_deref());
+    let input = stop_input(plan.generation, service.run_id.as_deref());
     let retry_at = plan.builder.now.after(TRANSIENT_POLL);
-    if service.job_pending {
-        plan.block_until(WaitingOn::Job, retry_at);
-    } else if service.active == ActiveState::Deactivating {
+    if service.busy {
+        plan.block_until(WaitingOn::Busy, retry_at);
+    } else if service.run == RunState::Stopping {
         plan.block_until(WaitingOn::Stopping, retry_at);
     } else if !plan.backs_off(Work::Removal, input) {
         let step = plan.step(Action::StopUnit, Reason::Removed, input);
@@ -94,8 +99,8 @@ fn stop(plan: &mut CompanionPlan<'_, '_>, service: &ServiceState) {
 }
 
 /// Returns the input digest of a stop: the stopped run.
-pub(crate) fn stop_input(generation: Generation, invocation: Option<&str>) -> Fingerprint {
-    input_of(generation, &("stop", invocation))
+pub(crate) fn stop_input(generation: Generation, run_id: Option<&str>) -> Fingerprint {
+    input_of(generation, &("stop", run_id))
 }
 
 /// Plans the removal and unload of the unit file. Returns whether anything remained to do.
@@ -110,18 +115,18 @@ fn take_down(
         let step = plan.step(Action::RemoveUnit, Reason::Removed, input);
         plan.builder.files.push(step);
     }
-    let loaded = service.is_some_and(|service| service.load != LoadState::NotFound);
+    let loaded = service.is_some_and(|service| service.unit != LoadedUnit::Absent);
     if on_disk || loaded {
         let load_input = plan.input(&"forget");
         let failure = plan.holding_failure(Work::Load, load_input);
         if let Some(failure) = failure.filter(|_| !on_disk) {
-            let words = failure.error;
-            plan.block_until(WaitingOn::NotLoaded { words }, failure.retry_at);
+            let message = failure.error;
+            plan.block_until(WaitingOn::NotLoaded { message }, failure.retry_at);
             return true;
         }
         plan.builder.reload.insert(plan.name.clone(), (load_input, Reason::Removed));
     }
-    let failed = service.is_some_and(|service| service.active == ActiveState::Failed);
+    let failed = service.is_some_and(|service| service.run == RunState::Failed);
     if failed {
         let mut step = plan.step(Action::ResetFailed, Reason::Removed, input);
         step.work = Work::Removal;

@@ -6,7 +6,7 @@ use super::CompanionPlan;
 use super::units::{Loading, difference};
 use crate::model::observed::{ObservedCompanion, Work};
 use crate::model::revision::{Fingerprint, Revision};
-use crate::model::unit::{ActiveState, ServiceState};
+use crate::model::service::{RunState, ServiceState};
 use crate::plan::{Action, Condition, Need, Reason, WaitingOn};
 
 /// How long a service must stay up to count as running.
@@ -35,35 +35,33 @@ pub(super) fn rule(
     let Some(service) = seen.service.known() else {
         return false;
     };
-    if service.job_pending {
-        passing(plan, WaitingOn::Job);
+    if service.busy {
+        passing(plan, WaitingOn::Busy);
         return false;
     }
-    if service.is_running() {
-        return running(plan, loading, service);
-    }
-    match &service.active {
-        ActiveState::Active | ActiveState::Reloading | ActiveState::Refreshing => {}
+    match service.run {
+        RunState::Up => return running(plan, loading, service),
         // A pending automatic restart would use the old revision, so a changed unit is restarted now; an
         // unchanged one is left to the service manager.
-        _ if service.sub.awaits_restart() => {
-            if service.loaded == Some(loading.revision) {
-                let words =
-                    WaitingOn::crash_loop(service.restarts, &service.result, service.exit_status);
-                plan.block(words);
+        RunState::BetweenRestarts => {
+            if service.loaded() == Some(loading.revision) {
+                let (restarts, end) = (service.restarts, service.last_end.clone());
+                plan.block(WaitingOn::CrashLoop { restarts, end });
             } else {
-                let reason = restart_reason(&loading.revision, service.loaded.as_ref());
+                let reason = restart_reason(&loading.revision, service.loaded().as_ref());
                 restart(plan, loading, Need::OtherRevision, reason);
             }
         }
-        ActiveState::Inactive => start(plan, loading, Reason::NotRunning, false),
-        ActiveState::Failed => {
-            start(plan, loading, Reason::Failed(service.result.to_string()), true);
+        RunState::Down => start(plan, loading, Reason::NotRunning, false),
+        RunState::Failed => {
+            let end = service.last_end.as_ref().map(ToString::to_string);
+            let end = end.unwrap_or_else(|| service.message.clone());
+            start(plan, loading, Reason::Failed(end), true);
         }
-        ActiveState::Activating => passing(plan, WaitingOn::Starting),
-        ActiveState::Deactivating => passing(plan, WaitingOn::Stopping),
-        ActiveState::Maintenance | ActiveState::Other(_) => {
-            let error = format!("its state is `{}`", service.active);
+        RunState::Starting => passing(plan, WaitingOn::Starting),
+        RunState::Stopping => passing(plan, WaitingOn::Stopping),
+        RunState::Other => {
+            let error = format!("its state is `{}`", service.message);
             plan.unknown("service", &error);
         }
     }
@@ -80,17 +78,17 @@ fn running(plan: &mut CompanionPlan<'_, '_>, loading: Loading, service: &Service
         plan.unknown("running revision", "the process does not report a revision");
     } else if service.running != Some(loading.revision) {
         let reason = restart_reason(&loading.revision, service.running.as_ref());
-        if reason == Reason::ConfigChanged && service.active_for < CONFIG_INTERVAL {
-            let left = CONFIG_INTERVAL.saturating_sub(service.active_for);
+        if reason == Reason::ConfigChanged && service.up_for < CONFIG_INTERVAL {
+            let left = CONFIG_INTERVAL.saturating_sub(service.up_for);
             let retry_at = plan.builder.now.after(left);
             plan.block_until(WaitingOn::Stabilizing, retry_at);
             return false;
         }
         restart(plan, loading, Need::OtherRevision, reason);
-    } else if service.paused {
-        restart(plan, loading, Need::Paused, Reason::Paused);
-    } else if service.active_for < MIN_READY {
-        let retry_at = plan.builder.now.after(MIN_READY.saturating_sub(service.active_for));
+    } else if service.frozen {
+        restart(plan, loading, Need::Frozen, Reason::Frozen);
+    } else if service.up_for < MIN_READY {
+        let retry_at = plan.builder.now.after(MIN_READY.saturating_sub(service.up_for));
         plan.block_until(WaitingOn::Stabilizing, retry_at);
     } else {
         plan.recovered(Work::Service);

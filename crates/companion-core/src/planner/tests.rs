@@ -16,10 +16,8 @@ use crate::model::image::{
 };
 use crate::model::observed::{Observation, VerifiedRun};
 use crate::model::revision::Revision;
-use crate::model::unit::{
-    ActiveState, ContainerState, LoadState, ServiceResult, ServiceState, SubState, UnitFile,
-    UnitFileState,
-};
+use crate::model::service::{End, LoadedUnit, RunState, ServiceState};
+use crate::model::unit::{ContainerState, UnitFile, UnitFileState};
 use crate::plan::{Condition, Need};
 use crate::ports::PortErrorKind;
 
@@ -118,15 +116,15 @@ impl Scene {
     fn converged() -> Self {
         let companion = DesiredCompanion::new(spec(), Generation(1));
         let revision = companion.revision(&image(), Some(config())).with_rendering(rendering());
-        let mut service = ServiceState::not_found();
-        service.load = LoadState::Loaded;
-        service.active = ActiveState::Active;
-        service.sub = SubState::Running;
-        service.source = Some(LOCATION.to_owned());
-        service.loaded = Some(revision);
-        service.running = Some(revision);
-        service.invocation = Some("first run".to_owned());
-        service.active_for = Duration::from_secs(3600);
+        let service = ServiceState {
+            unit: LoadedUnit::FromStore { revision: Some(revision) },
+            run: RunState::Up,
+            running: Some(revision),
+            run_id: Some("first run".to_owned()),
+            up_for: Duration::from_secs(3600),
+            message: "active (running)".to_owned(),
+            ..ServiceState::absent()
+        };
         let image = ImageState {
             context: Some(Fingerprint::of(b"context")),
             present: Some(image()),
@@ -148,7 +146,7 @@ impl Scene {
                 log: None,
             },
             history: History {
-                verified: [(name(), VerifiedRun { revision, invocation: "first run".to_owned() })]
+                verified: [(name(), VerifiedRun { revision, run_id: "first run".to_owned() })]
                     .into(),
                 ..History::default()
             },
@@ -173,12 +171,28 @@ impl Scene {
         }
     }
 
-    fn down(&mut self, active: ActiveState, sub: SubState) {
+    /// The loaded unit has this revision.
+    fn loaded(&mut self, revision: Option<Revision>) {
+        self.service().unit = LoadedUnit::FromStore { revision };
+    }
+
+    /// The loaded unit comes from `place`.
+    fn loaded_from(&mut self, place: &str) {
+        self.service().unit = LoadedUnit::Elsewhere { place: place.to_owned() };
+    }
+
+    /// The operator holds the unit back.
+    fn held(&mut self) {
+        let message = "unit is masked by the operator".to_owned();
+        self.service().unit = LoadedUnit::Held { message };
+    }
+
+    /// The service has no process.
+    fn down(&mut self, run: RunState) {
         let service = self.service();
-        service.active = active;
-        service.sub = sub;
+        service.run = run;
         service.running = None;
-        service.active_for = Duration::ZERO;
+        service.up_for = Duration::ZERO;
         self.seen.container = Some(Observation::Known(ContainerState::Absent));
     }
 
@@ -277,13 +291,13 @@ fn unobserved_companions_are_not_changed() {
 #[test]
 fn one_companions_trouble_changes_nothing_for_another() {
     let mut broken = Scene::converged();
-    broken.down(ActiveState::Inactive, SubState::Dead);
+    broken.down(RunState::Down);
     broken.seen.hook = Some(Observation::Unknown("disk on fire".to_owned()));
     let other = CompanionName::new("other").unwrap();
     let mut spec = spec();
     spec.name = other.clone();
     let mut alone = Scene::converged();
-    alone.down(ActiveState::Inactive, SubState::Dead);
+    alone.down(RunState::Down);
     let wanted = alone.plan();
     broken.desired.companions.insert(other.clone(), DesiredCompanion::new(spec, Generation(1)));
     let mut observed = broken.observed();

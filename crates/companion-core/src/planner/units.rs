@@ -6,7 +6,8 @@ use crate::model::hook::ConfigId;
 use crate::model::image::PresentImage;
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::{Fingerprint, Revision};
-use crate::model::unit::{ContainerState, LoadState, ServiceState, UnitFile, UnitFileState};
+use crate::model::service::{LoadedUnit, ServiceState};
+use crate::model::unit::{ContainerState, UnitFile, UnitFileState};
 use crate::plan::{Action, Reason, WaitingOn};
 use crate::ports::PortErrorKind;
 
@@ -105,12 +106,16 @@ fn blocked_by_others(
         plan.block(WaitingOn::Conflict { what: format!("{what} at {}", file.location) });
         return true;
     }
-    if service.load == LoadState::Masked {
-        plan.block(WaitingOn::Masked);
-        return true;
-    }
-    if shadowed(plan, file, service) {
-        return true;
+    match &service.unit {
+        LoadedUnit::Held { message } => {
+            plan.block(WaitingOn::Held { message: message.clone() });
+            return true;
+        }
+        LoadedUnit::Elsewhere { place } => {
+            shadowed(plan, place);
+            return true;
+        }
+        LoadedUnit::Absent | LoadedUnit::FromStore { .. } | LoadedUnit::Unusable { .. } => {}
     }
     match &seen.container {
         Some(Observation::Known(ContainerState::Unmanaged { image })) => {
@@ -130,23 +135,21 @@ fn blocked_by_others(
     false
 }
 
-/// Returns whether the loaded unit comes from another file.
+/// Handles a loaded unit from another place.
 ///
 /// One reload is attempted, because that file may no longer exist; then the condition is reported, and nothing
 /// is written because it would not be loaded.
-fn shadowed(plan: &mut CompanionPlan<'_, '_>, file: &UnitFile, service: &ServiceState) -> bool {
-    if service.load != LoadState::Loaded || service.source.as_ref() == Some(&file.location) {
-        return false;
-    }
-    let by = service.source.clone().unwrap_or_else(|| "a unit that is not a Quadlet".to_owned());
-    let input = plan.input(&("shadowed", &by));
+fn shadowed(plan: &mut CompanionPlan<'_, '_>, place: &str) {
+    let input = plan.input(&("shadowed", place));
     match plan.holding_failure(Work::Load, input) {
-        Some(failure) => plan.block_until(WaitingOn::Shadowed { by }, failure.retry_at),
+        Some(failure) => {
+            let by = place.to_owned();
+            plan.block_until(WaitingOn::Shadowed { by }, failure.retry_at);
+        }
         None => {
             plan.builder.reload.insert(plan.name.clone(), (input, Reason::LoadedUnitStale));
         }
     }
-    true
 }
 
 /// Returns the revision to write if the file is missing.
@@ -180,7 +183,7 @@ fn after_rendering(
         let claims_it = revision.rendering == wanted.rendering;
         revision.restart_epoch.wrapping_add(u32::from(claims_it))
     };
-    let claimed = [service.loaded, service.running].into_iter().flatten();
+    let claimed = [service.loaded(), service.running].into_iter().flatten();
     let claimed = claimed.filter(|revision| revision.same_contents(&wanted)).map(restart_epoch);
     let kept = found.same_contents(&wanted).then_some(found.restart_epoch);
     wanted.with_restart_epoch(claimed.chain(kept).max().unwrap_or(0))
@@ -193,16 +196,16 @@ fn verified(
     service: &ServiceState,
 ) -> Option<Revision> {
     let verified = plan.builder.history.verified.get(plan.name)?;
-    let is_it = service.is_running()
+    let is_it = service.is_up()
         && service.running == Some(verified.revision)
-        && service.invocation.as_ref() == Some(&verified.invocation)
+        && service.run_id.as_ref() == Some(&verified.run_id)
         && verified.revision.same_contents(&wanted);
     is_it.then_some(verified.revision)
 }
 
 /// Returns the revision to write over a drifted file, with a restart epoch that nothing reports yet.
 fn after_drift(wanted: Revision, claimed: Option<Revision>, service: &ServiceState) -> Revision {
-    let restart_epoch = [claimed, service.loaded, service.running]
+    let restart_epoch = [claimed, service.loaded(), service.running]
         .into_iter()
         .flatten()
         .filter(|revision| revision.same_contents(&wanted))
@@ -233,7 +236,7 @@ fn refused(plan: &mut CompanionPlan<'_, '_>, input: Fingerprint) -> bool {
     };
     let refused = failure.kind == PortErrorKind::Invalid;
     if refused {
-        plan.block_until(WaitingOn::UnitRefused { words: failure.error }, failure.retry_at);
+        plan.block_until(WaitingOn::UnitRefused { message: failure.error }, failure.retry_at);
     }
     refused
 }
@@ -245,8 +248,7 @@ fn loaded(
     revision: Revision,
     service: &ServiceState,
 ) -> Option<Loading> {
-    let true_unit = service.load == LoadState::Loaded && service.loaded == Some(revision);
-    if true_unit {
+    if service.loaded() == Some(revision) {
         plan.recovered(Work::Load);
         return Some(Loading { revision, after_reload: false });
     }
@@ -255,11 +257,12 @@ fn loaded(
         plan.builder.reload.insert(plan.name.clone(), (input, Reason::LoadedUnitStale));
         return Some(Loading { revision, after_reload: true });
     };
-    // A reload failed or did not load the unit: report its error first, because `not-found` does not explain
-    // why.
-    let found = service.load_error.clone();
-    let found = found.unwrap_or_else(|| format!("load state `{}`", service.load));
-    let words = format!("{} ({found})", failure.error);
-    plan.block_until(WaitingOn::NotLoaded { words }, failure.retry_at);
+    // A reload failed or did not load the unit: report its error first, because the loaded unit
+    // does not explain why.
+    let message = match &service.unit {
+        LoadedUnit::Absent => failure.error,
+        found => format!("{} ({found})", failure.error),
+    };
+    plan.block_until(WaitingOn::NotLoaded { message }, failure.retry_at);
     None
 }

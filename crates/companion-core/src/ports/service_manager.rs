@@ -8,9 +8,11 @@ use async_trait::async_trait;
 use super::PortResult;
 use crate::model::companion::CompanionName;
 use crate::model::log::LogTail;
-use crate::model::unit::{JobResult, ServiceState};
+#[cfg(doc)]
+use crate::model::service::LoadedUnit;
+use crate::model::service::{ServiceState, Verb};
 
-/// A queued job.
+/// A queued request. It is plain data: any instance can [wait](ServiceManager::wait) for its end.
 ///
 /// The identifier is specific to the adapter. Dropping a job does not cancel it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,12 +37,12 @@ impl fmt::Display for Job {
 ///   failure. A reload without changed files changes nothing.
 /// - A service keeps running when its unit is deleted, invalid or masked, and can be stopped; it is not
 ///   restarted then. A restored unit finds the running service.
-/// - A managed unit reports its source and its revision, whatever drop-ins exist; an unmanaged unit reports no
-///   revision.
-/// - `start` and `stop` *queue* a job and return immediately; [`wait`](Self::wait) returns the job result, and
+/// - A managed unit reports its revision, whatever drop-ins exist; an unmanaged unit reports none. A unit from
+///   another location than the store's is [`Elsewhere`](LoadedUnit::Elsewhere).
+/// - [`begin`](Self::begin) *queues* a job and returns immediately; [`wait`](Self::wait) returns its end, and
 ///   [`observe`](Self::observe) reads the actual state.
 /// - Two equal jobs for one unit both finish as done; of two opposite jobs the last one wins, and the first is
-///   cancelled unless it was done.
+///   replaced unless it was done.
 /// - A program that exits or is killed is restarted according to its unit, after the restart delay; until then
 ///   it is not down. A stop keeps it down, a start finishes with that restart, and a restart skips the delay.
 /// - A program that ignores a stop is killed after the stop timeout: the stop is done, and the service failed.
@@ -52,7 +54,7 @@ impl fmt::Display for Job {
 #[async_trait]
 pub trait ServiceManager: Send + Sync {
     /// Reads the state of each of `names`; returns an entry for every name, also for a unit that is not loaded
-    /// ([`ServiceState::not_found`]).
+    /// ([`ServiceState::absent`]).
     ///
     /// An entry is `Unavailable` without a service manager, and `Transient` when the connection is lost. The
     /// failure of one entry does not affect the others.
@@ -85,30 +87,21 @@ pub trait ServiceManager: Send + Sync {
     /// `Unavailable` when the generator is missing or broken. After these two, nothing was reloaded.
     async fn reload(&self) -> PortResult<()>;
 
-    /// Queues a start; for a running service the job finishes immediately.
+    /// Queues `verb` for the service and returns immediately.
     ///
     /// # Errors
-    /// `NotFound` when the unit is not loaded or invalid, `Denied` when it is masked.
-    async fn start(&self, name: &CompanionName) -> PortResult<Job>;
-
-    /// Queues a graceful stop. If nothing runs, the job finishes immediately, and a failed service stays
-    /// failed.
-    ///
-    /// # Errors
-    /// `NotFound` when the unit is not loaded and nothing of it runs; a masked unit counts as loaded.
-    async fn stop(&self, name: &CompanionName) -> PortResult<Job>;
-
-    /// Queues a restart: a stop if it runs, then a start.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    async fn restart(&self, name: &CompanionName) -> PortResult<Job>;
+    /// `NotFound` when the unit is not loaded or invalid; a stop needs a unit or a process only. `Denied` when the
+    /// operator holds the unit back and `verb` would start it.
+    async fn begin(&self, name: &CompanionName, verb: Verb) -> PortResult<Job>;
 
     /// Waits for the end of `job`, queued by any instance at any time.
     ///
+    /// A job that another one replaced ends without an error: whoever needs the state observes it.
+    ///
     /// # Errors
-    /// `Invalid` for a job of another service manager, `Transient` on a timeout; the job may still finish.
-    async fn wait(&self, job: Job) -> PortResult<JobResult>;
+    /// `Transient` with the host's reason when the job failed, and on a timeout, after which it may still finish;
+    /// `Invalid` for a job of another service manager.
+    async fn wait(&self, job: Job) -> PortResult<()>;
 
     /// Resets the failed state and the start counter of the unit; a running service is not affected.
     ///

@@ -5,6 +5,7 @@
 //! reconcile repairs it.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 use tracing::{info, warn};
 
@@ -15,7 +16,7 @@ use super::{Event, Limits, Memory};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::revision::Fingerprint;
-use crate::model::unit::JobResult;
+use crate::model::service::Verb;
 use crate::plan::{Action, Condition, Step};
 use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
@@ -202,18 +203,9 @@ impl Executor {
             }
             Action::EnsureImage(source) => return begun(name, step, Stage::Ensure(source.clone())),
             Action::PruneImages(images) => return begun(name, step, Stage::Prune(images.clone())),
-            Action::StartUnit(_) => {
-                let job = bounded(limit, host.services.start(name)).await?;
-                return begun(name, step, Stage::Wait(job));
-            }
-            Action::RestartUnit(_) => {
-                let job = bounded(limit, host.services.restart(name)).await?;
-                return begun(name, step, Stage::Wait(job));
-            }
-            Action::StopUnit => {
-                let job = bounded(limit, host.services.stop(name)).await?;
-                return begun(name, step, Stage::Wait(job));
-            }
+            Action::StartUnit(_) => return request(name, step, Verb::Start, host, limit).await,
+            Action::RestartUnit(_) => return request(name, step, Verb::Restart, host, limit).await,
+            Action::StopUnit => return request(name, step, Verb::Stop, host, limit).await,
             Action::WriteUnit(unit) => bounded(limit, host.units.write(unit)).await?,
             Action::RemoveUnit => bounded(limit, host.units.remove(name)).await?,
             Action::ResetFailed => bounded(limit, host.services.reset_failed(name)).await?,
@@ -247,6 +239,17 @@ fn begun(name: &CompanionName, step: &Step, stage: Stage) -> PortResult<Effect> 
     Ok(Effect::Begun(Box::new(Task::new(name, step, stage))))
 }
 
+async fn request(
+    name: &CompanionName,
+    step: &Step,
+    verb: Verb,
+    host: &Host,
+    limit: Duration,
+) -> PortResult<Effect> {
+    let job = bounded(limit, host.services.begin(name, verb)).await?;
+    begun(name, step, Stage::Wait(job))
+}
+
 async fn condition_holds(
     name: &CompanionName,
     condition: &Condition,
@@ -255,16 +258,4 @@ async fn condition_holds(
 ) -> PortResult<Effect> {
     let service = bounded(limits.act, service_of(host, name)).await?;
     Ok(if condition.holds(&service) { Effect::Ready } else { Effect::NotNeeded })
-}
-
-/// Returns the error of a failed job.
-pub(super) fn job_error(name: &CompanionName, result: JobResult) -> PortResult<()> {
-    match result {
-        // A replaced job says nothing about the service: observe again.
-        JobResult::Done | JobResult::Canceled | JobResult::Skipped => Ok(()),
-        JobResult::Timeout | JobResult::Failed | JobResult::Dependency | JobResult::Other => {
-            let message = format!("job for `{name}.service` finished with result `{result}`");
-            Err(PortError::new(PortErrorKind::Transient, message))
-        }
-    }
 }

@@ -103,9 +103,9 @@ impl Memory {
                 continue;
             };
             let UnitFileState::Current { revision } = file.state else { continue };
-            let carried = [service.loaded, service.running] == [Some(revision), Some(revision)];
-            if let Some(invocation) = service.invocation.clone().filter(|_| carried) {
-                self.verified.insert(name.clone(), VerifiedRun { revision, invocation });
+            let carried = [service.loaded(), service.running] == [Some(revision), Some(revision)];
+            if let Some(run_id) = service.run_id.clone().filter(|_| carried) {
+                self.verified.insert(name.clone(), VerifiedRun { revision, run_id });
             }
         }
     }

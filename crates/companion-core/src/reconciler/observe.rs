@@ -9,7 +9,8 @@ use crate::model::desired::DesiredState;
 use crate::model::hook::{HookSpec, HookState};
 use crate::model::image::{ImageSource, ImageState};
 use crate::model::observed::{History, Observation, ObservedCompanion, ObservedState, Work};
-use crate::model::unit::{ServiceState, UnitFile, UnitFileState, UnitSpec};
+use crate::model::service::{RunState, ServiceState};
+use crate::model::unit::{UnitFile, UnitFileState, UnitSpec};
 use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
 type ByName<T> = BTreeMap<CompanionName, Observation<T>>;
@@ -181,13 +182,13 @@ fn names_to_ask_containers_of(
 ) -> BTreeSet<CompanionName> {
     let loaded_is_on_disk = |name: &CompanionName, service: &ServiceState| {
         let file = units.get(name).and_then(Observation::known).map(|file| &file.state);
-        matches!(file, Some(UnitFileState::Current { revision }) if Some(*revision) == service.loaded)
+        matches!(file, Some(UnitFileState::Current { revision }) if Some(*revision) == service.loaded())
     };
     let down = |name: &CompanionName| {
         let service = services.get(name).and_then(Observation::known);
         service.is_some_and(|service| {
-            let restarted = service.sub.awaits_restart() && !loaded_is_on_disk(name, service);
-            service.is_down() || restarted
+            let between = service.run == RunState::BetweenRestarts;
+            service.is_down() || (between && !loaded_is_on_disk(name, service))
         })
     };
     let gone = |name: &CompanionName| {

@@ -14,14 +14,14 @@ use crate::planner::stop_input;
 /// The number of failures after which the back-off no longer grows.
 const LONGEST_FROM: u32 = 9;
 
-/// The invocation of a companion's current run, before and after rebasing.
+/// The id of a companion's current run, before and after rebasing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunName {
     /// The generation of the companion's intent.
     pub generation: Generation,
-    /// The invocation before.
+    /// The id before.
     pub before: Option<String>,
-    /// The invocation after.
+    /// The id after.
     pub after: Option<String>,
 }
 
@@ -51,7 +51,7 @@ impl Memory {
             label.input = renamed(label.input, *work, runs.get(name));
         }
         for (name, verified) in &mut memory.verified {
-            verified.invocation = renamed_run(&verified.invocation, runs.get(name));
+            verified.run_id = renamed_run(&verified.run_id, runs.get(name));
         }
         memory
     }
@@ -65,9 +65,9 @@ impl Task {
     }
 }
 
-/// Returns the new name of the run `invocation`, if it is the current one.
-fn renamed_run(invocation: &str, run: Option<&RunName>) -> String {
-    let run = run.filter(|run| run.before.as_deref() == Some(invocation));
+/// Returns the new id of the run `run_id`, if it is the current one.
+fn renamed_run(run_id: &str, run: Option<&RunName>) -> String {
+    let run = run.filter(|run| run.before.as_deref() == Some(run_id));
     run.and_then(|run| run.after.clone()).unwrap_or_else(|| "an earlier run".to_owned())
 }
 
@@ -76,7 +76,7 @@ fn renamed(input: Fingerprint, work: Work, run: Option<&RunName>) -> Fingerprint
     let Some(run) = run.filter(|run| work == Work::Removal && run.before != run.after) else {
         return input;
     };
-    let named = |invocation: &Option<String>| stop_input(run.generation, invocation.as_deref());
+    let named = |run_id: &Option<String>| stop_input(run.generation, run_id.as_deref());
     if input == named(&run.before) {
         named(&run.after)
     } else if input == named(&run.after) {

@@ -14,7 +14,6 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::Limits;
-use super::execute::job_error;
 use super::observe::bounded;
 use crate::model::companion::CompanionName;
 use crate::model::desired::Generation;
@@ -197,10 +196,7 @@ async fn after(stage: Stage, host: &Host) -> PortResult<Stage> {
             let _image = host.images.ensure(&source).await?;
         }
         Stage::Prune(leftovers) => host.images.prune(&leftovers).await?,
-        Stage::Wait(job) => {
-            let name = job.companion.clone();
-            job_error(&name, host.services.wait(job).await?)?;
-        }
+        Stage::Wait(job) => host.services.wait(job).await?,
         Stage::Over => {}
     }
     Ok(Stage::Over)

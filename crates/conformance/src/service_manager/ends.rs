@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use companion_core::model::container::RestartPolicy;
-use companion_core::model::unit::{ActiveState, JobResult, LoadState, ServiceResult, ServiceState};
+use companion_core::model::service::{End, LoadedUnit, RunState, ServiceState, Verb};
 
 use super::{World, becomes, load, restart, run, start, state_of, stop};
 
@@ -13,10 +13,10 @@ pub(super) async fn a_program_that_was_killed_waits_for_its_next_start_and_comes
     let unit = world.unit(0);
     run(world, &unit).await;
     world.kill(&unit.name).await;
-    let waits = |state: &ServiceState| state.sub.awaits_restart();
+    let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
     let state = becomes(world, &unit.name, "it waits", waits).await;
     assert!(!state.is_down(), "{state:?}");
-    let state = becomes(world, &unit.name, "it runs", ServiceState::is_running).await;
+    let state = becomes(world, &unit.name, "it runs", ServiceState::is_up).await;
     assert_eq!((state.restarts, state.running), (1, Some(unit.revision)));
 }
 
@@ -25,10 +25,10 @@ pub(super) async fn a_frozen_program_is_active_and_paused(world: &World) {
     run(world, &unit).await;
     world.pause(&unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert!(state.is_running() && state.paused, "{state:?}");
-    assert_eq!(restart(world, &unit.name).await, JobResult::Done);
+    assert!(state.is_up() && state.frozen, "{state:?}");
+    restart(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert!(state.is_running() && !state.paused, "{state:?}");
+    assert!(state.is_up() && !state.frozen, "{state:?}");
 }
 
 pub(super) async fn a_program_that_ends_well_is_not_started_again_where_only_failures_are(
@@ -37,11 +37,11 @@ pub(super) async fn a_program_that_ends_well_is_not_started_again_where_only_fai
     let mut unit = world.ending_unit(0).await;
     unit.container.restart = RestartPolicy::OnFailure;
     load(world, &unit).await;
-    drop(world.services().start(&unit.name).await.unwrap());
-    let ended = |state: &ServiceState| state.exit_status.is_some() && state.is_down();
+    drop(world.services().begin(&unit.name, Verb::Start).await.unwrap());
+    let ended = |state: &ServiceState| state.last_end.is_some() && state.is_down();
     let state = becomes(world, &unit.name, "it ended", ended).await;
-    assert_eq!((&state.active, &state.result), (&ActiveState::Inactive, &ServiceResult::Success));
-    assert_eq!((state.exit_status, state.restarts), (Some(0), 0));
+    assert_eq!((state.run, state.last_end), (RunState::Down, Some(End::Success)));
+    assert_eq!(state.restarts, 0);
 }
 
 pub(super) async fn a_program_that_ends_with_an_error_and_is_not_started_again_failed(
@@ -50,11 +50,11 @@ pub(super) async fn a_program_that_ends_with_an_error_and_is_not_started_again_f
     let mut unit = world.ending_unit(3).await;
     unit.container.restart = RestartPolicy::No;
     load(world, &unit).await;
-    drop(world.services().start(&unit.name).await.unwrap());
-    let failed = |state: &ServiceState| state.active == ActiveState::Failed;
+    drop(world.services().begin(&unit.name, Verb::Start).await.unwrap());
+    let failed = |state: &ServiceState| state.run == RunState::Failed;
     let state = becomes(world, &unit.name, "it failed", failed).await;
     assert!(state.is_down(), "{state:?}");
-    assert_eq!((state.result, state.exit_status), (ServiceResult::ExitCode, Some(3)));
+    assert_eq!(state.last_end, Some(End::Exit(3)));
     assert_eq!((state.restarts, state.running), (0, None));
 }
 
@@ -64,9 +64,10 @@ pub(super) async fn a_killed_program_that_is_not_started_again_failed(world: &Wo
     run(world, &unit).await;
     world.kill(&unit.name).await;
     let state = becomes(world, &unit.name, "it is down", ServiceState::is_down).await;
-    assert_eq!((state.active, state.exit_status), (ActiveState::Failed, Some(137)));
+    assert_eq!((state.run, state.last_end), (RunState::Failed, Some(End::Exit(137))));
     assert_eq!(state.running, None);
-    assert_eq!(start(world, &unit.name).await, JobResult::Done, "a start needs no reset");
+    // A start needs no reset.
+    start(world, &unit.name).await;
 }
 
 pub(super) async fn a_stop_of_what_waits_for_its_next_start_keeps_it_down(world: &World) {
@@ -74,9 +75,9 @@ pub(super) async fn a_stop_of_what_waits_for_its_next_start_keeps_it_down(world:
     unit.container.restart_delay = Some(5);
     run(world, &unit).await;
     world.kill(&unit.name).await;
-    let waits = |state: &ServiceState| state.sub.awaits_restart();
+    let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
     becomes(world, &unit.name, "it waits", waits).await;
-    assert_eq!(stop(world, &unit.name).await, JobResult::Done);
+    stop(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
     assert!(state.is_down(), "{state:?}");
 }
@@ -85,10 +86,10 @@ pub(super) async fn a_start_of_what_waits_for_its_next_start_is_done_with_it(wor
     let unit = world.unit(0);
     run(world, &unit).await;
     world.kill(&unit.name).await;
-    let waits = |state: &ServiceState| state.sub.awaits_restart();
+    let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
     becomes(world, &unit.name, "it waits", waits).await;
-    assert_eq!(start(world, &unit.name).await, JobResult::Done);
-    assert!(state_of(world, &unit.name).await.is_running());
+    start(world, &unit.name).await;
+    assert!(state_of(world, &unit.name).await.is_up());
 }
 
 pub(super) async fn a_restart_of_what_waits_for_its_next_start_does_not_wait(world: &World) {
@@ -96,11 +97,11 @@ pub(super) async fn a_restart_of_what_waits_for_its_next_start_does_not_wait(wor
     unit.container.restart_delay = Some(600);
     run(world, &unit).await;
     world.kill(&unit.name).await;
-    let waits = |state: &ServiceState| state.sub.awaits_restart();
+    let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
     becomes(world, &unit.name, "it waits", waits).await;
-    assert_eq!(restart(world, &unit.name).await, JobResult::Done);
+    restart(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!((state.is_running(), state.restarts), (true, 0));
+    assert_eq!((state.is_up(), state.restarts), (true, 0));
 }
 
 pub(super) async fn automatic_restarts_are_counted_until_the_next_start(world: &World) {
@@ -108,12 +109,12 @@ pub(super) async fn automatic_restarts_are_counted_until_the_next_start(world: &
     run(world, &unit).await;
     for expected in 1..=2 {
         world.kill(&unit.name).await;
-        let waits = |state: &ServiceState| state.sub.awaits_restart();
+        let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
         becomes(world, &unit.name, "it waits", waits).await;
-        let state = becomes(world, &unit.name, "it runs", ServiceState::is_running).await;
+        let state = becomes(world, &unit.name, "it runs", ServiceState::is_up).await;
         assert_eq!(state.restarts, expected);
     }
-    assert_eq!(restart(world, &unit.name).await, JobResult::Done);
+    restart(world, &unit.name).await;
     assert_eq!(state_of(world, &unit.name).await.restarts, 0);
 }
 
@@ -123,10 +124,10 @@ pub(super) async fn what_runs_after_its_unit_vanished_is_not_started_again(world
     world.delete(&unit.name).await;
     world.services().reload().await.unwrap();
     world.kill(&unit.name).await;
-    let ended = |state: &ServiceState| !state.is_running();
+    let ended = |state: &ServiceState| !state.is_up();
     let state = becomes(world, &unit.name, "it ended", ended).await;
     assert!(state.is_down() && state.running.is_none(), "{state:?}");
-    assert_eq!(state.load, LoadState::NotFound);
+    assert_eq!(state.unit, LoadedUnit::Absent);
 }
 
 pub(super) async fn unfrozen_program_is_the_same_run(world: &World) {
@@ -134,11 +135,12 @@ pub(super) async fn unfrozen_program_is_the_same_run(world: &World) {
     run(world, &unit).await;
     let before = state_of(world, &unit.name).await;
     world.pause(&unit.name).await;
-    assert_eq!(start(world, &unit.name).await, JobResult::Done, "it runs, if frozen");
-    assert!(state_of(world, &unit.name).await.paused);
+    // It runs, if frozen.
+    start(world, &unit.name).await;
+    assert!(state_of(world, &unit.name).await.frozen);
     world.unpause(&unit.name).await;
     let mut after = state_of(world, &unit.name).await;
-    after.active_for = before.active_for;
+    after.up_for = before.up_for;
     assert_eq!(after, before);
 }
 
@@ -146,10 +148,10 @@ pub(super) async fn a_frozen_program_can_be_stopped(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
     world.pause(&unit.name).await;
-    assert_eq!(stop(world, &unit.name).await, JobResult::Done);
+    stop(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert!(state.is_down() && !state.paused, "{state:?}");
-    assert_eq!(start(world, &unit.name).await, JobResult::Done);
+    assert!(state.is_down() && !state.frozen, "{state:?}");
+    start(world, &unit.name).await;
 }
 
 pub(super) async fn killing_one_program_ends_no_other(world: &World) {
@@ -158,20 +160,20 @@ pub(super) async fn killing_one_program_ends_no_other(world: &World) {
     run(world, &other).await;
     let before = state_of(world, &one.name).await;
     world.kill(&other.name).await;
-    let waits = |state: &ServiceState| state.sub.awaits_restart();
+    let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
     becomes(world, &other.name, "it waits", waits).await;
     let mut after = state_of(world, &one.name).await;
-    after.active_for = before.active_for;
+    after.up_for = before.up_for;
     assert_eq!(after, before);
 }
 
 pub(super) async fn what_does_not_run_has_been_active_for_no_time(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
-    assert_eq!(state_of(world, &unit.name).await.active_for, Duration::ZERO);
-    assert_eq!(start(world, &unit.name).await, JobResult::Done);
-    let runs_for_a_while = |state: &ServiceState| state.active_for > Duration::ZERO;
+    assert_eq!(state_of(world, &unit.name).await.up_for, Duration::ZERO);
+    start(world, &unit.name).await;
+    let runs_for_a_while = |state: &ServiceState| state.up_for > Duration::ZERO;
     becomes(world, &unit.name, "it runs for a while", runs_for_a_while).await;
-    assert_eq!(stop(world, &unit.name).await, JobResult::Done);
-    assert_eq!(state_of(world, &unit.name).await.active_for, Duration::ZERO);
+    stop(world, &unit.name).await;
+    assert_eq!(state_of(world, &unit.name).await.up_for, Duration::ZERO);
 }

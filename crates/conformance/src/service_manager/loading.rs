@@ -1,6 +1,6 @@
 //! Reloads.
 
-use companion_core::model::unit::{ActiveState, JobResult, LoadState, ServiceState};
+use companion_core::model::service::{LoadedUnit, RunState, ServiceState, Verb};
 use companion_core::ports::PortErrorKind;
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::{Arranged, all_read, refused};
 pub(super) async fn a_unit_that_nobody_wrote_is_not_found(world: &World) {
     let unit = world.unit(0);
     world.services().reload().await.unwrap();
-    assert_eq!(state_of(world, &unit.name).await, ServiceState::not_found());
+    assert_eq!(state_of(world, &unit.name).await, ServiceState::absent());
 }
 
 pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
@@ -25,8 +25,8 @@ pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
 pub(super) async fn a_written_unit_is_not_known_before_a_reload(world: &World) {
     let unit = world.unit(0);
     world.write(&unit).await;
-    assert_eq!(state_of(world, &unit.name).await.load, LoadState::NotFound);
-    let started = world.services().start(&unit.name).await;
+    assert_eq!(state_of(world, &unit.name).await.unit, LoadedUnit::Absent);
+    let started = world.services().begin(&unit.name, Verb::Start).await;
     refused(started, PortErrorKind::NotFound);
 }
 
@@ -34,25 +34,17 @@ pub(super) async fn a_reload_loads_what_is_there_and_starts_nothing(world: &Worl
     let unit = world.unit(0);
     load(world, &unit).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!((&state.load, &state.active), (&LoadState::Loaded, &ActiveState::Inactive));
-    assert_eq!((state.loaded, state.running), (Some(unit.revision), None));
+    assert_eq!(state.run, RunState::Down);
+    assert_eq!((state.loaded(), state.running), (Some(unit.revision), None));
     assert!(state.is_down(), "{state:?}");
 }
 
-pub(super) async fn a_loaded_unit_names_the_file_that_it_was_made_from(world: &World) {
-    let unit = world.unit(0);
-    load(world, &unit).await;
-    let source = state_of(world, &unit.name).await.source;
-    assert_eq!(source, Some(world.location(&unit.name)));
-}
-
-pub(super) async fn a_unit_that_is_shadowed_names_another_file(world: &World) {
+pub(super) async fn a_unit_that_is_shadowed_is_from_elsewhere(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
     world.shadow(&unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert_ne!(state.source, Some(world.location(&unit.name)));
-    assert_eq!(state.loaded, None);
+    assert!(matches!(state.unit, LoadedUnit::Elsewhere { .. }), "{state:?}");
 }
 
 pub(super) async fn a_reload_does_not_touch_what_runs(world: &World) {
@@ -61,8 +53,8 @@ pub(super) async fn a_reload_does_not_touch_what_runs(world: &World) {
     let before = state_of(world, &unit.name).await;
     world.services().reload().await.unwrap();
     let mut after = state_of(world, &unit.name).await;
-    assert!(after.active_for >= before.active_for);
-    after.active_for = before.active_for;
+    assert!(after.up_for >= before.up_for);
+    after.up_for = before.up_for;
     assert_eq!(after, before);
 }
 
@@ -73,14 +65,14 @@ pub(super) async fn a_newer_unit_reaches_the_process_by_a_reload_and_a_restart(w
     newer.revision = newer.revision.with_restart_epoch(1);
     world.write(&newer).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.loaded, Some(unit.revision), "written only");
+    assert_eq!(state.loaded(), Some(unit.revision), "written only");
     world.services().reload().await.unwrap();
     let state = state_of(world, &unit.name).await;
     let (old, new) = (Some(unit.revision), Some(newer.revision));
-    assert_eq!((state.loaded, state.running), (new, old), "reloaded only");
-    assert_eq!(restart(world, &unit.name).await, JobResult::Done);
+    assert_eq!((state.loaded(), state.running), (new, old), "reloaded only");
+    restart(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!((state.loaded, state.running), (new, new));
+    assert_eq!((state.loaded(), state.running), (new, new));
 }
 
 pub(super) async fn a_unit_that_is_refused_does_not_make_a_reload_fail_and_hides_no_other(
@@ -90,9 +82,9 @@ pub(super) async fn a_unit_that_is_refused_does_not_make_a_reload_fail_and_hides
     world.write_refused(&refused.name).await;
     load(world, &sound).await;
     let state = state_of(world, &refused.name).await;
-    assert_eq!(state.load, LoadState::NotFound);
+    assert_eq!(state.unit, LoadedUnit::Absent);
     let state = state_of(world, &sound.name).await;
-    assert_eq!(state.load, LoadState::Loaded);
+    assert_eq!(state.loaded(), Some(sound.revision));
 }
 
 pub(super) async fn a_unit_whose_file_vanished_runs_on_until_it_is_stopped(world: &World) {
@@ -101,11 +93,11 @@ pub(super) async fn a_unit_whose_file_vanished_runs_on_until_it_is_stopped(world
     world.delete(&unit.name).await;
     world.services().reload().await.unwrap();
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.load, LoadState::NotFound);
-    assert!(state.is_running(), "{state:?}");
-    assert_eq!((state.loaded, state.running), (None, Some(unit.revision)));
-    assert_eq!(stop(world, &unit.name).await, JobResult::Done);
-    assert!(!state_of(world, &unit.name).await.is_running());
+    assert_eq!(state.unit, LoadedUnit::Absent);
+    assert!(state.is_up(), "{state:?}");
+    assert_eq!((state.loaded(), state.running), (None, Some(unit.revision)));
+    stop(world, &unit.name).await;
+    assert!(!state_of(world, &unit.name).await.is_up());
 }
 
 pub(super) async fn reading_changes_nothing(world: &World) {
@@ -114,8 +106,8 @@ pub(super) async fn reading_changes_nothing(world: &World) {
     let mut before = state_of(world, &unit.name).await;
     for _ in 0..3 {
         let after = state_of(world, &unit.name).await;
-        assert!(after.active_for >= before.active_for);
-        before.active_for = after.active_for;
+        assert!(after.up_for >= before.up_for);
+        before.up_for = after.up_for;
         assert_eq!(after, before);
     }
 }
@@ -127,9 +119,9 @@ pub(super) async fn a_reload_forgets_a_unit_whose_file_is_gone_and_that_does_not
     load(world, &unit).await;
     world.delete(&unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.load, LoadState::Loaded, "before the reload it is known as it was");
+    assert_eq!(state.loaded(), Some(unit.revision), "before the reload it is known as it was");
     world.services().reload().await.unwrap();
-    assert_eq!(state_of(world, &unit.name).await, ServiceState::not_found());
+    assert_eq!(state_of(world, &unit.name).await, ServiceState::absent());
 }
 
 pub(super) async fn a_unit_that_comes_back_is_loaded_again(world: &World) {
@@ -139,8 +131,8 @@ pub(super) async fn a_unit_that_comes_back_is_loaded_again(world: &World) {
     world.services().reload().await.unwrap();
     load(world, &unit).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!((state.load, state.loaded), (LoadState::Loaded, Some(unit.revision)));
-    assert_eq!(start(world, &unit.name).await, JobResult::Done);
+    assert_eq!(state.loaded(), Some(unit.revision));
+    start(world, &unit.name).await;
 }
 
 pub(super) async fn a_unit_that_comes_back_finds_what_ran_on(world: &World) {
@@ -151,8 +143,8 @@ pub(super) async fn a_unit_that_comes_back_finds_what_ran_on(world: &World) {
     world.services().reload().await.unwrap();
     load(world, &unit).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!((state.load, state.loaded), (LoadState::Loaded, Some(unit.revision)));
-    assert_eq!((state.running, state.invocation), (before.running, before.invocation));
+    assert_eq!(state.loaded(), Some(unit.revision));
+    assert_eq!((state.running, state.run_id), (before.running, before.run_id));
     assert_eq!(state.restarts, 0);
 }
 
@@ -165,7 +157,7 @@ pub(super) async fn a_reload_without_a_change_changes_nothing(world: &World) {
         world.services().reload().await.unwrap();
     }
     let mut after = (state_of(world, &loaded.name).await, state_of(world, &running.name).await);
-    after.1.active_for = before.1.active_for;
+    after.1.up_for = before.1.up_for;
     assert_eq!(after, before);
 }
 
@@ -176,7 +168,7 @@ pub(super) async fn concurrent_reloads_both_load_the_current_files(world: &World
     let (one, other) = tokio::join!(services.reload(), another.reload());
     one.unwrap();
     other.unwrap();
-    assert_eq!(state_of(world, &unit.name).await.loaded, Some(unit.revision));
+    assert_eq!(state_of(world, &unit.name).await.loaded(), Some(unit.revision));
 }
 
 pub(super) async fn invalid_unit_is_not_found_and_keeps_running(world: &World) {
@@ -185,7 +177,7 @@ pub(super) async fn invalid_unit_is_not_found_and_keeps_running(world: &World) {
     world.write_refused(&unit.name).await;
     world.services().reload().await.unwrap();
     let state = state_of(world, &unit.name).await;
-    assert_eq!((&state.load, state.loaded), (&LoadState::NotFound, None));
+    assert_eq!(state.unit, LoadedUnit::Absent);
     assert_eq!(state.running, Some(unit.revision));
 }
 
@@ -193,7 +185,7 @@ pub(super) async fn what_another_instance_loaded_is_seen_by_this_one(world: &Wor
     let unit = world.unit(0);
     world.write(&unit).await;
     world.another().reload().await.unwrap();
-    assert_eq!(state_of(world, &unit.name).await.loaded, Some(unit.revision));
+    assert_eq!(state_of(world, &unit.name).await.loaded(), Some(unit.revision));
 }
 
 pub(super) async fn an_unmanaged_unit_is_loaded_and_names_no_revision(world: &World) {
@@ -201,22 +193,20 @@ pub(super) async fn an_unmanaged_unit_is_loaded_and_names_no_revision(world: &Wo
     world.write_unmanaged(&name).await;
     world.services().reload().await.unwrap();
     let state = state_of(world, &name).await;
-    assert_eq!((state.load, state.loaded), (LoadState::Loaded, None));
-    assert_eq!(state.source, Some(world.location(&name)));
-    assert_eq!(start(world, &name).await, JobResult::Done);
+    assert_eq!(state.unit, LoadedUnit::FromStore { revision: None });
+    start(world, &name).await;
     let state = state_of(world, &name).await;
-    assert!(state.is_running(), "{state:?}");
+    assert!(state.is_up(), "{state:?}");
     assert_eq!(state.running, None);
 }
 
-pub(super) async fn a_unit_that_is_shadowed_no_more_names_its_own_file_again(world: &World) {
+pub(super) async fn a_unit_that_is_shadowed_no_more_is_from_the_store_again(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
     world.shadow(&unit.name).await;
     world.unshadow(&unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.source, Some(world.location(&unit.name)));
-    assert_eq!(state.loaded, Some(unit.revision));
+    assert_eq!(state.loaded(), Some(unit.revision));
 }
 
 pub(super) async fn a_drop_in_changes_neither_source_nor_revision(world: &World) -> Arranged {
@@ -225,9 +215,8 @@ pub(super) async fn a_drop_in_changes_neither_source_nor_revision(world: &World)
     world.drop_in(&unit.name).await?;
     world.services().reload().await.unwrap();
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.source, Some(world.location(&unit.name)));
-    assert_eq!(state.loaded, Some(unit.revision));
-    assert_eq!(start(world, &unit.name).await, JobResult::Done);
+    assert_eq!(state.loaded(), Some(unit.revision));
+    start(world, &unit.name).await;
     Ok(())
 }
 
@@ -256,12 +245,12 @@ pub(super) async fn reload_is_refused_if_a_broken_unmanaged_file_would_unload_un
     world.write(&other).await;
     refused(world.services().reload().await, PortErrorKind::Conflict);
     let mut after = state_of(world, &unit.name).await;
-    after.active_for = before.active_for;
+    after.up_for = before.up_for;
     assert_eq!(after, before);
-    assert_eq!(state_of(world, &other.name).await.load, LoadState::NotFound, "nothing was loaded");
+    assert_eq!(state_of(world, &other.name).await.unit, LoadedUnit::Absent, "nothing was loaded");
     world.remove_broken_stranger().await?;
     world.services().reload().await.unwrap();
-    assert_eq!(state_of(world, &other.name).await.loaded, Some(other.revision));
+    assert_eq!(state_of(world, &other.name).await.loaded(), Some(other.revision));
     Ok(())
 }
 
@@ -272,7 +261,7 @@ pub(super) async fn reload_without_a_generator_unloads_no_managed_unit(world: &W
     let services = world.without_generator().await?;
     refused(services.reload().await, PortErrorKind::Unavailable);
     let mut after = state_of(world, &unit.name).await;
-    after.active_for = before.active_for;
+    after.up_for = before.up_for;
     assert_eq!(after, before);
     Ok(())
 }
@@ -290,6 +279,6 @@ pub(super) async fn rate_limited_reload_is_transient_and_loads_nothing(world: &W
     refused(reloaded, PortErrorKind::Transient);
     world.write(&unit).await;
     refused(world.services().reload().await, PortErrorKind::Transient);
-    assert_eq!(state_of(world, &unit.name).await.load, LoadState::NotFound);
+    assert_eq!(state_of(world, &unit.name).await.unit, LoadedUnit::Absent);
     Ok(())
 }

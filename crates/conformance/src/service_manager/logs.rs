@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::RestartPolicy;
 use companion_core::model::log::LogTail;
-use companion_core::model::unit::{ActiveState, JobResult, ServiceState, UnitSpec};
+use companion_core::model::service::{RunState, ServiceState, Verb};
+use companion_core::model::unit::UnitSpec;
 
-use super::{World, becomes, load, run, start, state_of};
+use super::{World, becomes, carry_out, load, run, state_of};
 use crate::all_read;
 
 async fn log_of(world: &World, name: &CompanionName) -> LogTail {
@@ -19,9 +20,9 @@ async fn log_of(world: &World, name: &CompanionName) -> LogTail {
 
 async fn fails(world: &World, unit: &UnitSpec) {
     load(world, unit).await;
-    // Whether the job is done or failed depends on how soon the program ends.
-    let _either = start(world, &unit.name).await;
-    let failed = |state: &ServiceState| state.active == ActiveState::Failed;
+    // Whether the start fails depends on how soon the program ends.
+    let _either = carry_out(world, &unit.name, Verb::Start).await;
+    let failed = |state: &ServiceState| state.run == RunState::Failed;
     becomes(world, &unit.name, "it failed", failed).await;
 }
 
@@ -72,5 +73,5 @@ pub(super) async fn a_log_is_answered_for_every_name_and_reading_it_changes_noth
     assert_eq!(all_read(world.another().log_tails(&ended).await)[&failed.name], logs[&failed.name]);
     assert!(world.services().log_tails(&BTreeMap::new()).await.is_empty());
     assert_eq!(state_of(world, &failed.name).await, ended[&failed.name]);
-    assert_eq!(start(world, &runs.name).await, JobResult::Done, "it still runs");
+    assert!(state_of(world, &runs.name).await.is_up());
 }

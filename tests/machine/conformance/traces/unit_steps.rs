@@ -11,9 +11,8 @@ use companion_conformance::unit_store::{UnitStoreWorld, without_rendering};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::{ImageId, ImageRef};
 use companion_core::model::revision::Fingerprint;
-use companion_core::model::unit::{
-    ActiveState, ContainerState, ServiceState, UnitFileState, UnitSpec,
-};
+use companion_core::model::service::{LoadedUnit, RunState, ServiceState, Verb as Request};
+use companion_core::model::unit::{ContainerState, UnitFileState, UnitSpec};
 use companion_core::ports::{ContainerRuntime, Job, PortResult};
 
 use crate::containers::real_containers;
@@ -29,9 +28,7 @@ enum Verb {
     Write(u32),
     Remove,
     Reload,
-    Start,
-    Stop,
-    Restart,
+    Service(Request),
     ResetFailed,
     RemoveContainer,
     Edit,
@@ -57,11 +54,11 @@ const VERBS: &[Verb] = &[
     Verb::Reload,
     Verb::Reload,
     Verb::Reload,
-    Verb::Start,
-    Verb::Start,
-    Verb::Start,
-    Verb::Stop,
-    Verb::Restart,
+    Verb::Service(Request::Start),
+    Verb::Service(Request::Start),
+    Verb::Service(Request::Start),
+    Verb::Service(Request::Stop),
+    Verb::Service(Request::Restart),
     Verb::ResetFailed,
     Verb::RemoveContainer,
     Verb::Edit,
@@ -158,7 +155,7 @@ async fn run_of(host: &Host, name: &CompanionName) -> Option<String> {
     let names = BTreeSet::from([name.clone()]);
     let mut states = host.services.services().observe(&names).await;
     let state = states.remove(name).unwrap().unwrap();
-    state.invocation.filter(|_| state.active == ActiveState::Active)
+    state.run_id.filter(|_| state.run == RunState::Up)
 }
 
 /// Waits until the service manager has noticed the end of the process of `run`.
@@ -186,9 +183,7 @@ async fn take(host: &Host, step: Step, container: Option<&str>) -> String {
         }
         Verb::Remove => return told(store.remove(name).await),
         Verb::Reload => return told(services.reload().await),
-        Verb::Start => return ended(host, services.start(name).await).await,
-        Verb::Stop => return ended(host, services.stop(name).await).await,
-        Verb::Restart => return ended(host, services.restart(name).await).await,
+        Verb::Service(request) => return ended(host, services.begin(name, request).await).await,
         Verb::ResetFailed => return told(services.reset_failed(name).await),
         Verb::RemoveContainer => return told(host.containers.remove(name).await),
         Verb::Edit if is_whole(&file) => host.units.edit(name).await,
@@ -228,7 +223,7 @@ fn told<T>(result: PortResult<T>) -> String {
 async fn ended(host: &Host, job: PortResult<Job>) -> String {
     match job {
         Ok(job) => match host.services.services().wait(job).await {
-            Ok(result) => format!("job {result}"),
+            Ok(()) => "job done".to_owned(),
             Err(error) => format!("job {}", error.kind()),
         },
         Err(error) => error.kind().to_string(),
@@ -259,12 +254,11 @@ async fn settled(host: &Host) -> BTreeMap<CompanionName, ServiceState> {
         let states = host.services.services().observe(&names).await.into_iter();
         let states: BTreeMap<_, _> = states.map(|(name, state)| (name, state.unwrap())).collect();
         let passes = |state: &ServiceState| {
-            state.job_pending
-                || state.sub.awaits_restart()
-                || matches!(state.active, ActiveState::Activating | ActiveState::Deactivating)
+            let passes = [RunState::Starting, RunState::BetweenRestarts, RunState::Stopping];
+            state.busy || passes.contains(&state.run)
         };
         if !states.values().any(passes) {
-            for (name, _) in states.iter().filter(|(_, state)| state.is_running()) {
+            for (name, _) in states.iter().filter(|(_, state)| state.is_up()) {
                 host.services.ready(name).await;
             }
             return states;
@@ -285,9 +279,17 @@ async fn show(
     for number in [0, 1] {
         let name = name(number);
         let state = &states[&name];
-        let ours = state.source.as_ref().map(|source| *source == host.services.location(&name));
+        let unit = match &state.unit {
+            LoadedUnit::Absent => "absent".to_owned(),
+            LoadedUnit::FromStore { revision } => {
+                format!("of epoch {:?}", revision.map(|revision| revision.restart_epoch))
+            }
+            LoadedUnit::Elsewhere { .. } => "from elsewhere".to_owned(),
+            LoadedUnit::Held { .. } => "held".to_owned(),
+            LoadedUnit::Unusable { .. } => "unusable".to_owned(),
+        };
         // A run is identified by its index.
-        let run = state.invocation.as_ref().filter(|_| state.is_running()).map(|run| {
+        let run = state.run_id.as_ref().filter(|_| state.is_up()).map(|run| {
             let next = runs.len();
             *runs.entry(run.clone()).or_insert(next)
         });
@@ -296,21 +298,17 @@ async fn show(
             other => format!("{:?}", without_rendering(other)),
         };
         text.push_str(&format!(
-            "\n{name}: file {file}; container {:?}; {} {} {} result {} restarts {} source {ours:?} loaded {:?} \
-             running {:?} run {run:?} paused {} exit {:?} since {} error {}",
+            "\n{name}: file {file}; container {:?}; unit {unit} {:?} {} end {:?} restarts {} running {:?} \
+             run {run:?} frozen {} since {}",
             containers[&name],
-            state.load,
-            state.active,
-            state.sub,
-            state.result,
+            state.run,
+            state.message,
+            state.last_end,
             state.restarts,
-            state.loaded.map(|revision| revision.restart_epoch),
             state.running.map(|revision| revision.restart_epoch),
-            state.paused,
-            state.exit_status,
+            state.frozen,
             // systemd invents a time for a service that never ran, at the second reload that finds it.
-            state.is_running() && state.since.is_some(),
-            state.load_error.is_some(),
+            state.is_up() && state.since.is_some(),
         ));
     }
     text

@@ -235,7 +235,7 @@ fn existing_service_is_a_conflict_before_the_unit_is_written() {
     systemctl(&["start", &LND.service()]).good();
     let pid = LND.property("MainPID");
     let ran = companion(&["install", "lnd"]).exits(1);
-    assert!(ran.words().contains("a unit that is not a Quadlet"), "{ran}");
+    assert!(ran.words().contains(theirs.as_str()), "the place of the other unit: {ran}");
     assert!(LND.unit_text().is_empty(), "{}", LND.unit_text());
     companion(&["remove", "lnd"]);
     assert_eq!(LND.property("MainPID"), pid, "it was neither stopped nor restarted");

@@ -61,6 +61,9 @@ pub(super) struct World {
     reloading: usize,
 }
 
+/// The unit directory of the client, which does not exist.
+const UNIT_DIR: &str = "/nonexistent";
+
 /// The fake and its client.
 pub(super) struct Fake {
     world: Arc<Mutex<World>>,
@@ -85,7 +88,8 @@ impl FakeUnit {
             ("LoadState", value(load)),
             ("ActiveState", value(active)),
             ("SubState", value(sub)),
-            ("SourcePath", value("/units/a.container")),
+            ("SourcePath", value(format!("{UNIT_DIR}/{name}.container"))),
+            ("FragmentPath", value(format!("/run/{name}.service"))),
             ("ActiveEnterTimestampMonotonic", value(1_u64)),
             ("StateChangeTimestamp", value(1_700_000_000_999_999_u64)),
             ("InvocationID", value(vec![0xab_u8, 0xcd])),
@@ -161,7 +165,7 @@ impl Fake {
             connected
         };
         // Without a unit, a reload has nothing to lose.
-        let units = QuadletDir::at("/nonexistent", Scope::User, PodmanVersion::new(5, 4, 2));
+        let units = QuadletDir::at(UNIT_DIR, Scope::User, PodmanVersion::new(5, 4, 2));
         let bus = Bus::with(Arc::new(connector), limits.call);
         SystemdManager::over(bus, limits, files, Journal::of(Scope::User), Ok(units))
     }

@@ -31,7 +31,7 @@ fn start(scene: &Scene) -> Step {
 
 fn down() -> Scene {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.down(RunState::Down);
     scene
 }
 
@@ -84,7 +84,7 @@ fn a_removal_of_what_was_not_read_is_seen() {
     let unread = || Some("unreadable".to_owned());
     for error in [None, unread()] {
         let mut scene = Scene::removed();
-        scene.down(ActiveState::Inactive, SubState::Dead);
+        scene.down(RunState::Down);
         scene.seen.container = error.clone().map(Observation::Unknown);
         scene.seen.hook = error.map(Observation::Unknown);
         for action in [Action::RemoveContainer, Action::RemoveConfig(hook())] {
@@ -148,8 +148,8 @@ fn the_same_step_twice_is_seen() {
 #[test]
 fn a_step_on_a_masked_unit_is_seen() {
     let mut scene = down();
-    scene.service().load = LoadState::Masked;
-    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::MaskedIsRespected]);
+    scene.held();
+    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::HoldIsRespected]);
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn a_lost_link_is_made_again_and_no_companion_waits_for_it() {
     let mut scene = Scene::converged();
     scene.hook(HookState { link: Link::Absent, ..rendered(ConfigFile::Intact) });
     scene.expect(&[relink], &[]);
-    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.down(RunState::Down);
     scene.expect(&[relink, "start web: not running"], &[]);
     scene.fail(Work::Hook, PortErrorKind::Conflict, "a directory");
     scene.expect(
@@ -88,9 +88,9 @@ fn nothing_is_rendered_while_claims_are_unknown() {
     scene.expect(&[], &["unit file cannot be read: no permission"]);
     let mut scene = Scene::converged();
     scene.hook(rendered(ConfigFile::Modified));
-    scene.down(ActiveState::Activating, SubState::from_word("start"));
+    scene.down(RunState::Starting);
     scene.expect(&[], &["starting"]);
-    scene.down(ActiveState::Activating, SubState::AutoRestart);
+    scene.down(RunState::BetweenRestarts);
     scene.expect(&["run-hook web: configuration changed"], &[]);
 }
 
@@ -130,7 +130,7 @@ fn replaced_files_and_images_are_removed_once_the_newer_ones_run() {
     scene.service().running = Some(Revision { config: Some(older), ..scene.revision });
     scene.expect(&["restart web: configuration changed"], &[]);
     scene.service().running = Some(scene.revision);
-    scene.service().active_for = Duration::from_secs(1);
+    scene.service().up_for = Duration::from_secs(1);
     scene.expect(&[], &["starting; must stay up for 3 s"]);
 }
 

@@ -21,7 +21,7 @@ fn a_failing_hook_leaves_the_running_companion_alone() {
 #[test]
 fn a_hook_that_is_not_ready_holds_up_the_first_start_only() {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.down(RunState::Down);
     let rendering = Rendering::NotReady { waiting_for: "the cookie of bitcoind".to_owned() };
     scene.hook(HookState { rendering: rendering.clone(), ..rendered(ConfigFile::Intact) });
     scene.expect(&["start web: not running"], &["hook waits for the cookie of bitcoind"]);
@@ -113,7 +113,7 @@ fn rendering_is_superseded_when_the_companion_has_no_hook_any_more() {
 #[test]
 fn a_companion_that_is_down_is_repaired_with_the_image_there_is() {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.down(RunState::Down);
     scene.image().context = Some(Fingerprint::of(b"edited Dockerfile"));
     scene.begin(Work::Image);
     scene.expect(&["start web: not running"], &["building or pulling the image is in progress"]);
@@ -136,7 +136,7 @@ fn a_layer_that_cannot_be_read_blocks_and_names_itself() {
     scene.seen.unit = Observation::Unknown("connection refused".to_owned());
     scene.expect(&[], &["unit file cannot be read: connection refused"]);
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.down(RunState::Down);
     scene.seen.container = Some(Observation::Unknown("podman hangs".to_owned()));
     scene.expect(&[], &["container cannot be read: podman hangs"]);
 }
@@ -145,11 +145,12 @@ fn a_layer_that_cannot_be_read_blocks_and_names_itself() {
 fn a_start_is_conditional_on_what_is_loaded() {
     let scene = Scene::converged();
     let condition = Condition { loaded: scene.revision, need: Need::NotRunning };
-    let mut service = ServiceState::not_found();
+    let mut service = ServiceState::absent();
     assert!(!condition.holds(&service), "nothing is loaded");
-    service.loaded = Some(scene.revision);
+    service.unit = LoadedUnit::FromStore { revision: Some(scene.revision) };
     assert!(condition.holds(&service));
-    service.loaded = Some(scene.revision.with_restart_epoch(1));
+    let other = Some(scene.revision.with_restart_epoch(1));
+    service.unit = LoadedUnit::FromStore { revision: other };
     assert!(!condition.holds(&service), "something else is loaded");
 }
 
@@ -182,14 +183,9 @@ fn without_its_service_manager_nothing_is_rendered_or_built() {
 #[test]
 fn failed_reload_reports_its_own_error_first() {
     let mut scene = Scene::converged();
-    scene.service().load = LoadState::NotFound;
-    scene.service().load_error = Some("unit web.service not found".to_owned());
-    scene.service().loaded = None;
+    scene.service().unit = LoadedUnit::Absent;
     scene.fail(Work::Load, PortErrorKind::Unavailable, "the generator is switched off");
-    scene.expect(
-        &[],
-        &["unit is not loaded: the generator is switched off (unit web.service not found)"],
-    );
+    scene.expect(&[], &["unit is not loaded: the generator is switched off"]);
 }
 
 #[test]
@@ -200,7 +196,7 @@ fn service_is_not_restarted_from_an_image_tagged_outside_companion() {
     present.provenance = Provenance::External;
     scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
     scene.expect(&["ensure-image web: image changed"], &[]);
-    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.down(RunState::Down);
     scene.expect(&["ensure-image web: image changed"], &[]);
     scene.begin(Work::Image);
     scene.expect(&[], &["building or pulling the image is in progress"]);

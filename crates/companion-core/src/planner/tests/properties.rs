@@ -36,50 +36,27 @@ fn unit_file() -> impl Strategy<Value = UnitFileState> {
 }
 
 fn service() -> impl Strategy<Value = ServiceState> {
-    let words = (
-        prop::sample::select(vec!["loaded", "not-found", "bad-setting", "error", "masked", "new"]),
-        prop::sample::select(vec![
-            "active",
-            "reloading",
-            "inactive",
-            "failed",
-            "activating",
-            "deactivating",
-            "maintenance",
-            "new",
-        ]),
-        prop::sample::select(vec![
-            "running",
-            "dead",
-            "failed",
-            "auto-restart",
-            "start",
-            "failed-before-auto-restart",
-            "new",
-        ]),
-    );
-    let source = prop_oneof![
-        3 => Just(Some(LOCATION.to_owned())),
-        1 => Just(Some("/elsewhere".to_owned())),
-        1 => Just(None),
+    let unit = prop_oneof![
+        6 => revision().prop_map(|revision| LoadedUnit::FromStore { revision }),
+        1 => Just(LoadedUnit::Absent),
+        1 => Just(LoadedUnit::Elsewhere { place: "/elsewhere".to_owned() }),
+        1 => Just(LoadedUnit::Held { message: "masked".to_owned() }),
+        1 => Just(LoadedUnit::Unusable { message: "bad setting".to_owned() }),
     ];
+    let run = prop::sample::select(vec![
+        RunState::Up,
+        RunState::Down,
+        RunState::Failed,
+        RunState::Starting,
+        RunState::BetweenRestarts,
+        RunState::Stopping,
+        RunState::Other,
+    ]);
     let flags = (any::<bool>(), any::<bool>(), 0..10_u64);
-    (words, source, revision(), revision(), flags).prop_map(
-        |((load, active, sub), source, loaded, running, (job_pending, paused, seconds))| {
-            ServiceState {
-                load: LoadState::from_word(load),
-                active: ActiveState::from_word(active),
-                sub: SubState::from_word(sub),
-                source,
-                loaded,
-                running,
-                job_pending,
-                paused,
-                active_for: Duration::from_secs(seconds),
-                ..ServiceState::not_found()
-            }
-        },
-    )
+    (unit, run, revision(), flags).prop_map(|(unit, run, running, (busy, frozen, seconds))| {
+        let up_for = Duration::from_secs(seconds);
+        ServiceState { unit, run, running, busy, frozen, up_for, ..ServiceState::absent() }
+    })
 }
 
 fn hook_state() -> impl Strategy<Value = HookState> {
@@ -241,7 +218,7 @@ proptest! {
         let plan = scene.plan();
         if plan.is_converged() && scene.desired.companions.contains_key(&name()) {
             let service = scene.seen.service.known().unwrap();
-            prop_assert!(service.is_running() && service.loaded == service.running);
+            prop_assert!(service.is_up() && service.loaded() == service.running);
         }
     }
 }

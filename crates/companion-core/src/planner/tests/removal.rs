@@ -4,7 +4,7 @@ use super::*;
 
 fn stopped() -> Scene {
     let mut scene = Scene::removed();
-    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.down(RunState::Down);
     scene
 }
 
@@ -32,22 +32,21 @@ fn then_unit_container_and_configuration_go() {
 #[test]
 fn a_service_that_failed_on_its_way_down_is_reset() {
     let mut scene = stopped();
-    scene.service().active = ActiveState::Failed;
-    scene.service().sub = SubState::Failed;
+    scene.service().run = RunState::Failed;
     assert!(scene.plan().steps.iter().any(|step| step.action == Action::ResetFailed));
 }
 
 #[test]
 fn a_service_between_two_tries_is_stopped_too() {
     let mut scene = Scene::removed();
-    scene.down(ActiveState::Activating, SubState::AutoRestart);
+    scene.down(RunState::BetweenRestarts);
     scene.expect(&["stop web: app was removed"], &[]);
 }
 
 #[test]
 fn completed_removal_needs_no_steps() {
     let mut scene = stopped();
-    scene.seen.service = Observation::Known(ServiceState::not_found());
+    scene.seen.service = Observation::Known(ServiceState::absent());
     scene.file(UnitFileState::Absent);
     scene.hook(unrendered());
     scene.expect(&[], &[]);
@@ -58,24 +57,22 @@ fn interrupted_removal_is_completed() {
     let mut scene = stopped();
     scene.file(UnitFileState::Absent);
     scene.expect(&["daemon-reload: app was removed", "remove-config web: app was removed"], &[]);
-    scene.seen.service = Observation::Known(ServiceState::not_found());
+    scene.seen.service = Observation::Known(ServiceState::absent());
     scene.expect(&["remove-config web: app was removed"], &[]);
 }
 
 #[test]
 fn service_starting_from_an_unloaded_unit_is_awaited() {
     let mut scene = Scene::removed();
-    scene.down(ActiveState::Activating, SubState::from_word("start"));
-    scene.service().load = LoadState::NotFound;
-    scene.service().source = None;
-    scene.service().loaded = None;
+    scene.down(RunState::Starting);
+    scene.service().unit = LoadedUnit::Absent;
     scene.expect(&[], &["starting"]);
 }
 
 #[test]
 fn service_loaded_from_an_unmanaged_file_is_not_stopped() {
     let mut scene = Scene::removed();
-    scene.service().loaded = None;
+    scene.loaded(None);
     scene.service().running = None;
     scene.expect(
         &[
@@ -91,9 +88,7 @@ fn service_loaded_from_an_unmanaged_file_is_not_stopped() {
 fn a_container_that_outlived_its_unit_is_stopped() {
     let mut scene = Scene::removed();
     scene.file(UnitFileState::Absent);
-    scene.service().load = LoadState::NotFound;
-    scene.service().source = None;
-    scene.service().loaded = None;
+    scene.service().unit = LoadedUnit::Absent;
     scene.expect(&["stop web: app was removed"], &[]);
 }
 
@@ -111,7 +106,7 @@ fn nothing_is_stopped_or_removed_because_of_unknown() {
 #[test]
 fn what_is_unmanaged_at_the_name_is_left_alone() {
     let mut scene = Scene::removed();
-    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.down(RunState::Down);
     scene.seen.hook = None;
     scene.file(UnitFileState::Unmanaged { what: "a directory".to_owned() });
     scene.expect(&[], &[]);
@@ -135,8 +130,7 @@ fn managed_remains_next_to_an_unmanaged_unit_are_reported_and_kept() {
 #[test]
 fn an_unmanaged_service_of_the_same_name_is_not_stopped() {
     let mut scene = Scene::removed();
-    scene.service().source = Some("/home/me/.config/systemd/user/web.service".to_owned());
-    scene.service().loaded = None;
+    scene.loaded_from("/home/me/.config/systemd/user/web.service");
     scene.service().running = None;
     let plan = scene.plan();
     assert!(!plan.steps.iter().any(|step| step.action == Action::StopUnit), "{plan:?}");
@@ -152,8 +146,7 @@ fn failed_stop_backs_off() {
 #[test]
 fn failed_reset_in_a_removal_backs_off_with_it() {
     let mut scene = stopped();
-    scene.service().active = ActiveState::Failed;
-    scene.service().sub = SubState::Failed;
+    scene.service().run = RunState::Failed;
     scene.fail(Work::Removal, PortErrorKind::Transient, "bus gone");
     scene.expect(&[], &["removing the companion failed once: bus gone"]);
 }
@@ -162,7 +155,7 @@ fn failed_reset_in_a_removal_backs_off_with_it() {
 fn a_service_from_before_there_were_revisions_is_stopped() {
     let mut scene = Scene::removed();
     scene.file(UnitFileState::Drifted { revision: None });
-    scene.service().loaded = None;
+    scene.loaded(None);
     scene.service().running = None;
     scene.expect(&["stop web: app was removed"], &[]);
 }

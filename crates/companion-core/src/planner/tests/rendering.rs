@@ -10,8 +10,8 @@ fn upgraded() -> Scene {
     let before = scene.revision.with_rendering(Some(Fingerprint::of(b"earlier words")));
     scene.revision = before;
     scene.file(UnitFileState::Outdated { revision: before });
-    let service = scene.service();
-    (service.loaded, service.running) = (Some(before), Some(before));
+    scene.loaded(Some(before));
+    scene.service().running = Some(before);
     scene.history.verified.get_mut(&name()).unwrap().revision = before;
     scene
 }
@@ -41,7 +41,7 @@ fn another_rendering_is_written_loaded_and_started_once() {
     scene.file(UnitFileState::Current { revision });
     let stale = "loaded unit differs from the unit file";
     expect_steps(&scene, &[("daemon-reload", stale), ("restart web", CHANGED)]);
-    scene.service().loaded = Some(revision);
+    scene.loaded(Some(revision));
     expect_steps(&scene, &[("restart web", CHANGED)]);
     scene.service().running = Some(revision);
     scene.expect(&[], &[]);
@@ -53,8 +53,8 @@ fn another_rendering_keeps_the_restart_epoch() {
         let mut scene = upgraded();
         let before = scene.revision.with_restart_epoch(restart_epoch);
         scene.file(UnitFileState::Outdated { revision: before });
-        let service = scene.service();
-        (service.loaded, service.running) = (Some(before), Some(before));
+        scene.loaded(Some(before));
+        scene.service().running = Some(before);
         expect_steps(&scene, &REWRITTEN);
         assert_eq!(written(&scene), before.with_rendering(rendering()));
     }
@@ -65,15 +65,15 @@ fn unit_without_a_rendering_is_not_drifted() {
     let mut scene = upgraded();
     let before = scene.revision.with_rendering(None);
     scene.file(UnitFileState::Outdated { revision: before });
-    let service = scene.service();
-    (service.loaded, service.running) = (Some(before), Some(before));
+    scene.loaded(Some(before));
+    scene.service().running = Some(before);
     expect_steps(&scene, &REWRITTEN);
 }
 
 #[test]
 fn another_rendering_of_what_is_down_costs_no_restart() {
     let mut scene = upgraded();
-    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.down(RunState::Down);
     let start = ("start web", "not running");
     expect_steps(&scene, &[REWRITTEN[0], REWRITTEN[1], start]);
 }

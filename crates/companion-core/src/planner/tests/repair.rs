@@ -7,7 +7,7 @@ fn a_fresh_install_renders_and_builds_first() {
     let mut scene = Scene::converged();
     scene.hook(unrendered());
     scene.image().present = None;
-    scene.seen.service = Observation::Known(ServiceState::not_found());
+    scene.seen.service = Observation::Known(ServiceState::absent());
     scene.seen.container = Some(Observation::Known(ContainerState::Absent));
     scene.file(UnitFileState::Absent);
     scene.expect(
@@ -19,7 +19,7 @@ fn a_fresh_install_renders_and_builds_first() {
 #[test]
 fn then_the_unit_is_written_loaded_and_started() {
     let mut scene = Scene::converged();
-    scene.seen.service = Observation::Known(ServiceState::not_found());
+    scene.seen.service = Observation::Known(ServiceState::absent());
     scene.seen.container = Some(Observation::Known(ContainerState::Absent));
     scene.file(UnitFileState::Absent);
     scene.expect(
@@ -46,7 +46,7 @@ fn a_lost_unit_file_is_rewritten_without_a_restart() {
 fn lost_unit_file_restarts_an_unverified_run() {
     let mut scene = Scene::converged();
     scene.file(UnitFileState::Absent);
-    scene.service().invocation = Some("a run after an edit".to_owned());
+    scene.service().run_id = Some("a run after an edit".to_owned());
     scene.expect(
         &[
             "write-unit web: unit file is missing",
@@ -65,7 +65,7 @@ fn unit_mode_is_fixed_without_reload_or_restart() {
     let plan = scene.plan();
     let Action::WriteUnit(unit) = &plan.steps[0].action else { panic!("{plan:?}") };
     assert_eq!(unit.revision, scene.revision, "the very same bytes");
-    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.down(RunState::Down);
     scene.expect(
         &["write-unit web: unit file is writable by others", "start web: not running"],
         &[],
@@ -105,7 +105,7 @@ fn a_crash_after_the_rewrite_loses_neither_the_reload_nor_the_restart() {
 #[test]
 fn a_unit_edited_and_then_deleted_is_not_started_from_the_loaded_one() {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.down(RunState::Down);
     scene.file(UnitFileState::Absent);
     let plan = scene.plan();
     let Action::WriteUnit(unit) = &plan.steps[0].action else { panic!("{plan:?}") };
@@ -119,7 +119,7 @@ fn changed_specification_image_or_configuration_is_the_reason() {
         let mut old = scene.revision;
         change(&mut old);
         scene.service().running = Some(old);
-        scene.service().loaded = Some(old);
+        scene.loaded(Some(old));
         scene.file(UnitFileState::Drifted { revision: Some(old) });
         scene.plan().steps.last().unwrap().to_string()
     };
@@ -150,7 +150,7 @@ fn an_unmanaged_unit_file_is_reported_and_not_touched() {
 #[test]
 fn an_unmanaged_container_is_not_replaced_by_a_start() {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.down(RunState::Down);
     let image = "example/other".to_owned();
     scene.seen.container = Some(Observation::Known(ContainerState::Unmanaged { image }));
     scene.expect(
@@ -172,19 +172,16 @@ fn rejected_unit_is_blocked_with_the_generators_message() {
 #[test]
 fn unit_that_does_not_load_is_not_reloaded_forever() {
     let mut scene = Scene::converged();
-    scene.service().load = LoadState::NotFound;
-    scene.service().loaded = None;
-    scene.service().source = None;
+    scene.service().unit = LoadedUnit::Absent;
     scene.expect(&["daemon-reload: loaded unit differs from the unit file"], &[]);
     scene.fail(Work::Load, PortErrorKind::Conflict, "a broken file beside it");
-    scene.expect(&[], &["unit is not loaded: a broken file beside it (load state `not-found`)"]);
+    scene.expect(&[], &["unit is not loaded: a broken file beside it"]);
 }
 
 #[test]
 fn shadowed_unit_is_reported() {
     let mut scene = Scene::converged();
-    scene.service().source = Some("/run/user/1000/containers/systemd/web.container".to_owned());
-    scene.service().loaded = None;
+    scene.loaded_from("/run/user/1000/containers/systemd/web.container");
     scene.service().running = None;
     scene.expect(&["daemon-reload: loaded unit differs from the unit file"], &[]);
     scene.fail(Work::Load, PortErrorKind::Transient, "");
@@ -198,12 +195,11 @@ fn shadowed_unit_is_reported() {
 fn unmanaged_service_is_a_conflict_before_the_first_write() {
     let mut scene = Scene::converged();
     scene.file(UnitFileState::Absent);
-    scene.service().source = None;
-    scene.service().loaded = None;
+    scene.loaded_from("/usr/lib/systemd/user/web.service");
     scene.service().running = None;
     scene.fail(Work::Load, PortErrorKind::Transient, "");
-    scene
-        .expect(&[], &["another unit of this name takes precedence: a unit that is not a Quadlet"]);
+    let place = "/usr/lib/systemd/user/web.service";
+    scene.expect(&[], &[&format!("another unit of this name takes precedence: {place}")]);
 }
 
 #[test]
@@ -222,25 +218,25 @@ fn process_without_a_revision_is_restarted_at_most_three_times() {
 #[test]
 fn a_masked_unit_is_respected() {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Inactive, SubState::Dead);
-    scene.service().load = LoadState::Masked;
+    scene.down(RunState::Down);
+    scene.held();
     scene.expect(&[], &["unit is masked by the operator"]);
 }
 
 #[test]
 fn a_service_stopped_by_hand_is_started() {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.down(RunState::Down);
     scene.expect(&["start web: not running"], &[]);
 }
 
 #[test]
 fn a_failed_service_is_reset_and_started() {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Failed, SubState::Failed);
-    scene.service().result = ServiceResult::StartLimitHit;
+    scene.down(RunState::Failed);
+    scene.service().last_end = Some(End::StartLimit);
     scene.expect(
-        &["reset-failed web: failed (start-limit-hit)", "start web: failed (start-limit-hit)"],
+        &["reset-failed web: failed: started too often", "start web: failed: started too often"],
         &[],
     );
 }
@@ -248,7 +244,7 @@ fn a_failed_service_is_reset_and_started() {
 #[test]
 fn failed_start_backs_off() {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Failed, SubState::Failed);
+    scene.down(RunState::Failed);
     scene.fail(Work::Service, PortErrorKind::Transient, "exit code 125");
     scene.expect(&[], &["starting the service failed once: exit code 125"]);
     scene.now = NOW.after(Duration::from_secs(5));
@@ -258,7 +254,7 @@ fn failed_start_backs_off() {
 #[test]
 fn new_intent_resets_the_back_off() {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Failed, SubState::Failed);
+    scene.down(RunState::Failed);
     scene.fail(Work::Service, PortErrorKind::Transient, "exit code 125");
     scene.desired.companions.insert(name(), DesiredCompanion::new(spec(), Generation(2)));
     assert_eq!(scene.plan().steps.len(), 2);
@@ -267,7 +263,7 @@ fn new_intent_resets_the_back_off() {
 #[test]
 fn observed_success_resets_the_failure() {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.down(RunState::Down);
     scene.fail(Work::Service, PortErrorKind::Transient, "it did not stay up");
     let history = scene.history.clone();
     scene = Scene::converged();
@@ -279,36 +275,32 @@ fn observed_success_resets_the_failure() {
 
 #[test]
 fn transient_states_are_awaited_and_never_installed_again() {
-    for (active, sub, words) in [
-        (ActiveState::Activating, "start", "starting"),
-        (ActiveState::Deactivating, "stop-sigterm", "stopping"),
-    ] {
+    for (run, words) in [(RunState::Starting, "starting"), (RunState::Stopping, "stopping")] {
         let mut scene = Scene::converged();
-        scene.down(active, SubState::from_word(sub));
+        scene.down(run);
         scene.expect(&[], &[words]);
     }
     let mut scene = Scene::converged();
-    scene.service().job_pending = true;
-    scene.expect(&[], &["waiting for a job of the service manager"]);
+    scene.service().busy = true;
+    scene.expect(&[], &["another start or stop is in progress"]);
 }
 
 #[test]
-fn crash_loop_is_left_to_systemd_and_reports_the_last_exit() {
+fn crash_loop_is_left_to_the_host_and_reports_the_last_exit() {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Activating, SubState::AutoRestart);
+    scene.down(RunState::BetweenRestarts);
     scene.service().restarts = 7;
-    scene.service().result = ServiceResult::ExitCode;
-    scene.service().exit_status = Some(1);
-    scene.expect(&[], &["exited (exit-code, status 1), restarting; 7 restart(s) so far"]);
+    scene.service().last_end = Some(End::Exit(1));
+    scene.expect(&[], &["exited with status 1, restarting; 7 restart(s) so far"]);
 }
 
 #[test]
 fn a_crash_loop_of_an_old_unit_is_ended_by_the_new_one() {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Activating, SubState::AutoRestart);
+    scene.down(RunState::BetweenRestarts);
     let mut old = scene.revision;
     old.image = Fingerprint::of(b"broken image");
-    scene.service().loaded = Some(old);
+    scene.loaded(Some(old));
     scene.file(UnitFileState::Drifted { revision: Some(old) });
     scene.expect(
         &[
@@ -321,16 +313,16 @@ fn a_crash_loop_of_an_old_unit_is_ended_by_the_new_one() {
 }
 
 #[test]
-fn paused_container_is_recreated() {
+fn frozen_container_is_recreated() {
     let mut scene = Scene::converged();
-    scene.service().paused = true;
-    scene.expect(&["restart web: paused"], &[]);
+    scene.service().frozen = true;
+    scene.expect(&["restart web: frozen"], &[]);
 }
 
 #[test]
 fn a_service_that_was_just_started_is_not_yet_running() {
     let mut scene = Scene::converged();
-    scene.service().active_for = Duration::from_secs(1);
+    scene.service().up_for = Duration::from_secs(1);
     scene.expect(&[], &["starting; must stay up for 3 s"]);
     let plan = scene.plan();
     assert_eq!(plan.requeue_after, Some(Duration::from_secs(2)));
@@ -344,17 +336,17 @@ fn rotations_within_the_interval_restart_at_most_twice() {
     scene.service().running = Some(old);
     let restart = "restart web: configuration changed";
     scene.expect(&[restart], &[]);
-    scene.service().active_for = Duration::from_secs(4);
+    scene.service().up_for = Duration::from_secs(4);
     scene.expect(&[], &["starting; must stay up for 3 s"]);
     assert_eq!(scene.plan().requeue_after, Some(Duration::from_secs(6)));
-    scene.service().active_for = CONFIG_INTERVAL;
+    scene.service().up_for = CONFIG_INTERVAL;
     scene.expect(&[restart], &[]);
 }
 
 #[test]
 fn tampered_service_is_restarted_without_min_interval() {
     let mut scene = Scene::converged();
-    scene.service().active_for = Duration::ZERO;
+    scene.service().up_for = Duration::ZERO;
     scene.service().running = Some(scene.revision.with_restart_epoch(7));
     scene.expect(&["restart web: unit was modified outside companion"], &[]);
 }
@@ -366,6 +358,7 @@ fn a_restart_for_another_revision_is_right_as_long_as_another_runs() {
     assert!(!condition.holds(scene.service()));
     scene.service().running = Some(scene.revision.with_restart_epoch(7));
     assert!(condition.holds(scene.service()));
-    scene.service().loaded = scene.service().running;
+    let running = scene.service().running;
+    scene.loaded(running);
     assert!(!condition.holds(scene.service()), "nothing else than what was decided for is started");
 }

@@ -39,9 +39,7 @@ fn companion_in_the_desired_state_is_ready() {
 #[test]
 fn companion_that_waits_for_the_shared_reload_is_progressing() {
     let mut scene = Scene::converged();
-    scene.service().load = LoadState::NotFound;
-    scene.service().loaded = None;
-    scene.service().source = None;
+    scene.service().unit = LoadedUnit::Absent;
     scene.reads(Health::Progressing, &["daemon-reload: loaded unit differs from the unit file"]);
 }
 
@@ -55,15 +53,15 @@ fn running_companion_that_cannot_be_repaired_is_degraded() {
 #[test]
 fn stopped_companion_that_cannot_be_started_is_blocked() {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Inactive, SubState::Dead);
-    scene.service().load = LoadState::Masked;
+    scene.down(RunState::Down);
+    scene.held();
     scene.reads(Health::Blocked, &[]);
 }
 
 #[test]
 fn recently_started_companion_is_progressing() {
     let mut scene = Scene::converged();
-    scene.service().active_for = Duration::ZERO;
+    scene.service().up_for = Duration::ZERO;
     scene.reads(Health::Progressing, &[]);
 }
 
@@ -85,11 +83,11 @@ fn companion_without_intent_is_orphaned() {
 fn removal_is_listed_until_the_unit_is_unloaded() {
     let mut scene = Scene::removed();
     scene.reads(Health::Removing, &["stop web: app was removed"]);
-    scene.down(ActiveState::Inactive, SubState::Dead);
+    scene.down(RunState::Down);
     scene.file(UnitFileState::Absent);
     scene.hook(unrendered());
     scene.reads(Health::Removing, &["daemon-reload: app was removed"]);
-    scene.seen.service = Observation::Known(ServiceState::not_found());
+    scene.seen.service = Observation::Known(ServiceState::absent());
     assert!(status(&scene.reconcile_once()).is_empty());
 }
 
@@ -104,9 +102,8 @@ fn dangling_images_do_not_affect_health() {
 /// The status of a service that ends after every start and logged `lines` the last time.
 fn of_crash_loop(lines: &[&str]) -> CompanionStatus {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Activating, SubState::AutoRestart);
-    scene.service().result = ServiceResult::ExitCode;
-    scene.service().exit_status = Some(126);
+    scene.down(RunState::BetweenRestarts);
+    scene.service().last_end = Some(End::Exit(126));
     scene.seen.log = Some(Observation::Known(LogTail::of(lines.iter().copied())));
     status(&scene.reconcile_once()).remove(0)
 }
@@ -133,7 +130,7 @@ fn log_without_a_known_cause_is_shown_unchanged() {
 #[test]
 fn a_log_that_cannot_be_read_says_why_and_hides_nothing_else() {
     let mut scene = Scene::converged();
-    scene.down(ActiveState::Failed, SubState::Failed);
+    scene.down(RunState::Failed);
     scene.seen.log = Some(Observation::Unknown("no permission".to_owned()));
     let status = status(&scene.reconcile_once()).remove(0);
     assert_eq!(status.log_error.as_deref(), Some("no permission"));
