@@ -12,13 +12,13 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use image_source::Reader;
 use serde::de::DeserializeOwned;
 use tokio::process::Command;
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 use crate::error::{Cause, PodmanError, Verb};
-use crate::reader::Reader;
 
 mod abandoned;
 pub(crate) mod argv;

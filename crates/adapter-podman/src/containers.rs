@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::ContainerState;
 use companion_core::ports::{ContainerRuntime, PortError, PortErrorKind, PortResult};
+use image_source::text::shown;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::command::output::shown;
 use crate::command::{Podman, argv};
 use crate::error::{PodmanError, Verb, port_error};
 

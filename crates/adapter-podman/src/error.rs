@@ -10,8 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use companion_core::ports::{PortError, PortErrorKind};
-
-use crate::command::output::path_shown;
+use image_source::text::path_shown;
 
 /// A podman call that failed.
 #[derive(Debug, thiserror::Error)]

@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::{ImageId, ImageRef, ImageSource, ImageState, PresentImage};
 use companion_core::ports::{ImageProvider, PortError, PortErrorKind, PortResult};
+use image_source::{Context, ContextError, Contexts};
 
 use crate::command::{Podman, argv};
-use crate::context::{Context, ContextError, Contexts};
 use crate::error::{PodmanError, Verb, port_error};
 
 mod ensure;

@@ -14,14 +14,11 @@
 
 pub mod command;
 pub mod containers;
-pub mod context;
 pub mod error;
-mod file_identity;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod image_provider;
-mod reader;
 mod store_index;
 
 pub use command::{Limits, Podman};

@@ -9,9 +9,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use image_source::FileIdentity;
 use serde::Deserialize;
-
-use crate::file_identity::FileIdentity;
 
 /// How much of an index is read to recognise it, in bytes.
 const INDEX_LIMIT: u64 = 16 * 1024 * 1024;

@@ -16,14 +16,13 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use companion_core::model::image::{BuildSource, ImageId};
+use image_source::{Context, Reader};
 use rustix::process::{Pid, getpid};
 use serde::Deserialize;
 
 use super::{Podman, argv, tree};
-use crate::context::Context;
 use crate::error::{PodmanError, Verb};
 use crate::image_provider::listing::Listing;
-use crate::reader::Reader;
 
 /// The build argument that identifies our builds.
 pub(super) const ARGUMENT: &str = "COMPANION_BUILD";

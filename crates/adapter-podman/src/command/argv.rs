@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::{BuildSource, ImageId, PullSource};
+use image_source::Context;
+use image_source::text::shown;
 
 use super::abandoned::{ARGUMENT, BuildId};
-use super::output::shown;
-use crate::context::Context;
 use crate::error::PodmanError;
 
 /// The label with the digest of the build context.

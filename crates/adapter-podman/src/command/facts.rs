@@ -4,10 +4,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use image_source::Reader;
+
 use super::installation::{Installation, Program};
 use super::{Podman, argv};
 use crate::error::{PodmanError, Verb};
-use crate::reader::Reader;
 use crate::store_index::{Info, StoreIndex};
 
 /// The cached facts, with the installation that they belong to.

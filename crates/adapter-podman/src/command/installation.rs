@@ -11,10 +11,11 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use image_source::FileIdentity;
+use image_source::text::shown;
+
 use super::environment::Environment;
-use super::output::shown;
 use crate::error::PodmanError;
-use crate::file_identity::FileIdentity;
 
 /// Podman's search path if the environment has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -1,14 +1,11 @@
 //! A child's output, bounded: the head of an answer, or the tail of stderr.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use image_source::text::shown;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::secrets::Secrets;
-
-/// The longest line that is logged or shown, in characters.
-const LINE_LIMIT: usize = 400;
 
 /// How much of a line is searched for secrets before truncation, in bytes.
 const LINE_BUFFER: usize = 4096;
@@ -165,27 +162,6 @@ pub(crate) fn last_words(stderr: &[u8], is_cut: bool, secrets: &Secrets) -> Stri
     if plain.is_empty() { pick(false) } else { plain }
 }
 
-/// Returns `text` in one line without control characters, truncated to 400 characters.
-pub(crate) fn shown(text: &str) -> String {
-    let mut line = String::new();
-    for (count, c) in text.chars().enumerate() {
-        if count == LINE_LIMIT {
-            line.push('…');
-            break;
-        }
-        match c {
-            '"' | '\'' | '\\' => line.push(c),
-            _ => line.extend(c.escape_debug()),
-        }
-    }
-    line
-}
-
-/// Returns a path in one line without control characters: a file name may contain any byte but two.
-pub(crate) fn path_shown(path: &Path) -> String {
-    shown(&path.to_string_lossy())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,12 +203,6 @@ mod tests {
         assert_eq!(last_words(stderr), "oops; Error: it broke");
         assert_eq!(last_words(b"time=\"x\" only\n"), "time=\"x\" only");
         assert_eq!(last_words(b""), "");
-    }
-
-    #[test]
-    fn control_characters_cannot_forge_a_line() {
-        assert_eq!(shown("a\u{1b}[31m\r\"b\" \u{2028}"), "a\\u{1b}[31m\\r\"b\" \\u{2028}");
-        assert_eq!(shown(&"x".repeat(1000)).chars().count(), LINE_LIMIT + 1);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use image_source::Reader;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open,
@@ -18,7 +19,6 @@ use rustix::process::{
 };
 use tokio::time::{Instant, sleep};
 
-use crate::reader::Reader;
 
 /// How often a terminating process is checked.
 const LOOK: Duration = Duration::from_millis(20);

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PresentImage, PullSource};
+use image_source::Context;
+use image_source::text::path_shown;
 
 use super::{Found, ImageError, PodmanImages, lock, reference};
 use crate::command::argv;
-use crate::command::output::path_shown;
-use crate::context::Context;
 use crate::error::Verb;
 
 impl PodmanImages {

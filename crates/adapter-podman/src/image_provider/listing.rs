@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use companion_core::model::image::{ImageId, ImageRef, ImageSource, PresentImage, Provenance};
+use image_source::text::shown;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::command::output::shown;
 use crate::error::{PodmanError, Verb};
 
 /// Maximum size of an entry in bytes.

@@ -19,12 +19,12 @@ use companion_core::ports::PortErrorKind;
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
-use crate::command::output::path_shown;
 use crate::file_identity::FileIdentity;
+use crate::text::path_shown;
 
 mod reads;
 
-pub(crate) use reads::Contexts;
+pub use reads::Contexts;
 
 /// Maximum number of entries in a context.
 pub const ENTRY_LIMIT: usize = 10_000;

@@ -13,11 +13,11 @@ use tokio::time::{Instant, timeout_at};
 
 /// The read timed out, or an earlier read is overdue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NoAnswer;
+pub struct NoAnswer;
 
 /// Reads one target, one read at a time. Clones share the target.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Reader {
+pub struct Reader {
     running: Arc<Mutex<()>>,
     /// Whether the running read has timed out.
     overdue: Arc<AtomicBool>,
@@ -31,7 +31,7 @@ impl Reader {
     /// # Errors
     /// [`NoAnswer`] after `limit`, or immediately if an earlier read is overdue; also if `work` panics or no thread can
     /// be started.
-    pub(crate) async fn read<T: Send + 'static>(
+    pub async fn read<T: Send + 'static>(
         &self,
         limit: Duration,
         work: impl FnOnce() -> T + Send + 'static,
@@ -64,7 +64,7 @@ impl Reader {
     }
 
     /// Returns whether a read is running, overdue or not.
-    pub(crate) fn is_running(&self) -> bool {
+    pub fn is_running(&self) -> bool {
         self.running.try_lock().is_err()
     }
 

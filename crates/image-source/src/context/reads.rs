@@ -10,8 +10,8 @@ use companion_core::model::image::BuildSource;
 use tokio::task::JoinSet;
 
 use super::{Context, ContextError, Digests, Tree, find};
-use crate::command::output::shown;
 use crate::reader::Reader;
+use crate::text::shown;
 
 /// Maximum number of cached contexts, including unused ones whose read hangs.
 const SLOT_LIMIT: usize = 256;
@@ -20,11 +20,11 @@ const SLOT_LIMIT: usize = 256;
 type Candidates = Vec<AbsolutePath>;
 
 /// The context found, if any; an error is shared by all requesters of the same context.
-pub(crate) type FoundContext = Result<Option<Context>, Arc<ContextError>>;
+pub(super) type FoundContext = Result<Option<Context>, Arc<ContextError>>;
 
 /// The build contexts of a host, with cached file digests.
 #[derive(Debug, Default)]
-pub(crate) struct Contexts {
+pub struct Contexts {
     slots: Mutex<BTreeMap<Candidates, Arc<Slot>>>,
 }
 
@@ -62,7 +62,7 @@ impl Contexts {
     ///
     /// If one takes longer than `limit`, the result is [`ContextError::NoAnswer`]. Its read continues, and until it
     /// ends, further calls fail without waiting and without starting another read.
-    pub(crate) async fn find_all(
+    pub async fn find_all(
         &self,
         builds: &[Option<&BuildSource>],
         limit: Duration,
@@ -94,7 +94,7 @@ impl Contexts {
     }
 
     /// Drops the contexts that none of `builds` uses, except those whose read is running.
-    pub(crate) fn keep_only<'a>(&self, builds: impl Iterator<Item = &'a BuildSource>) {
+    pub fn keep_only<'a>(&self, builds: impl Iterator<Item = &'a BuildSource>) {
         let wanted: BTreeSet<&Candidates> = builds.map(|build| &build.contexts).collect();
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|candidates, slot| wanted.contains(candidates) || slot.reader.is_running());

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 /// Only root can reset the change time (inode(7)), so contents modified in place with restored times are detected too.
 /// Two changes within one tick of the file system's clock are not: see [`was_settled`](Self::was_settled).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct FileIdentity {
+pub struct FileIdentity {
     device: u64,
     inode: u64,
     size: u64,
@@ -21,12 +21,12 @@ pub(crate) struct FileIdentity {
 
 impl FileIdentity {
     /// Returns the file at `path`, following links; `None` if it is missing or cannot be examined.
-    pub(crate) fn of(path: &Path) -> Option<Self> {
+    pub fn of(path: &Path) -> Option<Self> {
         Some(Self::from(&fs::metadata(path).ok()?))
     }
 
     /// Returns the size in bytes.
-    pub(crate) fn size(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.size
     }
 
@@ -34,7 +34,7 @@ impl FileIdentity {
     ///
     /// Any later change then has a later time, however coarse the file system's clock is and even if the inode number
     /// is reused. A time in the future is never settled.
-    pub(crate) fn was_settled(&self, moment: SystemTime, margin: Duration) -> bool {
+    pub fn was_settled(&self, moment: SystemTime, margin: Duration) -> bool {
         let (seconds, nanoseconds) = self.changed;
         let changed = u64::try_from(seconds).ok().zip(u32::try_from(nanoseconds).ok()).and_then(
             |(seconds, nanoseconds)| {
