@@ -9,11 +9,11 @@ use crate::command::output::last_words;
 use crate::command::secrets::Secrets;
 use crate::containers::ListedContainer;
 use crate::error::Cause;
-use crate::image_provider::listing::{self, Listing};
+use crate::image_provider::listing;
 
 /// Parses `bytes` as `podman images --format json`.
 pub fn images(bytes: &[u8], source: &ImageSource) -> Vec<String> {
-    let Ok(listing) = Listing::parse(bytes) else {
+    let Ok(listing) = listing::parse(bytes) else {
         return Vec::new();
     };
     let present = match listing.present(source) {
@@ -27,7 +27,7 @@ pub fn images(bytes: &[u8], source: &ImageSource) -> Vec<String> {
 /// Parses `bytes` as `podman image inspect`.
 pub fn inspected(bytes: &[u8]) -> Vec<String> {
     let images = listing::inspected(bytes).unwrap_or_default();
-    images.iter().map(|image| image.platform.to_string()).collect()
+    images.values().map(ToString::to_string).collect()
 }
 
 /// Parses `bytes` as `podman ps --format json`, for the container `name`.

@@ -24,7 +24,7 @@ use crate::text::path_shown;
 
 mod reads;
 
-pub use reads::Contexts;
+pub(crate) use reads::Contexts;
 
 /// Maximum number of entries in a context.
 pub const ENTRY_LIMIT: usize = 10_000;

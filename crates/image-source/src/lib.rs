@@ -1,10 +1,50 @@
-//! Build contexts and their digests, and reads of files that may hang.
+//! Everything of an [`ImageProvider`](companion_core::ports::ImageProvider) that is not the container engine.
+//!
+//! ```text
+//!  observe ─► Contexts (digests) ──┐
+//!             ImageEngine::list ───┼─► Listing (pure): present, current, dangling ─► state
+//!             platforms, cached ───┘
+//!  ensure  ─► as observe ─► current? ─► ImageEngine::build, else pull ─► as observe: read back
+//!  prune   ─► ImageEngine::list: still dangling? ─► ImageEngine::remove
+//! ```
+//!
+//! An adapter implements [`ImageEngine`], which decides nothing; [`Images`] makes a provider of it. Besides, an adapter
+//! that starts programs finds here [`Reader`] for files that may hang, [`FileIdentity`] to tell changed files, and
+//! [`text`] for what others wrote.
+//!
+//! # Guarantees
+//! - Success is what the engine lists afterwards, never what it says about a build or pull.
+//! - One reference is provided by one task at a time; the next one finds the image present.
+//! - An unreadable context or image affects only its own companions.
+//! - Only images with both of our labels and without a name are removed, by ID.
+//!
+//! # Assumptions
+//! - Names of listed images are full, and an ID identifies the content.
+//! - Nobody but this user writes to a build context; one that anyone can modify is refused.
+//!
+//! # Caveats
+//! - The locks are those of one process. A second process may build the same image at the same time; the tag then
+//!   points to one of two images of the same context.
+//! - A tag is pulled once. A newer image under the same tag is not noticed.
 
 pub mod context;
+mod engine;
 mod file_identity;
+mod image_provider;
+mod listing;
 mod reader;
 pub mod text;
 
-pub use context::{Context, ContextError, Contexts};
+pub use context::{Context, ContextError};
+pub use engine::{Build, CONTEXT_LABEL, EngineError, EngineResult, ImageEngine, SOURCE_LABEL};
 pub use file_identity::FileIdentity;
+pub use image_provider::{ImageError, Images};
+pub use listing::{ListedImage, Listing, Names, Platform, UnreadableImage};
 pub use reader::{NoAnswer, Reader};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The guarded data is consistent after each statement, so a poisoned lock is harmless.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -15,14 +15,14 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use companion_core::model::image::{BuildSource, ImageId};
-use image_source::{Context, Reader};
+use companion_core::model::image::ImageId;
+use image_source::{Build, Reader};
 use rustix::process::{Pid, getpid};
 use serde::Deserialize;
 
 use super::{Podman, argv, tree};
 use crate::error::{PodmanError, Verb};
-use crate::image_provider::listing::Listing;
+use crate::image_provider::listing;
 
 /// The build argument that identifies our builds.
 pub(super) const ARGUMENT: &str = "COMPANION_BUILD";
@@ -93,15 +93,11 @@ struct Description {
 }
 
 impl Podman {
-    /// Builds the image of `source` from `context`.
-    pub(crate) async fn build(
-        &self,
-        source: &BuildSource,
-        context: &Context,
-    ) -> Result<(), PodmanError> {
+    /// Runs `build`; what it leaves is removed if it fails.
+    pub(crate) async fn run_build(&self, build: &Build<'_>) -> Result<(), PodmanError> {
         let id = Reader::default().read(self.limits.files, BuildId::next).await;
         let id = id.map_err(|_| PodmanError::NoAnswer { place: "/proc".to_owned() })?;
-        let args = argv::build(source, context, id)?;
+        let args = argv::build(build, id)?;
         self.run_for(Verb::Build, args, Some(id)).await?;
         Ok(())
     }
@@ -135,13 +131,10 @@ impl Podman {
             first_error = first_error.or(removed.err());
         }
         let bases: BTreeSet<&ImageId> = found.iter().filter_map(|one| one.base.as_ref()).collect();
-        let images = Listing::parse(&self.run(Verb::Images, argv::images()).await?)?;
-        for image in images.stages().filter(|id| bases.contains(id)) {
-            match self.run(Verb::ImageRm, argv::remove_image(image)).await {
-                // podman-image-rm(1): 1 means that the image does not exist, 2 that it is in use.
-                Ok(_) | Err(PodmanError::Failed { status: Some(1 | 2), .. }) => {}
-                Err(error) => first_error = first_error.or(Some(error)),
-            }
+        let images = listing::parse(&self.run(Verb::Images, argv::images()).await?)?.images;
+        let stages = images.iter().filter(|image| listing::is_stage(image)).map(|image| &image.id);
+        for image in stages.filter(|id| bases.contains(id)) {
+            first_error = first_error.or(self.remove_image(image).await.err());
         }
         first_error.map_or(Ok(()), Err)
     }

@@ -6,18 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use companion_core::model::companion::CompanionName;
-use companion_core::model::image::{BuildSource, ImageId, PullSource};
-use image_source::Context;
+use companion_core::model::image::{ImageId, PullSource};
 use image_source::text::shown;
+use image_source::{Build, Context};
 
 use super::abandoned::{ARGUMENT, BuildId};
 use crate::error::PodmanError;
-
-/// The label with the digest of the build context.
-pub(crate) const CONTEXT_LABEL: &str = "companion.context";
-
-/// The label with the reference that the image was built for.
-pub(crate) const SOURCE_LABEL: &str = "companion.source";
 
 fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.map(str::to_owned).into()
@@ -50,19 +44,14 @@ pub(crate) fn inspect_images<'a>(ids: impl IntoIterator<Item = &'a ImageId>) -> 
 ///
 /// # Errors
 /// [`PodmanError::Argument`] for an invalid build argument.
-pub(crate) fn build(
-    source: &BuildSource,
-    context: &Context,
-    id: BuildId,
-) -> Result<Vec<String>, PodmanError> {
-    let Context { directory, file, digest } = context;
+pub(crate) fn build(build: &Build<'_>, id: BuildId) -> Result<Vec<String>, PodmanError> {
+    let Context { directory, file, digest: _ } = build.context;
     let directory = directory.display();
     let mut args =
         words(["build", "--pull=missing", "--timestamp=0", "--layers=false", "--force-rm"]);
-    args.push(format!("--label={CONTEXT_LABEL}={digest}"));
-    args.push(format!("--label={SOURCE_LABEL}={}", source.reference));
-    args.push(format!("--tag={}", source.reference));
-    args.extend(build_arguments(&source.arguments)?);
+    args.extend(build.labels.iter().map(|(label, value)| format!("--label={label}={value}")));
+    args.push(format!("--tag={}", build.reference));
+    args.extend(build_arguments(build.arguments)?);
     args.push(format!("--build-arg={ARGUMENT}={id}"));
     args.push(format!("--file={directory}/{file}"));
     args.push("--".to_owned());

@@ -1,25 +1,35 @@
-//! Facts about podman, cached per installation: its version and the location of its store.
+//! Facts about podman, cached per installation: its version, the location of its store, and the images there.
 //!
 //! A check of the cache reads a few files' identities and starts podman only if one of them changed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use image_source::Reader;
+use image_source::{Listing, Reader};
 
 use super::installation::{Installation, Program};
 use super::{Podman, argv};
 use crate::error::{PodmanError, Verb};
-use crate::store_index::{Info, StoreIndex};
+use crate::image_provider::listing;
+use crate::store_index::{Info, StoreIndex, StoreState};
 
 /// The cached facts, with the installation that they belong to.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     version: Mutex<Option<(Program, String)>>,
     store: Mutex<Option<(Installation, Arc<StoreIndex>)>>,
+    images: Mutex<Option<Listed>>,
     /// Reads of the program and its settings.
     program_files: Reader,
     /// Reads of the store's files.
     store_files: Reader,
+}
+
+/// A listing, valid while the installation, the store and the store's state are the same.
+#[derive(Debug)]
+struct Listed {
+    store: Arc<StoreIndex>,
+    state: StoreState,
+    listing: Arc<Listing>,
 }
 
 impl Podman {
@@ -75,12 +85,47 @@ impl Podman {
     }
 
     /// Reads files of the store.
-    pub(crate) async fn read_store<T: Send + 'static>(
+    pub(super) async fn read_store<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PodmanError> {
         let read = self.facts.store_files.read(self.limits.files, work);
         read.await.map_err(|_| PodmanError::NoAnswer { place: "the image store".to_owned() })
+    }
+
+    /// Returns all images, from the cached listing if the store is unchanged.
+    pub(crate) async fn listing(&self) -> Result<Arc<Listing>, PodmanError> {
+        let store = self.store().await?;
+        let index = Arc::clone(&store);
+        let before = self.read_store(move || index.state()).await?;
+        if let Some(known) = &*lock(&self.facts.images)
+            && Arc::ptr_eq(&known.store, &store)
+            && before.as_ref() == Some(&known.state)
+        {
+            return Ok(Arc::clone(&known.listing));
+        }
+        let answer = self.run(Verb::Images, argv::images()).await?;
+        let listing = Arc::new(listing::parse(&answer)?);
+        *lock(&self.facts.images) = self.unchanged(store, before, &listing).await?;
+        Ok(listing)
+    }
+
+    /// Returns `listing` with the state in which it is valid: the store did not change in the meantime, and the index
+    /// belongs to this store.
+    async fn unchanged(
+        &self,
+        store: Arc<StoreIndex>,
+        before: Option<StoreState>,
+        listing: &Arc<Listing>,
+    ) -> Result<Option<Listed>, PodmanError> {
+        let Some(before) = before else { return Ok(None) };
+        let listing = Arc::clone(listing);
+        let read = move || {
+            let mut ids = listing.images.iter().map(|image| image.id.as_str());
+            let is_true = store.state().as_ref() == Some(&before) && store.names_all(&mut ids);
+            is_true.then_some(Listed { store, state: before, listing })
+        };
+        self.read_store(read).await
     }
 
     /// Returns the current program.

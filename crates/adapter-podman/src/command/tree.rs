@@ -19,7 +19,6 @@ use rustix::process::{
 };
 use tokio::time::{Instant, sleep};
 
-
 /// How often a terminating process is checked.
 const LOOK: Duration = Duration::from_millis(20);
 

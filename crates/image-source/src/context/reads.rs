@@ -2,7 +2,7 @@
 //! companion.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use companion_core::model::container::AbsolutePath;
@@ -10,6 +10,7 @@ use companion_core::model::image::BuildSource;
 use tokio::task::JoinSet;
 
 use super::{Context, ContextError, Digests, Tree, find};
+use crate::lock;
 use crate::reader::Reader;
 use crate::text::shown;
 
@@ -24,7 +25,7 @@ pub(super) type FoundContext = Result<Option<Context>, Arc<ContextError>>;
 
 /// The build contexts of a host, with cached file digests.
 #[derive(Debug, Default)]
-pub struct Contexts {
+pub(crate) struct Contexts {
     slots: Mutex<BTreeMap<Candidates, Arc<Slot>>>,
 }
 
@@ -43,8 +44,7 @@ impl Slot {
         let silent = no_answer(&candidates);
         let digests = Arc::clone(&self.digests);
         let work = move || {
-            // A panic leaves the digests consistent.
-            let mut digests = digests.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut digests = lock(&digests);
             find(&candidates, &mut digests)
         };
         self.reader.read(limit, work).await.unwrap_or(Err(silent)).map_err(Arc::new)
@@ -62,7 +62,7 @@ impl Contexts {
     ///
     /// If one takes longer than `limit`, the result is [`ContextError::NoAnswer`]. Its read continues, and until it
     /// ends, further calls fail without waiting and without starting another read.
-    pub async fn find_all(
+    pub(crate) async fn find_all(
         &self,
         builds: &[Option<&BuildSource>],
         limit: Duration,
@@ -94,14 +94,14 @@ impl Contexts {
     }
 
     /// Drops the contexts that none of `builds` uses, except those whose read is running.
-    pub fn keep_only<'a>(&self, builds: impl Iterator<Item = &'a BuildSource>) {
+    pub(crate) fn keep_only<'a>(&self, builds: impl Iterator<Item = &'a BuildSource>) {
         let wanted: BTreeSet<&Candidates> = builds.map(|build| &build.contexts).collect();
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = lock(&self.slots);
         slots.retain(|candidates, slot| wanted.contains(candidates) || slot.reader.is_running());
     }
 
     fn slot(&self, candidates: &Candidates) -> Option<Arc<Slot>> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = lock(&self.slots);
         if let Some(slot) = slots.get(candidates) {
             return Some(Arc::clone(slot));
         }

@@ -1,4 +1,4 @@
-use companion_core::model::image::ImageRef;
+use companion_core::model::image::{BuildSource, ImageRef};
 use companion_core::model::revision::Fingerprint;
 use proptest::prelude::*;
 
@@ -57,7 +57,7 @@ proptest! {
         let digest = Fingerprint::from_digest(&context);
         let source = BuildSource { reference, contexts: vec![], arguments };
         let context = Context { directory: directory.clone().into(), file: "Dockerfile", digest };
-        let Ok(args) = build(&source, &context, "1-2-3".parse().unwrap()) else {
+        let Ok(args) = build(&Build::new(&source, &context), "1-2-3".parse().unwrap()) else {
             return Ok(());
         };
         prop_assert_eq!(positionals(&args, &["build"]), [directory]);

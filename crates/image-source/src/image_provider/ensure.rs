@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PresentImage, PullSource};
-use image_source::Context;
-use image_source::text::path_shown;
 
-use super::{Found, ImageError, PodmanImages, lock, reference};
-use crate::command::argv;
-use crate::error::Verb;
+use super::{Found, ImageError, Images, reference};
+use crate::context::Context;
+use crate::engine::{Build, ImageEngine};
+use crate::lock;
+use crate::text::path_shown;
 
-impl PodmanImages {
+impl<E: ImageEngine> Images<E> {
     /// Provides the image of `source` and returns the image as read back.
     pub(super) async fn provide(&self, source: &ImageSource) -> Result<PresentImage, ImageError> {
         let reference = reference(source).ok_or(ImageError::NoSource)?;
@@ -51,15 +51,15 @@ impl PodmanImages {
     ) -> Result<PresentImage, ImageError> {
         let directory = path_shown(&context.directory);
         tracing::info!(image = %build.reference, context = directory, "building");
-        self.podman.build(build, context).await?;
+        self.engine.build(&Build::new(build, context)).await?;
         let found = self.find(source).await?;
         if found.context.as_ref() != Some(context) {
             return Err(ImageError::ContextChanged);
         }
         let current = found.state().is_current();
-        let image = self.read_back(found, Verb::Build)?;
+        let image = self.read_back(found, "build")?;
         if !current {
-            return Err(ImageError::NotReadBack(Verb::Build));
+            return Err(ImageError::NotReadBack("build"));
         }
         tracing::info!(image = %image.reference, id = %image.id, "built");
         Ok(image)
@@ -71,8 +71,8 @@ impl PodmanImages {
         pull: &PullSource,
     ) -> Result<PresentImage, ImageError> {
         tracing::info!(image = %pull.reference, verify_tls = pull.verify_tls, "pulling");
-        self.podman.run(Verb::Pull, argv::pull(pull)).await?;
-        let image = self.read_back(self.find(source).await?, Verb::Pull)?;
+        self.engine.pull(pull).await?;
+        let image = self.read_back(self.find(source).await?, "pull")?;
         tracing::info!(image = %image.reference, id = %image.id, "pulled");
         Ok(image)
     }
@@ -90,14 +90,14 @@ impl PodmanImages {
         })
     }
 
-    fn read_back(&self, found: Found, call: Verb) -> Result<PresentImage, ImageError> {
+    fn read_back(&self, found: Found, step: &'static str) -> Result<PresentImage, ImageError> {
         if let Some(platform) = found.misfit {
             return Err(ImageError::WrongPlatform {
                 found: platform.to_string(),
                 host: self.host.to_string(),
             });
         }
-        found.present.ok_or(ImageError::NotReadBack(call))
+        found.present.ok_or(ImageError::NotReadBack(step))
     }
 
     async fn find(&self, source: &ImageSource) -> Result<Found, ImageError> {
@@ -116,7 +116,7 @@ impl ImageError {
     /// Returns whether a pull would fail too or is unnecessary: a changed context is built again.
     fn rules_out_a_pull(&self) -> bool {
         match self {
-            Self::Podman(error) => error.is_of_the_host(),
+            Self::Engine(error) => error.is_of_the_host(),
             Self::ContextChanged | Self::Interrupted => true,
             Self::Context(_)
             | Self::NoSource
@@ -128,7 +128,7 @@ impl ImageError {
     }
 }
 
-/// Returns whether a build can have this name without podman ever looking it up in a registry.
+/// Returns whether a build can have this name without an engine ever looking it up in a registry.
 fn is_build_name(reference: &ImageRef) -> bool {
     reference.registry() == "localhost" && !reference.as_str().contains('@')
 }

@@ -1,0 +1,126 @@
+//! [`ImageEngine`]: what an adapter brings.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use companion_core::model::image::{BuildSource, ImageId, ImageRef, PullSource};
+use companion_core::ports::PortErrorKind;
+
+use crate::context::Context;
+use crate::listing::{Listing, Platform};
+
+/// The label with the digest of the build context.
+pub const CONTEXT_LABEL: &str = "companion.context";
+
+/// The label with the reference that the image was built for.
+pub const SOURCE_LABEL: &str = "companion.source";
+
+/// The images of a container engine. No call decides anything.
+///
+/// # Contract
+/// - Every call returns in bounded time.
+/// - [`list`](Self::list) and [`platforms`](Self::platforms) change nothing and contact no registry.
+/// - A call may be dropped. A build or pull then leaves the whole image or none.
+/// - [`EngineError::kind`] is as [`ImageProvider`](companion_core::ports::ImageProvider) documents it.
+#[async_trait]
+pub trait ImageEngine: Send + Sync {
+    /// Lists all images with a name, and all dangling ones.
+    ///
+    /// The answer may be an earlier one if the engine knows that nothing has changed since.
+    async fn list(&self) -> EngineResult<Arc<Listing>>;
+
+    /// Reads the platform of each of `images`; returns an entry for every ID.
+    async fn platforms(
+        &self,
+        images: &BTreeSet<ImageId>,
+    ) -> BTreeMap<ImageId, EngineResult<Platform>>;
+
+    /// Builds an image. Its success is not taken for the image, which is looked for in the next listing.
+    async fn build(&self, build: &Build<'_>) -> EngineResult<()>;
+
+    /// Pulls an image, with a verified certificate unless the source disables it.
+    async fn pull(&self, source: &PullSource) -> EngineResult<()>;
+
+    /// Removes an image by its ID and never by force. Returns `false` for one that is missing or in use.
+    async fn remove(&self, image: &ImageId) -> EngineResult<bool>;
+
+    /// Returns the time limit for reading a build context; a file system that takes longer counts as unresponsive.
+    fn file_limit(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+}
+
+/// A build: what of, and under which name and labels.
+#[derive(Debug, Clone)]
+pub struct Build<'a> {
+    /// The directory with the build file.
+    pub context: &'a Context,
+    /// The name of the result.
+    pub reference: &'a ImageRef,
+    /// The labels of the result, by which the next listing identifies it.
+    pub labels: [(&'static str, String); 2],
+    /// The build arguments. Their names are unchecked.
+    pub arguments: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Build<'a> {
+    /// Returns the build of `source` from `context`.
+    pub fn new(source: &'a BuildSource, context: &'a Context) -> Self {
+        let BuildSource { reference, arguments, contexts: _ } = source;
+        let digest = context.digest.to_string();
+        let labels = [(CONTEXT_LABEL, digest), (SOURCE_LABEL, reference.to_string())];
+        Self { context, reference, labels, arguments }
+    }
+}
+
+/// The failure of an engine's call: the adapter's error, and what the caller can do about it.
+///
+/// Clones share the error, because one listing serves many sources.
+#[derive(Debug, Clone)]
+pub struct EngineError {
+    kind: PortErrorKind,
+    is_of_the_host: bool,
+    error: Arc<dyn Error + Send + Sync>,
+}
+
+/// The result of an engine's call.
+pub type EngineResult<T> = Result<T, EngineError>;
+
+impl EngineError {
+    /// Returns an error of `kind`; the text of `error` contains no secret.
+    pub fn new(kind: PortErrorKind, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { kind, is_of_the_host: false, error: Arc::from(error.into()) }
+    }
+
+    /// Says whether another way to the same image would fail for the same reason, as on a full disk. Then no pull
+    /// follows a failed build.
+    #[must_use]
+    pub fn of_the_host(self, is_of_the_host: bool) -> Self {
+        Self { is_of_the_host, ..self }
+    }
+
+    /// Returns the port error kind.
+    pub fn kind(&self) -> PortErrorKind {
+        self.kind
+    }
+
+    pub(crate) fn is_of_the_host(&self) -> bool {
+        self.is_of_the_host
+    }
+}
+
+impl fmt::Display for EngineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl Error for EngineError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}

@@ -1,0 +1,247 @@
+//! [`Images`]: images of any engine, by builds, pulls and one listing for all of them.
+//!
+//! Only the engine's listing decides what is present: each build and pull is read back. Each source gets its own result:
+//! an unreadable context or image affects only its companion. This provider never contacts a registry to read, never
+//! pulls a present image, and never removes an image without our labels.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::image::{ImageId, ImageRef, ImageSource, ImageState, PresentImage};
+use companion_core::ports::{ImageProvider, PortError, PortErrorKind, PortResult};
+
+use crate::context::{Context, ContextError, Contexts};
+use crate::engine::{EngineError, EngineResult, ImageEngine};
+use crate::listing::{Listing, Platform};
+use crate::lock;
+
+mod ensure;
+
+/// Why observing or providing the image of a source failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// A call of the engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The build context cannot be used; shared, because companions may share a context.
+    #[error(transparent)]
+    Context(Arc<ContextError>),
+    /// There is neither a context to build from nor a registry to pull from.
+    #[error("no build context on this host and no registry reference")]
+    NoSource,
+    /// A build name that could be mistaken for a registry's.
+    #[error("the name of a built image must be `localhost/…`, without a digest")]
+    BuildName,
+    /// The image has another platform than the host.
+    #[error("the image is for {found}, but this host is {host}")]
+    WrongPlatform {
+        /// The image's platform, such as `linux/arm64`.
+        found: String,
+        /// The host's platform.
+        host: String,
+    },
+    /// The engine reported success, but the image read back differs.
+    #[error("the {0} succeeded, but the image is missing")]
+    NotReadBack(&'static str),
+    /// The context changed during the build.
+    #[error("build context changed during the build")]
+    ContextChanged,
+    /// The build failed, and so did the fallback pull.
+    #[error("build failed: {build}; pull failed")]
+    BuildAndPull {
+        /// Why the build failed.
+        build: Box<ImageError>,
+        /// Why the pull failed.
+        #[source]
+        pull: Box<ImageError>,
+    },
+    /// The program is shutting down.
+    #[error("the operation was interrupted")]
+    Interrupted,
+}
+
+impl ImageError {
+    /// Returns the port error kind.
+    pub fn kind(&self) -> PortErrorKind {
+        match self {
+            Self::Engine(error) => error.kind(),
+            Self::Context(error) => error.kind(),
+            Self::NoSource => PortErrorKind::NotFound,
+            Self::BuildName | Self::WrongPlatform { .. } => PortErrorKind::Invalid,
+            Self::NotReadBack(_) | Self::ContextChanged | Self::Interrupted => {
+                PortErrorKind::Transient
+            }
+            // The registry may become available again; if it has no such image, the context needs a fix.
+            Self::BuildAndPull { build, pull } => match pull.kind() {
+                PortErrorKind::NotFound => build.kind(),
+                kind => kind,
+            },
+        }
+    }
+
+    fn of_port(self, source: &ImageSource, what: &str) -> PortError {
+        let kind = self.kind();
+        let message = match reference(source) {
+            Some(reference) => format!("failed to {what} image `{reference}`"),
+            None => format!("failed to {what} an image without a name"),
+        };
+        PortError::new(kind, message).with_source(self)
+    }
+}
+
+/// Returns the reference of `source`: that of its build, or of its pull.
+fn reference(source: &ImageSource) -> Option<&ImageRef> {
+    let built = source.build.as_ref().map(|build| &build.reference);
+    built.or(source.pull.as_ref().map(|pull| &pull.reference))
+}
+
+/// The images of an engine. An image of another platform counts as missing.
+#[derive(Debug)]
+pub struct Images<E> {
+    engine: E,
+    host: Platform,
+    contexts: Contexts,
+    /// The platforms of listed images: an ID identifies the content, so each platform is read once.
+    platforms: Mutex<BTreeMap<ImageId, Platform>>,
+    /// Per-image locks: two companions with the same image cause one build.
+    locks: Mutex<BTreeMap<ImageRef, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// What the host has of a source, before the platform check.
+struct Found {
+    context: Option<Context>,
+    present: Option<PresentImage>,
+    /// The platform of an image with the right name but the wrong platform.
+    misfit: Option<Platform>,
+    leftovers: Vec<ImageId>,
+}
+
+impl Found {
+    fn state(&self) -> ImageState {
+        ImageState {
+            context: self.context.as_ref().map(|context| context.digest),
+            present: self.present.clone(),
+            leftovers: self.leftovers.clone(),
+        }
+    }
+}
+
+impl<E: ImageEngine> Images<E> {
+    /// Creates the provider over `engine`.
+    #[must_use]
+    pub fn new(engine: E) -> Self {
+        Self {
+            engine,
+            host: Platform::host(),
+            contexts: Contexts::default(),
+            platforms: Mutex::default(),
+            locks: Mutex::default(),
+        }
+    }
+
+    /// Reads each of `sources`, in order. A failed listing affects all of them.
+    async fn read(&self, sources: &[&ImageSource]) -> Vec<Result<Found, ImageError>> {
+        let builds: Vec<_> = sources.iter().map(|source| source.build.as_ref()).collect();
+        let limit = self.engine.file_limit();
+        let (contexts, listing) =
+            tokio::join!(self.contexts.find_all(&builds, limit), self.engine.list());
+        let listing = match listing {
+            Ok(listing) => listing,
+            Err(error) => return sources.iter().map(|_| Err(error.clone().into())).collect(),
+        };
+        let present: Vec<_> = sources.iter().map(|source| listing.present(source)).collect();
+        let ids = present.iter().flatten().flatten().map(|image| image.id.clone());
+        let platforms = self.platforms(&listing, ids.collect()).await;
+        let parts = sources.iter().zip(contexts).zip(present);
+        parts
+            .map(|((source, context), named)| {
+                let (context, named) = (context.map_err(ImageError::Context)?, named?);
+                let platform = named.as_ref().and_then(|image| platforms.get(&image.id));
+                let platform = platform.cloned().transpose()?;
+                let misfit = platform.filter(|platform| *platform != self.host);
+                let present = named.filter(|_| misfit.is_none());
+                Ok(Found { context, present, misfit, leftovers: listing.leftovers(source) })
+            })
+            .collect()
+    }
+
+    /// Returns the platform of each of `images`, and asks the engine for unknown ones.
+    async fn platforms(
+        &self,
+        listing: &Listing,
+        images: BTreeSet<ImageId>,
+    ) -> BTreeMap<ImageId, EngineResult<Platform>> {
+        let mut known = {
+            let mut known = lock(&self.platforms);
+            known.retain(|id, _| listing.images.iter().any(|image| image.id == *id));
+            known.clone()
+        };
+        let unknown = images.iter().filter(|id| !known.contains_key(id)).cloned().collect();
+        let mut asked = match BTreeSet::is_empty(&unknown) {
+            true => BTreeMap::new(),
+            false => self.engine.platforms(&unknown).await,
+        };
+        let told = |(id, platform): (&ImageId, &EngineResult<Platform>)| {
+            Some((id.clone(), platform.clone().ok()?))
+        };
+        lock(&self.platforms).extend(asked.iter().filter_map(told));
+        let untold = |id: &ImageId| {
+            let text = format!("the engine does not describe the image {id}");
+            Err(EngineError::new(PortErrorKind::Unavailable, text))
+        };
+        let answer = |id: ImageId| {
+            let platform = known.remove(&id).map(Ok).or_else(|| asked.remove(&id));
+            let platform = platform.unwrap_or_else(|| untold(&id));
+            (id, platform)
+        };
+        images.into_iter().map(answer).collect()
+    }
+}
+
+#[async_trait]
+impl<E: ImageEngine> ImageProvider for Images<E> {
+    async fn observe(
+        &self,
+        sources: &BTreeMap<CompanionName, ImageSource>,
+    ) -> BTreeMap<CompanionName, PortResult<ImageState>> {
+        if sources.is_empty() {
+            return BTreeMap::new();
+        }
+        self.contexts.keep_only(sources.values().filter_map(|source| source.build.as_ref()));
+        let read = self.read(&sources.values().collect::<Vec<_>>()).await;
+        let answer =
+            |((name, source), found): ((&CompanionName, &ImageSource), Result<Found, _>)| {
+                let state = found.map(|found| found.state());
+                (name.clone(), state.map_err(|error: ImageError| error.of_port(source, "observe")))
+            };
+        sources.iter().zip(read).map(answer).collect()
+    }
+
+    async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage> {
+        let provided = self.provide(source).await;
+        provided.map_err(|error| error.of_port(source, "provide"))
+    }
+
+    async fn prune(&self, leftovers: &[ImageId]) -> PortResult<()> {
+        let failed = |error: EngineError| {
+            let message = "failed to remove images replaced by a newer build";
+            PortError::new(error.kind(), message).with_source(error)
+        };
+        if leftovers.is_empty() {
+            return Ok(());
+        }
+        // Check again: an image that got a name or a container since the observation is not dangling.
+        let listing = self.engine.list().await.map_err(failed)?;
+        let mut first_error = None;
+        for id in leftovers.iter().filter(|id| listing.is_leftover(id)) {
+            match self.engine.remove(id).await {
+                Ok(true) => tracing::info!(%id, "removed an image replaced by a newer build"),
+                Ok(false) => {}
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        first_error.map_or(Ok(()), |error| Err(failed(error)))
+    }
+}

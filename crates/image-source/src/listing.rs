@@ -1,0 +1,190 @@
+//! [`Listing`]: what an engine has, and what of it belongs to a source. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use companion_core::model::image::{ImageId, ImageRef, ImageSource, PresentImage, Provenance};
+
+use crate::engine::{CONTEXT_LABEL, EngineError, EngineResult, SOURCE_LABEL};
+use crate::text::shown;
+
+/// The images of an engine.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// The images.
+    pub images: Vec<ListedImage>,
+    /// The images that the engine could not describe; each affects only the companions whose image it may be.
+    pub unreadable: Vec<UnreadableImage>,
+}
+
+/// An image of an engine.
+#[derive(Debug, Clone)]
+pub struct ListedImage {
+    /// Its ID.
+    pub id: ImageId,
+    /// Its names.
+    pub names: Names,
+    /// The names that it had, in full. They tell an image of ours from one that was built on top of it, which inherits
+    /// its labels. Without them an image is never dangling.
+    pub former_names: Vec<String>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Whether neither a container nor another image uses it.
+    pub is_unused: bool,
+}
+
+/// An image that the engine could not describe.
+#[derive(Debug, Clone)]
+pub struct UnreadableImage {
+    /// Its names, if at least those are known.
+    pub names: Option<Names>,
+    /// Why it could not be described.
+    pub error: EngineError,
+}
+
+/// The names of an image, in full: with registry, path, and tag or digest.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// The names with a tag, and those with a digest that the engine keeps as a name.
+    pub tags: Vec<String>,
+    /// The names with a digest under which a registry has it; they keep no image from being dangling.
+    pub digests: Vec<String>,
+}
+
+/// The platform of an image, in terms of the OCI image specification.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Platform {
+    /// The operating system, such as `linux`.
+    pub os: String,
+    /// The architecture, such as `amd64`.
+    pub architecture: String,
+}
+
+impl Platform {
+    /// Returns this program's platform.
+    pub fn host() -> Self {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "x86" => "386",
+            "aarch64" => "arm64",
+            "powerpc64" => "ppc64le",
+            "loongarch64" => "loong64",
+            same => same,
+        };
+        Self { os: std::env::consts::OS.to_owned(), architecture: architecture.to_owned() }
+    }
+}
+
+/// Escaped and truncated: both values come from the registry's image configuration, which can contain anything.
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", shown(&self.os), shown(&self.architecture))
+    }
+}
+
+impl Listing {
+    /// Returns whether the image `id` was replaced by a newer build, and is nameless and unused.
+    pub fn is_leftover(&self, id: &ImageId) -> bool {
+        self.images.iter().any(|image| image.id == *id && image.is_leftover())
+    }
+
+    /// Returns the image that a companion of `source` would start from: the built one if present, otherwise the pulled
+    /// one.
+    ///
+    /// # Errors
+    /// An unreadable image may be this image.
+    pub fn present(&self, source: &ImageSource) -> EngineResult<Option<PresentImage>> {
+        let built = source.build.as_ref().map(|build| &build.reference);
+        let pulled = source.pull.as_ref().map(|pull| &pull.reference);
+        for reference in built.into_iter().chain(pulled) {
+            if let Some(image) = self.images.iter().find(|image| image.names.have(reference)) {
+                let provenance = match Some(reference) == built {
+                    true => image.provenance(reference),
+                    false => Provenance::External,
+                };
+                let (reference, id) = (reference.clone(), image.id.clone());
+                return Ok(Some(PresentImage { reference, id, provenance }));
+            }
+            let is_it =
+                |one: &&UnreadableImage| one.names.as_ref().is_none_or(|n| n.have(reference));
+            if let Some(unreadable) = self.unreadable.iter().find(is_it) {
+                return Err(unreadable.error.clone());
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns the dangling images of builds for `source`.
+    pub fn leftovers(&self, source: &ImageSource) -> Vec<ImageId> {
+        let Some(build) = &source.build else {
+            return Vec::new();
+        };
+        self.images
+            .iter()
+            .filter(|image| image.is_leftover())
+            .filter(|image| image.label(SOURCE_LABEL) == Some(build.reference.as_str()))
+            .map(|image| image.id.clone())
+            .collect()
+    }
+}
+
+impl Names {
+    fn have(&self, reference: &ImageRef) -> bool {
+        let wanted = full_name(reference);
+        self.tags.contains(&wanted) || (wanted.contains('@') && self.digests.contains(&wanted))
+    }
+}
+
+impl ListedImage {
+    fn label(&self, name: &str) -> Option<&str> {
+        self.labels.get(name).map(String::as_str)
+    }
+
+    /// Returns the provenance of the image with the name `reference`; ours only with both of our labels.
+    fn provenance(&self, reference: &ImageRef) -> Provenance {
+        let ours = self.label(SOURCE_LABEL) == Some(reference.as_str());
+        match self.label(CONTEXT_LABEL).and_then(|text| text.parse().ok()) {
+            Some(context) if ours => Provenance::Built { context },
+            _ => Provenance::External,
+        }
+    }
+
+    /// Returns whether it has no name, and neither a container nor another image uses it.
+    pub fn is_dangling(&self) -> bool {
+        self.names.tags.is_empty() && self.is_unused
+    }
+
+    /// Returns whether it was built for the reference in its source label and has lost that name.
+    ///
+    /// An image built on top of ours inherits the labels, but not the former name.
+    fn is_leftover(&self) -> bool {
+        let had = |source: &str| self.former_names.iter().any(|name| name == source);
+        self.is_dangling()
+            && self.label(CONTEXT_LABEL).is_some()
+            && self.label(SOURCE_LABEL).is_some_and(|source| {
+                ImageRef::new(source).is_ok_and(|reference| had(&full_name(&reference)))
+            })
+    }
+}
+
+/// Returns the reference as engines keep it: with a tag, or with a digest and no tag.
+fn full_name(reference: &ImageRef) -> String {
+    let text = reference.as_str();
+    let (name, digest) = match text.split_once('@') {
+        Some((name, digest)) => (name, Some(digest)),
+        None => (text, None),
+    };
+    let path_start = name.find('/').unwrap_or(0);
+    let colon = name.get(path_start..).and_then(|path| path.find(':'));
+    match (digest, colon) {
+        (Some(digest), Some(colon)) => {
+            let bare = name.get(..path_start + colon).unwrap_or(name);
+            format!("{bare}@{digest}")
+        }
+        (Some(_), None) | (None, Some(_)) => text.to_owned(),
+        (None, None) => format!("{text}:latest"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+use std::collections::BTreeMap;
+
+use companion_core::model::image::{BuildSource, PullSource};
+use companion_core::model::revision::Fingerprint;
+use companion_core::ports::PortErrorKind;
+
+use super::*;
+
+const LOCAL: &str = "localhost/x:latest";
+const REMOTE: &str = "registry.example/t/x:latest";
+
+fn source() -> ImageSource {
+    ImageSource {
+        build: Some(BuildSource {
+            reference: ImageRef::new(LOCAL).unwrap(),
+            contexts: vec![],
+            arguments: BTreeMap::new(),
+        }),
+        pull: Some(PullSource { reference: ImageRef::new(REMOTE).unwrap(), verify_tls: true }),
+    }
+}
+
+fn image(digit: char, tags: &[&str], labels: BTreeMap<String, String>) -> ListedImage {
+    let tags: Vec<_> = tags.iter().map(ToString::to_string).collect();
+    ListedImage {
+        id: ImageId::new(&digit.to_string().repeat(64)).unwrap(),
+        is_unused: tags.is_empty(),
+        names: Names { tags, digests: vec![] },
+        former_names: vec![LOCAL.to_owned()],
+        labels,
+    }
+}
+
+fn labels(context: &str, source: &str) -> BTreeMap<String, String> {
+    let labels = [(CONTEXT_LABEL, context), (SOURCE_LABEL, source)];
+    labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}
+
+fn ours() -> BTreeMap<String, String> {
+    labels("00000000000000aa", LOCAL)
+}
+
+fn listing(images: impl IntoIterator<Item = ListedImage>) -> Listing {
+    Listing { images: images.into_iter().collect(), unreadable: Vec::new() }
+}
+
+fn present(images: impl IntoIterator<Item = ListedImage>) -> Option<PresentImage> {
+    listing(images).present(&source()).unwrap()
+}
+
+#[test]
+fn the_image_built_here_goes_before_the_one_pulled() {
+    let pulled = image('a', &[REMOTE], BTreeMap::new());
+    let built = image('b', &["localhost/y:1", LOCAL], ours());
+    let found = present([pulled.clone(), built]).unwrap();
+    assert_eq!(found.reference.as_str(), LOCAL);
+    let context: Fingerprint = "00000000000000aa".parse().unwrap();
+    assert_eq!(found.provenance, Provenance::Built { context });
+    let found = present([pulled]).unwrap();
+    assert_eq!((found.reference.as_str(), found.provenance), (REMOTE, Provenance::External));
+}
+
+#[test]
+fn a_pulled_image_is_unmanaged_regardless_of_its_labels() {
+    let found = present([image('a', &[REMOTE], ours())]).unwrap();
+    assert_eq!(found.provenance, Provenance::External);
+}
+
+#[test]
+fn an_image_with_another_source_s_labels_was_not_built_for_this_one() {
+    let labels = labels("00000000000000aa", "localhost/base:latest");
+    let found = present([image('a', &[LOCAL], labels)]).unwrap();
+    assert_eq!(found.provenance, Provenance::External);
+}
+
+#[test]
+fn a_dangling_image_is_nameless_unused_and_once_had_our_name() {
+    let leftover = image('a', &[], ours());
+    let id = leftover.id.clone();
+    assert!(listing([leftover.clone()]).is_leftover(&id));
+    assert_eq!(listing([leftover.clone()]).leftovers(&source()), [id]);
+    let not: [fn(&mut ListedImage); 6] = [
+        |image| image.names.tags = vec!["localhost/kept:1".into()],
+        |image| image.is_unused = false,
+        |image| image.former_names = vec![],
+        |image| image.labels.clear(),
+        |image| image.former_names = vec!["localhost/derived:1".into()],
+        |image| image.labels.extend(labels("00000000000000aa", "localhost/z:latest")),
+    ];
+    for (row, change) in not.iter().enumerate() {
+        let mut image = leftover.clone();
+        change(&mut image);
+        assert!(listing([image]).leftovers(&source()).is_empty(), "row {row}");
+    }
+}
+
+#[test]
+fn a_reference_is_compared_as_engines_keep_it() {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    for (text, kept) in [
+        ("localhost/x", "localhost/x:latest".to_owned()),
+        ("localhost/x:1", "localhost/x:1".to_owned()),
+        ("127.0.0.1:5000/t/x", "127.0.0.1:5000/t/x:latest".to_owned()),
+        (&format!("127.0.0.1:5000/x@{digest}"), format!("127.0.0.1:5000/x@{digest}")),
+        (&format!("127.0.0.1:5000/x:1@{digest}"), format!("127.0.0.1:5000/x@{digest}")),
+    ] {
+        assert_eq!(full_name(&ImageRef::new(text).unwrap()), kept);
+    }
+}
+
+#[test]
+fn an_unreadable_image_affects_the_sources_that_it_may_be() {
+    let unreadable = |names: Option<&str>| {
+        let names = names.map(|tag| Names { tags: vec![tag.to_owned()], ..Names::default() });
+        let error = EngineError::new(PortErrorKind::Unavailable, "unreadable");
+        let images = vec![image('a', &[REMOTE], BTreeMap::new())];
+        Listing { images, unreadable: vec![UnreadableImage { names, error }] }
+    };
+    let only_pulled = ImageSource { build: None, ..source() };
+    for (names, affected) in [(Some(LOCAL), true), (None, true), (Some("localhost/y:1"), false)] {
+        let listing = unreadable(names);
+        assert_eq!(listing.present(&source()).is_err(), affected, "{names:?}");
+        assert!(listing.present(&only_pulled).is_ok(), "{names:?}");
+    }
+}
+
+#[test]
+fn a_platform_is_shown_in_one_line() {
+    let platform = Platform { os: "linux\n<3>\u{1b}[2K".into(), architecture: "x".repeat(9999) };
+    let text = platform.to_string();
+    assert!(!text.contains(char::is_control) && text.len() < 1000, "{text:?}");
+}
