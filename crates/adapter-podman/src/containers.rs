@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::command::{Podman, argv};
-use crate::error::{PodmanError, Verb, port_error};
+use crate::error::{PodmanError, Verb};
 
 /// The label with the name of the container's companion.
 pub const NAME_LABEL: &str = "companion.name";
@@ -151,7 +151,7 @@ impl PodmanContainers {
             }
             Err(error) => {
                 let message = "failed to observe the companions' containers";
-                return port_error(error.kind(), message, error).for_each(names);
+                return PortError::new(error.kind(), message).with_source(error).for_each(names);
             }
         };
         let state = |name: &CompanionName| match listing.at(name) {
@@ -169,7 +169,7 @@ fn unreadable(text: &str) -> PodmanError {
 
 fn unobserved(name: &CompanionName, error: PodmanError) -> PortError {
     let message = format!("failed to observe container `{name}`");
-    port_error(error.kind(), message, error)
+    PortError::new(error.kind(), message).with_source(error)
 }
 
 fn state_at(name: &CompanionName, found: Option<&ListedContainer>) -> ContainerState {
@@ -191,7 +191,7 @@ impl ContainerRuntime for PodmanContainers {
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
         let failed = |error: PodmanError| {
             let message = format!("failed to remove container `{name}`");
-            port_error(error.kind(), message, error)
+            PortError::new(error.kind(), message).with_source(error)
         };
         let Some(container) = self.find(name).await.map_err(failed)? else {
             return Ok(());

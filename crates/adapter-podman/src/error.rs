@@ -3,13 +3,12 @@
 //! Podman's exit status says little (125 covers all of podman's own errors), so the last lines of stderr determine the
 //! cause. An unknown message never counts as absence.
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use companion_core::ports::{PortError, PortErrorKind};
+use companion_core::ports::PortErrorKind;
 use image_source::text::path_shown;
 
 /// A podman call that failed.
@@ -273,15 +272,6 @@ impl PodmanError {
             | Self::Argument { .. } => false,
         }
     }
-}
-
-/// Returns a port error with `cause` as source.
-pub(crate) fn port_error(
-    kind: PortErrorKind,
-    message: impl Into<String>,
-    cause: impl Into<Box<dyn Error + Send + Sync>>,
-) -> PortError {
-    PortError::new(kind, message).with_source(cause)
 }
 
 /// `: ` and the end of stderr, or nothing.

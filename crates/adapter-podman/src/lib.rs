@@ -8,6 +8,7 @@
 //! ```
 //!
 //! What is built, pulled and removed, and when, is decided by [`image_source`]; [`Podman`] is its engine.
+//!
 //! Quadlet itself runs the command, so it is present on every host with a companion, whereas the API socket is often
 //! disabled for users. Answers are cached while the files that they depend on are unchanged, so observing an unchanged
 //! host starts no process. This crate never runs a container, tags or removes an unmanaged object, disables certificate

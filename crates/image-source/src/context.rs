@@ -1,13 +1,22 @@
 //! Build contexts: the directory to build from, and a digest of everything that a build could read there.
 //!
-//! Only local directories, read and never written. The digest covers every entry below the directory (name, kind,
-//! permissions, contents, link target) and the build arguments. Files excluded by `.dockerignore` count too:
-//! interpreting its rules differently from buildah would miss a change, whereas counting too much only costs an
-//! unnecessary build. A file with unchanged identity is not read again.
+//! # Flow
+//! The first candidate with a build file is the context. The digest covers every entry below it (name, kind,
+//! permissions, contents, link target) and the build arguments. A file with unchanged identity is not read again.
+//!
+//! # Guarantees
+//! - A context is only read, within limits of entries, bytes and time.
+//! - Links stay inside, and nobody but owner and group can modify an entry; any other context is refused.
+//!
+//! # Caveats
+//! - Files excluded by `.dockerignore` count too: interpreting its rules differently from the engine would miss a change,
+//!   whereas counting too much only costs an unnecessary build.
+//! - The owner is not checked: see `refuse_open`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read as _};
+use std::mem;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
@@ -179,7 +188,8 @@ fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> ContextError + use<> {
 /// Each part is framed by its length, so different contexts cannot have the same encoding.
 fn digest(budget: &mut Budget<'_>, digests: &mut Digests) -> Result<Sha256, ContextError> {
     let mut hash = Sha256::new();
-    let mut digests = digests.renewed();
+    // The digests of removed files are dropped.
+    let known = mem::take(&mut digests.known);
     let root = fs::metadata(budget.root).map_err(unreadable(budget.root))?;
     refuse_open(budget.root, &root)?;
     for (path, data) in walk(budget)? {
@@ -199,7 +209,7 @@ fn digest(budget: &mut Budget<'_>, digests: &mut Digests) -> Result<Sha256, Cont
             frame(&mut hash, target.as_os_str().as_bytes());
         } else if data.is_file() {
             frame(&mut hash, format!("file {mode:o}").as_bytes());
-            frame(&mut hash, &digests.of(&path, &data, budget)?);
+            frame(&mut hash, &digests.of(&path, &data, budget, &known)?);
         } else {
             return Err(ContextError::Special { path });
         }
@@ -220,42 +230,25 @@ impl Default for Digests {
     }
 }
 
-/// The digests of one read, which replace those of the previous read; digests of removed files are dropped.
-struct Renewed<'a> {
-    digests: &'a mut Digests,
-    seen: BTreeMap<FileIdentity, [u8; 32]>,
-}
-
 impl Digests {
-    fn renewed(&mut self) -> Renewed<'_> {
-        Renewed { digests: self, seen: BTreeMap::new() }
-    }
-}
-
-impl Drop for Renewed<'_> {
-    fn drop(&mut self) {
-        self.digests.known = std::mem::take(&mut self.seen);
-    }
-}
-
-impl Renewed<'_> {
-    /// Returns the digest of the file at `path`; reads it if necessary.
+    /// Returns the digest of the file at `path`; reads it unless it is `known`.
     fn of(
         &mut self,
         path: &Path,
         data: &Metadata,
         budget: &mut Budget<'_>,
+        known: &BTreeMap<FileIdentity, [u8; 32]>,
     ) -> Result<[u8; 32], ContextError> {
         let identity = FileIdentity::from(data);
-        if let Some(known) = self.digests.known.get(&identity) {
+        if let Some(known) = known.get(&identity) {
             budget.spend(identity.size())?;
-            self.seen.insert(identity, *known);
+            self.known.insert(identity, *known);
             return Ok(*known);
         }
         let now = SystemTime::now();
         let (identity, digest) = contents(path, budget)?;
-        if identity.was_settled(now, self.digests.settle) {
-            self.seen.insert(identity, digest);
+        if identity.was_settled(now, self.settle) {
+            self.known.insert(identity, digest);
         }
         Ok(digest)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use companion_core::model::image::{BuildSource, ImageId, ImageRef, PullSource};
+use companion_core::model::image::{BuildSource, ImageId, PullSource};
 use companion_core::ports::PortErrorKind;
 
 use crate::context::Context;
@@ -25,7 +25,7 @@ pub const SOURCE_LABEL: &str = "companion.source";
 /// - Every call returns in bounded time.
 /// - [`list`](Self::list) and [`platforms`](Self::platforms) change nothing and contact no registry.
 /// - A call may be dropped. A build or pull then leaves the whole image or none.
-/// - [`EngineError::kind`] is as [`ImageProvider`](companion_core::ports::ImageProvider) documents it.
+/// - An error has the kind that [`ImageProvider`](companion_core::ports::ImageProvider) documents.
 #[async_trait]
 pub trait ImageEngine: Send + Sync {
     /// Lists all images with a name, and all dangling ones.
@@ -54,27 +54,15 @@ pub trait ImageEngine: Send + Sync {
     }
 }
 
-/// A build: what of, and under which name and labels.
-#[derive(Debug, Clone)]
+/// A build: from what, under which name, with which labels.
+#[derive(Debug, Clone, Copy)]
 pub struct Build<'a> {
+    /// The name of the result, and the build arguments; their names are unchecked.
+    pub source: &'a BuildSource,
     /// The directory with the build file.
     pub context: &'a Context,
-    /// The name of the result.
-    pub reference: &'a ImageRef,
     /// The labels of the result, by which the next listing identifies it.
-    pub labels: [(&'static str, String); 2],
-    /// The build arguments. Their names are unchecked.
-    pub arguments: &'a BTreeMap<String, String>,
-}
-
-impl<'a> Build<'a> {
-    /// Returns the build of `source` from `context`.
-    pub fn new(source: &'a BuildSource, context: &'a Context) -> Self {
-        let BuildSource { reference, arguments, contexts: _ } = source;
-        let digest = context.digest.to_string();
-        let labels = [(CONTEXT_LABEL, digest), (SOURCE_LABEL, reference.to_string())];
-        Self { context, reference, labels, arguments }
-    }
+    pub labels: &'a BTreeMap<String, String>,
 }
 
 /// The failure of an engine's call: the adapter's error, and what the caller can do about it.
@@ -82,8 +70,8 @@ impl<'a> Build<'a> {
 /// Clones share the error, because one listing serves many sources.
 #[derive(Debug, Clone)]
 pub struct EngineError {
-    kind: PortErrorKind,
-    is_of_the_host: bool,
+    pub(crate) kind: PortErrorKind,
+    pub(crate) is_of_the_host: bool,
     error: Arc<dyn Error + Send + Sync>,
 }
 
@@ -96,20 +84,10 @@ impl EngineError {
         Self { kind, is_of_the_host: false, error: Arc::from(error.into()) }
     }
 
-    /// Says whether another way to the same image would fail for the same reason, as on a full disk. Then no pull
-    /// follows a failed build.
+    /// Says whether a pull would fail for the same reason, as on a full disk; then none follows a failed build.
     #[must_use]
     pub fn of_the_host(self, is_of_the_host: bool) -> Self {
         Self { is_of_the_host, ..self }
-    }
-
-    /// Returns the port error kind.
-    pub fn kind(&self) -> PortErrorKind {
-        self.kind
-    }
-
-    pub(crate) fn is_of_the_host(&self) -> bool {
-        self.is_of_the_host
     }
 }
 

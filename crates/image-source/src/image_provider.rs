@@ -57,22 +57,17 @@ pub enum ImageError {
         #[source]
         pull: Box<ImageError>,
     },
-    /// The program is shutting down.
-    #[error("the operation was interrupted")]
-    Interrupted,
 }
 
 impl ImageError {
     /// Returns the port error kind.
     pub fn kind(&self) -> PortErrorKind {
         match self {
-            Self::Engine(error) => error.kind(),
+            Self::Engine(error) => error.kind,
             Self::Context(error) => error.kind(),
             Self::NoSource => PortErrorKind::NotFound,
             Self::BuildName | Self::WrongPlatform { .. } => PortErrorKind::Invalid,
-            Self::NotReadBack(_) | Self::ContextChanged | Self::Interrupted => {
-                PortErrorKind::Transient
-            }
+            Self::NotReadBack(_) | Self::ContextChanged => PortErrorKind::Transient,
             // The registry may become available again; if it has no such image, the context needs a fix.
             Self::BuildAndPull { build, pull } => match pull.kind() {
                 PortErrorKind::NotFound => build.kind(),
@@ -151,16 +146,19 @@ impl<E: ImageEngine> Images<E> {
             Ok(listing) => listing,
             Err(error) => return sources.iter().map(|_| Err(error.clone().into())).collect(),
         };
-        let present: Vec<_> = sources.iter().map(|source| listing.present(source)).collect();
-        let ids = present.iter().flatten().flatten().map(|image| image.id.clone());
+        let named: Vec<_> = sources.iter().map(|source| listing.present(source)).collect();
+        let ids = named.iter().flatten().flatten().map(|image| image.id.clone());
         let platforms = self.platforms(&listing, ids.collect()).await;
-        let parts = sources.iter().zip(contexts).zip(present);
+        let parts = sources.iter().zip(contexts).zip(named);
         parts
             .map(|((source, context), named)| {
                 let (context, named) = (context.map_err(ImageError::Context)?, named?);
-                let platform = named.as_ref().and_then(|image| platforms.get(&image.id));
-                let platform = platform.cloned().transpose()?;
-                let misfit = platform.filter(|platform| *platform != self.host);
+                let mut misfit = None;
+                if let Some(image) = &named {
+                    let platform = platforms.get(&image.id).cloned();
+                    let platform = platform.unwrap_or_else(|| Err(untold(&image.id)))?;
+                    misfit = Some(platform).filter(|platform| *platform != self.host);
+                }
                 let present = named.filter(|_| misfit.is_none());
                 Ok(Found { context, present, misfit, leftovers: listing.leftovers(source) })
             })
@@ -173,31 +171,26 @@ impl<E: ImageEngine> Images<E> {
         listing: &Listing,
         images: BTreeSet<ImageId>,
     ) -> BTreeMap<ImageId, EngineResult<Platform>> {
-        let mut known = {
+        let known = {
             let mut known = lock(&self.platforms);
             known.retain(|id, _| listing.images.iter().any(|image| image.id == *id));
             known.clone()
         };
-        let unknown = images.iter().filter(|id| !known.contains_key(id)).cloned().collect();
-        let mut asked = match BTreeSet::is_empty(&unknown) {
-            true => BTreeMap::new(),
-            false => self.engine.platforms(&unknown).await,
-        };
-        let told = |(id, platform): (&ImageId, &EngineResult<Platform>)| {
-            Some((id.clone(), platform.clone().ok()?))
-        };
-        lock(&self.platforms).extend(asked.iter().filter_map(told));
-        let untold = |id: &ImageId| {
-            let text = format!("the engine does not describe the image {id}");
-            Err(EngineError::new(PortErrorKind::Unavailable, text))
-        };
-        let answer = |id: ImageId| {
-            let platform = known.remove(&id).map(Ok).or_else(|| asked.remove(&id));
-            let platform = platform.unwrap_or_else(|| untold(&id));
-            (id, platform)
-        };
-        images.into_iter().map(answer).collect()
+        let unknown: BTreeSet<_> =
+            images.into_iter().filter(|id| !known.contains_key(id)).collect();
+        let mut found: BTreeMap<_, _> = known.into_iter().map(|(id, one)| (id, Ok(one))).collect();
+        if !unknown.is_empty() {
+            found.extend(self.engine.platforms(&unknown).await);
+            let told = found.iter().filter_map(|(id, one)| Some((id.clone(), one.clone().ok()?)));
+            lock(&self.platforms).extend(told);
+        }
+        found
     }
+}
+
+fn untold(image: &ImageId) -> EngineError {
+    let text = format!("the engine does not describe the image {image}");
+    EngineError::new(PortErrorKind::Unavailable, text)
 }
 
 #[async_trait]
@@ -227,7 +220,7 @@ impl<E: ImageEngine> ImageProvider for Images<E> {
     async fn prune(&self, leftovers: &[ImageId]) -> PortResult<()> {
         let failed = |error: EngineError| {
             let message = "failed to remove images replaced by a newer build";
-            PortError::new(error.kind(), message).with_source(error)
+            PortError::new(error.kind, message).with_source(error)
         };
         if leftovers.is_empty() {
             return Ok(());

@@ -39,7 +39,7 @@ pub use context::{Context, ContextError};
 pub use engine::{Build, CONTEXT_LABEL, EngineError, EngineResult, ImageEngine, SOURCE_LABEL};
 pub use file_identity::FileIdentity;
 pub use image_provider::{ImageError, Images};
-pub use listing::{ListedImage, Listing, Names, Platform, UnreadableImage};
+pub use listing::{ListedImage, Listing, Platform, UnreadableImage};
 pub use reader::{NoAnswer, Reader};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

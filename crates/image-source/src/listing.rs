@@ -22,33 +22,24 @@ pub struct Listing {
 pub struct ListedImage {
     /// Its ID.
     pub id: ImageId,
-    /// Its names.
-    pub names: Names,
-    /// The names that it had, in full. They tell an image of ours from one that was built on top of it, which inherits
-    /// its labels. Without them an image is never dangling.
+    /// Its names in full, each with registry, path, and tag or digest.
+    pub names: Vec<String>,
+    /// The full names that it had. They tell an image of ours from one that was built on top of it, which inherits its
+    /// labels. An image without them is never removed.
     pub former_names: Vec<String>,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Whether neither a container nor another image uses it.
-    pub is_unused: bool,
+    /// Whether it has no tag, and neither a container nor another image uses it.
+    pub is_dangling: bool,
 }
 
 /// An image that the engine could not describe.
 #[derive(Debug, Clone)]
 pub struct UnreadableImage {
     /// Its names, if at least those are known.
-    pub names: Option<Names>,
+    pub names: Option<Vec<String>>,
     /// Why it could not be described.
     pub error: EngineError,
-}
-
-/// The names of an image, in full: with registry, path, and tag or digest.
-#[derive(Debug, Clone, Default)]
-pub struct Names {
-    /// The names with a tag, and those with a digest that the engine keeps as a name.
-    pub tags: Vec<String>,
-    /// The names with a digest under which a registry has it; they keep no image from being dangling.
-    pub digests: Vec<String>,
 }
 
 /// The platform of an image, in terms of the OCI image specification.
@@ -97,7 +88,8 @@ impl Listing {
         let built = source.build.as_ref().map(|build| &build.reference);
         let pulled = source.pull.as_ref().map(|pull| &pull.reference);
         for reference in built.into_iter().chain(pulled) {
-            if let Some(image) = self.images.iter().find(|image| image.names.have(reference)) {
+            let name = full_name(reference);
+            if let Some(image) = self.images.iter().find(|image| image.names.contains(&name)) {
                 let provenance = match Some(reference) == built {
                     true => image.provenance(reference),
                     false => Provenance::External,
@@ -105,9 +97,9 @@ impl Listing {
                 let (reference, id) = (reference.clone(), image.id.clone());
                 return Ok(Some(PresentImage { reference, id, provenance }));
             }
-            let is_it =
-                |one: &&UnreadableImage| one.names.as_ref().is_none_or(|n| n.have(reference));
-            if let Some(unreadable) = self.unreadable.iter().find(is_it) {
+            let may_be = |names: &Vec<String>| names.contains(&name);
+            let mut unreadable = self.unreadable.iter();
+            if let Some(unreadable) = unreadable.find(|one| one.names.as_ref().is_none_or(may_be)) {
                 return Err(unreadable.error.clone());
             }
         }
@@ -128,13 +120,6 @@ impl Listing {
     }
 }
 
-impl Names {
-    fn have(&self, reference: &ImageRef) -> bool {
-        let wanted = full_name(reference);
-        self.tags.contains(&wanted) || (wanted.contains('@') && self.digests.contains(&wanted))
-    }
-}
-
 impl ListedImage {
     fn label(&self, name: &str) -> Option<&str> {
         self.labels.get(name).map(String::as_str)
@@ -149,17 +134,12 @@ impl ListedImage {
         }
     }
 
-    /// Returns whether it has no name, and neither a container nor another image uses it.
-    pub fn is_dangling(&self) -> bool {
-        self.names.tags.is_empty() && self.is_unused
-    }
-
     /// Returns whether it was built for the reference in its source label and has lost that name.
     ///
     /// An image built on top of ours inherits the labels, but not the former name.
     fn is_leftover(&self) -> bool {
         let had = |source: &str| self.former_names.iter().any(|name| name == source);
-        self.is_dangling()
+        self.is_dangling
             && self.label(CONTEXT_LABEL).is_some()
             && self.label(SOURCE_LABEL).is_some_and(|source| {
                 ImageRef::new(source).is_ok_and(|reference| had(&full_name(&reference)))
@@ -174,13 +154,9 @@ fn full_name(reference: &ImageRef) -> String {
         Some((name, digest)) => (name, Some(digest)),
         None => (text, None),
     };
-    let path_start = name.find('/').unwrap_or(0);
-    let colon = name.get(path_start..).and_then(|path| path.find(':'));
-    match (digest, colon) {
-        (Some(digest), Some(colon)) => {
-            let bare = name.get(..path_start + colon).unwrap_or(name);
-            format!("{bare}@{digest}")
-        }
+    let tag = name.rsplit_once(':').filter(|(_, after)| !after.contains('/'));
+    match (digest, tag) {
+        (Some(digest), Some((bare, _))) => format!("{bare}@{digest}"),
         (Some(_), None) | (None, Some(_)) => text.to_owned(),
         (None, None) => format!("{text}:latest"),
     }

@@ -45,13 +45,13 @@ pub(crate) fn inspect_images<'a>(ids: impl IntoIterator<Item = &'a ImageId>) -> 
 /// # Errors
 /// [`PodmanError::Argument`] for an invalid build argument.
 pub(crate) fn build(build: &Build<'_>, id: BuildId) -> Result<Vec<String>, PodmanError> {
-    let Context { directory, file, digest: _ } = build.context;
+    let Build { source, context: Context { directory, file, .. }, labels } = build;
     let directory = directory.display();
     let mut args =
         words(["build", "--pull=missing", "--timestamp=0", "--layers=false", "--force-rm"]);
-    args.extend(build.labels.iter().map(|(label, value)| format!("--label={label}={value}")));
-    args.push(format!("--tag={}", build.reference));
-    args.extend(build_arguments(build.arguments)?);
+    args.extend(labels.iter().map(|(label, value)| format!("--label={label}={value}")));
+    args.push(format!("--tag={}", source.reference));
+    args.extend(build_arguments(&source.arguments)?);
     args.push(format!("--build-arg={ARGUMENT}={id}"));
     args.push(format!("--file={directory}/{file}"));
     args.push("--".to_owned());

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use companion_core::model::image::ImageId;
-use image_source::{ListedImage, Listing, Names, Platform, UnreadableImage};
+use image_source::{ListedImage, Listing, Platform, UnreadableImage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -20,7 +20,7 @@ const ENTRY_LIMIT: usize = 256 * 1024;
 struct Entry {
     id: ImageId,
     #[serde(flatten)]
-    names: EntryNames,
+    names: Names,
     labels: Option<BTreeMap<String, String>>,
     containers: Option<i64>,
     dangling: Option<bool>,
@@ -31,7 +31,7 @@ struct Entry {
 /// The names of an image.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct EntryNames {
+struct Names {
     names: Option<Vec<String>>,
     repo_digests: Option<Vec<String>>,
 }
@@ -45,20 +45,22 @@ struct Inspected {
     architecture: String,
 }
 
-impl From<EntryNames> for Names {
-    fn from(EntryNames { names, repo_digests }: EntryNames) -> Self {
-        Self { tags: names.unwrap_or_default(), digests: repo_digests.unwrap_or_default() }
+impl Names {
+    fn all(self) -> Vec<String> {
+        self.names.into_iter().chain(self.repo_digests).flatten().collect()
     }
 }
 
 impl From<Entry> for ListedImage {
     fn from(entry: Entry) -> Self {
+        let is_nameless = entry.names.names.as_ref().is_none_or(Vec::is_empty);
+        let is_unused = entry.dangling == Some(true) && entry.containers.unwrap_or(0) <= 0;
         Self {
             id: entry.id,
-            names: entry.names.into(),
+            names: entry.names.all(),
             former_names: entry.history.unwrap_or_default(),
             labels: entry.labels.unwrap_or_default(),
-            is_unused: entry.dangling == Some(true) && entry.containers.unwrap_or(0) <= 0,
+            is_dangling: is_nameless && is_unused,
         }
     }
 }
@@ -106,7 +108,7 @@ pub(crate) fn parse(answer: &[u8]) -> Result<Listing, PodmanError> {
             Ok(image) => listing.images.push(image.into()),
             Err(reason) => {
                 tracing::debug!(%reason, "skipping an unreadable image");
-                let names = serde_json::from_str::<EntryNames>(raw.get()).ok().map(Names::from);
+                let names = serde_json::from_str(raw.get()).ok().map(Names::all);
                 listing.unreadable.push(UnreadableImage { names, error: reason.into() });
             }
         }
@@ -117,7 +119,7 @@ pub(crate) fn parse(answer: &[u8]) -> Result<Listing, PodmanError> {
 /// Returns whether this is a stage image of any build: dangling, and never with a name except buildah's temporary ones.
 pub(crate) fn is_stage(image: &ListedImage) -> bool {
     let had = &image.former_names;
-    image.is_dangling() && !had.is_empty() && had.iter().all(|name| is_temporary(name))
+    image.is_dangling && !had.is_empty() && had.iter().all(|name| is_temporary(name))
 }
 
 /// Returns whether this is buildah's temporary name for an incomplete image: `<registry>/…/<64 hexadecimal

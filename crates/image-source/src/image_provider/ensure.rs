@@ -6,7 +6,7 @@ use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PresentIm
 
 use super::{Found, ImageError, Images, reference};
 use crate::context::Context;
-use crate::engine::{Build, ImageEngine};
+use crate::engine::{Build, CONTEXT_LABEL, ImageEngine, SOURCE_LABEL};
 use crate::lock;
 use crate::text::path_shown;
 
@@ -51,7 +51,9 @@ impl<E: ImageEngine> Images<E> {
     ) -> Result<PresentImage, ImageError> {
         let directory = path_shown(&context.directory);
         tracing::info!(image = %build.reference, context = directory, "building");
-        self.engine.build(&Build::new(build, context)).await?;
+        let digest = (CONTEXT_LABEL.to_owned(), context.digest.to_string());
+        let labels = &[digest, (SOURCE_LABEL.to_owned(), build.reference.to_string())].into();
+        self.engine.build(&Build { source: build, context, labels }).await?;
         let found = self.find(source).await?;
         if found.context.as_ref() != Some(context) {
             return Err(ImageError::ContextChanged);
@@ -101,7 +103,7 @@ impl<E: ImageEngine> Images<E> {
     }
 
     async fn find(&self, source: &ImageSource) -> Result<Found, ImageError> {
-        self.read(&[source]).await.pop().unwrap_or(Err(ImageError::Interrupted))
+        self.read(&[source]).await.pop().unwrap_or(Err(ImageError::NoSource))
     }
 
     fn lock_of(&self, reference: &ImageRef) -> Arc<tokio::sync::Mutex<()>> {
@@ -116,8 +118,8 @@ impl ImageError {
     /// Returns whether a pull would fail too or is unnecessary: a changed context is built again.
     fn rules_out_a_pull(&self) -> bool {
         match self {
-            Self::Engine(error) => error.is_of_the_host(),
-            Self::ContextChanged | Self::Interrupted => true,
+            Self::Engine(error) => error.is_of_the_host,
+            Self::ContextChanged => true,
             Self::Context(_)
             | Self::NoSource
             | Self::BuildName

@@ -20,12 +20,11 @@ fn source() -> ImageSource {
     }
 }
 
-fn image(digit: char, tags: &[&str], labels: BTreeMap<String, String>) -> ListedImage {
-    let tags: Vec<_> = tags.iter().map(ToString::to_string).collect();
+fn image(digit: char, names: &[&str], labels: BTreeMap<String, String>) -> ListedImage {
     ListedImage {
         id: ImageId::new(&digit.to_string().repeat(64)).unwrap(),
-        is_unused: tags.is_empty(),
-        names: Names { tags, digests: vec![] },
+        is_dangling: names.is_empty(),
+        names: names.iter().map(ToString::to_string).collect(),
         former_names: vec![LOCAL.to_owned()],
         labels,
     }
@@ -79,9 +78,8 @@ fn a_dangling_image_is_nameless_unused_and_once_had_our_name() {
     let id = leftover.id.clone();
     assert!(listing([leftover.clone()]).is_leftover(&id));
     assert_eq!(listing([leftover.clone()]).leftovers(&source()), [id]);
-    let not: [fn(&mut ListedImage); 6] = [
-        |image| image.names.tags = vec!["localhost/kept:1".into()],
-        |image| image.is_unused = false,
+    let not: [fn(&mut ListedImage); 5] = [
+        |image| image.is_dangling = false,
         |image| image.former_names = vec![],
         |image| image.labels.clear(),
         |image| image.former_names = vec!["localhost/derived:1".into()],
@@ -111,7 +109,7 @@ fn a_reference_is_compared_as_engines_keep_it() {
 #[test]
 fn an_unreadable_image_affects_the_sources_that_it_may_be() {
     let unreadable = |names: Option<&str>| {
-        let names = names.map(|tag| Names { tags: vec![tag.to_owned()], ..Names::default() });
+        let names = names.map(|name| vec![name.to_owned()]);
         let error = EngineError::new(PortErrorKind::Unavailable, "unreadable");
         let images = vec![image('a', &[REMOTE], BTreeMap::new())];
         Listing { images, unreadable: vec![UnreadableImage { names, error }] }

@@ -1,5 +1,6 @@
 use companion_core::model::image::{BuildSource, ImageRef};
 use companion_core::model::revision::Fingerprint;
+use image_source::{CONTEXT_LABEL, SOURCE_LABEL};
 use proptest::prelude::*;
 
 use super::*;
@@ -56,8 +57,9 @@ proptest! {
     ) {
         let digest = Fingerprint::from_digest(&context);
         let source = BuildSource { reference, contexts: vec![], arguments };
+        let labels = [CONTEXT_LABEL, SOURCE_LABEL].map(|label| (label.to_owned(), digest.to_string())).into();
         let context = Context { directory: directory.clone().into(), file: "Dockerfile", digest };
-        let Ok(args) = build(&Build::new(&source, &context), "1-2-3".parse().unwrap()) else {
+        let Ok(args) = build(&Build { source: &source, context: &context, labels: &labels }, "1-2-3".parse().unwrap()) else {
             return Ok(());
         };
         prop_assert_eq!(positionals(&args, &["build"]), [directory]);

@@ -18,17 +18,19 @@ fn source() -> ImageSource {
 }
 
 #[test]
-fn an_image_is_unused_if_podman_calls_it_dangling_and_no_container_has_it() {
+fn an_image_is_dangling_if_podman_says_so_and_it_has_neither_name_nor_container() {
     let id = "a".repeat(64);
     for (fields, expected) in [
         (r#","Dangling":true"#, true),
         (r#","Dangling":true,"Containers":0"#, true),
         (r#","Dangling":true,"Containers":1"#, false),
+        (r#","Dangling":true,"Names":[]"#, true),
+        (r#","Dangling":true,"Names":["localhost/kept:1"]"#, false),
         (r#","Dangling":false"#, false),
         ("", false),
     ] {
         let listing = parse(format!(r#"[{{"Id":"{id}"{fields}}}]"#).as_bytes()).unwrap();
-        assert_eq!(listing.images[0].is_unused, expected, "{fields}");
+        assert_eq!(listing.images[0].is_dangling, expected, "{fields}");
     }
 }
 
@@ -37,15 +39,14 @@ fn a_stage_image_is_nameless_unused_and_never_had_a_lasting_name() {
     let temporary = format!("docker.io/library/{}-tmp:latest", "0f".repeat(32));
     let stage = ListedImage {
         id: ImageId::new(&"a".repeat(64)).unwrap(),
-        names: Names::default(),
+        names: vec![],
         former_names: vec![temporary.clone(), temporary.clone()],
         labels: BTreeMap::new(),
-        is_unused: true,
+        is_dangling: true,
     };
     assert!(is_stage(&stage));
-    let not: [fn(&mut ListedImage); 4] = [
-        |image| image.names.tags = vec!["localhost/kept:1".into()],
-        |image| image.is_unused = false,
+    let not: [fn(&mut ListedImage); 3] = [
+        |image| image.is_dangling = false,
         |image| image.former_names = vec![],
         |image| image.former_names.push("localhost/once:1".into()),
     ];

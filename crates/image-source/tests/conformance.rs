@@ -1,0 +1,278 @@
+//! The contract of `ImageProvider`, over an engine and a registry in memory.
+
+#![expect(clippy::unwrap_used, reason = "a failed setup fails its test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use companion_conformance::Arranged;
+use companion_conformance::image_provider::{self, ImageWorld};
+use companion_core::model::companion::CompanionName;
+use companion_core::model::container::AbsolutePath;
+use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, PullSource};
+use companion_core::model::revision::Fingerprint;
+use companion_core::ports::{ImageProvider, PortErrorKind};
+use image_source::{
+    Build, CONTEXT_LABEL, EngineError, EngineResult, ImageEngine, Images, ListedImage, Listing,
+    Platform, SOURCE_LABEL,
+};
+use tempfile::TempDir;
+
+const BUILT: &str = "localhost/companion:latest";
+const PULLED: &str = "registry.example:5000/team/companion";
+
+#[derive(Default)]
+struct State {
+    images: Vec<ListedImage>,
+    misfits: BTreeSet<ImageId>,
+    used: BTreeSet<ImageId>,
+    registry: BTreeMap<String, ImageId>,
+    /// Why a pull fails.
+    refusal: Option<PortErrorKind>,
+    contacts: u32,
+    is_untrusted: bool,
+    is_missing: bool,
+    build_fails: bool,
+    builds: u32,
+}
+
+#[derive(Clone, Default)]
+struct Engine(Arc<Mutex<State>>);
+
+type Labels = BTreeMap<String, String>;
+
+impl Engine {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// Gives `name` to the image `id`, and to no other one.
+    fn put(&self, name: &str, id: ImageId, labels: Labels) {
+        let mut state = self.state();
+        state.untag(name);
+        state.images.retain(|image| image.id != id);
+        let (names, former_names) = (vec![name.to_owned()], vec![name.to_owned()]);
+        state.images.push(ListedImage { id, names, former_names, labels, is_dangling: false });
+    }
+}
+
+impl State {
+    fn untag(&mut self, name: &str) {
+        let names = self.images.iter_mut().map(|image| &mut image.names);
+        names.for_each(|names| names.retain(|one| one != name));
+    }
+}
+
+fn failure(kind: PortErrorKind) -> EngineError {
+    EngineError::new(kind, "it failed")
+}
+
+fn id(contents: &str) -> ImageId {
+    let digest = Fingerprint::of(contents.as_bytes()).to_string();
+    ImageId::new(&format!("{digest:0>64}")).unwrap()
+}
+
+#[async_trait]
+impl ImageEngine for Engine {
+    async fn list(&self) -> EngineResult<Arc<Listing>> {
+        let state = self.state();
+        if state.is_missing {
+            return Err(failure(PortErrorKind::Unavailable));
+        }
+        let mut images = state.images.clone();
+        for image in &mut images {
+            image.is_dangling = image.names.is_empty() && !state.used.contains(&image.id);
+        }
+        Ok(Arc::new(Listing { images, unreadable: vec![] }))
+    }
+
+    async fn platforms(
+        &self,
+        images: &BTreeSet<ImageId>,
+    ) -> BTreeMap<ImageId, EngineResult<Platform>> {
+        let state = self.state();
+        let platform = |id: &ImageId| match state.misfits.contains(id) {
+            true => Platform { architecture: "mips".to_owned(), ..Platform::host() },
+            false => Platform::host(),
+        };
+        images.iter().map(|id| (id.clone(), Ok(platform(id)))).collect()
+    }
+
+    async fn build(&self, build: &Build<'_>) -> EngineResult<()> {
+        let Build { source, context, labels } = *build;
+        // A second request for the image comes meanwhile.
+        tokio::task::yield_now().await;
+        self.state().builds += 1;
+        if self.state().build_fails {
+            return Err(failure(PortErrorKind::Invalid));
+        }
+        self.put(source.reference.as_str(), id(&context.digest.to_string()), labels.clone());
+        Ok(())
+    }
+
+    async fn pull(&self, source: &PullSource) -> EngineResult<()> {
+        let name = source.reference.as_str();
+        let (refusal, found) = {
+            let mut state = self.state();
+            state.contacts += 1;
+            let distrusted = state.is_untrusted && source.verify_tls;
+            let refusal = state.refusal.or(distrusted.then_some(PortErrorKind::Transient));
+            (refusal, state.registry.get(name).cloned())
+        };
+        match (refusal, found) {
+            (Some(kind), _) => Err(failure(kind)),
+            (None, None) => Err(failure(PortErrorKind::NotFound)),
+            (None, Some(id)) => {
+                self.put(name, id, Labels::new());
+                Ok(())
+            }
+        }
+    }
+
+    async fn remove(&self, image: &ImageId) -> EngineResult<bool> {
+        let mut state = self.state();
+        let before = state.images.len();
+        state.images.retain(|one| one.id != *image);
+        Ok(state.images.len() < before)
+    }
+}
+
+struct World {
+    engine: Engine,
+    images: Arc<Images<Engine>>,
+    place: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let engine = Engine::default();
+        let images = Arc::new(Images::new(engine.clone()));
+        let world = Self { engine, images, place: tempfile::tempdir().unwrap() };
+        world.put_context("second", "one");
+        world
+    }
+
+    fn put_context(&self, name: &str, page: &str) {
+        let directory = self.place.path().join(name);
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("Dockerfile"), "FROM scratch\n").unwrap();
+        fs::write(directory.join("page"), page).unwrap();
+    }
+
+    fn refuse(&self, kind: Option<PortErrorKind>) {
+        self.engine.state().refusal = kind;
+    }
+}
+
+#[async_trait]
+impl ImageWorld for World {
+    fn images(&self) -> Arc<dyn ImageProvider> {
+        self.images.clone()
+    }
+    fn another(&self) -> Arc<dyn ImageProvider> {
+        Arc::new(Images::new(self.engine.clone()))
+    }
+    fn name(&self) -> CompanionName {
+        CompanionName::new("archy-page").unwrap()
+    }
+    fn source(&self) -> ImageSource {
+        let path = |name| AbsolutePath::new(self.place.path().join(name).to_str().unwrap());
+        let reference = |text: String| ImageRef::new(text).unwrap();
+        ImageSource {
+            build: Some(BuildSource {
+                reference: reference(BUILT.to_owned()),
+                contexts: ["first", "second"].map(|name| path(name).unwrap()).into(),
+                arguments: BTreeMap::new(),
+            }),
+            pull: Some(PullSource {
+                reference: reference(format!("{PULLED}:latest")),
+                verify_tls: true,
+            }),
+        }
+    }
+    async fn change_context(&self) {
+        self.put_context("second", "changed");
+    }
+    async fn break_build(&self) {
+        self.engine.state().build_fails = true;
+    }
+    async fn mend_build(&self) {
+        self.engine.state().build_fails = false;
+    }
+    async fn put_first_context(&self) {
+        self.put_context("first", "other contents");
+    }
+    async fn remove_contexts(&self) {
+        fs::remove_dir_all(self.place.path().join("second")).unwrap();
+    }
+    async fn publish(&self, contents: &str) {
+        self.engine.state().registry.insert(format!("{PULLED}:latest"), id(contents));
+    }
+    async fn registry_down(&self) {
+        self.refuse(Some(PortErrorKind::Transient));
+    }
+    async fn registry_up(&self) {
+        self.refuse(None);
+    }
+    async fn distrust_registry(&self) {
+        self.engine.state().is_untrusted = true;
+    }
+    async fn contacts(&self) -> u32 {
+        self.engine.state().contacts
+    }
+    async fn remove_images(&self) {
+        self.engine.state().images.retain(|image| image.names.is_empty());
+    }
+    /// It was built on top of a companion's image, so it has our labels.
+    async fn leave_strangers_image(&self) {
+        let labels = [(CONTEXT_LABEL, "00000000000000aa"), (SOURCE_LABEL, BUILT)];
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.engine.put("localhost/derived:latest", id("derived"), labels.into());
+        self.engine.state().untag("localhost/derived:latest");
+    }
+    async fn take_the_name(&self) {
+        self.engine.put(BUILT, id("unmanaged"), Labels::new());
+    }
+    async fn lock_registry(&self) -> Arranged {
+        self.refuse(Some(PortErrorKind::Denied));
+        Ok(())
+    }
+    async fn publish_misfit(&self) -> Arranged {
+        self.publish("misfit").await;
+        self.engine.state().misfits.insert(id("misfit"));
+        Ok(())
+    }
+    async fn publish_pinned(&self) -> Arranged<(ImageRef, ImageRef)> {
+        let pinned = |digit: &str| format!("{PULLED}@sha256:{}", digit.repeat(64));
+        self.engine.state().registry.insert(pinned("a"), id("pinned"));
+        Ok((ImageRef::new(pinned("a")).unwrap(), ImageRef::new(pinned("b")).unwrap()))
+    }
+    async fn use_image(&self, id: &ImageId) -> Arranged {
+        self.engine.state().used.insert(id.clone());
+        Ok(())
+    }
+    async fn stored(&self) -> Arranged<usize> {
+        Ok(self.engine.state().images.len())
+    }
+    async fn without_host(&self) -> Arranged<Arc<dyn ImageProvider>> {
+        self.engine.state().is_missing = true;
+        Ok(self.images())
+    }
+}
+
+#[tokio::test]
+async fn images_of_any_engine_conform() {
+    let report = image_provider::all(|| async { World::new() }).await;
+    report.assert_held_but_for(&[]);
+}
+
+#[tokio::test]
+async fn two_requests_for_one_image_build_it_once() {
+    let world = World::new();
+    let source = world.source();
+    let (one, other) = tokio::join!(world.images.ensure(&source), world.images.ensure(&source));
+    assert_eq!(one.unwrap(), other.unwrap());
+    assert_eq!(world.engine.state().builds, 1);
+}
