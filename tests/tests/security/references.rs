@@ -3,6 +3,9 @@
 use companion_core::model::container::NetworkName;
 use companion_core::model::image::ImageRef;
 
+use proptest::prelude::*;
+use quadlet::{Container, ContainerUnit, PodmanVersion};
+
 use crate::companions_of;
 
 /// Every transport of containers-image (containers-transports(5)), and other inputs that podman accepts for an image.
@@ -30,6 +33,7 @@ fn references() -> Vec<String> {
         "/etc/shadow",
         "/",
         "x",
+        "5000/x",
         "localhost/x:latest",
         "registry.example/x",
         "//h/x.tar",
@@ -201,5 +205,51 @@ fn certificates_are_verified_except_for_allow_listed_registries() {
         [host, &format!("{host}:3001"), &format!("x.{listed}"), &format!("{host}.example:3000")]
     {
         assert!(verified(near), "{near}");
+    }
+}
+
+fn is_accepted_by_quadlet(text: &str) -> bool {
+    ContainerUnit::new(Container::new(text)).render(PodmanVersion::new(5, 4, 2)).is_ok()
+}
+
+/// Returns why only quadlet, which also renders units of others, accepts `text`; `None` if there is no reason.
+fn leniency(text: &str) -> Option<&'static str> {
+    let (registry, rest) = text.split_once('/').unwrap_or_default();
+    let (host, port) = registry.split_once(':').unwrap_or((registry, "1"));
+    let reasons = [
+        (!registry.contains(['.', ':']) && registry != "localhost", "a short name, or an ID"),
+        (host.contains(char::is_uppercase), "an upper-case host"),
+        (port.starts_with('0'), "port 0, or one with leading zeros"),
+        (rest.contains("@sha512:"), "another digest"),
+    ];
+    reasons.into_iter().find(|(applies, _)| *applies).map(|(_, reason)| reason)
+}
+
+/// References, and texts that are nearly some.
+fn near_references() -> impl Strategy<Value = String> {
+    let registry = prop_oneof![
+        "[a-z]{1,6}(:[0-9]{1,5})?",
+        "(localhost|[a-zA-Z0-9-]{1,5}\\.[a-z0-9.-]{1,5}|dir|oci)(:[0-9]{0,6})?",
+    ];
+    let path =
+        prop_oneof!["[a-z0-9._/-]{1,12}", "[a-z]{1,3}(/[a-z0-9]{1,3}){0,2}", "[a-z]{230,250}"];
+    let tag = prop_oneof![Just(String::new()), ":[A-Za-z0-9._-]{0,8}", ":[a-z]{126,130}"];
+    let digest = prop_oneof![
+        4 => Just(String::new()),
+        1 => "@sha256:[0-9a-f]{64}",
+        1 => "@sha512:[0-9a-f]{128}",
+        1 => "@sha256:[0-9a-fA-F]{63,65}",
+    ];
+    (registry, path, tag, digest)
+        .prop_map(|(registry, path, tag, digest)| format!("{registry}/{path}{tag}{digest}"))
+}
+
+proptest! {
+    /// Both crates have a grammar, because neither knows the other.
+    #[test]
+    fn quadlet_accepts_every_reference_of_the_core_and_more_for_known_reasons(text in near_references()) {
+        let (core, quadlet) = (ImageRef::new(text.as_str()).is_ok(), is_accepted_by_quadlet(&text));
+        prop_assert!(quadlet || !core, "only the core accepts {text:?}");
+        prop_assert!(core || !quadlet || leniency(&text).is_some(), "only quadlet accepts {text:?}");
     }
 }

@@ -45,6 +45,12 @@ impl ImageRef {
     }
 }
 
+/// The transports of containers-transports(5): before a colon, as in `dir:5000/x`, Podman reads one and no host.
+const TRANSPORTS: &str = "atomic containers-storage dir docker docker-archive docker-daemon oci \
+     oci-archive ostree sif tarball";
+
+/// `quadlet` knows nothing of this crate and has a wider grammar of its own, which accepts whatever this one accepts:
+/// `tests/tests/security/references.rs` compares the two.
 fn is_full_reference(text: &str) -> bool {
     let (rest, digest) = match text.split_once('@') {
         Some((rest, digest)) => (rest, Some(digest)),
@@ -58,6 +64,7 @@ fn is_full_reference(text: &str) -> bool {
         None => (path_and_tag, None),
     };
     text.len() <= 512
+        && registry.len() + 1 + path.len() <= 255
         && is_registry(registry)
         && path.split('/').all(is_path_component)
         && tag.is_none_or(is_tag)
@@ -72,6 +79,7 @@ fn is_registry(registry: &str) -> bool {
         None => (registry, None),
     };
     let named = host == "localhost" || host.contains('.') || port.is_some();
+    let transport = port.is_some() && TRANSPORTS.split(' ').any(|known| known == host);
     let labels = host.split('.').all(|label| {
         !label.is_empty()
             && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
@@ -80,7 +88,7 @@ fn is_registry(registry: &str) -> bool {
     });
     let port =
         port.is_none_or(|port| port.parse::<u16>().is_ok_and(|n| n.to_string() == port && n > 0));
-    named && labels && port
+    named && !transport && labels && port
 }
 
 /// Returns whether `text` is a path component of the OCI distribution specification: `[a-z0-9]+` joined by `.`,
@@ -307,6 +315,9 @@ mod tests {
             "localhost/x:y:z",
             "-x.y/z",
             "localhost//x",
+            "dir:5000/x",
+            "docker-archive:80/x",
+            &format!("localhost/{}", "x".repeat(246)),
         ] {
             assert!(ImageRef::new(text).is_err(), "{text:?}");
         }
