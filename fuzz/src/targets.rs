@@ -193,10 +193,10 @@ pub fn record(bytes: &[u8]) {
         Ok(desired) => desired,
         Err(why) => return one_line(&why),
     };
-    for name in desired.companions.keys() {
+    for name in desired.present().map(|(name, _)| name) {
         assert!(catalog.companion(name).is_some(), "{name} is desired but in no catalog");
     }
-    for (name, removed) in &desired.removed {
+    for (name, removed) in desired.removed() {
         assert!(CompanionName::new(name.as_str()).is_ok(), "{name:?}");
         let known = catalog.companion(name).and_then(|spec| spec.hook.as_ref());
         let Some(hook) = &removed.hook else { continue };

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use companion_core::model::desired::{DesiredCompanion, DesiredState, Generation};
+use companion_core::model::desired::{DesiredCompanion, DesiredState, Generation, Target};
 use companion_core::model::hook::{ConfigId, HookState, Link, Rendering};
+use companion_core::model::host::HostTraits;
 use companion_core::model::image::ImageState;
 use companion_core::model::revision::Fingerprint;
 use companion_core::model::service::ServiceState;
@@ -42,8 +43,8 @@ fn reads() -> Reads {
     };
     host.desired.expect_load().returning(|| {
         let companion = DesiredCompanion::new(viewer(), Generation(1));
-        let companions = [(viewer().name, companion)].into();
-        Ok(DesiredState { companions, ..DesiredState::default() })
+        let targets = [(viewer().name, Target::Present(companion))].into();
+        Ok(DesiredState { targets, ..DesiredState::default() })
     });
     host.units.expect_list().returning(|| Ok([].into()));
     host.units.expect_observe().returning(|names| {
@@ -81,13 +82,14 @@ fn reconciler(host: Reads) -> Reconciler {
         containers: Arc::new(host.containers),
         desired: Arc::new(host.desired),
         leadership: Arc::new(host.leadership),
+        traits: HostTraits::ALL,
     })
 }
 
 #[tokio::test(start_paused = true)]
 async fn dry_run_calls_read_methods_only_and_takes_no_leadership() {
     let reconcile = reconciler(reads()).dry_run().await.unwrap();
-    let verbs: Vec<_> = reconcile.plan.steps.iter().map(|step| step.action.verb()).collect();
+    let verbs: Vec<_> = reconcile.plan.steps.iter().map(|step| step.verb()).collect();
     assert_eq!(verbs, ["run-hook", "ensure-image"]);
 }
 

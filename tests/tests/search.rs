@@ -30,7 +30,7 @@ const SEARCHES_REACH: &[&str] = &[
     "because UnitFileWrongMode",
     "because UnitFileMissing",
     "because UnitRestored",
-    "does daemon-reload",
+    "does load-units",
     "does ensure-image",
     "does prune-images",
     "does remove-config",

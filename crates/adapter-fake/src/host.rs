@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::desired::{DesiredState, Generation};
+use companion_core::model::host::HostTraits;
 use companion_core::ports::{Host, PortError, PortErrorKind, PortResult};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     /// Notified after every change, for waiters on a job.
     pub(crate) changed: Notify,
+    pub(crate) hints: Notify,
 }
 
 pub(crate) struct State {
@@ -90,6 +92,7 @@ impl FakeHost {
                 state: Mutex::new(state),
                 clock: Clock::default(),
                 changed: Notify::new(),
+                hints: Notify::new(),
             }),
             actor: 0,
             inputs: Inputs::default(),
@@ -113,6 +116,7 @@ impl FakeHost {
             containers: host.clone(),
             desired: host.clone(),
             leadership: host,
+            traits: HostTraits::ALL,
         }
     }
 
@@ -124,6 +128,11 @@ impl FakeHost {
     /// Returns a copy of the current world.
     pub fn world(&self) -> World {
         self.change(|world, _| world.clone())
+    }
+
+    /// Reports that a service may have changed ([`ServiceManager::changed`](companion_core::ports::ServiceManager)).
+    pub fn hint(&self) {
+        self.shared.hints.notify_one();
     }
 
     /// Reads or changes the world outside the ports.

@@ -140,6 +140,11 @@ impl ServiceManager for FakeHost {
         self.end(number, struck.and(result))
     }
 
+    /// Returns only after [`FakeHost::hint`]: simulated time passes in leaps, and every test chooses what is noticed.
+    async fn changed(&self) {
+        self.shared.hints.notified().await;
+    }
+
     async fn reset_failed(&self, name: &CompanionName) -> PortResult<()> {
         let call = Call::new(Port::Services, Method::ResetFailed, Some(name));
         self.act(

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +15,7 @@ use companion_core::ports::{Job, PortError, PortErrorKind, PortResult, ServiceMa
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::bus::Bus;
+use crate::bus::{Bus, JobLog};
 use crate::error::{BusError, shown};
 use crate::journal::Journal;
 use crate::processes::KernelFiles;
@@ -68,6 +69,25 @@ pub struct SystemdManager {
     /// Serialises reloads: Podman's generator before 6.0 writes its output in place, and two concurrent runs leave a
     /// mixed unit behind (podman issue 29004).
     reloading: Mutex<()>,
+    watched: StdMutex<Watched>,
+}
+
+/// The units whose jobs are reported as changes.
+#[derive(Debug, Default)]
+struct Watched {
+    units: BTreeSet<String>,
+    /// How many job results of the session were considered.
+    considered: u64,
+}
+
+impl Watched {
+    /// Returns whether a job of a watched unit ended since the last call.
+    fn has_changed(&mut self, log: &JobLog) -> bool {
+        // A new session starts a new log.
+        let considered = std::mem::replace(&mut self.considered, log.noted());
+        let considered = if considered > log.noted() { 0 } else { considered };
+        log.since(considered).any(|end| self.units.contains(&end.unit))
+    }
 }
 
 impl SystemdManager {
@@ -99,7 +119,20 @@ impl SystemdManager {
         journal: Journal,
         units: Result<QuadletDir, ScopeError>,
     ) -> Self {
-        Self { bus, limits, files, journal, units, reloading: Mutex::new(()) }
+        let (reloading, watched) = (Mutex::new(()), StdMutex::default());
+        Self { bus, limits, files, journal, units, reloading, watched }
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Watched> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a job of a watched unit ended, whoever queued it.
+    async fn job_ended(&self) -> Result<(), BusError> {
+        let session = self.bus.session().await?;
+        let mut jobs = session.jobs();
+        let ended = jobs.wait_for(|log| self.watched().has_changed(log)).await;
+        ended.map(drop).map_err(|_closed| BusError::Closed)
     }
 }
 
@@ -109,6 +142,7 @@ impl ServiceManager for SystemdManager {
         &self,
         names: &BTreeSet<CompanionName>,
     ) -> BTreeMap<CompanionName, PortResult<ServiceState>> {
+        self.watched().units.extend(names.iter().map(service_name));
         let units = self.units.as_ref().ok();
         let states =
             reading::service_states(&self.bus, &self.files, units, names, self.limits.call);
@@ -187,6 +221,14 @@ impl ServiceManager for SystemdManager {
                 let text = format!("job for `{unit}` finished with result `{}`", shown(result));
                 Err(PortError::new(PortErrorKind::Transient, text))
             }
+        }
+    }
+
+    /// systemd announces the end of each start and stop, also of those that it or an operator queued.
+    async fn changed(&self) {
+        while let Err(error) = self.job_ended().await {
+            tracing::debug!(%error, "waiting for a connection to systemd");
+            tokio::time::sleep(self.limits.call).await;
         }
     }
 

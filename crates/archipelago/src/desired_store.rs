@@ -260,7 +260,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         install(&store(dir.path()), "lnd").await;
         let desired = store(dir.path()).load().await.unwrap();
-        let names: Vec<_> = desired.companions.keys().map(CompanionName::as_str).collect();
+        let names: Vec<_> =
+            desired.present().map(|(name, _)| name).map(CompanionName::as_str).collect();
         assert_eq!(names, ["archy-lnd-ui"]);
     }
 
@@ -324,7 +325,7 @@ mod tests {
         assert!(!lock.try_lock().unwrap());
         end.send(()).unwrap();
         let _lock = super::lock(other.dir()).await.unwrap();
-        assert_eq!(other.load().await.unwrap().companions.len(), 1);
+        assert_eq!(other.load().await.unwrap().present().count(), 1);
     }
 
     #[tokio::test]
@@ -337,7 +338,7 @@ mod tests {
         }
         assert_eq!(store.sweep().await.unwrap(), 2);
         assert_eq!(store.sweep().await.unwrap(), 0);
-        assert_eq!(store.load().await.unwrap().companions.len(), 1);
+        assert_eq!(store.load().await.unwrap().present().count(), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -383,7 +384,7 @@ mod tests {
             (true, ())
         };
         assert_eq!(store.update(change).await.unwrap_err().kind(), PortErrorKind::Invalid);
-        assert_eq!(store.load().await.unwrap().companions.len(), 1);
+        assert_eq!(store.load().await.unwrap().present().count(), 1);
     }
 
     #[tokio::test]

@@ -20,6 +20,6 @@ pub fn record(bytes: &[u8], catalog: &Catalog) -> Result<DesiredState, String> {
         record.remove(app, "a fuzzer", catalog);
     }
     assert_eq!(record.installed().next(), None, "what is removed is not installed");
-    assert!(record.desired(catalog).companions.is_empty());
+    assert!(record.desired(catalog).present().next().is_none());
     Ok(desired)
 }

@@ -12,6 +12,7 @@ use companion_core::model::companion::{CompanionName, InvalidValue};
 use companion_core::model::container::HostName;
 use companion_core::model::desired::DesiredState;
 use companion_core::model::hook::HookName;
+use companion_core::model::host::HostTraits;
 use companion_core::ports::{
     DesiredStore, Host, Leadership, PortError, PortResult, ServiceManager as _,
 };
@@ -131,6 +132,7 @@ pub async fn connect(
         containers: Arc::new(PodmanContainers::new(podman)),
         desired: Arc::new(desired),
         leadership,
+        traits: HostTraits::ALL,
     })
 }
 
@@ -198,8 +200,12 @@ async fn sweep_files(units: &QuadletDir, store: &RecordStore) -> PortResult<usiz
     let mut swept = store.sweep().await?;
     swept += units.sweep().await?;
     let desired = store.load().await?;
-    let wanted = desired.companions.values().filter_map(|wanted| wanted.spec().hook.as_ref());
-    let removed = desired.removed.values().filter_map(|removed| removed.hook.as_ref());
+    let wanted = desired
+        .present()
+        .map(|(_, companion)| companion)
+        .filter_map(|wanted| wanted.spec().hook.as_ref());
+    let removed =
+        desired.removed().map(|(_, removed)| removed).filter_map(|removed| removed.hook.as_ref());
     for (hook, unwanted) in wanted.map(|hook| (hook, false)).chain(removed.map(|hook| (hook, true)))
     {
         swept += adapter_hooks::sweep(hook, unwanted).await?;

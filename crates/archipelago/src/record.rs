@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::{
-    DesiredCompanion, DesiredState, Generation, RemovedCompanion,
+    DesiredCompanion, DesiredState, Generation, RemovedCompanion, Target,
 };
 use companion_core::model::hook::HookSpec;
 use serde::{Deserialize, Serialize};
@@ -258,16 +258,17 @@ impl Record {
             if let Some(spec) = catalog.companion(&name) {
                 let generation = self.companions.get(&name).map(|known| known.generation);
                 let generation = generation.unwrap_or_default();
-                desired.companions.insert(name, DesiredCompanion::new(spec.clone(), generation));
+                let companion = DesiredCompanion::new(spec.clone(), generation);
+                desired.targets.insert(name, Target::Present(companion));
             }
         }
         // Only what was removed by an intent is to be gone. What the catalog has no more for an installed
         // app is left alone: a file that was not read must remove nothing.
         for (name, known) in self.companions.iter().filter(|(_, known)| known.removed) {
-            if !desired.companions.contains_key(name) {
+            if !desired.targets.contains_key(name) {
                 let hook = rendered_hook(name, known, catalog);
                 let removed = RemovedCompanion { generation: known.generation, hook };
-                desired.removed.insert(name.clone(), removed);
+                desired.targets.insert(name.clone(), Target::Removed(removed));
             }
         }
         desired

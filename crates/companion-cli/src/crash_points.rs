@@ -55,6 +55,7 @@ pub(crate) fn around(host: Host) -> Host {
         containers: Arc::new(Points(host.containers)),
         desired: host.desired,
         leadership: Arc::new(Points(host.leadership)),
+        traits: host.traits,
     }
 }
 
@@ -125,6 +126,10 @@ impl ServiceManager for Points<dyn ServiceManager> {
 
     async fn reset_failed(&self, name: &CompanionName) -> PortResult<()> {
         passing("services.reset-failed", name.as_str(), self.0.reset_failed(name)).await
+    }
+
+    async fn changed(&self) {
+        self.0.changed().await;
     }
 }
 

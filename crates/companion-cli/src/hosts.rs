@@ -225,7 +225,7 @@ async fn end_hung_leader(scope: Scope, output: &Output) -> CommandResult<()> {
 /// Returns whether nothing was ever recorded and no unit is managed.
 async fn is_untouched(scope: Scope, store: &RecordStore) -> CommandResult<bool> {
     let desired = store.load().await?;
-    if !desired.companions.is_empty() || !desired.removed.is_empty() {
+    if !desired.targets.is_empty() {
         return Ok(false);
     }
     // The version affects the content of units, not their ownership.

@@ -18,6 +18,7 @@ use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::container::ContainerSpec;
 use companion_core::model::desired::*;
 use companion_core::model::hook::{ConfigId, HookSpec, HookState, Rendered};
+use companion_core::model::host::HostTraits;
 use companion_core::model::image::*;
 use companion_core::model::revision::Revision;
 use companion_core::model::service::*;
@@ -32,9 +33,8 @@ use tokio::time::Instant;
 struct Contents {
     /// What the companions are to be: the reconciler only reads it.
     desired: DesiredState,
-    /// The units that were written, and those that the last reload read.
+    /// The units: a written one takes effect immediately.
     stored: BTreeMap<CompanionName, UnitSpec>,
-    loaded: BTreeMap<CompanionName, UnitSpec>,
     /// The processes: the revision that each was started with, and since when it runs.
     runs: BTreeMap<CompanionName, (Revision, Instant)>,
     images: BTreeMap<ImageRef, PresentImage>,
@@ -104,7 +104,7 @@ impl ServiceManager for DictionaryHost {
         let contents = self.contents();
         let read = |name: &CompanionName| {
             let mut state = ServiceState::absent();
-            if let Some(unit) = contents.loaded.get(name) {
+            if let Some(unit) = contents.stored.get(name) {
                 state.unit = LoadedUnit::FromStore { revision: Some(unit.revision) };
             }
             if let Some((revision, since)) = contents.runs.get(name) {
@@ -118,12 +118,6 @@ impl ServiceManager for DictionaryHost {
         names.iter().map(read).collect()
     }
 
-    async fn reload(&self) -> PortResult<()> {
-        let contents = &mut *self.contents();
-        contents.loaded = contents.stored.clone();
-        Ok(())
-    }
-
     async fn begin(&self, name: &CompanionName, verb: Verb) -> PortResult<Job> {
         let contents = &mut *self.contents();
         if verb != Verb::Start {
@@ -132,17 +126,13 @@ impl ServiceManager for DictionaryHost {
         if verb != Verb::Stop {
             let message = format!("no unit of `{name}`");
             let not_loaded = || PortError::new(PortErrorKind::NotFound, message);
-            let unit = contents.loaded.get(name).ok_or_else(not_loaded)?;
+            let unit = contents.stored.get(name).ok_or_else(not_loaded)?;
             contents.runs.entry(name.clone()).or_insert((unit.revision, Instant::now()));
         }
         Ok(Job { id: verb.to_string(), companion: name.clone() })
     }
 
     async fn wait(&self, _job: Job) -> PortResult<()> {
-        Ok(())
-    }
-
-    async fn reset_failed(&self, _name: &CompanionName) -> PortResult<()> {
         Ok(())
     }
 }
@@ -247,6 +237,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         containers: host.clone(),
         desired: host.clone(),
         leadership: host.clone(),
+        traits: HostTraits::NONE,
     });
 
     let name: CompanionName = "web".parse()?;
@@ -259,7 +250,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         hook: None,
     };
     let companion = DesiredCompanion::new(spec, Generation(1));
-    host.contents().desired.companions.insert(name.clone(), companion);
+    host.contents().desired.targets.insert(name.clone(), Target::Present(companion));
     assert_eq!(reconcile(&reconciler, "installed").await?, Some(Health::Ready));
 
     tokio::time::sleep(Duration::from_secs(30)).await;
@@ -271,8 +262,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(reconcile(&reconciler, "process killed").await?, Some(Health::Ready));
 
     let removed = RemovedCompanion { generation: Generation(2), hook: None };
-    host.contents().desired.companions.clear();
-    host.contents().desired.removed.insert(name, removed);
+    host.contents().desired.targets.insert(name, Target::Removed(removed));
     assert_eq!(reconcile(&reconciler, "removed").await?, None);
     Ok(())
 }

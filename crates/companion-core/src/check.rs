@@ -12,7 +12,7 @@ use crate::model::hook::ConfigFile;
 use crate::model::observed::{ObservedCompanion, ObservedState};
 use crate::model::service::LoadedUnit;
 use crate::model::unit::{ContainerState, UnitFileState};
-use crate::plan::{Action, Need, Plan, Step};
+use crate::plan::{Action, CompanionStep, Need, Plan, Step};
 
 /// The maximum number of steps per companion in one plan.
 pub const STEPS_LIMIT: usize = 6;
@@ -39,9 +39,9 @@ pub enum Rule {
     /// Nothing is stopped or removed because of an unknown state.
     NothingOnUnknown,
     /// There is at most one reload, after all file changes and before every start that requires it.
-    OneReloadInOrder,
+    OneLoadInOrder,
     /// Nothing is started before its image and its configuration exist.
-    LayersBelowFirst,
+    StagesBelowFirst,
     /// A file or an image named by a unit or a process is not removed.
     NothingInUse,
     /// A service that runs in the desired state is not restarted.
@@ -68,15 +68,13 @@ impl fmt::Display for Violation {
 pub fn check(plan: &Plan, desired: &DesiredState, observed: &ObservedState) -> Vec<Violation> {
     let mut found = BTreeSet::new();
     let mut counts: BTreeMap<&CompanionName, usize> = BTreeMap::new();
-    for step in &plan.steps {
-        let Some(name) = &step.companion else {
-            continue;
-        };
+    for step in plan.steps.iter().filter_map(Step::as_companion) {
+        let name = &step.companion;
         *counts.entry(name).or_default() += 1;
         let mut report = |rule| {
             found.insert(Violation { rule, companion: Some(name.clone()) });
         };
-        intended(step, name, desired).into_iter().for_each(&mut report);
+        intended(step, desired).into_iter().for_each(&mut report);
         match observed.companions.get(name) {
             Some(seen) => on_host(step, seen).into_iter().for_each(&mut report),
             None => report(Rule::NothingOnUnknown),
@@ -94,12 +92,13 @@ pub fn check(plan: &Plan, desired: &DesiredState, observed: &ObservedState) -> V
             found.insert(Violation { rule: Rule::Bounded, companion: Some(name.clone()) });
         }
     }
-    found.extend(reload_order(plan, observed));
+    found.extend(load_order(plan, observed));
     found.into_iter().collect()
 }
 
-fn intended(step: &Step, name: &CompanionName, desired: &DesiredState) -> Vec<Rule> {
+fn intended(step: &CompanionStep, desired: &DesiredState) -> Vec<Rule> {
     let mut broken = Vec::new();
+    let name = &step.companion;
     if desired.generation(name) != Some(step.generation) {
         broken.push(Rule::OnlyWhatIsDesired);
     }
@@ -114,15 +113,15 @@ fn intended(step: &Step, name: &CompanionName, desired: &DesiredState) -> Vec<Ru
         | Action::StartUnit(_)
         | Action::RestartUnit(_)
         | Action::SweepConfigs { .. } => Some(false),
-        Action::ResetFailed | Action::PruneImages(_) | Action::DaemonReload { .. } => None,
+        Action::ResetFailed | Action::PruneImages(_) => None,
     };
-    if takes_down.is_some_and(|down| down != desired.removed.contains_key(name)) {
+    if takes_down.is_some_and(|down| down != desired.removal(name).is_some()) {
         broken.push(Rule::OneDirection);
     }
     broken
 }
 
-fn on_host(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
+fn on_host(step: &CompanionStep, seen: &ObservedCompanion) -> Vec<Rule> {
     let mut broken = Vec::new();
     let touches_unit = !matches!(
         step.action,
@@ -163,7 +162,7 @@ fn on_host(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
 }
 
 /// Returns whether the step removes an object named by the companion's own unit or process.
-fn removes_used(step: &Step, seen: &ObservedCompanion) -> bool {
+fn removes_used(step: &CompanionStep, seen: &ObservedCompanion) -> bool {
     let claims = seen.claims();
     match &step.action {
         Action::SweepConfigs { keep, .. } => {
@@ -178,7 +177,7 @@ fn removes_used(step: &Step, seen: &ObservedCompanion) -> bool {
 }
 
 /// Returns whether the step removes or replaces an object in an unknown state.
-fn is_unread(step: &Step, seen: &ObservedCompanion) -> bool {
+fn is_unread(step: &CompanionStep, seen: &ObservedCompanion) -> bool {
     let known_container = seen.container.as_ref().is_some_and(|seen| seen.known().is_some());
     match step.action {
         Action::RemoveContainer => !known_container,
@@ -194,14 +193,13 @@ fn is_unread(step: &Step, seen: &ObservedCompanion) -> bool {
         Action::EnsureImage(_)
         | Action::WriteUnit(_)
         | Action::RemoveUnit
-        | Action::DaemonReload { .. }
         | Action::ResetFailed
         | Action::StopUnit
         | Action::PruneImages(_) => false,
     }
 }
 
-fn on_start(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
+fn on_start(step: &CompanionStep, seen: &ObservedCompanion) -> Vec<Rule> {
     let (Action::StartUnit(condition) | Action::RestartUnit(condition)) = &step.action else {
         return Vec::new();
     };
@@ -213,7 +211,7 @@ fn on_start(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
         (None, Some(_)) | (Some(_), _) => false,
     };
     if !config || image.is_none_or(|image| image.present.is_none()) {
-        broken.push(Rule::LayersBelowFirst);
+        broken.push(Rule::StagesBelowFirst);
     }
     let healthy = seen.service.known().is_some_and(|service| {
         service.is_up() && service.running == Some(condition.loaded) && !service.frozen
@@ -226,43 +224,43 @@ fn on_start(step: &Step, seen: &ObservedCompanion) -> Vec<Rule> {
     broken
 }
 
-/// Returns whether `step` only fixes the mode of a unit with the expected bytes.
-fn closes_only(step: &Step, observed: &ObservedState) -> bool {
-    let (Action::WriteUnit(unit), Some(name)) = (&step.action, &step.companion) else {
-        return false;
-    };
-    let seen = observed.companions.get(name).and_then(|seen| seen.unit.known());
-    seen.is_some_and(|file| file.state == UnitFileState::WrongMode { revision: unit.revision })
+/// Returns whether `step` changes what a load reads: fixing the mode of a unit with the expected bytes does not.
+fn changes_unit(step: &CompanionStep, observed: &ObservedState) -> bool {
+    match &step.action {
+        Action::WriteUnit(unit) => {
+            let seen = observed.companions.get(&step.companion).and_then(|seen| seen.unit.known());
+            let fixed = UnitFileState::WrongMode { revision: unit.revision };
+            seen.is_none_or(|file| file.state != fixed)
+        }
+        Action::RemoveUnit => true,
+        _ => false,
+    }
 }
 
-fn reload_order(plan: &Plan, observed: &ObservedState) -> Option<Violation> {
-    let changes = |step: &Step| {
-        matches!(step.action, Action::WriteUnit(_) | Action::RemoveUnit)
-            && !closes_only(step, observed)
-    };
-    let position = |wanted: fn(&Action) -> bool| {
-        plan.steps
-            .iter()
-            .enumerate()
-            .filter(move |(_, step)| wanted(&step.action))
-            .map(|(at, _)| at)
-    };
-    let mut reloads = position(|action| matches!(action, Action::DaemonReload { .. }));
-    let reload = reloads.next();
-    let last_file = plan.steps.iter().rposition(&changes);
-    let early_start = plan.steps.iter().enumerate().any(|(at, step)| {
-        let starts = matches!(step.action, Action::StartUnit(_) | Action::RestartUnit(_));
-        let changed =
-            plan.steps.iter().any(|other| other.companion == step.companion && changes(other));
-        starts && (changed || step.after_reload) && reload.is_none_or(|reload| reload > at)
+/// Units are changed before the only load, and started after it.
+fn load_order(plan: &Plan, observed: &ObservedState) -> Option<Violation> {
+    let steps = || plan.steps.iter().enumerate();
+    let own = || steps().filter_map(|(at, step)| Some((at, step.as_companion()?)));
+    let mut loads = steps().filter(|(_, step)| matches!(step, Step::Load(_))).map(|(at, _)| at);
+    let load = loads.next();
+    let changed: BTreeSet<_> = own()
+        .filter(|(_, step)| changes_unit(step, observed))
+        .map(|(at, step)| (&step.companion, at))
+        .collect();
+    let loads_units = observed.traits.loads_units;
+    let late_change = changed.iter().any(|(_, at)| load.is_none_or(|load| load < *at));
+    let mut starts = own()
+        .filter(|(_, step)| matches!(step.action, Action::StartUnit(_) | Action::RestartUnit(_)));
+    let early_start = starts.any(|(at, step)| {
+        let changed_at = changed.iter().find(|(name, _)| **name == step.companion);
+        if !loads_units {
+            return step.after_load || changed_at.is_some_and(|(_, changed)| *changed > at);
+        }
+        let needs_load = step.after_load || changed_at.is_some();
+        needs_load && (!step.after_load || load.is_none_or(|load| load > at))
     });
-    let unmarked_start = plan.steps.iter().any(|step| {
-        let starts = matches!(step.action, Action::StartUnit(_) | Action::RestartUnit(_));
-        starts
-            && !step.after_reload
-            && plan.steps.iter().any(|other| other.companion == step.companion && changes(other))
-    });
-    let file_after_reload = last_file.is_some_and(|file| reload.is_none_or(|reload| reload < file));
-    (reloads.next().is_some() || early_start || unmarked_start || file_after_reload)
-        .then_some(Violation { rule: Rule::OneReloadInOrder, companion: None })
+    let late_change = late_change && loads_units;
+    let needless_load = load.is_some() && !loads_units;
+    (loads.next().is_some() || needless_load || late_change || early_start)
+        .then_some(Violation { rule: Rule::OneLoadInOrder, companion: None })
 }

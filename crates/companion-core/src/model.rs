@@ -9,6 +9,7 @@ pub mod companion;
 pub mod container;
 pub mod desired;
 pub mod hook;
+pub mod host;
 pub mod image;
 pub mod log;
 pub mod observed;

@@ -55,8 +55,8 @@ impl Plan {
     pub fn restrict_to(mut self, names: &BTreeSet<CompanionName>) -> Self {
         self.steps.retain(|step| step.serves().any(|name| names.contains(name)));
         for step in &mut self.steps {
-            if let Action::DaemonReload { wanted_by } = &mut step.action {
-                wanted_by.retain(|(name, _input)| names.contains(name));
+            if let Step::Load(load) = step {
+                load.wanted_by.retain(|(name, _input)| names.contains(name));
             }
         }
         self.blocked.retain(|blocked| names.contains(&blocked.companion));
@@ -64,8 +64,9 @@ impl Plan {
     }
 
     /// Returns the steps of `name`, without the shared reload.
-    pub fn steps(&self, name: &CompanionName) -> impl Iterator<Item = &Step> {
-        self.steps.iter().filter(move |step| step.companion.as_ref() == Some(name))
+    pub fn steps(&self, name: &CompanionName) -> impl Iterator<Item = &CompanionStep> {
+        let own = self.steps.iter().filter_map(Step::as_companion);
+        own.filter(move |step| step.companion == *name)
     }
 
     /// Returns the steps of `name`, and the shared reload if it requires it.
@@ -79,11 +80,20 @@ impl Plan {
     }
 }
 
-/// One action and its reason.
+/// One step, and its reason.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Step {
-    /// The companion; `None` for the shared reload.
-    pub companion: Option<CompanionName>,
+pub enum Step {
+    /// One action for one companion.
+    Companion(CompanionStep),
+    /// One load of all units, shared by the companions that need it.
+    Load(Load),
+}
+
+/// One action for one companion.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CompanionStep {
+    /// The companion.
+    pub companion: CompanionName,
     /// The generation of its intent.
     pub generation: Generation,
     /// The action.
@@ -94,8 +104,17 @@ pub struct Step {
     pub reason: Reason,
     /// A digest of the attempt's inputs: back-off applies only to an attempt with the same inputs.
     pub input: Fingerprint,
-    /// Whether it requires that this plan's reload succeeded.
-    pub after_reload: bool,
+    /// Whether it requires that this plan's load succeeded.
+    pub after_load: bool,
+}
+
+/// Loads the units of the store into the service manager (`systemctl daemon-reload`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Load {
+    /// The companions that need it, and the inputs of their attempts.
+    pub wanted_by: Vec<(CompanionName, Fingerprint)>,
+    /// The reason of the first of them.
+    pub reason: Reason,
 }
 
 /// One action, named after the tool's verb. Each is one port call.
@@ -114,11 +133,6 @@ pub enum Action {
     WriteUnit(Box<UnitSpec>),
     /// Removes a unit file.
     RemoveUnit,
-    /// Reloads all units (`systemctl daemon-reload`).
-    DaemonReload {
-        /// The companions that need it, and their inputs.
-        wanted_by: Vec<(CompanionName, Fingerprint)>,
-    },
     /// Resets a service's failed state.
     ResetFailed,
     /// Starts a service if the condition still holds.
@@ -150,7 +164,6 @@ impl Action {
             Self::EnsureImage(_) => Work::Image,
             Self::PruneImages(_) | Self::SweepConfigs { .. } => Work::Prune,
             Self::WriteUnit(_) => Work::Unit,
-            Self::DaemonReload { .. } => Work::Load,
             Self::ResetFailed | Self::StartUnit(_) | Self::RestartUnit(_) => Work::Service,
             Self::StopUnit | Self::RemoveUnit | Self::RemoveConfig(_) | Self::RemoveContainer => {
                 Work::Removal
@@ -165,7 +178,6 @@ impl Action {
             Self::EnsureImage(_) => "ensure-image",
             Self::WriteUnit(_) => "write-unit",
             Self::RemoveUnit => "remove-unit",
-            Self::DaemonReload { .. } => "daemon-reload",
             Self::ResetFailed => "reset-failed",
             Self::StartUnit(_) => "start",
             Self::RestartUnit(_) => "restart",
@@ -305,23 +317,81 @@ impl fmt::Display for Reason {
     }
 }
 
+impl From<CompanionStep> for Step {
+    fn from(step: CompanionStep) -> Self {
+        Self::Companion(step)
+    }
+}
+
 impl Step {
-    /// Returns its companion, or for a reload all companions that require it.
-    pub fn serves(&self) -> impl Iterator<Item = &CompanionName> {
-        let wanted_by = match &self.action {
-            Action::DaemonReload { wanted_by } => wanted_by.as_slice(),
-            _ => &[],
+    /// Returns the companion; `None` for the shared load.
+    pub fn companion(&self) -> Option<&CompanionName> {
+        self.as_companion().map(|step| &step.companion)
+    }
+
+    /// Returns the step of one companion; `None` for the shared load.
+    pub fn as_companion(&self) -> Option<&CompanionStep> {
+        match self {
+            Self::Companion(step) => Some(step),
+            Self::Load(_) => None,
+        }
+    }
+
+    /// Returns the action for one companion; `None` for the shared load.
+    pub fn action(&self) -> Option<&Action> {
+        self.as_companion().map(|step| &step.action)
+    }
+
+    /// Returns the verb, for messages and metrics.
+    pub fn verb(&self) -> &'static str {
+        self.action().map_or("load-units", Action::verb)
+    }
+
+    /// Returns the kind of work.
+    pub fn work(&self) -> Work {
+        self.as_companion().map_or(Work::Load, |step| step.work)
+    }
+
+    /// Returns the reason.
+    pub fn reason(&self) -> &Reason {
+        match self {
+            Self::Companion(step) => &step.reason,
+            Self::Load(load) => &load.reason,
+        }
+    }
+
+    /// Returns the generation of its companion's intent; the shared load has none.
+    pub fn generation(&self) -> Generation {
+        self.as_companion().map_or_else(Generation::default, |step| step.generation)
+    }
+
+    /// Returns whether it requires that this plan's load succeeded.
+    pub fn after_load(&self) -> bool {
+        self.as_companion().is_some_and(|step| step.after_load)
+    }
+
+    /// Returns the attempts that it makes: the companions that it serves, and the inputs.
+    pub fn attempts(&self) -> impl Iterator<Item = (&CompanionName, Fingerprint)> {
+        let own = self.as_companion().map(|step| (&step.companion, step.input));
+        let wanted_by = match self {
+            Self::Companion(_) => &[],
+            Self::Load(load) => load.wanted_by.as_slice(),
         };
-        self.companion.iter().chain(wanted_by.iter().map(|(name, _input)| name))
+        own.into_iter().chain(wanted_by.iter().map(|(name, input)| (name, *input)))
+    }
+
+    /// Returns the companions that it serves.
+    pub fn serves(&self) -> impl Iterator<Item = &CompanionName> {
+        self.attempts().map(|(name, _input)| name)
     }
 }
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.action.verb())?;
-        if let Some(companion) = &self.companion {
+        f.write_str(self.verb())?;
+        if let Some(companion) = self.companion() {
             write!(f, " {companion}")?;
         }
-        write!(f, ": {}", self.reason)
+        write!(f, ": {}", self.reason())
     }
 }

@@ -9,12 +9,13 @@ use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
-use crate::model::desired::{DesiredCompanion, DesiredState, Generation};
+use crate::model::desired::{DesiredCompanion, DesiredState, Generation, Target};
+use crate::model::host::HostTraits;
 use crate::model::observed::{
     Attempt, Failure, History, Observation, ObservedCompanion, ObservedState, Work,
 };
 use crate::model::revision::Fingerprint;
-use crate::plan::{Action, Blocked, Plan, Reason, Step, WaitingOn};
+use crate::plan::{Action, Blocked, CompanionStep, Load, Plan, Reason, Step, WaitingOn};
 
 pub mod backoff;
 mod cleanup;
@@ -34,19 +35,16 @@ pub use services::{CONFIG_INTERVAL, MIN_READY};
 /// `now` is the current time for the back-offs in `observed.history`.
 pub fn plan(desired: &DesiredState, observed: &ObservedState, now: Monotonic) -> Plan {
     let mut builder = PlanBuilder::new(observed, now);
-    for (name, companion) in &desired.companions {
+    for (name, target) in &desired.targets {
         let Some(seen) = observed.companions.get(name) else {
             builder.block(name, unseen());
             continue;
         };
-        keep(&mut builder.of(name, companion.generation()), companion, seen);
-    }
-    for (name, removed) in &desired.removed {
-        let Some(seen) = observed.companions.get(name) else {
-            builder.block(name, unseen());
-            continue;
-        };
-        prune::rule(&mut builder.of(name, removed.generation), removed, seen);
+        let plan = &mut builder.of(name, target.generation());
+        match target {
+            Target::Present(companion) => keep(plan, companion, seen),
+            Target::Removed(removed) => prune::rule(plan, removed, seen),
+        }
     }
     for name in observed.companions.keys() {
         if desired.generation(name).is_none() {
@@ -77,7 +75,7 @@ fn keep(plan: &mut CompanionPlan<'_, '_>, desired: &DesiredCompanion, seen: &Obs
     let Some(loading) = units::rule(plan, desired, image, config, seen) else {
         return;
     };
-    if services::rule(plan, loading, seen) && !loading.after_reload {
+    if services::rule(plan, loading, seen) && !loading.after_load {
         cleanup::rule(plan, desired, loading.revision, seen);
     }
 }
@@ -85,14 +83,15 @@ fn keep(plan: &mut CompanionPlan<'_, '_>, desired: &DesiredCompanion, seen: &Obs
 /// Builds a plan: collects steps by phase, so that `finish` alone defines their order.
 struct PlanBuilder<'h> {
     history: &'h History,
+    traits: HostTraits,
     now: Monotonic,
     /// The images named by units and processes; `None` if any of them could not be read.
     named_images: Option<BTreeSet<Fingerprint>>,
-    background: Vec<Step>,
-    files: Vec<Step>,
-    reload: BTreeMap<CompanionName, (Fingerprint, Reason)>,
-    services: Vec<Step>,
-    cleanup: Vec<Step>,
+    background: Vec<CompanionStep>,
+    files: Vec<CompanionStep>,
+    load: BTreeMap<CompanionName, (Fingerprint, Reason)>,
+    services: Vec<CompanionStep>,
+    cleanup: Vec<CompanionStep>,
     blocked: Vec<Blocked>,
     recovered: Vec<(CompanionName, Work)>,
     superseded: Vec<(CompanionName, Work)>,
@@ -106,11 +105,12 @@ impl<'h> PlanBuilder<'h> {
         let named = seen.flat_map(ObservedCompanion::claims).map(|revision| revision.image);
         Self {
             history: &observed.history,
+            traits: observed.traits,
             now,
             named_images: is_read.then(|| named.collect()),
             background: Vec::new(),
             files: Vec::new(),
-            reload: BTreeMap::new(),
+            load: BTreeMap::new(),
             services: Vec::new(),
             cleanup: Vec::new(),
             blocked: Vec::new(),
@@ -131,27 +131,19 @@ impl<'h> PlanBuilder<'h> {
         self.blocked.push(Blocked { companion: name.clone(), waiting_on, retry_at: None });
     }
 
-    /// Orders the steps: long-running work first, then files, one reload for all of them, services, and cleanup
+    /// Orders the steps: long-running work first, then files, one load for all of them, services, and cleanup
     /// last.
     fn finish(self) -> Plan {
-        let mut steps = self.background;
-        steps.extend(self.files);
-        let first = self.reload.first_key_value().map(|(_, (_, reason))| reason.clone());
+        let files = self.background.into_iter().chain(self.files);
+        let mut steps: Vec<_> = files.map(Step::from).collect();
+        let first = self.load.first_key_value().map(|(_, (_, reason))| reason.clone());
         if let Some(reason) = first {
             let wanted_by: Vec<_> =
-                self.reload.into_iter().map(|(name, (input, _))| (name, input)).collect();
-            steps.push(Step {
-                companion: None,
-                generation: Generation::default(),
-                action: Action::DaemonReload { wanted_by },
-                work: Work::Load,
-                reason,
-                input: Fingerprint::of(b"reload"),
-                after_reload: false,
-            });
+                self.load.into_iter().map(|(name, (input, _))| (name, input)).collect();
+            steps.push(Step::Load(Load { wanted_by, reason }));
         }
-        steps.extend(self.services);
-        steps.extend(self.cleanup);
+        let services = self.services.into_iter().chain(self.cleanup);
+        steps.extend(services.map(Step::from));
         let now = self.now;
         let retry = self.blocked.iter().filter_map(|blocked| blocked.retry_at).min();
         Plan {
@@ -184,11 +176,20 @@ impl CompanionPlan<'_, '_> {
         input_of(self.generation, parts)
     }
 
-    fn step(&self, action: Action, reason: Reason, input: Fingerprint) -> Step {
-        let companion = Some(self.name.clone());
+    fn step(&self, action: Action, reason: Reason, input: Fingerprint) -> CompanionStep {
+        let companion = self.name.clone();
         let generation = self.generation;
         let work = action.work();
-        Step { companion, generation, action, work, reason, input, after_reload: false }
+        CompanionStep { companion, generation, action, work, reason, input, after_load: false }
+    }
+
+    /// Plans the shared load; returns `false` on a host where written units take effect immediately.
+    fn load(&mut self, input: Fingerprint, reason: Reason) -> bool {
+        let loads = self.builder.traits.loads_units;
+        if loads {
+            self.builder.load.insert(self.name.clone(), (input, reason));
+        }
+        loads
     }
 
     fn block(&mut self, waiting_on: WaitingOn) {

@@ -16,6 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::model::companion::CompanionName;
+use crate::model::host::HostTraits;
 
 pub mod container_runtime;
 pub mod desired_store;
@@ -131,6 +132,8 @@ pub struct Host {
     pub desired: Arc<dyn DesiredStore>,
     /// Elects one leader per host.
     pub leadership: Arc<dyn Leadership>,
+    /// Its optional abilities.
+    pub traits: HostTraits,
 }
 
 impl fmt::Debug for Host {

@@ -97,6 +97,9 @@ pub struct CompanionStatus {
     pub log_error: Option<String>,
     /// The drop-ins of its unit, in the store and as loaded.
     pub drop_ins: Vec<String>,
+    /// The settings that this host does not honour, by their names in the catalog.
+    #[serde(default)]
+    pub not_honoured: Vec<String>,
 }
 
 /// A blocking condition of a companion.
@@ -161,7 +164,7 @@ pub struct Revisions {
 /// Returns the status of every companion that is desired, pending deletion, or managed on the host.
 pub fn status(reconcile: &Reconcile) -> Vec<CompanionStatus> {
     let gone = |name: &CompanionName| {
-        reconcile.desired.removed.contains_key(name) && reconcile.plan.is_converged_for(name)
+        reconcile.desired.removal(name).is_some() && reconcile.plan.is_converged_for(name)
     };
     let companions = reconcile.observed.companions.iter();
     companions
@@ -200,14 +203,22 @@ fn of(name: &CompanionName, seen: &ObservedCompanion, reconcile: &Reconcile) -> 
         log,
         log_error,
         drop_ins: drop_ins(seen),
+        not_honoured: not_honoured(name, reconcile),
     }
+}
+
+fn not_honoured(name: &CompanionName, reconcile: &Reconcile) -> Vec<String> {
+    let companion = reconcile.desired.companion(name);
+    let traits = reconcile.observed.traits;
+    let ignored = companion.map(|companion| traits.not_honoured(companion.spec()));
+    ignored.unwrap_or_default().into_iter().map(str::to_owned).collect()
 }
 
 fn health(name: &CompanionName, seen: &ObservedCompanion, reconcile: &Reconcile) -> Health {
     if reconcile.desired.generation(name).is_none() {
         return Health::Orphaned;
     }
-    if reconcile.desired.removed.contains_key(name) {
+    if reconcile.desired.removal(name).is_some() {
         return Health::Removing;
     }
     let Some(service) = seen.service.known() else {
@@ -224,7 +235,7 @@ fn health(name: &CompanionName, seen: &ObservedCompanion, reconcile: &Reconcile)
 
 /// Returns whether the plan contains only cleanup for `name`.
 fn is_quiet(plan: &Plan, name: &CompanionName) -> bool {
-    let tidying_only = plan.serving(name).all(|step| step.work == Work::Prune);
+    let tidying_only = plan.serving(name).all(|step| step.work() == Work::Prune);
     tidying_only && plan.blocked(name).next().is_none()
 }
 

@@ -1,4 +1,5 @@
-//! The supervisor: reconciles immediately, on every wake-up, and at least every 30 s, until shutdown.
+//! The supervisor: reconciles immediately, on every wake-up and every hint of the host, and at least every 30 s,
+//! until shutdown.
 //!
 //! Level-triggered: wake-ups only reduce latency. If all are lost, the resync still observes the whole state of
 //! the host.
@@ -33,7 +34,7 @@ impl Supervisor {
 
     /// Sets the resync interval.
     #[must_use]
-    pub fn with_tick(self, resync: Duration) -> Self {
+    pub fn with_resync(self, resync: Duration) -> Self {
         Self { resync, ..self }
     }
 
@@ -48,7 +49,7 @@ impl Supervisor {
         Arc::clone(&self.wake)
     }
 
-    /// Reconciles until `shutdown` and passes each result to `on_round`, which can notify a watchdog.
+    /// Reconciles until `shutdown` and passes each result to `on_reconcile`, which can notify a watchdog.
     ///
     /// While another process is the leader, each reconcile returns an error, and the supervisor tries to
     /// acquire leadership again after the resync interval or a wake-up. On shutdown it finishes the current
@@ -56,33 +57,35 @@ impl Supervisor {
     pub async fn run(
         self,
         shutdown: CancellationToken,
-        mut on_round: impl FnMut(&Result<Reconcile, ReconcileError>),
+        mut on_reconcile: impl FnMut(&Result<Reconcile, ReconcileError>),
     ) {
+        let services = Arc::clone(&self.reconciler.host().services);
         while !shutdown.is_cancelled() {
             let ended = self.reconciler.work_ended();
             tokio::pin!(ended);
             let reconcile = self.reconciler.reconcile_once().await;
             if let Err(error) = &reconcile {
-                log_failed_round(error);
+                log_failed_reconcile(error);
             }
             let pause = pause_after(&reconcile, self.resync);
-            on_round(&reconcile);
+            on_reconcile(&reconcile);
             drop(reconcile);
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
                 () = &mut ended => {}
-                () = self.wake.notified() => {
-                    tokio::select! {
-                        () = shutdown.cancelled() => break,
-                        () = tokio::time::sleep(DEBOUNCE) => {}
-                    }
-                }
+                () = self.wake.notified() => debounce(&shutdown).await,
+                () = services.changed() => debounce(&shutdown).await,
             }
         }
         info!("shutting down; companions keep running");
         self.reconciler.shut_down().await;
     }
+}
+
+/// Lets the rest of a burst of events pass.
+async fn debounce(shutdown: &CancellationToken) {
+    let _cancelled = shutdown.run_until_cancelled(tokio::time::sleep(DEBOUNCE)).await;
 }
 
 /// Returns the time of the next reconcile if no wake-up comes first.
@@ -95,6 +98,6 @@ fn pause_after(reconcile: &Result<Reconcile, ReconcileError>, resync: Duration) 
     }
 }
 
-fn log_failed_round(error: &ReconcileError) {
+fn log_failed_reconcile(error: &ReconcileError) {
     error!("{}", error.chain());
 }

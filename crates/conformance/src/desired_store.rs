@@ -33,7 +33,7 @@ type World = dyn DesiredWorld;
 
 async fn new_host_has_an_empty_desired_state(world: &World) {
     let desired = world.desired().load().await.unwrap();
-    assert!(desired.companions.is_empty() && desired.removed.is_empty());
+    assert!(desired.targets.is_empty());
 }
 
 async fn recorded_specification_is_loaded_unchanged(world: &World) {
@@ -41,10 +41,10 @@ async fn recorded_specification_is_loaded_unchanged(world: &World) {
         world.install(&world.spec(number)).await;
     }
     let desired = world.desired().load().await.unwrap();
-    assert_eq!(desired.companions.len(), 2);
+    assert_eq!(desired.present().count(), 2);
     for number in 0..2 {
         let spec = world.spec(number);
-        assert_eq!(*desired.companions[&spec.name].spec(), spec);
+        assert_eq!(*desired.companion(&spec.name).unwrap().spec(), spec);
     }
 }
 
@@ -53,8 +53,8 @@ async fn removal_is_recorded_with_its_hook(world: &World) {
     world.install(&spec).await;
     world.remove(&spec.name).await;
     let desired = world.desired().load().await.unwrap();
-    assert!(!desired.companions.contains_key(&spec.name));
-    assert_eq!(desired.removed[&spec.name].hook, spec.hook);
+    assert!(!desired.companion(&spec.name).is_some());
+    assert_eq!(desired.removal(&spec.name).unwrap().hook, spec.hook);
 }
 
 async fn every_intent_has_a_greater_generation(world: &World) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_fake::{Counts, FakeHost, World};
+use companion_core::model::desired::Target;
 use companion_core::reconciler::{Convergence, ReconcileError, Reconciler};
 
 use super::boundaries::{Boundaries, Reached};
@@ -105,7 +106,7 @@ fn sound(
     }
     // An intent is promised only after it is durable.
     if host.world().record_is_durable() {
-        let removed = last.desired.removed.keys();
+        let removed = last.desired.removed().map(|(name, _)| name);
         let finished = removed.filter(|name| last.plan.is_converged_for(name));
         finished.for_each(|name| host.removal_finished(name));
     }
@@ -343,7 +344,9 @@ async fn other_process(host: FakeHost, other: Other) -> Result<(), String> {
         mut pass => {
             if let (Ok(pass), Some(name)) = (&mut pass, &names) {
                 // A converge of one companion reports nothing about others.
-                pass.last.desired.removed.retain(|removed, _| removed == name);
+                let targets = &mut pass.last.desired.targets;
+                targets
+                    .retain(|named, target| named == name || matches!(target, Target::Present(_)));
             }
             sound(&host, pass).map(drop)
         }

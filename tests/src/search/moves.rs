@@ -3,7 +3,7 @@
 use std::fmt;
 
 use adapter_fake::{Fault, Method, Mode, Port};
-use companion_core::plan::Action;
+use companion_core::plan::{Action, Step};
 use companion_core::ports::PortErrorKind;
 use companion_core::reconciler::stepwise::{Executor, Stage, Task};
 
@@ -186,12 +186,13 @@ fn from_outside(scene: &Scene, tamperings: &[Tampering], state: &State, moves: &
 
 /// The next call of `executor`, and whether its effect is on a file; `None` when the next step only starts a task.
 pub fn call_of(executor: &Executor) -> Option<(Port, Method, bool)> {
-    let step = executor.steps().next()?;
+    let Step::Companion(step) = executor.steps().next()? else {
+        return Some((Port::Services, Method::Reload, false));
+    };
     Some(match &step.action {
         Action::RunHook { .. } | Action::EnsureImage(_) | Action::PruneImages(_) => return None,
         Action::WriteUnit(_) => (Port::Units, Method::Write, true),
         Action::RemoveUnit => (Port::Units, Method::Remove, true),
-        Action::DaemonReload { .. } => (Port::Services, Method::Reload, false),
         Action::ResetFailed => (Port::Services, Method::ResetFailed, false),
         Action::StartUnit(_) | Action::RestartUnit(_) if !executor.is_ready() => {
             (Port::Services, Method::Observe, false)

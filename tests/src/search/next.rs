@@ -144,7 +144,7 @@ impl<'s> Mover<'s> {
         let mut world = came.world;
         if let Some(reconcile) = came.result.flatten() {
             self.judge(&reconcile, &leader);
-            let removed = reconcile.desired.removed.keys();
+            let removed = reconcile.desired.removed().map(|(name, _)| name);
             let finished = removed.filter(|name| reconcile.plan.is_converged_for(name));
             finished.for_each(|name| world.removal_finished(name));
         }

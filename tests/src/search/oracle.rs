@@ -20,7 +20,7 @@ pub fn after_look<'a>(
     let unwanted = leader.tasks.values().filter(|task| {
         let (name, _work) = task.key();
         // For unreadable state the target of the work is unknown.
-        let desired = reconcile.desired.companions.get(name);
+        let desired = reconcile.desired.companion(name);
         let seen = reconcile.observed.companions.get(name).is_some_and(is_seen);
         (seen || desired.is_none()) && !is_desired(task, desired)
     });

@@ -14,7 +14,7 @@ use companion_core::model::desired::{DesiredCompanion, Generation};
 use companion_core::model::hook::ConfigId;
 use companion_core::model::image::PresentImage;
 use companion_core::model::service::End;
-use companion_core::plan::{Action, Plan};
+use companion_core::plan::{Plan, Step};
 
 use super::host::Simulation;
 use super::liveness::{Liveness, put_right};
@@ -355,11 +355,9 @@ pub fn pairs(of: &[Start], follow: bool) -> Table {
 /// The decisions of `plan` for the companion at `at`, without the generations, which order the intents.
 fn decision(plan: &Plan, scene: &Scene, at: usize) -> (Vec<(String, String)>, Vec<String>, bool) {
     let name = &scene.names[at];
-    let steps = plan.steps(name).map(|step| (step.to_string(), format!("{:?}", step.action)));
+    let steps =
+        plan.steps(name).map(|step| (step.reason.to_string(), format!("{:?}", step.action)));
     let blocked = plan.blocked(name).map(|blocked| blocked.waiting_on.to_string());
-    let reloads = plan.steps.iter().any(|step| match &step.action {
-        Action::DaemonReload { wanted_by } => wanted_by.iter().any(|(wants, _)| wants == name),
-        _ => false,
-    });
-    (steps.collect(), blocked.collect(), reloads)
+    let loads = plan.serving(name).any(|step| matches!(step, Step::Load(_)));
+    (steps.collect(), blocked.collect(), loads)
 }

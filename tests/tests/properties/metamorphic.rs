@@ -25,8 +25,8 @@ struct Traces(Mutex<BTreeMap<CompanionName, Vec<String>>>);
 impl EventSink for Traces {
     fn on_event(&self, event: &Event<'_>) {
         let Event::StepBegun(step) = event else { return };
-        if let Some(name) = &step.companion {
-            let words = format!("{}: {}", step.action.verb(), step.reason);
+        if let Some(name) = step.companion() {
+            let words = format!("{}: {}", step.verb(), step.reason());
             self.0.lock().unwrap().entry(name.clone()).or_default().push(words);
         }
     }

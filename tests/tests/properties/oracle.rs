@@ -76,7 +76,11 @@ pub(crate) fn pass_is_honest(
         return Ok(());
     }
     let (world, specs) = (host.world(), host.specs());
-    let intended = last.desired.companions.keys().chain(last.desired.removed.keys());
+    let intended = last
+        .desired
+        .present()
+        .map(|(name, _)| name)
+        .chain(last.desired.removed().map(|(name, _)| name));
     for name in intended {
         let settled = last.plan.is_converged_for(name);
         let passed_on = world.slot(name).is_some_and(|slot| {
@@ -87,7 +91,7 @@ pub(crate) fn pass_is_honest(
         }
         let untruth = world.untruth_at(name, &specs);
         must(untruth.is_none(), || format!("`{name}` was reported as ready: {untruth:?}"))?;
-        if last.desired.removed.contains_key(name) {
+        if last.desired.removal(name).is_some() {
             host.removal_finished(name);
         }
     }

@@ -247,8 +247,7 @@ async fn judged_pass(
     // A converge of one companion reports nothing about work that it leaves to the next resync.
     let pass = match (pass, at) {
         (Ok(mut pass), Some(at)) => {
-            pass.last.desired.companions.retain(|name, _| *name == named(at));
-            pass.last.desired.removed.retain(|name, _| *name == named(at));
+            pass.last.desired.targets.retain(|name, _| *name == named(at));
             Ok(pass)
         }
         (pass, _) => pass,

@@ -144,6 +144,10 @@ impl ServiceManager for Believing {
     async fn reset_failed(&self, name: &CompanionName) -> PortResult<()> {
         self.0.reset_failed(name).await
     }
+
+    async fn changed(&self) {
+        self.0.changed().await;
+    }
 }
 
 fn careless(host: Host, sees_unmanaged: bool, removes: bool) -> Host {

@@ -143,11 +143,8 @@ fn wrong_with(
         | (Port::Services, Method::Stop) => false,
         _ => return None,
     };
-    let is_desired = if makes {
-        desired.companions.contains_key(name)
-    } else {
-        desired.removed.contains_key(name)
-    };
+    let is_desired =
+        if makes { desired.companion(name).is_some() } else { desired.removal(name).is_some() };
     if !is_desired {
         return Some(format!("{call}, but actor {} does not desire it", point.actor));
     }

@@ -56,6 +56,19 @@ async fn converged_daemon_resyncs_every_30_s_without_an_action() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn stopped_companion_is_started_immediately_on_a_hint_of_the_host() {
+    let node = Node::installed().await;
+    let _daemon = start(&node);
+    node.sleep(45).await;
+    node.host.change(|world, now| world.stop_service(&name("wallet"), now));
+    node.sleep(1).await;
+    assert!(!node.runs("wallet"), "nothing has reported the stop");
+    node.host.hint();
+    node.sleep(2).await;
+    assert!(node.runs("wallet"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn deleted_unit_is_restored_within_one_resync() {
     let node = Node::installed().await;
     let _daemon = start(&node);

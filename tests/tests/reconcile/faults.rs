@@ -94,7 +94,7 @@ async fn read_failure_of_one_companion_affects_only_that_companion() {
         assert!(node.runs("wallet") && node.runs("indexer"), "{port:?}");
         let hidden = viewer().name;
         let steps: Vec<_> = pass.steps.iter().map(|(step, _)| step).collect();
-        let touches = steps.iter().any(|step| step.companion.as_ref() == Some(&hidden));
+        let touches = steps.iter().any(|step| step.companion() == Some(&hidden));
         assert!(!touches, "{port:?}: {steps:#?}");
         assert_eq!(node.host.counts().since(before).unit_writes, 1, "{port:?}");
         node.host.clear_faults();
@@ -331,7 +331,7 @@ async fn reload_failure_is_reported_with_its_cause() {
         _ => None,
     });
     let (step, error) = failed.expect("the reload failed");
-    assert_eq!(step.action.verb(), "daemon-reload");
+    assert_eq!(step.verb(), "load-units");
     assert!(status[0].why.iter().any(|why| why.contains(error.as_str())), "{status:?}");
 }
 

@@ -31,7 +31,7 @@ async fn companion_is_installed_stage_by_stage() {
             "run-hook viewer: configuration is missing",
             "ensure-image viewer: image is missing",
             "write-unit viewer: unit file is missing",
-            "daemon-reload: unit file is missing",
+            "load-units: unit file is missing",
             "start viewer: not running",
         ]
     );

@@ -13,7 +13,7 @@ async fn removed_companion_leaves_no_objects() {
         [
             "stop viewer: app was removed",
             "remove-unit viewer: app was removed",
-            "daemon-reload: app was removed",
+            "load-units: app was removed",
             "remove-config viewer: app was removed",
         ]
     );

@@ -59,7 +59,7 @@ async fn renderer_upgrade_causes_one_restart_each_and_is_reported() {
         let pass = node.pass().await;
         let after = node.host.counts().since(before);
         assert_eq!((after.unit_writes, after.reloads, after.restarts), (3, 1, 3));
-        let mut reasons = pass.steps.iter().map(|(step, _)| &step.reason);
+        let mut reasons = pass.steps.iter().map(|(step, _)| step.reason());
         assert!(reasons.all(|reason| *reason == Reason::RendererChanged), "{:?}", pass.steps);
         node.assert_true();
         node.sleep(60).await;
@@ -166,7 +166,7 @@ struct Unpausing(FakeHost);
 impl EventSink for Unpausing {
     fn on_event(&self, event: &Event<'_>) {
         if let Event::StepBegun(step) = event
-            && matches!(step.action, Action::RestartUnit(_))
+            && matches!(step.action(), Some(Action::RestartUnit(_)))
         {
             self.0.unpause_container(&name("wallet"));
         }

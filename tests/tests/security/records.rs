@@ -83,20 +83,22 @@ async fn record_removes_only_files_of_the_companion() {
     ] {
         fs::write(&file, record_of("x-ui", &hook_to(output))).unwrap();
         let desired = store.load().await.unwrap();
-        assert_eq!(desired.removed.len(), 1, "{output}");
-        assert!(desired.removed.values().all(|removed| removed.hook.is_none()), "{output}");
+        assert_eq!(desired.removed().count(), 1, "{output}");
+        assert!(
+            desired.removed().map(|(_, removed)| removed).all(|removed| removed.hook.is_none()),
+            "{output}"
+        );
     }
     for output in ["/var/lib/archipelago/x-ui/../bitcoin/x", "relative", "/a\n/b", "/a//b", "/"] {
         fs::write(&file, record_of("x-ui", &hook_to(output))).unwrap();
-        let taken = store
-            .load()
-            .await
-            .is_ok_and(|desired| desired.removed.values().any(|one| one.hook.is_some()));
+        let taken = store.load().await.is_ok_and(|desired| {
+            desired.removed().map(|(_, removed)| removed).any(|one| one.hook.is_some())
+        });
         assert!(!taken, "{output}");
     }
     fs::write(&file, record_of("x-ui", &hook_to("/var/lib/archipelago/x-ui/nginx.conf"))).unwrap();
     let desired = store.load().await.unwrap();
-    assert!(desired.removed[&CompanionName::new("x-ui").unwrap()].hook.is_some());
+    assert!(desired.removal(&CompanionName::new("x-ui").unwrap()).unwrap().hook.is_some());
 }
 
 #[tokio::test]

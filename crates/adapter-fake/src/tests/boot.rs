@@ -121,7 +121,7 @@ async fn intent_is_durable_once_recorded_and_not_before() {
     bench.host.set_gate(std::sync::Arc::new(BeforeSync));
     let removal = tokio::time::timeout(SECOND, bench.host.record_removal(bench.name())).await;
     assert!(removal.is_err(), "the gate holds it");
-    let removed = || async { bench.host.load().await.unwrap().removed.len() };
+    let removed = || async { bench.host.load().await.unwrap().removed().count() };
     assert_eq!(removed().await, 1);
     bench.host.power_loss();
     assert_eq!(removed().await, 0, "the intent before it is back");

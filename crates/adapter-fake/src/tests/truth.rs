@@ -299,7 +299,7 @@ async fn processes_with_different_inputs_desire_different_specifications() {
     assert_eq!(bench.host.untruth(), None);
     assert_eq!(other.untruth(), Some((bench.name().clone(), Untruth::UnitFile)));
     let desired = other.as_actor(1).load().await.unwrap();
-    assert_eq!(desired.companions[bench.name()].spec().description, "another page");
+    assert_eq!(desired.companion(bench.name()).unwrap().spec().description, "another page");
     assert_eq!(bench.host.loaded(1), desired);
     assert_ne!(bench.host.load().await.unwrap(), desired);
 }
@@ -310,6 +310,6 @@ async fn intent_that_the_disk_does_not_take_is_not_recorded() {
     for disk in [Disk::Full, Disk::ReadOnly] {
         bench.host.change(|world, _| world.conditions.disk = disk);
         assert!(bench.host.record_install(&bench.spec).await.is_err());
-        assert!(bench.host.load().await.unwrap().companions.is_empty());
+        assert!(bench.host.load().await.unwrap().present().next().is_none());
     }
 }

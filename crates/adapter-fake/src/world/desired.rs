@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::desired::{
-    DesiredCompanion, DesiredState, Generation, RemovedCompanion,
+    DesiredCompanion, DesiredState, Generation, RemovedCompanion, Target,
 };
 use companion_core::model::image::ImageSource;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
@@ -186,7 +186,7 @@ impl World {
                 Some(Intent::Exists { spec, generation }) => {
                     let Some(spec) = specs.get(spec) else { continue };
                     let companion = DesiredCompanion::new(spec.clone(), Generation(generation));
-                    desired.companions.insert(name.clone(), companion);
+                    desired.targets.insert(name.clone(), Target::Present(companion));
                 }
                 Some(Intent::Gone { spec, generation }) => {
                     let known = spec.and_then(|spec| specs.get(spec));
@@ -194,7 +194,7 @@ impl World {
                         generation: Generation(generation),
                         hook: known.and_then(|spec| spec.hook.clone()),
                     };
-                    desired.removed.insert(name.clone(), removed);
+                    desired.targets.insert(name.clone(), Target::Removed(removed));
                 }
                 None => {}
             }

@@ -12,6 +12,7 @@ const CAPACITY: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct JobLog {
     ends: VecDeque<JobRemoved>,
+    noted: u64,
 }
 
 impl JobLog {
@@ -21,6 +22,18 @@ impl JobLog {
             self.ends.pop_front();
         }
         self.ends.push_back(end);
+        self.noted += 1;
+    }
+
+    /// Returns how many results were recorded so far.
+    pub(crate) fn noted(&self) -> u64 {
+        self.noted
+    }
+
+    /// Returns the results recorded after the first `noted`, as far as they are kept.
+    pub(crate) fn since(&self, noted: u64) -> impl Iterator<Item = &JobRemoved> {
+        let new = usize::try_from(self.noted.saturating_sub(noted)).unwrap_or(usize::MAX);
+        self.ends.iter().rev().take(new)
     }
 
     /// Returns the result word of the job at `path` if it ended and was for `unit`: a restarted manager reuses paths.

@@ -228,6 +228,27 @@ async fn a_job_end_without_a_signal_is_found_by_polling() {
 }
 
 #[tokio::test]
+async fn only_ends_of_jobs_of_observed_units_are_reported_as_changes() {
+    const SOON: Duration = Duration::from_millis(50);
+    let fake = Fake::new().with("a", running("a")).with("b", running("b"));
+    let manager = fake.manager();
+    read(manager.observe(&names(&["a"])).await);
+    let carried_out = |text| {
+        let manager = &manager;
+        async move {
+            let job = manager.begin(&name(text), Verb::Restart).await.unwrap();
+            manager.wait(job).await.unwrap();
+        }
+    };
+    assert!(tokio::time::timeout(SOON, manager.changed()).await.is_err(), "nothing happened");
+    // Before the call, too: a change between two calls is not lost.
+    carried_out("a").await;
+    manager.changed().await;
+    carried_out("b").await;
+    assert!(tokio::time::timeout(SOON, manager.changed()).await.is_err(), "not of a companion");
+}
+
+#[tokio::test]
 async fn an_end_of_another_units_job_with_the_same_number_is_not_taken() {
     let fake = Fake::new().with("a", running("a"));
     fake.world().course = JobCourse::NumberOfAnother("failed");

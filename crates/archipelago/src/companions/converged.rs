@@ -70,10 +70,10 @@ impl StepReport {
     /// A step that is due.
     pub fn planned(step: &Step) -> Self {
         Self {
-            companion: step.companion.clone(),
-            action: step.action.verb().to_owned(),
-            reason: reason_word(&step.reason),
-            why: step.reason.to_string(),
+            companion: step.companion().cloned(),
+            action: step.verb().to_owned(),
+            reason: reason_word(step.reason()),
+            why: step.reason().to_string(),
             outcome: None,
             error: None,
         }
@@ -162,7 +162,7 @@ fn failed_last(pass: &Convergence, companion: &CompanionStatus) -> Option<String
         return None;
     }
     pass.steps.iter().rev().find_map(|(step, outcome)| match outcome {
-        Outcome::Failed { error, .. } if step.companion.as_ref() == Some(&companion.name) => {
+        Outcome::Failed { error, .. } if step.companion() == Some(&companion.name) => {
             Some(format!("{step}: {error}"))
         }
         _ => None,

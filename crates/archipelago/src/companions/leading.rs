@@ -156,7 +156,7 @@ impl Companions {
         }
     }
 
-    /// Leads until `shutdown`, with everything looked at every `resync` at the latest. `on_round` is
+    /// Leads until `shutdown`, with everything looked at every `resync` at the latest. `on_reconcile` is
     /// shown each reconcile.
     ///
     /// # Errors
@@ -165,14 +165,14 @@ impl Companions {
         &self,
         resync: Duration,
         shutdown: CancellationToken,
-        mut on_round: impl FnMut(&Result<Reconcile, ReconcileError>),
+        mut on_reconcile: impl FnMut(&Result<Reconcile, ReconcileError>),
     ) -> Result<(), ReconcileError> {
         let Some(led) = shutdown.run_until_cancelled(self.lead()).await else { return Ok(()) };
         led?;
         self.publisher.leader_event("started", Some(self.by.clone()));
         let user = shutdown.run_until_cancelled(self.start_leading()).await;
         if user.is_some() {
-            let mut supervisor = Supervisor::new(Arc::clone(&self.reconciler)).with_tick(resync);
+            let mut supervisor = Supervisor::new(Arc::clone(&self.reconciler)).with_resync(resync);
             if let Some(lock) = &self.lock {
                 supervisor = supervisor.woken_by(lock.wake());
             }
@@ -180,7 +180,7 @@ impl Companions {
             supervisor
                 .run(shutdown, |reconcile| {
                     self.beat();
-                    on_round(reconcile);
+                    on_reconcile(reconcile);
                     let now = self.store.inputs().current().digest;
                     if std::mem::replace(&mut synced, now) != now {
                         self.take_in_catalog();

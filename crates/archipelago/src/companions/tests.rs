@@ -227,7 +227,7 @@ async fn call_reports_the_steps_that_the_daemon_took_for_it() {
     let (generation, names) = command.record_install(&[app("lnd")]).await.unwrap();
     let converged = command.converge(generation, Some(&names)).await.unwrap();
     let actions: Vec<_> = converged.steps.iter().map(|step| step.action.as_str()).collect();
-    assert_eq!(actions, ["ensure-image", "write-unit", "daemon-reload", "start"]);
+    assert_eq!(actions, ["ensure-image", "write-unit", "load-units", "start"]);
     let ended = |step: &StepReport| step.outcome == Some("done");
     assert!(converged.steps.iter().all(ended), "{:?}", converged.steps);
     let events = read_events(command.store().dir()).await.unwrap();

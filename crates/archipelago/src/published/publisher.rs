@@ -185,37 +185,37 @@ impl Shared {
     }
 
     fn step_started(&self, step: &Step) {
-        let action = step.action.verb();
-        let key = (step.companion.clone(), action.to_owned());
-        let (message, reason) = (step.reason.to_string(), reason_word(&step.reason));
+        let action = step.verb();
+        let key = (step.companion().cloned(), action.to_owned());
+        let (message, reason) = (step.reason().to_string(), reason_word(step.reason()));
         let started =
             Started { at: Instant::now(), message: message.clone(), reason: reason.clone() };
         self.queue().started.insert(key, started);
         self.emit(EventRecord {
             message: Some(message),
             reason,
-            intent: self.store.intent(step.generation),
-            ..record(EventKind::Started, step.companion.as_ref(), action)
+            intent: self.store.intent(step.generation()),
+            ..record(EventKind::Started, step.companion(), action)
         });
     }
 
     fn step_ended(&self, step: &Step, outcome: &Outcome) {
-        let action = step.action.verb();
+        let action = step.verb();
         let (kind, message) = match outcome {
             Outcome::Done => (EventKind::Done, None),
             Outcome::NotNeeded => (EventKind::NotNeeded, None),
             Outcome::Failed { error, .. } => (EventKind::Failed, Some(error.clone())),
             Outcome::Skipped => (EventKind::Skipped, None),
             Outcome::Begun => {
-                if let Some(name) = &step.companion {
-                    let (key, work) =
-                        ((name.clone(), step.work), (action.to_owned(), step.generation));
+                if let Step::Companion(step) = step {
+                    let key = (step.companion.clone(), step.work);
+                    let work = (action.to_owned(), step.generation);
                     self.queue().under_way.insert(key, work);
                 }
                 return;
             }
         };
-        self.ended(kind, step.companion.as_ref(), action, message, step.generation);
+        self.ended(kind, step.companion(), action, message, step.generation());
     }
 
     fn work_ended(&self, name: &CompanionName, work: Work, error: Option<&str>) {

@@ -14,8 +14,8 @@ fn what_was_installed_is_desired() {
     let (mut record, catalog) = (Record::default(), Catalog::builtin());
     record.install(&app("lnd"), "a test", &catalog);
     let desired = record.desired(&catalog);
-    assert_eq!(names(desired.companions.keys()), ["archy-lnd-ui"]);
-    assert!(desired.removed.is_empty());
+    assert_eq!(names(desired.present().map(|(name, _)| name)), ["archy-lnd-ui"]);
+    assert!(desired.removed().next().is_none());
 }
 
 #[test]
@@ -23,10 +23,10 @@ fn removal_is_pending_with_a_larger_generation() {
     let (mut record, catalog) = (Record::default(), Catalog::builtin());
     record.install(&app("lnd"), "a test", &catalog);
     let before = record.desired(&catalog);
-    let name = before.companions.keys().next().unwrap();
+    let name = before.present().map(|(name, _)| name).next().unwrap();
     record.remove(&app("lnd"), "a test", &catalog);
     let after = record.desired(&catalog);
-    assert_eq!(names(after.removed.keys()), ["archy-lnd-ui"]);
+    assert_eq!(names(after.removed().map(|(name, _)| name)), ["archy-lnd-ui"]);
     assert!(after.generation(name) > before.generation(name));
 }
 
@@ -36,12 +36,18 @@ fn companion_of_two_apps_is_removed_with_the_last_one() {
     record.install(&app("bitcoin-core"), "a test", &catalog);
     record.install(&app("bitcoin-knots"), "a test", &catalog);
     assert!(record.remove(&app("bitcoin-core"), "a test", &catalog).is_empty());
-    assert_eq!(names(record.desired(&catalog).companions.keys()), ["archy-bitcoin-ui"]);
+    assert_eq!(
+        names(record.desired(&catalog).present().map(|(name, _)| name)),
+        ["archy-bitcoin-ui"]
+    );
     assert_eq!(
         names(record.remove(&app("bitcoin-knots"), "a test", &catalog).iter()),
         ["archy-bitcoin-ui"]
     );
-    assert_eq!(names(record.desired(&catalog).removed.keys()), ["archy-bitcoin-ui"]);
+    assert_eq!(
+        names(record.desired(&catalog).removed().map(|(name, _)| name)),
+        ["archy-bitcoin-ui"]
+    );
 }
 
 /// A catalog that has two companions of users' own besides the built-in ones.
@@ -75,11 +81,11 @@ fn unread_catalog_file_removes_nothing() {
         record.install(&app(id), "a test", &larger_catalog());
     }
     let desired = record.desired(&Catalog::builtin());
-    assert_eq!(names(desired.companions.keys()), ["archy-lnd-ui"]);
-    assert!(desired.removed.is_empty());
+    assert_eq!(names(desired.present().map(|(name, _)| name)), ["archy-lnd-ui"]);
+    assert!(desired.removed().next().is_none());
     record.remove(&app("lnd"), "a test", &Catalog::builtin());
     let desired = record.desired(&Catalog::builtin());
-    assert_eq!(names(desired.removed.keys()), ["archy-lnd-ui"]);
+    assert_eq!(names(desired.removed().map(|(name, _)| name)), ["archy-lnd-ui"]);
 }
 
 #[test]
@@ -88,9 +94,9 @@ fn companion_dropped_from_the_catalog_is_unmanaged_until_its_app_goes() {
     record.install(&app("lnd"), "a test", &Catalog::builtin());
     let other = catalog_of("archy-lnd-ui", "lightning", "");
     let desired = record.desired(&other);
-    assert!(desired.companions.is_empty() && desired.removed.is_empty(), "{desired:?}");
+    assert!(desired.targets.is_empty(), "{desired:?}");
     assert_eq!(names(record.remove(&app("lnd"), "a test", &other).iter()), ["archy-lnd-ui"]);
-    assert_eq!(names(record.desired(&other).removed.keys()), ["archy-lnd-ui"]);
+    assert_eq!(names(record.desired(&other).removed().map(|(name, _)| name)), ["archy-lnd-ui"]);
 }
 
 #[test]
@@ -103,7 +109,7 @@ fn repeated_removal_names_the_same_companions() {
             ["one-ui"]
         );
         let desired = record.desired(&Catalog::builtin());
-        assert_eq!(names(desired.removed.keys()), ["one-ui"]);
+        assert_eq!(names(desired.removed().map(|(name, _)| name)), ["one-ui"]);
     }
 }
 
@@ -124,8 +130,9 @@ fn hook_of(output: &str) -> String {
 }
 
 fn removed_output(record: &Record, catalog: &Catalog) -> Option<String> {
-    let removed = record.desired(catalog).removed.into_values().next().unwrap();
-    removed.hook.map(|hook| hook.output.to_string())
+    let desired = record.desired(catalog);
+    let (_, removed) = desired.removed().next().unwrap();
+    removed.hook.as_ref().map(|hook| hook.output.to_string())
 }
 
 #[test]
@@ -181,7 +188,7 @@ fn a_record_of_an_earlier_program_is_read() {
     let earlier = br#"{"version":1,"generation":2,"apps":{"lnd":{"installed":true,"generation":2}},"companions":{"archy-lnd-ui":2}}"#;
     let mut record = Record::from_bytes(earlier).unwrap();
     let catalog = Catalog::builtin();
-    assert_eq!(names(record.desired(&catalog).companions.keys()), ["archy-lnd-ui"]);
+    assert_eq!(names(record.desired(&catalog).present().map(|(name, _)| name)), ["archy-lnd-ui"]);
     assert_eq!(names(record.remove(&app("lnd"), "a test", &catalog).iter()), ["archy-lnd-ui"]);
 }
 
@@ -190,7 +197,7 @@ fn removal_in_a_file_of_an_earlier_program_is_kept() {
     let earlier = br#"{"version":1,"generation":2,"apps":{"lnd":{"installed":false,"generation":2}},"companions":{"archy-lnd-ui":2}}"#;
     let mut record = Record::from_bytes(earlier).unwrap();
     let catalog = Catalog::without_companions(Node::default());
-    assert_eq!(names(record.desired(&catalog).removed.keys()), ["archy-lnd-ui"]);
+    assert_eq!(names(record.desired(&catalog).removed().map(|(name, _)| name)), ["archy-lnd-ui"]);
     assert_eq!(names(record.remove(&app("lnd"), "a test", &catalog).iter()), ["archy-lnd-ui"]);
 }
 
@@ -202,10 +209,10 @@ fn removal_survives_a_reinstall_with_a_catalog_without_the_companion() {
     record.remove(&app("lnd"), "a test", &both);
     record.install(&app("lnd"), "a test", &builtin);
     let desired = record.desired(&builtin);
-    assert_eq!(names(desired.companions.keys()), ["archy-lnd-ui"]);
-    assert_eq!(names(desired.removed.keys()), ["second-ui"]);
+    assert_eq!(names(desired.present().map(|(name, _)| name)), ["archy-lnd-ui"]);
+    assert_eq!(names(desired.removed().map(|(name, _)| name)), ["second-ui"]);
     assert!(record.sync_catalog(&both), "the catalog has it again for an installed app");
-    assert!(record.desired(&both).removed.is_empty());
+    assert!(record.desired(&both).removed().next().is_none());
 }
 
 #[test]
@@ -217,9 +224,9 @@ fn renewal_raises_each_generation_and_keeps_the_desired_companions() {
     let before = record.desired(&catalog);
     record.renew();
     let after = record.desired(&catalog);
-    assert!(after.companions.keys().eq(before.companions.keys()));
-    assert!(after.removed.keys().eq(before.removed.keys()));
-    let all = before.companions.keys().chain(before.removed.keys());
+    assert!(after.present().map(|(name, _)| name).eq(before.present().map(|(name, _)| name)));
+    assert!(after.removed().map(|(name, _)| name).eq(before.removed().map(|(name, _)| name)));
+    let all = before.present().map(|(name, _)| name).chain(before.removed().map(|(name, _)| name));
     assert!(all.into_iter().all(|name| after.generation(name) == Some(after.latest)));
 }
 
@@ -239,7 +246,7 @@ fn app_outside_the_catalog_can_be_removed() {
     }
     assert_eq!(names(record.remove(&app("one"), "a test", &Catalog::builtin()).iter()), ["one-ui"]);
     let desired = record.desired(&Catalog::builtin());
-    assert_eq!(names(desired.removed.keys()), ["one-ui"]);
+    assert_eq!(names(desired.removed().map(|(name, _)| name)), ["one-ui"]);
 }
 
 #[test]

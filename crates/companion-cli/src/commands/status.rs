@@ -34,7 +34,7 @@ mod print;
 /// "why": […], "conditions": [{"reason", "message", "attempts", "next_attempt", "since"}], "next": […],
 /// "running": […], "settled", "service", "restarts", "revisions": {"unit_file", "loaded", "running"},
 /// "root_cause", "log": [the last lines of a failed run], "log_error", "drop_ins": [the paths in
-/// force]}]}; unknown values are null.
+/// force], "not_honoured": [settings that this host ignores]}]}; unknown values are null.
 ///
 /// Exit status: 0 if all are ready, 1 if one is not or the leader hangs, 2 for an unknown name, 3 if a
 /// prerequisite is missing.

@@ -39,6 +39,7 @@ fn status_is_printed_as_json() {
         "log_error",
         "name",
         "next",
+        "not_honoured",
         "restarts",
         "revisions",
         "root_cause",

@@ -31,7 +31,7 @@ fn install_is_printed_as_json() {
     assert_eq!((&pass["version"], &pass["done"]), (&1.into(), &true.into()));
     let actions: Vec<_> =
         pass["steps"].as_array().unwrap().iter().map(|step| step["action"].clone()).collect();
-    assert_eq!(actions, ["ensure-image", "write-unit", "daemon-reload", "start"]);
+    assert_eq!(actions, ["ensure-image", "write-unit", "load-units", "start"]);
     assert_eq!(pass["steps"][1]["companion"], "archy-lnd-ui");
     assert_eq!(pass["steps"][1]["reason"], "unit-file-missing");
     assert_eq!(pass["steps"][1]["outcome"], "done");

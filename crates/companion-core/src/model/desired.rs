@@ -111,22 +111,71 @@ pub struct RemovedCompanion {
     pub hook: Option<HookSpec>,
 }
 
-/// The desired state. Objects in neither map are not changed.
+/// What is desired for one companion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "almost every target is present")]
+pub enum Target {
+    /// It exists.
+    Present(DesiredCompanion),
+    /// It is pending deletion.
+    Removed(RemovedCompanion),
+}
+
+impl Target {
+    /// Returns the generation of the last intent.
+    pub fn generation(&self) -> Generation {
+        match self {
+            Self::Present(companion) => companion.generation,
+            Self::Removed(removed) => removed.generation,
+        }
+    }
+}
+
+/// The desired state. Objects of other names are not changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DesiredState {
     /// The generation of the last intent for any companion.
     pub latest: Generation,
-    /// The desired companions.
-    pub companions: BTreeMap<CompanionName, DesiredCompanion>,
-    /// The companions pending deletion; a name is never in both maps.
-    pub removed: BTreeMap<CompanionName, RemovedCompanion>,
+    /// What is desired for each companion.
+    pub targets: BTreeMap<CompanionName, Target>,
 }
 
 impl DesiredState {
+    /// Returns the desired companions.
+    pub fn present(&self) -> impl Iterator<Item = (&CompanionName, &DesiredCompanion)> {
+        self.targets.iter().filter_map(|(name, target)| match target {
+            Target::Present(companion) => Some((name, companion)),
+            Target::Removed(_) => None,
+        })
+    }
+
+    /// Returns the companions that are pending deletion.
+    pub fn removed(&self) -> impl Iterator<Item = (&CompanionName, &RemovedCompanion)> {
+        self.targets.iter().filter_map(|(name, target)| match target {
+            Target::Present(_) => None,
+            Target::Removed(removed) => Some((name, removed)),
+        })
+    }
+
+    /// Returns the desired companion `name`.
+    pub fn companion(&self, name: &CompanionName) -> Option<&DesiredCompanion> {
+        match self.targets.get(name)? {
+            Target::Present(companion) => Some(companion),
+            Target::Removed(_) => None,
+        }
+    }
+
+    /// Returns the pending deletion of `name`.
+    pub fn removal(&self, name: &CompanionName) -> Option<&RemovedCompanion> {
+        match self.targets.get(name)? {
+            Target::Present(_) => None,
+            Target::Removed(removed) => Some(removed),
+        }
+    }
+
     /// Returns the generation of the last intent for `name`.
     pub fn generation(&self, name: &CompanionName) -> Option<Generation> {
-        let wanted = self.companions.get(name).map(DesiredCompanion::generation);
-        wanted.or_else(|| self.removed.get(name).map(|companion| companion.generation))
+        Some(self.targets.get(name)?.generation())
     }
 }
 

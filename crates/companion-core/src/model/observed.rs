@@ -8,6 +8,7 @@ use super::Monotonic;
 use super::companion::CompanionName;
 use super::desired::Generation;
 use super::hook::HookState;
+use super::host::HostTraits;
 use super::image::ImageState;
 use super::log::LogTail;
 use super::revision::{Fingerprint, Revision};
@@ -118,6 +119,15 @@ pub struct VerifiedRun {
     pub run_id: String,
 }
 
+/// When a run was first observed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FirstSeen {
+    /// Its [run id](ServiceState::run_id).
+    pub run_id: String,
+    /// The time of that observation.
+    pub at: Monotonic,
+}
+
 /// Knowledge of earlier reconciles that cannot be read from the host.
 ///
 /// It is kept in memory only: after a restart the manager retries once without back-off and learns it again.
@@ -129,6 +139,8 @@ pub struct History {
     pub running: BTreeMap<CompanionName, BTreeMap<Work, Attempt>>,
     /// The runs observed with the same revision in unit file, loaded unit and process.
     pub verified: BTreeMap<CompanionName, VerifiedRun>,
+    /// The current runs, and when each was first observed up.
+    pub up_since: BTreeMap<CompanionName, FirstSeen>,
     /// Completed removals: their containers are not read again.
     pub gone: BTreeMap<CompanionName, Generation>,
 }
@@ -138,6 +150,8 @@ pub struct History {
 pub struct ObservedState {
     /// Every companion that is desired, pending deletion, or managed on the host.
     pub companions: BTreeMap<CompanionName, ObservedCompanion>,
+    /// The optional abilities of the host.
+    pub traits: HostTraits,
     /// The error if the list of managed units is incomplete.
     pub listing_error: Option<String>,
     /// The history of earlier reconciles.

@@ -116,6 +116,7 @@ fn take_down(
         plan.builder.files.push(step);
     }
     let loaded = service.is_some_and(|service| service.unit != LoadedUnit::Absent);
+    let mut after_load = false;
     if on_disk || loaded {
         let load_input = plan.input(&"forget");
         let failure = plan.holding_failure(Work::Load, load_input);
@@ -124,16 +125,17 @@ fn take_down(
             plan.block_until(WaitingOn::NotLoaded { message }, failure.retry_at);
             return true;
         }
-        plan.builder.reload.insert(plan.name.clone(), (load_input, Reason::Removed));
+        after_load = plan.load(load_input, Reason::Removed);
     }
-    let failed = service.is_some_and(|service| service.run == RunState::Failed);
+    let failed = service.is_some_and(|service| service.run == RunState::Failed)
+        && plan.builder.traits.keeps_failures;
     if failed {
         let mut step = plan.step(Action::ResetFailed, Reason::Removed, input);
         step.work = Work::Removal;
-        step.after_reload = on_disk || loaded;
+        step.after_load = after_load;
         plan.builder.services.push(step);
     }
-    on_disk || loaded || failed
+    on_disk || after_load || failed
 }
 
 /// Plans the removal of a container without a unit, and of the configuration.

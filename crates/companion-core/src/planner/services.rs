@@ -74,27 +74,39 @@ fn passing(plan: &mut CompanionPlan<'_, '_>, waiting_on: WaitingOn) {
 }
 
 fn running(plan: &mut CompanionPlan<'_, '_>, loading: Loading, service: &ServiceState) -> bool {
+    let up_for = up_for(plan, service);
     if service.running.is_none() && is_given_up(plan, loading) {
         plan.unknown("running revision", "the process does not report a revision");
     } else if service.running != Some(loading.revision) {
         let reason = restart_reason(&loading.revision, service.running.as_ref());
-        if reason == Reason::ConfigChanged && service.up_for < CONFIG_INTERVAL {
-            let left = CONFIG_INTERVAL.saturating_sub(service.up_for);
-            let retry_at = plan.builder.now.after(left);
-            plan.block_until(WaitingOn::Stabilizing, retry_at);
-            return false;
+        if reason == Reason::ConfigChanged && up_for < CONFIG_INTERVAL {
+            stabilizing(plan, CONFIG_INTERVAL, up_for);
+        } else {
+            restart(plan, loading, Need::OtherRevision, reason);
         }
-        restart(plan, loading, Need::OtherRevision, reason);
     } else if service.frozen {
         restart(plan, loading, Need::Frozen, Reason::Frozen);
-    } else if service.up_for < MIN_READY {
-        let retry_at = plan.builder.now.after(MIN_READY.saturating_sub(service.up_for));
-        plan.block_until(WaitingOn::Stabilizing, retry_at);
+    } else if up_for < MIN_READY {
+        stabilizing(plan, MIN_READY, up_for);
     } else {
         plan.recovered(Work::Service);
         return true;
     }
     false
+}
+
+fn stabilizing(plan: &mut CompanionPlan<'_, '_>, required: Duration, up_for: Duration) {
+    let retry_at = plan.builder.now.after(required.saturating_sub(up_for));
+    plan.block_until(WaitingOn::Stabilizing, retry_at);
+}
+
+/// Returns how long the current run has been up: as the host reports it, or since it was first observed if that is
+/// longer, because a host's clock may be set back.
+fn up_for(plan: &CompanionPlan<'_, '_>, service: &ServiceState) -> Duration {
+    let seen = plan.builder.history.up_since.get(plan.name);
+    let seen = seen.filter(|seen| Some(&seen.run_id) == service.run_id.as_ref());
+    let observed = seen.map(|seen| seen.at.until(plan.builder.now));
+    service.up_for.max(observed.unwrap_or_default())
 }
 
 /// Returns the input digest of a start, independent of the restart epoch.
@@ -122,14 +134,14 @@ fn start(plan: &mut CompanionPlan<'_, '_>, loading: Loading, reason: Reason, fai
     if plan.backs_off(Work::Service, input) {
         return;
     }
-    if failed {
+    if failed && plan.builder.traits.keeps_failures {
         let mut reset = plan.step(Action::ResetFailed, reason.clone(), input);
-        reset.after_reload = loading.after_reload;
+        reset.after_load = loading.after_load;
         plan.builder.services.push(reset);
     }
     let condition = Condition { loaded: loading.revision, need: Need::NotRunning };
     let mut start = plan.step(Action::StartUnit(condition), reason, input);
-    start.after_reload = loading.after_reload;
+    start.after_load = loading.after_load;
     plan.builder.services.push(start);
 }
 
@@ -140,6 +152,6 @@ fn restart(plan: &mut CompanionPlan<'_, '_>, loading: Loading, need: Need, reaso
     }
     let condition = Condition { loaded: loading.revision, need };
     let mut step = plan.step(Action::RestartUnit(condition), reason, input);
-    step.after_reload = loading.after_reload;
+    step.after_load = loading.after_load;
     plan.builder.services.push(step);
 }

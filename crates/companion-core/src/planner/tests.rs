@@ -11,10 +11,11 @@ use crate::model::desired::RemovedCompanion;
 use crate::model::hook::{
     ConfigFile, ConfigId, HookName, HookProgram, HookSpec, HookState, Link, Rendering,
 };
+use crate::model::host::HostTraits;
 use crate::model::image::{
     BuildSource, ImageId, ImageRef, ImageSource, ImageState, PresentImage, Provenance,
 };
-use crate::model::observed::{Observation, VerifiedRun};
+use crate::model::observed::{FirstSeen, Observation, VerifiedRun};
 use crate::model::revision::Revision;
 use crate::model::service::{End, LoadedUnit, RunState, ServiceState};
 use crate::model::unit::{ContainerState, UnitFile, UnitFileState};
@@ -23,11 +24,11 @@ use crate::ports::PortErrorKind;
 
 mod checker;
 mod inputs;
-mod layers;
 mod properties;
 mod removal;
 mod rendering;
 mod repair;
+mod stages;
 mod status;
 
 const NOW: Monotonic = Monotonic::from_origin(Duration::from_secs(1000));
@@ -108,6 +109,7 @@ struct Scene {
     desired: DesiredState,
     seen: ObservedCompanion,
     history: History,
+    traits: HostTraits,
     now: Monotonic,
     revision: Revision,
 }
@@ -134,8 +136,7 @@ impl Scene {
         Self {
             desired: DesiredState {
                 latest: Generation(1),
-                companions: [(name(), companion)].into(),
-                removed: BTreeMap::new(),
+                targets: [(name(), Target::Present(companion))].into(),
             },
             seen: ObservedCompanion {
                 hook: Some(Observation::Known(rendered(ConfigFile::Intact))),
@@ -150,6 +151,7 @@ impl Scene {
                     .into(),
                 ..History::default()
             },
+            traits: HostTraits::ALL,
             now: NOW,
             revision,
         }
@@ -157,9 +159,8 @@ impl Scene {
 
     fn removed() -> Self {
         let mut scene = Self::converged();
-        scene.desired.companions.clear();
         let removed = RemovedCompanion { generation: Generation(2), hook: Some(hook()) };
-        scene.desired.removed.insert(name(), removed);
+        scene.desired.targets.insert(name(), Target::Removed(removed));
         scene.seen.image = None;
         scene
     }
@@ -214,6 +215,7 @@ impl Scene {
     fn observed(&self) -> ObservedState {
         ObservedState {
             companions: [(name(), self.seen.clone())].into(),
+            traits: self.traits,
             listing_error: None,
             history: self.history.clone(),
         }
@@ -238,13 +240,14 @@ impl Scene {
 
     /// Has an intent for `spec` recorded.
     fn intend(&mut self, spec: CompanionSpec) {
-        self.desired.companions.insert(name(), DesiredCompanion::new(spec, Generation(9)));
+        let companion = DesiredCompanion::new(spec, Generation(9));
+        self.desired.targets.insert(name(), Target::Present(companion));
     }
 
     /// Has the planned step of `work` go on as work under way.
     fn begin(&mut self, work: Work) {
         let plan = self.plan();
-        let step = plan.steps.iter().find(|step| step.work == work).unwrap();
+        let step = plan.steps(&name()).find(|step| step.work == work).unwrap();
         let attempt = Attempt { generation: step.generation, input: step.input };
         self.history.running.entry(name()).or_default().insert(work, attempt);
     }
@@ -252,11 +255,8 @@ impl Scene {
     /// Lets the only step of `work` in the present plan have failed just now.
     fn fail(&mut self, work: Work, kind: PortErrorKind, error: &str) {
         let plan = self.plan();
-        let step = plan.steps.iter().find(|step| step.work == work).unwrap();
-        let input = match &step.action {
-            Action::DaemonReload { wanted_by } => wanted_by[0].1,
-            _ => step.input,
-        };
+        let step = plan.steps.iter().find(|step| step.work() == work).unwrap();
+        let (_name, input) = step.attempts().next().unwrap();
         let failures = self.history.failures.entry(name()).or_default();
         let before = failures.get(&work).filter(|failure| failure.input == input);
         let count = before.map_or(1, |failure| failure.count + 1);
@@ -276,7 +276,7 @@ fn converged_pass_has_no_steps() {
 #[test]
 fn orphaned_units_are_reported_and_kept() {
     let mut scene = Scene::converged();
-    scene.desired.companions.clear();
+    scene.desired.targets.clear();
     scene.expect(&[], &["managed unit that is not in the desired state; adopt: `companion install APP`, delete: `companion remove APP`"]);
 }
 
@@ -299,7 +299,8 @@ fn one_companions_trouble_changes_nothing_for_another() {
     let mut alone = Scene::converged();
     alone.down(RunState::Down);
     let wanted = alone.plan();
-    broken.desired.companions.insert(other.clone(), DesiredCompanion::new(spec, Generation(1)));
+    let companion = DesiredCompanion::new(spec, Generation(1));
+    broken.desired.targets.insert(other.clone(), Target::Present(companion));
     let mut observed = broken.observed();
     observed.companions.insert(other.clone(), alone.seen.clone());
     let plan = plan(&broken.desired, &observed, NOW);

@@ -1,6 +1,7 @@
 //! The third stage: the unit file and the loaded unit.
 
 use super::CompanionPlan;
+use super::services::TRANSIENT_POLL;
 use crate::model::desired::DesiredCompanion;
 use crate::model::hook::ConfigId;
 use crate::model::image::PresentImage;
@@ -17,7 +18,7 @@ pub(super) struct Loading {
     /// The revision that is loaded, or will be after this plan's reload.
     pub(super) revision: Revision,
     /// Whether a start requires this plan's reload.
-    pub(super) after_reload: bool,
+    pub(super) after_load: bool,
 }
 
 /// Plans writing and loading the unit. Returns the unit to start, or `None` if the service stage must wait.
@@ -62,8 +63,8 @@ pub(super) fn rule(
     let unit = Box::new(desired.unit(&image.id, revision));
     let step = plan.step(Action::WriteUnit(unit), reason.clone(), input);
     plan.builder.files.push(step);
-    plan.builder.reload.insert(plan.name.clone(), (input, reason));
-    Some(Loading { revision, after_reload: true })
+    let after_load = plan.load(input, reason);
+    Some(Loading { revision, after_load })
 }
 
 /// Plans the replacement of a file with correct bytes that is writable by others.
@@ -141,14 +142,14 @@ fn blocked_by_others(
 /// is written because it would not be loaded.
 fn shadowed(plan: &mut CompanionPlan<'_, '_>, place: &str) {
     let input = plan.input(&("shadowed", place));
-    match plan.holding_failure(Work::Load, input) {
-        Some(failure) => {
-            let by = place.to_owned();
-            plan.block_until(WaitingOn::Shadowed { by }, failure.retry_at);
-        }
-        None => {
-            plan.builder.reload.insert(plan.name.clone(), (input, Reason::LoadedUnitStale));
-        }
+    let failure = plan.holding_failure(Work::Load, input);
+    if failure.is_none() && plan.load(input, Reason::LoadedUnitStale) {
+        return;
+    }
+    let shadowed = WaitingOn::Shadowed { by: place.to_owned() };
+    match failure {
+        Some(failure) => plan.block_until(shadowed, failure.retry_at),
+        None => plan.block(shadowed),
     }
 }
 
@@ -250,12 +251,18 @@ fn loaded(
 ) -> Option<Loading> {
     if service.loaded() == Some(revision) {
         plan.recovered(Work::Load);
-        return Some(Loading { revision, after_reload: false });
+        return Some(Loading { revision, after_load: false });
     }
     let input = plan.input(&wanted);
     let Some(failure) = plan.holding_failure(Work::Load, input) else {
-        plan.builder.reload.insert(plan.name.clone(), (input, Reason::LoadedUnitStale));
-        return Some(Loading { revision, after_reload: true });
+        if plan.load(input, Reason::LoadedUnitStale) {
+            return Some(Loading { revision, after_load: true });
+        }
+        // Written units take effect immediately, so the file changed after it was read.
+        let retry_at = plan.builder.now.after(TRANSIENT_POLL);
+        let message = service.unit.to_string();
+        plan.block_until(WaitingOn::NotLoaded { message }, retry_at);
+        return None;
     };
     // A reload failed or did not load the unit: report its error first, because the loaded unit
     // does not explain why.

@@ -7,6 +7,8 @@ use async_trait::async_trait;
 
 use super::PortResult;
 use crate::model::companion::CompanionName;
+#[cfg(doc)]
+use crate::model::host::HostTraits;
 use crate::model::log::LogTail;
 #[cfg(doc)]
 use crate::model::service::LoadedUnit;
@@ -78,14 +80,17 @@ pub trait ServiceManager: Send + Sync {
         ended.keys().map(|name| (name.clone(), Ok(LogTail::default()))).collect()
     }
 
-    /// Reloads all units from the store (`systemctl daemon-reload`).
+    /// Reloads all units from the store (`systemctl daemon-reload`). It is called only on a host that
+    /// [loads units](HostTraits::loads_units).
     ///
     /// An invalid unit is skipped and does not fail the reload.
     ///
     /// # Errors
     /// `Transient` on a rate limit or a timeout; `Conflict` when a broken unmanaged file would unload units,
     /// `Unavailable` when the generator is missing or broken. After these two, nothing was reloaded.
-    async fn reload(&self) -> PortResult<()>;
+    async fn reload(&self) -> PortResult<()> {
+        Ok(())
+    }
 
     /// Queues `verb` for the service and returns immediately.
     ///
@@ -103,9 +108,20 @@ pub trait ServiceManager: Send + Sync {
     /// `Invalid` for a job of another service manager.
     async fn wait(&self, job: Job) -> PortResult<()>;
 
-    /// Resets the failed state and the start counter of the unit; a running service is not affected.
+    /// Resets the failed state and the start counter of the unit; a running service is not affected. It is called
+    /// only on a host that [keeps failures](HostTraits::keeps_failures).
     ///
     /// # Errors
     /// As for every call; succeeds for a unit that is not loaded.
-    async fn reset_failed(&self, name: &CompanionName) -> PortResult<()>;
+    async fn reset_failed(&self, _name: &CompanionName) -> PortResult<()> {
+        Ok(())
+    }
+
+    /// Waits until the host reports that a service may have changed since this last returned; then a reconcile
+    /// follows immediately. It is a hint: a host may report too much, and the resync finds what it does not report.
+    ///
+    /// A host that reports nothing never returns.
+    async fn changed(&self) {
+        std::future::pending().await
+    }
 }

@@ -15,9 +15,8 @@ use super::tasks::{Stage, Task, TaskKey};
 use super::{Event, Limits, Memory};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
-use crate::model::revision::Fingerprint;
 use crate::model::service::Verb;
-use crate::plan::{Action, Condition, Step};
+use crate::plan::{Action, CompanionStep, Condition, Step};
 use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
 /// The outcome of one step.
@@ -65,7 +64,7 @@ pub struct Executor {
     ready: bool,
     /// The companions with a failed step.
     stopped: BTreeSet<CompanionName>,
-    reload_failed: bool,
+    load_failed: bool,
     /// The work already counted in this plan.
     begun: BTreeSet<TaskKey>,
 }
@@ -100,7 +99,7 @@ impl Executor {
             steps: steps.into(),
             ready: false,
             stopped: BTreeSet::new(),
-            reload_failed: false,
+            load_failed: false,
             begun: BTreeSet::new(),
         }
     }
@@ -122,12 +121,12 @@ impl Executor {
         context: &mut Context<'_>,
     ) -> Option<Advance> {
         let mut step = self.steps.pop_front()?;
-        if let Action::DaemonReload { wanted_by } = &mut step.action {
+        if let Step::Load(load) = &mut step {
             // There is nothing to load for a companion whose unit file could not be changed.
-            wanted_by.retain(|(name, _input)| !self.stopped.contains(name));
+            load.wanted_by.retain(|(name, _input)| !self.stopped.contains(name));
         }
         let halted = step.serves().all(|name| self.stopped.contains(name));
-        if halted || (step.after_reload && self.reload_failed) {
+        if halted || (step.after_load() && self.load_failed) {
             return Some(Advance::Taken { outcome: Outcome::Skipped, task: None });
         }
         if !self.ready {
@@ -157,24 +156,20 @@ impl Executor {
         let (kind, error) = (error.kind(), error.chain());
         warn!("{step}: failed: {error}");
         for name in step.serves() {
-            memory.attempts.failed(name, step.work, kind, &error);
+            memory.attempts.failed(name, step.work(), kind, &error);
         }
-        self.stopped.extend(step.companion.clone());
-        self.reload_failed |= matches!(step.action, Action::DaemonReload { .. });
+        self.stopped.extend(step.companion().cloned());
+        self.load_failed |= matches!(step, Step::Load(_));
         Outcome::Failed { kind, error }
     }
 
-    /// Counts the attempt of `step`, once for all its steps.
-    fn begin(
-        &mut self,
-        name: &CompanionName,
-        step: &Step,
-        input: Fingerprint,
-        memory: &mut Memory,
-        context: &mut Context<'_>,
-    ) {
-        if self.begun.insert((name.clone(), step.work)) {
-            memory.attempts.begin(name, step.work, input, self.now, (context.jitter)());
+    /// Counts the attempts of `step`, once for all steps of the same work.
+    fn count(&mut self, step: &Step, memory: &mut Memory, context: &mut Context<'_>) {
+        for (name, input) in step.attempts() {
+            if self.begun.insert((name.clone(), step.work())) {
+                let jitter = (context.jitter)();
+                memory.attempts.begin(name, step.work(), input, self.now, jitter);
+            }
         }
     }
 
@@ -184,70 +179,64 @@ impl Executor {
         memory: &mut Memory,
         context: &mut Context<'_>,
     ) -> PortResult<Effect> {
-        let Some(name) = &step.companion else {
-            return self.reload(step, memory, context).await;
-        };
         let (host, limits) = (context.host, context.limits);
-        let condition = match &step.action {
-            Action::StartUnit(condition) | Action::RestartUnit(condition) => Some(condition),
+        let condition = match step.action() {
+            Some(Action::StartUnit(condition) | Action::RestartUnit(condition)) => Some(condition),
             _ => None,
         };
-        if let Some(condition) = condition.filter(|_| !self.ready) {
+        if let (Some(condition), Some(name)) = (condition, step.companion())
+            && !self.ready
+        {
             return condition_holds(name, condition, host, limits).await;
         }
-        self.begin(name, step, step.input, memory, context);
-        let limit = limits.act;
-        match &step.action {
-            Action::RunHook { hook, claimed } => {
-                return begun(name, step, Stage::Render(hook.clone(), claimed.clone()));
-            }
-            Action::EnsureImage(source) => return begun(name, step, Stage::Ensure(source.clone())),
-            Action::PruneImages(images) => return begun(name, step, Stage::Prune(images.clone())),
-            Action::StartUnit(_) => return request(name, step, Verb::Start, host, limit).await,
-            Action::RestartUnit(_) => return request(name, step, Verb::Restart, host, limit).await,
-            Action::StopUnit => return request(name, step, Verb::Stop, host, limit).await,
-            Action::WriteUnit(unit) => bounded(limit, host.units.write(unit)).await?,
-            Action::RemoveUnit => bounded(limit, host.units.remove(name)).await?,
-            Action::ResetFailed => bounded(limit, host.services.reset_failed(name)).await?,
-            Action::RemoveConfig(hook) => bounded(limit, host.hooks.remove(hook)).await?,
-            Action::SweepConfigs { hook, keep } => {
-                bounded(limit, host.hooks.sweep(hook, *keep)).await?;
-            }
-            Action::RemoveContainer => bounded(limit, host.containers.remove(name)).await?,
-            Action::DaemonReload { .. } => return self.reload(step, memory, context).await,
-        }
-        Ok(Effect::Done)
-    }
-
-    async fn reload(
-        &mut self,
-        step: &Step,
-        memory: &mut Memory,
-        context: &mut Context<'_>,
-    ) -> PortResult<Effect> {
-        if let Action::DaemonReload { wanted_by } = &step.action {
-            for (name, input) in wanted_by {
-                self.begin(name, step, *input, memory, context);
+        self.count(step, memory, context);
+        match step {
+            Step::Companion(step) => act(step, host, limits).await,
+            Step::Load(_) => {
+                bounded(limits.reload, host.services.reload()).await?;
+                Ok(Effect::Done)
             }
         }
-        bounded(context.limits.reload, context.host.services.reload()).await?;
-        Ok(Effect::Done)
     }
 }
 
-fn begun(name: &CompanionName, step: &Step, stage: Stage) -> PortResult<Effect> {
-    Ok(Effect::Begun(Box::new(Task::new(name, step, stage))))
+/// Makes the port call of `step`, or starts its task.
+async fn act(step: &CompanionStep, host: &Host, limits: &Limits) -> PortResult<Effect> {
+    let name = &step.companion;
+    let limit = limits.act;
+    match &step.action {
+        Action::RunHook { hook, claimed } => {
+            return begun(step, Stage::Render(hook.clone(), claimed.clone()));
+        }
+        Action::EnsureImage(source) => return begun(step, Stage::Ensure(source.clone())),
+        Action::PruneImages(images) => return begun(step, Stage::Prune(images.clone())),
+        Action::StartUnit(_) => return request(step, Verb::Start, host, limit).await,
+        Action::RestartUnit(_) => return request(step, Verb::Restart, host, limit).await,
+        Action::StopUnit => return request(step, Verb::Stop, host, limit).await,
+        Action::WriteUnit(unit) => bounded(limit, host.units.write(unit)).await?,
+        Action::RemoveUnit => bounded(limit, host.units.remove(name)).await?,
+        Action::ResetFailed => bounded(limit, host.services.reset_failed(name)).await?,
+        Action::RemoveConfig(hook) => bounded(limit, host.hooks.remove(hook)).await?,
+        Action::SweepConfigs { hook, keep } => {
+            bounded(limit, host.hooks.sweep(hook, *keep)).await?;
+        }
+        Action::RemoveContainer => bounded(limit, host.containers.remove(name)).await?,
+    }
+    Ok(Effect::Done)
+}
+
+fn begun(step: &CompanionStep, stage: Stage) -> PortResult<Effect> {
+    Ok(Effect::Begun(Box::new(Task::new(step, stage))))
 }
 
 async fn request(
-    name: &CompanionName,
-    step: &Step,
+    step: &CompanionStep,
     verb: Verb,
     host: &Host,
     limit: Duration,
 ) -> PortResult<Effect> {
-    let job = bounded(limit, host.services.begin(name, verb)).await?;
-    begun(name, step, Stage::Wait(job))
+    let job = bounded(limit, host.services.begin(&step.companion, verb)).await?;
+    begun(step, Stage::Wait(job))
 }
 
 async fn condition_holds(

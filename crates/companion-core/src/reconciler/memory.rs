@@ -11,8 +11,9 @@ use super::{Event, Reconcile};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::{DesiredState, Generation};
-use crate::model::observed::{Attempt, History, ObservedState, VerifiedRun, Work};
+use crate::model::observed::{Attempt, FirstSeen, History, ObservedState, VerifiedRun, Work};
 use crate::model::unit::UnitFileState;
+use crate::planner::CONFIG_INTERVAL;
 
 /// The memory of a reconciler.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -20,6 +21,7 @@ pub struct Memory {
     pub(super) now: Monotonic,
     pub(super) attempts: Attempts,
     pub(super) verified: BTreeMap<CompanionName, VerifiedRun>,
+    pub(super) up_since: BTreeMap<CompanionName, FirstSeen>,
     pub(super) gone: BTreeMap<CompanionName, Generation>,
     pub(super) tasks: BTreeMap<TaskKey, Label>,
 }
@@ -52,7 +54,7 @@ impl Memory {
     /// included: dropping the wait would not cancel the job.
     pub fn outdated(&self, desired: &DesiredState) -> Vec<TaskKey> {
         let outdated = self.tasks.keys().filter(|(name, work)| match work {
-            Work::Hook | Work::Image => !desired.companions.contains_key(name),
+            Work::Hook | Work::Image => desired.companion(name).is_none(),
             Work::Unit | Work::Load | Work::Service | Work::Removal | Work::Prune => false,
         });
         outdated.cloned().collect()
@@ -63,6 +65,7 @@ impl Memory {
         self.attempts.reset_backoff(&reconcile.plan);
         self.remember_gone(reconcile);
         self.remember_verified(&reconcile.observed);
+        self.remember_young(&reconcile.observed);
     }
 
     /// Returns the end of the longest back-off.
@@ -91,6 +94,7 @@ impl Memory {
             failures: self.attempts.failures.clone(),
             running,
             verified: self.verified.clone(),
+            up_since: self.up_since.clone(),
             gone: self.gone.clone(),
         }
     }
@@ -110,11 +114,25 @@ impl Memory {
         }
     }
 
+    /// Records when each young run was first observed, so that it ages even if the host's clock was set back. A run
+    /// that the host reports as old enough needs no record.
+    fn remember_young(&mut self, observed: &ObservedState) {
+        let known = std::mem::take(&mut self.up_since);
+        for (name, seen) in &observed.companions {
+            let Some(service) = seen.service.known() else { continue };
+            let young = service.is_up() && service.up_for < CONFIG_INTERVAL;
+            let Some(run_id) = service.run_id.clone().filter(|_| young) else { continue };
+            let before = known.get(name).filter(|before| before.run_id == run_id);
+            let at = before.map_or(self.now, |before| before.at);
+            self.up_since.insert(name.clone(), FirstSeen { run_id, at });
+        }
+    }
+
     /// Records completed removals, and forgets those whose companion is desired again. If the name belongs to
     /// an unmanaged object, the managed remains are unknown.
     fn remember_gone(&mut self, Reconcile { desired, observed, plan, .. }: &Reconcile) {
-        self.gone.retain(|name, _| desired.removed.contains_key(name));
-        for (name, removed) in &desired.removed {
+        self.gone.retain(|name, _| desired.removal(name).is_some());
+        for (name, removed) in desired.removed() {
             let file = observed.companions.get(name).and_then(|seen| seen.unit.known());
             let unmanaged =
                 file.is_some_and(|file| matches!(file.state, UnitFileState::Unmanaged { .. }));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Limits;
 use crate::model::companion::CompanionName;
-use crate::model::desired::DesiredState;
+use crate::model::desired::{DesiredState, Target};
 use crate::model::hook::{HookSpec, HookState};
 use crate::model::image::{ImageSource, ImageState};
 use crate::model::observed::{History, Observation, ObservedCompanion, ObservedState, Work};
@@ -31,7 +31,7 @@ pub(super) async fn observe(
         Ok(names) => (names, None),
         Err(error) => (BTreeSet::new(), Some(error.chain())),
     };
-    names.extend(desired.companions.keys().chain(desired.removed.keys()).cloned());
+    names.extend(desired.targets.keys().cloned());
     let wanted = wanted_units(&names, desired, &hooks, &images);
     let (mut units, mut services) = tokio::join!(
         asked(wanted.keys(), limit, host.units.observe(&wanted)),
@@ -58,7 +58,7 @@ pub(super) async fn observe(
             (name, seen)
         })
         .collect();
-    ObservedState { companions, listing_error, history: history.clone() }
+    ObservedState { companions, traits: host.traits, listing_error, history: history.clone() }
 }
 
 /// Reads the current state of one service.
@@ -116,17 +116,16 @@ async fn asked<T>(
 }
 
 async fn hooks(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<HookState> {
-    let wanted = desired
-        .companions
-        .iter()
-        .filter_map(|(name, companion)| Some((name, companion.spec().hook.as_ref()?)));
-    let removed = desired
-        .removed
-        .iter()
-        .filter_map(|(name, companion)| Some((name, companion.hook.as_ref()?)));
+    let hooks = desired.targets.iter().filter_map(|(name, target)| {
+        let hook = match target {
+            Target::Present(companion) => companion.spec().hook.as_ref(),
+            Target::Removed(removed) => removed.hook.as_ref(),
+        };
+        Some((name, hook?))
+    });
     let mut reads = tokio::task::JoinSet::new();
     let mut found = ByName::new();
-    for (name, hook) in wanted.chain(removed) {
+    for (name, hook) in hooks {
         let (name, hook, host): (CompanionName, HookSpec, Host) =
             (name.clone(), hook.clone(), host.clone());
         found.insert(name.clone(), no_answer());
@@ -146,8 +145,7 @@ async fn hooks(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<H
 
 async fn images(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<ImageState> {
     let sources: BTreeMap<CompanionName, ImageSource> = desired
-        .companions
-        .iter()
+        .present()
         .map(|(name, companion)| (name.clone(), companion.spec().image.clone()))
         .collect();
     asked(sources.keys(), limit, host.images.observe(&sources)).await
@@ -161,7 +159,7 @@ fn wanted_units(
     images: &ByName<ImageState>,
 ) -> BTreeMap<CompanionName, Option<UnitSpec>> {
     let unit = |name: &CompanionName| {
-        let companion = desired.companions.get(name)?;
+        let companion = desired.companion(name)?;
         let image = images.get(name)?.known()?.present.as_ref()?;
         let config = match hooks.get(name) {
             None => None,
@@ -194,9 +192,11 @@ fn names_to_ask_containers_of(
     let gone = |name: &CompanionName| {
         history.gone.get(name).is_some_and(|gone| Some(*gone) == desired.generation(name))
     };
-    let wanted = desired.companions.keys().filter(|name| down(name));
-    let removed = desired.removed.keys().filter(|name| down(name) && !gone(name));
-    wanted.chain(removed).cloned().collect()
+    let is_asked = |(name, target): &(&CompanionName, &Target)| {
+        down(name) && (matches!(target, Target::Present(_)) || !gone(name))
+    };
+    let targets = desired.targets.iter().filter(is_asked);
+    targets.map(|(name, _)| name.clone()).collect()
 }
 
 /// The companions whose last run or start failed: only their logs are read.
@@ -209,7 +209,7 @@ fn failed_services(
         let failures = history.failures.get(name);
         failures.is_some_and(|failures| failures.contains_key(&Work::Service))
     };
-    let failed = desired.companions.keys().filter_map(|name| {
+    let failed = desired.present().filter_map(|(name, _)| {
         let service = services.get(name)?.known()?;
         let failed = service.has_failed() || (service.is_down() && held_back(name));
         failed.then(|| (name.clone(), service.clone()))

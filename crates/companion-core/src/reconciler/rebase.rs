@@ -9,7 +9,7 @@ use crate::model::companion::CompanionName;
 use crate::model::desired::Generation;
 use crate::model::observed::Work;
 use crate::model::revision::Fingerprint;
-use crate::planner::stop_input;
+use crate::planner::{CONFIG_INTERVAL, stop_input};
 
 /// The number of failures after which the back-off no longer grows.
 const LONGEST_FROM: u32 = 9;
@@ -49,6 +49,11 @@ impl Memory {
         }
         for ((name, work), label) in &mut memory.tasks {
             label.input = renamed(label.input, *work, runs.get(name));
+        }
+        for (name, seen) in &mut memory.up_since {
+            let age = seen.at.until(now).min(CONFIG_INTERVAL);
+            seen.at = origin.before(age);
+            seen.run_id = renamed_run(&seen.run_id, runs.get(name));
         }
         for (name, verified) in &mut memory.verified {
             verified.run_id = renamed_run(&verified.run_id, runs.get(name));

@@ -88,7 +88,7 @@ impl Reconcile {
         if let Some(names) = &self.names {
             plan = plan.restrict_to(names);
         }
-        plan.steps.retain(|step| !self.is_unsound(step.companion.as_ref()));
+        plan.steps.retain(|step| !self.is_unsound(step.companion()));
         plan.steps
     }
 

@@ -21,7 +21,7 @@ use crate::model::hook::{ConfigId, HookSpec, Rendered};
 use crate::model::image::{ImageId, ImageSource};
 use crate::model::observed::Work;
 use crate::model::revision::Fingerprint;
-use crate::plan::Step;
+use crate::plan::CompanionStep;
 use crate::ports::{Host, Job, PortError, PortErrorKind, PortResult};
 
 /// Identifies a task within its reconciler: running work is not started again.
@@ -98,9 +98,9 @@ impl From<PortResult<()>> for End {
 }
 
 impl Task {
-    pub(super) fn new(name: &CompanionName, step: &Step, stage: Stage) -> Self {
+    pub(super) fn new(step: &CompanionStep, stage: Stage) -> Self {
         let label = Label { generation: step.generation, input: step.input };
-        Self { key: (name.clone(), step.work), label, stage }
+        Self { key: (step.companion.clone(), step.work), label, stage }
     }
 
     /// Returns its key.

@@ -145,7 +145,7 @@ fn image_for_another_platform_is_refused_before_a_start() {
     podman(&["image", "rm", "--force", reference]).good();
     let probe = Probe::pulled(reference);
     let ran = probe.install().exits(1);
-    assert!(ran.words().contains(&format!("made for linux/{other}")), "{ran}");
+    assert!(ran.words().contains(&format!("the image is for linux/{other}")), "{ran}");
     assert!(PROBE.unit_text().is_empty() && !PROBE.is_active());
     drop(probe);
     podman(&["image", "rm", "--force", "--ignore", reference]);

@@ -53,7 +53,7 @@ pub(super) async fn state_directory(
     };
     let record = match RecordStore::new(&path, catalog).load().await {
         Ok(desired) => {
-            Finding::ok("record", format!("{} companion(s) installed", desired.companions.len()))
+            Finding::ok("record", format!("{} companion(s) installed", desired.present().count()))
         }
         Err(error) => unusable_record(&path, &error),
     };

@@ -36,6 +36,7 @@ pub(super) fn json(found: &Found, output: &Output) -> CommandResult<()> {
                 "log": [],
                 "log_error": null,
                 "drop_ins": [],
+                "not_honoured": [],
             })
         }));
     }
@@ -126,6 +127,8 @@ fn details(status: &CompanionStatus, now: u64) -> Vec<String> {
         lines.extend(status.why.iter().map(|why| format!("why: {why}")));
     }
     lines.extend(status.drop_ins.iter().map(|path| format!("drop-in: {path}")));
+    let ignored = status.not_honoured.iter();
+    lines.extend(ignored.map(|setting| format!("not honoured by this host: {setting}")));
     lines
 }
 

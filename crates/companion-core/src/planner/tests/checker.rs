@@ -2,29 +2,30 @@
 
 use super::*;
 use crate::check::{Rule, STEPS_LIMIT};
-use crate::plan::Step;
+use crate::plan::{CompanionStep, Step};
 
 /// The rules that a plan of these steps breaks in `scene`.
-fn broken(scene: &Scene, steps: Vec<Step>) -> Vec<Rule> {
+fn broken(scene: &Scene, steps: Vec<impl Into<Step>>) -> Vec<Rule> {
+    let steps = steps.into_iter().map(Into::into).collect();
     let plan = Plan { steps, ..Plan::default() };
     let found = check(&plan, &scene.desired, &scene.observed());
     found.into_iter().map(|violation| violation.rule).collect()
 }
 
-fn step(action: Action) -> Step {
+fn step(action: Action) -> CompanionStep {
     let work = action.work();
-    Step {
-        companion: Some(name()),
+    CompanionStep {
+        companion: name(),
         generation: Generation(1),
         action,
         work,
         reason: Reason::NotRunning,
         input: Fingerprint::of(b""),
-        after_reload: false,
+        after_load: false,
     }
 }
 
-fn start(scene: &Scene) -> Step {
+fn start(scene: &Scene) -> CompanionStep {
     let condition = Condition { loaded: scene.revision, need: Need::NotRunning };
     step(Action::StartUnit(condition))
 }
@@ -39,7 +40,7 @@ fn lost() -> (Scene, Vec<Step>) {
     let mut scene = down();
     scene.file(UnitFileState::Absent);
     let steps = scene.plan().steps;
-    assert_eq!(steps.len(), 3, "write, reload, start");
+    assert_eq!(steps.len(), 3, "write, load, start");
     (scene, steps)
 }
 
@@ -52,7 +53,7 @@ fn a_good_plan_breaks_none() {
 #[test]
 fn a_step_of_another_generation_is_seen() {
     let scene = down();
-    let old = Step { generation: Generation(0), ..start(&scene) };
+    let old = CompanionStep { generation: Generation(0), ..start(&scene) };
     assert_eq!(broken(&scene, vec![old]), [Rule::OnlyWhatIsDesired]);
 }
 
@@ -88,8 +89,8 @@ fn a_removal_of_what_was_not_read_is_seen() {
         scene.seen.container = error.clone().map(Observation::Unknown);
         scene.seen.hook = error.map(Observation::Unknown);
         for action in [Action::RemoveContainer, Action::RemoveConfig(hook())] {
-            let taken = Step { generation: Generation(2), ..step(action) };
-            assert_eq!(broken(&scene, vec![taken.clone()]), [Rule::NothingOnUnknown], "{taken}");
+            let taken = CompanionStep { generation: Generation(2), ..step(action) };
+            assert_eq!(broken(&scene, vec![taken.clone()]), [Rule::NothingOnUnknown], "{taken:?}");
         }
     }
     let mut scene = down();
@@ -98,37 +99,38 @@ fn a_removal_of_what_was_not_read_is_seen() {
 }
 
 #[test]
-fn a_start_before_its_reload_is_seen() {
+fn a_start_before_its_load_is_seen() {
     let (scene, mut steps) = lost();
     steps.swap(1, 2);
-    assert_eq!(broken(&scene, steps), [Rule::OneReloadInOrder]);
+    assert_eq!(broken(&scene, steps), [Rule::OneLoadInOrder]);
 }
 
 #[test]
-fn a_start_that_would_not_wait_for_its_reload_is_seen() {
+fn a_start_that_would_not_wait_for_its_load_is_seen() {
     let (scene, mut steps) = lost();
-    steps[2].after_reload = false;
-    assert_eq!(broken(&scene, steps), [Rule::OneReloadInOrder]);
+    let Step::Companion(start) = &mut steps[2] else { panic!("{steps:?}") };
+    start.after_load = false;
+    assert_eq!(broken(&scene, steps), [Rule::OneLoadInOrder]);
 }
 
 #[test]
-fn a_write_without_a_reload_and_a_second_reload_are_seen() {
+fn a_write_without_a_load_and_a_second_load_are_seen() {
     let (scene, mut steps) = lost();
-    let reload = steps.remove(1);
-    assert_eq!(broken(&scene, steps.clone()), [Rule::OneReloadInOrder]);
-    steps.insert(1, reload.clone());
-    steps.insert(1, reload);
-    assert_eq!(broken(&scene, steps), [Rule::OneReloadInOrder]);
+    let load = steps.remove(1);
+    assert_eq!(broken(&scene, steps.clone()), [Rule::OneLoadInOrder]);
+    steps.insert(1, load.clone());
+    steps.insert(1, load);
+    assert_eq!(broken(&scene, steps), [Rule::OneLoadInOrder]);
 }
 
 #[test]
 fn a_start_without_image_or_configuration_is_seen() {
     let mut scene = down();
     scene.image().present = None;
-    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::LayersBelowFirst]);
+    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::StagesBelowFirst]);
     let mut scene = down();
     scene.hook(unrendered());
-    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::LayersBelowFirst]);
+    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::StagesBelowFirst]);
 }
 
 #[test]
@@ -169,7 +171,8 @@ fn too_many_steps_for_a_companion_are_a_violation_with_its_name() {
     let many = |count: usize| (1..=count).map(prune).collect::<Vec<_>>();
     assert_eq!(broken(&scene, many(STEPS_LIMIT)), []);
     assert_eq!(broken(&scene, many(STEPS_LIMIT + 1)), [Rule::Bounded]);
-    let plan = Plan { steps: many(STEPS_LIMIT + 1), ..Plan::default() };
+    let steps = many(STEPS_LIMIT + 1).into_iter().map(Step::from).collect();
+    let plan = Plan { steps, ..Plan::default() };
     let told = check(&plan, &scene.desired, &scene.observed())[0].to_string();
     assert_eq!(told, "Bounded for `web`");
 }
@@ -180,7 +183,7 @@ fn write_after_the_reload_without_a_start_is_a_violation() {
     steps.truncate(2);
     assert_eq!(broken(&scene, steps.clone()), []);
     steps.reverse();
-    assert_eq!(broken(&scene, steps), [Rule::OneReloadInOrder]);
+    assert_eq!(broken(&scene, steps), [Rule::OneLoadInOrder]);
 }
 
 #[test]
@@ -189,15 +192,15 @@ fn start_before_a_required_reload_without_a_write_is_a_violation() {
     steps.remove(0);
     assert_eq!(broken(&scene, steps.clone()), []);
     steps.reverse();
-    assert_eq!(broken(&scene, steps), [Rule::OneReloadInOrder]);
+    assert_eq!(broken(&scene, steps), [Rule::OneLoadInOrder]);
 }
 
 #[test]
 fn a_start_may_come_before_the_reload_that_only_another_companion_needs() {
     let (scene, mut steps) = lost();
     let other = CompanionName::new("other").unwrap();
-    let started = Step { companion: Some(other), ..start(&down()) };
+    let started = CompanionStep { companion: other, ..start(&down()) };
     steps.truncate(2);
-    steps.insert(0, started);
-    assert!(!broken(&scene, steps).contains(&Rule::OneReloadInOrder));
+    steps.insert(0, started.into());
+    assert!(!broken(&scene, steps).contains(&Rule::OneLoadInOrder));
 }

@@ -148,6 +148,7 @@ prop_compose! {
         running in works(),
         failing in works(),
         seconds in 0..2000_u64,
+        traits in prop::sample::select(vec![HostTraits::ALL, HostTraits::ALL, HostTraits::NONE]),
     ) -> Scene {
         let mut scene = if removed { Scene::removed() } else { Scene::converged() };
         scene.seen = ObservedCompanion {
@@ -161,13 +162,14 @@ prop_compose! {
             container,
             log: None,
         };
+        scene.traits = traits;
         let attempt = Attempt { generation: Generation(1), input: Fingerprint::of(b"begun") };
         let running = running.into_iter().map(|work| (work, attempt)).collect();
         scene.history.running.insert(name(), running);
         scene.now = Monotonic::from_origin(Duration::from_secs(seconds));
         // A failure counts only for the very attempt that failed, so the plan itself is asked.
         let attempts = plan(&scene.desired, &scene.observed(), scene.now);
-        for step in &attempts.steps {
+        for step in attempts.steps(&name()) {
             if failing.contains(&step.work) {
                 let failure = Failure {
                     input: step.input,
@@ -207,7 +209,7 @@ proptest! {
         for (name, failures) in &scene.history.failures {
             for step in scene.plan().steps(name) {
                 if let Some(failure) = failures.get(&step.work) {
-                    prop_assert_ne!(failure.input, step.input, "{}", step);
+                    prop_assert_ne!(failure.input, step.input, "{:?}", step);
                 }
             }
         }
@@ -216,7 +218,7 @@ proptest! {
     #[test]
     fn every_difference_has_a_step_or_a_condition(scene in scene()) {
         let plan = scene.plan();
-        if plan.is_converged() && scene.desired.companions.contains_key(&name()) {
+        if plan.is_converged() && scene.desired.companion(&name()).is_some() {
             let service = scene.seen.service.known().unwrap();
             prop_assert!(service.is_up() && service.loaded() == service.running);
         }

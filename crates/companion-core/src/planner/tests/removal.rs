@@ -21,7 +21,7 @@ fn then_unit_container_and_configuration_go() {
     scene.expect(
         &[
             "remove-unit web: app was removed",
-            "daemon-reload: app was removed",
+            "load-units: app was removed",
             "remove-container web: app was removed",
             "remove-config web: app was removed",
         ],
@@ -33,7 +33,7 @@ fn then_unit_container_and_configuration_go() {
 fn a_service_that_failed_on_its_way_down_is_reset() {
     let mut scene = stopped();
     scene.service().run = RunState::Failed;
-    assert!(scene.plan().steps.iter().any(|step| step.action == Action::ResetFailed));
+    assert!(scene.plan().steps.iter().any(|step| step.action() == Some(&Action::ResetFailed)));
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn completed_removal_needs_no_steps() {
 fn interrupted_removal_is_completed() {
     let mut scene = stopped();
     scene.file(UnitFileState::Absent);
-    scene.expect(&["daemon-reload: app was removed", "remove-config web: app was removed"], &[]);
+    scene.expect(&["load-units: app was removed", "remove-config web: app was removed"], &[]);
     scene.seen.service = Observation::Known(ServiceState::absent());
     scene.expect(&["remove-config web: app was removed"], &[]);
 }
@@ -77,7 +77,7 @@ fn service_loaded_from_an_unmanaged_file_is_not_stopped() {
     scene.expect(
         &[
             "remove-unit web: app was removed",
-            "daemon-reload: app was removed",
+            "load-units: app was removed",
             "remove-config web: app was removed",
         ],
         &[],
@@ -133,7 +133,7 @@ fn an_unmanaged_service_of_the_same_name_is_not_stopped() {
     scene.loaded_from("/home/me/.config/systemd/user/web.service");
     scene.service().running = None;
     let plan = scene.plan();
-    assert!(!plan.steps.iter().any(|step| step.action == Action::StopUnit), "{plan:?}");
+    assert!(!plan.steps.iter().any(|step| step.action() == Some(&Action::StopUnit)), "{plan:?}");
 }
 
 #[test]

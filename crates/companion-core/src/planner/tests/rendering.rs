@@ -19,7 +19,7 @@ fn upgraded() -> Scene {
 /// The revision that the plan writes.
 fn written(scene: &Scene) -> Revision {
     let plan = scene.plan();
-    let Action::WriteUnit(unit) = &plan.steps[0].action else { panic!("{plan:?}") };
+    let Some(Action::WriteUnit(unit)) = plan.steps[0].action() else { panic!("{plan:?}") };
     unit.revision
 }
 
@@ -30,7 +30,7 @@ fn expect_steps(scene: &Scene, steps: &[(&str, &str)]) {
 }
 
 const REWRITTEN: [(&str, &str); 3] =
-    [("write-unit web", CHANGED), ("daemon-reload", CHANGED), ("restart web", CHANGED)];
+    [("write-unit web", CHANGED), ("load-units", CHANGED), ("restart web", CHANGED)];
 
 #[test]
 fn another_rendering_is_written_loaded_and_started_once() {
@@ -40,7 +40,7 @@ fn another_rendering_is_written_loaded_and_started_once() {
     let revision = written(&scene);
     scene.file(UnitFileState::Current { revision });
     let stale = "loaded unit differs from the unit file";
-    expect_steps(&scene, &[("daemon-reload", stale), ("restart web", CHANGED)]);
+    expect_steps(&scene, &[("load-units", stale), ("restart web", CHANGED)]);
     scene.loaded(Some(revision));
     expect_steps(&scene, &[("restart web", CHANGED)]);
     scene.service().running = Some(revision);
@@ -84,7 +84,7 @@ fn edited_unit_is_drifted_with_any_renderer() {
     scene.file(UnitFileState::Drifted { revision: Some(scene.revision) });
     let edited = "unit file differs from the rendered unit";
     let restored = ("restart web", "unit was modified outside companion");
-    expect_steps(&scene, &[("write-unit web", edited), ("daemon-reload", edited), restored]);
+    expect_steps(&scene, &[("write-unit web", edited), ("load-units", edited), restored]);
     assert_eq!(written(&scene).restart_epoch, 1);
 }
 
@@ -96,7 +96,7 @@ fn an_unedited_unit_of_another_specification_names_the_specification() {
     let changed = "specification changed";
     expect_steps(
         &scene,
-        &[("write-unit web", changed), ("daemon-reload", changed), ("restart web", CHANGED)],
+        &[("write-unit web", changed), ("load-units", changed), ("restart web", CHANGED)],
     );
 }
 
@@ -126,6 +126,6 @@ fn a_unit_lost_during_an_upgrade_keeps_its_restart_epoch() {
     let missing = "unit file is missing";
     expect_steps(
         &scene,
-        &[("write-unit web", missing), ("daemon-reload", missing), ("restart web", CHANGED)],
+        &[("write-unit web", missing), ("load-units", missing), ("restart web", CHANGED)],
     );
 }

@@ -25,21 +25,43 @@ fn then_the_unit_is_written_loaded_and_started() {
     scene.expect(
         &[
             "write-unit web: unit file is missing",
-            "daemon-reload: unit file is missing",
+            "load-units: unit file is missing",
             "start web: not running",
         ],
         &[],
     );
 }
 
+/// On a host without a second, loaded copy of the units.
+#[test]
+fn written_units_are_started_without_a_load_where_none_is_needed() {
+    let mut scene = Scene::converged();
+    scene.traits = HostTraits::NONE;
+    scene.seen.service = Observation::Known(ServiceState::absent());
+    scene.seen.container = Some(Observation::Known(ContainerState::Absent));
+    scene.file(UnitFileState::Absent);
+    scene.expect(&["write-unit web: unit file is missing", "start web: not running"], &[]);
+    scene.file(UnitFileState::Current { revision: scene.revision });
+    scene.loaded(Some(scene.revision));
+    scene.service().run = RunState::Failed;
+    scene.service().last_end = Some(End::Exit(1));
+    let failed = "start web: failed: exited with status 1";
+    scene.expect(&[failed], &[]);
+    scene.loaded_from("/elsewhere");
+    scene.expect(&[], &["another unit of this name takes precedence: /elsewhere"]);
+    let mut removed = Scene::removed();
+    removed.traits = HostTraits::NONE;
+    removed.down(RunState::Down);
+    removed
+        .expect(&["remove-unit web: app was removed", "remove-config web: app was removed"], &[]);
+}
+
 #[test]
 fn a_lost_unit_file_is_rewritten_without_a_restart() {
     let mut scene = Scene::converged();
     scene.file(UnitFileState::Absent);
-    scene.expect(
-        &["write-unit web: unit file is missing", "daemon-reload: unit file is missing"],
-        &[],
-    );
+    scene
+        .expect(&["write-unit web: unit file is missing", "load-units: unit file is missing"], &[]);
 }
 
 #[test]
@@ -50,7 +72,7 @@ fn lost_unit_file_restarts_an_unverified_run() {
     scene.expect(
         &[
             "write-unit web: unit file is missing",
-            "daemon-reload: unit file is missing",
+            "load-units: unit file is missing",
             "restart web: unit was modified outside companion",
         ],
         &[],
@@ -63,7 +85,7 @@ fn unit_mode_is_fixed_without_reload_or_restart() {
     scene.file(UnitFileState::WrongMode { revision: scene.revision });
     scene.expect(&["write-unit web: unit file is writable by others"], &[]);
     let plan = scene.plan();
-    let Action::WriteUnit(unit) = &plan.steps[0].action else { panic!("{plan:?}") };
+    let Some(Action::WriteUnit(unit)) = plan.steps[0].action() else { panic!("{plan:?}") };
     assert_eq!(unit.revision, scene.revision, "the very same bytes");
     scene.down(RunState::Down);
     scene.expect(
@@ -79,13 +101,13 @@ fn an_edited_unit_is_rewritten_under_the_next_restart_epoch_and_restarted() {
     scene.expect(
         &[
             "write-unit web: unit file differs from the rendered unit",
-            "daemon-reload: unit file differs from the rendered unit",
+            "load-units: unit file differs from the rendered unit",
             "restart web: unit was modified outside companion",
         ],
         &[],
     );
     let plan = scene.plan();
-    let Action::WriteUnit(unit) = &plan.steps[0].action else { panic!("{plan:?}") };
+    let Some(Action::WriteUnit(unit)) = plan.steps[0].action() else { panic!("{plan:?}") };
     assert_eq!(unit.revision, scene.revision.with_restart_epoch(1));
 }
 
@@ -95,7 +117,7 @@ fn a_crash_after_the_rewrite_loses_neither_the_reload_nor_the_restart() {
     scene.file(UnitFileState::Current { revision: scene.revision.with_restart_epoch(1) });
     scene.expect(
         &[
-            "daemon-reload: loaded unit differs from the unit file",
+            "load-units: loaded unit differs from the unit file",
             "restart web: unit was modified outside companion",
         ],
         &[],
@@ -108,7 +130,7 @@ fn a_unit_edited_and_then_deleted_is_not_started_from_the_loaded_one() {
     scene.down(RunState::Down);
     scene.file(UnitFileState::Absent);
     let plan = scene.plan();
-    let Action::WriteUnit(unit) = &plan.steps[0].action else { panic!("{plan:?}") };
+    let Some(Action::WriteUnit(unit)) = plan.steps[0].action() else { panic!("{plan:?}") };
     assert_eq!(unit.revision.restart_epoch, 1);
 }
 
@@ -173,7 +195,7 @@ fn rejected_unit_is_blocked_with_the_generators_message() {
 fn unit_that_does_not_load_is_not_reloaded_forever() {
     let mut scene = Scene::converged();
     scene.service().unit = LoadedUnit::Absent;
-    scene.expect(&["daemon-reload: loaded unit differs from the unit file"], &[]);
+    scene.expect(&["load-units: loaded unit differs from the unit file"], &[]);
     scene.fail(Work::Load, PortErrorKind::Conflict, "a broken file beside it");
     scene.expect(&[], &["unit is not loaded: a broken file beside it"]);
 }
@@ -183,7 +205,7 @@ fn shadowed_unit_is_reported() {
     let mut scene = Scene::converged();
     scene.loaded_from("/run/user/1000/containers/systemd/web.container");
     scene.service().running = None;
-    scene.expect(&["daemon-reload: loaded unit differs from the unit file"], &[]);
+    scene.expect(&["load-units: loaded unit differs from the unit file"], &[]);
     scene.fail(Work::Load, PortErrorKind::Transient, "");
     scene.expect(
         &[],
@@ -256,7 +278,7 @@ fn new_intent_resets_the_back_off() {
     let mut scene = Scene::converged();
     scene.down(RunState::Failed);
     scene.fail(Work::Service, PortErrorKind::Transient, "exit code 125");
-    scene.desired.companions.insert(name(), DesiredCompanion::new(spec(), Generation(2)));
+    scene.intend(spec());
     assert_eq!(scene.plan().steps.len(), 2);
 }
 
@@ -305,11 +327,25 @@ fn a_crash_loop_of_an_old_unit_is_ended_by_the_new_one() {
     scene.expect(
         &[
             "write-unit web: image changed",
-            "daemon-reload: image changed",
+            "load-units: image changed",
             "restart web: image changed",
         ],
         &[],
     );
+}
+
+/// The host's clock was set back, so it reports that the run has just begun, for hours.
+#[test]
+fn run_becomes_ready_although_the_host_reports_no_age() {
+    let mut scene = Scene::converged();
+    scene.service().up_for = Duration::ZERO;
+    scene.expect(&[], &["starting; must stay up for 3 s"]);
+    let run_id = "first run".to_owned();
+    scene.history.up_since.insert(name(), FirstSeen { run_id, at: NOW });
+    scene.now = NOW.after(MIN_READY);
+    scene.expect(&[], &[]);
+    scene.service().run_id = Some("second run".to_owned());
+    scene.expect(&[], &["starting; must stay up for 3 s"]);
 }
 
 #[test]

@@ -40,7 +40,19 @@ fn companion_in_the_desired_state_is_ready() {
 fn companion_that_waits_for_the_shared_reload_is_progressing() {
     let mut scene = Scene::converged();
     scene.service().unit = LoadedUnit::Absent;
-    scene.reads(Health::Progressing, &["daemon-reload: loaded unit differs from the unit file"]);
+    scene.reads(Health::Progressing, &["load-units: loaded unit differs from the unit file"]);
+}
+
+#[test]
+fn settings_that_the_host_does_not_honour_are_named() {
+    let mut scene = Scene::converged();
+    let mut spec = spec();
+    spec.container.restart_delay = Some(10);
+    scene.intend(spec);
+    let named = |scene: &Scene| status(&scene.reconcile_once())[0].not_honoured.clone();
+    assert_eq!(named(&scene), Vec::<String>::new());
+    scene.traits = HostTraits::NONE;
+    assert_eq!(named(&scene), ["restart_delay"]);
 }
 
 #[test]
@@ -75,7 +87,7 @@ fn unreadable_service_is_unknown() {
 #[test]
 fn companion_without_intent_is_orphaned() {
     let mut scene = Scene::converged();
-    scene.desired.companions.clear();
+    scene.desired.targets.clear();
     scene.reads(Health::Orphaned, &[]);
 }
 
@@ -86,7 +98,7 @@ fn removal_is_listed_until_the_unit_is_unloaded() {
     scene.down(RunState::Down);
     scene.file(UnitFileState::Absent);
     scene.hook(unrendered());
-    scene.reads(Health::Removing, &["daemon-reload: app was removed"]);
+    scene.reads(Health::Removing, &["load-units: app was removed"]);
     scene.seen.service = Observation::Known(ServiceState::absent());
     assert!(status(&scene.reconcile_once()).is_empty());
 }
