@@ -53,7 +53,7 @@ async fn removal_is_recorded_with_its_hook(world: &World) {
     world.install(&spec).await;
     world.remove(&spec.name).await;
     let desired = world.desired().load().await.unwrap();
-    assert!(!desired.companion(&spec.name).is_some());
+    assert!(desired.companion(&spec.name).is_none());
     assert_eq!(desired.removal(&spec.name).unwrap().hook, spec.hook);
 }
 
