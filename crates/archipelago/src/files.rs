@@ -1,6 +1,5 @@
 //! Files of the state directory and of the leader: where blocking is allowed, and for a bounded time.
 
-use std::error::Error;
 use std::time::Duration;
 
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
@@ -8,18 +7,6 @@ use durable_dir::DirError;
 
 /// How long the file system may take for one thing; a local one takes milliseconds.
 const FILE_LIMIT: Duration = Duration::from_secs(30);
-
-/// An error and all its causes in one line, joined by `: `.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
 
 /// The port's error for one of a directory.
 pub(crate) fn port(error: DirError, attempt: &str) -> PortError {

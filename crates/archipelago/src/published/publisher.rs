@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
 use companion_core::model::observed::Work;
@@ -23,7 +24,7 @@ use super::{
     VERSION, wall_clock,
 };
 use crate::desired_store::RecordStore;
-use crate::files::{blocking, chain};
+use crate::files::blocking;
 use crate::leader::LeaderInfo;
 
 /// The most events that wait to be written; a file system that hangs keeps the memory bounded.
