@@ -32,7 +32,6 @@ pub fn unit_file(name: &CompanionName, bytes: &[u8]) -> (bool, String) {
         size: bytes.len() as u64,
         modified: None,
     };
-    let contents = FileContents { bytes: bytes.to_vec(), status };
     let form = QuadletForm::new(Scope::User, PodmanVersion::FLOOR.into());
     let form = form.with_legacy("Archipelago companion UI: ");
     let found = Found::of(&form, name, FileContents { bytes: bytes.to_vec(), status });
