@@ -83,7 +83,7 @@ impl UnitForm for QuadletForm {
         if let Some(companion) = extension_value(text, MARK_SECTION, MARK_NAME) {
             let revision = extension_value(text, MARK_SECTION, MARK_REVISION);
             let revision = revision.and_then(|text| text.parse().ok());
-            return Some(Label { companion: companion.into(), revision });
+            return Some(Label { companion, revision });
         }
         let description = extension_value(text, "Unit", "Description")?;
         let companion = description.strip_prefix(self.legacy.as_deref()?)?;
