@@ -32,8 +32,8 @@ pub fn unit_file(name: &CompanionName, bytes: &[u8]) -> (bool, String) {
         size: bytes.len() as u64,
         modified: None,
     };
-    let form = QuadletForm::new(Scope::User, PodmanVersion::FLOOR.into());
-    let form = form.with_legacy("Archipelago companion UI: ");
+    let mut form = QuadletForm::new(Scope::User, PodmanVersion::FLOOR.into());
+    form.legacy = Some("Archipelago companion UI: ".to_owned());
     let found = Found::of(&form, name, FileContents { bytes: bytes.to_vec(), status });
     let is_managed = matches!(found, Found::Managed { .. });
     assert!(is_managed || !found.is_labelled(), "a file with the ownership label is managed");

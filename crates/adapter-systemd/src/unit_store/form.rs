@@ -23,7 +23,7 @@ pub(crate) struct QuadletForm {
     pub(super) scope: Scope,
     pub(super) facts: SharedFacts,
     /// The prefix of the previous manager's descriptions.
-    pub(super) legacy: Option<String>,
+    pub(crate) legacy: Option<String>,
     /// Replaces the host's generator.
     pub(super) generator: Option<PathBuf>,
     /// Replaces the staging directory.
@@ -34,12 +34,6 @@ impl QuadletForm {
     pub(crate) fn new(scope: Scope, facts: HostFacts) -> Self {
         let facts = SharedFacts::new(facts);
         Self { scope, facts, legacy: None, generator: None, stage: None }
-    }
-
-    /// Recognises units of a previous manager by the prefix of their descriptions.
-    #[cfg(any(test, feature = "fuzzing"))]
-    pub(crate) fn with_legacy(self, prefix: &str) -> Self {
-        Self { legacy: Some(prefix.to_owned()), ..self }
     }
 
     /// Returns the generator that validates units.

@@ -1,5 +1,4 @@
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 
 use companion_core::model::container::{ContainerSpec, EnvName};
 use companion_core::model::image::ImageId;
@@ -99,21 +98,6 @@ fn current(unit: &UnitSpec) -> UnitFileState {
 }
 
 #[tokio::test]
-async fn writing_an_unchanged_unit_touches_neither_file_nor_generator() {
-    let place = Place::with_generator(&format!("echo >>\"${{0%/*}}/runs\"; {ACCEPTS}"));
-    let runs = || fs::read(place.root.path().join("runs")).unwrap().len();
-    place.store.write(&unit(0)).await.unwrap();
-    let before = fs::metadata(place.file("web")).unwrap();
-    place.store.write(&unit(0)).await.unwrap();
-    let after = fs::metadata(place.file("web")).unwrap();
-    assert_eq!((before.ino(), before.mtime_nsec()), (after.ino(), after.mtime_nsec()));
-    assert_eq!((before.ctime(), before.ctime_nsec()), (after.ctime(), after.ctime_nsec()));
-    assert_eq!(runs(), 1);
-    place.store.write(&unit(1)).await.unwrap();
-    assert_eq!((place.state(&unit(0)).await, runs()), (current(&unit(1)), 2));
-}
-
-#[tokio::test]
 async fn the_previous_managers_unit_is_adopted() {
     let place = Place::made();
     let text =
@@ -123,17 +107,6 @@ async fn the_previous_managers_unit_is_adopted() {
     assert!(place.store.list().await.unwrap().contains(&name("web")));
     place.store.write(&unit(0)).await.unwrap();
     assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
-}
-
-/// The generator itself puts a file there before it accepts the unit.
-#[tokio::test]
-async fn an_unmanaged_file_created_during_validation_is_not_overwritten() {
-    let plants = r#"units=${0%/*}/config/containers/systemd; mkdir -m 700 -p "$units"
-        echo '[Container]' >"$units/web.container""#;
-    let place = Place::with_generator(&format!("{plants}\n{ACCEPTS}"));
-    let error = place.store.write(&unit(0)).await.unwrap_err();
-    assert_eq!(error.kind(), PortErrorKind::Conflict, "{}", error.chain());
-    assert_eq!(fs::read_to_string(place.file("web")).unwrap(), "[Container]\n");
 }
 
 #[tokio::test]

@@ -12,8 +12,9 @@ fn name() -> CompanionName {
     CompanionName::new("archy-lnd-ui").unwrap()
 }
 
-fn form() -> QuadletForm {
-    QuadletForm::new(Scope::User, PodmanVersion::new(5, 4, 2).into())
+fn form(legacy: Option<&str>) -> QuadletForm {
+    let form = QuadletForm::new(Scope::User, PodmanVersion::new(5, 4, 2).into());
+    QuadletForm { legacy: legacy.map(str::to_owned), ..form }
 }
 
 fn labelled(companion: &str, revision: &str) -> String {
@@ -21,7 +22,7 @@ fn labelled(companion: &str, revision: &str) -> String {
 }
 
 fn label(text: &str) -> Option<Label> {
-    form().with_legacy(LEGACY).label(&name(), text)
+    form(Some(LEGACY)).label(&name(), text)
 }
 
 #[test]
@@ -55,7 +56,7 @@ fn the_previous_managers_unit_is_adopted_only_under_its_own_name() {
     assert_eq!(label(&legacy("archy-lnd-ui")), Some(adopted));
     assert_eq!(label(&legacy("archy-lnd-ui and more")), None);
     assert_eq!(label(&legacy("archy-bitcoin-ui")), None);
-    assert_eq!(form().label(&name(), &legacy("archy-lnd-ui")), None);
+    assert_eq!(form(None).label(&name(), &legacy("archy-lnd-ui")), None);
 }
 
 proptest! {
@@ -66,7 +67,7 @@ proptest! {
         let uid = rustix::process::geteuid().as_raw();
         let (kind, mode, gid, links) = (FileKind::Regular, 0o644, 0, 1);
         let status = FileStatus { kind, mode, uid, gid, links, size: 0, modified: None };
-        let found = Found::of(&form().with_legacy(LEGACY), &name(), FileContents { bytes, status });
+        let found = Found::of(&form(Some(LEGACY)), &name(), FileContents { bytes, status });
         prop_assert!(matches!(found, Found::Unmanaged { .. }), "unrelated bytes are managed");
     }
 }
