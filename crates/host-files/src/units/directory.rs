@@ -80,8 +80,8 @@ impl<F: UnitForm> UnitDir<F> {
         };
         let entries = dir.entries(ENTRY_LIMIT).map_err(failed_to("list the unit directory"))?;
         let names = entries.iter().filter_map(|entry| {
-            let (stem, extension) = entry.name_str()?.rsplit_once('.')?;
-            CompanionName::new(stem).ok().filter(|_| extension == F::EXTENSION)
+            let stem = entry.name_str()?.strip_suffix(F::EXTENSION)?.strip_suffix('.')?;
+            CompanionName::new(stem).ok()
         });
         let labelled = names.filter(|name| match self.find(&dir, name) {
             Ok(found) => found.is_labelled(),
