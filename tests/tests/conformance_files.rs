@@ -16,10 +16,10 @@ mod units;
 
 use modes::{absolute, obey_modes, set_mode};
 
-/// Generates a test for each case of a suite, in a new world of `$world`.
+/// Generates a module with a test for each case of a suite, in a new world of `$world`.
 macro_rules! on_files {
-    ($suite:ident, $world:path, $test:meta, $not_run:expr; $($case:ident,)*) => {
-        mod $suite {
+    ($suite:ident as $module:ident, $world:path, $test:meta, $not_run:expr; $($case:ident,)*) => {
+        mod $module {
             use companion_conformance::{$suite, run};
 
             $(
@@ -41,29 +41,36 @@ macro_rules! on_files {
 
 macro_rules! units_on_files {
     ($suite:ident: $($case:ident,)*) => {
-        on_files! { $suite, crate::units::Units::new, tokio::test, ["full_disk_is_transient_and_the_old_unit_remains"]; $($case,)* }
+        on_files! { $suite as unit_store, crate::units::Units::<crate::units::Quadlet>::new, tokio::test, ["full_disk_is_transient_and_the_old_unit_remains"]; $($case,)* }
+    };
+}
+
+macro_rules! json_units_on_files {
+    ($suite:ident: $($case:ident,)*) => {
+        on_files! { $suite as json_unit_store, crate::units::Units::<crate::units::Json>::new, tokio::test, ["a_drop_in_beside_a_unit_is_named_and_changes_nothing_else", "full_disk_is_transient_and_the_old_unit_remains"]; $($case,)* }
     };
 }
 
 macro_rules! hooks_on_files {
     ($suite:ident: $($case:ident,)*) => {
-        on_files! { $suite, crate::hooks::Hooks::new, tokio::test, ["a_full_disk_is_transient_and_the_earlier_file_stays"]; $($case,)* }
+        on_files! { $suite as hook_runner, crate::hooks::Hooks::new, tokio::test, ["a_full_disk_is_transient_and_the_earlier_file_stays"]; $($case,)* }
     };
 }
 
 macro_rules! intents_on_files {
     ($suite:ident: $($case:ident,)*) => {
-        on_files! { $suite, crate::intents::Intents::new, tokio::test(start_paused = true), []; $($case,)* }
+        on_files! { $suite as desired_store, crate::intents::Intents::new, tokio::test(start_paused = true), []; $($case,)* }
     };
 }
 
 macro_rules! leadership_on_files {
     ($suite:ident: $($case:ident,)*) => {
-        on_files! { $suite, crate::leader::Lock::new, tokio::test, [""; 0]; $($case,)* }
+        on_files! { $suite as leadership, crate::leader::Lock::new, tokio::test, [""; 0]; $($case,)* }
     };
 }
 
 companion_conformance::leadership_cases!(leadership_on_files);
 companion_conformance::unit_store_cases!(units_on_files);
+companion_conformance::unit_store_cases!(json_units_on_files);
 companion_conformance::hook_runner_cases!(hooks_on_files);
 companion_conformance::desired_store_cases!(intents_on_files);

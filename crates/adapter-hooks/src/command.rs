@@ -13,6 +13,7 @@ use std::time::Duration;
 use companion_core::model::container::AbsolutePath;
 use companion_core::ports::PortErrorKind;
 use durable_dir::{DirError, FileKind, Trust, status_of};
+use host_files::blocking::{self, Stuck};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStdout, Command};
@@ -263,14 +264,14 @@ impl<'a> Invocation<'a> {
 /// Starts a program on a blocking thread, because its file is read before it runs. Its group is killed if the caller is
 /// dropped, now or later.
 async fn started(mut command: Command) -> io::Result<(ProcessGroup, Child)> {
-    let spawned = tokio::task::spawn_blocking(move || {
+    let spawned = blocking::within(START_LIMIT, move || {
         let child = command.spawn()?;
         Ok((ProcessGroup::of(&child), child))
     });
-    match timeout(START_LIMIT, spawned).await {
-        Ok(Ok(started)) => started,
-        Ok(Err(_panicked_or_cancelled)) => Err(io::Error::other("the start was interrupted")),
-        Err(_elapsed) => Err(ErrorKind::TimedOut.into()),
+    match spawned.await {
+        Ok(started) => started,
+        Err(Stuck::CutOff(_)) => Err(io::Error::other("the start was interrupted")),
+        Err(Stuck::NoAnswer | Stuck::Busy) => Err(ErrorKind::TimedOut.into()),
     }
 }
 

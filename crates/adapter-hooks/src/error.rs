@@ -1,10 +1,13 @@
 //! Errors of hooks and their port error kinds.
 
 use std::error::Error;
+use std::time::Duration;
 
 use companion_core::model::hook::HookName;
 use companion_core::ports::{PortError, PortErrorKind};
 use durable_dir::DirError;
+use host_files::blocking::Stuck;
+use host_files::errors::kind_of;
 
 use crate::command::CommandError;
 use crate::template::TemplateError;
@@ -118,6 +121,16 @@ impl HookError {
         Self::Failed { kind, message: message.into(), source: None }
     }
 
+    /// Returns the error for file work with the time limit `limit`.
+    ///
+    /// The panic's message is dropped, because it may quote the hook's input.
+    pub(crate) fn stuck(stuck: &Stuck, limit: Duration) -> Self {
+        match stuck {
+            Stuck::CutOff(_) => Self::failed(PortErrorKind::Transient, "the hook was interrupted"),
+            Stuck::NoAnswer | Stuck::Busy => Self::NoAnswer { seconds: limit.as_secs() },
+        }
+    }
+
     /// Returns the port error kind.
     pub fn kind(&self) -> PortErrorKind {
         match self {
@@ -150,28 +163,15 @@ impl HookError {
 pub(crate) fn kind_of_input(cause: &DirError) -> PortErrorKind {
     match cause {
         DirError::NotFound { .. } => PortErrorKind::NotFound,
-        DirError::Denied { .. } | DirError::Untrusted { .. } => PortErrorKind::Denied,
-        DirError::NotADirectory { .. }
-        | DirError::TooLarge { .. }
-        | DirError::NotARegularFile { .. }
-        | DirError::InvalidName { .. } => PortErrorKind::Invalid,
-        DirError::ReadOnly { .. } | DirError::Full { .. } | DirError::Io { .. } => {
-            PortErrorKind::Transient
-        }
+        DirError::NotADirectory { .. } | DirError::NotARegularFile { .. } => PortErrorKind::Invalid,
+        other => kind_of(other),
     }
 }
 
 /// An unexpected object at the output's path is unmanaged.
 fn kind_of_output(cause: &DirError) -> PortErrorKind {
     match cause {
-        DirError::NotADirectory { .. }
-        | DirError::NotARegularFile { .. }
-        | DirError::TooLarge { .. } => PortErrorKind::Conflict,
-        DirError::NotFound { .. } => PortErrorKind::Transient,
-        DirError::InvalidName { .. } => PortErrorKind::Invalid,
-        DirError::Denied { .. } | DirError::Untrusted { .. } => PortErrorKind::Denied,
-        DirError::ReadOnly { .. } | DirError::Full { .. } | DirError::Io { .. } => {
-            PortErrorKind::Transient
-        }
+        DirError::TooLarge { .. } => PortErrorKind::Conflict,
+        other => kind_of(other),
     }
 }

@@ -13,8 +13,8 @@ use companion_core::model::hook::{
     ConfigId, HookName, HookProgram, HookSpec, HookState, Rendered, Rendering, TemplateValue,
 };
 use companion_core::model::revision::Fingerprint;
-use companion_core::ports::{HookRunner, PortErrorKind, PortResult};
-use tokio::time::timeout;
+use companion_core::ports::{HookRunner, PortResult};
+use host_files::blocking::{self, Lock};
 
 use crate::command::Invocation;
 use crate::config_hook::{ConfigHook, Readiness};
@@ -39,12 +39,10 @@ pub struct FileHooks {
     registered: BTreeMap<HookName, Arc<dyn ConfigHook>>,
     file_timeout: Duration,
     /// One lock per output.
-    locks: Mutex<BTreeMap<AbsolutePath, OutputLock>>,
+    locks: Mutex<BTreeMap<AbsolutePath, Lock>>,
     /// The stamp of a program's last run, for which [`Rendered`] has no field.
     runs: Mutex<BTreeMap<AbsolutePath, Stamp>>,
 }
-
-type OutputLock = Arc<tokio::sync::Mutex<()>>;
 
 impl FileHooks {
     /// Creates a runner whose digests are keyed with `key`.
@@ -84,25 +82,11 @@ impl FileHooks {
     ) -> Result<T, HookError> {
         let given = self.work(hook)?;
         let lock = self.lock(&hook.output);
-        let done = timeout(self.file_timeout, async move {
-            let guard = lock.lock_owned().await;
-            tokio::task::spawn_blocking(move || {
-                let _until_done = guard;
-                work(&given)
-            })
-            .await
-        });
-        match done.await {
-            Ok(Ok(result)) => result,
-            // The panic's message is dropped, because it may quote the hook's input.
-            Ok(Err(_panicked_or_cancelled)) => {
-                Err(HookError::failed(PortErrorKind::Transient, "the hook was interrupted"))
-            }
-            Err(_elapsed) => Err(HookError::NoAnswer { seconds: self.file_timeout.as_secs() }),
-        }
+        let done = blocking::within_locked(self.file_timeout, &lock, move || work(&given)).await;
+        done.unwrap_or_else(|stuck| Err(HookError::stuck(&stuck, self.file_timeout)))
     }
 
-    fn lock(&self, output: &AbsolutePath) -> OutputLock {
+    fn lock(&self, output: &AbsolutePath) -> Lock {
         let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
         if locks.len() > MAX_LOCKS {
             locks.retain(|_, lock| Arc::strong_count(lock) > 1);
@@ -195,14 +179,9 @@ impl FileHooks {
 /// `Transient` if the file system does not respond within 10 s, otherwise as [`remove`](HookRunner::remove).
 pub async fn sweep(hook: &HookSpec, unwanted: bool) -> PortResult<usize> {
     let path = hook.output.clone();
-    let work = tokio::task::spawn_blocking(move || Output::new(&path)?.cleanup(unwanted));
-    let swept = match timeout(FILE_TIMEOUT, work).await {
-        Ok(Ok(swept)) => swept,
-        Ok(Err(_panicked_or_cancelled)) => {
-            Err(HookError::failed(PortErrorKind::Transient, "the operation was interrupted"))
-        }
-        Err(_elapsed) => Err(HookError::NoAnswer { seconds: FILE_TIMEOUT.as_secs() }),
-    };
+    let work = move || Output::new(&path)?.cleanup(unwanted);
+    let swept = blocking::within(FILE_TIMEOUT, work).await;
+    let swept = swept.unwrap_or_else(|stuck| Err(HookError::stuck(&stuck, FILE_TIMEOUT)));
     swept.map_err(|error| error.for_port("clean up", hook.output.as_str()))
 }
 

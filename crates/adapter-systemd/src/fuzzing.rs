@@ -7,16 +7,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
-use companion_core::model::unit::UnitFileState;
 use durable_dir::{FileContents, FileKind, FileStatus};
+use host_files::units::Found;
+use quadlet::PodmanVersion;
 use zbus::{OwnedVariant, Variant};
 
 use crate::generator::verdict;
-use crate::mark::{compared, is_marked, ownership};
 use crate::process::Ended;
 use crate::processes::ProcessFacts;
 use crate::reload_check::outcome;
+use crate::scope::Scope;
 use crate::states::{Properties, Surroundings, service_state, subject};
+use crate::unit_store::QuadletForm;
 
 /// Parses `bytes` as the unit file of `name`; returns whether the file is managed, and its displayed form.
 pub fn unit_file(name: &CompanionName, bytes: &[u8]) -> (bool, String) {
@@ -30,13 +32,12 @@ pub fn unit_file(name: &CompanionName, bytes: &[u8]) -> (bool, String) {
         size: bytes.len() as u64,
         modified: None,
     };
-    let contents = FileContents { bytes: bytes.to_vec(), status };
-    let whose = ownership(name, &contents, Some("Archipelago companion UI: "));
-    let marked = is_marked(name, &contents, Some("Archipelago companion UI: "));
-    let state = compared(whose, &contents, |_restart_epoch| None);
-    let ours = !matches!(state, UnitFileState::Unmanaged { .. });
-    assert!(ours || !marked, "a file with the ownership label is managed");
-    (ours, format!("{state:?}"))
+    let mut form = QuadletForm::new(Scope::User, PodmanVersion::FLOOR.into());
+    form.legacy = Some("Archipelago companion UI: ".to_owned());
+    let found = Found::of(&form, name, FileContents { bytes: bytes.to_vec(), status });
+    let is_managed = matches!(found, Found::Managed { .. });
+    assert!(is_managed || !found.is_labelled(), "a file with the ownership label is managed");
+    (is_managed, format!("{:?}", found.state(None)))
 }
 
 /// Parses `stdout` and `stderr` as the generator's output for the unit `name`, and for all units.

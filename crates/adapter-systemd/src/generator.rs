@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use companion_core::ports::PortErrorKind;
 use durable_dir::{Dir, DirError, Trust};
+use host_files::blocking::{self, FILE_LIMIT, Stuck};
+use host_files::errors::kind_of;
 
-use crate::blocking::{self, FILE_LIMIT, Stuck};
 use crate::process::Ended;
 use crate::scope::Scope;
 
@@ -116,12 +117,11 @@ impl GeneratorError {
         match self {
             Self::Refused { .. } | Self::NoEvents => PortErrorKind::Invalid,
             Self::TimedOut { .. } | Self::Stuck(_) => PortErrorKind::Transient,
-            Self::Stage { source } if source.is_transient() => PortErrorKind::Transient,
+            Self::Stage { source } => kind_of(source),
             Self::NotFound { .. }
             | Self::Masked { .. }
             | Self::NotRun { .. }
             | Self::Failed { .. } => PortErrorKind::Unavailable,
-            Self::Stage { .. } => PortErrorKind::Denied,
         }
     }
 }

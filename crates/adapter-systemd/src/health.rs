@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use companion_core::ports::PortResult;
+use host_files::blocking;
 
-use crate::blocking;
 use crate::bus::Bus;
 use crate::dbus::MANAGER;
 use crate::error::BusError;

@@ -21,10 +21,9 @@
 //! | `unit_text` | how Quadlet expresses each setting of a unit, and the ownership label |
 //! | `selinux` | which mounts are relabelled where SELinux is enforced |
 //! | `host_facts` | host facts that the text depends on: [`HostFacts`] |
-//! | `rendering` | the whole text, and how to detect an edited file |
-//! | `mark` | the state of a file: current, outdated, drifted or unmanaged |
+//! | `rendering` | the whole text |
 //! | `generator` | where the host's generator is, and how to interpret its output |
-//! | `unit_store` | [`QuadletDir`]: the port over the six above |
+//! | `unit_store` | [`QuadletDir`]: the port over the five above and `host_files::units`, which decides about the files |
 //! | `dbus` | the methods and properties of systemd that are used |
 //! | `bus` | one connection, reopened after it broke, and the job results received on it |
 //! | `states` | how to interpret the properties |
@@ -37,7 +36,6 @@
 //!
 //! Requires systemd 235 (`NRestarts`), Podman 4.4 and cgroup v2.
 
-mod blocking;
 mod bus;
 mod dbus;
 mod error;
@@ -48,7 +46,6 @@ mod generator;
 mod health;
 mod host_facts;
 mod journal;
-mod mark;
 mod process;
 mod processes;
 mod reload_check;
@@ -60,10 +57,10 @@ mod states;
 mod unit_store;
 mod unit_text;
 
-pub use blocking::Stuck;
 pub use generator::{Generator, GeneratorError};
 pub use health::{ScopeHealth, SystemdFacts, inspect};
 pub use host_facts::HostFacts;
+pub use host_files::blocking::Stuck;
 pub use reload_check::{UnloadableFile, UnloadableUnits, unloadable_units};
 pub use rendering::{RenderedUnit, render_unit};
 pub use scope::{Scope, ScopeError};

@@ -5,11 +5,10 @@ use std::io;
 use std::process::Stdio;
 use std::time::Duration;
 
+use host_files::blocking::{self, FILE_LIMIT};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
-
-use crate::blocking::{self, FILE_LIMIT};
 
 /// The fixed program search path, independent of our environment.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

@@ -6,13 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
 
+use companion_core::error_chain::chain;
 use companion_core::model::companion::{CompanionName, CompanionSpec, InvalidValue};
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::hook::HookSpec;
 use durable_dir::DirError;
 
 use crate::app::AppId;
-use crate::files::chain;
 use crate::manifest::{BackendManifest, ManifestError};
 use crate::node::Node;
 

@@ -9,16 +9,18 @@ use async_trait::async_trait;
 use companion_core::model::desired::{DesiredState, Generation};
 use companion_core::ports::{DesiredStore, PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, DirError, LockFile, Trust};
+use host_files::blocking;
+use host_files::errors::failed_to;
 use tokio::time::Instant;
 
 use crate::catalog::Catalog;
-use crate::files::{blocking, port};
 use crate::inputs::{Current, Inputs};
 use crate::published::published_generation;
 use crate::record::{RECORD_LIMIT, Record};
 
 const RECORD_FILE: &str = "desired.json";
 const LOCK_FILE: &str = "lock";
+const READ: &str = "read the desired state";
 
 /// How long another process may keep the lock of the desired state: it is held for one read and one
 /// write of a small file.
@@ -82,7 +84,7 @@ impl RecordStore {
 
     pub(crate) async fn read(&self) -> PortResult<Record> {
         let dir = self.dir.clone();
-        Ok(blocking("read the desired state", move || read(&dir)).await?.unwrap_or_default())
+        Ok(blocking::run(READ, move || read(&dir)).await?.unwrap_or_default())
     }
 
     /// Reads the catalog if it changed.
@@ -91,7 +93,7 @@ impl RecordStore {
     /// `Invalid` when no good one was ever read: then it is not known which apps there are.
     pub(crate) async fn known_catalog(&self) -> PortResult<Arc<Catalog>> {
         let inputs = Arc::clone(&self.inputs);
-        blocking("read the catalog", move || catalog_of(inputs.refresh())).await
+        blocking::run("read the catalog", move || catalog_of(inputs.refresh())).await
     }
 
     /// Removes the temporary files that crashes left in the state directory. The caller leads, and publishes
@@ -100,10 +102,10 @@ impl RecordStore {
         let lock = lock(&self.dir).await?;
         let path = self.dir.clone();
         let attempt = "sweep the state directory";
-        blocking(attempt, move || {
+        blocking::run(attempt, move || {
             let _until_done = lock;
-            let dir = Dir::open(&path, Trust::Owned).map_err(|error| port(error, attempt))?;
-            dir.sweep_temporary_files().map_err(|error| port(error, attempt))
+            let dir = Dir::open(&path, Trust::Owned).map_err(failed_to(attempt))?;
+            dir.sweep_temporary_files().map_err(failed_to(attempt))
         })
         .await
     }
@@ -119,7 +121,7 @@ impl RecordStore {
     ) -> PortResult<(Generation, T)> {
         let lock = lock(&self.dir).await?;
         let (path, inputs) = (self.dir.clone(), Arc::clone(&self.inputs));
-        blocking("change the desired state", move || {
+        blocking::run("change the desired state", move || {
             let _until_done = lock;
             inputs.refresh();
             let catalog = inputs.catalog();
@@ -154,7 +156,7 @@ impl DesiredStore for RecordStore {
     async fn load(&self) -> PortResult<DesiredState> {
         let (dir, inputs) = (self.dir.clone(), Arc::clone(&self.inputs));
         let seen = Arc::clone(&self.seen);
-        blocking("read the desired state", move || {
+        blocking::run(READ, move || {
             let record = read(&dir)?.unwrap_or_default();
             let current = inputs.refresh();
             *seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen {
@@ -172,9 +174,9 @@ impl DesiredStore for RecordStore {
 async fn lock(path: &Path) -> PortResult<LockFile> {
     let dir = path.to_owned();
     let attempt = "lock the desired state";
-    let (mut file, mut held) = blocking(attempt, move || {
-        let dir = Dir::create(&dir, 0o700, Trust::Owned).map_err(|error| port(error, attempt))?;
-        try_lock(LockFile::open(&dir, LOCK_FILE, 0o600).map_err(|error| port(error, attempt))?)
+    let (mut file, mut held) = blocking::run(attempt, move || {
+        let dir = Dir::create(&dir, 0o700, Trust::Owned).map_err(failed_to(attempt))?;
+        try_lock(LockFile::open(&dir, LOCK_FILE, 0o600).map_err(failed_to(attempt))?)
     })
     .await?;
     let deadline = Instant::now() + LOCK_TIMEOUT;
@@ -189,13 +191,13 @@ async fn lock(path: &Path) -> PortResult<LockFile> {
             return Err(PortError::new(PortErrorKind::Transient, message));
         }
         tokio::time::sleep(POLL_INTERVAL).await;
-        (file, held) = blocking(attempt, move || try_lock(file)).await?;
+        (file, held) = blocking::run(attempt, move || try_lock(file)).await?;
     }
     Ok(file)
 }
 
 fn try_lock(mut file: LockFile) -> PortResult<(LockFile, bool)> {
-    let held = file.try_lock().map_err(|error| port(error, "lock the desired state"))?;
+    let held = file.try_lock().map_err(failed_to("lock the desired state"))?;
     Ok((file, held))
 }
 
@@ -204,11 +206,9 @@ fn read(path: &Path) -> PortResult<Option<Record>> {
     let dir = match Dir::open(path, Trust::Owned) {
         Ok(dir) => dir,
         Err(DirError::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(port(error, "read the desired state")),
+        Err(error) => return Err(failed_to(READ)(error)),
     };
-    let contents = dir
-        .read(RECORD_FILE, RECORD_LIMIT)
-        .map_err(|error| port(error, "read the desired state"))?;
+    let contents = dir.read(RECORD_FILE, RECORD_LIMIT).map_err(failed_to(READ))?;
     let Some(contents) = contents else { return Ok(None) };
     Record::from_bytes(&contents.bytes).map(Some).map_err(|why| {
         let file = path.join(RECORD_FILE);
@@ -229,10 +229,9 @@ fn write(path: &Path, record: &Record) -> PortResult<()> {
         );
         return Err(PortError::new(PortErrorKind::Invalid, message));
     }
-    let dir = Dir::create(path, 0o700, Trust::Owned).map_err(|error| port(error, attempt))?;
-    dir.sweep_temporary_files_of(|name| name == RECORD_FILE)
-        .map_err(|error| port(error, attempt))?;
-    dir.write(RECORD_FILE, &bytes, 0o600).map_err(|error| port(error, attempt))
+    let dir = Dir::create(path, 0o700, Trust::Owned).map_err(failed_to(attempt))?;
+    dir.sweep_temporary_files_of(|name| name == RECORD_FILE).map_err(failed_to(attempt))?;
+    dir.write(RECORD_FILE, &bytes, 0o600).map_err(failed_to(attempt))
 }
 
 #[cfg(test)]

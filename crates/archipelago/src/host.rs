@@ -8,6 +8,7 @@ use adapter_hooks::{ConfigHook, FileHooks, HookError, HostKey, Readiness};
 use adapter_podman::{Podman, PodmanContainers, PodmanError, PodmanImages};
 use adapter_systemd::{HostFacts, QuadletDir, Scope, ScopeError, SystemdManager};
 use async_trait::async_trait;
+use companion_core::error_chain::chain;
 use companion_core::model::companion::{CompanionName, InvalidValue};
 use companion_core::model::container::HostName;
 use companion_core::model::desired::DesiredState;
@@ -23,7 +24,6 @@ use tracing::debug;
 use crate::bitcoin_ui::BitcoinUi;
 use crate::catalog::BITCOIN_UI_HOOK;
 use crate::desired_store::RecordStore;
-use crate::files::chain;
 use crate::inputs::Inputs;
 
 /// The description of the previous manager's units, which are adopted.

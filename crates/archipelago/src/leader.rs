@@ -27,13 +27,13 @@ use companion_core::ports::{
     Acquired, Held, Leadership, Lease, PortError, PortErrorKind, PortResult,
 };
 use durable_dir::{Dir, LockFile, Trust};
+use host_files::blocking;
+use host_files::errors::failed_to;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
-
-use crate::files::{blocking, port};
 
 mod heartbeat;
 mod info;
@@ -148,8 +148,8 @@ pub async fn leader(dir: &Path) -> PortResult<Option<LeaderInfo>> {
     }
     let path = dir.to_owned();
     let attempt = "look for the leader";
-    blocking(attempt, move || {
-        let dir = Dir::open(&path, Trust::Owned).map_err(|error| port(error, attempt))?;
+    blocking::run(attempt, move || {
+        let dir = Dir::open(&path, Trust::Owned).map_err(failed_to(attempt))?;
         Ok(Some(read_info(&dir).unwrap_or_else(LeaderInfo::unknown)))
     })
     .await
@@ -174,7 +174,7 @@ pub async fn ask(dir: &Path) -> Answer {
 impl Leadership for LeaderLock {
     async fn acquire(&self) -> PortResult<Acquired> {
         let (path, info) = (self.dir.clone(), Arc::clone(&self.info));
-        let taken = blocking("acquire the leadership", move || try_lead(&path, &info)).await?;
+        let taken = blocking::run("acquire the leadership", move || try_lead(&path, &info)).await?;
         let (file, listener) = match taken {
             Taken::Led(by) => return Ok(Acquired::Led { by }),
             Taken::Leading(file, listener) => (file, listener),
@@ -231,7 +231,7 @@ enum Taken {
 
 fn try_lead(path: &Path, info: &LeaderInfo) -> PortResult<Taken> {
     let attempt = "acquire the leadership";
-    let failed = |error| port(error, attempt);
+    let failed = failed_to(attempt);
     let dir = Dir::create(path, 0o700, Trust::Owned).map_err(failed)?;
     let open = || LockFile::open(&dir, LOCK_FILE, 0o600).map_err(failed);
     let mut file = open()?;

@@ -26,7 +26,6 @@ mod bitcoin_ui;
 pub mod catalog;
 mod companions;
 mod desired_store;
-mod files;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -14,9 +14,10 @@ use companion_core::model::revision::Fingerprint;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use companion_core::status::CompanionStatus;
 use durable_dir::{Dir, DirError, Trust};
+use host_files::blocking;
+use host_files::errors::failed_to;
 use serde::{Deserialize, Serialize};
 
-use crate::files::{blocking, port};
 use crate::inputs::{InputProblem, Inputs};
 use crate::leader::LeaderInfo;
 
@@ -155,7 +156,7 @@ impl StatusReport {
 /// one that is not a leader's.
 pub async fn read_status(dir: &Path) -> PortResult<Option<StatusReport>> {
     let path = dir.to_owned();
-    blocking(READ_STATUS, move || status_in(&path)).await
+    blocking::run(READ_STATUS, move || status_in(&path)).await
 }
 
 /// The generation that the last leader had observed; 0 when that cannot be read.
@@ -170,9 +171,9 @@ fn status_in(path: &Path) -> PortResult<Option<StatusReport>> {
     let dir = match Dir::open(path, Trust::Owned) {
         Ok(dir) => dir,
         Err(DirError::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(port(error, READ_STATUS)),
+        Err(error) => return Err(failed_to(READ_STATUS)(error)),
     };
-    let contents = dir.read(STATUS_FILE, STATUS_LIMIT).map_err(|error| port(error, READ_STATUS))?;
+    let contents = dir.read(STATUS_FILE, STATUS_LIMIT).map_err(failed_to(READ_STATUS))?;
     let Some(contents) = contents else { return Ok(None) };
     let invalid = |why: String| {
         let file = path.join(STATUS_FILE);
@@ -237,14 +238,13 @@ fn events_in(bytes: &[u8]) -> Vec<EventRecord> {
 async fn read_events_file(dir: &Path) -> PortResult<Vec<u8>> {
     let path = dir.to_owned();
     let attempt = "read the events";
-    blocking(attempt, move || {
+    blocking::run(attempt, move || {
         let dir = match Dir::open(&path, Trust::Owned) {
             Ok(dir) => dir,
             Err(DirError::NotFound { .. }) => return Ok(Vec::new()),
-            Err(error) => return Err(port(error, attempt)),
+            Err(error) => return Err(failed_to(attempt)(error)),
         };
-        let contents =
-            dir.read(EVENTS_FILE, 2 * EVENTS_LIMIT).map_err(|error| port(error, attempt))?;
+        let contents = dir.read(EVENTS_FILE, 2 * EVENTS_LIMIT).map_err(failed_to(attempt))?;
         Ok(contents.map(|contents| contents.bytes).unwrap_or_default())
     })
     .await

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use adapter_systemd::Scope;
 use archipelago::Catalog;
 use archipelago::leader::Settings;
+use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::AbsolutePath;
 
 use crate::arguments::{GlobalArguments, HostArgument};
-use crate::error::{CommandError, CommandResult, chain};
+use crate::error::{CommandError, CommandResult};
 
 /// The kind of host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

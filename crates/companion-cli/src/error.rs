@@ -1,13 +1,11 @@
 //! Errors of the command: a one-line message, hints, and the exit status.
-//!
-//! The chains of causes of library errors are joined here.
 
-use std::error::Error;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use archipelago::host::HostError;
 use archipelago::inputs::InputProblem;
 use archipelago::{CatalogError, CompanionsError};
+use companion_core::error_chain::chain;
 use companion_core::ports::{PortError, PortErrorKind};
 use companion_core::reconciler::ReconcileError;
 
@@ -112,18 +110,6 @@ impl fmt::Display for CommandError {
     }
 }
 
-/// Joins an error and all its causes in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing to a string cannot fail.
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
-}
-
 fn fault_of(kind: PortErrorKind) -> Fault {
     match kind {
         PortErrorKind::Unavailable | PortErrorKind::Denied => Fault::Host,
@@ -202,13 +188,6 @@ impl From<CompanionsError> for CommandError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn error_chain_is_one_line_in_the_order_of_causes() {
-        let cause = PortError::new(PortErrorKind::Transient, "the bus hung up");
-        let error = PortError::new(PortErrorKind::Transient, "failed to reload").with_source(cause);
-        assert_eq!(chain(&error), "failed to reload: the bus hung up");
-    }
 
     #[test]
     fn missing_prerequisites_and_failures_have_different_exit_statuses() {

@@ -9,11 +9,12 @@ use archipelago::inputs::Inputs;
 use archipelago::leader::{Role, leader, leader_dir, take_over};
 use archipelago::published::Listener;
 use archipelago::{Companions, Options, RESYNC, RecordStore};
+use companion_core::error_chain::chain;
 use companion_core::ports::{DesiredStore as _, UnitStore as _};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, HostKind};
-use crate::error::{CommandError, CommandResult, chain};
+use crate::error::{CommandError, CommandResult};
 use crate::output::Output;
 
 pub(crate) mod sim;

@@ -25,12 +25,14 @@
 //! | [`supervisor`] | the reconcile loop and its intervals |
 //! | [`status`](mod@status) | the status that people and programs read |
 //! | [`root_cause`] | known errors in the last log lines of a failed run |
+//! | [`error_chain`] | the text of an error with its sources |
 //!
 //! [`model`], [`plan`](mod@plan), [`planner`], [`check`](mod@check), [`status`](mod@status) and [`root_cause`]
 //! are pure. This crate does no IO: it accesses the host through the ports and time through the runtime's
 //! clock.
 
 pub mod check;
+pub mod error_chain;
 pub mod model;
 pub mod plan;
 pub mod planner;

@@ -15,6 +15,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::error_chain::chain;
 use crate::model::companion::CompanionName;
 use crate::model::host::HostTraits;
 
@@ -104,14 +105,7 @@ impl PortError {
 
     /// Returns the message and all sources in one line, joined by `: `.
     pub fn chain(&self) -> String {
-        let mut text = self.message.clone();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        chain(self)
     }
 }
 

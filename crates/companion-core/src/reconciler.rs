@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
+use crate::error_chain::chain;
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
@@ -106,10 +107,7 @@ impl ReconcileError {
 
     /// Returns the message and all sources in one line, joined by `: `.
     pub fn chain(&self) -> String {
-        match self {
-            Self::Leadership(error) | Self::Desired(error) => format!("{self}: {}", error.chain()),
-            Self::Led { .. } => self.to_string(),
-        }
+        chain(self)
     }
 }
 

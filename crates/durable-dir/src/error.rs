@@ -107,21 +107,6 @@ pub enum DirError {
 }
 
 impl DirError {
-    /// Returns whether the same call may succeed later: the disk was full or read-only, no descriptor was available, or
-    /// a device failed once.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Full { .. } | Self::ReadOnly { .. } | Self::Io { .. } => true,
-            Self::NotFound { .. }
-            | Self::Denied { .. }
-            | Self::NotADirectory { .. }
-            | Self::Untrusted { .. }
-            | Self::TooLarge { .. }
-            | Self::NotARegularFile { .. }
-            | Self::InvalidName { .. } => false,
-        }
-    }
-
     /// Returns the path of the error.
     pub fn path(&self) -> &Path {
         match self {

@@ -54,7 +54,7 @@ impl UnitStoreWorld for Fake {
         (0..10).for_each(|number| self.host.delete_unit(&name(number)));
     }
     async fn lock_up(&self) {
-        self.host.change(|world, _| world.conditions.disk = Disk::ReadOnly);
+        self.host.change(|world, _| world.conditions.disk = Disk::Denied);
     }
     async fn remove_judge(&self) {
         self.host.change(|world, _| world.conditions.generator = Generator::Missing);

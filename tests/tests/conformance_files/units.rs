@@ -1,12 +1,10 @@
-//! `QuadletDir` in a temporary directory, with a script as generator.
+//! Unit stores in a temporary directory.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
-use adapter_systemd::{QuadletDir, Scope};
 use async_trait::async_trait;
 use companion_conformance::Arranged;
 use companion_conformance::unit_store::UnitStoreWorld;
@@ -16,79 +14,81 @@ use companion_core::model::image::ImageId;
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::UnitStore;
-use quadlet::PodmanVersion;
 
 use super::{obey_modes, set_mode};
 
-/// Generates a service for every unit, except those whose names are files in `refused`.
-const GENERATOR: &str = r#"#!/bin/sh
-for f in "$QUADLET_UNIT_DIRS"/*.container; do
-    n=${f##*/} n=${n%.container}
-    if [ -e "${0%/*}/refused/$n" ]; then
-        echo "quadlet-generator[$$]: converting \"$n.container\": not by this world" >&2
-        exit 1
-    fi
-    printf -- '---%s.service---\n' "$n"
-done"#;
+pub(crate) use json_units::Json;
+pub(crate) use quadlet_units::Quadlet;
 
-const GENERATOR_NAME: &str = "podman-user-generator";
+mod json_units;
+mod quadlet_units;
 
-pub(crate) struct Units {
-    store: QuadletDir,
+/// The validator's file; without it units cannot be validated.
+const JUDGE: &str = "podman-user-generator";
+
+/// A kind of unit store on a directory, with a validator that rejects the units whose names are files in `refused`.
+pub(crate) trait Kind: Send + Sync + 'static {
+    type Store: UnitStore + Clone + 'static;
+
+    /// The extension of the unit files.
+    const EXTENSION: &'static str;
+    /// A valid unit without the ownership label.
+    const UNMANAGED: &'static str;
+    /// A part of the text of every unit, and what an edit makes of it.
+    const EDIT: [&'static str; 2];
+
+    /// Opens a store on `units`, with the validator's files in `root`.
+    fn open(units: &Path, root: &Path) -> Self::Store;
+    /// Changes the text of every unit that `store` renders.
+    fn change_renderer(store: &Self::Store);
+    /// Adds a drop-in to the unit with the file `unit`.
+    fn drop_in(unit: &Path) -> Arranged;
+}
+
+pub(crate) struct Units<K: Kind> {
+    store: K::Store,
     root: tempfile::TempDir,
 }
 
-impl Units {
+impl<K: Kind> Units<K> {
     pub(crate) fn new() -> Self {
         obey_modes();
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("refused")).unwrap();
-        Self { store: Self::store_in(root.path()), root }
+        Self { store: K::open(&root.path().join("containers/systemd"), root.path()), root }
     }
 
-    fn store_in(root: &Path) -> QuadletDir {
-        let generator = root.join(GENERATOR_NAME);
-        if !generator.exists() {
-            // Written by another process: a file that this process has open for writing cannot be executed while a
-            // parallel test forks (`ETXTBSY`).
-            let status = Command::new("/bin/sh")
-                .args(["-c", "printf '%s\\n' \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", GENERATOR])
-                .arg(&generator)
-                .status();
-            assert!(status.unwrap().success());
-        }
-        QuadletDir::at(root.join("containers/systemd"), Scope::User, PodmanVersion::new(5, 4, 2))
-            .with_generator(generator)
-            .with_stage_dir(root.join("stage"))
+    fn directory(&self) -> PathBuf {
+        self.root.path().join("containers/systemd")
     }
 
     fn file(&self, name: &CompanionName) -> PathBuf {
-        self.store.path().join(format!("{name}.container"))
+        self.directory().join(format!("{name}.{}", K::EXTENSION))
     }
 
     /// The file of `name`, in a directory that exists by now.
     fn made(&self, name: &CompanionName) -> PathBuf {
-        fs::create_dir_all(self.store.path()).unwrap();
+        fs::create_dir_all(self.directory()).unwrap();
         self.file(name)
     }
 }
 
-impl Drop for Units {
+impl<K: Kind> Drop for Units<K> {
     fn drop(&mut self) {
         // A read-only directory could not be removed.
-        if self.store.path().exists() {
-            set_mode(self.store.path(), 0o700);
+        if self.directory().exists() {
+            set_mode(&self.directory(), 0o700);
         }
     }
 }
 
 #[async_trait]
-impl UnitStoreWorld for Units {
+impl<K: Kind> UnitStoreWorld for Units<K> {
     fn store(&self) -> Arc<dyn UnitStore> {
         Arc::new(self.store.clone())
     }
     fn another(&self) -> Arc<dyn UnitStore> {
-        Arc::new(Self::store_in(self.root.path()))
+        Arc::new(K::open(&self.directory(), self.root.path()))
     }
     fn unit(&self, number: u8) -> UnitSpec {
         UnitSpec {
@@ -107,7 +107,7 @@ impl UnitStoreWorld for Units {
         }
     }
     async fn put_unmanaged(&self, name: &CompanionName) {
-        fs::write(self.made(name), "[Container]\nImage=localhost/others:latest\n").unwrap();
+        fs::write(self.made(name), K::UNMANAGED).unwrap();
     }
     async fn put_garbage(&self, name: &CompanionName) {
         fs::write(self.made(name), b"\xff\x00[X-Companion\n=\n\x1b").unwrap();
@@ -117,7 +117,7 @@ impl UnitStoreWorld for Units {
     }
     async fn edit(&self, name: &CompanionName) {
         let text = fs::read_to_string(self.file(name)).unwrap();
-        let edited = text.replace("Image=bb", "Image=cc");
+        let edited = text.replace(K::EDIT[0], K::EDIT[1]);
         assert_ne!(edited, text);
         fs::write(self.file(name), edited).unwrap();
     }
@@ -135,28 +135,24 @@ impl UnitStoreWorld for Units {
         fs::copy(self.file(from), self.file(to)).unwrap();
     }
     async fn change_renderer(&self) {
-        // Too old for `Pull=`, which every unit has.
-        self.store.set_facts(PodmanVersion::new(4, 5, 0).into());
+        K::change_renderer(&self.store);
     }
     async fn lose_store(&self) {
         fs::remove_dir_all(self.root.path().join("containers")).unwrap();
     }
     async fn lock_up(&self) {
-        set_mode(self.store.path(), 0o500);
+        set_mode(&self.directory(), 0o500);
     }
     async fn remove_judge(&self) {
-        fs::remove_file(self.root.path().join(GENERATOR_NAME)).unwrap();
+        fs::remove_file(self.root.path().join(JUDGE)).unwrap();
     }
     async fn drop_in(&self, name: &CompanionName) -> Arranged {
-        let directory = self.store.path().join(format!("{name}.container.d"));
-        fs::create_dir(&directory).unwrap();
-        fs::write(directory.join("operator.conf"), "[Service]\nRestartSec=11\n").unwrap();
-        fs::write(directory.join("operator.conf.old"), "no drop-in").unwrap();
-        Ok(())
+        K::drop_in(&self.file(name))
     }
     async fn put_link(&self, name: &CompanionName) -> Arranged {
         let elsewhere = self.root.path().join("elsewhere");
-        fs::write(&elsewhere, self.store.text(&self.unit(0)).unwrap()).unwrap();
+        self.store.write(&self.unit(0)).await.unwrap();
+        fs::rename(self.file(&self.unit(0).name), &elsewhere).unwrap();
         symlink(elsewhere, self.made(name)).unwrap();
         Ok(())
     }

@@ -26,6 +26,7 @@ mod nginx_reader;
 mod targets;
 
 use archipelago::catalog::CatalogFile;
+use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionSpec;
 
 /// Texts that end a line, a word, a quotation or a section in some parser, or start one: every byte, and Unicode
@@ -88,10 +89,4 @@ fn companions_of(text: &str) -> Result<Vec<CompanionSpec>, String> {
     let node = file.node.clone().unwrap_or_default();
     let companions = file.companions(&node).map_err(|error| chain(&error))?;
     Ok(companions.into_iter().map(|(_, spec)| spec).collect())
-}
-
-/// Formats an error with all its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -307,7 +307,7 @@ async fn processes_with_different_inputs_desire_different_specifications() {
 #[tokio::test(start_paused = true)]
 async fn intent_that_the_disk_does_not_take_is_not_recorded() {
     let bench = Bench::new();
-    for disk in [Disk::Full, Disk::ReadOnly] {
+    for disk in [Disk::Full, Disk::ReadOnly, Disk::Denied] {
         bench.host.change(|world, _| world.conditions.disk = disk);
         assert!(bench.host.record_install(&bench.spec).await.is_err());
         assert!(bench.host.load().await.unwrap().present().next().is_none());

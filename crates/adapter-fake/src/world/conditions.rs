@@ -24,6 +24,8 @@ pub enum Disk {
     Full,
     /// It is mounted read-only.
     ReadOnly,
+    /// Its directories deny writes.
+    Denied,
 }
 
 /// A rate limit: `burst` times in `interval`.

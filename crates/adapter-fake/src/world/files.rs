@@ -262,7 +262,8 @@ impl World {
     /// anything changed.
     ///
     /// # Errors
-    /// `Conflict` when the output is a directory, `Transient` on a full disk, `Denied` on a read-only one.
+    /// `Conflict` when the output is a directory, `Transient` on a full disk, `Unavailable` on a
+    /// read-only one, `Denied` on one that denies writes.
     pub fn commit(
         &mut self,
         hook: &HookSpec,
@@ -302,7 +303,7 @@ impl World {
         if removed.is_empty() && !unlinks {
             return Ok(false);
         }
-        if self.conditions.disk == Disk::ReadOnly {
+        if self.conditions.disk != Disk::Full {
             self.disk_takes(hook.output.as_str())?;
         }
         for id in removed.into_keys() {
@@ -327,7 +328,8 @@ impl World {
         let (kind, why) = match self.conditions.disk {
             Disk::Writable => return Ok(()),
             Disk::Full => (PortErrorKind::Transient, "no space left on device"),
-            Disk::ReadOnly => (PortErrorKind::Denied, "read-only file system"),
+            Disk::ReadOnly => (PortErrorKind::Unavailable, "read-only file system"),
+            Disk::Denied => (PortErrorKind::Denied, "permission denied"),
         };
         Err(PortError::new(kind, format!("cannot write `{path}`: {why}")))
     }

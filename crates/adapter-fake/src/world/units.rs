@@ -274,13 +274,13 @@ impl World {
     /// Removes the file of `name` without syncing; returns whether it existed.
     ///
     /// # Errors
-    /// `Conflict` for an unmanaged object, `Denied` on a read-only disk.
+    /// `Conflict` for an unmanaged object, `Unavailable` on a read-only disk, `Denied` on one that denies writes.
     pub fn remove_unit(&mut self, name: &CompanionName) -> PortResult<bool> {
         if self.slot(name).is_none_or(|slot| slot.file.now().is_none()) {
             return Ok(false);
         }
         self.must_be_ours(name)?;
-        if self.conditions.disk == Disk::ReadOnly {
+        if self.conditions.disk != Disk::Full {
             self.disk_takes(&location(name))?;
         }
         self.slot_mut(name).file.set(None);

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use companion_core::model::hook::{ConfigFile, Link, StaleCause};
-use companion_core::ports::PortError;
+use companion_core::ports::{PortError, PortErrorKind};
 use tempfile::TempDir;
 
 use super::*;

@@ -108,7 +108,7 @@ async fn a_directory_that_cannot_be_trusted_is_not_loaded() {
     let place = Place::with_generator(LIKE_PODMAN);
     fs::set_permissions(place.file(""), fs::Permissions::from_mode(0o777)).unwrap();
     let error = hold_back_a_loss(&place.units).await.unwrap_err();
-    assert_eq!(error.kind(), PortErrorKind::Conflict, "{}", error.chain());
+    assert_eq!(error.kind(), PortErrorKind::Denied, "{}", error.chain());
 }
 
 #[test]

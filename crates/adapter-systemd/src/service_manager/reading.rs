@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::service::ServiceState;
+use host_files::blocking;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::task::JoinSet;
 use zbus::OwnedObjectPath;
@@ -14,7 +15,6 @@ use zbus::names::InterfaceName;
 use zbus::proxy::CacheProperties;
 
 use super::{service_name, within};
-use crate::blocking;
 use crate::bus::{Bus, Session};
 use crate::dbus::{DESTINATION, SERVICE, UNIT, UnitRow};
 use crate::error::BusError;

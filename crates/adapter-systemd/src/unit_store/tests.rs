@@ -1,13 +1,13 @@
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
 use companion_core::model::container::{ContainerSpec, EnvName};
 use companion_core::model::image::ImageId;
 use companion_core::model::revision::{Fingerprint, Revision};
+use companion_core::model::unit::UnitFileState;
+use companion_core::ports::PortErrorKind;
 
 use super::*;
 
-mod concurrent;
 mod rendering;
 
 const ACCEPTS: &str = r#"for f in "$QUADLET_UNIT_DIRS"/*.container; do
@@ -98,83 +98,6 @@ fn current(unit: &UnitSpec) -> UnitFileState {
 }
 
 #[tokio::test]
-async fn a_missing_store_is_empty_and_created_by_the_first_write() {
-    let place = Place::new();
-    assert_eq!(place.state(&unit(0)).await, UnitFileState::Absent);
-    assert!(place.store.list().await.unwrap().is_empty());
-    place.store.remove(&name("web")).await.unwrap();
-    place.store.write(&unit(0)).await.unwrap();
-    assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
-    assert_eq!(place.store.list().await.unwrap(), BTreeSet::from([name("web")]));
-    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
-    assert_eq!((mode(place.store.path()), mode(&place.file("web"))), (0o700, 0o644));
-}
-
-#[tokio::test]
-async fn a_restored_unit_stays_current_under_its_own_restart_epoch() {
-    let place = Place::new();
-    place.store.write(&unit(3)).await.unwrap();
-    assert_eq!(place.state(&unit(0)).await, current(&unit(3)));
-    let mut other = unit(0);
-    other.revision.image = Fingerprint::of(b"newer image");
-    assert_eq!(place.state(&other).await, UnitFileState::Outdated { revision: written(&unit(3)) });
-}
-
-#[tokio::test]
-async fn an_edit_and_a_wider_mode_differ_and_a_write_fixes_both() {
-    let place = Place::new();
-    let drifted = UnitFileState::Drifted { revision: Some(written(&unit(0))) };
-    place.store.write(&unit(0)).await.unwrap();
-    let text = fs::read_to_string(place.file("web")).unwrap();
-    fs::write(place.file("web"), text.replace("Network=bridge", "Network=host")).unwrap();
-    assert_eq!(place.state(&unit(0)).await, drifted);
-    place.store.write(&unit(0)).await.unwrap();
-    fs::set_permissions(place.file("web"), fs::Permissions::from_mode(0o666)).unwrap();
-    let revision = written(&unit(0));
-    assert_eq!(place.state(&unit(0)).await, UnitFileState::WrongMode { revision });
-    place.store.write(&unit(0)).await.unwrap();
-    assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
-}
-
-#[tokio::test]
-async fn writing_an_unchanged_unit_touches_neither_file_nor_generator() {
-    let place = Place::with_generator(&format!("echo >>\"${{0%/*}}/runs\"; {ACCEPTS}"));
-    let runs = || fs::read(place.root.path().join("runs")).unwrap().len();
-    place.store.write(&unit(0)).await.unwrap();
-    let before = fs::metadata(place.file("web")).unwrap();
-    place.store.write(&unit(0)).await.unwrap();
-    let after = fs::metadata(place.file("web")).unwrap();
-    assert_eq!((before.ino(), before.mtime_nsec()), (after.ino(), after.mtime_nsec()));
-    assert_eq!((before.ctime(), before.ctime_nsec()), (after.ctime(), after.ctime_nsec()));
-    assert_eq!(runs(), 1);
-    place.store.write(&unit(1)).await.unwrap();
-    assert_eq!((place.state(&unit(0)).await, runs()), (current(&unit(1)), 2));
-}
-
-#[tokio::test]
-async fn a_managed_unit_without_desired_state_is_outdated() {
-    let place = Place::new();
-    place.store.write(&unit(0)).await.unwrap();
-    let asked = BTreeMap::from([(name("web"), None), (name("other"), None)]);
-    let found = place.store.observe(&asked).await;
-    let state = |text| found[&name(text)].as_ref().unwrap().state.clone();
-    assert_eq!(state("web"), UnitFileState::Outdated { revision: written(&unit(0)) });
-    assert_eq!(state("other"), UnitFileState::Absent);
-}
-
-#[tokio::test]
-async fn a_file_emptied_by_power_loss_is_rewritten() {
-    for left in [&b""[..], &[0; 512]] {
-        let place = Place::made();
-        fs::write(place.file("web"), left).unwrap();
-        assert_eq!(place.state(&unit(0)).await, UnitFileState::Drifted { revision: None });
-        assert!(place.store.list().await.unwrap().is_empty());
-        place.store.write(&unit(0)).await.unwrap();
-        assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
-    }
-}
-
-#[tokio::test]
 async fn the_previous_managers_unit_is_adopted() {
     let place = Place::made();
     let text =
@@ -184,65 +107,6 @@ async fn the_previous_managers_unit_is_adopted() {
     assert!(place.store.list().await.unwrap().contains(&name("web")));
     place.store.write(&unit(0)).await.unwrap();
     assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
-}
-
-/// Puts an unmanaged object at the name of `web`.
-type Intruder = fn(&Place);
-
-const INTRUDERS: [(&str, Intruder); 8] = [
-    ("without the ownership label", |place| {
-        fs::write(place.file("web"), "[Container]\nImage=x\n").unwrap()
-    }),
-    ("without the ownership label", |place| {
-        fs::write(place.file("web"), [0xff, 0x00, 0x13]).unwrap()
-    }),
-    ("more than 1 MiB", |place| fs::write(place.file("web"), vec![b'#'; (1 << 20) + 1]).unwrap()),
-    ("a directory", |place| fs::create_dir(place.file("web")).unwrap()),
-    ("a symbolic link", |place| symlink("/dev/null", place.file("web")).unwrap()),
-    ("a symbolic link", |place| symlink(place.file("web"), place.file("web")).unwrap()),
-    ("a named pipe", |place| {
-        let mode = rustix::fs::Mode::RWXU;
-        rustix::fs::mkfifoat(rustix::fs::CWD, place.file("web"), mode).unwrap();
-    }),
-    ("2 names", |place| {
-        let text = place.store.text(&unit(0)).unwrap();
-        fs::write(place.root.path().join("elsewhere"), text).unwrap();
-        fs::hard_link(place.root.path().join("elsewhere"), place.file("web")).unwrap();
-    }),
-];
-
-#[tokio::test]
-async fn unmanaged_objects_are_reported_and_never_changed() {
-    for (what, intrude) in INTRUDERS {
-        let place = Place::made();
-        intrude(&place);
-        let before = fs::symlink_metadata(place.file("web")).unwrap();
-        match place.state(&unit(0)).await {
-            UnitFileState::Unmanaged { what: found } => assert!(found.contains(what), "{found}"),
-            other => panic!("{what}: {other:?}"),
-        }
-        assert!(place.store.list().await.unwrap().is_empty(), "{what}");
-        let written = place.store.write(&unit(0)).await.unwrap_err();
-        let removed = place.store.remove(&name("web")).await.unwrap_err();
-        assert_eq!(
-            (written.kind(), removed.kind()),
-            (PortErrorKind::Conflict, PortErrorKind::Conflict)
-        );
-        let after = fs::symlink_metadata(place.file("web")).unwrap();
-        assert_eq!(before.modified().unwrap(), after.modified().unwrap(), "{what}");
-        assert_eq!(before.len(), after.len(), "{what}");
-    }
-}
-
-/// The generator itself puts a file there before it accepts the unit.
-#[tokio::test]
-async fn an_unmanaged_file_created_during_validation_is_not_overwritten() {
-    let plants = r#"units=${0%/*}/config/containers/systemd; mkdir -m 700 -p "$units"
-        echo '[Container]' >"$units/web.container""#;
-    let place = Place::with_generator(&format!("{plants}\n{ACCEPTS}"));
-    let error = place.store.write(&unit(0)).await.unwrap_err();
-    assert_eq!(error.kind(), PortErrorKind::Conflict, "{}", error.chain());
-    assert_eq!(fs::read_to_string(place.file("web")).unwrap(), "[Container]\n");
 }
 
 #[tokio::test]
@@ -288,84 +152,4 @@ async fn a_podman_before_quadlet_is_unavailable() {
     let error = place.store.write(&unit(0)).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Unavailable);
     assert!(error.chain().contains("4.4"), "{}", error.chain());
-}
-
-#[tokio::test]
-async fn a_removal_is_repeatable_and_leaves_the_neighbours() {
-    let place = Place::new();
-    place.store.write(&unit(0)).await.unwrap();
-    let drop_in = place.store.path().join("web.container.d");
-    fs::create_dir(&drop_in).unwrap();
-    fs::write(drop_in.join("operator.conf"), "[Service]\n").unwrap();
-    for _ in 0..2 {
-        place.store.remove(&name("web")).await.unwrap();
-        assert_eq!(place.state(&unit(0)).await, UnitFileState::Absent);
-    }
-    assert!(drop_in.join("operator.conf").exists());
-}
-
-#[tokio::test]
-async fn a_hostile_directory_is_listed_safely() {
-    use std::os::unix::ffi::OsStrExt as _;
-    let place = Place::made();
-    place.store.write(&unit(0)).await.unwrap();
-    let text = fs::read(place.file("web")).unwrap();
-    let dir = place.store.path();
-    for hostile in [
-        "copy.container",
-        ".web.container",
-        "Web.container",
-        "web.container~",
-        "a b.container",
-        "podman.container",
-    ] {
-        fs::write(dir.join(hostile), &text).unwrap();
-    }
-    fs::write(dir.join(std::ffi::OsStr::from_bytes(b"\xff\n.container")), &text).unwrap();
-    fs::create_dir(dir.join("sub.container")).unwrap();
-    symlink(place.file("web"), dir.join("link.container")).unwrap();
-    assert_eq!(place.store.list().await.unwrap(), BTreeSet::from([name("web")]));
-}
-
-#[tokio::test]
-async fn a_directory_that_others_may_write_to_is_not_trusted() {
-    let place = Place::made();
-    fs::set_permissions(place.store.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    let asked = BTreeMap::from([(name("web"), Some(unit(0))), (name("other"), None)]);
-    let found = place.store.observe(&asked).await;
-    assert_eq!(found.len(), 2);
-    for result in found.into_values() {
-        assert_eq!(result.unwrap_err().kind(), PortErrorKind::Conflict);
-    }
-    assert!(place.store.list().await.is_err());
-    assert!(place.store.write(&unit(0)).await.is_err());
-}
-
-#[tokio::test]
-async fn a_linked_directory_is_named_as_quadlet_names_it() {
-    let place = Place::new();
-    let real = place.root.path().join("dotfiles");
-    fs::create_dir_all(&real).unwrap();
-    fs::create_dir_all(place.store.path().parent().unwrap()).unwrap();
-    symlink(&real, place.store.path()).unwrap();
-    place.store.write(&unit(0)).await.unwrap();
-    let asked = BTreeMap::from([(name("web"), Some(unit(0)))]);
-    let file = place.store.observe(&asked).await.remove(&name("web")).unwrap().unwrap();
-    assert_eq!(file.state, current(&unit(0)));
-    let location = real.canonicalize().unwrap().join("web.container");
-    assert_eq!(Path::new(&file.location), location);
-}
-
-#[tokio::test]
-async fn only_temporary_files_of_crashed_writes_are_swept() {
-    let place = Place::new();
-    place.store.write(&unit(0)).await.unwrap();
-    // Follows the pattern of `durable-dir`, whose tests verify that Quadlet does not load it.
-    let leftover = place.store.path().join(".web.container.abcdefgh.tmp");
-    fs::write(&leftover, "[Container]\n").unwrap();
-    fs::write(place.store.path().join("operators.tmp"), "").unwrap();
-    assert_eq!(place.store.sweep().await.unwrap(), 1);
-    assert!(!leftover.exists() && place.store.path().join("operators.tmp").exists());
-    assert_eq!(place.store.sweep().await.unwrap(), 0);
-    assert_eq!(place.state(&unit(0)).await, current(&unit(0)));
 }

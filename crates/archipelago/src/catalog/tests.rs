@@ -16,12 +16,6 @@ fn parse(text: &str) -> Result<Vec<(Vec<AppId>, CompanionSpec)>, CatalogError> {
     file.companions(&node)
 }
 
-/// The chain of an error in one line.
-fn chain(error: &CatalogError) -> String {
-    let source = std::error::Error::source(error).map(ToString::to_string);
-    [error.to_string(), source.unwrap_or_default()].join(": ")
-}
-
 #[test]
 fn every_app_has_its_companions() {
     let catalog = Catalog::builtin();

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
 use companion_core::reconciler::{Reconcile, ReconcileError};
@@ -13,7 +14,6 @@ use tracing::{info, warn};
 
 use super::follow::{Followed, POLL_INTERVAL};
 use super::{Companions, CompanionsError, Converged, Real, sync};
-use crate::files::chain;
 use crate::host;
 use crate::leader::{Heartbeat, Role};
 use crate::published::Publishing;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
 use companion_core::model::observed::Work;
@@ -12,6 +13,8 @@ use companion_core::plan::{Reason, Step};
 use companion_core::reconciler::{Event, EventSink, Outcome, Reconcile, ReconcileError};
 use companion_core::status::CompanionStatus;
 use durable_dir::{Dir, DirResult, Trust};
+use host_files::blocking;
+use host_files::errors::failed_to;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -23,7 +26,6 @@ use super::{
     VERSION, wall_clock,
 };
 use crate::desired_store::RecordStore;
-use crate::files::{blocking, chain};
 use crate::leader::LeaderInfo;
 
 /// The most events that wait to be written; a file system that hangs keeps the memory bounded.
@@ -328,10 +330,11 @@ impl Shared {
             return;
         }
         let (dir, inputs) = (self.dir.clone(), Arc::clone(self.store.inputs()));
-        let written = blocking("publish the status", move || {
+        let attempt = "publish the status";
+        let written = blocking::run(attempt, move || {
             let written = write(&dir, &events, status.as_ref());
             let kept = inputs.persist();
-            written.and(kept).map_err(|error| crate::files::port(error, "publish the status"))
+            written.and(kept).map_err(failed_to(attempt))
         });
         let result = written.await;
         let mut queue = self.queue();

@@ -2,6 +2,7 @@
 
 use adapter_systemd::{HostFacts, RenderedUnit, render_unit};
 use clap::Args;
+use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionSpec;
 use companion_core::model::desired::{DesiredCompanion, Generation};
 use companion_core::model::hook::ConfigId;
@@ -13,7 +14,7 @@ use serde_json::json;
 
 use super::report::VERSION;
 use crate::config::{Config, known_companion};
-use crate::error::{CommandError, CommandResult, Verdict, chain};
+use crate::error::{CommandError, CommandResult, Verdict};
 use crate::output::Output;
 
 /// Print the unit of a companion; needs no host

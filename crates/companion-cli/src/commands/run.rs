@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use archipelago::leader::Heartbeat;
 use clap::Args;
+use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
 use companion_core::reconciler::{Reconcile, ReconcileError};
 use companion_core::status::{Health, status};
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::config::{Config, HostKind};
-use crate::error::{CommandError, CommandResult, Verdict, chain};
+use crate::error::{CommandError, CommandResult, Verdict};
 use crate::hosts::{Opening, Session};
 use crate::output::Output;
 use crate::runtime::block_on_in_real_time;

@@ -3,6 +3,7 @@
 use adapter_systemd::Scope;
 use archipelago::host::units;
 use clap::Args;
+use companion_core::error_chain::chain;
 use companion_core::ports::UnitStore as _;
 use durable_dir::DirError;
 use serde_json::json;
@@ -10,7 +11,7 @@ use serde_json::json;
 use super::doctor;
 use super::report::VERSION;
 use crate::config::{Config, HostKind};
-use crate::error::{CommandError, CommandResult, Verdict, chain};
+use crate::error::{CommandError, CommandResult, Verdict};
 use crate::output::{Output, Style};
 use crate::runtime::block_on_in_real_time;
 use crate::service::{Systemctl, UNIT, unit};

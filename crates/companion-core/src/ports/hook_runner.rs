@@ -36,8 +36,8 @@ pub trait HookRunner: Send + Sync {
     /// and returns the name. The link replaces a regular file at the output, as left by an earlier release.
     ///
     /// # Errors
-    /// `Conflict` when the output exists and is neither a link nor a regular file, `Denied` and `Transient`
-    /// from the file system.
+    /// `Conflict` when the output exists and is neither a link nor a regular file, `Denied`,
+    /// `Unavailable` (read-only) and `Transient` from the file system.
     async fn commit(
         &self,
         hook: &HookSpec,

@@ -58,14 +58,15 @@ pub trait UnitStore: Send + Sync {
     /// # Errors
     /// `Invalid` when the unit breaks a rule of [`ContainerSpec::validate`], cannot be expressed in this host's
     /// format, or is rejected by the validator (the message contains its output); `Unavailable` when there is
-    /// no validator; `Conflict` when an unmanaged object exists there; `Denied` (also when the existing file is
-    /// unreadable) and `Transient` (full disk) from the file system. The rejection of one unit does not affect
-    /// others.
+    /// no validator or the file system is read-only; `Conflict` when an unmanaged object exists there; `Denied`
+    /// (also when the existing file is unreadable, or others may write to the store) and `Transient` (full disk)
+    /// from the file system. The rejection of one unit does not affect others.
     async fn write(&self, unit: &UnitSpec) -> PortResult<()>;
 
     /// Removes the unit of `name`, if it exists and is managed.
     ///
     /// # Errors
-    /// `Conflict` when an unmanaged object exists there; `Denied` and `Transient` from the file system.
+    /// `Conflict` when an unmanaged object exists there; `Denied`, `Unavailable` and `Transient` from the file
+    /// system.
     async fn remove(&self, name: &CompanionName) -> PortResult<()>;
 }

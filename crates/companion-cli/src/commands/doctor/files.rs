@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use adapter_systemd::Scope;
 use archipelago::{Catalog, RecordStore};
+use companion_core::error_chain::chain;
 use companion_core::ports::{DesiredStore as _, PortError};
 use durable_dir::{Dir, DirError, Trust};
 use serde::Deserialize;
 
 use super::Finding;
 use crate::config::Config;
-use crate::error::chain;
 
 /// The maximum size of the desired state.
 const RECORD_LIMIT: usize = 1024 * 1024;

@@ -3,9 +3,9 @@
 use adapter_podman::Podman;
 use adapter_systemd::{Scope, ScopeHealth};
 use archipelago::host::{PODMAN_FLOOR, podman_version};
+use companion_core::error_chain::chain;
 
 use super::Finding;
-use crate::error::chain;
 
 /// Checks the service manager, lingering, cgroups and the unit directory.
 pub(super) fn service_manager(scope: Scope, health: &ScopeHealth) -> Vec<Finding> {

@@ -4,11 +4,11 @@
 use adapter_systemd::{Scope, UnloadableFile, UnloadableUnits, unloadable_units};
 use archipelago::Catalog;
 use archipelago::host::{PODMAN_FLOOR, units};
+use companion_core::error_chain::chain;
 use companion_core::model::unit::UnitFileState;
 use companion_core::ports::{PortResult, UnitStore as _};
 
 use super::Finding;
-use crate::error::chain;
 use crate::service::Systemctl;
 
 /// The maximum number of files in a finding.

@@ -6,12 +6,13 @@ use std::path::Path;
 use adapter_systemd::Scope;
 use archipelago::Catalog;
 use archipelago::catalog::{CatalogError, CatalogFile};
+use companion_core::error_chain::chain;
 use durable_dir::{Dir, Trust};
 use serde_json::json;
 
 use super::plan::FoundCatalog;
 use crate::config::Config;
-use crate::error::{CommandResult, chain};
+use crate::error::CommandResult;
 
 /// The catalog with all settings commented out.
 const TEMPLATE: &str = include_str!("catalog.toml");

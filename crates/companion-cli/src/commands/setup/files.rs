@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use adapter_systemd::Scope;
+use companion_core::error_chain::chain;
 use durable_dir::{Dir, DirError, DirResult, Trust};
 
 use super::catalog::{self, Wanted};
 use super::plan::{FoundCatalog, FoundUnit};
 use crate::config::{Config, default_catalog};
-use crate::error::{CommandError, CommandResult, chain};
+use crate::error::{CommandError, CommandResult};
 use crate::service::{ServiceState, UNIT, same_file, unit};
 
 /// The most bytes of a unit file.

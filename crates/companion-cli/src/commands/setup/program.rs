@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use companion_core::error_chain::chain;
 use durable_dir::{FileStatus, Trust, status_of};
 
-use crate::error::{CommandError, CommandResult, chain};
+use crate::error::{CommandError, CommandResult};
 
 /// Returns the path of this program, with symlinks resolved.
 ///

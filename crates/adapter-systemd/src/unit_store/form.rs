@@ -1,0 +1,106 @@
+//! `QuadletForm`: units as Quadlet files, which Podman's generator validates.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::unit::UnitSpec;
+use companion_core::ports::{PortError, PortErrorKind, PortResult};
+use host_files::blocking::{self, FILE_LIMIT};
+use host_files::units::{Label, UnitForm};
+use quadlet::{Refusal, extension_value};
+
+use super::drop_ins;
+use crate::generator::{Generator, GeneratorError};
+use crate::host_facts::{HostFacts, SharedFacts};
+use crate::rendering::unit_text;
+use crate::scope::Scope;
+use crate::unit_text::{MARK_NAME, MARK_REVISION, MARK_SECTION};
+
+/// How units are worded and validated on this host.
+#[derive(Debug, Clone)]
+pub(crate) struct QuadletForm {
+    pub(super) scope: Scope,
+    pub(super) facts: SharedFacts,
+    /// The prefix of the previous manager's descriptions.
+    pub(crate) legacy: Option<String>,
+    /// Replaces the host's generator.
+    pub(super) generator: Option<PathBuf>,
+    /// Replaces the staging directory.
+    pub(super) stage: Option<PathBuf>,
+}
+
+impl QuadletForm {
+    pub(crate) fn new(scope: Scope, facts: HostFacts) -> Self {
+        let facts = SharedFacts::new(facts);
+        Self { scope, facts, legacy: None, generator: None, stage: None }
+    }
+
+    /// Returns the generator that validates units.
+    pub(super) async fn find_generator(&self) -> Result<Generator, GeneratorError> {
+        let form = self.clone();
+        blocking::within(FILE_LIMIT, move || form.look_for_generator()).await?
+    }
+
+    /// Blocks on files.
+    pub(super) fn look_for_generator(&self) -> Result<Generator, GeneratorError> {
+        let found = match &self.generator {
+            Some(program) => Generator::at(program, self.scope),
+            None => Generator::find(self.scope),
+        }?;
+        Ok(match &self.stage {
+            Some(stage) => found.with_stage_dir(stage),
+            None => found,
+        })
+    }
+}
+
+#[async_trait]
+impl UnitForm for QuadletForm {
+    const EXTENSION: &'static str = "container";
+
+    fn text(&self, unit: &UnitSpec) -> PortResult<String> {
+        let facts = self.facts.get();
+        unit_text(unit, self.scope, facts).map_err(|error| {
+            let kind = match error.refusal() {
+                Refusal::NeedsPodman { .. } => PortErrorKind::Unavailable,
+                _ => PortErrorKind::Invalid,
+            };
+            let (name, podman) = (&unit.name, facts.podman);
+            let text = format!("the unit of `{name}` cannot be rendered for Podman {podman}");
+            PortError::new(kind, text).with_source(error)
+        })
+    }
+
+    /// The label, or the previous manager's description of this very name.
+    fn label(&self, name: &CompanionName, text: &str) -> Option<Label> {
+        if let Some(companion) = extension_value(text, MARK_SECTION, MARK_NAME) {
+            let revision = extension_value(text, MARK_SECTION, MARK_REVISION);
+            let revision = revision.and_then(|text| text.parse().ok());
+            return Some(Label { companion, revision });
+        }
+        let description = extension_value(text, "Unit", "Description")?;
+        let companion = description.strip_prefix(self.legacy.as_deref()?)?;
+        let is_named = companion == name.as_str();
+        is_named.then(|| Label { companion: companion.to_owned(), revision: None })
+    }
+
+    async fn validate(&self, name: &CompanionName, text: &str) -> PortResult<()> {
+        let generator = self.find_generator().await.map_err(|error| {
+            PortError::new(error.kind(), "failed to validate the unit").with_source(error)
+        })?;
+        generator.check(name.as_str(), text).await.map_err(|error| {
+            let attempt = format!("the unit of `{name}` was rejected");
+            PortError::new(error.kind(), attempt).with_source(error)
+        })
+    }
+
+    fn drop_ins(&self, directory: &Path, name: &CompanionName) -> Vec<String> {
+        let podman = self.facts.get().podman;
+        let searched = drop_ins::search_path(self.scope, podman, directory.to_owned());
+        drop_ins::of(&searched, podman, name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,236 @@
+//! A unit store on a directory of files: `<name>.<extension>` for each companion.
+//!
+//! The adapter brings a [`UnitForm`]: the text of a unit, and the ownership label in a text. [`UnitFiles`] does the
+//! rest of the port's contract:
+//!
+//! - **Ownership.** Only managed files at a companion's own name are overwritten or removed. Directories, links, files
+//!   with hard links, files of other users and copies are unmanaged.
+//! - **Detection of edits.** A unit names the digest of its own text (its rendering), so an edited file differs from one
+//!   of another release.
+//! - **Durability.** A write or removal survives a power loss, and readers see the old file or the new one.
+//! - **One writer at a time.** A write or removal holds the lock of the store and its clones until it completes, also if
+//!   its caller was cancelled: an earlier write never completes after a removal.
+//!
+//! The directory belongs to this user or root, and nobody else may write to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::revision::Revision;
+use companion_core::model::unit::{UnitFile, UnitSpec};
+use companion_core::ports::{PortError, PortErrorKind, PortResult, UnitStore};
+use durable_dir::Dir;
+
+use crate::blocking::{self, Lock};
+use directory::{UnitDir, file_name};
+pub use found::Found;
+pub use text::RenderedUnit;
+
+mod directory;
+mod found;
+mod text;
+
+/// The form of a host's unit files. Clones share what they know of the host.
+#[async_trait]
+pub trait UnitForm: Clone + Send + Sync + 'static {
+    /// The extension of the unit files, without a dot.
+    const EXTENSION: &'static str;
+
+    /// Returns the text of `unit` with its ownership label. Does not block.
+    ///
+    /// The text contains every part of `unit`, and names `unit.revision` in its [text form](Revision) wherever the host
+    /// is to find it; [`UnitFiles`] replaces it there with the revision that has the store's own rendering.
+    ///
+    /// # Errors
+    /// `Invalid` if this form cannot express the unit, `Unavailable` if this host is too old for it.
+    fn text(&self, unit: &UnitSpec) -> PortResult<String>;
+
+    /// Returns the ownership label of `text`, which is the file at `name`; `None` for an unmanaged file. Pure.
+    fn label(&self, name: &CompanionName, text: &str) -> Option<Label>;
+
+    /// Lets the host's validator check the unit of `name`, before it is written. The default accepts every unit.
+    ///
+    /// # Errors
+    /// `Invalid` with the validator's output if it rejects the unit, `Unavailable` without a validator.
+    async fn validate(&self, _name: &CompanionName, _text: &str) -> PortResult<()> {
+        Ok(())
+    }
+
+    /// Returns the paths of the drop-ins that the host merges into the unit of `name`, with its units in `directory`;
+    /// none by default. Blocks on files.
+    fn drop_ins(&self, _directory: &Path, _name: &CompanionName) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// The ownership label of a unit file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label {
+    /// The companion that it names. A file with another name is a copy, and unmanaged.
+    pub companion: String,
+    /// The revision that it names, if it can be parsed.
+    pub revision: Option<Revision>,
+}
+
+/// The unit files of one directory.
+#[derive(Debug, Clone)]
+pub struct UnitFiles<F> {
+    files: UnitDir<F>,
+    changing: Lock,
+}
+
+impl<F: UnitForm> UnitFiles<F> {
+    /// Creates a store in the directory at `path`, which must be absolute; the first write creates it with mode 0700.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, form: F) -> Self {
+        let files = UnitDir { path: path.into(), mode: 0o700, form };
+        Self { files, changing: Lock::default() }
+    }
+
+    /// Creates directories with `mode`.
+    #[must_use]
+    pub fn with_directory_mode(mut self, mode: u32) -> Self {
+        self.files.mode = mode;
+        self
+    }
+
+    /// Returns the directory's path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.files.path
+    }
+
+    /// Returns the form of the units.
+    #[must_use]
+    pub fn form(&self) -> &F {
+        &self.files.form
+    }
+
+    /// Returns the form of the units, to configure it; clones made before keep theirs.
+    pub fn form_mut(&mut self) -> &mut F {
+        &mut self.files.form
+    }
+
+    /// Opens the directory; `None` if it does not exist. Blocks on files.
+    ///
+    /// # Errors
+    /// As [`kind_of`](crate::errors::kind_of).
+    pub fn open(&self) -> PortResult<Option<Dir>> {
+        self.files.open()
+    }
+
+    /// Returns the path of each unit without symbolic links, whether it exists or not. Blocks on files.
+    #[must_use]
+    pub fn locations(&self, names: &BTreeSet<CompanionName>) -> BTreeMap<CompanionName, String> {
+        let directory = self.files.resolved();
+        let location = |name: &CompanionName| directory.join(file_name::<F>(name));
+        let shown = |name| location(name).to_string_lossy().into_owned();
+        names.iter().map(|name| (name.clone(), shown(name))).collect()
+    }
+
+    /// Removes the temporary files of interrupted writes; returns how many.
+    ///
+    /// The caller holds the host's lock, so no other process is writing.
+    ///
+    /// # Errors
+    /// As [`kind_of`](crate::errors::kind_of).
+    pub async fn sweep(&self) -> PortResult<usize> {
+        self.change("clean up the unit directory", UnitDir::sweep).await
+    }
+
+    /// Runs `work` on the files, one at a time.
+    async fn change<T: Send + 'static>(
+        &self,
+        attempt: &str,
+        work: impl FnOnce(&UnitDir<F>) -> PortResult<T> + Send + 'static,
+    ) -> PortResult<T> {
+        let files = self.files.clone();
+        blocking::run_locked(attempt, &self.changing, move || work(&files)).await
+    }
+}
+
+impl<F: UnitForm> UnitDir<F> {
+    fn rendered(&self, unit: &UnitSpec) -> PortResult<RenderedUnit> {
+        Ok(RenderedUnit::new(&self.form.text(unit)?, &unit.revision))
+    }
+
+    /// Reads one name in an open directory with the path `resolved`, or in a missing one.
+    fn observed(
+        &self,
+        dir: Option<&Dir>,
+        resolved: &Path,
+        name: &CompanionName,
+        wanted: Option<&UnitSpec>,
+    ) -> PortResult<UnitFile> {
+        let found = dir.map_or(Ok(Found::Nothing), |dir| self.find(dir, name))?;
+        let rendered = wanted.and_then(|wanted| {
+            let mut unit = wanted.clone();
+            unit.revision = unit.revision.with_restart_epoch(found.restart_epoch());
+            // A unit that this host does not support cannot be the current one; the write reports the reason.
+            self.rendered(&unit).ok()
+        });
+        Ok(UnitFile {
+            state: found.state(rendered.as_ref()),
+            location: resolved.join(file_name::<F>(name)).to_string_lossy().into_owned(),
+            rendering: rendered.and_then(|rendered| rendered.revision.rendering),
+            drop_ins: self.form.drop_ins(resolved, name),
+        })
+    }
+}
+
+#[async_trait]
+impl<F: UnitForm> UnitStore for UnitFiles<F> {
+    async fn observe(
+        &self,
+        names: &BTreeMap<CompanionName, Option<UnitSpec>>,
+    ) -> BTreeMap<CompanionName, PortResult<UnitFile>> {
+        let (files, asked) = (self.files.clone(), Arc::new(names.clone()));
+        let read = blocking::run("read the unit directory", move || {
+            let (dir, resolved) = (files.open()?, files.resolved());
+            let file = |(name, wanted): (&CompanionName, &Option<UnitSpec>)| {
+                let seen = files.observed(dir.as_ref(), &resolved, name, wanted.as_ref());
+                (name.clone(), seen)
+            };
+            Ok(asked.iter().map(file).collect())
+        });
+        match read.await {
+            Ok(files) => files,
+            Err(error) => error.for_each(names.keys()),
+        }
+    }
+
+    async fn list(&self) -> PortResult<BTreeSet<CompanionName>> {
+        let files = self.files.clone();
+        blocking::run("list the unit directory", move || files.labelled()).await
+    }
+
+    async fn write(&self, unit: &UnitSpec) -> PortResult<()> {
+        let name = &unit.name;
+        unit.container.validate().map_err(|error| {
+            let text = format!("the unit of `{name}` is invalid");
+            PortError::new(PortErrorKind::Invalid, text).with_source(error)
+        })?;
+        let text: Arc<str> = self.files.rendered(unit)?.text.into();
+        // Skip the validator if nothing changes; checked again right before the file is replaced. Waits for the lock: a
+        // removal whose caller was cancelled may still be in progress.
+        let (of, wanted) = (name.clone(), Arc::clone(&text));
+        let is_written = move |files: &UnitDir<F>| files.is_written(&of, &wanted);
+        if self.change("read the unit directory", is_written).await? {
+            return Ok(());
+        }
+        self.files.form.validate(name, &text).await?;
+        let name = name.clone();
+        self.change("write the unit", move |files| files.write(&name, &text)).await
+    }
+
+    async fn remove(&self, name: &CompanionName) -> PortResult<()> {
+        let name = name.clone();
+        self.change("remove the unit", move |files| files.remove(&name)).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! The files of a unit directory, which is reopened for each operation because it may have been moved. Blocks on files.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::ports::{PortError, PortErrorKind, PortResult};
+use durable_dir::{Dir, DirError, FileContents, Trust};
+
+use super::UnitForm;
+use super::found::{Found, UNIT_MODE, is_written};
+use crate::errors::failed_to;
+
+/// Larger than any unit: systemd loads single lines of at most 1 MiB.
+const SIZE_LIMIT: usize = 1024 * 1024;
+/// Far more than the units of any host.
+const ENTRY_LIMIT: usize = 10_000;
+
+/// A unit directory and the form of its units.
+#[derive(Debug, Clone)]
+pub(super) struct UnitDir<F> {
+    pub(super) path: PathBuf,
+    /// The mode of created directories.
+    pub(super) mode: u32,
+    pub(super) form: F,
+}
+
+/// Returns the file name of `name`.
+pub(super) fn file_name<F: UnitForm>(name: &CompanionName) -> String {
+    format!("{name}.{}", F::EXTENSION)
+}
+
+impl<F: UnitForm> UnitDir<F> {
+    /// Returns the path without symbolic links; unchanged if it does not exist.
+    pub(super) fn resolved(&self) -> PathBuf {
+        self.path.canonicalize().unwrap_or_else(|_| self.path.clone())
+    }
+
+    /// Opens the directory; `None` if it does not exist.
+    pub(super) fn open(&self) -> PortResult<Option<Dir>> {
+        match Dir::open(&self.path, Trust::Owned) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(DirError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed_to("open the unit directory")(error)),
+        }
+    }
+
+    /// Reads what is at `name`. An object that is not a readable unit is unmanaged.
+    pub(super) fn find(&self, dir: &Dir, name: &CompanionName) -> PortResult<Found> {
+        let unmanaged = |what: String| Ok(Found::Unmanaged { what });
+        match dir.read(&file_name::<F>(name), SIZE_LIMIT) {
+            Ok(None) => Ok(Found::Nothing),
+            Ok(Some(contents)) => Ok(Found::of(&self.form, name, contents)),
+            Err(DirError::NotARegularFile { kind, .. }) => unmanaged(kind.to_string()),
+            Err(DirError::TooLarge { .. }) => unmanaged("a file of more than 1 MiB".to_owned()),
+            Err(error) => Err(failed_to(format_args!("read the unit file of `{name}`"))(error)),
+        }
+    }
+
+    /// Reads the managed file of `name`; `None` if nothing is there.
+    ///
+    /// # Errors
+    /// `Conflict` for an unmanaged object.
+    fn managed(&self, dir: &Dir, name: &CompanionName) -> PortResult<Option<FileContents>> {
+        match self.find(dir, name)? {
+            Found::Nothing => Ok(None),
+            Found::Managed { contents, .. } => Ok(Some(contents)),
+            Found::Unmanaged { what } => {
+                let file = file_name::<F>(name);
+                let text = format!("`{file}` is {what}; it is unmanaged and stays unchanged");
+                Err(PortError::new(PortErrorKind::Conflict, text))
+            }
+        }
+    }
+
+    /// Returns the names of the files that carry the ownership label; unreadable files are skipped.
+    pub(super) fn labelled(&self) -> PortResult<BTreeSet<CompanionName>> {
+        let Some(dir) = self.open()? else {
+            return Ok(BTreeSet::new());
+        };
+        let entries = dir.entries(ENTRY_LIMIT).map_err(failed_to("list the unit directory"))?;
+        let names = entries.iter().filter_map(|entry| {
+            let stem = entry.name_str()?.strip_suffix(F::EXTENSION)?.strip_suffix('.')?;
+            CompanionName::new(stem).ok()
+        });
+        let labelled = names.filter(|name| match self.find(&dir, name) {
+            Ok(found) => found.is_labelled(),
+            Err(error) => {
+                tracing::warn!(companion = %name, error = error.chain(), "skipped an unreadable unit file");
+                false
+            }
+        });
+        Ok(labelled.collect())
+    }
+
+    /// Returns whether the file of `name` is managed, holds `text` and has no wider mode than required; if so, syncs
+    /// it, because its writer may have crashed before doing so.
+    pub(super) fn is_written(&self, name: &CompanionName, text: &str) -> PortResult<bool> {
+        let Some(dir) = self.open()? else {
+            return Ok(false);
+        };
+        let found = self.managed(&dir, name)?;
+        if !found.is_some_and(|contents| is_written(&contents, text)) {
+            return Ok(false);
+        }
+        let attempt = format_args!("sync the unit file of `{name}`");
+        dir.persist(&file_name::<F>(name)).map_err(failed_to(attempt))
+    }
+
+    /// Replaces the file of `name` unless it is unmanaged.
+    pub(super) fn write(&self, name: &CompanionName, text: &str) -> PortResult<()> {
+        let attempt = format!("write the unit file of `{name}`");
+        let failed = failed_to(attempt.as_str());
+        let dir = Dir::create(&self.path, self.mode, Trust::Owned).map_err(failed)?;
+        // Checked again: another program may have put a file there while the validator ran.
+        self.managed(&dir, name)?;
+        dir.write_unless_unmanaged(&file_name::<F>(name), text.as_bytes(), UNIT_MODE)
+            .map_err(failed)
+    }
+
+    /// Removes the file of `name` unless it is unmanaged.
+    pub(super) fn remove(&self, name: &CompanionName) -> PortResult<()> {
+        let Some(dir) = self.open()? else {
+            return Ok(());
+        };
+        self.managed(&dir, name)?;
+        // Also if it is missing: an earlier removal may have crashed before its sync.
+        let removed = dir.remove(&file_name::<F>(name));
+        removed.map(drop).map_err(failed_to(format_args!("remove the unit file of `{name}`")))
+    }
+
+    /// Removes temporary files of interrupted writes.
+    pub(super) fn sweep(&self) -> PortResult<usize> {
+        match self.open()? {
+            None => Ok(0),
+            Some(dir) => {
+                dir.sweep_temporary_files().map_err(failed_to("clean up the unit directory"))
+            }
+        }
+    }
+}

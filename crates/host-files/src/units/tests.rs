@@ -1,0 +1,228 @@
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use companion_core::model::container::ContainerSpec;
+use companion_core::model::image::ImageId;
+use companion_core::model::unit::UnitFileState;
+
+use super::*;
+
+#[path = "../../examples/json_units/form.rs"]
+mod form;
+
+pub(super) use form::JsonForm;
+
+/// A store in a temporary directory.
+struct Place {
+    store: UnitFiles<JsonForm>,
+    root: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        Self { store: UnitFiles::new(root.path().join("config/units"), JsonForm), root }
+    }
+
+    /// Creates a place whose directory exists.
+    fn made() -> Self {
+        let place = Self::new();
+        fs::create_dir_all(place.store.path()).unwrap();
+        place
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.store.path().join(format!("{name}.json"))
+    }
+
+    async fn state(&self, unit: &UnitSpec) -> UnitFileState {
+        let asked = BTreeMap::from([(unit.name.clone(), Some(unit.clone()))]);
+        self.store.observe(&asked).await.remove(&unit.name).unwrap().unwrap().state
+    }
+}
+
+fn name(text: &str) -> CompanionName {
+    CompanionName::new(text).unwrap()
+}
+
+fn unit() -> UnitSpec {
+    UnitSpec {
+        name: name("web"),
+        description: "a page".to_owned(),
+        image: ImageId::new(&"a".repeat(64)).unwrap(),
+        container: ContainerSpec::default(),
+        config: None,
+        revision: "00000000000000aa-00000000000000bb-none-2".parse().unwrap(),
+    }
+}
+
+fn rendered(unit: &UnitSpec) -> RenderedUnit {
+    RenderedUnit::new(&JsonForm.text(unit).unwrap(), &unit.revision)
+}
+
+fn current(unit: &UnitSpec) -> UnitFileState {
+    UnitFileState::Current { revision: rendered(unit).revision }
+}
+
+#[tokio::test]
+async fn a_missing_store_is_empty_and_created_by_the_first_write() {
+    let place = Place::new();
+    assert_eq!(place.state(&unit()).await, UnitFileState::Absent);
+    assert!(place.store.list().await.unwrap().is_empty());
+    place.store.remove(&name("web")).await.unwrap();
+    place.store.write(&unit()).await.unwrap();
+    assert_eq!(place.state(&unit()).await, current(&unit()));
+    assert_eq!(place.store.list().await.unwrap(), BTreeSet::from([name("web")]));
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!((mode(place.store.path()), mode(&place.file("web"))), (0o700, 0o644));
+}
+
+#[tokio::test]
+async fn a_file_emptied_by_power_loss_is_rewritten() {
+    for left in [&b""[..], &[0; 512]] {
+        let place = Place::made();
+        fs::write(place.file("web"), left).unwrap();
+        assert_eq!(place.state(&unit()).await, UnitFileState::Drifted { revision: None });
+        assert!(place.store.list().await.unwrap().is_empty());
+        place.store.write(&unit()).await.unwrap();
+        assert_eq!(place.state(&unit()).await, current(&unit()));
+    }
+}
+
+/// Puts an unmanaged object at the name of `web`.
+type Intruder = fn(&Place);
+
+const INTRUDERS: [(&str, Intruder); 8] = [
+    ("without the ownership label", |place| fs::write(place.file("web"), "{}").unwrap()),
+    ("without the ownership label", |place| {
+        fs::write(place.file("web"), [0xff, 0x00, 0x13]).unwrap()
+    }),
+    ("more than 1 MiB", |place| fs::write(place.file("web"), vec![b'#'; (1 << 20) + 1]).unwrap()),
+    ("a directory", |place| fs::create_dir(place.file("web")).unwrap()),
+    ("a symbolic link", |place| symlink("/dev/null", place.file("web")).unwrap()),
+    ("a symbolic link", |place| symlink(place.file("web"), place.file("web")).unwrap()),
+    ("a named pipe", |place| {
+        let mode = rustix::fs::Mode::RWXU;
+        rustix::fs::mkfifoat(rustix::fs::CWD, place.file("web"), mode).unwrap();
+    }),
+    ("2 names", |place| {
+        let text = rendered(&unit()).text;
+        fs::write(place.root.path().join("elsewhere"), text).unwrap();
+        fs::hard_link(place.root.path().join("elsewhere"), place.file("web")).unwrap();
+    }),
+];
+
+#[tokio::test]
+async fn unmanaged_objects_are_reported_and_never_changed() {
+    for (what, intrude) in INTRUDERS {
+        let place = Place::made();
+        intrude(&place);
+        let before = fs::symlink_metadata(place.file("web")).unwrap();
+        match place.state(&unit()).await {
+            UnitFileState::Unmanaged { what: found } => assert!(found.contains(what), "{found}"),
+            other => panic!("{what}: {other:?}"),
+        }
+        assert!(place.store.list().await.unwrap().is_empty(), "{what}");
+        let written = place.store.write(&unit()).await.unwrap_err();
+        let removed = place.store.remove(&name("web")).await.unwrap_err();
+        assert_eq!(
+            (written.kind(), removed.kind()),
+            (PortErrorKind::Conflict, PortErrorKind::Conflict)
+        );
+        let after = fs::symlink_metadata(place.file("web")).unwrap();
+        assert_eq!(before.modified().unwrap(), after.modified().unwrap(), "{what}");
+        assert_eq!(before.len(), after.len(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_hostile_directory_is_listed_safely() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let place = Place::made();
+    place.store.write(&unit()).await.unwrap();
+    let text = fs::read(place.file("web")).unwrap();
+    let dir = place.store.path();
+    for hostile in ["copy.json", ".web.json", "Web.json", "web.json~", "a b.json"] {
+        fs::write(dir.join(hostile), &text).unwrap();
+    }
+    fs::write(dir.join(std::ffi::OsStr::from_bytes(b"\xff\n.json")), &text).unwrap();
+    fs::create_dir(dir.join("sub.json")).unwrap();
+    symlink(place.file("web"), dir.join("link.json")).unwrap();
+    assert_eq!(place.store.list().await.unwrap(), BTreeSet::from([name("web")]));
+}
+
+#[tokio::test]
+async fn a_directory_that_others_may_write_to_is_not_trusted() {
+    let place = Place::made();
+    fs::set_permissions(place.store.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let asked = BTreeMap::from([(name("web"), Some(unit())), (name("other"), None)]);
+    let found = place.store.observe(&asked).await;
+    assert_eq!(found.len(), 2);
+    for result in found.into_values() {
+        assert_eq!(result.unwrap_err().kind(), PortErrorKind::Denied);
+    }
+    assert!(place.store.list().await.is_err());
+    assert!(place.store.write(&unit()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_linked_directory_is_named_by_its_real_path() {
+    let place = Place::new();
+    let real = place.root.path().join("dotfiles");
+    fs::create_dir_all(&real).unwrap();
+    fs::create_dir_all(place.store.path().parent().unwrap()).unwrap();
+    symlink(&real, place.store.path()).unwrap();
+    place.store.write(&unit()).await.unwrap();
+    let asked = BTreeMap::from([(name("web"), Some(unit()))]);
+    let file = place.store.observe(&asked).await.remove(&name("web")).unwrap().unwrap();
+    assert_eq!(file.state, current(&unit()));
+    let location = real.canonicalize().unwrap().join("web.json");
+    assert_eq!(Path::new(&file.location), location);
+}
+
+#[tokio::test]
+async fn only_temporary_files_of_crashed_writes_are_swept() {
+    let place = Place::new();
+    place.store.write(&unit()).await.unwrap();
+    // Follows the pattern of `durable-dir`.
+    let leftover = place.store.path().join(".web.json.abcdefgh.tmp");
+    fs::write(&leftover, "{}").unwrap();
+    fs::write(place.store.path().join("operators.tmp"), "").unwrap();
+    assert_eq!(place.store.sweep().await.unwrap(), 1);
+    assert!(!leftover.exists() && place.store.path().join("operators.tmp").exists());
+    assert_eq!(place.store.sweep().await.unwrap(), 0);
+    assert_eq!(place.state(&unit()).await, current(&unit()));
+}
+
+/// JSON files with a validator that puts an unmanaged file at the unit's name.
+#[derive(Clone)]
+struct PlantingForm(PathBuf);
+
+#[async_trait]
+impl UnitForm for PlantingForm {
+    const EXTENSION: &'static str = JsonForm::EXTENSION;
+
+    fn text(&self, unit: &UnitSpec) -> PortResult<String> {
+        JsonForm.text(unit)
+    }
+
+    fn label(&self, name: &CompanionName, text: &str) -> Option<Label> {
+        JsonForm.label(name, text)
+    }
+
+    async fn validate(&self, name: &CompanionName, _text: &str) -> PortResult<()> {
+        fs::create_dir_all(&self.0).unwrap();
+        fs::write(self.0.join(file_name::<Self>(name)), "{}").unwrap();
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_unmanaged_file_created_during_validation_is_not_overwritten() {
+    let root = tempfile::tempdir().unwrap();
+    let units = root.path().join("units");
+    let store = UnitFiles::new(&units, PlantingForm(units.clone()));
+    let error = store.write(&unit()).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Conflict, "{}", error.chain());
+    assert_eq!(fs::read_to_string(units.join("web.json")).unwrap(), "{}");
+}
