@@ -7,9 +7,9 @@ use std::error::Error;
 
 use adapter_hooks::template::{self, Value, Values};
 use adapter_systemd::{Scope, container_unit};
-use archipelago::catalog::CatalogFile;
-use archipelago::manifest::BackendManifest;
-use archipelago::{Catalog, Node};
+use archipelago_companions::catalog::CatalogFile;
+use archipelago_companions::manifest::BackendManifest;
+use archipelago_companions::{Catalog, Node};
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::desired::{DesiredCompanion, Generation};
 use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, PullSource};
@@ -189,7 +189,7 @@ pub fn systemd(bytes: &[u8]) {
 /// The desired-state record: a pending deletion names a companion and removes only its own file.
 pub fn record(bytes: &[u8]) {
     let catalog = Catalog::builtin();
-    let desired = match archipelago::fuzzing::record(bytes, &catalog) {
+    let desired = match archipelago_companions::fuzzing::record(bytes, &catalog) {
         Ok(desired) => desired,
         Err(why) => return one_line(&why),
     };

@@ -1,6 +1,6 @@
 //! A host program: it has its apps' companions installed, and keeps them true for as long as it runs.
 
-use archipelago::{AppId, Catalog, Companions, RESYNC, Scope};
+use archipelago_companions::{AppId, Catalog, Companions, RESYNC, Scope};
 use tokio_util::sync::CancellationToken;
 
 #[tokio::main(flavor = "current_thread")]

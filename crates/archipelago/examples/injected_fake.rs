@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use adapter_fake::FakeHost;
-use archipelago::catalog::BITCOIN_UI_HOOK;
-use archipelago::{Catalog, Companions, RecordStore};
+use archipelago_companions::catalog::BITCOIN_UI_HOOK;
+use archipelago_companions::{Catalog, Companions, RecordStore};
 use companion_core::model::hook::HookName;
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,7 +1,7 @@
 //! Archipelago's companions: catalog, hooks, backend manifests, and the calls a host program makes.
 //!
 //! ```no_run
-//! use archipelago::{Catalog, Companions, Scope};
+//! use archipelago_companions::{Catalog, Companions, Scope};
 //!
 //! # async fn host_program() -> anyhow::Result<()> {
 //! let companions = Companions::connect(Scope::User, Catalog::builtin()).await?;

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use adapter_systemd::Scope;
-use archipelago::Catalog;
-use archipelago::leader::Settings;
+use archipelago_companions::Catalog;
+use archipelago_companions::leader::Settings;
 use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::AbsolutePath;
@@ -146,7 +146,7 @@ impl Config {
                 CommandError::input(format!("`--state-dir {}`: {error}", given.display()))
             });
         }
-        archipelago::host::state_dir(scope).ok_or_else(|| {
+        archipelago_companions::host::state_dir(scope).ok_or_else(|| {
             CommandError::host("neither `XDG_STATE_HOME` nor `HOME` is an absolute path")
                 .hinted("set the directory with `--state-dir DIR`")
         })

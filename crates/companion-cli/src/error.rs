@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use archipelago::host::HostError;
-use archipelago::inputs::InputProblem;
-use archipelago::{CatalogError, CompanionsError};
+use archipelago_companions::host::HostError;
+use archipelago_companions::inputs::InputProblem;
+use archipelago_companions::{CatalogError, CompanionsError};
 use companion_core::error_chain::chain;
 use companion_core::ports::{PortError, PortErrorKind};
 use companion_core::reconciler::ReconcileError;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_systemd::Scope;
-use archipelago::host::{PODMAN_FLOOR, reach, units};
-use archipelago::inputs::Inputs;
-use archipelago::leader::{Role, leader, leader_dir, take_over};
-use archipelago::published::Listener;
-use archipelago::{Companions, Options, RESYNC, RecordStore};
+use archipelago_companions::host::{PODMAN_FLOOR, reach, units};
+use archipelago_companions::inputs::Inputs;
+use archipelago_companions::leader::{Role, leader, leader_dir, take_over};
+use archipelago_companions::published::Listener;
+use archipelago_companions::{Companions, Options, RESYNC, RecordStore};
 use companion_core::error_chain::chain;
 use companion_core::ports::{DesiredStore as _, UnitStore as _};
 use tokio::signal::unix::{SignalKind, signal};
@@ -235,7 +235,7 @@ async fn is_untouched(scope: Scope, store: &RecordStore) -> CommandResult<bool> 
 
 #[cfg(test)]
 mod tests {
-    use archipelago::Catalog;
+    use archipelago_companions::Catalog;
     use rustix::process::{Signal, getpid, kill_process};
 
     use super::*;

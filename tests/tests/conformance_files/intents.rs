@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use adapter_fake::FakeHost;
-use archipelago::{AppId, Catalog, Companions, RecordStore};
+use archipelago_companions::{AppId, Catalog, Companions, RecordStore};
 use async_trait::async_trait;
 use companion_conformance::Arranged;
 use companion_conformance::desired_store::DesiredWorld;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use archipelago::RESYNC;
-use archipelago::leader::{Heartbeat, LeaderInfo, LeaderLock, Role, Settings};
+use archipelago_companions::RESYNC;
+use archipelago_companions::leader::{Heartbeat, LeaderInfo, LeaderLock, Role, Settings};
 use companion_conformance::leadership::LeadershipWorld;
 use companion_core::ports::Leadership;
 

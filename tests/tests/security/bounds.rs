@@ -2,9 +2,9 @@
 
 use std::fs::File;
 
-use archipelago::catalog::{COMPANIONS_LIMIT, CatalogFile};
-use archipelago::manifest::BackendManifest;
-use archipelago::{Catalog, CatalogError};
+use archipelago_companions::catalog::{COMPANIONS_LIMIT, CatalogFile};
+use archipelago_companions::manifest::BackendManifest;
+use archipelago_companions::{Catalog, CatalogError};
 
 const MIB: u64 = 1024 * 1024;
 

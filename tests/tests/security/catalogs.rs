@@ -1,6 +1,6 @@
 //! Raw passthrough: a catalog contains only keys of its schema, and nothing else reaches a unit.
 
-use archipelago::manifest::BackendManifest;
+use archipelago_companions::manifest::BackendManifest;
 
 use crate::companions_of;
 

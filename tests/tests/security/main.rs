@@ -25,7 +25,7 @@ mod nginx_reader;
 #[path = "../../../fuzz/src/targets.rs"]
 mod targets;
 
-use archipelago::catalog::CatalogFile;
+use archipelago_companions::catalog::CatalogFile;
 use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionSpec;
 

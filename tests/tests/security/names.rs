@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use archipelago::AppId;
+use archipelago_companions::AppId;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::hook::HookName;
 use durable_dir::{Dir, LockFile, Trust};

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::sync::Arc;
 
 use adapter_fake::FakeHost;
-use archipelago::{AppId, Catalog, Companions, RecordStore};
+use archipelago_companions::{AppId, Catalog, Companions, RecordStore};
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::{DesiredStore as _, PortErrorKind};
 use tempfile::TempDir;

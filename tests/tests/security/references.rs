@@ -122,7 +122,7 @@ fn invalid_reference_is_refused_in_every_catalog_field() {
             assert!(companions_of(place).is_err() || (is_path && index > 0), "{place}");
         }
         let manifest = format!("name = \"x\"\nimage = {value}\n");
-        assert!(archipelago::manifest::BackendManifest::parse(&manifest).is_err(), "{text:?}");
+        assert!(archipelago_companions::manifest::BackendManifest::parse(&manifest).is_err(), "{text:?}");
     }
 }
 
@@ -198,7 +198,7 @@ fn certificates_are_verified_except_for_allow_listed_registries() {
         );
         companions_of(&text).unwrap()[0].image.pull.clone().unwrap().verify_tls
     };
-    let listed = archipelago::INSECURE_REGISTRIES[0];
+    let listed = archipelago_companions::INSECURE_REGISTRIES[0];
     assert!(!verified(listed));
     let (host, _port) = listed.split_once(':').unwrap();
     for near in

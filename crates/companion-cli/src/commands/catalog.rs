@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use archipelago::{AppId, Catalog};
+use archipelago_companions::{AppId, Catalog};
 use clap::Args;
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::container::Network;
@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
 /// Prints the catalog.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     if arguments.schema {
-        output.json(&archipelago::catalog::schema());
+        output.json(&archipelago_companions::catalog::schema());
         return Ok(Verdict::Done);
     }
     let catalog = config.catalog()?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use adapter_systemd::Scope;
-use archipelago::Catalog;
+use archipelago_companions::Catalog;
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;

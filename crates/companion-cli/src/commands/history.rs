@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use archipelago::published::{EventKind, EventRecord, read_events};
+use archipelago_companions::published::{EventKind, EventRecord, read_events};
 use clap::Args;
 use serde_json::json;
 

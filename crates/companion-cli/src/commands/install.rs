@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use archipelago::{AppId, Catalog, Companions, Intent};
+use archipelago_companions::{AppId, Catalog, Companions, Intent};
 use clap::Args;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;

@@ -4,8 +4,8 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use adapter_systemd::Scope;
-use archipelago::Catalog;
-use archipelago::host::PODMAN_FLOOR;
+use archipelago_companions::Catalog;
+use archipelago_companions::host::PODMAN_FLOOR;
 use clap::Args;
 use companion_core::model::companion::CompanionName;
 
@@ -64,7 +64,7 @@ fn companion(scope: Scope, config: &Config, text: &str) -> CommandResult<Compani
 
 /// Returns whether a unit of this name exists, or a log of its service.
 fn is_on_host(scope: Scope, name: &CompanionName) -> bool {
-    let has_unit = archipelago::host::units(scope, PODMAN_FLOOR)
+    let has_unit = archipelago_companions::host::units(scope, PODMAN_FLOOR)
         .is_ok_and(|units| units.path().join(format!("{name}.container")).exists());
     has_unit || {
         let last = [selector(scope, name), "--quiet".into(), "--lines=1".into()];

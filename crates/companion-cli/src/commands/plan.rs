@@ -1,6 +1,6 @@
 //! `companion plan`: prints the plan of the next reconcile without executing it.
 
-use archipelago::StepReport;
+use archipelago_companions::StepReport;
 use clap::Args;
 use serde::Serialize;
 

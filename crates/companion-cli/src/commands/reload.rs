@@ -1,6 +1,6 @@
 //! `companion reload`: makes the leader read its inputs again.
 
-use archipelago::Reloaded;
+use archipelago_companions::Reloaded;
 use clap::Args;
 
 use crate::config::Config;

@@ -1,6 +1,6 @@
 //! `companion remove`: records apps as removed and removes their companions.
 
-use archipelago::{AppId, Intent};
+use archipelago_companions::{AppId, Intent};
 use clap::Args;
 
 use super::install::{converge, unknown_app};

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use archipelago::{Converged, Intent, StepReport, failures_of};
+use archipelago_companions::{Converged, Intent, StepReport, failures_of};
 use companion_core::model::companion::CompanionName;
 use companion_core::plan::{Blocked, Plan, WaitingOn};
 use companion_core::reconciler::Reconcile;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use archipelago::leader::Heartbeat;
+use archipelago_companions::leader::Heartbeat;
 use clap::Args;
 use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;

@@ -1,7 +1,7 @@
 //! `companion setup`: installs, enables and starts the daemon's service, and writes its catalog.
 
 use adapter_systemd::Scope;
-use archipelago::host::units;
+use archipelago_companions::host::units;
 use clap::Args;
 use companion_core::error_chain::chain;
 use companion_core::ports::UnitStore as _;
@@ -184,7 +184,7 @@ impl Setup {
 
     /// Reloads systemd, unless the reload would drop the units of companions.
     async fn reload(&self) -> CommandResult<()> {
-        let managed = match units(self.scope, archipelago::host::PODMAN_FLOOR) {
+        let managed = match units(self.scope, archipelago_companions::host::PODMAN_FLOOR) {
             Ok(units) => units.list().await?,
             // Without a unit directory there are no units to lose.
             Err(_no_directory) => Default::default(),

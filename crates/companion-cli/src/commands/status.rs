@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use adapter_systemd::Scope;
-use archipelago::inputs::InputProblem;
-use archipelago::leader::{Answer, LeaderInfo, ask, leader, leader_dir};
-use archipelago::published::{StatusReport, read_status};
-use archipelago::{Catalog, RecordStore};
+use archipelago_companions::inputs::InputProblem;
+use archipelago_companions::leader::{Answer, LeaderInfo, ask, leader, leader_dir};
+use archipelago_companions::published::{StatusReport, read_status};
+use archipelago_companions::{Catalog, RecordStore};
 use clap::Args;
 use companion_core::model::companion::CompanionName;
 use companion_core::status::{CompanionStatus, Condition, Health};

@@ -1,7 +1,7 @@
 //! The simulated host, prepared for a catalog.
 
 use adapter_fake::FakeHost;
-use archipelago::Catalog;
+use archipelago_companions::Catalog;
 use companion_core::model::companion::CompanionSpec;
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use archipelago::published::{EventKind, EventRecord};
+use archipelago_companions::published::{EventKind, EventRecord};
 use companion_core::model::companion::CompanionName;
 use indicatif::{ProgressBar, ProgressStyle};
 

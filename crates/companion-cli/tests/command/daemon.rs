@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use adapter_fake::FakeHost;
-use archipelago::leader::{Heartbeat, LeaderInfo, LeaderLock, Role, Settings};
-use archipelago::published::read_status;
-use archipelago::{Catalog, Companions, RecordStore};
+use archipelago_companions::leader::{Heartbeat, LeaderInfo, LeaderLock, Role, Settings};
+use archipelago_companions::published::read_status;
+use archipelago_companions::{Catalog, Companions, RecordStore};
 use companion_core::ports::Leadership as _;
 use rustix::process::{Pid, Signal, kill_process};
 

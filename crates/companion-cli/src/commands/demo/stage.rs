@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use adapter_fake::{Counts, FakeHost};
-use archipelago::Catalog;
+use archipelago_companions::Catalog;
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::reconciler::{Event, EventSink, Reconciler};
 use companion_core::supervisor::Supervisor;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use adapter_systemd::Scope;
-use archipelago::{Catalog, RecordStore};
+use archipelago_companions::{Catalog, RecordStore};
 use companion_core::error_chain::chain;
 use companion_core::ports::{DesiredStore as _, PortError};
 use durable_dir::{Dir, DirError, Trust};

@@ -2,7 +2,7 @@
 
 use adapter_podman::Podman;
 use adapter_systemd::{Scope, ScopeHealth};
-use archipelago::host::{PODMAN_FLOOR, podman_version};
+use archipelago_companions::host::{PODMAN_FLOOR, podman_version};
 use companion_core::error_chain::chain;
 
 use super::Finding;

@@ -2,8 +2,8 @@
 //! cannot load.
 
 use adapter_systemd::{Scope, UnloadableFile, UnloadableUnits, unloadable_units};
-use archipelago::Catalog;
-use archipelago::host::{PODMAN_FLOOR, units};
+use archipelago_companions::Catalog;
+use archipelago_companions::host::{PODMAN_FLOOR, units};
 use companion_core::error_chain::chain;
 use companion_core::model::unit::UnitFileState;
 use companion_core::ports::{PortResult, UnitStore as _};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use archipelago::leader::Heartbeat;
+use archipelago_companions::leader::Heartbeat;
 use sd_notify::NotifyState;
 
 use super::notify;

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use adapter_systemd::Scope;
-use archipelago::Catalog;
-use archipelago::catalog::{CatalogError, CatalogFile};
+use archipelago_companions::Catalog;
+use archipelago_companions::catalog::{CatalogError, CatalogFile};
 use companion_core::error_chain::chain;
 use durable_dir::{Dir, Trust};
 use serde_json::json;
@@ -81,7 +81,7 @@ fn reason(error: &CatalogError) -> String {
 ///
 /// On an Archipelago node, `/var/lib/archipelago` belongs to the user who runs the companions.
 fn own_data_directory() -> Option<String> {
-    let default = archipelago::Node::default().data_directory;
+    let default = archipelago_companions::Node::default().data_directory;
     let is_ours = Dir::open(default.as_path(), Trust::Owned)
         .and_then(|dir| dir.own_status())
         .is_ok_and(|status| status.is_ours());
@@ -127,7 +127,7 @@ fn build_arguments(wanted: &Wanted) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use archipelago::Node;
+    use archipelago_companions::Node;
 
     use super::*;
 
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn every_setting_of_a_node_is_shown() {
-        let schema = archipelago::catalog::schema();
+        let schema = archipelago_companions::catalog::schema();
         for table in ["Node", "BitcoinRpc"] {
             let keys = schema["$defs"][table]["properties"].as_object().unwrap().keys();
             for key in keys.filter(|key| *key != "bitcoin") {

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use archipelago::leader::Answer;
+use archipelago_companions::leader::Answer;
 use companion_core::status::{CompanionStatus, Condition, Health};
 use serde_json::{Value, json};
 
