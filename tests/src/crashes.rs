@@ -211,14 +211,14 @@ impl<'a> Exploration<'a> {
                     Ok(mut run) => run.play_with_a_crash(start, crash).await,
                     Err(what) => Err(what),
                 };
-                let judged = match played {
+                let checked = match played {
                     Ok((left, _)) if !all.iter().any(|it| it.leaves(&left, reached.at, crash)) => {
                         Err("the host after the crash differs from the recorded one".to_owned())
                     }
-                    Ok((_, played)) => self.judge(&played, played.counts, 1),
+                    Ok((_, played)) => self.check(&played, played.counts, 1),
                     Err(what) => Err(what),
                 };
-                self.find(judged, &reached.how(crash));
+                self.find(checked, &reached.how(crash));
             }
             if let Some(Op::Beside(..)) = self.workload.ops.get(reached.op) {
                 alone += 1;
@@ -227,8 +227,8 @@ impl<'a> Exploration<'a> {
                     Ok(mut run) => run.play(start).await,
                     Err(what) => Err(what),
                 };
-                let judged = played.and_then(|played| self.judge(&played, played.counts, 1));
-                self.find(judged, &format!("{}, alone", reached.how(Crash::Killed)));
+                let checked = played.and_then(|played| self.check(&played, played.counts, 1));
+                self.find(checked, &format!("{}, alone", reached.how(Crash::Killed)));
             }
         }
         alone
@@ -250,9 +250,9 @@ impl<'a> Exploration<'a> {
                 is_new |= self.left.get(left).is_some_and(|left| left.recovery.is_none());
                 let recovery = self.recover(left).await;
                 if let Some(counts) = recovery.counts {
-                    let judged = self.is_worth(spent.plus(counts), plans.len());
+                    let checked = self.is_worth(spent.plus(counts), plans.len());
                     let how = self.left.get(left).map(|left| left.how.clone());
-                    self.find(judged, &how.unwrap_or_default());
+                    self.find(checked, &how.unwrap_or_default());
                 }
                 for (after, counts) in recovery.next {
                     next.entry(after).or_default().join(number, spent.plus(counts));
@@ -282,8 +282,8 @@ impl<'a> Exploration<'a> {
         };
         let recovery = match played {
             Ok(played) => {
-                let judged = self.judge(&played, played.counts, 1);
-                self.find(judged, &how);
+                let checked = self.check(&played, played.counts, 1);
+                self.find(checked, &how);
                 let next = self.crashes_of(&played.reached, &how);
                 Recovery { counts: Some(played.counts), next }
             }
@@ -317,7 +317,7 @@ impl<'a> Exploration<'a> {
     }
 
     /// Checks the final host and the total cost `in_all` of a run with this number of crashes.
-    fn judge(&mut self, played: &Played, in_all: Counts, crashes: usize) -> Result<(), String> {
+    fn check(&mut self, played: &Played, in_all: Counts, crashes: usize) -> Result<(), String> {
         self.report.passes = self.report.passes.max(played.passes);
         self.report.took = self.report.took.max(played.took);
         played.remains.compare(&self.undisturbed.remains)?;
@@ -329,8 +329,8 @@ impl<'a> Exploration<'a> {
         oracle::is_worth(in_all, self.undisturbed.counts, touched, crashes)
     }
 
-    fn find(&mut self, judged: Result<(), String>, how: &str) {
-        if let Err(what) = judged {
+    fn find(&mut self, checked: Result<(), String>, how: &str) {
+        if let Err(what) = checked {
             self.report.findings.push(format!("{}: {how}: {what}", self.workload.name));
         }
     }

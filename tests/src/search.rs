@@ -19,6 +19,6 @@ pub mod moves;
 pub mod next;
 pub mod oracle;
 pub mod reached;
-pub mod scene;
+pub mod setup;
 pub mod state;
 pub mod tables;

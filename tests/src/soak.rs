@@ -182,7 +182,7 @@ impl Soak {
         let quiet = self.stage.host.counts();
         tokio::time::sleep(QUIET.min(left)).await;
         let wrong = self.work_was_bounded(scope, before.1, quiet);
-        self.judge(hour, at, &what, scope, &before.0, wrong);
+        self.check(hour, at, &what, scope, &before.0, wrong);
     }
 
     /// Returns excessive effects, in the hour and at its end.
@@ -259,7 +259,7 @@ impl Soak {
     }
 
     /// Checks the invariants at the end of the hour.
-    fn judge(
+    fn check(
         &mut self,
         hour: u64,
         at: usize,

@@ -33,7 +33,7 @@ const UNITS_PER_SEED: usize = 600;
 
 /// Renders the units, runs the generator over those that were not refused, and compares. Returns for each whether it
 /// was accepted.
-fn judge(generator: &Generator, cases: &[Case]) -> Result<Vec<bool>, String> {
+fn check(generator: &Generator, cases: &[Case]) -> Result<Vec<bool>, String> {
     let mut accepted = Vec::new();
     for batch in cases.chunks(BATCH) {
         let texts: Vec<_> =
@@ -73,7 +73,7 @@ fn generators_read_every_known_vector_in_every_field() {
         .collect();
     for generator in generator::all().unwrap() {
         let mut counts: BTreeMap<Field, [usize; 2]> = BTreeMap::new();
-        for (case, accepted) in cases.iter().zip(judge(&generator, &cases).unwrap()) {
+        for (case, accepted) in cases.iter().zip(check(&generator, &cases).unwrap()) {
             counts.entry(case.hostile[0].0).or_default()[usize::from(accepted)] += 1;
         }
         for (field, [refused, accepted]) in counts {
@@ -96,7 +96,7 @@ fn generators_read_every_byte_in_every_field() {
         .flat_map(|field| texts.iter().map(|text| unit_with(*field, text)))
         .collect();
     for generator in generator::all().unwrap() {
-        let accepted = judge(&generator, &cases).unwrap();
+        let accepted = check(&generator, &cases).unwrap();
         let count = accepted.iter().filter(|accepted| **accepted).count();
         println!("{}: {count} of {} accepted", generator.version, cases.len());
         assert!(count > 2_000 && cases.len() - count > 2_000, "{count} of {}", cases.len());
@@ -115,7 +115,7 @@ fn generators_read_random_units() {
         let (mut accepted, mut refused) = (0, 0);
         for seed in &seeds {
             println!("{} from seed {seed}", generator.version);
-            let outcome = judge(&generator, &random_cases(*seed).unwrap()).unwrap();
+            let outcome = check(&generator, &random_cases(*seed).unwrap()).unwrap();
             accepted += outcome.iter().filter(|accepted| **accepted).count();
             refused += outcome.iter().filter(|accepted| !**accepted).count();
         }

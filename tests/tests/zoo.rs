@@ -133,6 +133,7 @@ fn every_test_of_a_defect_exists() {
             assert!(*flag == "-p" && known, "{}: {line}", defect.name);
             let folder = match *package {
                 "companion-tests" => "tests".to_owned(),
+                "archipelago-companions" => "crates/archipelago".to_owned(),
                 package => format!("crates/{package}"),
             };
             let function = format!("fn {}(", test.rsplit("::").next().unwrap());

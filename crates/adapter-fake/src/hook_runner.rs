@@ -10,7 +10,7 @@ use companion_core::ports::{HookRunner, PortError, PortErrorKind, PortResult};
 use crate::host::FakeHost;
 use crate::journal::{Call, Method, Port};
 use crate::world::World;
-use crate::world::files::Fate;
+use crate::world::files::RenderOutcome;
 
 impl FakeHost {
     /// A call for `hook` with its companion, which the record provides.
@@ -58,7 +58,7 @@ impl HookRunner for FakeHost {
         let (takes, limit) = {
             let world = &mut self.state().world;
             world.watch_config(hook, owner.as_ref());
-            let hangs = world.files.fates.get(&hook.output) == Some(&Fate::Hangs);
+            let hangs = world.files.fates.get(&hook.output) == Some(&RenderOutcome::Hangs);
             let limit = world.delays.render_limit;
             (if hangs { limit } else { world.delays.render }, limit)
         };

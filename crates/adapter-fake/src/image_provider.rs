@@ -13,7 +13,7 @@ use crate::faults::Stage;
 use crate::host::FakeHost;
 use crate::journal::{Call, Method, Port};
 use crate::world::World;
-use crate::world::images::{BuildFate, Need, Reach};
+use crate::world::images::{BuildOutcome, Need, Reach};
 
 impl FakeHost {
     /// The work, and the cost to start it.
@@ -58,10 +58,10 @@ impl FakeHost {
         &self,
         call: &Call,
         source: &ImageSource,
-        fate: BuildFate,
+        outcome: BuildOutcome,
     ) -> PortResult<PresentImage> {
         let takes = self.state().world.delays.build;
-        self.work(Some(takes).filter(|_| fate != BuildFate::Hangs), "build").await?;
+        self.work(Some(takes).filter(|_| outcome != BuildOutcome::Hangs), "build").await?;
         self.apply(call, |world, _, _| world.build_image(source))
     }
 
@@ -87,8 +87,8 @@ impl FakeHost {
     async fn make_present(&self, call: &Call, source: &ImageSource) -> PortResult<PresentImage> {
         let mut need = self.need(source, false)?;
         let mut in_vain = None;
-        if let Need::Build(fate) = need {
-            match self.build(call, source, fate).await {
+        if let Need::Build(outcome) = need {
+            match self.build(call, source, outcome).await {
                 Ok(image) => return Ok(image),
                 Err(failure) => match self.need(source, true) {
                     Ok(instead) => {
@@ -102,7 +102,7 @@ impl FakeHost {
         let made = match need {
             Need::Nothing(image) => Ok(image),
             Need::Pull(reach) => self.pull(call, source, reach).await,
-            Need::Build(fate) => self.build(call, source, fate).await,
+            Need::Build(outcome) => self.build(call, source, outcome).await,
         };
         match (made, in_vain) {
             // A retry does not help if the registry has no such image: the build must be fixed.
@@ -146,14 +146,14 @@ impl ImageProvider for FakeHost {
         self.end(number, struck.and(result))
     }
 
-    async fn prune(&self, leftovers: &[ImageId]) -> PortResult<()> {
+    async fn prune(&self, dangling: &[ImageId]) -> PortResult<()> {
         let call = Call::new(Port::Images, Method::Prune, None);
         self.act(
             call,
             Duration::ZERO,
             |world, counts, _| {
                 counts.processes += 1;
-                counts.prunes += world.prune_images(leftovers)?;
+                counts.prunes += world.prune_images(dangling)?;
                 Ok(())
             },
             |_| (),

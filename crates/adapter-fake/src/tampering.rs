@@ -6,8 +6,8 @@ use companion_core::model::hook::HookName;
 use companion_core::model::image::ImageRef;
 
 use crate::host::FakeHost;
-use crate::world::files::Fate;
-use crate::world::images::{BuildFate, Reach};
+use crate::world::files::RenderOutcome;
+use crate::world::images::{BuildOutcome, Reach};
 
 /// Declares methods that call the world's methods of the same name.
 macro_rules! done_to_the_world {
@@ -58,7 +58,7 @@ done_to_the_world! {
     add_drop_in_of_service(name: &CompanionName);
     say_at_end(name: &CompanionName, lines: &str);
     put_input(path: &AbsolutePath, contents: &str);
-    break_hook(path: &AbsolutePath, fate: Option<Fate>);
+    break_hook(path: &AbsolutePath, outcome: Option<RenderOutcome>);
     register_hook(name: &HookName, contents: &str);
     put_file(path: &AbsolutePath);
     rotate_credentials();
@@ -71,7 +71,7 @@ done_to_the_world! {
     put_directory_at_config(path: &AbsolutePath);
     put_context(path: &AbsolutePath, contents: &str);
     change_context(path: &AbsolutePath);
-    break_build(path: &AbsolutePath, fate: BuildFate);
+    break_build(path: &AbsolutePath, outcome: BuildOutcome);
     remove_context(path: &AbsolutePath);
     remove_image(reference: &ImageRef);
     put_image(reference: &ImageRef, contents: &str);

@@ -20,7 +20,7 @@ pub fn images(bytes: &[u8], source: &ImageSource) -> Vec<String> {
         Ok(present) => present.map(|image| format!("{} {}", image.reference, image.id)),
         Err(error) => Some(error.to_string()),
     };
-    let left = listing.leftovers(source);
+    let left = listing.dangling(source);
     present.into_iter().chain(left.iter().map(ToString::to_string)).collect()
 }
 

@@ -34,8 +34,8 @@ impl ImageEngine for Podman {
         images: &BTreeSet<ImageId>,
     ) -> BTreeMap<ImageId, EngineResult<Platform>> {
         let mut found = self.inspect(images).await;
-        let alone = |(id, told): (&ImageId, &EngineResult<Platform>)| {
-            (images.len() > 1 && told.is_err()).then(|| BTreeSet::from([id.clone()]))
+        let alone = |(id, described): (&ImageId, &EngineResult<Platform>)| {
+            (images.len() > 1 && described.is_err()).then(|| BTreeSet::from([id.clone()]))
         };
         let mut left: Vec<_> = found.iter().filter_map(alone).collect();
         while !left.is_empty() {
@@ -77,10 +77,10 @@ impl Podman {
         images: &BTreeSet<ImageId>,
     ) -> BTreeMap<ImageId, EngineResult<Platform>> {
         let answer = self.run(Verb::ImageInspect, argv::inspect_images(images)).await;
-        let told = answer.and_then(|answer| listing::inspected(&answer));
-        let told = told.map_err(EngineError::from);
-        let platform = |id: &ImageId| match &told {
-            Ok(told) => told.get(id).cloned().ok_or_else(|| untold(id).into()),
+        let described = answer.and_then(|answer| listing::inspected(&answer));
+        let described = described.map_err(EngineError::from);
+        let platform = |id: &ImageId| match &described {
+            Ok(described) => described.get(id).cloned().ok_or_else(|| undescribed(id).into()),
             Err(error) => Err(error.clone()),
         };
         images.iter().map(|id| (id.clone(), platform(id))).collect()
@@ -105,7 +105,7 @@ impl From<PodmanError> for EngineError {
 }
 
 /// The error for an image that podman does not describe.
-fn untold(image: &ImageId) -> PodmanError {
+fn undescribed(image: &ImageId) -> PodmanError {
     let why = format!("no description of the image {image}");
     PodmanError::Unreadable { call: Verb::ImageInspect, source: serde::de::Error::custom(why) }
 }

@@ -95,7 +95,7 @@ pub(crate) struct Session {
 }
 
 /// How long systemd may take to appear on a newly started bus, and how often to check.
-const OWNER_PATIENCE: Duration = Duration::from_secs(3);
+const OWNER_TIMEOUT: Duration = Duration::from_secs(3);
 const OWNER_POLL: Duration = Duration::from_millis(50);
 
 /// Returns the owner of systemd's name on the bus.
@@ -106,7 +106,7 @@ async fn owner_of(
     bus: &DBusProxy<'_>,
     name: &zbus::names::BusName<'_>,
 ) -> Result<zbus::names::OwnedUniqueName, BusError> {
-    let deadline = tokio::time::Instant::now() + OWNER_PATIENCE;
+    let deadline = tokio::time::Instant::now() + OWNER_TIMEOUT;
     loop {
         match bus.get_name_owner(name.clone()).await {
             Err(zbus::fdo::Error::NameHasNoOwner(_)) if tokio::time::Instant::now() < deadline => {

@@ -50,10 +50,10 @@ pub fn generator(
     let ended = Ended { code, stdout: stdout.to_vec(), stderr: stderr.to_vec() };
     let program = Path::new("/usr/lib/systemd/user-generators/podman-user-generator");
     let mut shown = Vec::new();
-    if let Err(error) = verdict::judge(program, name.as_str(), &ended) {
+    if let Err(error) = verdict::interpret(program, name.as_str(), &ended) {
         shown.push(error.to_string());
     }
-    match outcome::judge(program, &BTreeSet::from([name.clone()]), &ended) {
+    match outcome::interpret(program, &BTreeSet::from([name.clone()]), &ended) {
         Ok(found) => shown.extend(found.files.into_iter().flat_map(|file| [file.file, file.why])),
         Err(error) => shown.push(error.to_string()),
     }

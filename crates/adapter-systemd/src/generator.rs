@@ -200,7 +200,7 @@ impl Generator {
         let staged = staged.await??;
         let ended = process::run(&self.program, self.scope, staged.path(), self.limit).await;
         staged.remove().await;
-        verdict::judge(&self.program, name, &ended?)
+        verdict::interpret(&self.program, name, &ended?)
     }
 
     /// Runs the generator over all unit files that a reload would read, without writing output.

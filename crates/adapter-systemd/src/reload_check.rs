@@ -105,7 +105,7 @@ async fn asked(
     let found = async {
         let generator = units.find_generator().await?;
         let ended = generator.dry_run().await?;
-        outcome::judge(generator.program(), ours, &ended)
+        outcome::interpret(generator.program(), ours, &ended)
     };
     found.await.map_err(|error: GeneratorError| {
         let attempt = "reload skipped: failed to check which units it would lose";

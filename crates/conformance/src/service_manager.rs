@@ -41,7 +41,7 @@ pub trait ServiceWorld: Send + Sync {
     /// A unit whose program ignores SIGTERM, with a stop timeout of 2 s.
     fn stubborn_unit(&self) -> UnitSpec;
     /// Lets the program of a unit that ends run from its next start on, like any other.
-    async fn mend(&self, name: &CompanionName);
+    async fn repair(&self, name: &CompanionName);
     /// An image that the host does not have and cannot get.
     fn absent_image(&self) -> ImageId;
     /// Puts `unit` into the store.
@@ -78,11 +78,11 @@ pub trait ServiceWorld: Send + Sync {
         Err(Unarranged("service whose state cannot be read"))
     }
     /// Adds a file to the unit directory that makes the generator drop all units.
-    async fn put_broken_stranger(&self) -> Arranged {
+    async fn put_broken_unmanaged_file(&self) -> Arranged {
         Err(Unarranged("generator that one file can stop"))
     }
     /// Removes that file.
-    async fn remove_broken_stranger(&self) -> Arranged {
+    async fn remove_broken_unmanaged_file(&self) -> Arranged {
         Err(Unarranged("generator that one file can stop"))
     }
     /// An instance on a host that is the same but for its generator, which is missing.

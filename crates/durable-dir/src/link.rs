@@ -37,15 +37,15 @@ impl Dir {
     /// single name, otherwise as [`write`](Self::write).
     pub fn link(&self, name: &str, target: &str) -> DirResult<()> {
         let target = name::checked(target)?;
-        let judge = || match self.status(name)? {
+        let check = || match self.status(name)? {
             Some(status) if !is_file_or_link(status.kind) => self.refuse_irregular(name, &status),
             Some(_) | None => Ok(()),
         };
-        judge()?;
+        check()?;
         let make = |fresh: &str| fs::symlinkat(target, &self.fd, fresh);
         let (temporary, ()) = Temporary::create(self, name, "link", make)?;
         // The name may have been created in the meantime.
-        judge()?;
+        check()?;
         temporary.rename_to(name, "link")
     }
 

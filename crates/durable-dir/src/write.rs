@@ -90,16 +90,16 @@ impl Dir {
         mode: u32,
         agree: impl Fn(&FileStatus) -> DirResult<()>,
     ) -> DirResult<()> {
-        let judge = || {
+        let check = || {
             self.status(name)?.map_or(Ok(()), |status| {
                 self.refuse_irregular(name, &status)?;
                 agree(&status)
             })
         };
-        judge()?;
+        check()?;
         let temporary = self.temporary_file(name, bytes, mode)?;
         // The name may have been created while the bytes were synced.
-        judge()?;
+        check()?;
         temporary.rename_to(name, "write")
     }
 

@@ -94,8 +94,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     for state in images.observe(&[(name, source)].into()).await.into_values() {
         let state = state?;
-        println!("current: {}, dangling: {}", state.is_current(), state.leftovers.len());
-        images.prune(&state.leftovers).await?;
+        println!("current: {}, dangling: {}", state.is_current(), state.dangling.len());
+        images.prune(&state.dangling).await?;
     }
     Ok(())
 }

@@ -109,8 +109,8 @@ struct Found {
     context: Option<Context>,
     present: Option<PresentImage>,
     /// The platform of an image with the right name but the wrong platform.
-    misfit: Option<Platform>,
-    leftovers: Vec<ImageId>,
+    mismatch: Option<Platform>,
+    dangling: Vec<ImageId>,
 }
 
 impl Found {
@@ -118,7 +118,7 @@ impl Found {
         ImageState {
             context: self.context.as_ref().map(|context| context.digest),
             present: self.present.clone(),
-            leftovers: self.leftovers.clone(),
+            dangling: self.dangling.clone(),
         }
     }
 }
@@ -153,14 +153,14 @@ impl<E: ImageEngine> Images<E> {
         parts
             .map(|((source, context), named)| {
                 let (context, named) = (context.map_err(ImageError::Context)?, named?);
-                let mut misfit = None;
+                let mut mismatch = None;
                 if let Some(image) = &named {
                     let platform = platforms.get(&image.id).cloned();
-                    let platform = platform.unwrap_or_else(|| Err(untold(&image.id)))?;
-                    misfit = Some(platform).filter(|platform| *platform != self.host);
+                    let platform = platform.unwrap_or_else(|| Err(undescribed(&image.id)))?;
+                    mismatch = Some(platform).filter(|platform| *platform != self.host);
                 }
-                let present = named.filter(|_| misfit.is_none());
-                Ok(Found { context, present, misfit, leftovers: listing.leftovers(source) })
+                let present = named.filter(|_| mismatch.is_none());
+                Ok(Found { context, present, mismatch, dangling: listing.dangling(source) })
             })
             .collect()
     }
@@ -181,14 +181,15 @@ impl<E: ImageEngine> Images<E> {
         let mut found: BTreeMap<_, _> = known.into_iter().map(|(id, one)| (id, Ok(one))).collect();
         if !unknown.is_empty() {
             found.extend(self.engine.platforms(&unknown).await);
-            let told = found.iter().filter_map(|(id, one)| Some((id.clone(), one.clone().ok()?)));
-            lock(&self.platforms).extend(told);
+            let described =
+                found.iter().filter_map(|(id, one)| Some((id.clone(), one.clone().ok()?)));
+            lock(&self.platforms).extend(described);
         }
         found
     }
 }
 
-fn untold(image: &ImageId) -> EngineError {
+fn undescribed(image: &ImageId) -> EngineError {
     let text = format!("the engine does not describe the image {image}");
     EngineError::new(PortErrorKind::Unavailable, text)
 }
@@ -217,18 +218,18 @@ impl<E: ImageEngine> ImageProvider for Images<E> {
         provided.map_err(|error| error.of_port(source, "provide"))
     }
 
-    async fn prune(&self, leftovers: &[ImageId]) -> PortResult<()> {
+    async fn prune(&self, dangling: &[ImageId]) -> PortResult<()> {
         let failed = |error: EngineError| {
             let message = "failed to remove images replaced by a newer build";
             PortError::new(error.kind, message).with_source(error)
         };
-        if leftovers.is_empty() {
+        if dangling.is_empty() {
             return Ok(());
         }
         // Check again: an image that got a name or a container since the observation is not dangling.
         let listing = self.engine.list().await.map_err(failed)?;
         let mut first_error = None;
-        for id in leftovers.iter().filter(|id| listing.is_leftover(id)) {
+        for id in dangling.iter().filter(|id| listing.is_dangling(id)) {
             match self.engine.remove(id).await {
                 Ok(true) => tracing::info!(%id, "removed an image replaced by a newer build"),
                 Ok(false) => {}

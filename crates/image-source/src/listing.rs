@@ -75,8 +75,8 @@ impl fmt::Display for Platform {
 
 impl Listing {
     /// Returns whether the image `id` was replaced by a newer build, and is nameless and unused.
-    pub fn is_leftover(&self, id: &ImageId) -> bool {
-        self.images.iter().any(|image| image.id == *id && image.is_leftover())
+    pub fn is_dangling(&self, id: &ImageId) -> bool {
+        self.images.iter().any(|image| image.id == *id && image.is_dangling())
     }
 
     /// Returns the image that a companion of `source` would start from: the built one if present, otherwise the pulled
@@ -107,13 +107,13 @@ impl Listing {
     }
 
     /// Returns the dangling images of builds for `source`.
-    pub fn leftovers(&self, source: &ImageSource) -> Vec<ImageId> {
+    pub fn dangling(&self, source: &ImageSource) -> Vec<ImageId> {
         let Some(build) = &source.build else {
             return Vec::new();
         };
         self.images
             .iter()
-            .filter(|image| image.is_leftover())
+            .filter(|image| image.is_dangling())
             .filter(|image| image.label(SOURCE_LABEL) == Some(build.reference.as_str()))
             .map(|image| image.id.clone())
             .collect()
@@ -137,7 +137,7 @@ impl ListedImage {
     /// Returns whether it was built for the reference in its source label and has lost that name.
     ///
     /// An image built on top of ours inherits the labels, but not the former name.
-    fn is_leftover(&self) -> bool {
+    fn is_dangling(&self) -> bool {
         let had = |source: &str| self.former_names.iter().any(|name| name == source);
         self.is_dangling
             && self.label(CONTEXT_LABEL).is_some()

@@ -26,7 +26,7 @@ const PULLED: &str = "registry.example:5000/team/companion";
 #[derive(Default)]
 struct State {
     images: Vec<ListedImage>,
-    misfits: BTreeSet<ImageId>,
+    mismatches: BTreeSet<ImageId>,
     used: BTreeSet<ImageId>,
     registry: BTreeMap<String, ImageId>,
     /// Why a pull fails.
@@ -93,7 +93,7 @@ impl ImageEngine for Engine {
         images: &BTreeSet<ImageId>,
     ) -> BTreeMap<ImageId, EngineResult<Platform>> {
         let state = self.state();
-        let platform = |id: &ImageId| match state.misfits.contains(id) {
+        let platform = |id: &ImageId| match state.mismatches.contains(id) {
             true => Platform { architecture: "mips".to_owned(), ..Platform::host() },
             false => Platform::host(),
         };
@@ -240,8 +240,8 @@ impl ImageWorld for World {
         Ok(())
     }
     async fn publish_misfit(&self) -> Arranged {
-        self.publish("misfit").await;
-        self.engine.state().misfits.insert(id("misfit"));
+        self.publish("mismatch").await;
+        self.engine.state().mismatches.insert(id("mismatch"));
         Ok(())
     }
     async fn publish_pinned(&self) -> Arranged<(ImageRef, ImageRef)> {

@@ -196,7 +196,7 @@ impl ImageWorld for Images {
         Ok(())
     }
     async fn publish_misfit(&self) -> Arranged {
-        self.push("misfit", &["--platform=linux/s390x"]);
+        self.push("mismatch", &["--platform=linux/s390x"]);
         Ok(())
     }
     async fn publish_pinned(&self) -> Arranged<(ImageRef, ImageRef)> {

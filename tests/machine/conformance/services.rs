@@ -24,7 +24,7 @@ use super::guest::{
 
 /// A program that exits with `EXIT` unless a file marks it as fixed.
 const ENDS: &str =
-    "[ -e /flags/mended ] || { echo about to end; echo ends with EXIT; exit EXIT; }; ";
+    "[ -e /flags/repaired ] || { echo about to end; echo ends with EXIT; exit EXIT; }; ";
 /// A program that ignores the stop signal.
 const STUBBORN: &str = "trap '' QUIT TERM; while :; do sleep 1; done";
 /// The interval of the reload limit, in seconds.
@@ -93,7 +93,7 @@ fn unlimit_reloads() {
     }
     let allowed = Instant::now() + Duration::from_secs(3 * RELOAD_INTERVAL);
     while !try_systemctl(&["daemon-reexec"]) {
-        assert!(Instant::now() < allowed, "the manager does not execute itself anew");
+        assert!(Instant::now() < allowed, "the manager does not execute itself again");
         std::thread::sleep(Duration::from_millis(500));
     }
 }
@@ -160,8 +160,8 @@ impl ServiceWorld for Services {
         unit.container.stop_timeout = Some(2);
         unit
     }
-    async fn mend(&self, _name: &CompanionName) {
-        fs::write(self.flags.path().join("mended"), "").unwrap();
+    async fn repair(&self, _name: &CompanionName) {
+        fs::write(self.flags.path().join("repaired"), "").unwrap();
     }
     fn absent_image(&self) -> ImageId {
         ImageId::new(&"0".repeat(64)).unwrap()
@@ -209,12 +209,12 @@ impl ServiceWorld for Services {
         add_setting(name, "operator.conf", "[Service]\nEnvironment=OPERATOR=1\n");
         Ok(())
     }
-    async fn put_broken_stranger(&self) -> Arranged {
+    async fn put_broken_unmanaged_file(&self) -> Arranged {
         fs::write(self.units.path().join("strange.container"), "[Container]\nno assignment\n")
             .unwrap();
         Ok(())
     }
-    async fn remove_broken_stranger(&self) -> Arranged {
+    async fn remove_broken_unmanaged_file(&self) -> Arranged {
         fs::remove_file(self.units.path().join("strange.container")).unwrap();
         Ok(())
     }

@@ -37,7 +37,7 @@ fn held(one: Companion, on: &str, words: &str) -> Value {
 }
 
 /// Waits until the first warning or error of the daemon contains these words.
-fn told_by(_daemon: &Daemon, words: &str) -> String {
+fn logged_by(_daemon: &Daemon, words: &str) -> String {
     until(&format!("the daemon tells of: {words}"), PATIENCE, || {
         let text = property("companion.service", "StatusText");
         text.contains(words).then_some(text)

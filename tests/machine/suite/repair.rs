@@ -211,5 +211,5 @@ fn concurrent_faults_are_all_repaired() {
         let well = [BITCOIN, LND, ELECTRS].into_iter().all(Companion::is_up);
         (well && ask_the_node() == Some(200) && http::get(LND.port, "/", &[]).is_ok()).then_some(())
     });
-    measured("four harms at once, mended", begun);
+    measured("four harms at once, repaired", begun);
 }

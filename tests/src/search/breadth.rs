@@ -7,7 +7,7 @@ use super::liveness::{Liveness, put_right};
 use super::moves::{Move, moves};
 use super::next::Mover;
 use super::reached::Reached;
-use super::scene::{Scene, Tampering};
+use super::setup::{Setup, Tampering};
 use super::state::{Leader, Shared, State};
 
 /// The bounds of a search.
@@ -171,14 +171,14 @@ struct Way(u32, Move);
 
 /// Visits all states within `bounds`.
 pub fn search(bounds: &Bounds) -> Report {
-    let mut scene = Scene::new(bounds.companions);
+    let mut setup = Setup::new(bounds.companions);
     if bounds.slow_services {
-        scene = scene.with_slow_services();
+        setup = setup.with_slow_services();
     }
-    let mut mover = Mover::new(&scene);
-    let mut liveness = Liveness::new(&scene, mover.simulation());
+    let mut mover = Mover::new(&setup);
+    let mut liveness = Liveness::new(&setup, mover.simulation());
     let begin = State {
-        world: Shared::new(scene.world()),
+        world: Shared::new(setup.world()),
         leader: Shared::new(Leader::default()),
         faults: bounds.faults,
         intents: bounds.intents,
@@ -186,7 +186,7 @@ pub fn search(bounds: &Bounds) -> Report {
     };
     let mut report = Report { complete: true, ..Report::default() };
     let mut seen: HashSet<u64> = [begin.fingerprint()].into();
-    let mut judged: HashSet<(u64, u64)> = HashSet::new();
+    let mut checked: HashSet<(u64, u64)> = HashSet::new();
     let mut worlds: HashSet<(u64, usize)> = HashSet::new();
     let mut ways: Vec<Option<Way>> = vec![None];
     let mut queue: VecDeque<(State, u32, usize)> = [(begin, 0, 0)].into();
@@ -198,10 +198,10 @@ pub fn search(bounds: &Bounds) -> Report {
             chains.push(leader.successor());
         }
         let key = (state.world.fingerprint(), state.leader.fingerprint());
-        if leader.acting.is_none() && judged.insert(key) {
+        if leader.acting.is_none() && checked.insert(key) {
             chains.push(Leader { old_view: None, ..leader.clone() });
         }
-        let world = put_right(&scene, state.world.get());
+        let world = put_right(&setup, state.world.get());
         let mut wrong =
             chains.iter().map(|leader| liveness.check(mover.simulation(), &world, leader));
         if let Some(wrong) = wrong.find_map(|wrong| wrong) {
@@ -210,7 +210,7 @@ pub fn search(bounds: &Bounds) -> Report {
         if report.broken.is_some() {
             break;
         }
-        for made in moves(&scene, bounds.tamperings, &state) {
+        for made in moves(&setup, bounds.tamperings, &state) {
             let Some(next) = mover.make(&state, made) else { continue };
             report.transitions += 1;
             report.reached.extend(next.reached);

@@ -20,7 +20,7 @@ use companion_core::reconciler::stepwise::{Advance, Context, Ended, Task};
 use companion_core::reconciler::{Limits, NoEvents, Outcome, Reconcile};
 use tokio::runtime::Runtime;
 
-use super::scene::{ORIGIN, Scene, other_version};
+use super::setup::{ORIGIN, Setup, other_version};
 use super::state::{Done, Leader};
 
 /// A host for all visited states, one after the other.
@@ -59,8 +59,8 @@ impl Gate for BeforeSync {
 }
 
 impl Simulation {
-    /// A host with one leader, on which all intents of `scene` can be recorded.
-    pub fn new(scene: &Scene) -> Self {
+    /// A host with one leader, on which all intents of `setup` can be recorded.
+    pub fn new(setup: &Setup) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -75,9 +75,9 @@ impl Simulation {
                 other => panic!("another process leads: {other:?}"),
             }
         });
-        for at in 0..scene.names.len() {
+        for at in 0..setup.names.len() {
             for version in 0..2 {
-                host.install(scene.spec(at, version));
+                host.install(setup.spec(at, version));
             }
         }
         host.require_leader(true);

@@ -22,7 +22,7 @@ use companion_core::supervisor::RESYNC;
 
 use super::host::Simulation;
 use super::reached::{self, Reached};
-use super::scene::{ORIGIN, Scene};
+use super::setup::{ORIGIN, Setup};
 use super::state::{Leader, fingerprint, rebase};
 use crate::node::{REGISTRY, config, password};
 
@@ -76,9 +76,9 @@ struct Link {
 }
 
 impl Liveness {
-    /// An empty result for `scene`.
-    pub fn new(scene: &Scene, simulation: &Simulation) -> Self {
-        let (names, specs) = (scene.names.clone(), simulation.specs());
+    /// An empty result for `setup`.
+    pub fn new(setup: &Setup, simulation: &Simulation) -> Self {
+        let (names, specs) = (setup.names.clone(), simulation.specs());
         Self {
             names,
             specs,
@@ -258,9 +258,9 @@ pub fn is_obstructed(slot: &Slot) -> bool {
 }
 
 /// The same world after the operator fixed everything that only the operator can fix.
-pub fn put_right(scene: &Scene, world: &World) -> World {
+pub fn put_right(setup: &Setup, world: &World) -> World {
     let mut world = world.clone();
-    for (at, name) in scene.names.iter().enumerate() {
+    for (at, name) in setup.names.iter().enumerate() {
         let Some(slot) = world.slot(name).cloned() else { continue };
         if is_obstructed(&slot) {
             if !matches!(slot.file.now(), Some(UnitBytes::Ours(_) | UnitBytes::Empty) | None) {
@@ -277,7 +277,7 @@ pub fn put_right(scene: &Scene, world: &World) -> World {
             }
         }
         if matches!(slot.intent, Some(Intent::Exists { .. })) {
-            let pulled = scene.spec(at, 0).image.pull.as_ref();
+            let pulled = setup.spec(at, 0).image.pull.as_ref();
             pulled.into_iter().for_each(|pull| world.publish(&pull.reference, "published"));
         }
     }

@@ -7,7 +7,7 @@ use companion_core::plan::{Action, Step};
 use companion_core::ports::PortErrorKind;
 use companion_core::reconciler::stepwise::{Executor, Stage, Task};
 
-use super::scene::{Scene, Tampering};
+use super::setup::{Setup, Tampering};
 use super::state::{Leader, State};
 
 /// The outcome of a port call.
@@ -117,16 +117,16 @@ impl fmt::Display for Move {
 const RESYNC: u8 = 30;
 
 /// All possible next moves in `state`.
-pub fn moves(scene: &Scene, tamperings: &[Tampering], state: &State) -> Vec<Move> {
+pub fn moves(setup: &Setup, tamperings: &[Tampering], state: &State) -> Vec<Move> {
     let mut moves = Vec::new();
     of_leader(state.leader.get(), state.faults > 0, &mut moves);
     if state.faults > 0 {
-        from_outside(scene, tamperings, state, &mut moves);
+        from_outside(setup, tamperings, state, &mut moves);
     }
     if state.intents > 0 {
-        for at in 0..scene.names.len() {
+        for at in 0..setup.names.len() {
             let known =
-                state.world.get().slot(&scene.names[at]).is_some_and(|s| s.intent.is_some());
+                state.world.get().slot(&setup.names[at]).is_some_and(|s| s.intent.is_some());
             let at = u8::try_from(at).unwrap_or(u8::MAX);
             moves.push(Move::Intend(at, Wanted::Version(0)));
             moves.push(Move::Intend(at, Wanted::Version(1)));
@@ -173,9 +173,9 @@ fn hows(faulty: bool, file: bool) -> impl Iterator<Item = How> {
     std::iter::once(How::Well).chain(faults).chain(dies)
 }
 
-fn from_outside(scene: &Scene, tamperings: &[Tampering], state: &State, moves: &mut Vec<Move>) {
+fn from_outside(setup: &Setup, tamperings: &[Tampering], state: &State, moves: &mut Vec<Move>) {
     for tampering in tamperings {
-        let many = if tampering.is_global() { 1 } else { scene.names.len() };
+        let many = if tampering.is_global() { 1 } else { setup.names.len() };
         let at = 0..u8::try_from(many).unwrap_or(u8::MAX);
         moves.extend(at.map(|at| Move::Tamper(*tampering, at)));
     }

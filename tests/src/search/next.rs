@@ -12,7 +12,7 @@ use super::host::{Came, Simulation};
 use super::moves::{How, Move, Read, Wanted, call_of, fault_of_step, fault_of_task};
 use super::oracle;
 use super::reached::{self, Reached};
-use super::scene::{ORIGIN, Scene, Tampering};
+use super::setup::{ORIGIN, Setup, Tampering};
 use super::state::{Leader, Shared, State, rebase};
 
 /// The result of a move.
@@ -28,7 +28,7 @@ pub struct Next {
 
 /// Makes moves on one host.
 pub struct Mover<'s> {
-    scene: &'s Scene,
+    setup: &'s Setup,
     simulation: Simulation,
     broken: Vec<String>,
     reached: Reached,
@@ -37,11 +37,11 @@ pub struct Mover<'s> {
 }
 
 impl<'s> Mover<'s> {
-    /// A new value for `scene`.
-    pub fn new(scene: &'s Scene) -> Self {
-        let simulation = Simulation::new(scene);
+    /// A new value for `setup`.
+    pub fn new(setup: &'s Setup) -> Self {
+        let simulation = Simulation::new(setup);
         Self {
-            scene,
+            setup,
             simulation,
             broken: Vec::new(),
             reached: Reached::new(),
@@ -83,13 +83,13 @@ impl<'s> Mover<'s> {
             Move::Tamper(tampering, at) => {
                 let mut world = next.world.get().clone();
                 let gone = |slot: &Slot| matches!(slot.intent, Some(Intent::Gone { .. }));
-                let name = &self.scene.names[usize::from(at)];
+                let name = &self.setup.names[usize::from(at)];
                 // The containers of a completed removal are not queried again; the remover of the unit verified their
                 // absence.
                 if tampering == Tampering::LeftContainer && world.slot(name).is_some_and(gone) {
                     return None;
                 }
-                tampering.apply(&mut world, self.scene.spec(usize::from(at), 0));
+                tampering.apply(&mut world, self.setup.spec(usize::from(at), 0));
                 settle(&mut next, &world, 0);
                 if next.world.fingerprint() == state.world.fingerprint() {
                     return None;
@@ -143,7 +143,7 @@ impl<'s> Mover<'s> {
         self.note(&came);
         let mut world = came.world;
         if let Some(reconcile) = came.result.flatten() {
-            self.judge(&reconcile, &leader);
+            self.check(&reconcile, &leader);
             let removed = reconcile.desired.removed().map(|(name, _)| name);
             let finished = removed.filter(|name| reconcile.plan.is_converged_for(name));
             finished.for_each(|name| world.removal_finished(name));
@@ -163,7 +163,7 @@ impl<'s> Mover<'s> {
         }
     }
 
-    fn judge(&mut self, reconcile: &Reconcile, leader: &Leader) {
+    fn check(&mut self, reconcile: &Reconcile, leader: &Leader) {
         let rules = reconcile.violations.iter().map(|rule| format!("S12: the plan breaks {rule}"));
         self.broken.extend(rules);
         self.broken.extend(oracle::after_look(reconcile, leader));
@@ -215,8 +215,8 @@ impl<'s> Mover<'s> {
         next.intents = next.intents.checked_sub(1)?;
         let world = self.simulation.changed(next.world.get(), |host| {
             let _generation = match wanted {
-                Wanted::Version(version) => host.install(self.scene.spec(at, version.into())),
-                Wanted::Gone => host.remove(&self.scene.names[at]),
+                Wanted::Version(version) => host.install(self.setup.spec(at, version.into())),
+                Wanted::Gone => host.remove(&self.setup.names[at]),
             };
         });
         settle(next, &world, 0);

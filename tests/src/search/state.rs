@@ -12,7 +12,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
 use companion_core::reconciler::stepwise::{End, Ended, Executor, Memory, RunName, Task, TaskKey};
 
-use super::scene::ORIGIN;
+use super::setup::ORIGIN;
 
 /// A shared value with its fingerprint.
 #[derive(Debug)]

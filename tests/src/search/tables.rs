@@ -19,7 +19,7 @@ use companion_core::plan::{Plan, Step};
 use super::host::Simulation;
 use super::liveness::{Liveness, put_right};
 use super::reached::Reached;
-use super::scene::{ORIGIN, Scene, Tampering};
+use super::setup::{ORIGIN, Setup, Tampering};
 use super::state::Leader;
 
 macro_rules! layer {
@@ -112,19 +112,19 @@ impl Start {
         .collect()
     }
 
-    /// Puts the companion at `at` of `scene` into this state.
+    /// Puts the companion at `at` of `setup` into this state.
     pub fn lay_out(
         self,
         simulation: &Simulation,
-        scene: &Scene,
+        setup: &Setup,
         at: usize,
         world: &World,
     ) -> World {
-        let mut world = self.intent(simulation, scene, at, world);
-        let spec = scene.spec(at, 0);
+        let mut world = self.intent(simulation, setup, at, world);
+        let spec = setup.spec(at, 0);
         let (image, config) = make_lower_layers(&mut world, spec);
         let unit = |version| {
-            let companion = DesiredCompanion::new(scene.spec(at, version).clone(), Generation(0));
+            let companion = DesiredCompanion::new(setup.spec(at, version).clone(), Generation(0));
             companion.unit(&image.id, companion.revision(&image, config))
         };
         let text = |version, renderer| UnitText::of(&unit(version), renderer);
@@ -186,12 +186,12 @@ impl Start {
         world
     }
 
-    fn intent(self, simulation: &Simulation, scene: &Scene, at: usize, world: &World) -> World {
+    fn intent(self, simulation: &Simulation, setup: &Setup, at: usize, world: &World) -> World {
         let version = usize::from(self.intended == Intended::Second);
         simulation.changed(world, |host| {
-            host.install(scene.spec(at, version));
+            host.install(setup.spec(at, version));
             if self.intended == Intended::Gone {
-                host.remove(&scene.names[at]);
+                host.remove(&setup.names[at]);
             }
         })
     }
@@ -290,15 +290,15 @@ pub struct Table {
 /// Follows every start state of the companion at `at`, unchanged and after the operator fixed everything that only
 /// the operator can fix.
 pub fn singles(at: usize) -> Table {
-    let scene = Scene::new(2);
-    let simulation = Simulation::new(&scene);
-    let mut liveness = Liveness::new(&scene, &simulation);
-    let empty = scene.world();
+    let setup = Setup::new(2);
+    let simulation = Simulation::new(&setup);
+    let mut liveness = Liveness::new(&setup, &simulation);
+    let empty = setup.world();
     let mut table = Table::default();
     for start in Start::all() {
         table.starts += 1;
-        let world = start.lay_out(&simulation, &scene, at, &empty);
-        let right = put_right(&scene, &world);
+        let world = start.lay_out(&simulation, &setup, at, &empty);
+        let right = put_right(&setup, &world);
         for world in [world, right] {
             let wrong = liveness.check(&simulation, &world, &Leader::default());
             if let Some(wrong) = wrong {
@@ -314,31 +314,31 @@ pub fn singles(at: usize) -> Table {
 /// Plans every pair of the start states `of`: the decisions for one companion are independent of the other's state,
 /// except for the shared reload. With `follow`, also follows every pair to its end.
 pub fn pairs(of: &[Start], follow: bool) -> Table {
-    let scene = Scene::new(2);
-    let simulation = Simulation::new(&scene);
-    let mut liveness = Liveness::new(&scene, &simulation);
+    let setup = Setup::new(2);
+    let simulation = Simulation::new(&setup);
+    let mut liveness = Liveness::new(&setup, &simulation);
     let mut table = Table::default();
-    let empty = scene.world();
+    let empty = setup.world();
     let decided = |world: &World, at: usize| {
         let mut leader = Leader::default();
         let came = simulation.begin_round(world, &mut leader, None);
-        came.result.flatten().map(|reconcile| decision(&reconcile.plan, &scene, at))
+        came.result.flatten().map(|reconcile| decision(&reconcile.plan, &setup, at))
     };
     let firsts: Vec<World> =
-        of.iter().map(|start| start.lay_out(&simulation, &scene, 0, &empty)).collect();
+        of.iter().map(|start| start.lay_out(&simulation, &setup, 0, &empty)).collect();
     let alone = |at: usize| -> Vec<_> {
-        let laid = |start: &Start| start.lay_out(&simulation, &scene, at, &empty);
+        let laid = |start: &Start| start.lay_out(&simulation, &setup, at, &empty);
         of.iter().map(|start| decided(&laid(start), at)).collect()
     };
     let alone = [alone(0), alone(1)];
     for (one, first) in firsts.iter().enumerate() {
         for (two, start) in of.iter().enumerate() {
             table.starts += 1;
-            let world = start.lay_out(&simulation, &scene, 1, first);
+            let world = start.lay_out(&simulation, &setup, 1, first);
             let same = [(0, one), (1, two)];
             let same = same.iter().all(|(at, state)| decided(&world, *at) == alone[*at][*state]);
             let wrong = (!same).then(|| "it changes what is decided".to_owned()).or_else(|| {
-                let world = put_right(&scene, &world);
+                let world = put_right(&setup, &world);
                 let chain = || liveness.check(&simulation, &world, &Leader::default());
                 follow.then(chain).flatten()
             });
@@ -353,8 +353,8 @@ pub fn pairs(of: &[Start], follow: bool) -> Table {
 }
 
 /// The decisions of `plan` for the companion at `at`, without the generations, which order the intents.
-fn decision(plan: &Plan, scene: &Scene, at: usize) -> (Vec<(String, String)>, Vec<String>, bool) {
-    let name = &scene.names[at];
+fn decision(plan: &Plan, setup: &Setup, at: usize) -> (Vec<(String, String)>, Vec<String>, bool) {
+    let name = &setup.names[at];
     let steps =
         plan.steps(name).map(|step| (step.reason.to_string(), format!("{:?}", step.action)));
     let blocked = plan.blocked(name).map(|blocked| blocked.waiting_on.to_string());

@@ -5,8 +5,8 @@ use std::time::Duration;
 use adapter_fake::journal::CALLS;
 use adapter_fake::world::conditions::{Disk, Generator, Limit};
 use adapter_fake::world::desired::Record;
-use adapter_fake::world::files::Fate;
-use adapter_fake::world::images::{BuildFate, Reach};
+use adapter_fake::world::files::RenderOutcome;
+use adapter_fake::world::images::{BuildOutcome, Reach};
 use adapter_fake::{Fault, Method, Mode};
 use companion_core::ports::PortErrorKind;
 
@@ -231,28 +231,28 @@ fn images_and_configuration() -> Vec<Kind> {
         ),
         of_all(outage(
             "hook fails",
-            |s, at| broken_hook(s, at, Fate::Fails),
+            |s, at| broken_hook(s, at, RenderOutcome::Fails),
             |s, at| s.host.break_hook(&s.config(at), None),
         )),
         of_all(outage(
             "hook hangs",
-            |s, at| broken_hook(s, at, Fate::Hangs),
+            |s, at| broken_hook(s, at, RenderOutcome::Hangs),
             |s, at| s.host.break_hook(&s.config(at), None),
         )),
         of_all(outage(
             "hook prints invalid output",
-            |s, at| broken_hook(s, at, Fate::Nonsense),
+            |s, at| broken_hook(s, at, RenderOutcome::Nonsense),
             |s, at| s.host.break_hook(&s.config(at), None),
         )),
         outage(
             "build fails",
-            |s, at| broken_build(s, at, BuildFate::Fails),
-            |s, at| s.host.break_build(&s.context(at), BuildFate::Works),
+            |s, at| broken_build(s, at, BuildOutcome::Fails),
+            |s, at| s.host.break_build(&s.context(at), BuildOutcome::Works),
         ),
         outage(
             "build hangs",
-            |s, at| broken_build(s, at, BuildFate::Hangs),
-            |s, at| s.host.break_build(&s.context(at), BuildFate::Works),
+            |s, at| broken_build(s, at, BuildOutcome::Hangs),
+            |s, at| s.host.break_build(&s.context(at), BuildOutcome::Works),
         ),
         outage("registry down", |s, at| registry(s, at, Reach::Down), registry_up),
         outage("registry untrusted", |s, at| registry(s, at, Reach::Untrusted), registry_up),
@@ -264,13 +264,13 @@ fn images_and_configuration() -> Vec<Kind> {
     ]
 }
 
-fn broken_hook(stage: &Stage, at: usize, fate: Fate) {
-    stage.host.break_hook(&stage.config(at), Some(fate));
-    stage.host.put_input(&template(), &format!("a template for {fate:?} {at}"));
+fn broken_hook(stage: &Stage, at: usize, outcome: RenderOutcome) {
+    stage.host.break_hook(&stage.config(at), Some(outcome));
+    stage.host.put_input(&template(), &format!("a template for {outcome:?} {at}"));
 }
 
-fn broken_build(stage: &Stage, at: usize, fate: BuildFate) {
-    stage.host.break_build(&stage.context(at), fate);
+fn broken_build(stage: &Stage, at: usize, outcome: BuildOutcome) {
+    stage.host.break_build(&stage.context(at), outcome);
     stage.host.change_context(&stage.context(at));
 }
 

@@ -10,7 +10,7 @@ mod units;
 use std::sync::Arc;
 
 use adapter_fake::world::conditions::Disk;
-use adapter_fake::world::files::{Fate, RenderedFile, SECRET};
+use adapter_fake::world::files::{RenderOutcome, RenderedFile, SECRET};
 use adapter_fake::world::images::{Reach, image_id};
 use adapter_fake::{FakeHost, Fault, Method, Mode, Port};
 use async_trait::async_trait;
@@ -130,7 +130,7 @@ impl HookWorld for Fake {
         self.host.remove_input(&path(PASSWORD));
     }
     async fn break_template(&self) {
-        self.host.break_hook(&hook().output, Some(Fate::Fails));
+        self.host.break_hook(&hook().output, Some(RenderOutcome::Fails));
     }
     async fn delete_file(&self) {
         self.host.delete_config(&hook().output);

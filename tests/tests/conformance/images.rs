@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use adapter_fake::world::images::{BuildFate, Reach};
+use adapter_fake::world::images::{BuildOutcome, Reach};
 use async_trait::async_trait;
 use companion_conformance::Arranged;
 use companion_conformance::image_provider::ImageWorld;
@@ -41,10 +41,10 @@ impl ImageWorld for Fake {
         self.host.change_context(&path(SECOND_CONTEXT));
     }
     async fn break_build(&self) {
-        self.host.break_build(&path(SECOND_CONTEXT), BuildFate::Fails);
+        self.host.break_build(&path(SECOND_CONTEXT), BuildOutcome::Fails);
     }
     async fn mend_build(&self) {
-        self.host.break_build(&path(SECOND_CONTEXT), BuildFate::Works);
+        self.host.break_build(&path(SECOND_CONTEXT), BuildOutcome::Works);
     }
     async fn put_first_context(&self) {
         self.host.put_context(&path(FIRST_CONTEXT), "first");

@@ -44,7 +44,7 @@ impl ServiceWorld for Fake {
         self.host.change(|world, _| world.behaviour_mut(&unit.name).ignores_stop = true);
         unit
     }
-    async fn mend(&self, name: &CompanionName) {
+    async fn repair(&self, name: &CompanionName) {
         self.host.crash_loop(name, false);
     }
     fn absent_image(&self) -> ImageId {
@@ -92,12 +92,12 @@ impl ServiceWorld for Fake {
         self.host.inject(Fault::always(Port::Services, Method::Observe, denied).only(name));
         Ok(())
     }
-    async fn put_broken_stranger(&self) -> Arranged {
-        self.host.change(|world, _| world.conditions.broken_stranger = true);
+    async fn put_broken_unmanaged_file(&self) -> Arranged {
+        self.host.change(|world, _| world.conditions.broken_unmanaged_file = true);
         Ok(())
     }
-    async fn remove_broken_stranger(&self) -> Arranged {
-        self.host.change(|world, _| world.conditions.broken_stranger = false);
+    async fn remove_broken_unmanaged_file(&self) -> Arranged {
+        self.host.change(|world, _| world.conditions.broken_unmanaged_file = false);
         Ok(())
     }
     async fn without_generator(&self) -> Arranged<Arc<dyn ServiceManager>> {

@@ -37,12 +37,12 @@ fn start(stage: &Stage, wrong: &Wrong) -> Daemon {
     stage.host.tell(supervisor.wake());
     let shutdown = CancellationToken::new();
     let (stopped, wrong) = (shutdown.clone(), Arc::clone(wrong));
-    let judge = move |reconcile: &Result<Reconcile, ReconcileError>| {
+    let check = move |reconcile: &Result<Reconcile, ReconcileError>| {
         let violations = reconcile.iter().flat_map(|reconcile| &reconcile.violations);
         let words = violations.map(|rule| format!("a plan breaks {rule}"));
         wrong.lock().unwrap().extend(words);
     };
-    Daemon { task: tokio::spawn(supervisor.run(stopped, judge)), shutdown }
+    Daemon { task: tokio::spawn(supervisor.run(stopped, check)), shutdown }
 }
 
 /// Ends the daemon, cleanly or not, and starts another.

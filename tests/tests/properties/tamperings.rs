@@ -2,8 +2,8 @@
 
 use adapter_fake::FakeHost;
 use adapter_fake::world::desired::{Intent, Record};
-use adapter_fake::world::files::Fate;
-use adapter_fake::world::images::BuildFate;
+use adapter_fake::world::files::RenderOutcome;
+use adapter_fake::world::images::BuildOutcome;
 use companion_core::model::companion::CompanionName;
 
 use crate::companions::{built_as, context, named, output, pulled_as, secret};
@@ -46,9 +46,9 @@ pub(crate) enum Tampering {
     ExposeConfig,
     OpenConfig,
     PutDirectoryAtConfig,
-    BreakHook(Option<Fate>),
+    BreakHook(Option<RenderOutcome>),
     RemoveInput,
-    BreakBuild(BuildFate),
+    BreakBuild(BuildOutcome),
     RemoveContext,
     RemoveImage,
     PutImage,
@@ -94,13 +94,13 @@ pub(crate) const TAMPERINGS: [Tampering; 50] = [
     Tampering::ExposeConfig,
     Tampering::OpenConfig,
     Tampering::PutDirectoryAtConfig,
-    Tampering::BreakHook(Some(Fate::Fails)),
-    Tampering::BreakHook(Some(Fate::Hangs)),
-    Tampering::BreakHook(Some(Fate::Nonsense)),
+    Tampering::BreakHook(Some(RenderOutcome::Fails)),
+    Tampering::BreakHook(Some(RenderOutcome::Hangs)),
+    Tampering::BreakHook(Some(RenderOutcome::Nonsense)),
     Tampering::BreakHook(None),
     Tampering::RemoveInput,
-    Tampering::BreakBuild(BuildFate::Fails),
-    Tampering::BreakBuild(BuildFate::Hangs),
+    Tampering::BreakBuild(BuildOutcome::Fails),
+    Tampering::BreakBuild(BuildOutcome::Hangs),
     Tampering::RemoveContext,
     Tampering::RemoveImage,
     Tampering::PutImage,
@@ -223,9 +223,9 @@ impl Tampering {
             Self::ExposeConfig => host.expose_config(&output(at), 0o644),
             Self::OpenConfig => host.expose_config(&output(at), 0o666),
             Self::PutDirectoryAtConfig => host.put_directory_at_config(&output(at)),
-            Self::BreakHook(fate) => host.break_hook(&output(at), fate),
+            Self::BreakHook(outcome) => host.break_hook(&output(at), outcome),
             Self::RemoveInput => host.remove_input(&secret(at)),
-            Self::BreakBuild(fate) => host.break_build(&context(at), fate),
+            Self::BreakBuild(outcome) => host.break_build(&context(at), outcome),
             Self::RemoveContext => host.remove_context(&context(at)),
             Self::RemoveImage => {
                 for image in [built_as(at), pulled_as(at, 0), pulled_as(at, 1)] {

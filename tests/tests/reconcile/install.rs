@@ -60,7 +60,7 @@ async fn failing_companion_does_not_delay_another() {
 async fn failed_build_falls_back_to_the_registry() {
     let node = Node::new();
     node.host.install(&wallet());
-    node.host.break_build(&context("wallet"), adapter_fake::world::images::BuildFate::Fails);
+    node.host.break_build(&context("wallet"), adapter_fake::world::images::BuildOutcome::Fails);
     let _ = node.pass().await;
     let counts = node.host.counts();
     assert_eq!((counts.builds, counts.pulls), (1, 1));

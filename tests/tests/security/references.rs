@@ -122,7 +122,10 @@ fn invalid_reference_is_refused_in_every_catalog_field() {
             assert!(companions_of(place).is_err() || (is_path && index > 0), "{place}");
         }
         let manifest = format!("name = \"x\"\nimage = {value}\n");
-        assert!(archipelago_companions::manifest::BackendManifest::parse(&manifest).is_err(), "{text:?}");
+        assert!(
+            archipelago_companions::manifest::BackendManifest::parse(&manifest).is_err(),
+            "{text:?}"
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use companion_core::ports::ContainerRuntime;
 
 use super::*;
 use crate::world::conditions::{Generator, Limit};
-use crate::world::files::Fate;
+use crate::world::files::RenderOutcome;
 
 #[tokio::test(start_paused = true)]
 async fn a_killed_container_is_back_after_its_restart_delay() {
@@ -76,7 +76,7 @@ async fn a_start_without_its_image_fails_with_125_and_is_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn program_with_an_invalid_configuration_crashes_after_its_start() {
     let bench = Bench::new();
-    bench.host.break_hook(bench.output(), Some(Fate::Nonsense));
+    bench.host.break_hook(bench.output(), Some(RenderOutcome::Nonsense));
     bench.converge().await;
     bench.pass(SECOND).await;
     let state = bench.state().await;

@@ -8,7 +8,7 @@ use super::*;
 use crate::inputs::Inputs;
 use crate::world::conditions::Disk;
 use crate::world::{Untruth, World};
-use crate::{ViolationKind, world::images::BuildFate};
+use crate::{ViolationKind, world::images::BuildOutcome};
 
 impl Bench {
     fn untruth(&self) -> Option<Untruth> {
@@ -277,7 +277,7 @@ async fn effect_of_an_actor_that_does_not_lead_is_a_violation() {
 fn two_worlds_with_the_same_story_are_equal() {
     let story = |world: &mut World| {
         world.put_context(&path("/opt/ui"), "Dockerfile");
-        world.break_build(&path("/opt/ui"), BuildFate::Fails);
+        world.break_build(&path("/opt/ui"), BuildOutcome::Fails);
         world.user_logout(SECOND);
     };
     let (mut one, mut other) = (World::new(), World::new());

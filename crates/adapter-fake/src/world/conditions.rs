@@ -49,7 +49,7 @@ pub struct Conditions {
     /// The generator.
     pub generator: Generator,
     /// Whether the unit directory contains an unmanaged file that the generator cannot parse.
-    pub broken_stranger: bool,
+    pub broken_unmanaged_file: bool,
     /// Whether the generator validates a unit before it is written.
     pub validates: bool,
     /// The file system.
@@ -71,7 +71,7 @@ impl Default for Conditions {
             linger: true,
             podman: true,
             generator: Generator::Works,
-            broken_stranger: false,
+            broken_unmanaged_file: false,
             validates: true,
             disk: Disk::Writable,
             start_limit: Limit { burst: 5, interval: Duration::from_secs(10) },

@@ -24,7 +24,7 @@ const NONSENSE: &str = "nonsense";
 
 /// The outcome of a rendering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Fate {
+pub enum RenderOutcome {
     /// Its program fails, or its template is invalid.
     Fails,
     /// It hangs.
@@ -68,7 +68,7 @@ pub struct Files {
     /// The current results of hooks written in Rust.
     pub registered: BTreeMap<HookName, Fingerprint>,
     /// The outcomes of failing renderings.
-    pub fates: BTreeMap<AbsolutePath, Fate>,
+    pub fates: BTreeMap<AbsolutePath, RenderOutcome>,
     /// Other files on the host, for containers to mount.
     pub others: BTreeSet<AbsolutePath>,
     /// By the path of each.
@@ -174,8 +174,8 @@ impl Files {
 
     fn would_render(&self, hook: &HookSpec, input: Fingerprint) -> Vec<u8> {
         let begin = match self.fates.get(&hook.output) {
-            Some(Fate::Nonsense) => NONSENSE,
-            Some(Fate::Fails | Fate::Hangs) | None => "config",
+            Some(RenderOutcome::Nonsense) => NONSENSE,
+            Some(RenderOutcome::Fails | RenderOutcome::Hangs) | None => "config",
         };
         format!("{begin} {SECRET} {input}").into_bytes()
     }
@@ -251,7 +251,7 @@ impl World {
     }
 
     fn may_render(&self, hook: &HookSpec) -> PortResult<()> {
-        if self.files.fates.get(&hook.output) == Some(&Fate::Fails) {
+        if self.files.fates.get(&hook.output) == Some(&RenderOutcome::Fails) {
             let message = format!("the hook of `{}` failed with exit status 1", hook.output);
             return Err(PortError::new(PortErrorKind::Invalid, message));
         }

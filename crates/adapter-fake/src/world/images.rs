@@ -14,7 +14,7 @@ use super::World;
 
 /// The outcome of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum BuildFate {
+pub enum BuildOutcome {
     /// It succeeds.
     Works,
     /// A step fails.
@@ -29,7 +29,7 @@ pub struct Context {
     /// A digest of its contents.
     pub digest: Fingerprint,
     /// The outcome of a build.
-    pub build: BuildFate,
+    pub build: BuildOutcome,
 }
 
 /// The behaviour of a registry.
@@ -69,7 +69,7 @@ pub struct Images {
     /// The images in registries.
     pub published: BTreeMap<ImageRef, Fingerprint>,
     /// Those for another architecture.
-    pub misfits: BTreeSet<ImageRef>,
+    pub mismatches: BTreeSet<ImageRef>,
     pub(crate) builds: u32,
 }
 
@@ -155,7 +155,7 @@ pub enum Need {
     /// None.
     Nothing(PresentImage),
     /// A build, with its outcome.
-    Build(BuildFate),
+    Build(BuildOutcome),
     /// A pull, with the registry's behaviour.
     Pull(Reach),
 }
@@ -169,16 +169,16 @@ impl World {
         self.needs_podman()?;
         let context = source.build.as_ref().and_then(|build| self.images.context(build));
         let name = source.build.as_ref().map(|build| &build.reference);
-        let leftovers = self.leftovers().filter(|(_, built_as)| Some(*built_as) == name);
+        let dangling = self.dangling().filter(|(_, built_as)| Some(*built_as) == name);
         Ok(ImageState {
             context: context.map(|context| context.digest),
             present: self.images.present(source),
-            leftovers: leftovers.map(|(id, _)| image_id(*id)).collect(),
+            dangling: dangling.map(|(id, _)| image_id(*id)).collect(),
         })
     }
 
     /// Returns managed dangling images that no container uses, with their previous reference.
-    fn leftovers(&self) -> impl Iterator<Item = (&Fingerprint, &ImageRef)> {
+    fn dangling(&self) -> impl Iterator<Item = (&Fingerprint, &ImageRef)> {
         let used: BTreeSet<Fingerprint> =
             self.slots.values().filter_map(|slot| slot.service.run?.image).collect();
         let unnamed = self.images.unnamed.iter();
@@ -233,7 +233,7 @@ impl World {
             let message = "the build context does not exist";
             return Err(PortError::new(PortErrorKind::NotFound, message));
         };
-        if context.build != BuildFate::Works {
+        if context.build != BuildOutcome::Works {
             let message = format!("the build of `{}` failed: exit status 1", build.reference);
             return Err(PortError::new(PortErrorKind::Invalid, message));
         }
@@ -274,7 +274,7 @@ impl World {
             Some(Reach::Locked) => return refuse(PortErrorKind::Denied, "unauthorized"),
             Some(Reach::Up | Reach::Slow(_) | Reach::Untrusted) => {}
         }
-        if self.images.misfits.contains(reference) {
+        if self.images.mismatches.contains(reference) {
             return refuse(PortErrorKind::Invalid, "image is built for another architecture");
         }
         let Some(content) = self.images.published.get(reference) else {
@@ -286,17 +286,16 @@ impl World {
         Ok(present(reference, image))
     }
 
-    /// Removes those `leftovers` that are managed, dangling and unused; returns how many.
+    /// Removes the images in `dangling` that are managed, still dangling and unused; returns how many.
     ///
     /// # Errors
     /// `Unavailable` without Podman.
-    pub fn prune_images(&mut self, leftovers: &[ImageId]) -> PortResult<u32> {
+    pub fn prune_images(&mut self, dangling: &[ImageId]) -> PortResult<u32> {
         self.needs_podman()?;
-        self.watch_prune(leftovers);
-        let asked: BTreeSet<&ImageId> = leftovers.iter().collect();
+        self.watch_prune(dangling);
+        let asked: BTreeSet<&ImageId> = dangling.iter().collect();
         let is_asked = |id: &Fingerprint| asked.contains(&image_id(*id));
-        let going: Vec<Fingerprint> =
-            self.leftovers().map(|(id, _)| *id).filter(is_asked).collect();
+        let going: Vec<Fingerprint> = self.dangling().map(|(id, _)| *id).filter(is_asked).collect();
         for id in &going {
             self.images.unnamed.remove(id);
         }

@@ -59,7 +59,7 @@ impl World {
                 Some(UnitBytes::Garbage | UnitBytes::Directory | UnitBytes::Unreadable)
             )
         };
-        self.conditions.broken_stranger || self.slots.values().any(unreadable)
+        self.conditions.broken_unmanaged_file || self.slots.values().any(unreadable)
     }
 
     /// Reloads, for any caller.

@@ -11,8 +11,8 @@ use companion_core::model::service::Verb;
 
 use super::World;
 use super::containers::{Container, Status};
-use super::files::{Fate, Output, RenderedFile};
-use super::images::{BuildFate, Context, Image, Reach};
+use super::files::{Output, RenderOutcome, RenderedFile};
+use super::images::{BuildOutcome, Context, Image, Reach};
 use super::jobs::JobResult;
 use super::processes::KILLED;
 use super::services::{Behaviour, Phase};
@@ -228,9 +228,9 @@ impl World {
     }
 
     /// Sets the outcome of renderings of `path`; `None` is success.
-    pub fn break_hook(&mut self, path: &AbsolutePath, fate: Option<Fate>) {
-        match fate {
-            Some(fate) => self.files.fates.insert(path.clone(), fate),
+    pub fn break_hook(&mut self, path: &AbsolutePath, outcome: Option<RenderOutcome>) {
+        match outcome {
+            Some(outcome) => self.files.fates.insert(path.clone(), outcome),
             None => self.files.fates.remove(path),
         };
     }
@@ -334,7 +334,7 @@ impl World {
     /// Creates a build context at `path` with these contents, whose build succeeds.
     pub fn put_context(&mut self, path: &AbsolutePath, contents: &str) {
         let context =
-            Context { digest: Fingerprint::of(contents.as_bytes()), build: BuildFate::Works };
+            Context { digest: Fingerprint::of(contents.as_bytes()), build: BuildOutcome::Works };
         self.images.contexts.insert(path.clone(), context);
     }
 
@@ -346,9 +346,9 @@ impl World {
     }
 
     /// Sets the build outcome of the context `path`.
-    pub fn break_build(&mut self, path: &AbsolutePath, fate: BuildFate) {
+    pub fn break_build(&mut self, path: &AbsolutePath, outcome: BuildOutcome) {
         if let Some(context) = self.images.contexts.get_mut(path) {
-            context.build = fate;
+            context.build = outcome;
         }
     }
 
@@ -387,8 +387,8 @@ impl World {
 
     /// Adds an image for another architecture to the registry of `reference`, and brings the registry up.
     pub fn publish_misfit(&mut self, reference: &ImageRef) {
-        self.publish(reference, "misfit");
-        self.images.misfits.insert(reference.clone());
+        self.publish(reference, "mismatch");
+        self.images.mismatches.insert(reference.clone());
     }
 
     /// Sets the behaviour of the registry.

@@ -160,18 +160,18 @@ fn a_program_that_others_may_change_is_refused() {
     let path = held.path().canonicalize().unwrap().join("hook");
     fs::write(&path, b"#!/bin/sh\necho evil\n").unwrap();
     let words = argv(&[path.to_str().unwrap()]);
-    let judged = |mode| {
+    let checked = |mode| {
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
         Invocation::new(&words, &[], 5).unwrap().judge_program()
     };
     for mode in [0o777, 0o757, 0o775] {
-        let error = judged(mode).unwrap_err();
+        let error = checked(mode).unwrap_err();
         assert!(matches!(error, CommandError::Refused { .. }), "{error}");
         assert_eq!(error.kind(), PortErrorKind::Denied);
     }
-    assert!(matches!(judged(0o644), Err(CommandError::Refused { .. })));
-    judged(0o755).unwrap();
-    judged(0o700).unwrap();
+    assert!(matches!(checked(0o644), Err(CommandError::Refused { .. })));
+    checked(0o755).unwrap();
+    checked(0o700).unwrap();
 }
 
 #[test]

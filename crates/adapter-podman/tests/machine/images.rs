@@ -34,12 +34,12 @@ async fn a_companion_s_image_goes_through_its_life() {
     let second = guest.images.ensure(&source).await.unwrap();
     assert_ne!(second.id, first.id);
     let state = guest.observe(&source).await.unwrap();
-    assert_eq!(state.leftovers.iter().collect::<Vec<_>>(), [&first.id]);
+    assert_eq!(state.dangling.iter().collect::<Vec<_>>(), [&first.id]);
 
-    guest.images.prune(&state.leftovers).await.unwrap();
-    guest.images.prune(&state.leftovers).await.unwrap();
+    guest.images.prune(&state.dangling).await.unwrap();
+    guest.images.prune(&state.dangling).await.unwrap();
     assert!(!is_there(&first.id) && is_there(&second.id));
-    assert!(guest.observe(&source).await.unwrap().leftovers.is_empty());
+    assert!(guest.observe(&source).await.unwrap().dangling.is_empty());
 
     guest.write_page("life", "one");
     let again = guest.images.ensure(&source).await.unwrap();
@@ -60,7 +60,7 @@ async fn external_store_changes_are_seen_at_the_next_observation() {
     podman("tag localhost/companion-base:latest localhost/seen:latest");
     let moved = guest.observe(&source).await.unwrap();
     assert_eq!(moved.present.as_ref().unwrap().provenance, Provenance::External);
-    assert_eq!(moved.leftovers.iter().collect::<Vec<_>>(), [&first.id]);
+    assert_eq!(moved.dangling.iter().collect::<Vec<_>>(), [&first.id]);
     podman(&format!("tag {} localhost/seen:latest", first.id));
     assert!(guest.observe(&source).await.unwrap().is_current());
     podman("untag localhost/seen:latest");
@@ -77,12 +77,12 @@ async fn an_old_image_is_dangling_only_without_containers() {
     podman("run --detach --rm --replace --name used-by localhost/used:latest");
     guest.write_page("used", "two");
     guest.images.ensure(&source).await.unwrap();
-    assert!(guest.observe(&source).await.unwrap().leftovers.is_empty());
+    assert!(guest.observe(&source).await.unwrap().dangling.is_empty());
     guest.images.prune(std::slice::from_ref(&first.id)).await.unwrap();
     assert!(is_there(&first.id));
     podman("rm --force used-by");
     let state = guest.observe(&source).await.unwrap();
-    assert_eq!(state.leftovers, [first.id]);
+    assert_eq!(state.dangling, [first.id]);
     guest.calls();
     guest.observe(&source).await.unwrap();
     assert_eq!(guest.calls(), "");
@@ -100,7 +100,7 @@ async fn image_of_a_container_by_id_stays_although_its_tag_moved() {
     podman("tag localhost/companion-base:latest localhost/by-id:latest");
     let state = guest.observe(&source).await.unwrap();
     assert_eq!(state.present.unwrap().provenance, Provenance::External);
-    assert!(state.leftovers.is_empty(), "a container uses it");
+    assert!(state.dangling.is_empty(), "a container uses it");
     podman("image prune --force");
     assert!(is_there(&image.id));
     podman(&format!("run --detach --rm --replace --name by-id {}", image.id));

@@ -89,7 +89,7 @@ async fn a_build_of_several_stages_leaves_its_image_alone() {
     guest.write_page("stages", "two");
     let second = guest.images.ensure(&source).await.unwrap();
     assert_ne!(second.id, first.id);
-    let leftovers = guest.observe(&source).await.unwrap().leftovers;
+    let leftovers = guest.observe(&source).await.unwrap().dangling;
     guest.images.prune(&leftovers).await.unwrap();
     let after = store();
     assert_eq!((added(&after.0), &after.1), (1, &before.1), "{after:?}");

@@ -381,7 +381,7 @@ async fn dangling_images_are_pruned_by_id_unless_used_or_named_again() {
         image(&ids[2], r#""Names":["localhost/kept:1"]"#),
     ];
     host.set_images(&format!("[{}]", json.join(",")));
-    assert_eq!(host.observe().await.unwrap().leftovers, [ids[0].clone()]);
+    assert_eq!(host.observe().await.unwrap().dangling, [ids[0].clone()]);
     host.stub.forget_calls();
     host.images.prune(&ids).await.unwrap();
     let removed: Vec<_> = host.stub.calls().into_iter().filter(|call| call[0] == "image").collect();

@@ -4,9 +4,9 @@
 
 mod command;
 mod containers;
+mod dangling;
 mod facts;
 mod hostile;
 mod image_provider;
-mod leftovers;
 mod network;
 mod podman_stub;

@@ -20,7 +20,7 @@ const COMPLAINTS: [&str; 6] = [
 /// Evaluates a dry run over the single unit `name`.
 ///
 /// Before Podman 4.6 the exit status is not sufficient, and the service's header does not reveal a dropped line.
-pub(crate) fn judge(program: &Path, name: &str, ended: &Ended) -> Result<(), GeneratorError> {
+pub(crate) fn interpret(program: &Path, name: &str, ended: &Ended) -> Result<(), GeneratorError> {
     let stderr = String::from_utf8_lossy(&ended.stderr);
     let complaints: Vec<&str> =
         stderr.lines().filter(|line| is_complaint(line)).map(bare).collect();
@@ -58,10 +58,10 @@ mod tests {
 
     use super::*;
 
-    fn judged(code: Option<i32>, stdout: &str, stderr: &str) -> Result<(), GeneratorError> {
+    fn interpreted(code: Option<i32>, stdout: &str, stderr: &str) -> Result<(), GeneratorError> {
         let ended =
             Ended { code, stdout: stdout.as_bytes().to_vec(), stderr: stderr.as_bytes().to_vec() };
-        judge(Path::new("/g"), "error-ui", &ended)
+        interpret(Path::new("/g"), "error-ui", &ended)
     }
 
     const MADE: &str = "---error-ui.service---\n[Unit]\n";
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_unit_that_became_a_service_is_accepted() {
-        judged(Some(0), MADE, READ).unwrap();
+        interpreted(Some(0), MADE, READ).unwrap();
     }
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
         let stderr = format!(
             "{READ}quadlet-generator[7]: {words}\nquadlet-generator[7]: processing encountered some errors\n"
         );
-        let error = judged(Some(1), "", &stderr).unwrap_err();
+        let error = interpreted(Some(1), "", &stderr).unwrap_err();
         assert_eq!(error.kind(), PortErrorKind::Invalid);
         assert!(error.to_string().contains("unsupported key 'Pulll'"), "{error}");
         assert!(!error.to_string().contains("quadlet-generator["), "{error}");
@@ -87,14 +87,14 @@ mod tests {
     #[test]
     fn a_dropped_line_is_a_refusal_although_a_service_was_made() {
         let stderr = "quadlet-generator[7]: Warning: unsupported escape char in \"a\\.b\"\n";
-        assert!(matches!(judged(Some(0), MADE, stderr), Err(GeneratorError::Refused { .. })));
+        assert!(matches!(interpreted(Some(0), MADE, stderr), Err(GeneratorError::Refused { .. })));
     }
 
     #[test]
     fn no_output_is_not_acceptance() {
-        assert!(matches!(judged(Some(0), "", ""), Err(GeneratorError::NoEvents)));
+        assert!(matches!(interpreted(Some(0), "", ""), Err(GeneratorError::NoEvents)));
         assert!(matches!(
-            judged(Some(0), "---error-ui-2.service---\n", ""),
+            interpreted(Some(0), "---error-ui-2.service---\n", ""),
             Err(GeneratorError::NoEvents)
         ));
     }
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_broken_generator_does_not_reject_the_unit() {
         for code in [Some(127), Some(1), None] {
-            let error = judged(code, MADE, "panic: runtime error\n").unwrap_err();
+            let error = interpreted(code, MADE, "panic: runtime error\n").unwrap_err();
             assert_eq!(error.kind(), PortErrorKind::Unavailable, "{error}");
         }
     }
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn hostile_messages_are_escaped_and_truncated() {
         let stderr = format!("converting \"x\": \u{1b}]0;{}\u{7}", "y".repeat(100_000));
-        let text = judged(Some(1), "", &stderr).unwrap_err().to_string();
+        let text = interpreted(Some(1), "", &stderr).unwrap_err().to_string();
         assert!(text.len() < 2200 && !text.contains('\u{1b}'), "{}", text.len());
     }
 }

@@ -21,7 +21,7 @@ const REFUSED: &str = "converting ";
 /// A managed unit without a service is lost if a file could not be loaded, unless the generator rejected that very
 /// unit. A service generated from another file of the same name counts. An older generator rejects silently, which
 /// loses only that unit.
-pub(crate) fn judge(
+pub(crate) fn interpret(
     program: &Path,
     ours: &BTreeSet<CompanionName>,
     ended: &Ended,

@@ -236,7 +236,7 @@ pub struct ImageState {
     /// The present image that the companion would be started from.
     pub present: Option<PresentImage>,
     /// Dangling images: managed, replaced by a newer build, and not used by a container.
-    pub leftovers: Vec<ImageId>,
+    pub dangling: Vec<ImageId>,
 }
 
 /// An image on the host.
@@ -330,7 +330,7 @@ mod tests {
         let reference = ImageRef::new("localhost/x:latest").unwrap();
         let id = ImageId::new(&"0".repeat(64)).unwrap();
         let present = Some(PresentImage { reference, id, provenance });
-        let mut state = ImageState { context: Some(context), present, leftovers: vec![] };
+        let mut state = ImageState { context: Some(context), present, dangling: vec![] };
         assert!(!state.is_current());
         state.context = None;
         assert!(state.is_current(), "a pulled image stays current without a context");

@@ -45,5 +45,5 @@ fn unused_images(plan: &CompanionPlan<'_, '_>, seen: &ObservedCompanion) -> Vec<
     let (Some(image), Some(named)) = (image, &plan.builder.named_images) else {
         return Vec::new();
     };
-    image.leftovers.iter().filter(|id| !named.contains(&id.fingerprint())).cloned().collect()
+    image.dangling.iter().filter(|id| !named.contains(&id.fingerprint())).cloned().collect()
 }

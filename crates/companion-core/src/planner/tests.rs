@@ -105,7 +105,7 @@ fn file_of(state: UnitFileState) -> UnitFile {
 
 /// A companion and its host, converged unless a test changes it.
 #[derive(Debug)]
-struct Scene {
+struct Setup {
     desired: DesiredState,
     seen: ObservedCompanion,
     history: History,
@@ -114,7 +114,7 @@ struct Scene {
     revision: Revision,
 }
 
-impl Scene {
+impl Setup {
     fn converged() -> Self {
         let companion = DesiredCompanion::new(spec(), Generation(1));
         let revision = companion.revision(&image(), Some(config())).with_rendering(rendering());
@@ -130,7 +130,7 @@ impl Scene {
         let image = ImageState {
             context: Some(Fingerprint::of(b"context")),
             present: Some(image()),
-            leftovers: Vec::new(),
+            dangling: Vec::new(),
         };
         let file = file_of(UnitFileState::Current { revision });
         Self {
@@ -158,17 +158,17 @@ impl Scene {
     }
 
     fn removed() -> Self {
-        let mut scene = Self::converged();
+        let mut setup = Self::converged();
         let removed = RemovedCompanion { generation: Generation(2), hook: Some(hook()) };
-        scene.desired.targets.insert(name(), Target::Removed(removed));
-        scene.seen.image = None;
-        scene
+        setup.desired.targets.insert(name(), Target::Removed(removed));
+        setup.seen.image = None;
+        setup
     }
 
     fn service(&mut self) -> &mut ServiceState {
         match &mut self.seen.service {
             Observation::Known(service) => service,
-            Observation::Unknown(_) => panic!("the scene's service is unknown"),
+            Observation::Unknown(_) => panic!("the setup's service is unknown"),
         }
     }
 
@@ -208,7 +208,7 @@ impl Scene {
     fn image(&mut self) -> &mut ImageState {
         match &mut self.seen.image {
             Some(Observation::Known(image)) => image,
-            Some(Observation::Unknown(_)) | None => panic!("the scene's image is unknown"),
+            Some(Observation::Unknown(_)) | None => panic!("the setup's image is unknown"),
         }
     }
 
@@ -268,35 +268,35 @@ impl Scene {
 
 #[test]
 fn converged_pass_has_no_steps() {
-    let plan = Scene::converged().plan();
+    let plan = Setup::converged().plan();
     assert!(plan.is_converged());
     assert_eq!(plan.requeue_after, None);
 }
 
 #[test]
 fn orphaned_units_are_reported_and_kept() {
-    let mut scene = Scene::converged();
-    scene.desired.targets.clear();
-    scene.expect(&[], &["managed unit that is not in the desired state; adopt: `companion install APP`, delete: `companion remove APP`"]);
+    let mut setup = Setup::converged();
+    setup.desired.targets.clear();
+    setup.expect(&[], &["managed unit that is not in the desired state; adopt: `companion install APP`, delete: `companion remove APP`"]);
 }
 
 #[test]
 fn unobserved_companions_are_not_changed() {
-    let scene = Scene::converged();
-    let plan = plan(&scene.desired, &ObservedState::default(), NOW);
+    let setup = Setup::converged();
+    let plan = plan(&setup.desired, &ObservedState::default(), NOW);
     assert!(plan.steps.is_empty());
     assert_eq!(plan.blocked.len(), 1);
 }
 
 #[test]
 fn one_companions_trouble_changes_nothing_for_another() {
-    let mut broken = Scene::converged();
+    let mut broken = Setup::converged();
     broken.down(RunState::Down);
     broken.seen.hook = Some(Observation::Unknown("disk on fire".to_owned()));
     let other = CompanionName::new("other").unwrap();
     let mut spec = spec();
     spec.name = other.clone();
-    let mut alone = Scene::converged();
+    let mut alone = Setup::converged();
     alone.down(RunState::Down);
     let wanted = alone.plan();
     let companion = DesiredCompanion::new(spec, Generation(1));

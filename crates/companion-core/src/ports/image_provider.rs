@@ -46,5 +46,5 @@ pub trait ImageProvider: Send + Sync {
     ///
     /// # Errors
     /// As for every call.
-    async fn prune(&self, leftovers: &[ImageId]) -> PortResult<()>;
+    async fn prune(&self, dangling: &[ImageId]) -> PortResult<()>;
 }

@@ -195,7 +195,7 @@ async fn after(stage: Stage, host: &Host) -> PortResult<Stage> {
         Stage::Ensure(source) => {
             let _image = host.images.ensure(&source).await?;
         }
-        Stage::Prune(leftovers) => host.images.prune(&leftovers).await?,
+        Stage::Prune(dangling) => host.images.prune(&dangling).await?,
         Stage::Wait(job) => host.services.wait(job).await?,
         Stage::Over => {}
     }

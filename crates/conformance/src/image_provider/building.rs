@@ -39,7 +39,7 @@ pub(super) async fn an_image_that_is_present_and_current_is_not_made_again(world
     world.publish("one").await;
     let image = ensure(world).await;
     assert_eq!(ensure(world).await, image);
-    assert_eq!(state(world).await.leftovers, []);
+    assert_eq!(state(world).await.dangling, []);
     assert_eq!(world.contacts().await, 0);
 }
 
@@ -69,10 +69,10 @@ pub(super) async fn replaced_image_is_dangling_until_it_is_pruned(world: &World)
     let before = ensure(world).await;
     world.change_context().await;
     let after = ensure(world).await;
-    assert_eq!(state(world).await.leftovers, std::slice::from_ref(&before.id));
+    assert_eq!(state(world).await.dangling, std::slice::from_ref(&before.id));
     world.images().prune(&[before.id]).await.unwrap();
     let state = state(world).await;
-    assert_eq!(state.leftovers, []);
+    assert_eq!(state.dangling, []);
     assert_eq!(state.present, Some(after));
 }
 
@@ -87,23 +87,23 @@ pub(super) async fn a_leftover_is_told_of_its_own_source_only(world: &World) {
     let before = ensure(world).await;
     world.change_context().await;
     ensure(world).await;
-    assert_eq!(observed(world, &other).await.unwrap().leftovers, []);
-    assert_eq!(state(world).await.leftovers, [before.id]);
+    assert_eq!(observed(world, &other).await.unwrap().dangling, []);
+    assert_eq!(state(world).await.dangling, [before.id]);
 }
 
 pub(super) async fn pruning_what_is_gone_or_in_use_is_a_success_and_removes_nothing(world: &World) {
     let image = ensure(world).await;
     let unknown = ImageId::new(&"0".repeat(64)).unwrap();
-    let leftovers = [unknown, image.id.clone()];
-    world.images().prune(&leftovers).await.unwrap();
-    world.images().prune(&leftovers).await.unwrap();
+    let dangling = [unknown, image.id.clone()];
+    world.images().prune(&dangling).await.unwrap();
+    world.images().prune(&dangling).await.unwrap();
     assert_eq!(state(world).await.present, Some(image));
 }
 
 pub(super) async fn unmanaged_image_is_never_dangling(world: &World) {
     world.leave_strangers_image().await;
     ensure(world).await;
-    assert_eq!(state(world).await.leftovers, []);
+    assert_eq!(state(world).await.dangling, []);
 }
 
 pub(super) async fn an_image_that_was_built_stays_current_when_its_context_is_gone(world: &World) {
@@ -140,7 +140,7 @@ pub(super) async fn what_one_instance_built_another_one_sees_and_builds_no_more(
     let seen = states.remove(&world.name()).unwrap().unwrap();
     assert_eq!(seen.present, Some(image.clone()));
     assert_eq!(world.another().ensure(&source).await.unwrap(), image);
-    assert_eq!(state(world).await.leftovers, []);
+    assert_eq!(state(world).await.dangling, []);
 }
 
 pub(super) async fn concurrent_requests_for_one_image_return_the_same(world: &World) {
@@ -149,7 +149,7 @@ pub(super) async fn concurrent_requests_for_one_image_return_the_same(world: &Wo
     let image = one.unwrap();
     assert_eq!(other.unwrap(), image);
     assert_eq!(state(world).await.present, Some(image));
-    assert_eq!(state(world).await.leftovers, []);
+    assert_eq!(state(world).await.dangling, []);
 }
 
 pub(super) async fn a_build_that_was_mended_gives_the_image(world: &World) {
@@ -195,7 +195,7 @@ pub(super) async fn replaced_image_in_use_is_neither_dangling_nor_pruned(
     world.use_image(&before.id).await?;
     world.change_context().await;
     let after = ensure(world).await;
-    assert_eq!(state(world).await.leftovers, []);
+    assert_eq!(state(world).await.dangling, []);
     world.images().prune(&[before.id]).await.unwrap();
     assert_eq!(state(world).await.present, Some(after));
     Ok(())
@@ -222,7 +222,7 @@ pub(super) async fn builds_that_fail_or_are_dropped_leave_nothing_in_the_store(
     assert_eq!(world.stored().await?, none + 1);
     world.mend_build().await;
     images.ensure(&source).await.unwrap();
-    images.prune(&state(world).await.leftovers).await.unwrap();
+    images.prune(&state(world).await.dangling).await.unwrap();
     assert_eq!(world.stored().await?, none + 1);
     Ok(())
 }

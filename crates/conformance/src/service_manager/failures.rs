@@ -64,7 +64,7 @@ pub(super) async fn a_unit_that_was_started_too_often_starts_only_after_a_reset(
     let state = becomes(world, &unit.name, "it failed", failed).await;
     assert_eq!(state.last_end, Some(End::Exit(1)), "that of its last end");
     assert!(state.restarts >= 3, "{state:?}");
-    world.mend(&unit.name).await;
+    world.repair(&unit.name).await;
     refused(carry_out(world, &unit.name, Verb::Start).await, PortErrorKind::Transient);
     world.services().reset_failed(&unit.name).await.unwrap();
     start(world, &unit.name).await;

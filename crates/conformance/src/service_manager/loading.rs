@@ -241,14 +241,14 @@ pub(super) async fn reload_is_refused_if_a_broken_unmanaged_file_would_unload_un
     let (unit, other) = (world.unit(0), world.unit(1));
     run(world, &unit).await;
     let before = state_of(world, &unit.name).await;
-    world.put_broken_stranger().await?;
+    world.put_broken_unmanaged_file().await?;
     world.write(&other).await;
     refused(world.services().reload().await, PortErrorKind::Conflict);
     let mut after = state_of(world, &unit.name).await;
     after.up_for = before.up_for;
     assert_eq!(after, before);
     assert_eq!(state_of(world, &other.name).await.unit, LoadedUnit::Absent, "nothing was loaded");
-    world.remove_broken_stranger().await?;
+    world.remove_broken_unmanaged_file().await?;
     world.services().reload().await.unwrap();
     assert_eq!(state_of(world, &other.name).await.loaded(), Some(other.revision));
     Ok(())

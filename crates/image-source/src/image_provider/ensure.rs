@@ -93,7 +93,7 @@ impl<E: ImageEngine> Images<E> {
     }
 
     fn read_back(&self, found: Found, step: &'static str) -> Result<PresentImage, ImageError> {
-        if let Some(platform) = found.misfit {
+        if let Some(platform) = found.mismatch {
             return Err(ImageError::WrongPlatform {
                 found: platform.to_string(),
                 host: self.host.to_string(),

@@ -74,10 +74,10 @@ fn an_image_with_another_source_s_labels_was_not_built_for_this_one() {
 
 #[test]
 fn a_dangling_image_is_nameless_unused_and_once_had_our_name() {
-    let leftover = image('a', &[], ours());
-    let id = leftover.id.clone();
-    assert!(listing([leftover.clone()]).is_leftover(&id));
-    assert_eq!(listing([leftover.clone()]).leftovers(&source()), [id]);
+    let one = image('a', &[], ours());
+    let id = one.id.clone();
+    assert!(listing([one.clone()]).is_dangling(&id));
+    assert_eq!(listing([one.clone()]).dangling(&source()), [id]);
     let not: [fn(&mut ListedImage); 5] = [
         |image| image.is_dangling = false,
         |image| image.former_names = vec![],
@@ -86,9 +86,9 @@ fn a_dangling_image_is_nameless_unused_and_once_had_our_name() {
         |image| image.labels.extend(labels("00000000000000aa", "localhost/z:latest")),
     ];
     for (row, change) in not.iter().enumerate() {
-        let mut image = leftover.clone();
+        let mut image = one.clone();
         change(&mut image);
-        assert!(listing([image]).leftovers(&source()).is_empty(), "row {row}");
+        assert!(listing([image]).dangling(&source()).is_empty(), "row {row}");
     }
 }
 

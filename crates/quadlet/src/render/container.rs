@@ -301,6 +301,6 @@ fn entrypoint(words: &[String]) -> Result<String, Refusal> {
     Ok(text)
 }
 
-fn checked<T>(key: &Key, judged: Result<T, Refusal>) -> Result<T, RenderError> {
-    judged.map_err(|refusal| refusal.at(key.section, key.name))
+fn checked<T>(key: &Key, result: Result<T, Refusal>) -> Result<T, RenderError> {
+    result.map_err(|refusal| refusal.at(key.section, key.name))
 }

@@ -84,9 +84,9 @@ async fn take(world: &dyn ImageWorld, step: Step, story: &mut Story) -> String {
             return ensured(world, &source, story).await;
         }
         Step::Prune => {
-            let leftovers = observed(world).await.leftovers;
-            return match world.images().prune(&leftovers).await {
-                Ok(()) => format!("pruned {}", leftovers.len()),
+            let dangling = observed(world).await.dangling;
+            return match world.images().prune(&dangling).await {
+                Ok(()) => format!("pruned {}", dangling.len()),
                 Err(error) => error.kind().to_string(),
             };
         }
@@ -150,9 +150,9 @@ async fn show(world: &dyn ImageWorld, story: &mut Story) -> String {
         let ours = image.provenance != Provenance::External;
         (numbered(&image.id, story), ours)
     });
-    let mut leftovers: Vec<usize> = state.leftovers.iter().map(|id| numbered(id, story)).collect();
-    leftovers.sort_unstable();
+    let mut dangling: Vec<usize> = state.dangling.iter().map(|id| numbered(id, story)).collect();
+    dangling.sort_unstable();
     let context = state.context.is_some();
     let current = state.is_current();
-    format!("present {present:?} current {current} context {context} leftovers {leftovers:?}")
+    format!("present {present:?} current {current} context {context} dangling {dangling:?}")
 }

@@ -236,7 +236,7 @@ pub(super) const FAULTS: &[Fault] = &[
     of_host("daemon held up for 3 s", host::hold_up_daemon),
     of_host("manager reloaded", host::reload),
     of_host("ten reloads at once", host::reload_storm),
-    of_host("manager executed anew", host::reexecute),
+    of_host("manager executed again", host::reexecute),
     shown_by(of_host("status and events garbled", host::garble_status), host::status_is_whole),
     of_host("record's lock taken for 5 s", host::take_lock),
     of_host("three passes at once", host::passes_at_once),

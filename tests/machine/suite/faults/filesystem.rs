@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::witness::Witness;
-use super::{all_well, held, told_by};
+use super::{all_well, held, logged_by};
 use crate::daemon::Daemon;
 use crate::guest::{archy, by_root, measured, throughout, undo, until};
 use crate::node::{
@@ -56,7 +56,7 @@ fn configuration_without_disk_space_keeps_the_previous_one() {
     );
     let before = fs::read(CONFIG).unwrap();
     rotate_password("the-usual-password-on-a-full-disk");
-    told_by(&daemon, "space");
+    logged_by(&daemon, "space");
     assert!(fs::read(CONFIG).unwrap() == before, "the configuration changed");
     assert_eq!(BITCOIN.container(), old, "it runs on with what it has");
     assert_eq!(BITCOIN.status().1, Some(1));
@@ -98,7 +98,7 @@ fn inaccessible_unit_directory_is_reported_without_a_restart() {
     archy(&["chmod", "0500", UNITS]).good();
     let opened = undo("chmod 0700 /home/archy/.config/containers/systemd");
     let daemon = Daemon::resyncing(1);
-    told_by(&daemon, "ermission");
+    logged_by(&daemon, "ermission");
     throughout("it runs on", 3, || LND.container() == old && LND.is_up());
 
     drop(opened);
@@ -141,7 +141,7 @@ fn unit_directory_behind_a_link_to_another_user_is_refused() {
          install -d -o 1001 -g 1001 -m 0777 /home/mallory/units && chmod 0711 /home/mallory
          archy ln -s /home/mallory/units systemd",
     );
-    told_by(&daemon, "belongs to user 1001");
+    logged_by(&daemon, "belongs to user 1001");
     assert_eq!(companion(&["status"]).status, Some(1));
     throughout("all run on", 3, || ALL.into_iter().all(Companion::is_up));
     assert_eq!(fs::read_dir("/home/mallory/units").unwrap().count(), 0);
@@ -271,7 +271,7 @@ fn damaged_desired_state_stops_and_removes_nothing() {
     let good = fs::read(&file).unwrap();
     for damaged in [&good[..good.len() / 2], b"", b"\0\0\0\0", b"{\"version\": 1}"] {
         fs::write(&file, damaged).unwrap();
-        told_by(&daemon, "desired.json");
+        logged_by(&daemon, "desired.json");
         for command in [&["status"][..], &["reconcile"], &["install", "lnd"], &["remove", "lnd"]] {
             let ran = companion(command);
             assert_eq!(ran.status, Some(1), "{ran}");
@@ -292,7 +292,7 @@ fn lost_desired_state_leaves_orphans_running() {
     let witness = Witness::beside(&[]);
     let daemon = Daemon::resyncing(1);
     fs::remove_file(format!("{STATE}/desired.json")).unwrap();
-    told_by(&daemon, "not in the desired state");
+    logged_by(&daemon, "not in the desired state");
     ALL.into_iter().for_each(|one| drop(held(one, "orphan", "")));
     throughout("all run on", 3, || ALL.into_iter().all(Companion::is_up));
     witness.bystanders_run_on();

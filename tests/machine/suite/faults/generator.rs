@@ -7,7 +7,7 @@ use std::fs;
 use std::time::Instant;
 
 use super::witness::Witness;
-use super::{all_well, told_by};
+use super::{all_well, logged_by};
 use crate::daemon::Daemon;
 use crate::guest::{Undo, by_root, measured, property, systemctl, throughout, undo, until, write};
 use crate::node::{ALL, Companion, LND, UNITS, companion};
@@ -59,7 +59,7 @@ fn unit_refused_by_the_generator_is_reported_without_a_reload() {
          esac\nexec {PACKAGED} \"$@\""
     ));
     LND.edit_unit().good();
-    told_by(&daemon, "unsupported key Q");
+    logged_by(&daemon, "unsupported key Q");
     throughout("it runs on", 4, || LND.container() == old && LND.is_up());
     let ran = companion(&["reconcile"]).exits(1);
     assert!(ran.words().contains("unsupported key Q"), "{ran}");
@@ -99,7 +99,7 @@ fn unparsable_unmanaged_unit_blocks_reloads_and_is_reported() {
     let text = "[Container\nImage=localhost/companion-base:latest\n";
     write(&path, text);
     LND.edit_unit().good();
-    let words = told_by(&daemon, "strange.container");
+    let words = logged_by(&daemon, "strange.container");
     assert!(words.contains("reload skipped"), "{words}");
     throughout("it runs on", 4, || LND.container() == old && LND.is_up());
     assert_eq!(witness.reloads(), before);
@@ -137,7 +137,7 @@ fn missing_or_broken_generator_causes_no_restart() {
         by_root(&format!("mkdir -p \"$(dirname {OURS})\"; rm -f {OURS}; {put}"));
         systemctl(&["daemon-reload"]).good();
         assert_eq!(LND.property("LoadState"), "not-found", "{what}");
-        told_by(&daemon, "enerator");
+        logged_by(&daemon, "enerator");
         assert_eq!(companion(&["status"]).status, Some(1), "{what}");
         throughout("all run on", 2, || ALL.into_iter().all(Companion::is_up));
         assert!(ALL.into_iter().all(|one| !one.unit_text().is_empty()), "{what}");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::probe::{INPUT, OUTPUT, PROBE, PROGRAM, Probe, program};
 use super::witness::{Witness, run_of};
-use super::{PATIENCE, all_well, held, told_by};
+use super::{PATIENCE, all_well, held, logged_by};
 use crate::daemon::Daemon;
 use crate::guest::{archy, podman, root, tell, throughout, until, write};
 use crate::node::{
@@ -36,15 +36,15 @@ fn failed_hook_keeps_the_previous_configuration() {
     for (index, (script, words)) in endings.into_iter().enumerate() {
         program(script);
         write(INPUT, &format!("another, {index}\n"));
-        told_by(&daemon, words);
+        logged_by(&daemon, words);
         assert_eq!(PROBE.status().1, Some(1), "{script}");
     }
     archy(&["chmod", "0777", PROGRAM]).good();
     write(INPUT, "one more\n");
-    told_by(&daemon, "others may write to it");
+    logged_by(&daemon, "others may write to it");
     archy(&["rm", PROGRAM]).good();
     write(INPUT, "and one more\n");
-    told_by(&daemon, "does not exist");
+    logged_by(&daemon, "does not exist");
     assert!(fs::read(OUTPUT).unwrap() == rendered);
     assert_eq!(run_of(PROBE), run);
 
@@ -110,7 +110,7 @@ fn hanging_hook_is_killed_and_blocks_no_other_companion() {
     fs::remove_file(LND.unit()).unwrap();
     until("another's unit is back", 10, || fs::metadata(LND.unit()).ok());
     tell("unit back while a hook hangs", &format!("{:?}", begun.elapsed()));
-    told_by(&daemon, "did not exit within 3 s");
+    logged_by(&daemon, "did not exit within 3 s");
     program(GOOD);
     until("nothing of it is left", 30, || {
         root(&["pgrep", "-f", "[s]leep 4711"]).status.filter(|status| *status == 1)
@@ -144,7 +144,7 @@ fn hook_without_output_fails() {
     let (run, rendered) = (run_of(PROBE), fs::read(OUTPUT).unwrap());
     program("exit 0");
     write(INPUT, "another\n");
-    told_by(&daemon, "rendered an empty file");
+    logged_by(&daemon, "rendered an empty file");
     assert!(fs::read(OUTPUT).unwrap() == rendered);
     assert_eq!(run_of(PROBE), run);
     drop(probe);
@@ -184,7 +184,7 @@ fn secret_in_hook_output_is_never_logged() {
     let daemon = Daemon::resyncing(1);
     program(&format!("{sing}; {sing}; exit 1"));
     write(INPUT, &format!("{secret}, once more"));
-    told_by(&daemon, "exit status: 1");
+    logged_by(&daemon, "exit status: 1");
     for command in [
         &["-vvv", "reconcile"][..],
         &["-vvv", "--json", "status"],

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::probe::{PROBE, Probe};
 use super::witness::{Witness, run_of};
-use super::{all_well, told_by};
+use super::{all_well, logged_by};
 use crate::daemon::Daemon;
 use crate::guest::{
     archy_reading, by_root, measured, podman, root, systemctl, throughout, undo, until,
@@ -187,7 +187,7 @@ fn missing_base_image_is_reported() {
     let restored =
         undo(format!("cp /opt/archipelago/pristine/{dockerfile} {CONTEXTS}/{dockerfile}"));
     edit_context(&dockerfile, "FROM localhost/none-of-this-name:latest\n");
-    told_by(&daemon, "none-of-this-name");
+    logged_by(&daemon, "none-of-this-name");
     let run = run_of(ELECTRS);
     throughout("it runs on", 2, || run_of(ELECTRS) == run);
     drop(restored);

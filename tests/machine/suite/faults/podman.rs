@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::Instant;
 
 use super::witness::{Witness, run_of};
-use super::{PATIENCE, all_well, held, told_by};
+use super::{PATIENCE, all_well, held, logged_by};
 use crate::daemon::Daemon;
 use crate::guest::{
     Ran, archy, by_root, measured, podman, root, systemctl, throughout, undo, until, write,
@@ -40,7 +40,7 @@ fn unmanaged_container_with_the_same_name_is_kept() {
     systemctl(&["unmask", "--runtime", &LND.service()]).good();
     let _removed = undo("archy podman rm --force --ignore archy-lnd-ui");
     held(LND, "conflict", "a container of image");
-    told_by(&daemon, "a container of image");
+    logged_by(&daemon, "a container of image");
     throughout("it is left alone", 3, || LND.container() == theirs && !LND.is_active());
     companion(&["remove", "lnd"]);
     assert_eq!(LND.container(), theirs, "a removal concerns only what is ours");
@@ -138,7 +138,7 @@ fn daemon_reports_a_hanging_podman_and_recovers() {
     write(&gate, "");
     // Causes a new query: the store's index is another file.
     podman(&["tag", "localhost/lnd-ui:latest", "localhost/also-lnd-ui:latest"]).good();
-    told_by(&daemon, "image cannot be read");
+    logged_by(&daemon, "image cannot be read");
     throughout("all run on", 2, || ALL.into_iter().all(Companion::is_up));
     fs::remove_file(&gate).unwrap();
     until("the daemon finds all well", 60, || {
@@ -213,7 +213,7 @@ fn missing_subordinate_ids_are_reported_until_they_are_restored() {
     let daemon = Daemon::resyncing(2);
     let ran = companion(&["status"]);
     assert_eq!(ran.status, Some(1), "{ran}");
-    told_by(&daemon, "archy-");
+    logged_by(&daemon, "archy-");
     assert!(ALL.into_iter().all(|one| !one.unit_text().is_empty()), "nothing was removed");
     let ran = companion(&["doctor"]).exits(3);
     assert!(ran.stdout.contains("/etc/subuid") && ran.stdout.contains("system migrate"), "{ran}");

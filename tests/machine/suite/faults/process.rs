@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::witness::Witness;
-use super::{all_well, told_by};
+use super::{all_well, logged_by};
 use crate::daemon::Daemon;
 use crate::guest::{by_root, number, spawn_archy, systemctl, tell, throughout, until};
 use crate::node::{
@@ -205,7 +205,7 @@ fn older_record_version_is_read_and_a_newer_one_is_kept() {
     later["news"] = "of a later program".into();
     let later = serde_json::to_vec(&later).unwrap();
     fs::write(&file, &later).unwrap();
-    told_by(&daemon, "version is 3");
+    logged_by(&daemon, "version is 3");
     for command in [&["status"][..], &["reconcile"], &["remove", "lnd"], &["install", "lnd"]] {
         let ran = companion(command).exits(1);
         assert!(ran.stderr.contains("version is 3"), "{ran}");

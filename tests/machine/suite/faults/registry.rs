@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::probe::{PROBE, Probe};
 use super::proxy::{Fault, IMAGE, Proxy};
 use super::witness::{Witness, run_of};
-use super::{PATIENCE, all_well, told_by};
+use super::{PATIENCE, all_well, logged_by};
 use crate::daemon::Daemon;
 use crate::guest::{by_root, measured, podman, root, throughout, undo, until};
 use crate::http;
@@ -111,7 +111,7 @@ fn companion_without_image_and_registry_keeps_running() {
     assert_eq!(podman(&["image", "exists", &image()]).status, Some(1));
     // A daemon that never observed it with this image: the unit names the image.
     let daemon = Daemon::resyncing(1);
-    told_by(&daemon, "127.0.0.1:5001");
+    logged_by(&daemon, "127.0.0.1:5001");
     throughout("it runs on", 3, || run_of(PROBE) == run);
 
     let _registry = Proxy::with(Fault::None);

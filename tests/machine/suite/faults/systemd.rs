@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::witness::Witness;
-use super::{all_well, told_by};
+use super::{all_well, logged_by};
 use crate::daemon::Daemon;
 use crate::guest::{
     archy, by_root, measured, property, root, systemctl, throughout, undo, until, write,
@@ -157,7 +157,7 @@ fn hanging_start_is_reported_and_blocks_no_other_companion() {
     // Another companion is repaired meanwhile.
     fs::remove_file(ELECTRS.unit()).unwrap();
     until("another's unit is back", 30, || fs::metadata(ELECTRS.unit()).ok());
-    told_by(&daemon, "archy-lnd-ui");
+    logged_by(&daemon, "archy-lnd-ui");
     until("its start has failed", 60, || (LND.property("Result") == "timeout").then_some(()));
     assert_eq!(LND.status().1, Some(1));
     without_drop_in(LND);
@@ -207,7 +207,7 @@ fn shadowing_unit_is_reported_and_kept() {
     let daemon = Daemon::resyncing(1);
     write(shadow, "[Container]\nImage=localhost/companion-base:latest\n");
     systemctl(&["daemon-reload"]).good();
-    told_by(&daemon, shadow);
+    logged_by(&daemon, shadow);
     let reloads = witness.reloads();
     throughout("it runs on", 6, || LND.is_up());
     assert!(witness.reloads() <= reloads + 1, "at most one more, to see whether it is gone");

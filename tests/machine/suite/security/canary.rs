@@ -103,7 +103,9 @@ fn failures_leak_the_password_nowhere() {
         }
     }
     root(&["sh", "-ec", "cd /opt/archipelago; rm -rf docker; cp -a pristine docker"]).good();
-    until("all is mended", 120, || companion(&["reconcile"]).status.filter(|status| *status == 0));
+    until("all is repaired", 120, || {
+        companion(&["reconcile"]).status.filter(|status| *status == 0)
+    });
     let rendered = rendered_file(CONFIG).unwrap();
     assert!(holds(&fs::read(&rendered).unwrap(), &forms), "the canary is in use");
     assert_eq!(rendered_files(CONFIG), [rendered.clone()].into());

@@ -86,7 +86,7 @@ fn hostile_environment_of_the_daemon_reaches_no_child_process() {
     {
         let _daemon = Daemon::resyncing(1);
         harm();
-        until("it is mended", 120, || LND.is_up().then_some(()));
+        until("it is repaired", 120, || LND.is_up().then_some(()));
     }
     untouched();
     archy(&["rm", "-rf", "/home/archy/poison", &format!("{USER_UNITS}/companion.service.d")])

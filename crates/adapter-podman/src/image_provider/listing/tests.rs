@@ -114,7 +114,7 @@ fn a_listing_of_podman_5_4_is_read() {
         "Containers": 0, "Dangling": true, "Digest": "sha256:9a", "History": ["localhost/x:latest"],
         "Created": 0, "CreatedAt": "1970-01-01T00:00:00Z"}]"#;
     let listing = parse(json.as_bytes()).unwrap();
-    assert_eq!(listing.leftovers(&source()).len(), 1);
+    assert_eq!(listing.dangling(&source()).len(), 1);
     assert_eq!(listing.present(&source()).unwrap(), None);
     assert!(parse(b"null").unwrap().images.is_empty(), "as Podman 4 prints for none");
 }
@@ -123,7 +123,7 @@ proptest! {
     #[test]
     fn no_answer_makes_it_panic(json in r#"\[(\{"Id":("[0-9a-f]{0,66}"|null|3)(,"Names":(null|\["[a-z/:@]{0,12}"\]))?(,"Labels":(null|\{\}))?\},?){0,2}\]?"#) {
         if let Ok(listing) = parse(json.as_bytes()) {
-            let _ = (listing.present(&source()), listing.leftovers(&source()));
+            let _ = (listing.present(&source()), listing.dangling(&source()));
         }
     }
 }

@@ -15,7 +15,7 @@ fn companions(names: &[&str]) -> BTreeSet<CompanionName> {
     names.iter().map(|name| CompanionName::new(*name).unwrap()).collect()
 }
 
-fn judged(
+fn interpreted(
     code: Option<i32>,
     stdout: &str,
     words: &[&str],
@@ -24,7 +24,7 @@ fn judged(
     let stderr = format!("{READ}{}", lines.collect::<String>());
     let ended =
         Ended { code, stdout: stdout.as_bytes().to_vec(), stderr: stderr.as_bytes().to_vec() };
-    judge(Path::new("/g"), &companions(&["archy-lnd-ui"]), &ended)
+    interpret(Path::new("/g"), &companions(&["archy-lnd-ui"]), &ended)
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn an_unloadable_file_loses_the_other_units_of_its_directory() {
         ("5.4.2", [NOTHING_LEFT, UNPARSABLE, ""]),
         ("5.8.6", [UNPARSABLE, NOTHING_LEFT, SOME_ERRORS]),
     ] {
-        let found = judged(Some(1), "", &words).unwrap();
+        let found = interpreted(Some(1), "", &words).unwrap();
         assert_eq!(found.lost, companions(&["archy-lnd-ui"]), "{version}");
         let [file] = found.files.as_slice() else { panic!("{version}: {found:?}") };
         assert_eq!(file.file, "/u/strange.container", "{version}");
@@ -70,7 +70,7 @@ fn every_way_in_which_a_file_cannot_be_loaded_is_known() {
             "key file does not",
         ),
     ] {
-        let found = judged(Some(1), "", &[words]).unwrap();
+        let found = interpreted(Some(1), "", &[words]).unwrap();
         assert_eq!((found.files.len(), found.lost.len()), (1, 1), "{words}");
         assert_eq!(found.files[0].file, file, "{words}");
         assert!(found.files[0].why.starts_with(why), "{words}: {}", found.files[0].why);
@@ -79,7 +79,7 @@ fn every_way_in_which_a_file_cannot_be_loaded_is_known() {
 
 #[test]
 fn a_broken_file_in_another_directory_costs_us_nothing() {
-    let found = judged(Some(1), MADE, &[UNPARSABLE, SOME_ERRORS]).unwrap();
+    let found = interpreted(Some(1), MADE, &[UNPARSABLE, SOME_ERRORS]).unwrap();
     assert_eq!((found.files.len(), found.lost.len()), (1, 0));
 }
 
@@ -87,12 +87,12 @@ fn a_broken_file_in_another_directory_costs_us_nothing() {
 fn a_unit_that_is_refused_by_itself_is_not_lost() {
     let refused = "converting \"archy-lnd-ui.container\": unsupported key 'Pulll' in group 'Container' in /u/archy-lnd-ui.container";
     for words in [vec![refused, SOME_ERRORS], vec![UNPARSABLE, refused]] {
-        let found = judged(Some(1), "", &words).unwrap();
+        let found = interpreted(Some(1), "", &words).unwrap();
         assert!(found.lost.is_empty(), "{found:?}");
     }
     let strangers =
         "converting \"strange.container\": requested Quadlet source x.volume was not found";
-    let found = judged(Some(1), MADE, &[strangers]).unwrap();
+    let found = interpreted(Some(1), MADE, &[strangers]).unwrap();
     let file = "strange.container".to_owned();
     let why = "requested Quadlet source x.volume was not found".to_owned();
     let refused = vec![UnloadableFile { file, why }];
@@ -102,44 +102,44 @@ fn a_unit_that_is_refused_by_itself_is_not_lost() {
 #[test]
 fn a_drop_in_that_cannot_be_loaded_costs_nothing() {
     let words = "error loading \"/u/strange.container.d/x.conf\", file contains line 1: “junk” which is not a key-value pair, group, or comment";
-    assert_eq!(judged(Some(1), MADE, &[words]).unwrap(), UnloadableUnits::default());
+    assert_eq!(interpreted(Some(1), MADE, &[words]).unwrap(), UnloadableUnits::default());
 }
 
 #[test]
 fn a_multi_line_message_with_one_program_prefix_is_parsed() {
     // Podman 5.4 joins all errors into one message.
     let joined = "converting \"other.container\": no Image or Rootfs key specified\nerror loading \"/u/strange.container\", key file does not start with a group";
-    assert_eq!(judged(Some(1), "", &[joined]).unwrap().files.len(), 1);
+    assert_eq!(interpreted(Some(1), "", &[joined]).unwrap().files.len(), 1);
 }
 
 #[test]
 fn an_old_generator_that_is_silent_holds_nothing_back() {
-    assert_eq!(judged(Some(0), "", &[]).unwrap(), UnloadableUnits::default());
+    assert_eq!(interpreted(Some(0), "", &[]).unwrap(), UnloadableUnits::default());
     let skipped =
         "Error loading '/u/strange.container', ignoring: key file does not start with a group";
-    assert_eq!(judged(Some(0), MADE, &[skipped]).unwrap(), UnloadableUnits::default());
+    assert_eq!(interpreted(Some(0), MADE, &[skipped]).unwrap(), UnloadableUnits::default());
 }
 
 #[test]
 fn a_generator_that_breaks_would_lose_everything() {
     for code in [Some(1), Some(2), Some(127), None] {
-        let error = judged(code, "", &["panic: runtime error"]).unwrap_err();
+        let error = interpreted(code, "", &["panic: runtime error"]).unwrap_err();
         assert_eq!(error.kind(), PortErrorKind::Unavailable, "{error}");
         assert!(error.to_string().contains("panic: runtime error"), "{error}");
-        assert_eq!(judged(code, MADE, &["panic"]).unwrap(), UnloadableUnits::default());
+        assert_eq!(interpreted(code, MADE, &["panic"]).unwrap(), UnloadableUnits::default());
     }
 }
 
 #[test]
 fn a_name_with_a_managed_units_prefix_is_another_unit() {
-    let found = judged(Some(1), "---archy-lnd-ui-2.service---\n", &[UNPARSABLE]).unwrap();
+    let found = interpreted(Some(1), "---archy-lnd-ui-2.service---\n", &[UNPARSABLE]).unwrap();
     assert_eq!(found.lost.len(), 1);
 }
 
 #[test]
 fn hostile_messages_are_escaped_and_truncated() {
     let words = format!("error loading \"/u/x.container\", \u{1b}]0;{}\u{7}", "y".repeat(100_000));
-    let found = judged(Some(1), "", &[&words]).unwrap();
+    let found = interpreted(Some(1), "", &[&words]).unwrap();
     let why = &found.files[0].why;
     assert!(why.len() < 2200 && !why.contains('\u{1b}'), "{}", why.len());
 }
@@ -147,6 +147,10 @@ fn hostile_messages_are_escaped_and_truncated() {
 #[test]
 fn lines_that_are_cut_off_name_no_file() {
     for words in ["error loading ", "error loading \"", "error loading \"/u/x", "converting \"x"] {
-        assert_eq!(judged(Some(0), "", &[words]).unwrap(), UnloadableUnits::default(), "{words}");
+        assert_eq!(
+            interpreted(Some(0), "", &[words]).unwrap(),
+            UnloadableUnits::default(),
+            "{words}"
+        );
     }
 }

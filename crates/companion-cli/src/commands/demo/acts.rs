@@ -10,7 +10,7 @@ use super::stage::{Act, Scene, Stage};
 use crate::error::CommandResult;
 
 /// The three companions.
-struct Cast {
+struct Specs {
     bitcoin: CompanionSpec,
     lnd: CompanionSpec,
     electrs: CompanionSpec,
@@ -21,32 +21,32 @@ pub(super) async fn play_all(
     stage: &mut Stage,
     mut show: impl FnMut(&Act, usize),
 ) -> CommandResult<()> {
-    let cast = Cast {
+    let specs = Specs {
         bitcoin: stage.spec("archy-bitcoin-ui")?,
         lnd: stage.spec("archy-lnd-ui")?,
         electrs: stage.spec("archy-electrs-ui")?,
     };
-    install(stage, &cast).await;
+    install(stage, &specs).await;
     show_last(stage, &mut show);
     crash_of_the_manager(stage).await;
     show_last(stage, &mut show);
-    killed_container(stage, &cast).await;
+    killed_container(stage, &specs).await;
     show_last(stage, &mut show);
-    deleted_unit(stage, &cast).await;
+    deleted_unit(stage, &specs).await;
     show_last(stage, &mut show);
-    edited_unit(stage, &cast).await;
+    edited_unit(stage, &specs).await;
     show_last(stage, &mut show);
-    frozen_container(stage, &cast).await;
+    frozen_container(stage, &specs).await;
     show_last(stage, &mut show);
     rotated_password(stage).await;
     show_last(stage, &mut show);
-    changed_dockerfile(stage, &cast).await;
+    changed_dockerfile(stage, &specs).await;
     show_last(stage, &mut show);
-    registry_down(stage, &cast).await;
+    registry_down(stage, &specs).await;
     show_last(stage, &mut show);
     power_cut(stage).await;
     show_last(stage, &mut show);
-    removal(stage, &cast).await;
+    removal(stage, &specs).await;
     show_last(stage, &mut show);
     quiet_hour(stage).await;
     show_last(stage, &mut show);
@@ -59,7 +59,7 @@ fn show_last(stage: &Stage, show: &mut impl FnMut(&Act, usize)) {
     }
 }
 
-async fn install(stage: &mut Stage, cast: &Cast) {
+async fn install(stage: &mut Stage, specs: &Specs) {
     let scene = Scene {
         title: "three apps are installed",
         happened: "The manager crashes right after it wrote the first unit; it is started again.",
@@ -67,7 +67,7 @@ async fn install(stage: &mut Stage, cast: &Cast) {
         keeps: |cost| (cost.builds, cost.unit_writes) == (3, 3) && cost.restarts == 0,
     };
     let deed = async |stage: &mut Stage| {
-        for spec in [&cast.bitcoin, &cast.lnd, &cast.electrs] {
+        for spec in [&specs.bitcoin, &specs.lnd, &specs.electrs] {
             stage.host.install(spec);
         }
         stage.manager_starts();
@@ -99,29 +99,29 @@ async fn crash_of_the_manager(stage: &mut Stage) {
     stage.play(scene, deed).await;
 }
 
-async fn killed_container(stage: &mut Stage, cast: &Cast) {
+async fn killed_container(stage: &mut Stage, specs: &Specs) {
     let scene = Scene {
         title: "a container is killed",
         happened: "The container of archy-lnd-ui is killed.",
         promise: "by systemd itself (Restart=always, RestartSec=10), without the manager",
         keeps: nothing,
     };
-    let deed = async |stage: &mut Stage| stage.host.kill_container(&cast.lnd.name);
+    let deed = async |stage: &mut Stage| stage.host.kill_container(&specs.lnd.name);
     stage.play(scene, deed).await;
 }
 
-async fn deleted_unit(stage: &mut Stage, cast: &Cast) {
+async fn deleted_unit(stage: &mut Stage, specs: &Specs) {
     let scene = Scene {
         title: "a unit file is deleted",
         happened: "A user deletes archy-lnd-ui.container; its container keeps running.",
         promise: "one write, one reload, no restart",
         keeps: |cost| (cost.unit_writes, cost.reloads, cost.restarts, cost.starts) == (1, 1, 0, 0),
     };
-    let deed = async |stage: &mut Stage| stage.host.delete_unit(&cast.lnd.name);
+    let deed = async |stage: &mut Stage| stage.host.delete_unit(&specs.lnd.name);
     stage.play(scene, deed).await;
 }
 
-async fn edited_unit(stage: &mut Stage, cast: &Cast) {
+async fn edited_unit(stage: &mut Stage, specs: &Specs) {
     let scene = Scene {
         title: "a unit file is edited",
         happened: "A user edits archy-electrs-ui.container, reloads systemd and restarts it.",
@@ -129,21 +129,21 @@ async fn edited_unit(stage: &mut Stage, cast: &Cast) {
         keeps: |cost| (cost.unit_writes, cost.reloads, cost.restarts) == (1, 1, 1),
     };
     let deed = async |stage: &mut Stage| {
-        stage.host.edit_unit(&cast.electrs.name);
+        stage.host.edit_unit(&specs.electrs.name);
         stage.host.reload_by_others();
-        stage.host.kill_container(&cast.electrs.name);
+        stage.host.kill_container(&specs.electrs.name);
     };
     stage.play(scene, deed).await;
 }
 
-async fn frozen_container(stage: &mut Stage, cast: &Cast) {
+async fn frozen_container(stage: &mut Stage, specs: &Specs) {
     let scene = Scene {
         title: "a container is frozen",
         happened: "A user pauses archy-electrs-ui: systemd reports it as running, but it does not respond.",
         promise: "one restart and no other change",
         keeps: |cost| (cost.unit_writes, cost.reloads, cost.restarts) == (0, 0, 1),
     };
-    let deed = async |stage: &mut Stage| stage.host.pause_container(&cast.electrs.name);
+    let deed = async |stage: &mut Stage| stage.host.pause_container(&specs.electrs.name);
     stage.play(scene, deed).await;
 }
 
@@ -158,14 +158,14 @@ async fn rotated_password(stage: &mut Stage) {
     stage.play(scene, deed).await;
 }
 
-async fn changed_dockerfile(stage: &mut Stage, cast: &Cast) {
+async fn changed_dockerfile(stage: &mut Stage, specs: &Specs) {
     let scene = Scene {
         title: "a Dockerfile changes",
         happened: "The build context of archy-lnd-ui changes.",
         promise: "one build while the old container serves, then one restart",
         keeps: |cost| (cost.builds, cost.restarts, cost.network) == (1, 1, 0),
     };
-    let context = cast.lnd.image.build.as_ref().and_then(|build| build.contexts.first());
+    let context = specs.lnd.image.build.as_ref().and_then(|build| build.contexts.first());
     let deed = async |stage: &mut Stage| {
         if let Some(context) = context {
             stage.host.change_context(context);
@@ -174,7 +174,7 @@ async fn changed_dockerfile(stage: &mut Stage, cast: &Cast) {
     stage.play(scene, deed).await;
 }
 
-async fn registry_down(stage: &mut Stage, cast: &Cast) {
+async fn registry_down(stage: &mut Stage, specs: &Specs) {
     let scene = Scene {
         title: "the registry is down",
         happened: "The registry is unreachable; a unit is deleted and its service stopped.",
@@ -182,11 +182,11 @@ async fn registry_down(stage: &mut Stage, cast: &Cast) {
         keeps: |cost| (cost.network, cost.pulls, cost.builds) == (0, 0, 0),
     };
     let deed = async |stage: &mut Stage| {
-        if let Some(pull) = &cast.lnd.image.pull {
+        if let Some(pull) = &specs.lnd.image.pull {
             stage.host.registry_down(pull.reference.registry());
         }
-        stage.host.delete_unit(&cast.lnd.name);
-        stage.host.stop_service(&cast.lnd.name);
+        stage.host.delete_unit(&specs.lnd.name);
+        stage.host.stop_service(&specs.lnd.name);
     };
     stage.play(scene, deed).await;
 }
@@ -207,7 +207,7 @@ async fn power_cut(stage: &mut Stage) {
     stage.play(scene, deed).await;
 }
 
-async fn removal(stage: &mut Stage, cast: &Cast) {
+async fn removal(stage: &mut Stage, specs: &Specs) {
     let scene = Scene {
         title: "an app is removed",
         happened: "bitcoin-core is removed; the manager crashes during the removal and is started again.",
@@ -216,7 +216,7 @@ async fn removal(stage: &mut Stage, cast: &Cast) {
     };
     let deed = async |stage: &mut Stage| {
         let before = stage.host.counts();
-        stage.host.remove(&cast.bitcoin.name);
+        stage.host.remove(&specs.bitcoin.name);
         stage.until(|host| host.counts().since(before).stops > 0).await;
         stage.manager_crashes().await;
         sleep(Duration::from_secs(2)).await;

@@ -4,11 +4,11 @@ use super::*;
 use crate::check::{Rule, STEPS_LIMIT};
 use crate::plan::{CompanionStep, Step};
 
-/// The rules that a plan of these steps breaks in `scene`.
-fn broken(scene: &Scene, steps: Vec<impl Into<Step>>) -> Vec<Rule> {
+/// The rules that a plan of these steps breaks in `setup`.
+fn broken(setup: &Setup, steps: Vec<impl Into<Step>>) -> Vec<Rule> {
     let steps = steps.into_iter().map(Into::into).collect();
     let plan = Plan { steps, ..Plan::default() };
-    let found = check(&plan, &scene.desired, &scene.observed());
+    let found = check(&plan, &setup.desired, &setup.observed());
     found.into_iter().map(|violation| violation.rule).collect()
 }
 
@@ -25,36 +25,36 @@ fn step(action: Action) -> CompanionStep {
     }
 }
 
-fn start(scene: &Scene) -> CompanionStep {
-    let condition = Condition { loaded: scene.revision, need: Need::NotRunning };
+fn start(setup: &Setup) -> CompanionStep {
+    let condition = Condition { loaded: setup.revision, need: Need::NotRunning };
     step(Action::StartUnit(condition))
 }
 
-fn down() -> Scene {
-    let mut scene = Scene::converged();
-    scene.down(RunState::Down);
-    scene
+fn down() -> Setup {
+    let mut setup = Setup::converged();
+    setup.down(RunState::Down);
+    setup
 }
 
-fn lost() -> (Scene, Vec<Step>) {
-    let mut scene = down();
-    scene.file(UnitFileState::Absent);
-    let steps = scene.plan().steps;
+fn lost() -> (Setup, Vec<Step>) {
+    let mut setup = down();
+    setup.file(UnitFileState::Absent);
+    let steps = setup.plan().steps;
     assert_eq!(steps.len(), 3, "write, load, start");
-    (scene, steps)
+    (setup, steps)
 }
 
 #[test]
 fn a_good_plan_breaks_none() {
-    let scene = down();
-    assert_eq!(broken(&scene, vec![start(&scene)]), []);
+    let setup = down();
+    assert_eq!(broken(&setup, vec![start(&setup)]), []);
 }
 
 #[test]
 fn a_step_of_another_generation_is_seen() {
-    let scene = down();
-    let old = CompanionStep { generation: Generation(0), ..start(&scene) };
-    assert_eq!(broken(&scene, vec![old]), [Rule::OnlyWhatIsDesired]);
+    let setup = down();
+    let old = CompanionStep { generation: Generation(0), ..start(&setup) };
+    assert_eq!(broken(&setup, vec![old]), [Rule::OnlyWhatIsDesired]);
 }
 
 #[test]
@@ -64,143 +64,143 @@ fn removing_a_desired_companion_is_a_violation() {
 
 #[test]
 fn a_step_on_something_unmanaged_is_seen() {
-    let mut scene = down();
-    scene.file(UnitFileState::Unmanaged { what: "a file".to_owned() });
-    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NothingUnmanaged]);
-    let mut scene = down();
+    let mut setup = down();
+    setup.file(UnitFileState::Unmanaged { what: "a file".to_owned() });
+    assert_eq!(broken(&setup, vec![start(&setup)]), [Rule::NothingUnmanaged]);
+    let mut setup = down();
     let image = "a/b".to_owned();
-    scene.seen.container = Some(Observation::Known(ContainerState::Unmanaged { image }));
-    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NothingUnmanaged]);
+    setup.seen.container = Some(Observation::Known(ContainerState::Unmanaged { image }));
+    assert_eq!(broken(&setup, vec![start(&setup)]), [Rule::NothingUnmanaged]);
 }
 
 #[test]
 fn a_step_on_something_unknown_is_seen() {
-    let mut scene = down();
-    scene.seen.unit = Observation::Unknown("unreadable".to_owned());
-    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NothingOnUnknown]);
+    let mut setup = down();
+    setup.seen.unit = Observation::Unknown("unreadable".to_owned());
+    assert_eq!(broken(&setup, vec![start(&setup)]), [Rule::NothingOnUnknown]);
 }
 
 #[test]
 fn a_removal_of_what_was_not_read_is_seen() {
     let unread = || Some("unreadable".to_owned());
     for error in [None, unread()] {
-        let mut scene = Scene::removed();
-        scene.down(RunState::Down);
-        scene.seen.container = error.clone().map(Observation::Unknown);
-        scene.seen.hook = error.map(Observation::Unknown);
+        let mut setup = Setup::removed();
+        setup.down(RunState::Down);
+        setup.seen.container = error.clone().map(Observation::Unknown);
+        setup.seen.hook = error.map(Observation::Unknown);
         for action in [Action::RemoveContainer, Action::RemoveConfig(hook())] {
             let taken = CompanionStep { generation: Generation(2), ..step(action) };
-            assert_eq!(broken(&scene, vec![taken.clone()]), [Rule::NothingOnUnknown], "{taken:?}");
+            assert_eq!(broken(&setup, vec![taken.clone()]), [Rule::NothingOnUnknown], "{taken:?}");
         }
     }
-    let mut scene = down();
-    scene.seen.container = unread().map(Observation::Unknown);
-    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NothingOnUnknown]);
+    let mut setup = down();
+    setup.seen.container = unread().map(Observation::Unknown);
+    assert_eq!(broken(&setup, vec![start(&setup)]), [Rule::NothingOnUnknown]);
 }
 
 #[test]
 fn a_start_before_its_load_is_seen() {
-    let (scene, mut steps) = lost();
+    let (setup, mut steps) = lost();
     steps.swap(1, 2);
-    assert_eq!(broken(&scene, steps), [Rule::OneLoadInOrder]);
+    assert_eq!(broken(&setup, steps), [Rule::OneLoadInOrder]);
 }
 
 #[test]
 fn a_start_that_would_not_wait_for_its_load_is_seen() {
-    let (scene, mut steps) = lost();
+    let (setup, mut steps) = lost();
     let Step::Companion(start) = &mut steps[2] else { panic!("{steps:?}") };
     start.after_load = false;
-    assert_eq!(broken(&scene, steps), [Rule::OneLoadInOrder]);
+    assert_eq!(broken(&setup, steps), [Rule::OneLoadInOrder]);
 }
 
 #[test]
 fn a_write_without_a_load_and_a_second_load_are_seen() {
-    let (scene, mut steps) = lost();
+    let (setup, mut steps) = lost();
     let load = steps.remove(1);
-    assert_eq!(broken(&scene, steps.clone()), [Rule::OneLoadInOrder]);
+    assert_eq!(broken(&setup, steps.clone()), [Rule::OneLoadInOrder]);
     steps.insert(1, load.clone());
     steps.insert(1, load);
-    assert_eq!(broken(&scene, steps), [Rule::OneLoadInOrder]);
+    assert_eq!(broken(&setup, steps), [Rule::OneLoadInOrder]);
 }
 
 #[test]
 fn a_start_without_image_or_configuration_is_seen() {
-    let mut scene = down();
-    scene.image().present = None;
-    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::StagesBelowFirst]);
-    let mut scene = down();
-    scene.hook(unrendered());
-    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::StagesBelowFirst]);
+    let mut setup = down();
+    setup.image().present = None;
+    assert_eq!(broken(&setup, vec![start(&setup)]), [Rule::StagesBelowFirst]);
+    let mut setup = down();
+    setup.hook(unrendered());
+    assert_eq!(broken(&setup, vec![start(&setup)]), [Rule::StagesBelowFirst]);
 }
 
 #[test]
 fn a_restart_without_a_cause_is_seen() {
-    let scene = Scene::converged();
-    let condition = Condition { loaded: scene.revision, need: Need::OtherRevision };
+    let setup = Setup::converged();
+    let condition = Condition { loaded: setup.revision, need: Need::OtherRevision };
     let restart = step(Action::RestartUnit(condition));
-    assert_eq!(broken(&scene, vec![restart]), [Rule::NoCauselessRestart]);
+    assert_eq!(broken(&setup, vec![restart]), [Rule::NoCauselessRestart]);
 }
 
 #[test]
 fn the_same_step_twice_is_seen() {
-    let scene = down();
-    assert_eq!(broken(&scene, vec![start(&scene), start(&scene)]), [Rule::Bounded]);
+    let setup = down();
+    assert_eq!(broken(&setup, vec![start(&setup), start(&setup)]), [Rule::Bounded]);
 }
 
 #[test]
 fn a_step_on_a_masked_unit_is_seen() {
-    let mut scene = down();
-    scene.held();
-    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::HoldIsRespected]);
+    let mut setup = down();
+    setup.held();
+    assert_eq!(broken(&setup, vec![start(&setup)]), [Rule::HoldIsRespected]);
 }
 
 #[test]
 fn starting_running_work_again_is_a_violation() {
-    let mut scene = down();
-    scene.begin(Work::Service);
-    assert_eq!(broken(&scene, vec![start(&scene)]), [Rule::NoSecondWork]);
+    let mut setup = down();
+    setup.begin(Work::Service);
+    assert_eq!(broken(&setup, vec![start(&setup)]), [Rule::NoSecondWork]);
 }
 
 #[test]
 fn too_many_steps_for_a_companion_are_a_violation_with_its_name() {
-    let scene = Scene::converged();
+    let setup = Setup::converged();
     let prune = |n: usize| {
         let id = ImageId::new(&(n + 1).to_string().repeat(64)).unwrap();
         step(Action::PruneImages(vec![id]))
     };
     let many = |count: usize| (1..=count).map(prune).collect::<Vec<_>>();
-    assert_eq!(broken(&scene, many(STEPS_LIMIT)), []);
-    assert_eq!(broken(&scene, many(STEPS_LIMIT + 1)), [Rule::Bounded]);
+    assert_eq!(broken(&setup, many(STEPS_LIMIT)), []);
+    assert_eq!(broken(&setup, many(STEPS_LIMIT + 1)), [Rule::Bounded]);
     let steps = many(STEPS_LIMIT + 1).into_iter().map(Step::from).collect();
     let plan = Plan { steps, ..Plan::default() };
-    let told = check(&plan, &scene.desired, &scene.observed())[0].to_string();
+    let told = check(&plan, &setup.desired, &setup.observed())[0].to_string();
     assert_eq!(told, "Bounded for `web`");
 }
 
 #[test]
 fn write_after_the_reload_without_a_start_is_a_violation() {
-    let (scene, mut steps) = lost();
+    let (setup, mut steps) = lost();
     steps.truncate(2);
-    assert_eq!(broken(&scene, steps.clone()), []);
+    assert_eq!(broken(&setup, steps.clone()), []);
     steps.reverse();
-    assert_eq!(broken(&scene, steps), [Rule::OneLoadInOrder]);
+    assert_eq!(broken(&setup, steps), [Rule::OneLoadInOrder]);
 }
 
 #[test]
 fn start_before_a_required_reload_without_a_write_is_a_violation() {
-    let (scene, mut steps) = lost();
+    let (setup, mut steps) = lost();
     steps.remove(0);
-    assert_eq!(broken(&scene, steps.clone()), []);
+    assert_eq!(broken(&setup, steps.clone()), []);
     steps.reverse();
-    assert_eq!(broken(&scene, steps), [Rule::OneLoadInOrder]);
+    assert_eq!(broken(&setup, steps), [Rule::OneLoadInOrder]);
 }
 
 #[test]
 fn a_start_may_come_before_the_reload_that_only_another_companion_needs() {
-    let (scene, mut steps) = lost();
+    let (setup, mut steps) = lost();
     let other = CompanionName::new("other").unwrap();
     let started = CompanionStep { companion: other, ..start(&down()) };
     steps.truncate(2);
     steps.insert(0, started.into());
-    assert!(!broken(&scene, steps).contains(&Rule::OneLoadInOrder));
+    assert!(!broken(&setup, steps).contains(&Rule::OneLoadInOrder));
 }

@@ -26,10 +26,10 @@ fn modified_file_is_rendered_again_with_the_reported_names() {
         (ConfigFile::WritableByOthers, "configuration is writable by others"),
         (ConfigFile::ReadableByOthers, "configuration is readable by others"),
     ] {
-        let mut scene = Scene::converged();
-        scene.hook(rendered(file));
-        scene.expect(&[&format!("run-hook web: {reason}")], &[]);
-        let plan = scene.plan();
+        let mut setup = Setup::converged();
+        setup.hook(rendered(file));
+        setup.expect(&[&format!("run-hook web: {reason}")], &[]);
+        let plan = setup.plan();
         let Some(Action::RunHook { claimed, .. }) = plan.steps[0].action() else {
             panic!("{plan:?}")
         };
@@ -39,14 +39,14 @@ fn modified_file_is_rendered_again_with_the_reported_names() {
 
 #[test]
 fn a_restored_file_gets_a_unit_of_its_own_and_a_restart() {
-    let mut scene = Scene::converged();
-    scene.hook(restored());
-    scene.file(UnitFileState::Outdated { revision: scene.revision });
+    let mut setup = Setup::converged();
+    setup.hook(restored());
+    setup.file(UnitFileState::Outdated { revision: setup.revision });
     let reason = "configuration was lost or modified outside companion";
     let steps = ["write-unit web", "load-units", "restart web"];
-    scene
+    setup
         .expect(&steps.map(|step| format!("{step}: {reason}")).each_ref().map(|s| s.as_str()), &[]);
-    let plan = scene.plan();
+    let plan = setup.plan();
     let Some(Action::WriteUnit(unit)) = plan.steps[0].action() else { panic!("{plan:?}") };
     assert_eq!(unit.revision.config, Some(next(config())));
     assert_eq!(
@@ -58,11 +58,11 @@ fn a_restored_file_gets_a_unit_of_its_own_and_a_restart() {
 /// A crash after the commit leaves a file that nothing names yet.
 #[test]
 fn lost_file_named_by_a_process_is_restored_under_a_new_name() {
-    let mut scene = Scene::converged();
-    scene.hook(HookState { files: BTreeMap::new(), ..rendered(ConfigFile::Intact) });
-    scene.file(UnitFileState::Absent);
-    scene.expect(&["run-hook web: configuration is missing"], &[]);
-    let plan = scene.plan();
+    let mut setup = Setup::converged();
+    setup.hook(HookState { files: BTreeMap::new(), ..rendered(ConfigFile::Intact) });
+    setup.file(UnitFileState::Absent);
+    setup.expect(&["run-hook web: configuration is missing"], &[]);
+    let plan = setup.plan();
     let Some(Action::RunHook { claimed, .. }) = plan.steps[0].action() else { panic!("{plan:?}") };
     assert_eq!(ConfigId::to_commit(config().digest, &BTreeMap::new(), claimed), next(config()));
 }
@@ -70,13 +70,13 @@ fn lost_file_named_by_a_process_is_restored_under_a_new_name() {
 #[test]
 fn a_lost_link_is_made_again_and_no_companion_waits_for_it() {
     let relink = "run-hook web: link to the configuration is missing or points elsewhere";
-    let mut scene = Scene::converged();
-    scene.hook(HookState { link: Link::Absent, ..rendered(ConfigFile::Intact) });
-    scene.expect(&[relink], &[]);
-    scene.down(RunState::Down);
-    scene.expect(&[relink, "start web: not running"], &[]);
-    scene.fail(Work::Hook, PortErrorKind::Conflict, "a directory");
-    scene.expect(
+    let mut setup = Setup::converged();
+    setup.hook(HookState { link: Link::Absent, ..rendered(ConfigFile::Intact) });
+    setup.expect(&[relink], &[]);
+    setup.down(RunState::Down);
+    setup.expect(&[relink, "start web: not running"], &[]);
+    setup.fail(Work::Hook, PortErrorKind::Conflict, "a directory");
+    setup.expect(
         &["start web: not running"],
         &["rendering the configuration failed once: a directory"],
     );
@@ -84,29 +84,29 @@ fn a_lost_link_is_made_again_and_no_companion_waits_for_it() {
 
 #[test]
 fn nothing_is_rendered_while_claims_are_unknown() {
-    let mut scene = Scene::converged();
-    scene.hook(rendered(ConfigFile::Modified));
-    scene.seen.unit = Observation::Unknown("no permission".to_owned());
-    scene.expect(&[], &["unit file cannot be read: no permission"]);
-    let mut scene = Scene::converged();
-    scene.hook(rendered(ConfigFile::Modified));
-    scene.down(RunState::Starting);
-    scene.expect(&[], &["starting"]);
-    scene.down(RunState::BetweenRestarts);
-    scene.expect(&["run-hook web: configuration changed"], &[]);
+    let mut setup = Setup::converged();
+    setup.hook(rendered(ConfigFile::Modified));
+    setup.seen.unit = Observation::Unknown("no permission".to_owned());
+    setup.expect(&[], &["unit file cannot be read: no permission"]);
+    let mut setup = Setup::converged();
+    setup.hook(rendered(ConfigFile::Modified));
+    setup.down(RunState::Starting);
+    setup.expect(&[], &["starting"]);
+    setup.down(RunState::BetweenRestarts);
+    setup.expect(&["run-hook web: configuration changed"], &[]);
 }
 
 #[test]
 fn the_unit_names_image_and_file_by_content() {
-    let mut scene = Scene::converged();
+    let mut setup = Setup::converged();
     let mut spec = spec();
     let target = AbsolutePath::new("/etc/nginx/nginx.conf").unwrap();
     let mount =
         crate::model::container::BindMount { source: hook().output, target, read_only: true };
     spec.container.mounts = vec![mount];
-    scene.intend(spec);
-    scene.file(UnitFileState::Absent);
-    let plan = scene.plan();
+    setup.intend(spec);
+    setup.file(UnitFileState::Absent);
+    let plan = setup.plan();
     let Some(Action::WriteUnit(unit)) = plan.steps[0].action() else { panic!("{plan:?}") };
     assert_eq!(unit.image, image().id);
     let file = config().path(&hook().output);
@@ -117,37 +117,37 @@ fn the_unit_names_image_and_file_by_content() {
 #[test]
 fn replaced_files_and_images_are_removed_once_the_newer_ones_run() {
     let older = ConfigId { digest: Fingerprint::of(b"older"), epoch: 0 };
-    let mut scene = Scene::converged();
+    let mut setup = Setup::converged();
     let files = [(config(), ConfigFile::Intact), (older, ConfigFile::Intact)].into();
-    scene.hook(HookState { files, ..rendered(ConfigFile::Intact) });
-    scene.image().leftovers = vec![image_id("2")];
+    setup.hook(HookState { files, ..rendered(ConfigFile::Intact) });
+    setup.image().dangling = vec![image_id("2")];
     let steps = ["sweep-configs web", "prune-images web"];
-    scene.expect(
+    setup.expect(
         &steps
             .map(|step| format!("{step}: replaced by newer images or files"))
             .each_ref()
             .map(|s| s.as_str()),
         &[],
     );
-    scene.service().running = Some(Revision { config: Some(older), ..scene.revision });
-    scene.expect(&["restart web: configuration changed"], &[]);
-    scene.service().running = Some(scene.revision);
-    scene.service().up_for = Duration::from_secs(1);
-    scene.expect(&[], &["starting; must stay up for 3 s"]);
+    setup.service().running = Some(Revision { config: Some(older), ..setup.revision });
+    setup.expect(&["restart web: configuration changed"], &[]);
+    setup.service().running = Some(setup.revision);
+    setup.service().up_for = Duration::from_secs(1);
+    setup.expect(&[], &["starting; must stay up for 3 s"]);
 }
 
 #[test]
 fn an_image_that_another_companions_unit_names_is_kept() {
-    let mut scene = Scene::converged();
-    scene.image().leftovers = vec![image_id("2")];
-    let mut observed = scene.observed();
+    let mut setup = Setup::converged();
+    setup.image().dangling = vec![image_id("2")];
+    let mut observed = setup.observed();
     let other = CompanionName::new("other").unwrap();
-    let mut seen = scene.seen.clone();
-    let revision = Revision { image: image_id("2").fingerprint(), ..scene.revision };
+    let mut seen = setup.seen.clone();
+    let revision = Revision { image: image_id("2").fingerprint(), ..setup.revision };
     seen.unit = Observation::Known(file_of(UnitFileState::Outdated { revision }));
     observed.companions.insert(other.clone(), seen.clone());
-    assert!(plan(&scene.desired, &observed, NOW).steps.is_empty());
+    assert!(plan(&setup.desired, &observed, NOW).steps.is_empty());
     seen.unit = Observation::Unknown("no permission".to_owned());
     observed.companions.insert(other, seen);
-    assert!(plan(&scene.desired, &observed, NOW).steps.is_empty(), "it may name the image");
+    assert!(plan(&setup.desired, &observed, NOW).steps.is_empty(), "it may name the image");
 }

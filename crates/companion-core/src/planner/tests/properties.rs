@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn revision() -> impl Strategy<Value = Option<Revision>> {
-    let base = Scene::converged().revision;
+    let base = Setup::converged().revision;
     prop_oneof![
         3 => Just(Some(base)),
         1 => Just(Some(base.with_restart_epoch(1))),
@@ -89,12 +89,12 @@ fn image_state() -> impl Strategy<Value = ImageState> {
         Fingerprint::of(b"context"),
         Fingerprint::of(b"other"),
     ]));
-    let leftovers = prop_oneof![
+    let dangling = prop_oneof![
         3 => Just(vec![]),
         1 => Just(vec![ImageId::new(&"3".repeat(64)).unwrap()]),
     ];
-    (context, prop::option::of(Just(image())), leftovers)
-        .prop_map(|(context, present, leftovers)| ImageState { context, present, leftovers })
+    (context, prop::option::of(Just(image())), dangling)
+        .prop_map(|(context, present, dangling)| ImageState { context, present, dangling })
 }
 
 fn observation<T: std::fmt::Debug>(
@@ -138,7 +138,7 @@ fn works() -> impl Strategy<Value = BTreeSet<Work>> {
 }
 
 prop_compose! {
-    fn scene()(
+    fn setup()(
         removed: bool,
         hook in observation(hook_state()),
         image in observation(image_state()),
@@ -149,9 +149,9 @@ prop_compose! {
         failing in works(),
         seconds in 0..2000_u64,
         traits in prop::sample::select(vec![HostTraits::ALL, HostTraits::ALL, HostTraits::NONE]),
-    ) -> Scene {
-        let mut scene = if removed { Scene::removed() } else { Scene::converged() };
-        scene.seen = ObservedCompanion {
+    ) -> Setup {
+        let mut setup = if removed { Setup::removed() } else { Setup::converged() };
+        setup.seen = ObservedCompanion {
             unit: match file {
                 Observation::Known(state) => Observation::Known(file_of(compared(state, &hook))),
                 Observation::Unknown(error) => Observation::Unknown(error),
@@ -162,27 +162,27 @@ prop_compose! {
             container,
             log: None,
         };
-        scene.traits = traits;
+        setup.traits = traits;
         let attempt = Attempt { generation: Generation(1), input: Fingerprint::of(b"begun") };
         let running = running.into_iter().map(|work| (work, attempt)).collect();
-        scene.history.running.insert(name(), running);
-        scene.now = Monotonic::from_origin(Duration::from_secs(seconds));
+        setup.history.running.insert(name(), running);
+        setup.now = Monotonic::from_origin(Duration::from_secs(seconds));
         // A failure counts only for the very attempt that failed, so the plan itself is asked.
-        let attempts = plan(&scene.desired, &scene.observed(), scene.now);
+        let attempts = plan(&setup.desired, &setup.observed(), setup.now);
         for step in attempts.steps(&name()) {
             if failing.contains(&step.work) {
                 let failure = Failure {
                     input: step.input,
                     count: 1,
-                    retry_at: scene.now.after(backoff::FIRST),
+                    retry_at: setup.now.after(backoff::FIRST),
                     kind: PortErrorKind::Transient,
                     error: "it failed".to_owned(),
                 };
-                let failures = scene.history.failures.entry(name()).or_default();
+                let failures = setup.history.failures.entry(name()).or_default();
                 failures.insert(step.work, failure);
             }
         }
-        scene
+        setup
     }
 }
 
@@ -190,24 +190,24 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn every_plan_passes_the_checker(scene in scene()) {
-        let observed = scene.observed();
-        let plan = plan(&scene.desired, &observed, scene.now);
-        prop_assert_eq!(check(&plan, &scene.desired, &observed), []);
+    fn every_plan_passes_the_checker(setup in setup()) {
+        let observed = setup.observed();
+        let plan = plan(&setup.desired, &observed, setup.now);
+        prop_assert_eq!(check(&plan, &setup.desired, &observed), []);
     }
 
     #[test]
-    fn plan_is_total_and_deterministic(scene in scene()) {
-        let observed = scene.observed();
-        let first = plan(&scene.desired, &observed, scene.now);
-        let second = plan(&scene.desired, &observed, scene.now);
+    fn plan_is_total_and_deterministic(setup in setup()) {
+        let observed = setup.observed();
+        let first = plan(&setup.desired, &observed, setup.now);
+        let second = plan(&setup.desired, &observed, setup.now);
         prop_assert_eq!(first, second);
     }
 
     #[test]
-    fn failed_step_is_not_planned_again_immediately(scene in scene()) {
-        for (name, failures) in &scene.history.failures {
-            for step in scene.plan().steps(name) {
+    fn failed_step_is_not_planned_again_immediately(setup in setup()) {
+        for (name, failures) in &setup.history.failures {
+            for step in setup.plan().steps(name) {
                 if let Some(failure) = failures.get(&step.work) {
                     prop_assert_ne!(failure.input, step.input, "{:?}", step);
                 }
@@ -216,10 +216,10 @@ proptest! {
     }
 
     #[test]
-    fn every_difference_has_a_step_or_a_condition(scene in scene()) {
-        let plan = scene.plan();
-        if plan.is_converged() && scene.desired.companion(&name()).is_some() {
-            let service = scene.seen.service.known().unwrap();
+    fn every_difference_has_a_step_or_a_condition(setup in setup()) {
+        let plan = setup.plan();
+        if plan.is_converged() && setup.desired.companion(&name()).is_some() {
+            let service = setup.seen.service.known().unwrap();
             prop_assert!(service.is_up() && service.loaded() == service.running);
         }
     }

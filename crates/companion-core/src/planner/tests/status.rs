@@ -5,7 +5,7 @@ use crate::model::log::LogTail;
 use crate::reconciler::{Execution, Reconcile};
 use crate::status::{CompanionStatus, Health, status};
 
-impl Scene {
+impl Setup {
     fn reconcile_once(&self) -> Reconcile {
         Reconcile {
             desired: self.desired.clone(),
@@ -33,91 +33,91 @@ impl Scene {
 
 #[test]
 fn companion_in_the_desired_state_is_ready() {
-    Scene::converged().reads(Health::Ready, &[]);
+    Setup::converged().reads(Health::Ready, &[]);
 }
 
 #[test]
 fn companion_that_waits_for_the_shared_reload_is_progressing() {
-    let mut scene = Scene::converged();
-    scene.service().unit = LoadedUnit::Absent;
-    scene.reads(Health::Progressing, &["load-units: loaded unit differs from the unit file"]);
+    let mut setup = Setup::converged();
+    setup.service().unit = LoadedUnit::Absent;
+    setup.reads(Health::Progressing, &["load-units: loaded unit differs from the unit file"]);
 }
 
 #[test]
 fn settings_that_the_host_does_not_honour_are_named() {
-    let mut scene = Scene::converged();
+    let mut setup = Setup::converged();
     let mut spec = spec();
     spec.container.restart_delay = Some(10);
-    scene.intend(spec);
-    let named = |scene: &Scene| status(&scene.reconcile_once())[0].not_honoured.clone();
-    assert_eq!(named(&scene), Vec::<String>::new());
-    scene.traits = HostTraits::NONE;
-    assert_eq!(named(&scene), ["restart_delay"]);
+    setup.intend(spec);
+    let named = |setup: &Setup| status(&setup.reconcile_once())[0].not_honoured.clone();
+    assert_eq!(named(&setup), Vec::<String>::new());
+    setup.traits = HostTraits::NONE;
+    assert_eq!(named(&setup), ["restart_delay"]);
 }
 
 #[test]
 fn running_companion_that_cannot_be_repaired_is_degraded() {
-    let mut scene = Scene::converged();
-    scene.file(UnitFileState::Unmanaged { what: "a directory".to_owned() });
-    scene.reads(Health::Degraded, &[]);
+    let mut setup = Setup::converged();
+    setup.file(UnitFileState::Unmanaged { what: "a directory".to_owned() });
+    setup.reads(Health::Degraded, &[]);
 }
 
 #[test]
 fn stopped_companion_that_cannot_be_started_is_blocked() {
-    let mut scene = Scene::converged();
-    scene.down(RunState::Down);
-    scene.held();
-    scene.reads(Health::Blocked, &[]);
+    let mut setup = Setup::converged();
+    setup.down(RunState::Down);
+    setup.held();
+    setup.reads(Health::Blocked, &[]);
 }
 
 #[test]
 fn recently_started_companion_is_progressing() {
-    let mut scene = Scene::converged();
-    scene.service().up_for = Duration::ZERO;
-    scene.reads(Health::Progressing, &[]);
+    let mut setup = Setup::converged();
+    setup.service().up_for = Duration::ZERO;
+    setup.reads(Health::Progressing, &[]);
 }
 
 #[test]
 fn unreadable_service_is_unknown() {
-    let mut scene = Scene::converged();
-    scene.seen.service = Observation::Unknown("no bus".to_owned());
-    scene.reads(Health::Unknown, &[]);
+    let mut setup = Setup::converged();
+    setup.seen.service = Observation::Unknown("no bus".to_owned());
+    setup.reads(Health::Unknown, &[]);
 }
 
 #[test]
 fn companion_without_intent_is_orphaned() {
-    let mut scene = Scene::converged();
-    scene.desired.targets.clear();
-    scene.reads(Health::Orphaned, &[]);
+    let mut setup = Setup::converged();
+    setup.desired.targets.clear();
+    setup.reads(Health::Orphaned, &[]);
 }
 
 #[test]
 fn removal_is_listed_until_the_unit_is_unloaded() {
-    let mut scene = Scene::removed();
-    scene.reads(Health::Removing, &["stop web: app was removed"]);
-    scene.down(RunState::Down);
-    scene.file(UnitFileState::Absent);
-    scene.hook(unrendered());
-    scene.reads(Health::Removing, &["load-units: app was removed"]);
-    scene.seen.service = Observation::Known(ServiceState::absent());
-    assert!(status(&scene.reconcile_once()).is_empty());
+    let mut setup = Setup::removed();
+    setup.reads(Health::Removing, &["stop web: app was removed"]);
+    setup.down(RunState::Down);
+    setup.file(UnitFileState::Absent);
+    setup.hook(unrendered());
+    setup.reads(Health::Removing, &["load-units: app was removed"]);
+    setup.seen.service = Observation::Known(ServiceState::absent());
+    assert!(status(&setup.reconcile_once()).is_empty());
 }
 
 #[test]
 fn dangling_images_do_not_affect_health() {
-    let mut scene = Scene::converged();
-    scene.image().leftovers = vec![ImageId::new(&"2".repeat(64)).unwrap()];
-    let statuses = status(&scene.reconcile_once());
+    let mut setup = Setup::converged();
+    setup.image().dangling = vec![ImageId::new(&"2".repeat(64)).unwrap()];
+    let statuses = status(&setup.reconcile_once());
     assert_eq!(statuses[0].health, Health::Ready);
 }
 
 /// The status of a service that ends after every start and logged `lines` the last time.
 fn of_crash_loop(lines: &[&str]) -> CompanionStatus {
-    let mut scene = Scene::converged();
-    scene.down(RunState::BetweenRestarts);
-    scene.service().last_end = Some(End::Exit(126));
-    scene.seen.log = Some(Observation::Known(LogTail::of(lines.iter().copied())));
-    status(&scene.reconcile_once()).remove(0)
+    let mut setup = Setup::converged();
+    setup.down(RunState::BetweenRestarts);
+    setup.service().last_end = Some(End::Exit(126));
+    setup.seen.log = Some(Observation::Known(LogTail::of(lines.iter().copied())));
+    status(&setup.reconcile_once()).remove(0)
 }
 
 #[test]
@@ -141,24 +141,24 @@ fn log_without_a_known_cause_is_shown_unchanged() {
 
 #[test]
 fn a_log_that_cannot_be_read_says_why_and_hides_nothing_else() {
-    let mut scene = Scene::converged();
-    scene.down(RunState::Failed);
-    scene.seen.log = Some(Observation::Unknown("no permission".to_owned()));
-    let status = status(&scene.reconcile_once()).remove(0);
+    let mut setup = Setup::converged();
+    setup.down(RunState::Failed);
+    setup.seen.log = Some(Observation::Unknown("no permission".to_owned()));
+    let status = status(&setup.reconcile_once()).remove(0);
     assert_eq!(status.log_error.as_deref(), Some("no permission"));
     assert!(status.log.is_empty() && !status.why.is_empty());
 }
 
 #[test]
 fn drop_ins_are_listed_once_and_change_no_plan() {
-    let mut scene = Scene::converged();
+    let mut setup = Setup::converged();
     let path = |text: &str| text.to_owned();
-    let mut file = file_of(UnitFileState::Current { revision: scene.revision });
+    let mut file = file_of(UnitFileState::Current { revision: setup.revision });
     file.drop_ins = vec![path("/units/web.container.d/x.conf"), path("/both.conf")];
-    scene.seen.unit = Observation::Known(file);
-    scene.service().drop_ins = vec![path("/both.conf"), path("/a/web.service.d/x.conf")];
-    scene.reads(Health::Ready, &[]);
-    let status = status(&scene.reconcile_once()).remove(0);
+    setup.seen.unit = Observation::Known(file);
+    setup.service().drop_ins = vec![path("/both.conf"), path("/a/web.service.d/x.conf")];
+    setup.reads(Health::Ready, &[]);
+    let status = status(&setup.reconcile_once()).remove(0);
     let expected = ["/a/web.service.d/x.conf", "/both.conf", "/units/web.container.d/x.conf"];
     assert_eq!(status.drop_ins, expected);
 }

@@ -104,7 +104,7 @@ fn a_unit_is_compared_under_the_restart_epoch_that_it_names() {
 fn other_bytes_are_outdated_and_a_wider_mode_is_wrong_mode() {
     let asked: Revision = REVISION.parse().unwrap();
     let text = labelled("archy-lnd-ui", REVISION);
-    let judged = |mode, wanted: &str| {
+    let checked = |mode, wanted: &str| {
         let mut contents = file(&text);
         contents.status.mode = mode;
         of(&contents).state(Some(&RenderedUnit { revision: asked, text: wanted.to_owned() }))
@@ -112,16 +112,16 @@ fn other_bytes_are_outdated_and_a_wider_mode_is_wrong_mode() {
     // A revision without a rendering is not known to have been edited.
     let outdated = UnitFileState::Outdated { revision: asked };
     for mode in [0o644, 0o640, 0o600, 0o444] {
-        assert_eq!(judged(mode, &text), UnitFileState::Current { revision: asked }, "{mode:o}");
+        assert_eq!(checked(mode, &text), UnitFileState::Current { revision: asked }, "{mode:o}");
     }
     for mode in [0o666, 0o664, 0o755, 0o4644, 0o1644] {
-        assert_eq!(judged(mode, &text), UnitFileState::WrongMode { revision: asked }, "{mode:o}");
-        assert_eq!(judged(mode, &format!("{text}\n")), outdated, "{mode:o}");
+        assert_eq!(checked(mode, &text), UnitFileState::WrongMode { revision: asked }, "{mode:o}");
+        assert_eq!(checked(mode, &format!("{text}\n")), outdated, "{mode:o}");
     }
     let as_long = text.replace("\"x\"", "\"y\"");
     assert_ne!(as_long, text);
     for other in [format!("{text}\n"), as_long] {
-        assert_eq!(judged(0o644, &other), outdated);
+        assert_eq!(checked(0o644, &other), outdated);
     }
     assert_eq!(of(&file(&text)).state(None), outdated, "no unit is desired there");
 }

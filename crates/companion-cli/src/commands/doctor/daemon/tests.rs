@@ -13,20 +13,20 @@ fn running() -> ServiceState {
     }
 }
 
-fn judged(state: ServiceState) -> (State, String, String) {
+fn checked(state: ServiceState) -> (State, String, String) {
     let finding = service(&state, Systemctl::new(Scope::User));
     (finding.state, finding.found, finding.fix.unwrap_or_default())
 }
 
 #[test]
 fn a_daemon_that_runs_and_is_enabled_is_ok() {
-    let (state, found, _) = judged(running());
+    let (state, found, _) = checked(running());
     assert_eq!((state, &*found), (State::Ok, "running, enabled, /u/companion.service"));
 }
 
 #[test]
 fn unexecutable_program_is_a_crash_loop_that_setup_fixes() {
-    let (state, found, fix) = judged(ServiceState {
+    let (state, found, fix) = checked(ServiceState {
         active: "activating".into(),
         sub: "auto-restart".into(),
         result: "exit-code".into(),
@@ -43,7 +43,7 @@ fn unexecutable_program_is_a_crash_loop_that_setup_fixes() {
 fn other_failures_refer_to_the_log() {
     let failed = |result: &str, exit_status| {
         let active = "failed".into();
-        judged(ServiceState { active, result: result.into(), exit_status, ..running() })
+        checked(ServiceState { active, result: result.into(), exit_status, ..running() })
     };
     for (result, status, message) in [
         ("exit-code", 2, "refuses its options or its catalog"),
@@ -80,14 +80,14 @@ fn stopped_daemon_is_a_warning_with_the_command_that_starts_it() {
             "journalctl --user-unit=companion.service --lines=20",
         ),
     ] {
-        let (state, found, fix) = judged(changed);
+        let (state, found, fix) = checked(changed);
         assert_eq!((state, &*fix), (State::Warning, expected), "{found}");
     }
 }
 
 #[test]
 fn a_unit_that_systemd_refuses_is_an_error() {
-    let (state, _, fix) = judged(ServiceState { load: "bad-setting".into(), ..running() });
+    let (state, _, fix) = checked(ServiceState { load: "bad-setting".into(), ..running() });
     assert_eq!((state, &*fix), (State::Error, "companion setup"));
 }
 

@@ -16,7 +16,7 @@ pub const ORIGIN: Duration = Duration::from_secs(30);
 
 /// The companions of a search, each in two versions.
 #[derive(Debug, Clone)]
-pub struct Scene {
+pub struct Setup {
     /// The names, in order.
     pub names: Vec<CompanionName>,
     versions: Vec<[CompanionSpec; 2]>,
@@ -35,7 +35,7 @@ pub fn other_version(mut spec: CompanionSpec) -> CompanionSpec {
     spec
 }
 
-impl Scene {
+impl Setup {
     /// The first `companions` of: one with a hook and a build, one that is only pulled, one that is built and
     /// publishes a port.
     pub fn new(companions: usize) -> Self {
