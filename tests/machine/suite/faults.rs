@@ -24,11 +24,11 @@ mod witness;
 
 /// Maximum time of a repair, in seconds: an active back-off, a resync, a restart delay of 10 s, and the same again
 /// for a busy machine.
-const PATIENCE: u64 = 60;
+const TIMEOUT: u64 = 60;
 
 /// The condition of `one` in `companion status` with this reason and these words.
 fn held(one: Companion, on: &str, words: &str) -> Value {
-    until(&format!("{} is held by {on}: {words}", one.name), PATIENCE, || {
+    until(&format!("{} is held by {on}: {words}", one.name), TIMEOUT, || {
         let (status, exit) = one.status();
         let of_this = |waits: &&Value| waits["reason"] == on && waits.to_string().contains(words);
         let found = status["conditions"].as_array()?.iter().find(of_this)?.clone();
@@ -38,7 +38,7 @@ fn held(one: Companion, on: &str, words: &str) -> Value {
 
 /// Waits until the first warning or error of the daemon contains these words.
 fn logged_by(_daemon: &Daemon, words: &str) -> String {
-    until(&format!("the daemon tells of: {words}"), PATIENCE, || {
+    until(&format!("the daemon tells of: {words}"), TIMEOUT, || {
         let text = property("companion.service", "StatusText");
         text.contains(words).then_some(text)
     })
@@ -46,7 +46,7 @@ fn logged_by(_daemon: &Daemon, words: &str) -> String {
 
 /// Waits until `companion status` reports all companions ready, and every page answers.
 fn all_well() {
-    until("all are ready", PATIENCE, || {
+    until("all are ready", TIMEOUT, || {
         let ready = companion(&["status"]).status == Some(0);
         (ready && ALL.into_iter().all(Companion::is_up)).then_some(())
     });

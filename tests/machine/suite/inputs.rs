@@ -16,7 +16,7 @@ use crate::node::{
 const BASE: &str = "localhost/companion-base:latest";
 
 /// A resync, a restart delay, the time until a service counts as running, and the same again.
-const PATIENCE: u64 = 45;
+const TIMEOUT: u64 = 45;
 
 /// A fault of the rendered file, by a program of archy's.
 fn harm(script: &str, file: &str) {
@@ -62,7 +62,7 @@ impl Rendered {
     /// Waits until only the next epoch exists, and asserts the number of starts.
     fn is_replaced_by_the_next_epoch(&self, starts: usize) {
         let next = next_epoch(&self.file);
-        until("the next epoch runs, and the file before is gone", PATIENCE, || {
+        until("the next epoch runs, and the file before is gone", TIMEOUT, || {
             let is_only = rendered_files(CONFIG) == [next.clone()].into();
             (is_only && BITCOIN.status().1 == Some(0)).then_some(())
         });
@@ -121,7 +121,7 @@ fn container_that_started_from_an_edited_file_is_replaced() {
     let old = BITCOIN.container();
     harm(EDIT, &rendered.file);
     podman(&["kill", "--signal=KILL", BITCOIN.name]).good();
-    until("systemd started it from the edited file", PATIENCE, || {
+    until("systemd started it from the edited file", TIMEOUT, || {
         (BITCOIN.container() != old && is_owned()).then_some(())
     });
     companion(&["reconcile"]).exits(0);
@@ -153,14 +153,14 @@ fn lost_or_replaced_link_is_restored_without_a_restart() {
         "rm \"$1\"; mkdir \"$1\"; sleep 3; rmdir \"$1\"",
     ] {
         harm(script, CONFIG);
-        until(&format!("the link is back: {script}"), PATIENCE, || {
+        until(&format!("the link is back: {script}"), TIMEOUT, || {
             rendered_file(CONFIG).filter(|file| *file == rendered.file)
         });
         assert_eq!(fs::read_to_string(precious).unwrap(), "precious", "{script}");
         // A change within the five seconds of a repair waits for the rest of them.
         throughout("it runs on", 7, || BITCOIN.property("InvocationID") == run);
     }
-    until("it is ready", PATIENCE, || (BITCOIN.status().1 == Some(0)).then_some(()));
+    until("it is ready", TIMEOUT, || (BITCOIN.status().1 == Some(0)).then_some(()));
     assert!(fs::read(CONFIG).unwrap() == rendered.bytes);
     assert_eq!((BITCOIN.property("InvocationID"), BITCOIN.unit_text()), (run, text));
     assert_eq!(rendered_files(CONFIG), [rendered.file].into());
@@ -174,7 +174,7 @@ fn units_name_images_by_the_id_that_podman_gives() {
     for one in ALL {
         systemctl(&["restart", &format!("{}.service", one.name)]).good();
     }
-    until("all are up", PATIENCE, || ALL.into_iter().all(Companion::is_up).then_some(()));
+    until("all are up", TIMEOUT, || ALL.into_iter().all(Companion::is_up).then_some(()));
     let shown = podman(&["ps", "--format", "{{.Names}} {{.Image}}"]).good();
     for one in ALL {
         let id = image_id(&one.tag()).unwrap();
@@ -199,7 +199,7 @@ fn container_restarts_from_its_own_image_although_the_tag_moved() {
     podman(&["tag", BASE, &LND.tag()]).good();
     assert_ne!(image_id(&LND.tag()).as_ref(), Some(&image));
     podman(&["kill", "--signal=KILL", LND.name]).good();
-    until("systemd started it again", PATIENCE, || {
+    until("systemd started it again", TIMEOUT, || {
         (LND.container() != old && LND.is_up()).then_some(())
     });
     assert_eq!(LND.running_image(), image);
@@ -220,7 +220,7 @@ fn daemon_never_starts_the_image_behind_a_moved_build_tag() {
     let _daemon = Daemon::resyncing(1);
     let script = "podman tag \"$1\" \"$2\" && podman kill --signal=KILL \"$3\"";
     archy(&["sh", "-ec", script, "sh", BASE, &LND.tag(), LND.name]).good();
-    until("it is up again", PATIENCE, || {
+    until("it is up again", TIMEOUT, || {
         assert_eq!(LND.unit_image(), image);
         (LND.container() != old && LND.is_up() && LND.status().1 == Some(0)).then_some(())
     });
@@ -242,7 +242,7 @@ fn pruning_all_images_keeps_running_images() {
         assert!(image_id(&one.unit_image()).is_some(), "{}", one.name);
     }
     podman(&["kill", "--signal=KILL", LND.name]).good();
-    until("systemd started it again", PATIENCE, || {
+    until("systemd started it again", TIMEOUT, || {
         LND.container().filter(|id| *id != before[LND.name] && LND.is_up())
     });
     assert_eq!(LND.running_image(), image);
@@ -274,7 +274,7 @@ fn unit_with_a_tag_and_a_fixed_mount_is_upgraded_with_one_restart() {
     assert!(text.contains(&format!("Volume={CONFIG}:")), "{text}");
     systemctl(&["daemon-reload"]).good();
     systemctl(&["restart", &BITCOIN.service()]).good();
-    until("the earlier unit runs", PATIENCE, || BITCOIN.is_up().then_some(()));
+    until("the earlier unit runs", TIMEOUT, || BITCOIN.is_up().then_some(()));
 
     let ran = companion(&["reconcile"]).exits(0);
     let words = ran.words();

@@ -15,14 +15,14 @@ use crate::node::{
 };
 
 const RESYNC: u64 = 5;
-const PATIENCE: u64 = 2 * (RESYNC + 10);
+const TIMEOUT: u64 = 2 * (RESYNC + 10);
 
 /// Injects `harm`, and waits until `one` is up in another container than before.
 fn comes_back(what: &str, one: Companion, harm: impl FnOnce()) {
     let old = one.container().unwrap();
     let begun = Instant::now();
     harm();
-    until(what, PATIENCE, || one.container().filter(|id| *id != old && one.is_up()));
+    until(what, TIMEOUT, || one.container().filter(|id| *id != old && one.is_up()));
     measured(&format!("{what}, back"), begun);
 }
 
@@ -34,7 +34,7 @@ fn edited_unit_file_is_restored_with_one_restart() {
     comes_back("edited unit file", LND, || {
         LND.edit_unit().good();
     });
-    until("it is ready", PATIENCE, || (LND.status().1 == Some(0)).then_some(()));
+    until("it is ready", TIMEOUT, || (LND.status().1 == Some(0)).then_some(()));
     assert!(LND.unit_text().contains("\nRestartSec=10\n"), "{}", LND.unit_text());
     assert_eq!(LND.property("RestartUSec"), "10s");
     assert_eq!(LND.starts(&since), 1);
@@ -52,7 +52,7 @@ fn container_started_from_an_edited_unit_is_replaced() {
     comes_back("container that an edited unit started", LND, || {
         daemon = Some(Daemon::resyncing(RESYNC));
     });
-    until("it is ready", PATIENCE, || (LND.status().1 == Some(0)).then_some(()));
+    until("it is ready", TIMEOUT, || (LND.status().1 == Some(0)).then_some(()));
     let capabilities = podman(&["inspect", "--format", "{{len .EffectiveCaps}}", LND.name]).good();
     assert_eq!(capabilities, "5");
     // Only its restart epoch differs: the container of the edited unit must not count as that of this one.
@@ -77,7 +77,7 @@ fn unit_of_an_earlier_release_is_upgraded_with_one_restart() {
     archy(&["sed", "-E", "-i", "-e", &plain, "-e", "/^TimeoutStartSec/d", &LND.unit()]).good();
     systemctl(&["daemon-reload"]).good();
     systemctl(&["restart", &LND.service()]).good();
-    until("the earlier unit runs", PATIENCE, || LND.is_up().then_some(()));
+    until("the earlier unit runs", TIMEOUT, || LND.is_up().then_some(()));
     let plan = companion(&["plan"]);
     let ran = companion(&["reconcile"]);
     assert_eq!(ran.status, Some(0), "{ran}");
@@ -127,6 +127,16 @@ fn manually_stopped_service_is_started() {
     });
 }
 
+/// systemd reports the end of the stop, so the daemon need not wait for its resync, which would come too late here.
+#[test]
+fn manually_stopped_service_is_started_before_the_resync() {
+    installed();
+    let _daemon = Daemon::resyncing(10 * TIMEOUT);
+    comes_back("stopped service, without a resync", ELECTRS, || {
+        systemctl(&["stop", &ELECTRS.service()]).good();
+    });
+}
+
 #[test]
 fn failed_service_is_reset_and_started() {
     installed();
@@ -157,7 +167,7 @@ fn service_at_its_start_limit_is_reset_and_started() {
     assert_eq!(ELECTRS.property("ActiveState"), "failed");
     let begun = Instant::now();
     let _daemon = Daemon::resyncing(RESYNC);
-    until("it is up", PATIENCE, || ELECTRS.is_up().then_some(()));
+    until("it is up", TIMEOUT, || ELECTRS.is_up().then_some(()));
     measured("service at its start limit, back after the daemon's start", begun);
 }
 
@@ -189,7 +199,7 @@ fn insecure_mode_of_a_configuration_is_fixed_without_a_restart() {
     let _daemon = Daemon::resyncing(RESYNC);
     let (file, container) = (rendered_file(CONFIG).unwrap(), BITCOIN.container());
     archy(&["chmod", "0644", &file]).good();
-    until("its mode is 0600", PATIENCE, || {
+    until("its mode is 0600", TIMEOUT, || {
         use std::os::unix::fs::PermissionsExt as _;
         (fs::metadata(&file).unwrap().permissions().mode() & 0o777 == 0o600).then_some(())
     });
@@ -207,7 +217,7 @@ fn concurrent_faults_are_all_repaired() {
     podman(&["pause", LND.name]).good();
     systemctl(&["stop", &ELECTRS.service()]).good();
     rotate_password("the-usual-password-of-a-bad-day");
-    until("all are well", 2 * PATIENCE, || {
+    until("all are well", 2 * TIMEOUT, || {
         let well = [BITCOIN, LND, ELECTRS].into_iter().all(Companion::is_up);
         (well && ask_the_node() == Some(200) && http::get(LND.port, "/", &[]).is_ok()).then_some(())
     });

@@ -8,6 +8,7 @@ use adapter_fake::world::units::Load;
 use companion_core::model::image::ImageRef;
 use companion_core::plan::{Action, Reason};
 use companion_core::reconciler::{Event, EventSink, Limits, Reconciler};
+use companion_core::status::status;
 use companion_tests::node::{Node, REGISTRY, config, context, name};
 
 #[tokio::test(start_paused = true)]
@@ -150,6 +151,19 @@ async fn manually_removed_container_is_recreated() {
     let node = Node::installed().await;
     node.host.remove_container(&name("indexer"));
     assert!(node.passes_until_true(2).await <= 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn companion_becomes_ready_although_the_hosts_clock_was_set_back() {
+    let node = Node::installed().await;
+    node.host.change(|world, now| {
+        world.conditions.reports_uptime = false;
+        world.stop_service(&name("wallet"), now);
+    });
+    let converged = node.reconciler.converge().await.unwrap();
+    assert!(converged.last.is_settled());
+    let unready = status(&converged.last).into_iter().find(|one| !one.health.is_healthy());
+    assert_eq!(unready, None);
 }
 
 #[tokio::test(start_paused = true)]

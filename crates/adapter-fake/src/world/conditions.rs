@@ -62,6 +62,8 @@ pub struct Conditions {
     pub fresh_build_ids: bool,
     /// The offset of the wall clock in seconds.
     pub wall_offset: i64,
+    /// Whether the host knows how long a service has been up; a clock that was set back tells nothing.
+    pub reports_uptime: bool,
 }
 
 impl Default for Conditions {
@@ -78,6 +80,7 @@ impl Default for Conditions {
             reload_limit: None,
             fresh_build_ids: false,
             wall_offset: 0,
+            reports_uptime: true,
         }
     }
 }

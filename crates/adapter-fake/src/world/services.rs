@@ -192,7 +192,7 @@ impl World {
             run_id: up.then(|| format!("run {}", service.run_number)),
             frozen: frozen && up,
             up_for: match run {
-                RunState::Up => now.saturating_sub(service.since),
+                RunState::Up if self.conditions.reports_uptime => now.saturating_sub(service.since),
                 _ => Duration::ZERO,
             },
             restarts: service.restarts,

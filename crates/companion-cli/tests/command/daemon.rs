@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::bench::{Bench, Ran};
 
 /// The timeout for every wait.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 struct Daemon {
     bench: Bench,
@@ -36,7 +36,7 @@ impl Daemon {
     fn spawn(bench: Bench, environment: &[(&str, &str)]) -> Self {
         let socket = bench.home().join("notify");
         let notified = UnixDatagram::bind(&socket).unwrap();
-        notified.set_read_timeout(Some(PATIENCE)).unwrap();
+        notified.set_read_timeout(Some(TIMEOUT)).unwrap();
         let state = bench.home().join("state");
         let arguments = ["--host", "sim", "--state-dir", state.to_str().unwrap(), "run"];
         let child = bench
@@ -111,7 +111,7 @@ async fn daemon_waits_for_a_leading_command_and_extends_its_start_timeout() {
     let place = bench.home().join("state/leader");
     let settings = Settings::default();
     let info = LeaderInfo::of_this_process("a test", Role::Command, "1", "/state", settings);
-    let heartbeat = Arc::new(Heartbeat::new(PATIENCE));
+    let heartbeat = Arc::new(Heartbeat::new(TIMEOUT));
     let lease = LeaderLock::new(place, info, heartbeat).acquire().await.unwrap();
     let daemon = Daemon::spawn(bench, &[("WATCHDOG_USEC", "300000")]);
     daemon.is_told("EXTEND_TIMEOUT_USEC=300000");
@@ -157,7 +157,7 @@ async fn changed_catalog_is_used_and_an_invalid_one_is_reported() {
     };
     assert_eq!(problem().await, None);
     std::fs::write(&catalog, "broken").unwrap();
-    let deadline = std::time::Instant::now() + PATIENCE;
+    let deadline = std::time::Instant::now() + TIMEOUT;
     while problem().await.as_deref() != Some("invalid") {
         assert!(std::time::Instant::now() < deadline, "the broken catalog was not reported");
         tokio::time::sleep(Duration::from_millis(20)).await;

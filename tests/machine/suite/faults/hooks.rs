@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::probe::{INPUT, OUTPUT, PROBE, PROGRAM, Probe, program};
 use super::witness::{Witness, run_of};
-use super::{PATIENCE, all_well, held, logged_by};
+use super::{TIMEOUT, all_well, held, logged_by};
 use crate::daemon::Daemon;
 use crate::guest::{archy, podman, root, tell, throughout, until, write};
 use crate::node::{
@@ -50,7 +50,7 @@ fn failed_hook_keeps_the_previous_configuration() {
 
     program(GOOD);
     write(INPUT, "the last\n");
-    until("it is ready", PATIENCE, || (PROBE.status().1 == Some(0)).then_some(()));
+    until("it is ready", TIMEOUT, || (PROBE.status().1 == Some(0)).then_some(()));
     assert_eq!(fs::read_to_string(OUTPUT).unwrap(), "rendered\nthe last\n");
     assert_ne!(run_of(PROBE), run);
     drop(probe);
@@ -67,7 +67,7 @@ fn lost_or_edited_file_of_a_program_gets_its_next_epoch() {
     for script in ["rm \"$1\"", "echo edited >>\"$1\"", "chmod 0606 \"$1\""] {
         let (run, old) = (run_of(PROBE), rendered_file(OUTPUT).unwrap());
         archy(&["sh", "-ec", script, "sh", &old]).good();
-        let new = until("another file is all there is", PATIENCE, || {
+        let new = until("another file is all there is", TIMEOUT, || {
             let new = rendered_file(OUTPUT).filter(|new| *new != old)?;
             let runs = PROBE.status().1 == Some(0) && run_of(PROBE) != run;
             (runs && rendered_files(OUTPUT) == [new.clone()].into()).then_some(new)
@@ -116,7 +116,7 @@ fn hanging_hook_is_killed_and_blocks_no_other_companion() {
         root(&["pgrep", "-f", "[s]leep 4711"]).status.filter(|status| *status == 1)
     });
     assert_eq!(run_of(PROBE), run);
-    until("it is ready", PATIENCE, || (PROBE.status().1 == Some(0)).then_some(()));
+    until("it is ready", TIMEOUT, || (PROBE.status().1 == Some(0)).then_some(()));
     drop(probe);
     all_well();
     witness.nothing_else_happened();
@@ -166,7 +166,7 @@ fn configuration_refused_by_nginx_is_reported_and_replaced() {
     witness.bystanders_run_on();
     program(good);
     write(INPUT, "a third\n");
-    until("it is ready", PATIENCE, || (PROBE.status().1 == Some(0)).then_some(()));
+    until("it is ready", TIMEOUT, || (PROBE.status().1 == Some(0)).then_some(()));
     assert!(PROBE.is_up());
     drop(probe);
     witness.nothing_else_happened();

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::Instant;
 
 use super::witness::{Witness, run_of};
-use super::{PATIENCE, all_well, held, logged_by};
+use super::{TIMEOUT, all_well, held, logged_by};
 use crate::daemon::Daemon;
 use crate::guest::{
     Ran, archy, by_root, measured, podman, root, systemctl, throughout, undo, until, write,
@@ -59,7 +59,7 @@ fn occupied_port_is_reported_and_waited_for() {
     systemctl(&["mask", "--runtime", "--now", &LND.service()]).good();
     let listener = until("the port is free", 20, || TcpListener::bind(("0.0.0.0", LND.port)).ok());
     systemctl(&["unmask", "--runtime", &LND.service()]).good();
-    until("its start has failed", PATIENCE, || {
+    until("its start has failed", TIMEOUT, || {
         let (status, exit) = LND.status();
         let told = status.to_string();
         (exit == Some(1) && told.contains("126")).then_some(())
@@ -186,7 +186,7 @@ fn container_without_conmon_is_replaced() {
     assert_eq!(name.trim(), "conmon");
     let begun = Instant::now();
     by_root(&format!("kill -KILL {pid}"));
-    until("another is up", PATIENCE, || LND.container().filter(|id| *id != old && LND.is_up()));
+    until("another is up", TIMEOUT, || LND.container().filter(|id| *id != old && LND.is_up()));
     measured("container back whose conmon was killed", begun);
     all_well();
     assert_eq!(LND.starts(&witness.since), 1);

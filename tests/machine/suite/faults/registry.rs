@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::probe::{PROBE, Probe};
 use super::proxy::{Fault, IMAGE, Proxy};
 use super::witness::{Witness, run_of};
-use super::{PATIENCE, all_well, logged_by};
+use super::{TIMEOUT, all_well, logged_by};
 use crate::daemon::Daemon;
 use crate::guest::{by_root, measured, podman, root, throughout, undo, until};
 use crate::http;
@@ -115,7 +115,7 @@ fn companion_without_image_and_registry_keeps_running() {
     throughout("it runs on", 3, || run_of(PROBE) == run);
 
     let _registry = Proxy::with(Fault::None);
-    until("it is ready", PATIENCE, || (PROBE.status().1 == Some(0)).then_some(()));
+    until("it is ready", TIMEOUT, || (PROBE.status().1 == Some(0)).then_some(()));
     assert_eq!(run_of(PROBE), run, "the same image costs no restart");
     drop(probe);
     podman(&["image", "rm", "--force", "localhost/kept:latest"]).good();

@@ -17,7 +17,7 @@ use crate::error::{CommandError, CommandResult};
 use crate::hosts::sim;
 
 /// The limit for a repair, in virtual time.
-const PATIENCE: Duration = Duration::from_secs(20 * 60);
+const TIMEOUT: Duration = Duration::from_secs(20 * 60);
 /// The time to watch after a repair, to detect superfluous steps.
 const REST: Duration = Duration::from_secs(65);
 /// The interval between checks while something is unrepaired.
@@ -126,9 +126,9 @@ impl Stage {
         }
     }
 
-    /// Waits until the host fulfils `reached`, at most [`PATIENCE`].
+    /// Waits until the host fulfils `reached`, at most [`TIMEOUT`].
     pub(super) async fn until(&self, reached: impl Fn(&FakeHost) -> bool) {
-        let deadline = self.host.now() + PATIENCE;
+        let deadline = self.host.now() + TIMEOUT;
         while !reached(&self.host) && self.host.now() < deadline {
             sleep(GLANCE).await;
         }
