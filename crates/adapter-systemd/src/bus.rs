@@ -23,7 +23,7 @@ use crate::error::BusError;
 
 mod job_log;
 
-pub(crate) use job_log::JobLog;
+pub(crate) use job_log::{JobLog, LogPosition};
 
 /// Opens a connection.
 type Connector = Arc<
@@ -139,7 +139,7 @@ impl Session {
             rule = rule.sender(systemd.as_str());
         }
         let removed = MessageStream::for_match_rule(rule.build()?, &connection, None).await?;
-        let (sender, jobs) = watch::channel(JobLog::default());
+        let (sender, jobs) = watch::channel(JobLog::new());
         let listener = tokio::spawn(listen(removed, owners, sender)).abort_handle();
         let session = Self { connection, jobs, listener };
         session.manager().await?.subscribe().await?;

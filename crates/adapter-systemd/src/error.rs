@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use companion_core::ports::{PortError, PortErrorKind};
+use host_files::blocking::Stuck;
 use zbus::fdo;
 
 /// An error of the bus or of systemd.
@@ -31,6 +32,9 @@ pub(crate) enum BusError {
     /// Reading procfs or cgroupfs timed out.
     #[error("reading procfs or cgroupfs timed out")]
     Unread,
+    /// The unit directory could not be resolved.
+    #[error("failed to resolve the unit directory")]
+    Directory(#[source] Stuck),
     /// The reply has an unexpected form.
     #[error("unexpected reply: {0}")]
     NotUnderstood(String),
@@ -49,7 +53,9 @@ impl BusError {
                 io::ErrorKind::PermissionDenied => PortErrorKind::Denied,
                 _ => PortErrorKind::Transient,
             },
-            Self::Closed | Self::TimedOut(_) | Self::Unread => PortErrorKind::Transient,
+            Self::Closed | Self::TimedOut(_) | Self::Unread | Self::Directory(_) => {
+                PortErrorKind::Transient
+            }
             Self::Rejected(_) => PortErrorKind::Denied,
             Self::NotUnderstood(_) => PortErrorKind::Unavailable,
         }
@@ -60,7 +66,7 @@ impl BusError {
         match self {
             Self::Connect { .. } | Self::Broken(_) | Self::Closed | Self::Rejected(_) => true,
             Self::Refused { name, .. } => name == "org.freedesktop.DBus.Error.Disconnected",
-            Self::TimedOut(_) | Self::Unread | Self::NotUnderstood(_) => false,
+            Self::TimedOut(_) | Self::Unread | Self::Directory(_) | Self::NotUnderstood(_) => false,
         }
     }
 

@@ -117,7 +117,11 @@ impl GeneratorError {
         match self {
             Self::Refused { .. } | Self::NoEvents => PortErrorKind::Invalid,
             Self::TimedOut { .. } | Self::Stuck(_) => PortErrorKind::Transient,
-            Self::Stage { source } => kind_of(source),
+            // A file error of the stage rejects no unit.
+            Self::Stage { source } => match kind_of(source) {
+                PortErrorKind::Invalid => PortErrorKind::Unavailable,
+                kind => kind,
+            },
             Self::NotFound { .. }
             | Self::Masked { .. }
             | Self::NotRun { .. }

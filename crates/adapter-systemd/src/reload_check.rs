@@ -113,8 +113,8 @@ async fn asked(
     })
 }
 
-fn unknown_directory(error: ScopeError) -> PortError {
-    let text = "reload skipped: the unit directory is unknown";
+pub(crate) fn unknown_directory(error: ScopeError) -> PortError {
+    let text = "the unit directory is unknown";
     PortError::new(PortErrorKind::Unavailable, text).with_source(error)
 }
 

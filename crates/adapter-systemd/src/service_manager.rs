@@ -15,7 +15,7 @@ use companion_core::ports::{Job, PortError, PortErrorKind, PortResult, ServiceMa
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::bus::{Bus, JobLog};
+use crate::bus::{Bus, JobLog, LogPosition};
 use crate::error::{BusError, shown};
 use crate::journal::Journal;
 use crate::processes::KernelFiles;
@@ -75,17 +75,16 @@ pub struct SystemdManager {
 /// The units whose jobs are reported as changes.
 #[derive(Debug, Default)]
 struct Watched {
+    /// Of every companion that was ever observed.
     units: BTreeSet<String>,
-    /// How many job results of the session were considered.
-    considered: u64,
+    /// The results before it were considered.
+    considered: LogPosition,
 }
 
 impl Watched {
     /// Returns whether a job of a watched unit ended since the last call.
     fn has_changed(&mut self, log: &JobLog) -> bool {
-        // A new session starts a new log.
-        let considered = std::mem::replace(&mut self.considered, log.noted());
-        let considered = if considered > log.noted() { 0 } else { considered };
+        let considered = std::mem::replace(&mut self.considered, log.end());
         log.since(considered).any(|end| self.units.contains(&end.unit))
     }
 }
@@ -105,7 +104,8 @@ impl SystemdManager {
         Self::over(bus, limits, files, Journal::of(scope), reload_check::units_of(scope))
     }
 
-    /// Protects the units of `units` at a reload, with its generator, instead of those in the scope's own directory.
+    /// Uses `units`, which must be the host's unit store, instead of the scope's own directory: to tell a managed unit
+    /// from one of another place, and to protect its units at a reload, with its generator.
     /// Clones of the unit store share its host facts.
     #[must_use]
     pub fn with_units(self, units: QuadletDir) -> Self {
@@ -127,12 +127,13 @@ impl SystemdManager {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a job of a watched unit ended, whoever queued it.
+    /// Waits until a job of a watched unit ended, whoever queued it, or the connection broke.
     async fn job_ended(&self) -> Result<(), BusError> {
         let session = self.bus.session().await?;
         let mut jobs = session.jobs();
-        let ended = jobs.wait_for(|log| self.watched().has_changed(log)).await;
-        ended.map(drop).map_err(|_closed| BusError::Closed)
+        // A connection that breaks may have lost the end of a job.
+        let (Ok(_) | Err(_)) = jobs.wait_for(|log| self.watched().has_changed(log)).await;
+        Ok(())
     }
 }
 
@@ -143,7 +144,10 @@ impl ServiceManager for SystemdManager {
         names: &BTreeSet<CompanionName>,
     ) -> BTreeMap<CompanionName, PortResult<ServiceState>> {
         self.watched().units.extend(names.iter().map(service_name));
-        let units = self.units.as_ref().ok();
+        let units = match &self.units {
+            Ok(units) => units,
+            Err(error) => return reload_check::unknown_directory(error.clone()).for_each(names),
+        };
         let states =
             reading::service_states(&self.bus, &self.files, units, names, self.limits.call);
         match states.await {

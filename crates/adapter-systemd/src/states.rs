@@ -169,36 +169,39 @@ fn loaded_unit(
 ) -> Result<LoadedUnit, PropertyError> {
     let load: &str = unit.get("LoadState")?;
     let environment = service.texts("Environment")?;
+    let revision = revision_in(environment.iter().map(String::as_bytes));
+    let source = unit.text("SourcePath")?;
+    let is_elsewhere = source != location && (source.is_some() || load == "loaded");
     Ok(match load {
-        "loaded" => match unit.text("SourcePath")? {
-            Some(source) if Some(source) == location => {
-                let revision = revision_in(environment.iter().map(String::as_bytes));
-                LoadedUnit::FromStore { revision }
-            }
-            source => {
-                let place = source.or(unit.text("FragmentPath")?);
-                LoadedUnit::Elsewhere { place: shown(place.unwrap_or("a transient unit")) }
-            }
-        },
         "not-found" => LoadedUnit::Absent,
-        "masked" => LoadedUnit::Held { message: "unit is masked by the operator".to_owned() },
+        "masked" => LoadedUnit::Held { message: "unit is masked".to_owned() },
+        _ if is_elsewhere => {
+            let place = source.or(unit.text("FragmentPath")?);
+            LoadedUnit::Elsewhere { place: shown(place.unwrap_or("a transient unit")) }
+        }
+        "loaded" => LoadedUnit::FromStore { revision },
         other => {
             let error = load_error(unit)?;
             let message = error.unwrap_or_else(|| shown(&format!("load state `{other}`")));
-            LoadedUnit::Unusable { message }
+            LoadedUnit::Unusable { message, revision }
         }
     })
 }
 
-/// Interprets `Result` and the end of the main process; `None` while it runs and before its first end.
+/// Interprets `Result` and the end of the main process; `None` while it runs and before its first end. The result may
+/// be that of another process, such as `ExecStopPost=`.
 fn last_end(service: &Properties) -> Result<Option<End>, PropertyError> {
-    let ended = service.get::<i32>("ExecMainCode")? != 0;
+    // sigaction(2).
+    const EXITED: i32 = 1;
+    const KILLED: i32 = 2;
+    const DUMPED: i32 = 3;
+    let code: i32 = service.get("ExecMainCode")?;
     let status: i32 = service.get("ExecMainStatus")?;
     Ok(Some(match service.get::<&str>("Result")? {
-        "success" if ended => End::Success,
-        "success" => return Ok(None),
-        "exit-code" if ended => End::Exit(status),
-        "signal" | "core-dump" if ended => End::Signal(status),
+        "success" if code == 0 => return Ok(None),
+        "success" => End::Success,
+        "exit-code" if code == EXITED && status != 0 => End::Exit(status),
+        "signal" | "core-dump" if matches!(code, KILLED | DUMPED) => End::Signal(status),
         "timeout" => End::TimedOut,
         "oom-kill" => End::OutOfMemory,
         "start-limit-hit" => End::StartLimit,

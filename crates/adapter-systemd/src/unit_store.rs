@@ -114,7 +114,7 @@ impl QuadletDir {
     /// The caller holds the host's lock, so no other process is writing.
     ///
     /// # Errors
-    /// `Denied` and `Transient` from the file system.
+    /// As [`kind_of`](host_files::errors::kind_of).
     pub async fn sweep(&self) -> PortResult<usize> {
         let swept = self.files.sweep().await?;
         let form = self.files.form().clone();

@@ -160,7 +160,7 @@ impl ImageProvider for DictionaryHost {
         Ok(image)
     }
 
-    async fn prune(&self, _leftovers: &[ImageId]) -> PortResult<()> {
+    async fn prune(&self, _dangling: &[ImageId]) -> PortResult<()> {
         Ok(())
     }
 }

@@ -113,7 +113,7 @@ pub struct CompanionStep {
 pub struct Load {
     /// The companions that need it, and the inputs of their attempts.
     pub wanted_by: Vec<(CompanionName, Fingerprint)>,
-    /// The reason of the first of them.
+    /// The reason of one companion of the plan.
     pub reason: Reason,
 }
 

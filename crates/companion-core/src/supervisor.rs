@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use crate::ports::ServiceManager;
 use crate::reconciler::{Reconcile, ReconcileError, Reconciler};
 
 /// The resync interval.
@@ -18,6 +20,10 @@ pub const RESYNC: Duration = Duration::from_secs(30);
 
 /// The minimum interval between event-driven reconciles; a burst of events is coalesced into one.
 pub const DEBOUNCE: Duration = Duration::from_millis(200);
+
+/// The minimum interval between reconciles that hints of the host cause: a companion that crashes again and again
+/// changes all the time.
+pub const HINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs the reconcile loop.
 pub struct Supervisor {
@@ -60,6 +66,7 @@ impl Supervisor {
         mut on_reconcile: impl FnMut(&Result<Reconcile, ReconcileError>),
     ) {
         let services = Arc::clone(&self.reconciler.host().services);
+        let mut next_hint = Instant::now();
         while !shutdown.is_cancelled() {
             let ended = self.reconciler.work_ended();
             tokio::pin!(ended);
@@ -75,12 +82,18 @@ impl Supervisor {
                 () = tokio::time::sleep(pause) => {}
                 () = &mut ended => {}
                 () = self.wake.notified() => debounce(&shutdown).await,
-                () = services.changed() => debounce(&shutdown).await,
+                () = hinted(&*services, next_hint) => next_hint = Instant::now() + HINT_INTERVAL,
             }
         }
         info!("shutting down; companions keep running");
         self.reconciler.shut_down().await;
     }
+}
+
+/// Waits for a hint of the host, and until the next one may cause a reconcile.
+async fn hinted(services: &dyn ServiceManager, not_before: Instant) {
+    services.changed().await;
+    tokio::time::sleep_until(not_before.max(Instant::now() + DEBOUNCE)).await;
 }
 
 /// Lets the rest of a burst of events pass.

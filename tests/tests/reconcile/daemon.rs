@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use companion_core::supervisor::Supervisor;
 use companion_tests::node::{Node, name};
@@ -66,6 +67,21 @@ async fn stopped_companion_is_started_immediately_on_a_hint_of_the_host() {
     node.host.hint();
     node.sleep(2).await;
     assert!(node.runs("wallet"));
+}
+
+/// As of a companion that crashes again and again.
+#[tokio::test(start_paused = true)]
+async fn many_hints_of_the_host_cause_few_reconciles() {
+    let node = Node::installed().await;
+    let daemon = start(&node);
+    node.sleep(5).await;
+    let before = daemon.reconciles.load(Ordering::Relaxed);
+    for _ in 0..600 {
+        node.host.hint();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let caused = daemon.reconciles.load(Ordering::Relaxed) - before;
+    assert!((10..=15).contains(&caused), "{caused}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -231,7 +231,7 @@ impl World {
 
 fn unit_of(name: &CompanionName, slot: &Slot) -> LoadedUnit {
     if slot.masked {
-        return LoadedUnit::Held { message: "unit is masked by the operator".to_owned() };
+        return LoadedUnit::Held { message: "unit is masked".to_owned() };
     }
     match &slot.load {
         Load::NotFound => LoadedUnit::Absent,
@@ -243,7 +243,7 @@ fn unit_of(name: &CompanionName, slot: &Slot) -> LoadedUnit {
         }
         Load::Broken => {
             let message = "the unit has a setting that makes no sense".to_owned();
-            LoadedUnit::Unusable { message }
+            LoadedUnit::Unusable { message, revision: None }
         }
     }
 }

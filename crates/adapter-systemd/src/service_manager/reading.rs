@@ -33,7 +33,7 @@ const READINGS: usize = 3;
 pub(super) async fn service_states(
     bus: &Bus,
     files: &KernelFiles,
-    units: Option<&QuadletDir>,
+    units: &QuadletDir,
     names: &BTreeSet<CompanionName>,
     limit: Duration,
 ) -> Result<BTreeMap<CompanionName, Result<ServiceState, BusError>>, BusError> {
@@ -90,14 +90,13 @@ pub(super) async fn service_states(
 
 /// Returns where the unit store has the unit of each name.
 async fn locations(
-    units: Option<&QuadletDir>,
+    units: &QuadletDir,
     names: &BTreeSet<CompanionName>,
     limit: Duration,
 ) -> Result<BTreeMap<CompanionName, String>, BusError> {
-    let Some(units) = units.cloned() else { return Ok(BTreeMap::new()) };
-    let names = names.clone();
+    let (units, names) = (units.clone(), names.clone());
     let located = blocking::within(limit, move || units.locations(&names)).await;
-    located.map_err(|_stuck| BusError::Unread)
+    located.map_err(BusError::Directory)
 }
 
 /// Returns whether a name refers to nothing: neither a unit nor remains of one.

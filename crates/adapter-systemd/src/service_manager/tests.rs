@@ -1,11 +1,10 @@
-use std::sync::Arc;
-
 use companion_core::model::service::{LoadedUnit, RunState};
 
 use super::*;
 use fake::{Fake, FakeUnit, JobCourse, value};
 
 mod fake;
+mod reloads;
 
 const REVISION: &str = "00000000000000aa-00000000000000bb-none-2";
 
@@ -187,7 +186,16 @@ async fn a_service_that_is_never_of_one_run_is_reported_without_a_revision() {
 
 #[tokio::test]
 async fn an_end_that_overtakes_the_reply_is_not_lost() {
-    for (word, is_done) in [("done", true), ("canceled", true), ("failed", false), ("new", false)] {
+    let words = [
+        ("done", true),
+        ("canceled", true),
+        ("skipped", true),
+        ("failed", false),
+        ("timeout", false),
+        ("dependency", false),
+        ("new", false),
+    ];
+    for (word, is_done) in words {
         let fake = Fake::new().with("a", running("a"));
         fake.world().course = JobCourse::EndsFirst(word);
         let manager = fake.manager();
@@ -336,53 +344,6 @@ async fn systemds_error_name_determines_the_error_kind() {
 }
 
 #[tokio::test]
-async fn a_delayed_reload_can_be_retried() {
-    let fake = Fake::new();
-    fake.world().refused.insert("Reload", "org.freedesktop.DBus.Error.LimitsExceeded");
-    let manager = fake.manager();
-    assert_eq!(manager.reload().await.unwrap_err().kind(), PortErrorKind::Transient);
-    fake.world().refused.clear();
-    manager.reload().await.unwrap();
-}
-
-#[tokio::test]
-async fn reloads_run_one_at_a_time() {
-    let fake = Fake::new();
-    let manager = Arc::new(fake.manager());
-    let others: Vec<_> = (0..4)
-        .map(|_| {
-            let manager = manager.clone();
-            tokio::spawn(async move { manager.reload().await })
-        })
-        .collect();
-    for other in others {
-        other.await.unwrap().unwrap();
-    }
-    assert_eq!((fake.count("Reload"), fake.world().reloads_at_once), (4, 1));
-}
-
-#[tokio::test]
-async fn a_reload_that_would_lose_units_is_not_asked_for() {
-    let place = tempfile::tempdir().unwrap();
-    let units = place.path().join("units");
-    std::fs::create_dir(&units).unwrap();
-    std::fs::write(units.join("a.container"), "[X-Companion]\nCompanion=a\n").unwrap();
-    let units = QuadletDir::at(units, Scope::User, quadlet::PodmanVersion::new(5, 4, 2));
-    let fake = Fake::new();
-    let refused = |units| async {
-        let refused = fake.manager().with_units(units).reload().await;
-        assert_eq!(fake.count("Reload"), 0);
-        refused.unwrap_err()
-    };
-    let missing = units.clone().with_generator(place.path().join("nothing"));
-    assert_eq!(refused(missing).await.kind(), PortErrorKind::Unavailable);
-    let breaks = units.clone().with_generator("/bin/false");
-    assert_eq!(refused(breaks).await.kind(), PortErrorKind::Unavailable);
-    fake.manager().with_units(units.with_generator("/bin/true")).reload().await.unwrap();
-    assert_eq!(fake.count("Reload"), 1);
-}
-
-#[tokio::test]
 async fn a_unit_that_is_not_loaded_has_nothing_to_forget() {
     let fake = Fake::new();
     fake.world().refused.insert("ResetFailedUnit", "org.freedesktop.systemd1.NoSuchUnit");
@@ -411,7 +372,7 @@ async fn without_a_bus_the_address_is_named() {
         Limits::default(),
         KernelFiles::default(),
         Journal::of(Scope::User),
-        Err(ScopeError::NoHome),
+        Ok(QuadletDir::at(place.path(), Scope::User, quadlet::PodmanVersion::new(5, 4, 2))),
     );
     let error = unread(manager.observe(&names(&["a"])).await);
     assert_eq!(error.kind(), PortErrorKind::Unavailable);

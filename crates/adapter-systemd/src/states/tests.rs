@@ -93,6 +93,8 @@ fn last_end_is_known_only_after_the_process_ended() {
     assert_eq!(end("success", 1, 0), Some(End::Success));
     assert_eq!(end("exit-code", 1, 3), Some(End::Exit(3)));
     assert_eq!(end("exit-code", 0, 0), Some(End::Other("exit-code".to_owned())), "not its own");
+    assert_eq!(end("exit-code", 1, 0), Some(End::Other("exit-code".to_owned())), "not its own");
+    assert_eq!(end("signal", 1, 3), Some(End::Other("signal".to_owned())), "not its own");
     assert_eq!(end("signal", 2, 9), Some(End::Signal(9)));
     assert_eq!(end("core-dump", 3, 11), Some(End::Signal(11)));
     assert_eq!(end("timeout", 0, 0), Some(End::TimedOut));
@@ -115,7 +117,8 @@ fn load_state_and_source_determine_the_loaded_unit() {
     assert_eq!(unit("not-found", here), LoadedUnit::Absent);
     assert!(matches!(unit("masked", ""), LoadedUnit::Held { .. }));
     let message = "load state `newer`".to_owned();
-    assert_eq!(unit("newer", here), LoadedUnit::Unusable { message });
+    assert_eq!(unit("newer", here), LoadedUnit::Unusable { message, revision });
+    assert_eq!(unit("bad-setting", "/v/a.container"), elsewhere("/v/a.container"));
 }
 
 #[test]
@@ -150,7 +153,8 @@ fn a_pending_job_and_a_load_error_are_reported() {
     let state = state(&[("Job", value(job)), ("LoadError", value(error)), load]).unwrap();
     assert!(state.busy);
     let message = "Unit a.service has a bad\\u{1b} unit file setting.".to_owned();
-    assert_eq!(state.unit, LoadedUnit::Unusable { message });
+    let revision = Some(REVISION.parse().unwrap());
+    assert_eq!(state.unit, LoadedUnit::Unusable { message, revision });
 }
 
 #[test]

@@ -33,7 +33,8 @@ impl HostTraits {
     /// Returns the settings of `spec` that this host does not honour, by their names in the catalog.
     pub fn not_honoured(&self, spec: &CompanionSpec) -> Vec<&'static str> {
         let delay = spec.container.restart_delay.is_some() && !self.restart_delay;
-        let tls = spec.image.pull.is_some() && !self.tls_per_pull;
+        let unverified = spec.image.pull.as_ref().is_some_and(|pull| !pull.verify_tls);
+        let tls = unverified && !self.tls_per_pull;
         let named = [(delay, "restart_delay"), (tls, "verify_tls")];
         named.into_iter().filter_map(|(is_ignored, name)| is_ignored.then_some(name)).collect()
     }

@@ -59,7 +59,8 @@ impl ObservedCompanion {
     pub fn claims(&self) -> Vec<Revision> {
         let file = self.unit.known().and_then(|file| file.state.revision());
         let service = self.service.known();
-        let service = service.map_or([None, None], |service| [service.loaded(), service.running]);
+        let service =
+            service.map_or([None, None], |service| [service.unit.revision(), service.running]);
         file.into_iter().chain(service.into_iter().flatten()).collect()
     }
 }
@@ -139,7 +140,7 @@ pub struct History {
     pub running: BTreeMap<CompanionName, BTreeMap<Work, Attempt>>,
     /// The runs observed with the same revision in unit file, loaded unit and process.
     pub verified: BTreeMap<CompanionName, VerifiedRun>,
-    /// The current runs, and when each was first observed up.
+    /// When each young run was first observed up.
     pub up_since: BTreeMap<CompanionName, FirstSeen>,
     /// Completed removals: their containers are not read again.
     pub gone: BTreeMap<CompanionName, Generation>,

@@ -21,8 +21,8 @@ pub struct ServiceState {
     pub busy: bool,
     /// The revision that the main process was started from, while there is one that reports it.
     pub running: Option<Revision>,
-    /// Identifies the current run: changes with each start. While nothing runs it is that of the last run, or
-    /// `None`.
+    /// Identifies the current run: changes with each start, and is always there while it is up. While nothing runs
+    /// it is that of the last run, or `None`.
     pub run_id: Option<String>,
     /// Whether the processes are frozen (`podman pause`).
     pub frozen: bool,
@@ -59,14 +59,11 @@ impl ServiceState {
         }
     }
 
-    /// Returns the revision of the loaded unit.
+    /// Returns the revision that a start would use.
     pub fn loaded(&self) -> Option<Revision> {
         match self.unit {
             LoadedUnit::FromStore { revision } => revision,
-            LoadedUnit::Absent
-            | LoadedUnit::Elsewhere { .. }
-            | LoadedUnit::Held { .. }
-            | LoadedUnit::Unusable { .. } => None,
+            _ => None,
         }
     }
 
@@ -114,23 +111,35 @@ pub enum LoadedUnit {
         /// The host's message.
         message: String,
     },
-    /// The host cannot use it.
+    /// The unit at the companion's location in the unit store, which the host cannot use.
     Unusable {
         /// The host's message.
         message: String,
+        /// Its revision, if readable.
+        revision: Option<Revision>,
     },
+}
+
+impl LoadedUnit {
+    /// Returns the revision that the unit names, whether it can be started or not.
+    pub fn revision(&self) -> Option<Revision> {
+        match self {
+            Self::FromStore { revision } | Self::Unusable { revision, .. } => *revision,
+            Self::Absent | Self::Elsewhere { .. } | Self::Held { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for LoadedUnit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Absent => f.write_str("no unit is loaded"),
+            Self::Absent => f.write_str("the host reports no unit of this name"),
             Self::FromStore { revision: Some(revision) } => {
                 write!(f, "revision {revision} is loaded")
             }
             Self::FromStore { revision: None } => f.write_str("a unit without revision is loaded"),
             Self::Elsewhere { place } => write!(f, "{place} is loaded"),
-            Self::Held { message } | Self::Unusable { message } => f.write_str(message),
+            Self::Held { message } | Self::Unusable { message, .. } => f.write_str(message),
         }
     }
 }

@@ -129,7 +129,7 @@ impl fmt::Display for WaitingOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict { what } => write!(f, "the name is taken by something unmanaged: {what}"),
-            Self::Held { message } => f.write_str(message),
+            Self::Held { message } => write!(f, "held back by the operator: {message}"),
             Self::Shadowed { by } => write!(f, "another unit of this name takes precedence: {by}"),
             Self::UnitRefused { message } => write!(f, "the generator refuses the unit: {message}"),
             Self::NotLoaded { message } => write!(f, "unit is not loaded: {message}"),

@@ -63,7 +63,7 @@ pub(super) fn rule(
 /// The loaded unit or the process decides by its revision: an unmanaged unit that was loaded from the same path
 /// has none. A unit of a release without revisions has no revision, nor does its file.
 fn is_ours(file: &UnitFile, service: &ServiceState) -> bool {
-    let says_so = service.running.is_some() || service.loaded().is_some();
+    let says_so = service.running.is_some() || service.unit.revision().is_some();
     match service.unit {
         LoadedUnit::FromStore { .. } | LoadedUnit::Unusable { .. } => {
             says_so || file.state == UnitFileState::Drifted { revision: None }

@@ -184,7 +184,7 @@ impl Setup {
 
     /// The operator holds the unit back.
     fn held(&mut self) {
-        let message = "unit is masked by the operator".to_owned();
+        let message = "unit is masked".to_owned();
         self.service().unit = LoadedUnit::Held { message };
     }
 

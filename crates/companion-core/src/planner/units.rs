@@ -1,7 +1,6 @@
 //! The third stage: the unit file and the loaded unit.
 
 use super::CompanionPlan;
-use super::services::TRANSIENT_POLL;
 use crate::model::desired::DesiredCompanion;
 use crate::model::hook::ConfigId;
 use crate::model::image::PresentImage;
@@ -184,7 +183,7 @@ fn after_rendering(
         let claims_it = revision.rendering == wanted.rendering;
         revision.restart_epoch.wrapping_add(u32::from(claims_it))
     };
-    let claimed = [service.loaded(), service.running].into_iter().flatten();
+    let claimed = [service.unit.revision(), service.running].into_iter().flatten();
     let claimed = claimed.filter(|revision| revision.same_contents(&wanted)).map(restart_epoch);
     let kept = found.same_contents(&wanted).then_some(found.restart_epoch);
     wanted.with_restart_epoch(claimed.chain(kept).max().unwrap_or(0))
@@ -206,7 +205,7 @@ fn verified(
 
 /// Returns the revision to write over a drifted file, with a restart epoch that nothing reports yet.
 fn after_drift(wanted: Revision, claimed: Option<Revision>, service: &ServiceState) -> Revision {
-    let restart_epoch = [claimed, service.loaded(), service.running]
+    let restart_epoch = [claimed, service.unit.revision(), service.running]
         .into_iter()
         .flatten()
         .filter(|revision| revision.same_contents(&wanted))
@@ -258,10 +257,8 @@ fn loaded(
         if plan.load(input, Reason::LoadedUnitStale) {
             return Some(Loading { revision, after_load: true });
         }
-        // Written units take effect immediately, so the file changed after it was read.
-        let retry_at = plan.builder.now.after(TRANSIENT_POLL);
-        let message = service.unit.to_string();
-        plan.block_until(WaitingOn::NotLoaded { message }, retry_at);
+        // Written units take effect immediately: the host cannot use this one, or it changed after it was read.
+        plan.block(WaitingOn::NotLoaded { message: service.unit.to_string() });
         return None;
     };
     // A reload failed or did not load the unit: report its error first, because the loaded unit

@@ -35,7 +35,8 @@ impl fmt::Display for Job {
 /// Loads units from the store and runs them.
 ///
 /// # Contract
-/// - A written unit is unknown until [`reload`](Self::reload). A reload starts and stops nothing and resets no
+/// - Where the host [loads units](HostTraits::loads_units), a written unit is unknown until
+///   [`reload`](Self::reload). A reload starts and stops nothing and resets no
 ///   failure. A reload without changed files changes nothing.
 /// - A service keeps running when its unit is deleted, invalid or masked, and can be stopped; it is not
 ///   restarted then. A restored unit finds the running service.
@@ -48,7 +49,7 @@ impl fmt::Display for Job {
 /// - A program that exits or is killed is restarted according to its unit, after the restart delay; until then
 ///   it is not down. A stop keeps it down, a start finishes with that restart, and a restart skips the delay.
 /// - A program that ignores a stop is killed after the stop timeout: the stop is done, and the service failed.
-/// - A service that hit its start limit refuses to start until [`reset_failed`](Self::reset_failed); a host may
+/// - Where the host [keeps failures](HostTraits::keeps_failures), a service that hit its start limit refuses to start until [`reset_failed`](Self::reset_failed); a host may
 ///   also reset the limit after some time. With a restart delay of 2 s or more there is no limit.
 /// - A service that failed for another reason starts without a reset.
 /// - The complete log of a failed run is readable until the next start.
@@ -118,9 +119,10 @@ pub trait ServiceManager: Send + Sync {
     }
 
     /// Waits until the host reports that a service may have changed since this last returned; then a reconcile
-    /// follows immediately. It is a hint: a host may report too much, and the resync finds what it does not report.
+    /// follows soon. It is a hint: a host may report too much, and the resync finds what it does not report.
     ///
-    /// A host that reports nothing never returns.
+    /// The call is dropped and repeated between reconciles: a change while no call waits makes the next one return
+    /// immediately. A host that reports nothing never returns.
     async fn changed(&self) {
         std::future::pending().await
     }

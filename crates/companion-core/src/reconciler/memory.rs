@@ -119,7 +119,11 @@ impl Memory {
     fn remember_young(&mut self, observed: &ObservedState) {
         let known = std::mem::take(&mut self.up_since);
         for (name, seen) in &observed.companions {
-            let Some(service) = seen.service.known() else { continue };
+            let Some(service) = seen.service.known() else {
+                let carried = known.get(name).cloned();
+                self.up_since.extend(carried.map(|seen| (name.clone(), seen)));
+                continue;
+            };
             let young = service.is_up() && service.up_for < CONFIG_INTERVAL;
             let Some(run_id) = service.run_id.clone().filter(|_| young) else { continue };
             let before = known.get(name).filter(|before| before.run_id == run_id);

@@ -178,7 +178,7 @@ fn too_many_steps_for_a_companion_are_a_violation_with_its_name() {
 }
 
 #[test]
-fn write_after_the_reload_without_a_start_is_a_violation() {
+fn write_after_the_load_without_a_start_is_a_violation() {
     let (setup, mut steps) = lost();
     steps.truncate(2);
     assert_eq!(broken(&setup, steps.clone()), []);
@@ -187,7 +187,7 @@ fn write_after_the_reload_without_a_start_is_a_violation() {
 }
 
 #[test]
-fn start_before_a_required_reload_without_a_write_is_a_violation() {
+fn start_before_a_required_load_without_a_write_is_a_violation() {
     let (setup, mut steps) = lost();
     steps.remove(0);
     assert_eq!(broken(&setup, steps.clone()), []);
@@ -196,7 +196,7 @@ fn start_before_a_required_reload_without_a_write_is_a_violation() {
 }
 
 #[test]
-fn a_start_may_come_before_the_reload_that_only_another_companion_needs() {
+fn a_start_may_come_before_the_load_that_only_another_companion_needs() {
     let (setup, mut steps) = lost();
     let other = CompanionName::new("other").unwrap();
     let started = CompanionStep { companion: other, ..start(&down()) };

@@ -41,7 +41,10 @@ fn service() -> impl Strategy<Value = ServiceState> {
         1 => Just(LoadedUnit::Absent),
         1 => Just(LoadedUnit::Elsewhere { place: "/elsewhere".to_owned() }),
         1 => Just(LoadedUnit::Held { message: "masked".to_owned() }),
-        1 => Just(LoadedUnit::Unusable { message: "bad setting".to_owned() }),
+        1 => Just(LoadedUnit::Unusable {
+            message: "bad setting".to_owned(),
+            revision: None,
+        }),
     ];
     let run = prop::sample::select(vec![
         RunState::Up,

@@ -159,3 +159,19 @@ fn a_service_from_before_there_were_revisions_is_stopped() {
     setup.service().running = None;
     setup.expect(&["stop web: app was removed"], &[]);
 }
+
+/// A drop-in or a damaged generator output makes the loaded unit of a running companion unusable.
+#[test]
+fn service_of_an_unusable_unit_is_stopped_before_its_unit_is_removed() {
+    let mut setup = Setup::removed();
+    let (message, revision) = ("bad setting".to_owned(), Some(setup.revision));
+    setup.service().unit = LoadedUnit::Unusable { message, revision };
+    for run in [RunState::Up, RunState::BetweenRestarts] {
+        setup.service().run = run;
+        setup.service().running = None;
+        setup.expect(&["stop web: app was removed"], &[]);
+    }
+    setup.down(RunState::Failed);
+    let plan = setup.plan();
+    assert!(plan.steps.iter().any(|step| step.action() == Some(&Action::ResetFailed)), "{plan:?}");
+}

@@ -242,7 +242,7 @@ fn a_masked_unit_is_respected() {
     let mut setup = Setup::converged();
     setup.down(RunState::Down);
     setup.held();
-    setup.expect(&[], &["unit is masked by the operator"]);
+    setup.expect(&[], &["held back by the operator: unit is masked"]);
 }
 
 #[test]
