@@ -34,6 +34,7 @@ const UNLIMITED_FROM: u32 = 2;
 /// In addition to the requested settings it sets:
 ///
 /// - `Pull=never`: the image is already present, and a repair needs no network.
+/// - `PodmanArgs=` for each setting that containers.conf(5) could change, see [`PINNED`].
 /// - `[Quadlet] DefaultDependencies=false`: a user's manager never reaches `network-online.target` by itself, and each
 ///   first start would wait 90 s for it (podman issue 24588). A container that fails without a network is restarted.
 /// - `TimeoutStartSec=` always, and `TimeoutStopSec=` above `StopTimeout=` if that is given.
@@ -102,7 +103,38 @@ fn container(unit: &UnitSpec) -> Container {
     container.working_dir = spec.working_dir.as_ref().map(|path| path.as_str().to_owned());
     container.pull = Some(quadlet::Pull::Never);
     container.stop_timeout = spec.stop_timeout.map(seconds);
+    container.podman_args = pinned(spec).map(str::to_owned).collect();
     container
+}
+
+/// Podman's own defaults that a companion relies on, so that those of the host's containers.conf(5) do not reach it.
+///
+/// As options, because Quadlet's keys for them came later or cannot say `false` in every version. Left to the host:
+/// what only adds to a container (`env`, `devices`, `mounts`, `volumes`, `annotations`), what its operator restricts
+/// (`pids_limit`, `default_ulimits`, `seccomp_profile`, `apparmor_profile`, `label`), and name service.
+const PINNED: [&str; 9] = [
+    // All capabilities would come back.
+    "--privileged=false",
+    // The owner of the rendered configuration, mode 0600, is the container's root.
+    "--userns=host",
+    "--pid=private",
+    "--ipc=private",
+    // The host's environment may contain secrets.
+    "--env-host=false",
+    // The init program may be missing.
+    "--init=false",
+    // `AddHost=` needs `/etc/hosts`.
+    "--no-hosts=false",
+    // nginx creates its files as other users than it reads them.
+    "--umask=0022",
+    // The last log lines of a failed run are read from the journal.
+    "--log-driver=journald",
+];
+
+/// Returns the pinned options of `spec`.
+fn pinned(spec: &ContainerSpec) -> impl Iterator<Item = &'static str> {
+    let writable = (!spec.read_only_root).then_some("--read-only=false");
+    PINNED.into_iter().chain(writable)
 }
 
 fn port(port: &PortMapping) -> quadlet::PublishPort {

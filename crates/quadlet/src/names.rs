@@ -193,6 +193,18 @@ pub(crate) fn check_mount_option(option: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Validates an option of `podman run` as `--name=value`, so that it cannot be read as an argument of another one.
+pub(crate) fn check_option(option: &str) -> Result<(), Refusal> {
+    let part = |c: char| c.is_ascii_lowercase() || c == '-';
+    let name = option.strip_prefix("--").and_then(|rest| Some(rest.split_once('=')?.0));
+    if !name.is_some_and(|name| {
+        name.starts_with(|c: char| part(c) && c != '-') && name.chars().all(part)
+    }) {
+        return Err(invalid(option, "an option in the form `--name=value`"));
+    }
+    Ok(())
+}
+
 /// Validates the name of an extension section or key.
 pub(crate) fn check_extension(name: &str) -> Result<(), Refusal> {
     check_length(name, 255)?;

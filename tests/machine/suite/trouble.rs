@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::daemon::Daemon;
-use crate::guest::{archy, root, systemctl, throughout, until, write};
+use crate::guest::{archy, podman, root, systemctl, throughout, until, write};
 use crate::node::{ALL, Companion, ELECTRS, LND, UNITS, companion, containers, installed};
 
 const FOREIGN: &str =
@@ -87,6 +87,59 @@ fn full_disk_keeps_complete_units_and_running_containers() {
     // daemon's tests for one that has observed them.
     assert_eq!(ELECTRS.container().as_ref(), before.get(ELECTRS.name));
     root(&["umount", UNITS]).good();
+}
+
+/// A defaults file of archy, removed at the end of the test.
+struct ContainerDefaults;
+
+impl ContainerDefaults {
+    const FILE: &str = "/home/archy/.config/containers/containers.conf";
+
+    fn set(text: &str) -> Self {
+        write(Self::FILE, text);
+        Self
+    }
+}
+
+impl Drop for ContainerDefaults {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(Self::FILE);
+    }
+}
+
+/// Each line alone stops a companion that leaves the setting to the host, or removes some of its protection.
+#[test]
+fn container_defaults_of_the_host_do_not_reach_companions() {
+    let defaults = [
+        "read_only = true",
+        "privileged = true",
+        "userns = \"keep-id\"",
+        "pidns = \"host\"",
+        "ipcns = \"host\"",
+        "env_host = true",
+        "init = true\ninit_path = \"/nonexistent/init\"",
+        "no_hosts = true",
+        "umask = \"0777\"",
+        "log_driver = \"none\"",
+    ];
+    installed();
+    let _defaults = ContainerDefaults::set(&format!("[containers]\n{}\n", defaults.join("\n")));
+    let names = ALL.map(Companion::service);
+    let restart: Vec<&str> =
+        ["restart"].into_iter().chain(names.iter().map(String::as_str)).collect();
+    systemctl(&restart).good();
+    until("all pages answer", 60, || ALL.into_iter().all(Companion::is_up).then_some(()));
+    companion(&["reconcile"]).exits(0);
+    for companion in ALL {
+        let fields = "{{.HostConfig.Privileged}} {{.HostConfig.PidMode}} {{.HostConfig.IpcMode}}";
+        let seen = podman(&["inspect", "--format", fields, companion.name]).good();
+        assert_eq!(seen, "false private private", "{}", companion.name);
+        let log = archy(&["journalctl", "--user", "-q", "-u", &companion.service()]).good();
+        assert!(
+            log.contains("nginx") || log.contains("worker"),
+            "the log is in the journal: {log}"
+        );
+    }
 }
 
 #[test]

@@ -53,6 +53,7 @@ fn plain(field: Field) -> &'static str {
         Field::DropCapability => "CHOWN",
         Field::TmpfsOption => "noexec",
         Field::VariableName | Field::ExtensionKey => "Plain",
+        Field::PodmanArgument => "--umask=plain",
         _ => "plain",
     }
 }

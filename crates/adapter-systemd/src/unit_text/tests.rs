@@ -136,6 +136,20 @@ fn everything_that_a_backend_may_ask_for_is_said() {
     assert!(text.contains("/dev/ttyUSB0:/dev/modem"), "{text}");
 }
 
+/// containers.conf(5) applies to a setting that the unit leaves out.
+#[test]
+fn the_hosts_container_defaults_do_not_reach_a_companion() {
+    let read_only = ContainerSpec { read_only_root: true, ..ContainerSpec::default() };
+    for (spec, line) in [(ContainerSpec::default(), None), (read_only, Some("ReadOnly=true"))] {
+        let text = text(spec, Scope::User);
+        for pinned in PINNED {
+            assert!(text.contains(&format!("\"{pinned}\"")), "no {pinned} in:\n{text}");
+        }
+        assert_eq!(text.contains("--read-only=false"), line.is_none(), "{text}");
+        assert_lines(&text, line.as_slice());
+    }
+}
+
 #[test]
 fn a_path_with_a_colon_is_mounted_all_the_same() {
     let mount = BindMount { source: path("/a:b"), target: path("/c"), read_only: true };

@@ -75,6 +75,11 @@ fn command(lines: &mut Lines, container: &Container) -> Result<(), RenderError> 
         };
         lines.value(&keys::PULL, word)?;
     }
+    for argument in &container.podman_args {
+        checked(&keys::PODMAN_ARGS, names::check_option(argument))?;
+    }
+    let arguments: Vec<&str> = container.podman_args.iter().map(String::as_str).collect();
+    lines.words(&keys::PODMAN_ARGS, &arguments)?;
     if let Some(timeout) = container.stop_timeout {
         if timeout.subsec_nanos() != 0 {
             let value = Excerpt::of(&format!("{timeout:?}"));

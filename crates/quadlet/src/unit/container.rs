@@ -51,6 +51,9 @@ pub struct Container {
     /// `StopTimeout=`: whole seconds between SIGTERM and SIGKILL. Must be below
     /// [`Service::timeout_stop`](super::Service).
     pub stop_timeout: Option<Duration>,
+    /// `PodmanArgs=`: options of `podman run` in the form `--name=value`. Podman reads them after all others, so they
+    /// override both keys and the defaults of containers.conf(5).
+    pub podman_args: Vec<String>,
 }
 
 impl Container {

@@ -19,8 +19,10 @@ pub(crate) struct Command {
 const SWITCHES: [&str; 5] = ["--replace", "--rm", "-d", "--read-only", "--init"];
 
 /// Options that the generator adds itself.
-const SKELETON: [&str; 7] =
-    ["--replace", "--rm", "-d", "--cidfile", "--cgroups", "--sdnotify", "--log-driver"];
+const SKELETON: [&str; 6] = ["--replace", "--rm", "-d", "--cidfile", "--cgroups", "--sdnotify"];
+
+/// The log driver that the generator of some versions adds, before the options of `PodmanArgs=`.
+const ADDED_LOG_DRIVER: (&str, &str) = ("--log-driver", "passthrough");
 
 impl Command {
     fn new(
@@ -58,7 +60,7 @@ impl Command {
                     )
                 }
             };
-            if !SKELETON.contains(&flag) {
+            if !SKELETON.contains(&flag) && (flag, value.as_str()) != ADDED_LOG_DRIVER {
                 options.push(option(if flag == "-v" { "--volume" } else { flag }, value));
             }
         }
@@ -138,11 +140,13 @@ impl Command {
                 .iter()
                 .map(|time| ("--stop-timeout", time.as_secs().to_string())),
         );
+        let arguments = container.podman_args.iter().filter_map(|option| option.split_once('='));
+        let arguments = arguments.map(|(flag, value)| option(flag, value.to_owned()));
         if !container.entrypoint.is_empty() {
             options.push(("--entrypoint", serde_json::json!(container.entrypoint).to_string()));
         }
         let options = options.into_iter().map(|(flag, value)| option(flag, value));
-        Self::new(options, &container.image, &container.exec)
+        Self::new(options.chain(arguments), &container.image, &container.exec)
     }
 }
 

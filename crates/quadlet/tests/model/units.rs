@@ -49,6 +49,8 @@ pub(crate) enum Field {
     Entrypoint,
     EntrypointWord,
     ExecWord,
+    PodmanArgument,
+    PodmanArgumentValue,
     Description,
     After,
     ServiceVariable,
@@ -57,7 +59,7 @@ pub(crate) enum Field {
 }
 
 impl Field {
-    pub(crate) const ALL: [Self; 27] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::Image,
         Self::ContainerName,
         Self::HostName,
@@ -80,6 +82,8 @@ impl Field {
         Self::Entrypoint,
         Self::EntrypointWord,
         Self::ExecWord,
+        Self::PodmanArgument,
+        Self::PodmanArgumentValue,
         Self::Description,
         Self::After,
         Self::ServiceVariable,
@@ -125,6 +129,8 @@ impl Field {
                 container.entrypoint = vec!["/bin/sh".to_owned(), "-c".to_owned(), owned]
             }
             Self::ExecWord => container.exec.push(owned),
+            Self::PodmanArgument => container.podman_args.push(owned),
+            Self::PodmanArgumentValue => container.podman_args.push(format!("--umask={owned}")),
             Self::Description => unit.unit.description = Some(owned),
             Self::After => unit.unit.after.push(owned),
             Self::ServiceVariable => unit.service.environment.insert("HOSTILE", owned),

@@ -79,6 +79,7 @@ pub(crate) fn vectors() -> Vec<String> {
         "a;b",
         "\\;",
         "--privileged",
+        "--privileged=true",
         "-v",
         "-",
         "--",
