@@ -1,22 +1,18 @@
 //! Health checks of a scope's host, for people. Changes nothing.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::env;
 use std::fs;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use companion_core::ports::PortResult;
 use host_files::blocking;
 
-use crate::bus::Bus;
-use crate::dbus::MANAGER;
+use crate::environment::{self, DifferingDirectory, Environment};
 use crate::error::BusError;
 use crate::generator::{Generator, GeneratorError};
 use crate::scope::{Scope, ScopeError};
-use crate::service_manager::properties;
-use crate::states::{Properties, PropertyError, variable_in};
+use crate::states::{Properties, PropertyError};
 
 const LIMIT: Duration = Duration::from_secs(10);
 const CGROUP_ROOT: &str = "/sys/fs/cgroup";
@@ -35,8 +31,6 @@ pub struct ScopeHealth {
     pub linger: Option<bool>,
     /// Whether the host has the unified cgroup hierarchy, which Quadlet requires.
     pub unified_cgroups: bool,
-    /// The user's base directories in this process's environment, by variable; empty in the system's scope.
-    pub directories: BTreeMap<&'static str, PathBuf>,
 }
 
 /// systemd's own facts.
@@ -44,14 +38,10 @@ pub struct ScopeHealth {
 pub struct SystemdFacts {
     /// The version, such as `257.8-1~deb13u2`.
     pub version: String,
-    /// The generator's unit directory according to the manager's environment (`XDG_CONFIG_HOME`, `HOME`). If it differs
-    /// from [`ScopeHealth::unit_dir`], the generator finds no unit.
-    pub unit_dir: Option<PathBuf>,
     /// Whether memory limits take effect: whether the manager's units have the memory controller; `None` if unknown.
     pub memory_limits: Option<bool>,
-    /// The base directories according to the manager's environment. Where one differs from
-    /// [`ScopeHealth::directories`], a command and the daemon use different files.
-    pub directories: BTreeMap<&'static str, PathBuf>,
+    /// The base directories that differ between this process and the manager.
+    pub differing: Vec<DifferingDirectory>,
 }
 
 /// Inspects the host; takes at most about 20 s if nothing replies.
@@ -73,16 +63,14 @@ pub async fn inspect(scope: Scope) -> ScopeHealth {
         generator,
         linger,
         unified_cgroups,
-        directories: scope.base_directories_in(&|name| std::env::var_os(name)),
     }
 }
 
 async fn facts(scope: Scope) -> Result<SystemdFacts, BusError> {
-    let session = Bus::at(scope.bus_addresses(), LIMIT).session().await?;
-    let path = zbus::ObjectPath::from_static_str("/org/freedesktop/systemd1")?;
-    let manager = properties(&session, &path.into(), MANAGER, LIMIT).await?;
-    let described =
-        blocking::within(LIMIT, move || described(scope, &manager, Path::new(CGROUP_ROOT)));
+    let manager = environment::manager_properties(scope).await?;
+    let described = blocking::within(LIMIT, move || {
+        described(scope, &manager, &|name| env::var_os(name), Path::new(CGROUP_ROOT))
+    });
     Ok(described.await.map_err(|_stuck| BusError::Unread)??)
 }
 
@@ -90,21 +78,18 @@ async fn facts(scope: Scope) -> Result<SystemdFacts, BusError> {
 fn described(
     scope: Scope,
     manager: &Properties,
+    here: Environment<'_>,
     cgroups: &Path,
 ) -> Result<SystemdFacts, PropertyError> {
     let environment = manager.texts("Environment")?;
-    let variable = |name: &str| {
-        let value = variable_in(environment.iter().map(String::as_bytes), name)?;
-        Some(OsStr::from_bytes(value).to_owned())
-    };
+    let there = environment::of_entries(&environment);
     let control_group = manager.text("ControlGroup")?.unwrap_or_default();
     let group = cgroups.join(control_group.trim_start_matches('/'));
     // In the root group, the file lists the kernel's controllers, which units get.
     let controllers = fs::read_to_string(group.join("cgroup.controllers")).ok();
     Ok(SystemdFacts {
         version: manager.text("Version")?.unwrap_or_default().to_owned(),
-        unit_dir: scope.unit_dir_in(&variable).ok(),
-        directories: scope.base_directories_in(&variable),
+        differing: environment::differing(scope, here, &there),
         memory_limits: controllers
             .map(|names| names.split_whitespace().any(|name| name == "memory")),
     })
@@ -145,28 +130,26 @@ mod tests {
         ]);
         let manager = properties.iter().map(|(name, value)| (name.clone(), value.clone()));
         let manager = Properties::from(manager.collect::<HashMap<_, _>>());
-        let facts = described(Scope::User, &manager, place.path()).unwrap();
-        let unit_dir = Some(PathBuf::from("/c/containers/systemd"));
+        let here = |name: &str| (name == "HOME").then(|| "/home/archy".into());
+        let facts = described(Scope::User, &manager, &here, place.path()).unwrap();
         let expected = SystemdFacts {
             version: "257.1".to_owned(),
-            unit_dir,
             memory_limits: Some(true),
-            directories: BTreeMap::from([
-                ("XDG_CONFIG_HOME", PathBuf::from("/c")),
-                ("XDG_DATA_HOME", PathBuf::from("/home/archy/.local/share")),
-                ("XDG_STATE_HOME", PathBuf::from("/home/archy/.local/state")),
-            ]),
+            differing: vec![DifferingDirectory {
+                variable: "XDG_CONFIG_HOME",
+                here: PathBuf::from("/home/archy/.config"),
+                there: PathBuf::from("/c"),
+            }],
         };
         assert_eq!(facts, expected);
 
         fs::write(group.join("cgroup.controllers"), "cpu memory_recursiveprot\n").unwrap();
         properties.remove("Version");
         let manager_without = Properties::from(properties);
-        assert!(described(Scope::User, &manager_without, place.path()).is_err());
-        let facts = described(Scope::System, &manager, place.path()).unwrap();
-        assert_eq!(facts.unit_dir, Some(PathBuf::from("/etc/containers/systemd")));
+        assert!(described(Scope::User, &manager_without, &here, place.path()).is_err());
+        let facts = described(Scope::System, &manager, &here, place.path()).unwrap();
         assert_eq!(facts.memory_limits, Some(false));
-        assert!(facts.directories.is_empty(), "the system has no home");
+        assert!(facts.differing.is_empty(), "the system has no home");
     }
 
     #[test]

@@ -32,12 +32,14 @@
 //! | `journal` | the last log lines of a failed run |
 //! | `reload_check` | whether a reload would lose units and must be skipped: [`unloadable_units`] |
 //! | `service_manager` | [`SystemdManager`]: the port over the seven above |
+//! | `environment` | which base directories differ between this process and systemd: [`differing_directories`] |
 //! | `health` | health checks of the host, for people: [`inspect`] |
 //!
 //! Requires systemd 235 (`NRestarts`), Podman 4.4 and cgroup v2.
 
 mod bus;
 mod dbus;
+mod environment;
 mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -57,6 +59,7 @@ mod states;
 mod unit_store;
 mod unit_text;
 
+pub use environment::{DifferingDirectory, differing_directories};
 pub use generator::{Generator, GeneratorError};
 pub use health::{ScopeHealth, SystemdFacts, inspect};
 pub use host_facts::HostFacts;

@@ -1,6 +1,5 @@
 //! The service manager, a user's or the system's, and its paths. Reads the environment; opens nothing.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +24,7 @@ impl Scope {
     /// Returns the directory that Quadlet reads this scope's units from (podman-systemd.unit(5)).
     ///
     /// For a user it follows this process's `XDG_CONFIG_HOME`, whereas the generator follows that of the user's
-    /// manager; [`inspect`](crate::inspect) reports a difference.
+    /// manager; [`differing_directories`](crate::differing_directories) returns a difference.
     ///
     /// # Errors
     /// [`ScopeError::NoHome`] for a user without a home.
@@ -60,28 +59,6 @@ impl Scope {
                 .map(|config| config.join("containers/systemd"))
                 .ok_or(ScopeError::NoHome),
         }
-    }
-
-    /// Returns a user's base directories in an environment, by variable (XDG base directory specification): the
-    /// locations of the catalog, Podman's storage and the state. Empty without a home.
-    pub(crate) fn base_directories_in(
-        self,
-        variable: &dyn Fn(&str) -> Option<OsString>,
-    ) -> BTreeMap<&'static str, PathBuf> {
-        let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let defaults = match self {
-            Self::User => &[
-                ("XDG_CONFIG_HOME", ".config"),
-                ("XDG_DATA_HOME", ".local/share"),
-                ("XDG_STATE_HOME", ".local/state"),
-            ][..],
-            Self::System => &[],
-        };
-        let directory = |(name, default): &(&'static str, &str)| {
-            let found = absolute(name).or_else(|| Some(absolute("HOME")?.join(default)))?;
-            Some((*name, found))
-        };
-        defaults.iter().filter_map(directory).collect()
     }
 
     fn bus_addresses_in(

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use adapter_hooks::{ConfigHook, FileHooks, HookError, HostKey, Readiness};
 use adapter_podman::{Podman, PodmanContainers, PodmanError, PodmanImages};
-use adapter_systemd::{HostFacts, QuadletDir, Scope, ScopeError, SystemdManager};
+use adapter_systemd::{
+    DifferingDirectory, HostFacts, QuadletDir, Scope, ScopeError, SystemdManager,
+    differing_directories,
+};
 use async_trait::async_trait;
 use companion_core::error_chain::chain;
 use companion_core::model::companion::{CompanionName, InvalidValue};
@@ -55,6 +58,10 @@ pub enum HostError {
         #[source]
         source: PortError,
     },
+    /// The service manager has another environment than this process: units and images would be written where
+    /// systemd finds none.
+    #[error(transparent)]
+    Environment(DifferingDirectory),
     /// There is no place for the lock of the leader.
     #[error("failed to find the directory of the leader's lock")]
     Leadership(#[source] PortError),
@@ -166,10 +173,11 @@ impl DesiredStore for LiveHost {
 const NOBODY: &str = "no-such-companion";
 
 /// Asks the service manager for a unit that nobody has: whether it can be reached at all. Of one that is
-/// loaded it would return all properties, which takes it a millisecond.
+/// loaded it would return all properties, which takes it a millisecond. Then compares its environment with this
+/// process's.
 ///
 /// # Errors
-/// [`HostError::ServiceManager`].
+/// [`HostError::ServiceManager`], [`HostError::Environment`].
 pub async fn reach(scope: Scope) -> Result<SystemdManager, HostError> {
     let services = SystemdManager::new(scope);
     let name = CompanionName::new(NOBODY).map_err(HostError::Name)?;
@@ -178,9 +186,12 @@ pub async fn reach(scope: Scope) -> Result<SystemdManager, HostError> {
         Scope::User => "the user's systemd",
         Scope::System => "the system's systemd",
     };
-    match answers.into_values().find_map(Result::err) {
+    let unreachable = |source| HostError::ServiceManager { manager, source };
+    answers.into_values().collect::<PortResult<Vec<_>>>().map_err(unreachable)?;
+    let differing = differing_directories(scope).await.map_err(unreachable)?;
+    match differing.into_iter().find(DifferingDirectory::is_fatal) {
         None => Ok(services),
-        Some(source) => Err(HostError::ServiceManager { manager, source }),
+        Some(directory) => Err(HostError::Environment(directory)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use adapter_systemd::DifferingDirectory;
 use archipelago_companions::host::HostError;
 use archipelago_companions::inputs::InputProblem;
 use archipelago_companions::{CatalogError, CompanionsError};
@@ -110,6 +111,16 @@ impl fmt::Display for CommandError {
     }
 }
 
+/// The fix of a directory that this shell and systemd have in different places.
+pub(crate) fn same_directory(
+    DifferingDirectory { variable, here, .. }: &DifferingDirectory,
+) -> String {
+    format!(
+        "unset it here, or add `{variable}={}` to a file in ~/.config/environment.d and log in again",
+        here.display()
+    )
+}
+
 fn fault_of(kind: PortErrorKind) -> Fault {
     match kind {
         PortErrorKind::Unavailable | PortErrorKind::Denied => Fault::Host,
@@ -139,7 +150,14 @@ impl From<HostError> for CommandError {
             HostError::ServiceManager { source, .. } => fault_of(source.kind()),
             _ => Fault::Host,
         };
+        let hint = match &error {
+            HostError::Environment(differing) => Some(same_directory(differing)),
+            _ => None,
+        };
         let error = Self { fault, ..Self::failure(chain(&error)) };
+        if let Some(hint) = hint {
+            return error.hinted(hint);
+        }
         match fault {
             Fault::Host => error.hinted("`companion doctor` lists the missing prerequisites"),
             Fault::Failure | Fault::Input => error,

@@ -1,7 +1,7 @@
 //! Checks the prerequisites: systemd, its environment, cgroups, Podman and its generator.
 
 use adapter_podman::Podman;
-use adapter_systemd::{Scope, ScopeHealth};
+use adapter_systemd::{DifferingDirectory, Scope, ScopeHealth};
 use archipelago_companions::host::{PODMAN_FLOOR, podman_version};
 use companion_core::error_chain::chain;
 
@@ -41,47 +41,29 @@ pub(super) fn service_manager(scope: Scope, health: &ScopeHealth) -> Vec<Finding
         )),
         None => {}
     }
-    match (&health.unit_dir, &facts.unit_dir) {
-        (Err(error), _) => {
-            findings.push(Finding::error("unit directory", chain(error), "set `HOME`"));
-        }
-        (Ok(ours), Some(theirs)) if ours != theirs => findings.push(Finding::error(
-            "unit directory",
-            format!(
-                "units are written to `{}`, but the generator reads `{}`",
-                ours.display(),
-                theirs.display()
-            ),
-            "systemctl --user import-environment XDG_CONFIG_HOME",
-        )),
-        (Ok(ours), _) => {
-            findings.push(Finding::ok("unit directory", ours.display().to_string()));
-        }
-    }
+    findings.push(match &health.unit_dir {
+        Ok(directory) => Finding::ok("unit directory", directory.display().to_string()),
+        Err(error) => Finding::error("unit directory", chain(error), "set `HOME`"),
+    });
     findings
 }
 
 /// Compares the environment of this shell with that of the service manager and the daemon.
 pub(super) fn environment(health: &ScopeHealth) -> Vec<Finding> {
     let Ok(facts) = &health.systemd else { return Vec::new() };
-    let differing = health.directories.iter().filter_map(|(variable, ours)| {
-        let theirs = facts.directories.get(variable).filter(|theirs| *theirs != ours)?;
-        Some(Finding::warning(
-            "environment",
-            format!(
-                "{variable} is `{}` here but `{}` in systemd, so the daemon and this command use \
-                 different files",
-                ours.display(),
-                theirs.display()
-            ),
-            format!(
-                "unset it here, or add `{variable}={}` to a file in ~/.config/environment.d and log \
-                 in again",
-                ours.display()
-            ),
-        ))
-    });
-    differing.collect()
+    let finding = |differing: &DifferingDirectory| {
+        let fix = crate::error::same_directory(differing);
+        if differing.is_fatal() {
+            let message =
+                format!("{differing}, so systemd finds neither units nor images of this command");
+            Finding::error("environment", message, fix)
+        } else {
+            let message =
+                format!("{differing}, so the daemon and this command use different files");
+            Finding::warning("environment", message, fix)
+        }
+    };
+    facts.differing.iter().map(finding).collect()
 }
 
 fn bus_fix(scope: Scope) -> String {

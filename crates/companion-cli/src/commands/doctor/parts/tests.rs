@@ -1,6 +1,3 @@
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
 use adapter_systemd::{GeneratorError, ScopeError, SystemdFacts};
 use companion_core::ports::{PortError, PortErrorKind};
 
@@ -8,19 +5,16 @@ use super::super::State;
 use super::*;
 
 fn healthy() -> ScopeHealth {
-    let directories = BTreeMap::from([("XDG_STATE_HOME", PathBuf::from("/h/.local/state"))]);
     ScopeHealth {
         systemd: Ok(SystemdFacts {
             version: "257".to_owned(),
-            unit_dir: Some("/h/.config/containers/systemd".into()),
             memory_limits: Some(true),
-            directories: directories.clone(),
+            differing: Vec::new(),
         }),
         unit_dir: Ok("/h/.config/containers/systemd".into()),
         generator: Ok("/usr/lib/systemd/user-generators/podman-user-generator".into()),
         linger: Some(true),
         unified_cgroups: true,
-        directories,
     }
 }
 
@@ -77,21 +71,23 @@ fn limits_without_effect_are_a_warning() {
 }
 
 #[test]
-fn units_that_the_generator_does_not_read_are_an_error() {
-    let mut health = healthy();
-    facts(&mut health).unit_dir = Some("/other/containers/systemd".into());
-    assert_eq!(trouble(&health, "unit directory").0, State::Error);
+fn a_user_without_a_home_is_an_error() {
     let health = ScopeHealth { unit_dir: Err(ScopeError::NoHome), ..healthy() };
     assert_eq!(trouble(&health, "unit directory").0, State::Error);
 }
 
 #[test]
-fn an_environment_that_differs_from_the_managers_is_a_warning() {
-    let mut health = healthy();
-    health.directories.insert("XDG_STATE_HOME", "/elsewhere".into());
-    let (state, fix) = trouble(&health, "environment");
-    assert_eq!(state, State::Warning);
-    assert!(fix.contains("XDG_STATE_HOME=/elsewhere"), "{fix}");
+fn an_environment_that_differs_from_the_managers_is_reported() {
+    for (variable, expected) in
+        [("XDG_STATE_HOME", State::Warning), ("XDG_CONFIG_HOME", State::Error)]
+    {
+        let mut health = healthy();
+        let (here, there) = ("/elsewhere".into(), "/h".into());
+        facts(&mut health).differing = vec![DifferingDirectory { variable, here, there }];
+        let (state, fix) = trouble(&health, "environment");
+        assert_eq!(state, expected);
+        assert!(fix.contains(&format!("{variable}=/elsewhere")), "{fix}");
+    }
 }
 
 #[test]
