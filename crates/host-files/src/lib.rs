@@ -8,12 +8,14 @@
 //! | [`blocking`] | where file work runs, how long its caller waits, and what runs one at a time |
 //! | [`errors`] | which port error kind a file error has |
 //! | [`units`] | a directory of unit files: [`UnitFiles`](units::UnitFiles) implements the port `UnitStore` |
+//! | [`watch`] | which changes of files cause a hint |
 //!
 //! It starts no program and contacts no service manager.
 
 pub mod blocking;
 pub mod errors;
 pub mod units;
+pub mod watch;
 
 // The tests use the form of the example.
 #[cfg(test)]

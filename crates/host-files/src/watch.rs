@@ -1,0 +1,261 @@
+//! Hints that files changed, from inotify(7).
+//!
+//! *Flow.* The caller names [`Place`]s and waits for [`Watch::changed`]; it names them again at each call, so that a
+//! directory that was created or replaced meanwhile is watched from then on.
+//! *Guarantees.* A change of a watched place between two calls is reported by the second. No call fails: without
+//! inotify, or on a file system that does not respond, it waits for ever, and the next call tries again.
+//! *Caveats.* A hint may be lost or needless: the kernel drops events when a queue is full, and does not report changes
+//! behind a link in the middle of a path or on the server of a network file system. The caller observes everything
+//! regularly in any case.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, OsString};
+use std::future::pending;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use std::{fmt, io, mem};
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
+use rustix::io::Errno;
+use tokio::sync::Notify;
+use tracing::debug;
+
+use crate::blocking;
+
+/// Time limit for adding the watches.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The stack of the thread in bytes; it reads a few events at a time.
+const STACK: usize = 64 * 1024;
+
+/// The names in a directory whose changes matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    directory: PathBuf,
+    names: Names,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Names {
+    One(OsString),
+    EndingWith(&'static str),
+}
+
+impl Place {
+    /// One file, link or directory, which may be missing; `None` for a path without a file name.
+    pub fn file(path: &Path) -> Option<Self> {
+        let (directory, name) = (path.parent()?.to_owned(), path.file_name()?.to_owned());
+        Some(Self { directory, names: Names::One(name) })
+    }
+
+    /// All names in `directory` that end with `suffix`.
+    pub fn ending_with(directory: impl Into<PathBuf>, suffix: &'static str) -> Self {
+        Self { directory: directory.into(), names: Names::EndingWith(suffix) }
+    }
+
+    fn holds(&self, name: &[u8]) -> bool {
+        match &self.names {
+            Names::One(one) => one.as_bytes() == name,
+            Names::EndingWith(suffix) => name.ends_with(suffix.as_bytes()),
+        }
+    }
+}
+
+/// Watches files, in a thread of its own that ends with this value.
+#[derive(Default)]
+pub struct Watch {
+    queue: Mutex<Option<Arc<Queue>>>,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watch")
+    }
+}
+
+/// The kernel's queue of events.
+struct Queue {
+    events: OwnedFd,
+    /// Ends the thread.
+    stop: OwnedFd,
+    watched: Mutex<Watched>,
+    changed: Notify,
+}
+
+/// The places by the kernel's descriptor of their directory.
+type Places = BTreeMap<i32, Vec<Place>>;
+
+/// The places of the last call. Those of the call before it stay until the next one, because events of a directory that
+/// was replaced may still be in the queue.
+#[derive(Default)]
+struct Watched {
+    current: Places,
+    former: Places,
+}
+
+impl Watched {
+    fn at(&self, descriptor: i32) -> Option<impl Iterator<Item = &Place>> {
+        let (current, former) = (self.current.get(&descriptor), self.former.get(&descriptor));
+        (current.is_some() || former.is_some()).then(|| current.into_iter().chain(former).flatten())
+    }
+}
+
+impl Watch {
+    /// Waits until one of `places` changed since the last call.
+    pub async fn changed(&self, places: Vec<Place>) {
+        match self.queue_of(places).await {
+            Ok(queue) => queue.changed.notified().await,
+            Err(error) => {
+                debug!("failed to watch files, so that a change waits for a resync: {error}");
+                pending().await
+            }
+        }
+    }
+
+    /// Returns the queue, in which `places` are watched.
+    async fn queue_of(&self, places: Vec<Place>) -> io::Result<Arc<Queue>> {
+        let queue = {
+            let mut queue = lock(&self.queue);
+            match &*queue {
+                Some(queue) => Arc::clone(queue),
+                None => Arc::clone(queue.insert(Queue::open()?)),
+            }
+        };
+        let own = Arc::clone(&queue);
+        blocking::within(LIMIT, move || own.watch(places)).await.map_err(io::Error::other)?;
+        Ok(queue)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(queue) = lock(&self.queue).take() {
+            // A thread that cannot be woken ends with the process.
+            let _ = rustix::io::write(&queue.stop, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+impl Queue {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            events: inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?,
+            stop: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            watched: Mutex::default(),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Starts the thread.
+    fn open() -> io::Result<Arc<Self>> {
+        let queue = Arc::new(Self::new()?);
+        let own = Arc::clone(&queue);
+        let thread = std::thread::Builder::new().name("watch".to_owned()).stack_size(STACK);
+        thread.spawn(move || {
+            if let Err(error) = own.follow() {
+                debug!("inotify failed, so that a change waits for a resync: {error}");
+            }
+        })?;
+        Ok(queue)
+    }
+
+    /// Reports relevant events until the watch is dropped.
+    fn follow(&self) -> io::Result<()> {
+        loop {
+            let mut ready =
+                [PollFd::new(&self.events, PollFlags::IN), PollFd::new(&self.stop, PollFlags::IN)];
+            match poll(&mut ready, None) {
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+                Ok(_) if !ready[1].revents().is_empty() => return Ok(()),
+                Ok(_) => {}
+            }
+            if self.has_changed()? {
+                self.changed.notify_one();
+            }
+        }
+    }
+
+    /// Reads all pending events and returns whether one of them is relevant.
+    fn has_changed(&self) -> io::Result<bool> {
+        read(&self.events, &lock(&self.watched))
+    }
+
+    /// Watches exactly `places`.
+    fn watch(&self, places: Vec<Place>) {
+        let added = added(&self.events, places);
+        let watched = &mut *lock(&self.watched);
+        let last = mem::replace(&mut watched.current, added);
+        let former = mem::replace(&mut watched.former, last);
+        for descriptor in former.keys().filter(|descriptor| watched.at(**descriptor).is_none()) {
+            // The kernel has removed the watch of a removed directory already.
+            let _ = inotify::remove_watch(&self.events, *descriptor);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Watches the directory of each place; a repeated watch has no effect. Of a missing directory the nearest existing
+/// one above it is watched for its next component.
+fn added(events: &OwnedFd, places: Vec<Place>) -> Places {
+    let what = WatchFlags::MOVED_TO
+        | WatchFlags::MOVED_FROM
+        | WatchFlags::CLOSE_WRITE
+        | WatchFlags::CREATE
+        | WatchFlags::ATTRIB
+        | WatchFlags::DELETE
+        | WatchFlags::DELETE_SELF
+        | WatchFlags::MOVE_SELF
+        | WatchFlags::ONLYDIR;
+    let mut watched = Places::new();
+    for place in places {
+        let mut place = Some(place);
+        while let Some(it) = place {
+            match inotify::add_watch(events, &it.directory, what) {
+                Ok(descriptor) => {
+                    watched.entry(descriptor).or_default().push(it);
+                    break;
+                }
+                Err(Errno::NOENT | Errno::NOTDIR) => place = Place::file(&it.directory),
+                Err(error) => {
+                    debug!("failed to watch `{}`: {error}", it.directory.display());
+                    break;
+                }
+            }
+        }
+    }
+    watched
+}
+
+/// Reads all pending events and returns whether one of them is relevant.
+fn read(events: &OwnedFd, watched: &Watched) -> io::Result<bool> {
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut reader = inotify::Reader::new(events, &mut buffer);
+    let mut relevant = false;
+    loop {
+        let event = match reader.next() {
+            Ok(event) => event,
+            Err(Errno::AGAIN) => return Ok(relevant),
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        relevant |= match (watched.at(event.wd()), event.file_name().map(CStr::to_bytes)) {
+            // The queue overflowed, or the event belongs to a former watch.
+            (None, _) => event.events().contains(ReadFlags::QUEUE_OVERFLOW),
+            // The directory itself: a change of its mode may open or close it.
+            (Some(_), None) => true,
+            (Some(mut places), Some(name)) => places.any(|place| place.holds(name)),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests;

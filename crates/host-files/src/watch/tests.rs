@@ -1,0 +1,119 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::*;
+
+/// Returns whether `change` of files below a directory is reported for `places` of it.
+fn reports(places: impl Fn(&Path) -> Vec<Place>, change: impl FnOnce(&Path)) -> bool {
+    let place = tempfile::tempdir().unwrap();
+    let (at, queue) = (place.path(), Queue::new().unwrap());
+    fs::create_dir(at.join("units")).unwrap();
+    fs::write(at.join("units/old.container"), "x").unwrap();
+    fs::write(at.join("cookie"), "x").unwrap();
+    queue.watch(places(at));
+    assert!(!queue.has_changed().unwrap(), "nothing changed yet");
+    change(at);
+    // The kernel has queued the event when the change returns.
+    queue.has_changed().unwrap()
+}
+
+fn units(at: &Path) -> Vec<Place> {
+    vec![Place::ending_with(at.join("units"), ".container")]
+}
+
+fn cookie(at: &Path) -> Vec<Place> {
+    Place::file(&at.join("cookie")).into_iter().collect()
+}
+
+#[test]
+fn a_written_replaced_or_removed_file_is_reported() {
+    assert!(reports(cookie, |at| fs::write(at.join("cookie"), "y").unwrap()));
+    assert!(reports(cookie, |at| fs::remove_file(at.join("cookie")).unwrap()));
+    let replaced = |at: &Path| {
+        fs::write(at.join("new"), "y").unwrap();
+        fs::rename(at.join("new"), at.join("cookie")).unwrap();
+    };
+    assert!(reports(cookie, replaced));
+    assert!(reports(units, |at| fs::write(at.join("units/new.container"), "x").unwrap()));
+}
+
+#[test]
+fn a_change_of_mode_is_reported() {
+    let opened = |at: &Path| {
+        fs::set_permissions(at.join("cookie"), fs::Permissions::from_mode(0o640)).unwrap();
+    };
+    assert!(reports(cookie, opened));
+    let closed = |at: &Path| {
+        fs::set_permissions(at.join("units"), fs::Permissions::from_mode(0o500)).unwrap();
+    };
+    assert!(reports(units, closed));
+}
+
+#[test]
+fn other_names_and_reads_are_not_reported() {
+    assert!(!reports(cookie, |at| fs::write(at.join("other"), "x").unwrap()));
+    assert!(!reports(units, |at| fs::write(at.join("units/.a.container.X1"), "x").unwrap()));
+    assert!(!reports(units, |at| assert!(fs::read(at.join("units/old.container")).is_ok())));
+}
+
+#[test]
+fn a_directory_that_is_removed_or_created_is_reported() {
+    assert!(reports(units, |at| fs::remove_dir_all(at.join("units")).unwrap()));
+    let missing = |at: &Path| Place::file(&at.join("later/below/file")).into_iter().collect();
+    assert!(reports(missing, |at| fs::create_dir(at.join("later")).unwrap()));
+    assert!(!reports(missing, |at| fs::create_dir(at.join("another")).unwrap()));
+}
+
+#[test]
+fn a_replaced_directory_is_watched_from_the_next_call_on() {
+    let place = tempfile::tempdir().unwrap();
+    let (at, queue) = (place.path(), Queue::new().unwrap());
+    fs::create_dir(at.join("units")).unwrap();
+    queue.watch(units(at));
+    fs::rename(at.join("units"), at.join("former")).unwrap();
+    fs::create_dir(at.join("units")).unwrap();
+    queue.watch(units(at));
+    assert!(queue.has_changed().unwrap(), "the event of the former directory is still reported");
+    fs::write(at.join("units/a.container"), "x").unwrap();
+    assert!(queue.has_changed().unwrap());
+    queue.watch(units(at));
+    assert!(!queue.has_changed().unwrap());
+    fs::write(at.join("former/a.container"), "x").unwrap();
+    assert!(!queue.has_changed().unwrap(), "the former one is not watched any more");
+}
+
+#[test]
+fn each_of_several_files_in_one_directory_is_reported() {
+    let both =
+        |at: &Path| ["one", "two"].iter().filter_map(|name| Place::file(&at.join(name))).collect();
+    for name in ["one", "two"] {
+        assert!(reports(both, |at| fs::write(at.join(name), "x").unwrap()), "{name}");
+    }
+    assert!(!reports(both, |at| fs::write(at.join("three"), "x").unwrap()));
+}
+
+#[tokio::test]
+async fn a_waiting_call_ends_at_the_change() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("cookie");
+    let watch = Watch::default();
+    let places = || Place::file(&file).into_iter().collect();
+    let waiting = watch.changed(places());
+    tokio::pin!(waiting);
+    let early = tokio::time::timeout(Duration::from_millis(100), waiting.as_mut()).await;
+    assert!(early.is_err(), "nothing changed yet");
+    fs::write(&file, "x").unwrap();
+    waiting.await;
+}
+
+#[tokio::test]
+async fn a_change_between_two_calls_is_reported_by_the_second() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("cookie");
+    let watch = Watch::default();
+    let places = || Place::file(&file).into_iter().collect();
+    let first = watch.changed(places());
+    assert!(tokio::time::timeout(Duration::from_millis(100), first).await.is_err());
+    fs::write(&file, "x").unwrap();
+    watch.changed(places()).await;
+}
