@@ -1,5 +1,7 @@
 //! Hooks written in Rust, which a host program registers under a name.
 
+use std::path::PathBuf;
+
 use companion_core::model::hook::Rendered;
 
 use crate::error::HookError;
@@ -16,6 +18,12 @@ pub trait ConfigHook: Send + Sync {
     /// # Errors
     /// [`HookError`], for instance [`HookError::failed`]; it must not contain a secret.
     fn render(&self) -> Result<Readiness, HookError>;
+
+    /// Returns the files that [`render`](Self::render) reads. Their changes are noticed immediately, those of other
+    /// files at the next resync. Does not block.
+    fn inputs(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 }
 
 impl<F> ConfigHook for F

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt;
 use std::mem;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use companion_core::model::hook::{
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::{HookRunner, PortResult};
 use host_files::blocking::{self, Lock};
+use host_files::watch::{Place, Watch};
 
 use crate::command::Invocation;
 use crate::config_hook::{ConfigHook, Readiness};
@@ -42,6 +44,9 @@ pub struct FileHooks {
     locks: Mutex<BTreeMap<AbsolutePath, Lock>>,
     /// The stamp of a program's last run, for which [`Rendered`] has no field.
     runs: Mutex<BTreeMap<AbsolutePath, Stamp>>,
+    /// The hooks observed so far, by output, whose files are watched.
+    observed: Mutex<BTreeMap<AbsolutePath, HookProgram>>,
+    watch: Watch,
 }
 
 impl FileHooks {
@@ -53,6 +58,8 @@ impl FileHooks {
             file_timeout: FILE_TIMEOUT,
             locks: Mutex::default(),
             runs: Mutex::default(),
+            observed: Mutex::default(),
+            watch: Watch::default(),
         }
     }
 
@@ -84,6 +91,33 @@ impl FileHooks {
         let lock = self.lock(&hook.output);
         let done = blocking::within_locked(self.file_timeout, &lock, move || work(&given)).await;
         done.unwrap_or_else(|stuck| Err(HookError::stuck(&stuck, self.file_timeout)))
+    }
+
+    /// Returns the inputs and outputs of the observed hooks.
+    fn places(&self) -> Vec<Place> {
+        let observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        let inputs = observed.values().flat_map(|program| self.inputs(program));
+        let inputs = inputs.filter_map(|file| Place::file(&file));
+        inputs
+            .chain(observed.keys().filter_map(|output| Place::starting_with(output.as_path())))
+            .collect()
+    }
+
+    fn inputs(&self, program: &HookProgram) -> Vec<PathBuf> {
+        let path = |path: &AbsolutePath| path.as_path().to_owned();
+        match program {
+            HookProgram::Registered(name) => {
+                self.registered.get(name).map(|hook| hook.inputs()).unwrap_or_default()
+            }
+            HookProgram::Command { inputs, .. } => inputs.iter().map(path).collect(),
+            HookProgram::Template { template, values } => {
+                let files = values.values().filter_map(|value| match value {
+                    TemplateValue::File(file) => Some(file),
+                    TemplateValue::Text(_) | TemplateValue::Number(_) => None,
+                });
+                [template].into_iter().chain(files).map(path).collect()
+            }
+        }
     }
 
     fn lock(&self, output: &AbsolutePath) -> Lock {
@@ -160,6 +194,8 @@ impl FileHooks {
         let removed = self.blocking(&hook, |work| Output::new(&work.hook.output)?.remove()).await?;
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
         runs.remove(&hook.output);
+        let mut observed = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        observed.remove(&hook.output);
         if removed {
             tracing::info!(file = %hook.output, "removed the rendered files");
         }
@@ -196,6 +232,11 @@ impl fmt::Debug for FileHooks {
 #[async_trait]
 impl HookRunner for FileHooks {
     async fn observe(&self, hook: &HookSpec) -> PortResult<HookState> {
+        let program = hook.program.clone();
+        self.observed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(hook.output.clone(), program);
         self.blocking(hook, Work::observe)
             .await
             .map_err(|error| error.for_port("observe", hook.output.as_str()))
@@ -228,6 +269,10 @@ impl HookRunner for FileHooks {
 
     async fn remove(&self, hook: &HookSpec) -> PortResult<()> {
         self.removed(hook).await.map_err(|error| error.for_port("remove", hook.output.as_str()))
+    }
+
+    async fn changed(&self) {
+        self.watch.changed(self.places()).await;
     }
 }
 

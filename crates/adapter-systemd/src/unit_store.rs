@@ -165,6 +165,10 @@ impl UnitStore for QuadletDir {
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
         self.files.remove(name).await
     }
+
+    async fn changed(&self) {
+        self.files.changed().await;
+    }
 }
 
 #[cfg(test)]

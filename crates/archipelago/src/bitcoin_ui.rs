@@ -3,6 +3,8 @@
 //! The password file takes precedence over bitcoind's cookie file. Without both, the hook is not ready: the
 //! node would refuse a configuration without credentials.
 
+use std::path::PathBuf;
+
 use adapter_hooks::template::{self, Value, Values};
 use adapter_hooks::{ConfigHook, HookError, Readiness, read_secret};
 use base64::Engine as _;
@@ -71,6 +73,11 @@ impl BitcoinUi {
 }
 
 impl ConfigHook for BitcoinUi {
+    fn inputs(&self) -> Vec<PathBuf> {
+        let files = [&self.rpc.password_file, &self.rpc.cookie_file];
+        files.map(|file| file.as_path().to_owned()).into()
+    }
+
     fn render(&self) -> Result<Readiness, HookError> {
         let credentials = match self.credentials() {
             Err(HookError::NotReady { waiting_for }) => {

@@ -11,6 +11,7 @@ use companion_core::ports::{DesiredStore, PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, DirError, LockFile, Trust};
 use host_files::blocking;
 use host_files::errors::failed_to;
+use host_files::watch::{Place, Watch};
 use tokio::time::Instant;
 
 use crate::catalog::Catalog;
@@ -34,6 +35,7 @@ pub struct RecordStore {
     inputs: Arc<Inputs>,
     /// What was read at the last [`load`](DesiredStore::load).
     seen: Arc<Mutex<Seen>>,
+    watch: Arc<Watch>,
 }
 
 /// What a reconcile began with.
@@ -58,12 +60,18 @@ impl RecordStore {
 
     /// A store in `dir` with a catalog that is read again when it changes.
     pub fn with_inputs(dir: impl Into<PathBuf>, inputs: Arc<Inputs>) -> Self {
-        Self { dir: dir.into(), inputs, seen: Arc::default() }
+        Self { dir: dir.into(), inputs, seen: Arc::default(), watch: Arc::default() }
     }
 
     /// The state directory.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The files whose changes cause a reconcile: the desired state and the catalogs.
+    fn places(&self) -> Vec<Place> {
+        let files = [self.dir.join(RECORD_FILE)].into_iter().chain(self.inputs.files());
+        files.filter_map(|file| Place::file(&file)).collect()
     }
 
     /// What the desired state is read with.
@@ -168,6 +176,10 @@ impl DesiredStore for RecordStore {
         })
         .await
     }
+
+    async fn changed(&self) {
+        self.watch.changed(self.places()).await;
+    }
 }
 
 /// Waits for the lock of the desired state in `path`.
@@ -240,6 +252,7 @@ mod tests {
 
     use super::*;
     use crate::app::AppId;
+    use crate::leader::Settings;
     use crate::published::StatusReport;
 
     fn store(dir: &Path) -> RecordStore {
@@ -262,6 +275,20 @@ mod tests {
         let names: Vec<_> =
             desired.present().map(|(name, _)| name).map(CompanionName::as_str).collect();
         assert_eq!(names, ["archy-lnd-ui"]);
+    }
+
+    #[test]
+    fn desired_state_and_every_catalog_are_watched() {
+        let settings = Settings {
+            catalogs: vec!["/etc/companion/a.toml".into(), "/home/archy/b.toml".into()],
+            ..Settings::default()
+        };
+        let inputs = Arc::new(Inputs::new(settings, None, "/state"));
+        let watched = RecordStore::with_inputs("/state", inputs).places();
+        let files = ["/state/desired.json", "/etc/companion/a.toml", "/home/archy/b.toml"];
+        let expected: Vec<_> =
+            files.iter().filter_map(|file| Place::file(Path::new(file))).collect();
+        assert_eq!(watched, expected);
     }
 
     #[tokio::test]

@@ -167,6 +167,10 @@ impl DesiredStore for LiveHost {
         }
         self.store.load().await
     }
+
+    async fn changed(&self) {
+        self.store.changed().await;
+    }
 }
 
 /// A name that no companion has.
@@ -252,9 +256,19 @@ fn hooks(store: &RecordStore) -> Result<FileHooks, HostError> {
 /// The bitcoin-ui hook with the node, the machine's name and its IPv6 as they are at each rendering.
 struct LiveBitcoinUi(Arc<Inputs>);
 
+impl LiveBitcoinUi {
+    fn now(&self) -> BitcoinUi {
+        BitcoinUi::new(self.0.catalog().node(), machine_name(), has_ipv6())
+    }
+}
+
 impl ConfigHook for LiveBitcoinUi {
     fn render(&self) -> Result<Readiness, HookError> {
-        BitcoinUi::new(self.0.catalog().node(), machine_name(), has_ipv6()).render()
+        self.now().render()
+    }
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        self.now().inputs()
     }
 }
 

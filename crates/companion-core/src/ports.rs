@@ -130,6 +130,17 @@ pub struct Host {
     pub traits: HostTraits,
 }
 
+impl Host {
+    /// Waits until a port reports that the host may have changed since this last returned.
+    pub async fn changed(&self) {
+        tokio::select! {
+            () = self.units.changed() => {}
+            () = self.services.changed() => {}
+            () = self.hooks.changed() => {}
+        }
+    }
+}
+
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Host")

@@ -1,5 +1,5 @@
-//! The supervisor: reconciles immediately, on every wake-up and every hint of the host, and at least every 30 s,
-//! until shutdown.
+//! The supervisor: reconciles immediately, on every wake-up, every change of the desired state and every hint of the
+//! host, and at least every 30 s, until shutdown.
 //!
 //! Level-triggered: wake-ups only reduce latency. If all are lost, the resync still observes the whole state of
 //! the host.
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::ports::ServiceManager;
+use crate::ports::Host;
 use crate::reconciler::{Reconcile, ReconcileError, Reconciler};
 
 /// The resync interval.
@@ -65,7 +65,7 @@ impl Supervisor {
         shutdown: CancellationToken,
         mut on_reconcile: impl FnMut(&Result<Reconcile, ReconcileError>),
     ) {
-        let services = Arc::clone(&self.reconciler.host().services);
+        let host = self.reconciler.host().clone();
         let mut next_hint = Instant::now();
         while !shutdown.is_cancelled() {
             let ended = self.reconciler.work_ended();
@@ -82,7 +82,8 @@ impl Supervisor {
                 () = tokio::time::sleep(pause) => {}
                 () = &mut ended => {}
                 () = self.wake.notified() => debounce(&shutdown).await,
-                () = hinted(&*services, next_hint) => next_hint = Instant::now() + HINT_INTERVAL,
+                () = host.desired.changed() => debounce(&shutdown).await,
+                () = hinted(&host, next_hint) => next_hint = Instant::now() + HINT_INTERVAL,
             }
         }
         info!("shutting down; companions keep running");
@@ -91,8 +92,8 @@ impl Supervisor {
 }
 
 /// Waits for a hint of the host, and until the next one may cause a reconcile.
-async fn hinted(services: &dyn ServiceManager, not_before: Instant) {
-    services.changed().await;
+async fn hinted(host: &Host, not_before: Instant) {
+    host.changed().await;
     tokio::time::sleep_until(not_before.max(Instant::now() + DEBOUNCE)).await;
 }
 

@@ -25,6 +25,7 @@ use companion_core::ports::{PortError, PortErrorKind, PortResult, UnitStore};
 use durable_dir::Dir;
 
 use crate::blocking::{self, Lock};
+use crate::watch::{Place, Watch};
 use directory::{UnitDir, file_name};
 pub use found::Found;
 pub use text::RenderedUnit;
@@ -80,6 +81,7 @@ pub struct Label {
 pub struct UnitFiles<F> {
     files: UnitDir<F>,
     changing: Lock,
+    watch: Arc<Watch>,
 }
 
 impl<F: UnitForm> UnitFiles<F> {
@@ -87,7 +89,7 @@ impl<F: UnitForm> UnitFiles<F> {
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, form: F) -> Self {
         let files = UnitDir { path: path.into(), mode: 0o700, form };
-        Self { files, changing: Lock::default() }
+        Self { files, changing: Lock::default(), watch: Arc::default() }
     }
 
     /// Creates directories with `mode`.
@@ -229,6 +231,11 @@ impl<F: UnitForm> UnitStore for UnitFiles<F> {
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
         let name = name.clone();
         self.change("remove the unit", move |files| files.remove(&name)).await
+    }
+
+    async fn changed(&self) {
+        let units = Place::with_extension(&self.files.path, F::EXTENSION);
+        self.watch.changed(vec![units]).await;
     }
 }
 

@@ -43,7 +43,8 @@ pub struct Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Names {
     One(OsString),
-    EndingWith(&'static str),
+    StartingWith(OsString),
+    Extension(&'static str),
 }
 
 impl Place {
@@ -53,15 +54,24 @@ impl Place {
         Some(Self { directory, names: Names::One(name) })
     }
 
-    /// All names in `directory` that end with `suffix`.
-    pub fn ending_with(directory: impl Into<PathBuf>, suffix: &'static str) -> Self {
-        Self { directory: directory.into(), names: Names::EndingWith(suffix) }
+    /// A file, and all others in its directory whose names start with its name; `None` for a path without a file name.
+    pub fn starting_with(path: &Path) -> Option<Self> {
+        let (directory, name) = (path.parent()?.to_owned(), path.file_name()?.to_owned());
+        Some(Self { directory, names: Names::StartingWith(name) })
+    }
+
+    /// All names in `directory` with this extension, given without a dot.
+    pub fn with_extension(directory: impl Into<PathBuf>, extension: &'static str) -> Self {
+        Self { directory: directory.into(), names: Names::Extension(extension) }
     }
 
     fn holds(&self, name: &[u8]) -> bool {
         match &self.names {
             Names::One(one) => one.as_bytes() == name,
-            Names::EndingWith(suffix) => name.ends_with(suffix.as_bytes()),
+            Names::StartingWith(prefix) => name.starts_with(prefix.as_bytes()),
+            Names::Extension(extension) => {
+                name.strip_suffix(extension.as_bytes()).is_some_and(|stem| stem.ends_with(b"."))
+            }
         }
     }
 }

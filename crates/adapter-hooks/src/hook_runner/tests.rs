@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod changes;
 mod commands;
 mod cut_off;
 mod files;

@@ -21,4 +21,11 @@ pub trait DesiredStore: Send + Sync {
     /// `Invalid` when the desired state cannot be parsed: it is then unknown, and nothing may be changed.
     /// `Denied` when permission is denied.
     async fn load(&self) -> PortResult<DesiredState>;
+
+    /// Waits until the desired state or a referenced file may have changed, as
+    /// [`ServiceManager::changed`](super::ServiceManager::changed) does. A reconcile follows without the interval that
+    /// bounds other hints, because somebody waits for the result.
+    async fn changed(&self) {
+        std::future::pending().await
+    }
 }

@@ -56,4 +56,10 @@ pub trait HookRunner: Send + Sync {
     /// # Errors
     /// As [`commit`](Self::commit).
     async fn remove(&self, hook: &HookSpec) -> PortResult<()>;
+
+    /// Waits until an input or a rendered file of an observed hook may have changed, as
+    /// [`ServiceManager::changed`](super::ServiceManager::changed) does.
+    async fn changed(&self) {
+        std::future::pending().await
+    }
 }

@@ -69,4 +69,9 @@ pub trait UnitStore: Send + Sync {
     /// `Conflict` when an unmanaged object exists there; `Denied`, `Unavailable` and `Transient` from the file
     /// system.
     async fn remove(&self, name: &CompanionName) -> PortResult<()>;
+
+    /// Waits until a unit may have changed, as [`ServiceManager::changed`](super::ServiceManager::changed) does.
+    async fn changed(&self) {
+        std::future::pending().await
+    }
 }

@@ -18,7 +18,7 @@ fn reports(places: impl Fn(&Path) -> Vec<Place>, change: impl FnOnce(&Path)) -> 
 }
 
 fn units(at: &Path) -> Vec<Place> {
-    vec![Place::ending_with(at.join("units"), ".container")]
+    vec![Place::with_extension(at.join("units"), "container")]
 }
 
 fn cookie(at: &Path) -> Vec<Place> {
@@ -35,6 +35,13 @@ fn a_written_replaced_or_removed_file_is_reported() {
     };
     assert!(reports(cookie, replaced));
     assert!(reports(units, |at| fs::write(at.join("units/new.container"), "x").unwrap()));
+}
+
+#[test]
+fn a_file_whose_name_starts_so_is_reported() {
+    let rendered = |at: &Path| Place::starting_with(&at.join("nginx.conf")).into_iter().collect();
+    assert!(reports(rendered, |at| fs::write(at.join("nginx.conf.0123"), "x").unwrap()));
+    assert!(!reports(rendered, |at| fs::write(at.join(".nginx.conf.tmp"), "x").unwrap()));
 }
 
 #[test]
