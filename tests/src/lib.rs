@@ -1,6 +1,7 @@
 //! Scenarios and properties across all adapters.
 
 pub mod crashes;
+pub mod faults;
 pub mod node;
 pub mod random;
 pub mod search;

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use adapter_fake::world::desired::Specs;
 use adapter_fake::{
-    Counts, EffectPoint, FakeHost, Fault, Gate, Inputs, Stage as Point, Violation, World,
+    Counts, EffectPoint, FakeHost, Fault as FailingCall, Gate, Inputs, Stage as Point, Violation,
+    World,
 };
 use async_trait::async_trait;
 use companion_core::model::Monotonic;
@@ -137,7 +138,7 @@ impl Simulation {
         &self,
         world: &World,
         leader: &mut Leader,
-        fault: Option<Fault>,
+        fault: Option<FailingCall>,
     ) -> Came<Option<Reconcile>> {
         let before = self.set(world);
         let hides = leader.old_view.take();
@@ -175,7 +176,11 @@ impl Simulation {
             (Port::Hooks, Method::Observe),
             (Port::Containers, Method::Observe),
         ] {
-            self.host().inject(Fault::always(port, method, Mode::OldView(Box::new(view.clone()))));
+            self.host().inject(FailingCall::always(
+                port,
+                method,
+                Mode::OldView(Box::new(view.clone())),
+            ));
         }
     }
 
@@ -194,7 +199,7 @@ impl Simulation {
         &self,
         world: &World,
         leader: &mut Leader,
-        fault: Option<Fault>,
+        fault: Option<FailingCall>,
         unsynced: bool,
     ) -> Came<Option<Outcome>> {
         let before = self.set(world);
@@ -227,7 +232,7 @@ impl Simulation {
         world: &World,
         leader: &mut Leader,
         mut task: Task,
-        fault: Option<Fault>,
+        fault: Option<FailingCall>,
         unsynced: bool,
     ) -> Came<()> {
         let before = self.set(world);
