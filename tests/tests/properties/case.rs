@@ -52,18 +52,13 @@ impl Case {
             | Operation::Sleep(_)
             | Operation::Crash { .. }
             | Operation::Together { .. }
-            | Operation::JumpWall(_)
             | Operation::Events(_)
             | Operation::Heal
             | Operation::HandOver { .. }
             | Operation::CommandDies { .. } => true,
-            Operation::Rotate
-            | Operation::ChangeContext { .. }
-            | Operation::Tamper { .. }
-            | Operation::Condition(_)
-            | Operation::Fault(_)
-            | Operation::PowerLoss { .. }
-            | Operation::Reboot => false,
+            Operation::Fault { .. } | Operation::CallsFail(_) | Operation::PowerLoss { .. } => {
+                false
+            }
         })
     }
 }
@@ -71,9 +66,9 @@ impl Case {
 /// The kinds of operations of a property, as the bits of [`Swarm::of`].
 pub(crate) const ALL: u32 = u32::MAX;
 /// All kinds in which every process has the same inputs.
-pub(crate) const SAME_INPUTS: u32 = ALL & !(1 << 17);
+pub(crate) const SAME_INPUTS: u32 = ALL & !(1 << 14);
 /// The kinds that [`Case::is_undisturbed`] accepts.
-pub(crate) const INTENTS_AND_LEADERS: u32 = 0b1_1111 | 1 << 10 | 1 << 13 | 1 << 17 | 1 << 18;
+pub(crate) const INTENTS_AND_LEADERS: u32 = 0b1_1111 | 1 << 9 | 1 << 11 | 1 << 14 | 1 << 15;
 
 /// Cases of up to `most` operations of the kinds in `kinds`.
 pub(crate) fn case(kinds: u32, most: usize) -> impl Strategy<Value = Case> {

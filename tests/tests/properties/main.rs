@@ -20,5 +20,4 @@ mod regressions;
 mod shrinking;
 mod stage;
 mod supervised;
-mod tamperings;
 mod watch;

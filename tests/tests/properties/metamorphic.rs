@@ -5,9 +5,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
 use adapter_fake::world::units::Load;
-use adapter_fake::{Counts, FakeHost};
+use adapter_fake::{Counts, FakeHost, World};
 use companion_core::model::companion::CompanionName;
 use companion_core::reconciler::{Event, EventSink};
+use companion_tests::faults::Fault;
 use proptest::prelude::*;
 
 use crate::case::{ALL, Case, SAME_INPUTS, case, config, run};
@@ -16,7 +17,6 @@ use crate::differential::end;
 use crate::operations::Operation;
 use crate::play::{Trust, converge, perform, play};
 use crate::stage::Stage;
-use crate::tamperings::{TAMPERINGS, Tampering};
 
 /// The effects for each companion, in order, with their reasons; shared reloads are omitted.
 #[derive(Default)]
@@ -38,35 +38,38 @@ impl Traces {
     }
 }
 
+/// The faults of one companion.
+fn of_one() -> impl Iterator<Item = Fault> {
+    Fault::simulated().filter(|fault| !fault.concerns_all())
+}
+
 /// Operations on one companion at a time, each followed by a converge.
 fn in_peace() -> impl Strategy<Value = Vec<Operation>> {
-    let harmless: Vec<_> = TAMPERINGS
-        .into_iter()
-        .filter(|with| !with.lasts() && *with != Tampering::ReloadByOthers)
-        .collect();
-    let one = (0..MOST - 1, 0..4_u8, prop::sample::select(harmless), 0..10_u8);
-    let operation = one.prop_map(|(at, version, with, kind)| match kind {
+    let repaired = of_one().filter(|fault| !fault.lasts());
+    let repaired: Vec<_> = repaired.chain([Fault::RendererChanged]).collect();
+    let one = (0..MOST - 1, 0..4_u8, prop::sample::select(repaired), 0..10_u8);
+    let operation = one.prop_map(|(at, version, fault, kind)| match kind {
         0..4 => Operation::Install { at, version },
         4 => Operation::Remove { at },
-        5 => Operation::ChangeContext { at },
-        6 => Operation::Rotate,
-        _ => Operation::Tamper { at, with },
+        5 => Operation::Fault { at, fault: Fault::ContextChanged },
+        6 => Operation::Fault { at, fault: Fault::CredentialsRotated },
+        _ => Operation::Fault { at, fault },
     });
     prop::collection::vec(operation, 1..12)
 }
 
 /// Harmless changes to a running container: the companion, and the delay until the next observation of the daemon, if
 /// any.
-fn beside_the_run() -> impl Strategy<Value = Vec<(Tampering, usize, Option<u64>)>> {
+fn beside_the_run() -> impl Strategy<Value = Vec<(Fault, usize, Option<u64>)>> {
     let harmless = prop::sample::select(vec![
-        Tampering::ExposeUnit,
-        Tampering::DeleteUnit,
-        Tampering::ExposeConfig,
-        Tampering::UnlinkConfig,
-        Tampering::RemoveImage,
-        Tampering::LeaveImage,
-        Tampering::ReloadByOthers,
-        Tampering::CancelJob,
+        Fault::UnitExposed,
+        Fault::UnitDeleted,
+        Fault::ConfigReadable,
+        Fault::LinkDeleted,
+        Fault::ImageRemoved,
+        Fault::ImageLeft,
+        Fault::Reloaded,
+        Fault::JobCancelled,
     ]);
     let looks = prop::option::of(prop::sample::select(vec![0, 1, 7, 30]));
     prop::collection::vec((harmless, 0..MOST, looks), 1..12)
@@ -123,22 +126,50 @@ fn digest(case: &Case) -> u64 {
     })
 }
 
+/// The effects and the host before and after a second converge.
+pub(crate) fn second_converge_changes(case: &Case) -> [(Counts, World); 2] {
+    run(async {
+        let mut stage = Stage::of(case);
+        play(&mut stage, case).await.unwrap();
+        stage.host.clear_faults();
+        drop(stage.daemon.converge().await);
+        let seen = |host: &FakeHost| (Counts { processes: 0, ..host.counts() }, host.world());
+        let before = seen(&stage.host);
+        drop(stage.daemon.converge().await);
+        [before, seen(&stage.host)]
+    })
+}
+
+/// The final hosts after one converge, and after one that crashes and two others.
+pub(crate) fn crash_equals_one_converge(
+    case: &Case,
+    happenings: &[Operation],
+    after: u64,
+) -> [Vec<String>; 2] {
+    let crash = vec![Operation::Crash { after }, Operation::Sleep(100), Operation::Resync];
+    [vec![Operation::Resync], crash].map(|last| {
+        run(async {
+            let mut stage = Stage::of(case);
+            (0..MOST).for_each(|at| stage.record(at, Some(0)));
+            peacefully(&mut stage, happenings).await;
+            (0..MOST).for_each(|at| stage.record(at, Some(3)));
+            stage.rotate();
+            let mut trust = Trust::default();
+            for operation in last.into_iter().chain([Operation::Resync]) {
+                perform(&mut stage, &operation, &mut trust).await.unwrap();
+            }
+            end(&stage.host)
+        })
+    })
+}
+
 proptest! {
     #![proptest_config(config(40))]
 
     #[test]
     fn second_converge_has_nothing_to_do(case in case(ALL, 30)) {
-        let (before, after) = run(async {
-            let mut stage = Stage::of(&case);
-            play(&mut stage, &case).await.unwrap();
-            stage.host.clear_faults();
-            drop(stage.daemon.converge().await);
-            let before = (stage.host.counts(), stage.host.world());
-            drop(stage.daemon.converge().await);
-            (before, (stage.host.counts(), stage.host.world()))
-        });
-        prop_assert_eq!(Counts { processes: 0, ..before.0 }, Counts { processes: 0, ..after.0 });
-        prop_assert_eq!(before.1, after.1);
+        let [before, after] = second_converge_changes(&case);
+        prop_assert_eq!(before, after);
     }
 
     /// The daemon observed all of it running, so nothing is unverified.
@@ -152,8 +183,8 @@ proptest! {
             (0..MOST).for_each(|at| stage.record(at, Some(0)));
             peacefully(&mut stage, &[]).await;
             let before = stage.host.counts();
-            for (with, at, looks) in &happenings {
-                with.apply(&stage.host, *at);
+            for (fault, at, looks) in &happenings {
+                stage.apply(*at, *fault).await;
                 if let Some(seconds) = looks {
                     stage.sleep(*seconds).await;
                     drop(stage.daemon.converge().await.unwrap());
@@ -198,7 +229,7 @@ proptest! {
         let traces = [&case, &other].map(|case| run(async {
             let (mut stage, traces) = traced(case);
             (0..MOST).for_each(|at| stage.record(at, Some(0)));
-            peacefully(&mut stage, &[Operation::Rotate]).await;
+            peacefully(&mut stage, &[Operation::Fault { at: 0, fault: Fault::CredentialsRotated }]).await;
             traces
         }));
         for at in 0..MOST {
@@ -210,14 +241,12 @@ proptest! {
     fn fault_of_one_companion_changes_no_trace_of_another(
         case in case(SAME_INPUTS, 1),
         happenings in in_peace(),
-        trouble in prop::collection::vec((any::<prop::sample::Index>(), 0..TAMPERINGS.len()), 1..6),
+        faults in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(of_one().collect::<Vec<_>>())), 1..6),
     ) {
         const LAST: usize = MOST - 1;
         let mut troubled = happenings.clone();
-        for (place, with) in trouble {
-            let with = TAMPERINGS[with];
-            let with = if with.concerns_all() { Tampering::DeleteUnit } else { with };
-            troubled.insert(place.index(troubled.len() + 1), Operation::Tamper { at: LAST, with });
+        for (place, fault) in faults {
+            troubled.insert(place.index(troubled.len() + 1), Operation::Fault { at: LAST, fault });
         }
         let [alone, beside] = [(happenings, 0..LAST), (troubled, 0..MOST)].map(|(happenings, all)| {
             run(async {
@@ -236,19 +265,7 @@ proptest! {
         happenings in in_peace(),
         after in 0..60_u64,
     ) {
-        let crash = vec![Operation::Crash { after }, Operation::Sleep(100), Operation::Resync];
-        let [whole, cut] = [vec![Operation::Resync], crash].map(|last| run(async {
-            let mut stage = Stage::of(&case);
-            (0..MOST).for_each(|at| stage.record(at, Some(0)));
-            peacefully(&mut stage, &happenings).await;
-            (0..MOST).for_each(|at| stage.record(at, Some(3)));
-            stage.rotate();
-            let mut trust = Trust::default();
-            for operation in last.into_iter().chain([Operation::Resync]) {
-                perform(&mut stage, &operation, &mut trust).await.unwrap();
-            }
-            end(&stage.host)
-        }));
+        let [whole, cut] = crash_equals_one_converge(&case, &happenings, after);
         prop_assert_eq!(whole, cut);
     }
 

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_fake::world::conditions::Limit;
-use adapter_fake::world::images::Reach;
-use adapter_fake::{Counts, FakeHost, Fault, Mode};
+use adapter_fake::{Counts, FakeHost, Fault as FailingCall, Mode};
 use companion_core::reconciler::{ReconcileError, Reconciler};
-use companion_tests::node::REGISTRY;
+use companion_tests::faults::Fault;
 
 use crate::case::Case;
 use crate::companions::{MOST, named};
-use crate::operations::{Condition, How, Operation, Trouble};
+use crate::operations::{FailingCalls, How, Operation};
 use crate::oracle::{
     Unmanaged, Verdict, in_order, must, nothing_done, nothing_forbidden, pass_is_honest,
     says_no_secret, work_is_bounded,
@@ -47,7 +45,8 @@ pub(crate) async fn play(stage: &mut Stage, case: &Case) -> Verdict {
         stage.recorded.push(stage.records > records);
         done.and_then(|()| nothing_forbidden(&stage.host))
             .and_then(|()| {
-                let kept = operation.tampers() || unmanaged == Unmanaged::of(&stage.host.world());
+                let kept = operation.changes_unmanaged()
+                    || unmanaged == Unmanaged::of(&stage.host.world());
                 must(kept, || "something that is not ours changed".to_owned())
             })
             .map_err(|words| format!("operation {number}, {operation:?}: {words}"))?;
@@ -158,20 +157,14 @@ pub(crate) async fn perform(
         // An intent that the disk does not accept is not recorded, and the command reports it.
         Operation::Intent { at, version } => drop(stage.intent(at, version).await),
         Operation::Sleep(seconds) => stage.sleep(seconds).await,
-        Operation::Rotate => stage.rotate(),
-        Operation::ChangeContext { at } => stage.change_context(at),
-        Operation::Tamper { at, with } => {
-            with.apply(&stage.host, at);
-            trust.troubled |= with.lasts();
+        Operation::Fault { at, fault } => {
+            stage.apply(at, fault).await;
+            trust.troubled |= lasts(fault);
         }
-        Operation::Condition(condition) => {
-            change(stage, condition);
+        Operation::CallsFail(calls) => {
+            stage.host.inject(failing(stage, calls));
             trust.troubled = true;
-        }
-        Operation::Fault(trouble) => {
-            stage.host.inject(fault(stage, trouble));
-            trust.troubled = true;
-            trust.misled |= trouble.how == How::OldView;
+            trust.misled |= calls.how == How::OldView;
         }
         Operation::Crash { after } => {
             cut_off(stage, Course { stop_at: Some(after), ..course }).await?;
@@ -182,15 +175,8 @@ pub(crate) async fn perform(
             stage.host.power_loss_leaving(outcome);
             stage.restart_daemon().await;
         }
-        Operation::Reboot => {
-            stage.restart_daemon().await;
-            stage.host.reboot();
-        }
         Operation::Together { at, version, stalls } => {
             together(stage, at, version, Course { stalls, ..course }).await?;
-        }
-        Operation::JumpWall(seconds) => {
-            stage.host.change(|world, _| world.conditions.wall_offset += seconds);
         }
         Operation::Events(delivery) => stage.host.deliver_events(delivery),
         Operation::Heal => {
@@ -299,8 +285,14 @@ async fn together(stage: &mut Stage, at: usize, version: Option<u8>, course: Cou
     Ok(())
 }
 
-fn fault(stage: &Stage, trouble: Trouble) -> Fault {
-    let mode = match trouble.how {
+/// Whether reports and costs are judged leniently after `fault` until the host is recovered.
+pub(crate) fn lasts(fault: Fault) -> bool {
+    // The next reload is corrupted, whenever that is.
+    fault.lasts() || fault == Fault::GeneratorCorruptsOnce
+}
+
+fn failing(stage: &Stage, calls: FailingCalls) -> FailingCall {
+    let mode = match calls.how {
         How::Fails(kind) => Mode::Error(kind),
         How::FailsAfter(kind) => Mode::ErrorAfterEffect(kind),
         How::Hangs => Mode::Hang,
@@ -308,75 +300,13 @@ fn fault(stage: &Stage, trouble: Trouble) -> Fault {
         How::Late(seconds) => Mode::Delay(Duration::from_secs(seconds)),
         How::OldView => Mode::OldView(Box::new(stage.before.clone())),
     };
-    let Trouble { port, method, skip, times, .. } = trouble;
-    Fault { port, method, companion: None, skip, times, mode }
-}
-
-fn change(stage: &Stage, condition: Condition) {
-    let host = &stage.host;
-    match condition {
-        Condition::Network(true) => host.registry_up(REGISTRY),
-        Condition::Network(false) => host.registry_down(REGISTRY),
-        Condition::SlowRegistry => {
-            host.set_registry(REGISTRY, Reach::Slow(Duration::from_secs(500)));
-        }
-        Condition::UntrustedRegistry => host.set_registry(REGISTRY, Reach::Untrusted),
-        Condition::Logout => {
-            host.change(|world, _| world.conditions.linger = false);
-            host.user_logout();
-        }
-        Condition::Login => host.user_login(),
-        Condition::Bus(_)
-        | Condition::Disk(_)
-        | Condition::Generator(_)
-        | Condition::Podman(_)
-        | Condition::StartLimit(_)
-        | Condition::ReloadLimit(_)
-        | Condition::SlowStart(_) => host.change(|world, _| {
-            let limit = Limit { burst: 1, interval: Duration::from_secs(60) };
-            let conditions = &mut world.conditions;
-            match condition {
-                Condition::Bus(up) => conditions.bus = up,
-                Condition::Disk(disk) => conditions.disk = disk,
-                Condition::Generator(generator) => conditions.generator = generator,
-                Condition::Podman(there) => conditions.podman = there,
-                Condition::StartLimit(burst) => conditions.start_limit.burst = burst,
-                Condition::ReloadLimit(on) => conditions.reload_limit = on.then_some(limit),
-                Condition::SlowStart(seconds) => {
-                    world.delays.start = Duration::from_secs(seconds);
-                }
-                Condition::Network(_)
-                | Condition::SlowRegistry
-                | Condition::UntrustedRegistry
-                | Condition::Logout
-                | Condition::Login => {}
-            }
-        }),
-    }
+    let FailingCalls { port, method, skip, times, .. } = calls;
+    FailingCall { port, method, companion: None, skip, times, mode }
 }
 
 impl Operation {
     /// Whether it changes unmanaged objects by design.
-    fn tampers(&self) -> bool {
-        match self {
-            Self::Tamper { .. } | Self::Reboot | Self::PowerLoss { .. } | Self::Heal => true,
-            Self::Condition(condition) => {
-                matches!(condition, Condition::Logout | Condition::Login)
-            }
-            Self::Install { .. }
-            | Self::Resync
-            | Self::Remove { .. }
-            | Self::Intent { .. }
-            | Self::Sleep(_)
-            | Self::Rotate
-            | Self::ChangeContext { .. }
-            | Self::Fault(_)
-            | Self::Crash { .. }
-            | Self::Together { .. }
-            | Self::JumpWall(_)
-            | Self::Events(_)
-            | Self::HandOver { .. }
-            | Self::CommandDies { .. } => false,
-        }
+    fn changes_unmanaged(&self) -> bool {
+        matches!(self, Self::Fault { .. } | Self::PowerLoss { .. } | Self::Heal)
     }
 }

@@ -14,6 +14,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::service::Verb;
 use companion_core::ports::{Host, PortResult};
 use companion_core::reconciler::{EventSink, Limits, NoEvents, Reconciler};
+use companion_tests::faults::Fault;
 use companion_tests::node::{REGISTRY, name};
 
 use crate::case::Case;
@@ -123,6 +124,24 @@ impl Stage {
         self.host.put_context(&context(at), &format!("context {contexts} of {at}"));
     }
 
+    /// Applies `fault` to the companion at `at`. Changed inputs stay as they are after [`Stage::heal`].
+    pub(crate) async fn apply(&mut self, at: usize, fault: Fault) {
+        if fault.ends_managers().is_some() {
+            self.restart_daemon().await;
+        }
+        match fault {
+            Fault::CredentialsRotated => self.rotate(),
+            Fault::ContextChanged => {
+                self.sources[at].contexts += 1;
+                self.put_inputs(at);
+            }
+            _ => {
+                let version = self.intents[at].flatten().unwrap_or(0);
+                fault.apply(&self.host, &spec(at, self.profiles[at], version));
+            }
+        }
+    }
+
     /// Changes the credentials of all hooks.
     pub(crate) fn rotate(&mut self) {
         for at in 0..MOST {
@@ -131,12 +150,6 @@ impl Stage {
             self.host.put_input(&secret(at), &format!("secret {rotations} of {at}"));
             self.host.register_hook(&registered(at), &format!("registered {rotations} of {at}"));
         }
-    }
-
-    /// Changes the build context of `at`.
-    pub(crate) fn change_context(&mut self, at: usize) {
-        self.sources[at].contexts += 1;
-        self.put_inputs(at);
     }
 
     /// A command without memory, and the host as it sees it.

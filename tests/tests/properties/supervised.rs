@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use companion_core::reconciler::{Reconcile, ReconcileError};
 use companion_core::supervisor::Supervisor;
+use companion_tests::faults::{End, Fault};
 use proptest::prelude::*;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,6 @@ use crate::operations::Operation;
 use crate::oracle::{Verdict, in_order, must, nothing_done, nothing_forbidden};
 use crate::play::{Trust, perform};
 use crate::stage::Stage;
-use crate::tamperings::Tampering;
 
 /// A running supervisor; dropping it kills the daemon.
 struct Daemon {
@@ -78,7 +78,7 @@ async fn request(stage: &mut Stage, at: usize, version: Option<u8>) {
     }
 }
 
-async fn supervise(case: &Case) -> Verdict {
+pub(crate) async fn supervise(case: &Case) -> Verdict {
     let mut stage = Stage::of(case);
     let wrong = Wrong::default();
     let mut daemon = start(&stage, &wrong);
@@ -100,10 +100,14 @@ async fn supervise(case: &Case) -> Verdict {
                 stage.host.power_loss_leaving(outcome);
                 daemon = restart(&mut stage, daemon, false, &wrong).await?;
             }
-            Operation::Reboot => {
-                daemon = restart(&mut stage, daemon, true, &wrong).await?;
-                stage.host.reboot();
-            }
+            Operation::Fault { at, fault } => match fault.ends_managers() {
+                None => stage.apply(at, fault).await,
+                Some(how) => {
+                    end(daemon, how == End::ShutDown).await?;
+                    stage.apply(at, fault).await;
+                    daemon = start(&stage, &wrong);
+                }
+            },
             Operation::HandOver { after, inputs } => {
                 stage.sleep(after).await;
                 end(daemon, after % 4 == 0).await?;
@@ -124,12 +128,7 @@ async fn supervise(case: &Case) -> Verdict {
             Operation::Remove { at } => request(&mut stage, at, None).await,
             Operation::Intent { .. }
             | Operation::Sleep(_)
-            | Operation::Rotate
-            | Operation::ChangeContext { .. }
-            | Operation::Tamper { .. }
-            | Operation::Condition(_)
-            | Operation::Fault(_)
-            | Operation::JumpWall(_)
+            | Operation::CallsFail(_)
             | Operation::Events(_)
             | Operation::Heal => perform(&mut stage, operation, &mut trust).await?,
         }
@@ -149,14 +148,15 @@ async fn supervise(case: &Case) -> Verdict {
         daemon
     };
     // An idle daemon finds changes without events by its resync.
-    let harm = [
-        Tampering::DeleteUnit,
-        Tampering::EditUnit,
-        Tampering::StopService,
-        Tampering::PauseContainer,
-        Tampering::DeleteConfig,
+    let last = [
+        Fault::UnitDeleted,
+        Fault::UnitEdited,
+        Fault::ServiceStopped,
+        Fault::ContainerPaused,
+        Fault::ConfigDeleted,
     ];
-    harm[case.operations.len() % harm.len()].apply(&stage.host, case.operations.len() % MOST);
+    let number = case.operations.len();
+    stage.apply(number % MOST, last[number % last.len()]).await;
     stage.sleep(90).await;
     in_order(&stage.host)?;
     nothing_forbidden(&stage.host)?;
