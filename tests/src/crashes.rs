@@ -220,7 +220,7 @@ impl<'a> Exploration<'a> {
                 };
                 self.find(checked, &reached.how(crash));
             }
-            if let Some(Op::Beside(..)) = self.workload.ops.get(reached.op) {
+            if let Some(Op::Concurrent(..)) = self.workload.ops.get(reached.op) {
                 alone += 1;
                 let stop = Stop { at: reached.point.number, others_go_on: true };
                 let played = match Run::new(self.workload, start, Some(stop)).await {

@@ -19,6 +19,7 @@ use companion_core::model::companion::CompanionSpec;
 use crate::node::REGISTRY;
 
 mod effects;
+mod events;
 
 use effects::{
     ONE_A_MINUTE, TEN_YEARS, conditions, config, contexts, fail_service, leave_container, log_in,

@@ -19,9 +19,8 @@ mod report;
 mod stage;
 
 use crate::faults::{End, Fault};
-use crate::node::Node;
+use crate::node::{Node, other_version};
 use crate::random::Random;
-use crate::search::setup::other_version;
 use faults::{drawn, failing_calls, lose_everything, restarts_others};
 use report::OUTAGE;
 pub use report::{Recoveries, Report};

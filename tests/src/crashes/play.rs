@@ -206,15 +206,13 @@ impl<'w> Run<'w> {
             }
             // Its successor retries what it could not do.
             Op::Pass => drop(pass(host, &self.manager).await?),
-            Op::Beside(delay, other) => self.beside(delay, other).await?,
-            Op::Happens(happens) => happens(host),
-            Op::Reboot => {
-                host.reboot();
-                self.begin_anew();
-            }
-            Op::PowerLoss => {
-                host.power_loss();
-                self.begin_anew();
+            Op::Concurrent(delay, other) => self.concurrently(delay, other).await?,
+            Op::Fault(fault, base) => {
+                let spec = specifications().into_iter().find(|spec| spec.name.as_str() == base);
+                fault.apply(host, &spec.ok_or_else(|| format!("`{base}` is no companion"))?);
+                if fault.ends_managers().is_some() {
+                    self.begin_anew();
+                }
             }
             Op::Sleep(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
         }
@@ -222,7 +220,7 @@ impl<'w> Run<'w> {
     }
 
     /// Two concurrent processes; one of them may die. If the manager dies, the other leads from then on.
-    async fn beside(&mut self, delay: Duration, other: Other) -> Result<(), String> {
+    async fn concurrently(&mut self, delay: Duration, other: Other) -> Result<(), String> {
         let (gate, manager) = (Arc::clone(&self.gate), Arc::clone(&self.manager));
         let first = async {
             tokio::select! {

@@ -21,8 +21,9 @@ use companion_core::reconciler::stepwise::{Advance, Context, Ended, Task};
 use companion_core::reconciler::{Limits, NoEvents, Outcome, Reconcile};
 use tokio::runtime::Runtime;
 
-use super::setup::{ORIGIN, Setup, other_version};
+use super::setup::{ORIGIN, Setup};
 use super::state::{Done, Leader};
+use crate::node::other_version;
 
 /// A host for all visited states, one after the other.
 pub struct Simulation {

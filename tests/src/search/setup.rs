@@ -5,10 +5,9 @@ use std::time::Duration;
 use adapter_fake::World;
 use adapter_fake::world::conditions::Delays;
 use companion_core::model::companion::{CompanionName, CompanionSpec};
-use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 
 use crate::faults::Fault;
-use crate::node::{Node, indexer, viewer, wallet};
+use crate::node::{Node, indexer, other_version, viewer, wallet};
 
 /// The clock time of every state of a search. Older timestamps make no difference: the longest lookback is the
 /// interval of the start limit, 10 s.
@@ -21,18 +20,6 @@ pub struct Setup {
     pub names: Vec<CompanionName>,
     versions: Vec<[CompanionSpec; 2]>,
     delays: Delays,
-}
-
-/// The other version of the companion of `spec`: its container and the output of its hook differ.
-pub fn other_version(mut spec: CompanionSpec) -> CompanionSpec {
-    spec.container.read_only_root = !spec.container.read_only_root;
-    if let Some(HookSpec { program: HookProgram::Template { values, .. }, .. }) = &mut spec.hook {
-        let title = "title".to_owned();
-        if values.remove(&title).is_none() {
-            values.insert(title, TemplateValue::Text("a title".to_owned()));
-        }
-    }
-    spec
 }
 
 impl Setup {

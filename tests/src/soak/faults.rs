@@ -10,66 +10,9 @@ use super::stage::Stage;
 use crate::faults::Fault;
 use crate::random::Random;
 
-/// How often a fault occurs, relative to others, and the faults just before it that make it matter.
-struct Weighted(u64, &'static [Fault]);
-
-/// The weight of a fault; 0 is never.
-fn weighted(fault: Fault) -> Weighted {
-    use Fault::*;
-    let before: &[Fault] = match fault {
-        // A counterpart ends its fault; alone it changes nothing.
-        UnitAccepted
-        | UnitUnmasked
-        | UnitUnshadowed
-        | ContainerUnpaused
-        | ProgramRestored
-        | ConfigDirectoryRemoved
-        | InputRestored
-        | HookRestored
-        | ContextRestored
-        | BuildRestored
-        | RegistryUp
-        | RecordReadable
-        | CatalogRestored
-        | BusUp
-        | LoggedIn
-        | PodmanRestored
-        | GeneratorRestored
-        | UnparsableFileRemoved
-        | DiskWritable
-        | StartsUsual
-        | ReloadsUnlimited
-        | StartsFast => return Weighted(0, &[]),
-        // The fake host does not model these.
-        UnitTouched | ServiceRestarted | ConfigDirectory | LinkRedirected | TagRemoved
-        | ImagesPruned | RecordLocked | CatalogBroken | StatusGarbled | ManagerHeld
-        | FilesComeAndGo => return Weighted(0, &[]),
-        // Only new intents of their owners restore a record.
-        RecordLost => return Weighted(0, &[]),
-        // The dangling image stays, which is as intended.
-        ImageLeft => return Weighted(0, &[]),
-        ManagerKilled | ManagerShutDown => return Weighted(3, &[UnitDeleted, ServiceStopped]),
-        UnitRefused | BusDown | GeneratorCorruptsOnce | ReloadsLimited | UnparsableFile => {
-            &[UnitDeleted]
-        }
-        DiskFull | DiskReadOnly | GeneratorMissing | PodmanMissing | StopIgnored => &[UnitEdited],
-        JobCancelled | RecordCorrupt | RecordForbidden | StartsSlow => &[ServiceStopped],
-        StartsFail | NeverReady => &[ContainerKilled],
-        StartsLimited => &[CrashLoop],
-        ContainerUnmanaged | ContainerLeft => &[ContainerRemoved, ServiceStopped],
-        HookFails | HookHangs | HookNonsense => &[CredentialsRotated],
-        InputLost => &[ConfigDeleted],
-        BuildFails | BuildHangs | ContextRemoved => &[ContextChanged],
-        RegistryDown | RegistrySlow | RegistryUntrusted => &[ImageRemoved],
-        UnitEdited | UnitSpoilt | UnitExposed | UnitDeleted | UnitTruncated | UnitGarbled
-        | UnitUnmanaged | UnitUnmanagedRefused | UnitDirectory | UnitUnreadable
-        | RendererChanged | UnitMasked | UnitShadowed | Reloaded | ContainerKilled
-        | ContainerRemoved | ContainerPaused | ServiceStopped | ServiceFailed | CrashLoop
-        | ConfigDeleted | ConfigEdited | ConfigReadable | ConfigWritable | LinkDeleted
-        | LinkReplaced | LinkDirectory | CredentialsRotated | ContextChanged | ImageRemoved
-        | TagMoved | LoggedOut | ClockSetBack | ClockSetForward | Rebooted | PowerLost => &[],
-    };
-    Weighted(1, before)
+/// How often an event of `fault` occurs, relative to others.
+fn weight(fault: Fault) -> u64 {
+    if matches!(fault, Fault::ManagerKilled | Fault::ManagerShutDown) { 3 } else { 1 }
 }
 
 /// Faults that occur together, in addition.
@@ -80,18 +23,16 @@ const TOGETHER: [&[Fault]; 2] = [
 
 /// The faults of one event, in order.
 pub(super) fn drawn(random: &mut Random) -> Vec<Fault> {
-    let weights = Fault::ALL.iter().map(|fault| (*fault, weighted(*fault)));
-    let weights: Vec<_> = weights.filter(|(_, Weighted(weight, _))| *weight > 0).collect();
-    let total: u64 = weights.iter().map(|(_, Weighted(weight, _))| weight).sum();
-    let mut rest = random.below(total + TOGETHER.len() as u64);
-    for (fault, Weighted(weight, before)) in &weights {
-        match rest.checked_sub(*weight) {
+    let events = Fault::ALL.iter().filter_map(|fault| Some((weight(*fault), fault.event()?)));
+    let events: Vec<_> = events.chain(TOGETHER.map(|faults| (1, faults.to_vec()))).collect();
+    let mut rest = random.below(events.iter().map(|(weight, _)| weight).sum());
+    for (weight, faults) in events {
+        match rest.checked_sub(weight) {
             Some(left) => rest = left,
-            None => return before.iter().copied().chain([*fault]).collect(),
+            None => return faults,
         }
     }
-    let together = TOGETHER.into_iter().nth(usize::try_from(rest).unwrap_or_default());
-    together.unwrap_or_default().to_vec()
+    Vec::new()
 }
 
 /// Whether other companions may restart because of it, and more is done: it changes what they share, or it ends all
