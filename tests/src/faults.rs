@@ -213,8 +213,8 @@ faults! {
         Some(|h, _| conditions(h, |it| it.bus = false));
     BusUp: "service manager reachable", Host, Itself,
         Some(|h, _| conditions(h, |it| it.bus = true));
-    LoggedOut: "user logged out without lingering", Host, After(LoggedIn), Some(|h, _| log_out(h));
-    LoggedIn: "user logged in", Host, Itself, Some(|h, _| log_in(h));
+    UserManagerStopped: "user manager stopped", Host, After(UserManagerStarted), Some(|h, _| log_out(h));
+    UserManagerStarted: "user manager started", Host, Itself, Some(|h, _| log_in(h));
     PodmanMissing: "Podman missing", Host, After(PodmanRestored),
         Some(|h, _| conditions(h, |it| it.podman = false));
     PodmanRestored: "Podman restored", Host, Itself,

@@ -27,7 +27,7 @@ impl Fault {
             | RecordReadable
             | CatalogRestored
             | BusUp
-            | LoggedIn
+            | UserManagerStarted
             | PodmanRestored
             | GeneratorRestored
             | UnparsableFileRemoved
@@ -64,7 +64,8 @@ impl Fault {
             | ContainerRemoved | ContainerPaused | ServiceStopped | ServiceFailed | CrashLoop
             | ConfigDeleted | ConfigEdited | ConfigReadable | ConfigWritable | LinkDeleted
             | LinkReplaced | LinkDirectory | CredentialsRotated | ContextChanged | ImageRemoved
-            | TagMoved | LoggedOut | ClockSetBack | ClockSetForward | Rebooted | PowerLost => &[],
+            | TagMoved | UserManagerStopped | ClockSetBack | ClockSetForward | Rebooted
+            | PowerLost => &[],
         };
         Some(before)
     }

@@ -43,7 +43,7 @@ pub(super) fn restarts_others(fault: Fault) -> bool {
         Fault::RendererChanged
             | Fault::CredentialsRotated
             | Fault::InputLost
-            | Fault::LoggedOut
+            | Fault::UserManagerStopped
             | Fault::Rebooted
             | Fault::PowerLost
     )

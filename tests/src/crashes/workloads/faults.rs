@@ -15,7 +15,7 @@ const IDLE: [Fault; 15] = [
     Fault::CrashLoop,
     Fault::NeverReady,
     Fault::StartsFail,
-    Fault::LoggedOut,
+    Fault::UserManagerStopped,
     Fault::StartsLimited,
     Fault::ClockSetBack,
     Fault::ClockSetForward,
