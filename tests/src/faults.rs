@@ -132,10 +132,10 @@ faults! {
     ContainerUnmanaged: "unmanaged container", One, After(ContainerRemoved),
         Some(|h, c| h.put_unmanaged_container(&c.name));
     ContainerLeft: "container left without a service", One, Itself,
-        Some(|h, c| leave_container(h, c));
+        Some(leave_container);
     ServiceStopped: "service stopped", One, Itself, Some(|h, c| h.stop_service(&c.name));
     ServiceRestarted: "service restarted", One, Itself, None;
-    ServiceFailed: "service failed", One, Itself, Some(|h, c| fail_service(h, c));
+    ServiceFailed: "service failed", One, Itself, Some(fail_service);
     JobCancelled: "job cancelled", One, Itself, Some(|h, c| h.cancel_job(&c.name));
     CrashLoop: "crash loop", One, After(ProgramRestored), Some(|h, c| h.crash_loop(&c.name, true));
     StopIgnored: "stop ignored", One, After(ProgramRestored),
@@ -144,7 +144,7 @@ faults! {
         Some(|h, c| misbehave(h, c, |it| it.never_ready = true));
     StartsFail: "container cannot be created", One, After(ProgramRestored),
         Some(|h, c| misbehave(h, c, |it| it.start_fails = Some(126)));
-    ProgramRestored: "program restored", One, Itself, Some(|h, c| restore_program(h, c));
+    ProgramRestored: "program restored", One, Itself, Some(restore_program);
     ConfigDeleted: "configuration deleted", Hook, Itself,
         Some(|h, c| config(c, |path| h.delete_config(path)));
     ConfigEdited: "configuration edited", Hook, Itself,
@@ -163,8 +163,8 @@ faults! {
     LinkDirectory: "directory at the link to the configuration", Hook, After(LinkDeleted),
         Some(|h, c| config(c, |path| h.put_directory_at_config(path)));
     CredentialsRotated: "credentials rotated", Host, Itself, Some(|h, _| h.rotate_credentials());
-    InputLost: "hook input missing", Hook, After(InputRestored), Some(|h, c| lose_input(h, c));
-    InputRestored: "hook input restored", Hook, Itself, Some(|h, c| restore_input(h, c));
+    InputLost: "hook input missing", Hook, After(InputRestored), Some(lose_input);
+    InputRestored: "hook input restored", Hook, Itself, Some(restore_input);
     HookFails: "hook fails", Hook, After(HookRestored),
         Some(|h, c| config(c, |path| h.break_hook(path, Some(RenderOutcome::Fails))));
     HookHangs: "hook hangs", Hook, After(HookRestored),
@@ -177,16 +177,16 @@ faults! {
         Some(|h, c| contexts(c, |path| h.change_context(path)));
     ContextRemoved: "build context missing", Build, After(ContextRestored),
         Some(|h, c| contexts(c, |path| h.remove_context(path)));
-    ContextRestored: "build context restored", Build, Itself, Some(|h, c| restore_context(h, c));
+    ContextRestored: "build context restored", Build, Itself, Some(restore_context);
     BuildFails: "build fails", Build, After(BuildRestored),
         Some(|h, c| contexts(c, |path| h.break_build(path, BuildOutcome::Fails)));
     BuildHangs: "build hangs", Build, After(BuildRestored),
         Some(|h, c| contexts(c, |path| h.break_build(path, BuildOutcome::Hangs)));
     BuildRestored: "build restored", Build, Itself,
         Some(|h, c| contexts(c, |path| h.break_build(path, BuildOutcome::Works)));
-    ImageRemoved: "image removed", One, Itself, Some(|h, c| remove_images(h, c));
+    ImageRemoved: "image removed", One, Itself, Some(remove_images);
     TagRemoved: "tag of the image removed", Build, Itself, None;
-    TagMoved: "tag moved to another image", Build, Itself, Some(|h, c| move_tag(h, c));
+    TagMoved: "tag moved to another image", Build, Itself, Some(move_tag);
     ImageLeft: "dangling image left", One, Itself, Some(|h, _| h.leave_image("nobody's"));
     ImagesPruned: "unused images removed", Host, Itself, None;
     RegistryDown: "registry unreachable", Host, After(RegistryUp),
@@ -206,8 +206,8 @@ faults! {
     CatalogBroken: "catalog broken", Host, After(CatalogRestored), None;
     CatalogRestored: "catalog restored", Host, Itself, None;
     StatusGarbled: "status and events garbled", Host, Itself, None;
-    ManagerKilled: "manager killed", Host, Itself, Some(|h, c| nothing(h, c));
-    ManagerShutDown: "manager shut down", Host, Itself, Some(|h, c| nothing(h, c));
+    ManagerKilled: "manager killed", Host, Itself, Some(nothing);
+    ManagerShutDown: "manager shut down", Host, Itself, Some(nothing);
     ManagerHeld: "manager stopped for seconds", Host, Itself, None;
     BusDown: "service manager unreachable", Host, After(BusUp),
         Some(|h, _| conditions(h, |it| it.bus = false));

@@ -5,5 +5,6 @@ pub mod faults;
 pub mod node;
 pub mod random;
 pub mod search;
+pub mod simulation;
 pub mod soak;
 pub mod sources;

@@ -24,6 +24,7 @@ use tokio::runtime::Runtime;
 use super::setup::{ORIGIN, Setup};
 use super::state::{Done, Leader};
 use crate::node::other_version;
+use crate::simulation::virtual_time;
 
 /// A host for all visited states, one after the other.
 pub struct Simulation {
@@ -63,11 +64,7 @@ impl Gate for BeforeSync {
 impl Simulation {
     /// A host with one leader, on which all intents of `setup` can be recorded.
     pub fn new(setup: &Setup) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap_or_else(|error| panic!("{error}"));
+        let runtime = virtual_time();
         let host = FakeHost::new(World::new());
         let lease = runtime.block_on(async {
             let _origin = host.now();

@@ -6,7 +6,7 @@ use adapter_fake::journal::CALLS;
 use adapter_fake::{Fault as FailingCall, Method, Mode};
 use companion_core::ports::PortErrorKind;
 
-use super::stage::Stage;
+use super::companions::Companions;
 use crate::faults::Fault;
 use crate::random::Random;
 
@@ -78,11 +78,11 @@ pub(super) fn failing_calls() -> Vec<FailingCall> {
 
 /// One companion loses everything and the others nothing: a new manager treats a run without its configuration as
 /// unverified.
-pub(super) fn lose_everything(stage: &Stage, at: usize) {
-    let spec = stage.spec(at);
+pub(super) fn lose_everything(companions: &Companions, at: usize) {
+    let spec = companions.spec(at);
     for fault in
         [Fault::UnitDeleted, Fault::ConfigDeleted, Fault::ImageRemoved, Fault::ServiceStopped]
     {
-        fault.apply(&stage.host, &spec);
+        fault.apply(&companions.host, &spec);
     }
 }

@@ -1,6 +1,7 @@
 //! A case: the companions, the initial host, and the operations. It is generated as numbers and printed as
 //! operations.
 
+use companion_tests::simulation::virtual_time;
 use proptest::prelude::*;
 
 use crate::companions::{MOST, Profile};
@@ -94,8 +95,7 @@ pub(crate) fn config(cases: u32) -> ProptestConfig {
     if asked { usual } else { ProptestConfig { cases, ..usual } }
 }
 
-/// Runs `work` on a single-threaded runtime with a paused clock.
+/// Runs `work` on virtual time.
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_time().start_paused(true).build().unwrap().block_on(work)
+    virtual_time().block_on(work)
 }

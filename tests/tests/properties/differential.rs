@@ -7,14 +7,14 @@ use adapter_fake::world::units::UnitBytes;
 use adapter_fake::{FakeHost, Method, Port};
 use companion_core::model::revision::Revision;
 use companion_tests::faults::Fault;
+use companion_tests::simulation::checks::{Verdict, must};
 use proptest::prelude::*;
 
 use crate::case::{Case, SAME_INPUTS, case, config, run};
 use crate::companions::{MOST, named, output};
 use crate::operations::Operation;
-use crate::oracle::{Verdict, must};
-use crate::play::{converge, lasts, play};
-use crate::stage::Stage;
+use crate::simulation::Simulation;
+use crate::steps::{converge, lasts, perform_all};
 
 /// The final host: for every desired companion the unit, the loaded unit, the container and its configuration,
 /// without the epochs; and the removed companions.
@@ -87,12 +87,12 @@ struct Cost {
 }
 
 async fn cost_of(case: &Case) -> Result<Cost, String> {
-    let mut stage = Stage::of(case);
-    play(&mut stage, case).await?;
-    converge(&mut stage, case.forgets).await?;
+    let mut simulation = Simulation::of(case);
+    perform_all(&mut simulation, case).await?;
+    converge(&mut simulation, case.forgets).await?;
     let names: Vec<_> = (0..MOST).map(named).collect();
     let mut effects: BTreeMap<(usize, usize), u32> = BTreeMap::new();
-    for entry in stage.host.journal().entries() {
+    for entry in simulation.host.journal().entries() {
         let call = &entry.call;
         let at = names.iter().position(|name| call.companion.as_ref() == Some(name));
         let Some(at) = at else { continue };
@@ -101,8 +101,8 @@ async fn cost_of(case: &Case) -> Result<Cost, String> {
             *effects.entry((at, kind)).or_default() += u32::from(counts);
         }
     }
-    let (reloads, recorded) = (stage.host.counts().reloads, stage.recorded.clone());
-    Ok(Cost { reloads, effects, end: end(&stage.host), recorded })
+    let (reloads, recorded) = (simulation.host.counts().reloads, simulation.recorded.clone());
+    Ok(Cost { reloads, effects, end: end(&simulation.host), recorded })
 }
 
 /// The same case without faults: its intents, changed inputs of hooks and builds, renderer versions, and converges.

@@ -15,8 +15,8 @@ use crate::case::{ALL, Case, SAME_INPUTS, case, config, run};
 use crate::companions::{MOST, named};
 use crate::differential::end;
 use crate::operations::Operation;
-use crate::play::{Trust, converge, perform, play};
-use crate::stage::Stage;
+use crate::simulation::Simulation;
+use crate::steps::{Trust, converge, perform, perform_all};
 
 /// The effects for each companion, in order, with their reasons; shared reloads are omitted.
 #[derive(Default)]
@@ -76,25 +76,27 @@ fn beside_the_run() -> impl Strategy<Value = Vec<(Fault, usize, Option<u64>)>> {
 }
 
 /// Runs `operations` one by one and lets the host settle after each.
-async fn peacefully(stage: &mut Stage, operations: &[Operation]) {
+async fn peacefully(simulation: &mut Simulation, operations: &[Operation]) {
     let mut trust = Trust::default();
     for operation in [&Operation::Resync].into_iter().chain(operations) {
         let rest = [Operation::Resync, Operation::Sleep(1000), Operation::Resync];
         for operation in [operation].into_iter().chain(&rest) {
-            perform(stage, operation, &mut trust).await.unwrap_or_else(|words| panic!("{words}"));
+            perform(simulation, operation, &mut trust)
+                .await
+                .unwrap_or_else(|words| panic!("{words}"));
         }
     }
 }
 
-fn traced(case: &Case) -> (Stage, Arc<Traces>) {
+fn traced(case: &Case) -> (Simulation, Arc<Traces>) {
     let traces = Arc::new(Traces::default());
-    (Stage::with(case, |host| host, traces.clone()), traces)
+    (Simulation::with(case, |host| host, traces.clone()), traces)
 }
 
 /// All files and containers of the host, without intents and images.
 fn tree(host: &FakeHost) -> Vec<String> {
     let world = host.world();
-    let names = (0..MOST).map(named).chain(crate::stage::strangers());
+    let names = (0..MOST).map(named).chain(crate::simulation::strangers());
     let places = names.filter_map(|name| {
         let slot = world.slot(&name)?;
         let nothing = slot.file.now().is_none()
@@ -114,14 +116,14 @@ fn tree(host: &FakeHost) -> Vec<String> {
 /// A digest of every call, its result, and the final host.
 fn digest(case: &Case) -> u64 {
     run(async {
-        let mut stage = Stage::of(case);
+        let mut simulation = Simulation::of(case);
         let mut hasher = DefaultHasher::new();
-        play(&mut stage, case).await.hash(&mut hasher);
-        converge(&mut stage, case.forgets).await.hash(&mut hasher);
-        for entry in stage.host.journal().entries() {
+        perform_all(&mut simulation, case).await.hash(&mut hasher);
+        converge(&mut simulation, case.forgets).await.hash(&mut hasher);
+        for entry in simulation.host.journal().entries() {
             format!("{entry:?}").hash(&mut hasher);
         }
-        stage.host.world().hash(&mut hasher);
+        simulation.host.world().hash(&mut hasher);
         hasher.finish()
     })
 }
@@ -129,14 +131,14 @@ fn digest(case: &Case) -> u64 {
 /// The effects and the host before and after a second converge.
 pub(crate) fn second_converge_changes(case: &Case) -> [(Counts, World); 2] {
     run(async {
-        let mut stage = Stage::of(case);
-        play(&mut stage, case).await.unwrap();
-        stage.host.clear_faults();
-        drop(stage.daemon.converge().await);
+        let mut simulation = Simulation::of(case);
+        perform_all(&mut simulation, case).await.unwrap();
+        simulation.host.clear_faults();
+        drop(simulation.daemon.converge().await);
         let seen = |host: &FakeHost| (Counts { processes: 0, ..host.counts() }, host.world());
-        let before = seen(&stage.host);
-        drop(stage.daemon.converge().await);
-        [before, seen(&stage.host)]
+        let before = seen(&simulation.host);
+        drop(simulation.daemon.converge().await);
+        [before, seen(&simulation.host)]
     })
 }
 
@@ -149,16 +151,16 @@ pub(crate) fn crash_equals_one_converge(
     let crash = vec![Operation::Crash { after }, Operation::Sleep(100), Operation::Resync];
     [vec![Operation::Resync], crash].map(|last| {
         run(async {
-            let mut stage = Stage::of(case);
-            (0..MOST).for_each(|at| stage.record(at, Some(0)));
-            peacefully(&mut stage, happenings).await;
-            (0..MOST).for_each(|at| stage.record(at, Some(3)));
-            stage.rotate();
+            let mut simulation = Simulation::of(case);
+            (0..MOST).for_each(|at| simulation.record(at, Some(0)));
+            peacefully(&mut simulation, happenings).await;
+            (0..MOST).for_each(|at| simulation.record(at, Some(3)));
+            simulation.rotate();
             let mut trust = Trust::default();
             for operation in last.into_iter().chain([Operation::Resync]) {
-                perform(&mut stage, &operation, &mut trust).await.unwrap();
+                perform(&mut simulation, &operation, &mut trust).await.unwrap();
             }
-            end(&stage.host)
+            end(&simulation.host)
         })
     })
 }
@@ -179,20 +181,20 @@ proptest! {
         happenings in beside_the_run(),
     ) {
         let (before, after) = run(async {
-            let (mut stage, _) = traced(&case);
-            (0..MOST).for_each(|at| stage.record(at, Some(0)));
-            peacefully(&mut stage, &[]).await;
-            let before = stage.host.counts();
+            let (mut simulation, _) = traced(&case);
+            (0..MOST).for_each(|at| simulation.record(at, Some(0)));
+            peacefully(&mut simulation, &[]).await;
+            let before = simulation.host.counts();
             for (fault, at, looks) in &happenings {
-                stage.apply(*at, *fault).await;
+                simulation.apply(*at, *fault).await;
                 if let Some(seconds) = looks {
-                    stage.sleep(*seconds).await;
-                    drop(stage.daemon.converge().await.unwrap());
+                    simulation.sleep(*seconds).await;
+                    drop(simulation.daemon.converge().await.unwrap());
                 }
             }
-            peacefully(&mut stage, &[]).await;
-            crate::oracle::in_order(&stage.host).unwrap();
-            (before, stage.host.counts())
+            peacefully(&mut simulation, &[]).await;
+            crate::oracle::in_order(&simulation.host).unwrap();
+            (before, simulation.host.counts())
         });
         let cost = after.since(before);
         prop_assert_eq!((cost.starts, cost.stops, cost.restarts), (0, 0, 0));
@@ -210,10 +212,10 @@ proptest! {
         happenings in in_peace(),
     ) {
         let [one, other] = [[0, 1, 2, 3], order].map(|order| run(async {
-            let (mut stage, traces) = traced(&case);
-            order.iter().for_each(|at| stage.record(*at, Some(0)));
-            peacefully(&mut stage, &happenings).await;
-            ([0, 1, 2, 3].map(|at| traces.of(at)), end(&stage.host), stage.host.counts())
+            let (mut simulation, traces) = traced(&case);
+            order.iter().for_each(|at| simulation.record(*at, Some(0)));
+            peacefully(&mut simulation, &happenings).await;
+            ([0, 1, 2, 3].map(|at| traces.of(at)), end(&simulation.host), simulation.host.counts())
         }));
         prop_assert_eq!(one, other);
     }
@@ -227,9 +229,9 @@ proptest! {
         let mut other = case.clone();
         (0..MOST).for_each(|at| other.profiles[turned(at)] = case.profiles[at]);
         let traces = [&case, &other].map(|case| run(async {
-            let (mut stage, traces) = traced(case);
-            (0..MOST).for_each(|at| stage.record(at, Some(0)));
-            peacefully(&mut stage, &[Operation::Fault { at: 0, fault: Fault::CredentialsRotated }]).await;
+            let (mut simulation, traces) = traced(case);
+            (0..MOST).for_each(|at| simulation.record(at, Some(0)));
+            peacefully(&mut simulation, &[Operation::Fault { at: 0, fault: Fault::CredentialsRotated }]).await;
             traces
         }));
         for at in 0..MOST {
@@ -250,9 +252,9 @@ proptest! {
         }
         let [alone, beside] = [(happenings, 0..LAST), (troubled, 0..MOST)].map(|(happenings, all)| {
             run(async {
-                let (mut stage, traces) = traced(&case);
-                all.for_each(|at| stage.record(at, Some(0)));
-                peacefully(&mut stage, &happenings).await;
+                let (mut simulation, traces) = traced(&case);
+                all.for_each(|at| simulation.record(at, Some(0)));
+                peacefully(&mut simulation, &happenings).await;
                 [0, 1, 2].map(|at| traces.of(at))
             })
         });
@@ -276,17 +278,17 @@ proptest! {
         versions in prop::collection::vec(0..4_u8, 1..4),
     ) {
         run(async {
-            let (mut stage, _) = traced(&case);
+            let (mut simulation, _) = traced(&case);
             let others = (0..MOST).filter(|other| *other != at);
-            others.for_each(|other| stage.record(other, Some(1)));
-            peacefully(&mut stage, &[]).await;
-            let before = tree(&stage.host);
+            others.for_each(|other| simulation.record(other, Some(1)));
+            peacefully(&mut simulation, &[]).await;
+            let before = tree(&simulation.host);
             let installs = versions.iter().map(|version| Operation::Install { at, version: *version });
             let operations: Vec<_> = installs.collect();
-            peacefully(&mut stage, &operations).await;
-            prop_assert_ne!(&before, &tree(&stage.host), "the companion was installed in between");
-            peacefully(&mut stage, &[Operation::Remove { at }]).await;
-            prop_assert_eq!(before, tree(&stage.host));
+            peacefully(&mut simulation, &operations).await;
+            prop_assert_ne!(&before, &tree(&simulation.host), "the companion was installed in between");
+            peacefully(&mut simulation, &[Operation::Remove { at }]).await;
+            prop_assert_eq!(before, tree(&simulation.host));
             Ok(())
         })?;
     }

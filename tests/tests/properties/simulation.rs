@@ -34,7 +34,7 @@ struct Sources {
 }
 
 /// A host with companions, and its daemon.
-pub(crate) struct Stage {
+pub(crate) struct Simulation {
     pub(crate) host: FakeHost,
     pub(crate) daemon: Arc<Reconciler>,
     pub(crate) profiles: [Profile; MOST],
@@ -62,7 +62,7 @@ pub(crate) fn strangers() -> [CompanionName; 2] {
     ["aa-stranger", "zz-stranger"].map(name)
 }
 
-impl Stage {
+impl Simulation {
     /// The host of `case`, in its initial state.
     pub(crate) fn of(case: &Case) -> Self {
         Self::with(case, |host| host, Arc::new(NoEvents))
@@ -73,7 +73,7 @@ impl Stage {
         host.require_leader(true);
         let daemon = reconciler(between(host.as_actor(0).ports()), &sink);
         let before = host.world();
-        let stage = Self {
+        let simulation = Self {
             host,
             daemon,
             profiles: case.profiles,
@@ -88,13 +88,13 @@ impl Stage {
             sink,
             sources: [Sources::default(); MOST],
         };
-        stage.put_strangers();
-        stage.put_registry();
-        (0..MOST).for_each(|at| stage.put_inputs(at));
-        stage
+        simulation.put_unmanaged();
+        simulation.put_registry();
+        (0..MOST).for_each(|at| simulation.put_inputs(at));
+        simulation
     }
 
-    fn put_strangers(&self) {
+    fn put_unmanaged(&self) {
         let [file, container] = strangers();
         self.host.put_unmanaged_unit(&file);
         self.host.reload_by_others();
@@ -124,7 +124,7 @@ impl Stage {
         self.host.put_context(&context(at), &format!("context {contexts} of {at}"));
     }
 
-    /// Applies `fault` to the companion at `at`. Changed inputs stay as they are after [`Stage::heal`].
+    /// Applies `fault` to the companion at `at`. Changed inputs stay as they are after [`Simulation::heal`].
     pub(crate) async fn apply(&mut self, at: usize, fault: Fault) {
         if fault.ends_managers().is_some() {
             self.restart_daemon().await;

@@ -6,19 +6,15 @@ use std::time::Duration;
 use adapter_fake::{Counts, FakeHost, Fault as FailingCall, Mode};
 use companion_core::reconciler::{ReconcileError, Reconciler};
 use companion_tests::faults::Fault;
+use companion_tests::simulation::LONGEST;
+use companion_tests::simulation::checks::{Verdict, must, no_violations, nothing_done};
 
 use crate::case::Case;
 use crate::companions::{MOST, named};
 use crate::operations::{FailingCalls, How, Operation};
-use crate::oracle::{
-    Unmanaged, Verdict, in_order, must, nothing_done, nothing_forbidden, pass_is_honest,
-    says_no_secret, work_is_bounded,
-};
-use crate::stage::{Stage, intend};
+use crate::oracle::{Unmanaged, in_order, pass_is_honest, says_no_secret, work_is_bounded};
+use crate::simulation::{Simulation, intend};
 use crate::watch::{Course, Watch};
-
-/// The end of all waiting: longer than the longest timeout of a call.
-pub(crate) const FOR_EVER: Duration = Duration::from_secs(4 * 3600);
 
 /// The health of the host during operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,24 +25,24 @@ pub(crate) struct Trust {
     pub(crate) misled: bool,
 }
 
-/// Performs the operations of `case` on `stage` and checks the invariants after each.
-pub(crate) async fn play(stage: &mut Stage, case: &Case) -> Verdict {
+/// Performs the operations of `case` on `simulation` and checks the invariants after each.
+pub(crate) async fn perform_all(simulation: &mut Simulation, case: &Case) -> Verdict {
     let mut trust = Trust::default();
     // The unmanaged services have started.
-    stage.sleep(1).await;
+    simulation.sleep(1).await;
     if case.installed {
-        install_all(stage).await?;
+        install_all(simulation).await?;
     }
     for (number, operation) in case.operations.iter().enumerate() {
-        let (now, records) = (stage.host.world(), stage.records);
+        let (now, records) = (simulation.host.world(), simulation.records);
         let unmanaged = Unmanaged::of(&now);
-        let done = perform(stage, operation, &mut trust).await;
-        stage.before = now;
-        stage.recorded.push(stage.records > records);
-        done.and_then(|()| nothing_forbidden(&stage.host))
+        let done = perform(simulation, operation, &mut trust).await;
+        simulation.before = now;
+        simulation.recorded.push(simulation.records > records);
+        done.and_then(|()| no_violations(&simulation.host))
             .and_then(|()| {
                 let kept = operation.changes_unmanaged()
-                    || unmanaged == Unmanaged::of(&stage.host.world());
+                    || unmanaged == Unmanaged::of(&simulation.host.world());
                 must(kept, || "something that is not ours changed".to_owned())
             })
             .map_err(|words| format!("operation {number}, {operation:?}: {words}"))?;
@@ -54,87 +50,87 @@ pub(crate) async fn play(stage: &mut Stage, case: &Case) -> Verdict {
     Ok(())
 }
 
-async fn install_all(stage: &mut Stage) -> Verdict {
+async fn install_all(simulation: &mut Simulation) -> Verdict {
     for at in 0..MOST {
-        stage.record(at, Some(0));
+        simulation.record(at, Some(0));
     }
     for _ in 0..2 {
-        let _effects = sound_pass(stage).await?;
-        stage.sleep(60).await;
+        let _effects = sound_pass(simulation).await?;
+        simulation.sleep(60).await;
     }
-    in_order(&stage.host)
+    in_order(&simulation.host)
 }
 
 /// Ends all faults and checks that the host converges within three runs and stays idle, both with the same daemon and
 /// with one without memory.
-pub(crate) async fn converge(stage: &mut Stage, forgets: bool) -> Verdict {
-    stage.heal();
+pub(crate) async fn converge(simulation: &mut Simulation, forgets: bool) -> Verdict {
+    simulation.heal();
     if forgets {
-        stage.restart_daemon().await;
+        simulation.restart_daemon().await;
         // Pending stops and restart delays of the service manager are over.
-        stage.sleep(100).await;
+        simulation.sleep(100).await;
     } else {
         // The longest back-off is over.
-        stage.sleep(1000).await;
+        simulation.sleep(1000).await;
     }
     let mut passes = 0;
-    while stage.host.untruth().is_some() || passes == 0 {
-        must(passes < 3, || format!("after 3 passes: {:?}", stage.host.untruth()))?;
-        work_is_bounded(sound_pass(stage).await?)?;
-        stage.sleep(30).await;
+    while simulation.host.untruth().is_some() || passes == 0 {
+        must(passes < 3, || format!("after 3 passes: {:?}", simulation.host.untruth()))?;
+        work_is_bounded(sound_pass(simulation).await?)?;
+        simulation.sleep(30).await;
         passes += 1;
     }
-    in_order(&stage.host)?;
-    nothing_forbidden(&stage.host)?;
-    quiet(stage).await
+    in_order(&simulation.host)?;
+    no_violations(&simulation.host)?;
+    quiet(simulation).await
 }
 
-async fn quiet(stage: &mut Stage) -> Verdict {
-    let _effects = sound_pass(stage).await?;
-    let before = stage.host.counts();
-    let _effects = sound_pass(stage).await?;
-    nothing_done(before, stage.host.counts())?;
+async fn quiet(simulation: &mut Simulation) -> Verdict {
+    let _effects = sound_pass(simulation).await?;
+    let before = simulation.host.counts();
+    let _effects = sound_pass(simulation).await?;
+    nothing_done(before, simulation.host.counts())?;
     for _ in 0..3 {
-        let (command, _) = stage.command();
-        let (_refused, _) = watched(stage, Course::default(), command.converge()).await?;
+        let (command, _) = simulation.command();
+        let (_refused, _) = watched(simulation, Course::default(), command.converge()).await?;
         command.shut_down().await;
-        nothing_forbidden(&stage.host)?;
-        let _effects = sound_pass(stage).await?;
-        nothing_done(before, stage.host.counts())?;
+        no_violations(&simulation.host)?;
+        let _effects = sound_pass(simulation).await?;
+        nothing_done(before, simulation.host.counts())?;
     }
-    stage.restart_daemon().await;
-    let before = stage.host.counts();
-    let _effects = sound_pass(stage).await?;
+    simulation.restart_daemon().await;
+    let before = simulation.host.counts();
+    let _effects = sound_pass(simulation).await?;
     // A daemon without memory queries the containers of removed companions.
     let processes = before.processes;
-    nothing_done(before, Counts { processes, ..stage.host.counts() })
+    nothing_done(before, Counts { processes, ..simulation.host.counts() })
 }
 
 /// Converges once with the daemon on a host without faults and checks the report; returns the number of effects.
-async fn sound_pass(stage: &Stage) -> Result<(u32, u32), String> {
-    let daemon = Arc::clone(&stage.daemon);
-    let (pass, effects) = watched(stage, Course::default(), daemon.converge()).await?;
+async fn sound_pass(simulation: &Simulation) -> Result<(u32, u32), String> {
+    let daemon = Arc::clone(&simulation.daemon);
+    let (pass, effects) = watched(simulation, Course::default(), daemon.converge()).await?;
     let pass = pass.ok_or_else(|| "it was stopped".to_owned())?;
-    pass_is_honest(&pass, &stage.host, true)?;
+    pass_is_honest(&pass, &simulation.host, true)?;
     says_no_secret(&format!("{pass:?}"))?;
     pass.map(|_pass| effects).map_err(|error| error.chain())
 }
 
 /// Runs `work` with a watch at every effect; `None` if it was stopped.
 async fn watched<T>(
-    stage: &Stage,
+    simulation: &Simulation,
     course: Course,
     work: impl Future<Output = T>,
 ) -> Result<(Option<T>, (u32, u32)), String> {
-    let watch = Arc::new(Watch::new(stage, course));
-    stage.host.set_gate(watch.clone());
+    let watch = Arc::new(Watch::new(simulation, course));
+    simulation.host.set_gate(watch.clone());
     let done = tokio::select! {
         biased;
         () = watch.reached.notified() => Ok(None),
         done = work => Ok(Some(done)),
-        () = tokio::time::sleep(FOR_EVER) => Err("it never ends".to_owned()),
+        () = tokio::time::sleep(LONGEST) => Err("it never ends".to_owned()),
     };
-    stage.host.remove_gate();
+    simulation.host.remove_gate();
     let complaints = watch.complaints();
     must(complaints.is_empty(), || complaints.join("; "))?;
     Ok((done?, watch.effects()))
@@ -142,76 +138,76 @@ async fn watched<T>(
 
 /// Performs `operation`.
 pub(crate) async fn perform(
-    stage: &mut Stage,
+    simulation: &mut Simulation,
     operation: &Operation,
     trust: &mut Trust,
 ) -> Verdict {
     let course = Course { misled: trust.misled, ..Course::default() };
     match *operation {
         Operation::Resync => {
-            let daemon = Arc::clone(&stage.daemon);
-            judged_pass(stage, &daemon, &stage.host, None, *trust).await?;
+            let daemon = Arc::clone(&simulation.daemon);
+            judged_pass(simulation, &daemon, &simulation.host, None, *trust).await?;
         }
-        Operation::Install { at, version } => ask(stage, at, Some(version), *trust).await?,
-        Operation::Remove { at } => ask(stage, at, None, *trust).await?,
+        Operation::Install { at, version } => ask(simulation, at, Some(version), *trust).await?,
+        Operation::Remove { at } => ask(simulation, at, None, *trust).await?,
         // An intent that the disk does not accept is not recorded, and the command reports it.
-        Operation::Intent { at, version } => drop(stage.intent(at, version).await),
-        Operation::Sleep(seconds) => stage.sleep(seconds).await,
+        Operation::Intent { at, version } => drop(simulation.intent(at, version).await),
+        Operation::Sleep(seconds) => simulation.sleep(seconds).await,
         Operation::Fault { at, fault } => {
-            stage.apply(at, fault).await;
+            simulation.apply(at, fault).await;
             trust.troubled |= lasts(fault);
         }
         Operation::CallsFail(calls) => {
-            stage.host.inject(failing(stage, calls));
+            simulation.host.inject(failing(simulation, calls));
             trust.troubled = true;
             trust.misled |= calls.how == How::OldView;
         }
         Operation::Crash { after } => {
-            cut_off(stage, Course { stop_at: Some(after), ..course }).await?;
-            stage.restart_daemon().await;
+            cut_off(simulation, Course { stop_at: Some(after), ..course }).await?;
+            simulation.restart_daemon().await;
         }
         Operation::PowerLoss { after, outcome } => {
-            cut_off(stage, Course { stop_at: Some(after), ..course }).await?;
-            stage.host.power_loss_leaving(outcome);
-            stage.restart_daemon().await;
+            cut_off(simulation, Course { stop_at: Some(after), ..course }).await?;
+            simulation.host.power_loss_leaving(outcome);
+            simulation.restart_daemon().await;
         }
         Operation::Together { at, version, stalls } => {
-            together(stage, at, version, Course { stalls, ..course }).await?;
+            together(simulation, at, version, Course { stalls, ..course }).await?;
         }
-        Operation::Events(delivery) => stage.host.deliver_events(delivery),
+        Operation::Events(delivery) => simulation.host.deliver_events(delivery),
         Operation::Heal => {
-            stage.heal();
+            simulation.heal();
             *trust = Trust::default();
         }
         Operation::HandOver { after, inputs } => {
-            cut_off(stage, Course { stop_at: Some(after), ..course }).await?;
-            stage.hand_over(inputs).await;
+            cut_off(simulation, Course { stop_at: Some(after), ..course }).await?;
+            simulation.hand_over(inputs).await;
         }
         Operation::CommandDies { at, version, after } => {
-            stage.daemon.shut_down().await;
-            if stage.intent(at, version).await.is_ok() {
-                let ((command, _), names) = (stage.command(), [named(at)].into());
+            simulation.daemon.shut_down().await;
+            if simulation.intent(at, version).await.is_ok() {
+                let ((command, _), names) = (simulation.command(), [named(at)].into());
                 let course = Course { stop_at: Some(after), ..course };
-                let (pass, _) = watched(stage, course, command.converge_for(&names)).await?;
+                let (pass, _) = watched(simulation, course, command.converge_for(&names)).await?;
                 command.shut_down().await;
-                pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &stage.host, false))?;
+                pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &simulation.host, false))?;
             }
-            stage.restart_daemon().await;
+            simulation.restart_daemon().await;
         }
     }
     Ok(())
 }
 
-async fn cut_off(stage: &mut Stage, course: Course) -> Verdict {
-    let daemon = Arc::clone(&stage.daemon);
-    let (pass, _) = watched(stage, course, daemon.converge()).await?;
+async fn cut_off(simulation: &mut Simulation, course: Course) -> Verdict {
+    let daemon = Arc::clone(&simulation.daemon);
+    let (pass, _) = watched(simulation, course, daemon.converge()).await?;
     // The invariants are the same whether or not it reached the point.
-    pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &stage.host, false))
+    pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &simulation.host, false))
 }
 
 /// Converges one companion or all, and checks the report.
 async fn judged_pass(
-    stage: &Stage,
+    simulation: &Simulation,
     reconciler: &Reconciler,
     host: &FakeHost,
     at: Option<usize>,
@@ -225,7 +221,7 @@ async fn judged_pass(
             None => reconciler.converge().await,
         }
     };
-    let (pass, effects) = watched(stage, course, work).await?;
+    let (pass, effects) = watched(simulation, course, work).await?;
     if !trust.troubled {
         work_is_bounded(effects)?;
     }
@@ -242,16 +238,16 @@ async fn judged_pass(
 }
 
 /// A command records an intent. If a daemon leads, it converges; else the command leads until that is done.
-async fn ask(stage: &mut Stage, at: usize, version: Option<u8>, trust: Trust) -> Verdict {
-    if stage.intent(at, version).await.is_err() {
+async fn ask(simulation: &mut Simulation, at: usize, version: Option<u8>, trust: Trust) -> Verdict {
+    if simulation.intent(at, version).await.is_err() {
         return Ok(());
     }
-    let (command, host) = stage.command();
+    let (command, host) = simulation.command();
     let verdict = match command.lead().await {
-        Ok(()) => judged_pass(stage, &command, &host, Some(at), trust).await,
+        Ok(()) => judged_pass(simulation, &command, &host, Some(at), trust).await,
         Err(ReconcileError::Led { .. }) => {
-            let daemon = Arc::clone(&stage.daemon);
-            judged_pass(stage, &daemon, &stage.host, None, trust).await
+            let daemon = Arc::clone(&simulation.daemon);
+            judged_pass(simulation, &daemon, &simulation.host, None, trust).await
         }
         Err(error) => says_no_secret(&error.chain()),
     };
@@ -260,27 +256,32 @@ async fn ask(stage: &mut Stage, at: usize, version: Option<u8>, trust: Trust) ->
 }
 
 /// The daemon converges. Some time after its start a command records an intent and tries to lead.
-async fn together(stage: &mut Stage, at: usize, version: Option<u8>, course: Course) -> Verdict {
-    let (daemon, (command, host)) = (Arc::clone(&stage.daemon), stage.command());
-    let (profile, names) = (stage.profiles[at], [named(at)].into());
+async fn together(
+    simulation: &mut Simulation,
+    at: usize,
+    version: Option<u8>,
+    course: Course,
+) -> Verdict {
+    let (daemon, (command, host)) = (Arc::clone(&simulation.daemon), simulation.command());
+    let (profile, names) = (simulation.profiles[at], [named(at)].into());
     let moments = [0, 10, 300, 1000, 5000, 12_000, 21_000, 40_000];
     let moment = moments[usize::try_from((course.stalls >> 20) % 8).unwrap_or(0)];
     let commanding = async {
         tokio::time::sleep(Duration::from_millis(moment)).await;
         // It may be read before its author knows that it is recorded.
-        stage.ledger.iter().for_each(|ledger| ledger.intended(&named(at), true));
+        simulation.ledger.iter().for_each(|ledger| ledger.intended(&named(at), true));
         intend(&host, at, profile, version).await.ok()?;
         let pass = command.converge_for(&names).await;
         command.shut_down().await;
         Some(pass)
     };
     let work = async { tokio::join!(daemon.converge(), commanding) };
-    let (passes, _) = watched(stage, course, work).await?;
+    let (passes, _) = watched(simulation, course, work).await?;
     let (one, other) = passes.ok_or_else(|| "they were stopped".to_owned())?;
-    pass_is_honest(&one, &stage.host, false)?;
+    pass_is_honest(&one, &simulation.host, false)?;
     if let Some(other) = other {
-        stage.intended(at, version);
-        pass_is_honest(&other, &stage.host, false)?;
+        simulation.intended(at, version);
+        pass_is_honest(&other, &simulation.host, false)?;
     }
     Ok(())
 }
@@ -291,14 +292,14 @@ pub(crate) fn lasts(fault: Fault) -> bool {
     fault.lasts() || fault == Fault::GeneratorCorruptsOnce
 }
 
-fn failing(stage: &Stage, calls: FailingCalls) -> FailingCall {
+fn failing(simulation: &Simulation, calls: FailingCalls) -> FailingCall {
     let mode = match calls.how {
         How::Fails(kind) => Mode::Error(kind),
         How::FailsAfter(kind) => Mode::ErrorAfterEffect(kind),
         How::Hangs => Mode::Hang,
         How::HangsAfter => Mode::HangAfterEffect,
         How::Late(seconds) => Mode::Delay(Duration::from_secs(seconds)),
-        How::OldView => Mode::OldView(Box::new(stage.before.clone())),
+        How::OldView => Mode::OldView(Box::new(simulation.before.clone())),
     };
     let FailingCalls { port, method, skip, times, .. } = calls;
     FailingCall { port, method, companion: None, skip, times, mode }

@@ -14,12 +14,12 @@ pub(super) const COMPANIONS: usize = 10;
 
 /// The host and its companions.
 #[derive(Debug, Clone)]
-pub(super) struct Stage {
+pub(super) struct Companions {
     pub(super) host: FakeHost,
     specs: Vec<CompanionSpec>,
 }
 
-impl Stage {
+impl Companions {
     /// A host with all companions desired and none installed.
     pub(super) fn new() -> Self {
         let host = FakeHost::default();
