@@ -26,7 +26,7 @@ use crate::leaders::{Ledger, inputs};
 /// A wrapper between a reconciler and its host; usually none.
 pub(crate) type Between = fn(Host) -> Host;
 
-/// The inputs of a companion, without tampering.
+/// The inputs of a companion, without faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Sources {
     rotations: u32,
