@@ -14,13 +14,15 @@ use std::time::Duration;
 
 mod boundaries;
 mod oracle;
-mod play;
+mod run;
 pub mod workloads;
 
 use adapter_fake::{Counts, World};
 use boundaries::Reached;
-use play::{ORIGIN, Played, Run, Start};
+use run::{Finished, ORIGIN, Run, Start};
 use workloads::{Op, Workload, workloads};
+
+use crate::simulation::virtual_time;
 
 /// How a process dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,23 +117,16 @@ impl fmt::Display for Report {
 
 /// Tests all workloads whose name contains `named` with up to `depth` consecutive crashes, at least 1. Stops early
 /// when no crash leaves a new host.
-///
-/// # Errors
-/// If there is no runtime.
-pub fn explore(depth: usize, named: &str) -> Result<Report, String> {
+pub fn explore(depth: usize, named: &str) -> Report {
     let mut report = Report::default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .map_err(|error| format!("no runtime: {error}"))?;
+    let runtime = virtual_time();
     for workload in workloads().into_iter().filter(|workload| workload.name.contains(named)) {
         match runtime.block_on(Exploration::of(&workload, depth, &mut report)) {
             Ok(row) => report.rows.push(row),
             Err(what) => report.findings.push(format!("{}: {what}", workload.name)),
         }
     }
-    Ok(report)
+    report
 }
 
 /// A host after a crash.
@@ -168,7 +163,7 @@ impl Plans {
 struct Exploration<'a> {
     workload: &'a Workload,
     report: &'a mut Report,
-    undisturbed: Played,
+    undisturbed: Finished,
     left: Vec<Left>,
     known: HashMap<Rc<Start>, usize>,
 }
@@ -179,8 +174,8 @@ impl<'a> Exploration<'a> {
         depth: usize,
         report: &'a mut Report,
     ) -> Result<Row, String> {
-        let start = Start { world: play::base(workload.base).await?, op: 0, crashed: false };
-        let mut undisturbed = Run::new(workload, &start, None).await?.play(&start).await?;
+        let start = Start { world: run::base(workload.base).await?, op: 0, crashed: false };
+        let mut undisturbed = Run::new(workload, &start, None).await?.finish(&start).await?;
         let reached = std::mem::take(&mut undisturbed.reached);
         let (left, known) = (Vec::new(), HashMap::new());
         let mut it = Self { workload, report, undisturbed, left, known };
@@ -207,27 +202,28 @@ impl<'a> Exploration<'a> {
             for crash in reached.crashes() {
                 let stop = Stop { at: reached.point.number, others_go_on: false };
                 let run = Run::new(self.workload, start, Some(stop)).await;
-                let played = match run {
-                    Ok(mut run) => run.play_with_a_crash(start, crash).await,
+                let finished = match run {
+                    Ok(mut run) => run.finish_with_a_crash(start, crash).await,
                     Err(what) => Err(what),
                 };
-                let checked = match played {
+                let checked = match finished {
                     Ok((left, _)) if !all.iter().any(|it| it.leaves(&left, reached.at, crash)) => {
                         Err("the host after the crash differs from the recorded one".to_owned())
                     }
-                    Ok((_, played)) => self.check(&played, played.counts, 1),
+                    Ok((_, finished)) => self.check(&finished, finished.counts, 1),
                     Err(what) => Err(what),
                 };
                 self.find(checked, &reached.how(crash));
             }
-            if let Some(Op::Beside(..)) = self.workload.ops.get(reached.op) {
+            if let Some(Op::Concurrent(..)) = self.workload.ops.get(reached.op) {
                 alone += 1;
                 let stop = Stop { at: reached.point.number, others_go_on: true };
-                let played = match Run::new(self.workload, start, Some(stop)).await {
-                    Ok(mut run) => run.play(start).await,
+                let finished = match Run::new(self.workload, start, Some(stop)).await {
+                    Ok(mut run) => run.finish(start).await,
                     Err(what) => Err(what),
                 };
-                let checked = played.and_then(|played| self.check(&played, played.counts, 1));
+                let checked =
+                    finished.and_then(|finished| self.check(&finished, finished.counts, 1));
                 self.find(checked, &format!("{}, alone", reached.how(Crash::Killed)));
             }
         }
@@ -276,16 +272,16 @@ impl<'a> Exploration<'a> {
             return recovery.clone();
         }
         let (start, how) = (Rc::clone(start), how.clone());
-        let played = match Run::new(self.workload, &start, None).await {
-            Ok(mut run) => run.play(&start).await,
+        let finished = match Run::new(self.workload, &start, None).await {
+            Ok(mut run) => run.finish(&start).await,
             Err(what) => Err(what),
         };
-        let recovery = match played {
-            Ok(played) => {
-                let checked = self.check(&played, played.counts, 1);
+        let recovery = match finished {
+            Ok(finished) => {
+                let checked = self.check(&finished, finished.counts, 1);
                 self.find(checked, &how);
-                let next = self.crashes_of(&played.reached, &how);
-                Recovery { counts: Some(played.counts), next }
+                let next = self.crashes_of(&finished.reached, &how);
+                Recovery { counts: Some(finished.counts), next }
             }
             Err(what) => {
                 self.find(Err(what), &how);
@@ -317,10 +313,10 @@ impl<'a> Exploration<'a> {
     }
 
     /// Checks the final host and the total cost `in_all` of a run with this number of crashes.
-    fn check(&mut self, played: &Played, in_all: Counts, crashes: usize) -> Result<(), String> {
-        self.report.passes = self.report.passes.max(played.passes);
-        self.report.took = self.report.took.max(played.took);
-        played.remains.compare(&self.undisturbed.remains)?;
+    fn check(&mut self, finished: &Finished, in_all: Counts, crashes: usize) -> Result<(), String> {
+        self.report.passes = self.report.passes.max(finished.passes);
+        self.report.took = self.report.took.max(finished.took);
+        finished.remains.compare(&self.undisturbed.remains)?;
         self.is_worth(in_all, crashes)
     }
 

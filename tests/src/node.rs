@@ -102,6 +102,18 @@ pub fn called(spec: CompanionSpec, base: &str) -> CompanionSpec {
     spec
 }
 
+/// The other version of the companion of `spec`: its container and the output of its hook differ.
+pub fn other_version(mut spec: CompanionSpec) -> CompanionSpec {
+    spec.container.read_only_root = !spec.container.read_only_root;
+    if let Some(HookSpec { program: HookProgram::Template { values, .. }, .. }) = &mut spec.hook {
+        let title = "title".to_owned();
+        if values.remove(&title).is_none() {
+            values.insert(title, TemplateValue::Text("a title".to_owned()));
+        }
+    }
+    spec
+}
+
 /// All three companions.
 pub fn companions() -> Vec<CompanionSpec> {
     vec![viewer(), wallet(), indexer()]

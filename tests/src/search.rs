@@ -1,4 +1,4 @@
-//! Exhaustive search: every order of a leader's calls, intents, faults, tampering and leader changes within stated
+//! Exhaustive search: every order of a leader's calls, intents, faults, failing calls and leader changes within stated
 //! bounds, on the production reconciler and the fake host.
 //!
 //! A move is one call of a port, with one exception: a reconcile reads the record and observes the host in one move.

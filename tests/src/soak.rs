@@ -7,23 +7,24 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use adapter_fake::{Counts, Delivery, FakeHost, Fault, Method, Mode, Port};
+use adapter_fake::{Counts, Delivery, FakeHost, Fault as FailingCall, Method, Mode, Port};
 use companion_core::reconciler::{Reconcile, ReconcileError};
-use companion_core::supervisor::Supervisor;
-use tokio::sync::Notify;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
+mod companions;
 mod faults;
 mod report;
-mod stage;
 
-use crate::node::Node;
+use crate::faults::{End, Fault};
+use crate::node::{Node, other_version};
 use crate::random::Random;
-use faults::{Kind, Scope, failing_calls, kinds, lose_everything};
+use crate::simulation::checks::{
+    as_desired, kept_running, no_violations, nothing_done, rules_kept,
+};
+use crate::simulation::{Daemon, virtual_time};
+use companions::{COMPANIONS, Companions};
+use faults::{drawn, failing_calls, lose_everything, restarts_others};
 use report::OUTAGE;
 pub use report::{Recoveries, Report};
-use stage::{COMPANIONS, Stage};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -43,12 +44,7 @@ const MONTH: u64 = 730;
 /// # Errors
 /// If the host could not be set up.
 pub fn soak(seed: u64, hours: u64) -> Result<Report, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .map_err(|error| format!("no runtime: {error}"))?;
-    runtime.block_on(async {
+    virtual_time().block_on(async {
         let mut soak = Soak::new(seed).await?;
         for hour in 0..hours {
             soak.hour(hour).await;
@@ -57,7 +53,7 @@ pub fn soak(seed: u64, hours: u64) -> Result<Report, String> {
             }
         }
         if let Some(daemon) = soak.daemon.take() {
-            daemon.stop().await;
+            daemon.end(End::ShutDown).await?;
         }
         let Watch { reconciles, wrong, .. } = std::mem::take(&mut *locked(&soak.watch));
         soak.report.findings.extend(grown(&soak.report.memory));
@@ -91,11 +87,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Watch {
     fn saw(&mut self, host: &FakeHost, reconcile: &Result<Reconcile, ReconcileError>) {
         self.reconciles += 1;
-        if let Ok(reconcile) = reconcile
-            && !reconcile.violations.is_empty()
-        {
-            self.wrong.push(format!("a plan breaks {:?}", reconcile.violations));
-        }
+        self.wrong.extend(reconcile.iter().filter_map(|it| rules_kept(it).err()));
         if let Some((since, reconciles)) = self.open {
             self.open = Some((since, reconciles + 1));
             if host.untruth().is_none() {
@@ -106,94 +98,61 @@ impl Watch {
     }
 }
 
-/// A running supervisor.
-struct Daemon {
-    shutdown: CancellationToken,
-    task: JoinHandle<()>,
-    manager: Arc<companion_core::reconciler::Reconciler>,
-}
-
-impl Daemon {
-    fn start(host: &FakeHost, watch: &Arc<Mutex<Watch>>) -> Self {
-        let (manager, shutdown) = (Node::reconciler_of(host), CancellationToken::new());
-        let wake = Arc::new(Notify::new());
-        host.tell(Arc::clone(&wake));
-        let supervisor = Supervisor::new(Arc::clone(&manager)).woken_by(wake);
-        let (stopped, watch, host) = (shutdown.clone(), Arc::clone(watch), host.clone());
-        let task = tokio::spawn(async move {
-            supervisor.run(stopped, |reconcile| locked(&watch).saw(&host, reconcile)).await;
-        });
-        Self { shutdown, task, manager }
-    }
-
-    /// Shuts it down cleanly.
-    async fn stop(self) {
-        self.shutdown.cancel();
-        // A panic of the supervisor shows as a missing repair.
-        let _ = self.task.await;
-    }
-
-    /// Kills it.
-    async fn kill(self) {
-        self.task.abort();
-        let _ = self.task.await;
-        self.manager.shut_down().await;
-    }
+fn start(host: &FakeHost, watch: &Arc<Mutex<Watch>>) -> Daemon {
+    let (watch, seen) = (Arc::clone(watch), host.clone());
+    Daemon::start(host, Node::reconciler_of(host), move |reconcile| {
+        locked(&watch).saw(&seen, reconcile);
+    })
 }
 
 struct Soak {
-    stage: Stage,
+    companions: Companions,
     daemon: Option<Daemon>,
     watch: Arc<Mutex<Watch>>,
     random: Random,
-    kinds: Vec<Kind>,
     report: Report,
 }
 
 impl Soak {
     async fn new(seed: u64) -> Result<Self, String> {
-        let stage = Stage::new();
+        let companions = Companions::new();
         let watch = Arc::new(Mutex::new(Watch::default()));
-        let daemon = Some(Daemon::start(&stage.host, &watch));
+        let daemon = Some(start(&companions.host, &watch));
         tokio::time::sleep(HOUR).await;
-        if let Some(untruth) = stage.host.untruth() {
-            return Err(format!("the initial host differs from the desired state: {untruth:?}"));
-        }
+        as_desired(&companions.host)?;
         let (random, report) = (Random::new(seed), Report::default());
-        Ok(Self { stage, daemon, watch, random, kinds: kinds(), report })
+        Ok(Self { companions, daemon, watch, random, report })
     }
 
     /// One hour with one event.
     async fn hour(&mut self, hour: u64) {
-        let begun = self.stage.host.now();
+        let begun = self.companions.host.now();
         tokio::time::sleep(Duration::from_millis(self.random.below(60_000))).await;
         let delivery =
             [Delivery::Delivered, Delivery::Lost, Delivery::Doubled][self.random.index(3)];
-        self.stage.host.deliver_events(delivery);
-        let before = (self.stage.running_since(), self.stage.host.counts());
+        self.companions.host.deliver_events(delivery);
+        let before = (self.companions.running_since(), self.companions.host.counts());
         let at = self.random.index(COMPANIONS);
-        let (what, scope) = match self.random.index(10) {
-            0 => self.a_manager_ends(at).await,
-            1 | 2 => self.a_call_fails(at),
-            _ => self.a_kind(at).await,
+        let (at, what, shared) = match self.random.index(20) {
+            0..4 => (at, self.a_call_fails(at), false),
+            4 => (at, self.intents(at).await, false),
+            _ => self.faults(at).await,
         };
-        let left = (begun + HOUR).saturating_sub(self.stage.host.now());
+        let left = (begun + HOUR).saturating_sub(self.companions.host.now());
         tokio::time::sleep(left.saturating_sub(QUIET)).await;
-        let quiet = self.stage.host.counts();
+        let quiet = self.companions.host.counts();
         tokio::time::sleep(QUIET.min(left)).await;
-        let wrong = self.work_was_bounded(scope, before.1, quiet);
-        self.check(hour, at, &what, scope, &before.0, wrong);
+        let wrong = self.work_was_bounded(shared, before.1, quiet);
+        self.check(hour, at, &what, shared, &before.0, wrong);
     }
 
     /// Returns excessive effects, in the hour and at its end.
-    fn work_was_bounded(&self, scope: Scope, before: Counts, quiet: Counts) -> Vec<String> {
-        let now = self.stage.host.counts();
+    fn work_was_bounded(&self, shared: bool, before: Counts, quiet: Counts) -> Vec<String> {
+        let now = self.companions.host.counts();
         let mut wrong = Vec::new();
-        if now != quiet {
-            wrong.push(format!("effects on a converged host: {:?}", now.since(quiet)));
-        }
+        wrong.extend(nothing_done(quiet, now).err());
         let hour = now.since(before);
-        let most = if scope == Scope::One { MOST_OF_ONE } else { MOST_OF_ALL };
+        let most = if shared { MOST_OF_ALL } else { MOST_OF_ONE };
         let jobs = hour.starts + hour.stops + hour.restarts;
         if jobs.max(hour.unit_writes).max(hour.reloads).max(hour.renders) > most {
             wrong.push(format!("more than {most} effects in an hour: {hour:?}"));
@@ -203,59 +162,87 @@ impl Soak {
 
     fn open(&self) {
         let mut watch = locked(&self.watch);
-        (watch.open, watch.closed) = (Some((self.stage.host.now(), 0)), None);
-        watch.harmless = self.stage.host.untruth().is_none();
+        (watch.open, watch.closed) = (Some((self.companions.host.now(), 0)), None);
+        watch.harmless = self.companions.host.untruth().is_none();
     }
 
-    async fn a_kind(&mut self, at: usize) -> (String, Scope) {
-        let kind = self.kinds[self.random.index(self.kinds.len())];
-        (kind.begin)(&self.stage, at);
-        let mut what = kind.name.to_owned();
-        if let Some(end) = kind.end {
-            let minutes = 1 + self.random.below(20);
-            tokio::time::sleep(Duration::from_secs(60 * minutes)).await;
-            end(&self.stage, at);
+    /// Faults occur and, after some minutes, their counterparts. A manager that ends is started again after that.
+    /// Returns the companion, the names, and whether others may restart.
+    async fn faults(&mut self, at: usize) -> (usize, String, bool) {
+        let faults = drawn(&mut self.random);
+        let fits = |at: &usize| faults.iter().all(|fault| fault.fits(&self.companions.spec(*at)));
+        let at = (at..at + COMPANIONS).find(fits).unwrap_or(at) % COMPANIONS;
+        let spec = self.companions.spec(at);
+        for fault in &faults {
+            self.end_manager(*fault).await;
+            fault.apply(&self.companions.host, &spec);
+        }
+        let names: Vec<_> = faults.iter().map(|fault| fault.name()).collect();
+        let mut what = names.join(", ");
+        let undone: Vec<_> = faults.iter().rev().filter_map(|fault| fault.undo()).collect();
+        if !undone.is_empty() {
+            tokio::time::sleep(Duration::from_secs(60 * (1 + self.random.below(20)))).await;
+            undone.iter().for_each(|fault| fault.apply(&self.companions.host, &spec));
+        }
+        if !undone.is_empty() || self.daemon.is_none() {
             what.push_str(OUTAGE);
         }
         self.open();
-        (what, kind.scope)
+        if self.daemon.is_none() {
+            self.daemon = Some(start(&self.companions.host, &self.watch));
+        }
+        (at, what, faults.into_iter().any(restarts_others))
     }
 
-    fn a_call_fails(&mut self, at: usize) -> (String, Scope) {
-        let has_hook = self.stage.spec(at).hook.is_some();
-        let calls: Vec<Fault> = failing_calls()
+    /// Ends the manager if `fault` does; without a boot it ends during a repair, and is gone for some time.
+    async fn end_manager(&mut self, fault: Fault) {
+        let Some(end) = fault.ends_managers() else { return };
+        let boots = matches!(fault, Fault::Rebooted | Fault::PowerLost);
+        if !boots {
+            tokio::time::sleep(Duration::from_millis(self.random.below(40_000))).await;
+        }
+        if let Some(daemon) = self.daemon.take()
+            && let Err(wrong) = daemon.end(end).await
+        {
+            locked(&self.watch).wrong.push(wrong);
+        }
+        if !boots {
+            tokio::time::sleep(Duration::from_secs(self.random.below(600))).await;
+        }
+    }
+
+    /// A companion is removed or changed for some minutes.
+    async fn intents(&mut self, at: usize) -> String {
+        let spec = self.companions.spec(at);
+        let removed = self.random.index(2) == 0;
+        if removed {
+            self.companions.host.remove(&spec.name);
+        } else {
+            self.companions.host.install(&other_version(spec.clone()));
+        }
+        tokio::time::sleep(Duration::from_secs(60 * (1 + self.random.below(20)))).await;
+        self.companions.host.install(&spec);
+        self.open();
+        let what = if removed { "removed, then installed" } else { "another version, and back" };
+        format!("{what}{OUTAGE}")
+    }
+
+    fn a_call_fails(&mut self, at: usize) -> String {
+        let has_hook = self.companions.spec(at).hook.is_some();
+        let calls: Vec<FailingCall> = failing_calls()
             .into_iter()
-            .filter(|fault| {
-                has_hook || fault.port != Port::Hooks || fault.method == Method::Observe
-            })
+            .filter(|call| has_hook || call.port != Port::Hooks || call.method == Method::Observe)
             .collect();
-        let fault = calls[self.random.index(calls.len())].clone();
-        let what = format!("{:?}::{:?} fails", fault.port, fault.method);
+        let call = calls[self.random.index(calls.len())].clone();
+        let what = format!("{:?}::{:?} fails", call.port, call.method);
         // A hanging call blocks until its timeout, which may take most of the hour.
-        let hangs = matches!(fault.mode, Mode::Hang | Mode::HangAfterEffect);
+        let hangs = matches!(call.mode, Mode::Hang | Mode::HangAfterEffect);
         let more = if hangs { 0 } else { self.random.below(3) };
         let times = 1 + u32::try_from(more).unwrap_or_default();
-        self.stage.host.inject(Fault { times, ..fault });
-        lose_everything(&self.stage, at);
+        self.companions.host.inject(FailingCall { times, ..call });
+        lose_everything(&self.companions, at);
         self.open();
-        (what, Scope::One)
-    }
-
-    /// The manager is killed or shut down during a repair, and restarts some time later.
-    async fn a_manager_ends(&mut self, at: usize) -> (String, Scope) {
-        lose_everything(&self.stage, at);
-        tokio::time::sleep(Duration::from_millis(self.random.below(40_000))).await;
-        let killed = self.random.index(2) == 0;
-        match self.daemon.take() {
-            Some(daemon) if killed => daemon.kill().await,
-            Some(daemon) => daemon.stop().await,
-            None => {}
-        }
-        tokio::time::sleep(Duration::from_secs(self.random.below(600))).await;
-        self.open();
-        self.daemon = Some(Daemon::start(&self.stage.host, &self.watch));
-        let what = if killed { "manager killed" } else { "manager told to end" };
-        (format!("{what}{OUTAGE}"), Scope::One)
+        what
     }
 
     /// Checks the invariants at the end of the hour.
@@ -264,28 +251,20 @@ impl Soak {
         hour: u64,
         at: usize,
         what: &str,
-        scope: Scope,
+        shared: bool,
         before: &[Option<Duration>],
         mut wrong: Vec<String>,
     ) {
-        let host = &self.stage.host;
+        let host = &self.companions.host;
         host.clear_faults();
-        if let Some(untruth) = host.untruth() {
-            wrong.push(format!("not repaired: {untruth:?}"));
-        }
-        let violations = host.violations();
-        if !violations.is_empty() {
-            wrong.push(format!("{violations:?}"));
-        }
+        wrong.extend(as_desired(host).err());
+        wrong.extend(no_violations(host).err());
         host.change(|world, _| world.forget_violations());
-        let now = self.stage.running_since();
-        for (other, (before, now)) in before.iter().zip(now).enumerate() {
-            if scope == Scope::One && other != at && *before != now {
-                let name = self.stage.name(other);
-                wrong.push(format!(
-                    "`{name}` restarted: was up since {before:?}, now since {now:?}"
-                ));
-            }
+        let now = host.world();
+        for (other, before) in
+            before.iter().enumerate().filter(|(other, _)| !shared && *other != at)
+        {
+            wrong.extend(kept_running(&self.companions.spec(other).name, *before, &now).err());
         }
         let (closed, harmless) = {
             let watch = locked(&self.watch);
@@ -300,7 +279,7 @@ impl Soak {
         } else {
             wrong.push("no reconcile found the host converged".to_owned());
         }
-        let name = self.stage.name(at);
+        let name = self.companions.spec(at).name;
         let told = wrong.into_iter().map(|wrong| format!("hour {hour}, {what}, `{name}`: {wrong}"));
         self.report.findings.extend(told);
     }

@@ -1,4 +1,4 @@
-//! The exhaustive searches of every commit: within their bounds, no order of calls, faults, tampering and intents
+//! The exhaustive searches of every commit: within their bounds, no order of calls, failing calls, faults and intents
 //! violates an invariant, and an undisturbed host converges from every state.
 
 #![expect(clippy::print_stdout, reason = "the test prints the result of the search")]

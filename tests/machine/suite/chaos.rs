@@ -18,16 +18,18 @@ use crate::guest::{number, root, systemctl, tell};
 use crate::node::Companion;
 use crate::random::Random;
 
+mod companion_faults;
 mod faults;
 mod history;
-mod host_harms;
+mod host_faults;
 mod last_look;
-mod one_harms;
 mod oracle;
+mod real;
 mod report;
 mod site;
 
-use faults::{Aim, FAULTS, Fault, Reach, Run};
+use companion_tests::faults::Fault;
+use faults::{Aim, KINDS, Kind, Reach, Run};
 use history::History;
 use site::{EVERY, Reference, Seen, Strangers, complaint, daemon, look};
 
@@ -67,9 +69,9 @@ fn every_companion_recovers_and_unmanaged_objects_stay_unchanged() {
 /// A fault in progress.
 struct Pending {
     number: u64,
-    fault: Fault,
+    kind: Kind,
     aim: Aim,
-    harm: Option<JoinHandle<bool>>,
+    injection: Option<JoinHandle<bool>>,
     /// When it must end, and when it ended.
     ends_at: Option<f64>,
     over: Option<f64>,
@@ -79,8 +81,8 @@ struct Pending {
 
 impl Pending {
     /// Whether it affects this companion.
-    fn harms(&self, one: Companion) -> bool {
-        match self.fault.reach {
+    fn affects(&self, one: Companion) -> bool {
+        match self.kind.reach {
             Reach::One | Reach::OneAlone => self.aim.one == one,
             Reach::All => true,
             Reach::Nobody => false,
@@ -100,7 +102,7 @@ struct Chaos {
     pending: Vec<Pending>,
     rests_until: BTreeMap<&'static str, f64>,
     /// The remaining kinds of this cycle, the next one last; the seed alone shuffles them.
-    deck: Vec<usize>,
+    remaining: Vec<usize>,
     shuffles: Random,
     daemon: (Option<u32>, f64),
     number: u64,
@@ -120,7 +122,7 @@ impl Chaos {
             complaints: BTreeMap::new(),
             pending: Vec::new(),
             rests_until: BTreeMap::new(),
-            deck: Vec::new(),
+            remaining: Vec::new(),
             daemon: (daemon(), 0.0),
             number: 0,
         }
@@ -189,26 +191,29 @@ impl Chaos {
     /// Ends the faults whose duration is over.
     fn end_faults(&mut self) {
         for fault in &mut self.pending {
-            if fault.harm.as_ref().is_some_and(JoinHandle::is_finished) {
-                let ended = fault.harm.take().map(JoinHandle::join);
+            if fault.injection.as_ref().is_some_and(JoinHandle::is_finished) {
+                let ended = fault.injection.take().map(JoinHandle::join);
                 let done = matches!(ended, Some(Ok(true)));
                 if !done {
-                    let how =
-                        if matches!(ended, Some(Err(_))) { "harm panicked" } else { "fizzled" };
+                    let how = if matches!(ended, Some(Err(_))) {
+                        "injection panicked"
+                    } else {
+                        "fizzled"
+                    };
                     self.history.note(how, json!({"number": fault.number}));
                 }
                 fault.ends_at =
-                    Some(self.history.now() + fault.fault.heal.map_or(0, |(s, _)| s) as f64);
-                if fault.fault.heal.is_none() {
+                    Some(self.history.now() + fault.kind.undo.map_or(0, |(s, _)| s) as f64);
+                if fault.kind.undo.is_none() {
                     fault.over = Some(self.history.now());
                     self.history.note("over", json!({"number": fault.number}));
                 }
                 // A failed injection may be partial: it is recovered all the same.
-                fault.fault.run = if done { fault.fault.run } else { Run::Either };
+                fault.kind.run = if done { fault.kind.run } else { Run::Either };
             }
             let due = fault.ends_at.is_some_and(|at| self.history.now() >= at);
-            if let (Some((_, heal)), true, None) = (fault.fault.heal, due, fault.over) {
-                heal(fault.aim);
+            if let (Some((_, undo)), true, None) = (fault.kind.undo, due, fault.over) {
+                undo(fault.aim);
                 fault.over = Some(self.history.now());
                 self.history.note("over", json!({"number": fault.number}));
             }
@@ -223,26 +228,26 @@ impl Chaos {
             let run = |seen: &BTreeMap<&'static str, Seen>| {
                 seen.get(one.name).map(|seen| seen.invocation.clone())
             };
-            let another = fault.fault.run != Run::Another || run(seen) != run(&fault.before);
+            let another = fault.kind.run != Run::Another || run(seen) != run(&fault.before);
             !complaints.contains_key(one.name) && another
         };
-        let harmed = |one: &Companion| self.pending.iter().any(|fault| fault.harms(*one));
+        let affected = |one: &Companion| self.pending.iter().any(|fault| fault.affects(*one));
         // A companion with a separate fault does not count for the recovery of a daemon fault.
-        let others: Vec<_> = EVERY.into_iter().filter(|one| !harmed(one)).collect();
+        let others: Vec<_> = EVERY.into_iter().filter(|one| !affected(one)).collect();
         let looked = self.looked;
         let mut over = Vec::new();
         self.pending.retain(|fault| {
-            let whom: Vec<_> = match fault.fault.reach {
+            let whom: Vec<_> = match fault.kind.reach {
                 Reach::Nobody => others.clone(),
-                _ => EVERY.into_iter().filter(|one| fault.harms(*one)).collect(),
+                _ => EVERY.into_iter().filter(|one| fault.affects(*one)).collect(),
             };
             // An observation that started before its end proves nothing.
             let settled = fault.over.is_some_and(|over| over < looked);
             let well = settled && daemon_is_there && whom.iter().all(|one| is_well(fault, *one));
-            let done = well && (fault.fault.undone)(fault.aim.one);
+            let done = well && (fault.kind.undone)(fault.aim.one);
             if done {
-                let rest = if fault.fault.reach == Reach::Nobody { Vec::new() } else { whom };
-                over.push((fault.number, rest, fault.fault.kind));
+                let rest = if fault.kind.reach == Reach::Nobody { Vec::new() } else { whom };
+                over.push((fault.number, rest, fault.kind));
             }
             !done
         });
@@ -251,7 +256,7 @@ impl Chaos {
             for one in whom {
                 self.rests_until.insert(one.name, now + REST);
             }
-            if kind == "whole manager restarted" {
+            if kind.is(Fault::UserManagerStopped) {
                 // The unmanaged service restarted with all others.
                 self.strangers.run = Strangers::seen_now().run;
             }
@@ -260,67 +265,67 @@ impl Chaos {
 
     /// Starts the next possible fault.
     fn begin_fault(&mut self) -> bool {
-        if self.pending.iter().any(|pending| pending.fault.is_exclusive()) {
+        if self.pending.iter().any(|pending| pending.kind.is_exclusive()) {
             return false;
         }
-        if self.deck.is_empty() {
-            self.deck = faults::deck(&mut self.shuffles);
+        if self.remaining.is_empty() {
+            self.remaining = faults::shuffled(&mut self.shuffles);
         }
         let free: Vec<_> = EVERY.into_iter().filter(|one| self.is_free(*one)).collect();
         // The first possible kind; the others keep their order.
         let fitting = |kind: usize| -> Vec<_> {
-            free.iter().copied().filter(|one| (FAULTS[kind].fits)(*one)).collect()
+            free.iter().copied().filter(|one| (KINDS[kind].fits)(*one)).collect()
         };
-        let is_possible = |kind: &usize| match FAULTS[*kind].reach {
+        let is_possible = |kind: &usize| match KINDS[*kind].reach {
             Reach::One => !fitting(*kind).is_empty(),
             Reach::OneAlone | Reach::All => {
                 self.pending.is_empty() && free.len() == EVERY.len() && !fitting(*kind).is_empty()
             }
-            Reach::Nobody => !self.pending.iter().any(|other| other.fault.reach == Reach::Nobody),
+            Reach::Nobody => !self.pending.iter().any(|other| other.kind.reach == Reach::Nobody),
         };
-        let Some(place) = self.deck.iter().rposition(is_possible) else { return false };
-        let kind = self.deck.remove(place);
+        let Some(place) = self.remaining.iter().rposition(is_possible) else { return false };
+        let kind = self.remaining.remove(place);
         let fitting = fitting(kind);
         let one = fitting.first().map(|_| *self.random.one_of(&fitting));
-        self.begin_on(FAULTS[kind], one.unwrap_or(EVERY[0]));
+        self.begin_on(KINDS[kind], one.unwrap_or(EVERY[0]));
         true
     }
 
     fn is_free(&self, one: Companion) -> bool {
         let rested = self.rests_until.get(one.name).is_none_or(|at| self.history.now() >= *at);
-        let harmed = self.pending.iter().any(|fault| fault.harms(one));
-        rested && !harmed && !self.complaints.contains_key(one.name)
+        let affected = self.pending.iter().any(|fault| fault.affects(one));
+        rested && !affected && !self.complaints.contains_key(one.name)
     }
 
-    fn begin_on(&mut self, fault: Fault, one: Companion) {
+    fn begin_on(&mut self, kind: Kind, one: Companion) {
         self.number += 1;
         let aim = Aim { one, number: self.number };
-        let whom = match fault.reach {
+        let whom = match kind.reach {
             Reach::One | Reach::OneAlone => one.name,
             Reach::All => "*",
             Reach::Nobody => oracle::HOST,
         };
         let unseen = self.daemon.0.is_none() || self.history.now() < self.daemon.1 + SEEN;
-        let may_end = match fault.run {
+        let may_end = match kind.run {
             Run::Same => false,
             Run::SameIfSeen => unseen,
             Run::Either | Run::Another => true,
         };
-        let told =
-            json!({"number": self.number, "kind": fault.kind, "whom": whom, "may_end": may_end});
+        let told = json!({"number": self.number, "kind": kind.what.to_string(), "whom": whom, "may_end": may_end});
         self.history.note("fault", told);
-        if fault.kind.starts_with("daemon") || fault.reach == Reach::All {
+        let of_daemon = [Fault::ManagerKilled, Fault::ManagerShutDown, Fault::ManagerHeld];
+        if of_daemon.into_iter().any(|fault| kind.is(fault)) || kind.reach == Reach::All {
             // A new daemon has no observations yet: an object lost now may cause a restart.
-            for other in self.pending.iter().filter(|other| other.fault.run == Run::SameIfSeen) {
+            for other in self.pending.iter().filter(|other| other.kind.run == Run::SameIfSeen) {
                 self.history.note("may end", json!({"number": other.number}));
             }
         }
-        let harm = fault.harm;
+        let inject = kind.inject;
         self.pending.push(Pending {
             number: self.number,
-            fault,
+            kind,
             aim,
-            harm: Some(thread::spawn(move || harm(aim))),
+            injection: Some(thread::spawn(move || inject(aim))),
             ends_at: None,
             over: None,
             before: self.seen.clone(),
@@ -337,8 +342,7 @@ impl Chaos {
             self.history.note("daemon", told);
         }
         let strangers = Strangers::seen_now();
-        let restarting =
-            self.pending.iter().any(|fault| fault.fault.kind.contains("manager restarted"));
+        let restarting = self.pending.iter().any(|fault| fault.kind.is(Fault::UserManagerStopped));
         if !strangers.are_as(&self.strangers) && !restarting {
             let changed = format!("{:?} is not {:?}", strangers, self.strangers);
             self.history.note("stranger", json!({"changed": changed}));

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use adapter_fake::FakeHost;
 use companion_core::model::companion::CompanionSpec;
-use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 use companion_core::model::image::{ImageSource, PullSource};
 
-use crate::node::{REGISTRY, companions, indexer, name, published, reference, viewer, wallet};
+use crate::faults::Fault;
+use crate::node::{
+    REGISTRY, companions, indexer, name, other_version, published, reference, viewer, wallet,
+};
 
-mod repairs;
-mod troubles;
+mod faults;
 
 /// The host before a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +43,9 @@ pub enum Op {
     /// The manager converges, and a new one does after a crash.
     Pass,
     /// The manager converges, and after this delay another process acts concurrently.
-    Beside(Duration, Other),
-    /// An event on the host.
-    Happens(fn(&FakeHost)),
-    /// The host is rebooted cleanly.
-    Reboot,
-    /// The host loses power and boots again.
-    PowerLoss,
+    Concurrent(Duration, Other),
+    /// A fault of the companion of this name.
+    Fault(Fault, &'static str),
     /// Seconds pass.
     Sleep(u64),
 }
@@ -57,10 +54,8 @@ impl Op {
     /// Whether a requester waits for the end of this step and repeats it after a crash.
     pub(super) fn is_asked_again(&self) -> bool {
         match self {
-            Self::Install(_) | Self::Remove(_) | Self::Beside(..) => true,
-            Self::Pass | Self::Happens(_) | Self::Reboot | Self::PowerLoss | Self::Sleep(_) => {
-                false
-            }
+            Self::Install(_) | Self::Remove(_) | Self::Concurrent(..) => true,
+            Self::Pass | Self::Fault(..) | Self::Sleep(_) => false,
         }
     }
 }
@@ -97,29 +92,18 @@ fn indexer_from_another_image() -> CompanionSpec {
     CompanionSpec { image: pulled("indexer:v2"), ..indexer() }
 }
 
-fn wallet_with_another_specification() -> CompanionSpec {
-    let mut spec = wallet();
-    spec.container.read_only_root = !spec.container.read_only_root;
-    spec
+fn other_wallet() -> CompanionSpec {
+    other_version(wallet())
 }
 
-fn viewer_with_another_configuration() -> CompanionSpec {
-    let mut spec = viewer();
-    if let Some(HookSpec { program: HookProgram::Template { values, .. }, .. }) = &mut spec.hook {
-        values.insert("title".to_owned(), TemplateValue::Text("another".to_owned()));
-    }
-    spec
+fn other_viewer() -> CompanionSpec {
+    other_version(viewer())
 }
 
 /// Every specification that a workload requests, in the order in which each host learns of them.
 pub(super) fn specifications() -> Vec<CompanionSpec> {
     let mut all = companions();
-    all.extend([
-        explorer(),
-        indexer_from_another_image(),
-        wallet_with_another_specification(),
-        viewer_with_another_configuration(),
-    ]);
+    all.extend([explorer(), indexer_from_another_image(), other_wallet(), other_viewer()]);
     all
 }
 
@@ -132,6 +116,7 @@ pub(super) fn intended_in(base: Base) -> Vec<CompanionSpec> {
 }
 
 const ALL: &[&str] = &["viewer", "wallet", "indexer"];
+const EVERY: &[&str] = &["viewer", "wallet", "indexer", "explorer"];
 const VIEWER: &[&str] = &["viewer"];
 const WALLET: &[&str] = &["wallet"];
 const INDEXER: &[&str] = &["indexer"];
@@ -139,11 +124,10 @@ const INDEXER: &[&str] = &["indexer"];
 /// All workloads.
 pub fn workloads() -> Vec<Workload> {
     let mut all = intents();
-    all.extend(repairs::units());
-    all.extend(repairs::services());
-    all.extend(repairs::images_and_configuration());
-    all.extend(troubles::conditions());
-    all.extend(troubles::beside_each_other());
+    all.extend(faults::each());
+    all.extend(faults::combined());
+    all.extend(faults::conditions());
+    all.extend(faults::concurrent());
     all
 }
 
@@ -162,20 +146,12 @@ fn intents() -> Vec<Workload> {
         bare("install one that is pulled", INDEXER, vec![Install(indexer)]),
         bare("install three", ALL, vec![Install(viewer), Install(wallet), Install(indexer)]),
         installed("another image", INDEXER, vec![Install(indexer_from_another_image)]),
-        installed(
-            "another specification",
-            WALLET,
-            vec![Install(wallet_with_another_specification)],
-        ),
-        installed(
-            "another configuration",
-            VIEWER,
-            vec![Install(viewer_with_another_configuration)],
-        ),
+        installed("another specification", WALLET, vec![Install(other_wallet)]),
+        installed("another configuration", VIEWER, vec![Install(other_viewer)]),
         installed(
             "another specification and back",
             WALLET,
-            vec![Install(wallet_with_another_specification), Pass, Sleep(60), Install(wallet)],
+            vec![Install(other_wallet), Pass, Sleep(60), Install(wallet)],
         ),
         installed("remove one with a hook", VIEWER, vec![Remove("viewer")]),
         installed(
@@ -191,21 +167,12 @@ fn intents() -> Vec<Workload> {
         installed(
             "remove and install before the next reconcile",
             WALLET,
-            vec![Remove("wallet"), Install(wallet_with_another_specification)],
+            vec![Remove("wallet"), Install(other_wallet)],
         ),
         bare(
             "install and remove before the next reconcile",
             VIEWER,
             vec![Install(viewer), Remove("viewer")],
-        ),
-        installed(
-            "remove one with a lost unit",
-            WALLET,
-            vec![
-                Op::Happens(|host| host.delete_unit(&name("wallet"))),
-                Op::Happens(FakeHost::reload_by_others),
-                Remove("wallet"),
-            ],
         ),
     ]
 }

@@ -7,8 +7,9 @@ use super::liveness::{Liveness, put_right};
 use super::moves::{Move, moves};
 use super::next::Mover;
 use super::reached::Reached;
-use super::setup::{Setup, Tampering};
+use super::setup::{FAULTS, Setup};
 use super::state::{Leader, Shared, State};
+use crate::faults::Fault;
 
 /// The bounds of a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub struct Bounds {
     pub intents: u8,
     /// Number of leader changes to a process with other inputs.
     pub hand_overs: u8,
-    /// Permitted tampering.
-    pub tamperings: &'static [Tampering],
+    /// The permitted faults from outside.
+    pub outside: &'static [Fault],
     /// Whether services start and stop slowly.
     pub slow_services: bool,
     /// Maximum number of visited states.
@@ -30,14 +31,14 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Consecutive leaders with the same inputs, with all tampering.
+    /// Consecutive leaders with the same inputs, with all faults.
     pub const fn of(companions: usize, faults: u8, intents: u8) -> Self {
         Self {
             companions,
             faults,
             intents,
             hand_overs: 0,
-            tamperings: Tampering::ALL,
+            outside: FAULTS,
             slow_services: false,
             limit: 20_000_000,
         }
@@ -49,10 +50,10 @@ impl Bounds {
         Self { hand_overs, ..self }
     }
 
-    /// The same without tampering: failing calls, crashes, stale views, reboots and power losses only.
+    /// The same without faults from outside: failing calls, crashes, stale views, reboots and power losses only.
     #[must_use]
-    pub const fn without_tampering(self) -> Self {
-        Self { tamperings: &[], ..self }
+    pub const fn without_faults_from_outside(self) -> Self {
+        Self { outside: &[], ..self }
     }
 
     /// The same on a host with slow services.
@@ -69,7 +70,7 @@ impl fmt::Display for Bounds {
         if *hand_overs > 0 {
             write!(f, ", {hand_overs} leader(s) with other inputs")?;
         }
-        f.write_str(if self.tamperings.is_empty() { ", no tampering" } else { "" })?;
+        f.write_str(if self.outside.is_empty() { ", none from outside" } else { "" })?;
         f.write_str(if self.slow_services { ", slow services" } else { "" })
     }
 }
@@ -210,7 +211,7 @@ pub fn search(bounds: &Bounds) -> Report {
         if report.broken.is_some() {
             break;
         }
-        for made in moves(&setup, bounds.tamperings, &state) {
+        for made in moves(&setup, bounds.outside, &state) {
             let Some(next) = mover.make(&state, made) else { continue };
             report.transitions += 1;
             report.reached.extend(next.reached);

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use adapter_fake::world::desired::Specs;
 use adapter_fake::{
-    Counts, EffectPoint, FakeHost, Fault, Gate, Inputs, Stage as Point, Violation, World,
+    Counts, EffectPoint, FakeHost, Fault as FailingCall, Gate, Inputs, Stage as Point, Violation,
+    World,
 };
 use async_trait::async_trait;
 use companion_core::model::Monotonic;
@@ -20,8 +21,10 @@ use companion_core::reconciler::stepwise::{Advance, Context, Ended, Task};
 use companion_core::reconciler::{Limits, NoEvents, Outcome, Reconcile};
 use tokio::runtime::Runtime;
 
-use super::setup::{ORIGIN, Setup, other_version};
+use super::setup::{ORIGIN, Setup};
 use super::state::{Done, Leader};
+use crate::node::other_version;
+use crate::simulation::virtual_time;
 
 /// A host for all visited states, one after the other.
 pub struct Simulation {
@@ -61,11 +64,7 @@ impl Gate for BeforeSync {
 impl Simulation {
     /// A host with one leader, on which all intents of `setup` can be recorded.
     pub fn new(setup: &Setup) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap_or_else(|error| panic!("{error}"));
+        let runtime = virtual_time();
         let host = FakeHost::new(World::new());
         let lease = runtime.block_on(async {
             let _origin = host.now();
@@ -137,7 +136,7 @@ impl Simulation {
         &self,
         world: &World,
         leader: &mut Leader,
-        fault: Option<Fault>,
+        fault: Option<FailingCall>,
     ) -> Came<Option<Reconcile>> {
         let before = self.set(world);
         let hides = leader.old_view.take();
@@ -175,7 +174,11 @@ impl Simulation {
             (Port::Hooks, Method::Observe),
             (Port::Containers, Method::Observe),
         ] {
-            self.host().inject(Fault::always(port, method, Mode::OldView(Box::new(view.clone()))));
+            self.host().inject(FailingCall::always(
+                port,
+                method,
+                Mode::OldView(Box::new(view.clone())),
+            ));
         }
     }
 
@@ -194,7 +197,7 @@ impl Simulation {
         &self,
         world: &World,
         leader: &mut Leader,
-        fault: Option<Fault>,
+        fault: Option<FailingCall>,
         unsynced: bool,
     ) -> Came<Option<Outcome>> {
         let before = self.set(world);
@@ -227,7 +230,7 @@ impl Simulation {
         world: &World,
         leader: &mut Leader,
         mut task: Task,
-        fault: Option<Fault>,
+        fault: Option<FailingCall>,
         unsynced: bool,
     ) -> Came<()> {
         let before = self.set(world);

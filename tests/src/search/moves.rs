@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use adapter_fake::{Fault, Method, Mode, Port};
+use adapter_fake::{Fault as FailingCall, Method, Mode, Port};
 use companion_core::plan::{Action, Step};
 use companion_core::ports::PortErrorKind;
 use companion_core::reconciler::stepwise::{Executor, Stage, Task};
 
-use super::setup::{Setup, Tampering};
+use super::setup::Setup;
 use super::state::{Leader, State};
+use crate::faults::Fault;
 
 /// The outcome of a port call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,8 +54,8 @@ impl Read {
         Self::Containers,
     ];
 
-    /// The fault that causes it.
-    pub fn fault(self) -> Fault {
+    /// The failing call that causes it.
+    pub fn call(self) -> FailingCall {
         let (port, method, kind) = match self {
             Self::Record => (Port::Desired, Method::Load, PortErrorKind::Invalid),
             Self::List => (Port::Units, Method::List, PortErrorKind::Transient),
@@ -64,7 +65,7 @@ impl Read {
             Self::Hooks => (Port::Hooks, Method::Observe, PortErrorKind::Transient),
             Self::Containers => (Port::Containers, Method::Observe, PortErrorKind::Transient),
         };
-        Fault::once(port, method, Mode::Error(kind))
+        FailingCall::once(port, method, Mode::Error(kind))
     }
 }
 
@@ -97,8 +98,8 @@ pub enum Move {
     HandOver,
     /// The leader's next observation is fixed to the current state.
     Keep,
-    /// Tampering with the companion of that number.
-    Tamper(Tampering, u8),
+    /// A fault of the companion of that number.
+    Fault(Fault, u8),
     /// The host is shut down cleanly and boots.
     Reboot,
     /// The host loses power, with one of the possible outcomes, and boots.
@@ -117,11 +118,11 @@ impl fmt::Display for Move {
 const RESYNC: u8 = 30;
 
 /// All possible next moves in `state`.
-pub fn moves(setup: &Setup, tamperings: &[Tampering], state: &State) -> Vec<Move> {
+pub fn moves(setup: &Setup, faults: &[Fault], state: &State) -> Vec<Move> {
     let mut moves = Vec::new();
     of_leader(state.leader.get(), state.faults > 0, &mut moves);
     if state.faults > 0 {
-        from_outside(setup, tamperings, state, &mut moves);
+        from_outside(setup, faults, state, &mut moves);
     }
     if state.intents > 0 {
         for at in 0..setup.names.len() {
@@ -173,11 +174,11 @@ fn hows(faulty: bool, file: bool) -> impl Iterator<Item = How> {
     std::iter::once(How::Well).chain(faults).chain(dies)
 }
 
-fn from_outside(setup: &Setup, tamperings: &[Tampering], state: &State, moves: &mut Vec<Move>) {
-    for tampering in tamperings {
-        let many = if tampering.is_global() { 1 } else { setup.names.len() };
+fn from_outside(setup: &Setup, faults: &[Fault], state: &State, moves: &mut Vec<Move>) {
+    for fault in faults {
+        let many = if fault.concerns_all() { 1 } else { setup.names.len() };
         let at = 0..u8::try_from(many).unwrap_or(u8::MAX);
-        moves.extend(at.map(|at| Move::Tamper(*tampering, at)));
+        moves.extend(at.map(|at| Move::Fault(*fault, at)));
     }
     moves.push(Move::Reboot);
     let outcomes = state.world.get().power_loss_outcomes().min(8);
@@ -206,14 +207,14 @@ pub fn call_of(executor: &Executor) -> Option<(Port, Method, bool)> {
     })
 }
 
-/// The fault that gives the next call of `executor` the outcome `how`.
-pub fn fault_of_step(executor: &Executor, how: How) -> Option<Fault> {
+/// The failing call that gives the next call of `executor` the outcome `how`.
+pub fn failing_step(executor: &Executor, how: How) -> Option<FailingCall> {
     let (port, method, _file) = call_of(executor)?;
-    fault(port, method, how)
+    failing(port, method, how)
 }
 
 /// The same for a task.
-pub fn fault_of_task(task: &Task, how: How) -> Option<Fault> {
+pub fn failing_task(task: &Task, how: How) -> Option<FailingCall> {
     let (port, method) = match task.stage() {
         Stage::Render(..) => (Port::Hooks, Method::Render),
         Stage::Commit(..) => (Port::Hooks, Method::Commit),
@@ -222,10 +223,10 @@ pub fn fault_of_task(task: &Task, how: How) -> Option<Fault> {
         Stage::Wait(_) => (Port::Services, Method::Wait),
         Stage::Over => return None,
     };
-    fault(port, method, how)
+    failing(port, method, how)
 }
 
-fn fault(port: Port, method: Method, how: How) -> Option<Fault> {
+fn failing(port: Port, method: Method, how: How) -> Option<FailingCall> {
     let kind = match (port, method) {
         (Port::Units, Method::Write) => PortErrorKind::Invalid,
         (Port::Units, Method::Remove) => PortErrorKind::Denied,
@@ -239,5 +240,5 @@ fn fault(port: Port, method: Method, how: How) -> Option<Fault> {
         How::Fails => Mode::Error(kind),
         How::FailsAfterEffect => Mode::ErrorAfterEffect(kind),
     };
-    Some(Fault::once(port, method, mode))
+    Some(FailingCall::once(port, method, mode))
 }

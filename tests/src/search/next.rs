@@ -2,17 +2,15 @@
 
 use std::collections::HashMap;
 
-use adapter_fake::world::Slot;
-use adapter_fake::world::desired::Intent;
-use adapter_fake::{Fault, World};
+use adapter_fake::{Fault as FailingCall, World};
 use companion_core::reconciler::Reconcile;
 use companion_core::reconciler::stepwise::Task;
 
 use super::host::{Came, Simulation};
-use super::moves::{How, Move, Read, Wanted, call_of, fault_of_step, fault_of_task};
+use super::moves::{How, Move, Read, Wanted, call_of, failing_step, failing_task};
 use super::oracle;
 use super::reached::{self, Reached};
-use super::setup::{ORIGIN, Setup, Tampering};
+use super::setup::{ORIGIN, Setup};
 use super::state::{Leader, Shared, State, rebase};
 
 /// The result of a move.
@@ -61,9 +59,7 @@ impl<'s> Mover<'s> {
             Move::Reconcile { fails, .. } => fails.is_none(),
             Move::Step(how) | Move::Task(_, how) => how == How::Well,
             Move::Intend(..) | Move::HandOver => true,
-            Move::Crash | Move::Keep | Move::Tamper(..) | Move::Reboot | Move::PowerLoss(_) => {
-                false
-            }
+            Move::Crash | Move::Keep | Move::Fault(..) | Move::Reboot | Move::PowerLoss(_) => false,
         };
         next.faults = state.faults.checked_sub(u8::from(!free))?;
         match made {
@@ -80,16 +76,10 @@ impl<'s> Mover<'s> {
                 let old_view = Some(std::rc::Rc::new(state.world.get().clone()));
                 next.leader = Shared::new(Leader { old_view, ..state.leader.get().clone() });
             }
-            Move::Tamper(tampering, at) => {
-                let mut world = next.world.get().clone();
-                let gone = |slot: &Slot| matches!(slot.intent, Some(Intent::Gone { .. }));
-                let name = &self.setup.names[usize::from(at)];
-                // The containers of a completed removal are not queried again; the remover of the unit verified their
-                // absence.
-                if tampering == Tampering::LeftContainer && world.slot(name).is_some_and(gone) {
-                    return None;
-                }
-                tampering.apply(&mut world, self.setup.spec(usize::from(at), 0));
+            Move::Fault(fault, at) => {
+                let spec = self.setup.spec(usize::from(at), 0);
+                let world =
+                    self.simulation.changed(state.world.get(), |host| fault.apply(host, spec));
                 settle(&mut next, &world, 0);
                 if next.world.fingerprint() == state.world.fingerprint() {
                     return None;
@@ -128,7 +118,7 @@ impl<'s> Mover<'s> {
             return Some(());
         }
         let leader = next.leader.get().clone();
-        let (world, leader) = self.look(next.world.get(), leader, fails.map(Read::fault));
+        let (world, leader) = self.look(next.world.get(), leader, fails.map(Read::call));
         if fails.is_none() && self.broken.is_empty() {
             self.reconciles.insert(key, (world.clone(), leader.clone()));
         }
@@ -138,7 +128,12 @@ impl<'s> Mover<'s> {
     }
 
     /// Starts a reconcile of `leader`.
-    fn look(&mut self, world: &World, mut leader: Leader, fault: Option<Fault>) -> (World, Leader) {
+    fn look(
+        &mut self,
+        world: &World,
+        mut leader: Leader,
+        fault: Option<FailingCall>,
+    ) -> (World, Leader) {
         let came = self.simulation.begin_round(world, &mut leader, fault);
         self.note(&came);
         let mut world = came.world;
@@ -173,7 +168,7 @@ impl<'s> Mover<'s> {
     fn step(&mut self, next: &mut State, how: How) -> Option<()> {
         let mut leader = next.leader.get().clone();
         let executor = leader.acting.as_ref()?;
-        let fault = fault_of_step(executor, how);
+        let fault = failing_step(executor, how);
         let verb = reached::verb(Some(executor));
         let unsynced = how == How::DiesUnsynced;
         let came = self.simulation.step(next.world.get(), &mut leader, fault, unsynced);
@@ -196,7 +191,7 @@ impl<'s> Mover<'s> {
     fn task(&mut self, next: &mut State, at: u8, how: How) -> Option<()> {
         let mut leader = next.leader.get().clone();
         let task: Task = leader.tasks.values().nth(at.into())?.clone();
-        let fault = fault_of_task(&task, how);
+        let fault = failing_task(&task, how);
         let unsynced = how == How::DiesUnsynced;
         let came = self.simulation.task(next.world.get(), &mut leader, task, fault, unsynced);
         self.note(&came);

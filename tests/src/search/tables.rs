@@ -19,8 +19,9 @@ use companion_core::plan::{Plan, Step};
 use super::host::Simulation;
 use super::liveness::{Liveness, put_right};
 use super::reached::Reached;
-use super::setup::{ORIGIN, Setup, Tampering};
+use super::setup::{ORIGIN, Setup};
 use super::state::Leader;
+use crate::node::{config, context};
 
 macro_rules! layer {
     ($(#[$doc:meta])* $name:ident { $($variant:ident),* $(,)? }) => {
@@ -197,21 +198,22 @@ impl Start {
     }
 
     fn spoil_lower_layers(self, world: &mut World, spec: &CompanionSpec) {
-        let image = match self.image {
-            ImageIs::Current => None,
-            ImageIs::None => Some(Tampering::RemoveImage),
-            ImageIs::Outdated => Some(Tampering::ChangeContext),
-        };
-        let config = match self.config {
-            Config::Current => None,
-            Config::None => Some(Tampering::DeleteConfig),
-            Config::Unlinked => Some(Tampering::UnlinkConfig),
-            Config::Edited => Some(Tampering::EditConfig),
-            Config::Writable => Some(Tampering::OpenConfig),
-            Config::Exposed => Some(Tampering::ExposeConfig),
-        };
-        for tampering in image.into_iter().chain(config) {
-            tampering.apply(world, spec);
+        match self.image {
+            ImageIs::Current => {}
+            ImageIs::None => {
+                let built = spec.image.build.iter().map(|build| &build.reference);
+                let pulled = spec.image.pull.iter().map(|pull| &pull.reference);
+                built.chain(pulled).for_each(|reference| world.remove_image(reference));
+            }
+            ImageIs::Outdated => world.change_context(&context(spec.name.as_str())),
+        }
+        match self.config {
+            Config::Current => {}
+            Config::None => world.delete_config(&config()),
+            Config::Unlinked => world.unlink_config(&config()),
+            Config::Edited => world.edit_config(&config()),
+            Config::Writable => world.expose_config(&config(), 0o666),
+            Config::Exposed => world.expose_config(&config(), 0o644),
         }
     }
 }

@@ -83,7 +83,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "{:44} {:>6} {:>8} {:>8} {:>8} {:>6} {:>8}",
-            "happening", "recovered", "p50 s", "p99 s", "worst s", "reconciles", "harmless"
+            "event", "recovered", "p50 s", "p99 s", "worst s", "reconciles", "harmless"
         )?;
         for (kind, recoveries) in &self.recoveries {
             line(f, kind, recoveries)?;

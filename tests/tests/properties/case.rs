@@ -1,6 +1,7 @@
 //! A case: the companions, the initial host, and the operations. It is generated as numbers and printed as
 //! operations.
 
+use companion_tests::simulation::virtual_time;
 use proptest::prelude::*;
 
 use crate::companions::{MOST, Profile};
@@ -52,18 +53,13 @@ impl Case {
             | Operation::Sleep(_)
             | Operation::Crash { .. }
             | Operation::Together { .. }
-            | Operation::JumpWall(_)
             | Operation::Events(_)
             | Operation::Heal
             | Operation::HandOver { .. }
             | Operation::CommandDies { .. } => true,
-            Operation::Rotate
-            | Operation::ChangeContext { .. }
-            | Operation::Tamper { .. }
-            | Operation::Condition(_)
-            | Operation::Fault(_)
-            | Operation::PowerLoss { .. }
-            | Operation::Reboot => false,
+            Operation::Fault { .. } | Operation::CallsFail(_) | Operation::PowerLoss { .. } => {
+                false
+            }
         })
     }
 }
@@ -71,9 +67,9 @@ impl Case {
 /// The kinds of operations of a property, as the bits of [`Swarm::of`].
 pub(crate) const ALL: u32 = u32::MAX;
 /// All kinds in which every process has the same inputs.
-pub(crate) const SAME_INPUTS: u32 = ALL & !(1 << 17);
+pub(crate) const SAME_INPUTS: u32 = ALL & !(1 << 14);
 /// The kinds that [`Case::is_undisturbed`] accepts.
-pub(crate) const INTENTS_AND_LEADERS: u32 = 0b1_1111 | 1 << 10 | 1 << 13 | 1 << 17 | 1 << 18;
+pub(crate) const INTENTS_AND_LEADERS: u32 = 0b1_1111 | 1 << 9 | 1 << 11 | 1 << 14 | 1 << 15;
 
 /// Cases of up to `most` operations of the kinds in `kinds`.
 pub(crate) fn case(kinds: u32, most: usize) -> impl Strategy<Value = Case> {
@@ -99,8 +95,7 @@ pub(crate) fn config(cases: u32) -> ProptestConfig {
     if asked { usual } else { ProptestConfig { cases, ..usual } }
 }
 
-/// Runs `work` on a single-threaded runtime with a paused clock.
+/// Runs `work` on virtual time.
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_time().start_paused(true).build().unwrap().block_on(work)
+    virtual_time().block_on(work)
 }

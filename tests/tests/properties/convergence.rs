@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
+use companion_tests::simulation::checks::Verdict;
 use proptest::prelude::*;
 
 use crate::case::{ALL, Case, case, config, run};
-use crate::oracle::Verdict;
-use crate::play::{converge, play};
-use crate::stage::Stage;
+use crate::simulation::Simulation;
+use crate::steps::{converge, perform_all};
 
 /// Runs `case` on a new host, ends all faults, and checks that it converges.
 pub(crate) fn verdict(case: &Case) -> Verdict {
     run(async {
-        let mut stage = Stage::of(case);
-        stage.ledger = case.is_undisturbed().then(Arc::default);
-        play(&mut stage, case).await?;
-        converge(&mut stage, case.forgets).await
+        let mut simulation = Simulation::of(case);
+        simulation.ledger = case.is_undisturbed().then(Arc::default);
+        perform_all(&mut simulation, case).await?;
+        converge(&mut simulation, case.forgets).await
     })
 }
 

@@ -6,15 +6,15 @@ use adapter_fake::world::desired::Intent;
 use adapter_fake::world::units::UnitBytes;
 use adapter_fake::{FakeHost, Method, Port};
 use companion_core::model::revision::Revision;
+use companion_tests::faults::Fault;
+use companion_tests::simulation::checks::{Verdict, must};
 use proptest::prelude::*;
 
 use crate::case::{Case, SAME_INPUTS, case, config, run};
 use crate::companions::{MOST, named, output};
 use crate::operations::Operation;
-use crate::oracle::{Verdict, must};
-use crate::play::{converge, play};
-use crate::stage::Stage;
-use crate::tamperings::Tampering;
+use crate::simulation::Simulation;
+use crate::steps::{converge, lasts, perform_all};
 
 /// The final host: for every desired companion the unit, the loaded unit, the container and its configuration,
 /// without the epochs; and the removed companions.
@@ -87,12 +87,12 @@ struct Cost {
 }
 
 async fn cost_of(case: &Case) -> Result<Cost, String> {
-    let mut stage = Stage::of(case);
-    play(&mut stage, case).await?;
-    converge(&mut stage, case.forgets).await?;
+    let mut simulation = Simulation::of(case);
+    perform_all(&mut simulation, case).await?;
+    converge(&mut simulation, case.forgets).await?;
     let names: Vec<_> = (0..MOST).map(named).collect();
     let mut effects: BTreeMap<(usize, usize), u32> = BTreeMap::new();
-    for entry in stage.host.journal().entries() {
+    for entry in simulation.host.journal().entries() {
         let call = &entry.call;
         let at = names.iter().position(|name| call.companion.as_ref() == Some(name));
         let Some(at) = at else { continue };
@@ -101,12 +101,12 @@ async fn cost_of(case: &Case) -> Result<Cost, String> {
             *effects.entry((at, kind)).or_default() += u32::from(counts);
         }
     }
-    let (reloads, recorded) = (stage.host.counts().reloads, stage.recorded.clone());
-    Ok(Cost { reloads, effects, end: end(&stage.host), recorded })
+    let (reloads, recorded) = (simulation.host.counts().reloads, simulation.recorded.clone());
+    Ok(Cost { reloads, effects, end: end(&simulation.host), recorded })
 }
 
 /// The same case without faults: its intents, changed inputs of hooks and builds, renderer versions, and converges.
-fn untroubled(case: &Case, recorded: &[bool]) -> Case {
+fn without_faults(case: &Case, recorded: &[bool]) -> Case {
     let operations = case.operations.iter().zip(recorded);
     let kept = operations.filter_map(|(operation, recorded)| match operation {
         Operation::Install { at, version }
@@ -129,14 +129,12 @@ fn untroubled(case: &Case, recorded: &[bool]) -> Case {
         Operation::Intent { .. }
         | Operation::Resync
         | Operation::Sleep(_)
-        | Operation::Rotate
-        | Operation::ChangeContext { .. }
-        | Operation::Tamper { with: Tampering::ChangeRenderer, .. } => Some(operation.clone()),
-        Operation::Tamper { .. }
-        | Operation::Condition(_)
-        | Operation::Fault(_)
-        | Operation::Reboot
-        | Operation::JumpWall(_)
+        | Operation::Fault {
+            fault: Fault::CredentialsRotated | Fault::ContextChanged | Fault::RendererChanged,
+            ..
+        } => Some(operation.clone()),
+        Operation::Fault { .. }
+        | Operation::CallsFail(_)
         | Operation::Events(_)
         | Operation::Heal => None,
     });
@@ -145,35 +143,34 @@ fn untroubled(case: &Case, recorded: &[bool]) -> Case {
 
 /// The number of faults: for each companion, and for all.
 #[derive(Debug, Default)]
-struct Trouble {
+struct FaultCount {
     touching: BTreeMap<usize, u32>,
     all: u32,
 }
 
-impl Trouble {
+impl FaultCount {
     /// A persistent fault counts once for each attempt that a converge may make during it: immediately, and after the
     /// first two back-offs while other companions are in progress. It counts for its companion, or for all.
     fn of(case: &Case) -> Self {
-        let mut trouble = Self::default();
+        let mut faults = Self::default();
         let mut lasting = false;
         let mut lasting_of = BTreeSet::new();
         for operation in &case.operations {
             match operation {
-                Operation::Tamper { at, with } => {
-                    if with.concerns_all() {
-                        trouble.all += 1;
-                        lasting |= with.lasts();
-                    } else {
-                        *trouble.touching.entry(*at).or_default() += 1;
-                        lasting_of.extend(with.lasts().then_some(*at));
-                    }
+                Operation::Fault {
+                    fault: Fault::CredentialsRotated | Fault::ContextChanged,
+                    ..
+                } => {}
+                Operation::Fault { fault, .. } if fault.concerns_all() => {
+                    faults.all += 1;
+                    lasting |= lasts(*fault);
                 }
-                Operation::Condition(_) => {
-                    trouble.all += 1;
-                    lasting = true;
+                Operation::Fault { at, fault } => {
+                    *faults.touching.entry(*at).or_default() += 1;
+                    lasting_of.extend(fault.lasts().then_some(*at));
                 }
-                Operation::Fault(fault) => {
-                    trouble.all += fault.times;
+                Operation::CallsFail(calls) => {
+                    faults.all += calls.times;
                     lasting = true;
                 }
                 Operation::Heal => {
@@ -182,18 +179,14 @@ impl Trouble {
                 }
                 Operation::Crash { .. }
                 | Operation::PowerLoss { .. }
-                | Operation::Reboot
                 | Operation::HandOver { .. }
                 | Operation::CommandDies { .. }
-                | Operation::Together { .. } => trouble.all += 1,
+                | Operation::Together { .. } => faults.all += 1,
                 Operation::Install { .. }
                 | Operation::Resync
                 | Operation::Remove { .. }
                 | Operation::Intent { .. }
                 | Operation::Sleep(_)
-                | Operation::Rotate
-                | Operation::ChangeContext { .. }
-                | Operation::JumpWall(_)
                 | Operation::Events(_) => {}
             }
             let passes = matches!(
@@ -208,13 +201,13 @@ impl Trouble {
                     | Operation::Together { .. }
             );
             if passes {
-                trouble.all += u32::from(lasting) * 3;
+                faults.all += u32::from(lasting) * 3;
                 for at in &lasting_of {
-                    *trouble.touching.entry(*at).or_default() += 3;
+                    *faults.touching.entry(*at).or_default() += 3;
                 }
             }
         }
-        trouble
+        faults
     }
 
     /// The maximum cost for the companion at `at`.
@@ -225,22 +218,22 @@ impl Trouble {
 
 /// Compares `case` with the same case without faults.
 pub(crate) fn compared(case: &Case) -> Verdict {
-    let troubled = run(cost_of(case))?;
-    let plain = untroubled(case, &troubled.recorded);
+    let with_faults = run(cost_of(case))?;
+    let plain = without_faults(case, &with_faults.recorded);
     let reference = run(cost_of(&plain)).map_err(|words| format!("without faults: {words}"))?;
-    must(troubled.end == reference.end, || {
-        format!("final state {:#?} instead of {:#?}", troubled.end, reference.end)
+    must(with_faults.end == reference.end, || {
+        format!("final state {:#?} instead of {:#?}", with_faults.end, reference.end)
     })?;
-    let trouble = Trouble::of(case);
-    for ((at, kind), had) in &troubled.effects {
+    let faults = FaultCount::of(case);
+    for ((at, kind), had) in &with_faults.effects {
         let usual = reference.effects.get(&(*at, *kind)).copied().unwrap_or(0);
         let Effect { what, more, .. } = EFFECTS[*kind];
-        let most = usual + more * trouble.at(*at);
+        let most = usual + more * faults.at(*at);
         must(*had <= most, || format!("{had} {what} of `{}`, at most {most}", named(*at)))?;
     }
-    let (had, all) = (troubled.reloads, (0..MOST).map(|at| trouble.at(at)).sum::<u32>());
+    let (had, all) = (with_faults.reloads, (0..MOST).map(|at| faults.at(at)).sum::<u32>());
     let most = reference.reloads + 2 * all;
-    must(had <= most, || format!("{had} reloads, at most {most}; {trouble:?}"))?;
+    must(had <= most, || format!("{had} reloads, at most {most}; {faults:?}"))?;
     Ok(())
 }
 

@@ -5,18 +5,18 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
 use adapter_fake::world::units::Load;
-use adapter_fake::{Counts, FakeHost};
+use adapter_fake::{Counts, FakeHost, World};
 use companion_core::model::companion::CompanionName;
 use companion_core::reconciler::{Event, EventSink};
+use companion_tests::faults::Fault;
 use proptest::prelude::*;
 
 use crate::case::{ALL, Case, SAME_INPUTS, case, config, run};
 use crate::companions::{MOST, named};
 use crate::differential::end;
 use crate::operations::Operation;
-use crate::play::{Trust, converge, perform, play};
-use crate::stage::Stage;
-use crate::tamperings::{TAMPERINGS, Tampering};
+use crate::simulation::Simulation;
+use crate::steps::{Trust, converge, perform, perform_all};
 
 /// The effects for each companion, in order, with their reasons; shared reloads are omitted.
 #[derive(Default)]
@@ -38,60 +38,65 @@ impl Traces {
     }
 }
 
+/// The faults of one companion.
+fn of_one() -> impl Iterator<Item = Fault> {
+    Fault::simulated().filter(|fault| !fault.concerns_all())
+}
+
 /// Operations on one companion at a time, each followed by a converge.
 fn in_peace() -> impl Strategy<Value = Vec<Operation>> {
-    let harmless: Vec<_> = TAMPERINGS
-        .into_iter()
-        .filter(|with| !with.lasts() && *with != Tampering::ReloadByOthers)
-        .collect();
-    let one = (0..MOST - 1, 0..4_u8, prop::sample::select(harmless), 0..10_u8);
-    let operation = one.prop_map(|(at, version, with, kind)| match kind {
+    let repaired = of_one().filter(|fault| !fault.lasts());
+    let repaired: Vec<_> = repaired.chain([Fault::RendererChanged]).collect();
+    let one = (0..MOST - 1, 0..4_u8, prop::sample::select(repaired), 0..10_u8);
+    let operation = one.prop_map(|(at, version, fault, kind)| match kind {
         0..4 => Operation::Install { at, version },
         4 => Operation::Remove { at },
-        5 => Operation::ChangeContext { at },
-        6 => Operation::Rotate,
-        _ => Operation::Tamper { at, with },
+        5 => Operation::Fault { at, fault: Fault::ContextChanged },
+        6 => Operation::Fault { at, fault: Fault::CredentialsRotated },
+        _ => Operation::Fault { at, fault },
     });
     prop::collection::vec(operation, 1..12)
 }
 
 /// Harmless changes to a running container: the companion, and the delay until the next observation of the daemon, if
 /// any.
-fn beside_the_run() -> impl Strategy<Value = Vec<(Tampering, usize, Option<u64>)>> {
+fn beside_the_run() -> impl Strategy<Value = Vec<(Fault, usize, Option<u64>)>> {
     let harmless = prop::sample::select(vec![
-        Tampering::ExposeUnit,
-        Tampering::DeleteUnit,
-        Tampering::ExposeConfig,
-        Tampering::UnlinkConfig,
-        Tampering::RemoveImage,
-        Tampering::LeaveImage,
-        Tampering::ReloadByOthers,
-        Tampering::CancelJob,
+        Fault::UnitExposed,
+        Fault::UnitDeleted,
+        Fault::ConfigReadable,
+        Fault::LinkDeleted,
+        Fault::ImageRemoved,
+        Fault::ImageLeft,
+        Fault::Reloaded,
+        Fault::JobCancelled,
     ]);
     let looks = prop::option::of(prop::sample::select(vec![0, 1, 7, 30]));
     prop::collection::vec((harmless, 0..MOST, looks), 1..12)
 }
 
 /// Runs `operations` one by one and lets the host settle after each.
-async fn peacefully(stage: &mut Stage, operations: &[Operation]) {
+async fn peacefully(simulation: &mut Simulation, operations: &[Operation]) {
     let mut trust = Trust::default();
     for operation in [&Operation::Resync].into_iter().chain(operations) {
         let rest = [Operation::Resync, Operation::Sleep(1000), Operation::Resync];
         for operation in [operation].into_iter().chain(&rest) {
-            perform(stage, operation, &mut trust).await.unwrap_or_else(|words| panic!("{words}"));
+            perform(simulation, operation, &mut trust)
+                .await
+                .unwrap_or_else(|words| panic!("{words}"));
         }
     }
 }
 
-fn traced(case: &Case) -> (Stage, Arc<Traces>) {
+fn traced(case: &Case) -> (Simulation, Arc<Traces>) {
     let traces = Arc::new(Traces::default());
-    (Stage::with(case, |host| host, traces.clone()), traces)
+    (Simulation::with(case, |host| host, traces.clone()), traces)
 }
 
 /// All files and containers of the host, without intents and images.
 fn tree(host: &FakeHost) -> Vec<String> {
     let world = host.world();
-    let names = (0..MOST).map(named).chain(crate::stage::strangers());
+    let names = (0..MOST).map(named).chain(crate::simulation::strangers());
     let places = names.filter_map(|name| {
         let slot = world.slot(&name)?;
         let nothing = slot.file.now().is_none()
@@ -111,15 +116,52 @@ fn tree(host: &FakeHost) -> Vec<String> {
 /// A digest of every call, its result, and the final host.
 fn digest(case: &Case) -> u64 {
     run(async {
-        let mut stage = Stage::of(case);
+        let mut simulation = Simulation::of(case);
         let mut hasher = DefaultHasher::new();
-        play(&mut stage, case).await.hash(&mut hasher);
-        converge(&mut stage, case.forgets).await.hash(&mut hasher);
-        for entry in stage.host.journal().entries() {
+        perform_all(&mut simulation, case).await.hash(&mut hasher);
+        converge(&mut simulation, case.forgets).await.hash(&mut hasher);
+        for entry in simulation.host.journal().entries() {
             format!("{entry:?}").hash(&mut hasher);
         }
-        stage.host.world().hash(&mut hasher);
+        simulation.host.world().hash(&mut hasher);
         hasher.finish()
+    })
+}
+
+/// The effects and the host before and after a second converge.
+pub(crate) fn second_converge_changes(case: &Case) -> [(Counts, World); 2] {
+    run(async {
+        let mut simulation = Simulation::of(case);
+        perform_all(&mut simulation, case).await.unwrap();
+        simulation.host.clear_faults();
+        drop(simulation.daemon.converge().await);
+        let seen = |host: &FakeHost| (Counts { processes: 0, ..host.counts() }, host.world());
+        let before = seen(&simulation.host);
+        drop(simulation.daemon.converge().await);
+        [before, seen(&simulation.host)]
+    })
+}
+
+/// The final hosts after one converge, and after one that crashes and two others.
+pub(crate) fn crash_equals_one_converge(
+    case: &Case,
+    happenings: &[Operation],
+    after: u64,
+) -> [Vec<String>; 2] {
+    let crash = vec![Operation::Crash { after }, Operation::Sleep(100), Operation::Resync];
+    [vec![Operation::Resync], crash].map(|last| {
+        run(async {
+            let mut simulation = Simulation::of(case);
+            (0..MOST).for_each(|at| simulation.record(at, Some(0)));
+            peacefully(&mut simulation, happenings).await;
+            (0..MOST).for_each(|at| simulation.record(at, Some(3)));
+            simulation.rotate();
+            let mut trust = Trust::default();
+            for operation in last.into_iter().chain([Operation::Resync]) {
+                perform(&mut simulation, &operation, &mut trust).await.unwrap();
+            }
+            end(&simulation.host)
+        })
     })
 }
 
@@ -128,17 +170,8 @@ proptest! {
 
     #[test]
     fn second_converge_has_nothing_to_do(case in case(ALL, 30)) {
-        let (before, after) = run(async {
-            let mut stage = Stage::of(&case);
-            play(&mut stage, &case).await.unwrap();
-            stage.host.clear_faults();
-            drop(stage.daemon.converge().await);
-            let before = (stage.host.counts(), stage.host.world());
-            drop(stage.daemon.converge().await);
-            (before, (stage.host.counts(), stage.host.world()))
-        });
-        prop_assert_eq!(Counts { processes: 0, ..before.0 }, Counts { processes: 0, ..after.0 });
-        prop_assert_eq!(before.1, after.1);
+        let [before, after] = second_converge_changes(&case);
+        prop_assert_eq!(before, after);
     }
 
     /// The daemon observed all of it running, so nothing is unverified.
@@ -148,20 +181,20 @@ proptest! {
         happenings in beside_the_run(),
     ) {
         let (before, after) = run(async {
-            let (mut stage, _) = traced(&case);
-            (0..MOST).for_each(|at| stage.record(at, Some(0)));
-            peacefully(&mut stage, &[]).await;
-            let before = stage.host.counts();
-            for (with, at, looks) in &happenings {
-                with.apply(&stage.host, *at);
+            let (mut simulation, _) = traced(&case);
+            (0..MOST).for_each(|at| simulation.record(at, Some(0)));
+            peacefully(&mut simulation, &[]).await;
+            let before = simulation.host.counts();
+            for (fault, at, looks) in &happenings {
+                simulation.apply(*at, *fault).await;
                 if let Some(seconds) = looks {
-                    stage.sleep(*seconds).await;
-                    drop(stage.daemon.converge().await.unwrap());
+                    simulation.sleep(*seconds).await;
+                    drop(simulation.daemon.converge().await.unwrap());
                 }
             }
-            peacefully(&mut stage, &[]).await;
-            crate::oracle::in_order(&stage.host).unwrap();
-            (before, stage.host.counts())
+            peacefully(&mut simulation, &[]).await;
+            crate::oracle::in_order(&simulation.host).unwrap();
+            (before, simulation.host.counts())
         });
         let cost = after.since(before);
         prop_assert_eq!((cost.starts, cost.stops, cost.restarts), (0, 0, 0));
@@ -179,10 +212,10 @@ proptest! {
         happenings in in_peace(),
     ) {
         let [one, other] = [[0, 1, 2, 3], order].map(|order| run(async {
-            let (mut stage, traces) = traced(&case);
-            order.iter().for_each(|at| stage.record(*at, Some(0)));
-            peacefully(&mut stage, &happenings).await;
-            ([0, 1, 2, 3].map(|at| traces.of(at)), end(&stage.host), stage.host.counts())
+            let (mut simulation, traces) = traced(&case);
+            order.iter().for_each(|at| simulation.record(*at, Some(0)));
+            peacefully(&mut simulation, &happenings).await;
+            ([0, 1, 2, 3].map(|at| traces.of(at)), end(&simulation.host), simulation.host.counts())
         }));
         prop_assert_eq!(one, other);
     }
@@ -196,9 +229,9 @@ proptest! {
         let mut other = case.clone();
         (0..MOST).for_each(|at| other.profiles[turned(at)] = case.profiles[at]);
         let traces = [&case, &other].map(|case| run(async {
-            let (mut stage, traces) = traced(case);
-            (0..MOST).for_each(|at| stage.record(at, Some(0)));
-            peacefully(&mut stage, &[Operation::Rotate]).await;
+            let (mut simulation, traces) = traced(case);
+            (0..MOST).for_each(|at| simulation.record(at, Some(0)));
+            peacefully(&mut simulation, &[Operation::Fault { at: 0, fault: Fault::CredentialsRotated }]).await;
             traces
         }));
         for at in 0..MOST {
@@ -210,20 +243,18 @@ proptest! {
     fn fault_of_one_companion_changes_no_trace_of_another(
         case in case(SAME_INPUTS, 1),
         happenings in in_peace(),
-        trouble in prop::collection::vec((any::<prop::sample::Index>(), 0..TAMPERINGS.len()), 1..6),
+        faults in prop::collection::vec((any::<prop::sample::Index>(), prop::sample::select(of_one().collect::<Vec<_>>())), 1..6),
     ) {
         const LAST: usize = MOST - 1;
         let mut troubled = happenings.clone();
-        for (place, with) in trouble {
-            let with = TAMPERINGS[with];
-            let with = if with.concerns_all() { Tampering::DeleteUnit } else { with };
-            troubled.insert(place.index(troubled.len() + 1), Operation::Tamper { at: LAST, with });
+        for (place, fault) in faults {
+            troubled.insert(place.index(troubled.len() + 1), Operation::Fault { at: LAST, fault });
         }
         let [alone, beside] = [(happenings, 0..LAST), (troubled, 0..MOST)].map(|(happenings, all)| {
             run(async {
-                let (mut stage, traces) = traced(&case);
-                all.for_each(|at| stage.record(at, Some(0)));
-                peacefully(&mut stage, &happenings).await;
+                let (mut simulation, traces) = traced(&case);
+                all.for_each(|at| simulation.record(at, Some(0)));
+                peacefully(&mut simulation, &happenings).await;
                 [0, 1, 2].map(|at| traces.of(at))
             })
         });
@@ -236,19 +267,7 @@ proptest! {
         happenings in in_peace(),
         after in 0..60_u64,
     ) {
-        let crash = vec![Operation::Crash { after }, Operation::Sleep(100), Operation::Resync];
-        let [whole, cut] = [vec![Operation::Resync], crash].map(|last| run(async {
-            let mut stage = Stage::of(&case);
-            (0..MOST).for_each(|at| stage.record(at, Some(0)));
-            peacefully(&mut stage, &happenings).await;
-            (0..MOST).for_each(|at| stage.record(at, Some(3)));
-            stage.rotate();
-            let mut trust = Trust::default();
-            for operation in last.into_iter().chain([Operation::Resync]) {
-                perform(&mut stage, &operation, &mut trust).await.unwrap();
-            }
-            end(&stage.host)
-        }));
+        let [whole, cut] = crash_equals_one_converge(&case, &happenings, after);
         prop_assert_eq!(whole, cut);
     }
 
@@ -259,17 +278,17 @@ proptest! {
         versions in prop::collection::vec(0..4_u8, 1..4),
     ) {
         run(async {
-            let (mut stage, _) = traced(&case);
+            let (mut simulation, _) = traced(&case);
             let others = (0..MOST).filter(|other| *other != at);
-            others.for_each(|other| stage.record(other, Some(1)));
-            peacefully(&mut stage, &[]).await;
-            let before = tree(&stage.host);
+            others.for_each(|other| simulation.record(other, Some(1)));
+            peacefully(&mut simulation, &[]).await;
+            let before = tree(&simulation.host);
             let installs = versions.iter().map(|version| Operation::Install { at, version: *version });
             let operations: Vec<_> = installs.collect();
-            peacefully(&mut stage, &operations).await;
-            prop_assert_ne!(&before, &tree(&stage.host), "the companion was installed in between");
-            peacefully(&mut stage, &[Operation::Remove { at }]).await;
-            prop_assert_eq!(before, tree(&stage.host));
+            peacefully(&mut simulation, &operations).await;
+            prop_assert_ne!(&before, &tree(&simulation.host), "the companion was installed in between");
+            peacefully(&mut simulation, &[Operation::Remove { at }]).await;
+            prop_assert_eq!(before, tree(&simulation.host));
             Ok(())
         })?;
     }

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use adapter_fake::faults::KINDS;
 use adapter_fake::journal::CALLS;
-use adapter_fake::world::conditions::{Disk, Generator};
 use adapter_fake::{Delivery, Method, Port};
 use companion_core::ports::PortErrorKind;
+use companion_tests::faults::Fault;
 
 use crate::companions::{MOST, VERSIONS};
 use crate::leaders::INPUTS;
-use crate::tamperings::{TAMPERINGS, Tampering};
 
 /// An operation on a host, or by one of its processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,27 +25,17 @@ pub(crate) enum Operation {
     Intent { at: usize, version: Option<u8> },
     /// Time passes.
     Sleep(u64),
-    /// The credentials of all hooks change.
-    Rotate,
-    /// A build context changes.
-    ChangeContext { at: usize },
-    /// A companion is tampered with.
-    Tamper { at: usize, with: Tampering },
-    /// A part of the host fails or recovers.
-    Condition(Condition),
+    /// A fault of a companion or of the whole host.
+    Fault { at: usize, fault: Fault },
     /// Some calls of a port fail.
-    Fault(Trouble),
+    CallsFail(FailingCalls),
     /// The daemon dies in a converge, at the given crash point.
     Crash { after: u64 },
     /// The host loses power in a converge.
     PowerLoss { after: u64, outcome: u64 },
-    /// The host is shut down and booted.
-    Reboot,
     /// The daemon converges while a command records an intent and tries to lead; the digits of a number delay each of
     /// them at each point.
     Together { at: usize, version: Option<u8>, stalls: u64 },
-    /// The wall clock is changed by seconds.
-    JumpWall(i64),
     /// Events are delivered differently from now on.
     Events(Delivery),
     /// All faults end.
@@ -57,50 +46,19 @@ pub(crate) enum Operation {
     CommandDies { at: usize, version: Option<u8>, after: u64 },
 }
 
-/// Changes of the host's parts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Condition {
-    Bus(bool),
-    Network(bool),
-    SlowRegistry,
-    UntrustedRegistry,
-    Disk(Disk),
-    Generator(Generator),
-    Podman(bool),
-    StartLimit(u32),
-    ReloadLimit(bool),
-    Logout,
-    Login,
-    SlowStart(u64),
-}
+/// The faults that are drawn more often than others: changes of inputs, and a boot.
+const COMMON: [Fault; 3] = [Fault::CredentialsRotated, Fault::ContextChanged, Fault::Rebooted];
 
-const CONDITIONS: [Condition; 21] = [
-    Condition::Bus(false),
-    Condition::Bus(true),
-    Condition::Network(false),
-    Condition::Network(true),
-    Condition::SlowRegistry,
-    Condition::UntrustedRegistry,
-    Condition::Disk(Disk::Full),
-    Condition::Disk(Disk::ReadOnly),
-    Condition::Disk(Disk::Writable),
-    Condition::Generator(Generator::Missing),
-    Condition::Generator(Generator::CorruptsOnce),
-    Condition::Generator(Generator::Works),
-    Condition::Podman(false),
-    Condition::Podman(true),
-    Condition::StartLimit(1),
-    Condition::StartLimit(5),
-    Condition::ReloadLimit(true),
-    Condition::ReloadLimit(false),
-    Condition::Logout,
-    Condition::Login,
-    Condition::SlowStart(20),
-];
+/// The fault of that number, of one companion or of the whole host.
+fn drawn(of_host: bool, number: u8) -> Fault {
+    let drawn = Fault::simulated().filter(|fault| fault.concerns_all() == of_host);
+    let drawn: Vec<_> = drawn.collect();
+    drawn[usize::from(number) % drawn.len()]
+}
 
 /// Which calls fail, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Trouble {
+pub(crate) struct FailingCalls {
     pub(crate) port: Port,
     pub(crate) method: Method,
     /// How many calls succeed first.
@@ -128,7 +86,7 @@ pub(crate) enum How {
 }
 
 /// The number of kinds of operations in a swarm.
-pub(crate) const DRAWN_KINDS: usize = 19;
+pub(crate) const DRAWN_KINDS: usize = 16;
 
 /// An operation as numbers: its kind, its companion, and two parameters.
 pub(crate) type Numbers = (u16, u8, u8, u16);
@@ -174,19 +132,16 @@ impl Swarm {
             2 => Operation::Remove { at },
             3 => Operation::Intent { at, version: intent },
             4 => Operation::Sleep([1, 7, 30, 120, 1000][pick(5)]),
-            5 => Operation::Rotate,
-            6 => Operation::ChangeContext { at },
-            7 => Operation::Tamper { at, with: TAMPERINGS[pick(TAMPERINGS.len())] },
-            8 => Operation::Condition(CONDITIONS[pick(CONDITIONS.len())]),
-            9 => Operation::Fault(trouble(small, large)),
-            10 => Operation::Crash { after: large % 64 },
-            11 => Operation::PowerLoss { after: large % 64, outcome: u64::from(small) },
-            12 => Operation::Reboot,
-            13 => {
+            5 => Operation::Fault { at, fault: drawn(false, small) },
+            6 => Operation::Fault { at, fault: drawn(true, small) },
+            7 => Operation::Fault { at, fault: COMMON[pick(COMMON.len())] },
+            8 => Operation::CallsFail(failing_calls(small, large)),
+            9 => Operation::Crash { after: large % 64 },
+            10 => Operation::PowerLoss { after: large % 64, outcome: u64::from(small) },
+            11 => {
                 Operation::Together { at, version: intent, stalls: large.wrapping_mul(0x9e37_79b9) }
             }
-            14 => Operation::JumpWall([-315_360_000, -3600, 3600, 315_360_000][pick(4)]),
-            15 => Operation::Events(
+            12 => Operation::Events(
                 [
                     Delivery::Lost,
                     Delivery::Doubled,
@@ -194,14 +149,14 @@ impl Swarm {
                     Delivery::Delivered,
                 ][pick(4)],
             ),
-            16 => Operation::Heal,
-            17 => Operation::HandOver { after: large % 64, inputs: small % INPUTS },
+            13 => Operation::Heal,
+            14 => Operation::HandOver { after: large % 64, inputs: small % INPUTS },
             _ => Operation::CommandDies { at, version: intent, after: large % 64 },
         }
     }
 }
 
-fn trouble(small: u8, large: u64) -> Trouble {
+fn failing_calls(small: u8, large: u64) -> FailingCalls {
     let [a, b, ..] = large.to_le_bytes();
     let (port, method) = CALLS[usize::from(a) % CALLS.len()];
     let kind = KINDS[usize::from(small / 8) % KINDS.len()];
@@ -215,5 +170,5 @@ fn trouble(small: u8, large: u64) -> Trouble {
         _ if matches!(port, Port::Desired | Port::Leadership) => How::Fails(kind),
         _ => How::OldView,
     };
-    Trouble { port, method, skip: u32::from(b % 4), times: u32::from(b / 4 % 3) + 1, how }
+    FailingCalls { port, method, skip: u32::from(b % 4), times: u32::from(b / 4 % 3) + 1, how }
 }

@@ -4,20 +4,13 @@ use adapter_fake::world::desired::Intent;
 use adapter_fake::world::files::SECRET;
 use adapter_fake::world::services::{Phase, Service};
 use adapter_fake::world::units::UnitBytes;
-use adapter_fake::{Counts, FakeHost, World};
+use adapter_fake::{FakeHost, World};
 use companion_core::model::companion::CompanionName;
 use companion_core::reconciler::{Convergence, Outcome, ReconcileError};
+use companion_tests::simulation::checks::{Verdict, as_desired, must, rules_kept};
 
 use crate::companions::{MOST, named};
-use crate::stage::strangers;
-
-/// The message of a failed case; the operation before it comes first.
-pub(crate) type Verdict = Result<(), String>;
-
-/// Fails with `words` unless `holds`.
-pub(crate) fn must(holds: bool, words: impl FnOnce() -> String) -> Verdict {
-    if holds { Ok(()) } else { Err(words()) }
-}
+use crate::simulation::strangers;
 
 /// The unmanaged objects on the host; unmanaged containers with our names are checked as violations.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,12 +38,6 @@ impl Unmanaged {
     }
 }
 
-/// Checks that no invariant was ever violated.
-pub(crate) fn nothing_forbidden(host: &FakeHost) -> Verdict {
-    let violations = host.violations();
-    must(violations.is_empty(), || format!("forbidden: {violations:?}"))
-}
-
 /// Checks that the report of a converge is correct: completed steps are done, removed companions are gone, and the
 /// report contains no secret.
 ///
@@ -71,7 +58,7 @@ pub(crate) fn pass_is_honest(
     says_no_secret(&said)?;
     let Ok(pass) = pass else { return Ok(()) };
     let last = &pass.last;
-    must(last.violations.is_empty(), || format!("a plan breaks {:?}", last.violations))?;
+    rules_kept(last)?;
     if !sure {
         return Ok(());
     }
@@ -113,8 +100,7 @@ pub(crate) fn work_is_bounded((effects, reloads): (u32, u32)) -> Verdict {
 
 /// Checks that exactly the services of the desired companions run.
 pub(crate) fn in_order(host: &FakeHost) -> Verdict {
-    let untruth = host.untruth();
-    must(untruth.is_none(), || format!("differs from the desired state: {untruth:?}"))?;
+    as_desired(host)?;
     let world = host.world();
     for at in 0..MOST {
         let Some(slot) = world.slot(&named(at)) else { continue };
@@ -125,9 +111,4 @@ pub(crate) fn in_order(host: &FakeHost) -> Verdict {
         must(runs == intended || orphan, || format!("`{}` runs: {runs}", named(at)))?;
     }
     Ok(())
-}
-
-/// Checks that nothing was done: no write, reload, start, stop, process or network access.
-pub(crate) fn nothing_done(before: Counts, after: Counts) -> Verdict {
-    must(before == after, || format!("effects on a converged host: {:?}", after.since(before)))
 }

@@ -14,12 +14,12 @@ use companion_core::ports::{
     Acquired, HookRunner, Host, Job, Leadership, Lease, PortResult, ServiceManager, UnitStore,
 };
 use companion_core::reconciler::NoEvents;
+use companion_tests::simulation::checks::Verdict;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use crate::case::{ALL, Case, INTENTS_AND_LEADERS, case, run};
-use crate::oracle::Verdict;
-use crate::play::{converge, play};
-use crate::stage::{Between, Stage};
+use crate::simulation::{Between, Simulation};
+use crate::steps::{converge, perform_all};
 
 /// A leadership that admits every process.
 struct Unrefused(Arc<dyn Leadership>);
@@ -155,22 +155,22 @@ fn careless(host: Host, sees_unmanaged: bool, removes: bool) -> Host {
     Host { units: Arc::new(Careless { inner, sees_unmanaged, removes }), ..host }
 }
 
-fn staged(case: &Case, between: Between) -> Stage {
-    Stage::with(case, between, Arc::new(NoEvents))
+fn simulated(case: &Case, between: Between) -> Simulation {
+    Simulation::with(case, between, Arc::new(NoEvents))
 }
 
-/// A stage without a known leader.
-fn without_leader(case: &Case) -> Stage {
-    let stage = staged(case, unrefused);
-    stage.host.require_leader(false);
-    stage
+/// A simulation without a known leader.
+fn without_leader(case: &Case) -> Simulation {
+    let simulation = simulated(case, unrefused);
+    simulation.host.require_leader(false);
+    simulation
 }
 
-fn verdict_on(case: &Case, stage: impl FnOnce() -> Stage) -> Verdict {
+fn verdict_on(case: &Case, simulation: impl FnOnce() -> Simulation) -> Verdict {
     run(async {
-        let mut stage = stage();
-        play(&mut stage, case).await?;
-        converge(&mut stage, case.forgets).await
+        let mut simulation = simulation();
+        perform_all(&mut simulation, case).await?;
+        converge(&mut simulation, case.forgets).await
     })
 }
 
@@ -193,7 +193,7 @@ fn smallest(kinds: u32, verdict: impl Fn(&Case) -> Verdict) -> (String, Case) {
 
 #[track_caller]
 fn is_found(between: Between, words: &str, most: usize) {
-    let (reason, case) = smallest(ALL, |case| verdict_on(case, || staged(case, between)));
+    let (reason, case) = smallest(ALL, |case| verdict_on(case, || simulated(case, between)));
     is_shown(&reason, words, &case, most);
 }
 
@@ -204,7 +204,7 @@ fn is_shown(reason: &str, words: &str, case: &Case, most: usize) {
     let operations = &case.operations;
     assert!(operations.len() <= most, "{} operations: {operations:#?}", operations.len());
     assert_eq!(
-        verdict_on(case, || staged(case, |host| host)),
+        verdict_on(case, || simulated(case, |host| host)),
         Ok(()),
         "the case passes without the defect"
     );
@@ -222,12 +222,12 @@ fn leadership_without_exclusion_is_found_in_a_few_operations() {
 /// Without a known leader, the units reveal two processes with other inputs.
 #[test]
 fn two_leaders_with_other_inputs_are_found_by_their_writes() {
-    let stage = |case: &Case| {
-        let mut stage = without_leader(case);
-        stage.ledger = Some(Arc::default());
-        stage
+    let simulation = |case: &Case| {
+        let mut simulation = without_leader(case);
+        simulation.ledger = Some(Arc::default());
+        simulation
     };
-    let verdict = |case: &Case| verdict_on(case, || stage(case));
+    let verdict = |case: &Case| verdict_on(case, || simulation(case));
     let (reason, case) = smallest(INTENTS_AND_LEADERS, verdict);
     is_shown(&reason, "without an intent", &case, 3);
 }

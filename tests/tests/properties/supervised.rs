@@ -3,175 +3,138 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use companion_core::reconciler::{Reconcile, ReconcileError};
-use companion_core::supervisor::Supervisor;
+use companion_tests::faults::{End, Fault};
+use companion_tests::simulation::Daemon;
+use companion_tests::simulation::checks::{Verdict, must, no_violations, nothing_done, rules_kept};
 use proptest::prelude::*;
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::case::{ALL, Case, case, config, run};
 use crate::companions::{MOST, named};
 use crate::operations::Operation;
-use crate::oracle::{Verdict, in_order, must, nothing_done, nothing_forbidden};
-use crate::play::{Trust, perform};
-use crate::stage::Stage;
-use crate::tamperings::Tampering;
-
-/// A running supervisor; dropping it kills the daemon.
-struct Daemon {
-    task: JoinHandle<()>,
-    shutdown: CancellationToken,
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
+use crate::oracle::in_order;
+use crate::simulation::Simulation;
+use crate::steps::{Trust, perform};
 
 /// Violations in the plans of a supervisor's reconciles.
 type Wrong = Arc<Mutex<Vec<String>>>;
 
-fn start(stage: &Stage, wrong: &Wrong) -> Daemon {
-    let supervisor = Supervisor::new(Arc::clone(&stage.daemon));
-    stage.host.tell(supervisor.wake());
-    let shutdown = CancellationToken::new();
-    let (stopped, wrong) = (shutdown.clone(), Arc::clone(wrong));
-    let check = move |reconcile: &Result<Reconcile, ReconcileError>| {
-        let violations = reconcile.iter().flat_map(|reconcile| &reconcile.violations);
-        let words = violations.map(|rule| format!("a plan breaks {rule}"));
-        wrong.lock().unwrap().extend(words);
-    };
-    Daemon { task: tokio::spawn(supervisor.run(stopped, check)), shutdown }
+fn start(simulation: &Simulation, wrong: &Wrong) -> Daemon {
+    let wrong = Arc::clone(wrong);
+    Daemon::start(&simulation.host, Arc::clone(&simulation.daemon), move |reconcile| {
+        wrong.lock().unwrap().extend(reconcile.iter().filter_map(|it| rules_kept(it).err()));
+    })
 }
 
-/// Ends the daemon, cleanly or not, and starts another.
-async fn restart(
-    stage: &mut Stage,
-    daemon: Daemon,
-    in_order: bool,
-    wrong: &Wrong,
-) -> Result<Daemon, String> {
-    end(daemon, in_order).await?;
-    stage.restart_daemon().await;
-    Ok(start(stage, wrong))
-}
-
-/// Ends the daemon, cleanly or not.
-async fn end(daemon: Daemon, in_order: bool) -> Verdict {
-    if in_order {
-        daemon.shutdown.cancel();
-    } else {
-        daemon.task.abort();
-    }
-    let mut daemon = daemon;
-    let ended = tokio::time::timeout(crate::play::FOR_EVER, &mut daemon.task).await;
-    must(ended.is_ok(), || "the supervisor does not end".to_owned())
+fn cleanly(shut_down: bool) -> End {
+    if shut_down { End::ShutDown } else { End::Killed }
 }
 
 /// A command records an intent, and leads until that is done unless the daemon leads.
-async fn request(stage: &mut Stage, at: usize, version: Option<u8>) {
-    if stage.intent(at, version).await.is_ok() {
-        let (command, _) = stage.command();
+async fn request(simulation: &mut Simulation, at: usize, version: Option<u8>) {
+    if simulation.intent(at, version).await.is_ok() {
+        let (command, _) = simulation.command();
         drop(command.converge_for(&[named(at)].into()).await);
         command.shut_down().await;
     }
 }
 
-async fn supervise(case: &Case) -> Verdict {
-    let mut stage = Stage::of(case);
+pub(crate) async fn supervise(case: &Case) -> Verdict {
+    let mut simulation = Simulation::of(case);
     let wrong = Wrong::default();
-    let mut daemon = start(&stage, &wrong);
+    let mut daemon = start(&simulation, &wrong);
     let mut trust = Trust::default();
     if case.installed {
-        (0..MOST).for_each(|at| stage.record(at, Some(0)));
-        stage.sleep(100).await;
+        (0..MOST).for_each(|at| simulation.record(at, Some(0)));
+        simulation.sleep(100).await;
     }
     for operation in &case.operations {
         match *operation {
-            Operation::Resync => stage.sleep(30).await,
+            Operation::Resync => simulation.sleep(30).await,
             Operation::Crash { after } => {
-                stage.sleep(after).await;
-                daemon = restart(&mut stage, daemon, after % 4 == 0, &wrong).await?;
+                simulation.sleep(after).await;
+                daemon.end(cleanly(after % 4 == 0)).await?;
+                simulation.restart_daemon().await;
+                daemon = start(&simulation, &wrong);
             }
             Operation::PowerLoss { after, outcome } => {
-                stage.sleep(after % 8).await;
-                daemon.task.abort();
-                stage.host.power_loss_leaving(outcome);
-                daemon = restart(&mut stage, daemon, false, &wrong).await?;
+                simulation.sleep(after % 8).await;
+                daemon.end(End::Killed).await?;
+                simulation.host.power_loss_leaving(outcome);
+                simulation.restart_daemon().await;
+                daemon = start(&simulation, &wrong);
             }
-            Operation::Reboot => {
-                daemon = restart(&mut stage, daemon, true, &wrong).await?;
-                stage.host.reboot();
-            }
+            Operation::Fault { at, fault } => match fault.ends_managers() {
+                None => simulation.apply(at, fault).await,
+                Some(how) => {
+                    daemon.end(how).await?;
+                    simulation.apply(at, fault).await;
+                    daemon = start(&simulation, &wrong);
+                }
+            },
             Operation::HandOver { after, inputs } => {
-                stage.sleep(after).await;
-                end(daemon, after % 4 == 0).await?;
-                stage.hand_over(inputs).await;
-                daemon = start(&stage, &wrong);
+                simulation.sleep(after).await;
+                daemon.end(cleanly(after % 4 == 0)).await?;
+                simulation.hand_over(inputs).await;
+                daemon = start(&simulation, &wrong);
             }
             Operation::CommandDies { at, version, after } => {
-                end(daemon, after % 2 == 0).await?;
-                stage.daemon.shut_down().await;
+                daemon.end(cleanly(after % 2 == 0)).await?;
+                simulation.daemon.shut_down().await;
                 let dies = Duration::from_secs(after);
-                drop(tokio::time::timeout(dies, request(&mut stage, at, version)).await);
-                stage.restart_daemon().await;
-                daemon = start(&stage, &wrong);
+                drop(tokio::time::timeout(dies, request(&mut simulation, at, version)).await);
+                simulation.restart_daemon().await;
+                daemon = start(&simulation, &wrong);
             }
             // The command makes its request while the daemon reconciles.
-            Operation::Together { at, version, .. } => request(&mut stage, at, version).await,
-            Operation::Install { at, version } => request(&mut stage, at, Some(version)).await,
-            Operation::Remove { at } => request(&mut stage, at, None).await,
+            Operation::Together { at, version, .. } => request(&mut simulation, at, version).await,
+            Operation::Install { at, version } => request(&mut simulation, at, Some(version)).await,
+            Operation::Remove { at } => request(&mut simulation, at, None).await,
             Operation::Intent { .. }
             | Operation::Sleep(_)
-            | Operation::Rotate
-            | Operation::ChangeContext { .. }
-            | Operation::Tamper { .. }
-            | Operation::Condition(_)
-            | Operation::Fault(_)
-            | Operation::JumpWall(_)
+            | Operation::CallsFail(_)
             | Operation::Events(_)
-            | Operation::Heal => perform(&mut stage, operation, &mut trust).await?,
+            | Operation::Heal => perform(&mut simulation, operation, &mut trust).await?,
         }
-        nothing_forbidden(&stage.host).map_err(|words| format!("after {operation:?}: {words}"))?;
+        no_violations(&simulation.host).map_err(|words| format!("after {operation:?}: {words}"))?;
     }
-    stage.heal();
+    simulation.heal();
     let _daemon = if case.forgets {
         drop(daemon);
-        stage.restart_daemon().await;
-        stage.sleep(100).await;
-        let daemon = start(&stage, &wrong);
-        settled(&stage, 90).await?;
+        simulation.restart_daemon().await;
+        simulation.sleep(100).await;
+        let daemon = start(&simulation, &wrong);
+        settled(&simulation, 90).await?;
         daemon
     } else {
         // The longest back-off, and the longest call in progress at the recovery.
-        settled(&stage, 3600).await?;
+        settled(&simulation, 3600).await?;
         daemon
     };
     // An idle daemon finds changes without events by its resync.
-    let harm = [
-        Tampering::DeleteUnit,
-        Tampering::EditUnit,
-        Tampering::StopService,
-        Tampering::PauseContainer,
-        Tampering::DeleteConfig,
+    let last = [
+        Fault::UnitDeleted,
+        Fault::UnitEdited,
+        Fault::ServiceStopped,
+        Fault::ContainerPaused,
+        Fault::ConfigDeleted,
     ];
-    harm[case.operations.len() % harm.len()].apply(&stage.host, case.operations.len() % MOST);
-    stage.sleep(90).await;
-    in_order(&stage.host)?;
-    nothing_forbidden(&stage.host)?;
+    let number = case.operations.len();
+    simulation.apply(number % MOST, last[number % last.len()]).await;
+    simulation.sleep(90).await;
+    in_order(&simulation.host)?;
+    no_violations(&simulation.host)?;
     let wrong = wrong.lock().unwrap();
     must(wrong.is_empty(), || wrong.join("; "))
 }
 
 /// Whether the host matches the desired state after `seconds`, and nothing is done in the hour after that.
-async fn settled(stage: &Stage, seconds: u64) -> Verdict {
-    stage.sleep(seconds).await;
-    in_order(&stage.host)?;
-    nothing_forbidden(&stage.host)?;
-    let before = stage.host.counts();
-    stage.sleep(3600).await;
-    nothing_done(before, stage.host.counts())
+async fn settled(simulation: &Simulation, seconds: u64) -> Verdict {
+    simulation.sleep(seconds).await;
+    in_order(&simulation.host)?;
+    no_violations(&simulation.host)?;
+    let before = simulation.host.counts();
+    simulation.sleep(3600).await;
+    nothing_done(before, simulation.host.counts())
 }
 
 proptest! {

@@ -17,7 +17,7 @@ use companion_core::model::desired::DesiredState;
 use tokio::sync::Notify;
 
 use crate::leaders::Ledger;
-use crate::stage::Stage;
+use crate::simulation::Simulation;
 
 /// Where an actor is stopped, and its delays before that.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,11 +51,11 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(stage: &Stage, course: Course) -> Self {
+    pub(crate) fn new(simulation: &Simulation, course: Course) -> Self {
         Self {
-            host: stage.host.clone(),
-            ledger: stage.ledger.clone(),
-            inputs: stage.inputs_of(),
+            host: simulation.host.clone(),
+            ledger: simulation.ledger.clone(),
+            inputs: simulation.inputs_of(),
             course,
             notes: Mutex::default(),
             reached: Notify::new(),

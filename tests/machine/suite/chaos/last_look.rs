@@ -4,8 +4,8 @@ use std::fs;
 
 use serde_json::json;
 
+use super::companion_faults::forms_of_the_secret;
 use super::history::History;
-use super::one_harms::forms_of_the_secret;
 use crate::guest::{podman, root, systemctl};
 use crate::node::{CONFIG, PASSWORD, STATE, UNITS, leftovers, rendered_file};
 use crate::secrets::{files_with, holds};

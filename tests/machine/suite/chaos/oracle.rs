@@ -78,7 +78,7 @@ pub(super) fn faults(history: &[Value]) -> BTreeMap<u64, Told> {
                 fault.begun = at.unwrap_or_default();
             }
             "fizzled" => fault.fizzled = true,
-            "harm panicked" => fault.panicked = true,
+            "injection panicked" => fault.panicked = true,
             "may end" => fault.may_end = true,
             "over" => fault.over = at,
             "recovered" => fault.recovered = at,
@@ -154,7 +154,7 @@ fn too_little(history: &[Value], faults: &BTreeMap<u64, Told>) -> Vec<String> {
         wrong.push(format!("{done} faults were done in {seconds} s"));
     }
     if fizzled * 5 > faults.len() {
-        wrong.push(format!("{fizzled} of {} faults found nothing to harm", faults.len()));
+        wrong.push(format!("{fizzled} of {} faults had no target", faults.len()));
     }
     wrong
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
+use super::faults::without_counterpart;
 use super::oracle::{HOST, faults, violations};
 
 /// Recoveries in seconds, sorted when reported.
@@ -42,8 +43,7 @@ pub(super) fn markdown(history: &[Value], seed: u64) -> String {
     let count = |event: &str| history.iter().filter(|told| told["event"] == event).count();
     let seconds = history.last().and_then(|end| end["at"].as_f64()).unwrap_or_default();
     let mut text = format!(
-        "Seed {seed}, {:.0} min, {} faults of {} kinds done, {} recovered from, {} that found nothing \
-         to harm, {} ends of runs.\n\n",
+        "Seed {seed}, {:.0} min, {} faults of {} kinds done, {} recovered from, {} without a target, {} ends of runs.\n\n",
         seconds / 60.0,
         count_of_faults,
         by_kind.len(),
@@ -56,6 +56,10 @@ pub(super) fn markdown(history: &[Value], seed: u64) -> String {
     let rows: String = by_kind.iter_mut().map(|(kind, times)| times.row(kind)).collect();
     text.push_str(&format!("{total}{rows}\n"));
     daemons(history, &mut text);
+    text.push_str("\n| fault without a counterpart in this run | because it |\n|---|---|\n");
+    for (fault, reason) in without_counterpart() {
+        text.push_str(&format!("| {fault} | {reason} |\n"));
+    }
     let wrong = violations(history);
     // Writing to a string cannot fail.
     let _ = writeln!(text, "\nViolations: {}", wrong.len());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 
-use super::one_harms::rotate_password_to;
+use super::companion_faults::rotate_password_to;
 use crate::guest::{archy, podman, root, systemctl, write};
 use crate::http;
 use crate::node::{

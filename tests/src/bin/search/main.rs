@@ -1,7 +1,7 @@
 //! Runs the exhaustive searches and prints their results.
 //!
 //! Without an option: the searches of every commit. `--deep`: wider ones, and every pair of the tables followed to
-//! its end (release build). `--bounds <companions> <faults> <intents> [<leaders with other inputs>] [untampered]
+//! its end (release build). `--bounds <companions> <faults> <intents> [<leaders with other inputs>] [inside]
 //! [slow]`: one search within the given bounds.
 
 use std::io::{self, Write};
@@ -37,8 +37,8 @@ fn own(arguments: &[String]) -> Bounds {
     let has = |word: &str| arguments.iter().any(|argument| argument == word);
     let bounds = Bounds::of(number(1, 1).into(), number(2, 1), number(3, 1));
     let mut bounds = bounds.with_hand_overs(number(4, 0));
-    if has("untampered") {
-        bounds = bounds.without_tampering();
+    if has("inside") {
+        bounds = bounds.without_faults_from_outside();
     }
     if has("slow") {
         bounds = bounds.with_slow_services();

@@ -67,13 +67,13 @@ fn fault_without_a_target_is_not_counted() {
     history.remove(4);
     assert!(faults(&history)[&1].fizzled);
     let wrong = violations(&history);
-    assert_eq!(wrong, ["0 faults were done in 10 s", "1 of 1 faults found nothing to harm"]);
+    assert_eq!(wrong, ["0 faults were done in 10 s", "1 of 1 faults had no target"]);
 }
 
 #[test]
 fn panic_in_a_fault_is_a_violation() {
     let mut history = fault(true);
-    history.insert(2, json!({"at": 1.5, "event": "harm panicked", "number": 1}));
+    history.insert(2, json!({"at": 1.5, "event": "injection panicked", "number": 1}));
     assert!(violations(&history)[0].contains("panicked"));
 }
 

@@ -4,8 +4,8 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use super::companion_faults::{delete_unit, stop};
 use super::faults::Aim;
-use super::one_harms::{delete_unit, stop};
 use super::site::{EVERY, daemon, units};
 use crate::guest::{Ran, archy, podman, root, systemctl, write};
 use crate::node::{CATALOG, Companion, STATE, UNITS, companion};

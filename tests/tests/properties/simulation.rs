@@ -14,6 +14,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::service::Verb;
 use companion_core::ports::{Host, PortResult};
 use companion_core::reconciler::{EventSink, Limits, NoEvents, Reconciler};
+use companion_tests::faults::Fault;
 use companion_tests::node::{REGISTRY, name};
 
 use crate::case::Case;
@@ -25,7 +26,7 @@ use crate::leaders::{Ledger, inputs};
 /// A wrapper between a reconciler and its host; usually none.
 pub(crate) type Between = fn(Host) -> Host;
 
-/// The inputs of a companion, without tampering.
+/// The inputs of a companion, without faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Sources {
     rotations: u32,
@@ -33,7 +34,7 @@ struct Sources {
 }
 
 /// A host with companions, and its daemon.
-pub(crate) struct Stage {
+pub(crate) struct Simulation {
     pub(crate) host: FakeHost,
     pub(crate) daemon: Arc<Reconciler>,
     pub(crate) profiles: [Profile; MOST],
@@ -61,7 +62,7 @@ pub(crate) fn strangers() -> [CompanionName; 2] {
     ["aa-stranger", "zz-stranger"].map(name)
 }
 
-impl Stage {
+impl Simulation {
     /// The host of `case`, in its initial state.
     pub(crate) fn of(case: &Case) -> Self {
         Self::with(case, |host| host, Arc::new(NoEvents))
@@ -72,7 +73,7 @@ impl Stage {
         host.require_leader(true);
         let daemon = reconciler(between(host.as_actor(0).ports()), &sink);
         let before = host.world();
-        let stage = Self {
+        let simulation = Self {
             host,
             daemon,
             profiles: case.profiles,
@@ -87,13 +88,13 @@ impl Stage {
             sink,
             sources: [Sources::default(); MOST],
         };
-        stage.put_strangers();
-        stage.put_registry();
-        (0..MOST).for_each(|at| stage.put_inputs(at));
-        stage
+        simulation.put_unmanaged();
+        simulation.put_registry();
+        (0..MOST).for_each(|at| simulation.put_inputs(at));
+        simulation
     }
 
-    fn put_strangers(&self) {
+    fn put_unmanaged(&self) {
         let [file, container] = strangers();
         self.host.put_unmanaged_unit(&file);
         self.host.reload_by_others();
@@ -123,6 +124,24 @@ impl Stage {
         self.host.put_context(&context(at), &format!("context {contexts} of {at}"));
     }
 
+    /// Applies `fault` to the companion at `at`. Changed inputs stay as they are after [`Simulation::heal`].
+    pub(crate) async fn apply(&mut self, at: usize, fault: Fault) {
+        if fault.ends_managers().is_some() {
+            self.restart_daemon().await;
+        }
+        match fault {
+            Fault::CredentialsRotated => self.rotate(),
+            Fault::ContextChanged => {
+                self.sources[at].contexts += 1;
+                self.put_inputs(at);
+            }
+            _ => {
+                let version = self.intents[at].flatten().unwrap_or(0);
+                fault.apply(&self.host, &spec(at, self.profiles[at], version));
+            }
+        }
+    }
+
     /// Changes the credentials of all hooks.
     pub(crate) fn rotate(&mut self) {
         for at in 0..MOST {
@@ -131,12 +150,6 @@ impl Stage {
             self.host.put_input(&secret(at), &format!("secret {rotations} of {at}"));
             self.host.register_hook(&registered(at), &format!("registered {rotations} of {at}"));
         }
-    }
-
-    /// Changes the build context of `at`.
-    pub(crate) fn change_context(&mut self, at: usize) {
-        self.sources[at].contexts += 1;
-        self.put_inputs(at);
     }
 
     /// A command without memory, and the host as it sees it.

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use adapter_fake::FakeHost;
-use companion_core::model::companion::{CompanionName, CompanionSpec};
-use companion_core::model::container::AbsolutePath;
-use companion_core::model::image::ImageRef;
+use companion_core::model::companion::CompanionSpec;
 
 use crate::node::{
     called, context, indexer, password, published, running_since, template, viewer, wallet,
@@ -16,12 +14,12 @@ pub(super) const COMPANIONS: usize = 10;
 
 /// The host and its companions.
 #[derive(Debug, Clone)]
-pub(super) struct Stage {
+pub(super) struct Companions {
     pub(super) host: FakeHost,
     specs: Vec<CompanionSpec>,
 }
 
-impl Stage {
+impl Companions {
     /// A host with all companions desired and none installed.
     pub(super) fn new() -> Self {
         let host = FakeHost::default();
@@ -44,30 +42,6 @@ impl Stage {
     /// The specification of the companion `at`, modulo their number.
     pub(super) fn spec(&self, at: usize) -> CompanionSpec {
         self.specs.get(at % COMPANIONS).cloned().unwrap_or_else(viewer)
-    }
-
-    /// Its name.
-    pub(super) fn name(&self, at: usize) -> CompanionName {
-        self.spec(at).name
-    }
-
-    /// Its build context, whether or not it is built.
-    pub(super) fn context(&self, at: usize) -> AbsolutePath {
-        context(self.name(at).as_str())
-    }
-
-    /// Its rendered configuration, or that of the first companion with one.
-    pub(super) fn config(&self, at: usize) -> AbsolutePath {
-        let own = self.spec(at).hook.map(|hook| hook.output);
-        let first = || self.specs.iter().find_map(|spec| Some(spec.hook.as_ref()?.output.clone()));
-        own.or_else(first).unwrap_or_else(crate::node::config)
-    }
-
-    /// The image that it runs.
-    pub(super) fn image(&self, at: usize) -> Option<ImageRef> {
-        let source = self.spec(at).image;
-        let built = source.build.map(|build| build.reference);
-        built.or(source.pull.map(|pull| pull.reference))
     }
 
     /// The start time of each companion, if it runs.

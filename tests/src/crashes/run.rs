@@ -12,6 +12,9 @@ use super::oracle::{self, Remains};
 use super::workloads::{Base, Op, Other, Workload, intended_in, publish, specifications};
 use super::{Crash, Stop};
 use crate::node::{Node, in_words, name, running_since};
+use crate::simulation::checks::{
+    as_desired, kept_running, no_violations, nothing_done, rules_kept,
+};
 
 /// The maximum age of timestamps on a host at the start of a run; older ones are equivalent.
 pub(super) const ORIGIN: Duration = Duration::from_secs(60);
@@ -32,7 +35,7 @@ pub(super) struct Start {
 
 /// A completed run.
 #[derive(Debug)]
-pub(super) struct Played {
+pub(super) struct Finished {
     /// The points of the run, if they were recorded.
     pub(super) reached: Vec<Reached>,
     /// The final host.
@@ -70,12 +73,8 @@ pub(super) async fn base(base: Base) -> Result<World, String> {
     let _ = pass(&node.host, &node.reconciler).await?;
     node.sleep(ORIGIN.as_secs()).await;
     let _ = pass(&node.host, &node.reconciler).await?;
-    match node.host.untruth() {
-        None => Ok(node.host.world().rebased(node.host.now(), ORIGIN)),
-        Some(untruth) => {
-            Err(format!("the base {base:?} differs from the desired state: {untruth:?}"))
-        }
-    }
+    as_desired(&node.host)?;
+    Ok(node.host.world().rebased(node.host.now(), ORIGIN))
 }
 
 /// A host in the state `world` at clock time [`ORIGIN`] that knows all specifications.
@@ -101,9 +100,7 @@ fn sound(
 ) -> Result<Convergence, String> {
     let pass = pass.map_err(|error| error.chain())?;
     let last = &pass.last;
-    if !last.violations.is_empty() {
-        return Err(format!("a plan breaks {:?}", last.violations));
-    }
+    rules_kept(last)?;
     // An intent is promised only after it is durable.
     if host.world().record_is_durable() {
         let removed = last.desired.removed().map(|(name, _)| name);
@@ -135,24 +132,24 @@ impl<'w> Run<'w> {
     }
 
     /// Runs to the end and returns the first violation.
-    pub(super) async fn play(&mut self, start: &Start) -> Result<Played, String> {
+    pub(super) async fn finish(&mut self, start: &Start) -> Result<Finished, String> {
         let result = self.steps_from(start.op, start.crashed).await;
         self.host.remove_gate();
         result
     }
 
     /// Runs until the crash point, lets the manager die in that way, and continues with one without memory.
-    pub(super) async fn play_with_a_crash(
+    pub(super) async fn finish_with_a_crash(
         &mut self,
         start: &Start,
         crash: Crash,
-    ) -> Result<(World, Played), String> {
+    ) -> Result<(World, Finished), String> {
         let gate = Arc::clone(&self.gate);
         tokio::select! {
             biased;
             () = gate.all_stopped() => {}
-            played = self.steps_from(start.op, start.crashed) => {
-                let what = played.err().unwrap_or_else(|| "the point was not reached".to_owned());
+            finished = self.steps_from(start.op, start.crashed) => {
+                let what = finished.err().unwrap_or_else(|| "the point was not reached".to_owned());
                 return Err(what);
             }
         }
@@ -168,17 +165,17 @@ impl<'w> Run<'w> {
             Crash::PowerLost(outcome) => self.host.power_loss_leaving(outcome),
         }
         let left = self.host.world().rebased(self.host.now(), ORIGIN);
-        self.begin_anew();
-        let played = self.steps_from(gate.op(), true).await?;
-        Ok((left, played))
+        self.start_manager();
+        let finished = self.steps_from(gate.op(), true).await?;
+        Ok((left, finished))
     }
 
-    fn begin_anew(&mut self) {
+    fn start_manager(&mut self) {
         self.manager = Node::reconciler_of(&self.host);
         self.began = self.host.world();
     }
 
-    async fn steps_from(&mut self, first: usize, crashed: bool) -> Result<Played, String> {
+    async fn steps_from(&mut self, first: usize, crashed: bool) -> Result<Finished, String> {
         let workload = self.workload;
         let ops = workload.ops.iter().enumerate().skip(first);
         for (number, op) in ops {
@@ -206,15 +203,13 @@ impl<'w> Run<'w> {
             }
             // Its successor retries what it could not do.
             Op::Pass => drop(pass(host, &self.manager).await?),
-            Op::Beside(delay, other) => self.beside(delay, other).await?,
-            Op::Happens(happens) => happens(host),
-            Op::Reboot => {
-                host.reboot();
-                self.begin_anew();
-            }
-            Op::PowerLoss => {
-                host.power_loss();
-                self.begin_anew();
+            Op::Concurrent(delay, other) => self.concurrently(delay, other).await?,
+            Op::Fault(fault, base) => {
+                let spec = specifications().into_iter().find(|spec| spec.name.as_str() == base);
+                fault.apply(host, &spec.ok_or_else(|| format!("`{base}` is no companion"))?);
+                if fault.ends_managers().is_some() {
+                    self.start_manager();
+                }
             }
             Op::Sleep(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
         }
@@ -222,7 +217,7 @@ impl<'w> Run<'w> {
     }
 
     /// Two concurrent processes; one of them may die. If the manager dies, the other leads from then on.
-    async fn beside(&mut self, delay: Duration, other: Other) -> Result<(), String> {
+    async fn concurrently(&mut self, delay: Duration, other: Other) -> Result<(), String> {
         let (gate, manager) = (Arc::clone(&self.gate), Arc::clone(&self.manager));
         let first = async {
             tokio::select! {
@@ -253,13 +248,13 @@ impl<'w> Run<'w> {
             other_process(self.host.as_actor(1), other).await?;
         }
         if manager_died {
-            self.begin_anew();
+            self.start_manager();
         }
         Ok(())
     }
 
     /// Converges until the host matches the desired state, and checks the result.
-    async fn end(&mut self) -> Result<Played, String> {
+    async fn end(&mut self) -> Result<Finished, String> {
         let ended = self.host.now();
         let mut passes = 0;
         let took = loop {
@@ -276,13 +271,10 @@ impl<'w> Run<'w> {
         };
         let counts = self.host.counts();
         self.is_quiet().await?;
-        let violations = self.host.violations();
-        if !violations.is_empty() {
-            return Err(format!("violations: {violations:?}"));
-        }
+        no_violations(&self.host)?;
         self.others_went_on()?;
         let remains = Remains::of(&self.host.world(), &self.host.specs());
-        Ok(Played { reached: self.gate.take(), remains, counts, passes, took })
+        Ok(Finished { reached: self.gate.take(), remains, counts, passes, took })
     }
 
     /// Neither the manager nor one without memory has anything left to do.
@@ -290,9 +282,9 @@ impl<'w> Run<'w> {
         tokio::time::sleep(Duration::from_secs(30)).await;
         let before = self.host.counts();
         let again = pass(&self.host, &self.manager).await?;
-        let cost = self.host.counts().since(before);
-        if !again.steps.is_empty() || cost != Counts::default() {
-            return Err(format!("the next converge did {:?}: {cost:?}", in_words(&again.steps)));
+        nothing_done(before, self.host.counts())?;
+        if !again.steps.is_empty() {
+            return Err(format!("the next converge did {:?}", in_words(&again.steps)));
         }
         self.manager.shut_down().await;
         let fresh = pass(&self.host, &Node::reconciler_of(&self.host)).await?;
@@ -308,13 +300,7 @@ impl<'w> Run<'w> {
         let intended = intended_in(workload.base).into_iter().map(|spec| spec.name);
         for name in intended.filter(|name| !workload.touches.contains(&name.as_str())) {
             oracle::nothing_was_done_for(&name, &self.host.journal())?;
-            let run = |world: &World| running_since(world, &name);
-            let (before, now) = (run(&self.began), run(&self.host.world()));
-            if before.is_some() && before != now {
-                return Err(format!(
-                    "`{name}` restarted: was up since {before:?}, now since {now:?}"
-                ));
-            }
+            kept_running(&name, running_since(&self.began, &name), &self.host.world())?;
         }
         Ok(())
     }

@@ -1,0 +1,313 @@
+//! Runs a case: performs each operation and checks the invariants after each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_fake::{Counts, FakeHost, Fault as FailingCall, Mode};
+use companion_core::reconciler::{ReconcileError, Reconciler};
+use companion_tests::faults::Fault;
+use companion_tests::simulation::LONGEST;
+use companion_tests::simulation::checks::{Verdict, must, no_violations, nothing_done};
+
+use crate::case::Case;
+use crate::companions::{MOST, named};
+use crate::operations::{FailingCalls, How, Operation};
+use crate::oracle::{Unmanaged, in_order, pass_is_honest, says_no_secret, work_is_bounded};
+use crate::simulation::{Simulation, intend};
+use crate::watch::{Course, Watch};
+
+/// The health of the host during operations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Trust {
+    /// A persistent fault is active until the host is recovered.
+    pub(crate) troubled: bool,
+    /// A read may return an older state of the host.
+    pub(crate) misled: bool,
+}
+
+/// Performs the operations of `case` on `simulation` and checks the invariants after each.
+pub(crate) async fn perform_all(simulation: &mut Simulation, case: &Case) -> Verdict {
+    let mut trust = Trust::default();
+    // The unmanaged services have started.
+    simulation.sleep(1).await;
+    if case.installed {
+        install_all(simulation).await?;
+    }
+    for (number, operation) in case.operations.iter().enumerate() {
+        let (now, records) = (simulation.host.world(), simulation.records);
+        let unmanaged = Unmanaged::of(&now);
+        let done = perform(simulation, operation, &mut trust).await;
+        simulation.before = now;
+        simulation.recorded.push(simulation.records > records);
+        done.and_then(|()| no_violations(&simulation.host))
+            .and_then(|()| {
+                let kept = operation.changes_unmanaged()
+                    || unmanaged == Unmanaged::of(&simulation.host.world());
+                must(kept, || "something that is not ours changed".to_owned())
+            })
+            .map_err(|words| format!("operation {number}, {operation:?}: {words}"))?;
+    }
+    Ok(())
+}
+
+async fn install_all(simulation: &mut Simulation) -> Verdict {
+    for at in 0..MOST {
+        simulation.record(at, Some(0));
+    }
+    for _ in 0..2 {
+        let _effects = sound_pass(simulation).await?;
+        simulation.sleep(60).await;
+    }
+    in_order(&simulation.host)
+}
+
+/// Ends all faults and checks that the host converges within three runs and stays idle, both with the same daemon and
+/// with one without memory.
+pub(crate) async fn converge(simulation: &mut Simulation, forgets: bool) -> Verdict {
+    simulation.heal();
+    if forgets {
+        simulation.restart_daemon().await;
+        // Pending stops and restart delays of the service manager are over.
+        simulation.sleep(100).await;
+    } else {
+        // The longest back-off is over.
+        simulation.sleep(1000).await;
+    }
+    let mut passes = 0;
+    while simulation.host.untruth().is_some() || passes == 0 {
+        must(passes < 3, || format!("after 3 passes: {:?}", simulation.host.untruth()))?;
+        work_is_bounded(sound_pass(simulation).await?)?;
+        simulation.sleep(30).await;
+        passes += 1;
+    }
+    in_order(&simulation.host)?;
+    no_violations(&simulation.host)?;
+    quiet(simulation).await
+}
+
+async fn quiet(simulation: &mut Simulation) -> Verdict {
+    let _effects = sound_pass(simulation).await?;
+    let before = simulation.host.counts();
+    let _effects = sound_pass(simulation).await?;
+    nothing_done(before, simulation.host.counts())?;
+    for _ in 0..3 {
+        let (command, _) = simulation.command();
+        let (_refused, _) = watched(simulation, Course::default(), command.converge()).await?;
+        command.shut_down().await;
+        no_violations(&simulation.host)?;
+        let _effects = sound_pass(simulation).await?;
+        nothing_done(before, simulation.host.counts())?;
+    }
+    simulation.restart_daemon().await;
+    let before = simulation.host.counts();
+    let _effects = sound_pass(simulation).await?;
+    // A daemon without memory queries the containers of removed companions.
+    let processes = before.processes;
+    nothing_done(before, Counts { processes, ..simulation.host.counts() })
+}
+
+/// Converges once with the daemon on a host without faults and checks the report; returns the number of effects.
+async fn sound_pass(simulation: &Simulation) -> Result<(u32, u32), String> {
+    let daemon = Arc::clone(&simulation.daemon);
+    let (pass, effects) = watched(simulation, Course::default(), daemon.converge()).await?;
+    let pass = pass.ok_or_else(|| "it was stopped".to_owned())?;
+    pass_is_honest(&pass, &simulation.host, true)?;
+    says_no_secret(&format!("{pass:?}"))?;
+    pass.map(|_pass| effects).map_err(|error| error.chain())
+}
+
+/// Runs `work` with a watch at every effect; `None` if it was stopped.
+async fn watched<T>(
+    simulation: &Simulation,
+    course: Course,
+    work: impl Future<Output = T>,
+) -> Result<(Option<T>, (u32, u32)), String> {
+    let watch = Arc::new(Watch::new(simulation, course));
+    simulation.host.set_gate(watch.clone());
+    let done = tokio::select! {
+        biased;
+        () = watch.reached.notified() => Ok(None),
+        done = work => Ok(Some(done)),
+        () = tokio::time::sleep(LONGEST) => Err("it never ends".to_owned()),
+    };
+    simulation.host.remove_gate();
+    let complaints = watch.complaints();
+    must(complaints.is_empty(), || complaints.join("; "))?;
+    Ok((done?, watch.effects()))
+}
+
+/// Performs `operation`.
+pub(crate) async fn perform(
+    simulation: &mut Simulation,
+    operation: &Operation,
+    trust: &mut Trust,
+) -> Verdict {
+    let course = Course { misled: trust.misled, ..Course::default() };
+    match *operation {
+        Operation::Resync => {
+            let daemon = Arc::clone(&simulation.daemon);
+            judged_pass(simulation, &daemon, &simulation.host, None, *trust).await?;
+        }
+        Operation::Install { at, version } => ask(simulation, at, Some(version), *trust).await?,
+        Operation::Remove { at } => ask(simulation, at, None, *trust).await?,
+        // An intent that the disk does not accept is not recorded, and the command reports it.
+        Operation::Intent { at, version } => drop(simulation.intent(at, version).await),
+        Operation::Sleep(seconds) => simulation.sleep(seconds).await,
+        Operation::Fault { at, fault } => {
+            simulation.apply(at, fault).await;
+            trust.troubled |= lasts(fault);
+        }
+        Operation::CallsFail(calls) => {
+            simulation.host.inject(failing(simulation, calls));
+            trust.troubled = true;
+            trust.misled |= calls.how == How::OldView;
+        }
+        Operation::Crash { after } => {
+            cut_off(simulation, Course { stop_at: Some(after), ..course }).await?;
+            simulation.restart_daemon().await;
+        }
+        Operation::PowerLoss { after, outcome } => {
+            cut_off(simulation, Course { stop_at: Some(after), ..course }).await?;
+            simulation.host.power_loss_leaving(outcome);
+            simulation.restart_daemon().await;
+        }
+        Operation::Together { at, version, stalls } => {
+            together(simulation, at, version, Course { stalls, ..course }).await?;
+        }
+        Operation::Events(delivery) => simulation.host.deliver_events(delivery),
+        Operation::Heal => {
+            simulation.heal();
+            *trust = Trust::default();
+        }
+        Operation::HandOver { after, inputs } => {
+            cut_off(simulation, Course { stop_at: Some(after), ..course }).await?;
+            simulation.hand_over(inputs).await;
+        }
+        Operation::CommandDies { at, version, after } => {
+            simulation.daemon.shut_down().await;
+            if simulation.intent(at, version).await.is_ok() {
+                let ((command, _), names) = (simulation.command(), [named(at)].into());
+                let course = Course { stop_at: Some(after), ..course };
+                let (pass, _) = watched(simulation, course, command.converge_for(&names)).await?;
+                command.shut_down().await;
+                pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &simulation.host, false))?;
+            }
+            simulation.restart_daemon().await;
+        }
+    }
+    Ok(())
+}
+
+async fn cut_off(simulation: &mut Simulation, course: Course) -> Verdict {
+    let daemon = Arc::clone(&simulation.daemon);
+    let (pass, _) = watched(simulation, course, daemon.converge()).await?;
+    // The invariants are the same whether or not it reached the point.
+    pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &simulation.host, false))
+}
+
+/// Converges one companion or all, and checks the report.
+async fn judged_pass(
+    simulation: &Simulation,
+    reconciler: &Reconciler,
+    host: &FakeHost,
+    at: Option<usize>,
+    trust: Trust,
+) -> Verdict {
+    let course = Course { misled: trust.misled, ..Course::default() };
+    let names = at.map(|at| [named(at)].into());
+    let work = async {
+        match &names {
+            Some(names) => reconciler.converge_for(names).await,
+            None => reconciler.converge().await,
+        }
+    };
+    let (pass, effects) = watched(simulation, course, work).await?;
+    if !trust.troubled {
+        work_is_bounded(effects)?;
+    }
+    let pass = pass.ok_or_else(|| "it was stopped".to_owned())?;
+    // A converge of one companion reports nothing about work that it leaves to the next resync.
+    let pass = match (pass, at) {
+        (Ok(mut pass), Some(at)) => {
+            pass.last.desired.targets.retain(|name, _| *name == named(at));
+            Ok(pass)
+        }
+        (pass, _) => pass,
+    };
+    pass_is_honest(&pass, host, !trust.troubled)
+}
+
+/// A command records an intent. If a daemon leads, it converges; else the command leads until that is done.
+async fn ask(simulation: &mut Simulation, at: usize, version: Option<u8>, trust: Trust) -> Verdict {
+    if simulation.intent(at, version).await.is_err() {
+        return Ok(());
+    }
+    let (command, host) = simulation.command();
+    let verdict = match command.lead().await {
+        Ok(()) => judged_pass(simulation, &command, &host, Some(at), trust).await,
+        Err(ReconcileError::Led { .. }) => {
+            let daemon = Arc::clone(&simulation.daemon);
+            judged_pass(simulation, &daemon, &simulation.host, None, trust).await
+        }
+        Err(error) => says_no_secret(&error.chain()),
+    };
+    command.shut_down().await;
+    verdict
+}
+
+/// The daemon converges. Some time after its start a command records an intent and tries to lead.
+async fn together(
+    simulation: &mut Simulation,
+    at: usize,
+    version: Option<u8>,
+    course: Course,
+) -> Verdict {
+    let (daemon, (command, host)) = (Arc::clone(&simulation.daemon), simulation.command());
+    let (profile, names) = (simulation.profiles[at], [named(at)].into());
+    let moments = [0, 10, 300, 1000, 5000, 12_000, 21_000, 40_000];
+    let moment = moments[usize::try_from((course.stalls >> 20) % 8).unwrap_or(0)];
+    let commanding = async {
+        tokio::time::sleep(Duration::from_millis(moment)).await;
+        // It may be read before its author knows that it is recorded.
+        simulation.ledger.iter().for_each(|ledger| ledger.intended(&named(at), true));
+        intend(&host, at, profile, version).await.ok()?;
+        let pass = command.converge_for(&names).await;
+        command.shut_down().await;
+        Some(pass)
+    };
+    let work = async { tokio::join!(daemon.converge(), commanding) };
+    let (passes, _) = watched(simulation, course, work).await?;
+    let (one, other) = passes.ok_or_else(|| "they were stopped".to_owned())?;
+    pass_is_honest(&one, &simulation.host, false)?;
+    if let Some(other) = other {
+        simulation.intended(at, version);
+        pass_is_honest(&other, &simulation.host, false)?;
+    }
+    Ok(())
+}
+
+/// Whether reports and costs are judged leniently after `fault` until the host is recovered.
+pub(crate) fn lasts(fault: Fault) -> bool {
+    // The next reload is corrupted, whenever that is.
+    fault.lasts() || fault == Fault::GeneratorCorruptsOnce
+}
+
+fn failing(simulation: &Simulation, calls: FailingCalls) -> FailingCall {
+    let mode = match calls.how {
+        How::Fails(kind) => Mode::Error(kind),
+        How::FailsAfter(kind) => Mode::ErrorAfterEffect(kind),
+        How::Hangs => Mode::Hang,
+        How::HangsAfter => Mode::HangAfterEffect,
+        How::Late(seconds) => Mode::Delay(Duration::from_secs(seconds)),
+        How::OldView => Mode::OldView(Box::new(simulation.before.clone())),
+    };
+    let FailingCalls { port, method, skip, times, .. } = calls;
+    FailingCall { port, method, companion: None, skip, times, mode }
+}
+
+impl Operation {
+    /// Whether it changes unmanaged objects by design.
+    fn changes_unmanaged(&self) -> bool {
+        matches!(self, Self::Fault { .. } | Self::PowerLoss { .. } | Self::Heal)
+    }
+}
