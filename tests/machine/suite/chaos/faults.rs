@@ -177,7 +177,7 @@ pub(super) const FAULTS: &[Fault] = &[
             Run::Another,
             one::break_build,
             5,
-            one::mend_build,
+            one::fix_build,
         ),
         |one| one == BUILT,
     ),
