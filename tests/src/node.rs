@@ -178,7 +178,11 @@ impl Default for Node {
 impl Node {
     /// A node without companions and with everything that an installation needs.
     pub fn new() -> Self {
-        let host = FakeHost::default();
+        Self::on(FakeHost::default())
+    }
+
+    /// The same on `host`, which is empty.
+    pub fn on(host: FakeHost) -> Self {
         for spec in companions() {
             if let Some(reference) = published(&spec) {
                 host.publish(reference, "published");

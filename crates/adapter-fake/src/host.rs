@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::desired::{DesiredState, Generation};
-use companion_core::model::host::HostTraits;
 use companion_core::ports::{Host, PortError, PortErrorKind, PortResult};
 use tokio::sync::Notify;
 use tokio::time::sleep;
@@ -55,6 +54,8 @@ pub(crate) struct State {
     pub(crate) seen_images: Option<Images>,
     /// The run of each service whose log was last read.
     pub(crate) seen_logs: BTreeMap<CompanionName, u32>,
+    /// The digest of all services that was last reported.
+    pub(crate) seen_services: Option<u64>,
 }
 
 impl fmt::Debug for FakeHost {
@@ -86,6 +87,7 @@ impl FakeHost {
             events: Events::default(),
             seen_images: None,
             seen_logs: BTreeMap::new(),
+            seen_services: None,
         };
         Self {
             shared: Arc::new(Shared {
@@ -116,7 +118,7 @@ impl FakeHost {
             containers: host.clone(),
             desired: host.clone(),
             leadership: host,
-            traits: HostTraits::ALL,
+            traits: self.state().world.conditions.traits,
         }
     }
 
@@ -141,7 +143,9 @@ impl FakeHost {
         let result = {
             let mut state = self.state();
             state.world.advance(now);
-            change(&mut state.world, now)
+            let result = change(&mut state.world, now);
+            state.world.take_effect();
+            result
         };
         self.shared.changed.notify_waiters();
         result
@@ -333,7 +337,9 @@ impl FakeHost {
                 state.world.violate(kind, call.companion.as_ref(), false);
             }
             let State { world, journal, .. } = &mut *state;
-            effect(world, &mut journal.counts, now)
+            let result = effect(world, &mut journal.counts, now);
+            world.take_effect();
+            result
         };
         self.shared.changed.notify_waiters();
         result

@@ -26,6 +26,30 @@ impl FakeHost {
         }
     }
 
+    /// Waits until a service differs from what the last call saw.
+    async fn changed_by_itself(&self) {
+        loop {
+            let changed = self.shared.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let next = {
+                let now = self.now();
+                let mut state = self.state();
+                state.world.advance(now);
+                let seen = Some(state.world.services_digest());
+                if std::mem::replace(&mut state.seen_services, seen) != seen {
+                    return;
+                }
+                state.world.next_event()
+            };
+            match next {
+                // Either way the services are compared again.
+                Some(at) => drop(timeout_at(self.shared.clock.instant(at), changed).await),
+                None => changed.await,
+            }
+        }
+    }
+
     /// Waits for the end of `job` or the timeout.
     async fn end_of(&self, job: &Job) -> PortResult<()> {
         let Ok(id) = job.id.parse::<u32>() else {
@@ -140,9 +164,14 @@ impl ServiceManager for FakeHost {
         self.end(number, struck.and(result))
     }
 
-    /// Returns only after [`FakeHost::hint`]: simulated time passes in leaps, and every test chooses what is noticed.
+    /// Returns only after [`FakeHost::hint`], unless the host [reports changes](crate::world::conditions::Conditions):
+    /// simulated time passes in leaps, and every test chooses what is noticed.
     async fn changed(&self) {
-        self.shared.hints.notified().await;
+        if self.state().world.conditions.reports_changes {
+            self.changed_by_itself().await;
+        } else {
+            self.shared.hints.notified().await;
+        }
     }
 
     async fn reset_failed(&self, name: &CompanionName) -> PortResult<()> {

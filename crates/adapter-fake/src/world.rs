@@ -104,6 +104,12 @@ impl World {
         Self::default()
     }
 
+    /// Returns a healthy, empty host without optional abilities
+    /// ([`HostTraits::NONE`](companion_core::model::host::HostTraits::NONE)).
+    pub fn without_traits() -> Self {
+        Self { conditions: Conditions::without_traits(), ..Self::default() }
+    }
+
     /// Returns the slot of `name`, if it exists.
     pub fn slot(&self, name: &CompanionName) -> Option<&Slot> {
         self.slots.get(name)

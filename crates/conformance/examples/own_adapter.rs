@@ -1,6 +1,6 @@
 //! Tests a custom adapter for conformance: containers in a dictionary.
 //!
-//! `cargo run -p companion-conformance --example own_adapter`
+//! `cargo run -p companion-conformance --example own_adapter [CASE]`
 
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "an example shows what it does")]
 
@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use companion_conformance::container_runtime::{self, ContainerWorld};
+use companion_conformance::{Entry, HostWorld, Options, Trait};
 use companion_core::model::companion::CompanionName;
+use companion_core::model::host::HostTraits;
 use companion_core::model::unit::ContainerState;
 use companion_core::ports::{ContainerRuntime, PortError, PortErrorKind, PortResult};
 
@@ -52,6 +54,13 @@ impl ContainerRuntime for Containers {
     }
 }
 
+/// What the host has: it has no services, so it needs no trait of one.
+impl HostWorld for Containers {
+    fn traits(&self) -> BTreeSet<Trait> {
+        Trait::of(HostTraits::NONE, &[])
+    }
+}
+
 /// The world: changes the host for the suite.
 #[async_trait]
 impl ContainerWorld for Containers {
@@ -83,8 +92,10 @@ impl ContainerWorld for Containers {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let report = container_runtime::all(|| async { Containers::default() }).await;
-    println!("{report}");
+    let only = std::env::args().nth(1);
+    let on_end = |case: &Entry| println!("{case}");
+    let options = Options { only: only.as_deref(), on_end, ..Options::default() };
+    let report = container_runtime::check(&options, async || Containers::default()).await;
     // In a test: every case holds, except those that this world cannot arrange.
     report.assert_held_but_for(&[
         "a_container_that_cannot_be_read_hides_no_other",

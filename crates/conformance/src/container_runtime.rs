@@ -8,11 +8,13 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::ContainerState;
 use companion_core::ports::{ContainerRuntime, PortErrorKind};
 
-use crate::{Arranged, Unarranged, all_read, each_refused, optional_table, refused, table};
+use crate::assertions::{Done as _, all_read, each_refused, only, refused, same};
+use crate::failure::at_caller;
+use crate::{Arranged, HostWorld, Unarranged, suite};
 
 /// A host without containers, and ways to create them.
 #[async_trait]
-pub trait ContainerWorld: Send + Sync {
+pub trait ContainerWorld: HostWorld {
     /// The port.
     fn containers(&self) -> Arc<dyn ContainerRuntime>;
     /// A name, a different one for each number below 10.
@@ -37,11 +39,15 @@ pub trait ContainerWorld: Send + Sync {
 
 type World = dyn ContainerWorld;
 
-async fn state_of(world: &World, name: &CompanionName) -> ContainerState {
-    let names = BTreeSet::from([name.clone()]);
-    let mut states = all_read(world.containers().observe(&names).await);
-    assert_eq!(states.len(), 1);
-    states.remove(name).unwrap()
+#[track_caller]
+fn state_of<'a>(
+    world: &'a World,
+    name: &'a CompanionName,
+) -> impl Future<Output = ContainerState> + Send + 'a {
+    at_caller(async move {
+        let names = BTreeSet::from([name.clone()]);
+        only(all_read(world.containers().observe(&names).await), name)
+    })
 }
 
 fn ours(status: &str) -> ContainerState {
@@ -50,7 +56,7 @@ fn ours(status: &str) -> ContainerState {
 }
 
 async fn a_name_without_a_container_is_absent(world: &World) {
-    assert_eq!(state_of(world, &world.name(0)).await, ContainerState::Absent);
+    same!(state_of(world, &world.name(0)).await, ContainerState::Absent, "there is no container");
 }
 
 async fn the_answer_has_an_entry_for_every_name(world: &World) {
@@ -58,22 +64,25 @@ async fn the_answer_has_an_entry_for_every_name(world: &World) {
     world.run_unmanaged(&world.name(2)).await;
     let names: BTreeSet<_> = (0..4).map(|number| world.name(number)).collect();
     let states = all_read(world.containers().observe(&names).await);
-    assert!(states.keys().eq(names.iter()));
+    assert!(states.keys().eq(names.iter()), "the answer has an entry for every name");
 }
 
 async fn container_with_the_ownership_label_is_managed_and_has_a_state(world: &World) {
     world.run_ours(&world.name(0)).await;
-    assert_eq!(state_of(world, &world.name(0)).await, ours("running"));
+    same!(state_of(world, &world.name(0)).await, ours("running"), "the container runs");
     world.pause(&world.name(0)).await;
-    assert_eq!(state_of(world, &world.name(0)).await, ours("paused"));
+    same!(state_of(world, &world.name(0)).await, ours("paused"), "the container is paused");
     world.leave_ours(&world.name(1)).await;
-    assert_eq!(state_of(world, &world.name(1)).await, ours("exited"));
+    same!(state_of(world, &world.name(1)).await, ours("exited"), "the container exited");
 }
 
 async fn container_without_the_ownership_label_is_unmanaged(world: &World) {
     world.run_unmanaged(&world.name(0)).await;
     let state = state_of(world, &world.name(0)).await;
-    assert!(matches!(state, ContainerState::Unmanaged { .. }), "{state:?}");
+    assert!(
+        matches!(state, ContainerState::Unmanaged { .. }),
+        "the container is unmanaged and stays: {state:?}"
+    );
 }
 
 async fn an_unmanaged_container_is_never_removed(world: &World) {
@@ -82,7 +91,10 @@ async fn an_unmanaged_container_is_never_removed(world: &World) {
     let removed = world.containers().remove(&name).await;
     refused(removed, PortErrorKind::Conflict);
     let state = state_of(world, &name).await;
-    assert!(matches!(state, ContainerState::Unmanaged { .. }), "{state:?}");
+    assert!(
+        matches!(state, ContainerState::Unmanaged { .. }),
+        "the container is unmanaged and stays: {state:?}"
+    );
 }
 
 async fn managed_container_is_removed_in_any_state(world: &World) {
@@ -92,24 +104,24 @@ async fn managed_container_is_removed_in_any_state(world: &World) {
     world.pause(&paused).await;
     world.leave_ours(&left).await;
     for name in [running, paused, left] {
-        world.containers().remove(&name).await.unwrap();
-        assert_eq!(state_of(world, &name).await, ContainerState::Absent);
+        world.containers().remove(&name).await.done();
+        same!(state_of(world, &name).await, ContainerState::Absent, "there is no container");
     }
 }
 
 async fn removing_what_is_not_there_is_a_success(world: &World) {
     let name = world.name(0);
-    world.containers().remove(&name).await.unwrap();
+    world.containers().remove(&name).await.done();
     world.leave_ours(&name).await;
-    world.containers().remove(&name).await.unwrap();
-    world.containers().remove(&name).await.unwrap();
+    world.containers().remove(&name).await.done();
+    world.containers().remove(&name).await.done();
 }
 
 async fn removing_one_container_touches_no_other(world: &World) {
     world.leave_ours(&world.name(0)).await;
     world.run_ours(&world.name(1)).await;
-    world.containers().remove(&world.name(0)).await.unwrap();
-    assert_eq!(state_of(world, &world.name(1)).await, ours("running"));
+    world.containers().remove(&world.name(0)).await.done();
+    same!(state_of(world, &world.name(1)).await, ours("running"), "the container runs");
 }
 
 async fn looking_at_containers_changes_nothing(world: &World) {
@@ -118,17 +130,24 @@ async fn looking_at_containers_changes_nothing(world: &World) {
     let names: BTreeSet<_> = (0..3).map(|number| world.name(number)).collect();
     let before = all_read(world.containers().observe(&names).await);
     for _ in 0..2 {
-        assert_eq!(all_read(world.containers().observe(&names).await), before);
+        same!(
+            all_read(world.containers().observe(&names).await),
+            before,
+            "reading changes nothing"
+        );
     }
-    assert!(world.containers().observe(&BTreeSet::new()).await.is_empty());
+    assert!(
+        world.containers().observe(&BTreeSet::new()).await.is_empty(),
+        "the answer about no name is empty"
+    );
 }
 
 async fn a_name_that_was_freed_can_be_taken_again(world: &World) {
     let name = world.name(0);
     world.leave_ours(&name).await;
-    world.containers().remove(&name).await.unwrap();
+    world.containers().remove(&name).await.done();
     world.run_ours(&name).await;
-    assert_eq!(state_of(world, &name).await, ours("running"));
+    same!(state_of(world, &name).await, ours("running"), "the container runs");
 }
 
 async fn a_container_that_cannot_be_read_hides_no_other(world: &World) -> Arranged {
@@ -138,10 +157,13 @@ async fn a_container_that_cannot_be_read_hides_no_other(world: &World) -> Arrang
     world.make_unreadable(&hidden).await?;
     let names = BTreeSet::from([hidden.clone(), seen.clone(), absent.clone()]);
     let mut states = world.containers().observe(&names).await;
-    assert!(states.keys().eq(&names));
-    assert!(states.remove(&hidden).unwrap().is_err());
+    assert!(states.keys().eq(&names), "the answer has an entry for every name");
+    assert!(
+        states.remove(&hidden).is_some_and(|state| state.is_err()),
+        "the unreadable entry is an error"
+    );
     let rest = BTreeMap::from([(seen, ours("running")), (absent, ContainerState::Absent)]);
-    assert_eq!(all_read(states), rest);
+    same!(all_read(states), rest, "the other entries are readable");
     Ok(())
 }
 
@@ -154,9 +176,9 @@ async fn without_a_container_host_reading_is_unavailable(world: &World) -> Arran
     Ok(())
 }
 
-/// Calls a macro with the required cases of this suite.
+/// Calls a macro with the cases of this suite, each with the traits that it needs.
 #[macro_export]
-macro_rules! container_facts_cases {
+macro_rules! container_runtime_cases {
     ($with:ident $(, $world:ident)?) => {
         $with! { container_runtime $(, $world)?:
             a_name_without_a_container_is_absent,
@@ -169,20 +191,10 @@ macro_rules! container_facts_cases {
             removing_one_container_touches_no_other,
             looking_at_containers_changes_nothing,
             a_name_that_was_freed_can_be_taken_again,
-        }
-    };
-}
-
-/// Calls a macro with the optional cases of this suite.
-#[macro_export]
-macro_rules! container_facts_optional_cases {
-    ($with:ident $(, $world:ident)?) => {
-        $with! { container_runtime $(, $world)?:
             a_container_that_cannot_be_read_hides_no_other,
             without_a_container_host_reading_is_unavailable,
         }
     };
 }
 
-container_facts_cases!(table, ContainerWorld);
-container_facts_optional_cases!(optional_table, ContainerWorld);
+container_runtime_cases!(suite, ContainerWorld);

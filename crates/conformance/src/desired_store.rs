@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::ports::{DesiredStore, PortErrorKind};
 
-use crate::{Arranged, Unarranged, optional_table, refused, table};
+use crate::assertions::{Done as _, refused, same};
+use crate::{Arranged, HostWorld, Unarranged, suite};
 
 /// A host with an empty desired state, and ways to record intents.
 #[async_trait]
-pub trait DesiredWorld: Send + Sync {
+pub trait DesiredWorld: HostWorld {
     /// The store.
     fn desired(&self) -> Arc<dyn DesiredStore>;
     /// Another instance on the same store, as in another process.
@@ -32,19 +33,23 @@ pub trait DesiredWorld: Send + Sync {
 type World = dyn DesiredWorld;
 
 async fn new_host_has_an_empty_desired_state(world: &World) {
-    let desired = world.desired().load().await.unwrap();
-    assert!(desired.targets.is_empty());
+    let desired = world.desired().load().await.done();
+    assert!(desired.targets.is_empty(), "a new host has no desired companion");
 }
 
 async fn recorded_specification_is_loaded_unchanged(world: &World) {
     for number in 0..2 {
         world.install(&world.spec(number)).await;
     }
-    let desired = world.desired().load().await.unwrap();
-    assert_eq!(desired.present().count(), 2);
+    let desired = world.desired().load().await.done();
+    same!(desired.present().count(), 2, "both companions are recorded");
     for number in 0..2 {
         let spec = world.spec(number);
-        assert_eq!(*desired.companion(&spec.name).unwrap().spec(), spec);
+        same!(
+            *desired.companion(&spec.name).unwrap().spec(),
+            spec,
+            "the specification is loaded unchanged"
+        );
     }
 }
 
@@ -52,9 +57,9 @@ async fn removal_is_recorded_with_its_hook(world: &World) {
     let spec = world.spec(0);
     world.install(&spec).await;
     world.remove(&spec.name).await;
-    let desired = world.desired().load().await.unwrap();
-    assert!(desired.companion(&spec.name).is_none());
-    assert_eq!(desired.removal(&spec.name).unwrap().hook, spec.hook);
+    let desired = world.desired().load().await.done();
+    assert!(desired.companion(&spec.name).is_none(), "a removed companion is not desired");
+    same!(desired.removal(&spec.name).unwrap().hook, spec.hook, "the removal names its hook");
 }
 
 async fn every_intent_has_a_greater_generation(world: &World) {
@@ -62,11 +67,11 @@ async fn every_intent_has_a_greater_generation(world: &World) {
     let mut before = None;
     for _ in 0..2 {
         world.install(&spec).await;
-        let installed = world.desired().load().await.unwrap();
+        let installed = world.desired().load().await.done();
         let installed = installed.generation(&spec.name);
         assert!(installed > before, "{installed:?} after {before:?}");
         world.remove(&spec.name).await;
-        let removed = world.desired().load().await.unwrap();
+        let removed = world.desired().load().await.done();
         let removed = removed.generation(&spec.name);
         assert!(removed > installed, "{removed:?} after {installed:?}");
         before = removed;
@@ -76,17 +81,17 @@ async fn every_intent_has_a_greater_generation(world: &World) {
 async fn intent_changes_no_other_companion(world: &World) {
     let (one, other) = (world.spec(0), world.spec(1));
     world.install(&one).await;
-    let before = world.desired().load().await.unwrap().generation(&one.name);
+    let before = world.desired().load().await.done().generation(&one.name);
     world.install(&other).await;
     world.remove(&other.name).await;
-    let after = world.desired().load().await.unwrap().generation(&one.name);
-    assert_eq!(after, before);
+    let after = world.desired().load().await.done().generation(&one.name);
+    same!(after, before, "nothing changed");
 }
 
 async fn what_one_instance_recorded_another_one_loads(world: &World) {
     world.install(&world.spec(0)).await;
-    let one = world.desired().load().await.unwrap();
-    assert_eq!(world.another().load().await.unwrap(), one);
+    let one = world.desired().load().await.done();
+    same!(world.another().load().await.done(), one, "each instance loads the same");
 }
 
 async fn corrupt_record_is_invalid_and_not_empty(world: &World) {
@@ -97,9 +102,9 @@ async fn corrupt_record_is_invalid_and_not_empty(world: &World) {
 
 async fn loading_changes_nothing(world: &World) {
     world.install(&world.spec(0)).await;
-    let before = world.desired().load().await.unwrap();
+    let before = world.desired().load().await.done();
     for _ in 0..3 {
-        assert_eq!(world.desired().load().await.unwrap(), before);
+        same!(world.desired().load().await.done(), before, "nothing changed");
     }
 }
 
@@ -110,7 +115,7 @@ async fn a_record_that_may_not_be_read_is_denied_and_not_empty(world: &World) ->
     Ok(())
 }
 
-/// Calls a macro with the required cases of this suite.
+/// Calls a macro with the cases of this suite, each with the traits that it needs.
 #[macro_export]
 macro_rules! desired_store_cases {
     ($with:ident $(, $world:ident)?) => {
@@ -123,19 +128,9 @@ macro_rules! desired_store_cases {
             what_one_instance_recorded_another_one_loads,
             corrupt_record_is_invalid_and_not_empty,
             loading_changes_nothing,
-        }
-    };
-}
-
-/// Calls a macro with the optional cases of this suite.
-#[macro_export]
-macro_rules! desired_store_optional_cases {
-    ($with:ident $(, $world:ident)?) => {
-        $with! { desired_store $(, $world)?:
             a_record_that_may_not_be_read_is_denied_and_not_empty,
         }
     };
 }
 
-desired_store_cases!(table, DesiredWorld);
-desired_store_optional_cases!(optional_table, DesiredWorld);
+desired_store_cases!(suite, DesiredWorld);

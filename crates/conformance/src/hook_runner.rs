@@ -10,7 +10,8 @@ use companion_core::model::hook::{
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::{HookRunner, PortErrorKind};
 
-use crate::{Arranged, Unarranged, begin_and_drop, optional_table, refused, table};
+use crate::assertions::{Done as _, begin_and_drop, refused, same};
+use crate::{Arranged, HostWorld, Unarranged, suite};
 
 mod tampering;
 
@@ -18,7 +19,7 @@ use tampering::*;
 
 /// A host whose hook has all inputs and has never rendered, and ways to tamper with it.
 #[async_trait]
-pub trait HookWorld: Send + Sync {
+pub trait HookWorld: HostWorld {
     /// The runner.
     fn hooks(&self) -> Arc<dyn HookRunner>;
     /// Another instance on the same host, as in another process.
@@ -66,7 +67,7 @@ pub trait HookWorld: Send + Sync {
 type World = dyn HookWorld;
 
 async fn state(world: &World) -> HookState {
-    world.hooks().observe(&world.hook()).await.unwrap()
+    world.hooks().observe(&world.hook()).await.done()
 }
 
 async fn stale(world: &World) -> StaleCause {
@@ -83,8 +84,8 @@ async fn make(world: &World) -> ConfigId {
 
 async fn make_beside(world: &World, claimed: &[ConfigId]) -> ConfigId {
     let (hooks, hook) = (world.hooks(), world.hook());
-    let rendered = hooks.render(&hook).await.unwrap();
-    hooks.commit(&hook, rendered, claimed).await.unwrap()
+    let rendered = hooks.render(&hook).await.done();
+    hooks.commit(&hook, rendered, claimed).await.done()
 }
 
 fn next(id: ConfigId) -> ConfigId {
@@ -92,53 +93,57 @@ fn next(id: ConfigId) -> ConfigId {
 }
 
 async fn a_hook_that_never_rendered_has_no_file(world: &World) {
-    assert_eq!(stale(world).await, StaleCause::Missing);
-    assert_eq!(state(world).await.link, Link::Absent);
-    assert_eq!(world.mode().await, None);
+    same!(stale(world).await, StaleCause::Missing, "the reason why no file is usable");
+    same!(state(world).await.link, Link::Absent, "the link is reported as it is");
+    same!(world.mode().await, None, "nothing was rendered yet");
 }
 
 async fn rendering_commits_nothing(world: &World) {
-    let rendered = world.hooks().render(&world.hook()).await.unwrap();
-    assert!(!rendered.bytes().is_empty());
-    assert_eq!(world.mode().await, None);
-    assert_eq!(stale(world).await, StaleCause::Missing);
+    let rendered = world.hooks().render(&world.hook()).await.done();
+    assert!(!rendered.bytes().is_empty(), "the rendering is not empty");
+    same!(world.mode().await, None, "rendering writes no file");
+    same!(stale(world).await, StaleCause::Missing, "the reason why no file is usable");
 }
 
 async fn a_committed_file_is_usable_under_the_name_that_was_returned(world: &World) {
     let id = make(world).await;
-    assert_eq!(id.epoch, 0);
+    same!(id.epoch, 0, "the first file has epoch 0");
     let state = state(world).await;
-    assert_eq!(state.usable(&[]), Ok(id));
-    assert_eq!(state.rendering, Rendering::Known(id.digest));
-    assert_eq!(state.link, Link::To(id));
+    same!(state.usable(&[]), Ok(id), "the usable file");
+    same!(state.rendering, Rendering::Known(id.digest), "the rendering is known");
+    same!(state.link, Link::To(id), "the link is reported as it is");
 }
 
 async fn another_instance_agrees_on_what_is_usable(world: &World) {
     let id = make(world).await;
-    let state = world.another().observe(&world.hook()).await.unwrap();
-    assert_eq!(state.usable(&[]), Ok(id));
+    let state = world.another().observe(&world.hook()).await.done();
+    same!(state.usable(&[]), Ok(id), "the usable file");
 }
 
 async fn a_committed_file_is_for_its_owner_alone(world: &World) {
     make(world).await;
-    assert_eq!(world.mode().await, Some(0o600));
+    same!(world.mode().await, Some(0o600), "only the owner may read the file");
 }
 
 async fn committing_the_same_bytes_again_gives_the_same_name(world: &World) {
     let id = make(world).await;
-    assert_eq!(make(world).await, id);
-    assert_eq!(make_beside(world, &[id]).await, id);
+    same!(make(world).await, id, "the file gets the name that its contents and epoch give");
+    same!(
+        make_beside(world, &[id]).await,
+        id,
+        "the file gets the name that its contents and epoch give"
+    );
 }
 
 async fn a_changed_input_gives_another_file_beside_the_earlier_one(world: &World) {
     let before = make(world).await;
     world.rotate().await;
-    assert_eq!(stale(world).await, StaleCause::Changed);
+    same!(stale(world).await, StaleCause::Changed, "the reason why no file is usable");
     let after = make(world).await;
-    assert_ne!(after, before);
+    assert_ne!(after, before, "another input gives another digest");
     let state = state(world).await;
-    assert_eq!(state.usable(&[]), Ok(after));
-    assert_eq!(state.files.get(&before), Some(&ConfigFile::Intact));
+    same!(state.usable(&[]), Ok(after), "the usable file");
+    same!(state.files.get(&before), Some(&ConfigFile::Intact), "the files that are there");
 }
 
 async fn a_sweep_removes_all_files_but_the_one_that_is_kept(world: &World) {
@@ -146,19 +151,19 @@ async fn a_sweep_removes_all_files_but_the_one_that_is_kept(world: &World) {
     let before = make(world).await;
     world.rotate().await;
     let after = make(world).await;
-    hooks.sweep(&hook, after).await.unwrap();
+    hooks.sweep(&hook, after).await.done();
     let state = state(world).await;
-    assert_eq!(state.files.keys().collect::<Vec<_>>(), [&after]);
-    assert_eq!(state.usable(&[]), Ok(after));
-    assert!(!state.files.contains_key(&before));
-    hooks.sweep(&hook, after).await.unwrap();
+    same!(state.files.keys().collect::<Vec<_>>(), [&after], "the files that are there");
+    same!(state.usable(&[]), Ok(after), "the usable file");
+    assert!(!state.files.contains_key(&before), "the files that are there");
+    hooks.sweep(&hook, after).await.done();
 }
 
 async fn what_was_rendered_before_an_input_changed_is_not_usable(world: &World) {
     let (hooks, hook) = (world.hooks(), world.hook());
-    let rendered = hooks.render(&hook).await.unwrap();
+    let rendered = hooks.render(&hook).await.done();
     world.rotate().await;
-    hooks.commit(&hook, rendered, &[]).await.unwrap();
+    hooks.commit(&hook, rendered, &[]).await.done();
     stale(world).await;
 }
 
@@ -168,16 +173,16 @@ async fn a_missing_input_is_waited_for_and_is_no_error(world: &World) {
     let Rendering::NotReady { waiting_for } = &state.rendering else {
         panic!("expected NotReady, got {state:?}");
     };
-    assert!(!waiting_for.is_empty());
-    assert_eq!(state.usable(&[]), Err(StaleCause::Missing));
+    assert!(!waiting_for.is_empty(), "the missing input is named");
+    same!(state.usable(&[]), Err(StaleCause::Missing), "the reason why no file is usable");
 }
 
 async fn while_an_input_is_missing_the_earlier_file_is_usable(world: &World) {
     let earlier = make(world).await;
     world.remove_input().await;
-    assert_eq!(usable(world).await, earlier);
+    same!(usable(world).await, earlier, "the usable file");
     world.expose_file().await;
-    assert_eq!(stale(world).await, StaleCause::ReadableByOthers);
+    same!(stale(world).await, StaleCause::ReadableByOthers, "the reason why no file is usable");
 }
 
 async fn rendering_without_an_input_is_not_found(world: &World) {
@@ -191,30 +196,34 @@ async fn a_template_that_cannot_be_rendered_is_invalid_and_the_file_stays(world:
     world.break_template().await;
     let rendered = world.hooks().render(&world.hook()).await;
     refused(rendered, PortErrorKind::Invalid);
-    assert_eq!(world.mode().await, Some(0o600));
+    same!(world.mode().await, Some(0o600), "the file stays");
 }
 
 async fn what_was_removed_is_gone_and_removing_it_again_is_a_success(world: &World) {
     let (hooks, hook) = (world.hooks(), world.hook());
-    hooks.remove(&hook).await.unwrap();
+    hooks.remove(&hook).await.done();
     make(world).await;
     world.rotate().await;
     make(world).await;
-    hooks.remove(&hook).await.unwrap();
+    hooks.remove(&hook).await.done();
     let state = state(world).await;
-    assert_eq!((state.files.len(), state.link), (0, Link::Absent));
-    hooks.remove(&hook).await.unwrap();
+    same!((state.files.len(), state.link), (0, Link::Absent), "the files that are there");
+    hooks.remove(&hook).await.done();
 }
 
 async fn a_file_can_be_removed_when_its_inputs_are_gone(world: &World) {
     make(world).await;
     world.remove_input().await;
-    world.hooks().remove(&world.hook()).await.unwrap();
-    assert_eq!(world.mode().await, None);
+    world.hooks().remove(&world.hook()).await.done();
+    same!(world.mode().await, None, "the file is removed");
 }
 
 async fn the_same_inputs_have_another_digest_on_another_host(world: &World) {
-    assert_ne!(make(world).await.digest, world.digest_elsewhere().await);
+    assert_ne!(
+        make(world).await.digest,
+        world.digest_elsewhere().await,
+        "the file gets the name that its contents and epoch give"
+    );
 }
 
 async fn unregistered_hook_is_invalid(world: &World) {
@@ -229,7 +238,7 @@ async fn unregistered_hook_is_invalid(world: &World) {
 async fn no_message_about_a_hook_holds_its_secret(world: &World) {
     let mut said = Vec::new();
     said.push(format!("{:?}", state(world).await));
-    let rendered = world.hooks().render(&world.hook()).await.unwrap();
+    let rendered = world.hooks().render(&world.hook()).await.done();
     let secret = world.secret();
     let holds = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains(&secret);
     assert!(holds(rendered.bytes()), "the file itself does");
@@ -244,28 +253,31 @@ async fn no_message_about_a_hook_holds_its_secret(world: &World) {
     let failure = world.hooks().remove(&world.hook()).await.unwrap_err();
     said.extend([failure.chain(), format!("{failure:?}")]);
     for text in said {
-        assert!(!text.contains(&secret), "{text}");
+        assert!(!text.contains(&secret), "no message contains the secret: {text}");
     }
 }
 
 async fn observing_renders_nothing_and_changes_nothing(world: &World) {
     let before = state(world).await;
-    assert_eq!(state(world).await, before);
-    assert_eq!(world.mode().await, None);
+    same!(state(world).await, before, "nothing changed");
+    same!(world.mode().await, None, "reading renders nothing");
     let id = make(world).await;
     for _ in 0..3 {
-        assert_eq!(usable(world).await, id);
+        same!(usable(world).await, id, "the usable file");
     }
 }
 
 async fn a_commit_that_is_dropped_leaves_a_whole_file_or_none(world: &World) {
     let (hooks, hook) = (world.hooks(), world.hook());
-    let rendered = hooks.render(&hook).await.unwrap();
+    let rendered = hooks.render(&hook).await.done();
     begin_and_drop(hooks.commit(&hook, rendered, &[])).await;
     let begun = state(world).await;
-    assert!(begun.files.values().all(|file| *file == ConfigFile::Intact), "{begun:?}");
+    assert!(
+        begun.files.values().all(|file| *file == ConfigFile::Intact),
+        "the files that are there: {begun:?}"
+    );
     let id = make(world).await;
-    assert_eq!((usable(world).await, id.epoch), (id, 0));
+    same!((usable(world).await, id.epoch), (id, 0), "the dropped commit has no later effect");
 }
 
 async fn the_files_of_one_hook_are_not_those_of_another(world: &World) {
@@ -274,27 +286,27 @@ async fn the_files_of_one_hook_are_not_those_of_another(world: &World) {
     let output = AbsolutePath::new(format!("{}.other", hook.output)).unwrap();
     let other = HookSpec { output, ..hook };
     let hooks = world.hooks();
-    let seen = hooks.observe(&other).await.unwrap();
-    assert_eq!(seen.usable(&[]), Err(StaleCause::Missing));
-    let rendered = hooks.render(&other).await.unwrap();
-    hooks.commit(&other, rendered, &[]).await.unwrap();
-    hooks.remove(&other).await.unwrap();
-    assert_eq!(usable(world).await, id);
+    let seen = hooks.observe(&other).await.done();
+    same!(seen.usable(&[]), Err(StaleCause::Missing), "the reason why no file is usable");
+    let rendered = hooks.render(&other).await.done();
+    hooks.commit(&other, rendered, &[]).await.done();
+    hooks.remove(&other).await.done();
+    same!(usable(world).await, id, "the usable file");
 }
 
 async fn a_full_disk_is_transient_and_the_earlier_file_stays(world: &World) -> Arranged {
     let before = make(world).await;
     world.fill_disk().await?;
     world.rotate().await;
-    let rendered = world.hooks().render(&world.hook()).await.unwrap();
+    let rendered = world.hooks().render(&world.hook()).await.done();
     let committed = world.hooks().commit(&world.hook(), rendered, &[]).await;
     refused(committed, PortErrorKind::Transient);
     world.remove_input().await;
-    assert_eq!(usable(world).await, before);
+    same!(usable(world).await, before, "the usable file");
     Ok(())
 }
 
-/// Calls a macro with the required cases of this suite.
+/// Calls a macro with the cases of this suite, each with the traits that it needs.
 #[macro_export]
 macro_rules! hook_runner_cases {
     ($with:ident $(, $world:ident)?) => {
@@ -330,20 +342,10 @@ macro_rules! hook_runner_cases {
             a_file_that_was_cut_off_is_modified,
             a_commit_that_is_dropped_leaves_a_whole_file_or_none,
             the_files_of_one_hook_are_not_those_of_another,
-        }
-    };
-}
-
-/// Calls a macro with the optional cases of this suite.
-#[macro_export]
-macro_rules! hook_runner_optional_cases {
-    ($with:ident $(, $world:ident)?) => {
-        $with! { hook_runner $(, $world)?:
             a_full_disk_is_transient_and_the_earlier_file_stays,
             a_link_to_another_place_is_replaced_and_not_followed,
         }
     };
 }
 
-hook_runner_cases!(table, HookWorld);
-hook_runner_optional_cases!(optional_table, HookWorld);
+hook_runner_cases!(suite, HookWorld);

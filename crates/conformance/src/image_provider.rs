@@ -8,7 +8,9 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::image::{ImageId, ImageRef, ImageSource, ImageState, PresentImage};
 use companion_core::ports::{ImageProvider, PortResult};
 
-use crate::{Arranged, Unarranged, optional_table, table};
+use crate::assertions::{Done as _, only};
+use crate::failure::at_caller;
+use crate::{Arranged, HostWorld, Unarranged, suite};
 
 mod building;
 mod pulling;
@@ -19,7 +21,7 @@ use pulling::*;
 /// A host without an image of the source, one build context that is missing, one that is not, and a
 /// registry of its own.
 #[async_trait]
-pub trait ImageWorld: Send + Sync {
+pub trait ImageWorld: HostWorld {
     /// The provider.
     fn images(&self) -> Arc<dyn ImageProvider>;
     /// Another instance on the same host, as in another process.
@@ -34,7 +36,7 @@ pub trait ImageWorld: Send + Sync {
     /// Makes every build of that context fail.
     async fn break_build(&self);
     /// Lets builds of that context work again.
-    async fn mend_build(&self);
+    async fn fix_build(&self);
     /// Makes the first context exist, with other contents.
     async fn put_first_context(&self);
     /// Makes no context exist.
@@ -52,7 +54,7 @@ pub trait ImageWorld: Send + Sync {
     /// Removes the source's images by name, built and pulled.
     async fn remove_images(&self);
     /// Leaves an image without a name behind that was not built for a companion.
-    async fn leave_strangers_image(&self);
+    async fn leave_unmanaged_image(&self);
     /// Gives the name under which the source is built to an image that was not built for it.
     async fn take_the_name(&self);
     /// Makes the registry require credentials.
@@ -60,7 +62,7 @@ pub trait ImageWorld: Send + Sync {
         Err(Unarranged("registry that requires credentials"))
     }
     /// Makes the registry offer an image for another architecture instead.
-    async fn publish_misfit(&self) -> Arranged {
+    async fn publish_mismatch(&self) -> Arranged {
         Err(Unarranged("image for another architecture"))
     }
     /// Has the registry offer the image, and names it by its digest; the other name is by the digest of
@@ -87,17 +89,17 @@ type World = dyn ImageWorld;
 
 async fn observed(world: &World, source: &ImageSource) -> PortResult<ImageState> {
     let sources = BTreeMap::from([(world.name(), source.clone())]);
-    let mut states = world.images().observe(&sources).await;
-    assert_eq!(states.len(), 1);
-    states.remove(&world.name()).unwrap()
+    only(world.images().observe(&sources).await, &world.name())
 }
 
-async fn state(world: &World) -> ImageState {
-    observed(world, &world.source()).await.unwrap()
+#[track_caller]
+fn state(world: &World) -> impl Future<Output = ImageState> + Send + '_ {
+    at_caller(async { observed(world, &world.source()).await.done() })
 }
 
-async fn ensure(world: &World) -> PresentImage {
-    world.images().ensure(&world.source()).await.unwrap()
+#[track_caller]
+fn ensure(world: &World) -> impl Future<Output = PresentImage> + Send + '_ {
+    at_caller(async { world.images().ensure(&world.source()).await.done() })
 }
 
 fn only_pulled(world: &World) -> ImageSource {
@@ -108,7 +110,7 @@ fn only_built(world: &World) -> ImageSource {
     ImageSource { pull: None, ..world.source() }
 }
 
-/// Calls a macro with the required cases of this suite.
+/// Calls a macro with the cases of this suite, each with the traits that it needs.
 #[macro_export]
 macro_rules! image_provider_cases {
     ($with:ident $(, $world:ident)?) => {
@@ -120,7 +122,7 @@ macro_rules! image_provider_cases {
             other_build_arguments_are_another_context,
             an_image_of_a_context_that_changed_is_not_current_and_is_built_again,
             replaced_image_is_dangling_until_it_is_pruned,
-            a_leftover_is_told_of_its_own_source_only,
+            a_dangling_image_is_reported_for_its_own_source_only,
             pruning_what_is_gone_or_in_use_is_a_success_and_removes_nothing,
             unmanaged_image_is_never_dangling,
             an_image_that_was_built_stays_current_when_its_context_is_gone,
@@ -128,7 +130,7 @@ macro_rules! image_provider_cases {
             observing_images_changes_nothing,
             what_one_instance_built_another_one_sees_and_builds_no_more,
             concurrent_requests_for_one_image_return_the_same,
-            a_build_that_was_mended_gives_the_image,
+            a_build_that_was_fixed_gives_the_image,
             a_build_that_is_dropped_half_way_leaves_a_whole_image_or_none,
             a_name_that_another_image_took_is_not_current_and_built_again,
             pruning_nothing_is_a_success,
@@ -143,30 +145,21 @@ macro_rules! image_provider_cases {
             a_source_with_neither_context_nor_registry_is_not_found,
             an_image_that_the_registry_does_not_have_is_not_found,
             unreachable_registry_is_transient,
-            untrusted_registry_is_contacted_only_if_permitted,
+            untrusted_registry_is_contacted_only_if_permitted [TlsPerPull],
             a_pulled_image_that_was_removed_is_pulled_again,
             a_registry_that_came_back_gives_the_image,
             a_first_build_that_fails_while_the_registry_is_down_leaves_nothing,
             a_build_that_fails_for_an_image_that_no_registry_has_is_invalid,
             pulled_image_is_replaced_by_the_repaired_build,
-        }
-    };
-}
-
-/// Calls a macro with the optional cases of this suite.
-#[macro_export]
-macro_rules! image_provider_optional_cases {
-    ($with:ident $(, $world:ident)?) => {
-        $with! { image_provider $(, $world)?:
             replaced_image_in_use_is_neither_dangling_nor_pruned,
             builds_that_fail_or_are_dropped_leave_nothing_in_the_store,
             without_the_container_program_images_are_unavailable,
             a_registry_that_asks_for_credentials_denies_the_image,
             image_for_another_architecture_is_invalid_and_not_present,
             an_image_that_is_named_by_its_digest_is_that_image_or_none,
+            an_untrusted_registry_is_refused,
         }
     };
 }
 
-image_provider_cases!(table, ImageWorld);
-image_provider_optional_cases!(optional_table, ImageWorld);
+image_provider_cases!(suite, ImageWorld);

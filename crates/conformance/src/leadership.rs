@@ -5,11 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use companion_core::ports::{Acquired, Leadership, Lease};
 
-use crate::{optional_table, table};
+use crate::assertions::Done as _;
+use crate::{HostWorld, suite};
 
 /// A host without a leader.
 #[async_trait]
-pub trait LeadershipWorld: Send + Sync {
+pub trait LeadershipWorld: HostWorld {
     /// The leadership.
     fn leadership(&self) -> Arc<dyn Leadership>;
     /// Another instance for the same host, as in another process.
@@ -19,14 +20,14 @@ pub trait LeadershipWorld: Send + Sync {
 type World = dyn LeadershipWorld;
 
 async fn lease(leadership: &dyn Leadership) -> Lease {
-    match leadership.acquire().await.unwrap() {
+    match leadership.acquire().await.done() {
         Acquired::Leading(lease) => lease,
         Acquired::Led { by } => panic!("expected no leader, but `{by}` is the leader"),
     }
 }
 
 async fn leader(leadership: &dyn Leadership) -> String {
-    match leadership.acquire().await.unwrap() {
+    match leadership.acquire().await.done() {
         Acquired::Led { by } => by,
         Acquired::Leading(_) => panic!("two leaders at the same time"),
     }
@@ -49,7 +50,7 @@ async fn lease_excludes_a_second_one_of_the_same_instance(world: &World) {
 
 async fn leader_is_named(world: &World) {
     let _lease = lease(&*world.leadership()).await;
-    assert_ne!(leader(&*world.another()).await, "");
+    assert_ne!(leader(&*world.another()).await, "", "the leader has a name");
 }
 
 async fn dropped_lease_frees_the_leadership(world: &World) {
@@ -68,7 +69,7 @@ async fn refused_attempt_changes_nothing_for_the_leader(world: &World) {
     let _lease = lease(&*world.another()).await;
 }
 
-/// Calls a macro with the required cases of this suite.
+/// Calls a macro with the cases of this suite, each with the traits that it needs.
 #[macro_export]
 macro_rules! leadership_cases {
     ($with:ident $(, $world:ident)?) => {
@@ -83,13 +84,4 @@ macro_rules! leadership_cases {
     };
 }
 
-/// Calls a macro with the optional cases of this suite: there are none.
-#[macro_export]
-macro_rules! leadership_optional_cases {
-    ($with:ident $(, $world:ident)?) => {
-        $with! { leadership $(, $world)?: }
-    };
-}
-
-leadership_cases!(table, LeadershipWorld);
-leadership_optional_cases!(optional_table, LeadershipWorld);
+leadership_cases!(suite, LeadershipWorld);

@@ -9,7 +9,9 @@ use companion_core::model::revision::Revision;
 use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};
 use companion_core::ports::{PortResult, UnitStore};
 
-use crate::{Arranged, Unarranged, optional_table, table};
+use crate::assertions::{Done as _, only};
+use crate::failure::at_caller;
+use crate::{Arranged, HostWorld, Unarranged, suite};
 
 mod reading;
 mod rendering;
@@ -23,7 +25,7 @@ use writing::*;
 
 /// A host with an empty unit store, and ways to tamper with it.
 #[async_trait]
-pub trait UnitStoreWorld: Send + Sync {
+pub trait UnitStoreWorld: HostWorld {
     /// The store.
     fn store(&self) -> Arc<dyn UnitStore>;
     /// Another instance on the same store, as in another process.
@@ -50,15 +52,20 @@ pub trait UnitStoreWorld: Send + Sync {
     async fn lose_store(&self);
     /// Makes the store read-only, also for its owner.
     async fn lock_up(&self);
-    /// Removes the host's validator.
-    async fn remove_judge(&self);
     /// Makes the file at `name` unreadable, also for its owner.
     async fn forbid(&self, name: &CompanionName);
     /// Changes the renderer, as another release or Podman version does.
     async fn change_renderer(&self);
+    /// Removes the host's validator.
+    async fn remove_validator(&self) -> Arranged {
+        Err(Unarranged("validator that can be missing"))
+    }
     /// Makes the validator reject the unit of `name`.
-    async fn refuse(&self, name: &CompanionName);
-    /// A value that changes with the file at `name`.
+    async fn refuse(&self, _name: &CompanionName) -> Arranged {
+        Err(Unarranged("validator that rejects a unit"))
+    }
+    /// A text that differs whenever the object at `name` was replaced or changed: its bytes, mode, inode, and times of
+    /// modification and change. Reading is no change, so it has no access time. A failure shows the lines that differ.
     async fn trace(&self, name: &CompanionName) -> String;
     /// Fills the disk.
     async fn fill_disk(&self) -> Arranged {
@@ -80,8 +87,13 @@ pub trait UnitStoreWorld: Send + Sync {
 
 type World = dyn UnitStoreWorld;
 
-async fn state_of(world: &World, name: &CompanionName, wanted: Option<&UnitSpec>) -> UnitFileState {
-    observed(&*world.store(), name, wanted).await.unwrap()
+#[track_caller]
+fn state_of<'a>(
+    world: &'a World,
+    name: &'a CompanionName,
+    wanted: Option<&'a UnitSpec>,
+) -> impl Future<Output = UnitFileState> + Send + 'a {
+    at_caller(async move { observed(&*world.store(), name, wanted).await.done() })
 }
 
 async fn observed(
@@ -98,9 +110,7 @@ async fn file_of(
     wanted: Option<&UnitSpec>,
 ) -> PortResult<UnitFile> {
     let names = BTreeMap::from([(name.clone(), wanted.cloned())]);
-    let mut files = store.observe(&names).await;
-    assert_eq!(files.len(), 1);
-    files.remove(name).unwrap()
+    only(store.observe(&names).await, name)
 }
 
 /// The same state without the rendering digest, which differs between hosts.
@@ -123,8 +133,7 @@ pub fn without_rendering(state: UnitFileState) -> UnitFileState {
 
 async fn unit_at(world: &World, name: &CompanionName) -> UnitFile {
     let names = BTreeMap::from([(name.clone(), None)]);
-    let mut files = world.store().observe(&names).await;
-    files.remove(name).unwrap().unwrap()
+    only(world.store().observe(&names).await, name).done()
 }
 
 async fn location_of(world: &World, name: &CompanionName) -> String {
@@ -135,7 +144,7 @@ fn is_unmanaged(state: &UnitFileState) -> bool {
     matches!(state, UnitFileState::Unmanaged { .. })
 }
 
-/// Calls a macro with the required cases of this suite.
+/// Calls a macro with the cases of this suite, each with the traits that it needs.
 #[macro_export]
 macro_rules! unit_store_cases {
     ($with:ident $(, $world:ident)?) => {
@@ -160,7 +169,7 @@ macro_rules! unit_store_cases {
             a_removed_unit_is_absent_and_not_listed,
             removing_what_is_not_there_is_a_success,
             an_edited_unit_of_ours_can_be_removed,
-            rejected_unit_is_not_written_and_the_old_one_remains,
+            rejected_unit_is_not_written_and_the_old_one_remains [Validator],
             a_name_that_cannot_be_read_hides_no_other,
             the_answer_has_an_entry_for_every_name,
             every_name_has_a_location_of_its_own,
@@ -184,20 +193,11 @@ macro_rules! unit_store_cases {
             a_write_that_is_dropped_half_way_leaves_the_old_unit_or_the_new_one,
             a_removal_that_is_dropped_half_way_leaves_the_unit_or_nothing,
             of_two_writes_at_once_one_is_left_whole,
-            rejected_unit_is_not_created,
-            a_refusal_of_one_unit_keeps_no_other_from_being_written,
-            without_a_validator_only_writes_fail,
-            writing_an_unchanged_unit_skips_validation,
+            rejected_unit_is_not_created [Validator],
+            a_refusal_of_one_unit_keeps_no_other_from_being_written [Validator],
+            without_a_validator_only_writes_fail [Validator],
+            writing_an_unchanged_unit_skips_validation [Validator],
             a_store_that_may_not_be_changed_denies_it_and_can_be_read,
-        }
-    };
-}
-
-/// Calls a macro with the optional cases of this suite.
-#[macro_export]
-macro_rules! unit_store_optional_cases {
-    ($with:ident $(, $world:ident)?) => {
-        $with! { unit_store $(, $world)?:
             a_drop_in_beside_a_unit_is_named_and_changes_nothing_else,
             a_link_in_place_of_a_unit_is_unmanaged_and_not_followed,
             a_file_that_has_a_second_name_is_unmanaged,
@@ -206,5 +206,4 @@ macro_rules! unit_store_optional_cases {
     };
 }
 
-unit_store_cases!(table, UnitStoreWorld);
-unit_store_optional_cases!(optional_table, UnitStoreWorld);
+unit_store_cases!(suite, UnitStoreWorld);

@@ -7,8 +7,8 @@ use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
-use companion_conformance::Arranged;
 use companion_conformance::image_provider::{self, ImageWorld};
+use companion_conformance::{Arranged, HostWorld};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, PullSource};
@@ -166,6 +166,8 @@ impl World {
     }
 }
 
+impl HostWorld for World {}
+
 #[async_trait]
 impl ImageWorld for World {
     fn images(&self) -> Arc<dyn ImageProvider> {
@@ -198,7 +200,7 @@ impl ImageWorld for World {
     async fn break_build(&self) {
         self.engine.state().build_fails = true;
     }
-    async fn mend_build(&self) {
+    async fn fix_build(&self) {
         self.engine.state().build_fails = false;
     }
     async fn put_first_context(&self) {
@@ -226,7 +228,7 @@ impl ImageWorld for World {
         self.engine.state().images.retain(|image| image.names.is_empty());
     }
     /// It was built on top of a companion's image, so it has our labels.
-    async fn leave_strangers_image(&self) {
+    async fn leave_unmanaged_image(&self) {
         let labels = [(CONTEXT_LABEL, "00000000000000aa"), (SOURCE_LABEL, BUILT)];
         let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
         self.engine.put("localhost/derived:latest", id("derived"), labels.into());
@@ -239,7 +241,7 @@ impl ImageWorld for World {
         self.refuse(Some(PortErrorKind::Denied));
         Ok(())
     }
-    async fn publish_misfit(&self) -> Arranged {
+    async fn publish_mismatch(&self) -> Arranged {
         self.publish("mismatch").await;
         self.engine.state().mismatches.insert(id("mismatch"));
         Ok(())

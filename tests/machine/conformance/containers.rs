@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use adapter_podman::{Podman, PodmanContainers};
 use async_trait::async_trait;
-use companion_conformance::Arranged;
 use companion_conformance::container_runtime::ContainerWorld;
+use companion_conformance::{Arranged, HostWorld};
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::ContainerRuntime;
 
@@ -46,6 +46,8 @@ fn run(name: &CompanionName, label: &str, script: &str) {
 fn label(name: &CompanionName) -> String {
     format!("companion.name={name}")
 }
+
+impl HostWorld for Containers {}
 
 #[async_trait]
 impl ContainerWorld for Containers {

@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex};
 
 use adapter_podman::{Podman, PodmanImages};
 use async_trait::async_trait;
-use companion_conformance::Arranged;
 use companion_conformance::image_provider::ImageWorld;
+use companion_conformance::worlds::Registry;
+use companion_conformance::{Arranged, HostWorld};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, PullSource};
 use companion_core::ports::ImageProvider;
 
 use super::absolute;
-use super::guest::{BASE, InOrder, name, podman};
-use super::registry::Registry;
+use super::guest::{BASE, InOrder, config_dir, name, podman};
 
 /// The number of worlds so far: each has unique names and is isolated from the others.
 static WORLDS: AtomicU32 = AtomicU32::new(0);
@@ -36,7 +36,8 @@ pub(crate) struct Images {
     podman: Podman,
     images: Arc<PodmanImages>,
     registry: Mutex<Registry>,
-    port: u16,
+    /// The address of the registry.
+    address: String,
     number: u32,
     root: tempfile::TempDir,
     #[expect(dead_code, reason = "held for what its drop does, never read")]
@@ -47,11 +48,14 @@ impl Images {
     pub(crate) async fn new() -> Self {
         let in_order = InOrder::put();
         let registry = Registry::start();
+        let address = registry.address();
+        fs::create_dir_all(trust_of(&address)).unwrap();
+        fs::copy(registry.certificate(), trust_of(&address).join("ca.crt")).unwrap();
         let podman = Podman::from_environment();
         let world = Self {
             images: Arc::new(PodmanImages::new(podman.clone())),
             podman,
-            port: registry.port,
+            address,
             registry: Mutex::new(registry),
             number: WORLDS.fetch_add(1, Ordering::SeqCst),
             root: tempfile::tempdir().unwrap(),
@@ -67,7 +71,7 @@ impl Images {
     }
 
     fn pulled(&self) -> String {
-        format!("127.0.0.1:{}/{NAME_IN_REGISTRY}", self.port)
+        format!("{}/{NAME_IN_REGISTRY}", self.address)
     }
 
     /// The name of a container that uses the image.
@@ -118,8 +122,16 @@ impl Drop for Images {
         // Their users are removed first.
         podman(&["rm", "--force", "--ignore", &self.user()]);
         self.remove_all();
+        let _there_is_none = fs::remove_dir_all(trust_of(&self.address));
     }
 }
+
+/// The directory with the certificates that Podman trusts for the registry (containers-certs.d(5)).
+fn trust_of(address: &str) -> PathBuf {
+    config_dir().join("containers/certs.d").join(address)
+}
+
+impl HostWorld for Images {}
 
 #[async_trait]
 impl ImageWorld for Images {
@@ -154,7 +166,7 @@ impl ImageWorld for Images {
         let recipe = format!("{STAGES}COPY nothing /nothing\n");
         fs::write(self.context("second").join("Dockerfile"), recipe).unwrap();
     }
-    async fn mend_build(&self) {
+    async fn fix_build(&self) {
         fs::write(self.context("second").join("Dockerfile"), STAGES).unwrap();
     }
     async fn put_first_context(&self) {
@@ -175,7 +187,7 @@ impl ImageWorld for Images {
         self.registry.lock().unwrap().set_open(true);
     }
     async fn distrust_registry(&self) {
-        self.registry.lock().unwrap().distrust();
+        fs::remove_file(trust_of(&self.address).join("ca.crt")).unwrap();
     }
     async fn contacts(&self) -> u32 {
         self.registry.lock().unwrap().contacts()
@@ -183,7 +195,7 @@ impl ImageWorld for Images {
     async fn remove_images(&self) {
         podman(&["image", "rm", "--force", "--ignore", &self.built(), &self.pulled()]);
     }
-    async fn leave_strangers_image(&self) {
+    async fn leave_unmanaged_image(&self) {
         let directory = self.root.path().join("stranger");
         write_context(&directory, RECIPE, &format!("somebody's {}", self.number));
         podman(&["build", "--quiet", directory.to_str().unwrap()]);
@@ -195,7 +207,7 @@ impl ImageWorld for Images {
         self.registry.lock().unwrap().lock();
         Ok(())
     }
-    async fn publish_misfit(&self) -> Arranged {
+    async fn publish_mismatch(&self) -> Arranged {
         self.push("mismatch", &["--platform=linux/s390x"]);
         Ok(())
     }

@@ -23,57 +23,42 @@ mod intents;
 mod modes;
 #[path = "../suite/random.rs"]
 mod random;
-mod registry;
 mod services;
 mod traces;
 mod units;
 
-use modes::{absolute, obey_modes, set_mode};
+use companion_conformance::worlds::{obey_modes, set_mode};
+use modes::absolute;
 
-/// Generates a test for each case of a suite, in a new world of `$world`, and one for those that some worlds cannot
-/// set up.
+/// Generates a test for each case of a suite, in a new world of `$world`; it names those that this host cannot set up.
 macro_rules! for_real {
     ($suite:ident, $world:path, $test:meta, $not_run:expr; $($case:ident,)*) => {
         mod $suite {
-            use companion_conformance::{$suite, run};
+            use companion_conformance::{$suite, Options};
 
             $(
                 #[$test]
                 async fn $case() {
-                    let world = $world().await;
-                    assert_eq!(run($suite::CASES, stringify!($case), &world).await, Ok(()));
+                    let on_end = |case: &_| println!("{case}");
+                    let one = Options { on_end, ..Options::only(stringify!($case)) };
+                    $suite::check(&one, $world).await.assert_held_but_for(&$not_run);
                 }
             )*
-
-            #[$test]
-            async fn of_the_others_those_that_are_named_were_not_run() {
-                let mut not_run = Vec::new();
-                for (name, case) in $suite::OPTIONAL {
-                    let world = $world().await;
-                    match case(&world).await {
-                        Ok(()) => println!("held: {name}"),
-                        Err(lacking) => not_run.push((*name, lacking.0)),
-                    }
-                }
-                println!("not run: {not_run:?}");
-                let names: Vec<&str> = not_run.into_iter().map(|(name, _)| name).collect();
-                assert_eq!(names, $not_run);
-            }
         }
     };
 }
 
 macro_rules! units_for_real {
-    ($suite:ident: $($case:ident,)*) => {
+    ($suite:ident: $($case:ident $([$($need:ident),*])?,)*) => {
         for_real! {
-            $suite, crate::units::Units::new, tokio::test,
+            $suite, crate::units::new, tokio::test,
             ["full_disk_is_transient_and_the_old_unit_remains"]; $($case,)*
         }
     };
 }
 
 macro_rules! services_for_real {
-    ($suite:ident: $($case:ident,)*) => {
+    ($suite:ident: $($case:ident $([$($need:ident),*])?,)*) => {
         for_real! {
             $suite, crate::services::Services::new, tokio::test,
             [
@@ -86,13 +71,13 @@ macro_rules! services_for_real {
 }
 
 macro_rules! images_for_real {
-    ($suite:ident: $($case:ident,)*) => {
+    ($suite:ident: $($case:ident $([$($need:ident),*])?,)*) => {
         for_real! { $suite, crate::images::Images::new, tokio::test, [""; 0]; $($case,)* }
     };
 }
 
 macro_rules! containers_for_real {
-    ($suite:ident: $($case:ident,)*) => {
+    ($suite:ident: $($case:ident $([$($need:ident),*])?,)*) => {
         for_real! {
             $suite, crate::containers::Containers::new, tokio::test,
             ["a_container_that_cannot_be_read_hides_no_other"]; $($case,)*
@@ -101,16 +86,16 @@ macro_rules! containers_for_real {
 }
 
 macro_rules! hooks_for_real {
-    ($suite:ident: $($case:ident,)*) => {
+    ($suite:ident: $($case:ident $([$($need:ident),*])?,)*) => {
         for_real! {
             $suite, crate::new_hooks, tokio::test,
-            ["a_full_disk_is_a_passing_failure_and_the_earlier_file_stands"]; $($case,)*
+            ["a_full_disk_is_transient_and_the_earlier_file_stays"]; $($case,)*
         }
     };
 }
 
 macro_rules! intents_for_real {
-    ($suite:ident: $($case:ident,)*) => {
+    ($suite:ident: $($case:ident $([$($need:ident),*])?,)*) => {
         for_real! { $suite, crate::new_intents, tokio::test(start_paused = true), [""; 0]; $($case,)* }
     };
 }
@@ -118,7 +103,7 @@ macro_rules! intents_for_real {
 companion_conformance::unit_store_cases!(units_for_real);
 companion_conformance::service_manager_cases!(services_for_real);
 companion_conformance::image_provider_cases!(images_for_real);
-companion_conformance::container_facts_cases!(containers_for_real);
+companion_conformance::container_runtime_cases!(containers_for_real);
 companion_conformance::hook_runner_cases!(hooks_for_real);
 companion_conformance::desired_store_cases!(intents_for_real);
 

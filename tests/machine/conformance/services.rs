@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use adapter_systemd::{Limits, QuadletDir, SystemdManager};
 use async_trait::async_trait;
-use companion_conformance::Arranged;
 use companion_conformance::service_manager::ServiceWorld;
+use companion_conformance::{Arranged, HostWorld};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::BindMount;
 use companion_core::model::image::ImageId;
@@ -133,6 +133,8 @@ fn shadow(name: &CompanionName) -> PathBuf {
     runtime_dir().join(format!("containers/systemd/{name}.container"))
 }
 
+impl HostWorld for Services {}
+
 #[async_trait]
 impl ServiceWorld for Services {
     fn services(&self) -> Arc<dyn ServiceManager> {
@@ -178,20 +180,28 @@ impl ServiceWorld for Services {
     async fn delete(&self, name: &CompanionName) {
         fs::remove_file(self.file(name)).unwrap();
     }
-    async fn mask(&self, name: &CompanionName) {
+    async fn hold(&self, name: &CompanionName) -> Arranged {
         systemctl(&["mask", &service(name)]);
+        Ok(())
     }
-    async fn unmask(&self, name: &CompanionName) {
+    async fn release(&self, name: &CompanionName) -> Arranged {
         systemctl(&["unmask", &service(name)]);
+        Ok(())
     }
-    async fn shadow(&self, name: &CompanionName) {
+    async fn shadow(&self, name: &CompanionName) -> Arranged {
         fs::create_dir_all(shadow(name).parent().unwrap()).unwrap();
         fs::write(shadow(name), self.unmanaged(name)).unwrap();
         systemctl(&["daemon-reload"]);
+        Ok(())
     }
-    async fn unshadow(&self, name: &CompanionName) {
+    async fn unshadow(&self, name: &CompanionName) -> Arranged {
         fs::remove_file(shadow(name)).unwrap();
         systemctl(&["daemon-reload"]);
+        Ok(())
+    }
+    async fn start_unmanaged(&self, name: &CompanionName) -> Arranged {
+        systemctl(&["start", &service(name)]);
+        Ok(())
     }
     async fn ready(&self, name: &CompanionName) {
         await_handlers(name);
@@ -199,10 +209,10 @@ impl ServiceWorld for Services {
     async fn kill(&self, name: &CompanionName) {
         podman(&["kill", "--signal", "KILL", name.as_str()]);
     }
-    async fn pause(&self, name: &CompanionName) {
+    async fn freeze(&self, name: &CompanionName) {
         podman(&["pause", name.as_str()]);
     }
-    async fn unpause(&self, name: &CompanionName) {
+    async fn thaw(&self, name: &CompanionName) {
         podman(&["unpause", name.as_str()]);
     }
     async fn drop_in(&self, name: &CompanionName) -> Arranged {

@@ -1,22 +1,19 @@
 //! `QuadletDir` on the guest's own directory, with Podman's generator behind a script that can refuse a unit.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
 use adapter_systemd::{QuadletDir, Scope};
-use async_trait::async_trait;
-use companion_conformance::Arranged;
-use companion_conformance::unit_store::UnitStoreWorld;
+use companion_conformance::worlds::{DirectoryHost, UnitDirectory};
+use companion_conformance::{Arranged, HostWorld};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::UnitStore;
 use quadlet::PodmanVersion;
 
 use super::guest::{InOrder, RUNS, scope, unit, units};
-use super::{obey_modes, set_mode};
 
 /// Runs Podman's generator on every unit, but refuses those whose names are files in `refused`.
 const GENERATOR: &str = r#"#!/bin/sh
@@ -33,21 +30,25 @@ pub(crate) struct Units {
     store: QuadletDir,
     root: tempfile::TempDir,
     /// Held for its drop.
-    in_order: Option<InOrder>,
+    _in_order: Option<InOrder>,
+}
+
+pub(crate) async fn new() -> UnitDirectory<Units> {
+    let in_order = InOrder::put();
+    UnitDirectory::new(Units::with(Some(in_order)))
 }
 
 impl Units {
-    pub(crate) async fn new() -> Self {
-        let in_order = InOrder::put();
-        let mut units = Self::here();
-        units.in_order = Some(in_order);
-        units
+    /// The units of a host that the caller resets.
+    pub(crate) fn here() -> UnitDirectory<Self> {
+        UnitDirectory::new(Self::with(None))
     }
 
-    /// The units of a host that the caller resets.
-    pub(crate) fn here() -> Self {
-        obey_modes();
-        let root = tempfile::tempdir().unwrap();
+    fn with(in_order: Option<InOrder>) -> Self {
+        // The files elsewhere are on the file system of the units.
+        let parent = units().path().parent().unwrap().to_owned();
+        fs::create_dir_all(&parent).unwrap();
+        let root = tempfile::tempdir_in(parent).unwrap();
         fs::create_dir(root.path().join("refused")).unwrap();
         let podmans = match scope() {
             Scope::User => "/usr/lib/systemd/user-generators/podman-user-generator",
@@ -61,30 +62,13 @@ impl Units {
             .arg(&generator)
             .status();
         assert!(status.unwrap().success());
-        Self { store: units().with_generator(generator), root, in_order: None }
-    }
-
-    fn file(&self, name: &CompanionName) -> PathBuf {
-        self.store.path().join(format!("{name}.container"))
-    }
-
-    /// The file of `name`, in a directory that exists by now.
-    fn made(&self, name: &CompanionName) -> PathBuf {
-        fs::create_dir_all(self.store.path()).unwrap();
-        self.file(name)
+        Self { store: units().with_generator(generator), root, _in_order: in_order }
     }
 }
 
-impl Drop for Units {
-    fn drop(&mut self) {
-        if self.store.path().exists() {
-            set_mode(self.store.path(), 0o700);
-        }
-    }
-}
+impl HostWorld for Units {}
 
-#[async_trait]
-impl UnitStoreWorld for Units {
+impl DirectoryHost for Units {
     fn store(&self) -> Arc<dyn UnitStore> {
         Arc::new(self.store.clone())
     }
@@ -94,77 +78,38 @@ impl UnitStoreWorld for Units {
     fn unit(&self, number: u8) -> UnitSpec {
         unit(number, RUNS)
     }
-    async fn put_unmanaged(&self, name: &CompanionName) {
-        fs::write(self.made(name), "[Container]\nImage=localhost/others:latest\n").unwrap();
+    fn units(&self) -> PathBuf {
+        self.store.path().to_owned()
     }
-    async fn put_garbage(&self, name: &CompanionName) {
-        fs::write(self.made(name), b"\xff\x00[X-Companion\n=\n\x1b").unwrap();
+    fn scratch(&self) -> &Path {
+        self.root.path()
     }
-    async fn put_directory(&self, name: &CompanionName) {
-        fs::create_dir(self.made(name)).unwrap();
+    fn extension(&self) -> &'static str {
+        "container"
     }
-    async fn edit(&self, name: &CompanionName) {
-        let text = fs::read_to_string(self.file(name)).unwrap();
-        let edited = text.replacen("Description=", "Description=Edited, ", 1);
-        assert_ne!(edited, text);
-        fs::write(self.file(name), edited).unwrap();
+    fn unmanaged(&self) -> String {
+        "[Container]\nImage=localhost/others:latest\n".to_owned()
     }
-    async fn truncate(&self, name: &CompanionName) {
-        fs::write(self.file(name), "").unwrap();
+    fn edited(&self, text: &str) -> String {
+        text.replacen("Description=", "Description=Edited, ", 1)
     }
-    async fn expose(&self, name: &CompanionName) {
-        set_mode(&self.file(name), 0o666);
-    }
-    async fn cut(&self, name: &CompanionName) {
-        let bytes = fs::read(self.file(name)).unwrap();
-        fs::write(self.file(name), &bytes[..bytes.len() / 2]).unwrap();
-    }
-    async fn copy(&self, from: &CompanionName, to: &CompanionName) {
-        fs::copy(self.file(from), self.file(to)).unwrap();
-    }
-    async fn change_renderer(&self) {
+    fn change_renderer(&self) {
         // Too old for `Pull=`, which every unit has.
         self.store.set_facts(PodmanVersion::new(4, 5, 0).into());
     }
-    async fn lose_store(&self) {
-        fs::remove_dir_all(self.store.path()).unwrap();
-    }
-    async fn lock_up(&self) {
-        set_mode(self.store.path(), 0o500);
-    }
-    async fn remove_judge(&self) {
-        fs::remove_file(self.root.path().join("generator")).unwrap();
-    }
-    async fn forbid(&self, name: &CompanionName) {
-        set_mode(&self.file(name), 0);
-        assert!(fs::read(self.file(name)).is_err(), "modes are enforced for root too");
-    }
-    async fn refuse(&self, name: &CompanionName) {
-        fs::write(self.root.path().join("refused").join(name.as_str()), "").unwrap();
-    }
-    async fn trace(&self, name: &CompanionName) -> String {
-        let Ok(found) = fs::symlink_metadata(self.file(name)) else {
-            return "nothing".to_owned();
-        };
-        let times = (found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec());
-        let status = (found.ino(), found.mode(), found.len(), times);
-        format!("{status:?} {:?}", fs::read(self.file(name)).ok())
-    }
-    async fn drop_in(&self, name: &CompanionName) -> Arranged {
-        let directory = self.store.path().join(format!("{name}.container.d"));
+    fn drop_in(&self, unit: &Path) -> Arranged {
+        let directory = unit.with_extension("container.d");
         fs::create_dir(&directory).unwrap();
         fs::write(directory.join("operator.conf"), "[Service]\nRestartSec=11\n").unwrap();
         fs::write(directory.join("operator.conf.old"), "no drop-in").unwrap();
         Ok(())
     }
-    async fn put_link(&self, name: &CompanionName) -> Arranged {
-        let elsewhere = self.root.path().join("elsewhere");
-        fs::write(&elsewhere, self.store.text(&self.unit(0)).unwrap()).unwrap();
-        symlink(elsewhere, self.made(name)).unwrap();
+    fn remove_validator(&self) -> Arranged {
+        fs::remove_file(self.root.path().join("generator")).unwrap();
         Ok(())
     }
-    async fn add_name(&self, name: &CompanionName) -> Arranged {
-        fs::hard_link(self.file(name), self.store.path().join("conform-second")).unwrap();
+    fn refuse(&self, name: &CompanionName) -> Arranged {
+        fs::write(self.root.path().join("refused").join(name.as_str()), "").unwrap();
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ mod services;
 #[path = "units.rs"]
 mod units;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use adapter_fake::world::conditions::Disk;
@@ -14,12 +15,12 @@ use adapter_fake::world::files::{RenderOutcome, RenderedFile, SECRET};
 use adapter_fake::world::images::{Reach, image_id};
 use adapter_fake::{FakeHost, Fault, Method, Mode, Port};
 use async_trait::async_trait;
-use companion_conformance::Arranged;
 use companion_conformance::container_runtime::ContainerWorld;
 use companion_conformance::desired_store::DesiredWorld;
 use companion_conformance::hook_runner::HookWorld;
 use companion_conformance::image_provider::ImageWorld;
 use companion_conformance::leadership::LeadershipWorld;
+use companion_conformance::{Arranged, HostWorld, Trait};
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::container::{AbsolutePath, ContainerSpec};
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
@@ -32,9 +33,17 @@ use companion_core::ports::{
     UnitStore,
 };
 
-/// A fake host in the initial state of the suites.
+/// A fake host in the initial state of the suites. Clones are the same host.
+#[derive(Clone)]
 pub(crate) struct Fake {
     pub(crate) host: FakeHost,
+    traits: BTreeSet<Trait>,
+}
+
+impl HostWorld for Fake {
+    fn traits(&self) -> BTreeSet<Trait> {
+        self.traits.clone()
+    }
 }
 
 fn path(text: &str) -> AbsolutePath {
@@ -55,14 +64,20 @@ const PASSWORD: &str = "/var/lib/node/password";
 const TEMPLATE: &str = "/usr/share/companion/nginx.conf.j2";
 
 impl Fake {
+    /// A host with all traits.
     pub(crate) fn new() -> Self {
-        let host = FakeHost::default();
+        Self::on(FakeHost::default(), Trait::ALL.into())
+    }
+
+    /// `host`, with the traits that it has.
+    pub(crate) fn on(host: FakeHost, traits: BTreeSet<Trait>) -> Self {
+        host.change(|world, _| world.conditions.reports_changes = true);
         host.put_image(&image("localhost/page:latest"), "page");
         host.put_context(&path(SECOND_CONTEXT), "second");
         host.set_registry("registry.example:5000", Reach::Up);
         host.put_input(&path(TEMPLATE), "template");
         host.put_input(&path(PASSWORD), "one");
-        Self { host }
+        Self { host, traits }
     }
 
     fn ported(&self) -> Arc<FakeHost> {
@@ -75,7 +90,9 @@ impl Fake {
 
     async fn run(&self, unit: &UnitSpec) {
         UnitStore::write(&self.host, unit).await.unwrap();
-        self.host.reload().await.unwrap();
+        if self.traits.contains(&Trait::LoadsUnits) {
+            self.host.reload().await.unwrap();
+        }
         let job = self.host.begin(&unit.name, Verb::Start).await.unwrap();
         self.host.wait(job).await.unwrap();
     }

@@ -43,7 +43,7 @@ impl ImageWorld for Fake {
     async fn break_build(&self) {
         self.host.break_build(&path(SECOND_CONTEXT), BuildOutcome::Fails);
     }
-    async fn mend_build(&self) {
+    async fn fix_build(&self) {
         self.host.break_build(&path(SECOND_CONTEXT), BuildOutcome::Works);
     }
     async fn put_first_context(&self) {
@@ -74,7 +74,7 @@ impl ImageWorld for Fake {
         self.host.remove_image(&source.build.unwrap().reference);
         self.host.remove_image(&source.pull.unwrap().reference);
     }
-    async fn leave_strangers_image(&self) {
+    async fn leave_unmanaged_image(&self) {
         self.host.leave_image("somebody's");
     }
     async fn take_the_name(&self) {
@@ -85,7 +85,7 @@ impl ImageWorld for Fake {
         self.host.set_registry("registry.example:5000", Reach::Locked);
         Ok(())
     }
-    async fn publish_misfit(&self) -> Arranged {
+    async fn publish_mismatch(&self) -> Arranged {
         self.host.publish_misfit(&self.source().pull.unwrap().reference);
         Ok(())
     }

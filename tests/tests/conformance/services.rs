@@ -12,6 +12,7 @@ use companion_conformance::service_manager::ServiceWorld;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::ImageId;
 use companion_core::model::revision::Fingerprint;
+use companion_core::model::service::Verb;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{PortErrorKind, ServiceManager, UnitStore};
 
@@ -62,25 +63,34 @@ impl ServiceWorld for Fake {
     async fn delete(&self, name: &CompanionName) {
         self.host.delete_unit(name);
     }
-    async fn mask(&self, name: &CompanionName) {
+    async fn hold(&self, name: &CompanionName) -> Arranged {
         self.host.mask(name);
+        Ok(())
     }
-    async fn unmask(&self, name: &CompanionName) {
+    async fn release(&self, name: &CompanionName) -> Arranged {
         self.host.unmask(name);
+        Ok(())
     }
-    async fn shadow(&self, name: &CompanionName) {
+    async fn shadow(&self, name: &CompanionName) -> Arranged {
         self.host.shadow(name);
+        Ok(())
     }
-    async fn unshadow(&self, name: &CompanionName) {
+    async fn unshadow(&self, name: &CompanionName) -> Arranged {
         self.host.unshadow(name);
+        Ok(())
+    }
+    async fn start_unmanaged(&self, name: &CompanionName) -> Arranged {
+        let job = self.host.begin(name, Verb::Start).await.unwrap();
+        self.host.wait(job).await.unwrap();
+        Ok(())
     }
     async fn kill(&self, name: &CompanionName) {
         self.host.kill_container(name);
     }
-    async fn pause(&self, name: &CompanionName) {
+    async fn freeze(&self, name: &CompanionName) {
         self.host.pause_container(name);
     }
-    async fn unpause(&self, name: &CompanionName) {
+    async fn thaw(&self, name: &CompanionName) {
         self.host.unpause_container(name);
     }
     async fn drop_in(&self, name: &CompanionName) -> Arranged {

@@ -56,8 +56,9 @@ impl UnitStoreWorld for Fake {
     async fn lock_up(&self) {
         self.host.change(|world, _| world.conditions.disk = Disk::Denied);
     }
-    async fn remove_judge(&self) {
+    async fn remove_validator(&self) -> Arranged {
         self.host.change(|world, _| world.conditions.generator = Generator::Missing);
+        Ok(())
     }
     async fn forbid(&self, name: &CompanionName) {
         self.host.forbid_unit(name);
@@ -78,8 +79,9 @@ impl UnitStoreWorld for Fake {
         self.host.put_unmanaged_unit(name);
         Ok(())
     }
-    async fn refuse(&self, name: &CompanionName) {
+    async fn refuse(&self, name: &CompanionName) -> Arranged {
         self.host.refuse_unit(name, true);
+        Ok(())
     }
     async fn trace(&self, name: &CompanionName) -> String {
         let world = self.host.world();

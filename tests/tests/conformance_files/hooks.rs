@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use adapter_hooks::{FileHooks, HostKey};
 use async_trait::async_trait;
-use companion_conformance::Arranged;
 use companion_conformance::hook_runner::HookWorld;
+use companion_conformance::{Arranged, HostWorld};
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::HookRunner;
@@ -50,6 +50,8 @@ impl Hooks {
         fs::canonicalize(self.output()).unwrap()
     }
 }
+
+impl HostWorld for Hooks {}
 
 #[async_trait]
 impl HookWorld for Hooks {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use adapter_fake::FakeHost;
 use archipelago_companions::{AppId, Catalog, Companions, RecordStore};
 use async_trait::async_trait;
-use companion_conformance::Arranged;
 use companion_conformance::desired_store::DesiredWorld;
+use companion_conformance::{Arranged, HostWorld};
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::ports::DesiredStore;
 
@@ -68,6 +68,8 @@ hook.program.template.template = "/usr/share/companion/{name}.conf.j2"
     }
     text
 }
+
+impl HostWorld for Intents {}
 
 #[async_trait]
 impl DesiredWorld for Intents {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use archipelago_companions::RESYNC;
 use archipelago_companions::leader::{Heartbeat, LeaderInfo, LeaderLock, Role, Settings};
+use companion_conformance::HostWorld;
 use companion_conformance::leadership::LeadershipWorld;
 use companion_core::ports::Leadership;
 
@@ -24,6 +25,8 @@ impl Lock {
         Arc::new(LeaderLock::new(self.place.path().join("companion"), info, heartbeat))
     }
 }
+
+impl HostWorld for Lock {}
 
 impl LeadershipWorld for Lock {
     fn leadership(&self) -> Arc<dyn Leadership> {

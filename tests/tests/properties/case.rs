@@ -18,6 +18,8 @@ pub(crate) struct Case {
     pub(crate) installed: bool,
     /// Whether the daemon restarts without memory before the final checks.
     pub(crate) forgets: bool,
+    /// Whether the host has no optional abilities.
+    pub(crate) is_bare: bool,
     /// The [inputs](crate::leaders::inputs) of commands; the first daemon has those of number 0.
     pub(crate) commands: u8,
     pub(crate) operations: Vec<Operation>,
@@ -31,6 +33,7 @@ impl Case {
             profiles: [2, 1, 0, 4].map(Profile::of),
             installed: false,
             forgets: true,
+            is_bare: false,
             commands: 0,
             operations: operations.into(),
         }
@@ -83,7 +86,7 @@ pub(crate) fn case(kinds: u32, most: usize) -> impl Strategy<Value = Case> {
             let swarm = Swarm::of(bits & kinds, rates);
             let operations = drawn.into_iter().map(|numbers| swarm.operation(numbers)).collect();
             let profiles = profiles.map(Profile::of);
-            Case { swarm, profiles, installed, forgets, commands, operations }
+            Case { swarm, profiles, installed, forgets, is_bare: false, commands, operations }
         },
     )
 }

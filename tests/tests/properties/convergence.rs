@@ -27,4 +27,9 @@ proptest! {
         let verdict = verdict(&case);
         prop_assert!(verdict.is_ok(), "{}", verdict.unwrap_err());
     }
+    #[test]
+    fn every_state_of_a_host_without_traits_converges(case in case(ALL, 60)) {
+        let verdict = verdict(&Case { is_bare: true, ..case });
+        prop_assert!(verdict.is_ok(), "{}", verdict.unwrap_err());
+    }
 }

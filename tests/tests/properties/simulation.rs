@@ -69,7 +69,8 @@ impl Simulation {
     }
 
     pub(crate) fn with(case: &Case, between: Between, sink: Arc<dyn EventSink>) -> Self {
-        let host = FakeHost::default();
+        let world = if case.is_bare { World::without_traits() } else { World::new() };
+        let host = FakeHost::new(world);
         host.require_leader(true);
         let daemon = reconciler(between(host.as_actor(0).ports()), &sink);
         let before = host.world();
@@ -215,8 +216,10 @@ impl Simulation {
         self.host.set_registry(REGISTRY, Reach::Up);
         let was_out = !self.host.world().conditions.bus;
         self.host.change(|world, _| {
-            let wall_offset = world.conditions.wall_offset;
-            world.conditions = Conditions { wall_offset, ..Conditions::default() };
+            let Conditions { wall_offset, traits, .. } = world.conditions;
+            let validates = traits.loads_units;
+            world.conditions =
+                Conditions { wall_offset, traits, validates, ..Conditions::default() };
             world.delays = Delays::default();
             world.record = Record::Readable;
         });

@@ -1,5 +1,6 @@
 //! Scenarios of the reconciler on the fake host.
 
+mod bare_host;
 mod causes;
 mod daemon;
 mod faults;

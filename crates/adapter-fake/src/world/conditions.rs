@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use companion_core::model::host::HostTraits;
+
 /// The generator that turns unit files into services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Generator {
@@ -64,6 +66,18 @@ pub struct Conditions {
     pub wall_offset: i64,
     /// Whether the host knows how long a service has been up; a clock that was set back tells nothing.
     pub reports_uptime: bool,
+    /// Whether the host reports each change of a service; otherwise only hints of the test are reported.
+    pub reports_changes: bool,
+    /// What the host has. Without `loads_units` a written unit is loaded immediately; without `keeps_failures` there is
+    /// no start limit, and a start that failed leaves nothing behind.
+    pub traits: HostTraits,
+}
+
+impl Conditions {
+    /// The conditions of a host without optional abilities: it has no validator of units either.
+    pub fn without_traits() -> Self {
+        Self { traits: HostTraits::NONE, validates: false, ..Self::default() }
+    }
 }
 
 impl Default for Conditions {
@@ -81,6 +95,8 @@ impl Default for Conditions {
             fresh_build_ids: false,
             wall_offset: 0,
             reports_uptime: true,
+            reports_changes: false,
+            traits: HostTraits::ALL,
         }
     }
 }

@@ -267,7 +267,7 @@ impl World {
             None | Some(Reach::Down) => {
                 return refuse(PortErrorKind::Transient, "connection refused");
             }
-            Some(Reach::Untrusted) if source.verify_tls => {
+            Some(Reach::Untrusted) if source.verify_tls || !self.conditions.traits.tls_per_pull => {
                 let why = "certificate signed by unknown authority";
                 return refuse(PortErrorKind::Transient, why);
             }

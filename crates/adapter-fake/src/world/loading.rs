@@ -62,9 +62,17 @@ impl World {
         self.conditions.broken_unmanaged_file || self.slots.values().any(unreadable)
     }
 
+    /// Loads what was written, on a host without a separate loaded stage.
+    pub(crate) fn take_effect(&mut self) {
+        if !self.conditions.traits.loads_units {
+            self.load_units();
+        }
+    }
+
     /// Reloads, for any caller.
     pub(crate) fn load_units(&mut self) {
         let generator = match self.conditions.generator {
+            _ if !self.conditions.traits.loads_units => Generator::Works,
             // It generates nothing, as if it were missing.
             Generator::Works if self.unreadable_to_generator() => Generator::Missing,
             generator => generator,

@@ -17,6 +17,8 @@ use super::violations::ViolationKind;
 pub(crate) const CANNOT_MAKE: i32 = 125;
 /// The minimum restart delay of a unit without a start limit.
 const UNLIMITED_FROM: Duration = Duration::from_secs(2);
+/// The restart delay of a unit that names none.
+pub(crate) const DEFAULT_DELAY: Duration = Duration::from_millis(100);
 /// The exit code of a killed program: 128 plus the signal number.
 pub(crate) const KILLED: i32 = 137;
 
@@ -78,9 +80,8 @@ impl World {
     /// Returns whether the host's start limit applies to `name`: a managed unit with a long restart delay
     /// disables it.
     fn has_start_limit(&self, name: &CompanionName) -> bool {
-        !self.slot(name).is_some_and(
-            |slot| matches!(&slot.load, Load::Ours(text) if text.restart_delay >= UNLIMITED_FROM),
-        )
+        let is_unlimited = |slot: &super::Slot| matches!(&slot.load, Load::Ours(text) if text.restart_delay >= UNLIMITED_FROM);
+        self.conditions.traits.keeps_failures && !self.slot(name).is_some_and(is_unlimited)
     }
 
     /// Returns the outcome of a start of `name` now, and its process.
@@ -136,6 +137,10 @@ impl World {
     fn finish_start(&mut self, name: &CompanionName, at: Duration, end: StartEnd) {
         let crash = at.saturating_add(self.delays.crash.max(Duration::from_millis(1)));
         match end {
+            StartEnd::Exits(_) if !self.conditions.traits.keeps_failures => {
+                self.settle(name, Phase::Dead, at);
+                self.end_job(name, JobResult::Failed);
+            }
             StartEnd::Exits(exit) => {
                 self.end_job(name, JobResult::Failed);
                 self.process_ended(name, at, exit, None);
@@ -184,12 +189,14 @@ impl World {
         end: Option<End>,
     ) {
         let startable = self.is_startable(name);
+        let has_delay = self.conditions.traits.restart_delay;
         let slot = self.slot_mut(name);
         slot.bury_container();
         let failed = exit != 0;
         let (policy, delay) = match &slot.load {
-            Load::Ours(text) => (text.restart, text.restart_delay),
-            Load::Unmanaged | Load::Shadow => (Restart::Always, Duration::from_millis(100)),
+            Load::Ours(text) if has_delay => (text.restart, text.restart_delay),
+            Load::Ours(text) => (text.restart, DEFAULT_DELAY),
+            Load::Unmanaged | Load::Shadow => (Restart::Always, DEFAULT_DELAY),
             Load::NotFound | Load::Broken => (Restart::No, Duration::ZERO),
         };
         let again = startable

@@ -1,5 +1,6 @@
 //! Services: their states, and how the service manager reports them.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
@@ -202,6 +203,15 @@ impl World {
             message: message.to_owned(),
             drop_ins: slot.loaded_drop_ins(name),
         })
+    }
+
+    /// Returns a digest of all services, which differs after each change of one.
+    pub(crate) fn services_digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for (name, slot) in &self.slots {
+            (name, &slot.service, &slot.load, slot.masked).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// Resets the failed state and the start counter of `name`.

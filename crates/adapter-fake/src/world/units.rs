@@ -12,6 +12,7 @@ use companion_core::ports::{PortError, PortErrorKind, PortResult};
 
 use super::World;
 use super::conditions::{Disk, Generator};
+use super::processes::DEFAULT_DELAY;
 use super::violations::ViolationKind;
 
 /// The unit directory.
@@ -83,7 +84,7 @@ impl UnitText {
                 RestartPolicy::OnFailure => Restart::OnFailure,
                 RestartPolicy::No => Restart::No,
             },
-            restart_delay: seconds(container.restart_delay, Duration::from_millis(100)),
+            restart_delay: seconds(container.restart_delay, DEFAULT_DELAY),
             stop_timeout: seconds(container.stop_timeout, Duration::from_secs(10)),
             damage: Damage::None,
         }

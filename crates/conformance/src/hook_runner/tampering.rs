@@ -4,83 +4,116 @@ use companion_core::model::hook::{ConfigFile, Link, StaleCause};
 use companion_core::ports::PortErrorKind;
 
 use super::{World, make, make_beside, next, stale, state, usable};
-use crate::{Arranged, refused};
+use crate::Arranged;
+use crate::assertions::{Done as _, refused, same};
 
 /// A process that names the lost file may have been started from other bytes.
 pub(super) async fn lost_file_in_use_is_committed_in_the_next_epoch(world: &World) {
     let before = make(world).await;
     world.delete_file().await;
-    assert_eq!(stale(world).await, StaleCause::Missing);
-    assert_eq!(state(world).await.usable(&[before]), Err(StaleCause::Missing));
-    assert_eq!(make_beside(world, &[before]).await, next(before));
-    assert_eq!(usable(world).await, next(before));
+    same!(stale(world).await, StaleCause::Missing, "the file is missing");
+    same!(
+        state(world).await.usable(&[before]),
+        Err(StaleCause::Missing),
+        "the file is missing, although its name is in use"
+    );
+    same!(
+        make_beside(world, &[before]).await,
+        next(before),
+        "the file gets the name that its contents and epoch give"
+    );
+    same!(
+        usable(world).await,
+        next(before),
+        "the file gets the name that its contents and epoch give"
+    );
 }
 
 pub(super) async fn lost_unused_file_is_committed_again(world: &World) {
     let before = make(world).await;
     world.delete_file().await;
-    assert_eq!(make(world).await, before);
+    same!(make(world).await, before, "the file gets the name that its contents and epoch give");
 }
 
 pub(super) async fn a_modified_file_stays_and_the_bytes_get_the_next_epoch(world: &World) {
     let before = make(world).await;
     world.edit_file().await;
-    assert_eq!(stale(world).await, StaleCause::Changed);
-    assert_eq!(make(world).await, next(before));
+    same!(stale(world).await, StaleCause::Changed, "the reason why no file is usable");
+    same!(
+        make(world).await,
+        next(before),
+        "the file gets the name that its contents and epoch give"
+    );
     let state = state(world).await;
-    assert_eq!(state.usable(&[before]), Ok(next(before)));
-    assert_eq!(state.files.get(&before), Some(&ConfigFile::Modified));
+    same!(
+        state.usable(&[before]),
+        Ok(next(before)),
+        "the file gets the name that its contents and epoch give"
+    );
+    same!(state.files.get(&before), Some(&ConfigFile::Modified), "the files that are there");
 }
 
 pub(super) async fn a_file_that_others_can_read_is_closed_under_its_name(world: &World) {
     let before = make(world).await;
     world.expose_file().await;
-    assert_eq!(stale(world).await, StaleCause::ReadableByOthers);
-    assert_eq!(make_beside(world, &[before]).await, before);
-    assert_eq!(world.mode().await, Some(0o600));
+    same!(stale(world).await, StaleCause::ReadableByOthers, "the reason why no file is usable");
+    same!(
+        make_beside(world, &[before]).await,
+        before,
+        "the file gets the name that its contents and epoch give"
+    );
+    same!(world.mode().await, Some(0o600), "only the owner may read the file");
 }
 
 pub(super) async fn a_file_that_others_can_write_counts_as_modified_before(world: &World) {
     let before = make(world).await;
     world.open_file().await;
-    assert_eq!(stale(world).await, StaleCause::WritableByOthers);
-    assert_eq!(make(world).await, next(before));
-    assert_eq!(world.mode().await, Some(0o600));
+    same!(stale(world).await, StaleCause::WritableByOthers, "the reason why no file is usable");
+    same!(
+        make(world).await,
+        next(before),
+        "the file gets the name that its contents and epoch give"
+    );
+    same!(world.mode().await, Some(0o600), "only the owner may read the file");
 }
 
 pub(super) async fn a_modified_file_is_modified_whatever_its_mode(world: &World) {
     make(world).await;
     world.edit_file().await;
     world.expose_file().await;
-    assert_eq!(stale(world).await, StaleCause::Changed);
+    same!(stale(world).await, StaleCause::Changed, "the reason why no file is usable");
     world.open_file().await;
-    assert_eq!(stale(world).await, StaleCause::Changed);
+    same!(stale(world).await, StaleCause::Changed, "the reason why no file is usable");
 }
 
 pub(super) async fn a_lost_link_is_made_again_and_the_file_keeps_its_name(world: &World) {
     let before = make(world).await;
     world.unlink_output().await;
-    assert_eq!(usable(world).await, before);
-    assert_eq!(state(world).await.link, Link::Absent);
-    assert_eq!(make_beside(world, &[before]).await, before);
-    assert_eq!(state(world).await.link, Link::To(before));
+    same!(usable(world).await, before, "the usable file");
+    same!(state(world).await.link, Link::Absent, "the link is reported as it is");
+    same!(
+        make_beside(world, &[before]).await,
+        before,
+        "the file gets the name that its contents and epoch give"
+    );
+    same!(state(world).await.link, Link::To(before), "the link is reported as it is");
 }
 
 pub(super) async fn a_regular_file_at_the_output_is_replaced_by_the_link(world: &World) {
     world.put_file().await;
-    assert_eq!(stale(world).await, StaleCause::Missing);
-    assert_eq!(state(world).await.link, Link::Other);
+    same!(stale(world).await, StaleCause::Missing, "the reason why no file is usable");
+    same!(state(world).await.link, Link::Other, "the link is reported as it is");
     let id = make(world).await;
-    assert_eq!(usable(world).await, id);
+    same!(usable(world).await, id, "the usable file");
 }
 
 pub(super) async fn a_directory_at_the_output_is_a_conflict(world: &World) {
     let (hooks, hook) = (world.hooks(), world.hook());
     let id = make(world).await;
-    let rendered = hooks.render(&hook).await.unwrap();
+    let rendered = hooks.render(&hook).await.done();
     world.put_directory().await;
-    let state = hooks.observe(&hook).await.unwrap();
-    assert_eq!((state.usable(&[]), state.link), (Ok(id), Link::Unmanaged), "the file stays usable");
+    let state = hooks.observe(&hook).await.done();
+    same!((state.usable(&[]), state.link), (Ok(id), Link::Unmanaged), "the file stays usable");
     let committed = hooks.commit(&hook, rendered, &[id]).await;
     refused(committed, PortErrorKind::Conflict);
     refused(hooks.remove(&hook).await, PortErrorKind::Conflict);
@@ -89,9 +122,17 @@ pub(super) async fn a_directory_at_the_output_is_a_conflict(world: &World) {
 pub(super) async fn a_file_that_was_cut_off_is_modified(world: &World) {
     let before = make(world).await;
     world.cut_file().await;
-    assert_eq!(stale(world).await, StaleCause::Changed);
-    assert_eq!(make(world).await, next(before));
-    assert_eq!(usable(world).await, next(before));
+    same!(stale(world).await, StaleCause::Changed, "the reason why no file is usable");
+    same!(
+        make(world).await,
+        next(before),
+        "the file gets the name that its contents and epoch give"
+    );
+    same!(
+        usable(world).await,
+        next(before),
+        "the file gets the name that its contents and epoch give"
+    );
 }
 
 pub(super) async fn a_link_to_another_place_is_replaced_and_not_followed(
@@ -99,11 +140,11 @@ pub(super) async fn a_link_to_another_place_is_replaced_and_not_followed(
 ) -> Arranged {
     let (hooks, hook) = (world.hooks(), world.hook());
     world.put_link().await?;
-    assert_eq!(state(world).await.link, Link::Other);
+    same!(state(world).await.link, Link::Other, "the link is reported as it is");
     let secret = world.secret();
     let id = make(world).await;
-    assert_eq!(usable(world).await, id);
-    assert_eq!(world.secret(), secret, "the file that the link pointed to stays");
-    hooks.remove(&hook).await.unwrap();
+    same!(usable(world).await, id, "the usable file");
+    same!(world.secret(), secret, "the file that the link pointed to stays");
+    hooks.remove(&hook).await.done();
     Ok(())
 }

@@ -7,12 +7,16 @@ use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, 
 use companion_core::ports::PortErrorKind;
 
 use super::{World, ensure, observed, only_built, state};
-use crate::{Arranged, begin_and_drop, refused};
+use crate::Arranged;
+use crate::assertions::{Done as _, begin_and_drop, only, refused, same};
 
 pub(super) async fn an_image_that_nobody_made_is_absent_and_its_context_known(world: &World) {
     let state = state(world).await;
-    assert_eq!(state.present, None);
-    assert!(state.context.is_some() && !state.is_current());
+    same!(state.present, None, "no image is present");
+    assert!(
+        state.context.is_some() && !state.is_current(),
+        "the answer says whether there is a context"
+    );
 }
 
 pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
@@ -20,27 +24,31 @@ pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
     let sources =
         BTreeMap::from([(world.name(), world.source()), (other.clone(), ImageSource::default())]);
     let states = world.images().observe(&sources).await;
-    assert!(states.keys().eq(sources.keys()));
+    assert!(states.keys().eq(sources.keys()), "the answer has an entry for every name");
     let nothing = states[&other].as_ref().unwrap();
-    assert_eq!((&nothing.context, &nothing.present), (&None, &None));
+    same!(
+        (&nothing.context, &nothing.present),
+        (&None, &None),
+        "the answer says whether there is a context"
+    );
 }
 
 pub(super) async fn the_first_context_that_exists_is_built_from(world: &World) {
     let second = state(world).await.context;
     world.put_first_context().await;
     let first = state(world).await.context;
-    assert_ne!(first, second);
+    assert_ne!(first, second, "another context has another digest");
     let image = ensure(world).await;
     let context = first.unwrap();
-    assert_eq!(image.provenance, Provenance::Built { context });
+    same!(image.provenance, Provenance::Built { context }, "the image was built from that context");
 }
 
 pub(super) async fn an_image_that_is_present_and_current_is_not_made_again(world: &World) {
     world.publish("one").await;
     let image = ensure(world).await;
-    assert_eq!(ensure(world).await, image);
-    assert_eq!(state(world).await.dangling, []);
-    assert_eq!(world.contacts().await, 0);
+    same!(ensure(world).await, image, "it is the image that was expected");
+    same!(state(world).await.dangling, [], "no image is dangling");
+    same!(world.contacts().await, 0, "no registry was contacted");
 }
 
 pub(super) async fn other_build_arguments_are_another_context(world: &World) {
@@ -48,8 +56,8 @@ pub(super) async fn other_build_arguments_are_another_context(world: &World) {
     let before = state(world).await.context;
     let build = source.build.as_mut().unwrap();
     build.arguments.insert("THEME".to_owned(), "dark".to_owned());
-    let after = observed(world, &source).await.unwrap().context;
-    assert_ne!(after, before);
+    let after = observed(world, &source).await.done().context;
+    assert_ne!(after, before, "other build arguments are another context");
 }
 
 pub(super) async fn an_image_of_a_context_that_changed_is_not_current_and_is_built_again(
@@ -58,25 +66,29 @@ pub(super) async fn an_image_of_a_context_that_changed_is_not_current_and_is_bui
     let before = ensure(world).await;
     world.change_context().await;
     let stale = state(world).await;
-    assert_eq!(stale.present.as_ref(), Some(&before));
-    assert!(!stale.is_current());
+    same!(stale.present.as_ref(), Some(&before), "it is the image that was expected");
+    assert!(!stale.is_current(), "the image is not current");
     let after = ensure(world).await;
-    assert_ne!(after.id, before.id);
-    assert!(state(world).await.is_current());
+    assert_ne!(after.id, before.id, "another context gives another image");
+    assert!(state(world).await.is_current(), "the image is current");
 }
 
 pub(super) async fn replaced_image_is_dangling_until_it_is_pruned(world: &World) {
     let before = ensure(world).await;
     world.change_context().await;
     let after = ensure(world).await;
-    assert_eq!(state(world).await.dangling, std::slice::from_ref(&before.id));
-    world.images().prune(&[before.id]).await.unwrap();
+    same!(
+        state(world).await.dangling,
+        std::slice::from_ref(&before.id),
+        "the replaced image is dangling"
+    );
+    world.images().prune(&[before.id]).await.done();
     let state = state(world).await;
-    assert_eq!(state.dangling, []);
-    assert_eq!(state.present, Some(after));
+    same!(state.dangling, [], "no image is dangling");
+    same!(state.present, Some(after), "it is the image that was expected");
 }
 
-pub(super) async fn a_leftover_is_told_of_its_own_source_only(world: &World) {
+pub(super) async fn a_dangling_image_is_reported_for_its_own_source_only(world: &World) {
     let other = ImageSource {
         build: only_built(world).build.map(|build| BuildSource {
             reference: ImageRef::new("localhost/of-another-companion:latest").unwrap(),
@@ -87,48 +99,52 @@ pub(super) async fn a_leftover_is_told_of_its_own_source_only(world: &World) {
     let before = ensure(world).await;
     world.change_context().await;
     ensure(world).await;
-    assert_eq!(observed(world, &other).await.unwrap().dangling, []);
-    assert_eq!(state(world).await.dangling, [before.id]);
+    same!(
+        observed(world, &other).await.done().dangling,
+        [],
+        "an image of another source is not reported"
+    );
+    same!(state(world).await.dangling, [before.id], "the replaced image is dangling");
 }
 
 pub(super) async fn pruning_what_is_gone_or_in_use_is_a_success_and_removes_nothing(world: &World) {
     let image = ensure(world).await;
     let unknown = ImageId::new(&"0".repeat(64)).unwrap();
     let dangling = [unknown, image.id.clone()];
-    world.images().prune(&dangling).await.unwrap();
-    world.images().prune(&dangling).await.unwrap();
-    assert_eq!(state(world).await.present, Some(image));
+    world.images().prune(&dangling).await.done();
+    world.images().prune(&dangling).await.done();
+    same!(state(world).await.present, Some(image), "it is the image that was expected");
 }
 
 pub(super) async fn unmanaged_image_is_never_dangling(world: &World) {
-    world.leave_strangers_image().await;
+    world.leave_unmanaged_image().await;
     ensure(world).await;
-    assert_eq!(state(world).await.dangling, []);
+    same!(state(world).await.dangling, [], "no image is dangling");
 }
 
 pub(super) async fn an_image_that_was_built_stays_current_when_its_context_is_gone(world: &World) {
     let image = ensure(world).await;
     world.remove_contexts().await;
     let state = state(world).await;
-    assert!(state.is_current(), "{state:?}");
-    assert_eq!(ensure(world).await, image);
-    assert_eq!(world.contacts().await, 0);
+    assert!(state.is_current(), "the image is current: {state:?}");
+    same!(ensure(world).await, image, "it is the image that was expected");
+    same!(world.contacts().await, 0, "no registry was contacted");
 }
 
 pub(super) async fn an_image_that_was_removed_is_made_again(world: &World) {
     ensure(world).await;
     world.remove_images().await;
-    assert_eq!(state(world).await.present, None);
+    same!(state(world).await.present, None, "no image is present");
     ensure(world).await;
-    assert!(state(world).await.is_current());
-    assert_eq!(world.contacts().await, 0);
+    assert!(state(world).await.is_current(), "the image is current");
+    same!(world.contacts().await, 0, "no registry was contacted");
 }
 
 pub(super) async fn observing_images_changes_nothing(world: &World) {
     ensure(world).await;
     let before = state(world).await;
     for _ in 0..3 {
-        assert_eq!(state(world).await, before);
+        same!(state(world).await, before, "nothing changed");
     }
 }
 
@@ -136,37 +152,40 @@ pub(super) async fn what_one_instance_built_another_one_sees_and_builds_no_more(
     let image = ensure(world).await;
     let source = world.source();
     let sources = BTreeMap::from([(world.name(), source.clone())]);
-    let mut states = world.another().observe(&sources).await;
-    let seen = states.remove(&world.name()).unwrap().unwrap();
-    assert_eq!(seen.present, Some(image.clone()));
-    assert_eq!(world.another().ensure(&source).await.unwrap(), image);
-    assert_eq!(state(world).await.dangling, []);
+    let states = world.another().observe(&sources).await;
+    let seen = only(states, &world.name()).done();
+    same!(seen.present, Some(image.clone()), "it is the image that was expected");
+    same!(world.another().ensure(&source).await.done(), image, "it is the image that was expected");
+    same!(state(world).await.dangling, [], "no image is dangling");
 }
 
 pub(super) async fn concurrent_requests_for_one_image_return_the_same(world: &World) {
     let (images, source) = (world.images(), world.source());
     let (one, other) = tokio::join!(images.ensure(&source), images.ensure(&source));
-    let image = one.unwrap();
-    assert_eq!(other.unwrap(), image);
-    assert_eq!(state(world).await.present, Some(image));
-    assert_eq!(state(world).await.dangling, []);
+    let image = one.done();
+    same!(other.done(), image, "each instance loads the same");
+    same!(state(world).await.present, Some(image), "it is the image that was expected");
+    same!(state(world).await.dangling, [], "no image is dangling");
 }
 
-pub(super) async fn a_build_that_was_mended_gives_the_image(world: &World) {
+pub(super) async fn a_build_that_was_fixed_gives_the_image(world: &World) {
     world.break_build().await;
     let failed = world.images().ensure(&only_built(world)).await;
     refused(failed, PortErrorKind::Invalid);
-    world.mend_build().await;
-    world.images().ensure(&only_built(world)).await.unwrap();
-    assert!(state(world).await.is_current());
+    world.fix_build().await;
+    world.images().ensure(&only_built(world)).await.done();
+    assert!(state(world).await.is_current(), "the image is current");
 }
 
 pub(super) async fn a_build_that_is_dropped_half_way_leaves_a_whole_image_or_none(world: &World) {
     begin_and_drop(world.images().ensure(&world.source())).await;
     let begun = state(world).await;
-    assert!(begun.present.is_none() || begun.is_current(), "{begun:?}");
+    assert!(
+        begun.present.is_none() || begun.is_current(),
+        "there is a whole image or none: {begun:?}"
+    );
     ensure(world).await;
-    assert!(state(world).await.is_current());
+    assert!(state(world).await.is_current(), "the image is current");
 }
 
 pub(super) async fn a_name_that_another_image_took_is_not_current_and_built_again(world: &World) {
@@ -174,18 +193,18 @@ pub(super) async fn a_name_that_another_image_took_is_not_current_and_built_agai
     world.take_the_name().await;
     let taken = state(world).await;
     let present = taken.present.clone().expect("the name is there");
-    assert_eq!(present.provenance, Provenance::External);
-    assert!(!taken.is_current());
+    same!(present.provenance, Provenance::External, "it is the image that was expected");
+    assert!(!taken.is_current(), "the image is not current");
     ensure(world).await;
-    assert!(state(world).await.is_current());
-    assert_eq!(world.contacts().await, 0);
+    assert!(state(world).await.is_current(), "the image is current");
+    same!(world.contacts().await, 0, "no registry was contacted");
 }
 
 pub(super) async fn pruning_nothing_is_a_success(world: &World) {
-    world.images().prune(&[]).await.unwrap();
+    world.images().prune(&[]).await.done();
     let image = ensure(world).await;
-    world.images().prune(&[]).await.unwrap();
-    assert_eq!(state(world).await.present, Some(image));
+    world.images().prune(&[]).await.done();
+    same!(state(world).await.present, Some(image), "it is the image that was expected");
 }
 
 pub(super) async fn replaced_image_in_use_is_neither_dangling_nor_pruned(
@@ -195,9 +214,9 @@ pub(super) async fn replaced_image_in_use_is_neither_dangling_nor_pruned(
     world.use_image(&before.id).await?;
     world.change_context().await;
     let after = ensure(world).await;
-    assert_eq!(state(world).await.dangling, []);
-    world.images().prune(&[before.id]).await.unwrap();
-    assert_eq!(state(world).await.present, Some(after));
+    same!(state(world).await.dangling, [], "no image is dangling");
+    world.images().prune(&[before.id]).await.done();
+    same!(state(world).await.present, Some(after), "it is the image that was expected");
     Ok(())
 }
 
@@ -208,22 +227,26 @@ pub(super) async fn builds_that_fail_or_are_dropped_leave_nothing_in_the_store(
     let none = world.stored().await?;
     world.break_build().await;
     refused(images.ensure(&source).await, PortErrorKind::Invalid);
-    assert_eq!(world.stored().await?, none);
-    world.mend_build().await;
+    same!(world.stored().await?, none, "a build that fails leaves nothing");
+    world.fix_build().await;
     begin_and_drop(images.ensure(&source)).await;
     let dropped = world.stored().await?;
     assert!(dropped == none || dropped == none + 1, "{dropped}, {none} before");
-    images.ensure(&source).await.unwrap();
-    assert_eq!(world.stored().await?, none + 1);
+    images.ensure(&source).await.done();
+    same!(world.stored().await?, none + 1, "a build leaves nothing but its image");
 
     world.change_context().await;
     world.break_build().await;
     refused(images.ensure(&source).await, PortErrorKind::Invalid);
-    assert_eq!(world.stored().await?, none + 1);
-    world.mend_build().await;
-    images.ensure(&source).await.unwrap();
-    images.prune(&state(world).await.dangling).await.unwrap();
-    assert_eq!(world.stored().await?, none + 1);
+    same!(world.stored().await?, none + 1, "a build that fails leaves only the image of before");
+    world.fix_build().await;
+    images.ensure(&source).await.done();
+    images.prune(&state(world).await.dangling).await.done();
+    same!(
+        world.stored().await?,
+        none + 1,
+        "a build that is dropped leaves only the image of before"
+    );
     Ok(())
 }
 
@@ -232,8 +255,8 @@ pub(super) async fn without_the_container_program_images_are_unavailable(
 ) -> Arranged {
     let images = world.without_host().await?;
     let sources = BTreeMap::from([(world.name(), world.source())]);
-    let mut states = images.observe(&sources).await;
-    refused(states.remove(&world.name()).unwrap(), PortErrorKind::Unavailable);
+    let states = images.observe(&sources).await;
+    refused(only(states, &world.name()), PortErrorKind::Unavailable);
     refused(images.ensure(&world.source()).await, PortErrorKind::Unavailable);
     Ok(())
 }

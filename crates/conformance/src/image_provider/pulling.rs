@@ -4,63 +4,80 @@ use companion_core::model::image::{ImageSource, Provenance, PullSource};
 use companion_core::ports::PortErrorKind;
 
 use super::{World, ensure, observed, only_built, only_pulled, state};
-use crate::{Arranged, refused};
+use crate::Arranged;
+use crate::assertions::{Done as _, refused, same};
 
 pub(super) async fn reading_contacts_no_registry(world: &World) {
     world.publish("one").await;
     state(world).await;
-    observed(world, &only_pulled(world)).await.unwrap();
-    assert_eq!(world.contacts().await, 0);
+    observed(world, &only_pulled(world)).await.done();
+    same!(world.contacts().await, 0, "no registry was contacted");
 }
 
 pub(super) async fn an_image_with_a_context_is_built_from_it_without_a_registry(world: &World) {
     world.publish("one").await;
     let image = ensure(world).await;
     let state = state(world).await;
-    assert_eq!(state.present.as_ref(), Some(&image));
-    assert!(state.is_current());
+    same!(state.present.as_ref(), Some(&image), "it is the image that was expected");
+    assert!(state.is_current(), "the image is current");
     let context = state.context.unwrap();
-    assert_eq!(image.provenance, Provenance::Built { context });
-    assert_eq!(image.reference, world.source().build.unwrap().reference);
-    assert_eq!(world.contacts().await, 0);
+    same!(image.provenance, Provenance::Built { context }, "the image was built from that context");
+    same!(
+        image.reference,
+        world.source().build.unwrap().reference,
+        "the image has the name of the build"
+    );
+    same!(world.contacts().await, 0, "no registry was contacted");
 }
 
 pub(super) async fn an_image_without_a_context_is_pulled(world: &World) {
     world.publish("one").await;
     let source = only_pulled(world);
-    let image = world.images().ensure(&source).await.unwrap();
-    assert_eq!(image.reference, source.pull.clone().unwrap().reference);
-    assert_eq!(image.provenance, Provenance::External);
-    let state = observed(world, &source).await.unwrap();
-    assert_eq!((state.context, state.present), (None, Some(image)));
-    assert!(world.contacts().await > 0);
+    let image = world.images().ensure(&source).await.done();
+    same!(
+        image.reference,
+        source.pull.clone().unwrap().reference,
+        "the image has the name of the pull"
+    );
+    same!(image.provenance, Provenance::External, "the image was not built here");
+    let state = observed(world, &source).await.done();
+    same!((state.context, state.present), (None, Some(image)), "it is the image that was expected");
+    assert!(world.contacts().await > 0, "the registry was contacted");
 }
 
 pub(super) async fn a_pulled_image_stays_current_whatever_becomes_of_its_registry(world: &World) {
     world.publish("one").await;
     let source = only_pulled(world);
-    let image = world.images().ensure(&source).await.unwrap();
+    let image = world.images().ensure(&source).await.done();
     let contacts = world.contacts().await;
     world.publish("two").await;
-    assert_eq!(world.images().ensure(&source).await.unwrap(), image);
+    same!(world.images().ensure(&source).await.done(), image, "it is the image that was expected");
     world.registry_down().await;
-    assert_eq!(world.images().ensure(&source).await.unwrap(), image);
-    assert_eq!(world.contacts().await, contacts);
+    same!(world.images().ensure(&source).await.done(), image, "it is the image that was expected");
+    same!(world.contacts().await, contacts, "no registry was contacted");
 }
 
 pub(super) async fn a_source_whose_contexts_are_gone_is_pulled(world: &World) {
     world.publish("one").await;
     world.remove_contexts().await;
     let image = ensure(world).await;
-    assert_eq!(image.reference, world.source().pull.unwrap().reference);
+    same!(
+        image.reference,
+        world.source().pull.unwrap().reference,
+        "the image has the name of the pull"
+    );
 }
 
 pub(super) async fn a_first_build_that_fails_is_made_up_for_by_a_pull(world: &World) {
     world.publish("one").await;
     world.break_build().await;
     let image = ensure(world).await;
-    assert_eq!(image.reference, world.source().pull.unwrap().reference);
-    assert_eq!(image.provenance, Provenance::External);
+    same!(
+        image.reference,
+        world.source().pull.unwrap().reference,
+        "the image has the name of the pull"
+    );
+    same!(image.provenance, Provenance::External, "the image was not built here");
 }
 
 pub(super) async fn a_later_build_that_fails_leaves_the_image_and_contacts_no_registry(
@@ -72,15 +89,15 @@ pub(super) async fn a_later_build_that_fails_leaves_the_image_and_contacts_no_re
     world.break_build().await;
     let failed = world.images().ensure(&world.source()).await;
     refused(failed, PortErrorKind::Invalid);
-    assert_eq!(state(world).await.present, Some(image));
-    assert_eq!(world.contacts().await, 0);
+    same!(state(world).await.present, Some(image), "it is the image that was expected");
+    same!(world.contacts().await, 0, "no registry was contacted");
 }
 
 pub(super) async fn a_build_that_fails_without_a_registry_to_ask_is_invalid(world: &World) {
     world.break_build().await;
     let failed = world.images().ensure(&only_built(world)).await;
     refused(failed, PortErrorKind::Invalid);
-    assert_eq!(state(world).await.present, None);
+    same!(state(world).await.present, None, "no image is present");
 }
 
 pub(super) async fn a_source_with_neither_context_nor_registry_is_not_found(world: &World) {
@@ -101,27 +118,39 @@ pub(super) async fn unreachable_registry_is_transient(world: &World) {
     world.registry_down().await;
     let failed = world.images().ensure(&only_pulled(world)).await;
     refused(failed, PortErrorKind::Transient);
-    let state = observed(world, &only_pulled(world)).await.unwrap();
-    assert_eq!(state.present, None);
+    let state = observed(world, &only_pulled(world)).await.done();
+    same!(state.present, None, "no image is present");
+}
+
+pub(super) async fn an_untrusted_registry_is_refused(world: &World) {
+    world.publish("one").await;
+    world.distrust_registry().await;
+    let source = only_pulled(world);
+    assert!(world.images().ensure(&source).await.is_err(), "the certificate is not trusted");
+    same!(observed(world, &source).await.done().present, None, "no image is present");
 }
 
 pub(super) async fn untrusted_registry_is_contacted_only_if_permitted(world: &World) {
     world.publish("one").await;
     world.distrust_registry().await;
     let mut source = only_pulled(world);
-    assert!(world.images().ensure(&source).await.is_err());
-    assert_eq!(observed(world, &source).await.unwrap().present, None);
+    assert!(world.images().ensure(&source).await.is_err(), "the certificate is not trusted");
+    same!(observed(world, &source).await.done().present, None, "no image is present");
     source.pull.as_mut().unwrap().verify_tls = false;
-    world.images().ensure(&source).await.unwrap();
+    world.images().ensure(&source).await.done();
 }
 
 pub(super) async fn a_pulled_image_that_was_removed_is_pulled_again(world: &World) {
     world.publish("one").await;
     let source = only_pulled(world);
-    let image = world.images().ensure(&source).await.unwrap();
+    let image = world.images().ensure(&source).await.done();
     world.remove_images().await;
-    assert_eq!(observed(world, &source).await.unwrap().present, None);
-    assert_eq!(world.images().ensure(&source).await.unwrap().id, image.id);
+    same!(observed(world, &source).await.done().present, None, "no image is present");
+    same!(
+        world.images().ensure(&source).await.done().id,
+        image.id,
+        "it is the image that was expected"
+    );
 }
 
 pub(super) async fn a_registry_that_came_back_gives_the_image(world: &World) {
@@ -130,8 +159,12 @@ pub(super) async fn a_registry_that_came_back_gives_the_image(world: &World) {
     let source = only_pulled(world);
     refused(world.images().ensure(&source).await, PortErrorKind::Transient);
     world.registry_up().await;
-    let image = world.images().ensure(&source).await.unwrap();
-    assert_eq!(observed(world, &source).await.unwrap().present, Some(image));
+    let image = world.images().ensure(&source).await.done();
+    same!(
+        observed(world, &source).await.done().present,
+        Some(image),
+        "it is the image that was expected"
+    );
 }
 
 pub(super) async fn a_first_build_that_fails_while_the_registry_is_down_leaves_nothing(
@@ -140,28 +173,35 @@ pub(super) async fn a_first_build_that_fails_while_the_registry_is_down_leaves_n
     world.publish("one").await;
     world.break_build().await;
     world.registry_down().await;
-    assert!(world.images().ensure(&world.source()).await.is_err());
-    assert_eq!(state(world).await.present, None);
+    assert!(
+        world.images().ensure(&world.source()).await.is_err(),
+        "neither the build nor the pull can succeed"
+    );
+    same!(state(world).await.present, None, "no image is present");
 }
 
 pub(super) async fn a_build_that_fails_for_an_image_that_no_registry_has_is_invalid(world: &World) {
     world.break_build().await;
     let failed = world.images().ensure(&world.source()).await;
     refused(failed, PortErrorKind::Invalid);
-    assert_eq!(state(world).await.present, None);
+    same!(state(world).await.present, None, "no image is present");
 }
 
 pub(super) async fn pulled_image_is_replaced_by_the_repaired_build(world: &World) {
     world.publish("one").await;
     world.break_build().await;
     let pulled = ensure(world).await;
-    assert_eq!(pulled.provenance, Provenance::External);
-    world.mend_build().await;
+    same!(pulled.provenance, Provenance::External, "the image was not built here");
+    world.fix_build().await;
     let contacts = world.contacts().await;
     let built = ensure(world).await;
-    assert_eq!(built.reference, world.source().build.unwrap().reference);
-    assert!(state(world).await.is_current());
-    assert_eq!(world.contacts().await, contacts);
+    same!(
+        built.reference,
+        world.source().build.unwrap().reference,
+        "the image has the name of the build"
+    );
+    assert!(state(world).await.is_current(), "the image is current");
+    same!(world.contacts().await, contacts, "no registry was contacted");
 }
 
 pub(super) async fn a_registry_that_asks_for_credentials_denies_the_image(
@@ -171,17 +211,17 @@ pub(super) async fn a_registry_that_asks_for_credentials_denies_the_image(
     world.lock_registry().await?;
     let failed = world.images().ensure(&only_pulled(world)).await;
     refused(failed, PortErrorKind::Denied);
-    assert_eq!(observed(world, &only_pulled(world)).await.unwrap().present, None);
+    same!(observed(world, &only_pulled(world)).await.done().present, None, "no image is present");
     Ok(())
 }
 
 pub(super) async fn image_for_another_architecture_is_invalid_and_not_present(
     world: &World,
 ) -> Arranged {
-    world.publish_misfit().await?;
+    world.publish_mismatch().await?;
     let failed = world.images().ensure(&only_pulled(world)).await;
     refused(failed, PortErrorKind::Invalid);
-    assert_eq!(observed(world, &only_pulled(world)).await.unwrap().present, None);
+    same!(observed(world, &only_pulled(world)).await.done().present, None, "no image is present");
     Ok(())
 }
 
@@ -194,11 +234,19 @@ pub(super) async fn an_image_that_is_named_by_its_digest_is_that_image_or_none(
         ImageSource { build: None, pull: Some(pull) }
     };
     let source = named(right.clone());
-    let image = world.images().ensure(&source).await.unwrap();
-    assert_eq!(image.reference, right);
-    assert_eq!(observed(world, &source).await.unwrap().present, Some(image));
+    let image = world.images().ensure(&source).await.done();
+    same!(image.reference, right, "the image has the name with the digest");
+    same!(
+        observed(world, &source).await.done().present,
+        Some(image),
+        "the image is present under its digest"
+    );
     let source = named(wrong);
     refused(world.images().ensure(&source).await, PortErrorKind::NotFound);
-    assert_eq!(observed(world, &source).await.unwrap().present, None);
+    same!(
+        observed(world, &source).await.done().present,
+        None,
+        "an image of another digest is not present"
+    );
     Ok(())
 }

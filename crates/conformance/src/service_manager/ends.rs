@@ -5,30 +5,33 @@ use std::time::Duration;
 use companion_core::model::container::RestartPolicy;
 use companion_core::model::service::{End, LoadedUnit, RunState, ServiceState, Verb};
 
-use super::{World, becomes, load, restart, run, start, state_of, stop};
+use super::{
+    World, becomes, kill_and_await_restart, load, restart, run, start, state_of, stop, unload,
+};
+use crate::assertions::{Done as _, same};
 
 pub(super) async fn a_program_that_was_killed_waits_for_its_next_start_and_comes_back(
     world: &World,
 ) {
     let unit = world.unit(0);
     run(world, &unit).await;
-    world.kill(&unit.name).await;
-    let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
-    let state = becomes(world, &unit.name, "it waits", waits).await;
-    assert!(!state.is_down(), "{state:?}");
-    let state = becomes(world, &unit.name, "it runs", ServiceState::is_up).await;
-    assert_eq!((state.restarts, state.running), (1, Some(unit.revision)));
+    let state = kill_and_await_restart(world, &unit.name).await;
+    same!(
+        (state.restarts, state.running),
+        (1, Some(unit.revision)),
+        "it was restarted once, and runs the loaded revision"
+    );
 }
 
-pub(super) async fn a_frozen_program_is_active_and_paused(world: &World) {
+pub(super) async fn a_frozen_program_is_up_and_frozen(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
-    world.pause(&unit.name).await;
+    world.freeze(&unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert!(state.is_up() && state.frozen, "{state:?}");
+    assert!(state.is_up() && state.frozen, "a frozen service is up and frozen: {state:?}");
     restart(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert!(state.is_up() && !state.frozen, "{state:?}");
+    assert!(state.is_up() && !state.frozen, "a restart thaws it: {state:?}");
 }
 
 pub(super) async fn a_program_that_ends_well_is_not_started_again_where_only_failures_are(
@@ -37,11 +40,15 @@ pub(super) async fn a_program_that_ends_well_is_not_started_again_where_only_fai
     let mut unit = world.ending_unit(0).await;
     unit.container.restart = RestartPolicy::OnFailure;
     load(world, &unit).await;
-    drop(world.services().begin(&unit.name, Verb::Start).await.unwrap());
+    drop(world.services().begin(&unit.name, Verb::Start).await.done());
     let ended = |state: &ServiceState| state.last_end.is_some() && state.is_down();
     let state = becomes(world, &unit.name, "it ended", ended).await;
-    assert_eq!((state.run, state.last_end), (RunState::Down, Some(End::Success)));
-    assert_eq!(state.restarts, 0);
+    same!(
+        (state.run, state.last_end),
+        (RunState::Down, Some(End::Success)),
+        "a successful end is no failure"
+    );
+    same!(state.restarts, 0, "it was not restarted");
 }
 
 pub(super) async fn a_program_that_ends_with_an_error_and_is_not_started_again_failed(
@@ -50,12 +57,12 @@ pub(super) async fn a_program_that_ends_with_an_error_and_is_not_started_again_f
     let mut unit = world.ending_unit(3).await;
     unit.container.restart = RestartPolicy::No;
     load(world, &unit).await;
-    drop(world.services().begin(&unit.name, Verb::Start).await.unwrap());
+    drop(world.services().begin(&unit.name, Verb::Start).await.done());
     let failed = |state: &ServiceState| state.run == RunState::Failed;
     let state = becomes(world, &unit.name, "it failed", failed).await;
-    assert!(state.is_down(), "{state:?}");
-    assert_eq!(state.last_end, Some(End::Exit(3)));
-    assert_eq!((state.restarts, state.running), (0, None));
+    assert!(state.is_down(), "it is not restarted, so it is down: {state:?}");
+    same!(state.last_end, Some(End::Exit(3)), "the exit code is that of its program");
+    same!((state.restarts, state.running), (0, None), "it was not restarted, and nothing runs");
 }
 
 pub(super) async fn a_killed_program_that_is_not_started_again_failed(world: &World) {
@@ -64,8 +71,12 @@ pub(super) async fn a_killed_program_that_is_not_started_again_failed(world: &Wo
     run(world, &unit).await;
     world.kill(&unit.name).await;
     let state = becomes(world, &unit.name, "it is down", ServiceState::is_down).await;
-    assert_eq!((state.run, state.last_end), (RunState::Failed, Some(End::Exit(137))));
-    assert_eq!(state.running, None);
+    same!(
+        (state.run, state.last_end),
+        (RunState::Failed, Some(End::Exit(137))),
+        "a killed program that is not restarted failed, with the exit code of SIGKILL"
+    );
+    same!(state.running, None, "nothing runs, so no revision runs");
     // A start needs no reset.
     start(world, &unit.name).await;
 }
@@ -76,10 +87,11 @@ pub(super) async fn a_stop_of_what_waits_for_its_next_start_keeps_it_down(world:
     run(world, &unit).await;
     world.kill(&unit.name).await;
     let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
-    becomes(world, &unit.name, "it waits", waits).await;
+    let state = becomes(world, &unit.name, "it waits", waits).await;
+    assert!(!state.is_down(), "a service that waits for its restart is not down: {state:?}");
     stop(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert!(state.is_down(), "{state:?}");
+    assert!(state.is_down(), "a stop keeps down what waits for its restart: {state:?}");
 }
 
 pub(super) async fn a_start_of_what_waits_for_its_next_start_is_done_with_it(world: &World) {
@@ -89,7 +101,7 @@ pub(super) async fn a_start_of_what_waits_for_its_next_start_is_done_with_it(wor
     let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
     becomes(world, &unit.name, "it waits", waits).await;
     start(world, &unit.name).await;
-    assert!(state_of(world, &unit.name).await.is_up());
+    assert!(state_of(world, &unit.name).await.is_up(), "the start ends with the pending restart");
 }
 
 pub(super) async fn a_restart_of_what_waits_for_its_next_start_does_not_wait(world: &World) {
@@ -101,56 +113,59 @@ pub(super) async fn a_restart_of_what_waits_for_its_next_start_does_not_wait(wor
     becomes(world, &unit.name, "it waits", waits).await;
     restart(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!((state.is_up(), state.restarts), (true, 0));
+    same!(
+        (state.is_up(), state.restarts),
+        (true, 0),
+        "a restart skips the delay and is no automatic restart"
+    );
 }
 
 pub(super) async fn automatic_restarts_are_counted_until_the_next_start(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
     for expected in 1..=2 {
-        world.kill(&unit.name).await;
-        let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
-        becomes(world, &unit.name, "it waits", waits).await;
-        let state = becomes(world, &unit.name, "it runs", ServiceState::is_up).await;
-        assert_eq!(state.restarts, expected);
+        let state = kill_and_await_restart(world, &unit.name).await;
+        same!(state.restarts, expected, "automatic restarts are counted");
     }
     restart(world, &unit.name).await;
-    assert_eq!(state_of(world, &unit.name).await.restarts, 0);
+    same!(state_of(world, &unit.name).await.restarts, 0, "a requested restart resets the count");
 }
 
 pub(super) async fn what_runs_after_its_unit_vanished_is_not_started_again(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
-    world.delete(&unit.name).await;
-    world.services().reload().await.unwrap();
+    unload(world, &unit.name).await;
     world.kill(&unit.name).await;
     let ended = |state: &ServiceState| !state.is_up();
     let state = becomes(world, &unit.name, "it ended", ended).await;
-    assert!(state.is_down() && state.running.is_none(), "{state:?}");
-    assert_eq!(state.unit, LoadedUnit::Absent);
+    assert!(
+        state.is_down() && state.running.is_none(),
+        "what has no unit is not restarted: {state:?}"
+    );
+    same!(state.unit, LoadedUnit::Absent, "a unit whose file is gone is absent");
 }
 
 pub(super) async fn unfrozen_program_is_the_same_run(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
     let before = state_of(world, &unit.name).await;
-    world.pause(&unit.name).await;
+    world.freeze(&unit.name).await;
     // It runs, if frozen.
     start(world, &unit.name).await;
-    assert!(state_of(world, &unit.name).await.frozen);
-    world.unpause(&unit.name).await;
+    assert!(state_of(world, &unit.name).await.frozen, "a start thaws nothing");
+    world.thaw(&unit.name).await;
     let mut after = state_of(world, &unit.name).await;
     after.up_for = before.up_for;
-    assert_eq!(after, before);
+    same!(after, before, "a thawed service is the same run in the same state");
 }
 
 pub(super) async fn a_frozen_program_can_be_stopped(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
-    world.pause(&unit.name).await;
+    world.freeze(&unit.name).await;
     stop(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert!(state.is_down() && !state.frozen, "{state:?}");
+    assert!(state.is_down() && !state.frozen, "a stop ends a frozen service: {state:?}");
     start(world, &unit.name).await;
 }
 
@@ -159,21 +174,27 @@ pub(super) async fn killing_one_program_ends_no_other(world: &World) {
     run(world, &one).await;
     run(world, &other).await;
     let before = state_of(world, &one.name).await;
-    world.kill(&other.name).await;
-    let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
-    becomes(world, &other.name, "it waits", waits).await;
+    kill_and_await_restart(world, &other.name).await;
     let mut after = state_of(world, &one.name).await;
     after.up_for = before.up_for;
-    assert_eq!(after, before);
+    same!(after, before, "the end of one program touches no other service");
 }
 
-pub(super) async fn what_does_not_run_has_been_active_for_no_time(world: &World) {
+pub(super) async fn what_does_not_run_has_been_up_for_no_time(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
-    assert_eq!(state_of(world, &unit.name).await.up_for, Duration::ZERO);
+    same!(
+        state_of(world, &unit.name).await.up_for,
+        Duration::ZERO,
+        "what was never started has been up for no time"
+    );
     start(world, &unit.name).await;
     let runs_for_a_while = |state: &ServiceState| state.up_for > Duration::ZERO;
     becomes(world, &unit.name, "it runs for a while", runs_for_a_while).await;
     stop(world, &unit.name).await;
-    assert_eq!(state_of(world, &unit.name).await.up_for, Duration::ZERO);
+    same!(
+        state_of(world, &unit.name).await.up_for,
+        Duration::ZERO,
+        "what was stopped has been up for no time"
+    );
 }

@@ -7,8 +7,12 @@ use companion_core::model::service::{End, LoadedUnit, RunState, ServiceState, Ve
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::PortErrorKind;
 
-use super::{World, becomes, carry_out, load, restart, run, start, state_of, stop};
-use crate::{Arranged, all_read, each_refused, refused};
+use super::{
+    World, becomes, carry_out, has, kill_and_await_restart, load, load_all, restart, run, start,
+    state_of, stop, unload,
+};
+use crate::assertions::{Done as _, all_read, each_refused, refused, same};
+use crate::{Arranged, Trait};
 
 /// A unit with a missing image and without restarts.
 async fn fail(world: &World) -> UnitSpec {
@@ -23,88 +27,121 @@ async fn fail(world: &World) -> UnitSpec {
 pub(super) async fn a_start_without_the_image_ends_its_job_as_failed(world: &World) {
     let unit = fail(world).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.run, RunState::Failed);
-    assert_eq!(state.last_end, Some(End::Exit(125)));
+    same!(state.run, RunState::Failed, "a start without the image leaves the service failed");
+    same!(
+        state.last_end,
+        Some(world.failed_start()),
+        "the exit code says that the container could not be created"
+    );
+}
+
+pub(super) async fn a_start_without_the_image_fails_and_nothing_runs(world: &World) {
+    let unit = fail(world).await;
+    let state = state_of(world, &unit.name).await;
+    assert!(state.is_down(), "nothing runs and nothing is about to start: {state:?}");
+    same!(state.running, None, "nothing runs, so no revision runs");
+    same!(state.loaded(), Some(unit.revision), "a failed start unloads nothing");
 }
 
 pub(super) async fn a_failed_unit_stays_failed_until_it_is_reset(world: &World) {
     let unit = fail(world).await;
-    world.services().reload().await.unwrap();
+    load_all(world).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.run, RunState::Failed, "a reload forgives nothing");
-    world.services().reset_failed(&unit.name).await.unwrap();
+    same!(state.run, RunState::Failed, "a reload forgives nothing");
+    world.services().reset_failed(&unit.name).await.done();
     let state = state_of(world, &unit.name).await;
-    assert_eq!((state.run, state.has_failed()), (RunState::Down, false));
+    same!(
+        (state.run, state.has_failed()),
+        (RunState::Down, false),
+        "after a reset nothing has failed"
+    );
 }
 
 pub(super) async fn resetting_what_did_not_fail_or_is_not_loaded_is_a_success(world: &World) {
     let unit = world.unit(0);
-    world.services().reset_failed(&unit.name).await.unwrap();
+    world.services().reset_failed(&unit.name).await.done();
     run(world, &unit).await;
-    world.services().reset_failed(&unit.name).await.unwrap();
-    assert!(state_of(world, &unit.name).await.is_up());
+    world.services().reset_failed(&unit.name).await.done();
+    assert!(state_of(world, &unit.name).await.is_up(), "a reset touches no service that is up");
 }
 
-pub(super) async fn a_masked_unit_says_so_and_is_not_started(world: &World) {
+pub(super) async fn a_held_unit_says_so_and_is_not_started(world: &World) -> Arranged {
     let unit = world.unit(0);
     load(world, &unit).await;
-    world.mask(&unit.name).await;
-    assert!(matches!(state_of(world, &unit.name).await.unit, LoadedUnit::Held { .. }));
+    world.hold(&unit.name).await?;
+    assert!(
+        matches!(state_of(world, &unit.name).await.unit, LoadedUnit::Held { .. }),
+        "a unit that is held back says so"
+    );
     let started = world.services().begin(&unit.name, Verb::Start).await;
     refused(started, PortErrorKind::Denied);
     let restarted = world.services().begin(&unit.name, Verb::Restart).await;
     refused(restarted, PortErrorKind::Denied);
+    Ok(())
 }
 
 pub(super) async fn a_unit_that_was_started_too_often_starts_only_after_a_reset(world: &World) {
     let unit = world.ending_unit(1).await;
     load(world, &unit).await;
-    drop(world.services().begin(&unit.name, Verb::Start).await.unwrap());
+    drop(world.services().begin(&unit.name, Verb::Start).await.done());
     let failed = |state: &ServiceState| state.run == RunState::Failed;
     let state = becomes(world, &unit.name, "it failed", failed).await;
-    assert_eq!(state.last_end, Some(End::Exit(1)), "that of its last end");
-    assert!(state.restarts >= 3, "{state:?}");
+    same!(state.last_end, Some(End::Exit(1)), "that of its last end");
+    assert!(state.restarts >= 3, "it was restarted until the limit: {state:?}");
     world.repair(&unit.name).await;
     refused(carry_out(world, &unit.name, Verb::Start).await, PortErrorKind::Transient);
-    world.services().reset_failed(&unit.name).await.unwrap();
+    world.services().reset_failed(&unit.name).await.done();
     start(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!((state.is_up(), state.restarts), (true, 0));
+    same!(
+        (state.is_up(), state.restarts),
+        (true, 0),
+        "after a reset it starts, and the count begins again"
+    );
 }
 
 pub(super) async fn a_unit_that_ended_well_too_often_says_that_it_hit_its_limit(world: &World) {
     let unit = world.ending_unit(0).await;
     load(world, &unit).await;
-    drop(world.services().begin(&unit.name, Verb::Start).await.unwrap());
+    drop(world.services().begin(&unit.name, Verb::Start).await.done());
     let failed = |state: &ServiceState| state.run == RunState::Failed;
     let state = becomes(world, &unit.name, "it failed", failed).await;
     assert!(state.is_down(), "it is not tried again");
-    assert_eq!(state.last_end, Some(End::StartLimit));
+    same!(state.last_end, Some(End::StartLimit), "the limit is the reason, because no run failed");
 }
 
 pub(super) async fn stopping_what_failed_is_done_and_leaves_it_failed(world: &World) {
     let unit = fail(world).await;
     stop(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.run, RunState::Failed);
+    same!(state.run, RunState::Failed, "a stop resets no failure");
 }
 
 pub(super) async fn repaired_service_starts_without_a_reset(world: &World) {
     let mut unit = fail(world).await;
     unit.image = world.unit(0).image;
     load(world, &unit).await;
-    assert_eq!(state_of(world, &unit.name).await.run, RunState::Failed);
+    if has(world, Trait::FailedStarts) {
+        same!(
+            state_of(world, &unit.name).await.run,
+            RunState::Failed,
+            "a newer unit resets no failure"
+        );
+    }
     start(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!((state.is_up(), state.last_end), (true, None));
+    same!((state.is_up(), state.last_end), (true, None), "a start forgets the failure before it");
 }
 
 pub(super) async fn a_failed_unit_whose_file_is_gone_is_forgotten_by_a_reset(world: &World) {
     let unit = fail(world).await;
-    world.delete(&unit.name).await;
-    world.services().reload().await.unwrap();
-    world.services().reset_failed(&unit.name).await.unwrap();
-    assert_eq!(state_of(world, &unit.name).await, ServiceState::absent());
+    unload(world, &unit.name).await;
+    world.services().reset_failed(&unit.name).await.done();
+    same!(
+        state_of(world, &unit.name).await,
+        ServiceState::absent(),
+        "after a reset nothing is left of a unit without a file"
+    );
 }
 
 pub(super) async fn resetting_a_healthy_unit_touches_no_run_and_forgets_its_restarts(
@@ -112,48 +149,57 @@ pub(super) async fn resetting_a_healthy_unit_touches_no_run_and_forgets_its_rest
 ) {
     let unit = world.unit(0);
     run(world, &unit).await;
-    world.kill(&unit.name).await;
-    let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
-    becomes(world, &unit.name, "it waits", waits).await;
-    let before = becomes(world, &unit.name, "it runs", ServiceState::is_up).await;
-    world.services().reset_failed(&unit.name).await.unwrap();
+    let before = kill_and_await_restart(world, &unit.name).await;
+    world.services().reset_failed(&unit.name).await.done();
     let after = state_of(world, &unit.name).await;
-    assert_eq!((after.run_id, after.running), (before.run_id, before.running));
-    assert_eq!((before.restarts, after.restarts), (1, 0));
+    same!((after.run_id, after.running), (before.run_id, before.running), "a reset touches no run");
+    same!((before.restarts, after.restarts), (1, 0), "a reset forgets the restarts");
 }
 
 pub(super) async fn resetting_one_unit_forgives_no_other(world: &World) {
     let unit = fail(world).await;
-    world.services().reset_failed(&world.unit(1).name).await.unwrap();
-    assert_eq!(state_of(world, &unit.name).await.run, RunState::Failed);
+    world.services().reset_failed(&world.unit(1).name).await.done();
+    same!(
+        state_of(world, &unit.name).await.run,
+        RunState::Failed,
+        "a reset of one unit forgives no other"
+    );
 }
 
-pub(super) async fn masking_ends_nothing_that_runs_and_it_can_be_stopped(world: &World) {
+pub(super) async fn holding_ends_nothing_that_runs_and_it_can_be_stopped(
+    world: &World,
+) -> Arranged {
     let unit = world.unit(0);
     run(world, &unit).await;
-    world.mask(&unit.name).await;
+    world.hold(&unit.name).await?;
     let state = state_of(world, &unit.name).await;
-    assert!(state.is_up() && matches!(state.unit, LoadedUnit::Held { .. }), "{state:?}");
-    assert_eq!(state.running, Some(unit.revision));
+    assert!(
+        state.is_up() && matches!(state.unit, LoadedUnit::Held { .. }),
+        "a hold ends nothing that runs, and is reported: {state:?}"
+    );
+    same!(state.running, Some(unit.revision), "it runs the same revision");
     stop(world, &unit.name).await;
-    assert!(!state_of(world, &unit.name).await.is_up());
+    assert!(!state_of(world, &unit.name).await.is_up(), "a held service can be stopped");
+    Ok(())
 }
 
-pub(super) async fn stopping_what_is_masked_and_does_not_run_is_done(world: &World) {
+pub(super) async fn stopping_what_is_held_and_does_not_run_is_done(world: &World) -> Arranged {
     let name = world.unit(0).name;
-    world.mask(&name).await;
+    world.hold(&name).await?;
     stop(world, &name).await;
-    assert!(state_of(world, &name).await.is_down());
+    assert!(state_of(world, &name).await.is_down(), "what is held and does not run is down");
+    Ok(())
 }
 
-pub(super) async fn a_unit_that_is_masked_no_more_starts(world: &World) {
+pub(super) async fn a_released_unit_starts(world: &World) -> Arranged {
     let unit = world.unit(0);
     load(world, &unit).await;
-    world.mask(&unit.name).await;
-    world.unmask(&unit.name).await;
+    world.hold(&unit.name).await?;
+    world.release(&unit.name).await?;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.loaded(), Some(unit.revision));
+    same!(state.loaded(), Some(unit.revision), "a released unit is loaded");
     start(world, &unit.name).await;
+    Ok(())
 }
 
 pub(super) async fn a_unit_that_waits_long_between_restarts_has_no_start_limit(world: &World) {
@@ -163,19 +209,19 @@ pub(super) async fn a_unit_that_waits_long_between_restarts_has_no_start_limit(w
     for _ in 0..7 {
         restart(world, &unit.name).await;
     }
-    assert!(state_of(world, &unit.name).await.is_up());
+    assert!(state_of(world, &unit.name).await.is_up(), "seven restarts hit no limit");
 }
 
 pub(super) async fn a_unit_that_loops_is_counted_and_not_down_before_its_limit(world: &World) {
     let mut unit = world.ending_unit(1).await;
     unit.container.restart_delay = Some(2);
     load(world, &unit).await;
-    drop(world.services().begin(&unit.name, Verb::Start).await.unwrap());
+    drop(world.services().begin(&unit.name, Verb::Start).await.done());
     let again =
         |state: &ServiceState| state.restarts >= 1 && state.run == RunState::BetweenRestarts;
     let state = becomes(world, &unit.name, "it waits again", again).await;
-    assert!(!state.is_down(), "{state:?}");
-    assert_eq!(state.last_end, Some(End::Exit(1)));
+    assert!(!state.is_down(), "a service in a loop is not down: {state:?}");
+    same!(state.last_end, Some(End::Exit(1)), "the exit code is that of its program");
     stop(world, &unit.name).await;
 }
 
@@ -186,18 +232,21 @@ pub(super) async fn a_service_that_cannot_be_read_hides_no_other(world: &World) 
     world.make_unreadable(&hidden.name).await?;
     let names = BTreeSet::from([&hidden, &seen, &absent].map(|unit| unit.name.clone()));
     let mut states = world.services().observe(&names).await;
-    assert!(states.keys().eq(&names));
-    assert!(states.remove(&hidden.name).unwrap().is_err());
+    assert!(states.keys().eq(&names), "the answer has an entry for every name");
+    assert!(
+        states.remove(&hidden.name).is_some_and(|state| state.is_err()),
+        "the entry of the unreadable service is an error"
+    );
     let states = all_read(states);
-    assert!(states[&seen.name].is_up());
-    assert_eq!(states[&absent.name], ServiceState::absent());
+    assert!(states[&seen.name].is_up(), "the readable service is up");
+    same!(states[&absent.name], ServiceState::absent(), "a unit that does not exist is absent");
     Ok(())
 }
 
 pub(super) async fn without_a_service_manager_every_call_is_unavailable(world: &World) -> Arranged {
     let unit = world.unit(0);
     load(world, &unit).await;
-    let job = world.services().begin(&unit.name, Verb::Start).await.unwrap();
+    let job = world.services().begin(&unit.name, Verb::Start).await.done();
     let services = world.without_manager().await?;
     let name = unit.name;
     let names = BTreeSet::from([name.clone(), world.unit(1).name]);

@@ -3,8 +3,12 @@
 use companion_core::model::service::{End, RunState, ServiceState, Verb};
 use companion_core::ports::{Job, PortErrorKind, PortResult};
 
-use super::{World, becomes, load, rendered_state_of, restart, run, start, state_of, stop};
-use crate::{Arranged, refused};
+use super::{
+    World, becomes, has, kill_and_await_restart, load, load_all, rendered_state_of, restart, run,
+    start, state_of, stop,
+};
+use crate::assertions::{Done as _, refused, same};
+use crate::{Arranged, Trait};
 
 pub(super) async fn a_unit_that_is_not_loaded_can_neither_be_started_nor_stopped(world: &World) {
     let name = world.unit(0).name;
@@ -19,12 +23,23 @@ pub(super) async fn a_started_unit_runs_at_the_revision_that_was_loaded(world: &
     let unit = world.unit(0);
     run(world, &unit).await;
     let state = state_of(world, &unit.name).await;
-    assert!(state.is_up(), "{state:?}");
-    assert_eq!((state.loaded(), state.running), (Some(unit.revision), Some(unit.revision)));
-    assert_eq!((state.restarts, state.busy, state.frozen), (0, false, false));
+    assert!(state.is_up(), "a started service is up: {state:?}");
+    same!(
+        (state.loaded(), state.running),
+        (Some(unit.revision), Some(unit.revision)),
+        "it runs the revision that was loaded"
+    );
+    same!(
+        (state.restarts, state.busy, state.frozen),
+        (0, false, false),
+        "it was not restarted, has no job and is not frozen"
+    );
     let rendered = rendered_state_of(world, &unit.name).await;
-    assert!(rendered.loaded().is_some_and(|revision| revision.rendering.is_some()));
-    assert_eq!(rendered.running, rendered.loaded());
+    assert!(
+        rendered.loaded().is_some_and(|revision| revision.rendering.is_some()),
+        "the loaded unit names the rendering of the unit store"
+    );
+    same!(rendered.running, rendered.loaded(), "what runs names the same rendering");
 }
 
 pub(super) async fn starting_what_runs_is_done_and_changes_nothing(world: &World) {
@@ -35,16 +50,20 @@ pub(super) async fn starting_what_runs_is_done_and_changes_nothing(world: &World
     load(world, &newer).await;
     start(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.running, Some(unit.revision), "it still runs what it ran");
+    same!(state.running, Some(unit.revision), "it still runs what it ran");
 }
 
-pub(super) async fn a_stopped_unit_is_inactive_and_stays_loaded(world: &World) {
+pub(super) async fn a_stopped_unit_is_down_and_stays_loaded(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
     stop(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert!(state.is_down(), "{state:?}");
-    assert_eq!((state.loaded(), state.running), (Some(unit.revision), None));
+    assert!(state.is_down(), "a stopped service is down: {state:?}");
+    same!(
+        (state.loaded(), state.running),
+        (Some(unit.revision), None),
+        "its unit stays loaded, and nothing runs"
+    );
 }
 
 pub(super) async fn stopping_what_does_not_run_is_done(world: &World) {
@@ -58,17 +77,17 @@ pub(super) async fn a_restart_starts_what_does_not_run(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
     restart(world, &unit.name).await;
-    assert!(state_of(world, &unit.name).await.is_up());
+    assert!(state_of(world, &unit.name).await.is_up(), "a restart starts what does not run");
 }
 
 pub(super) async fn a_job_that_is_dropped_goes_on(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
-    drop(world.services().begin(&unit.name, Verb::Start).await.unwrap());
+    drop(world.services().begin(&unit.name, Verb::Start).await.done());
     becomes(world, &unit.name, "it runs", ServiceState::is_up).await;
 }
 
-pub(super) async fn each_start_has_an_invocation_of_its_own(world: &World) {
+pub(super) async fn each_start_is_another_run(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
     let mut seen = Vec::new();
@@ -82,21 +101,31 @@ pub(super) async fn each_start_has_an_invocation_of_its_own(world: &World) {
             }
         }
         let state = state_of(world, &unit.name).await;
-        assert_eq!(state.running, Some(unit.revision), "{number}");
-        let invocation = state.run_id.expect("what runs has one");
-        assert!(!seen.contains(&invocation), "{number}: {seen:?}");
-        seen.push(invocation);
-        world.services().reload().await.unwrap();
+        same!(state.running, Some(unit.revision), "it runs the loaded revision: {number}");
+        let run_id = state.run_id.expect("what runs has one");
+        assert!(!seen.contains(&run_id), "{number}: {seen:?}");
+        seen.push(run_id);
+        load_all(world).await;
         start(world, &unit.name).await;
         let state = state_of(world, &unit.name).await;
-        assert_eq!(state.run_id.as_ref(), seen.last(), "{number}: it still runs");
+        same!(state.run_id.as_ref(), seen.last(), "{number}: it still runs");
     }
-    world.kill(&unit.name).await;
-    let waits = |state: &ServiceState| state.run == RunState::BetweenRestarts;
-    becomes(world, &unit.name, "it waits", waits).await;
-    let state = becomes(world, &unit.name, "it runs", ServiceState::is_up).await;
-    let invocation = state.run_id.expect("what runs has one");
-    assert!(!seen.contains(&invocation), "started by the service manager: {seen:?}");
+    let state = kill_and_await_restart(world, &unit.name).await;
+    let run_id = state.run_id.expect("what runs has one");
+    assert!(!seen.contains(&run_id), "started by the service manager: {seen:?}");
+}
+
+pub(super) async fn a_service_that_is_up_has_a_run_id_and_a_restart_changes_it(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let before = state_of(world, &unit.name).await.run_id;
+    assert!(before.is_some(), "a service that is up has a run id");
+    let read_again = state_of(world, &unit.name).await.run_id;
+    same!(read_again, before, "the same run has the same id");
+    restart(world, &unit.name).await;
+    let after = state_of(world, &unit.name).await.run_id;
+    assert!(after.is_some(), "a service that is up has a run id, also after a restart");
+    assert_ne!(after, before, "a restart is another run");
 }
 
 pub(super) async fn a_restart_of_what_runs_is_another_run(world: &World) {
@@ -105,43 +134,43 @@ pub(super) async fn a_restart_of_what_runs_is_another_run(world: &World) {
     let before = state_of(world, &unit.name).await;
     restart(world, &unit.name).await;
     let after = state_of(world, &unit.name).await;
-    assert!(after.is_up(), "{after:?}");
-    assert_ne!(after.run_id, before.run_id);
-    assert_eq!((after.restarts, after.last_end), (0, None), "it was not restarted automatically");
+    assert!(after.is_up(), "it is up after a restart: {after:?}");
+    assert_ne!(after.run_id, before.run_id, "a restart is another run");
+    same!((after.restarts, after.last_end), (0, None), "it was not restarted automatically");
 }
 
 pub(super) async fn two_starts_of_one_unit_are_both_done(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
     let (services, another) = (world.services(), world.another());
-    let one = services.begin(&unit.name, Verb::Start).await.unwrap();
-    let other = another.begin(&unit.name, Verb::Start).await.unwrap();
-    services.wait(one).await.unwrap();
-    another.wait(other).await.unwrap();
-    assert!(state_of(world, &unit.name).await.is_up());
+    let one = services.begin(&unit.name, Verb::Start).await.done();
+    let other = another.begin(&unit.name, Verb::Start).await.done();
+    services.wait(one).await.done();
+    another.wait(other).await.done();
+    assert!(state_of(world, &unit.name).await.is_up(), "it is up after two starts");
 }
 
 pub(super) async fn two_stops_of_one_unit_are_both_done(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
     let (services, another) = (world.services(), world.another());
-    let one = services.begin(&unit.name, Verb::Stop).await.unwrap();
-    let other = another.begin(&unit.name, Verb::Stop).await.unwrap();
-    services.wait(one).await.unwrap();
-    another.wait(other).await.unwrap();
-    assert!(state_of(world, &unit.name).await.is_down());
+    let one = services.begin(&unit.name, Verb::Stop).await.done();
+    let other = another.begin(&unit.name, Verb::Stop).await.done();
+    services.wait(one).await.done();
+    another.wait(other).await.done();
+    assert!(state_of(world, &unit.name).await.is_down(), "it is down after two stops");
 }
 
 pub(super) async fn of_a_start_and_a_stop_the_last_one_counts(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
     let services = world.services();
-    let begun = services.begin(&unit.name, Verb::Start).await.unwrap();
-    let ended = services.begin(&unit.name, Verb::Stop).await.unwrap();
-    services.wait(ended).await.unwrap();
-    services.wait(begun).await.unwrap();
+    let begun = services.begin(&unit.name, Verb::Start).await.done();
+    let ended = services.begin(&unit.name, Verb::Stop).await.done();
+    services.wait(ended).await.done();
+    services.wait(begun).await.done();
     let state = state_of(world, &unit.name).await;
-    assert!(state.is_down() && state.running.is_none(), "{state:?}");
+    assert!(state.is_down() && state.running.is_none(), "the last request was a stop: {state:?}");
     // Nothing is in its way.
     start(world, &unit.name).await;
 }
@@ -149,28 +178,26 @@ pub(super) async fn of_a_start_and_a_stop_the_last_one_counts(world: &World) {
 pub(super) async fn of_a_stop_and_a_start_the_last_one_counts(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
-    let before = state_of(world, &unit.name).await;
     let services = world.services();
-    let ended = services.begin(&unit.name, Verb::Stop).await.unwrap();
-    let begun = services.begin(&unit.name, Verb::Start).await.unwrap();
-    services.wait(begun).await.unwrap();
-    services.wait(ended).await.unwrap();
+    let ended = services.begin(&unit.name, Verb::Stop).await.done();
+    let begun = services.begin(&unit.name, Verb::Start).await.done();
+    services.wait(begun).await.done();
+    services.wait(ended).await.done();
     let state = state_of(world, &unit.name).await;
-    assert!(state.is_up(), "{state:?}");
-    assert_ne!(state.run_id, before.run_id);
+    assert!(state.is_up(), "the last request was a start: {state:?}");
 }
 
 pub(super) async fn a_job_that_is_replaced_ends_without_an_error(world: &World) {
     let unit = world.stubborn_unit();
     run(world, &unit).await;
     let services = world.services();
-    let ended = services.begin(&unit.name, Verb::Stop).await.unwrap();
+    let ended = services.begin(&unit.name, Verb::Stop).await.done();
     let pending = |state: &ServiceState| state.busy;
     becomes(world, &unit.name, "it is being stopped", pending).await;
-    let begun = services.begin(&unit.name, Verb::Start).await.unwrap();
-    services.wait(ended).await.unwrap();
-    services.wait(begun).await.unwrap();
-    assert!(state_of(world, &unit.name).await.is_up());
+    let begun = services.begin(&unit.name, Verb::Start).await.done();
+    services.wait(ended).await.done();
+    services.wait(begun).await.done();
+    assert!(state_of(world, &unit.name).await.is_up(), "the last request was a start");
 }
 
 pub(super) async fn program_that_ignores_a_stop_is_killed_and_the_stop_is_done(world: &World) {
@@ -178,25 +205,29 @@ pub(super) async fn program_that_ignores_a_stop_is_killed_and_the_stop_is_done(w
     run(world, &unit).await;
     stop(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert!(state.is_down() && state.running.is_none(), "{state:?}");
-    assert_eq!((state.run, state.last_end), (RunState::Failed, Some(End::Exit(137))));
+    assert!(state.is_down() && state.running.is_none(), "a killed program is down: {state:?}");
+    same!(
+        (state.run, state.last_end),
+        (RunState::Failed, Some(End::Exit(137))),
+        "a stop that had to kill leaves the service failed, with the exit code of SIGKILL"
+    );
 }
 
 pub(super) async fn the_end_of_a_job_is_seen_by_another_instance(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
-    let begun = world.services().begin(&unit.name, Verb::Start).await.unwrap();
-    world.another().wait(begun).await.unwrap();
-    assert!(state_of(world, &unit.name).await.is_up());
+    let begun = world.services().begin(&unit.name, Verb::Start).await.done();
+    world.another().wait(begun).await.done();
+    assert!(state_of(world, &unit.name).await.is_up(), "the end of the job was the start");
 }
 
 pub(super) async fn a_job_that_ended_can_still_be_asked_for(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
     let services = world.services();
-    let begun = services.begin(&unit.name, Verb::Start).await.unwrap();
-    services.wait(begun.clone()).await.unwrap();
-    services.wait(begun).await.unwrap();
+    let begun = services.begin(&unit.name, Verb::Start).await.done();
+    services.wait(begun.clone()).await.done();
+    services.wait(begun).await.done();
 }
 
 pub(super) async fn a_job_of_nobody_is_invalid(world: &World) {
@@ -210,16 +241,20 @@ pub(super) async fn jobs_of_several_units_run_concurrently(world: &World) {
         world.write(unit).await;
     }
     let services = world.services();
-    services.reload().await.unwrap();
+    load_all(world).await;
     let mut jobs = Vec::new();
     for unit in &units {
-        jobs.push(services.begin(&unit.name, Verb::Start).await.unwrap());
+        jobs.push(services.begin(&unit.name, Verb::Start).await.done());
     }
     for job in jobs.into_iter().rev() {
-        services.wait(job).await.unwrap();
+        services.wait(job).await.done();
     }
     for unit in &units {
-        assert_eq!(state_of(world, &unit.name).await.running, Some(unit.revision));
+        same!(
+            state_of(world, &unit.name).await.running,
+            Some(unit.revision),
+            "each unit runs its own revision"
+        );
     }
 }
 
@@ -230,20 +265,22 @@ pub(super) async fn one_units_jobs_do_not_touch_another_unit(world: &World) {
     run(world, &other).await;
     restart(world, &other.name).await;
     stop(world, &other.name).await;
-    world.services().reset_failed(&other.name).await.unwrap();
+    if has(world, Trait::KeepsFailures) {
+        world.services().reset_failed(&other.name).await.done();
+    }
     let mut after = state_of(world, &one.name).await;
     after.up_for = before.up_for;
-    assert_eq!(after, before);
+    same!(after, before, "jobs of one unit touch no other");
 }
 
 pub(super) async fn a_stopped_unit_stays_stopped_through_a_reload(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
     stop(world, &unit.name).await;
-    world.services().reload().await.unwrap();
+    world.services().reload().await.done();
     let state = state_of(world, &unit.name).await;
-    assert!(state.is_down(), "{state:?}");
-    assert_eq!((state.run, state.has_failed()), (RunState::Down, false));
+    assert!(state.is_down(), "a reload starts nothing that was stopped: {state:?}");
+    same!((state.run, state.has_failed()), (RunState::Down, false), "a stop is no failure");
 }
 
 pub(super) async fn a_job_that_is_not_waited_for_long_enough_may_yet_be_done(
@@ -252,7 +289,7 @@ pub(super) async fn a_job_that_is_not_waited_for_long_enough_may_yet_be_done(
     let unit = world.unit(0);
     load(world, &unit).await;
     let impatient = world.impatient().await?;
-    let begun = impatient.begin(&unit.name, Verb::Start).await.unwrap();
+    let begun = impatient.begin(&unit.name, Verb::Start).await.done();
     refused(impatient.wait(begun).await, PortErrorKind::Transient);
     becomes(world, &unit.name, "it runs", ServiceState::is_up).await;
     Ok(())

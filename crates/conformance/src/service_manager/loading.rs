@@ -4,58 +4,75 @@ use companion_core::model::service::{LoadedUnit, RunState, ServiceState, Verb};
 use companion_core::ports::PortErrorKind;
 use std::collections::BTreeSet;
 
-use super::{World, load, restart, run, start, state_of, stop};
-use crate::{Arranged, all_read, refused};
+use super::{World, load, load_all, restart, run, start, state_of, stop, unload};
+use crate::Arranged;
+use crate::assertions::{Done as _, all_read, refused, same};
 
-pub(super) async fn a_unit_that_nobody_wrote_is_not_found(world: &World) {
+pub(super) async fn a_unit_that_nobody_wrote_is_absent(world: &World) {
     let unit = world.unit(0);
-    world.services().reload().await.unwrap();
-    assert_eq!(state_of(world, &unit.name).await, ServiceState::absent());
+    load_all(world).await;
+    same!(
+        state_of(world, &unit.name).await,
+        ServiceState::absent(),
+        "a unit that nobody wrote is absent"
+    );
 }
 
 pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
     load(world, &world.unit(1)).await;
     let names: BTreeSet<_> = (0..4).map(|number| world.unit(number).name).collect();
     let states = all_read(world.services().observe(&names).await);
-    assert!(states.keys().eq(names.iter()));
+    assert!(states.keys().eq(names.iter()), "the answer has an entry for every name");
     let nobody = world.services().observe(&BTreeSet::new()).await;
-    assert!(nobody.is_empty());
+    assert!(nobody.is_empty(), "the answer about no name is empty");
 }
 
 pub(super) async fn a_written_unit_is_not_known_before_a_reload(world: &World) {
     let unit = world.unit(0);
     world.write(&unit).await;
-    assert_eq!(state_of(world, &unit.name).await.unit, LoadedUnit::Absent);
+    same!(
+        state_of(world, &unit.name).await.unit,
+        LoadedUnit::Absent,
+        "a written unit is unknown before the reload"
+    );
     let started = world.services().begin(&unit.name, Verb::Start).await;
     refused(started, PortErrorKind::NotFound);
 }
 
-pub(super) async fn a_reload_loads_what_is_there_and_starts_nothing(world: &World) {
+pub(super) async fn loading_a_unit_starts_nothing(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.run, RunState::Down);
-    assert_eq!((state.loaded(), state.running), (Some(unit.revision), None));
-    assert!(state.is_down(), "{state:?}");
+    same!(state.run, RunState::Down, "loading starts nothing");
+    same!(
+        (state.loaded(), state.running),
+        (Some(unit.revision), None),
+        "the loaded unit names its revision, and nothing runs"
+    );
+    assert!(state.is_down(), "a loaded unit that was never started is down: {state:?}");
 }
 
-pub(super) async fn a_unit_that_is_shadowed_is_from_elsewhere(world: &World) {
+pub(super) async fn a_unit_that_is_shadowed_is_from_elsewhere(world: &World) -> Arranged {
     let unit = world.unit(0);
     load(world, &unit).await;
-    world.shadow(&unit.name).await;
+    world.shadow(&unit.name).await?;
     let state = state_of(world, &unit.name).await;
-    assert!(matches!(state.unit, LoadedUnit::Elsewhere { .. }), "{state:?}");
+    assert!(
+        matches!(state.unit, LoadedUnit::Elsewhere { .. }),
+        "a unit from another location is reported as such: {state:?}"
+    );
+    Ok(())
 }
 
 pub(super) async fn a_reload_does_not_touch_what_runs(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
     let before = state_of(world, &unit.name).await;
-    world.services().reload().await.unwrap();
+    world.services().reload().await.done();
     let mut after = state_of(world, &unit.name).await;
-    assert!(after.up_for >= before.up_for);
+    assert!(after.up_for >= before.up_for, "the time since it is up does not shrink");
     after.up_for = before.up_for;
-    assert_eq!(after, before);
+    same!(after, before, "a reload touches no service");
 }
 
 pub(super) async fn a_newer_unit_reaches_the_process_by_a_reload_and_a_restart(world: &World) {
@@ -65,39 +82,58 @@ pub(super) async fn a_newer_unit_reaches_the_process_by_a_reload_and_a_restart(w
     newer.revision = newer.revision.with_restart_epoch(1);
     world.write(&newer).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.loaded(), Some(unit.revision), "written only");
-    world.services().reload().await.unwrap();
+    same!(state.loaded(), Some(unit.revision), "written only");
+    world.services().reload().await.done();
     let state = state_of(world, &unit.name).await;
     let (old, new) = (Some(unit.revision), Some(newer.revision));
-    assert_eq!((state.loaded(), state.running), (new, old), "reloaded only");
+    same!((state.loaded(), state.running), (new, old), "reloaded only");
     restart(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!((state.loaded(), state.running), (new, new));
+    same!(
+        (state.loaded(), state.running),
+        (new, new),
+        "after the restart the newer unit is loaded and runs"
+    );
 }
 
-pub(super) async fn a_unit_that_is_refused_does_not_make_a_reload_fail_and_hides_no_other(
-    world: &World,
-) {
+pub(super) async fn a_newer_unit_reaches_the_process_by_a_restart(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let mut newer = unit.clone();
+    newer.revision = newer.revision.with_restart_epoch(1);
+    load(world, &newer).await;
+    let state = state_of(world, &unit.name).await;
+    let (old, new) = (Some(unit.revision), Some(newer.revision));
+    same!((state.loaded(), state.running), (new, old), "loading a unit changes no process");
+    restart(world, &unit.name).await;
+    let state = state_of(world, &unit.name).await;
+    same!((state.loaded(), state.running), (new, new), "a restart runs the loaded unit");
+}
+
+pub(super) async fn an_invalid_unit_fails_no_load_and_hides_no_other(world: &World) {
     let (refused, sound) = (world.unit(0), world.unit(1));
     world.write_refused(&refused.name).await;
     load(world, &sound).await;
     let state = state_of(world, &refused.name).await;
-    assert_eq!(state.unit, LoadedUnit::Absent);
+    same!(state.unit, LoadedUnit::Absent, "a unit that the host cannot use is absent");
     let state = state_of(world, &sound.name).await;
-    assert_eq!(state.loaded(), Some(sound.revision));
+    same!(state.loaded(), Some(sound.revision), "another unit is loaded nevertheless");
 }
 
 pub(super) async fn a_unit_whose_file_vanished_runs_on_until_it_is_stopped(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
-    world.delete(&unit.name).await;
-    world.services().reload().await.unwrap();
+    unload(world, &unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.unit, LoadedUnit::Absent);
-    assert!(state.is_up(), "{state:?}");
-    assert_eq!((state.loaded(), state.running), (None, Some(unit.revision)));
+    same!(state.unit, LoadedUnit::Absent, "a unit whose file is gone is absent");
+    assert!(state.is_up(), "its service runs on: {state:?}");
+    same!(
+        (state.loaded(), state.running),
+        (None, Some(unit.revision)),
+        "nothing is loaded, and the revision that runs is still reported"
+    );
     stop(world, &unit.name).await;
-    assert!(!state_of(world, &unit.name).await.is_up());
+    assert!(!state_of(world, &unit.name).await.is_up(), "a service without a unit can be stopped");
 }
 
 pub(super) async fn reading_changes_nothing(world: &World) {
@@ -106,9 +142,9 @@ pub(super) async fn reading_changes_nothing(world: &World) {
     let mut before = state_of(world, &unit.name).await;
     for _ in 0..3 {
         let after = state_of(world, &unit.name).await;
-        assert!(after.up_for >= before.up_for);
+        assert!(after.up_for >= before.up_for, "the time since it is up does not shrink");
         before.up_for = after.up_for;
-        assert_eq!(after, before);
+        same!(after, before, "reading changes nothing");
     }
 }
 
@@ -119,19 +155,22 @@ pub(super) async fn a_reload_forgets_a_unit_whose_file_is_gone_and_that_does_not
     load(world, &unit).await;
     world.delete(&unit.name).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.loaded(), Some(unit.revision), "before the reload it is known as it was");
-    world.services().reload().await.unwrap();
-    assert_eq!(state_of(world, &unit.name).await, ServiceState::absent());
+    same!(state.loaded(), Some(unit.revision), "before the reload it is known as it was");
+    world.services().reload().await.done();
+    same!(
+        state_of(world, &unit.name).await,
+        ServiceState::absent(),
+        "after a reload a deleted unit that does not run is unknown"
+    );
 }
 
 pub(super) async fn a_unit_that_comes_back_is_loaded_again(world: &World) {
     let unit = world.unit(0);
     load(world, &unit).await;
-    world.delete(&unit.name).await;
-    world.services().reload().await.unwrap();
+    unload(world, &unit.name).await;
     load(world, &unit).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.loaded(), Some(unit.revision));
+    same!(state.loaded(), Some(unit.revision), "a unit that comes back is loaded");
     start(world, &unit.name).await;
 }
 
@@ -139,13 +178,16 @@ pub(super) async fn a_unit_that_comes_back_finds_what_ran_on(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
     let before = state_of(world, &unit.name).await;
-    world.delete(&unit.name).await;
-    world.services().reload().await.unwrap();
+    unload(world, &unit.name).await;
     load(world, &unit).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.loaded(), Some(unit.revision));
-    assert_eq!((state.running, state.run_id), (before.running, before.run_id));
-    assert_eq!(state.restarts, 0);
+    same!(state.loaded(), Some(unit.revision), "a unit that comes back is loaded");
+    same!(
+        (state.running, state.run_id),
+        (before.running, before.run_id),
+        "what ran on is still the same run"
+    );
+    same!(state.restarts, 0, "its return counts as no restart");
 }
 
 pub(super) async fn a_reload_without_a_change_changes_nothing(world: &World) {
@@ -154,11 +196,11 @@ pub(super) async fn a_reload_without_a_change_changes_nothing(world: &World) {
     run(world, &running).await;
     let before = (state_of(world, &loaded.name).await, state_of(world, &running.name).await);
     for _ in 0..3 {
-        world.services().reload().await.unwrap();
+        world.services().reload().await.done();
     }
     let mut after = (state_of(world, &loaded.name).await, state_of(world, &running.name).await);
     after.1.up_for = before.1.up_for;
-    assert_eq!(after, before);
+    same!(after, before, "a reload without changed files changes nothing");
 }
 
 pub(super) async fn concurrent_reloads_both_load_the_current_files(world: &World) {
@@ -166,56 +208,84 @@ pub(super) async fn concurrent_reloads_both_load_the_current_files(world: &World
     world.write(&unit).await;
     let (services, another) = (world.services(), world.another());
     let (one, other) = tokio::join!(services.reload(), another.reload());
-    one.unwrap();
-    other.unwrap();
-    assert_eq!(state_of(world, &unit.name).await.loaded(), Some(unit.revision));
+    one.done();
+    other.done();
+    same!(
+        state_of(world, &unit.name).await.loaded(),
+        Some(unit.revision),
+        "after both reloads the written unit is loaded"
+    );
 }
 
-pub(super) async fn invalid_unit_is_not_found_and_keeps_running(world: &World) {
+pub(super) async fn invalid_unit_is_absent_and_keeps_running(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
     world.write_refused(&unit.name).await;
-    world.services().reload().await.unwrap();
+    load_all(world).await;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.unit, LoadedUnit::Absent);
-    assert_eq!(state.running, Some(unit.revision));
+    same!(state.unit, LoadedUnit::Absent, "a unit that the host cannot use is absent");
+    same!(state.running, Some(unit.revision), "its service runs on with its revision");
 }
 
 pub(super) async fn what_another_instance_loaded_is_seen_by_this_one(world: &World) {
     let unit = world.unit(0);
     world.write(&unit).await;
-    world.another().reload().await.unwrap();
-    assert_eq!(state_of(world, &unit.name).await.loaded(), Some(unit.revision));
+    world.another().reload().await.done();
+    same!(
+        state_of(world, &unit.name).await.loaded(),
+        Some(unit.revision),
+        "what one instance loaded is loaded for every instance"
+    );
 }
 
-pub(super) async fn an_unmanaged_unit_is_loaded_and_names_no_revision(world: &World) {
+pub(super) async fn an_unmanaged_unit_names_no_revision(world: &World) {
     let name = world.unit(0).name;
     world.write_unmanaged(&name).await;
-    world.services().reload().await.unwrap();
+    load_all(world).await;
     let state = state_of(world, &name).await;
-    assert_eq!(state.unit, LoadedUnit::FromStore { revision: None });
-    start(world, &name).await;
-    let state = state_of(world, &name).await;
-    assert!(state.is_up(), "{state:?}");
-    assert_eq!(state.running, None);
+    same!(
+        state.unit,
+        LoadedUnit::FromStore { revision: None },
+        "an unmanaged unit is loaded without a revision"
+    );
 }
 
-pub(super) async fn a_unit_that_is_shadowed_no_more_is_from_the_store_again(world: &World) {
+pub(super) async fn an_unmanaged_service_that_somebody_started_names_no_revision(
+    world: &World,
+) -> Arranged {
+    let name = world.unit(0).name;
+    world.write_unmanaged(&name).await;
+    load_all(world).await;
+    world.start_unmanaged(&name).await?;
+    let state = state_of(world, &name).await;
+    assert!(state.is_up(), "the unmanaged service runs: {state:?}");
+    same!(state.running, None, "an unmanaged service names no revision");
+    Ok(())
+}
+
+pub(super) async fn a_unit_that_is_shadowed_no_more_is_from_the_store_again(
+    world: &World,
+) -> Arranged {
     let unit = world.unit(0);
     load(world, &unit).await;
-    world.shadow(&unit.name).await;
-    world.unshadow(&unit.name).await;
+    world.shadow(&unit.name).await?;
+    world.unshadow(&unit.name).await?;
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.loaded(), Some(unit.revision));
+    same!(
+        state.loaded(),
+        Some(unit.revision),
+        "without the override the unit of the store is loaded"
+    );
+    Ok(())
 }
 
 pub(super) async fn a_drop_in_changes_neither_source_nor_revision(world: &World) -> Arranged {
     let unit = world.unit(0);
     load(world, &unit).await;
     world.drop_in(&unit.name).await?;
-    world.services().reload().await.unwrap();
+    world.services().reload().await.done();
     let state = state_of(world, &unit.name).await;
-    assert_eq!(state.loaded(), Some(unit.revision));
+    same!(state.loaded(), Some(unit.revision), "a drop-in changes no revision");
     start(world, &unit.name).await;
     Ok(())
 }
@@ -226,12 +296,15 @@ pub(super) async fn a_drop_in_is_named_once_it_is_loaded(world: &World) -> Arran
     load(world, &other).await;
     let before = state_of(world, &unit.name).await.drop_ins;
     world.drop_in(&unit.name).await?;
-    assert_eq!(state_of(world, &unit.name).await.drop_ins, before, "it is not in force yet");
-    world.services().reload().await.unwrap();
+    same!(state_of(world, &unit.name).await.drop_ins, before, "it is not in force yet");
+    world.services().reload().await.done();
     let mut after = state_of(world, &unit.name).await.drop_ins;
     after.retain(|path| !before.contains(path));
-    assert!(matches!(&after[..], [path] if path.contains(unit.name.as_str())), "{after:?}");
-    assert_eq!(state_of(world, &other.name).await.drop_ins, before, "it is no other unit's");
+    assert!(
+        matches!(&after[..], [path] if path.contains(unit.name.as_str())),
+        "exactly the drop-in of this unit is named: {after:?}"
+    );
+    same!(state_of(world, &other.name).await.drop_ins, before, "it is no other unit's");
     Ok(())
 }
 
@@ -246,11 +319,15 @@ pub(super) async fn reload_is_refused_if_a_broken_unmanaged_file_would_unload_un
     refused(world.services().reload().await, PortErrorKind::Conflict);
     let mut after = state_of(world, &unit.name).await;
     after.up_for = before.up_for;
-    assert_eq!(after, before);
-    assert_eq!(state_of(world, &other.name).await.unit, LoadedUnit::Absent, "nothing was loaded");
+    same!(after, before, "a refused reload changes nothing");
+    same!(state_of(world, &other.name).await.unit, LoadedUnit::Absent, "nothing was loaded");
     world.remove_broken_unmanaged_file().await?;
-    world.services().reload().await.unwrap();
-    assert_eq!(state_of(world, &other.name).await.loaded(), Some(other.revision));
+    world.services().reload().await.done();
+    same!(
+        state_of(world, &other.name).await.loaded(),
+        Some(other.revision),
+        "a reload without the broken file loads"
+    );
     Ok(())
 }
 
@@ -262,7 +339,7 @@ pub(super) async fn reload_without_a_generator_unloads_no_managed_unit(world: &W
     refused(services.reload().await, PortErrorKind::Unavailable);
     let mut after = state_of(world, &unit.name).await;
     after.up_for = before.up_for;
-    assert_eq!(after, before);
+    same!(after, before, "a refused reload changes nothing");
     Ok(())
 }
 
@@ -279,6 +356,10 @@ pub(super) async fn rate_limited_reload_is_transient_and_loads_nothing(world: &W
     refused(reloaded, PortErrorKind::Transient);
     world.write(&unit).await;
     refused(world.services().reload().await, PortErrorKind::Transient);
-    assert_eq!(state_of(world, &unit.name).await.unit, LoadedUnit::Absent);
+    same!(
+        state_of(world, &unit.name).await.unit,
+        LoadedUnit::Absent,
+        "a rate-limited reload loads nothing"
+    );
     Ok(())
 }

@@ -9,13 +9,11 @@ use companion_core::model::service::{RunState, ServiceState, Verb};
 use companion_core::model::unit::UnitSpec;
 
 use super::{World, becomes, carry_out, load, run, state_of};
-use crate::all_read;
+use crate::assertions::{all_read, only, same};
 
 async fn log_of(world: &World, name: &CompanionName) -> LogTail {
     let ended = BTreeMap::from([(name.clone(), state_of(world, name).await)]);
-    let mut logs = all_read(world.services().log_tails(&ended).await);
-    assert_eq!(logs.len(), 1);
-    logs.remove(name).unwrap()
+    only(all_read(world.services().log_tails(&ended).await), name)
 }
 
 async fn fails(world: &World, unit: &UnitSpec) {
@@ -36,7 +34,11 @@ async fn once(world: &World) -> UnitSpec {
 pub(super) async fn the_log_of_a_failed_run_is_there_to_its_last_line(world: &World) {
     let unit = once(world).await;
     fails(world, &unit).await;
-    assert_eq!(log_of(world, &unit.name).await.lines(), ["about to end", "ends with 3"]);
+    same!(
+        log_of(world, &unit.name).await.lines(),
+        ["about to end", "ends with 3"],
+        "the log has the last lines of the failed run"
+    );
 }
 
 pub(super) async fn the_log_of_a_failed_start_names_the_missing_image(world: &World) {
@@ -46,7 +48,10 @@ pub(super) async fn the_log_of_a_failed_start_names_the_missing_image(world: &Wo
     fails(world, &unit).await;
     let log = log_of(world, &unit.name).await;
     let last = log.lines().last().map(String::as_str).unwrap_or_default();
-    assert!(last.contains(&world.absent_image().to_string()), "{log:?}");
+    assert!(
+        last.contains(&world.absent_image().to_string()),
+        "the last line names the missing image: {log:?}"
+    );
 }
 
 pub(super) async fn a_later_run_has_another_log(world: &World) {
@@ -55,8 +60,12 @@ pub(super) async fn a_later_run_has_another_log(world: &World) {
     fails(world, &lacking).await;
     let first = log_of(world, &unit.name).await;
     fails(world, &unit).await;
-    assert_eq!(log_of(world, &unit.name).await.lines(), ["about to end", "ends with 3"]);
-    assert_ne!(log_of(world, &unit.name).await, first);
+    same!(
+        log_of(world, &unit.name).await.lines(),
+        ["about to end", "ends with 3"],
+        "the log is that of the later run"
+    );
+    assert_ne!(log_of(world, &unit.name).await, first, "a later run has another log");
 }
 
 pub(super) async fn a_log_is_answered_for_every_name_and_reading_it_changes_nothing(world: &World) {
@@ -68,10 +77,21 @@ pub(super) async fn a_log_is_answered_for_every_name_and_reading_it_changes_noth
         ended.insert(unit.name.clone(), state_of(world, &unit.name).await);
     }
     let logs = all_read(world.services().log_tails(&ended).await);
-    assert!(logs.keys().eq(ended.keys()));
-    assert!(logs[&absent.name].is_empty());
-    assert_eq!(all_read(world.another().log_tails(&ended).await)[&failed.name], logs[&failed.name]);
-    assert!(world.services().log_tails(&BTreeMap::new()).await.is_empty());
-    assert_eq!(state_of(world, &failed.name).await, ended[&failed.name]);
-    assert!(state_of(world, &runs.name).await.is_up());
+    assert!(logs.keys().eq(ended.keys()), "the answer has an entry for every name");
+    assert!(logs[&absent.name].is_empty(), "what never ran has no log");
+    same!(
+        all_read(world.another().log_tails(&ended).await)[&failed.name],
+        logs[&failed.name],
+        "each instance reads the same log"
+    );
+    assert!(
+        world.services().log_tails(&BTreeMap::new()).await.is_empty(),
+        "the answer about no name is empty"
+    );
+    same!(
+        state_of(world, &failed.name).await,
+        ended[&failed.name],
+        "reading a log changes nothing"
+    );
+    assert!(state_of(world, &runs.name).await.is_up(), "reading a log ends nothing");
 }

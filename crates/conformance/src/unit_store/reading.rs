@@ -11,119 +11,155 @@ use companion_core::ports::PortErrorKind;
 
 use super::{World, location_of, state_of, unit_at, without_rendering};
 use crate::Arranged;
+use crate::assertions::{Done as _, same};
 
 pub(super) async fn an_empty_store_lists_nothing_and_every_name_in_it_is_absent(world: &World) {
-    assert!(world.store().list().await.unwrap().is_empty());
+    assert!(world.store().list().await.done().is_empty(), "no managed unit is listed");
     let unit = world.unit(0);
     let state = state_of(world, &unit.name, Some(&unit)).await;
-    assert_eq!(state, UnitFileState::Absent);
+    same!(state, UnitFileState::Absent, "the unit is absent");
 }
 
 pub(super) async fn a_unit_that_is_compared_with_none_is_outdated_and_names_its_revision(
     world: &World,
 ) {
     let unit = world.unit(0);
-    world.store().write(&unit).await.unwrap();
+    world.store().write(&unit).await.done();
     let revision = unit.revision;
     let state = state_of(world, &unit.name, None).await;
-    assert_eq!(state, UnitFileState::Outdated { revision });
+    same!(
+        state,
+        UnitFileState::Outdated { revision },
+        "it differs from the expected unit and nobody edited it"
+    );
 }
 
 pub(super) async fn a_unit_that_is_compared_with_another_one_is_outdated(world: &World) {
     let unit = world.unit(0);
-    world.store().write(&unit).await.unwrap();
+    world.store().write(&unit).await.done();
     let mut other = unit.clone();
     other.container.read_only_root = !other.container.read_only_root;
     let revision = unit.revision;
     let state = state_of(world, &unit.name, Some(&other)).await;
-    assert_eq!(state, UnitFileState::Outdated { revision });
+    same!(
+        state,
+        UnitFileState::Outdated { revision },
+        "it differs from the expected unit and nobody edited it"
+    );
 }
 
 pub(super) async fn a_unit_is_compared_under_the_restart_epoch_that_its_file_names(world: &World) {
     let mut unit = world.unit(0);
     unit.revision = unit.revision.with_restart_epoch(3);
-    world.store().write(&unit).await.unwrap();
+    world.store().write(&unit).await.done();
     let mut asked = unit.clone();
     asked.revision = asked.revision.with_restart_epoch(0);
     let revision = unit.revision;
     let state = state_of(world, &unit.name, Some(&asked)).await;
-    assert_eq!(state, UnitFileState::Current { revision });
+    same!(
+        state,
+        UnitFileState::Current { revision },
+        "the comparison ignores the restart epoch of the file"
+    );
 }
 
 pub(super) async fn an_edited_unit_is_drifted_and_still_names_its_revision(world: &World) {
     let unit = world.unit(0);
-    world.store().write(&unit).await.unwrap();
+    world.store().write(&unit).await.done();
     world.edit(&unit.name).await;
     let revision = Some(unit.revision);
     let state = state_of(world, &unit.name, Some(&unit)).await;
-    assert_eq!(state, UnitFileState::Drifted { revision });
-    assert!(world.store().list().await.unwrap().contains(&unit.name));
+    same!(
+        state,
+        UnitFileState::Drifted { revision },
+        "it was edited, and still names its revision"
+    );
+    assert!(world.store().list().await.done().contains(&unit.name), "the managed unit is listed");
 }
 
 pub(super) async fn an_edited_unit_that_everyone_may_write_is_drifted(world: &World) {
     let unit = world.unit(0);
-    world.store().write(&unit).await.unwrap();
+    world.store().write(&unit).await.done();
     world.expose(&unit.name).await;
     let mut other = unit.clone();
     other.container.read_only_root = !other.container.read_only_root;
     let revision = unit.revision;
     let state = state_of(world, &unit.name, Some(&other)).await;
-    assert_eq!(state, UnitFileState::Outdated { revision }, "nobody edited it yet");
+    same!(state, UnitFileState::Outdated { revision }, "nobody edited it yet");
     world.edit(&unit.name).await;
     let revision = Some(revision);
     for wanted in [Some(&unit), Some(&other), None] {
         let state = state_of(world, &unit.name, wanted).await;
-        assert_eq!(state, UnitFileState::Drifted { revision });
+        same!(
+            state,
+            UnitFileState::Drifted { revision },
+            "it was edited, and still names its revision"
+        );
     }
 }
 
 pub(super) async fn a_file_without_a_byte_is_drifted_and_not_listed(world: &World) {
     let unit = world.unit(0);
-    world.store().write(&unit).await.unwrap();
+    world.store().write(&unit).await.done();
     world.truncate(&unit.name).await;
     let state = state_of(world, &unit.name, Some(&unit)).await;
-    assert_eq!(state, UnitFileState::Drifted { revision: None });
-    assert!(world.store().list().await.unwrap().is_empty());
+    same!(
+        state,
+        UnitFileState::Drifted { revision: None },
+        "an empty file is drifted and names no revision"
+    );
+    assert!(world.store().list().await.done().is_empty(), "no managed unit is listed");
 }
 
 pub(super) async fn a_name_that_cannot_be_read_hides_no_other(world: &World) {
     let (hidden, seen) = (world.unit(0), world.unit(1));
-    world.store().write(&hidden).await.unwrap();
-    world.store().write(&seen).await.unwrap();
+    world.store().write(&hidden).await.done();
+    world.store().write(&seen).await.done();
     world.forbid(&hidden.name).await;
     let names = [&hidden, &seen].map(|unit| (unit.name.clone(), Some(unit.clone())));
     let files = world.store().observe(&names.into()).await;
     let kind = files[&hidden.name].as_ref().map_err(|error| error.kind());
-    assert_eq!(kind.map(|file| &file.state), Err(PortErrorKind::Denied));
+    same!(
+        kind.map(|file| &file.state),
+        Err(PortErrorKind::Denied),
+        "the unreadable entry is denied"
+    );
     let revision = seen.revision;
     let state = files[&seen.name].as_ref().unwrap().state.clone();
-    assert_eq!(without_rendering(state), UnitFileState::Current { revision });
+    same!(
+        without_rendering(state),
+        UnitFileState::Current { revision },
+        "the readable unit is current"
+    );
 }
 
 pub(super) async fn the_answer_has_an_entry_for_every_name(world: &World) {
     let units: Vec<UnitSpec> = (0..5).map(|number| world.unit(number)).collect();
-    world.store().write(&units[1]).await.unwrap();
+    world.store().write(&units[1]).await.done();
     world.put_unmanaged(&units[2].name).await;
     let names: BTreeMap<_, _> = units.iter().map(|unit| (unit.name.clone(), None)).collect();
     let files = world.store().observe(&names).await;
-    assert!(files.keys().eq(names.keys()));
-    assert!(world.store().observe(&BTreeMap::new()).await.is_empty());
+    assert!(files.keys().eq(names.keys()), "the answer has an entry for every name");
+    assert!(
+        world.store().observe(&BTreeMap::new()).await.is_empty(),
+        "the answer about no name is empty"
+    );
 }
 
 pub(super) async fn every_name_has_a_location_of_its_own(world: &World) {
     let units = [world.unit(0), world.unit(1)];
-    world.store().write(&units[0]).await.unwrap();
+    world.store().write(&units[0]).await.done();
     let names = units.map(|unit| (unit.name.clone(), Some(unit)));
     let files = world.store().observe(&names.into()).await;
     let mut locations: Vec<String> =
         files.into_values().map(|file| file.unwrap().location).collect();
     locations.dedup();
-    assert_eq!(locations.len(), 2, "{locations:?}");
+    same!(locations.len(), 2, "each name has a separate location: {locations:?}");
 }
 
 pub(super) async fn every_part_of_a_unit_is_compared(world: &World) {
     let unit = world.unit(0);
-    world.store().write(&unit).await.unwrap();
+    world.store().write(&unit).await.done();
     let changes: [fn(&mut UnitSpec); 8] = [
         |unit| unit.description.push_str(", newer"),
         |unit| unit.image = ImageId::new(&"a".repeat(64)).unwrap(),
@@ -141,13 +177,13 @@ pub(super) async fn every_part_of_a_unit_is_compared(world: &World) {
         change(&mut other);
         let state = state_of(world, &unit.name, Some(&other)).await;
         let revision = unit.revision;
-        assert_eq!(state, UnitFileState::Outdated { revision }, "change {number}");
+        same!(state, UnitFileState::Outdated { revision }, "change {number}");
     }
 }
 
 pub(super) async fn reading_changes_nothing(world: &World) {
     let units = [0, 1, 2].map(|number| world.unit(number));
-    world.store().write(&units[0]).await.unwrap();
+    world.store().write(&units[0]).await.done();
     world.put_unmanaged(&units[1].name).await;
     let traces = async || {
         let mut traces = Vec::new();
@@ -158,69 +194,77 @@ pub(super) async fn reading_changes_nothing(world: &World) {
     };
     let before = traces().await;
     for _ in 0..2 {
-        world.store().list().await.unwrap();
+        world.store().list().await.done();
         for unit in &units {
             state_of(world, &unit.name, Some(unit)).await;
         }
     }
-    assert_eq!(traces().await, before);
+    same!(traces().await, before, "reading changes nothing");
 }
 
 pub(super) async fn listing_returns_exactly_the_managed_units(world: &World) {
     let units: Vec<UnitSpec> = (0..6).map(|number| world.unit(number)).collect();
     for unit in &units[..3] {
-        world.store().write(unit).await.unwrap();
+        world.store().write(unit).await.done();
     }
     world.edit(&units[1].name).await;
     world.expose(&units[2].name).await;
     world.put_unmanaged(&units[3].name).await;
     world.put_garbage(&units[4].name).await;
     let ours = units[..3].iter().map(|unit| unit.name.clone()).collect();
-    assert_eq!(world.store().list().await.unwrap(), ours);
+    same!(world.store().list().await.done(), ours, "exactly the managed units are listed");
 }
 
 pub(super) async fn location_is_the_same_in_every_state(world: &World) {
     let unit = world.unit(0);
-    world.store().write(&world.unit(1)).await.unwrap();
+    world.store().write(&world.unit(1)).await.done();
     let absent = location_of(world, &unit.name).await;
-    world.store().write(&unit).await.unwrap();
-    assert_eq!(location_of(world, &unit.name).await, absent);
+    world.store().write(&unit).await.done();
+    same!(location_of(world, &unit.name).await, absent, "the location is the same in every state");
     world.truncate(&unit.name).await;
-    assert_eq!(location_of(world, &unit.name).await, absent);
-    world.store().remove(&unit.name).await.unwrap();
-    assert_eq!(location_of(world, &unit.name).await, absent);
+    same!(location_of(world, &unit.name).await, absent, "the location is the same in every state");
+    world.store().remove(&unit.name).await.done();
+    same!(location_of(world, &unit.name).await, absent, "the location is the same in every state");
 }
 
 pub(super) async fn a_drop_in_beside_a_unit_is_named_and_changes_nothing_else(
     world: &World,
 ) -> Arranged {
     let (unit, other) = (world.unit(0), world.unit(1));
-    world.store().write(&unit).await.unwrap();
-    world.store().write(&other).await.unwrap();
+    world.store().write(&unit).await.done();
+    world.store().write(&other).await.done();
     let before = unit_at(world, &unit.name).await;
     world.drop_in(&unit.name).await?;
     let mut after = unit_at(world, &unit.name).await;
     after.drop_ins.retain(|path| !before.drop_ins.contains(path));
     let [path] = &after.drop_ins[..] else { panic!("{after:?}") };
-    assert!(path.contains(unit.name.as_str()), "{path}");
-    assert_eq!((after.state, after.location), (before.state, before.location));
-    assert_eq!(unit_at(world, &other.name).await.drop_ins, before.drop_ins);
-    assert_eq!(world.store().list().await.unwrap().len(), 2);
-    world.store().remove(&unit.name).await.unwrap();
-    assert_eq!(unit_at(world, &unit.name).await.drop_ins, after.drop_ins, "it is not ours");
+    assert!(path.contains(unit.name.as_str()), "the drop-in of this unit is named: {path}");
+    same!(
+        (after.state, after.location),
+        (before.state, before.location),
+        "a drop-in changes nothing else"
+    );
+    same!(
+        unit_at(world, &other.name).await.drop_ins,
+        before.drop_ins,
+        "it is the drop-in of no other unit"
+    );
+    same!(world.store().list().await.done().len(), 2, "a drop-in is not listed as a unit");
+    world.store().remove(&unit.name).await.done();
+    same!(unit_at(world, &unit.name).await.drop_ins, after.drop_ins, "it is not ours");
     Ok(())
 }
 
 pub(super) async fn missing_store_is_empty_and_created_by_a_write(world: &World) {
     let unit = world.unit(0);
-    world.store().write(&unit).await.unwrap();
+    world.store().write(&unit).await.done();
     world.lose_store().await;
-    assert!(world.store().list().await.unwrap().is_empty());
+    assert!(world.store().list().await.done().is_empty(), "no managed unit is listed");
     let state = state_of(world, &unit.name, Some(&unit)).await;
-    assert_eq!(state, UnitFileState::Absent);
-    world.store().remove(&unit.name).await.unwrap();
-    world.store().write(&unit).await.unwrap();
+    same!(state, UnitFileState::Absent, "the unit is absent");
+    world.store().remove(&unit.name).await.done();
+    world.store().write(&unit).await.done();
     let revision = unit.revision;
     let state = state_of(world, &unit.name, Some(&unit)).await;
-    assert_eq!(state, UnitFileState::Current { revision });
+    same!(state, UnitFileState::Current { revision }, "the unit is current");
 }

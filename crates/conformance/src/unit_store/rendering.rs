@@ -4,23 +4,24 @@ use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::{UnitFile, UnitFileState, UnitSpec};
 
 use super::{World, file_of};
+use crate::assertions::{Done as _, same};
 
 async fn seen(world: &World, unit: &UnitSpec) -> UnitFile {
-    file_of(&*world.store(), &unit.name, Some(unit)).await.unwrap()
+    file_of(&*world.store(), &unit.name, Some(unit)).await.done()
 }
 
 pub(super) async fn a_written_unit_names_the_rendering_that_was_announced(world: &World) {
     let mut unit = world.unit(0);
     let announced = seen(world, &unit).await.rendering;
-    assert!(announced.is_some());
+    assert!(announced.is_some(), "the store announces its rendering");
     let revision = unit.revision.with_rendering(announced);
     unit.revision = unit.revision.with_rendering(Some(Fingerprint::of(b"not the words of it")));
-    world.store().write(&unit).await.unwrap();
+    world.store().write(&unit).await.done();
     let file = seen(world, &unit).await;
-    assert_eq!(file.state, UnitFileState::Current { revision });
-    assert_eq!(file.rendering, announced);
-    let unasked = file_of(&*world.store(), &unit.name, None).await.unwrap();
-    assert_eq!(unasked.rendering, None);
+    same!(file.state, UnitFileState::Current { revision }, "the written unit is current");
+    same!(file.rendering, announced, "the same rendering is announced again");
+    let unasked = file_of(&*world.store(), &unit.name, None).await.done();
+    same!(unasked.rendering, None, "without an expected unit there is no rendering");
 }
 
 pub(super) async fn a_rendering_does_not_depend_on_the_revision_that_carries_it(world: &World) {
@@ -28,13 +29,17 @@ pub(super) async fn a_rendering_does_not_depend_on_the_revision_that_carries_it(
     let rendering = seen(world, &unit).await.rendering;
     let mut restored = unit.clone();
     restored.revision = unit.revision.with_restart_epoch(10).with_rendering(rendering);
-    assert_eq!(seen(world, &restored).await.rendering, rendering);
+    same!(
+        seen(world, &restored).await.rendering,
+        rendering,
+        "the rendering does not depend on the restart epoch"
+    );
 }
 
 /// Writes `unit`, changes the renderer and returns the revision that the unit was written with.
 async fn written_before_the_change(world: &World, unit: &UnitSpec) -> Revision {
     let rendering = seen(world, unit).await.rendering;
-    world.store().write(unit).await.unwrap();
+    world.store().write(unit).await.done();
     world.change_renderer().await;
     unit.revision.with_rendering(rendering)
 }
@@ -43,19 +48,31 @@ pub(super) async fn a_unit_of_an_earlier_renderer_is_outdated_and_not_edited(wor
     let unit = world.unit(0);
     let revision = written_before_the_change(world, &unit).await;
     let file = seen(world, &unit).await;
-    assert_eq!(file.state, UnitFileState::Outdated { revision });
-    assert_ne!(file.rendering, revision.rendering);
-    let unasked = file_of(&*world.store(), &unit.name, None).await.unwrap();
-    assert_eq!(unasked.state, UnitFileState::Outdated { revision });
-    assert!(world.store().list().await.unwrap().contains(&unit.name));
-    world.store().write(&unit).await.unwrap();
+    same!(file.state, UnitFileState::Outdated { revision }, "another rendering is no edit");
+    assert_ne!(file.rendering, revision.rendering, "another renderer has another rendering");
+    let unasked = file_of(&*world.store(), &unit.name, None).await.done();
+    same!(
+        unasked.state,
+        UnitFileState::Outdated { revision },
+        "another rendering is no edit, also without an expected unit"
+    );
+    assert!(world.store().list().await.done().contains(&unit.name), "the managed unit is listed");
+    world.store().write(&unit).await.done();
     let revision = unit.revision.with_rendering(file.rendering);
-    assert_eq!(seen(world, &unit).await.state, UnitFileState::Current { revision });
+    same!(
+        seen(world, &unit).await.state,
+        UnitFileState::Current { revision },
+        "a write brings the current rendering"
+    );
 }
 
 pub(super) async fn an_edited_unit_of_an_earlier_renderer_is_drifted(world: &World) {
     let unit = world.unit(0);
     let revision = Some(written_before_the_change(world, &unit).await);
     world.edit(&unit.name).await;
-    assert_eq!(seen(world, &unit).await.state, UnitFileState::Drifted { revision });
+    same!(
+        seen(world, &unit).await.state,
+        UnitFileState::Drifted { revision },
+        "it was edited, and still names its revision"
+    );
 }

@@ -4,14 +4,15 @@ use companion_core::model::unit::UnitFileState;
 use companion_core::ports::PortErrorKind;
 
 use super::{World, is_unmanaged, state_of};
-use crate::{Arranged, refused};
+use crate::Arranged;
+use crate::assertions::{Done as _, refused, same};
 
 pub(super) async fn unit_without_the_ownership_label_is_unmanaged_and_not_listed(world: &World) {
     let unit = world.unit(0);
     world.put_unmanaged(&unit.name).await;
-    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await));
-    assert!(is_unmanaged(&state_of(world, &unit.name, None).await));
-    assert!(world.store().list().await.unwrap().is_empty());
+    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await), "it is unmanaged");
+    assert!(is_unmanaged(&state_of(world, &unit.name, None).await), "it is unmanaged");
+    assert!(world.store().list().await.done().is_empty(), "no managed unit is listed");
 }
 
 pub(super) async fn an_unmanaged_unit_is_never_written_over(world: &World) {
@@ -19,7 +20,7 @@ pub(super) async fn an_unmanaged_unit_is_never_written_over(world: &World) {
     world.put_unmanaged(&unit.name).await;
     let before = world.trace(&unit.name).await;
     refused(world.store().write(&unit).await, PortErrorKind::Conflict);
-    assert_eq!(world.trace(&unit.name).await, before);
+    same!(world.trace(&unit.name).await, before, "the object is untouched");
 }
 
 pub(super) async fn an_unmanaged_unit_is_never_removed(world: &World) {
@@ -28,20 +29,20 @@ pub(super) async fn an_unmanaged_unit_is_never_removed(world: &World) {
     let before = world.trace(&unit.name).await;
     let removed = world.store().remove(&unit.name).await;
     refused(removed, PortErrorKind::Conflict);
-    assert_eq!(world.trace(&unit.name).await, before);
+    same!(world.trace(&unit.name).await, before, "the object is untouched");
 }
 
 pub(super) async fn bytes_that_are_no_unit_are_unmanaged(world: &World) {
     let unit = world.unit(0);
     world.put_garbage(&unit.name).await;
-    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await));
+    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await), "it is unmanaged");
     refused(world.store().write(&unit).await, PortErrorKind::Conflict);
 }
 
 pub(super) async fn a_directory_in_place_of_a_unit_is_unmanaged(world: &World) {
     let unit = world.unit(0);
     world.put_directory(&unit.name).await;
-    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await));
+    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await), "it is unmanaged");
     refused(world.store().write(&unit).await, PortErrorKind::Conflict);
     let removed = world.store().remove(&unit.name).await;
     refused(removed, PortErrorKind::Conflict);
@@ -49,24 +50,28 @@ pub(super) async fn a_directory_in_place_of_a_unit_is_unmanaged(world: &World) {
 
 pub(super) async fn a_copy_of_a_unit_under_another_name_is_unmanaged(world: &World) {
     let (unit, other) = (world.unit(0), world.unit(1));
-    world.store().write(&unit).await.unwrap();
+    world.store().write(&unit).await.done();
     world.copy(&unit.name, &other.name).await;
-    assert!(is_unmanaged(&state_of(world, &other.name, Some(&other)).await));
+    assert!(is_unmanaged(&state_of(world, &other.name, Some(&other)).await), "it is unmanaged");
     refused(world.store().write(&other).await, PortErrorKind::Conflict);
     refused(world.store().remove(&other.name).await, PortErrorKind::Conflict);
-    assert_eq!(world.store().list().await.unwrap(), [unit.name].into());
+    same!(
+        world.store().list().await.done(),
+        [unit.name].into(),
+        "exactly the managed units are listed"
+    );
 }
 
 pub(super) async fn what_cannot_be_read_is_neither_written_over_nor_removed(world: &World) {
     let unit = world.unit(0);
-    world.store().write(&unit).await.unwrap();
+    world.store().write(&unit).await.done();
     world.forbid(&unit.name).await;
     let before = world.trace(&unit.name).await;
     let mut newer = unit.clone();
     newer.description = "Something else".to_owned();
     refused(world.store().write(&newer).await, PortErrorKind::Denied);
     refused(world.store().remove(&unit.name).await, PortErrorKind::Denied);
-    assert_eq!(world.trace(&unit.name).await, before);
+    same!(world.trace(&unit.name).await, before, "the object is untouched");
 }
 
 pub(super) async fn name_of_a_removed_unmanaged_file_can_be_used(world: &World) {
@@ -74,10 +79,10 @@ pub(super) async fn name_of_a_removed_unmanaged_file_can_be_used(world: &World) 
     world.put_unmanaged(&unit.name).await;
     refused(world.store().write(&unit).await, PortErrorKind::Conflict);
     world.lose_store().await;
-    world.store().write(&unit).await.unwrap();
+    world.store().write(&unit).await.done();
     let revision = unit.revision;
     let state = state_of(world, &unit.name, Some(&unit)).await;
-    assert_eq!(state, UnitFileState::Current { revision });
+    same!(state, UnitFileState::Current { revision }, "the unit is current");
 }
 
 pub(super) async fn a_link_in_place_of_a_unit_is_unmanaged_and_not_followed(
@@ -86,24 +91,24 @@ pub(super) async fn a_link_in_place_of_a_unit_is_unmanaged_and_not_followed(
     let unit = world.unit(0);
     world.put_link(&unit.name).await?;
     let before = world.trace(&unit.name).await;
-    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await));
+    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await), "it is unmanaged");
     refused(world.store().write(&unit).await, PortErrorKind::Conflict);
     refused(world.store().remove(&unit.name).await, PortErrorKind::Conflict);
-    assert!(world.store().list().await.unwrap().is_empty());
-    assert_eq!(world.trace(&unit.name).await, before);
+    assert!(world.store().list().await.done().is_empty(), "no managed unit is listed");
+    same!(world.trace(&unit.name).await, before, "the object is untouched");
     Ok(())
 }
 
 pub(super) async fn a_file_that_has_a_second_name_is_unmanaged(world: &World) -> Arranged {
     let unit = world.unit(0);
-    world.store().write(&unit).await.unwrap();
+    world.store().write(&unit).await.done();
     world.add_name(&unit.name).await?;
     let before = world.trace(&unit.name).await;
-    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await));
+    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await), "it is unmanaged");
     let mut newer = unit.clone();
     newer.description = "Something else".to_owned();
     refused(world.store().write(&newer).await, PortErrorKind::Conflict);
     refused(world.store().remove(&unit.name).await, PortErrorKind::Conflict);
-    assert_eq!(world.trace(&unit.name).await, before);
+    same!(world.trace(&unit.name).await, before, "the object is untouched");
     Ok(())
 }

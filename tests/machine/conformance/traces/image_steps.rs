@@ -102,7 +102,7 @@ async fn take(world: &dyn ImageWorld, step: Step, story: &mut Story) -> String {
             if broken {
                 world.break_build().await;
             } else {
-                world.mend_build().await;
+                world.fix_build().await;
             }
         }
         Step::RemoveImages => world.remove_images().await,

@@ -109,7 +109,7 @@ impl Host {
     pub(super) fn fake() -> Self {
         let fake = Fake::new();
         fake.host.put_image(&ImageRef::new(BASE).unwrap(), "base");
-        let same = Fake { host: fake.host.clone() };
+        let same = fake.clone();
         let containers = Arc::new(fake.host.clone());
         let (units, services) = (Box::new(fake), Box::new(same));
         let image = image_id(Fingerprint::of(b"base"));
@@ -193,10 +193,10 @@ async fn take(host: &Host, step: Step, container: Option<&str>) -> String {
         Verb::Garble => host.units.put_garbage(name).await,
         Verb::Refused => host.services.write_refused(name).await,
         Verb::Kill if container == Some("running") => host.services.kill(name).await,
-        Verb::Pause if container == Some("running") => host.services.pause(name).await,
-        Verb::Unpause if container == Some("paused") => host.services.unpause(name).await,
-        Verb::Mask => host.services.mask(name).await,
-        Verb::Unmask => host.services.unmask(name).await,
+        Verb::Pause if container == Some("running") => host.services.freeze(name).await,
+        Verb::Unpause if container == Some("paused") => host.services.thaw(name).await,
+        Verb::Mask => host.services.hold(name).await.unwrap(),
+        Verb::Unmask => host.services.release(name).await.unwrap(),
         Verb::Edit | Verb::Expose | Verb::Delete | Verb::Truncate => return "none".to_owned(),
         Verb::Kill | Verb::Pause | Verb::Unpause => return "none".to_owned(),
     }

@@ -205,7 +205,7 @@ pub(super) fn break_build(aim: Aim) -> bool {
     ])) && well(&podman(&["image", "rm", "--force", &aim.one.tag()]))
 }
 
-pub(super) fn mend_build(_aim: Aim) {
+pub(super) fn fix_build(_aim: Aim) {
     let file = format!("{CONTEXT}/Dockerfile");
     archy(&["sed", "-i", "s/^COPY no-such-page /COPY page /", &file]).good();
 }

@@ -77,7 +77,7 @@ counterparts! {
         ImagesPruned: "" => of_host(host::prune_images);
         ContextChanged: "" => of_one(Run::Another, one::change_context).only(|it| it == BUILT);
         BuildFails: "image removed" => of_one(Run::Another, one::break_build)
-            .undone_after(5, one::mend_build)
+            .undone_after(5, one::fix_build)
             .only(|it| it == BUILT);
         CredentialsRotated:
             "" => of_one(Run::Another, one::rotate_password).only(|it| it == BITCOIN),

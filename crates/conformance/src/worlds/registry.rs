@@ -1,4 +1,6 @@
-//! A registry with TLS on the guest's loopback, behind a gate that counts connections and can be closed.
+//! [`Registry`]: a registry with TLS on the loopback, behind a gate that counts connections and can be closed.
+//!
+//! It needs the programs `docker-registry` and `openssl`.
 
 use std::fs;
 use std::io;
@@ -10,18 +12,16 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::guest::{config_dir, output};
-
 /// A user with an unknown password (bcrypt, as the registry requires).
 const NOBODY: &str = "nobody:$2y$05$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234";
 
-/// A registry that stops on drop.
-pub(crate) struct Registry {
+/// A registry that stops on drop. Whether a client trusts its certificate is up to the world.
+pub struct Registry {
     process: Option<Child>,
     /// The address of the registry itself.
     backend: u16,
     /// The address of the gate.
-    pub(crate) port: u16,
+    port: u16,
     contacts: Arc<AtomicU32>,
     open: Arc<AtomicBool>,
     ended: Arc<AtomicBool>,
@@ -29,8 +29,11 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// A running, trusted and empty registry.
-    pub(crate) fn start() -> Self {
+    /// Starts an empty registry.
+    ///
+    /// # Panics
+    /// When a program is missing.
+    pub fn start() -> Self {
         let gate = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = gate.local_addr().unwrap().port();
         let directory = tempfile::tempdir().unwrap();
@@ -47,24 +50,31 @@ impl Registry {
         };
         registry.serve("");
         registry.keep_gate(gate);
-        let trusted = registry.trusted();
-        fs::create_dir_all(trusted.parent().unwrap()).unwrap();
-        fs::copy(registry.directory.path().join("cert.pem"), trusted).unwrap();
         registry
     }
 
+    /// The address of the gate, as it stands in references: `127.0.0.1:PORT`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The file with the certificate to trust.
+    pub fn certificate(&self) -> PathBuf {
+        self.directory.path().join("cert.pem")
+    }
+
     /// The push reference of the image `name`, which bypasses the gate.
-    pub(crate) fn behind(&self, name: &str) -> String {
+    pub fn behind(&self, name: &str) -> String {
         format!("127.0.0.1:{}/{name}", self.backend)
     }
 
     /// The number of connections to the gate.
-    pub(crate) fn contacts(&self) -> u32 {
+    pub fn contacts(&self) -> u32 {
         self.contacts.load(Ordering::SeqCst)
     }
 
     /// Closes or opens the gate; closed, it refuses connections. The readiness check does not count.
-    pub(crate) fn set_open(&self, open: bool) {
+    pub fn set_open(&self, open: bool) {
         self.open.store(open, Ordering::SeqCst);
         let before = self.contacts();
         let mut mine = 0;
@@ -77,13 +87,8 @@ impl Registry {
         self.contacts.store(before, Ordering::SeqCst);
     }
 
-    /// Removes the trust in its certificate.
-    pub(crate) fn distrust(&self) {
-        fs::remove_file(self.trusted()).unwrap();
-    }
-
     /// Requires credentials that no client has.
-    pub(crate) fn lock(&mut self) {
+    pub fn lock(&mut self) {
         let users = self.directory.path().join("users");
         fs::write(&users, NOBODY).unwrap();
         self.end();
@@ -91,11 +96,6 @@ impl Registry {
             "auth:\n  htpasswd:\n    realm: registry\n    path: {}\n",
             users.display()
         ));
-    }
-
-    /// The certificate that Podman trusts for it (containers-certs.d(5)).
-    fn trusted(&self) -> PathBuf {
-        config_dir().join(format!("containers/certs.d/127.0.0.1:{}/ca.crt", self.port))
     }
 
     fn serve(&mut self, more: &str) {
@@ -142,7 +142,7 @@ impl Registry {
                 match gate.as_ref().map(TcpListener::accept) {
                     Some(Ok((visitor, _))) => {
                         contacts.fetch_add(1, Ordering::SeqCst);
-                        let _unreachable_is_what_they_see = lead(visitor, backend);
+                        let _unreachable_is_what_they_see = forward(visitor, backend);
                     }
                     Some(Err(_)) | None => thread::sleep(Duration::from_millis(5)),
                 }
@@ -155,13 +155,11 @@ impl Drop for Registry {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::SeqCst);
         self.end();
-        let trusted = self.trusted();
-        let _gone_already = trusted.parent().map(fs::remove_dir_all);
     }
 }
 
 /// Forwards both directions, on two threads.
-fn lead(visitor: TcpStream, backend: u16) -> io::Result<()> {
+fn forward(visitor: TcpStream, backend: u16) -> io::Result<()> {
     visitor.set_nonblocking(false)?;
     let host = TcpStream::connect(("127.0.0.1", backend))?;
     let pairs = [(visitor.try_clone()?, host.try_clone()?), (host, visitor)];
@@ -182,7 +180,8 @@ fn certify(directory: &Path) {
                  -addext subjectAltName=IP:127.0.0.1";
     let mut arguments: Vec<&str> = words.split_whitespace().collect();
     arguments.extend(["-keyout", &key, "-out", &certificate]);
-    output("openssl", &arguments);
+    let made = Command::new("openssl").args(&arguments).output().unwrap();
+    assert!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
 }
 
 fn free_port() -> u16 {
@@ -197,5 +196,5 @@ fn until(mut is_so: impl FnMut() -> bool) {
         }
         thread::sleep(Duration::from_millis(10));
     }
-    panic!("the registry does not do as it is told");
+    panic!("the registry did not get ready within ten seconds");
 }

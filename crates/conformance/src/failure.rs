@@ -1,0 +1,84 @@
+//! [`Failure`]: where and why a case failed.
+//!
+//! A case fails by a panic, as a test does. A panic hook notes the place; panics outside of a case reach the hook
+//! that was there before.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::panic::{self, Location, PanicHookInfo};
+use std::sync::Once;
+use std::thread;
+
+/// Why a case failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The file and line of the assertion, if one failed.
+    pub place: Option<String>,
+    /// The reason.
+    pub reason: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.reason)
+    }
+}
+
+thread_local! {
+    static IS_CASE: Cell<bool> = const { Cell::new(false) };
+    static CALLER: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Runs a part of a case; returns its panic as a failure.
+pub(crate) fn recorded<T>(part: impl FnOnce() -> thread::Result<T>) -> Result<T, Failure> {
+    note_places();
+    IS_CASE.set(true);
+    let result = part();
+    IS_CASE.set(false);
+    CALLER.set(None);
+    result.map_err(|payload| Failure { place: PLACE.take(), reason: message(&*payload) })
+}
+
+/// Attributes a failure in `future` to the caller of this function, as `#[track_caller]` does for functions that are
+/// not async.
+#[track_caller]
+pub(crate) fn at_caller<F: Future>(future: F) -> impl Future<Output = F::Output> {
+    let place = Location::caller();
+    async move {
+        let mut future = std::pin::pin!(future);
+        std::future::poll_fn(|context| {
+            let outer = CALLER.get();
+            CALLER.set(outer.or(Some(place)));
+            let polled = future.as_mut().poll(context);
+            CALLER.set(outer);
+            polled
+        })
+        .await
+    }
+}
+
+fn note_places() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+            if !IS_CASE.get() {
+                return before(info);
+            }
+            let place = CALLER.get().or_else(|| info.location());
+            let text = place.map(|place| format!("{}:{}", place.file(), place.line()));
+            PLACE.replace(text);
+        }));
+    });
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "panicked without a message".to_owned())
+}

@@ -1,0 +1,83 @@
+//! Reported changes: what wakes whoever waits for one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use companion_core::model::container::RestartPolicy;
+use companion_core::model::service::{ServiceState, Verb};
+use companion_core::ports::ServiceManager;
+use tokio::time::timeout;
+
+use super::{World, becomes, load, run, stop};
+use crate::assertions::Done as _;
+use crate::failure::at_caller;
+
+/// The time in which a change must be reported.
+const SOON: Duration = Duration::from_secs(10);
+/// Without a report for this long, the changes of before were all reported.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Waits until no change of before is reported any more.
+async fn quiet(services: &dyn ServiceManager) {
+    for _ in 0..30 {
+        if timeout(QUIET, services.changed()).await.is_err() {
+            return;
+        }
+    }
+    panic!("changes are reported without end, although nothing changes");
+}
+
+/// Fails unless `change` wakes a call that waits for one.
+#[track_caller]
+fn wakes<'a>(
+    services: &'a Arc<dyn ServiceManager>,
+    what: &'a str,
+    change: impl Future<Output = ()> + Send + 'a,
+) -> impl Future<Output = ()> + Send + 'a {
+    at_caller(async move {
+        quiet(&**services).await;
+        let (woken, ()) = tokio::join!(timeout(SOON, services.changed()), change);
+        assert!(woken.is_ok(), "{what} was not reported within {} s", SOON.as_secs());
+    })
+}
+
+pub(super) async fn a_start_or_stop_by_another_instance_wakes_whoever_waits(world: &World) {
+    let unit = world.unit(0);
+    load(world, &unit).await;
+    let (services, another) = (world.services(), world.another());
+    for (what, verb) in [("a start", Verb::Start), ("a stop", Verb::Stop)] {
+        let change = async {
+            let job = another.begin(&unit.name, verb).await.done();
+            another.wait(job).await.done();
+        };
+        wakes(&services, what, change).await;
+    }
+}
+
+pub(super) async fn the_end_of_a_job_and_of_a_program_wake_whoever_waits(world: &World) {
+    let mut unit = world.unit(0);
+    unit.container.restart = RestartPolicy::No;
+    load(world, &unit).await;
+    let services = world.services();
+    let started = async {
+        let job = services.begin(&unit.name, Verb::Start).await.done();
+        services.wait(job).await.done();
+        world.ready(&unit.name).await;
+    };
+    wakes(&services, "the end of a job", started).await;
+    let killed = async {
+        world.kill(&unit.name).await;
+        becomes(world, &unit.name, "it is down", ServiceState::is_down).await;
+    };
+    wakes(&services, "the end of a program", killed).await;
+}
+
+pub(super) async fn a_change_while_nobody_waits_is_reported_to_the_next_call(world: &World) {
+    let unit = world.unit(0);
+    run(world, &unit).await;
+    let services = world.services();
+    quiet(&*services).await;
+    stop(world, &unit.name).await;
+    let woken = timeout(SOON, services.changed()).await;
+    assert!(woken.is_ok(), "a stop while nobody waited was not reported to the next call");
+}
