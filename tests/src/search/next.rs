@@ -6,7 +6,7 @@ use adapter_fake::world::Slot;
 use adapter_fake::world::desired::Intent;
 use adapter_fake::{Fault, World};
 use companion_core::reconciler::Reconcile;
-use companion_core::reconciler::stepwise::Task;
+use companion_core::reconciler::parts::Task;
 
 use super::host::{Came, Simulation};
 use super::moves::{How, Move, Read, Wanted, call_of, fault_of_step, fault_of_task};
