@@ -19,6 +19,7 @@ pub mod moves;
 pub mod next;
 pub mod oracle;
 pub mod reached;
+pub mod rebase;
 pub mod setup;
 pub mod state;
 pub mod tables;

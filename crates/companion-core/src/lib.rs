@@ -21,23 +21,19 @@
 //! | [`plan`](mod@plan) | the plan: steps with reasons, and blocking conditions |
 //! | [`planner`] | the steps for each observed state |
 //! | [`check`](mod@check) | invariants of a plan, independent of the planner |
+//! | [`memory`] | what a reconciler remembers between reconciles |
 //! | [`reconciler`] | when to observe again, and what runs concurrently |
 //! | [`supervisor`] | the reconcile loop and its intervals |
 //! | [`status`](mod@status) | the status that people and programs read |
 //! | [`root_cause`] | known errors in the last log lines of a failed run |
 //! | [`error_chain`] | the text of an error with its sources |
 //!
-//! [`model`], [`plan`](mod@plan), [`planner`], [`check`](mod@check), [`status`](mod@status) and [`root_cause`]
-//! are pure. This crate does no IO: it accesses the host through the ports and time through the runtime's
-//! clock.
+//! [`ports`], [`reconciler`] and [`supervisor`] are in this crate, which does no IO: it accesses the host through
+//! the ports and time through the runtime's clock. All other modules are pure and come from `companion-model`,
+//! which has no runtime among its dependencies.
 
-pub mod check;
-pub mod error_chain;
-pub mod model;
-pub mod plan;
-pub mod planner;
+pub use companion_model::{check, error_chain, memory, model, plan, planner, root_cause, status};
+
 pub mod ports;
 pub mod reconciler;
-pub mod root_cause;
-pub mod status;
 pub mod supervisor;

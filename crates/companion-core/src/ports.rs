@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use crate::error_chain::chain;
 use crate::model::companion::CompanionName;
+pub use crate::model::error::PortErrorKind;
 use crate::model::host::HostTraits;
 
 pub mod container_runtime;
@@ -34,37 +35,6 @@ pub use image_provider::ImageProvider;
 pub use leadership::{Acquired, Held, Leadership, Lease};
 pub use service_manager::{Job, ServiceManager};
 pub use unit_store::UnitStore;
-
-/// What the caller of a port can do about an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PortErrorKind {
-    /// Retry: connection lost, timeout, or resource exhausted.
-    Transient,
-    /// The named object does not exist.
-    NotFound,
-    /// An unmanaged object is in the way.
-    Conflict,
-    /// Permission denied.
-    Denied,
-    /// The input is invalid; a retry cannot succeed.
-    Invalid,
-    /// A required part of the host is missing: a program, the bus, a file system.
-    Unavailable,
-}
-
-impl fmt::Display for PortErrorKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Transient => "transient",
-            Self::NotFound => "not found",
-            Self::Conflict => "conflict",
-            Self::Denied => "denied",
-            Self::Invalid => "invalid",
-            Self::Unavailable => "unavailable",
-        })
-    }
-}
 
 /// A port error: its kind, a message, and the adapter's error as its source.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -144,5 +114,18 @@ impl Host {
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Host")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_error_chain_is_one_line_in_the_order_of_causes() {
+        let cause = PortError::new(PortErrorKind::Transient, "the bus hung up");
+        let error = PortError::new(PortErrorKind::Transient, "failed to reload").with_source(cause);
+        assert_eq!(chain(&error), "failed to reload: the bus hung up");
+        assert_eq!(error.chain(), chain(&error));
     }
 }

@@ -12,30 +12,22 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use crate::error_chain::chain;
+use crate::memory::Memory;
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
 use crate::ports::{Acquired, Host, Lease, PortError, PortErrorKind};
 
-mod attempts;
 mod events;
 mod execute;
-mod memory;
 mod observe;
-#[cfg(feature = "stepwise")]
-mod rebase;
-mod reconcile;
-#[cfg(feature = "stepwise")]
-pub mod stepwise;
+pub mod parts;
 mod tasks;
 
+pub use companion_model::reconcile::{Convergence, Execution, Outcome, Reconcile};
 pub use events::{Event, EventSink, NoEvents};
-use execute::Advance;
-pub use execute::{Execution, Outcome};
-use memory::Memory;
 use observe::bounded;
-use reconcile::Context;
-pub use reconcile::{Convergence, Reconcile};
+use parts::{Advance, Context, Executor, catch_up, observe_and_plan};
 use tasks::Tasks;
 
 /// The time limits of port calls.
@@ -214,14 +206,14 @@ impl Reconciler {
         let desired = self.desired().await?;
         tasks.abort(&memory.outdated(&desired));
         let mut context = self.context(jitter);
-        memory.catch_up(self.now(), tasks.take_ended(), &mut context);
-        let mut reconcile = Reconcile::look(memory, desired, &self.host, &self.limits).await;
+        catch_up(memory, self.now(), tasks.take_ended(), &mut context);
+        let mut reconcile = observe_and_plan(memory, desired, &self.host, &self.limits).await;
         memory.learn(&reconcile);
         tasks.abort(&reconcile.plan.superseded);
         if let Some(names) = names {
             reconcile.restrict_to(names);
         }
-        let mut executor = reconcile.executor();
+        let mut executor = Executor::new(&reconcile);
         while let Some(advance) = executor.step(memory, &mut context).await {
             if let Advance::Taken { outcome, task } = advance {
                 reconcile.execution.outcomes.push(outcome);
@@ -242,8 +234,8 @@ impl Reconciler {
         let State { memory, tasks, jitter, .. } = &mut *self.state.lock().await;
         let desired = self.desired().await?;
         let mut context = self.context(jitter);
-        memory.catch_up(self.now(), tasks.take_ended(), &mut context);
-        Ok(Reconcile::look(memory, desired, &self.host, &self.limits).await)
+        catch_up(memory, self.now(), tasks.take_ended(), &mut context);
+        Ok(observe_and_plan(memory, desired, &self.host, &self.limits).await)
     }
 
     async fn desired(&self) -> Result<DesiredState, ReconcileError> {
@@ -317,7 +309,7 @@ impl Reconciler {
     pub async fn shut_down(&self) {
         let State { memory, tasks, lease, .. } = &mut *self.state.lock().await;
         tasks.shut_down().await;
-        memory.forget_tasks();
+        memory.tasks.clear();
         *lease = None;
     }
 }

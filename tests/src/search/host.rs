@@ -15,9 +15,12 @@ use adapter_fake::{
     World,
 };
 use async_trait::async_trait;
+use companion_core::memory::Ended;
 use companion_core::model::Monotonic;
 use companion_core::ports::{Acquired, Host, Leadership as _, Lease};
-use companion_core::reconciler::stepwise::{Advance, Context, Ended, Task};
+use companion_core::reconciler::parts::{
+    Advance, Context, Executor, Task, catch_up, observe_and_plan,
+};
 use companion_core::reconciler::{Limits, NoEvents, Outcome, Reconcile};
 use tokio::runtime::Runtime;
 
@@ -154,11 +157,12 @@ impl Simulation {
         leader.drop_tasks(&leader.memory.outdated(&desired));
         let mut jitter = || 0;
         let mut context = self.context(ports, &mut jitter);
-        leader.memory.catch_up(Monotonic::from_origin(ORIGIN), ended, &mut context);
-        let reconcile = Reconcile::look(&leader.memory, desired, ports, &self.limits).await;
+        let now = Monotonic::from_origin(ORIGIN);
+        catch_up(&mut leader.memory, now, ended, &mut context);
+        let reconcile = observe_and_plan(&leader.memory, desired, ports, &self.limits).await;
         leader.memory.learn(&reconcile);
         leader.drop_tasks(&reconcile.plan.superseded);
-        leader.acting = Some(reconcile.executor()).filter(|it| it.steps().next().is_some());
+        leader.acting = Some(Executor::new(&reconcile)).filter(|it| it.steps().next().is_some());
         Some(reconcile)
     }
 
@@ -214,7 +218,7 @@ impl Simulation {
         self.host().remove_gate();
         let outcome = advance.map(|advance| match advance {
             Some(Advance::Taken { outcome, task }) => {
-                let task = task.map(|task| (task.key().clone(), *task));
+                let task = task.map(|task| (task.key.clone(), *task));
                 leader.tasks.extend(task);
                 Some(outcome)
             }
@@ -238,7 +242,7 @@ impl Simulation {
         self.gate(unsynced);
         let end = self.at_once(task.step(&self.ports[leader.inputs]));
         self.host().remove_gate();
-        let key = task.key().clone();
+        let key = task.key.clone();
         if let Some(end) = &end {
             leader.tasks.remove(&key);
             match end.clone() {

@@ -14,10 +14,10 @@ use adapter_fake::world::desired::{Intent, Specs};
 use adapter_fake::world::files::RenderedFile;
 use adapter_fake::world::images::Reach;
 use adapter_fake::world::units::UnitBytes;
+use companion_core::memory::Memory;
 use companion_core::model::Monotonic;
 use companion_core::model::companion::CompanionName;
 use companion_core::reconciler::Outcome;
-use companion_core::reconciler::stepwise::Memory;
 use companion_core::supervisor::RESYNC;
 
 use super::host::Simulation;

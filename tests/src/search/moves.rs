@@ -5,7 +5,7 @@ use std::fmt;
 use adapter_fake::{Fault as FailingCall, Method, Mode, Port};
 use companion_core::plan::{Action, Step};
 use companion_core::ports::PortErrorKind;
-use companion_core::reconciler::stepwise::{Executor, Stage, Task};
+use companion_core::reconciler::parts::{Executor, Stage, Task};
 
 use super::setup::Setup;
 use super::state::{Leader, State};
@@ -155,7 +155,7 @@ fn of_leader(leader: &Leader, faulty: bool, moves: &mut Vec<Move>) {
     }
     for (at, task) in leader.tasks.values().enumerate() {
         let at = u8::try_from(at).unwrap_or(u8::MAX);
-        let commits = matches!(task.stage(), Stage::Commit(..));
+        let commits = matches!(task.stage, Stage::Commit(..));
         moves.extend(hows(faulty, commits).map(|how| Move::Task(at, how)));
     }
     if faulty && *leader != leader.successor() {
@@ -165,7 +165,7 @@ fn of_leader(leader: &Leader, faulty: bool, moves: &mut Vec<Move>) {
 
 /// Whether a task can proceed before time passes; one that waits for a job cannot.
 fn is_busy(task: &Task) -> bool {
-    !matches!(task.stage(), Stage::Wait(_))
+    !matches!(task.stage, Stage::Wait(_))
 }
 
 fn hows(faulty: bool, file: bool) -> impl Iterator<Item = How> {
@@ -215,7 +215,7 @@ pub fn failing_step(executor: &Executor, how: How) -> Option<FailingCall> {
 
 /// The same for a task.
 pub fn failing_task(task: &Task, how: How) -> Option<FailingCall> {
-    let (port, method) = match task.stage() {
+    let (port, method) = match &task.stage {
         Stage::Render(..) => (Port::Hooks, Method::Render),
         Stage::Commit(..) => (Port::Hooks, Method::Commit),
         Stage::Ensure(_) => (Port::Images, Method::Ensure),

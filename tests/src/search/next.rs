@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use adapter_fake::{Fault as FailingCall, World};
 use companion_core::reconciler::Reconcile;
-use companion_core::reconciler::stepwise::Task;
+use companion_core::reconciler::parts::Task;
 
 use super::host::{Came, Simulation};
 use super::moves::{How, Move, Read, Wanted, call_of, failing_step, failing_task};

@@ -8,7 +8,7 @@
 use companion_core::model::desired::DesiredCompanion;
 use companion_core::model::observed::ObservedCompanion;
 use companion_core::reconciler::Reconcile;
-use companion_core::reconciler::stepwise::{Stage, Task};
+use companion_core::reconciler::parts::{Stage, Task};
 
 use super::state::Leader;
 
@@ -18,14 +18,14 @@ pub fn after_look<'a>(
     leader: &'a Leader,
 ) -> impl Iterator<Item = String> + 'a {
     let unwanted = leader.tasks.values().filter(|task| {
-        let (name, _work) = task.key();
+        let (name, _work) = &task.key;
         // For unreadable state the target of the work is unknown.
         let desired = reconcile.desired.companion(name);
         let seen = reconcile.observed.companions.get(name).is_some_and(is_seen);
         (seen || desired.is_none()) && !is_desired(task, desired)
     });
     unwanted.map(|task| {
-        let (name, work) = task.key();
+        let (name, work) = &task.key;
         format!("S4: {work:?} of `{name}` continues, but it is not desired")
     })
 }
@@ -39,7 +39,7 @@ fn is_seen(companion: &ObservedCompanion) -> bool {
 /// Whether `task` renders, builds or pulls what is `desired` of its companion.
 fn is_desired(task: &Task, desired: Option<&DesiredCompanion>) -> bool {
     let spec = desired.map(DesiredCompanion::spec);
-    match task.stage() {
+    match &task.stage {
         Stage::Render(hook, _) | Stage::Commit(hook, ..) => {
             spec.is_some_and(|spec| spec.hook.as_ref() == Some(hook))
         }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
+use companion_core::memory::End;
 use companion_core::plan::Action;
-use companion_core::reconciler::stepwise::{End, Executor};
+use companion_core::reconciler::parts::Executor;
 use companion_core::reconciler::{Outcome, Reconcile};
 
 use super::state::Leader;

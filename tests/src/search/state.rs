@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use adapter_fake::World;
 use adapter_fake::world::desired::Intent;
+use companion_core::memory::{End, Ended, Memory, TaskKey};
 use companion_core::model::Monotonic;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
-use companion_core::reconciler::stepwise::{End, Ended, Executor, Memory, RunName, Task, TaskKey};
+use companion_core::ports::Job;
+use companion_core::reconciler::parts::{Executor, Stage, Task};
 
+use super::rebase::{RunName, rebase_memory};
 use super::setup::ORIGIN;
 
 /// A shared value with its fingerprint.
@@ -159,21 +162,29 @@ impl State {
 pub fn rebase(world: &World, leader: &mut Leader, now: Duration) -> World {
     let mut moved = world.clone();
     moved.advance(now);
-    let jobs = leader.tasks.iter().filter_map(|(key, task)| Some((key, task.job()?)));
-    let waiting: Vec<(TaskKey, u32)> =
-        jobs.filter_map(|(key, job)| Some((key.clone(), job.parse().ok()?))).collect();
-    let mut ids: Vec<u32> = waiting.iter().map(|(_, id)| *id).collect();
-    let rebased = moved.rebased_for(now, ORIGIN, &mut ids);
-    let runs = run_names(&moved, &rebased, now);
-    let jobs: BTreeMap<TaskKey, u32> =
-        waiting.into_iter().map(|(key, _old)| key).zip(ids).collect();
-    for (key, task) in std::mem::take(&mut leader.tasks) {
-        let job = jobs.get(&key).map(u32::to_string);
-        leader.tasks.insert(key, task.rebased(job));
+    let jobs = leader.tasks.values_mut().filter_map(job);
+    let (mut ids, jobs): (Vec<u32>, Vec<&mut Job>) =
+        jobs.filter_map(|job| Some((job.id.parse::<u32>().ok()?, job))).unzip();
+    let world = moved.rebased_for(now, ORIGIN, &mut ids);
+    for (job, id) in jobs.into_iter().zip(ids) {
+        job.id = id.to_string();
     }
+    let runs = run_names(&moved, &world, now);
     let (now, origin) = (Monotonic::from_origin(now), Monotonic::from_origin(ORIGIN));
-    leader.memory = leader.memory.rebased(now, origin, &runs);
-    rebased
+    rebase_memory(&mut leader.memory, now, origin, &runs);
+    world
+}
+
+/// The job that `task` waits for.
+fn job(task: &mut Task) -> Option<&mut Job> {
+    match &mut task.stage {
+        Stage::Wait(job) => Some(job),
+        Stage::Render(..)
+        | Stage::Commit(..)
+        | Stage::Ensure(_)
+        | Stage::Prune(_)
+        | Stage::Over => None,
+    }
 }
 
 fn run_names(before: &World, after: &World, now: Duration) -> BTreeMap<CompanionName, RunName> {

@@ -7,52 +7,18 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::observe::{bounded, service_of};
-use super::reconcile::Context;
-use super::tasks::{Stage, Task, TaskKey};
-use super::{Event, Limits, Memory};
+use super::parts::Context;
+use super::tasks::{Stage, Task};
+use super::{Event, Limits, Outcome, Reconcile};
+use crate::memory::{Memory, TaskKey};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::service::Verb;
 use crate::plan::{Action, CompanionStep, Condition, Step};
-use crate::ports::{Host, PortError, PortErrorKind, PortResult};
-
-/// The outcome of one step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The call succeeded.
-    Done,
-    /// It was started and is running; a later reconcile observes its end.
-    Begun,
-    /// It was no longer needed.
-    NotNeeded,
-    /// It failed.
-    Failed {
-        /// The kind of error.
-        kind: PortErrorKind,
-        /// The error message.
-        error: String,
-    },
-    /// An earlier step that it depends on failed.
-    Skipped,
-}
-
-/// The outcomes of a plan's steps, in their order.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[must_use = "the result contains the failed steps"]
-pub struct Execution {
-    /// One outcome for each step.
-    pub outcomes: Vec<Outcome>,
-}
-
-impl Execution {
-    /// Whether no step failed.
-    pub fn is_clean(&self) -> bool {
-        !self.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed { .. }))
-    }
-}
+use crate::ports::{Host, PortError, PortResult};
 
 /// A plan in execution, between two port calls.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -92,11 +58,14 @@ enum Effect {
 }
 
 impl Executor {
-    /// Returns an executor of `steps`, planned at `now`.
-    pub fn new(steps: Vec<Step>, now: Monotonic) -> Self {
+    /// Returns an executor of the [steps](Reconcile::steps) of `reconcile`.
+    pub fn new(reconcile: &Reconcile) -> Self {
+        for violation in &reconcile.violations {
+            error!("invariant violation: plan breaks {violation}; skipping the affected steps");
+        }
         Self {
-            now,
-            steps: steps.into(),
+            now: reconcile.at,
+            steps: reconcile.steps().into(),
             ready: false,
             stopped: BTreeSet::new(),
             load_failed: false,
@@ -146,7 +115,7 @@ impl Executor {
         };
         self.ready = false;
         if let Some(task) = &task {
-            memory.task_begun(task);
+            memory.tasks.insert(task.key.clone(), task.attempt);
         }
         context.events.on_event(&Event::StepEnded(&step, &outcome));
         Some(Advance::Taken { outcome, task })

@@ -15,32 +15,22 @@ use tokio::time::Instant;
 
 use super::Limits;
 use super::observe::bounded;
-use crate::model::companion::CompanionName;
-use crate::model::desired::Generation;
+use crate::memory::{End, Ended, TaskKey};
 use crate::model::hook::{ConfigId, HookSpec, Rendered};
 use crate::model::image::{ImageId, ImageSource};
-use crate::model::observed::Work;
-use crate::model::revision::Fingerprint;
+use crate::model::observed::Attempt;
 use crate::plan::CompanionStep;
 use crate::ports::{Host, Job, PortError, PortErrorKind, PortResult};
-
-/// Identifies a task within its reconciler: running work is not started again.
-#[cfg_attr(not(feature = "stepwise"), expect(unreachable_pub, reason = "the search's name for it"))]
-pub type TaskKey = (CompanionName, Work);
 
 /// A task between two port calls.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Task {
-    key: TaskKey,
-    label: Label,
-    stage: Stage,
-}
-
-/// The record of a running task.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Label {
-    pub(super) generation: Generation,
-    pub(super) input: Fingerprint,
+    /// Its key.
+    pub key: TaskKey,
+    /// The generation of its intent, and its input.
+    pub attempt: Attempt,
+    /// Its next stage.
+    pub stage: Stage,
 }
 
 /// The next stage of a task.
@@ -60,87 +50,10 @@ pub enum Stage {
     Over,
 }
 
-/// A finished task.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Ended {
-    /// Its key.
-    pub key: TaskKey,
-    /// Its result.
-    pub end: End,
-    /// How long ago it ended. A program that reconciles rarely collects it late, when its back-off may already
-    /// be over.
-    pub ago: Duration,
-}
-
-/// The result of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum End {
-    /// It succeeded.
-    Done,
-    /// It failed.
-    Failed {
-        /// The kind of error.
-        kind: PortErrorKind,
-        /// The error message.
-        error: String,
-    },
-    /// Its reconciler cancelled it.
-    Dropped,
-}
-
-impl From<PortResult<()>> for End {
-    fn from(result: PortResult<()>) -> Self {
-        match result {
-            Ok(()) => Self::Done,
-            Err(error) => Self::Failed { kind: error.kind(), error: error.chain() },
-        }
-    }
-}
-
 impl Task {
     pub(super) fn new(step: &CompanionStep, stage: Stage) -> Self {
-        let label = Label { generation: step.generation, input: step.input };
-        Self { key: (step.companion.clone(), step.work), label, stage }
-    }
-
-    /// Returns its key.
-    pub fn key(&self) -> &TaskKey {
-        &self.key
-    }
-
-    /// Returns the generation of its intent.
-    pub fn generation(&self) -> Generation {
-        self.label.generation
-    }
-
-    /// Returns its next stage.
-    pub fn stage(&self) -> &Stage {
-        &self.stage
-    }
-
-    /// Returns the job that it waits for, if any.
-    pub fn job(&self) -> Option<&str> {
-        match &self.stage {
-            Stage::Wait(job) => Some(&job.id),
-            Stage::Render(..)
-            | Stage::Commit(..)
-            | Stage::Ensure(_)
-            | Stage::Prune(_)
-            | Stage::Over => None,
-        }
-    }
-
-    /// Returns the same task with the job id `id`, if it waits for a job.
-    #[cfg(feature = "stepwise")]
-    pub(super) fn with_job(mut self, id: String) -> Self {
-        if let Stage::Wait(job) = &mut self.stage {
-            job.id = id;
-        }
-        self
-    }
-
-    pub(super) fn label(&self) -> &Label {
-        &self.label
+        let attempt = Attempt { generation: step.generation, input: step.input };
+        Self { key: (step.companion.clone(), step.work), attempt, stage }
     }
 
     /// Makes one port call; `None` while more remain.
@@ -154,7 +67,7 @@ impl Task {
                 self.stage = next;
                 None
             }
-            Err(error) => Some(Err(error).into()),
+            Err(error) => Some(failed(&error)),
         }
     }
 
@@ -178,8 +91,12 @@ impl Task {
                 }
             }
         };
-        bounded(limit, ended).await.unwrap_or_else(|error| Err(error).into())
+        bounded(limit, ended).await.unwrap_or_else(|error| failed(&error))
     }
+}
+
+fn failed(error: &PortError) -> End {
+    End::Failed { kind: error.kind(), error: error.chain() }
 }
 
 /// Makes the port call of `stage` and returns the next stage.
@@ -274,7 +191,7 @@ impl Drop for ReportAtEnd {
         let end = self.end.take().unwrap_or_else(|| {
             if std::thread::panicking() {
                 let message = "the adapter's call panicked";
-                Err(PortError::new(PortErrorKind::Unavailable, message)).into()
+                failed(&PortError::new(PortErrorKind::Unavailable, message))
             } else {
                 End::Dropped
             }

@@ -1,39 +1,16 @@
-//! One reconcile: derives a plan from the desired and the observed state. It changes nothing.
+//! The record of a reconcile: desired state, observed state, plan and outcomes.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use tracing::{debug, error, warn};
-
-use super::execute::Executor;
-use super::observe::observe;
-use super::{EventSink, Execution, Limits, Memory, Outcome};
-use crate::check::{Violation, check};
+use crate::check::Violation;
+#[cfg(doc)]
+use crate::check::check;
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
+use crate::model::error::PortErrorKind;
 use crate::model::observed::ObservedState;
 use crate::plan::{Blocked, Plan, Step};
-use crate::planner::plan;
-use crate::ports::Host;
-
-/// The context of a reconcile.
-pub struct Context<'c> {
-    /// The ports.
-    pub host: &'c Host,
-    /// The time limits of port calls.
-    pub limits: &'c Limits,
-    /// The event sink.
-    pub events: &'c dyn EventSink,
-    /// The jitter of the back-off delay, see [`backoff::delay`](crate::planner::backoff::delay).
-    pub jitter: &'c mut (dyn FnMut() -> u16 + Send),
-}
-
-impl fmt::Debug for Context<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Context")
-    }
-}
 
 /// The result of one reconcile: desired state, observed state, plan and outcomes.
 #[derive(Debug)]
@@ -57,25 +34,6 @@ pub struct Reconcile {
 }
 
 impl Reconcile {
-    /// Observes the host and plans, using `memory` as of its last `catch_up`.
-    pub async fn look(
-        memory: &Memory,
-        desired: DesiredState,
-        host: &Host,
-        limits: &Limits,
-    ) -> Self {
-        let (history, now) = (memory.history(), memory.now);
-        let observed = observe(host, &desired, &history, limits).await;
-        if let Some(error) = &observed.listing_error {
-            warn!("failed to list managed units: {error}");
-        }
-        let plan = plan(&desired, &observed, now);
-        debug!(steps = plan.steps.len(), blocked = plan.blocked.len(), "planned");
-        let violations = check(&plan, &desired, &observed);
-        let execution = Execution::default();
-        Self { desired, observed, plan, violations, names: None, execution, at: now }
-    }
-
     /// Limits execution to `names`. The plan still contains the decisions about others.
     pub fn restrict_to(&mut self, names: &BTreeSet<CompanionName>) {
         self.names = Some(names.clone());
@@ -96,14 +54,6 @@ impl Reconcile {
     fn is_unsound(&self, name: Option<&CompanionName>) -> bool {
         let concerns = |of: &Option<CompanionName>| of.is_none() || (of.as_ref() == name);
         self.violations.iter().any(|violation| concerns(&violation.companion))
-    }
-
-    /// Returns the executor of [`steps`](Self::steps).
-    pub fn executor(&self) -> Executor {
-        for violation in &self.violations {
-            error!("invariant violation: plan breaks {violation}; skipping the affected steps");
-        }
-        Executor::new(self.steps(), self.at)
     }
 
     /// Returns whether `name` needs no further reconcile before the next resync or event, see
@@ -137,4 +87,39 @@ pub struct Convergence {
     pub steps: Vec<(Step, Outcome)>,
     /// The last reconcile.
     pub last: Reconcile,
+}
+
+/// The outcome of one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The call succeeded.
+    Done,
+    /// It was started and is running; a later reconcile observes its end.
+    Begun,
+    /// It was no longer needed.
+    NotNeeded,
+    /// It failed.
+    Failed {
+        /// The kind of error.
+        kind: PortErrorKind,
+        /// The error message.
+        error: String,
+    },
+    /// An earlier step that it depends on failed.
+    Skipped,
+}
+
+/// The outcomes of a plan's steps, in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[must_use = "the result contains the failed steps"]
+pub struct Execution {
+    /// One outcome for each step.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Execution {
+    /// Whether no step failed.
+    pub fn is_clean(&self) -> bool {
+        !self.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed { .. }))
+    }
 }

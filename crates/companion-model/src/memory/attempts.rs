@@ -2,24 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use super::tasks::{End, TaskKey};
+use super::{End, TaskKey};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
+use crate::model::error::PortErrorKind;
 use crate::model::observed::{Failure, Work};
 use crate::model::revision::Fingerprint;
 use crate::plan::Plan;
 use crate::planner::backoff;
-use crate::ports::PortErrorKind;
 
 /// Failures in back-off.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub(super) struct Attempts {
-    pub(super) failures: BTreeMap<CompanionName, BTreeMap<Work, Failure>>,
+pub struct Attempts {
+    /// By companion and work.
+    pub failures: BTreeMap<CompanionName, BTreeMap<Work, Failure>>,
 }
 
 impl Attempts {
     /// Counts an attempt when it starts; only a later reconcile that observes its success resets the count.
-    pub(super) fn begin(
+    pub fn begin(
         &mut self,
         name: &CompanionName,
         work: Work,
@@ -36,13 +37,7 @@ impl Attempts {
     }
 
     /// Records the error of the attempt counted last.
-    pub(super) fn failed(
-        &mut self,
-        name: &CompanionName,
-        work: Work,
-        kind: PortErrorKind,
-        error: &str,
-    ) {
+    pub fn failed(&mut self, name: &CompanionName, work: Work, kind: PortErrorKind, error: &str) {
         let failures = self.failures.get_mut(name);
         if let Some(failure) = failures.and_then(|failures| failures.get_mut(&work)) {
             failure.kind = kind;
@@ -76,7 +71,8 @@ impl Attempts {
         failures.map(|failure| failure.retry_at).max()
     }
 
-    pub(super) fn reset_backoff(&mut self, plan: &Plan) {
+    /// Forgets the failures of work that the plan found recovered.
+    pub fn reset_backoff(&mut self, plan: &Plan) {
         for (name, work) in &plan.recovered {
             if let Some(failures) = self.failures.get_mut(name) {
                 failures.remove(work);

@@ -3,49 +3,57 @@
 //! It holds nothing that can be read from the host, and no runtime handle, so it can be cloned.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::attempts::Attempts;
-use super::reconcile::Context;
-use super::tasks::{End, Ended, Label, Task, TaskKey};
-use super::{Event, Reconcile};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::{DesiredState, Generation};
+use crate::model::error::PortErrorKind;
 use crate::model::observed::{Attempt, FirstSeen, History, ObservedState, VerifiedRun, Work};
 use crate::model::unit::UnitFileState;
 use crate::planner::CONFIG_INTERVAL;
+use crate::reconcile::Reconcile;
+
+mod attempts;
+
+pub use attempts::Attempts;
 
 /// The memory of a reconciler.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Memory {
-    pub(super) now: Monotonic,
-    pub(super) attempts: Attempts,
-    pub(super) verified: BTreeMap<CompanionName, VerifiedRun>,
-    pub(super) up_since: BTreeMap<CompanionName, FirstSeen>,
-    pub(super) gone: BTreeMap<CompanionName, Generation>,
-    pub(super) tasks: BTreeMap<TaskKey, Label>,
+    /// The time of the last [`catch_up`](Self::catch_up).
+    pub now: Monotonic,
+    /// Failures in back-off.
+    pub attempts: Attempts,
+    /// See [`History::verified`].
+    pub verified: BTreeMap<CompanionName, VerifiedRun>,
+    /// See [`History::up_since`].
+    pub up_since: BTreeMap<CompanionName, FirstSeen>,
+    /// See [`History::gone`].
+    pub gone: BTreeMap<CompanionName, Generation>,
+    /// Running tasks.
+    pub tasks: BTreeMap<TaskKey, Attempt>,
 }
 
 impl Memory {
-    /// Records, as of `now`, the outcomes of the tasks that ended since the last call.
-    pub fn catch_up(&mut self, now: Monotonic, ended: Vec<Ended>, context: &mut Context<'_>) {
+    /// Records, as of `now`, the tasks that ended since the last call, and returns those that it knew.
+    ///
+    /// `jitter` is the jitter of the back-off delay, see [`backoff::delay`](crate::planner::backoff::delay).
+    pub fn catch_up(
+        &mut self,
+        now: Monotonic,
+        mut ended: Vec<Ended>,
+        jitter: &mut dyn FnMut() -> u16,
+    ) -> Vec<Ended> {
         self.now = now;
-        for Ended { key, end, ago } in ended {
-            let Some(label) = self.tasks.remove(&key) else { continue };
-            let (name, work) = &key;
-            let error = match &end {
-                End::Done => None,
-                End::Failed { error, .. } => Some(error.as_str()),
-                End::Dropped => {
-                    let why = "cancelled: its input changed";
-                    context.events.on_event(&Event::WorkEnded(name, *work, Some(why)));
-                    continue;
-                }
-            };
-            context.events.on_event(&Event::WorkEnded(name, *work, error));
-            let at = now.before(ago);
-            self.attempts.ended(&key, label.input, &end, at, (context.jitter)());
-        }
+        ended.retain(|Ended { key, end, ago }| {
+            let Some(attempt) = self.tasks.remove(key) else { return false };
+            if *end != End::Dropped {
+                self.attempts.ended(key, attempt.input, end, now.before(*ago), jitter());
+            }
+            true
+        });
+        ended
     }
 
     /// Returns the tasks to cancel: renderings and builds for companions that are no longer desired.
@@ -73,22 +81,11 @@ impl Memory {
         self.attempts.last_retry()
     }
 
-    /// Adds a started task.
-    pub(super) fn task_begun(&mut self, task: &Task) {
-        self.tasks.insert(task.key().clone(), task.label().clone());
-    }
-
-    /// Clears all tasks after they were cancelled.
-    pub(super) fn forget_tasks(&mut self) {
-        self.tasks.clear();
-    }
-
     /// Returns the planner's view.
-    pub(super) fn history(&self) -> History {
+    pub fn history(&self) -> History {
         let mut running: BTreeMap<CompanionName, BTreeMap<Work, Attempt>> = BTreeMap::new();
-        for ((name, work), Label { generation, input }) in &self.tasks {
-            let attempt = Attempt { generation: *generation, input: *input };
-            running.entry(name.clone()).or_default().insert(*work, attempt);
+        for ((name, work), attempt) in &self.tasks {
+            running.entry(name.clone()).or_default().insert(*work, *attempt);
         }
         History {
             failures: self.attempts.failures.clone(),
@@ -145,6 +142,48 @@ impl Memory {
             } else {
                 self.gone.remove(name);
             }
+        }
+    }
+}
+
+/// Identifies a task within its reconciler: running work is not started again.
+pub type TaskKey = (CompanionName, Work);
+
+/// A finished task.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Ended {
+    /// Its key.
+    pub key: TaskKey,
+    /// Its result.
+    pub end: End,
+    /// How long ago it ended. A program that reconciles rarely collects it late, when its back-off may already
+    /// be over.
+    pub ago: Duration,
+}
+
+/// The result of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum End {
+    /// It succeeded.
+    Done,
+    /// It failed.
+    Failed {
+        /// The kind of error.
+        kind: PortErrorKind,
+        /// The error message.
+        error: String,
+    },
+    /// Its reconciler cancelled it.
+    Dropped,
+}
+
+impl End {
+    /// Returns the error message, unless it succeeded.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Done => None,
+            Self::Failed { error, .. } => Some(error),
+            Self::Dropped => Some("cancelled: its input changed"),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::Monotonic;
 use super::companion::CompanionName;
 use super::desired::Generation;
+use super::error::PortErrorKind;
 use super::hook::HookState;
 use super::host::HostTraits;
 use super::image::ImageState;
@@ -14,7 +15,6 @@ use super::log::LogTail;
 use super::revision::{Fingerprint, Revision};
 use super::service::ServiceState;
 use super::unit::{ContainerState, UnitFile};
-use crate::ports::PortErrorKind;
 
 /// The result of a read: a value, or an error message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

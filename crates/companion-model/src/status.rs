@@ -15,7 +15,7 @@ use crate::model::revision::Revision;
 use crate::model::service::ServiceState;
 use crate::model::unit::UnitFileState;
 use crate::plan::{Blocked, Plan, WaitingOn};
-use crate::reconciler::Reconcile;
+use crate::reconcile::Reconcile;
 
 mod failed_run;
 

@@ -8,6 +8,7 @@
 pub mod companion;
 pub mod container;
 pub mod desired;
+pub mod error;
 pub mod hook;
 pub mod host;
 pub mod image;

@@ -26,8 +26,7 @@ mod services;
 mod superseded;
 mod units;
 
-#[cfg(feature = "stepwise")]
-pub(crate) use prune::stop_input;
+pub use prune::stop_input;
 pub use services::{CONFIG_INTERVAL, MIN_READY};
 
 /// Plans the next steps of all companions.

@@ -99,7 +99,7 @@ fn stop(plan: &mut CompanionPlan<'_, '_>, service: &ServiceState) {
 }
 
 /// Returns the input digest of a stop: the stopped run.
-pub(crate) fn stop_input(generation: Generation, run_id: Option<&str>) -> Fingerprint {
+pub fn stop_input(generation: Generation, run_id: Option<&str>) -> Fingerprint {
     input_of(generation, &("stop", run_id))
 }
 

@@ -17,13 +17,15 @@ pub fn chain(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ports::{PortError, PortErrorKind};
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Failed(&'static str, #[source] Option<Box<Self>>);
 
     #[test]
     fn error_chain_is_one_line_in_the_order_of_causes() {
-        let cause = PortError::new(PortErrorKind::Transient, "the bus hung up");
-        let error = PortError::new(PortErrorKind::Transient, "failed to reload").with_source(cause);
-        assert_eq!(chain(&error), "failed to reload: the bus hung up");
-        assert_eq!(error.chain(), chain(&error));
+        let cause = Failed("the bus hung up", Some(Box::new(Failed("broken pipe", None))));
+        let error = Failed("failed to reload", Some(Box::new(cause)));
+        assert_eq!(chain(&error), "failed to reload: the bus hung up: broken pipe");
     }
 }

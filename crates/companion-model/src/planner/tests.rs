@@ -8,6 +8,7 @@ use crate::check::check;
 use crate::model::companion::CompanionSpec;
 use crate::model::container::{AbsolutePath, ContainerSpec};
 use crate::model::desired::RemovedCompanion;
+use crate::model::error::PortErrorKind;
 use crate::model::hook::{
     ConfigFile, ConfigId, HookName, HookProgram, HookSpec, HookState, Link, Rendering,
 };
@@ -20,7 +21,6 @@ use crate::model::revision::Revision;
 use crate::model::service::{End, LoadedUnit, RunState, ServiceState};
 use crate::model::unit::{ContainerState, UnitFile, UnitFileState};
 use crate::plan::{Condition, Need};
-use crate::ports::PortErrorKind;
 
 mod checker;
 mod inputs;

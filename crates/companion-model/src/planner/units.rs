@@ -2,6 +2,7 @@
 
 use super::CompanionPlan;
 use crate::model::desired::DesiredCompanion;
+use crate::model::error::PortErrorKind;
 use crate::model::hook::ConfigId;
 use crate::model::image::PresentImage;
 use crate::model::observed::{Observation, ObservedCompanion, Work};
@@ -9,7 +10,6 @@ use crate::model::revision::{Fingerprint, Revision};
 use crate::model::service::{LoadedUnit, ServiceState};
 use crate::model::unit::{ContainerState, UnitFile, UnitFileState};
 use crate::plan::{Action, Reason, WaitingOn};
-use crate::ports::PortErrorKind;
 
 /// The unit that the service stage may start.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::log::LogTail;
-use crate::reconciler::{Execution, Reconcile};
+use crate::reconcile::{Execution, Reconcile};
 use crate::status::{CompanionStatus, Health, status};
 
 impl Setup {
