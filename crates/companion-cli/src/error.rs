@@ -51,9 +51,9 @@ pub(crate) enum Fault {
     Host,
 }
 
-/// The error of a command.
+/// The error of a command: a message, hints and the exit status.
 #[derive(Debug)]
-pub(crate) struct CommandError {
+pub struct CommandError {
     fault: Fault,
     message: String,
     /// Text below the message, such as a line of a file.
@@ -63,23 +63,23 @@ pub(crate) struct CommandError {
 
 impl CommandError {
     /// Creates an error for a failure.
-    pub(crate) fn failure(message: impl Into<String>) -> Self {
+    pub fn failure(message: impl Into<String>) -> Self {
         Self { fault: Fault::Failure, message: message.into(), excerpt: None, hints: Vec::new() }
     }
 
     /// Creates an error for invalid input.
-    pub(crate) fn input(message: impl Into<String>) -> Self {
+    pub fn input(message: impl Into<String>) -> Self {
         Self { fault: Fault::Input, ..Self::failure(message) }
     }
 
     /// Creates an error for a missing prerequisite.
-    pub(crate) fn host(message: impl Into<String>) -> Self {
+    pub fn host(message: impl Into<String>) -> Self {
         Self { fault: Fault::Host, ..Self::failure(message) }
     }
 
     /// Adds a hint.
     #[must_use]
-    pub(crate) fn hinted(mut self, hint: impl Into<String>) -> Self {
+    pub fn hinted(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::config::{Config, HostKind};
+use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
 use crate::hosts::{Opening, Session};
 use crate::output::Output;
@@ -119,9 +119,7 @@ fn watch_for_changes(session: &Session, config: &Config, wake: &Arc<Notify>, res
     let store = session.companions.store();
     let mut watched = vec![watch::Watched::desired_state(store.dir())];
     watched.extend(store.inputs().files().iter().filter_map(|file| watch::Watched::file(file)));
-    if let HostKind::Real(scope) = config.host {
-        watched.extend(scope.unit_dir().ok().map(watch::Watched::units));
-    }
+    watched.extend(config.host.watched().into_iter().map(watch::Watched::units));
     if let Err(error) = watch::spawn(watched, Arc::clone(wake), resync) {
         warn!("inotify watch failed; relying on the {} s resync: {error}", resync.as_secs());
     }

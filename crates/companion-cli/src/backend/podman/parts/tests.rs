@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use adapter_systemd::{GeneratorError, ScopeError, SystemdFacts};
 use companion_core::ports::{PortError, PortErrorKind};
 
-use super::super::State;
 use super::*;
+use crate::commands::doctor::State;
 
 fn healthy() -> ScopeHealth {
     let directories = BTreeMap::from([("XDG_STATE_HOME", PathBuf::from("/h/.local/state"))]);

@@ -1,8 +1,7 @@
 //! Checks the prerequisites: systemd, its environment, cgroups, Podman and its generator.
 
-use adapter_podman::Podman;
 use adapter_systemd::{Scope, ScopeHealth};
-use archipelago_companions::host::{PODMAN_FLOOR, podman_version};
+use archipelago_companions::host::{PODMAN_FLOOR, SystemdPodman};
 use companion_core::error_chain::chain;
 
 use super::Finding;
@@ -101,8 +100,8 @@ fn bus_fix(scope: Scope) -> String {
 const INSTALL: &str = "sudo apt install podman (or your distribution's command)";
 
 /// Checks the version of Podman.
-pub(super) async fn podman() -> Finding {
-    match podman_version(&Podman::from_environment()).await {
+pub(super) async fn podman(host: &SystemdPodman) -> Finding {
+    match host.podman_version().await {
         Ok(version) => Finding::ok("podman", format!("version {version}")),
         Err(error) => {
             let fix = format!("{INSTALL}, {PODMAN_FLOOR} or newer");
