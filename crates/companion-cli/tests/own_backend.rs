@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use adapter_fake::FakeHost;
 use archipelago_companions::host::{Backend, HostError, Wiring};
@@ -78,6 +79,8 @@ fn program(own: &Own, arguments: &[&str]) -> ExitCode {
 fn a_program_with_its_own_backend_installs_a_companion() {
     let place = tempfile::tempdir().unwrap();
     let own = Own { host: FakeHost::default(), state: place.path().join("state") };
+    // The commands run in real time.
+    own.host.change(|world, _now| world.delays.build = Duration::ZERO);
     let context = "/opt/archipelago/docker/lnd-ui".to_owned().try_into().unwrap();
     own.host.put_context(&context, "a Dockerfile");
     assert_eq!(program(&own, &["--host", "own", "status"]), ExitCode::SUCCESS);
