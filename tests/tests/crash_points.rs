@@ -1,7 +1,5 @@
 //! The command with crash points lists them, and ends at the one that it is told.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 

@@ -53,7 +53,7 @@ async fn main() -> anyhow::Result<()> {
     host.put_context(&"/opt/archipelago/docker/bitcoin-ui".to_owned().try_into()?, "a Dockerfile");
     let companions = Options::new(Own(host.clone()))
         .with_state_dir(state.path())
-        .with_listener(Arc::new(|event| println!("{}", event.action)))
+        .with_listener(Arc::new(|event| tracing::info!("{}", event.action)))
         .connect()
         .await?;
     let failures = companions.install_for(&"bitcoin-knots".parse()?).await?;

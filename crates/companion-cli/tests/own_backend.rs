@@ -1,7 +1,5 @@
 //! A program with a host of its own: `--host` selects it, and the commands work on it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
