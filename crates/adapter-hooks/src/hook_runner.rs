@@ -72,9 +72,21 @@ impl FileHooks {
         name: HookName,
         hook: impl ConfigHook + 'static,
     ) -> Result<(), HookError> {
+        self.register_shared(name, Arc::new(hook))
+    }
+
+    /// Registers a `hook` that the caller keeps too.
+    ///
+    /// # Errors
+    /// As [`register`](Self::register).
+    pub fn register_shared(
+        &mut self,
+        name: HookName,
+        hook: Arc<dyn ConfigHook>,
+    ) -> Result<(), HookError> {
         match self.registered.entry(name) {
             Entry::Vacant(free) => {
-                free.insert(Arc::new(hook));
+                free.insert(hook);
                 Ok(())
             }
             Entry::Occupied(taken) => Err(HookError::RegisteredTwice(taken.key().clone())),

@@ -1,5 +1,6 @@
 //! A host program: it has its apps' companions installed, and keeps them true for as long as it runs.
 
+use archipelago_companions::host::SystemdPodman;
 use archipelago_companions::{AppId, Catalog, Companions, RESYNC, Scope};
 use tokio_util::sync::CancellationToken;
 
@@ -7,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 async fn main() -> anyhow::Result<()> {
     let apps: Vec<AppId> =
         std::env::args().skip(1).map(|app| app.parse()).collect::<Result<_, _>>()?;
-    let companions = Companions::connect(Scope::User, Catalog::builtin()).await?;
+    let companions =
+        Companions::connect(SystemdPodman::new(Scope::User), Catalog::builtin()).await?;
     for (name, error) in companions.reconcile(&apps).await? {
         tracing::warn!("{name}: {error}");
     }

@@ -12,8 +12,6 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use adapter_podman::Podman;
-use adapter_systemd::Scope;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
 use companion_core::ports::{DesiredStore, Host, PortError};
@@ -23,7 +21,7 @@ use companion_core::status::{CompanionStatus, status};
 use crate::app::AppId;
 use crate::catalog::Catalog;
 use crate::desired_store::RecordStore;
-use crate::host::HostError;
+use crate::host::{Backend, HostError};
 use crate::leader::{LeaderInfo, LeaderLock, Role};
 use crate::published::{Listener, Publisher};
 use crate::record::Record;
@@ -49,17 +47,11 @@ pub struct Companions {
     publisher: Publisher,
     /// The lock on files, if the leadership is one.
     lock: Option<Arc<LeaderLock>>,
-    /// What a real host needs besides its ports.
-    real: Option<Real>,
+    /// What is swept and waited for, unless the host was given by its ports.
+    backend: Option<Arc<dyn Backend>>,
     /// What leads in this process: the loop of `run`, and calls.
     leading: Arc<Mutex<Leading>>,
     by: String,
-}
-
-/// The parts of a real host that are swept and waited for.
-struct Real {
-    scope: Scope,
-    podman: Podman,
 }
 
 /// Passes events on to each of several sinks.
@@ -72,12 +64,15 @@ impl EventSink for Fanout {
 }
 
 impl Companions {
-    /// Connects to this host, with the default options and `catalog`.
+    /// Connects to the host of `backend`, with the default options and `catalog`.
     ///
     /// # Errors
     /// [`HostError`] for a missing prerequisite.
-    pub async fn connect(scope: Scope, catalog: Catalog) -> Result<Self, HostError> {
-        Options::new(scope).with_catalog(catalog).connect().await
+    pub async fn connect(
+        backend: impl Backend + 'static,
+        catalog: Catalog,
+    ) -> Result<Self, HostError> {
+        Options::new(backend).with_catalog(catalog).connect().await
     }
 
     /// Companions of `store`'s desired state, on a host made of other ports.
@@ -109,7 +104,15 @@ impl Companions {
         let mut sinks = sinks;
         sinks.push(Arc::new(publisher.clone()));
         let reconciler = Arc::new(Reconciler::with_events(host, Arc::new(Fanout(sinks))));
-        Self { store, reconciler, publisher, lock: None, real: None, leading: Arc::default(), by }
+        Self {
+            store,
+            reconciler,
+            publisher,
+            lock: None,
+            backend: None,
+            leading: Arc::default(),
+            by,
+        }
     }
 
     /// Returns the current catalog.

@@ -21,7 +21,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_systemd::Scope;
 use async_trait::async_trait;
 use companion_core::ports::{
     Acquired, Held, Leadership, Lease, PortError, PortErrorKind, PortResult,
@@ -53,24 +52,19 @@ const INFO_LIMIT: usize = 64 * 1024;
 /// How long a leader may take to answer. It answers between two waits of its thread, which never blocks.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// The directory with the lock of `scope`: `/run/user/<uid>/companion`, for the system
-/// `/run/companion`.
+/// The directory with the lock of what the service manager of this user controls: `/run/user/<uid>/companion`.
 ///
 /// There is one service manager for each user, so the user's id names it. Without the directory of
 /// systemd, `$XDG_RUNTIME_DIR` is taken.
 ///
 /// # Errors
 /// `Unavailable` for a user without a runtime directory: then there is no service manager either.
-pub fn leader_dir(scope: Scope) -> PortResult<PathBuf> {
-    let runtime = match scope {
-        Scope::System => Some(PathBuf::from("/run")),
-        Scope::User => {
-            let uid = rustix::process::getuid().as_raw();
-            let by_id = PathBuf::from(format!("/run/user/{uid}"));
-            let named = || std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-            Some(by_id).filter(|dir| dir.is_dir()).or_else(named).filter(|dir| dir.is_absolute())
-        }
-    };
+pub fn user_leader_dir() -> PortResult<PathBuf> {
+    let uid = rustix::process::getuid().as_raw();
+    let by_id = PathBuf::from(format!("/run/user/{uid}"));
+    let named = || std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let runtime = Some(by_id).filter(|dir| dir.is_dir()).or_else(named);
+    let runtime = runtime.filter(|dir| dir.is_absolute());
     runtime.map(|dir| dir.join("companion")).ok_or_else(|| {
         let message = "the user has no runtime directory below `/run/user`";
         PortError::new(PortErrorKind::Unavailable, message)

@@ -1,10 +1,13 @@
 //! Archipelago's companions: catalog, hooks, backend manifests, and the calls a host program makes.
 //!
 //! ```no_run
+//! # #[cfg(feature = "podman")]
+//! # async fn host_program() -> anyhow::Result<()> {
+//! use archipelago_companions::host::SystemdPodman;
 //! use archipelago_companions::{Catalog, Companions, Scope};
 //!
-//! # async fn host_program() -> anyhow::Result<()> {
-//! let companions = Companions::connect(Scope::User, Catalog::builtin()).await?;
+//! let host = SystemdPodman::new(Scope::User);
+//! let companions = Companions::connect(host, Catalog::builtin()).await?;
 //! for (name, error) in companions.install_for(&"bitcoin-knots".parse()?).await? {
 //!     tracing::warn!("{name}: {error}");
 //! }
@@ -19,7 +22,7 @@
 //! | `companions` | [`Companions`]: install, remove, reconcile |
 //! | `desired_store`, `record` | [`RecordStore`]: the desired state on disk and its lock |
 //! | `bitcoin_ui` | [`BitcoinUi`]: the RPC viewer's configuration, with the node's credentials |
-//! | [`host`] | the adapters of a real host |
+//! | [`host`] | [`Backend`](host::Backend): a kind of host; the one of systemd and Podman |
 
 mod app;
 mod bitcoin_ui;
@@ -37,6 +40,8 @@ mod node;
 pub mod published;
 mod record;
 
+pub use adapter_hooks::{ConfigHook, HookError, Readiness};
+#[cfg(feature = "podman")]
 pub use adapter_systemd::Scope;
 pub use app::AppId;
 pub use bitcoin_ui::BitcoinUi;

@@ -1,9 +1,13 @@
 //! Command line options and subcommands.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
+use crate::backend::{AUTO, CommandBackend};
 use crate::commands;
 
 const AFTER_HELP: &str = "\
@@ -33,11 +37,9 @@ pub(crate) struct Arguments {
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArguments {
     /// The host to work on
-    ///
-    /// `auto` is `system` for root and `user` for other users, never `sim`. `sim` starts empty, runs
-    /// on virtual time and ends with the command.
-    #[arg(long, global = true, value_enum, default_value_t = HostArgument::Auto)]
-    pub(crate) host: HostArgument,
+    // `command` adds the names of the hosts.
+    #[arg(long, global = true, default_value = AUTO)]
+    pub(crate) host: String,
 
     /// Read this catalog file; repeatable, a later file overrides an earlier one
     ///
@@ -84,24 +86,48 @@ pub(crate) struct GlobalArguments {
     pub(crate) color: ColorArgument,
 }
 
+/// Returns the grammar of the command line, with the names of `backends` for `--host`.
+pub(crate) fn command(backends: &[Arc<dyn CommandBackend>]) -> clap::Command {
+    let named = |name| backends.iter().any(|backend| backend.name() == name);
+    let (auto, long) = match named("system") && named("user") {
+        true => (
+            "`system` for root, `user` for others",
+            "`auto` is `system` for root and `user` for other users",
+        ),
+        false => ("the first suitable host", "`auto` is the first suitable host"),
+    };
+    let mut values = vec![PossibleValue::new(AUTO).help(auto)];
+    let mut help = format!("The host to work on\n\n{long}");
+    let value = |backend: &Arc<dyn CommandBackend>| {
+        PossibleValue::new(backend.name()).help(backend.description())
+    };
+    values.extend(backends.iter().map(value));
+    let simulated: Vec<_> = backends.iter().filter(|backend| backend.is_simulated()).collect();
+    help.extend(simulated.iter().map(|backend| format!(", never `{}`", backend.name())));
+    help.push('.');
+    help.extend(simulated.iter().map(|backend| {
+        let name = backend.name();
+        format!(" `{name}` starts empty, runs on virtual time and ends with the command.")
+    }));
+    Arguments::command().mut_arg("host", |host| {
+        host.value_parser(PossibleValuesParser::new(values)).long_help(help)
+    })
+}
+
+/// Parses the command line; prints an error or a requested help text and exits.
+pub(crate) fn parse(
+    line: impl IntoIterator<Item = OsString>,
+    backends: &[Arc<dyn CommandBackend>],
+) -> Arguments {
+    let matches = command(backends).get_matches_from(line);
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
 fn build_argument(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("must be of the form NAME=VALUE".to_owned()),
     }
-}
-
-/// The host to work on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum HostArgument {
-    /// `system` for root, `user` for others.
-    Auto,
-    /// The user's systemd and rootless Podman.
-    User,
-    /// The system's systemd and Podman as root.
-    System,
-    /// A simulated host in memory.
-    Sim,
 }
 
 /// When to use colours.
@@ -132,11 +158,9 @@ pub(crate) enum Command {
     Logs(commands::logs::Arguments),
     Render(commands::render::Arguments),
     Catalog(commands::catalog::Arguments),
+    #[cfg(feature = "demo")]
     Demo(commands::demo::Arguments),
     Completions(commands::completions::Arguments),
-    /// Print the crash points of this test build
-    #[cfg(feature = "crash-points")]
-    CrashPoints,
     Man(commands::man::Arguments),
 }
 
@@ -149,13 +173,12 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
+    use crate::backend::backends;
 
     #[test]
     fn the_arguments_are_consistent() {
-        Arguments::command().debug_assert();
+        command(&backends()).debug_assert();
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! The subcommands, one file each, and their dispatch.
 
-use crate::arguments::{Arguments, Command};
+use std::sync::Arc;
+
+use crate::arguments::{Arguments, Command, command};
+use crate::backend::CommandBackend;
 use crate::config::Config;
 use crate::error::CommandResult;
 use crate::output::Output;
 
 pub(crate) mod catalog;
 pub(crate) mod completions;
-#[cfg(feature = "crash-points")]
-pub(crate) mod crash_points;
+#[cfg(feature = "demo")]
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod history;
@@ -27,8 +29,12 @@ pub(crate) mod status;
 pub(crate) mod wait;
 
 /// Runs the subcommand.
-pub(crate) fn run(arguments: Arguments, output: &Output) -> CommandResult {
-    let config = Config::new(arguments.global);
+pub(crate) fn run(
+    arguments: Arguments,
+    backends: &[Arc<dyn CommandBackend>],
+    output: &Output,
+) -> CommandResult {
+    let config = Config::new(arguments.global, backends)?;
     match arguments.command {
         Command::Install(arguments) => install::run(&arguments, &config, output),
         Command::Remove(arguments) => remove::run(&arguments, &config, output),
@@ -44,10 +50,9 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> CommandResult {
         Command::Logs(arguments) => logs::run(&arguments, &config),
         Command::Setup(arguments) => setup::run(&arguments, &config, output),
         Command::Doctor(arguments) => doctor::run(&arguments, &config, output),
+        #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments, output),
-        Command::Completions(arguments) => completions::run(&arguments, output),
-        #[cfg(feature = "crash-points")]
-        Command::CrashPoints => crash_points::run(output),
-        Command::Man(arguments) => man::run(&arguments, output),
+        Command::Completions(arguments) => completions::run(&arguments, command(backends), output),
+        Command::Man(arguments) => man::run(&arguments, command(backends), output),
     }
 }

@@ -1,60 +1,36 @@
 //! The configuration from the options: the host, the catalog, the state directory. Accesses no host.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use adapter_systemd::Scope;
 use archipelago_companions::Catalog;
 use archipelago_companions::leader::Settings;
 use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::AbsolutePath;
 
-use crate::arguments::{GlobalArguments, HostArgument};
+use crate::arguments::GlobalArguments;
+use crate::backend::{self, CommandBackend};
 use crate::error::{CommandError, CommandResult};
 
-/// The kind of host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HostKind {
-    /// A real host.
-    Real(Scope),
-    /// The simulated host.
-    Sim,
-}
-
-impl HostKind {
-    /// Returns the host that `argument` selects for the user `uid`.
-    fn of(argument: HostArgument, uid: u32) -> Self {
-        match argument {
-            HostArgument::Auto if uid == 0 => Self::Real(Scope::System),
-            HostArgument::Auto | HostArgument::User => Self::Real(Scope::User),
-            HostArgument::System => Self::Real(Scope::System),
-            HostArgument::Sim => Self::Sim,
-        }
-    }
-
-    /// Returns the scope of its files and units; the simulated host has the user scope.
-    pub(crate) fn scope(self) -> Scope {
-        match self {
-            Self::Real(scope) => scope,
-            Self::Sim => Scope::User,
-        }
-    }
-}
-
 /// The configuration of a command.
-#[derive(Debug)]
 pub(crate) struct Config {
     /// The host.
-    pub(crate) host: HostKind,
+    pub(crate) host: Arc<dyn CommandBackend>,
     /// The global options.
     global: GlobalArguments,
 }
 
 impl Config {
     /// Evaluates the options without opening files.
-    pub(crate) fn new(global: GlobalArguments) -> Self {
-        let host = HostKind::of(global.host, rustix::process::geteuid().as_raw());
-        Self { host, global }
+    ///
+    /// # Errors
+    /// Bad input if `--host` selects none of `backends`.
+    pub(crate) fn new(
+        global: GlobalArguments,
+        backends: &[Arc<dyn CommandBackend>],
+    ) -> CommandResult<Self> {
+        Ok(Self { host: backend::select(backends, &global.host)?, global })
     }
 
     /// Returns whether to kill a leader that hangs.
@@ -131,7 +107,7 @@ impl Config {
         }
         // Keep an inaccessible file, so that reading it fails; it may exist.
         let is_there = |path: &PathBuf| path.try_exists().unwrap_or(true);
-        default_catalog(self.host.scope()).filter(is_there).into_iter().collect()
+        self.host.default_catalog().filter(is_there).into_iter().collect()
     }
 
     /// Returns the state directory of `--state-dir`.
@@ -139,29 +115,17 @@ impl Config {
         self.global.state_dir.as_deref()
     }
 
-    /// Returns the state directory of a real host.
-    pub(crate) fn state_dir(&self, scope: Scope) -> CommandResult<PathBuf> {
+    /// Returns the state directory of `--state-dir`, else that of the host.
+    pub(crate) fn state_dir(&self) -> CommandResult<PathBuf> {
         if let Some(given) = self.given_state_dir() {
             return std::path::absolute(given).map_err(|error| {
                 CommandError::input(format!("`--state-dir {}`: {error}", given.display()))
             });
         }
-        archipelago_companions::host::state_dir(scope).ok_or_else(|| {
+        self.host.state_dir().ok_or_else(|| {
             CommandError::host("neither `XDG_STATE_HOME` nor `HOME` is an absolute path")
                 .hinted("set the directory with `--state-dir DIR`")
         })
-    }
-}
-
-/// Returns the path of the default catalog.
-pub(crate) fn default_catalog(scope: Scope) -> Option<PathBuf> {
-    let absolute =
-        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    match scope {
-        Scope::System => Some(PathBuf::from("/etc/companion/catalog.toml")),
-        Scope::User => absolute("XDG_CONFIG_HOME")
-            .or_else(|| absolute("HOME").map(|home| home.join(".config")))
-            .map(|config| config.join("companion/catalog.toml")),
     }
 }
 
@@ -199,14 +163,6 @@ pub(crate) fn known_companion(catalog: &Catalog, text: &str) -> CommandResult<Co
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn auto_never_selects_the_simulated_host() {
-        assert_eq!(HostKind::of(HostArgument::Auto, 0), HostKind::Real(Scope::System));
-        assert_eq!(HostKind::of(HostArgument::Auto, 1000), HostKind::Real(Scope::User));
-        assert_eq!(HostKind::of(HostArgument::User, 0), HostKind::Real(Scope::User));
-        assert_eq!(HostKind::of(HostArgument::System, 1000), HostKind::Real(Scope::System));
-    }
 
     #[test]
     fn app_name_instead_of_a_companion_lists_its_companions() {

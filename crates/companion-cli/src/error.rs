@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use adapter_systemd::DifferingDirectory;
 use archipelago_companions::host::HostError;
 use archipelago_companions::inputs::InputProblem;
 use archipelago_companions::{CatalogError, CompanionsError};
@@ -52,9 +51,9 @@ pub(crate) enum Fault {
     Host,
 }
 
-/// The error of a command.
+/// The error of a command: a message, hints and the exit status.
 #[derive(Debug)]
-pub(crate) struct CommandError {
+pub struct CommandError {
     fault: Fault,
     message: String,
     /// Text below the message, such as a line of a file.
@@ -64,23 +63,23 @@ pub(crate) struct CommandError {
 
 impl CommandError {
     /// Creates an error for a failure.
-    pub(crate) fn failure(message: impl Into<String>) -> Self {
+    pub fn failure(message: impl Into<String>) -> Self {
         Self { fault: Fault::Failure, message: message.into(), excerpt: None, hints: Vec::new() }
     }
 
     /// Creates an error for invalid input.
-    pub(crate) fn input(message: impl Into<String>) -> Self {
+    pub fn input(message: impl Into<String>) -> Self {
         Self { fault: Fault::Input, ..Self::failure(message) }
     }
 
     /// Creates an error for a missing prerequisite.
-    pub(crate) fn host(message: impl Into<String>) -> Self {
+    pub fn host(message: impl Into<String>) -> Self {
         Self { fault: Fault::Host, ..Self::failure(message) }
     }
 
     /// Adds a hint.
     #[must_use]
-    pub(crate) fn hinted(mut self, hint: impl Into<String>) -> Self {
+    pub fn hinted(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
     }
@@ -109,16 +108,6 @@ impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
-}
-
-/// The fix of a directory that this shell and systemd have in different places.
-pub(crate) fn same_directory(
-    DifferingDirectory { variable, here, .. }: &DifferingDirectory,
-) -> String {
-    format!(
-        "unset it here, or add `{variable}={}` to a file in ~/.config/environment.d and log in again",
-        here.display()
-    )
 }
 
 fn fault_of(kind: PortErrorKind) -> Fault {
@@ -150,14 +139,7 @@ impl From<HostError> for CommandError {
             HostError::ServiceManager { source, .. } => fault_of(source.kind()),
             _ => Fault::Host,
         };
-        let hint = match &error {
-            HostError::Environment(differing) => Some(same_directory(differing)),
-            _ => None,
-        };
         let error = Self { fault, ..Self::failure(chain(&error)) };
-        if let Some(hint) = hint {
-            return error.hinted(hint);
-        }
         match fault {
             Fault::Host => error.hinted("`companion doctor` lists the missing prerequisites"),
             Fault::Failure | Fault::Input => error,

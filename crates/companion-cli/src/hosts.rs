@@ -1,30 +1,24 @@
-//! The host that a command works on: a real one, or the simulated one.
+//! Opening the host that a command works on.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_systemd::Scope;
-use archipelago_companions::host::{PODMAN_FLOOR, reach, units};
-use archipelago_companions::inputs::Inputs;
-use archipelago_companions::leader::{Role, leader, leader_dir, take_over};
+use archipelago_companions::leader::{Role, leader, take_over};
 use archipelago_companions::published::Listener;
 use archipelago_companions::{Companions, Options, RESYNC, RecordStore};
 use companion_core::error_chain::chain;
-use companion_core::ports::{DesiredStore as _, UnitStore as _};
+use companion_core::ports::DesiredStore as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, HostKind};
+use crate::backend::CommandBackend;
+use crate::config::Config;
 use crate::error::{CommandError, CommandResult};
 use crate::output::Output;
-
-pub(crate) mod sim;
 
 /// The host and its companions during a command.
 pub(crate) struct Session {
     /// The companions.
     pub(crate) companions: Companions,
-    /// The state directory of the simulated host, removed with the session.
-    _state: Option<tempfile::TempDir>,
 }
 
 /// The options for opening a session.
@@ -54,48 +48,35 @@ impl<'c> Opening<'c> {
         Self { role: Role::Daemon, resync, ..self }
     }
 
-    /// Returns the options of a real host: the given ones, else those of the leader, if there is one.
-    async fn options(&self, scope: Scope) -> CommandResult<Options> {
+    /// Returns the options of the host: the given ones, else those of the leader, if there is one.
+    async fn options(&self) -> CommandResult<Options> {
         let config = self.config;
         let leads = match self.role {
-            Role::Command => leader(&leader_dir(scope)?).await?.filter(|leader| leader.pid != 0),
-            Role::Daemon => None,
+            Role::Command if !config.host.is_simulated() => {
+                // The leader may say where the state is.
+                let own = config.state_dir().unwrap_or_default();
+                leader(&config.host.leader_dir(&own)?).await?.filter(|leader| leader.pid != 0)
+            }
+            Role::Command | Role::Daemon => None,
         };
         let given = config.settings()?;
         let (settings, state_dir) = match (leads, config.given_state_dir()) {
             (Some(leader), None) if given.is_none() => (leader.settings, leader.state_dir),
-            (Some(leader), _) if given.is_none() => (leader.settings, config.state_dir(scope)?),
-            (_, _) => (given.unwrap_or_default(), config.state_dir(scope)?),
+            (Some(leader), _) if given.is_none() => (leader.settings, config.state_dir()?),
+            (_, _) => (given.unwrap_or_default(), config.state_dir()?),
         };
-        Ok(self
-            .usual(scope)
-            .with_state_dir(state_dir)
-            .with_settings(settings, crate::config::default_catalog(scope))
-            .with_listener(Arc::clone(&self.listener)))
-    }
-
-    fn usual(&self, scope: Scope) -> Options {
-        let options = Options::new(scope)
+        let host: Arc<dyn CommandBackend> = Arc::clone(&config.host);
+        Ok(Options::on(host)
             .with_program(self.program, env!("CARGO_PKG_VERSION"), self.role)
-            .with_resync(self.resync);
-        #[cfg(feature = "crash-points")]
-        let options = options.with_around(crate::crash_points::around);
-        options
+            .with_resync(self.resync)
+            .with_state_dir(state_dir)
+            .with_settings(settings, config.host.default_catalog())
+            .with_listener(Arc::clone(&self.listener)))
     }
 
     /// Returns the desired state and its inputs, without a host.
     pub(crate) async fn store(&self) -> CommandResult<Arc<RecordStore>> {
-        match self.config.host {
-            HostKind::Real(scope) => Ok(self.options(scope).await?.store()?),
-            HostKind::Sim => {
-                let settings = self.config.settings()?.unwrap_or_default();
-                let dir = self.config.given_state_dir().map(std::path::absolute).transpose();
-                let dir = dir.ok().flatten().unwrap_or_default();
-                let default = crate::config::default_catalog(Scope::User);
-                let inputs = Inputs::new(settings, default, dir.clone());
-                Ok(Arc::new(RecordStore::with_inputs(dir, Arc::new(inputs))))
-            }
-        }
+        Ok(self.options().await?.store()?)
     }
 
     /// Connects to the host.
@@ -103,42 +84,34 @@ impl<'c> Opening<'c> {
     /// # Errors
     /// Fails if a prerequisite is missing; nothing is recorded then.
     pub(crate) async fn open(self, output: &Output) -> CommandResult<Session> {
-        match self.config.host {
-            HostKind::Real(scope) => {
-                if self.config.takes_over() {
-                    end_hung_leader(scope, output).await?;
-                }
-                let companions = self.options(scope).await?.connect().await?;
-                Ok(Session { companions, _state: None })
-            }
-            HostKind::Sim => self.open_simulated(output).await,
+        if self.config.host.is_simulated() {
+            self.announce_simulation(output).await?;
+        } else if self.config.takes_over() {
+            end_hung_leader(self.config, output).await?;
         }
+        Ok(Session { companions: self.options().await?.connect().await? })
     }
 
     /// Opens a session for a read-only command. Returns `None` if nothing was ever recorded and the host has no
     /// managed unit; this check needs neither Podman nor a state directory.
     pub(crate) async fn open_to_look(self, output: &Output) -> CommandResult<Option<Session>> {
-        if let HostKind::Real(scope) = self.config.host {
-            let _reached = reach(scope).await?;
-            if is_untouched(scope, &*self.store().await?).await? {
+        let host = &self.config.host;
+        if !host.is_simulated() {
+            host.reach().await?;
+            let desired = self.store().await?.load().await?;
+            if desired.targets.is_empty() && !host.has_units().await? {
                 return Ok(None);
             }
         }
         self.open(output).await.map(Some)
     }
 
-    async fn open_simulated(self, output: &Output) -> CommandResult<Session> {
-        let catalog = self.config.catalog()?;
+    /// Checks the catalog that the simulated host is made for, and that no other one uses its state directory.
+    async fn announce_simulation(&self, output: &Output) -> CommandResult<()> {
+        let config = self.config;
+        config.catalog()?;
         output.note("this is the simulated host: it starts empty and ends with the command");
-        let state = tempfile::Builder::new().prefix("companion-sim-").tempdir();
-        let state = state.map_err(|error| {
-            CommandError::failure(format!("failed to create a directory: {error}"))
-        })?;
-        let dir = self.config.given_state_dir().unwrap_or_else(|| state.path());
-        let dir = std::path::absolute(dir).map_err(|error| {
-            CommandError::input(format!("`--state-dir {}`: {error}", dir.display()))
-        })?;
-        let place = dir.join("leader");
+        let place = config.host.leader_dir(&config.state_dir()?)?;
         if self.role == Role::Command
             && let Some(leader) = leader(&place).await?
         {
@@ -147,14 +120,7 @@ impl<'c> Opening<'c> {
                 CommandError::input(message).hinted("each process has a separate simulated host")
             );
         }
-        let host = sim::host(&catalog).ports();
-        let settings = self.config.settings()?.unwrap_or_default();
-        let default = crate::config::default_catalog(Scope::User);
-        let inputs = Arc::new(Inputs::new(settings, default, &dir));
-        let store = Arc::new(RecordStore::with_inputs(&dir, inputs));
-        let options = self.usual(Scope::User).with_listener(self.listener);
-        let companions = options.on(store, host, place);
-        Ok(Session { companions, _state: Some(state) })
+        Ok(())
     }
 }
 
@@ -212,8 +178,9 @@ impl IntentIs {
 }
 
 /// Kills a leader that hangs, for `--take-over`.
-async fn end_hung_leader(scope: Scope, output: &Output) -> CommandResult<()> {
-    match take_over(&leader_dir(scope)?).await {
+async fn end_hung_leader(config: &Config, output: &Output) -> CommandResult<()> {
+    let own = config.state_dir().unwrap_or_default();
+    match take_over(&config.host.leader_dir(&own)?).await {
         Ok(None) => {}
         Ok(Some(leader)) => {
             output.note(format!("killed {leader}, which did not respond; companions keep running"));
@@ -223,17 +190,7 @@ async fn end_hung_leader(scope: Scope, output: &Output) -> CommandResult<()> {
     Ok(())
 }
 
-/// Returns whether nothing was ever recorded and no unit is managed.
-async fn is_untouched(scope: Scope, store: &RecordStore) -> CommandResult<bool> {
-    let desired = store.load().await?;
-    if !desired.targets.is_empty() {
-        return Ok(false);
-    }
-    // The version affects the content of units, not their ownership.
-    Ok(units(scope, PODMAN_FLOOR)?.list().await?.is_empty())
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "demo"))]
 mod tests {
     use archipelago_companions::Catalog;
     use rustix::process::{Signal, getpid, kill_process};
@@ -243,9 +200,9 @@ mod tests {
     #[tokio::test]
     async fn interruption_reports_whether_the_intent_is_recorded() {
         let (catalog, state) = (Catalog::builtin(), tempfile::tempdir().unwrap());
-        let host = sim::host(&catalog).ports();
+        let host = crate::backend::sim::host(&catalog).ports();
         let store = Arc::new(RecordStore::new(state.path(), Arc::new(catalog)));
-        let session = Session { companions: Companions::on(store, host), _state: Some(state) };
+        let session = Session { companions: Companions::on(store, host) };
         for (intent, message) in [
             (IntentIs::Pending, "interrupted; the intent may not be recorded"),
             (IntentIs::Recorded, "interrupted; the intent is recorded"),

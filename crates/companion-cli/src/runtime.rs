@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::HostKind;
+use crate::config::Config;
 use crate::error::{CommandError, CommandResult};
 
 /// The maximum number of threads for blocking file system calls. They start on demand and end after a second
@@ -13,10 +13,10 @@ const BLOCKING_THREADS: usize = 128;
 ///
 /// On the simulated host, time advances only when all tasks are idle, so a build of 20 s takes no real time.
 pub(crate) fn block_on<T>(
-    host: HostKind,
+    config: &Config,
     work: impl Future<Output = CommandResult<T>>,
 ) -> CommandResult<T> {
-    run(host == HostKind::Sim, work)
+    run(config.host.is_simulated(), work)
 }
 
 /// Runs `work` to completion in real time on any host.
@@ -26,10 +26,22 @@ pub(crate) fn block_on_in_real_time<T>(
     run(false, work)
 }
 
+/// Runs `work` to completion in virtual time.
+#[cfg(feature = "demo")]
+pub(crate) fn block_on_in_virtual_time<T>(
+    work: impl Future<Output = CommandResult<T>>,
+) -> CommandResult<T> {
+    run(true, work)
+}
+
 fn run<T>(paused: bool, work: impl Future<Output = CommandResult<T>>) -> CommandResult<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    #[cfg(feature = "demo")]
+    runtime.start_paused(paused);
+    #[cfg(not(feature = "demo"))]
+    let _ = paused;
+    let runtime = runtime
         .enable_all()
-        .start_paused(paused)
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_keep_alive(Duration::from_secs(1))
         .build()

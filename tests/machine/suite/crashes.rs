@@ -1,6 +1,6 @@
 //! A crash at every point of each workload, on the real host.
 //!
-//! A test build of the command (feature `crash-points`) kills itself by SIGABRT at a named point: before or after a
+//! A test build of the command (`companion-crash-points`) kills itself by SIGABRT at a named point: before or after a
 //! write call of a port, or during the write of a file. Each workload first runs without a crash to record its
 //! points, then again with a crash at each of them. After each crash the ordinary command converges once, and the
 //! host must be as without the crash: converged, idle, without stale files, and with an unrelated companion in the

@@ -13,8 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::follow::{Followed, POLL_INTERVAL};
-use super::{Companions, CompanionsError, Converged, Real, sync};
-use crate::host;
+use super::{Companions, CompanionsError, Converged, sync};
 use crate::leader::{Heartbeat, Role};
 use crate::published::Publishing;
 
@@ -106,22 +105,18 @@ impl Companions {
     /// Ends the work under way softly, and then the leadership.
     pub async fn stop_leading(&self) {
         self.reconciler.shut_down().await;
-        if let Some(real) = &self.real {
-            real.podman.settled().await;
+        if let Some(backend) = &self.backend {
+            backend.settled().await;
         }
         self.publisher.flush().await;
         self.leading().publishing = None;
     }
 
-    /// What a new leader does once: builds that outlived the leader before it are ended, temporary files
-    /// are removed, and what the catalog newly has is taken in.
+    /// What a new leader does once: what interrupted work left is removed, and what the catalog newly has is
+    /// taken in.
     async fn prepare(&self) {
-        if let Some(Real { scope, podman }) = &self.real {
-            match podman.end_orphans().await {
-                0 => {}
-                count => info!("stopped {count} orphaned build(s) or pull(s)"),
-            }
-            match host::sweep(*scope, &self.store).await {
+        if let Some(backend) = &self.backend {
+            match backend.sweep(&self.store).await {
                 Ok(0) => {}
                 Ok(count) => info!("removed {count} temporary file(s) of an interrupted run"),
                 // They harm nobody, and the next leader tries again.

@@ -1,28 +1,27 @@
-//! How a host program connects: the scope, and what differs from the usual.
+//! How a host program connects: the backend, and what differs from the usual.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use adapter_podman::Podman;
-use adapter_systemd::Scope;
-use companion_core::ports::Host;
+use adapter_hooks::ConfigHook;
+use companion_core::model::hook::HookName;
 use companion_core::reconciler::EventSink;
 use companion_core::supervisor::RESYNC;
 
-use super::{Companions, Real};
+use super::Companions;
 use crate::catalog::Catalog;
 use crate::desired_store::RecordStore;
-use crate::host::{self, HostError};
+use crate::host::{Backend, HostError, Wiring};
 use crate::inputs::Inputs;
-use crate::leader::{Heartbeat, LeaderInfo, LeaderLock, Role, Settings, leader_dir};
+use crate::leader::{Heartbeat, LeaderInfo, LeaderLock, Role, Settings};
 use crate::published::Listener;
 
-/// How to connect to this very host.
+/// How to connect to a host.
 #[derive(Clone)]
 #[must_use = "nothing is connected before `connect`"]
 pub struct Options {
-    scope: Scope,
+    backend: Arc<dyn Backend>,
     program: String,
     version: String,
     role: Role,
@@ -31,16 +30,22 @@ pub struct Options {
     default_catalog: Option<PathBuf>,
     catalog: Option<Arc<Catalog>>,
     listener: Option<Listener>,
+    sinks: Vec<Arc<dyn EventSink>>,
+    hooks: Vec<(HookName, Arc<dyn ConfigHook>)>,
     resync: Duration,
-    around: fn(Host) -> Host,
 }
 
 impl Options {
-    /// The usual options: a program that runs for long, with the state directory of `scope` and
+    /// The usual options: a program that runs for long, with the state directory of `backend` and
     /// Archipelago's own companions.
-    pub fn new(scope: Scope) -> Self {
+    pub fn new(backend: impl Backend + 'static) -> Self {
+        Self::on(Arc::new(backend))
+    }
+
+    /// Same as [`new`](Self::new), for a backend that others use too.
+    pub fn on(backend: Arc<dyn Backend>) -> Self {
         Self {
-            scope,
+            backend,
             program: "archipelago".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             role: Role::Daemon,
@@ -49,8 +54,9 @@ impl Options {
             default_catalog: None,
             catalog: None,
             listener: None,
+            sinks: Vec::new(),
+            hooks: Vec::new(),
             resync: RESYNC,
-            around: |host| host,
         }
     }
 
@@ -90,9 +96,16 @@ impl Options {
         Self { resync, ..self }
     }
 
-    /// Puts something between the reconciler and the host.
-    pub fn with_around(self, around: fn(Host) -> Host) -> Self {
-        Self { around, ..self }
+    /// Whom the reconciler shows each of its events, besides the published ones. It must return at once.
+    pub fn with_events(mut self, sink: Arc<dyn EventSink>) -> Self {
+        self.sinks.push(sink);
+        self
+    }
+
+    /// A hook of the program's own, for companions whose catalog entry names it.
+    pub fn with_hook(mut self, name: HookName, hook: impl ConfigHook + 'static) -> Self {
+        self.hooks.push((name, Arc::new(hook)));
+        self
     }
 
     /// The state directory.
@@ -100,7 +113,7 @@ impl Options {
     /// # Errors
     /// [`HostError::NoHome`].
     pub fn state_dir(&self) -> Result<PathBuf, HostError> {
-        self.state_dir.clone().or_else(|| host::state_dir(self.scope)).ok_or(HostError::NoHome)
+        self.state_dir.clone().or_else(|| self.backend.state_dir()).ok_or(HostError::NoHome)
     }
 
     /// The desired state, without a host.
@@ -116,27 +129,24 @@ impl Options {
         Ok(Arc::new(RecordStore::with_inputs(dir, Arc::new(inputs))))
     }
 
-    /// Connects: systemd and Podman of the scope, with the desired state in the state directory.
+    /// Connects: the backend's host, with the desired state in the state directory.
     ///
     /// # Errors
     /// [`HostError`] saying what the host lacks.
     pub async fn connect(self) -> Result<Companions, HostError> {
         let store = self.store()?;
-        let lock = self.lock(leader_dir(self.scope).map_err(HostError::Leadership)?, &store);
-        let (scope, podman) = (self.scope, Podman::from_environment());
-        let leadership = Arc::clone(&lock) as _;
-        let host = host::connect(scope, Arc::clone(&store), podman.clone(), leadership).await?;
-        let mut companions = self.wired(store, host, lock);
-        companions.real = Some(Real { scope, podman });
-        Ok(companions)
-    }
-
-    /// Companions of `store`'s desired state on a `host` of other ports, with the lock of its leader in the
-    /// directory `place`.
-    pub fn on(self, store: Arc<RecordStore>, host: Host, place: PathBuf) -> Companions {
+        let place = self.backend.leader_dir(store.dir()).map_err(HostError::Leadership)?;
         let lock = self.lock(place, &store);
-        let (leadership, desired) = (Arc::clone(&lock) as _, Arc::clone(&store) as _);
-        self.wired(store, Host { leadership, desired, ..host }, lock)
+        let (leadership, hooks) = (Arc::clone(&lock) as _, self.hooks);
+        let wiring = Wiring { store: Arc::clone(&store), leadership, hooks };
+        let host = self.backend.open(wiring).await?;
+        let mut sinks = self.sinks;
+        sinks.push(lock.heartbeat());
+        let mut companions =
+            Companions::wired(store, host, lock.info().clone(), self.listener, sinks);
+        companions.lock = Some(lock);
+        companions.backend = Some(self.backend);
+        Ok(companions)
     }
 
     fn lock(&self, place: PathBuf, store: &RecordStore) -> Arc<LeaderLock> {
@@ -144,14 +154,5 @@ impl Options {
         let settings = store.inputs().settings().clone();
         let info = LeaderInfo::of_this_process(program, *role, version, store.dir(), settings);
         Arc::new(LeaderLock::new(place, info, Arc::new(Heartbeat::new(self.resync))))
-    }
-
-    fn wired(self, store: Arc<RecordStore>, host: Host, lock: Arc<LeaderLock>) -> Companions {
-        let sinks: Vec<Arc<dyn EventSink>> = vec![lock.heartbeat()];
-        let host = (self.around)(host);
-        let info = lock.info().clone();
-        let mut companions = Companions::wired(store, host, info, self.listener, sinks);
-        companions.lock = Some(lock);
-        companions
     }
 }

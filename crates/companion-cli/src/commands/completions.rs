@@ -1,6 +1,6 @@
 //! `companion completions`: shell completion scripts.
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_complete::Shell;
 
 use crate::error::{CommandResult, Verdict};
@@ -19,8 +19,11 @@ pub(crate) struct Arguments {
 }
 
 /// Prints the script.
-pub(crate) fn run(arguments: &Arguments, output: &Output) -> CommandResult {
-    let mut command = crate::arguments::Arguments::command();
+pub(crate) fn run(
+    arguments: &Arguments,
+    mut command: clap::Command,
+    output: &Output,
+) -> CommandResult {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "companion", &mut script);
     output.bytes(&script);

@@ -11,11 +11,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::report::VERSION;
-use crate::config::HostKind;
 use crate::error::{CommandResult, Verdict};
 use crate::output::words::{span, tenths};
 use crate::output::{Output, Style, Table};
-use crate::runtime::block_on;
+use crate::runtime::block_on_in_virtual_time;
 
 mod acts;
 mod stage;
@@ -42,7 +41,7 @@ pub(crate) struct Arguments {}
 /// Runs all scenarios of the demo.
 pub(crate) fn run(_arguments: &Arguments, output: &Output) -> CommandResult {
     let start = Instant::now();
-    block_on(HostKind::Sim, async {
+    block_on_in_virtual_time(async {
         if !output.is_json() {
             output.line(
                 "Three companions on a simulated host with virtual time. The manager gets no",

@@ -2,23 +2,19 @@
 
 use std::sync::Arc;
 
-use adapter_systemd::Scope;
 use archipelago_companions::Catalog;
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
 use super::report::VERSION;
-use crate::config::{Config, HostKind};
+use crate::config::Config;
 use crate::error::{CommandResult, Verdict};
 use crate::output::{Output, Style};
 use crate::runtime::block_on_in_real_time;
 
-mod account;
 mod daemon;
 mod files;
-mod parts;
-mod units;
 
 /// Check this host, and print the command that fixes each problem
 ///
@@ -37,7 +33,7 @@ pub(crate) struct Arguments {}
 /// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum State {
+pub(crate) enum State {
     /// No problem.
     Ok,
     /// Companions run, with a limitation.
@@ -48,28 +44,31 @@ enum State {
 
 /// A finding of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Finding {
-    check: &'static str,
-    state: State,
-    found: String,
-    fix: Option<String>,
+pub struct Finding {
+    pub(crate) check: &'static str,
+    pub(crate) state: State,
+    pub(crate) found: String,
+    pub(crate) fix: Option<String>,
 }
 
 impl Finding {
-    fn ok(check: &'static str, found: impl Into<String>) -> Self {
+    /// No problem.
+    pub fn ok(check: &'static str, found: impl Into<String>) -> Self {
         Self { check, state: State::Ok, found: found.into(), fix: None }
     }
 
-    fn error(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+    /// Companions cannot run, or cannot keep running, until `fix`.
+    pub fn error(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { check, state: State::Error, found: found.into(), fix: Some(fix.into()) }
     }
 
-    fn warning(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
+    /// Companions run, with a limitation until `fix`.
+    pub fn warning(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Self {
         Self { state: State::Warning, ..Self::error(check, found, fix) }
     }
 
     /// Returns whether it prevents companions from running.
-    pub(super) fn is_error(&self) -> bool {
+    pub(crate) fn is_error(&self) -> bool {
         self.state == State::Error
     }
 
@@ -94,11 +93,11 @@ impl Finding {
 
 /// Runs all checks and prints the findings.
 pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    let HostKind::Real(scope) = config.host else {
+    if config.host.is_simulated() {
         output.note("the simulated host has no prerequisites; `--host user` checks this machine");
         return Ok(Verdict::Done);
-    };
-    let findings = block_on_in_real_time(async { Ok(examine(scope, config).await) })?;
+    }
+    let findings = block_on_in_real_time(async { Ok(examine(config).await) })?;
     let ok = !findings.iter().any(Finding::is_error);
     if output.is_json() {
         output.json(&json!({ "version": VERSION, "ok": ok, "checks": findings }));
@@ -109,24 +108,15 @@ pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> C
 }
 
 /// Runs all checks.
-pub(super) async fn examine(scope: Scope, config: &Config) -> Vec<Finding> {
-    let health = adapter_systemd::inspect(scope).await;
-    let mut findings = parts::service_manager(scope, &health);
-    findings.extend(parts::environment(&health));
-    findings.push(parts::podman().await);
-    findings.push(parts::generator(scope, &health));
-    if scope == Scope::User {
-        findings.extend(account::id_ranges());
-    }
+pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let (catalog, finding) = files::catalog(config);
-    findings.push(finding);
     // Whether a unit file is managed depends only on its name, and the built-in names are always known.
     let catalog = Arc::new(catalog.unwrap_or_else(Catalog::builtin));
-    findings.extend(units::unmanaged(scope, &catalog).await);
-    if health.generator.is_ok() {
-        findings.push(units::loadable(scope).await);
+    let mut findings = config.host.doctor(&catalog).await;
+    findings.push(finding);
+    findings.extend(files::state_directory(config, catalog).await);
+    if let Some(scope) = config.host.daemon_scope() {
+        findings.extend(daemon::findings(scope).await);
     }
-    findings.extend(files::state_directory(scope, config, catalog).await);
-    findings.extend(daemon::findings(scope).await);
     findings
 }

@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 
 /// Records the intent and waits for the result.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    block_on(config.host, async {
+    block_on(config, async {
         let opening = Opening::new(config, "companion install").showing(output);
         let inputs = opening.store().await?.inputs().refresh();
         if let Some(problem) = inputs.problem {

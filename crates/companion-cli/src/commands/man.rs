@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_mangen::Man;
 
 use crate::error::{CommandError, CommandResult, Verdict};
@@ -22,8 +22,7 @@ pub(crate) struct Arguments {
 }
 
 /// Prints or writes the pages.
-pub(crate) fn run(arguments: &Arguments, output: &Output) -> CommandResult {
-    let command = crate::arguments::Arguments::command();
+pub(crate) fn run(arguments: &Arguments, command: clap::Command, output: &Output) -> CommandResult {
     let Some(directory) = &arguments.directory else {
         let mut page = Vec::new();
         Man::new(command).render(&mut page).map_err(|error| {

@@ -34,7 +34,7 @@ struct PlanReport<'a> {
 
 /// Prints the plan.
 pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    block_on(config.host, async {
+    block_on(config, async {
         let Some(session) = Opening::new(config, "companion plan").open_to_look(output).await?
         else {
             print_nothing(output);

@@ -23,7 +23,7 @@ pub(crate) struct Arguments {}
 
 /// Reconciles and prints the result.
 pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    block_on(config.host, async {
+    block_on(config, async {
         let opening = Opening::new(config, "companion reconcile").showing(output);
         let session = opening.open(output).await?;
         let companions = &session.companions;

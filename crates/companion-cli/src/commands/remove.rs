@@ -29,7 +29,7 @@ pub(crate) struct Arguments {
 
 /// Records the removal and waits for the result.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    block_on(config.host, async {
+    block_on(config, async {
         let opening = Opening::new(config, "companion remove").showing(output);
         let session = opening.open(output).await?;
         let apps = apps(&session, &arguments.apps).await?;

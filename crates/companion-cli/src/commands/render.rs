@@ -1,6 +1,6 @@
 //! `companion render`: the unit of a companion, rendered from the catalog without a host.
 
-use adapter_systemd::{HostFacts, RenderedUnit, render_unit};
+use adapter_systemd::{HostFacts, RenderedUnit};
 use clap::Args;
 use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionSpec;
@@ -51,10 +51,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
     };
     let unit = unit(spec)?;
     let facts = HostFacts { podman: version, enforces_selinux: arguments.selinux };
-    let rendered = render_unit(&unit, config.host.scope(), facts).map_err(|error| {
-        CommandError::input(format!("failed to render the unit of `{name}`: {}", chain(&error)))
-    })?;
-    let RenderedUnit { revision, text } = rendered;
+    let RenderedUnit { revision, text } = config.host.render(&unit, facts)?;
     if output.is_json() {
         output.json(&json!({
             "version": VERSION,

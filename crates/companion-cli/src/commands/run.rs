@@ -18,13 +18,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::config::{Config, HostKind};
+use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
-use crate::hosts::{Opening, Session};
+use crate::hosts::Opening;
 use crate::output::Output;
 use crate::runtime::block_on_in_real_time;
 
-mod watch;
 mod watchdog;
 
 use watchdog::Watchdog;
@@ -59,7 +58,6 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         let heartbeat = heartbeat.unwrap_or_else(|| Arc::new(Heartbeat::new(resync)));
         listen(&shutdown, &wake)?;
         let watchdog = Watchdog::start(heartbeat);
-        watch_for_changes(&session, config, &wake, resync);
         info!("companion {} started", env!("CARGO_PKG_VERSION"));
         let mut known = Known::default();
         let led = session.companions.run(resync, shutdown, |reconcile| {
@@ -113,18 +111,6 @@ fn listen(shutdown: &CancellationToken, wake: &Arc<Notify>) -> CommandResult<()>
         }
     });
     Ok(())
-}
-
-fn watch_for_changes(session: &Session, config: &Config, wake: &Arc<Notify>, resync: Duration) {
-    let store = session.companions.store();
-    let mut watched = vec![watch::Watched::desired_state(store.dir())];
-    watched.extend(store.inputs().files().iter().filter_map(|file| watch::Watched::file(file)));
-    if let HostKind::Real(scope) = config.host {
-        watched.extend(scope.unit_dir().ok().map(watch::Watched::units));
-    }
-    if let Err(error) = watch::spawn(watched, Arc::clone(wake), resync) {
-        warn!("inotify watch failed; relying on the {} s resync: {error}", resync.as_secs());
-    }
 }
 
 fn notify(state: &[NotifyState<'_>]) {

@@ -1,16 +1,17 @@
 //! `companion setup`: installs, enables and starts the daemon's service, and writes its catalog.
 
+use std::sync::Arc;
+
 use adapter_systemd::Scope;
-use archipelago_companions::host::units;
 use clap::Args;
 use companion_core::error_chain::chain;
-use companion_core::ports::UnitStore as _;
 use durable_dir::DirError;
 use serde_json::json;
 
 use super::doctor;
 use super::report::VERSION;
-use crate::config::{Config, HostKind};
+use crate::backend::CommandBackend;
+use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
 use crate::output::{Output, Style};
 use crate::runtime::block_on_in_real_time;
@@ -66,8 +67,12 @@ pub(crate) struct Arguments {
 
 /// Sets up or removes the daemon.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    let HostKind::Real(scope) = config.host else {
-        return Err(CommandError::input("the simulated host has no daemon to set up"));
+    let Some(scope) = config.host.daemon_scope() else {
+        let host = match config.host.is_simulated() {
+            true => "the simulated host".to_owned(),
+            false => format!("the host `{}`", config.host.name()),
+        };
+        return Err(CommandError::input(format!("{host} has no daemon to set up")));
     };
     if let Some(option) = config.option_of_one_command() {
         let message = format!("`setup` does not accept `{option}`: the daemon would not use it");
@@ -85,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         if arguments.remove {
             report.note_what_stays(config);
         } else if !report.failed {
-            report.remaining = doctor::examine(scope, config).await;
+            report.remaining = doctor::examine(config).await;
             report.remaining.retain(doctor::Finding::is_left_to_do);
         }
         Ok(report.finish())
@@ -94,7 +99,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
 
 /// The findings, and the files to write.
 struct Setup {
-    scope: Scope,
+    host: Arc<dyn CommandBackend>,
     systemctl: Systemctl,
     unit: UnitPlace,
     catalog: CatalogPlace,
@@ -126,7 +131,7 @@ impl Setup {
             state,
             systemctl: systemctl.shown(),
         };
-        Ok(Self { scope, systemctl, unit, catalog, found })
+        Ok(Self { host: Arc::clone(&config.host), systemctl, unit, catalog, found })
     }
 
     /// Makes the changes in order, up to the first failure.
@@ -184,23 +189,16 @@ impl Setup {
 
     /// Reloads systemd, unless the reload would drop the units of companions.
     async fn reload(&self) -> CommandResult<()> {
-        let managed = match units(self.scope, archipelago_companions::host::PODMAN_FLOOR) {
-            Ok(units) => units.list().await?,
-            // Without a unit directory there are no units to lose.
-            Err(_no_directory) => Default::default(),
-        };
-        if !managed.is_empty() {
-            let unloadable = adapter_systemd::unloadable_units(self.scope).await?;
-            if !unloadable.lost.is_empty() {
-                let files: Vec<_> = unloadable.files.iter().map(|found| &*found.file).collect();
-                let message = format!(
-                    "a reload would drop the units of {} companion(s), because Podman's generator \
-                     cannot load {}",
-                    unloadable.lost.len(),
-                    files.join(", ")
-                );
-                return Err(CommandError::failure(message).hinted("fix or move these files"));
-            }
+        let unloadable = self.host.unloadable().await?;
+        if !unloadable.lost.is_empty() {
+            let files: Vec<_> = unloadable.files.iter().map(|found| &*found.file).collect();
+            let message = format!(
+                "a reload would drop the units of {} companion(s), because Podman's generator \
+                 cannot load {}",
+                unloadable.lost.len(),
+                files.join(", ")
+            );
+            return Err(CommandError::failure(message).hinted("fix or move these files"));
         }
         self.systemctl.change(&["daemon-reload"]).await
     }
@@ -243,8 +241,7 @@ impl<'o> Report<'o> {
     }
 
     fn note_what_stays(&self, config: &Config) {
-        let scope = config.host.scope();
-        let places = [crate::config::default_catalog(scope), config.state_dir(scope).ok()];
+        let places = [config.host.default_catalog(), config.state_dir().ok()];
         let places = places.into_iter().flatten().filter(|path| path.exists());
         let stays: Vec<_> = places.map(|path| path.display().to_string()).collect();
         self.output.note(format!(

@@ -2,16 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use adapter_systemd::Scope;
 use archipelago_companions::inputs::InputProblem;
-use archipelago_companions::leader::{Answer, LeaderInfo, ask, leader, leader_dir};
+use archipelago_companions::leader::{Answer, LeaderInfo, ask, leader};
 use archipelago_companions::published::{StatusReport, read_status};
 use archipelago_companions::{Catalog, RecordStore};
 use clap::Args;
 use companion_core::model::companion::CompanionName;
 use companion_core::status::{CompanionStatus, Condition, Health};
 
-use crate::config::{Config, HostKind, known_companion};
+use crate::config::{Config, known_companion};
 use crate::error::{CommandResult, Verdict};
 use crate::hosts::Opening;
 use crate::output::Output;
@@ -71,7 +70,7 @@ impl Found {
 
 /// Prints the status.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    block_on(config.host, async {
+    block_on(config, async {
         let found = find(&arguments.names, config, output).await?;
         if output.is_json() {
             print::json(&found, output)?;
@@ -100,7 +99,7 @@ pub(super) async fn find(
                 // Without a catalog the desired state of the companions is unknown.
                 None => Vec::new(),
             };
-            alone(companions, &store, inputs.problem.clone(), config.host)
+            alone(companions, &store, inputs.problem.clone(), config)
         }
     };
     let named = named(names, &catalog, &found.report.companions)?;
@@ -121,8 +120,10 @@ async fn look(opening: Opening<'_>, output: &Output) -> CommandResult<Vec<Compan
 
 /// Returns the published status, if a process leads.
 async fn published(config: &Config, store: &RecordStore) -> CommandResult<Option<Found>> {
-    let HostKind::Real(scope) = config.host else { return Ok(None) };
-    let Some((dir, leader)) = leads(scope).await? else { return Ok(None) };
+    if config.host.is_simulated() {
+        return Ok(None);
+    }
+    let Some((dir, leader)) = leads(config, store).await? else { return Ok(None) };
     let mut notes = Vec::new();
     let report = match read_status(store.dir()).await {
         Ok(report) => report.filter(|report| report.leader.as_ref() == Some(&leader)),
@@ -147,9 +148,12 @@ async fn published(config: &Config, store: &RecordStore) -> CommandResult<Option
     Ok(Some(Found { report, answer, absent: Vec::new(), notes }))
 }
 
-async fn leads(scope: Scope) -> CommandResult<Option<(std::path::PathBuf, LeaderInfo)>> {
+async fn leads(
+    config: &Config,
+    store: &RecordStore,
+) -> CommandResult<Option<(std::path::PathBuf, LeaderInfo)>> {
     // Without a runtime directory there is no leader; other checks report the missing prerequisite.
-    let Ok(dir) = leader_dir(scope) else { return Ok(None) };
+    let Ok(dir) = config.host.leader_dir(store.dir()) else { return Ok(None) };
     Ok(leader(&dir).await?.map(|leader| (dir, leader)))
 }
 
@@ -158,9 +162,9 @@ fn alone(
     mut companions: Vec<CompanionStatus>,
     store: &RecordStore,
     problem: Option<InputProblem>,
-    host: HostKind,
+    config: &Config,
 ) -> Found {
-    let is_real = host != HostKind::Sim;
+    let is_real = !config.host.is_simulated();
     for status in companions.iter_mut().filter(|_| is_real) {
         if status.health == Health::Progressing && !status.next.is_empty() {
             let runs = status.revisions.running.is_some();

@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
 
 /// Waits until all are ready or the timeout expires.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
-    block_on(config.host, async {
+    block_on(config, async {
         let deadline = Instant::now() + Duration::from_secs(arguments.timeout);
         loop {
             let found = find(&arguments.names, config, output).await?;

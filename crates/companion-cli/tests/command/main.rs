@@ -10,7 +10,6 @@
 
 mod bench;
 mod catalogs;
-mod crash_points;
 mod daemon;
 mod doctor;
 mod hosts;

@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::backend::sim;
 use crate::error::{CommandError, CommandResult};
-use crate::hosts::sim;
 
 /// The limit for a repair, in virtual time.
 const TIMEOUT: Duration = Duration::from_secs(20 * 60);

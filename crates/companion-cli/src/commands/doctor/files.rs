@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use adapter_systemd::Scope;
 use archipelago_companions::{Catalog, RecordStore};
 use companion_core::error_chain::chain;
 use companion_core::ports::{DesiredStore as _, PortError};
@@ -31,12 +30,8 @@ pub(super) fn catalog(config: &Config) -> (Option<Catalog>, Finding) {
 }
 
 /// Checks the state directory, and the desired state in it.
-pub(super) async fn state_directory(
-    scope: Scope,
-    config: &Config,
-    catalog: Arc<Catalog>,
-) -> Vec<Finding> {
-    let path = match config.state_dir(scope) {
+pub(super) async fn state_directory(config: &Config, catalog: Arc<Catalog>) -> Vec<Finding> {
+    let path = match config.state_dir() {
         Ok(path) => path,
         Err(error) => {
             let fix = "set `HOME`, or use `--state-dir DIR`";

@@ -8,7 +8,7 @@ use durable_dir::{Dir, DirError, DirResult, Trust};
 
 use super::catalog::{self, Wanted};
 use super::plan::{FoundCatalog, FoundUnit};
-use crate::config::{Config, default_catalog};
+use crate::config::Config;
 use crate::error::{CommandError, CommandResult};
 use crate::service::{ServiceState, UNIT, same_file, unit};
 
@@ -90,7 +90,7 @@ pub(super) struct CatalogPlace {
 
 impl CatalogPlace {
     pub(super) fn new(scope: Scope, config: &Config) -> CommandResult<Self> {
-        let path = default_catalog(scope).ok_or_else(|| {
+        let path = config.host.default_catalog().ok_or_else(|| {
             CommandError::host("neither `XDG_CONFIG_HOME` nor `HOME` is an absolute path")
         })?;
         let parts = path.parent().zip(path.file_name().and_then(|name| name.to_str()));

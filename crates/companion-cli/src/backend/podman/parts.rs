@@ -1,8 +1,7 @@
 //! Checks the prerequisites: systemd, its environment, cgroups, Podman and its generator.
 
-use adapter_podman::Podman;
 use adapter_systemd::{DifferingDirectory, Scope, ScopeHealth};
-use archipelago_companions::host::{PODMAN_FLOOR, podman_version};
+use archipelago_companions::host::{PODMAN_FLOOR, SystemdPodman};
 use companion_core::error_chain::chain;
 
 use super::Finding;
@@ -52,7 +51,7 @@ pub(super) fn service_manager(scope: Scope, health: &ScopeHealth) -> Vec<Finding
 pub(super) fn environment(health: &ScopeHealth) -> Vec<Finding> {
     let Ok(facts) = &health.systemd else { return Vec::new() };
     let finding = |differing: &DifferingDirectory| {
-        let fix = crate::error::same_directory(differing);
+        let fix = same_directory(differing);
         if differing.is_fatal() {
             let message =
                 format!("{differing}, so systemd finds neither units nor images of this command");
@@ -64,6 +63,14 @@ pub(super) fn environment(health: &ScopeHealth) -> Vec<Finding> {
         }
     };
     facts.differing.iter().map(finding).collect()
+}
+
+/// The fix of a directory that this shell and systemd have in different places.
+fn same_directory(DifferingDirectory { variable, here, .. }: &DifferingDirectory) -> String {
+    format!(
+        "unset it here, or add `{variable}={}` to a file in ~/.config/environment.d and log in again",
+        here.display()
+    )
 }
 
 fn bus_fix(scope: Scope) -> String {
@@ -83,8 +90,8 @@ fn bus_fix(scope: Scope) -> String {
 const INSTALL: &str = "sudo apt install podman (or your distribution's command)";
 
 /// Checks the version of Podman.
-pub(super) async fn podman() -> Finding {
-    match podman_version(&Podman::from_environment()).await {
+pub(super) async fn podman(host: &SystemdPodman) -> Finding {
+    match host.podman_version().await {
         Ok(version) => Finding::ok("podman", format!("version {version}")),
         Err(error) => {
             let fix = format!("{INSTALL}, {PODMAN_FLOOR} or newer");

@@ -1,8 +1,8 @@
 use adapter_systemd::{GeneratorError, ScopeError, SystemdFacts};
 use companion_core::ports::{PortError, PortErrorKind};
 
-use super::super::State;
 use super::*;
+use crate::commands::doctor::State;
 
 fn healthy() -> ScopeHealth {
     ScopeHealth {

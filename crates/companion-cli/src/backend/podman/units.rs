@@ -3,7 +3,7 @@
 
 use adapter_systemd::{Scope, UnloadableFile, UnloadableUnits, unloadable_units};
 use archipelago_companions::Catalog;
-use archipelago_companions::host::{PODMAN_FLOOR, units};
+use archipelago_companions::host::{PODMAN_FLOOR, SystemdPodman};
 use companion_core::error_chain::chain;
 use companion_core::model::unit::UnitFileState;
 use companion_core::ports::{PortResult, UnitStore as _};
@@ -15,10 +15,10 @@ use crate::service::Systemctl;
 const FILES_LIMIT: usize = 10;
 
 /// Checks for unmanaged unit files with names of the catalog.
-pub(super) async fn unmanaged(scope: Scope, catalog: &Catalog) -> Vec<Finding> {
+pub(super) async fn unmanaged(host: &SystemdPodman, catalog: &Catalog) -> Vec<Finding> {
     let names = catalog.companions().map(|spec| (spec.name.clone(), None)).collect();
     // The version affects the content of units, not their ownership.
-    let units = match units(scope, PODMAN_FLOOR) {
+    let units = match host.units(PODMAN_FLOOR) {
         Ok(units) => units,
         // Another check reports the unit directory.
         Err(_no_directory) => return Vec::new(),
@@ -85,8 +85,8 @@ mod tests {
     use companion_core::model::companion::CompanionName;
     use companion_core::ports::{PortError, PortErrorKind};
 
-    use super::super::State;
     use super::*;
+    use crate::commands::doctor::State;
 
     #[test]
     fn unloadable_file_is_an_error_with_its_name_and_the_lost_units() {

@@ -1,5 +1,5 @@
-//! Ports that abort the process before or after a mutating call, only in test builds: a crash between any
-//! two effects. Read calls are passed through.
+//! Ports that abort the process before or after a mutating call: a crash between any two effects. Read calls are
+//! passed through.
 //!
 //! `durable-dir` has the crash points within a file write.
 

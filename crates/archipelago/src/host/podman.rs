@@ -1,0 +1,202 @@
+//! The host of systemd and Podman, in the scope of a user or of the system.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use adapter_podman::{Podman, PodmanContainers, PodmanImages};
+use adapter_systemd::{
+    DifferingDirectory, HostFacts, QuadletDir, Scope, SystemdManager, differing_directories,
+};
+use async_trait::async_trait;
+use companion_core::error_chain::chain;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::desired::DesiredState;
+use companion_core::model::host::HostTraits;
+use companion_core::ports::{DesiredStore, Host, PortResult, ServiceManager as _};
+use quadlet::PodmanVersion;
+use tracing::{debug, info};
+
+use super::{Backend, HostError, Wiring, user_state_dir};
+use crate::desired_store::RecordStore;
+use crate::leader::user_leader_dir;
+
+/// The description of the previous manager's units, which are adopted.
+const LEGACY_DESCRIPTION: &str = "Archipelago companion UI: ";
+
+/// The oldest Podman that companions can be kept with, 4.4, the first with Quadlet.
+///
+/// What came later is not needed: an option of `podman run` stands in for a key such as `Pull=` (4.6),
+/// and the generator is judged by what it says, because its exit status tells nothing before 4.6.
+pub const PODMAN_FLOOR: PodmanVersion = PodmanVersion::FLOOR;
+
+/// A name that no companion has.
+const NOBODY: &str = "no-such-companion";
+
+/// systemd, Quadlet and Podman of one scope.
+#[derive(Clone)]
+pub struct SystemdPodman {
+    scope: Scope,
+    podman: Podman,
+}
+
+impl SystemdPodman {
+    /// The service manager and the `podman` of `scope`, in the environment of this process.
+    pub fn new(scope: Scope) -> Self {
+        Self { scope, podman: Podman::from_environment() }
+    }
+
+    /// The scope.
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// The store of units, as it is wired into the host, for units of `version`.
+    ///
+    /// # Errors
+    /// [`HostError::Prerequisite`] when it is not known where units go.
+    pub fn units(&self, version: PodmanVersion) -> Result<QuadletDir, HostError> {
+        let units = QuadletDir::new(self.scope, version)
+            .map_err(|error| HostError::prerequisite("failed to find the unit directory", error))?;
+        Ok(units.with_legacy_description(LEGACY_DESCRIPTION))
+    }
+
+    /// Podman's version, if units can be written for it.
+    ///
+    /// # Errors
+    /// [`HostError::Prerequisite`] for a Podman that is missing or too old.
+    pub async fn podman_version(&self) -> Result<PodmanVersion, HostError> {
+        let text = self.podman.version().await.map_err(|error| {
+            HostError::prerequisite("failed to query the version of podman", error)
+        })?;
+        let refuse = |why: &str| {
+            let message = format!("podman {} is unsupported: {why}", text.escape_debug());
+            HostError::Prerequisite { message, source: None }
+        };
+        let version: PodmanVersion =
+            text.parse().map_err(|_| refuse("its version cannot be parsed"))?;
+        if version < PODMAN_FLOOR {
+            let why = format!("companions need {PODMAN_FLOOR} or newer, which has Quadlet");
+            return Err(refuse(&why));
+        }
+        Ok(version)
+    }
+
+    /// Asks the service manager for a unit that nobody has: whether it can be reached at all. Of one that is
+    /// loaded it would return all properties, which takes it a millisecond. Then compares its environment with
+    /// this process's.
+    async fn services(&self) -> Result<SystemdManager, HostError> {
+        let services = SystemdManager::new(self.scope);
+        let name = CompanionName::new(NOBODY).map_err(HostError::Name)?;
+        let answers = services.observe(&BTreeSet::from([name])).await;
+        let manager = match self.scope {
+            Scope::User => "the user's systemd",
+            Scope::System => "the system's systemd",
+        };
+        let unreachable = |source| HostError::ServiceManager { manager, source };
+        answers.into_values().collect::<PortResult<Vec<_>>>().map_err(unreachable)?;
+        let differing = differing_directories(self.scope).await.map_err(unreachable)?;
+        match differing.into_iter().find(DifferingDirectory::is_fatal) {
+            None => Ok(services),
+            Some(directory) => {
+                let message =
+                    format!("{manager} would find neither units nor images of this process");
+                Err(HostError::prerequisite(message, directory))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for SystemdPodman {
+    fn name(&self) -> &'static str {
+        match self.scope {
+            Scope::User => "user",
+            Scope::System => "system",
+        }
+    }
+
+    /// For a user [`user_state_dir`]; for the system `/var/lib/companion`.
+    fn state_dir(&self) -> Option<PathBuf> {
+        match self.scope {
+            Scope::User => user_state_dir(),
+            Scope::System => Some(PathBuf::from("/var/lib/companion")),
+        }
+    }
+
+    /// For a user [`user_leader_dir`]; for the system `/run/companion`.
+    fn leader_dir(&self, _state_dir: &Path) -> PortResult<PathBuf> {
+        match self.scope {
+            Scope::User => user_leader_dir(),
+            Scope::System => Ok(PathBuf::from("/run/companion")),
+        }
+    }
+
+    async fn reach(&self) -> Result<(), HostError> {
+        self.services().await.map(|_services| ())
+    }
+
+    /// Asks Podman for its version too, because units are written for it. Nothing else is contacted.
+    async fn open(&self, wiring: Wiring) -> Result<Host, HostError> {
+        let services = self.services().await?;
+        let version = self.podman_version().await?;
+        let hooks = wiring.hooks()?;
+        let units = self.units(version)?;
+        let Wiring { store, leadership, .. } = wiring;
+        let desired = LiveHost { store, backend: self.clone(), units: units.clone() };
+        Ok(Host {
+            units: Arc::new(units.clone()),
+            services: Arc::new(services.with_units(units)),
+            images: Arc::new(PodmanImages::new(self.podman.clone())),
+            hooks: Arc::new(hooks),
+            containers: Arc::new(PodmanContainers::new(self.podman.clone())),
+            desired: Arc::new(desired),
+            leadership,
+            traits: HostTraits::ALL,
+        })
+    }
+
+    /// Stops the builds and pulls that outlived the leader before this one, too.
+    async fn sweep(&self, store: &RecordStore) -> Result<usize, HostError> {
+        match self.podman.end_orphans().await {
+            0 => {}
+            count => info!("stopped {count} orphaned build(s) or pull(s)"),
+        }
+        let swept = self.units(PODMAN_FLOOR)?.sweep().await.map_err(HostError::Sweep)?;
+        Ok(swept + super::sweep(store).await?)
+    }
+
+    async fn settled(&self) {
+        self.podman.settled().await;
+    }
+}
+
+/// The desired state of a real host. What units are written for is read again with it: Podman may have
+/// been upgraded since, or SELinux switched on.
+struct LiveHost {
+    store: Arc<RecordStore>,
+    backend: SystemdPodman,
+    units: QuadletDir,
+}
+
+#[async_trait]
+impl DesiredStore for LiveHost {
+    async fn load(&self) -> PortResult<DesiredState> {
+        // A Podman that is away for the moment of its upgrade is still the one before.
+        match self.backend.podman_version().await {
+            Ok(version) => {
+                let facts = HostFacts::of_host(version).unwrap_or(version.into());
+                self.units.set_facts(facts);
+            }
+            Err(error) => debug!(
+                "failed to query podman; rendering units for its previous version: {}",
+                chain(&error)
+            ),
+        }
+        self.store.load().await
+    }
+
+    async fn changed(&self) {
+        self.store.changed().await;
+    }
+}

@@ -1,0 +1,101 @@
+//! A program with a host of its own: `--host` selects it, and the commands work on it.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use adapter_fake::FakeHost;
+use archipelago_companions::host::{Backend, HostError, Wiring};
+use archipelago_companions::{Catalog, RecordStore};
+use async_trait::async_trait;
+use companion_cli::{CommandBackend, CommandError, Finding, run};
+use companion_core::ports::{Host, PortResult};
+
+/// The fake host, by the name `own`.
+#[derive(Clone)]
+struct Own {
+    host: FakeHost,
+    state: PathBuf,
+}
+
+#[async_trait]
+impl Backend for Own {
+    fn name(&self) -> &'static str {
+        "own"
+    }
+
+    fn state_dir(&self) -> Option<PathBuf> {
+        Some(self.state.clone())
+    }
+
+    fn leader_dir(&self, state_dir: &Path) -> PortResult<PathBuf> {
+        Ok(state_dir.join("leader"))
+    }
+
+    async fn reach(&self) -> Result<(), HostError> {
+        Ok(())
+    }
+
+    async fn open(&self, wiring: Wiring) -> Result<Host, HostError> {
+        let Wiring { store, leadership, .. } = wiring;
+        Ok(Host { desired: store, leadership, ..self.host.ports() })
+    }
+
+    async fn sweep(&self, _store: &RecordStore) -> Result<usize, HostError> {
+        Ok(0)
+    }
+}
+
+#[async_trait]
+impl CommandBackend for Own {
+    fn description(&self) -> &'static str {
+        "A host of this program"
+    }
+
+    fn default_catalog(&self) -> Option<PathBuf> {
+        None
+    }
+
+    async fn has_units(&self) -> Result<bool, CommandError> {
+        Ok(false)
+    }
+
+    async fn doctor(&self, _catalog: &Catalog) -> Vec<Finding> {
+        vec![Finding::error("engine", "it is too old", "update it")]
+    }
+}
+
+/// Runs `arguments` in a program whose only host is `own`.
+fn program(own: &Own, arguments: &[&str]) -> ExitCode {
+    let line = [&["companion"], arguments].concat().into_iter().map(OsString::from);
+    run(line, vec![Arc::new(own.clone())])
+}
+
+#[test]
+fn a_program_with_its_own_backend_installs_a_companion() {
+    let place = tempfile::tempdir().unwrap();
+    let own = Own { host: FakeHost::default(), state: place.path().join("state") };
+    // The commands run in real time.
+    own.host.change(|world, _now| world.delays.build = Duration::ZERO);
+    let context = "/opt/archipelago/docker/lnd-ui".to_owned().try_into().unwrap();
+    own.host.put_context(&context, "a Dockerfile");
+    assert_eq!(program(&own, &["--host", "own", "status"]), ExitCode::SUCCESS);
+    assert!(!own.state.exists(), "a look at an untouched host records nothing");
+    assert_eq!(program(&own, &["install", "lnd"]), ExitCode::SUCCESS, "it is selected by `auto`");
+    assert_eq!(own.host.counts().starts, 1);
+    assert_eq!(program(&own, &["status"]), ExitCode::SUCCESS);
+    assert_eq!(program(&own, &["remove", "lnd"]), ExitCode::SUCCESS);
+    assert_eq!(own.host.counts().stops, 1);
+}
+
+#[test]
+fn what_an_own_backend_has_not_is_refused_and_doctor_shows_its_findings() {
+    let place = tempfile::tempdir().unwrap();
+    let own = Own { host: FakeHost::default(), state: place.path().join("state") };
+    assert_eq!(program(&own, &["doctor"]), ExitCode::from(3));
+    assert_eq!(program(&own, &["setup"]), ExitCode::from(2));
+    assert_eq!(program(&own, &["logs", "archy-lnd-ui"]), ExitCode::from(3));
+    assert_eq!(program(&own, &["render", "archy-lnd-ui"]), ExitCode::from(2));
+}
