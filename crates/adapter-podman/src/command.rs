@@ -62,6 +62,8 @@ pub struct Limits {
     /// File reads: the program, its settings, the store's indexes, a build context. A file system that takes longer
     /// counts as unresponsive.
     pub files: Duration,
+    /// Writing the image store to the disk after a build or pull; the disk may first have to write what others wrote.
+    pub sync: Duration,
 }
 
 impl Default for Limits {
@@ -73,6 +75,7 @@ impl Default for Limits {
             pull: Duration::from_secs(15 * 60),
             grace: Duration::from_secs(10),
             files: Duration::from_secs(10),
+            sync: Duration::from_secs(180),
         }
     }
 }

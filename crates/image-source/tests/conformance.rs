@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_conformance::Arranged;
@@ -36,6 +37,12 @@ struct State {
     is_missing: bool,
     build_fails: bool,
     builds: u32,
+    /// Images that a power loss would take.
+    unsynced: BTreeSet<ImageId>,
+    syncs: u32,
+    sync_fails: bool,
+    damaged: BTreeSet<ImageId>,
+    discarded: Vec<ImageId>,
 }
 
 #[derive(Clone, Default)]
@@ -52,7 +59,12 @@ impl Engine {
     fn put(&self, name: &str, id: ImageId, labels: Labels) {
         let mut state = self.state();
         state.untag(name);
+        // As in an engine: layers of an image that is there are reused, damaged or not.
+        if !state.images.iter().any(|image| image.id == id) {
+            state.damaged.remove(&id);
+        }
         state.images.retain(|image| image.id != id);
+        state.unsynced.insert(id.clone());
         let (names, former_names) = (vec![name.to_owned()], vec![name.to_owned()]);
         state.images.push(ListedImage { id, names, former_names, labels, is_dangling: false });
     }
@@ -94,10 +106,13 @@ impl ImageEngine for Engine {
     ) -> BTreeMap<ImageId, EngineResult<Platform>> {
         let state = self.state();
         let platform = |id: &ImageId| match state.mismatches.contains(id) {
-            true => Platform { architecture: "mips".to_owned(), ..Platform::host() },
-            false => Platform::host(),
+            _ if state.damaged.contains(id) => {
+                Err(failure(PortErrorKind::Unavailable).of_damage(true))
+            }
+            true => Ok(Platform { architecture: "mips".to_owned(), ..Platform::host() }),
+            false => Ok(Platform::host()),
         };
-        images.iter().map(|id| (id.clone(), Ok(platform(id)))).collect()
+        images.iter().map(|id| (id.clone(), platform(id))).collect()
     }
 
     async fn build(&self, build: &Build<'_>) -> EngineResult<()> {
@@ -129,6 +144,26 @@ impl ImageEngine for Engine {
                 Ok(())
             }
         }
+    }
+
+    async fn sync(&self, _limit: Duration) -> EngineResult<()> {
+        let mut state = self.state();
+        state.syncs += 1;
+        if state.sync_fails {
+            return Err(failure(PortErrorKind::Transient));
+        }
+        state.unsynced.clear();
+        Ok(())
+    }
+
+    async fn discard(&self, image: &ImageId) -> EngineResult<()> {
+        let mut state = self.state();
+        if state.used.contains(image) {
+            return Err(failure(PortErrorKind::Transient));
+        }
+        state.discarded.push(image.clone());
+        state.images.retain(|one| one.id != *image);
+        Ok(())
     }
 
     async fn remove(&self, image: &ImageId) -> EngineResult<bool> {
