@@ -50,7 +50,9 @@ pub enum ImageError {
     #[error("build context changed during the build")]
     ContextChanged,
     /// The image is damaged, but not only ours.
-    #[error("the image is damaged and has the name `{name}` too; remove it: `podman image rm --force {id}`")]
+    #[error(
+        "the image is damaged and has the name `{name}` too; remove it: `podman image rm --force {id}`"
+    )]
     DamagedAndShared {
         /// Its ID.
         id: ImageId,

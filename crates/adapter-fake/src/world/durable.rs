@@ -103,9 +103,12 @@ impl World {
         let outputs = self.files.outputs.values().map(Durable::pending);
         let record = usize::from(self.record_before.is_some());
         let images = usize::from(!self.images.unsynced.is_empty());
-        files.chain(configs).chain(outputs).chain([record, images]).fold(1_u64, |product, pending| {
-            product.saturating_mul(u64::try_from(pending).unwrap_or(u64::MAX).saturating_add(1))
-        })
+        files.chain(configs).chain(outputs).chain([record, images]).fold(
+            1_u64,
+            |product, pending| {
+                product.saturating_mul(u64::try_from(pending).unwrap_or(u64::MAX).saturating_add(1))
+            },
+        )
     }
 
     /// As [`power_loss`](Self::power_loss), with one of the possible outcomes.

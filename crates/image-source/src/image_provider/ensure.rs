@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PresentImage, Provenance, PullSource};
+use companion_core::model::image::{
+    BuildSource, ImageRef, ImageSource, PresentImage, Provenance, PullSource,
+};
 
 use super::{Damage, Found, ImageError, Images, reference};
 use crate::context::Context;
