@@ -101,10 +101,12 @@ impl Images {
         usable.find(|id| image_id(**id) == *image).copied()
     }
 
-    /// Adds a whole image that is not synced yet, and tags it.
+    /// Adds a whole image, and tags it. It is not synced yet unless it was there already.
     fn make(&mut self, reference: &ImageRef, image: Image) {
-        self.damaged.remove(&image.id);
-        self.unsynced.insert(image.id);
+        if self.find(&image_id(image.id)).is_none() {
+            self.damaged.remove(&image.id);
+            self.unsynced.insert(image.id);
+        }
         self.tag(reference, image);
     }
 
@@ -192,6 +194,16 @@ impl World {
             damaged,
             dangling: dangling.map(|(id, _)| image_id(*id)).collect(),
         })
+    }
+
+    /// Damages the image `reference`; running containers keep running.
+    pub fn damage_image(&mut self, reference: &ImageRef) {
+        if let Some(image) = self.images.get(reference).copied() {
+            for slot in self.slots.values_mut() {
+                slot.unseen.image = true;
+            }
+            self.images.damaged.insert(image.id);
+        }
     }
 
     /// Returns managed dangling images that no container uses, with their previous reference.

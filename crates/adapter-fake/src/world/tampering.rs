@@ -365,16 +365,6 @@ impl World {
         self.images.store.remove(reference);
     }
 
-    /// Damages the image `reference`; running containers keep running.
-    pub fn damage_image(&mut self, reference: &ImageRef) {
-        if let Some(image) = self.images.get(reference).copied() {
-            for slot in self.slots.values_mut() {
-                slot.unseen.image = true;
-            }
-            self.images.damaged.insert(image.id);
-        }
-    }
-
     /// Adds an image with these contents to the host as `reference`.
     pub fn put_image(&mut self, reference: &ImageRef, contents: &str) {
         let image = Image { id: Fingerprint::of(contents.as_bytes()), built_from: None };
