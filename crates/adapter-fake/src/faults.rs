@@ -141,7 +141,7 @@ pub const KINDS: [PortErrorKind; 6] = [
 pub enum Stage {
     /// Before the effect.
     Before,
-    /// After the effect and before the sync; only for files and images.
+    /// After the effect and before the sync; only for files.
     Unsynced,
     /// After the durable effect and before the return.
     After,

@@ -142,10 +142,7 @@ impl ImageProvider for FakeHost {
         self.pass(&call, Stage::Before).await;
         let result = self.make_present(&call, source).await;
         if result.is_ok() {
-            if !self.world().images.unsynced.is_empty() {
-                self.pass(&call, Stage::Unsynced).await;
-                self.state().world.sync_images();
-            }
+            self.state().world.sync_images();
             self.pass(&call, Stage::After).await;
         }
         let struck = self.strike_after(&call, mode.as_ref()).await;
