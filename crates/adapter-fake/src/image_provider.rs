@@ -119,6 +119,8 @@ impl ImageProvider for FakeHost {
         sources: &BTreeMap<CompanionName, ImageSource>,
     ) -> BTreeMap<CompanionName, PortResult<ImageState>> {
         let call = Call::new(Port::Images, Method::Observe, None);
+        // Present means durable, also for an image whose maker was killed before its sync.
+        self.state().world.sync_images();
         let read = |world: &World, _, _: &_, source: &ImageSource| world.image_state(source);
         let answer = self.read_each(call, sources.iter().collect(), read, World::saw_image).await;
         let mut state = self.state();
@@ -140,6 +142,7 @@ impl ImageProvider for FakeHost {
         self.pass(&call, Stage::Before).await;
         let result = self.make_present(&call, source).await;
         if result.is_ok() {
+            self.state().world.sync_images();
             self.pass(&call, Stage::After).await;
         }
         let struck = self.strike_after(&call, mode.as_ref()).await;

@@ -74,6 +74,7 @@ done_to_the_world! {
     break_build(path: &AbsolutePath, outcome: BuildOutcome);
     remove_context(path: &AbsolutePath);
     remove_image(reference: &ImageRef);
+    damage_image(reference: &ImageRef);
     put_image(reference: &ImageRef, contents: &str);
     leave_image(contents: &str);
     publish(reference: &ImageRef, contents: &str);

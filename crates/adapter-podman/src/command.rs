@@ -30,6 +30,7 @@ mod orphans;
 pub(crate) mod output;
 pub(crate) mod secrets;
 mod spool;
+mod temporary;
 mod tree;
 
 use abandoned::BuildId;
@@ -62,6 +63,8 @@ pub struct Limits {
     /// File reads: the program, its settings, the store's indexes, a build context. A file system that takes longer
     /// counts as unresponsive.
     pub files: Duration,
+    /// Writing the image store to the disk after a build or pull; the disk may first have to write what others wrote.
+    pub sync: Duration,
 }
 
 impl Default for Limits {
@@ -73,6 +76,7 @@ impl Default for Limits {
             pull: Duration::from_secs(15 * 60),
             grace: Duration::from_secs(10),
             files: Duration::from_secs(10),
+            sync: Duration::from_secs(180),
         }
     }
 }
@@ -149,7 +153,7 @@ impl Podman {
     }
 
     /// Stops our builds and pulls that outlived the process that started them, gracefully first, and returns how many.
-    /// Then removes what such builds left in the store: working containers and stage images.
+    /// Then removes what such builds left: working containers, stage images and temporary directories.
     ///
     /// Only the process that builds calls this, before its first build: otherwise a hung build would hang forever,
     /// concurrently with a second one. Takes the grace of [`Limits`], some podman calls, and a few seconds. Failed
@@ -163,6 +167,7 @@ impl Podman {
             ends.spawn(orphan.end(self.limits.grace));
         }
         while ends.join_next().await.is_some() {}
+        self.sweep_temporary().await;
         self.remove_abandoned(None).await;
         count
     }
@@ -236,16 +241,27 @@ impl Podman {
             None => (Stdio::piped(), Stdio::piped()),
             Some(spool) => (Stdio::null(), spool.writer().map_err(start)?),
         };
+        let temporary = match has_answer(call) {
+            true => None,
+            false => Some(self.make_temporary().await?.map_err(start)?),
+        };
         let child = Command::new(&program)
             .args(args)
             .env_clear()
             .envs(self.environment.passed(call))
+            .envs(temporary.iter().map(|directory| ("TMPDIR", directory)))
             .stdin(Stdio::null())
             .stdout(answer)
             .stderr(complaints)
             .process_group(0)
-            .spawn()
-            .map_err(start)?;
+            .spawn();
+        let child = match (child, temporary.clone()) {
+            (Err(error), Some(directory)) => {
+                self.remove_temporary(directory).await;
+                return Err(start(error));
+            }
+            (child, _) => child.map_err(start)?,
+        };
         // Dropping this future drops the sender, which tells the task below to terminate podman.
         let (_waiting, abandoned) = oneshot::channel();
         let supervision = Supervision {
@@ -259,6 +275,9 @@ impl Podman {
         let podman = self.clone();
         let task = self.children.spawn(async move {
             let ending = supervision.watch(child).await;
+            if let Some(directory) = temporary {
+                podman.remove_temporary(directory).await;
+            }
             let succeeded = matches!(&ending, Ending::Exited(status) if status.success());
             if let Some(build) = build.filter(|_| !succeeded) {
                 podman.remove_abandoned(Some(build)).await;

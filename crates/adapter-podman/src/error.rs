@@ -88,6 +88,14 @@ pub enum PodmanError {
         /// The system's error.
         source: io::Error,
     },
+    /// Writing the image store to the disk failed.
+    #[error("failed to write the image store `{}` to the disk", path_shown(.directory))]
+    Sync {
+        /// The store, or a part of it.
+        directory: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
     /// A build argument that cannot be passed, or would be read as another option.
     #[error("build argument `{name}` {rule}")]
     Argument {
@@ -175,7 +183,17 @@ const PHRASES: [(Cause, &[&str]); 6] = [
     ),
     (
         Cause::StorageDamaged,
-        &["layer not known", "not found in layer tree", "unmarshalling layers", "/overlay/l/"],
+        &[
+            "layer not known",
+            "not found in layer tree",
+            "unmarshalling layers",
+            "/overlay/l/",
+            // An empty `link` or `lower` file of a layer.
+            "/overlay/l: invalid argument",
+            "/overlay: invalid argument",
+            "exists in local storage but may be corrupted",
+            "locating item named \"manifest\"",
+        ],
     ),
     (
         Cause::Denied,
@@ -226,8 +244,20 @@ impl Cause {
         PHRASES
             .iter()
             .find(|(_, phrases)| phrases.iter().any(|phrase| said.contains(phrase)))
-            .map_or(Self::Other, |(cause, _)| *cause)
+            .map(|(cause, _)| *cause)
+            .or_else(|| misses_layer_file(said).then_some(Self::StorageDamaged))
+            .unwrap_or(Self::Other)
     }
+}
+
+/// Returns whether podman misses a file of a layer, as in `faccessat <graph root>/overlay/<id>: no such file or directory`.
+fn misses_layer_file(said: &str) -> bool {
+    let calls = ["readlink ", "faccessat ", "stat ", "open ", "openat "];
+    said.lines().any(|line| {
+        line.contains("/overlay/")
+            && line.contains(": no such file or directory")
+            && calls.iter().any(|call| line.contains(call))
+    })
 }
 
 impl PodmanError {
@@ -241,7 +271,8 @@ impl PodmanError {
             | Self::NoAnswer { .. }
             | Self::TooMuch { .. }
             | Self::Interrupted { .. }
-            | Self::Wait { .. } => PortErrorKind::Transient,
+            | Self::Wait { .. }
+            | Self::Sync { .. } => PortErrorKind::Transient,
             Self::Argument { .. } => PortErrorKind::Invalid,
             Self::Failed { call, cause, .. } => match (cause, call) {
                 (Cause::DiskFull | Cause::Network, _) => PortErrorKind::Transient,
@@ -255,15 +286,21 @@ impl PodmanError {
         }
     }
 
+    /// Returns whether podman refused because stored data is damaged.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Failed { cause: Cause::StorageDamaged, .. })
+    }
+
     /// Returns whether another way to the same image would fail for the same reason.
     pub(crate) fn is_of_the_host(&self) -> bool {
         match self {
             Self::Failed { cause, .. } => {
-                matches!(cause, Cause::DiskFull | Cause::UserNamespace | Cause::StorageDamaged)
+                matches!(cause, Cause::DiskFull | Cause::UserNamespace)
             }
             Self::Missing { .. }
             | Self::Start { .. }
             | Self::NoAnswer { .. }
+            | Self::Sync { .. }
             | Self::Interrupted { .. } => true,
             Self::TimedOut { .. }
             | Self::TooMuch { .. }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use companion_core::model::image::{ImageId, PullSource};
 use image_source::{Build, EngineError, EngineResult, ImageEngine, Images, Listing, Platform};
+use serde::de::IgnoredAny;
 use tokio::task::JoinSet;
 
 use crate::command::{Podman, argv};
@@ -65,6 +66,18 @@ impl ImageEngine for Podman {
         Ok(self.remove_image(image).await?)
     }
 
+    async fn sync(&self, limit: Duration) -> EngineResult<()> {
+        Ok(self.sync_store(limit).await?)
+    }
+
+    async fn discard(&self, image: &ImageId) -> EngineResult<()> {
+        Ok(self.discard_image(image).await?)
+    }
+
+    fn sync_limit(&self) -> Duration {
+        self.limits().sync
+    }
+
     fn file_limit(&self) -> Duration {
         self.limits().files
     }
@@ -86,6 +99,24 @@ impl Podman {
         images.iter().map(|id| (id.clone(), platform(id))).collect()
     }
 
+    /// Removes a damaged image. Force also removes the containers that use an image, so it is used for an image that
+    /// none uses, and only if podman could not remove it without.
+    async fn discard_image(&self, image: &ImageId) -> Result<(), PodmanError> {
+        let error = match self.run(Verb::ImageRm, argv::remove_image(image)).await {
+            // As in `remove_image`: 1 means that the image does not exist.
+            Ok(_) | Err(PodmanError::Failed { status: Some(1), .. }) => return Ok(()),
+            Err(error @ PodmanError::Failed { status: Some(125), .. }) => error,
+            Err(error) => return Err(error),
+        };
+        let users: Option<Vec<IgnoredAny>> =
+            self.query(Verb::Ps, argv::containers_of(image)).await?;
+        if users.is_some_and(|users| !users.is_empty()) {
+            return Err(error);
+        }
+        self.run(Verb::ImageRm, argv::discard_image(image)).await?;
+        Ok(())
+    }
+
     /// Removes an image; returns `false` for one that is missing or in use.
     pub(crate) async fn remove_image(&self, image: &ImageId) -> Result<bool, PodmanError> {
         match self.run(Verb::ImageRm, argv::remove_image(image)).await {
@@ -99,8 +130,8 @@ impl Podman {
 
 impl From<PodmanError> for EngineError {
     fn from(error: PodmanError) -> Self {
-        let is_of_the_host = error.is_of_the_host();
-        Self::new(error.kind(), error).of_the_host(is_of_the_host)
+        let (is_of_the_host, is_damage) = (error.is_of_the_host(), error.is_damage());
+        Self::new(error.kind(), error).of_the_host(is_of_the_host).of_damage(is_damage)
     }
 }
 

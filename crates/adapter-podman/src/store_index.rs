@@ -6,11 +6,18 @@
 //! create and rm the second; run, inspect, info and listings touch neither. A replaced file has another inode or, if
 //! the number is reused, another change time. Identities are compared, never ages.
 
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use image_source::FileIdentity;
+use rustix::fs::syncfs;
 use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::PodmanError;
 
 /// How much of an index is read to recognise it, in bytes.
 const INDEX_LIMIT: u64 = 16 * 1024 * 1024;
@@ -26,6 +33,8 @@ pub(crate) struct Info {
 struct StoreInfo {
     graph_root: PathBuf,
     graph_driver_name: String,
+    #[serde(default)]
+    graph_options: Option<BTreeMap<String, Value>>,
     run_root: PathBuf,
 }
 
@@ -35,6 +44,8 @@ pub(crate) struct StoreIndex {
     images: PathBuf,
     containers: Vec<PathBuf>,
     container_directories: PathBuf,
+    /// The directories of images; each may be on another file system.
+    layers: Vec<PathBuf>,
 }
 
 /// The state of a store at a point in time.
@@ -52,8 +63,22 @@ impl StoreIndex {
         let graph = below(&store.graph_root, "containers");
         let run = below(&store.run_root, "containers");
         let images = below(&store.graph_root, "images").join("images.json");
+        // A separate image store, as in `overlay.imagestore`.
+        let options = store.graph_options.iter().flatten();
+        let separate = options
+            .filter(|(name, _)| name.ends_with("imagestore"))
+            .filter_map(|(_, value)| Some(PathBuf::from(value.as_str()?)));
+        let layers = [store.graph_root.clone()]
+            .into_iter()
+            .chain(separate)
+            .flat_map(|root| {
+                let lists = ["images", "layers"].map(|kind| below(&root, kind));
+                [root.join(&store.graph_driver_name), root].into_iter().chain(lists)
+            })
+            .collect();
         Self {
             images,
+            layers,
             // Volatile containers are removed when they stop, as Quadlet's are; a transient store keeps both lists in
             // the run root.
             containers: [&graph, &run]
@@ -67,6 +92,22 @@ impl StoreIndex {
     /// Returns the directory of the containers' directories, which are named by ID; also in a transient store.
     pub(crate) fn container_directories(&self) -> &Path {
         &self.container_directories
+    }
+
+    /// Writes the file systems of the images to the disk. Blocks.
+    pub(crate) fn sync(&self) -> Result<(), PodmanError> {
+        let mut synced = BTreeSet::new();
+        for directory in &self.layers {
+            let failed = |source| PodmanError::Sync { directory: directory.clone(), source };
+            let opened = match File::open(directory) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                opened => opened.map_err(failed)?,
+            };
+            if synced.insert(opened.metadata().map_err(failed)?.dev()) {
+                syncfs(&opened).map_err(|error| failed(error.into()))?;
+            }
+        }
+        Ok(())
     }
 
     /// Returns the current state; `None` if the index is missing.

@@ -144,7 +144,10 @@ impl ImageProvider for DictionaryHost {
         let read = |(name, source): (&CompanionName, &ImageSource)| {
             let pull = source.pull.as_ref();
             let present = pull.and_then(|pull| contents.images.get(&pull.reference).cloned());
-            (name.clone(), Ok(ImageState { context: None, present, dangling: vec![] }))
+            (
+                name.clone(),
+                Ok(ImageState { context: None, present, damaged: false, dangling: vec![] }),
+            )
         };
         sources.iter().map(read).collect()
     }

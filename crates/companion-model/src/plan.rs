@@ -242,6 +242,8 @@ pub enum Reason {
     ConfigUnlinked,
     /// The image is not on the host.
     ImageMissing,
+    /// The image is damaged in the image store.
+    ImageDamaged,
     /// The image's build context changed.
     ContextChanged,
     /// The companion's image changed.
@@ -296,6 +298,7 @@ impl fmt::Display for Reason {
             Self::ConfigReadableByOthers => "configuration is readable by others",
             Self::ConfigUnlinked => "link to the configuration is missing or points elsewhere",
             Self::ImageMissing => "image is missing",
+            Self::ImageDamaged => "image is damaged in the image store",
             Self::ContextChanged => "build context changed",
             Self::ImageChanged => "image changed",
             Self::UnitFileMissing => "unit file is missing",

@@ -74,6 +74,14 @@ pub trait ImageWorld: HostWorld {
     async fn use_image(&self, _id: &ImageId) -> Arranged {
         Err(Unarranged("containers"))
     }
+    /// Damages the stored data of the image `id`, which no container uses.
+    async fn damage_image(&self, _id: &ImageId) -> Arranged {
+        Err(Unarranged("damaged images"))
+    }
+    /// Cuts the host's power, and boots it.
+    async fn lose_power(&self) -> Arranged {
+        Err(Unarranged("power cuts"))
+    }
     /// How many images and containers the host has, those included that a build makes for a moment. Waits for
     /// builds that were dropped.
     async fn stored(&self) -> Arranged<usize> {
@@ -153,6 +161,8 @@ macro_rules! image_provider_cases {
             pulled_image_is_replaced_by_the_repaired_build,
             replaced_image_in_use_is_neither_dangling_nor_pruned,
             builds_that_fail_or_are_dropped_leave_nothing_in_the_store,
+            damaged_image_is_not_present_and_is_made_again,
+            present_image_survives_a_power_loss,
             without_the_container_program_images_are_unavailable,
             a_registry_that_asks_for_credentials_denies_the_image,
             image_for_another_architecture_is_invalid_and_not_present,

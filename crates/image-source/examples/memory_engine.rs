@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
@@ -65,6 +66,14 @@ impl ImageEngine for Memory {
     async fn pull(&self, source: &PullSource) -> EngineResult<()> {
         let text = format!("no registry has {}", source.reference);
         Err(EngineError::new(PortErrorKind::NotFound, text))
+    }
+
+    async fn sync(&self, _limit: Duration) -> EngineResult<()> {
+        Ok(())
+    }
+
+    async fn discard(&self, image: &ImageId) -> EngineResult<()> {
+        self.remove(image).await.map(drop)
     }
 
     async fn remove(&self, image: &ImageId) -> EngineResult<bool> {

@@ -45,12 +45,23 @@ pub trait ImageEngine: Send + Sync {
     /// Pulls an image, with a verified certificate unless the source disables it.
     async fn pull(&self, source: &PullSource) -> EngineResult<()>;
 
+    /// Makes all images survive a power loss, within `limit`.
+    async fn sync(&self, limit: Duration) -> EngineResult<()>;
+
+    /// Removes a damaged image by its ID, with all its names; fails if a container uses it.
+    async fn discard(&self, image: &ImageId) -> EngineResult<()>;
+
     /// Removes an image by its ID and never by force. Returns `false` for one that is missing or in use.
     async fn remove(&self, image: &ImageId) -> EngineResult<bool>;
 
     /// Returns the time limit for reading a build context; a file system that takes longer counts as unresponsive.
     fn file_limit(&self) -> Duration {
         Duration::from_secs(10)
+    }
+
+    /// Returns the time limit for a sync after a build or pull: the disk may first have to write what others wrote.
+    fn sync_limit(&self) -> Duration {
+        Duration::from_secs(180)
     }
 }
 
@@ -72,6 +83,7 @@ pub struct Build<'a> {
 pub struct EngineError {
     pub(crate) kind: PortErrorKind,
     pub(crate) is_of_the_host: bool,
+    pub(crate) is_damage: bool,
     error: Arc<dyn Error + Send + Sync>,
 }
 
@@ -81,13 +93,19 @@ pub type EngineResult<T> = Result<T, EngineError>;
 impl EngineError {
     /// Returns an error of `kind`; the text of `error` contains no secret.
     pub fn new(kind: PortErrorKind, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { kind, is_of_the_host: false, error: Arc::from(error.into()) }
+        Self { kind, is_of_the_host: false, is_damage: false, error: Arc::from(error.into()) }
     }
 
     /// Says whether a pull would fail for the same reason, as on a full disk; then none follows a failed build.
     #[must_use]
     pub fn of_the_host(self, is_of_the_host: bool) -> Self {
         Self { is_of_the_host, ..self }
+    }
+
+    /// Says whether the engine refused an image because its stored data is damaged.
+    #[must_use]
+    pub fn of_damage(self, is_damage: bool) -> Self {
+        Self { is_damage, ..self }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
@@ -48,6 +49,16 @@ pub enum ImageError {
     /// The context changed during the build.
     #[error("build context changed during the build")]
     ContextChanged,
+    /// The image is damaged, but not only ours.
+    #[error(
+        "the image is damaged and has the name `{name}` too; remove it: `podman image rm --force {id}`"
+    )]
+    DamagedAndShared {
+        /// Its ID.
+        id: ImageId,
+        /// Its other name, escaped.
+        name: String,
+    },
     /// The build failed, and so did the fallback pull.
     #[error("build failed: {build}; pull failed")]
     BuildAndPull {
@@ -68,6 +79,7 @@ impl ImageError {
             Self::NoSource => PortErrorKind::NotFound,
             Self::BuildName | Self::WrongPlatform { .. } => PortErrorKind::Invalid,
             Self::NotReadBack(_) | Self::ContextChanged => PortErrorKind::Transient,
+            Self::DamagedAndShared { .. } => PortErrorKind::Conflict,
             // The registry may become available again; if it has no such image, the context needs a fix.
             Self::BuildAndPull { build, pull } => match pull.kind() {
                 PortErrorKind::NotFound => build.kind(),
@@ -98,19 +110,38 @@ pub struct Images<E> {
     engine: E,
     host: Platform,
     contexts: Contexts,
-    /// The platforms of listed images: an ID identifies the content, so each platform is read once.
-    platforms: Mutex<BTreeMap<ImageId, Platform>>,
+    /// The platforms of the images in a listing.
+    platforms: Mutex<Platforms>,
+    /// The listed images that survive a power loss.
+    durable: Mutex<BTreeSet<ImageId>>,
     /// Per-image locks: two companions with the same image cause one build.
     locks: Mutex<BTreeMap<ImageRef, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-/// What the host has of a source, before the platform check.
+/// The platforms of images, each read once for a listing. An ID identifies the content, but a store that changed may
+/// be damaged.
+#[derive(Debug, Default)]
+struct Platforms {
+    listing: Option<Arc<Listing>>,
+    known: BTreeMap<ImageId, Platform>,
+}
+
+/// What the host has of a source.
 struct Found {
     context: Option<Context>,
     present: Option<PresentImage>,
     /// The platform of an image with the right name but the wrong platform.
     mismatch: Option<Platform>,
+    damage: Option<Damage>,
     dangling: Vec<ImageId>,
+}
+
+/// An image with the right name that the engine refuses as damaged.
+struct Damage {
+    image: PresentImage,
+    /// A name that it has besides ours.
+    other_name: Option<String>,
+    error: EngineError,
 }
 
 impl Found {
@@ -118,6 +149,7 @@ impl Found {
         ImageState {
             context: self.context.as_ref().map(|context| context.digest),
             present: self.present.clone(),
+            damaged: self.damage.is_some(),
             dangling: self.dangling.clone(),
         }
     }
@@ -132,12 +164,18 @@ impl<E: ImageEngine> Images<E> {
             host: Platform::host(),
             contexts: Contexts::default(),
             platforms: Mutex::default(),
+            durable: Mutex::default(),
             locks: Mutex::default(),
         }
     }
 
-    /// Reads each of `sources`, in order. A failed listing affects all of them.
-    async fn read(&self, sources: &[&ImageSource]) -> Vec<Result<Found, ImageError>> {
+    /// Reads each of `sources`, in order. A failed listing affects all of them, a failed sync those whose image may be
+    /// lost by a power loss.
+    async fn read(
+        &self,
+        sources: &[&ImageSource],
+        sync_limit: Duration,
+    ) -> Vec<Result<Found, ImageError>> {
         let builds: Vec<_> = sources.iter().map(|source| source.build.as_ref()).collect();
         let limit = self.engine.file_limit();
         let (contexts, listing) =
@@ -149,18 +187,29 @@ impl<E: ImageEngine> Images<E> {
         let named: Vec<_> = sources.iter().map(|source| listing.present(source)).collect();
         let ids = named.iter().flatten().flatten().map(|image| image.id.clone());
         let platforms = self.platforms(&listing, ids.collect()).await;
+        let volatile = self.sync(&listing, &platforms, sync_limit).await;
         let parts = sources.iter().zip(contexts).zip(named);
         parts
             .map(|((source, context), named)| {
                 let (context, named) = (context.map_err(ImageError::Context)?, named?);
-                let mut mismatch = None;
-                if let Some(image) = &named {
-                    let platform = platforms.get(&image.id).cloned();
-                    let platform = platform.unwrap_or_else(|| Err(undescribed(&image.id)))?;
-                    mismatch = Some(platform).filter(|platform| *platform != self.host);
+                let dangling = listing.dangling(source);
+                let mut found =
+                    Found { context, present: None, mismatch: None, damage: None, dangling };
+                let Some(image) = named else { return Ok(found) };
+                let platform = platforms.get(&image.id).cloned();
+                match platform.unwrap_or_else(|| Err(undescribed(&image.id))) {
+                    Err(error) if error.is_damage => {
+                        let other_name = listing.other_name(&image);
+                        found.damage = Some(Damage { image, other_name, error });
+                    }
+                    Ok(platform) if platform != self.host => found.mismatch = Some(platform),
+                    Ok(_) => match volatile.get(&image.id) {
+                        Some(error) => return Err(error.clone().into()),
+                        None => found.present = Some(image),
+                    },
+                    Err(error) => return Err(error.into()),
                 }
-                let present = named.filter(|_| mismatch.is_none());
-                Ok(Found { context, present, mismatch, dangling: listing.dangling(source) })
+                Ok(found)
             })
             .collect()
     }
@@ -168,13 +217,16 @@ impl<E: ImageEngine> Images<E> {
     /// Returns the platform of each of `images`, and asks the engine for unknown ones.
     async fn platforms(
         &self,
-        listing: &Listing,
+        listing: &Arc<Listing>,
         images: BTreeSet<ImageId>,
     ) -> BTreeMap<ImageId, EngineResult<Platform>> {
         let known = {
-            let mut known = lock(&self.platforms);
-            known.retain(|id, _| listing.images.iter().any(|image| image.id == *id));
-            known.clone()
+            let mut platforms = lock(&self.platforms);
+            if !platforms.listing.as_ref().is_some_and(|known| Arc::ptr_eq(known, listing)) {
+                *platforms =
+                    Platforms { listing: Some(Arc::clone(listing)), known: BTreeMap::new() };
+            }
+            platforms.known.clone()
         };
         let unknown: BTreeSet<_> =
             images.into_iter().filter(|id| !known.contains_key(id)).collect();
@@ -183,9 +235,36 @@ impl<E: ImageEngine> Images<E> {
             found.extend(self.engine.platforms(&unknown).await);
             let described =
                 found.iter().filter_map(|(id, one)| Some((id.clone(), one.clone().ok()?)));
-            lock(&self.platforms).extend(described);
+            lock(&self.platforms).known.extend(described);
         }
         found
+    }
+
+    /// Syncs the store unless each of the readable `images` is known to be durable. Returns the error of each image
+    /// that a power loss may still take.
+    async fn sync(
+        &self,
+        listing: &Listing,
+        images: &BTreeMap<ImageId, EngineResult<Platform>>,
+        limit: Duration,
+    ) -> BTreeMap<ImageId, EngineError> {
+        let volatile: BTreeSet<ImageId> = {
+            let mut durable = lock(&self.durable);
+            // An image that is made again under the same ID is new.
+            durable.retain(|id| listing.images.iter().any(|image| image.id == *id));
+            let readable = images.iter().filter(|(_, platform)| platform.is_ok());
+            readable.map(|(id, _)| id).filter(|id| !durable.contains(*id)).cloned().collect()
+        };
+        if volatile.is_empty() {
+            return BTreeMap::new();
+        }
+        match self.engine.sync(limit).await {
+            Ok(()) => {
+                lock(&self.durable).extend(volatile);
+                BTreeMap::new()
+            }
+            Err(error) => volatile.into_iter().map(|id| (id, error.clone())).collect(),
+        }
     }
 }
 
@@ -204,7 +283,8 @@ impl<E: ImageEngine> ImageProvider for Images<E> {
             return BTreeMap::new();
         }
         self.contexts.keep_only(sources.values().filter_map(|source| source.build.as_ref()));
-        let read = self.read(&sources.values().collect::<Vec<_>>()).await;
+        let limit = self.engine.file_limit();
+        let read = self.read(&sources.values().collect::<Vec<_>>(), limit).await;
         let answer =
             |((name, source), found): ((&CompanionName, &ImageSource), Result<Found, _>)| {
                 let state = found.map(|found| found.state());

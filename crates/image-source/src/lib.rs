@@ -3,8 +3,10 @@
 //! ```text
 //!  observe ─► Contexts (digests) ──┐
 //!             ImageEngine::list ───┼─► Listing (pure): present, current, dangling ─► state
-//!             platforms, cached ───┘
+//!             platforms, cached ───┤
+//!             sync, once per image ┘
 //!  ensure  ─► as observe ─► current? ─► ImageEngine::build, else pull ─► as observe: read back
+//!             damaged? ─► ImageEngine::discard
 //!  prune   ─► ImageEngine::list: still dangling? ─► ImageEngine::remove
 //! ```
 //!
@@ -14,6 +16,8 @@
 //!
 //! # Guarantees
 //! - Success is what the engine lists afterwards, never what it says about a build or pull.
+//! - An image is reported as present only after its store was synced, so it survives a power loss.
+//! - A damaged image is removed and made again, if it is ours alone and no container uses it.
 //! - One reference is provided by one task at a time; the next one finds the image present.
 //! - An unreadable context or image affects only its own companions.
 //! - Only images with both of our labels and without a name are removed, by ID.

@@ -106,6 +106,15 @@ impl Listing {
         Ok(None)
     }
 
+    /// Returns a name that `image` has besides the one that it was found by.
+    pub(crate) fn other_name(&self, image: &PresentImage) -> Option<String> {
+        let own = full_name(&image.reference);
+        let listed = self.images.iter().filter(|listed| listed.id == image.id);
+        let mut names = listed.flat_map(|listed| &listed.names);
+        // A digest names the content, not an owner.
+        names.find(|name| **name != own && !name.contains('@')).cloned()
+    }
+
     /// Returns the dangling images of builds for `source`.
     pub fn dangling(&self, source: &ImageSource) -> Vec<ImageId> {
         let Some(build) = &source.build else {

@@ -5,15 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_conformance::image_provider::{self, ImageWorld};
 use companion_conformance::{Arranged, HostWorld};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::AbsolutePath;
-use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, PullSource};
+use companion_core::model::image::{
+    BuildSource, ImageId, ImageRef, ImageSource, ImageState, PullSource,
+};
 use companion_core::model::revision::Fingerprint;
-use companion_core::ports::{ImageProvider, PortErrorKind};
+use companion_core::ports::{ImageProvider, PortErrorKind, PortResult};
 use image_source::{
     Build, CONTEXT_LABEL, EngineError, EngineResult, ImageEngine, Images, ListedImage, Listing,
     Platform, SOURCE_LABEL,
@@ -36,6 +39,12 @@ struct State {
     is_missing: bool,
     build_fails: bool,
     builds: u32,
+    /// Images that a power loss would take.
+    unsynced: BTreeSet<ImageId>,
+    syncs: u32,
+    sync_fails: bool,
+    damaged: BTreeSet<ImageId>,
+    discarded: Vec<ImageId>,
 }
 
 #[derive(Clone, Default)]
@@ -52,7 +61,12 @@ impl Engine {
     fn put(&self, name: &str, id: ImageId, labels: Labels) {
         let mut state = self.state();
         state.untag(name);
+        // As in an engine: layers of an image that is there are reused, damaged or not.
+        if !state.images.iter().any(|image| image.id == id) {
+            state.damaged.remove(&id);
+        }
         state.images.retain(|image| image.id != id);
+        state.unsynced.insert(id.clone());
         let (names, former_names) = (vec![name.to_owned()], vec![name.to_owned()]);
         state.images.push(ListedImage { id, names, former_names, labels, is_dangling: false });
     }
@@ -94,10 +108,13 @@ impl ImageEngine for Engine {
     ) -> BTreeMap<ImageId, EngineResult<Platform>> {
         let state = self.state();
         let platform = |id: &ImageId| match state.mismatches.contains(id) {
-            true => Platform { architecture: "mips".to_owned(), ..Platform::host() },
-            false => Platform::host(),
+            _ if state.damaged.contains(id) => {
+                Err(failure(PortErrorKind::Unavailable).of_damage(true))
+            }
+            true => Ok(Platform { architecture: "mips".to_owned(), ..Platform::host() }),
+            false => Ok(Platform::host()),
         };
-        images.iter().map(|id| (id.clone(), Ok(platform(id)))).collect()
+        images.iter().map(|id| (id.clone(), platform(id))).collect()
     }
 
     async fn build(&self, build: &Build<'_>) -> EngineResult<()> {
@@ -129,6 +146,26 @@ impl ImageEngine for Engine {
                 Ok(())
             }
         }
+    }
+
+    async fn sync(&self, _limit: Duration) -> EngineResult<()> {
+        let mut state = self.state();
+        state.syncs += 1;
+        if state.sync_fails {
+            return Err(failure(PortErrorKind::Transient));
+        }
+        state.unsynced.clear();
+        Ok(())
+    }
+
+    async fn discard(&self, image: &ImageId) -> EngineResult<()> {
+        let mut state = self.state();
+        if state.used.contains(image) {
+            return Err(failure(PortErrorKind::Transient));
+        }
+        state.discarded.push(image.clone());
+        state.images.retain(|one| one.id != *image);
+        Ok(())
     }
 
     async fn remove(&self, image: &ImageId) -> EngineResult<bool> {
@@ -255,6 +292,16 @@ impl ImageWorld for World {
         self.engine.state().used.insert(id.clone());
         Ok(())
     }
+    async fn damage_image(&self, id: &ImageId) -> Arranged {
+        self.engine.state().damaged.insert(id.clone());
+        Ok(())
+    }
+    async fn lose_power(&self) -> Arranged {
+        let mut state = self.engine.state();
+        let lost = std::mem::take(&mut state.unsynced);
+        state.damaged.extend(lost);
+        Ok(())
+    }
     async fn stored(&self) -> Arranged<usize> {
         Ok(self.engine.state().images.len())
     }
@@ -277,4 +324,90 @@ async fn two_requests_for_one_image_build_it_once() {
     let (one, other) = tokio::join!(world.images.ensure(&source), world.images.ensure(&source));
     assert_eq!(one.unwrap(), other.unwrap());
     assert_eq!(world.engine.state().builds, 1);
+}
+
+async fn observe(images: &Images<Engine>, source: &ImageSource) -> PortResult<ImageState> {
+    let name = CompanionName::new("archy-page").unwrap();
+    let sources = BTreeMap::from([(name.clone(), source.clone())]);
+    images.observe(&sources).await.remove(&name).unwrap()
+}
+
+#[tokio::test]
+async fn an_image_is_synced_once_and_again_when_it_is_made_again() {
+    let world = World::new();
+    let source = world.source();
+    world.images.ensure(&source).await.unwrap();
+    for _ in 0..3 {
+        observe(&world.images, &source).await.unwrap();
+    }
+    assert_eq!(world.engine.state().syncs, 1);
+    // The same context gives the same ID.
+    world.remove_images().await;
+    world.images.ensure(&source).await.unwrap();
+    assert_eq!(world.engine.state().syncs, 2);
+    // Another process does not know that it was synced.
+    let other = Images::new(world.engine.clone());
+    observe(&other, &source).await.unwrap();
+    assert_eq!(world.engine.state().syncs, 3);
+}
+
+#[tokio::test]
+async fn a_failed_sync_affects_only_images_that_are_not_known_to_be_durable() {
+    let world = World::new();
+    let built = ImageSource { pull: None, ..world.source() };
+    let pulled = ImageSource { build: None, ..world.source() };
+    world.images.ensure(&built).await.unwrap();
+    world.publish("page").await;
+    world.engine.state().sync_fails = true;
+    let error = world.images.ensure(&pulled).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Transient);
+    observe(&world.images, &pulled).await.unwrap_err();
+    assert!(observe(&world.images, &built).await.unwrap().is_current());
+    world.engine.state().sync_fails = false;
+    assert!(observe(&world.images, &pulled).await.unwrap().is_current());
+    assert_eq!(world.engine.state().contacts, 1, "what was pulled is not pulled again");
+}
+
+#[tokio::test]
+async fn a_build_that_was_killed_before_its_sync_is_synced_when_it_is_seen() {
+    let world = World::new();
+    let source = world.source();
+    world.engine.state().sync_fails = true;
+    world.images.ensure(&source).await.unwrap_err();
+    assert!(!world.engine.state().unsynced.is_empty());
+    world.engine.state().sync_fails = false;
+    let next = Images::new(world.engine.clone());
+    assert!(observe(&next, &source).await.unwrap().is_current());
+    assert!(world.engine.state().unsynced.is_empty());
+}
+
+#[tokio::test]
+async fn only_a_damaged_image_of_ours_that_nobody_uses_is_removed() {
+    let world = World::new();
+    let source = world.source();
+    let id = world.images.ensure(&source).await.unwrap().id;
+    world.engine.state().damaged.insert(id.clone());
+    world.engine.state().used.insert(id.clone());
+    world.images.ensure(&source).await.unwrap_err();
+    world.engine.state().used.clear();
+    let name = "localhost/theirs:latest".to_owned();
+    world.engine.state().images[0].names.push(name.clone());
+    let error = world.images.ensure(&source).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Conflict);
+    assert!(error.chain().contains(&name), "{}", error.chain());
+    assert_eq!(world.engine.state().discarded, []);
+    world.engine.state().images[0].names.pop();
+    world.images.ensure(&source).await.unwrap();
+    assert_eq!(world.engine.state().discarded, [id]);
+}
+
+#[tokio::test]
+async fn a_damaged_image_that_took_our_name_is_not_removed() {
+    let world = World::new();
+    let source = world.source();
+    world.take_the_name().await;
+    world.engine.state().damaged.insert(id("unmanaged"));
+    world.images.ensure(&source).await.unwrap();
+    assert_eq!(world.engine.state().discarded, []);
+    assert!(observe(&world.images, &source).await.unwrap().is_current());
 }

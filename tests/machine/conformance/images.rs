@@ -220,6 +220,14 @@ impl ImageWorld for Images {
         podman(&["create", "--name", &self.user(), id.as_str(), "/page"]);
         Ok(())
     }
+    /// Removes its top layer, as if its directory had not reached the disk.
+    async fn damage_image(&self, id: &ImageId) -> Arranged {
+        let format = "--format={{.GraphDriver.Data.UpperDir}}";
+        let layer = podman(&["image", "inspect", format, id.as_str()]);
+        let directory = Path::new(layer.trim()).parent().unwrap();
+        podman(&["unshare", "rm", "-r", directory.to_str().unwrap()]);
+        Ok(())
+    }
     async fn stored(&self) -> Arranged<usize> {
         self.podman.settled().await;
         let images = podman(&["images", "--all", "--quiet", "--no-trunc"]);

@@ -72,7 +72,7 @@ macro_rules! services_for_real {
 
 macro_rules! images_for_real {
     ($suite:ident: $($case:ident $([$($need:ident),*])?,)*) => {
-        for_real! { $suite, crate::images::Images::new, tokio::test, [""; 0]; $($case,)* }
+        for_real! { $suite, crate::images::Images::new, tokio::test, ["present_image_survives_a_power_loss"]; $($case,)* }
     };
 }
 

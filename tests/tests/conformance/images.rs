@@ -100,6 +100,14 @@ impl ImageWorld for Fake {
         self.run(&unit).await;
         Ok(())
     }
+    async fn damage_image(&self, _id: &ImageId) -> Arranged {
+        self.host.damage_image(&self.source().build.unwrap().reference);
+        Ok(())
+    }
+    async fn lose_power(&self) -> Arranged {
+        self.host.power_loss();
+        Ok(())
+    }
     async fn stored(&self) -> Arranged<usize> {
         Ok(self.host.change(|world, _| world.images.count()))
     }

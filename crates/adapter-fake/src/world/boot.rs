@@ -20,6 +20,7 @@ impl World {
         }
         self.files.rendered.values_mut().for_each(Durable::sync);
         self.files.outputs.values_mut().for_each(Durable::sync);
+        self.sync_images();
         self.sync_record();
         self.boot(now);
     }

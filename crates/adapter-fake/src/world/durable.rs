@@ -102,9 +102,13 @@ impl World {
         let configs = self.files.rendered.values().map(Durable::pending);
         let outputs = self.files.outputs.values().map(Durable::pending);
         let record = usize::from(self.record_before.is_some());
-        files.chain(configs).chain(outputs).chain([record]).fold(1_u64, |product, pending| {
-            product.saturating_mul(u64::try_from(pending).unwrap_or(u64::MAX).saturating_add(1))
-        })
+        let images = usize::from(!self.images.unsynced.is_empty());
+        files.chain(configs).chain(outputs).chain([record, images]).fold(
+            1_u64,
+            |product, pending| {
+                product.saturating_mul(u64::try_from(pending).unwrap_or(u64::MAX).saturating_add(1))
+            },
+        )
     }
 
     /// As [`power_loss`](Self::power_loss), with one of the possible outcomes.
@@ -129,6 +133,10 @@ impl World {
         if digit(&mut rest, usize::from(self.record_before.is_some())) == 0 {
             self.lose_unsynced_record();
         }
+        if digit(&mut rest, usize::from(!self.images.unsynced.is_empty())) == 0 {
+            self.images.lose_unsynced();
+        }
+        self.sync_images();
         self.sync_record();
         self.fall();
         self.boot(now);
@@ -139,6 +147,11 @@ impl World {
         for slot in self.slots.values_mut() {
             slot.file.sync();
         }
+    }
+
+    /// Syncs the image store, so that all images survive a power loss.
+    pub fn sync_images(&mut self) {
+        self.images.unsynced.clear();
     }
 
     /// Syncs the directory of the hook's output.

@@ -62,6 +62,10 @@ pub struct Images {
     pub(crate) store: BTreeMap<ImageRef, Image>,
     /// Dangling images, with their previous reference if they were built here for a companion.
     pub(crate) unnamed: BTreeMap<Fingerprint, Option<ImageRef>>,
+    /// Images that a power loss would damage.
+    pub(crate) unsynced: BTreeSet<Fingerprint>,
+    /// Images that no container can be started from.
+    pub(crate) damaged: BTreeSet<Fingerprint>,
     /// The build contexts.
     pub contexts: BTreeMap<AbsolutePath, Context>,
     /// The registries, by host and port.
@@ -90,11 +94,25 @@ impl Images {
         named.len() + self.unnamed.len()
     }
 
-    /// Returns the image with this id, with or without a reference.
+    /// Returns the undamaged image with this id, with or without a reference.
     pub fn find(&self, image: &ImageId) -> Option<Fingerprint> {
         let named = self.store.values().map(|image| &image.id);
-        let mut all = named.chain(self.unnamed.keys());
-        all.find(|id| image_id(**id) == *image).copied()
+        let mut usable = named.chain(self.unnamed.keys()).filter(|id| !self.damaged.contains(id));
+        usable.find(|id| image_id(**id) == *image).copied()
+    }
+
+    /// Adds a whole image, and tags it. It is not synced yet unless it was there already.
+    fn make(&mut self, reference: &ImageRef, image: Image) {
+        if self.find(&image_id(image.id)).is_none() {
+            self.damaged.remove(&image.id);
+            self.unsynced.insert(image.id);
+        }
+        self.tag(reference, image);
+    }
+
+    /// Damages the images that are not synced.
+    pub(crate) fn lose_unsynced(&mut self) {
+        self.damaged.append(&mut self.unsynced);
     }
 
     /// Tags `image` with `reference`; the previously tagged image becomes dangling.
@@ -120,15 +138,12 @@ impl Images {
         Some(Context { digest: Fingerprint::of(text.as_bytes()), ..context })
     }
 
-    fn present(&self, source: &ImageSource) -> Option<PresentImage> {
+    /// Returns the image that a companion of `source` would start from, damaged or not.
+    fn named<'s>(&self, source: &'s ImageSource) -> Option<(&'s ImageRef, Image)> {
         let built = source.build.as_ref().map(|build| &build.reference);
         let pulled = source.pull.as_ref().map(|pull| &pull.reference);
-        for reference in built.into_iter().chain(pulled) {
-            if let Some(image) = self.get(reference) {
-                return Some(present(reference, *image));
-            }
-        }
-        None
+        let mut references = built.into_iter().chain(pulled);
+        references.find_map(|reference| Some((reference, *self.get(reference)?)))
     }
 }
 
@@ -170,11 +185,25 @@ impl World {
         let context = source.build.as_ref().and_then(|build| self.images.context(build));
         let name = source.build.as_ref().map(|build| &build.reference);
         let dangling = self.dangling().filter(|(_, built_as)| Some(*built_as) == name);
+        let named = self.images.named(source);
+        let damaged = named.is_some_and(|(_, image)| self.images.damaged.contains(&image.id));
+        let usable = named.filter(|_| !damaged);
         Ok(ImageState {
             context: context.map(|context| context.digest),
-            present: self.images.present(source),
+            present: usable.map(|(reference, image)| present(reference, image)),
+            damaged,
             dangling: dangling.map(|(id, _)| image_id(*id)).collect(),
         })
+    }
+
+    /// Damages the image `reference`; running containers keep running.
+    pub fn damage_image(&mut self, reference: &ImageRef) {
+        if let Some(image) = self.images.get(reference).copied() {
+            for slot in self.slots.values_mut() {
+                slot.unseen.image = true;
+            }
+            self.images.damaged.insert(image.id);
+        }
     }
 
     /// Returns managed dangling images that no container uses, with their previous reference.
@@ -247,7 +276,7 @@ impl World {
         let text = format!("built {} {number}", context.digest);
         let image =
             Image { id: Fingerprint::of(text.as_bytes()), built_from: Some(context.digest) };
-        self.images.tag(&build.reference, image);
+        self.images.make(&build.reference, image);
         Ok(present(&build.reference, image))
     }
 
@@ -282,7 +311,7 @@ impl World {
         };
         let image = Image { id: *content, built_from: None };
         self.disk_takes("the image store")?;
-        self.images.tag(reference, image);
+        self.images.make(reference, image);
         Ok(present(reference, image))
     }
 

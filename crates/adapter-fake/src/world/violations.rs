@@ -188,8 +188,9 @@ impl World {
 
     /// Records that a caller saw the host as in `old`: it cannot know the differences.
     pub(crate) fn misled_by(&mut self, old: &Self) {
-        let images = (&self.images.store, &old.images.store);
-        let (images, configs) = (images.0 != images.1, self.files != old.files);
+        let images =
+            (&self.images.store, &self.images.damaged) != (&old.images.store, &old.images.damaged);
+        let (images, configs) = (images, self.files != old.files);
         for (name, slot) in &mut self.slots {
             let before = old.slots.get(name);
             let unseen = &mut slot.unseen;

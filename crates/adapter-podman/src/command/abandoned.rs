@@ -43,7 +43,7 @@ pub(crate) struct BuildId {
 
 impl BuildId {
     /// Returns the next build ID of this process. Blocks on `/proc`.
-    fn next() -> Self {
+    pub(super) fn next() -> Self {
         static BUILDS: AtomicU64 = AtomicU64::new(0);
         let (process, number) = (getpid(), BUILDS.fetch_add(1, Ordering::Relaxed));
         let started = tree::started(process).unwrap_or_default();
@@ -51,7 +51,7 @@ impl BuildId {
     }
 
     /// Returns whether the process that started the build is alive. Blocks on `/proc`.
-    fn has_owner(self) -> bool {
+    pub(super) fn has_owner(self) -> bool {
         let started = Pid::from_raw(self.process).and_then(tree::started);
         started == Some(self.started)
     }

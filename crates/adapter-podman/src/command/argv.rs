@@ -96,6 +96,20 @@ pub(crate) fn remove_image(id: &ImageId) -> Vec<String> {
     args
 }
 
+/// With force, because a damaged image cannot always be removed without.
+pub(crate) fn discard_image(id: &ImageId) -> Vec<String> {
+    let mut args = words(["image", "rm", "--force", "--"]);
+    args.push(id.to_string());
+    args
+}
+
+/// Lists the containers that use the image `id`.
+pub(crate) fn containers_of(id: &ImageId) -> Vec<String> {
+    let mut args = words(["ps", "--all", "--no-trunc", "--format=json"]);
+    args.push(format!("--filter=ancestor={id}"));
+    args
+}
+
 /// Lists the containers at `names`; filters with the same key are alternatives, and each is a regular expression.
 pub(crate) fn containers(names: &BTreeSet<CompanionName>) -> Vec<String> {
     let mut args = words(["ps", "--all", "--no-trunc", "--format=json"]);

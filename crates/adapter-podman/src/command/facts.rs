@@ -3,6 +3,7 @@
 //! A check of the cache reads a few files' identities and starts podman only if one of them changed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use image_source::{Listing, Reader};
 
@@ -22,6 +23,8 @@ pub(super) struct Facts {
     program_files: Reader,
     /// Reads of the store's files.
     store_files: Reader,
+    /// Syncs of the store.
+    syncs: Reader,
 }
 
 /// A listing, valid while the installation, the store and the store's state are the same.
@@ -91,6 +94,17 @@ impl Podman {
     ) -> Result<T, PodmanError> {
         let read = self.facts.store_files.read(self.limits.files, work);
         read.await.map_err(|_| PodmanError::NoAnswer { place: "the image store".to_owned() })
+    }
+
+    /// Writes the store to the disk.
+    ///
+    /// Podman itself syncs its lists and its database, but not the files of layers. Layers belong to subordinate IDs, so
+    /// they cannot be opened and synced one by one: whole file systems are.
+    pub(crate) async fn sync_store(&self, limit: Duration) -> Result<(), PodmanError> {
+        let store = self.store().await?;
+        let synced = self.facts.syncs.read(limit, move || store.sync()).await;
+        let place = || "the image store, written to the disk".to_owned();
+        synced.map_err(|_| PodmanError::NoAnswer { place: place() })?
     }
 
     /// Returns all images, from the cached listing if the store is unchanged.

@@ -86,7 +86,32 @@ fn host_errors_include_a_fix() {
         ("no subuid ranges found for user \"x\"", "/etc/subuid"),
     ] {
         assert!(failed(Verb::Images, said).to_string().contains(hint), "{said}");
-        assert!(failed(Verb::Images, said).is_of_the_host());
+        let is_damage = said == "layer not known";
+        assert_eq!(failed(Verb::Images, said).is_damage(), is_damage);
+        // An image that is pulled need not share the damaged layer.
+        assert_eq!(failed(Verb::Images, said).is_of_the_host(), !is_damage);
     }
     assert!(!failed(Verb::Pull, "connection refused").is_of_the_host());
+}
+
+/// Messages of public reports about stores after a power loss.
+#[test]
+fn damaged_layers_are_told_from_other_missing_files() {
+    for said in [
+        "Error: readlink /var/lib/containers/storage/overlay: invalid argument",
+        "Error: readlink /h/.local/share/containers/storage/overlay/l: invalid argument",
+        "Error: readlink /h/storage/overlay/l/ABC: no such file or directory",
+        "Error: faccessat /h/storage/overlay/22796afe: no such file or directory",
+        "Error: top layer 2ccbedb of image 3a69907 not found in layer tree",
+        "Error: locating item named \"manifest\" for image with ID \"2b7c\": file does not exist",
+    ] {
+        assert!(failed(Verb::ImageInspect, said).is_damage(), "{said}");
+    }
+    for said in [
+        "Error: inspecting object: 4feb0847d6ec: image not known",
+        "Error: open /h/context/page: no such file or directory",
+        "Error: mounting overlay failed \"/h/overlay/x\": invalid argument",
+    ] {
+        assert!(!failed(Verb::ImageInspect, said).is_damage(), "{said}");
+    }
 }

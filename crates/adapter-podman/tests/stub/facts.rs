@@ -57,7 +57,7 @@ async fn a_replaced_program_invalidates_all_cached_facts_once() {
     node.host.stub.answer("--version", "echo podman version 5.8.0");
     assert_eq!(node.podman.version().await.unwrap(), "5.4.2", "the program is the same file");
     node.host.stub.install();
-    assert_eq!(node.look().await, "--version info images");
+    assert_eq!(node.look().await, "--version info images image-inspect");
     assert_eq!(node.podman.version().await.unwrap(), "5.8.0");
     assert_eq!(node.look().await, "");
 }
@@ -67,7 +67,7 @@ async fn changed_settings_have_podman_asked_for_its_store_and_images() {
     let node = Node::new().await;
     for file in ["storage.conf", "containers.conf", "registries.conf"] {
         node.write_settings(file, "# one");
-        assert_eq!(node.look().await, "info images", "{file}");
+        assert_eq!(node.look().await, "info images image-inspect", "{file}");
         assert_eq!(node.look().await, "", "{file}");
     }
 }

@@ -4,6 +4,7 @@
 
 mod command;
 mod containers;
+mod damage;
 mod dangling;
 mod facts;
 mod hostile;

@@ -14,6 +14,10 @@ use crate::model::image::{ImageId, ImageSource, ImageState, PresentImage};
 /// - Reads never contact a registry.
 /// - [`ensure`](Self::ensure) contacts one only if necessary: never while the image is present and current, and
 ///   for a source with a build context only after the first build failed.
+/// - Present means durable: an image that either half reports as present survives a power loss. What a power loss
+///   may still take is reported as an error of its source alone.
+/// - An image that the container runtime refuses as damaged is not present, and [`ensure`](Self::ensure) replaces it,
+///   unless a container uses it or it has another name too.
 /// - A build is repeated if its tag points elsewhere.
 /// - Concurrent requests for one image return the same image.
 /// - An image for another architecture is never present; a reference with a digest resolves to that image or

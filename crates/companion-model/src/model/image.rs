@@ -235,6 +235,8 @@ pub struct ImageState {
     pub context: Option<Fingerprint>,
     /// The present image that the companion would be started from.
     pub present: Option<PresentImage>,
+    /// Whether the engine refuses the image of that reference as damaged; it is not present then.
+    pub damaged: bool,
     /// Dangling images: managed, replaced by a newer build, and not used by a container.
     pub dangling: Vec<ImageId>,
 }
@@ -330,7 +332,8 @@ mod tests {
         let reference = ImageRef::new("localhost/x:latest").unwrap();
         let id = ImageId::new(&"0".repeat(64)).unwrap();
         let present = Some(PresentImage { reference, id, provenance });
-        let mut state = ImageState { context: Some(context), present, dangling: vec![] };
+        let mut state =
+            ImageState { context: Some(context), present, damaged: false, dangling: vec![] };
         assert!(!state.is_current());
         state.context = None;
         assert!(state.is_current(), "a pulled image stays current without a context");

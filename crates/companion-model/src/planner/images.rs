@@ -34,6 +34,7 @@ pub(super) fn rule<'s>(
         let reason = match &state.present {
             Some(_) if is_hijacked(desired, state) => Reason::ImageChanged,
             Some(_) => Reason::ContextChanged,
+            None if state.damaged => Reason::ImageDamaged,
             None => Reason::ImageMissing,
         };
         let action = Action::EnsureImage(desired.spec().image.clone());

@@ -130,6 +130,7 @@ impl Setup {
         let image = ImageState {
             context: Some(Fingerprint::of(b"context")),
             present: Some(image()),
+            damaged: false,
             dangling: Vec::new(),
         };
         let file = file_of(UnitFileState::Current { revision });

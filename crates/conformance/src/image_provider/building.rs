@@ -250,6 +250,29 @@ pub(super) async fn builds_that_fail_or_are_dropped_leave_nothing_in_the_store(
     Ok(())
 }
 
+pub(super) async fn damaged_image_is_not_present_and_is_made_again(world: &World) -> Arranged {
+    let before = ensure(world).await;
+    world.damage_image(&before.id).await?;
+    // Another instance, because one that knows the image need not look at it again.
+    let (images, source) = (world.another(), world.source());
+    let sources = BTreeMap::from([(world.name(), source.clone())]);
+    let seen = images.observe(&sources).await.remove(&world.name()).unwrap().unwrap();
+    assert!(seen.damaged && seen.present.is_none(), "{seen:?}");
+    images.ensure(&source).await.unwrap();
+    let seen = images.observe(&sources).await.remove(&world.name()).unwrap().unwrap();
+    assert!(seen.is_current() && !seen.damaged, "{seen:?}");
+    assert_eq!(world.contacts().await, 0);
+    Ok(())
+}
+
+pub(super) async fn present_image_survives_a_power_loss(world: &World) -> Arranged {
+    let image = ensure(world).await;
+    world.lose_power().await?;
+    let after = state(world).await;
+    assert_eq!((after.present, after.damaged), (Some(image), false));
+    Ok(())
+}
+
 pub(super) async fn without_the_container_program_images_are_unavailable(
     world: &World,
 ) -> Arranged {

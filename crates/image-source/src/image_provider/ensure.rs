@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PresentImage, PullSource};
+use companion_core::model::image::{
+    BuildSource, ImageRef, ImageSource, PresentImage, Provenance, PullSource,
+};
 
-use super::{Found, ImageError, Images, reference};
+use super::{Damage, Found, ImageError, Images, reference};
 use crate::context::Context;
 use crate::engine::{Build, CONTEXT_LABEL, ImageEngine, SOURCE_LABEL};
 use crate::lock;
-use crate::text::path_shown;
+use crate::text::{path_shown, shown};
 
 impl<E: ImageEngine> Images<E> {
     /// Provides the image of `source` and returns the image as read back.
@@ -23,6 +25,9 @@ impl<E: ImageEngine> Images<E> {
         let found = self.find(source).await?;
         if let Some(image) = found.present.clone().filter(|_| found.state().is_current()) {
             return Ok(image);
+        }
+        if let Some(damage) = &found.damage {
+            self.discard(damage).await?;
         }
         match (&source.build, &found.context, &source.pull) {
             (Some(build), Some(context), pull) => {
@@ -92,6 +97,24 @@ impl<E: ImageEngine> Images<E> {
         })
     }
 
+    /// Removes a damaged image, because a build or pull reuses the stored layers of an image that is there. An image
+    /// that only took the name of our build stays: the build takes the name back.
+    async fn discard(&self, damage: &Damage) -> Result<(), ImageError> {
+        let Damage { image, other_name, error } = damage;
+        let (reference, id) = (&image.reference, &image.id);
+        tracing::warn!(image = %reference, %id, reason = %error, "image is damaged");
+        if is_build_name(reference) && image.provenance == Provenance::External {
+            return Ok(());
+        }
+        if let Some(name) = other_name {
+            return Err(ImageError::DamagedAndShared { id: id.clone(), name: shown(name) });
+        }
+        lock(&self.durable).remove(id);
+        self.engine.discard(id).await?;
+        tracing::info!(image = %reference, %id, "removed a damaged image");
+        Ok(())
+    }
+
     fn read_back(&self, found: Found, step: &'static str) -> Result<PresentImage, ImageError> {
         if let Some(platform) = found.mismatch {
             return Err(ImageError::WrongPlatform {
@@ -103,7 +126,8 @@ impl<E: ImageEngine> Images<E> {
     }
 
     async fn find(&self, source: &ImageSource) -> Result<Found, ImageError> {
-        self.read(&[source]).await.pop().unwrap_or(Err(ImageError::NoSource))
+        let limit = self.engine.sync_limit();
+        self.read(&[source], limit).await.pop().unwrap_or(Err(ImageError::NoSource))
     }
 
     fn lock_of(&self, reference: &ImageRef) -> Arc<tokio::sync::Mutex<()>> {
@@ -125,6 +149,7 @@ impl ImageError {
             | Self::BuildName
             | Self::WrongPlatform { .. }
             | Self::NotReadBack(_)
+            | Self::DamagedAndShared { .. }
             | Self::BuildAndPull { .. } => false,
         }
     }

@@ -89,10 +89,6 @@ impl CommandBackend for Crashing {
         self.0.has_units().await
     }
 
-    fn watched(&self) -> Vec<PathBuf> {
-        self.0.watched()
-    }
-
     async fn doctor(&self, catalog: &Catalog) -> Vec<Finding> {
         self.0.doctor(catalog).await
     }

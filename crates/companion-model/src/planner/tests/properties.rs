@@ -96,8 +96,17 @@ fn image_state() -> impl Strategy<Value = ImageState> {
         3 => Just(vec![]),
         1 => Just(vec![ImageId::new(&"3".repeat(64)).unwrap()]),
     ];
-    (context, prop::option::of(Just(image())), dangling)
-        .prop_map(|(context, present, dangling)| ImageState { context, present, dangling })
+    let present = prop_oneof![
+        2 => Just((Some(image()), false)),
+        1 => Just((None, false)),
+        1 => Just((None, true)),
+    ];
+    (context, present, dangling).prop_map(|(context, (present, damaged), dangling)| ImageState {
+        context,
+        present,
+        damaged,
+        dangling,
+    })
 }
 
 fn observation<T: std::fmt::Debug>(

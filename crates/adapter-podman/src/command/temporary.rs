@@ -1,0 +1,113 @@
+//! Temporary files of builds and pulls.
+//!
+//! Podman and buildah leave downloaded blobs and copied contexts in `TMPDIR` when they are killed. So each build and pull
+//! gets a temporary directory, which is removed when it ends, or by the next leader. Its name identifies the process
+//! that made it, as the build argument of a working container does.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use image_source::Reader;
+use image_source::text::path_shown;
+use rustix::process::geteuid;
+
+use super::Podman;
+use super::abandoned::BuildId;
+use crate::error::PodmanError;
+
+/// The start of the directories' names.
+const PREFIX: &str = "companion-podman-";
+
+/// Podman's own default.
+const DEFAULT_PLACE: &str = "/var/tmp";
+
+/// Maximum number of entries that are looked at.
+const ENTRY_LIMIT: usize = 65_536;
+
+impl Podman {
+    /// Makes the temporary directory of a build or pull; returns the system's error if that fails.
+    pub(super) async fn make_temporary(&self) -> Result<io::Result<PathBuf>, PodmanError> {
+        let place = self.temporary_place();
+        let make = move || {
+            let directory = place.join(format!("{PREFIX}{}", BuildId::next()));
+            DirBuilder::new().mode(0o700).create(&directory).map(|()| directory)
+        };
+        let made = Reader::default().read(self.limits.files, make).await;
+        made.map_err(|_| PodmanError::NoAnswer { place: path_shown(&self.temporary_place()) })
+    }
+
+    /// Removes a temporary directory. A failed removal is logged and left to the next leader.
+    pub(super) async fn remove_temporary(&self, directory: PathBuf) {
+        let removal = move || remove(&directory);
+        if Reader::default().read(self.limits.files, removal).await.is_err() {
+            tracing::warn!("removing the temporary files of a build or pull takes long");
+        }
+    }
+
+    /// Removes the temporary directories of ended processes.
+    pub(super) async fn sweep_temporary(&self) {
+        let place = self.temporary_place();
+        let sweep = move || abandoned(&place).iter().for_each(|directory| remove(directory));
+        if Reader::default().read(self.limits.files, sweep).await.is_err() {
+            tracing::warn!("removing the temporary files of interrupted builds takes long");
+        }
+    }
+
+    fn temporary_place(&self) -> PathBuf {
+        let given = self.environment.value("TMPDIR").map(PathBuf::from);
+        given.filter(|place| place.is_absolute()).unwrap_or_else(|| DEFAULT_PLACE.into())
+    }
+}
+
+/// Returns our directories in `place` whose process has ended. Another user may use the name as well.
+fn abandoned(place: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(place).into_iter().flatten().flatten().take(ENTRY_LIMIT);
+    let is_abandoned = |name: &OsStr| {
+        let id = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        id.and_then(|id| id.parse::<BuildId>().ok()).is_some_and(|id| !id.has_owner())
+    };
+    entries
+        .filter(|entry| is_abandoned(&entry.file_name()))
+        .map(|entry| entry.path())
+        .filter(|path| {
+            let data = fs::symlink_metadata(path);
+            data.is_ok_and(|data| data.is_dir() && data.uid() == geteuid().as_raw())
+        })
+        .collect()
+}
+
+fn remove(directory: &Path) {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let directory = path_shown(directory);
+            tracing::warn!(directory, reason = %error, "failed to remove temporary files");
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_directories_of_our_ended_processes_are_swept() {
+        let place = tempfile::tempdir().unwrap();
+        let own = place.path().join(format!("{PREFIX}{}", BuildId::next()));
+        let ended = place.path().join(format!("{PREFIX}1-1-0"));
+        for directory in [&own, &ended, &place.path().join("buildah123"), &place.path().join("x")] {
+            fs::create_dir(directory).unwrap();
+        }
+        for name in ["", "x", "1-1"] {
+            fs::create_dir(place.path().join(format!("{PREFIX}{name}"))).unwrap();
+        }
+        fs::write(place.path().join(format!("{PREFIX}1-1-1")), "a file").unwrap();
+        let link = place.path().join(format!("{PREFIX}1-1-2"));
+        std::os::unix::fs::symlink(place.path().join("x"), link).unwrap();
+        assert_eq!(abandoned(place.path()), [ended]);
+        assert_eq!(abandoned(&place.path().join("none")), Vec::<PathBuf>::new());
+    }
+}

@@ -1,0 +1,93 @@
+//! Images that podman refuses as damaged, and a store that cannot be written to the disk.
+
+use std::fs;
+
+use adapter_podman::PodmanImages;
+use companion_core::ports::{ImageProvider as _, PortErrorKind};
+
+use crate::image_provider::{COMMIT, Host};
+
+const REFUSED: &str = "[ -f $dir/whole ] || { echo 'Error: readlink /s/overlay/l: invalid argument' >&2; exit 125; }\n";
+
+/// Removes the only image; the next build gives a whole one.
+const REMOVE: &str = "echo '[]' >$dir/images.json; touch $dir/whole\n";
+
+/// A host whose image was damaged before the start of this process.
+async fn damaged_host() -> Host {
+    let mut host = Host::new();
+    host.images.ensure(&host.source()).await.unwrap();
+    let inspect = fs::read_to_string(host.stub.file("answers/image-inspect")).unwrap();
+    host.stub.answer("image-inspect", &format!("{REFUSED}{inspect}"));
+    host.stub.answer("image-rm", &format!("{REMOVE}{COMMIT}"));
+    host.images = PodmanImages::new(host.stub.podman());
+    host.stub.forget_calls();
+    host
+}
+
+fn removals(host: &Host) -> Vec<String> {
+    let calls = host.stub.calls().into_iter();
+    let is_removal = |call: &Vec<String>| call[0] == "image" && call[1] == "rm" || call[0] == "ps";
+    let shown = |call: Vec<String>| call[..call.len() - 1].join(" ");
+    calls.filter(is_removal).map(shown).collect()
+}
+
+#[tokio::test]
+async fn a_damaged_image_is_removed_before_it_is_built_again() {
+    let host = damaged_host().await;
+    let seen = host.observe().await.unwrap();
+    assert!(seen.damaged && seen.present.is_none());
+    host.images.ensure(&host.source()).await.unwrap();
+    assert_eq!(removals(&host), ["image rm --"], "force is not needed");
+    assert!(host.observe().await.unwrap().is_current());
+}
+
+#[tokio::test]
+async fn a_damaged_image_is_removed_by_force_only_if_no_container_uses_it() {
+    let with_force = format!(
+        "case $* in *--force*) {REMOVE}{COMMIT} ;; *) echo 'Error: layer not known' >&2; exit 125 ;; esac"
+    );
+    for (users, is_removed) in [("[]", true), (r#"[{"Id":"a"}]"#, false)] {
+        let host = damaged_host().await;
+        host.stub.answer("image-rm", &with_force);
+        host.stub.answer("ps", &format!("echo '{users}'"));
+        let made = host.images.ensure(&host.source()).await;
+        assert_eq!(made.is_ok(), is_removed);
+        let by_force = removals(&host).contains(&"image rm --force --".to_owned());
+        assert_eq!(by_force, is_removed, "{:?}", removals(&host));
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_image_that_a_container_uses_stays() {
+    let host = damaged_host().await;
+    host.stub.answer("image-rm", "echo 'Error: image is in use by a container' >&2; exit 2");
+    let error = host.images.ensure(&host.source()).await.unwrap_err();
+    assert!(error.chain().contains("in use by a container"), "{}", error.chain());
+    assert_eq!(removals(&host), ["image rm --"]);
+    assert!(!host.stub.verbs().contains("build"));
+}
+
+#[tokio::test]
+async fn a_damaged_base_image_does_not_rule_out_a_pull() {
+    let host = Host::new();
+    host.stub
+        .answer("build", "echo 'Error: creating build container: layer not known' >&2; exit 125");
+    let image = host.images.ensure(&host.source()).await.unwrap();
+    assert!(image.reference.as_str().starts_with("registry.example"));
+}
+
+#[tokio::test]
+async fn an_image_whose_store_cannot_be_synced_is_not_reported_as_present() {
+    let host = Host::new();
+    // A part of the store that cannot be opened.
+    let layers = host.stub.file("store/overlay-layers");
+    std::os::unix::fs::symlink("overlay-layers", &layers).unwrap();
+    let error = host.images.ensure(&host.source()).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Transient);
+    assert!(error.chain().contains("failed to write the image store"), "{}", error.chain());
+    host.observe().await.unwrap_err();
+    assert!(!host.stub.verbs().contains("pull"));
+    fs::remove_file(&layers).unwrap();
+    assert!(host.observe().await.unwrap().is_current());
+    assert_eq!(host.stub.verbs().matches("build").count(), 1);
+}
