@@ -1,0 +1,175 @@
+use companion_core::model::companion::CompanionName;
+
+use super::*;
+use crate::app::AppId;
+use crate::leader::Settings;
+use crate::published::StatusReport;
+
+fn store(dir: &Path) -> RecordStore {
+    RecordStore::new(dir.join("state"), Arc::new(Catalog::builtin()))
+}
+
+async fn install(store: &RecordStore, app: &str) {
+    let app = AppId::new(app).unwrap();
+    let intent = move |record: &mut Record, catalog: &Catalog| {
+        (true, record.install(&app, "a test", catalog))
+    };
+    store.update(intent).await.unwrap();
+}
+
+#[tokio::test]
+async fn intent_is_visible_to_another_process_immediately() {
+    let dir = tempfile::tempdir().unwrap();
+    install(&store(dir.path()), "lnd").await;
+    let desired = store(dir.path()).load().await.unwrap();
+    let names: Vec<_> =
+        desired.present().map(|(name, _)| name).map(CompanionName::as_str).collect();
+    assert_eq!(names, ["archy-lnd-ui"]);
+}
+
+#[test]
+fn desired_state_and_every_catalog_are_watched() {
+    let settings = Settings {
+        catalogs: vec!["/etc/companion/a.toml".into(), "/home/archy/b.toml".into()],
+        ..Settings::default()
+    };
+    let inputs = Arc::new(Inputs::new(settings, None, "/state"));
+    let watched = RecordStore::with_inputs("/state", inputs).places();
+    let files = ["/state/desired.json", "/etc/companion/a.toml", "/home/archy/b.toml"];
+    let expected: Vec<_> = files.iter().filter_map(|file| Place::file(Path::new(file))).collect();
+    assert_eq!(watched, expected);
+}
+
+#[tokio::test]
+async fn desired_state_is_empty_at_first_and_reads_create_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(store(dir.path()).load().await.unwrap(), DesiredState::default());
+    assert!(!dir.path().join("state").exists());
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_an_error_and_is_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    install(&store, "lnd").await;
+    let file = dir.path().join("state/desired.json");
+    std::fs::write(&file, b"half a rec").unwrap();
+    let error = store.load().await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Invalid);
+    assert!(error.to_string().contains("desired.json"), "{error}");
+    let app = AppId::new("lnd").unwrap();
+    let intent = move |record: &mut Record, catalog: &Catalog| {
+        (true, record.remove(&app, "a test", catalog))
+    };
+    assert!(store.update(intent).await.is_err());
+    assert_eq!(std::fs::read(&file).unwrap(), b"half a rec");
+}
+
+#[tokio::test]
+async fn lock_is_free_again_after_an_intent_that_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    install(&store, "lnd").await;
+    std::fs::write(dir.path().join("state/desired.json"), b"half a rec").unwrap();
+    assert!(store.update(|_, _| (false, ())).await.is_err());
+    let state = Dir::open(store.dir(), Trust::Owned).unwrap();
+    let mut lock = LockFile::open(&state, LOCK_FILE, 0o600).unwrap();
+    assert!(lock.try_lock().unwrap());
+}
+
+#[tokio::test]
+async fn intent_of_a_cancelled_caller_holds_the_lock_until_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, other) = (store(dir.path()), store(dir.path()));
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (end, may_end) = std::sync::mpsc::channel::<()>();
+    let app = AppId::new("lnd").unwrap();
+    let intent = tokio::spawn(async move {
+        let change = move |record: &mut Record, catalog: &Catalog| {
+            begun.send(()).unwrap();
+            may_end.recv().unwrap();
+            (true, record.install(&app, "a test", catalog))
+        };
+        store.update(change).await
+    });
+    tokio::task::spawn_blocking(move || has_begun.recv().unwrap()).await.unwrap();
+    intent.abort();
+    assert!(intent.await.unwrap_err().is_cancelled());
+    let state = Dir::open(other.dir(), Trust::Owned).unwrap();
+    let mut lock = LockFile::open(&state, LOCK_FILE, 0o600).unwrap();
+    assert!(!lock.try_lock().unwrap());
+    end.send(()).unwrap();
+    let _lock = super::lock(other.dir()).await.unwrap();
+    assert_eq!(other.load().await.unwrap().present().count(), 1);
+}
+
+#[tokio::test]
+async fn sweep_removes_temporary_files_and_keeps_the_desired_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    install(&store, "lnd").await;
+    for left in [".desired.json.abcdefgh.tmp", ".host-key.abcdefgh.tmp"] {
+        std::fs::write(dir.path().join("state").join(left), b"half").unwrap();
+    }
+    assert_eq!(store.sweep().await.unwrap(), 2);
+    assert_eq!(store.sweep().await.unwrap(), 0);
+    assert_eq!(store.load().await.unwrap().present().count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sweep_waits_for_an_intent_that_is_being_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    install(&store, "lnd").await;
+    let file = dir.path().join("state/.desired.json.abcdefgh.tmp");
+    std::fs::write(&file, b"half").unwrap();
+    let state = Dir::open(store.dir(), Trust::Owned).unwrap();
+    let mut lock = LockFile::open(&state, LOCK_FILE, 0o600).unwrap();
+    assert!(lock.try_lock().unwrap());
+    assert_eq!(store.sweep().await.unwrap_err().kind(), PortErrorKind::Transient);
+    assert!(file.exists());
+    drop(lock);
+    assert_eq!(store.sweep().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn intents_after_a_lost_file_are_newer_than_what_a_leader_published() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    install(&store, "lnd").await;
+    let mut report = StatusReport::unpublished(Vec::new(), store.inputs(), None);
+    report.observed_generation = Generation(50);
+    let state = Dir::open(store.dir(), Trust::Owned).unwrap();
+    state.write("status.json", &serde_json::to_vec(&report).unwrap(), 0o600).unwrap();
+    state.remove("desired.json").unwrap();
+    install(&store, "lnd").await;
+    assert_eq!(store.load().await.unwrap().latest, Generation(51));
+}
+
+#[tokio::test]
+async fn desired_state_larger_than_can_be_read_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(dir.path());
+    install(&store, "lnd").await;
+    let change = |record: &mut Record, catalog: &Catalog| {
+        for number in 0..8000 {
+            let app = AppId::new(format!("app-{number}")).unwrap();
+            record.remove(&app, &"x".repeat(128), catalog);
+        }
+        (true, ())
+    };
+    assert_eq!(store.update(change).await.unwrap_err().kind(), PortErrorKind::Invalid);
+    assert_eq!(store.load().await.unwrap().present().count(), 1);
+}
+
+#[tokio::test]
+async fn state_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    install(&store(dir.path()), "lnd").await;
+    let mode =
+        |path: &str| std::fs::metadata(dir.path().join(path)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode("state"), 0o700);
+    assert_eq!(mode("state/desired.json"), 0o600);
+    assert_eq!(mode("state/lock"), 0o600);
+}
