@@ -91,9 +91,9 @@ soak:
 properties:
     .ci/run properties
 
-# each seeded defect is found by a test
-zoo:
-    .ci/run zoo
+# each seeded bug is found by a test
+seeded-bugs:
+    .ci/run seeded-bugs
 
 # mutations of the crates that only decide
 mutants:

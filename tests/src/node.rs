@@ -301,7 +301,7 @@ pub fn in_words(steps: &[(Step, Outcome)]) -> Vec<String> {
     let word = |(step, outcome): &(Step, Outcome)| match outcome {
         Outcome::Done | Outcome::Begun => step.to_string(),
         Outcome::NotNeeded => format!("{step} (not needed)"),
-        Outcome::Failed { error, .. } => format!("{step} (failed: {error})"),
+        Outcome::Failed(problem) => format!("{step} (failed: {})", problem.message),
         Outcome::Skipped => format!("{step} (skipped)"),
     };
     steps.iter().map(word).collect()

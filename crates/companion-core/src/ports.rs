@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::error_chain::chain;
 use crate::model::companion::CompanionName;
-pub use crate::model::error::PortErrorKind;
+pub use crate::model::error::{PortErrorKind, Problem};
 use crate::model::host::HostTraits;
 
 pub mod container_runtime;
@@ -43,6 +43,12 @@ pub struct PortError {
     kind: PortErrorKind,
     message: String,
     source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl From<&PortError> for Problem {
+    fn from(error: &PortError) -> Self {
+        Self::new(error.kind(), error.chain())
+    }
 }
 
 /// The result of a port call.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::{DesiredState, Generation};
-use crate::model::error::PortErrorKind;
+use crate::model::error::Problem;
 use crate::model::observed::{Attempt, FirstSeen, History, ObservedState, VerifiedRun, Work};
 use crate::model::unit::UnitFileState;
 use crate::planner::CONFIG_INTERVAL;
@@ -167,12 +167,7 @@ pub enum End {
     /// It succeeded.
     Done,
     /// It failed.
-    Failed {
-        /// The kind of error.
-        kind: PortErrorKind,
-        /// The error message.
-        error: String,
-    },
+    Failed(Problem),
     /// Its reconciler cancelled it.
     Dropped,
 }
@@ -182,7 +177,7 @@ impl End {
     pub fn error(&self) -> Option<&str> {
         match self {
             Self::Done => None,
-            Self::Failed { error, .. } => Some(error),
+            Self::Failed(problem) => Some(&problem.message),
             Self::Dropped => Some("cancelled: its input changed"),
         }
     }

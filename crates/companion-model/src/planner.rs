@@ -240,8 +240,11 @@ impl CompanionPlan<'_, '_> {
         let Some(failure) = self.holding_failure(work, input) else {
             return false;
         };
-        let Failure { count, retry_at, error, .. } = failure;
-        self.block_until(WaitingOn::BackOff { work, failures: count, error }, retry_at);
+        let Failure { count, retry_at, problem, .. } = failure;
+        self.block_until(
+            WaitingOn::BackOff { work, failures: count, error: problem.message },
+            retry_at,
+        );
         true
     }
 }

@@ -8,7 +8,7 @@ use crate::check::check;
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
-use crate::model::error::PortErrorKind;
+use crate::model::error::Problem;
 use crate::model::observed::ObservedState;
 use crate::plan::{Blocked, Plan, Step};
 
@@ -99,12 +99,7 @@ pub enum Outcome {
     /// It was no longer needed.
     NotNeeded,
     /// It failed.
-    Failed {
-        /// The kind of error.
-        kind: PortErrorKind,
-        /// The error message.
-        error: String,
-    },
+    Failed(Problem),
     /// An earlier step that it depends on failed.
     Skipped,
 }
@@ -120,6 +115,6 @@ pub struct Execution {
 impl Execution {
     /// Whether no step failed.
     pub fn is_clean(&self) -> bool {
-        !self.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed { .. }))
+        !self.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Failed(_)))
     }
 }

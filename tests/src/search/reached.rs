@@ -38,8 +38,8 @@ pub fn verb(executor: Option<&Executor>) -> Option<String> {
 pub fn in_outcome(outcome: &Outcome, verb: Option<String>, reached: &mut Reached) {
     match outcome {
         Outcome::Done | Outcome::Begun => reached.extend(verb),
-        Outcome::Failed { kind, .. } => {
-            reached.insert(format!("fails as {kind}"));
+        Outcome::Failed(problem) => {
+            reached.insert(format!("fails as {}", problem.kind));
         }
         Outcome::NotNeeded | Outcome::Skipped => {
             reached.insert(format!("ends as {outcome:?}"));
@@ -50,8 +50,8 @@ pub fn in_outcome(outcome: &Outcome, verb: Option<String>, reached: &mut Reached
 /// Records the outcome of the tasks of `leader` that it has not observed yet.
 pub fn in_tasks(leader: &Leader, reached: &mut Reached) {
     for done in &leader.ended {
-        if let End::Failed { kind, .. } = &done.0.end {
-            reached.insert(format!("fails as {kind}"));
+        if let End::Failed(problem) = &done.0.end {
+            reached.insert(format!("fails as {}", problem.kind));
         }
     }
 }

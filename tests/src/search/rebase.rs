@@ -39,7 +39,7 @@ pub fn rebase_memory(
         for (work, failure) in failures {
             failure.retry_at = origin.after(now.until(failure.retry_at));
             failure.count = failure.count.min(LONGEST_FROM);
-            failure.error.clear();
+            failure.problem.message.clear();
             failure.input = renamed(failure.input, *work, runs.get(name));
         }
     }

@@ -50,7 +50,7 @@ pub(crate) fn pass_is_honest(
     let said = match pass {
         Ok(pass) => {
             let failed =
-                pass.steps.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Failed { .. }));
+                pass.steps.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Failed(_)));
             format!("{:?} {:?}", failed.collect::<Vec<_>>(), pass.last.plan.blocked)
         }
         Err(error) => error.chain(),

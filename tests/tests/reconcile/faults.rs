@@ -327,7 +327,7 @@ async fn reload_failure_is_reported_with_its_cause() {
     let pass = node.pass().await;
     let status = companion_core::status::status(&pass.last);
     let failed = pass.steps.iter().find_map(|(step, outcome)| match outcome {
-        companion_core::reconciler::Outcome::Failed { error, .. } => Some((step, error)),
+        companion_core::reconciler::Outcome::Failed(problem) => Some((step, &problem.message)),
         _ => None,
     });
     let (step, error) = failed.expect("the reload failed");

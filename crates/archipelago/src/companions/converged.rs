@@ -84,7 +84,7 @@ impl StepReport {
             Outcome::Done => ("done", None),
             Outcome::Begun => ("begun", None),
             Outcome::NotNeeded => ("not-needed", None),
-            Outcome::Failed { error, .. } => ("failed", Some(error.clone())),
+            Outcome::Failed(problem) => ("failed", Some(problem.message.clone())),
             Outcome::Skipped => ("skipped", None),
         };
         Self { outcome: Some(word), error, ..Self::planned(step) }
@@ -162,8 +162,8 @@ fn failed_last(pass: &Convergence, companion: &CompanionStatus) -> Option<String
         return None;
     }
     pass.steps.iter().rev().find_map(|(step, outcome)| match outcome {
-        Outcome::Failed { error, .. } if step.companion() == Some(&companion.name) => {
-            Some(format!("{step}: {error}"))
+        Outcome::Failed(problem) if step.companion() == Some(&companion.name) => {
+            Some(format!("{step}: {}", problem.message))
         }
         _ => None,
     })

@@ -206,7 +206,7 @@ impl Shared {
         let (kind, message) = match outcome {
             Outcome::Done => (EventKind::Done, None),
             Outcome::NotNeeded => (EventKind::NotNeeded, None),
-            Outcome::Failed { error, .. } => (EventKind::Failed, Some(error.clone())),
+            Outcome::Failed(problem) => (EventKind::Failed, Some(problem.message.clone())),
             Outcome::Skipped => (EventKind::Skipped, None),
             Outcome::Begun => {
                 if let Step::Companion(step) = step {

@@ -18,7 +18,7 @@ use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::service::Verb;
 use crate::plan::{Action, CompanionStep, Condition, Step};
-use crate::ports::{Host, PortError, PortResult};
+use crate::ports::{Host, PortError, PortResult, Problem};
 
 /// A plan in execution, between two port calls.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -122,14 +122,14 @@ impl Executor {
     }
 
     fn failed(&mut self, step: &Step, error: &PortError, memory: &mut Memory) -> Outcome {
-        let (kind, error) = (error.kind(), error.chain());
-        warn!("{step}: failed: {error}");
+        let problem = Problem::from(error);
+        warn!("{step}: failed: {}", problem.message);
         for name in step.serves() {
-            memory.attempts.failed(name, step.work(), kind, &error);
+            memory.attempts.failed(name, step.work(), &problem);
         }
         self.stopped.extend(step.companion().cloned());
         self.load_failed |= matches!(step, Step::Load(_));
-        Outcome::Failed { kind, error }
+        Outcome::Failed(problem)
     }
 
     /// Counts the attempts of `step`, once for all steps of the same work.

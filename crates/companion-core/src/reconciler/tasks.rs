@@ -96,7 +96,7 @@ impl Task {
 }
 
 fn failed(error: &PortError) -> End {
-    End::Failed { kind: error.kind(), error: error.chain() }
+    End::Failed(error.into())
 }
 
 /// Makes the port call of `stage` and returns the next stage.

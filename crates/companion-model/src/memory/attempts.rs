@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{End, TaskKey};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
-use crate::model::error::PortErrorKind;
+use crate::model::error::{PortErrorKind, Problem};
 use crate::model::observed::{Failure, Work};
 use crate::model::revision::Fingerprint;
 use crate::plan::Plan;
@@ -32,16 +32,15 @@ impl Attempts {
         let before = failures.get(&work).filter(|failure| failure.input == input);
         let count = before.map_or(0, |failure| failure.count).saturating_add(1);
         let retry_at = now.after(backoff::delay(count, jitter));
-        let (kind, error) = (PortErrorKind::Transient, without_effect(work).to_owned());
-        failures.insert(work, Failure { input, count, retry_at, kind, error });
+        let problem = Problem::new(PortErrorKind::Transient, without_effect(work));
+        failures.insert(work, Failure { input, count, retry_at, problem });
     }
 
     /// Records the error of the attempt counted last.
-    pub fn failed(&mut self, name: &CompanionName, work: Work, kind: PortErrorKind, error: &str) {
+    pub fn failed(&mut self, name: &CompanionName, work: Work, problem: &Problem) {
         let failures = self.failures.get_mut(name);
         if let Some(failure) = failures.and_then(|failures| failures.get_mut(&work)) {
-            failure.kind = kind;
-            failure.error = error.to_owned();
+            failure.problem.clone_from(problem);
         }
     }
 
@@ -59,9 +58,8 @@ impl Attempts {
         let counted = failures.and_then(|failures| failures.get_mut(work));
         let Some(failure) = counted.filter(|failure| failure.input == input) else { return };
         failure.retry_at = at.after(backoff::delay(failure.count, jitter));
-        if let End::Failed { kind, error } = end {
-            failure.kind = *kind;
-            failure.error.clone_from(error);
+        if let End::Failed(problem) = end {
+            failure.problem.clone_from(problem);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The kinds of port errors.
+//! Port errors as plain data.
 
 use std::fmt;
 
@@ -30,5 +30,21 @@ impl fmt::Display for PortErrorKind {
             Self::Invalid => "invalid",
             Self::Unavailable => "unavailable",
         })
+    }
+}
+
+/// A port error as plain data: what failed is clear from where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Problem {
+    /// What the caller can do about it.
+    pub kind: PortErrorKind,
+    /// The message with its causes, in one line.
+    pub message: String,
+}
+
+impl Problem {
+    /// Returns a problem of `kind`.
+    pub fn new(kind: PortErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
     }
 }

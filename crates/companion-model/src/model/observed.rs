@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::Monotonic;
 use super::companion::CompanionName;
 use super::desired::Generation;
-use super::error::PortErrorKind;
+use super::error::Problem;
 use super::hook::HookState;
 use super::host::HostTraits;
 use super::image::ImageState;
@@ -105,10 +105,8 @@ pub struct Failure {
     pub count: u32,
     /// The earliest time of the next attempt.
     pub retry_at: Monotonic,
-    /// The kind of error.
-    pub kind: PortErrorKind,
-    /// The error message.
-    pub error: String,
+    /// Why the last attempt failed.
+    pub problem: Problem,
 }
 
 /// A run that was observed with a matching unit file.

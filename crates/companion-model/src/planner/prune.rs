@@ -121,7 +121,7 @@ fn take_down(
         let load_input = plan.input(&"forget");
         let failure = plan.holding_failure(Work::Load, load_input);
         if let Some(failure) = failure.filter(|_| !on_disk) {
-            let message = failure.error;
+            let message = failure.problem.message;
             plan.block_until(WaitingOn::NotLoaded { message }, failure.retry_at);
             return true;
         }

@@ -8,7 +8,7 @@ use crate::check::check;
 use crate::model::companion::CompanionSpec;
 use crate::model::container::{AbsolutePath, ContainerSpec};
 use crate::model::desired::RemovedCompanion;
-use crate::model::error::PortErrorKind;
+use crate::model::error::{PortErrorKind, Problem};
 use crate::model::hook::{
     ConfigFile, ConfigId, HookName, HookProgram, HookSpec, HookState, Link, Rendering,
 };
@@ -262,7 +262,7 @@ impl Setup {
         let before = failures.get(&work).filter(|failure| failure.input == input);
         let count = before.map_or(1, |failure| failure.count + 1);
         let retry_at = self.now.after(backoff::delay(count, 0));
-        let failure = Failure { input, count, retry_at, kind, error: error.to_owned() };
+        let failure = Failure { input, count, retry_at, problem: Problem::new(kind, error) };
         failures.insert(work, failure);
     }
 }

@@ -234,9 +234,12 @@ fn refused(plan: &mut CompanionPlan<'_, '_>, input: Fingerprint) -> bool {
     let Some(failure) = plan.holding_failure(Work::Unit, input) else {
         return false;
     };
-    let refused = failure.kind == PortErrorKind::Invalid;
+    let refused = failure.problem.kind == PortErrorKind::Invalid;
     if refused {
-        plan.block_until(WaitingOn::UnitRefused { message: failure.error }, failure.retry_at);
+        plan.block_until(
+            WaitingOn::UnitRefused { message: failure.problem.message },
+            failure.retry_at,
+        );
     }
     refused
 }
@@ -264,8 +267,8 @@ fn loaded(
     // A reload failed or did not load the unit: report its error first, because the loaded unit
     // does not explain why.
     let message = match &service.unit {
-        LoadedUnit::Absent => failure.error,
-        found => format!("{} ({found})", failure.error),
+        LoadedUnit::Absent => failure.problem.message,
+        found => format!("{} ({found})", failure.problem.message),
     };
     plan.block_until(WaitingOn::NotLoaded { message }, failure.retry_at);
     None

@@ -18,6 +18,13 @@ fn percent_and_dollar_are_doubled_where_they_end_in_a_command() {
     }
 }
 
+/// Linux limits an argument to 128 KiB (`MAX_ARG_STRLEN`); the option in front of it has up to 256 bytes.
+#[test]
+fn a_word_of_130_816_bytes_is_the_longest() {
+    assert!(spell(Class::Line, &["a".repeat(130_816).as_str()]).is_ok());
+    assert!(spell(Class::Line, &["a".repeat(130_817).as_str()]).is_err());
+}
+
 #[test]
 fn only_percent_is_doubled_where_systemd_reads_the_key_itself() {
     assert_eq!(spelt(Class::SystemdText, "100% of $HOME"), "100%% of $HOME");

@@ -187,8 +187,7 @@ prop_compose! {
                     input: step.input,
                     count: 1,
                     retry_at: setup.now.after(backoff::FIRST),
-                    kind: PortErrorKind::Transient,
-                    error: "it failed".to_owned(),
+                    problem: Problem::new(PortErrorKind::Transient, "it failed"),
                 };
                 let failures = setup.history.failures.entry(name()).or_default();
                 failures.insert(step.work, failure);
