@@ -204,3 +204,52 @@ fn a_start_may_come_before_the_load_that_only_another_companion_needs() {
     steps.insert(0, started.into());
     assert!(!broken(&setup, steps).contains(&Rule::OneLoadInOrder));
 }
+
+#[test]
+fn removing_an_image_or_file_in_use_is_a_violation() {
+    let setup = Setup::converged();
+    let other = ImageId::new(&"2".repeat(64)).unwrap();
+    let pruned = |id: ImageId| broken(&setup, vec![step(Action::PruneImages(vec![id]))]);
+    assert_eq!(pruned(image().id), [Rule::NothingInUse]);
+    assert_eq!(pruned(other), []);
+    let swept = |keep| broken(&setup, vec![step(Action::SweepConfigs { hook: hook(), keep })]);
+    assert_eq!(swept(ConfigId { epoch: 1, ..config() }), [Rule::NothingInUse]);
+    assert_eq!(swept(config()), []);
+}
+
+#[test]
+fn rendering_with_an_unread_unit_or_service_is_a_violation() {
+    let render = || step(Action::RunHook { hook: hook(), claimed: Vec::new() });
+    let unread = "unreadable".to_owned();
+    let mut setup = Setup::converged();
+    setup.seen.service = Observation::Unknown(unread.clone());
+    assert_eq!(broken(&setup, vec![render()]), [Rule::NothingOnUnknown]);
+    let mut setup = Setup::converged();
+    setup.seen.unit = Observation::Unknown(unread);
+    assert!(broken(&setup, vec![render()]).contains(&Rule::NothingOnUnknown));
+    assert_eq!(broken(&Setup::converged(), vec![render()]), []);
+}
+
+#[test]
+fn removal_of_a_unit_after_the_load_is_a_violation() {
+    let mut setup = Setup::removed();
+    setup.down(RunState::Down);
+    let removal = CompanionStep { generation: Generation(2), ..step(Action::RemoveUnit) };
+    let (_, steps) = lost();
+    let load = steps[1].clone();
+    let in_order = |steps: Vec<Step>| !broken(&setup, steps).contains(&Rule::OneLoadInOrder);
+    assert!(in_order(vec![removal.clone().into(), load.clone()]));
+    assert!(!in_order(vec![load, removal.into()]));
+}
+
+/// A host without a loaded stage starts what was written.
+#[test]
+fn order_without_a_loaded_stage_is_write_then_start() {
+    let (mut setup, steps) = lost();
+    setup.traits = HostTraits::NONE;
+    let [write, _load, start] = steps.as_slice() else { panic!("{steps:?}") };
+    let Step::Companion(start) = start else { panic!("{start:?}") };
+    let start: Step = CompanionStep { after_load: false, ..start.clone() }.into();
+    assert_eq!(broken(&setup, vec![write.clone(), start.clone()]), []);
+    assert_eq!(broken(&setup, vec![start, write.clone()]), [Rule::OneLoadInOrder]);
+}
