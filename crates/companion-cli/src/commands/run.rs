@@ -31,8 +31,8 @@ use watchdog::Watchdog;
 /// Run the reconcile loop (daemon)
 ///
 /// The daemon is the leader: other commands record intents and wait for it. It reconciles at startup,
-/// when a unit, the desired state or a catalog file changes, and at least every 30 s; it leaves alone
-/// what is as desired. It notifies systemd (Type=notify, WatchdogSec=). SIGTERM and SIGINT finish the
+/// when a unit, a service, a rendered file, an input of a hook, the desired state or a catalog file
+/// changes, and at least every 30 s; it leaves alone what is as desired. It notifies systemd (Type=notify, WatchdogSec=). SIGTERM and SIGINT finish the
 /// current reconcile and stop the daemon; the companions keep running. SIGHUP triggers a reconcile. Only
 /// one process leads at a time: a second daemon exits with an error, and a daemon that starts while a
 /// command leads waits for it.
