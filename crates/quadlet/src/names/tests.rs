@@ -200,3 +200,23 @@ fn labels_hosts_and_users_that_would_mean_something_else_are_refused() {
         assert_eq!(check_user(user), Ok(()), "{user:?}");
     }
 }
+
+#[test]
+fn podman_options_have_a_name_and_a_value() {
+    for option in ["--umask=0022", "--log-driver=journald", "--label=a=b", "--x="] {
+        assert!(check_option(option).is_ok(), "{option}");
+    }
+    for option in ["", "--", "--=x", "---x=1", "--x", "-x=1", "x=1", "--X=1", "--a b=1", "--a.b=1"]
+    {
+        assert!(check_option(option).is_err(), "{option}");
+    }
+}
+
+#[test]
+fn capabilities_are_letters_and_underscores() {
+    assert!(check_capability("CAP_SYS_ADMIN").is_ok());
+    assert!(check_capability("all").is_ok());
+    for name in ["", "A B", "A-B", "A1", "%A"] {
+        assert!(check_capability(name).is_err(), "{name}");
+    }
+}
