@@ -34,7 +34,7 @@ const UNLIMITED_FROM: u32 = 2;
 /// In addition to the requested settings it sets:
 ///
 /// - `Pull=never`: the image is already present, and a repair needs no network.
-/// - `PodmanArgs=` for each setting that containers.conf(5) could change, see [`PINNED`].
+/// - `PodmanArgs=` for the defaults of Podman that containers.conf(5) could change and a companion relies on.
 /// - `[Quadlet] DefaultDependencies=false`: a user's manager never reaches `network-online.target` by itself, and each
 ///   first start would wait 90 s for it (podman issue 24588). A container that fails without a network is restarted.
 /// - `TimeoutStartSec=` always, and `TimeoutStopSec=` above `StopTimeout=` if that is given.
