@@ -21,6 +21,11 @@ pub(crate) fn vectors() -> Vec<String> {
         "noexec",
         "X-y",
         "daemon off;",
+        "--umask=0022",
+        "--tz=local",
+        "--annotation=a=b c",
+        "--cpus=1.5",
+        "--hostuser=%U$",
     ];
     let texts = [
         "",
