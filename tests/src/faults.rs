@@ -22,9 +22,9 @@ mod effects;
 mod events;
 
 use effects::{
-    ONE_A_MINUTE, TEN_YEARS, conditions, config, contexts, fail_service, leave_container, log_in,
-    log_out, lose_input, misbehave, move_tag, nothing, remove_images, restore_context,
-    restore_input, restore_program, set_record, set_start_delay,
+    ONE_A_MINUTE, ONE_AN_HOUR, TEN_YEARS, conditions, config, contexts, fail_service,
+    leave_container, log_in, log_out, lose_input, misbehave, move_tag, nothing, remove_images,
+    restore_context, restore_input, restore_program, set_record, set_start_delay,
 };
 
 /// What a fault concerns.
@@ -240,8 +240,8 @@ faults! {
         Some(|h, _| conditions(h, |it| it.start_limit = ONE_A_MINUTE));
     StartsUsual: "starts limited as usual", Host, Itself,
         Some(|h, _| conditions(h, |it| it.start_limit = Conditions::default().start_limit));
-    ReloadsLimited: "reloads limited to one a minute", Host, After(ReloadsUnlimited),
-        Some(|h, _| conditions(h, |it| it.reload_limit = Some(ONE_A_MINUTE)));
+    ReloadsLimited: "reloads limited to one an hour", Host, After(ReloadsUnlimited),
+        Some(|h, _| conditions(h, |it| it.reload_limit = Some(ONE_AN_HOUR)));
     ReloadsUnlimited: "reloads unlimited", Host, Itself,
         Some(|h, _| conditions(h, |it| it.reload_limit = None));
     StartsSlow: "starts take 20 s", Host, After(StartsFast),
@@ -265,6 +265,24 @@ impl Fault {
     /// Whether it concerns all companions.
     pub fn concerns_all(self) -> bool {
         self.scope() == Scope::Host
+    }
+
+    /// Whether it may restart or rewrite the companion of `other`, although it is not aimed at it.
+    pub fn may_restart(self, other: &CompanionSpec) -> bool {
+        match self {
+            Self::RendererChanged | Self::UserManagerStopped | Self::Rebooted | Self::PowerLost => {
+                true
+            }
+            Self::CredentialsRotated | Self::InputLost | Self::InputRestored => {
+                other.hook.is_some()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a boot during it starts no companion, because the generator emits no unit.
+    pub fn hides_all_units(self) -> bool {
+        matches!(self, Self::GeneratorMissing | Self::GeneratorCorruptsOnce | Self::UnparsableFile)
     }
 
     /// Whether it has an effect on the companion of `spec`.

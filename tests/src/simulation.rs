@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 pub mod checks;
 
 use crate::faults::End;
-use checks::{Verdict, must};
+use checks::Verdict;
 
 /// The bound of all waiting: longer than the longest timeout of a call.
 pub const LONGEST: Duration = Duration::from_secs(4 * 3600);
@@ -54,7 +54,7 @@ impl Daemon {
     /// Ends it in that way, together with the work that it started.
     ///
     /// # Errors
-    /// If it does not end.
+    /// If it does not end, or panicked.
     pub async fn end(mut self, end: End) -> Verdict {
         match end {
             End::ShutDown => self.shutdown.cancel(),
@@ -62,7 +62,11 @@ impl Daemon {
         }
         let ended = tokio::time::timeout(LONGEST, &mut self.task).await;
         self.manager.shut_down().await;
-        must(ended.is_ok(), || "the supervisor does not end".to_owned())
+        match ended {
+            Err(_) => Err("the supervisor does not end".to_owned()),
+            Ok(Err(error)) if error.is_panic() => Err(format!("the supervisor panicked: {error}")),
+            Ok(_) => Ok(()),
+        }
     }
 }
 

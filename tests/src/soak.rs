@@ -22,7 +22,7 @@ use crate::simulation::checks::{
 };
 use crate::simulation::{Daemon, virtual_time};
 use companions::{COMPANIONS, Companions};
-use faults::{drawn, failing_calls, lose_everything, restarts_others};
+use faults::{drawn, failing_calls, lose_everything};
 use report::OUTAGE;
 pub use report::{Recoveries, Report};
 
@@ -53,7 +53,8 @@ pub fn soak(seed: u64, hours: u64) -> Result<Report, String> {
             }
         }
         if let Some(daemon) = soak.daemon.take() {
-            daemon.end(End::ShutDown).await?;
+            let wrong = daemon.end(End::ShutDown).await.err();
+            soak.report.findings.extend(wrong.map(|wrong| format!("last shutdown: {wrong}")));
         }
         let Watch { reconciles, wrong, .. } = std::mem::take(&mut *locked(&soak.watch));
         soak.report.findings.extend(grown(&soak.report.memory));
@@ -191,7 +192,16 @@ impl Soak {
         if self.daemon.is_none() {
             self.daemon = Some(start(&self.companions.host, &self.watch));
         }
-        (at, what, faults.into_iter().any(restarts_others))
+        (at, what, self.may_restart_others(&faults, at))
+    }
+
+    /// Whether other companions than `at` may restart because of `faults`, and more is done.
+    fn may_restart_others(&self, faults: &[Fault], at: usize) -> bool {
+        let mut others = (0..COMPANIONS).filter(|other| *other != at);
+        others.any(|other| {
+            let other = self.companions.spec(other);
+            faults.iter().any(|fault| fault.may_restart(&other))
+        })
     }
 
     /// Ends the manager if `fault` does; without a boot it ends during a repair, and is gone for some time.

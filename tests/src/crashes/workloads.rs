@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use adapter_fake::FakeHost;
 use companion_core::model::companion::CompanionSpec;
+use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 use companion_core::model::image::{ImageSource, PullSource};
 
 use crate::faults::Fault;
@@ -96,8 +97,13 @@ fn other_wallet() -> CompanionSpec {
     other_version(wallet())
 }
 
+/// Only the values of its hook differ.
 fn other_viewer() -> CompanionSpec {
-    other_version(viewer())
+    let mut spec = viewer();
+    if let Some(HookSpec { program: HookProgram::Template { values, .. }, .. }) = &mut spec.hook {
+        values.insert("title".to_owned(), TemplateValue::Text("another".to_owned()));
+    }
+    spec
 }
 
 /// Every specification that a workload requests, in the order in which each host learns of them.

@@ -11,6 +11,7 @@ use companion_core::model::container::AbsolutePath;
 use companion_core::model::hook::{HookProgram, TemplateValue};
 
 pub(super) const ONE_A_MINUTE: Limit = Limit { burst: 1, interval: Duration::from_secs(60) };
+pub(super) const ONE_AN_HOUR: Limit = Limit { burst: 1, interval: Duration::from_secs(3600) };
 
 /// In seconds.
 pub(super) const TEN_YEARS: i64 = 315_360_000;
@@ -55,11 +56,12 @@ pub(super) fn fail_service(host: &FakeHost, spec: &CompanionSpec) {
     host.stop_service(&spec.name);
 }
 
-/// A dangling container belongs to a unit; a removed companion has none.
+/// A dangling container belongs to a unit; after a completed removal there is none.
 pub(super) fn leave_container(host: &FakeHost, spec: &CompanionSpec) {
     let world = host.world();
     let intent = world.slot(&spec.name).and_then(|slot| slot.intent);
-    if !matches!(intent, Some(Intent::Gone { .. })) {
+    let gone = matches!(intent, Some(Intent::Gone { .. }));
+    if !gone || world.untruth_at(&spec.name, &host.specs()).is_some() {
         host.leave_container(&spec.name);
     }
 }
@@ -87,10 +89,11 @@ pub(super) fn lose_input(host: &FakeHost, spec: &CompanionSpec) {
     inputs(spec).into_iter().for_each(|path| host.remove_input(path));
 }
 
+/// The restored credentials are others than those before.
 pub(super) fn restore_input(host: &FakeHost, spec: &CompanionSpec) {
     let world = host.world();
     let missing = inputs(spec).into_iter().filter(|path| !world.files.exists(path));
-    missing.for_each(|path| host.put_input(path, "first password"));
+    missing.for_each(|path| host.put_input(path, "another password"));
 }
 
 pub(super) fn contexts(spec: &CompanionSpec, change: impl Fn(&AbsolutePath)) {

@@ -43,7 +43,9 @@ impl Fault {
             RecordLost => return None,
             // The dangling image stays, which is as intended.
             ImageLeft => return None,
-            ManagerKilled | ManagerShutDown => &[UnitDeleted, ServiceStopped],
+            ManagerKilled | ManagerShutDown => {
+                &[UnitDeleted, ConfigDeleted, ImageRemoved, ServiceStopped]
+            }
             UnitRefused | BusDown | GeneratorCorruptsOnce | ReloadsLimited | UnparsableFile => {
                 &[UnitDeleted]
             }

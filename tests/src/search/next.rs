@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
+use adapter_fake::world::desired::Intent;
 use adapter_fake::{Fault as FailingCall, World};
+use companion_core::model::companion::CompanionName;
 use companion_core::reconciler::Reconcile;
 use companion_core::reconciler::parts::Task;
 
@@ -12,6 +14,7 @@ use super::oracle;
 use super::reached::{self, Reached};
 use super::setup::{ORIGIN, Setup};
 use super::state::{Leader, Shared, State, rebase};
+use crate::faults::Fault;
 
 /// The result of a move.
 #[derive(Debug)]
@@ -78,6 +81,9 @@ impl<'s> Mover<'s> {
             }
             Move::Fault(fault, at) => {
                 let spec = self.setup.spec(usize::from(at), 0);
+                if fault == Fault::ContainerLeft && is_gone(state.world.get(), &spec.name) {
+                    return None;
+                }
                 let world =
                     self.simulation.changed(state.world.get(), |host| fault.apply(host, spec));
                 settle(&mut next, &world, 0);
@@ -222,6 +228,11 @@ impl<'s> Mover<'s> {
 /// Replaces the dead leader by `leader`.
 fn followed_by(next: &mut State, leader: Leader) {
     next.leader = Shared::new(leader);
+}
+
+/// A removed companion gets no container in the search, even before its removal is complete.
+fn is_gone(world: &World, name: &CompanionName) -> bool {
+    world.slot(name).is_some_and(|slot| matches!(slot.intent, Some(Intent::Gone { .. })))
 }
 
 fn boot(next: &mut State, boot: impl FnOnce(&mut World)) {

@@ -35,20 +35,6 @@ pub(super) fn drawn(random: &mut Random) -> Vec<Fault> {
     Vec::new()
 }
 
-/// Whether other companions may restart because of it, and more is done: it changes what they share, or it ends all
-/// runs.
-pub(super) fn restarts_others(fault: Fault) -> bool {
-    matches!(
-        fault,
-        Fault::RendererChanged
-            | Fault::CredentialsRotated
-            | Fault::InputLost
-            | Fault::UserManagerStopped
-            | Fault::Rebooted
-            | Fault::PowerLost
-    )
-}
-
 /// The failing calls, one kind of failure each, while a companion has lost its unit, its container and its
 /// configuration.
 pub(super) fn failing_calls() -> Vec<FailingCall> {

@@ -178,13 +178,15 @@ pub(super) async fn of_a_start_and_a_stop_the_last_one_counts(world: &World) {
 pub(super) async fn of_a_stop_and_a_start_the_last_one_counts(world: &World) {
     let unit = world.unit(0);
     run(world, &unit).await;
+    let before = state_of(world, &unit.name).await;
     let services = world.services();
     let ended = services.begin(&unit.name, Verb::Stop).await.done();
     let begun = services.begin(&unit.name, Verb::Start).await.done();
     services.wait(begun).await.done();
     services.wait(ended).await.done();
-    let state = state_of(world, &unit.name).await;
-    assert!(state.is_up(), "the last request was a start: {state:?}");
+    let after = state_of(world, &unit.name).await;
+    assert!(after.is_up(), "the last request was a start: {after:?}");
+    assert_ne!(after.run_id, before.run_id, "the stop was done too, so this is another run");
 }
 
 pub(super) async fn a_job_that_is_replaced_ends_without_an_error(world: &World) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ALL, EVERY, INDEXER, Op, Other, VIEWER, WALLET, Workload, bare, installed};
+use super::{ALL, EVERY, INDEXER, Op, Other, VIEWER, WALLET, Workload, bare, explorer, installed};
 use crate::faults::Fault;
 use crate::node::{companions, indexer, other_version, wallet};
 
@@ -28,22 +28,37 @@ const IDLE: [Fault; 15] = [
 /// Each fault, after those that make it matter and, when it lasts, before its counterpart a minute later.
 pub(super) fn each() -> impl Iterator<Item = Workload> {
     let events = Fault::ALL.iter().filter_map(|fault| Some((*fault, fault.event()?)));
-    events.filter(|(fault, _)| !IDLE.contains(fault)).enumerate().map(|(number, (fault, event))| {
-        let fits = |base: &&[&'static str]| {
-            let spec = companions().into_iter().find(|spec| base.contains(&spec.name.as_str()));
-            spec.is_some_and(|spec| event.iter().all(|fault| fault.fits(&spec)))
-        };
-        let fitting: Vec<_> = [WALLET, VIEWER, INDEXER].into_iter().filter(fits).collect();
-        let touched = fitting[number % fitting.len()];
+    events.filter(|(fault, _)| !IDLE.contains(fault)).map(|(fault, event)| {
+        let touched = touched_by(fault, &event);
         let undone: Vec<_> = event.iter().rev().filter_map(|fault| fault.undo()).collect();
         let mut ops: Vec<_> = event.iter().map(|fault| Op::Fault(*fault, touched[0])).collect();
         if !undone.is_empty() {
             ops.extend([Op::Pass, Op::Sleep(60)]);
             ops.extend(undone.iter().map(|fault| Op::Fault(*fault, touched[0])));
         }
-        let touches = if event.iter().any(|fault| fault.concerns_all()) { EVERY } else { touched };
-        installed(fault.name(), touches, ops)
+        installed(fault.name(), touched, ops)
     })
+}
+
+/// The companions that `event` may touch, the first of them its target. The name of its fault chooses among several.
+fn touched_by(fault: Fault, event: &[Fault]) -> &'static [&'static str] {
+    let all: Vec<_> = companions().into_iter().chain([explorer()]).collect();
+    let fits = |touched: &&[&'static str]| {
+        let target = all.iter().find(|spec| touched[0] == spec.name.as_str());
+        target.is_some_and(|spec| event.iter().all(|fault| fault.fits(spec)))
+    };
+    let keeps_others = |touched: &&[&'static str]| {
+        let mut others = all.iter().filter(|spec| !touched.contains(&spec.name.as_str()));
+        // A crash may be a loss of power, and then a boot.
+        let restarts = |fault: &Fault, other| fault.may_restart(other) || fault.hides_all_units();
+        others.all(|other| !event.iter().any(|fault| restarts(fault, other)))
+    };
+    let of_one = [WALLET, VIEWER, INDEXER].into_iter();
+    let fitting: Vec<_> = of_one.filter(fits).filter(keeps_others).collect();
+    match fitting.len() {
+        0 => EVERY,
+        several => fitting[fault.name().len() % several],
+    }
 }
 
 /// Several faults of one companion, and others.
