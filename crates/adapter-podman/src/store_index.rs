@@ -36,6 +36,9 @@ struct StoreInfo {
     #[serde(default)]
     graph_options: Option<BTreeMap<String, Value>>,
     run_root: PathBuf,
+    /// Where builds and pulls put temporary files: `image_copy_tmp_dir` of containers.conf(5).
+    #[serde(default)]
+    image_copy_tmp_dir: Option<PathBuf>,
 }
 
 /// The index files of a store.
@@ -46,6 +49,7 @@ pub(crate) struct StoreIndex {
     container_directories: PathBuf,
     /// The directories of images; each may be on another file system.
     layers: Vec<PathBuf>,
+    temporary: Option<PathBuf>,
 }
 
 /// The state of a store at a point in time.
@@ -79,6 +83,7 @@ impl StoreIndex {
         Self {
             images,
             layers,
+            temporary: store.image_copy_tmp_dir.clone().filter(|place| place.is_absolute()),
             // Volatile containers are removed when they stop, as Quadlet's are; a transient store keeps both lists in
             // the run root.
             containers: [&graph, &run]
@@ -92,6 +97,11 @@ impl StoreIndex {
     /// Returns the directory of the containers' directories, which are named by ID; also in a transient store.
     pub(crate) fn container_directories(&self) -> &Path {
         &self.container_directories
+    }
+
+    /// Returns the directory for the temporary files of builds and pulls, if podman has one.
+    pub(crate) fn temporary(&self) -> Option<&Path> {
+        self.temporary.as_deref()
     }
 
     /// Writes the file systems of the images to the disk. Blocks.

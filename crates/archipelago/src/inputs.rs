@@ -36,10 +36,12 @@ pub struct Inputs {
     /// The catalog file that is read when the settings name none, if it exists.
     default_catalog: Option<PathBuf>,
     state_dir: Option<PathBuf>,
+    /// Held while files are read or written, which may hang; `state` never is.
+    files_in_use: Mutex<()>,
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct State {
     /// The files as they were when they were read.
     seen: Option<Vec<(PathBuf, Identity)>>,
@@ -125,6 +127,7 @@ impl Inputs {
             settings,
             default_catalog,
             state_dir: Some(state_dir.into()),
+            files_in_use: Mutex::default(),
             state: Mutex::new(State::new(nothing)),
         }
     }
@@ -134,7 +137,13 @@ impl Inputs {
         let digest = Fingerprint::of(format!("{catalog:?}").as_bytes());
         let current = Current { catalog: Some(catalog), problem: None, digest };
         let state = Mutex::new(State { seen: Some(Vec::new()), ..State::new(current) });
-        Self { settings: Settings::default(), default_catalog: None, state_dir: None, state }
+        Self {
+            settings: Settings::default(),
+            default_catalog: None,
+            state_dir: None,
+            files_in_use: Mutex::default(),
+            state,
+        }
     }
 
     /// The options.
@@ -163,20 +172,23 @@ impl Inputs {
 
     /// Reads what changed since the last call, and returns what is in force now. It blocks on files.
     pub fn refresh(&self) -> Current {
-        let mut state = self.state();
         if self.state_dir.is_none() {
-            return state.current.clone();
+            return self.current();
         }
+        let _one_at_a_time = lock(&self.files_in_use);
         let identify = |path: PathBuf| {
             let identity = Identity::of(&path);
             (path, identity)
         };
         let now: Vec<_> = self.files().into_iter().map(identify).collect();
-        if state.seen.as_ref() != Some(&now) {
-            self.read(&mut state, &now);
-            state.seen = Some(now);
+        let has_changed = self.state().seen.as_ref() != Some(&now);
+        if has_changed {
+            let mut next = self.state().clone();
+            self.read(&mut next, &now);
+            next.seen = Some(now);
+            *self.state() = next;
         }
-        state.current.clone()
+        self.current()
     }
 
     fn read(&self, state: &mut State, files: &[(PathBuf, Identity)]) {
@@ -264,26 +276,31 @@ impl Inputs {
     /// # Errors
     /// As [`Dir::write`]; the one kept before stands.
     pub fn persist(&self) -> Result<(), DirError> {
-        let mut state = self.state();
-        let (Some(path), true) = (&self.state_dir, state.current.catalog.is_some()) else {
-            return Ok(());
+        let Some(path) = &self.state_dir else { return Ok(()) };
+        let _one_at_a_time = lock(&self.files_in_use);
+        let (digest, files) = {
+            let state = self.state();
+            let digest = state.current.digest;
+            if state.current.catalog.is_none() || state.persisted == Some(digest) {
+                return Ok(());
+            }
+            (digest, state.texts.clone())
         };
-        let digest = state.current.digest;
-        if state.persisted == Some(digest) {
-            return Ok(());
-        }
-        let files = state.texts.clone();
         if self.saved().map(|saved| saved.files).as_deref().unwrap_or_default() != files {
             let bytes = serde_json::to_vec(&LastGood { version: 1, files }).unwrap_or_default();
             Dir::create(path, 0o700, Trust::Owned)?.write(LAST_GOOD_FILE, &bytes, 0o600)?;
         }
-        state.persisted = Some(digest);
+        self.state().persisted = Some(digest);
         Ok(())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl State {

@@ -2,8 +2,8 @@
 //!
 //! *Flow.* The caller names [`Place`]s and waits for [`Watch::changed`]; it names them again at each call, so that a
 //! directory that was created or replaced meanwhile is watched from then on.
-//! *Guarantees.* A change of a watched place between two calls is reported by the second. No call fails: without
-//! inotify, or on a file system that does not respond, it waits for ever, and the next call tries again.
+//! *Guarantees.* A change between two calls is reported by the second, and so is a place that the first did not watch. No
+//! call fails: without inotify, or on a file system that does not respond, it never returns, and the next call tries again.
 //! *Caveats.* A hint may be lost or needless: the kernel drops events when a queue is full, and does not report changes
 //! behind a link in the middle of a path or on the server of a network file system. The caller observes everything
 //! regularly in any case.
@@ -15,6 +15,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use std::{fmt, io, mem};
@@ -23,7 +24,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::io::Errno;
 use tokio::sync::Notify;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::blocking;
 
@@ -80,6 +81,9 @@ impl Place {
 #[derive(Default)]
 pub struct Watch {
     queue: Mutex<Option<Arc<Queue>>>,
+    /// A directory that does not respond costs one thread.
+    adding: blocking::Lock,
+    warned: AtomicBool,
 }
 
 impl fmt::Debug for Watch {
@@ -95,6 +99,8 @@ struct Queue {
     stop: OwnedFd,
     watched: Mutex<Watched>,
     changed: Notify,
+    /// Whether the thread has ended, after an error of the kernel.
+    has_ended: AtomicBool,
 }
 
 /// The places by the kernel's descriptor of their directory.
@@ -116,12 +122,15 @@ impl Watched {
 }
 
 impl Watch {
-    /// Waits until one of `places` changed since the last call.
+    /// Waits until one of `places` changed since the last call, or is watched for the first time.
     pub async fn changed(&self, places: Vec<Place>) {
         match self.queue_of(places).await {
             Ok(queue) => queue.changed.notified().await,
             Err(error) => {
-                debug!("failed to watch files, so that a change waits for a resync: {error}");
+                // Once: a file system that hangs fails each call.
+                if !self.warned.swap(true, Ordering::Relaxed) {
+                    warn!("failed to watch files; a change may wait for the resync: {error}");
+                }
                 pending().await
             }
         }
@@ -132,12 +141,13 @@ impl Watch {
         let queue = {
             let mut queue = lock(&self.queue);
             match &*queue {
-                Some(queue) => Arc::clone(queue),
-                None => Arc::clone(queue.insert(Queue::open()?)),
+                Some(queue) if !queue.has_ended.load(Ordering::Relaxed) => Arc::clone(queue),
+                Some(_) | None => Arc::clone(queue.insert(Queue::open()?)),
             }
         };
-        let own = Arc::clone(&queue);
-        blocking::within(LIMIT, move || own.watch(places)).await.map_err(io::Error::other)?;
+        let (own, lock) = (Arc::clone(&queue), self.adding.clone());
+        let added = blocking::within_locked(LIMIT, &lock, move || own.watch(places));
+        added.await.map_err(io::Error::other)?;
         Ok(queue)
     }
 }
@@ -158,6 +168,7 @@ impl Queue {
             stop: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             watched: Mutex::default(),
             changed: Notify::new(),
+            has_ended: AtomicBool::new(false),
         })
     }
 
@@ -168,7 +179,8 @@ impl Queue {
         let thread = std::thread::Builder::new().name("watch".to_owned()).stack_size(STACK);
         thread.spawn(move || {
             if let Err(error) = own.follow() {
-                debug!("inotify failed, so that a change waits for a resync: {error}");
+                warn!("inotify failed; a change may wait for the resync: {error}");
+                own.has_ended.store(true, Ordering::Relaxed);
             }
         })?;
         Ok(queue)
@@ -196,10 +208,15 @@ impl Queue {
         read(&self.events, &lock(&self.watched))
     }
 
-    /// Watches exactly `places`.
+    /// Watches exactly `places`. One that was not watched before counts as changed, because its changes were not seen.
     fn watch(&self, places: Vec<Place>) {
         let added = added(&self.events, places);
         let watched = &mut *lock(&self.watched);
+        let is_new =
+            |place: &Place| !watched.current.values().flatten().any(|known| known == place);
+        if added.values().flatten().any(is_new) {
+            self.changed.notify_one();
+        }
         let last = mem::replace(&mut watched.current, added);
         let former = mem::replace(&mut watched.former, last);
         for descriptor in former.keys().filter(|descriptor| watched.at(**descriptor).is_none()) {

@@ -59,7 +59,7 @@ pub trait ImageEngine: Send + Sync {
         Duration::from_secs(10)
     }
 
-    /// Returns the time limit for a sync after a build or pull: the disk may first have to write what others wrote.
+    /// Returns the time limit for a sync: the disk may first have to write what others wrote.
     fn sync_limit(&self) -> Duration {
         Duration::from_secs(180)
     }

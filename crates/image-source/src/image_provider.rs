@@ -18,7 +18,10 @@ use crate::engine::{EngineError, EngineResult, ImageEngine};
 use crate::listing::{Listing, Platform};
 use crate::lock;
 
+mod durable;
 mod ensure;
+
+use durable::Durable;
 
 /// Why observing or providing the image of a source failed.
 #[derive(Debug, thiserror::Error)]
@@ -107,13 +110,13 @@ fn reference(source: &ImageSource) -> Option<&ImageRef> {
 /// The images of an engine. An image of another platform counts as missing.
 #[derive(Debug)]
 pub struct Images<E> {
-    engine: E,
+    engine: Arc<E>,
     host: Platform,
     contexts: Contexts,
     /// The platforms of the images in a listing.
     platforms: Mutex<Platforms>,
     /// The listed images that survive a power loss.
-    durable: Mutex<BTreeSet<ImageId>>,
+    durable: Durable,
     /// Per-image locks: two companions with the same image cause one build.
     locks: Mutex<BTreeMap<ImageRef, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -155,16 +158,16 @@ impl Found {
     }
 }
 
-impl<E: ImageEngine> Images<E> {
+impl<E: ImageEngine + 'static> Images<E> {
     /// Creates the provider over `engine`.
     #[must_use]
     pub fn new(engine: E) -> Self {
         Self {
-            engine,
+            engine: Arc::new(engine),
             host: Platform::host(),
             contexts: Contexts::default(),
             platforms: Mutex::default(),
-            durable: Mutex::default(),
+            durable: Durable::default(),
             locks: Mutex::default(),
         }
     }
@@ -240,31 +243,17 @@ impl<E: ImageEngine> Images<E> {
         found
     }
 
-    /// Syncs the store unless each of the readable `images` is known to be durable. Returns the error of each image
-    /// that a power loss may still take.
+    /// Returns the error of each of the readable `images` that a power loss may still take.
     async fn sync(
         &self,
         listing: &Listing,
         images: &BTreeMap<ImageId, EngineResult<Platform>>,
         limit: Duration,
     ) -> BTreeMap<ImageId, EngineError> {
-        let volatile: BTreeSet<ImageId> = {
-            let mut durable = lock(&self.durable);
-            // An image that is made again under the same ID is new.
-            durable.retain(|id| listing.images.iter().any(|image| image.id == *id));
-            let readable = images.iter().filter(|(_, platform)| platform.is_ok());
-            readable.map(|(id, _)| id).filter(|id| !durable.contains(*id)).cloned().collect()
-        };
-        if volatile.is_empty() {
-            return BTreeMap::new();
-        }
-        match self.engine.sync(limit).await {
-            Ok(()) => {
-                lock(&self.durable).extend(volatile);
-                BTreeMap::new()
-            }
-            Err(error) => volatile.into_iter().map(|id| (id, error.clone())).collect(),
-        }
+        self.durable.keep_only(|id| listing.images.iter().any(|image| image.id == *id));
+        let readable = images.iter().filter(|(_, platform)| platform.is_ok());
+        let readable = readable.map(|(id, _)| id.clone()).collect();
+        self.durable.sync(&self.engine, readable, limit).await.into_iter().collect()
     }
 }
 
@@ -274,7 +263,7 @@ fn undescribed(image: &ImageId) -> EngineError {
 }
 
 #[async_trait]
-impl<E: ImageEngine> ImageProvider for Images<E> {
+impl<E: ImageEngine + 'static> ImageProvider for Images<E> {
     async fn observe(
         &self,
         sources: &BTreeMap<CompanionName, ImageSource>,

@@ -2,6 +2,7 @@
 //!
 //! A check of the cache reads a few files' identities and starts podman only if one of them changed.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -85,6 +86,12 @@ impl Podman {
         let store = Arc::new(StoreIndex::of(&info));
         *lock(&self.facts.store) = installation.map(|now| (now, Arc::clone(&store)));
         Ok(store)
+    }
+
+    /// Returns the directory for temporary files of the store that was read last, if podman has one.
+    pub(super) fn known_temporary(&self) -> Option<PathBuf> {
+        let store = lock(&self.facts.store);
+        store.as_ref()?.1.temporary().map(Path::to_owned)
     }
 
     /// Reads files of the store.

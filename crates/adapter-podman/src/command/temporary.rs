@@ -21,7 +21,7 @@ use crate::error::PodmanError;
 /// The start of the directories' names.
 const PREFIX: &str = "companion-podman-";
 
-/// Podman's own default.
+/// The default of a Podman that does not report its own.
 const DEFAULT_PLACE: &str = "/var/tmp";
 
 /// Maximum number of entries that are looked at.
@@ -31,12 +31,15 @@ impl Podman {
     /// Makes the temporary directory of a build or pull; returns the system's error if that fails.
     pub(super) async fn make_temporary(&self) -> Result<io::Result<PathBuf>, PodmanError> {
         let place = self.temporary_place();
+        let shown = path_shown(&place);
         let make = move || {
             let directory = place.join(format!("{PREFIX}{}", BuildId::next()));
-            DirBuilder::new().mode(0o700).create(&directory).map(|()| directory)
+            let mut builder = DirBuilder::new();
+            // `<graph root>/tmp` is made by its first user.
+            builder.mode(0o700).recursive(true).create(&directory).map(|()| directory)
         };
         let made = Reader::default().read(self.limits.files, make).await;
-        made.map_err(|_| PodmanError::NoAnswer { place: path_shown(&self.temporary_place()) })
+        made.map_err(|_| PodmanError::NoAnswer { place: shown })
     }
 
     /// Removes a temporary directory. A failed removal is logged and left to the next leader.
@@ -49,6 +52,8 @@ impl Podman {
 
     /// Removes the temporary directories of ended processes.
     pub(super) async fn sweep_temporary(&self) {
+        // Podman's settings name the place; without them the default one is swept.
+        let _known = self.store().await;
         let place = self.temporary_place();
         let sweep = move || abandoned(&place).iter().for_each(|directory| remove(directory));
         if Reader::default().read(self.limits.files, sweep).await.is_err() {
@@ -56,9 +61,11 @@ impl Podman {
         }
     }
 
+    /// Returns the place that podman itself would use: `TMPDIR`, else that of its settings, as far as they are known.
     fn temporary_place(&self) -> PathBuf {
         let given = self.environment.value("TMPDIR").map(PathBuf::from);
-        given.filter(|place| place.is_absolute()).unwrap_or_else(|| DEFAULT_PLACE.into())
+        let given = given.filter(|place| place.is_absolute());
+        given.or_else(|| self.known_temporary()).unwrap_or_else(|| DEFAULT_PLACE.into())
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 
 use adapter_podman::{Podman, PodmanImages};
+use companion_core::model::image::ImageSource;
 use companion_core::ports::ImageProvider as _;
 
 use crate::image_provider::Host;
@@ -97,4 +98,21 @@ async fn a_version_that_could_not_be_read_is_asked_for_again() {
     podman.version().await.unwrap_err();
     host.stub.answer("--version", "echo podman version 5.4.2");
     assert_eq!(podman.version().await.unwrap(), "5.4.2");
+}
+
+/// `image_copy_tmp_dir` of containers.conf(5), which an operator sets where `/var/tmp` is small.
+#[tokio::test]
+async fn a_build_has_temporary_files_where_podman_has_them_and_leaves_none() {
+    let host = Host::new();
+    host.stub.answer(
+        "info",
+        r#"printf '{"store":{"graphRoot":"%s/store","graphDriverName":"overlay","runRoot":"/nowhere","imageCopyTmpDir":"%s/copies"}}' $dir $dir"#,
+    );
+    host.stub.answer("build", r#"printf %s "$TMPDIR" >$dir/place; touch "$TMPDIR/blob"; exit 1"#);
+    let source = ImageSource { pull: None, ..host.source() };
+    host.images.ensure(&source).await.unwrap_err();
+    let place = fs::read_to_string(host.stub.file("place")).unwrap();
+    let copies = host.stub.file("copies");
+    assert!(place.starts_with(copies.to_str().unwrap()), "{place}");
+    assert_eq!(fs::read_dir(copies).unwrap().count(), 0, "removed when the build ended");
 }

@@ -105,6 +105,7 @@ async fn a_waiting_call_ends_at_the_change() {
     let file = place.path().join("cookie");
     let watch = Watch::default();
     let places = || Place::file(&file).into_iter().collect();
+    watch.changed(places()).await;
     let waiting = watch.changed(places());
     tokio::pin!(waiting);
     let early = tokio::time::timeout(Duration::from_millis(100), waiting.as_mut()).await;
@@ -119,8 +120,21 @@ async fn a_change_between_two_calls_is_reported_by_the_second() {
     let file = place.path().join("cookie");
     let watch = Watch::default();
     let places = || Place::file(&file).into_iter().collect();
+    watch.changed(places()).await;
     let first = watch.changed(places());
     assert!(tokio::time::timeout(Duration::from_millis(100), first).await.is_err());
     fs::write(&file, "x").unwrap();
     watch.changed(places()).await;
+}
+
+#[tokio::test]
+async fn a_place_that_is_watched_for_the_first_time_counts_as_changed() {
+    let place = tempfile::tempdir().unwrap();
+    let (watch, files) = (Watch::default(), ["one", "two"].map(|name| place.path().join(name)));
+    let places =
+        |count: usize| files.iter().take(count).filter_map(|file| Place::file(file)).collect();
+    watch.changed(places(1)).await;
+    watch.changed(places(2)).await;
+    let again = watch.changed(places(2));
+    assert!(tokio::time::timeout(Duration::from_millis(100), again).await.is_err());
 }

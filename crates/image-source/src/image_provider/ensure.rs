@@ -12,7 +12,7 @@ use crate::engine::{Build, CONTEXT_LABEL, ImageEngine, SOURCE_LABEL};
 use crate::lock;
 use crate::text::{path_shown, shown};
 
-impl<E: ImageEngine> Images<E> {
+impl<E: ImageEngine + 'static> Images<E> {
     /// Provides the image of `source` and returns the image as read back.
     pub(super) async fn provide(&self, source: &ImageSource) -> Result<PresentImage, ImageError> {
         let reference = reference(source).ok_or(ImageError::NoSource)?;
@@ -109,7 +109,7 @@ impl<E: ImageEngine> Images<E> {
         if let Some(name) = other_name {
             return Err(ImageError::DamagedAndShared { id: id.clone(), name: shown(name) });
         }
-        lock(&self.durable).remove(id);
+        self.durable.keep_only(|listed| listed != id);
         self.engine.discard(id).await?;
         tracing::info!(image = %reference, %id, "removed a damaged image");
         Ok(())

@@ -93,6 +93,10 @@ impl UnitStore for Points<dyn UnitStore> {
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
         passing("units.remove", name.as_str(), self.0.remove(name)).await
     }
+
+    async fn changed(&self) {
+        self.0.changed().await;
+    }
 }
 
 #[async_trait]
@@ -176,6 +180,10 @@ impl HookRunner for Points<dyn HookRunner> {
 
     async fn remove(&self, hook: &HookSpec) -> PortResult<()> {
         passing("hooks.remove", output(hook), self.0.remove(hook)).await
+    }
+
+    async fn changed(&self) {
+        self.0.changed().await;
     }
 }
 

@@ -1,6 +1,4 @@
-//! The contract of `ImageProvider`, over an engine and a registry in memory.
-
-#![expect(clippy::unwrap_used, reason = "a failed setup fails its test")]
+//! An engine and a registry in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,52 +6,53 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use companion_conformance::image_provider::{self, ImageWorld};
+use companion_conformance::image_provider::ImageWorld;
 use companion_conformance::{Arranged, HostWorld};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::AbsolutePath;
-use companion_core::model::image::{
-    BuildSource, ImageId, ImageRef, ImageSource, ImageState, PullSource,
-};
+use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, PullSource};
 use companion_core::model::revision::Fingerprint;
-use companion_core::ports::{ImageProvider, PortErrorKind, PortResult};
+use companion_core::ports::{ImageProvider, PortErrorKind};
 use image_source::{
     Build, CONTEXT_LABEL, EngineError, EngineResult, ImageEngine, Images, ListedImage, Listing,
     Platform, SOURCE_LABEL,
 };
 use tempfile::TempDir;
+use tokio::sync::Notify;
 
 const BUILT: &str = "localhost/companion:latest";
 const PULLED: &str = "registry.example:5000/team/companion";
 
 #[derive(Default)]
-struct State {
-    images: Vec<ListedImage>,
-    mismatches: BTreeSet<ImageId>,
-    used: BTreeSet<ImageId>,
-    registry: BTreeMap<String, ImageId>,
+pub(crate) struct State {
+    pub(crate) images: Vec<ListedImage>,
+    pub(crate) mismatches: BTreeSet<ImageId>,
+    pub(crate) used: BTreeSet<ImageId>,
+    pub(crate) registry: BTreeMap<String, ImageId>,
     /// Why a pull fails.
-    refusal: Option<PortErrorKind>,
-    contacts: u32,
-    is_untrusted: bool,
-    is_missing: bool,
-    build_fails: bool,
-    builds: u32,
+    pub(crate) refusal: Option<PortErrorKind>,
+    pub(crate) contacts: u32,
+    pub(crate) is_untrusted: bool,
+    pub(crate) is_missing: bool,
+    pub(crate) build_fails: bool,
+    pub(crate) builds: u32,
     /// Images that a power loss would take.
-    unsynced: BTreeSet<ImageId>,
-    syncs: u32,
-    sync_fails: bool,
-    damaged: BTreeSet<ImageId>,
-    discarded: Vec<ImageId>,
+    pub(crate) unsynced: BTreeSet<ImageId>,
+    pub(crate) syncs: u32,
+    pub(crate) sync_fails: bool,
+    /// A sync ends when this is notified.
+    pub(crate) sync_waits: Option<Arc<Notify>>,
+    pub(crate) damaged: BTreeSet<ImageId>,
+    pub(crate) discarded: Vec<ImageId>,
 }
 
 #[derive(Clone, Default)]
-struct Engine(Arc<Mutex<State>>);
+pub(crate) struct Engine(Arc<Mutex<State>>);
 
 type Labels = BTreeMap<String, String>;
 
 impl Engine {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
 
@@ -83,7 +82,7 @@ fn failure(kind: PortErrorKind) -> EngineError {
     EngineError::new(kind, "it failed")
 }
 
-fn id(contents: &str) -> ImageId {
+pub(crate) fn id(contents: &str) -> ImageId {
     let digest = Fingerprint::of(contents.as_bytes()).to_string();
     ImageId::new(&format!("{digest:0>64}")).unwrap()
 }
@@ -149,6 +148,10 @@ impl ImageEngine for Engine {
     }
 
     async fn sync(&self, _limit: Duration) -> EngineResult<()> {
+        let waits = self.state().sync_waits.clone();
+        if let Some(end) = waits {
+            end.notified().await;
+        }
         let mut state = self.state();
         state.syncs += 1;
         if state.sync_fails {
@@ -156,6 +159,11 @@ impl ImageEngine for Engine {
         }
         state.unsynced.clear();
         Ok(())
+    }
+
+    fn file_limit(&self) -> Duration {
+        // Short where a test waits for it.
+        Duration::from_secs(if self.state().sync_waits.is_some() { 1 } else { 10 })
     }
 
     async fn discard(&self, image: &ImageId) -> EngineResult<()> {
@@ -176,14 +184,14 @@ impl ImageEngine for Engine {
     }
 }
 
-struct World {
-    engine: Engine,
-    images: Arc<Images<Engine>>,
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) images: Arc<Images<Engine>>,
     place: TempDir,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let engine = Engine::default();
         let images = Arc::new(Images::new(engine.clone()));
         let world = Self { engine, images, place: tempfile::tempdir().unwrap() };
@@ -309,105 +317,4 @@ impl ImageWorld for World {
         self.engine.state().is_missing = true;
         Ok(self.images())
     }
-}
-
-#[tokio::test]
-async fn images_of_any_engine_conform() {
-    let report = image_provider::all(|| async { World::new() }).await;
-    report.assert_held_but_for(&[]);
-}
-
-#[tokio::test]
-async fn two_requests_for_one_image_build_it_once() {
-    let world = World::new();
-    let source = world.source();
-    let (one, other) = tokio::join!(world.images.ensure(&source), world.images.ensure(&source));
-    assert_eq!(one.unwrap(), other.unwrap());
-    assert_eq!(world.engine.state().builds, 1);
-}
-
-async fn observe(images: &Images<Engine>, source: &ImageSource) -> PortResult<ImageState> {
-    let name = CompanionName::new("archy-page").unwrap();
-    let sources = BTreeMap::from([(name.clone(), source.clone())]);
-    images.observe(&sources).await.remove(&name).unwrap()
-}
-
-#[tokio::test]
-async fn an_image_is_synced_once_and_again_when_it_is_made_again() {
-    let world = World::new();
-    let source = world.source();
-    world.images.ensure(&source).await.unwrap();
-    for _ in 0..3 {
-        observe(&world.images, &source).await.unwrap();
-    }
-    assert_eq!(world.engine.state().syncs, 1);
-    // The same context gives the same ID.
-    world.remove_images().await;
-    world.images.ensure(&source).await.unwrap();
-    assert_eq!(world.engine.state().syncs, 2);
-    // Another process does not know that it was synced.
-    let other = Images::new(world.engine.clone());
-    observe(&other, &source).await.unwrap();
-    assert_eq!(world.engine.state().syncs, 3);
-}
-
-#[tokio::test]
-async fn a_failed_sync_affects_only_images_that_are_not_known_to_be_durable() {
-    let world = World::new();
-    let built = ImageSource { pull: None, ..world.source() };
-    let pulled = ImageSource { build: None, ..world.source() };
-    world.images.ensure(&built).await.unwrap();
-    world.publish("page").await;
-    world.engine.state().sync_fails = true;
-    let error = world.images.ensure(&pulled).await.unwrap_err();
-    assert_eq!(error.kind(), PortErrorKind::Transient);
-    observe(&world.images, &pulled).await.unwrap_err();
-    assert!(observe(&world.images, &built).await.unwrap().is_current());
-    world.engine.state().sync_fails = false;
-    assert!(observe(&world.images, &pulled).await.unwrap().is_current());
-    assert_eq!(world.engine.state().contacts, 1, "what was pulled is not pulled again");
-}
-
-#[tokio::test]
-async fn a_build_that_was_killed_before_its_sync_is_synced_when_it_is_seen() {
-    let world = World::new();
-    let source = world.source();
-    world.engine.state().sync_fails = true;
-    world.images.ensure(&source).await.unwrap_err();
-    assert!(!world.engine.state().unsynced.is_empty());
-    world.engine.state().sync_fails = false;
-    let next = Images::new(world.engine.clone());
-    assert!(observe(&next, &source).await.unwrap().is_current());
-    assert!(world.engine.state().unsynced.is_empty());
-}
-
-#[tokio::test]
-async fn only_a_damaged_image_of_ours_that_nobody_uses_is_removed() {
-    let world = World::new();
-    let source = world.source();
-    let id = world.images.ensure(&source).await.unwrap().id;
-    world.engine.state().damaged.insert(id.clone());
-    world.engine.state().used.insert(id.clone());
-    world.images.ensure(&source).await.unwrap_err();
-    world.engine.state().used.clear();
-    let name = "localhost/theirs:latest".to_owned();
-    world.engine.state().images[0].names.push(name.clone());
-    let error = world.images.ensure(&source).await.unwrap_err();
-    assert_eq!(error.kind(), PortErrorKind::Conflict);
-    assert!(error.chain().contains(&name), "{}", error.chain());
-    assert_eq!(world.engine.state().discarded, []);
-    world.engine.state().images[0].names.pop();
-    world.images.ensure(&source).await.unwrap();
-    assert_eq!(world.engine.state().discarded, [id]);
-}
-
-#[tokio::test]
-async fn a_damaged_image_that_took_our_name_is_not_removed() {
-    let world = World::new();
-    let source = world.source();
-    world.take_the_name().await;
-    world.engine.state().damaged.insert(id("unmanaged"));
-    world.images.ensure(&source).await.unwrap();
-    assert_eq!(world.engine.state().discarded, []);
-    assert!(observe(&world.images, &source).await.unwrap().is_current());
 }

@@ -1,0 +1,140 @@
+//! The contract of `ImageProvider`, over an engine and a registry in memory.
+
+#![expect(clippy::unwrap_used, reason = "a failed setup fails its test")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use companion_conformance::image_provider::{self, ImageWorld as _};
+use companion_core::model::companion::CompanionName;
+use companion_core::model::image::{ImageSource, ImageState};
+use companion_core::ports::{ImageProvider as _, PortErrorKind, PortResult};
+use image_source::Images;
+use tokio::sync::Notify;
+
+mod world;
+
+use world::{Engine, World, id};
+
+#[tokio::test]
+async fn images_of_any_engine_conform() {
+    let report = image_provider::all(|| async { World::new() }).await;
+    report.assert_held_but_for(&[]);
+}
+
+#[tokio::test]
+async fn two_requests_for_one_image_build_it_once() {
+    let world = World::new();
+    let source = world.source();
+    let (one, other) = tokio::join!(world.images.ensure(&source), world.images.ensure(&source));
+    assert_eq!(one.unwrap(), other.unwrap());
+    assert_eq!(world.engine.state().builds, 1);
+}
+
+async fn observe(images: &Images<Engine>, source: &ImageSource) -> PortResult<ImageState> {
+    let name = CompanionName::new("archy-page").unwrap();
+    let sources = BTreeMap::from([(name.clone(), source.clone())]);
+    images.observe(&sources).await.remove(&name).unwrap()
+}
+
+#[tokio::test]
+async fn an_image_is_synced_once_and_again_when_it_is_made_again() {
+    let world = World::new();
+    let source = world.source();
+    world.images.ensure(&source).await.unwrap();
+    for _ in 0..3 {
+        observe(&world.images, &source).await.unwrap();
+    }
+    assert_eq!(world.engine.state().syncs, 1);
+    // The same context gives the same ID.
+    world.remove_images().await;
+    world.images.ensure(&source).await.unwrap();
+    assert_eq!(world.engine.state().syncs, 2);
+    // Another process does not know that it was synced.
+    let other = Images::new(world.engine.clone());
+    observe(&other, &source).await.unwrap();
+    assert_eq!(world.engine.state().syncs, 3);
+}
+
+#[tokio::test]
+async fn a_failed_sync_affects_only_images_that_are_not_known_to_be_durable() {
+    let world = World::new();
+    let built = ImageSource { pull: None, ..world.source() };
+    let pulled = ImageSource { build: None, ..world.source() };
+    world.images.ensure(&built).await.unwrap();
+    world.publish("page").await;
+    world.engine.state().sync_fails = true;
+    let error = world.images.ensure(&pulled).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Transient);
+    observe(&world.images, &pulled).await.unwrap_err();
+    assert!(observe(&world.images, &built).await.unwrap().is_current());
+    world.engine.state().sync_fails = false;
+    assert!(observe(&world.images, &pulled).await.unwrap().is_current());
+    assert_eq!(world.engine.state().contacts, 1, "what was pulled is not pulled again");
+}
+
+#[tokio::test]
+async fn a_build_that_was_killed_before_its_sync_is_synced_when_it_is_seen() {
+    let world = World::new();
+    let source = world.source();
+    world.engine.state().sync_fails = true;
+    world.images.ensure(&source).await.unwrap_err();
+    assert!(!world.engine.state().unsynced.is_empty());
+    world.engine.state().sync_fails = false;
+    let next = Images::new(world.engine.clone());
+    assert!(observe(&next, &source).await.unwrap().is_current());
+    assert!(world.engine.state().unsynced.is_empty());
+}
+
+/// A disk that takes longer than an observation waits: the sync goes on, one at a time, and counts when it ends.
+#[tokio::test]
+async fn a_sync_that_outlasts_its_observation_still_counts() {
+    let world = World::new();
+    let source = world.source();
+    world.images.ensure(&source).await.unwrap();
+    let next = Images::new(world.engine.clone());
+    let end = Arc::new(Notify::new());
+    world.engine.state().sync_waits = Some(Arc::clone(&end));
+    for _ in 0..3 {
+        let error = observe(&next, &source).await.unwrap_err();
+        assert!(error.chain().contains("still running"), "{}", error.chain());
+    }
+    end.notify_one();
+    let limit = Duration::from_secs(60);
+    let made = tokio::time::timeout(limit, next.ensure(&source)).await;
+    assert!(made.is_ok_and(|made| made.is_ok()), "ensure waits for the sync in progress");
+    assert!(observe(&next, &source).await.unwrap().is_current());
+    assert_eq!(world.engine.state().syncs, 2);
+}
+
+#[tokio::test]
+async fn only_a_damaged_image_of_ours_that_nobody_uses_is_removed() {
+    let world = World::new();
+    let source = world.source();
+    let id = world.images.ensure(&source).await.unwrap().id;
+    world.engine.state().damaged.insert(id.clone());
+    world.engine.state().used.insert(id.clone());
+    world.images.ensure(&source).await.unwrap_err();
+    world.engine.state().used.clear();
+    let name = "localhost/theirs:latest".to_owned();
+    world.engine.state().images[0].names.push(name.clone());
+    let error = world.images.ensure(&source).await.unwrap_err();
+    assert_eq!(error.kind(), PortErrorKind::Conflict);
+    assert!(error.chain().contains(&name), "{}", error.chain());
+    assert_eq!(world.engine.state().discarded, []);
+    world.engine.state().images[0].names.pop();
+    world.images.ensure(&source).await.unwrap();
+    assert_eq!(world.engine.state().discarded, [id]);
+}
+
+#[tokio::test]
+async fn a_damaged_image_that_took_our_name_is_not_removed() {
+    let world = World::new();
+    let source = world.source();
+    world.take_the_name().await;
+    world.engine.state().damaged.insert(id("unmanaged"));
+    world.images.ensure(&source).await.unwrap();
+    assert_eq!(world.engine.state().discarded, []);
+    assert!(observe(&world.images, &source).await.unwrap().is_current());
+}
