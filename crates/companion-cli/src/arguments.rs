@@ -88,8 +88,9 @@ pub(crate) struct GlobalArguments {
 
 /// Returns the grammar of the command line, with the names of `backends` for `--host`.
 pub(crate) fn command(backends: &[Arc<dyn CommandBackend>]) -> clap::Command {
-    let named = |name| backends.iter().any(|backend| backend.name() == name);
-    let (auto, long) = match named("system") && named("user") {
+    let is_ours = |name| matches!(name, "system" | "user");
+    let mut automatic = backends.iter().filter(|backend| !backend.is_simulated());
+    let (auto, long) = match automatic.all(|backend| is_ours(backend.name())) {
         true => (
             "`system` for root, `user` for others",
             "`auto` is `system` for root and `user` for other users",

@@ -1,5 +1,6 @@
 //! Opening the host that a command works on.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,11 +53,10 @@ impl<'c> Opening<'c> {
     async fn options(&self) -> CommandResult<Options> {
         let config = self.config;
         let leads = match self.role {
-            Role::Command if !config.host.is_simulated() => {
-                // The leader may say where the state is.
-                let own = config.state_dir().unwrap_or_default();
-                leader(&config.host.leader_dir(&own)?).await?.filter(|leader| leader.pid != 0)
-            }
+            Role::Command if !config.host.is_simulated() => match leader_place(config)? {
+                Some(place) => leader(&place).await?.filter(|leader| leader.pid != 0),
+                None => None,
+            },
             Role::Command | Role::Daemon => None,
         };
         let given = config.settings()?;
@@ -177,10 +177,17 @@ impl IntentIs {
     }
 }
 
+/// Returns the directory of the leader's lock, which says where the leader's state is; `None` for a host that keeps the
+/// lock in a state directory that it does not have.
+fn leader_place(config: &Config) -> CommandResult<Option<PathBuf>> {
+    let own = config.state_dir().unwrap_or_default();
+    Ok(Some(config.host.leader_dir(&own)?).filter(|place| place.is_absolute()))
+}
+
 /// Kills a leader that hangs, for `--take-over`.
 async fn end_hung_leader(config: &Config, output: &Output) -> CommandResult<()> {
-    let own = config.state_dir().unwrap_or_default();
-    match take_over(&config.host.leader_dir(&own)?).await {
+    let Some(place) = leader_place(config)? else { return Ok(()) };
+    match take_over(&place).await {
         Ok(None) => {}
         Ok(Some(leader)) => {
             output.note(format!("killed {leader}, which did not respond; companions keep running"));

@@ -40,7 +40,10 @@ pub(crate) fn run(arguments: &Arguments, config: &Config) -> CommandResult {
     let error = command.exec();
     let program = command.get_program().display();
     let failed = CommandError::host(format!("failed to run `{program}`: {error}"));
-    Err(failed.hinted("it comes with the package `systemd`"))
+    Err(match command.get_program() == "journalctl" {
+        true => failed.hinted("it comes with the package `systemd`"),
+        false => failed,
+    })
 }
 
 /// Returns the companion with the name `text`: one of the catalog, or one with a unit or a log on this host.
