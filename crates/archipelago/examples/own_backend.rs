@@ -20,17 +20,9 @@ impl Backend for Own {
         "own"
     }
 
-    fn state_dir(&self) -> Option<PathBuf> {
-        None
-    }
-
     // Only this process has the fake host; for a real one the directory belongs to the host.
     fn leader_dir(&self, state_dir: &Path) -> PortResult<PathBuf> {
         Ok(state_dir.join("leader"))
-    }
-
-    async fn reach(&self) -> Result<(), HostError> {
-        Ok(())
     }
 
     // A host with files would take `wiring.hooks()`.
@@ -39,7 +31,7 @@ impl Backend for Own {
         Ok(Host { desired: store, leadership, ..self.0.ports() })
     }
 
-    // A host with files would take `archipelago_companions::host::sweep(store)`.
+    // The default sweeps the files that the catalog names, which belong to the real host.
     async fn sweep(&self, _store: &RecordStore) -> Result<usize, HostError> {
         Ok(0)
     }

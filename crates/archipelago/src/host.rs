@@ -32,8 +32,11 @@ pub trait Backend: Send + Sync {
     /// The name, such as `user`.
     fn name(&self) -> &'static str;
 
-    /// The usual directory of the desired state, its lock and the host key; `None` if there is none.
-    fn state_dir(&self) -> Option<PathBuf>;
+    /// The usual directory of the desired state, its lock and the host key; `None` if there is none. The default is
+    /// [`user_state_dir`].
+    fn state_dir(&self) -> Option<PathBuf> {
+        user_state_dir()
+    }
 
     /// The directory of the leader's lock.
     ///
@@ -44,11 +47,13 @@ pub trait Backend: Send + Sync {
     /// `Unavailable` without such a directory.
     fn leader_dir(&self, state_dir: &Path) -> PortResult<PathBuf>;
 
-    /// Checks that the host answers; changes nothing.
+    /// Checks that the host answers, before a command that only looks; changes nothing. The default checks nothing.
     ///
     /// # Errors
-    /// [`HostError::ServiceManager`], for instance.
-    async fn reach(&self) -> Result<(), HostError>;
+    /// [`HostError`] of a host that does not answer.
+    async fn reach(&self) -> Result<(), HostError> {
+        Ok(())
+    }
 
     /// Wires the adapters of the host. Nothing may be written before all prerequisites were found.
     ///
@@ -56,14 +61,16 @@ pub trait Backend: Send + Sync {
     /// [`HostError`] for a missing prerequisite.
     async fn open(&self, wiring: Wiring) -> Result<Host, HostError>;
 
-    /// Removes what interrupted work left on the host, and returns the number of files: [`sweep`] for
-    /// the files of the state directory and of rendered configuration, and those of the adapters.
+    /// Removes what interrupted work left on the host, and returns the number of files: those of the state directory
+    /// and of rendered configuration ([`sweep`], the default), and those of the adapters.
     ///
     /// The caller leads, so nobody else writes these files.
     ///
     /// # Errors
     /// [`HostError::Sweep`] for the first that could not be swept.
-    async fn sweep(&self, store: &RecordStore) -> Result<usize, HostError>;
+    async fn sweep(&self, store: &RecordStore) -> Result<usize, HostError> {
+        sweep(store).await
+    }
 
     /// Waits for the end of the last external call. The default returns immediately.
     async fn settled(&self) {}
@@ -167,8 +174,8 @@ pub fn hooks(store: &RecordStore) -> Result<FileHooks, HostError> {
     Ok(hooks)
 }
 
-/// Removes what work that was cut off left behind: temporary files of the state directory and of rendered
-/// configuration, and what a removal did not come to. Returns how many files.
+/// Removes what interrupted work left: temporary files of the state directory and of rendered configuration, and the
+/// files of an incomplete removal. Returns the number of files.
 ///
 /// The caller leads, so nobody else writes these files.
 ///

@@ -23,6 +23,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+// The types in the signatures of `CommandBackend`.
+pub use adapter_systemd::{HostFacts, RenderedUnit, Scope, UnloadableUnits};
 pub use backend::{CommandBackend, backends};
 pub use commands::doctor::Finding;
 pub use error::CommandError;

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::error::{CommandError, CommandResult};
 
 /// The maximum number of threads for blocking file system calls. They start on demand and end after a second
-/// of idling. A hung file system blocks at most one thread per context or hook.
+/// of idling. A hung file system blocks at most one thread per context, hook and port that watches files.
 const BLOCKING_THREADS: usize = 128;
 
 /// Runs `work` to completion.

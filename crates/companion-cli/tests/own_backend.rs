@@ -34,10 +34,6 @@ impl Backend for Own {
         Ok(state_dir.join("leader"))
     }
 
-    async fn reach(&self) -> Result<(), HostError> {
-        Ok(())
-    }
-
     async fn open(&self, wiring: Wiring) -> Result<Host, HostError> {
         let Wiring { store, leadership, .. } = wiring;
         Ok(Host { desired: store, leadership, ..self.host.ports() })

@@ -62,8 +62,9 @@ impl Default for Limits {
             // reload itself: 207 s.
             reload: Duration::from_secs(210),
             hook: Duration::from_secs(6 * 60),
-            // Podman: 15 min for a build, 15 min for a pull, 20 s for each listing around them.
-            image: Duration::from_secs(35 * 60),
+            // Podman: 15 min for a build, 15 min for a pull, 180 s for the sync after each and before both, 20 s for each
+            // listing around them: 41 min.
+            image: Duration::from_secs(42 * 60),
             // systemd: 120 s for a stop, 150 s for a start, 25 s for the last answer: 295 s.
             job: Duration::from_secs(5 * 60),
             converge: Duration::from_secs(45 * 60),

@@ -2,7 +2,7 @@
 //!
 //! Only the engine's listing decides what is present: each build and pull is read back. Each source gets its own result:
 //! an unreadable context or image affects only its companion. This provider never contacts a registry to read, never
-//! pulls a present image, and never removes an image without our labels.
+//! pulls a present image, and removes no image without our labels but a damaged one of the source.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};

@@ -17,10 +17,10 @@
 //! # Guarantees
 //! - Success is what the engine lists afterwards, never what it says about a build or pull.
 //! - An image is reported as present only after its store was synced, so it survives a power loss.
-//! - A damaged image is removed and made again, if it is ours alone and no container uses it.
+//! - A damaged image is removed and made again, if it was made for this reference only and no container uses it.
 //! - One reference is provided by one task at a time; the next one finds the image present.
 //! - An unreadable context or image affects only its own companions.
-//! - Only images with both of our labels and without a name are removed, by ID.
+//! - Besides a damaged one, only images with both of our labels and without a name are removed, by ID.
 //!
 //! # Assumptions
 //! - Names of listed images are full, and an ID identifies the content.

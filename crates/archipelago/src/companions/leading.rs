@@ -112,8 +112,7 @@ impl Companions {
         self.leading().publishing = None;
     }
 
-    /// What a new leader does once: what interrupted work left is removed, and what the catalog newly has is
-    /// taken in.
+    /// Prepares a new leader, once: removes what interrupted work left, and syncs the catalog.
     async fn prepare(&self) {
         if let Some(backend) = &self.backend {
             match backend.sweep(&self.store).await {

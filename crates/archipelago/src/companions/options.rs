@@ -96,7 +96,7 @@ impl Options {
         Self { resync, ..self }
     }
 
-    /// Whom the reconciler shows each of its events, besides the published ones. It must return at once.
+    /// Adds a sink for the events of the reconciler, besides the published ones. It must not block.
     pub fn with_events(mut self, sink: Arc<dyn EventSink>) -> Self {
         self.sinks.push(sink);
         self

@@ -21,16 +21,8 @@ impl Backend for Own {
         "own"
     }
 
-    fn state_dir(&self) -> Option<PathBuf> {
-        None
-    }
-
     fn leader_dir(&self, state_dir: &Path) -> PortResult<PathBuf> {
         Ok(state_dir.join("leader"))
-    }
-
-    async fn reach(&self) -> Result<(), HostError> {
-        Ok(())
     }
 
     async fn open(&self, wiring: Wiring) -> Result<Host, HostError> {

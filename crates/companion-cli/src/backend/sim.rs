@@ -51,10 +51,6 @@ impl Backend for SimulatedHost {
         Ok(state_dir.join("leader"))
     }
 
-    async fn reach(&self) -> Result<(), HostError> {
-        Ok(())
-    }
-
     async fn open(&self, wiring: Wiring) -> Result<Host, HostError> {
         let Wiring { store, leadership, .. } = wiring;
         store.inputs().refresh();

@@ -33,7 +33,7 @@ impl fmt::Display for PortErrorKind {
     }
 }
 
-/// A port error as plain data: what failed is clear from where it stands.
+/// A port error as plain data.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Problem {
     /// What the caller can do about it.
