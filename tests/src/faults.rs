@@ -22,9 +22,9 @@ mod effects;
 mod events;
 
 use effects::{
-    ONE_A_MINUTE, ONE_AN_HOUR, TEN_YEARS, conditions, config, contexts, fail_service,
-    leave_container, log_in, log_out, lose_input, misbehave, move_tag, nothing, remove_images,
-    restore_context, restore_input, restore_program, set_record, set_start_delay,
+    ONE_A_MINUTE, ONE_AN_HOUR, TEN_YEARS, conditions, config, contexts, damage_images,
+    fail_service, leave_container, log_in, log_out, lose_input, misbehave, move_tag, nothing,
+    remove_images, restore_context, restore_input, restore_program, set_record, set_start_delay,
 };
 
 /// What a fault concerns.
@@ -185,6 +185,7 @@ faults! {
     BuildRestored: "build restored", Build, Itself,
         Some(|h, c| contexts(c, |path| h.break_build(path, BuildOutcome::Works)));
     ImageRemoved: "image removed", One, Itself, Some(remove_images);
+    ImageDamaged: "image damaged", One, Itself, Some(damage_images);
     TagRemoved: "tag of the image removed", Build, Itself, None;
     TagMoved: "tag moved to another image", Build, Itself, Some(move_tag);
     ImageLeft: "dangling image left", One, Itself, Some(|h, _| h.leave_image("nobody's"));

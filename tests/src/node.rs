@@ -188,7 +188,7 @@ impl Node {
                 host.publish(reference, "published");
             }
             if spec.image.build.is_some() {
-                host.put_context(&context(spec.name.as_str()), "first");
+                host.put_context(&context(spec.name.as_str()), &format!("first of {}", spec.name));
             }
         }
         host.put_input(&template(), "a template");

@@ -124,9 +124,9 @@ mod tests {
 
     #[test]
     fn inputs_may_be_in_any_directory_but_not_behind_another_users_link() {
-        let stranger = owned_by(1001, 1001, 0o777);
-        assert_eq!(Trust::AnyOwner.against_directory(&stranger, US, true), None);
-        assert!(Trust::AnyOwner.against_link(&stranger, US).is_some());
+        let unmanaged = owned_by(1001, 1001, 0o777);
+        assert_eq!(Trust::AnyOwner.against_directory(&unmanaged, US, true), None);
+        assert!(Trust::AnyOwner.against_link(&unmanaged, US).is_some());
         assert_eq!(Trust::AnyOwner.against_link(&owned_by(US, US, 0o777), US), None);
         assert_eq!(Trust::AnyOwner.against_link(&owned_by(0, 0, 0o777), US), None);
     }

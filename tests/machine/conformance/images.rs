@@ -196,7 +196,7 @@ impl ImageWorld for Images {
         podman(&["image", "rm", "--force", "--ignore", &self.built(), &self.pulled()]);
     }
     async fn leave_unmanaged_image(&self) {
-        let directory = self.root.path().join("stranger");
+        let directory = self.root.path().join("unmanaged");
         write_context(&directory, RECIPE, &format!("somebody's {}", self.number));
         podman(&["build", "--quiet", directory.to_str().unwrap()]);
     }

@@ -31,7 +31,7 @@ mod site;
 use companion_tests::faults::Fault;
 use faults::{Aim, KINDS, Kind, Reach, Run};
 use history::History;
-use site::{EVERY, Reference, Seen, Strangers, complaint, daemon, look};
+use site::{EVERY, Reference, Seen, Unmanaged, complaint, daemon, look};
 
 const PLACE: &str = "/var/lib/chaos";
 const HISTORY: &str = "/var/lib/chaos/history.jsonl";
@@ -94,7 +94,7 @@ struct Chaos {
     random: Random,
     history: History,
     reference: Reference,
-    strangers: Strangers,
+    unmanaged: Unmanaged,
     seen: BTreeMap<&'static str, Seen>,
     /// When the last observation started.
     looked: f64,
@@ -110,13 +110,13 @@ struct Chaos {
 
 impl Chaos {
     fn begin(seed: u64) -> Self {
-        let (reference, strangers) = (Reference::taken_now(), Strangers::seen_now());
+        let (reference, unmanaged) = (Reference::taken_now(), Unmanaged::seen_now());
         Self {
             random: Random::seeded(seed),
             shuffles: Random::seeded(seed),
             history: History::begin(HISTORY),
             reference,
-            strangers,
+            unmanaged,
             seen: look(),
             looked: 0.0,
             complaints: BTreeMap::new(),
@@ -258,7 +258,7 @@ impl Chaos {
             }
             if kind.is(Fault::UserManagerStopped) {
                 // The unmanaged service restarted with all others.
-                self.strangers.run = Strangers::seen_now().run;
+                self.unmanaged.run = Unmanaged::seen_now().run;
             }
         }
     }
@@ -341,12 +341,12 @@ impl Chaos {
             let told = json!({"pid": pid, "rss": rss, "threads": threads, "files": files});
             self.history.note("daemon", told);
         }
-        let strangers = Strangers::seen_now();
+        let unmanaged = Unmanaged::seen_now();
         let restarting = self.pending.iter().any(|fault| fault.kind.is(Fault::UserManagerStopped));
-        if !strangers.are_as(&self.strangers) && !restarting {
-            let changed = format!("{:?} is not {:?}", strangers, self.strangers);
-            self.history.note("stranger", json!({"changed": changed}));
-            self.strangers = strangers;
+        if !unmanaged.are_as(&self.unmanaged) && !restarting {
+            let changed = format!("{:?} is not {:?}", unmanaged, self.unmanaged);
+            self.history.note("unmanaged", json!({"changed": changed}));
+            self.unmanaged = unmanaged;
         }
     }
 }

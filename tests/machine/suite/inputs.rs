@@ -232,7 +232,7 @@ fn daemon_never_starts_the_image_behind_a_moved_build_tag() {
 fn pruning_all_images_keeps_running_images() {
     installed();
     // Other tests need the base image.
-    podman(&["create", "--replace", "--name", "stranger", BASE]).good();
+    podman(&["create", "--replace", "--name", "unmanaged", BASE]).good();
     let (before, image) = (containers(), LND.unit_image());
     podman(&["untag", &LND.tag()]).good();
     podman(&["image", "prune", "--all", "--force"]).good();
@@ -251,7 +251,7 @@ fn pruning_all_images_keeps_running_images() {
     companion(&["reconcile"]).exits(0);
     assert_eq!(image_id(&LND.tag()), Some(image), "the same context gives the same image");
     assert_eq!(containers(), now);
-    podman(&["rm", "--force", "stranger"]).good();
+    podman(&["rm", "--force", "unmanaged"]).good();
 }
 
 /// An upgrade of companion: the unit starts from a tag, and mounts a regular file at the output.

@@ -222,7 +222,7 @@ pub(crate) fn leftovers(directories: &[&str]) -> Vec<String> {
         done
         names=$(podman ps --all --external --format '{{.Names}}')
         for name in $names; do
-            test "$name" = stranger || systemctl --user --quiet is-active "$name.service" ||
+            test "$name" = unmanaged || systemctl --user --quiet is-active "$name.service" ||
                 echo "container $name"
         done
     "#;

@@ -113,6 +113,12 @@ pub(super) fn remove_images(host: &FakeHost, spec: &CompanionSpec) {
     built.chain(pulled).for_each(|reference| host.remove_image(reference));
 }
 
+pub(super) fn damage_images(host: &FakeHost, spec: &CompanionSpec) {
+    let built = spec.image.build.iter().map(|build| &build.reference);
+    let pulled = spec.image.pull.iter().map(|pull| &pull.reference);
+    built.chain(pulled).for_each(|reference| host.damage_image(reference));
+}
+
 pub(super) fn move_tag(host: &FakeHost, spec: &CompanionSpec) {
     let built = spec.image.build.iter().map(|build| &build.reference);
     built.for_each(|reference| host.put_image(reference, "another image"));

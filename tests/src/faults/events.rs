@@ -66,8 +66,8 @@ impl Fault {
             | ContainerRemoved | ContainerPaused | ServiceStopped | ServiceFailed | CrashLoop
             | ConfigDeleted | ConfigEdited | ConfigReadable | ConfigWritable | LinkDeleted
             | LinkReplaced | LinkDirectory | CredentialsRotated | ContextChanged | ImageRemoved
-            | TagMoved | UserManagerStopped | ClockSetBack | ClockSetForward | Rebooted
-            | PowerLost => &[],
+            | ImageDamaged | TagMoved | UserManagerStopped | ClockSetBack | ClockSetForward
+            | Rebooted | PowerLost => &[],
         };
         Some(before)
     }

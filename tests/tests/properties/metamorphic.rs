@@ -96,7 +96,7 @@ fn traced(case: &Case) -> (Simulation, Arc<Traces>) {
 /// All files and containers of the host, without intents and images.
 fn tree(host: &FakeHost) -> Vec<String> {
     let world = host.world();
-    let names = (0..MOST).map(named).chain(crate::simulation::strangers());
+    let names = (0..MOST).map(named).chain(crate::simulation::unmanaged());
     let places = names.filter_map(|name| {
         let slot = world.slot(&name)?;
         let nothing = slot.file.now().is_none()

@@ -10,19 +10,19 @@ use companion_core::reconciler::{Convergence, Outcome, ReconcileError};
 use companion_tests::simulation::checks::{Verdict, as_desired, must, rules_kept};
 
 use crate::companions::{MOST, named};
-use crate::simulation::strangers;
+use crate::simulation::unmanaged;
 
 /// The unmanaged objects on the host; unmanaged containers with our names are checked as violations.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unmanaged {
     files: Vec<(CompanionName, UnitBytes)>,
     /// The runs of the unmanaged service and the unmanaged container.
-    strangers: String,
+    unmanaged: String,
 }
 
 impl Unmanaged {
     pub(crate) fn of(world: &World) -> Self {
-        let [runs, stays] = strangers();
+        let [runs, stays] = unmanaged();
         let file = |at: usize| {
             let name = named(at);
             let file = world.slot(&name)?.file.now()?.clone();
@@ -34,7 +34,7 @@ impl Unmanaged {
             let Service { phase, since, run, .. } = slot.service;
             (slot.file, phase, since, run, slot.container)
         });
-        Self { files: (0..MOST).filter_map(file).collect(), strangers: format!("{slots:?}") }
+        Self { files: (0..MOST).filter_map(file).collect(), unmanaged: format!("{slots:?}") }
     }
 }
 

@@ -58,8 +58,8 @@ pub(crate) struct Simulation {
 }
 
 /// Names of unmanaged objects.
-pub(crate) fn strangers() -> [CompanionName; 2] {
-    ["aa-stranger", "zz-stranger"].map(name)
+pub(crate) fn unmanaged() -> [CompanionName; 2] {
+    ["aa-unmanaged", "zz-unmanaged"].map(name)
 }
 
 impl Simulation {
@@ -96,7 +96,7 @@ impl Simulation {
     }
 
     fn put_unmanaged(&self) {
-        let [file, container] = strangers();
+        let [file, container] = unmanaged();
         self.host.put_unmanaged_unit(&file);
         self.host.reload_by_others();
         self.host.change(|world, now| {

@@ -7,7 +7,7 @@ use adapter_fake::FakeHost;
 use adapter_fake::world::units::Load;
 use companion_core::model::image::ImageRef;
 use companion_core::plan::{Action, Reason};
-use companion_core::reconciler::{Event, EventSink, Limits, Reconciler};
+use companion_core::reconciler::{Event, EventSink, Limits, Outcome, Reconciler};
 use companion_core::status::status;
 use companion_tests::node::{Node, REGISTRY, config, context, name};
 
@@ -262,7 +262,7 @@ async fn replaced_files_are_removed_except_the_previous_one() {
 async fn start_under_a_moved_tag_uses_the_image_of_the_unit() {
     let node = Node::installed().await;
     let before = node.host.world().slot(&name("wallet")).unwrap().service.run.unwrap().image;
-    node.host.put_image(&ImageRef::new("localhost/wallet:latest").unwrap(), "a stranger's");
+    node.host.put_image(&ImageRef::new("localhost/wallet:latest").unwrap(), "unmanaged");
     node.host.kill_container(&name("wallet"));
     node.sleep(30).await;
     let after = node.host.world().slot(&name("wallet")).unwrap().service.run.unwrap().image;
@@ -351,6 +351,22 @@ async fn image_removed_under_a_container_is_rebuilt_without_a_restart() {
     node.passes_until_true(1).await;
     let after = node.host.counts().since(before);
     assert_eq!((after.builds, after.restarts), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn damaged_image_is_made_again_and_its_companion_restarts_at_most_once() {
+    let node = Node::installed().await;
+    let before = node.host.counts();
+    node.host.damage_image(&ImageRef::new("localhost/wallet:latest").unwrap());
+    node.host.stop_service(&name("wallet"));
+    let pass = node.pass().await;
+    let made = pass.steps.iter().find(|(step, _)| step.verb() == "ensure-image");
+    let (step, outcome) = made.expect("the image is made again");
+    assert_eq!(step.as_companion().unwrap().reason, Reason::ImageDamaged);
+    assert!(!matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+    node.passes_until_true(2).await;
+    let after = node.host.counts().since(before);
+    assert_eq!((after.builds, after.starts + after.restarts), (1, 1));
 }
 
 #[tokio::test(start_paused = true)]

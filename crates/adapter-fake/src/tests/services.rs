@@ -1,6 +1,7 @@
 //! How services end, come back, and do not.
 
-use companion_core::model::service::{End, LoadedUnit, RunState};
+use companion_core::model::service::{End, LoadedUnit, RunState, Verb};
+use companion_core::model::unit::ContainerState;
 use companion_core::ports::ContainerRuntime;
 
 use super::*;
@@ -233,4 +234,20 @@ async fn corrupt_generator_output_is_repaired_by_the_next_reload() {
     assert!(matches!(state.unit, LoadedUnit::Unusable { .. }), "{state:?}");
     bench.host.reload().await.unwrap();
     assert_eq!(bench.state().await.loaded(), Some(unit.revision));
+}
+
+/// Found by the convergence property on a host without a loaded stage: a unit came or went during a start.
+#[tokio::test(start_paused = true)]
+async fn a_container_belongs_to_the_unit_that_it_was_started_from() {
+    let bench = Bench::new();
+    bench.converge().await;
+    bench.host.shadow(bench.name());
+    let stopped = bench.host.begin(bench.name(), Verb::Stop).await.unwrap();
+    bench.host.wait(stopped).await.unwrap();
+    let job = bench.host.begin(bench.name(), Verb::Start).await.unwrap();
+    bench.host.unshadow(bench.name());
+    bench.host.wait(job).await.unwrap();
+    let names = [bench.name().clone()].into();
+    let container = ContainerRuntime::observe(&bench.host, &names).await.remove(bench.name());
+    assert!(matches!(container, Some(Ok(ContainerState::Unmanaged { .. }))), "{container:?}");
 }

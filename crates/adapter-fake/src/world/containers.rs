@@ -63,7 +63,7 @@ impl World {
     /// Force-removes the container of `name` if it is managed; returns whether it existed.
     ///
     /// # Errors
-    /// `Conflict` when it is a stranger's, `Unavailable` without Podman.
+    /// `Conflict` when it is unmanaged, `Unavailable` without Podman.
     pub fn remove_our_container(
         &mut self,
         name: &CompanionName,

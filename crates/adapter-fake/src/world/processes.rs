@@ -153,10 +153,9 @@ impl World {
                 let crashes = self.crashes(name);
                 let exit = self.slot_mut(name).behaviour.exit();
                 let slot = self.slot_mut(name);
-                slot.container = Some(Container {
-                    ours: !matches!(slot.load, Load::Unmanaged | Load::Shadow),
-                    status: Status::Running,
-                });
+                // Of the unit that it was started from; another one may be loaded by now.
+                let ours = slot.service.run.is_some_and(|run| run.revision.is_some());
+                slot.container = Some(Container { ours, status: Status::Running });
                 let ends = crashes.then_some((crash, exit));
                 self.settle(name, Phase::Running { ends }, at);
                 self.end_job(name, JobResult::Done);

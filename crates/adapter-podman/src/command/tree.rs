@@ -51,7 +51,7 @@ pub(crate) struct Tree {
     leader: Pid,
     /// The pidfd of a leader that is not our child: we cannot wait for it, and its ID may be reused after its end. Our
     /// child keeps its ID until we wait for it.
-    stranger: Option<OwnedFd>,
+    leader_handle: Option<OwnedFd>,
     members: Vec<Member>,
 }
 
@@ -59,7 +59,7 @@ impl Tree {
     /// Reads the tree below `leader` on another thread; only the leader if reading the process table times out.
     pub(crate) async fn of(leader: Pid) -> Self {
         let read = Reader::default().read(TABLE_LIMIT, move || Self::below(leader)).await;
-        read.unwrap_or(Self { leader, stranger: None, members: Vec::new() })
+        read.unwrap_or(Self { leader, leader_handle: None, members: Vec::new() })
     }
 
     /// Reads the tree below `leader`. Blocks on `/proc`.
@@ -69,13 +69,13 @@ impl Tree {
             Some(Member { process, handle, asked: false })
         };
         let below = descendants(&table(), leader.as_raw_nonzero().get());
-        Self { leader, stranger: None, members: below.into_iter().filter_map(open).collect() }
+        Self { leader, leader_handle: None, members: below.into_iter().filter_map(open).collect() }
     }
 
     /// Reads the tree of a leader that is not our child; `None` if it has ended. Blocks on `/proc`.
     pub(super) fn with_leader(leader: Pid) -> Option<Self> {
         let handle = pidfd_open(leader, PidfdFlags::empty()).ok()?;
-        Some(Self { stranger: Some(handle), ..Self::below(leader) })
+        Some(Self { leader_handle: Some(handle), ..Self::below(leader) })
     }
 
     /// Sends SIGTERM to the innermost processes of the group that have not received it yet; to the leader, if it is
@@ -97,7 +97,7 @@ impl Tree {
     }
 
     fn ask_all(&self) {
-        if self.stranger.as_ref().is_some_and(|leader| !alive(leader)) {
+        if self.leader_handle.as_ref().is_some_and(|leader| !alive(leader)) {
             return;
         }
         // The leader has not been reaped yet, so its ID still denotes its group. An error means that the group has
@@ -142,7 +142,7 @@ impl Tree {
     async fn leader_ended_within(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        if let Some(leader) = &self.stranger {
+        if let Some(leader) = &self.leader_handle {
             while alive(leader) && Instant::now() < deadline {
                 sleep(LOOK).await;
             }

@@ -15,7 +15,7 @@ use companion_core::model::unit::{UnitFile, UnitSpec};
 use companion_core::ports::{PortResult, ServiceManager as _, UnitStore as _};
 
 /// An unmanaged file in the same directory.
-pub(crate) const STRANGER: &str = "strange.container";
+pub(crate) const UNMANAGED: &str = "strange.container";
 
 const IMAGE: &str = "localhost/companion-base:latest";
 
@@ -39,7 +39,7 @@ impl Guest {
         let guest = Self { units, services, name: CompanionName::new(name).unwrap() };
         // A test that failed may leave anything behind.
         systemctl(&["unmask", &format!("{name}.service")]);
-        for left in [guest.path(), guest.units.path().join(STRANGER)] {
+        for left in [guest.path(), guest.units.path().join(UNMANAGED)] {
             let _nothing_there = std::fs::remove_file(left);
         }
         if let Ok(job) = guest.services.begin(&guest.name, Verb::Stop).await {

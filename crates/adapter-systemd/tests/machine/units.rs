@@ -9,7 +9,7 @@ use companion_core::model::service::{LoadedUnit, ServiceState, Verb};
 use companion_core::model::unit::UnitFileState;
 use companion_core::ports::{PortErrorKind, ServiceManager as _, UnitStore as _};
 
-use super::guest::{Guest, STRANGER, runtime_dir, scope, systemctl};
+use super::guest::{Guest, UNMANAGED, runtime_dir, scope, systemctl};
 
 #[tokio::test]
 async fn a_unit_that_the_generator_refuses_is_not_found_after_a_reload() {
@@ -93,17 +93,17 @@ async fn nothing_is_left_of_the_checks() {
 /// The unit runs, and an unmanaged file in its directory cannot be parsed: Podman's generator would drop both.
 #[tokio::test]
 async fn an_unparsable_unmanaged_file_loses_no_managed_unit() {
-    let guest = Guest::with("probe-stranger").await;
+    let guest = Guest::with("probe-unmanaged").await;
     let unit = guest.unit(0);
     guest.run(&unit).await;
     let before = guest.state().await;
-    let stranger = guest.units.path().join(STRANGER);
-    std::fs::write(&stranger, "[Container]\nno assignment\n").unwrap();
+    let unmanaged = guest.units.path().join(UNMANAGED);
+    std::fs::write(&unmanaged, "[Container]\nno assignment\n").unwrap();
 
     let error = guest.services.reload().await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Conflict, "{}", error.chain());
     let chain = error.chain();
-    for expected in ["`probe-stranger`", STRANGER, "no assignment", "not a key-value pair"] {
+    for expected in ["`probe-unmanaged`", UNMANAGED, "no assignment", "not a key-value pair"] {
         assert!(chain.contains(expected), "{chain}");
     }
     let found = unloadable_units(scope()).await.unwrap();
@@ -118,7 +118,7 @@ async fn an_unparsable_unmanaged_file_loses_no_managed_unit() {
     let state = guest.state().await;
     assert_eq!((&state.unit, state.is_up()), (&LoadedUnit::Absent, true), "{state:?}");
 
-    std::fs::remove_file(&stranger).unwrap();
+    std::fs::remove_file(&unmanaged).unwrap();
     guest.services.reload().await.unwrap();
     let mut after = guest.state().await;
     after.up_for = before.up_for;
@@ -131,11 +131,11 @@ async fn an_unparsable_unmanaged_file_loses_no_managed_unit() {
 async fn a_rejected_unmanaged_unit_does_not_prevent_a_reload() {
     let guest = Guest::with("probe-neighbour").await;
     guest.run(&guest.unit(0)).await;
-    let stranger = guest.units.path().join(STRANGER);
-    std::fs::write(&stranger, "[Container]\nImage=localhost/x\nNoSuchKey=1\n").unwrap();
+    let unmanaged = guest.units.path().join(UNMANAGED);
+    std::fs::write(&unmanaged, "[Container]\nImage=localhost/x\nNoSuchKey=1\n").unwrap();
     guest.services.reload().await.unwrap();
     assert!(guest.state().await.loaded().is_some());
-    std::fs::remove_file(&stranger).unwrap();
+    std::fs::remove_file(&unmanaged).unwrap();
     guest.remove().await;
 }
 

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use companion_core::model::companion::CompanionName;
 use companion_core::model::container::RestartPolicy;
 use companion_core::model::service::{ServiceState, Verb};
 use companion_core::ports::ServiceManager;
 use tokio::time::timeout;
 
-use super::{World, becomes, load, run, stop};
+use super::{World, load, run, state_of, stop};
 use crate::assertions::Done as _;
 use crate::failure::at_caller;
 
@@ -59,17 +60,37 @@ pub(super) async fn the_end_of_a_job_and_of_a_program_wake_whoever_waits(world: 
     unit.container.restart = RestartPolicy::No;
     load(world, &unit).await;
     let services = world.services();
+    quiet(&*services).await;
     let started = async {
         let job = services.begin(&unit.name, Verb::Start).await.done();
         services.wait(job).await.done();
-        world.ready(&unit.name).await;
     };
-    wakes(&services, "the end of a job", started).await;
-    let killed = async {
-        world.kill(&unit.name).await;
-        becomes(world, &unit.name, "it is down", ServiceState::is_down).await;
-    };
-    wakes(&services, "the end of a program", killed).await;
+    tokio::join!(started, follows(world, &unit.name, "the end of a start", ServiceState::is_up));
+    world.ready(&unit.name).await;
+    quiet(&*services).await;
+    let killed = world.kill(&unit.name);
+    tokio::join!(killed, follows(world, &unit.name, "the end of a program", ServiceState::is_down));
+}
+
+/// Follows the reported changes until the state is reached, and observes after each of them only: a change whose
+/// beginning alone is reported is never seen to end.
+#[track_caller]
+fn follows<'a>(
+    world: &'a World,
+    name: &'a CompanionName,
+    what: &'a str,
+    is_reached: fn(&ServiceState) -> bool,
+) -> impl Future<Output = ()> + Send + 'a {
+    let services = world.services();
+    at_caller(async move {
+        loop {
+            let reported = timeout(SOON, services.changed()).await;
+            assert!(reported.is_ok(), "{what} was not reported within {} s", SOON.as_secs());
+            if is_reached(&state_of(world, name).await) {
+                return;
+            }
+        }
+    })
 }
 
 pub(super) async fn a_change_while_nobody_waits_is_reported_to_the_next_call(world: &World) {

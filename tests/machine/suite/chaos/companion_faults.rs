@@ -64,12 +64,12 @@ pub(super) fn age_unit(aim: Aim) -> bool {
 
 pub(super) fn replace_unit(aim: Aim) -> bool {
     let name = aim.one.name;
-    let text = format!("[Container]\nImage=localhost/stranger:latest\nContainerName={name}\n");
+    let text = format!("[Container]\nImage=localhost/unmanaged:latest\nContainerName={name}\n");
     write(&aim.one.unit(), &text);
     true
 }
 
-pub(super) fn take_stranger(aim: Aim) {
+pub(super) fn take_unmanaged_unit(aim: Aim) {
     if !aim.one.unit_text().contains("[X-Companion]") {
         let _gone = fs::remove_file(aim.one.unit());
     }
@@ -77,7 +77,7 @@ pub(super) fn take_stranger(aim: Aim) {
 
 /// The runtime directory takes precedence over the user's directory (podman-systemd.unit(5)).
 pub(super) fn shadow_unit(aim: Aim) -> bool {
-    let text = "[Container]\nImage=localhost/stranger:latest\n";
+    let text = "[Container]\nImage=localhost/unmanaged:latest\n";
     write(&format!("{SHADOWS}/{}.container", aim.one.name), text);
     well(&systemctl(&["daemon-reload"]))
 }
@@ -176,7 +176,7 @@ pub(super) fn untag_image(aim: Aim) -> bool {
 
 /// As a pull or an external build would move it.
 pub(super) fn move_tag(aim: Aim) -> bool {
-    well(&podman(&["tag", "localhost/stranger:latest", &aim.one.tag()]))
+    well(&podman(&["tag", "localhost/unmanaged:latest", &aim.one.tag()]))
 }
 
 pub(super) fn move_tag_and_kill_container(aim: Aim) -> bool {

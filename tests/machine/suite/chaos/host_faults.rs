@@ -115,7 +115,7 @@ pub(super) fn mend_record(_aim: Aim) {
 }
 
 pub(super) fn write_broken_unit(_aim: Aim) -> bool {
-    write(BROKEN, "[Container]\nImagee=localhost/stranger:latest\n");
+    write(BROKEN, "[Container\n");
     true
 }
 

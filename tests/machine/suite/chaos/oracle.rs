@@ -129,7 +129,9 @@ pub(super) fn violations(history: &[Value]) -> Vec<String> {
             "unsearched" => {
                 wrong.push(format!("the search for the secret found {}", event["found"]))
             }
-            "stranger" => wrong.push(format!("at {at:.1} s a stranger's: {}", event["changed"])),
+            "unmanaged" => {
+                wrong.push(format!("at {at:.1} s an unmanaged object: {}", event["changed"]))
+            }
             "left over" => wrong.push(format!("left over at the end: {}", event["what"])),
             "secret" => wrong.push(format!("the secret was found in {}", event["place"])),
             _ => {}

@@ -41,7 +41,7 @@ counterparts! {
         UnitExposed: "" => of_one(Run::Either, one::open_unit);
         UnitTouched: "" => of_one(Run::Same, one::age_unit);
         UnitUnmanaged: "" =>
-            of_one(Run::Either, one::replace_unit).undone_after(4, one::take_stranger);
+            of_one(Run::Either, one::replace_unit).undone_after(4, one::take_unmanaged_unit);
         UnitShadowed: "" =>
             of_one(Run::Either, one::shadow_unit).undone_after(5, one::unshadow_unit);
         UnitMasked: "" => of_one(Run::Another, one::mask).undone_after(4, one::unmask);
@@ -136,16 +136,19 @@ counterparts! {
         "is done alone in the fault matrix (`faults`), because it blocks or outlasts other faults":
             UnitSpoilt UnitGarbled UnitUnmanagedRefused UnitDirectory UnitRefused JobCancelled
             StopIgnored NeverReady RegistryDown RegistrySlow DiskFull ReloadsLimited RecordLost;
-        "makes the generator emit no unit at all, which disturbs every other fault":
+        "makes the generator emit no unit at all, as the missing generator does, which is done":
             UnitUnreadable GeneratorCorruptsOnce;
-        "needs another program in the companion or in its hook":
-            CrashLoop HookFails HookHangs HookNonsense;
-        "leaves what only its owner may remove, and this run compares all unmanaged objects":
+        "is done alone in the fault matrix (`faults::hooks`), with a hook that is made for it":
+            HookFails HookHangs HookNonsense;
+        "needs another program in the companion": CrashLoop;
+        "leaves a container or an image of this run's own, which a later fault would meet":
             ContainerUnmanaged ContainerLeft ImageLeft;
-        "needs images or builds that this run has not": RegistryUntrusted ContextRemoved BuildHangs;
+        "is done alone in the fault matrix (`faults::images`)": ContextRemoved BuildHangs;
+        "needs images that this run has not": RegistryUntrusted;
+        "is done in the conformance suite alone, which damages the layers of a store": ImageDamaged;
         "needs another configuration of the service manager": StartsSlow StartsLimited;
         "needs another release of the program or of Podman": RendererChanged;
-        "is like a corrupt record to the daemon, which runs as the owner of the file":
+        "is in no test of the machine; in files it is refused as the owner's own closed file":
             RecordForbidden;
         "would move the clock of the observer": ClockSetBack ClockSetForward;
         "would end the observer, which runs on the same host": Rebooted PowerLost;

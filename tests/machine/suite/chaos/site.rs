@@ -32,14 +32,14 @@ pub(super) const FOREIGN_FILES: [(&str, &str); 3] = [
     ("/home/archy/.config/containers/systemd/notes.txt", "not a unit\n"),
     (
         "/home/archy/.config/containers/systemd/neighbour.container",
-        "[Container]\nImage=localhost/stranger:latest\n",
+        "[Container]\nImage=localhost/unmanaged:latest\n",
     ),
     (
-        "/home/archy/.config/systemd/user/stranger.service",
+        "/home/archy/.config/systemd/user/unmanaged.service",
         "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=default.target\n",
     ),
 ];
-const STRANGER: &str = "stranger.service";
+const UNMANAGED: &str = "unmanaged.service";
 
 /// A property of a unit of archy's; empty while the manager does not answer, which is no failure here.
 pub(super) fn shown(unit: &str, property: &str) -> String {
@@ -200,7 +200,7 @@ fn config_complaint(output: &str, unit: &str) -> Option<String> {
 
 /// All unmanaged objects.
 #[derive(Debug, Clone)]
-pub(super) struct Strangers {
+pub(super) struct Unmanaged {
     files: Vec<(String, i64, u32)>,
     /// The run of the service, which a restart of the whole manager changes.
     pub(super) run: String,
@@ -209,7 +209,7 @@ pub(super) struct Strangers {
     images: Option<String>,
 }
 
-impl Strangers {
+impl Unmanaged {
     pub(super) fn seen_now() -> Self {
         let file = |(path, _): (&str, &str)| {
             let found = fs::metadata(path).ok();
@@ -222,9 +222,9 @@ impl Strangers {
         };
         Self {
             files: FOREIGN_FILES.into_iter().map(file).collect(),
-            run: shown(STRANGER, "InvocationID"),
-            containers: ids(&["ps", "--all", "--quiet", "--filter", "name=^stranger$"]),
-            images: ids(&["images", "--quiet", "localhost/stranger"]),
+            run: shown(UNMANAGED, "InvocationID"),
+            containers: ids(&["ps", "--all", "--quiet", "--filter", "name=^unmanaged$"]),
+            images: ids(&["images", "--quiet", "localhost/unmanaged"]),
         }
     }
 
@@ -258,10 +258,10 @@ pub(super) fn settle() {
     for (path, text) in FOREIGN_FILES {
         write(path, text);
     }
-    let made = "podman tag localhost/companion-base:latest localhost/stranger:latest &&
-        podman rm --force --ignore stranger >/dev/null &&
-        podman create --name stranger localhost/stranger:latest sleep 1 >/dev/null &&
-        systemctl --user daemon-reload && systemctl --user enable --now --quiet stranger.service";
+    let made = "podman tag localhost/companion-base:latest localhost/unmanaged:latest &&
+        podman rm --force --ignore unmanaged >/dev/null &&
+        podman create --name unmanaged localhost/unmanaged:latest sleep 1 >/dev/null &&
+        systemctl --user daemon-reload && systemctl --user enable --now --quiet unmanaged.service";
     archy(&["sh", "-ec", made]).good();
     companion(&[&["install"], &APPS[..], &["chaos-hooked", "chaos-built"]].concat()).exits(0);
 }
@@ -269,9 +269,9 @@ pub(super) fn settle() {
 /// Removes the objects of the run, so that later tests find the expected node.
 pub(super) fn leave() {
     companion(&["remove", "chaos-hooked", "chaos-built"]).exits(0);
-    let words = "systemctl --user disable --now --quiet stranger.service companion.service
-        podman rm --force --ignore stranger >/dev/null
-        podman untag localhost/stranger:latest localhost/stranger:latest || true";
+    let words = "systemctl --user disable --now --quiet unmanaged.service companion.service
+        podman rm --force --ignore unmanaged >/dev/null
+        podman untag localhost/unmanaged:latest localhost/unmanaged:latest || true";
     archy(&["sh", "-c", words]).good();
     for (path, _) in FOREIGN_FILES {
         root(&["rm", "-f", path]).good();

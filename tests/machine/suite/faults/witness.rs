@@ -11,7 +11,7 @@ use crate::guest::{podman, systemctl, write};
 use crate::node::{ALL, Companion, Moment, PASSWORD, UNITS, USER_UNITS, installed};
 
 /// An unmanaged container, unit and service.
-const STRANGER: &str = "stranger";
+const UNMANAGED: &str = "unmanaged";
 
 /// The bytes and metadata of a file.
 type Identity = (Vec<u8>, u64, u32, u32, i64, i64);
@@ -32,8 +32,8 @@ pub(super) fn run_of(one: Companion) -> String {
     systemctl(&["show", properties, &one.service()]).good()
 }
 
-fn strangers() -> [String; 2] {
-    [format!("{UNITS}/{STRANGER}.container"), format!("{USER_UNITS}/{STRANGER}.service")]
+fn unmanaged() -> [String; 2] {
+    [format!("{UNITS}/{UNMANAGED}.container"), format!("{USER_UNITS}/{UNMANAGED}.service")]
 }
 
 fn identity(path: &str) -> Identity {
@@ -44,22 +44,22 @@ fn identity(path: &str) -> Identity {
 
 /// The unmanaged container, as Podman reports it.
 fn container() -> String {
-    podman(&["container", "inspect", "--format", "{{.Id}} {{.State.Status}}", STRANGER]).good()
+    podman(&["container", "inspect", "--format", "{{.Id}} {{.State.Status}}", UNMANAGED]).good()
 }
 
 impl Witness {
     /// Three installed and running companions, of which `harmed` will be affected, and the unmanaged objects.
     pub(super) fn beside(harmed: &[Companion]) -> Self {
         installed();
-        let [unit, service] = strangers();
+        let [unit, service] = unmanaged();
         write(&unit, "[Container]\nImage=localhost/companion-base:latest\n");
         write(&service, "[Service]\nExecStart=/bin/true\n");
-        podman(&["create", "--replace", "--name", STRANGER, "localhost/companion-base:latest"])
+        podman(&["create", "--replace", "--name", UNMANAGED, "localhost/companion-base:latest"])
             .good();
         let bystanders = ALL.into_iter().filter(|one| !harmed.contains(one));
         Self {
             bystanders: bystanders.map(|one| (one, run_of(one))).collect(),
-            files: strangers().map(|path| (path.clone(), identity(&path))).into(),
+            files: unmanaged().map(|path| (path.clone(), identity(&path))).into(),
             container: container(),
             since: Moment::now(),
         }
@@ -99,7 +99,7 @@ impl Witness {
 
 impl Drop for Witness {
     fn drop(&mut self) {
-        let _gone = podman(&["rm", "--force", "--ignore", STRANGER]);
-        strangers().iter().for_each(|path| drop(fs::remove_file(path)));
+        let _gone = podman(&["rm", "--force", "--ignore", UNMANAGED]);
+        unmanaged().iter().for_each(|path| drop(fs::remove_file(path)));
     }
 }

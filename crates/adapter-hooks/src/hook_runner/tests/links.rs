@@ -37,8 +37,8 @@ async fn a_lost_link_is_made_again_and_the_file_keeps_its_name() {
 #[tokio::test]
 async fn a_link_elsewhere_is_replaced_and_not_followed() {
     let place = Place::new();
-    let (stranger, inside) = (place.root.join("stranger"), place.root.join("inside"));
-    fs::write(&stranger, b"untouched").unwrap();
+    let (unmanaged, inside) = (place.root.join("unmanaged"), place.root.join("inside"));
+    fs::write(&unmanaged, b"untouched").unwrap();
     fs::create_dir(&inside).unwrap();
     for hook in [place.template(), place.command()] {
         let id = place.apply(&hook).await;
@@ -46,8 +46,8 @@ async fn a_link_elsewhere_is_replaced_and_not_followed() {
         let other = format!("other.conf.{id}");
         for target in [
             "/nowhere".as_ref(),
-            "../stranger".as_ref(),
-            stranger.as_os_str(),
+            "../unmanaged".as_ref(),
+            unmanaged.as_os_str(),
             inside.as_os_str(),
             absolute.as_os_str(),
             other.as_ref(),
@@ -64,11 +64,11 @@ async fn a_link_elsewhere_is_replaced_and_not_followed() {
             assert_eq!(place.usable(&hook).await, id);
         }
         fs::remove_file(place.output()).unwrap();
-        symlink("../stranger", place.output()).unwrap();
+        symlink("../unmanaged", place.output()).unwrap();
         place.hooks.remove(&hook).await.unwrap();
         assert!(!place.root.join("ui").exists());
     }
-    assert_eq!(fs::read(&stranger).unwrap(), b"untouched");
+    assert_eq!(fs::read(&unmanaged).unwrap(), b"untouched");
     assert!(names(&inside).is_empty() && !Path::new("/nowhere").exists());
 }
 

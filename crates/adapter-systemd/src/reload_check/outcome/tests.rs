@@ -90,9 +90,9 @@ fn a_unit_that_is_refused_by_itself_is_not_lost() {
         let found = interpreted(Some(1), "", &words).unwrap();
         assert!(found.lost.is_empty(), "{found:?}");
     }
-    let strangers =
+    let unmanaged =
         "converting \"strange.container\": requested Quadlet source x.volume was not found";
-    let found = interpreted(Some(1), MADE, &[strangers]).unwrap();
+    let found = interpreted(Some(1), MADE, &[unmanaged]).unwrap();
     let file = "strange.container".to_owned();
     let why = "requested Quadlet source x.volume was not found".to_owned();
     let refused = vec![UnloadableFile { file, why }];

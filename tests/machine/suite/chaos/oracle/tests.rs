@@ -54,7 +54,7 @@ fn missing_or_late_recovery_is_a_violation() {
 fn every_other_kind_of_violation_is_reported() {
     let mut history = fault(true);
     history.pop();
-    for event in ["stranger", "left over", "secret", "unwell at the end", "unsearched"] {
+    for event in ["unmanaged", "left over", "secret", "unwell at the end", "unsearched"] {
         history.push(json!({"at": 50.0, "event": event}));
     }
     assert_eq!(violations(&history).len(), 6);
