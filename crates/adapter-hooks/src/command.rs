@@ -181,7 +181,7 @@ impl<'a> Invocation<'a> {
     ///
     /// The program and the directories on its path must belong to us or to root, and others must not have write access.
     /// Blocks on files.
-    pub(crate) fn judge_program(&self) -> Result<(), CommandError> {
+    pub(crate) fn check_program(&self) -> Result<(), CommandError> {
         let program = || self.program.to_owned();
         let status = status_of(self.program, Trust::Owned)
             .map_err(|source| CommandError::Examine { program: program(), source })?

@@ -346,7 +346,7 @@ impl Work {
             });
         };
         let invocation = Invocation::new(argv, inputs, *timeout)?;
-        invocation.judge_program()?;
+        invocation.check_program()?;
         invocation.input_digest(&self.key)
     }
 }

@@ -40,14 +40,14 @@ pub(crate) fn walk(path: &Path, trust: Trust, create: Option<u32>) -> DirResult<
     let mut pending = VecDeque::new();
     push_front(&mut pending, path);
     let mut walk = Walk { here: root()?, at: PathBuf::from("/"), trust, us };
-    walk.judge_here(pending.is_empty())?;
+    walk.check_here(pending.is_empty())?;
     let mut links = 0;
     while let Some(part) = pending.pop_front() {
         let last = pending.is_empty();
         match walk.step(&part, create)? {
             Step::Directory(fd, at) => {
                 (walk.here, walk.at) = (fd, at);
-                walk.judge_here(last)?;
+                walk.check_here(last)?;
             }
             Step::Link(target) => {
                 links += 1;
@@ -62,7 +62,7 @@ pub(crate) fn walk(path: &Path, trust: Trust, create: Option<u32>) -> DirResult<
                 }
                 push_front(&mut pending, &target);
                 if pending.is_empty() {
-                    walk.judge_here(true)?;
+                    walk.check_here(true)?;
                 }
             }
             Step::Other(status) if last => {
@@ -151,7 +151,7 @@ impl Walk {
         sync_directory(&reopen(&self.here, &self.at)?, &self.at)
     }
 
-    fn judge_here(&self, last: bool) -> DirResult<()> {
+    fn check_here(&self, last: bool) -> DirResult<()> {
         let stat = fs::fstat(&self.here)
             .map_err(|cause| DirError::from_system("examine", &self.at, cause))?;
         match self.trust.against_directory(&FileStatus::of(&stat), self.us, last) {

@@ -12,7 +12,7 @@ use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use host_files::units::{Label, UnitFiles, UnitForm};
 
-use super::{JUDGE, Kind};
+use super::{Kind, VALIDATOR};
 
 #[path = "../../../crates/host-files/examples/json_units/form.rs"]
 mod form;
@@ -21,13 +21,13 @@ use form::JsonForm;
 
 /// The form of the example with a validator, and with an earlier renderer that begins each text with a blank line.
 #[derive(Clone)]
-pub(crate) struct JudgedForm {
+pub(crate) struct ValidatedForm {
     root: PathBuf,
     is_earlier: Arc<AtomicBool>,
 }
 
 #[async_trait]
-impl UnitForm for JudgedForm {
+impl UnitForm for ValidatedForm {
     const EXTENSION: &'static str = JsonForm::EXTENSION;
 
     fn text(&self, unit: &UnitSpec) -> PortResult<String> {
@@ -41,7 +41,7 @@ impl UnitForm for JudgedForm {
 
     async fn validate(&self, name: &CompanionName, _text: &str) -> PortResult<()> {
         let refuse = |kind, why: &str| Err(PortError::new(kind, why));
-        if !self.root.join(JUDGE).exists() {
+        if !self.root.join(VALIDATOR).exists() {
             return refuse(PortErrorKind::Unavailable, "there is no validator");
         }
         if self.root.join("refused").join(name.as_str()).exists() {
@@ -54,15 +54,15 @@ impl UnitForm for JudgedForm {
 pub(crate) struct Json;
 
 impl Kind for Json {
-    type Store = UnitFiles<JudgedForm>;
+    type Store = UnitFiles<ValidatedForm>;
 
     const EXTENSION: &'static str = JsonForm::EXTENSION;
     const UNMANAGED: &'static str = r#"{"image": "localhost/others:latest"}"#;
     const EDIT: [&'static str; 2] = [r#""image": "bb"#, r#""image": "cc"#];
 
     fn open(units: &Path, root: &Path) -> Self::Store {
-        fs::write(root.join(JUDGE), "").unwrap();
-        UnitFiles::new(units, JudgedForm { root: root.to_owned(), is_earlier: Arc::default() })
+        fs::write(root.join(VALIDATOR), "").unwrap();
+        UnitFiles::new(units, ValidatedForm { root: root.to_owned(), is_earlier: Arc::default() })
     }
 
     fn change_renderer(store: &Self::Store) {

@@ -8,7 +8,7 @@ use adapter_systemd::{QuadletDir, Scope};
 use companion_conformance::Arranged;
 use quadlet::PodmanVersion;
 
-use super::{JUDGE, Kind};
+use super::{Kind, VALIDATOR};
 
 /// Generates a service for every unit, except those whose names are files in `refused`.
 const GENERATOR: &str = r#"#!/bin/sh
@@ -31,7 +31,7 @@ impl Kind for Quadlet {
     const EDIT: [&'static str; 2] = ["Image=bb", "Image=cc"];
 
     fn open(units: &Path, root: &Path) -> QuadletDir {
-        let generator = root.join(JUDGE);
+        let generator = root.join(VALIDATOR);
         if !generator.exists() {
             // Written by another process: a file that this process has open for writing cannot be executed while a
             // parallel test forks (`ETXTBSY`).

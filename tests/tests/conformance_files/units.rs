@@ -20,7 +20,7 @@ mod json_units;
 mod quadlet_units;
 
 /// The validator's file; without it units cannot be validated.
-const JUDGE: &str = "podman-user-generator";
+const VALIDATOR: &str = "podman-user-generator";
 
 /// A kind of unit store on a directory, with a validator that rejects the units whose names are files in `refused`.
 pub(crate) trait Kind: Send + Sync + 'static {
@@ -111,7 +111,7 @@ impl<K: Kind> DirectoryHost for Units<K> {
         K::drop_in(unit)
     }
     fn remove_validator(&self) -> Arranged {
-        fs::remove_file(self.root.path().join(JUDGE)).unwrap();
+        fs::remove_file(self.root.path().join(VALIDATOR)).unwrap();
         Ok(())
     }
     fn refuse(&self, name: &CompanionName) -> Arranged {

@@ -146,7 +146,7 @@ pub(crate) async fn perform(
     match *operation {
         Operation::Resync => {
             let daemon = Arc::clone(&simulation.daemon);
-            judged_pass(simulation, &daemon, &simulation.host, None, *trust).await?;
+            checked_pass(simulation, &daemon, &simulation.host, None, *trust).await?;
         }
         Operation::Install { at, version } => ask(simulation, at, Some(version), *trust).await?,
         Operation::Remove { at } => ask(simulation, at, None, *trust).await?,
@@ -206,7 +206,7 @@ async fn cut_off(simulation: &mut Simulation, course: Course) -> Verdict {
 }
 
 /// Converges one companion or all, and checks the report.
-async fn judged_pass(
+async fn checked_pass(
     simulation: &Simulation,
     reconciler: &Reconciler,
     host: &FakeHost,
@@ -244,10 +244,10 @@ async fn ask(simulation: &mut Simulation, at: usize, version: Option<u8>, trust:
     }
     let (command, host) = simulation.command();
     let verdict = match command.lead().await {
-        Ok(()) => judged_pass(simulation, &command, &host, Some(at), trust).await,
+        Ok(()) => checked_pass(simulation, &command, &host, Some(at), trust).await,
         Err(ReconcileError::Led { .. }) => {
             let daemon = Arc::clone(&simulation.daemon);
-            judged_pass(simulation, &daemon, &simulation.host, None, trust).await
+            checked_pass(simulation, &daemon, &simulation.host, None, trust).await
         }
         Err(error) => says_no_secret(&error.chain()),
     };
@@ -286,7 +286,7 @@ async fn together(
     Ok(())
 }
 
-/// Whether reports and costs are judged leniently after `fault` until the host is recovered.
+/// Whether reports and costs are checked leniently after `fault` until the host is recovered.
 pub(crate) fn lasts(fault: Fault) -> bool {
     // The next reload is corrupted, whenever that is.
     fault.lasts() || fault == Fault::GeneratorCorruptsOnce

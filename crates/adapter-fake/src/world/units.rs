@@ -235,7 +235,7 @@ impl World {
         if self.slot(name).and_then(|slot| slot.file.now()) == Some(&bytes) {
             return Ok(false);
         }
-        self.judge(name)?;
+        self.validate(name)?;
         let same_bytes = self.same_bytes(name, &bytes);
         self.disk_takes(&location(name))?;
         let slot = self.slot_mut(name);
@@ -255,7 +255,7 @@ impl World {
     }
 
     /// Validates the unit of `name` with the generator, if configured.
-    fn judge(&self, name: &CompanionName) -> PortResult<()> {
+    fn validate(&self, name: &CompanionName) -> PortResult<()> {
         if !self.conditions.validates {
             return Ok(());
         }

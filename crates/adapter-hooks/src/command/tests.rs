@@ -162,7 +162,7 @@ fn a_program_that_others_may_change_is_refused() {
     let words = argv(&[path.to_str().unwrap()]);
     let checked = |mode| {
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        Invocation::new(&words, &[], 5).unwrap().judge_program()
+        Invocation::new(&words, &[], 5).unwrap().check_program()
     };
     for mode in [0o777, 0o757, 0o775] {
         let error = checked(mode).unwrap_err();
@@ -184,7 +184,7 @@ fn a_program_in_a_directory_that_others_may_write_to_is_refused() {
     fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(&directory, Permissions::from_mode(0o777)).unwrap();
     let words = argv(&[path.to_str().unwrap()]);
-    let error = Invocation::new(&words, &[], 5).unwrap().judge_program().unwrap_err();
+    let error = Invocation::new(&words, &[], 5).unwrap().check_program().unwrap_err();
     assert!(matches!(error, CommandError::Examine { .. }), "{error}");
     assert_eq!(error.kind(), PortErrorKind::Denied);
 }
@@ -192,10 +192,10 @@ fn a_program_in_a_directory_that_others_may_write_to_is_refused() {
 #[test]
 fn a_missing_program_and_a_directory_are_no_programs() {
     let words = argv(&["/no/such/program"]);
-    let error = Invocation::new(&words, &[], 5).unwrap().judge_program().unwrap_err();
+    let error = Invocation::new(&words, &[], 5).unwrap().check_program().unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::NotFound);
     let words = argv(&["/usr"]);
-    assert!(Invocation::new(&words, &[], 5).unwrap().judge_program().is_err());
+    assert!(Invocation::new(&words, &[], 5).unwrap().check_program().is_err());
 }
 
 #[test]

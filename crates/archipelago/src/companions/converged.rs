@@ -178,7 +178,7 @@ pub fn failures_of(
     names: &BTreeSet<CompanionName>,
     intent: Intent,
 ) -> Failures {
-    let judge = |name: &CompanionName| {
+    let failed = |name: &CompanionName| {
         let seen = companions.iter().find(|status| status.name == *name);
         let desired = seen
             .is_some_and(|status| !matches!(status.health, Health::Removing | Health::Orphaned));
@@ -196,7 +196,7 @@ pub fn failures_of(
             (_, _, Some(_) | None) => None,
         }
     };
-    names.iter().filter_map(judge).collect()
+    names.iter().filter_map(failed).collect()
 }
 
 fn failure(

@@ -26,8 +26,8 @@ const LEGACY_DESCRIPTION: &str = "Archipelago companion UI: ";
 
 /// The oldest Podman that companions can be kept with, 4.4, the first with Quadlet.
 ///
-/// What came later is not needed: an option of `podman run` stands in for a key such as `Pull=` (4.6),
-/// and the generator is judged by what it says, because its exit status tells nothing before 4.6.
+/// No later feature is required: an option of `podman run` replaces a newer key such as `Pull=` (4.6), and the generator's
+/// output decides, because its exit status means nothing before 4.6.
 pub const PODMAN_FLOOR: PodmanVersion = PodmanVersion::FLOOR;
 
 /// A name that no companion has.
