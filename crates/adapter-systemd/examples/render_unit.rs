@@ -6,7 +6,7 @@
 
 use std::error::Error;
 
-use adapter_systemd::{HostFacts, Scope, render_unit};
+use adapter_systemd::{Scope, render_unit};
 use companion_core::model::container::{AbsolutePath, BindMount, ContainerSpec};
 use companion_core::model::image::ImageId;
 use companion_core::model::unit::UnitSpec;
@@ -27,8 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         revision: "1111111111111111-2222222222222222-none-0".parse()?,
     };
     let podman = PodmanVersion::new(5, 4, 2);
-    for (scope, enforces_selinux) in [(Scope::User, false), (Scope::System, true)] {
-        let rendered = render_unit(&unit, scope, HostFacts { podman, enforces_selinux })?;
+    for scope in [Scope::User, Scope::System] {
+        let rendered = render_unit(&unit, scope, podman)?;
         println!("# {scope:?}, revision {}\n{}", rendered.revision, rendered.text);
     }
     Ok(())

@@ -32,7 +32,7 @@ pub fn unit_file(name: &CompanionName, bytes: &[u8]) -> (bool, String) {
         size: bytes.len() as u64,
         modified: None,
     };
-    let mut form = QuadletForm::new(Scope::User, PodmanVersion::FLOOR.into());
+    let mut form = QuadletForm::new(Scope::User, PodmanVersion::FLOOR);
     form.legacy = Some("Archipelago companion UI: ".to_owned());
     let found = Found::of(&form, name, FileContents { bytes: bytes.to_vec(), status });
     let is_managed = matches!(found, Found::Managed { .. });

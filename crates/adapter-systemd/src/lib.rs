@@ -19,8 +19,7 @@
 //! |---|---|
 //! | `scope` | the service manager, and with it the directory, the bus and the target |
 //! | `unit_text` | how Quadlet expresses each setting of a unit, and the ownership label |
-//! | `selinux` | which mounts are relabelled where SELinux is enforced |
-//! | `host_facts` | host facts that the text depends on: [`HostFacts`] |
+//! | `selinux` | which mounts are relabelled on a host with SELinux |
 //! | `rendering` | the whole text |
 //! | `generator` | where the host's generator is, and how to interpret its output |
 //! | `unit_store` | [`QuadletDir`]: the port over the five above and `host_files::units`, which decides about the files |
@@ -46,7 +45,6 @@ mod error;
 pub mod fuzzing;
 mod generator;
 mod health;
-mod host_facts;
 mod journal;
 mod process;
 mod processes;
@@ -62,7 +60,6 @@ mod unit_text;
 pub use environment::{DifferingDirectory, differing_directories};
 pub use generator::{Generator, GeneratorError};
 pub use health::{ScopeHealth, SystemdFacts, inspect};
-pub use host_facts::HostFacts;
 pub use host_files::blocking::Stuck;
 pub use reload_check::{UnloadableFile, UnloadableUnits, unloadable_units};
 pub use rendering::{RenderedUnit, render_unit};

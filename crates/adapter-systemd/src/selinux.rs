@@ -1,8 +1,9 @@
-//! Which mounts need relabelling on a host that enforces SELinux. Pure.
+//! Which mounts Podman relabels for SELinux. Pure.
 //!
-//! Such a host lets a container read only files with a container label (`container_file_t`). If the mount requests it,
-//! Podman relabels the mounted file before each start, and does nothing without SELinux (podman-run(1), "Labeling
-//! Volume Mounts"). The new label replaces the old one, so not every file may be relabelled:
+//! A host that enforces SELinux lets a container read only files with a container label (`container_file_t`). If the
+//! mount requests it, Podman relabels the mounted file before each start, and does nothing without SELinux
+//! (podman-run(1), "Labeling Volume Mounts"). So every unit requests it: a unit that was written before SELinux was
+//! switched on starts afterwards as well. The new label replaces the old one, so not every file may be relabelled:
 //!
 //! - Only this container reads the rendered configuration: `Z`, a private label.
 //! - The operator shares files and directories with other programs: `z`, a label for all containers, which unconfined
@@ -18,8 +19,7 @@
 use std::path::Path;
 
 use companion_core::model::container::AbsolutePath;
-use companion_core::model::unit::UnitSpec;
-use quadlet::{Relabel, Volume};
+use quadlet::Relabel;
 
 /// System directories, with all their contents.
 const SYSTEM: [&str; 14] = [
@@ -45,14 +45,8 @@ const SHARED_BY_MANY: [&str; 13] = [
     "/var/tmp",
 ];
 
-/// Adds relabelling to the mounts of `unit`, which are `volumes` in the same order.
-pub(crate) fn relabel(volumes: &mut [Volume], unit: &UnitSpec) {
-    for (volume, mount) in volumes.iter_mut().zip(&unit.container.mounts) {
-        volume.relabel = label(&mount.source, unit.config.as_ref());
-    }
-}
-
-fn label(source: &AbsolutePath, config: Option<&AbsolutePath>) -> Option<Relabel> {
+/// Returns the label that the mount of `source` requests in a unit whose rendered configuration is `config`.
+pub(crate) fn label(source: &AbsolutePath, config: Option<&AbsolutePath>) -> Option<Relabel> {
     let path = source.as_path();
     if SYSTEM.iter().any(|system| path.starts_with(system)) || is_shared_by_many(path) {
         return None;

@@ -18,7 +18,6 @@ use host_files::units::UnitFiles;
 use quadlet::PodmanVersion;
 
 use crate::generator::{Generator, GeneratorError, sweep_stage};
-use crate::host_facts::HostFacts;
 use crate::rendering::render_unit;
 use crate::scope::{Scope, ScopeError};
 pub(crate) use form::QuadletForm;
@@ -34,7 +33,7 @@ pub struct QuadletDir {
 }
 
 impl QuadletDir {
-    /// Opens the unit directory of `scope`, for this host and Podman `version`.
+    /// Opens the unit directory of `scope`, for Podman `version`.
     ///
     /// # Errors
     /// [`ScopeError`] if the environment does not define the directory.
@@ -42,10 +41,7 @@ impl QuadletDir {
         Ok(Self::at(scope.unit_dir()?, scope, version))
     }
 
-    /// Opens the directory at `path`, which must be absolute, for this host and Podman `version`.
-    ///
-    /// The kernel's SELinux flag is read once, and again only by [`set_facts`](Self::set_facts); an unreadable flag
-    /// counts as not enforced.
+    /// Opens the directory at `path`, which must be absolute, for Podman `version`.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>, scope: Scope, version: PodmanVersion) -> Self {
         // XDG requires 0700 below a home; in /etc everyone may read.
@@ -53,8 +49,7 @@ impl QuadletDir {
             Scope::User => 0o700,
             Scope::System => 0o755,
         };
-        let facts = HostFacts::of_host(version).unwrap_or(version.into());
-        let files = UnitFiles::new(path, QuadletForm::new(scope, facts));
+        let files = UnitFiles::new(path, QuadletForm::new(scope, version));
         Self { files: files.with_directory_mode(mode) }
     }
 
@@ -88,17 +83,17 @@ impl QuadletDir {
         self.files.path()
     }
 
-    /// Returns the host facts that units are rendered for.
+    /// Returns the version of Podman that units are rendered for.
     #[must_use]
-    pub fn facts(&self) -> HostFacts {
-        self.files.form().facts.get()
+    pub fn podman_version(&self) -> PodmanVersion {
+        self.files.form().version()
     }
 
-    /// Renders units for a host with `facts` from now on, in this store and all its clones.
+    /// Renders units for Podman `version` from now on, in this store and all its clones.
     ///
     /// Existing units whose text differs become [`Outdated`](UnitFileState::Outdated).
-    pub fn set_facts(&self, facts: HostFacts) {
-        self.files.form().facts.set(facts);
+    pub fn set_podman_version(&self, version: PodmanVersion) {
+        self.files.form().set_version(version);
     }
 
     /// Returns the text of `unit` as [`write`](UnitStore::write) would write it.
@@ -106,7 +101,7 @@ impl QuadletDir {
     /// # Errors
     /// [`quadlet::RenderError`] names the setting that this Podman does not support.
     pub fn text(&self, unit: &UnitSpec) -> Result<String, quadlet::RenderError> {
-        Ok(render_unit(unit, self.files.form().scope, self.facts())?.text)
+        Ok(render_unit(unit, self.files.form().scope, self.podman_version())?.text)
     }
 
     /// Removes the temporary files and staged units of interrupted writes; returns how many.

@@ -9,6 +9,7 @@ use companion_core::model::unit::UnitSpec;
 use quadlet::{Container, ContainerUnit, Extension, HostAddress};
 
 use crate::scope::Scope;
+use crate::selinux;
 
 /// The section of the ownership label. Quadlet copies `X-` sections and systemd ignores them (systemd.unit(5)).
 pub(crate) const MARK_SECTION: &str = "X-Companion";
@@ -37,6 +38,7 @@ const UNLIMITED_FROM: u32 = 2;
 /// - `PodmanArgs=` for the defaults of Podman that containers.conf(5) could change and a companion relies on.
 /// - `[Quadlet] DefaultDependencies=false`: a user's manager never reaches `network-online.target` by itself, and each
 ///   first start would wait 90 s for it (podman issue 24588). A container that fails without a network is restarted.
+/// - The label of each mount on a host with SELinux (`z`, `Z`), which Podman ignores elsewhere.
 /// - `TimeoutStartSec=` always, and `TimeoutStopSec=` above `StopTimeout=` if that is given.
 /// - No start limit if `RestartSec=` is 2 s or more: restarts alone never reach the host's limit, by default 5 starts
 ///   in 10 s, so a crashing companion restarts indefinitely in any case; but requested starts count too, and five changes
@@ -83,7 +85,7 @@ fn container(unit: &UnitSpec) -> Container {
     }];
     container.publish_ports = spec.ports.iter().map(port).collect();
     container.hosts = hosts(spec);
-    mounts(spec, &mut container);
+    mounts(unit, &mut container);
     container.environment =
         spec.environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     container.labels = [
@@ -157,7 +159,8 @@ fn hosts(spec: &ContainerSpec) -> Vec<quadlet::HostEntry> {
     spec.extra_hosts.iter().map(entry).collect()
 }
 
-fn mounts(spec: &ContainerSpec, container: &mut Container) {
+fn mounts(unit: &UnitSpec, container: &mut Container) {
+    let spec = &unit.container;
     container.volumes = spec
         .mounts
         .iter()
@@ -165,7 +168,7 @@ fn mounts(spec: &ContainerSpec, container: &mut Container) {
             source: quadlet::VolumeSource::Path(mount.source.as_str().to_owned()),
             destination: mount.target.as_str().to_owned(),
             read_only: mount.read_only,
-            relabel: None,
+            relabel: selinux::label(&mount.source, unit.config.as_ref()),
         })
         .collect();
     container.tmpfs = spec

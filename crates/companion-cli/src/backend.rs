@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use adapter_systemd::{HostFacts, RenderedUnit, Scope, UnloadableUnits};
+use adapter_systemd::{RenderedUnit, Scope, UnloadableUnits};
 use archipelago_companions::Catalog;
 use archipelago_companions::host::Backend;
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::UnitSpec;
+use quadlet::PodmanVersion;
 
 use crate::commands::doctor::Finding;
 use crate::error::{CommandError, CommandResult};
@@ -89,12 +90,16 @@ pub trait CommandBackend: Backend {
         Err(CommandError::host(format!("the host `{}` has no log", self.name())))
     }
 
-    /// The unit file of a companion, for a host with `facts`.
+    /// The unit file of a companion, for Podman `version`.
     ///
     /// # Errors
     /// Fails for a host without unit files, and for a setting that a unit file cannot express.
-    fn render(&self, unit: &UnitSpec, facts: HostFacts) -> Result<RenderedUnit, CommandError> {
-        let _ = (unit, facts);
+    fn render(
+        &self,
+        unit: &UnitSpec,
+        version: PodmanVersion,
+    ) -> Result<RenderedUnit, CommandError> {
+        let _ = (unit, version);
         Err(CommandError::input(format!("the host `{}` has no unit files", self.name())))
     }
 }

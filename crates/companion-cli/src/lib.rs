@@ -24,11 +24,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 // The types in the signatures of `CommandBackend`.
-pub use adapter_systemd::{HostFacts, RenderedUnit, Scope, UnloadableUnits};
+pub use adapter_systemd::{RenderedUnit, Scope, UnloadableUnits};
 pub use backend::{CommandBackend, backends};
 pub use commands::doctor::Finding;
 pub use error::CommandError;
 use output::Output;
+pub use quadlet::PodmanVersion;
 
 /// Runs the command of this process's arguments on one of `backends`, and returns its exit status.
 ///

@@ -95,7 +95,7 @@ impl DirectoryHost for Units {
     }
     fn change_renderer(&self) {
         // Too old for `Pull=`, which every unit has.
-        self.store.set_facts(PodmanVersion::new(4, 5, 0).into());
+        self.store.set_podman_version(PodmanVersion::new(4, 5, 0));
     }
     fn drop_in(&self, unit: &Path) -> Arranged {
         let directory = unit.with_extension("container.d");

@@ -48,7 +48,7 @@ impl Kind for Quadlet {
 
     fn change_renderer(store: &QuadletDir) {
         // Too old for `Pull=`, which every unit has.
-        store.set_facts(PodmanVersion::new(4, 5, 0).into());
+        store.set_podman_version(PodmanVersion::new(4, 5, 0));
     }
 
     fn drop_in(unit: &Path) -> Arranged {

@@ -1,6 +1,7 @@
 //! `QuadletForm`: units as Quadlet files, which Podman's generator validates.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
@@ -8,11 +9,10 @@ use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use host_files::blocking::{self, FILE_LIMIT};
 use host_files::units::{Label, UnitForm};
-use quadlet::{Refusal, extension_value};
+use quadlet::{PodmanVersion, Refusal, extension_value};
 
 use super::drop_ins;
 use crate::generator::{Generator, GeneratorError};
-use crate::host_facts::{HostFacts, SharedFacts};
 use crate::rendering::unit_text;
 use crate::scope::Scope;
 use crate::unit_text::{MARK_NAME, MARK_REVISION, MARK_SECTION};
@@ -21,7 +21,8 @@ use crate::unit_text::{MARK_NAME, MARK_REVISION, MARK_SECTION};
 #[derive(Debug, Clone)]
 pub(crate) struct QuadletForm {
     pub(super) scope: Scope,
-    pub(super) facts: SharedFacts,
+    /// The version of Podman, whose generator reads the units; all clones of a store share it.
+    version: Arc<RwLock<PodmanVersion>>,
     /// The prefix of the previous manager's descriptions.
     pub(crate) legacy: Option<String>,
     /// Replaces the host's generator.
@@ -31,9 +32,18 @@ pub(crate) struct QuadletForm {
 }
 
 impl QuadletForm {
-    pub(crate) fn new(scope: Scope, facts: HostFacts) -> Self {
-        let facts = SharedFacts::new(facts);
-        Self { scope, facts, legacy: None, generator: None, stage: None }
+    pub(crate) fn new(scope: Scope, version: PodmanVersion) -> Self {
+        let version = Arc::new(RwLock::new(version));
+        Self { scope, version, legacy: None, generator: None, stage: None }
+    }
+
+    pub(super) fn version(&self) -> PodmanVersion {
+        // A panic with the lock held leaves the old or the new value.
+        *self.version.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_version(&self, version: PodmanVersion) {
+        *self.version.write().unwrap_or_else(PoisonError::into_inner) = version;
     }
 
     /// Returns the generator that validates units.
@@ -60,13 +70,13 @@ impl UnitForm for QuadletForm {
     const EXTENSION: &'static str = "container";
 
     fn text(&self, unit: &UnitSpec) -> PortResult<String> {
-        let facts = self.facts.get();
-        unit_text(unit, self.scope, facts).map_err(|error| {
+        let podman = self.version();
+        unit_text(unit, self.scope, podman).map_err(|error| {
             let kind = match error.refusal() {
                 Refusal::NeedsPodman { .. } => PortErrorKind::Unavailable,
                 _ => PortErrorKind::Invalid,
             };
-            let (name, podman) = (&unit.name, facts.podman);
+            let name = &unit.name;
             let text = format!("the unit of `{name}` cannot be rendered for Podman {podman}");
             PortError::new(kind, text).with_source(error)
         })
@@ -96,7 +106,7 @@ impl UnitForm for QuadletForm {
     }
 
     fn drop_ins(&self, directory: &Path, name: &CompanionName) -> Vec<String> {
-        let podman = self.facts.get().podman;
+        let podman = self.version();
         let searched = drop_ins::search_path(self.scope, podman, directory.to_owned());
         drop_ins::of(&searched, podman, name)
     }

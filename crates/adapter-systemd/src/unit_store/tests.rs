@@ -90,7 +90,7 @@ fn unit(restart_epoch: u32) -> UnitSpec {
 
 /// Returns the revision that `unit` is written with for `PODMAN`.
 fn written(unit: &UnitSpec) -> Revision {
-    render_unit(unit, Scope::User, PODMAN.into()).unwrap().revision
+    render_unit(unit, Scope::User, PODMAN).unwrap().revision
 }
 
 fn current(unit: &UnitSpec) -> UnitFileState {
@@ -148,7 +148,7 @@ async fn an_unsupported_setting_is_invalid_and_named() {
 #[tokio::test]
 async fn a_podman_before_quadlet_is_unavailable() {
     let place = Place::new();
-    place.store.set_facts(PodmanVersion::new(4, 3, 1).into());
+    place.store.set_podman_version(PodmanVersion::new(4, 3, 1));
     let error = place.store.write(&unit(0)).await.unwrap_err();
     assert_eq!(error.kind(), PortErrorKind::Unavailable);
     assert!(error.chain().contains("4.4"), "{}", error.chain());

@@ -64,7 +64,9 @@ fn bitcoin_ui() -> ContainerSpec {
 #[test]
 fn the_unit_of_a_companion_reads_like_this() {
     let expected = include_str!("bitcoin-ui.container");
-    assert_eq!(text(bitcoin_ui(), Scope::User), expected);
+    let mut unit = unit(bitcoin_ui());
+    unit.config = Some(unit.container.mounts[0].source.clone());
+    assert_eq!(container_unit(&unit, Scope::User).render(PODMAN).unwrap(), expected);
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl Guest {
             },
         };
         // With the rendering that a write records.
-        unit.revision = render_unit(&unit, scope(), self.units.facts()).unwrap().revision;
+        unit.revision = render_unit(&unit, scope(), self.units.podman_version()).unwrap().revision;
         unit
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use adapter_podman::{Podman, PodmanContainers, PodmanImages};
 use adapter_systemd::{
-    DifferingDirectory, HostFacts, QuadletDir, Scope, SystemdManager, differing_directories,
+    DifferingDirectory, QuadletDir, Scope, SystemdManager, differing_directories,
 };
 use async_trait::async_trait;
 use companion_core::error_chain::chain;
@@ -171,8 +171,7 @@ impl Backend for SystemdPodman {
     }
 }
 
-/// The desired state of a real host. What units are written for is read again with it: Podman may have
-/// been upgraded since, or SELinux switched on.
+/// The desired state of a real host. The version of Podman that units are written for is read again with it.
 struct LiveHost {
     store: Arc<RecordStore>,
     backend: SystemdPodman,
@@ -184,10 +183,7 @@ impl DesiredStore for LiveHost {
     async fn load(&self) -> PortResult<DesiredState> {
         // A Podman that is away for the moment of its upgrade is still the one before.
         match self.backend.podman_version().await {
-            Ok(version) => {
-                let facts = HostFacts::of_host(version).unwrap_or(version.into());
-                self.units.set_facts(facts);
-            }
+            Ok(version) => self.units.set_podman_version(version),
             Err(error) => debug!(
                 "failed to query podman; rendering units for its previous version: {}",
                 chain(&error)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use adapter_systemd::{HostFacts, RenderedUnit, Scope, UnloadableUnits, render_unit};
+use adapter_systemd::{RenderedUnit, Scope, UnloadableUnits, render_unit};
 use archipelago_companions::Catalog;
 use archipelago_companions::host::{PODMAN_FLOOR, SystemdPodman};
 use async_trait::async_trait;
@@ -11,6 +11,7 @@ use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::UnitStore as _;
+use quadlet::PodmanVersion;
 
 use super::{CommandBackend, user_catalog};
 use crate::commands::doctor::Finding;
@@ -100,8 +101,8 @@ impl CommandBackend for SystemdPodman {
         Ok(command)
     }
 
-    fn render(&self, unit: &UnitSpec, facts: HostFacts) -> Result<RenderedUnit, CommandError> {
-        render(self.scope(), unit, facts)
+    fn render(&self, unit: &UnitSpec, podman: PodmanVersion) -> Result<RenderedUnit, CommandError> {
+        render(self.scope(), unit, podman)
     }
 }
 
@@ -109,9 +110,9 @@ impl CommandBackend for SystemdPodman {
 pub(super) fn render(
     scope: Scope,
     unit: &UnitSpec,
-    facts: HostFacts,
+    podman: PodmanVersion,
 ) -> Result<RenderedUnit, CommandError> {
-    render_unit(unit, scope, facts).map_err(|error| {
+    render_unit(unit, scope, podman).map_err(|error| {
         let name = &unit.name;
         CommandError::input(format!("failed to render the unit of `{name}`: {}", chain(&error)))
     })

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use adapter_fake::FakeHost;
-use adapter_systemd::{HostFacts, RenderedUnit, Scope};
+use adapter_systemd::{RenderedUnit, Scope};
 use archipelago_companions::host::{Backend, HostError, Wiring};
 use archipelago_companions::{Catalog, RecordStore};
 use async_trait::async_trait;
@@ -12,6 +12,7 @@ use companion_core::model::companion::CompanionSpec;
 use companion_core::model::hook::{HookProgram, HookSpec, TemplateValue};
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{Host, PortResult};
+use quadlet::PodmanVersion;
 use tempfile::TempDir;
 
 use super::{CommandBackend, podman};
@@ -78,8 +79,12 @@ impl CommandBackend for SimulatedHost {
         true
     }
 
-    fn render(&self, unit: &UnitSpec, facts: HostFacts) -> Result<RenderedUnit, CommandError> {
-        podman::render(Scope::User, unit, facts)
+    fn render(
+        &self,
+        unit: &UnitSpec,
+        version: PodmanVersion,
+    ) -> Result<RenderedUnit, CommandError> {
+        podman::render(Scope::User, unit, version)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `companion render`: the unit of a companion, rendered from the catalog without a host.
 
-use adapter_systemd::{HostFacts, RenderedUnit};
+use adapter_systemd::RenderedUnit;
 use clap::Args;
 use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionSpec;
@@ -33,9 +33,6 @@ pub(crate) struct Arguments {
     /// Render for this version of Podman
     #[arg(long, value_name = "VERSION", default_value = "5.4.2")]
     podman_version: String,
-    /// Render for a host that enforces SELinux
-    #[arg(long)]
-    selinux: bool,
 }
 
 /// Prints the unit.
@@ -50,8 +47,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         return Err(CommandError::input(format!("unknown companion `{name}`")));
     };
     let unit = unit(spec)?;
-    let facts = HostFacts { podman: version, enforces_selinux: arguments.selinux };
-    let RenderedUnit { revision, text } = config.host.render(&unit, facts)?;
+    let RenderedUnit { revision, text } = config.host.render(&unit, version)?;
     if output.is_json() {
         output.json(&json!({
             "version": VERSION,

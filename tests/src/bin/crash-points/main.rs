@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
-use adapter_systemd::{HostFacts, RenderedUnit, Scope, UnloadableUnits};
+use adapter_systemd::{RenderedUnit, Scope, UnloadableUnits};
 use archipelago_companions::host::{Backend, HostError, Wiring};
 use archipelago_companions::{Catalog, RecordStore};
 use async_trait::async_trait;
-use companion_cli::{CommandBackend, CommandError, Finding, backends, main_with};
+use companion_cli::{CommandBackend, CommandError, Finding, PodmanVersion, backends, main_with};
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{Host, PortResult};
@@ -110,7 +110,11 @@ impl CommandBackend for Crashing {
         self.0.log_command(name, lines, follow)
     }
 
-    fn render(&self, unit: &UnitSpec, facts: HostFacts) -> Result<RenderedUnit, CommandError> {
-        self.0.render(unit, facts)
+    fn render(
+        &self,
+        unit: &UnitSpec,
+        version: PodmanVersion,
+    ) -> Result<RenderedUnit, CommandError> {
+        self.0.render(unit, version)
     }
 }

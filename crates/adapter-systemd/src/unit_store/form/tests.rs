@@ -13,7 +13,7 @@ fn name() -> CompanionName {
 }
 
 fn form(legacy: Option<&str>) -> QuadletForm {
-    let form = QuadletForm::new(Scope::User, PodmanVersion::new(5, 4, 2).into());
+    let form = QuadletForm::new(Scope::User, PodmanVersion::new(5, 4, 2));
     QuadletForm { legacy: legacy.map(str::to_owned), ..form }
 }
 
