@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Instant;
 
 use crate::daemon::Daemon;
-use crate::guest::{measured, podman, until};
+use crate::guest::{by_root, measured, podman, root, undo, until};
 use crate::node::{ALL, Companion, LND, Moment, companion, containers, installed};
 
 /// The containers, observed to be the same and up during `act`.
@@ -99,4 +99,37 @@ fn commands_work_while_the_daemon_runs() {
         companion(&["install", "lnd"]).exits(0);
     }
     assert_eq!(containers(), before);
+}
+
+/// The daemon's unit and program are outside of the home, as a package installs them.
+#[test]
+fn daemon_older_than_the_mount_of_its_home_starts_all_companions() {
+    installed();
+    let _undo = undo(
+        "
+        systemctl --quiet --global disable companion.service
+        systemctl stop user@1000.service
+        umount --quiet /home/archy && rmdir /home/archy && mv /home/archy.real /home/archy
+        rm -f /etc/systemd/user/companion.service /usr/local/bin/companion
+        systemctl start user@1000.service
+        ",
+    );
+    by_root(
+        "
+        cp /home/archy/.local/bin/companion /usr/local/bin/companion
+        sed 's|^ExecStart=.*|ExecStart=/usr/local/bin/companion run|' \
+            /home/archy/.config/systemd/user/companion.service >/etc/systemd/user/companion.service
+        systemctl --quiet --global enable companion.service
+        systemctl stop user@1000.service
+        mv /home/archy /home/archy.real
+        install -d -o archy -g archy -m 0700 /home/archy
+        systemctl start user@1000.service
+        ",
+    );
+    until("the daemon runs", 30, Daemon::find);
+    assert!(ALL.into_iter().all(|one| !one.is_active()), "systemd found no unit");
+    let begun = Instant::now();
+    root(&["mount", "--bind", "/home/archy.real", "/home/archy"]).good();
+    until("all run", 60, || ALL.into_iter().all(Companion::is_up).then_some(()));
+    measured("all companions up after the mount of the home", begun);
 }

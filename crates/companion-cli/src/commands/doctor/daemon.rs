@@ -17,6 +17,9 @@ pub(super) const CHECK: &str = "daemon";
 /// The command that fixes most findings.
 const SETUP: &str = "companion setup";
 
+/// Where the administrator installs units of all users' managers; systemd reads them before a home is mounted.
+const GLOBAL: &str = "/etc/systemd/user";
+
 /// The timeout for `PROGRAM --version`.
 const VERSION_LIMIT: Duration = Duration::from_secs(5);
 
@@ -65,7 +68,9 @@ fn service(state: &ServiceState, systemctl: Systemctl) -> Finding {
     let place = state.fragment.as_deref().unwrap_or(Path::new(UNIT)).display().to_string();
     if !state.is_running() && state.active != "activating" {
         let found = format!("{place} is not running ({})", state.active);
-        return Finding::warning(CHECK, found, format!("{manager} start {UNIT}"));
+        let is_in_home = !["/etc", "/run", "/usr"].iter().any(|system| place.starts_with(system));
+        let late = if state.is_enabled() && is_in_home { late_home() } else { String::new() };
+        return Finding::warning(CHECK, found + &late, format!("{manager} start {UNIT}"));
     }
     if state.active == "activating" && state.restarts > 0 {
         let found = format!("starting, after {} restart(s)", state.restarts);
@@ -81,6 +86,12 @@ fn service(state: &ServiceState, systemctl: Systemctl) -> Finding {
     }
     let running = if state.is_running() { "running" } else { "starting" };
     Finding::ok(CHECK, format!("{running}, enabled, {place}"))
+}
+
+fn late_home() -> String {
+    format!(
+        ", although enabled; if systemd starts before the home directory is mounted, install the unit in {GLOBAL}"
+    )
 }
 
 fn failing(state: &ServiceState, systemctl: Systemctl) -> Finding {

@@ -86,6 +86,16 @@ fn stopped_daemon_is_a_warning_with_the_command_that_starts_it() {
 }
 
 #[test]
+fn enabled_unit_in_a_home_may_have_been_loaded_too_late() {
+    let stopped = || ServiceState { active: "inactive".into(), ..running() };
+    let found = |state| checked(state).1;
+    assert!(found(stopped()).contains("home directory"));
+    assert!(!found(ServiceState { unit_file: "disabled".into(), ..stopped() }).contains("home"));
+    let outside = Some("/etc/systemd/user/companion.service".into());
+    assert!(!found(ServiceState { fragment: outside, ..stopped() }).contains("home"));
+}
+
+#[test]
 fn a_unit_that_systemd_refuses_is_an_error() {
     let (state, _, fix) = checked(ServiceState { load: "bad-setting".into(), ..running() });
     assert_eq!((state, &*fix), (State::Error, "companion setup"));
