@@ -188,10 +188,8 @@ impl<'a> Invocation<'a> {
             .ok_or_else(|| CommandError::Missing { program: program() })?;
         let why = if status.kind != FileKind::Regular {
             format!("it is {}", status.kind)
-        } else if !status.is_ours() && status.uid != 0 {
-            format!("it belongs to user {}", status.uid)
-        } else if status.mode & 0o022 != 0 {
-            format!("others may write to it (mode {:04o})", status.mode)
+        } else if let Some(why) = status.distrusted() {
+            why
         } else if status.mode & 0o111 == 0 {
             format!("it is not executable (mode {:04o})", status.mode)
         } else {

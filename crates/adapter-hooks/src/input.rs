@@ -57,16 +57,7 @@ pub(crate) fn require_template(path: &AbsolutePath) -> Result<String, HookError>
     let found = read_file(path.as_path(), TEMPLATE_LIMIT, Trust::Owned)
         .map_err(HookError::Input)?
         .ok_or_else(|| missing(path))?;
-    let status = found.status;
-    let own_group = status.is_ours() && status.gid == status.uid;
-    let why = if !status.is_ours() && status.uid != 0 {
-        Some(format!("it belongs to user {}", status.uid))
-    } else if status.mode & 0o002 != 0 || (status.mode & 0o020 != 0 && !own_group) {
-        Some(format!("others may write to it (mode {:04o})", status.mode))
-    } else {
-        None
-    };
-    if let Some(why) = why {
+    if let Some(why) = found.status.distrusted() {
         let path = path.as_path().to_owned();
         return Err(HookError::Input(DirError::Untrusted { path, why }));
     }

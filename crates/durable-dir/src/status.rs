@@ -1,9 +1,13 @@
 //! The status of a file: its kind, mode and owner.
 
 use std::fmt;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FileType, Stat};
+
+use crate::trust::Trust;
 
 /// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -86,9 +90,29 @@ impl FileStatus {
         }
     }
 
+    /// Returns why this file or directory must not determine what is run, or `None`: it belongs to another user, or
+    /// others may write to it, by the rules of [`Trust::Owned`] for the last directory of a path.
+    pub fn distrusted(&self) -> Option<String> {
+        Trust::Owned.against_directory(self, rustix::process::geteuid().as_raw(), true)
+    }
+
     /// Returns whether it belongs to the effective user of this process.
     pub fn is_ours(&self) -> bool {
         self.uid == rustix::process::geteuid().as_raw()
+    }
+}
+
+impl From<&Metadata> for FileStatus {
+    fn from(data: &Metadata) -> Self {
+        Self {
+            kind: FileKind::of(FileType::from_raw_mode(data.mode())),
+            mode: data.mode() & 0o7777,
+            uid: data.uid(),
+            gid: data.gid(),
+            links: data.nlink(),
+            size: data.size(),
+            modified: data.modified().ok(),
+        }
     }
 }
 

@@ -6,12 +6,12 @@
 //!
 //! # Guarantees
 //! - A context is only read, within limits of entries, bytes and time.
-//! - Links stay inside, and nobody but owner and group can modify an entry; any other context is refused.
+//! - Links stay inside, and no other user can modify an entry, or replace a directory on the context's path; any other
+//!   context is refused.
 //!
 //! # Caveats
 //! - Files excluded by `.dockerignore` count too: interpreting its rules differently from the engine would miss a change,
 //!   whereas counting too much only costs an unnecessary build.
-//! - The owner is not checked: see `refuse_open`.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata, OpenOptions};
@@ -25,6 +25,7 @@ use std::time::{Duration, SystemTime};
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::PortErrorKind;
+use durable_dir::{DirError, FileKind, FileStatus, Trust, status_of};
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
@@ -76,11 +77,21 @@ pub enum ContextError {
         /// The link.
         path: PathBuf,
     },
-    /// Anyone can modify it, and thereby the image.
-    #[error("`{}` in the build context is writable by anyone", path_shown(.path))]
-    Open {
+    /// Another user could modify it, and thereby the image.
+    #[error("another user could change `{}`, from which an image is built: {why}", path_shown(.path))]
+    Untrusted {
         /// The file or directory.
         path: PathBuf,
+        /// The reason.
+        why: String,
+    },
+    /// A directory or link on its path failed, or is not trusted.
+    #[error("failed to use build context `{}`", path_shown(.path))]
+    Path {
+        /// The build file.
+        path: PathBuf,
+        /// The cause.
+        source: DirError,
     },
     /// Reading it timed out, or an earlier read is still in progress.
     #[error("build context {contexts} not read yet: its file system is slow or does not respond")]
@@ -106,7 +117,9 @@ impl ContextError {
                 _ => PortErrorKind::Transient,
             },
             Self::NoAnswer { .. } => PortErrorKind::Transient,
-            Self::Open { .. } => PortErrorKind::Denied,
+            Self::Untrusted { .. } => PortErrorKind::Denied,
+            Self::Path { source: DirError::Untrusted { .. }, .. } => PortErrorKind::Denied,
+            Self::Path { .. } => PortErrorKind::Transient,
             Self::TooLarge { .. } | Self::Link { .. } | Self::Special { .. } => {
                 PortErrorKind::Invalid
             }
@@ -158,7 +171,11 @@ fn find(candidates: &[AbsolutePath], digests: &mut Digests) -> Result<Option<Tre
     for candidate in candidates {
         let directory = candidate.as_path();
         for file in BUILD_FILES {
-            if is_file(&directory.join(file))? {
+            let file_path = directory.join(file);
+            if is_file(&file_path)? {
+                // Who may rename a directory of the path decides what is built.
+                status_of(&file_path, Trust::Owned)
+                    .map_err(|source| ContextError::Path { path: file_path, source })?;
                 let mut budget = Budget::of(directory);
                 let hash = digest(&mut budget, digests)?;
                 return Ok(Some(Tree { directory: directory.to_owned(), file, hash }));
@@ -191,9 +208,9 @@ fn digest(budget: &mut Budget<'_>, digests: &mut Digests) -> Result<Sha256, Cont
     // The digests of removed files are dropped.
     let known = mem::take(&mut digests.known);
     let root = fs::metadata(budget.root).map_err(unreadable(budget.root))?;
-    refuse_open(budget.root, &root)?;
+    refuse_untrusted(budget.root, &root)?;
     for (path, data) in walk(budget)? {
-        refuse_open(&path, &data)?;
+        refuse_untrusted(&path, &data)?;
         let relative = path.strip_prefix(budget.root).unwrap_or(&path);
         frame(&mut hash, relative.as_os_str().as_bytes());
         let mode = data.permissions().mode() & 0o7777;
@@ -254,14 +271,13 @@ impl Digests {
     }
 }
 
-/// Rejects files that anyone may write to; a link has no permissions of its own (symlink(7)).
-///
-/// Ownership is not checked: a node's contexts belong to the user who installed it, and root builds from them too.
-fn refuse_open(path: &Path, data: &Metadata) -> Result<(), ContextError> {
-    if !data.is_symlink() && data.permissions().mode() & 0o002 != 0 {
-        return Err(ContextError::Open { path: path.to_owned() });
+/// Rejects files and directories that another user could modify; a link has no permissions of its own (symlink(7)).
+fn refuse_untrusted(path: &Path, data: &Metadata) -> Result<(), ContextError> {
+    let status = FileStatus::from(data);
+    match status.distrusted().filter(|_why| status.kind != FileKind::Symlink) {
+        Some(why) => Err(ContextError::Untrusted { path: path.to_owned(), why }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn frame(hash: &mut Sha256, part: &[u8]) {

@@ -9,7 +9,7 @@ use companion_core::model::companion::{CompanionName, CompanionSpec, InvalidValu
 use companion_core::model::container::{AbsolutePath, ContainerSpec};
 use companion_core::model::hook::{HookProgram, HookSpec};
 use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
-use durable_dir::{DirError, FileStatus, Trust, read_file};
+use durable_dir::{DirError, Trust, read_file};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -140,20 +140,10 @@ pub(super) fn read(path: &Path, shown: &str) -> Result<String, CatalogError> {
         other => unusable(other),
     })?;
     let found = found.ok_or_else(|| unreadable(io::ErrorKind::NotFound.into()))?;
-    if let Some(why) = distrusted(&found.status) {
+    if let Some(why) = found.status.distrusted() {
         return Err(unusable(DirError::Untrusted { path, why }));
     }
     String::from_utf8(found.bytes).map_err(|_text| unreadable(io::ErrorKind::InvalidData.into()))
-}
-
-/// Why a file that decides what is run is not believed; writing by a group of our own is, as for directories.
-fn distrusted(status: &FileStatus) -> Option<String> {
-    if !status.is_ours() && status.uid != 0 {
-        return Some(format!("it belongs to user {}", status.uid));
-    }
-    let own_group = status.is_ours() && status.gid == status.uid;
-    let open = status.mode & 0o002 != 0 || (status.mode & 0o020 != 0 && !own_group);
-    open.then(|| format!("others may write to it (mode {:04o})", status.mode))
 }
 
 impl CatalogFile {

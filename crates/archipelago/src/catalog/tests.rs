@@ -227,7 +227,7 @@ fn catalog_writable_by_others_is_refused() {
     Catalog::with_files(&[nearby]).unwrap();
     set(&path, 0o666);
     let text = chain(&Catalog::with_files(&[&path]).unwrap_err());
-    assert!(text.contains("own.toml") && text.contains("others may write"), "{text}");
+    assert!(text.contains("own.toml") && text.contains("anyone may write"), "{text}");
     set(&path, 0o644);
     set(dir.path(), 0o777);
     assert!(matches!(Catalog::with_files(&[&path]), Err(CatalogError::Unusable { .. })));

@@ -184,11 +184,23 @@ fn a_context_that_anyone_may_change_is_refused() {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode | 0o002)).unwrap();
         let error = find(&[directory.path()]).unwrap_err();
-        assert!(matches!(error, ContextError::Open { .. }), "{at}: {error}");
         assert_eq!(error.kind(), PortErrorKind::Denied);
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         assert!(find(&[directory.path()]).is_ok());
     }
+}
+
+#[test]
+fn context_below_a_directory_that_anyone_may_change_is_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let directory = parent.path().join("web");
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("Dockerfile"), "FROM scratch\n").unwrap();
+    assert!(find(&[&directory]).is_ok());
+    fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let error = find(&[&directory]).unwrap_err();
+    assert!(matches!(error, ContextError::Path { .. }), "{error}");
+    assert_eq!(error.kind(), PortErrorKind::Denied);
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn failed_hook_keeps_the_previous_configuration() {
     }
     archy(&["chmod", "0777", PROGRAM]).good();
     write(INPUT, "one more\n");
-    logged_by(&daemon, "others may write to it");
+    logged_by(&daemon, "may write to it");
     archy(&["rm", PROGRAM]).good();
     write(INPUT, "and one more\n");
     logged_by(&daemon, "does not exist");

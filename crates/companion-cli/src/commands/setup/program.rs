@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use companion_core::error_chain::chain;
-use durable_dir::{FileStatus, Trust, status_of};
+use durable_dir::{Trust, status_of};
 
 use crate::error::{CommandError, CommandResult};
 
@@ -47,21 +47,10 @@ fn is_trusted(path: &Path) -> CommandResult<()> {
             .hinted("install it in a directory that you own, or as root in /usr/local/bin")
     };
     let status = status_of(path, Trust::Owned).map_err(|error| refused(chain(&error)))?;
-    match status {
-        Some(status) if !status.is_ours() && status.uid != 0 => {
-            Err(refused(format!("it is owned by user {}", status.uid)))
-        }
-        Some(status) if is_open(&status) => {
-            Err(refused(format!("it is writable by others (mode {:04o})", status.mode)))
-        }
-        _ => Ok(()),
+    match status.and_then(|status| status.distrusted()) {
+        Some(why) => Err(refused(why)),
+        None => Ok(()),
     }
-}
-
-/// Returns whether other users may write to a file; the private group of the user (gid = uid) is accepted.
-fn is_open(status: &FileStatus) -> bool {
-    let own_group = status.is_ours() && status.gid == status.uid;
-    status.mode & 0o002 != 0 || (status.mode & 0o020 != 0 && !own_group)
 }
 
 /// Describes the directory of `path`, if its files are not permanent.
