@@ -107,13 +107,19 @@ pub fn template(bytes: &[u8]) {
     {
         assert_eq!(structure(&hostile), structure(&harmless), "{}", *hostile);
     }
-    let ours = |value: &str| template::render(OURS, &values_of_ours(value));
-    if let (Ok(hostile), Ok(harmless)) = (ours(&value), ours("harmless")) {
-        assert_eq!(structure(&hostile), structure(&harmless), "{}", *hostile);
+    for own in OURS {
+        let ours = |value: &str| template::render(own, &values_of_ours(value));
+        if let (Ok(hostile), Ok(harmless)) = (ours(&value), ours("harmless")) {
+            assert_eq!(structure(&hostile), structure(&harmless), "{}", *hostile);
+        }
     }
 }
 
-const OURS: &str = include_str!("../../crates/archipelago/companions/bitcoin-ui/nginx.conf.j2");
+const OURS: [&str; 3] = [
+    include_str!("../../crates/archipelago/companions/bitcoin-ui/nginx.conf.j2"),
+    include_str!("../../crates/archipelago/companions/electrs-ui/nginx.conf.j2"),
+    include_str!("../../crates/archipelago/companions/lnd-ui/nginx.conf.j2"),
+];
 
 fn values(value: &str) -> Values {
     Values::from([
@@ -130,6 +136,10 @@ fn values_of_ours(value: &str) -> Values {
         ("rpc_address".to_owned(), Value::Text(value.to_owned())),
         ("authorization".to_owned(), Value::Text(value.to_owned())),
         ("host_names".to_owned(), Value::Texts(vec![value.to_owned()])),
+        ("frame_ancestors".to_owned(), Value::Texts(vec![value.to_owned()])),
+        ("lnd_address".to_owned(), Value::Text(value.to_owned())),
+        ("metrics_address".to_owned(), Value::Text(value.to_owned())),
+        ("electrum_address".to_owned(), Value::Text(value.to_owned())),
         ("listen_ipv6".to_owned(), Value::Flag(true)),
     ])
 }

@@ -5,16 +5,16 @@
 
 use std::path::PathBuf;
 
-use adapter_hooks::template::{self, Value, Values};
+use adapter_hooks::template::{Value, Values};
 use adapter_hooks::{ConfigHook, HookError, Readiness, read_secret};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use companion_core::model::container::HostName;
-use companion_core::model::hook::Rendered;
 use companion_core::ports::PortErrorKind;
 use zeroize::Zeroizing;
 
 use crate::node::{BITCOIN_UI_PORT, BitcoinRpc, Node};
+use crate::page::{rendered, values};
 
 /// The template of the configuration, which says what each of its variables is.
 const TEMPLATE: &str = include_str!("../companions/bitcoin-ui/nginx.conf.j2");
@@ -23,8 +23,7 @@ const TEMPLATE: &str = include_str!("../companions/bitcoin-ui/nginx.conf.j2");
 #[derive(Debug, Clone)]
 pub struct BitcoinUi {
     rpc: BitcoinRpc,
-    host_names: Vec<HostName>,
-    listen_ipv6: bool,
+    page: Values,
 }
 
 impl BitcoinUi {
@@ -32,14 +31,8 @@ impl BitcoinUi {
     ///
     /// The names under which people open the page are the node's, or the machine's own.
     pub fn new(node: &Node, machine: Option<HostName>, listen_ipv6: bool) -> Self {
-        let mut host_names = node.host_names.clone();
-        if host_names.is_empty()
-            && let Some(machine) = machine
-        {
-            host_names.extend(HostName::new(format!("{machine}.local")).ok());
-            host_names.push(machine);
-        }
-        Self { rpc: node.bitcoin.clone(), host_names, listen_ipv6 }
+        let page = values(node, machine, BITCOIN_UI_PORT, listen_ipv6);
+        Self { rpc: node.bitcoin.clone(), page }
     }
 
     /// `user:password` of the node's RPC.
@@ -85,20 +78,12 @@ impl ConfigHook for BitcoinUi {
             }
             read => read?,
         };
-        let names = self.host_names.iter().map(|name| name.as_str().to_owned()).collect();
-        let values: Values = [
-            ("listen_port".to_owned(), Value::Number(BITCOIN_UI_PORT.into())),
+        let mut values = self.page.clone();
+        values.extend([
             ("rpc_address".to_owned(), Value::Text(self.rpc.address.to_string())),
             ("authorization".to_owned(), Value::Text(STANDARD.encode(credentials.as_bytes()))),
-            ("host_names".to_owned(), Value::Texts(names)),
-            ("listen_ipv6".to_owned(), Value::Flag(self.listen_ipv6)),
-        ]
-        .into();
-        let text = template::render(TEMPLATE, &values).map_err(|error| {
-            let message = format!("failed to render the bitcoin-ui configuration: {error}");
-            HookError::failed(PortErrorKind::Invalid, message)
-        })?;
-        Ok(Readiness::Ready(Rendered::new(text.as_bytes().to_vec())))
+        ]);
+        rendered("bitcoin-ui", TEMPLATE, &values)
     }
 }
 

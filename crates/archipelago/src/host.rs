@@ -16,6 +16,7 @@ use crate::bitcoin_ui::BitcoinUi;
 use crate::catalog::BITCOIN_UI_HOOK;
 use crate::desired_store::RecordStore;
 use crate::inputs::Inputs;
+use crate::page::StatusPage;
 
 #[cfg(feature = "podman")]
 mod podman;
@@ -171,6 +172,12 @@ pub fn hooks(store: &RecordStore) -> Result<FileHooks, HostError> {
     let mut hooks = FileHooks::new(key);
     let name = HookName::new(BITCOIN_UI_HOOK).map_err(HostError::Name)?;
     hooks.register(name, LiveBitcoinUi(Arc::clone(store.inputs()))).map_err(HostError::Hook)?;
+    for page in StatusPage::ALL {
+        let name = HookName::new(page.base()).map_err(HostError::Name)?;
+        let inputs = Arc::clone(store.inputs());
+        let live = move || page.render(inputs.catalog().node(), machine_name(), has_ipv6());
+        hooks.register(name, live).map_err(HostError::Hook)?;
+    }
     Ok(hooks)
 }
 

@@ -22,6 +22,7 @@
 //! | `companions` | [`Companions`]: install, remove, reconcile |
 //! | `desired_store`, `record` | [`RecordStore`]: the desired state on disk and its lock |
 //! | `bitcoin_ui` | [`BitcoinUi`]: the RPC viewer's configuration, with the node's credentials |
+//! | `page` | what the node sets for every page; the configuration of lnd-ui and electrs-ui |
 //! | [`host`] | [`Backend`](host::Backend): a kind of host; the one of systemd and Podman |
 
 mod app;
@@ -37,6 +38,7 @@ pub mod inputs;
 pub mod leader;
 pub mod manifest;
 mod node;
+mod page;
 pub mod published;
 mod record;
 
@@ -52,4 +54,6 @@ pub use companions::{
     StepReport, failures_of,
 };
 pub use desired_store::RecordStore;
-pub use node::{BITCOIN_UI_PORT, BitcoinRpc, CONTEXT_DIRECTORIES, INSECURE_REGISTRIES, Node};
+pub use node::{
+    BITCOIN_UI_PORT, BitcoinRpc, CONTEXT_DIRECTORIES, Electrs, INSECURE_REGISTRIES, Lnd, Node,
+};

@@ -22,6 +22,13 @@ pub const CONTEXT_DIRECTORIES: [&str; 3] = [
 
 /// The port of the RPC viewer, TCP, on all addresses of the host.
 pub const BITCOIN_UI_PORT: u16 = 18081;
+/// The port of electrs' page, as above.
+pub(crate) const ELECTRS_UI_PORT: u16 = 18082;
+/// The port of lnd's page, as above.
+pub(crate) const LND_UI_PORT: u16 = 18083;
+
+/// The most origins that may show a page in a frame: nginx reads a word of 4096 bytes.
+const FRAME_ANCESTORS_LIMIT: usize = 8;
 
 /// The settings of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -41,8 +48,15 @@ pub struct Node {
     /// Host names, besides IP addresses and `localhost`, under which people open the pages; the
     /// machine's own and that with `.local` when empty.
     pub host_names: Vec<HostName>,
+    /// Origins, such as `http://node.local:5678`, whose pages may show the pages in a frame; nobody's
+    /// when empty.
+    pub frame_ancestors: Vec<String>,
     /// The node's RPC.
     pub bitcoin: BitcoinRpc,
+    /// The node's lnd.
+    pub lnd: Lnd,
+    /// The node's Electrum server.
+    pub electrs: Electrs,
 }
 
 impl Default for Node {
@@ -54,7 +68,10 @@ impl Default for Node {
             insecure_registries: INSECURE_REGISTRIES.map(str::to_owned).to_vec(),
             data_directory: must("/var/lib/archipelago"),
             host_names: Vec::new(),
+            frame_ancestors: Vec::new(),
             bitcoin: BitcoinRpc::default(),
+            lnd: Lnd::default(),
+            electrs: Electrs::default(),
         }
     }
 }
@@ -72,6 +89,18 @@ impl Node {
     /// [`InvalidValue`] naming the field.
     pub fn validate(&self) -> Result<(), InvalidValue> {
         self.bitcoin.validate()?;
+        let Electrs { metrics_address, electrum_address } = self.electrs;
+        validate_address("lnd.address", self.lnd.address)?;
+        validate_address("electrs.metrics_address", metrics_address)?;
+        validate_address("electrs.electrum_address", electrum_address)?;
+        if self.frame_ancestors.len() > FRAME_ANCESTORS_LIMIT {
+            let count = self.frame_ancestors.len().to_string();
+            return Err(InvalidValue::new("frame_ancestors", &count, "must be at most 8 origins"));
+        }
+        if let Some(other) = self.frame_ancestors.iter().find(|origin| !is_origin(origin)) {
+            let rule = "must be an origin in lower case, such as `http://node.local:5678`";
+            return Err(InvalidValue::new("frame_ancestors", other, rule));
+        }
         // Any image below it must be one, so the shortest is tried.
         if ImageRef::new(format!("{}/x:latest", self.image_repository)).is_err() {
             let rule = "must be a registry with a path, such as `registry.example:5000/team`";
@@ -138,6 +167,57 @@ impl BitcoinRpc {
     }
 }
 
+/// The node's lnd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lnd {
+    /// The address and port of its REST API. `169.254.1.2` is the host as the network of the page's
+    /// container shows it; for a loopback address the page shares the network of the host instead.
+    pub address: SocketAddr,
+}
+
+impl Default for Lnd {
+    fn default() -> Self {
+        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(169, 254, 1, 2)), 8080) }
+    }
+}
+
+/// The node's Electrum server: electrs, ElectrumX, or the electrs of mempool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Electrs {
+    /// The address and port of the figures that electrs publishes, its `monitoring_addr`.
+    pub metrics_address: SocketAddr,
+    /// The address and port for wallets, its `electrum_rpc_addr`.
+    pub electrum_address: SocketAddr,
+}
+
+impl Default for Electrs {
+    fn default() -> Self {
+        let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        Self { metrics_address: local(4224), electrum_address: local(50001) }
+    }
+}
+
+/// Refuses an address that nobody can connect to, or that nginx cannot write.
+fn validate_address(field: &'static str, address: SocketAddr) -> Result<(), InvalidValue> {
+    let has_zone = matches!(address, SocketAddr::V6(v6) if v6.scope_id() != 0);
+    if !address.ip().is_unspecified() && address.port() != 0 && !has_zone {
+        return Ok(());
+    }
+    let rule = "must be an address to connect to and its port, without a zone";
+    Err(InvalidValue::new(field, &address.to_string(), rule))
+}
+
+/// Whether `text` is an origin (RFC 6454) that a Content-Security-Policy can name.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let Some(host) = host else { return false };
+    let (name, port) = host.split_once(':').unwrap_or((host, "80"));
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
+    HostName::new(name).is_ok() && is_number && port.parse::<u16>().is_ok()
+}
+
 /// A path written in this file; a test holds that each is one.
 #[expect(
     clippy::expect_used,
@@ -198,6 +278,57 @@ mod tests {
             ["", "http://registry.example", "Registry.example", "a.b:0", "a.b/team", "*", "a.b:x"]
         {
             assert_eq!(with(bad).validate().unwrap_err().field(), "insecure_registries", "{bad}");
+        }
+    }
+
+    #[test]
+    fn frame_ancestor_that_is_no_origin_is_refused_by_field() {
+        let with =
+            |origin: &str| Node { frame_ancestors: vec![origin.to_owned()], ..Node::default() };
+        for good in ["http://node.local:5678", "https://node.example", "http://192.168.1.20:80"] {
+            with(good).validate().unwrap();
+        }
+        let bad = [
+            "",
+            "*",
+            "'none'",
+            "node.local",
+            "http://",
+            "http://node.local/",
+            "http://a b",
+            "http://a; script-src *",
+            "http://a\"",
+            "http://a\nb",
+            "http://a:0",
+            "http://a:65536",
+            "http://a:1:2",
+            "http://$host",
+            "http://{a}",
+            "HTTP://a",
+            "ftp://a",
+            "http://a:+1",
+        ];
+        for bad in bad {
+            assert_eq!(with(bad).validate().unwrap_err().field(), "frame_ancestors", "{bad}");
+        }
+        let many = vec!["http://a".to_owned(); FRAME_ANCESTORS_LIMIT + 1];
+        let node = Node { frame_ancestors: many, ..Node::default() };
+        assert_eq!(node.validate().unwrap_err().field(), "frame_ancestors");
+    }
+
+    #[test]
+    fn address_that_nobody_can_connect_to_is_refused_by_field() {
+        for bad in ["0.0.0.0:8080", "[::]:8080", "127.0.0.1:0", "[fe80::1%2]:8080"] {
+            let address = bad.parse().unwrap();
+            let node = |lnd, electrs| Node { lnd, electrs, ..Node::default() };
+            let lnd = node(Lnd { address }, Electrs::default());
+            assert_eq!(lnd.validate().unwrap_err().field(), "lnd.address", "{bad}");
+            let metrics = Electrs { metrics_address: address, ..Electrs::default() };
+            let field = node(Lnd::default(), metrics).validate().unwrap_err();
+            assert_eq!(field.field(), "electrs.metrics_address", "{bad}");
+            let electrum = Electrs { electrum_address: address, ..Electrs::default() };
+            let field = node(Lnd::default(), electrum).validate().unwrap_err();
+            assert_eq!(field.field(), "electrs.electrum_address", "{bad}");
         }
     }
 

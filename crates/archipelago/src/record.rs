@@ -226,7 +226,8 @@ impl Record {
     /// Notes what the catalog says of the companions that are desired; says whether anything is new.
     ///
     /// One hook is known of each: when the catalog moves the output of a companion that is desired, the
-    /// file at its former place is recorded nowhere any more, and stays until somebody removes it.
+    /// file at its former place is recorded nowhere any more, and stays until somebody removes it. That of a
+    /// companion without a hook is the last one, whose file is removed with the companion.
     fn note_catalog(&mut self, catalog: &Catalog) -> bool {
         let mut noted = false;
         for name in self.wanted(catalog) {
@@ -234,8 +235,9 @@ impl Record {
             let apps = catalog.apps().filter(|(_, names)| names.contains(&name));
             let apps: BTreeSet<_> = apps.map(|(app, _)| app.clone()).collect();
             let known = self.companions.entry(name).or_default();
-            if (&known.apps, &known.hook) != (&apps, &spec.hook) {
-                (known.apps, known.hook) = (apps, spec.hook.clone());
+            let hook = spec.hook.as_ref().or(known.hook.as_ref());
+            if (&known.apps, known.hook.as_ref()) != (&apps, hook) {
+                (known.hook, known.apps) = (hook.cloned(), apps);
                 noted = true;
             }
         }

@@ -3,11 +3,11 @@
 use std::fs;
 use std::time::Instant;
 
-use crate::guest::{measured, podman, systemctl, until, write};
+use crate::guest::{by_root, measured, podman, systemctl, undo, until, write};
 use crate::http;
 use crate::node::{
-    ALL, APPS, ASKED, BITCOIN, Companion, ELECTRS, LND, NETWORK_WAIT, STATE, USER_UNITS,
-    ask_the_node, clean, companion, containers, installed,
+    ALL, APPS, ASKED, BITCOIN, CATALOG, Companion, ELECTRS, LND, NETWORK_WAIT, STATE, USER_UNITS,
+    ask_the_node, clean, companion, containers, installed, rendered_files,
 };
 
 #[test]
@@ -74,6 +74,62 @@ fn unknown_host_names_and_origins_are_refused() {
     for one in [LND, ELECTRS] {
         let answer = http::get(one.port, "/", &[("Host", "attacker.example")]).unwrap();
         assert_eq!(answer.status, 421, "{}", one.name);
+    }
+}
+
+/// A second stand-in publishes figures where the catalog says that electrs does. With the settings the mounts go, too.
+#[test]
+fn names_and_addresses_of_the_catalog_reach_all_three_pages() {
+    installed();
+    let moved = "electrs = { metrics_address = \"127.0.0.1:24224\", electrum_address = \"127.0.0.1:60401\" }\n";
+    let named =
+        "host_names = [\"node.home.arpa\", \"node\"]\nframe_ancestors = [\"http://node:5678\"]\n";
+    let (before, units) = (fs::read_to_string(CATALOG).unwrap(), ALL.map(Companion::unit_text));
+    assert!([LND, ELECTRS].iter().all(|one| !one.unit_text().contains("Volume=")));
+    let _stopped = undo("systemctl stop second-stand-in");
+    let backend = "/usr/local/bin/stand-in-node --electrs-metrics 127.0.0.1:24224";
+    by_root(&format!("systemd-run --quiet --collect --unit=second-stand-in {backend}"));
+
+    write(CATALOG, &before.replace("[node]\n", &format!("[node]\n{named}{moved}")));
+    companion(&["reconcile"]).exits(0);
+    for one in ALL {
+        for (host, status) in [("node.home.arpa", 200), ("node", 200), ("attacker.example", 421)] {
+            let answer = http::get(one.port, "/", &[("Host", host)]).unwrap();
+            assert_eq!(answer.status, status, "{} as {host}: {answer:?}", one.name);
+            assert!(answer.text.contains("frame-ancestors http://node:5678;"), "{answer:?}");
+        }
+    }
+    let own = [("X-Requested-With", "companion"), ("Host", "node")];
+    let figures =
+        || http::get(ELECTRS.port, "/api/metrics", &own).ok().filter(|it| it.status == 200);
+    let figures = until("the moved electrs answers", 10, figures);
+    assert!(figures.text.contains("index_height"), "{figures:?}");
+    let answer = http::get(ELECTRS.port, "/api/listening", &own).unwrap();
+    assert!(answer.text.contains(r#"{"listening":false}"#), "{answer:?}");
+
+    write(CATALOG, &before);
+    companion(&["reconcile"]).exits(0);
+    assert_eq!(ALL.map(Companion::unit_text), units);
+    companion(&["remove", "lnd", "electrumx"]).exits(0);
+    let directories =
+        [LND, ELECTRS].map(|one| format!("/var/lib/archipelago/{}/nginx.conf", one.base));
+    assert!(directories.iter().all(|output| rendered_files(output).is_empty()));
+}
+
+#[test]
+fn hostile_settings_of_the_pages_are_invalid_input() {
+    installed();
+    let before = fs::read_to_string(CATALOG).unwrap();
+    for setting in [
+        r#"host_names = ["a; include /etc/passwd"]"#,
+        r#"host_names = ["a\" 1; } server { listen 1; #"]"#,
+        r#"frame_ancestors = ["http://a\" always; #"]"#,
+        r#"lnd = { address = "127.0.0.1:8080/; #" }"#,
+        r#"electrs = { metrics_address = "127.0.0.1:1\n}" }"#,
+    ] {
+        write(CATALOG, &before.replace("[node]\n", &format!("[node]\n{setting}\n")));
+        let ran = companion(&["catalog"]).exits(2);
+        assert!(ran.stderr.contains("catalog.toml:2:"), "{setting}: {ran}");
     }
 }
 

@@ -2,13 +2,17 @@
 
 import { ask, bytes, count, duration, fill, noteGood, repeat, say, trouble } from "./companion.js";
 
-/** Prometheus' text format: the samples of each name added up over their labels. */
+/**
+ * Prometheus' text format: the samples of each name added up over their labels. Releases of electrs begin their names
+ * with `electrs_` or not; of several heights the tip's counts.
+ */
 function samples(text) {
   const sums = new Map();
   for (const line of text.split("\n")) {
-    const match = /^([A-Za-z_:][\w:]*)(?:\{.*\})?\s+(\S+)/.exec(line);
-    const value = match === null ? NaN : Number(match[2]);
-    if (Number.isFinite(value)) {
+    const match = /^(?:electrs_)?([A-Za-z_:][\w:]*)(\{.*\})?\s+(\S+)/.exec(line);
+    const value = match === null ? NaN : Number(match[3]);
+    const isOther = match?.[1] === "index_height" && match[2] !== undefined && !match[2].includes('"tip"');
+    if (Number.isFinite(value) && !isOther) {
       sums.set(match[1], (sums.get(match[1]) ?? 0) + value);
     }
   }
@@ -25,9 +29,9 @@ function figuresOf(text) {
   const started = sums.get("process_start_time_seconds");
   return {
     height: count(height),
-    transactions: count(sums.get("mempool_txs_count")),
+    transactions: count(sums.get("mempool_txs_count") ?? sums.get("mempool_count")),
     vsize: sums.has("mempool_txs_vsize") ? `${count(sums.get("mempool_txs_vsize"))}\u00a0vB` : undefined,
-    memory: bytes(sums.get("process_resident_memory_bytes") ?? sums.get("electrs_process_memory_rss")),
+    memory: bytes(sums.get("process_resident_memory_bytes") ?? sums.get("process_memory_rss")),
     uptime: started === undefined ? undefined : duration(Date.now() / 1000 - started),
   };
 }
@@ -57,7 +61,7 @@ function withFigures(figures, listening) {
     return {
       state: "wait",
       title: "Running, not open for wallets yet",
-      text: `Indexed up to block ${figures.height}; the Electrum port 50001 is closed.`,
+      text: `Indexed up to block ${figures.height}; the Electrum port is closed.`,
       steps: ["Wait: the first indexing takes hours", "Should it stay so, read the log of the indexer"],
     };
   }
@@ -74,7 +78,7 @@ function withoutFigures(answer, listening) {
     return {
       state: "good",
       title: "Reachable, but offers no figures",
-      text: "The Electrum port 50001 takes connections. Nothing more is known: ElectrumX publishes no figures, and electrs only on port 4224 of 127.0.0.1.",
+      text: "The Electrum port takes connections. Nothing more is known: ElectrumX publishes no figures, and electrs only at its monitoring_addr, which metrics_address of [node.electrs] in catalog.toml names.",
       steps: [],
     };
   }
@@ -82,10 +86,11 @@ function withoutFigures(answer, listening) {
     return {
       state: "bad",
       title: "The indexer is down",
-      text: "Neither its Electrum port 50001 nor its figures on port 4224 can be reached on this machine.",
+      text: "Neither its Electrum port nor its figures can be reached.",
       steps: [
         "Start the indexer, or wait if it was just started: ElectrumX opens its port only when it has caught up",
         "Should it not stay up, read its log",
+        "If it runs: [node.electrs] in catalog.toml says where this page looks for it",
       ],
     };
   }

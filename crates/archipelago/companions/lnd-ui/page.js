@@ -16,15 +16,15 @@ function troubleOf(answer) {
     return {
       state: "bad",
       title: "lnd is down, or not reachable from here",
-      text: "Nothing takes connections on port 8080 of this machine.",
+      text: "Nothing takes connections where this page looks for its REST API.",
       steps: [
         "Start lnd, or wait if it was just started",
-        "If lnd runs: its REST port must be open beyond 127.0.0.1, for instance restlisten=0.0.0.0:8080",
+        "If lnd runs: [node.lnd] in catalog.toml says where; for restlisten=localhost:8080 it is address = \"127.0.0.1:8080\"",
       ],
     };
   }
   if (answer.status === 404) {
-    return { state: "bad", title: "This lnd does not tell its state", text: "Something answers on port 8080, but it does not know this question. lnd does since 0.13.", steps: ["See what listens on port 8080"] };
+    return { state: "bad", title: "This lnd does not tell its state", text: "Something answers at its address, but it does not know this question. lnd does since 0.13.", steps: ["See what listens at the address of [node.lnd] in catalog.toml"] };
   }
   return trouble(answer, "lnd");
 }

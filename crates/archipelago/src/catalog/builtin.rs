@@ -12,7 +12,8 @@ use companion_core::model::hook::{HookName, HookProgram, HookSpec};
 use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
 
 use crate::app::AppId;
-use crate::node::Node;
+use crate::node::{LND_UI_PORT, Node};
+use crate::page::StatusPage;
 
 /// The name of the hook that renders the RPC viewer's nginx.conf.
 pub const BITCOIN_UI_HOOK: &str = "bitcoin-ui";
@@ -24,31 +25,56 @@ pub(super) fn companions(node: &Node) -> Result<Vec<(Vec<AppId>, CompanionSpec)>
     Ok(vec![bitcoin_ui(node)?, lnd_ui(node)?, electrs_ui(node)?])
 }
 
+/// Whether this program has the hook: each is named after the image that it configures.
+pub(super) fn has_hook(name: &HookName) -> bool {
+    let of_page = |page: StatusPage| page.base() == name.as_str();
+    name.as_str() == BITCOIN_UI_HOOK || StatusPage::ALL.into_iter().any(of_page)
+}
+
 fn bitcoin_ui(node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
-    let output = node.data_directory.join("bitcoin-ui")?.join("nginx.conf")?;
     let mut container = hardened()?;
     container.network = Network::Host;
+    let hook = Some(rendered(node, BITCOIN_UI_HOOK, &mut container)?);
+    companion(node, "bitcoin-ui", &["bitcoin", "bitcoin-core", "bitcoin-knots"], container, hook)
+}
+
+fn lnd_ui(node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
+    status_page(node, StatusPage::Lnd, &["lnd"])
+}
+
+fn electrs_ui(node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
+    status_page(node, StatusPage::Electrs, &["electrumx", "electrs", "mempool-electrs"])
+}
+
+fn status_page(
+    node: &Node,
+    page: StatusPage,
+    apps: &[&str],
+) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
+    let mut container = hardened()?;
+    if page.is_on_host_network(node) {
+        container.network = Network::Host;
+    } else {
+        container.network = Network::Bridge;
+        container.ports.extend(tcp(LND_UI_PORT, 80));
+    }
+    let hook = page.is_rendered_on(node).then(|| rendered(node, page.base(), &mut container));
+    companion(node, page.base(), apps, container, hook.transpose()?)
+}
+
+/// Mounts the configuration that the hook of the image `base` renders.
+fn rendered(
+    node: &Node,
+    base: &str,
+    container: &mut ContainerSpec,
+) -> Result<HookSpec, InvalidValue> {
+    let output = node.data_directory.join(base)?.join("nginx.conf")?;
     container.mounts.push(BindMount {
         source: output.clone(),
         target: AbsolutePath::new("/etc/nginx/conf.d/default.conf")?,
         read_only: true,
     });
-    let program = HookProgram::Registered(HookName::new(BITCOIN_UI_HOOK)?);
-    let hook = Some(HookSpec { program, output });
-    companion(node, "bitcoin-ui", &["bitcoin", "bitcoin-core", "bitcoin-knots"], container, hook)
-}
-
-fn lnd_ui(node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
-    let mut container = hardened()?;
-    container.network = Network::Bridge;
-    container.ports.extend(tcp(18083, 80));
-    companion(node, "lnd-ui", &["lnd"], container, None)
-}
-
-fn electrs_ui(node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
-    let mut container = hardened()?;
-    container.network = Network::Host;
-    companion(node, "electrs-ui", &["electrumx", "electrs", "mempool-electrs"], container, None)
+    Ok(HookSpec { program: HookProgram::Registered(HookName::new(base)?), output })
 }
 
 fn companion(
@@ -105,3 +131,6 @@ fn tcp(host: u16, container: u16) -> Option<PortMapping> {
         protocol: Protocol::Tcp,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -300,7 +300,7 @@ pub(super) fn validate_hook(hook: &HookSpec) -> Result<(), InvalidValue> {
             }
             Ok(())
         }
-        HookProgram::Registered(name) if name.as_str() != super::BITCOIN_UI_HOOK => {
+        HookProgram::Registered(name) if !builtin::has_hook(name) => {
             let rule = "is not a hook that this program has; use `template` or `command`";
             Err(InvalidValue::new("registered", name.as_str(), rule))
         }

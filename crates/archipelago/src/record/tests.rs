@@ -144,6 +144,11 @@ fn rendered_file_is_removed_even_if_its_entry_changed_or_is_missing() {
     assert_eq!(removed_output(&record, &Catalog::builtin()).as_deref(), Some(output));
     let moved = catalog_of("x-ui", "x", &hook_of("/var/lib/archipelago/x-ui/other.conf"));
     assert_eq!(removed_output(&record, &moved).as_deref(), Some(output));
+    let without = catalog_of("x-ui", "x", "");
+    record.install(&app("x"), "a test", &catalog_of("x-ui", "x", &hook_of(output)));
+    record.sync_catalog(&without);
+    record.remove(&app("x"), "a test", &without);
+    assert_eq!(removed_output(&record, &without).as_deref(), Some(output));
     let read = Record::from_bytes(&record.to_bytes().unwrap()).unwrap();
     assert_eq!(read, record);
 }

@@ -164,13 +164,13 @@ mod tests {
     #[test]
     fn every_setting_of_a_node_is_shown() {
         let schema = archipelago_companions::catalog::schema();
-        for table in ["Node", "BitcoinRpc"] {
+        for table in ["Node", "BitcoinRpc", "Lnd", "Electrs"] {
             let keys = schema["$defs"][table]["properties"].as_object().unwrap().keys();
-            for key in keys.filter(|key| *key != "bitcoin") {
-                assert!(TEMPLATE.contains(&format!("\n# {key} = ")), "{key}");
+            for key in keys {
+                let lines = [format!("\n# {key} = "), format!("\n# [node.{key}]\n")];
+                assert!(lines.iter().any(|line| TEMPLATE.contains(line)), "{key}");
             }
         }
-        assert!(TEMPLATE.contains("\n# [node.bitcoin]\n"));
     }
 
     #[test]
