@@ -47,7 +47,7 @@ const UNLIMITED_FROM: u32 = 2;
 pub fn container_unit(unit: &UnitSpec, scope: Scope) -> ContainerUnit {
     let spec = &unit.container;
     let revision = unit.revision.to_string();
-    let mut made = ContainerUnit::new(container(unit));
+    let mut made = ContainerUnit::new(container(unit, scope));
     made.unit.description = Some(unit.description.clone());
     made.service.environment.insert(REVISION_VARIABLE, &revision);
     made.service.restart = Some(match spec.restart {
@@ -72,13 +72,19 @@ pub fn container_unit(unit: &UnitSpec, scope: Scope) -> ContainerUnit {
     made
 }
 
-fn container(unit: &UnitSpec) -> Container {
+fn container(unit: &UnitSpec, scope: Scope) -> Container {
     let spec = &unit.container;
     let mut container = Container::new(unit.image.as_str());
     container.container_name = Some(unit.name.to_string());
     container.user = spec.user.map(|user| quadlet::User::ids(user.uid, user.gid));
     container.networks = vec![match &spec.network {
         Network::Host => quadlet::Network::Host,
+        // All rootless bridges share one network namespace, whose way to the host is made of the interfaces that were
+        // there when its first container started, and is lost with a file of the runtime directory. Root's Podman has
+        // neither pasta nor slirp4netns.
+        Network::Bridge if spec.host_loopback && scope == Scope::User => {
+            quadlet::Network::HostLoopback
+        }
         // Without `Network=`, rootless Podman uses pasta, and root a bridge.
         Network::Bridge => quadlet::Network::Bridge,
         Network::Named(name) => quadlet::Network::Named(name.as_str().to_owned()),

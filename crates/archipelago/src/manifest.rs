@@ -163,6 +163,7 @@ impl BackendManifest {
         }
         let container = ContainerSpec {
             network: self.network,
+            host_loopback: false,
             ports: self.ports,
             mounts,
             tmpfs,

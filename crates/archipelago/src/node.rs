@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use companion_core::model::companion::InvalidValue;
-use companion_core::model::container::{AbsolutePath, HostName};
+use companion_core::model::container::{AbsolutePath, HOST_LOOPBACK, HostName};
 use companion_core::model::image::ImageRef;
 use serde::{Deserialize, Serialize};
 
@@ -171,14 +171,14 @@ impl BitcoinRpc {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Lnd {
-    /// The address and port of its REST API. `169.254.1.2` is the host as the network of the page's
-    /// container shows it; for a loopback address the page shares the network of the host instead.
+    /// The address and port of its REST API. `169.254.1.2` is the host's loopback in the network of the page's
+    /// container; for a loopback address such as `127.0.0.1` the page shares the network of the host instead.
     pub address: SocketAddr,
 }
 
 impl Default for Lnd {
     fn default() -> Self {
-        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(169, 254, 1, 2)), 8080) }
+        Self { address: SocketAddr::new(HOST_LOOPBACK.into(), 8080) }
     }
 }
 

@@ -7,7 +7,7 @@ use companion_core::model::host::HostTraits;
 
 /// Something that not every host has.
 ///
-/// The first four are those of [`HostTraits`], which change plans; the others only decide which cases concern a host.
+/// The first four are those of [`HostTraits`] that cases need; the others only decide which cases concern a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Trait {
     /// A written unit takes effect only at a reload ([`HostTraits::loads_units`]).
@@ -52,7 +52,13 @@ impl Trait {
 
     /// Returns the traits of `host`, and `more`.
     pub fn of(host: HostTraits, more: &[Self]) -> BTreeSet<Self> {
-        let HostTraits { loads_units, keeps_failures, restart_delay, tls_per_pull } = host;
+        let HostTraits {
+            loads_units,
+            keeps_failures,
+            restart_delay,
+            tls_per_pull,
+            host_loopback: _,
+        } = host;
         let named = [
             (loads_units, Self::LoadsUnits),
             (keeps_failures, Self::KeepsFailures),

@@ -7,7 +7,8 @@ mod mounts;
 mod service;
 
 pub use container::{
-    Container, Device, HostAddress, HostEntry, Network, Protocol, PublishPort, Pull, User,
+    Container, Device, HOST_LOOPBACK, HostAddress, HostEntry, Network, Protocol, PublishPort, Pull,
+    User,
 };
 pub use mounts::{Relabel, Tmpfs, Volume, VolumeSource};
 pub use service::{Environment, Install, Quadlet, RestartPolicy, Service, Unit};

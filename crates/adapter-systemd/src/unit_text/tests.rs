@@ -86,6 +86,25 @@ fn the_system_manager_has_a_target_of_its_own() {
     assert_lines(&text, &["WantedBy=multi-user.target", "Network=bridge", "Pull=never"]);
 }
 
+/// Neither text names an interface that may come, go or get another address: pasta's template is `lo`.
+#[test]
+fn host_loopback_has_a_rootless_network_that_is_the_same_at_any_time() {
+    let spec = ContainerSpec { host_loopback: true, ..ContainerSpec::default() };
+    let unit = unit(spec);
+    let rendered = |scope, podman| container_unit(&unit, scope).render(podman).unwrap();
+    let pasta = "Network=pasta:--interface,lo,--ns-ifname,eth0,--ipv4-only,\
+                 --address,169.254.1.3,--netmask,24,--gateway,169.254.1.2,--map-gw";
+    let slirp = "Network=slirp4netns:allow_host_loopback=true,cidr=169.254.1.0/24";
+    for podman in [PODMAN, PodmanVersion::new(5, 0, 0), PodmanVersion::new(6, 0, 0)] {
+        assert_lines(&rendered(Scope::User, podman), &[pasta]);
+    }
+    for podman in [PodmanVersion::FLOOR, PodmanVersion::new(4, 9, 4)] {
+        assert_lines(&rendered(Scope::User, podman), &[slirp]);
+    }
+    assert_lines(&rendered(Scope::System, PODMAN), &["Network=bridge"]);
+    assert_eq!(quadlet::HOST_LOOPBACK, companion_core::model::container::HOST_LOOPBACK);
+}
+
 #[test]
 fn everything_that_a_backend_may_ask_for_is_said() {
     let host = |name: &str, address: Option<&str>| ExtraHost {

@@ -19,7 +19,7 @@ function troubleOf(answer) {
       text: "Nothing takes connections where this page looks for its REST API.",
       steps: [
         "Start lnd, or wait if it was just started",
-        "If lnd runs: [node.lnd] in catalog.toml says where; for restlisten=localhost:8080 it is address = \"127.0.0.1:8080\"",
+        "If lnd runs: it must listen on 127.0.0.1:8080 (restlisten=localhost:8080), or [node] lnd in catalog.toml says where",
       ],
     };
   }

@@ -56,6 +56,8 @@ fn status_page(
         container.network = Network::Host;
     } else {
         container.network = Network::Bridge;
+        // lnd is asked through the host's loopback, as the other two ask their backends.
+        container.host_loopback = true;
         container.ports.extend(tcp(LND_UI_PORT, 80));
     }
     let hook = page.is_rendered_on(node).then(|| rendered(node, page.base(), &mut container));

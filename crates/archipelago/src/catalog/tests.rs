@@ -60,6 +60,7 @@ fn built_in_companions_are_unchanged() {
     );
     let lnd = spec("archy-lnd-ui");
     assert_eq!(lnd.container.network, Network::Bridge);
+    assert!(lnd.container.host_loopback, "it asks a backend of the host");
     assert_eq!(
         (lnd.container.ports[0].host.get(), lnd.container.ports[0].container.get()),
         (18083, 80)

@@ -152,7 +152,7 @@ impl Backend for SystemdPodman {
             containers: Arc::new(PodmanContainers::new(self.podman.clone())),
             desired: Arc::new(desired),
             leadership,
-            traits: HostTraits::ALL,
+            traits: HostTraits { host_loopback: self.scope == Scope::User, ..HostTraits::ALL },
         })
     }
 

@@ -3,7 +3,7 @@
 //! Cross-field rules are in [`ContainerSpec::validate`]; the rule of each field is in its type.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub use paths::{AbsolutePath, BindMount, Device, Tmpfs};
 pub const LIST_LIMIT: usize = 256;
 /// The maximum bytes of an argument or environment value.
 pub const WORD_LIMIT: usize = 32 * 1024;
+
+/// The host's loopback inside a container with [`ContainerSpec::host_loopback`].
+pub const HOST_LOOPBACK: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 2);
 
 /// The network a container is in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, Default)]
@@ -102,6 +105,13 @@ pub struct ContainerSpec {
     /// The network.
     #[serde(default)]
     pub network: Network,
+    /// Whether a container with a bridge network reaches the host's loopback, at [`HOST_LOOPBACK`].
+    ///
+    /// For a page whose backend is on the host: the address holds whatever interfaces the host has and gets, while the
+    /// host's own addresses, as a bridge sees them, are those of the moment at which the first bridge was made. The
+    /// container then has an IPv4 network of its own, and its ports are published on the host's IPv4 addresses.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub host_loopback: bool,
     /// Published ports; only a container with a network of its own has any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PortMapping>,
@@ -182,6 +192,7 @@ impl ContainerSpec {
                 "cannot be published by a container in the host's network",
             ));
         }
+        self.validate_host_loopback()?;
         self.validate_lists()?;
         self.validate_words()?;
         self.devices.iter().try_for_each(Device::validate)?;
@@ -202,6 +213,20 @@ impl ContainerSpec {
                 let shown = port.host.to_string();
                 return Err(InvalidValue::new("ports", &shown, "is published twice"));
             }
+        }
+        Ok(())
+    }
+
+    fn validate_host_loopback(&self) -> Result<(), InvalidValue> {
+        if !self.host_loopback {
+            return Ok(());
+        }
+        let refused = |rule| Err(InvalidValue::new("host_loopback", "true", rule));
+        if self.network != Network::Bridge {
+            return refused("is a setting of the bridge network");
+        }
+        if self.ports.iter().any(|port| port.address.is_some_and(|address| address.is_ipv6())) {
+            return refused("cannot go with a port that is published on an IPv6 address");
         }
         Ok(())
     }

@@ -16,18 +16,26 @@ pub struct HostTraits {
     pub restart_delay: bool,
     /// Each pull decides whether it verifies certificates.
     pub tls_per_pull: bool,
+    /// A container with a network of its own can reach the host's loopback at a fixed address.
+    pub host_loopback: bool,
 }
 
 impl HostTraits {
     /// All abilities.
-    pub const ALL: Self =
-        Self { loads_units: true, keeps_failures: true, restart_delay: true, tls_per_pull: true };
+    pub const ALL: Self = Self {
+        loads_units: true,
+        keeps_failures: true,
+        restart_delay: true,
+        tls_per_pull: true,
+        host_loopback: true,
+    };
     /// No optional ability.
     pub const NONE: Self = Self {
         loads_units: false,
         keeps_failures: false,
         restart_delay: false,
         tls_per_pull: false,
+        host_loopback: false,
     };
 
     /// Returns the settings of `spec` that this host does not honour, by their names in the catalog.
@@ -35,7 +43,8 @@ impl HostTraits {
         let delay = spec.container.restart_delay.is_some() && !self.restart_delay;
         let unverified = spec.image.pull.as_ref().is_some_and(|pull| !pull.verify_tls);
         let tls = unverified && !self.tls_per_pull;
-        let named = [(delay, "restart_delay"), (tls, "verify_tls")];
+        let loopback = spec.container.host_loopback && !self.host_loopback;
+        let named = [(delay, "restart_delay"), (tls, "verify_tls"), (loopback, "host_loopback")];
         named.into_iter().filter_map(|(is_ignored, name)| is_ignored.then_some(name)).collect()
     }
 }

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::lines::Lines;
 use crate::{
-    Container, Device, HostAddress, HostEntry, Network, Protocol, PublishPort, Pull, Refusal,
-    Relabel, RenderError, Tmpfs, User, Volume, VolumeSource,
+    Container, Device, HostAddress, HostEntry, Network, PodmanVersion, Protocol, PublishPort, Pull,
+    Refusal, Relabel, RenderError, Tmpfs, User, Volume, VolumeSource,
     error::Excerpt,
     escape,
     keys::{self, Key},
@@ -104,6 +104,19 @@ fn user(lines: &mut Lines, user: &User) -> Result<(), RenderError> {
     Ok(())
 }
 
+/// The first Podman whose rootless networks need pasta(1); earlier ones need slirp4netns(1).
+const PASTA: PodmanVersion = PodmanVersion::new(5, 0, 0);
+
+/// pasta(1) with all that it would otherwise copy from an interface at the container's start: its template is `lo`, which
+/// is always there, so the container's network is the same on every host and at every time. Without a template pasta
+/// fails or makes an IPv6 network too, which is not meant here: it would accept connections to `[::]` that an image with
+/// an IPv4 server resets. `--map-gw` is Podman's own word and makes the gateway the host's loopback.
+const HOST_LOOPBACK_PASTA: &str = "pasta:--interface,lo,--ns-ifname,eth0,--ipv4-only,\
+    --address,169.254.1.3,--netmask,24,--gateway,169.254.1.2,--map-gw";
+
+/// slirp4netns(1), where the host is the second address of the network.
+const HOST_LOOPBACK_SLIRP4NETNS: &str = "slirp4netns:allow_host_loopback=true,cidr=169.254.1.0/24";
+
 fn networks(lines: &mut Lines, networks: &[Network]) -> Result<(), RenderError> {
     let alone = |network: &Network| !matches!(network, Network::Named(_));
     if networks.len() > 1 && networks.iter().any(alone) {
@@ -116,6 +129,8 @@ fn networks(lines: &mut Lines, networks: &[Network]) -> Result<(), RenderError> 
         let word = match network {
             Network::Host => "host",
             Network::Bridge => "bridge",
+            Network::HostLoopback if lines.is_for(PASTA) => HOST_LOOPBACK_PASTA,
+            Network::HostLoopback => HOST_LOOPBACK_SLIRP4NETNS,
             Network::None => "none",
             Network::Named(name) => {
                 checked(&keys::NETWORK, names::check_network(name))?;

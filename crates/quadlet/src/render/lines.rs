@@ -30,9 +30,14 @@ impl Lines {
         Self { version, text: String::new(), section: String::new(), command_bytes: 0 }
     }
 
+    /// Returns whether the target Podman is `version` or newer.
+    pub(super) fn is_for(&self, version: PodmanVersion) -> bool {
+        self.version >= version
+    }
+
     /// Returns whether the target Podman has this key.
     pub(super) fn knows(&self, key: &Key) -> bool {
-        self.version >= key.since
+        self.is_for(key.since)
     }
 
     /// Writes one assignment of one word.

@@ -1,6 +1,10 @@
 //! The `[Container]` section: the arguments of `podman run`.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use super::{Environment, Tmpfs, Volume};
 
@@ -16,7 +20,7 @@ pub struct Container {
     pub host_name: Option<String>,
     /// `User=` and `Group=` inside the container.
     pub user: Option<User>,
-    /// `Network=`, one each. `host`, `bridge` and `none` exclude others.
+    /// `Network=`, one each. Only named networks go together.
     pub networks: Vec<Network>,
     /// `PublishPort=`.
     pub publish_ports: Vec<PublishPort>,
@@ -81,6 +85,10 @@ impl User {
     }
 }
 
+/// The host's loopback as a container in [`Network::HostLoopback`] sees it: the address that Podman from 5.3 on has in
+/// its `/etc/hosts` as `host.containers.internal`.
+pub const HOST_LOOPBACK: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 2);
+
 /// A network that the container joins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Network {
@@ -88,6 +96,9 @@ pub enum Network {
     Host,
     /// Podman's default bridge.
     Bridge,
+    /// A network of the container's own in which [`HOST_LOOPBACK`] is the host's loopback, whatever interfaces the
+    /// host has and gets. Rootless and IPv4 only.
+    HostLoopback,
     /// Only loopback.
     None,
     /// An existing network with this name.

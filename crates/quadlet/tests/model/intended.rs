@@ -150,8 +150,18 @@ impl Command {
     }
 }
 
-/// Normalises an option for comparison: splits an entry point like podman.
+/// The network that reaches the host's loopback, for a Podman with pasta and for an older one.
+const HOST_LOOPBACK: [&str; 2] = [
+    "pasta:--interface,lo,--ns-ifname,eth0,--ipv4-only,\
+     --address,169.254.1.3,--netmask,24,--gateway,169.254.1.2,--map-gw",
+    "slirp4netns:allow_host_loopback=true,cidr=169.254.1.0/24",
+];
+
+/// Normalises an option for comparison: splits an entry point like podman, and gives a network for two versions one name.
 fn option(flag: &str, value: String) -> (String, String) {
+    if flag == "--network" && HOST_LOOPBACK.contains(&value.as_str()) {
+        return (flag.to_owned(), HOST_LOOPBACK[0].to_owned());
+    }
     if flag != "--entrypoint" {
         return (flag.to_owned(), value);
     }
@@ -163,6 +173,7 @@ fn network(network: &Network) -> String {
     match network {
         Network::Host => "host".to_owned(),
         Network::Bridge => "bridge".to_owned(),
+        Network::HostLoopback => HOST_LOOPBACK[0].to_owned(),
         Network::None => "none".to_owned(),
         Network::Named(name) => name.clone(),
     }

@@ -305,6 +305,7 @@ fn network() -> impl Strategy<Value = Network> {
     prop_oneof![
         Just(Network::Host),
         Just(Network::Bridge),
+        Just(Network::HostLoopback),
         Just(Network::None),
         "[a-z]{5,8}x".prop_map(Network::Named)
     ]

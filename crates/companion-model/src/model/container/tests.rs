@@ -49,6 +49,26 @@ fn a_port_in_the_hosts_network_is_refused() {
 }
 
 #[test]
+fn host_loopback_needs_a_bridge_and_ports_on_ipv4_addresses() {
+    let published = |address: &str| PortMapping {
+        address: Some(address.parse().unwrap()),
+        host: 1.try_into().unwrap(),
+        container: 2.try_into().unwrap(),
+        protocol: Protocol::Tcp,
+    };
+    let mut spec = ContainerSpec { host_loopback: true, ..ContainerSpec::default() };
+    spec.ports.push(published("127.0.0.1"));
+    spec.validate().unwrap();
+    spec.ports.push(published("::1"));
+    assert_eq!(spec.validate().unwrap_err().field(), "host_loopback");
+    let backends = Network::Named(NetworkName::new("backends").unwrap());
+    for network in [Network::Host, backends] {
+        let spec = ContainerSpec { network, host_loopback: true, ..ContainerSpec::default() };
+        assert_eq!(spec.validate().unwrap_err().field(), "host_loopback");
+    }
+}
+
+#[test]
 fn two_mounts_on_one_path_are_refused() {
     let mount = BindMount { source: path("/a"), target: path("/t"), read_only: true };
     let tmpfs = Tmpfs { target: path("/t"), size: None };

@@ -48,11 +48,12 @@ fn settings_that_the_host_does_not_honour_are_named() {
     let mut setup = Setup::converged();
     let mut spec = spec();
     spec.container.restart_delay = Some(10);
+    spec.container.host_loopback = true;
     setup.intend(spec);
     let named = |setup: &Setup| status(&setup.reconcile_once())[0].not_honoured.clone();
     assert_eq!(named(&setup), Vec::<String>::new());
     setup.traits = HostTraits::NONE;
-    assert_eq!(named(&setup), ["restart_delay"]);
+    assert_eq!(named(&setup), ["restart_delay", "host_loopback"]);
 }
 
 #[test]

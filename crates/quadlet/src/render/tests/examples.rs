@@ -53,7 +53,7 @@ fn bitcoin() -> ContainerUnit {
 
 fn lnd() -> ContainerUnit {
     let mut unit = companion("archy-lnd-ui", "lnd-ui");
-    unit.container.networks.push(Network::Bridge);
+    unit.container.networks.push(Network::HostLoopback);
     unit.container.publish_ports.push(PublishPort::tcp(18083, 80));
     unit
 }
