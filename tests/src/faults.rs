@@ -131,6 +131,8 @@ faults! {
     ContainerUnpaused: "container unpaused", One, Itself, Some(|h, c| h.unpause_container(&c.name));
     ContainerUnmanaged: "unmanaged container", One, After(ContainerRemoved),
         Some(|h, c| h.put_unmanaged_container(&c.name));
+    ContainerTaken: "container replaced by another unit", One, After(ContainerRemoved),
+        Some(|h, c| h.take_container(&c.name));
     ContainerLeft: "container left without a service", One, Itself,
         Some(leave_container);
     ServiceStopped: "service stopped", One, Itself, Some(|h, c| h.stop_service(&c.name));

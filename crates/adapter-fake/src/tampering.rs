@@ -95,6 +95,7 @@ done_to_the_world_now! {
     pause_container(name: &CompanionName);
     unpause_container(name: &CompanionName);
     put_unmanaged_container(name: &CompanionName);
+    take_container(name: &CompanionName);
     run_container(name: &CompanionName);
     leave_container(name: &CompanionName);
     stop_service(name: &CompanionName);

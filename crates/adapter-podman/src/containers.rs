@@ -1,6 +1,6 @@
 //! [`PodmanContainers`]: the containers at given names, from one `podman ps` for all of them.
 //!
-//! A container without one of the two ownership labels is unmanaged, and unmanaged containers are never removed. An
+//! A container without the ownership label, or of another unit, is unmanaged, and unmanaged containers are never removed. An
 //! unreadable container affects only its own name: if `podman ps` fails as a whole, it is repeated for each name.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,12 +39,28 @@ impl ListedContainer {
         self.names.iter().flatten().any(|own| own == name.as_str())
     }
 
-    /// Returns whether it carries our label, or was started by the unit of that name: a companion's container from
-    /// before the label, or with a handwritten unit.
+    fn label(&self, key: &str) -> Option<&str> {
+        Some(self.labels.as_ref()?.get(key)?.as_str())
+    }
+
+    /// Returns whether it was started by the unit of that name, or carries our label and was started by no unit.
+    ///
+    /// The unit decides: a companion's container from before the label has none, and `podman generate systemd` copies
+    /// labels into another unit.
     fn is_of(&self, name: &CompanionName) -> bool {
-        let label = |key: &str| self.labels.as_ref().and_then(|labels| labels.get(key));
-        label(NAME_LABEL).is_some_and(|own| own == name.as_str())
-            || label(UNIT_LABEL).is_some_and(|unit| *unit == format!("{name}.service"))
+        match self.label(UNIT_LABEL) {
+            Some(unit) => unit == format!("{name}.service"),
+            None => self.label(NAME_LABEL) == Some(name.as_str()),
+        }
+    }
+
+    /// Returns its image, and the unit that started it.
+    fn description(&self) -> String {
+        let image = shown(&self.image);
+        match self.label(UNIT_LABEL) {
+            Some(unit) => format!("a container of image {image}, started by `{}`", shown(unit)),
+            None => format!("a container of image {image}"),
+        }
     }
 
     pub(crate) fn state(&self, name: &CompanionName) -> ContainerState {
@@ -52,8 +68,7 @@ impl ListedContainer {
             let status = shown(&self.state);
             return ContainerState::Ours { status };
         }
-        let image = shown(&self.image);
-        ContainerState::Unmanaged { image }
+        ContainerState::Unmanaged { what: self.description() }
     }
 }
 
@@ -198,8 +213,9 @@ impl ContainerRuntime for PodmanContainers {
         };
         if !container.is_of(name) {
             let message = format!(
-                "container `{name}` is not ours: it has neither the label `{NAME_LABEL}={name}` \
-                 nor was it started by `{name}.service`"
+                "container `{name}` is unmanaged: it is {}, and neither was it started by `{name}.service`, \
+                 nor has it the label `{NAME_LABEL}={name}` without a unit",
+                container.description()
             );
             return Err(PortError::new(PortErrorKind::Conflict, message));
         }
@@ -240,15 +256,19 @@ mod tests {
 
     #[test]
     fn a_container_with_another_companions_labels_is_unmanaged() {
-        for labels in [
-            "null",
-            "{}",
-            r#"{"companion.name": "archy-y"}"#,
-            r#"{"PODMAN_SYSTEMD_UNIT": "archy-x"}"#,
-            r#"{"PODMAN_SYSTEMD_UNIT": "xarchy-x.service"}"#,
-        ] {
-            let image = "localhost/x:latest".to_owned();
-            assert_eq!(state(labels), ContainerState::Unmanaged { image }, "{labels}");
+        for labels in ["null", "{}", r#"{"companion.name": "archy-y"}"#] {
+            let what = "a container of image localhost/x:latest".to_owned();
+            assert_eq!(state(labels), ContainerState::Unmanaged { what }, "{labels}");
+        }
+    }
+
+    #[test]
+    fn a_container_of_another_unit_is_unmanaged_and_names_the_unit() {
+        for unit in ["archy-x", "xarchy-x.service", "container-archy-x.service"] {
+            let labels =
+                format!(r#"{{"companion.name": "archy-x", "PODMAN_SYSTEMD_UNIT": "{unit}"}}"#);
+            let what = format!("a container of image localhost/x:latest, started by `{unit}`");
+            assert_eq!(state(&labels), ContainerState::Unmanaged { what });
         }
     }
 }

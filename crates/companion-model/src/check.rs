@@ -10,7 +10,7 @@ use crate::model::companion::CompanionName;
 use crate::model::desired::DesiredState;
 use crate::model::hook::ConfigFile;
 use crate::model::observed::{ObservedCompanion, ObservedState};
-use crate::model::service::LoadedUnit;
+use crate::model::service::{LoadedUnit, RunState};
 use crate::model::unit::{ContainerState, UnitFileState};
 use crate::plan::{Action, CompanionStep, Need, Plan, Step};
 
@@ -32,7 +32,8 @@ pub enum Rule {
     /// Steps are only for companions in the desired state or pending deletion, with the generation of the
     /// intent.
     OnlyWhatIsDesired,
-    /// Companions pending deletion are only removed, and desired ones are never removed.
+    /// Companions pending deletion are only removed, and desired ones are never removed. A desired one is stopped
+    /// only before its restart would replace an unmanaged container.
     OneDirection,
     /// Unmanaged objects are not changed.
     NothingUnmanaged,
@@ -74,8 +75,9 @@ pub fn check(plan: &Plan, desired: &DesiredState, observed: &ObservedState) -> V
         let mut report = |rule| {
             found.insert(Violation { rule, companion: Some(name.clone()) });
         };
-        intended(step, desired).into_iter().for_each(&mut report);
-        match observed.companions.get(name) {
+        let seen = observed.companions.get(name);
+        intended(step, desired, seen).into_iter().for_each(&mut report);
+        match seen {
             Some(seen) => on_host(step, seen).into_iter().for_each(&mut report),
             None => report(Rule::NothingOnUnknown),
         }
@@ -96,13 +98,18 @@ pub fn check(plan: &Plan, desired: &DesiredState, observed: &ObservedState) -> V
     found.into_iter().collect()
 }
 
-fn intended(step: &CompanionStep, desired: &DesiredState) -> Vec<Rule> {
+fn intended(
+    step: &CompanionStep,
+    desired: &DesiredState,
+    seen: Option<&ObservedCompanion>,
+) -> Vec<Rule> {
     let mut broken = Vec::new();
     let name = &step.companion;
     if desired.generation(name) != Some(step.generation) {
         broken.push(Rule::OnlyWhatIsDesired);
     }
     let takes_down = match step.action {
+        Action::StopUnit if seen.is_some_and(restart_replaces_unmanaged) => None,
         Action::StopUnit
         | Action::RemoveUnit
         | Action::RemoveConfig(_)
@@ -121,6 +128,18 @@ fn intended(step: &CompanionStep, desired: &DesiredState) -> Vec<Rule> {
     broken
 }
 
+fn has_unmanaged_container(seen: &ObservedCompanion) -> bool {
+    let container = seen.container.as_ref().and_then(|container| container.known());
+    matches!(container, Some(ContainerState::Unmanaged { .. }))
+}
+
+/// Returns whether the service is about to restart in place of an unmanaged container.
+fn restart_replaces_unmanaged(seen: &ObservedCompanion) -> bool {
+    let service = seen.service.known();
+    service.is_some_and(|service| service.run == RunState::BetweenRestarts)
+        && has_unmanaged_container(seen)
+}
+
 fn on_host(step: &CompanionStep, seen: &ObservedCompanion) -> Vec<Rule> {
     let mut broken = Vec::new();
     let touches_unit = !matches!(
@@ -132,10 +151,7 @@ fn on_host(step: &CompanionStep, seen: &ObservedCompanion) -> Vec<Rule> {
     );
     let unmanaged_file =
         seen.unit.known().is_some_and(|file| matches!(file.state, UnitFileState::Unmanaged { .. }));
-    let unmanaged_container = matches!(
-        seen.container.as_ref().and_then(|container| container.known()),
-        Some(ContainerState::Unmanaged { .. })
-    );
+    let unmanaged_container = has_unmanaged_container(seen);
     if touches_unit && unmanaged_file {
         broken.push(Rule::NothingUnmanaged);
     }

@@ -270,6 +270,8 @@ pub enum Reason {
     Failed(String),
     /// The processes are frozen.
     Frozen,
+    /// An unmanaged container has its name.
+    NameTaken,
     /// The companion was removed.
     Removed,
     /// It was replaced by newer images or rendered files.
@@ -314,6 +316,7 @@ impl fmt::Display for Reason {
             Self::NotRunning => "not running",
             Self::Failed(end) => return write!(f, "failed: {end}"),
             Self::Frozen => "frozen",
+            Self::NameTaken => "an unmanaged container has its name",
             Self::Removed => "app was removed",
             Self::Superseded => "replaced by newer images or files",
         })

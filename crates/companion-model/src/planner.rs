@@ -65,6 +65,9 @@ fn keep(plan: &mut CompanionPlan<'_, '_>, desired: &DesiredCompanion, seen: &Obs
         plan.unknown("service", error);
         return;
     }
+    if units::container_is_unmanaged(plan, seen) {
+        return;
+    }
     // Plan both before waiting for either: they are independent.
     let config = hooks::rule(plan, desired, seen);
     let image = images::rule(plan, desired, seen);

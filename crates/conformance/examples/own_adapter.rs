@@ -45,8 +45,8 @@ impl ContainerRuntime for Containers {
 
     async fn remove(&self, name: &CompanionName) -> PortResult<()> {
         let mut all = self.all();
-        if let Some(ContainerState::Unmanaged { image }) = all.get(name) {
-            let message = format!("container `{name}` of image {image} is unmanaged");
+        if let Some(ContainerState::Unmanaged { what }) = all.get(name) {
+            let message = format!("container `{name}` is unmanaged: it is {what}");
             return Err(PortError::new(PortErrorKind::Conflict, message));
         }
         all.remove(name);
@@ -81,8 +81,8 @@ impl ContainerWorld for Containers {
     }
 
     async fn run_unmanaged(&self, name: &CompanionName) {
-        let image = "registry.example/other:1".to_owned();
-        self.all().insert(name.clone(), ContainerState::Unmanaged { image });
+        let what = "a container of image registry.example/other:1".to_owned();
+        self.all().insert(name.clone(), ContainerState::Unmanaged { what });
     }
 
     async fn pause(&self, name: &CompanionName) {

@@ -63,11 +63,11 @@ impl Fault {
             UnitEdited | UnitSpoilt | UnitExposed | UnitDeleted | UnitTruncated | UnitGarbled
             | UnitUnmanaged | UnitUnmanagedRefused | UnitDirectory | UnitUnreadable
             | RendererChanged | UnitMasked | UnitShadowed | Reloaded | ContainerKilled
-            | ContainerRemoved | ContainerPaused | ServiceStopped | ServiceFailed | CrashLoop
-            | ConfigDeleted | ConfigEdited | ConfigReadable | ConfigWritable | LinkDeleted
-            | LinkReplaced | LinkDirectory | CredentialsRotated | ContextChanged | ImageRemoved
-            | ImageDamaged | TagMoved | UserManagerStopped | ClockSetBack | ClockSetForward
-            | Rebooted | PowerLost => &[],
+            | ContainerRemoved | ContainerTaken | ContainerPaused | ServiceStopped
+            | ServiceFailed | CrashLoop | ConfigDeleted | ConfigEdited | ConfigReadable
+            | ConfigWritable | LinkDeleted | LinkReplaced | LinkDirectory | CredentialsRotated
+            | ContextChanged | ImageRemoved | ImageDamaged | TagMoved | UserManagerStopped
+            | ClockSetBack | ClockSetForward | Rebooted | PowerLost => &[],
         };
         Some(before)
     }

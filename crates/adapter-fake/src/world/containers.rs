@@ -55,7 +55,9 @@ impl World {
                 ContainerState::Ours { status: container.status.word().to_owned() }
             }
             Some(_) => ContainerState::Unmanaged {
-                image: "registry.example/someone/else:latest".to_owned(),
+                what:
+                    "a container of image registry.example/other:latest, started by `other.service`"
+                        .to_owned(),
             },
         })
     }

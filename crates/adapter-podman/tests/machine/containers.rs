@@ -32,7 +32,10 @@ async fn only_containers_with_our_labels_are_removed() {
     let is = |status: &str| ContainerState::Ours { status: status.to_owned() };
     assert_eq!(states[ours], is("running"));
     assert_eq!(states[legacy], is("created"));
-    assert_eq!(states[unmanaged], ContainerState::Unmanaged { image: image.to_owned() });
+    assert_eq!(
+        states[unmanaged],
+        ContainerState::Unmanaged { what: format!("a container of image {image}") }
+    );
     assert_eq!(states[absent], ContainerState::Absent);
     assert_eq!(guest.calls().lines().count(), 1);
 

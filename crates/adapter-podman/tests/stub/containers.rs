@@ -34,9 +34,9 @@ async fn one_call_reads_every_name() {
     let names = BTreeSet::from(["archy-a", "archy-b", "archy-c"].map(name));
     let states = read(containers.observe(&names).await);
     let status = "exited".to_owned();
-    let image = "registry.example/b:1".to_owned();
+    let what = "a container of image registry.example/b:1".to_owned();
     assert_eq!(states[&name("archy-a")], ContainerState::Ours { status });
-    assert_eq!(states[&name("archy-b")], ContainerState::Unmanaged { image });
+    assert_eq!(states[&name("archy-b")], ContainerState::Unmanaged { what });
     assert_eq!(states[&name("archy-c")], ContainerState::Absent);
     assert_eq!(stub.verbs(), "ps");
     assert!(containers.observe(&BTreeSet::new()).await.is_empty());

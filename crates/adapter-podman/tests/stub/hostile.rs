@@ -41,7 +41,8 @@ async fn the_image_and_the_state_of_a_container_cannot_forge_a_line() {
     let stub = PodmanStub::new();
     let listing = format!(
         r#"cat <<'JSON'
-[{{"Id": "a", "Names": ["archy-a"], "Image": "{FORGED}", "State": "x", "Labels": null}},
+[{{"Id": "a", "Names": ["archy-a"], "Image": "{FORGED}", "State": "x",
+   "Labels": {{"PODMAN_SYSTEMD_UNIT": "{FORGED}"}}}},
  {{"Id": "b", "Names": ["archy-b"], "Image": "x", "State": "{FORGED}", "Labels": {{"companion.name": "archy-b"}}}}]
 JSON"#
     );
@@ -51,7 +52,7 @@ JSON"#
     let states = PodmanContainers::new(stub.podman()).observe(&names).await;
     assert_eq!(states.len(), 2);
     for state in states.into_values().map(Result::unwrap) {
-        let (ContainerState::Ours { status: text } | ContainerState::Unmanaged { image: text }) =
+        let (ContainerState::Ours { status: text } | ContainerState::Unmanaged { what: text }) =
             state
         else {
             panic!("{state:?}");

@@ -10,7 +10,7 @@ use crate::model::hook::{HookSpec, HookState};
 use crate::model::image::{ImageSource, ImageState};
 use crate::model::observed::{History, Observation, ObservedCompanion, ObservedState, Work};
 use crate::model::service::{RunState, ServiceState};
-use crate::model::unit::{UnitFile, UnitFileState, UnitSpec};
+use crate::model::unit::UnitSpec;
 use crate::ports::{Host, PortError, PortErrorKind, PortResult};
 
 type ByName<T> = BTreeMap<CompanionName, Observation<T>>;
@@ -37,7 +37,7 @@ pub(super) async fn observe(
         asked(wanted.keys(), limit, host.units.observe(&wanted)),
         asked(names.iter(), limit, host.services.observe(&names)),
     );
-    let to_ask = names_to_ask_containers_of(desired, history, &units, &services);
+    let to_ask = names_to_ask_containers_of(desired, history, &services);
     let failed = failed_services(desired, history, &services);
     let (mut containers, mut logs) = tokio::join!(
         asked(to_ask.iter(), limit, host.containers.observe(&to_ask)),
@@ -170,24 +170,17 @@ fn wanted_units(
     names.iter().map(|name| (name.clone(), unit(name))).collect()
 }
 
-/// The companions that may be started, restarted while down, or cleaned up: only these need a container read. A
-/// reconcile that finds everything in the desired state, or only waits, therefore starts no process.
+/// The companions that are started or cleaned up now, or restarted by the service manager soon: only these need a
+/// container read. A reconcile that finds everything in the desired state, or only waits, therefore starts no
+/// process.
 fn names_to_ask_containers_of(
     desired: &DesiredState,
     history: &History,
-    units: &ByName<UnitFile>,
     services: &ByName<ServiceState>,
 ) -> BTreeSet<CompanionName> {
-    let loaded_is_on_disk = |name: &CompanionName, service: &ServiceState| {
-        let file = units.get(name).and_then(Observation::known).map(|file| &file.state);
-        matches!(file, Some(UnitFileState::Current { revision }) if Some(*revision) == service.loaded())
-    };
     let down = |name: &CompanionName| {
         let service = services.get(name).and_then(Observation::known);
-        service.is_some_and(|service| {
-            let between = service.run == RunState::BetweenRestarts;
-            service.is_down() || (between && !loaded_is_on_disk(name, service))
-        })
+        service.is_some_and(|service| service.is_down() || service.run == RunState::BetweenRestarts)
     };
     let gone = |name: &CompanionName| {
         history.gone.get(name).is_some_and(|gone| Some(*gone) == desired.generation(name))

@@ -47,8 +47,8 @@ pub struct ObservedCompanion {
     pub unit: Observation<UnitFile>,
     /// The service at its name.
     pub service: Observation<ServiceState>,
-    /// The container at its name; read only when the service does not run, because a running service owns its
-    /// container.
+    /// The container at its name; read only when the service is down or between restarts, because a running
+    /// service owns its container.
     pub container: Option<Observation<ContainerState>>,
     /// The last log lines of its last run; read only when that run failed. No decision depends on it.
     pub log: Option<Observation<LogTail>>,

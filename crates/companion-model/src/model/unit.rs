@@ -98,7 +98,7 @@ pub enum ContainerState {
     },
     /// An unmanaged container: starting the unit would replace it.
     Unmanaged {
-        /// Its image, for messages.
-        image: String,
+        /// A description for people, which names the unit that started it.
+        what: String,
     },
 }

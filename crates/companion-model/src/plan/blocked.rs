@@ -166,7 +166,7 @@ fn work_in_words(work: Work) -> &'static str {
         Work::Unit => "writing the unit",
         Work::Load => "loading the unit",
         Work::Service => "starting the service",
-        Work::Removal => "removing the companion",
+        Work::Removal => "stopping or removing the companion",
         Work::Prune => "removing replaced images and files",
     }
 }

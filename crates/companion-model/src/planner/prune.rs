@@ -40,7 +40,7 @@ pub(super) fn rule(
     }
     let ours = is_ours(file, service);
     if ours && !service.is_down() {
-        return stop(plan, service);
+        return stop(plan, service, Reason::Removed);
     }
     if is_unnamed_start(service) {
         // Its unit was unloaded while it started: its process reports its revision once it runs.
@@ -85,7 +85,8 @@ fn is_unnamed_start(service: &ServiceState) -> bool {
     }
 }
 
-fn stop(plan: &mut CompanionPlan<'_, '_>, service: &ServiceState) {
+/// Plans the stop of a service, unless it is stopping.
+pub(super) fn stop(plan: &mut CompanionPlan<'_, '_>, service: &ServiceState, reason: Reason) {
     let input = stop_input(plan.generation, service.run_id.as_deref());
     let retry_at = plan.builder.now.after(TRANSIENT_POLL);
     if service.busy {
@@ -93,7 +94,7 @@ fn stop(plan: &mut CompanionPlan<'_, '_>, service: &ServiceState) {
     } else if service.run == RunState::Stopping {
         plan.block_until(WaitingOn::Stopping, retry_at);
     } else if !plan.backs_off(Work::Removal, input) {
-        let step = plan.step(Action::StopUnit, Reason::Removed, input);
+        let step = plan.step(Action::StopUnit, reason, input);
         plan.builder.services.push(step);
     }
 }

@@ -30,6 +30,7 @@ mod rendering;
 mod repair;
 mod stages;
 mod status;
+mod unmanaged;
 
 const NOW: Monotonic = Monotonic::from_origin(Duration::from_secs(1000));
 const LOCATION: &str = "/units/web.container";
@@ -196,6 +197,12 @@ impl Setup {
         service.running = None;
         service.up_for = Duration::ZERO;
         self.seen.container = Some(Observation::Known(ContainerState::Absent));
+    }
+
+    /// A container of another unit has the name.
+    fn unmanaged_container(&mut self) {
+        let what = "a container of image a/b, started by `other.service`".to_owned();
+        self.seen.container = Some(Observation::Known(ContainerState::Unmanaged { what }));
     }
 
     fn hook(&mut self, state: HookState) {

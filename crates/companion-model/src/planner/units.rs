@@ -1,13 +1,13 @@
 //! The third stage: the unit file and the loaded unit.
 
-use super::CompanionPlan;
+use super::{CompanionPlan, prune};
 use crate::model::desired::DesiredCompanion;
 use crate::model::error::PortErrorKind;
 use crate::model::hook::ConfigId;
 use crate::model::image::PresentImage;
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::{Fingerprint, Revision};
-use crate::model::service::{LoadedUnit, ServiceState};
+use crate::model::service::{LoadedUnit, RunState, ServiceState};
 use crate::model::unit::{ContainerState, UnitFile, UnitFileState};
 use crate::plan::{Action, Reason, WaitingOn};
 
@@ -95,6 +95,37 @@ fn readable<'s>(
     Some((seen.unit.known()?, seen.service.known()?))
 }
 
+/// Returns whether an unmanaged container has the name; if so, adds the condition to the plan, and stops a service
+/// that is about to restart, because its start would replace that container.
+pub(super) fn container_is_unmanaged(
+    plan: &mut CompanionPlan<'_, '_>,
+    seen: &ObservedCompanion,
+) -> bool {
+    let Some(Observation::Known(ContainerState::Unmanaged { what })) = &seen.container else {
+        return false;
+    };
+    let (Some(file), Some(service)) = (seen.unit.known(), seen.service.known()) else {
+        return false;
+    };
+    let held_or_elsewhere =
+        matches!(service.unit, LoadedUnit::Held { .. } | LoadedUnit::Elsewhere { .. });
+    if held_or_elsewhere || matches!(file.state, UnitFileState::Unmanaged { .. }) {
+        return false;
+    }
+    plan.block(WaitingOn::Conflict { what: what.clone() });
+    if service.is_down() {
+        plan.recovered(Work::Removal);
+    } else if service.run == RunState::BetweenRestarts && service.unit.revision().is_some() {
+        let running =
+            [Work::Service, Work::Removal].into_iter().find(|work| plan.is_running(*work));
+        match running {
+            Some(work) => plan.block(WaitingOn::Running { work }),
+            None => prune::stop(plan, service, Reason::NameTaken),
+        }
+    }
+    true
+}
+
 /// Returns whether an unmanaged object is in the way; if so, adds the condition to the plan.
 fn blocked_by_others(
     plan: &mut CompanionPlan<'_, '_>,
@@ -117,16 +148,9 @@ fn blocked_by_others(
         }
         LoadedUnit::Absent | LoadedUnit::FromStore { .. } | LoadedUnit::Unusable { .. } => {}
     }
-    match &seen.container {
-        Some(Observation::Known(ContainerState::Unmanaged { image })) => {
-            plan.block(WaitingOn::Conflict { what: format!("a container of image {image}") });
-            return true;
-        }
-        Some(Observation::Unknown(error)) => {
-            plan.unknown("container", error);
-            return true;
-        }
-        Some(Observation::Known(ContainerState::Absent | ContainerState::Ours { .. })) | None => {}
+    if let Some(Observation::Unknown(error)) = &seen.container {
+        plan.unknown("container", error);
+        return true;
     }
     if plan.is_running(Work::Service) {
         plan.block(WaitingOn::Running { work: Work::Service });

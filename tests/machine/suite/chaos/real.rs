@@ -144,6 +144,7 @@ counterparts! {
         "leaves a container or an image of this run's own, which a later fault would meet":
             ContainerUnmanaged ContainerLeft ImageLeft;
         "is done alone in the fault matrix (`faults::images`)": ContextRemoved BuildHangs;
+        "is done alone (`trouble`), because it lasts until the other unit stops": ContainerTaken;
         "needs images that this run has not": RegistryUntrusted;
         "is done in the conformance suite alone, which damages the layers of a store": ImageDamaged;
         "needs another configuration of the service manager": StartsSlow StartsLimited;

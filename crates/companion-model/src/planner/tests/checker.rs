@@ -63,13 +63,24 @@ fn removing_a_desired_companion_is_a_violation() {
 }
 
 #[test]
+fn a_desired_companion_stops_only_for_an_unmanaged_container() {
+    let mut setup = down();
+    assert_eq!(broken(&setup, vec![step(Action::StopUnit)]), [Rule::OneDirection]);
+    setup.down(RunState::BetweenRestarts);
+    assert_eq!(broken(&setup, vec![step(Action::StopUnit)]), [Rule::OneDirection]);
+    setup.unmanaged_container();
+    assert_eq!(broken(&setup, vec![step(Action::StopUnit)]), []);
+    setup.service().run = RunState::Up;
+    assert_eq!(broken(&setup, vec![step(Action::StopUnit)]), [Rule::OneDirection]);
+}
+
+#[test]
 fn a_step_on_something_unmanaged_is_seen() {
     let mut setup = down();
     setup.file(UnitFileState::Unmanaged { what: "a file".to_owned() });
     assert_eq!(broken(&setup, vec![start(&setup)]), [Rule::NothingUnmanaged]);
     let mut setup = down();
-    let image = "a/b".to_owned();
-    setup.seen.container = Some(Observation::Known(ContainerState::Unmanaged { image }));
+    setup.unmanaged_container();
     assert_eq!(broken(&setup, vec![start(&setup)]), [Rule::NothingUnmanaged]);
 }
 

@@ -122,7 +122,7 @@ fn container() -> impl Strategy<Value = ContainerState> {
     prop_oneof![
         Just(ContainerState::Absent),
         Just(ContainerState::Ours { status: "exited".to_owned() }),
-        Just(ContainerState::Unmanaged { image: "x".to_owned() }),
+        Just(ContainerState::Unmanaged { what: "x".to_owned() }),
     ]
 }
 

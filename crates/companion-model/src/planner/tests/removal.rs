@@ -140,7 +140,7 @@ fn an_unmanaged_service_of_the_same_name_is_not_stopped() {
 fn failed_stop_backs_off() {
     let mut setup = Setup::removed();
     setup.fail(Work::Removal, PortErrorKind::Transient, "timed out");
-    setup.expect(&[], &["removing the companion failed once: timed out"]);
+    setup.expect(&[], &["stopping or removing the companion failed once: timed out"]);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn failed_reset_in_a_removal_backs_off_with_it() {
     let mut setup = stopped();
     setup.service().run = RunState::Failed;
     setup.fail(Work::Removal, PortErrorKind::Transient, "bus gone");
-    setup.expect(&[], &["removing the companion failed once: bus gone"]);
+    setup.expect(&[], &["stopping or removing the companion failed once: bus gone"]);
 }
 
 #[test]

@@ -160,28 +160,6 @@ fn an_old_container_under_a_new_unit_is_restarted() {
 }
 
 #[test]
-fn an_unmanaged_unit_file_is_reported_and_not_touched() {
-    let mut setup = Setup::converged();
-    setup.file(UnitFileState::Unmanaged { what: "a file without the ownership label".to_owned() });
-    setup.expect(
-        &[],
-        &["the name is taken by something unmanaged: a file without the ownership label at /units/web.container"],
-    );
-}
-
-#[test]
-fn an_unmanaged_container_is_not_replaced_by_a_start() {
-    let mut setup = Setup::converged();
-    setup.down(RunState::Down);
-    let image = "example/other".to_owned();
-    setup.seen.container = Some(Observation::Known(ContainerState::Unmanaged { image }));
-    setup.expect(
-        &[],
-        &["the name is taken by something unmanaged: a container of image example/other"],
-    );
-}
-
-#[test]
 fn rejected_unit_is_blocked_with_the_generators_message() {
     let mut setup = Setup::converged();
     setup.file(UnitFileState::Drifted { revision: None });
