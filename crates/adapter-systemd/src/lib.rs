@@ -61,7 +61,7 @@ pub use environment::{DifferingDirectory, differing_directories};
 pub use generator::{Generator, GeneratorError};
 pub use health::{ScopeHealth, SystemdFacts, inspect};
 pub use host_files::blocking::Stuck;
-pub use reload_check::{UnloadableFile, UnloadableUnits, unloadable_units};
+pub use reload_check::{SameContainer, UnloadableFile, UnloadableUnits, unloadable_units};
 pub use rendering::{RenderedUnit, render_unit};
 pub use scope::{Scope, ScopeError};
 pub use service_manager::{Limits, SystemdManager};

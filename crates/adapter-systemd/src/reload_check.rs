@@ -34,6 +34,17 @@ pub struct UnloadableUnits {
     pub lost: BTreeSet<CompanionName>,
     /// The files that the generator read and rejected, by name. Each has no service, and affects no other.
     pub refused: Vec<UnloadableFile>,
+    /// The other files with the container name of a companion: each start replaces the other's container.
+    pub same_container: Vec<SameContainer>,
+}
+
+/// A unit file with the container name of a companion, although its own name is another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SameContainer {
+    /// Its path, without control characters.
+    pub file: String,
+    /// The companion.
+    pub name: CompanionName,
 }
 
 /// A unit file that the generator cannot read or parse, or rejects.
@@ -99,7 +110,7 @@ async fn asked(
         return Ok(UnloadableUnits {
             files: endless.into_iter().map(file).collect(),
             lost: ours.clone(),
-            refused: Vec::new(),
+            ..UnloadableUnits::default()
         });
     }
     let found = async {

@@ -3,8 +3,10 @@
 use std::fs;
 
 use crate::daemon::Daemon;
-use crate::guest::{archy, podman, root, systemctl, throughout, until, write};
-use crate::node::{ALL, Companion, ELECTRS, LND, UNITS, companion, containers, installed};
+use crate::guest::{archy, podman, property, root, systemctl, throughout, undo, until, write};
+use crate::node::{
+    ALL, BITCOIN, Companion, ELECTRS, LND, UNITS, USER_UNITS, companion, containers, installed,
+};
 
 const FOREIGN: &str =
     "[Container]\nImage=localhost/companion-base:latest\nContainerName=archy-lnd-ui\n";
@@ -26,6 +28,50 @@ fn unmanaged_unit_with_the_same_name_is_kept_and_reported() {
     companion(&["remove", "lnd"]);
     assert_eq!(LND.unit_text(), FOREIGN, "a removal concerns only what is ours");
     assert!(ELECTRS.is_up());
+}
+
+/// As `podman generate systemd --new` writes it.
+const OTHER_UNIT: &str = "[Service]
+Environment=PODMAN_SYSTEMD_UNIT=%n
+Restart=always
+RestartSec=2
+ExecStart=/usr/bin/podman run --cidfile=%t/%n.ctr-id --cgroups=no-conmon --rm --sdnotify=conmon --replace -d \
+    --name archy-lnd-ui localhost/companion-base:latest
+ExecStopPost=/usr/bin/podman rm -f --ignore --cidfile=%t/%n.ctr-id
+Type=notify
+NotifyAccess=all
+";
+
+#[test]
+fn container_of_another_unit_is_named_and_not_replaced() {
+    let other = "container-archy-lnd-ui.service";
+    installed();
+    let before = containers();
+    let _daemon = Daemon::resyncing(1);
+    let file = format!("{USER_UNITS}/{other}");
+    write(&file, OTHER_UNIT);
+    let _stopped = undo(format!(
+        "archy systemctl --user stop {other}; rm -f {file}; archy systemctl --user daemon-reload"
+    ));
+    systemctl(&["daemon-reload"]).good();
+    systemctl(&["start", other]).good();
+    let theirs = LND.container();
+    until("the other unit is named", 20, || {
+        let (status, exit) = LND.status();
+        let message = status["conditions"][0]["message"].as_str().unwrap_or_default();
+        (exit == Some(1) && message.contains(other)).then_some(())
+    });
+    until("the restart is cancelled", 20, || {
+        (LND.property("ActiveState") == "inactive").then_some(())
+    });
+    // Longer than the restart delay of both.
+    throughout("its container runs on", 15, || LND.container() == theirs && !LND.is_active());
+    assert_eq!(property(other, "NRestarts"), "0");
+    systemctl(&["stop", other]).good();
+    until("ours is up again", 60, || LND.is_up().then_some(()));
+    for one in [BITCOIN, ELECTRS] {
+        assert_eq!(one.container().as_ref(), before.get(one.name));
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use companion_core::model::companion::CompanionName;
 
-use super::{UnloadableFile, UnloadableUnits};
+use super::{SameContainer, UnloadableFile, UnloadableUnits};
 use crate::error::shown;
 use crate::generator::{GeneratorError, bare};
 use crate::process::Ended;
@@ -32,6 +32,7 @@ pub(crate) fn interpret(
     let made: BTreeSet<&str> = stdout.lines().filter_map(header).collect();
     let refused: Vec<UnloadableFile> = lines().filter_map(refused_file).collect();
     let files: Vec<UnloadableFile> = lines().filter_map(unloadable_file).collect();
+    let same_container = same_container(ours, &stdout);
     let lost: BTreeSet<CompanionName> = ours
         .iter()
         .filter(|name| !made.contains(name.as_str()) && !refused.iter().any(|it| is_of(it, name)))
@@ -48,15 +49,43 @@ pub(crate) fn interpret(
                 words: shown(&stderr),
             })
         } else {
-            Ok(UnloadableUnits { refused, ..UnloadableUnits::default() })
+            Ok(UnloadableUnits { refused, same_container, ..UnloadableUnits::default() })
         };
     }
-    Ok(UnloadableUnits { files, lost, refused })
+    Ok(UnloadableUnits { files, lost, refused, same_container })
 }
 
 /// Returns the name in the header of a service, `---NAME.service---`.
 fn header(line: &str) -> Option<&str> {
     line.trim_end().strip_prefix("---")?.strip_suffix(".service---")
+}
+
+/// Returns the files of the services that start a container with the name of another service's companion.
+fn same_container(ours: &BTreeSet<CompanionName>, stdout: &str) -> Vec<SameContainer> {
+    let lines: Vec<&str> = stdout.lines().collect();
+    let services = lines.chunk_by(|_, line| header(line).is_none());
+    let taken = services.filter_map(|lines| {
+        let service = header(lines.first()?)?;
+        let value = |key| lines.iter().find_map(|line| line.strip_prefix(key));
+        let container = container_name(value("ExecStart=")?)?;
+        let name = ours.iter().find(|own| own.as_str() == container && container != service)?;
+        let file = value("SourcePath=").unwrap_or(service);
+        Some(SameContainer { file: shown(file), name: name.clone() })
+    });
+    taken.collect()
+}
+
+/// Returns the value of `--name` in a `podman run`: `--name=NAME` before Podman 5.3.
+fn container_name(command: &str) -> Option<&str> {
+    let mut words = command.split_whitespace();
+    while let Some(word) = words.next() {
+        match word.strip_prefix("--name") {
+            Some("") => return words.next(),
+            Some(value) if value.starts_with('=') => return value.get(1..),
+            Some(_) | None => {}
+        }
+    }
+    None
 }
 
 /// Returns the file name and the reason in `converting "NAME.container": why`.

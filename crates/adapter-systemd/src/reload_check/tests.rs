@@ -118,7 +118,7 @@ fn long_lists_are_cut() {
     let found = UnloadableUnits {
         files: (0..100).map(file).collect(),
         lost: (0..100).map(name).collect(),
-        refused: Vec::new(),
+        ..UnloadableUnits::default()
     };
     let text = held_back(&found);
     assert!(text.len() < 2200 && text.contains("and 95 more"), "{text}");

@@ -42,6 +42,28 @@ fn an_unloadable_file_loses_the_other_units_of_its_directory() {
 }
 
 #[test]
+fn files_with_the_container_name_of_a_companion_are_listed() {
+    let service = |name: &str, arguments: &str| {
+        format!(
+            "---{name}.service---\n[Service]\nExecStart=/usr/bin/podman run {arguments} --rm -d x\n\
+             [Unit]\nSourcePath=/u/{name}.container\n"
+        )
+    };
+    let stdout = [
+        service("archy-lnd-ui", "--name archy-lnd-ui"),
+        service("new", "--name archy-lnd-ui --replace"),
+        service("old", "--name=archy-lnd-ui --replace"),
+        service("another", "--name archy-lnd-ui-2"),
+        service("unnamed", "--env-host --name"),
+    ];
+    let found = interpreted(Some(0), &stdout.concat(), &[]).unwrap();
+    let name = CompanionName::new("archy-lnd-ui").unwrap();
+    let taken = |file: &str| SameContainer { file: file.to_owned(), name: name.clone() };
+    let expected = vec![taken("/u/new.container"), taken("/u/old.container")];
+    assert_eq!(found, UnloadableUnits { same_container: expected, ..UnloadableUnits::default() });
+}
+
+#[test]
 fn every_way_in_which_a_file_cannot_be_loaded_is_known() {
     for (words, file, why) in [
         (

@@ -1,7 +1,7 @@
 //! Checks the unit files: unmanaged files with names of the catalog, and files that Podman's generator
 //! cannot load.
 
-use adapter_systemd::{Scope, UnloadableFile, UnloadableUnits, unloadable_units};
+use adapter_systemd::{SameContainer, Scope, UnloadableFile, UnloadableUnits, unloadable_units};
 use archipelago_companions::Catalog;
 use archipelago_companions::host::{PODMAN_FLOOR, SystemdPodman};
 use companion_core::error_chain::chain;
@@ -59,7 +59,10 @@ fn loadability(found: PortResult<UnloadableUnits>, systemctl: &str) -> Finding {
     };
     let fix = format!("fix or move these files, then {systemctl} daemon-reload");
     if unloadable.files.is_empty() && unloadable.refused.is_empty() {
-        return Finding::ok(check, "the generator loads every unit file");
+        return match unloadable.same_container.as_slice() {
+            [] => Finding::ok(check, "the generator loads every unit file"),
+            found => Finding::warning(check, same_container(found), fix),
+        };
     }
     if unloadable.files.is_empty() {
         let files = listed(&unloadable.refused);
@@ -72,6 +75,15 @@ fn loadability(found: PortResult<UnloadableUnits>, systemctl: &str) -> Finding {
     };
     let files = listed(&unloadable.files);
     Finding::error(check, format!("the generator cannot load {files}; {lost}"), fix)
+}
+
+/// Lists the files whose container would replace a companion's.
+fn same_container(files: &[SameContainer]) -> String {
+    let line = |found: &SameContainer| {
+        format!("`{}` has the container name of `{}`", found.file, found.name)
+    };
+    let files = files.iter().take(FILES_LIMIT).map(line).collect::<Vec<_>>().join("; ");
+    format!("{files}; each start replaces the other's container")
 }
 
 /// Lists the files with the generator's messages.
@@ -92,7 +104,7 @@ mod tests {
     fn unloadable_file_is_an_error_with_its_name_and_the_lost_units() {
         let broken = UnloadableFile { file: "/x/a.container".into(), why: "line 3".into() };
         let lost = [CompanionName::new("archy-lnd-ui").unwrap()].into();
-        let found = UnloadableUnits { files: vec![broken], lost, refused: Vec::new() };
+        let found = UnloadableUnits { files: vec![broken], lost, ..UnloadableUnits::default() };
         let finding = loadability(Ok(found), "systemctl --user");
         assert!(finding.is_error());
         for part in ["`/x/a.container`: line 3", "drops the units of 1 companion(s)"] {
@@ -108,6 +120,17 @@ mod tests {
         let finding = loadability(Ok(found), "systemctl --user");
         assert_eq!(finding.state, State::Warning);
         assert!(finding.found.contains("`x.container`: no Image"), "{finding:?}");
+    }
+
+    #[test]
+    fn file_with_a_companions_container_name_is_a_warning() {
+        let name = CompanionName::new("archy-lnd-ui").unwrap();
+        let same_container = vec![SameContainer { file: "/x/old.container".into(), name }];
+        let found = UnloadableUnits { same_container, ..UnloadableUnits::default() };
+        let finding = loadability(Ok(found), "systemctl --user");
+        assert_eq!(finding.state, State::Warning);
+        let named = "`/x/old.container` has the container name of `archy-lnd-ui`";
+        assert!(finding.found.starts_with(named), "{finding:?}");
     }
 
     #[test]
