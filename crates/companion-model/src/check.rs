@@ -32,8 +32,7 @@ pub enum Rule {
     /// Steps are only for companions in the desired state or pending deletion, with the generation of the
     /// intent.
     OnlyWhatIsDesired,
-    /// Companions pending deletion are only removed, and desired ones are never removed. A desired one is stopped
-    /// only before its restart would replace an unmanaged container.
+    /// Companions pending deletion are only removed, and desired ones are never removed.
     OneDirection,
     /// Unmanaged objects are not changed.
     NothingUnmanaged,
@@ -45,7 +44,8 @@ pub enum Rule {
     StagesBelowFirst,
     /// A file or an image named by a unit or a process is not removed.
     NothingInUse,
-    /// A service that runs in the desired state is not restarted.
+    /// A service that runs in the desired state is not restarted, and a restart is cancelled only before it would
+    /// replace an unmanaged container.
     NoCauselessRestart,
     /// No action is planned twice, and no companion has more than [`STEPS_LIMIT`] steps.
     Bounded,
@@ -76,7 +76,7 @@ pub fn check(plan: &Plan, desired: &DesiredState, observed: &ObservedState) -> V
             found.insert(Violation { rule, companion: Some(name.clone()) });
         };
         let seen = observed.companions.get(name);
-        intended(step, desired, seen).into_iter().for_each(&mut report);
+        intended(step, desired).into_iter().for_each(&mut report);
         match seen {
             Some(seen) => on_host(step, seen).into_iter().for_each(&mut report),
             None => report(Rule::NothingOnUnknown),
@@ -98,18 +98,13 @@ pub fn check(plan: &Plan, desired: &DesiredState, observed: &ObservedState) -> V
     found.into_iter().collect()
 }
 
-fn intended(
-    step: &CompanionStep,
-    desired: &DesiredState,
-    seen: Option<&ObservedCompanion>,
-) -> Vec<Rule> {
+fn intended(step: &CompanionStep, desired: &DesiredState) -> Vec<Rule> {
     let mut broken = Vec::new();
     let name = &step.companion;
     if desired.generation(name) != Some(step.generation) {
         broken.push(Rule::OnlyWhatIsDesired);
     }
     let takes_down = match step.action {
-        Action::StopUnit if seen.is_some_and(restart_replaces_unmanaged) => None,
         Action::StopUnit
         | Action::RemoveUnit
         | Action::RemoveConfig(_)
@@ -119,6 +114,7 @@ fn intended(
         | Action::WriteUnit(_)
         | Action::StartUnit(_)
         | Action::RestartUnit(_)
+        | Action::CancelRestart(_)
         | Action::SweepConfigs { .. } => Some(false),
         Action::ResetFailed | Action::PruneImages(_) => None,
     };
@@ -173,6 +169,10 @@ fn on_host(step: &CompanionStep, seen: &ObservedCompanion) -> Vec<Rule> {
     if removes_used(step, seen) {
         broken.push(Rule::NothingInUse);
     }
+    let cancels = matches!(step.action, Action::CancelRestart(_));
+    if cancels && !restart_replaces_unmanaged(seen) {
+        broken.push(Rule::NoCauselessRestart);
+    }
     broken.extend(on_start(step, seen));
     broken
 }
@@ -211,6 +211,7 @@ fn is_unread(step: &CompanionStep, seen: &ObservedCompanion) -> bool {
         | Action::RemoveUnit
         | Action::ResetFailed
         | Action::StopUnit
+        | Action::CancelRestart(_)
         | Action::PruneImages(_) => false,
     }
 }

@@ -14,7 +14,7 @@ use crate::model::hook::{ConfigId, HookSpec, StaleCause};
 use crate::model::image::{ImageId, ImageSource};
 use crate::model::observed::Work;
 use crate::model::revision::{Fingerprint, Revision};
-use crate::model::service::ServiceState;
+use crate::model::service::{RunState, ServiceState};
 use crate::model::unit::UnitSpec;
 
 mod blocked;
@@ -141,6 +141,8 @@ pub enum Action {
     RestartUnit(Condition),
     /// Stops a service.
     StopUnit,
+    /// Stops a service that is about to restart, if the condition still holds.
+    CancelRestart(Condition),
     /// Removes a rendered configuration.
     RemoveConfig(HookSpec),
     /// Removes a container without a unit.
@@ -165,9 +167,11 @@ impl Action {
             Self::PruneImages(_) | Self::SweepConfigs { .. } => Work::Prune,
             Self::WriteUnit(_) => Work::Unit,
             Self::ResetFailed | Self::StartUnit(_) | Self::RestartUnit(_) => Work::Service,
-            Self::StopUnit | Self::RemoveUnit | Self::RemoveConfig(_) | Self::RemoveContainer => {
-                Work::Removal
-            }
+            Self::StopUnit
+            | Self::CancelRestart(_)
+            | Self::RemoveUnit
+            | Self::RemoveConfig(_)
+            | Self::RemoveContainer => Work::Removal,
         }
     }
 
@@ -181,7 +185,7 @@ impl Action {
             Self::ResetFailed => "reset-failed",
             Self::StartUnit(_) => "start",
             Self::RestartUnit(_) => "restart",
-            Self::StopUnit => "stop",
+            Self::StopUnit | Self::CancelRestart(_) => "stop",
             Self::RemoveConfig(_) => "remove-config",
             Self::RemoveContainer => "remove-container",
             Self::PruneImages(_) => "prune-images",
@@ -190,7 +194,7 @@ impl Action {
     }
 }
 
-/// The precondition of a start or restart.
+/// The precondition of a start, a restart or its cancellation.
 ///
 /// It is checked again right before the action, because an operator may have changed the service since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -210,6 +214,8 @@ pub enum Need {
     OtherRevision,
     /// Its processes are frozen.
     Frozen,
+    /// It is about to restart.
+    BetweenRestarts,
 }
 
 impl Condition {
@@ -219,6 +225,7 @@ impl Condition {
             Need::NotRunning => service.is_down(),
             Need::OtherRevision => service.running != Some(self.loaded),
             Need::Frozen => service.frozen,
+            Need::BetweenRestarts => service.run == RunState::BetweenRestarts && !service.busy,
         };
         needed && service.loaded() == Some(self.loaded)
     }

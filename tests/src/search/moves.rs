@@ -195,12 +195,14 @@ pub fn call_of(executor: &Executor) -> Option<(Port, Method, bool)> {
         Action::WriteUnit(_) => (Port::Units, Method::Write, true),
         Action::RemoveUnit => (Port::Units, Method::Remove, true),
         Action::ResetFailed => (Port::Services, Method::ResetFailed, false),
-        Action::StartUnit(_) | Action::RestartUnit(_) if !executor.is_ready() => {
+        Action::StartUnit(_) | Action::RestartUnit(_) | Action::CancelRestart(_)
+            if !executor.is_ready() =>
+        {
             (Port::Services, Method::Observe, false)
         }
         Action::StartUnit(_) => (Port::Services, Method::Start, false),
         Action::RestartUnit(_) => (Port::Services, Method::Restart, false),
-        Action::StopUnit => (Port::Services, Method::Stop, false),
+        Action::StopUnit | Action::CancelRestart(_) => (Port::Services, Method::Stop, false),
         Action::RemoveConfig(_) => (Port::Hooks, Method::Remove, true),
         Action::SweepConfigs { .. } => (Port::Hooks, Method::Sweep, true),
         Action::RemoveContainer => (Port::Containers, Method::Remove, false),

@@ -139,6 +139,10 @@ fn wrong_with(
         (Port::Units, Method::Write)
         | (Port::Hooks, Method::Commit)
         | (Port::Services, Method::Start | Method::Restart) => true,
+        // The cancellation of a restart, which the checker permits only for an unmanaged container.
+        (Port::Services, Method::Stop) if desired.companion(name).is_some() && !runs => {
+            return None;
+        }
         (Port::Units | Port::Containers | Port::Hooks, Method::Remove)
         | (Port::Services, Method::Stop) => false,
         _ => return None,

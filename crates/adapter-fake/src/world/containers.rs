@@ -62,6 +62,12 @@ impl World {
         })
     }
 
+    /// Runs an unmanaged container of that name in place of any other, as the start of another unit does.
+    pub fn take_container(&mut self, name: &CompanionName, now: std::time::Duration) {
+        self.remove_container(name, now);
+        self.put_unmanaged_container(name, now);
+    }
+
     /// Force-removes the container of `name` if it is managed; returns whether it existed.
     ///
     /// # Errors

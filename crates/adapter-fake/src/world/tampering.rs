@@ -179,12 +179,6 @@ impl World {
         self.put_container(name, false, Status::Running, now);
     }
 
-    /// Runs an unmanaged container of that name in place of any other, as the start of another unit does.
-    pub fn take_container(&mut self, name: &CompanionName, now: Duration) {
-        self.remove_container(name, now);
-        self.put_unmanaged_container(name, now);
-    }
-
     /// Runs a managed container of that name without a unit.
     pub fn run_container(&mut self, name: &CompanionName, now: Duration) {
         self.put_container(name, true, Status::Running, now);

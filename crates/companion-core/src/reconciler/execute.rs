@@ -150,7 +150,11 @@ impl Executor {
     ) -> PortResult<Effect> {
         let (host, limits) = (context.host, context.limits);
         let condition = match step.action() {
-            Some(Action::StartUnit(condition) | Action::RestartUnit(condition)) => Some(condition),
+            Some(
+                Action::StartUnit(condition)
+                | Action::RestartUnit(condition)
+                | Action::CancelRestart(condition),
+            ) => Some(condition),
             _ => None,
         };
         if let (Some(condition), Some(name)) = (condition, step.companion())
@@ -181,7 +185,9 @@ async fn act(step: &CompanionStep, host: &Host, limits: &Limits) -> PortResult<E
         Action::PruneImages(images) => return begun(step, Stage::Prune(images.clone())),
         Action::StartUnit(_) => return request(step, Verb::Start, host, limit).await,
         Action::RestartUnit(_) => return request(step, Verb::Restart, host, limit).await,
-        Action::StopUnit => return request(step, Verb::Stop, host, limit).await,
+        Action::StopUnit | Action::CancelRestart(_) => {
+            return request(step, Verb::Stop, host, limit).await;
+        }
         Action::WriteUnit(unit) => bounded(limit, host.units.write(unit)).await?,
         Action::RemoveUnit => bounded(limit, host.units.remove(name)).await?,
         Action::ResetFailed => bounded(limit, host.services.reset_failed(name)).await?,

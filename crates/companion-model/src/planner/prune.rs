@@ -40,7 +40,7 @@ pub(super) fn rule(
     }
     let ours = is_ours(file, service);
     if ours && !service.is_down() {
-        return stop(plan, service, Reason::Removed);
+        return stop(plan, service);
     }
     if is_unnamed_start(service) {
         // Its unit was unloaded while it started: its process reports its revision once it runs.
@@ -85,8 +85,7 @@ fn is_unnamed_start(service: &ServiceState) -> bool {
     }
 }
 
-/// Plans the stop of a service, unless it is stopping.
-pub(super) fn stop(plan: &mut CompanionPlan<'_, '_>, service: &ServiceState, reason: Reason) {
+fn stop(plan: &mut CompanionPlan<'_, '_>, service: &ServiceState) {
     let input = stop_input(plan.generation, service.run_id.as_deref());
     let retry_at = plan.builder.now.after(TRANSIENT_POLL);
     if service.busy {
@@ -94,7 +93,7 @@ pub(super) fn stop(plan: &mut CompanionPlan<'_, '_>, service: &ServiceState, rea
     } else if service.run == RunState::Stopping {
         plan.block_until(WaitingOn::Stopping, retry_at);
     } else if !plan.backs_off(Work::Removal, input) {
-        let step = plan.step(Action::StopUnit, reason, input);
+        let step = plan.step(Action::StopUnit, Reason::Removed, input);
         plan.builder.services.push(step);
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::CompanionPlan;
+use super::prune::stop_input;
 use super::units::{Loading, difference};
 use crate::model::observed::{ObservedCompanion, Work};
 use crate::model::revision::{Fingerprint, Revision};
@@ -143,6 +144,26 @@ fn start(plan: &mut CompanionPlan<'_, '_>, loading: Loading, reason: Reason, fai
     let mut start = plan.step(Action::StartUnit(condition), reason, input);
     start.after_load = loading.after_load;
     plan.builder.services.push(start);
+}
+
+/// Plans the stop of a service that is about to restart, because its start would replace an unmanaged container.
+pub(super) fn cancel_restart(plan: &mut CompanionPlan<'_, '_>, service: &ServiceState) {
+    let (RunState::BetweenRestarts, Some(loaded)) = (service.run, service.loaded()) else {
+        return;
+    };
+    let running = [Work::Service, Work::Removal].into_iter().find(|work| plan.is_running(*work));
+    if let Some(work) = running {
+        return plan.block(WaitingOn::Running { work });
+    }
+    if service.busy {
+        return passing(plan, WaitingOn::Busy);
+    }
+    let input = stop_input(plan.generation, service.run_id.as_deref());
+    if !plan.backs_off(Work::Removal, input) {
+        let condition = Condition { loaded, need: Need::BetweenRestarts };
+        let step = plan.step(Action::CancelRestart(condition), Reason::NameTaken, input);
+        plan.builder.services.push(step);
+    }
 }
 
 fn restart(plan: &mut CompanionPlan<'_, '_>, loading: Loading, need: Need, reason: Reason) {

@@ -1,13 +1,13 @@
 //! The third stage: the unit file and the loaded unit.
 
-use super::{CompanionPlan, prune};
+use super::{CompanionPlan, services};
 use crate::model::desired::DesiredCompanion;
 use crate::model::error::PortErrorKind;
 use crate::model::hook::ConfigId;
 use crate::model::image::PresentImage;
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::model::revision::{Fingerprint, Revision};
-use crate::model::service::{LoadedUnit, RunState, ServiceState};
+use crate::model::service::{LoadedUnit, ServiceState};
 use crate::model::unit::{ContainerState, UnitFile, UnitFileState};
 use crate::plan::{Action, Reason, WaitingOn};
 
@@ -115,13 +115,8 @@ pub(super) fn container_is_unmanaged(
     plan.block(WaitingOn::Conflict { what: what.clone() });
     if service.is_down() {
         plan.recovered(Work::Removal);
-    } else if service.run == RunState::BetweenRestarts && service.unit.revision().is_some() {
-        let running =
-            [Work::Service, Work::Removal].into_iter().find(|work| plan.is_running(*work));
-        match running {
-            Some(work) => plan.block(WaitingOn::Running { work }),
-            None => prune::stop(plan, service, Reason::NameTaken),
-        }
+    } else {
+        services::cancel_restart(plan, service);
     }
     true
 }

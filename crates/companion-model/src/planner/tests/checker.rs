@@ -63,15 +63,17 @@ fn removing_a_desired_companion_is_a_violation() {
 }
 
 #[test]
-fn a_desired_companion_stops_only_for_an_unmanaged_container() {
+fn a_restart_is_cancelled_only_for_an_unmanaged_container() {
     let mut setup = down();
     assert_eq!(broken(&setup, vec![step(Action::StopUnit)]), [Rule::OneDirection]);
+    let condition = Condition { loaded: setup.revision, need: Need::BetweenRestarts };
+    let cancel = step(Action::CancelRestart(condition));
     setup.down(RunState::BetweenRestarts);
-    assert_eq!(broken(&setup, vec![step(Action::StopUnit)]), [Rule::OneDirection]);
+    assert_eq!(broken(&setup, vec![cancel.clone()]), [Rule::NoCauselessRestart]);
     setup.unmanaged_container();
-    assert_eq!(broken(&setup, vec![step(Action::StopUnit)]), []);
+    assert_eq!(broken(&setup, vec![cancel.clone()]), []);
     setup.service().run = RunState::Up;
-    assert_eq!(broken(&setup, vec![step(Action::StopUnit)]), [Rule::OneDirection]);
+    assert_eq!(broken(&setup, vec![cancel]), [Rule::NoCauselessRestart]);
 }
 
 #[test]
