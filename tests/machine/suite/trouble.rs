@@ -135,6 +135,73 @@ fn full_disk_keeps_complete_units_and_running_containers() {
     root(&["umount", UNITS]).good();
 }
 
+/// An interface that leads nowhere, with a default route; removed at the end of the test.
+struct Lan;
+
+impl Lan {
+    fn up() -> Self {
+        let script = "
+            ip link add v0 type veth peer name v1
+            ip address add 192.0.2.10/24 dev v0
+            ip link set v0 up
+            ip link set v1 up
+            ip route add default via 192.0.2.1
+        ";
+        root(&["sh", "-ec", script]).good();
+        Self
+    }
+}
+
+impl Drop for Lan {
+    fn drop(&mut self) {
+        drop(root(&["ip", "link", "delete", "v0"]));
+    }
+}
+
+/// Whether lnd answers at the address that its page asks. The stand-in listens on the host's loopback alone.
+fn reaches_lnd() -> bool {
+    let ask = ["exec", LND.name, "busybox", "wget", "-qO-", "http://169.254.1.2:8080/v1/state"];
+    podman(&ask).stdout.contains("SERVER_ACTIVE")
+}
+
+#[test]
+fn lnds_page_reaches_lnd_whenever_the_network_comes_and_goes() {
+    installed();
+    let before = LND.container();
+    assert!(reaches_lnd(), "without an interface");
+    {
+        let _lan = Lan::up();
+        assert!(reaches_lnd(), "with one that came later");
+        assert_eq!(LND.container(), before, "without a restart");
+        systemctl(&["restart", &LND.service()]).good();
+        until("its page answers", 30, || LND.is_up().then_some(()));
+        assert!(reaches_lnd(), "started with one");
+    }
+    assert!(reaches_lnd(), "with one that left again");
+    assert!(LND.is_up());
+}
+
+/// As tmpfiles or a cleaning script does it; the next start by Podman then loses what it knew of all containers.
+#[test]
+fn pages_outlive_a_cleaned_runtime_directory() {
+    installed();
+    let runs = || ALL.map(|one| (one.name, one.property("InvocationID")));
+    archy(&["rm", "-rf", "/run/user/1000/containers", "/run/user/1000/libpod"]).good();
+    systemctl(&["restart", &ELECTRS.service()]).good();
+    let before = runs();
+    {
+        let _daemon = Daemon::resyncing(1);
+        throughout("all pages answer", 5, || ALL.into_iter().all(Companion::is_up));
+    }
+    assert_eq!(runs(), before);
+    // Podman knows the containers again once it started them.
+    for one in ALL {
+        systemctl(&["restart", &one.service()]).good();
+    }
+    until("all pages answer", 30, || ALL.into_iter().all(Companion::is_up).then_some(()));
+    companion(&["reconcile"]).exits(0);
+}
+
 /// A defaults file of archy, removed at the end of the test.
 struct ContainerDefaults;
 
