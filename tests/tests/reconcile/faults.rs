@@ -382,3 +382,26 @@ async fn start_during_rendering_runs_the_new_configuration() {
     node.passes_until_true(3).await;
     node.assert_true();
 }
+
+#[tokio::test(start_paused = true)]
+async fn container_of_another_unit_is_not_replaced_and_ours_returns() {
+    let node = Node::installed().await;
+    let others = ["viewer", "indexer"];
+    node.host.take_container(&name("wallet"));
+    let steps = node.steps_of_pass().await;
+    assert_eq!(steps, ["stop wallet: an unmanaged container has its name"]);
+    let before = node.host.counts();
+    for _ in 0..5 {
+        node.sleep(30).await;
+        let pass = node.pass().await;
+        let blocked: Vec<_> = pass.last.plan.blocked(&name("wallet")).collect();
+        let [blocked] = blocked.as_slice() else { panic!("{blocked:?}") };
+        assert!(blocked.waiting_on.to_string().contains("`other.service`"), "{blocked:?}");
+    }
+    let since = node.host.counts().since(before);
+    assert_eq!(Counts { processes: 0, ..since }, Counts::default());
+    assert_eq!(node.host.world().unmanaged_replaced(), 0);
+    assert!(others.into_iter().all(|base| node.runs(base)));
+    node.host.remove_container(&name("wallet"));
+    node.passes_until_true(1).await;
+}
