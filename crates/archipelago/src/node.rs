@@ -172,7 +172,7 @@ impl BitcoinRpc {
 #[serde(deny_unknown_fields, default)]
 pub struct Lnd {
     /// The address and port of its REST API. `169.254.1.2` is the host's loopback in the network of the page's
-    /// container; for a loopback address such as `127.0.0.1` the page shares the network of the host instead.
+    /// container; with any other address the page shares the network of the host instead.
     pub address: SocketAddr,
 }
 

@@ -3,9 +3,11 @@
 //! The images of those two are configured for a default node. Only a node with other settings has their
 //! configuration rendered.
 
+use std::collections::BTreeSet;
+
 use adapter_hooks::template::{self, Value, Values};
 use adapter_hooks::{HookError, Readiness};
-use companion_core::model::container::HostName;
+use companion_core::model::container::{HOST_LOOPBACK, HostName};
 use companion_core::model::hook::Rendered;
 use companion_core::ports::PortErrorKind;
 
@@ -42,11 +44,11 @@ impl StatusPage {
             }
     }
 
-    /// Returns whether its container shares the network of the host: a loopback address is another one in a
-    /// network of its own.
+    /// Returns whether its container shares the network of the host, because it cannot reach the backend from a
+    /// network of its own, where only the host's loopback is reachable for certain.
     pub(crate) fn is_on_host_network(self, node: &Node) -> bool {
         match self {
-            Self::Lnd => node.lnd.address.ip().is_loopback(),
+            Self::Lnd => node.lnd.address.ip() != HOST_LOOPBACK,
             Self::Electrs => true,
         }
     }
@@ -102,6 +104,9 @@ pub(crate) fn values(
         host_names.extend(HostName::new(format!("{machine}.local")).ok());
         host_names.push(machine);
     }
+    // The templates have it already, and nginx refuses a name that is given twice.
+    let mut seen = BTreeSet::from(["localhost".to_owned()]);
+    host_names.retain(|name| seen.insert(name.as_str().to_ascii_lowercase()));
     let host_names = host_names.iter().map(|name| name.as_str().to_owned()).collect();
     Values::from([
         ("listen_port".to_owned(), Value::Number(listen_port.into())),

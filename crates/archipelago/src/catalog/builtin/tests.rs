@@ -27,7 +27,7 @@ fn pages_without_credentials_are_rendered_for_a_node_with_settings_only() {
     assert_eq!(rendered("frame_ancestors = [\"http://node.local:5678\"]"), both);
     let moved = "electrs = { metrics_address = \"127.0.0.1:24224\" }";
     assert_eq!(rendered(moved), [(None, bridge.clone(), 1), (electrs, host.clone(), 0)]);
-    let far = "lnd = { address = \"10.21.21.9:8080\" }";
+    let far = "lnd = { address = \"169.254.1.2:8081\" }";
     assert_eq!(rendered(far), [(lnd.clone(), bridge, 1), (None, host.clone(), 0)]);
     let near = "lnd = { address = \"127.0.0.1:8080\" }";
     assert_eq!(rendered(near), [(lnd, host.clone(), 0), (None, host, 0)]);
