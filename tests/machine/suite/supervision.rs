@@ -109,7 +109,8 @@ fn daemon_older_than_the_mount_of_its_home_starts_all_companions() {
         "
         systemctl --quiet --global disable companion.service
         systemctl stop user@1000.service
-        umount --quiet /home/archy && rmdir /home/archy && mv /home/archy.real /home/archy
+        umount --quiet /home/archy && mv /home/archy /home/archy.early && mv /home/archy.real /home/archy
+        rm -rf --one-file-system /home/archy.early
         rm -f /etc/systemd/user/companion.service /usr/local/bin/companion
         systemctl start user@1000.service
         ",
