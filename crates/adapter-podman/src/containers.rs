@@ -213,8 +213,8 @@ impl ContainerRuntime for PodmanContainers {
         };
         if !container.is_of(name) {
             let message = format!(
-                "container `{name}` is unmanaged: it is {}, and neither was it started by `{name}.service`, \
-                 nor has it the label `{NAME_LABEL}={name}` without a unit",
+                "container `{name}` is unmanaged: {}; a container of ours was started by `{name}.service`, \
+                 or by no unit and has the label `{NAME_LABEL}={name}`",
                 container.description()
             );
             return Err(PortError::new(PortErrorKind::Conflict, message));

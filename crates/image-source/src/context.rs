@@ -26,6 +26,7 @@ use companion_core::model::container::AbsolutePath;
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::PortErrorKind;
 use durable_dir::{DirError, FileKind, FileStatus, Trust, status_of};
+use host_files::errors::kind_of;
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
@@ -118,8 +119,7 @@ impl ContextError {
             },
             Self::NoAnswer { .. } => PortErrorKind::Transient,
             Self::Untrusted { .. } => PortErrorKind::Denied,
-            Self::Path { source: DirError::Untrusted { .. }, .. } => PortErrorKind::Denied,
-            Self::Path { .. } => PortErrorKind::Transient,
+            Self::Path { source, .. } => kind_of(source),
             Self::TooLarge { .. } | Self::Link { .. } | Self::Special { .. } => {
                 PortErrorKind::Invalid
             }

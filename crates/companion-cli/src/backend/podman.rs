@@ -62,7 +62,7 @@ impl CommandBackend for SystemdPodman {
         }
         findings.extend(units::unmanaged(self, catalog).await);
         if health.generator.is_ok() {
-            findings.push(units::loadable(scope).await);
+            findings.extend(units::loadable(scope).await);
         }
         findings
     }

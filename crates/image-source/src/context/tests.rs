@@ -184,6 +184,9 @@ fn a_context_that_anyone_may_change_is_refused() {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode | 0o002)).unwrap();
         let error = find(&[directory.path()]).unwrap_err();
+        let is_untrusted =
+            matches!(error, ContextError::Untrusted { .. } | ContextError::Path { .. });
+        assert!(is_untrusted, "{at}: {error}");
         assert_eq!(error.kind(), PortErrorKind::Denied);
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         assert!(find(&[directory.path()]).is_ok());

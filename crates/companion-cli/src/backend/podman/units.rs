@@ -47,8 +47,14 @@ pub(super) async fn unmanaged(host: &SystemdPodman, catalog: &Catalog) -> Vec<Fi
 /// Runs the generator on all unit files without writing units.
 ///
 /// One unloadable file makes the generator drop every unit of the directory.
-pub(super) async fn loadable(scope: Scope) -> Finding {
-    loadability(unloadable_units(scope).await, Systemctl::new(scope).shown())
+pub(super) async fn loadable(scope: Scope) -> Vec<Finding> {
+    let systemctl = Systemctl::new(scope).shown();
+    let found = unloadable_units(scope).await;
+    let names =
+        found.as_ref().ok().and_then(|found| same_container(&found.same_container, systemctl));
+    let mut findings = vec![loadability(found, systemctl)];
+    findings.extend(names);
+    findings
 }
 
 fn loadability(found: PortResult<UnloadableUnits>, systemctl: &str) -> Finding {
@@ -59,10 +65,7 @@ fn loadability(found: PortResult<UnloadableUnits>, systemctl: &str) -> Finding {
     };
     let fix = format!("fix or move these files, then {systemctl} daemon-reload");
     if unloadable.files.is_empty() && unloadable.refused.is_empty() {
-        return match unloadable.same_container.as_slice() {
-            [] => Finding::ok(check, "the generator loads every unit file"),
-            found => Finding::warning(check, same_container(found), fix),
-        };
+        return Finding::ok(check, "the generator loads every unit file");
     }
     if unloadable.files.is_empty() {
         let files = listed(&unloadable.refused);
@@ -77,13 +80,19 @@ fn loadability(found: PortResult<UnloadableUnits>, systemctl: &str) -> Finding {
     Finding::error(check, format!("the generator cannot load {files}; {lost}"), fix)
 }
 
-/// Lists the files whose container would replace a companion's.
-fn same_container(files: &[SameContainer]) -> String {
+/// Lists the files whose container would replace a companion's, if there are any.
+fn same_container(files: &[SameContainer], systemctl: &str) -> Option<Finding> {
+    if files.is_empty() {
+        return None;
+    }
     let line = |found: &SameContainer| {
         format!("`{}` has the container name of `{}`", found.file, found.name)
     };
     let files = files.iter().take(FILES_LIMIT).map(line).collect::<Vec<_>>().join("; ");
-    format!("{files}; each start replaces the other's container")
+    let found = format!("{files}; each start replaces the other's container");
+    let fix =
+        format!("give it another `ContainerName=`, or move it, then {systemctl} daemon-reload");
+    Some(Finding::warning("container names", found, fix))
 }
 
 /// Lists the files with the generator's messages.
@@ -125,12 +134,12 @@ mod tests {
     #[test]
     fn file_with_a_companions_container_name_is_a_warning() {
         let name = CompanionName::new("archy-lnd-ui").unwrap();
-        let same_container = vec![SameContainer { file: "/x/old.container".into(), name }];
-        let found = UnloadableUnits { same_container, ..UnloadableUnits::default() };
-        let finding = loadability(Ok(found), "systemctl --user");
+        let files = [SameContainer { file: "/x/old.container".into(), name }];
+        let finding = same_container(&files, "systemctl --user").unwrap();
         assert_eq!(finding.state, State::Warning);
         let named = "`/x/old.container` has the container name of `archy-lnd-ui`";
         assert!(finding.found.starts_with(named), "{finding:?}");
+        assert!(same_container(&[], "systemctl --user").is_none());
     }
 
     #[test]

@@ -65,12 +65,16 @@ fn service(state: &ServiceState, systemctl: Systemctl) -> Finding {
     if state.is_failing() {
         return failing(state, systemctl);
     }
-    let place = state.fragment.as_deref().unwrap_or(Path::new(UNIT)).display().to_string();
+    let file = state.fragment.as_deref().unwrap_or(Path::new(UNIT));
+    let place = file.display();
     if !state.is_running() && state.active != "activating" {
         let found = format!("{place} is not running ({})", state.active);
-        let is_in_home = !["/etc", "/run", "/usr"].iter().any(|system| place.starts_with(system));
-        let late = if state.is_enabled() && is_in_home { late_home() } else { String::new() };
-        return Finding::warning(CHECK, found + &late, format!("{manager} start {UNIT}"));
+        let is_in_home = !["/etc", "/run", "/usr"].iter().any(|system| file.starts_with(system));
+        let late = format!(
+            ", although enabled; if systemd starts before the home directory is mounted, install the unit in {GLOBAL}"
+        );
+        let found = if state.is_enabled() && is_in_home { found + &late } else { found };
+        return Finding::warning(CHECK, found, format!("{manager} start {UNIT}"));
     }
     if state.active == "activating" && state.restarts > 0 {
         let found = format!("starting, after {} restart(s)", state.restarts);
@@ -86,12 +90,6 @@ fn service(state: &ServiceState, systemctl: Systemctl) -> Finding {
     }
     let running = if state.is_running() { "running" } else { "starting" };
     Finding::ok(CHECK, format!("{running}, enabled, {place}"))
-}
-
-fn late_home() -> String {
-    format!(
-        ", although enabled; if systemd starts before the home directory is mounted, install the unit in {GLOBAL}"
-    )
 }
 
 fn failing(state: &ServiceState, systemctl: Systemctl) -> Finding {
