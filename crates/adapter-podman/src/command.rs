@@ -32,6 +32,7 @@ pub(crate) mod secrets;
 mod spool;
 mod temporary;
 mod tree;
+mod trial;
 
 use abandoned::BuildId;
 use child::{Ending, Supervision};
@@ -85,7 +86,7 @@ impl Limits {
     fn of(&self, call: Verb) -> Duration {
         match call {
             Verb::Version | Verb::Info | Verb::Images | Verb::ImageInspect | Verb::Ps => self.query,
-            Verb::ImageRm | Verb::Rm => self.remove,
+            Verb::ImageRm | Verb::Rm | Verb::Run => self.remove,
             Verb::Build => self.build,
             Verb::Pull => self.pull,
         }
@@ -299,7 +300,8 @@ fn has_answer(call: Verb) -> bool {
         | Verb::ImageInspect
         | Verb::ImageRm
         | Verb::Ps
-        | Verb::Rm => true,
+        | Verb::Rm
+        | Verb::Run => true,
     }
 }
 

@@ -127,6 +127,8 @@ pub enum Verb {
     Ps,
     /// `podman rm`.
     Rm,
+    /// `podman run`.
+    Run,
 }
 
 impl fmt::Display for Verb {
@@ -141,6 +143,7 @@ impl fmt::Display for Verb {
             Self::ImageRm => "podman image rm",
             Self::Ps => "podman ps",
             Self::Rm => "podman rm",
+            Self::Run => "podman run",
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::model::desired::{DesiredState, Generation};
 use crate::model::error::Problem;
 use crate::model::observed::{Attempt, FirstSeen, History, ObservedState, VerifiedRun, Work};
 use crate::model::unit::UnitFileState;
-use crate::planner::CONFIG_INTERVAL;
+use crate::planner::RESTART_INTERVAL;
 use crate::reconcile::Reconcile;
 
 mod attempts;
@@ -70,7 +70,7 @@ impl Memory {
 
     /// Updates the memory from the observed state and the plan, before execution.
     pub fn learn(&mut self, reconcile: &Reconcile) {
-        self.attempts.reset_backoff(&reconcile.plan);
+        self.attempts.reset_backoff(&reconcile.plan, self.now);
         self.remember_gone(reconcile);
         self.remember_verified(&reconcile.observed);
         self.remember_young(&reconcile.observed);
@@ -121,7 +121,7 @@ impl Memory {
                 self.up_since.extend(carried.map(|seen| (name.clone(), seen)));
                 continue;
             };
-            let young = service.is_up() && service.up_for < CONFIG_INTERVAL;
+            let young = service.is_up() && service.up_for < RESTART_INTERVAL;
             let Some(run_id) = service.run_id.clone().filter(|_| young) else { continue };
             let before = known.get(name).filter(|before| before.run_id == run_id);
             let at = before.map_or(self.now, |before| before.at);

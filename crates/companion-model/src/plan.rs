@@ -29,7 +29,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Differences from the desired state that are not changed now.
     pub blocked: Vec<Blocked>,
-    /// Work whose failures are resolved according to the observed state.
+    /// Attempted work that is in the desired state.
     pub recovered: Vec<(CompanionName, Work)>,
     /// Running work whose input changed: it is cancelled, and started again after it ended.
     pub superseded: Vec<(CompanionName, Work)>,

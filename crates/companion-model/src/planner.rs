@@ -27,7 +27,7 @@ mod superseded;
 mod units;
 
 pub use prune::stop_input;
-pub use services::{CONFIG_INTERVAL, MIN_READY};
+pub use services::{MIN_READY, RESTART_INTERVAL};
 
 /// Plans the next steps of all companions.
 ///
@@ -207,10 +207,9 @@ impl CompanionPlan<'_, '_> {
         self.block(WaitingOn::Observation { what, error: error.to_owned() });
     }
 
-    /// Records that `work` is in the desired state, and resets its attempts once that lasted for their
-    /// back-off, so that the back-off of work that is undone repeatedly keeps growing.
+    /// Records that `work`, which was attempted, is in the desired state.
     fn recovered(&mut self, work: Work) {
-        if self.failure(work).is_some_and(|failure| failure.retry_at <= self.builder.now) {
+        if self.failure(work).is_some() {
             self.builder.recovered.push((self.name.clone(), work));
         }
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::guest::tell;
+use crate::guest::{archy, tell};
 use crate::node::{companion, installed};
 
 #[test]
@@ -11,6 +11,9 @@ fn doctor_reports_ok_when_all_prerequisites_are_met() {
     installed();
     let ran = companion(&["doctor"]).exits(0);
     assert!(!ran.stdout.contains("error "), "{ran}");
+    assert!(ran.stdout.contains("ok      container start: a container of localhost/"), "{ran}");
+    let left = archy(&["podman", "ps", "--all", "--quiet", "--filter=network=none"]).good();
+    assert_eq!(left.stdout, "", "the trial leaves no container");
 }
 
 #[test]

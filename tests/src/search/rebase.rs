@@ -8,7 +8,7 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
 use companion_core::model::observed::Work;
 use companion_core::model::revision::Fingerprint;
-use companion_core::planner::{CONFIG_INTERVAL, stop_input};
+use companion_core::planner::{RESTART_INTERVAL, stop_input};
 
 /// The number of failures after which the back-off no longer grows.
 const LONGEST_FROM: u32 = 9;
@@ -47,7 +47,7 @@ pub fn rebase_memory(
         attempt.input = renamed(attempt.input, *work, runs.get(name));
     }
     for (name, seen) in &mut memory.up_since {
-        let age = seen.at.until(now).min(CONFIG_INTERVAL);
+        let age = seen.at.until(now).min(RESTART_INTERVAL);
         seen.at = origin.before(age);
         seen.run_id = renamed_run(&seen.run_id, runs.get(name));
     }

@@ -139,9 +139,11 @@ fn wrong_with(
         (Port::Units, Method::Write)
         | (Port::Hooks, Method::Commit)
         | (Port::Services, Method::Start | Method::Restart) => true,
-        // The cancellation of a restart, which the checker permits only for an unmanaged container.
+        // The cancellation of a restart that would replace an unmanaged container.
         (Port::Services, Method::Stop) if desired.companion(name).is_some() && !runs => {
-            return None;
+            let is_unmanaged = slot.container.as_ref().is_some_and(|container| !container.ours);
+            let wrong = format!("{call}, but no unmanaged container has its name");
+            return (!is_unmanaged && !misled).then_some(wrong);
         }
         (Port::Units | Port::Containers | Port::Hooks, Method::Remove)
         | (Port::Services, Method::Stop) => false,

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use companion_core::model::companion::CompanionName;
-use companion_core::model::image::{ImageId, PullSource};
+use companion_core::model::image::{ImageId, ImageRef, PullSource};
 use image_source::text::shown;
 use image_source::{Build, Context};
 
@@ -121,6 +121,14 @@ pub(crate) fn containers(names: &BTreeSet<CompanionName>) -> Vec<String> {
 pub(crate) fn remove_container(id: &str) -> Vec<String> {
     let mut args = words(["rm", "--force", "--time=10", "--ignore", "--volumes", "--"]);
     args.push(id.to_owned());
+    args
+}
+
+/// Runs `true` of an image that is present, without a network, a log and a name, and removes the container.
+pub(crate) fn try_start(image: &ImageRef) -> Vec<String> {
+    let mut args = words(["run", "--rm", "--pull=never", "--network=none", "--log-driver=none"]);
+    args.extend(words(["--read-only", "--cap-drop=all", "--entrypoint=true", "--"]));
+    args.push(image.to_string());
     args
 }
 

@@ -82,7 +82,8 @@ impl Environment {
             | Verb::ImageInspect
             | Verb::ImageRm
             | Verb::Ps
-            | Verb::Rm => &[],
+            | Verb::Rm
+            | Verb::Run => &[],
         };
         let all = self.inherited.iter().chain(network);
         all.map(|(name, value)| (name.as_os_str(), value.as_os_str()))

@@ -3,6 +3,7 @@
 use std::fs;
 
 use adapter_podman::{Podman, PodmanError};
+use companion_core::model::image::ImageRef;
 use companion_core::ports::PortErrorKind;
 
 use crate::podman_stub::{PodmanStub, exists, gone};
@@ -191,4 +192,25 @@ async fn orphaned_builds_of_ours_are_stopped_and_unmanaged_ones_are_not() {
     assert!(exists(&pid("theirs")));
     let ended = std::process::Command::new("kill").arg(pid("theirs")).status();
     assert!(ended.unwrap().success());
+}
+
+#[tokio::test]
+async fn trial_start_reports_an_absent_image_and_podmans_own_message() {
+    let stub = PodmanStub::new();
+    let podman = stub.podman();
+    let image = ImageRef::new("localhost/web:latest").unwrap();
+    assert!(podman.try_start(&image).await.unwrap());
+    let [call] = &stub.calls()[..] else { panic!("one call: {:?}", stub.calls()) };
+    for word in ["--rm", "--pull=never", "--network=none"] {
+        assert!(call.iter().any(|own| own == word), "{call:?}");
+    }
+    assert_eq!(call.last().unwrap(), image.as_str());
+    stub.answer("run", "echo 'Error: localhost/web:latest: image not known' >&2; exit 125");
+    assert!(!podman.try_start(&image).await.unwrap());
+    let missing = "Error: crun: executable file `true` not found: No such file or directory";
+    stub.answer("run", &format!("echo '{missing}' >&2; exit 127"));
+    assert!(podman.try_start(&image).await.unwrap(), "the container started");
+    stub.answer("run", "echo 'crun: create keyring x: Disk quota exceeded' >&2; exit 126");
+    let error = podman.try_start(&image).await.unwrap_err().to_string();
+    assert!(error.contains("create keyring x: Disk quota exceeded"), "{error}");
 }

@@ -110,7 +110,7 @@ pub(super) fn image(node: &Node, base: &str) -> Result<ImageSource, InvalidValue
 
 /// What all companions have: nginx starts as root inside to give its worker directories away, which
 /// takes these five capabilities and no more, and 128 MiB is several times what it uses. The image's own working directory
-/// is not believed, because it may be a link.
+/// is not believed, because it may be a link. Nothing in it needs a set-uid program.
 pub(super) fn hardened() -> Result<ContainerSpec, InvalidValue> {
     let added = ["CHOWN", "DAC_OVERRIDE", "NET_BIND_SERVICE", "SETGID", "SETUID"];
     Ok(ContainerSpec {
@@ -118,6 +118,7 @@ pub(super) fn hardened() -> Result<ContainerSpec, InvalidValue> {
         memory: Some(Memory::from_mebibytes(128)?),
         drop_all_capabilities: true,
         capabilities: added.into_iter().map(Capability::new).collect::<Result<BTreeSet<_>, _>>()?,
+        no_new_privileges: true,
         working_dir: Some(AbsolutePath::root()),
         restart: RestartPolicy::Always,
         restart_delay: Some(10),

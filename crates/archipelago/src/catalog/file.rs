@@ -234,6 +234,9 @@ impl CompanionEntry {
         if left_out("capabilities") {
             container.capabilities = own.capabilities;
         }
+        if left_out("no_new_privileges") {
+            container.no_new_privileges = own.no_new_privileges;
+        }
         if left_out("working_dir") {
             container.working_dir = own.working_dir;
         }

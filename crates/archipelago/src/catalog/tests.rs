@@ -41,6 +41,7 @@ fn built_in_companions_are_unchanged() {
         assert_eq!(container.memory.unwrap().mebibytes(), 128);
         assert!(container.drop_all_capabilities);
         assert_eq!(container.capabilities.len(), 5);
+        assert!(container.no_new_privileges);
         assert_eq!(container.restart_delay, Some(10));
         assert!(container.mounts.iter().all(|mount| mount.read_only));
         assert_eq!(container.working_dir, Some(AbsolutePath::root()));
@@ -168,6 +169,7 @@ fn omitted_container_fields_have_the_built_in_defaults() {
     assert!(!opened.drop_all_capabilities && opened.capabilities.is_empty());
     assert_eq!(opened.memory.unwrap().mebibytes(), 64);
     assert_eq!((opened.user, opened.restart_delay), (own.user, own.restart_delay));
+    assert!(opened.no_new_privileges && !with("no_new_privileges = false").no_new_privileges);
     assert_eq!(opened.working_dir, Some(AbsolutePath::root()));
     let own = with("working_dir = \"/srv\"").working_dir;
     assert_eq!(own.as_ref().map(AbsolutePath::as_str), Some("/srv"));

@@ -13,7 +13,8 @@ use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::DesiredState;
 use companion_core::model::host::HostTraits;
-use companion_core::ports::{DesiredStore, Host, PortResult, ServiceManager as _};
+use companion_core::model::image::ImageRef;
+use companion_core::ports::{DesiredStore, Host, PortError, PortResult, ServiceManager as _};
 use quadlet::PodmanVersion;
 use tracing::{debug, info};
 
@@ -80,6 +81,17 @@ impl SystemdPodman {
             return Err(refuse(&why));
         }
         Ok(version)
+    }
+
+    /// Starts a container of `image` without a network, and removes it. Returns `false` if the image is not present.
+    ///
+    /// # Errors
+    /// Podman's own message if it cannot start a container of that image.
+    pub async fn try_start(&self, image: &ImageRef) -> PortResult<bool> {
+        self.podman.try_start(image).await.map_err(|error| {
+            PortError::new(error.kind(), format!("no container of {image} starts"))
+                .with_source(error)
+        })
     }
 
     /// Asks the service manager for a unit that nobody has: whether it can be reached at all. Of one that is

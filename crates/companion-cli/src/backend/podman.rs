@@ -19,6 +19,7 @@ use crate::error::CommandError;
 
 mod account;
 mod parts;
+mod trial;
 mod units;
 
 #[async_trait]
@@ -60,6 +61,7 @@ impl CommandBackend for SystemdPodman {
         if scope == Scope::User {
             findings.extend(account::id_ranges());
         }
+        findings.extend(trial::container(self, catalog).await);
         findings.extend(units::unmanaged(self, catalog).await);
         if health.generator.is_ok() {
             findings.extend(units::loadable(scope).await);

@@ -1,4 +1,4 @@
-//! `companion doctor`: read-only checks of this host, each with the command that fixes a problem.
+//! `companion doctor`: checks of this host, each with the command that fixes a problem.
 
 use std::sync::Arc;
 
@@ -19,9 +19,10 @@ mod files;
 /// Check this host, and print the command that fixes each problem
 ///
 /// Checks the service manager and its bus, lingering, the environment, cgroups, Podman and its
-/// generator, the id ranges of rootless Podman, every unit file that the generator reads (one
-/// unparsable file makes it drop all of them), the catalog, the state directory, and whether the daemon
-/// runs. All checks run, even if some fail.
+/// generator, the id ranges of rootless Podman, whether a container starts, every unit file that the
+/// generator reads (one unparsable file makes it drop all of them), the catalog, the state directory,
+/// and whether the daemon runs. All checks run, even if some fail. If an image of a companion is present,
+/// a container of it is started without a network, and removed; nothing else is changed.
 ///
 /// With --json: {"version": 1, "ok": bool, "checks": [{"check", "state": "ok" | "warning" | "error",
 /// "found", "fix"}]}; "fix" is null when there is nothing to fix.

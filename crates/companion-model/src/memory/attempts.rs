@@ -69,10 +69,14 @@ impl Attempts {
         failures.map(|failure| failure.retry_at).max()
     }
 
-    /// Forgets the failures of work that the plan found recovered.
-    pub fn reset_backoff(&mut self, plan: &Plan) {
+    /// Forgets, as of `now`, the failures of work that the plan found recovered, once that lasted for their
+    /// back-off; until then, [`backoff::after_success`] shortens the next one.
+    pub fn reset_backoff(&mut self, plan: &Plan, now: Monotonic) {
         for (name, work) in &plan.recovered {
-            if let Some(failures) = self.failures.get_mut(name) {
+            let Some(failures) = self.failures.get_mut(name) else { continue };
+            let Some(failure) = failures.get_mut(work) else { continue };
+            failure.count = backoff::after_success(*work, failure.count);
+            if failure.retry_at <= now {
                 failures.remove(work);
             }
         }
@@ -90,5 +94,31 @@ fn without_effect(work: Work) -> &'static str {
         Work::Service => "the service did not stay up",
         Work::Removal => "removed objects still exist",
         Work::Prune => "replaced images or files still exist",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn repair_that_is_undone_again_and_again_is_repeated_every_20_seconds() {
+        let (name, input) = (CompanionName::new("web").unwrap(), Fingerprint::of(b"input"));
+        let plan = Plan { recovered: vec![(name.clone(), Work::Service)], ..Plan::default() };
+        let mut attempts = Attempts::default();
+        let mut now = Monotonic::default();
+        let mut delays = Vec::new();
+        for _ in 0..6 {
+            attempts.begin(&name, Work::Service, input, now, 0);
+            let retry_at = attempts.last_retry().unwrap();
+            delays.push(now.until(retry_at).as_secs());
+            attempts.reset_backoff(&plan, now.after(Duration::from_secs(4)));
+            now = retry_at;
+        }
+        assert_eq!(delays, [5, 10, 20, 20, 20, 20]);
+        attempts.reset_backoff(&plan, now);
+        assert_eq!(attempts, Attempts::default(), "it lasted for its back-off");
     }
 }

@@ -1,6 +1,8 @@
-//! The back-off of failed work: 5 s, doubling up to 15 min.
+//! The back-off of failed work: 5 s, doubling up to 15 min, or up to 20 s for a cheap repair that is undone.
 
 use std::time::Duration;
+
+use crate::model::observed::Work;
 
 /// The delay after the first failure.
 pub const FIRST: Duration = Duration::from_secs(5);
@@ -17,6 +19,19 @@ pub fn delay(failures: u32, jitter: u16) -> Duration {
     full - full / 20 * u32::from(jitter) / u32::from(u16::MAX)
 }
 
+/// Returns how many of `failures` remain after an attempt reached the desired state.
+///
+/// What is undone again and again has another cause than the repair, and waiting costs more than repeating a start
+/// or a write, so their delay ends at 20 s. A build or pull is expensive: its delay grows as if it had failed.
+pub fn after_success(work: Work, failures: u32) -> u32 {
+    match work {
+        Work::Image => failures,
+        Work::Hook | Work::Unit | Work::Load | Work::Service | Work::Removal | Work::Prune => {
+            failures.min(2)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -27,6 +42,13 @@ mod tests {
     fn delay_doubles_from_5_seconds_to_15_minutes() {
         let seconds: Vec<_> = (1..=10).map(|n| delay(n, 0).as_secs()).collect();
         assert_eq!(seconds, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900]);
+    }
+
+    #[test]
+    fn success_shortens_the_next_delay_of_a_repair_but_not_of_a_build() {
+        assert_eq!(delay(after_success(Work::Service, 9) + 1, 0), Duration::from_secs(20));
+        assert_eq!(after_success(Work::Service, 1), 1);
+        assert_eq!(after_success(Work::Image, 9), 9);
     }
 
     #[test]

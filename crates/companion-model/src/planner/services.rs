@@ -15,9 +15,9 @@ use crate::plan::{Action, Condition, Need, Reason, WaitingOn};
 /// A start job is done when the process was started, even if it fails on its configuration immediately.
 pub const MIN_READY: Duration = Duration::from_secs(3);
 
-/// The minimum interval between restarts for a changed configuration: of many rotations, the first is applied
+/// The minimum interval between restarts for a changed configuration or image: of many changes, the first is applied
 /// immediately and the last after this interval.
-pub const CONFIG_INTERVAL: Duration = Duration::from_secs(10);
+pub const RESTART_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How often a service is restarted because its running revision is unknown. One attempt is not enough, because
 /// another unit may have taken precedence during the start; without a limit, a host that never reports
@@ -80,8 +80,9 @@ fn running(plan: &mut CompanionPlan<'_, '_>, loading: Loading, service: &Service
         plan.unknown("running revision", "the process does not report a revision");
     } else if service.running != Some(loading.revision) {
         let reason = restart_reason(&loading.revision, service.running.as_ref());
-        if reason == Reason::ConfigChanged && up_for < CONFIG_INTERVAL {
-            stabilizing(plan, CONFIG_INTERVAL, up_for);
+        let input_changed = matches!(reason, Reason::ConfigChanged | Reason::ImageChanged);
+        if input_changed && up_for < RESTART_INTERVAL {
+            stabilizing(plan, RESTART_INTERVAL, up_for);
         } else {
             restart(plan, loading, Need::OtherRevision, reason);
         }

@@ -261,16 +261,17 @@ fn new_intent_resets_the_back_off() {
 }
 
 #[test]
-fn observed_success_resets_the_failure() {
+fn observed_success_is_recorded_for_attempted_work() {
     let mut setup = Setup::converged();
     setup.down(RunState::Down);
     setup.fail(Work::Service, PortErrorKind::Transient, "it did not stay up");
-    let history = setup.history.clone();
+    let failures = setup.history.failures.clone();
     setup = Setup::converged();
-    setup.history.failures = history.failures;
-    assert_eq!(setup.plan().recovered, [], "it must stay so for the time of its back-off");
-    setup.now = NOW.after(Duration::from_secs(5));
+    assert_eq!(setup.plan().recovered, [], "nothing was attempted");
+    setup.history.failures = failures;
     assert_eq!(setup.plan().recovered, [(name(), Work::Service)]);
+    setup.service().up_for = Duration::ZERO;
+    assert_eq!(setup.plan().recovered, [], "it must stay up first");
 }
 
 #[test]
@@ -344,16 +345,32 @@ fn a_service_that_was_just_started_is_not_yet_running() {
 
 #[test]
 fn rotations_within_the_interval_restart_at_most_twice() {
-    let mut setup = Setup::converged();
     let before = ConfigId { digest: Fingerprint::of(b"before"), epoch: 0 };
-    let old = Revision { config: Some(before), ..setup.revision };
+    restarts_once_per_interval(
+        |revision| revision.config = Some(before),
+        "restart web: configuration changed",
+    );
+}
+
+#[test]
+fn image_changes_within_the_interval_restart_at_most_twice() {
+    restarts_once_per_interval(
+        |revision| revision.image = Fingerprint::of(b"before"),
+        "restart web: image changed",
+    );
+}
+
+#[track_caller]
+fn restarts_once_per_interval(change: impl FnOnce(&mut Revision), restart: &str) {
+    let mut setup = Setup::converged();
+    let mut old = setup.revision;
+    change(&mut old);
     setup.service().running = Some(old);
-    let restart = "restart web: configuration changed";
     setup.expect(&[restart], &[]);
     setup.service().up_for = Duration::from_secs(4);
     setup.expect(&[], &["starting; must stay up for 3 s"]);
     assert_eq!(setup.plan().requeue_after, Some(Duration::from_secs(6)));
-    setup.service().up_for = CONFIG_INTERVAL;
+    setup.service().up_for = RESTART_INTERVAL;
     setup.expect(&[restart], &[]);
 }
 
