@@ -23,6 +23,7 @@
 //! | `desired_store`, `record` | [`RecordStore`]: the desired state on disk and its lock |
 //! | `bitcoin_ui` | [`BitcoinUi`]: the RPC viewer's configuration, with the node's credentials |
 //! | `page` | what the node sets for every page; the configuration of lnd-ui and electrs-ui |
+//! | [`metrics`] | what a leader counts, as text for Prometheus |
 //! | [`host`] | [`Backend`](host::Backend): a kind of host; the one of systemd and Podman |
 
 mod app;
@@ -37,6 +38,7 @@ pub mod host;
 pub mod inputs;
 pub mod leader;
 pub mod manifest;
+pub mod metrics;
 mod node;
 mod page;
 pub mod published;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use archipelago_companions::leader::{Role, leader, take_over};
+use archipelago_companions::metrics::Metrics;
 use archipelago_companions::published::Listener;
 use archipelago_companions::{Companions, Options, RESYNC, RecordStore};
 use companion_core::error_chain::chain;
@@ -29,13 +30,14 @@ pub(crate) struct Opening<'c> {
     role: Role,
     resync: Duration,
     listener: Listener,
+    metrics: Option<Metrics>,
 }
 
 impl<'c> Opening<'c> {
     /// Creates the options for the command `program`.
     pub(crate) fn new(config: &'c Config, program: &'static str) -> Self {
         let listener = Arc::new(|_: &_| {});
-        Self { config, program, role: Role::Command, resync: RESYNC, listener }
+        Self { config, program, role: Role::Command, resync: RESYNC, listener, metrics: None }
     }
 
     /// Shows the steps on stderr.
@@ -47,6 +49,11 @@ impl<'c> Opening<'c> {
     /// Opens the session for the daemon, with its resync interval.
     pub(crate) fn daemon(self, resync: Duration) -> Self {
         Self { role: Role::Daemon, resync, ..self }
+    }
+
+    /// Counts what the session does.
+    pub(crate) fn counted(self, metrics: Metrics) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 
     /// Returns the options of the host: the given ones, else those of the leader, if there is one.
@@ -66,12 +73,16 @@ impl<'c> Opening<'c> {
             (_, _) => (given.unwrap_or_default(), config.state_dir()?),
         };
         let host: Arc<dyn CommandBackend> = Arc::clone(&config.host);
-        Ok(Options::on(host)
+        let options = Options::on(host)
             .with_program(self.program, env!("CARGO_PKG_VERSION"), self.role)
             .with_resync(self.resync)
             .with_state_dir(state_dir)
             .with_settings(settings, config.host.default_catalog())
-            .with_listener(Arc::clone(&self.listener)))
+            .with_listener(Arc::clone(&self.listener));
+        Ok(match &self.metrics {
+            Some(metrics) => options.with_events(Arc::new(metrics.clone())),
+            None => options,
+        })
     }
 
     /// Returns the desired state and its inputs, without a host.

@@ -192,8 +192,9 @@ impl Reconciler {
         &self,
         names: Option<&BTreeSet<CompanionName>>,
     ) -> Result<Reconcile, ReconcileError> {
+        let begun = Instant::now();
         let reconcile = self.reconcile_as_leader(names).await;
-        self.events.on_event(&Event::Reconciled(&reconcile));
+        self.events.on_event(&Event::Reconciled(&reconcile, begun.elapsed()));
         reconcile
     }
 

@@ -15,6 +15,8 @@ use crate::catalog::BITCOIN_UI_HOOK;
 use crate::manifest::BackendManifest;
 use crate::published::{read_events, read_status};
 
+mod metrics;
+
 /// A host that has all that the built-in companions need, with a record in a directory of its own.
 struct Bench {
     host: FakeHost,

@@ -141,8 +141,8 @@ impl EventSink for Publisher {
             Event::StepBegun(step) => self.shared.step_started(step),
             Event::StepEnded(step, outcome) => self.shared.step_ended(step, outcome),
             Event::WorkEnded(name, work, error) => self.shared.work_ended(name, *work, *error),
-            Event::Reconciled(Ok(reconcile)) => self.shared.reconciled(reconcile),
-            Event::Reconciled(Err(error)) => self.shared.not_reconciled(error),
+            Event::Reconciled(Ok(reconcile), _) => self.shared.reconciled(reconcile),
+            Event::Reconciled(Err(error), _) => self.shared.not_reconciled(error),
         }
     }
 }

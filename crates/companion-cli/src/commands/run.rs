@@ -3,10 +3,12 @@
 //! Companions belong to the service manager: they keep running when the daemon exits or crashes.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use archipelago_companions::leader::Heartbeat;
+use archipelago_companions::metrics::{Metrics, MetricsError, MetricsFile, MetricsSocket};
 use clap::Args;
 use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
@@ -15,6 +17,7 @@ use companion_core::status::{Health, status};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -44,6 +47,36 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 30,
           value_parser = clap::value_parser!(u64).range(1..=3600))]
     resync: u64,
+    /// Write metrics for Prometheus to FILE after each reconcile (node-exporter's textfile collector reads *.prom)
+    #[arg(long, value_name = "FILE")]
+    metrics_file: Option<PathBuf>,
+    /// Answer HTTP requests for metrics on the Unix socket PATH
+    #[arg(long, value_name = "PATH")]
+    metrics_socket: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// Exports `metrics` as requested, until the returned tasks are dropped.
+    async fn export(&self, metrics: &Metrics) -> CommandResult<JoinSet<()>> {
+        let refuse = |error: MetricsError| CommandError::input(chain(&error));
+        let mut tasks = JoinSet::new();
+        if let Some(path) = &self.metrics_file {
+            let path = std::path::absolute(path)
+                .map_err(|error| CommandError::input(format!("invalid metrics file: {error}")))?;
+            let (file, metrics) = (MetricsFile::new(&path).map_err(refuse)?, metrics.clone());
+            tasks.spawn(async move { file.keep(&metrics).await });
+        }
+        if let Some(path) = &self.metrics_socket {
+            let socket = MetricsSocket::bind(path).await.map_err(refuse)?;
+            let metrics = metrics.clone();
+            tasks.spawn(async move { socket.serve(&metrics).await });
+        }
+        Ok(tasks)
+    }
+
+    fn wants_metrics(&self) -> bool {
+        self.metrics_file.is_some() || self.metrics_socket.is_some()
+    }
 }
 
 /// Runs until SIGTERM or SIGINT.
@@ -51,7 +84,12 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
     let resync = Duration::from_secs(arguments.resync);
     block_on_in_real_time(async {
         let shutdown = CancellationToken::new();
-        let opening = Opening::new(config, "companion run").daemon(resync);
+        let metrics = Metrics::default();
+        let _exported_until_the_end = arguments.export(&metrics).await?;
+        let mut opening = Opening::new(config, "companion run").daemon(resync);
+        if arguments.wants_metrics() {
+            opening = opening.counted(metrics);
+        }
         let session = opening.open(output).await?;
         let wake = session.companions.wake().unwrap_or_default();
         let heartbeat = session.companions.heartbeat();

@@ -1,5 +1,7 @@
 //! Events of a reconcile, and their sink.
 
+use std::time::Duration;
+
 use super::{Outcome, Reconcile, ReconcileError};
 use crate::model::companion::CompanionName;
 use crate::model::observed::Work;
@@ -14,8 +16,8 @@ pub enum Event<'e> {
     StepEnded(&'e Step, &'e Outcome),
     /// Work of an earlier reconcile ended, with its error if it failed.
     WorkEnded(&'e CompanionName, Work, Option<&'e str>),
-    /// A reconcile finished, or could not start.
-    Reconciled(&'e Result<Reconcile, ReconcileError>),
+    /// A reconcile finished, or could not start, and how long it took.
+    Reconciled(&'e Result<Reconcile, ReconcileError>, Duration),
 }
 
 /// Receives events. It must return immediately.

@@ -205,7 +205,7 @@ impl EventSink for Record {
         let line = match event {
             Event::StepBegun(step) => step.to_string(),
             Event::WorkEnded(name, _, Some(error)) => format!("{name}: {error}"),
-            Event::StepEnded(..) | Event::WorkEnded(_, _, None) | Event::Reconciled(_) => return,
+            Event::StepEnded(..) | Event::WorkEnded(_, _, None) | Event::Reconciled(..) => return,
         };
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         steps.push((self.host.now(), line));

@@ -1,0 +1,187 @@
+//! Metrics of a leader, in the text format of Prometheus.
+//!
+//! # Flow
+//! ```text
+//! events of the reconciler ─► Metrics: counts in memory ─► text ─┬─► a file, for node-exporter's textfile collector
+//!                                                                └─► a Unix socket, over HTTP
+//! ```
+//!
+//! # Guarantees
+//! - Handling an event never waits, and costs no IO.
+//! - Memory is bounded by the companions and the reasons of the planner.
+//! - The file is written whole or not at all.
+//!
+//! # Caveats
+//! - A fault begins when the leader observes it, so a repair's time leaves out the time until then.
+//! - All counts begin at 0 with the process.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::model::observed::Work;
+use companion_core::plan::Step;
+use companion_core::reconciler::{Event, EventSink, Outcome, Reconcile};
+use companion_core::status::{CompanionStatus, Health, status};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::published::{reason_word, wall_clock};
+
+mod export;
+mod text;
+
+pub use export::{MetricsError, MetricsFile, MetricsSocket};
+
+/// Counts what a reconciler does. Clones share the counts.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    counts: Mutex<Counts>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    companions: BTreeMap<CompanionName, Companion>,
+    /// Completed steps by companion, verb and reason.
+    steps: BTreeMap<(CompanionName, &'static str, String), u64>,
+    /// Failed steps by companion and verb.
+    failures: BTreeMap<(CompanionName, &'static str), u64>,
+    /// The verb and the reason of work under way.
+    under_way: BTreeMap<(CompanionName, Work), (&'static str, String)>,
+    reconciles: Times,
+    failed_reconciles: u64,
+    /// When a reconcile last succeeded, as Unix time.
+    last_success: Option<Duration>,
+}
+
+/// What is known of one companion.
+#[derive(Debug, Default)]
+struct Companion {
+    is_up: bool,
+    is_ready: bool,
+    restarts: Option<u32>,
+    attempts: u32,
+    /// Since when it has not been ready.
+    not_ready_since: Option<Instant>,
+    repairs: Times,
+}
+
+/// How often something happened, and how long it took.
+#[derive(Debug, Default)]
+struct Times {
+    count: u64,
+    total: Duration,
+    last: Option<Duration>,
+}
+
+impl Times {
+    fn add(&mut self, took: Duration) {
+        self.count = self.count.saturating_add(1);
+        self.total = self.total.saturating_add(took);
+        self.last = Some(took);
+    }
+}
+
+impl Metrics {
+    /// Returns the metrics as text, version 0.0.4 of the format.
+    pub fn text(&self) -> String {
+        self.with(|counts| text::of(counts))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Counts) -> T) -> T {
+        work(&mut self.shared.counts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl EventSink for Metrics {
+    fn on_event(&self, event: &Event<'_>) {
+        match event {
+            Event::StepBegun(_) => {}
+            Event::StepEnded(step, outcome) => self.with(|counts| counts.step_ended(step, outcome)),
+            Event::WorkEnded(name, work, error) => {
+                self.with(|counts| counts.work_ended(name, *work, error.is_some()));
+            }
+            Event::Reconciled(reconcile, took) => {
+                // A process that does not lead leaves the leader's file alone.
+                match reconcile {
+                    Ok(reconcile) => {
+                        self.with(|counts| counts.reconciled(reconcile, *took));
+                        self.shared.changed.notify_one();
+                    }
+                    Err(_) => self.with(|counts| counts.failed_reconciles += 1),
+                }
+            }
+        }
+    }
+}
+
+impl Counts {
+    fn step_ended(&mut self, step: &Step, outcome: &Outcome) {
+        // The shared load serves several companions; their own steps have the reason.
+        let Step::Companion(one) = step else { return };
+        let reason = reason_word(&one.reason).unwrap_or_default();
+        let (name, verb) = (&one.companion, step.verb());
+        match outcome {
+            Outcome::Begun => {
+                self.under_way.insert((name.clone(), one.work), (verb, reason));
+            }
+            Outcome::Done => self.done(name, verb, reason),
+            Outcome::Failed(_) => self.failed(name, verb),
+            Outcome::NotNeeded | Outcome::Skipped => {}
+        }
+    }
+
+    fn work_ended(&mut self, name: &CompanionName, work: Work, failed: bool) {
+        match self.under_way.remove(&(name.clone(), work)) {
+            Some((verb, _)) if failed => self.failed(name, verb),
+            Some((verb, reason)) => self.done(name, verb, reason),
+            None => {}
+        }
+    }
+
+    fn done(&mut self, name: &CompanionName, verb: &'static str, reason: String) {
+        *self.steps.entry((name.clone(), verb, reason)).or_default() += 1;
+    }
+
+    fn failed(&mut self, name: &CompanionName, verb: &'static str) {
+        *self.failures.entry((name.clone(), verb)).or_default() += 1;
+    }
+
+    fn reconciled(&mut self, reconcile: &Reconcile, took: Duration) {
+        self.reconciles.add(took);
+        self.last_success = Some(wall_clock());
+        let companions = status(reconcile);
+        let is_known = |name: &CompanionName| companions.iter().any(|one| one.name == *name);
+        self.companions.retain(|name, _| is_known(name));
+        self.steps.retain(|(name, ..), _| is_known(name));
+        self.failures.retain(|(name, _), _| is_known(name));
+        for one in &companions {
+            let seen = reconcile.observed.companions.get(&one.name);
+            let service = seen.and_then(|seen| seen.service.known());
+            let is_up = service.is_some_and(|service| service.is_up());
+            self.companions.entry(one.name.clone()).or_default().observed(one, is_up);
+        }
+    }
+}
+
+impl Companion {
+    fn observed(&mut self, status: &CompanionStatus, is_up: bool) {
+        self.is_up = is_up;
+        self.is_ready = status.health == Health::Ready;
+        self.restarts = status.restarts;
+        let attempts = status.conditions.iter().filter_map(|condition| condition.attempts);
+        self.attempts = attempts.max().unwrap_or(0);
+        if !self.is_ready {
+            self.not_ready_since.get_or_insert_with(Instant::now);
+        } else if let Some(since) = self.not_ready_since.take() {
+            self.repairs.add(since.elapsed());
+        }
+    }
+}

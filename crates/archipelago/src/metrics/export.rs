@@ -1,0 +1,173 @@
+//! Where the metrics go: a file that is replaced after each reconcile, and a Unix socket.
+
+use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+use companion_core::error_chain::chain;
+use durable_dir::{Dir, DirError, Trust};
+use host_files::blocking::{self, FILE_LIMIT, Stuck};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::Metrics;
+
+/// The most bytes of a request that are read, and the time for a request and its answer.
+const REQUEST_LIMIT: usize = 8 * 1024;
+const CLIENT_LIMIT: Duration = Duration::from_secs(2);
+
+/// Why metrics cannot be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// The path is relative or has no file name.
+    #[error("`{}` is not an absolute path of a file", .0.display())]
+    Path(PathBuf),
+    /// The file cannot be written.
+    #[error("failed to write metrics")]
+    File(#[from] DirError),
+    /// The file system does not respond.
+    #[error("failed to access the place of the metrics")]
+    Stuck(#[from] Stuck),
+    /// Another program listens on the socket, or another file is there.
+    #[error("`{}` is in use", .0.display())]
+    InUse(PathBuf),
+    /// The socket cannot be made.
+    #[error("failed to listen on `{}`", path.display())]
+    Listen {
+        /// The socket.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+}
+
+/// A file that is replaced after each reconcile.
+#[derive(Debug, Clone)]
+pub struct MetricsFile {
+    directory: PathBuf,
+    name: String,
+}
+
+impl MetricsFile {
+    /// The file at `path`, which must be absolute. Its name must end with `.prom` for node-exporter.
+    ///
+    /// # Errors
+    /// [`MetricsError::Path`].
+    pub fn new(path: &Path) -> Result<Self, MetricsError> {
+        let directory = path.parent().filter(|directory| directory.is_absolute());
+        let name = path.file_name().and_then(|name| name.to_str());
+        match (directory, name) {
+            (Some(directory), Some(name)) => {
+                Ok(Self { directory: directory.to_owned(), name: name.to_owned() })
+            }
+            _ => Err(MetricsError::Path(path.to_owned())),
+        }
+    }
+
+    /// Writes `metrics`, whole or not at all, with mode 0644.
+    ///
+    /// # Errors
+    /// [`MetricsError`] for a file that cannot be written.
+    pub async fn write(&self, metrics: &Metrics) -> Result<(), MetricsError> {
+        let (Self { directory, name }, text) = (self.clone(), metrics.text());
+        let write =
+            move || Dir::open(directory, Trust::AnyOwner)?.write(&name, text.as_bytes(), 0o644);
+        Ok(blocking::within(FILE_LIMIT, write).await??)
+    }
+
+    /// Writes `metrics` after each reconcile, forever. The first of consecutive failures is logged.
+    pub async fn keep(&self, metrics: &Metrics) {
+        let mut has_failed = false;
+        loop {
+            metrics.shared.changed.notified().await;
+            let written = self.write(metrics).await;
+            if let Some(error) = written.as_ref().err().filter(|_| !has_failed) {
+                warn!("{}", chain(error));
+            }
+            has_failed = written.is_err();
+        }
+    }
+}
+
+/// A Unix socket that answers every HTTP request with the metrics; it is removed on drop.
+#[derive(Debug)]
+pub struct MetricsSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl MetricsSocket {
+    /// Listens on `path`. A socket that a killed process left is replaced.
+    ///
+    /// # Errors
+    /// [`MetricsError`] if another program listens there, another file is there, or the socket cannot be made.
+    pub async fn bind(path: &Path) -> Result<Self, MetricsError> {
+        let place = path.to_owned();
+        blocking::within(FILE_LIMIT, move || make_room(&place)).await??;
+        let listener = UnixListener::bind(path).map_err(|source| listen(path, source))?;
+        Ok(Self { listener, path: path.to_owned() })
+    }
+
+    /// Answers requests one after the other, forever. A client that is slow is dropped.
+    pub async fn serve(&self, metrics: &Metrics) {
+        loop {
+            match self.listener.accept().await {
+                Ok((client, _)) => {
+                    // A client that goes away misses its own answer only.
+                    let _ = timeout(CLIENT_LIMIT, answer(client, metrics)).await;
+                }
+                Err(error) => {
+                    warn!("failed to accept a connection for metrics: {error}");
+                    tokio::time::sleep(CLIENT_LIMIT).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for MetricsSocket {
+    fn drop(&mut self) {
+        // The next process replaces a socket that stays.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Removes a socket on which nobody listens.
+fn make_room(path: &Path) -> Result<(), MetricsError> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => match net::UnixStream::connect(path) {
+            Ok(_) => Err(MetricsError::InUse(path.to_owned())),
+            Err(_refused) => fs::remove_file(path).map_err(|source| listen(path, source)),
+        },
+        Ok(_) => Err(MetricsError::InUse(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(listen(path, error)),
+    }
+}
+
+fn listen(path: &Path, source: io::Error) -> MetricsError {
+    MetricsError::Listen { path: path.to_owned(), source }
+}
+
+async fn answer(mut client: UnixStream, metrics: &Metrics) -> io::Result<()> {
+    let mut request = Vec::new();
+    let mut piece = [0; 1024];
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") && request.len() < REQUEST_LIMIT {
+        match client.read(&mut piece).await? {
+            0 => break,
+            read => request.extend_from_slice(piece.get(..read).unwrap_or_default()),
+        }
+    }
+    let text = metrics.text();
+    let head = format!(
+        "HTTP/1.0 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nContent-Length: {}\r\n\r\n",
+        text.len()
+    );
+    client.write_all(head.as_bytes()).await?;
+    client.write_all(text.as_bytes()).await?;
+    client.shutdown().await
+}
