@@ -85,7 +85,7 @@ pub struct EventRecord {
     /// The reason in one word, such as `unit-file-missing`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// How long it took, in milliseconds.
+    /// How long it took, in milliseconds; of a companion that is ready again, how long it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub took: Option<u64>,
     /// The intent that it serves, and who recorded that.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
@@ -149,7 +150,7 @@ impl EventSink for Publisher {
 
 fn record(kind: EventKind, companion: Option<&CompanionName>, action: &str) -> EventRecord {
     EventRecord {
-        at: u64::try_from(wall_clock().as_millis()).unwrap_or(u64::MAX),
+        at: milliseconds(wall_clock()),
         kind,
         companion: companion.cloned(),
         action: action.to_owned(),
@@ -236,8 +237,7 @@ impl Shared {
         generation: Generation,
     ) {
         let started = self.queue().started.remove(&(name.cloned(), action.to_owned()));
-        let took = started.as_ref().map(|it| u64::try_from(it.at.elapsed().as_millis()));
-        let took = took.map(|took| took.unwrap_or(u64::MAX));
+        let took = started.as_ref().map(|it| milliseconds(it.at.elapsed()));
         let (words, reason) = started.map(|it| (it.message, it.reason)).unzip();
         let (message, reason) = (message.or(words), reason.flatten());
         let intent = self.store.intent(generation);
@@ -352,10 +352,15 @@ impl Shared {
     }
 }
 
-fn state(status: &CompanionStatus) -> EventRecord {
+fn state((status, repaired): (&CompanionStatus, Option<Duration>)) -> EventRecord {
     let message = (!status.why.is_empty()).then(|| status.why.join("; "));
+    let took = repaired.map(milliseconds);
     let kind = EventKind::State;
-    EventRecord { message, ..record(kind, Some(&status.name), &status.health.to_string()) }
+    EventRecord { message, took, ..record(kind, Some(&status.name), &status.health.to_string()) }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn write(

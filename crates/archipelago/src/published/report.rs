@@ -2,11 +2,13 @@
 //! reported before.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use companion_core::model::Monotonic;
 use companion_core::model::companion::CompanionName;
 use companion_core::reconciler::Reconcile;
 use companion_core::status::{CompanionStatus, Condition, Health, status};
+use tokio::time::Instant;
 
 use super::wall_clock;
 
@@ -15,6 +17,8 @@ use super::wall_clock;
 pub(super) struct Reported {
     conditions: BTreeMap<(CompanionName, String), Known>,
     health: BTreeMap<CompanionName, Health>,
+    /// Since when each companion that is not ready has not been.
+    not_ready_since: BTreeMap<CompanionName, Instant>,
 }
 
 /// When a condition began, and when its next attempt is due, by both clocks.
@@ -60,15 +64,26 @@ impl Reported {
         }
     }
 
-    /// The companions of `companions` whose health is another than before.
+    /// The companions of `companions` whose health is another than before; those that are ready again with how long
+    /// they were not.
     pub(super) fn changed<'c>(
         &mut self,
         companions: &'c [CompanionStatus],
-    ) -> Vec<&'c CompanionStatus> {
-        self.health.retain(|name, _| companions.iter().any(|status| status.name == *name));
-        let changed = |status: &&CompanionStatus| {
-            self.health.insert(status.name.clone(), status.health) != Some(status.health)
-        };
-        companions.iter().filter(changed).collect()
+    ) -> Vec<(&'c CompanionStatus, Option<Duration>)> {
+        let is_known = |name: &CompanionName| companions.iter().any(|status| status.name == *name);
+        self.health.retain(|name, _| is_known(name));
+        self.not_ready_since.retain(|name, _| is_known(name));
+        let changed = companions.iter().filter_map(|status| {
+            let (name, health) = (&status.name, status.health);
+            let repaired = if health == Health::Ready {
+                self.not_ready_since.remove(name).map(|since| since.elapsed())
+            } else {
+                self.not_ready_since.entry(name.clone()).or_insert_with(Instant::now);
+                None
+            };
+            let before = self.health.insert(name.clone(), health);
+            (before != Some(health)).then_some((status, repaired))
+        });
+        changed.collect()
     }
 }

@@ -49,6 +49,10 @@ async fn metrics_count_a_repair_its_cause_and_its_time() {
     let started = "step=\"start\",reason=\"not-running\"";
     has(&text, &format!("companion_steps_total{{companion=\"archy-lnd-ui\",{started}}} 2"));
 
+    let events = read_events(bench.state.path()).await.unwrap();
+    let ready = events.iter().rfind(|event| event.action == "ready").unwrap();
+    assert!(ready.took.unwrap() >= 3000, "the event has the time of the repair: {ready:?}");
+
     companions.remove_for(&app("lnd")).await.unwrap();
     assert!(!metrics.text().contains("archy-lnd-ui"), "a removed companion has no series");
 }
