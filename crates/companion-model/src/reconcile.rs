@@ -61,19 +61,23 @@ impl Reconcile {
     pub fn is_settled_for(&self, name: &CompanionName) -> bool {
         let passes = |blocked: &Blocked| blocked.waiting_on.is_transient();
         self.is_unsound(Some(name))
-            || (self.plan.serving(name).next().is_none() && !self.plan.blocked(name).any(passes))
+            || (self.plan.serving(name).next().is_none()
+                && !self.plan.blocked(name).any(passes)
+                && !self.observed.history.running.contains_key(name))
     }
 
-    /// Returns whether no further reconcile is useful before the next resync or event: no steps are due and no
-    /// transient condition is pending. Steps that break a rule are skipped and do not count.
+    /// Returns whether no further reconcile is useful before the next resync or event: no steps are due, no
+    /// transient condition is pending, and no work is running, because only its end shows that it is done. Steps that
+    /// break a rule are skipped and do not count.
     pub fn is_settled(&self) -> bool {
         let waits = |blocked: &Blocked| {
             blocked.waiting_on.is_transient() && !self.is_unsound(Some(&blocked.companion))
         };
-        let is_asked_for = |blocked: &&Blocked| {
-            self.names.as_ref().is_none_or(|names| names.contains(&blocked.companion))
-        };
-        self.steps().is_empty() && !self.plan.blocked.iter().filter(is_asked_for).any(waits)
+        let is_asked_for =
+            |name: &CompanionName| self.names.as_ref().is_none_or(|names| names.contains(name));
+        let mut blocked = self.plan.blocked.iter().filter(|it| is_asked_for(&it.companion));
+        let mut working = self.observed.history.running.keys();
+        self.steps().is_empty() && !blocked.any(waits) && !working.any(is_asked_for)
     }
 }
 

@@ -26,6 +26,7 @@ mod images_built;
 mod inputs;
 mod install;
 mod leader;
+mod power_cuts;
 mod readme;
 mod reboot;
 mod removal;
