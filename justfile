@@ -75,6 +75,10 @@ proof:
 chaos:
     .ci/run chaos
 
+# power cuts that lose what was not synced (root)
+cuts:
+    .ci/run cuts
+
 # the exhaustive search, deep
 search:
     .ci/run search

@@ -10,8 +10,7 @@
 //! workload; `COMPANION_CRASHES=all` tests every point of every workload, and a part of a workload's name every point
 //! of that one.
 //!
-//! Data loss by a power cut is not covered here: the page cache outlives a process. The point `file.written` is a
-//! crash before the first `fsync`; `../run` also cuts the whole machine's power.
+//! Data loss by a power cut is not covered here, because the page cache outlives a process: see `power_cuts.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,5 +1,5 @@
 //! Companions after a reboot, without the daemon and with it. `../run` reboots the machine between a `before` and its
-//! `after` test; the first pair runs again after a power cut.
+//! `after` test; the first pair runs again after a SIGKILL of everything.
 
 use crate::daemon::Daemon;
 use crate::guest::{property, root, systemctl, until};

@@ -1,5 +1,7 @@
 //! Installation of three companions on an empty node.
 
+use std::time::Duration;
+
 use adapter_fake::{Fault, Method, Mode, Port};
 use companion_core::ports::PortErrorKind;
 use companion_core::reconciler::ReconcileError;
@@ -131,5 +133,21 @@ async fn two_managers_on_one_host_install_each_companion_once() {
     node.assert_true();
     let counts = node.host.counts();
     assert_eq!((counts.unit_writes, counts.starts, counts.restarts), (3, 3, 0));
+    node.assert_quiet().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn converge_ends_when_every_replaced_image_is_removed() {
+    let node = Node::installed().await;
+    let before = node.host.world().images.count();
+    for base in ["viewer", "wallet"] {
+        node.host.change_context(&context(base));
+    }
+    // The first removal ends during the second.
+    let slow = Fault::once(Port::Images, Method::Prune, Mode::Delay(Duration::from_secs(1)));
+    node.host.inject(Fault { skip: 1, ..slow });
+    let pass = node.pass().await;
+    assert_eq!(node.host.struck(), 1);
+    assert_eq!(node.host.world().images.count(), before, "{:?}", pass.steps);
     node.assert_quiet().await;
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use adapter_fake::FakeHost;
 use adapter_fake::world::units::Load;
-use adapter_fake::{FakeHost, Fault, Method, Mode, Port};
 use companion_core::model::image::ImageRef;
 use companion_core::plan::{Action, Reason};
 use companion_core::reconciler::{Event, EventSink, Limits, Outcome, Reconciler};
@@ -411,20 +411,4 @@ async fn masked_unit_is_kept() {
     node.host.unmask(&name("wallet"));
     node.host.reload_by_others();
     node.passes_until_true(3).await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn converge_ends_when_every_replaced_image_is_removed() {
-    let node = Node::installed().await;
-    let before = node.host.world().images.count();
-    for base in ["viewer", "wallet"] {
-        node.host.change_context(&context(base));
-    }
-    // The first removal ends during the second.
-    let slow = Fault::once(Port::Images, Method::Prune, Mode::Delay(Duration::from_secs(1)));
-    node.host.inject(Fault { skip: 1, ..slow });
-    let pass = node.pass().await;
-    assert_eq!(node.host.struck(), 1);
-    assert_eq!(node.host.world().images.count(), before, "{:?}", pass.steps);
-    node.assert_quiet().await;
 }
