@@ -38,6 +38,7 @@ pub mod crash_point;
 #[cfg(not(feature = "crash-points"))]
 mod crash_point;
 mod dir;
+mod draft;
 mod entries;
 mod error;
 mod link;
@@ -52,6 +53,7 @@ mod walk;
 mod write;
 
 pub use dir::Dir;
+pub use draft::Draft;
 pub use entries::Entry;
 pub use error::{DirError, DirResult};
 pub use lock::LockFile;

@@ -48,6 +48,17 @@ impl<'a> Temporary<'a> {
         Err(failed(taken))
     }
 
+    /// Returns the temporary file of that name, which [`leave`](Self::leave) returned.
+    pub(crate) fn of(dir: &'a Dir, name: String) -> Self {
+        Self { dir, name, renamed: false }
+    }
+
+    /// Leaves the file, and returns its name.
+    pub(crate) fn leave(mut self) -> String {
+        self.renamed = true;
+        std::mem::take(&mut self.name)
+    }
+
     /// Replaces the file with the name, durably.
     pub(crate) fn rename_to(mut self, name: &str, attempted: &'static str) -> DirResult<()> {
         let dir = self.dir;

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use crate::{Dir, DirError, FileKind, Trust};
 
+mod draft;
 mod entries;
 mod link;
 mod lock;

@@ -1,0 +1,78 @@
+//! A file that another program writes: it gets its name only once it is complete and on the disk.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use rustix::fs::{self, Mode, OFlags};
+
+use crate::dir::Dir;
+use crate::error::{DirError, DirResult};
+use crate::sync;
+use crate::temporary::Temporary;
+
+/// An empty temporary file for another program to fill, removed on drop unless it was committed.
+///
+/// After a crash it is left to [`Dir::sweep_temporary_files`].
+#[derive(Debug)]
+pub struct Draft {
+    dir: Dir,
+    /// The name that it gets.
+    name: String,
+    /// The name that it has; empty once it was committed.
+    temporary: String,
+}
+
+impl Dir {
+    /// Creates an empty file that only this user can read, for another program to write the contents of `name` to.
+    ///
+    /// # Errors
+    /// [`DirError::Full`], [`DirError::ReadOnly`], [`DirError::Denied`], [`DirError::InvalidName`], [`DirError::Io`].
+    pub fn draft(&self, name: &str) -> DirResult<Draft> {
+        self.status(name)?.map_or(Ok(()), |status| self.refuse_irregular(name, &status))?;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let make = |fresh: &str| fs::openat(&self.fd, fresh, flags, Mode::RUSR | Mode::WUSR);
+        let dir = self.try_clone()?;
+        let (temporary, _file) = Temporary::create(self, name, "write", make)?;
+        Ok(Draft { dir, name: name.to_owned(), temporary: temporary.leave() })
+    }
+}
+
+impl Draft {
+    /// Returns the path that the other program writes to.
+    pub fn path(&self) -> PathBuf {
+        self.dir.join(&self.temporary)
+    }
+
+    /// Gives the file its name, durably and with exactly the permission bits `mode`, after `inspect` has accepted its
+    /// contents. An existing regular file of that name is replaced.
+    ///
+    /// # Errors
+    /// The error of `inspect`, or as [`Dir::write`]; the temporary file is removed then.
+    pub fn commit<T>(
+        mut self,
+        mode: u32,
+        inspect: impl FnOnce(&mut File) -> std::io::Result<T>,
+    ) -> DirResult<T> {
+        let path = self.dir.join(&self.name);
+        let temporary = std::mem::take(&mut self.temporary);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = fs::openat(&self.dir.fd, &temporary, flags, Mode::empty());
+        let temporary = Temporary::of(&self.dir, temporary);
+        let failed = |cause| DirError::from_system("write", &path, cause);
+        let mut file = File::from(opened.map_err(failed)?);
+        fs::fchmod(&file, Mode::from_raw_mode(mode)).map_err(failed)?;
+        let found = inspect(&mut file).map_err(|cause| DirError::from_io("write", &path, cause))?;
+        sync::file(&file).map_err(failed)?;
+        temporary.rename_to(&self.name, "write")?;
+        Ok(found)
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.temporary.is_empty() {
+            drop(Temporary::of(&self.dir, std::mem::take(&mut self.temporary)));
+        }
+    }
+}

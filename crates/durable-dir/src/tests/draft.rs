@@ -1,0 +1,40 @@
+//! A file that another program writes.
+
+use std::io::{self, Read as _};
+
+use super::*;
+
+#[test]
+fn a_draft_gets_its_name_when_it_is_committed() {
+    let (_held, path, dir) = place();
+    dir.write("file", b"old", 0o644).unwrap();
+    let draft = dir.draft("file").unwrap();
+    assert_eq!(mode_of(&draft.path()), 0o600);
+    fs::write(draft.path(), b"new").unwrap();
+    assert_eq!(fs::read(path.join("file")).unwrap(), b"old");
+    let mut read = String::new();
+    draft.commit(0o600, |file| file.read_to_string(&mut read)).unwrap();
+    assert_eq!((read.as_str(), fs::read(path.join("file")).unwrap()), ("new", b"new".to_vec()));
+    assert_eq!((names(&path), mode_of(&path.join("file"))), (vec!["file".to_owned()], 0o600));
+}
+
+#[test]
+fn a_draft_that_is_dropped_or_refused_leaves_nothing() {
+    let (_held, path, dir) = place();
+    drop(dir.draft("file").unwrap());
+    let refused = dir.draft("file").unwrap().commit(0o600, |_| Err::<(), _>(io::Error::other("x")));
+    assert!(matches!(refused, Err(DirError::Io { .. })), "{refused:?}");
+    // The other program may have removed it.
+    let draft = dir.draft("file").unwrap();
+    fs::remove_file(draft.path()).unwrap();
+    assert!(matches!(draft.commit(0o600, |_| Ok(())), Err(DirError::NotFound { .. })));
+    assert_eq!(names(&path), Vec::<String>::new());
+}
+
+#[test]
+fn a_draft_of_a_crash_is_swept() {
+    let (_held, path, dir) = place();
+    std::mem::forget(dir.draft("file").unwrap());
+    assert_eq!(dir.sweep_temporary_files().unwrap(), 1);
+    assert_eq!(names(&path), Vec::<String>::new());
+}
