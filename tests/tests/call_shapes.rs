@@ -60,8 +60,13 @@ fn reads() -> Reads {
         names.iter().map(|name| (name.clone(), Ok(ServiceState::absent()))).collect()
     });
     host.images.expect_observe().returning(|sources| {
-        let nothing =
-            || ImageState { context: None, present: None, damaged: false, dangling: Vec::new() };
+        let nothing = || ImageState {
+            context: None,
+            present: None,
+            damaged: false,
+            dangling: Vec::new(),
+            recorded: None,
+        };
         sources.keys().map(|name| (name.clone(), Ok(nothing()))).collect()
     });
     host.hooks.expect_observe().returning(|_hook| {

@@ -16,7 +16,7 @@ pub fn images(bytes: &[u8], source: &ImageSource) -> Vec<String> {
     let Ok(listing) = listing::parse(bytes) else {
         return Vec::new();
     };
-    let present = match listing.present(source) {
+    let present = match listing.present(source, |_| true) {
         Ok(present) => present.map(|image| format!("{} {}", image.reference, image.id)),
         Err(error) => Some(error.to_string()),
     };

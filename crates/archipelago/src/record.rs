@@ -269,7 +269,8 @@ impl Record {
         for (name, known) in self.companions.iter().filter(|(_, known)| known.removed) {
             if !desired.targets.contains_key(name) {
                 let hook = rendered_hook(name, known, catalog);
-                let removed = RemovedCompanion { generation: known.generation, hook };
+                let image = catalog.companion(name).map(|spec| spec.image.clone());
+                let removed = RemovedCompanion { generation: known.generation, hook, image };
                 desired.targets.insert(name.clone(), Target::Removed(removed));
             }
         }

@@ -146,7 +146,13 @@ impl ImageProvider for DictionaryHost {
             let present = pull.and_then(|pull| contents.images.get(&pull.reference).cloned());
             (
                 name.clone(),
-                Ok(ImageState { context: None, present, damaged: false, dangling: vec![] }),
+                Ok(ImageState {
+                    context: None,
+                    present,
+                    damaged: false,
+                    dangling: vec![],
+                    recorded: None,
+                }),
             )
         };
         sources.iter().map(read).collect()
@@ -264,7 +270,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     host.contents().runs.clear();
     assert_eq!(reconcile(&reconciler, "process killed").await?, Some(Health::Ready));
 
-    let removed = RemovedCompanion { generation: Generation(2), hook: None };
+    let removed = RemovedCompanion { generation: Generation(2), hook: None, image: None };
     host.contents().desired.targets.insert(name, Target::Removed(removed));
     assert_eq!(reconcile(&reconciler, "removed").await?, None);
     Ok(())

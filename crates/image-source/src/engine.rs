@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use companion_core::model::image::{BuildSource, ImageId, PullSource};
+use companion_core::model::image::{BuildSource, ImageId, ImageRef, PullSource};
 use companion_core::ports::PortErrorKind;
 
 use crate::context::Context;
@@ -54,6 +55,18 @@ pub trait ImageEngine: Send + Sync {
     /// Removes an image by its ID and never by force. Returns `false` for one that is missing or in use.
     async fn remove(&self, image: &ImageId) -> EngineResult<bool>;
 
+    /// Writes an archive of `image` to the empty file `path`, from which [`restore`](Self::restore) gets an image with the
+    /// same ID. Fails before it writes if the archive may have more than `limit` bytes. The default always fails.
+    async fn save(&self, _image: &ImageId, _path: &Path, _limit: u64) -> EngineResult<()> {
+        Err(no_archives())
+    }
+
+    /// Loads the archive at `path`, and gives `name` to `image`. Fails, and leaves no image behind, if the archive has
+    /// another image. The default always fails.
+    async fn restore(&self, _path: &Path, _image: &ImageId, _name: &ImageRef) -> EngineResult<()> {
+        Err(no_archives())
+    }
+
     /// Returns the time limit for reading a build context; a file system that takes longer counts as unresponsive.
     fn file_limit(&self) -> Duration {
         Duration::from_secs(10)
@@ -63,6 +76,10 @@ pub trait ImageEngine: Send + Sync {
     fn sync_limit(&self) -> Duration {
         Duration::from_secs(180)
     }
+}
+
+fn no_archives() -> EngineError {
+    EngineError::new(PortErrorKind::Invalid, "the engine has no archives of images")
 }
 
 /// A build: from what, under which name, with which labels.

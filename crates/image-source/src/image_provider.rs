@@ -10,14 +10,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
-use companion_core::model::image::{ImageId, ImageRef, ImageSource, ImageState, PresentImage};
+use companion_core::model::image::{
+    ImageId, ImageRef, ImageSource, ImageState, PresentImage, Provenance,
+};
 use companion_core::ports::{ImageProvider, PortError, PortErrorKind, PortResult};
 
 use crate::context::{Context, ContextError, Contexts};
 use crate::engine::{EngineError, EngineResult, ImageEngine};
 use crate::listing::{Listing, Platform};
 use crate::lock;
+use crate::records::{ImageRecords, Record, RecordError, source_reference};
 
+mod archived;
 mod durable;
 mod ensure;
 
@@ -32,6 +36,9 @@ pub enum ImageError {
     /// The build context cannot be used; shared, because companions may share a context.
     #[error(transparent)]
     Context(Arc<ContextError>),
+    /// The records of what was made cannot be used.
+    #[error(transparent)]
+    Records(Arc<RecordError>),
     /// There is neither a context to build from nor a registry to pull from.
     #[error("no build context on this host and no registry reference")]
     NoSource,
@@ -79,6 +86,7 @@ impl ImageError {
         match self {
             Self::Engine(error) => error.kind,
             Self::Context(error) => error.kind(),
+            Self::Records(error) => error.kind(),
             Self::NoSource => PortErrorKind::NotFound,
             Self::BuildName | Self::WrongPlatform { .. } => PortErrorKind::Invalid,
             Self::NotReadBack(_) | Self::ContextChanged => PortErrorKind::Transient,
@@ -93,7 +101,7 @@ impl ImageError {
 
     fn of_port(self, source: &ImageSource, what: &str) -> PortError {
         let kind = self.kind();
-        let message = match reference(source) {
+        let message = match source_reference(source) {
             Some(reference) => format!("failed to {what} image `{reference}`"),
             None => format!("failed to {what} an image without a name"),
         };
@@ -101,10 +109,10 @@ impl ImageError {
     }
 }
 
-/// Returns the reference of `source`: that of its build, or of its pull.
-fn reference(source: &ImageSource) -> Option<&ImageRef> {
-    let built = source.build.as_ref().map(|build| &build.reference);
-    built.or(source.pull.as_ref().map(|pull| &pull.reference))
+impl From<RecordError> for ImageError {
+    fn from(error: RecordError) -> Self {
+        Self::Records(Arc::new(error))
+    }
 }
 
 /// The images of an engine. An image of another platform counts as missing.
@@ -113,6 +121,10 @@ pub struct Images<E> {
     engine: Arc<E>,
     host: Platform,
     contexts: Contexts,
+    /// What was made last for each source; without it, labels alone tell what was built here.
+    records: Option<ImageRecords>,
+    /// The sources that were observed last.
+    observed: Mutex<BTreeSet<ImageRef>>,
     /// The platforms of the images in a listing.
     platforms: Mutex<Platforms>,
     /// The listed images that survive a power loss.
@@ -137,6 +149,7 @@ struct Found {
     mismatch: Option<Platform>,
     damage: Option<Damage>,
     dangling: Vec<ImageId>,
+    record: Option<Record>,
 }
 
 /// An image with the right name that the engine refuses as damaged.
@@ -154,7 +167,14 @@ impl Found {
             present: self.present.clone(),
             damaged: self.damage.is_some(),
             dangling: self.dangling.clone(),
+            recorded: self.record.as_ref().map(|record| record.id.clone()),
         }
+    }
+
+    /// Returns whether the host has no usable image that was made for the source.
+    fn is_lost(&self) -> bool {
+        let unmanaged = |image: &PresentImage| image.provenance == Provenance::Unmanaged;
+        self.present.as_ref().is_none_or(unmanaged)
     }
 }
 
@@ -166,9 +186,35 @@ impl<E: ImageEngine + 'static> Images<E> {
             engine: Arc::new(engine),
             host: Platform::host(),
             contexts: Contexts::default(),
+            records: None,
+            observed: Mutex::default(),
             platforms: Mutex::default(),
             durable: Durable::default(),
             locks: Mutex::default(),
+        }
+    }
+
+    /// Keeps records and archives of the images.
+    #[must_use]
+    pub fn with_records(self, records: ImageRecords) -> Self {
+        Self { records: Some(records), ..self }
+    }
+
+    /// Reads the record of each of `sources`, in order.
+    async fn recorded(&self, sources: &[&ImageSource]) -> Vec<Result<Option<Record>, ImageError>> {
+        let Some(records) = &self.records else {
+            return sources.iter().map(|_| Ok(None)).collect();
+        };
+        let references = sources.iter().map(|source| source_reference(source).cloned());
+        match records.read(references.collect(), self.engine.file_limit()).await {
+            Ok(read) => read
+                .into_iter()
+                .map(|one| one.map_err(|error| RecordError::from(error).into()))
+                .collect(),
+            Err(error) => {
+                let error = Arc::new(error);
+                sources.iter().map(|_| Err(ImageError::Records(Arc::clone(&error)))).collect()
+            }
         }
     }
 
@@ -181,23 +227,36 @@ impl<E: ImageEngine + 'static> Images<E> {
     ) -> Vec<Result<Found, ImageError>> {
         let builds: Vec<_> = sources.iter().map(|source| source.build.as_ref()).collect();
         let limit = self.engine.file_limit();
-        let (contexts, listing) =
-            tokio::join!(self.contexts.find_all(&builds, limit), self.engine.list());
+        let (contexts, listing, records) = tokio::join!(
+            self.contexts.find_all(&builds, limit),
+            self.engine.list(),
+            self.recorded(sources),
+        );
         let listing = match listing {
             Ok(listing) => listing,
             Err(error) => return sources.iter().map(|_| Err(error.clone().into())).collect(),
         };
-        let named: Vec<_> = sources.iter().map(|source| listing.present(source)).collect();
+        let named: Vec<_> = sources
+            .iter()
+            .zip(&records)
+            .map(|(source, record)| listing.present(source, |id| self.is_built(record, id)))
+            .collect();
         let ids = named.iter().flatten().flatten().map(|image| image.id.clone());
         let platforms = self.platforms(&listing, ids.collect()).await;
         let volatile = self.sync(&listing, &platforms, sync_limit).await;
-        let parts = sources.iter().zip(contexts).zip(named);
+        let parts = sources.iter().zip(contexts).zip(named.into_iter().zip(records));
         parts
-            .map(|((source, context), named)| {
+            .map(|((source, context), (named, record))| {
                 let (context, named) = (context.map_err(ImageError::Context)?, named?);
-                let dangling = listing.dangling(source);
-                let mut found =
-                    Found { context, present: None, mismatch: None, damage: None, dangling };
+                let (dangling, record) = (listing.dangling(source), record?);
+                let mut found = Found {
+                    context,
+                    present: None,
+                    mismatch: None,
+                    damage: None,
+                    dangling,
+                    record,
+                };
                 let Some(image) = named else { return Ok(found) };
                 let platform = platforms.get(&image.id).cloned();
                 match platform.unwrap_or_else(|| Err(undescribed(&image.id))) {
@@ -215,6 +274,12 @@ impl<E: ImageEngine + 'static> Images<E> {
                 Ok(found)
             })
             .collect()
+    }
+
+    /// Returns whether `record` says that the image `id` was made here; without records, its labels decide.
+    fn is_built(&self, record: &Result<Option<Record>, ImageError>, id: &ImageId) -> bool {
+        let recorded = record.as_ref().is_ok_and(|it| it.as_ref().is_some_and(|it| it.id == *id));
+        recorded || self.records.is_none()
     }
 
     /// Returns the platform of each of `images`, and asks the engine for unknown ones.
@@ -272,6 +337,7 @@ impl<E: ImageEngine + 'static> ImageProvider for Images<E> {
             return BTreeMap::new();
         }
         self.contexts.keep_only(sources.values().filter_map(|source| source.build.as_ref()));
+        *lock(&self.observed) = sources.values().filter_map(source_reference).cloned().collect();
         let limit = self.engine.file_limit();
         let read = self.read(&sources.values().collect::<Vec<_>>(), limit).await;
         let answer =
@@ -304,6 +370,12 @@ impl<E: ImageEngine + 'static> ImageProvider for Images<E> {
                 Ok(false) => {}
                 Err(error) => first_error = first_error.or(Some(error)),
             }
+        }
+        if let Some(records) = &self.records {
+            records.forget(dangling).await.map_err(|error| {
+                let message = "failed to remove what was kept of images";
+                PortError::new(error.kind(), message).with_source(error)
+            })?;
         }
         first_error.map_or(Ok(()), |error| Err(failed(error)))
     }

@@ -5,8 +5,8 @@
 //!             ImageEngine::list ───┼─► Listing (pure): present, current, dangling ─► state
 //!             platforms, cached ───┤
 //!             sync, once per image ┘
-//!  ensure  ─► as observe ─► current? ─► ImageEngine::build, else pull ─► as observe: read back
-//!             damaged? ─► ImageEngine::discard
+//!  ensure  ─► as observe ─► current? ─► ImageEngine::build, else pull ─► as observe: read back ─► record, save
+//!             damaged? ─► ImageEngine::discard; missing? ─► ImageEngine::restore, from the archive
 //!  prune   ─► ImageEngine::list: still dangling? ─► ImageEngine::remove
 //! ```
 //!
@@ -17,6 +17,8 @@
 //! # Guarantees
 //! - Success is what the engine lists afterwards, never what it says about a build or pull.
 //! - An image is reported as present only after its store was synced, so it survives a power loss.
+//! - With [`ImageRecords`], an image under a build's name is ours only if its ID is the recorded one, and a lost image
+//!   comes back from its archive without a build or a registry.
 //! - A damaged image is removed and made again, if it was made for this reference only and no container uses it.
 //! - One reference is provided by one task at a time; the next one finds the image present.
 //! - An unreadable context or image affects only its own companions.
@@ -37,6 +39,7 @@ mod file_identity;
 mod image_provider;
 mod listing;
 mod reader;
+mod records;
 pub mod text;
 
 pub use context::{Context, ContextError};
@@ -45,6 +48,7 @@ pub use file_identity::FileIdentity;
 pub use image_provider::{ImageError, Images};
 pub use listing::{ListedImage, Listing, Platform, UnreadableImage};
 pub use reader::{NoAnswer, Reader};
+pub use records::{ImageRecords, RecordError};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

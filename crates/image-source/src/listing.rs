@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use companion_core::model::image::{ImageId, ImageRef, ImageSource, PresentImage, Provenance};
+use companion_core::model::revision::Fingerprint;
 
 use crate::engine::{CONTEXT_LABEL, EngineError, EngineResult, SOURCE_LABEL};
 use crate::text::shown;
@@ -80,22 +81,34 @@ impl Listing {
     }
 
     /// Returns the image that a companion of `source` would start from: the built one if present, otherwise the pulled
-    /// one.
+    /// one, otherwise an unmanaged one with the name of the build. An image was built here if it has both of our labels
+    /// for this source, and `is_built` of its ID.
     ///
     /// # Errors
     /// An unreadable image may be this image.
-    pub fn present(&self, source: &ImageSource) -> EngineResult<Option<PresentImage>> {
+    pub fn present(
+        &self,
+        source: &ImageSource,
+        is_built: impl Fn(&ImageId) -> bool,
+    ) -> EngineResult<Option<PresentImage>> {
+        let mut unmanaged = None;
         let built = source.build.as_ref().map(|build| &build.reference);
         let pulled = source.pull.as_ref().map(|pull| &pull.reference);
         for reference in built.into_iter().chain(pulled) {
             let name = full_name(reference);
             if let Some(image) = self.images.iter().find(|image| image.names.contains(&name)) {
-                let provenance = match Some(reference) == built {
-                    true => image.provenance(reference),
-                    false => Provenance::External,
+                let provenance = match image.built_from(reference) {
+                    _ if Some(reference) != built => Provenance::External,
+                    Some(context) if is_built(&image.id) => Provenance::Built { context },
+                    Some(_) | None => Provenance::Unmanaged,
                 };
                 let (reference, id) = (reference.clone(), image.id.clone());
-                return Ok(Some(PresentImage { reference, id, provenance }));
+                let found = PresentImage { reference, id, provenance };
+                if found.provenance != Provenance::Unmanaged {
+                    return Ok(Some(found));
+                }
+                unmanaged = Some(found);
+                continue;
             }
             let may_be = |names: &Vec<String>| names.contains(&name);
             let mut unreadable = self.unreadable.iter();
@@ -103,7 +116,7 @@ impl Listing {
                 return Err(unreadable.error.clone());
             }
         }
-        Ok(None)
+        Ok(unmanaged)
     }
 
     /// Returns a name that `image` has besides the one that it was found by.
@@ -134,13 +147,10 @@ impl ListedImage {
         self.labels.get(name).map(String::as_str)
     }
 
-    /// Returns the provenance of the image with the name `reference`; ours only with both of our labels.
-    fn provenance(&self, reference: &ImageRef) -> Provenance {
+    /// Returns the digest of the context that the image was built from for `reference`, according to both of our labels.
+    fn built_from(&self, reference: &ImageRef) -> Option<Fingerprint> {
         let ours = self.label(SOURCE_LABEL) == Some(reference.as_str());
-        match self.label(CONTEXT_LABEL).and_then(|text| text.parse().ok()) {
-            Some(context) if ours => Provenance::Built { context },
-            _ => Provenance::External,
-        }
+        self.label(CONTEXT_LABEL).and_then(|text| text.parse().ok()).filter(|_| ours)
     }
 
     /// Returns whether it was built for the reference in its source label and has lost that name.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::companion::{CompanionName, CompanionSpec};
 use super::container::ContainerSpec;
 use super::hook::{ConfigId, HookSpec};
-use super::image::{ImageId, PresentImage};
+use super::image::{ImageId, ImageSource, PresentImage};
 use super::revision::{Fingerprint, Revision};
 use super::unit::UnitSpec;
 
@@ -109,6 +109,8 @@ pub struct RemovedCompanion {
     pub generation: Generation,
     /// The hook whose rendered files are removed too, if known.
     pub hook: Option<HookSpec>,
+    /// The image whose record and archive are removed too, if known.
+    pub image: Option<ImageSource>,
 }
 
 /// What is desired for one companion.
@@ -182,7 +184,6 @@ impl DesiredState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::image::ImageSource;
 
     #[test]
     fn specification_fingerprint_is_stable_across_programs() {

@@ -224,8 +224,10 @@ pub enum Provenance {
         /// The digest of its build context.
         context: Fingerprint,
     },
-    /// Pulled, or built outside companion.
+    /// Has a registry's name: pulled by companion or by the operator.
     External,
+    /// Has the name of a build, but was not made by companion for it, whatever its labels say. It is never current.
+    Unmanaged,
 }
 
 /// The state of an [`ImageSource`] on the host.
@@ -239,6 +241,8 @@ pub struct ImageState {
     pub damaged: bool,
     /// Dangling images: managed, replaced by a newer build, and not used by a container.
     pub dangling: Vec<ImageId>,
+    /// The image that was made for this source last, as recorded outside of the container runtime's store.
+    pub recorded: Option<ImageId>,
 }
 
 /// An image on the host.
@@ -262,12 +266,12 @@ impl PresentImage {
 impl ImageState {
     /// Returns whether the present image matches the source.
     ///
-    /// With a context it must have been built from that context; without one, any image with the source's
-    /// reference matches, because an image is pulled only once.
+    /// With a context it must have been built from that context; without one, any managed or pulled image with the
+    /// source's reference matches, because an image is pulled only once.
     pub fn is_current(&self) -> bool {
         match (&self.present, self.context) {
             (None, _) => false,
-            (Some(_), None) => true,
+            (Some(image), None) => image.provenance != Provenance::Unmanaged,
             (Some(image), Some(context)) => image.provenance == Provenance::Built { context },
         }
     }
@@ -332,11 +336,18 @@ mod tests {
         let reference = ImageRef::new("localhost/x:latest").unwrap();
         let id = ImageId::new(&"0".repeat(64)).unwrap();
         let present = Some(PresentImage { reference, id, provenance });
-        let mut state =
-            ImageState { context: Some(context), present, damaged: false, dangling: vec![] };
+        let mut state = ImageState {
+            context: Some(context),
+            present,
+            damaged: false,
+            dangling: vec![],
+            recorded: None,
+        };
         assert!(!state.is_current());
         state.context = None;
-        assert!(state.is_current(), "a pulled image stays current without a context");
+        assert!(state.is_current(), "it stays current without a context");
+        state.present.as_mut().unwrap().provenance = Provenance::Unmanaged;
+        assert!(!state.is_current(), "nobody here built it");
     }
 
     #[test]

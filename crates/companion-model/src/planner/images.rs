@@ -2,7 +2,7 @@
 
 use super::CompanionPlan;
 use crate::model::desired::DesiredCompanion;
-use crate::model::image::{ImageState, PresentImage, Provenance};
+use crate::model::image::{PresentImage, Provenance};
 use crate::model::observed::{Observation, ObservedCompanion, Work};
 use crate::plan::{Action, Reason, WaitingOn};
 
@@ -32,7 +32,7 @@ pub(super) fn rule<'s>(
         plan.block(WaitingOn::Running { work: Work::Image });
     } else if !plan.backs_off(Work::Image, input) {
         let reason = match &state.present {
-            Some(_) if is_hijacked(desired, state) => Reason::ImageChanged,
+            Some(image) if is_unmanaged(image) => Reason::ImageChanged,
             Some(_) => Reason::ContextChanged,
             None if state.damaged => Reason::ImageDamaged,
             None => Reason::ImageMissing,
@@ -42,19 +42,19 @@ pub(super) fn rule<'s>(
         plan.builder.background.push(step);
     }
     // An outdated image may be used to repair a companion that is down. A running one waits for the new image,
-    // to restart only once. An image tagged outside companion is never used: the unit keeps the previous image.
+    // to restart only once. An image tagged outside companion is not used: the unit keeps the previous image. If that
+    // is this image, it was built here before builds were recorded, or its record was lost.
     let runs = seen.service.known().is_none_or(|service| service.is_up());
     let getting =
         plan.is_running(Work::Image) || plan.holding_failure(Work::Image, input).is_none();
-    let waits = (runs && getting) || is_hijacked(desired, state);
-    state.present.as_ref().filter(|_| !waits)
+    let is_usable = |image: &&PresentImage| {
+        let named = seen.claims().iter().any(|revision| revision.image == image.fingerprint());
+        named || !is_unmanaged(image)
+    };
+    state.present.as_ref().filter(|_| !(runs && getting)).filter(is_usable)
 }
 
-/// Returns whether the build tag points to an image that was not built here.
-fn is_hijacked(desired: &DesiredCompanion, state: &ImageState) -> bool {
-    let built = desired.spec().image.build.as_ref().map(|build| &build.reference);
-    let present = state.present.as_ref();
-    present.is_some_and(|image| {
-        image.provenance == Provenance::External && Some(&image.reference) == built
-    })
+/// Returns whether the build tag points to this image, but no record says that it was built here.
+fn is_unmanaged(image: &PresentImage) -> bool {
+    image.provenance == Provenance::Unmanaged
 }

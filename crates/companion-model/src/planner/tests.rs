@@ -133,6 +133,7 @@ impl Setup {
             present: Some(image()),
             damaged: false,
             dangling: Vec::new(),
+            recorded: None,
         };
         let file = file_of(UnitFileState::Current { revision });
         Self {
@@ -161,7 +162,8 @@ impl Setup {
 
     fn removed() -> Self {
         let mut setup = Self::converged();
-        let removed = RemovedCompanion { generation: Generation(2), hook: Some(hook()) };
+        let removed =
+            RemovedCompanion { generation: Generation(2), hook: Some(hook()), image: None };
         setup.desired.targets.insert(name(), Target::Removed(removed));
         setup.seen.image = None;
         setup

@@ -193,7 +193,7 @@ pub(super) async fn a_name_that_another_image_took_is_not_current_and_built_agai
     world.take_the_name().await;
     let taken = state(world).await;
     let present = taken.present.clone().expect("the name is there");
-    same!(present.provenance, Provenance::External, "it is the image that was expected");
+    same!(present.provenance, Provenance::Unmanaged, "nobody here built the image");
     assert!(!taken.is_current(), "the image is not current");
     ensure(world).await;
     assert!(state(world).await.is_current(), "the image is current");

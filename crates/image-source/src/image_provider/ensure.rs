@@ -6,29 +6,43 @@ use companion_core::model::image::{
     BuildSource, ImageRef, ImageSource, PresentImage, Provenance, PullSource,
 };
 
-use super::{Damage, Found, ImageError, Images, reference};
+use super::{Damage, Found, ImageError, Images};
 use crate::context::Context;
 use crate::engine::{Build, CONTEXT_LABEL, ImageEngine, SOURCE_LABEL};
 use crate::lock;
+use crate::records::source_reference;
 use crate::text::{path_shown, shown};
 
 impl<E: ImageEngine + 'static> Images<E> {
     /// Provides the image of `source` and returns the image as read back.
     pub(super) async fn provide(&self, source: &ImageSource) -> Result<PresentImage, ImageError> {
-        let reference = reference(source).ok_or(ImageError::NoSource)?;
+        let reference = source_reference(source).ok_or(ImageError::NoSource)?;
         if source.build.as_ref().is_some_and(|build| !is_build_name(&build.reference)) {
             return Err(ImageError::BuildName);
         }
         // Companions may share an image: the second one finds it present.
         let lock = self.lock_of(reference);
         let _held = lock.lock().await;
-        let found = self.find(source).await?;
+        let mut found = self.find(source).await?;
         if let Some(image) = found.present.clone().filter(|_| found.state().is_current()) {
             return Ok(image);
         }
         if let Some(damage) = &found.damage {
             self.discard(damage).await?;
         }
+        if let Some(restored) = self.restored(source, &found).await {
+            found = restored;
+            if let Some(image) = found.present.clone().filter(|_| found.state().is_current()) {
+                return Ok(image);
+            }
+        }
+        let image = self.make(source, &found).await?;
+        self.archive(reference).await;
+        Ok(image)
+    }
+
+    /// Builds or pulls the image of `source`, and returns the image as read back.
+    async fn make(&self, source: &ImageSource, found: &Found) -> Result<PresentImage, ImageError> {
         match (&source.build, &found.context, &source.pull) {
             (Some(build), Some(context), pull) => {
                 let failure = match self.build(source, build, context).await {
@@ -37,7 +51,7 @@ impl<E: ImageEngine + 'static> Images<E> {
                 };
                 match pull {
                     // The last good image stays; the context or the host is broken.
-                    Some(pull) if found.present.is_none() && !failure.rules_out_a_pull() => {
+                    Some(pull) if found.is_lost() && !failure.rules_out_a_pull() => {
                         self.pull_instead(source, pull, failure).await
                     }
                     Some(_) | None => Err(failure),
@@ -59,6 +73,7 @@ impl<E: ImageEngine + 'static> Images<E> {
         let digest = (CONTEXT_LABEL.to_owned(), context.digest.to_string());
         let labels = &[digest, (SOURCE_LABEL.to_owned(), build.reference.to_string())].into();
         self.engine.build(&Build { source: build, context, labels }).await?;
+        self.record_build(source, context).await?;
         let found = self.find(source).await?;
         if found.context.as_ref() != Some(context) {
             return Err(ImageError::ContextChanged);
@@ -80,6 +95,7 @@ impl<E: ImageEngine + 'static> Images<E> {
         tracing::info!(image = %pull.reference, verify_tls = pull.verify_tls, "pulling");
         self.engine.pull(pull).await?;
         let image = self.read_back(self.find(source).await?, "pull")?;
+        self.record(source, &image, None).await?;
         tracing::info!(image = %image.reference, id = %image.id, "pulled");
         Ok(image)
     }
@@ -103,7 +119,7 @@ impl<E: ImageEngine + 'static> Images<E> {
         let Damage { image, other_name, error } = damage;
         let (reference, id) = (&image.reference, &image.id);
         tracing::warn!(image = %reference, %id, reason = %error, "image is damaged");
-        if is_build_name(reference) && image.provenance == Provenance::External {
+        if image.provenance == Provenance::Unmanaged {
             return Ok(());
         }
         if let Some(name) = other_name {
@@ -125,7 +141,7 @@ impl<E: ImageEngine + 'static> Images<E> {
         found.present.ok_or(ImageError::NotReadBack(step))
     }
 
-    async fn find(&self, source: &ImageSource) -> Result<Found, ImageError> {
+    pub(super) async fn find(&self, source: &ImageSource) -> Result<Found, ImageError> {
         let limit = self.engine.sync_limit();
         self.read(&[source], limit).await.pop().unwrap_or(Err(ImageError::NoSource))
     }
@@ -145,6 +161,7 @@ impl ImageError {
             Self::Engine(error) => error.is_of_the_host,
             Self::ContextChanged => true,
             Self::Context(_)
+            | Self::Records(_)
             | Self::NoSource
             | Self::BuildName
             | Self::WrongPlatform { .. }

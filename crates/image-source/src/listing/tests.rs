@@ -44,7 +44,7 @@ fn listing(images: impl IntoIterator<Item = ListedImage>) -> Listing {
 }
 
 fn present(images: impl IntoIterator<Item = ListedImage>) -> Option<PresentImage> {
-    listing(images).present(&source()).unwrap()
+    listing(images).present(&source(), |_| true).unwrap()
 }
 
 #[test]
@@ -69,7 +69,18 @@ fn a_pulled_image_is_unmanaged_regardless_of_its_labels() {
 fn an_image_with_another_source_s_labels_was_not_built_for_this_one() {
     let labels = labels("00000000000000aa", "localhost/base:latest");
     let found = present([image('a', &[LOCAL], labels)]).unwrap();
-    assert_eq!(found.provenance, Provenance::External);
+    assert_eq!(found.provenance, Provenance::Unmanaged);
+}
+
+#[test]
+fn an_image_with_copied_labels_was_not_built_here() {
+    let images = [image('a', &[LOCAL], ours()), image('b', &[REMOTE], BTreeMap::new())];
+    let found = |count| {
+        let images = images.iter().take(count).cloned();
+        listing(images).present(&source(), |id| *id != image('a', &[], ours()).id).unwrap().unwrap()
+    };
+    assert_eq!(found(1).provenance, Provenance::Unmanaged);
+    assert_eq!(found(2).reference.as_str(), REMOTE, "the pulled image goes before it");
 }
 
 #[test]
@@ -117,8 +128,8 @@ fn an_unreadable_image_affects_the_sources_that_it_may_be() {
     let only_pulled = ImageSource { build: None, ..source() };
     for (names, affected) in [(Some(LOCAL), true), (None, true), (Some("localhost/y:1"), false)] {
         let listing = unreadable(names);
-        assert_eq!(listing.present(&source()).is_err(), affected, "{names:?}");
-        assert!(listing.present(&only_pulled).is_ok(), "{names:?}");
+        assert_eq!(listing.present(&source(), |_| true).is_err(), affected, "{names:?}");
+        assert!(listing.present(&only_pulled, |_| true).is_ok(), "{names:?}");
     }
 }
 

@@ -147,7 +147,7 @@ fn numbered(id: &ImageId, story: &mut Story) -> usize {
 async fn show(world: &dyn ImageWorld, story: &mut Story) -> String {
     let state = observed(world).await;
     let present = state.present.as_ref().map(|image| {
-        let ours = image.provenance != Provenance::External;
+        let ours = matches!(image.provenance, Provenance::Built { .. });
         (numbered(&image.id, story), ours)
     });
     let mut dangling: Vec<usize> = state.dangling.iter().map(|id| numbered(id, story)).collect();

@@ -65,7 +65,8 @@ fn answers(json: &str, other: &str) -> [bool; 2] {
     let listing = parse(json.as_bytes()).unwrap();
     let other = ImageRef::new(other).unwrap();
     let pull = Some(PullSource { reference: other, verify_tls: true });
-    [source(), ImageSource { build: None, pull }].map(|source| listing.present(&source).is_ok())
+    [source(), ImageSource { build: None, pull }]
+        .map(|source| listing.present(&source, |_| true).is_ok())
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn a_listing_of_podman_5_4_is_read() {
         "Created": 0, "CreatedAt": "1970-01-01T00:00:00Z"}]"#;
     let listing = parse(json.as_bytes()).unwrap();
     assert_eq!(listing.dangling(&source()).len(), 1);
-    assert_eq!(listing.present(&source()).unwrap(), None);
+    assert_eq!(listing.present(&source(), |_| true).unwrap(), None);
     assert!(parse(b"null").unwrap().images.is_empty(), "as Podman 4 prints for none");
 }
 
@@ -123,7 +124,7 @@ proptest! {
     #[test]
     fn no_answer_makes_it_panic(json in r#"\[(\{"Id":("[0-9a-f]{0,66}"|null|3)(,"Names":(null|\["[a-z/:@]{0,12}"\]))?(,"Labels":(null|\{\}))?\},?){0,2}\]?"#) {
         if let Ok(listing) = parse(json.as_bytes()) {
-            let _ = (listing.present(&source()), listing.dangling(&source()));
+            let _ = (listing.present(&source(), |_| true), listing.dangling(&source()));
         }
     }
 }

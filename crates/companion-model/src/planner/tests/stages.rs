@@ -193,11 +193,22 @@ fn service_is_not_restarted_from_an_image_tagged_outside_companion() {
     let mut setup = Setup::converged();
     let present = setup.image().present.as_mut().unwrap();
     present.id = ImageId::new(&"2".repeat(64)).unwrap();
-    present.provenance = Provenance::External;
+    present.provenance = Provenance::Unmanaged;
     setup.file(UnitFileState::Drifted { revision: Some(setup.revision) });
     setup.expect(&["ensure-image web: image changed"], &[]);
     setup.down(RunState::Down);
     setup.expect(&["ensure-image web: image changed"], &[]);
     setup.begin(Work::Image);
     setup.expect(&[], &["building or pulling the image is in progress"]);
+}
+
+#[test]
+fn unrecorded_image_that_the_unit_names_repairs_a_companion_that_is_down() {
+    let mut setup = Setup::converged();
+    setup.image().present.as_mut().unwrap().provenance = Provenance::Unmanaged;
+    setup.expect(&["ensure-image web: image changed"], &[]);
+    setup.begin(Work::Image);
+    setup.expect(&[], &["building or pulling the image is in progress"]);
+    setup.down(RunState::Down);
+    setup.expect(&["start web: not running"], &["building or pulling the image is in progress"]);
 }

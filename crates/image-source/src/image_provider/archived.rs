@@ -1,0 +1,87 @@
+//! Records what was made, keeps an archive of it, and brings a lost image back from there.
+
+use companion_core::model::image::{ImageRef, ImageSource, PresentImage, Provenance};
+use companion_core::model::revision::Fingerprint;
+
+use super::{Found, ImageError, Images};
+use crate::context::Context;
+use crate::engine::ImageEngine;
+use crate::lock;
+use crate::records::{Lost, Record, source_reference};
+
+impl<E: ImageEngine + 'static> Images<E> {
+    /// Records the image that a build for `source` has just made, so that it is taken for ours when it is read back.
+    pub(super) async fn record_build(
+        &self,
+        source: &ImageSource,
+        context: &Context,
+    ) -> Result<(), ImageError> {
+        if self.records.is_none() {
+            return Ok(());
+        }
+        let built = self.engine.list().await?.present(source, |_| true)?;
+        let provenance = Provenance::Built { context: context.digest };
+        match built.filter(|image| image.provenance == provenance) {
+            Some(image) => self.record(source, &image, Some(context.digest)).await,
+            None => Err(ImageError::NotReadBack("build")),
+        }
+    }
+
+    /// Records `image` as the one that was made last for `source`.
+    pub(super) async fn record(
+        &self,
+        source: &ImageSource,
+        image: &PresentImage,
+        context: Option<Fingerprint>,
+    ) -> Result<(), ImageError> {
+        let (Some(records), Some(reference)) = (&self.records, source_reference(source)) else {
+            return Ok(());
+        };
+        let (name, id) = (image.reference.clone(), image.id.clone());
+        let record = Record { source: reference.clone(), name, id, context, archive: None };
+        Ok(records.write(record).await?)
+    }
+
+    /// Keeps an archive of the image that was recorded for `reference`. A failure is logged: the companion has its image.
+    pub(super) async fn archive(&self, reference: &ImageRef) {
+        let Some(records) = &self.records else { return };
+        let wanted = lock(&self.observed).clone();
+        match records.archive(&*self.engine, reference, wanted).await {
+            Ok(true) => tracing::debug!(image = %reference, "image has an archive"),
+            Ok(false) => {}
+            Err(reason) => {
+                tracing::warn!(image = %reference, %reason, "no archive of the image is kept");
+            }
+        }
+    }
+
+    /// Brings the recorded image back from its archive if `found` has no usable one, and returns what is found then.
+    ///
+    /// A failure is logged: the image is made again. One that was built from an older context is brought back too,
+    /// because the unit may name it.
+    pub(super) async fn restored(&self, source: &ImageSource, found: &Found) -> Option<Found> {
+        let record = found.record.as_ref().filter(|_| found.is_lost())?;
+        let image = &record.name;
+        match self.restore(source, record).await {
+            Ok(restored) => {
+                if restored.is_some() {
+                    tracing::info!(%image, id = %record.id, "restored from its archive");
+                }
+                restored
+            }
+            Err(reason) => {
+                tracing::warn!(%image, %reason, "failed to restore the image from its archive");
+                None
+            }
+        }
+    }
+
+    async fn restore(&self, source: &ImageSource, record: &Record) -> Result<Option<Found>, Lost> {
+        let Some(records) = &self.records else { return Ok(None) };
+        let Some(path) = records.verified(record).await? else { return Ok(None) };
+        self.engine.restore(&path, &record.id, &record.name).await?;
+        let found = self.find(source).await.ok();
+        let is_it = |found: &Found| found.present.as_ref().is_some_and(|it| it.id == record.id);
+        found.filter(is_it).map(Some).ok_or(Lost::NotReadBack)
+    }
+}

@@ -1,0 +1,181 @@
+//! Archives of images: made by the engine, bounded, and verified by their digest before they are restored.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use companion_core::model::image::ImageRef;
+use durable_dir::{Dir, DirResult, Draft};
+use host_files::blocking;
+use sha2::{Digest as _, Sha256};
+
+use super::{Archive, FILE_LIMIT, ImageRecords, Record, RecordError, WORK_LIMIT, all, stem, write};
+use crate::engine::{EngineError, ImageEngine};
+
+/// The part of the limit that one archive may take.
+const SHARE: u64 = 4;
+
+/// The space in bytes that stays free on the disk.
+const RESERVE: u64 = 1 << 30;
+
+const CHUNK: usize = 256 * 1024;
+
+/// Why an image has no usable archive.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Lost {
+    /// The archives' files cannot be used.
+    #[error(transparent)]
+    Records(#[from] RecordError),
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// There is no space within the limits.
+    #[error("only {0} bytes are left for it")]
+    NoSpace(u64),
+    /// The file is another one than the one that was written.
+    #[error("its contents have changed since it was written")]
+    Changed,
+    /// The image that came from it is another one, or damaged.
+    #[error("the engine did not get the image from it")]
+    NotReadBack,
+}
+
+/// Returns the name of the archive of `source`.
+pub(super) fn file(source: &ImageRef) -> String {
+    format!("{}.tar", stem(source))
+}
+
+/// Returns the names of all archives.
+pub(super) fn names(dir: &Dir) -> DirResult<Vec<String>> {
+    let entries = dir.entries(FILE_LIMIT)?;
+    let names = entries.iter().filter_map(|entry| entry.name_str());
+    Ok(names
+        .filter(|name| !name.starts_with('.') && name.ends_with(".tar"))
+        .map(str::to_owned)
+        .collect())
+}
+
+impl ImageRecords {
+    /// Has `engine` write an archive of the recorded image, unless there is one. If they all together are too large, those
+    /// of sources that are not `wanted` are removed first.
+    ///
+    /// Returns whether there is an archive; there is none if they are switched off.
+    pub(crate) async fn archive<E: ImageEngine>(
+        &self,
+        engine: &E,
+        source: &ImageRef,
+        wanted: BTreeSet<ImageRef>,
+    ) -> Result<bool, Lost> {
+        let limit = (self.limit)();
+        let (own, of) = (self.clone(), source.clone());
+        let begin = move || own.begin(&of, &wanted, limit);
+        let begun = blocking::within(WORK_LIMIT, begin).await.map_err(RecordError::from)?;
+        let (draft, record, room) = match begun.map_err(RecordError::from)? {
+            Begun::Done(is_there) => return Ok(is_there),
+            Begun::Draft(draft, record, room) => (draft, record, room),
+        };
+        if room == 0 {
+            return Err(Lost::NoSpace(room));
+        }
+        engine.save(&record.id, &draft.path(), room).await?;
+        let own = self.clone();
+        let commit = move || own.commit(draft, record, room);
+        blocking::within(WORK_LIMIT, commit).await.map_err(RecordError::from)?
+    }
+
+    fn begin(
+        &self,
+        source: &ImageRef,
+        wanted: &BTreeSet<ImageRef>,
+        limit: u64,
+    ) -> DirResult<Begun> {
+        let dir = self.create()?;
+        let Some(record) = super::record(&dir, source)? else { return Ok(Begun::Done(false)) };
+        if limit == 0 {
+            return Ok(Begun::Done(false));
+        }
+        if record.archive.is_some() && dir.status(&file(source))?.is_some() {
+            return Ok(Begun::Done(true));
+        }
+        let mut others: Vec<_> =
+            all(&dir)?.into_iter().filter(|one| one.source != *source).collect();
+        let size = |records: &[Record]| -> u64 {
+            records.iter().filter_map(|record| Some(record.archive.as_ref()?.bytes)).sum()
+        };
+        if size(&others) > limit - limit / SHARE {
+            for one in others.iter_mut().filter(|one| !wanted.contains(&one.source)) {
+                one.archive = None;
+                write(&dir, one)?;
+                dir.remove(&file(&one.source))?;
+            }
+        }
+        let room = limit.saturating_sub(size(&others)).min(limit / SHARE).min(free(&dir));
+        let draft = dir.draft(&file(source))?;
+        Ok(Begun::Draft(draft, record, room))
+    }
+
+    /// Gives the archive its name and records it, unless another image was recorded meanwhile.
+    fn commit(&self, draft: Draft, mut record: Record, room: u64) -> Result<bool, Lost> {
+        let written = draft.path().metadata().map_or(0, |data| data.len());
+        if written > room {
+            return Err(Lost::NoSpace(room));
+        }
+        let archive = draft.commit(0o600, digest).map_err(RecordError::from)?;
+        let dir = self.create().map_err(RecordError::from)?;
+        let known = super::record(&dir, &record.source).map_err(RecordError::from)?;
+        if known.is_none_or(|known| known.id != record.id) {
+            dir.remove(&file(&record.source)).map_err(RecordError::from)?;
+            return Ok(false);
+        }
+        record.archive = Some(archive);
+        write(&dir, &record).map_err(RecordError::from)?;
+        Ok(true)
+    }
+
+    /// Returns the path of the archive of `record`, if it is there and its contents are those that were written.
+    pub(crate) async fn verified(&self, record: &Record) -> Result<Option<PathBuf>, Lost> {
+        let Some(archive) = record.archive.clone() else { return Ok(None) };
+        let path = self.dir.join(file(&record.source));
+        let read = path.clone();
+        let find = move || match File::open(&read) {
+            Ok(mut file) => digest(&mut file).map(Some),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        let found = blocking::within(WORK_LIMIT, find).await.map_err(RecordError::from)?;
+        match found {
+            Ok(Some(found)) if found == archive => Ok(Some(path)),
+            Ok(None) => Ok(None),
+            Ok(Some(_)) | Err(_) => Err(Lost::Changed),
+        }
+    }
+}
+
+enum Begun {
+    /// Nothing to do; whether there is an archive.
+    Done(bool),
+    /// The file to write, the record, and the largest size of the archive in bytes.
+    Draft(Draft, Record, u64),
+}
+
+/// Returns the space in bytes that may be used on the disk of `dir`.
+fn free(dir: &Dir) -> u64 {
+    let found = rustix::fs::statvfs(dir.path());
+    found.map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(RESERVE))
+}
+
+fn digest(file: &mut File) -> std::io::Result<Archive> {
+    let (mut hash, mut bytes) = (Sha256::new(), 0);
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let length = file.read(&mut chunk)?;
+        if length == 0 {
+            break;
+        }
+        hash.update(chunk.get(..length).unwrap_or_default());
+        bytes += length as u64;
+    }
+    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Archive { sha256, bytes })
+}
