@@ -59,6 +59,8 @@ pub struct Limits {
     pub build: Duration,
     /// The pull of an image.
     pub pull: Duration,
+    /// The writing or loading of an image's archive.
+    pub archive: Duration,
     /// The time between SIGTERM and SIGKILL.
     pub grace: Duration,
     /// File reads: the program, its settings, the store's indexes, a build context. A file system that takes longer
@@ -75,6 +77,7 @@ impl Default for Limits {
             remove: Duration::from_secs(60),
             build: Duration::from_secs(15 * 60),
             pull: Duration::from_secs(15 * 60),
+            archive: Duration::from_secs(5 * 60),
             grace: Duration::from_secs(10),
             files: Duration::from_secs(10),
             sync: Duration::from_secs(180),
@@ -86,7 +89,8 @@ impl Limits {
     fn of(&self, call: Verb) -> Duration {
         match call {
             Verb::Version | Verb::Info | Verb::Images | Verb::ImageInspect | Verb::Ps => self.query,
-            Verb::ImageRm | Verb::Rm | Verb::Run => self.remove,
+            Verb::ImageRm | Verb::Rm | Verb::Run | Verb::Tag => self.remove,
+            Verb::Save | Verb::Load => self.archive,
             Verb::Build => self.build,
             Verb::Pull => self.pull,
         }
@@ -242,9 +246,9 @@ impl Podman {
             None => (Stdio::piped(), Stdio::piped()),
             Some(spool) => (Stdio::null(), spool.writer().map_err(start)?),
         };
-        let temporary = match has_answer(call) {
-            true => None,
-            false => Some(self.make_temporary().await?.map_err(start)?),
+        let temporary = match is_long(call) {
+            true => Some(self.make_temporary().await?.map_err(start)?),
+            false => None,
         };
         let child = Command::new(&program)
             .args(args)
@@ -293,16 +297,23 @@ impl Podman {
 /// Returns whether the output of a call is needed; otherwise a [`Spool`] collects it.
 fn has_answer(call: Verb) -> bool {
     match call {
-        Verb::Build | Verb::Pull => false,
+        Verb::Build | Verb::Pull | Verb::Save => false,
         Verb::Version
         | Verb::Info
         | Verb::Images
         | Verb::ImageInspect
+        | Verb::Load
+        | Verb::Tag
         | Verb::ImageRm
         | Verb::Ps
         | Verb::Rm
         | Verb::Run => true,
     }
+}
+
+/// Returns whether a call copies images, and so needs a temporary directory.
+fn is_long(call: Verb) -> bool {
+    matches!(call, Verb::Build | Verb::Pull | Verb::Save | Verb::Load)
 }
 
 fn describe(status: ExitStatus) -> String {

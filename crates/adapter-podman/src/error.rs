@@ -96,6 +96,14 @@ pub enum PodmanError {
         /// The system's error.
         source: io::Error,
     },
+    /// The archive of an image would be too large.
+    #[error("the image has {bytes} bytes; {limit} are left for its archive")]
+    TooLarge {
+        /// The size of the image, uncompressed.
+        bytes: u64,
+        /// What is left.
+        limit: u64,
+    },
     /// A build argument that cannot be passed, or would be read as another option.
     #[error("build argument `{name}` {rule}")]
     Argument {
@@ -121,6 +129,12 @@ pub enum Verb {
     Build,
     /// `podman pull`.
     Pull,
+    /// `podman save`.
+    Save,
+    /// `podman load`.
+    Load,
+    /// `podman tag`.
+    Tag,
     /// `podman image rm`.
     ImageRm,
     /// `podman ps`.
@@ -140,6 +154,9 @@ impl fmt::Display for Verb {
             Self::ImageInspect => "podman image inspect",
             Self::Build => "podman build",
             Self::Pull => "podman pull",
+            Self::Save => "podman save",
+            Self::Load => "podman load",
+            Self::Tag => "podman tag",
             Self::ImageRm => "podman image rm",
             Self::Ps => "podman ps",
             Self::Rm => "podman rm",
@@ -276,7 +293,7 @@ impl PodmanError {
             | Self::Interrupted { .. }
             | Self::Wait { .. }
             | Self::Sync { .. } => PortErrorKind::Transient,
-            Self::Argument { .. } => PortErrorKind::Invalid,
+            Self::Argument { .. } | Self::TooLarge { .. } => PortErrorKind::Invalid,
             Self::Failed { call, cause, .. } => match (cause, call) {
                 (Cause::DiskFull | Cause::Network, _) => PortErrorKind::Transient,
                 (Cause::UserNamespace | Cause::StorageDamaged, _) => PortErrorKind::Unavailable,
@@ -309,6 +326,7 @@ impl PodmanError {
             | Self::TooMuch { .. }
             | Self::Unreadable { .. }
             | Self::Wait { .. }
+            | Self::TooLarge { .. }
             | Self::Argument { .. } => false,
         }
     }

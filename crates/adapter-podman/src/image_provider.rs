@@ -3,11 +3,12 @@
 //! The listing is refreshed only if the store's index changed, so observing a converged host starts no process.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use companion_core::model::image::{ImageId, PullSource};
+use companion_core::model::image::{ImageId, ImageRef, PullSource};
 use image_source::{Build, EngineError, EngineResult, ImageEngine, Images, Listing, Platform};
 use serde::de::IgnoredAny;
 use tokio::task::JoinSet;
@@ -74,6 +75,14 @@ impl ImageEngine for Podman {
         Ok(self.discard_image(image).await?)
     }
 
+    async fn save(&self, image: &ImageId, path: &Path, limit: u64) -> EngineResult<()> {
+        Ok(self.save_image(image, path, limit).await?)
+    }
+
+    async fn restore(&self, path: &Path, image: &ImageId, name: &ImageRef) -> EngineResult<()> {
+        Ok(self.restore_image(path, image, name).await?)
+    }
+
     fn sync_limit(&self) -> Duration {
         self.limits().sync
     }
@@ -97,6 +106,36 @@ impl Podman {
             Err(error) => Err(error.clone()),
         };
         images.iter().map(|id| (id.clone(), platform(id))).collect()
+    }
+
+    async fn save_image(
+        &self,
+        image: &ImageId,
+        path: &Path,
+        limit: u64,
+    ) -> Result<(), PodmanError> {
+        let answer = self.run(Verb::ImageInspect, argv::inspect_images([image])).await?;
+        let (bytes, format) = listing::packing(&answer)?;
+        if bytes > limit {
+            return Err(PodmanError::TooLarge { bytes, limit });
+        }
+        self.run(Verb::Save, argv::save(image, path, format)).await?;
+        Ok(())
+    }
+
+    /// Loads an archive; if it did not have `image`, the name finds none, and what was loaded is removed.
+    async fn restore_image(
+        &self,
+        path: &Path,
+        image: &ImageId,
+        name: &ImageRef,
+    ) -> Result<(), PodmanError> {
+        let answer = self.run(Verb::Load, argv::load(path)).await?;
+        let tagged = self.run(Verb::Tag, argv::tag(image, name)).await;
+        for other in listing::loaded(&answer).iter().filter(|loaded| *loaded != image) {
+            self.remove_image(other).await?;
+        }
+        tagged.map(drop)
     }
 
     /// Removes a damaged image. Force also removes the containers that use an image, so it is used for an image that

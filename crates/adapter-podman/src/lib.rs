@@ -27,3 +27,4 @@ pub use command::{Limits, Podman};
 pub use containers::PodmanContainers;
 pub use error::PodmanError;
 pub use image_provider::PodmanImages;
+pub use image_source::ImageRecords;

@@ -43,6 +43,9 @@ pub struct Node {
     pub image_repository: String,
     /// Registries (`host` or `host:port`) whose certificates are not verified.
     pub insecure_registries: Vec<String>,
+    /// How much disk space archives of the images may take, in MiB; each may take a quarter of it. From its archive an
+    /// image comes back that was lost or damaged, without its base image and without a registry. 0 keeps none.
+    pub image_archive_mib: u32,
     /// The parent directory of rendered configuration.
     pub data_directory: AbsolutePath,
     /// Host names, besides IP addresses and `localhost`, under which people open the pages; the
@@ -66,6 +69,7 @@ impl Default for Node {
             build_arguments: BTreeMap::new(),
             image_repository: "146.59.87.168:3000/lfg2025".to_owned(),
             insecure_registries: INSECURE_REGISTRIES.map(str::to_owned).to_vec(),
+            image_archive_mib: 1024,
             data_directory: must("/var/lib/archipelago"),
             host_names: Vec::new(),
             frame_ancestors: Vec::new(),

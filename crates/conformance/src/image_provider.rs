@@ -12,9 +12,11 @@ use crate::assertions::{Done as _, only};
 use crate::failure::at_caller;
 use crate::{Arranged, HostWorld, Unarranged, suite};
 
+mod archived;
 mod building;
 mod pulling;
 
+use archived::*;
 use building::*;
 use pulling::*;
 
@@ -57,6 +59,18 @@ pub trait ImageWorld: HostWorld {
     async fn leave_unmanaged_image(&self);
     /// Gives the name under which the source is built to an image that was not built for it.
     async fn take_the_name(&self);
+    /// Gives the name under which the source is built to another image, with the labels of the current one.
+    async fn sideload(&self) -> Arranged {
+        Err(Unarranged("images with copied labels"))
+    }
+    /// Checks that the host keeps archives of images.
+    async fn archives(&self) -> Arranged {
+        Err(Unarranged("archives of images"))
+    }
+    /// Replaces the contents of the image's archive.
+    async fn replace_archive(&self) -> Arranged {
+        Err(Unarranged("archives of images"))
+    }
     /// Makes the registry require credentials.
     async fn lock_registry(&self) -> Arranged {
         Err(Unarranged("registry that requires credentials"))
@@ -162,6 +176,14 @@ macro_rules! image_provider_cases {
             replaced_image_in_use_is_neither_dangling_nor_pruned,
             builds_that_fail_or_are_dropped_leave_nothing_in_the_store,
             damaged_image_is_not_present_and_is_made_again,
+            image_with_copied_labels_is_not_current_and_is_replaced,
+            image_with_copied_labels_is_not_used_without_a_context,
+            lost_image_returns_without_build_or_registry,
+            lost_image_of_an_older_context_returns_while_its_build_fails,
+            lost_pulled_image_returns_without_its_registry,
+            taken_name_returns_to_the_image_without_a_build,
+            archive_that_was_replaced_is_not_restored,
+            pruning_the_recorded_image_removes_its_record_and_archive,
             present_image_survives_a_power_loss,
             without_the_container_program_images_are_unavailable,
             a_registry_that_asks_for_credentials_denies_the_image,

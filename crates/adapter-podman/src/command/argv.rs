@@ -4,6 +4,7 @@
 //! contains a secret, because every user of the host can read arguments.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::image::{ImageId, ImageRef, PullSource};
@@ -12,6 +13,7 @@ use image_source::{Build, Context};
 
 use super::abandoned::{ARGUMENT, BuildId};
 use crate::error::PodmanError;
+use crate::image_provider::listing::Format;
 
 fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.map(str::to_owned).into()
@@ -86,6 +88,33 @@ pub(crate) fn pull(source: &PullSource) -> Vec<String> {
     }
     args.push("--".to_owned());
     args.push(source.reference.to_string());
+    args
+}
+
+/// Writes an archive. By ID, so that the archive contains no name, and in the format of the image's manifest, because a
+/// conversion changes the ID.
+pub(crate) fn save(id: &ImageId, path: &Path, format: Format) -> Vec<String> {
+    let format = match format {
+        Format::Oci => "oci-archive",
+        Format::Docker => "docker-archive",
+    };
+    let mut args = words(["save", "--quiet"]);
+    args.push(format!("--format={format}"));
+    args.push(format!("--output={}", path.display()));
+    args.push("--".to_owned());
+    args.push(id.to_string());
+    args
+}
+
+pub(crate) fn load(path: &Path) -> Vec<String> {
+    let mut args = words(["load", "--quiet"]);
+    args.push(format!("--input={}", path.display()));
+    args
+}
+
+pub(crate) fn tag(id: &ImageId, name: &ImageRef) -> Vec<String> {
+    let mut args = words(["tag", "--"]);
+    args.extend([id.to_string(), name.to_string()]);
     args
 }
 

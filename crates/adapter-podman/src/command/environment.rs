@@ -80,6 +80,9 @@ impl Environment {
             | Verb::Info
             | Verb::Images
             | Verb::ImageInspect
+            | Verb::Save
+            | Verb::Load
+            | Verb::Tag
             | Verb::ImageRm
             | Verb::Ps
             | Verb::Rm

@@ -1,7 +1,7 @@
-//! Our builds and pulls that outlived the process that started them.
+//! Our long calls, such as builds, that outlived the process that started them.
 //!
-//! A killed process cannot stop its podman, and a hung `RUN` would hang forever. An orphan is a `podman build` or
-//! `podman pull` of this user that leads its own process group, has our variable in its environment, and whose parent
+//! A killed process cannot stop its podman, and a hung `RUN` would hang forever. An orphan is a `podman build`, `pull`,
+//! `save` or `load` of this user that leads its own process group, has our variable in its environment, and whose parent
 //! is now the service manager. Podman's other processes (the pause process, the container monitors) are not touched.
 
 use std::fs;
@@ -15,7 +15,7 @@ use super::tree::{self, Process, Tree};
 pub(super) const MARK: (&str, &str) = ("COMPANION_PODMAN", "1");
 
 /// The long-running calls. Their first argument is the subcommand, as in [`super::argv`].
-const LONG: [&[u8]; 2] = [b"build", b"pull"];
+const LONG: [&[u8]; 4] = [b"build", b"pull", b"save", b"load"];
 
 /// Returns the current orphans. Blocks on `/proc`.
 pub(super) fn find() -> Vec<Tree> {
@@ -62,9 +62,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn builds_and_pulls_are_long_calls_and_the_pause_process_is_none() {
+    fn builds_pulls_and_archives_are_long_calls_and_the_pause_process_is_none() {
         assert!(is_long_call(b"/usr/bin/podman\0build\0--pull=missing\0"));
-        assert!(is_long_call(b"podman\0pull\0"));
+        assert!(is_long_call(b"podman\0pull\0") && is_long_call(b"podman\0save\0"));
         assert!(is_long_call(b"/bin/sh\0/stub/podman\0pull\0"));
         assert!(!is_long_call(b"/usr/bin/podman\0"));
         assert!(!is_long_call(b"/usr/bin/podman\0run\0build\0"));

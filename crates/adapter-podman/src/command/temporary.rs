@@ -1,6 +1,6 @@
-//! Temporary files of builds and pulls.
+//! Temporary files of builds, pulls and archives.
 //!
-//! Podman and buildah leave downloaded blobs and copied contexts in `TMPDIR` when they are killed. So each build and pull
+//! Podman and buildah leave downloaded blobs and copied contexts in `TMPDIR` when they are killed. So each such call
 //! gets a temporary directory, which is removed when it ends, or by the next leader. Its name identifies the process
 //! that made it, as the build argument of a working container does.
 
@@ -28,7 +28,7 @@ const DEFAULT_PLACE: &str = "/var/tmp";
 const ENTRY_LIMIT: usize = 65_536;
 
 impl Podman {
-    /// Makes the temporary directory of a build or pull; returns the system's error if that fails.
+    /// Makes the temporary directory of a long call; returns the system's error if that fails.
     pub(super) async fn make_temporary(&self) -> Result<io::Result<PathBuf>, PodmanError> {
         let place = self.temporary_place();
         let shown = path_shown(&place);

@@ -36,6 +36,24 @@ struct Names {
     repo_digests: Option<Vec<String>>,
 }
 
+/// The format of an image's manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// That of the OCI.
+    Oci,
+    /// That of Docker, version 2.
+    Docker,
+}
+
+/// What the archive of an image depends on, in `podman image inspect`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Packing {
+    /// In bytes, uncompressed.
+    size: u64,
+    manifest_type: Option<String>,
+}
+
 /// The used fields of an image in `podman image inspect`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -94,6 +112,29 @@ pub(crate) fn inspected(answer: &[u8]) -> Result<BTreeMap<ImageId, Platform>, Po
         Some((id, Platform { os, architecture }))
     };
     Ok(entries(call, &text)?.into_iter().filter_map(read).collect())
+}
+
+/// Parses `answer` as `podman image inspect` of one image: its size in bytes and its format.
+///
+/// # Errors
+/// [`PodmanError::Unreadable`] if the answer does not describe one image.
+pub(crate) fn packing(answer: &[u8]) -> Result<(u64, Format), PodmanError> {
+    let (call, text) = (Verb::ImageInspect, String::from_utf8_lossy(answer));
+    let entries = entries(call, &text)?;
+    let [raw] = entries.as_slice() else {
+        let source = serde::de::Error::custom("not one image");
+        return Err(PodmanError::Unreadable { call, source });
+    };
+    let Packing { size, manifest_type } = entry(call, raw.get())?;
+    let is_docker = manifest_type.is_some_and(|name| name.contains(".docker."));
+    Ok((size, if is_docker { Format::Docker } else { Format::Oci }))
+}
+
+/// Returns the images in the output of `podman load`: one line for each, with its name or its ID.
+pub(crate) fn loaded(answer: &[u8]) -> Vec<ImageId> {
+    let text = String::from_utf8_lossy(answer);
+    let ids = text.lines().filter_map(|line| ImageId::new(line.rsplit(' ').next()?).ok());
+    ids.collect()
 }
 
 /// Parses `answer` as `podman images --format json`.

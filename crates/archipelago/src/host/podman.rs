@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use adapter_podman::{Podman, PodmanContainers, PodmanImages};
+use adapter_podman::{ImageRecords, Podman, PodmanContainers, PodmanImages};
 use adapter_systemd::{
     DifferingDirectory, QuadletDir, Scope, SystemdManager, differing_directories,
 };
@@ -155,11 +155,12 @@ impl Backend for SystemdPodman {
         let hooks = wiring.hooks()?;
         let units = self.units(version)?;
         let Wiring { store, leadership, .. } = wiring;
+        let records = image_records(&store);
         let desired = LiveHost { store, backend: self.clone(), units: units.clone() };
         Ok(Host {
             units: Arc::new(units.clone()),
             services: Arc::new(services.with_units(units)),
-            images: Arc::new(PodmanImages::new(self.podman.clone())),
+            images: Arc::new(PodmanImages::new(self.podman.clone()).with_records(records)),
             hooks: Arc::new(hooks),
             containers: Arc::new(PodmanContainers::new(self.podman.clone())),
             desired: Arc::new(desired),
@@ -175,12 +176,20 @@ impl Backend for SystemdPodman {
             count => info!("stopped {count} orphaned build(s) or pull(s)"),
         }
         let swept = self.units(PODMAN_FLOOR)?.sweep().await.map_err(HostError::Sweep)?;
-        Ok(swept + super::sweep(store).await?)
+        let archives = image_records(store).sweep().await.map_err(HostError::Sweep)?;
+        Ok(swept + archives + super::sweep(store).await?)
     }
 
     async fn settled(&self) {
         self.podman.settled().await;
     }
+}
+
+/// The records and archives of images, in the state directory, with the size limit of the current catalog.
+fn image_records(store: &RecordStore) -> ImageRecords {
+    let inputs = Arc::clone(store.inputs());
+    let limit = move || u64::from(inputs.catalog().node().image_archive_mib) * 1024 * 1024;
+    ImageRecords::new(store.dir().join("images"), limit)
 }
 
 /// The desired state of a real host. The version of Podman that units are written for is read again with it.

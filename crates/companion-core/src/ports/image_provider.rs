@@ -18,7 +18,10 @@ use crate::model::image::{ImageId, ImageSource, ImageState, PresentImage};
 ///   may still take is reported as an error of its source alone.
 /// - An image that the container runtime refuses as damaged is not present, and [`ensure`](Self::ensure) replaces it,
 ///   unless a container uses it or it has another name too.
-/// - A build is repeated if its tag points elsewhere.
+/// - An image with the name of a build is managed only if it was made here; labels alone prove nothing. Otherwise it is
+///   unmanaged, never current, and [`ensure`](Self::ensure) gives the name back to a managed one.
+/// - A provider that keeps archives restores a lost image from there before it builds or pulls, also the last one of an
+///   older context. What is restored is the recorded image or nothing.
 /// - Concurrent requests for one image return the same image.
 /// - An image for another architecture is never present; a reference with a digest resolves to that image or
 ///   none.
@@ -45,8 +48,8 @@ pub trait ImageProvider: Send + Sync {
     /// container runtime is missing.
     async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage>;
 
-    /// Removes dangling images reported by [`observe`](Self::observe); succeeds for one that does not exist or
-    /// is in use again.
+    /// Removes dangling images reported by [`observe`](Self::observe), and what is kept of them outside of the store:
+    /// record and archive. An image that does not exist, has a name or is in use is not removed; that is a success.
     ///
     /// # Errors
     /// As for every call.

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use companion_conformance::image_provider::{self, ImageWorld as _};
 use companion_core::model::companion::CompanionName;
-use companion_core::model::image::{ImageSource, ImageState};
+use companion_core::model::image::{ImageRef, ImageSource, ImageState};
 use companion_core::ports::{ImageProvider as _, PortErrorKind, PortResult};
 use image_source::Images;
 use tokio::sync::Notify;
 
 mod world;
 
-use world::{Engine, World, id};
+use world::{Engine, LIMIT, World, id};
 
 #[tokio::test]
 async fn images_of_any_engine_conform() {
@@ -50,9 +50,10 @@ async fn an_image_is_synced_once_and_again_when_it_is_made_again() {
     // The same context gives the same ID.
     world.remove_images().await;
     world.images.ensure(&source).await.unwrap();
+    assert_eq!(world.engine.state().builds, 1, "the archive gives it too");
     assert_eq!(world.engine.state().syncs, 2);
     // Another process does not know that it was synced.
-    let other = Images::new(world.engine.clone());
+    let other = world.next();
     observe(&other, &source).await.unwrap();
     assert_eq!(world.engine.state().syncs, 3);
 }
@@ -82,7 +83,7 @@ async fn a_build_that_was_killed_before_its_sync_is_synced_when_it_is_seen() {
     world.images.ensure(&source).await.unwrap_err();
     assert!(!world.engine.state().unsynced.is_empty());
     world.engine.state().sync_fails = false;
-    let next = Images::new(world.engine.clone());
+    let next = world.next();
     assert!(observe(&next, &source).await.unwrap().is_current());
     assert!(world.engine.state().unsynced.is_empty());
 }
@@ -93,7 +94,7 @@ async fn a_sync_that_outlasts_its_observation_still_counts() {
     let world = World::new();
     let source = world.source();
     world.images.ensure(&source).await.unwrap();
-    let next = Images::new(world.engine.clone());
+    let next = world.next();
     let end = Arc::new(Notify::new());
     world.engine.state().sync_waits = Some(Arc::clone(&end));
     for _ in 0..3 {
@@ -137,4 +138,74 @@ async fn a_damaged_image_that_took_our_name_is_not_removed() {
     world.images.ensure(&source).await.unwrap();
     assert_eq!(world.engine.state().discarded, []);
     assert!(observe(&world.images, &source).await.unwrap().is_current());
+}
+
+#[tokio::test]
+async fn archive_is_made_once_and_replaced_with_its_image() {
+    let world = World::new();
+    let source = world.source();
+    for _ in 0..2 {
+        world.images.ensure(&source).await.unwrap();
+        world.remove_images().await;
+    }
+    world.images.ensure(&source).await.unwrap();
+    let counts = || {
+        let state = world.engine.state();
+        (state.builds, state.saves, state.restores)
+    };
+    assert_eq!(counts(), (1, 1, 2));
+    world.change_context().await;
+    world.images.ensure(&source).await.unwrap();
+    assert_eq!((counts(), world.files("").len()), ((2, 2, 2), 2), "{:?}", world.files(""));
+}
+
+#[tokio::test]
+async fn image_without_an_archive_is_provided_nevertheless() {
+    let world = World::new();
+    let source = world.source();
+    world.engine.state().save_fails = true;
+    let image = world.images.ensure(&source).await.unwrap();
+    assert_eq!((world.files(".json").len(), world.files("").len()), (1, 1));
+    world.remove_images().await;
+    world.engine.state().save_fails = false;
+    assert_eq!(world.images.ensure(&source).await.unwrap(), image);
+    assert_eq!((world.engine.state().builds, world.files(".tar").len()), (2, 1));
+}
+
+#[tokio::test]
+async fn image_without_a_record_is_made_again_and_recorded() {
+    let world = World::new();
+    let source = world.source();
+    let image = world.images.ensure(&source).await.unwrap();
+    for path in world.files("") {
+        std::fs::write(path, "damaged").unwrap();
+    }
+    let state = observe(&world.images, &source).await.unwrap();
+    assert!(!state.is_current() && state.recorded.is_none(), "{state:?}");
+    assert_eq!(world.images.ensure(&source).await.unwrap(), image);
+    assert!(observe(&world.next(), &source).await.unwrap().is_current());
+}
+
+/// Each archive is small, but no more than 40 fit into the limit.
+#[tokio::test]
+async fn archives_of_sources_that_nobody_has_make_room_for_others() {
+    let world = World::new();
+    let numbered = |number: usize| {
+        let mut source = ImageSource { pull: None, ..world.source() };
+        let name = format!("localhost/numbered-{number}:latest");
+        source.build.as_mut().unwrap().reference = ImageRef::new(name).unwrap();
+        source
+    };
+    for number in 0..40 {
+        let source = numbered(number);
+        observe(&world.images, &source).await.unwrap();
+        world.images.ensure(&source).await.unwrap();
+    }
+    let size = |path: &std::path::PathBuf| path.metadata().unwrap().len();
+    let total: u64 = world.files(".tar").iter().map(size).sum();
+    assert!(total > LIMIT / 2 && total <= LIMIT, "{total}");
+    world.engine.state().images.clear();
+    let last = numbered(39);
+    world.images.ensure(&last).await.unwrap();
+    assert_eq!(world.engine.state().restores, 1, "the archive of the one that is wanted is there");
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use companion_core::model::image::{BuildSource, ImageId, ImageRef, ImageSource, 
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::{ImageProvider, PortErrorKind};
 use image_source::{
-    Build, CONTEXT_LABEL, EngineError, EngineResult, ImageEngine, Images, ListedImage, Listing,
-    Platform, SOURCE_LABEL,
+    Build, CONTEXT_LABEL, EngineError, EngineResult, ImageEngine, ImageRecords, Images,
+    ListedImage, Listing, Platform, SOURCE_LABEL,
 };
 use tempfile::TempDir;
 use tokio::sync::Notify;
@@ -44,6 +45,10 @@ pub(crate) struct State {
     pub(crate) sync_waits: Option<Arc<Notify>>,
     pub(crate) damaged: BTreeSet<ImageId>,
     pub(crate) discarded: Vec<ImageId>,
+    /// How often an archive was written, and restored.
+    pub(crate) saves: u32,
+    pub(crate) restores: u32,
+    pub(crate) save_fails: bool,
 }
 
 #[derive(Clone, Default)]
@@ -161,6 +166,32 @@ impl ImageEngine for Engine {
         Ok(())
     }
 
+    async fn save(&self, image: &ImageId, path: &Path, limit: u64) -> EngineResult<()> {
+        let mut state = self.state();
+        let labels = state.images.iter().find(|one| one.id == *image).map(|one| &one.labels);
+        let labels = labels.ok_or_else(|| failure(PortErrorKind::NotFound))?;
+        let lines = labels.iter().map(|(name, value)| format!("\n{name} {value}"));
+        let text = format!("{image}{}", lines.collect::<String>());
+        if state.save_fails || text.len() as u64 > limit {
+            return Err(failure(PortErrorKind::Invalid));
+        }
+        state.saves += 1;
+        fs::write(path, text).map_err(|error| EngineError::new(PortErrorKind::Transient, error))
+    }
+
+    async fn restore(&self, path: &Path, image: &ImageId, name: &ImageRef) -> EngineResult<()> {
+        self.state().restores += 1;
+        let text = fs::read_to_string(path).unwrap();
+        let mut lines = text.lines();
+        if lines.next() != Some(image.as_str()) {
+            return Err(failure(PortErrorKind::Invalid));
+        }
+        let labels = lines.filter_map(|line| line.split_once(' '));
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.put(name.as_str(), image.clone(), labels.collect());
+        Ok(())
+    }
+
     fn file_limit(&self) -> Duration {
         // Short where a test waits for it.
         Duration::from_secs(if self.state().sync_waits.is_some() { 1 } else { 10 })
@@ -190,11 +221,32 @@ pub(crate) struct World {
     place: TempDir,
 }
 
+/// The limit of all archives in bytes.
+pub(crate) const LIMIT: u64 = 4096;
+
+fn provider(engine: &Engine, place: &TempDir) -> Images<Engine> {
+    let directory = place.path().join("state/images");
+    Images::new(engine.clone()).with_records(ImageRecords::new(directory, || LIMIT))
+}
+
 impl World {
+    /// Another instance on the same host, as in another process.
+    pub(crate) fn next(&self) -> Images<Engine> {
+        provider(&self.engine, &self.place)
+    }
+
+    /// The files with records and archives that end in `end`.
+    pub(crate) fn files(&self, end: &str) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.place.path().join("state/images")).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        paths.filter(|path| path.to_str().unwrap().ends_with(end)).collect()
+    }
+
     pub(crate) fn new() -> Self {
         let engine = Engine::default();
-        let images = Arc::new(Images::new(engine.clone()));
-        let world = Self { engine, images, place: tempfile::tempdir().unwrap() };
+        let place = tempfile::tempdir().unwrap();
+        let images = Arc::new(provider(&engine, &place));
+        let world = Self { engine, images, place };
         world.put_context("second", "one");
         world
     }
@@ -219,7 +271,7 @@ impl ImageWorld for World {
         self.images.clone()
     }
     fn another(&self) -> Arc<dyn ImageProvider> {
-        Arc::new(Images::new(self.engine.clone()))
+        Arc::new(self.next())
     }
     fn name(&self) -> CompanionName {
         CompanionName::new("archy-page").unwrap()
@@ -281,6 +333,26 @@ impl ImageWorld for World {
     }
     async fn take_the_name(&self) {
         self.engine.put(BUILT, id("unmanaged"), Labels::new());
+    }
+    async fn sideload(&self) -> Arranged {
+        let labels = {
+            let state = self.engine.state();
+            let ours = state.images.iter().find(|image| image.names.contains(&BUILT.to_owned()));
+            ours.unwrap().labels.clone()
+        };
+        self.engine.put(BUILT, id("sideloaded"), labels);
+        Ok(())
+    }
+    async fn archives(&self) -> Arranged {
+        Ok(())
+    }
+    async fn replace_archive(&self) -> Arranged {
+        for path in self.files(".tar") {
+            let text = fs::read_to_string(&path).unwrap();
+            // The same ID with other contents: only the digest of the file tells.
+            fs::write(path, format!("{text}\nx y")).unwrap();
+        }
+        Ok(())
     }
     async fn lock_registry(&self) -> Arranged {
         self.refuse(Some(PortErrorKind::Denied));

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Every option that this crate passes to podman.
-const OPTIONS: [&str; 20] = [
+const OPTIONS: [&str; 23] = [
     "--all",
     "--build-arg=",
     "--file=",
@@ -18,6 +18,9 @@ const OPTIONS: [&str; 20] = [
     "--label=companion.context=",
     "--label=companion.source=",
     "--layers=false",
+    "--format=",
+    "--input=",
+    "--output=",
     "--no-trunc",
     "--pull=missing",
     "--quiet",
@@ -98,6 +101,19 @@ fn an_image_is_removed_by_its_id_and_never_by_force() {
     assert_eq!(positionals(&args, &["image", "rm"]), [id.to_string()]);
     assert!(!args.iter().any(|word| word.contains("force")));
     assert_eq!(positionals(&inspect_images([&id]), &["image", "inspect"]), [id.to_string()]);
+}
+
+#[test]
+fn an_archive_is_made_by_id_in_the_format_of_the_image() {
+    let id = ImageId::new(&"a".repeat(64)).unwrap();
+    let path = Path::new("/state/x.tar");
+    let args = save(&id, path, Format::Docker);
+    assert_eq!(positionals(&args, &["save"]), [id.to_string()]);
+    assert!(args.contains(&"--format=docker-archive".to_owned()));
+    assert!(save(&id, path, Format::Oci).contains(&"--format=oci-archive".to_owned()));
+    assert!(positionals(&load(path), &["load"]).is_empty());
+    let name = ImageRef::new("localhost/x:latest").unwrap();
+    assert_eq!(positionals(&tag(&id, &name), &["tag"]), [id.to_string(), name.to_string()]);
 }
 
 #[test]

@@ -108,6 +108,20 @@ fn an_inspected_image_that_is_not_understood_is_left_out() {
 }
 
 #[test]
+fn the_format_of_an_archive_is_that_of_the_manifest() {
+    let json = |more: &str| format!(r#"[{{"Id": "x", "Size": 15418880{more}}}]"#);
+    let oci = r#", "ManifestType": "application/vnd.oci.image.manifest.v1+json""#;
+    let docker = r#", "ManifestType": "application/vnd.docker.distribution.manifest.v2+json""#;
+    for (more, format) in [("", Format::Oci), (oci, Format::Oci), (docker, Format::Docker)] {
+        assert_eq!(packing(json(more).as_bytes()).unwrap(), (15_418_880, format));
+    }
+    assert!(packing(b"[]").is_err());
+    let id = "a".repeat(64);
+    let lines = format!("Loaded image: sha256:{id}\nLoaded image: localhost/x:latest\n");
+    assert_eq!(loaded(lines.as_bytes()), [ImageId::new(&id).unwrap()]);
+}
+
+#[test]
 fn a_listing_of_podman_5_4_is_read() {
     let json = r#"[{"Id": "4feb0847d6ecf7e04a761c12ca6f61022f79bb75972b6d05577505bfac918c71",
         "ParentId": "", "RepoTags": null, "RepoDigests": [], "Size": 15402530, "Labels": {"companion.context":

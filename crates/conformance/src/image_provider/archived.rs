@@ -1,0 +1,119 @@
+//! What is known and kept of images outside of the container runtime's store.
+
+use companion_core::model::image::Provenance;
+use companion_core::ports::PortErrorKind;
+
+use super::{World, ensure, observed, only_built, only_pulled, state};
+use crate::Arranged;
+use crate::assertions::{Done as _, refused, same};
+
+pub(super) async fn image_with_copied_labels_is_not_current_and_is_replaced(
+    world: &World,
+) -> Arranged {
+    let ours = ensure(world).await;
+    world.sideload().await?;
+    let taken = state(world).await;
+    let present = taken.present.clone().expect("the name is there");
+    assert_ne!(present.id, ours.id, "another image has the name");
+    same!(present.provenance, Provenance::Unmanaged, "labels say nothing");
+    assert!(!taken.is_current(), "the image is not current");
+    same!(ensure(world).await.id, ours.id, "it is the image that was built");
+    assert!(state(world).await.is_current(), "the image is current");
+    same!(world.contacts().await, 0, "no registry was contacted");
+    Ok(())
+}
+
+pub(super) async fn image_with_copied_labels_is_not_used_without_a_context(
+    world: &World,
+) -> Arranged {
+    ensure(world).await;
+    world.sideload().await?;
+    world.remove_contexts().await;
+    world.publish("one").await;
+    assert!(!state(world).await.is_current(), "the image is not current");
+    let image = ensure(world).await;
+    assert_ne!(image.provenance, Provenance::Unmanaged, "another image is used");
+    assert!(state(world).await.is_current(), "the image is current");
+    Ok(())
+}
+
+/// Takes the image away, and everything that it could be made from.
+async fn lose_all(world: &World) {
+    world.registry_down().await;
+    world.remove_contexts().await;
+    world.remove_images().await;
+    same!(state(world).await.present, None, "no image is present");
+}
+
+pub(super) async fn lost_image_returns_without_build_or_registry(world: &World) -> Arranged {
+    world.archives().await?;
+    let image = ensure(world).await;
+    lose_all(world).await;
+    same!(ensure(world).await, image, "it is the image that was lost");
+    assert!(state(world).await.is_current(), "the image is current");
+    Ok(())
+}
+
+pub(super) async fn lost_image_of_an_older_context_returns_while_its_build_fails(
+    world: &World,
+) -> Arranged {
+    world.archives().await?;
+    let image = ensure(world).await;
+    world.registry_down().await;
+    world.change_context().await;
+    world.break_build().await;
+    world.remove_images().await;
+    assert!(world.images().ensure(&only_built(world)).await.is_err(), "the build fails");
+    let state = state(world).await;
+    assert!(!state.is_current(), "the image is not current");
+    same!(state.present, Some(image), "it is the image that was lost");
+    Ok(())
+}
+
+pub(super) async fn lost_pulled_image_returns_without_its_registry(world: &World) -> Arranged {
+    world.archives().await?;
+    world.publish("one").await;
+    let source = only_pulled(world);
+    let image = world.images().ensure(&source).await.done();
+    lose_all(world).await;
+    let again = world.images().ensure(&source).await.done();
+    same!(again, image, "it is the image that was lost");
+    same!(observed(world, &source).await.done().present, Some(image), "it is the same");
+    Ok(())
+}
+
+pub(super) async fn taken_name_returns_to_the_image_without_a_build(world: &World) -> Arranged {
+    world.archives().await?;
+    let image = ensure(world).await;
+    world.take_the_name().await;
+    world.registry_down().await;
+    world.remove_contexts().await;
+    same!(ensure(world).await, image, "it is the image that was built");
+    assert!(state(world).await.is_current(), "the image is current");
+    Ok(())
+}
+
+pub(super) async fn archive_that_was_replaced_is_not_restored(world: &World) -> Arranged {
+    ensure(world).await;
+    world.replace_archive().await?;
+    lose_all(world).await;
+    assert!(world.images().ensure(&world.source()).await.is_err(), "there is no image");
+    same!(state(world).await.present, None, "no image is present");
+    Ok(())
+}
+
+pub(super) async fn pruning_the_recorded_image_removes_its_record_and_archive(
+    world: &World,
+) -> Arranged {
+    world.archives().await?;
+    let image = ensure(world).await;
+    same!(state(world).await.recorded, Some(image.id.clone()), "the image is recorded");
+    world.images().prune(std::slice::from_ref(&image.id)).await.done();
+    let pruned = state(world).await;
+    same!(pruned.recorded, None, "the record is removed");
+    same!(pruned.present.map(|present| present.id), Some(image.id), "its name protects it");
+    lose_all(world).await;
+    let failed = world.images().ensure(&only_built(world)).await;
+    refused(failed, PortErrorKind::NotFound);
+    Ok(())
+}
