@@ -77,14 +77,18 @@ impl FakeHost {
             Reach::Down | Reach::Untrusted | Reach::Locked => Duration::ZERO,
         };
         self.work(Some(takes), "pull").await?;
-        let Some(pull) = &source.pull else {
-            let message = "no registry is named";
-            return Err(PortError::new(PortErrorKind::NotFound, message));
-        };
-        self.apply(call, |world, _, _| world.pull_image(pull))
+        self.apply(call, |world, _, _| world.pull_image_of(source))
     }
 
     async fn make_present(&self, call: &Call, source: &ImageSource) -> PortResult<PresentImage> {
+        let restorable = self.state().world.is_restorable(source)?;
+        if restorable {
+            // As for a build or pull, what failed is made in another way.
+            let _made_instead = self.apply(call, |world, counts, _| {
+                counts.processes += 1;
+                world.restore_image(source)
+            });
+        }
         let mut need = self.need(source, false)?;
         let mut in_vain = None;
         if let Need::Build(outcome) = need {

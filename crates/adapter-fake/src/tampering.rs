@@ -75,6 +75,7 @@ done_to_the_world! {
     remove_context(path: &AbsolutePath);
     remove_image(reference: &ImageRef);
     damage_image(reference: &ImageRef);
+    replace_archive(source: &ImageRef);
     put_image(reference: &ImageRef, contents: &str);
     leave_image(contents: &str);
     publish(reference: &ImageRef, contents: &str);

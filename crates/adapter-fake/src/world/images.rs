@@ -56,6 +56,16 @@ pub struct Image {
     pub built_from: Option<Fingerprint>,
 }
 
+/// An archived image.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Archived {
+    /// Its reference.
+    name: ImageRef,
+    image: Image,
+    /// Whether the archive has its original contents.
+    pub(crate) intact: bool,
+}
+
 /// Images, build contexts and registries.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Images {
@@ -72,6 +82,10 @@ pub struct Images {
     pub registries: BTreeMap<String, Reach>,
     /// The images in registries.
     pub published: BTreeMap<ImageRef, Fingerprint>,
+    /// Whether images are archived when they are made.
+    pub archives: bool,
+    /// The archived image of each source.
+    pub(crate) archived: BTreeMap<ImageRef, Archived>,
     /// Those for another architecture.
     pub mismatches: BTreeSet<ImageRef>,
     pub(crate) builds: u32,
@@ -99,6 +113,16 @@ impl Images {
         let named = self.store.values().map(|image| &image.id);
         let mut usable = named.chain(self.unnamed.keys()).filter(|id| !self.damaged.contains(id));
         usable.find(|id| image_id(**id) == *image).copied()
+    }
+
+    /// Archives the image that was made for `source`.
+    fn archive(&mut self, source: &ImageSource, made: &PresentImage) {
+        if let (true, Some(key), Some(image)) =
+            (self.archives, key(source), self.get(&made.reference).copied())
+        {
+            let archived = Archived { name: made.reference.clone(), image, intact: true };
+            self.archived.insert(key.clone(), archived);
+        }
     }
 
     /// Adds a whole image, and tags it. It is not synced yet unless it was there already.
@@ -142,9 +166,22 @@ impl Images {
     fn named<'s>(&self, source: &'s ImageSource) -> Option<(&'s ImageRef, Image)> {
         let built = source.build.as_ref().map(|build| &build.reference);
         let pulled = source.pull.as_ref().map(|pull| &pull.reference);
-        let mut references = built.into_iter().chain(pulled);
-        references.find_map(|reference| Some((reference, *self.get(reference)?)))
+        let references = built.into_iter().chain(pulled);
+        let found = || references.clone().filter_map(|name| Some((name, *self.get(name)?)));
+        found().find(|(name, image)| !is_unmanaged(source, name, image)).or_else(|| found().next())
     }
+}
+
+/// Returns the reference that identifies `source`.
+fn key(source: &ImageSource) -> Option<&ImageRef> {
+    let built = source.build.as_ref().map(|build| &build.reference);
+    built.or(source.pull.as_ref().map(|pull| &pull.reference))
+}
+
+/// Returns whether the image has the name of the build, but was not built here.
+fn is_unmanaged(source: &ImageSource, name: &ImageRef, image: &Image) -> bool {
+    let built = source.build.as_ref().map(|build| &build.reference);
+    image.built_from.is_none() && Some(name) == built
 }
 
 /// Returns the id of an image with these contents.
@@ -190,10 +227,46 @@ impl World {
         let usable = named.filter(|_| !damaged);
         Ok(ImageState {
             context: context.map(|context| context.digest),
-            present: usable.map(|(reference, image)| present(reference, image)),
+            present: usable.map(|(reference, image)| {
+                match is_unmanaged(source, reference, &image) {
+                    true => PresentImage {
+                        provenance: Provenance::Unmanaged,
+                        ..present(reference, image)
+                    },
+                    false => present(reference, image),
+                }
+            }),
             damaged,
             dangling: dangling.map(|(id, _)| image_id(*id)).collect(),
+            recorded: key(source)
+                .and_then(|key| self.images.archived.get(key))
+                .map(|archived| image_id(archived.image.id)),
         })
+    }
+
+    /// Returns whether the image of `source` is lost, and has an intact archive.
+    ///
+    /// # Errors
+    /// `Unavailable` without Podman.
+    pub fn is_restorable(&self, source: &ImageSource) -> PortResult<bool> {
+        let state = self.image_state(source)?;
+        let unmanaged = |image: &PresentImage| image.provenance == Provenance::Unmanaged;
+        let archived = key(source).and_then(|key| self.images.archived.get(key));
+        let intact = archived.is_some_and(|archived| archived.intact);
+        Ok(intact && state.present.as_ref().is_none_or(unmanaged))
+    }
+
+    /// Restores the image of `source` from its archive.
+    ///
+    /// # Errors
+    /// `Transient` and `Denied` from the disk.
+    pub fn restore_image(&mut self, source: &ImageSource) -> PortResult<()> {
+        self.disk_takes("the image store")?;
+        let archived = key(source).and_then(|key| self.images.archived.get(key)).cloned();
+        if let Some(Archived { name, image, .. }) = archived {
+            self.images.make(&name, image);
+        }
+        Ok(())
     }
 
     /// Damages the image `reference`; running containers keep running.
@@ -203,6 +276,13 @@ impl World {
                 slot.unseen.image = true;
             }
             self.images.damaged.insert(image.id);
+        }
+    }
+
+    /// Replaces the contents of the archive of the image for the build or pull `source`.
+    pub fn replace_archive(&mut self, source: &ImageRef) {
+        if let Some(archived) = self.images.archived.get_mut(source) {
+            archived.intact = false;
         }
     }
 
@@ -277,10 +357,25 @@ impl World {
         let image =
             Image { id: Fingerprint::of(text.as_bytes()), built_from: Some(context.digest) };
         self.images.make(&build.reference, image);
-        Ok(present(&build.reference, image))
+        let made = present(&build.reference, image);
+        self.images.archive(source, &made);
+        Ok(made)
     }
 
     /// Pulls the image of `source` from its registry.
+    ///
+    /// # Errors
+    /// As [`pull_image`](Self::pull_image), and `NotFound` without a registry.
+    pub fn pull_image_of(&mut self, source: &ImageSource) -> PortResult<PresentImage> {
+        let Some(pull) = &source.pull else {
+            return Err(PortError::new(PortErrorKind::NotFound, "no registry is named"));
+        };
+        let made = self.pull_image(pull)?;
+        self.images.archive(source, &made);
+        Ok(made)
+    }
+
+    /// Pulls an image from its registry.
     ///
     /// # Errors
     /// `Transient` when the registry is unreachable or untrusted, `Denied` when it requires credentials,
@@ -328,6 +423,7 @@ impl World {
         for id in &going {
             self.images.unnamed.remove(id);
         }
+        self.images.archived.retain(|_, archived| !asked.contains(&image_id(archived.image.id)));
         let gone = u32::try_from(going.len()).unwrap_or(u32::MAX);
         Ok(gone)
     }
