@@ -23,6 +23,7 @@ mod doctor;
 mod faults;
 mod images;
 mod images_built;
+mod images_kept;
 mod inputs;
 mod install;
 mod leader;

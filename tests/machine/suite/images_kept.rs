@@ -1,0 +1,195 @@
+//! Images are known by the record of what was built here, and come back from their archives.
+
+use std::fs;
+use std::time::Instant;
+
+use crate::daemon::Daemon;
+use crate::guest::{Undo, archy, by_root, measured, podman, systemctl, throughout, undo, until};
+use crate::images::asked_the_registry;
+use crate::node::{
+    ALL, APPS, CONTEXTS, Companion, ELECTRS, LND, STATE, companion, image_id, installed,
+};
+
+const BASE: &str = "localhost/companion-base:latest";
+const BASE_ARCHIVE: &str = "/home/archy/base.tar";
+
+/// The records and archives whose name begins with `start`.
+fn kept(start: &str) -> Vec<String> {
+    let entries = fs::read_dir(format!("{STATE}/images")).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.starts_with(start)).collect();
+    names.sort();
+    names
+}
+
+fn archive_of(one: Companion) -> String {
+    let name = kept(one.base).into_iter().find(|name| name.ends_with(".tar"));
+    format!("{STATE}/images/{}", name.unwrap_or_else(|| panic!("no archive of {}", one.base)))
+}
+
+/// Takes the base image away, which no registry has; the guard brings it back.
+fn without_base() -> Undo {
+    podman(&["save", "--quiet", "--output", BASE_ARCHIVE, BASE]).good();
+    let back = undo(format!(
+        "archy podman load --quiet --input {BASE_ARCHIVE}
+         rm -f {BASE_ARCHIVE}"
+    ));
+    podman(&["image", "rm", "--force", BASE]).good();
+    back
+}
+
+fn all_ready() {
+    until("all are ready", 90, || {
+        let ready = companion(&["status"]).status == Some(0);
+        (ready && ALL.into_iter().all(Companion::is_up)).then_some(())
+    });
+}
+
+/// Gives the name of `one`'s build to an image with the labels of its own and another page.
+fn sideload(one: Companion) -> String {
+    let (ours, archive) = (one.unit_image(), "/home/archy/sideloaded.tar");
+    by_root(&format!(
+        "archy podman tag {ours} localhost/sideloaded-from
+         printf 'FROM localhost/sideloaded-from\\nRUN echo stranger >/usr/share/nginx/html/index.html\\n' |
+            archy podman build --quiet --tag {tag} -
+         archy podman save --quiet --output {archive} {tag}
+         archy podman untag localhost/sideloaded-from
+         archy podman image rm --force {tag}
+         archy podman tag {ours} {tag}
+         archy podman load --quiet --input {archive}
+         rm {archive}",
+        tag = one.tag(),
+    ));
+    let other = image_id(&one.tag()).unwrap();
+    assert_ne!(other, ours);
+    let format = "{{index .Labels \"companion.source\"}}";
+    let label = podman(&["image", "inspect", "--format", format, &one.tag()]).good();
+    assert_eq!(label, one.tag(), "the label is copied");
+    other
+}
+
+#[test]
+fn pruned_images_return_without_base_image_and_registry() {
+    installed();
+    let images = ALL.map(Companion::unit_image);
+    assert_eq!(kept("").len(), 2 * ALL.len(), "{:?}", kept(""));
+    let _base = without_base();
+    let _daemon = Daemon::resyncing(2);
+    let asked = asked_the_registry(|| {
+        let begun = Instant::now();
+        for one in ALL {
+            podman(&["kill", one.name]);
+        }
+        // All at once: systemd starts them again in 10 s.
+        until("the images are gone", 20, || {
+            podman(&["system", "prune", "--all", "--force"]).good();
+            ALL.into_iter().all(|one| image_id(&one.tag()).is_none()).then_some(())
+        });
+        all_ready();
+        measured("all back from archives after a prune", begun);
+    });
+    assert!(!asked);
+    assert_eq!(ALL.map(Companion::unit_image), images);
+    assert_eq!(ALL.map(Companion::running_image), images);
+    assert_eq!(image_id(BASE), None);
+}
+
+/// The daemon is not there when the image is lost, and the context has changed meanwhile.
+#[test]
+fn lost_image_of_an_older_context_returns_while_it_cannot_be_built() {
+    installed();
+    let image = LND.unit_image();
+    let _base = without_base();
+    let page = format!("{CONTEXTS}/{}/index.html", LND.base);
+    by_root(&format!("echo '<!-- changed -->' >>{page}"));
+    systemctl(&["stop", &LND.service()]).good();
+    podman(&["image", "rm", "--force", &image]).good();
+    let _daemon = Daemon::resyncing(2);
+    until("it is up with the last good image", 60, || LND.is_up().then_some(()));
+    assert_eq!(LND.running_image(), image);
+    let (status, exit) = LND.status();
+    assert_eq!(exit, Some(1), "its build fails: {status}");
+}
+
+#[test]
+fn image_with_copied_labels_is_not_rolled_out() {
+    installed();
+    let (image, container) = (LND.unit_image(), LND.container());
+    let other = sideload(LND);
+    let removed = undo(format!("archy podman image rm --force {other}"));
+    let daemon = Daemon::resyncing(1);
+    until("the name is that of our image again", 60, || {
+        (image_id(&LND.tag()).as_ref() == Some(&image)).then_some(())
+    });
+    all_ready();
+    throughout("it is left alone", 5, || LND.container() == container && LND.unit_image() == image);
+    drop(daemon);
+    drop(removed);
+
+    // Before a first installation, when there is no record.
+    companion(&["remove", "lnd"]).exits(0);
+    podman(&["tag", &image, &LND.tag()]).good();
+    let other = {
+        fs::write("/tmp/Sideloaded", format!("FROM {}\nRUN touch /stranger\n", LND.tag())).unwrap();
+        let build = ["build", "--quiet", "--file", "/tmp/Sideloaded", "--tag"];
+        podman(&[&build[..], &[&LND.tag(), "/tmp"]].concat()).good()
+    };
+    companion(&["install", "lnd"]).exits(0);
+    assert!(LND.is_up());
+    assert_eq!((LND.running_image(), LND.unit_image()), (image.clone(), image));
+    podman(&["image", "rm", "--force", &other]).good();
+}
+
+#[test]
+fn records_and_archives_go_with_their_companion() {
+    installed();
+    assert_eq!(kept("lnd-ui").len(), 2, "{:?}", kept(""));
+    let modes = archy(&["sh", "-c", &format!("stat -c %a {STATE}/images {STATE}/images/*")]).good();
+    assert!(modes.lines().all(|mode| mode == "600" || mode == "700"), "{modes}");
+    companion(&["remove", "lnd"]).exits(0);
+    assert_eq!((kept("lnd-ui"), kept("electrs-ui").len()), (vec![], 2));
+    let daemon = Daemon::resyncing(1);
+    companion(&["remove", "electrumx"]).exits(0);
+    assert_eq!(kept("electrs-ui"), Vec::<String>::new());
+    drop(daemon);
+    companion(&[&["install"], &APPS[..]].concat()).exits(0);
+    assert_eq!(kept("").len(), 2 * ALL.len());
+}
+
+#[test]
+fn replaced_archive_is_not_loaded() {
+    installed();
+    let (image, archive) = (ELECTRS.unit_image(), archive_of(ELECTRS));
+    let base = without_base();
+    // One that would give the base image back.
+    archy(&["cp", BASE_ARCHIVE, &archive]).good();
+    systemctl(&["stop", &ELECTRS.service()]).good();
+    podman(&["image", "rm", "--force", &image]).good();
+    let daemon = Daemon::resyncing(2);
+    until("its build fails", 60, || {
+        let (status, _) = ELECTRS.status();
+        status["conditions"].to_string().contains("companion-base").then_some(())
+    });
+    assert_eq!((image_id(BASE), ELECTRS.is_up()), (None, false));
+    drop(base);
+    drop(daemon);
+    companion(&["install", "electrumx"]).exits(0);
+    assert_eq!(ELECTRS.running_image(), image, "it was built again");
+    assert!(kept("electrs-ui").len() == 2 && archive_of(ELECTRS) == archive);
+}
+
+/// Damage that only a rebuild could repair, if there were a base image.
+#[test]
+fn damaged_image_returns_without_its_base_image() {
+    installed();
+    let image = LND.unit_image();
+    let _base = without_base();
+    systemctl(&["stop", &LND.service()]).good();
+    let format = "--format={{.GraphDriver.Data.UpperDir}}";
+    let layer = podman(&["image", "inspect", format, &image]).good();
+    let directory = layer.trim().rsplit_once('/').unwrap().0.to_owned();
+    podman(&["unshare", "rm", "-r", &directory]).good();
+    let _daemon = Daemon::resyncing(2);
+    until("it is up again", 90, || LND.is_up().then_some(()));
+    assert_eq!(LND.running_image(), image);
+}
