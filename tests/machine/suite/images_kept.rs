@@ -53,9 +53,10 @@ fn sideload(one: Companion) -> String {
          printf 'FROM localhost/sideloaded-from\\nRUN echo stranger >/usr/share/nginx/html/index.html\\n' |
             archy podman build --quiet --tag {tag} -
          archy podman save --quiet --output {archive} {tag}
-         archy podman untag localhost/sideloaded-from
-         archy podman image rm --force {tag}
+         other=$(archy podman image inspect --format '{{{{.Id}}}}' {tag})
          archy podman tag {ours} {tag}
+         archy podman untag localhost/sideloaded-from localhost/sideloaded-from
+         archy podman image rm --force $other
          archy podman load --quiet --input {archive}
          rm {archive}",
         tag = one.tag(),

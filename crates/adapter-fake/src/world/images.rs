@@ -12,6 +12,10 @@ use companion_core::ports::{PortError, PortErrorKind, PortResult};
 
 use super::World;
 
+mod archives;
+
+pub(crate) use archives::Archived;
+
 /// The outcome of a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BuildOutcome {
@@ -54,16 +58,6 @@ pub struct Image {
     pub id: Fingerprint,
     /// The digest of its build context, if it was built on this host.
     pub built_from: Option<Fingerprint>,
-}
-
-/// An archived image.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Archived {
-    /// Its reference.
-    name: ImageRef,
-    image: Image,
-    /// Whether the archive has its original contents.
-    pub(crate) intact: bool,
 }
 
 /// Images, build contexts and registries.
@@ -113,16 +107,6 @@ impl Images {
         let named = self.store.values().map(|image| &image.id);
         let mut usable = named.chain(self.unnamed.keys()).filter(|id| !self.damaged.contains(id));
         usable.find(|id| image_id(**id) == *image).copied()
-    }
-
-    /// Archives the image that was made for `source`.
-    fn archive(&mut self, source: &ImageSource, made: &PresentImage) {
-        if let (true, Some(key), Some(image)) =
-            (self.archives, key(source), self.get(&made.reference).copied())
-        {
-            let archived = Archived { name: made.reference.clone(), image, intact: true };
-            self.archived.insert(key.clone(), archived);
-        }
     }
 
     /// Adds a whole image, and tags it. It is not synced yet unless it was there already.
@@ -240,33 +224,8 @@ impl World {
             dangling: dangling.map(|(id, _)| image_id(*id)).collect(),
             recorded: key(source)
                 .and_then(|key| self.images.archived.get(key))
-                .map(|archived| image_id(archived.image.id)),
+                .map(|archived| archived.id()),
         })
-    }
-
-    /// Returns whether the image of `source` is lost, and has an intact archive.
-    ///
-    /// # Errors
-    /// `Unavailable` without Podman.
-    pub fn is_restorable(&self, source: &ImageSource) -> PortResult<bool> {
-        let state = self.image_state(source)?;
-        let unmanaged = |image: &PresentImage| image.provenance == Provenance::Unmanaged;
-        let archived = key(source).and_then(|key| self.images.archived.get(key));
-        let intact = archived.is_some_and(|archived| archived.intact);
-        Ok(intact && state.present.as_ref().is_none_or(unmanaged))
-    }
-
-    /// Restores the image of `source` from its archive.
-    ///
-    /// # Errors
-    /// `Transient` and `Denied` from the disk.
-    pub fn restore_image(&mut self, source: &ImageSource) -> PortResult<()> {
-        self.disk_takes("the image store")?;
-        let archived = key(source).and_then(|key| self.images.archived.get(key)).cloned();
-        if let Some(Archived { name, image, .. }) = archived {
-            self.images.make(&name, image);
-        }
-        Ok(())
     }
 
     /// Damages the image `reference`; running containers keep running.
@@ -276,13 +235,6 @@ impl World {
                 slot.unseen.image = true;
             }
             self.images.damaged.insert(image.id);
-        }
-    }
-
-    /// Replaces the contents of the archive of the image for the build or pull `source`.
-    pub fn replace_archive(&mut self, source: &ImageRef) {
-        if let Some(archived) = self.images.archived.get_mut(source) {
-            archived.intact = false;
         }
     }
 
@@ -423,7 +375,7 @@ impl World {
         for id in &going {
             self.images.unnamed.remove(id);
         }
-        self.images.archived.retain(|_, archived| !asked.contains(&image_id(archived.image.id)));
+        self.images.archived.retain(|_, archived| !asked.contains(&archived.id()));
         let gone = u32::try_from(going.len()).unwrap_or(u32::MAX);
         Ok(gone)
     }
