@@ -27,8 +27,18 @@ fn archive_of(one: Companion) -> String {
     format!("{STATE}/images/{}", name.unwrap_or_else(|| panic!("no archive of {}", one.base)))
 }
 
+/// A node with all three companions, each with its record and archive.
+fn archived() {
+    installed();
+    if kept("").len() != 2 * ALL.len() {
+        companion(&[&["remove"], &APPS[..]].concat()).exits(0);
+        companion(&[&["install"], &APPS[..]].concat()).exits(0);
+    }
+}
+
 /// Takes the base image away, which no registry has; the guard brings it back.
 fn without_base() -> Undo {
+    archy(&["rm", "-f", BASE_ARCHIVE]).good();
     podman(&["save", "--quiet", "--output", BASE_ARCHIVE, BASE]).good();
     let back = undo(format!(
         "archy podman load --quiet --input {BASE_ARCHIVE}
@@ -52,6 +62,7 @@ fn sideload(one: Companion) -> String {
         "archy podman tag {ours} localhost/sideloaded-from
          printf 'FROM localhost/sideloaded-from\\nRUN echo stranger >/usr/share/nginx/html/index.html\\n' |
             archy podman build --quiet --tag {tag} -
+         rm -f {archive}
          archy podman save --quiet --output {archive} {tag}
          other=$(archy podman image inspect --format '{{{{.Id}}}}' {tag})
          archy podman tag {ours} {tag}
@@ -71,7 +82,7 @@ fn sideload(one: Companion) -> String {
 
 #[test]
 fn pruned_images_return_without_base_image_and_registry() {
-    installed();
+    archived();
     let images = ALL.map(Companion::unit_image);
     assert_eq!(kept("").len(), 2 * ALL.len(), "{:?}", kept(""));
     let _base = without_base();
@@ -98,7 +109,7 @@ fn pruned_images_return_without_base_image_and_registry() {
 /// The daemon is not there when the image is lost, and the context has changed meanwhile.
 #[test]
 fn lost_image_of_an_older_context_returns_while_it_cannot_be_built() {
-    installed();
+    archived();
     let image = LND.unit_image();
     let _base = without_base();
     let page = format!("{CONTEXTS}/{}/index.html", LND.base);
@@ -114,7 +125,7 @@ fn lost_image_of_an_older_context_returns_while_it_cannot_be_built() {
 
 #[test]
 fn image_with_copied_labels_is_not_rolled_out() {
-    installed();
+    archived();
     let (image, container) = (LND.unit_image(), LND.container());
     let other = sideload(LND);
     let removed = undo(format!("archy podman image rm --force {other}"));
@@ -143,7 +154,7 @@ fn image_with_copied_labels_is_not_rolled_out() {
 
 #[test]
 fn records_and_archives_go_with_their_companion() {
-    installed();
+    archived();
     assert_eq!(kept("lnd-ui").len(), 2, "{:?}", kept(""));
     let modes = archy(&["sh", "-c", &format!("stat -c %a {STATE}/images {STATE}/images/*")]).good();
     assert!(modes.lines().all(|mode| mode == "600" || mode == "700"), "{modes}");
@@ -159,7 +170,7 @@ fn records_and_archives_go_with_their_companion() {
 
 #[test]
 fn replaced_archive_is_not_loaded() {
-    installed();
+    archived();
     let (image, archive) = (ELECTRS.unit_image(), archive_of(ELECTRS));
     let base = without_base();
     // One that would give the base image back.
@@ -182,7 +193,7 @@ fn replaced_archive_is_not_loaded() {
 /// Damage that only a rebuild could repair, if there were a base image.
 #[test]
 fn damaged_image_returns_without_its_base_image() {
-    installed();
+    archived();
     let image = LND.unit_image();
     let _base = without_base();
     systemctl(&["stop", &LND.service()]).good();

@@ -73,7 +73,7 @@ impl ImageRecords {
         let begun = blocking::within(WORK_LIMIT, begin).await.map_err(RecordError::from)?;
         let (draft, record, room) = match begun.map_err(RecordError::from)? {
             Begun::Done(is_there) => return Ok(is_there),
-            Begun::Draft(draft, record, room) => (draft, record, room),
+            Begun::Draft(draft) => *draft,
         };
         if room == 0 {
             return Err(Lost::NoSpace(room));
@@ -112,7 +112,7 @@ impl ImageRecords {
         }
         let room = limit.saturating_sub(size(&others)).min(limit / SHARE).min(free(&dir));
         let draft = dir.draft(&file(source))?;
-        Ok(Begun::Draft(draft, record, room))
+        Ok(Begun::Draft(Box::new((draft, record, room))))
     }
 
     /// Gives the archive its name and records it, unless another image was recorded meanwhile.
@@ -156,7 +156,7 @@ enum Begun {
     /// Nothing to do; whether there is an archive.
     Done(bool),
     /// The file to write, the record, and the largest size of the archive in bytes.
-    Draft(Draft, Record, u64),
+    Draft(Box<(Draft, Record, u64)>),
 }
 
 /// Returns the space in bytes that may be used on the disk of `dir`.

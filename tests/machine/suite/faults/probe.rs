@@ -87,6 +87,8 @@ impl Drop for Probe {
             let _forgotten = fs::remove_file(format!("{STATE}/desired.json"));
             let _gone = podman(&["rm", "--force", "--ignore", PROBE.name]);
         }
+        // Its image may be that of another companion under another name; then its record and archive stay.
+        archy(&["sh", "-c", &format!("rm -f {STATE}/images/page_*")]);
         for path in ["/home/archy/hook", "/var/lib/archipelago/probe"] {
             let _gone = fs::remove_dir_all(path);
         }

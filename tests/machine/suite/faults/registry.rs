@@ -8,9 +8,9 @@ use super::proxy::{Fault, IMAGE, Proxy};
 use super::witness::{Witness, run_of};
 use super::{TIMEOUT, all_well, logged_by};
 use crate::daemon::Daemon;
-use crate::guest::{by_root, measured, podman, root, throughout, undo, until};
+use crate::guest::{archy, by_root, measured, podman, root, throughout, undo, until};
 use crate::http;
-use crate::node::{LND, companion};
+use crate::node::{LND, STATE, companion};
 
 fn image() -> String {
     format!("{IMAGE}:latest")
@@ -109,6 +109,8 @@ fn companion_without_image_and_registry_keeps_running() {
     podman(&["tag", &image(), "localhost/kept:latest"]).good();
     drop(proxy);
     assert_eq!(podman(&["image", "exists", &image()]).status, Some(1));
+    // Its archive would bring it back without the registry.
+    archy(&["sh", "-c", &format!("rm {STATE}/images/page_latest.*.tar")]).good();
     // A daemon that never observed it with this image: the unit names the image.
     let daemon = Daemon::resyncing(1);
     logged_by(&daemon, "127.0.0.1:5001");
