@@ -59,6 +59,10 @@ semver:
 companions:
     .ci/run companions
 
+# the companions' pages in Chromium (root)
+pages:
+    .ci/run pages
+
 # rendered units before Podman's own generators
 generators:
     .ci/run generators

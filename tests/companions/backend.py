@@ -1,12 +1,16 @@
 """Stands in for what is behind the companions: a node's RPC, lnd's REST over TLS, electrs' figures, an Electrum port.
 
 How it answers stands in the file `mode` of the directory given, what it was asked is added to `seen`. The ports that it
-took are written to `ports` once it listens. Loopback only.
+took are written to `ports` once it listens. Loopback only. A good answer is that of `answers/`.
+
+modes: good; slow (2 s), slowest (8 s); warmup, syncing, stale; an HTTP status (401, 403, 404, 503), redirect; hostile:
+html, text, huge, cut, script; of the Electrum port alone: closing, talkative.
 """
 
 import http.server
 import json
 import pathlib
+import re
 import socketserver
 import ssl
 import sys
@@ -14,51 +18,70 @@ import threading
 import time
 
 HOME = pathlib.Path(sys.argv[1])
+ANSWERS = pathlib.Path(__file__).parent / "answers"
+BITCOIN = json.loads((ANSWERS / "bitcoin.json").read_text())
+LND = json.loads((ANSWERS / "lnd.json").read_text())
+ELECTRS = (ANSWERS / "electrs.txt").read_text()
 EVIL = {"WWW-Authenticate": 'Basic realm="jsonrpc"', "Set-Cookie": "a=b", "Access-Control-Allow-Origin": "*"}
-RESULTS = {
-    "getblockchaininfo": {
-        "chain": "main", "blocks": 870000, "headers": 870000, "verificationprogress": 0.999998, "time": 1764000000,
-        "initialblockdownload": False, "size_on_disk": 689000000000, "pruned": False, "warnings": [],
-    },
-    "getnetworkinfo": {
-        "subversion": "/Satoshi:28.1.0/", "connections": 11, "connections_in": 1, "connections_out": 10,
-        "networkactive": True, "warnings": [],
-        "networks": [{"name": "ipv4", "reachable": True}, {"name": "onion", "reachable": True},
-                     {"name": "i2p", "reachable": False}],
-    },
-    "getmempoolinfo": {"size": 41234, "bytes": 18200000, "usage": 96000000, "maxmempool": 300000000,
-                       "mempoolminfee": 0.00001},
-    "getnettotals": {"totalbytesrecv": 12345678901, "totalbytessent": 2345678901},
-    "getindexinfo": {"txindex": {"synced": True, "best_block_height": 870000}},
-    "getconnectioncount": 11,
-    "uptime": 273784,
-}
-METRICS = """# HELP index_height Indexed block height
-# TYPE index_height gauge
-index_height{type="tip"} 870000
-mempool_txs_count{fee_rate="[   0,   1)"} 12
-mempool_txs_count{fee_rate="[   1,   2)"} 30
-mempool_txs_vsize{fee_rate="[   0,   1)"} 8400
-process_resident_memory_bytes 412000000
-"""
 ERRORS = {"401": 401, "403": 403, "404": 404, "503": 503, "redirect": 302}
+DELAYS = {"slow": 2, "slowest": 8}
+MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+STARTED = time.time()
+
+
+def bitcoin(method, mode):
+    """The result of a call; its times are now."""
+    result = BITCOIN.get(method)
+    if method == "getblockchaininfo":
+        result = {**result, "time": int(time.time()) - 720}
+        if mode == "syncing":
+            gone = time.time() - STARTED
+            result |= {
+                "blocks": 402113, "initialblockdownload": True, "time": 1457000000,
+                "verificationprogress": 0.4 + gone * 0.0001,
+            }
+        elif mode == "stale":
+            result["time"] = int(time.time()) - 4 * 3600
+    if mode == "syncing" and method == "getindexinfo":
+        result = {"txindex": {"synced": False, "best_block_height": 400000}}
+    return marked(result) if mode == "script" else result
+
+
+def marked(answer):
+    """The answer with markup in each of its texts, and a text for each number that a page only prints."""
+    if isinstance(answer, str):
+        return answer + MARKUP
+    if isinstance(answer, list):
+        return [marked(one) for one in answer] or [MARKUP]
+    if isinstance(answer, dict):
+        return {key: marked(one) for key, one in answer.items()}
+    return answer
+
+
+def electrs(mode):
+    text = re.sub(r"(?m)^(process_start_time_seconds) .*", rf"\1 {int(time.time()) - 93784}", ELECTRS)
+    if mode == "syncing":
+        text = text.replace('index_height{type="tip"} 870000', 'index_height{type="tip"} 402113')
+    if mode == "script":
+        text = f'{MARKUP} 1\nmempool_txs_count{{fee_rate="{MARKUP}"}} 3\n' + text
+    return text
 
 
 class Backend(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def answer(self, status, kind, body):
+    def answer(self, status, kind, body, length=None):
         self.send_response(status)
         for name, value in EVIL.items():
             self.send_header(name, value)
         if status == 302:
             self.send_header("Location", "http://elsewhere.example/")
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(body) if length is None else length))
         try:
             self.end_headers()
             self.wfile.write(body)
-        except ConnectionError:  # nginx waits no longer in the mode `slow`
+        except (ConnectionError, ssl.SSLError):  # nginx waits no longer, or takes no more
             self.close_connection = True
 
     def do_any(self):
@@ -67,25 +90,46 @@ class Backend(http.server.BaseHTTPRequestHandler):
         seen = {"line": self.requestline, "headers": {k.lower(): v for k, v in self.headers.items()}, "body": body}
         with (HOME / "seen").open("a") as log:
             log.write(json.dumps(seen) + "\n")
-        if mode == "slow":
-            time.sleep(2)
+        time.sleep(DELAYS.get(mode, 0))
         if mode in ERRORS:
             self.answer(ERRORS[mode], "text/html", b"<h1>the backend's own words</h1>")
+        elif mode == "html":
+            self.answer(200, "text/html", f"<!doctype html><h1>own words</h1>{MARKUP}".encode())
+        elif mode == "text":
+            self.answer(200, "application/json", f"{{not JSON {MARKUP}".encode())
+        elif mode == "huge":
+            self.answer(200, "application/json", b'{"result":"' + b"x" * 64_000_000 + b'"}')
+        elif mode == "cut":
+            self.answer(200, "application/json", b'{"result":{"blocks":1,', length=4096)
+            self.close_connection = True
+        else:
+            self.good(mode, body)
+
+    def good(self, mode, body):
+        if self.command == "GET" and self.path == "/metrics":
+            self.answer(200, "text/plain", electrs(mode).encode())
+        elif self.command == "GET" and self.path in LND:
+            self.answer(200, "application/json", json.dumps(lnd(self.path, mode)).encode())
         elif mode == "warmup":
             error = {"result": None, "error": {"code": -28, "message": "Loading block index… 41%"}, "id": "companion"}
             self.answer(500, "application/json", json.dumps(error).encode())
-        elif self.command == "GET" and self.path == "/metrics":
-            self.answer(200, "text/plain", METRICS.encode())
-        elif self.command == "GET" and self.path == "/v1/state":
-            self.answer(200, "application/json", b'{"state":"SERVER_ACTIVE"}')
         else:
-            answer = {"result": RESULTS.get(json.loads(body)["method"]), "error": None, "id": "companion"}
+            answer = {"result": bitcoin(json.loads(body)["method"], mode), "error": None, "id": "companion"}
             self.answer(200, "application/json", json.dumps(answer).encode())
 
     do_GET = do_POST = do_PUT = do_HEAD = do_any
 
     def log_message(self, *_):
         pass
+
+
+def lnd(path, mode):
+    answer = LND[path]
+    if path == "/v1/state" and mode == "warmup":
+        answer = {"state": "LOCKED"}
+    elif path == "/v1/state" and mode == "syncing":
+        answer = {"state": "RPC_ACTIVE"}
+    return marked(answer) if mode == "script" else answer
 
 
 class Electrum(socketserver.StreamRequestHandler):
@@ -107,11 +151,18 @@ def serve(server):
     return server.server_address[1]
 
 
-plain = serve(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Backend))
-tls = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Backend)
+class Threaded(http.server.ThreadingHTTPServer):
+    request_queue_size = 64
+
+    def handle_error(self, *_):
+        pass  # a client that hangs up is no event here
+
+
+plain = serve(Threaded(("127.0.0.1", 0), Backend))
+tls = Threaded(("127.0.0.1", 0), Backend)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain(HOME / "cert.pem", HOME / "key.pem")
-tls.socket = context.wrap_socket(tls.socket, server_side=True)
+tls.socket = context.wrap_socket(tls.socket, server_side=True, do_handshake_on_connect=False)
 electrum = serve(socketserver.ThreadingTCPServer(("127.0.0.1", 0), Electrum))
 ports = f"{plain} {serve(tls)} {electrum}\n"
 (HOME / "ports.new").write_text(ports)

@@ -3,7 +3,9 @@
 
 const REFRESH_MS = 10_000;
 // Longer than nginx waits for the backend, so that the reason comes from nginx.
-const GIVE_UP_MS = 15_000;
+const GIVE_UP_MS = 25_000;
+// Far above any answer of a backend.
+const LONGEST = 1 << 20;
 
 /**
  * Asks one path of this server. Never throws: `{ok, status, body}` where `body` is parsed JSON, or the text when
@@ -19,12 +21,25 @@ export async function ask(path, as = "json") {
       redirect: "error",
       signal: AbortSignal.timeout(GIVE_UP_MS),
     });
-    const text = await response.text();
+    const text = await textOf(response);
     const json = as === "json" || !response.ok;
     return { ok: response.ok, status: response.status, body: json ? parsed(text) : text };
   } catch {
     return { ok: false, status: response?.status ?? 0, body: undefined };
   }
+}
+
+/** The text of an answer; an error for a longer one than any backend gives. */
+async function textOf(response) {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const part of response.body) {
+    text += decoder.decode(part, { stream: true });
+    if (text.length > LONGEST) {
+      throw new Error("too long");
+    }
+  }
+  return text;
 }
 
 function parsed(text) {

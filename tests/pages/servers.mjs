@@ -1,0 +1,105 @@
+// Serves the real pages: nginx with the rendered configuration of a companion, before a stand-in backend. Loopback only.
+
+import { execFileSync, spawn } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+
+const COMPANIONS = resolve(import.meta.dirname, "../companions");
+const WORK = mkdtempSync(join(tmpdir(), "companion-pages-"));
+const children = [];
+
+/** The credentials that no page may show. */
+export const SECRETS = { authorization: Buffer.from("viewer:canary-7b0e5d2c61").toString("base64") };
+
+execFileSync("openssl", [
+  "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=lnd", "-days", "2",
+  "-keyout", join(WORK, "key.pem"), "-out", join(WORK, "cert.pem"),
+], { stdio: "ignore" });
+
+function start(program, options, home) {
+  const log = join(home, "stderr");
+  const child = spawn("bash", ["-c", 'exec "$@" 2>"$0"', log, program, ...options], { stdio: "ignore" });
+  children.push(child);
+  return child;
+}
+
+async function until(what, ready, home) {
+  for (let tries = 0; tries < 200; tries += 1) {
+    if (await ready()) {
+      return;
+    }
+    await pause(50);
+  }
+  const log = join(home, "stderr");
+  throw new Error(`${what} did not start: ${existsSync(log) ? readFileSync(log, "utf8") : "no output"}`);
+}
+
+/** Loopback ports that nobody listens on: taken all at once, then let go. */
+async function freePorts(count) {
+  const servers = await Promise.all(Array.from({ length: count }, () => new Promise((done) => {
+    const server = createServer().listen(0, "127.0.0.1", () => done(server));
+  })));
+  const ports = servers.map((server) => server.address().port);
+  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
+  return ports;
+}
+
+/** The first one stays closed for ever. */
+const [CLOSED] = await freePorts(1);
+
+const backends = new Map();
+
+/** The addresses of a backend that answers as `mode` says, see `tests/companions/backend.py`. */
+export function backend(mode) {
+  if (!backends.has(mode)) {
+    backends.set(mode, mode === "down" ? closed() : started(mode));
+  }
+  return backends.get(mode);
+}
+
+async function closed() {
+  const address = `127.0.0.1:${CLOSED}`;
+  return { plain: address, tls: address, electrum: address };
+}
+
+async function started(mode) {
+  const home = join(WORK, `backend-${mode}`);
+  mkdirSync(home);
+  cpSync(join(WORK, "key.pem"), join(home, "key.pem"));
+  cpSync(join(WORK, "cert.pem"), join(home, "cert.pem"));
+  writeFileSync(join(home, "mode"), mode);
+  start("python3", [join(COMPANIONS, "backend.py"), home], home);
+  await until(`the backend in mode ${mode}`, () => existsSync(join(home, "ports")), home);
+  const [plain, tls, electrum] = readFileSync(join(home, "ports"), "utf8").trim().split(" ").map((port) => `127.0.0.1:${port}`);
+  return { plain, tls, electrum, home };
+}
+
+let served = 0;
+
+/** Serves the page of `context` with the template's variables `values`; its address. */
+export async function serve(context, values) {
+  const [port] = await freePorts(1);
+  served += 1;
+  const home = join(WORK, `nginx-${served}-${context}`);
+  mkdirSync(join(home, "conf.d"), { recursive: true });
+  const settings = Object.entries({ ...values, listen_port: `127.0.0.1:${port}` })
+    .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`);
+  const configuration = execFileSync("python3", [join(COMPANIONS, "render"), context, ...settings], { encoding: "utf8" });
+  writeFileSync(join(home, "conf.d/default.conf"), configuration);
+  cpSync(join(COMPANIONS, "nginx.conf"), join(home, "nginx.conf"));
+  start("nginx", ["-p", home, "-c", join(home, "nginx.conf")], home);
+  const url = `http://127.0.0.1:${port}/`;
+  await until(`nginx of ${context}`, () => fetch(url).then(() => true, () => false), home);
+  return { url, home };
+}
+
+/** Ends all that was started, and removes its files. */
+export function stop() {
+  for (const child of children) {
+    child.kill();
+  }
+  rmSync(WORK, { recursive: true, force: true });
+}
