@@ -4,7 +4,7 @@ How it answers stands in the file `mode` of the directory given, what it was ask
 took are written to `ports` once it listens. Loopback only. A good answer is that of `answers/`.
 
 modes: good; slow (2 s), slowest (8 s); warmup, syncing, stale; an HTTP status (401, 403, 404, 503), redirect; hostile:
-html, text, huge, cut, script; of the Electrum port alone: closing, talkative.
+html, text, huge, cut, script (markup), types; of the Electrum port alone: closing, talkative.
 """
 
 import http.server
@@ -26,6 +26,7 @@ EVIL = {"WWW-Authenticate": 'Basic realm="jsonrpc"', "Set-Cookie": "a=b", "Acces
 ERRORS = {"401": 401, "403": 403, "404": 404, "503": 503, "redirect": 302}
 DELAYS = {"slow": 2, "slowest": 8}
 MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+MACAROON = "0201036c6e64"  # what lnd accepts: these six bytes, as hexadecimal digits
 STARTED = time.time()
 
 
@@ -44,7 +45,12 @@ def bitcoin(method, mode):
             result["time"] = int(time.time()) - 4 * 3600
     if mode == "syncing" and method == "getindexinfo":
         result = {"txindex": {"synced": False, "best_block_height": 400000}}
-    return marked(result) if mode == "script" else result
+    return told(result, mode)
+
+
+def told(answer, mode):
+    """The answer, hostile in the modes that are."""
+    return {"script": marked, "types": mixed}.get(mode, lambda answer: answer)(answer)
 
 
 def marked(answer):
@@ -56,6 +62,19 @@ def marked(answer):
     if isinstance(answer, dict):
         return {key: marked(one) for key, one in answer.items()}
     return answer
+
+
+# What decides whether a page goes on to the rest.
+KEPT = ("blocks", "headers", "identity_pubkey")
+
+
+def mixed(answer):
+    """The answer with values of other types than it should have."""
+    if isinstance(answer, dict):
+        return {key: one if key in KEPT else mixed(one) for key, one in answer.items()}
+    if isinstance(answer, list):
+        return [None, 7, "text", *map(mixed, answer)]
+    return {"text": 7} if isinstance(answer, (bool, int, float)) else 7
 
 
 def electrs(mode):
@@ -105,9 +124,15 @@ class Backend(http.server.BaseHTTPRequestHandler):
         else:
             self.good(mode, body)
 
+    def has_macaroon(self):
+        return self.headers.get("Grpc-Metadata-macaroon") == MACAROON
+
     def good(self, mode, body):
         if self.command == "GET" and self.path == "/metrics":
             self.answer(200, "text/plain", electrs(mode).encode())
+        elif self.command == "GET" and self.path in LND and self.path != "/v1/state" and not self.has_macaroon():
+            refusal = {"code": 2, "message": "verification failed: signature mismatch after caveat verification", "details": []}
+            self.answer(500, "application/json", json.dumps(refusal).encode())
         elif self.command == "GET" and self.path in LND:
             self.answer(200, "application/json", json.dumps(lnd(self.path, mode)).encode())
         elif mode == "warmup":
@@ -127,9 +152,13 @@ def lnd(path, mode):
     answer = LND[path]
     if path == "/v1/state" and mode == "warmup":
         answer = {"state": "LOCKED"}
-    elif path == "/v1/state" and mode == "syncing":
-        answer = {"state": "RPC_ACTIVE"}
-    return marked(answer) if mode == "script" else answer
+    elif path == "/v1/getinfo":
+        answer = {**answer, "best_header_timestamp": str(int(time.time()) - 720)}
+        if mode == "syncing":
+            answer |= {"block_height": 402113, "synced_to_chain": False, "synced_to_graph": False}
+    # The page shows balances only once lnd runs, so its state stays what it is.
+    isolated = path == "/v1/state" and mode in ("script", "types")
+    return answer if isolated else told(answer, mode)
 
 
 class Electrum(socketserver.StreamRequestHandler):

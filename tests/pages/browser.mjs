@@ -6,7 +6,7 @@ import { chromium } from "playwright-core";
 /** Starts the Chromium of this machine. */
 export function launch() {
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+  return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage", `--host-resolver-rules=MAP *.example 127.0.0.1`] });
 }
 
 // What the browser itself writes about an answer of the API that is an error or cut off: the page says more of it.
@@ -39,6 +39,18 @@ export async function open(browser, url, look) {
   });
   const response = await page.goto(url);
   return { context, page, faults, response };
+}
+
+/** Waits until the page has heard of its backend, and asks nothing more. */
+export async function settled(page) {
+  const heard = () => !document.getElementById("status-title").textContent.endsWith("…");
+  await page.waitForFunction(heard, null, { timeout: 60_000 });
+  await page.waitForLoadState("networkidle", { timeout: 120_000 });
+}
+
+/** The words of the page, with plain spaces. */
+export async function wordsOf(page) {
+  return (await page.locator("body").innerText()).replaceAll("\u00a0", " ");
 }
 
 /** What axe finds serious in `page`; its own scripts come by the protocol, which the page's policy does not concern. */

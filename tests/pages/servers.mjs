@@ -11,8 +11,9 @@ const COMPANIONS = resolve(import.meta.dirname, "../companions");
 const WORK = mkdtempSync(join(tmpdir(), "companion-pages-"));
 const children = [];
 
-/** The credentials that no page may show. */
-export const SECRETS = { authorization: Buffer.from("viewer:canary-7b0e5d2c61").toString("base64") };
+/** The credentials that no page may show: a password, and the macaroon that the stand-in for lnd accepts. */
+export const AUTHORIZATION = Buffer.from("viewer:canary-7b0e5d2c61").toString("base64");
+export const MACAROON = "0201036c6e64";
 
 execFileSync("openssl", [
   "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=lnd", "-days", "2",
@@ -52,12 +53,15 @@ const [CLOSED] = await freePorts(1);
 
 const backends = new Map();
 
-/** The addresses of a backend that answers as `mode` says, see `tests/companions/backend.py`. */
-export function backend(mode) {
-  if (!backends.has(mode)) {
-    backends.set(mode, mode === "down" ? closed() : started(mode));
+/**
+ * The addresses of a backend that answers as `mode` says, see `tests/companions/backend.py`: the same one for the same words,
+ * of which those behind a comma tell one from another.
+ */
+export function backend(words) {
+  if (!backends.has(words)) {
+    backends.set(words, words === "down" ? closed() : started(words.split(",")[0]));
   }
-  return backends.get(mode);
+  return backends.get(words);
 }
 
 async function closed() {
@@ -66,8 +70,7 @@ async function closed() {
 }
 
 async function started(mode) {
-  const home = join(WORK, `backend-${mode}`);
-  mkdirSync(home);
+  const home = mkdtempSync(join(WORK, `backend-${mode}-`));
   cpSync(join(WORK, "key.pem"), join(home, "key.pem"));
   cpSync(join(WORK, "cert.pem"), join(home, "cert.pem"));
   writeFileSync(join(home, "mode"), mode);
@@ -79,21 +82,26 @@ async function started(mode) {
 
 let served = 0;
 
-/** Serves the page of `context` with the template's variables `values`; its address. */
-export async function serve(context, values) {
-  const [port] = await freePorts(1);
+/** Serves the page of `context` with the template's variables `values`, at `port` if it is given; its address. */
+export async function serve(context, values, at) {
+  const port = at ?? (await freePorts(1))[0];
   served += 1;
   const home = join(WORK, `nginx-${served}-${context}`);
   mkdirSync(join(home, "conf.d"), { recursive: true });
   const settings = Object.entries({ ...values, listen_port: `127.0.0.1:${port}` })
     .map(([name, value]) => `${name}=${typeof value === "string" ? value : JSON.stringify(value)}`);
-  const configuration = execFileSync("python3", [join(COMPANIONS, "render"), context, ...settings], { encoding: "utf8" });
+  const configuration = execFileSync("python3", [join(COMPANIONS, "render.py"), context, ...settings], { encoding: "utf8" });
   writeFileSync(join(home, "conf.d/default.conf"), configuration);
   cpSync(join(COMPANIONS, "nginx.conf"), join(home, "nginx.conf"));
   start("nginx", ["-p", home, "-c", join(home, "nginx.conf")], home);
   const url = `http://127.0.0.1:${port}/`;
   await until(`nginx of ${context}`, () => fetch(url).then(() => true, () => false), home);
   return { url, home };
+}
+
+/** Changes how a backend answers from now on. */
+export function change(at, mode) {
+  writeFileSync(join(at.home, "mode"), mode);
 }
 
 /** Ends all that was started, and removes its files. */

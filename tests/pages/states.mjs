@@ -1,49 +1,60 @@
 // Each page in each state of its backend: how it is served, and the words that it must show.
 
+import { mkdirSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+import { AUTHORIZATION, MACAROON } from "./servers.mjs";
+
+/** Where the pictures go. */
+export const PICTURES = resolve(process.env.PAGES_OUTPUT ?? join(import.meta.dirname, "../../target/pages"));
+mkdirSync(PICTURES, { recursive: true });
+
+/** Tor's name of a service is 56 letters. */
+export const ONION = `${"a2".repeat(28)}.onion:50001`;
+
 /** What the template of a page is told about a backend. */
 export const PAGES = {
-  "bitcoin-ui": (at) => ({ rpc_address: at.plain }),
-  "lnd-ui": (at) => ({ lnd_address: at.tls }),
-  "electrs-ui": (at) => ({ metrics_address: at.plain, electrum_address: at.electrum }),
+  "bitcoin-ui": (at) => ({ rpc_address: at.plain, authorization: AUTHORIZATION }),
+  "lnd-ui": (at) => ({ lnd_address: at.tls, macaroon: MACAROON }),
+  "electrs-ui": (at) => ({ metrics_address: at.plain, electrum_address: at.electrum, electrum_port: Number(at.electrum.split(":")[1]), onion_address: ONION }),
 };
 
-/** `[page, name of the state, mode of the backend, title, other words, words that may not stand there]` */
+const UNUSABLE = ["html", "text", "huge", "cut"];
+
+/** `[page, name of the state, mode of the backend, title, other words, other variables of the template]` */
 export const STATES = [
-  ["bitcoin-ui", "up", "good", /Running and up to date/, [/870,000/]],
-  ["bitcoin-ui", "down", "down", /The node is down/, [/Start Bitcoin/]],
-  ["bitcoin-ui", "wrong-password", "401", /Credentials refused/, [/companion reconcile/]],
-  ["bitcoin-ui", "starting", "warmup", /The node is starting/, [/Loading block index/]],
-  ["bitcoin-ui", "slow", "slowest", /Running and up to date/, [/870,000/]],
-  ["bitcoin-ui", "syncing", "syncing", /synchronising/, [/467,887 blocks/]],
-  ["bitcoin-ui", "busy", "503", /busy/, []],
-  ["bitcoin-ui", "html", "html", /does not understand/, []],
-  ["bitcoin-ui", "not-json", "text", /does not understand/, []],
-  ["bitcoin-ui", "huge", "huge", /does not understand/, []],
-  ["bitcoin-ui", "cut-off", "cut", /does not understand/, []],
-  ["bitcoin-ui", "markup", "script", /Running/, [/<img src=x/]],
+  ["bitcoin-ui", "up", "good", /^Running and up to date$/, [/870,000/, /Bitcoin Core 29\.0/, /12 min ago/, /18\.2 MvB/]],
+  ["bitcoin-ui", "down", "down", /^The node is down$/, [/Start Bitcoin/, /No good answer since .* asks again in/]],
+  ["bitcoin-ui", "wrong-password", "401", /^Credentials refused$/, [/companion reconcile/]],
+  ["bitcoin-ui", "starting", "warmup", /^The node is starting$/, [/Loading block index/]],
+  ["bitcoin-ui", "slow", "slowest", /^Running and up to date$/, [/870,000/, /txindex/]],
+  ["bitcoin-ui", "syncing", "syncing", /synchronising$/, [/467,887 blocks are left/, /to go|is known/]],
+  ["bitcoin-ui", "stale", "stale", /^Running, but without a new block for long$/, [/is 4 h old/, /Compare the height/]],
+  ["bitcoin-ui", "busy", "503", /^The Bitcoin node is busy$/, []],
+  ["bitcoin-ui", "no-configuration", "good", /^Not configured$/, [/companion reconcile/], { authorization: "" }],
+  ["bitcoin-ui", "markup", "script", /^Running/, [/<img src=x/]],
+  ["bitcoin-ui", "mixed-types", "types", /does not understand$/, []],
+  ...UNUSABLE.map((mode) => ["bitcoin-ui", `unusable-${mode}`, mode, /does not understand$|does not answer in time$/, []]),
 
-  ["lnd-ui", "up", "good", /lnd is running/, [/SERVER_ACTIVE/]],
-  ["lnd-ui", "down", "down", /lnd is down/, [/Start lnd/]],
-  ["lnd-ui", "wrong-password", "401", /does not understand/, []],
-  ["lnd-ui", "locked", "warmup", /wallet is locked/, [/lncli unlock/]],
-  ["lnd-ui", "slow", "slowest", /lnd is running/, []],
-  ["lnd-ui", "syncing", "syncing", /lnd is starting/, []],
-  ["lnd-ui", "html", "html", /does not understand/, []],
-  ["lnd-ui", "not-json", "text", /does not understand/, []],
-  ["lnd-ui", "huge", "huge", /does not understand/, []],
-  ["lnd-ui", "cut-off", "cut", /does not understand/, []],
-  ["lnd-ui", "markup", "script", /lnd runs/, [/<img src=x/]],
+  ["lnd-ui", "up", "good", /^lnd is running$/, [/1,200,000 sat/, /3,400,000 sat/, /3 open, 2 active/, /lnd 0\.19\.0-beta/, /12 min ago/]],
+  ["lnd-ui", "no-macaroon", "good", /^lnd is running$/, [/this page has no macaroon/, /macaroon_file/], { macaroon: "" }],
+  ["lnd-ui", "wrong-macaroon", "good", /^lnd is running$/, [/macaroon was not accepted/, /signature mismatch/], { macaroon: "00ff" }],
+  ["lnd-ui", "down", "down", /^lnd is down/, [/Start lnd/, /No good answer since/]],
+  ["lnd-ui", "refused", "401", /^Credentials refused|does not understand$/, []],
+  ["lnd-ui", "locked", "warmup", /wallet is locked$/, [/lncli unlock/]],
+  ["lnd-ui", "slow", "slowest", /^lnd is running$/, [/1,200,000 sat/]],
+  ["lnd-ui", "syncing", "syncing", /^lnd is running, synchronising$/, [/402,113/]],
+  ["lnd-ui", "markup", "script", /^lnd is running$/, [/<img src=x/]],
+  ["lnd-ui", "mixed-types", "types", /^lnd is running$/, [/State\sSERVER_ACTIVE/]],
+  ...UNUSABLE.map((mode) => ["lnd-ui", `unusable-${mode}`, mode, /does not understand$|does not answer in time$/, []]),
 
-  ["electrs-ui", "up", "good", /Running/, [/870,000/]],
-  ["electrs-ui", "down", "down", /The indexer is down/, [/Start the indexer/]],
-  ["electrs-ui", "wrong-password", "401", /offers no figures/, []],
-  ["electrs-ui", "slow", "slowest", /Running/, [/870,000/]],
-  ["electrs-ui", "syncing", "syncing", /Running/, [/402,113/]],
-  ["electrs-ui", "html", "html", /offers no figures/, []],
-  ["electrs-ui", "not-json", "text", /offers no figures/, []],
-  ["electrs-ui", "huge", "huge", /offers no figures/, []],
-  ["electrs-ui", "cut-off", "cut", /offers no figures/, []],
-  ["electrs-ui", "markup", "script", /Running/, [/870,000/]],
+  ["electrs-ui", "up", "good", /^Running$/, [/870,000/, /127\.0\.0\.1:\d+:t/, /a2a2\.onion:50001:t/]],
+  ["electrs-ui", "down", "down", /^The indexer is down$/, [/Start the indexer/, /No good answer since/]],
+  ["electrs-ui", "no-figures", "401", /offers no figures$/, []],
+  ["electrs-ui", "slow", "slowest", /^Running$/, [/870,000/]],
+  ["electrs-ui", "syncing", "syncing", /^Running/, [/402,113/]],
+  ["electrs-ui", "markup", "script", /^Running/, [/870,000/]],
+  ...UNUSABLE.map((mode) => ["electrs-ui", `unusable-${mode}`, mode, /offers no figures$/, []]),
 ];
 
 /** The looks: a screen, a phone, and the screen in the dark. */

@@ -39,6 +39,14 @@ pub fn read_secret(path: impl AsRef<Path>) -> Result<Zeroizing<String>, HookErro
     Ok(Zeroizing::new(line.to_owned()))
 }
 
+/// Reads all bytes of a file that holds a secret; `None` if the file is missing.
+///
+/// # Errors
+/// [`HookError::Input`] if the file cannot be read or is too large.
+pub fn read_secret_bytes(path: impl AsRef<Path>) -> Result<Option<Zeroizing<Vec<u8>>>, HookError> {
+    read(path.as_ref())
+}
+
 /// Reads all bytes of an input; `None` if the file is missing.
 pub(crate) fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, HookError> {
     read_file(path, INPUT_LIMIT, Trust::AnyOwner)

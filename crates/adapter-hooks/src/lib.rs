@@ -36,5 +36,5 @@ pub use command::CommandError;
 pub use config_hook::{ConfigHook, Readiness};
 pub use error::HookError;
 pub use hook_runner::{FileHooks, sweep};
-pub use input::read_secret;
+pub use input::{read_secret, read_secret_bytes};
 pub use key::HostKey;

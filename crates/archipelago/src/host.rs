@@ -174,8 +174,7 @@ pub fn hooks(store: &RecordStore) -> Result<FileHooks, HostError> {
     hooks.register(name, LiveBitcoinUi(Arc::clone(store.inputs()))).map_err(HostError::Hook)?;
     for page in StatusPage::ALL {
         let name = HookName::new(page.base()).map_err(HostError::Name)?;
-        let inputs = Arc::clone(store.inputs());
-        let live = move || page.render(inputs.catalog().node(), machine_name(), has_ipv6());
+        let live = LivePage { page, inputs: Arc::clone(store.inputs()) };
         hooks.register(name, live).map_err(HostError::Hook)?;
     }
     Ok(hooks)
@@ -224,6 +223,22 @@ impl ConfigHook for LiveBitcoinUi {
 
     fn inputs(&self) -> Vec<PathBuf> {
         self.now().inputs()
+    }
+}
+
+/// The hook of a status page, with the same.
+struct LivePage {
+    page: StatusPage,
+    inputs: Arc<Inputs>,
+}
+
+impl ConfigHook for LivePage {
+    fn render(&self) -> Result<Readiness, HookError> {
+        self.page.render(self.inputs.catalog().node(), machine_name(), has_ipv6())
+    }
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        self.page.inputs(self.inputs.catalog().node())
     }
 }
 

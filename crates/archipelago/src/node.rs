@@ -93,10 +93,8 @@ impl Node {
     /// [`InvalidValue`] naming the field.
     pub fn validate(&self) -> Result<(), InvalidValue> {
         self.bitcoin.validate()?;
-        let Electrs { metrics_address, electrum_address } = self.electrs;
-        validate_address("lnd.address", self.lnd.address)?;
-        validate_address("electrs.metrics_address", metrics_address)?;
-        validate_address("electrs.electrum_address", electrum_address)?;
+        self.lnd.validate()?;
+        self.electrs.validate()?;
         if self.frame_ancestors.len() > FRAME_ANCESTORS_LIMIT {
             let count = self.frame_ancestors.len().to_string();
             return Err(InvalidValue::new("frame_ancestors", &count, "must be at most 8 origins"));
@@ -172,35 +170,81 @@ impl BitcoinRpc {
 }
 
 /// The node's lnd.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Lnd {
     /// The address and port of its REST API. `169.254.1.2` is the host's loopback in the network of the page's
     /// container; with any other address the page shares the network of the host instead.
     pub address: SocketAddr,
+    /// A file with a macaroon that can only read, lnd's `readonly.macaroon`. With it the page shows balances and
+    /// channels to everybody who can open the page. The address must be a loopback address then, because the page
+    /// cannot verify lnd's certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub macaroon_file: Option<AbsolutePath>,
 }
 
 impl Default for Lnd {
     fn default() -> Self {
-        Self { address: SocketAddr::new(HOST_LOOPBACK.into(), 8080) }
+        Self { address: SocketAddr::new(HOST_LOOPBACK.into(), 8080), macaroon_file: None }
+    }
+}
+
+impl Lnd {
+    fn validate(&self) -> Result<(), InvalidValue> {
+        validate_address("lnd.address", self.address)?;
+        let ip = self.address.ip();
+        if self.macaroon_file.is_some() && ip != HOST_LOOPBACK && !ip.is_loopback() {
+            let rule = "must be a loopback address with `macaroon_file`, such as `127.0.0.1:8080`";
+            return Err(InvalidValue::new("lnd.address", &self.address.to_string(), rule));
+        }
+        Ok(())
     }
 }
 
 /// The node's Electrum server: electrs, ElectrumX, or the electrs of mempool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Electrs {
     /// The address and port of the figures that electrs publishes, its `monitoring_addr`.
     pub metrics_address: SocketAddr,
     /// The address and port for wallets, its `electrum_rpc_addr`.
     pub electrum_address: SocketAddr,
+    /// Where wallets reach it over Tor, `NAME.onion:PORT`; the page shows it as text and as a QR code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub onion_address: Option<String>,
 }
 
 impl Default for Electrs {
     fn default() -> Self {
         let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        Self { metrics_address: local(4224), electrum_address: local(50001) }
+        Self {
+            metrics_address: local(4224),
+            electrum_address: local(50001),
+            onion_address: None,
+        }
     }
+}
+
+impl Electrs {
+    fn validate(&self) -> Result<(), InvalidValue> {
+        validate_address("electrs.metrics_address", self.metrics_address)?;
+        validate_address("electrs.electrum_address", self.electrum_address)?;
+        match &self.onion_address {
+            Some(address) if !is_onion(address) => {
+                let rule = "must be `NAME.onion:PORT`, the name with 56 of `a-z2-7`";
+                Err(InvalidValue::new("electrs.onion_address", address, rule))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether `text` is the address of a version 3 onion service with its port.
+fn is_onion(text: &str) -> bool {
+    let Some((name, port)) = text.split_once(".onion:") else { return false };
+    let is_base32 = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'));
+    let is_number = port.bytes().all(|byte| byte.is_ascii_digit()) && !port.starts_with('0');
+    name.len() == 56 && is_base32 && is_number && port.parse::<u16>().is_ok()
 }
 
 /// Refuses an address that nobody can connect to, or that nginx cannot write.
@@ -325,7 +369,7 @@ mod tests {
         for bad in ["0.0.0.0:8080", "[::]:8080", "127.0.0.1:0", "[fe80::1%2]:8080"] {
             let address = bad.parse().unwrap();
             let node = |lnd, electrs| Node { lnd, electrs, ..Node::default() };
-            let lnd = node(Lnd { address }, Electrs::default());
+            let lnd = node(Lnd { address, ..Lnd::default() }, Electrs::default());
             assert_eq!(lnd.validate().unwrap_err().field(), "lnd.address", "{bad}");
             let metrics = Electrs { metrics_address: address, ..Electrs::default() };
             let field = node(Lnd::default(), metrics).validate().unwrap_err();
@@ -333,6 +377,47 @@ mod tests {
             let electrum = Electrs { electrum_address: address, ..Electrs::default() };
             let field = node(Lnd::default(), electrum).validate().unwrap_err();
             assert_eq!(field.field(), "electrs.electrum_address", "{bad}");
+        }
+    }
+
+    #[test]
+    fn macaroon_is_sent_to_a_loopback_address_only() {
+        let with = |address: &str| {
+            let macaroon_file = Some(must("/srv/lnd/readonly.macaroon"));
+            let lnd = Lnd { address: address.parse().unwrap(), macaroon_file };
+            Node { lnd, ..Node::default() }
+        };
+        for good in ["169.254.1.2:8080", "127.0.0.1:8080", "[::1]:8080"] {
+            with(good).validate().unwrap();
+        }
+        for bad in ["192.168.1.20:8080", "169.254.1.3:8080", "[fd00::9]:8080"] {
+            assert_eq!(with(bad).validate().unwrap_err().field(), "lnd.address", "{bad}");
+        }
+    }
+
+    #[test]
+    fn onion_address_of_another_form_is_refused_by_field() {
+        let name = "a2".repeat(28);
+        let with = |address: String| {
+            let electrs = Electrs { onion_address: Some(address), ..Electrs::default() };
+            Node { electrs, ..Node::default() }
+        };
+        with(format!("{name}.onion:50001")).validate().unwrap();
+        let bad = [
+            "",
+            "x.onion:50001",
+            "NAME.onion:0",
+            "NAME.onion:65536",
+            "NAME.onion",
+            "NAME.onion:1\";",
+            "NAME.onion:1:2",
+            "NAME1.onion:1",
+            "$NAME.onion:1",
+            "NAME.example:1",
+        ];
+        for bad in bad.map(|form| form.replace("NAME", &name)) {
+            let error = with(bad.clone()).validate().unwrap_err();
+            assert_eq!(error.field(), "electrs.onion_address", "{bad}");
         }
     }
 

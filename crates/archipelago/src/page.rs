@@ -1,17 +1,23 @@
-//! What the node sets for every page, and the hooks of lnd-ui and electrs-ui, whose pages need no credentials.
+//! What the node sets for every page, and the hooks of lnd-ui and electrs-ui.
 //!
-//! The images of those two are configured for a default node. Only a node with other settings has their
-//! configuration rendered.
+//! The images of those two are configured for a default node, without credentials. Only a node with other settings has
+//! their configuration rendered, with lnd's macaroon if the node names one.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 use adapter_hooks::template::{self, Value, Values};
-use adapter_hooks::{HookError, Readiness};
-use companion_core::model::container::{HOST_LOOPBACK, HostName};
+use adapter_hooks::{HookError, Readiness, read_secret_bytes};
+use companion_core::model::container::{AbsolutePath, HOST_LOOPBACK, HostName};
 use companion_core::model::hook::Rendered;
 use companion_core::ports::PortErrorKind;
 
 use crate::node::{ELECTRS_UI_PORT, LND_UI_PORT, Node};
+
+/// The most bytes of a macaroon; lnd's own have fewer than 400.
+const MACAROON_LIMIT: usize = 1024;
 
 /// A page that is configured by its image unless the node has settings for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +59,15 @@ impl StatusPage {
         }
     }
 
+    /// The files that its configuration is rendered from on `node`.
+    pub(crate) fn inputs(self, node: &Node) -> Vec<PathBuf> {
+        let macaroon = node.lnd.macaroon_file.iter().filter(|_| self == Self::Lnd);
+        macaroon.map(|file| file.as_path().to_owned()).collect()
+    }
+
     /// Renders its configuration for `node`; the parameters are those of [`values`].
+    ///
+    /// A macaroon that is missing is left out: lnd makes it with its wallet, and the page says what it waits for.
     pub(crate) fn render(
         self,
         node: &Node,
@@ -67,14 +81,21 @@ impl StatusPage {
             Self::Electrs => ELECTRS_UI_PORT,
         };
         let mut values = values(node, machine, port, on_host && has_ipv6);
-        let mut set = |name: &str, address: std::net::SocketAddr| {
-            values.insert(name.to_owned(), Value::Text(address.to_string()));
-        };
+        let mut set = |name: &str, text: String| values.insert(name.to_owned(), Value::Text(text));
         match self {
-            Self::Lnd => set("lnd_address", node.lnd.address),
+            Self::Lnd => {
+                let loopback = if on_host { Ipv4Addr::LOCALHOST } else { HOST_LOOPBACK };
+                let macaroon = node.lnd.macaroon_file.as_ref().map(macaroon).transpose()?;
+                set("host_loopback", loopback.to_string());
+                set("lnd_address", node.lnd.address.to_string());
+                set("macaroon", macaroon.unwrap_or_default());
+            }
             Self::Electrs => {
-                set("metrics_address", node.electrs.metrics_address);
-                set("electrum_address", node.electrs.electrum_address);
+                let electrs = &node.electrs;
+                set("metrics_address", electrs.metrics_address.to_string());
+                set("electrum_address", electrs.electrum_address.to_string());
+                set("electrum_port", electrs.electrum_address.port().to_string());
+                set("onion_address", electrs.onion_address.clone().unwrap_or_default());
             }
         }
         rendered(self.base(), self.template(), &values)
@@ -86,6 +107,22 @@ impl StatusPage {
             Self::Electrs => include_str!("../companions/electrs-ui/nginx.conf.j2"),
         }
     }
+}
+
+/// The macaroon in `file` as hexadecimal digits, as lnd expects it in a header; none while the file is missing.
+fn macaroon(file: &AbsolutePath) -> Result<String, HookError> {
+    let Some(bytes) = read_secret_bytes(file.as_path())? else { return Ok(String::new()) };
+    if bytes.is_empty() || bytes.len() > MACAROON_LIMIT {
+        let why = "is not a macaroon: it has no bytes or more than 1024";
+        return Err(HookError::UnusableInput { path: file.to_string(), why });
+    }
+    // Reserved, so that no part of the secret stays behind in memory that was let go.
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes.iter() {
+        // Writing to a `String` cannot fail.
+        let _written = write!(digits, "{byte:02x}");
+    }
+    Ok(digits)
 }
 
 /// The values of every page's template on `node`, whose machine is called `machine`.

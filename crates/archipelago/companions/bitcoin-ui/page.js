@@ -1,11 +1,14 @@
 // The page of the bitcoin RPC viewer: asks the read-only calls one after the other and shows what the node says.
 
-import { ask, bytes, count, duration, element, fill, noteGood, repeat, say, trouble } from "./companion.js";
+import { ask, bytes, count, duration, element, fill, noteGood, now, Pace, repeat, say, timeSince, trouble, virtualBytes } from "./companion.js";
 
-const NAME = "The Bitcoin node";
+const NAME = "the Bitcoin node";
 const STARTING = -28; // RPC_IN_WARMUP
+// Blocks come every 10 minutes. Two hours without one happen once in three years.
+const STALE_S = 2 * 3600;
+const pace = new Pace();
 
-/** The `result` of a call, or undefined. Asks nothing where the first call already failed. */
+/** The `result` of a call, or undefined. */
 async function result(method) {
   const answer = await ask(`api/${method}`);
   return answer.ok ? answer.body?.result : undefined;
@@ -14,14 +17,14 @@ async function result(method) {
 function troubleOf(answer) {
   const error = answer.body?.error;
   if (error?.code === STARTING) {
-    return { state: "wait", title: "The node is starting", text: `It says: ${error.message}`, steps: ["Wait: this page asks again by itself"] };
+    return { state: "wait", title: "The node is starting", text: `It says: ${error.message}`, steps: ["Wait: starting takes some minutes, and hours after it was not shut down cleanly"] };
   }
   if (error === "not configured") {
     return {
       state: "bad",
       title: "Not configured",
       text: "This page has not been told where the node is and how to log in to it.",
-      steps: ["Have the configuration written: companion reconcile", "Should it still be missing, see why: companion status"],
+      steps: ["Have the configuration written: companion reconcile", "If it is still missing, see why: companion status"],
     };
   }
   if (error === "credentials refused") {
@@ -29,7 +32,7 @@ function troubleOf(answer) {
       state: "bad",
       title: "Credentials refused",
       text: "The node runs, but it does not accept the user and password of this page. They were probably changed.",
-      steps: ["Have the configuration written again: companion reconcile", "Should it persist, compare rpcuser and rpcauth in the node's bitcoin.conf"],
+      steps: ["Have the configuration written again: companion reconcile", "If that does not help, compare rpcuser and rpcauth in the node's bitcoin.conf"],
     };
   }
   if (error === "access refused") {
@@ -44,8 +47,8 @@ function troubleOf(answer) {
     return {
       state: "bad",
       title: "The node is down",
-      text: "Nothing takes connections at the node's RPC address. It is stopped, or has not come so far in starting.",
-      steps: ["Start Bitcoin, or wait if it was just started", "Should it not stay up, read its log"],
+      text: "Nothing takes connections at the node's RPC address. It is stopped, or still starting.",
+      steps: ["Start Bitcoin, or wait if it was just started", "If it does not stay up, read its log"],
     };
   }
   if (typeof error?.message === "string") {
@@ -55,27 +58,28 @@ function troubleOf(answer) {
 }
 
 async function round() {
-  const answer = await ask("api/getblockchaininfo");
+  const answer = await ask("api/getblockchaininfo", { urgent: true });
   const chain = answer.ok ? answer.body?.result : undefined;
   if (!Number.isFinite(chain?.blocks)) {
     say(troubleOf(answer));
     noteGood(false);
     return;
   }
-  const network = await result("getnetworkinfo");
-  const pool = await result("getmempoolinfo");
-  const totals = await result("getnettotals");
-  const indexes = await result("getindexinfo");
-  const uptime = await result("uptime");
-  const peers = network?.connections ?? (await result("getconnectioncount"));
-
+  // A node that synchronises takes seconds for each call: what is known is shown at once.
   showChain(chain);
-  showNetwork(network, totals, uptime, peers);
-  showPool(pool);
-  showIndexes(indexes);
+  say(stateOf(chain));
+  noteGood(true);
+
+  const network = await result("getnetworkinfo");
+  const peers = network?.connections ?? (await result("getconnectioncount"));
+  showNetwork(network, peers);
   showWarnings(chain.warnings, network?.warnings);
   say(stateOf(chain, peers));
-  noteGood(true);
+  showPool(await result("getmempoolinfo"));
+  const totals = await result("getnettotals");
+  fill({ received: bytes(totals?.totalbytesrecv), sent: bytes(totals?.totalbytessent) });
+  fill({ uptime: duration(await result("uptime")) });
+  showIndexes(await result("getindexinfo"));
 }
 
 function stateOf(chain, peers) {
@@ -84,15 +88,28 @@ function stateOf(chain, peers) {
   }
   const left = chain.headers - chain.blocks;
   if (chain.initialblockdownload || left > 2) {
-    const behind = left > 0 ? `${count(left)} blocks are left.` : "It is still looking for the newest blocks.";
+    const behind = left > 0 ? `${count(left)} blocks are left. ${pace.words(1 - progressOf(chain))}` : "It is still looking for the newest blocks.";
     return { state: "wait", title: "Running, synchronising", text: behind, steps: [] };
+  }
+  const age = now() / 1000 - chain.time;
+  if (age > STALE_S && chain.chain !== "regtest") {
+    return {
+      state: "wait",
+      title: "Running, but without a new block for long",
+      text: `Block ${count(chain.blocks)} is ${duration(age)} old, and one comes every ten minutes. The node may have missed what the others know.`,
+      steps: ["Check the network connection and the clock of this machine", "Compare the height with that of another node", "If others are ahead, restart Bitcoin and read its log"],
+    };
   }
   return { state: "good", title: "Running and up to date", text: `Block ${count(chain.blocks)} is the newest.`, steps: [] };
 }
 
+function progressOf(chain) {
+  return Math.min(1, Math.max(0, Number(chain.verificationprogress) || 0));
+}
+
 function showChain(chain) {
   const names = { main: "Mainnet", test: "Testnet 3", testnet4: "Testnet 4", signet: "Signet", regtest: "Regtest" };
-  const progress = Math.min(1, Math.max(0, Number(chain.verificationprogress) || 0));
+  const progress = progressOf(chain);
   // Rounded down: 99.99 % must not read as done.
   const percent = `${(Math.floor(progress * 10_000) / 100).toFixed(2)}\u00a0%`;
   // The node estimates, so that its progress stays a little below 1 for ever.
@@ -102,7 +119,7 @@ function showChain(chain) {
     blocks: count(chain.blocks),
     headers: count(chain.headers),
     verified: complete ? "all" : percent,
-    time: Number.isFinite(chain.time) ? new Date(chain.time * 1000).toLocaleString() : undefined,
+    time: timeSince(chain.time),
     disk: bytes(chain.size_on_disk),
     pruned: chain.pruned ? `yes, from block ${count(chain.pruneheight) ?? "?"}` : "no",
   });
@@ -111,17 +128,32 @@ function showChain(chain) {
   bar.textContent = percent;
 }
 
-function showNetwork(network, totals, uptime, peers) {
+/**
+ * The product behind a user agent (BIP 14): "/Satoshi:28.1.0/Knots:20250305/" → "Bitcoin Knots 28.1 (20250305)". Another
+ * one is shown as it is.
+ */
+function productOf(agent) {
+  if (typeof agent !== "string") {
+    return undefined;
+  }
+  const match = /^\/Satoshi:(\d+(?:\.\d+)+)(\([^/]*\))?\/(?:(\w+):([\w.]+)\/)?$/.exec(agent);
+  if (match === null) {
+    return agent.replaceAll("/", " ").trim();
+  }
+  const [, number, comment, fork, edition] = match;
+  // Releases have been called by two numbers since 22.0, and by three after a correction of a correction.
+  const version = /^\d\d+\.\d+\.0$/.test(number) ? number.slice(0, -2) : number;
+  return [`Bitcoin ${fork ?? "Core"} ${version}`, edition && `(${edition})`, comment].filter(Boolean).join(" ");
+}
+
+function showNetwork(network, peers) {
   const reachable = network?.networks?.filter((one) => one.reachable).map((one) => one.name).join(", ");
   fill({
-    software: network?.subversion?.replaceAll("/", " ").trim(),
-    uptime: duration(uptime),
+    software: productOf(network?.subversion),
     peers: count(peers),
     incoming: count(network?.connections_in),
     outgoing: count(network?.connections_out),
     reachable: network?.networkactive === false ? "switched off" : reachable,
-    received: bytes(totals?.totalbytesrecv),
-    sent: bytes(totals?.totalbytessent),
   });
 }
 
@@ -132,7 +164,7 @@ function showPool(pool) {
   const fee = Number.isFinite(pool?.mempoolminfee) ? `${Number((pool.mempoolminfee * 100_000).toFixed(3))}\u00a0sat/vB` : undefined;
   fill({
     transactions: count(pool?.size),
-    vsize: Number.isFinite(pool?.bytes) ? `${count(pool.bytes)}\u00a0vB` : undefined,
+    vsize: virtualBytes(pool?.bytes),
     memory: used && most ? `${used} of ${most}` : used,
     fee,
   });

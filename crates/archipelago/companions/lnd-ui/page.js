@@ -1,13 +1,17 @@
-// The page of lnd: shows the one thing that lnd tells without a macaroon, how far it has come in starting.
+// The page of lnd: how far it has come in starting, which it tells everybody; with a macaroon that can only read also its
+// balances, its channels, and whether it is up to date.
 
-import { ask, fill, noteGood, repeat, say, trouble } from "./companion.js";
+import { ask, count, element, fill, noteGood, repeat, say, timeSince, trouble } from "./companion.js";
+
+// The largest ones; the others are counted.
+const MOST_CHANNELS = 50;
 
 const STATES = {
   WAITING_TO_START: ["wait", "lnd waits to start", "Another lnd of a cluster leads; this one stands by.", []],
   NON_EXISTING: ["wait", "lnd has no wallet yet", "It runs and waits for a wallet to be made.", ["Make one: lncli create"]],
   LOCKED: ["wait", "The wallet is locked", "lnd runs, but does nothing on the network until its wallet is unlocked.", ["Unlock it: lncli unlock"]],
-  UNLOCKED: ["wait", "lnd is starting", "The wallet is unlocked; the calls for wallets and channels are not ready yet.", ["Wait: this page asks again by itself"]],
-  RPC_ACTIVE: ["wait", "lnd is starting", "It takes calls, but waits for its chain backend or its peers.", ["Wait: this page asks again by itself", "Should it stay so, see whether the Bitcoin node is up to date"]],
+  UNLOCKED: ["wait", "lnd is starting", "The wallet is unlocked; the calls for wallets and channels are not ready yet.", ["Wait: this takes some minutes"]],
+  RPC_ACTIVE: ["wait", "lnd is starting", "It takes calls, but waits for its chain backend or its peers.", ["Wait: this takes some minutes", "If it stays so, see whether the Bitcoin node is up to date"]],
   SERVER_ACTIVE: ["good", "lnd is running", "Its wallet is open and it is on the network.", []],
 };
 
@@ -30,7 +34,7 @@ function troubleOf(answer) {
 }
 
 async function round() {
-  const answer = await ask("api/state");
+  const answer = await ask("api/state", { urgent: true });
   const state = answer.ok ? answer.body?.state : undefined;
   if (typeof state !== "string") {
     say(troubleOf(answer));
@@ -41,6 +45,105 @@ async function round() {
   fill({ state });
   say({ state: kind, title, text, steps });
   noteGood(true);
+  if (state === "SERVER_ACTIVE" || state === "RPC_ACTIVE") {
+    await showWallet(state === "SERVER_ACTIVE");
+  } else {
+    showNote("Balances and channels are shown when lnd runs.");
+  }
+}
+
+/** What needs the macaroon; without one, why it is not shown. */
+async function showWallet(active) {
+  const answer = await ask("api/getinfo");
+  const info = answer.body;
+  if (info?.error === "no macaroon") {
+    showNote("Balances and channels are not shown: this page has no macaroon. To show them to everybody who can open this page, name lnd's readonly.macaroon in catalog.toml: [node.lnd] macaroon_file. lnd makes that file together with its wallet.");
+    return;
+  }
+  if (!answer.ok || typeof info?.identity_pubkey !== "string") {
+    const words = typeof info?.message === "string" ? `lnd says: ${info.message}` : "lnd gave no answer to it.";
+    showNote(`Balances and channels are not shown: the macaroon was not accepted. ${words}`);
+    return;
+  }
+  showNode(info);
+  if (active && info.synced_to_chain === false) {
+    say({ state: "wait", title: "lnd is running, synchronising", text: `It is at block ${count(info.block_height) ?? "?"} and catches up with the Bitcoin node.`, steps: [] });
+  }
+  const [wallet, balance, channels] = [await ask("api/wallet"), await ask("api/balance"), await ask("api/channels")];
+  showBalances(wallet.body, balance.body);
+  showChannels(channels.body?.channels);
+  document.getElementById("wallet-note").hidden = true;
+  for (const section of document.querySelectorAll("[data-needs=macaroon]")) {
+    section.hidden = false;
+  }
+}
+
+function showNote(text) {
+  const note = document.getElementById("wallet-note");
+  note.textContent = text;
+  note.hidden = false;
+  for (const section of document.querySelectorAll("[data-needs=macaroon]")) {
+    section.hidden = true;
+  }
+}
+
+function showNode(info) {
+  const yes = (flag) => (flag === true ? "up to date" : flag === false ? "not yet" : undefined);
+  fill({
+    alias: text(info.alias),
+    software: typeof info.version === "string" ? `lnd ${info.version.split(" ")[0]}` : undefined,
+    height: count(info.block_height),
+    header: timeSince(number(info.best_header_timestamp)),
+    chain: yes(info.synced_to_chain),
+    graph: yes(info.synced_to_graph),
+    peers: count(info.num_peers),
+  });
+}
+
+function showBalances(wallet, balance) {
+  fill({
+    confirmed: sats(wallet?.confirmed_balance),
+    unconfirmed: sats(wallet?.unconfirmed_balance),
+    local: sats(balance?.local_balance?.sat),
+    remote: sats(balance?.remote_balance?.sat),
+    pending: sats(balance?.pending_open_local_balance?.sat),
+  });
+}
+
+function showChannels(channels) {
+  const all = Array.isArray(channels) ? channels.filter((one) => typeof one === "object" && one !== null) : [];
+  all.sort((one, other) => (number(other.capacity) || 0) - (number(one.capacity) || 0));
+  const rows = all.slice(0, MOST_CHANNELS).map((channel) => {
+    const row = document.createElement("tr");
+    const name = element("th", text(channel.peer_alias) ?? short(channel.remote_pubkey));
+    name.scope = "row";
+    name.append(element("small", channel.active === true ? "active" : "inactive"));
+    row.append(name, ...[channel.capacity, channel.local_balance, channel.remote_balance].map((value) => element("td", count(number(value)) ?? "–")));
+    return row;
+  });
+  document.getElementById("channels-rows").replaceChildren(...rows);
+  document.getElementById("channels-table").hidden = rows.length === 0;
+  const active = all.filter((one) => one.active === true).length;
+  const more = all.length > rows.length ? ` The ${rows.length} largest are shown.` : "";
+  document.getElementById("channels-note").textContent = all.length === 0 ? "There are no open channels." : `${count(all.length)} open, ${count(active)} active; amounts in satoshi.${more}`;
+}
+
+// lnd writes 64-bit numbers as texts.
+function number(value) {
+  return typeof value === "string" && /^-?\d{1,16}$/.test(value) ? Number(value) : Number.isFinite(value) ? value : undefined;
+}
+
+function sats(value) {
+  const amount = count(number(value));
+  return amount === undefined ? undefined : `${amount}\u00a0sat`;
+}
+
+function text(value) {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+function short(key) {
+  return typeof key === "string" ? `${key.slice(0, 8)}…${key.slice(-4)}` : "unknown";
 }
 
 repeat(round);

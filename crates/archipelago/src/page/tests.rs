@@ -67,6 +67,7 @@ fn moved_backend_concerns_its_own_page_alone() {
     let electrs = Electrs {
         metrics_address: "127.0.0.1:24224".parse().unwrap(),
         electrum_address: "[::1]:60401".parse().unwrap(),
+        onion_address: Some(format!("{}.onion:50001", "a2".repeat(28))),
     };
     let node = Node { electrs, ..Node::default() };
     assert!(!StatusPage::Lnd.is_rendered_on(&node));
@@ -74,13 +75,15 @@ fn moved_backend_concerns_its_own_page_alone() {
     let text = text(StatusPage::Electrs, &node, None, true);
     assert!(text.contains("proxy_pass \"http://127.0.0.1:24224/metrics\";"), "{text}");
     assert!(text.contains("fastcgi_pass \"[::1]:60401\";"), "{text}");
-    assert!(text.contains("    listen [::]:18082 default_server ipv6only=on;\n"), "{text}");
+    assert!(text.contains("{\\\"port\\\":60401,\\\"onion\\\":\\\"a2a2"), "{text}");
 }
 
 #[test]
 fn lnd_at_an_address_of_its_own_is_asked_from_the_host_network() {
-    let at =
-        |address: &str| Node { lnd: Lnd { address: address.parse().unwrap() }, ..Node::default() };
+    let at = |address: &str| {
+        let lnd = Lnd { address: address.parse().unwrap(), ..Lnd::default() };
+        Node { lnd, ..Node::default() }
+    };
     let page = StatusPage::Lnd;
     let (near, far) = (at("169.254.1.2:8180"), at("[fd00::9]:8080"));
     assert!(page.is_rendered_on(&near) && !page.is_on_host_network(&near));
@@ -88,9 +91,11 @@ fn lnd_at_an_address_of_its_own_is_asked_from_the_host_network() {
     let near = text(page, &near, None, true);
     assert!(near.contains("listen 80 ") && !near.contains("listen [::]"), "{near}");
     assert!(near.contains("proxy_pass \"https://169.254.1.2:8180/v1/state\";"), "{near}");
+    assert!(near.contains("proxy_pass http://169.254.1.2:$1/icon.svg;"), "{near}");
     let far = text(page, &far, None, true);
     assert!(far.contains("listen 18083 ") && far.contains("listen [::]:18083 "), "{far}");
     assert!(far.contains("proxy_pass \"https://[fd00::9]:8080/v1/state\";"), "{far}");
+    assert!(far.contains("proxy_pass http://127.0.0.1:$1/icon.svg;"), "{far}");
 }
 
 /// nginx refuses a map with the same key twice, and the templates have `localhost`.
@@ -103,5 +108,48 @@ fn each_host_name_is_rendered_once() {
         let text = text(page, &node, None, false);
         let keys = |name: &str| text.matches(&format!("\"host:{name}\"")).count();
         assert_eq!((keys("node.home.arpa"), keys("localhost")), (1, 1), "{text}");
+    }
+}
+
+fn with_macaroon(file: &std::path::Path) -> Node {
+    let macaroon_file = Some(AbsolutePath::new(file.to_str().unwrap()).unwrap());
+    Node { lnd: Lnd { macaroon_file, ..Lnd::default() }, ..Node::default() }
+}
+
+#[test]
+fn macaroon_becomes_a_header_of_four_fixed_calls() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("readonly.macaroon");
+    std::fs::write(&file, [0x02, 0x01, 0x00, 0xff, b'"', b'\n', b'$']).unwrap();
+    let node = with_macaroon(&file);
+    assert!(StatusPage::Lnd.is_rendered_on(&node) && !StatusPage::Electrs.is_rendered_on(&node));
+    assert_eq!(StatusPage::Lnd.inputs(&node), [file]);
+    assert!(StatusPage::Electrs.inputs(&node).is_empty());
+    let text = text(StatusPage::Lnd, &node, None, false);
+    let header = "proxy_set_header Grpc-Metadata-macaroon \"020100ff220a24\";";
+    assert_eq!(text.matches(header).count(), 4, "{text}");
+    for path in ["getinfo", "balance/blockchain", "balance/channels", "channels"] {
+        let call = format!("proxy_pass \"https://169.254.1.2:8080/v1/{path}\";");
+        assert!(text.contains(&call), "{text}");
+    }
+}
+
+#[test]
+fn missing_macaroon_is_rendered_as_a_page_without_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = with_macaroon(&dir.path().join("readonly.macaroon"));
+    let without = text(StatusPage::Lnd, &Node::default(), None, false);
+    assert_eq!(text(StatusPage::Lnd, &node, None, false), without);
+}
+
+#[test]
+fn file_that_is_no_macaroon_is_refused_without_being_quoted() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("readonly.macaroon");
+    for contents in [String::new(), "hunter2".repeat(200)] {
+        std::fs::write(&file, contents).unwrap();
+        let error = StatusPage::Lnd.render(&with_macaroon(&file), None, false).unwrap_err();
+        let error = format!("{error} {error:?}");
+        assert!(error.contains("readonly.macaroon") && !error.contains("hunter2"), "{error}");
     }
 }

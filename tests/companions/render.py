@@ -17,11 +17,13 @@ import jinja2
 CONTEXTS = pathlib.Path(__file__).resolve().parents[2] / "crates/archipelago/companions"
 DEFAULTS = {
     "bitcoin-ui": {"listen_port": 18081, "rpc_address": "127.0.0.1:8332", "authorization": ""},
-    "lnd-ui": {"listen_port": 80, "lnd_address": "169.254.1.2:8080"},
+    "lnd-ui": {"listen_port": 80, "lnd_address": "169.254.1.2:8080", "host_loopback": "169.254.1.2", "macaroon": ""},
     "electrs-ui": {
         "listen_port": 18082,
         "metrics_address": "127.0.0.1:4224",
         "electrum_address": "127.0.0.1:50001",
+        "electrum_port": 50001,
+        "onion_address": "",
     },
 }
 COMMON = {"host_names": [], "frame_ancestors": [], "listen_ipv6": False}
@@ -42,8 +44,13 @@ def rendered(context, values):
 
 
 def on_loopback(text, context):
-    """Loopback for IPv6 as well, and the page's files from the context."""
+    """Loopback for IPv6 as well, and the files of the image from the context."""
     text = re.sub(r"listen \[::\]:127\.0\.0\.1:(\d+)", r"listen [::1]:\1", text)
+    port = re.search(r"listen 127\.0\.0\.1:(\d+)", text)
+    ipv6 = CONTEXTS / context / "ipv6.conf"
+    if port and ipv6.exists() and pathlib.Path("/proc/sys/net/ipv6").exists():
+        listen = re.sub(r"\[::\]:\d+", f"[::1]:{port[1]}", ipv6.read_text().strip())
+        text = re.sub(r"include /proc/sys/net/ipv6/\S+;", listen, text)
     return text.replace("/usr/share/nginx/html", str(CONTEXTS / context))
 
 
