@@ -3,7 +3,7 @@
 How it answers stands in the file `mode` of the directory given, what it was asked is added to `seen`. The ports that it
 took are written to `ports` once it listens. Loopback only. A good answer is that of `answers/`.
 
-modes: good; slow (2 s), slowest (8 s); warmup, syncing, stale; an HTTP status (401, 403, 404, 503), redirect; hostile:
+modes: good; slow (2 s), slowest (8 s); warmup, syncing, stale; no-height (electrs 0.12); an HTTP status (401, 403, 404, 503), redirect; hostile:
 html, text, huge, cut, script (markup), types; of the Electrum port alone: closing, talkative.
 """
 
@@ -81,6 +81,8 @@ def electrs(mode):
     text = re.sub(r"(?m)^(process_start_time_seconds) .*", rf"\1 {int(time.time()) - 93784}", ELECTRS)
     if mode == "syncing":
         text = text.replace('index_height{type="tip"} 870000', 'index_height{type="tip"} 402113')
+    if mode == "no-height":
+        text = re.sub(r"(?m)^.*index_height.*\n", "", text)
     if mode == "script":
         text = f'{MARKUP} 1\nmempool_txs_count{{fee_rate="{MARKUP}"}} 3\n' + text
     return text

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 
 import { accessibility, launch, open, settled, wordsOf } from "./browser.mjs";
 import { AUTHORIZATION, backend, change, MACAROON, serve, stop } from "./servers.mjs";
@@ -26,33 +26,35 @@ async function served(context, at, values) {
   return server.url;
 }
 
-for (const [context, good] of [["bitcoin-ui", /^Running and up to date$/], ["lnd-ui", /^lnd is running$/], ["electrs-ui", /^Running$/]]) {
-  test(`${context}: 20 loads at once are good when a call takes 8 s`, async () => {
-    const url = await served(context, await backend("slowest"));
-    const titles = await Promise.all(Array.from({ length: 20 }, async () => {
-      const { context: browsing, page } = await open(browser, url);
-      // Each title that the page ever has.
-      const seen = await page.evaluate(() => new Promise((done) => {
-        const titles = [];
-        const note = () => {
-          const title = document.getElementById("status-title").textContent;
-          if (!title.endsWith("…")) {
-            titles.push(title);
-            done(titles);
-          }
-        };
-        new MutationObserver(note).observe(document.getElementById("status-title"), { childList: true });
-        note();
+describe("20 loads at once are good when a call takes 8 s", () => {
+  for (const [context, good] of [["bitcoin-ui", /^Running and up to date$/], ["lnd-ui", /^lnd is running$/], ["electrs-ui", /^Running$/]]) {
+    test(context, async () => {
+      const url = await served(context, await backend("slowest"));
+      const titles = await Promise.all(Array.from({ length: 20 }, async () => {
+        const { context: browsing, page } = await open(browser, url);
+        // Each title that the page ever has.
+        const seen = await page.evaluate(() => new Promise((done) => {
+          const titles = [];
+          const note = () => {
+            const title = document.getElementById("status-title").textContent;
+            if (!title.endsWith("…")) {
+              titles.push(title);
+              done(titles);
+            }
+          };
+          new MutationObserver(note).observe(document.getElementById("status-title"), { childList: true });
+          note();
+        }));
+        await browsing.close();
+        return seen;
       }));
-      await browsing.close();
-      return seen;
-    }));
-    assert.equal(titles.length, 20);
-    for (const title of titles.flat()) {
-      assert.match(title, good);
-    }
-  });
-}
+      assert.equal(titles.length, 20);
+      for (const title of titles.flat()) {
+        assert.match(title, good);
+      }
+    });
+  }
+});
 
 test("a page says since when nothing answers, also after a reload, and recovers by itself", async () => {
   const at = await backend("good, then ending");

@@ -6,7 +6,7 @@ import { chromium } from "playwright-core";
 /** Starts the Chromium of this machine. */
 export function launch() {
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage", `--host-resolver-rules=MAP *.example 127.0.0.1`] });
+  return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", `--host-resolver-rules=MAP *.example 127.0.0.1`] });
 }
 
 // What the browser itself writes about an answer of the API that is an error or cut off: the page says more of it.

@@ -53,6 +53,7 @@ export const STATES = [
   ["electrs-ui", "no-figures", "401", /offers no figures$/, []],
   ["electrs-ui", "slow", "slowest", /^Running$/, [/870,000/]],
   ["electrs-ui", "syncing", "syncing", /^Running/, [/402,113/]],
+  ["electrs-ui", "no-height", "no-height", /^Running$/, [/does not publish its height/, /412 MB/]],
   ["electrs-ui", "markup", "script", /^Running/, [/870,000/]],
   ...UNUSABLE.map((mode) => ["electrs-ui", `unusable-${mode}`, mode, /offers no figures$/, []]),
 ];

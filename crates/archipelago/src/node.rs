@@ -217,11 +217,7 @@ pub struct Electrs {
 impl Default for Electrs {
     fn default() -> Self {
         let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        Self {
-            metrics_address: local(4224),
-            electrum_address: local(50001),
-            onion_address: None,
-        }
+        Self { metrics_address: local(4224), electrum_address: local(50001), onion_address: None }
     }
 }
 

@@ -23,11 +23,11 @@ function samples(text) {
   return sums;
 }
 
-/** The figures of electrs, or of the electrs that mempool runs; undefined when `text` holds no height. */
+/** The figures of electrs, or of the electrs that mempool runs, without a height since 0.12; undefined when there are none. */
 function figuresOf(text) {
   const sums = samples(text);
   const height = sums.get("index_height") ?? sums.get("tip_height");
-  if (height === undefined) {
+  if (height === undefined && !sums.has("mempool_txs_count") && !sums.has("mempool_count")) {
     return undefined;
   }
   const started = sums.get("process_start_time_seconds");
@@ -60,7 +60,7 @@ async function round() {
   fill({ ...others, height: count(height), port: listening === undefined ? undefined : listening ? "open" : "closed" });
   noteGood(true);
   const tip = await tipOfTheNode();
-  fill({ tip: count(tip), behind: tip === undefined ? undefined : behind(tip - height) });
+  fill({ tip: count(tip), behind: tip === undefined || height === undefined ? undefined : behind(tip - height) });
   say(withFigures(height, tip, listening));
 }
 
@@ -76,6 +76,14 @@ function behind(lag) {
 }
 
 function withFigures(height, tip, listening) {
+  if (height === undefined) {
+    return {
+      state: listening === false ? "wait" : "good",
+      title: listening === false ? "Running, not open for wallets yet" : "Running",
+      text: "This release of electrs does not publish its height. It opens the Electrum port when it has caught up.",
+      steps: [],
+    };
+  }
   const lag = tip === undefined ? undefined : tip - height;
   if (lag > 1) {
     const closed = listening === false ? " The Electrum port opens when it is done." : "";

@@ -1,6 +1,7 @@
-//! A canary as password, and many failures: afterwards it is in its two files, and nowhere else.
+//! A canary as password, another as macaroon, and many failures: afterwards each is in its two files, and nowhere else.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,12 +9,15 @@ use base64::engine::general_purpose::STANDARD;
 use crate::daemon::Daemon;
 use crate::guest::{Ran, archy, podman, root, systemctl, until, write};
 use crate::node::{
-    BITCOIN, CONFIG, PASSWORD, USER_UNITS, ask_the_node, companion, edit_context, installed,
-    rendered_file, rendered_files, rotate_password,
+    BITCOIN, CATALOG, CONFIG, PASSWORD, USER_UNITS, ask_the_node, companion, edit_context,
+    installed, rendered_file, rendered_files, rotate_password,
 };
 use crate::secrets::{files_with, holds};
 
 const CANARY: &str = "canary-7b0e5d2c61";
+const MACAROON_CANARY: &str = "canary-of-lnd-5e9a";
+const MACAROON: &str = "/var/lib/archipelago/bitcoin/readonly.macaroon";
+const LND_CONFIG: &str = "/var/lib/archipelago/lnd-ui/nginx.conf";
 
 /// Every message source: a failing hook, build, start, write or removal, each under a daemon that resyncs.
 fn storm(said: &mut Vec<Ran>) {
@@ -63,7 +67,17 @@ fn storm(said: &mut Vec<Ran>) {
 fn failures_leak_the_password_nowhere() {
     installed();
     let pair = STANDARD.encode(format!("archipelago:{CANARY}"));
-    let forms = [CANARY.to_owned(), pair.trim_end_matches('=').to_owned()];
+    let digits: String = MACAROON_CANARY.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let forms = [
+        CANARY.to_owned(),
+        pair.trim_end_matches('=').to_owned(),
+        MACAROON_CANARY.to_owned(),
+        digits.clone(),
+    ];
+    let catalog = fs::read_to_string(CATALOG).unwrap();
+    write(MACAROON, MACAROON_CANARY);
+    let lnd = format!("[node]\nlnd = {{ macaroon_file = \"{MACAROON}\" }}\n");
+    write(CATALOG, &catalog.replace("[node]\n", &lnd));
     // It prints everything it can.
     write(
         &format!("{USER_UNITS}/companion.service.d/log.conf"),
@@ -74,6 +88,10 @@ fn failures_leak_the_password_nowhere() {
         let daemon = Daemon::resyncing(1);
         rotate_password(CANARY);
         until("the canary is used", 60, || ask_the_node().filter(|status| *status == 200));
+        let rendered = || rendered_file(LND_CONFIG).and_then(|file| fs::read(file).ok());
+        until("the macaroon is used", 60, || {
+            rendered().filter(|text| holds(text, std::slice::from_ref(&digits)))
+        });
         storm(&mut said);
         for signal in ["-ABRT", "-SEGV", "-KILL"] {
             root(&["kill", signal, &daemon.pid().to_string()]).good();
@@ -109,12 +127,18 @@ fn failures_leak_the_password_nowhere() {
     let rendered = rendered_file(CONFIG).unwrap();
     assert!(holds(&fs::read(&rendered).unwrap(), &forms), "the canary is in use");
     assert_eq!(rendered_files(CONFIG), [rendered.clone()].into());
-    assert_eq!(files_with(&forms), [rendered, PASSWORD.to_owned()].into());
+    let of_lnd = rendered_file(LND_CONFIG).unwrap();
+    assert_eq!(fs::metadata(&of_lnd).unwrap().permissions().mode() & 0o7777, 0o600);
+    let expected = [rendered, PASSWORD.to_owned(), of_lnd, MACAROON.to_owned()];
+    assert_eq!(files_with(&forms), expected.into());
     assert_eq!(
         systemctl(&["show", "--value", "--property=LimitCORE", "companion.service"]).good(),
         "0"
     );
     rotate_password("the-usual-password");
+    write(CATALOG, &catalog);
+    fs::remove_file(MACAROON).unwrap();
+    companion(&["reconcile"]).exits(0);
     archy(&["rm", "-rf", &format!("{USER_UNITS}/companion.service.d")]).good();
     systemctl(&["daemon-reload"]).good();
 }

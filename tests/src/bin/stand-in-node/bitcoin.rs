@@ -168,6 +168,7 @@ fn result_of(method: &str) -> Option<Value> {
     let result = match method {
         "getblockchaininfo" => json!({
             "chain": "regtest", "blocks": HEIGHT, "headers": HEIGHT, "bestblockhash": TIP,
+            "bits": "207fffff", "target": format!("7fffff{:058}", 0),
             "difficulty": 4.656_542_373_906_925e-10, "time": 1_700_090_000, "mediantime": 1_700_087_000,
             "verificationprogress": 1, "initialblockdownload": false, "chainwork": format!("{:064x}", 2 * (HEIGHT + 1)),
             "size_on_disk": 45_300, "pruned": false, "warnings": [],
@@ -181,7 +182,8 @@ fn result_of(method: &str) -> Option<Value> {
         }),
         "getmempoolinfo" => json!({
             "loaded": true, "size": 2, "bytes": 282, "usage": 2304, "total_fee": 0.000_028_2, "maxmempool": 300_000_000,
-            "mempoolminfee": 0.00001, "minrelaytxfee": 0.00001, "unbroadcastcount": 0, "fullrbf": true,
+            "mempoolminfee": 0.00001, "minrelaytxfee": 0.00001, "incrementalrelayfee": 0.00001, "unbroadcastcount": 0,
+            "fullrbf": true,
         }),
         "getpeerinfo" => json!([{
             "id": 0, "addr": "192.0.2.7:18444", "network": "ipv4", "services": "0000000000000c09", "relaytxes": true,
@@ -195,7 +197,14 @@ fn result_of(method: &str) -> Option<Value> {
             "chain": "regtest", "warnings": [],
         }),
         "getnettotals" => {
-            json!({"totalbytesrecv": 48_000, "totalbytessent": 21_000, "timemillis": 1_700_090_000_000_u64})
+            let uploads = json!({
+                "timeframe": 86_400, "target": 0, "target_reached": false, "serve_historical_blocks": true,
+                "bytes_left_in_cycle": 0, "time_left_in_cycle": 0,
+            });
+            json!({
+                "totalbytesrecv": 48_000, "totalbytessent": 21_000, "timemillis": 1_700_090_000_000_u64,
+                "uploadtarget": uploads,
+            })
         }
         "getchaintips" => {
             json!([{"height": HEIGHT, "hash": TIP, "branchlen": 0, "status": "active"}])

@@ -45,9 +45,9 @@ pub(crate) fn metrics(request: &Request) -> Response {
 # HELP electrs_index_height Indexed block height
 # TYPE electrs_index_height gauge
 electrs_index_height{type=\"tip\"} 150
-# HELP electrs_mempool_count Total number of mempool transactions
-# TYPE electrs_mempool_count gauge
-electrs_mempool_count{type=\"count\"} 2
+# HELP electrs_mempool_txs_count Total number of mempool transactions
+# TYPE electrs_mempool_txs_count gauge
+electrs_mempool_txs_count{fee_rate=\"[   1,   2)\"} 2
 ";
     match (request.method.as_str(), request.path.as_str()) {
         ("GET", "/" | "/metrics") => Response::text(200, page.to_owned()),

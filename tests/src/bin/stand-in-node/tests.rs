@@ -225,3 +225,58 @@ fn options_are_parsed_in_pairs_and_unknown_ones_are_refused() {
     assert_eq!(parse(words("--lnd")), Err("`--lnd` needs a value".to_owned()));
     assert_eq!(parse(words("--tls x")), Err("unknown option `--tls`".to_owned()));
 }
+
+/// Asserts that both have the same fields of the same types; an empty list says nothing about its items.
+fn assert_same_form(place: &str, theirs: &Value, ours: &Value) {
+    match (theirs, ours) {
+        (Value::Object(theirs), Value::Object(ours)) => {
+            let keys = |object: &serde_json::Map<String, Value>| {
+                object.keys().cloned().collect::<std::collections::BTreeSet<_>>()
+            };
+            assert_eq!(keys(theirs), keys(ours), "{place}");
+            for (key, theirs) in theirs {
+                assert_same_form(&format!("{place}.{key}"), theirs, &ours[key]);
+            }
+        }
+        (Value::Array(theirs), Value::Array(ours)) => {
+            if let (Some(theirs), Some(ours)) = (theirs.first(), ours.first()) {
+                assert_same_form(&format!("{place}[0]"), theirs, ours);
+            }
+        }
+        _ => assert_eq!(
+            std::mem::discriminant(theirs),
+            std::mem::discriminant(ours),
+            "{place}: {theirs} or {ours}"
+        ),
+    }
+}
+
+/// The other stand-in, of the pages, serves these answers.
+#[test]
+fn answers_have_the_form_of_the_real_backends() {
+    let directory = TempDir::new().unwrap();
+    let address = node(directory.path());
+    let real: Value =
+        serde_json::from_str(include_str!("../../../companions/answers/bitcoin.json")).unwrap();
+    for (method, result) in real.as_object().unwrap() {
+        let call = format!(r#"{{"id":1,"method":"{method}"}}"#);
+        let answer = body_of(&exchange(address, &post("alice:hunter2", &call)));
+        assert_same_form(method, result, &answer["result"]);
+    }
+
+    let real: Value =
+        serde_json::from_str(include_str!("../../../companions/answers/lnd.json")).unwrap();
+    let address = served(|peer| http::serve(peer, lnd));
+    let answer = body_of(&exchange(address, "GET /v1/state HTTP/1.1\r\n\r\n"));
+    assert_eq!(real["/v1/state"], answer);
+
+    let real = include_str!("../../../companions/answers/electrs.txt");
+    let address = served(|peer| http::serve(peer, electrum::metrics));
+    let answer = exchange(address, "GET /metrics HTTP/1.1\r\n\r\n");
+    let name = |line: &str| line.split(['{', ' ']).next().unwrap_or_default().to_owned();
+    let figures = answer.split_once("\r\n\r\n").unwrap().1;
+    for line in figures.lines().filter(|line| !line.starts_with('#')) {
+        let known = real.lines().any(|real| name(real) == name(line));
+        assert!(known, "electrs does not publish `{line}`");
+    }
+}
