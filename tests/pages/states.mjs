@@ -21,6 +21,11 @@ export const PAGES = {
 
 const UNUSABLE = ["html", "text", "huge", "cut"];
 
+/** Whether a state looks like another one: it is opened on a screen alone. */
+export function isLookalike(state) {
+  return /^unusable-(text|huge|cut)$/.test(state);
+}
+
 /** `[page, name of the state, mode of the backend, title, other words, other variables of the template]` */
 export const STATES = [
   ["bitcoin-ui", "up", "good", /^Running and up to date$/, [/870,000/, /Bitcoin Core 29\.0/, /12 min ago/, /18\.2 MvB/]],
