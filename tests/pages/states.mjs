@@ -34,7 +34,7 @@ export const STATES = [
   ["bitcoin-ui", "starting", "warmup", /^The node is starting$/, [/Loading block index/]],
   ["bitcoin-ui", "slow", "slowest", /^Running and up to date$/, [/870,000/, /txindex/]],
   ["bitcoin-ui", "syncing", "syncing", /synchronising$/, [/467,887 blocks are left/, /to go|is known/]],
-  ["bitcoin-ui", "stale", "stale", /^Running, but without a new block for long$/, [/is 4 h old/, /Compare the height/]],
+  ["bitcoin-ui", "stale", "stale", /^Running, but no new block for a long time$/, [/is 4 h old/, /Compare the height/]],
   ["bitcoin-ui", "busy", "503", /^The Bitcoin node is busy$/, []],
   ["bitcoin-ui", "no-configuration", "good", /^Not configured$/, [/companion reconcile/], { authorization: "" }],
   ["bitcoin-ui", "markup", "script", /^Running/, [/<img src=x/]],

@@ -95,8 +95,8 @@ function stateOf(chain, peers) {
   if (age > STALE_S && chain.chain !== "regtest") {
     return {
       state: "wait",
-      title: "Running, but without a new block for long",
-      text: `Block ${count(chain.blocks)} is ${duration(age)} old, and one comes every ten minutes. The node may have missed what the others know.`,
+      title: "Running, but no new block for a long time",
+      text: `Block ${count(chain.blocks)} is ${duration(age)} old, and one comes every ten minutes. The node may be cut off from the network.`,
       steps: ["Check the network connection and the clock of this machine", "Compare the height with that of another node", "If others are ahead, restart Bitcoin and read its log"],
     };
   }

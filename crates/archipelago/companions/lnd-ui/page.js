@@ -143,7 +143,7 @@ function text(value) {
 }
 
 function short(key) {
-  return typeof key === "string" ? `${key.slice(0, 8)}…${key.slice(-4)}` : "unknown";
+  return typeof key === "string" ? `${key.slice(0, 8)}…\u200b${key.slice(-4)}` : "unknown";
 }
 
 repeat(round);
