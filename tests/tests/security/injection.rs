@@ -224,6 +224,7 @@ fn check_keys(field: &str, piece: &str, spec: &CompanionSpec) -> bool {
                 "Label",
                 "Mount",
                 "Network",
+                "NoNewPrivileges",
                 "PodmanArgs",
                 "PublishPort",
                 "Pull",
