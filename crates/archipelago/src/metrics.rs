@@ -12,7 +12,8 @@
 //! - The file is written whole or not at all.
 //!
 //! # Caveats
-//! - A fault begins when the leader observes it, so a repair's time leaves out the time until then.
+//! - A fault begins when the leader observes it, so a repair's time leaves out the time until then. A companion that was
+//!   ready before and is changed by an intent counts as repaired once it is ready again.
 //! - All counts begin at 0 with the process.
 
 use std::collections::BTreeMap;
@@ -21,13 +22,13 @@ use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::observed::Work;
+use companion_core::model::service::ServiceState;
 use companion_core::plan::Step;
-use companion_core::reconciler::{Event, EventSink, Outcome, Reconcile};
+use companion_core::reconciler::{Event, EventSink, Outcome, Reconcile, ReconcileError};
 use companion_core::status::{CompanionStatus, Health, status};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
-use crate::published::{reason_word, wall_clock};
+use crate::published::{Outages, reason_word, wall_clock};
 
 mod export;
 mod text;
@@ -55,6 +56,7 @@ struct Counts {
     failures: BTreeMap<(CompanionName, &'static str), u64>,
     /// The verb and the reason of work under way.
     under_way: BTreeMap<(CompanionName, Work), (&'static str, String)>,
+    outages: Outages,
     reconciles: Times,
     failed_reconciles: u64,
     /// When a reconcile last succeeded, as Unix time.
@@ -64,12 +66,11 @@ struct Counts {
 /// What is known of one companion.
 #[derive(Debug, Default)]
 struct Companion {
-    is_up: bool,
+    /// `None` if unknown.
+    is_up: Option<bool>,
     is_ready: bool,
     restarts: Option<u32>,
     attempts: u32,
-    /// Since when it has not been ready.
-    not_ready_since: Option<Instant>,
     repairs: Times,
 }
 
@@ -109,14 +110,15 @@ impl EventSink for Metrics {
                 self.with(|counts| counts.work_ended(name, *work, error.is_some()));
             }
             Event::Reconciled(reconcile, took) => {
-                // A process that does not lead leaves the leader's file alone.
                 match reconcile {
-                    Ok(reconcile) => {
-                        self.with(|counts| counts.reconciled(reconcile, *took));
-                        self.shared.changed.notify_one();
+                    Ok(reconcile) => self.with(|counts| counts.reconciled(reconcile, *took)),
+                    Err(ReconcileError::Desired(_)) => {
+                        self.with(|counts| counts.failed_reconciles += 1);
                     }
-                    Err(_) => self.with(|counts| counts.failed_reconciles += 1),
+                    // The leader's file is left alone.
+                    Err(ReconcileError::Led { .. } | ReconcileError::Leadership(_)) => return,
                 }
+                self.shared.changed.notify_one();
             }
         }
     }
@@ -162,26 +164,26 @@ impl Counts {
         self.companions.retain(|name, _| is_known(name));
         self.steps.retain(|(name, ..), _| is_known(name));
         self.failures.retain(|(name, _), _| is_known(name));
+        self.under_way.retain(|(name, _), _| is_known(name));
+        self.outages.retain(is_known);
         for one in &companions {
             let seen = reconcile.observed.companions.get(&one.name);
             let service = seen.and_then(|seen| seen.service.known());
-            let is_up = service.is_some_and(|service| service.is_up());
-            self.companions.entry(one.name.clone()).or_default().observed(one, is_up);
+            let companion = self.companions.entry(one.name.clone()).or_default();
+            companion.observed(one, service.map(ServiceState::is_up));
+            if let Some(took) = self.outages.observe(one) {
+                companion.repairs.add(took);
+            }
         }
     }
 }
 
 impl Companion {
-    fn observed(&mut self, status: &CompanionStatus, is_up: bool) {
+    fn observed(&mut self, status: &CompanionStatus, is_up: Option<bool>) {
         self.is_up = is_up;
         self.is_ready = status.health == Health::Ready;
         self.restarts = status.restarts;
         let attempts = status.conditions.iter().filter_map(|condition| condition.attempts);
         self.attempts = attempts.max().unwrap_or(0);
-        if !self.is_ready {
-            self.not_ready_since.get_or_insert_with(Instant::now);
-        } else if let Some(since) = self.not_ready_since.take() {
-            self.repairs.add(since.elapsed());
-        }
     }
 }

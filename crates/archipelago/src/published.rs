@@ -26,6 +26,7 @@ mod report;
 
 pub(crate) use publisher::reason_word;
 pub use publisher::{Listener, Publisher, Publishing};
+pub(crate) use report::Outages;
 
 const STATUS_FILE: &str = "status.json";
 const EVENTS_FILE: &str = "events.jsonl";

@@ -156,7 +156,8 @@ pub(crate) fn remove_container(id: &str) -> Vec<String> {
 /// Runs `true` of an image that is present, without a network, a log and a name, and removes the container.
 pub(crate) fn try_start(image: &ImageRef) -> Vec<String> {
     let mut args = words(["run", "--rm", "--pull=never", "--network=none", "--log-driver=none"]);
-    args.extend(words(["--read-only", "--cap-drop=all", "--entrypoint=true", "--"]));
+    args.extend(words(["--read-only", "--cap-drop=all", "--security-opt=no-new-privileges"]));
+    args.extend(words(["--entrypoint=true", "--"]));
     args.push(image.to_string());
     args
 }

@@ -1,6 +1,6 @@
 //! Where the metrics go: a file that is replaced after each reconcile, and a Unix socket.
 
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -82,6 +82,14 @@ impl MetricsFile {
     /// Writes `metrics` after each reconcile, forever. The first of consecutive failures is logged.
     pub async fn keep(&self, metrics: &Metrics) {
         let mut has_failed = false;
+        let Self { directory, name } = self.clone();
+        // A leader that was killed may have left them; the file has one writer at a time.
+        let sweep = move || {
+            Dir::open(directory, Trust::AnyOwner)?.sweep_temporary_files_of(|of| of == name)
+        };
+        if let Ok(Err(error)) = blocking::within(FILE_LIMIT, sweep).await {
+            warn!("{}", chain(&error));
+        }
         loop {
             metrics.shared.changed.notified().await;
             let written = self.write(metrics).await;
@@ -98,6 +106,8 @@ impl MetricsFile {
 pub struct MetricsSocket {
     listener: UnixListener,
     path: PathBuf,
+    /// Its device and inode, because another process may have replaced it.
+    identity: Option<(u64, u64)>,
 }
 
 impl MetricsSocket {
@@ -109,7 +119,7 @@ impl MetricsSocket {
         let place = path.to_owned();
         blocking::within(FILE_LIMIT, move || make_room(&place)).await??;
         let listener = UnixListener::bind(path).map_err(|source| listen(path, source))?;
-        Ok(Self { listener, path: path.to_owned() })
+        Ok(Self { listener, path: path.to_owned(), identity: identity(path) })
     }
 
     /// Answers requests one after the other, forever. A client that is slow is dropped.
@@ -131,17 +141,25 @@ impl MetricsSocket {
 
 impl Drop for MetricsSocket {
     fn drop(&mut self) {
-        // The next process replaces a socket that stays.
-        let _ = fs::remove_file(&self.path);
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            // The next process replaces a socket that stays.
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// Removes a socket on which nobody listens.
 fn make_room(path: &Path) -> Result<(), MetricsError> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.file_type().is_socket() => match net::UnixStream::connect(path) {
-            Ok(_) => Err(MetricsError::InUse(path.to_owned())),
-            Err(_refused) => fs::remove_file(path).map_err(|source| listen(path, source)),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                fs::remove_file(path).map_err(|source| listen(path, source))
+            }
+            Ok(_) | Err(_) => Err(MetricsError::InUse(path.to_owned())),
         },
         Ok(_) => Err(MetricsError::InUse(path.to_owned())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

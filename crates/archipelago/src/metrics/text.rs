@@ -42,16 +42,17 @@ fn companions(text: &mut Text, counts: &Counts) {
         }
     };
     let flag = |it: bool| Some(u8::from(it).to_string());
-    each(("companion_up", "gauge", "Whether the service runs."), &|it| flag(it.is_up));
+    let help = "Whether the service runs; absent if unknown.";
+    each(("companion_up", "gauge", help), &|it| it.is_up.and_then(flag));
     each(("companion_ready", "gauge", "Whether it runs as desired."), &|it| flag(it.is_ready));
     let help = "Automatic restarts by the service manager since the last start.";
     each(("companion_restarts", "gauge", help), &|it| Some(it.restarts?.to_string()));
     let help = "Consecutive failures of work in back-off.";
     each(("companion_backoff_attempts", "gauge", help), &|it| Some(it.attempts.to_string()));
-    let help = "How long the last repair took, from the observed fault until ready.";
+    let help = "How long the companion was not ready the last time that it became ready again.";
     let last = |it: &super::Companion| Some(seconds(it.repairs.last?));
     each(("companion_last_repair_seconds", "gauge", help), &last);
-    let help = "How long repairs took, from the observed fault until ready.";
+    let help = "How long the companion was not ready before it became ready again.";
     text.family(("companion_repair_seconds", "summary", help));
     for (name, companion) in &counts.companions {
         let line = |kind: &str| format!("companion_repair_seconds_{kind}{{companion=\"{name}\"}}");

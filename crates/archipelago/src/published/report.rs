@@ -17,8 +17,36 @@ use super::wall_clock;
 pub(super) struct Reported {
     conditions: BTreeMap<(CompanionName, String), Known>,
     health: BTreeMap<CompanionName, Health>,
-    /// Since when each companion that is not ready has not been.
-    not_ready_since: BTreeMap<CompanionName, Instant>,
+    outages: Outages,
+}
+
+/// When companions that were ready stopped being so.
+#[derive(Debug, Default)]
+pub(crate) struct Outages(BTreeMap<CompanionName, Option<Instant>>);
+
+impl Outages {
+    /// Returns, for a companion that is ready again, how long it was not.
+    pub(crate) fn observe(&mut self, status: &CompanionStatus) -> Option<Duration> {
+        let is_ready = status.health == Health::Ready;
+        match self.0.get_mut(&status.name) {
+            Some(since) if is_ready => since.take().map(|since| since.elapsed()),
+            Some(since) => {
+                since.get_or_insert_with(Instant::now);
+                None
+            }
+            None if is_ready => {
+                self.0.insert(status.name.clone(), None);
+                None
+            }
+            // A companion that is being installed is not repaired.
+            None => None,
+        }
+    }
+
+    /// Forgets all companions but those that `is_known` accepts.
+    pub(crate) fn retain(&mut self, is_known: impl Fn(&CompanionName) -> bool) {
+        self.0.retain(|name, _| is_known(name));
+    }
 }
 
 /// When a condition began, and when its next attempt is due, by both clocks.
@@ -72,15 +100,10 @@ impl Reported {
     ) -> Vec<(&'c CompanionStatus, Option<Duration>)> {
         let is_known = |name: &CompanionName| companions.iter().any(|status| status.name == *name);
         self.health.retain(|name, _| is_known(name));
-        self.not_ready_since.retain(|name, _| is_known(name));
+        self.outages.retain(is_known);
         let changed = companions.iter().filter_map(|status| {
             let (name, health) = (&status.name, status.health);
-            let repaired = if health == Health::Ready {
-                self.not_ready_since.remove(name).map(|since| since.elapsed())
-            } else {
-                self.not_ready_since.entry(name.clone()).or_insert_with(Instant::now);
-                None
-            };
+            let repaired = self.outages.observe(status);
             let before = self.health.insert(name.clone(), health);
             (before != Some(health)).then_some((status, repaired))
         });

@@ -6,9 +6,11 @@ use proptest::prelude::*;
 use super::*;
 
 /// Every option that this crate passes to podman.
-const OPTIONS: [&str; 23] = [
+const OPTIONS: [&str; 31] = [
     "--all",
     "--build-arg=",
+    "--cap-drop=all",
+    "--entrypoint=true",
     "--file=",
     "--filter=name=^",
     "--force",
@@ -21,9 +23,15 @@ const OPTIONS: [&str; 23] = [
     "--format=",
     "--input=",
     "--output=",
+    "--log-driver=none",
+    "--network=none",
     "--no-trunc",
     "--pull=missing",
+    "--pull=never",
     "--quiet",
+    "--read-only",
+    "--rm",
+    "--security-opt=no-new-privileges",
     "--tag=",
     "--time=10",
     "--timestamp=0",
@@ -91,6 +99,15 @@ proptest! {
         let args = containers(&BTreeSet::from([name.clone()]));
         prop_assert!(positionals(&args, &["ps"]).is_empty());
         prop_assert_eq!(args.last().unwrap(), &format!("--filter=name=^{name}$"));
+    }
+}
+
+#[test]
+fn trial_start_has_no_network_and_no_capabilities() {
+    let args = try_start(&ImageRef::new("localhost/web:latest").unwrap());
+    assert_eq!(positionals(&args, &["run"]), ["localhost/web:latest"]);
+    for option in ["--rm", "--pull=never", "--network=none", "--cap-drop=all"] {
+        assert!(args.iter().any(|own| own == option), "{args:?}");
     }
 }
 

@@ -36,19 +36,20 @@ async fn metrics_count_a_repair_its_cause_and_its_time() {
     has(&text, "companion_ready{companion=\"archy-lnd-ui\"} 1");
     let built = "step=\"ensure-image\",reason=\"image-missing\"";
     has(&text, &format!("companion_steps_total{{companion=\"archy-lnd-ui\",{built}}} 1"));
-    has(&text, "companion_repair_seconds_count{companion=\"archy-lnd-ui\"} 1");
+    has(&text, "companion_repair_seconds_count{companion=\"archy-lnd-ui\"} 0");
 
     tokio::time::sleep(Duration::from_secs(60)).await;
     bench.host.stop_service(&name("archy-lnd-ui"));
     let _last = companions.reconciler().converge().await.unwrap();
     let text = metrics.text();
-    has(&text, "companion_repair_seconds_count{companion=\"archy-lnd-ui\"} 2");
+    has(&text, "companion_repair_seconds_count{companion=\"archy-lnd-ui\"} 1");
     let last = "companion_last_repair_seconds{companion=\"archy-lnd-ui\"} ";
     let last = text.lines().find_map(|line| line.strip_prefix(last)).unwrap();
     assert!(last.parse::<f64>().unwrap() >= 3.0, "it must stay up for 3 s: {last}");
     let started = "step=\"start\",reason=\"not-running\"";
     has(&text, &format!("companion_steps_total{{companion=\"archy-lnd-ui\",{started}}} 2"));
 
+    companions.publisher.flush().await;
     let events = read_events(bench.state.path()).await.unwrap();
     let ready = events.iter().rfind(|event| event.action == "ready").unwrap();
     assert!(ready.took.unwrap() >= 3000, "the event has the time of the repair: {ready:?}");
@@ -105,4 +106,11 @@ async fn metrics_socket_answers_http_and_refuses_a_second_listener() {
     assert!(!path.exists());
     std::fs::write(&path, "of somebody else").unwrap();
     assert!(matches!(MetricsSocket::bind(&path).await, Err(MetricsError::InUse(_))));
+    let (datagrams, other) = (place.path().join("datagrams"), place.path().join("other"));
+    let _bound = std::os::unix::net::UnixDatagram::bind(&datagrams).unwrap();
+    assert!(matches!(MetricsSocket::bind(&datagrams).await, Err(MetricsError::InUse(_))));
+    let replaced = MetricsSocket::bind(&other).await.unwrap();
+    std::fs::rename(&path, &other).unwrap();
+    drop(replaced);
+    assert!(other.exists(), "a file that replaced the socket stays");
 }
