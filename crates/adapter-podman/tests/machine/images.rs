@@ -59,7 +59,7 @@ async fn external_store_changes_are_seen_at_the_next_observation() {
     guest.observe(&source).await.unwrap();
     podman("tag localhost/companion-base:latest localhost/seen:latest");
     let moved = guest.observe(&source).await.unwrap();
-    assert_eq!(moved.present.as_ref().unwrap().provenance, Provenance::External);
+    assert_eq!(moved.present.as_ref().unwrap().provenance, Provenance::Unmanaged);
     assert_eq!(moved.dangling.iter().collect::<Vec<_>>(), [&first.id]);
     podman(&format!("tag {} localhost/seen:latest", first.id));
     assert!(guest.observe(&source).await.unwrap().is_current());
@@ -99,7 +99,7 @@ async fn image_of_a_container_by_id_stays_although_its_tag_moved() {
     assert_eq!(shown, "localhost/by-id:latest", "people see the tag");
     podman("tag localhost/companion-base:latest localhost/by-id:latest");
     let state = guest.observe(&source).await.unwrap();
-    assert_eq!(state.present.unwrap().provenance, Provenance::External);
+    assert_eq!(state.present.unwrap().provenance, Provenance::Unmanaged);
     assert!(state.dangling.is_empty(), "a container uses it");
     podman("image prune --force");
     assert!(is_there(&image.id));
