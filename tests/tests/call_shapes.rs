@@ -60,13 +60,8 @@ fn reads() -> Reads {
         names.iter().map(|name| (name.clone(), Ok(ServiceState::absent()))).collect()
     });
     host.images.expect_observe().returning(|sources| {
-        let nothing = || ImageState {
-            context: None,
-            present: None,
-            damaged: false,
-            dangling: Vec::new(),
-            recorded: None,
-        };
+        let nothing =
+            || ImageState { context: None, present: None, damaged: false, dangling: Vec::new() };
         sources.keys().map(|name| (name.clone(), Ok(nothing()))).collect()
     });
     host.hooks.expect_observe().returning(|_hook| {

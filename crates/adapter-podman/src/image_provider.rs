@@ -123,17 +123,22 @@ impl Podman {
         Ok(())
     }
 
-    /// Loads an archive; if it did not have `image`, the name finds none, and what was loaded is removed.
+    /// Loads an archive. If it did not have `image`, or `image` cannot get the name, what was loaded is removed, but no image
+    /// that was there before: a removal by ID takes the only name, too.
     async fn restore_image(
         &self,
         path: &Path,
         image: &ImageId,
         name: &ImageRef,
     ) -> Result<(), PodmanError> {
+        let before = self.listing().await?;
         let answer = self.run(Verb::Load, argv::load(path)).await?;
         let tagged = self.run(Verb::Tag, argv::tag(image, name)).await;
-        for other in listing::loaded(&answer).iter().filter(|loaded| *loaded != image) {
-            self.remove_image(other).await?;
+        let is_kept = |id: &ImageId| {
+            id == image && tagged.is_ok() || before.images.iter().any(|known| known.id == *id)
+        };
+        for loaded in listing::loaded(&answer).iter().filter(|id| !is_kept(id)) {
+            self.remove_image(loaded).await?;
         }
         tagged.map(drop)
     }

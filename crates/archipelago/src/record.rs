@@ -10,6 +10,7 @@ use companion_core::model::desired::{
     DesiredCompanion, DesiredState, Generation, RemovedCompanion, Target,
 };
 use companion_core::model::hook::HookSpec;
+use companion_core::model::image::ImageSource;
 use serde::{Deserialize, Serialize};
 
 use crate::app::AppId;
@@ -248,6 +249,19 @@ impl Record {
         self.installed().flat_map(|app| catalog.companions_for(app)).collect()
     }
 
+    /// Returns the images of all desired companions; `None` if the catalog has no entry for one that was not removed.
+    pub(crate) fn desired_images(&self, catalog: &Catalog) -> Option<Vec<ImageSource>> {
+        let wanted = self.wanted(catalog);
+        let images: Option<Vec<_>> = wanted
+            .iter()
+            .map(|name| catalog.companion(name).map(|spec| spec.image.clone()))
+            .collect();
+        let is_known = |(name, known): (&CompanionName, &CompanionRecord)| {
+            known.removed || wanted.contains(name)
+        };
+        images.filter(|_| self.companions.iter().all(is_known))
+    }
+
     fn next_generation(&mut self) -> Generation {
         self.generation = Generation(self.generation.0.saturating_add(1));
         self.generation
@@ -269,8 +283,7 @@ impl Record {
         for (name, known) in self.companions.iter().filter(|(_, known)| known.removed) {
             if !desired.targets.contains_key(name) {
                 let hook = rendered_hook(name, known, catalog);
-                let image = catalog.companion(name).map(|spec| spec.image.clone());
-                let removed = RemovedCompanion { generation: known.generation, hook, image };
+                let removed = RemovedCompanion { generation: known.generation, hook };
                 desired.targets.insert(name.clone(), Target::Removed(removed));
             }
         }

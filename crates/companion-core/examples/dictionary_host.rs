@@ -146,13 +146,7 @@ impl ImageProvider for DictionaryHost {
             let present = pull.and_then(|pull| contents.images.get(&pull.reference).cloned());
             (
                 name.clone(),
-                Ok(ImageState {
-                    context: None,
-                    present,
-                    damaged: false,
-                    dangling: vec![],
-                    recorded: None,
-                }),
+                Ok(ImageState { context: None, present, damaged: false, dangling: vec![] }),
             )
         };
         sources.iter().map(read).collect()
@@ -270,7 +264,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     host.contents().runs.clear();
     assert_eq!(reconcile(&reconciler, "process killed").await?, Some(Health::Ready));
 
-    let removed = RemovedCompanion { generation: Generation(2), hook: None, image: None };
+    let removed = RemovedCompanion { generation: Generation(2), hook: None };
     host.contents().desired.targets.insert(name, Target::Removed(removed));
     assert_eq!(reconcile(&reconciler, "removed").await?, None);
     Ok(())

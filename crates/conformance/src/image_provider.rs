@@ -183,7 +183,6 @@ macro_rules! image_provider_cases {
             lost_pulled_image_returns_without_its_registry,
             taken_name_returns_to_the_image_without_a_build,
             archive_that_was_replaced_is_not_restored,
-            pruning_the_recorded_image_removes_its_record_and_archive,
             present_image_survives_a_power_loss,
             without_the_container_program_images_are_unavailable,
             a_registry_that_asks_for_credentials_denies_the_image,

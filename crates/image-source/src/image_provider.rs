@@ -150,6 +150,8 @@ struct Found {
     damage: Option<Damage>,
     dangling: Vec<ImageId>,
     record: Option<Record>,
+    /// Whether the labels of the present image say that it was built for the source.
+    has_our_labels: bool,
 }
 
 /// An image with the right name that the engine refuses as damaged.
@@ -167,7 +169,6 @@ impl Found {
             present: self.present.clone(),
             damaged: self.damage.is_some(),
             dangling: self.dangling.clone(),
-            recorded: self.record.as_ref().map(|record| record.id.clone()),
         }
     }
 
@@ -175,6 +176,12 @@ impl Found {
     fn is_lost(&self) -> bool {
         let unmanaged = |image: &PresentImage| image.provenance == Provenance::Unmanaged;
         self.present.as_ref().is_none_or(unmanaged)
+    }
+
+    /// Returns whether the present image may have been built here before builds were recorded, or before the records were
+    /// lost. It is never current, but no pull replaces it: the registry may have an older one.
+    fn may_be_last_good(&self) -> bool {
+        self.present.is_some() && self.record.is_none() && self.has_our_labels
     }
 }
 
@@ -256,6 +263,7 @@ impl<E: ImageEngine + 'static> Images<E> {
                     damage: None,
                     dangling,
                     record,
+                    has_our_labels: named.as_ref().is_some_and(|it| listing.has_our_labels(it)),
                 };
                 let Some(image) = named else { return Ok(found) };
                 let platform = platforms.get(&image.id).cloned();
@@ -370,12 +378,6 @@ impl<E: ImageEngine + 'static> ImageProvider for Images<E> {
                 Ok(false) => {}
                 Err(error) => first_error = first_error.or(Some(error)),
             }
-        }
-        if let Some(records) = &self.records {
-            records.forget(dangling).await.map_err(|error| {
-                let message = "failed to remove what was kept of images";
-                PortError::new(error.kind(), message).with_source(error)
-            })?;
         }
         first_error.map_or(Ok(()), |error| Err(failed(error)))
     }

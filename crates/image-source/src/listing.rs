@@ -119,6 +119,12 @@ impl Listing {
         Ok(unmanaged)
     }
 
+    /// Returns whether the labels of `image` say that it was built for the reference that it was found by.
+    pub(crate) fn has_our_labels(&self, image: &PresentImage) -> bool {
+        let listed = self.images.iter().find(|listed| listed.id == image.id);
+        listed.is_some_and(|listed| listed.built_from(&image.reference).is_some())
+    }
+
     /// Returns a name that `image` has besides the one that it was found by.
     pub(crate) fn other_name(&self, image: &PresentImage) -> Option<String> {
         let own = full_name(&image.reference);

@@ -11,7 +11,7 @@
 //! Both are written whole or not at all. An archive is not essential: it is left out, with a message in the log, if it is
 //! too large, has no space, or fails.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,13 +20,13 @@ use std::time::Duration;
 use companion_core::model::image::{ImageId, ImageRef, ImageSource};
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::{PortErrorKind, PortResult};
-use durable_dir::{Dir, DirError, DirResult, Trust};
+use durable_dir::{Dir, DirError, DirResult, FileKind, Trust};
 use host_files::blocking::{self, Stuck};
 use serde::{Deserialize, Serialize};
 
 mod archives;
 
-pub(crate) use archives::Lost;
+pub(crate) use archives::ArchiveError;
 
 /// Maximum size of a record in bytes.
 const RECORD_LIMIT: usize = 16 * 1024;
@@ -108,7 +108,8 @@ impl ImageRecords {
         Self { dir: dir.into(), limit: Arc::new(limit) }
     }
 
-    /// Removes temporary files of interrupted work, and all archives if none are to be made. Returns the number of files.
+    /// Removes temporary files of interrupted work, and archives that no record names, or all if none are to be made.
+    /// Returns the number of files.
     ///
     /// The caller leads, so nobody else writes these files.
     ///
@@ -123,12 +124,33 @@ impl ImageRecords {
     fn swept(&self) -> DirResult<usize> {
         let Some(dir) = self.open()? else { return Ok(0) };
         let mut count = dir.sweep_temporary_files()?;
-        if (self.limit)() == 0 {
-            for name in archives::names(&dir)? {
-                count += usize::from(dir.remove(&name)?);
-            }
+        let mut archived = BTreeSet::new();
+        if (self.limit)() > 0 {
+            let records = all(&dir)?.into_iter().filter(|record| record.archive.is_some());
+            archived.extend(records.map(|record| archives::file(&record.source)));
         }
+        count += remove_all(&dir, |name| name.ends_with(".tar") && !archived.contains(name))?;
         Ok(count)
+    }
+
+    /// Removes the records and archives of all but `sources`: the images of every companion that is desired. Returns the
+    /// number of files.
+    ///
+    /// The caller leads. The next build or pull of another source records it again.
+    ///
+    /// # Errors
+    /// As for files of the state directory.
+    pub async fn keep_only(&self, sources: Vec<ImageSource>) -> PortResult<usize> {
+        let (own, attempt) = (self.clone(), "remove the records of images that no companion has");
+        let keep_only = move || {
+            let Some(dir) = own.open()? else { return Ok(0) };
+            let sources = sources.iter().filter_map(source_reference);
+            let kept: BTreeSet<_> =
+                sources.flat_map(|source| [file(source), archives::file(source)]).collect();
+            remove_all(&dir, |name| !kept.contains(name))
+        };
+        let keep_only = move || keep_only().map_err(host_files::errors::failed_to(attempt));
+        blocking::run(attempt, keep_only).await
     }
 
     /// Reads the record of each of `sources`, in order; an unreadable one affects its source alone.
@@ -163,26 +185,9 @@ impl ImageRecords {
                 return Ok(());
             }
             write(&dir, &record)?;
-            dir.remove(&archives::file(source)).map(drop)
+            dir.remove_link(&archives::file(source)).map(drop)
         };
         Ok(blocking::within(WORK_LIMIT, write).await??)
-    }
-
-    /// Removes the records and archives of `images`.
-    pub(crate) async fn forget(&self, images: &[ImageId]) -> Result<(), RecordError> {
-        let (own, images) = (self.clone(), images.to_vec());
-        let forget = move || {
-            let Some(dir) = own.open()? else { return Ok(()) };
-            for record in all(&dir)? {
-                if images.contains(&record.id) {
-                    dir.remove(&archives::file(&record.source))?;
-                    // Last: what it names is removed with it.
-                    dir.remove(&file(&record.source))?;
-                }
-            }
-            Ok(())
-        };
-        blocking::within(WORK_LIMIT, forget).await?
     }
 
     fn create(&self) -> DirResult<Dir> {
@@ -212,11 +217,18 @@ fn file(source: &ImageRef) -> String {
     format!("{}.json", stem(source))
 }
 
-/// Reads the record of `source`. One that cannot be parsed counts as missing: the image is made again.
+/// Reads the record of `source`.
 fn record(dir: &Dir, source: &ImageRef) -> DirResult<Option<Record>> {
-    let read = dir.read(&file(source), RECORD_LIMIT)?;
-    let parsed = read.and_then(|contents| serde_json::from_slice::<Record>(&contents.bytes).ok());
-    Ok(parsed.filter(|record| record.source == *source))
+    Ok(parsed(dir, &file(source))?.filter(|record| record.source == *source))
+}
+
+/// Reads the record in the file `name`. One that cannot be a record counts as missing: the image is made again.
+fn parsed(dir: &Dir, name: &str) -> DirResult<Option<Record>> {
+    match dir.read(name, RECORD_LIMIT) {
+        Ok(contents) => Ok(contents.and_then(|it| serde_json::from_slice(&it.bytes).ok())),
+        Err(DirError::NotARegularFile { .. } | DirError::TooLarge { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn write(dir: &Dir, record: &Record) -> DirResult<()> {
@@ -226,21 +238,41 @@ fn write(dir: &Dir, record: &Record) -> DirResult<()> {
         path: dir.path().join(&name),
         source: error.into(),
     })?;
+    remove_if_link(dir, &name)?;
     dir.write(&name, &bytes, 0o600)
 }
 
-/// Returns all records, without those that cannot be parsed.
-fn all(dir: &Dir) -> DirResult<Vec<Record>> {
-    let mut records = BTreeMap::new();
-    for entry in dir.entries(FILE_LIMIT)? {
-        let name = entry.name_str().filter(|name| name.ends_with(".json"));
-        let Some(contents) = name.and_then(|name| dir.read(name, RECORD_LIMIT).ok().flatten())
-        else {
-            continue;
-        };
-        if let Ok(record) = serde_json::from_slice::<Record>(&contents.bytes) {
-            records.insert(record.source.clone(), record);
-        }
+/// Removes `name` if it is a link, because a write replaces only regular files.
+fn remove_if_link(dir: &Dir, name: &str) -> DirResult<()> {
+    match dir.status(name)? {
+        Some(status) if status.kind == FileKind::Symlink => dir.remove_link(name).map(drop),
+        Some(_) | None => Ok(()),
     }
-    Ok(records.into_values().collect())
+}
+
+/// Returns the names of all records and archives.
+fn names(dir: &Dir) -> DirResult<Vec<String>> {
+    let entries = dir.entries(FILE_LIMIT)?;
+    let is_ours =
+        |name: &&str| !name.starts_with('.') && (name.ends_with(".json") || name.ends_with(".tar"));
+    let names = entries.iter().filter_map(|entry| entry.name_str());
+    Ok(names.filter(is_ours).map(str::to_owned).collect())
+}
+
+/// Returns all records.
+fn all(dir: &Dir) -> DirResult<Vec<Record>> {
+    let mut records = Vec::new();
+    for name in names(dir)?.iter().filter(|name| name.ends_with(".json")) {
+        records.extend(parsed(dir, name)?.filter(|record| file(&record.source) == *name));
+    }
+    Ok(records)
+}
+
+/// Removes all records and archives whose names are `unwanted`; returns their number.
+fn remove_all(dir: &Dir, unwanted: impl Fn(&str) -> bool) -> DirResult<usize> {
+    let mut count = 0;
+    for name in names(dir)?.iter().filter(|name| unwanted(name)) {
+        count += usize::from(dir.remove_link(name)?);
+    }
+    Ok(count)
 }

@@ -193,7 +193,6 @@ impl World {
                     let removed = RemovedCompanion {
                         generation: Generation(generation),
                         hook: known.and_then(|spec| spec.hook.clone()),
-                        image: known.map(|spec| spec.image.clone()),
                     };
                     desired.targets.insert(name.clone(), Target::Removed(removed));
                 }

@@ -222,9 +222,6 @@ impl World {
             }),
             damaged,
             dangling: dangling.map(|(id, _)| image_id(*id)).collect(),
-            recorded: key(source)
-                .and_then(|key| self.images.archived.get(key))
-                .map(|archived| archived.id()),
         })
     }
 
@@ -375,7 +372,6 @@ impl World {
         for id in &going {
             self.images.unnamed.remove(id);
         }
-        self.images.archived.retain(|_, archived| !asked.contains(&archived.id()));
         let gone = u32::try_from(going.len()).unwrap_or(u32::MAX);
         Ok(gone)
     }

@@ -14,6 +14,8 @@ use tracing::{info, warn};
 
 use super::follow::{Followed, POLL_INTERVAL};
 use super::{Companions, CompanionsError, Converged, sync};
+use crate::desired_store::RecordStore;
+use crate::host::Backend;
 use crate::leader::{Heartbeat, Role};
 use crate::published::Publishing;
 
@@ -99,6 +101,7 @@ impl Companions {
             Some(names) => self.reconciler.converge_for(names).await,
             None => self.reconciler.converge().await,
         };
+        remove_unused(self.backend.clone(), Arc::clone(&self.store)).await;
         Ok(Converged::of_pass(&pass.map_err(CompanionsError::Reconcile)?, names))
     }
 
@@ -171,6 +174,7 @@ impl Companions {
                 supervisor = supervisor.woken_by(lock.wake());
             }
             let mut synced = self.store.inputs().current().digest;
+            let mut observed = None;
             supervisor
                 .run(shutdown, |reconcile| {
                     self.beat();
@@ -178,6 +182,11 @@ impl Companions {
                     let now = self.store.inputs().current().digest;
                     if std::mem::replace(&mut synced, now) != now {
                         self.take_in_catalog();
+                    }
+                    let latest = self.store.seen().latest;
+                    if observed.replace(latest) != Some(latest) {
+                        let (backend, store) = (self.backend.clone(), Arc::clone(&self.store));
+                        tokio::spawn(remove_unused(backend, store));
                     }
                 })
                 .await;
@@ -214,5 +223,15 @@ impl Companions {
     /// Whether the loop of [`run`](Self::run) moves, for a watchdog.
     pub fn heartbeat(&self) -> Option<Arc<Heartbeat>> {
         self.lock.as_ref().map(|lock| lock.heartbeat())
+    }
+}
+
+/// Removes what is kept for companions that are not desired. It harms nobody, and the next change tries again.
+async fn remove_unused(backend: Option<Arc<dyn Backend>>, store: Arc<RecordStore>) {
+    let Some(backend) = backend else { return };
+    match backend.remove_unused(&store).await {
+        Ok(0) => {}
+        Ok(count) => info!("removed {count} file(s) kept for removed companions"),
+        Err(error) => warn!("{}", chain(&error)),
     }
 }

@@ -48,8 +48,8 @@ pub trait ImageProvider: Send + Sync {
     /// container runtime is missing.
     async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage>;
 
-    /// Removes dangling images reported by [`observe`](Self::observe), and what is kept of them outside of the store:
-    /// record and archive. An image that does not exist, has a name or is in use is not removed; that is a success.
+    /// Removes dangling images reported by [`observe`](Self::observe). An image that does not exist, has a name or is in
+    /// use is not removed; that is a success.
     ///
     /// # Errors
     /// As for every call.

@@ -24,7 +24,7 @@ pub(super) async fn observe(
 ) -> ObservedState {
     let limit = limits.read;
     let (hooks, images, listing) =
-        tokio::join!(hooks(host, desired, limit), images(host, desired, history, limit), async {
+        tokio::join!(hooks(host, desired, limit), images(host, desired, limit), async {
             bounded(limit, host.units.list()).await
         });
     let (mut names, listing_error) = match listing {
@@ -143,24 +143,11 @@ async fn hooks(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<H
     found
 }
 
-/// Of a companion that is pending deletion only what is kept of its image matters, whatever became of its contexts.
-async fn images(
-    host: &Host,
-    desired: &DesiredState,
-    history: &History,
-    limit: Duration,
-) -> ByName<ImageState> {
-    let source = |(name, target): (&CompanionName, &Target)| match target {
-        Target::Present(companion) => Some((name.clone(), companion.spec().image.clone())),
-        Target::Removed(_) if is_gone(desired, history, name) => None,
-        Target::Removed(removed) => {
-            let mut image = removed.image.clone()?;
-            image.build.iter_mut().for_each(|build| build.contexts.clear());
-            Some((name.clone(), image))
-        }
-    };
-    let sources: BTreeMap<CompanionName, ImageSource> =
-        desired.targets.iter().filter_map(source).collect();
+async fn images(host: &Host, desired: &DesiredState, limit: Duration) -> ByName<ImageState> {
+    let sources: BTreeMap<CompanionName, ImageSource> = desired
+        .present()
+        .map(|(name, companion)| (name.clone(), companion.spec().image.clone()))
+        .collect();
     asked(sources.keys(), limit, host.images.observe(&sources)).await
 }
 
@@ -195,16 +182,14 @@ fn names_to_ask_containers_of(
         let service = services.get(name).and_then(Observation::known);
         service.is_some_and(|service| service.is_down() || service.run == RunState::BetweenRestarts)
     };
+    let gone = |name: &CompanionName| {
+        history.gone.get(name).is_some_and(|gone| Some(*gone) == desired.generation(name))
+    };
     let is_asked = |(name, target): &(&CompanionName, &Target)| {
-        down(name) && (matches!(target, Target::Present(_)) || !is_gone(desired, history, name))
+        down(name) && (matches!(target, Target::Present(_)) || !gone(name))
     };
     let targets = desired.targets.iter().filter(is_asked);
     targets.map(|(name, _)| name.clone()).collect()
-}
-
-/// Returns whether the removal of `name` was completed.
-fn is_gone(desired: &DesiredState, history: &History, name: &CompanionName) -> bool {
-    history.gone.get(name).is_some_and(|gone| Some(*gone) == desired.generation(name))
 }
 
 /// The companions whose last run or start failed: only their logs are read.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::companion::{CompanionName, CompanionSpec};
 use super::container::ContainerSpec;
 use super::hook::{ConfigId, HookSpec};
-use super::image::{ImageId, ImageSource, PresentImage};
+use super::image::{ImageId, PresentImage};
 use super::revision::{Fingerprint, Revision};
 use super::unit::UnitSpec;
 
@@ -109,8 +109,6 @@ pub struct RemovedCompanion {
     pub generation: Generation,
     /// The hook whose rendered files are removed too, if known.
     pub hook: Option<HookSpec>,
-    /// The image whose record and archive are removed too, if known.
-    pub image: Option<ImageSource>,
 }
 
 /// What is desired for one companion.
@@ -190,7 +188,7 @@ mod tests {
         let spec = CompanionSpec {
             name: CompanionName::new("web").unwrap(),
             description: "a page".to_owned(),
-            image: ImageSource::default(),
+            image: crate::model::image::ImageSource::default(),
             container: ContainerSpec::default(),
             hook: None,
         };

@@ -241,8 +241,6 @@ pub struct ImageState {
     pub damaged: bool,
     /// Dangling images: managed, replaced by a newer build, and not used by a container.
     pub dangling: Vec<ImageId>,
-    /// The image that was made for this source last, as recorded outside of the container runtime's store.
-    pub recorded: Option<ImageId>,
 }
 
 /// An image on the host.
@@ -336,13 +334,8 @@ mod tests {
         let reference = ImageRef::new("localhost/x:latest").unwrap();
         let id = ImageId::new(&"0".repeat(64)).unwrap();
         let present = Some(PresentImage { reference, id, provenance });
-        let mut state = ImageState {
-            context: Some(context),
-            present,
-            damaged: false,
-            dangling: vec![],
-            recorded: None,
-        };
+        let mut state =
+            ImageState { context: Some(context), present, damaged: false, dangling: vec![] };
         assert!(!state.is_current());
         state.context = None;
         assert!(state.is_current(), "it stays current without a context");

@@ -49,8 +49,7 @@ pub(super) fn rule(
     }
     // The observed state is part of the input: while each attempt removes something, the next follows
     // immediately; an attempt without effect backs off.
-    let kept = seen.image.as_ref().and_then(Observation::known).map(|state| &state.recorded);
-    let found = (&file.state, &service.unit, service.run, &seen.container, &seen.hook, kept);
+    let found = (&file.state, &service.unit, service.run, &seen.container, &seen.hook);
     let input = plan.input(&found);
     if plan.backs_off(Work::Removal, input) {
         return;
@@ -139,7 +138,7 @@ fn take_down(
     on_disk || after_load || failed
 }
 
-/// Plans the removal of a container without a unit, of the configuration, and of what is kept of the image.
+/// Plans the removal of a container without a unit, and of the configuration.
 fn tidy(
     plan: &mut CompanionPlan<'_, '_>,
     removed: &RemovedCompanion,
@@ -153,32 +152,17 @@ fn tidy(
         | None => false,
         Some(Observation::Unknown(error)) => return plan.unknown("container", error),
     };
-    // Another companion may have the same image.
-    let named = plan.builder.named_images.as_ref();
-    let image = match &seen.image {
-        Some(Observation::Known(state)) => state
-            .recorded
-            .clone()
-            .filter(|id| named.is_some_and(|named| !named.contains(&id.fingerprint()))),
-        Some(Observation::Unknown(error)) => return plan.unknown("image", error),
-        None => None,
-    };
     let config = match &seen.hook {
         Some(Observation::Known(state)) => is_rendered(state),
         Some(Observation::Unknown(error)) => return plan.unknown("configuration", error),
         None => false,
     };
-    if !taken_down && !container && !config && image.is_none() {
+    if !taken_down && !container && !config {
         plan.recovered(Work::Removal);
         plan.recovered(Work::Load);
     }
     if container {
         let step = plan.step(Action::RemoveContainer, Reason::Removed, input);
-        plan.builder.cleanup.push(step);
-    }
-    if let Some(id) = image {
-        let mut step = plan.step(Action::PruneImages(vec![id]), Reason::Removed, input);
-        step.work = Work::Removal;
         plan.builder.cleanup.push(step);
     }
     let state = seen.hook.as_ref().and_then(Observation::known);

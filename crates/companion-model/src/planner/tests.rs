@@ -133,7 +133,6 @@ impl Setup {
             present: Some(image()),
             damaged: false,
             dangling: Vec::new(),
-            recorded: None,
         };
         let file = file_of(UnitFileState::Current { revision });
         Self {
@@ -162,8 +161,7 @@ impl Setup {
 
     fn removed() -> Self {
         let mut setup = Self::converged();
-        let removed =
-            RemovedCompanion { generation: Generation(2), hook: Some(hook()), image: None };
+        let removed = RemovedCompanion { generation: Generation(2), hook: Some(hook()) };
         setup.desired.targets.insert(name(), Target::Removed(removed));
         setup.seen.image = None;
         setup

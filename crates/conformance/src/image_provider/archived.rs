@@ -1,11 +1,10 @@
 //! What is known and kept of images outside of the container runtime's store.
 
 use companion_core::model::image::Provenance;
-use companion_core::ports::PortErrorKind;
 
 use super::{World, ensure, observed, only_built, only_pulled, state};
 use crate::Arranged;
-use crate::assertions::{Done as _, refused, same};
+use crate::assertions::{Done as _, same};
 
 pub(super) async fn image_with_copied_labels_is_not_current_and_is_replaced(
     world: &World,
@@ -99,21 +98,5 @@ pub(super) async fn archive_that_was_replaced_is_not_restored(world: &World) -> 
     lose_all(world).await;
     assert!(world.images().ensure(&world.source()).await.is_err(), "there is no image");
     same!(state(world).await.present, None, "no image is present");
-    Ok(())
-}
-
-pub(super) async fn pruning_the_recorded_image_removes_its_record_and_archive(
-    world: &World,
-) -> Arranged {
-    world.archives().await?;
-    let image = ensure(world).await;
-    same!(state(world).await.recorded, Some(image.id.clone()), "the image is recorded");
-    world.images().prune(std::slice::from_ref(&image.id)).await.done();
-    let pruned = state(world).await;
-    same!(pruned.recorded, None, "the record is removed");
-    same!(pruned.present.map(|present| present.id), Some(image.id), "its name protects it");
-    lose_all(world).await;
-    let failed = world.images().ensure(&only_built(world)).await;
-    refused(failed, PortErrorKind::NotFound);
     Ok(())
 }

@@ -7,7 +7,7 @@ use super::{Found, ImageError, Images};
 use crate::context::Context;
 use crate::engine::ImageEngine;
 use crate::lock;
-use crate::records::{Lost, Record, source_reference};
+use crate::records::{ArchiveError, Record, source_reference};
 
 impl<E: ImageEngine + 'static> Images<E> {
     /// Records the image that a build for `source` has just made, so that it is taken for ours when it is read back.
@@ -42,11 +42,12 @@ impl<E: ImageEngine + 'static> Images<E> {
         Ok(records.write(record).await?)
     }
 
-    /// Keeps an archive of the image that was recorded for `reference`. A failure is logged: the companion has its image.
-    pub(super) async fn archive(&self, reference: &ImageRef) {
+    /// Keeps an archive of the image that was recorded for `reference`, and replaces one that is not `usable`. A failure is
+    /// logged: the companion has its image.
+    pub(super) async fn archive(&self, reference: &ImageRef, usable: bool) {
         let Some(records) = &self.records else { return };
         let wanted = lock(&self.observed).clone();
-        match records.archive(&*self.engine, reference, wanted).await {
+        match records.archive(&*self.engine, reference, wanted, usable).await {
             Ok(true) => tracing::debug!(image = %reference, "image has an archive"),
             Ok(false) => {}
             Err(reason) => {
@@ -57,31 +58,38 @@ impl<E: ImageEngine + 'static> Images<E> {
 
     /// Brings the recorded image back from its archive if `found` has no usable one, and returns what is found then.
     ///
-    /// A failure is logged: the image is made again. One that was built from an older context is brought back too,
-    /// because the unit may name it.
-    pub(super) async fn restored(&self, source: &ImageSource, found: &Found) -> Option<Found> {
-        let record = found.record.as_ref().filter(|_| found.is_lost())?;
-        let image = &record.name;
-        match self.restore(source, record).await {
-            Ok(restored) => {
-                if restored.is_some() {
-                    tracing::info!(%image, id = %record.id, "restored from its archive");
-                }
-                restored
-            }
+    /// A failure is logged: the image is made again, and its archive too. One that was built from an older context is
+    /// brought back too, because the unit may name it.
+    pub(super) async fn restored(
+        &self,
+        source: &ImageSource,
+        found: &Found,
+    ) -> Result<Option<Found>, ArchiveError> {
+        let Some(record) = found.record.as_ref().filter(|_| found.is_lost()) else {
+            return Ok(None);
+        };
+        let (image, id) = (&record.name, &record.id);
+        let restored = self.restore(source, record).await;
+        match &restored {
+            Ok(None) => {}
+            Ok(Some(_)) => tracing::info!(%image, %id, "restored from its archive"),
             Err(reason) => {
                 tracing::warn!(%image, %reason, "failed to restore the image from its archive");
-                None
             }
         }
+        restored
     }
 
-    async fn restore(&self, source: &ImageSource, record: &Record) -> Result<Option<Found>, Lost> {
+    async fn restore(
+        &self,
+        source: &ImageSource,
+        record: &Record,
+    ) -> Result<Option<Found>, ArchiveError> {
         let Some(records) = &self.records else { return Ok(None) };
         let Some(path) = records.verified(record).await? else { return Ok(None) };
         self.engine.restore(&path, &record.id, &record.name).await?;
         let found = self.find(source).await.ok();
         let is_it = |found: &Found| found.present.as_ref().is_some_and(|it| it.id == record.id);
-        found.filter(is_it).map(Some).ok_or(Lost::NotReadBack)
+        found.filter(is_it).map(Some).ok_or(ArchiveError::NotReadBack)
     }
 }

@@ -30,14 +30,16 @@ impl<E: ImageEngine + 'static> Images<E> {
         if let Some(damage) = &found.damage {
             self.discard(damage).await?;
         }
-        if let Some(restored) = self.restored(source, &found).await {
+        let restored = self.restored(source, &found).await;
+        let is_usable = restored.is_ok();
+        if let Ok(Some(restored)) = restored {
             found = restored;
             if let Some(image) = found.present.clone().filter(|_| found.state().is_current()) {
                 return Ok(image);
             }
         }
         let image = self.make(source, &found).await?;
-        self.archive(reference).await;
+        self.archive(reference, is_usable).await;
         Ok(image)
     }
 
@@ -51,7 +53,8 @@ impl<E: ImageEngine + 'static> Images<E> {
                 };
                 match pull {
                     // The last good image stays; the context or the host is broken.
-                    Some(pull) if found.is_lost() && !failure.rules_out_a_pull() => {
+                    Some(_) if !found.is_lost() || found.may_be_last_good() => Err(failure),
+                    Some(pull) if !failure.rules_out_a_pull() => {
                         self.pull_instead(source, pull, failure).await
                     }
                     Some(_) | None => Err(failure),

@@ -6,11 +6,13 @@ use std::io::Read as _;
 use std::path::PathBuf;
 
 use companion_core::model::image::ImageRef;
-use durable_dir::{Dir, DirResult, Draft};
+use durable_dir::{Dir, DirResult, Draft, FileKind};
 use host_files::blocking;
 use sha2::{Digest as _, Sha256};
 
-use super::{Archive, FILE_LIMIT, ImageRecords, Record, RecordError, WORK_LIMIT, all, stem, write};
+use super::{
+    Archive, ImageRecords, Record, RecordError, WORK_LIMIT, all, remove_if_link, stem, write,
+};
 use crate::engine::{EngineError, ImageEngine};
 
 /// The part of the limit that one archive may take.
@@ -23,7 +25,7 @@ const CHUNK: usize = 256 * 1024;
 
 /// Why an image has no usable archive.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Lost {
+pub(crate) enum ArchiveError {
     /// The archives' files cannot be used.
     #[error(transparent)]
     Records(#[from] RecordError),
@@ -46,37 +48,29 @@ pub(super) fn file(source: &ImageRef) -> String {
     format!("{}.tar", stem(source))
 }
 
-/// Returns the names of all archives.
-pub(super) fn names(dir: &Dir) -> DirResult<Vec<String>> {
-    let entries = dir.entries(FILE_LIMIT)?;
-    let names = entries.iter().filter_map(|entry| entry.name_str());
-    Ok(names
-        .filter(|name| !name.starts_with('.') && name.ends_with(".tar"))
-        .map(str::to_owned)
-        .collect())
-}
-
 impl ImageRecords {
-    /// Has `engine` write an archive of the recorded image, unless there is one. If they all together are too large, those
-    /// of sources that are not `wanted` are removed first.
+    /// Has `engine` write an archive of the recorded image, unless there is one that is `usable`. If they all together are
+    /// too large, those of sources that are not `wanted` are removed first.
     ///
-    /// Returns whether there is an archive; there is none if they are switched off.
+    /// Returns whether there is an archive. There is none if they are switched off, or if the image has no tag, because an
+    /// engine gives no name with a digest to a restored image.
     pub(crate) async fn archive<E: ImageEngine>(
         &self,
         engine: &E,
         source: &ImageRef,
         wanted: BTreeSet<ImageRef>,
-    ) -> Result<bool, Lost> {
+        usable: bool,
+    ) -> Result<bool, ArchiveError> {
         let limit = (self.limit)();
         let (own, of) = (self.clone(), source.clone());
-        let begin = move || own.begin(&of, &wanted, limit);
-        let begun = blocking::within(WORK_LIMIT, begin).await.map_err(RecordError::from)?;
-        let (draft, record, room) = match begun.map_err(RecordError::from)? {
-            Begun::Done(is_there) => return Ok(is_there),
-            Begun::Draft(draft) => *draft,
+        let prepare = move || own.prepare(&of, &wanted, limit, usable);
+        let prepared = blocking::within(WORK_LIMIT, prepare).await.map_err(RecordError::from)?;
+        let (draft, record, room) = match prepared.map_err(RecordError::from)? {
+            Prepared::Done(is_there) => return Ok(is_there),
+            Prepared::Draft(draft) => *draft,
         };
         if room == 0 {
-            return Err(Lost::NoSpace(room));
+            return Err(ArchiveError::NoSpace(room));
         }
         engine.save(&record.id, &draft.path(), room).await?;
         let own = self.clone();
@@ -84,19 +78,22 @@ impl ImageRecords {
         blocking::within(WORK_LIMIT, commit).await.map_err(RecordError::from)?
     }
 
-    fn begin(
+    fn prepare(
         &self,
         source: &ImageRef,
         wanted: &BTreeSet<ImageRef>,
         limit: u64,
-    ) -> DirResult<Begun> {
+        usable: bool,
+    ) -> DirResult<Prepared> {
         let dir = self.create()?;
-        let Some(record) = super::record(&dir, source)? else { return Ok(Begun::Done(false)) };
-        if limit == 0 {
-            return Ok(Begun::Done(false));
+        let Some(record) = super::record(&dir, source)? else { return Ok(Prepared::Done(false)) };
+        if limit == 0 || record.name.as_str().contains('@') {
+            return Ok(Prepared::Done(false));
         }
-        if record.archive.is_some() && dir.status(&file(source))?.is_some() {
-            return Ok(Begun::Done(true));
+        let is_there =
+            dir.status(&file(source))?.is_some_and(|status| status.kind == FileKind::Regular);
+        if usable && is_there && record.archive.is_some() {
+            return Ok(Prepared::Done(true));
         }
         let mut others: Vec<_> =
             all(&dir)?.into_iter().filter(|one| one.source != *source).collect();
@@ -107,25 +104,26 @@ impl ImageRecords {
             for one in others.iter_mut().filter(|one| !wanted.contains(&one.source)) {
                 one.archive = None;
                 write(&dir, one)?;
-                dir.remove(&file(&one.source))?;
+                dir.remove_link(&file(&one.source))?;
             }
         }
         let room = limit.saturating_sub(size(&others)).min(limit / SHARE).min(free(&dir));
+        remove_if_link(&dir, &file(source))?;
         let draft = dir.draft(&file(source))?;
-        Ok(Begun::Draft(Box::new((draft, record, room))))
+        Ok(Prepared::Draft(Box::new((draft, record, room))))
     }
 
     /// Gives the archive its name and records it, unless another image was recorded meanwhile.
-    fn commit(&self, draft: Draft, mut record: Record, room: u64) -> Result<bool, Lost> {
+    fn commit(&self, draft: Draft, mut record: Record, room: u64) -> Result<bool, ArchiveError> {
         let written = draft.path().metadata().map_or(0, |data| data.len());
         if written > room {
-            return Err(Lost::NoSpace(room));
+            return Err(ArchiveError::NoSpace(room));
         }
         let archive = draft.commit(0o600, digest).map_err(RecordError::from)?;
         let dir = self.create().map_err(RecordError::from)?;
         let known = super::record(&dir, &record.source).map_err(RecordError::from)?;
         if known.is_none_or(|known| known.id != record.id) {
-            dir.remove(&file(&record.source)).map_err(RecordError::from)?;
+            dir.remove_link(&file(&record.source)).map_err(RecordError::from)?;
             return Ok(false);
         }
         record.archive = Some(archive);
@@ -134,12 +132,13 @@ impl ImageRecords {
     }
 
     /// Returns the path of the archive of `record`, if it is there and its contents are those that were written.
-    pub(crate) async fn verified(&self, record: &Record) -> Result<Option<PathBuf>, Lost> {
+    pub(crate) async fn verified(&self, record: &Record) -> Result<Option<PathBuf>, ArchiveError> {
         let Some(archive) = record.archive.clone() else { return Ok(None) };
         let path = self.dir.join(file(&record.source));
         let read = path.clone();
-        let find = move || match File::open(&read) {
-            Ok(mut file) => digest(&mut file).map(Some),
+        let find = move || match std::fs::symlink_metadata(&read) {
+            Ok(data) if data.is_file() => digest(&mut File::open(&read)?).map(Some),
+            Ok(_) => Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         };
@@ -147,12 +146,12 @@ impl ImageRecords {
         match found {
             Ok(Some(found)) if found == archive => Ok(Some(path)),
             Ok(None) => Ok(None),
-            Ok(Some(_)) | Err(_) => Err(Lost::Changed),
+            Ok(Some(_)) | Err(_) => Err(ArchiveError::Changed),
         }
     }
 }
 
-enum Begun {
+enum Prepared {
     /// Nothing to do; whether there is an archive.
     Done(bool),
     /// The file to write, the record, and the largest size of the archive in bytes.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use companion_conformance::image_provider::{self, ImageWorld as _};
 use companion_core::model::companion::CompanionName;
-use companion_core::model::image::{ImageRef, ImageSource, ImageState};
+use companion_core::model::image::{ImageRef, ImageSource, ImageState, PullSource};
 use companion_core::ports::{ImageProvider as _, PortErrorKind, PortResult};
 use image_source::Images;
 use tokio::sync::Notify;
@@ -180,8 +180,7 @@ async fn image_without_a_record_is_made_again_and_recorded() {
     for path in world.files("") {
         std::fs::write(path, "damaged").unwrap();
     }
-    let state = observe(&world.images, &source).await.unwrap();
-    assert!(!state.is_current() && state.recorded.is_none(), "{state:?}");
+    assert!(!observe(&world.images, &source).await.unwrap().is_current());
     assert_eq!(world.images.ensure(&source).await.unwrap(), image);
     assert!(observe(&world.next(), &source).await.unwrap().is_current());
 }
@@ -208,4 +207,107 @@ async fn archives_of_sources_that_nobody_has_make_room_for_others() {
     let last = numbered(39);
     world.images.ensure(&last).await.unwrap();
     assert_eq!(world.engine.state().restores, 1, "the archive of the one that is wanted is there");
+}
+
+#[tokio::test]
+async fn records_and_archives_of_other_sources_are_removed() {
+    let world = World::new();
+    let (source, mut other) = (world.source(), world.source());
+    other.build.as_mut().unwrap().reference = ImageRef::new("localhost/other:latest").unwrap();
+    world.images.ensure(&source).await.unwrap();
+    world.images.ensure(&other).await.unwrap();
+    assert_eq!(world.files("").len(), 4);
+    let records = world.records();
+    assert_eq!(records.keep_only(vec![source.clone(), other.clone()]).await.unwrap(), 0);
+    // The same context gives both the same image.
+    assert_eq!(records.keep_only(vec![source.clone()]).await.unwrap(), 2);
+    world.remove_images().await;
+    world.images.ensure(&source).await.unwrap();
+    assert_eq!(world.engine.state().restores, 1, "its archive is kept");
+    world.remove_images().await;
+    world.images.ensure(&other).await.unwrap();
+    assert_eq!((world.engine.state().restores, world.files("").len()), (1, 4));
+    assert_eq!(records.keep_only(vec![]).await.unwrap(), 4);
+    assert!(world.files("").is_empty());
+}
+
+/// The archive is replaced, not only left out, when its contents have changed.
+#[tokio::test]
+async fn image_is_restored_after_its_archive_was_damaged_once() {
+    let world = World::new();
+    let source = world.source();
+    let image = world.images.ensure(&source).await.unwrap();
+    world.replace_archive().await.unwrap();
+    for counts in [(2, 2, 0), (2, 2, 1)] {
+        world.remove_images().await;
+        assert_eq!(world.images.ensure(&source).await.unwrap(), image);
+        let state = world.engine.state();
+        assert_eq!((state.builds, state.saves, state.restores), counts);
+    }
+}
+
+#[tokio::test]
+async fn irregular_and_oversized_records_and_archives_are_replaced() {
+    let world = World::new();
+    let source = world.source();
+    let image = world.images.ensure(&source).await.unwrap();
+    let damages: [fn(&std::path::Path); 2] = [
+        |path| {
+            std::fs::remove_file(path).unwrap();
+            std::os::unix::fs::symlink("/dev/null", path).unwrap();
+        },
+        |path| std::fs::write(path, vec![b' '; 100_000]).unwrap(),
+    ];
+    for damage in damages {
+        world.files("").iter().for_each(|path| damage(path));
+        assert!(!observe(&world.images, &source).await.unwrap().is_current());
+        assert_eq!(world.images.ensure(&source).await.unwrap(), image);
+        world.remove_images().await;
+        let restores = world.engine.state().restores;
+        assert_eq!(world.images.ensure(&source).await.unwrap(), image);
+        assert_eq!(world.engine.state().restores, restores + 1);
+    }
+}
+
+#[tokio::test]
+async fn archive_without_a_record_is_swept() {
+    let world = World::new();
+    world.images.ensure(&world.source()).await.unwrap();
+    assert_eq!(world.records().sweep().await.unwrap(), 0);
+    for record in world.files(".json") {
+        std::fs::remove_file(record).unwrap();
+    }
+    assert_eq!(world.records().sweep().await.unwrap(), 1);
+    assert!(world.files("").is_empty());
+}
+
+#[tokio::test]
+async fn unrecorded_image_with_fitting_labels_is_not_replaced_by_a_pull() {
+    let world = World::new();
+    let source = world.source();
+    let image = world.images.ensure(&source).await.unwrap();
+    world.records().keep_only(vec![]).await.unwrap();
+    world.publish("older").await;
+    world.break_build().await;
+    world.images.ensure(&source).await.unwrap_err();
+    let present = observe(&world.images, &source).await.unwrap().present.unwrap();
+    assert_eq!((present.id, world.contacts().await), (image.id, 0));
+    // One without our labels is no build of an earlier release.
+    world.take_the_name().await;
+    world.images.ensure(&source).await.unwrap();
+    assert_eq!(world.contacts().await, 1);
+}
+
+#[tokio::test]
+async fn image_pulled_by_digest_has_no_archive() {
+    let world = World::new();
+    let (reference, _) = world.publish_pinned().await.unwrap();
+    let pull = PullSource { reference, verify_tls: true };
+    let source = ImageSource { build: None, pull: Some(pull) };
+    world.images.ensure(&source).await.unwrap();
+    assert_eq!((world.files(".json").len(), world.files("").len()), (1, 1));
+    world.remove_images().await;
+    world.images.ensure(&source).await.unwrap();
+    let state = world.engine.state();
+    assert_eq!((state.restores, state.contacts), (0, 2));
 }

@@ -224,15 +224,22 @@ pub(crate) struct World {
 /// The limit of all archives in bytes.
 pub(crate) const LIMIT: u64 = 4096;
 
+fn records(place: &TempDir) -> ImageRecords {
+    ImageRecords::new(place.path().join("state/images"), || LIMIT)
+}
+
 fn provider(engine: &Engine, place: &TempDir) -> Images<Engine> {
-    let directory = place.path().join("state/images");
-    Images::new(engine.clone()).with_records(ImageRecords::new(directory, || LIMIT))
+    Images::new(engine.clone()).with_records(records(place))
 }
 
 impl World {
     /// Another instance on the same host, as in another process.
     pub(crate) fn next(&self) -> Images<Engine> {
         provider(&self.engine, &self.place)
+    }
+
+    pub(crate) fn records(&self) -> ImageRecords {
+        records(&self.place)
     }
 
     /// The files with records and archives that end in `end`.

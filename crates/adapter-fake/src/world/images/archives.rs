@@ -1,9 +1,9 @@
 //! Archives of images, outside of the local storage.
 
-use companion_core::model::image::{ImageId, ImageRef, ImageSource, PresentImage, Provenance};
+use companion_core::model::image::{ImageRef, ImageSource, PresentImage, Provenance};
 use companion_core::ports::PortResult;
 
-use super::{Image, Images, image_id, key};
+use super::{Image, Images, key};
 use crate::world::World;
 
 /// An archived image.
@@ -14,13 +14,6 @@ pub(crate) struct Archived {
     image: Image,
     /// Whether the archive has its original contents.
     intact: bool,
-}
-
-impl Archived {
-    /// Returns the id of the image.
-    pub(super) fn id(&self) -> ImageId {
-        image_id(self.image.id)
-    }
 }
 
 impl Images {

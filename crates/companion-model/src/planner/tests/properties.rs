@@ -101,16 +101,12 @@ fn image_state() -> impl Strategy<Value = ImageState> {
         1 => Just((None, false)),
         1 => Just((None, true)),
     ];
-    let recorded = prop::sample::select(vec![None, Some(image().id)]);
-    (context, present, dangling, recorded).prop_map(
-        |(context, (present, damaged), dangling, recorded)| ImageState {
-            context,
-            present,
-            damaged,
-            dangling,
-            recorded,
-        },
-    )
+    (context, present, dangling).prop_map(|(context, (present, damaged), dangling)| ImageState {
+        context,
+        present,
+        damaged,
+        dangling,
+    })
 }
 
 fn observation<T: std::fmt::Debug>(
