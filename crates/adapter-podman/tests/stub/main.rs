@@ -11,3 +11,4 @@ mod hostile;
 mod image_provider;
 mod network;
 mod podman_stub;
+mod restore;

@@ -175,3 +175,13 @@ fn service_of_an_unusable_unit_is_stopped_before_its_unit_is_removed() {
     let plan = setup.plan();
     assert!(plan.steps.iter().any(|step| step.action() == Some(&Action::ResetFailed)), "{plan:?}");
 }
+
+/// No image is needed for a removal, so nothing of the container runtime's store can delay it.
+#[test]
+fn removal_does_not_depend_on_the_image() {
+    let mut setup = Setup::removed();
+    setup.seen.service = Observation::Known(ServiceState::absent());
+    setup.file(UnitFileState::Absent);
+    setup.seen.image = Some(Observation::Unknown("the store is locked".to_owned()));
+    setup.expect(&["remove-config web: app was removed"], &[]);
+}
