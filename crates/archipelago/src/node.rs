@@ -174,11 +174,12 @@ impl BitcoinRpc {
 #[serde(deny_unknown_fields, default)]
 pub struct Lnd {
     /// The address and port of its REST API. `169.254.1.2` is the host's loopback in the network of the page's
-    /// container; with any other address the page shares the network of the host instead.
+    /// container; with any other address, or a macaroon, the page shares the network of the host instead.
     pub address: SocketAddr,
     /// A file with a macaroon that can only read, lnd's `readonly.macaroon`. With it the page shows balances and
-    /// channels to everybody who can open the page. The address must be a loopback address then, because the page
-    /// cannot verify lnd's certificate.
+    /// channels to everybody who can open the page. The page shares the network of the host then and asks lnd on the
+    /// host's loopback alone, because it cannot verify lnd's certificate: `169.254.1.2` means `127.0.0.1`, and any
+    /// other address must be a loopback address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub macaroon_file: Option<AbsolutePath>,
 }
@@ -190,10 +191,27 @@ impl Default for Lnd {
 }
 
 impl Lnd {
+    /// Returns whether its page shares the network of the host.
+    ///
+    /// In a network of its own, `169.254.1.2` is the host's loopback for rootless Podman only; for root it is an
+    /// address of the link. The macaroon must not depend on that.
+    pub(crate) fn is_on_host_network(&self) -> bool {
+        self.macaroon_file.is_some() || self.address.ip() != HOST_LOOPBACK
+    }
+
+    /// Returns the address at which its page asks it.
+    pub(crate) fn rest_address(&self) -> SocketAddr {
+        match self.address.ip() {
+            ip if ip == HOST_LOOPBACK && self.is_on_host_network() => {
+                SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.address.port())
+            }
+            _ => self.address,
+        }
+    }
+
     fn validate(&self) -> Result<(), InvalidValue> {
         validate_address("lnd.address", self.address)?;
-        let ip = self.address.ip();
-        if self.macaroon_file.is_some() && ip != HOST_LOOPBACK && !ip.is_loopback() {
+        if self.macaroon_file.is_some() && !self.rest_address().ip().is_loopback() {
             let rule = "must be a loopback address with `macaroon_file`, such as `127.0.0.1:8080`";
             return Err(InvalidValue::new("lnd.address", &self.address.to_string(), rule));
         }

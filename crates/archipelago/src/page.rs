@@ -51,10 +51,10 @@ impl StatusPage {
     }
 
     /// Returns whether its container shares the network of the host, because it cannot reach the backend from a
-    /// network of its own, where only the host's loopback is reachable for certain.
+    /// network of its own, or must not reach anything else.
     pub(crate) fn is_on_host_network(self, node: &Node) -> bool {
         match self {
-            Self::Lnd => node.lnd.address.ip() != HOST_LOOPBACK,
+            Self::Lnd => node.lnd.is_on_host_network(),
             Self::Electrs => true,
         }
     }
@@ -87,7 +87,7 @@ impl StatusPage {
                 let loopback = if on_host { Ipv4Addr::LOCALHOST } else { HOST_LOOPBACK };
                 let macaroon = node.lnd.macaroon_file.as_ref().map(macaroon).transpose()?;
                 set("host_loopback", loopback.to_string());
-                set("lnd_address", node.lnd.address.to_string());
+                set("lnd_address", node.lnd.rest_address().to_string());
                 set("macaroon", macaroon.unwrap_or_default());
             }
             Self::Electrs => {

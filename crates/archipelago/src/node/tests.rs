@@ -103,10 +103,16 @@ fn macaroon_is_sent_to_a_loopback_address_only() {
         let lnd = Lnd { address: address.parse().unwrap(), macaroon_file };
         Node { lnd, ..Node::default() }
     };
-    for good in ["169.254.1.2:8080", "127.0.0.1:8080", "[::1]:8080"] {
-        with(good).validate().unwrap();
+    for good in ["169.254.1.2:8080", "127.0.0.1:8080", "127.9.9.9:8080", "[::1]:8080"] {
+        let node = with(good);
+        node.validate().unwrap();
+        assert!(node.lnd.rest_address().ip().is_loopback(), "{good}");
+        assert!(node.lnd.is_on_host_network(), "{good}");
     }
-    for bad in ["192.168.1.20:8080", "169.254.1.3:8080", "[fd00::9]:8080"] {
+    assert_eq!(with("169.254.1.2:8180").lnd.rest_address(), "127.0.0.1:8180".parse().unwrap());
+    let bad =
+        ["192.168.1.20:8080", "169.254.1.3:8080", "[fd00::9]:8080", "[::ffff:127.0.0.1]:8080"];
+    for bad in bad {
         assert_eq!(with(bad).validate().unwrap_err().field(), "lnd.address", "{bad}");
     }
 }

@@ -129,16 +129,19 @@ fn macaroon_becomes_a_header_of_four_fixed_calls() {
     let header = "proxy_set_header Grpc-Metadata-macaroon \"020100ff220a24\";";
     assert_eq!(text.matches(header).count(), 4, "{text}");
     for path in ["getinfo", "balance/blockchain", "balance/channels", "channels"] {
-        let call = format!("proxy_pass \"https://169.254.1.2:8080/v1/{path}\";");
+        let call = format!("proxy_pass \"https://127.0.0.1:8080/v1/{path}\";");
         assert!(text.contains(&call), "{text}");
     }
+    assert!(!text.contains("//169.254.1.2"), "{text}");
 }
 
 #[test]
 fn missing_macaroon_is_rendered_as_a_page_without_one() {
     let dir = tempfile::tempdir().unwrap();
     let node = with_macaroon(&dir.path().join("readonly.macaroon"));
-    let without = text(StatusPage::Lnd, &Node::default(), None, false);
+    let on_host = Lnd { address: "127.0.0.1:8080".parse().unwrap(), ..Lnd::default() };
+    let on_host = Node { lnd: on_host, ..Node::default() };
+    let without = text(StatusPage::Lnd, &on_host, None, false);
     assert_eq!(text(StatusPage::Lnd, &node, None, false), without);
 }
 

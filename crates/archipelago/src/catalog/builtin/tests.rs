@@ -30,7 +30,9 @@ fn pages_without_credentials_are_rendered_for_a_node_with_settings_only() {
     let far = "lnd = { address = \"169.254.1.2:8081\" }";
     assert_eq!(rendered(far), [(lnd.clone(), bridge, 1), (None, host.clone(), 0)]);
     let near = "lnd = { address = \"127.0.0.1:8080\" }";
-    assert_eq!(rendered(near), [(lnd, host.clone(), 0), (None, host, 0)]);
+    assert_eq!(rendered(near), [(lnd.clone(), host.clone(), 0), (None, host.clone(), 0)]);
+    let macaroon = "lnd = { macaroon_file = \"/srv/lnd/readonly.macaroon\" }";
+    assert_eq!(rendered(macaroon), [(lnd, host.clone(), 0), (None, host, 0)]);
 }
 
 #[test]
