@@ -135,6 +135,21 @@ fn macaroon_becomes_a_header_of_four_fixed_calls() {
     assert!(!text.contains("//169.254.1.2"), "{text}");
 }
 
+/// Whoever answers for such a name on the network could have a browser read the balances (DNS rebinding).
+#[test]
+fn with_a_macaroon_only_names_of_the_node_open_the_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("readonly.macaroon");
+    let wildcards = ["+local$\"", "{3,63}$\""];
+    let node = with_macaroon(&file);
+    let without = text(StatusPage::Lnd, &node, machine(), false);
+    assert!(wildcards.iter().all(|pattern| without.contains(pattern)), "{without}");
+    std::fs::write(&file, [0x02, 0x01]).unwrap();
+    let with = text(StatusPage::Lnd, &node, machine(), false);
+    assert!(!wildcards.iter().any(|pattern| with.contains(pattern)), "{with}");
+    assert!(with.contains("    \"host:node.local\" 1;\n    \"host:node\" 1;\n"), "{with}");
+}
+
 #[test]
 fn missing_macaroon_is_rendered_as_a_page_without_one() {
     let dir = tempfile::tempdir().unwrap();
