@@ -3,8 +3,9 @@
 How it answers stands in the file `mode` of the directory given, what it was asked is added to `seen`. The ports that it
 took are written to `ports` once it listens. Loopback only. A good answer is that of `answers/`.
 
-modes: good; slow (2 s), slowest (8 s); warmup, syncing, stale; no-height (electrs 0.12); an HTTP status (401, 403, 404, 503), redirect; hostile:
-html, text, huge, cut, script (markup), types; of the Electrum port alone: closing, talkative.
+modes: good; slow (2 s), slowest (8 s); warmup, syncing, stale; no-height (electrs 0.12); of lnd alone: no-calls (but the
+state), no-channels, no-permission (for channels); an HTTP status (401, 403, 404, 503), redirect; hostile: html, text, huge,
+cut, script (markup), types; of the Electrum port alone: closing, talkative.
 """
 
 import http.server
@@ -135,6 +136,8 @@ class Backend(http.server.BaseHTTPRequestHandler):
         elif self.command == "GET" and self.path in LND and self.path != "/v1/state" and not self.has_macaroon():
             refusal = {"code": 2, "message": "verification failed: signature mismatch after caveat verification", "details": []}
             self.answer(500, "application/json", json.dumps(refusal).encode())
+        elif self.command == "GET" and self.path in LND and (message := lnd_failure(self.path, mode)):
+            self.answer(500, "application/json", json.dumps({"code": 2, "message": message, "details": []}).encode())
         elif self.command == "GET" and self.path in LND:
             self.answer(200, "application/json", json.dumps(lnd(self.path, mode)).encode())
         elif mode == "warmup":
@@ -148,6 +151,13 @@ class Backend(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+def lnd_failure(path, mode):
+    """What lnd says when this call alone fails, if it does."""
+    if mode == "no-calls" and path != "/v1/state" or mode == "no-channels" and path == "/v1/channels":
+        return "context deadline exceeded"
+    return "permission denied" if mode == "no-permission" and path == "/v1/channels" else None
 
 
 def lnd(path, mode):

@@ -26,6 +26,10 @@ export function isLookalike(state) {
   return /^unusable-(text|huge|cut)$/.test(state);
 }
 
+function without(words) {
+  return new RegExp(`^(?![^]*${words.source})`);
+}
+
 /** `[page, name of the state, mode of the backend, title, other words, other variables of the template]` */
 export const STATES = [
   ["bitcoin-ui", "up", "good", /^Running and up to date$/, [/870,000/, /Bitcoin Core 29\.0/, /12 min ago/, /18\.2 MvB/]],
@@ -44,6 +48,9 @@ export const STATES = [
   ["lnd-ui", "up", "good", /^lnd is running$/, [/1,200,000 sat/, /3,400,000 sat/, /3 open, 2 active/, /lnd 0\.19\.0-beta/, /12 min ago/]],
   ["lnd-ui", "no-macaroon", "good", /^lnd is running$/, [/this page has no macaroon/, /macaroon_file/], { macaroon: "" }],
   ["lnd-ui", "wrong-macaroon", "good", /^lnd is running$/, [/macaroon was not accepted/, /signature mismatch/], { macaroon: "00ff" }],
+  ["lnd-ui", "no-calls", "no-calls", /^lnd is running$/, [/not shown: lnd did not answer this call\. lnd says: context deadline/, without(/macaroon/)]],
+  ["lnd-ui", "no-channels", "no-channels", /^lnd is running$/, [/1,200,000 sat/, /not shown: lnd did not answer this call/, without(/no open channels/)]],
+  ["lnd-ui", "no-permission", "no-permission", /^lnd is running$/, [/1,200,000 sat/, /macaroon was not accepted\. lnd says: permission denied/]],
   ["lnd-ui", "down", "down", /^lnd is down/, [/Start lnd/, /No good answer since/]],
   ["lnd-ui", "refused", "401", /^Credentials refused|does not understand$/, []],
   ["lnd-ui", "locked", "warmup", /wallet is locked$/, [/lncli unlock/]],

@@ -1,5 +1,5 @@
-// The page of lnd: how far it has come in starting, which it tells everybody; with a macaroon that can only read also its
-// balances, its channels, and whether it is up to date.
+// The page of lnd: the state of its start, for which lnd requires no macaroon; with a read-only macaroon also its balances,
+// its channels, and whether it is synchronised.
 
 import { ask, count, element, fill, noteGood, repeat, say, timeSince, trouble } from "./companion.js";
 
@@ -61,8 +61,7 @@ async function showWallet(active) {
     return;
   }
   if (!answer.ok || typeof info?.identity_pubkey !== "string") {
-    const words = typeof info?.message === "string" ? `lnd says: ${info.message}` : "lnd gave no answer to it.";
-    showNote(`Balances and channels are not shown: the macaroon was not accepted. ${words}`);
+    showNote(`Balances and channels are not shown: ${failure(answer)}`);
     return;
   }
   showNode(info);
@@ -71,11 +70,19 @@ async function showWallet(active) {
   }
   const [wallet, balance, channels] = [await ask("api/wallet"), await ask("api/balance"), await ask("api/channels")];
   showBalances(wallet.body, balance.body);
-  showChannels(channels.body?.channels);
+  showChannels(channels);
   document.getElementById("wallet-note").hidden = true;
   for (const section of document.querySelectorAll("[data-needs=macaroon]")) {
     section.hidden = false;
   }
+}
+
+/** Why a call that needs the macaroon has no result: only lnd's own words, or its 401 or 403, blame the macaroon. */
+function failure({ body }) {
+  const message = text(body?.message);
+  const words = message === undefined ? "" : ` lnd says: ${message}`;
+  const isRefusal = ["credentials refused", "access refused"].includes(body?.error) || /macaroon|caveat|verification failed|permission denied/i.test(words);
+  return `${isRefusal ? "the macaroon was not accepted." : "lnd did not answer this call."}${words}`;
 }
 
 function showNote(text) {
@@ -110,8 +117,10 @@ function showBalances(wallet, balance) {
   });
 }
 
-function showChannels(channels) {
-  const all = Array.isArray(channels) ? channels.filter((one) => typeof one === "object" && one !== null) : [];
+function showChannels(answer) {
+  const channels = answer.ok ? answer.body?.channels : undefined;
+  const isKnown = Array.isArray(channels);
+  const all = isKnown ? channels.filter((one) => typeof one === "object" && one !== null) : [];
   all.sort((one, other) => (number(other.capacity) || 0) - (number(one.capacity) || 0));
   const rows = all.slice(0, MOST_CHANNELS).map((channel) => {
     const row = document.createElement("tr");
@@ -125,7 +134,8 @@ function showChannels(channels) {
   document.getElementById("channels-table").hidden = rows.length === 0;
   const active = all.filter((one) => one.active === true).length;
   const more = all.length > rows.length ? ` The ${rows.length} largest are shown.` : "";
-  document.getElementById("channels-note").textContent = all.length === 0 ? "There are no open channels." : `${count(all.length)} open, ${count(active)} active; amounts in satoshi.${more}`;
+  const note = all.length === 0 ? "There are no open channels." : `${count(all.length)} open, ${count(active)} active; amounts in satoshi.${more}`;
+  document.getElementById("channels-note").textContent = isKnown ? note : `Channels are not shown: ${failure(answer)}`;
 }
 
 // lnd writes 64-bit numbers as texts.
