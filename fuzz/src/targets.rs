@@ -145,6 +145,7 @@ fn values_of_ours(value: &str) -> Values {
         ("onion_address".to_owned(), Value::Text(value.to_owned())),
         ("host_loopback".to_owned(), Value::Text("127.0.0.1".to_owned())),
         ("macaroon".to_owned(), Value::Text(value.to_owned())),
+        ("macaroon_problem".to_owned(), Value::Text(value.to_owned())),
         ("listen_ipv6".to_owned(), Value::Flag(true)),
     ])
 }

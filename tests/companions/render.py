@@ -17,7 +17,7 @@ import jinja2
 CONTEXTS = pathlib.Path(__file__).resolve().parents[2] / "crates/archipelago/companions"
 DEFAULTS = {
     "bitcoin-ui": {"listen_port": 18081, "rpc_address": "127.0.0.1:8332", "authorization": ""},
-    "lnd-ui": {"listen_port": 80, "lnd_address": "169.254.1.2:8080", "host_loopback": "169.254.1.2", "macaroon": ""},
+    "lnd-ui": {"listen_port": 80, "lnd_address": "169.254.1.2:8080", "host_loopback": "169.254.1.2", "macaroon": "", "macaroon_problem": ""},
     "electrs-ui": {
         "listen_port": 18082,
         "metrics_address": "127.0.0.1:4224",

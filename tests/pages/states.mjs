@@ -47,9 +47,10 @@ export const STATES = [
 
   ["lnd-ui", "up", "good", /^lnd is running$/, [/1,200,000 sat/, /3,400,000 sat/, /3 open, 2 active/, /lnd 0\.19\.0-beta/, /12 min ago/]],
   ["lnd-ui", "no-macaroon", "good", /^lnd is running$/, [/this page has no macaroon/, /macaroon_file/], { macaroon: "" }],
+  ["lnd-ui", "unreadable-macaroon", "good", /^lnd is running$/, [/not shown: no permission to read it\./], { macaroon: "", macaroon_problem: "no permission to read it" }],
   ["lnd-ui", "wrong-macaroon", "good", /^lnd is running$/, [/macaroon was not accepted/, /signature mismatch/], { macaroon: "00ff" }],
-  ["lnd-ui", "no-calls", "no-calls", /^lnd is running$/, [/not shown: lnd did not answer this call\. lnd says: context deadline/, without(/macaroon/)]],
-  ["lnd-ui", "no-channels", "no-channels", /^lnd is running$/, [/1,200,000 sat/, /not shown: lnd did not answer this call/, without(/no open channels/)]],
+  ["lnd-ui", "no-calls", "no-calls", /^lnd is running$/, [/not shown: this call failed\. lnd says: context deadline/, without(/macaroon/)]],
+  ["lnd-ui", "no-channels", "no-channels", /^lnd is running$/, [/1,200,000 sat/, /not shown: this call failed/, without(/no open channels/)]],
   ["lnd-ui", "no-permission", "no-permission", /^lnd is running$/, [/1,200,000 sat/, /macaroon was not accepted\. lnd says: permission denied/]],
   ["lnd-ui", "down", "down", /^lnd is down/, [/Start lnd/, /No good answer since/]],
   ["lnd-ui", "refused", "401", /^Credentials refused|does not understand$/, []],

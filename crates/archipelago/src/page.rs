@@ -18,6 +18,10 @@ use crate::node::{ELECTRS_UI_PORT, LND_UI_PORT, Node};
 
 /// The most bytes of a macaroon; lnd's own have fewer than 400.
 const MACAROON_LIMIT: usize = 1024;
+/// What the page says when companion may not read the macaroon.
+const NO_PERMISSION: &str = "companion has no permission to read the macaroon_file of catalog.toml; name a copy that its user can read";
+/// What the page says when the file has other contents or is of another kind.
+const NO_MACAROON: &str = "the macaroon_file of catalog.toml is not a macaroon: it is empty, has more than 1024 bytes, or is not a regular file";
 
 /// A page that is configured by its image unless the node has settings for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +71,8 @@ impl StatusPage {
 
     /// Renders its configuration for `node`; the parameters are those of [`values`].
     ///
-    /// A macaroon that is missing is left out: lnd makes it with its wallet, and the page says what it waits for.
+    /// A macaroon that is missing or unusable is left out, because the page is useful without it: the page says why. Only
+    /// a read that may succeed later, such as after an I/O error, fails the rendering.
     pub(crate) fn render(
         self,
         node: &Node,
@@ -85,10 +90,11 @@ impl StatusPage {
         match self {
             Self::Lnd => {
                 let loopback = if on_host { Ipv4Addr::LOCALHOST } else { HOST_LOOPBACK };
-                let macaroon = node.lnd.macaroon_file.as_ref().map(macaroon).transpose()?;
+                let (macaroon, problem) = macaroon(node.lnd.macaroon_file.as_ref())?;
                 set("host_loopback", loopback.to_string());
                 set("lnd_address", node.lnd.rest_address().to_string());
-                set("macaroon", macaroon.unwrap_or_default());
+                set("macaroon", macaroon);
+                set("macaroon_problem", problem.to_owned());
             }
             Self::Electrs => {
                 let electrs = &node.electrs;
@@ -109,12 +115,18 @@ impl StatusPage {
     }
 }
 
-/// The macaroon in `file` as hexadecimal digits, as lnd expects it in a header; none while the file is missing.
-fn macaroon(file: &AbsolutePath) -> Result<String, HookError> {
-    let Some(bytes) = read_secret_bytes(file.as_path())? else { return Ok(String::new()) };
+/// The macaroon in `file` as hexadecimal digits, as lnd expects it in a header, and why there is none; neither while the
+/// file is missing, since lnd makes it with its wallet.
+fn macaroon(file: Option<&AbsolutePath>) -> Result<(String, &'static str), HookError> {
+    let none = |problem| Ok((String::new(), problem));
+    let Some(file) = file else { return none("") };
+    let bytes = match read_secret_bytes(file.as_path()) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return none(""),
+        Err(error) => return problem(error).and_then(none),
+    };
     if bytes.is_empty() || bytes.len() > MACAROON_LIMIT {
-        let why = "is not a macaroon: it has no bytes or more than 1024";
-        return Err(HookError::UnusableInput { path: file.to_string(), why });
+        return none(NO_MACAROON);
     }
     // Reserved, so that no part of the secret stays behind in memory that was let go.
     let mut digits = String::with_capacity(2 * bytes.len());
@@ -122,7 +134,19 @@ fn macaroon(file: &AbsolutePath) -> Result<String, HookError> {
         // Writing to a `String` cannot fail.
         let _written = write!(digits, "{byte:02x}");
     }
-    Ok(digits)
+    Ok((digits, ""))
+}
+
+/// What the page says of a macaroon that cannot be read.
+///
+/// # Errors
+/// `error` itself if the next read may succeed.
+fn problem(error: HookError) -> Result<&'static str, HookError> {
+    match error.kind() {
+        PortErrorKind::Denied => Ok(NO_PERMISSION),
+        PortErrorKind::Invalid => Ok(NO_MACAROON),
+        _ => Err(error),
+    }
 }
 
 /// The values of every page's template on `node`, whose machine is called `machine`.

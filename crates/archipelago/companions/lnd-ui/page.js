@@ -57,7 +57,8 @@ async function showWallet(active) {
   const answer = await ask("api/getinfo");
   const info = answer.body;
   if (info?.error === "no macaroon") {
-    showNote("Balances and channels are not shown: this page has no macaroon. To show them to everybody who can open this page, name lnd's readonly.macaroon in catalog.toml: [node.lnd] macaroon_file. lnd makes that file together with its wallet.");
+    const missing = "this page has no macaroon. To show them to everybody who can open this page, name lnd's readonly.macaroon in catalog.toml: [node.lnd] macaroon_file. lnd makes that file together with its wallet";
+    showNote(`Balances and channels are not shown: ${text(info.hint) ?? missing}.`);
     return;
   }
   if (!answer.ok || typeof info?.identity_pubkey !== "string") {
@@ -81,8 +82,10 @@ async function showWallet(active) {
 function failure({ body }) {
   const message = text(body?.message);
   const words = message === undefined ? "" : ` lnd says: ${message}`;
-  const isRefusal = ["credentials refused", "access refused"].includes(body?.error) || /macaroon|caveat|verification failed|permission denied/i.test(words);
-  return `${isRefusal ? "the macaroon was not accepted." : "lnd did not answer this call."}${words}`;
+  if (["credentials refused", "access refused"].includes(body?.error) || /macaroon|caveat|verification failed|permission denied/i.test(message)) {
+    return `the macaroon was not accepted.${words}`;
+  }
+  return message === undefined ? "lnd did not answer this call." : `this call failed.${words}`;
 }
 
 function showNote(text) {

@@ -1,3 +1,5 @@
+use durable_dir::DirError;
+
 use super::*;
 use crate::node::{Electrs, Lnd};
 
@@ -161,13 +163,27 @@ fn missing_macaroon_is_rendered_as_a_page_without_one() {
 }
 
 #[test]
-fn file_that_is_no_macaroon_is_refused_without_being_quoted() {
+fn page_without_a_usable_macaroon_says_why_and_quotes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("readonly.macaroon");
-    for contents in [String::new(), "hunter2".repeat(200)] {
+    for contents in [String::new(), "hunter2".repeat(200), "hunter2".repeat(20_000)] {
         std::fs::write(&file, contents).unwrap();
-        let error = StatusPage::Lnd.render(&with_macaroon(&file), None, false).unwrap_err();
-        let error = format!("{error} {error:?}");
-        assert!(error.contains("readonly.macaroon") && !error.contains("hunter2"), "{error}");
+        let text = text(StatusPage::Lnd, &with_macaroon(&file), None, false);
+        assert!(text.contains(NO_MACAROON), "{text}");
+        assert!(!text.contains("hunter2") && !text.contains("68756e746572"), "{text}");
+        assert!(!text.contains("Grpc-Metadata"), "{text}");
     }
+    let directory = text(StatusPage::Lnd, &with_macaroon(dir.path()), None, false);
+    assert!(directory.contains(NO_MACAROON), "{directory}");
+}
+
+#[test]
+fn only_a_lasting_problem_renders_a_page_without_the_macaroon() {
+    let path = PathBuf::from("/srv/lnd/readonly.macaroon");
+    let source = std::io::ErrorKind::PermissionDenied.into();
+    let denied = DirError::Denied { attempted: "open", path: path.clone(), source };
+    assert_eq!(problem(HookError::Input(denied)).unwrap(), NO_PERMISSION);
+    let source = std::io::ErrorKind::Other.into();
+    let failed = DirError::Io { attempted: "read", path, source };
+    assert_eq!(problem(HookError::Input(failed)).unwrap_err().kind(), PortErrorKind::Transient);
 }
