@@ -19,9 +19,11 @@ use crate::node::{ELECTRS_UI_PORT, LND_UI_PORT, Node};
 /// The most bytes of a macaroon; lnd's own have fewer than 400.
 const MACAROON_LIMIT: usize = 1024;
 /// What the page says when companion may not read the macaroon.
-const NO_PERMISSION: &str = "companion has no permission to read the macaroon_file of catalog.toml; name a copy that its user can read";
+const NO_PERMISSION: &str = "companion has no permission to read the macaroon_file of \
+    catalog.toml; name a copy that its user can read";
 /// What the page says when the file has other contents or is of another kind.
-const NO_MACAROON: &str = "the macaroon_file of catalog.toml is not a macaroon: it is empty, has more than 1024 bytes, or is not a regular file";
+const NO_MACAROON: &str = "the macaroon_file of catalog.toml is not a macaroon: it is \
+    empty, has more than 1024 bytes, or is not a regular file";
 
 /// A page that is configured by its image unless the node has settings for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

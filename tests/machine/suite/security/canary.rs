@@ -63,6 +63,27 @@ fn storm(said: &mut Vec<Ran>) {
     tell(&["-vvv", "doctor"]);
 }
 
+/// Asserts that no tool, log or process of the host shows one of `forms`.
+fn hidden_from_the_host(forms: &[String]) {
+    let shown = [
+        systemctl(&["show", "*"]).words(),
+        podman(&["inspect", BITCOIN.name]).words(),
+        podman(&["history", "--no-trunc", "--format=json", "localhost/bitcoin-ui:latest"]).words(),
+        podman(&["events", "--stream=false", "--since=1h", "--format=json"]).words(),
+        root(&["journalctl", "--no-pager", "--all", "--output=export"]).words(),
+    ];
+    for (index, words) in shown.iter().enumerate() {
+        assert!(!holds(words.as_bytes(), forms), "place {index}");
+    }
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        for file in ["cmdline", "environ"] {
+            // Entries other than processes, and processes that just ended, have none.
+            let Ok(bytes) = fs::read(entry.path().join(file)) else { continue };
+            assert!(!holds(&bytes, forms), "{}/{file}", entry.path().display());
+        }
+    }
+}
+
 #[test]
 fn failures_leak_the_password_nowhere() {
     installed();
@@ -103,23 +124,7 @@ fn failures_leak_the_password_nowhere() {
     for ran in &said {
         assert!(!holds(ran.words().as_bytes(), &forms), "a command said it");
     }
-    let shown = [
-        systemctl(&["show", "*"]).words(),
-        podman(&["inspect", BITCOIN.name]).words(),
-        podman(&["history", "--no-trunc", "--format=json", "localhost/bitcoin-ui:latest"]).words(),
-        podman(&["events", "--stream=false", "--since=1h", "--format=json"]).words(),
-        root(&["journalctl", "--no-pager", "--all", "--output=export"]).words(),
-    ];
-    for (index, words) in shown.iter().enumerate() {
-        assert!(!holds(words.as_bytes(), &forms), "place {index}");
-    }
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        for file in ["cmdline", "environ"] {
-            // Entries other than processes, and processes that just ended, have none.
-            let Ok(bytes) = fs::read(entry.path().join(file)) else { continue };
-            assert!(!holds(&bytes, &forms), "{}/{file}", entry.path().display());
-        }
-    }
+    hidden_from_the_host(&forms);
     root(&["sh", "-ec", "cd /opt/archipelago; rm -rf docker; cp -a pristine docker"]).good();
     until("all is repaired", 120, || {
         companion(&["reconcile"]).status.filter(|status| *status == 0)
