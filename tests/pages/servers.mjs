@@ -38,18 +38,26 @@ async function until(what, ready, home) {
   throw new Error(`${what} did not start: ${existsSync(log) ? readFileSync(log, "utf8") : "no output"}`);
 }
 
-/** Loopback ports that nobody listens on: taken all at once, then let go. */
-async function freePorts(count) {
-  const servers = await Promise.all(Array.from({ length: count }, () => new Promise((done) => {
-    const server = createServer().listen(0, "127.0.0.1", () => done(server));
-  })));
-  const ports = servers.map((server) => server.address().port);
-  await Promise.all(servers.map((server) => new Promise((done) => server.close(done))));
-  return ports;
+/** Below the ports that systems give to outgoing connections, so that none of those takes a port of a server. */
+let next = 20100;
+
+/** A loopback port that nobody listens on. */
+async function freePort() {
+  for (;;) {
+    const port = next;
+    next += 1;
+    const free = await new Promise((done) => {
+      const server = createServer().once("error", () => done(false));
+      server.listen(port, "127.0.0.1", () => server.close(() => done(true)));
+    });
+    if (free) {
+      return port;
+    }
+  }
 }
 
-/** The first one stays closed for ever. */
-const [CLOSED] = await freePorts(1);
+/** tcpmux: nobody listens there, and no program is given it by chance. */
+const CLOSED = 1;
 
 const backends = new Map();
 
@@ -84,7 +92,7 @@ let served = 0;
 
 /** Serves the page of `context` with the template's variables `values`, at `port` if it is given; its address. */
 export async function serve(context, values, at) {
-  const port = at ?? (await freePorts(1))[0];
+  const port = at ?? await freePort();
   served += 1;
   const home = join(WORK, `nginx-${served}-${context}`);
   mkdirSync(join(home, "conf.d"), { recursive: true });
