@@ -195,6 +195,8 @@ fn replaced_archive_is_not_loaded() {
 fn damaged_image_returns_without_its_base_image() {
     archived();
     let image = LND.unit_image();
+    // Tests that push it leave that name, and a damaged image with another name is not removed.
+    podman(&["untag", &image, &format!("127.0.0.1:5000/lfg2025/{}:latest", LND.base)]);
     let _base = without_base();
     systemctl(&["stop", &LND.service()]).good();
     let format = "--format={{.GraphDriver.Data.UpperDir}}";
