@@ -60,7 +60,7 @@ fn sideload(one: Companion) -> String {
     let (ours, archive) = (one.unit_image(), "/home/archy/sideloaded.tar");
     by_root(&format!(
         "archy podman tag {ours} localhost/sideloaded-from
-         printf 'FROM localhost/sideloaded-from\\nRUN echo stranger >/usr/share/nginx/html/index.html\\n' |
+         printf 'FROM localhost/sideloaded-from\\nRUN echo other >/usr/share/nginx/html/index.html\\n' |
             archy podman build --quiet --tag {tag} -
          rm -f {archive}
          archy podman save --quiet --output {archive} {tag}
@@ -142,7 +142,7 @@ fn image_with_copied_labels_is_not_rolled_out() {
     companion(&["remove", "lnd"]).exits(0);
     podman(&["tag", &image, &LND.tag()]).good();
     let other = {
-        fs::write("/tmp/Sideloaded", format!("FROM {}\nRUN touch /stranger\n", LND.tag())).unwrap();
+        fs::write("/tmp/Sideloaded", format!("FROM {}\nRUN touch /other\n", LND.tag())).unwrap();
         let build = ["build", "--quiet", "--file", "/tmp/Sideloaded", "--tag"];
         podman(&[&build[..], &[&LND.tag(), "/tmp"]].concat()).good()
     };

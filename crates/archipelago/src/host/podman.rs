@@ -169,11 +169,11 @@ impl Backend for SystemdPodman {
         })
     }
 
-    /// Stops the builds and pulls that outlived the leader before this one, too.
+    /// Also stops the builds, pulls and archives that outlived the previous leader.
     async fn sweep(&self, store: &RecordStore) -> Result<usize, HostError> {
         match self.podman.end_orphans().await {
             0 => {}
-            count => info!("stopped {count} orphaned build(s) or pull(s)"),
+            count => info!("stopped {count} orphaned podman call(s)"),
         }
         let swept = self.units(PODMAN_FLOOR)?.sweep().await.map_err(HostError::Sweep)?;
         let archives = image_records(store).sweep().await.map_err(HostError::Sweep)?;
