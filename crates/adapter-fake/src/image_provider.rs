@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::faults::Stage;
 use crate::host::FakeHost;
-use crate::journal::{Call, Method, Port};
+use crate::journal::{Call, Counts, Method, Port};
 use crate::world::World;
 use crate::world::images::{BuildOutcome, Need, Reach};
 
@@ -151,6 +151,16 @@ impl ImageProvider for FakeHost {
         }
         let struck = self.strike_after(&call, mode.as_ref()).await;
         self.end(number, struck.and(result))
+    }
+
+    async fn keep_archives(&self, sources: &[ImageSource]) -> PortResult<usize> {
+        let call = Call::new(Port::Images, Method::KeepArchives, None);
+        let keep = |world: &mut World, counts: &mut Counts, _| {
+            let (made, removed) = world.keep_archives(sources)?;
+            counts.processes += made;
+            Ok(removed)
+        };
+        self.act(call, Duration::ZERO, keep, |_| ()).await
     }
 
     async fn prune(&self, dangling: &[ImageId]) -> PortResult<()> {

@@ -45,6 +45,7 @@ pub enum Method {
     ResetFailed,
     LogTails,
     Ensure,
+    KeepArchives,
     Prune,
     Render,
     Commit,

@@ -26,6 +26,7 @@ use crate::leader::{LeaderInfo, LeaderLock, Role};
 use crate::published::{Listener, Publisher};
 use crate::record::Record;
 
+mod archives;
 mod converged;
 mod error;
 mod follow;

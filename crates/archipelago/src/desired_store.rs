@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::desired::{DesiredState, Generation};
-use companion_core::model::image::ImageSource;
 use companion_core::ports::{DesiredStore, PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, DirError, LockFile, Trust};
 use host_files::blocking;
@@ -89,20 +88,6 @@ impl RecordStore {
     /// What was read when the desired state was last loaded.
     pub(crate) fn seen(&self) -> Seen {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Returns the images of all desired companions; `None` if some may be unknown, because the desired state was never
-    /// written or was lost, or because the catalog has no entry for a companion that was not removed.
-    ///
-    /// # Errors
-    /// As [`load`](DesiredStore::load).
-    pub async fn desired_images(&self) -> PortResult<Option<Vec<ImageSource>>> {
-        let (dir, inputs) = (self.dir.clone(), Arc::clone(&self.inputs));
-        blocking::run(READ, move || {
-            let Some(record) = read(&dir)? else { return Ok(None) };
-            Ok(record.desired_images(&*catalog_of(inputs.refresh())?))
-        })
-        .await
     }
 
     pub(crate) async fn read(&self) -> PortResult<Record> {

@@ -73,17 +73,6 @@ pub trait Backend: Send + Sync {
         sweep(store).await
     }
 
-    /// Removes what the host keeps for companions that are not desired, such as archives of images, and returns the number
-    /// of files. Called after each change of the desired state; the default keeps nothing.
-    ///
-    /// The caller leads. [`RecordStore::desired_images`] says which images are still needed.
-    ///
-    /// # Errors
-    /// [`HostError::Unused`].
-    async fn remove_unused(&self, _store: &RecordStore) -> Result<usize, HostError> {
-        Ok(0)
-    }
-
     /// Waits for the end of the last external call. The default returns immediately.
     async fn settled(&self) {}
 }
@@ -145,9 +134,6 @@ pub enum HostError {
     /// Temporary files of an interrupted run could not be removed.
     #[error("failed to remove the temporary files of an interrupted run")]
     Sweep(#[source] PortError),
-    /// What is kept for removed companions could not be removed.
-    #[error("failed to remove what is kept for removed companions")]
-    Unused(#[source] PortError),
     /// A hook could not be registered.
     #[error("failed to register a hook")]
     Hook(#[source] HookError),

@@ -10,7 +10,6 @@ use companion_core::model::desired::{
     DesiredCompanion, DesiredState, Generation, RemovedCompanion, Target,
 };
 use companion_core::model::hook::HookSpec;
-use companion_core::model::image::ImageSource;
 use serde::{Deserialize, Serialize};
 
 use crate::app::AppId;
@@ -247,19 +246,6 @@ impl Record {
 
     fn wanted(&self, catalog: &Catalog) -> BTreeSet<CompanionName> {
         self.installed().flat_map(|app| catalog.companions_for(app)).collect()
-    }
-
-    /// Returns the images of all desired companions; `None` if the catalog has no entry for one that was not removed.
-    pub(crate) fn desired_images(&self, catalog: &Catalog) -> Option<Vec<ImageSource>> {
-        let wanted = self.wanted(catalog);
-        let images: Option<Vec<_>> = wanted
-            .iter()
-            .map(|name| catalog.companion(name).map(|spec| spec.image.clone()))
-            .collect();
-        let is_known = |(name, known): (&CompanionName, &CompanionRecord)| {
-            known.removed || wanted.contains(name)
-        };
-        images.filter(|_| self.companions.iter().all(is_known))
     }
 
     fn next_generation(&mut self) -> Generation {

@@ -63,7 +63,7 @@ pub trait ImageWorld: HostWorld {
     async fn sideload(&self) -> Arranged {
         Err(Unarranged("images with copied labels"))
     }
-    /// Checks that the host keeps archives of images.
+    /// Checks that the provider keeps archives of images.
     async fn archives(&self) -> Arranged {
         Err(Unarranged("archives of images"))
     }
@@ -183,6 +183,7 @@ macro_rules! image_provider_cases {
             lost_pulled_image_returns_without_its_registry,
             taken_name_returns_to_the_image_without_a_build,
             archive_that_was_replaced_is_not_restored,
+            archive_of_an_unneeded_image_is_removed,
             present_image_survives_a_power_loss,
             without_the_container_program_images_are_unavailable,
             a_registry_that_asks_for_credentials_denies_the_image,

@@ -123,8 +123,6 @@ pub struct Images<E> {
     contexts: Contexts,
     /// What was made last for each source; without it, labels alone tell what was built here.
     records: Option<ImageRecords>,
-    /// The sources that were observed last.
-    observed: Mutex<BTreeSet<ImageRef>>,
     /// The platforms of the images in a listing.
     platforms: Mutex<Platforms>,
     /// The listed images that survive a power loss.
@@ -194,7 +192,6 @@ impl<E: ImageEngine + 'static> Images<E> {
             host: Platform::host(),
             contexts: Contexts::default(),
             records: None,
-            observed: Mutex::default(),
             platforms: Mutex::default(),
             durable: Durable::default(),
             locks: Mutex::default(),
@@ -345,7 +342,6 @@ impl<E: ImageEngine + 'static> ImageProvider for Images<E> {
             return BTreeMap::new();
         }
         self.contexts.keep_only(sources.values().filter_map(|source| source.build.as_ref()));
-        *lock(&self.observed) = sources.values().filter_map(source_reference).cloned().collect();
         let limit = self.engine.file_limit();
         let read = self.read(&sources.values().collect::<Vec<_>>(), limit).await;
         let answer =
@@ -359,6 +355,13 @@ impl<E: ImageEngine + 'static> ImageProvider for Images<E> {
     async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage> {
         let provided = self.provide(source).await;
         provided.map_err(|error| error.of_port(source, "provide"))
+    }
+
+    async fn keep_archives(&self, sources: &[ImageSource]) -> PortResult<usize> {
+        let kept = self.keep_archives_of(sources).await;
+        kept.map_err(|error| {
+            PortError::new(error.kind(), "failed to keep archives of images").with_source(error)
+        })
     }
 
     async fn prune(&self, dangling: &[ImageId]) -> PortResult<()> {

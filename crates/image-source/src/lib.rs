@@ -32,7 +32,7 @@
 //! - The locks are those of one process. A second process may build the same image at the same time; the tag then
 //!   points to one of two images of the same context.
 //! - A tag is pulled once. A newer image under the same tag is not noticed.
-//! - Records and archives of images that nobody needs stay until the program calls [`ImageRecords::keep_only`].
+//! - A record stays after its companion was removed: it is how an image that is still in the store is known again.
 
 pub mod context;
 mod engine;

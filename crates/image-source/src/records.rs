@@ -8,8 +8,9 @@
 //! | `NAME.DIGEST.json` | the record: source, name, image ID, context digest, digest and size of the archive |
 //! | `NAME.DIGEST.tar` | the archive, as the engine wrote it |
 //!
-//! Both are written whole or not at all. An archive is not essential: it is left out, with a message in the log, if it is
-//! too large, has no space, or fails.
+//! Both are written whole or not at all. A record stays until another image is made for its source; it is how an image
+//! that is still in the store is known again after its companion was removed. An archive is not essential: it is left
+//! out, with a message in the log, if it is too large, has no space, or fails.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -43,6 +44,8 @@ pub struct ImageRecords {
     dir: PathBuf,
     /// Returns the size limit of all archives together, in bytes.
     limit: Arc<dyn Fn() -> u64 + Send + Sync>,
+    /// Held while files change, so that a record is never replaced by an older one.
+    changing: blocking::Lock,
 }
 
 impl fmt::Debug for ImageRecords {
@@ -105,11 +108,10 @@ impl ImageRecords {
     /// Keeps records in the directory `dir`, which is created with mode 0700, and archives of up to `limit` bytes
     /// together, of which one may take a quarter. `limit` is called for each archive; 0 means that none is made.
     pub fn new(dir: impl Into<PathBuf>, limit: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
-        Self { dir: dir.into(), limit: Arc::new(limit) }
+        Self { dir: dir.into(), limit: Arc::new(limit), changing: blocking::Lock::default() }
     }
 
-    /// Removes temporary files of interrupted work, and archives that no record names, or all if none are to be made.
-    /// Returns the number of files.
+    /// Removes temporary files of interrupted work, and archives that no record names. Returns the number of files.
     ///
     /// The caller leads, so nobody else writes these files.
     ///
@@ -124,33 +126,12 @@ impl ImageRecords {
     fn swept(&self) -> DirResult<usize> {
         let Some(dir) = self.open()? else { return Ok(0) };
         let mut count = dir.sweep_temporary_files()?;
-        let mut archived = BTreeSet::new();
-        if (self.limit)() > 0 {
-            let records = all(&dir)?.into_iter().filter(|record| record.archive.is_some());
-            archived.extend(records.map(|record| archives::file(&record.source)));
+        let records = all(&dir)?.into_iter().filter(|record| record.archive.is_some());
+        let archived: BTreeSet<_> = records.map(|record| archives::file(&record.source)).collect();
+        for name in names(&dir, ".tar")?.iter().filter(|name| !archived.contains(*name)) {
+            count += usize::from(dir.remove_link(name)?);
         }
-        count += remove_all(&dir, |name| name.ends_with(".tar") && !archived.contains(name))?;
         Ok(count)
-    }
-
-    /// Removes the records and archives of all but `sources`: the images of every companion that is desired. Returns the
-    /// number of files.
-    ///
-    /// The caller leads. The next build or pull of another source records it again.
-    ///
-    /// # Errors
-    /// As for files of the state directory.
-    pub async fn keep_only(&self, sources: Vec<ImageSource>) -> PortResult<usize> {
-        let (own, attempt) = (self.clone(), "remove the records of images that no companion has");
-        let keep_only = move || {
-            let Some(dir) = own.open()? else { return Ok(0) };
-            let sources = sources.iter().filter_map(source_reference);
-            let kept: BTreeSet<_> =
-                sources.flat_map(|source| [file(source), archives::file(source)]).collect();
-            remove_all(&dir, |name| !kept.contains(name))
-        };
-        let keep_only = move || keep_only().map_err(host_files::errors::failed_to(attempt));
-        blocking::run(attempt, keep_only).await
     }
 
     /// Reads the record of each of `sources`, in order; an unreadable one affects its source alone.
@@ -187,7 +168,15 @@ impl ImageRecords {
             write(&dir, &record)?;
             dir.remove_link(&archives::file(source)).map(drop)
         };
-        Ok(blocking::within(WORK_LIMIT, write).await??)
+        self.change(write).await
+    }
+
+    /// Runs `work`, which changes files, when no other does.
+    async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> DirResult<T> + Send + 'static,
+    ) -> Result<T, RecordError> {
+        Ok(blocking::within_locked(WORK_LIMIT, &self.changing, work).await??)
     }
 
     fn create(&self) -> DirResult<Dir> {
@@ -250,11 +239,10 @@ fn remove_if_link(dir: &Dir, name: &str) -> DirResult<()> {
     }
 }
 
-/// Returns the names of all records and archives.
-fn names(dir: &Dir) -> DirResult<Vec<String>> {
+/// Returns the names of all files that end in `end`.
+fn names(dir: &Dir, end: &str) -> DirResult<Vec<String>> {
     let entries = dir.entries(FILE_LIMIT)?;
-    let is_ours =
-        |name: &&str| !name.starts_with('.') && (name.ends_with(".json") || name.ends_with(".tar"));
+    let is_ours = |name: &&str| !name.starts_with('.') && name.ends_with(end);
     let names = entries.iter().filter_map(|entry| entry.name_str());
     Ok(names.filter(is_ours).map(str::to_owned).collect())
 }
@@ -262,17 +250,8 @@ fn names(dir: &Dir) -> DirResult<Vec<String>> {
 /// Returns all records.
 fn all(dir: &Dir) -> DirResult<Vec<Record>> {
     let mut records = Vec::new();
-    for name in names(dir)?.iter().filter(|name| name.ends_with(".json")) {
+    for name in &names(dir, ".json")? {
         records.extend(parsed(dir, name)?.filter(|record| file(&record.source) == *name));
     }
     Ok(records)
-}
-
-/// Removes all records and archives whose names are `unwanted`; returns their number.
-fn remove_all(dir: &Dir, unwanted: impl Fn(&str) -> bool) -> DirResult<usize> {
-    let mut count = 0;
-    for name in names(dir)?.iter().filter(|name| unwanted(name)) {
-        count += usize::from(dir.remove_link(name)?);
-    }
-    Ok(count)
 }

@@ -71,10 +71,7 @@ impl Fake {
 
     /// `host`, with the traits that it has.
     pub(crate) fn on(host: FakeHost, traits: BTreeSet<Trait>) -> Self {
-        host.change(|world, _| {
-            world.conditions.reports_changes = true;
-            world.images.archives = true;
-        });
+        host.change(|world, _| world.conditions.reports_changes = true);
         host.put_image(&image("localhost/page:latest"), "page");
         host.put_context(&path(SECOND_CONTEXT), "second");
         host.set_registry("registry.example:5000", Reach::Up);

@@ -76,8 +76,6 @@ pub struct Images {
     pub registries: BTreeMap<String, Reach>,
     /// The images in registries.
     pub published: BTreeMap<ImageRef, Fingerprint>,
-    /// Whether images are archived when they are made.
-    pub archives: bool,
     /// The archived image of each source.
     pub(crate) archived: BTreeMap<ImageRef, Archived>,
     /// Those for another architecture.
@@ -306,9 +304,7 @@ impl World {
         let image =
             Image { id: Fingerprint::of(text.as_bytes()), built_from: Some(context.digest) };
         self.images.make(&build.reference, image);
-        let made = present(&build.reference, image);
-        self.images.archive(source, &made);
-        Ok(made)
+        Ok(present(&build.reference, image))
     }
 
     /// Pulls the image of `source` from its registry.
@@ -319,9 +315,7 @@ impl World {
         let Some(pull) = &source.pull else {
             return Err(PortError::new(PortErrorKind::NotFound, "no registry is named"));
         };
-        let made = self.pull_image(pull)?;
-        self.images.archive(source, &made);
-        Ok(made)
+        self.pull_image(pull)
     }
 
     /// Pulls an image from its registry.

@@ -12,10 +12,9 @@ use companion_core::supervisor::Supervisor;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::archives::{self, Archives};
 use super::follow::{Followed, POLL_INTERVAL};
 use super::{Companions, CompanionsError, Converged, sync};
-use crate::desired_store::RecordStore;
-use crate::host::Backend;
 use crate::leader::{Heartbeat, Role};
 use crate::published::Publishing;
 
@@ -101,8 +100,9 @@ impl Companions {
             Some(names) => self.reconciler.converge_for(names).await,
             None => self.reconciler.converge().await,
         };
-        remove_unused(self.backend.clone(), Arc::clone(&self.store)).await;
-        Ok(Converged::of_pass(&pass.map_err(CompanionsError::Reconcile)?, names))
+        let pass = pass.map_err(CompanionsError::Reconcile)?;
+        archives::keep(&self.reconciler, &archives::sources(&pass.last.desired)).await;
+        Ok(Converged::of_pass(&pass, names))
     }
 
     /// Ends the work under way softly, and then the leadership.
@@ -174,7 +174,7 @@ impl Companions {
                 supervisor = supervisor.woken_by(lock.wake());
             }
             let mut synced = self.store.inputs().current().digest;
-            let mut observed = None;
+            let archives = Archives::start(Arc::clone(&self.reconciler));
             supervisor
                 .run(shutdown, |reconcile| {
                     self.beat();
@@ -183,10 +183,8 @@ impl Companions {
                     if std::mem::replace(&mut synced, now) != now {
                         self.take_in_catalog();
                     }
-                    let latest = self.store.seen().latest;
-                    if observed.replace(latest) != Some(latest) {
-                        let (backend, store) = (self.backend.clone(), Arc::clone(&self.store));
-                        tokio::spawn(remove_unused(backend, store));
+                    if let Ok(reconcile) = reconcile {
+                        archives.update(reconcile, now);
                     }
                 })
                 .await;
@@ -223,15 +221,5 @@ impl Companions {
     /// Whether the loop of [`run`](Self::run) moves, for a watchdog.
     pub fn heartbeat(&self) -> Option<Arc<Heartbeat>> {
         self.lock.as_ref().map(|lock| lock.heartbeat())
-    }
-}
-
-/// Removes what is kept for companions that are not desired. It harms nobody, and the next change tries again.
-async fn remove_unused(backend: Option<Arc<dyn Backend>>, store: Arc<RecordStore>) {
-    let Some(backend) = backend else { return };
-    match backend.remove_unused(&store).await {
-        Ok(0) => {}
-        Ok(count) => info!("removed {count} file(s) kept for removed companions"),
-        Err(error) => warn!("{}", chain(&error)),
     }
 }

@@ -173,14 +173,3 @@ async fn state_is_for_its_owner_only() {
     assert_eq!(mode("state/desired.json"), 0o600);
     assert_eq!(mode("state/lock"), 0o600);
 }
-
-#[tokio::test]
-async fn desired_images_are_unknown_without_a_readable_desired_state() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(dir.path());
-    assert_eq!(store.desired_images().await.unwrap(), None);
-    install(&store, "lnd").await;
-    assert_eq!(store.desired_images().await.unwrap().unwrap().len(), 1);
-    std::fs::write(dir.path().join("state/desired.json"), b"half a rec").unwrap();
-    store.desired_images().await.unwrap_err();
-}

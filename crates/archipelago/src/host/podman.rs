@@ -180,14 +180,6 @@ impl Backend for SystemdPodman {
         Ok(swept + archives + super::sweep(store).await?)
     }
 
-    /// Removes the records and archives of images that no desired companion has.
-    async fn remove_unused(&self, store: &RecordStore) -> Result<usize, HostError> {
-        match store.desired_images().await.map_err(HostError::Unused)? {
-            Some(images) => image_records(store).keep_only(images).await.map_err(HostError::Unused),
-            None => Ok(0),
-        }
-    }
-
     async fn settled(&self) {
         self.podman.settled().await;
     }

@@ -36,11 +36,6 @@ impl Backend for Own {
         sweep(store).await
     }
 
-    async fn remove_unused(&self, _store: &RecordStore) -> Result<usize, HostError> {
-        self.calls.lock().unwrap().push("remove_unused");
-        Ok(0)
-    }
-
     async fn settled(&self) {
         self.calls.lock().unwrap().push("settled");
     }
@@ -58,7 +53,7 @@ async fn own_backend_is_swept_before_the_work_and_waited_for_after_it() {
     let failures = companions.install_for(&"lnd".parse().unwrap()).await.unwrap();
     assert!(failures.is_empty(), "{failures:?}");
     assert_eq!(own.host.counts().starts, 1);
-    assert_eq!(*own.calls.lock().unwrap(), ["sweep", "remove_unused", "settled"]);
+    assert_eq!(*own.calls.lock().unwrap(), ["sweep", "settled"]);
 }
 
 #[tokio::test]

@@ -286,15 +286,3 @@ fn record_with_names_of_other_files_is_refused() {
     let hostile = br#"{"version":1,"generation":1,"apps":{},"companions":{"dbus":1}}"#;
     assert!(Record::from_bytes(hostile).is_err());
 }
-
-/// What is not known must not look unused: a catalog that was not read removes nothing.
-#[test]
-fn desired_images_are_unknown_while_the_catalog_lacks_a_companion() {
-    let mut record = Record::default();
-    assert_eq!(record.desired_images(&Catalog::builtin()), Some(vec![]));
-    record.install(&app("one"), "a test", &larger_catalog());
-    assert_eq!(record.desired_images(&larger_catalog()).unwrap().len(), 1);
-    assert_eq!(record.desired_images(&Catalog::builtin()), None);
-    record.remove(&app("one"), "a test", &Catalog::builtin());
-    assert_eq!(record.desired_images(&Catalog::builtin()), Some(vec![]));
-}

@@ -20,8 +20,8 @@ use crate::model::image::{ImageId, ImageSource, ImageState, PresentImage};
 ///   unless a container uses it or it has another name too.
 /// - An image with the name of a build is managed only if it was made here; labels alone prove nothing. Otherwise it is
 ///   unmanaged, never current, and [`ensure`](Self::ensure) gives the name back to a managed one.
-/// - A provider that keeps archives restores a lost image from there before it builds or pulls, also the last one of an
-///   older context. What is restored is the recorded image or nothing.
+/// - A provider that [keeps archives](Self::keep_archives) restores a lost image from there before it builds or pulls, also
+///   the last one of an older context. What is restored is the image that was made last or nothing.
 /// - Concurrent requests for one image return the same image.
 /// - An image for another architecture is never present; a reference with a digest resolves to that image or
 ///   none.
@@ -47,6 +47,19 @@ pub trait ImageProvider: Send + Sync {
     /// is unreachable or on a timeout, `Denied` when the registry requires credentials, `Unavailable` if the
     /// container runtime is missing.
     async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage>;
+
+    /// Keeps an archive, outside of the runtime's storage, of the image that was made last for each of `sources`, those of
+    /// all desired companions, and removes other archives. Returns the number of removed ones. A provider without
+    /// archives does nothing, which is the default.
+    ///
+    /// The leader calls it when images were made, and when the desired state changed. An archive that has no space is left
+    /// out.
+    ///
+    /// # Errors
+    /// As for every call.
+    async fn keep_archives(&self, _sources: &[ImageSource]) -> PortResult<usize> {
+        Ok(0)
+    }
 
     /// Removes dangling images reported by [`observe`](Self::observe). An image that does not exist, has a name or is in
     /// use is not removed; that is a success.

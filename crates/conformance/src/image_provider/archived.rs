@@ -1,10 +1,11 @@
 //! What is known and kept of images outside of the container runtime's store.
 
-use companion_core::model::image::Provenance;
+use companion_core::model::image::{ImageSource, Provenance};
 
 use super::{World, ensure, observed, only_built, only_pulled, state};
 use crate::Arranged;
 use crate::assertions::{Done as _, same};
+use crate::failure::at_caller;
 
 pub(super) async fn image_with_copied_labels_is_not_current_and_is_replaced(
     world: &World,
@@ -44,9 +45,18 @@ async fn lose_all(world: &World) {
     same!(state(world).await.present, None, "no image is present");
 }
 
+#[track_caller]
+fn keep<'w>(
+    world: &'w World,
+    sources: &'w [ImageSource],
+) -> impl Future<Output = usize> + Send + 'w {
+    at_caller(async { world.images().keep_archives(sources).await.done() })
+}
+
 pub(super) async fn lost_image_returns_without_build_or_registry(world: &World) -> Arranged {
     world.archives().await?;
     let image = ensure(world).await;
+    keep(world, &[world.source()]).await;
     lose_all(world).await;
     same!(ensure(world).await, image, "it is the image that was lost");
     assert!(state(world).await.is_current(), "the image is current");
@@ -58,6 +68,7 @@ pub(super) async fn lost_image_of_an_older_context_returns_while_its_build_fails
 ) -> Arranged {
     world.archives().await?;
     let image = ensure(world).await;
+    keep(world, &[world.source()]).await;
     world.registry_down().await;
     world.change_context().await;
     world.break_build().await;
@@ -74,6 +85,7 @@ pub(super) async fn lost_pulled_image_returns_without_its_registry(world: &World
     world.publish("one").await;
     let source = only_pulled(world);
     let image = world.images().ensure(&source).await.done();
+    keep(world, &[source.clone()]).await;
     lose_all(world).await;
     let again = world.images().ensure(&source).await.done();
     same!(again, image, "it is the image that was lost");
@@ -84,6 +96,7 @@ pub(super) async fn lost_pulled_image_returns_without_its_registry(world: &World
 pub(super) async fn taken_name_returns_to_the_image_without_a_build(world: &World) -> Arranged {
     world.archives().await?;
     let image = ensure(world).await;
+    keep(world, &[world.source()]).await;
     world.take_the_name().await;
     world.registry_down().await;
     world.remove_contexts().await;
@@ -93,10 +106,25 @@ pub(super) async fn taken_name_returns_to_the_image_without_a_build(world: &Worl
 }
 
 pub(super) async fn archive_that_was_replaced_is_not_restored(world: &World) -> Arranged {
+    world.archives().await?;
     ensure(world).await;
+    keep(world, &[world.source()]).await;
     world.replace_archive().await?;
     lose_all(world).await;
     assert!(world.images().ensure(&world.source()).await.is_err(), "there is no image");
     same!(state(world).await.present, None, "no image is present");
+    Ok(())
+}
+
+pub(super) async fn archive_of_an_unneeded_image_is_removed(world: &World) -> Arranged {
+    world.archives().await?;
+    let image = ensure(world).await;
+    same!(keep(world, &[world.source()]).await, 0, "nothing else has an archive");
+    same!(keep(world, &[]).await, 1, "the archive is removed");
+    same!(keep(world, &[]).await, 0, "there is none left");
+    same!(state(world).await.present, Some(image), "the image is known");
+    assert!(state(world).await.is_current(), "the image is current");
+    lose_all(world).await;
+    assert!(world.images().ensure(&world.source()).await.is_err(), "there is no image");
     Ok(())
 }

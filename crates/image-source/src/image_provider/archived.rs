@@ -1,13 +1,14 @@
-//! Records what was made, keeps an archive of it, and brings a lost image back from there.
+//! Records what was made, keeps archives, and brings lost images back from there.
 
-use companion_core::model::image::{ImageRef, ImageSource, PresentImage, Provenance};
+use std::collections::BTreeSet;
+
+use companion_core::model::image::{ImageSource, PresentImage, Provenance};
 use companion_core::model::revision::Fingerprint;
 
 use super::{Found, ImageError, Images};
 use crate::context::Context;
 use crate::engine::ImageEngine;
-use crate::lock;
-use crate::records::{ArchiveError, Record, source_reference};
+use crate::records::{ArchiveError, ImageRecords, Record, RecordError, source_reference};
 
 impl<E: ImageEngine + 'static> Images<E> {
     /// Records the image that a build for `source` has just made, so that it is taken for ours when it is read back.
@@ -42,50 +43,60 @@ impl<E: ImageEngine + 'static> Images<E> {
         Ok(records.write(record).await?)
     }
 
-    /// Keeps an archive of the image that was recorded for `reference`, and replaces one that is not `usable`. A failure is
-    /// logged: the companion has its image.
-    pub(super) async fn archive(&self, reference: &ImageRef, usable: bool) {
-        let Some(records) = &self.records else { return };
-        let wanted = lock(&self.observed).clone();
-        match records.archive(&*self.engine, reference, wanted, usable).await {
-            Ok(true) => tracing::debug!(image = %reference, "image has an archive"),
-            Ok(false) => {}
-            Err(reason) => {
-                tracing::warn!(image = %reference, %reason, "no archive of the image is kept");
+    /// Writes the missing archives of the images for `sources` and removes all others; returns the number of removed ones.
+    /// An archive that cannot be written is logged: the companion has its image.
+    pub(super) async fn keep_archives_of(
+        &self,
+        sources: &[ImageSource],
+    ) -> Result<usize, RecordError> {
+        let Some(records) = &self.records else { return Ok(0) };
+        let wanted: BTreeSet<_> = sources.iter().filter_map(source_reference).cloned().collect();
+        let removed = records.keep_archives_of(wanted.clone()).await?;
+        for reference in &wanted {
+            match records.archive(&*self.engine, reference).await {
+                Ok(true) => tracing::debug!(image = %reference, "image has an archive"),
+                Ok(false) => {}
+                Err(reason) => {
+                    tracing::warn!(image = %reference, %reason, "no archive of the image is kept");
+                }
             }
         }
+        Ok(removed)
     }
 
     /// Brings the recorded image back from its archive if `found` has no usable one, and returns what is found then.
     ///
-    /// A failure is logged: the image is made again, and its archive too. One that was built from an older context is
+    /// A failure is logged: the image is made again. An archive from which no image comes back is removed. An image that was built from an older context is
     /// brought back too, because the unit may name it.
-    pub(super) async fn restored(
-        &self,
-        source: &ImageSource,
-        found: &Found,
-    ) -> Result<Option<Found>, ArchiveError> {
-        let Some(record) = found.record.as_ref().filter(|_| found.is_lost()) else {
-            return Ok(None);
-        };
-        let (image, id) = (&record.name, &record.id);
-        let restored = self.restore(source, record).await;
-        match &restored {
-            Ok(None) => {}
-            Ok(Some(_)) => tracing::info!(%image, %id, "restored from its archive"),
-            Err(reason) => {
-                tracing::warn!(%image, %reason, "failed to restore the image from its archive");
-            }
+    pub(super) async fn restored(&self, source: &ImageSource, found: &Found) -> Option<Found> {
+        let (Some(records), Some(record)) = (&self.records, &found.record) else { return None };
+        if !found.is_lost() {
+            return None;
         }
-        restored
+        let (image, id) = (&record.name, &record.id);
+        let reason = match self.restore(records, source, record).await {
+            Ok(None) => return None,
+            Ok(Some(restored)) => {
+                tracing::info!(%image, %id, "restored from its archive");
+                return Some(restored);
+            }
+            Err(reason) => reason,
+        };
+        tracing::warn!(%image, %reason, "failed to restore the image from its archive");
+        if matches!(reason, ArchiveError::Changed | ArchiveError::NotReadBack)
+            && let Err(reason) = records.remove_archive(record.clone()).await
+        {
+            tracing::warn!(%image, %reason, "failed to remove the archive");
+        }
+        None
     }
 
     async fn restore(
         &self,
+        records: &ImageRecords,
         source: &ImageSource,
         record: &Record,
     ) -> Result<Option<Found>, ArchiveError> {
-        let Some(records) = &self.records else { return Ok(None) };
         let Some(path) = records.verified(record).await? else { return Ok(None) };
         self.engine.restore(&path, &record.id, &record.name).await?;
         let found = self.find(source).await.ok();

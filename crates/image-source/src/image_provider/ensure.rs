@@ -30,17 +30,13 @@ impl<E: ImageEngine + 'static> Images<E> {
         if let Some(damage) = &found.damage {
             self.discard(damage).await?;
         }
-        let restored = self.restored(source, &found).await;
-        let is_usable = restored.is_ok();
-        if let Ok(Some(restored)) = restored {
+        if let Some(restored) = self.restored(source, &found).await {
             found = restored;
             if let Some(image) = found.present.clone().filter(|_| found.state().is_current()) {
                 return Ok(image);
             }
         }
-        let image = self.make(source, &found).await?;
-        self.archive(reference, is_usable).await;
-        Ok(image)
+        self.make(source, &found).await
     }
 
     /// Builds or pulls the image of `source`, and returns the image as read back.

@@ -49,21 +49,44 @@ pub(super) fn file(source: &ImageRef) -> String {
 }
 
 impl ImageRecords {
-    /// Has `engine` write an archive of the recorded image, unless there is one that is `usable`. If they all together are
-    /// too large, those of sources that are not `wanted` are removed first.
+    /// Removes the archives of all sources but `wanted`, and, in the order of names, those beyond the limit. Returns their
+    /// number.
+    pub(crate) async fn keep_archives_of(
+        &self,
+        wanted: BTreeSet<ImageRef>,
+    ) -> Result<usize, RecordError> {
+        let (own, limit) = (self.clone(), (self.limit)());
+        let keep = move || {
+            let Some(dir) = own.open()? else { return Ok(0) };
+            let (mut kept, mut removed) = (0, 0);
+            for record in all(&dir)? {
+                let Some(bytes) = record.archive.as_ref().map(|archive| archive.bytes) else {
+                    continue;
+                };
+                if wanted.contains(&record.source) && kept + bytes <= limit {
+                    kept += bytes;
+                } else {
+                    remove(&dir, record)?;
+                    removed += 1;
+                }
+            }
+            Ok(removed)
+        };
+        self.change(keep).await
+    }
+
+    /// Has `engine` write an archive of the image that is recorded for `source`, unless there is one. Returns whether there
+    /// is one then.
     ///
-    /// Returns whether there is an archive. There is none if they are switched off, or if the image has no tag, because an
-    /// engine gives no name with a digest to a restored image.
+    /// There is none if archives are switched off, or if the image has no tag, because an engine gives no name with a
+    /// digest to a restored image.
     pub(crate) async fn archive<E: ImageEngine>(
         &self,
         engine: &E,
         source: &ImageRef,
-        wanted: BTreeSet<ImageRef>,
-        usable: bool,
     ) -> Result<bool, ArchiveError> {
-        let limit = (self.limit)();
-        let (own, of) = (self.clone(), source.clone());
-        let prepare = move || own.prepare(&of, &wanted, limit, usable);
+        let (own, of, limit) = (self.clone(), source.clone(), (self.limit)());
+        let prepare = move || own.prepare(&of, limit);
         let prepared = blocking::within(WORK_LIMIT, prepare).await.map_err(RecordError::from)?;
         let (draft, record, room) = match prepared.map_err(RecordError::from)? {
             Prepared::Done(is_there) => return Ok(is_there),
@@ -74,17 +97,11 @@ impl ImageRecords {
         }
         engine.save(&record.id, &draft.path(), room).await?;
         let own = self.clone();
-        let commit = move || own.commit(draft, record, room);
-        blocking::within(WORK_LIMIT, commit).await.map_err(RecordError::from)?
+        let committed = self.change(move || own.commit(draft, record, room)).await?;
+        committed.ok_or(ArchiveError::NoSpace(room))
     }
 
-    fn prepare(
-        &self,
-        source: &ImageRef,
-        wanted: &BTreeSet<ImageRef>,
-        limit: u64,
-        usable: bool,
-    ) -> DirResult<Prepared> {
+    fn prepare(&self, source: &ImageRef, limit: u64) -> DirResult<Prepared> {
         let dir = self.create()?;
         let Some(record) = super::record(&dir, source)? else { return Ok(Prepared::Done(false)) };
         if limit == 0 || record.name.as_str().contains('@') {
@@ -92,43 +109,41 @@ impl ImageRecords {
         }
         let is_there =
             dir.status(&file(source))?.is_some_and(|status| status.kind == FileKind::Regular);
-        if usable && is_there && record.archive.is_some() {
+        if is_there && record.archive.is_some() {
             return Ok(Prepared::Done(true));
         }
-        let mut others: Vec<_> =
-            all(&dir)?.into_iter().filter(|one| one.source != *source).collect();
-        let size = |records: &[Record]| -> u64 {
-            records.iter().filter_map(|record| Some(record.archive.as_ref()?.bytes)).sum()
-        };
-        if size(&others) > limit - limit / SHARE {
-            for one in others.iter_mut().filter(|one| !wanted.contains(&one.source)) {
-                one.archive = None;
-                write(&dir, one)?;
-                dir.remove_link(&file(&one.source))?;
-            }
-        }
-        let room = limit.saturating_sub(size(&others)).min(limit / SHARE).min(free(&dir));
+        let others = all(&dir)?.into_iter().filter(|one| one.source != *source);
+        let taken: u64 = others.filter_map(|one| Some(one.archive?.bytes)).sum();
+        let room = limit.saturating_sub(taken).min(limit / SHARE).min(free(&dir));
         remove_if_link(&dir, &file(source))?;
         let draft = dir.draft(&file(source))?;
         Ok(Prepared::Draft(Box::new((draft, record, room))))
     }
 
+    /// Removes the archive of `record`, because no image comes back from it.
+    pub(crate) async fn remove_archive(&self, record: Record) -> Result<(), RecordError> {
+        let own = self.clone();
+        let remove = move || remove(&own.create()?, record);
+        self.change(remove).await
+    }
+
     /// Gives the archive its name and records it, unless another image was recorded meanwhile.
-    fn commit(&self, draft: Draft, mut record: Record, room: u64) -> Result<bool, ArchiveError> {
+    /// Returns whether it did, or `None` if the archive is larger than `room` bytes.
+    fn commit(&self, draft: Draft, mut record: Record, room: u64) -> DirResult<Option<bool>> {
         let written = draft.path().metadata().map_or(0, |data| data.len());
         if written > room {
-            return Err(ArchiveError::NoSpace(room));
+            return Ok(None);
         }
-        let archive = draft.commit(0o600, digest).map_err(RecordError::from)?;
-        let dir = self.create().map_err(RecordError::from)?;
-        let known = super::record(&dir, &record.source).map_err(RecordError::from)?;
+        let archive = draft.commit(0o600, digest)?;
+        let dir = self.create()?;
+        let known = super::record(&dir, &record.source)?;
         if known.is_none_or(|known| known.id != record.id) {
-            dir.remove_link(&file(&record.source)).map_err(RecordError::from)?;
-            return Ok(false);
+            dir.remove_link(&file(&record.source))?;
+            return Ok(Some(false));
         }
         record.archive = Some(archive);
-        write(&dir, &record).map_err(RecordError::from)?;
-        Ok(true)
+        write(&dir, &record)?;
+        Ok(Some(true))
     }
 
     /// Returns the path of the archive of `record`, if it is there and its contents are those that were written.
@@ -156,6 +171,14 @@ enum Prepared {
     Done(bool),
     /// The file to write, the record, and the largest size of the archive in bytes.
     Draft(Box<(Draft, Record, u64)>),
+}
+
+/// The record goes first, so that it never names a missing archive.
+fn remove(dir: &Dir, mut record: Record) -> DirResult<()> {
+    let archive = file(&record.source);
+    record.archive = None;
+    write(dir, &record)?;
+    dir.remove_link(&archive).map(drop)
 }
 
 /// Returns the space in bytes that may be used on the disk of `dir`.

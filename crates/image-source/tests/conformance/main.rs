@@ -47,6 +47,7 @@ async fn an_image_is_synced_once_and_again_when_it_is_made_again() {
         observe(&world.images, &source).await.unwrap();
     }
     assert_eq!(world.engine.state().syncs, 1);
+    world.keep(&[&source]).await;
     // The same context gives the same ID.
     world.remove_images().await;
     world.images.ensure(&source).await.unwrap();
@@ -146,9 +147,11 @@ async fn archive_is_made_once_and_replaced_with_its_image() {
     let source = world.source();
     for _ in 0..2 {
         world.images.ensure(&source).await.unwrap();
+        world.keep(&[&source]).await;
         world.remove_images().await;
     }
     world.images.ensure(&source).await.unwrap();
+    world.keep(&[&source]).await;
     let counts = || {
         let state = world.engine.state();
         (state.builds, state.saves, state.restores)
@@ -156,6 +159,8 @@ async fn archive_is_made_once_and_replaced_with_its_image() {
     assert_eq!(counts(), (1, 1, 2));
     world.change_context().await;
     world.images.ensure(&source).await.unwrap();
+    assert_eq!(world.files(".tar").len(), 0, "the archive of the replaced image is removed");
+    world.keep(&[&source]).await;
     assert_eq!((counts(), world.files("").len()), ((2, 2, 2), 2), "{:?}", world.files(""));
 }
 
@@ -165,10 +170,12 @@ async fn image_without_an_archive_is_provided_nevertheless() {
     let source = world.source();
     world.engine.state().save_fails = true;
     let image = world.images.ensure(&source).await.unwrap();
+    world.keep(&[&source]).await;
     assert_eq!((world.files(".json").len(), world.files("").len()), (1, 1));
     world.remove_images().await;
     world.engine.state().save_fails = false;
     assert_eq!(world.images.ensure(&source).await.unwrap(), image);
+    world.keep(&[&source]).await;
     assert_eq!((world.engine.state().builds, world.files(".tar").len()), (2, 1));
 }
 
@@ -187,7 +194,7 @@ async fn image_without_a_record_is_made_again_and_recorded() {
 
 /// Each archive is small, but no more than 40 fit into the limit.
 #[tokio::test]
-async fn archives_of_sources_that_nobody_has_make_room_for_others() {
+async fn archives_stay_within_their_limit() {
     let world = World::new();
     let numbered = |number: usize| {
         let mut source = ImageSource { pull: None, ..world.source() };
@@ -195,40 +202,39 @@ async fn archives_of_sources_that_nobody_has_make_room_for_others() {
         source.build.as_mut().unwrap().reference = ImageRef::new(name).unwrap();
         source
     };
-    for number in 0..40 {
-        let source = numbered(number);
-        observe(&world.images, &source).await.unwrap();
-        world.images.ensure(&source).await.unwrap();
+    let sources: Vec<_> = (0..40).map(numbered).collect();
+    for source in &sources {
+        world.images.ensure(source).await.unwrap();
     }
-    let size = |path: &std::path::PathBuf| path.metadata().unwrap().len();
-    let total: u64 = world.files(".tar").iter().map(size).sum();
-    assert!(total > LIMIT / 2 && total <= LIMIT, "{total}");
-    world.engine.state().images.clear();
-    let last = numbered(39);
-    world.images.ensure(&last).await.unwrap();
-    assert_eq!(world.engine.state().restores, 1, "the archive of the one that is wanted is there");
+    let total = || -> u64 {
+        let sizes = world.files(".tar").into_iter().map(|path| path.metadata().unwrap().len());
+        sizes.sum()
+    };
+    assert_eq!(world.keep(&sources.iter().collect::<Vec<_>>()).await, 0);
+    assert!(total() > LIMIT / 2 && total() <= LIMIT, "{}", total());
+    world.keep(&[&sources[0], &sources[39]]).await;
+    assert_eq!(world.files(".tar").len(), 2, "there is room now");
+    let without = world.next_with_limit(0);
+    assert_eq!(without.keep_archives(&sources).await.unwrap(), 2, "none may be kept");
+    assert!(world.files(".tar").is_empty());
 }
 
 #[tokio::test]
-async fn records_and_archives_of_other_sources_are_removed() {
+async fn image_of_a_removed_companion_is_known_without_its_archive() {
     let world = World::new();
-    let (source, mut other) = (world.source(), world.source());
-    other.build.as_mut().unwrap().reference = ImageRef::new("localhost/other:latest").unwrap();
-    world.images.ensure(&source).await.unwrap();
-    world.images.ensure(&other).await.unwrap();
-    assert_eq!(world.files("").len(), 4);
-    let records = world.records();
-    assert_eq!(records.keep_only(vec![source.clone(), other.clone()]).await.unwrap(), 0);
-    // The same context gives both the same image.
-    assert_eq!(records.keep_only(vec![source.clone()]).await.unwrap(), 2);
-    world.remove_images().await;
-    world.images.ensure(&source).await.unwrap();
-    assert_eq!(world.engine.state().restores, 1, "its archive is kept");
-    world.remove_images().await;
-    world.images.ensure(&other).await.unwrap();
-    assert_eq!((world.engine.state().restores, world.files("").len()), (1, 4));
-    assert_eq!(records.keep_only(vec![]).await.unwrap(), 4);
-    assert!(world.files("").is_empty());
+    let source = world.source();
+    let image = world.images.ensure(&source).await.unwrap();
+    world.keep(&[&source]).await;
+    assert_eq!(world.keep(&[]).await, 1);
+    assert_eq!((world.files(".json").len(), world.files("").len()), (1, 1));
+    world.break_build().await;
+    assert_eq!(world.next().ensure(&source).await.unwrap(), image);
+    assert_eq!(world.engine.state().builds, 1);
+    // An archive that was deleted is written again.
+    world.keep(&[&source]).await;
+    std::fs::remove_file(&world.files(".tar")[0]).unwrap();
+    world.keep(&[&source]).await;
+    assert_eq!((world.files(".tar").len(), world.engine.state().saves), (1, 3));
 }
 
 /// The archive is replaced, not only left out, when its contents have changed.
@@ -237,10 +243,12 @@ async fn image_is_restored_after_its_archive_was_damaged_once() {
     let world = World::new();
     let source = world.source();
     let image = world.images.ensure(&source).await.unwrap();
+    world.keep(&[&source]).await;
     world.replace_archive().await.unwrap();
     for counts in [(2, 2, 0), (2, 2, 1)] {
         world.remove_images().await;
         assert_eq!(world.images.ensure(&source).await.unwrap(), image);
+        world.keep(&[&source]).await;
         let state = world.engine.state();
         assert_eq!((state.builds, state.saves, state.restores), counts);
     }
@@ -251,6 +259,7 @@ async fn irregular_and_oversized_records_and_archives_are_replaced() {
     let world = World::new();
     let source = world.source();
     let image = world.images.ensure(&source).await.unwrap();
+    world.keep(&[&source]).await;
     let damages: [fn(&std::path::Path); 2] = [
         |path| {
             std::fs::remove_file(path).unwrap();
@@ -262,6 +271,7 @@ async fn irregular_and_oversized_records_and_archives_are_replaced() {
         world.files("").iter().for_each(|path| damage(path));
         assert!(!observe(&world.images, &source).await.unwrap().is_current());
         assert_eq!(world.images.ensure(&source).await.unwrap(), image);
+        world.keep(&[&source]).await;
         world.remove_images().await;
         let restores = world.engine.state().restores;
         assert_eq!(world.images.ensure(&source).await.unwrap(), image);
@@ -273,6 +283,7 @@ async fn irregular_and_oversized_records_and_archives_are_replaced() {
 async fn archive_without_a_record_is_swept() {
     let world = World::new();
     world.images.ensure(&world.source()).await.unwrap();
+    world.keep(&[&world.source()]).await;
     assert_eq!(world.records().sweep().await.unwrap(), 0);
     for record in world.files(".json") {
         std::fs::remove_file(record).unwrap();
@@ -286,7 +297,7 @@ async fn unrecorded_image_with_fitting_labels_is_not_replaced_by_a_pull() {
     let world = World::new();
     let source = world.source();
     let image = world.images.ensure(&source).await.unwrap();
-    world.records().keep_only(vec![]).await.unwrap();
+    world.remove_records();
     world.publish("older").await;
     world.break_build().await;
     world.images.ensure(&source).await.unwrap_err();
@@ -305,6 +316,7 @@ async fn image_pulled_by_digest_has_no_archive() {
     let pull = PullSource { reference, verify_tls: true };
     let source = ImageSource { build: None, pull: Some(pull) };
     world.images.ensure(&source).await.unwrap();
+    world.keep(&[&source]).await;
     assert_eq!((world.files(".json").len(), world.files("").len()), (1, 1));
     world.remove_images().await;
     world.images.ensure(&source).await.unwrap();

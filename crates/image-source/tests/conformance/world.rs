@@ -238,6 +238,24 @@ impl World {
         provider(&self.engine, &self.place)
     }
 
+    /// The same with another limit of all archives in bytes.
+    pub(crate) fn next_with_limit(&self, limit: u64) -> Images<Engine> {
+        let records = ImageRecords::new(self.place.path().join("state/images"), move || limit);
+        Images::new(self.engine.clone()).with_records(records)
+    }
+
+    /// Brings the archives in line with `sources`; returns how many were removed.
+    pub(crate) async fn keep(&self, sources: &[&ImageSource]) -> usize {
+        let sources: Vec<_> = sources.iter().map(|&source| source.clone()).collect();
+        self.images.keep_archives(&sources).await.unwrap()
+    }
+
+    pub(crate) fn remove_records(&self) {
+        for path in self.files("") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+
     pub(crate) fn records(&self) -> ImageRecords {
         records(&self.place)
     }

@@ -21,7 +21,7 @@ use companion_core::ports::{
 use durable_dir::crash_point;
 
 /// The mutating calls; each has a crash point before and one after.
-const CALLS: [&str; 15] = [
+const CALLS: [&str; 16] = [
     "leadership.acquire",
     "units.write",
     "units.remove",
@@ -31,6 +31,7 @@ const CALLS: [&str; 15] = [
     "services.restart",
     "services.reset-failed",
     "images.ensure",
+    "images.keep-archives",
     "images.prune",
     "hooks.render",
     "hooks.commit",
@@ -148,6 +149,10 @@ impl ImageProvider for Points<dyn ImageProvider> {
 
     async fn ensure(&self, source: &ImageSource) -> PortResult<PresentImage> {
         passing("images.ensure", "", self.0.ensure(source)).await
+    }
+
+    async fn keep_archives(&self, sources: &[ImageSource]) -> PortResult<usize> {
+        passing("images.keep-archives", "", self.0.keep_archives(sources)).await
     }
 
     async fn prune(&self, dangling: &[ImageId]) -> PortResult<()> {

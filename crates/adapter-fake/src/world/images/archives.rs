@@ -1,9 +1,11 @@
 //! Archives of images, outside of the local storage.
 
+use std::collections::BTreeSet;
+
 use companion_core::model::image::{ImageRef, ImageSource, PresentImage, Provenance};
 use companion_core::ports::PortResult;
 
-use super::{Image, Images, key};
+use super::{Image, key};
 use crate::world::World;
 
 /// An archived image.
@@ -16,19 +18,34 @@ pub(crate) struct Archived {
     intact: bool,
 }
 
-impl Images {
-    /// Archives the image that was made for `source`.
-    pub(super) fn archive(&mut self, source: &ImageSource, made: &PresentImage) {
-        if let (true, Some(key), Some(image)) =
-            (self.archives, key(source), self.get(&made.reference).copied())
-        {
-            let archived = Archived { name: made.reference.clone(), image, intact: true };
-            self.archived.insert(key.clone(), archived);
-        }
-    }
-}
-
 impl World {
+    /// Archives the managed image of each of `sources` that has no archive of it, and removes other archives. Returns how
+    /// many were made and how many were removed.
+    ///
+    /// # Errors
+    /// `Unavailable` without Podman.
+    pub fn keep_archives(&mut self, sources: &[ImageSource]) -> PortResult<(u32, usize)> {
+        let wanted: BTreeSet<_> = sources.iter().filter_map(key).cloned().collect();
+        let before = self.images.archived.len();
+        self.images.archived.retain(|source, _| wanted.contains(source));
+        let removed = before - self.images.archived.len();
+        let mut made = 0;
+        for source in sources {
+            let Some(present) = self.image_state(source)?.present else { continue };
+            let image = self.images.get(&present.reference).copied();
+            let (Some(key), Some(image)) = (key(source), image) else { continue };
+            if present.provenance == Provenance::Unmanaged
+                || self.images.archived.get(key).is_some_and(|known| known.image == image)
+            {
+                continue;
+            }
+            let archived = Archived { name: present.reference, image, intact: true };
+            self.images.archived.insert(key.clone(), archived);
+            made += 1;
+        }
+        Ok((made, removed))
+    }
+
     /// Returns whether the image of `source` is lost, and has an intact archive.
     ///
     /// # Errors
