@@ -269,7 +269,7 @@ async fn started(mut command: Command) -> io::Result<(ProcessGroup, Child)> {
     match spawned.await {
         Ok(started) => started,
         Err(Stuck::CutOff(_)) => Err(io::Error::other("the start was interrupted")),
-        Err(Stuck::NoAnswer | Stuck::Busy) => Err(ErrorKind::TimedOut.into()),
+        Err(Stuck::NoAnswer { .. } | Stuck::Full | Stuck::Busy) => Err(ErrorKind::TimedOut.into()),
     }
 }
 

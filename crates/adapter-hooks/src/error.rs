@@ -127,7 +127,9 @@ impl HookError {
     pub(crate) fn stuck(stuck: &Stuck, limit: Duration) -> Self {
         match stuck {
             Stuck::CutOff(_) => Self::failed(PortErrorKind::Transient, "the hook was interrupted"),
-            Stuck::NoAnswer | Stuck::Busy => Self::NoAnswer { seconds: limit.as_secs() },
+            Stuck::NoAnswer { .. } | Stuck::Full | Stuck::Busy => {
+                Self::NoAnswer { seconds: limit.as_secs() }
+            }
         }
     }
 

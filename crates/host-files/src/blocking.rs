@@ -2,9 +2,12 @@
 //!
 //! - The work itself completes, also if the caller was cancelled or the time limit passed.
 //! - A result that arrives too late is dropped on the blocking thread.
+//! - Work that hangs occupies a thread. The error says how much work is waiting, and beyond [`RUNNING_LIMIT`] new work is
+//!   refused immediately, so that a file system that hangs for hours does not take all threads of the process.
 //! - Serialised work holds its lock until it completes, so that earlier work never takes effect after later work.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
@@ -14,6 +17,12 @@ use tokio::time::{Instant, timeout_at};
 
 /// Time limit for file work. A local file system needs milliseconds.
 pub const FILE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Maximum amount of file work of this process at the same time. Tokio has 512 blocking threads by default.
+pub const RUNNING_LIMIT: usize = 256;
+
+/// The file work of this process that has not ended.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 /// Serialises file work: see [`within_locked`]. Clones are the same lock.
 pub type Lock = Arc<Mutex<()>>;
@@ -25,8 +34,14 @@ pub enum Stuck {
     #[error("the work was cut off")]
     CutOff(#[from] JoinError),
     /// The work exceeded its time limit.
-    #[error("the file system does not respond")]
-    NoAnswer,
+    #[error("the file system does not respond; {running} call(s) are waiting for it")]
+    NoAnswer {
+        /// The file work of this process that has not ended.
+        running: usize,
+    },
+    /// The work did not start, because [`RUNNING_LIMIT`] calls have not ended.
+    #[error("the file system does not respond; {RUNNING_LIMIT} earlier calls are waiting for it")]
+    Full,
     /// Earlier work held the lock until the time limit; this work did not start.
     #[error("an earlier change is still in progress")]
     Busy,
@@ -43,7 +58,7 @@ impl Stuck {
 /// Runs `work` and waits at most `limit` for its result.
 ///
 /// # Errors
-/// [`Stuck::CutOff`] and [`Stuck::NoAnswer`].
+/// [`Stuck::CutOff`], [`Stuck::NoAnswer`] and [`Stuck::Full`].
 pub async fn within<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
@@ -74,9 +89,31 @@ async fn until<T: Send + 'static>(
     deadline: Instant,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Stuck> {
-    match timeout_at(deadline, tokio::task::spawn_blocking(work)).await {
+    let running = Running::start(&RUNNING, RUNNING_LIMIT).ok_or(Stuck::Full)?;
+    let counted = move || {
+        let _until_done = running;
+        work()
+    };
+    match timeout_at(deadline, tokio::task::spawn_blocking(counted)).await {
         Ok(done) => Ok(done?),
-        Err(_elapsed) => Err(Stuck::NoAnswer),
+        Err(_elapsed) => Err(Stuck::NoAnswer { running: RUNNING.load(Ordering::Relaxed) }),
+    }
+}
+
+/// Counts work until it ends, whether it ran, panicked or was never started.
+struct Running(&'static AtomicUsize);
+
+impl Running {
+    /// Returns `None` if `limit` calls are running.
+    fn start(count: &'static AtomicUsize, limit: usize) -> Option<Self> {
+        let more = |running| (running < limit).then_some(running + 1);
+        count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok().map(|_| Self(count))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -131,7 +168,8 @@ mod tests {
             "it goes on"
         };
         let (hung, concurrent) = tokio::join!(hung, concurrent);
-        assert!(matches!(hung, Err(Stuck::NoAnswer)));
+        let Err(hung @ Stuck::NoAnswer { running: 1.. }) = hung else { panic!("it did not hang") };
+        assert!(hung.to_string().contains("call(s) are waiting"), "{hung}");
         assert_eq!(concurrent, "it goes on");
         drop(release);
         let thread = tokio::task::spawn_blocking(move || seen.recv().unwrap()).await.unwrap();
@@ -140,6 +178,16 @@ mod tests {
             std::thread::current().id(),
             "the late result is dropped on the blocking thread"
         );
+    }
+
+    #[test]
+    fn work_beyond_the_limit_is_refused_until_earlier_work_ends() {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let running: Vec<_> = (0..2).map_while(|_| Running::start(&COUNT, 2)).collect();
+        assert_eq!((running.len(), Running::start(&COUNT, 2).is_none()), (2, true));
+        drop(running);
+        assert!(Running::start(&COUNT, 2).is_some());
+        assert_eq!(COUNT.load(Ordering::Relaxed), 0);
     }
 
     #[tokio::test]
