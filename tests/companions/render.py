@@ -26,7 +26,14 @@ DEFAULTS = {
         "onion_address": "",
     },
 }
-COMMON = {"host_names": [], "frame_ancestors": [], "listen_ipv6": False}
+COMMON = {
+    "host_names": [],
+    "frame_ancestors": [],
+    "listen_ipv6": False,
+    "bitcoin_port": 18081,
+    "electrs_port": 18082,
+    "lnd_port": 18083,
+}
 
 
 def nginx_quote(text):

@@ -13,7 +13,7 @@ use companion_core::model::container::HostName;
 use companion_core::ports::PortErrorKind;
 use zeroize::Zeroizing;
 
-use crate::node::{BITCOIN_UI_PORT, BitcoinRpc, Node};
+use crate::node::{BitcoinRpc, Node};
 use crate::page::{rendered, values};
 
 /// The template of the configuration, which says what each of its variables is.
@@ -31,7 +31,7 @@ impl BitcoinUi {
     ///
     /// The names under which people open the page are the node's, or the machine's own.
     pub fn new(node: &Node, machine: Option<HostName>, listen_ipv6: bool) -> Self {
-        let page = values(node, machine, BITCOIN_UI_PORT, listen_ipv6);
+        let page = values(node, machine, node.page_ports.bitcoin.get(), listen_ipv6);
         Self { rpc: node.bitcoin.clone(), page }
     }
 

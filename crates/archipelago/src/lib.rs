@@ -57,5 +57,5 @@ pub use companions::{
 };
 pub use desired_store::RecordStore;
 pub use node::{
-    BITCOIN_UI_PORT, BitcoinRpc, CONTEXT_DIRECTORIES, Electrs, INSECURE_REGISTRIES, Lnd, Node,
+    ARCHIPELAGO_REGISTRY, BitcoinRpc, CONTEXT_DIRECTORIES, Electrs, Lnd, Node, PagePorts,
 };

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
 
 use companion_core::model::companion::InvalidValue;
 use companion_core::model::container::{AbsolutePath, HOST_LOOPBACK, HostName};
 use companion_core::model::image::ImageRef;
 use serde::{Deserialize, Serialize};
 
-/// The registries whose certificates are not verified, because they have none. Archipelago's own is
-/// reached by address; the image's digest, not the transport, is what its users would have to trust.
-pub const INSECURE_REGISTRIES: [&str; 1] = ["146.59.87.168:3000"];
+/// Archipelago's registry. It is reached by address and has no certificate.
+pub const ARCHIPELAGO_REGISTRY: &str = "146.59.87.168:3000";
 
 /// Where Archipelago looks for build contexts, in this order.
 pub const CONTEXT_DIRECTORIES: [&str; 3] = [
@@ -19,13 +19,6 @@ pub const CONTEXT_DIRECTORIES: [&str; 3] = [
     "/home/archipelago/archy/docker",
     "/home/archipelago/Projects/archy/docker",
 ];
-
-/// The port of the RPC viewer, TCP, on all addresses of the host.
-pub const BITCOIN_UI_PORT: u16 = 18081;
-/// The port of electrs' page, as above.
-pub(crate) const ELECTRS_UI_PORT: u16 = 18082;
-/// The port of lnd's page, as above.
-pub(crate) const LND_UI_PORT: u16 = 18083;
 
 /// The most origins that may show a page in a frame: nginx reads a word of 4096 bytes.
 const FRAME_ANCESTORS_LIMIT: usize = 8;
@@ -39,8 +32,9 @@ pub struct Node {
     pub context_directories: Vec<AbsolutePath>,
     /// Build arguments for every image, such as `BASE_IMAGE`.
     pub build_arguments: BTreeMap<String, String>,
-    /// Where images are pulled from when they cannot be built, with the path below the registry.
-    pub image_repository: String,
+    /// Where images are pulled from that cannot be built, with the path below the registry; without it, images are only
+    /// built.
+    pub image_repository: Option<String>,
     /// Registries (`host` or `host:port`) whose certificates are not verified.
     pub insecure_registries: Vec<String>,
     /// How much disk space archives of the images may take, in MiB; each may take a quarter of it. From its archive an
@@ -54,6 +48,8 @@ pub struct Node {
     /// Origins, such as `http://node.local:5678`, whose pages may show the pages in a frame; nobody's
     /// when empty.
     pub frame_ancestors: Vec<String>,
+    /// The ports of the pages.
+    pub page_ports: PagePorts,
     /// The node's RPC.
     pub bitcoin: BitcoinRpc,
     /// The node's lnd.
@@ -67,12 +63,13 @@ impl Default for Node {
         Self {
             context_directories: CONTEXT_DIRECTORIES.map(must).to_vec(),
             build_arguments: BTreeMap::new(),
-            image_repository: "146.59.87.168:3000/lfg2025".to_owned(),
-            insecure_registries: INSECURE_REGISTRIES.map(str::to_owned).to_vec(),
+            image_repository: None,
+            insecure_registries: Vec::new(),
             image_archive_mib: 1024,
             data_directory: must("/var/lib/archipelago"),
             host_names: Vec::new(),
             frame_ancestors: Vec::new(),
+            page_ports: PagePorts::default(),
             bitcoin: BitcoinRpc::default(),
             lnd: Lnd::default(),
             electrs: Electrs::default(),
@@ -81,6 +78,16 @@ impl Default for Node {
 }
 
 impl Node {
+    /// The default settings with [`ARCHIPELAGO_REGISTRY`], which is trusted without a certificate: whoever controls the
+    /// network between it and the node can replace the images.
+    pub fn archipelago() -> Self {
+        Self {
+            image_repository: Some(format!("{ARCHIPELAGO_REGISTRY}/lfg2025")),
+            insecure_registries: vec![ARCHIPELAGO_REGISTRY.to_owned()],
+            ..Self::default()
+        }
+    }
+
     /// Whether images of `registry` are fetched without verifying its certificate: only when the
     /// allow-list names it, letter by letter.
     pub fn is_insecure_registry(&self, registry: &str) -> bool {
@@ -92,6 +99,7 @@ impl Node {
     /// # Errors
     /// [`InvalidValue`] naming the field.
     pub fn validate(&self) -> Result<(), InvalidValue> {
+        self.page_ports.validate()?;
         self.bitcoin.validate()?;
         self.lnd.validate()?;
         self.electrs.validate()?;
@@ -104,9 +112,10 @@ impl Node {
             return Err(InvalidValue::new("frame_ancestors", other, rule));
         }
         // Any image below it must be one, so the shortest is tried.
-        if ImageRef::new(format!("{}/x:latest", self.image_repository)).is_err() {
+        let is_refused = |it: &&String| ImageRef::new(format!("{it}/x:latest")).is_err();
+        if let Some(repository) = self.image_repository.as_ref().filter(is_refused) {
             let rule = "must be a registry with a path, such as `registry.example:5000/team`";
-            return Err(InvalidValue::new("image_repository", &self.image_repository, rule));
+            return Err(InvalidValue::new("image_repository", repository, rule));
         }
         for registry in &self.insecure_registries {
             let reference = ImageRef::new(format!("{registry}/x"));
@@ -166,6 +175,36 @@ impl BitcoinRpc {
         }
         let rule = "must be 1 to 128 characters without `:` and control characters";
         Err(InvalidValue::new("bitcoin.user", &self.user, rule))
+    }
+}
+
+/// The TCP ports of the pages, on all addresses of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PagePorts {
+    /// The page of the Bitcoin node.
+    pub bitcoin: NonZeroU16,
+    /// The page of the Electrum server.
+    pub electrs: NonZeroU16,
+    /// The page of lnd.
+    pub lnd: NonZeroU16,
+}
+
+impl Default for PagePorts {
+    fn default() -> Self {
+        let above = |offset: u16| NonZeroU16::MIN.saturating_add(18_080 + offset);
+        Self { bitcoin: above(0), electrs: above(1), lnd: above(2) }
+    }
+}
+
+impl PagePorts {
+    fn validate(&self) -> Result<(), InvalidValue> {
+        let Self { bitcoin, electrs, lnd } = *self;
+        if bitcoin == electrs || bitcoin == lnd || electrs == lnd {
+            let ports = format!("{bitcoin}, {electrs}, {lnd}");
+            return Err(InvalidValue::new("page_ports", &ports, "must be three different ports"));
+        }
+        Ok(())
     }
 }
 

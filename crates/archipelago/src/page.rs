@@ -14,7 +14,7 @@ use companion_core::model::container::{AbsolutePath, HOST_LOOPBACK, HostName};
 use companion_core::model::hook::Rendered;
 use companion_core::ports::PortErrorKind;
 
-use crate::node::{ELECTRS_UI_PORT, LND_UI_PORT, Node};
+use crate::node::Node;
 
 /// The most bytes of a macaroon; lnd's own have fewer than 400.
 const MACAROON_LIMIT: usize = 1024;
@@ -49,6 +49,7 @@ impl StatusPage {
     pub(crate) fn is_rendered_on(self, node: &Node) -> bool {
         let default = Node::default();
         node.host_names != default.host_names
+            || node.page_ports != default.page_ports
             || node.frame_ancestors != default.frame_ancestors
             || match self {
                 Self::Lnd => node.lnd != default.lnd,
@@ -83,9 +84,9 @@ impl StatusPage {
     ) -> Result<Readiness, HookError> {
         let on_host = self.is_on_host_network(node);
         let port = match self {
-            Self::Lnd if on_host => LND_UI_PORT,
+            Self::Lnd if on_host => node.page_ports.lnd.get(),
             Self::Lnd => 80,
-            Self::Electrs => ELECTRS_UI_PORT,
+            Self::Electrs => node.page_ports.electrs.get(),
         };
         let mut values = values(node, machine, port, on_host && has_ipv6);
         let mut set = |name: &str, text: String| values.insert(name.to_owned(), Value::Text(text));
@@ -171,8 +172,12 @@ pub(crate) fn values(
     let mut seen = BTreeSet::from(["localhost".to_owned()]);
     host_names.retain(|name| seen.insert(name.as_str().to_ascii_lowercase()));
     let host_names = host_names.iter().map(|name| name.as_str().to_owned()).collect();
+    let port = |name: &str, port: u16| (name.to_owned(), Value::Number(port.into()));
     Values::from([
-        ("listen_port".to_owned(), Value::Number(listen_port.into())),
+        port("listen_port", listen_port),
+        port("bitcoin_port", node.page_ports.bitcoin.get()),
+        port("electrs_port", node.page_ports.electrs.get()),
+        port("lnd_port", node.page_ports.lnd.get()),
         ("listen_ipv6".to_owned(), Value::Flag(listen_ipv6)),
         ("host_names".to_owned(), Value::Texts(host_names)),
         ("frame_ancestors".to_owned(), Value::Texts(node.frame_ancestors.clone())),

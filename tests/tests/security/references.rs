@@ -197,11 +197,12 @@ fn container_and_host_network_modes_are_refused() {
 fn certificates_are_verified_except_for_allow_listed_registries() {
     let verified = |registry: &str| {
         let text = format!(
-            "[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = {{ pull = \"{registry}/x:1\" }}\n"
+            "[node]\ninsecure_registries = [\"{}\"]\n[[companion]]\nname = \"x\"\napps = [\"a\"]\nimage = {{ pull = \"{registry}/x:1\" }}\n",
+            archipelago_companions::ARCHIPELAGO_REGISTRY
         );
         companions_of(&text).unwrap()[0].image.pull.clone().unwrap().verify_tls
     };
-    let listed = archipelago_companions::INSECURE_REGISTRIES[0];
+    let listed = archipelago_companions::ARCHIPELAGO_REGISTRY;
     assert!(!verified(listed));
     let (host, _port) = listed.split_once(':').unwrap();
     for near in

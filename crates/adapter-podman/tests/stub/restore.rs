@@ -28,6 +28,7 @@ async fn archived_host() -> Host {
     host.stub.answer("image-inspect", &described);
     host.stub.answer("save", SAVE);
     host.images.ensure(&host.source()).await.unwrap();
+    host.images.keep_archives(&[host.source()]).await.unwrap();
     assert!(host.stub.file("saved.json").exists(), "{}", host.stub.verbs());
     host.stub.answer("load", &format!("{LOAD}{COMMIT}"));
     host.stub.answer("tag", "echo 'Error: tag by digest not supported' >&2; exit 125");

@@ -238,13 +238,17 @@ export function repeat(round) {
   run().then(showPages);
 }
 
-const PAGES = [[18081, "Bitcoin node"], [18082, "Electrum indexer"], [18083, "Lightning node"]];
+const PAGES = { bitcoin: "Bitcoin node", electrs: "Electrum indexer", lnd: "Lightning node" };
 
 /** Links to the other pages of this node that are there. */
 async function showPages() {
   const place = document.getElementById("pages");
-  const others = PAGES.filter(([port]) => String(port) !== document.body.dataset.port);
-  for (const [port, name] of others) {
+  const ports = await ask("api/pages");
+  for (const [page, name] of Object.entries(PAGES)) {
+    const port = ports.ok ? ports.body[page] : undefined;
+    if (page === document.body.dataset.page || !Number.isInteger(port)) {
+      continue;
+    }
     const answer = await ask(`api/page/${port}`, { as: "text" });
     if (answer.ok && answer.body.includes("<svg")) {
       const link = element("a", name);

@@ -12,7 +12,7 @@ use companion_core::model::hook::{HookName, HookProgram, HookSpec};
 use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
 
 use crate::app::AppId;
-use crate::node::{LND_UI_PORT, Node};
+use crate::node::Node;
 use crate::page::StatusPage;
 
 /// The name of the hook that renders the RPC viewer's nginx.conf.
@@ -58,7 +58,7 @@ fn status_page(
         container.network = Network::Bridge;
         // lnd is asked through the host's loopback, as the other two ask their backends.
         container.host_loopback = true;
-        container.ports.extend(tcp(LND_UI_PORT, 80));
+        container.ports.extend(tcp(node.page_ports.lnd, 80));
     }
     let hook = page.is_rendered_on(node).then(|| rendered(node, page.base(), &mut container));
     companion(node, page.base(), apps, container, hook.transpose()?)
@@ -94,7 +94,7 @@ fn companion(
     Ok((apps, CompanionSpec { name, description, image, container, hook }))
 }
 
-/// The image `base`: built from the first context there is, else pulled from the node's repository.
+/// The image `base`: built from the first context there is, else pulled from the node's repository, if it has one.
 pub(super) fn image(node: &Node, base: &str) -> Result<ImageSource, InvalidValue> {
     let contexts =
         node.context_directories.iter().map(|dir| dir.join(base)).collect::<Result<_, _>>()?;
@@ -103,9 +103,12 @@ pub(super) fn image(node: &Node, base: &str) -> Result<ImageSource, InvalidValue
         contexts,
         arguments: node.build_arguments.clone(),
     };
-    let reference = ImageRef::new(format!("{}/{base}:latest", node.image_repository))?;
-    let verify_tls = !node.is_insecure_registry(reference.registry());
-    Ok(ImageSource { build: Some(build), pull: Some(PullSource { reference, verify_tls }) })
+    let pull = node.image_repository.as_ref().map(|repository| {
+        let reference = ImageRef::new(format!("{repository}/{base}:latest"))?;
+        let verify_tls = !node.is_insecure_registry(reference.registry());
+        Ok(PullSource { reference, verify_tls })
+    });
+    Ok(ImageSource { build: Some(build), pull: pull.transpose()? })
 }
 
 /// What all companions have: nginx starts as root inside to give its worker directories away, which
@@ -126,10 +129,10 @@ pub(super) fn hardened() -> Result<ContainerSpec, InvalidValue> {
     })
 }
 
-fn tcp(host: u16, container: u16) -> Option<PortMapping> {
+fn tcp(host: NonZeroU16, container: u16) -> Option<PortMapping> {
     Some(PortMapping {
         address: None,
-        host: NonZeroU16::new(host)?,
+        host,
         container: NonZeroU16::new(container)?,
         protocol: Protocol::Tcp,
     })

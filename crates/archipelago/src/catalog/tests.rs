@@ -31,7 +31,7 @@ fn every_app_has_its_companions() {
 
 #[test]
 fn built_in_companions_are_unchanged() {
-    let catalog = Catalog::builtin();
+    let catalog = Catalog::on(Node::archipelago()).unwrap();
     let spec = |name: &str| catalog.companion(&CompanionName::new(name).unwrap()).unwrap();
     for companion in catalog.companions() {
         assert_eq!(companion.description, format!("Archipelago companion UI: {}", companion.name));
@@ -71,7 +71,8 @@ fn built_in_companions_are_unchanged() {
 
 #[test]
 fn invalid_node_is_refused_with_its_file_and_field() {
-    let node = Node { image_repository: "Registry.example/Team".to_owned(), ..Node::default() };
+    let node =
+        Node { image_repository: Some("Registry.example/Team".to_owned()), ..Node::default() };
     let text = chain(&Catalog::on(node.clone()).unwrap_err());
     assert!(text.contains("image_repository"), "{text}");
     let adjusted = Catalog::with_files_on::<&str>(&[], |adjusted| *adjusted = node);
@@ -281,7 +282,7 @@ fn node_keys_of_two_catalog_files_are_merged() {
     );
     let catalog = Catalog::with_files(&[&first, &second]).unwrap();
     let node = catalog.node();
-    assert_eq!(node.image_repository, "a.example/x", "only the first says");
+    assert_eq!(node.image_repository.as_deref(), Some("a.example/x"), "only the first says");
     assert_eq!(node.insecure_registries, Vec::<String>::new(), "a list is one value");
     assert_eq!((node.bitcoin.user.as_str(), node.bitcoin.address.port()), ("bob", 1));
     assert_eq!(node.build_arguments.keys().collect::<Vec<_>>(), ["ONE", "TWO"]);

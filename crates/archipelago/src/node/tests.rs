@@ -12,7 +12,9 @@ fn built_in_paths_are_valid() {
 
 #[test]
 fn tls_is_off_for_the_allow_list_only() {
-    let node = Node::default();
+    let default = Node::default();
+    assert_eq!((default.image_repository, default.insecure_registries), (None, vec![]));
+    let node = Node::archipelago();
     assert!(node.is_insecure_registry("146.59.87.168:3000"));
     for other in ["146.59.87.168", "146.59.87.168:3001", "1146.59.87.168:3000", "docker.io", ""] {
         assert!(!node.is_insecure_registry(other), "{other}");
@@ -20,9 +22,18 @@ fn tls_is_off_for_the_allow_list_only() {
 }
 
 #[test]
+fn pages_at_the_same_port_are_refused() {
+    let mut node = Node::default();
+    node.page_ports.lnd = node.page_ports.bitcoin;
+    assert_eq!(node.validate().unwrap_err().field(), "page_ports");
+}
+
+#[test]
 fn invalid_image_repository_is_refused_by_field() {
-    let with =
-        |repository: &str| Node { image_repository: repository.to_owned(), ..Node::default() };
+    let with = |repository: &str| Node {
+        image_repository: Some(repository.to_owned()),
+        ..Node::default()
+    };
     for good in ["registry.example", "localhost/team", "registry.example:5000/a/b"] {
         with(good).validate().unwrap();
     }

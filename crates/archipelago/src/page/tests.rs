@@ -1,7 +1,9 @@
+use companion_core::model::companion::CompanionName;
 use durable_dir::DirError;
 
 use super::*;
-use crate::node::{Electrs, Lnd};
+use crate::Catalog;
+use crate::node::{Electrs, Lnd, PagePorts};
 
 fn machine() -> Option<HostName> {
     HostName::new("node").ok()
@@ -62,6 +64,31 @@ fn frame_ancestors_replace_both_refusals_to_be_framed() {
             "; frame-ancestors http://node.local:5678 https://node.example; require-trusted";
         assert!(text.contains(policy) && !text.contains("X-Frame-Options"), "{text}");
     }
+}
+
+/// Each page knows the ports of all three, because they link to each other.
+#[test]
+fn ports_of_the_node_reach_every_page() {
+    let page_ports = PagePorts {
+        bitcoin: 8334.try_into().unwrap(),
+        electrs: 50002.try_into().unwrap(),
+        lnd: 8080.try_into().unwrap(),
+    };
+    let node = Node { page_ports, ..Node::default() };
+    let ports = "{\"bitcoin\":8334,\"electrs\":50002,\"lnd\":8080}";
+    for (page, listen) in [(StatusPage::Lnd, 80), (StatusPage::Electrs, 50002)] {
+        assert!(page.is_rendered_on(&node));
+        let text = text(page, &node, None, true);
+        assert!(text.contains(&format!("listen {listen} default_server;")), "{text}");
+        assert!(text.contains(ports) && text.contains("/(8334|50002|8080)$"), "{text}");
+        let ipv6 = text.contains("listen [::]:50002 default_server");
+        assert_eq!((ipv6, text.contains("include /proc")), (page == StatusPage::Electrs, false));
+    }
+    let electrs = text(StatusPage::Electrs, &node, None, false);
+    assert!(electrs.contains("http://127.0.0.1:8334/api/getblockchaininfo;"), "{electrs}");
+    let catalog = Catalog::on(node.clone()).unwrap();
+    let lnd = catalog.companion(&CompanionName::new("archy-lnd-ui").unwrap()).unwrap();
+    assert_eq!(lnd.container.ports[0].host.get(), 8080);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Checks the files of this program: the catalog, the state directory and the desired state.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use archipelago_companions::{Catalog, RecordStore};
 use companion_core::error_chain::chain;
+use companion_core::model::container::Network;
 use companion_core::ports::{DesiredStore as _, PortError};
 use durable_dir::{Dir, DirError, Trust};
 use serde::Deserialize;
@@ -27,6 +29,35 @@ pub(super) fn catalog(config: &Config) -> (Option<Catalog>, Finding) {
             (None, Finding::error("catalog", error.to_string(), fix))
         }
     }
+}
+
+/// States which registries are contacted, and where the pages listen.
+pub(super) fn network(catalog: &Catalog) -> Finding {
+    let mut registries = BTreeSet::new();
+    let mut listening = Vec::new();
+    for spec in catalog.companions() {
+        registries.extend(spec.image.pull.as_ref().map(|pull| {
+            let verified = if pull.verify_tls { "" } else { " (certificate not verified)" };
+            format!("`{}`{verified}", pull.reference.registry())
+        }));
+        let container = &spec.container;
+        listening.extend(container.ports.iter().map(|port| {
+            let address = port.address.map_or_else(String::new, |address| format!(" on {address}"));
+            format!("{} at port {}{address}", spec.name, port.host)
+        }));
+        if container.network == Network::Host {
+            listening.push(format!("{} in the network of the host", spec.name));
+        }
+    }
+    let pulled = match registries.is_empty() {
+        true => "nothing else".to_owned(),
+        false => format!("images from {}", registries.into_iter().collect::<Vec<_>>().join(", ")),
+    };
+    let found = format!(
+        "builds pull their base images, and {pulled}; installed pages listen on all addresses, unless one is named: {}",
+        listening.join(", ")
+    );
+    Finding::ok("network", found)
 }
 
 /// Checks the state directory, and the desired state in it.

@@ -155,7 +155,8 @@ mod tests {
         let mut node = parsed.node.unwrap();
         // The default of this one is in each Dockerfile.
         let base = node.build_arguments.remove("BASE_IMAGE").unwrap();
-        // These two have no default; their lines are examples.
+        // These have no default; their lines are examples.
+        node.image_repository.take().unwrap();
         node.lnd.macaroon_file.take().unwrap();
         node.electrs.onion_address.take().unwrap();
         assert_eq!(node, Node::default());
