@@ -243,7 +243,7 @@ const PAGES = { bitcoin: "Bitcoin node", electrs: "Electrum indexer", lnd: "Ligh
 /** Links to the other pages of this node that are there. */
 async function showPages() {
   const place = document.getElementById("pages");
-  const ports = await ask("api/pages");
+  const ports = await ask("api/page/ports");
   for (const [page, name] of Object.entries(PAGES)) {
     const port = ports.ok ? ports.body[page] : undefined;
     if (page === document.body.dataset.page || !Number.isInteger(port)) {
