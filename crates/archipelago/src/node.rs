@@ -13,11 +13,13 @@ use serde::{Deserialize, Serialize};
 /// Archipelago's registry. It is reached by address and has no certificate.
 pub const ARCHIPELAGO_REGISTRY: &str = "146.59.87.168:3000";
 
-/// Where Archipelago looks for build contexts, in this order.
-pub const CONTEXT_DIRECTORIES: [&str; 3] = [
+/// Where build contexts are looked for, in this order: where Archipelago has them, then where a package of
+/// companion installs them.
+pub const CONTEXT_DIRECTORIES: [&str; 4] = [
     "/opt/archipelago/docker",
     "/home/archipelago/archy/docker",
     "/home/archipelago/Projects/archy/docker",
+    "/usr/share/companion/companions",
 ];
 
 /// The most origins that may show a page in a frame: nginx reads a word of 4096 bytes.

@@ -47,7 +47,7 @@ fn built_in_companions_are_unchanged() {
         assert_eq!(container.working_dir, Some(AbsolutePath::root()));
         let pull = companion.image.pull.as_ref().unwrap();
         assert!(!pull.verify_tls);
-        assert_eq!(companion.image.build.as_ref().unwrap().contexts.len(), 3);
+        assert_eq!(companion.image.build.as_ref().unwrap().contexts.len(), 4);
     }
     let bitcoin = spec("archy-bitcoin-ui");
     assert_eq!(bitcoin.container.network, Network::Host);

@@ -15,13 +15,15 @@ use crate::runtime::block_on_in_real_time;
 
 mod daemon;
 mod files;
+mod package;
 
 /// Check this host, and print the command that fixes each problem
 ///
 /// Checks the service manager and its bus, lingering, the environment, cgroups, Podman and its
 /// generator, the id ranges of rootless Podman, whether a container starts, every unit file that the
 /// generator reads (one unparsable file makes it drop all of them), the catalog, the network (registries
-/// that are contacted, ports of the pages), the state directory, and whether the daemon runs. All checks run, even if some fail. If an image of a companion is present,
+/// that are contacted, ports of the pages), the state directory, whether the daemon runs, and whether dpkg
+/// completed the package of this program. All checks run, even if some fail. If an image of a companion is present,
 /// a container of it is started without a network, and removed; nothing else is changed.
 ///
 /// With --json: {"version": 1, "ok": bool, "checks": [{"check", "state": "ok" | "warning" | "error",
@@ -117,6 +119,7 @@ pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     findings.push(finding);
     findings.push(files::network(&catalog));
     findings.extend(files::state_directory(config, catalog).await);
+    findings.extend(package::finding().await);
     if let Some(scope) = config.host.daemon_scope() {
         findings.extend(daemon::findings(scope).await);
     }

@@ -31,7 +31,8 @@ use plan::{Change, Entry, Found, Row};
 /// exists; reloads systemd; enables and starts the service. Restarts the daemon if its unit changed or
 /// its program was replaced. Prints what it changed, what was unchanged, and which steps remain for you.
 /// A second run changes nothing. The unit is written to ~/.config/systemd/user, or to
-/// /etc/systemd/system for root.
+/// /etc/systemd/system for root. The program of a package uses the unit of the package, and deletes
+/// one that an earlier setup wrote.
 ///
 /// --contexts and --build-arg are written to the new catalog. An existing catalog is never changed, and
 /// a unit that companion did not write only with --force.
@@ -120,7 +121,7 @@ impl Setup {
         })?;
         let systemctl = Systemctl::new(scope);
         let state = systemctl.state().await.map_err(hinted)?;
-        let unit = UnitPlace::new(systemctl.unit_directory().await.map_err(hinted)?, text);
+        let unit = UnitPlace::new(systemctl.unit_directory().await.map_err(hinted)?, text, scope);
         let catalog = CatalogPlace::new(scope, config)?;
         let found = Found {
             unit: unit.find(&state, &program, arguments.force)?,

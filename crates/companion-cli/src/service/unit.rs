@@ -4,10 +4,12 @@ use std::path::Path;
 
 use adapter_systemd::Scope;
 
-/// The unit as a package installs it.
-const TEMPLATE: &str = include_str!("../../systemd/companion.service");
+/// The unit of a user as a package installs it.
+const USER: &str = include_str!("../../systemd/companion.service");
+/// The unit of root as a package installs it.
+const SYSTEM: &str = include_str!("../../systemd/companion-system.service");
 
-/// The program in the template.
+/// The program in both.
 const PACKAGED_PROGRAM: &str = "/usr/bin/companion";
 
 /// The section of a unit that `companion setup` may replace.
@@ -21,10 +23,29 @@ pub(crate) fn text(program: &Path, scope: Scope) -> Option<String> {
     let program = program.to_str().filter(|text| !text.chars().any(is_special))?;
     let line = |line: &str| match line.split_once('=') {
         Some(("ExecStart" | "ExecReload", _)) => line.replace(PACKAGED_PROGRAM, program),
-        Some(("WantedBy", _)) => format!("WantedBy={}", scope.wanted_by()),
         _ => line.to_owned(),
     };
-    Some(TEMPLATE.lines().map(|text| line(text) + "\n").collect())
+    Some(packaged_text(scope).lines().map(|text| line(text) + "\n").collect())
+}
+
+fn packaged_text(scope: Scope) -> &'static str {
+    match scope {
+        Scope::User => USER,
+        Scope::System => SYSTEM,
+    }
+}
+
+/// Returns the path of the unit of `scope` in a package.
+pub(crate) fn packaged_path(scope: Scope) -> &'static Path {
+    Path::new(match scope {
+        Scope::User => "/usr/lib/systemd/user/companion.service",
+        Scope::System => "/usr/lib/systemd/system/companion.service",
+    })
+}
+
+/// Returns whether a package installs `program`.
+pub(crate) fn is_packaged(program: &Path) -> bool {
+    program == Path::new(PACKAGED_PROGRAM)
 }
 
 /// Returns whether `text` is a unit of `companion setup` or of a companion package.
@@ -42,16 +63,19 @@ mod tests {
 
     #[test]
     fn the_unit_of_a_package_is_the_template_itself() {
-        let packaged = text(Path::new(PACKAGED_PROGRAM), Scope::User).unwrap();
-        assert_eq!(packaged, TEMPLATE);
-        assert!(is_managed(TEMPLATE));
+        for scope in [Scope::User, Scope::System] {
+            let packaged = text(Path::new(PACKAGED_PROGRAM), scope).unwrap();
+            assert_eq!(packaged, packaged_text(scope));
+            assert!(is_managed(&packaged));
+            assert!(packaged.contains(&format!("\nWantedBy={}\n", scope.wanted_by())));
+        }
     }
 
     #[test]
     fn start_and_reload_run_the_given_program_and_nothing_else_changes() {
         let user = text(Path::new("/home/é/.cargo/bin/companion"), Scope::User).unwrap();
         let changed: Vec<_> =
-            settings(&user).into_iter().filter(|line| !TEMPLATE.contains(line)).collect();
+            settings(&user).into_iter().filter(|line| !USER.contains(line)).collect();
         assert_eq!(
             changed,
             [
@@ -59,13 +83,16 @@ mod tests {
                 "ExecReload=/home/é/.cargo/bin/companion reload"
             ]
         );
-        assert_eq!(user.lines().count(), TEMPLATE.lines().count());
+        assert_eq!(user.lines().count(), USER.lines().count());
     }
 
     #[test]
-    fn the_system_starts_it_with_its_own_target() {
-        let system = text(Path::new(PACKAGED_PROGRAM), Scope::System).unwrap();
-        assert!(settings(&system).contains(&"WantedBy=multi-user.target"), "{system}");
+    fn the_unit_of_root_has_every_setting_of_the_user_unit() {
+        let root = settings(SYSTEM);
+        let missing: Vec<_> =
+            settings(USER).into_iter().filter(|line| !root.contains(line)).collect();
+        assert_eq!(missing, ["WantedBy=default.target"]);
+        assert!(root.contains(&"NoNewPrivileges=yes") && root.contains(&"ProtectSystem=yes"));
     }
 
     #[test]

@@ -19,11 +19,12 @@ const UNIT_LIMIT: usize = 64 * 1024;
 pub(super) struct UnitPlace {
     directory: PathBuf,
     text: String,
+    scope: Scope,
 }
 
 impl UnitPlace {
-    pub(super) fn new(directory: PathBuf, text: String) -> Self {
-        Self { directory, text }
+    pub(super) fn new(directory: PathBuf, text: String, scope: Scope) -> Self {
+        Self { directory, text, scope }
     }
 
     pub(super) fn path(&self) -> PathBuf {
@@ -47,10 +48,16 @@ impl UnitPlace {
         };
         let unmanaged = |why: &str, fix: String| Ok(FoundUnit::Unmanaged { why: why.into(), fix });
         match found {
-            Ok(None) => Ok(packaged(state, program).map_or(FoundUnit::Absent, FoundUnit::Packaged)),
-            Ok(Some(file)) if file.bytes == self.text.as_bytes() => Ok(FoundUnit::Same),
+            Ok(None) => {
+                let packaged = loaded(state, program).or_else(|| self.packaged(program));
+                Ok(packaged.map_or(FoundUnit::Absent, FoundUnit::Packaged))
+            }
             Ok(Some(file)) if force || unit::is_managed(&String::from_utf8_lossy(&file.bytes)) => {
-                Ok(FoundUnit::Outdated)
+                Ok(match self.packaged(program) {
+                    Some(packaged) => FoundUnit::HidesPackaged(packaged),
+                    None if file.bytes == self.text.as_bytes() => FoundUnit::Same,
+                    None => FoundUnit::Outdated,
+                })
             }
             Ok(Some(_)) => unmanaged(
                 "was not written by companion",
@@ -61,6 +68,12 @@ impl UnitPlace {
             }
             Err(error) => Err(unusable(error)),
         }
+    }
+
+    /// Returns the unit of the package that installed `program`.
+    fn packaged(&self, program: &Path) -> Option<PathBuf> {
+        let path = unit::packaged_path(self.scope);
+        (unit::is_packaged(program) && path.is_file()).then(|| path.to_owned())
     }
 
     pub(super) fn write(&self) -> DirResult<()> {
@@ -74,8 +87,8 @@ impl UnitPlace {
     }
 }
 
-/// Returns the unit of a package, if the manager loaded one that runs this program.
-fn packaged(state: &ServiceState, program: &Path) -> Option<PathBuf> {
+/// Returns the unit elsewhere that the manager loaded, if it runs this program.
+fn loaded(state: &ServiceState, program: &Path) -> Option<PathBuf> {
     let is_own = same_file(state.program.as_deref()?, program)?;
     state.fragment.clone().filter(|_| is_own)
 }

@@ -17,6 +17,8 @@ pub(super) enum FoundUnit {
     Outdated,
     /// The file is missing, but a package has a unit that runs this program.
     Packaged(PathBuf),
+    /// An earlier `setup` wrote the file, and it hides the unit of the package that installed this program.
+    HidesPackaged(PathBuf),
     /// A file that companion did not write.
     Unmanaged {
         /// The kind of file.
@@ -131,7 +133,8 @@ fn left_alone(step: &'static str, text: String, fix: &str) -> Entry {
 pub(super) fn setup(found: &Found, start: bool) -> Vec<Entry> {
     let mut plan = vec![catalog(found)];
     let path = || found.unit_path.clone();
-    let mut writes = false;
+    let state = &found.state;
+    let (mut writes, mut enabled) = (false, state.is_enabled());
     match &found.unit {
         FoundUnit::Unmanaged { why, fix } => {
             plan.push(left_alone("unit", format!("{} {why}", found.unit_path.display()), fix));
@@ -144,14 +147,21 @@ pub(super) fn setup(found: &Found, start: bool) -> Vec<Entry> {
         }
         FoundUnit::Same => plan.push(unchanged("unit", shown(&found.unit_path))),
         FoundUnit::Packaged(path) => plan.push(unchanged("unit", shown(path))),
+        FoundUnit::HidesPackaged(packaged) => {
+            // Its symlinks go first: they name the file, so systemd would not replace them.
+            plan.extend(state.is_enabled().then_some(Entry::Change(Change::Disable)));
+            plan.push(Entry::Change(Change::DeleteUnit { path: path() }));
+            plan.push(unchanged("unit", shown(packaged)));
+            writes = true;
+            enabled = false;
+        }
     }
-    let state = &found.state;
-    plan.push(match state.is_enabled() {
+    plan.push(match enabled {
         true => unchanged("service", "enabled"),
         false => Entry::Change(Change::Enable),
     });
     // Also after enabling: systemd loads the symlinks of a unit with the unit.
-    if writes || state.needs_reload || state.load == "not-found" || !state.is_enabled() {
+    if writes || state.needs_reload || state.load == "not-found" || !enabled {
         plan.push(Entry::Change(Change::Reload));
     }
     plan.push(run(found, start, writes || state.needs_reload));
@@ -202,7 +212,7 @@ pub(super) fn removal(found: &Found) -> Vec<Entry> {
     }
     let mut reload = state.is_enabled();
     match &found.unit {
-        FoundUnit::Same | FoundUnit::Outdated => {
+        FoundUnit::Same | FoundUnit::Outdated | FoundUnit::HidesPackaged(_) => {
             plan.push(Entry::Change(Change::DeleteUnit { path: found.unit_path.clone() }));
             reload = true;
         }

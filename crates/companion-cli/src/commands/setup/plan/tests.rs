@@ -117,6 +117,19 @@ fn catalog_without_the_given_options_is_reported_and_setup_continues() {
 }
 
 #[test]
+fn unit_that_hides_the_unit_of_a_package_is_deleted() {
+    let hides = FoundUnit::HidesPackaged("/usr/lib/systemd/user/companion.service".into());
+    let expected = [
+        "service disable",
+        "unit delete /u/companion.service",
+        "service enable",
+        "systemd reload",
+        "service restart, because its unit changed",
+    ];
+    assert_eq!(changes(&setup(&found(hides, running()), true)), expected);
+}
+
+#[test]
 fn removal_stops_the_daemon_before_it_deletes_the_unit() {
     let expected =
         ["service stop", "service disable", "unit delete /u/companion.service", "systemd reload"];
