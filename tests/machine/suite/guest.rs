@@ -71,6 +71,11 @@ pub(crate) fn archy_reading(command: &[&str], input: &str) -> Ran {
 pub(crate) fn spawn_archy(command: &[&str]) -> Child {
     let words: Vec<_> =
         as_user("1000", "archy").chain(SESSION).chain(command.iter().copied()).collect();
+    spawn_root(&words)
+}
+
+/// Starts a command as root.
+pub(crate) fn spawn_root(words: &[&str]) -> Child {
     let (program, arguments) = words.split_first().unwrap();
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

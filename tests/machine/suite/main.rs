@@ -27,6 +27,7 @@ mod images_kept;
 mod inputs;
 mod install;
 mod leader;
+mod packages;
 mod power_cuts;
 mod readme;
 mod reboot;
