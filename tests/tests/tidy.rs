@@ -173,8 +173,8 @@ fn is_a_test(name: &str, sources: &[(PathBuf, String)]) -> bool {
 }
 
 #[test]
-fn every_test_in_the_reliability_document_exists() {
-    let document = read("docs/reliability.md");
+fn every_test_in_the_reliability_document_and_the_book_exists() {
+    let document = read("docs/reliability.md") + &read("docs/book/src/comparison.md");
     let words = document.split('`').skip(1).step_by(2);
     let is_sentence = |word: &&str| {
         word.matches('_').count() >= 3

@@ -1,4 +1,4 @@
-//! The first five minutes: the exact commands of the README on a new account, and `companion setup` on a configured
+//! The first five minutes: the exact commands of README and book on a new account, and `companion setup` on a configured
 //! one.
 
 use std::fs;
@@ -10,6 +10,9 @@ use crate::http;
 use crate::node::{self, COMPANION, USER_UNITS, companion};
 
 const README: &str = include_str!("../../../README.md");
+const INSTALLATION: &str = include_str!("../../../docs/book/src/install.md");
+const FIRST: &str = include_str!("../../../docs/book/src/first-companion.md");
+const BACKUP: &str = include_str!("../../../docs/book/src/backup.md");
 
 /// The one line that cannot run here, because it downloads crates.
 const INSTALL: &str = "cargo install --path crates/companion-cli";
@@ -20,10 +23,11 @@ const INSTALL_BUILT: &str = "install -D ~/built/companion ~/.cargo/bin/companion
 /// The base image of the README. It is in the store of the new account, so it is not pulled.
 const BASE_IMAGE: &str = "docker.io/library/nginx:1.29-alpine";
 
-/// The shell blocks of the section for new users.
-fn blocks() -> Vec<String> {
-    let section = README.split("\n## On a real host\n").nth(1).unwrap();
-    let section = section.split("\n## ").next().unwrap();
+/// The shell blocks of a text, from a heading to the next one of its level.
+fn blocks(text: &str, heading: &str) -> Vec<String> {
+    let level = heading.split(' ').next().unwrap();
+    let section = text.split(&format!("{heading}\n")).nth(1).unwrap();
+    let section = section.split(&format!("\n{level} ")).next().unwrap();
     let block = |text: &str| text.split("\n```").next().unwrap().to_owned();
     section.split("```sh\n").skip(1).map(block).collect()
 }
@@ -69,8 +73,7 @@ impl Newcomer {
 
     /// Runs a block of the README, in a shell with the `PATH` of the first one.
     fn follow(&self, block: &str) {
-        let path =
-            blocks()[0].lines().find(|line| line.starts_with("export PATH=")).unwrap().to_owned();
+        let path = README.lines().find(|line| line.starts_with("export PATH=")).unwrap().to_owned();
         let ran = self.run(&format!("{path}\n{}", block.replace(INSTALL, INSTALL_BUILT)));
         println!("{}", ran.exits(0));
     }
@@ -101,7 +104,7 @@ impl Drop for Newcomer {
 #[test]
 fn following_the_readme_ends_with_a_daemon_and_ready_companions() {
     node::clean();
-    let [begin, bitcoin, end] = &blocks()[..] else { panic!("three blocks: {:#?}", blocks()) };
+    let [begin] = &blocks(README, "## Install")[..] else { panic!("one block") };
     assert_eq!(begin.lines().filter(|line| *line == INSTALL).count(), 1);
     let newcomer = Newcomer::arrive();
 
@@ -114,16 +117,35 @@ fn following_the_readme_ends_with_a_daemon_and_ready_companions() {
     }
     let doctor = newcomer.run("~/.cargo/bin/companion doctor").exits(0);
     assert!(doctor.stdout.contains("ok      daemon: running, enabled"), "{doctor}");
+}
 
-    newcomer.follow(bitcoin);
+#[test]
+fn following_the_book_leads_from_the_source_to_an_empty_account_again() {
+    node::clean();
+    let newcomer = Newcomer::arrive();
+    let source = blocks(INSTALLATION, "## From source");
+    let first = blocks(FIRST, "# First companion");
+    let [save, restore] = &blocks(BACKUP, "# Backup and restore")[..] else { panic!("two blocks") };
+    let end = blocks(INSTALLATION, "## Remove everything");
+    assert_eq!((source.len(), first.len(), end.len()), (1, 3, 1));
+
+    for block in source.iter().chain(&first).chain([save]) {
+        newcomer.follow(block);
+    }
     assert_eq!(newcomer.ready(), ["archy-bitcoin-ui", "archy-electrs-ui", "archy-lnd-ui"]);
     assert_eq!(http::get(18081, "/", &[]).unwrap().status, 200);
 
-    newcomer.follow(end);
+    newcomer.follow(&end[0]);
     let left = "podman ps --all --quiet; ls ~/.config/containers/systemd ~/.config/systemd/user";
     let left = newcomer.run(left).stdout;
     assert!(!left.contains("archy-") && !left.contains("companion.service"), "{left}");
     assert_eq!(newcomer.run("systemctl --user is-active companion").status, Some(4));
+
+    // As on another host: without any file of companion but the saved ones.
+    newcomer.run("rm -r ~/.config/companion ~/.local/state/companion").exits(0);
+    newcomer.follow(restore);
+    assert_eq!(newcomer.ready(), ["archy-electrs-ui", "archy-lnd-ui"]);
+    newcomer.follow(&end[0]);
 }
 
 /// Objects that a setup could change: the unit, the catalog, and the run of the daemon.

@@ -1,5 +1,6 @@
 //! Help, completions, manual pages, and text output.
 
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::bench::{Bench, Ran};
@@ -108,35 +109,68 @@ fn a_full_disk_under_stdout_is_an_error() {
     assert!(ran.told("error").unwrap().starts_with("failed to write to stdout"), "{ran:?}");
 }
 
-const README: &str = include_str!("../../../../README.md");
+/// The documents for people who use the command.
+fn documents() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let pages = std::fs::read_dir(root.join("docs/book/src")).unwrap();
+    let pages = pages.map(|page| page.unwrap().path());
+    let paths: Vec<_> = pages.chain([root.join("README.md")]).collect();
+    assert!(paths.len() > 10, "{paths:?}");
+    paths.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
+}
 
-/// The code blocks of one language.
-fn blocks(language: &str) -> impl Iterator<Item = &'static str> {
-    let parts = README.split(language).skip(1);
-    parts.map(|part| part.split("\n```").next().unwrap())
+/// The code blocks of one language; those in a list are indented.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let start = format!("```{language}\n");
+    let parts = text.split(&start).skip(1);
+    let block = |part: &str| {
+        let lines = part.lines().take_while(|line| line.trim() != "```");
+        lines.map(|line| format!("{}\n", line.trim_start())).collect()
+    };
+    parts.map(block).collect()
+}
+
+/// The commands in shell blocks and in the text.
+fn commands(text: &str) -> Vec<String> {
+    let shell = blocks(text, "sh").concat();
+    let prose: String = text.split("```").step_by(2).collect();
+    let spans = prose.split('`').skip(1).step_by(2).filter(|span| !span.contains(['…', '[', '\n']));
+    let lines = shell.lines().chain(spans);
+    let lines = lines.map(|line| line.trim_start_matches("sudo "));
+    let lines = lines.map(|line| line.trim_start_matches("/usr/bin/"));
+    lines.filter_map(|line| line.strip_prefix("companion ")).map(str::to_owned).collect()
 }
 
 #[test]
-fn the_commands_of_the_readme_exist_with_their_options() {
+fn every_command_of_readme_and_book_is_accepted_by_the_parser() {
     let bench = Bench::new();
-    let lines = blocks("```sh\n").flat_map(str::lines);
-    let commands = lines.filter_map(|line| line.strip_prefix("companion "));
-    let commands: Vec<_> = commands.collect();
-    assert!(commands.len() >= 6, "{commands:?}");
-    for command in commands {
-        let words: Vec<_> = command.split_whitespace().chain(["--help"]).collect();
-        assert_eq!(bench.run(&words).status, 0, "{command}");
+    let mut seen = 0;
+    for (path, text) in documents() {
+        for command in commands(&text) {
+            // A word in capitals stands for a name; quotes are the shell's.
+            let command = command.replace("SHELL", "bash").replace(['"', '\''], "");
+            let words = command.split_whitespace().filter(|word| *word != "COMMAND");
+            let words: Vec<_> = words.chain(["--help"]).collect();
+            assert_eq!(bench.run(&words).status, 0, "{}: {command}", path.display());
+            seen += 1;
+        }
     }
+    assert!(seen > 40, "the commands are found: {seen}");
 }
 
 #[test]
-fn the_catalog_of_the_readme_has_a_companion_with_a_port() {
+fn every_catalog_of_readme_and_book_is_valid() {
     let bench = Bench::new();
-    let [text] = blocks("```toml\n").collect::<Vec<_>>()[..] else { panic!("one catalog") };
-    let file = bench.file("catalog.toml", text);
-    let ran = bench.run(&["--catalog", file.to_str().unwrap(), "catalog", "--json"]);
-    let catalog = ran.json();
-    let companions = catalog["companions"].as_array().unwrap();
-    let own = companions.iter().find(|companion| companion["name"] == "my-ui").unwrap();
-    assert_eq!(own["container"]["ports"][0]["host"], 18090);
+    let mut ports = Vec::new();
+    for (path, text) in documents() {
+        for catalog in blocks(&text, "toml") {
+            let file = bench.file("catalog.toml", &catalog);
+            let ran = bench.run(&["--catalog", file.to_str().unwrap(), "catalog", "--json"]);
+            assert_eq!(ran.status, 0, "{}: {ran:?}", path.display());
+            let companions = ran.json()["companions"].as_array().unwrap().clone();
+            let own = companions.iter().filter(|companion| companion["name"] == "my-ui");
+            ports.extend(own.map(|own| own["container"]["ports"][0]["host"].clone()));
+        }
+    }
+    assert_eq!(ports, [18090], "an own companion has a port");
 }
