@@ -43,6 +43,26 @@ examples:
 deny:
     .ci/run deny
 
+# each crate as cargo packs it for a registry
+crates:
+    .ci/run crates
+
+# the same, each built from its package
+publish:
+    .ci/run publish
+
+# the edits of a release, in a temporary clone
+release:
+    .ci/run release
+
+# the book, in target/book
+book:
+    .ci/run book
+
+# deb, rpm, tarball, SBOM, checksums; the deb on the machine
+packages:
+    .ci/run packages
+
 # each feature by itself
 features:
     .ci/run features

@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::guest::{Ran, archy, property, root, root_reading, spawn_root, systemctl, undo, until};
 use crate::http;
-use crate::node::{Companion, ELECTRS, LND, USER_UNITS};
+use crate::node::{BITCOIN, Companion, ELECTRS, LND, USER_UNITS};
 
 /// The program of the package.
 const PROGRAM: &str = "/usr/bin/companion";
@@ -20,7 +20,7 @@ archy systemctl --user disable --now companion.service || true
 for user in archy root; do
     units=/home/archy/.config/containers/systemd manager='archy systemctl --user' podman='archy podman'
     test $user = archy || units=/etc/containers/systemd manager=systemctl podman=podman
-    $manager stop archy-lnd-ui.service archy-electrs-ui.service || true
+    $manager stop archy-lnd-ui.service archy-electrs-ui.service archy-bitcoin-ui.service || true
     rm -rf $units
     $manager daemon-reload
     $podman rm --force --all
@@ -291,8 +291,13 @@ fn root_runs_the_hardened_unit_and_purge_keeps_what_companions_need() {
     root(&[PROGRAM, "setup"]).exits(0);
     assert_eq!(show("FragmentPath"), "/usr/lib/systemd/system/companion.service");
     assert_eq!((show("NoNewPrivileges").as_str(), show("ProtectSystem").as_str()), ("yes", "yes"));
-    // The daemon builds the image.
-    root(&[PROGRAM, "install", "lnd"]).exits(0);
+    // The daemon builds the image, and renders the configuration below its own directory.
+    let password = "printf 'secret\\n' | install -m 600 /dev/stdin /etc/companion/rpc-password
+        printf '[node.bitcoin]\\npassword_file = \"/etc/companion/rpc-password\"\\n' >>/etc/companion/catalog.toml";
+    root(&["sh", "-ec", password]).good();
+    root(&[PROGRAM, "install", "lnd", "bitcoin-knots"]).exits(0);
+    assert!(fs::exists("/var/lib/companion/data/bitcoin-ui/nginx.conf").unwrap());
+    assert_eq!(http::get(BITCOIN.port, "/", &[]).unwrap().status, 200);
     let before = run();
     assert!(before.starts_with("active"), "{before}");
     assert_eq!(http::get(LND.port, "/", &[]).unwrap().status, 200);
@@ -305,7 +310,7 @@ fn root_runs_the_hardened_unit_and_purge_keeps_what_companions_need() {
     assert!(fs::exists("/var/lib/companion/desired.json").unwrap());
     assert_eq!(run(), before);
     install(&deb()).exits(0);
-    root(&[PROGRAM, "remove", "lnd"]).exits(0);
+    root(&[PROGRAM, "remove", "lnd", "bitcoin-knots"]).exits(0);
     dpkg(&["--purge", "companion"]).exits(0);
     let left = "ls -d /var/lib/companion /etc/companion /etc/systemd/system/*/companion.service";
     assert_eq!(root(&["sh", "-c", left]).stdout, "");

@@ -17,6 +17,9 @@ use crate::error::CommandResult;
 /// The catalog with all settings commented out.
 const TEMPLATE: &str = include_str!("catalog.toml");
 
+/// The data directory of root on a host without Archipelago, in the state directory of the system scope.
+const SYSTEM_DATA: &str = "/var/lib/companion/data";
+
 /// The settings of a new catalog.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Wanted {
@@ -36,10 +39,7 @@ impl Wanted {
     pub(super) fn of(scope: Scope, config: &Config) -> CommandResult<Self> {
         let contexts = config.contexts()?.iter().map(|path| path.as_str().to_owned()).collect();
         let build_arguments = config.build_arguments().to_vec();
-        let data_directory = match scope {
-            Scope::User => own_data_directory(),
-            Scope::System => None,
-        };
+        let data_directory = own_data_directory(scope);
         let wanted = Self { contexts, build_arguments, data_directory };
         CatalogFile::parse(&text(&wanted), "catalog.toml")?;
         Ok(wanted)
@@ -77,16 +77,19 @@ fn reason(error: &CatalogError) -> String {
     format!("is invalid: {}", chain(error))
 }
 
-/// Returns a data directory of the user, or `None` if the user owns the default one.
+/// Returns a data directory of this user, or `None` if this user owns the default one.
 ///
 /// On an Archipelago node, `/var/lib/archipelago` belongs to the user who runs the companions.
-fn own_data_directory() -> Option<String> {
+fn own_data_directory(scope: Scope) -> Option<String> {
     let default = archipelago_companions::Node::default().data_directory;
     let is_ours = Dir::open(default.as_path(), Trust::Owned)
         .and_then(|dir| dir.own_status())
         .is_ok_and(|status| status.is_ours());
     if is_ours {
         return None;
+    }
+    if scope == Scope::System {
+        return Some(SYSTEM_DATA.to_owned());
     }
     let absolute = |name: &str| {
         let value = std::env::var_os(name).map(std::path::PathBuf::from);
