@@ -77,6 +77,14 @@ impl QuadletDir {
         self
     }
 
+    /// Keeps copies of edited units in the directory at `path` before a write replaces them; see
+    /// [`UnitFiles::with_edited_copies`].
+    #[must_use]
+    pub fn with_edited_copies(mut self, path: impl Into<PathBuf>) -> Self {
+        self.files = self.files.with_edited_copies(path);
+        self
+    }
+
     /// Returns the directory's path.
     #[must_use]
     pub fn path(&self) -> &Path {

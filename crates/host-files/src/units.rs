@@ -27,10 +27,12 @@ use durable_dir::Dir;
 use crate::blocking::{self, Lock};
 use crate::watch::{Place, Watch};
 use directory::{UnitDir, file_name};
+pub use edited::{EDITED_COPIES, edited_copies};
 pub use found::Found;
 pub use text::RenderedUnit;
 
 mod directory;
+mod edited;
 mod found;
 mod text;
 
@@ -88,7 +90,7 @@ impl<F: UnitForm> UnitFiles<F> {
     /// Creates a store in the directory at `path`, which must be absolute; the first write creates it with mode 0700.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, form: F) -> Self {
-        let files = UnitDir { path: path.into(), mode: 0o700, form };
+        let files = UnitDir { path: path.into(), mode: 0o700, edited: None, form };
         Self { files, changing: Lock::default(), watch: Arc::default() }
     }
 
@@ -96,6 +98,14 @@ impl<F: UnitForm> UnitFiles<F> {
     #[must_use]
     pub fn with_directory_mode(mut self, mode: u32) -> Self {
         self.files.mode = mode;
+        self
+    }
+
+    /// Keeps copies of edited files in the directory at `path` before a write replaces them, at most
+    /// [`EDITED_COPIES`] of each. A write fails if its copy cannot be kept.
+    #[must_use]
+    pub fn with_edited_copies(mut self, path: impl Into<PathBuf>) -> Self {
+        self.files.edited = Some(path.into());
         self
     }
 

@@ -1,14 +1,14 @@
 //! The files of a unit directory, which is reopened for each operation because it may have been moved. Blocks on files.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, DirError, FileContents, Trust};
 
-use super::UnitForm;
 use super::found::{Found, UNIT_MODE, is_written};
+use super::{UnitForm, edited};
 use crate::errors::failed_to;
 
 /// Larger than any unit: systemd loads single lines of at most 1 MiB.
@@ -22,6 +22,8 @@ pub(super) struct UnitDir<F> {
     pub(super) path: PathBuf,
     /// The mode of created directories.
     pub(super) mode: u32,
+    /// The directory of the copies of edited files; without, they are lost.
+    pub(super) edited: Option<PathBuf>,
     pub(super) form: F,
 }
 
@@ -113,9 +115,30 @@ impl<F: UnitForm> UnitDir<F> {
         let failed = failed_to(attempt.as_str());
         let dir = Dir::create(&self.path, self.mode, Trust::Owned).map_err(failed)?;
         // Checked again: another program may have put a file there while the validator ran.
-        self.managed(&dir, name)?;
+        let replaced = self.managed(&dir, name)?;
+        if let (Some(copies), Some(contents)) = (&self.edited, replaced) {
+            self.keep_edited(copies, name, contents)?;
+        }
         dir.write_unless_unmanaged(&file_name::<F>(name), text.as_bytes(), UNIT_MODE)
             .map_err(failed)
+    }
+
+    /// Keeps a copy of the file of `name` if it was edited.
+    fn keep_edited(
+        &self,
+        copies: &Path,
+        name: &CompanionName,
+        contents: FileContents,
+    ) -> PortResult<()> {
+        let found = Found::of(&self.form, name, contents);
+        if let Found::Managed { contents, .. } = &found
+            && found.is_edited()
+            && let Some(copy) = edited::keep(copies, &file_name::<F>(name), &contents.bytes)?
+        {
+            let copy = copy.display();
+            tracing::warn!(companion = %name, "unit file was edited; a copy is saved in {copy}");
+        }
+        Ok(())
     }
 
     /// Removes the file of `name` unless it is unmanaged.
@@ -131,11 +154,13 @@ impl<F: UnitForm> UnitDir<F> {
 
     /// Removes temporary files of interrupted writes.
     pub(super) fn sweep(&self) -> PortResult<usize> {
-        match self.open()? {
-            None => Ok(0),
+        let copies = self.edited.as_ref().map_or(Ok(0), |copies| edited::sweep(copies))?;
+        let swept = match self.open()? {
+            None => 0,
             Some(dir) => {
-                dir.sweep_temporary_files().map_err(failed_to("clean up the unit directory"))
+                dir.sweep_temporary_files().map_err(failed_to("clean up the unit directory"))?
             }
-        }
+        };
+        Ok(copies + swept)
     }
 }

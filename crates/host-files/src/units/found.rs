@@ -64,6 +64,11 @@ impl Found {
         matches!(self, Self::Managed { contents, .. } if !is_blank(contents))
     }
 
+    /// Returns whether a managed file has contents that this program did not write.
+    pub fn is_edited(&self) -> bool {
+        self.is_labelled() && matches!(self.state(None), UnitFileState::Drifted { .. })
+    }
+
     /// Returns the restart epoch that a file names; 0 if it names none.
     pub fn restart_epoch(&self) -> u32 {
         match self {

@@ -226,3 +226,38 @@ async fn an_unmanaged_file_created_during_validation_is_not_overwritten() {
     assert_eq!(error.kind(), PortErrorKind::Conflict, "{}", error.chain());
     assert_eq!(fs::read_to_string(units.join("web.json")).unwrap(), "{}");
 }
+
+#[tokio::test]
+async fn an_edited_unit_is_saved_before_it_is_restored() {
+    let place = Place::new();
+    let copies = place.root.path().join("state/edited");
+    let store = place.store.clone().with_edited_copies(&copies);
+    store.write(&unit()).await.unwrap();
+    let mut changed = unit();
+    changed.description = "another page".to_owned();
+    store.write(&changed).await.unwrap();
+    assert!(!copies.exists(), "an outdated file was not edited");
+    let edited = fs::read_to_string(place.file("web")).unwrap().replace("another", "my");
+    fs::write(place.file("web"), &edited).unwrap();
+    store.write(&changed).await.unwrap();
+    assert_eq!(place.state(&changed).await, current(&changed));
+    let saved = edited_copies(&copies, "web.json").unwrap();
+    assert_eq!(saved, [copies.join("web.json.1")]);
+    assert_eq!(fs::read_to_string(&saved[0]).unwrap(), edited);
+    fs::write(place.file("web"), "").unwrap();
+    store.write(&changed).await.unwrap();
+    assert_eq!(edited_copies(&copies, "web.json").unwrap().len(), 1, "a torn file has no copy");
+}
+
+#[tokio::test]
+async fn an_edited_unit_stays_if_no_copy_can_be_kept() {
+    let place = Place::new();
+    let copies = place.root.path().join("copies");
+    fs::write(&copies, "a file").unwrap();
+    let store = place.store.clone().with_edited_copies(&copies);
+    store.write(&unit()).await.unwrap();
+    let edited = fs::read_to_string(place.file("web")).unwrap().replace("a page", "my page");
+    fs::write(place.file("web"), &edited).unwrap();
+    store.write(&unit()).await.unwrap_err();
+    assert_eq!(fs::read_to_string(place.file("web")).unwrap(), edited);
+}
