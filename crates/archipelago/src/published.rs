@@ -16,6 +16,7 @@ use companion_core::status::CompanionStatus;
 use durable_dir::{Dir, DirError, Trust};
 use host_files::blocking;
 use host_files::errors::failed_to;
+use host_files::units::edited_copies;
 use serde::{Deserialize, Serialize};
 
 use crate::inputs::{InputProblem, Inputs};
@@ -30,6 +31,9 @@ pub(crate) use report::Outages;
 
 const STATUS_FILE: &str = "status.json";
 const EVENTS_FILE: &str = "events.jsonl";
+
+/// The directory of the copies of edited units.
+pub(crate) const EDITED_DIR: &str = "edited";
 
 /// The version of the form of both files.
 const VERSION: u32 = 1;
@@ -229,6 +233,19 @@ impl EventCursor {
 /// As [`read_status`].
 pub async fn read_events(dir: &Path) -> PortResult<Vec<EventRecord>> {
     EventCursor::default().next(dir).await
+}
+
+/// The copies of unit files that were edited and replaced, in the state directory `dir`: those of `name`, the oldest first.
+///
+/// # Errors
+/// As [`read_status`].
+pub async fn edited_units(dir: &Path, name: &CompanionName) -> PortResult<Vec<PathBuf>> {
+    let (dir, name) = (dir.to_owned(), name.clone());
+    blocking::run("list the edited units", move || edited_in(&dir, &name)).await
+}
+
+pub(crate) fn edited_in(dir: &Path, name: &CompanionName) -> PortResult<Vec<PathBuf>> {
+    edited_copies(&dir.join(EDITED_DIR), &format!("{name}.container"))
 }
 
 fn events_in(bytes: &[u8]) -> Vec<EventRecord> {

@@ -12,6 +12,7 @@ use companion_core::model::hook::{HookName, HookProgram, HookSpec};
 use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
 
 use crate::app::AppId;
+use crate::catalog::Catalog;
 use crate::node::Node;
 use crate::page::StatusPage;
 
@@ -29,6 +30,30 @@ pub(super) fn companions(node: &Node) -> Result<Vec<(Vec<AppId>, CompanionSpec)>
 pub(super) fn has_hook(name: &HookName) -> bool {
     let of_page = |page: StatusPage| page.base() == name.as_str();
     name.as_str() == BITCOIN_UI_HOOK || StatusPage::ALL.into_iter().any(of_page)
+}
+
+impl Catalog {
+    /// Returns the host's port on which the page of `name` answers: the first TCP port that it publishes, or that of a
+    /// built-in companion in the network of the host; `None` if it is unknown.
+    pub fn page_port(&self, name: &CompanionName) -> Option<u16> {
+        let container = &self.companion(name)?.container;
+        let mut ports = container.ports.iter();
+        let published = ports.find(|port| port.protocol == Protocol::Tcp);
+        let on_host = || self.host_port(name).filter(|_| container.network == Network::Host);
+        published.map(|port| port.host.get()).or_else(on_host)
+    }
+
+    /// Returns the port on which the built-in companion `name` listens in the network of the host.
+    fn host_port(&self, name: &CompanionName) -> Option<u16> {
+        let ports = &self.node().page_ports;
+        let port = match name.as_str() {
+            "archy-bitcoin-ui" => ports.bitcoin,
+            "archy-electrs-ui" => ports.electrs,
+            "archy-lnd-ui" => ports.lnd,
+            _ => return None,
+        };
+        Some(port.get())
+    }
 }
 
 fn bitcoin_ui(node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {

@@ -21,6 +21,7 @@ use tracing::{debug, info};
 use super::{Backend, HostError, Wiring, user_state_dir};
 use crate::desired_store::RecordStore;
 use crate::leader::user_leader_dir;
+use crate::published::EDITED_DIR;
 
 /// The description of the previous manager's units, which are adopted.
 const LEGACY_DESCRIPTION: &str = "Archipelago companion UI: ";
@@ -153,8 +154,8 @@ impl Backend for SystemdPodman {
         let services = self.services().await?;
         let version = self.podman_version().await?;
         let hooks = wiring.hooks()?;
-        let units = self.units(version)?;
         let Wiring { store, leadership, .. } = wiring;
+        let units = self.units(version)?.with_edited_copies(store.dir().join(EDITED_DIR));
         let records = image_records(&store);
         let desired = LiveHost { store, backend: self.clone(), units: units.clone() };
         Ok(Host {
@@ -175,7 +176,8 @@ impl Backend for SystemdPodman {
             0 => {}
             count => info!("stopped {count} orphaned podman call(s)"),
         }
-        let swept = self.units(PODMAN_FLOOR)?.sweep().await.map_err(HostError::Sweep)?;
+        let units = self.units(PODMAN_FLOOR)?.with_edited_copies(store.dir().join(EDITED_DIR));
+        let swept = units.sweep().await.map_err(HostError::Sweep)?;
         let archives = image_records(store).sweep().await.map_err(HostError::Sweep)?;
         Ok(swept + archives + super::sweep(store).await?)
     }

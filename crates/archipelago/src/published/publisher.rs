@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use tracing::warn;
 use super::report::Reported;
 use super::{
     EVENTS_FILE, EVENTS_LIMIT, EventKind, EventRecord, InputsReport, STATUS_FILE, StatusReport,
-    VERSION, wall_clock,
+    VERSION, edited_in, wall_clock,
 };
 use crate::desired_store::RecordStore;
 use crate::leader::LeaderInfo;
@@ -332,6 +332,7 @@ impl Shared {
         let (dir, inputs) = (self.dir.clone(), Arc::clone(self.store.inputs()));
         let attempt = "publish the status";
         let written = blocking::run(attempt, move || {
+            let events: Vec<_> = events.into_iter().map(|event| with_copy(event, &dir)).collect();
             let written = write(&dir, &events, status.as_ref());
             let kept = inputs.persist();
             written.and(kept).map_err(failed_to(attempt))
@@ -352,6 +353,18 @@ impl Shared {
     }
 }
 
+/// Adds the copy of the edited file to the event of its replacement.
+fn with_copy(mut event: EventRecord, dir: &Path) -> EventRecord {
+    let is_edit = event.reason == reason_word(&Reason::UnitFileDrifted);
+    if let (Some(name), Some(message), EventKind::Done, true) =
+        (&event.companion, &mut event.message, event.kind, is_edit)
+        && let Some(copy) = edited_in(dir, name).unwrap_or_default().last()
+    {
+        message.push_str(&format!("; the edited file is saved as {}", copy.display()));
+    }
+    event
+}
+
 fn state((status, repaired): (&CompanionStatus, Option<Duration>)) -> EventRecord {
     let message = (!status.why.is_empty()).then(|| status.why.join("; "));
     let took = repaired.map(milliseconds);
@@ -363,11 +376,7 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn write(
-    path: &std::path::Path,
-    events: &[EventRecord],
-    status: Option<&StatusReport>,
-) -> DirResult<()> {
+fn write(path: &Path, events: &[EventRecord], status: Option<&StatusReport>) -> DirResult<()> {
     let dir = Dir::create(path, 0o700, Trust::Owned)?;
     if !events.is_empty() {
         append(&dir, events)?;

@@ -54,3 +54,14 @@ fn hostile_page_settings_are_refused_with_their_line() {
         }
     }
 }
+
+#[test]
+fn the_port_of_a_page_is_published_or_that_of_a_built_in_one() {
+    let text = "[[companion]]\nname = \"my-ui\"\napps = [\"my-app\"]\nimage = { base = \"my-ui\" }\n\
+                [[companion.container.ports]]\nhost = 18090\ncontainer = 80\n";
+    let texts = [("test.toml".to_owned(), text.to_owned())];
+    let catalog = Catalog::from_texts(&texts, |_| {}).unwrap();
+    let port = |name: &str| catalog.page_port(&CompanionName::new(name).unwrap());
+    let names = ["archy-bitcoin-ui", "archy-electrs-ui", "archy-lnd-ui", "my-ui", "other-ui"];
+    assert_eq!(names.map(port), [Some(18081), Some(18082), Some(18083), Some(18090), None]);
+}
