@@ -10,12 +10,30 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 use crate::backend::{AUTO, CommandBackend};
 use crate::commands;
 
+const AFTER_LONG_HELP: &str = "\
+Examples:
+  companion doctor                               check this host
+  companion setup                                install, enable and start the daemon
+  companion install lnd                          start the companions of the app lnd
+  companion status                               show all companions
+  companion help status                          the help of one command
+
+Exit status:
+  0  done, and everything is as requested
+  1  something failed, or a companion is not ready
+  2  invalid options, arguments or catalog
+  3  a prerequisite is missing; `companion doctor` lists it";
+
 const AFTER_HELP: &str = "\
 Exit status:
   0  done, and everything is as requested
   1  something failed, or a companion is not ready
   2  invalid options, arguments or catalog
   3  a prerequisite is missing; `companion doctor` lists it";
+
+/// What the help of each subcommand says about the options that all have.
+const GLOBAL_OPTIONS: &str =
+    "Global options, such as --host, --json and --verbose: `companion --help`";
 
 /// Keeps the companion containers of installed apps running as declared.
 ///
@@ -24,7 +42,8 @@ Exit status:
 /// installed, starts their companions, and repairs what differs from the desired state. Start with
 /// `companion doctor` and `companion setup`. Data goes to stdout, progress and log to stderr.
 #[derive(Debug, Parser)]
-#[command(name = "companion", version, after_help = AFTER_HELP, max_term_width = 100)]
+#[command(name = "companion", version, after_help = AFTER_HELP, after_long_help = AFTER_LONG_HELP)]
+#[command(max_term_width = 100)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: GlobalArguments,
@@ -110,8 +129,23 @@ pub(crate) fn command(backends: &[Arc<dyn CommandBackend>]) -> clap::Command {
         let name = backend.name();
         format!(" `{name}` starts empty, runs on virtual time and ends with the command.")
     }));
-    Arguments::command().mut_arg("host", |host| {
+    let command = Arguments::command().mut_arg("host", |host| {
         host.value_parser(PossibleValuesParser::new(values)).long_help(help)
+    });
+    with_short_help(command)
+}
+
+/// Lists the global options in the help of `companion` only, and refers to it from that of each subcommand.
+fn with_short_help(command: clap::Command) -> clap::Command {
+    let global = command.get_arguments().filter(|argument| argument.is_global_set()).cloned();
+    // clap adds each global option to a subcommand that has none with its id.
+    let hidden: Vec<_> =
+        global.map(|argument| argument.hide_short_help(true).hide_long_help(true)).collect();
+    command.mut_subcommands(|subcommand| {
+        let examples = subcommand.get_after_long_help().map(ToString::to_string);
+        let long = examples.map(|examples| format!("{examples}\n\n{GLOBAL_OPTIONS}"));
+        let long = long.unwrap_or_else(|| GLOBAL_OPTIONS.to_owned());
+        subcommand.args(hidden.clone()).after_help(GLOBAL_OPTIONS).after_long_help(long)
     })
 }
 

@@ -76,18 +76,30 @@ pub trait CommandBackend: Backend {
         false
     }
 
-    /// The command that shows the last `lines` of the log of `name`, and with `follow` new ones too.
+    /// The command that shows the log lines of `query`.
     ///
     /// # Errors
     /// Fails for a host without a log.
-    fn log_command(
-        &self,
-        name: &CompanionName,
-        lines: u32,
-        follow: bool,
-    ) -> Result<Command, CommandError> {
-        let _ = (name, lines, follow);
+    fn log_command(&self, query: &LogQuery) -> Result<Command, CommandError> {
+        let _ = query;
         Err(CommandError::host(format!("the host `{}` has no log", self.name())))
+    }
+
+    /// The text of the unit file of `name`; `None` without a file.
+    ///
+    /// # Errors
+    /// Fails if it cannot be read.
+    fn unit_text(&self, name: &CompanionName) -> Result<Option<String>, CommandError> {
+        let _ = name;
+        Ok(None)
+    }
+
+    /// The version of Podman that units are rendered for.
+    ///
+    /// # Errors
+    /// Fails if it is unknown.
+    async fn rendered_for(&self) -> Result<PodmanVersion, CommandError> {
+        Ok(PodmanVersion::FLOOR)
     }
 
     /// The unit file of a companion, for Podman `version`.
@@ -102,6 +114,21 @@ pub trait CommandBackend: Backend {
         let _ = (unit, version);
         Err(CommandError::input(format!("the host `{}` has no unit files", self.name())))
     }
+}
+
+/// The log lines that a command shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogQuery {
+    /// The companions.
+    pub companions: Vec<CompanionName>,
+    /// Whether the lines of the daemon are shown, too.
+    pub daemon: bool,
+    /// The maximum number of lines, the newest ones; all without.
+    pub lines: Option<u32>,
+    /// The time of the first line, in the words of the host's log.
+    pub since: Option<String>,
+    /// Whether new lines are shown until the command is stopped.
+    pub follow: bool,
 }
 
 /// The hosts of the `companion` command: `user`, `system`, and with the feature `demo` `sim`.

@@ -9,6 +9,7 @@ use crate::error::CommandResult;
 use crate::output::Output;
 
 pub(crate) mod catalog;
+mod causes;
 pub(crate) mod completions;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
@@ -52,7 +53,7 @@ pub(crate) fn run(
         Command::Doctor(arguments) => doctor::run(&arguments, &config, output),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::run(&arguments, output),
-        Command::Completions(arguments) => completions::run(&arguments, command(backends), output),
+        Command::Completions(arguments) => completions::run(&arguments, &command(backends), output),
         Command::Man(arguments) => man::run(&arguments, command(backends), output),
     }
 }

@@ -5,8 +5,6 @@ use std::sync::Arc;
 
 use archipelago_companions::Catalog;
 use archipelago_companions::leader::Settings;
-use companion_core::error_chain::chain;
-use companion_core::model::companion::CompanionName;
 use companion_core::model::container::AbsolutePath;
 
 use crate::arguments::GlobalArguments;
@@ -126,54 +124,5 @@ impl Config {
             CommandError::host("neither `XDG_STATE_HOME` nor `HOME` is an absolute path")
                 .hinted("set the directory with `--state-dir DIR`")
         })
-    }
-}
-
-/// Returns the companion with the name `text` in `catalog`.
-///
-/// # Errors
-/// Bad input for an unknown name, with a hint if `text` is an app or similar to a companion.
-pub(crate) fn known_companion(catalog: &Catalog, text: &str) -> CommandResult<CompanionName> {
-    let name = CompanionName::new(text).map_err(|error| CommandError::input(chain(&error)));
-    let known = name.as_ref().ok().filter(|name| catalog.companion(name).is_some());
-    if let Some(name) = known {
-        return Ok(name.clone());
-    }
-    let error = match name {
-        Err(error) => error,
-        Ok(name) => CommandError::input(format!("unknown companion `{name}`")),
-    };
-    let of_app = catalog.apps().find(|(app, _)| app.as_str() == text);
-    let hint = match of_app {
-        Some((app, companions)) => {
-            let names: Vec<_> = companions.iter().map(|name| format!("`{name}`")).collect();
-            format!("`{app}` is an app; its companions are {}", names.join(", "))
-        }
-        None => match catalog.nearest_companion(text) {
-            Some(name) => format!("did you mean `{name}`?"),
-            None => {
-                let names: Vec<_> = catalog.companions().map(|spec| spec.name.as_str()).collect();
-                format!("known companions: {}", names.join(", "))
-            }
-        },
-    };
-    Err(error.hinted(hint))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn app_name_instead_of_a_companion_lists_its_companions() {
-        let catalog = Catalog::builtin();
-        assert_eq!(known_companion(&catalog, "archy-lnd-ui").unwrap().as_str(), "archy-lnd-ui");
-        let error = known_companion(&catalog, "lnd").unwrap_err();
-        assert_eq!(error.status(), 2);
-        assert!(error.hints()[0].contains("`archy-lnd-ui`"), "{error:?}");
-        let error = known_companion(&catalog, "archy-lnd-iu").unwrap_err();
-        assert_eq!(error.hints(), ["did you mean `archy-lnd-ui`?"]);
-        let error = known_companion(&catalog, "nextcloud").unwrap_err();
-        assert!(error.hints()[0].starts_with("known companions: archy-"), "{error:?}");
     }
 }

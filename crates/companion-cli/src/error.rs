@@ -139,8 +139,13 @@ impl From<HostError> for CommandError {
             HostError::ServiceManager { source, .. } => fault_of(source.kind()),
             _ => Fault::Host,
         };
+        let is_user_bus = matches!(&error, HostError::ServiceManager { manager, .. }
+            if manager.contains("user"));
         let error = Self { fault, ..Self::failure(chain(&error)) };
         match fault {
+            Fault::Host if is_user_bus => error.hinted(
+                "loginctl enable-linger, or log in; `companion doctor` lists what is missing",
+            ),
             Fault::Host => error.hinted("`companion doctor` lists the missing prerequisites"),
             Fault::Failure | Fault::Input => error,
         }

@@ -15,8 +15,10 @@ mod config;
 mod error;
 mod hosts;
 mod log;
+mod names;
 mod output;
 mod runtime;
+mod scopes;
 mod service;
 
 use std::ffi::OsString;
@@ -25,7 +27,7 @@ use std::sync::Arc;
 
 // The types in the signatures of `CommandBackend`.
 pub use adapter_systemd::{RenderedUnit, Scope, UnloadableUnits};
-pub use backend::{CommandBackend, backends};
+pub use backend::{CommandBackend, LogQuery, backends};
 pub use commands::doctor::Finding;
 pub use error::CommandError;
 use output::Output;
@@ -35,6 +37,7 @@ pub use quadlet::PodmanVersion;
 ///
 /// Call it once, as all of `main`: it sets up the log, and exits the process after an error in the arguments.
 pub fn main_with(backends: Vec<Arc<dyn CommandBackend>>) -> ExitCode {
+    commands::completions::answer(|| arguments::command(&backends));
     run(std::env::args_os(), backends)
 }
 

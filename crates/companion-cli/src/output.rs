@@ -138,6 +138,11 @@ impl Output {
         *failed = written.err();
     }
 
+    /// Returns whether stdout can no longer be written to, such as a closed pipe.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     fn note_failure(&self, error: io::Error) {
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }

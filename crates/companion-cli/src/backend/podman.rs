@@ -11,16 +11,21 @@ use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::UnitStore as _;
+use durable_dir::Trust;
 use quadlet::PodmanVersion;
 
-use super::{CommandBackend, user_catalog};
+use super::{CommandBackend, LogQuery, user_catalog};
 use crate::commands::doctor::Finding;
 use crate::error::CommandError;
+use crate::service::UNIT;
 
 mod account;
 mod parts;
 mod trial;
 mod units;
+
+/// Maximum size of a unit file that is shown, in bytes.
+const UNIT_LIMIT: usize = 1024 * 1024;
 
 #[async_trait]
 impl CommandBackend for SystemdPodman {
@@ -86,21 +91,31 @@ impl CommandBackend for SystemdPodman {
             .units(PODMAN_FLOOR)
             .is_ok_and(|units| units.path().join(format!("{name}.container")).exists());
         has_unit || {
-            let last = [selector(self.scope(), name), "--quiet".into(), "--lines=1".into()];
+            let last = [
+                selector(self.scope(), &format!("{name}.service")),
+                "--quiet".into(),
+                "--lines=1".into(),
+            ];
             let printed = Command::new("journalctl").args(last).stdin(Stdio::null()).output();
             printed.is_ok_and(|printed| printed.status.success() && !printed.stdout.is_empty())
         }
     }
 
-    fn log_command(
-        &self,
-        name: &CompanionName,
-        lines: u32,
-        follow: bool,
-    ) -> Result<Command, CommandError> {
+    fn log_command(&self, query: &LogQuery) -> Result<Command, CommandError> {
         let mut command = Command::new("journalctl");
-        command.args(log_arguments(self.scope(), name, lines, follow));
+        command.args(log_arguments(self.scope(), query));
         Ok(command)
+    }
+
+    fn unit_text(&self, name: &CompanionName) -> Result<Option<String>, CommandError> {
+        let path = self.units(PODMAN_FLOOR)?.path().join(format!("{name}.container"));
+        let contents = durable_dir::read_file(&path, UNIT_LIMIT, Trust::Owned)
+            .map_err(|error| CommandError::failure(chain(&error)))?;
+        Ok(contents.map(|contents| String::from_utf8_lossy(&contents.bytes).into_owned()))
+    }
+
+    async fn rendered_for(&self) -> Result<PodmanVersion, CommandError> {
+        Ok(self.podman_version().await?)
     }
 
     fn render(&self, unit: &UnitSpec, podman: PodmanVersion) -> Result<RenderedUnit, CommandError> {
@@ -125,10 +140,10 @@ fn scope_of(uid: u32) -> Scope {
     if uid == 0 { Scope::System } else { Scope::User }
 }
 
-fn selector(scope: Scope, name: &CompanionName) -> String {
+fn selector(scope: Scope, unit: &str) -> String {
     match scope {
-        Scope::User => format!("--user-unit={name}.service"),
-        Scope::System => format!("--unit={name}.service"),
+        Scope::User => format!("--user-unit={unit}"),
+        Scope::System => format!("--unit={unit}"),
     }
 }
 
@@ -136,16 +151,16 @@ fn selector(scope: Scope, name: &CompanionName) -> String {
 ///
 /// Not `--output=cat`: it prints control characters unescaped, so a compromised container could control the
 /// terminal that shows its log (journalctl(1)).
-fn log_arguments(scope: Scope, name: &CompanionName, lines: u32, follow: bool) -> Vec<String> {
-    let mut arguments = vec![
-        selector(scope, name),
-        "--output=short".to_owned(),
-        "--no-hostname".to_owned(),
-        format!("--lines={lines}"),
-    ];
-    if follow {
-        arguments.push("--follow".to_owned());
-    }
+fn log_arguments(scope: Scope, query: &LogQuery) -> Vec<String> {
+    let LogQuery { companions, daemon, lines, since, follow } = query;
+    let units = companions.iter().map(|name| format!("{name}.service"));
+    let units = units.chain(daemon.then(|| UNIT.to_owned()));
+    let mut arguments: Vec<_> = units.map(|unit| selector(scope, &unit)).collect();
+    let fixed = ["--quiet", "--output=short", "--no-hostname"];
+    arguments.extend(fixed.map(str::to_owned));
+    arguments.extend(lines.map(|lines| format!("--lines={lines}")));
+    arguments.extend(since.iter().map(|since| format!("--since={since}")));
+    arguments.extend(follow.then(|| "--follow".to_owned()));
     arguments
 }
 
@@ -155,18 +170,25 @@ mod tests {
 
     #[test]
     fn each_scope_has_its_own_journal_field() {
-        let name = CompanionName::new("archy-lnd-ui").unwrap();
+        let query = LogQuery {
+            companions: vec![CompanionName::new("archy-lnd-ui").unwrap()],
+            daemon: true,
+            since: Some("-1h".to_owned()),
+            ..LogQuery::default()
+        };
+        let user = log_arguments(Scope::User, &query);
         assert_eq!(
-            log_arguments(Scope::User, &name, 5, true),
+            user,
             [
                 "--user-unit=archy-lnd-ui.service",
+                "--user-unit=companion.service",
+                "--quiet",
                 "--output=short",
                 "--no-hostname",
-                "--lines=5",
-                "--follow"
+                "--since=-1h",
             ]
         );
-        let system = log_arguments(Scope::System, &name, 5, true);
+        let system = log_arguments(Scope::System, &query);
         assert_eq!(system[0], "--unit=archy-lnd-ui.service");
     }
 

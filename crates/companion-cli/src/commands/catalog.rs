@@ -24,6 +24,11 @@ use crate::output::{Output, Style, Table};
 ///
 /// Exit status: 0, or 2 for an invalid catalog file.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion catalog                              the companions, their apps and ports
+  companion catalog --catalog new.toml           check a catalog file before it is used
+  companion catalog --schema                     the JSON Schema, for an editor")]
 pub(crate) struct Arguments {
     /// Print the JSON Schema of a catalog file
     #[arg(long)]

@@ -36,6 +36,9 @@ use stage::{Act, Stage};
 ///
 /// Exit status: 0 if everything was repaired as promised, otherwise 1.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion demo                                 break and repair companions in memory")]
 pub(crate) struct Arguments {}
 
 /// Runs all scenarios of the demo.

@@ -31,6 +31,10 @@ mod package;
 ///
 /// Exit status: 3 if a check reports an error, otherwise 0.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion doctor                               check this host
+  companion doctor --json | jq .ok               for a script")]
 pub(crate) struct Arguments {}
 
 /// The result of a check.

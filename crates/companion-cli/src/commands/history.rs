@@ -10,6 +10,7 @@ use super::report::VERSION;
 use crate::config::Config;
 use crate::error::{CommandResult, Verdict};
 use crate::hosts::Opening;
+use crate::names;
 use crate::output::{Output, Style, words};
 use crate::runtime::block_on_in_real_time;
 
@@ -22,11 +23,16 @@ use crate::runtime::block_on_in_real_time;
 /// "not-needed" | "failed" | "skipped" | "state" | "leader", "companion", "action", "message",
 /// "reason", "took" (milliseconds), "intent"}]}; absent values are omitted.
 ///
-/// Exit status: 0, or 1 if the events cannot be read.
+/// Exit status: 0, 1 if the events cannot be read, or 2 for an unknown name.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion history                              the newest 50 events
+  companion history --lines 10 lnd               the newest 10 of the companions of lnd
+  companion history --json                       with start, end and reason of each step")]
 pub(crate) struct Arguments {
     /// Only events of this companion, or of the companions of this app
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = names::completions())]
     name: Option<String>,
     /// Print only the newest N events
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
@@ -41,12 +47,17 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         if let Some(name) = &arguments.name {
             store.inputs().refresh();
             let catalog = store.inputs().catalog();
-            let of_app = catalog.apps().find(|(app, _)| app.as_str() == name).map(|(_, it)| it);
-            events.retain(|event| {
-                event.companion.as_ref().is_some_and(|companion| {
-                    companion.as_str() == name || of_app.is_some_and(|it| it.contains(companion))
-                })
-            });
+            let is_named = |event: &EventRecord| {
+                event.companion.as_ref().is_some_and(|companion| companion.as_str() == name)
+            };
+            if events.iter().any(is_named) {
+                // Also of a companion that the catalog no longer has.
+                events.retain(is_named);
+            } else {
+                let named = names::companions(&catalog, name)?;
+                events
+                    .retain(|event| event.companion.as_ref().is_some_and(|it| named.contains(it)));
+            }
         }
         if !output.is_json() {
             // Print only the end of each step.

@@ -9,8 +9,9 @@ use companion_core::model::desired::Generation;
 
 use super::report;
 use crate::config::Config;
-use crate::error::{CommandError, CommandResult, Verdict};
+use crate::error::{CommandResult, Verdict};
 use crate::hosts::{IntentIs, Opening};
+use crate::names::{self, NamedApp};
 use crate::output::Output;
 use crate::runtime::block_on;
 
@@ -24,9 +25,14 @@ use crate::runtime::block_on;
 /// invalid catalog, or options that differ from those of the leader, 3 if a prerequisite is missing.
 /// Nothing is recorded in the last two cases.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion install lnd                          start the companion of lnd
+  companion install bitcoin-knots electrumx      several apps
+  companion --host sim install lnd               try it on the simulated host")]
 pub(crate) struct Arguments {
-    /// The apps, such as `lnd`; `companion catalog` lists them
-    #[arg(required = true, value_name = "APP")]
+    /// The apps, such as `lnd`, or companions of one app; `companion catalog` lists them
+    #[arg(required = true, value_name = "NAME", add = names::completions())]
     apps: Vec<String>,
 }
 
@@ -39,14 +45,26 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
             return Err(problem.into());
         }
         let catalog = inputs.catalog.unwrap_or_else(|| Catalog::builtin().into());
-        let apps = arguments.apps.iter().map(|app| known_app(&catalog, app));
-        let apps = apps.collect::<CommandResult<Vec<_>>>()?;
+        let has_companions = |app: &AppId| !catalog.companions_for(app).is_empty();
+        let named = |text: &String| names::app(&catalog, text, has_companions, has_companions);
+        let apps = noted(arguments.apps.iter().map(named), output)?;
         let session = opening.open(output).await?;
         let intent = async { Ok(session.companions.record_install(&apps).await?) };
         let (generation, names) = session.unless_interrupted(IntentIs::Pending, intent).await?;
-        let work = converge(&session.companions, generation, &names, Intent::Installed, output);
+        let (companions, intent) = (&session.companions, Intent::Installed);
+        let work = converge(companions, generation, &names, intent, config, output);
         session.unless_interrupted(IntentIs::Recorded, work).await
     })
+}
+
+/// Returns the named apps, and prints the notes about their names.
+pub(super) fn noted(
+    named: impl Iterator<Item = CommandResult<NamedApp>>,
+    output: &Output,
+) -> CommandResult<Vec<AppId>> {
+    let named = named.collect::<CommandResult<Vec<_>>>()?;
+    named.iter().filter_map(|named| named.note.as_ref()).for_each(|note| output.note(note));
+    Ok(named.into_iter().map(|named| named.app).collect())
 }
 
 /// Reconciles until `generation` is done, and prints the result for `names`.
@@ -55,50 +73,10 @@ pub(super) async fn converge(
     generation: Generation,
     names: &BTreeSet<CompanionName>,
     intent: Intent,
+    config: &Config,
     output: &Output,
 ) -> CommandResult<Verdict> {
     let converged = companions.converge(generation, Some(names)).await?;
-    Ok(report::converged(&converged, Some((names, intent)), output))
-}
-
-/// Returns the app with the name `text`.
-fn known_app(catalog: &Catalog, text: &str) -> CommandResult<AppId> {
-    let app = AppId::new(text).ok();
-    app.filter(|app| !catalog.companions_for(app).is_empty())
-        .ok_or_else(|| unknown_app(catalog, text))
-}
-
-/// Returns the error for an unknown app, with a suggestion.
-pub(super) fn unknown_app(catalog: &Catalog, text: &str) -> CommandError {
-    let error = CommandError::input(format!("unknown app `{}`", text.escape_debug()));
-    let of_companion = catalog.apps().find(|(_, names)| names.iter().any(|n| n.as_str() == text));
-    if let Some((app, _)) = of_companion {
-        return error.hinted(format!("`{text}` is a companion; it belongs to the app `{app}`"));
-    }
-    match catalog.nearest_app(&text.to_lowercase()) {
-        Some(app) => error.hinted(format!("did you mean `{app}`?")),
-        None => error.hinted("`companion catalog` lists the apps that have companions"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_app_is_reported_with_a_suggestion() {
-        let catalog = Catalog::builtin();
-        let hint = |text: &str| known_app(&catalog, text).unwrap_err().hints()[0].clone();
-        assert_eq!(hint("lmd"), "did you mean `lnd`?");
-        assert_eq!(hint("LND"), "did you mean `lnd`?");
-        assert!(hint("archy-lnd-ui").contains("belongs to the app `lnd`"));
-        assert!(hint("nextcloud").contains("companion catalog"));
-        assert_eq!(known_app(&catalog, "lnd").unwrap().as_str(), "lnd");
-    }
-
-    #[test]
-    fn a_hostile_name_is_shown_escaped() {
-        let error = known_app(&Catalog::builtin(), "\u{1b}[2Jx").unwrap_err();
-        assert!(!error.to_string().contains('\u{1b}'), "{error}");
-    }
+    let scope = config.host.daemon_scope();
+    Ok(report::converged(&converged, Some((names, intent)), scope, output))
 }

@@ -1,31 +1,50 @@
-//! `companion logs`: shows the journal of a companion with `journalctl`.
+//! `companion logs`: shows the journal of companions with `journalctl`.
 
+use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt as _;
 
 use archipelago_companions::Catalog;
 use clap::Args;
 use companion_core::model::companion::CompanionName;
 
-use crate::config::{Config, known_companion};
+use crate::backend::LogQuery;
+use crate::config::Config;
 use crate::error::{CommandError, CommandResult};
+use crate::names;
 
-/// Show the log of a companion
+/// The number of lines without options.
+const LINES: u32 = 100;
+
+/// Show the log of companions
 ///
-/// Runs `journalctl` for the service of the companion. A companion outside the catalog has a log as
-/// long as it has a unit or journal entries, even if the catalog is invalid.
+/// Runs `journalctl` for the services of the companions, sorted by time. A companion outside the catalog
+/// has a log as long as it has a unit or journal entries, even if the catalog is invalid. With --all, also
+/// for the daemon.
 ///
 /// Exit status: that of `journalctl`; 2 for an unknown name, 3 without `journalctl`.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion logs lnd                             the last 100 lines
+  companion logs --follow --lines 20 lnd         the last 20 lines, and new ones
+  companion logs --since '1 hour ago' lnd        all lines of the last hour
+  companion logs --all --since today             all companions and the daemon, today")]
 pub(crate) struct Arguments {
-    /// The companion, such as `archy-lnd-ui`
-    #[arg(value_name = "NAME")]
-    name: String,
+    /// The companions, such as `archy-lnd-ui`, or apps
+    #[arg(required_unless_present = "all", value_name = "NAME", add = names::completions())]
+    names: Vec<String>,
+    /// Show all companions of the catalog, and the daemon
+    #[arg(short, long, conflicts_with = "names")]
+    all: bool,
     /// Keep printing new lines
     #[arg(short, long)]
     follow: bool,
-    /// Print this many lines
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
-    lines: u32,
+    /// Print at most this many lines, the newest ones [default: 100, or all with --since]
+    #[arg(short = 'n', long, value_name = "N")]
+    lines: Option<u32>,
+    /// Print lines from this time on, such as `2026-11-29 14:00`, `today` or `-1h` (journalctl(1))
+    #[arg(short = 'S', long, value_name = "TIME", allow_hyphen_values = true)]
+    since: Option<String>,
 }
 
 /// Replaces this process by the command that shows the log.
@@ -34,9 +53,18 @@ pub(crate) fn run(arguments: &Arguments, config: &Config) -> CommandResult {
     if host.is_simulated() {
         return Err(CommandError::host("the simulated host has no log"));
     }
-    let Arguments { name, follow, lines } = arguments;
-    let name = companion(config, name)?;
-    let mut command = host.log_command(&name, *lines, *follow)?;
+    let Arguments { names, all, follow, lines, since } = arguments;
+    let companions = companions(config, names, *all)?;
+    let lines = lines.or(since.is_none().then_some(LINES));
+    let (since, follow) = (since.clone(), *follow);
+    let query = LogQuery {
+        companions: companions.into_iter().collect(),
+        daemon: *all,
+        lines,
+        since,
+        follow,
+    };
+    let mut command = host.log_command(&query)?;
     let error = command.exec();
     let program = command.get_program().display();
     let failed = CommandError::host(format!("failed to run `{program}`: {error}"));
@@ -46,22 +74,37 @@ pub(crate) fn run(arguments: &Arguments, config: &Config) -> CommandResult {
     })
 }
 
-/// Returns the companion with the name `text`: one of the catalog, or one with a unit or a log on this host.
-fn companion(config: &Config, text: &str) -> CommandResult<CompanionName> {
+/// Returns the companions with the names `texts`: those of the catalog, or with a unit or a log on this host.
+fn companions(
+    config: &Config,
+    texts: &[String],
+    all: bool,
+) -> CommandResult<BTreeSet<CompanionName>> {
     let (catalog, broken) = match config.catalog() {
         Ok(catalog) => (catalog, None),
         Err(error) => (Catalog::builtin(), Some(error)),
     };
-    let unknown = match known_companion(&catalog, text) {
-        Ok(name) => return Ok(name),
-        Err(unknown) => unknown,
-    };
-    let of_host = CompanionName::new(text).ok().filter(|name| config.host.has_log(name));
-    match (of_host, broken) {
-        (Some(name), _) => Ok(name),
-        (None, None) => Err(unknown),
-        (None, Some(error)) => {
-            Err(unknown.hinted(format!("only the built-in companions are known: {error}")))
+    if all {
+        return Ok(catalog.companions().map(|spec| spec.name.clone()).collect());
+    }
+    let mut companions = BTreeSet::new();
+    for text in texts {
+        let unknown = match names::companions(&catalog, text) {
+            Ok(names) => {
+                companions.extend(names);
+                continue;
+            }
+            Err(unknown) => unknown,
+        };
+        let of_host = CompanionName::new(text.as_str()).ok();
+        match (of_host.filter(|name| config.host.has_log(name)), &broken) {
+            (Some(name), _) => companions.extend([name]),
+            (None, None) => return Err(unknown),
+            (None, Some(error)) => {
+                let message = format!("only the built-in companions are known: {error}");
+                return Err(unknown.hinted(message));
+            }
         }
     }
+    Ok(companions)
 }

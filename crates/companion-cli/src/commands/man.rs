@@ -1,41 +1,87 @@
-//! `companion man`: the manual pages, generated from the help texts.
+//! `companion man`: the manual pages, generated from the help texts and the schema of catalog files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use clap_mangen::Man;
 
 use crate::error::{CommandError, CommandResult, Verdict};
-use crate::output::Output;
+use crate::output::{Output, words};
+
+mod catalog;
+mod page;
 
 /// Print the manual page, or write all pages to a directory
 ///
-/// The pages are generated from the same text as `--help`. For a user: companion man
-/// ~/.local/share/man/man1
+/// The pages are generated from the same text as --help. Their date is that of `SOURCE_DATE_EPOCH` if it
+/// is set, else today.
 ///
 /// Exit status: 0, 1 if a page cannot be written, 2 if DIR is not a directory.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion man | man -l -                       read the page of the command
+  companion man --catalog-page | man -l -        read catalog.toml(5)
+  companion man ~/.local/share/man/man1          write the pages of section 1 for a user")]
 pub(crate) struct Arguments {
     /// Write `companion.1` and a page for each subcommand to this directory
-    #[arg(value_name = "DIR")]
+    #[arg(value_name = "DIR", conflicts_with = "catalog_page")]
     directory: Option<PathBuf>,
+    /// Print the page catalog.toml(5)
+    #[arg(long)]
+    catalog_page: bool,
 }
 
 /// Prints or writes the pages.
 pub(crate) fn run(arguments: &Arguments, command: clap::Command, output: &Output) -> CommandResult {
+    let date = date(SystemTime::now(), std::env::var("SOURCE_DATE_EPOCH").ok().as_deref());
+    if arguments.catalog_page {
+        output.bytes(catalog::page(&archipelago_companions::catalog::schema(), &date).as_bytes());
+        return Ok(Verdict::Done);
+    }
+    let mut command = command.disable_help_subcommand(true);
+    command.build();
     let Some(directory) = &arguments.directory else {
-        let mut page = Vec::new();
-        Man::new(command).render(&mut page).map_err(|error| {
-            CommandError::failure(format!("failed to generate the page: {error}"))
-        })?;
-        output.bytes(&page);
+        output.bytes(&rendered(&command, &date)?);
         return Ok(Verdict::Done);
     };
-    let shown = directory.display();
     if !directory.is_dir() {
-        return Err(CommandError::input(format!("`{shown}` is not a directory")));
+        return Err(CommandError::input(format!("`{}` is not a directory", directory.display())));
     }
-    clap_mangen::generate_to(command, directory)
-        .map_err(|error| CommandError::failure(format!("failed to write to `{shown}`: {error}")))?;
+    write(directory, &command, &date)?;
+    for subcommand in command.get_subcommands() {
+        write(directory, subcommand, &date)?;
+    }
     Ok(Verdict::Done)
+}
+
+fn rendered(command: &clap::Command, date: &str) -> CommandResult<Vec<u8>> {
+    page::page(command, date)
+        .map_err(|error| CommandError::failure(format!("failed to generate the page: {error}")))
+}
+
+fn write(directory: &Path, command: &clap::Command, date: &str) -> CommandResult<()> {
+    let path = directory.join(format!("{}.1", page::name(command)));
+    std::fs::write(&path, rendered(command, date)?).map_err(|error| {
+        CommandError::failure(format!("failed to write `{}`: {error}", path.display()))
+    })
+}
+
+/// Returns the day of `epoch` in seconds since 1970 (reproducible-builds.org), else of `now`.
+fn date(now: SystemTime, epoch: Option<&str>) -> String {
+    let given = epoch.and_then(|text| text.parse().ok()).map(Duration::from_secs);
+    let at = given.and_then(|since| UNIX_EPOCH.checked_add(since)).unwrap_or(now);
+    words::timestamp(at).chars().take(10).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_of_a_page_is_reproducible() {
+        assert_eq!(date(SystemTime::now(), Some("1764374400")), "2025-11-29");
+        assert_eq!(date(UNIX_EPOCH, None), "1970-01-01");
+        assert_eq!(date(UNIX_EPOCH, Some("yesterday")), "1970-01-01");
+    }
 }

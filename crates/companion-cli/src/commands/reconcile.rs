@@ -19,6 +19,10 @@ use crate::runtime::block_on;
 /// Exit status: 0 if all companions are ready, 1 if one is not, 2 for an invalid catalog, 3 if a
 /// prerequisite is missing.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion reconcile                            repair now what differs
+  companion reconcile --take-over                also if the daemon hangs")]
 pub(crate) struct Arguments {}
 
 /// Reconciles and prints the result.
@@ -35,7 +39,7 @@ pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> C
                 companions.sync(&[]).await?;
                 let generation = companions.renew().await?;
                 let converged = companions.converge(generation, None).await?;
-                Ok(report::converged(&converged, None, output))
+                Ok(report::converged(&converged, None, config.host.daemon_scope(), output))
             })
             .await
     })

@@ -18,6 +18,9 @@ use crate::runtime::block_on_in_real_time;
 /// Exit status: 0 if the daemon uses the catalog, 1 if no daemon runs or it does not respond, 2 for an
 /// invalid catalog, which is shown with its line.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion reload                               apply a changed catalog.toml now")]
 pub(crate) struct Arguments {}
 
 /// Requests the reload and waits for it.

@@ -3,10 +3,11 @@
 use archipelago_companions::{AppId, Intent};
 use clap::Args;
 
-use super::install::{converge, unknown_app};
+use super::install::{converge, noted};
 use crate::config::Config;
 use crate::error::CommandResult;
 use crate::hosts::{IntentIs, Opening, Session};
+use crate::names;
 use crate::output::Output;
 use crate::runtime::block_on;
 
@@ -21,9 +22,12 @@ use crate::runtime::block_on;
 /// that differ from those of the leader, 3 if a prerequisite is missing. Nothing is recorded in the last
 /// two cases.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion remove lnd                           remove the companion of lnd")]
 pub(crate) struct Arguments {
-    /// The apps, such as `lnd`
-    #[arg(required = true, value_name = "APP")]
+    /// The apps, such as `lnd`, or companions of one installed app
+    #[arg(required = true, value_name = "NAME", add = names::completions())]
     apps: Vec<String>,
 }
 
@@ -32,20 +36,20 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
     block_on(config, async {
         let opening = Opening::new(config, "companion remove").showing(output);
         let session = opening.open(output).await?;
-        let apps = apps(&session, &arguments.apps).await?;
+        let apps = apps(&session, &arguments.apps, output).await?;
         let intent = async { Ok(session.companions.record_removal(&apps).await?) };
         let (generation, names) = session.unless_interrupted(IntentIs::Pending, intent).await?;
-        let work = converge(&session.companions, generation, &names, Intent::Removed, output);
+        let (companions, intent) = (&session.companions, Intent::Removed);
+        let work = converge(companions, generation, &names, intent, config, output);
         session.unless_interrupted(IntentIs::Recorded, work).await
     })
 }
 
-async fn apps(session: &Session, texts: &[String]) -> CommandResult<Vec<AppId>> {
+/// Returns the apps that `texts` name: apps of the catalog or the record, or companions of one installed app.
+async fn apps(session: &Session, texts: &[String], output: &Output) -> CommandResult<Vec<AppId>> {
     let catalog = session.companions.catalog();
     let recorded = session.companions.installed().await?;
     let known = |app: &AppId| !catalog.companions_for(app).is_empty() || recorded.contains(app);
-    let apps = texts.iter().map(|text| {
-        AppId::new(text.as_str()).ok().filter(known).ok_or_else(|| unknown_app(&catalog, text))
-    });
-    apps.collect()
+    let is_installed = |app: &AppId| recorded.contains(app);
+    noted(texts.iter().map(|text| names::app(&catalog, text, known, is_installed)), output)
 }

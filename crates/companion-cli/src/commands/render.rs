@@ -13,8 +13,9 @@ use quadlet::PodmanVersion;
 use serde_json::json;
 
 use super::report::VERSION;
-use crate::config::{Config, known_companion};
+use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
+use crate::names;
 use crate::output::Output;
 
 /// Print the unit of a companion; needs no host
@@ -26,9 +27,13 @@ use crate::output::Output;
 ///
 /// Exit status: 0, or 2 for an unknown companion or a setting that this Podman version does not support.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion render lnd                           the unit of archy-lnd-ui
+  companion render --podman-version 4.4.0 lnd    for an older Podman")]
 pub(crate) struct Arguments {
-    /// The companion, such as `archy-lnd-ui`
-    #[arg(value_name = "NAME")]
+    /// The companion, such as `archy-lnd-ui`, or an app with one companion
+    #[arg(value_name = "NAME", add = names::completions())]
     name: String,
     /// Render for this version of Podman
     #[arg(long, value_name = "VERSION", default_value = "5.4.2")]
@@ -42,7 +47,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         .parse()
         .map_err(|error| CommandError::input(format!("`--podman-version`: {}", chain(&error))))?;
     let catalog = config.catalog()?;
-    let name = known_companion(&catalog, &arguments.name)?;
+    let name = names::companion(&catalog, &arguments.name)?;
     let Some(spec) = catalog.companion(&name) else {
         return Err(CommandError::input(format!("unknown companion `{name}`")));
     };

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use adapter_systemd::Scope;
 use archipelago_companions::{Converged, Intent, StepReport, failures_of};
 use companion_core::model::companion::CompanionName;
 use companion_core::plan::{Blocked, Plan, WaitingOn};
@@ -11,6 +12,7 @@ use companion_core::reconciler::Reconcile;
 use companion_core::status::CompanionStatus;
 use serde::Serialize;
 
+use super::causes::{self, Cause};
 use crate::error::Verdict;
 use crate::output::{Output, Style, Table};
 
@@ -52,6 +54,7 @@ struct ConvergedReport<'a> {
 pub(super) fn converged(
     converged: &Converged,
     asked: Option<(&BTreeSet<CompanionName>, Intent)>,
+    scope: Option<Scope>,
     output: &Output,
 ) -> Verdict {
     let Converged { steps, companions, problems } = converged;
@@ -77,11 +80,7 @@ pub(super) fn converged(
     let mut table = Table::default();
     for status in companions {
         let health = output.styled(Style::of(status.health), &status.health.to_string());
-        let why = match status.health.is_healthy() {
-            true => String::new(),
-            false => status.why.join("; "),
-        };
-        table.row([status.name.to_string(), health, why]);
+        table.row([status.name.to_string(), health, String::new()]);
     }
     for name in &removed {
         table.row([name.to_string(), output.styled(Style::Good, "removed"), String::new()]);
@@ -97,6 +96,7 @@ pub(super) fn converged(
         output.line("nothing to do: no companions");
     }
     table.lines().iter().for_each(|line| output.line(line));
+    causes::of(companions, scope).iter().flat_map(Cause::lines).for_each(|line| output.line(line));
     problems.iter().for_each(|problem| output.line(format!("problem: {problem}")));
     Verdict::of(done)
 }

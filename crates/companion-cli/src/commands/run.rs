@@ -42,6 +42,10 @@ use watchdog::Watchdog;
 ///
 /// Exit status: 0 after a signal, 1 if another daemon runs, 3 if a prerequisite is missing.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion run                                  in a terminal; a service: companion setup
+  companion run --resync 10                      look at everything every 10 s")]
 pub(crate) struct Arguments {
     /// The full resync interval, 1 to 3600 seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 30,

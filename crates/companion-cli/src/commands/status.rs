@@ -1,22 +1,30 @@
 //! `companion status`: the state of each companion, its reasons, the next steps, and the leader.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use archipelago_companions::inputs::InputProblem;
 use archipelago_companions::leader::{Answer, LeaderInfo, ask, leader};
 use archipelago_companions::published::{StatusReport, read_status};
 use archipelago_companions::{Catalog, RecordStore};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use companion_core::model::companion::CompanionName;
 use companion_core::status::{CompanionStatus, Condition, Health};
 
-use crate::config::{Config, known_companion};
-use crate::error::{CommandResult, Verdict};
+use crate::config::Config;
+use crate::error::{CommandError, CommandResult, Verdict};
 use crate::hosts::Opening;
+use crate::names as known;
 use crate::output::Output;
 use crate::runtime::block_on;
+use crate::scopes;
+use crate::service::{Systemctl, UNIT};
 
 mod print;
+mod watch;
+mod wide;
+
+pub(super) use wide::Facts;
 
 /// Print the state of each companion, its reasons, the next steps, and the leader
 ///
@@ -27,21 +35,47 @@ mod print;
 /// repair failed or is blocked), blocked (does not run and cannot be started now), removing, orphaned
 /// (managed, but not in the desired state), unknown (could not be read), not-installed.
 ///
-/// With --json: {"version": 1, "healthy": bool, "leader": {"program", "pid", "version", "since",
+/// With --output wide, also the address of the page, the image, the state of the daemon's service, and the
+/// versions.
+///
+/// With --json: {"version": 1, "healthy": bool, "host": "user" | "system" | …, "leader": {"program", "pid", "version", "since",
 /// "answers", …} | null, "observed_generation", "inputs": {"digest", "catalogs", "problem"},
 /// "problems": […], "companions": [{"name", "health", "since" (seconds since 1970), "generation",
 /// "why": […], "conditions": [{"reason", "message", "attempts", "next_attempt", "since"}], "next": […],
 /// "running": […], "settled", "service", "restarts", "revisions": {"unit_file", "loaded", "running"},
 /// "root_cause", "log": [the last lines of a failed run], "log_error", "drop_ins": [the paths in
-/// force], "not_honoured": [settings that this host ignores]}]}; unknown values are null.
+/// force], "not_honoured": [settings that this host ignores], "url", "image": {"reference", "id"},
+/// "edited": [copies of edited unit files]}]}; unknown values are null.
 ///
 /// Exit status: 0 if all are ready, 1 if one is not or the leader hangs, 2 for an unknown name, 3 if a
 /// prerequisite is missing.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion status                               all companions
+  companion status lnd                           the companions of the app lnd
+  companion status --output wide                 with pages, images and the daemon
+  companion status --watch lnd                   again whenever it changes
+  companion status --json | jq .healthy          for a script")]
 pub(crate) struct Arguments {
     /// Only these companions, or the companions of these apps
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = known::completions())]
     names: Vec<String>,
+    /// The columns
+    #[arg(short, long, value_enum, value_name = "FORM", default_value_t = Form::Short)]
+    output: Form,
+    /// Print the status again whenever it changes, until the command is stopped
+    #[arg(short, long)]
+    watch: bool,
+}
+
+/// The columns of the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Form {
+    /// State and service.
+    Short,
+    /// With the address of the page and the image.
+    Wide,
 }
 
 /// The data of the status.
@@ -52,8 +86,12 @@ pub(super) struct Found {
     pub(super) answer: Option<Answer>,
     /// The requested companions that are not installed.
     pub(super) absent: Vec<CompanionName>,
+    /// Further facts of the companions.
+    pub(super) facts: BTreeMap<CompanionName, Facts>,
     /// Further problems, as messages.
     pub(super) notes: Vec<String>,
+    /// The name of the host.
+    pub(super) host: &'static str,
 }
 
 impl Found {
@@ -70,13 +108,15 @@ impl Found {
 
 /// Prints the status.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    if arguments.watch && config.host.is_simulated() {
+        return Err(CommandError::input("nothing changes on the simulated host"));
+    }
     block_on(config, async {
-        let found = find(&arguments.names, config, output).await?;
-        if output.is_json() {
-            print::json(&found, output)?;
-        } else {
-            print::lines(&found, output);
+        if arguments.watch {
+            return watch::run(arguments, config, output).await;
         }
+        let found = find(&arguments.names, config, output).await?;
+        print::found(&found, arguments.output, config, output).await?;
         Ok(Verdict::of(found.is_healthy()))
     })
 }
@@ -108,6 +148,13 @@ pub(super) async fn find(
         let absent = named.into_iter().filter(|name| found.report.companion(name).is_none());
         found.absent = absent.collect();
     }
+    let shown = found.report.companions.iter().map(|status| &status.name);
+    let shown = shown.chain(&found.absent);
+    found.facts = wide::facts(shown, &catalog, &store, config).await;
+    if let Some(scope) = config.host.daemon_scope() {
+        let uid = rustix::process::geteuid().as_raw();
+        found.notes.extend(scopes::others(scope, uid, Path::new("/run")));
+    }
     Ok(found)
 }
 
@@ -138,14 +185,15 @@ async fn published(config: &Config, store: &RecordStore) -> CommandResult<Option
     };
     if leader.version != env!("CARGO_PKG_VERSION") {
         notes.push(format!(
-            "{leader} is version {}, but this command is version {}; restart it: \
-             `systemctl --user restart companion.service`",
+            "{leader} is version {}, but this command is version {}; restart it: `{} restart {UNIT}`",
             leader.version,
-            env!("CARGO_PKG_VERSION")
+            env!("CARGO_PKG_VERSION"),
+            config.host.daemon_scope().map_or("systemctl", |scope| Systemctl::new(scope).shown()),
         ));
     }
     let answer = Some(ask(&dir).await);
-    Ok(Some(Found { report, answer, absent: Vec::new(), notes }))
+    let (absent, facts, host) = (Vec::new(), BTreeMap::new(), config.host.name());
+    Ok(Some(Found { report, answer, absent, facts, notes, host }))
 }
 
 async fn leads(
@@ -183,7 +231,8 @@ fn alone(
     let no_daemon = "no daemon runs, so nothing reconciles; `companion setup` starts it, `companion \
                   reconcile` reconciles once";
     let notes = is_real.then(|| no_daemon.to_owned()).into_iter().collect();
-    Found { report, answer: None, absent: Vec::new(), notes }
+    let (absent, facts, host) = (Vec::new(), BTreeMap::new(), config.host.name());
+    Found { report, answer: None, absent, facts, notes, host }
 }
 
 /// Returns the requested companions: each is in the catalog or on the host.
@@ -194,11 +243,9 @@ fn named(
 ) -> CommandResult<BTreeSet<CompanionName>> {
     let mut all = BTreeSet::new();
     for text in names {
-        let of_app = catalog.apps().find(|(app, _)| app.as_str() == text);
-        match (of_app, found.iter().find(|status| status.name.as_str() == text)) {
-            (_, Some(status)) => all.extend([status.name.clone()]),
-            (Some((_, companions)), None) => all.extend(companions.iter().cloned()),
-            (None, None) => all.extend([known_companion(catalog, text)?]),
+        match found.iter().find(|status| status.name.as_str() == text) {
+            Some(status) => all.extend([status.name.clone()]),
+            None => all.extend(known::companions(catalog, text)?),
         }
     }
     Ok(all)

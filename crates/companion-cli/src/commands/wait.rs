@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::status::find;
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
+use crate::names;
 use crate::output::Output;
 use crate::runtime::block_on;
 
@@ -22,9 +23,13 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Exit status: 0 if all are ready, 1 after the timeout, 2 for an unknown name, 3 if a prerequisite is
 /// missing.
 #[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion wait lnd                             until its companions are ready
+  companion wait --timeout 60 lnd electrs        at most a minute")]
 pub(crate) struct Arguments {
     /// The companions, or apps with companions
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", add = names::completions())]
     names: Vec<String>,
     /// Give up after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]

@@ -1,37 +1,43 @@
-//! Shows the steps of a running command on stderr: with a spinner on a capable terminal, otherwise as plain
-//! lines.
+//! Shows the steps of a running command on stderr: with a row for each companion on a capable terminal, otherwise
+//! as plain lines.
 
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use archipelago_companions::published::{EventKind, EventRecord};
 use companion_core::model::companion::CompanionName;
-use indicatif::{ProgressBar, ProgressStyle};
+use companion_core::status::Health;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::{Style, styled};
+use super::{Style, styled, words};
 
-/// The current spinner, at most one.
-static SHOWN: Mutex<Option<ProgressBar>> = Mutex::new(None);
+/// The rows that are shown, at most one display.
+static SHOWN: Mutex<Option<MultiProgress>> = Mutex::new(None);
 
-/// Runs `print` with the spinner suspended.
+/// A step that takes less is printed without its duration, in milliseconds.
+const SHORT: u64 = 100;
+
+/// Runs `print` with the rows suspended.
 pub(crate) fn above_the_line<T>(print: impl FnOnce() -> T) -> T {
     let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
     match shown {
-        Some(bar) => bar.suspend(print),
+        Some(rows) => rows.suspend(print),
         None => print(),
     }
 }
 
-/// Removes the spinner.
+/// Removes the rows.
 pub(super) fn clear() {
     let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(bar) = shown {
-        bar.finish_and_clear();
+    if let Some(rows) = shown {
+        // A failure of stderr must not stop the command.
+        let _ = rows.clear();
     }
 }
 
-/// Returns whether stderr is a terminal that supports a spinner.
+/// Returns whether stderr is a terminal that supports rows.
 fn can_draw() -> bool {
     io::stderr().is_terminal() && super::is_capable(std::env::var_os("TERM").as_deref())
 }
@@ -39,30 +45,18 @@ fn can_draw() -> bool {
 /// Shows the events of a leader.
 pub(crate) struct Progress {
     colour: bool,
-    bar: Option<ProgressBar>,
-    /// The running steps, in the order of their start.
-    running: Mutex<Vec<Running>>,
-}
-
-/// A running step.
-struct Running {
-    companion: Option<CompanionName>,
-    action: String,
-    text: String,
+    rows: Option<Rows>,
 }
 
 impl Progress {
     /// Creates the progress display.
     pub(super) fn new(colour: bool) -> Self {
-        let bar = can_draw().then(ProgressBar::new_spinner).filter(|bar| !bar.is_hidden());
-        if let Some(bar) = &bar {
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(120));
-            *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.clone());
+        let rows = can_draw().then(Rows::new).filter(|rows| !rows.display.is_hidden());
+        if let Some(rows) = &rows {
+            let mut shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner);
+            *shown = Some(rows.display.clone());
         }
-        Self { colour, bar, running: Mutex::default() }
+        Self { colour, rows }
     }
 
     fn line(&self, style: Style, label: &str, text: &str) {
@@ -73,58 +67,100 @@ impl Progress {
         });
     }
 
-    /// Changes the list of running steps, and shows the first one.
-    fn note(&self, change: impl FnOnce(&mut Vec<Running>)) {
-        let Some(bar) = &self.bar else { return };
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut running);
-        bar.set_message(match &running[..] {
-            [] => "waiting until the companions are ready".to_owned(),
-            [one] => one.text.clone(),
-            [first, others @ ..] => format!("{} (and {} more)", first.text, others.len()),
-        });
-    }
-
     /// Shows an event of the leader: this process, or the one that it waits for.
     pub(crate) fn show(&self, event: &EventRecord) {
         let EventRecord { companion, action, message, .. } = event;
         let name = companion.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
         let reason = message.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
-        let text = format!("{action}{name}{reason}");
-        let took = event.took.filter(|took| *took >= 1000);
-        let took = took.map(|took| format!(" ({} s)", took / 1000)).unwrap_or_default();
-        match event.kind {
-            EventKind::Started => {
-                let (companion, action) = (companion.clone(), action.clone());
-                // Short steps print only their end.
-                if matches!(action.as_str(), "run-hook" | "ensure-image" | "start" | "restart") {
-                    self.line(Style::Busy, "started", &text);
-                }
-                self.note(|running| running.push(Running { companion, action, text }));
-            }
-            EventKind::Done => self.ended(event, Style::Good, "done", &format!("{text}{took}")),
-            EventKind::Failed => self.ended(event, Style::Bad, "failed", &text),
-            EventKind::NotNeeded | EventKind::Skipped => self.forget(event),
-            EventKind::State | EventKind::Leader => {}
+        let took = event.took.filter(|took| *took >= SHORT);
+        let took = took.map(|took| format!(" ({})", words::milliseconds(took))).unwrap_or_default();
+        if let Some(rows) = &self.rows {
+            rows.show(event);
         }
-    }
-
-    fn ended(&self, event: &EventRecord, style: Style, label: &str, text: &str) {
-        self.forget(event);
-        self.line(style, label, text);
-    }
-
-    fn forget(&self, event: &EventRecord) {
-        self.note(|running| {
-            running.retain(|one| one.companion != event.companion || one.action != event.action);
-        });
+        match event.kind {
+            // Short steps print only their end; rows show the start.
+            EventKind::Started
+                if self.rows.is_none()
+                    && matches!(&**action, "run-hook" | "ensure-image" | "start" | "restart") =>
+            {
+                self.line(Style::Busy, "started", &format!("{action}{name}{reason}"));
+            }
+            EventKind::Done => {
+                self.line(Style::Good, "done", &format!("{action}{name}{reason}{took}"));
+            }
+            // The result names each cause once, with its fix.
+            EventKind::Failed => self.line(Style::Bad, "failed", &format!("{action}{name}{took}")),
+            EventKind::Started
+            | EventKind::NotNeeded
+            | EventKind::Skipped
+            | EventKind::State
+            | EventKind::Leader => {}
+        }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.bar.is_some() {
+        if self.rows.is_some() {
             clear();
         }
+    }
+}
+
+/// A row for each companion that is worked on, with its current step.
+struct Rows {
+    display: MultiProgress,
+    style: ProgressStyle,
+    rows: Mutex<BTreeMap<CompanionName, Row>>,
+}
+
+struct Row {
+    bar: ProgressBar,
+    /// The running steps, in the order of their start: action and text.
+    running: Vec<(String, String)>,
+}
+
+impl Rows {
+    fn new() -> Self {
+        let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed:>4}");
+        let style = style.unwrap_or_else(|_invalid| ProgressStyle::default_spinner());
+        Self { display: MultiProgress::new(), style, rows: Mutex::default() }
+    }
+
+    /// Changes the row of the event's companion.
+    fn show(&self, event: &EventRecord) {
+        let Some(name) = &event.companion else { return };
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        match event.kind {
+            EventKind::Started => {
+                let row = rows.entry(name.clone()).or_insert_with(|| self.row());
+                let why = event.message.as_deref().unwrap_or_default();
+                let text = format!("{name}  {}: {why}", event.action);
+                row.bar.reset_elapsed();
+                row.bar.set_message(text.clone());
+                row.running.push((event.action.clone(), text));
+            }
+            EventKind::State if event.action != Health::Progressing.to_string() => {
+                if let Some(row) = rows.remove(name) {
+                    row.bar.finish_and_clear();
+                    self.display.remove(&row.bar);
+                }
+            }
+            EventKind::Done | EventKind::Failed | EventKind::NotNeeded | EventKind::Skipped => {
+                let Some(row) = rows.get_mut(name) else { return };
+                row.running.retain(|(action, _)| *action != event.action);
+                row.bar.set_message(match row.running.first() {
+                    Some((_, text)) => text.clone(),
+                    None => format!("{name}  waiting until it is ready"),
+                });
+            }
+            EventKind::State | EventKind::Leader => {}
+        }
+    }
+
+    fn row(&self) -> Row {
+        let bar = self.display.add(ProgressBar::new_spinner().with_style(self.style.clone()));
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Row { bar, running: Vec::new() }
     }
 }

@@ -9,11 +9,16 @@ pub(crate) struct Table {
 impl Table {
     /// Adds a row.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        let measured = cells.map(|cell| {
+        self.row_of(cells.into());
+    }
+
+    /// Adds a row with any number of cells.
+    pub(crate) fn row_of(&mut self, cells: Vec<String>) {
+        let measured = cells.into_iter().map(|cell| {
             let width = visible_width(&cell);
             (cell, width)
         });
-        self.rows.push(measured.into());
+        self.rows.push(measured.collect());
     }
 
     /// Returns the lines; columns are as wide as their widest cell, two spaces apart.

@@ -120,12 +120,20 @@ fn a_rendered_mount_is_relabelled_for_selinux() {
 }
 
 #[test]
-fn render_refuses_an_app_name() {
+fn an_app_with_several_companions_is_rendered_by_their_names() {
     let bench = Bench::new();
-    let ran = bench.run(&["render", "lnd"]);
+    let companion = |name: &str| {
+        format!(
+            "[[companion]]\nname = \"{name}\"\napps = [\"my-app\"]\nimage = {{ base = \"x\" }}\n"
+        )
+    };
+    let file = bench.file("catalog.toml", &[companion("a-ui"), companion("b-ui")].concat());
+    let render = |name: &str| bench.run(&["--catalog", file.to_str().unwrap(), "render", name]);
+    let ran = render("my-app");
     assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{ran:?}");
-    assert!(ran.told("hint").unwrap().contains("`archy-lnd-ui`"), "{ran:?}");
-    assert_eq!(bench.run(&["render", "archy-lnd-ui", "--podman-version", "x"]).status, 2);
+    assert_eq!(ran.told("hint"), Some("name one of them: `a-ui`, `b-ui`"));
+    assert_eq!(render("a-ui").status, 0);
+    assert_eq!(bench.run(&["render", "lnd", "--podman-version", "x"]).status, 2);
 }
 
 #[test]

@@ -33,8 +33,10 @@ fn status_is_printed_as_json() {
     let shape = [
         "conditions",
         "drop_ins",
+        "edited",
         "generation",
         "health",
+        "image",
         "log",
         "log_error",
         "name",
@@ -47,11 +49,53 @@ fn status_is_printed_as_json() {
         "service",
         "settled",
         "since",
+        "url",
         "why",
     ];
     let mut keys: Vec<_> = companion.as_object().unwrap().keys().collect();
     keys.sort();
     assert_eq!(keys, shape);
+    assert_eq!(status["host"], "sim");
+    assert!(companion["url"].as_str().unwrap().ends_with(":18083/"), "{companion}");
+    assert_eq!(companion["image"]["reference"], "localhost/lnd-ui:latest");
+}
+
+#[test]
+fn wide_status_has_the_page_the_image_and_the_versions() {
+    let (bench, state) = recorded();
+    let ran = bench.sim(&[&state[0], &state[1], "status", "-o", "wide"]);
+    let line = ran.stdout.lines().next().unwrap();
+    for part in ["archy-lnd-ui", "progressing", "http://", ":18083/", "localhost/lnd-ui:latest"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(ran.stderr.contains("versions: this command "), "{ran:?}");
+    assert!(ran.stderr.contains("host: A simulated host in memory"), "{ran:?}");
+    let ran = bench.sim(&[&state[0], &state[1], "status", "--watch"]);
+    assert_eq!(ran.status, 2, "{ran:?}");
+}
+
+#[test]
+fn the_copy_of_an_edited_unit_is_shown() {
+    let (bench, state) = recorded();
+    let copy = bench.file("state/edited/archy-lnd-ui.container.3", "edited");
+    let ran = bench.sim(&[&state[0], &state[1], "status"]);
+    assert!(ran.stdout.contains(&format!("edited unit saved: {}", copy.display())), "{ran:?}");
+}
+
+#[test]
+fn a_planned_unit_is_shown_as_a_diff_without_any_configuration() {
+    let bench = Bench::new();
+    let with = |arguments: &[&str]| bench.sim(arguments);
+    let ran = with(&["plan", "--diff"]);
+    assert_eq!((ran.status, ran.stdout.as_str()), (0, "nothing to do\n"));
+    assert_eq!(with(&["plan", "--diff", "--json"]).json()["diffs"].as_array().unwrap().len(), 0);
+    assert!(with(&["plan", "--json"]).json().get("diffs").is_none());
+    let state = bench.home().join("state");
+    let state = state.to_str().unwrap();
+    assert_eq!(with(&["--state-dir", state, "install", "bitcoin-core"]).status, 0);
+    let ran = with(&["--state-dir", state, "plan", "--diff"]);
+    assert!(ran.stdout.contains("nginx.conf: contents are not shown"), "{ran:?}");
+    assert!(!ran.stdout.contains("as first rendered"), "{ran:?}");
 }
 
 #[test]
@@ -79,14 +123,38 @@ fn a_plan_is_printed_and_not_carried_out() {
 }
 
 #[test]
-fn logs_of_an_app_are_refused() {
+fn logs_need_a_name_and_the_program_journalctl() {
     let bench = Bench::new();
-    let ran = bench.run(&["--host", "user", "logs", "lnd"]);
-    assert_eq!(ran.status, 2, "{ran:?}");
-    let ran = bench.run(&["--host", "user", "logs", "--", "-x"]);
-    assert_eq!(ran.status, 2, "{ran:?}");
-    let ran = bench.run(&["--host", "user", "logs", "archy-lnd-ui"]);
-    assert_eq!(ran.status, 3, "`journalctl` is missing: {ran:?}");
+    for arguments in [&["logs"][..], &["logs", "--", "-x"], &["logs", "--all", "lnd"]] {
+        let ran = bench.run(&[&["--host", "user"], arguments].concat());
+        assert_eq!(ran.status, 2, "{ran:?}");
+    }
+    for name in ["archy-lnd-ui", "lnd"] {
+        let ran = bench.run(&["--host", "user", "logs", name]);
+        assert_eq!(ran.status, 3, "`journalctl` is missing: {ran:?}");
+    }
+}
+
+#[test]
+fn each_command_accepts_an_app_and_a_companion() {
+    let (bench, state) = recorded();
+    let with = |arguments: &[&str]| {
+        let ran = bench.sim(&[&[state[0].as_str(), &state[1]], arguments].concat());
+        (ran.status, ran.stdout)
+    };
+    for command in ["status", "history", "render", "install"] {
+        let answers = ["lnd", "archy-lnd-ui"].map(|name| with(&[command, name]));
+        if command != "history" {
+            assert_eq!(answers[0], answers[1], "{command}");
+        }
+        assert!(answers.iter().all(|(status, _)| *status != 2), "{command}: {answers:?}");
+        let (status, stdout) = with(&[command, "lmd"]);
+        assert_eq!((status, stdout.as_str()), (2, ""), "{command}");
+    }
+    assert_eq!(with(&["wait", "--timeout", "0", "lmd"]).0, 2);
+    assert_eq!(with(&["wait", "--timeout", "0", "lnd"]).0, 1);
+    let (status, stdout) = with(&["remove", "archy-lnd-ui"]);
+    assert_eq!((status, stdout.as_str()), (0, "archy-lnd-ui  removed\n"));
 }
 
 #[test]
@@ -121,11 +189,20 @@ fn companion_outside_the_catalog_has_a_log_by_unit_or_journal() {
 fn the_journal_is_asked_for_one_unit_and_nothing_else() {
     let bench = Bench::new();
     bench.script("journalctl", r#"printf '%s\n' "$@"; exit 7"#);
-    let ran = bench.run(&["--host", "user", "logs", "-f", "-n", "5", "archy-lnd-ui"]);
-    assert_eq!(ran.status, 7, "{ran:?}");
-    let argv = ran.stdout;
-    let words = "--user-unit=archy-lnd-ui.service --output=short --no-hostname --lines=5 --follow";
-    assert_eq!(argv.split_whitespace().collect::<Vec<_>>().join(" "), words);
+    let words = |arguments: &[&str]| {
+        let ran = bench.run(&[&["--host", "user", "logs"], arguments].concat());
+        assert_eq!(ran.status, 7, "{ran:?}");
+        ran.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let form = "--quiet --output=short --no-hostname";
+    let lnd = "--user-unit=archy-lnd-ui.service";
+    assert_eq!(words(&["-f", "-n", "5", "lnd"]), format!("{lnd} {form} --lines=5 --follow"));
+    assert_eq!(words(&["archy-lnd-ui"]), format!("{lnd} {form} --lines=100"));
+    assert_eq!(words(&["lnd", "--since", "-1h"]), format!("{lnd} {form} --since=-1h"));
+    let all = words(&["--all"]);
+    for unit in ["archy-lnd-ui", "archy-bitcoin-ui", "archy-electrs-ui", "companion"] {
+        assert!(all.contains(&format!("--user-unit={unit}.service")), "{all}");
+    }
 }
 
 #[test]

@@ -35,8 +35,14 @@ fn every_command_has_a_help_text_on_stdout() {
         assert!(help.stdout.contains(&format!("\n  {command} ")), "{command}");
         let ran = bench.run(&[command, "--help"]);
         assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{command}");
-        let (own, _options) = ran.stdout.split_once("\nUsage: ").unwrap();
+        let (own, options) = ran.stdout.split_once("\nUsage: ").unwrap();
         assert!(own.contains("\nExit status: "), "the long help of {command} is hidden: {own}");
+        let example = "Examples:\n  companion ";
+        assert!(options.contains(example), "{command} has no example: {options}");
+        assert!(
+            !options.contains("--state-dir"),
+            "{command} repeats the global options: {options}"
+        );
         let short = bench.run(&[command, "-h"]);
         assert!(!short.stdout.contains("Exit status: "), "{command}: {short:?}");
     }
@@ -54,20 +60,57 @@ fn every_command_has_a_help_text_on_stdout() {
 #[test]
 fn completions_and_pages_are_made() {
     let bench = Bench::new();
-    for shell in ["bash", "zsh", "fish"] {
-        let ran = bench.run(&["completions", shell]);
-        assert!(ran.status == 0 && ran.stdout.contains("reconcile"), "{shell}");
-    }
-    assert!(bench.run(&["man"]).stdout.contains(".TH companion 1"));
-    let setup = bench.run(&["setup", "--help"]);
-    assert!(setup.stdout.contains("\nExamples:\n  companion setup "), "{setup:?}");
+    assert_eq!(bench.run(&["completions", "csh"]).status, 2);
+    let page = bench.run(&["man"]).stdout;
+    assert!(page.contains(".TH companion 1"), "{page}");
+    assert!(bench.run(&["man", "--catalog-page"]).stdout.contains(".TH catalog.toml 5"));
     let pages = bench.home().join("pages");
     assert_eq!(bench.run(&["man", pages.to_str().unwrap()]).status, 2);
     std::fs::create_dir(&pages).unwrap();
     assert_eq!(bench.run(&["man", pages.to_str().unwrap()]).status, 0);
     for command in COMMANDS {
         let page = std::fs::read_to_string(pages.join(format!("companion-{command}.1"))).unwrap();
-        assert!(page.contains("Exit status:"), "{command}");
+        let sections = ["EXIT STATUS", "EXAMPLES", "FILES", "ENVIRONMENT", "SEE ALSO"];
+        for section in sections.map(|title| [".SH ", title].concat()) {
+            assert!(page.lines().any(|line| line.replace('"', "") == section), "{section}: {page}");
+        }
+        assert!(page.contains("\\-\\-state\\-dir"), "the options are complete: {page}");
+    }
+}
+
+/// Completes the last of `words` in bash.
+fn completed(bench: &Bench, words: &[&str]) -> Vec<String> {
+    let script = bench.file("completion.bash", &bench.run(&["completions", "bash"]).stdout);
+    let words_in_bash = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+    let (index, last) = (words.len() - 1, words.last().unwrap());
+    let text = format!(
+        "source {}\nCOMP_WORDS=({words_in_bash}) COMP_CWORD={index} COMP_TYPE=9\n\
+         _clap_complete_companion companion '{last}' ''\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        script.display()
+    );
+    let mut bash = std::process::Command::new("/bin/bash");
+    let programs = bench.program().parent().unwrap();
+    bash.args(["--norc", "-c", &text]).env_clear().env("PATH", programs).env("HOME", bench.home());
+    let ran = Ran::of(bash.output().unwrap());
+    assert_eq!(ran.stderr, "", "{ran:?}");
+    ran.stdout.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn bash_completes_apps_and_companions_of_the_catalog() {
+    let bench = Bench::new();
+    let catalog =
+        "[[companion]]\nname = \"my-ui\"\napps = [\"my-app\"]\nimage = { base = \"my-ui\" }\n";
+    bench.file(".config/companion/catalog.toml", catalog);
+    assert_eq!(completed(&bench, &["companion", "reco"]), ["reconcile"]);
+    // The default catalog of root is in /etc.
+    if !rustix::process::geteuid().is_root() {
+        assert_eq!(completed(&bench, &["companion", "install", "my"]), ["my-app", "my-ui"]);
+    }
+    for command in ["install", "remove", "status", "logs", "render", "wait", "history"] {
+        assert_eq!(completed(&bench, &["companion", command, "ln"]), ["lnd"], "{command}");
+        let names = completed(&bench, &["companion", command, "archy-l"]);
+        assert_eq!(names, ["archy-lnd-ui"], "{command}");
     }
 }
 

@@ -3,16 +3,55 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use archipelago_companions::leader::Answer;
+use companion_core::model::companion::CompanionName;
 use companion_core::status::{CompanionStatus, Condition, Health};
 use serde_json::{Value, json};
 
-use super::Found;
+use super::wide::Image;
+use super::{Facts, Form, Found};
+use crate::commands::causes;
 use crate::commands::report::VERSION;
+use crate::config::Config;
 use crate::error::{CommandError, CommandResult};
 use crate::output::{Output, Style, Table, words};
+use crate::service::{Systemctl, UNIT};
+
+/// Prints the status in the requested form.
+pub(super) async fn found(
+    found: &Found,
+    form: Form,
+    config: &Config,
+    output: &Output,
+) -> CommandResult<()> {
+    if output.is_json() {
+        return json(found, output);
+    }
+    lines(found, form, config, output);
+    if form == Form::Wide {
+        let account = rustix::process::geteuid().as_raw();
+        output.note(format!("host: {} (uid {account})", config.host.description()));
+        about_the_daemon(found, config, output).await;
+    }
+    Ok(())
+}
+
+/// Prints the state of the daemon's service and the versions.
+async fn about_the_daemon(found: &Found, config: &Config, output: &Output) {
+    let version = env!("CARGO_PKG_VERSION");
+    let leader = found.report.leader.as_ref().map(|leader| format!("{leader}: {}", leader.version));
+    let leader = leader.unwrap_or_else(|| "no leader".to_owned());
+    output.note(format!("versions: this command {version}; {leader}"));
+    let Some(scope) = config.host.daemon_scope() else { return };
+    let service = match Systemctl::new(scope).state().await {
+        Ok(state) if state.load == "not-found" => "not installed; `companion setup`".to_owned(),
+        Ok(state) => format!("{} ({}), {}", state.active, state.sub, state.unit_file),
+        Err(error) => format!("unknown: {error}"),
+    };
+    output.note(format!("daemon: {UNIT}: {service}"));
+}
 
 /// Prints the status as JSON.
-pub(super) fn json(found: &Found, output: &Output) -> CommandResult<()> {
+fn json(found: &Found, output: &Output) -> CommandResult<()> {
     let broken = |error: serde_json::Error| {
         CommandError::failure(format!("failed to generate JSON: {error}"))
     };
@@ -40,6 +79,15 @@ pub(super) fn json(found: &Found, output: &Output) -> CommandResult<()> {
             })
         }));
     }
+    for companion in report["companions"].as_array_mut().into_iter().flatten() {
+        let name = companion["name"].as_str().and_then(|name| CompanionName::new(name).ok());
+        let facts = name.and_then(|name| found.facts.get(&name).cloned()).unwrap_or_default();
+        let facts = serde_json::to_value(facts).map_err(broken)?;
+        if let (Some(companion), Value::Object(facts)) = (companion.as_object_mut(), facts) {
+            companion.extend(facts);
+        }
+    }
+    report["host"] = Value::from(found.host);
     if let Some(answer) = found.answer {
         report["leader"]["answers"] = Value::from(answer == Answer::Alive);
     }
@@ -51,8 +99,8 @@ pub(super) fn json(found: &Found, output: &Output) -> CommandResult<()> {
 }
 
 /// Prints the status as lines.
-pub(super) fn lines(found: &Found, output: &Output) {
-    let report = &found.report;
+fn lines(found: &Found, form: Form, config: &Config, output: &Output) {
+    let (report, scope) = (&found.report, config.host.daemon_scope());
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     if report.companions.is_empty() && found.absent.is_empty() {
         output.line("no companions: no app is recorded as installed");
@@ -60,19 +108,48 @@ pub(super) fn lines(found: &Found, output: &Output) {
     let mut table = Table::default();
     for status in &report.companions {
         let health = output.styled(Style::of(status.health), &status.health.to_string());
-        table.row([status.name.to_string(), health, service(status, now)]);
+        table.row_of(row(found, form, &status.name, health, service(status, now)));
     }
     for name in &found.absent {
         let health = output.styled(Style::Faint, "not-installed");
-        table.row([name.to_string(), health, String::new()]);
+        table.row_of(row(found, form, name, health, String::new()));
     }
-    let details = report.companions.iter().map(|status| details(status, now));
+    let edited = |status: &CompanionStatus| edited(found.facts.get(&status.name));
+    let details = report.companions.iter().map(|it| {
+        let fix = causes::fix(it, scope).filter(|_| !it.health.is_healthy());
+        let fix = fix.map(|fix| format!("fix: {fix}"));
+        [details(it, now), fix.into_iter().collect(), edited(it)].concat()
+    });
     let details = details.chain(found.absent.iter().map(|_| Vec::new()));
     for (line, details) in table.lines().iter().zip(details) {
         output.line(line);
         details.iter().for_each(|detail| output.line(format!("    {detail}")));
     }
     about_the_leader(found, now, output);
+}
+
+fn row(
+    found: &Found,
+    form: Form,
+    name: &CompanionName,
+    health: String,
+    service: String,
+) -> Vec<String> {
+    let mut cells = vec![name.to_string(), health, service];
+    if form == Form::Wide {
+        let facts = found.facts.get(name);
+        cells.push(facts.and_then(|facts| facts.url.clone()).unwrap_or_default());
+        let image = facts.and_then(|facts| facts.image.as_ref());
+        cells.push(image.map(Image::short).unwrap_or_default());
+    }
+    cells
+}
+
+/// Returns the line about the copies of an edited unit.
+fn edited(facts: Option<&Facts>) -> Vec<String> {
+    let copies = facts.map(|facts| facts.edited.as_slice()).unwrap_or_default();
+    let line = copies.last().map(|copy| format!("edited unit saved: {}", copy.display()));
+    line.into_iter().collect()
 }
 
 /// Prints the leader, and problems that affect all companions.

@@ -1,0 +1,140 @@
+//! Why companions are not as desired, for people: each cause once, with the last log lines and a fix. Pure.
+
+use adapter_systemd::Scope;
+use companion_core::model::companion::CompanionName;
+use companion_core::model::log::LogTail;
+use companion_core::root_cause::RootCause;
+use companion_core::status::CompanionStatus;
+
+use crate::service::Systemctl;
+
+/// One cause, and the companions that have it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cause {
+    /// The companions, by name.
+    pub(super) companions: Vec<CompanionName>,
+    /// The cause, in the words of the first companion.
+    pub(super) text: String,
+    /// The last log lines of the first companion.
+    pub(super) log: Vec<String>,
+    /// What to do.
+    pub(super) fix: Option<String>,
+}
+
+impl Cause {
+    /// Returns its lines: the cause, the log, and the fix.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let names: Vec<_> = self.companions.iter().map(CompanionName::as_str).collect();
+        let mut lines = vec![format!("{}: {}", names.join(", "), self.text)];
+        lines.extend(self.log.iter().map(|line| format!("    log: {line}")));
+        lines.extend(self.fix.iter().map(|fix| format!("    fix: {fix}")));
+        lines
+    }
+}
+
+/// Returns the causes of all unhealthy companions; those that differ in nothing but the companion's own names are one.
+pub(super) fn of(companions: &[CompanionStatus], scope: Option<Scope>) -> Vec<Cause> {
+    let mut causes: Vec<(String, Cause)> = Vec::new();
+    for status in companions.iter().filter(|status| !status.health.is_healthy()) {
+        let Some(text) = status.why.first() else { continue };
+        let key = without_own_names(text, &status.name);
+        match causes.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, cause)) => cause.companions.push(status.name.clone()),
+            None => {
+                let (companions, text) = (vec![status.name.clone()], text.clone());
+                let (log, fix) = (status.log.clone(), fix(status, scope));
+                causes.push((key, Cause { companions, text, log, fix }));
+            }
+        }
+    }
+    causes.into_iter().map(|(_, cause)| cause).collect()
+}
+
+/// Replaces the companion's name, and the name of its image, which is its end in the built-in companions.
+fn without_own_names(text: &str, name: &CompanionName) -> String {
+    let name = name.as_str();
+    let base = name.strip_prefix("archy-").unwrap_or(name);
+    text.replace(name, "*").replace(base, "*")
+}
+
+/// Returns what to do about the first cause of `status`, if that is known.
+pub(super) fn fix(status: &CompanionStatus, scope: Option<Scope>) -> Option<String> {
+    let cause = RootCause::of(&LogTail::of(status.log.iter().map(String::as_str)));
+    cause.and_then(fix_of_cause).or_else(|| fix_of_condition(status, scope))
+}
+
+fn fix_of_cause(cause: RootCause) -> Option<String> {
+    Some(match cause {
+        RootCause::PortInUse { port: Some(port) } => format!(
+            "`ss -ltnp sport = :{port}` shows the program that listens there; stop it, or set another \
+             `host` port in catalog.toml"
+        ),
+        RootCause::PortInUse { port: None } => {
+            "`ss -ltnp` shows the programs that listen; stop the one in the way, or set another `host` \
+             port in catalog.toml"
+                .to_owned()
+        }
+        RootCause::NoSpace => {
+            "free space: `df -h` and `podman system df` show what takes it".to_owned()
+        }
+        RootCause::KeyQuota => "sudo sysctl kernel.keys.maxkeys=2000".to_owned(),
+        RootCause::ImageMissing => {
+            "`companion reconcile` builds or pulls the image again".to_owned()
+        }
+        RootCause::ProgramMissing | RootCause::OtherArchitecture => {
+            "name an image for this machine in catalog.toml, or build it here".to_owned()
+        }
+        RootCause::Denied => {
+            "check owner and mode of the files that the container mounts".to_owned()
+        }
+    })
+}
+
+fn fix_of_condition(status: &CompanionStatus, scope: Option<Scope>) -> Option<String> {
+    let condition = status.conditions.first()?;
+    let (name, message) = (&status.name, condition.message.as_str());
+    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
+    let systemctl = scope.map_or("systemctl", |scope| Systemctl::new(scope).shown());
+    Some(match condition.reason.as_str() {
+        "hook-not-ready" if says(&["password", "cookie"]) => {
+            "start the node once, or set `password_file` or `cookie_file` in [node.bitcoin] of \
+             catalog.toml; the companion then starts by itself"
+                .to_owned()
+        }
+        "conflict" => "move it away; the companion then starts by itself".to_owned(),
+        "held" => format!("{systemctl} unmask {name}.service"),
+        "shadowed" => format!("move that unit away, then {systemctl} daemon-reload"),
+        "unit-refused" | "not-loaded" => "`companion doctor` names the file".to_owned(),
+        "observation" => "`companion doctor` checks this host".to_owned(),
+        "back-off" if says(&["HTTP response to HTTPS"]) => {
+            "the registry has no TLS: use one that has, or name it in `insecure_registries` of [node] in \
+             catalog.toml"
+                .to_owned()
+        }
+        "back-off" if says(&NO_NETWORK) => {
+            "check the network; it is tried again by itself. Without one, load the base image: \
+             `podman load --input FILE`"
+                .to_owned()
+        }
+        "back-off" if says(&["no build context"]) => {
+            "install the build contexts, and name their directory in `context_directories` of [node] in \
+             catalog.toml"
+                .to_owned()
+        }
+        "crash-loop" => format!("`companion logs {name}` shows why it exits"),
+        _ => return None,
+    })
+}
+
+/// What Podman's messages contain if a registry cannot be reached.
+const NO_NETWORK: [&str; 6] = [
+    "connection refused",
+    "network is unreachable",
+    "no such host",
+    "i/o timeout",
+    "no route to host",
+    "Temporary failure in name resolution",
+];
+
+#[cfg(test)]
+mod tests;

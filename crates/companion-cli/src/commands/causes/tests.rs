@@ -1,0 +1,139 @@
+use companion_core::model::observed::Work;
+use companion_core::plan::{Blocked, WaitingOn};
+use companion_core::status::{Condition, Health, Revisions};
+
+use super::*;
+
+/// A blocked companion that waits on `waiting_on`, with the log of its failed run.
+fn blocked(name: &str, waiting_on: WaitingOn, log: &[&str]) -> CompanionStatus {
+    let name = CompanionName::new(name).unwrap();
+    let log = LogTail::of(log.iter().copied());
+    let root_cause = RootCause::of(&log).map(|cause| cause.to_string());
+    let blocked = Blocked { companion: name.clone(), waiting_on, retry_at: None };
+    let message = blocked.waiting_on.to_string();
+    CompanionStatus {
+        name,
+        health: Health::Blocked,
+        since: None,
+        generation: None,
+        why: root_cause.iter().cloned().chain([message.clone()]).collect(),
+        conditions: vec![Condition {
+            reason: blocked.waiting_on.reason().to_owned(),
+            message,
+            attempts: None,
+            next_attempt: None,
+            since: None,
+            retry_at: None,
+        }],
+        next: Vec::new(),
+        running: Vec::new(),
+        settled: true,
+        service: None,
+        restarts: None,
+        revisions: Revisions::default(),
+        root_cause,
+        log: log.lines().to_vec(),
+        log_error: None,
+        drop_ins: Vec::new(),
+        not_honoured: Vec::new(),
+    }
+}
+
+fn image_failed(name: &str, error: &str) -> CompanionStatus {
+    let error = error.replace("NAME", name.trim_start_matches("archy-"));
+    let back_off = WaitingOn::BackOff { work: Work::Image, failures: 1, error };
+    blocked(name, back_off, &[])
+}
+
+/// Asserts the lines about `companions` on the host of a user.
+#[track_caller]
+fn answers(companions: &[CompanionStatus], expected: &[&str]) {
+    let causes = of(companions, Some(Scope::User));
+    let lines: Vec<_> = causes.iter().flat_map(Cause::lines).collect();
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn taken_port_is_named_with_the_log_and_the_fix() {
+    let log = "Error: rootlessport listen tcp 0.0.0.0:18083: bind: address already in use";
+    let crash = WaitingOn::CrashLoop { restarts: 2, end: None };
+    answers(
+        &[blocked("archy-lnd-ui", crash, &[log])],
+        &[
+            "archy-lnd-ui: port 18083 is already in use",
+            &format!("    log: {log}"),
+            "    fix: `ss -ltnp sport = :18083` shows the program that listens there; stop it, or set \
+             another `host` port in catalog.toml",
+        ],
+    );
+}
+
+#[test]
+fn one_network_failure_of_three_companions_is_named_once() {
+    let error = "failed to provide the image localhost/NAME:latest: dial tcp: lookup docker.io: no such host";
+    let names = ["archy-bitcoin-ui", "archy-electrs-ui", "archy-lnd-ui"];
+    answers(
+        &names.map(|name| image_failed(name, error)),
+        &[
+            "archy-bitcoin-ui, archy-electrs-ui, archy-lnd-ui: building or pulling the image failed once: \
+             failed to provide the image localhost/bitcoin-ui:latest: dial tcp: lookup docker.io: no such \
+             host",
+            "    fix: check the network; it is tried again by itself. Without one, load the base image: \
+             `podman load --input FILE`",
+        ],
+    );
+}
+
+#[test]
+fn different_causes_are_named_each() {
+    let companions = [
+        image_failed("archy-lnd-ui", "no such host"),
+        image_failed("archy-electrs-ui", "manifest unknown"),
+    ];
+    assert_eq!(of(&companions, None).len(), 2);
+}
+
+#[test]
+fn registry_without_tls_is_answered_with_the_setting() {
+    let error =
+        "Get \"https://127.0.0.1:5000/v2/\": http: server gave HTTP response to HTTPS client";
+    answers(
+        &[image_failed("archy-lnd-ui", error)],
+        &[
+            &format!("archy-lnd-ui: building or pulling the image failed once: {error}"),
+            "    fix: the registry has no TLS: use one that has, or name it in `insecure_registries` of \
+             [node] in catalog.toml",
+        ],
+    );
+}
+
+#[test]
+fn missing_password_file_is_answered_with_the_setting() {
+    let waiting_for = "the node's RPC password in /a or its cookie in /b".to_owned();
+    answers(
+        &[blocked("archy-bitcoin-ui", WaitingOn::HookNotReady { waiting_for }, &[])],
+        &[
+            "archy-bitcoin-ui: hook waits for the node's RPC password in /a or its cookie in /b",
+            "    fix: start the node once, or set `password_file` or `cookie_file` in [node.bitcoin] of \
+             catalog.toml; the companion then starts by itself",
+        ],
+    );
+}
+
+#[test]
+fn masked_unit_is_answered_with_the_command_of_the_scope() {
+    let held = || WaitingOn::Held { message: "its unit is masked".to_owned() };
+    let fix = |scope| fix(&blocked("archy-lnd-ui", held(), &[]), Some(scope)).unwrap();
+    assert_eq!(fix(Scope::User), "systemctl --user unmask archy-lnd-ui.service");
+    assert_eq!(fix(Scope::System), "systemctl unmask archy-lnd-ui.service");
+}
+
+#[test]
+fn full_disk_and_missing_contexts_have_a_fix() {
+    let crash = WaitingOn::CrashLoop { restarts: 0, end: None };
+    let full = blocked("archy-lnd-ui", crash, &["write /x: no space left on device"]);
+    assert!(fix(&full, None).unwrap().contains("podman system df"));
+    let error = "no build context on this host and no registry reference";
+    let fix = fix(&image_failed("archy-lnd-ui", error), None).unwrap();
+    assert!(fix.contains("`context_directories`"), "{fix}");
+}
