@@ -24,6 +24,7 @@ use crate::records::{ImageRecords, Record, RecordError, source_reference};
 mod archived;
 mod durable;
 mod ensure;
+mod remove;
 
 use durable::Durable;
 

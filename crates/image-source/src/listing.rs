@@ -134,6 +134,16 @@ impl Listing {
         names.find(|name| **name != own && !name.contains('@')).cloned()
     }
 
+    /// Returns the image that was built here for `source` according to its labels, if it has no other name.
+    pub fn built(&self, source: &ImageSource) -> Option<ImageId> {
+        let reference = &source.build.as_ref()?.reference;
+        let name = full_name(reference);
+        let named = self.images.iter().find(|image| image.names.contains(&name))?;
+        // A digest names the content, not an owner.
+        let has_other = named.names.iter().any(|other| *other != name && !other.contains('@'));
+        (named.built_from(reference).is_some() && !has_other).then(|| named.id.clone())
+    }
+
     /// Returns the dangling images of builds for `source`.
     pub fn dangling(&self, source: &ImageSource) -> Vec<ImageId> {
         let Some(build) = &source.build else {

@@ -139,3 +139,14 @@ fn a_platform_is_shown_in_one_line() {
     let text = platform.to_string();
     assert!(!text.contains(char::is_control) && text.len() < 1000, "{text:?}");
 }
+
+#[test]
+fn only_an_image_built_here_without_another_name_is_removable() {
+    let built = |image| listing([image]).built(&source());
+    let ours_only = image('a', &[LOCAL], ours());
+    assert_eq!(built(ours_only.clone()), Some(ours_only.id));
+    assert_eq!(built(image('a', &[LOCAL, "localhost/y:1"], ours())), None, "somebody named it");
+    assert_eq!(built(image('a', &[LOCAL], BTreeMap::new())), None, "nobody built it here");
+    assert_eq!(built(image('a', &[REMOTE], ours())), None, "it was pulled");
+    assert_eq!(built(image('a', &[LOCAL], labels("00000000000000aa", "localhost/z:1"))), None);
+}
