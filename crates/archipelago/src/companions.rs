@@ -28,12 +28,14 @@ use crate::record::Record;
 
 mod archives;
 mod converged;
+mod desired;
 mod error;
 mod follow;
 mod leading;
 mod options;
 
 pub use converged::{CompanionError, Converged, Failures, Intent, StepReport, failures_of};
+pub use desired::Concerned;
 pub use error::{CompanionsError, Reloaded};
 use leading::Leading;
 pub use options::Options;
@@ -306,8 +308,7 @@ impl Companions {
     /// # Errors
     /// [`CompanionsError::Record`].
     pub async fn installed(&self) -> Result<BTreeSet<AppId>, CompanionsError> {
-        let record = self.store.read().await.map_err(CompanionsError::Record)?;
-        Ok(record.installed().cloned().collect())
+        self.store.installed().await.map_err(CompanionsError::Record)
     }
 
     /// The status of every companion, looked at now by this process; changes nothing.

@@ -19,6 +19,8 @@ use crate::inputs::{Current, Inputs};
 use crate::published::published_generation;
 use crate::record::{RECORD_LIMIT, Record};
 
+mod delete;
+
 const RECORD_FILE: &str = "desired.json";
 const LOCK_FILE: &str = "lock";
 const READ: &str = "read the desired state";

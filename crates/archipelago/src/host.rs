@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use companion_core::model::companion::InvalidValue;
 use companion_core::model::container::HostName;
 use companion_core::model::hook::HookName;
+use companion_core::model::image::ImageSource;
 use companion_core::ports::{DesiredStore as _, Host, Leadership, PortError, PortResult};
 use durable_dir::{Dir, DirError, Trust};
 
@@ -73,6 +74,15 @@ pub trait Backend: Send + Sync {
         sweep(store).await
     }
 
+    /// Removes the images that were built here for `sources`, which no companion needs, and returns their number. The
+    /// default removes none.
+    ///
+    /// # Errors
+    /// [`HostError::Images`].
+    async fn remove_images(&self, _sources: &[ImageSource]) -> Result<usize, HostError> {
+        Ok(0)
+    }
+
     /// Waits for the end of the last external call. The default returns immediately.
     async fn settled(&self) {}
 }
@@ -134,6 +144,9 @@ pub enum HostError {
     /// Temporary files of an interrupted run could not be removed.
     #[error("failed to remove the temporary files of an interrupted run")]
     Sweep(#[source] PortError),
+    /// Images could not be removed.
+    #[error("failed to remove images")]
+    Images(#[source] PortError),
     /// A hook could not be registered.
     #[error("failed to register a hook")]
     Hook(#[source] HookError),

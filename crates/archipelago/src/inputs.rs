@@ -24,7 +24,7 @@ use crate::leader::Settings;
 use crate::node::Node;
 
 /// The file in the state directory with the catalog files that were read last without an error.
-const LAST_GOOD_FILE: &str = "last-good-catalog.json";
+pub(crate) const LAST_GOOD_FILE: &str = "last-good-catalog.json";
 
 /// The most bytes of that file; a catalog file has 1 MiB at most.
 const LAST_GOOD_LIMIT: usize = 16 * 1024 * 1024;

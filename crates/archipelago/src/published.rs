@@ -29,8 +29,8 @@ pub(crate) use publisher::reason_word;
 pub use publisher::{Listener, Publisher, Publishing};
 pub(crate) use report::Outages;
 
-const STATUS_FILE: &str = "status.json";
-const EVENTS_FILE: &str = "events.jsonl";
+pub(crate) const STATUS_FILE: &str = "status.json";
+pub(crate) const EVENTS_FILE: &str = "events.jsonl";
 
 /// The directory of the copies of edited units.
 pub(crate) const EDITED_DIR: &str = "edited";

@@ -13,7 +13,7 @@ use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::DesiredState;
 use companion_core::model::host::HostTraits;
-use companion_core::model::image::ImageRef;
+use companion_core::model::image::{ImageRef, ImageSource};
 use companion_core::ports::{DesiredStore, Host, PortError, PortResult, ServiceManager as _};
 use quadlet::PodmanVersion;
 use tracing::{debug, info};
@@ -180,6 +180,11 @@ impl Backend for SystemdPodman {
         let swept = units.sweep().await.map_err(HostError::Sweep)?;
         let archives = image_records(store).sweep().await.map_err(HostError::Sweep)?;
         Ok(swept + archives + super::sweep(store).await?)
+    }
+
+    async fn remove_images(&self, sources: &[ImageSource]) -> Result<usize, HostError> {
+        let images = PodmanImages::new(self.podman.clone());
+        images.remove_built(sources).await.map_err(HostError::Images)
     }
 
     async fn settled(&self) {

@@ -1,0 +1,66 @@
+//! Intents about many apps at once: all that are installed, or all that a file names.
+
+use std::collections::BTreeSet;
+
+use companion_core::model::companion::CompanionName;
+use companion_core::model::desired::Generation;
+use companion_core::ports::PortResult;
+
+use super::{Companions, CompanionsError};
+use crate::app::AppId;
+use crate::catalog::Catalog;
+use crate::desired_store::RecordStore;
+use crate::record::Record;
+
+/// What an intent about many apps concerns.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Concerned {
+    /// The companions that are to run.
+    pub present: BTreeSet<CompanionName>,
+    /// The companions that are to be removed.
+    pub removed: BTreeSet<CompanionName>,
+}
+
+impl Companions {
+    /// Records in one step that `installed` are installed and `removed` are removed; returns the generation and the
+    /// companions of both. An app that is recorded so already, and one of `installed` without companions, is no new intent.
+    ///
+    /// # Errors
+    /// [`CompanionsError::Record`], [`CompanionsError::OtherLeader`].
+    pub async fn record_apps(
+        &self,
+        installed: &[AppId],
+        removed: &[AppId],
+    ) -> Result<(Generation, Concerned), CompanionsError> {
+        let (installed, removed, by) = (installed.to_vec(), removed.to_vec(), self.by.clone());
+        self.store.known_catalog().await.map_err(CompanionsError::Record)?;
+        self.record(move |record: &mut Record, catalog: &Catalog| {
+            let mut changed = false;
+            let mut concerned = Concerned::default();
+            for app in &installed {
+                let companions = catalog.companions_for(app);
+                if !companions.is_empty() && record.is_installed(app) != Some(true) {
+                    record.install(app, &by, catalog);
+                    changed = true;
+                }
+                concerned.present.extend(companions);
+            }
+            for app in &removed {
+                concerned.removed.extend(record.remove(app, &by, catalog));
+                changed = true;
+            }
+            (changed, concerned)
+        })
+        .await
+    }
+}
+
+impl RecordStore {
+    /// The apps that are recorded as installed.
+    ///
+    /// # Errors
+    /// As [`load`](companion_core::ports::DesiredStore::load).
+    pub async fn installed(&self) -> PortResult<BTreeSet<AppId>> {
+        Ok(self.read().await?.installed().cloned().collect())
+    }
+}
