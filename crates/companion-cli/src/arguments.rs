@@ -183,6 +183,8 @@ pub(crate) enum Command {
     Doctor(commands::doctor::Arguments),
     Install(commands::install::Arguments),
     Remove(commands::remove::Arguments),
+    Export(commands::export::Arguments),
+    Apply(commands::apply::Arguments),
     Reconcile(commands::reconcile::Arguments),
     Plan(commands::plan::Arguments),
     Run(commands::run::Arguments),
@@ -195,6 +197,7 @@ pub(crate) enum Command {
     Catalog(commands::catalog::Arguments),
     #[cfg(feature = "demo")]
     Demo(commands::demo::Arguments),
+    Uninstall(commands::uninstall::Arguments),
     Completions(commands::completions::Arguments),
     Man(commands::man::Arguments),
 }

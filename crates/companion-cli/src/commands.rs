@@ -8,12 +8,14 @@ use crate::config::Config;
 use crate::error::CommandResult;
 use crate::output::Output;
 
+pub(crate) mod apply;
 pub(crate) mod catalog;
 mod causes;
 pub(crate) mod completions;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod install;
 pub(crate) mod logs;
@@ -27,6 +29,7 @@ mod report;
 pub(crate) mod run;
 pub(crate) mod setup;
 pub(crate) mod status;
+pub(crate) mod uninstall;
 pub(crate) mod wait;
 
 /// Runs the subcommand.
@@ -39,6 +42,9 @@ pub(crate) fn run(
     match arguments.command {
         Command::Install(arguments) => install::run(&arguments, &config, output),
         Command::Remove(arguments) => remove::run(&arguments, &config, output),
+        Command::Export(arguments) => export::run(&arguments, &config, output),
+        Command::Apply(arguments) => apply::run(&arguments, &config, output),
+        Command::Uninstall(arguments) => uninstall::run(&arguments, &config, output),
         Command::Reconcile(arguments) => reconcile::run(&arguments, &config, output),
         Command::Plan(arguments) => plan::run(&arguments, &config, output),
         Command::Run(arguments) => run::run(&arguments, &config, output),

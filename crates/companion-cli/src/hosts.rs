@@ -190,7 +190,7 @@ impl IntentIs {
 
 /// Returns the directory of the leader's lock, which says where the leader's state is; `None` for a host that keeps the
 /// lock in a state directory that it does not have.
-fn leader_place(config: &Config) -> CommandResult<Option<PathBuf>> {
+pub(crate) fn leader_place(config: &Config) -> CommandResult<Option<PathBuf>> {
     let own = config.state_dir().unwrap_or_default();
     Ok(Some(config.host.leader_dir(&own)?).filter(|place| place.is_absolute()))
 }

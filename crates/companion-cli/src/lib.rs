@@ -12,6 +12,7 @@ mod arguments;
 mod backend;
 mod commands;
 mod config;
+mod desired_file;
 mod error;
 mod hosts;
 mod log;

@@ -11,6 +11,7 @@ use archipelago_companions::host::{Backend, HostError, Wiring};
 use archipelago_companions::{Catalog, RecordStore};
 use async_trait::async_trait;
 use companion_cli::{CommandBackend, CommandError, Finding, run};
+use companion_core::model::image::ImageSource;
 use companion_core::ports::{Host, PortResult};
 
 /// The fake host, by the name `own`.
@@ -37,6 +38,10 @@ impl Backend for Own {
     async fn open(&self, wiring: Wiring) -> Result<Host, HostError> {
         let Wiring { store, leadership, .. } = wiring;
         Ok(Host { desired: store, leadership, ..self.host.ports() })
+    }
+
+    async fn remove_images(&self, sources: &[ImageSource]) -> Result<usize, HostError> {
+        Ok(sources.len())
     }
 
     async fn sweep(&self, _store: &RecordStore) -> Result<usize, HostError> {
@@ -83,6 +88,38 @@ fn a_program_with_its_own_backend_installs_a_companion() {
     assert_eq!(own.host.counts().starts, 1);
     assert_eq!(program(&own, &["status"]), ExitCode::SUCCESS);
     assert_eq!(program(&own, &["remove", "lnd"]), ExitCode::SUCCESS);
+    assert_eq!(own.host.counts().stops, 1);
+}
+
+#[test]
+fn uninstall_removes_companions_and_state_and_can_be_repeated() {
+    let place = tempfile::tempdir().unwrap();
+    let own = Own { host: FakeHost::default(), state: place.path().join("state") };
+    own.host.change(|world, _now| world.delays.build = Duration::ZERO);
+    let context = "/opt/archipelago/docker/lnd-ui".to_owned().try_into().unwrap();
+    own.host.put_context(&context, "a Dockerfile");
+    assert_eq!(program(&own, &["install", "lnd"]), ExitCode::SUCCESS);
+    assert_eq!(program(&own, &["uninstall"]), ExitCode::from(2), "it needs --yes");
+    assert_eq!(own.host.counts().stops, 0);
+    assert_eq!(program(&own, &["uninstall", "--yes", "--json"]), ExitCode::from(2));
+    for _ in 0..2 {
+        assert_eq!(program(&own, &["uninstall", "--yes"]), ExitCode::SUCCESS);
+        assert_eq!(own.host.counts().stops, 1);
+        let left: Vec<_> = std::fs::read_dir(&own.state).into_iter().flatten().collect();
+        assert!(left.len() <= 1, "only the directory of the leader's lock: {left:?}");
+    }
+}
+
+#[test]
+fn companion_whose_record_was_lost_is_removed_with_all() {
+    let place = tempfile::tempdir().unwrap();
+    let own = Own { host: FakeHost::default(), state: place.path().join("state") };
+    own.host.change(|world, _now| world.delays.build = Duration::ZERO);
+    let context = "/opt/archipelago/docker/lnd-ui".to_owned().try_into().unwrap();
+    own.host.put_context(&context, "a Dockerfile");
+    assert_eq!(program(&own, &["install", "lnd"]), ExitCode::SUCCESS);
+    std::fs::remove_file(own.state.join("desired.json")).unwrap();
+    assert_eq!(program(&own, &["remove", "--all", "--images"]), ExitCode::SUCCESS);
     assert_eq!(own.host.counts().stops, 1);
 }
 

@@ -78,5 +78,5 @@ pub(super) async fn converge(
 ) -> CommandResult<Verdict> {
     let converged = companions.converge(generation, Some(names)).await?;
     let scope = config.host.daemon_scope();
-    Ok(report::converged(&converged, Some((names, intent)), scope, output))
+    Ok(report::converged(&converged, Some(&[(names, intent)]), scope, output))
 }

@@ -1,11 +1,15 @@
 //! `companion remove`: records apps as removed and removes their companions.
 
+use std::collections::BTreeSet;
+
 use archipelago_companions::{AppId, Intent};
 use clap::Args;
+use companion_core::model::companion::CompanionName;
+use companion_core::status::Health;
 
 use super::install::{converge, noted};
 use crate::config::Config;
-use crate::error::CommandResult;
+use crate::error::{CommandResult, Verdict};
 use crate::hosts::{IntentIs, Opening, Session};
 use crate::names;
 use crate::output::Output;
@@ -16,7 +20,8 @@ use crate::runtime::block_on;
 /// Removes the service, its unit, its container and its rendered configuration. A companion that
 /// another installed app needs stays. A recorded app can be removed even if it is no longer in the
 /// catalog or the catalog is invalid. While the daemon runs, it does the work, and this command shows
-/// its progress and waits.
+/// its progress and waits. With --images, the images that were built here are removed, too, unless a
+/// container uses them; pulled images and base images stay.
 ///
 /// Exit status: 0 if the companions are removed, 1 if something remains, 2 for an unknown app or options
 /// that differ from those of the leader, 3 if a prerequisite is missing. Nothing is recorded in the last
@@ -24,29 +29,86 @@ use crate::runtime::block_on;
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
-  companion remove lnd                           remove the companion of lnd")]
+  companion remove lnd                           remove the companion of lnd
+  companion remove --all --images                remove all, with the images built here")]
 pub(crate) struct Arguments {
     /// The apps, such as `lnd`, or companions of one installed app
-    #[arg(required = true, value_name = "NAME", add = names::completions())]
+    #[arg(required_unless_present = "all", value_name = "NAME", add = names::completions())]
     apps: Vec<String>,
+    /// Remove all apps
+    #[arg(short, long, conflicts_with = "apps")]
+    all: bool,
+    /// Remove the images that were built for their companions
+    #[arg(long)]
+    images: bool,
 }
 
 /// Records the removal and waits for the result.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    let Arguments { apps, all, images } = arguments;
     block_on(config, async {
         let opening = Opening::new(config, "companion remove").showing(output);
         let session = opening.open(output).await?;
-        let apps = apps(&session, &arguments.apps, output).await?;
-        let intent = async { Ok(session.companions.record_removal(&apps).await?) };
-        let (generation, names) = session.unless_interrupted(IntentIs::Pending, intent).await?;
-        let (companions, intent) = (&session.companions, Intent::Removed);
-        let work = converge(companions, generation, &names, intent, config, output);
-        session.unless_interrupted(IntentIs::Recorded, work).await
+        let apps = match all {
+            true => all_apps(&session).await?,
+            false => named_apps(&session, apps, output).await?,
+        };
+        remove(&session, &apps, *images, config, output).await
     })
 }
 
+/// Removes `apps`, and with `images` the images of their companions.
+pub(super) async fn remove(
+    session: &Session,
+    apps: &[AppId],
+    images: bool,
+    config: &Config,
+    output: &Output,
+) -> CommandResult<Verdict> {
+    let intent = async { Ok(session.companions.record_removal(apps).await?) };
+    let (generation, names) = session.unless_interrupted(IntentIs::Pending, intent).await?;
+    let (companions, intent) = (&session.companions, Intent::Removed);
+    let work = converge(companions, generation, &names, intent, config, output);
+    let verdict = session.unless_interrupted(IntentIs::Recorded, work).await?;
+    if images && verdict == Verdict::Done {
+        let removed = remove_images(session, &names, config).await?;
+        output.note(format!("removed {removed} image(s) that were built here"));
+    }
+    Ok(verdict)
+}
+
+async fn remove_images(
+    session: &Session,
+    names: &BTreeSet<CompanionName>,
+    config: &Config,
+) -> CommandResult<usize> {
+    let catalog = session.companions.catalog();
+    let specs = names.iter().filter_map(|name| catalog.companion(name));
+    let sources: Vec<_> = specs.map(|spec| spec.image.clone()).collect();
+    Ok(config.host.remove_images(&sources).await?)
+}
+
+/// Returns all apps: the installed ones, and those of the catalog whose companions are managed on the host although nobody
+/// recorded them, such as after the loss of the desired state.
+pub(super) async fn all_apps(session: &Session) -> CommandResult<Vec<AppId>> {
+    let mut apps = session.companions.installed().await?;
+    let found = session.companions.status().await?;
+    let is_left = |name: &CompanionName| {
+        let status = found.iter().find(|status| status.name == *name);
+        status.is_some_and(|status| matches!(status.health, Health::Orphaned | Health::Removing))
+    };
+    let catalog = session.companions.catalog();
+    let left = catalog.apps().filter(|(_, names)| names.iter().any(is_left));
+    apps.extend(left.map(|(app, _)| app.clone()));
+    Ok(apps.into_iter().collect())
+}
+
 /// Returns the apps that `texts` name: apps of the catalog or the record, or companions of one installed app.
-async fn apps(session: &Session, texts: &[String], output: &Output) -> CommandResult<Vec<AppId>> {
+async fn named_apps(
+    session: &Session,
+    texts: &[String],
+    output: &Output,
+) -> CommandResult<Vec<AppId>> {
     let catalog = session.companions.catalog();
     let recorded = session.companions.installed().await?;
     let known = |app: &AppId| !catalog.companions_for(app).is_empty() || recorded.contains(app);

@@ -53,7 +53,7 @@ struct ConvergedReport<'a> {
 /// Prints the result of a call for the requested companions, or for all.
 pub(super) fn converged(
     converged: &Converged,
-    asked: Option<(&BTreeSet<CompanionName>, Intent)>,
+    asked: Option<&[(&BTreeSet<CompanionName>, Intent)]>,
     scope: Option<Scope>,
     output: &Output,
 ) -> Verdict {
@@ -62,13 +62,16 @@ pub(super) fn converged(
     // Without names, report the removals of this call, not all earlier ones.
     let touched = || steps.iter().filter_map(|step| step.companion.as_ref()).collect();
     let concerned: BTreeSet<_> = match asked {
-        Some((names, Intent::Removed)) => names.iter().collect(),
-        Some((_, Intent::Installed)) => BTreeSet::new(),
+        Some(asked) => {
+            let removals = asked.iter().filter(|(_, intent)| *intent == Intent::Removed);
+            removals.flat_map(|(names, _)| names.iter()).collect()
+        }
         None => touched(),
     };
     let removed: Vec<_> = concerned.difference(&present).copied().collect();
-    let unmet = asked.map(|(names, intent)| failures_of(companions, names, intent));
-    let unmet = unmet.unwrap_or_default();
+    let asked = asked.unwrap_or_default().iter();
+    let unmet: Vec<_> =
+        asked.flat_map(|(names, intent)| failures_of(companions, names, *intent)).collect();
     let done = companions.iter().all(|status| status.health.is_healthy())
         && unmet.is_empty()
         && problems.is_empty();

@@ -98,6 +98,16 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
     })
 }
 
+/// Stops and disables the daemon, and deletes its unit, as `setup --remove` does.
+pub(super) async fn remove_daemon(config: &Config, output: &Output) -> CommandResult<Verdict> {
+    let Some(scope) = config.host.daemon_scope() else { return Ok(Verdict::Done) };
+    let arguments = Arguments { dry_run: false, no_start: false, force: false, remove: true };
+    let setup = Setup::find(scope, &arguments, config).await?;
+    let mut report = Report::new(output);
+    setup.carry_out(plan::removal(&setup.found), false, &mut report).await;
+    Ok(Verdict::of(!report.failed))
+}
+
 /// The findings, and the files to write.
 struct Setup {
     host: Arc<dyn CommandBackend>,

@@ -5,11 +5,14 @@ use std::process::Stdio;
 
 use crate::bench::{Bench, Ran};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 20] = [
     "setup",
     "doctor",
     "install",
     "remove",
+    "export",
+    "apply",
+    "uninstall",
     "reconcile",
     "plan",
     "run",

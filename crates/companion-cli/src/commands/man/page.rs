@@ -96,8 +96,10 @@ fn split(text: &str) -> (String, Vec<(String, String)>) {
         match label {
             Some((label, title)) => {
                 let rest = paragraph.strip_prefix(label).unwrap_or(paragraph);
-                sections
-                    .push(((*title).to_owned(), rest.trim_start_matches([' ', '\n']).to_owned()));
+                sections.push((
+                    (*title).to_owned(),
+                    rest.trim_start_matches(' ').trim_start_matches('\n').to_owned(),
+                ));
             }
             None => description.push(paragraph),
         }

@@ -1,0 +1,92 @@
+//! `companion apply`: makes the desired state that of a file.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use archipelago_companions::{AppId, Catalog, Intent};
+use clap::Args;
+
+use super::report;
+use crate::config::Config;
+use crate::desired_file::DesiredFile;
+use crate::error::{CommandResult, Verdict};
+use crate::hosts::{IntentIs, Opening};
+use crate::names;
+use crate::output::Output;
+use crate::runtime::block_on;
+
+/// Install the apps of a file, and with --prune remove all others
+///
+/// Reads a file of `companion export`, records what differs in one step, and starts the companions. Without
+/// --prune, apps that the file does not name stay. An empty or missing file, and one without apps, is an
+/// error and removes nothing.
+///
+/// With --json: as for install.
+///
+/// Exit status: 0 if all companions are as desired, 1 if one is not, 2 for an invalid file or an unknown
+/// app, 3 if a prerequisite is missing. Nothing is recorded in the last two cases.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  companion apply --dry-run -f node.toml         what would change
+  companion apply -f node.toml                   install what is missing
+  companion apply --prune -f node.toml           also remove what the file does not name")]
+pub(crate) struct Arguments {
+    /// The file; `-` for stdin
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+    /// Remove the apps that the file does not name
+    #[arg(long)]
+    prune: bool,
+    /// Print what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Records the intents and waits for the result.
+pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
+    let file = DesiredFile::read(&arguments.file)?;
+    block_on(config, async {
+        let opening = Opening::new(config, "companion apply").showing(output);
+        let store = opening.store().await?;
+        let inputs = store.inputs().refresh();
+        if let Some(problem) = inputs.problem {
+            return Err(problem.into());
+        }
+        let catalog = inputs.catalog.unwrap_or_else(|| Catalog::builtin().into());
+        let known = |app: &AppId| !catalog.companions_for(app).is_empty();
+        for app in &file.apps {
+            names::app(&catalog, app.as_str(), known, |_| false)?;
+        }
+        let installed = store.installed().await?;
+        let others: Vec<_> = installed.difference(&file.apps).cloned().collect();
+        let removed = if arguments.prune { others.clone() } else { Vec::new() };
+        if arguments.dry_run {
+            let missing = file.apps.difference(&installed);
+            missing.for_each(|app| output.line(format!("install {app}")));
+            removed.iter().for_each(|app| output.line(format!("remove {app}")));
+        }
+        if !arguments.prune && !others.is_empty() {
+            let others: Vec<_> = others.iter().map(AppId::as_str).collect();
+            output
+                .note(format!("not in the file, and kept without --prune: {}", others.join(", ")));
+        }
+        if arguments.dry_run {
+            return Ok(Verdict::Done);
+        }
+        let session = opening.open(output).await?;
+        let companions = &session.companions;
+        let wanted: Vec<_> = file.apps.iter().cloned().collect();
+        let intent = async { Ok(companions.record_apps(&wanted, &removed).await?) };
+        let (generation, concerned) = session.unless_interrupted(IntentIs::Pending, intent).await?;
+        let work = async {
+            let all: BTreeSet<_> = concerned.present.union(&concerned.removed).cloned().collect();
+            let converged = companions.converge(generation, Some(&all)).await?;
+            let asked =
+                [(&concerned.present, Intent::Installed), (&concerned.removed, Intent::Removed)];
+            let scope = config.host.daemon_scope();
+            Ok(report::converged(&converged, Some(&asked), scope, output))
+        };
+        session.unless_interrupted(IntentIs::Recorded, work).await
+    })
+}
