@@ -13,8 +13,11 @@ use adapter_systemd::{RenderedUnit, Scope, UnloadableUnits};
 use archipelago_companions::host::{Backend, HostError, Wiring};
 use archipelago_companions::{Catalog, RecordStore};
 use async_trait::async_trait;
-use companion_cli::{CommandBackend, CommandError, Finding, PodmanVersion, backends, main_with};
+use companion_cli::{
+    CommandBackend, CommandError, Finding, LogQuery, PodmanVersion, backends, main_with,
+};
 use companion_core::model::companion::CompanionName;
+use companion_core::model::image::ImageSource;
 use companion_core::model::unit::UnitSpec;
 use companion_core::ports::{Host, PortResult};
 
@@ -56,6 +59,10 @@ impl Backend for Crashing {
 
     async fn sweep(&self, store: &RecordStore) -> Result<usize, HostError> {
         self.0.sweep(store).await
+    }
+
+    async fn remove_images(&self, sources: &[ImageSource]) -> Result<usize, HostError> {
+        self.0.remove_images(sources).await
     }
 
     async fn settled(&self) {
@@ -101,13 +108,16 @@ impl CommandBackend for Crashing {
         self.0.has_log(name)
     }
 
-    fn log_command(
-        &self,
-        name: &CompanionName,
-        lines: u32,
-        follow: bool,
-    ) -> Result<Command, CommandError> {
-        self.0.log_command(name, lines, follow)
+    fn log_command(&self, query: &LogQuery) -> Result<Command, CommandError> {
+        self.0.log_command(query)
+    }
+
+    fn unit_text(&self, name: &CompanionName) -> Result<Option<String>, CommandError> {
+        self.0.unit_text(name)
+    }
+
+    async fn rendered_for(&self) -> Result<PodmanVersion, CommandError> {
+        self.0.rendered_for().await
     }
 
     fn render(
