@@ -184,6 +184,8 @@ fn commands(text: &str) -> Vec<String> {
     let lines = shell.lines().chain(spans);
     let lines = lines.map(|line| line.trim_start_matches("sudo "));
     let lines = lines.map(|line| line.trim_start_matches("/usr/bin/"));
+    // A redirection is the shell's.
+    let lines = lines.map(|line| line.split(" >").next().unwrap_or(line));
     lines.filter_map(|line| line.strip_prefix("companion ")).map(str::to_owned).collect()
 }
 
