@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use companion_tests::sources::{read, root};
+use companion_tests::sources::{read, root, sources};
 
 #[path = "book/reference.rs"]
 mod reference;
@@ -86,4 +86,24 @@ fn every_page_of_the_book_is_in_its_summary() {
         let page = page.to_str().unwrap();
         assert!(page == "SUMMARY.md" || summary.contains(&format!("({page})")), "{page}");
     }
+}
+
+/// A message that changed would not be found by those who search for it. What dpkg says is not ours.
+#[test]
+fn every_message_of_the_troubleshooting_page_is_in_the_sources() {
+    let page = read("docs/book/src/troubleshooting.md");
+    let table = page.split("## By message").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| dpkg"));
+    let messages = rows.filter_map(|row| row.split('`').nth(1));
+    let sources = sources().into_iter().filter(|(path, _)| path.starts_with("crates"));
+    let mut texts: Vec<_> = sources.map(|(_, text)| text).collect();
+    texts.push(read("crates/archipelago/companions/bitcoin-ui/nginx.conf.j2"));
+    let mut seen = 0;
+    for message in messages.filter(|message| !message.starts_with("catalog.toml:")) {
+        let piece = message.split('…').max_by_key(|piece| piece.len()).unwrap();
+        let is_there = texts.iter().any(|text| text.contains(piece));
+        assert!(is_there, "no source has `{piece}`");
+        seen += 1;
+    }
+    assert!(seen > 20, "the messages are found: {seen}");
 }
