@@ -42,7 +42,9 @@ fn usual(verbose: u8, daemon: bool) -> Targets {
         0 => {
             return Targets::new()
                 .with_default(Level::WARN)
-                .with_target("companion_core", Level::ERROR);
+                .with_target("companion_core", Level::ERROR)
+                // The result names the cause of a failed build.
+                .with_target("image_source", Level::ERROR);
         }
         1 => Level::INFO,
         2 => Level::DEBUG,

@@ -37,11 +37,12 @@ pub(super) fn of(companions: &[CompanionStatus], scope: Option<Scope>) -> Vec<Ca
     let mut causes: Vec<(String, Cause)> = Vec::new();
     for status in companions.iter().filter(|status| !status.health.is_healthy()) {
         let Some(text) = status.why.first() else { continue };
-        let key = without_own_names(text, &status.name);
+        let text = summary(text);
+        let key = without_own_names(&text, &status.name);
         match causes.iter_mut().find(|(known, _)| *known == key) {
             Some((_, cause)) => cause.companions.push(status.name.clone()),
             None => {
-                let (companions, text) = (vec![status.name.clone()], text.clone());
+                let companions = vec![status.name.clone()];
                 let (log, fix) = (status.log.clone(), fix(status, scope));
                 causes.push((key, Cause { companions, text, log, fix }));
             }
@@ -49,6 +50,36 @@ pub(super) fn of(companions: &[CompanionStatus], scope: Option<Scope>) -> Vec<Ca
     }
     causes.into_iter().map(|(_, cause)| cause).collect()
 }
+
+/// Returns `text` without the parts of Podman's messages that differ at each attempt and hide the cause: of an image that is
+/// neither built nor pulled because no registry answers, only the registries. JSON and the history have the whole message.
+pub(super) fn summary(text: &str) -> String {
+    let reason = NO_NETWORK.iter().find(|reason| text.contains(**reason));
+    let mut registries: Vec<&str> = Vec::new();
+    for part in text.split(REGISTRY).skip(1) {
+        let registry = part.split([':', ' ']).next().unwrap_or_default();
+        // A port follows the name, and a colon the whole.
+        let port = part.strip_prefix(registry).and_then(|rest| rest.strip_prefix(':'));
+        let digits = port.map_or(0, |port| port.bytes().take_while(u8::is_ascii_digit).count());
+        let end = registry.len() + if digits > 0 { digits + 1 } else { 0 };
+        let registry = part.get(..end).unwrap_or(registry);
+        if !registries.contains(&registry) {
+            registries.push(registry);
+        }
+    }
+    match reason {
+        Some(reason) if !registries.is_empty() => {
+            let registries = registries.join(", ");
+            format!(
+                "image can be neither built nor pulled: no connection to {registries} ({reason})"
+            )
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// What precedes the name of a registry in Podman's messages.
+const REGISTRY: &str = "pinging container registry ";
 
 /// Replaces the companion's name, and the name of its image, which is its end in the built-in companions.
 fn without_own_names(text: &str, name: &CompanionName) -> String {

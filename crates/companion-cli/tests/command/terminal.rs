@@ -30,6 +30,9 @@ fn on_a_terminal(bench: &Bench, term: Option<&str>, arguments: &[&str]) -> Strin
     String::from_utf8(written).unwrap()
 }
 
+/// The width of a terminal that does not know its own; a longer line continues in the next one.
+const WIDTH: usize = 80;
+
 /// The final lines of the screen; it supports the control sequences of the spinner.
 fn screen(written: &str) -> Vec<String> {
     let mut lines: Vec<Vec<char>> = vec![Vec::new()];
@@ -58,6 +61,10 @@ fn screen(written: &str) -> Vec<String> {
                 }
             }
             c => {
+                if column == WIDTH {
+                    (row, column) = (row + 1, 0);
+                    lines.resize(lines.len().max(row + 1), Vec::new());
+                }
                 let line = &mut lines[row];
                 line.resize(line.len().max(column + 1), ' ');
                 line[column] = c;
@@ -70,7 +77,7 @@ fn screen(written: &str) -> Vec<String> {
     lines.map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect()
 }
 
-const INSTALL: [&str; 4] = ["--host", "sim", "install", "lnd"];
+const INSTALL: [&str; 5] = ["--host", "sim", "install", "electrs", "lnd"];
 
 /// Asserts the lines that remain on each kind of terminal.
 fn has_all_lines(screen: &[String], lines: &[&str]) {
@@ -78,7 +85,7 @@ fn has_all_lines(screen: &[String], lines: &[&str]) {
     for line in lines {
         assert!(begins(line), "{line}: {screen:#?}");
     }
-    assert_eq!(screen.last().unwrap(), "archy-lnd-ui  ready");
+    assert_eq!(screen.last().unwrap(), "archy-lnd-ui      ready");
 }
 
 #[test]
@@ -90,6 +97,9 @@ fn capable_terminal_keeps_no_spinner_line() {
         frames.iter().any(|frame| written.contains(frame)),
         "the spinner is shown: {written:?}"
     );
+    for row in ["archy-lnd-ui  ensure-image: ", "archy-electrs-ui  ensure-image: "] {
+        assert!(written.contains(row), "each companion has a row: {written:?}");
+    }
     let screen = screen(&written);
     assert!(!frames.iter().any(|frame| screen.concat().contains(frame)), "{screen:#?}");
     has_all_lines(&screen, &["note: ", "done ensure-image archy-lnd-ui"]);

@@ -85,6 +85,29 @@ fn one_network_failure_of_three_companions_is_named_once() {
 }
 
 #[test]
+fn unreachable_registries_are_named_instead_of_each_attempt() {
+    let error = |port: u16| {
+        format!(
+            "failed to provide image `localhost/NAME:latest`: build failed: `podman build` failed with exit \
+             status 125: Error: pinging container registry registry-1.docker.io: Get \
+             \"https://registry-1.docker.io/v2/\": dial tcp: read udp [::1]:{port}->[::1]:53: read: \
+             connection refused; pull failed: Error: pinging container registry 127.0.0.1:5000: Get \
+             \"https://127.0.0.1:5000/v2/\": dial tcp 127.0.0.1:5000: connect: connection refused"
+        )
+    };
+    let companions =
+        [image_failed("archy-lnd-ui", &error(1)), image_failed("archy-electrs-ui", &error(2))];
+    let causes = of(&companions, None);
+    assert_eq!(causes.len(), 1);
+    assert_eq!(
+        causes[0].lines()[0],
+        "archy-lnd-ui, archy-electrs-ui: image can be neither built nor pulled: no connection to \
+         registry-1.docker.io, 127.0.0.1:5000 (connection refused)"
+    );
+    assert!(causes[0].fix.is_some());
+}
+
+#[test]
 fn different_causes_are_named_each() {
     let companions = [
         image_failed("archy-lnd-ui", "no such host"),

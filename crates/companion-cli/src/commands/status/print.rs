@@ -210,7 +210,7 @@ fn details(status: &CompanionStatus, now: u64) -> Vec<String> {
 }
 
 fn condition_line(condition: &Condition, now: u64) -> String {
-    let mut line = format!("why: {}", condition.message);
+    let mut line = format!("why: {}", causes::summary(&condition.message));
     match condition.next_attempt {
         Some(at) if at > now => {
             line.push_str(&format!("; next attempt in {}", words::span(at - now)))
