@@ -8,7 +8,7 @@ use std::error::Error;
 use adapter_hooks::template::{self, Value, Values};
 use adapter_systemd::{Scope, container_unit};
 use archipelago_companions::catalog::CatalogFile;
-use archipelago_companions::manifest::BackendManifest;
+use archipelago_companions::manifest::{BackendManifest, Format};
 use archipelago_companions::{Catalog, Node};
 use companion_core::model::companion::{CompanionName, CompanionSpec};
 use companion_core::model::desired::{DesiredCompanion, Generation};
@@ -32,11 +32,13 @@ pub fn catalog(bytes: &[u8]) {
             }
         }
     }
-    let manifest =
-        BackendManifest::parse(text).and_then(|manifest| manifest.spec(&Node::default()));
-    match manifest {
-        Err(error) => one_line(&chain(&error)),
-        Ok(spec) => rendered(&spec),
+    for format in [Format::Yaml, Format::Toml] {
+        let manifest = BackendManifest::parse(text, format, "f")
+            .and_then(|manifest| manifest.spec(&Node::default()));
+        match manifest {
+            Err(error) => one_line(&chain(&error)),
+            Ok(spec) => rendered(&spec),
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 
 #[path = "generators/generator.rs"]
 mod generator;
+#[path = "manifests/units.rs"]
+mod manifests;
 #[path = "../../crates/quadlet/tests/model/model.rs"]
 mod model;
 
@@ -199,8 +201,10 @@ fn command(service: &str) -> Result<Command, String> {
 fn generators_accept_the_examples_without_a_message() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/quadlet/testdata");
     let files = std::fs::read_dir(directory).expect("the examples");
-    let texts: Vec<_> = files
-        .map(|file| std::fs::read_to_string(file.expect("an example").path()).expect("a text"))
+    let paths = files.map(|file| file.expect("an example").path());
+    let texts: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "container"))
+        .map(|path| std::fs::read_to_string(path).expect("a text"))
         .collect();
     assert!(texts.len() >= 5, "{} examples", texts.len());
     for generator in generator::all().unwrap() {
@@ -211,6 +215,28 @@ fn generators_accept_the_examples_without_a_message() {
             "generator {}",
             generator.version
         );
+    }
+}
+
+#[test]
+fn generators_accept_the_units_of_manifests() {
+    for generator in generator::all().unwrap() {
+        let rendered = |spec| manifests::rendered(spec, generator.version).unwrap();
+        let texts: Vec<_> = manifests::all().iter().map(|(_, spec)| rendered(spec)).collect();
+        let services = generator.run(texts.iter().map(String::as_str).enumerate()).unwrap();
+        assert_eq!(services.complaints().next(), None, "generator {}", generator.version);
+        for (n, (stem, spec)) in manifests::all().iter().enumerate() {
+            let service = services.of(n).unwrap_or_else(|| panic!("{stem}: no service"));
+            let argv = systemd::command(service).unwrap();
+            let has = |word: &str| argv.iter().any(|argument| argument.contains(word));
+            assert_eq!(
+                has("sdnotify=healthy"),
+                spec.container.health.is_some(),
+                "{stem}: {argv:?}"
+            );
+            let command = argv.iter().rev().take(spec.container.command.len()).rev();
+            assert!(command.eq(&spec.container.command), "{stem}: {argv:?}");
+        }
     }
 }
 

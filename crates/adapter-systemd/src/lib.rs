@@ -46,6 +46,7 @@ pub mod fuzzing;
 mod generator;
 mod health;
 mod journal;
+mod probe;
 mod process;
 mod processes;
 mod reload_check;

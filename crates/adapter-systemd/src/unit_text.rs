@@ -1,13 +1,16 @@
 //! Maps each setting of a unit to Quadlet, and places the ownership label and the revision. `quadlet` renders the text.
 
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use companion_core::model::container::{
-    ContainerSpec, Network, PortMapping, Protocol, RestartPolicy,
+    AbsolutePath, ContainerSpec, Network, PortMapping, Protocol, RestartPolicy,
 };
 use companion_core::model::unit::UnitSpec;
-use quadlet::{Container, ContainerUnit, Extension, HostAddress};
+use quadlet::{Container, ContainerUnit, Extension, HostAddress, Secret, Stop};
 
+use crate::probe;
 use crate::scope::Scope;
 use crate::selinux;
 
@@ -23,9 +26,10 @@ pub(crate) const REVISION_VARIABLE: &str = "COMPANION_REVISION";
 
 /// With `Pull=never` a start only creates the container, which takes less than a second on an idle machine; two minutes
 /// cover a small board that boots with thirty other containers. The host's default may be lower (Fedora's is 45 s).
-const TIMEOUT_START: Duration = Duration::from_secs(120);
+/// A health check has this much in addition to its own times.
+pub(crate) const TIMEOUT_START: NonZeroU32 = count(120);
 /// How much longer systemd waits than Podman, so that Podman kills the container and cleans up.
-const STOP_MARGIN: Duration = Duration::from_secs(20);
+const STOP_MARGIN: NonZeroU32 = count(20);
 
 /// The restart delay in seconds from which restarts alone never reach systemd's default limit: 5 of them take 10 s.
 const UNLIMITED_FROM: u32 = 2;
@@ -39,7 +43,10 @@ const UNLIMITED_FROM: u32 = 2;
 /// - `[Quadlet] DefaultDependencies=false`: a user's manager never reaches `network-online.target` by itself, and each
 ///   first start would wait 90 s for it (podman issue 24588). A container that fails without a network is restarted.
 /// - The label of each mount on a host with SELinux (`z`, `Z`), which Podman ignores elsewhere.
-/// - `TimeoutStartSec=` always, and `TimeoutStopSec=` above `StopTimeout=` if that is given.
+/// - `TimeoutStartSec=` always, above the times of a health check, and `TimeoutStopSec=` above `StopTimeout=` if that
+///   is given.
+/// - `RequiresMountsFor=` for the host's paths: a container that started before its file system was mounted would get,
+///   or fill, the empty directory below. A user's manager knows the mounts of the system, but starts none of them.
 /// - No start limit if `RestartSec=` is 2 s or more: restarts alone never reach the host's limit, by default 5 starts
 ///   in 10 s, so a crashing companion restarts indefinitely in any case; but requested starts count too, and five changes
 ///   in a row would make it fail. With a shorter delay (100 ms by default) the host's limit stays and ends a crash loop.
@@ -49,6 +56,7 @@ pub fn container_unit(unit: &UnitSpec, scope: Scope) -> ContainerUnit {
     let revision = unit.revision.to_string();
     let mut made = ContainerUnit::new(container(unit, scope));
     made.unit.description = Some(unit.description.clone());
+    made.unit.requires_mounts_for = required_mounts(unit);
     made.service.environment.insert(REVISION_VARIABLE, &revision);
     made.service.restart = Some(match spec.restart {
         RestartPolicy::Always => quadlet::RestartPolicy::Always,
@@ -59,8 +67,8 @@ pub fn container_unit(unit: &UnitSpec, scope: Scope) -> ContainerUnit {
     if spec.restart_delay.is_some_and(|delay| delay >= UNLIMITED_FROM) {
         made.unit.start_limit_interval = Some(Duration::ZERO);
     }
-    made.service.timeout_start = Some(TIMEOUT_START);
-    made.service.timeout_stop = spec.stop_timeout.map(|stop| seconds(stop) + STOP_MARGIN);
+    made.start = probe::start(spec.health.as_ref());
+    made.stop = spec.stop_timeout.map(|grace| Stop { grace, margin: STOP_MARGIN });
     made.service.memory_max = spec.memory.map(|memory| memory.bytes());
     made.service.cpu_quota = spec.cpu_quota.map(|quota| quota.percent());
     made.install.wanted_by = vec![scope.wanted_by().to_owned()];
@@ -99,6 +107,14 @@ fn container(unit: &UnitSpec, scope: Scope) -> Container {
         ("companion.revision".to_owned(), unit.revision.to_string()),
     ]
     .into();
+    container.secrets = spec
+        .secret_environment
+        .iter()
+        .map(|(variable, secret)| Secret {
+            name: secret.to_string(),
+            variable: variable.to_string(),
+        })
+        .collect();
     if spec.drop_all_capabilities {
         container.drop_capabilities = vec!["all".to_owned()];
     }
@@ -110,7 +126,6 @@ fn container(unit: &UnitSpec, scope: Scope) -> Container {
     container.exec = spec.command.clone();
     container.working_dir = spec.working_dir.as_ref().map(|path| path.as_str().to_owned());
     container.pull = Some(quadlet::Pull::Never);
-    container.stop_timeout = spec.stop_timeout.map(seconds);
     container.podman_args = pinned(spec).map(str::to_owned).collect();
     container
 }
@@ -145,6 +160,19 @@ fn pinned(spec: &ContainerSpec) -> impl Iterator<Item = &'static str> {
     PINNED.into_iter().chain(writable)
 }
 
+/// Returns the paths of the host that the container needs; of a rendered file its directory, which keeps its name.
+///
+/// `RequiresMountsFor=` has no escape for quotes and backslashes. Quadlet names the paths of volumes there itself.
+fn required_mounts(unit: &UnitSpec) -> Vec<String> {
+    let path = |source: &AbsolutePath| match source.parent() {
+        Some(directory) if unit.config.as_ref() == Some(source) => directory.display().to_string(),
+        _ => source.to_string(),
+    };
+    let paths: BTreeSet<String> =
+        unit.container.mounts.iter().map(|mount| path(&mount.source)).collect();
+    paths.into_iter().filter(|path| !path.contains(['"', '\'', '\\'])).collect()
+}
+
 fn port(port: &PortMapping) -> quadlet::PublishPort {
     quadlet::PublishPort {
         host_ip: port.address,
@@ -177,6 +205,12 @@ fn mounts(unit: &UnitSpec, container: &mut Container) {
             relabel: selinux::label(&mount.source, unit.config.as_ref()),
         })
         .collect();
+    container.volumes.extend(spec.volumes.iter().map(|volume| quadlet::Volume {
+        source: quadlet::VolumeSource::Named(volume.name.to_string()),
+        destination: volume.target.as_str().to_owned(),
+        read_only: volume.read_only,
+        relabel: None,
+    }));
     container.tmpfs = spec
         .tmpfs
         .iter()
@@ -200,7 +234,14 @@ fn mounts(unit: &UnitSpec, container: &mut Container) {
         .collect();
 }
 
-fn seconds(count: u32) -> Duration {
+const fn count(seconds: u32) -> NonZeroU32 {
+    match NonZeroU32::new(seconds) {
+        Some(count) => count,
+        None => NonZeroU32::MIN,
+    }
+}
+
+pub(crate) fn seconds(count: u32) -> Duration {
     Duration::from_secs(count.into())
 }
 

@@ -274,7 +274,7 @@ impl Catalog {
     pub fn add_backend(
         &mut self,
         app: AppId,
-        manifest: BackendManifest,
+        manifest: &BackendManifest,
     ) -> Result<CompanionName, CatalogError> {
         let spec = manifest.spec(&self.node);
         let spec = spec.map_err(|source| CatalogError::Backend { app: app.clone(), source })?;

@@ -52,6 +52,10 @@ pub struct Node {
     pub frame_ancestors: Vec<String>,
     /// The ports of the pages.
     pub page_ports: PagePorts,
+    /// What `{{NAME}}` in the `derived_env` of backends' manifests stands for, such as `HOST_IP` and `HOST_MDNS`. Names
+    /// are capitals, digits and `_`, values one line.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
     /// The node's RPC.
     pub bitcoin: BitcoinRpc,
     /// The node's lnd.
@@ -72,6 +76,7 @@ impl Default for Node {
             host_names: Vec::new(),
             frame_ancestors: Vec::new(),
             page_ports: PagePorts::default(),
+            facts: BTreeMap::new(),
             bitcoin: BitcoinRpc::default(),
             lnd: Lnd::default(),
             electrs: Electrs::default(),
@@ -125,6 +130,13 @@ impl Node {
                 let rule =
                     "must be `host` or `host:port` in lower case, as in an image's reference";
                 return Err(InvalidValue::new("insecure_registries", registry, rule));
+            }
+        }
+        for (name, value) in &self.facts {
+            let one_line = value.len() <= 4096 && !value.chars().any(char::is_control);
+            if !is_fact_name(name) || !one_line {
+                let rule = "must be a name of capitals, digits and `_`, its value one line";
+                return Err(InvalidValue::new("facts", name, rule));
             }
         }
         for (name, value) in &self.build_arguments {
@@ -292,6 +304,13 @@ impl Electrs {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether `text` can be the name of a fact.
+pub(crate) fn is_fact_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
 /// Whether `text` is the address of a version 3 onion service with its port.

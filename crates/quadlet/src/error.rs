@@ -82,8 +82,8 @@ pub enum Refusal {
         /// The value.
         value: Excerpt,
     },
-    /// A quote in a key without an escape for it.
-    #[error("{value} contains a quote")]
+    /// A quote, or where systemd would read it as an escape a backslash, in a key without an escape for it.
+    #[error("{value} contains a quote or a backslash")]
     Quote {
         /// The value.
         value: Excerpt,

@@ -25,6 +25,7 @@ pub(crate) fn spell(class: Class, words: &[&str]) -> Result<String, Refusal> {
         Class::Scalar | Class::Line => one(words, line::argument),
         Class::SystemdText => one(words, line::text),
         Class::Bool | Class::SystemdValue => one(words, line::verbatim),
+        Class::SystemdPaths => joined(words, words::path),
         Class::UnitNames => Ok(words.join(" ")),
         Class::Strv => joined(words, words::unescaped),
         Class::Args | Class::KeyVal | Class::LastArgs => joined(words, words::argument),

@@ -29,6 +29,8 @@ pub(crate) enum Class {
     SystemdValue,
     /// `Environment=` of `[Service]`: split, unquoted, unescaped and `%` expanded by systemd.
     SystemdEnvironment,
+    /// Absolute paths joined by blanks, unquoted but not unescaped by systemd, with `%` expanded.
+    SystemdPaths,
     /// Unit names joined by blanks, read by systemd in `[Unit]` and by Quadlet in `[Install]`.
     UnitNames,
 }
@@ -66,6 +68,7 @@ pub(crate) const DESCRIPTION: Key = key("Unit", "Description", Class::SystemdTex
 pub(crate) const WANTS: Key = key("Unit", "Wants", Class::UnitNames);
 pub(crate) const REQUIRES: Key = key("Unit", "Requires", Class::UnitNames);
 pub(crate) const AFTER: Key = key("Unit", "After", Class::UnitNames);
+pub(crate) const REQUIRES_MOUNTS_FOR: Key = key("Unit", "RequiresMountsFor", Class::SystemdPaths);
 pub(crate) const START_LIMIT_INTERVAL: Key =
     key("Unit", "StartLimitIntervalSec", Class::SystemdValue);
 pub(crate) const START_LIMIT_BURST: Key = key("Unit", "StartLimitBurst", Class::SystemdValue);
@@ -88,6 +91,7 @@ pub(crate) const MOUNT: Key = container("Mount", Class::Args).since(4, 5).before
 pub(crate) const TMPFS: Key = container("Tmpfs", Class::Line).since(4, 5).before_that("--tmpfs");
 pub(crate) const ADD_DEVICE: Key = container("AddDevice", Class::Strv);
 pub(crate) const ENVIRONMENT: Key = container("Environment", Class::KeyVal);
+pub(crate) const SECRET: Key = container("Secret", Class::Args).since(4, 5).before_that("--secret");
 pub(crate) const LABEL: Key = container("Label", Class::KeyVal);
 pub(crate) const DROP_CAPABILITY: Key = container("DropCapability", Class::Strv);
 pub(crate) const ADD_CAPABILITY: Key = container("AddCapability", Class::Strv);
@@ -101,6 +105,18 @@ pub(crate) const EXEC: Key = container("Exec", Class::LastArgs);
 pub(crate) const PULL: Key = container("Pull", Class::Scalar).since(4, 6).before_that("--pull");
 pub(crate) const STOP_TIMEOUT: Key =
     container("StopTimeout", Class::Scalar).since(5, 0).before_that("--stop-timeout");
+/// `Notify=healthy`; a 4.x generator reads the value as `no`.
+pub(crate) const NOTIFY_HEALTHY: Key = container("Notify", Class::Scalar).since(5, 0);
+pub(crate) const HEALTH_CMD: Key =
+    container("HealthCmd", Class::Scalar).since(4, 5).before_that("--health-cmd");
+pub(crate) const HEALTH_INTERVAL: Key =
+    container("HealthInterval", Class::Scalar).since(4, 5).before_that("--health-interval");
+pub(crate) const HEALTH_TIMEOUT: Key =
+    container("HealthTimeout", Class::Scalar).since(4, 5).before_that("--health-timeout");
+pub(crate) const HEALTH_RETRIES: Key =
+    container("HealthRetries", Class::Scalar).since(4, 5).before_that("--health-retries");
+pub(crate) const HEALTH_START_PERIOD: Key =
+    container("HealthStartPeriod", Class::Scalar).since(4, 5).before_that("--health-start-period");
 pub(crate) const PODMAN_ARGS: Key = container("PodmanArgs", Class::Args);
 
 pub(crate) const SERVICE_ENVIRONMENT: Key =

@@ -43,8 +43,8 @@ pub use error::{Excerpt, Refusal, RenderError};
 pub use extension::extension_value;
 pub use names::UnitName;
 pub use unit::{
-    Container, ContainerUnit, Device, Environment, Extension, HOST_LOOPBACK, HostAddress,
-    HostEntry, Install, Network, Protocol, PublishPort, Pull, Quadlet, Relabel, RestartPolicy,
-    Service, Tmpfs, Unit, User, Volume, VolumeSource,
+    Container, ContainerUnit, Device, Environment, Extension, HOST_LOOPBACK, HealthCheck,
+    HostAddress, HostEntry, Install, Network, Protocol, PublishPort, Pull, Quadlet, Relabel,
+    RestartPolicy, Secret, Service, Start, Stop, Tmpfs, Unit, User, Volume, VolumeSource,
 };
 pub use version::{PodmanVersion, VersionError};

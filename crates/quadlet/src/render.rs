@@ -1,6 +1,7 @@
 //! Renders a unit: the order of sections and lines. Escaping is separate.
 
 mod container;
+mod limits;
 mod lines;
 mod sections;
 
@@ -13,8 +14,8 @@ impl ContainerUnit {
     /// The same unit and version give the same bytes: sections in the order `[Unit]`, `[Container]`, `[Service]`,
     /// `[Install]`, `[Quadlet]`, `[X-…]`, keys in a fixed order within each, maps by key. Sections without lines are
     /// omitted. Before the first version with a key, an option in `PodmanArgs=` replaces it: `HostName`, `WorkingDir`
-    /// and `Pull` before 4.6, `Tmpfs` and `Mount` before 4.5, `Entrypoint` and `StopTimeout` before 5.0, `AddHost`
-    /// before 5.3.
+    /// and `Pull` before 4.6, `Tmpfs`, `Mount` and `Secret` before 4.5, `Entrypoint` and `StopTimeout` before 5.0,
+    /// `AddHost` before 5.3. A start that waits for health needs 5.0.
     ///
     /// # Errors
     ///
@@ -28,7 +29,10 @@ impl ContainerUnit {
         let mut lines = Lines::new(version);
         sections::unit(&mut lines, &self.unit)?;
         container::container(&mut lines, &self.container)?;
+        limits::in_container(&mut lines, &self.start, self.stop)?;
         sections::service(&mut lines, &self.service)?;
+        limits::in_service(&mut lines, &self.start, self.stop)?;
+        sections::resources(&mut lines, &self.service)?;
         sections::install(&mut lines, &self.install)?;
         sections::quadlet(&mut lines, &self.quadlet)?;
         sections::extensions(&mut lines, &self.extensions)?;

@@ -3,13 +3,15 @@
 //! Empty, unset or false settings render nothing, so adding a setting here does not change units without it.
 
 mod container;
+mod limits;
 mod mounts;
 mod service;
 
 pub use container::{
     Container, Device, HOST_LOOPBACK, HostAddress, HostEntry, Network, Protocol, PublishPort, Pull,
-    User,
+    Secret, User,
 };
+pub use limits::{HealthCheck, Start, Stop};
 pub use mounts::{Relabel, Tmpfs, Volume, VolumeSource};
 pub use service::{Environment, Install, Quadlet, RestartPolicy, Service, Unit};
 
@@ -24,6 +26,10 @@ pub struct ContainerUnit {
     pub service: Service,
     /// `[Install]`: which targets pull it in.
     pub install: Install,
+    /// When a start is complete, and its limit; in `[Container]` and `[Service]`.
+    pub start: Start,
+    /// How long a stop may take, in `[Container]` and `[Service]`; the defaults of Podman and systemd if unset.
+    pub stop: Option<Stop>,
     /// `[Quadlet]`: the generator's own additions.
     pub quadlet: Quadlet,
     /// `[X-…]` sections, which Quadlet copies and systemd ignores, in the order given.
@@ -38,6 +44,8 @@ impl ContainerUnit {
             unit: Unit::default(),
             container,
             service: Service::default(),
+            start: Start::default(),
+            stop: None,
             install: Install::default(),
             quadlet: Quadlet::default(),
             extensions: Vec::new(),

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use archipelago_companions::catalog::{COMPANIONS_LIMIT, CatalogFile};
-use archipelago_companions::manifest::BackendManifest;
+use archipelago_companions::manifest::{BackendManifest, Format};
 use archipelago_companions::{Catalog, CatalogError};
 
 const MIB: u64 = 1024 * 1024;
@@ -60,7 +60,7 @@ fn deep_nesting_is_refused_without_a_stack_overflow() {
     for text in &texts {
         let refusal = CatalogFile::parse(text, "own.toml").unwrap_err().to_string();
         assert!(refusal.len() < 2048, "{} bytes", refusal.len());
-        assert!(BackendManifest::parse(text).is_err());
+        assert!(BackendManifest::parse(text, Format::Toml, "manifest.toml").is_err());
     }
 }
 

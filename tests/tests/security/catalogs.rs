@@ -1,6 +1,6 @@
 //! Raw passthrough: a catalog contains only keys of its schema, and nothing else reaches a unit.
 
-use archipelago_companions::manifest::BackendManifest;
+use archipelago_companions::manifest::{BackendManifest, Format};
 
 use crate::companions_of;
 
@@ -120,8 +120,10 @@ fn every_dangerous_key_is_refused_in_every_table() {
                 "{table} {key}: {refusal}"
             );
         }
-        let manifest = format!("name = \"x\"\nimage = \"a.example/x\"\n{key} = true\n");
-        let refusal = BackendManifest::parse(&manifest).unwrap_err().to_string();
+        let manifest =
+            format!("app: {{ id: x, container: {{ image: a.example/x, {key}: true }} }}\n");
+        let refusal = BackendManifest::parse(&manifest, Format::Yaml, "manifest.yml");
+        let refusal = refusal.unwrap_err().to_string();
         assert!(refusal.contains(key), "{refusal}");
     }
 }

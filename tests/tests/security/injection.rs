@@ -46,6 +46,7 @@ fn plain(field: Field) -> &'static str {
         Field::BindSource
         | Field::BindDestination
         | Field::TmpfsDestination
+        | Field::MountPath
         | Field::WorkingDir => "/plain",
         Field::Device => "/dev/plain",
         Field::Image => "localhost/plain:1",
@@ -124,6 +125,8 @@ fn catalog_fields(text: &str) -> Vec<(&'static str, String)> {
             "mount target",
             container(&format!("mounts = [{{ source = \"/out\", target = {value} }}]")),
         ),
+        ("volume", container(&format!("volumes = [{{ name = {value}, target = \"/v\" }}]"))),
+        ("secret", container(&format!("secret_environment = {{ A = {value} }}"))),
         ("tmpfs", container(&format!("tmpfs = [{{ target = {value} }}]"))),
         ("tmpfs size", container(&format!("tmpfs = [{{ target = \"/t\", size = {value} }}]"))),
         ("variable name", container(&format!("environment = {{ {value} = \"x\" }}"))),
@@ -210,7 +213,7 @@ fn check_keys(field: &str, piece: &str, spec: &CompanionSpec) -> bool {
     let Ok(text) = unit.render(version) else { return false };
     for (section, key) in keys(&text) {
         let known: &[&str] = match section.as_str() {
-            "Unit" => &["Description", "StartLimitIntervalSec"],
+            "Unit" => &["Description", "RequiresMountsFor", "StartLimitIntervalSec"],
             "Container" => &[
                 "AddCapability",
                 "AddDevice",
@@ -228,6 +231,7 @@ fn check_keys(field: &str, piece: &str, spec: &CompanionSpec) -> bool {
                 "PodmanArgs",
                 "PublishPort",
                 "Pull",
+                "Secret",
                 "Tmpfs",
                 "User",
                 "Group",

@@ -1,5 +1,6 @@
 //! Image references: only registries, never a transport, an option or a path.
 
+use archipelago_companions::manifest::{BackendManifest, Format};
 use companion_core::model::container::NetworkName;
 use companion_core::model::image::ImageRef;
 
@@ -121,11 +122,9 @@ fn invalid_reference_is_refused_in_every_catalog_field() {
         for (index, place) in places.iter().enumerate() {
             assert!(companions_of(place).is_err() || (is_path && index > 0), "{place}");
         }
-        let manifest = format!("name = \"x\"\nimage = {value}\n");
-        assert!(
-            archipelago_companions::manifest::BackendManifest::parse(&manifest).is_err(),
-            "{text:?}"
-        );
+        let manifest = format!("[app]\nid = \"x\"\n[app.container]\nimage = {value}\n");
+        let manifest = BackendManifest::parse(&manifest, Format::Toml, "manifest.toml");
+        assert!(manifest.is_err(), "{text:?}");
     }
 }
 

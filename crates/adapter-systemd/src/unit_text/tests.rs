@@ -1,7 +1,7 @@
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::{
     AbsolutePath, BindMount, Capability, ContainerUser, CpuQuota, Device, EnvName, ExtraHost,
-    HostName, Memory, NetworkName, Tmpfs,
+    HealthCheck, HostName, Memory, NamedVolume, NetworkName, Probe, SecretName, Tmpfs, VolumeName,
 };
 use companion_core::model::hook::ConfigId;
 use companion_core::model::image::ImageId;
@@ -135,9 +135,26 @@ fn everything_that_a_backend_may_ask_for_is_said() {
         restart: RestartPolicy::OnFailure,
         stop_timeout: Some(30),
         working_dir: Some(path("/")),
+        volumes: vec![NamedVolume {
+            name: VolumeName::new("data_1").unwrap(),
+            target: path("/data"),
+            read_only: true,
+        }],
+        secret_environment: [(EnvName::new("PASSWORD").unwrap(), SecretName::new("rpc").unwrap())]
+            .into(),
+        health: Some(HealthCheck {
+            start_period: 600,
+            ..HealthCheck::new(Probe::Command("bitcoin-cli ping".to_owned()))
+        }),
         ..ContainerSpec::default()
     };
     let lines = [
+        "Volume=data_1:/data:ro",
+        "Secret=\"rpc,type=env,target=PASSWORD\"",
+        "Notify=healthy",
+        "HealthTimeout=5s",
+        // The start period, three checks of 5 s and 30 s between them, and 120 s.
+        "TimeoutStartSec=825",
         "WorkingDir=/",
         "Network=backends",
         "PublishPort=127.0.0.1:18083:80/udp",
@@ -155,6 +172,7 @@ fn everything_that_a_backend_may_ask_for_is_said() {
     let text = text(spec, Scope::User);
     assert_lines(&text, &lines);
     assert!(text.contains("/dev/ttyUSB0:/dev/modem"), "{text}");
+    assert!(text.contains("exec $$t /bin/sh -c 'bitcoin-cli ping'\"]\n"), "{text}");
 }
 
 /// containers.conf(5) applies to a setting that the unit leaves out.
@@ -190,4 +208,23 @@ fn the_hosts_start_limit_ends_fast_crash_loops_only() {
     };
     assert!(limited(None) && limited(Some(0)) && limited(Some(1)));
     assert!(!limited(Some(2)) && !limited(Some(10)));
+}
+
+#[test]
+fn a_unit_requires_the_mounts_of_its_paths() {
+    let mount = |source: &str, target: &str| BindMount {
+        source: path(source),
+        target: path(target),
+        read_only: true,
+    };
+    let mounts = vec![
+        mount("/srv/my data", "/a"),
+        mount("/var/lib/archipelago/bitcoin-ui/nginx.conf", "/b"),
+        mount("/srv/it's", "/c"),
+    ];
+    let mut unit = unit(ContainerSpec { mounts, ..ContainerSpec::default() });
+    unit.config = Some(unit.container.mounts[1].source.clone());
+    let text = container_unit(&unit, Scope::System).render(PODMAN).unwrap();
+    let line = "RequiresMountsFor=\"/srv/my data\" /var/lib/archipelago/bitcoin-ui";
+    assert_lines(&text, &[line]);
 }

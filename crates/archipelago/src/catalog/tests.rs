@@ -1,6 +1,7 @@
 use companion_core::model::container::{AbsolutePath, ContainerSpec, Network};
 
 use super::*;
+use crate::manifest::Format;
 
 fn app(id: &str) -> AppId {
     AppId::new(id).unwrap()
@@ -345,24 +346,26 @@ fn same_port_on_overlapping_addresses_is_refused() {
 }
 
 fn manifest(name: &str, more: &str) -> BackendManifest {
-    let text = format!("name = \"{name}\"\nimage = \"a.example/x\"\n{more}");
-    BackendManifest::parse(&text).unwrap()
+    let container = "[app.container]\nimage = \"a.example/x\"\n";
+    let text = format!("[app]\nid = \"{name}\"\n{container}{more}");
+    BackendManifest::parse(&text, Format::Toml, "manifest.toml").unwrap()
 }
 
 #[test]
 fn refused_backend_leaves_the_catalog_unchanged() {
     let mut catalog = Catalog::builtin();
-    let port = "ports = [{ host = 18083, container = 80 }]";
-    let clash = catalog.add_backend(app("x"), manifest("x", port)).unwrap_err();
+    let port = "[[app.ports]]\nhost = 18083\ncontainer = 80\n";
+    let clash = catalog.add_backend(app("x"), &manifest("x", port)).unwrap_err();
     assert!(matches!(clash, CatalogError::SamePort { .. }), "{clash}");
-    let taken = catalog.add_backend(app("x"), manifest("archy-lnd-ui", "")).unwrap_err();
+    let taken = catalog.add_backend(app("x"), &manifest("archy-lnd-ui", "")).unwrap_err();
     assert!(matches!(taken, CatalogError::NameTaken { .. }), "{taken}");
     let host = format!("network = \"host\"\n{port}");
-    let invalid = catalog.add_backend(app("x"), manifest("x", &host)).unwrap_err();
+    let invalid = catalog.add_backend(app("x"), &manifest("x", &host)).unwrap_err();
     assert!(matches!(invalid, CatalogError::Backend { .. }), "{invalid}");
     assert_eq!(catalog, Catalog::builtin());
-    assert_eq!(catalog.add_backend(app("x"), manifest("x", "")).unwrap().as_str(), "x");
-    catalog.add_backend(app("x"), manifest("x", "read_only = true")).unwrap();
+    assert_eq!(catalog.add_backend(app("x"), &manifest("x", "")).unwrap().as_str(), "x");
+    let changed = manifest("x", "[app.security]\nreadonly_root = false\n");
+    catalog.add_backend(app("x"), &changed).unwrap();
     assert_eq!(names(&catalog, "x"), ["x"]);
 }
 

@@ -12,7 +12,7 @@ use companion_core::supervisor::RESYNC;
 
 use super::*;
 use crate::catalog::BITCOIN_UI_HOOK;
-use crate::manifest::BackendManifest;
+use crate::manifest::{BackendManifest, Format};
 use crate::published::{read_events, read_status};
 
 mod metrics;
@@ -155,11 +155,11 @@ async fn failed_removal_is_retried_by_a_process_without_the_app_in_its_catalog()
 #[tokio::test(start_paused = true)]
 async fn backend_is_installed_and_removed_with_its_app() {
     let bench = Bench::new();
-    let text = "name = \"lnd\"\nimage = \"registry.example/lnd:1\"\n";
-    let manifest = BackendManifest::parse(text).unwrap();
-    bench.host.publish(&manifest.image, "lnd");
+    let text = "app:\n  id: lnd\n  container: { image: registry.example/lnd:1 }\n";
+    let manifest = BackendManifest::parse(text, Format::Yaml, "manifest.yml").unwrap();
+    bench.host.publish(&"registry.example/lnd:1".to_owned().try_into().unwrap(), "lnd");
     let mut catalog = Catalog::builtin();
-    catalog.add_backend(app("lnd"), manifest).unwrap();
+    catalog.add_backend(app("lnd"), &manifest).unwrap();
     let companions = bench.process(catalog);
     assert_eq!(companions.install_for(&app("lnd")).await.unwrap(), Failures::new());
     let ready = companions.status().await.unwrap();

@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use super::companion::InvalidValue;
 
+mod health;
 mod limits;
 mod names;
 mod paths;
 
+pub use health::{Endpoint, HealthCheck, HttpUrl, Probe};
 pub use limits::{CpuQuota, Memory};
-pub use names::{Capability, EnvName, ExtraHost, HostName, NetworkName};
-pub use paths::{AbsolutePath, BindMount, Device, Tmpfs};
+pub use names::{Capability, EnvName, ExtraHost, HostName, NetworkName, SecretName, VolumeName};
+pub use paths::{AbsolutePath, BindMount, Device, NamedVolume, Tmpfs};
 
 /// The maximum number of entries of a list.
 pub const LIST_LIMIT: usize = 256;
@@ -118,12 +120,19 @@ pub struct ContainerSpec {
     /// Files and directories of the host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<BindMount>,
+    /// Volumes of the engine.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<NamedVolume>,
     /// Directories in memory.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tmpfs: Vec<Tmpfs>,
     /// Environment of the container's first process. Not for secrets: a unit can be read by others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<EnvName, String>,
+    /// Variables whose values are secrets of the engine's store. The unit has the names alone, and a start fails while one
+    /// is missing. A changed secret takes effect at the next start.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_environment: BTreeMap<EnvName, SecretName>,
     /// User and group inside the container; the image's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<ContainerUser>,
@@ -172,6 +181,9 @@ pub struct ContainerSpec {
     /// Seconds a stop may take before the container is killed; the host's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_timeout: Option<u32>,
+    /// What has to succeed before the start is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthCheck>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde requires this signature")]
@@ -196,9 +208,18 @@ impl ContainerSpec {
         self.validate_lists()?;
         self.validate_words()?;
         self.devices.iter().try_for_each(Device::validate)?;
+        if let Some(both) =
+            self.secret_environment.keys().find(|name| self.environment.contains_key(name))
+        {
+            let rule = "is also in the environment";
+            return Err(InvalidValue::new("secret_environment", both.as_str(), rule));
+        }
+        self.health.as_ref().map_or(Ok(()), HealthCheck::validate)?;
         let mut targets = BTreeSet::new();
         let mount_targets = self.mounts.iter().map(|mount| &mount.target);
-        for target in mount_targets.chain(self.tmpfs.iter().map(|tmpfs| &tmpfs.target)) {
+        let volume_targets = self.volumes.iter().map(|volume| &volume.target);
+        let tmpfs_targets = self.tmpfs.iter().map(|tmpfs| &tmpfs.target);
+        for target in mount_targets.chain(volume_targets).chain(tmpfs_targets) {
             if !targets.insert(target) {
                 return Err(InvalidValue::new(
                     "mounts",
@@ -235,8 +256,10 @@ impl ContainerSpec {
         let lists = [
             ("ports", self.ports.len()),
             ("mounts", self.mounts.len()),
+            ("volumes", self.volumes.len()),
             ("tmpfs", self.tmpfs.len()),
             ("environment", self.environment.len()),
+            ("secret_environment", self.secret_environment.len()),
             ("capabilities", self.capabilities.len()),
             ("devices", self.devices.len()),
             ("extra_hosts", self.extra_hosts.len()),

@@ -25,6 +25,18 @@ pub(super) fn unescaped(word: &str) -> Result<String, Refusal> {
     Ok(if quote { format!("\"{doubled}\"") } else { doubled })
 }
 
+/// A path that systemd unquotes without unescaping, and expands `%` in.
+pub(super) fn path(word: &str) -> Result<String, Refusal> {
+    if let Some(found) = word.chars().find(|c| c.is_control()) {
+        return Err(control(word, found));
+    }
+    if word.contains(['"', '\'', '\\']) {
+        return Err(Refusal::Quote { value: Excerpt::of(word) });
+    }
+    let doubled = word.replace('%', "%%");
+    Ok(if word.contains(char::is_whitespace) { format!("\"{doubled}\"") } else { doubled })
+}
+
 /// An assignment that systemd unquotes, unescapes and expands `%` in; `$` is not special, and tab and line feed are the
 /// only control characters that systemd accepts.
 pub(super) fn assignment(word: &str) -> Result<String, Refusal> {

@@ -54,7 +54,7 @@ pub(super) fn container(lines: &mut Lines, container: &Container) -> Result<(), 
     command(lines, container)
 }
 
-/// The command, the pull policy, and the stop timeout.
+/// The command and the pull policy.
 fn command(lines: &mut Lines, container: &Container) -> Result<(), RenderError> {
     if let Some(path) = &container.working_dir {
         checked(&keys::WORKING_DIR, names::check_path(path))?;
@@ -79,18 +79,7 @@ fn command(lines: &mut Lines, container: &Container) -> Result<(), RenderError> 
         checked(&keys::PODMAN_ARGS, names::check_option(argument))?;
     }
     let arguments: Vec<&str> = container.podman_args.iter().map(String::as_str).collect();
-    lines.words(&keys::PODMAN_ARGS, &arguments)?;
-    if let Some(timeout) = container.stop_timeout {
-        if timeout.subsec_nanos() != 0 {
-            let value = Excerpt::of(&format!("{timeout:?}"));
-            checked(
-                &keys::STOP_TIMEOUT,
-                Err(Refusal::Invalid { value, expected: "a whole number of seconds" }),
-            )?;
-        }
-        lines.value(&keys::STOP_TIMEOUT, &timeout.as_secs().to_string())?;
-    }
-    Ok(())
+    lines.words(&keys::PODMAN_ARGS, &arguments)
 }
 
 /// Separate `User=` and `Group=`: only newer versions read `User=0:0`.
@@ -274,6 +263,12 @@ fn variables(lines: &mut Lines, container: &Container) -> Result<(), RenderError
         checked(&keys::ENVIRONMENT, names::check_variable(name))?;
         lines.pair(&keys::ENVIRONMENT, name, value, true)?;
     }
+    for secret in &container.secrets {
+        checked(&keys::SECRET, names::check_resource(&secret.name, 253))?;
+        checked(&keys::SECRET, names::check_variable(&secret.variable))?;
+        let text = format!("{},type=env,target={}", secret.name, secret.variable);
+        lines.value(&keys::SECRET, &text)?;
+    }
     for (name, value) in &container.labels {
         checked(&keys::LABEL, names::check_label(name))?;
         lines.pair(&keys::LABEL, name, value, false)?;
@@ -289,8 +284,7 @@ fn capabilities(lines: &mut Lines, key: &Key, names: &[String]) -> Result<(), Re
     lines.words(key, &words)
 }
 
-/// A single plain word is written unchanged; anything else as the JSON array of `podman run --entrypoint`, which can
-/// express every character but NUL.
+/// A single plain word is written unchanged; anything else as the JSON array of `podman run --entrypoint`.
 fn entrypoint(words: &[String]) -> Result<String, Refusal> {
     if let [word] = words
         && !word.starts_with('[')
@@ -298,8 +292,13 @@ fn entrypoint(words: &[String]) -> Result<String, Refusal> {
     {
         return Ok(word.clone());
     }
+    json_array(words.iter().map(String::as_str))
+}
+
+/// A JSON array, which `podman run` reads for an entrypoint and a health check. It can express every character but NUL.
+pub(super) fn json_array<'a>(words: impl Iterator<Item = &'a str>) -> Result<String, Refusal> {
     let mut text = String::from("[");
-    for (index, word) in words.iter().enumerate() {
+    for (index, word) in words.enumerate() {
         if word.is_empty() {
             return Err(Refusal::Empty);
         }

@@ -17,6 +17,12 @@ pub(super) fn unit(lines: &mut Lines, unit: &Unit) -> Result<(), RenderError> {
     dependencies(lines, &keys::WANTS, &unit.wants)?;
     dependencies(lines, &keys::REQUIRES, &unit.requires)?;
     dependencies(lines, &keys::AFTER, &unit.after)?;
+    for path in &unit.requires_mounts_for {
+        let key = &keys::REQUIRES_MOUNTS_FOR;
+        names::check_path(path).map_err(|refusal| refusal.at(key.section, key.name))?;
+    }
+    let paths: Vec<&str> = unit.requires_mounts_for.iter().map(String::as_str).collect();
+    lines.words(&keys::REQUIRES_MOUNTS_FOR, &paths)?;
     if let Some(interval) = unit.start_limit_interval {
         lines.value(&keys::START_LIMIT_INTERVAL, &time(&keys::START_LIMIT_INTERVAL, interval)?)?;
     }
@@ -39,15 +45,11 @@ pub(super) fn service(lines: &mut Lines, service: &Service) -> Result<(), Render
     if let Some(delay) = service.restart_delay {
         lines.value(&keys::RESTART_SEC, &time(&keys::RESTART_SEC, delay)?)?;
     }
-    for (key, limit) in [
-        (&keys::TIMEOUT_START_SEC, service.timeout_start),
-        (&keys::TIMEOUT_STOP_SEC, service.timeout_stop),
-    ] {
-        if let Some(limit) = limit {
-            not_zero(key, limit.as_nanos() == 0)?;
-            lines.value(key, &time(key, limit)?)?;
-        }
-    }
+    Ok(())
+}
+
+/// Limits on memory and processor time.
+pub(super) fn resources(lines: &mut Lines, service: &Service) -> Result<(), RenderError> {
     if let Some(bytes) = service.memory_max {
         not_zero(&keys::MEMORY_MAX, bytes == 0)?;
         lines.value(&keys::MEMORY_MAX, &size(bytes))?;
@@ -117,7 +119,7 @@ fn dependencies(lines: &mut Lines, key: &Key, units: &[String]) -> Result<(), Re
     lines.words(key, &words)
 }
 
-fn not_zero(key: &Key, zero: bool) -> Result<(), RenderError> {
+pub(super) fn not_zero(key: &Key, zero: bool) -> Result<(), RenderError> {
     if !zero {
         return Ok(());
     }
@@ -126,7 +128,7 @@ fn not_zero(key: &Key, zero: bool) -> Result<(), RenderError> {
 }
 
 /// Formats a time for systemd: in seconds if whole, otherwise in microseconds.
-fn time(key: &Key, time: Duration) -> Result<String, RenderError> {
+pub(super) fn time(key: &Key, time: Duration) -> Result<String, RenderError> {
     if time.subsec_nanos() == 0 {
         return Ok(time.as_secs().to_string());
     }

@@ -1,11 +1,11 @@
 mod examples;
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 use super::*;
 use crate::{
-    Container, Device, Extension, HostAddress, HostEntry, Network, Protocol, PublishPort, Pull,
-    Tmpfs, Volume,
+    Container, Device, Extension, HealthCheck, HostAddress, HostEntry, Network, Protocol,
+    PublishPort, Pull, Secret, Start, Stop, Tmpfs, Volume,
 };
 
 const OLDEST: PodmanVersion = PodmanVersion::FLOOR;
@@ -48,7 +48,8 @@ fn an_option_of_podman_stands_in_for_a_key_that_came_later() {
     unit.container.working_dir = Some("/w".to_owned());
     unit.container.entrypoint = vec!["/e".to_owned()];
     unit.container.pull = Some(Pull::Never);
-    unit.container.stop_timeout = Some(Duration::from_secs(5));
+    unit.container.secrets.push(Secret { name: "s".to_owned(), variable: "V".to_owned() });
+    unit.stop = Some(Stop { grace: 5, margin: NonZeroU32::MIN });
     let cases = [
         ("HostName=name", "--hostname=name", 4, 6),
         ("AddHost=a:host-gateway", "--add-host=a:host-gateway", 5, 3),
@@ -59,6 +60,7 @@ fn an_option_of_podman_stands_in_for_a_key_that_came_later() {
             5,
         ),
         ("Tmpfs=/t", "--tmpfs=/t", 4, 5),
+        ("Secret=\"s,type=env,target=V\"", "--secret=s,type=env,target=V", 4, 5),
         ("WorkingDir=/w", "--workdir=/w", 4, 6),
         ("Entrypoint=/e", "--entrypoint=/e", 5, 0),
         ("Pull=never", "--pull=never", 4, 6),
@@ -142,22 +144,19 @@ fn memory_is_limited_on_the_service_in_whatever_unit_fits() {
 }
 
 #[test]
-fn times_that_systemd_or_podman_would_round_are_refused() {
+fn times_that_systemd_would_round_are_refused() {
     let mut unit = plain();
     unit.service.restart_delay = Some(Duration::from_nanos(1500));
     assert_eq!(unit.render(DEBIAN).expect_err("1.5 µs").key(), "RestartSec");
     unit.service.restart_delay = Some(Duration::from_micros(1500));
     assert!(text(&unit, DEBIAN).contains("RestartSec=1500us\n"));
-    unit.container.stop_timeout = Some(Duration::from_millis(1500));
-    assert_eq!(unit.render(DEBIAN).expect_err("1.5 s").key(), "StopTimeout");
 }
 
 #[test]
 fn limits_of_zero_are_rejected() {
     type Change = fn(&mut ContainerUnit);
-    let cases: [(&str, Change); 5] = [
-        ("TimeoutStartSec", |unit| unit.service.timeout_start = Some(Duration::ZERO)),
-        ("TimeoutStopSec", |unit| unit.service.timeout_stop = Some(Duration::ZERO)),
+    let cases: [(&str, Change); 4] = [
+        ("TimeoutStartSec", |unit| unit.start = Start::RunningWithin(Duration::ZERO)),
         ("MemoryMax", |unit| unit.service.memory_max = Some(0)),
         ("CPUQuota", |unit| unit.service.cpu_quota = Some(0)),
         ("PublishPort", |unit| unit.container.publish_ports.push(PublishPort::tcp(0, 80))),
@@ -166,6 +165,68 @@ fn limits_of_zero_are_rejected() {
         let mut unit = plain();
         change(&mut unit);
         assert_eq!(unit.render(DEBIAN).expect_err(key).key(), key);
+    }
+}
+
+fn healthy(command: &str) -> ContainerUnit {
+    let seconds = |count| NonZeroU32::new(count).expect("more than zero");
+    let mut unit = plain();
+    unit.start = Start::Healthy {
+        check: HealthCheck {
+            command: command.to_owned(),
+            interval: seconds(30),
+            timeout: seconds(5),
+            retries: seconds(3),
+            start_period: 600,
+        },
+        margin: seconds(60),
+    };
+    unit
+}
+
+/// Archipelago's commit 44f275ed: three checks 30 s apart end after systemd's default limit of 90 s.
+#[test]
+fn a_start_may_take_longer_than_its_health_check() {
+    let text = text(&healthy("curl -f \"http://[::1]:80/%d\""), DEBIAN);
+    let expected = r#"Notify=healthy
+HealthCmd=["CMD-SHELL","curl -f \"http://[::1]:80/%%d\""]
+HealthInterval=30s
+HealthTimeout=5s
+HealthRetries=3
+HealthStartPeriod=600s
+
+[Service]
+TimeoutStartSec=765
+"#;
+    assert!(text.ends_with(expected), "{text}");
+}
+
+#[test]
+fn a_start_that_waits_for_health_needs_podman_5() {
+    let error = healthy("true").render(PodmanVersion::new(4, 9, 5)).expect_err("4.9");
+    assert_eq!(error.key(), "Notify");
+    assert!(healthy("true").render(PodmanVersion::new(5, 0, 0)).is_ok());
+}
+
+#[test]
+fn a_health_check_of_more_than_a_year_is_refused() {
+    let mut unit = healthy("true");
+    if let Start::Healthy { check, .. } = &mut unit.start {
+        (check.retries, check.interval) = (NonZeroU32::MAX, NonZeroU32::MAX);
+    }
+    assert_eq!(unit.render(DEBIAN).expect_err("an age").key(), "TimeoutStartSec");
+}
+
+#[test]
+fn the_paths_of_required_mounts_are_one_list() {
+    let mut unit = plain();
+    let paths = ["/var/lib/my data", "/srv/100%"];
+    unit.unit.requires_mounts_for = paths.map(str::to_owned).to_vec();
+    let line = "RequiresMountsFor=\"/var/lib/my data\" /srv/100%%\n";
+    assert!(text(&unit, OLDEST).contains(line), "{}", text(&unit, OLDEST));
+    for bad in ["relative", "/a\"b", "/a'b", "/a\\b", "/a\nb"] {
+        unit.unit.requires_mounts_for = vec![bad.to_owned()];
+        assert_eq!(unit.render(DEBIAN).expect_err(bad).key(), "RequiresMountsFor");
     }
 }
 

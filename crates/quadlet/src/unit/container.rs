@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
-    time::Duration,
 };
 
 use super::{Environment, Tmpfs, Volume};
@@ -34,6 +33,8 @@ pub struct Container {
     pub devices: Vec<Device>,
     /// `Environment=` of the container.
     pub environment: Environment,
+    /// `Secret=`: secrets of Podman's store in variables of the container.
+    pub secrets: Vec<Secret>,
     /// `Label=`.
     pub labels: BTreeMap<String, String>,
     /// `DropCapability=`, such as `ALL`.
@@ -52,9 +53,6 @@ pub struct Container {
     pub exec: Vec<String>,
     /// `Pull=`.
     pub pull: Option<Pull>,
-    /// `StopTimeout=`: whole seconds between SIGTERM and SIGKILL. Must be below
-    /// [`Service::timeout_stop`](super::Service).
-    pub stop_timeout: Option<Duration>,
     /// `PodmanArgs=`: options of `podman run` in the form `--name=value`. Podman reads them after all others, so they
     /// override both keys and the defaults of containers.conf(5).
     pub podman_args: Vec<String>,
@@ -66,6 +64,15 @@ impl Container {
     pub fn new(image: impl Into<String>) -> Self {
         Self { image: image.into(), ..Self::default() }
     }
+}
+
+/// A secret of Podman's store in a variable of the container. The unit has its name and never its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// Its name in the store (`podman secret create`); a start fails without it.
+    pub name: String,
+    /// The variable.
+    pub variable: String,
 }
 
 /// The user, and optionally the group, of the container's first process.

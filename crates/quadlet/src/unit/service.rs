@@ -13,6 +13,9 @@ pub struct Unit {
     pub requires: Vec<String>,
     /// `After=`.
     pub after: Vec<String>,
+    /// `RequiresMountsFor=`: absolute paths without quotes and backslashes. The unit starts after the file systems that
+    /// they are on, and not without them.
+    pub requires_mounts_for: Vec<String>,
     /// `StartLimitIntervalSec=`: whole microseconds; zero disables the limit.
     pub start_limit_interval: Option<Duration>,
     /// `StartLimitBurst=`: starts within the interval.
@@ -33,10 +36,6 @@ pub struct Service {
     pub restart: Option<RestartPolicy>,
     /// `RestartSec=`: whole microseconds.
     pub restart_delay: Option<Duration>,
-    /// `TimeoutStartSec=`: whole microseconds, not zero (systemd reads zero as no limit).
-    pub timeout_start: Option<Duration>,
-    /// `TimeoutStopSec=`: whole microseconds, not zero.
-    pub timeout_stop: Option<Duration>,
     /// `MemoryMax=` in bytes, not zero.
     pub memory_max: Option<u64>,
     /// `CPUQuota=` in percent of one processor, not zero; 150 is one and a half.

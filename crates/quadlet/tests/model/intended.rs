@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use ::quadlet::{
-    ContainerUnit, HostAddress, Network, Protocol, PublishPort, Pull, Relabel, Volume, VolumeSource,
+    ContainerUnit, HostAddress, Network, Protocol, PublishPort, Pull, Relabel, Start, Volume,
+    VolumeSource,
 };
 
 /// A `podman run`: the options as a multiset, because their order differs between runs of one generator, the image, and
@@ -19,10 +20,13 @@ pub(crate) struct Command {
 const SWITCHES: [&str; 5] = ["--replace", "--rm", "-d", "--read-only", "--init"];
 
 /// Options that the generator adds itself.
-const SKELETON: [&str; 6] = ["--replace", "--rm", "-d", "--cidfile", "--cgroups", "--sdnotify"];
+const SKELETON: [&str; 5] = ["--replace", "--rm", "-d", "--cidfile", "--cgroups"];
 
 /// The log driver that the generator of some versions adds, before the options of `PodmanArgs=`.
 const ADDED_LOG_DRIVER: (&str, &str) = ("--log-driver", "passthrough");
+
+/// When a start is complete, unless the unit asks for something else.
+const STARTED: (&str, &str) = ("--sdnotify", "conmon");
 
 impl Command {
     fn new(
@@ -60,7 +64,8 @@ impl Command {
                     )
                 }
             };
-            if !SKELETON.contains(&flag) && (flag, value.as_str()) != ADDED_LOG_DRIVER {
+            let added = [ADDED_LOG_DRIVER, STARTED].contains(&(flag, value.as_str()));
+            if !SKELETON.contains(&flag) && !added {
                 options.push(option(if flag == "-v" { "--volume" } else { flag }, value));
             }
         }
@@ -134,12 +139,11 @@ impl Command {
             };
             ("--pull", word.to_owned())
         }));
-        options.extend(
-            container
-                .stop_timeout
-                .iter()
-                .map(|time| ("--stop-timeout", time.as_secs().to_string())),
-        );
+        options.extend(unit.stop.map(|stop| ("--stop-timeout", stop.grace.to_string())));
+        options.extend(health(&unit.start));
+        options.extend(container.secrets.iter().map(|secret| {
+            ("--secret", format!("{},type=env,target={}", secret.name, secret.variable))
+        }));
         let arguments = container.podman_args.iter().filter_map(|option| option.split_once('='));
         let arguments = arguments.map(|(flag, value)| option(flag, value.to_owned()));
         if !container.entrypoint.is_empty() {
@@ -157,16 +161,28 @@ const HOST_LOOPBACK: [&str; 2] = [
     "slirp4netns:allow_host_loopback=true,cidr=169.254.1.0/24",
 ];
 
-/// Normalises an option for comparison: splits an entry point like podman, and gives a network for two versions one name.
+/// Normalises an option for comparison: splits an entry point and a health check like podman, and gives a network for two versions one name.
 fn option(flag: &str, value: String) -> (String, String) {
     if flag == "--network" && HOST_LOOPBACK.contains(&value.as_str()) {
         return (flag.to_owned(), HOST_LOOPBACK[0].to_owned());
     }
-    if flag != "--entrypoint" {
+    if flag != "--entrypoint" && flag != "--health-cmd" {
         return (flag.to_owned(), value);
     }
     let words = serde_json::from_str::<Vec<String>>(&value).unwrap_or_else(|_| vec![value]);
     (flag.to_owned(), words.join("\0"))
+}
+
+fn health(start: &Start) -> Vec<(&'static str, String)> {
+    let Start::Healthy { check, .. } = start else { return Vec::new() };
+    vec![
+        ("--sdnotify", "healthy".to_owned()),
+        ("--health-cmd", serde_json::json!(["CMD-SHELL", check.command]).to_string()),
+        ("--health-interval", format!("{}s", check.interval)),
+        ("--health-timeout", format!("{}s", check.timeout)),
+        ("--health-retries", check.retries.to_string()),
+        ("--health-start-period", format!("{}s", check.start_period)),
+    ]
 }
 
 fn network(network: &Network) -> String {

@@ -44,6 +44,15 @@ pub(crate) fn check_service(unit: &ContainerUnit, service: &str) -> Result<(), S
             return Err(format!("{key} differs: {given:?}"));
         }
     }
+    let mut paths = Vec::new();
+    for line in systemd::values(service, "Unit", "RequiresMountsFor")? {
+        // The generator's own lines have specifiers and, before 5.8, unquoted blanks.
+        let words = words::split(&line, words::Rules::Strv).unwrap_or_default();
+        paths.extend(words.iter().filter_map(|word| systemd::specifiers(word).ok()));
+    }
+    if let Some(path) = unit.unit.requires_mounts_for.iter().find(|path| !paths.contains(path)) {
+        return Err(format!("RequiresMountsFor lacks {path:?}: {paths:?}"));
+    }
     unit.extensions.iter().try_for_each(|extension| check_extension(extension, service))
 }
 

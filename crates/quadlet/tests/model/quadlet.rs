@@ -177,6 +177,9 @@ impl UnitFile {
                 add("--device", device.trim_start_matches('-').to_owned());
             }
         }
+        self.words("Secret", Rules::QuadletArgs)
+            .into_iter()
+            .for_each(|secret| add("--secret", secret));
         self.words("Mount", Rules::QuadletArgs).into_iter().for_each(|mount| add("--mount", mount));
         for (key, flag) in [("Environment", "--env"), ("Label", "--label")] {
             for (name, value) in self.pairs(key) {
@@ -199,12 +202,18 @@ impl UnitFile {
     }
 }
 
-const SCALARS: [(&str, &str); 5] = [
+const SCALARS: [(&str, &str); 11] = [
     ("HostName", "--hostname"),
     ("WorkingDir", "--workdir"),
     ("Entrypoint", "--entrypoint"),
     ("Pull", "--pull"),
     ("StopTimeout", "--stop-timeout"),
+    ("Notify", "--sdnotify"),
+    ("HealthCmd", "--health-cmd"),
+    ("HealthInterval", "--health-interval"),
+    ("HealthTimeout", "--health-timeout"),
+    ("HealthRetries", "--health-retries"),
+    ("HealthStartPeriod", "--health-start-period"),
 ];
 
 const LINES: [(&str, &str); 5] = [
@@ -239,9 +248,22 @@ fn known_keys(version: PodmanVersion) -> impl Iterator<Item = &'static str> {
                 "Volume",
             ],
         ),
-        (PodmanVersion::new(4, 5, 0), &["Mount", "Tmpfs"]),
+        (
+            PodmanVersion::new(4, 5, 0),
+            &[
+                "HealthCmd",
+                "HealthInterval",
+                "HealthRetries",
+                "HealthStartPeriod",
+                "HealthTimeout",
+                "Mount",
+                "Secret",
+                "Tmpfs",
+            ],
+        ),
         (PodmanVersion::new(4, 6, 0), &["HostName", "Pull", "WorkingDir"]),
-        (PodmanVersion::new(5, 0, 0), &["Entrypoint", "StopTimeout"]),
+        // `Notify=` is older, and `healthy` is not.
+        (PodmanVersion::new(5, 0, 0), &["Entrypoint", "Notify", "StopTimeout"]),
         (PodmanVersion::new(5, 3, 0), &["AddHost"]),
     ];
     rows.into_iter()

@@ -3,14 +3,15 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv6Addr},
+    num::NonZeroU32,
     time::Duration,
 };
 
 use super::vectors::vectors;
 use ::quadlet::{
-    Container, ContainerUnit, Device, Environment, Extension, HostAddress, HostEntry, Network,
-    PodmanVersion, Protocol, PublishPort, Pull, Relabel, RestartPolicy, Tmpfs, User, Volume,
-    VolumeSource,
+    Container, ContainerUnit, Device, Environment, Extension, HealthCheck, HostAddress, HostEntry,
+    Network, PodmanVersion, Protocol, PublishPort, Pull, Relabel, RestartPolicy, Secret, Start,
+    Stop, Tmpfs, User, Volume, VolumeSource,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
@@ -51,7 +52,11 @@ pub(crate) enum Field {
     ExecWord,
     PodmanArgument,
     PodmanArgumentValue,
+    SecretName,
+    SecretVariable,
+    HealthCommand,
     Description,
+    MountPath,
     After,
     ServiceVariable,
     ExtensionKey,
@@ -59,7 +64,7 @@ pub(crate) enum Field {
 }
 
 impl Field {
-    pub(crate) const ALL: [Self; 29] = [
+    pub(crate) const ALL: [Self; 33] = [
         Self::Image,
         Self::ContainerName,
         Self::HostName,
@@ -84,7 +89,11 @@ impl Field {
         Self::ExecWord,
         Self::PodmanArgument,
         Self::PodmanArgumentValue,
+        Self::SecretName,
+        Self::SecretVariable,
+        Self::HealthCommand,
         Self::Description,
+        Self::MountPath,
         Self::After,
         Self::ServiceVariable,
         Self::ExtensionKey,
@@ -131,7 +140,15 @@ impl Field {
             Self::ExecWord => container.exec.push(owned),
             Self::PodmanArgument => container.podman_args.push(owned),
             Self::PodmanArgumentValue => container.podman_args.push(format!("--umask={owned}")),
+            Self::SecretName => {
+                container.secrets.push(Secret { name: owned, variable: "A".to_owned() })
+            }
+            Self::SecretVariable => {
+                container.secrets.push(Secret { name: "a".to_owned(), variable: owned });
+            }
+            Self::HealthCommand => unit.start = healthy(owned),
             Self::Description => unit.unit.description = Some(owned),
+            Self::MountPath => unit.unit.requires_mounts_for.push(owned),
             Self::After => unit.unit.after.push(owned),
             Self::ServiceVariable => unit.service.environment.insert("HOSTILE", owned),
             Self::ExtensionKey => {
@@ -197,7 +214,7 @@ fn plausible() -> impl Strategy<Value = ContainerUnit> {
         vec(port(), 0..3),
         vec(network(), 0..=1),
         option::of(user()),
-        option::of(1u64..200),
+        option::of(1u32..200),
     );
     let flags = (
         any::<[bool; 6]>(),
@@ -228,16 +245,22 @@ fn plausible() -> impl Strategy<Value = ContainerUnit> {
             entrypoint,
             exec,
             pull,
-            stop_timeout: seconds.map(Duration::from_secs),
             ..Container::new("localhost/bitcoin-ui:latest")
         };
         let mut unit = ContainerUnit::new(container);
+        unit.stop = seconds.map(|grace| Stop { grace, margin: NonZeroU32::MIN });
         unit.quadlet.default_dependencies = flags[4];
         if flags[5] {
             sections(&mut unit);
         }
         unit
     })
+}
+
+fn healthy(command: String) -> Start {
+    let one = NonZeroU32::MIN;
+    let check = HealthCheck { command, interval: one, timeout: one, retries: one, start_period: 0 };
+    Start::Healthy { check, margin: one }
 }
 
 fn forbidden(c: char) -> bool {
@@ -255,6 +278,7 @@ fn devices() -> Vec<Device> {
 fn sections(unit: &mut ContainerUnit) {
     unit.unit.description = Some("Archipelago companion UI: 100% \"quoted\" $HOME".to_owned());
     unit.unit.after.push("network.target".to_owned());
+    unit.unit.requires_mounts_for.push("/var/lib/my data".to_owned());
     unit.unit.start_limit_interval = Some(Duration::ZERO);
     unit.service.environment.insert("REVISION", "a b%$\"\\\n");
     unit.service.restart = Some(RestartPolicy::Always);

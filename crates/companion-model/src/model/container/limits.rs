@@ -10,7 +10,7 @@ const MIB: u64 = 1024 * 1024;
 
 /// A limit on memory, in bytes; a whole number of MiB, at least 4.
 ///
-/// As text: `1024` (MiB), `512m`, `2g`. Below 4 MiB no container starts at all.
+/// As text: `1024` (MiB), `512m`, `2g`, also with `M`, `G`, `Mi`, `Gi`, `MiB` and `GiB`, all of them powers of 1024. Below 4 MiB no container starts at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(try_from = "MemoryText", into = "String")]
@@ -37,21 +37,20 @@ impl Memory {
         Err(InvalidValue::new("memory", &mebibytes.to_string(), rule))
     }
 
-    /// Reads `1024` (MiB), `512m` or `2g`.
+    /// Reads `1024` (MiB), `512m`, `512Mi`, `2g` or `2Gi`.
     ///
     /// # Errors
     /// [`InvalidValue`] for anything else, and outside the limits of [`Memory::from_mebibytes`].
     pub fn parse(text: &str) -> Result<Self, InvalidValue> {
-        let refuse =
-            || InvalidValue::new("memory", text, "must be MiB as `1024`, or `512m` or `2g`");
-        let (digits, factor) = match text.as_bytes().last() {
-            Some(b'm') => (&text[..text.len() - 1], 1),
-            Some(b'g') => (&text[..text.len() - 1], 1024),
-            _ => (text, 1),
+        let rule = "must be MiB as `1024`, or as `512m`, `512Mi`, `2g` or `2Gi`";
+        let refuse = || InvalidValue::new("memory", text, rule);
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (digits, unit) = text.split_at(end);
+        let factor = match unit {
+            "" | "m" | "M" | "Mi" | "MiB" => 1,
+            "g" | "G" | "Gi" | "GiB" => 1024,
+            _ => return Err(refuse()),
         };
-        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(refuse());
-        }
         let count: u64 = digits.parse().map_err(|_| refuse())?;
         Self::from_mebibytes(count.checked_mul(factor).ok_or_else(refuse)?)
     }

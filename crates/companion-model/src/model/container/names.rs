@@ -90,6 +90,25 @@ validated_text! {
 }
 
 validated_text! {
+    /// The name of a secret in the engine's store, `[A-Za-z0-9][A-Za-z0-9_-]*`, at most 128 bytes.
+    SecretName, "secret", "must match [A-Za-z0-9][A-Za-z0-9_-]* and be at most 128 bytes long",
+    is_resource
+}
+
+validated_text! {
+    /// The name of a volume that the engine keeps, `[A-Za-z0-9][A-Za-z0-9_-]*`, at most 128 bytes.
+    VolumeName, "volume", "must match [A-Za-z0-9][A-Za-z0-9_-]* and be at most 128 bytes long",
+    is_resource
+}
+
+/// No dot: Quadlet reads `x.volume` as the name of a unit.
+fn is_resource(text: &str) -> bool {
+    text.len() <= 128
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+validated_text! {
     /// A host name after RFC 1123, lower case, at most 253 bytes.
     HostName, "host name", "must be a lower-case host name",
     |text| {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::names::validated_text;
+use super::names::{VolumeName, validated_text};
 use crate::model::companion::InvalidValue;
 
 validated_text! {
@@ -73,6 +73,20 @@ pub struct BindMount {
 
 fn yes() -> bool {
     true
+}
+
+/// A volume of the engine inside the container. The engine creates it when it is missing, and keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct NamedVolume {
+    /// The name of the volume.
+    pub name: VolumeName,
+    /// The path in the container.
+    pub target: AbsolutePath,
+    /// Whether the container may only read it.
+    #[serde(default, skip_serializing_if = "super::is_false")]
+    pub read_only: bool,
 }
 
 /// A directory in memory inside the container.

@@ -6,16 +6,31 @@ fn path(text: &str) -> AbsolutePath {
 
 #[test]
 fn memory_is_read_as_mebibytes_or_with_a_unit() {
-    for (text, mebibytes) in [("1024", 1024), ("512m", 512), ("2g", 2048), ("4", 4)] {
+    let texts = [("1024", 1024), ("512m", 512), ("2g", 2048), ("4", 4), ("128Mi", 128)];
+    for (text, mebibytes) in texts.into_iter().chain([("512M", 512), ("2G", 2048), ("1GiB", 1024)])
+    {
         assert_eq!(Memory::parse(text).unwrap().mebibytes(), mebibytes, "{text}");
     }
 }
 
 #[test]
 fn memory_in_any_other_form_is_refused() {
-    for text in
-        ["", "m", "2G", "1.5g", "-1", "+8", "0", "3", "8k", " 8", "8 m", "99999999999999999999g"]
-    {
+    for text in [
+        "",
+        "m",
+        "2GB",
+        "128Ki",
+        "128mi",
+        "1.5g",
+        "-1",
+        "+8",
+        "0",
+        "3",
+        "8k",
+        " 8",
+        "8 m",
+        "99999999999999999999g",
+    ] {
         assert!(Memory::parse(text).is_err(), "{text:?}");
     }
 }
@@ -95,4 +110,23 @@ fn a_refused_environment_value_is_not_shown() {
 fn unset_fields_do_not_take_part_in_the_canonical_form() {
     let text = serde_json::to_string(&ContainerSpec::default()).unwrap();
     assert_eq!(text, r#"{"network":"bridge","restart":"always"}"#);
+}
+
+#[test]
+fn a_target_or_a_variable_has_one_source() {
+    let volume = |name: &str| NamedVolume {
+        name: VolumeName::new(name).unwrap(),
+        target: path("/data"),
+        read_only: false,
+    };
+    let mut spec = ContainerSpec { volumes: vec![volume("a")], ..ContainerSpec::default() };
+    spec.validate().unwrap();
+    spec.volumes.push(volume("b"));
+    assert_eq!(spec.validate().unwrap_err().field(), "mounts");
+    let name = EnvName::new("PASSWORD").unwrap();
+    let secrets = [(name.clone(), SecretName::new("x").unwrap())].into();
+    let mut spec = ContainerSpec { secret_environment: secrets, ..ContainerSpec::default() };
+    spec.validate().unwrap();
+    spec.environment.insert(name, String::new());
+    assert_eq!(spec.validate().unwrap_err().field(), "secret_environment");
 }

@@ -1,11 +1,11 @@
 //! The examples in `testdata`: each companion, and a backend with every setting.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 use super::{DEBIAN, OLDEST, text};
 use crate::{
     Container, ContainerUnit, Device, Extension, HostAddress, HostEntry, Network, Protocol,
-    PublishPort, Pull, Relabel, RestartPolicy, Tmpfs, User, Volume, VolumeSource,
+    PublishPort, Pull, Relabel, RestartPolicy, Start, Stop, Tmpfs, User, Volume, VolumeSource,
 };
 
 #[test]
@@ -125,15 +125,14 @@ fn backend() -> ContainerUnit {
     container.working_dir = Some("/backend".to_owned());
     container.entrypoint = vec!["/bin/sh".to_owned(), "-c".to_owned()];
     container.exec = vec!["exec node index.js".to_owned(), "--port=8999".to_owned()];
-    container.stop_timeout = Some(Duration::from_secs(30));
     unit.unit.wants = vec!["archy-electrs.service".to_owned()];
     unit.unit.after = vec!["archy-electrs.service".to_owned(), "network.target".to_owned()];
     unit.unit.start_limit_interval = Some(Duration::from_secs(300));
     unit.unit.start_limit_burst = Some(10);
     unit.service.restart = Some(RestartPolicy::OnFailure);
     unit.service.restart_delay = Some(Duration::from_millis(2500));
-    unit.service.timeout_start = Some(Duration::from_secs(120));
-    unit.service.timeout_stop = Some(Duration::from_secs(45));
+    unit.start = Start::RunningWithin(Duration::from_secs(120));
+    unit.stop = Some(Stop { grace: 30, margin: NonZeroU32::new(15).expect("more than zero") });
     unit.service.cpu_quota = Some(150);
     unit
 }
