@@ -134,3 +134,57 @@ pub(crate) const UPHELD_BY: Key = key("Install", "UpheldBy", Class::UnitNames).s
 
 pub(crate) const DEFAULT_DEPENDENCIES: Key =
     key("Quadlet", "DefaultDependencies", Class::SystemdValue).since(5, 3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys of `[Container]` whose version is that of the key, not of a value.
+    const KEYS: [&Key; 31] = [
+        &IMAGE,
+        &CONTAINER_NAME,
+        &HOST_NAME,
+        &USER,
+        &GROUP,
+        &NETWORK,
+        &PUBLISH_PORT,
+        &ADD_HOST,
+        &VOLUME,
+        &MOUNT,
+        &TMPFS,
+        &ADD_DEVICE,
+        &ENVIRONMENT,
+        &SECRET,
+        &LABEL,
+        &DROP_CAPABILITY,
+        &ADD_CAPABILITY,
+        &NO_NEW_PRIVILEGES,
+        &READ_ONLY,
+        &WORKING_DIR,
+        &ENTRYPOINT,
+        &EXEC,
+        &PULL,
+        &STOP_TIMEOUT,
+        &HEALTH_CMD,
+        &HEALTH_INTERVAL,
+        &HEALTH_TIMEOUT,
+        &HEALTH_RETRIES,
+        &HEALTH_START_PERIOD,
+        &PODMAN_ARGS,
+        // Its value came in 5.0.
+        &Key { since: PodmanVersion::FLOOR, ..NOTIFY_HEALTHY },
+    ];
+
+    #[test]
+    fn versions_of_keys_are_those_of_the_generators_tables() {
+        let lines = include_str!("../testdata/container-keys.txt").lines();
+        let table: Vec<(&str, PodmanVersion)> = lines
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.split_once(' ').expect("a key and a version"))
+            .map(|(key, version)| (key, version.parse().expect("a version")))
+            .collect();
+        for key in KEYS {
+            assert!(table.contains(&(key.name, key.since)), "{}: {}", key.name, key.since);
+        }
+    }
+}

@@ -21,6 +21,8 @@ const FOR_A_UNIT: PodmanVersion = PodmanVersion::new(5, 0, 0);
 const FOR_SEVERAL: PodmanVersion = PodmanVersion::new(5, 2, 0);
 /// The first Podman that reads the runtime directory.
 const RUNTIME: PodmanVersion = PodmanVersion::new(5, 3, 0);
+/// The first Podman that reads units for users in `/usr/share`.
+const VENDOR: PodmanVersion = PodmanVersion::new(6, 0, 0);
 /// Far more than anyone needs; other files in a directory count too.
 const ENTRY_LIMIT: usize = 1000;
 /// How many are reported.
@@ -36,8 +38,11 @@ pub(super) fn search_path(scope: Scope, version: PodmanVersion, ours: PathBuf) -
         Scope::System => path.push("/usr/share/containers/systemd".into()),
         Scope::User => {
             let uid = rustix::process::getuid().as_raw();
-            path.push("/etc/containers/systemd/users".into());
-            path.push(format!("/etc/containers/systemd/users/{uid}").into());
+            let places = ["/etc/containers/systemd/users", "/usr/share/containers/systemd/users"];
+            for place in places.iter().take(if version >= VENDOR { 2 } else { 1 }) {
+                path.push(place.into());
+                path.push(format!("{place}/{uid}").into());
+            }
         }
     }
     path
@@ -99,6 +104,17 @@ mod tests {
         let places: Vec<PathBuf> = places.iter().map(|place| place.to_path_buf()).collect();
         let name = CompanionName::new("archy-lnd-ui").unwrap();
         of(&places, version, &name).into_iter().map(PathBuf::from).collect()
+    }
+
+    #[test]
+    fn units_for_users_in_usr_share_are_read_by_podman_6() {
+        let path = |version| search_path(Scope::User, version, "/own".into());
+        let old = path(PodmanVersion::new(5, 8, 6));
+        let new = path(PodmanVersion::new(6, 0, 0));
+        assert!(!old.iter().any(|place| place.starts_with("/usr/share")), "{old:?}");
+        assert_eq!(new[..old.len()], old);
+        assert_eq!(new[old.len()], Path::new("/usr/share/containers/systemd/users"));
+        assert_eq!(new.len(), old.len() + 2);
     }
 
     #[test]
