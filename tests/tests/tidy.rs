@@ -173,8 +173,10 @@ fn is_a_test(name: &str, sources: &[(PathBuf, String)]) -> bool {
 }
 
 #[test]
-fn every_test_in_the_reliability_document_and_the_book_exists() {
-    let document = read("docs/reliability.md") + &read("docs/book/src/comparison.md");
+fn every_test_that_a_document_names_exists() {
+    let documents =
+        ["docs/reliability.md", "docs/lessons.md", "docs/book/src/comparison.md"].map(read);
+    let document = documents.concat();
     let words = document.split('`').skip(1).step_by(2);
     let is_sentence = |word: &&str| {
         word.matches('_').count() >= 3
@@ -250,5 +252,20 @@ fn no_placeholder_remains() {
         for word in words {
             assert!(!text.contains(word), "{} has `{word}`", path.display());
         }
+    }
+}
+
+/// The blocks of the guide are those of the example, which is compiled, and runs on the machine.
+#[test]
+fn the_guide_shows_the_code_of_its_example() {
+    let guide = read("docs/replacing-companion-rs.md");
+    let example = read("crates/archipelago/examples/drop_in.rs");
+    let blocks: Vec<_> = guide.split("<!-- guide: ").skip(1).collect();
+    assert_eq!(blocks.len(), 4);
+    for block in blocks {
+        let (name, rest) = block.split_once(" -->\n```rust\n").expect("a block of Rust");
+        let (shown, _) = rest.split_once("```").expect("its end");
+        let (_, code) = example.split_once(&format!("// [guide: {name}]\n")).expect(name);
+        assert_eq!(code.split_once("// [end]").expect(name).0, shown, "{name}");
     }
 }

@@ -175,6 +175,16 @@ pub fn user_state_dir() -> Option<PathBuf> {
         .map(|dir| dir.join("companion"))
 }
 
+/// The usual catalog file of a user, which need not exist: `companion/catalog.toml` in `XDG_CONFIG_HOME`, else in
+/// `~/.config`.
+pub fn user_catalog() -> Option<PathBuf> {
+    let absolute =
+        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_CONFIG_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".config")))
+        .map(|config| config.join("companion/catalog.toml"))
+}
+
 /// The runner of hooks with the built-in ones. Creates the state directory of `store` and the host key.
 ///
 /// # Errors

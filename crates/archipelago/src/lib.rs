@@ -24,6 +24,7 @@
 //! | `bitcoin_ui` | [`BitcoinUi`]: the RPC viewer's configuration, with the node's credentials |
 //! | `page` | what the node sets for every page; the configuration of lnd-ui and electrs-ui |
 //! | [`metrics`] | what a leader counts, as text for Prometheus |
+//! | `drop_in` | the calls of Archipelago's `companion.rs`, with the feature `drop-in` |
 //! | [`host`] | [`Backend`](host::Backend): a kind of host; the one of systemd and Podman |
 
 mod app;
@@ -31,6 +32,8 @@ mod bitcoin_ui;
 pub mod catalog;
 mod companions;
 mod desired_store;
+#[cfg(feature = "drop-in")]
+pub mod drop_in;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

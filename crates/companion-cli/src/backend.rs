@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use adapter_systemd::{RenderedUnit, Scope, UnloadableUnits};
 use archipelago_companions::Catalog;
-use archipelago_companions::host::Backend;
+use archipelago_companions::host::{Backend, user_catalog};
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::unit::UnitSpec;
@@ -160,15 +160,6 @@ pub(crate) fn select(
     backends.iter().find(is_meant).cloned().ok_or_else(|| {
         CommandError::input(format!("`--host {name}` selects no host of this program"))
     })
-}
-
-/// Returns the path of a user's default catalog.
-fn user_catalog() -> Option<PathBuf> {
-    let absolute =
-        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_CONFIG_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".config")))
-        .map(|config| config.join("companion/catalog.toml"))
 }
 
 #[cfg(test)]

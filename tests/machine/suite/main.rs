@@ -15,11 +15,13 @@ mod http;
 mod node;
 mod random;
 
+mod backends;
 mod causes;
 mod chaos;
 mod converged;
 mod crashes;
 mod doctor;
+mod drop_in;
 mod faults;
 mod images;
 mod images_built;

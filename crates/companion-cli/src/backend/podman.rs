@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use adapter_systemd::{RenderedUnit, Scope, UnloadableUnits, render_unit};
 use archipelago_companions::Catalog;
-use archipelago_companions::host::{PODMAN_FLOOR, SystemdPodman};
+use archipelago_companions::host::{PODMAN_FLOOR, SystemdPodman, user_catalog};
 use async_trait::async_trait;
 use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionName;
