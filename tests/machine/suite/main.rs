@@ -16,6 +16,7 @@ mod node;
 mod random;
 
 mod backends;
+mod bench;
 mod causes;
 mod chaos;
 mod converged;
