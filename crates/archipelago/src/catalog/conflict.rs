@@ -1,6 +1,7 @@
 //! Conflicts: what two companions of one catalog must not both have. It knows what they declare, and
 //! nothing of what a program inside listens on.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use companion_core::model::companion::CompanionSpec;
@@ -15,27 +16,24 @@ use super::CatalogError;
 pub(super) fn refuse<'s>(
     companions: impl Iterator<Item = &'s CompanionSpec>,
 ) -> Result<(), CatalogError> {
-    let companions: Vec<_> = companions.collect();
-    for (index, first) in companions.iter().enumerate() {
-        for second in &companions[index + 1..] {
-            refuse_pair(first, second)?;
+    let mut outputs = BTreeMap::new();
+    // Only ports of one number can clash, so that a catalog of thousands is compared in linear time.
+    let mut ports: BTreeMap<u16, Vec<(&PortMapping, &CompanionSpec)>> = BTreeMap::new();
+    for second in companions {
+        if let Some(hook) = &second.hook
+            && let Some(first) = outputs.insert(&hook.output, second)
+        {
+            let (first, second) = (first.name.clone(), second.name.clone());
+            return Err(CatalogError::SameOutput { first, second, output: hook.output.clone() });
         }
-    }
-    Ok(())
-}
-
-fn refuse_pair(first: &CompanionSpec, second: &CompanionSpec) -> Result<(), CatalogError> {
-    let names = || (first.name.clone(), second.name.clone());
-    if let (Some(one), Some(other)) = (&first.hook, &second.hook)
-        && one.output == other.output
-    {
-        let ((first, second), output) = (names(), one.output.clone());
-        return Err(CatalogError::SameOutput { first, second, output });
-    }
-    for port in &first.container.ports {
-        if second.container.ports.iter().any(|other| clash(port, other)) {
-            let ((first, second), port) = (names(), port.host.get());
-            return Err(CatalogError::SamePort { first, second, port });
+        for port in &second.container.ports {
+            let same = ports.entry(port.host.get()).or_default();
+            let mut others = same.iter().filter(|(_, first)| first.name != second.name);
+            if let Some((_, first)) = others.find(|(other, _)| clash(port, other)) {
+                let (first, second) = (first.name.clone(), second.name.clone());
+                return Err(CatalogError::SamePort { first, second, port: port.host.get() });
+            }
+            same.push((port, second));
         }
     }
     Ok(())
