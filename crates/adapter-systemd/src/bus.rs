@@ -4,13 +4,14 @@
 //! depends on a connection: the subscription and the received job results. This module repeats no call; the caller
 //! finds out whether a call took effect before the connection broke.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::AbortHandle;
 use zbus::export::ordered_stream::OrderedStreamExt as _;
 use zbus::fdo::DBusProxy;
@@ -18,12 +19,15 @@ use zbus::message::Type;
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, MatchRule, Message, MessageStream};
 
-use crate::dbus::{DESTINATION, JobRemoved, MANAGER, ManagerProxy};
+use crate::dbus::{DESTINATION, JobRemoved, MANAGER, ManagerProxy, UNIT};
 use crate::error::BusError;
 
 mod job_log;
 
 pub(crate) use job_log::{JobLog, LogPosition};
+
+/// The path above all unit objects.
+const UNITS_PATH: &str = "/org/freedesktop/systemd1/unit";
 
 /// Opens a connection.
 type Connector = Arc<
@@ -36,6 +40,41 @@ pub(crate) struct Bus {
     /// The time limit for opening a connection and for each setup call.
     limit: Duration,
     session: Mutex<Option<Arc<Session>>>,
+    units: Arc<WatchedUnits>,
+}
+
+/// The units whose changes are reported.
+#[derive(Default)]
+pub(crate) struct WatchedUnits {
+    paths: StdMutex<BTreeSet<String>>,
+    changed: Notify,
+}
+
+impl WatchedUnits {
+    /// Reports changes of the unit objects at `paths` from now on.
+    pub(crate) fn add<'p>(&self, paths: impl Iterator<Item = &'p str>) {
+        let mut known = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        for path in paths.filter(|path| path.starts_with(UNITS_PATH)) {
+            if !known.contains(path) {
+                known.insert(path.to_owned());
+            }
+        }
+    }
+
+    /// Waits until one of them changed, or all units were loaded again, since this last returned.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Takes a signal: `PropertiesChanged` of a unit, or `Reloading` of the manager.
+    fn note(&self, signal: &Message) {
+        let header = signal.header();
+        let known = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = header.path().map(|path| path.as_str()).unwrap_or_default();
+        if known.contains(path) || !path.starts_with(UNITS_PATH) {
+            self.changed.notify_one();
+        }
+    }
 }
 
 impl Bus {
@@ -49,7 +88,12 @@ impl Bus {
 
     /// Creates a bus over connections of `connector`.
     pub(crate) fn with(connector: Connector, limit: Duration) -> Self {
-        Self { connector, limit, session: Mutex::new(None) }
+        Self { connector, limit, session: Mutex::new(None), units: Arc::default() }
+    }
+
+    /// Returns the units whose changes are reported.
+    pub(crate) fn units(&self) -> &WatchedUnits {
+        &self.units
     }
 
     /// Returns the current connection, or opens a new one.
@@ -59,7 +103,8 @@ impl Bus {
             return Ok(session.clone());
         }
         *slot = None;
-        let opened = tokio::time::timeout(self.limit, Session::open(&self.connector)).await;
+        let opened = Session::open(&self.connector, Arc::clone(&self.units));
+        let opened = tokio::time::timeout(self.limit, opened).await;
         let session = Arc::new(opened.map_err(|_| BusError::TimedOut(self.limit))??);
         *slot = Some(session.clone());
         Ok(session)
@@ -119,7 +164,7 @@ async fn owner_of(
 
 impl Session {
     /// Connects; returns once no signal can be missed: match rules first, then the subscription.
-    async fn open(connector: &Connector) -> Result<Self, BusError> {
+    async fn open(connector: &Connector, units: Arc<WatchedUnits>) -> Result<Self, BusError> {
         let connection = connector().await?;
         let (owners, systemd) = if connection.is_bus() {
             let owners = MessageStream::for_match_rule(owner_rule()?, &connection, None).await?;
@@ -132,15 +177,25 @@ impl Session {
         } else {
             (None, None)
         };
-        let mut rule =
-            MatchRule::builder().msg_type(Type::Signal).interface(MANAGER).member("JobRemoved");
-        if let Some(systemd) = &systemd {
-            // The unique name, because only that can be compared here: any client may send signals.
-            rule = rule.sender(systemd.as_str());
-        }
-        let removed = MessageStream::for_match_rule(rule.build()?, &connection, None).await?;
+        let signals = |interface: &'static str, member: &'static str| {
+            let rule = MatchRule::builder().msg_type(Type::Signal).interface(interface);
+            match &systemd {
+                // The unique name, because only that can be compared here: any client may send signals.
+                Some(systemd) => rule.member(member).sender(systemd.clone()),
+                None => rule.member(member),
+            }
+        };
+        let stream = |rule: zbus::Result<MatchRule<'static>>| async {
+            MessageStream::for_match_rule(rule?, &connection, None).await
+        };
+        let removed = stream(signals(MANAGER, "JobRemoved").build()).await?;
+        let reloads = stream(signals(MANAGER, "Reloading").build()).await?;
+        let changes = signals("org.freedesktop.DBus.Properties", "PropertiesChanged");
+        // systemd sends one for the type of each unit, and then one for this interface.
+        let changes = stream(changes.path_namespace(UNITS_PATH).add_arg(UNIT).build()).await?;
+        let signals = Signals { removed, owners, reloads, changes };
         let (sender, jobs) = watch::channel(JobLog::new());
-        let listener = tokio::spawn(listen(removed, owners, sender)).abort_handle();
+        let listener = tokio::spawn(listen(signals, sender, units)).abort_handle();
         let session = Self { connection, jobs, listener };
         session.manager().await?.subscribe().await?;
         Ok(session)
@@ -184,24 +239,32 @@ fn owner_rule() -> Result<MatchRule<'static>, BusError> {
     Ok(rule.build()?)
 }
 
-/// Records job results until the connection closes or systemd changes: after `daemon-reexec` or a restart the manager
-/// has lost the subscription.
-async fn listen(
-    mut removed: MessageStream,
-    mut owners: Option<MessageStream>,
-    log: watch::Sender<JobLog>,
-) {
+/// The received signals.
+struct Signals {
+    removed: MessageStream,
+    owners: Option<MessageStream>,
+    reloads: MessageStream,
+    changes: MessageStream,
+}
+
+/// Records job results and changes of units until the connection closes or systemd changes: after `daemon-reexec` or a
+/// restart the manager has lost the subscription.
+async fn listen(mut signals: Signals, log: watch::Sender<JobLog>, units: Arc<WatchedUnits>) {
     loop {
-        tokio::select! {
-            message = removed.next() => match message {
-                Some(Ok(message)) => note(&message, &log),
-                Some(Err(error)) => {
-                    tracing::debug!(%error, "failed to receive a D-Bus signal");
-                    return;
-                }
-                None => return,
-            },
-            () = owner_change(&mut owners) => return,
+        let (message, is_job) = tokio::select! {
+            message = signals.removed.next() => (message, true),
+            message = signals.reloads.next() => (message, false),
+            message = signals.changes.next() => (message, false),
+            () = owner_change(&mut signals.owners) => return,
+        };
+        match message {
+            Some(Ok(message)) if is_job => note(&message, &log),
+            Some(Ok(message)) => units.note(&message),
+            Some(Err(error)) => {
+                tracing::debug!(%error, "failed to receive a D-Bus signal");
+                return;
+            }
+            None => return,
         }
     }
 }

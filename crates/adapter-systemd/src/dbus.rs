@@ -46,6 +46,10 @@ pub(crate) trait Manager {
 
     /// Resets a unit's failed state and start counter.
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
+
+    /// When the units were last loaded, in microseconds of the monotonic clock: differs after each reload.
+    #[zbus(property)]
+    fn units_load_timestamp_monotonic(&self) -> zbus::Result<u64>;
 }
 
 /// A row of `ListUnitsByNames`, `(ssssssouso)`.

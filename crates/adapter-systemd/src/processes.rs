@@ -47,6 +47,8 @@ pub(crate) struct ProcessFacts {
     pub(crate) frozen: bool,
     /// Whether the main process has ended or belongs to another run: systemd's properties are superseded.
     pub(crate) overtaken: bool,
+    /// The start time of the main process, in clock ticks after boot; read before its environment.
+    pub(crate) started: Option<u64>,
 }
 
 /// The process has ended or belongs to another run.
@@ -61,11 +63,31 @@ impl Default for KernelFiles {
 impl KernelFiles {
     /// Inspects the processes of `subject`.
     pub(crate) fn facts(&self, subject: &Subject) -> ProcessFacts {
+        let started = self.started(subject.main_pid);
         let (running, overtaken) = match self.running_revision(subject) {
             Ok(running) => (running, false),
             Err(Overtaken) => (None, true),
         };
-        ProcessFacts { running, frozen: self.is_frozen(subject), overtaken }
+        ProcessFacts { running, frozen: self.is_frozen(subject), overtaken, started }
+    }
+
+    /// Returns whether the container of `subject` is frozen, if its main process is the one that started at `started`.
+    pub(crate) fn frozen_if_same(&self, subject: &Subject, started: u64) -> Option<bool> {
+        (self.started(subject.main_pid)? == started).then(|| self.is_frozen(subject))
+    }
+
+    /// Returns the start time of a process (`starttime` of proc_pid_stat(5)), which a later one of the same ID has not.
+    fn started(&self, pid: u32) -> Option<u64> {
+        let stat =
+            read_bounded(&self.proc.join(pid.to_string()).join("stat"), EVENTS_LIMIT).ok()?;
+        // The name may contain blanks and brackets; the text after it starts with the third field.
+        let stat = String::from_utf8_lossy(&stat);
+        stat.rsplit_once(") ")?.1.split(' ').nth(22 - 3)?.parse().ok()
+    }
+
+    /// Returns the files that the kernel changes when the container of `subject` is frozen or ends.
+    pub(crate) fn event_files(&self, subject: &Subject) -> Vec<PathBuf> {
+        self.payloads(subject).map(|payload| payload.join("cgroup.events")).collect()
     }
 
     /// The process ID may have been reused; the unit's invocation ID in the environment identifies the run
@@ -99,20 +121,22 @@ impl KernelFiles {
     /// `podman pause` freezes the payload's group, which nothing else shows; `systemctl freeze` freezes the whole unit,
     /// which the payload's group shows as well (cgroups(7), `cgroup.events`).
     fn is_frozen(&self, subject: &Subject) -> bool {
-        let Some(group) = subject.control_group.as_deref().and_then(relative) else {
-            return false;
-        };
-        let Ok(children) = fs::read_dir(self.cgroup.join(group)) else {
-            return false;
-        };
-        let payloads = children.take(GROUP_LIMIT).filter_map(Result::ok).filter(|child| {
+        let mut events = self
+            .payloads(subject)
+            .filter_map(|payload| read_bounded(&payload.join("cgroup.events"), EVENTS_LIMIT).ok());
+        events.any(|events| events.split(|byte| *byte == b'\n').any(|line| line == b"frozen 1"))
+    }
+
+    /// Returns the control groups of the container's processes.
+    fn payloads(&self, subject: &Subject) -> impl Iterator<Item = PathBuf> {
+        let group = subject.control_group.as_deref().and_then(relative);
+        let children = group.and_then(|group| fs::read_dir(self.cgroup.join(group)).ok());
+        let children = children.into_iter().flat_map(|children| children.take(GROUP_LIMIT));
+        let payloads = children.filter_map(Result::ok).filter(|child| {
             let name = child.file_name();
             name.as_encoded_bytes().starts_with(b"libpod-payload-")
         });
-        let mut events = payloads.filter_map(|child| {
-            read_bounded(&child.path().join("cgroup.events"), EVENTS_LIMIT).ok()
-        });
-        events.any(|events| events.split(|byte| *byte == b'\n').any(|line| line == b"frozen 1"))
+        payloads.map(|child| child.path())
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,21 +13,28 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::log::LogTail;
 use companion_core::model::service::{ServiceState, Verb};
 use companion_core::ports::{Job, PortError, PortErrorKind, PortResult, ServiceManager};
+use host_files::blocking;
+use host_files::watch::{Place, Watch};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::bus::{Bus, JobLog, LogPosition};
 use crate::error::{BusError, shown};
 use crate::journal::Journal;
-use crate::processes::KernelFiles;
+use crate::processes::{KernelFiles, Subject};
 use crate::reload_check;
 use crate::scope::{Scope, ScopeError};
 use crate::unit_store::QuadletDir;
 
 mod job_end;
+mod memory;
 mod reading;
 
+use memory::Memory;
 pub(crate) use reading::properties;
+
+/// The first pause before another attempt to connect; each further one is twice as long.
+const RECONNECT: Duration = Duration::from_millis(500);
 
 /// Time limits for systemd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +78,9 @@ pub struct SystemdManager {
     /// mixed unit behind (podman issue 29004).
     reloading: Mutex<()>,
     watched: StdMutex<Watched>,
+    memory: StdMutex<Memory>,
+    /// Watches whether containers are frozen or ended.
+    groups: Watch,
 }
 
 /// The units whose jobs are reported as changes.
@@ -119,21 +130,58 @@ impl SystemdManager {
         journal: Journal,
         units: Result<QuadletDir, ScopeError>,
     ) -> Self {
-        let (reloading, watched) = (Mutex::new(()), StdMutex::default());
-        Self { bus, limits, files, journal, units, reloading, watched }
+        Self {
+            bus,
+            limits,
+            files,
+            journal,
+            units,
+            reloading: Mutex::new(()),
+            watched: StdMutex::default(),
+            memory: StdMutex::default(),
+            groups: Watch::default(),
+        }
     }
 
     fn watched(&self) -> MutexGuard<'_, Watched> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a job of a watched unit ended, whoever queued it, or the connection broke.
-    async fn job_ended(&self) -> Result<(), BusError> {
-        let session = self.bus.session().await?;
+    /// Waits until a job of a watched unit ended, whoever queued it, a watched unit changed, or the connection broke.
+    async fn unit_changed(&self) {
+        let mut pause = RECONNECT;
+        let mut session = self.bus.session().await;
+        while let Err(error) = &session {
+            tracing::debug!(%error, "waiting for a connection to systemd");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(self.limits.call);
+            session = self.bus.session().await;
+            if session.is_ok() {
+                return;
+            }
+        }
+        let Ok(session) = session else { return };
         let mut jobs = session.jobs();
-        // A connection that breaks may have lost the end of a job.
-        let (Ok(_) | Err(_)) = jobs.wait_for(|log| self.watched().has_changed(log)).await;
-        Ok(())
+        tokio::select! {
+            // A connection that breaks may have lost the end of a job.
+            _ = jobs.wait_for(|log| self.watched().has_changed(log)) => {}
+            () = self.bus.units().changed() => {}
+        }
+    }
+
+    /// Waits until a container of a running service was frozen or ended.
+    async fn container_changed(&self) {
+        let subjects: Vec<Subject> = {
+            let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+            memory.subjects().cloned().collect()
+        };
+        let files = self.files.clone();
+        let events =
+            move || subjects.iter().flat_map(|subject| files.event_files(subject)).collect();
+        let events: Vec<PathBuf> =
+            blocking::within(self.limits.call, events).await.unwrap_or_default();
+        let places = events.iter().filter_map(|file| Place::kernel_file(file)).collect();
+        self.groups.changed(places).await;
     }
 }
 
@@ -148,8 +196,14 @@ impl ServiceManager for SystemdManager {
             Ok(units) => units,
             Err(error) => return reload_check::unknown_directory(error.clone()).for_each(names),
         };
-        let states =
-            reading::service_states(&self.bus, &self.files, units, names, self.limits.call);
+        let source = reading::Source {
+            bus: &self.bus,
+            files: &self.files,
+            units,
+            memory: &self.memory,
+            limit: self.limits.call,
+        };
+        let states = reading::service_states(&source, names);
         match states.await {
             Ok(states) => states
                 .into_iter()
@@ -228,11 +282,12 @@ impl ServiceManager for SystemdManager {
         }
     }
 
-    /// systemd announces the end of each start and stop, also of those that it or an operator queued.
+    /// systemd announces each change of a unit and the end of each start and stop, also of those that it or an operator
+    /// queued; the kernel announces when a container is frozen.
     async fn changed(&self) {
-        while let Err(error) = self.job_ended().await {
-            tracing::debug!(%error, "waiting for a connection to systemd");
-            tokio::time::sleep(self.limits.call).await;
+        tokio::select! {
+            () = self.unit_changed() => {}
+            () = self.container_changed() => {}
         }
     }
 

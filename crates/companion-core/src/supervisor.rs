@@ -12,18 +12,24 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
-use crate::ports::Host;
 use crate::reconciler::{Reconcile, ReconcileError, Reconciler};
 
 /// The resync interval.
 pub const RESYNC: Duration = Duration::from_secs(30);
 
-/// The minimum interval between event-driven reconciles; a burst of events is coalesced into one.
-pub const DEBOUNCE: Duration = Duration::from_millis(200);
+/// The minimum interval between event-driven reconciles: the first event of a burst is acted on immediately, and those
+/// behind it share the next reconcile.
+pub const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// The minimum interval between reconciles that hints of the host cause: a companion that crashes again and again
-/// changes all the time.
-pub const HINT_INTERVAL: Duration = Duration::from_secs(5);
+/// The share of the time that reconciles caused by hints of the host may take, as a divisor: a twentieth. A companion that
+/// crashes again and again changes all the time.
+pub const HINT_SHARE: u32 = 20;
+
+/// How far hints may exceed their share before they have to wait: a fault and its repair cause a few in a row.
+pub const HINT_BURST: Duration = Duration::from_secs(1);
+
+/// What one reconcile counts for in the share of the hints, at least and at most.
+pub const HINT_COST: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Runs the reconcile loop.
 pub struct Supervisor {
@@ -66,24 +72,30 @@ impl Supervisor {
         mut on_reconcile: impl FnMut(&Result<Reconcile, ReconcileError>),
     ) {
         let host = self.reconciler.host().clone();
-        let mut next_hint = Instant::now();
+        let mut hints = Hints { paid_until: Instant::now() };
+        let mut by_hint = false;
         while !shutdown.is_cancelled() {
             let ended = self.reconciler.work_ended();
             tokio::pin!(ended);
+            let begun = Instant::now();
             let reconcile = self.reconciler.reconcile_once().await;
+            if std::mem::take(&mut by_hint) {
+                hints.charge(begun.elapsed());
+            }
             if let Err(error) = &reconcile {
                 log_failed_reconcile(error);
             }
             let pause = pause_after(&reconcile, self.resync);
             on_reconcile(&reconcile);
             drop(reconcile);
+            let next_event = begun + DEBOUNCE;
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
                 () = &mut ended => {}
-                () = self.wake.notified() => debounce(&shutdown).await,
-                () = host.desired.changed() => debounce(&shutdown).await,
-                () = hinted(&host, next_hint) => next_hint = Instant::now() + HINT_INTERVAL,
+                () = not_before(next_event, self.wake.notified()) => {}
+                () = not_before(next_event, host.desired.changed()) => {}
+                () = not_before(next_event.max(hints.next()), host.changed()) => by_hint = true,
             }
         }
         info!("shutting down; companions keep running");
@@ -91,15 +103,31 @@ impl Supervisor {
     }
 }
 
-/// Waits for a hint of the host, and until the next one may cause a reconcile.
-async fn hinted(host: &Host, not_before: Instant) {
-    host.changed().await;
-    tokio::time::sleep_until(not_before.max(Instant::now() + DEBOUNCE)).await;
+/// Waits for `event`, and until `earliest`.
+///
+/// If another event comes first, this one is dropped: the reconcile that follows observes what it announced.
+async fn not_before(earliest: Instant, event: impl Future<Output = ()>) {
+    event.await;
+    tokio::time::sleep_until(earliest).await;
 }
 
-/// Lets the rest of a burst of events pass.
-async fn debounce(shutdown: &CancellationToken) {
-    let _cancelled = shutdown.run_until_cancelled(tokio::time::sleep(DEBOUNCE)).await;
+/// Limits reconciles caused by hints to their share of the time (a leaky bucket).
+struct Hints {
+    /// Until when the reconciles so far use up the share.
+    paid_until: Instant,
+}
+
+impl Hints {
+    fn charge(&mut self, took: Duration) {
+        let (least, most) = HINT_COST;
+        let cost = took.saturating_mul(HINT_SHARE).clamp(least, most);
+        self.paid_until = self.paid_until.max(Instant::now()) + cost;
+    }
+
+    /// Returns when the next hint may cause a reconcile.
+    fn next(&self) -> Instant {
+        self.paid_until.checked_sub(HINT_BURST).unwrap_or(self.paid_until)
+    }
 }
 
 /// Returns the time of the next reconcile if no wake-up comes first.

@@ -39,6 +39,8 @@ const STACK: usize = 64 * 1024;
 pub struct Place {
     directory: PathBuf,
     names: Names,
+    /// Whether the kernel writes the file itself, so that nobody closes it.
+    by_kernel: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,18 +54,23 @@ impl Place {
     /// One file, link or directory, which may be missing; `None` for a path without a file name.
     pub fn file(path: &Path) -> Option<Self> {
         let (directory, name) = (path.parent()?.to_owned(), path.file_name()?.to_owned());
-        Some(Self { directory, names: Names::One(name) })
+        Some(Self { directory, names: Names::One(name), by_kernel: false })
     }
 
     /// A file, and all others in its directory whose names start with its name; `None` for a path without a file name.
     pub fn starting_with(path: &Path) -> Option<Self> {
         let (directory, name) = (path.parent()?.to_owned(), path.file_name()?.to_owned());
-        Some(Self { directory, names: Names::StartingWith(name) })
+        Some(Self { directory, names: Names::StartingWith(name), by_kernel: false })
+    }
+
+    /// One file that the kernel changes, such as `cgroup.events`; `None` for a path without a file name.
+    pub fn kernel_file(path: &Path) -> Option<Self> {
+        Some(Self { by_kernel: true, ..Self::file(path)? })
     }
 
     /// All names in `directory` with this extension, given without a dot.
     pub fn with_extension(directory: impl Into<PathBuf>, extension: &'static str) -> Self {
-        Self { directory: directory.into(), names: Names::Extension(extension) }
+        Self { directory: directory.into(), names: Names::Extension(extension), by_kernel: false }
     }
 
     fn holds(&self, name: &[u8]) -> bool {
@@ -244,6 +251,8 @@ fn added(events: &OwnedFd, places: Vec<Place>) -> Places {
         | WatchFlags::ONLYDIR;
     let mut watched = Places::new();
     for place in places {
+        // Only here, because it is reported for every write in the directory.
+        let what = if place.by_kernel { what | WatchFlags::MODIFY } else { what };
         let mut place = Some(place);
         while let Some(it) = place {
             match inotify::add_watch(events, &it.directory, what) {

@@ -1,7 +1,8 @@
-//! Reads service states: one call lists all units, and two more calls read each loaded unit.
+//! Reads service states: one call lists all units, and two more calls read each loaded unit of which nothing current is
+//! known.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
@@ -14,6 +15,7 @@ use zbus::fdo::PropertiesProxy;
 use zbus::names::InterfaceName;
 use zbus::proxy::CacheProperties;
 
+use super::memory::{Known, Memory, Reading};
 use super::{service_name, within};
 use crate::bus::{Bus, Session};
 use crate::dbus::{DESTINATION, SERVICE, UNIT, UnitRow};
@@ -29,32 +31,51 @@ const CONCURRENCY: usize = 16;
 /// How often a service is read if it starts or ends during the read.
 const READINGS: usize = 3;
 
+/// What states are read from.
+pub(super) struct Source<'s> {
+    pub(super) bus: &'s Bus,
+    pub(super) files: &'s KernelFiles,
+    pub(super) units: &'s QuadletDir,
+    pub(super) memory: &'s Mutex<Memory>,
+    pub(super) limit: Duration,
+}
+
+type States = BTreeMap<CompanionName, Result<ServiceState, BusError>>;
+
 /// Reads the states of `names`: fails as a whole if the list cannot be read, and per unit otherwise.
+///
+/// A single name is always read in full: it is what a caller asks about before it acts.
 pub(super) async fn service_states(
-    bus: &Bus,
-    files: &KernelFiles,
-    units: &QuadletDir,
+    source: &Source<'_>,
     names: &BTreeSet<CompanionName>,
-    limit: Duration,
-) -> Result<BTreeMap<CompanionName, Result<ServiceState, BusError>>, BusError> {
+) -> Result<States, BusError> {
     if names.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let locations = locations(units, names, limit).await?;
+    let Source { bus, limit, .. } = *source;
+    let locations = locations(source.units, names, limit).await?;
     let session = bus.session().await?;
     let units: Vec<String> = names.iter().map(service_name).collect();
     let manager = session.manager().await?;
+    // First, so that a reload meanwhile makes the next call read all units.
+    let loaded_at = within(limit, manager.units_load_timestamp_monotonic()).await.ok();
     let rows = within(limit, manager.list_units_by_names(&units)).await?;
+    bus.units().add(rows.iter().map(|row| row.path.as_str()));
     let rows: HashMap<&str, &UnitRow> = rows.iter().map(|row| (row.name.as_str(), row)).collect();
+    lock(source.memory).loaded(loaded_at);
 
     let mut states = BTreeMap::new();
-    let mut loaded = Vec::new();
+    let (mut known, mut loaded) = (Vec::new(), Vec::new());
     for (name, unit) in names.iter().zip(&units) {
+        let location = locations.get(name).map(String::as_str);
         match rows.get(unit.as_str()) {
             Some(row) if is_nothing(row) => {
                 states.insert(name.clone(), Ok(ServiceState::absent()));
             }
-            Some(row) => loaded.push((name.clone(), row.path.clone())),
+            Some(row) => match lock(source.memory).get(name, row, location) {
+                Some(state) if names.len() > 1 => known.push((name.clone(), state)),
+                Some(_) | None => loaded.push((name.clone(), row.path.clone())),
+            },
             // An alias: the list has the unit under its other name, so an unlisted unit is not necessarily absent.
             None => match within(limit, manager.load_unit(unit)).await {
                 Ok(path) => loaded.push((name.clone(), path)),
@@ -64,11 +85,63 @@ pub(super) async fn service_states(
             },
         }
     }
+    for (name, state) in verified(source, known).await? {
+        match state {
+            Some(state) => drop(states.insert(name, Ok(state))),
+            None => {
+                loaded.extend(
+                    rows.get(service_name(&name).as_str()).map(|row| (name, row.path.clone())),
+                );
+            }
+        }
+    }
+    for (name, reading) in read_in_full(&session, source, loaded, &locations).await {
+        if let Ok(reading) = &reading
+            && let Some(row) = rows.get(service_name(&name).as_str())
+        {
+            let location = locations.get(&name).cloned();
+            lock(source.memory).keep(&name, row, location, reading, monotonic());
+        }
+        states.insert(name, reading.map(|reading| reading.state));
+    }
+    for name in names {
+        states.entry(name.clone()).or_insert(Err(BusError::Closed));
+    }
+    Ok(states)
+}
+
+/// Returns the state of each known service whose main process is still the same.
+async fn verified(
+    source: &Source<'_>,
+    known: Vec<(CompanionName, Known)>,
+) -> Result<Vec<(CompanionName, Option<ServiceState>)>, BusError> {
+    if known.is_empty() {
+        return Ok(Vec::new());
+    }
+    let files = source.files.clone();
+    let verify = move || {
+        let now = monotonic();
+        let state = |known: &Known| {
+            let is_frozen = files.frozen_if_same(&known.subject, known.started)?;
+            Some(known.state(is_frozen, now))
+        };
+        known.iter().map(|(name, known)| (name.clone(), state(known))).collect()
+    };
+    blocking::within(source.limit, verify).await.map_err(|_stuck| BusError::Unread)
+}
+
+/// Reads the properties of units, a few at a time.
+async fn read_in_full(
+    session: &Arc<Session>,
+    source: &Source<'_>,
+    loaded: Vec<(CompanionName, OwnedObjectPath)>,
+    locations: &BTreeMap<CompanionName, String>,
+) -> Vec<(CompanionName, Result<Reading, BusError>)> {
+    let mut readings = Vec::with_capacity(loaded.len());
     for few in loaded.chunks(CONCURRENCY) {
         let mut reads = JoinSet::new();
         for (name, path) in few.iter().cloned() {
-            let session = session.clone();
-            let files = files.clone();
+            let (session, files, limit) = (session.clone(), source.files.clone(), source.limit);
             let location = locations.get(&name).cloned();
             reads.spawn(async move {
                 let state = loaded_state(&session, files, &path, location, limit).await;
@@ -76,16 +149,20 @@ pub(super) async fn service_states(
             });
         }
         while let Some(read) = reads.join_next().await {
-            // A read that panicked has no entry yet.
-            if let Ok((name, state)) = read {
-                states.insert(name, state);
-            }
+            // A read that panicked has no entry.
+            readings.extend(read.ok());
         }
     }
-    for name in names {
-        states.entry(name.clone()).or_insert(Err(BusError::Closed));
-    }
-    Ok(states)
+    readings
+}
+
+fn lock(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns the time on the monotonic clock, which systemd's timestamps have.
+fn monotonic() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }
 
 /// Returns where the unit store has the unit of each name.
@@ -112,14 +189,15 @@ async fn loaded_state(
     path: &OwnedObjectPath,
     location: Option<String>,
     limit: Duration,
-) -> Result<ServiceState, BusError> {
+) -> Result<Reading, BusError> {
     let mut readings = 1;
     loop {
         let (unit, service) = tokio::try_join!(
             properties(session, path, UNIT, limit),
             properties(session, path, SERVICE, limit),
         )?;
-        let facts = match subject(&unit, &service)? {
+        let subject = subject(&unit, &service)?;
+        let facts = match subject.clone() {
             None => ProcessFacts::default(),
             // Reading another process's environment takes a lock of that process.
             Some(subject) => {
@@ -133,11 +211,12 @@ async fn loaded_state(
             readings += 1;
             continue;
         }
-        let now = clock_gettime(ClockId::Monotonic);
-        let now = Duration::try_from(now).unwrap_or_default();
         let location = location.as_deref();
-        let surroundings = Surroundings { facts: &facts, now, location };
-        return Ok(service_state(&unit, &service, &surroundings)?);
+        let surroundings = Surroundings { facts: &facts, now: monotonic(), location };
+        let state = service_state(&unit, &service, &surroundings)?;
+        let is_same = !facts.overtaken && facts.running.is_some();
+        let process = subject.zip(facts.started).filter(|_| is_same);
+        return Ok(Reading { state, process });
     }
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use fake::{Fake, FakeUnit, JobCourse, value};
 
 mod fake;
+mod known;
 mod reloads;
 
 const REVISION: &str = "00000000000000aa-00000000000000bb-none-2";

@@ -59,6 +59,10 @@ pub(super) struct World {
     /// The maximum number of concurrent reloads.
     pub(super) reloads_at_once: usize,
     reloading: usize,
+    /// The server's end of the last connection.
+    server: Option<Connection>,
+    /// The number of reloads, for when the units were loaded.
+    pub(super) reloads: u64,
 }
 
 /// The unit directory of the client, which does not exist.
@@ -133,6 +137,8 @@ impl Fake {
             connections: 0,
             reloads_at_once: 0,
             reloading: 0,
+            server: None,
+            reloads: 0,
         };
         Self { world: Arc::new(Mutex::new(world)) }
     }
@@ -149,6 +155,16 @@ impl Fake {
     /// Returns how often a method was called.
     pub(super) fn count(&self, method: &str) -> usize {
         self.world().calls.iter().filter(|call| *call == method).count()
+    }
+
+    /// Sends `PropertiesChanged` of a unit on the last connection.
+    pub(super) async fn announce_change(&self, unit: &str) {
+        let server = self.world().server.clone().unwrap();
+        let interface = "org.freedesktop.DBus.Properties";
+        let (changed, invalidated) = (HashMap::<String, OwnedVariant>::new(), Vec::<String>::new());
+        let body = (UNIT, changed, invalidated);
+        let (to_all, path) = (None::<&str>, unit_path(unit));
+        server.emit_signal(to_all, path, interface, "PropertiesChanged", &body).await.unwrap();
     }
 
     pub(super) fn manager(&self) -> SystemdManager {
@@ -179,6 +195,7 @@ async fn connect(world: Arc<Mutex<World>>) -> Result<Connection, BusError> {
         // The stream is created with the connection, because the client calls immediately.
         let stream = builder.server(zbus::Guid::generate()).build_message_stream().await.unwrap();
         let server = Connection::from(&stream);
+        world.lock().unwrap().server = Some(server.clone());
         let _ended =
             tokio::time::timeout(Duration::from_secs(60), serve(server, stream, world)).await;
     });
@@ -241,6 +258,10 @@ impl Answering {
             "Reload" => self.reload().await,
             "ResetFailedUnit" => self.reply(&()).await,
             "GetAll" => self.properties().await,
+            "Get" => {
+                let loaded = self.world.lock().unwrap().reloads;
+                self.reply(&value(loaded)).await;
+            }
             other => panic!("unexpected call of `{other}`"),
         }
     }
@@ -315,7 +336,11 @@ impl Answering {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        self.world.lock().unwrap().reloading -= 1;
+        {
+            let mut world = self.world.lock().unwrap();
+            world.reloading -= 1;
+            world.reloads += 1;
+        }
         self.reply(&()).await;
     }
 
