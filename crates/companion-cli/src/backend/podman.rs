@@ -14,7 +14,7 @@ use companion_core::ports::UnitStore as _;
 use durable_dir::Trust;
 use quadlet::PodmanVersion;
 
-use super::{CommandBackend, LogQuery, user_catalog};
+use super::{CommandBackend, LogQuery};
 use crate::commands::doctor::Finding;
 use crate::error::CommandError;
 use crate::service::UNIT;
