@@ -80,7 +80,9 @@ impl Supervisor {
             let begun = Instant::now();
             let reconcile = self.reconciler.reconcile_once().await;
             if std::mem::take(&mut by_hint) {
-                hints.charge(begun.elapsed());
+                // A reconcile that repairs takes as long as the host needs, and the back-off limits repairs.
+                let repairs = reconcile.as_ref().is_ok_and(|done| !done.steps().is_empty());
+                hints.charge(if repairs { Duration::ZERO } else { begun.elapsed() });
             }
             if let Err(error) = &reconcile {
                 log_failed_reconcile(error);
