@@ -1,5 +1,7 @@
 //! The manifests of `tests/manifests`, and their units.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a helper of tests fails by panicking")]
+
 use std::path::{Path, PathBuf};
 
 use adapter_systemd::{Scope, container_unit};

@@ -85,7 +85,7 @@ pub(super) async fn lost_pulled_image_returns_without_its_registry(world: &World
     world.publish("one").await;
     let source = only_pulled(world);
     let image = world.images().ensure(&source).await.done();
-    keep(world, &[source.clone()]).await;
+    keep(world, std::slice::from_ref(&source)).await;
     lose_all(world).await;
     let again = world.images().ensure(&source).await.done();
     same!(again, image, "it is the image that was lost");
