@@ -160,6 +160,7 @@ mod tests {
         let base = node.build_arguments.remove("BASE_IMAGE").unwrap();
         // These have no default; their lines are examples.
         node.image_repository.take().unwrap();
+        assert!(!std::mem::take(&mut node.facts).is_empty());
         node.lnd.macaroon_file.take().unwrap();
         node.electrs.onion_address.take().unwrap();
         assert_eq!(node, Node::default());
