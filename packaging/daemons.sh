@@ -3,7 +3,7 @@
 # no installation.
 each_systemd() {
     test -d /run/systemd/system || return 0
-    systemctl "$@" || true
+    timeout 450 systemctl "$@" || true
     for manager in $(systemctl list-units --plain --no-legend --state=active 'user@*.service' | cut -d ' ' -f 1); do
         uid=${manager#user@}
         timeout 450 systemctl --user --machine="${uid%.service}@.host" "$@" || true

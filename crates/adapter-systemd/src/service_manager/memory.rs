@@ -1,8 +1,11 @@
 //! The last state that was read of each running service.
 //!
 //! A state is used again only while three things are the same that each reconcile reads anyway or for little: the unit's
-//! row in the list of units, the start time of its main process, and when systemd last loaded its units. So no signal is
-//! needed for it to be right. Services that do not run, or have a job, are read in full each time.
+//! row in the list of units, the start time of its main process, and when systemd last loaded its units. So a lost signal
+//! makes no state wrong. Services that do not run, or have a job, are read in full each time.
+//!
+//! What is not compared is noticed when the state's lifetime ends: a drop-in that systemd has not loaded yet, and one of
+//! `systemctl set-property`.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -15,8 +18,7 @@ use tokio::time::Instant;
 use crate::dbus::UnitRow;
 use crate::processes::Subject;
 
-/// How long a state is used at least and at most: units are read in full a few at a time. Finds what is not compared, such
-/// as a drop-in of `systemctl set-property`.
+/// How long a state is used at least and at most, so that units are read in full a few at a time.
 const LIFETIME: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(600));
 
 /// The states by companion.
@@ -46,7 +48,7 @@ pub(super) struct Known {
 impl Memory {
     /// Forgets all states if systemd loaded its units since they were read, or does not say when.
     pub(super) fn loaded(&mut self, at: Option<u64>) {
-        if at.is_none() || self.loaded_at != at {
+        if at.is_none() || self.loaded_at < at {
             self.states.clear();
             self.loaded_at = at;
         }
@@ -60,20 +62,25 @@ impl Memory {
         location: Option<&str>,
     ) -> Option<Known> {
         let known = self.states.get(name)?;
-        let is_same = known.row == words(row) && known.location.as_deref() == location;
+        let is_same = known.row == identity(row) && known.location.as_deref() == location;
         let is_current = row.active_state == "active" && row.job_id == 0 && is_same;
         (is_current && Instant::now() < known.until).then(|| known.clone())
     }
 
-    /// Keeps a state that was read in full at `now` on the monotonic clock, if its service runs.
+    /// Keeps a state that was read in full, if its service runs: after systemd loaded its units at `loaded_at`, at `now` on
+    /// the monotonic clock.
     pub(super) fn keep(
         &mut self,
         name: &CompanionName,
         row: &UnitRow,
         location: Option<String>,
         read: &Reading,
-        now: Duration,
+        (loaded_at, now): (Option<u64>, Duration),
     ) {
+        if loaded_at.is_none() || loaded_at != self.loaded_at {
+            // Another call saw a later reload.
+            return;
+        }
         let state = &read.state;
         let (Some((subject, started)), false, false) =
             (read.process.clone(), state.up_for.is_zero(), state.busy)
@@ -81,14 +88,14 @@ impl Memory {
             self.states.remove(name);
             return;
         };
-        if state.run != RunState::Up || self.loaded_at.is_none() {
+        if state.run != RunState::Up {
             self.states.remove(name);
             return;
         }
         let (least, most) = LIFETIME;
         let share = u32::try_from(self.spread.hash_one(name) % 1000).unwrap_or_default();
         let known = Known {
-            row: words(row),
+            row: identity(row),
             location,
             subject,
             started,
@@ -122,6 +129,6 @@ pub(super) struct Reading {
     pub(super) process: Option<(Subject, u64)>,
 }
 
-fn words(row: &UnitRow) -> [String; 3] {
+fn identity(row: &UnitRow) -> [String; 3] {
     [row.load_state.clone(), row.sub_state.clone(), row.path.to_string()]
 }

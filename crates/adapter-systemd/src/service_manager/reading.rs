@@ -85,7 +85,7 @@ pub(super) async fn service_states(
             },
         }
     }
-    for (name, state) in verified(source, known).await? {
+    for (name, state) in verified(source, known).await {
         match state {
             Some(state) => drop(states.insert(name, Ok(state))),
             None => {
@@ -100,7 +100,7 @@ pub(super) async fn service_states(
             && let Some(row) = rows.get(service_name(&name).as_str())
         {
             let location = locations.get(&name).cloned();
-            lock(source.memory).keep(&name, row, location, reading, monotonic());
+            lock(source.memory).keep(&name, row, location, reading, (loaded_at, monotonic()));
         }
         states.insert(name, reading.map(|reading| reading.state));
     }
@@ -114,10 +114,11 @@ pub(super) async fn service_states(
 async fn verified(
     source: &Source<'_>,
     known: Vec<(CompanionName, Known)>,
-) -> Result<Vec<(CompanionName, Option<ServiceState>)>, BusError> {
+) -> Vec<(CompanionName, Option<ServiceState>)> {
     if known.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
+    let names: Vec<_> = known.iter().map(|(name, _)| name.clone()).collect();
     let files = source.files.clone();
     let verify = move || {
         let now = monotonic();
@@ -127,7 +128,9 @@ async fn verified(
         };
         known.iter().map(|(name, known)| (name.clone(), state(known))).collect()
     };
-    blocking::within(source.limit, verify).await.map_err(|_stuck| BusError::Unread)
+    let verified = blocking::within(source.limit, verify).await;
+    // Those that do not respond are found one by one.
+    verified.unwrap_or_else(|_stuck| names.into_iter().map(|name| (name, None)).collect())
 }
 
 /// Reads the properties of units, a few at a time.

@@ -1,4 +1,4 @@
-//! Has the host keep archives of the images of desired companions, while companions already run.
+//! Keeps archives of the images of desired companions up to date, while the companions already run.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ impl Archives {
         Self { basis, task: task.abort_handle() }
     }
 
-    /// Takes up what `reconcile` saw; if that is something new, archives are brought in line with it.
+    /// Brings archives in line with what `reconcile` observed, if that differs from the last one.
     pub(super) fn update(&self, reconcile: &Reconcile, inputs: Fingerprint) {
         let present = reconcile.observed.companions.values().map(|companion| {
             let image = companion.image.as_ref()?.known()?;

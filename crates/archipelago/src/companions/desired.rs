@@ -23,7 +23,8 @@ pub struct Concerned {
 
 impl Companions {
     /// Records in one step that `installed` are installed and `removed` are removed; returns the generation and the
-    /// companions of both. An app that is recorded so already, and one of `installed` without companions, is no new intent.
+    /// companions of both. One of `installed` that is recorded
+    /// so already, or has no companions, is no new intent; a repeated removal is.
     ///
     /// # Errors
     /// [`CompanionsError::Record`], [`CompanionsError::OtherLeader`].

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use companion_core::ports::PortResult;
+use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, DirError, DirResult, FileKind, Trust};
 use host_files::blocking;
 use host_files::errors::failed_to;
@@ -22,19 +22,25 @@ const FILES: [&str; 6] =
     [LAST_GOOD_FILE, EVENTS_FILE, STATUS_FILE, "host-key", RECORD_FILE, LOCK_FILE];
 
 impl RecordStore {
-    /// Deletes the files of the state directory, and the directory if it is empty then. Returns what is left: files that
-    /// are not from here.
+    /// Deletes the files of the state directory, and the directory if it is empty then. Returns the files of others, which
+    /// are left.
     ///
     /// The caller knows that nobody leads, and that all companions were removed.
     ///
     /// # Errors
-    /// As for files of the state directory; a repeated call continues.
+    /// `Conflict` if an app is recorded as installed, also one that was recorded meanwhile; as for files of the state
+    /// directory. A repeated call continues.
     pub async fn delete(&self) -> PortResult<Vec<PathBuf>> {
         let lock = lock(self.dir()).await?;
         let path = self.dir().to_owned();
         let attempt = "delete the state directory";
         blocking::run(attempt, move || {
             let _until_done = lock;
+            let record = super::read(&path)?.unwrap_or_default();
+            if let Some(app) = record.installed().next() {
+                let message = format!("the app {app} is recorded as installed");
+                return Err(PortError::new(PortErrorKind::Conflict, message));
+            }
             deleted(&path).map_err(failed_to(attempt))
         })
         .await

@@ -112,8 +112,14 @@ impl TryFrom<String> for Template {
             if !crate::node::is_fact_name(name) {
                 return Err(refused());
             }
+            if before.contains("}}") {
+                return Err(refused());
+            }
             parts.push((before.to_owned(), name.to_owned()));
             rest = after;
+        }
+        if rest.contains("}}") {
+            return Err(refused());
         }
         Ok(Self { parts, end: rest.to_owned() })
     }

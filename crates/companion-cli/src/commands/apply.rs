@@ -54,11 +54,12 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
             return Err(problem.into());
         }
         let catalog = inputs.catalog.unwrap_or_else(|| Catalog::builtin().into());
-        let known = |app: &AppId| !catalog.companions_for(app).is_empty();
+        let installed = store.installed().await?;
+        let known =
+            |app: &AppId| !catalog.companions_for(app).is_empty() || installed.contains(app);
         for app in &file.apps {
             names::app(&catalog, app.as_str(), known, |_| false)?;
         }
-        let installed = store.installed().await?;
         let others: Vec<_> = installed.difference(&file.apps).cloned().collect();
         let removed = if arguments.prune { others.clone() } else { Vec::new() };
         if arguments.dry_run {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use archipelago_companions::{AppId, Intent};
 use clap::Args;
 use companion_core::model::companion::CompanionName;
+use companion_core::ports::DesiredStore as _;
 use companion_core::status::Health;
 
 use super::install::{converge, noted};
@@ -83,8 +84,11 @@ async fn remove_images(
     config: &Config,
 ) -> CommandResult<usize> {
     let catalog = session.companions.catalog();
+    let desired = session.companions.store().load().await?;
+    let needed: Vec<_> = desired.present().map(|(_, companion)| &companion.spec().image).collect();
     let specs = names.iter().filter_map(|name| catalog.companion(name));
-    let sources: Vec<_> = specs.map(|spec| spec.image.clone()).collect();
+    let sources = specs.map(|spec| &spec.image).filter(|image| !needed.contains(image));
+    let sources: Vec<_> = sources.cloned().collect();
     Ok(config.host.remove_images(&sources).await?)
 }
 

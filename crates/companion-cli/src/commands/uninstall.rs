@@ -9,7 +9,7 @@ use companion_core::model::image::ImageSource;
 use super::{remove, setup};
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
-use crate::hosts::{Opening, leader_place};
+use crate::hosts::{Opening, Session, leader_place};
 use crate::output::Output;
 use crate::runtime::block_on;
 
@@ -20,8 +20,8 @@ use crate::runtime::block_on;
 /// fails, the later ones are not made; run it again. These remain: the catalog file, pulled images and base
 /// images, and the program itself.
 ///
-/// Exit status: 0 if all is removed, 1 if something remains, 2 without --yes, 3 if a prerequisite is
-/// missing.
+/// Exit status: 0 if all is removed, 1 if something remains, 2 without --yes or with --json, 3 if a
+/// prerequisite is missing.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -61,6 +61,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         if removed != Verdict::Done {
             return Ok(removed);
         }
+        refuse_managed(&session).await?;
         session.companions.stop_leading().await;
         refuse_leader(config).await?;
         let catalog = session.companions.catalog();
@@ -81,6 +82,17 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         }
         Ok(Verdict::Done)
     })
+}
+
+/// Refuses to delete the state while companions are on the host whose app neither the record nor the catalog knows.
+async fn refuse_managed(session: &Session) -> CommandResult<()> {
+    let found = session.companions.status().await?;
+    let left: Vec<_> = found.iter().map(|status| status.name.as_str()).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(CommandError::failure(format!("{} remain on the host", left.join(", ")))
+        .hinted("add their apps to the catalog, then run this again"))
 }
 
 /// Refuses to delete the state of another process that leads, such as a program that embeds companions.

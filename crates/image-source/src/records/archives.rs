@@ -63,7 +63,7 @@ impl ImageRecords {
                 let Some(bytes) = record.archive.as_ref().map(|archive| archive.bytes) else {
                     continue;
                 };
-                if wanted.contains(&record.source) && kept + bytes <= limit {
+                if wanted.contains(&record.source) && bytes <= limit.saturating_sub(kept) {
                     kept += bytes;
                 } else {
                     remove(&dir, record)?;
@@ -113,7 +113,7 @@ impl ImageRecords {
             return Ok(Prepared::Done(true));
         }
         let others = all(&dir)?.into_iter().filter(|one| one.source != *source);
-        let taken: u64 = others.filter_map(|one| Some(one.archive?.bytes)).sum();
+        let taken = others.filter_map(|one| Some(one.archive?.bytes)).fold(0, u64::saturating_add);
         let room = limit.saturating_sub(taken).min(limit / SHARE).min(free(&dir));
         remove_if_link(&dir, &file(source))?;
         let draft = dir.draft(&file(source))?;
@@ -134,14 +134,12 @@ impl ImageRecords {
         if written > room {
             return Ok(None);
         }
-        let archive = draft.commit(0o600, digest)?;
         let dir = self.create()?;
         let known = super::record(&dir, &record.source)?;
         if known.is_none_or(|known| known.id != record.id) {
-            dir.remove_link(&file(&record.source))?;
             return Ok(Some(false));
         }
-        record.archive = Some(archive);
+        record.archive = Some(draft.commit(0o600, digest)?);
         write(&dir, &record)?;
         Ok(Some(true))
     }
