@@ -142,9 +142,10 @@ fn following_the_book_leads_from_the_source_to_an_empty_account_again() {
     assert_eq!(newcomer.run("systemctl --user is-active companion").status, Some(4));
 
     // As on another host: without any file of companion but the saved ones.
-    newcomer.run("rm -r ~/.config/companion ~/.local/state/companion").exits(0);
+    assert_eq!(newcomer.run("ls ~/.local/state/companion").stdout, "", "no state is left");
+    newcomer.run("rm -r ~/.config/companion").exits(0);
     newcomer.follow(restore);
-    assert_eq!(newcomer.ready(), ["archy-electrs-ui", "archy-lnd-ui"]);
+    assert_eq!(newcomer.ready(), ["archy-bitcoin-ui", "archy-electrs-ui", "archy-lnd-ui"]);
     newcomer.follow(&end[0]);
 }
 
