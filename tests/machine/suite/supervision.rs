@@ -53,7 +53,10 @@ fn deleted_unit_directory_is_restored_within_a_resync() {
     let _daemon = Daemon::start();
     undisturbed(|| {
         let begun = Instant::now();
-        fs::remove_dir_all(crate::node::UNITS).unwrap();
+        // At once: the daemon restores the first unit while others are still deleted.
+        let deleted = format!("{}.deleted", crate::node::UNITS);
+        fs::rename(crate::node::UNITS, &deleted).unwrap();
+        fs::remove_dir_all(deleted).unwrap();
         until("all are ready", 45, all_ready);
         measured("unit directory back after it was deleted", begun);
     });
