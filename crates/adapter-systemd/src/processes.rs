@@ -46,13 +46,13 @@ pub(crate) struct ProcessFacts {
     /// Whether the container's processes are frozen.
     pub(crate) frozen: bool,
     /// Whether the main process has ended or belongs to another run: systemd's properties are superseded.
-    pub(crate) overtaken: bool,
+    pub(crate) superseded: bool,
     /// The start time of the main process, in clock ticks after boot; read before its environment.
     pub(crate) started: Option<u64>,
 }
 
 /// The process has ended or belongs to another run.
-struct Overtaken;
+struct Superseded;
 
 impl Default for KernelFiles {
     fn default() -> Self {
@@ -64,11 +64,11 @@ impl KernelFiles {
     /// Inspects the processes of `subject`.
     pub(crate) fn facts(&self, subject: &Subject) -> ProcessFacts {
         let started = self.started(subject.main_pid);
-        let (running, overtaken) = match self.running_revision(subject) {
+        let (running, superseded) = match self.running_revision(subject) {
             Ok(running) => (running, false),
-            Err(Overtaken) => (None, true),
+            Err(Superseded) => (None, true),
         };
-        ProcessFacts { running, frozen: self.is_frozen(subject), overtaken, started }
+        ProcessFacts { running, frozen: self.is_frozen(subject), superseded, started }
     }
 
     /// Returns whether the container of `subject` is frozen, if its main process is the one that started at `started`.
@@ -92,7 +92,7 @@ impl KernelFiles {
 
     /// The process ID may have been reused; the unit's invocation ID in the environment identifies the run
     /// (systemd.exec(5), `$INVOCATION_ID`).
-    fn running_revision(&self, subject: &Subject) -> Result<Option<Revision>, Overtaken> {
+    fn running_revision(&self, subject: &Subject) -> Result<Option<Revision>, Superseded> {
         if subject.main_pid == 0 {
             return Ok(None);
         }
@@ -104,7 +104,7 @@ impl KernelFiles {
                 if error.kind() == io::ErrorKind::NotFound
                     || Errno::from_io_error(&error) == Some(Errno::SRCH) =>
             {
-                return Err(Overtaken);
+                return Err(Superseded);
             }
             Err(error) => {
                 tracing::debug!(path = %path.display(), %error, "failed to read a process's environment");
@@ -113,7 +113,7 @@ impl KernelFiles {
         };
         let entries = || environ.split(|byte| *byte == 0);
         match variable_in(entries(), "INVOCATION_ID") {
-            Some(id) if id != subject.invocation.as_bytes() => Err(Overtaken),
+            Some(id) if id != subject.invocation.as_bytes() => Err(Superseded),
             _ => Ok(revision_in(entries())),
         }
     }

@@ -55,7 +55,7 @@ fn the_revision_of_the_unit_s_own_run_is_read() {
 fn a_process_of_another_run_with_the_same_number_says_nothing() {
     let environ = format!("INVOCATION_ID=ffff\0COMPANION_REVISION={REVISION}\0");
     let facts = Files::with_environ(environ.as_bytes()).facts(42, None);
-    assert_eq!((facts.running, facts.overtaken), (None, true));
+    assert_eq!((facts.running, facts.superseded), (None, true));
 }
 
 #[test]
@@ -66,8 +66,8 @@ fn an_invalid_revision_or_a_missing_process_gives_no_revision() {
         assert_eq!(Files::with_environ(environ).running(), None);
     }
     let files = Files::with_environ(b"");
-    assert!(!files.facts(42, None).overtaken);
-    assert_eq!(files.facts(43, None), ProcessFacts { overtaken: true, ..ProcessFacts::default() });
+    assert!(!files.facts(42, None).superseded);
+    assert_eq!(files.facts(43, None), ProcessFacts { superseded: true, ..ProcessFacts::default() });
     assert_eq!(files.facts(0, None), ProcessFacts::default());
 }
 

@@ -210,14 +210,14 @@ async fn loaded_state(
                 facts.map_err(|_stuck| BusError::Unread)?
             }
         };
-        if facts.overtaken && readings < READINGS {
+        if facts.superseded && readings < READINGS {
             readings += 1;
             continue;
         }
         let location = location.as_deref();
         let surroundings = Surroundings { facts: &facts, now: monotonic(), location };
         let state = service_state(&unit, &service, &surroundings)?;
-        let is_same = !facts.overtaken && facts.running.is_some();
+        let is_same = !facts.superseded && facts.running.is_some();
         let process = subject.zip(facts.started).filter(|_| is_same);
         return Ok(Reading { state, process });
     }
