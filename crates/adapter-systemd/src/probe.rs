@@ -19,8 +19,8 @@ pub(crate) fn start(check: Option<&HealthCheck>) -> Start {
     Start::Healthy { check, margin: TIMEOUT_START }
 }
 
-/// The command that ends within its timeout: Podman 5.4.2 waits for ever for a check that hangs, and calls the container
-/// healthy meanwhile.
+/// The command that ends within its timeout: Podman 5.4.2 does not end a check that hangs, and reports the
+/// container as healthy meanwhile.
 fn command(check: &HealthCheck) -> String {
     let limit = check.timeout;
     let tried = tried(&check.probe).replace('\'', r"'\''");

@@ -76,7 +76,7 @@ impl KernelFiles {
         (self.started(subject.main_pid)? == started).then(|| self.is_frozen(subject))
     }
 
-    /// Returns the start time of a process (`starttime` of proc_pid_stat(5)), which a later one of the same ID has not.
+    /// Returns the start time of a process (`starttime` of proc_pid_stat(5)); a later process with the same ID has another.
     fn started(&self, pid: u32) -> Option<u64> {
         let stat =
             read_bounded(&self.proc.join(pid.to_string()).join("stat"), EVENTS_LIMIT).ok()?;

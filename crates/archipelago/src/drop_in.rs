@@ -6,7 +6,7 @@
 //! The node's settings are those of `~/.config/companion/catalog.toml`, as for the command, and apply as soon as the file
 //! changes.
 //!
-//! - An app without companions, and a text that is no app id, has nothing to do: the result is empty.
+//! - For an app without companions, and for an invalid app ID, the result is empty.
 //! - Without `XDG_RUNTIME_DIR` there is no user manager to talk to: nothing is done, and the result is empty.
 //! - The app's companions have failed, each with the cause, when the host cannot be reached.
 

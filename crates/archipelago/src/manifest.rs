@@ -148,7 +148,7 @@ impl BackendManifest {
         &self.app.id
     }
 
-    /// The keys that it has and no unit expresses: whoever installs the app does what they say, or nobody.
+    /// The keys of the manifest that no unit expresses. The program that installs the app handles them.
     pub fn outside_the_unit(&self) -> Vec<&'static str> {
         self.app.outside_the_unit()
     }

@@ -1,5 +1,7 @@
 //! A program with a host of its own: `--host` selects it, and the commands work on it.
 
+#![expect(clippy::unwrap_used, reason = "a failed setup fails its test")]
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -74,14 +76,20 @@ fn program(own: &Own, arguments: &[&str]) -> ExitCode {
     run(line, vec![Arc::new(own.clone())])
 }
 
-#[test]
-fn a_program_with_its_own_backend_installs_a_companion() {
+/// A host with the context of lnd's page, and the directory of its state.
+fn with_a_context() -> (Own, tempfile::TempDir) {
     let place = tempfile::tempdir().unwrap();
     let own = Own { host: FakeHost::default(), state: place.path().join("state") };
     // The commands run in real time.
     own.host.change(|world, _now| world.delays.build = Duration::ZERO);
     let context = "/opt/archipelago/docker/lnd-ui".to_owned().try_into().unwrap();
     own.host.put_context(&context, "a Dockerfile");
+    (own, place)
+}
+
+#[test]
+fn a_program_with_its_own_backend_installs_a_companion() {
+    let (own, _place) = with_a_context();
     assert_eq!(program(&own, &["--host", "own", "status"]), ExitCode::SUCCESS);
     assert!(!own.state.exists(), "a look at an untouched host records nothing");
     assert_eq!(program(&own, &["install", "lnd"]), ExitCode::SUCCESS, "it is selected by `auto`");
@@ -93,11 +101,7 @@ fn a_program_with_its_own_backend_installs_a_companion() {
 
 #[test]
 fn uninstall_removes_companions_and_state_and_can_be_repeated() {
-    let place = tempfile::tempdir().unwrap();
-    let own = Own { host: FakeHost::default(), state: place.path().join("state") };
-    own.host.change(|world, _now| world.delays.build = Duration::ZERO);
-    let context = "/opt/archipelago/docker/lnd-ui".to_owned().try_into().unwrap();
-    own.host.put_context(&context, "a Dockerfile");
+    let (own, _place) = with_a_context();
     assert_eq!(program(&own, &["install", "lnd"]), ExitCode::SUCCESS);
     assert_eq!(program(&own, &["uninstall"]), ExitCode::from(2), "it needs --yes");
     assert_eq!(own.host.counts().stops, 0);
@@ -112,11 +116,7 @@ fn uninstall_removes_companions_and_state_and_can_be_repeated() {
 
 #[test]
 fn companion_whose_record_was_lost_is_removed_with_all() {
-    let place = tempfile::tempdir().unwrap();
-    let own = Own { host: FakeHost::default(), state: place.path().join("state") };
-    own.host.change(|world, _now| world.delays.build = Duration::ZERO);
-    let context = "/opt/archipelago/docker/lnd-ui".to_owned().try_into().unwrap();
-    own.host.put_context(&context, "a Dockerfile");
+    let (own, _place) = with_a_context();
     assert_eq!(program(&own, &["install", "lnd"]), ExitCode::SUCCESS);
     std::fs::remove_file(own.state.join("desired.json")).unwrap();
     assert_eq!(program(&own, &["remove", "--all", "--images"]), ExitCode::SUCCESS);

@@ -28,7 +28,7 @@ pub const HINT_SHARE: u32 = 20;
 /// How far hints may exceed their share before they have to wait: a fault and its repair cause a few in a row.
 pub const HINT_BURST: Duration = Duration::from_secs(1);
 
-/// What one reconcile counts for in the share of the hints, at least and at most.
+/// The minimum and maximum cost of one reconcile in the share of the hints.
 pub const HINT_COST: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Runs the reconcile loop.

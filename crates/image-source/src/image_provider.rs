@@ -19,7 +19,7 @@ use crate::context::{Context, ContextError, Contexts};
 use crate::engine::{EngineError, EngineResult, ImageEngine};
 use crate::listing::{Listing, Platform};
 use crate::lock;
-use crate::records::{ImageRecords, Record, RecordError, source_reference};
+use crate::records::{ImageRecords, Record, RecordError};
 
 mod archived;
 mod durable;
@@ -102,7 +102,7 @@ impl ImageError {
 
     fn of_port(self, source: &ImageSource, what: &str) -> PortError {
         let kind = self.kind();
-        let message = match source_reference(source) {
+        let message = match source.reference() {
             Some(reference) => format!("failed to {what} image `{reference}`"),
             None => format!("failed to {what} an image without a name"),
         };
@@ -210,7 +210,7 @@ impl<E: ImageEngine + 'static> Images<E> {
         let Some(records) = &self.records else {
             return sources.iter().map(|_| Ok(None)).collect();
         };
-        let references = sources.iter().map(|source| source_reference(source).cloned());
+        let references = sources.iter().map(|source| source.reference().cloned());
         match records.read(references.collect(), self.engine.file_limit()).await {
             Ok(read) => read
                 .into_iter()

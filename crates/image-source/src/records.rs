@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use companion_core::model::image::{ImageId, ImageRef, ImageSource};
+use companion_core::model::image::{ImageId, ImageRef};
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::{PortErrorKind, PortResult};
 use durable_dir::{Dir, DirError, DirResult, FileKind, Trust};
@@ -57,7 +57,7 @@ impl fmt::Debug for ImageRecords {
 /// What was made last for a source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// The reference of the source; see [`source_reference`].
+    /// The reference that identifies the source.
     pub(crate) source: ImageRef,
     /// The name that the image got, the build's or the pull's.
     pub(crate) name: ImageRef,
@@ -96,12 +96,6 @@ impl RecordError {
             Self::Stuck(_) => PortErrorKind::Transient,
         }
     }
-}
-
-/// Returns the reference that identifies `source`: that of its build, or of its pull.
-pub(crate) fn source_reference(source: &ImageSource) -> Option<&ImageRef> {
-    let built = source.build.as_ref().map(|build| &build.reference);
-    built.or(source.pull.as_ref().map(|pull| &pull.reference))
 }
 
 impl ImageRecords {

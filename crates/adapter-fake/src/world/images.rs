@@ -154,12 +154,6 @@ impl Images {
     }
 }
 
-/// Returns the reference that identifies `source`.
-fn key(source: &ImageSource) -> Option<&ImageRef> {
-    let built = source.build.as_ref().map(|build| &build.reference);
-    built.or(source.pull.as_ref().map(|pull| &pull.reference))
-}
-
 /// Returns whether the image has the name of the build, but was not built here.
 fn is_unmanaged(source: &ImageSource, name: &ImageRef, image: &Image) -> bool {
     let built = source.build.as_ref().map(|build| &build.reference);

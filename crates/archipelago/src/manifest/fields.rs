@@ -109,10 +109,7 @@ impl TryFrom<String> for Template {
         while let Some((before, after)) = rest.split_once("{{") {
             let (name, after) = after.split_once("}}").ok_or_else(refused)?;
             let name = name.trim();
-            if !crate::node::is_fact_name(name) {
-                return Err(refused());
-            }
-            if before.contains("}}") {
+            if before.contains("}}") || !crate::node::is_fact_name(name) {
                 return Err(refused());
             }
             parts.push((before.to_owned(), name.to_owned()));
@@ -236,16 +233,10 @@ impl TryFrom<SecondsText> for Seconds {
     }
 }
 
-/// A health check. A malformed one is an error: without it a start would wait for ever, or for nothing.
+/// A health check. A malformed one is an error: without it a start would wait indefinitely, or not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "HealthKeys")]
-pub(super) struct HealthEntry(HealthCheck);
-
-impl HealthEntry {
-    pub(super) fn into_check(self) -> HealthCheck {
-        self.0
-    }
-}
+pub(super) struct HealthEntry(pub(super) HealthCheck);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,7 +2,7 @@
 
 use companion_core::model::companion::CompanionName;
 use companion_core::model::container::{
-    AbsolutePath, Capability, ContainerUser, EnvName, ExtraHost, HealthCheck, Memory, PortMapping,
+    AbsolutePath, Capability, ContainerUser, EnvName, ExtraHost, Memory, PortMapping,
     RestartPolicy, SecretName,
 };
 use companion_core::model::image::ImageRef;
@@ -41,7 +41,7 @@ pub(super) struct File {
     pub(super) app: App,
 }
 
-/// The app. `Ignored` keys are accepted without a look at their values.
+/// The app. Values of `Ignored` keys are not read.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct App {
@@ -68,8 +68,8 @@ pub(super) struct App {
     pub(super) environment: Vec<Assignment>,
     #[serde(default)]
     pub(super) devices: Vec<DeviceEntry>,
-    #[serde(default, deserialize_with = "health")]
-    pub(super) health_check: Option<HealthCheck>,
+    #[serde(default)]
+    pub(super) health_check: Option<HealthEntry>,
     #[serde(default)]
     pub(super) stop_grace_secs: Option<u32>,
     #[serde(default)]
@@ -195,7 +195,7 @@ impl Default for Security {
     }
 }
 
-/// A value that is not looked at.
+/// A value that is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ignored;
 
@@ -203,14 +203,6 @@ impl<'de> Deserialize<'de> for Ignored {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         IgnoredAny::deserialize(deserializer).map(|_ignored| Self)
     }
-}
-
-fn health<'de, D>(deserializer: D) -> Result<Option<HealthCheck>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-{
-    let entry = Option::<HealthEntry>::deserialize(deserializer)?;
-    Ok(entry.map(HealthEntry::into_check))
 }
 
 impl App {

@@ -79,7 +79,7 @@ fn container(app: &App, node: &Node) -> Result<ContainerSpec, InvalidValue> {
         restart: app.restart_policy.unwrap_or_default(),
         restart_delay: Some(RESTART_DELAY),
         stop_timeout: app.stop_grace_secs,
-        health: app.health_check.clone(),
+        health: app.health_check.as_ref().map(|entry| entry.0.clone()),
     })
 }
 

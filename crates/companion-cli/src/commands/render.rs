@@ -9,7 +9,7 @@ use companion_core::error_chain::chain;
 use companion_core::model::companion::CompanionSpec;
 use companion_core::model::desired::{DesiredCompanion, Generation};
 use companion_core::model::hook::ConfigId;
-use companion_core::model::image::{ImageId, ImageRef, PresentImage, Provenance};
+use companion_core::model::image::{ImageId, PresentImage, Provenance};
 use companion_core::model::revision::{Fingerprint, Revision};
 use companion_core::model::unit::UnitSpec;
 use quadlet::PodmanVersion;
@@ -71,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
     output.note(format!(
         "placeholder revision {revision}: the id of the image{} and the digest of the configuration are \
          known only on a host",
-        reference(&spec).map(|image| format!(" `{image}`")).unwrap_or_default(),
+        spec.image.reference().map(|image| format!(" `{image}`")).unwrap_or_default(),
     ));
     output.bytes(text.as_bytes());
     Ok(Verdict::Done)
@@ -96,7 +96,9 @@ fn spec(arguments: &Arguments, config: &Config, output: &Output) -> CommandResul
 
 /// Returns the unit of `spec` with an unresolved image.
 fn unit(spec: &CompanionSpec) -> CommandResult<UnitSpec> {
-    let reference = reference(spec)
+    let reference = spec
+        .image
+        .reference()
         .ok_or_else(|| CommandError::input(format!("`{}` has no image", spec.name)))?;
     let id = ImageId::new(&"0".repeat(64)).map_err(|error| CommandError::failure(chain(&error)))?;
     let image = PresentImage { reference: reference.clone(), id, provenance: Provenance::External };
@@ -105,10 +107,4 @@ fn unit(spec: &CompanionSpec) -> CommandResult<UnitSpec> {
     let config = spec.hook.as_ref().map(|_| ConfigId { digest: unknown, epoch: 0 });
     let revision = Revision { image: unknown, ..desired.revision(&image, config) };
     Ok(desired.unit(&image.id, revision))
-}
-
-/// Returns the build tag of the image, else its pull reference.
-fn reference(spec: &CompanionSpec) -> Option<&ImageRef> {
-    let built = spec.image.build.as_ref().map(|build| &build.reference);
-    built.or_else(|| spec.image.pull.as_ref().map(|pull| &pull.reference))
 }

@@ -196,6 +196,14 @@ pub struct ImageSource {
     pub pull: Option<PullSource>,
 }
 
+impl ImageSource {
+    /// Returns the reference that identifies the source: that of its build, or else of its pull.
+    pub fn reference(&self) -> Option<&ImageRef> {
+        let built = self.build.as_ref().map(|build| &build.reference);
+        built.or(self.pull.as_ref().map(|pull| &pull.reference))
+    }
+}
+
 /// An image that is built on this host.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BuildSource {

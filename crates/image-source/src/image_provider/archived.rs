@@ -8,7 +8,7 @@ use companion_core::model::revision::Fingerprint;
 use super::{Found, ImageError, Images};
 use crate::context::Context;
 use crate::engine::ImageEngine;
-use crate::records::{ArchiveError, ImageRecords, Record, RecordError, source_reference};
+use crate::records::{ArchiveError, ImageRecords, Record, RecordError};
 
 impl<E: ImageEngine + 'static> Images<E> {
     /// Records the image that a build for `source` has just made, so that it is taken for ours when it is read back.
@@ -35,7 +35,7 @@ impl<E: ImageEngine + 'static> Images<E> {
         image: &PresentImage,
         context: Option<Fingerprint>,
     ) -> Result<(), ImageError> {
-        let (Some(records), Some(reference)) = (&self.records, source_reference(source)) else {
+        let (Some(records), Some(reference)) = (&self.records, source.reference()) else {
             return Ok(());
         };
         let (name, id) = (image.reference.clone(), image.id.clone());
@@ -50,7 +50,8 @@ impl<E: ImageEngine + 'static> Images<E> {
         sources: &[ImageSource],
     ) -> Result<usize, RecordError> {
         let Some(records) = &self.records else { return Ok(0) };
-        let wanted: BTreeSet<_> = sources.iter().filter_map(source_reference).cloned().collect();
+        let wanted: BTreeSet<_> =
+            sources.iter().filter_map(ImageSource::reference).cloned().collect();
         let removed = records.keep_archives_of(wanted.clone()).await?;
         for reference in &wanted {
             match records.archive(&*self.engine, reference).await {
@@ -66,8 +67,8 @@ impl<E: ImageEngine + 'static> Images<E> {
 
     /// Brings the recorded image back from its archive if `found` has no usable one, and returns what is found then.
     ///
-    /// A failure is logged: the image is made again. An archive from which no image comes back is removed. An image that was built from an older context is
-    /// brought back too, because the unit may name it.
+    /// A failure is logged: the image is made again. An archive from which no image comes back is removed. An image that
+    /// was built from an older context is brought back too, because the unit may name it.
     pub(super) async fn restored(&self, source: &ImageSource, found: &Found) -> Option<Found> {
         let (Some(records), Some(record)) = (&self.records, &found.record) else { return None };
         if !found.is_lost() {

@@ -10,13 +10,12 @@ use super::{Damage, Found, ImageError, Images};
 use crate::context::Context;
 use crate::engine::{Build, CONTEXT_LABEL, ImageEngine, SOURCE_LABEL};
 use crate::lock;
-use crate::records::source_reference;
 use crate::text::{path_shown, shown};
 
 impl<E: ImageEngine + 'static> Images<E> {
     /// Provides the image of `source` and returns the image as read back.
     pub(super) async fn provide(&self, source: &ImageSource) -> Result<PresentImage, ImageError> {
-        let reference = source_reference(source).ok_or(ImageError::NoSource)?;
+        let reference = source.reference().ok_or(ImageError::NoSource)?;
         if source.build.as_ref().is_some_and(|build| !is_build_name(&build.reference)) {
             return Err(ImageError::BuildName);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use companion_core::model::image::{ImageRef, ImageSource, PresentImage, Provenance};
 use companion_core::ports::PortResult;
 
-use super::{Image, key};
+use super::Image;
 use crate::world::World;
 
 /// An archived image.
@@ -25,7 +25,8 @@ impl World {
     /// # Errors
     /// `Unavailable` without Podman.
     pub fn keep_archives(&mut self, sources: &[ImageSource]) -> PortResult<(u32, usize)> {
-        let wanted: BTreeSet<_> = sources.iter().filter_map(key).cloned().collect();
+        let wanted: BTreeSet<_> =
+            sources.iter().filter_map(ImageSource::reference).cloned().collect();
         let before = self.images.archived.len();
         self.images.archived.retain(|source, _| wanted.contains(source));
         let removed = before - self.images.archived.len();
@@ -33,7 +34,7 @@ impl World {
         for source in sources {
             let Some(present) = self.image_state(source)?.present else { continue };
             let image = self.images.get(&present.reference).copied();
-            let (Some(key), Some(image)) = (key(source), image) else { continue };
+            let (Some(key), Some(image)) = (source.reference(), image) else { continue };
             if present.provenance == Provenance::Unmanaged
                 || self.images.archived.get(key).is_some_and(|known| known.image == image)
             {
@@ -53,7 +54,7 @@ impl World {
     pub fn is_restorable(&self, source: &ImageSource) -> PortResult<bool> {
         let state = self.image_state(source)?;
         let unmanaged = |image: &PresentImage| image.provenance == Provenance::Unmanaged;
-        let archived = key(source).and_then(|key| self.images.archived.get(key));
+        let archived = source.reference().and_then(|key| self.images.archived.get(key));
         let intact = archived.is_some_and(|archived| archived.intact);
         Ok(intact && state.present.as_ref().is_none_or(unmanaged))
     }
@@ -64,7 +65,7 @@ impl World {
     /// `Transient` and `Denied` from the disk.
     pub fn restore_image(&mut self, source: &ImageSource) -> PortResult<()> {
         self.disk_takes("the image store")?;
-        let archived = key(source).and_then(|key| self.images.archived.get(key)).cloned();
+        let archived = source.reference().and_then(|key| self.images.archived.get(key)).cloned();
         if let Some(Archived { name, image, .. }) = archived {
             self.images.make(&name, image);
         }

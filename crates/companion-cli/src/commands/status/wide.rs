@@ -80,9 +80,7 @@ fn url(catalog: &Catalog, name: &CompanionName) -> Option<String> {
 }
 
 fn image(catalog: &Catalog, name: &CompanionName, config: &Config) -> Option<Image> {
-    let source = &catalog.companion(name)?.image;
-    let built = source.build.as_ref().map(|build| &build.reference);
-    let reference = built.or_else(|| source.pull.as_ref().map(|pull| &pull.reference))?;
+    let reference = catalog.companion(name)?.image.reference()?;
     let unit = config.host.unit_text(name).ok().flatten();
     let id = unit.as_deref().and_then(|text| text.lines().find_map(|it| it.strip_prefix("Image=")));
     let is_id = |id: &&str| id.len() == 64 && id.chars().all(|c| c.is_ascii_hexdigit());
