@@ -262,7 +262,7 @@ impl Podman {
             .spawn();
         let child = match (child, temporary.clone()) {
             (Err(error), Some(directory)) => {
-                self.remove_temporary(directory).await;
+                self.remove_temporary(directory, true).await;
                 return Err(start(error));
             }
             (child, _) => child.map_err(start)?,
@@ -280,10 +280,10 @@ impl Podman {
         let podman = self.clone();
         let task = self.children.spawn(async move {
             let ending = supervision.watch(child).await;
-            if let Some(directory) = temporary {
-                podman.remove_temporary(directory).await;
-            }
             let succeeded = matches!(&ending, Ending::Exited(status) if status.success());
+            if let Some(directory) = temporary {
+                podman.remove_temporary(directory, succeeded).await;
+            }
             if let Some(build) = build.filter(|_| !succeeded) {
                 podman.remove_abandoned(Some(build)).await;
             }

@@ -27,7 +27,7 @@ pub fn images(bytes: &[u8], source: &ImageSource) -> Vec<String> {
 /// Parses `bytes` as `podman image inspect`.
 pub fn inspected(bytes: &[u8]) -> Vec<String> {
     let images = listing::inspected(bytes).unwrap_or_default();
-    images.values().map(ToString::to_string).collect()
+    images.values().map(|image| image.platform.to_string()).collect()
 }
 
 /// Parses `bytes` as `podman ps --format json`, for the container `name`.

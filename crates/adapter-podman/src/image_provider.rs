@@ -13,6 +13,7 @@ use image_source::{Build, EngineError, EngineResult, ImageEngine, Images, Listin
 use serde::de::IgnoredAny;
 use tokio::task::JoinSet;
 
+use self::listing::Inspected;
 use crate::command::{Podman, argv};
 use crate::error::{PodmanError, Verb};
 
@@ -30,28 +31,12 @@ impl ImageEngine for Podman {
         Ok(self.listing().await?)
     }
 
-    /// Inspects all in one call, and retries those that it does not describe one by one.
     async fn platforms(
         &self,
         images: &BTreeSet<ImageId>,
     ) -> BTreeMap<ImageId, EngineResult<Platform>> {
-        let mut found = self.inspect(images).await;
-        let alone = |(id, described): (&ImageId, &EngineResult<Platform>)| {
-            (images.len() > 1 && described.is_err()).then(|| BTreeSet::from([id.clone()]))
-        };
-        let mut left: Vec<_> = found.iter().filter_map(alone).collect();
-        while !left.is_empty() {
-            let mut calls = JoinSet::new();
-            for one in left.split_off(left.len().saturating_sub(AT_ONCE)) {
-                let podman = self.clone();
-                calls.spawn(async move { podman.inspect(&one).await });
-            }
-            while let Some(call) = calls.join_next().await {
-                // If it panicked, the failure of the combined call stays.
-                found.extend(call.unwrap_or_default());
-            }
-        }
-        found
+        let inspected = self.inspect_each(images).await.into_iter();
+        inspected.map(|(id, image)| (id, image.map(|image| image.platform))).collect()
     }
 
     async fn build(&self, build: &Build<'_>) -> EngineResult<()> {
@@ -92,20 +77,41 @@ impl ImageEngine for Podman {
     }
 }
 
+/// The answer for each of some inspected images.
+type EachInspected = BTreeMap<ImageId, EngineResult<Inspected>>;
+
 impl Podman {
+    /// Inspects all of `images` in one call, and retries those that it does not describe one by one.
+    pub(crate) async fn inspect_each(&self, images: &BTreeSet<ImageId>) -> EachInspected {
+        let mut found = self.inspect(images).await;
+        let alone = |(id, described): (&ImageId, &EngineResult<Inspected>)| {
+            (images.len() > 1 && described.is_err()).then(|| BTreeSet::from([id.clone()]))
+        };
+        let mut left: Vec<_> = found.iter().filter_map(alone).collect();
+        while !left.is_empty() {
+            let mut calls = JoinSet::new();
+            for one in left.split_off(left.len().saturating_sub(AT_ONCE)) {
+                let podman = self.clone();
+                calls.spawn(async move { podman.inspect(&one).await });
+            }
+            while let Some(call) = calls.join_next().await {
+                // If it panicked, the failure of the combined call stays.
+                found.extend(call.unwrap_or_default());
+            }
+        }
+        found
+    }
+
     /// Inspects `images` in one call, which fails as a whole if one of them cannot be inspected.
-    async fn inspect(
-        &self,
-        images: &BTreeSet<ImageId>,
-    ) -> BTreeMap<ImageId, EngineResult<Platform>> {
+    async fn inspect(&self, images: &BTreeSet<ImageId>) -> EachInspected {
         let answer = self.run(Verb::ImageInspect, argv::inspect_images(images)).await;
         let described = answer.and_then(|answer| listing::inspected(&answer));
         let described = described.map_err(EngineError::from);
-        let platform = |id: &ImageId| match &described {
+        let one = |id: &ImageId| match &described {
             Ok(described) => described.get(id).cloned().ok_or_else(|| undescribed(id).into()),
             Err(error) => Err(error.clone()),
         };
-        images.iter().map(|id| (id.clone(), platform(id))).collect()
+        images.iter().map(|id| (id.clone(), one(id))).collect()
     }
 
     async fn save_image(

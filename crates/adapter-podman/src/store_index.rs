@@ -12,6 +12,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use companion_core::model::image::ImageId;
 use image_source::FileIdentity;
 use rustix::fs::syncfs;
 use serde::Deserialize;
@@ -19,13 +20,21 @@ use serde_json::Value;
 
 use crate::error::PodmanError;
 
-/// How much of an index is read to recognise it, in bytes.
+/// Maximum size of an index that is read, in bytes.
 const INDEX_LIMIT: u64 = 16 * 1024 * 1024;
 
-/// The output of `podman info` about the store.
+/// The output of `podman info` about the store, and Podman's version.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Info {
     store: StoreInfo,
+    #[serde(default)]
+    version: VersionInfo,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct VersionInfo {
+    #[serde(rename = "Version")]
+    version: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -50,6 +59,16 @@ pub(crate) struct StoreIndex {
     /// The directories of images; each may be on another file system.
     layers: Vec<PathBuf>,
     temporary: Option<PathBuf>,
+    podman_version: String,
+}
+
+/// An image in the index.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) struct IndexedImage {
+    pub(crate) id: ImageId,
+    pub(crate) names: Option<Vec<String>>,
+    pub(crate) names_history: Option<Vec<String>>,
 }
 
 /// The state of a store at a point in time.
@@ -61,7 +80,7 @@ pub(crate) struct StoreState {
 
 impl StoreIndex {
     pub(crate) fn of(info: &Info) -> Self {
-        let Info { store } = info;
+        let Info { store, version } = info;
         let below =
             |root: &Path, kind: &str| root.join(format!("{}-{kind}", store.graph_driver_name));
         let graph = below(&store.graph_root, "containers");
@@ -83,6 +102,7 @@ impl StoreIndex {
         Self {
             images,
             layers,
+            podman_version: version.version.clone(),
             temporary: store.image_copy_tmp_dir.clone().filter(|place| place.is_absolute()),
             // Volatile containers are removed when they stop, as Quadlet's are; a transient store keeps both lists in
             // the run root.
@@ -102,6 +122,11 @@ impl StoreIndex {
     /// Returns the directory for the temporary files of builds and pulls, if podman has one.
     pub(crate) fn temporary(&self) -> Option<&Path> {
         self.temporary.as_deref()
+    }
+
+    /// Returns the version of the podman that reported the store; empty if it did not report one.
+    pub(crate) fn podman_version(&self) -> &str {
+        &self.podman_version
     }
 
     /// Writes the file systems of the images to the disk. Blocks.
@@ -133,15 +158,34 @@ impl StoreIndex {
     /// With a separate or additional image store, the graph root's own index never changes; the right index names every
     /// image that podman listed. Without any image the answer is `false`.
     pub(crate) fn names_all<'a>(&self, mut ids: impl Iterator<Item = &'a str>) -> bool {
-        let small = fs::metadata(&self.images).is_ok_and(|data| data.len() <= INDEX_LIMIT);
-        let Some(index) = small.then(|| fs::read_to_string(&self.images).ok()).flatten() else {
-            return false;
-        };
+        let Some(index) = self.read() else { return false };
         let mut any = false;
         ids.all(|id| {
             any = true;
             index.contains(id)
         }) && any
+    }
+
+    /// Returns the images in the index, without invalid entries; none without an index.
+    pub(crate) fn images(&self) -> Vec<IndexedImage> {
+        let entries = self.read().and_then(|index| serde_json::from_str(&index).ok());
+        let entries: Vec<Value> = entries.unwrap_or_default();
+        entries.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect()
+    }
+
+    /// Returns the nameless images without a manifest. A podman that is killed while it commits an image leaves one;
+    /// a running one has one for a moment.
+    pub(crate) fn unfinished_images(&self) -> Vec<ImageId> {
+        let is_unfinished = |image: &IndexedImage| {
+            let manifest = self.images.with_file_name(image.id.as_str()).join("manifest");
+            image.names.as_ref().is_none_or(Vec::is_empty) && !manifest.exists()
+        };
+        self.images().into_iter().filter(is_unfinished).map(|image| image.id).collect()
+    }
+
+    fn read(&self) -> Option<String> {
+        let is_small = fs::metadata(&self.images).ok()?.len() <= INDEX_LIMIT;
+        is_small.then(|| fs::read_to_string(&self.images).ok()).flatten()
     }
 }
 
@@ -169,6 +213,24 @@ mod tests {
         fs::write(root.path().join("new"), "[]").unwrap();
         fs::rename(root.path().join("new"), &file).unwrap();
         assert_ne!(index.state(), Some(before));
+    }
+
+    #[test]
+    fn a_nameless_image_without_a_manifest_is_unfinished() {
+        let root = tempfile::tempdir().unwrap();
+        let index = index(root.path());
+        assert!(index.unfinished_images().is_empty());
+        let [whole, unfinished, named] = ['a', 'b', 'c'].map(|digit| digit.to_string().repeat(64));
+        let images = root.path().join("overlay-images");
+        fs::create_dir(images.join(&whole)).unwrap();
+        fs::write(images.join(&whole).join("manifest"), "{}").unwrap();
+        let text = format!(
+            r#"[7, {{"id": "{whole}"}}, {{"id": "{unfinished}", "names": [], "names-history": ["x-tmp:latest"]}},
+                {{"id": "{named}", "names": ["localhost/x:latest"]}}]"#
+        );
+        fs::write(images.join("images.json"), text).unwrap();
+        assert_eq!(index.images().len(), 3);
+        assert_eq!(index.unfinished_images(), [ImageId::new(&unfinished).unwrap()]);
     }
 
     #[test]

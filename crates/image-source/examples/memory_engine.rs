@@ -43,7 +43,7 @@ impl ImageEngine for Memory {
     }
 
     async fn build(&self, build: &Build<'_>) -> EngineResult<()> {
-        let Build { source, context, labels } = *build;
+        let Build { source, context, labels, .. } = *build;
         println!("building {} from {}", source.reference, context.file);
         let id = ImageId::new(&format!("{:0>64}", context.digest.to_string()))
             .map_err(|error| EngineError::new(PortErrorKind::Invalid, error))?;

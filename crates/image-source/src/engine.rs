@@ -17,8 +17,17 @@ use crate::listing::{Listing, Platform};
 /// The label with the digest of the build context.
 pub const CONTEXT_LABEL: &str = "companion.context";
 
-/// The label with the reference that the image was built for.
+/// The label with the reference that the image was built for. The image of a stage has [`stage_of`] it instead.
 pub const SOURCE_LABEL: &str = "companion.source";
+
+/// Returns the source label of the images of the stages of a build for `reference`. It is no reference, so neither the
+/// result nor an image built on top of it can have it.
+pub fn stage_of(reference: &ImageRef) -> String {
+    format!("{STAGE_PREFIX}{reference}")
+}
+
+/// What precedes the reference in the source label of a stage.
+pub(crate) const STAGE_PREFIX: &str = "stage of ";
 
 /// The images of a container engine. No call decides anything.
 ///
@@ -91,6 +100,9 @@ pub struct Build<'a> {
     pub context: &'a Context,
     /// The labels of the result, by which the next listing identifies it.
     pub labels: &'a BTreeMap<String, String>,
+    /// The labels of the images of stages, by which the next listing identifies those that an interrupted build left.
+    /// The result may be based on a stage; it has none of them, or replaces them by its own.
+    pub stage_labels: &'a BTreeMap<String, String>,
 }
 
 /// The failure of an engine's call: the adapter's error, and what the caller can do about it.

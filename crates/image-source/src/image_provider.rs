@@ -367,7 +367,7 @@ impl<E: ImageEngine + 'static> ImageProvider for Images<E> {
 
     async fn prune(&self, dangling: &[ImageId]) -> PortResult<()> {
         let failed = |error: EngineError| {
-            let message = "failed to remove images replaced by a newer build";
+            let message = "failed to remove dangling images";
             PortError::new(error.kind, message).with_source(error)
         };
         if dangling.is_empty() {
@@ -376,9 +376,13 @@ impl<E: ImageEngine + 'static> ImageProvider for Images<E> {
         // Check again: an image that got a name or a container since the observation is not dangling.
         let listing = self.engine.list().await.map_err(failed)?;
         let mut first_error = None;
-        for id in dangling.iter().filter(|id| listing.is_dangling(id)) {
+        for id in dangling {
+            let Some(reference) = listing.dangling_of(id) else { continue };
+            let lock = self.lock_of(&reference);
+            // A running build may need it: the image of a stage has no user until the next stage begins.
+            let Ok(_held) = lock.try_lock() else { continue };
             match self.engine.remove(id).await {
-                Ok(true) => tracing::info!(%id, "removed an image replaced by a newer build"),
+                Ok(true) => tracing::info!(%id, image = %reference, "removed a dangling image"),
                 Ok(false) => {}
                 Err(error) => first_error = first_error.or(Some(error)),
             }

@@ -22,7 +22,7 @@
 //! - A damaged image is removed and made again, if it was made for this reference only and no container uses it.
 //! - One reference is provided by one task at a time; the next one finds the image present.
 //! - An unreadable context or image affects only its own companions.
-//! - Besides a damaged one, only images with both of our labels and without a name are removed, by ID.
+//! - Besides a damaged one, only nameless images with our labels are removed, by ID, and while no build may need them.
 //!
 //! # Assumptions
 //! - Names of listed images are full, and an ID identifies the content.
@@ -44,7 +44,9 @@ mod records;
 pub mod text;
 
 pub use context::{Context, ContextError};
-pub use engine::{Build, CONTEXT_LABEL, EngineError, EngineResult, ImageEngine, SOURCE_LABEL};
+pub use engine::{
+    Build, CONTEXT_LABEL, EngineError, EngineResult, ImageEngine, SOURCE_LABEL, stage_of,
+};
 pub use file_identity::FileIdentity;
 pub use image_provider::{ImageError, Images};
 pub use listing::{ListedImage, Listing, Platform, UnreadableImage};

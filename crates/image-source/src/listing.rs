@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use companion_core::model::image::{ImageId, ImageRef, ImageSource, PresentImage, Provenance};
+use companion_core::model::image::{
+    BuildSource, ImageId, ImageRef, ImageSource, PresentImage, Provenance,
+};
 use companion_core::model::revision::Fingerprint;
 
-use crate::engine::{CONTEXT_LABEL, EngineError, EngineResult, SOURCE_LABEL};
+use crate::engine::{CONTEXT_LABEL, EngineError, EngineResult, SOURCE_LABEL, STAGE_PREFIX};
 use crate::text::shown;
 
 /// The images of an engine.
@@ -75,9 +77,9 @@ impl fmt::Display for Platform {
 }
 
 impl Listing {
-    /// Returns whether the image `id` was replaced by a newer build, and is nameless and unused.
-    pub fn is_dangling(&self, id: &ImageId) -> bool {
-        self.images.iter().any(|image| image.id == *id && image.is_dangling())
+    /// Returns the reference that the image `id` was built for, if it is dangling: nameless and unused.
+    pub(crate) fn dangling_of(&self, id: &ImageId) -> Option<ImageRef> {
+        self.images.iter().find(|image| image.id == *id)?.dangling_of()
     }
 
     /// Returns the image that a companion of `source` would start from: the built one if present, otherwise the pulled
@@ -144,17 +146,15 @@ impl Listing {
         (named.built_from(reference).is_some() && !has_other).then(|| named.id.clone())
     }
 
-    /// Returns the dangling images of builds for `source`.
+    /// Returns the dangling images of builds for `source`: results that lost their name, and images of stages that an
+    /// interrupted build left.
     pub fn dangling(&self, source: &ImageSource) -> Vec<ImageId> {
-        let Some(build) = &source.build else {
+        let Some(BuildSource { reference, .. }) = &source.build else {
             return Vec::new();
         };
-        self.images
-            .iter()
-            .filter(|image| image.is_dangling())
-            .filter(|image| image.label(SOURCE_LABEL) == Some(build.reference.as_str()))
-            .map(|image| image.id.clone())
-            .collect()
+        let images = self.images.iter();
+        let dangling = images.filter(|image| image.dangling_of().as_ref() == Some(reference));
+        dangling.map(|image| image.id.clone()).collect()
     }
 }
 
@@ -169,16 +169,18 @@ impl ListedImage {
         self.label(CONTEXT_LABEL).and_then(|text| text.parse().ok()).filter(|_| ours)
     }
 
-    /// Returns whether it was built for the reference in its source label and has lost that name.
+    /// Returns the reference in its source label, if it is the dangling image of a stage, or a result that has lost
+    /// this name.
     ///
-    /// An image built on top of ours inherits the labels, but not the former name.
-    fn is_dangling(&self) -> bool {
-        let had = |source: &str| self.former_names.iter().any(|name| name == source);
-        self.is_dangling
-            && self.label(CONTEXT_LABEL).is_some()
-            && self.label(SOURCE_LABEL).is_some_and(|source| {
-                ImageRef::new(source).is_ok_and(|reference| had(&full_name(&reference)))
-            })
+    /// An image built on top of a result inherits the labels, but not the former name.
+    fn dangling_of(&self) -> Option<ImageRef> {
+        let source = self.label(SOURCE_LABEL).filter(|_| self.is_dangling)?;
+        if let Some(reference) = source.strip_prefix(STAGE_PREFIX) {
+            return ImageRef::new(reference).ok();
+        }
+        let reference =
+            ImageRef::new(source).ok().filter(|_| self.label(CONTEXT_LABEL).is_some())?;
+        self.former_names.contains(&full_name(&reference)).then_some(reference)
     }
 }
 

@@ -1,12 +1,12 @@
-//! Cleans up after interrupted builds: each leaves the working container of each stage, and the image of each stage
-//! that a later one is based on.
+//! Cleans up after interrupted builds: each leaves the working containers of its stages, and one that was killed while
+//! it wrote an image, an image without a manifest. The whole images of stages have labels, by which they are pruned.
 //!
 //! buildah records a build's arguments with each working container (`<driver>-containers/<id>/userdata/buildah.json`,
 //! unchanged from Podman 4.4 to 5.8). Our builds have an additional argument, [`ARGUMENT`], which no Dockerfile
 //! declares and no image contains; it alone identifies our working containers. A build that fails normally leaves
 //! nothing (`--force-rm`, `--layers=false`), so there is usually nothing to find, and podman is not started.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -15,14 +15,12 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use companion_core::model::image::ImageId;
 use image_source::{Build, Reader};
 use rustix::process::{Pid, getpid};
 use serde::Deserialize;
 
 use super::{Podman, argv, tree};
 use crate::error::{PodmanError, Verb};
-use crate::image_provider::listing;
 
 /// The build argument that identifies our builds.
 pub(super) const ARGUMENT: &str = "COMPANION_BUILD";
@@ -75,21 +73,11 @@ impl FromStr for BuildId {
     }
 }
 
-/// A working container of a finished build.
-#[derive(Debug, PartialEq, Eq)]
-struct Abandoned {
-    container: String,
-    /// The base image of its stage.
-    base: Option<ImageId>,
-}
-
 /// The used fields of buildah's description of a working container.
 #[derive(Debug, Deserialize)]
 struct Description {
     #[serde(rename = "Args")]
     arguments: Option<BTreeMap<String, String>>,
-    #[serde(rename = "image-id")]
-    base: Option<String>,
 }
 
 impl Podman {
@@ -97,7 +85,7 @@ impl Podman {
     pub(crate) async fn run_build(&self, build: &Build<'_>) -> Result<(), PodmanError> {
         let id = Reader::default().read(self.limits.files, BuildId::next).await;
         let id = id.map_err(|_| PodmanError::NoAnswer { place: "/proc".to_owned() })?;
-        let args = argv::build(build, id)?;
+        let args = argv::build(build, id, self.store().await?.podman_version())?;
         self.run_for(Verb::Build, args, Some(id)).await?;
         Ok(())
     }
@@ -119,22 +107,23 @@ impl Podman {
     }
 
     async fn try_remove_abandoned(&self, build: Option<BuildId>) -> Result<(), PodmanError> {
-        let directory = self.store().await?.container_directories().to_owned();
-        let found = self.read_store(move || find(&directory, build)).await?;
-        if found.is_empty() {
-            return Ok(());
-        }
-        tracing::info!(count = found.len(), "removing working containers of interrupted builds");
+        let store = self.store().await?;
+        let read = move || (find(store.container_directories(), build), store.unfinished_images());
+        let (containers, images) = self.read_store(read).await?;
         let mut first_error = None;
-        for Abandoned { container, .. } in &found {
+        for container in &containers {
+            tracing::info!(container, "removing the working container of an interrupted build");
             let removed = self.run(Verb::Rm, argv::remove_container(container)).await;
             first_error = first_error.or(removed.err());
         }
-        let bases: BTreeSet<&ImageId> = found.iter().filter_map(|one| one.base.as_ref()).collect();
-        let images = listing::parse(&self.run(Verb::Images, argv::images()).await?)?.images;
-        let stages = images.iter().filter(|image| listing::is_stage(image)).map(|image| &image.id);
-        for image in stages.filter(|id| bases.contains(id)) {
-            first_error = first_error.or(self.remove_image(image).await.err());
+        for id in &images {
+            // Podman holds its lock while it writes an image. So what it refuses now was left by a killed one.
+            match self.run(Verb::ImageInspect, argv::inspect_images([id])).await {
+                Err(error) if error.is_damage() => {}
+                _ => continue,
+            }
+            tracing::info!(%id, "removing an image that a killed podman left without a manifest");
+            first_error = first_error.or(self.remove_image(id).await.err());
         }
         first_error.map_or(Ok(()), Err)
     }
@@ -142,7 +131,7 @@ impl Podman {
 
 /// Returns the working containers below `directory` that belong to `build`, or without one, to all our builds of ended
 /// processes. Unreadable descriptions are skipped.
-fn find(directory: &Path, build: Option<BuildId>) -> Vec<Abandoned> {
+fn find(directory: &Path, build: Option<BuildId>) -> Vec<String> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten().take(CONTAINER_LIMIT);
     entries
         .filter_map(|entry| {
@@ -150,8 +139,7 @@ fn find(directory: &Path, build: Option<BuildId>) -> Vec<Abandoned> {
             let description = read(&entry.path().join("userdata/buildah.json"))?;
             let id: BuildId = description.arguments?.get(ARGUMENT)?.parse().ok()?;
             let is_wanted = build.map_or_else(|| !id.has_owner(), |build| build == id);
-            let base = description.base.and_then(|id| ImageId::new(&id).ok());
-            is_wanted.then_some(Abandoned { container, base })
+            is_wanted.then_some(container)
         })
         .collect()
 }
@@ -181,15 +169,14 @@ mod tests {
         // Written by Podman 5.4.2, shortened.
         let text = format!(
             r#"{{"Args":{arguments},"type":"buildah 0.0.1","image":"localhost/base:latest",
-                "image-id":"{}","container-name":"base-working-container"}}"#,
-            "e".repeat(64)
+                "container-name":"base-working-container"}}"#
         );
         fs::write(userdata.join("buildah.json"), text).unwrap();
         id
     }
 
     fn found(store: &Path, build: Option<BuildId>) -> Vec<String> {
-        let mut found: Vec<_> = find(store, build).into_iter().map(|one| one.container).collect();
+        let mut found = find(store, build);
         found.sort();
         found
     }
@@ -218,7 +205,6 @@ mod tests {
         {
             assert_eq!(found(store.path(), build), std::slice::from_ref(expected), "{build:?}");
         }
-        assert_eq!(find(store.path(), None)[0].base, ImageId::new(&"e".repeat(64)).ok());
         assert_eq!(found(&store.path().join("none"), None), Vec::<String>::new());
     }
 

@@ -42,16 +42,24 @@ pub(crate) fn inspect_images<'a>(ids: impl IntoIterator<Item = &'a ImageId>) -> 
 ///
 /// `--pull=missing` is Podman's default: the base image is pulled if it is missing, and no registry is contacted
 /// otherwise. Certificates are always verified. `--layers=false` and `--force-rm` leave nothing but the image: with
-/// layers, Podman's default, all stage images stay as a cache, without a name or a label to identify them.
+/// layers, Podman's default, the images of all stages stay as a cache.
 ///
 /// # Errors
 /// [`PodmanError::Argument`] for an invalid build argument.
-pub(crate) fn build(build: &Build<'_>, id: BuildId) -> Result<Vec<String>, PodmanError> {
-    let Build { source, context: Context { directory, file, .. }, labels } = build;
+pub(crate) fn build(
+    build: &Build<'_>,
+    id: BuildId,
+    version: &str,
+) -> Result<Vec<String>, PodmanError> {
+    let Build { source, context: Context { directory, file, .. }, labels, stage_labels } = build;
     let directory = directory.display();
     let mut args =
         words(["build", "--pull=missing", "--timestamp=0", "--layers=false", "--force-rm"]);
     args.extend(labels.iter().map(|(label, value)| format!("--label={label}={value}")));
+    if labels_stages(version) {
+        let labels = stage_labels.iter();
+        args.extend(labels.map(|(label, value)| format!("--layer-label={label}={value}")));
+    }
     args.push(format!("--tag={}", source.reference));
     args.extend(build_arguments(&source.arguments)?);
     args.push(format!("--build-arg={ARGUMENT}={id}"));
@@ -59,6 +67,13 @@ pub(crate) fn build(build: &Build<'_>, id: BuildId) -> Result<Vec<String>, Podma
     args.push("--".to_owned());
     args.push(directory.to_string());
     Ok(args)
+}
+
+/// Returns whether this podman can label the images of stages. An older one is not worth another way to find them: they
+/// take little space, and a killed podman alone leaves them.
+fn labels_stages(version: &str) -> bool {
+    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
+    (numbers.next(), numbers.next()) >= (Some(4), Some(7))
 }
 
 fn build_arguments(arguments: &BTreeMap<String, String>) -> Result<Vec<String>, PodmanError> {

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use image_source::{Listing, Reader};
+use image_source::{ListedImage, Listing, Reader};
 
 use super::installation::{Installation, Program};
 use super::{Podman, argv};
 use crate::error::{PodmanError, Verb};
 use crate::image_provider::listing;
-use crate::store_index::{Info, StoreIndex, StoreState};
+use crate::store_index::{IndexedImage, Info, StoreIndex, StoreState};
 
 /// The cached facts, with the installation that they belong to.
 #[derive(Debug, Default)]
@@ -125,10 +125,42 @@ impl Podman {
         {
             return Ok(Arc::clone(&known.listing));
         }
-        let answer = self.run(Verb::Images, argv::images()).await?;
-        let listing = Arc::new(listing::parse(&answer)?);
+        let listing = match self.run(Verb::Images, argv::images()).await {
+            Err(error) if error.is_damage() => self.list_one_by_one(&store, error).await?,
+            answer => listing::parse(&answer?)?,
+        };
+        let listing = Arc::new(listing);
         *lock(&self.facts.images) = self.unchanged(store, before, &listing).await?;
         Ok(listing)
+    }
+
+    /// Lists the images in the index, because podman lists none if it cannot read one of them. None is dangling, since
+    /// the index does not know what uses an image.
+    async fn list_one_by_one(
+        &self,
+        store: &Arc<StoreIndex>,
+        error: PodmanError,
+    ) -> Result<Listing, PodmanError> {
+        let index = Arc::clone(store);
+        let indexed = self.read_store(move || index.images()).await?;
+        if indexed.is_empty() {
+            return Err(error);
+        }
+        tracing::warn!(reason = %error, "podman cannot list images; inspecting them one by one");
+        let ids = indexed.iter().map(|image| image.id.clone()).collect();
+        let mut inspected = self.inspect_each(&ids).await;
+        let images = indexed.into_iter().map(|IndexedImage { id, names, names_history }| {
+            // A damaged image has no labels; its platform, which is read next, says what is wrong.
+            let labels = inspected.remove(&id).and_then(Result::ok).map(|image| image.labels);
+            ListedImage {
+                id,
+                names: names.unwrap_or_default(),
+                former_names: names_history.unwrap_or_default(),
+                labels: labels.unwrap_or_default(),
+                is_dangling: false,
+            }
+        });
+        Ok(Listing { images: images.collect(), unreadable: Vec::new() })
     }
 
     /// Returns `listing` with the state in which it is valid: the store did not change in the meantime, and the index

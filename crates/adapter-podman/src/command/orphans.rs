@@ -1,13 +1,19 @@
-//! Our long calls, such as builds, that outlived the process that started them.
+//! Our long calls, such as builds, that outlived the process that started them, and processes that outlived their call.
 //!
 //! A killed process cannot stop its podman, and a hung `RUN` would hang forever. An orphan is a `podman build`, `pull`,
 //! `save` or `load` of this user that leads its own process group, has our variable in its environment, and whose parent
 //! is now the service manager. Podman's other processes (the pause process, the container monitors) are not touched.
+//!
+//! A killed podman leaves its helpers: the copier of a `COPY` writes to the working container while it is removed, and
+//! the process of a `RUN` runs on, or waits forever for its start. They are recognised by the temporary directory of
+//! their call: as `TMPDIR` in their environment, or by the name of the container, which is that of a directory in it.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use rustix::process::{Pid, geteuid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
 
 use super::tree::{self, Process, Tree};
 
@@ -22,6 +28,41 @@ pub(super) fn find() -> Vec<Tree> {
     let table = tree::table();
     let orphans = table.iter().filter(|process| is_orphan(process));
     orphans.filter_map(|process| Tree::with_leader(Pid::from_raw(process.pid)?)).collect()
+}
+
+/// Kills the processes of an ended call, and waits until they have ended, for at most a second each. Blocks on `/proc`.
+pub(super) fn kill_rest(temporary: &Path) {
+    let containers: Vec<String> = fs::read_dir(temporary)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with("buildah"))
+        .collect();
+    for Process { pid, .. } in tree::table() {
+        // A handle first, because the process that is looked at is the one to be killed.
+        let handle = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let Some(handle) = handle.filter(|_| belongs_to(pid, temporary, &containers)) else {
+            continue;
+        };
+        tracing::info!(pid, "killing a process that a killed podman left");
+        // An error means that it has ended, or belongs to a subordinate user.
+        let _ = pidfd_send_signal(&handle, Signal::KILL);
+        let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+        let _ = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&second));
+    }
+}
+
+fn belongs_to(pid: i32, temporary: &Path, containers: &[String]) -> bool {
+    let directory = Path::new("/proc").join(pid.to_string());
+    let read = |name| fs::read(directory.join(name)).unwrap_or_default();
+    let cgroup = String::from_utf8_lossy(&read("cgroup")).into_owned();
+    // The first podman after a start of the host may be ours, and all later ones need its pause process.
+    if cgroup.contains("podman-pause") || read("cmdline") == b"podman\0" {
+        return false;
+    }
+    let variable = [b"TMPDIR=", temporary.as_os_str().as_bytes()].concat();
+    containers.iter().any(|name| cgroup.contains(name.as_str()))
+        || read("environ").split(|byte| *byte == 0).any(|it| it == variable)
 }
 
 fn is_orphan(process: &Process) -> bool {
@@ -69,6 +110,21 @@ mod tests {
         assert!(!is_long_call(b"/usr/bin/podman\0"));
         assert!(!is_long_call(b"/usr/bin/podman\0run\0build\0"));
         assert!(!is_long_call(b"cat\0podman.log\0build\0"));
+    }
+
+    #[test]
+    fn processes_of_a_call_are_killed_by_their_temporary_directory() {
+        let start = |directory: &Path| {
+            let mut sleep = std::process::Command::new("sleep");
+            sleep.arg("1000").env("TMPDIR", directory).spawn().unwrap()
+        };
+        let (ours, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (mut rest, mut foreign) = (start(ours.path()), start(other.path()));
+        kill_rest(ours.path());
+        assert!(!rest.wait().unwrap().success());
+        assert!(foreign.try_wait().unwrap().is_none());
+        foreign.kill().unwrap();
+        foreign.wait().unwrap();
     }
 
     #[test]

@@ -5,17 +5,17 @@
 //! that made it, as the build argument of a working container does.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use image_source::Reader;
 use image_source::text::path_shown;
 use rustix::process::geteuid;
 
-use super::Podman;
 use super::abandoned::BuildId;
+use super::{Podman, orphans};
 use crate::error::PodmanError;
 
 /// The start of the directories' names.
@@ -42,20 +42,31 @@ impl Podman {
         made.map_err(|_| PodmanError::NoAnswer { place: shown })
     }
 
-    /// Removes a temporary directory. A failed removal is logged and left to the next leader.
-    pub(super) async fn remove_temporary(&self, directory: PathBuf) {
-        let removal = move || remove(&directory);
+    /// Removes the temporary directory of an ended call, and the processes that it left if it did not succeed. A failed
+    /// removal is logged and left to the next leader.
+    pub(super) async fn remove_temporary(&self, directory: PathBuf, succeeded: bool) {
+        let removal = move || {
+            if !succeeded {
+                orphans::kill_rest(&directory);
+            }
+            remove(&directory);
+        };
         if Reader::default().read(self.limits.files, removal).await.is_err() {
             tracing::warn!("removing the temporary files of a build or pull takes long");
         }
     }
 
-    /// Removes the temporary directories of ended processes.
+    /// Removes the temporary directories of ended processes, and what their calls left running.
     pub(super) async fn sweep_temporary(&self) {
         // Podman's settings name the place; without them the default one is swept.
         let _known = self.store().await;
         let place = self.temporary_place();
-        let sweep = move || abandoned(&place).iter().for_each(|directory| remove(directory));
+        let sweep = move || {
+            for directory in abandoned(&place) {
+                orphans::kill_rest(&directory);
+                remove(&directory);
+            }
+        };
         if Reader::default().read(self.limits.files, sweep).await.is_err() {
             tracing::warn!("removing the temporary files of interrupted builds takes long");
         }
@@ -87,12 +98,24 @@ fn abandoned(place: &Path) -> Vec<PathBuf> {
 }
 
 fn remove(directory: &Path) {
+    open_up(directory);
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             let directory = path_shown(directory);
             tracing::warn!(directory, reason = %error, "failed to remove temporary files");
         }
         _ => {}
+    }
+}
+
+/// Lets us change all directories of a tree of ours: a killed buildah leaves a mount point with mode 0100.
+fn open_up(directory: &Path) {
+    // The removal reports what cannot be changed.
+    let _ = fs::set_permissions(directory, Permissions::from_mode(0o700));
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        }
     }
 }
 

@@ -57,10 +57,18 @@ struct Packing {
 /// The used fields of an image in `podman image inspect`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Inspected {
+struct Details {
     id: ImageId,
     os: String,
     architecture: String,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+/// An inspected image.
+#[derive(Debug, Clone)]
+pub(crate) struct Inspected {
+    pub(crate) platform: Platform,
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 impl Names {
@@ -105,11 +113,12 @@ fn entry<'a, T: Deserialize<'a>>(call: Verb, text: &'a str) -> Result<T, PodmanE
 ///
 /// # Errors
 /// [`PodmanError::Unreadable`] if the answer is not an array.
-pub(crate) fn inspected(answer: &[u8]) -> Result<BTreeMap<ImageId, Platform>, PodmanError> {
+pub(crate) fn inspected(answer: &[u8]) -> Result<BTreeMap<ImageId, Inspected>, PodmanError> {
     let (call, text) = (Verb::ImageInspect, String::from_utf8_lossy(answer));
     let read = |raw: &RawValue| {
-        let Inspected { id, os, architecture } = entry(call, raw.get()).ok()?;
-        Some((id, Platform { os, architecture }))
+        let Details { id, os, architecture, labels } = entry(call, raw.get()).ok()?;
+        let platform = Platform { os, architecture };
+        Some((id, Inspected { platform, labels: labels.unwrap_or_default() }))
     };
     Ok(entries(call, &text)?.into_iter().filter_map(read).collect())
 }
@@ -155,20 +164,6 @@ pub(crate) fn parse(answer: &[u8]) -> Result<Listing, PodmanError> {
         }
     }
     Ok(listing)
-}
-
-/// Returns whether this is a stage image of any build: dangling, and never with a name except buildah's temporary ones.
-pub(crate) fn is_stage(image: &ListedImage) -> bool {
-    let had = &image.former_names;
-    image.is_dangling && !had.is_empty() && had.iter().all(|name| is_temporary(name))
-}
-
-/// Returns whether this is buildah's temporary name for an incomplete image: `<registry>/…/<64 hexadecimal
-/// digits>-tmp:latest`.
-fn is_temporary(name: &str) -> bool {
-    let last = name.rsplit('/').next().unwrap_or_default();
-    let random = last.strip_suffix("-tmp:latest").unwrap_or_default();
-    random.len() == 64 && random.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

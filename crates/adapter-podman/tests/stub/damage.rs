@@ -91,3 +91,30 @@ async fn an_image_whose_store_cannot_be_synced_is_not_reported_as_present() {
     assert!(host.observe().await.unwrap().is_current());
     assert_eq!(host.stub.verbs().matches("build").count(), 1);
 }
+
+#[tokio::test]
+async fn one_damaged_image_hides_no_other_from_the_listing() {
+    let host = Host::new();
+    let image = host.images.ensure(&host.source()).await.unwrap();
+    let damaged = "d".repeat(64);
+    let index = format!(
+        r#"[{{"id":"{}","names":["localhost/x:latest"],"names-history":["localhost/x:latest"]}},
+            {{"id":"{damaged}","names":["localhost/other:latest"]}}]"#,
+        image.id
+    );
+    fs::write(host.stub.file("new"), index).unwrap();
+    fs::rename(host.stub.file("new"), host.stub.file("store/overlay-images/images.json")).unwrap();
+    let refused = r#"echo 'Error: locating item named "manifest" for image' >&2; exit 125"#;
+    let labels = fs::read_to_string(host.stub.file("images.json")).unwrap();
+    let labels = &labels[labels.find("\"Labels\"").unwrap()..labels.rfind("}]").unwrap()];
+    let platform = fs::read_to_string(host.stub.file("platform")).unwrap();
+    fs::write(host.stub.file("platform"), format!("{platform},{labels}")).unwrap();
+    let inspect = fs::read_to_string(host.stub.file("answers/image-inspect")).unwrap();
+    host.stub.answer("images", refused);
+    host.stub
+        .answer("image-inspect", &format!("case $* in *{damaged}*) {refused} ;; esac\n{inspect}"));
+    assert!(host.observe().await.unwrap().is_current());
+    host.stub.forget_calls();
+    assert!(host.observe().await.unwrap().is_current());
+    assert_eq!(host.stub.verbs(), "", "the answer is kept while the store is unchanged");
+}

@@ -15,7 +15,7 @@ fn build_with_container(rest: &str) -> String {
         r#"for word; do case $word in --build-arg=COMPANION_BUILD=*) mark=${{word##*=}} ;; esac; done
 id=$(printf '%064d' 5); container=$dir/store/overlay-containers/$id/userdata
 mkdir -p $container
-printf '{{"Args":{{"COMPANION_BUILD":"%s"}},"image-id":"%064d","type":"buildah 0.0.1"}}' $mark 6 >$container/buildah.json
+printf '{{"Args":{{"COMPANION_BUILD":"%s"}},"type":"buildah 0.0.1"}}' $mark >$container/buildah.json
 {rest}
 "#
     )
@@ -23,6 +23,10 @@ printf '{{"Args":{{"COMPANION_BUILD":"%s"}},"image-id":"%064d","type":"buildah 0
 
 /// Removes the directory of the container, as podman does.
 const RM: &str = "for word; do id=$word; done; rm -r $dir/store/overlay-containers/$id";
+
+/// What podman says about an image that a killed one left.
+const MISSES_MANIFEST: &str =
+    r#"echo 'Error: locating item named "manifest" for image: file does not exist' >&2; exit 125"#;
 
 fn id(digit: char) -> String {
     format!("{digit:0>64}")
@@ -32,12 +36,12 @@ fn host(rest: &str) -> Host {
     let host = Host::new();
     host.stub.answer("build", &build_with_container(rest));
     host.stub.answer("rm", RM);
-    // A stage image with buildah's temporary name, and one of another build.
-    let stage = |id: &str| {
-        let name = format!("docker.io/library/{}-tmp:latest", "a1".repeat(32));
-        format!(r#"{{"Id":"{id}","Names":null,"Dangling":true,"History":["{name}"]}}"#)
-    };
-    host.set_images(&format!("[{},{}]", stage(&id('6')), stage(&id('7'))));
+    // Two images without a manifest, of which one is there when podman looks: it was being written.
+    host.stub
+        .answer("image-inspect", &format!("case $* in *{}) {MISSES_MANIFEST} ;; esac", id('6')));
+    let unfinished = |id: &str| format!(r#"{{"id":"{id}","names":[]}}"#);
+    let index = format!("[{},{}]", unfinished(&id('6')), unfinished(&id('7')));
+    fs::write(host.stub.file("store/overlay-images/images.json"), index).unwrap();
     host
 }
 
@@ -95,6 +99,7 @@ async fn a_build_that_times_out_is_cleaned_up() {
 #[tokio::test]
 async fn a_failed_build_that_left_nothing_has_podman_asked_for_nothing_more() {
     let host = host("rm -r $container; exit 1");
+    host.set_images("[]");
     host.images.ensure(&only_built(&host)).await.unwrap_err();
     assert!(host.stub.verbs().ends_with("build"), "{}", host.stub.verbs());
 }
@@ -106,7 +111,7 @@ async fn a_new_leader_cleans_up_after_builds_of_ended_processes() {
     let container = |digit: char, arguments: &str| {
         let userdata = containers.join(id(digit)).join("userdata");
         fs::create_dir_all(&userdata).unwrap();
-        let text = format!(r#"{{"Args":{arguments},"image-id":"{}"}}"#, id('6'));
+        let text = format!(r#"{{"Args":{arguments}}}"#);
         fs::write(userdata.join("buildah.json"), text).unwrap();
     };
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
@@ -120,6 +125,7 @@ async fn a_new_leader_cleans_up_after_builds_of_ended_processes() {
     assert_eq!(host.stub.podman().end_orphans().await, 0);
     assert_eq!(removals(&host), expected());
     host.stub.forget_calls();
+    host.set_images("[]");
     host.stub.podman().end_orphans().await;
     assert_eq!(host.stub.verbs(), "info");
 }

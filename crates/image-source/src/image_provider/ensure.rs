@@ -8,7 +8,7 @@ use companion_core::model::image::{
 
 use super::{Damage, Found, ImageError, Images};
 use crate::context::Context;
-use crate::engine::{Build, CONTEXT_LABEL, ImageEngine, SOURCE_LABEL};
+use crate::engine::{Build, CONTEXT_LABEL, ImageEngine, SOURCE_LABEL, stage_of};
 use crate::lock;
 use crate::text::{path_shown, shown};
 
@@ -70,7 +70,8 @@ impl<E: ImageEngine + 'static> Images<E> {
         tracing::info!(image = %build.reference, context = directory, "building");
         let digest = (CONTEXT_LABEL.to_owned(), context.digest.to_string());
         let labels = &[digest, (SOURCE_LABEL.to_owned(), build.reference.to_string())].into();
-        self.engine.build(&Build { source: build, context, labels }).await?;
+        let stage_labels = &[(SOURCE_LABEL.to_owned(), stage_of(&build.reference))].into();
+        self.engine.build(&Build { source: build, context, labels, stage_labels }).await?;
         self.record_build(source, context).await?;
         let found = self.find(source).await?;
         if found.context.as_ref() != Some(context) {
@@ -144,7 +145,7 @@ impl<E: ImageEngine + 'static> Images<E> {
         self.read(&[source], limit).await.pop().unwrap_or(Err(ImageError::NoSource))
     }
 
-    fn lock_of(&self, reference: &ImageRef) -> Arc<tokio::sync::Mutex<()>> {
+    pub(super) fn lock_of(&self, reference: &ImageRef) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = lock(&self.locks);
         // A lock in use has a second owner.
         locks.retain(|_, lock| Arc::strong_count(lock) > 1);

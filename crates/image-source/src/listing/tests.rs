@@ -5,6 +5,7 @@ use companion_core::model::revision::Fingerprint;
 use companion_core::ports::PortErrorKind;
 
 use super::*;
+use crate::engine::stage_of;
 
 const LOCAL: &str = "localhost/x:latest";
 const REMOTE: &str = "registry.example/t/x:latest";
@@ -87,7 +88,7 @@ fn an_image_with_copied_labels_was_not_built_here() {
 fn a_dangling_image_is_nameless_unused_and_once_had_our_name() {
     let one = image('a', &[], ours());
     let id = one.id.clone();
-    assert!(listing([one.clone()]).is_dangling(&id));
+    assert_eq!(listing([one.clone()]).dangling_of(&id).as_ref(), source().reference());
     assert_eq!(listing([one.clone()]).dangling(&source()), [id]);
     let not: [fn(&mut ListedImage); 5] = [
         |image| image.is_dangling = false,
@@ -100,6 +101,26 @@ fn a_dangling_image_is_nameless_unused_and_once_had_our_name() {
         let mut image = one.clone();
         change(&mut image);
         assert!(listing([image]).dangling(&source()).is_empty(), "row {row}");
+    }
+}
+
+#[test]
+fn the_image_of_a_stage_is_dangling_without_a_former_name() {
+    let reference = source().reference().unwrap().clone();
+    let labels = |value: String| BTreeMap::from([(SOURCE_LABEL.to_owned(), value)]);
+    let stage = ListedImage {
+        former_names: vec!["docker.io/library/0f-tmp:latest".into()],
+        labels: labels(stage_of(&reference)),
+        ..image('a', &[], ours())
+    };
+    let dangling = listing([stage.clone()]).dangling(&source());
+    assert_eq!(dangling, std::slice::from_ref(&stage.id));
+    let other =
+        ListedImage { labels: labels("stage of localhost/z:latest".into()), ..stage.clone() };
+    let based = ListedImage { labels: ours(), ..stage.clone() };
+    let used = ListedImage { is_dangling: false, ..stage };
+    for image in [other, based, used] {
+        assert!(listing([image]).dangling(&source()).is_empty());
     }
 }
 

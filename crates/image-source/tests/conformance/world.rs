@@ -122,7 +122,7 @@ impl ImageEngine for Engine {
     }
 
     async fn build(&self, build: &Build<'_>) -> EngineResult<()> {
-        let Build { source, context, labels } = *build;
+        let Build { source, context, labels, .. } = *build;
         // A second request for the image comes meanwhile.
         tokio::task::yield_now().await;
         self.state().builds += 1;

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Every option that this crate passes to podman.
-const OPTIONS: [&str; 31] = [
+const OPTIONS: [&str; 32] = [
     "--all",
     "--build-arg=",
     "--cap-drop=all",
@@ -19,6 +19,7 @@ const OPTIONS: [&str; 31] = [
     "--ignore",
     "--label=companion.context=",
     "--label=companion.source=",
+    "--layer-label=companion.source=",
     "--layers=false",
     "--format=",
     "--input=",
@@ -58,6 +59,20 @@ fn reference() -> impl Strategy<Value = ImageRef> {
         .prop_filter_map("no reference", |text| ImageRef::new(text).ok())
 }
 
+#[test]
+fn stages_are_labelled_by_a_podman_that_can() {
+    for (version, expected) in [
+        ("4.4.0", false),
+        ("4.6.2", false),
+        ("4.7.0", true),
+        ("5.0.0-rc1", true),
+        ("10.1", true),
+        ("", false),
+    ] {
+        assert_eq!(labels_stages(version), expected, "{version}");
+    }
+}
+
 proptest! {
     #[test]
     fn no_value_of_a_build_can_become_an_option(
@@ -68,9 +83,12 @@ proptest! {
     ) {
         let digest = Fingerprint::from_digest(&context);
         let source = BuildSource { reference, contexts: vec![], arguments };
-        let labels = [CONTEXT_LABEL, SOURCE_LABEL].map(|label| (label.to_owned(), digest.to_string())).into();
+        let label = |label: &str| (label.to_owned(), digest.to_string());
+        let labels = &[CONTEXT_LABEL, SOURCE_LABEL].map(label).into();
+        let stage_labels = &[label(SOURCE_LABEL)].into();
         let context = Context { directory: directory.clone().into(), file: "Dockerfile", digest };
-        let Ok(args) = build(&Build { source: &source, context: &context, labels: &labels }, "1-2-3".parse().unwrap()) else {
+        let parts = Build { source: &source, context: &context, labels, stage_labels };
+        let Ok(args) = build(&parts, "1-2-3".parse().unwrap(), "5.4.2") else {
             return Ok(());
         };
         prop_assert_eq!(positionals(&args, &["build"]), [directory]);

@@ -34,32 +34,6 @@ fn an_image_is_dangling_if_podman_says_so_and_it_has_neither_name_nor_container(
     }
 }
 
-#[test]
-fn a_stage_image_is_nameless_unused_and_never_had_a_lasting_name() {
-    let temporary = format!("docker.io/library/{}-tmp:latest", "0f".repeat(32));
-    let stage = ListedImage {
-        id: ImageId::new(&"a".repeat(64)).unwrap(),
-        names: vec![],
-        former_names: vec![temporary.clone(), temporary.clone()],
-        labels: BTreeMap::new(),
-        is_dangling: true,
-    };
-    assert!(is_stage(&stage));
-    let not: [fn(&mut ListedImage); 3] = [
-        |image| image.is_dangling = false,
-        |image| image.former_names = vec![],
-        |image| image.former_names.push("localhost/once:1".into()),
-    ];
-    for (row, change) in not.iter().enumerate() {
-        let mut image = stage.clone();
-        change(&mut image);
-        assert!(!is_stage(&image), "row {row}");
-    }
-    for name in ["localhost/x-tmp:latest", "-tmp:latest", "localhost/x:latest"] {
-        assert!(!is_temporary(name), "{name}");
-    }
-}
-
 /// Returns whether this listing has an answer for a source with the image `LOCAL` or with `other`.
 fn answers(json: &str, other: &str) -> [bool; 2] {
     let listing = parse(json.as_bytes()).unwrap();
