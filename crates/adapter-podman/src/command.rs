@@ -158,7 +158,8 @@ impl Podman {
     }
 
     /// Stops our builds and pulls that outlived the process that started them, gracefully first, and returns how many.
-    /// Then removes what such builds left: working containers, stage images and temporary directories.
+    /// Then removes what such builds left: processes, working containers, images without a manifest and temporary
+    /// directories.
     ///
     /// Only the process that builds calls this, before its first build: otherwise a hung build would hang forever,
     /// concurrently with a second one. Takes the grace of [`Limits`], some podman calls, and a few seconds. Failed

@@ -37,6 +37,7 @@ pub(super) fn kill_rest(temporary: &Path) {
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.starts_with("buildah"))
+        .map(|name| format!("buildah-{name}"))
         .collect();
     for Process { pid, .. } in tree::table() {
         // A handle first, because the process that is looked at is the one to be killed.
@@ -61,8 +62,21 @@ fn belongs_to(pid: i32, temporary: &Path, containers: &[String]) -> bool {
         return false;
     }
     let variable = [b"TMPDIR=", temporary.as_os_str().as_bytes()].concat();
-    containers.iter().any(|name| cgroup.contains(name.as_str()))
+    is_of_a_container(&cgroup, containers)
         || read("environ").split(|byte| *byte == 0).any(|it| it == variable)
+}
+
+/// Returns whether a process with these lines of `/proc/<pid>/cgroup` is in one of `containers`, whose cgroup is named
+/// `<container>`, or `<runtime>-<container>.scope` if systemd made it.
+fn is_of_a_container(cgroup: &str, containers: &[String]) -> bool {
+    let mut parts = cgroup.lines().flat_map(|line| line.split('/'));
+    parts.any(|part| {
+        let part = part.strip_suffix(".scope").unwrap_or(part);
+        containers.iter().any(|container| {
+            part.strip_suffix(container.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('-'))
+        })
+    })
 }
 
 fn is_orphan(process: &Process) -> bool {
@@ -125,6 +139,25 @@ mod tests {
         assert!(foreign.try_wait().unwrap().is_none());
         foreign.kill().unwrap();
         foreign.wait().unwrap();
+    }
+
+    #[test]
+    fn a_container_is_recognised_by_the_whole_name_of_its_cgroup() {
+        let containers = ["buildah-buildah12".to_owned()];
+        for (cgroup, expected) in [
+            (
+                "0::/user.slice/user@1000.service/user.slice/crun-buildah-buildah12.scope/container",
+                true,
+            ),
+            ("9:name=systemd:/\n0::/machine.slice/buildah-buildah12\n", true),
+            ("0::/user.slice/crun-buildah-buildah123.scope", false),
+            ("0::/user.slice/crun-buildah-buildah1.scope", false),
+            ("0::/user.slice/podman-12.scope", false),
+            ("", false),
+        ] {
+            assert_eq!(is_of_a_container(cgroup, &containers), expected, "{cgroup}");
+        }
+        assert!(!is_of_a_container("0::/crun-buildah-buildah12.scope", &[]));
     }
 
     #[test]
