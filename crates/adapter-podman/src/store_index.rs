@@ -11,16 +11,18 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use companion_core::model::image::ImageId;
 use image_source::FileIdentity;
 use rustix::fs::syncfs;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::PodmanError;
 
-/// Maximum size of an index that is read, in bytes.
+/// Maximum size of a list that is read, in bytes.
 const INDEX_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// The output of `podman info` about the store, and Podman's version.
@@ -69,6 +71,17 @@ pub(crate) struct IndexedImage {
     pub(crate) id: ImageId,
     pub(crate) names: Option<Vec<String>>,
     pub(crate) names_history: Option<Vec<String>>,
+}
+
+/// A container in one of the lists of containers.
+#[derive(Debug, Clone, Deserialize)]
+struct IndexedContainer {
+    id: String,
+    names: Vec<String>,
+    #[serde(default)]
+    metadata: String,
+    /// In the form of RFC 3339.
+    created: String,
 }
 
 /// The state of a store at a point in time.
@@ -158,7 +171,7 @@ impl StoreIndex {
     /// With a separate or additional image store, the graph root's own index never changes; the right index names every
     /// image that podman listed. Without any image the answer is `false`.
     pub(crate) fn names_all<'a>(&self, mut ids: impl Iterator<Item = &'a str>) -> bool {
-        let Some(index) = self.read() else { return false };
+        let Some(index) = read(&self.images) else { return false };
         let mut any = false;
         ids.all(|id| {
             any = true;
@@ -168,9 +181,7 @@ impl StoreIndex {
 
     /// Returns the images in the index, without invalid entries; none without an index.
     pub(crate) fn images(&self) -> Vec<IndexedImage> {
-        let entries = self.read().and_then(|index| serde_json::from_str(&index).ok());
-        let entries: Vec<Value> = entries.unwrap_or_default();
-        entries.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect()
+        entries(&self.images)
     }
 
     /// Returns the nameless images without a manifest. A podman that is killed while it commits an image leaves one;
@@ -183,10 +194,49 @@ impl StoreIndex {
         self.images().into_iter().filter(is_unfinished).map(|image| image.id).collect()
     }
 
-    fn read(&self) -> Option<String> {
-        let is_small = fs::metadata(&self.images).ok()?.len() <= INDEX_LIMIT;
-        is_small.then(|| fs::read_to_string(&self.images).ok()).flatten()
+    /// Returns the working containers of builds that were made before the time `boot` and have lost their description:
+    /// buildah does not sync it, and cannot use a container without it.
+    pub(crate) fn undescribed_containers(&self, boot: SystemTime) -> Vec<String> {
+        let lists = self.containers.iter();
+        let found = lists.flat_map(|list| {
+            entries::<IndexedContainer>(list).into_iter().filter(move |container| {
+                let description = list.with_file_name(&container.id).join("userdata/buildah.json");
+                let created = humantime::parse_rfc3339(&container.created);
+                // Podman's own containers have metadata.
+                container.metadata.is_empty()
+                    && container.names.iter().any(|name| is_working_container(name))
+                    && created.is_ok_and(|created| created < boot)
+                    && fs::metadata(description).map_or(true, |data| data.len() == 0)
+            })
+        });
+        found.map(|container| container.id).filter(|id| is_id(id)).collect()
     }
+}
+
+/// Returns whether this is an ID of a container, in the form of directory names.
+pub(crate) fn is_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// Returns whether buildah named a container so: `<image>-working-container`, with a number if there are several.
+fn is_working_container(name: &str) -> bool {
+    let name = match name.rsplit_once('-') {
+        Some((name, number)) if number.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => name,
+    };
+    name.ends_with("-working-container")
+}
+
+/// Returns the valid entries of a list; none if it is missing or too large.
+fn entries<T: DeserializeOwned>(list: &Path) -> Vec<T> {
+    let entries = read(list).and_then(|text| serde_json::from_str(&text).ok());
+    let entries: Vec<Value> = entries.unwrap_or_default();
+    entries.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect()
+}
+
+fn read(list: &Path) -> Option<String> {
+    let is_small = fs::metadata(list).ok()?.len() <= INDEX_LIMIT;
+    is_small.then(|| fs::read_to_string(list).ok()).flatten()
 }
 
 #[cfg(test)]
@@ -231,6 +281,37 @@ mod tests {
         fs::write(images.join("images.json"), text).unwrap();
         assert_eq!(index.images().len(), 3);
         assert_eq!(index.unfinished_images(), [ImageId::new(&unfinished).unwrap()]);
+    }
+
+    #[test]
+    fn a_working_container_of_before_the_boot_without_a_description_is_undescribed() {
+        let root = tempfile::tempdir().unwrap();
+        let index = index(root.path());
+        let directory = root.path().join("overlay-containers");
+        let boot = humantime::parse_rfc3339("2026-11-29T12:00:00Z").unwrap();
+        let found = |name: &str, created: &str, metadata: &str, description: Option<&str>| {
+            let id = "a".repeat(64);
+            let userdata = directory.join(&id).join("userdata");
+            fs::create_dir_all(&userdata).unwrap();
+            match description {
+                Some(text) => fs::write(userdata.join("buildah.json"), text).unwrap(),
+                None => drop(fs::remove_file(userdata.join("buildah.json"))),
+            }
+            // Written by Podman 5.4.2, shortened.
+            let text = format!(
+                r#"[7, {{"id":"{id}","names":["{name}"],"metadata":"{metadata}","created":"{created}"}}]"#
+            );
+            fs::write(directory.join("volatile-containers.json"), text).unwrap();
+            !index.undescribed_containers(boot).is_empty()
+        };
+        let (before, after) = ("2026-11-29T11:59:52.853525644Z", "2026-11-29T12:00:01Z");
+        assert!(found("base-working-container", before, "", None));
+        assert!(found("base-working-container-12", before, "", Some("")), "an empty file");
+        assert!(!found("base-working-container", before, "", Some("{}")));
+        assert!(!found("base-working-container", after, "", None), "a build may be writing it");
+        assert!(!found("base-working-container", before, "{}", None), "a container of Podman");
+        assert!(!found("archy-lnd-ui", before, "", None));
+        assert!(!found("base-working-container", "yesterday", "", None));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Cleans up after interrupted builds: each leaves the working containers of its stages, and one that was killed while
-//! it wrote an image, an image without a manifest. The whole images of stages have labels, by which they are pruned.
+//! it wrote an image, an image without a manifest. The whole images of stages have labels, by which they are pruned. A
+//! power loss may also take the descriptions of working containers.
 //!
 //! buildah records a build's arguments with each working container (`<driver>-containers/<id>/userdata/buildah.json`,
 //! unchanged from Podman 4.4 to 5.8). Our builds have an additional argument, [`ARGUMENT`], which no Dockerfile
@@ -21,6 +22,7 @@ use serde::Deserialize;
 
 use super::{Podman, argv, tree};
 use crate::error::{PodmanError, Verb};
+use crate::store_index::is_id;
 
 /// The build argument that identifies our builds.
 pub(super) const ARGUMENT: &str = "COMPANION_BUILD";
@@ -108,7 +110,13 @@ impl Podman {
 
     async fn try_remove_abandoned(&self, build: Option<BuildId>) -> Result<(), PodmanError> {
         let store = self.store().await?;
-        let read = move || (find(store.container_directories(), build), store.unfinished_images());
+        let read = move || {
+            let mut containers = find(store.container_directories(), build);
+            containers.extend(
+                tree::boot().map(|boot| store.undescribed_containers(boot)).into_iter().flatten(),
+            );
+            (containers, store.unfinished_images())
+        };
         let (containers, images) = self.read_store(read).await?;
         let mut first_error = None;
         for container in &containers {
@@ -142,10 +150,6 @@ fn find(directory: &Path, build: Option<BuildId>) -> Vec<String> {
             is_wanted.then_some(container)
         })
         .collect()
-}
-
-fn is_id(name: &str) -> bool {
-    name.len() == 64 && name.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 fn read(path: &Path) -> Option<Description> {
