@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, watch};
@@ -30,7 +31,7 @@ use observe::bounded;
 use parts::{Advance, Context, Executor, catch_up, observe_and_plan};
 use tasks::Tasks;
 
-/// The time limits of port calls.
+/// The time limits of port calls, and how many of the long ones run at the same time.
 ///
 /// The timeouts of an adapter add up within one call. A reload, a build or pull, and a job are cancelled only
 /// after that sum, so only if the adapter violates its contract. A read or a short write is cancelled earlier;
@@ -51,6 +52,10 @@ pub struct Limits {
     pub job: Duration,
     /// One converge, from its first reconcile to its last.
     pub converge: Duration,
+    /// How many images are built or pulled at the same time, and how many hooks run beside them; at least one of each.
+    /// Others wait for their turn, which does not count for their own limit. By default as many as there are cores, and
+    /// at least four, so that one that hangs delays nobody on a small host.
+    pub at_once: usize,
 }
 
 impl Default for Limits {
@@ -68,6 +73,7 @@ impl Default for Limits {
             // systemd: 120 s for a stop, 150 s for a start, 25 s for the last answer: 295 s.
             job: Duration::from_secs(5 * 60),
             converge: Duration::from_secs(45 * 60),
+            at_once: available_parallelism().map_or(4, |cores| cores.get().max(4)),
         }
     }
 }

@@ -1,11 +1,15 @@
 //! Installation of three companions on an empty node.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use adapter_fake::world::images::Reach;
 use adapter_fake::{Fault, Method, Mode, Port};
 use companion_core::ports::PortErrorKind;
-use companion_core::reconciler::ReconcileError;
-use companion_tests::node::{Node, context, indexer, name, password, viewer, wallet};
+use companion_core::reconciler::{Limits, NoEvents, ReconcileError, Reconciler};
+use companion_tests::node::{
+    Node, REGISTRY, called, context, indexer, name, password, published, viewer, wallet,
+};
 
 #[tokio::test(start_paused = true)]
 async fn three_companions_start_as_soon_as_their_images_exist() {
@@ -38,6 +42,28 @@ async fn companion_is_installed_stage_by_stage() {
         ]
     );
     node.assert_true();
+}
+
+/// The wait for a turn is no part of the limit of a pull.
+#[tokio::test(start_paused = true)]
+async fn images_beyond_the_bound_wait_for_their_turn() {
+    const PULL: Duration = Duration::from_secs(60);
+    for (at_once, turns) in [(0, 6), (2, 3), (6, 1)] {
+        let node = Node::new();
+        node.host.set_registry(REGISTRY, Reach::Slow(PULL));
+        for number in 0..6 {
+            let spec = called(indexer(), &format!("indexer-{number}"));
+            node.host.publish(published(&spec).unwrap(), "published");
+            node.host.install(&spec);
+        }
+        let limits = Limits { at_once, image: PULL * 2, ..Limits::default() };
+        let (ports, events) = (node.host.ports(), Arc::new(NoEvents));
+        let reconciler = Reconciler::with(ports, limits, events, Box::new(|| 0));
+        let began = tokio::time::Instant::now();
+        assert!(reconciler.converge().await.unwrap().last.is_settled());
+        let took = began.elapsed();
+        assert!((PULL * turns..PULL * (turns + 1)).contains(&took), "{at_once}: {took:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
@@ -81,8 +81,9 @@ impl Task {
         }
     }
 
-    /// Runs to its end.
-    async fn run(mut self, host: Host, limits: Limits) -> End {
+    /// Runs to its end, once it is its turn.
+    async fn run(mut self, host: Host, limits: Limits, turns: Turns) -> End {
+        let _turn = turns.of(&self.stage).await;
         let limit = self.limit(&limits);
         let ended = async {
             loop {
@@ -119,10 +120,36 @@ async fn after(stage: Stage, host: &Host) -> PortResult<Stage> {
     Ok(Stage::Over)
 }
 
+/// Bounds how many long tasks of a kind run at the same time.
+#[derive(Clone)]
+struct Turns {
+    hooks: Arc<Semaphore>,
+    images: Arc<Semaphore>,
+}
+
+impl Turns {
+    fn new(at_once: usize) -> Self {
+        let turns = || Arc::new(Semaphore::new(at_once.clamp(1, Semaphore::MAX_PERMITS)));
+        Self { hooks: turns(), images: turns() }
+    }
+
+    /// Waits for a turn, which lasts as long as the returned permit; `None` for work that needs none.
+    async fn of(&self, stage: &Stage) -> Option<SemaphorePermit<'_>> {
+        let kind = match stage {
+            Stage::Render(..) | Stage::Commit(..) => &self.hooks,
+            Stage::Ensure(_) => &self.images,
+            Stage::Prune(_) | Stage::Wait(_) | Stage::Over => return None,
+        };
+        // Never closed.
+        kind.acquire().await.ok()
+    }
+}
+
 /// The running tasks.
 pub(super) struct Tasks {
     host: Host,
     limits: Limits,
+    turns: Turns,
     set: JoinSet<()>,
     under_way: BTreeMap<TaskKey, AbortHandle>,
     sender: UnboundedSender<(TaskKey, End, Instant)>,
@@ -134,15 +161,15 @@ impl Tasks {
     pub(super) fn new(host: Host, limits: Limits, ended: Arc<watch::Sender<u64>>) -> Self {
         // It holds one result per running task, so its size is bounded by a few per companion.
         let (sender, ends) = unbounded_channel();
-        let under_way = BTreeMap::new();
-        Self { host, limits, set: JoinSet::new(), under_way, sender, ends, ended }
+        let (under_way, turns) = (BTreeMap::new(), Turns::new(limits.at_once));
+        Self { host, limits, turns, set: JoinSet::new(), under_way, sender, ends, ended }
     }
 
     pub(super) fn spawn(&mut self, task: Task) {
         let key = task.key.clone();
         let (sender, ended) = (self.sender.clone(), Arc::clone(&self.ended));
         let mut report = ReportAtEnd { key: key.clone(), end: None, sender, ended };
-        let run = task.run(self.host.clone(), self.limits.clone());
+        let run = task.run(self.host.clone(), self.limits.clone(), self.turns.clone());
         let abort = self.set.spawn(async move {
             report.ended(run.await);
         });
