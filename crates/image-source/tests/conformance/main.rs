@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 mod world;
 
-use world::{Engine, LIMIT, World, id};
+use world::{Engine, LIMIT, STAGE, World, id};
 
 #[tokio::test]
 async fn images_of_any_engine_conform() {
@@ -30,6 +30,34 @@ async fn two_requests_for_one_image_build_it_once() {
     let (one, other) = tokio::join!(world.images.ensure(&source), world.images.ensure(&source));
     assert_eq!(one.unwrap(), other.unwrap());
     assert_eq!(world.engine.state().builds, 1);
+}
+
+#[tokio::test]
+async fn the_stage_of_a_running_build_stays_and_that_of_a_cancelled_one_is_pruned() {
+    let world = World::new();
+    let source = world.source();
+    let stages = || {
+        let state = world.engine.state();
+        state.images.iter().filter(|image| image.id == id(STAGE)).count()
+    };
+    let mut build = Box::pin(world.images.ensure(&source));
+    let begun = async {
+        while stages() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        image = &mut build => panic!("it ended with {image:?}"),
+        () = begun => {}
+    }
+    let dangling = observe(&world.images, &source).await.unwrap().dangling;
+    assert_eq!(dangling, [id(STAGE)]);
+    world.images.prune(&dangling).await.unwrap();
+    assert_eq!(stages(), 1);
+    drop(build);
+    world.images.prune(&dangling).await.unwrap();
+    assert_eq!(stages(), 0);
 }
 
 async fn observe(images: &Images<Engine>, source: &ImageSource) -> PortResult<ImageState> {

@@ -22,6 +22,8 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 const BUILT: &str = "localhost/companion:latest";
+/// The temporary name of the image of a stage.
+pub(crate) const STAGE: &str = "localhost/0f-tmp:latest";
 const PULLED: &str = "registry.example:5000/team/companion";
 
 #[derive(Default)]
@@ -122,9 +124,12 @@ impl ImageEngine for Engine {
     }
 
     async fn build(&self, build: &Build<'_>) -> EngineResult<()> {
-        let Build { source, context, labels, .. } = *build;
-        // A second request for the image comes meanwhile.
+        let Build { source, context, labels, stage_labels } = *build;
+        self.put(STAGE, id(STAGE), stage_labels.clone());
+        self.state().untag(STAGE);
+        // A second request for the image comes meanwhile, or the build is cancelled.
         tokio::task::yield_now().await;
+        self.state().images.retain(|image| image.id != id(STAGE));
         self.state().builds += 1;
         if self.state().build_fails {
             return Err(failure(PortErrorKind::Invalid));
