@@ -28,6 +28,7 @@ mod facts;
 mod installation;
 mod orphans;
 pub(crate) mod output;
+mod remains;
 pub(crate) mod secrets;
 mod spool;
 mod temporary;
@@ -173,8 +174,8 @@ impl Podman {
             ends.spawn(orphan.end(self.limits.grace));
         }
         while ends.join_next().await.is_some() {}
-        self.sweep_temporary().await;
-        self.remove_abandoned(None).await;
+        let interrupted = self.sweep_temporary().await;
+        self.remove_abandoned(None, interrupted).await;
         count
     }
 
@@ -286,7 +287,7 @@ impl Podman {
                 podman.remove_temporary(directory, succeeded).await;
             }
             if let Some(build) = build.filter(|_| !succeeded) {
-                podman.remove_abandoned(Some(build)).await;
+                podman.remove_abandoned(Some(build), None).await;
             }
             ending
         });

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -61,6 +62,8 @@ pub(crate) struct StoreIndex {
     /// The directories of images; each may be on another file system.
     layers: Vec<PathBuf>,
     temporary: Option<PathBuf>,
+    /// Whether there are other stores with images.
+    has_others: bool,
     podman_version: String,
 }
 
@@ -99,9 +102,10 @@ impl StoreIndex {
         let graph = below(&store.graph_root, "containers");
         let run = below(&store.run_root, "containers");
         let images = below(&store.graph_root, "images").join("images.json");
-        // A separate image store, as in `overlay.imagestore`.
-        let options = store.graph_options.iter().flatten();
-        let separate = options
+        // A separate image store, as in `overlay.imagestore`, or additional ones, as in `overlay.additionalimagestores`.
+        let options = || store.graph_options.iter().flatten();
+        let has_others = options().any(|(name, _)| name.to_lowercase().contains("imagestore"));
+        let separate = options()
             .filter(|(name, _)| name.ends_with("imagestore"))
             .filter_map(|(_, value)| Some(PathBuf::from(value.as_str()?)));
         let layers = [store.graph_root.clone()]
@@ -115,6 +119,7 @@ impl StoreIndex {
         Self {
             images,
             layers,
+            has_others,
             podman_version: version.version.clone(),
             temporary: store.image_copy_tmp_dir.clone().filter(|place| place.is_absolute()),
             // Volatile containers are removed when they stop, as Quadlet's are; a transient store keeps both lists in
@@ -137,9 +142,16 @@ impl StoreIndex {
         self.temporary.as_deref()
     }
 
-    /// Returns the version of the podman that reported the store; empty if it did not report one.
-    pub(crate) fn podman_version(&self) -> &str {
-        &self.podman_version
+    /// Returns whether there are images outside of the index.
+    pub(crate) fn has_others(&self) -> bool {
+        self.has_others
+    }
+
+    /// Returns whether the podman that reported the store has at least this version; `false` if it did not report one.
+    pub(crate) fn podman_is_at_least(&self, major: u32, minor: u32) -> bool {
+        let mut numbers = self.podman_version.split('.').map(|number| number.parse().ok());
+        let mut next = || numbers.next().flatten().unwrap_or_default();
+        (next(), next()) >= (major, minor)
     }
 
     /// Writes the file systems of the images to the disk. Blocks.
@@ -194,22 +206,24 @@ impl StoreIndex {
         self.images().into_iter().filter(is_unfinished).map(|image| image.id).collect()
     }
 
-    /// Returns the working containers of builds that were made before the time `boot` and have lost their description:
-    /// buildah does not sync it, and cannot use a container without it.
-    pub(crate) fn undescribed_containers(&self, boot: SystemTime) -> Vec<String> {
-        let lists = self.containers.iter();
-        let found = lists.flat_map(|list| {
-            entries::<IndexedContainer>(list).into_iter().filter(move |container| {
-                let description = list.with_file_name(&container.id).join("userdata/buildah.json");
-                let created = humantime::parse_rfc3339(&container.created);
-                // Podman's own containers have metadata.
-                container.metadata.is_empty()
-                    && container.names.iter().any(|name| is_working_container(name))
-                    && created.is_ok_and(|created| created < boot)
-                    && fs::metadata(description).map_or(true, |data| data.len() == 0)
-            })
-        });
-        found.map(|container| container.id).filter(|id| is_id(id)).collect()
+    /// Returns the working containers of builds that were made in `period` and have no description. buildah writes one
+    /// immediately, and can use no container without; but it does not sync the directory of the description.
+    pub(crate) fn undescribed_containers(&self, period: Range<SystemTime>) -> Vec<String> {
+        let is_undescribed = |container: &IndexedContainer| {
+            let userdata = self.container_directories.join(&container.id).join("userdata");
+            let created = humantime::parse_rfc3339(&container.created);
+            // Podman's own containers have metadata.
+            is_id(&container.id)
+                && container.metadata.is_empty()
+                && container.names.iter().any(|name| is_working_container(name))
+                && created.is_ok_and(|created| period.contains(&created))
+                && match fs::metadata(userdata.join("buildah.json")) {
+                    Ok(data) => data.len() == 0,
+                    Err(error) => error.kind() == ErrorKind::NotFound,
+                }
+        };
+        let containers = self.containers.iter().flat_map(|list| entries::<IndexedContainer>(list));
+        containers.filter(is_undescribed).map(|container| container.id).collect()
     }
 }
 
@@ -284,11 +298,12 @@ mod tests {
     }
 
     #[test]
-    fn a_working_container_of_before_the_boot_without_a_description_is_undescribed() {
+    fn a_working_container_without_a_description_is_found_by_its_time() {
         let root = tempfile::tempdir().unwrap();
         let index = index(root.path());
         let directory = root.path().join("overlay-containers");
-        let boot = humantime::parse_rfc3339("2026-11-29T12:00:00Z").unwrap();
+        let time = |text| humantime::parse_rfc3339(text).unwrap();
+        let period = time("2026-11-29T11:00:00Z")..time("2026-11-29T12:00:00Z");
         let found = |name: &str, created: &str, metadata: &str, description: Option<&str>| {
             let id = "a".repeat(64);
             let userdata = directory.join(&id).join("userdata");
@@ -302,16 +317,36 @@ mod tests {
                 r#"[7, {{"id":"{id}","names":["{name}"],"metadata":"{metadata}","created":"{created}"}}]"#
             );
             fs::write(directory.join("volatile-containers.json"), text).unwrap();
-            !index.undescribed_containers(boot).is_empty()
+            !index.undescribed_containers(period.clone()).is_empty()
         };
-        let (before, after) = ("2026-11-29T11:59:52.853525644Z", "2026-11-29T12:00:01Z");
-        assert!(found("base-working-container", before, "", None));
-        assert!(found("base-working-container-12", before, "", Some("")), "an empty file");
-        assert!(!found("base-working-container", before, "", Some("{}")));
-        assert!(!found("base-working-container", after, "", None), "a build may be writing it");
-        assert!(!found("base-working-container", before, "{}", None), "a container of Podman");
-        assert!(!found("archy-lnd-ui", before, "", None));
+        let meanwhile = "2026-11-29T11:59:52.853525644Z";
+        assert!(found("base-working-container", meanwhile, "", None));
+        assert!(found("base-working-container-12", meanwhile, "", Some("")), "an empty file");
+        assert!(!found("base-working-container", meanwhile, "", Some("{}")));
+        assert!(!found("base-working-container", "2026-11-29T10:59:59Z", "", None));
+        assert!(
+            !found("base-working-container", "2026-11-29T12:00:01Z", "", None),
+            "a running one"
+        );
+        assert!(!found("base-working-container", meanwhile, "{}", None), "a container of Podman");
+        assert!(!found("archy-lnd-ui", meanwhile, "", None));
         assert!(!found("base-working-container", "yesterday", "", None));
+    }
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        let root = tempfile::tempdir().unwrap();
+        for (version, expected) in [
+            ("4.4.0", false),
+            ("4.6.2", false),
+            ("4.7.0", true),
+            ("5.0.0-rc1", true),
+            ("10.1", true),
+            ("", false),
+        ] {
+            let index = StoreIndex { podman_version: version.to_owned(), ..index(root.path()) };
+            assert_eq!(index.podman_is_at_least(4, 7), expected, "{version}");
+        }
     }
 
     #[test]

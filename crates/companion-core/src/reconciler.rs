@@ -31,7 +31,7 @@ use observe::bounded;
 use parts::{Advance, Context, Executor, catch_up, observe_and_plan};
 use tasks::Tasks;
 
-/// The time limits of port calls, and how many of the long ones run at the same time.
+/// The time limits of port calls, and how many of the long ones run concurrently.
 ///
 /// The timeouts of an adapter add up within one call. A reload, a build or pull, and a job are cancelled only
 /// after that sum, so only if the adapter violates its contract. A read or a short write is cancelled earlier;
@@ -52,10 +52,10 @@ pub struct Limits {
     pub job: Duration,
     /// One converge, from its first reconcile to its last.
     pub converge: Duration,
-    /// How many images are built or pulled at the same time, and how many hooks run beside them; at least one of each.
-    /// Others wait for their turn, which does not count for their own limit. By default as many as there are cores, and
-    /// at least four, so that one that hangs delays nobody on a small host.
-    pub at_once: usize,
+    /// How many images are built or pulled concurrently, and how many hooks run concurrently; 0 counts as 1. The others
+    /// wait for a permit, and the wait does not count towards their limit. The default is the number of cores, and at
+    /// least 4: on a small host, up to three calls that hang delay no other one.
+    pub max_concurrent: usize,
 }
 
 impl Default for Limits {
@@ -73,7 +73,7 @@ impl Default for Limits {
             // systemd: 120 s for a stop, 150 s for a start, 25 s for the last answer: 295 s.
             job: Duration::from_secs(5 * 60),
             converge: Duration::from_secs(45 * 60),
-            at_once: available_parallelism().map_or(4, |cores| cores.get().max(4)),
+            max_concurrent: available_parallelism().map_or(4, |cores| cores.get().max(4)),
         }
     }
 }

@@ -131,6 +131,11 @@ impl EngineError {
         Self { is_of_the_host, ..self }
     }
 
+    /// Returns whether the engine refused an image because its stored data is damaged.
+    pub fn is_damage(&self) -> bool {
+        self.is_damage
+    }
+
     /// Says whether the engine refused an image because its stored data is damaged.
     #[must_use]
     pub fn of_damage(self, is_damage: bool) -> Self {

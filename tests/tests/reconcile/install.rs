@@ -44,11 +44,11 @@ async fn companion_is_installed_stage_by_stage() {
     node.assert_true();
 }
 
-/// The wait for a turn is no part of the limit of a pull.
+/// The wait for a permit does not count towards the limit of a pull.
 #[tokio::test(start_paused = true)]
-async fn images_beyond_the_bound_wait_for_their_turn() {
+async fn images_beyond_the_bound_wait_for_a_permit() {
     const PULL: Duration = Duration::from_secs(60);
-    for (at_once, turns) in [(0, 6), (2, 3), (6, 1)] {
+    for (max_concurrent, rounds) in [(0, 6), (2, 3), (6, 1)] {
         let node = Node::new();
         node.host.set_registry(REGISTRY, Reach::Slow(PULL));
         for number in 0..6 {
@@ -56,13 +56,13 @@ async fn images_beyond_the_bound_wait_for_their_turn() {
             node.host.publish(published(&spec).unwrap(), "published");
             node.host.install(&spec);
         }
-        let limits = Limits { at_once, image: PULL * 2, ..Limits::default() };
+        let limits = Limits { max_concurrent, image: PULL * 2, ..Limits::default() };
         let (ports, events) = (node.host.ports(), Arc::new(NoEvents));
         let reconciler = Reconciler::with(ports, limits, events, Box::new(|| 0));
         let began = tokio::time::Instant::now();
         assert!(reconciler.converge().await.unwrap().last.is_settled());
         let took = began.elapsed();
-        assert!((PULL * turns..PULL * (turns + 1)).contains(&took), "{at_once}: {took:?}");
+        assert!((PULL * rounds..PULL * (rounds + 1)).contains(&took), "{max_concurrent}: {took:?}");
     }
 }
 

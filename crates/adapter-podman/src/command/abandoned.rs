@@ -1,10 +1,10 @@
 //! Cleans up after interrupted builds: each leaves the working containers of its stages, and one that was killed while
-//! it wrote an image, an image without a manifest. The whole images of stages have labels, by which they are pruned. A
-//! power loss may also take the descriptions of working containers.
+//! it wrote an image, an image without a manifest. The whole images of stages have labels, by which they are pruned.
 //!
 //! buildah records a build's arguments with each working container (`<driver>-containers/<id>/userdata/buildah.json`,
 //! unchanged from Podman 4.4 to 5.8). Our builds have an additional argument, [`ARGUMENT`], which no Dockerfile
-//! declares and no image contains; it alone identifies our working containers. A build that fails normally leaves
+//! declares and no image contains; it identifies our working containers. A power loss may take the description: a working
+//! container without one is removed if it was made while a build of ours ran that a reboot interrupted. A build that fails normally leaves
 //! nothing (`--force-rm`, `--layers=false`), so there is usually nothing to find, and podman is not started.
 
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use image_source::{Build, Reader};
 use rustix::process::{Pid, getpid};
@@ -87,35 +88,46 @@ impl Podman {
     pub(crate) async fn run_build(&self, build: &Build<'_>) -> Result<(), PodmanError> {
         let id = Reader::default().read(self.limits.files, BuildId::next).await;
         let id = id.map_err(|_| PodmanError::NoAnswer { place: "/proc".to_owned() })?;
-        let args = argv::build(build, id, self.store().await?.podman_version())?;
+        let labels_stages = self.store().await?.podman_is_at_least(4, 7);
+        let args = argv::build(build, id, labels_stages)?;
         self.run_for(Verb::Build, args, Some(id)).await?;
         Ok(())
     }
 
-    /// Removes what `build` left, or without one, what all our builds of ended processes left. Failed removals are
-    /// logged and left to the next leader.
+    /// Removes what `build` left, or without one, what all our builds of ended processes left; the first of them was
+    /// `interrupted` after that time. Failed removals are logged and left to the next leader.
     pub(super) fn remove_abandoned(
         &self,
         build: Option<BuildId>,
+        interrupted: Option<SystemTime>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let podman = self.clone();
         // Boxed, because a removal is itself a call.
         Box::pin(async move {
-            if let Err(error) = podman.try_remove_abandoned(build).await {
+            if let Err(error) = podman.try_remove_abandoned(build, interrupted).await {
                 let reason = &error as &dyn std::error::Error;
                 tracing::warn!(reason, "failed to find working containers of interrupted builds");
             }
         })
     }
 
-    async fn try_remove_abandoned(&self, build: Option<BuildId>) -> Result<(), PodmanError> {
+    async fn try_remove_abandoned(
+        &self,
+        build: Option<BuildId>,
+        interrupted: Option<SystemTime>,
+    ) -> Result<(), PodmanError> {
         let store = self.store().await?;
         let read = move || {
             let mut containers = find(store.container_directories(), build);
-            containers.extend(
-                tree::boot().map(|boot| store.undescribed_containers(boot)).into_iter().flatten(),
-            );
-            (containers, store.unfinished_images())
+            if let (Some(since), Some(boot)) = (interrupted, tree::boot()) {
+                containers.extend(store.undescribed_containers(since..boot));
+            }
+            // An older podman writes an image in steps, so one of a running pull would be taken for unfinished.
+            let images = match store.podman_is_at_least(4, 7) {
+                true => store.unfinished_images(),
+                false => Vec::new(),
+            };
+            (containers, images)
         };
         let (containers, images) = self.read_store(read).await?;
         let mut first_error = None;

@@ -42,21 +42,22 @@ pub(crate) fn inspect_images<'a>(ids: impl IntoIterator<Item = &'a ImageId>) -> 
 ///
 /// `--pull=missing` is Podman's default: the base image is pulled if it is missing, and no registry is contacted
 /// otherwise. Certificates are always verified. `--layers=false` and `--force-rm` leave nothing but the image: with
-/// layers, Podman's default, the images of all stages stay as a cache.
+/// layers, Podman's default, the images of all stages stay as a cache. Podman can label the images of stages from 4.7 on;
+/// what an older one leaves of them when it is killed stays.
 ///
 /// # Errors
 /// [`PodmanError::Argument`] for an invalid build argument.
 pub(crate) fn build(
     build: &Build<'_>,
     id: BuildId,
-    version: &str,
+    labels_stages: bool,
 ) -> Result<Vec<String>, PodmanError> {
     let Build { source, context: Context { directory, file, .. }, labels, stage_labels } = build;
     let directory = directory.display();
     let mut args =
         words(["build", "--pull=missing", "--timestamp=0", "--layers=false", "--force-rm"]);
     args.extend(labels.iter().map(|(label, value)| format!("--label={label}={value}")));
-    if labels_stages(version) {
+    if labels_stages {
         let labels = stage_labels.iter();
         args.extend(labels.map(|(label, value)| format!("--layer-label={label}={value}")));
     }
@@ -67,13 +68,6 @@ pub(crate) fn build(
     args.push("--".to_owned());
     args.push(directory.to_string());
     Ok(args)
-}
-
-/// Returns whether this podman can label the images of stages. An older one is not worth another way to find them: they
-/// take little space, and a killed podman alone leaves them.
-fn labels_stages(version: &str) -> bool {
-    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or_default());
-    (numbers.next(), numbers.next()) >= (Some(4), Some(7))
 }
 
 fn build_arguments(arguments: &BTreeMap<String, String>) -> Result<Vec<String>, PodmanError> {

@@ -2,11 +2,12 @@
 //!
 //! A check of the cache reads a few files' identities and starts podman only if one of them changed.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use image_source::{ListedImage, Listing, Reader};
+use image_source::{ListedImage, Listing, Reader, UnreadableImage};
 
 use super::installation::{Installation, Program};
 use super::{Podman, argv};
@@ -125,17 +126,25 @@ impl Podman {
         {
             return Ok(Arc::clone(&known.listing));
         }
-        let listing = match self.run(Verb::Images, argv::images()).await {
-            Err(error) if error.is_damage() => self.list_one_by_one(&store, error).await?,
-            answer => listing::parse(&answer?)?,
+        let (listing, is_partial) = match self.run(Verb::Images, argv::images()).await {
+            Err(error) if error.is_damage() => {
+                let listing = self.list_one_by_one(&store, error).await?;
+                // What could not be read, perhaps because of a timeout, is read again the next time.
+                let is_partial = !listing.unreadable.is_empty();
+                (listing, is_partial)
+            }
+            answer => (listing::parse(&answer?)?, false),
         };
         let listing = Arc::new(listing);
+        if is_partial {
+            return Ok(listing);
+        }
         *lock(&self.facts.images) = self.unchanged(store, before, &listing).await?;
         Ok(listing)
     }
 
-    /// Lists the images in the index, because podman lists none if it cannot read one of them. None is dangling, since
-    /// the index does not know what uses an image.
+    /// Lists the images in the index, because podman lists none if it cannot read one of them. Reports no image as
+    /// dangling: the index does not record which containers use an image.
     async fn list_one_by_one(
         &self,
         store: &Arc<StoreIndex>,
@@ -143,24 +152,35 @@ impl Podman {
     ) -> Result<Listing, PodmanError> {
         let index = Arc::clone(store);
         let indexed = self.read_store(move || index.images()).await?;
-        if indexed.is_empty() {
+        // The index names the images of one store.
+        if indexed.is_empty() || store.has_others() {
             return Err(error);
         }
         tracing::warn!(reason = %error, "podman cannot list images; inspecting them one by one");
         let ids = indexed.iter().map(|image| image.id.clone()).collect();
         let mut inspected = self.inspect_each(&ids).await;
-        let images = indexed.into_iter().map(|IndexedImage { id, names, names_history }| {
-            // A damaged image has no labels; its platform, which is read next, says what is wrong.
-            let labels = inspected.remove(&id).and_then(Result::ok).map(|image| image.labels);
-            ListedImage {
+        let mut listing = Listing::default();
+        for IndexedImage { id, names, names_history } in indexed {
+            let names = names.unwrap_or_default();
+            let labels = match inspected.remove(&id) {
+                Some(Ok(image)) => image.labels,
+                Some(Err(error)) if !error.is_damage() => {
+                    listing.unreadable.push(UnreadableImage { names: Some(names), error });
+                    continue;
+                }
+                // Without labels; its platform, which is read next, says what is wrong.
+                Some(Err(_)) | None => BTreeMap::new(),
+            };
+            let former_names = names_history.unwrap_or_default();
+            listing.images.push(ListedImage {
                 id,
-                names: names.unwrap_or_default(),
-                former_names: names_history.unwrap_or_default(),
-                labels: labels.unwrap_or_default(),
+                names,
+                former_names,
+                labels,
                 is_dangling: false,
-            }
-        });
-        Ok(Listing { images: images.collect(), unreadable: Vec::new() })
+            });
+        }
+        Ok(listing)
     }
 
     /// Returns `listing` with the state in which it is valid: the store did not change in the meantime, and the index

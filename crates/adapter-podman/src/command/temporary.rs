@@ -9,13 +9,14 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use image_source::Reader;
 use image_source::text::path_shown;
 use rustix::process::geteuid;
 
 use super::abandoned::BuildId;
-use super::{Podman, orphans};
+use super::{Podman, remains};
 use crate::error::PodmanError;
 
 /// The start of the directories' names.
@@ -46,30 +47,37 @@ impl Podman {
     /// removal is logged and left to the next leader.
     pub(super) async fn remove_temporary(&self, directory: PathBuf, succeeded: bool) {
         let removal = move || {
-            if !succeeded {
-                orphans::kill_rest(&directory);
+            if succeeded || remains::end(&directory) {
+                remove(&directory);
             }
-            remove(&directory);
         };
         if Reader::default().read(self.limits.files, removal).await.is_err() {
             tracing::warn!("removing the temporary files of a build or pull takes long");
         }
     }
 
-    /// Removes the temporary directories of ended processes, and what their calls left running.
-    pub(super) async fn sweep_temporary(&self) {
+    /// Removes the temporary directories of ended processes, and what their calls left running. Returns when the first of
+    /// these calls began, as far as the file system knows it.
+    pub(super) async fn sweep_temporary(&self) -> Option<SystemTime> {
         // Podman's settings name the place; without them the default one is swept.
         let _known = self.store().await;
         let place = self.temporary_place();
         let sweep = move || {
-            for directory in abandoned(&place) {
-                orphans::kill_rest(&directory);
-                remove(&directory);
+            let directories = abandoned(&place);
+            let began = directories.iter().filter_map(|directory| {
+                fs::symlink_metadata(directory).and_then(|data| data.created()).ok()
+            });
+            let first = began.min();
+            for directory in directories.iter().filter(|directory| remains::end(directory)) {
+                remove(directory);
             }
+            first
         };
-        if Reader::default().read(self.limits.files, sweep).await.is_err() {
+        let swept = Reader::default().read(self.limits.files, sweep).await;
+        swept.unwrap_or_else(|_| {
             tracing::warn!("removing the temporary files of interrupted builds takes long");
-        }
+            None
+        })
     }
 
     /// Returns the place that podman itself would use: `TMPDIR`, else that of its settings, as far as they are known.
@@ -98,23 +106,28 @@ fn abandoned(place: &Path) -> Vec<PathBuf> {
 }
 
 fn remove(directory: &Path) {
-    open_up(directory);
-    match fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            let directory = path_shown(directory);
-            tracing::warn!(directory, reason = %error, "failed to remove temporary files");
+    let removed = fs::remove_dir_all(directory).or_else(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            make_writable(directory);
+            fs::remove_dir_all(directory)
         }
-        _ => {}
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(error),
+    });
+    if let Err(error) = removed {
+        let directory = path_shown(directory);
+        tracing::warn!(directory, reason = %error, "failed to remove temporary files");
     }
 }
 
-/// Lets us change all directories of a tree of ours: a killed buildah leaves a mount point with mode 0100.
-fn open_up(directory: &Path) {
+/// Makes all directories of a tree of ours writable: a killed buildah leaves a mount point with mode 0100. No process of
+/// the call is left that could replace a directory by a link.
+fn make_writable(directory: &Path) {
     // The removal reports what cannot be changed.
     let _ = fs::set_permissions(directory, Permissions::from_mode(0o700));
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path());
+            make_writable(&entry.path());
         }
     }
 }

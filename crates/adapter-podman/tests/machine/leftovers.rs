@@ -300,6 +300,23 @@ async fn a_new_leader_removes_temporary_files_that_forbid_it() {
     assert!(!directory.exists());
 }
 
+/// As root: a killed build leaves the bind mounts of `RUN --mount=type=bind`, whose source is the build context.
+#[tokio::test]
+async fn as_root_what_a_build_mounted_is_unmounted_and_its_source_stays() {
+    let guest = Guest::new();
+    let context = tempfile::tempdir().unwrap();
+    let page = context.path().join("page");
+    fs::write(&page, "a page").unwrap();
+    let directory = Path::new("/var/tmp/companion-podman-1-1-1");
+    let mount_point = directory.join("buildah1/mounts1/bind1");
+    fs::create_dir_all(&mount_point).unwrap();
+    let mount = Command::new("mount").arg("--bind").arg(context.path()).arg(&mount_point).status();
+    assert!(mount.unwrap().success());
+    guest.podman.end_orphans().await;
+    assert!(!directory.exists());
+    assert_eq!(fs::read_to_string(page).unwrap(), "a page");
+}
+
 #[tokio::test]
 async fn the_build_id_argument_is_in_no_image() {
     let guest = Guest::new();

@@ -94,7 +94,7 @@ async fn an_image_whose_store_cannot_be_synced_is_not_reported_as_present() {
 
 #[tokio::test]
 async fn one_damaged_image_hides_no_other_from_the_listing() {
-    let host = Host::new();
+    let mut host = Host::new();
     let image = host.images.ensure(&host.source()).await.unwrap();
     let damaged = "d".repeat(64);
     let index = format!(
@@ -117,4 +117,13 @@ async fn one_damaged_image_hides_no_other_from_the_listing() {
     host.stub.forget_calls();
     assert!(host.observe().await.unwrap().is_current());
     assert_eq!(host.stub.verbs(), "", "the answer is kept while the store is unchanged");
+
+    // An image that podman fails to inspect for another reason is unknown, and asked for again.
+    host.images = PodmanImages::new(host.stub.podman());
+    host.stub.answer("image-inspect", "echo 'Error: it broke' >&2; exit 125");
+    let error = host.observe().await.unwrap_err();
+    assert!(error.chain().contains("it broke"), "{}", error.chain());
+    let whole = format!("case $* in *{damaged}*) {refused} ;; esac\n{inspect}");
+    host.stub.answer("image-inspect", &whole);
+    assert!(host.observe().await.unwrap().is_current());
 }

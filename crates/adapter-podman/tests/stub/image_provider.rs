@@ -62,7 +62,7 @@ impl Host {
         fs::write(stub.file("store/overlay-images/images.json"), "[]").unwrap();
         stub.answer(
             "info",
-            r#"printf '{"store":{"graphRoot":"%s/store","graphDriverName":"overlay","runRoot":"/nowhere"}}' $dir"#,
+            r#"printf '{"version":{"Version":"5.4.2"},"store":{"graphRoot":"%s/store","graphDriverName":"overlay","runRoot":"/nowhere"}}' $dir"#,
         );
         stub.answer("images", "cat $dir/images.json");
         stub.answer("image-inspect", INSPECT);

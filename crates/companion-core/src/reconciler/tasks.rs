@@ -81,9 +81,9 @@ impl Task {
         }
     }
 
-    /// Runs to its end, once it is its turn.
-    async fn run(mut self, host: Host, limits: Limits, turns: Turns) -> End {
-        let _turn = turns.of(&self.stage).await;
+    /// Waits for a permit, then runs to its end.
+    async fn run(mut self, host: Host, limits: Limits, permits: Permits) -> End {
+        let _permit = permits.acquire_for(&self.stage).await;
         let limit = self.limit(&limits);
         let ended = async {
             loop {
@@ -120,28 +120,29 @@ async fn after(stage: Stage, host: &Host) -> PortResult<Stage> {
     Ok(Stage::Over)
 }
 
-/// Bounds how many long tasks of a kind run at the same time.
+/// Bounds how many long tasks of a kind run concurrently.
 #[derive(Clone)]
-struct Turns {
+struct Permits {
     hooks: Arc<Semaphore>,
     images: Arc<Semaphore>,
 }
 
-impl Turns {
-    fn new(at_once: usize) -> Self {
-        let turns = || Arc::new(Semaphore::new(at_once.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { hooks: turns(), images: turns() }
+impl Permits {
+    fn new(max_concurrent: usize) -> Self {
+        let permits = max_concurrent.clamp(1, Semaphore::MAX_PERMITS);
+        let semaphore = || Arc::new(Semaphore::new(permits));
+        Self { hooks: semaphore(), images: semaphore() }
     }
 
-    /// Waits for a turn, which lasts as long as the returned permit; `None` for work that needs none.
-    async fn of(&self, stage: &Stage) -> Option<SemaphorePermit<'_>> {
-        let kind = match stage {
+    /// Waits for a permit, which is given back when it is dropped; `None` for work that needs none.
+    async fn acquire_for(&self, stage: &Stage) -> Option<SemaphorePermit<'_>> {
+        let semaphore = match stage {
             Stage::Render(..) | Stage::Commit(..) => &self.hooks,
             Stage::Ensure(_) => &self.images,
             Stage::Prune(_) | Stage::Wait(_) | Stage::Over => return None,
         };
         // Never closed.
-        kind.acquire().await.ok()
+        semaphore.acquire().await.ok()
     }
 }
 
@@ -149,7 +150,7 @@ impl Turns {
 pub(super) struct Tasks {
     host: Host,
     limits: Limits,
-    turns: Turns,
+    permits: Permits,
     set: JoinSet<()>,
     under_way: BTreeMap<TaskKey, AbortHandle>,
     sender: UnboundedSender<(TaskKey, End, Instant)>,
@@ -161,15 +162,15 @@ impl Tasks {
     pub(super) fn new(host: Host, limits: Limits, ended: Arc<watch::Sender<u64>>) -> Self {
         // It holds one result per running task, so its size is bounded by a few per companion.
         let (sender, ends) = unbounded_channel();
-        let (under_way, turns) = (BTreeMap::new(), Turns::new(limits.at_once));
-        Self { host, limits, turns, set: JoinSet::new(), under_way, sender, ends, ended }
+        let (under_way, permits) = (BTreeMap::new(), Permits::new(limits.max_concurrent));
+        Self { host, limits, permits, set: JoinSet::new(), under_way, sender, ends, ended }
     }
 
     pub(super) fn spawn(&mut self, task: Task) {
         let key = task.key.clone();
         let (sender, ended) = (self.sender.clone(), Arc::clone(&self.ended));
         let mut report = ReportAtEnd { key: key.clone(), end: None, sender, ended };
-        let run = task.run(self.host.clone(), self.limits.clone(), self.turns.clone());
+        let run = task.run(self.host.clone(), self.limits.clone(), self.permits.clone());
         let abort = self.set.spawn(async move {
             report.ended(run.await);
         });
