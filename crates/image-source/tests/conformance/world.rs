@@ -22,7 +22,6 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 const BUILT: &str = "localhost/companion:latest";
-/// The temporary name of the image of a stage.
 pub(crate) const STAGE: &str = "localhost/0f-tmp:latest";
 const PULLED: &str = "registry.example:5000/team/companion";
 
@@ -47,7 +46,6 @@ pub(crate) struct State {
     pub(crate) sync_waits: Option<Arc<Notify>>,
     pub(crate) damaged: BTreeSet<ImageId>,
     pub(crate) discarded: Vec<ImageId>,
-    /// How often an archive was written, and restored.
     pub(crate) saves: u32,
     pub(crate) restores: u32,
     pub(crate) save_fails: bool,
