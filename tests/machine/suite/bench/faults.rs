@@ -44,8 +44,9 @@ pub(super) fn all(table: &mut Table, count: usize, samples: usize) {
     thread::sleep(Duration::from_secs(10));
     let killed = each(PAUSE * 2, &|number| killed(&fleet.service(number)));
     row("killed service → restarted by systemd (RestartSec=10)", &killed);
+    // The same container again after 24 s: an earlier repair of it would be backed off.
     let paused = |number: usize| frozen(&ALL[number % ALL.len()].service());
-    row("paused container → restart requested", &each(PAUSE * 6, &paused));
+    row("paused container → restart requested", &each(PAUSE * 10, &paused));
     thread::sleep(Duration::from_secs(12));
     row("edited configuration → restart requested", &each(PAUSE * 15, &rotated));
     fleet.remove();
