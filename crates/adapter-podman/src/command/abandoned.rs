@@ -3,9 +3,10 @@
 //!
 //! buildah records a build's arguments with each working container (`<driver>-containers/<id>/userdata/buildah.json`,
 //! unchanged from Podman 4.4 to 5.8). Our builds have an additional argument, [`ARGUMENT`], which no Dockerfile
-//! declares and no image contains; it identifies our working containers. A power loss may take the description: a working
-//! container without one is removed if it was made while a build of ours ran that a reboot interrupted. A build that fails normally leaves
-//! nothing (`--force-rm`, `--layers=false`), so there is usually nothing to find, and podman is not started.
+//! declares and no image contains; it identifies our working containers. A power loss may take the description: a
+//! working container without one is removed if it was made between the start of an interrupted call of ours and the
+//! boot. A build that fails normally leaves nothing (`--force-rm`, `--layers=false`), so there is usually nothing to
+//! find, and podman is not started.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -94,8 +95,8 @@ impl Podman {
         Ok(())
     }
 
-    /// Removes what `build` left, or without one, what all our builds of ended processes left; the first of them was
-    /// `interrupted` after that time. Failed removals are logged and left to the next leader.
+    /// Removes what `build` left, or without one, what all our builds of ended processes left; `interrupted` is when the
+    /// first of their calls began, if there was one. Failed removals are logged and left to the next leader.
     pub(super) fn remove_abandoned(
         &self,
         build: Option<BuildId>,
