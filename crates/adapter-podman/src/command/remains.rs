@@ -149,7 +149,13 @@ mod tests {
     fn processes_of_a_call_are_killed_by_their_temporary_directory() {
         let start = |directory: &Path| {
             let mut sleep = std::process::Command::new("sleep");
-            sleep.arg("1000").env("TMPDIR", directory).spawn().unwrap()
+            let sleep = sleep.arg("1000").env("TMPDIR", directory).spawn().unwrap();
+            // The kernel sets the environment of a started program after its parent continues.
+            let pid = i32::try_from(sleep.id()).unwrap();
+            while !belongs_to(pid, directory, &[]) {
+                std::thread::yield_now();
+            }
+            sleep
         };
         let (ours, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (mut rest, mut foreign) = (start(ours.path()), start(other.path()));
