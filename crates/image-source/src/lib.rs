@@ -49,7 +49,7 @@ pub use engine::{
 };
 pub use file_identity::FileIdentity;
 pub use image_provider::{ImageError, Images};
-pub use listing::{ListedImage, Listing, Platform, UnreadableImage};
+pub use listing::{ListedImage, Listing, Platform, UnreadableImage, full_name};
 pub use reader::{NoAnswer, Reader};
 pub use records::{ImageRecords, RecordError};
 

@@ -27,7 +27,7 @@ pub struct ListedImage {
     pub id: ImageId,
     /// Its names in full, each with registry, path, and tag or digest.
     pub names: Vec<String>,
-    /// The full names that it had. They tell an image of ours from one that was built on top of it, which inherits its
+    /// The full names that it had, or was to get when its build was interrupted. They tell an image of ours from one that was built on top of it, which inherits its
     /// labels. An image without them is never removed.
     pub former_names: Vec<String>,
     /// Its labels.
@@ -185,7 +185,7 @@ impl ListedImage {
 }
 
 /// Returns the reference as engines keep it: with a tag, or with a digest and no tag.
-fn full_name(reference: &ImageRef) -> String {
+pub fn full_name(reference: &ImageRef) -> String {
     let text = reference.as_str();
     let (name, digest) = match text.split_once('@') {
         Some((name, digest)) => (name, Some(digest)),

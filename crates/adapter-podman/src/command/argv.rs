@@ -15,6 +15,9 @@ use super::abandoned::{ARGUMENT, BuildId};
 use crate::error::PodmanError;
 use crate::image_provider::listing::Format;
 
+/// The creation time of the images that are built, in seconds since 1970.
+pub(crate) const BUILD_TIMESTAMP: i64 = 0;
+
 fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.map(str::to_owned).into()
 }
@@ -54,8 +57,8 @@ pub(crate) fn build(
 ) -> Result<Vec<String>, PodmanError> {
     let Build { source, context: Context { directory, file, .. }, labels, stage_labels } = build;
     let directory = directory.display();
-    let mut args =
-        words(["build", "--pull=missing", "--timestamp=0", "--layers=false", "--force-rm"]);
+    let mut args = words(["build", "--pull=missing", "--layers=false", "--force-rm"]);
+    args.push(format!("--timestamp={BUILD_TIMESTAMP}"));
     args.extend(labels.iter().map(|(label, value)| format!("--label={label}={value}")));
     if labels_stages {
         let labels = stage_labels.iter();

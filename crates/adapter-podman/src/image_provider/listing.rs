@@ -4,11 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use companion_core::model::image::ImageId;
-use image_source::{ListedImage, Listing, Platform, UnreadableImage};
+use companion_core::model::image::{ImageId, ImageRef};
+use image_source::{ListedImage, Listing, Platform, SOURCE_LABEL, UnreadableImage, full_name};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::command::argv::BUILD_TIMESTAMP;
 use crate::error::{PodmanError, Verb};
 
 /// Maximum size of an entry in bytes.
@@ -26,6 +27,8 @@ struct Entry {
     dangling: Option<bool>,
     /// Its current and former names.
     history: Option<Vec<String>>,
+    /// In seconds since 1970.
+    created: Option<i64>,
 }
 
 /// The names of an image.
@@ -81,14 +84,21 @@ impl From<Entry> for ListedImage {
     fn from(entry: Entry) -> Self {
         let is_nameless = entry.names.names.as_ref().is_none_or(Vec::is_empty);
         let is_unused = entry.dangling == Some(true) && entry.containers.unwrap_or(0) <= 0;
-        Self {
-            id: entry.id,
-            names: entry.names.all(),
-            former_names: entry.history.unwrap_or_default(),
-            labels: entry.labels.unwrap_or_default(),
-            is_dangling: is_nameless && is_unused,
+        let labels = entry.labels.unwrap_or_default();
+        let mut former_names = entry.history.unwrap_or_default();
+        if is_nameless && former_names.is_empty() && entry.created == Some(BUILD_TIMESTAMP) {
+            former_names.extend(intended_name(&labels));
         }
+        let (id, names) = (entry.id, entry.names.all());
+        Self { id, names, former_names, labels, is_dangling: is_nameless && is_unused }
     }
+}
+
+/// Returns the name that a result of our build was to get. buildah gives it after it has written the image, so a podman
+/// that is killed in between leaves an image that never had a name. An image that somebody built on top of ours inherits
+/// the labels, but not the timestamp.
+fn intended_name(labels: &BTreeMap<String, String>) -> Option<String> {
+    ImageRef::new(labels.get(SOURCE_LABEL)?).ok().map(|reference| full_name(&reference))
 }
 
 /// Returns the unparsed entries of the JSON array in `answer`; none for `null`, which Podman 4 prints.

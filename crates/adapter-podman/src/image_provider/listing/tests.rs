@@ -34,6 +34,24 @@ fn an_image_is_dangling_if_podman_says_so_and_it_has_neither_name_nor_container(
     }
 }
 
+#[test]
+fn a_result_that_never_got_its_name_is_dangling() {
+    let id = "a".repeat(64);
+    let labels =
+        r#""Labels":{"companion.context":"0000000000000123","companion.source":"localhost/x"}"#;
+    for (fields, expected) in [
+        (r#""Created":0"#, 1),
+        (r#""Created":1764000000"#, 0),
+        (r#""Created":0,"History":["docker.io/library/0f-tmp:latest"]"#, 0),
+        (r#""Created":0,"Names":["localhost/derived:latest"]"#, 0),
+    ] {
+        let json = format!(r#"[{{"Id":"{id}","Dangling":true,{labels},{fields}}}]"#);
+        let mut source = source();
+        source.build.as_mut().unwrap().reference = ImageRef::new("localhost/x").unwrap();
+        assert_eq!(parse(json.as_bytes()).unwrap().dangling(&source).len(), expected, "{fields}");
+    }
+}
+
 /// Returns whether this listing has an answer for a source with the image `LOCAL` or with `other`.
 fn answers(json: &str, other: &str) -> [bool; 2] {
     let listing = parse(json.as_bytes()).unwrap();
