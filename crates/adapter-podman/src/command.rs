@@ -10,7 +10,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use image_source::Reader;
 use serde::de::DeserializeOwned;
@@ -174,8 +174,8 @@ impl Podman {
             ends.spawn(orphan.end(self.limits.grace));
         }
         while ends.join_next().await.is_some() {}
-        let interrupted = self.sweep_temporary().await;
-        self.remove_abandoned(None, interrupted).await;
+        let began = self.sweep_temporary().await;
+        self.remove_abandoned(None, began).await;
         count
     }
 
@@ -252,6 +252,7 @@ impl Podman {
             true => Some(self.make_temporary().await?.map_err(start)?),
             false => None,
         };
+        let began = SystemTime::now();
         let child = Command::new(&program)
             .args(args)
             .env_clear()
@@ -287,7 +288,7 @@ impl Podman {
                 podman.remove_temporary(directory, succeeded).await;
             }
             if let Some(build) = build.filter(|_| !succeeded) {
-                podman.remove_abandoned(Some(build), None).await;
+                podman.remove_abandoned(Some(build), Some(began)).await;
             }
             ending
         });

@@ -3,20 +3,21 @@
 //!
 //! buildah records a build's arguments with each working container (`<driver>-containers/<id>/userdata/buildah.json`,
 //! unchanged from Podman 4.4 to 5.8). Our builds have an additional argument, [`ARGUMENT`], which no Dockerfile
-//! declares and no image contains; it identifies our working containers. A power loss may take the description: a
-//! working container without one is removed if it was made between the start of an interrupted call of ours and the
-//! boot. A build that fails normally leaves nothing (`--force-rm`, `--layers=false`), so there is usually nothing to
+//! declares and no image contains; it identifies our working containers. A podman that is killed while it makes or
+//! removes one leaves it without a description, as a power loss may do. It is removed if it was made since the start of an
+//! interrupted call of ours, and still has none after a second. A build that fails normally leaves nothing (`--force-rm`, `--layers=false`), so there is usually nothing to
 //! find, and podman is not started.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::Path;
 use std::pin::Pin;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use image_source::{Build, Reader};
 use rustix::process::{Pid, getpid};
@@ -31,6 +32,9 @@ pub(super) const ARGUMENT: &str = "COMPANION_BUILD";
 
 /// Maximum number of containers in a store that are inspected.
 const CONTAINER_LIMIT: usize = 4096;
+
+/// How long a working container may be without a description.
+const DESCRIPTION_GRACE: Duration = Duration::from_secs(1);
 
 /// Maximum size of a working container's description in bytes; it includes the configuration of its image.
 const DESCRIPTION_LIMIT: u64 = 8 * 1024 * 1024;
@@ -95,17 +99,17 @@ impl Podman {
         Ok(())
     }
 
-    /// Removes what `build` left, or without one, what all our builds of ended processes left; `interrupted` is when the
-    /// first of their calls began, if there was one. Failed removals are logged and left to the next leader.
+    /// Removes what `build` left, or without one, what all our builds of ended processes left; the first of them began at
+    /// `began`, if there was one. Failed removals are logged and left to the next leader.
     pub(super) fn remove_abandoned(
         &self,
         build: Option<BuildId>,
-        interrupted: Option<SystemTime>,
+        began: Option<SystemTime>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let podman = self.clone();
         // Boxed, because a removal is itself a call.
         Box::pin(async move {
-            if let Err(error) = podman.try_remove_abandoned(build, interrupted).await {
+            if let Err(error) = podman.try_remove_abandoned(build, began).await {
                 let reason = &error as &dyn std::error::Error;
                 tracing::warn!(reason, "failed to find working containers of interrupted builds");
             }
@@ -115,14 +119,13 @@ impl Podman {
     async fn try_remove_abandoned(
         &self,
         build: Option<BuildId>,
-        interrupted: Option<SystemTime>,
+        began: Option<SystemTime>,
     ) -> Result<(), PodmanError> {
+        let undescribed = self.undescribed(began).await?;
         let store = self.store().await?;
         let read = move || {
             let mut containers = find(store.container_directories(), build);
-            if let (Some(since), Some(boot)) = (interrupted, tree::boot()) {
-                containers.extend(store.undescribed_containers(since..boot));
-            }
+            containers.extend(undescribed);
             // An older podman writes an image in steps, so one of a running pull would be taken for unfinished.
             let images = match store.podman_is_at_least(4, 7) {
                 true => store.unfinished_images(),
@@ -147,6 +150,27 @@ impl Podman {
             first_error = first_error.or(self.remove_image(id).await.err());
         }
         first_error.map_or(Ok(()), Err)
+    }
+
+    /// Returns the working containers without a description that were made since `began`. A running build describes a
+    /// container within milliseconds, so they are looked at twice.
+    async fn undescribed(
+        &self,
+        began: Option<SystemTime>,
+    ) -> Result<BTreeSet<String>, PodmanError> {
+        let Some(began) = began else { return Ok(BTreeSet::new()) };
+        let store = self.store().await?;
+        let look = || {
+            let store = Arc::clone(&store);
+            self.read_store(move || store.undescribed_containers(began))
+        };
+        let found = look().await?;
+        if found.is_empty() {
+            return Ok(found);
+        }
+        tokio::time::sleep(DESCRIPTION_GRACE).await;
+        let still = look().await?;
+        Ok(found.intersection(&still).cloned().collect())
     }
 }
 

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use image_source::Reader;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -179,16 +179,6 @@ pub(super) fn started(pid: Pid) -> Option<u64> {
     fields(&stat)?.nth(19)?.parse().ok()
 }
 
-/// Returns when this system was started: its first process, so that this holds in a container too. Blocks on `/proc`.
-pub(super) fn boot() -> Option<SystemTime> {
-    /// Milliseconds of a clock tick (`USER_HZ` is 100).
-    const TICK: u64 = 10;
-    let uptime = fs::read_to_string("/proc/uptime").ok()?;
-    let uptime = Duration::try_from_secs_f64(uptime.split(' ').next()?.parse().ok()?).ok()?;
-    let started = Duration::from_millis(started(Pid::INIT)? * TICK);
-    SystemTime::now().checked_sub(uptime.checked_sub(started)?)
-}
-
 pub(super) fn table() -> Vec<Process> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -300,12 +290,6 @@ mod tests {
             .unwrap();
         assert!(!alive(&handle));
         child.wait().unwrap();
-    }
-
-    #[test]
-    fn the_system_was_started_before_this_process() {
-        let now = SystemTime::now();
-        assert!(boot().is_some_and(|boot| boot < now));
     }
 
     #[test]

@@ -97,6 +97,18 @@ async fn a_build_that_times_out_is_cleaned_up() {
 }
 
 #[tokio::test]
+async fn a_container_that_a_killed_build_did_not_describe_is_removed() {
+    let host = host(
+        r#"rm $container/buildah.json; created=$(date --utc +%Y-%m-%dT%H:%M:%S.%NZ)
+        printf '[{"id":"%s","names":["base-working-container"],"created":"%s"}]' $id $created \
+            >$dir/store/overlay-containers/volatile-containers.json
+        kill -KILL $$"#,
+    );
+    host.images.ensure(&only_built(&host)).await.unwrap_err();
+    assert_eq!(removals(&host), expected());
+}
+
+#[tokio::test]
 async fn a_failed_build_that_left_nothing_has_podman_asked_for_nothing_more() {
     let host = host("rm -r $container; exit 1");
     host.set_images("[]");
