@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use crate::crash_point;
 use crate::error::{DirError, DirResult};
+use crate::identity::FileIdentity;
 use crate::name;
 use crate::status::{FileKind, FileStatus};
 use crate::trust::Trust;
@@ -94,6 +95,14 @@ impl Dir {
     /// [`DirError::InvalidName`], [`DirError::Denied`], [`DirError::Io`].
     pub fn status(&self, name: &str) -> DirResult<Option<FileStatus>> {
         Ok(self.stat(name)?.map(|stat| FileStatus::of(&stat)))
+    }
+
+    /// Returns the identity of `name` without following links; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status).
+    pub fn identity(&self, name: &str) -> DirResult<Option<FileIdentity>> {
+        Ok(self.stat(name)?.map(|stat| FileIdentity::from(&stat)))
     }
 
     /// Removes the regular file `name`, durably; returns `false` if it did not exist.

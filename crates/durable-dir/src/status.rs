@@ -116,7 +116,7 @@ impl From<&Metadata> for FileStatus {
     }
 }
 
-/// Link counts have 32 or 64 bits, depending on the architecture.
-fn widened(count: impl Into<u64>) -> u64 {
+/// Link counts, inode and device numbers have 32 or 64 bits, depending on the architecture.
+pub(crate) fn widened(count: impl Into<u64>) -> u64 {
     count.into()
 }

@@ -34,6 +34,7 @@ pub use text::RenderedUnit;
 mod directory;
 mod edited;
 mod found;
+mod seen;
 mod text;
 
 /// The form of a host's unit files. Clones share what they know of the host.
@@ -90,7 +91,8 @@ impl<F: UnitForm> UnitFiles<F> {
     /// Creates a store in the directory at `path`, which must be absolute; the first write creates it with mode 0700.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, form: F) -> Self {
-        let files = UnitDir { path: path.into(), mode: 0o700, edited: None, form };
+        let path = path.into();
+        let files = UnitDir { path, mode: 0o700, edited: None, form, seen: Arc::default() };
         Self { files, changing: Lock::default(), watch: Arc::default() }
     }
 
@@ -177,7 +179,10 @@ impl<F: UnitForm> UnitDir<F> {
         name: &CompanionName,
         wanted: Option<&UnitSpec>,
     ) -> PortResult<UnitFile> {
-        let found = dir.map_or(Ok(Found::Nothing), |dir| self.find(dir, name))?;
+        let found = match dir {
+            Some(dir) => self.look(dir, name)?,
+            None => Arc::new(Found::Nothing),
+        };
         let rendered = wanted.and_then(|wanted| {
             let mut unit = wanted.clone();
             unit.revision = unit.revision.with_restart_epoch(found.restart_epoch());

@@ -25,12 +25,11 @@ use std::time::{Duration, SystemTime};
 use companion_core::model::container::AbsolutePath;
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::PortErrorKind;
-use durable_dir::{DirError, FileKind, FileStatus, Trust, status_of};
+use durable_dir::{DirError, FileIdentity, FileKind, FileStatus, Trust, status_of};
 use host_files::errors::kind_of;
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
-use crate::file_identity::FileIdentity;
 use crate::text::path_shown;
 
 mod reads;

@@ -36,7 +36,6 @@
 
 pub mod context;
 mod engine;
-mod file_identity;
 mod image_provider;
 mod listing;
 mod reader;
@@ -44,10 +43,10 @@ mod records;
 pub mod text;
 
 pub use context::{Context, ContextError};
+pub use durable_dir::FileIdentity;
 pub use engine::{
     Build, CONTEXT_LABEL, EngineError, EngineResult, ImageEngine, SOURCE_LABEL, stage_of,
 };
-pub use file_identity::FileIdentity;
 pub use image_provider::{ImageError, Images};
 pub use listing::{ListedImage, Listing, Platform, UnreadableImage, full_name};
 pub use reader::{NoAnswer, Reader};

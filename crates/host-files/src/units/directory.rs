@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use durable_dir::{Dir, DirError, FileContents, Trust};
 
 use super::found::{Found, UNIT_MODE, is_written};
+use super::seen::Seen;
 use super::{UnitForm, edited};
 use crate::errors::failed_to;
 
@@ -25,6 +27,7 @@ pub(super) struct UnitDir<F> {
     /// The directory of the copies of edited files; without, they are lost.
     pub(super) edited: Option<PathBuf>,
     pub(super) form: F,
+    pub(super) seen: Arc<Seen>,
 }
 
 /// Returns the file name of `name`.
@@ -45,6 +48,15 @@ impl<F: UnitForm> UnitDir<F> {
             Err(DirError::NotFound { .. }) => Ok(None),
             Err(error) => Err(failed_to("open the unit directory")(error)),
         }
+    }
+
+    /// Returns what is at `name`, which is read only if it changed.
+    pub(super) fn look(&self, dir: &Dir, name: &CompanionName) -> PortResult<Arc<Found>> {
+        let identity = || {
+            let attempt = format_args!("examine the unit file of `{name}`");
+            dir.identity(&file_name::<F>(name)).map_err(failed_to(attempt))
+        };
+        self.seen.look(name, identity, || self.find(dir, name))
     }
 
     /// Reads what is at `name`. An object that is not a readable unit is unmanaged.
@@ -85,14 +97,16 @@ impl<F: UnitForm> UnitDir<F> {
             let stem = entry.name_str()?.strip_suffix(F::EXTENSION)?.strip_suffix('.')?;
             CompanionName::new(stem).ok()
         });
-        let labelled = names.filter(|name| match self.find(&dir, name) {
+        let names: BTreeSet<CompanionName> = names.collect();
+        self.seen.keep_only(&names);
+        let is_labelled = |name: &CompanionName| match self.look(&dir, name) {
             Ok(found) => found.is_labelled(),
             Err(error) => {
                 tracing::warn!(companion = %name, error = error.chain(), "skipped an unreadable unit file");
                 false
             }
-        });
-        Ok(labelled.collect())
+        };
+        Ok(names.into_iter().filter(is_labelled).collect())
     }
 
     /// Returns whether the file of `name` is managed, holds `text` and has no wider mode than required; if so, syncs

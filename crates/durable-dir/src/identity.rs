@@ -5,6 +5,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use rustix::fs::Stat;
+
+use crate::status::widened;
+
 /// A file at a point in time: any replacement or change gives another identity.
 ///
 /// Only root can reset the change time (inode(7)), so contents modified in place with restored times are detected too.
@@ -59,9 +63,27 @@ impl From<&Metadata> for FileIdentity {
     }
 }
 
+impl From<&Stat> for FileIdentity {
+    fn from(stat: &Stat) -> Self {
+        Self {
+            device: widened(stat.st_dev),
+            inode: widened(stat.st_ino),
+            size: u64::try_from(stat.st_size).unwrap_or_default(),
+            modified: (stat.st_mtime.into(), signed(stat.st_mtime_nsec)),
+            changed: (stat.st_ctime.into(), signed(stat.st_ctime_nsec)),
+        }
+    }
+}
+
+/// Nanoseconds are signed or unsigned and have 32 or 64 bits, depending on the architecture.
+fn signed(nanoseconds: impl TryInto<i64>) -> i64 {
+    nanoseconds.try_into().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Dir, Trust};
 
     #[test]
     fn a_file_is_settled_once_the_margin_has_passed_and_never_from_the_future() {
@@ -74,6 +96,17 @@ mod tests {
         assert!(identity.was_settled(changed + margin, margin));
         assert!(!identity.was_settled(changed + margin - Duration::from_nanos(1), margin));
         assert!(!identity.was_settled(changed - Duration::from_nanos(1), Duration::ZERO));
+    }
+
+    #[test]
+    fn the_same_file_has_one_identity_by_its_path_and_in_its_directory() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("file"), "one").unwrap();
+        let dir = Dir::open(place.path(), Trust::Owned).unwrap();
+        let identity = FileIdentity::of(&place.path().join("file"));
+        assert_eq!(dir.identity("file").unwrap(), identity);
+        assert_eq!(identity.unwrap().size(), 3);
+        assert_eq!(dir.identity("missing").unwrap(), None);
     }
 
     #[test]
