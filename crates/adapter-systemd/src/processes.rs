@@ -39,7 +39,7 @@ pub(crate) struct Subject {
 }
 
 /// The result of an inspection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct ProcessFacts {
     /// The revision in the environment of the main process.
     pub(crate) running: Option<Revision>,
@@ -49,6 +49,17 @@ pub(crate) struct ProcessFacts {
     pub(crate) superseded: bool,
     /// The start time of the main process, in clock ticks after boot; read before its environment.
     pub(crate) started: Option<u64>,
+    /// The `cgroup.events` of the container, which the kernel changes when it is frozen or ends.
+    pub(crate) event_files: Vec<PathBuf>,
+}
+
+/// The processes of a running service, as long as its main process is the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Running {
+    /// The main process, and its start time in clock ticks after boot.
+    pub(crate) main: (u32, u64),
+    /// The `cgroup.events` of its container, whose control group stays the same for a run.
+    pub(crate) event_files: Vec<PathBuf>,
 }
 
 /// The process has ended or belongs to another run.
@@ -68,12 +79,14 @@ impl KernelFiles {
             Ok(running) => (running, false),
             Err(Superseded) => (None, true),
         };
-        ProcessFacts { running, frozen: self.is_frozen(subject), superseded, started }
+        let event_files = self.event_files(subject);
+        ProcessFacts { running, frozen: is_frozen(&event_files), superseded, started, event_files }
     }
 
-    /// Returns whether the container of `subject` is frozen, if its main process is the one that started at `started`.
-    pub(crate) fn frozen_if_same(&self, subject: &Subject, started: u64) -> Option<bool> {
-        (self.started(subject.main_pid)? == started).then(|| self.is_frozen(subject))
+    /// Returns whether the container of a service is frozen, if its main process still runs.
+    pub(crate) fn frozen_if_same(&self, service: &Running) -> Option<bool> {
+        let (pid, started) = service.main;
+        (self.started(pid)? == started).then(|| is_frozen(&service.event_files))
     }
 
     /// Returns the start time of a process (`starttime` of proc_pid_stat(5)); a later process with the same ID has another.
@@ -83,11 +96,6 @@ impl KernelFiles {
         // The name may contain blanks and brackets; the text after it starts with the third field.
         let stat = String::from_utf8_lossy(&stat);
         stat.rsplit_once(") ")?.1.split(' ').nth(22 - 3)?.parse().ok()
-    }
-
-    /// Returns the files that the kernel changes when the container of `subject` is frozen or ends.
-    pub(crate) fn event_files(&self, subject: &Subject) -> Vec<PathBuf> {
-        self.payloads(subject).map(|payload| payload.join("cgroup.events")).collect()
     }
 
     /// The process ID may have been reused; the unit's invocation ID in the environment identifies the run
@@ -118,17 +126,8 @@ impl KernelFiles {
         }
     }
 
-    /// `podman pause` freezes the payload's group, which nothing else shows; `systemctl freeze` freezes the whole unit,
-    /// which the payload's group shows as well (cgroups(7), `cgroup.events`).
-    fn is_frozen(&self, subject: &Subject) -> bool {
-        let mut events = self
-            .payloads(subject)
-            .filter_map(|payload| read_bounded(&payload.join("cgroup.events"), EVENTS_LIMIT).ok());
-        events.any(|events| events.split(|byte| *byte == b'\n').any(|line| line == b"frozen 1"))
-    }
-
-    /// Returns the control groups of the container's processes.
-    fn payloads(&self, subject: &Subject) -> impl Iterator<Item = PathBuf> {
+    /// Returns the `cgroup.events` of the container's control groups.
+    fn event_files(&self, subject: &Subject) -> Vec<PathBuf> {
         let group = subject.control_group.as_deref().and_then(relative);
         let children = group.and_then(|group| fs::read_dir(self.cgroup.join(group)).ok());
         let children = children.into_iter().flat_map(|children| children.take(GROUP_LIMIT));
@@ -136,8 +135,15 @@ impl KernelFiles {
             let name = child.file_name();
             name.as_encoded_bytes().starts_with(b"libpod-payload-")
         });
-        payloads.map(|child| child.path())
+        payloads.map(|child| child.path().join("cgroup.events")).collect()
     }
+}
+
+/// `podman pause` freezes the payload's group, which nothing else shows; `systemctl freeze` freezes the whole unit, which
+/// the payload's group shows as well (cgroups(7), `cgroup.events`).
+fn is_frozen(event_files: &[PathBuf]) -> bool {
+    let mut events = event_files.iter().filter_map(|file| read_bounded(file, EVENTS_LIMIT).ok());
+    events.any(|events| events.split(|byte| *byte == b'\n').any(|line| line == b"frozen 1"))
 }
 
 /// Returns the path relative to the hierarchy's root, if valid.

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +12,6 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::log::LogTail;
 use companion_core::model::service::{ServiceState, Verb};
 use companion_core::ports::{Job, PortError, PortErrorKind, PortResult, ServiceManager};
-use host_files::blocking;
 use host_files::watch::{Place, Watch};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -21,7 +19,7 @@ use tokio::time::Instant;
 use crate::bus::{Bus, JobLog, LogPosition};
 use crate::error::{BusError, shown};
 use crate::journal::Journal;
-use crate::processes::{KernelFiles, Subject};
+use crate::processes::KernelFiles;
 use crate::reload_check;
 use crate::scope::{Scope, ScopeError};
 use crate::unit_store::QuadletDir;
@@ -171,16 +169,10 @@ impl SystemdManager {
 
     /// Waits until a container of a running service was frozen or ended.
     async fn container_changed(&self) {
-        let subjects: Vec<Subject> = {
+        let places = {
             let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.subjects().cloned().collect()
+            memory.event_files().filter_map(|file| Place::kernel_file(file)).collect()
         };
-        let files = self.files.clone();
-        let events =
-            move || subjects.iter().flat_map(|subject| files.event_files(subject)).collect();
-        let events: Vec<PathBuf> =
-            blocking::within(self.limits.call, events).await.unwrap_or_default();
-        let places = events.iter().filter_map(|file| Place::kernel_file(file)).collect();
         self.groups.changed(places).await;
     }
 }

@@ -8,7 +8,7 @@
 //! behind a link in the middle of a path or on the server of a network file system. The caller observes everything
 //! regularly in any case.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{CStr, OsString};
 use std::future::pending;
 use std::mem::MaybeUninit;
@@ -35,7 +35,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 const STACK: usize = 64 * 1024;
 
 /// The names in a directory whose changes matter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Place {
     directory: PathBuf,
     names: Names,
@@ -43,7 +43,7 @@ pub struct Place {
     by_kernel: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Names {
     One(OsString),
     StartingWith(OsString),
@@ -219,9 +219,8 @@ impl Queue {
     fn watch(&self, places: Vec<Place>) {
         let added = added(&self.events, places);
         let watched = &mut *lock(&self.watched);
-        let is_new =
-            |place: &Place| !watched.current.values().flatten().any(|known| known == place);
-        if added.values().flatten().any(is_new) {
+        let known: HashSet<&Place> = watched.current.values().flatten().collect();
+        if added.values().flatten().any(|place| !known.contains(place)) {
             self.changed.notify_one();
         }
         let last = mem::replace(&mut watched.current, added);

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use companion_core::model::companion::CompanionName;
@@ -16,7 +17,7 @@ use companion_core::model::service::{RunState, ServiceState};
 use tokio::time::Instant;
 
 use crate::dbus::UnitRow;
-use crate::processes::Subject;
+use crate::processes::Running;
 
 /// How long a state is used at least and at most, so that units are read in full a few at a time.
 const LIFETIME: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(600));
@@ -36,9 +37,7 @@ pub(super) struct Known {
     /// The load state, the substate and the object's path.
     row: [String; 3],
     location: Option<String>,
-    pub(super) subject: Subject,
-    /// The start time of the main process.
-    pub(super) started: u64,
+    pub(super) processes: Running,
     state: ServiceState,
     /// When the service became active, on the monotonic clock.
     active_since: Duration,
@@ -82,8 +81,8 @@ impl Memory {
             return;
         }
         let state = &read.state;
-        let (Some((subject, started)), false, false) =
-            (read.process.clone(), state.up_for.is_zero(), state.busy)
+        let (Some(processes), false, false) =
+            (read.running.clone(), state.up_for.is_zero(), state.busy)
         else {
             self.states.remove(name);
             return;
@@ -97,8 +96,7 @@ impl Memory {
         let known = Known {
             row: identity(row),
             location,
-            subject,
-            started,
+            processes,
             active_since: now.saturating_sub(state.up_for),
             state: state.clone(),
             until: Instant::now() + least + (most - least) * share / 1000,
@@ -106,9 +104,9 @@ impl Memory {
         self.states.insert(name.clone(), known);
     }
 
-    /// Returns the processes of all known services.
-    pub(super) fn subjects(&self) -> impl Iterator<Item = &Subject> {
-        self.states.values().map(|known| &known.subject)
+    /// Returns the files that the kernel changes when a container of a known service is frozen or ends.
+    pub(super) fn event_files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.states.values().flat_map(|known| &known.processes.event_files)
     }
 }
 
@@ -122,11 +120,11 @@ impl Known {
     }
 }
 
-/// A state that was read in full, and the main process with its start time if it is known to be of that state's run.
+/// A state that was read in full, and the service's processes if they are known to be of that state's run.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) state: ServiceState,
-    pub(super) process: Option<(Subject, u64)>,
+    pub(super) running: Option<Running>,
 }
 
 fn identity(row: &UnitRow) -> [String; 3] {

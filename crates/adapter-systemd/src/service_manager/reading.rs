@@ -20,7 +20,7 @@ use super::{service_name, within};
 use crate::bus::{Bus, Session};
 use crate::dbus::{DESTINATION, SERVICE, UNIT, UnitRow};
 use crate::error::BusError;
-use crate::processes::{KernelFiles, ProcessFacts};
+use crate::processes::{KernelFiles, ProcessFacts, Running};
 use crate::states::{Properties, PropertyError, Surroundings, service_state, subject};
 use crate::unit_store::QuadletDir;
 
@@ -53,13 +53,17 @@ pub(super) async fn service_states(
         return Ok(BTreeMap::new());
     }
     let Source { bus, limit, .. } = *source;
-    let locations = locations(source.units, names, limit).await?;
     let session = bus.session().await?;
     let units: Vec<String> = names.iter().map(service_name).collect();
     let manager = session.manager().await?;
-    // First, so that a reload meanwhile makes the next call read all units.
-    let loaded_at = within(limit, manager.units_load_timestamp_monotonic()).await.ok();
-    let rows = within(limit, manager.list_units_by_names(&units)).await?;
+    let listed = async {
+        // First, so that a reload meanwhile makes the next call read all units.
+        let loaded_at = within(limit, manager.units_load_timestamp_monotonic()).await.ok();
+        let rows = within(limit, manager.list_units_by_names(&units)).await?;
+        Ok((loaded_at, rows))
+    };
+    let (locations, (loaded_at, rows)) =
+        tokio::try_join!(locations(source.units, names, limit), listed)?;
     bus.units().add(rows.iter().map(|row| row.path.as_str()));
     let rows: HashMap<&str, &UnitRow> = rows.iter().map(|row| (row.name.as_str(), row)).collect();
     lock(source.memory).loaded(loaded_at);
@@ -123,7 +127,7 @@ async fn verified(
     let verify = move || {
         let now = monotonic();
         let state = |known: &Known| {
-            let is_frozen = files.frozen_if_same(&known.subject, known.started)?;
+            let is_frozen = files.frozen_if_same(&known.processes)?;
             Some(known.state(is_frozen, now))
         };
         known.iter().map(|(name, known)| (name.clone(), state(known))).collect()
@@ -200,7 +204,8 @@ async fn loaded_state(
             properties(session, path, SERVICE, limit),
         )?;
         let subject = subject(&unit, &service)?;
-        let facts = match subject.clone() {
+        let main_pid = subject.as_ref().map_or(0, |subject| subject.main_pid);
+        let facts = match subject {
             None => ProcessFacts::default(),
             // Reading another process's environment takes a lock of that process.
             Some(subject) => {
@@ -218,8 +223,9 @@ async fn loaded_state(
         let surroundings = Surroundings { facts: &facts, now: monotonic(), location };
         let state = service_state(&unit, &service, &surroundings)?;
         let is_same = !facts.superseded && facts.running.is_some();
-        let process = subject.zip(facts.started).filter(|_| is_same);
-        return Ok(Reading { state, process });
+        let ProcessFacts { started, event_files, .. } = facts;
+        let running = started.map(|started| Running { main: (main_pid, started), event_files });
+        return Ok(Reading { state, running: running.filter(|_| is_same) });
     }
 }
 
