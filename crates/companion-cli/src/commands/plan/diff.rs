@@ -4,8 +4,8 @@
 
 use companion_core::model::companion::CompanionName;
 use companion_core::plan::{Action, CompanionStep, Plan, Step};
+use diffy::DiffOptions;
 use serde::Serialize;
-use similar::TextDiff;
 
 use crate::config::Config;
 use crate::error::CommandResult;
@@ -53,8 +53,12 @@ fn unified(old: &str, new: &str, file: &str) -> String {
         true => "/dev/null".to_owned(),
         false => format!("{side}/{file}"),
     };
-    let diff = TextDiff::from_lines(old, new);
-    diff.unified_diff().header(&name(old, "a"), &name(new, "b")).to_string()
+    if old == new {
+        return String::new();
+    }
+    let mut options = DiffOptions::new();
+    options.set_original_filename(name(old, "a")).set_modified_filename(name(new, "b"));
+    options.create_patch(old, new).to_string()
 }
 
 impl FileDiff {
