@@ -1,5 +1,5 @@
-//! Measurements side by side: ours, the replaced algorithm, and the floor, on the same units in the same run. Nothing
-//! is asserted about a time. `../bench` prints the table that this leaves in `/var/lib/bench.md`.
+//! Measurements side by side: ours, the replaced algorithm, the floor and other tools, on the same units in the same
+//! run. Nothing is asserted about a time. `../bench` prints the table that this leaves in `/var/lib/bench.md`.
 //!
 //! Most companions of a large fleet are stand-ins: a drop-in replaces `podman run` by `sleep`, and everything else of
 //! them is real (the unit file, the generated and loaded unit, the service, its process and its environment).
@@ -15,6 +15,7 @@ mod faults;
 mod fleet;
 mod idle;
 mod install;
+mod others;
 
 /// The table, kept in a file from the first row on.
 struct Table(String);
@@ -87,6 +88,9 @@ fn side_by_side() {
     }
     if is_chosen("install") {
         install::all(&mut table);
+    }
+    if is_chosen("others") {
+        others::all(&mut table);
     }
     if is_chosen("idle") {
         idle::daemon(&mut table);

@@ -67,7 +67,7 @@ pub(super) fn all(table: &mut Table) {
 }
 
 /// The mean time of a reconcile of a daemon that resyncs each second, and the processor time of the other side.
-fn in_daemon() -> (Duration, String) {
+pub(super) fn in_daemon() -> (Duration, String) {
     const FILE: &str = "/home/archy/bench.prom";
     let line = format!("ExecStart=\nExecStart={COMPANION} run --resync 1 --metrics-file {FILE}");
     let _daemon = Daemon::with(1, &line);

@@ -7,7 +7,7 @@ use std::fs;
 use crate::guest::{archy, archy_reading, systemctl, write};
 use crate::node::{CATALOG, COMPANION, UNITS, USER_UNITS};
 
-const IMAGE: &str = "127.0.0.1:5000/bench:1";
+pub(super) const IMAGE: &str = "127.0.0.1:5000/bench:1";
 
 /// Replaces the container of each unit whose name begins with `bench-` (systemd.unit(5), prefix drop-ins).
 const STAND_IN: &str = "[Service]\nExecStart=\nExecStart=/usr/bin/sleep infinity\nType=exec\n\
