@@ -25,7 +25,7 @@ use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::{Config, RngAlgorithm, TestRng, TestRunner},
 };
-use quadlet::{Container, ContainerUnit};
+use quadlet::{Container, ContainerUnit, PodmanVersion};
 
 /// Units in one run of a generator.
 const BATCH: usize = 500;
@@ -195,6 +195,27 @@ fn model_and_generators_agree_on_unescaped_text() {
 
 fn command(service: &str) -> Result<Command, String> {
     Command::of_argv(&systemd::command(service)?)
+}
+
+#[test]
+fn generators_have_the_keys_of_the_table() {
+    let table = include_str!("../../crates/quadlet/testdata/container-keys.txt");
+    let table: Vec<(&str, PodmanVersion)> = table
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.split_once(' ').expect("a key and a version"))
+        .map(|(key, version)| (key, version.parse().expect("a version")))
+        .collect();
+    let text = |key| format!("[Container]\nImage=localhost/x:latest\n{key}=1\n");
+    let texts: Vec<_> = table.iter().map(|(key, _)| text(*key)).collect();
+    for generator in generator::all().unwrap() {
+        let services = generator.run(texts.iter().map(String::as_str).enumerate()).unwrap();
+        for (key, since) in &table {
+            let refused = format!("unsupported key '{key}' in group");
+            let is_known = !services.complaints().any(|line| line.contains(&refused));
+            assert_eq!(is_known, generator.version >= *since, "{key} in {}", generator.version);
+        }
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The key table: every rendered key, with its section, its escaping class, the first Podman with it, and the `podman
 //! run` option that replaces it before.
 //!
-//! The versions are those of Podman's release tags; the classes follow from the accessor with which Quadlet reads the
-//! key.
+//! The versions are those of Podman's releases, as `testdata/container-keys.txt` has them with their evidence. The
+//! classes follow from the accessor with which Quadlet reads the key; it is the same in each release that was read.
 
 use crate::PodmanVersion;
 

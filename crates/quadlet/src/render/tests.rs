@@ -10,7 +10,7 @@ use crate::{
 
 const OLDEST: PodmanVersion = PodmanVersion::FLOOR;
 const DEBIAN: PodmanVersion = PodmanVersion::new(5, 4, 2);
-const NEWEST: PodmanVersion = PodmanVersion::new(6, 0, 0);
+const NEWEST: PodmanVersion = PodmanVersion::new(6, 1, 1);
 
 fn plain() -> ContainerUnit {
     ContainerUnit::new(Container::new("localhost/x:latest"))
@@ -66,7 +66,7 @@ fn an_option_of_podman_stands_in_for_a_key_that_came_later() {
         ("Pull=never", "--pull=never", 4, 6),
         ("StopTimeout=5", "--stop-timeout=5", 5, 0),
     ];
-    let all = [(4, 4), (4, 5), (4, 6), (4, 9), (5, 0), (5, 2), (5, 3), (5, 8), (6, 0), (7, 1)];
+    let all = [(4, 4), (4, 5), (4, 6), (4, 9), (5, 0), (5, 2), (5, 3), (5, 8), (6, 1), (7, 1)];
     for (major, minor) in all {
         let rendered = text(&unit, PodmanVersion::new(major, minor, 0));
         for (key, option, since_major, since_minor) in cases {

@@ -15,14 +15,14 @@ use ::quadlet::{
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
-/// The versions that parse differently: the oldest, the last before each change, and one newer than any known.
+/// The versions that parse differently: the oldest, the last before each change, and the newest generator.
 pub(crate) const VERSIONS: [PodmanVersion; 6] = [
     PodmanVersion::new(4, 4, 0),
     PodmanVersion::new(4, 9, 5),
     PodmanVersion::new(5, 0, 0),
     PodmanVersion::new(5, 4, 2),
     PodmanVersion::new(5, 8, 6),
-    PodmanVersion::new(6, 0, 0),
+    PodmanVersion::new(6, 1, 1),
 ];
 
 /// A text field.
