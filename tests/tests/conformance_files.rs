@@ -48,7 +48,7 @@ macro_rules! units_on_files {
 
 macro_rules! json_units_on_files {
     ($suite:ident: $($case:ident $([$($need:ident),*])?,)*) => {
-        on_files! { $suite as json_unit_store, crate::units::json, tokio::test, ["a_drop_in_beside_a_unit_is_named_and_changes_nothing_else", "full_disk_is_transient_and_the_old_unit_remains"]; $($case,)* }
+        on_files! { $suite as json_unit_store, crate::units::json, tokio::test, ["a_drop_in_beside_a_unit_is_named_and_changes_nothing_else", "a_name_taken_elsewhere_is_unmanaged_where_a_unit_is_expected", "a_written_unit_whose_name_is_taken_elsewhere_stays_ours", "full_disk_is_transient_and_the_old_unit_remains"]; $($case,)* }
     };
 }
 

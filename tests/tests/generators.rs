@@ -8,6 +8,8 @@ mod generator;
 mod manifests;
 #[path = "../../crates/quadlet/tests/model/model.rs"]
 mod model;
+#[path = "generators/places.rs"]
+mod places;
 
 use std::{
     collections::BTreeMap,

@@ -1,8 +1,16 @@
 //! `QuadletDir`: the port `UnitStore` on `<name>.container` files in one directory.
 //!
 //! `host-files` decides about the files. Drop-ins (`<name>.container.d/`, `container.d/`, `<name>.service.d/`) belong to
-//! the operator: they are reported, but neither compared nor changed. A file of the same name in another directory that
-//! Quadlet reads first is not searched either; the loaded unit names its source.
+//! the operator: they are reported, but neither compared nor changed.
+//!
+//! Of several files with one name in the directories that Quadlet reads, and in those below them, it takes the first:
+//!
+//! | another file of the name | no unit of ours | a unit of ours |
+//! |---|---|---|
+//! | comes before (`$XDG_RUNTIME_DIR`, `/run`) | `Unmanaged`: ours would be ignored | what systemd loaded is from elsewhere; ours is compared, repaired and removed as ever |
+//! | comes after (a directory below ours, `/etc/containers/systemd/users`, `/usr/share`) | `Unmanaged`: ours would hide it | Quadlet ignores it, and so does this store |
+//!
+//! So no write takes a name from a unit that has it. A companion that is to be removed has no such conflict.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,6 +33,7 @@ pub(crate) use form::QuadletForm;
 mod drop_ins;
 mod endless;
 mod form;
+mod search_path;
 
 /// The Quadlet files of a scope.
 #[derive(Debug, Clone)]

@@ -79,6 +79,10 @@ pub trait UnitStoreWorld: HostWorld {
     async fn drop_in(&self, _name: &CompanionName) -> Arranged {
         Err(Unarranged("drop-ins"))
     }
+    /// Puts a valid unit of `name` in another place that the service manager reads.
+    async fn put_elsewhere(&self, _name: &CompanionName) -> Arranged {
+        Err(Unarranged("units in other places"))
+    }
     /// Adds a hard link to the file at `name` elsewhere.
     async fn add_name(&self, _name: &CompanionName) -> Arranged {
         Err(Unarranged("hard links"))
@@ -201,6 +205,8 @@ macro_rules! unit_store_cases {
             a_drop_in_beside_a_unit_is_named_and_changes_nothing_else,
             a_link_in_place_of_a_unit_is_unmanaged_and_not_followed,
             a_file_that_has_a_second_name_is_unmanaged,
+            a_name_taken_elsewhere_is_unmanaged_where_a_unit_is_expected,
+            a_written_unit_whose_name_is_taken_elsewhere_stays_ours,
             full_disk_is_transient_and_the_old_unit_remains,
         }
     };

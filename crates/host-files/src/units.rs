@@ -5,6 +5,7 @@
 //!
 //! - **Ownership.** Only managed files at a companion's own name are overwritten or removed. Directories, links, files
 //!   with hard links, files of other users and copies are unmanaged.
+//! - **One name, one unit.** A name that another directory of the host's search path has is not written.
 //! - **Detection of edits.** A unit names the digest of its own text (its rendering), so an edited file differs from one
 //!   of another release.
 //! - **Durability.** A write or removal survives a power loss, and readers see the old file or the new one.
@@ -29,11 +30,13 @@ use crate::watch::{Place, Watch};
 use directory::{UnitDir, file_name};
 pub use edited::{EDITED_COPIES, edited_copies};
 pub use found::Found;
+use places::Places;
 pub use text::RenderedUnit;
 
 mod directory;
 mod edited;
 mod found;
+mod places;
 mod seen;
 mod text;
 
@@ -63,9 +66,15 @@ pub trait UnitForm: Clone + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Returns the paths of the drop-ins that the host merges into the unit of `name`, with its units in `directory`;
-    /// none by default. Blocks on files.
-    fn drop_ins(&self, _directory: &Path, _name: &CompanionName) -> Vec<String> {
+    /// Returns the directories that the host reads units from, in its order: of several files with one name, it takes
+    /// the first. `directory` is one of them, and the only one by default. Blocks on files.
+    fn search_path(&self, directory: &Path) -> Vec<PathBuf> {
+        vec![directory.to_owned()]
+    }
+
+    /// Returns the paths of the drop-ins that the host merges into the unit of `name` from the directories of its search
+    /// path; none by default. Blocks on files.
+    fn drop_ins(&self, _search_path: &[PathBuf], _name: &CompanionName) -> Vec<String> {
         Vec::new()
     }
 }
@@ -171,18 +180,25 @@ impl<F: UnitForm> UnitDir<F> {
         Ok(RenderedUnit::new(&self.form.text(unit)?, &unit.revision))
     }
 
-    /// Reads one name in an open directory with the path `resolved`, or in a missing one.
+    /// Reads one name in an open directory, or in a missing one.
     fn observed(
         &self,
         dir: Option<&Dir>,
-        resolved: &Path,
+        places: &Places,
         name: &CompanionName,
         wanted: Option<&UnitSpec>,
     ) -> PortResult<UnitFile> {
-        let found = match dir {
+        let mut found = match dir {
             Some(dir) => self.look(dir, name)?,
             None => Arc::new(Found::Nothing),
         };
+        // A name that is to be free again is not taken from anyone.
+        if *found == Found::Nothing
+            && wanted.is_some()
+            && let Some(what) = places.claimed(&file_name::<F>(name))
+        {
+            found = Arc::new(Found::Unmanaged { what });
+        }
         let rendered = wanted.and_then(|wanted| {
             let mut unit = wanted.clone();
             unit.revision = unit.revision.with_restart_epoch(found.restart_epoch());
@@ -191,9 +207,9 @@ impl<F: UnitForm> UnitDir<F> {
         });
         Ok(UnitFile {
             state: found.state(rendered.as_ref()),
-            location: resolved.join(file_name::<F>(name)).to_string_lossy().into_owned(),
+            location: places.ours.join(file_name::<F>(name)).to_string_lossy().into_owned(),
             rendering: rendered.and_then(|rendered| rendered.revision.rendering),
-            drop_ins: self.form.drop_ins(resolved, name),
+            drop_ins: self.form.drop_ins(&places.search_path, name),
         })
     }
 }
@@ -206,9 +222,9 @@ impl<F: UnitForm> UnitStore for UnitFiles<F> {
     ) -> BTreeMap<CompanionName, PortResult<UnitFile>> {
         let (files, asked) = (self.files.clone(), Arc::new(names.clone()));
         let read = blocking::run("read the unit directory", move || {
-            let (dir, resolved) = (files.open()?, files.resolved());
+            let (dir, places) = (files.open()?, files.places());
             let file = |(name, wanted): (&CompanionName, &Option<UnitSpec>)| {
-                let seen = files.observed(dir.as_ref(), &resolved, name, wanted.as_ref());
+                let seen = files.observed(dir.as_ref(), &places, name, wanted.as_ref());
                 (name.clone(), seen)
             };
             Ok(asked.iter().map(file).collect())

@@ -104,6 +104,12 @@ impl DirectoryHost for Units {
         fs::write(directory.join("operator.conf.old"), "no drop-in").unwrap();
         Ok(())
     }
+    fn put_elsewhere(&self, unit: &Path) -> Arranged {
+        let directory = unit.with_file_name("conform-application");
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join(unit.file_name().unwrap()), self.unmanaged()).unwrap();
+        Ok(())
+    }
     fn remove_validator(&self) -> Arranged {
         fs::remove_file(self.root.path().join("generator")).unwrap();
         Ok(())

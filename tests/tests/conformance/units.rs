@@ -71,6 +71,10 @@ impl UnitStoreWorld for Fake {
         self.host.add_drop_in_of_file(name);
         Ok(())
     }
+    async fn put_elsewhere(&self, name: &CompanionName) -> Arranged {
+        self.host.shadow(name);
+        Ok(())
+    }
     async fn put_link(&self, name: &CompanionName) -> Arranged {
         self.host.put_unmanaged_unit(name);
         Ok(())

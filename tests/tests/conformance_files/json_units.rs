@@ -72,4 +72,8 @@ impl Kind for Json {
     fn drop_in(_unit: &Path) -> Arranged {
         Err(Unarranged("drop-ins"))
     }
+
+    fn put_elsewhere(_unit: &Path) -> Arranged {
+        Err(Unarranged("units in other directories"))
+    }
 }

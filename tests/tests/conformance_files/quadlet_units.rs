@@ -58,4 +58,11 @@ impl Kind for Quadlet {
         fs::write(directory.join("operator.conf.old"), "no drop-in").unwrap();
         Ok(())
     }
+
+    fn put_elsewhere(unit: &Path) -> Arranged {
+        let directory = unit.with_file_name("application");
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join(unit.file_name().unwrap()), Self::UNMANAGED).unwrap();
+        Ok(())
+    }
 }

@@ -39,6 +39,8 @@ pub(crate) trait Kind: Send + Sync + 'static {
     fn change_renderer(store: &Self::Store);
     /// Adds a drop-in to the unit with the file `unit`.
     fn drop_in(unit: &Path) -> Arranged;
+    /// Puts a unit with the name of the file `unit` in another directory that the store's host reads.
+    fn put_elsewhere(unit: &Path) -> Arranged;
 }
 
 pub(crate) struct Units<K: Kind> {
@@ -109,6 +111,9 @@ impl<K: Kind> DirectoryHost for Units<K> {
     }
     fn drop_in(&self, unit: &Path) -> Arranged {
         K::drop_in(unit)
+    }
+    fn put_elsewhere(&self, unit: &Path) -> Arranged {
+        K::put_elsewhere(unit)
     }
     fn remove_validator(&self) -> Arranged {
         fs::remove_file(self.root.path().join(VALIDATOR)).unwrap();

@@ -78,6 +78,15 @@ impl Generator {
         Ok(Services { success: output.status.success(), by_name, log })
     }
 
+    /// Whether the generator makes `service` of the units of a user with this configuration directory.
+    pub(crate) fn makes(&self, service: &str, config: &Path) -> io::Result<bool> {
+        let mut command = Command::new(&self.program);
+        let command = command.args(["--user", "--dryrun"]).env_clear();
+        let output = command.env("XDG_CONFIG_HOME", config).output()?;
+        let header = format!("---{service}---");
+        Ok(String::from_utf8_lossy(&output.stdout).lines().any(|line| line == header))
+    }
+
     fn output<'a>(&self, units: impl Iterator<Item = (usize, &'a str)>) -> io::Result<Output> {
         let directory = tempfile::tempdir()?;
         for (n, text) in units {

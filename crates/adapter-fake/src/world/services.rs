@@ -10,7 +10,7 @@ use companion_core::ports::PortResult;
 
 use super::conditions::RateLimit;
 use super::containers::Status;
-use super::units::{Load, SHADOW_DIRECTORY};
+use super::units::{Load, shadow};
 use super::{Slot, World};
 
 /// The Unix time at the origin of the host's monotonic clock.
@@ -247,10 +247,7 @@ fn unit_of(name: &CompanionName, slot: &Slot) -> LoadedUnit {
         Load::NotFound => LoadedUnit::Absent,
         Load::Ours(text) => LoadedUnit::FromStore { revision: Some(text.revision) },
         Load::Unmanaged => LoadedUnit::FromStore { revision: None },
-        Load::Shadow => {
-            let place = format!("{SHADOW_DIRECTORY}/{name}.container");
-            LoadedUnit::Elsewhere { place }
-        }
+        Load::Shadow => LoadedUnit::Elsewhere { place: shadow(name) },
         Load::Broken => {
             let message = "the unit has a setting that makes no sense".to_owned();
             LoadedUnit::Unusable { message, revision: None }

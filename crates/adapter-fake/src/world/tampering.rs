@@ -111,7 +111,9 @@ impl World {
     /// Adds a unit of that name with precedence, and reloads.
     pub fn shadow(&mut self, name: &CompanionName, now: Duration) {
         self.advance(now);
-        self.slot_mut(name).shadowed = true;
+        let slot = self.slot_mut(name);
+        slot.shadowed = true;
+        slot.unseen.file = true;
         self.load_units();
     }
 

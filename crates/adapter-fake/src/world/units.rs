@@ -161,6 +161,11 @@ pub enum Load {
     Broken,
 }
 
+/// Returns the path of a unit that takes precedence over that of `name`.
+pub(crate) fn shadow(name: &CompanionName) -> String {
+    format!("{SHADOW_DIRECTORY}/{name}.container")
+}
+
 /// Returns the path of the unit of `name`.
 pub fn location(name: &CompanionName) -> String {
     format!("{UNIT_DIRECTORY}/{name}.container")
@@ -178,7 +183,11 @@ impl World {
     ) -> PortResult<UnitFile> {
         let unmanaged = |what: &str| UnitFileState::Unmanaged { what: what.to_owned() };
         let renderer = self.renderer;
-        let state = match self.slot(name).and_then(|slot| slot.file.now()) {
+        let slot = self.slot(name);
+        let state = match slot.and_then(|slot| slot.file.now()) {
+            None if wanted.is_some() && slot.is_some_and(|slot| slot.shadowed) => {
+                unmanaged(&format!("`{}`, which hides a unit", shadow(name)))
+            }
             None => UnitFileState::Absent,
             Some(UnitBytes::Ours(text)) => {
                 let revision = text.revision;
@@ -231,6 +240,7 @@ impl World {
         })?;
         self.watch_removal(name);
         self.must_be_ours(name)?;
+        self.must_be_free_elsewhere(name)?;
         let bytes = UnitBytes::Ours(UnitText::of(unit, self.renderer));
         if self.slot(name).and_then(|slot| slot.file.now()) == Some(&bytes) {
             return Ok(false);
@@ -286,6 +296,18 @@ impl World {
         }
         self.slot_mut(name).file.set(None);
         Ok(true)
+    }
+
+    /// Fails if a new file at `name` would be hidden.
+    fn must_be_free_elsewhere(&mut self, name: &CompanionName) -> PortResult<()> {
+        let Some(slot) = self.slot(name).filter(|slot| slot.shadowed && slot.file.now().is_none())
+        else {
+            return Ok(());
+        };
+        let unforeseeable = slot.unseen.file;
+        self.violate(ViolationKind::UnmanagedUnitTouched, Some(name), unforeseeable);
+        let message = format!("the name of `{name}` is taken by `{}`", shadow(name));
+        Err(PortError::new(PortErrorKind::Conflict, message))
     }
 
     fn must_be_ours(&mut self, name: &CompanionName) -> PortResult<()> {

@@ -196,6 +196,7 @@ impl World {
             let unseen = &mut slot.unseen;
             unseen.file |= before.map(|before| &before.file) != Some(&slot.file);
             unseen.file |= before.map(|before| &before.load) != Some(&slot.load);
+            unseen.file |= before.is_some_and(|before| before.shadowed) != slot.shadowed;
             unseen.service |= before.map(|before| (&before.load, &before.service))
                 != Some((&slot.load, &slot.service));
             unseen.container |= before.map(|before| before.container) != Some(slot.container);

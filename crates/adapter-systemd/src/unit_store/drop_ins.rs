@@ -1,8 +1,6 @@
 //! Quadlet's drop-ins: which files its generator merges into a unit (podman-systemd.unit(5)). They belong to the
 //! operator: reported, never read and never changed. systemd does not list them, because the generated service already
 //! includes them.
-//!
-//! Directories below those that Quadlet reads are not searched.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -13,42 +11,17 @@ use companion_core::model::companion::CompanionName;
 use quadlet::PodmanVersion;
 
 use crate::error::shown;
-use crate::scope::Scope;
 
 /// The first Podman with drop-ins for a single unit.
 const FOR_A_UNIT: PodmanVersion = PodmanVersion::new(5, 0, 0);
 /// The first Podman with drop-ins for several units.
 const FOR_SEVERAL: PodmanVersion = PodmanVersion::new(5, 2, 0);
-/// The first Podman that reads the runtime directory.
-const RUNTIME: PodmanVersion = PodmanVersion::new(5, 3, 0);
-/// The first Podman that reads units for users in `/usr/share`.
-const VENDOR: PodmanVersion = PodmanVersion::new(6, 0, 0);
 /// Far more than anyone needs; other files in a directory count too.
 const ENTRY_LIMIT: usize = 1000;
 /// How many are reported.
 const LISTED: usize = 32;
 
-/// Returns the directories that Quadlet reads in addition to `ours`, in its order.
-pub(super) fn search_path(scope: Scope, version: PodmanVersion, ours: PathBuf) -> Vec<PathBuf> {
-    let runtime = scope.runtime_dir().filter(|_| version >= RUNTIME);
-    let mut path: Vec<PathBuf> =
-        runtime.map(|runtime| runtime.join("containers/systemd")).into_iter().collect();
-    path.push(ours);
-    match scope {
-        Scope::System => path.push("/usr/share/containers/systemd".into()),
-        Scope::User => {
-            let uid = rustix::process::getuid().as_raw();
-            let places = ["/etc/containers/systemd/users", "/usr/share/containers/systemd/users"];
-            for place in places.iter().take(if version >= VENDOR { 2 } else { 1 }) {
-                path.push(place.into());
-                path.push(format!("{place}/{uid}").into());
-            }
-        }
-    }
-    path
-}
-
-/// Returns the drop-ins of the unit of `name` below `search_path`, by path, in merge order.
+/// Returns the drop-ins of the unit of `name` in the directories of `search_path`, by path, in merge order.
 pub(super) fn of(
     search_path: &[PathBuf],
     version: PodmanVersion,
@@ -104,17 +77,6 @@ mod tests {
         let places: Vec<PathBuf> = places.iter().map(|place| place.to_path_buf()).collect();
         let name = CompanionName::new("archy-lnd-ui").unwrap();
         of(&places, version, &name).into_iter().map(PathBuf::from).collect()
-    }
-
-    #[test]
-    fn units_for_users_in_usr_share_are_read_by_podman_6() {
-        let path = |version| search_path(Scope::User, version, "/own".into());
-        let old = path(PodmanVersion::new(5, 8, 6));
-        let new = path(PodmanVersion::new(6, 0, 0));
-        assert!(!old.iter().any(|place| place.starts_with("/usr/share")), "{old:?}");
-        assert_eq!(new[..old.len()], old);
-        assert_eq!(new[old.len()], Path::new("/usr/share/containers/systemd/users"));
-        assert_eq!(new.len(), old.len() + 2);
     }
 
     #[test]

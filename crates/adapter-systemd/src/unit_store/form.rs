@@ -12,6 +12,7 @@ use host_files::units::{Label, UnitForm};
 use quadlet::{PodmanVersion, Refusal, extension_value};
 
 use super::drop_ins;
+use super::search_path::search_path;
 use crate::generator::{Generator, GeneratorError};
 use crate::rendering::unit_text;
 use crate::scope::Scope;
@@ -105,10 +106,12 @@ impl UnitForm for QuadletForm {
         })
     }
 
-    fn drop_ins(&self, directory: &Path, name: &CompanionName) -> Vec<String> {
-        let podman = self.version();
-        let searched = drop_ins::search_path(self.scope, podman, directory.to_owned());
-        drop_ins::of(&searched, podman, name)
+    fn search_path(&self, directory: &Path) -> Vec<PathBuf> {
+        search_path(self.scope, self.version(), directory)
+    }
+
+    fn drop_ins(&self, search_path: &[PathBuf], name: &CompanionName) -> Vec<String> {
+        drop_ins::of(search_path, self.version(), name)
     }
 }
 

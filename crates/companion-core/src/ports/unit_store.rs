@@ -20,6 +20,9 @@ use crate::model::unit::{UnitFile, UnitSpec};
 ///   new ones, never a mix. After an error the old unit still exists.
 /// - Directories, symbolic links, files with hard links and copies of another companion's unit are unmanaged
 ///   too.
+/// - A name is taken while the store has no unit of it, but another place that the service manager reads has one:
+///   it would hide a unit of the store, or be hidden by it. Such a name is unmanaged where a unit is expected, and
+///   not written. A unit that the store has stays what it is.
 /// - A truncated unit is never current.
 /// - After [`remove`](Self::remove) returned, the removal survives a power loss.
 /// - A cancelled write or removal finishes, either way, before the next one starts; it has no later effect.

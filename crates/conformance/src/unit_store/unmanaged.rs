@@ -3,7 +3,7 @@
 use companion_core::model::unit::UnitFileState;
 use companion_core::ports::PortErrorKind;
 
-use super::{World, is_unmanaged, state_of};
+use super::{World, is_unmanaged, location_of, state_of};
 use crate::Arranged;
 use crate::assertions::{Done as _, refused, same};
 
@@ -110,5 +110,52 @@ pub(super) async fn a_file_that_has_a_second_name_is_unmanaged(world: &World) ->
     refused(world.store().write(&newer).await, PortErrorKind::Conflict);
     refused(world.store().remove(&unit.name).await, PortErrorKind::Conflict);
     same!(world.trace(&unit.name).await, before, "the object is untouched");
+    Ok(())
+}
+
+pub(super) async fn a_name_taken_elsewhere_is_unmanaged_where_a_unit_is_expected(
+    world: &World,
+) -> Arranged {
+    let (unit, other) = (world.unit(0), world.unit(1));
+    world.store().write(&other).await.done();
+    world.put_elsewhere(&unit.name).await?;
+    let location =
+        location_of(world, &other.name).await.replace(other.name.as_str(), unit.name.as_str());
+    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await), "it is unmanaged");
+    same!(
+        state_of(world, &unit.name, None).await,
+        UnitFileState::Absent,
+        "nothing is to be removed"
+    );
+    same!(location_of(world, &unit.name).await, location, "its location is that of the store");
+    refused(world.store().write(&unit).await, PortErrorKind::Conflict);
+    same!(
+        world.trace(&unit.name).await,
+        world.trace(&world.unit(2).name).await,
+        "nothing is written"
+    );
+    world.store().remove(&unit.name).await.done();
+    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await), "it is still there");
+    let revision = other.revision;
+    let state = state_of(world, &other.name, Some(&other)).await;
+    same!(state, UnitFileState::Current { revision }, "no other name is taken");
+    same!(world.store().list().await.done(), [other.name].into(), "it is not listed");
+    Ok(())
+}
+
+pub(super) async fn a_written_unit_whose_name_is_taken_elsewhere_stays_ours(
+    world: &World,
+) -> Arranged {
+    let unit = world.unit(0);
+    world.store().write(&unit).await.done();
+    world.put_elsewhere(&unit.name).await?;
+    let revision = unit.revision;
+    let state = state_of(world, &unit.name, Some(&unit)).await;
+    same!(state, UnitFileState::Current { revision }, "the unit is current");
+    let mut newer = unit.clone();
+    newer.description = "Something else".to_owned();
+    world.store().write(&newer).await.done();
+    world.store().remove(&unit.name).await.done();
+    assert!(is_unmanaged(&state_of(world, &unit.name, Some(&unit)).await), "the other one is left");
     Ok(())
 }

@@ -39,6 +39,10 @@ pub trait DirectoryHost: HostWorld {
     fn drop_in(&self, _unit: &Path) -> Arranged {
         Err(Unarranged("drop-ins"))
     }
+    /// Puts a valid unit with the name of the file `unit` in another directory that the host reads.
+    fn put_elsewhere(&self, _unit: &Path) -> Arranged {
+        Err(Unarranged("units in other directories"))
+    }
     /// Removes the host's validator.
     fn remove_validator(&self) -> Arranged {
         Err(Unarranged("validator that can be missing"))
@@ -160,6 +164,9 @@ impl<H: DirectoryHost> UnitStoreWorld for UnitDirectory<H> {
     }
     async fn drop_in(&self, name: &CompanionName) -> Arranged {
         self.0.drop_in(&self.file(name))
+    }
+    async fn put_elsewhere(&self, name: &CompanionName) -> Arranged {
+        self.0.put_elsewhere(&self.made(name))
     }
     async fn put_link(&self, name: &CompanionName) -> Arranged {
         let (other, elsewhere) = (self.unit(0), self.0.scratch().join("elsewhere"));

@@ -1,7 +1,7 @@
 //! The files of a unit directory, which is reopened for each operation because it may have been moved. Blocks on files.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use companion_core::model::companion::CompanionName;
@@ -129,23 +129,27 @@ impl<F: UnitForm> UnitDir<F> {
         let failed = failed_to(attempt.as_str());
         let dir = Dir::create(&self.path, self.mode, Trust::Owned).map_err(failed)?;
         // Checked again: another program may have put a file there while the validator ran.
-        let replaced = self.managed(&dir, name)?;
-        if let (Some(copies), Some(contents)) = (&self.edited, replaced) {
-            self.keep_edited(copies, name, contents)?;
+        match self.managed(&dir, name)? {
+            Some(contents) => self.keep_edited(name, contents)?,
+            None => self.must_be_free(name)?,
         }
         dir.write_unless_unmanaged(&file_name::<F>(name), text.as_bytes(), UNIT_MODE)
             .map_err(failed)
     }
 
+    /// Fails if another directory that the host reads has a unit of `name`.
+    fn must_be_free(&self, name: &CompanionName) -> PortResult<()> {
+        let (places, file) = (self.places(), file_name::<F>(name));
+        let Some(what) = places.claimed(&file) else { return Ok(()) };
+        let text = format!("the name is taken by {what} at `{}`", places.ours.join(file).display());
+        Err(PortError::new(PortErrorKind::Conflict, text))
+    }
+
     /// Keeps a copy of the file of `name` if it was edited.
-    fn keep_edited(
-        &self,
-        copies: &Path,
-        name: &CompanionName,
-        contents: FileContents,
-    ) -> PortResult<()> {
+    fn keep_edited(&self, name: &CompanionName, contents: FileContents) -> PortResult<()> {
         let found = Found::of(&self.form, name, contents);
-        if let Found::Managed { contents, .. } = &found
+        if let Some(copies) = &self.edited
+            && let Found::Managed { contents, .. } = &found
             && found.is_edited()
             && let Some(copy) = edited::keep(copies, &file_name::<F>(name), &contents.bytes)?
         {
