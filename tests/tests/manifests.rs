@@ -10,7 +10,7 @@ use quadlet::PodmanVersion;
 #[test]
 fn manifests_become_the_units_beside_them() {
     let all = units::all();
-    assert_eq!(all.len(), 10);
+    assert_eq!(all.len(), 11);
     for (stem, spec) in all {
         let text = units::rendered(&spec, PodmanVersion::new(5, 4, 2)).unwrap();
         let path = units::folder().join(format!("{stem}.container"));

@@ -71,8 +71,8 @@ const RESERVED_NAMES: [&str; 10] = [
 
 /// The name of a companion, which is also that of its unit and its container.
 ///
-/// The grammar is `[a-z][a-z0-9-]*`, at most [`NAME_LIMIT`] bytes, no hyphen at the end, and no name
-/// of the host's own services. It therefore holds no path separator, no `@` of a template, no escape
+/// The grammar is `[a-z][a-z0-9_-]*`, at most [`NAME_LIMIT`] bytes, a letter or digit at the end, and no
+/// name of the host's own services. It therefore holds no path separator, no `@` of a template, no escape
 /// of systemd's, and can be neither an option nor a hidden file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -87,8 +87,8 @@ impl CompanionName {
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidValue> {
         let name = name.into();
         let refuse = |rule| Err(InvalidValue::new("name", &name, rule));
-        if !is_kebab(&name) {
-            return refuse("must match [a-z][a-z0-9-]* and not end in a hyphen");
+        if !is_word(&name) {
+            return refuse("must match [a-z][a-z0-9_-]* and end in a letter or digit");
         }
         if name.len() > NAME_LIMIT {
             return refuse("must be at most 63 characters long");
@@ -105,11 +105,11 @@ impl CompanionName {
     }
 }
 
-/// Returns whether `text` matches `[a-z][a-z0-9-]*` without a final hyphen.
-pub(crate) fn is_kebab(text: &str) -> bool {
+/// Returns whether `text` matches `[a-z][a-z0-9_-]*` and ends in a letter or digit.
+pub(crate) fn is_word(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase())
-        && !text.ends_with('-')
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !text.ends_with(['-', '_'])
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b))
 }
 
 impl fmt::Display for CompanionName {
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn valid_names_are_accepted() {
-        for name in ["a", "archy-bitcoin-ui", "b2", "electrs-ui-9"] {
+        for name in ["a", "archy-bitcoin-ui", "b2", "electrs-ui-9", "immich_postgres", "a_-b"] {
             assert_eq!(CompanionName::new(name).unwrap().as_str(), name);
         }
     }
@@ -172,7 +172,8 @@ mod tests {
             "-a",
             "a-",
             "A",
-            "a_b",
+            "a_",
+            "_a",
             "a.b",
             "a/b",
             "..",

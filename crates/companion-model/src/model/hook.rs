@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::companion::{InvalidValue, is_kebab};
+use super::companion::{InvalidValue, is_word};
 use super::container::AbsolutePath;
 use super::revision::Fingerprint;
 
@@ -23,19 +23,19 @@ use super::revision::Fingerprint;
 pub struct HookName(String);
 
 impl HookName {
-    /// Validates `name`: `[a-z][a-z0-9-]*`, at most 63 bytes.
+    /// Validates `name`: `[a-z][a-z0-9_-]*`, at most 63 bytes.
     ///
     /// # Errors
     /// [`InvalidValue`] when the name breaks the grammar.
     pub fn new(name: impl Into<String>) -> Result<Self, InvalidValue> {
         let name = name.into();
-        if name.len() <= 63 && is_kebab(&name) {
+        if name.len() <= 63 && is_word(&name) {
             return Ok(Self(name));
         }
         Err(InvalidValue::new(
             "hook",
             &name,
-            "must match [a-z][a-z0-9-]* and have at most 63 bytes",
+            "must match [a-z][a-z0-9_-]* and have at most 63 bytes",
         ))
     }
 

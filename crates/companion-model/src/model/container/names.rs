@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::companion::{InvalidValue, is_kebab};
+use crate::model::companion::{InvalidValue, is_word};
 
 /// Declares a text type that is validated on construction.
 macro_rules! validated_text {
@@ -82,10 +82,10 @@ validated_text! {
 
 validated_text! {
     /// The name of a network that the host already has, in the grammar of companion names.
-    NetworkName, "network", "must match [a-z][a-z0-9-]* and not name a network mode of the host",
+    NetworkName, "network", "must match [a-z][a-z0-9_-]* and not name a network mode of the host",
     |text| {
         let modes = ["host", "bridge", "none", "private", "container", "ns", "pasta", "slirp4netns"];
-        text.len() <= 63 && is_kebab(text) && !modes.contains(&text)
+        text.len() <= 63 && is_word(text) && !modes.contains(&text)
     }
 }
 
