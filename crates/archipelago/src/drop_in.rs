@@ -8,16 +8,18 @@
 //!
 //! - For an app without companions, and for an invalid app ID, the result is empty.
 //! - Without `XDG_RUNTIME_DIR` there is no user manager to talk to: nothing is done, and the result is empty.
-//! - The app's companions have failed, each with the cause, when the host cannot be reached.
+//! - The app's companions, of the catalog in force, have failed with the cause when the host cannot be reached. While no
+//!   catalog can be read, it is unknown which companions an app has, and each app is named instead.
 
 use std::env;
 
+use companion_core::error_chain::chain;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::AppId;
-use crate::catalog::Catalog;
 use crate::companions::{Companions, Failures, Options};
+use crate::desired_store::RecordStore;
 use crate::host::{HostError, SystemdPodman, user_catalog};
 use crate::leader::Settings;
 use crate::{RESYNC, Scope};
@@ -30,7 +32,7 @@ pub async fn install_for(app: &str) -> Vec<(String, anyhow::Error)> {
     match own().await {
         Ok(Some(own)) => own.install_for(app).await,
         Ok(None) => Vec::new(),
-        Err(error) => unreachable(&Catalog::builtin(), &[app.to_owned()], error),
+        Err(error) => unconnected(&[app.to_owned()], error).await,
     }
 }
 
@@ -52,7 +54,7 @@ pub async fn reconcile(installed: &[String]) -> Vec<(String, anyhow::Error)> {
     match own().await {
         Ok(Some(own)) => own.reconcile(installed).await,
         Ok(None) => Vec::new(),
-        Err(error) => unreachable(&Catalog::builtin(), installed, error),
+        Err(error) => unconnected(installed, error).await,
     }
 }
 
@@ -73,12 +75,21 @@ async fn own() -> Result<Option<&'static DropIn>, HostError> {
     if env::var_os("XDG_RUNTIME_DIR").is_none_or(|directory| directory.is_empty()) {
         return Ok(None);
     }
-    let connect = async || {
-        let options = Options::new(SystemdPodman::new(Scope::User));
-        let options = options.with_settings(Settings::default(), user_catalog());
-        options.connect().await.map(DropIn::new)
-    };
+    let connect = async || options().connect().await.map(DropIn::new);
     OWN.get_or_try_init(connect).await.map(Some)
+}
+
+fn options() -> Options {
+    let options = Options::new(SystemdPodman::new(Scope::User));
+    options.with_settings(Settings::default(), user_catalog())
+}
+
+/// The companions of `apps` have failed, because the host could not be connected to.
+async fn unconnected(apps: &[String], error: HostError) -> Vec<(String, anyhow::Error)> {
+    match options().store() {
+        Ok(store) => unreachable(&store, apps, &error).await,
+        Err(_no_home) => all_failed(ids(apps).map(|app| app.to_string()), &error),
+    }
 }
 
 /// The same calls on companions of the program's own, such as those of a test.
@@ -97,7 +108,7 @@ impl DropIn {
         let Ok(id) = AppId::new(app) else { return Vec::new() };
         match self.companions.install_for(&id).await {
             Ok(failures) => named(failures),
-            Err(error) => unreachable(&self.companions.catalog(), &[app.to_owned()], error),
+            Err(error) => unreachable(self.companions.store(), &[app.to_owned()], &error).await,
         }
     }
 
@@ -119,7 +130,7 @@ impl DropIn {
         let apps: Vec<AppId> = ids(installed).collect();
         match self.companions.reconcile(&apps).await {
             Ok(failures) => named(failures),
-            Err(error) => unreachable(&self.companions.catalog(), installed, error),
+            Err(error) => unreachable(self.companions.store(), installed, &error).await,
         }
     }
 }
@@ -133,15 +144,27 @@ fn named(failures: Failures) -> Vec<(String, anyhow::Error)> {
     failures.into_iter().map(|(name, error)| (name.to_string(), error.into())).collect()
 }
 
-/// All companions of `apps` have failed, because of `error`.
-fn unreachable(
-    catalog: &Catalog,
+/// All companions of `apps` have failed, because of `error`; the apps themselves while it is unknown which they have.
+async fn unreachable(
+    store: &RecordStore,
     apps: &[String],
-    error: impl std::error::Error + Send + Sync + 'static,
+    error: &(dyn std::error::Error + Send + Sync),
 ) -> Vec<(String, anyhow::Error)> {
-    let error = companion_core::error_chain::chain(&error);
-    let names = ids(apps).flat_map(|app| catalog.companions_for(&app));
-    names.map(|name| (name.to_string(), anyhow::Error::msg(error.clone()))).collect()
+    match store.known_catalog().await {
+        Ok(catalog) => {
+            let names = ids(apps).flat_map(|app| catalog.companions_for(&app));
+            all_failed(names.map(|name| name.to_string()), error)
+        }
+        Err(_unknown) => all_failed(ids(apps).map(|app| app.to_string()), error),
+    }
+}
+
+fn all_failed(
+    names: impl Iterator<Item = String>,
+    error: &dyn std::error::Error,
+) -> Vec<(String, anyhow::Error)> {
+    let cause = chain(error);
+    names.map(|name| (name, anyhow::Error::msg(cause.clone()))).collect()
 }
 
 #[cfg(test)]

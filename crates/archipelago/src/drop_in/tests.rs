@@ -4,8 +4,8 @@ use adapter_fake::FakeHost;
 use companion_core::model::hook::HookName;
 
 use super::*;
-use crate::RecordStore;
-use crate::catalog::BITCOIN_UI_HOOK;
+use crate::catalog::{BITCOIN_UI_HOOK, Catalog};
+use crate::inputs::Inputs;
 
 /// The calls on a host that has all that Archipelago's companions need, except the contexts in `without`.
 fn bench(without: &[&str]) -> (FakeHost, tempfile::TempDir, DropIn) {
@@ -63,10 +63,36 @@ async fn one_failing_companion_is_named_and_stops_no_other() {
     assert_eq!(host.counts().starts, 1);
 }
 
-#[test]
-fn companions_of_an_unreachable_host_have_failed_with_the_cause() {
+/// The failures of three apps of an unreachable host with this catalog file.
+async fn unreachable_with(catalog: &str) -> Vec<String> {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("catalog.toml");
+    std::fs::write(&file, catalog).unwrap();
+    let state = root.path().join("state");
+    let inputs = Inputs::new(Settings::default(), Some(file), &state);
+    let store = RecordStore::with_inputs(state, Arc::new(inputs));
     let error = std::io::Error::other("no such bus");
-    let failed = unreachable(&Catalog::builtin(), &words(&["lnd", "no such app"]), error);
-    let shown: Vec<_> = failed.iter().map(|(name, error)| format!("{name}: {error}")).collect();
-    assert_eq!(shown, ["archy-lnd-ui: no such bus"]);
+    let failed = unreachable(&store, &words(&["lnd", "mempool", "no such app"]), &error).await;
+    failed.iter().map(|(name, error)| format!("{name}: {error}")).collect()
+}
+
+#[tokio::test]
+async fn companions_of_an_unreachable_host_have_failed_with_the_cause() {
+    assert_eq!(unreachable_with("").await, ["archy-lnd-ui: no such bus"]);
+}
+
+#[tokio::test]
+async fn companions_of_an_unreachable_host_are_those_of_its_own_catalog() {
+    let own = "[[companion]]\nname = \"mempool-page\"\napps = [\"mempool\"]\n\
+               image = { pull = \"registry.example/page:1\" }\n";
+    let both = ["archy-lnd-ui: no such bus", "mempool-page: no such bus"];
+    assert_eq!(unreachable_with(own).await, both);
+}
+
+#[tokio::test]
+async fn apps_of_an_unreachable_host_without_a_valid_catalog_are_named() {
+    assert_eq!(
+        unreachable_with("companion = 1").await,
+        ["lnd: no such bus", "mempool: no such bus"]
+    );
 }
