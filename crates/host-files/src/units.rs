@@ -72,10 +72,14 @@ pub trait UnitForm: Clone + Send + Sync + 'static {
         vec![directory.to_owned()]
     }
 
-    /// Returns the paths of the drop-ins that the host merges into the unit of `name` from the directories of its search
-    /// path; none by default. Blocks on files.
-    fn drop_ins(&self, _search_path: &[PathBuf], _name: &CompanionName) -> Vec<String> {
-        Vec::new()
+    /// Returns the paths of the drop-ins that the host merges into the units of `names` from the directories of its search
+    /// path; a unit without drop-ins may be missing. None by default. Blocks on files.
+    fn drop_ins<'n>(
+        &self,
+        _search_path: &[PathBuf],
+        _names: impl Iterator<Item = &'n CompanionName>,
+    ) -> BTreeMap<CompanionName, Vec<String>> {
+        BTreeMap::new()
     }
 }
 
@@ -209,7 +213,7 @@ impl<F: UnitForm> UnitDir<F> {
             state: found.state(rendered.as_ref()),
             location: places.ours.join(file_name::<F>(name)).to_string_lossy().into_owned(),
             rendering: rendered.and_then(|rendered| rendered.revision.rendering),
-            drop_ins: self.form.drop_ins(&places.search_path, name),
+            drop_ins: Vec::new(),
         })
     }
 }
@@ -223,9 +227,11 @@ impl<F: UnitForm> UnitStore for UnitFiles<F> {
         let (files, asked) = (self.files.clone(), Arc::new(names.clone()));
         let read = blocking::run("read the unit directory", move || {
             let (dir, places) = (files.open()?, files.places());
+            let mut drop_ins = files.form.drop_ins(&places.search_path, asked.keys());
             let file = |(name, wanted): (&CompanionName, &Option<UnitSpec>)| {
                 let seen = files.observed(dir.as_ref(), &places, name, wanted.as_ref());
-                (name.clone(), seen)
+                let drop_ins = drop_ins.remove(name).unwrap_or_default();
+                (name.clone(), seen.map(|file| UnitFile { drop_ins, ..file }))
             };
             Ok(asked.iter().map(file).collect())
         });

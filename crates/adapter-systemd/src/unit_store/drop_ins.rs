@@ -2,7 +2,7 @@
 //! operator: reported, never read and never changed. systemd does not list them, because the generated service already
 //! includes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,31 @@ const FOR_A_UNIT: PodmanVersion = PodmanVersion::new(5, 0, 0);
 const FOR_SEVERAL: PodmanVersion = PodmanVersion::new(5, 2, 0);
 /// Far more than anyone needs; other files in a directory count too.
 const ENTRY_LIMIT: usize = 1000;
+/// Far more than the units of any host and their drop-ins.
+const UNIT_LIMIT: usize = 20_000;
 /// How many are reported.
 const LISTED: usize = 32;
 
-/// Returns the drop-ins of the unit of `name` in the directories of `search_path`, by path, in merge order.
+/// The directories with drop-ins that exist in one directory of the search path.
+pub(super) struct Existing<'p> {
+    place: &'p Path,
+    /// Their names; `None` if the place cannot be listed, so that each name has to be tried.
+    names: Option<BTreeSet<OsString>>,
+}
+
+/// Lists the directories of `search_path`, once for all units.
+pub(super) fn existing(search_path: &[PathBuf]) -> Vec<Existing<'_>> {
+    let names = |place: &Path| {
+        let entries = fs::read_dir(place).ok()?.take(UNIT_LIMIT).filter_map(Result::ok);
+        let names = entries.map(|entry| entry.file_name());
+        Some(names.filter(|name| name.as_encoded_bytes().ends_with(b"container.d")).collect())
+    };
+    search_path.iter().map(|place| Existing { place, names: names(place) }).collect()
+}
+
+/// Returns the drop-ins of the unit of `name`, by path, in merge order.
 pub(super) fn of(
-    search_path: &[PathBuf],
+    existing: &[Existing<'_>],
     version: PodmanVersion,
     name: &CompanionName,
 ) -> Vec<String> {
@@ -32,8 +51,11 @@ pub(super) fn of(
     }
     // Of several with one name, the first counts.
     let mut found: BTreeMap<OsString, PathBuf> = BTreeMap::new();
-    for place in search_path {
-        for directory in directories(version, name.as_str()) {
+    for Existing { place, names } in existing {
+        let exists = |directory: &String| {
+            names.as_ref().is_none_or(|names| names.contains(OsStr::new(directory)))
+        };
+        for directory in directories(version, name.as_str()).into_iter().filter(exists) {
             for file in files(&place.join(directory)) {
                 found.entry(file.file_name().unwrap_or_default().to_owned()).or_insert(file);
             }
@@ -76,7 +98,7 @@ mod tests {
     fn found(places: &[&Path], version: PodmanVersion) -> Vec<PathBuf> {
         let places: Vec<PathBuf> = places.iter().map(|place| place.to_path_buf()).collect();
         let name = CompanionName::new("archy-lnd-ui").unwrap();
-        of(&places, version, &name).into_iter().map(PathBuf::from).collect()
+        of(&existing(&places), version, &name).into_iter().map(PathBuf::from).collect()
     }
 
     #[test]

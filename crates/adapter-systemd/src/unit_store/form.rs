@@ -1,5 +1,6 @@
 //! `QuadletForm`: units as Quadlet files, which Podman's generator validates.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -110,8 +111,13 @@ impl UnitForm for QuadletForm {
         search_path(self.scope, self.version(), directory)
     }
 
-    fn drop_ins(&self, search_path: &[PathBuf], name: &CompanionName) -> Vec<String> {
-        drop_ins::of(search_path, self.version(), name)
+    fn drop_ins<'n>(
+        &self,
+        search_path: &[PathBuf],
+        names: impl Iterator<Item = &'n CompanionName>,
+    ) -> BTreeMap<CompanionName, Vec<String>> {
+        let (podman, existing) = (self.version(), drop_ins::existing(search_path));
+        names.map(|name| (name.clone(), drop_ins::of(&existing, podman, name))).collect()
     }
 }
 
