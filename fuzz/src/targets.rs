@@ -118,10 +118,11 @@ pub fn template(bytes: &[u8]) {
     }
 }
 
-const OURS: [&str; 3] = [
+const OURS: [&str; 4] = [
     include_str!("../../crates/archipelago/companions/bitcoin-ui/nginx.conf.j2"),
     include_str!("../../crates/archipelago/companions/electrs-ui/nginx.conf.j2"),
     include_str!("../../crates/archipelago/companions/lnd-ui/nginx.conf.j2"),
+    include_str!("../../crates/archipelago/companions/fedimint-ui/nginx.conf.j2"),
 ];
 
 fn values(value: &str) -> Values {
@@ -136,6 +137,12 @@ fn values(value: &str) -> Values {
 fn values_of_ours(value: &str) -> Values {
     Values::from([
         ("listen_port".to_owned(), Value::Number(18081)),
+        ("bitcoin_port".to_owned(), Value::Number(18081)),
+        ("electrs_port".to_owned(), Value::Number(18082)),
+        ("lnd_port".to_owned(), Value::Number(18083)),
+        ("fedimint_port".to_owned(), Value::Number(18084)),
+        ("guardian_address".to_owned(), Value::Text(value.to_owned())),
+        ("guardian_port".to_owned(), Value::Number(8177)),
         ("rpc_address".to_owned(), Value::Text(value.to_owned())),
         ("authorization".to_owned(), Value::Text(value.to_owned())),
         ("host_names".to_owned(), Value::Texts(vec![value.to_owned()])),

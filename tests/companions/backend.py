@@ -1,9 +1,10 @@
-"""Stands in for what is behind the companions: a node's RPC, lnd's REST over TLS, electrs' figures, an Electrum port.
+"""Stands in for what is behind the companions: a node's RPC, lnd's REST over TLS, electrs' figures, an Electrum port, the
+Guardian of Fedimint, and the page of the Bitcoin node.
 
 How it answers stands in the file `mode` of the directory given, what it was asked is added to `seen`. The ports that it
 took are written to `ports` once it listens. Loopback only. A good answer is that of `answers/`.
 
-modes: good; slow (2 s), slowest (8 s); warmup, syncing, stale; no-height (electrs 0.12); of lnd alone: no-calls (but the
+modes: good; slow (2 s), slowest (8 s); warmup, warmup-script (with markup), syncing, stale; no-height (electrs 0.12); of lnd alone: no-calls (but the
 state), no-channels, no-permission (for channels); an HTTP status (401, 403, 404, 503), redirect; hostile: html, text, huge,
 cut, script (markup), types; of the Electrum port alone: closing, talkative.
 """
@@ -131,7 +132,9 @@ class Backend(http.server.BaseHTTPRequestHandler):
         return self.headers.get("Grpc-Metadata-macaroon") == MACAROON
 
     def good(self, mode, body):
-        if self.command == "GET" and self.path == "/metrics":
+        if self.command == "GET" and self.path == "/":
+            self.answer(200, "text/html", b"<!doctype html><title>Guardian</title><h1>The Guardian itself</h1>")
+        elif self.command == "GET" and self.path == "/metrics":
             self.answer(200, "text/plain", electrs(mode).encode())
         elif self.command == "GET" and self.path in LND and self.path != "/v1/state" and not self.has_macaroon():
             refusal = {"code": 2, "message": "verification failed: signature mismatch after caveat verification", "details": []}
@@ -140,11 +143,13 @@ class Backend(http.server.BaseHTTPRequestHandler):
             self.answer(500, "application/json", json.dumps({"code": 2, "message": message, "details": []}).encode())
         elif self.command == "GET" and self.path in LND:
             self.answer(200, "application/json", json.dumps(lnd(self.path, mode)).encode())
-        elif mode == "warmup":
-            error = {"result": None, "error": {"code": -28, "message": "Loading block index… 41%"}, "id": "companion"}
+        elif mode in ("warmup", "warmup-script"):
+            message = "Loading block index… 41%" + (MARKUP if mode == "warmup-script" else "")
+            error = {"result": None, "error": {"code": -28, "message": message}, "id": "companion"}
             self.answer(500, "application/json", json.dumps(error).encode())
         else:
-            answer = {"result": bitcoin(json.loads(body)["method"], mode), "error": None, "id": "companion"}
+            method = self.path.removeprefix("/api/") if self.command == "GET" else json.loads(body)["method"]
+            answer = {"result": bitcoin(method, mode), "error": None, "id": "companion"}
             self.answer(200, "application/json", json.dumps(answer).encode())
 
     do_GET = do_POST = do_PUT = do_HEAD = do_any

@@ -25,6 +25,12 @@ DEFAULTS = {
         "electrum_port": 50001,
         "onion_address": "",
     },
+    "fedimint-ui": {
+        "listen_port": 18084,
+        "rpc_address": "127.0.0.1:8332",
+        "guardian_address": "127.0.0.1:8177",
+        "guardian_port": 8177,
+    },
 }
 COMMON = {
     "host_names": [],
@@ -33,6 +39,7 @@ COMMON = {
     "bitcoin_port": 18081,
     "electrs_port": 18082,
     "lnd_port": 18083,
+    "fedimint_port": 18084,
 }
 
 

@@ -82,6 +82,74 @@ test("a page says since when nothing answers, also after a reload, and recovers 
   assert.deepEqual(faults, []);
 });
 
+describe("the waiting page", () => {
+  let at;
+  let url;
+  let guardian;
+
+  before(async () => {
+    at = await backend("503, the Guardian");
+    guardian = `http://${at.plain}/`;
+    const values = { guardian_address: at.plain, guardian_port: Number(at.plain.split(":")[1]), frame_ancestors: [guardian.slice(0, -1)] };
+    url = await served("fedimint-ui", await backend("good"), values);
+  });
+
+  async function isThere(page) {
+    await page.waitForURL(guardian, { timeout: 40_000 });
+    assert.match(await page.locator("h1").textContent(), /^The Guardian itself$/);
+  }
+
+  test("goes over when the Guardian answers, and waits again when it is down", async () => {
+    const { page, faults } = await open(browser, url);
+    await settled(page);
+    assert.equal(await page.locator("#status-title").textContent(), "Waiting for the Guardian");
+    change(at, "good");
+    await isThere(page);
+    await page.goto(url);
+    await isThere(page);
+    change(at, "503");
+    const response = await page.goto(url);
+    assert.deepEqual([response.status(), page.url()], [200, url]);
+    await settled(page);
+    assert.deepEqual(faults.filter((fault) => !fault.startsWith(`request: ${guardian}`)), []);
+  });
+
+  test("stays for the first answer, so that one that comes and goes makes no loop", async () => {
+    change(at, "good");
+    const { page } = await open(browser, `${url}index.html`);
+    await page.getByRole("heading", { name: "The Guardian answers" }).waitFor();
+    await page.screenshot({ path: join(PICTURES, "fedimint-ui-answers.png"), fullPage: true });
+    assert.equal(page.url(), `${url}index.html`);
+    await isThere(page);
+  });
+
+  test("goes over without scripts", async () => {
+    change(at, "503");
+    const browsing = await browser.newContext({ javaScriptEnabled: false });
+    const page = await browsing.newPage();
+    await page.goto(url);
+    assert.match(await page.locator("main").innerText(), /does not answer yet[^]*needs JavaScript[^]*Try now/);
+    await page.screenshot({ path: join(PICTURES, "fedimint-ui-no-scripts.png"), fullPage: true });
+    change(at, "good");
+    await isThere(page);
+  });
+
+  test("goes over in a frame", async () => {
+    change(at, "503");
+    const page = await browser.newPage();
+    await page.goto(guardian);
+    await page.evaluate((src) => {
+      const frame = document.createElement("iframe");
+      frame.src = src;
+      document.body.append(frame);
+    }, url);
+    const inside = page.frameLocator("iframe");
+    await inside.getByRole("heading", { name: "Waiting for the Guardian", exact: true }).waitFor();
+    change(at, "good");
+    await inside.getByText("The Guardian itself").waitFor({ timeout: 40_000 });
+  });
+});
+
 test("the time left of a synchronisation is estimated", async () => {
   const { page } = await open(browser, await served("bitcoin-ui", await backend("syncing")));
   await page.getByText(/About .* to go at the present pace/).waitFor({ timeout: 60_000 });

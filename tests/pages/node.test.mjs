@@ -1,4 +1,4 @@
-// The three pages of one node, at the ports that they have there: what one of them knows of the others.
+// The pages of one node, at the ports that they have there: what one of them knows of the others.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -11,7 +11,7 @@ import { launch, open, settled, wordsOf } from "./browser.mjs";
 import { backend, change, serve, stop } from "./servers.mjs";
 import { ONION, PAGES, PICTURES } from "./states.mjs";
 
-const PORTS = { "bitcoin-ui": 18081, "electrs-ui": 18082, "lnd-ui": 18083 };
+const PORTS = { "bitcoin-ui": 18081, "electrs-ui": 18082, "lnd-ui": 18083, "fedimint-ui": 18084 };
 let browser;
 let at;
 
@@ -38,14 +38,17 @@ test("a page links only to those that are there", async () => {
 
   await serve("bitcoin-ui", { ...PAGES["bitcoin-ui"](at), rpc_address: at.bitcoin, host_names: ["node.example"] }, PORTS["bitcoin-ui"]);
   await serve("lnd-ui", { ...PAGES["lnd-ui"](at), host_loopback: "127.0.0.1", host_names: ["node.example"] }, PORTS["lnd-ui"]);
+  await serve("fedimint-ui", { ...PAGES["fedimint-ui"](at), bitcoin_port: PORTS["bitcoin-ui"], host_names: ["node.example"] }, PORTS["fedimint-ui"]);
+  const links = (...ports) => ports.map((port) => `http://node.example:${port}/`);
   const expected = {
-    "bitcoin-ui": ["http://node.example:18082/", "http://node.example:18083/"],
-    "lnd-ui": ["http://node.example:18081/", "http://node.example:18082/"],
+    "bitcoin-ui": links(18082, 18083, 18084),
+    "lnd-ui": links(18081, 18082, 18084),
+    "fedimint-ui": links(18081, 18082, 18083),
   };
-  for (const [context, links] of Object.entries(expected)) {
+  for (const [context, others] of Object.entries(expected)) {
     const { page, faults } = await shown(context, "node.example");
-    await page.locator("#pages a").nth(1).waitFor();
-    assert.deepEqual(await page.locator("#pages a").evaluateAll((all) => all.map(({ href }) => href)), links);
+    await page.locator("#pages a").nth(2).waitFor();
+    assert.deepEqual(await page.locator("#pages a").evaluateAll((all) => all.map(({ href }) => href)), others);
     await page.screenshot({ path: join(PICTURES, `${context}-links.png`), fullPage: true });
     assert.deepEqual(faults, []);
   }

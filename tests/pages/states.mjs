@@ -17,6 +17,8 @@ export const PAGES = {
   "bitcoin-ui": (at) => ({ rpc_address: at.plain, authorization: AUTHORIZATION }),
   "lnd-ui": (at) => ({ lnd_address: at.tls, macaroon: MACAROON }),
   "electrs-ui": (at) => ({ metrics_address: at.plain, electrum_address: at.electrum, electrum_port: Number(at.electrum.split(":")[1]), onion_address: ONION }),
+  // A node with its page, which the stand-in is too; the Guardian is down.
+  "fedimint-ui": (at) => ({ rpc_address: at.plain, bitcoin_port: Number(at.plain.split(":")[1]), guardian_address: "127.0.0.1:1" }),
 };
 
 const UNUSABLE = ["html", "text", "huge", "cut"];
@@ -69,6 +71,16 @@ export const STATES = [
   ["electrs-ui", "no-height", "no-height", /^Running$/, [/does not publish its height/, /412 MB/]],
   ["electrs-ui", "markup", "script", /^Running/, [/870,000/]],
   ...UNUSABLE.map((mode) => ["electrs-ui", `unusable-${mode}`, mode, /offers no figures$/, []]),
+
+  ["fedimint-ui", "up", "good", /^Waiting for the Guardian$/, [/up to date at block 870,000/, /Guardian\s+no answer since/, /opens by itself/, /Start Fedimint/]],
+  ["fedimint-ui", "down", "down", /^Waiting for the Bitcoin node$/, [/Bitcoin node\s+no answer since/, /Start Bitcoin/]],
+  ["fedimint-ui", "starting", "warmup", /^Waiting for the Bitcoin node$/, [/Bitcoin node\s+starting/, /Loading block index/]],
+  ["fedimint-ui", "syncing", "syncing", /^Waiting for the Bitcoin node$/, [/synchronising, 4\d\.\d\d %/]],
+  ["fedimint-ui", "no-page", "401", /^Waiting for the Guardian$/, [/Bitcoin node\s+answers/]],
+  ["fedimint-ui", "slow", "slowest", /^Waiting for the Guardian$/, [/870,000/]],
+  ["fedimint-ui", "markup", "warmup-script", /^Waiting for the Bitcoin node$/, [/<img src=x/]],
+  ["fedimint-ui", "mixed-types", "types", /^Waiting for the/, [without(/object Object/)]],
+  ...UNUSABLE.map((mode) => ["fedimint-ui", `unusable-${mode}`, mode, /^Waiting for the Guardian$/, [/Bitcoin node\s+answers/]]),
 ];
 
 /** The looks: a screen, a phone, and the screen in the dark. */

@@ -1,6 +1,6 @@
 //! The catalog: the known companions and the apps they belong to.
 //!
-//! Archipelago's three companions are built in; TOML files add companions or replace those of the same name.
+//! Archipelago's own companions are built in; TOML files add companions or replace those of the same name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;

@@ -22,7 +22,7 @@
 //! | `companions` | [`Companions`]: install, remove, reconcile |
 //! | `desired_store`, `record` | [`RecordStore`]: the desired state on disk and its lock |
 //! | `bitcoin_ui` | [`BitcoinUi`]: the RPC viewer's configuration, with the node's credentials |
-//! | `page` | what the node sets for every page; the configuration of lnd-ui and electrs-ui |
+//! | `page` | what the node sets for every page; the configuration of lnd-ui, electrs-ui and fedimint-ui |
 //! | [`metrics`] | what a leader counts, as text for Prometheus |
 //! | `drop_in` | the calls of Archipelago's `companion.rs`, with the feature `drop-in` |
 //! | [`host`] | [`Backend`](host::Backend): a kind of host; the one of systemd and Podman |
@@ -60,5 +60,5 @@ pub use companions::{
 };
 pub use desired_store::RecordStore;
 pub use node::{
-    ARCHIPELAGO_REGISTRY, BitcoinRpc, CONTEXT_DIRECTORIES, Electrs, Lnd, Node, PagePorts,
+    ARCHIPELAGO_REGISTRY, BitcoinRpc, CONTEXT_DIRECTORIES, Electrs, Fedimint, Lnd, Node, PagePorts,
 };

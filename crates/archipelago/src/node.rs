@@ -1,7 +1,7 @@
 //! What a node is like: where its data, credentials and build contexts are. A catalog file may say so
 //! in its table `[node]`; what it leaves out stays as Archipelago has it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU16;
 
@@ -62,6 +62,8 @@ pub struct Node {
     pub lnd: Lnd,
     /// The node's Electrum server.
     pub electrs: Electrs,
+    /// The node's Fedimint.
+    pub fedimint: Fedimint,
 }
 
 impl Default for Node {
@@ -80,6 +82,7 @@ impl Default for Node {
             bitcoin: BitcoinRpc::default(),
             lnd: Lnd::default(),
             electrs: Electrs::default(),
+            fedimint: Fedimint::default(),
         }
     }
 }
@@ -110,6 +113,7 @@ impl Node {
         self.bitcoin.validate()?;
         self.lnd.validate()?;
         self.electrs.validate()?;
+        self.fedimint.validate(self.page_ports.fedimint)?;
         if self.frame_ancestors.len() > FRAME_ANCESTORS_LIMIT {
             let count = self.frame_ancestors.len().to_string();
             return Err(InvalidValue::new("frame_ancestors", &count, "must be at most 8 origins"));
@@ -202,23 +206,25 @@ pub struct PagePorts {
     pub electrs: NonZeroU16,
     /// The page of lnd.
     pub lnd: NonZeroU16,
+    /// The page that waits for the Guardian of Fedimint.
+    pub fedimint: NonZeroU16,
 }
 
 impl Default for PagePorts {
     fn default() -> Self {
         let above = |offset: u16| NonZeroU16::MIN.saturating_add(18_080 + offset);
-        Self { bitcoin: above(0), electrs: above(1), lnd: above(2) }
+        Self { bitcoin: above(0), electrs: above(1), lnd: above(2), fedimint: above(3) }
     }
 }
 
 impl PagePorts {
     fn validate(&self) -> Result<(), InvalidValue> {
-        let Self { bitcoin, electrs, lnd } = *self;
-        if bitcoin == electrs || bitcoin == lnd || electrs == lnd {
-            let ports = format!("{bitcoin}, {electrs}, {lnd}");
-            return Err(InvalidValue::new("page_ports", &ports, "must be three different ports"));
+        let Self { bitcoin, electrs, lnd, fedimint } = *self;
+        if BTreeSet::from([bitcoin, electrs, lnd, fedimint]).len() == 4 {
+            return Ok(());
         }
-        Ok(())
+        let ports = format!("{bitcoin}, {electrs}, {lnd}, {fedimint}");
+        Err(InvalidValue::new("page_ports", &ports, "must be four different ports"))
     }
 }
 
@@ -303,6 +309,34 @@ impl Electrs {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The node's Fedimint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Fedimint {
+    /// The address and port of the Guardian's page. The waiting page asks it there, and sends browsers to that port under
+    /// the name in their address bar.
+    pub guardian_address: SocketAddr,
+}
+
+impl Default for Fedimint {
+    fn default() -> Self {
+        Self { guardian_address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8177) }
+    }
+}
+
+impl Fedimint {
+    /// Refuses also the port of the waiting page, which would send browsers to itself.
+    fn validate(&self, page: NonZeroU16) -> Result<(), InvalidValue> {
+        const FIELD: &str = "fedimint.guardian_address";
+        validate_address(FIELD, self.guardian_address)?;
+        if self.guardian_address.port() != page.get() {
+            return Ok(());
+        }
+        let rule = "must have another port than the page that waits for it";
+        Err(InvalidValue::new(FIELD, &self.guardian_address.to_string(), rule))
     }
 }
 

@@ -1,6 +1,6 @@
-//! What the node sets for every page, and the hooks of lnd-ui and electrs-ui.
+//! What the node sets for every page, and the hooks of lnd-ui, electrs-ui and fedimint-ui.
 //!
-//! The images of those two are configured for a default node, without credentials. Only a node with other settings has
+//! The images of those three are configured for a default node, without credentials. Only a node with other settings has
 //! their configuration rendered, with lnd's macaroon if the node names one.
 
 use std::collections::BTreeSet;
@@ -32,16 +32,19 @@ pub(crate) enum StatusPage {
     Lnd,
     /// electrs-ui.
     Electrs,
+    /// fedimint-ui.
+    Fedimint,
 }
 
 impl StatusPage {
-    pub(crate) const ALL: [Self; 2] = [Self::Lnd, Self::Electrs];
+    pub(crate) const ALL: [Self; 3] = [Self::Lnd, Self::Electrs, Self::Fedimint];
 
     /// The name of its image, which is also that of its hook.
     pub(crate) fn base(self) -> &'static str {
         match self {
             Self::Lnd => "lnd-ui",
             Self::Electrs => "electrs-ui",
+            Self::Fedimint => "fedimint-ui",
         }
     }
 
@@ -54,6 +57,10 @@ impl StatusPage {
             || match self {
                 Self::Lnd => node.lnd != default.lnd,
                 Self::Electrs => node.electrs != default.electrs,
+                Self::Fedimint => {
+                    node.fedimint != default.fedimint
+                        || node.bitcoin.address != default.bitcoin.address
+                }
             }
     }
 
@@ -62,7 +69,7 @@ impl StatusPage {
     pub(crate) fn is_on_host_network(self, node: &Node) -> bool {
         match self {
             Self::Lnd => node.lnd.is_on_host_network(),
-            Self::Electrs => true,
+            Self::Electrs | Self::Fedimint => true,
         }
     }
 
@@ -87,6 +94,7 @@ impl StatusPage {
             Self::Lnd if on_host => node.page_ports.lnd.get(),
             Self::Lnd => 80,
             Self::Electrs => node.page_ports.electrs.get(),
+            Self::Fedimint => node.page_ports.fedimint.get(),
         };
         let mut values = values(node, machine, port, on_host && has_ipv6);
         let mut set = |name: &str, text: String| values.insert(name.to_owned(), Value::Text(text));
@@ -106,6 +114,12 @@ impl StatusPage {
                 set("electrum_port", electrs.electrum_address.port().to_string());
                 set("onion_address", electrs.onion_address.clone().unwrap_or_default());
             }
+            Self::Fedimint => {
+                let guardian = node.fedimint.guardian_address;
+                set("rpc_address", node.bitcoin.address.to_string());
+                set("guardian_address", guardian.to_string());
+                set("guardian_port", guardian.port().to_string());
+            }
         }
         rendered(self.base(), self.template(), &values)
     }
@@ -114,6 +128,7 @@ impl StatusPage {
         match self {
             Self::Lnd => include_str!("../companions/lnd-ui/nginx.conf.j2"),
             Self::Electrs => include_str!("../companions/electrs-ui/nginx.conf.j2"),
+            Self::Fedimint => include_str!("../companions/fedimint-ui/nginx.conf.j2"),
         }
     }
 }
@@ -178,6 +193,7 @@ pub(crate) fn values(
         port("bitcoin_port", node.page_ports.bitcoin.get()),
         port("electrs_port", node.page_ports.electrs.get()),
         port("lnd_port", node.page_ports.lnd.get()),
+        port("fedimint_port", node.page_ports.fedimint.get()),
         ("listen_ipv6".to_owned(), Value::Flag(listen_ipv6)),
         ("host_names".to_owned(), Value::Texts(host_names)),
         ("frame_ancestors".to_owned(), Value::Texts(node.frame_ancestors.clone())),

@@ -238,7 +238,7 @@ export function repeat(round) {
   run().then(showPages);
 }
 
-const PAGES = { bitcoin: "Bitcoin node", electrs: "Electrum indexer", lnd: "Lightning node" };
+const PAGES = { bitcoin: "Bitcoin node", electrs: "Electrum indexer", lnd: "Lightning node", fedimint: "Fedimint Guardian" };
 
 /** Links to the other pages of this node that are there. */
 async function showPages() {

@@ -1,4 +1,4 @@
-//! Archipelago's own three companions.
+//! Archipelago's own companions.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU16;
@@ -23,7 +23,7 @@ pub const BITCOIN_UI_HOOK: &str = "bitcoin-ui";
 ///
 /// All of them or none: a catalog without one of its own companions would leave it to nobody.
 pub(super) fn companions(node: &Node) -> Result<Vec<(Vec<AppId>, CompanionSpec)>, InvalidValue> {
-    Ok(vec![bitcoin_ui(node)?, lnd_ui(node)?, electrs_ui(node)?])
+    Ok(vec![bitcoin_ui(node)?, lnd_ui(node)?, electrs_ui(node)?, fedimint_ui(node)?])
 }
 
 /// Whether this program has the hook: each is named after the image that it configures.
@@ -50,6 +50,7 @@ impl Catalog {
             "archy-bitcoin-ui" => ports.bitcoin,
             "archy-electrs-ui" => ports.electrs,
             "archy-lnd-ui" => ports.lnd,
+            "archy-fedimint-ui" => ports.fedimint,
             _ => return None,
         };
         Some(port.get())
@@ -71,6 +72,10 @@ fn electrs_ui(node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> 
     status_page(node, StatusPage::Electrs, &["electrumx", "electrs", "mempool-electrs"])
 }
 
+fn fedimint_ui(node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
+    status_page(node, StatusPage::Fedimint, &["fedimint"])
+}
+
 fn status_page(
     node: &Node,
     page: StatusPage,
@@ -81,7 +86,7 @@ fn status_page(
         container.network = Network::Host;
     } else {
         container.network = Network::Bridge;
-        // lnd is asked through the host's loopback, as the other two ask their backends.
+        // lnd is asked through the host's loopback, as the others ask their backends.
         container.host_loopback = true;
         container.ports.extend(tcp(node.page_ports.lnd, 80));
     }

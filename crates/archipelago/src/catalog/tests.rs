@@ -27,6 +27,7 @@ fn every_app_has_its_companions() {
     for id in ["electrumx", "electrs", "mempool-electrs"] {
         assert_eq!(names(&catalog, id), ["archy-electrs-ui"]);
     }
+    assert_eq!(names(&catalog, "fedimint"), ["archy-fedimint-ui"]);
     assert_eq!(names(&catalog, "nextcloud"), Vec::<String>::new());
 }
 
@@ -67,7 +68,9 @@ fn built_in_companions_are_unchanged() {
         (lnd.container.ports[0].host.get(), lnd.container.ports[0].container.get()),
         (18083, 80)
     );
-    assert_eq!(spec("archy-electrs-ui").container.network, Network::Host);
+    for name in ["archy-electrs-ui", "archy-fedimint-ui"] {
+        assert_eq!(spec(name).container.network, Network::Host);
+    }
 }
 
 #[test]
@@ -83,10 +86,10 @@ fn invalid_node_is_refused_with_its_file_and_field() {
 }
 
 #[test]
-fn built_in_catalog_has_all_three_companions_on_the_default_node() {
+fn built_in_catalog_has_all_companions_on_the_default_node() {
     let catalog = Catalog::builtin();
     assert_eq!(catalog, Catalog::on(Node::default()).unwrap());
-    assert_eq!(catalog.companions().count(), 3);
+    assert_eq!(catalog.companions().count(), 4);
 }
 
 #[test]

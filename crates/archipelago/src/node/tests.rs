@@ -29,6 +29,15 @@ fn pages_at_the_same_port_are_refused() {
 }
 
 #[test]
+fn guardian_at_the_port_of_its_waiting_page_is_refused() {
+    let mut node = Node::default();
+    node.page_ports.fedimint = 8175.try_into().unwrap();
+    node.validate().unwrap();
+    node.fedimint.guardian_address = "[::1]:8175".parse().unwrap();
+    assert_eq!(node.validate().unwrap_err().field(), "fedimint.guardian_address");
+}
+
+#[test]
 fn invalid_image_repository_is_refused_by_field() {
     let with = |repository: &str| Node {
         image_repository: Some(repository.to_owned()),

@@ -3,7 +3,7 @@ use durable_dir::DirError;
 
 use super::*;
 use crate::Catalog;
-use crate::node::{Electrs, Lnd, PagePorts};
+use crate::node::{Electrs, Fedimint, Lnd, PagePorts};
 
 fn machine() -> Option<HostName> {
     HostName::new("node").ok()
@@ -22,6 +22,7 @@ fn image_has_the_configuration_of_a_default_node() {
     let images = [
         (StatusPage::Lnd, include_str!("../../companions/lnd-ui/default.conf")),
         (StatusPage::Electrs, include_str!("../../companions/electrs-ui/default.conf")),
+        (StatusPage::Fedimint, include_str!("../../companions/fedimint-ui/default.conf")),
     ];
     for (page, image) in images {
         let rendered = text(page, &Node::default(), None, false);
@@ -66,26 +67,31 @@ fn frame_ancestors_replace_both_refusals_to_be_framed() {
     }
 }
 
-/// Each page knows the ports of all three, because they link to each other.
+/// Each page knows the ports of all, because they link to each other.
 #[test]
 fn ports_of_the_node_reach_every_page() {
     let page_ports = PagePorts {
         bitcoin: 8334.try_into().unwrap(),
         electrs: 50002.try_into().unwrap(),
         lnd: 8080.try_into().unwrap(),
+        fedimint: 8175.try_into().unwrap(),
     };
     let node = Node { page_ports, ..Node::default() };
-    let ports = "{\"bitcoin\":8334,\"electrs\":50002,\"lnd\":8080}";
-    for (page, listen) in [(StatusPage::Lnd, 80), (StatusPage::Electrs, 50002)] {
+    let ports = "{\"bitcoin\":8334,\"electrs\":50002,\"lnd\":8080,\"fedimint\":8175}";
+    for (page, listen) in
+        [(StatusPage::Lnd, 80), (StatusPage::Electrs, 50002), (StatusPage::Fedimint, 8175)]
+    {
         assert!(page.is_rendered_on(&node));
         let text = text(page, &node, None, true);
         assert!(text.contains(&format!("listen {listen} default_server;")), "{text}");
-        assert!(text.contains(ports) && text.contains("/(8334|50002|8080)$"), "{text}");
-        let ipv6 = text.contains("listen [::]:50002 default_server");
-        assert_eq!((ipv6, text.contains("include /proc")), (page == StatusPage::Electrs, false));
+        assert!(text.contains(ports) && text.contains("/(8334|50002|8080|8175)$"), "{text}");
+        let ipv6 = text.contains(&format!("listen [::]:{listen} default_server"));
+        assert_eq!((ipv6, text.contains("include /proc")), (page != StatusPage::Lnd, false));
     }
     let electrs = text(StatusPage::Electrs, &node, None, false);
     assert!(electrs.contains("http://127.0.0.1:8334/api/getblockchaininfo;"), "{electrs}");
+    let fedimint = text(StatusPage::Fedimint, &node, None, false);
+    assert!(fedimint.contains("http://127.0.0.1:8334/api/getblockchaininfo;"), "{fedimint}");
     let catalog = Catalog::on(node.clone()).unwrap();
     let lnd = catalog.companion(&CompanionName::new("archy-lnd-ui").unwrap()).unwrap();
     assert_eq!(lnd.container.ports[0].host.get(), 8080);
@@ -105,6 +111,17 @@ fn moved_backend_concerns_its_own_page_alone() {
     assert!(text.contains("proxy_pass \"http://127.0.0.1:24224/metrics\";"), "{text}");
     assert!(text.contains("fastcgi_pass \"[::1]:60401\";"), "{text}");
     assert!(text.contains("{\\\"port\\\":60401,\\\"onion\\\":\\\"a2a2"), "{text}");
+}
+
+#[test]
+fn waiting_page_goes_over_to_the_port_of_the_guardian() {
+    let guardian_address = "[::1]:28177".parse().unwrap();
+    let mut node = Node { fedimint: Fedimint { guardian_address }, ..Node::default() };
+    node.bitcoin.address = "10.0.0.2:18332".parse().unwrap();
+    let text = text(StatusPage::Fedimint, &node, None, true);
+    assert!(text.contains("proxy_pass \"http://[::1]:28177/\";"), "{text}");
+    assert!(text.contains("proxy_pass \"http://10.0.0.2:18332/\";"), "{text}");
+    assert!(text.contains("return 302 http://$host:28177/;"), "{text}");
 }
 
 #[test]

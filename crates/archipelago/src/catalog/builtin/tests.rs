@@ -36,6 +36,22 @@ fn pages_without_credentials_are_rendered_for_a_node_with_settings_only() {
 }
 
 #[test]
+fn waiting_page_is_rendered_for_settings_of_what_it_waits_for() {
+    for (settings, is_rendered) in [
+        ("electrs.metrics_address = \"127.0.0.1:24224\"", false),
+        ("bitcoin.user = \"alice\"", false),
+        ("bitcoin.address = \"127.0.0.1:18332\"", true),
+        ("fedimint.guardian_address = \"127.0.0.1:28177\"", true),
+        ("host_names = [\"node.home.arpa\"]", true),
+    ] {
+        let text = ("test.toml".to_owned(), format!("[node]\n{settings}\n"));
+        let catalog = Catalog::from_texts(&[text], |_| {}).unwrap();
+        let spec = catalog.companion(&CompanionName::new("archy-fedimint-ui").unwrap()).unwrap();
+        assert_eq!(spec.hook.is_some(), is_rendered, "{settings}");
+    }
+}
+
+#[test]
 fn hostile_page_settings_are_refused_with_their_line() {
     let hostile =
         ["a\"", "a;", "a{", "a}", "a b", "$host", "a\\nb", "~^.*$", "*", "default;include"];
@@ -47,6 +63,7 @@ fn hostile_page_settings_are_refused_with_their_line() {
             format!("lnd = {{ address = \"127.0.0.1:8080{quoted}\" }}"),
             format!("electrs = {{ metrics_address = \"{quoted}:4224\" }}"),
             format!("electrs = {{ electrum_address = \"{quoted}\" }}"),
+            format!("fedimint = {{ guardian_address = \"{quoted}\" }}"),
         ] {
             let error =
                 CatalogFile::parse(&format!("[node]\n{settings}\n"), "test.toml").unwrap_err();
@@ -62,6 +79,7 @@ fn the_port_of_a_page_is_published_or_that_of_a_built_in_one() {
     let texts = [("test.toml".to_owned(), text.to_owned())];
     let catalog = Catalog::from_texts(&texts, |_| {}).unwrap();
     let port = |name: &str| catalog.page_port(&CompanionName::new(name).unwrap());
-    let names = ["archy-bitcoin-ui", "archy-electrs-ui", "archy-lnd-ui", "my-ui", "other-ui"];
-    assert_eq!(names.map(port), [Some(18081), Some(18082), Some(18083), Some(18090), None]);
+    let builtin = ["archy-bitcoin-ui", "archy-electrs-ui", "archy-lnd-ui", "archy-fedimint-ui"];
+    assert_eq!(builtin.map(port), [Some(18081), Some(18082), Some(18083), Some(18084)]);
+    assert_eq!(["my-ui", "other-ui"].map(port), [Some(18090), None]);
 }

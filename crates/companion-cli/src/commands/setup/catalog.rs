@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn every_setting_of_a_node_is_shown() {
         let schema = archipelago_companions::catalog::schema();
-        for table in ["Node", "BitcoinRpc", "Lnd", "Electrs"] {
+        for table in ["Node", "BitcoinRpc", "Lnd", "Electrs", "Fedimint"] {
             let keys = schema["$defs"][table]["properties"].as_object().unwrap().keys();
             for key in keys {
                 let lines = [format!("\n# {key} = "), format!("\n# [node.{key}]\n")];
