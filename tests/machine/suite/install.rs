@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Instant;
 
-use crate::guest::{by_root, measured, podman, systemctl, undo, until, write};
+use crate::guest::{by_root, measured, podman, root, systemctl, undo, until, write};
 use crate::http;
 use crate::node::{
     ALL, APPS, ASKED, BITCOIN, CATALOG, Companion, ELECTRS, LND, NETWORK_WAIT, STATE, USER_UNITS,
@@ -79,7 +79,7 @@ fn unknown_host_names_and_origins_are_refused() {
 
 /// A second stand-in publishes figures where the catalog says that electrs does. With the settings the mounts go, too.
 #[test]
-fn names_and_addresses_of_the_catalog_reach_all_three_pages() {
+fn names_and_addresses_of_the_catalog_reach_the_pages() {
     installed();
     let moved = "electrs = { metrics_address = \"127.0.0.1:24224\", electrum_address = \"127.0.0.1:60401\" }\n";
     let named =
@@ -114,6 +114,33 @@ fn names_and_addresses_of_the_catalog_reach_all_three_pages() {
     let directories =
         [LND, ELECTRS].map(|one| format!("/var/lib/archipelago/{}/nginx.conf", one.base));
     assert!(directories.iter().all(|output| rendered_files(output).is_empty()));
+}
+
+/// A stand-in answers where the Guardian would be.
+#[test]
+fn waiting_page_goes_over_when_the_guardian_answers() {
+    installed();
+    companion(&["install", "fedimint"]).exits(0);
+    let page = http::get(18084, "/", &[]).unwrap();
+    assert!(page.status == 200 && page.text.contains("data-page=\"fedimint\""), "{page:?}");
+    let listening = root(&["ss", "--no-header", "--listening", "--tcp", "--numeric"]).good();
+    assert!(listening.contains("[::]:18084 "), "{listening}");
+    let own = [("X-Requested-With", "companion")];
+    for (question, answers) in [("guardian", false), ("node", true)] {
+        let answer = http::get(18084, &format!("/api/{question}"), &own).unwrap();
+        assert!(answer.text.ends_with(&format!("{{\"answers\":{answers}}}")), "{answer:?}");
+    }
+
+    let _stopped = undo("systemctl stop guardian");
+    let backend = "/usr/local/bin/stand-in-node --electrs-metrics 127.0.0.1:8177";
+    by_root(&format!("systemd-run --quiet --collect --unit=guardian {backend}"));
+    let moved = || http::get(18084, "/", &[("Host", "node.local:18084")]).ok();
+    let moved = until("the page goes over", 10, || moved().filter(|it| it.status == 302));
+    assert!(moved.text.contains("\r\nLocation: http://node.local:8177/\r\n"), "{moved:?}");
+    by_root("systemctl stop guardian");
+    assert_eq!(http::get(18084, "/", &[]).unwrap().status, 200);
+    companion(&["remove", "fedimint"]).exits(0);
+    assert!(http::get(18084, "/", &[]).is_err());
 }
 
 #[test]
