@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use companion_core::model::companion::CompanionName;
@@ -32,12 +33,17 @@ pub(super) struct Existing<'p> {
 
 /// Lists the directories of `search_path`, once for all units.
 pub(super) fn existing(search_path: &[PathBuf]) -> Vec<Existing<'_>> {
-    let names = |place: &Path| {
-        let entries = fs::read_dir(place).ok()?.take(UNIT_LIMIT).filter_map(Result::ok);
-        let names = entries.map(|entry| entry.file_name());
-        Some(names.filter(|name| name.as_encoded_bytes().ends_with(b"container.d")).collect())
+    search_path.iter().map(|place| Existing { place, names: names_in(place) }).collect()
+}
+
+fn names_in(place: &Path) -> Option<BTreeSet<OsString>> {
+    let entries = match fs::read_dir(place) {
+        Ok(entries) => entries.take(UNIT_LIMIT).filter_map(Result::ok),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Some(BTreeSet::new()),
+        Err(_) => return None,
     };
-    search_path.iter().map(|place| Existing { place, names: names(place) }).collect()
+    let names = entries.map(|entry| entry.file_name());
+    Some(names.filter(|name| name.as_encoded_bytes().ends_with(b"container.d")).collect())
 }
 
 /// Returns the drop-ins of the unit of `name`, by path, in merge order.
@@ -131,6 +137,17 @@ mod tests {
         let other = add(second.path(), "container.d/y.conf");
         let version = PodmanVersion::new(5, 4, 2);
         assert_eq!(found(&[first.path(), second.path()], version), [own, other]);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_listed_is_tried_and_a_missing_one_has_none() {
+        let place = tempfile::tempdir().unwrap();
+        let own = add(place.path(), "archy-lnd-ui.container.d/x.conf");
+        let name = CompanionName::new("archy-lnd-ui").unwrap();
+        let unlisted = [Existing { place: place.path(), names: None }];
+        let version = PodmanVersion::new(5, 4, 2);
+        assert_eq!(of(&unlisted, version, &name), [own.to_str().unwrap()]);
+        assert_eq!(names_in(&place.path().join("missing")), Some(BTreeSet::new()));
     }
 
     #[test]
