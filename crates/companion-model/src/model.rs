@@ -16,6 +16,7 @@ pub mod log;
 pub mod observed;
 pub mod revision;
 pub mod service;
+mod text;
 pub mod unit;
 
 use std::time::Duration;

@@ -12,56 +12,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::companion::{InvalidValue, is_word};
+use super::companion::InvalidValue;
 use super::container::AbsolutePath;
 use super::revision::Fingerprint;
+use super::text::{is_word, validated_text};
 
-/// The name under which a host program registered a hook written in Rust.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(try_from = "String", into = "String")]
-pub struct HookName(String);
-
-impl HookName {
-    /// Validates `name`: `[a-z][a-z0-9_-]*`, at most 63 bytes.
-    ///
-    /// # Errors
-    /// [`InvalidValue`] when the name breaks the grammar.
-    pub fn new(name: impl Into<String>) -> Result<Self, InvalidValue> {
-        let name = name.into();
-        if name.len() <= 63 && is_word(&name) {
-            return Ok(Self(name));
-        }
-        Err(InvalidValue::new(
-            "hook",
-            &name,
-            "must match [a-z][a-z0-9_-]* and have at most 63 bytes",
-        ))
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for HookName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for HookName {
-    type Error = InvalidValue;
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::new(name)
-    }
-}
-
-impl From<HookName> for String {
-    fn from(name: HookName) -> Self {
-        name.0
-    }
+validated_text! {
+    /// The name under which a host program registered a hook written in Rust.
+    HookName, "hook", "must match [a-z][a-z0-9_-]* and have at most 63 bytes",
+    |name| name.len() <= 63 && is_word(name)
 }
 
 /// A hook before the start of a companion: how one file is rendered.

@@ -2,43 +2,27 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use super::companion::InvalidValue;
 use super::container::AbsolutePath;
 use super::revision::Fingerprint;
+use super::text::{as_text, validated_text};
 
-/// A registry reference `[host[:port]/]path[:tag][@sha256:…]`, fully qualified.
-///
-/// Fully qualified means that the first component names a registry (it holds a `.` or a `:`, or is
-/// `localhost`): a short name would be resolved by the host's configuration, and differently on the
-/// next one. Transports (`docker-archive:`, `dir:` …), options and Quadlet's references to other
-/// units (`x.build`, `x.image`) do not fit the grammar.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(try_from = "String", into = "String")]
-pub struct ImageRef(String);
+validated_text! {
+    /// A registry reference `[host[:port]/]path[:tag][@sha256:…]`, fully qualified.
+    ///
+    /// Fully qualified means that the first component names a registry (it holds a `.` or a `:`, or is
+    /// `localhost`): a short name would be resolved by the host's configuration, and differently on the
+    /// next one. Transports (`docker-archive:`, `dir:` …), options and Quadlet's references to other
+    /// units (`x.build`, `x.image`) do not fit the grammar.
+    ImageRef, "image", "must be a full reference such as `registry.example:5000/team/name:tag`",
+    is_full_reference
+}
 
 impl ImageRef {
-    /// Validates `text`.
-    ///
-    /// # Errors
-    /// [`InvalidValue`] when the text is not a fully qualified reference.
-    pub fn new(text: impl Into<String>) -> Result<Self, InvalidValue> {
-        let text = text.into();
-        let rule = "must be a full reference such as `registry.example:5000/team/name:tag`";
-        if is_full_reference(&text) {
-            return Ok(Self(text));
-        }
-        Err(InvalidValue::new("image", &text, rule))
-    }
-
-    /// Returns the reference as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Returns the registry, with its port if it has one.
     pub fn registry(&self) -> &str {
         self.0.split('/').next().unwrap_or_default()
@@ -118,25 +102,6 @@ fn is_sha256_hex(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
-impl fmt::Display for ImageRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl TryFrom<String> for ImageRef {
-    type Error = InvalidValue;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::new(text)
-    }
-}
-
-impl From<ImageRef> for String {
-    fn from(image: ImageRef) -> Self {
-        image.0
-    }
-}
-
 /// The id of an image on this host: the SHA-256 of its configuration, 64 hexadecimal digits.
 ///
 /// Two builds of different contents have different ids; a tag moves, an id never does.
@@ -174,18 +139,15 @@ impl fmt::Display for ImageId {
     }
 }
 
-impl TryFrom<String> for ImageId {
-    type Error = InvalidValue;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::new(&text)
+impl FromStr for ImageId {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::new(text)
     }
 }
 
-impl From<ImageId> for String {
-    fn from(id: ImageId) -> Self {
-        id.0
-    }
-}
+as_text!(ImageId);
 
 /// Where an image comes from: built from a directory if there is one, else pulled.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]

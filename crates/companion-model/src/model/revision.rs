@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::companion::InvalidValue;
 use super::hook::ConfigId;
+use super::text::as_text;
 
 /// The first 64 bits of a SHA-256, enough to distinguish the revisions of one companion.
 ///
@@ -55,18 +56,7 @@ impl FromStr for Fingerprint {
     }
 }
 
-impl TryFrom<String> for Fingerprint {
-    type Error = InvalidValue;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Fingerprint> for String {
-    fn from(fingerprint: Fingerprint) -> Self {
-        fingerprint.to_string()
-    }
-}
+as_text!(Fingerprint);
 
 /// The desired contents: container specification, image, rendered configuration.
 ///
@@ -160,18 +150,7 @@ impl FromStr for Revision {
     }
 }
 
-impl TryFrom<String> for Revision {
-    type Error = InvalidValue;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
-    }
-}
-
-impl From<Revision> for String {
-    fn from(revision: Revision) -> Self {
-        revision.to_string()
-    }
-}
+as_text!(Revision);
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::WORD_LIMIT;
 use super::names::HostName;
 use crate::model::companion::InvalidValue;
+use crate::model::text::as_text;
 
 /// A check of a container from inside of it. Its start is complete when the check first succeeds.
 ///
@@ -245,23 +246,6 @@ impl FromStr for HttpUrl {
     }
 }
 
-/// Implements the conversions that serde needs of a type with `FromStr` and `Display`.
-macro_rules! as_text {
-    ($name:ident) => {
-        impl TryFrom<String> for $name {
-            type Error = InvalidValue;
-            fn try_from(text: String) -> Result<Self, InvalidValue> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.to_string()
-            }
-        }
-    };
-}
 as_text!(Endpoint);
 as_text!(HttpUrl);
 

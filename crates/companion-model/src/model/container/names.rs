@@ -1,62 +1,10 @@
 //! Names that a container's description uses: of capabilities, variables, networks and hosts.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::companion::{InvalidValue, is_word};
-
-/// Declares a text type that is validated on construction.
-macro_rules! validated_text {
-    ($(#[$doc:meta])* $name:ident, $field:literal, $rule:literal, $valid:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// Validates `text`.
-            ///
-            /// # Errors
-            /// [`InvalidValue`] when the text breaks the type's rule.
-            pub fn new(text: impl Into<String>) -> Result<Self, InvalidValue> {
-                let text = text.into();
-                let valid: fn(&str) -> bool = $valid;
-                if valid(&text) {
-                    return Ok(Self(text));
-                }
-                Err(InvalidValue::new($field, &text, $rule))
-            }
-
-            /// The text itself.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidValue;
-            fn try_from(text: String) -> Result<Self, Self::Error> {
-                Self::new(text)
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> Self {
-                value.0
-            }
-        }
-    };
-}
-pub(crate) use validated_text;
+use crate::model::text::{is_word, validated_text};
 
 validated_text! {
     /// A Linux capability without its `CAP_`, such as `NET_BIND_SERVICE`.
@@ -82,7 +30,7 @@ validated_text! {
 
 validated_text! {
     /// The name of a network that the host already has, in the grammar of companion names.
-    NetworkName, "network", "must match [a-z][a-z0-9_-]* and not name a network mode of the host",
+    NetworkName, "network", "must match [a-z][a-z0-9-]* and not name a network mode of the host",
     |text| {
         let modes = ["host", "bridge", "none", "private", "container", "ns", "pasta", "slirp4netns"];
         text.len() <= 63 && is_word(text) && !modes.contains(&text)

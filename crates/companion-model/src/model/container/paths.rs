@@ -1,12 +1,12 @@
 //! Paths of the host and of the container, and what is mounted where.
 
-use std::fmt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::names::{VolumeName, validated_text};
+use super::names::VolumeName;
 use crate::model::companion::InvalidValue;
+use crate::model::text::validated_text;
 
 validated_text! {
     /// An absolute path in normal form: no `.`, `..`, empty component or control character.
