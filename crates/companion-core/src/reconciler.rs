@@ -317,7 +317,7 @@ impl Reconciler {
     pub async fn shut_down(&self) {
         let State { memory, tasks, lease, .. } = &mut *self.state.lock().await;
         tasks.shut_down().await;
-        memory.tasks.clear();
+        memory.history.running.clear();
         *lease = None;
     }
 }

@@ -6,7 +6,7 @@ use companion_core::memory::Memory;
 use companion_core::model::Monotonic;
 use companion_core::model::companion::CompanionName;
 use companion_core::model::desired::Generation;
-use companion_core::model::observed::Work;
+use companion_core::model::observed::{History, Work};
 use companion_core::model::revision::Fingerprint;
 use companion_core::planner::{RESTART_INTERVAL, stop_input};
 
@@ -35,7 +35,8 @@ pub fn rebase_memory(
     runs: &BTreeMap<CompanionName, RunName>,
 ) {
     memory.now = origin;
-    for (name, failures) in &mut memory.attempts.failures {
+    let History { failures, running, up_since, verified, .. } = &mut memory.history;
+    for (name, failures) in failures {
         for (work, failure) in failures {
             failure.retry_at = origin.after(now.until(failure.retry_at));
             failure.count = failure.count.min(LONGEST_FROM);
@@ -43,15 +44,17 @@ pub fn rebase_memory(
             failure.input = renamed(failure.input, *work, runs.get(name));
         }
     }
-    for ((name, work), attempt) in &mut memory.tasks {
-        attempt.input = renamed(attempt.input, *work, runs.get(name));
+    for (name, running) in running {
+        for (work, attempt) in running {
+            attempt.input = renamed(attempt.input, *work, runs.get(name));
+        }
     }
-    for (name, seen) in &mut memory.up_since {
+    for (name, seen) in up_since {
         let age = seen.at.until(now).min(RESTART_INTERVAL);
         seen.at = origin.before(age);
         seen.run_id = renamed_run(&seen.run_id, runs.get(name));
     }
-    for (name, verified) in &mut memory.verified {
+    for (name, verified) in verified {
         verified.run_id = renamed_run(&verified.run_id, runs.get(name));
     }
 }

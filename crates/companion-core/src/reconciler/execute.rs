@@ -115,7 +115,7 @@ impl Executor {
         };
         self.ready = false;
         if let Some(task) = &task {
-            memory.tasks.insert(task.key.clone(), task.attempt);
+            memory.started(task.key.clone(), task.attempt);
         }
         context.events.on_event(&Event::StepEnded(&step, &outcome));
         Some(Advance::Taken { outcome, task })
@@ -125,7 +125,7 @@ impl Executor {
         let problem = Problem::from(error);
         warn!("{step}: failed: {}", problem.message);
         for name in step.serves() {
-            memory.attempts.failed(name, step.work(), &problem);
+            memory.failed(name, step.work(), &problem);
         }
         self.stopped.extend(step.companion().cloned());
         self.load_failed |= matches!(step, Step::Load(_));
@@ -137,7 +137,7 @@ impl Executor {
         for (name, input) in step.attempts() {
             if self.begun.insert((name.clone(), step.work())) {
                 let jitter = (context.jitter)();
-                memory.attempts.begin(name, step.work(), input, self.now, jitter);
+                memory.begin(name, step.work(), input, self.now, jitter);
             }
         }
     }

@@ -58,8 +58,8 @@ pub async fn observe_and_plan(
     host: &Host,
     limits: &Limits,
 ) -> Reconcile {
-    let (history, at) = (memory.history(), memory.now);
-    let observed = observe(host, &desired, &history, limits).await;
+    let at = memory.now;
+    let observed = observe(host, &desired, &memory.history, limits).await;
     if let Some(error) = &observed.listing_error {
         warn!("failed to list managed units: {error}");
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{End, TaskKey};
+use super::{End, Memory, TaskKey};
 use crate::model::Monotonic;
 use crate::model::companion::CompanionName;
 use crate::model::error::{PortErrorKind, Problem};
@@ -11,14 +11,7 @@ use crate::model::revision::Fingerprint;
 use crate::plan::Plan;
 use crate::planner::backoff;
 
-/// Failures in back-off.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Attempts {
-    /// By companion and work.
-    pub failures: BTreeMap<CompanionName, BTreeMap<Work, Failure>>,
-}
-
-impl Attempts {
+impl Memory {
     /// Counts an attempt when it starts; only a later reconcile that observes its success resets the count.
     pub fn begin(
         &mut self,
@@ -28,7 +21,7 @@ impl Attempts {
         now: Monotonic,
         jitter: u16,
     ) {
-        let failures = self.failures.entry(name.clone()).or_default();
+        let failures = self.history.failures.entry(name.clone()).or_default();
         let before = failures.get(&work).filter(|failure| failure.input == input);
         let count = before.map_or(0, |failure| failure.count).saturating_add(1);
         let retry_at = now.after(backoff::delay(count, jitter));
@@ -38,7 +31,7 @@ impl Attempts {
 
     /// Records the error of the attempt counted last.
     pub fn failed(&mut self, name: &CompanionName, work: Work, problem: &Problem) {
-        let failures = self.failures.get_mut(name);
+        let failures = self.history.failures.get_mut(name);
         if let Some(failure) = failures.and_then(|failures| failures.get_mut(&work)) {
             failure.problem.clone_from(problem);
         }
@@ -54,7 +47,7 @@ impl Attempts {
         at: Monotonic,
         jitter: u16,
     ) {
-        let failures = self.failures.get_mut(name);
+        let failures = self.history.failures.get_mut(name);
         let counted = failures.and_then(|failures| failures.get_mut(work));
         let Some(failure) = counted.filter(|failure| failure.input == input) else { return };
         failure.retry_at = at.after(backoff::delay(failure.count, jitter));
@@ -64,8 +57,8 @@ impl Attempts {
     }
 
     /// Returns the end of the longest back-off.
-    pub(super) fn last_retry(&self) -> Option<Monotonic> {
-        let failures = self.failures.values().flat_map(BTreeMap::values);
+    pub fn last_retry(&self) -> Option<Monotonic> {
+        let failures = self.history.failures.values().flat_map(BTreeMap::values);
         failures.map(|failure| failure.retry_at).max()
     }
 
@@ -73,14 +66,14 @@ impl Attempts {
     /// back-off; until then, [`backoff::after_success`] shortens the next one.
     pub fn reset_backoff(&mut self, plan: &Plan, now: Monotonic) {
         for (name, work) in &plan.recovered {
-            let Some(failures) = self.failures.get_mut(name) else { continue };
+            let Some(failures) = self.history.failures.get_mut(name) else { continue };
             let Some(failure) = failures.get_mut(work) else { continue };
             failure.count = backoff::after_success(*work, failure.count);
             if failure.retry_at <= now {
                 failures.remove(work);
             }
         }
-        self.failures.retain(|_, failures| !failures.is_empty());
+        self.history.failures.retain(|_, failures| !failures.is_empty());
     }
 }
 
@@ -107,7 +100,7 @@ mod tests {
     fn repair_that_is_undone_again_and_again_is_repeated_every_20_seconds() {
         let (name, input) = (CompanionName::new("web").unwrap(), Fingerprint::of(b"input"));
         let plan = Plan { recovered: vec![(name.clone(), Work::Service)], ..Plan::default() };
-        let mut attempts = Attempts::default();
+        let mut attempts = Memory::default();
         let mut now = Monotonic::default();
         let mut delays = Vec::new();
         for _ in 0..6 {
@@ -119,6 +112,6 @@ mod tests {
         }
         assert_eq!(delays, [5, 10, 20, 20, 20, 20]);
         attempts.reset_backoff(&plan, now);
-        assert_eq!(attempts, Attempts::default(), "it lasted for its back-off");
+        assert_eq!(attempts, Memory::default(), "it lasted for its back-off");
     }
 }

@@ -30,7 +30,7 @@ validated_text! {
 
 validated_text! {
     /// The name of a network that the host already has, in the grammar of companion names.
-    NetworkName, "network", "must match [a-z][a-z0-9-]* and not name a network mode of the host",
+    NetworkName, "network", "must match [a-z][a-z0-9_-]* and not name a network mode of the host",
     |text| {
         let modes = ["host", "bridge", "none", "private", "container", "ns", "pasta", "slirp4netns"];
         text.len() <= 63 && is_word(text) && !modes.contains(&text)
