@@ -74,11 +74,7 @@ impl<'a> Output<'a> {
     }
 
     fn open(&self) -> Result<Option<Dir>, HookError> {
-        match Dir::open(self.directory, Trust::Owned) {
-            Ok(dir) => Ok(Some(dir)),
-            Err(DirError::NotFound { .. }) => Ok(None),
-            Err(other) => Err(HookError::Output(other)),
-        }
+        Dir::open_existing(self.directory, Trust::Owned).map_err(HookError::Output)
     }
 
     fn read_in(&self, dir: &Dir, key: &HostKey) -> Result<Found, HookError> {
@@ -103,7 +99,7 @@ impl<'a> Output<'a> {
     /// that needs the name.
     fn files_in(&self, dir: &Dir) -> Result<Vec<ConfigId>, HookError> {
         let entries = dir.entries(MAX_ENTRIES).map_err(HookError::Output)?;
-        let files = entries.iter().filter(|entry| is_file_or_link(entry.kind));
+        let files = entries.iter().filter(|entry| entry.kind.is_file_or_link());
         Ok(files.filter_map(|entry| self.name.id_of(entry.name_str()?)).collect())
     }
 
@@ -147,7 +143,7 @@ impl<'a> Output<'a> {
         let Some(status) = dir.status(name).map_err(HookError::Output)? else {
             return Ok(Link::Absent);
         };
-        if !is_file_or_link(status.kind) {
+        if !status.kind.is_file_or_link() {
             return Ok(Link::Unmanaged);
         }
         let target = dir.read_link(name).map_err(HookError::Output)?;
@@ -157,7 +153,7 @@ impl<'a> Output<'a> {
 
     fn read_stamp(&self, dir: &Dir) -> Option<Stamp> {
         match dir.read(&self.name.stamp(), stamp::LIMIT) {
-            Ok(found) => found.and_then(|file| Stamp::parse(&file.bytes)),
+            Ok(found) => found.and_then(|file| serde_json::from_slice(&file.bytes).ok()),
             Err(error) => {
                 tracing::debug!(%error, "failed to read the stamp");
                 None
@@ -195,7 +191,10 @@ impl<'a> Output<'a> {
     fn write_stamp(&self, dir: &Dir, stamp: Option<Stamp>) -> Result<(), HookError> {
         let name = self.name.stamp();
         match stamp {
-            Some(stamp) => dir.write(&name, stamp.to_text().as_bytes(), 0o600).map_err(in_the_way),
+            Some(stamp) => {
+                let bytes = serde_json::to_vec(&stamp).unwrap_or_default();
+                dir.write(&name, &bytes, 0o600).map_err(in_the_way)
+            }
             None if dir.status(&name).map_err(HookError::Output)?.is_some() => {
                 dir.remove(&name).map(drop).map_err(in_the_way)
             }
@@ -282,7 +281,7 @@ impl<'a> Output<'a> {
                 || entry.temporary_for().is_some_and(|target| self.name.makes(target));
             // The object at the output itself is checked when it is replaced.
             let at_output = entry.name == self.name.as_str();
-            !(at_output || (made_here && is_file_or_link(entry.kind)))
+            !(at_output || (made_here && entry.kind.is_file_or_link()))
         });
         if let Some(other) = not_ours {
             return Err(HookError::SharedDirectory {
@@ -299,11 +298,6 @@ impl<'a> Output<'a> {
 
 fn digest(key: &HostKey, contents: &[u8]) -> Fingerprint {
     Fingerprint::from_digest(&key.config(contents))
-}
-
-/// Returns whether a hook may leave an object of this kind.
-fn is_file_or_link(kind: FileKind) -> bool {
-    matches!(kind, FileKind::Regular | FileKind::Symlink)
 }
 
 /// Returns whether a directory with this status is ours and private.

@@ -30,7 +30,6 @@ pub fn unit_file(name: &CompanionName, bytes: &[u8]) -> (bool, String) {
         gid: uid,
         links: 1,
         size: bytes.len() as u64,
-        modified: None,
     };
     let mut form = QuadletForm::new(Scope::User, PodmanVersion::FLOOR);
     form.legacy = Some("Archipelago companion UI: ".to_owned());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use companion_core::model::desired::{DesiredState, Generation};
 use companion_core::ports::{DesiredStore, PortError, PortErrorKind, PortResult};
-use durable_dir::{Dir, DirError, LockFile, Trust};
+use durable_dir::{Dir, LockFile, Trust};
 use host_files::blocking;
 use host_files::errors::failed_to;
 use host_files::watch::{Place, Watch};
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::catalog::Catalog;
 use crate::inputs::{Current, Inputs};
-use crate::published::published_generation;
+use crate::published::{contents_in, published_generation};
 use crate::record::{RECORD_LIMIT, Record};
 
 mod delete;
@@ -217,14 +217,9 @@ fn try_lock(mut file: LockFile) -> PortResult<(LockFile, bool)> {
 
 /// Reads the desired state; `None` when nothing was ever recorded.
 fn read(path: &Path) -> PortResult<Option<Record>> {
-    let dir = match Dir::open(path, Trust::Owned) {
-        Ok(dir) => dir,
-        Err(DirError::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(failed_to(READ)(error)),
-    };
-    let contents = dir.read(RECORD_FILE, RECORD_LIMIT).map_err(failed_to(READ))?;
+    let contents = contents_in(path, RECORD_FILE, RECORD_LIMIT).map_err(failed_to(READ))?;
     let Some(contents) = contents else { return Ok(None) };
-    Record::from_bytes(&contents.bytes).map(Some).map_err(|why| {
+    Record::from_bytes(&contents).map(Some).map_err(|why| {
         let file = path.join(RECORD_FILE);
         let message = format!("the desired state {} is invalid: {why}", file.display());
         PortError::new(PortErrorKind::Invalid, message)

@@ -9,19 +9,19 @@
 //!
 //! *Caveats.* An operator who wants the built-in companions alone empties the file instead of deleting it.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use companion_core::model::revision::Fingerprint;
-use durable_dir::{Dir, DirError, Trust};
+use durable_dir::{Dir, DirError, FileIdentity, Trust};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, CatalogError};
 use crate::leader::Settings;
 use crate::node::Node;
+use crate::published::contents_in;
 
 /// The file in the state directory with the catalog files that were read last without an error.
 pub(crate) const LAST_GOOD_FILE: &str = "last-good-catalog.json";
@@ -86,33 +86,8 @@ struct LastGood {
     files: Vec<CatalogText>,
 }
 
-/// What tells a file from what lay at its path before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Identity {
-    File { dev: u64, ino: u64, size: u64, mtime: (i64, i64), ctime: (i64, i64) },
-    Missing,
-    Unreadable(ErrorKind),
-}
-
-impl Identity {
-    fn of(path: &Path) -> Self {
-        match fs::metadata(path) {
-            Ok(metadata) => Self::of_file(&metadata),
-            Err(error) if error.kind() == ErrorKind::NotFound => Self::Missing,
-            Err(error) => Self::Unreadable(error.kind()),
-        }
-    }
-
-    fn of_file(metadata: &Metadata) -> Self {
-        Self::File {
-            dev: metadata.dev(),
-            ino: metadata.ino(),
-            size: metadata.size(),
-            mtime: (metadata.mtime(), metadata.mtime_nsec()),
-            ctime: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
+/// A file, or why there is none.
+type Identity = Result<FileIdentity, ErrorKind>;
 
 impl Inputs {
     /// Inputs that are `settings`, and the file at `default_catalog` when they name no catalog. The last
@@ -177,7 +152,8 @@ impl Inputs {
         }
         let _one_at_a_time = lock(&self.files_in_use);
         let identify = |path: PathBuf| {
-            let identity = Identity::of(&path);
+            let found = fs::metadata(&path);
+            let identity = found.map(|data| (&data).into()).map_err(|error| error.kind());
             (path, identity)
         };
         let now: Vec<_> = self.files().into_iter().map(identify).collect();
@@ -219,7 +195,7 @@ impl Inputs {
     fn texts(&self, files: &[(PathBuf, Identity)]) -> Result<Vec<CatalogText>, InputProblem> {
         let mut texts = Vec::with_capacity(files.len());
         for (path, identity) in files {
-            if *identity == Identity::Missing && self.settings.catalogs.is_empty() {
+            if *identity == Err(ErrorKind::NotFound) && self.settings.catalogs.is_empty() {
                 if self.was_in_force(path) {
                     return Err(InputProblem::missing(path));
                 }
@@ -257,9 +233,9 @@ impl Inputs {
 
     /// What the last process that kept its catalog read.
     fn saved(&self) -> Option<LastGood> {
-        let dir = Dir::open(self.state_dir.as_ref()?, Trust::Owned).ok()?;
-        let contents = dir.read(LAST_GOOD_FILE, LAST_GOOD_LIMIT).ok()??;
-        let saved: LastGood = serde_json::from_slice(&contents.bytes).ok()?;
+        let dir = self.state_dir.as_ref()?;
+        let contents = contents_in(dir, LAST_GOOD_FILE, LAST_GOOD_LIMIT).ok()??;
+        let saved: LastGood = serde_json::from_slice(&contents).ok()?;
         (saved.version == 1).then_some(saved)
     }
 

@@ -13,7 +13,7 @@ use companion_core::model::desired::Generation;
 use companion_core::model::revision::Fingerprint;
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
 use companion_core::status::CompanionStatus;
-use durable_dir::{Dir, DirError, Trust};
+use durable_dir::{Dir, DirResult, Trust};
 use host_files::blocking;
 use host_files::errors::failed_to;
 use host_files::units::edited_copies;
@@ -173,19 +173,14 @@ pub(crate) fn published_generation(dir: &Path) -> Generation {
 const READ_STATUS: &str = "read the published status";
 
 fn status_in(path: &Path) -> PortResult<Option<StatusReport>> {
-    let dir = match Dir::open(path, Trust::Owned) {
-        Ok(dir) => dir,
-        Err(DirError::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(failed_to(READ_STATUS)(error)),
-    };
-    let contents = dir.read(STATUS_FILE, STATUS_LIMIT).map_err(failed_to(READ_STATUS))?;
+    let contents = contents_in(path, STATUS_FILE, STATUS_LIMIT).map_err(failed_to(READ_STATUS))?;
     let Some(contents) = contents else { return Ok(None) };
     let invalid = |why: String| {
         let file = path.join(STATUS_FILE);
         let message = format!("the published status {} is invalid: {why}", file.display());
         PortError::new(PortErrorKind::Invalid, message)
     };
-    let report: StatusReport = serde_json::from_slice(&contents.bytes)
+    let report: StatusReport = serde_json::from_slice(&contents)
         .map_err(|error| invalid(format!("line {}, column {}", error.line(), error.column())))?;
     if report.version != VERSION {
         return Err(invalid(format!(
@@ -257,15 +252,16 @@ async fn read_events_file(dir: &Path) -> PortResult<Vec<u8>> {
     let path = dir.to_owned();
     let attempt = "read the events";
     blocking::run(attempt, move || {
-        let dir = match Dir::open(&path, Trust::Owned) {
-            Ok(dir) => dir,
-            Err(DirError::NotFound { .. }) => return Ok(Vec::new()),
-            Err(error) => return Err(failed_to(attempt)(error)),
-        };
-        let contents = dir.read(EVENTS_FILE, 2 * EVENTS_LIMIT).map_err(failed_to(attempt))?;
-        Ok(contents.map(|contents| contents.bytes).unwrap_or_default())
+        let contents = contents_in(&path, EVENTS_FILE, 2 * EVENTS_LIMIT);
+        Ok(contents.map_err(failed_to(attempt))?.unwrap_or_default())
     })
     .await
+}
+
+/// Returns the bytes of the file `name` of the state directory `path`; `None` if either does not exist.
+pub(crate) fn contents_in(path: &Path, name: &str, limit: usize) -> DirResult<Option<Vec<u8>>> {
+    let Some(dir) = Dir::open_existing(path, Trust::Owned)? else { return Ok(None) };
+    Ok(dir.read(name, limit)?.map(|contents| contents.bytes))
 }
 
 /// Now, by the wall clock.

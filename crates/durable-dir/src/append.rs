@@ -3,11 +3,10 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::OFlags;
 
 use crate::dir::Dir;
 use crate::error::{DirError, DirResult};
-use crate::status::FileStatus;
 
 impl Dir {
     /// Appends `bytes` to the file `name`, which is created with the permission bits `mode` if missing; returns the new
@@ -20,28 +19,7 @@ impl Dir {
     /// [`DirError::Full`], [`DirError::ReadOnly`], [`DirError::Denied`], [`DirError::Io`].
     pub fn append(&self, name: &str, bytes: &[u8], mode: u32) -> DirResult<usize> {
         let path = self.join(name);
-        if let Some(status) = self.status(name)? {
-            self.refuse_irregular(name, &status)?;
-        }
-        let flags = OFlags::RDWR
-            | OFlags::APPEND
-            | OFlags::CREATE
-            | OFlags::NOFOLLOW
-            | OFlags::NONBLOCK
-            | OFlags::NOCTTY
-            | OFlags::CLOEXEC;
-        let failed = |cause| DirError::from_system("append to", &path, cause);
-        let fd = fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-        let status = FileStatus::of(&fs::fstat(&fd).map_err(failed)?);
-        self.refuse_irregular(name, &status)?;
-        if !status.is_ours() {
-            let why = format!("it belongs to user {}", status.uid);
-            return Err(DirError::Untrusted { path, why });
-        }
-        if status.mode != mode {
-            fs::fchmod(&fd, Mode::from_raw_mode(mode)).map_err(failed)?;
-        }
-        let mut file = File::from(fd);
+        let mut file = self.open_own(name, mode, OFlags::APPEND, "append to")?;
         let written = ends_line(&mut file).and_then(|whole| {
             let end: &[u8] = if whole { b"" } else { b"\n" };
             file.write_all(&[end, bytes].concat())?;

@@ -1,9 +1,10 @@
 //! `Dir`: one directory, opened by path once and accessed by descriptor.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, Mode};
+use rustix::fs::{self, AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use crate::crash_point;
@@ -13,6 +14,10 @@ use crate::name;
 use crate::status::{FileKind, FileStatus};
 use crate::trust::Trust;
 use crate::walk::{self, End};
+
+/// How a file is opened that others may have replaced: no wait for a writer, no link, no terminal.
+pub(crate) const NO_WAIT: OFlags =
+    OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// An open directory.
 ///
@@ -32,6 +37,18 @@ impl Dir {
     /// `trust`, [`DirError::Denied`], [`DirError::InvalidName`].
     pub fn open(path: impl AsRef<Path>, trust: Trust) -> DirResult<Self> {
         Self::walk_to(path.as_ref(), trust, None)
+    }
+
+    /// As [`open`](Self::open); `None` if the directory does not exist.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_existing(path: impl AsRef<Path>, trust: Trust) -> DirResult<Option<Self>> {
+        match Self::open(path, trust) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(DirError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Opens the directory at `path`; creates it and its parents if missing.
@@ -94,7 +111,7 @@ impl Dir {
     /// # Errors
     /// [`DirError::InvalidName`], [`DirError::Denied`], [`DirError::Io`].
     pub fn status(&self, name: &str) -> DirResult<Option<FileStatus>> {
-        Ok(self.stat(name)?.map(|stat| FileStatus::of(&stat)))
+        Ok(self.stat(name::checked(name)?)?.map(|stat| FileStatus::of(&stat)))
     }
 
     /// Returns the identity of `name` without following links; `None` if it does not exist.
@@ -102,7 +119,7 @@ impl Dir {
     /// # Errors
     /// As [`status`](Self::status).
     pub fn identity(&self, name: &str) -> DirResult<Option<FileIdentity>> {
-        Ok(self.stat(name)?.map(|stat| FileIdentity::from(&stat)))
+        Ok(self.stat(name::checked(name)?)?.map(|stat| FileIdentity::from(&stat)))
     }
 
     /// Removes the regular file `name`, durably; returns `false` if it did not exist.
@@ -120,19 +137,12 @@ impl Dir {
         name: &str,
         removable: impl Fn(FileKind) -> bool,
     ) -> DirResult<bool> {
-        let found = match self.status(name)? {
-            Some(status) if removable(status.kind) => {
-                fs::unlinkat(&self.fd, name, AtFlags::empty())
+        let removed = match self.status(name)? {
+            Some(status) if removable(status.kind) => self.unlink(name)?,
+            Some(FileStatus { kind, .. }) => {
+                return Err(DirError::NotARegularFile { path: self.join(name), kind });
             }
-            Some(status) => {
-                return Err(DirError::NotARegularFile { path: self.join(name), kind: status.kind });
-            }
-            None => Err(Errno::NOENT),
-        };
-        let removed = match found {
-            Ok(()) => true,
-            Err(Errno::NOENT) => false,
-            Err(cause) => return Err(DirError::from_system("remove", &self.join(name), cause)),
+            None => false,
         };
         crash_point::reached("file.unlinked", &self.path, name);
         // Also if it was already missing: an earlier removal may have crashed before its sync.
@@ -160,19 +170,46 @@ impl Dir {
         Ok(true)
     }
 
-    pub(crate) fn stat(&self, name: &str) -> DirResult<Option<fs::Stat>> {
-        match fs::statat(&self.fd, name::checked(name)?, AtFlags::SYMLINK_NOFOLLOW) {
+    /// Examines `name`, which may be longer than a caller's.
+    pub(crate) fn stat(&self, name: &str) -> DirResult<Option<Stat>> {
+        match fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::NOENT) => Ok(None),
             Err(cause) => Err(DirError::from_system("examine", &self.join(name), cause)),
         }
     }
 
-    pub(crate) fn refuse_irregular(&self, name: &str, status: &FileStatus) -> DirResult<()> {
-        if status.kind == FileKind::Regular {
-            return Ok(());
+    /// Removes `name`; returns `false` if it did not exist.
+    pub(crate) fn unlink(&self, name: &str) -> DirResult<bool> {
+        match fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(cause) => Err(DirError::from_system("remove", &self.join(name), cause)),
         }
-        Err(DirError::NotARegularFile { path: self.join(name), kind: status.kind })
+    }
+
+    /// Opens our regular file `name` with exactly the permission bits `mode`; creates it if missing.
+    pub(crate) fn open_own(
+        &self,
+        name: &str,
+        mode: u32,
+        more: OFlags,
+        attempted: &'static str,
+    ) -> DirResult<File> {
+        let path = self.join(name);
+        if let Some(status) = self.status(name)? {
+            status.kind.refuse_irregular(&path)?;
+        }
+        let flags = OFlags::RDWR | OFlags::CREATE | NO_WAIT | more;
+        let failed = |cause| DirError::from_system(attempted, &path, cause);
+        let fd = fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
+        let status = FileStatus::of(&fs::fstat(&fd).map_err(failed)?);
+        status.kind.refuse_irregular(&path)?;
+        status.refuse_unmanaged(&path)?;
+        if status.mode != mode {
+            fs::fchmod(&fd, Mode::from_raw_mode(mode)).map_err(failed)?;
+        }
+        Ok(File::from(fd))
     }
 
     pub(crate) fn sync(&self) -> DirResult<()> {

@@ -28,12 +28,11 @@ impl Dir {
     /// # Errors
     /// [`DirError::Full`], [`DirError::ReadOnly`], [`DirError::Denied`], [`DirError::InvalidName`], [`DirError::Io`].
     pub fn draft(&self, name: &str) -> DirResult<Draft> {
-        self.status(name)?.map_or(Ok(()), |status| self.refuse_irregular(name, &status))?;
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let make = |fresh: &str| fs::openat(&self.fd, fresh, flags, Mode::RUSR | Mode::WUSR);
+        if let Some(status) = self.status(name)? {
+            status.kind.refuse_irregular(self.join(name))?;
+        }
         let dir = self.try_clone()?;
-        let (temporary, _file) = Temporary::create(self, name, "write", make)?;
+        let (temporary, _file) = Temporary::file(self, name)?;
         Ok(Draft { dir, name: name.to_owned(), temporary: temporary.leave() })
     }
 }

@@ -7,7 +7,6 @@ use rustix::fs;
 
 use crate::dir::Dir;
 use crate::error::{DirError, DirResult};
-use crate::link::is_file_or_link;
 use crate::status::{FileKind, FileStatus};
 use crate::temporary;
 
@@ -100,8 +99,9 @@ impl Dir {
                 continue;
             };
             let leftover = self
-                .stat_any(name)?
-                .is_some_and(|status| is_file_or_link(status.kind) && status.is_ours());
+                .stat(name)?
+                .map(|stat| FileStatus::of(&stat))
+                .is_some_and(|status| status.kind.is_file_or_link() && status.is_ours());
             if leftover && self.unlink(name)? {
                 swept += 1;
             }
@@ -110,22 +110,5 @@ impl Dir {
             self.sync()?;
         }
         Ok(swept)
-    }
-
-    /// As `status`, for a temporary file's name, which may be longer than a caller's.
-    fn stat_any(&self, name: &str) -> DirResult<Option<FileStatus>> {
-        match fs::statat(&self.fd, name, fs::AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(FileStatus::of(&stat))),
-            Err(rustix::io::Errno::NOENT) => Ok(None),
-            Err(cause) => Err(DirError::from_system("examine", &self.join(name), cause)),
-        }
-    }
-
-    fn unlink(&self, name: &str) -> DirResult<bool> {
-        match fs::unlinkat(&self.fd, name, fs::AtFlags::empty()) {
-            Ok(()) => Ok(true),
-            Err(rustix::io::Errno::NOENT) => Ok(false),
-            Err(cause) => Err(DirError::from_system("remove", &self.join(name), cause)),
-        }
     }
 }

@@ -38,7 +38,9 @@ impl Dir {
     pub fn link(&self, name: &str, target: &str) -> DirResult<()> {
         let target = name::checked(target)?;
         let check = || match self.status(name)? {
-            Some(status) if !is_file_or_link(status.kind) => self.refuse_irregular(name, &status),
+            Some(status) if !status.kind.is_file_or_link() => {
+                status.kind.refuse_irregular(self.join(name))
+            }
             Some(_) | None => Ok(()),
         };
         check()?;
@@ -56,11 +58,6 @@ impl Dir {
     /// # Errors
     /// As [`remove`](Self::remove).
     pub fn remove_link(&self, name: &str) -> DirResult<bool> {
-        self.remove_if(name, is_file_or_link)
+        self.remove_if(name, FileKind::is_file_or_link)
     }
-}
-
-/// Returns whether a link may replace an object of this kind.
-pub(crate) fn is_file_or_link(kind: FileKind) -> bool {
-    matches!(kind, FileKind::Regular | FileKind::Symlink)
 }

@@ -3,12 +3,11 @@
 use std::fs::{File, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
 
-use rustix::fs::{self, Mode, OFlags};
+use rustix::fs::OFlags;
 
 use crate::crash_point;
 use crate::dir::Dir;
 use crate::error::{DirError, DirResult};
-use crate::status::FileStatus;
 
 /// How often a replaced lock file is reopened.
 const ATTEMPTS: usize = 4;
@@ -57,7 +56,7 @@ impl LockFile {
                     return Err(DirError::from_io("lock", &self.dir.join(&self.name), cause));
                 }
             }
-            if self.is_at_its_name()? {
+            if self.is_in_place() {
                 crash_point::reached("lock.taken", &self.dir.path, &self.name);
                 return Ok(true);
             }
@@ -70,16 +69,6 @@ impl LockFile {
         })
     }
 
-    /// Releases the lock; does nothing if it is not held.
-    ///
-    /// # Errors
-    /// [`DirError::Io`] from the file system.
-    pub fn unlock(&mut self) -> DirResult<()> {
-        self.file
-            .unlock()
-            .map_err(|cause| DirError::from_io("unlock", &self.dir.join(&self.name), cause))
-    }
-
     /// Returns whether the file is still the one that other processes find by path; a lock on another file excludes no
     /// process.
     pub fn is_in_place(&self) -> bool {
@@ -88,40 +77,8 @@ impl LockFile {
         let held = self.file.metadata().map(identity);
         matches!((found, held), (Ok(found), Ok(held)) if found == held)
     }
-
-    fn is_at_its_name(&self) -> DirResult<bool> {
-        let held = fs::fstat(&self.file)
-            .map_err(|cause| DirError::from_system("examine", &self.dir.join(&self.name), cause))?;
-        Ok(self
-            .dir
-            .stat(&self.name)?
-            .is_some_and(|found| (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)))
-    }
 }
 
 fn open_file(dir: &Dir, name: &str, mode: u32) -> DirResult<File> {
-    let path = dir.join(name);
-    if let Some(status) = dir.status(name)? {
-        dir.refuse_irregular(name, &status)?;
-    }
-    let flags = OFlags::RDWR
-        | OFlags::CREATE
-        | OFlags::NOFOLLOW
-        | OFlags::NONBLOCK
-        | OFlags::NOCTTY
-        | OFlags::CLOEXEC;
-    let failed = |cause| DirError::from_system("open the lock", &path, cause);
-    let fd = fs::openat(&dir.fd, name, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
-    let status = FileStatus::of(&fs::fstat(&fd).map_err(failed)?);
-    dir.refuse_irregular(name, &status)?;
-    if !status.is_ours() {
-        return Err(DirError::Untrusted {
-            path,
-            why: format!("it belongs to user {}", status.uid),
-        });
-    }
-    if status.mode != mode {
-        fs::fchmod(&fd, Mode::from_raw_mode(mode)).map_err(failed)?;
-    }
-    Ok(File::from(fd))
+    dir.open_own(name, mode, OFlags::empty(), "open the lock")
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::dir::Dir;
+use crate::dir::{Dir, NO_WAIT};
 use crate::error::{DirError, DirResult};
 use crate::status::{FileKind, FileStatus};
 use crate::trust::Trust;
@@ -46,8 +46,9 @@ impl Dir {
         let Some(status) = self.status(name)? else {
             return Ok(None);
         };
-        self.refuse_irregular(name, &status)?;
-        read_at(&self.fd, name.as_ref(), &self.join(name), limit)
+        let path = self.join(name);
+        status.kind.refuse_irregular(&path)?;
+        read_at(&self.fd, name.as_ref(), &path, limit)
     }
 }
 
@@ -65,7 +66,7 @@ pub fn read_file(
     let path = path.as_ref();
     match walk::walk(path, trust, None) {
         Ok(End::Entry { holder, name, status }) => {
-            refuse_irregular(path, status.kind)?;
+            status.kind.refuse_irregular(path)?;
             read_at(&holder, &name, path, limit)
         }
         Ok(End::Directory(_)) => {
@@ -100,16 +101,14 @@ fn read_at(
 ) -> DirResult<Option<FileContents>> {
     // The kind was checked before; if the object was replaced since, these flags prevent blocking on a writer,
     // following a link and acquiring a terminal.
-    let flags =
-        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let fd = match fs::openat(holder, name, flags, Mode::empty()) {
+    let fd = match fs::openat(holder, name, OFlags::RDONLY | NO_WAIT, Mode::empty()) {
         Ok(fd) => fd,
         Err(Errno::NOENT) => return Ok(None),
         Err(cause) => return Err(DirError::from_system("read", path, cause)),
     };
     let stat = fs::fstat(&fd).map_err(|cause| DirError::from_system("examine", path, cause))?;
     let status = FileStatus::of(&stat);
-    refuse_irregular(path, status.kind)?;
+    status.kind.refuse_irregular(path)?;
     let size = usize::try_from(status.size).unwrap_or(usize::MAX);
     let too_large = || DirError::TooLarge { path: path.to_owned(), limit, unit: "bytes" };
     if size > limit {
@@ -127,11 +126,4 @@ fn read_at(
         return Err(too_large());
     }
     Ok(Some(FileContents { bytes, status }))
-}
-
-fn refuse_irregular(path: &Path, kind: FileKind) -> DirResult<()> {
-    if kind == FileKind::Regular {
-        return Ok(());
-    }
-    Err(DirError::NotARegularFile { path: path.to_owned(), kind })
 }

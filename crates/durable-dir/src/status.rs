@@ -3,10 +3,11 @@
 use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
-use std::time::{Duration, SystemTime};
+use std::path::PathBuf;
 
 use rustix::fs::{FileType, Stat};
 
+use crate::error::{DirError, DirResult};
 use crate::trust::Trust;
 
 /// The kind of a file.
@@ -29,6 +30,20 @@ pub enum FileKind {
 }
 
 impl FileKind {
+    /// Returns whether [`Dir::link`](crate::Dir::link) may replace an object of this kind: a regular file or a symbolic
+    /// link.
+    pub fn is_file_or_link(self) -> bool {
+        matches!(self, Self::Regular | Self::Symlink)
+    }
+
+    /// Refuses an object at `path` that is not a regular file.
+    pub(crate) fn refuse_irregular(self, path: impl Into<PathBuf>) -> DirResult<()> {
+        match self {
+            Self::Regular => Ok(()),
+            kind => Err(DirError::NotARegularFile { path: path.into(), kind }),
+        }
+    }
+
     pub(crate) fn of(file_type: FileType) -> Self {
         match file_type {
             FileType::RegularFile => Self::Regular,
@@ -71,14 +86,10 @@ pub struct FileStatus {
     pub links: u64,
     /// The size in bytes.
     pub size: u64,
-    /// The modification time. For display only: clocks may step, and the owner can set it, so it never decides whether
-    /// two files are the same.
-    pub modified: Option<SystemTime>,
 }
 
 impl FileStatus {
     pub(crate) fn of(stat: &Stat) -> Self {
-        let since_epoch = u64::try_from(stat.st_mtime).map(Duration::from_secs);
         Self {
             kind: FileKind::of(FileType::from_raw_mode(stat.st_mode)),
             mode: stat.st_mode & 0o7777,
@@ -86,7 +97,6 @@ impl FileStatus {
             gid: stat.st_gid,
             links: widened(stat.st_nlink),
             size: u64::try_from(stat.st_size).unwrap_or(0),
-            modified: since_epoch.ok().and_then(|past| SystemTime::UNIX_EPOCH.checked_add(past)),
         }
     }
 
@@ -94,6 +104,15 @@ impl FileStatus {
     /// others may write to it, by the rules of [`Trust::Owned`] for the last directory of a path.
     pub fn distrusted(&self) -> Option<String> {
         Trust::Owned.against_directory(self, rustix::process::geteuid().as_raw(), true)
+    }
+
+    /// Refuses the file at `path` if it belongs to another user.
+    pub(crate) fn refuse_unmanaged(&self, path: impl Into<PathBuf>) -> DirResult<()> {
+        if self.is_ours() {
+            return Ok(());
+        }
+        let why = format!("it belongs to user {}", self.uid);
+        Err(DirError::Untrusted { path: path.into(), why })
     }
 
     /// Returns whether it belongs to the effective user of this process.
@@ -111,7 +130,6 @@ impl From<&Metadata> for FileStatus {
             gid: data.gid(),
             links: data.nlink(),
             size: data.size(),
-            modified: data.modified().ok(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Temporary files and links: their names, recognisable after a crash, and the rename to their final name.
 
-use rustix::fs::{self, AtFlags, RenameFlags};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use rustix::rand::{GetRandomFlags, getrandom};
 
@@ -46,6 +48,14 @@ impl<'a> Temporary<'a> {
             }
         }
         Err(failed(taken))
+    }
+
+    /// Creates an empty file for `name` that only this user can access.
+    pub(crate) fn file(dir: &'a Dir, name: &str) -> DirResult<(Self, OwnedFd)> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let make = |fresh: &str| fs::openat(&dir.fd, fresh, flags, Mode::RUSR | Mode::WUSR);
+        Self::create(dir, name, "write", make)
     }
 
     /// Returns the temporary file of that name, which [`leave`](Self::leave) returned.

@@ -69,15 +69,7 @@ mod tests {
     const US: u32 = 1000;
 
     fn owned_by(uid: u32, gid: u32, mode: u32) -> FileStatus {
-        FileStatus {
-            kind: FileKind::Directory,
-            mode,
-            uid,
-            gid,
-            links: 2,
-            size: 4096,
-            modified: None,
-        }
+        FileStatus { kind: FileKind::Directory, mode, uid, gid, links: 2, size: 4096 }
     }
 
     #[test]

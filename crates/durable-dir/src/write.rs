@@ -7,7 +7,7 @@ use rustix::fs::{self, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::crash_point;
-use crate::dir::Dir;
+use crate::dir::{Dir, NO_WAIT};
 use crate::error::{DirError, DirResult};
 use crate::status::FileStatus;
 use crate::sync;
@@ -33,15 +33,7 @@ impl Dir {
     /// # Errors
     /// As [`write`](Self::write), and [`DirError::Untrusted`] for another user's file.
     pub fn write_unless_unmanaged(&self, name: &str, bytes: &[u8], mode: u32) -> DirResult<()> {
-        self.replace(name, bytes, mode, |status| {
-            if status.is_ours() {
-                return Ok(());
-            }
-            Err(DirError::Untrusted {
-                path: self.join(name),
-                why: format!("it belongs to user {}", status.uid),
-            })
-        })
+        self.replace(name, bytes, mode, |status| status.refuse_unmanaged(self.join(name)))
     }
 
     /// Writes `bytes` to the file `name` only if it does not exist; returns `false` if it does.
@@ -68,12 +60,9 @@ impl Dir {
         let Some(status) = self.status(name)? else {
             return Ok(false);
         };
-        self.refuse_irregular(name, &status)?;
+        status.kind.refuse_irregular(self.join(name))?;
         let failed = |cause| DirError::from_system("persist", &self.join(name), cause);
-        // If the file was replaced since, these flags prevent blocking.
-        let flags =
-            OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = match fs::openat(&self.fd, name, flags, Mode::empty()) {
+        let file = match fs::openat(&self.fd, name, OFlags::RDONLY | NO_WAIT, Mode::empty()) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(false),
             Err(cause) => return Err(failed(cause)),
@@ -92,7 +81,7 @@ impl Dir {
     ) -> DirResult<()> {
         let check = || {
             self.status(name)?.map_or(Ok(()), |status| {
-                self.refuse_irregular(name, &status)?;
+                status.kind.refuse_irregular(self.join(name))?;
                 agree(&status)
             })
         };
@@ -105,10 +94,7 @@ impl Dir {
 
     /// Creates a temporary file for `name`, with mode and contents synced to disk.
     fn temporary_file(&self, name: &str, bytes: &[u8], mode: u32) -> DirResult<Temporary<'_>> {
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let make = |fresh: &str| fs::openat(&self.fd, fresh, flags, Mode::RUSR | Mode::WUSR);
-        let (temporary, fd) = Temporary::create(self, name, "write", make)?;
+        let (temporary, fd) = Temporary::file(self, name)?;
         let path = self.join(name);
         // Before the first byte: a file readable by others must never have contents, regardless of the `umask`.
         fs::fchmod(&fd, Mode::from_raw_mode(mode))

@@ -177,13 +177,8 @@ impl ImageRecords {
         Dir::create(&self.dir, 0o700, Trust::Owned)
     }
 
-    /// Opens the directory, if it exists.
     fn open(&self) -> DirResult<Option<Dir>> {
-        match Dir::open(&self.dir, Trust::Owned) {
-            Ok(dir) => Ok(Some(dir)),
-            Err(DirError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
+        Dir::open_existing(&self.dir, Trust::Owned)
     }
 }
 

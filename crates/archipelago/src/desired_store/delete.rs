@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use companion_core::ports::{PortError, PortErrorKind, PortResult};
-use durable_dir::{Dir, DirError, DirResult, FileKind, Trust};
+use durable_dir::{Dir, DirResult, FileKind, Trust};
 use host_files::blocking;
 use host_files::errors::failed_to;
 
@@ -51,12 +51,10 @@ fn deleted(path: &Path) -> DirResult<Vec<PathBuf>> {
     let dir = Dir::open(path, Trust::Owned)?;
     dir.sweep_temporary_files()?;
     for name in DIRECTORIES {
-        match Dir::open(path.join(name), Trust::Owned) {
-            Ok(inner) => empty(&inner)?,
-            Err(DirError::NotFound { .. }) => continue,
-            Err(error) => return Err(error),
+        if let Some(inner) = Dir::open_existing(path.join(name), Trust::Owned)? {
+            empty(&inner)?;
+            dir.remove_empty_directory(name)?;
         }
-        dir.remove_empty_directory(name)?;
     }
     for name in FILES {
         dir.remove_link(name)?;
@@ -77,7 +75,7 @@ fn empty(dir: &Dir) -> DirResult<()> {
     for entry in dir.entries(ENTRY_LIMIT)? {
         let Some(name) = entry.name_str() else { continue };
         let kind = dir.status(name)?.map(|status| status.kind);
-        if matches!(kind, Some(FileKind::Regular | FileKind::Symlink)) {
+        if kind.is_some_and(FileKind::is_file_or_link) {
             dir.remove_link(name)?;
         }
     }

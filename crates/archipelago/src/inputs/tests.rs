@@ -1,4 +1,5 @@
 use super::*;
+use std::os::unix::fs::MetadataExt as _;
 
 struct Bench {
     place: tempfile::TempDir,

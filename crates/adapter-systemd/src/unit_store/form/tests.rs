@@ -66,7 +66,7 @@ proptest! {
         prop_assume!(!bytes.windows(12).any(|window| window == b"archy-lnd-ui"));
         let uid = rustix::process::geteuid().as_raw();
         let (kind, mode, gid, links) = (FileKind::Regular, 0o644, 0, 1);
-        let status = FileStatus { kind, mode, uid, gid, links, size: 0, modified: None };
+        let status = FileStatus { kind, mode, uid, gid, links, size: 0 };
         let found = Found::of(&form(Some(LEGACY)), &name(), FileContents { bytes, status });
         prop_assert!(matches!(found, Found::Unmanaged { .. }), "unrelated bytes are managed");
     }

@@ -41,11 +41,8 @@ impl UnitPlace {
         let unusable = |error: DirError| CommandError::host(chain(&error));
         let shown = self.path();
         let shown = shown.display();
-        let found = match Dir::open(&self.directory, Trust::Owned) {
-            Ok(dir) => dir.read(UNIT, UNIT_LIMIT),
-            Err(DirError::NotFound { .. }) => Ok(None),
-            Err(error) => return Err(unusable(error)),
-        };
+        let dir = Dir::open_existing(&self.directory, Trust::Owned).map_err(unusable)?;
+        let found = dir.map_or(Ok(None), |dir| dir.read(UNIT, UNIT_LIMIT));
         let unmanaged = |why: &str, fix: String| Ok(FoundUnit::Unmanaged { why: why.into(), fix });
         match found {
             Ok(None) => {
@@ -118,11 +115,8 @@ impl CatalogPlace {
     }
 
     pub(super) fn find(&self) -> CommandResult<FoundCatalog> {
-        let found = match Dir::open(&self.directory, Trust::Owned) {
-            Ok(dir) => dir.status(&self.name),
-            Err(DirError::NotFound { .. }) => Ok(None),
-            Err(error) => Err(error),
-        };
+        let dir = Dir::open_existing(&self.directory, Trust::Owned);
+        let found = dir.and_then(|dir| dir.map_or(Ok(None), |dir| dir.status(&self.name)));
         match found.map_err(|error| CommandError::host(chain(&error)))? {
             None => Ok(FoundCatalog::Absent),
             Some(_) => Ok(self.wanted.in_file(&self.path())),

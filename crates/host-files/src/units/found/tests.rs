@@ -18,7 +18,6 @@ fn file(bytes: impl AsRef<[u8]>) -> FileContents {
         gid: 0,
         links: 1,
         size: u64::try_from(bytes.len()).unwrap(),
-        modified: None,
     };
     FileContents { bytes, status }
 }
