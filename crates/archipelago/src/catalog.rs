@@ -360,32 +360,6 @@ impl Catalog {
     pub fn apps(&self) -> impl Iterator<Item = (&AppId, &BTreeSet<CompanionName>)> {
         self.apps.iter()
     }
-
-    /// Returns the known app with the most similar id, as a suggestion for a typo.
-    pub fn nearest_app(&self, id: &str) -> Option<&AppId> {
-        nearest(self.apps.keys(), AppId::as_str, id)
-    }
-
-    /// Returns the companion with the most similar name, as a suggestion for a typo.
-    pub fn nearest_companion(&self, name: &str) -> Option<&CompanionName> {
-        nearest(self.companions.keys(), CompanionName::as_str, name)
-    }
-}
-
-/// Returns the one of `known` that `given` may be a typing error of, or the beginning.
-fn nearest<'k, T>(
-    known: impl Iterator<Item = &'k T> + Clone,
-    text: fn(&T) -> &str,
-    given: &str,
-) -> Option<&'k T> {
-    let nearest = known.clone().min_by_key(|one| edit_distance(text(one), given))?;
-    let within = edit_distance(text(nearest), given) <= 1 + given.len() / 4;
-    let begins = |one: &T| given.len() >= 3 && text(one).starts_with(given);
-    if within || begins(nearest) {
-        Some(nearest)
-    } else {
-        known.into_iter().find(|one| begins(one))
-    }
 }
 
 /// Reads the catalog file at `path`.
@@ -395,22 +369,6 @@ pub(crate) fn read(path: &Path) -> Result<String, CatalogError> {
 
 fn shown(path: &Path) -> String {
     path.display().to_string().escape_debug().to_string()
-}
-
-/// The number of single-character edits between two short texts (Levenshtein's distance).
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().take(64).enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

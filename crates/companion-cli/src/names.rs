@@ -98,11 +98,21 @@ fn unknown(catalog: &Catalog, text: &str) -> CommandError {
 /// Suggests the nearest name, with apps before companions.
 fn suggestion(catalog: &Catalog, text: &str) -> String {
     let lower = text.to_lowercase();
-    let near = catalog.nearest_app(&lower).map(AppId::as_str);
-    match near.or_else(|| catalog.nearest_companion(&lower).map(CompanionName::as_str)) {
+    let near = nearest(catalog.apps().map(|(app, _)| app.as_str()), &lower);
+    match near.or_else(|| nearest(catalog.companions().map(|spec| spec.name.as_str()), &lower)) {
         Some(name) => format!("did you mean `{name}`?"),
         None => "`companion catalog` lists the apps and their companions".to_owned(),
     }
+}
+
+/// Returns the one of `known` that `given` may be a typing error of, or else the beginning.
+fn nearest<'k>(known: impl Iterator<Item = &'k str>, given: &str) -> Option<&'k str> {
+    let known = known.collect::<Vec<_>>();
+    let distance = |name: &&&str| strsim::levenshtein(name, given);
+    let near =
+        known.iter().min_by_key(distance).filter(|name| distance(name) <= 1 + given.len() / 4);
+    let begins = |name: &&&str| given.len() >= 3 && name.starts_with(given);
+    near.or_else(|| known.iter().find(begins)).copied()
 }
 
 fn quoted<'n>(names: impl Iterator<Item = &'n str>) -> String {
@@ -166,6 +176,17 @@ mod tests {
         assert_eq!(hint("LND"), "did you mean `lnd`?");
         assert!(hint("nextcloud").contains("companion catalog"));
         assert_eq!(install("lnd").unwrap().note, None);
+    }
+
+    #[test]
+    fn nearest_app_is_suggested_for_a_typo_only() {
+        let catalog = Catalog::builtin();
+        let nearest = |id| nearest(catalog.apps().map(|(app, _)| app.as_str()), id);
+        assert_eq!(nearest("bitcoin-knot"), Some("bitcoin-knots"));
+        assert_eq!(nearest("electrmx"), Some("electrumx"));
+        assert_eq!(nearest("mempool"), Some("mempool-electrs"));
+        assert_eq!(nearest("nextcloud"), None);
+        assert_eq!(nearest(""), None);
     }
 
     #[test]

@@ -93,17 +93,6 @@ fn built_in_catalog_has_all_companions_on_the_default_node() {
 }
 
 #[test]
-fn nearest_app_is_suggested_for_a_typo_only() {
-    let catalog = Catalog::builtin();
-    let nearest = |id| catalog.nearest_app(id).map(AppId::as_str);
-    assert_eq!(nearest("bitcoin-knot"), Some("bitcoin-knots"));
-    assert_eq!(nearest("electrmx"), Some("electrumx"));
-    assert_eq!(nearest("mempool"), Some("mempool-electrs"));
-    assert_eq!(nearest("nextcloud"), None);
-    assert_eq!(nearest(""), None);
-}
-
-#[test]
 fn custom_companion_gets_the_built_in_hardening() {
     let companions = parse(
         r#"
