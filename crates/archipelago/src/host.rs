@@ -165,24 +165,23 @@ impl HostError {
     }
 }
 
-/// Returns the state directory of a user: `$XDG_STATE_HOME/companion`, else `~/.local/state/companion`
-/// (XDG Base Directory Specification).
+/// Returns the state directory of a user: `$XDG_STATE_HOME/companion`, else `~/.local/state/companion`.
 pub fn user_state_dir() -> Option<PathBuf> {
-    let absolute =
-        |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_STATE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-        .map(|dir| dir.join("companion"))
+    Some(user_dir("XDG_STATE_HOME", ".local/state")?.join("companion"))
 }
 
 /// The usual catalog file of a user, which need not exist: `companion/catalog.toml` in `XDG_CONFIG_HOME`, else in
 /// `~/.config`.
 pub fn user_catalog() -> Option<PathBuf> {
+    Some(user_dir("XDG_CONFIG_HOME", ".config")?.join("companion/catalog.toml"))
+}
+
+/// Returns a base directory of this user, `usual` in the home unless `variable` says otherwise; relative paths are ignored
+/// (XDG Base Directory Specification).
+pub fn user_dir(variable: &str, usual: &str) -> Option<PathBuf> {
     let absolute =
         |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_CONFIG_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".config")))
-        .map(|config| config.join("companion/catalog.toml"))
+    absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(usual)))
 }
 
 /// The runner of hooks with the built-in ones. Creates the state directory of `store` and the host key.

@@ -6,6 +6,7 @@ use std::path::Path;
 use adapter_systemd::Scope;
 use archipelago_companions::Catalog;
 use archipelago_companions::catalog::{CatalogError, CatalogFile};
+use archipelago_companions::host::user_dir;
 use companion_core::error_chain::chain;
 use durable_dir::{Dir, Trust};
 use serde_json::json;
@@ -91,12 +92,7 @@ fn own_data_directory(scope: Scope) -> Option<String> {
     if scope == Scope::System {
         return Some(SYSTEM_DATA.to_owned());
     }
-    let absolute = |name: &str| {
-        let value = std::env::var_os(name).map(std::path::PathBuf::from);
-        value.filter(|path| path.is_absolute())
-    };
-    let data = absolute("XDG_DATA_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))?;
+    let data = user_dir("XDG_DATA_HOME", ".local/share")?;
     data.join("companion").to_str().map(str::to_owned)
 }
 
