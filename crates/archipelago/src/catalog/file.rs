@@ -1,6 +1,6 @@
 //! Catalog files: TOML, in which an unknown key is an error with its line and column.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::path::{Component, Path};
@@ -11,7 +11,6 @@ use companion_core::model::hook::{HookProgram, HookSpec};
 use companion_core::model::image::{BuildSource, ImageRef, ImageSource, PullSource};
 use durable_dir::{DirError, Trust, read_file};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::place::{described, locate};
 use super::{CatalogError, Place, builtin};
@@ -101,7 +100,7 @@ struct Given {
 #[derive(Deserialize)]
 struct GivenEntry {
     #[serde(default)]
-    container: BTreeMap<String, IgnoredAny>,
+    container: toml::Table,
 }
 
 /// Where an image comes from.
@@ -168,10 +167,10 @@ impl CatalogFile {
                 return Err(CatalogError::Twice { place, companion });
             }
         }
-        let entries = file.companions.iter_mut().zip(&given.companions);
-        for (number, (entry, given)) in entries.enumerate() {
-            let hardened = entry.harden(&given.container);
-            hardened.map_err(|error| source.companion(number, &entry.name, error))?;
+        for (entry, given) in file.companions.iter_mut().zip(given.companions) {
+            if let Some(container) = &mut entry.container {
+                *container = hardened(given.container).map_err(syntax)?;
+            }
         }
         file.source = source;
         Ok(file)
@@ -216,36 +215,15 @@ fn merge(under: &mut toml::Table, over: toml::Table) {
     }
 }
 
-impl CompanionEntry {
-    /// Gives a container what Archipelago's own have, apart from the fields that are `given`.
-    fn harden(&mut self, given: &BTreeMap<String, IgnoredAny>) -> Result<(), InvalidValue> {
-        let Some(container) = &mut self.container else { return Ok(()) };
-        let left_out = |field: &str| !given.contains_key(field);
-        let own = builtin::hardened()?;
-        if left_out("user") {
-            container.user = own.user;
-        }
-        if left_out("memory") {
-            container.memory = own.memory;
-        }
-        if left_out("drop_all_capabilities") {
-            container.drop_all_capabilities = own.drop_all_capabilities;
-        }
-        if left_out("capabilities") {
-            container.capabilities = own.capabilities;
-        }
-        if left_out("no_new_privileges") {
-            container.no_new_privileges = own.no_new_privileges;
-        }
-        if left_out("working_dir") {
-            container.working_dir = own.working_dir;
-        }
-        if left_out("restart_delay") {
-            container.restart_delay = own.restart_delay;
-        }
-        Ok(())
-    }
+/// Returns the container with what Archipelago's own have, apart from the fields that are `given`.
+fn hardened(given: toml::Table) -> Result<ContainerSpec, toml::de::Error> {
+    let own = builtin::hardened().map_err(serde::de::Error::custom)?;
+    let mut fields = toml::Table::try_from(own).map_err(serde::de::Error::custom)?;
+    fields.extend(given);
+    fields.try_into()
+}
 
+impl CompanionEntry {
     fn spec(self, node: &Node) -> Result<(Vec<AppId>, CompanionSpec), InvalidValue> {
         let name = self.name;
         let description = self.description.unwrap_or_else(|| format!("companion {name}"));
