@@ -51,13 +51,13 @@ pub(crate) fn run(_arguments: &Arguments, output: &Output) -> CommandResult {
             );
             output.line("events: its 30 s resync detects each fault.");
         }
-        let mut stage = Stage::new()?;
-        acts::play_all(&mut stage, |act, number| {
+        let show = |act: &Act, number: usize| {
             if !output.is_json() {
                 print_act(act, number, output);
             }
-        })
-        .await?;
+        };
+        let mut stage = Stage::new(&show);
+        acts::play_all(&mut stage).await?;
         stage.manager_ends().await;
         let violations = stage.host.violations();
         let ok = violations.is_empty() && stage.acts.iter().all(Act::is_good);
@@ -78,16 +78,16 @@ pub(crate) fn run(_arguments: &Arguments, output: &Output) -> CommandResult {
 
 fn print_act(act: &Act, number: usize, output: &Output) {
     output.line("");
-    output.line(output.styled(Style::Strong, &format!("{number}. {}", act.title)));
-    output.line(format!("   {}", act.happened));
+    output.line(output.styled(Style::Strong, &format!("{number}. {}", act.scene.title)));
+    output.line(format!("   {}", act.scene.happened));
     for (after, step) in &act.steps {
         output.line(format!("   {:>9}  {step}", format!("+{}", tenths(*after))));
     }
     if act.steps.is_empty() {
         output.line("              (nothing to do)");
     }
-    let promise = act.promise;
-    match (act.true_after, act.kept) {
+    let promise = act.scene.promise;
+    match (act.true_after, act.is_kept()) {
         (None, _) => {
             let rest = act.untruth.as_deref().unwrap_or("unknown");
             output.line(format!("   {} {rest}", output.styled(Style::Bad, "not repaired:")));
@@ -123,7 +123,7 @@ fn columns(counts: &Counts) -> [(&'static str, u32); 6] {
     ]
 }
 
-fn print_summary(stage: &Stage, violations: usize, real: Duration, output: &Output) {
+fn print_summary(stage: &Stage<'_>, violations: usize, real: Duration, output: &Output) {
     let mut table = Table::default();
     let [a, b, c, d, e, f] = columns(&Counts::default()).map(|(word, _)| word.to_owned());
     table.row(["scenario".to_owned(), "repaired after".to_owned(), a, b, c, d, e, f]);
@@ -131,7 +131,7 @@ fn print_summary(stage: &Stage, violations: usize, real: Duration, output: &Outp
         let after = act.true_after.map_or("never".to_owned(), tenths);
         let flag = if act.is_good() { "" } else { " (!)" };
         let [a, b, c, d, e, f] = columns(&act.counts).map(|(_, count)| count.to_string());
-        table.row([format!("{}{flag}", act.title), after, a, b, c, d, e, f]);
+        table.row([format!("{}{flag}", act.scene.title), after, a, b, c, d, e, f]);
     }
     output.line("");
     table.lines().iter().for_each(|line| output.line(line));
@@ -150,12 +150,12 @@ fn as_json(act: &Act) -> Value {
     let step =
         |(after, step): &(Duration, String)| json!({ "after": after.as_secs_f64(), "step": step });
     let mut value = json!({
-        "title": act.title,
-        "happened": act.happened,
+        "title": act.scene.title,
+        "happened": act.scene.happened,
         "steps": act.steps.iter().map(step).collect::<Vec<_>>(),
         "true_after": act.true_after.map(|after| after.as_secs_f64()),
-        "promise": act.promise,
-        "kept": act.kept,
+        "promise": act.scene.promise,
+        "kept": act.is_kept(),
     });
     for (word, count) in columns(&act.counts) {
         value[word] = count.into();

@@ -26,35 +26,8 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// The interval between checks while everything is as desired.
 const GLANCE_WHILE_TRUE: Duration = Duration::from_millis(500);
 
-/// A scenario and its result.
+/// A scenario.
 #[derive(Debug)]
-pub(super) struct Act {
-    /// A short title.
-    pub(super) title: &'static str,
-    /// The fault, in one sentence.
-    pub(super) happened: &'static str,
-    /// The steps taken, each with the time since the fault.
-    pub(super) steps: Vec<(Duration, String)>,
-    /// The time until everything was repaired; `None` if it was not.
-    pub(super) true_after: Option<Duration>,
-    /// What remains unrepaired.
-    pub(super) untruth: Option<String>,
-    /// The promise about the repair.
-    pub(super) promise: &'static str,
-    /// Whether the repair kept the promise.
-    pub(super) kept: bool,
-    /// The cost of the repair.
-    pub(super) counts: Counts,
-}
-
-impl Act {
-    /// Returns whether everything was repaired as promised.
-    pub(super) fn is_good(&self) -> bool {
-        self.true_after.is_some() && self.untruth.is_none() && self.kept
-    }
-}
-
-/// A scenario before it runs.
 pub(super) struct Scene {
     /// A short title.
     pub(super) title: &'static str,
@@ -66,8 +39,35 @@ pub(super) struct Scene {
     pub(super) keeps: fn(&Counts) -> bool,
 }
 
+/// A scenario and its result.
+#[derive(Debug)]
+pub(super) struct Act {
+    /// The scenario.
+    pub(super) scene: Scene,
+    /// The steps taken, each with the time since the fault.
+    pub(super) steps: Vec<(Duration, String)>,
+    /// The time until everything was repaired; `None` if it was not.
+    pub(super) true_after: Option<Duration>,
+    /// What remains unrepaired.
+    pub(super) untruth: Option<String>,
+    /// The cost of the repair.
+    pub(super) counts: Counts,
+}
+
+impl Act {
+    /// Returns whether the repair kept the promise.
+    pub(super) fn is_kept(&self) -> bool {
+        (self.scene.keeps)(&self.counts)
+    }
+
+    /// Returns whether everything was repaired as promised.
+    pub(super) fn is_good(&self) -> bool {
+        self.true_after.is_some() && self.untruth.is_none() && self.is_kept()
+    }
+}
+
 /// The host, the manager and the completed scenarios.
-pub(super) struct Stage {
+pub(super) struct Stage<'s> {
     /// The host.
     pub(super) host: FakeHost,
     /// The completed scenarios.
@@ -75,6 +75,8 @@ pub(super) struct Stage {
     catalog: Catalog,
     record: Arc<Record>,
     manager: Option<Manager>,
+    /// Shows an act and its number when it has ended.
+    show: &'s dyn Fn(&Act, usize),
 }
 
 struct Manager {
@@ -82,14 +84,14 @@ struct Manager {
     shutdown: CancellationToken,
 }
 
-impl Stage {
+impl<'s> Stage<'s> {
     /// Creates an empty host without a manager.
-    pub(super) fn new() -> CommandResult<Self> {
+    pub(super) fn new(show: &'s dyn Fn(&Act, usize)) -> Self {
         let catalog = Catalog::builtin();
         let host = sim::host(&catalog);
         host.require_leader(true);
         let record = Arc::new(Record { host: host.clone(), steps: Mutex::default() });
-        Ok(Self { host, acts: Vec::new(), catalog, record, manager: None })
+        Self { host, acts: Vec::new(), catalog, record, manager: None, show }
     }
 
     /// Returns a built-in companion.
@@ -135,7 +137,7 @@ impl Stage {
     }
 
     /// Runs a scenario: injects its fault by `deed`, and watches until everything is repaired.
-    pub(super) async fn play(&mut self, scene: Scene, deed: impl AsyncFnOnce(&mut Self)) -> &Act {
+    pub(super) async fn play(&mut self, scene: Scene, deed: impl AsyncFnOnce(&mut Self)) {
         let (before, since) = (self.host.counts(), self.host.now());
         self.record.take();
         let sight = Sight::default();
@@ -155,17 +157,15 @@ impl Stage {
         let counts = self.host.counts().since(before);
         let steps = self.record.take();
         let after = |(at, step): (Duration, String)| (at.saturating_sub(since), step);
-        self.acts.push(Act {
-            title: scene.title,
-            happened: scene.happened,
+        let act = Act {
+            scene,
             steps: steps.into_iter().map(after).collect(),
             true_after: untruth.is_none().then(|| true_since.saturating_sub(since)),
             untruth,
-            promise: scene.promise,
-            kept: (scene.keeps)(&counts),
             counts,
-        });
-        &self.acts[self.acts.len() - 1]
+        };
+        (self.show)(&act, self.acts.len() + 1);
+        self.acts.push(act);
     }
 }
 
