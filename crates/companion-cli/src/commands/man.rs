@@ -1,4 +1,4 @@
-//! `companion man`: the manual pages, generated from the help texts and the schema of catalog files.
+//! `companion man`: the manual pages, generated from the help texts and the reference of catalog files.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, command: clap::Command, output: &Output) -> CommandResult {
     let date = date(SystemTime::now(), std::env::var("SOURCE_DATE_EPOCH").ok().as_deref());
     if arguments.catalog_page {
-        output.bytes(catalog::page(&archipelago_companions::catalog::schema(), &date).as_bytes());
+        output.bytes(catalog::page(&date).as_bytes());
         return Ok(Verdict::Done);
     }
     let mut command = command.disable_help_subcommand(true);
