@@ -20,7 +20,7 @@ use crate::random::Random;
 use crate::simulation::checks::{
     as_desired, kept_running, no_violations, nothing_done, rules_kept,
 };
-use crate::simulation::{Daemon, virtual_time};
+use crate::simulation::{ManagedHost, virtual_time};
 use companions::{COMPANIONS, Companions};
 use faults::{drawn, failing_calls, lose_everything};
 use report::OUTAGE;
@@ -52,10 +52,8 @@ pub fn soak(seed: u64, hours: u64) -> Result<Report, String> {
                 soak.report.memory.push(resident());
             }
         }
-        if let Some(daemon) = soak.daemon.take() {
-            let wrong = daemon.end(End::ShutDown).await.err();
-            soak.report.findings.extend(wrong.map(|wrong| format!("last shutdown: {wrong}")));
-        }
+        let wrong = soak.managed.end(End::ShutDown).await.err();
+        soak.report.findings.extend(wrong.map(|wrong| format!("last shutdown: {wrong}")));
         let Watch { reconciles, wrong, .. } = std::mem::take(&mut *locked(&soak.watch));
         soak.report.findings.extend(grown(&soak.report.memory));
         Ok(Report {
@@ -99,16 +97,9 @@ impl Watch {
     }
 }
 
-fn start(host: &FakeHost, watch: &Arc<Mutex<Watch>>) -> Daemon {
-    let (watch, seen) = (Arc::clone(watch), host.clone());
-    Daemon::start(host, Node::reconciler_of(host), move |reconcile| {
-        locked(&watch).saw(&seen, reconcile);
-    })
-}
-
 struct Soak {
     companions: Companions,
-    daemon: Option<Daemon>,
+    managed: ManagedHost,
     watch: Arc<Mutex<Watch>>,
     random: Random,
     report: Report,
@@ -118,11 +109,16 @@ impl Soak {
     async fn new(seed: u64) -> Result<Self, String> {
         let companions = Companions::new();
         let watch = Arc::new(Mutex::new(Watch::default()));
-        let daemon = Some(start(&companions.host, &watch));
+        let (host, seen) = (companions.host.clone(), Arc::clone(&watch));
+        let saw = {
+            let host = host.clone();
+            Arc::new(move |reconcile: &_| locked(&seen).saw(&host, reconcile))
+        };
+        let managed = ManagedHost::new(host, Box::new(Node::reconciler_of)).supervised(saw);
         tokio::time::sleep(HOUR).await;
         as_desired(&companions.host)?;
         let (random, report) = (Random::new(seed), Report::default());
-        Ok(Self { companions, daemon, watch, random, report })
+        Ok(Self { companions, managed, watch, random, report })
     }
 
     /// One hour with one event.
@@ -185,12 +181,12 @@ impl Soak {
             tokio::time::sleep(Duration::from_secs(60 * (1 + self.random.below(20)))).await;
             undone.iter().for_each(|fault| fault.apply(&self.companions.host, &spec));
         }
-        if !undone.is_empty() || self.daemon.is_none() {
+        if !undone.is_empty() || !self.managed.is_running() {
             what.push_str(OUTAGE);
         }
         self.open();
-        if self.daemon.is_none() {
-            self.daemon = Some(start(&self.companions.host, &self.watch));
+        if !self.managed.is_running() {
+            self.managed.start();
         }
         (at, what, self.may_restart_others(&faults, at))
     }
@@ -211,9 +207,7 @@ impl Soak {
         if !boots {
             tokio::time::sleep(Duration::from_millis(self.random.below(40_000))).await;
         }
-        if let Some(daemon) = self.daemon.take()
-            && let Err(wrong) = daemon.end(end).await
-        {
+        if let Err(wrong) = self.managed.end(end).await {
             locked(&self.watch).wrong.push(wrong);
         }
         if !boots {

@@ -15,6 +15,7 @@ use crate::node::{Node, in_words, name, running_since};
 use crate::simulation::checks::{
     as_desired, kept_running, no_violations, nothing_done, rules_kept,
 };
+use crate::simulation::{Intent, ManagedHost};
 
 /// The maximum age of timestamps on a host at the start of a run; older ones are equivalent.
 pub(super) const ORIGIN: Duration = Duration::from_secs(60);
@@ -48,11 +49,10 @@ pub(super) struct Finished {
     pub(super) took: Duration,
 }
 
-/// The host of a run with its manager and gate.
+/// A managed host with the gate of a run.
 pub(super) struct Run<'w> {
     workload: &'w Workload,
-    host: FakeHost,
-    manager: Arc<Reconciler>,
+    managed: ManagedHost,
     gate: Arc<Boundaries>,
     /// The host at the start of the last manager.
     began: World,
@@ -121,20 +121,20 @@ impl<'w> Run<'w> {
         stop: Option<Stop>,
     ) -> Result<Self, String> {
         let host = host_of(&start.world).await;
-        let manager = Node::reconciler_of(&host);
+        let managed = ManagedHost::new(host, Box::new(Node::reconciler_of));
         if !start.crashed {
             // It has been running and knows the containers; its successor does not.
-            let _ = pass(&host, &manager).await?;
+            let _ = pass(&managed.host, &managed.manager).await?;
         }
-        let gate = Arc::new(Boundaries::new(&host, stop));
-        host.set_gate(gate.clone());
-        Ok(Self { workload, host, manager, gate, began: start.world.clone() })
+        let gate = Arc::new(Boundaries::new(&managed.host, stop));
+        managed.host.set_gate(gate.clone());
+        Ok(Self { workload, managed, gate, began: start.world.clone() })
     }
 
     /// Runs to the end and returns the first violation.
     pub(super) async fn finish(&mut self, start: &Start) -> Result<Finished, String> {
         let result = self.steps_from(start.op, start.crashed).await;
-        self.host.remove_gate();
+        self.managed.host.remove_gate();
         result
     }
 
@@ -153,26 +153,26 @@ impl<'w> Run<'w> {
                 return Err(what);
             }
         }
-        self.host.remove_gate();
-        self.manager.shut_down().await;
+        self.managed.host.remove_gate();
+        self.managed.manager.shut_down().await;
         // In-flight work of the other process is dropped when its tasks are polled next.
         tokio::task::yield_now().await;
-        if let Some(leader) = self.host.leader() {
+        if let Some(leader) = self.managed.host.leader() {
             return Err(format!("actor {leader} died, but still leads"));
         }
         match crash {
             Crash::Killed => {}
-            Crash::PowerLost(outcome) => self.host.power_loss_leaving(outcome),
+            Crash::PowerLost(outcome) => self.managed.host.power_loss_leaving(outcome),
         }
-        let left = self.host.world().rebased(self.host.now(), ORIGIN);
+        let left = self.managed.host.world().rebased(self.managed.host.now(), ORIGIN);
         self.start_manager();
         let finished = self.steps_from(gate.op(), true).await?;
         Ok((left, finished))
     }
 
     fn start_manager(&mut self) {
-        self.manager = Node::reconciler_of(&self.host);
-        self.began = self.host.world();
+        self.managed.start();
+        self.began = self.managed.host.world();
     }
 
     async fn steps_from(&mut self, first: usize, crashed: bool) -> Result<Finished, String> {
@@ -182,7 +182,7 @@ impl<'w> Run<'w> {
             self.gate.begin(number);
             if crashed && number == first && op.is_asked_again() {
                 // The manager restarts before the next request.
-                let _ = pass(&self.host, &self.manager).await?;
+                let _ = pass(&self.managed.host, &self.managed.manager).await?;
             }
             self.step(*op).await?;
         }
@@ -191,24 +191,19 @@ impl<'w> Run<'w> {
     }
 
     async fn step(&mut self, op: Op) -> Result<(), String> {
-        let host = &self.host;
+        let host = &self.managed.host;
         match op {
-            Op::Install(spec) => {
-                let recorded = host.record_install(&spec()).await;
-                recorded.map(|_generation| ()).map_err(|error| error.chain())?;
-            }
-            Op::Remove(base) => {
-                let recorded = host.record_removal(&name(base)).await;
-                recorded.map(|_generation| ()).map_err(|error| error.chain())?;
-            }
+            Op::Install(spec) => recorded(host, &Intent::Install(spec().into())).await?,
+            Op::Remove(base) => recorded(host, &Intent::Remove(name(base))).await?,
             // Its successor retries what it could not do.
-            Op::Pass => drop(pass(host, &self.manager).await?),
+            Op::Pass => drop(pass(host, &self.managed.manager).await?),
             Op::Concurrent(delay, other) => self.concurrently(delay, other).await?,
             Op::Fault(fault, base) => {
                 let spec = specifications().into_iter().find(|spec| spec.name.as_str() == base);
-                fault.apply(host, &spec.ok_or_else(|| format!("`{base}` is no companion"))?);
+                let spec = spec.ok_or_else(|| format!("`{base}` is no companion"))?;
+                self.managed.apply(fault, &spec).await?;
                 if fault.ends_managers().is_some() {
-                    self.start_manager();
+                    self.began = self.managed.host.world();
                 }
             }
             Op::Sleep(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
@@ -218,7 +213,7 @@ impl<'w> Run<'w> {
 
     /// Two concurrent processes; one of them may die. If the manager dies, the other leads from then on.
     async fn concurrently(&mut self, delay: Duration, other: Other) -> Result<(), String> {
-        let (gate, manager) = (Arc::clone(&self.gate), Arc::clone(&self.manager));
+        let (gate, manager) = (Arc::clone(&self.gate), Arc::clone(&self.managed.manager));
         let first = async {
             tokio::select! {
                 biased;
@@ -226,7 +221,7 @@ impl<'w> Run<'w> {
                     manager.shut_down().await;
                     None
                 }
-                passed = pass(&self.host, &manager) => Some(passed.map(drop)),
+                passed = pass(&self.managed.host, &manager) => Some(passed.map(drop)),
             }
         };
         let second = async {
@@ -234,7 +229,7 @@ impl<'w> Run<'w> {
             tokio::select! {
                 biased;
                 () = gate.one_stopped(1) => None,
-                done = other_process(self.host.as_actor(1), other) => Some(done),
+                done = other_process(&self.managed, other) => Some(done),
             }
         };
         let (first, second) = tokio::join!(first, second);
@@ -245,7 +240,7 @@ impl<'w> Run<'w> {
         let asked_again = second.is_none() || manager_died;
         second.unwrap_or(Ok(()))?;
         if asked_again {
-            other_process(self.host.as_actor(1), other).await?;
+            other_process(&self.managed, other).await?;
         }
         if manager_died {
             self.start_manager();
@@ -255,39 +250,39 @@ impl<'w> Run<'w> {
 
     /// Converges until the host matches the desired state, and checks the result.
     async fn end(&mut self) -> Result<Finished, String> {
-        let ended = self.host.now();
+        let ended = self.managed.host.now();
         let mut passes = 0;
         let took = loop {
-            let _ = pass(&self.host, &self.manager).await?;
+            let _ = pass(&self.managed.host, &self.managed.manager).await?;
             passes += 1;
-            let untruth = self.host.untruth();
+            let untruth = self.managed.host.untruth();
             if untruth.is_none() {
-                break self.host.now().saturating_sub(ended);
+                break self.managed.host.now().saturating_sub(ended);
             }
             if passes == PASSES {
                 return Err(format!("after {passes} passes: {untruth:?}"));
             }
             tokio::time::sleep(Duration::from_secs(30)).await;
         };
-        let counts = self.host.counts();
+        let counts = self.managed.host.counts();
         self.is_quiet().await?;
-        no_violations(&self.host)?;
+        no_violations(&self.managed.host)?;
         self.others_went_on()?;
-        let remains = Remains::of(&self.host.world(), &self.host.specs());
+        let remains = Remains::of(&self.managed.host.world(), &self.managed.host.specs());
         Ok(Finished { reached: self.gate.take(), remains, counts, passes, took })
     }
 
     /// Neither the manager nor one without memory has anything left to do.
     async fn is_quiet(&self) -> Result<(), String> {
         tokio::time::sleep(Duration::from_secs(30)).await;
-        let before = self.host.counts();
-        let again = pass(&self.host, &self.manager).await?;
-        nothing_done(before, self.host.counts())?;
+        let before = self.managed.host.counts();
+        let again = pass(&self.managed.host, &self.managed.manager).await?;
+        nothing_done(before, self.managed.host.counts())?;
         if !again.steps.is_empty() {
             return Err(format!("the next converge did {:?}", in_words(&again.steps)));
         }
-        self.manager.shut_down().await;
-        let fresh = pass(&self.host, &Node::reconciler_of(&self.host)).await?;
+        self.managed.manager.shut_down().await;
+        let fresh = pass(&self.managed.host, &Node::reconciler_of(&self.managed.host)).await?;
         if !fresh.steps.is_empty() {
             return Err(format!("the next manager did {:?}", in_words(&fresh.steps)));
         }
@@ -299,40 +294,43 @@ impl<'w> Run<'w> {
         let workload = self.workload;
         let intended = intended_in(workload.base).into_iter().map(|spec| spec.name);
         for name in intended.filter(|name| !workload.touches.contains(&name.as_str())) {
-            oracle::nothing_was_done_for(&name, &self.host.journal())?;
-            kept_running(&name, running_since(&self.began, &name), &self.host.world())?;
+            oracle::nothing_was_done_for(&name, &self.managed.host.journal())?;
+            kept_running(&name, running_since(&self.began, &name), &self.managed.host.world())?;
         }
         Ok(())
     }
 }
 
-/// The complete run of another process: it records its intent and, unless a manager leads, leads until that is done.
-async fn other_process(host: FakeHost, other: Other) -> Result<(), String> {
-    let recorded = match other {
-        Other::Manager => Ok(()),
-        Other::Installs(spec) => host.record_install(&spec()).await.map(drop),
-        Other::Removes(base) => host.record_removal(&name(base)).await.map(drop),
-    };
-    recorded.map_err(|error| error.chain())?;
-    let names = match other {
+async fn recorded(host: &FakeHost, intent: &Intent) -> Result<(), String> {
+    intent.record(host).await.map_err(|error| error.chain())
+}
+
+/// The complete run of another process: a second manager, or a command.
+async fn other_process(managed: &ManagedHost, other: Other) -> Result<(), String> {
+    let host = managed.host.as_actor(1);
+    let intent = match other {
         Other::Manager => None,
-        Other::Installs(spec) => Some(spec().name),
-        Other::Removes(base) => Some(name(base)),
+        Other::Installs(spec) => Some(Intent::Install(spec().into())),
+        Other::Removes(base) => Some(Intent::Remove(name(base))),
     };
-    let manager = Node::reconciler_of(&host);
-    let pass = match &names {
-        None => manager.converge().await,
-        Some(name) => manager.converge_for(&[name.clone()].into()).await,
+    let pass = match &intent {
+        None => {
+            let manager = managed.process(&host);
+            let pass = manager.converge().await;
+            manager.shut_down().await;
+            pass
+        }
+        Some(intent) => managed.request(&host, intent).await.map_err(|error| error.chain())?,
     };
-    manager.shut_down().await;
     match pass {
         Err(ReconcileError::Led { .. }) => Ok(()),
         mut pass => {
-            if let (Ok(pass), Some(name)) = (&mut pass, &names) {
+            if let (Ok(pass), Some(intent)) = (&mut pass, &intent) {
                 // A converge of one companion reports nothing about others.
                 let targets = &mut pass.last.desired.targets;
-                targets
-                    .retain(|named, target| named == name || matches!(target, Target::Present(_)));
+                targets.retain(|named, target| {
+                    named == intent.name() || matches!(target, Target::Present(_))
+                });
             }
             sound(&host, pass).map(drop)
         }

@@ -92,7 +92,7 @@ async fn cost_of(case: &Case) -> Result<Cost, String> {
     converge(&mut simulation, case.forgets).await?;
     let names: Vec<_> = (0..MOST).map(named).collect();
     let mut effects: BTreeMap<(usize, usize), u32> = BTreeMap::new();
-    for entry in simulation.host.journal().entries() {
+    for entry in simulation.on.host.journal().entries() {
         let call = &entry.call;
         let at = names.iter().position(|name| call.companion.as_ref() == Some(name));
         let Some(at) = at else { continue };
@@ -101,8 +101,8 @@ async fn cost_of(case: &Case) -> Result<Cost, String> {
             *effects.entry((at, kind)).or_default() += u32::from(counts);
         }
     }
-    let (reloads, recorded) = (simulation.host.counts().reloads, simulation.recorded.clone());
-    Ok(Cost { reloads, effects, end: end(&simulation.host), recorded })
+    let (reloads, recorded) = (simulation.on.host.counts().reloads, simulation.recorded.clone());
+    Ok(Cost { reloads, effects, end: end(&simulation.on.host), recorded })
 }
 
 /// The same case without faults: its intents, changed inputs of hooks and builds, renderer versions, and converges.

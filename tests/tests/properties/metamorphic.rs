@@ -120,10 +120,10 @@ fn digest(case: &Case) -> u64 {
         let mut hasher = DefaultHasher::new();
         perform_all(&mut simulation, case).await.hash(&mut hasher);
         converge(&mut simulation, case.forgets).await.hash(&mut hasher);
-        for entry in simulation.host.journal().entries() {
+        for entry in simulation.on.host.journal().entries() {
             format!("{entry:?}").hash(&mut hasher);
         }
-        simulation.host.world().hash(&mut hasher);
+        simulation.on.host.world().hash(&mut hasher);
         hasher.finish()
     })
 }
@@ -133,12 +133,12 @@ pub(crate) fn second_converge_changes(case: &Case) -> [(Counts, World); 2] {
     run(async {
         let mut simulation = Simulation::of(case);
         perform_all(&mut simulation, case).await.unwrap();
-        simulation.host.clear_faults();
-        drop(simulation.daemon.converge().await);
+        simulation.on.host.clear_faults();
+        drop(simulation.on.manager.converge().await);
         let seen = |host: &FakeHost| (Counts { processes: 0, ..host.counts() }, host.world());
-        let before = seen(&simulation.host);
-        drop(simulation.daemon.converge().await);
-        [before, seen(&simulation.host)]
+        let before = seen(&simulation.on.host);
+        drop(simulation.on.manager.converge().await);
+        [before, seen(&simulation.on.host)]
     })
 }
 
@@ -160,7 +160,7 @@ pub(crate) fn crash_equals_one_converge(
             for operation in last.into_iter().chain([Operation::Resync]) {
                 perform(&mut simulation, &operation, &mut trust).await.unwrap();
             }
-            end(&simulation.host)
+            end(&simulation.on.host)
         })
     })
 }
@@ -184,17 +184,17 @@ proptest! {
             let (mut simulation, _) = traced(&case);
             (0..MOST).for_each(|at| simulation.record(at, Some(0)));
             peacefully(&mut simulation, &[]).await;
-            let before = simulation.host.counts();
+            let before = simulation.on.host.counts();
             for (fault, at, looks) in &happenings {
-                simulation.apply(*at, *fault).await;
+                simulation.apply(*at, *fault).await.unwrap();
                 if let Some(seconds) = looks {
                     simulation.sleep(*seconds).await;
-                    drop(simulation.daemon.converge().await.unwrap());
+                    drop(simulation.on.manager.converge().await.unwrap());
                 }
             }
             peacefully(&mut simulation, &[]).await;
-            crate::oracle::in_order(&simulation.host).unwrap();
-            (before, simulation.host.counts())
+            crate::oracle::in_order(&simulation.on.host).unwrap();
+            (before, simulation.on.host.counts())
         });
         let cost = after.since(before);
         prop_assert_eq!((cost.starts, cost.stops, cost.restarts), (0, 0, 0));
@@ -215,7 +215,7 @@ proptest! {
             let (mut simulation, traces) = traced(&case);
             order.iter().for_each(|at| simulation.record(*at, Some(0)));
             peacefully(&mut simulation, &happenings).await;
-            ([0, 1, 2, 3].map(|at| traces.of(at)), end(&simulation.host), simulation.host.counts())
+            ([0, 1, 2, 3].map(|at| traces.of(at)), end(&simulation.on.host), simulation.on.host.counts())
         }));
         prop_assert_eq!(one, other);
     }
@@ -282,13 +282,13 @@ proptest! {
             let others = (0..MOST).filter(|other| *other != at);
             others.for_each(|other| simulation.record(other, Some(1)));
             peacefully(&mut simulation, &[]).await;
-            let before = tree(&simulation.host);
+            let before = tree(&simulation.on.host);
             let installs = versions.iter().map(|version| Operation::Install { at, version: *version });
             let operations: Vec<_> = installs.collect();
             peacefully(&mut simulation, &operations).await;
-            prop_assert_ne!(&before, &tree(&simulation.host), "the companion was installed in between");
+            prop_assert_ne!(&before, &tree(&simulation.on.host), "the companion was installed in between");
             peacefully(&mut simulation, &[Operation::Remove { at }]).await;
-            prop_assert_eq!(before, tree(&simulation.host));
+            prop_assert_eq!(before, tree(&simulation.on.host));
             Ok(())
         })?;
     }

@@ -162,7 +162,7 @@ fn simulated(case: &Case, between: Between) -> Simulation {
 /// A simulation without a known leader.
 fn without_leader(case: &Case) -> Simulation {
     let simulation = simulated(case, unrefused);
-    simulation.host.require_leader(false);
+    simulation.on.host.require_leader(false);
     simulation
 }
 

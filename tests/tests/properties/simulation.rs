@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use adapter_fake::world::conditions::{Conditions, Delays};
 use adapter_fake::world::containers::Container;
-use adapter_fake::world::desired::{Intent, Record};
+use adapter_fake::world::desired::{Intent as Recorded, Record};
 use adapter_fake::world::images::Reach;
 use adapter_fake::world::services::Behaviour;
 use adapter_fake::world::units::UnitBytes;
@@ -14,8 +14,10 @@ use companion_core::model::companion::CompanionName;
 use companion_core::model::service::Verb;
 use companion_core::ports::{Host, PortResult};
 use companion_core::reconciler::{EventSink, Limits, NoEvents, Reconciler};
-use companion_tests::faults::Fault;
+use companion_tests::faults::{End, Fault};
 use companion_tests::node::{REGISTRY, name};
+use companion_tests::simulation::checks::Verdict;
+use companion_tests::simulation::{Intent, ManagedHost, Saw};
 
 use crate::case::Case;
 use crate::companions::{
@@ -35,8 +37,8 @@ struct Sources {
 
 /// A host with companions, and its daemon.
 pub(crate) struct Simulation {
-    pub(crate) host: FakeHost,
-    pub(crate) daemon: Arc<Reconciler>,
+    /// The host and its daemon.
+    pub(crate) on: ManagedHost,
     pub(crate) profiles: [Profile; MOST],
     /// The last intent: a version, or removal.
     pub(crate) intents: [Option<Option<u8>>; MOST],
@@ -52,8 +54,6 @@ pub(crate) struct Simulation {
     daemons: u8,
     /// The unit changes, if they are tracked.
     pub(crate) ledger: Option<Arc<Ledger>>,
-    between: Between,
-    sink: Arc<dyn EventSink>,
     sources: [Sources; MOST],
 }
 
@@ -72,21 +72,21 @@ impl Simulation {
         let world = if case.is_bare { World::without_traits() } else { World::new() };
         let host = FakeHost::new(world);
         host.require_leader(true);
-        let daemon = reconciler(between(host.as_actor(0).ports()), &sink);
         let before = host.world();
+        let wiring = move |host: &FakeHost| {
+            let (limits, jitter) = (Limits::default(), Box::new(|| 0));
+            Arc::new(Reconciler::with(between(host.ports()), limits, Arc::clone(&sink), jitter))
+        };
         let simulation = Self {
-            host,
-            daemon,
+            on: ManagedHost::new(host, Box::new(wiring)),
             profiles: case.profiles,
             intents: [None; MOST],
             recorded: Vec::new(),
             records: 0,
             before,
-            between,
             commands: case.commands,
             daemons: 0,
             ledger: None,
-            sink,
             sources: [Sources::default(); MOST],
         };
         simulation.put_unmanaged();
@@ -95,41 +95,43 @@ impl Simulation {
         simulation
     }
 
+    /// The same with daemons that run by themselves.
+    pub(crate) fn supervised(self, saw: Saw) -> Self {
+        Self { on: self.on.supervised(saw), ..self }
+    }
+
     fn put_unmanaged(&self) {
         let [file, container] = unmanaged();
-        self.host.put_unmanaged_unit(&file);
-        self.host.reload_by_others();
-        self.host.change(|world, now| {
+        self.on.host.put_unmanaged_unit(&file);
+        self.on.host.reload_by_others();
+        self.on.host.change(|world, now| {
             let started = world.queue(&file, Verb::Start, now);
             assert!(started.is_ok(), "the unmanaged unit starts");
         });
-        self.host.put_unmanaged_container(&container);
+        self.on.host.put_unmanaged_container(&container);
     }
 
     fn put_registry(&self) {
         for at in 0..MOST {
             for version in [0, 1] {
                 let image = pulled_as(at, version);
-                self.host.publish(&image, &format!("published {image}"));
+                self.on.host.publish(&image, &format!("published {image}"));
             }
         }
-        self.host.set_registry(REGISTRY, Reach::Up);
+        self.on.host.set_registry(REGISTRY, Reach::Up);
     }
 
     /// Restores the prerequisites of the companion at `at`.
     fn put_inputs(&self, at: usize) {
         let Sources { rotations, contexts } = self.sources[at];
-        self.host.put_input(&template(), "template");
-        self.host.put_input(&secret(at), &format!("secret {rotations} of {at}"));
-        self.host.register_hook(&registered(at), &format!("registered {rotations} of {at}"));
-        self.host.put_context(&context(at), &format!("context {contexts} of {at}"));
+        self.on.host.put_input(&template(), "template");
+        self.on.host.put_input(&secret(at), &format!("secret {rotations} of {at}"));
+        self.on.host.register_hook(&registered(at), &format!("registered {rotations} of {at}"));
+        self.on.host.put_context(&context(at), &format!("context {contexts} of {at}"));
     }
 
     /// Applies `fault` to the companion at `at`. Changed inputs stay as they are after [`Simulation::heal`].
-    pub(crate) async fn apply(&mut self, at: usize, fault: Fault) {
-        if fault.ends_managers().is_some() {
-            self.restart_daemon().await;
-        }
+    pub(crate) async fn apply(&mut self, at: usize, fault: Fault) -> Verdict {
         match fault {
             Fault::CredentialsRotated => self.rotate(),
             Fault::ContextChanged => {
@@ -138,9 +140,10 @@ impl Simulation {
             }
             _ => {
                 let version = self.intents[at].flatten().unwrap_or(0);
-                fault.apply(&self.host, &spec(at, self.profiles[at], version));
+                self.on.apply(fault, &spec(at, self.profiles[at], version)).await?;
             }
         }
+        Ok(())
     }
 
     /// Changes the credentials of all hooks.
@@ -148,28 +151,34 @@ impl Simulation {
         for at in 0..MOST {
             self.sources[at].rotations += 1;
             let rotations = self.sources[at].rotations;
-            self.host.put_input(&secret(at), &format!("secret {rotations} of {at}"));
-            self.host.register_hook(&registered(at), &format!("registered {rotations} of {at}"));
+            self.on.host.put_input(&secret(at), &format!("secret {rotations} of {at}"));
+            self.on.host.register_hook(&registered(at), &format!("registered {rotations} of {at}"));
         }
+    }
+
+    /// The host as a command sees it.
+    pub(crate) fn command_host(&self) -> FakeHost {
+        self.on.host.as_actor(1).deciding_with(inputs(self.commands))
     }
 
     /// A command without memory, and the host as it sees it.
     pub(crate) fn command(&self) -> (Arc<Reconciler>, FakeHost) {
-        let host = self.host.as_actor(1).deciding_with(inputs(self.commands));
-        (reconciler((self.between)(host.ports()), &self.sink), host)
+        let host = self.command_host();
+        (self.on.process(&host), host)
     }
 
     /// Kills the daemon and starts another.
-    pub(crate) async fn restart_daemon(&mut self) {
-        self.daemon.shut_down().await;
-        self.daemon = reconciler((self.between)(self.host.as_actor(0).ports()), &self.sink);
+    pub(crate) async fn restart_daemon(&mut self) -> Verdict {
+        self.on.end(End::Killed).await?;
+        self.on.start();
+        Ok(())
     }
 
-    /// The same, and the next one has those inputs.
-    pub(crate) async fn hand_over(&mut self, number: u8) {
+    /// Starts the next daemon, which has those inputs.
+    pub(crate) fn hand_over(&mut self, number: u8) {
         self.daemons = number;
-        self.host = self.host.deciding_with(inputs(number));
-        self.restart_daemon().await;
+        self.on.host = self.on.host.deciding_with(inputs(number));
+        self.on.start();
     }
 
     /// The inputs of an actor, by its number.
@@ -182,10 +191,18 @@ impl Simulation {
     /// # Errors
     /// If the disk does not accept it.
     pub(crate) async fn intent(&mut self, at: usize, version: Option<u8>) -> PortResult<()> {
-        intend(&self.host.as_actor(1), at, self.profiles[at], version).await?;
+        self.asked(at, version).record(&self.on.host.as_actor(1)).await?;
         self.intended(at, version);
         self.ledger.iter().for_each(|ledger| ledger.intended(&named(at), false));
         Ok(())
+    }
+
+    /// The intent to install that version of the companion at `at`, or to remove it.
+    pub(crate) fn asked(&self, at: usize, version: Option<u8>) -> Intent {
+        match version {
+            Some(version) => Intent::Install(spec(at, self.profiles[at], version).into()),
+            None => Intent::Remove(named(at)),
+        }
     }
 
     /// Notes that an intent was recorded.
@@ -198,8 +215,8 @@ impl Simulation {
         self.intended(at, version);
         self.ledger.iter().for_each(|ledger| ledger.intended(&named(at), false));
         match version {
-            Some(version) => self.host.install(&spec(at, self.profiles[at], version)),
-            None => self.host.remove(&named(at)),
+            Some(version) => self.on.host.install(&spec(at, self.profiles[at], version)),
+            None => self.on.host.remove(&named(at)),
         };
     }
 
@@ -211,11 +228,11 @@ impl Simulation {
     /// Ends all faults: removes obstacles and restores missing prerequisites. The inputs of companions stay as they
     /// are.
     pub(crate) fn heal(&mut self) {
-        self.host.clear_faults();
-        self.host.remove_gate();
-        self.host.set_registry(REGISTRY, Reach::Up);
-        let was_out = !self.host.world().conditions.bus;
-        self.host.change(|world, _| {
+        self.on.host.clear_faults();
+        self.on.host.remove_gate();
+        self.on.host.set_registry(REGISTRY, Reach::Up);
+        let was_out = !self.on.host.world().conditions.bus;
+        self.on.host.change(|world, _| {
             let Conditions { wall_offset, traits, .. } = world.conditions;
             let validates = traits.loads_units;
             world.conditions =
@@ -224,7 +241,7 @@ impl Simulation {
             world.record = Record::Readable;
         });
         if was_out {
-            self.host.user_login();
+            self.on.host.user_login();
         }
         for at in 0..MOST {
             self.put_inputs(at);
@@ -235,15 +252,15 @@ impl Simulation {
 
     fn heal_place(&self, at: usize) {
         let name = &named(at);
-        self.host.break_hook(&output(at), None);
-        self.host.unmask(name);
-        self.host.crash_loop(name, false);
-        self.host.refuse_unit(name, false);
-        self.host.change(|world, _| *world.behaviour_mut(name) = Behaviour::default());
-        let world = self.host.world();
+        self.on.host.break_hook(&output(at), None);
+        self.on.host.unmask(name);
+        self.on.host.crash_loop(name, false);
+        self.on.host.refuse_unit(name, false);
+        self.on.host.change(|world, _| *world.behaviour_mut(name) = Behaviour::default());
+        let world = self.on.host.world();
         let Some(slot) = world.slot(name) else { return };
         if slot.shadowed {
-            self.host.unshadow(name);
+            self.on.host.unshadow(name);
         }
         let unmanaged = matches!(
             slot.file.now(),
@@ -256,14 +273,14 @@ impl Simulation {
             )
         );
         if unmanaged {
-            self.host.delete_unit(name);
+            self.on.host.delete_unit(name);
         }
         if matches!(slot.container, Some(Container { ours: false, .. })) {
-            self.host.remove_container(name);
+            self.on.host.remove_container(name);
         }
         let file = world.files.rendered(&output(at));
         if matches!(file, Some(adapter_fake::world::files::RenderedFile::Directory)) {
-            self.host.unlink_config(&output(at));
+            self.on.host.unlink_config(&output(at));
         }
     }
 
@@ -271,10 +288,12 @@ impl Simulation {
     fn heal_record(&mut self) {
         for at in 0..MOST {
             let Some(intended) = self.intents[at] else { continue };
-            let world = self.host.world();
+            let world = self.on.host.world();
             let recorded = world.slot(&named(at)).and_then(|slot| slot.intent);
             let kept = match (recorded, intended) {
-                (Some(Intent::Exists { .. }), Some(_)) | (Some(Intent::Gone { .. }), None) => true,
+                (Some(Recorded::Exists { .. }), Some(_)) | (Some(Recorded::Gone { .. }), None) => {
+                    true
+                }
                 (Some(_) | None, _) => false,
             };
             if !kept {
@@ -285,26 +304,4 @@ impl Simulation {
             }
         }
     }
-}
-
-/// Records on `host` the intent to install version `version` of the companion at `at`, or to remove it.
-///
-/// # Errors
-/// If the disk does not accept it.
-pub(crate) async fn intend(
-    host: &FakeHost,
-    at: usize,
-    profile: Profile,
-    version: Option<u8>,
-) -> PortResult<()> {
-    let recorded = match version {
-        Some(version) => host.record_install(&spec(at, profile, version)).await,
-        None => host.record_removal(&named(at)).await,
-    };
-    recorded.map(drop)
-}
-
-fn reconciler(host: Host, sink: &Arc<dyn EventSink>) -> Arc<Reconciler> {
-    let jitter = Box::new(|| 0);
-    Arc::new(Reconciler::with(host, Limits::default(), Arc::clone(sink), jitter))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use adapter_fake::{Counts, FakeHost, Fault as FailingCall, Mode};
 use companion_core::reconciler::{ReconcileError, Reconciler};
-use companion_tests::faults::Fault;
+use companion_tests::faults::{End, Fault};
 use companion_tests::simulation::LONGEST;
 use companion_tests::simulation::checks::{Verdict, must, no_violations, nothing_done};
 
@@ -13,7 +13,7 @@ use crate::case::Case;
 use crate::companions::{MOST, named};
 use crate::operations::{FailingCalls, How, Operation};
 use crate::oracle::{Unmanaged, in_order, pass_is_honest, says_no_secret, work_is_bounded};
-use crate::simulation::{Simulation, intend};
+use crate::simulation::Simulation;
 use crate::watch::{Course, Watch};
 
 /// The health of the host during operations.
@@ -34,15 +34,15 @@ pub(crate) async fn perform_all(simulation: &mut Simulation, case: &Case) -> Ver
         install_all(simulation).await?;
     }
     for (number, operation) in case.operations.iter().enumerate() {
-        let (now, records) = (simulation.host.world(), simulation.records);
+        let (now, records) = (simulation.on.host.world(), simulation.records);
         let unmanaged = Unmanaged::of(&now);
         let done = perform(simulation, operation, &mut trust).await;
         simulation.before = now;
         simulation.recorded.push(simulation.records > records);
-        done.and_then(|()| no_violations(&simulation.host))
+        done.and_then(|()| no_violations(&simulation.on.host))
             .and_then(|()| {
                 let kept = operation.changes_unmanaged()
-                    || unmanaged == Unmanaged::of(&simulation.host.world());
+                    || unmanaged == Unmanaged::of(&simulation.on.host.world());
                 must(kept, || "something that is not ours changed".to_owned())
             })
             .map_err(|words| format!("operation {number}, {operation:?}: {words}"))?;
@@ -58,7 +58,7 @@ async fn install_all(simulation: &mut Simulation) -> Verdict {
         let _effects = sound_pass(simulation).await?;
         simulation.sleep(60).await;
     }
-    in_order(&simulation.host)
+    in_order(&simulation.on.host)
 }
 
 /// Ends all faults and checks that the host converges within three runs and stays idle, both with the same daemon and
@@ -66,7 +66,7 @@ async fn install_all(simulation: &mut Simulation) -> Verdict {
 pub(crate) async fn converge(simulation: &mut Simulation, forgets: bool) -> Verdict {
     simulation.heal();
     if forgets {
-        simulation.restart_daemon().await;
+        simulation.restart_daemon().await?;
         // Pending stops and restart delays of the service manager are over.
         simulation.sleep(100).await;
     } else {
@@ -74,44 +74,44 @@ pub(crate) async fn converge(simulation: &mut Simulation, forgets: bool) -> Verd
         simulation.sleep(1000).await;
     }
     let mut passes = 0;
-    while simulation.host.untruth().is_some() || passes == 0 {
-        must(passes < 3, || format!("after 3 passes: {:?}", simulation.host.untruth()))?;
+    while simulation.on.host.untruth().is_some() || passes == 0 {
+        must(passes < 3, || format!("after 3 passes: {:?}", simulation.on.host.untruth()))?;
         work_is_bounded(sound_pass(simulation).await?)?;
         simulation.sleep(30).await;
         passes += 1;
     }
-    in_order(&simulation.host)?;
-    no_violations(&simulation.host)?;
+    in_order(&simulation.on.host)?;
+    no_violations(&simulation.on.host)?;
     quiet(simulation).await
 }
 
 async fn quiet(simulation: &mut Simulation) -> Verdict {
     let _effects = sound_pass(simulation).await?;
-    let before = simulation.host.counts();
+    let before = simulation.on.host.counts();
     let _effects = sound_pass(simulation).await?;
-    nothing_done(before, simulation.host.counts())?;
+    nothing_done(before, simulation.on.host.counts())?;
     for _ in 0..3 {
         let (command, _) = simulation.command();
         let (_refused, _) = watched(simulation, Course::default(), command.converge()).await?;
         command.shut_down().await;
-        no_violations(&simulation.host)?;
+        no_violations(&simulation.on.host)?;
         let _effects = sound_pass(simulation).await?;
-        nothing_done(before, simulation.host.counts())?;
+        nothing_done(before, simulation.on.host.counts())?;
     }
-    simulation.restart_daemon().await;
-    let before = simulation.host.counts();
+    simulation.restart_daemon().await?;
+    let before = simulation.on.host.counts();
     let _effects = sound_pass(simulation).await?;
     // A daemon without memory queries the containers of removed companions.
     let processes = before.processes;
-    nothing_done(before, Counts { processes, ..simulation.host.counts() })
+    nothing_done(before, Counts { processes, ..simulation.on.host.counts() })
 }
 
 /// Converges once with the daemon on a host without faults and checks the report; returns the number of effects.
 async fn sound_pass(simulation: &Simulation) -> Result<(u32, u32), String> {
-    let daemon = Arc::clone(&simulation.daemon);
+    let daemon = Arc::clone(&simulation.on.manager);
     let (pass, effects) = watched(simulation, Course::default(), daemon.converge()).await?;
     let pass = pass.ok_or_else(|| "it was stopped".to_owned())?;
-    pass_is_honest(&pass, &simulation.host, true)?;
+    pass_is_honest(&pass, &simulation.on.host, true)?;
     says_no_secret(&format!("{pass:?}"))?;
     pass.map(|_pass| effects).map_err(|error| error.chain())
 }
@@ -123,14 +123,14 @@ async fn watched<T>(
     work: impl Future<Output = T>,
 ) -> Result<(Option<T>, (u32, u32)), String> {
     let watch = Arc::new(Watch::new(simulation, course));
-    simulation.host.set_gate(watch.clone());
+    simulation.on.host.set_gate(watch.clone());
     let done = tokio::select! {
         biased;
         () = watch.reached.notified() => Ok(None),
         done = work => Ok(Some(done)),
         () = tokio::time::sleep(LONGEST) => Err("it never ends".to_owned()),
     };
-    simulation.host.remove_gate();
+    simulation.on.host.remove_gate();
     let complaints = watch.complaints();
     must(complaints.is_empty(), || complaints.join("; "))?;
     Ok((done?, watch.effects()))
@@ -144,65 +144,114 @@ pub(crate) async fn perform(
 ) -> Verdict {
     let course = Course { misled: trust.misled, ..Course::default() };
     match *operation {
-        Operation::Resync => {
-            let daemon = Arc::clone(&simulation.daemon);
-            checked_pass(simulation, &daemon, &simulation.host, None, *trust).await?;
-        }
+        Operation::Resync => resync(simulation, *trust).await?,
         Operation::Install { at, version } => ask(simulation, at, Some(version), *trust).await?,
         Operation::Remove { at } => ask(simulation, at, None, *trust).await?,
         // An intent that the disk does not accept is not recorded, and the command reports it.
         Operation::Intent { at, version } => drop(simulation.intent(at, version).await),
         Operation::Sleep(seconds) => simulation.sleep(seconds).await,
         Operation::Fault { at, fault } => {
-            simulation.apply(at, fault).await;
+            simulation.apply(at, fault).await?;
             trust.troubled |= lasts(fault);
         }
         Operation::CallsFail(calls) => {
-            simulation.host.inject(failing(simulation, calls));
+            simulation.on.host.inject(failing(simulation, calls));
             trust.troubled = true;
             trust.misled |= calls.how == How::OldView;
         }
         Operation::Crash { after } => {
-            cut_off(simulation, Course { stop_at: Some(after), ..course }).await?;
-            simulation.restart_daemon().await;
+            interrupt(simulation, after, cleanly(after % 4 == 0), course).await?;
+            simulation.on.start();
         }
         Operation::PowerLoss { after, outcome } => {
-            cut_off(simulation, Course { stop_at: Some(after), ..course }).await?;
-            simulation.host.power_loss_leaving(outcome);
-            simulation.restart_daemon().await;
+            interrupt(simulation, after, End::Killed, course).await?;
+            simulation.on.host.power_loss_leaving(outcome);
+            simulation.on.start();
         }
         Operation::Together { at, version, stalls } => {
             together(simulation, at, version, Course { stalls, ..course }).await?;
         }
-        Operation::Events(delivery) => simulation.host.deliver_events(delivery),
+        Operation::Events(delivery) => simulation.on.host.deliver_events(delivery),
         Operation::Heal => {
             simulation.heal();
             *trust = Trust::default();
         }
         Operation::HandOver { after, inputs } => {
-            cut_off(simulation, Course { stop_at: Some(after), ..course }).await?;
-            simulation.hand_over(inputs).await;
+            interrupt(simulation, after, cleanly(after % 4 == 0), course).await?;
+            simulation.hand_over(inputs);
         }
         Operation::CommandDies { at, version, after } => {
-            simulation.daemon.shut_down().await;
-            if simulation.intent(at, version).await.is_ok() {
-                let ((command, _), names) = (simulation.command(), [named(at)].into());
-                let course = Course { stop_at: Some(after), ..course };
-                let (pass, _) = watched(simulation, course, command.converge_for(&names)).await?;
-                command.shut_down().await;
-                pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &simulation.host, false))?;
-            }
-            simulation.restart_daemon().await;
+            simulation.on.end(cleanly(after % 2 == 0)).await?;
+            command_dies(simulation, at, version, after, course).await?;
+            simulation.on.start();
         }
     }
     Ok(())
 }
 
-async fn cut_off(simulation: &mut Simulation, course: Course) -> Verdict {
-    let daemon = Arc::clone(&simulation.daemon);
+fn cleanly(shut_down: bool) -> End {
+    if shut_down { End::ShutDown } else { End::Killed }
+}
+
+/// The daemon converges, or may do so by itself.
+async fn resync(simulation: &Simulation, trust: Trust) -> Verdict {
+    if simulation.on.is_supervised() {
+        simulation.sleep(30).await;
+        return Ok(());
+    }
+    let daemon = Arc::clone(&simulation.on.manager);
+    checked_pass(simulation, &daemon, &simulation.on.host, None, trust).await
+}
+
+/// The daemon ends in a converge, at the crash point `after`; one that runs by itself ends after that many seconds, in the
+/// way of `end`.
+async fn interrupt(simulation: &mut Simulation, after: u64, end: End, course: Course) -> Verdict {
+    if simulation.on.is_supervised() {
+        simulation.sleep(after).await;
+        return simulation.on.end(end).await;
+    }
+    let (daemon, course) = (Arc::clone(&simulation.on.manager), stopped_at(after, course));
     let (pass, _) = watched(simulation, course, daemon.converge()).await?;
     // The invariants are the same whether or not it reached the point.
-    pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &simulation.host, false))
+    pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &simulation.on.host, false))?;
+    simulation.on.end(End::Killed).await
+}
+
+fn stopped_at(after: u64, course: Course) -> Course {
+    Course { stop_at: Some(after), ..course }
+}
+
+/// No daemon runs. A command records an intent, leads, and dies at the crash point `after`; beside supervised daemons, after
+/// that many seconds.
+async fn command_dies(
+    simulation: &mut Simulation,
+    at: usize,
+    version: Option<u8>,
+    after: u64,
+    course: Course,
+) -> Verdict {
+    if simulation.on.is_supervised() {
+        let dies = Duration::from_secs(after);
+        drop(tokio::time::timeout(dies, request(simulation, at, version)).await);
+        return Ok(());
+    }
+    if simulation.intent(at, version).await.is_err() {
+        return Ok(());
+    }
+    let ((command, _), names) = (simulation.command(), [named(at)].into());
+    let work = command.converge_for(&names);
+    let (pass, _) = watched(simulation, stopped_at(after, course), work).await?;
+    command.shut_down().await;
+    pass.map_or(Ok(()), |pass| pass_is_honest(&pass, &simulation.on.host, false))
+}
+
+/// A command records an intent, and leads until that is done unless the daemon leads.
+async fn request(simulation: &mut Simulation, at: usize, version: Option<u8>) {
+    if simulation.intent(at, version).await.is_ok() {
+        let (command, _) = simulation.command();
+        drop(command.converge_for(&[named(at)].into()).await);
+        command.shut_down().await;
+    }
 }
 
 /// Converges one companion or all, and checks the report.
@@ -239,6 +288,10 @@ async fn checked_pass(
 
 /// A command records an intent. If a daemon leads, it converges; else the command leads until that is done.
 async fn ask(simulation: &mut Simulation, at: usize, version: Option<u8>, trust: Trust) -> Verdict {
+    if simulation.on.is_supervised() {
+        request(simulation, at, version).await;
+        return Ok(());
+    }
     if simulation.intent(at, version).await.is_err() {
         return Ok(());
     }
@@ -246,8 +299,8 @@ async fn ask(simulation: &mut Simulation, at: usize, version: Option<u8>, trust:
     let verdict = match command.lead().await {
         Ok(()) => checked_pass(simulation, &command, &host, Some(at), trust).await,
         Err(ReconcileError::Led { .. }) => {
-            let daemon = Arc::clone(&simulation.daemon);
-            checked_pass(simulation, &daemon, &simulation.host, None, trust).await
+            let daemon = Arc::clone(&simulation.on.manager);
+            checked_pass(simulation, &daemon, &simulation.on.host, None, trust).await
         }
         Err(error) => says_no_secret(&error.chain()),
     };
@@ -262,26 +315,27 @@ async fn together(
     version: Option<u8>,
     course: Course,
 ) -> Verdict {
-    let (daemon, (command, host)) = (Arc::clone(&simulation.daemon), simulation.command());
-    let (profile, names) = (simulation.profiles[at], [named(at)].into());
+    if simulation.on.is_supervised() {
+        request(simulation, at, version).await;
+        return Ok(());
+    }
+    let daemon = Arc::clone(&simulation.on.manager);
+    let (host, intent) = (simulation.command_host(), simulation.asked(at, version));
     let moments = [0, 10, 300, 1000, 5000, 12_000, 21_000, 40_000];
     let moment = moments[usize::try_from((course.stalls >> 20) % 8).unwrap_or(0)];
     let commanding = async {
         tokio::time::sleep(Duration::from_millis(moment)).await;
         // It may be read before its author knows that it is recorded.
         simulation.ledger.iter().for_each(|ledger| ledger.intended(&named(at), true));
-        intend(&host, at, profile, version).await.ok()?;
-        let pass = command.converge_for(&names).await;
-        command.shut_down().await;
-        Some(pass)
+        simulation.on.request(&host, &intent).await.ok()
     };
     let work = async { tokio::join!(daemon.converge(), commanding) };
     let (passes, _) = watched(simulation, course, work).await?;
     let (one, other) = passes.ok_or_else(|| "they were stopped".to_owned())?;
-    pass_is_honest(&one, &simulation.host, false)?;
+    pass_is_honest(&one, &simulation.on.host, false)?;
     if let Some(other) = other {
         simulation.intended(at, version);
-        pass_is_honest(&other, &simulation.host, false)?;
+        pass_is_honest(&other, &simulation.on.host, false)?;
     }
     Ok(())
 }

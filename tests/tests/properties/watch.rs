@@ -53,7 +53,7 @@ pub(crate) struct Watch {
 impl Watch {
     pub(crate) fn new(simulation: &Simulation, course: Course) -> Self {
         Self {
-            host: simulation.host.clone(),
+            host: simulation.on.host.clone(),
             ledger: simulation.ledger.clone(),
             inputs: simulation.inputs_of(),
             course,
