@@ -66,17 +66,19 @@ struct Queue {
     status: Option<StatusReport>,
     last: Option<StatusReport>,
     reported: Reported,
-    started: BTreeMap<(Option<CompanionName>, String), Started>,
-    /// What work under way is called, and what it serves.
-    under_way: BTreeMap<(CompanionName, Work), (String, Generation)>,
+    /// The steps that have not ended: since when, and the event of their start.
+    started: BTreeMap<Task, (Instant, EventRecord)>,
     complained: bool,
 }
 
-/// A step that has not ended: since when, and why it is taken, in words and in one word.
-struct Started {
-    at: Instant,
-    message: String,
-    reason: Option<String>,
+/// What is done for a companion; `None` is the reload, which serves all.
+type Task = Option<(CompanionName, Work)>;
+
+fn task(step: &Step) -> Task {
+    match step {
+        Step::Companion(step) => Some((step.companion.clone(), step.work)),
+        Step::Load(_) => None,
+    }
 }
 
 impl Publisher {
@@ -188,60 +190,43 @@ impl Shared {
     }
 
     fn step_started(&self, step: &Step) {
-        let action = step.verb();
-        let key = (step.companion().cloned(), action.to_owned());
-        let (message, reason) = (step.reason().to_string(), reason_word(step.reason()));
-        let started =
-            Started { at: Instant::now(), message: message.clone(), reason: reason.clone() };
-        self.queue().started.insert(key, started);
-        self.emit(EventRecord {
-            message: Some(message),
-            reason,
-            intent: self.store.intent(step.generation()),
-            ..record(EventKind::Started, step.companion(), action)
-        });
+        let event = self.event(EventKind::Started, step);
+        self.queue().started.insert(task(step), (Instant::now(), event.clone()));
+        self.emit(event);
     }
 
     fn step_ended(&self, step: &Step, outcome: &Outcome) {
-        let action = step.verb();
-        let (kind, message) = match outcome {
-            Outcome::Done => (EventKind::Done, None),
-            Outcome::NotNeeded => (EventKind::NotNeeded, None),
-            Outcome::Failed(problem) => (EventKind::Failed, Some(problem.message.clone())),
-            Outcome::Skipped => (EventKind::Skipped, None),
-            Outcome::Begun => {
-                if let Step::Companion(step) = step {
-                    let key = (step.companion.clone(), step.work);
-                    let work = (action.to_owned(), step.generation);
-                    self.queue().under_way.insert(key, work);
-                }
-                return;
+        match outcome {
+            Outcome::Done => self.ended(&task(step), EventKind::Done, None),
+            Outcome::NotNeeded => self.ended(&task(step), EventKind::NotNeeded, None),
+            Outcome::Failed(problem) => {
+                self.ended(&task(step), EventKind::Failed, Some(&problem.message));
             }
-        };
-        self.ended(kind, step.companion(), action, message, step.generation());
+            Outcome::Skipped => self.emit(self.event(EventKind::Skipped, step)),
+            Outcome::Begun => {}
+        }
     }
 
     fn work_ended(&self, name: &CompanionName, work: Work, error: Option<&str>) {
-        let under_way = self.queue().under_way.remove(&(name.clone(), work));
-        let Some((action, generation)) = under_way else { return };
         let kind = if error.is_some() { EventKind::Failed } else { EventKind::Done };
-        self.ended(kind, Some(name), &action, error.map(str::to_owned), generation);
+        self.ended(&Some((name.clone(), work)), kind, error);
     }
 
-    fn ended(
-        &self,
-        kind: EventKind,
-        name: Option<&CompanionName>,
-        action: &str,
-        message: Option<String>,
-        generation: Generation,
-    ) {
-        let started = self.queue().started.remove(&(name.cloned(), action.to_owned()));
-        let took = started.as_ref().map(|it| milliseconds(it.at.elapsed()));
-        let (words, reason) = started.map(|it| (it.message, it.reason)).unzip();
-        let (message, reason) = (message.or(words), reason.flatten());
-        let intent = self.store.intent(generation);
-        self.emit(EventRecord { message, reason, took, intent, ..record(kind, name, action) });
+    fn event(&self, kind: EventKind, step: &Step) -> EventRecord {
+        EventRecord {
+            message: Some(step.reason().to_string()),
+            reason: reason_word(step.reason()),
+            intent: self.store.intent(step.generation()),
+            ..record(kind, step.companion(), step.verb())
+        }
+    }
+
+    /// Reports the end of what began; nothing, if that is not known.
+    fn ended(&self, task: &Task, kind: EventKind, error: Option<&str>) {
+        let Some((since, begun)) = self.queue().started.remove(task) else { return };
+        let message = error.map(str::to_owned).or(begun.message);
+        let (at, took) = (milliseconds(wall_clock()), Some(milliseconds(since.elapsed())));
+        self.emit(EventRecord { at, kind, message, took, ..begun });
     }
 
     fn reconciled(&self, reconcile: &Reconcile) {
