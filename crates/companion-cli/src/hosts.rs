@@ -17,13 +17,7 @@ use crate::config::Config;
 use crate::error::{CommandError, CommandResult};
 use crate::output::Output;
 
-/// The host and its companions during a command.
-pub(crate) struct Session {
-    /// The companions.
-    pub(crate) companions: Companions,
-}
-
-/// The options for opening a session.
+/// The options for opening the host of a command.
 pub(crate) struct Opening<'c> {
     config: &'c Config,
     program: &'static str,
@@ -46,12 +40,12 @@ impl<'c> Opening<'c> {
         Self { listener: Arc::new(move |event| progress.show(event)), ..self }
     }
 
-    /// Opens the session for the daemon, with its resync interval.
+    /// Opens the host for the daemon, with its resync interval.
     pub(crate) fn daemon(self, resync: Duration) -> Self {
         Self { role: Role::Daemon, resync, ..self }
     }
 
-    /// Counts what the session does.
+    /// Counts what is done.
     pub(crate) fn counted(self, metrics: Metrics) -> Self {
         Self { metrics: Some(metrics), ..self }
     }
@@ -94,18 +88,18 @@ impl<'c> Opening<'c> {
     ///
     /// # Errors
     /// Fails if a prerequisite is missing; nothing is recorded then.
-    pub(crate) async fn open(self, output: &Output) -> CommandResult<Session> {
+    pub(crate) async fn open(self, output: &Output) -> CommandResult<Companions> {
         if self.config.host.is_simulated() {
             self.announce_simulation(output).await?;
         } else if self.config.takes_over() {
             end_hung_leader(self.config, output).await?;
         }
-        Ok(Session { companions: self.options().await?.connect().await? })
+        Ok(self.options().await?.connect().await?)
     }
 
-    /// Opens a session for a read-only command. Returns `None` if nothing was ever recorded and the host has no
+    /// Opens the host for a read-only command. Returns `None` if nothing was ever recorded and the host has no
     /// managed unit; this check needs neither Podman nor a state directory.
-    pub(crate) async fn open_to_look(self, output: &Output) -> CommandResult<Option<Session>> {
+    pub(crate) async fn open_to_look(self, output: &Output) -> CommandResult<Option<Companions>> {
         let host = &self.config.host;
         if !host.is_simulated() {
             host.reach().await?;
@@ -135,34 +129,32 @@ impl<'c> Opening<'c> {
     }
 }
 
-impl Session {
-    /// Runs `work` until it ends or SIGINT or SIGTERM arrives; then stops the started work gracefully.
-    ///
-    /// # Errors
-    /// The error of `work`, or the interruption and whether the intent is recorded.
-    pub(crate) async fn unless_interrupted<T>(
-        &self,
-        intent: IntentIs,
-        work: impl Future<Output = CommandResult<T>>,
-    ) -> CommandResult<T> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
-                CommandError::failure(format!("failed to listen for signals: {error}"))
-            })
-        };
-        let mut interrupt = listen(SignalKind::interrupt())?;
-        let mut terminate = listen(SignalKind::terminate())?;
-        let result = tokio::select! {
-            result = work => result,
-            _ = interrupt.recv() => Err(intent.interrupted()),
-            _ = terminate.recv() => Err(intent.interrupted()),
-        };
-        if result.is_err() {
-            // Also after a failure: the work may still be running.
-            self.companions.stop_leading().await;
-        }
-        result
+/// Runs `work` until it ends or SIGINT or SIGTERM arrives; then stops the started work gracefully.
+///
+/// # Errors
+/// The error of `work`, or the interruption and whether the intent is recorded.
+pub(crate) async fn unless_interrupted<T>(
+    companions: &Companions,
+    intent: IntentIs,
+    work: impl Future<Output = CommandResult<T>>,
+) -> CommandResult<T> {
+    let listen = |kind| {
+        signal(kind).map_err(|error| {
+            CommandError::failure(format!("failed to listen for signals: {error}"))
+        })
+    };
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let result = tokio::select! {
+        result = work => result,
+        _ = interrupt.recv() => Err(intent.interrupted()),
+        _ = terminate.recv() => Err(intent.interrupted()),
+    };
+    if result.is_err() {
+        // Also after a failure: the work may still be running.
+        companions.stop_leading().await;
     }
+    result
 }
 
 /// Whether the intent of a command is recorded.
@@ -220,7 +212,7 @@ mod tests {
         let (catalog, state) = (Catalog::builtin(), tempfile::tempdir().unwrap());
         let host = crate::backend::sim::host(&catalog).ports();
         let store = Arc::new(RecordStore::new(state.path(), Arc::new(catalog)));
-        let session = Session { companions: Companions::on(store, host) };
+        let companions = Companions::on(store, host);
         for (intent, message) in [
             (IntentIs::Pending, "interrupted; the intent may not be recorded"),
             (IntentIs::Recorded, "interrupted; the intent is recorded"),
@@ -231,7 +223,7 @@ mod tests {
                 kill_process(getpid(), Signal::INT).unwrap();
                 std::future::pending::<CommandResult<()>>().await
             };
-            let error = session.unless_interrupted(intent, work).await.unwrap_err();
+            let error = unless_interrupted(&companions, intent, work).await.unwrap_err();
             assert_eq!(error.to_string(), message);
         }
     }

@@ -1,16 +1,15 @@
 //! `companion apply`: makes the desired state that of a file.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use archipelago_companions::{AppId, Catalog, Intent};
+use archipelago_companions::{AppId, Catalog};
 use clap::Args;
 
-use super::report;
+use super::report::carry_out;
 use crate::config::Config;
 use crate::desired_file::DesiredFile;
 use crate::error::{CommandResult, Verdict};
-use crate::hosts::{IntentIs, Opening};
+use crate::hosts::Opening;
 use crate::names;
 use crate::output::Output;
 use crate::runtime::block_on;
@@ -75,19 +74,9 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         if arguments.dry_run {
             return Ok(Verdict::Done);
         }
-        let session = opening.open(output).await?;
-        let companions = &session.companions;
+        let companions = opening.open(output).await?;
         let wanted: Vec<_> = file.apps.iter().cloned().collect();
-        let intent = async { Ok(companions.record_apps(&wanted, &removed).await?) };
-        let (generation, concerned) = session.unless_interrupted(IntentIs::Pending, intent).await?;
-        let work = async {
-            let all: BTreeSet<_> = concerned.present.union(&concerned.removed).cloned().collect();
-            let converged = companions.converge(generation, Some(&all)).await?;
-            let asked =
-                [(&concerned.present, Intent::Installed), (&concerned.removed, Intent::Removed)];
-            let scope = config.host.daemon_scope();
-            Ok(report::converged(&converged, Some(&asked), scope, output))
-        };
-        session.unless_interrupted(IntentIs::Recorded, work).await
+        let intent = companions.record_apps(&wanted, &removed);
+        Ok(carry_out(&companions, intent, config, output).await?.0)
     })
 }

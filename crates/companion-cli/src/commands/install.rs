@@ -1,16 +1,12 @@
 //! `companion install`: records apps as installed and starts their companions.
 
-use std::collections::BTreeSet;
-
-use archipelago_companions::{AppId, Catalog, Companions, Intent};
+use archipelago_companions::{AppId, Catalog, Concerned};
 use clap::Args;
-use companion_core::model::companion::CompanionName;
-use companion_core::model::desired::Generation;
 
-use super::report;
+use super::report::carry_out;
 use crate::config::Config;
-use crate::error::{CommandResult, Verdict};
-use crate::hosts::{IntentIs, Opening};
+use crate::error::CommandResult;
+use crate::hosts::Opening;
 use crate::names::{self, NamedApp};
 use crate::output::Output;
 use crate::runtime::block_on;
@@ -48,12 +44,12 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         let has_companions = |app: &AppId| !catalog.companions_for(app).is_empty();
         let named = |text: &String| names::app(&catalog, text, has_companions, has_companions);
         let apps = noted(arguments.apps.iter().map(named), output)?;
-        let session = opening.open(output).await?;
-        let intent = async { Ok(session.companions.record_install(&apps).await?) };
-        let (generation, names) = session.unless_interrupted(IntentIs::Pending, intent).await?;
-        let (companions, intent) = (&session.companions, Intent::Installed);
-        let work = converge(companions, generation, &names, intent, config, output);
-        session.unless_interrupted(IntentIs::Recorded, work).await
+        let companions = opening.open(output).await?;
+        let intent = async {
+            let (generation, present) = companions.record_install(&apps).await?;
+            Ok((generation, Concerned { present, ..Concerned::default() }))
+        };
+        Ok(carry_out(&companions, intent, config, output).await?.0)
     })
 }
 
@@ -65,18 +61,4 @@ pub(super) fn noted(
     let named = named.collect::<CommandResult<Vec<_>>>()?;
     named.iter().filter_map(|named| named.note.as_ref()).for_each(|note| output.note(note));
     Ok(named.into_iter().map(|named| named.app).collect())
-}
-
-/// Reconciles until `generation` is done, and prints the result for `names`.
-pub(super) async fn converge(
-    companions: &Companions,
-    generation: Generation,
-    names: &BTreeSet<CompanionName>,
-    intent: Intent,
-    config: &Config,
-    output: &Output,
-) -> CommandResult<Verdict> {
-    let converged = companions.converge(generation, Some(names)).await?;
-    let scope = config.host.daemon_scope();
-    Ok(report::converged(&converged, Some(&[(names, intent)]), scope, output))
 }

@@ -54,12 +54,12 @@ struct PlanReport<'a> {
 /// Prints the plan.
 pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     block_on(config, async {
-        let Some(session) = Opening::new(config, "companion plan").open_to_look(output).await?
+        let Some(companions) = Opening::new(config, "companion plan").open_to_look(output).await?
         else {
             print_nothing(arguments.diff, output);
             return Ok(Verdict::Done);
         };
-        let reconcile = session.companions.reconciler().dry_run().await?;
+        let reconcile = companions.reconciler().dry_run().await?;
         if let Some(violation) = reconcile.violations.first() {
             let message = format!("the plan violates an invariant and is rejected: {violation}");
             return Err(CommandError::failure(message));

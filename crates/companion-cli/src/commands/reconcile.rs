@@ -5,7 +5,7 @@ use clap::Args;
 use super::report;
 use crate::config::Config;
 use crate::error::CommandResult;
-use crate::hosts::{IntentIs, Opening};
+use crate::hosts::{IntentIs, Opening, unless_interrupted};
 use crate::output::Output;
 use crate::runtime::block_on;
 
@@ -29,18 +29,16 @@ pub(crate) struct Arguments {}
 pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     block_on(config, async {
         let opening = Opening::new(config, "companion reconcile").showing(output);
-        let session = opening.open(output).await?;
-        let companions = &session.companions;
+        let companions = opening.open(output).await?;
         if let Some(problem) = companions.store().inputs().refresh().problem {
             return Err(problem.into());
         }
-        session
-            .unless_interrupted(IntentIs::None, async {
-                companions.sync(&[]).await?;
-                let generation = companions.renew().await?;
-                let converged = companions.converge(generation, None).await?;
-                Ok(report::converged(&converged, None, config.host.daemon_scope(), output))
-            })
-            .await
+        let work = async {
+            companions.sync(&[]).await?;
+            let generation = companions.renew().await?;
+            let converged = companions.converge(generation, None).await?;
+            Ok(report::converged(&converged, None, config.host.daemon_scope(), output))
+        };
+        unless_interrupted(&companions, IntentIs::None, work).await
     })
 }

@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
-use crate::hosts::{IntentIs, Opening};
+use crate::hosts::{IntentIs, Opening, unless_interrupted};
 use crate::output::Output;
 use crate::runtime::block_on_in_real_time;
 
@@ -26,9 +26,9 @@ pub(crate) struct Arguments {}
 /// Requests the reload and waits for it.
 pub(crate) fn run(_arguments: &Arguments, config: &Config, output: &Output) -> CommandResult {
     block_on_in_real_time(async {
-        let session = Opening::new(config, "companion reload").open(output).await?;
-        let reload = async { Ok(session.companions.reload().await?) };
-        match session.unless_interrupted(IntentIs::None, reload).await? {
+        let companions = Opening::new(config, "companion reload").open(output).await?;
+        let reload = async { Ok(companions.reload().await?) };
+        match unless_interrupted(&companions, IntentIs::None, reload).await? {
             Reloaded::Nobody => {
                 Err(CommandError::failure("no daemon runs, so there is nothing to reload")
                     .hinted("`companion setup` starts it"))

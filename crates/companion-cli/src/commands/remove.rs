@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use archipelago_companions::{AppId, Intent};
+use archipelago_companions::{AppId, Companions, Concerned};
 use clap::Args;
 use companion_core::model::companion::CompanionName;
 use companion_core::ports::DesiredStore as _;
 use companion_core::status::Health;
 
-use super::install::{converge, noted};
+use super::install::noted;
+use super::report::carry_out;
 use crate::config::Config;
 use crate::error::{CommandResult, Verdict};
-use crate::hosts::{IntentIs, Opening, Session};
+use crate::hosts::Opening;
 use crate::names;
 use crate::output::Output;
 use crate::runtime::block_on;
@@ -49,42 +50,42 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
     let Arguments { apps, all, images } = arguments;
     block_on(config, async {
         let opening = Opening::new(config, "companion remove").showing(output);
-        let session = opening.open(output).await?;
+        let companions = opening.open(output).await?;
         let apps = match all {
-            true => all_apps(&session).await?,
-            false => named_apps(&session, apps, output).await?,
+            true => all_apps(&companions).await?,
+            false => named_apps(&companions, apps, output).await?,
         };
-        remove(&session, &apps, *images, config, output).await
+        remove(&companions, &apps, *images, config, output).await
     })
 }
 
 /// Removes `apps`, and with `images` the images of their companions.
 pub(super) async fn remove(
-    session: &Session,
+    companions: &Companions,
     apps: &[AppId],
     images: bool,
     config: &Config,
     output: &Output,
 ) -> CommandResult<Verdict> {
-    let intent = async { Ok(session.companions.record_removal(apps).await?) };
-    let (generation, names) = session.unless_interrupted(IntentIs::Pending, intent).await?;
-    let (companions, intent) = (&session.companions, Intent::Removed);
-    let work = converge(companions, generation, &names, intent, config, output);
-    let verdict = session.unless_interrupted(IntentIs::Recorded, work).await?;
+    let intent = async {
+        let (generation, removed) = companions.record_removal(apps).await?;
+        Ok((generation, Concerned { removed, ..Concerned::default() }))
+    };
+    let (verdict, concerned) = carry_out(companions, intent, config, output).await?;
     if images && verdict == Verdict::Done {
-        let removed = remove_images(session, &names, config).await?;
+        let removed = remove_images(companions, &concerned.removed, config).await?;
         output.note(format!("removed {removed} image(s) that were built here"));
     }
     Ok(verdict)
 }
 
 async fn remove_images(
-    session: &Session,
+    companions: &Companions,
     names: &BTreeSet<CompanionName>,
     config: &Config,
 ) -> CommandResult<usize> {
-    let catalog = session.companions.catalog();
-    let desired = session.companions.store().load().await?;
+    let catalog = companions.catalog();
+    let desired = companions.store().load().await?;
     let needed: Vec<_> = desired.present().map(|(_, companion)| &companion.spec().image).collect();
     let specs = names.iter().filter_map(|name| catalog.companion(name));
     let sources = specs.map(|spec| &spec.image).filter(|image| !needed.contains(image));
@@ -94,14 +95,14 @@ async fn remove_images(
 
 /// Returns all apps: the installed ones, and those of the catalog whose companions are managed on the host although nobody
 /// recorded them, such as after the loss of the desired state.
-pub(super) async fn all_apps(session: &Session) -> CommandResult<Vec<AppId>> {
-    let mut apps = session.companions.installed().await?;
-    let found = session.companions.status().await?;
+pub(super) async fn all_apps(companions: &Companions) -> CommandResult<Vec<AppId>> {
+    let mut apps = companions.installed().await?;
+    let found = companions.status().await?;
     let is_left = |name: &CompanionName| {
         let status = found.iter().find(|status| status.name == *name);
         status.is_some_and(|status| matches!(status.health, Health::Orphaned | Health::Removing))
     };
-    let catalog = session.companions.catalog();
+    let catalog = companions.catalog();
     let left = catalog.apps().filter(|(_, names)| names.iter().any(is_left));
     apps.extend(left.map(|(app, _)| app.clone()));
     Ok(apps.into_iter().collect())
@@ -109,12 +110,12 @@ pub(super) async fn all_apps(session: &Session) -> CommandResult<Vec<AppId>> {
 
 /// Returns the apps that `texts` name: apps of the catalog or the record, or companions of one installed app.
 async fn named_apps(
-    session: &Session,
+    companions: &Companions,
     texts: &[String],
     output: &Output,
 ) -> CommandResult<Vec<AppId>> {
-    let catalog = session.companions.catalog();
-    let recorded = session.companions.installed().await?;
+    let catalog = companions.catalog();
+    let recorded = companions.installed().await?;
     let known = |app: &AppId| !catalog.companions_for(app).is_empty() || recorded.contains(app);
     let is_installed = |app: &AppId| recorded.contains(app);
     noted(texts.iter().map(|text| names::app(&catalog, text, known, is_installed)), output)

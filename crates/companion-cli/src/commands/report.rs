@@ -5,15 +5,20 @@
 use std::collections::BTreeSet;
 
 use adapter_systemd::Scope;
-use archipelago_companions::{Converged, Intent, StepReport, failures_of};
+use archipelago_companions::{
+    Companions, CompanionsError, Concerned, Converged, Intent, StepReport, failures_of,
+};
 use companion_core::model::companion::CompanionName;
+use companion_core::model::desired::Generation;
 use companion_core::plan::{Blocked, Plan, WaitingOn};
 use companion_core::reconciler::Reconcile;
 use companion_core::status::CompanionStatus;
 use serde::Serialize;
 
 use super::causes::{self, Cause};
-use crate::error::Verdict;
+use crate::config::Config;
+use crate::error::{CommandResult, Verdict};
+use crate::hosts::{IntentIs, unless_interrupted};
 use crate::output::{Output, Style, Table};
 
 /// The version of the JSON format.
@@ -50,10 +55,31 @@ struct ConvergedReport<'a> {
     removed: Vec<&'a CompanionName>,
 }
 
+/// Records an intent, reconciles until it is carried out, and prints the result; returns what the intent concerns.
+///
+/// # Errors
+/// The error of the record or of the work, or the interruption.
+pub(super) async fn carry_out(
+    companions: &Companions,
+    intent: impl Future<Output = Result<(Generation, Concerned), CompanionsError>>,
+    config: &Config,
+    output: &Output,
+) -> CommandResult<(Verdict, Concerned)> {
+    let intent = async { Ok(intent.await?) };
+    let (generation, concerned) = unless_interrupted(companions, IntentIs::Pending, intent).await?;
+    let work = async {
+        let all = &concerned.present | &concerned.removed;
+        Ok(companions.converge(generation, Some(&all)).await?)
+    };
+    let result = unless_interrupted(companions, IntentIs::Recorded, work).await?;
+    let scope = config.host.daemon_scope();
+    Ok((converged(&result, Some(&concerned), scope, output), concerned))
+}
+
 /// Prints the result of a call for the requested companions, or for all.
 pub(super) fn converged(
     converged: &Converged,
-    asked: Option<&[(&BTreeSet<CompanionName>, Intent)]>,
+    asked: Option<&Concerned>,
     scope: Option<Scope>,
     output: &Output,
 ) -> Verdict {
@@ -62,16 +88,15 @@ pub(super) fn converged(
     // Without names, report the removals of this call, not all earlier ones.
     let touched = || steps.iter().filter_map(|step| step.companion.as_ref()).collect();
     let concerned: BTreeSet<_> = match asked {
-        Some(asked) => {
-            let removals = asked.iter().filter(|(_, intent)| *intent == Intent::Removed);
-            removals.flat_map(|(names, _)| names.iter()).collect()
-        }
+        Some(asked) => asked.removed.iter().collect(),
         None => touched(),
     };
     let removed: Vec<_> = concerned.difference(&present).copied().collect();
-    let asked = asked.unwrap_or_default().iter();
-    let unmet: Vec<_> =
-        asked.flat_map(|(names, intent)| failures_of(companions, names, *intent)).collect();
+    let unmet = asked.map_or_else(Vec::new, |Concerned { present, removed }| {
+        let mut unmet = failures_of(companions, present, Intent::Installed);
+        unmet.extend(failures_of(companions, removed, Intent::Removed));
+        unmet
+    });
     let done = companions.iter().all(|status| status.health.is_healthy())
         && unmet.is_empty()
         && problems.is_empty();

@@ -94,15 +94,15 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         if arguments.wants_metrics() {
             opening = opening.counted(metrics);
         }
-        let session = opening.open(output).await?;
-        let wake = session.companions.wake().unwrap_or_default();
-        let heartbeat = session.companions.heartbeat();
+        let companions = opening.open(output).await?;
+        let wake = companions.wake().unwrap_or_default();
+        let heartbeat = companions.heartbeat();
         let heartbeat = heartbeat.unwrap_or_else(|| Arc::new(Heartbeat::new(resync)));
         listen(&shutdown, &wake)?;
         let watchdog = Watchdog::start(heartbeat);
         info!("companion {} started", env!("CARGO_PKG_VERSION"));
         let mut known = Known::default();
-        let led = session.companions.run(resync, shutdown, |reconcile| {
+        let led = companions.run(resync, shutdown, |reconcile| {
             known.report(reconcile);
             if watchdog.ready() {
                 notify(&[NotifyState::Ready]);

@@ -160,7 +160,7 @@ pub(super) async fn find(
 
 async fn look(opening: Opening<'_>, output: &Output) -> CommandResult<Vec<CompanionStatus>> {
     Ok(match opening.open_to_look(output).await? {
-        Some(session) => session.companions.status().await?,
+        Some(companions) => companions.status().await?,
         None => Vec::new(),
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! Each step can be repeated, and what a later step needs is removed last. So a killed command is run again.
 
+use archipelago_companions::Companions;
 use archipelago_companions::leader::leader;
 use clap::Args;
 use companion_core::model::image::ImageSource;
@@ -9,7 +10,7 @@ use companion_core::model::image::ImageSource;
 use super::{remove, setup};
 use crate::config::Config;
 use crate::error::{CommandError, CommandResult, Verdict};
-use crate::hosts::{Opening, Session, leader_place};
+use crate::hosts::{Opening, leader_place};
 use crate::output::Output;
 use crate::runtime::block_on;
 
@@ -48,9 +49,9 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
     }
     block_on(config, async {
         let opening = Opening::new(config, "companion uninstall").showing(output);
-        let session = opening.open(output).await?;
-        let apps = remove::all_apps(&session).await?;
-        let removed = remove::remove(&session, &apps, false, config, output).await?;
+        let companions = opening.open(output).await?;
+        let apps = remove::all_apps(&companions).await?;
+        let removed = remove::remove(&companions, &apps, false, config, output).await?;
         if removed != Verdict::Done {
             return Ok(removed);
         }
@@ -61,14 +62,14 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
         if removed != Verdict::Done {
             return Ok(removed);
         }
-        refuse_managed(&session).await?;
-        session.companions.stop_leading().await;
+        refuse_managed(&companions).await?;
+        companions.stop_leading().await;
         refuse_leader(config).await?;
-        let catalog = session.companions.catalog();
+        let catalog = companions.catalog();
         let sources: Vec<ImageSource> = catalog.companions().map(|it| it.image.clone()).collect();
         let images = config.host.remove_images(&sources).await?;
         output.line(format!("removed {images} image(s) that were built here"));
-        let store = session.companions.store();
+        let store = companions.store();
         let left = store.delete().await?;
         output.line(format!("deleted the state in {}", store.dir().display()));
         for path in &left {
@@ -85,8 +86,8 @@ pub(crate) fn run(arguments: &Arguments, config: &Config, output: &Output) -> Co
 }
 
 /// Refuses to delete the state while companions are on the host whose app neither the record nor the catalog knows.
-async fn refuse_managed(session: &Session) -> CommandResult<()> {
-    let found = session.companions.status().await?;
+async fn refuse_managed(companions: &Companions) -> CommandResult<()> {
+    let found = companions.status().await?;
     let left: Vec<_> = found.iter().map(|status| status.name.as_str()).collect();
     if left.is_empty() {
         return Ok(());
