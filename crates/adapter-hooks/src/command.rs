@@ -45,78 +45,48 @@ const PASSED_ON: [&str; 2] = ["HOME", "XDG_RUNTIME_DIR"];
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// The program does not exist.
-    #[error("program `{program}` does not exist")]
-    Missing {
-        /// The program's path.
-        program: String,
-    },
+    #[error("it does not exist")]
+    Missing,
     /// The program, or a directory on its path, is not trusted or cannot be examined.
-    #[error("failed to examine program `{program}`")]
-    Examine {
-        /// The program's path.
-        program: String,
-        /// The cause.
-        source: DirError,
-    },
+    #[error("failed to examine it")]
+    Examine(#[source] DirError),
     /// The program is not executable, or others may modify it.
-    #[error("program `{program}` was rejected: {why}")]
-    Refused {
-        /// The program's path.
-        program: String,
-        /// The reason.
-        why: String,
-    },
-    /// Starting the program or reading its output failed.
-    #[error("failed to {attempted} program `{program}`")]
-    System {
-        /// The attempted operation.
-        attempted: &'static str,
-        /// The program's path.
-        program: String,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The program exceeded its time limit and was killed.
-    #[error("program `{program}` did not exit within {seconds} s and was killed")]
-    TimedOut {
-        /// The program's path.
-        program: String,
-        /// Its time limit.
-        seconds: u32,
-    },
-    /// The program failed.
+    #[error("it was rejected: {0}")]
+    Refused(String),
+    /// Starting the program failed.
+    #[error("failed to start it")]
+    Start(#[source] io::Error),
+    /// Reading the program's output failed.
+    #[error("failed to read its output")]
+    Read(#[from] io::Error),
+    /// The program exceeded its time limit, in seconds, and was killed.
+    #[error("it did not exit within {0} s and was killed")]
+    TimedOut(u32),
+    /// The program failed: `exit status: 1`, `signal: 9 (SIGKILL)`.
     #[error(
-        "program `{program}` failed with {status}; its output is withheld because it may contain a \
-         secret: run it manually to see it"
+        "it failed with {0}; its output is withheld because it may contain a secret: run it \
+         manually to see it"
     )]
-    Failed {
-        /// The program's path.
-        program: String,
-        /// The exit status: `exit status: 1`, `signal: 9 (SIGKILL)`.
-        status: ExitStatus,
-    },
+    Failed(ExitStatus),
     /// The program's output exceeded the limit and it was killed.
-    #[error("program `{program}` printed more than {OUTPUT_LIMIT} bytes")]
-    TooMuch {
-        /// The program's path.
-        program: String,
-    },
+    #[error("it printed more than {OUTPUT_LIMIT} bytes")]
+    TooMuch,
 }
 
 impl CommandError {
     /// Returns the port error kind. A failed program is retried: it may depend on a service that was unavailable.
     pub fn kind(&self) -> PortErrorKind {
         match self {
-            Self::Missing { .. } => PortErrorKind::NotFound,
-            Self::Examine { source, .. } => kind_of_input(source),
-            Self::Refused { .. } => PortErrorKind::Denied,
-            Self::System { source, .. } => match source.kind() {
+            Self::Missing => PortErrorKind::NotFound,
+            Self::Examine(cause) => kind_of_input(cause),
+            Self::Refused(_) => PortErrorKind::Denied,
+            Self::Start(cause) | Self::Read(cause) => match cause.kind() {
                 ErrorKind::NotFound => PortErrorKind::NotFound,
                 ErrorKind::PermissionDenied => PortErrorKind::Denied,
                 _ => PortErrorKind::Transient,
             },
-            Self::TimedOut { .. } | Self::Failed { .. } => PortErrorKind::Transient,
-            Self::TooMuch { .. } => PortErrorKind::Invalid,
+            Self::TimedOut(_) | Self::Failed(_) => PortErrorKind::Transient,
+            Self::TooMuch => PortErrorKind::Invalid,
         }
     }
 }
@@ -182,10 +152,9 @@ impl<'a> Invocation<'a> {
     /// The program and the directories on its path must belong to us or to root, and others must not have write access.
     /// Blocks on files.
     pub(crate) fn check_program(&self) -> Result<(), CommandError> {
-        let program = || self.program.to_owned();
         let status = status_of(self.program, Trust::Owned)
-            .map_err(|source| CommandError::Examine { program: program(), source })?
-            .ok_or_else(|| CommandError::Missing { program: program() })?;
+            .map_err(CommandError::Examine)?
+            .ok_or(CommandError::Missing)?;
         let why = if status.kind != FileKind::Regular {
             format!("it is {}", status.kind)
         } else if let Some(why) = status.distrusted() {
@@ -195,7 +164,7 @@ impl<'a> Invocation<'a> {
         } else {
             return Ok(());
         };
-        Err(CommandError::Refused { program: program(), why })
+        Err(CommandError::Refused(why))
     }
 
     /// Runs the program and returns its output.
@@ -203,34 +172,27 @@ impl<'a> Invocation<'a> {
     /// Its process group is killed in every case, also when this call is dropped. A process that left the group keeps
     /// running, but delays no caller.
     pub(crate) async fn run(&self) -> Result<Zeroizing<Vec<u8>>, CommandError> {
-        let started = started(self.command()).await;
-        let (group, mut child) = started.map_err(|source| self.system("start", source))?;
-        let stdout = child
-            .stdout
-            .take()
-            .ok_or_else(|| self.system("read from", ErrorKind::BrokenPipe.into()))?;
+        let (group, mut child) = started(self.command()).await.map_err(CommandError::Start)?;
+        let stdout = child.stdout.take().ok_or(io::Error::from(ErrorKind::BrokenPipe))?;
         let mut output = Printed::new(stdout);
         let limit = Duration::from_secs(u64::from(self.seconds));
         let status = match timeout(limit, output.collect(&mut child)).await {
             Ok(Ok(status)) => status,
-            Ok(Err(problem)) => {
+            Ok(Err(error)) => {
                 drop(group);
-                return Err(self.explain(problem));
+                return Err(error);
             }
             Err(_elapsed) => {
                 end(&mut child, &group).await;
-                return Err(CommandError::TimedOut {
-                    program: self.program.to_owned(),
-                    seconds: self.seconds,
-                });
+                return Err(CommandError::TimedOut(self.seconds));
             }
         };
         // Kills the rest of the program's process group.
         drop(group);
         if !status.success() {
-            return Err(CommandError::Failed { program: self.program.to_owned(), status });
+            return Err(CommandError::Failed(status));
         }
-        output.rest().map_err(|problem| self.explain(problem))
+        output.rest()
     }
 
     fn command(&self) -> Command {
@@ -247,15 +209,9 @@ impl<'a> Invocation<'a> {
         command
     }
 
-    fn explain(&self, problem: Problem) -> CommandError {
-        match problem {
-            Problem::TooMuch => CommandError::TooMuch { program: self.program.to_owned() },
-            Problem::System(source) => self.system("read from", source),
-        }
-    }
-
-    fn system(&self, attempted: &'static str, source: io::Error) -> CommandError {
-        CommandError::System { attempted, program: self.program.to_owned(), source }
+    /// Returns the error of the hook for one of its program.
+    pub(crate) fn failed(&self, source: CommandError) -> HookError {
+        HookError::Command { program: self.program.to_owned(), source }
     }
 }
 
@@ -325,11 +281,6 @@ struct Printed {
     piece: Zeroizing<Vec<u8>>,
 }
 
-enum Problem {
-    TooMuch,
-    System(io::Error),
-}
-
 impl Printed {
     fn new(stdout: ChildStdout) -> Self {
         Self {
@@ -340,13 +291,13 @@ impl Printed {
     }
 
     /// Reads until the program itself has exited, even if another process holds its output open.
-    async fn collect(&mut self, leader: &mut Child) -> Result<ExitStatus, Problem> {
+    async fn collect(&mut self, leader: &mut Child) -> Result<ExitStatus, CommandError> {
         let mut open = true;
         loop {
             tokio::select! {
-                ended = leader.wait() => return ended.map_err(Problem::System),
+                ended = leader.wait() => return Ok(ended?),
                 read = self.stdout.read(&mut self.piece), if open => {
-                    let count = read.map_err(Problem::System)?;
+                    let count = read?;
                     open = count > 0;
                     take(&mut self.bytes, &self.piece, count)?;
                 }
@@ -355,24 +306,24 @@ impl Printed {
     }
 
     /// Reads the data in the pipe, without waiting for more.
-    fn rest(self) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    fn rest(self) -> Result<Zeroizing<Vec<u8>>, CommandError> {
         let Self { stdout, mut bytes, mut piece } = self;
-        let pipe = stdout.into_owned_fd().map_err(Problem::System)?;
-        rustix::io::ioctl_fionbio(&pipe, true).map_err(|cause| Problem::System(cause.into()))?;
+        let pipe = stdout.into_owned_fd()?;
+        rustix::io::ioctl_fionbio(&pipe, true).map_err(io::Error::from)?;
         loop {
             match rustix::io::read(&pipe, piece.as_mut_slice()) {
                 Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(bytes),
                 Ok(count) => take(&mut bytes, &piece, count)?,
                 Err(rustix::io::Errno::INTR) => {}
-                Err(cause) => return Err(Problem::System(cause.into())),
+                Err(cause) => return Err(CommandError::Read(cause.into())),
             }
         }
     }
 }
 
-fn take(bytes: &mut Vec<u8>, piece: &[u8], count: usize) -> Result<(), Problem> {
+fn take(bytes: &mut Vec<u8>, piece: &[u8], count: usize) -> Result<(), CommandError> {
     if bytes.len() + count > OUTPUT_LIMIT {
-        return Err(Problem::TooMuch);
+        return Err(CommandError::TooMuch);
     }
     bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
     Ok(())

@@ -52,8 +52,13 @@ pub enum HookError {
     #[error("failed to render the template")]
     Template(#[from] TemplateError),
     /// The program failed.
-    #[error("failed to run the program")]
-    Command(#[from] CommandError),
+    #[error("failed to run the program `{program}`")]
+    Command {
+        /// The program's path.
+        program: String,
+        /// The cause.
+        source: CommandError,
+    },
     /// The hook rendered zero bytes.
     #[error("the hook rendered an empty file")]
     Empty,
@@ -145,7 +150,7 @@ impl HookError {
             | Self::TooLarge { .. } => PortErrorKind::Invalid,
             Self::NotReady { .. } => PortErrorKind::NotFound,
             Self::Input(cause) => kind_of_input(cause),
-            Self::Command(cause) => cause.kind(),
+            Self::Command { source, .. } => source.kind(),
             Self::Output(cause) => kind_of_output(cause),
             Self::InTheWay { .. } => PortErrorKind::Conflict,
             Self::SharedDirectory { .. } | Self::UnmanagedDirectory { .. } => PortErrorKind::Denied,

@@ -162,7 +162,7 @@ impl FileHooks {
         // Before the program runs: if an input changes in the meantime, the stamp has the old digest, and the next
         // observation finds the output stale.
         let input = self.blocking(hook, Work::prepare).await?;
-        let mut printed = invocation.run().await?;
+        let mut printed = invocation.run().await.map_err(|error| invocation.failed(error))?;
         let rendered = checked(Rendered::new(mem::take(&mut *printed)))?;
         let output = self.key.config(rendered.bytes());
         let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -346,7 +346,7 @@ impl Work {
             });
         };
         let invocation = Invocation::new(argv, inputs, *timeout)?;
-        invocation.check_program()?;
+        invocation.check_program().map_err(|error| invocation.failed(error))?;
         invocation.input_digest(&self.key)
     }
 }
