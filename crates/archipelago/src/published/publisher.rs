@@ -75,10 +75,7 @@ struct Queue {
 type Task = Option<(CompanionName, Work)>;
 
 fn task(step: &Step) -> Task {
-    match step {
-        Step::Companion(step) => Some((step.companion.clone(), step.work)),
-        Step::Load(_) => None,
-    }
+    step.companion().map(|name| (name.clone(), step.work()))
 }
 
 impl Publisher {
