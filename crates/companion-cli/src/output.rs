@@ -149,17 +149,12 @@ impl Output {
 
     /// Prints a note to stderr.
     pub(crate) fn note(&self, text: impl AsRef<str>) {
-        self.tell(&styled(self.error_colour, Style::Faint, "note:"), text.as_ref());
+        self.tell(Style::Faint, "note:", text.as_ref());
     }
 
     /// Prints lines of a file below a message.
     pub(crate) fn excerpt(&self, text: &str) {
-        progress::above_the_line(|| {
-            for line in text.lines() {
-                // A failure of stderr cannot be reported.
-                let _ = writeln!(io::stderr().lock(), "{line}");
-            }
-        });
+        progress::to_stderr(text);
     }
 
     /// Returns the progress display on stderr.
@@ -167,11 +162,8 @@ impl Output {
         Progress::new(self.error_colour)
     }
 
-    fn tell(&self, label: &str, text: &str) {
-        // A failure of stderr cannot be reported.
-        progress::above_the_line(|| {
-            let _ = writeln!(io::stderr().lock(), "{label} {text}");
-        });
+    fn tell(&self, style: Style, label: &str, text: &str) {
+        progress::to_stderr(&format!("{} {text}", styled(self.error_colour, style, label)));
     }
 
     /// Prints the error, if any, and returns the exit status.
@@ -187,11 +179,9 @@ impl Output {
         match outcome {
             Ok(verdict) => ExitCode::from(verdict.status()),
             Err(error) => {
-                self.tell(&styled(self.error_colour, Style::Bad, "error:"), &error.to_string());
-                error.excerpt().iter().for_each(|excerpt| self.excerpt(excerpt));
-                for hint in error.hints() {
-                    self.tell(&styled(self.error_colour, Style::Strong, "hint:"), hint);
-                }
+                self.tell(Style::Bad, "error:", &error.to_string());
+                error.excerpt().into_iter().for_each(|excerpt| self.excerpt(excerpt));
+                error.hints().iter().for_each(|hint| self.tell(Style::Strong, "hint:", hint));
                 ExitCode::from(error.status())
             }
         }

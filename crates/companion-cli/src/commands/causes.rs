@@ -57,12 +57,8 @@ pub(super) fn summary(text: &str) -> String {
     let reason = NO_NETWORK.iter().find(|reason| text.contains(**reason));
     let mut registries: Vec<&str> = Vec::new();
     for part in text.split(REGISTRY).skip(1) {
-        let registry = part.split([':', ' ']).next().unwrap_or_default();
-        // A port follows the name, and a colon the whole.
-        let port = part.strip_prefix(registry).and_then(|rest| rest.strip_prefix(':'));
-        let digits = port.map_or(0, |port| port.bytes().take_while(u8::is_ascii_digit).count());
-        let end = registry.len() + if digits > 0 { digits + 1 } else { 0 };
-        let registry = part.get(..end).unwrap_or(registry);
+        // A colon follows the name and its port.
+        let registry = part.split(' ').next().unwrap_or_default().trim_end_matches(':');
         if !registries.contains(&registry) {
             registries.push(registry);
         }

@@ -28,6 +28,14 @@ pub(crate) fn above_the_line<T>(print: impl FnOnce() -> T) -> T {
     }
 }
 
+/// Prints `text` above the rows.
+pub(super) fn to_stderr(text: &str) {
+    // A failure of stderr cannot be reported, and must not stop the command.
+    above_the_line(|| {
+        let _ = writeln!(io::stderr().lock(), "{}", text.trim_end());
+    });
+}
+
 /// Removes the rows.
 pub(super) fn clear() {
     let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -60,11 +68,7 @@ impl Progress {
     }
 
     fn line(&self, style: Style, label: &str, text: &str) {
-        let line = format!("{} {text}", styled(self.colour, style, label));
-        // A failure of stderr must not stop the command.
-        above_the_line(|| {
-            let _ = writeln!(io::stderr().lock(), "{line}");
-        });
+        to_stderr(&format!("{} {text}", styled(self.colour, style, label)));
     }
 
     /// Shows an event of the leader: this process, or the one that it waits for.
