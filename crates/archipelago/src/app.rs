@@ -23,14 +23,9 @@ impl AppId {
             && id.len() <= 63
             && !id.starts_with('-')
             && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if grammar {
-            return Ok(Self(id));
-        }
-        Err(InvalidValue::new(
-            "app",
-            &id,
-            "must match [a-z0-9][a-z0-9-]* and have at most 63 bytes",
-        ))
+        let rule = "must match [a-z0-9][a-z0-9-]* and have at most 63 bytes";
+        InvalidValue::unless(grammar, "app", &id, rule)?;
+        Ok(Self(id))
     }
 
     /// The id as text.

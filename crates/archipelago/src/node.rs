@@ -114,44 +114,35 @@ impl Node {
         self.lnd.validate()?;
         self.electrs.validate()?;
         self.fedimint.validate(self.page_ports.fedimint)?;
-        if self.frame_ancestors.len() > FRAME_ANCESTORS_LIMIT {
-            let count = self.frame_ancestors.len().to_string();
-            return Err(InvalidValue::new("frame_ancestors", &count, "must be at most 8 origins"));
-        }
-        if let Some(other) = self.frame_ancestors.iter().find(|origin| !is_origin(origin)) {
+        let count = self.frame_ancestors.len();
+        let rule = "must be at most 8 origins";
+        InvalidValue::unless(count <= FRAME_ANCESTORS_LIMIT, "frame_ancestors", count, rule)?;
+        for origin in &self.frame_ancestors {
             let rule = "must be an origin in lower case, such as `http://node.local:5678`";
-            return Err(InvalidValue::new("frame_ancestors", other, rule));
+            InvalidValue::unless(is_origin(origin), "frame_ancestors", origin, rule)?;
         }
-        // Any image below it must be one, so the shortest is tried.
-        let is_refused = |it: &&String| ImageRef::new(format!("{it}/x:latest")).is_err();
-        if let Some(repository) = self.image_repository.as_ref().filter(is_refused) {
+        if let Some(repository) = &self.image_repository {
+            // Any image below it must be one, so the shortest is tried.
+            let is_one = ImageRef::new(format!("{repository}/x:latest")).is_ok();
             let rule = "must be a registry with a path, such as `registry.example:5000/team`";
-            return Err(InvalidValue::new("image_repository", repository, rule));
+            InvalidValue::unless(is_one, "image_repository", repository, rule)?;
         }
         for registry in &self.insecure_registries {
             let reference = ImageRef::new(format!("{registry}/x"));
-            if !reference.is_ok_and(|reference| reference.registry() == registry) {
-                let rule =
-                    "must be `host` or `host:port` in lower case, as in an image's reference";
-                return Err(InvalidValue::new("insecure_registries", registry, rule));
-            }
+            let is_one = reference.is_ok_and(|reference| reference.registry() == registry);
+            let rule = "must be `host` or `host:port` in lower case, as in an image's reference";
+            InvalidValue::unless(is_one, "insecure_registries", registry, rule)?;
         }
+        let one_line = |value: &String| value.len() <= 4096 && !value.chars().any(char::is_control);
         for (name, value) in &self.facts {
-            let one_line = value.len() <= 4096 && !value.chars().any(char::is_control);
-            if !is_fact_name(name) || !one_line {
-                let rule = "must be a name of capitals, digits and `_`, its value one line";
-                return Err(InvalidValue::new("facts", name, rule));
-            }
+            let rule = "must be a name of capitals, digits and `_`, its value one line";
+            InvalidValue::unless(is_fact_name(name) && one_line(value), "facts", name, rule)?;
         }
         for (name, value) in &self.build_arguments {
-            let plain = !name.is_empty()
-                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                && !value.chars().any(char::is_control)
-                && value.len() <= 4096;
-            if !plain {
-                let rule = "must be a word of letters, digits and `_`, its value one line";
-                return Err(InvalidValue::new("build_arguments", name, rule));
-            }
+            let is_word =
+                !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            let rule = "must be a word of letters, digits and `_`, its value one line";
+            InvalidValue::unless(is_word && one_line(value), "build_arguments", name, rule)?;
         }
         Ok(())
     }
@@ -185,14 +176,10 @@ impl Default for BitcoinRpc {
 impl BitcoinRpc {
     fn validate(&self) -> Result<(), InvalidValue> {
         // A colon would end the user name in `user:password` (RFC 7617).
-        let plain = !self.user.is_empty()
-            && self.user.len() <= 128
+        let is_plain = (1..=128).contains(&self.user.len())
             && !self.user.chars().any(|c| c.is_control() || c == ':');
-        if plain {
-            return Ok(());
-        }
         let rule = "must be 1 to 128 characters without `:` and control characters";
-        Err(InvalidValue::new("bitcoin.user", &self.user, rule))
+        InvalidValue::unless(is_plain, "bitcoin.user", &self.user, rule)
     }
 }
 
@@ -220,11 +207,9 @@ impl Default for PagePorts {
 impl PagePorts {
     fn validate(&self) -> Result<(), InvalidValue> {
         let Self { bitcoin, electrs, lnd, fedimint } = *self;
-        if BTreeSet::from([bitcoin, electrs, lnd, fedimint]).len() == 4 {
-            return Ok(());
-        }
+        let differ = BTreeSet::from([bitcoin, electrs, lnd, fedimint]).len() == 4;
         let ports = format!("{bitcoin}, {electrs}, {lnd}, {fedimint}");
-        Err(InvalidValue::new("page_ports", &ports, "must be four different ports"))
+        InvalidValue::unless(differ, "page_ports", ports, "must be four different ports")
     }
 }
 
@@ -270,11 +255,9 @@ impl Lnd {
 
     fn validate(&self) -> Result<(), InvalidValue> {
         validate_address("lnd.address", self.address)?;
-        if self.macaroon_file.is_some() && !self.rest_address().ip().is_loopback() {
-            let rule = "must be a loopback address with `macaroon_file`, such as `127.0.0.1:8080`";
-            return Err(InvalidValue::new("lnd.address", &self.address.to_string(), rule));
-        }
-        Ok(())
+        let is_private = self.macaroon_file.is_none() || self.rest_address().ip().is_loopback();
+        let rule = "must be a loopback address with `macaroon_file`, such as `127.0.0.1:8080`";
+        InvalidValue::unless(is_private, "lnd.address", self.address, rule)
     }
 }
 
@@ -302,13 +285,9 @@ impl Electrs {
     fn validate(&self) -> Result<(), InvalidValue> {
         validate_address("electrs.metrics_address", self.metrics_address)?;
         validate_address("electrs.electrum_address", self.electrum_address)?;
-        match &self.onion_address {
-            Some(address) if !is_onion(address) => {
-                let rule = "must be `NAME.onion:PORT`, the name with 56 of `a-z2-7`";
-                Err(InvalidValue::new("electrs.onion_address", address, rule))
-            }
-            _ => Ok(()),
-        }
+        let Some(address) = &self.onion_address else { return Ok(()) };
+        let rule = "must be `NAME.onion:PORT`, the name with 56 of `a-z2-7`";
+        InvalidValue::unless(is_onion(address), "electrs.onion_address", address, rule)
     }
 }
 
@@ -358,11 +337,9 @@ fn is_onion(text: &str) -> bool {
 /// Refuses an address that nobody can connect to, or that nginx cannot write.
 fn validate_address(field: &'static str, address: SocketAddr) -> Result<(), InvalidValue> {
     let has_zone = matches!(address, SocketAddr::V6(v6) if v6.scope_id() != 0);
-    if !address.ip().is_unspecified() && address.port() != 0 && !has_zone {
-        return Ok(());
-    }
+    let is_usable = !address.ip().is_unspecified() && address.port() != 0 && !has_zone;
     let rule = "must be an address to connect to and its port, without a zone";
-    Err(InvalidValue::new(field, &address.to_string(), rule))
+    InvalidValue::unless(is_usable, field, address, rule)
 }
 
 /// Whether `text` is an origin (RFC 6454) that a Content-Security-Policy can name.

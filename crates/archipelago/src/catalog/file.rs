@@ -241,9 +241,7 @@ impl CompanionEntry {
         if let Some(hook) = &self.hook {
             validate_hook(hook)?;
         }
-        if self.apps.is_empty() {
-            return Err(InvalidValue::new("apps", "", "must name at least one app"));
-        }
+        InvalidValue::unless(!self.apps.is_empty(), "apps", "", "must name at least one app")?;
         let image = self.image.source(node)?;
         Ok((self.apps, CompanionSpec { name, description, image, container, hook: self.hook }))
     }
@@ -254,19 +252,15 @@ impl CompanionEntry {
 pub(crate) fn validate_mount_source(source: &AbsolutePath) -> Result<(), InvalidValue> {
     let places = ["/dev", "/proc", "/run", "/sys", "/var/run"];
     let path = source.as_path();
-    if path.parent().is_some() && !places.iter().any(|place| path.starts_with(place)) {
-        return Ok(());
-    }
+    let may_show = path.parent().is_some() && !places.iter().any(|place| path.starts_with(place));
     let rule = "must not be the host's root, nor lie in /dev, /proc, /run, /sys or /var/run";
-    Err(InvalidValue::new("mounts", source.as_str(), rule))
+    InvalidValue::unless(may_show, "mounts", source, rule)
 }
 
 /// Refuses a text for people that is not one line of at most 256 bytes.
 pub(crate) fn one_line(field: &'static str, text: &str) -> Result<(), InvalidValue> {
-    if text.is_empty() || text.len() > 256 || text.chars().any(char::is_control) {
-        return Err(InvalidValue::new(field, text, "must be one line of 1 to 256 bytes"));
-    }
-    Ok(())
+    let fits = (1..=256).contains(&text.len()) && !text.chars().any(char::is_control);
+    InvalidValue::unless(fits, field, text, "must be one line of 1 to 256 bytes")
 }
 
 /// Refuses a hook that this program could not run.
@@ -275,11 +269,8 @@ pub(super) fn validate_hook(hook: &HookSpec) -> Result<(), InvalidValue> {
         HookProgram::Command { argv, timeout, .. } => {
             let program = argv.first().map(String::as_str).unwrap_or_default();
             AbsolutePath::new(program)?;
-            if !(1..=300).contains(timeout) {
-                let rule = "must be between 1 and 300 seconds";
-                return Err(InvalidValue::new("timeout", &timeout.to_string(), rule));
-            }
-            Ok(())
+            let rule = "must be between 1 and 300 seconds";
+            InvalidValue::unless((1..=300).contains(timeout), "timeout", timeout, rule)
         }
         HookProgram::Registered(name) if !builtin::has_hook(name) => {
             let rule = "is not a hook that this program has; use `template` or `command`";

@@ -23,6 +23,19 @@ impl InvalidValue {
         Self { field, shown: Self::excerpt(value), rule }
     }
 
+    /// Checks that a rule `holds` for `value` of `field`.
+    ///
+    /// # Errors
+    /// The error of [`new`](Self::new) if it does not.
+    pub fn unless(
+        holds: bool,
+        field: &'static str,
+        value: impl std::fmt::Display,
+        rule: &'static str,
+    ) -> Result<(), Self> {
+        if holds { Ok(()) } else { Err(Self::new(field, &value.to_string(), rule)) }
+    }
+
     /// Returns the value of [`shown`](Self::shown) for `value`.
     pub fn excerpt(value: &str) -> String {
         let mut shown: String = value.escape_debug().take(64).collect();

@@ -197,13 +197,9 @@ impl ContainerSpec {
     /// # Errors
     /// [`InvalidValue`] naming the first field that breaks a rule.
     pub fn validate(&self) -> Result<(), InvalidValue> {
-        if self.network == Network::Host && !self.ports.is_empty() {
-            return Err(InvalidValue::new(
-                "ports",
-                &self.ports.len().to_string(),
-                "cannot be published by a container in the host's network",
-            ));
-        }
+        let may_publish = self.network != Network::Host || self.ports.is_empty();
+        let rule = "cannot be published by a container in the host's network";
+        InvalidValue::unless(may_publish, "ports", self.ports.len(), rule)?;
         self.validate_host_loopback()?;
         self.validate_lists()?;
         self.validate_words()?;
@@ -220,20 +216,13 @@ impl ContainerSpec {
         let volume_targets = self.volumes.iter().map(|volume| &volume.target);
         let tmpfs_targets = self.tmpfs.iter().map(|tmpfs| &tmpfs.target);
         for target in mount_targets.chain(volume_targets).chain(tmpfs_targets) {
-            if !targets.insert(target) {
-                return Err(InvalidValue::new(
-                    "mounts",
-                    target.as_str(),
-                    "is used as a mount target twice",
-                ));
-            }
+            let rule = "is used as a mount target twice";
+            InvalidValue::unless(targets.insert(target), "mounts", target, rule)?;
         }
         let mut published = BTreeSet::new();
         for port in &self.ports {
-            if !published.insert((port.address, port.host, port.protocol)) {
-                let shown = port.host.to_string();
-                return Err(InvalidValue::new("ports", &shown, "is published twice"));
-            }
+            let is_new = published.insert((port.address, port.host, port.protocol));
+            InvalidValue::unless(is_new, "ports", port.host, "is published twice")?;
         }
         Ok(())
     }
@@ -267,10 +256,8 @@ impl ContainerSpec {
             ("command", self.command.len()),
         ];
         for (field, length) in lists {
-            if length > LIST_LIMIT {
-                let shown = length.to_string();
-                return Err(InvalidValue::new(field, &shown, "entries are more than 256"));
-            }
+            let rule = "entries are more than 256";
+            InvalidValue::unless(length <= LIST_LIMIT, field, length, rule)?;
         }
         Ok(())
     }
@@ -278,10 +265,8 @@ impl ContainerSpec {
     fn validate_words(&self) -> Result<(), InvalidValue> {
         for (field, words) in [("entrypoint", &self.entrypoint), ("command", &self.command)] {
             for word in words {
-                if word.is_empty() || word.len() > WORD_LIMIT || word.contains('\0') {
-                    let rule = "must be 1 to 32768 bytes without NUL";
-                    return Err(InvalidValue::new(field, word, rule));
-                }
+                let fits = (1..=WORD_LIMIT).contains(&word.len()) && !word.contains('\0');
+                InvalidValue::unless(fits, field, word, "must be 1 to 32768 bytes without NUL")?;
             }
         }
         for value in self.environment.values() {

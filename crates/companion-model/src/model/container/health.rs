@@ -77,26 +77,15 @@ impl HealthCheck {
             ("retries", self.retries.get(), 1000, "must be at most 1000"),
             ("start_period", self.start_period, 7 * DAY, "must be at most a week"),
         ];
-        if self.interval.get() < 3 {
-            let shown = self.interval.to_string();
-            return Err(InvalidValue::new("interval", &shown, "must be at least 3 seconds"));
+        let interval = self.interval.get();
+        InvalidValue::unless(interval >= 3, "interval", interval, "must be at least 3 seconds")?;
+        for (field, value, limit, rule) in limits {
+            InvalidValue::unless(value <= limit, field, value, rule)?;
         }
-        if let Some((field, value, _, rule)) =
-            limits.iter().find(|(_, value, limit, _)| value > limit)
-        {
-            return Err(InvalidValue::new(field, &value.to_string(), rule));
-        }
-        match &self.probe {
-            Probe::Command(command)
-                if command.trim().is_empty()
-                    || command.len() > WORD_LIMIT
-                    || command.contains('\0') =>
-            {
-                let rule = "must be a command of 1 to 32768 bytes without NUL";
-                Err(InvalidValue::new("health", command, rule))
-            }
-            _ => Ok(()),
-        }
+        let Probe::Command(command) = &self.probe else { return Ok(()) };
+        let fits = command.len() <= WORD_LIMIT && !command.contains('\0');
+        let rule = "must be a command of 1 to 32768 bytes without NUL";
+        InvalidValue::unless(fits && !command.trim().is_empty(), "health", command, rule)
     }
 }
 

@@ -30,11 +30,9 @@ impl Memory {
     /// # Errors
     /// [`InvalidValue`] below 4 MiB and above 1 TiB.
     pub fn from_mebibytes(mebibytes: u64) -> Result<Self, InvalidValue> {
-        if (4..=1024 * 1024).contains(&mebibytes) {
-            return Ok(Self(mebibytes * MIB));
-        }
-        let rule = "must be between 4 MiB and 1 TiB";
-        Err(InvalidValue::new("memory", &mebibytes.to_string(), rule))
+        let is_in = (4..=1024 * 1024).contains(&mebibytes);
+        InvalidValue::unless(is_in, "memory", mebibytes, "must be between 4 MiB and 1 TiB")?;
+        Ok(Self(mebibytes * MIB))
     }
 
     /// Reads `1024` (MiB), `512m`, `512Mi`, `2g` or `2Gi`.
@@ -100,11 +98,9 @@ impl CpuQuota {
     /// # Errors
     /// [`InvalidValue`] for zero and above 100000.
     pub fn from_percent(percent: u32) -> Result<Self, InvalidValue> {
-        if (1..=100_000).contains(&percent) {
-            return Ok(Self(percent));
-        }
         let rule = "must be between 1 and 100000 percent";
-        Err(InvalidValue::new("cpu_quota", &percent.to_string(), rule))
+        InvalidValue::unless((1..=100_000).contains(&percent), "cpu_quota", percent, rule)?;
+        Ok(Self(percent))
     }
 
     /// The limit in percent of one processor.

@@ -119,9 +119,7 @@ impl Device {
     /// # Errors
     /// [`InvalidValue`] when it does not.
     pub fn validate(&self) -> Result<(), InvalidValue> {
-        if self.source.as_str().starts_with("/dev/") {
-            return Ok(());
-        }
-        Err(InvalidValue::new("devices", self.source.as_str(), "must lie below /dev"))
+        let is_device = self.source.as_str().starts_with("/dev/");
+        InvalidValue::unless(is_device, "devices", &self.source, "must lie below /dev")
     }
 }
