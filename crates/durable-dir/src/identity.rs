@@ -69,15 +69,15 @@ impl From<&Stat> for FileIdentity {
             device: widened(stat.st_dev),
             inode: widened(stat.st_ino),
             size: u64::try_from(stat.st_size).unwrap_or_default(),
-            modified: (stat.st_mtime.into(), signed(stat.st_mtime_nsec)),
-            changed: (stat.st_ctime.into(), signed(stat.st_ctime_nsec)),
+            modified: (signed(stat.st_mtime), signed(stat.st_mtime_nsec)),
+            changed: (signed(stat.st_ctime), signed(stat.st_ctime_nsec)),
         }
     }
 }
 
-/// Nanoseconds are signed or unsigned and have 32 or 64 bits, depending on the architecture.
-fn signed(nanoseconds: impl TryInto<i64>) -> i64 {
-    nanoseconds.try_into().unwrap_or_default()
+/// Seconds and nanoseconds are signed or unsigned and have 32 or 64 bits, depending on the architecture.
+fn signed(time: impl TryInto<i64>) -> i64 {
+    time.try_into().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! In which directories of a user a unit takes the name of a companion.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails by panicking")]
+
 use std::{collections::BTreeMap, fs, os::unix::fs::symlink, path::Path};
 
 use adapter_systemd::{QuadletDir, Scope};

@@ -67,7 +67,7 @@ fn hostile_names() -> BTreeSet<String> {
         "podman-restart",
         "1x",
         "_x",
-        "x_y",
+        "x_",
         "x.y",
         ".x",
         "x..",
