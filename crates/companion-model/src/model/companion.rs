@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn valid_names_are_accepted() {
-        for name in ["a", "archy-bitcoin-ui", "b2", "electrs-ui-9"] {
+        for name in ["a", "archy-bitcoin-ui", "b2", "electrs-ui-9", "immich_postgres", "a_-b"] {
             assert_eq!(CompanionName::new(name).unwrap().as_str(), name);
         }
     }
@@ -132,7 +132,8 @@ mod tests {
             "-a",
             "a-",
             "A",
-            "a_b",
+            "a_",
+            "_a",
             "a.b",
             "a/b",
             "..",
