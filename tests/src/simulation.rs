@@ -1,6 +1,6 @@
 //! The harness of all simulations: a fake host on virtual time, the manager and the commands on it, and the [checks].
 //!
-//! The properties, the soak and the crash plans run the same [`ManagedHost`]: its manager converges when it is told, or
+//! The properties, the soak and the crash plans run the same [`ManagedHost`]: its manager converges on request, or
 //! a supervisor runs it. What is checked meanwhile is up to each of them.
 
 #![expect(clippy::panic, reason = "a test fails if there is no runtime")]
@@ -84,7 +84,7 @@ pub struct ManagedHost {
 }
 
 impl ManagedHost {
-    /// A manager on `host` that converges when it is told.
+    /// A manager on `host` that converges on request.
     pub fn new(host: FakeHost, wiring: Wiring) -> Self {
         let manager = wiring(&host);
         Self { host, manager, wiring, saw: None, daemon: None }

@@ -49,8 +49,9 @@ pub(crate) struct ProcessFacts {
     pub(crate) superseded: bool,
     /// The start time of the main process, in clock ticks after boot; read before its environment.
     pub(crate) started: Option<u64>,
-    /// The `cgroup.events` of the container, which the kernel changes when it is frozen or ends.
-    pub(crate) event_files: Vec<PathBuf>,
+    /// The `cgroup.events` of the container, which the kernel changes when it is frozen or ends; `None` if they could not be
+    /// listed.
+    pub(crate) event_files: Option<Vec<PathBuf>>,
 }
 
 /// The processes of a running service, as long as its main process is the same.
@@ -79,8 +80,9 @@ impl KernelFiles {
             Ok(running) => (running, false),
             Err(Superseded) => (None, true),
         };
-        let event_files = self.event_files(subject);
-        ProcessFacts { running, frozen: is_frozen(&event_files), superseded, started, event_files }
+        let event_files = self.event_files(subject).ok();
+        let frozen = is_frozen(event_files.as_deref().unwrap_or_default());
+        ProcessFacts { running, frozen, superseded, started, event_files }
     }
 
     /// Returns whether the container of a service is frozen, if its main process still runs.
@@ -127,15 +129,18 @@ impl KernelFiles {
     }
 
     /// Returns the `cgroup.events` of the container's control groups.
-    fn event_files(&self, subject: &Subject) -> Vec<PathBuf> {
-        let group = subject.control_group.as_deref().and_then(relative);
-        let children = group.and_then(|group| fs::read_dir(self.cgroup.join(group)).ok());
-        let children = children.into_iter().flat_map(|children| children.take(GROUP_LIMIT));
-        let payloads = children.filter_map(Result::ok).filter(|child| {
-            let name = child.file_name();
-            name.as_encoded_bytes().starts_with(b"libpod-payload-")
-        });
-        payloads.map(|child| child.path().join("cgroup.events")).collect()
+    fn event_files(&self, subject: &Subject) -> io::Result<Vec<PathBuf>> {
+        let Some(group) = subject.control_group.as_deref().and_then(relative) else {
+            return Ok(Vec::new());
+        };
+        let mut files = Vec::new();
+        for child in fs::read_dir(self.cgroup.join(group))?.take(GROUP_LIMIT) {
+            let child = child?;
+            if child.file_name().as_encoded_bytes().starts_with(b"libpod-payload-") {
+                files.push(child.path().join("cgroup.events"));
+            }
+        }
+        Ok(files)
     }
 }
 

@@ -113,7 +113,7 @@ impl Node {
         self.bitcoin.validate()?;
         self.lnd.validate()?;
         self.electrs.validate()?;
-        self.fedimint.validate(self.page_ports.fedimint)?;
+        self.fedimint.validate(&self.page_ports)?;
         let count = self.frame_ancestors.len();
         let rule = "must be at most 8 origins";
         InvalidValue::unless(count <= FRAME_ANCESTORS_LIMIT, "frame_ancestors", count, rule)?;
@@ -295,8 +295,8 @@ impl Electrs {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fedimint {
-    /// The address and port of the Guardian's page. The waiting page asks it there, and sends browsers to that port under
-    /// the name in their address bar.
+    /// The address and port of the Guardian's page. The waiting page asks it there, and redirects browsers to that port
+    /// of the name in their address bar.
     pub guardian_address: SocketAddr,
 }
 
@@ -307,15 +307,15 @@ impl Default for Fedimint {
 }
 
 impl Fedimint {
-    /// Refuses also the port of the waiting page, which would send browsers to itself.
-    fn validate(&self, page: NonZeroU16) -> Result<(), InvalidValue> {
+    /// Refuses also the port of a page: the waiting page would redirect browsers to itself or to another page.
+    fn validate(&self, pages: &PagePorts) -> Result<(), InvalidValue> {
         const FIELD: &str = "fedimint.guardian_address";
         validate_address(FIELD, self.guardian_address)?;
-        if self.guardian_address.port() != page.get() {
-            return Ok(());
-        }
-        let rule = "must have another port than the page that waits for it";
-        Err(InvalidValue::new(FIELD, &self.guardian_address.to_string(), rule))
+        let PagePorts { bitcoin, electrs, lnd, fedimint } = *pages;
+        let port = self.guardian_address.port();
+        let is_free = [bitcoin, electrs, lnd, fedimint].iter().all(|page| page.get() != port);
+        let rule = "must have another port than the pages";
+        InvalidValue::unless(is_free, FIELD, self.guardian_address, rule)
     }
 }
 

@@ -20,7 +20,7 @@ mod attempts;
 pub struct Memory {
     /// The time of the last [`catch_up`](Self::catch_up).
     pub now: Monotonic,
-    /// What the planner is told of earlier reconciles.
+    /// What earlier reconciles learned.
     pub history: History,
 }
 

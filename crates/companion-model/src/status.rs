@@ -124,7 +124,20 @@ impl Condition {
     fn of(blocked: &Blocked) -> Self {
         let attempts = match blocked.waiting_on {
             WaitingOn::BackOff { failures, .. } => Some(failures),
-            _ => None,
+            WaitingOn::Conflict { .. }
+            | WaitingOn::Held { .. }
+            | WaitingOn::Shadowed { .. }
+            | WaitingOn::UnitRefused { .. }
+            | WaitingOn::NotLoaded { .. }
+            | WaitingOn::HookNotReady { .. }
+            | WaitingOn::Running { .. }
+            | WaitingOn::Busy
+            | WaitingOn::Starting
+            | WaitingOn::Stopping
+            | WaitingOn::Stabilizing
+            | WaitingOn::CrashLoop { .. }
+            | WaitingOn::Observation { .. }
+            | WaitingOn::Orphan => None,
         };
         Self {
             reason: blocked.waiting_on.reason().to_owned(),

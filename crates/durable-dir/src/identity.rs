@@ -12,7 +12,8 @@ use crate::status::widened;
 /// A file at a point in time: any replacement or change gives another identity.
 ///
 /// Only root can reset the change time (inode(7)), so contents modified in place with restored times are detected too.
-/// Two changes within one tick of the file system's clock are not: see [`was_settled`](Self::was_settled).
+/// Two changes within one tick of the file system's clock are not: see [`was_settled`](Self::was_settled). A file system that
+/// does not update the times at once, as of memory-mapped pages or with cached attributes, may hide a change for that time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileIdentity {
     device: u64,
@@ -32,6 +33,11 @@ impl FileIdentity {
     /// Returns the size in bytes.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Returns whether `data` is of the same file, whatever changed in it.
+    pub(crate) fn is_file_of(&self, data: &Metadata) -> bool {
+        (self.device, self.inode) == (data.dev(), data.ino())
     }
 
     /// Returns whether the file had been unchanged for `margin` at `moment`.

@@ -56,7 +56,7 @@ impl LockFile {
                     return Err(DirError::from_io("lock", &self.dir.join(&self.name), cause));
                 }
             }
-            if self.is_in_place() {
+            if self.holds_its_name()? {
                 crash_point::reached("lock.taken", &self.dir.path, &self.name);
                 return Ok(true);
             }
@@ -76,6 +76,15 @@ impl LockFile {
         let found = std::fs::symlink_metadata(self.dir.join(&self.name)).map(identity);
         let held = self.file.metadata().map(identity);
         matches!((found, held), (Ok(found), Ok(held)) if found == held)
+    }
+
+    /// The same within the open directory, which may have been moved.
+    fn holds_its_name(&self) -> DirResult<bool> {
+        let held = self
+            .file
+            .metadata()
+            .map_err(|cause| DirError::from_io("examine", &self.dir.join(&self.name), cause))?;
+        Ok(self.dir.identity(&self.name)?.is_some_and(|found| found.is_file_of(&held)))
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! - **Ownership.** Only managed files at a companion's own name are overwritten or removed. Directories, links, files
 //!   with hard links, files of other users and copies are unmanaged.
-//! - **One name, one unit.** A name that another directory of the host's search path has is not written.
+//! - **One name, one unit.** A file name that another directory of the host's search path has is not written.
 //! - **Detection of edits.** A unit names the digest of its own text (its rendering), so an edited file differs from one
 //!   of another release.
 //! - **Durability.** A write or removal survives a power loss, and readers see the old file or the new one.
@@ -17,6 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use companion_core::model::companion::CompanionName;
@@ -25,7 +26,7 @@ use companion_core::model::unit::{UnitFile, UnitSpec};
 use companion_core::ports::{PortError, PortErrorKind, PortResult, UnitStore};
 use durable_dir::Dir;
 
-use crate::blocking::{self, Lock};
+use crate::blocking::{self, Lock, Stuck};
 use crate::watch::{Place, Watch};
 use directory::{UnitDir, file_name};
 pub use edited::{EDITED_COPIES, edited_copies};
@@ -39,6 +40,9 @@ mod found;
 mod places;
 mod seen;
 mod text;
+
+/// How long the directories of the host's search path may take.
+const PLACES_LIMIT: Duration = Duration::from_secs(2);
 
 /// The form of a host's unit files. Clones share what they know of the host.
 #[async_trait]
@@ -97,6 +101,7 @@ pub struct Label {
 pub struct UnitFiles<F> {
     files: UnitDir<F>,
     changing: Lock,
+    listing: Lock,
     watch: Arc<Watch>,
 }
 
@@ -106,7 +111,7 @@ impl<F: UnitForm> UnitFiles<F> {
     pub fn new(path: impl Into<PathBuf>, form: F) -> Self {
         let path = path.into();
         let files = UnitDir { path, mode: 0o700, edited: None, form, seen: Arc::default() };
-        Self { files, changing: Lock::default(), watch: Arc::default() }
+        Self { files, changing: Lock::default(), listing: Lock::default(), watch: Arc::default() }
     }
 
     /// Creates directories with `mode`.
@@ -168,6 +173,16 @@ impl<F: UnitForm> UnitFiles<F> {
         self.change("clean up the unit directory", UnitDir::sweep).await
     }
 
+    /// Returns the directories that the host reads. One that does not respond, such as that of a network file system, makes
+    /// no companion unknown: until it responds, only the store's own directory counts.
+    async fn list_places(&self) -> Option<Places> {
+        let files = self.files.clone();
+        let listed =
+            blocking::within_locked(PLACES_LIMIT, &self.listing, move || files.places()).await;
+        let warn = |stuck: &Stuck| tracing::warn!("the search path of units was not read: {stuck}");
+        listed.inspect_err(warn).ok()
+    }
+
     /// Runs `work` on the files, one at a time.
     async fn change<T: Send + 'static>(
         &self,
@@ -193,7 +208,7 @@ impl<F: UnitForm> UnitDir<F> {
         wanted: Option<&UnitSpec>,
     ) -> PortResult<UnitFile> {
         let mut found = match dir {
-            Some(dir) => self.look(dir, name)?,
+            Some(dir) => self.read_if_changed(dir, name)?,
             None => Arc::new(Found::Nothing),
         };
         // A name that is to be free again is not taken from anyone.
@@ -225,8 +240,9 @@ impl<F: UnitForm> UnitStore for UnitFiles<F> {
         names: &BTreeMap<CompanionName, Option<UnitSpec>>,
     ) -> BTreeMap<CompanionName, PortResult<UnitFile>> {
         let (files, asked) = (self.files.clone(), Arc::new(names.clone()));
+        let listed = self.list_places().await;
         let read = blocking::run("read the unit directory", move || {
-            let (dir, places) = (files.open()?, files.places());
+            let (dir, places) = (files.open()?, listed.unwrap_or_else(|| files.own_place()));
             let mut drop_ins = files.form.drop_ins(&places.search_path, asked.keys());
             let file = |(name, wanted): (&CompanionName, &Option<UnitSpec>)| {
                 let seen = files.observed(dir.as_ref(), &places, name, wanted.as_ref());

@@ -164,6 +164,8 @@ pub(crate) async fn perform(
             simulation.on.start();
         }
         Operation::PowerLoss { after, outcome } => {
+            // Soon, so that work is in progress.
+            let after = if simulation.on.is_supervised() { after % 8 } else { after };
             interrupt(simulation, after, End::Killed, course).await?;
             simulation.on.host.power_loss_leaving(outcome);
             simulation.on.start();

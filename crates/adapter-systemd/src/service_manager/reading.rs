@@ -224,8 +224,10 @@ async fn loaded_state(
         let state = service_state(&unit, &service, &surroundings)?;
         let is_same = !facts.superseded && facts.running.is_some();
         let ProcessFacts { started, event_files, .. } = facts;
-        let running = started.map(|started| Running { main: (main_pid, started), event_files });
-        return Ok(Reading { state, running: running.filter(|_| is_same) });
+        let running = started.zip(event_files).filter(|_| is_same);
+        let running = running
+            .map(|(started, event_files)| Running { main: (main_pid, started), event_files });
+        return Ok(Reading { state, running });
     }
 }
 

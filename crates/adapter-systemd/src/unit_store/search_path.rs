@@ -104,8 +104,11 @@ fn add(
 
 /// Returns the path of a directory, and the same without links.
 fn below(entry: &DirEntry, version: PodmanVersion) -> Option<(PathBuf, PathBuf)> {
-    let path = entry.path();
     let kind = entry.file_type().ok()?;
+    if !kind.is_dir() && !kind.is_symlink() {
+        return None;
+    }
+    let path = entry.path();
     if kind.is_dir() {
         return Some((path.clone(), path));
     }

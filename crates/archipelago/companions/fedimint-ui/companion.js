@@ -153,26 +153,23 @@ export function fill(figures) {
 }
 
 const lastGood = { at: undefined, figures: false };
-// Since when no answer is good; a page that is loaded again within a minute goes on counting.
-let failingSince = remembered();
+let failingSince = recalled("failing"); // since when no answer is good
 let nextAt;
 
-function remembered() {
+/** What this tab stored under `key`, so that a page that is loaded again within a minute goes on counting. */
+export function recalled(key) {
   try {
-    const { since, seen } = JSON.parse(sessionStorage.getItem("failing"));
-    return Date.now() - seen < 60_000 ? since : undefined;
+    const { value, seen } = JSON.parse(sessionStorage.getItem(key));
+    return Date.now() - seen < 60_000 ? value : undefined;
   } catch {
     return undefined; // nothing is stored, or a frame may not store
   }
 }
 
-function remember() {
+/** Stores `value` under `key` for this tab. */
+export function store(key, value) {
   try {
-    if (failingSince === undefined) {
-      sessionStorage.removeItem("failing");
-    } else {
-      sessionStorage.setItem("failing", JSON.stringify({ since: failingSince, seen: Date.now() }));
-    }
+    sessionStorage.setItem(key, JSON.stringify({ value, seen: Date.now() }));
   } catch {
     // a frame that may not store
   }
@@ -186,7 +183,7 @@ export function noteGood(good, figures = true) {
   }
   failingSince = good ? undefined : (failingSince ?? Date.now());
   nextAt = Date.now() + REFRESH_MS;
-  remember();
+  store("failing", failingSince);
   const place = document.getElementById("figures");
   place.hidden = !lastGood.figures;
   place.dataset.age = good ? "new" : "old";

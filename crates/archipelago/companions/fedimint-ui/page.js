@@ -1,16 +1,17 @@
 // The page that stands in for the Guardian of Fedimint until it answers: what it waits for, and how that is. It goes over by
 // loading itself again: its server then sends the browser to the Guardian.
 
-import { ask, count, duration, fill, noteGood, Pace, repeat, say, trouble } from "./companion.js";
+import { ask, count, duration, fill, noteGood, Pace, recalled, repeat, say, store, trouble } from "./companion.js";
 
 const STARTING = -28; // RPC_IN_WARMUP
 const pace = new Pace();
-const silentSince = {};
+const silentSince = recalled("silent") ?? {};
 let isFirst = true;
 
-/** "answers", or since when it does not. */
+/** "answers", or since when it does not as far as this tab knows. */
 function words(name, answers) {
   silentSince[name] = answers ? undefined : (silentSince[name] ?? Date.now());
+  store("silent", silentSince);
   if (answers) {
     return "answers";
   }

@@ -218,12 +218,12 @@ impl Shared {
         }
     }
 
-    /// Reports the end of what began; nothing, if that is not known.
+    /// Reports the end of `task`; nothing if its start is unknown.
     fn ended(&self, task: &Task, kind: EventKind, error: Option<&str>) {
-        let Some((since, begun)) = self.queue().started.remove(task) else { return };
-        let message = error.map(str::to_owned).or(begun.message);
+        let Some((since, started)) = self.queue().started.remove(task) else { return };
+        let message = error.map(str::to_owned).or(started.message);
         let (at, took) = (milliseconds(wall_clock()), Some(milliseconds(since.elapsed())));
-        self.emit(EventRecord { at, kind, message, took, ..begun });
+        self.emit(EventRecord { at, kind, message, took, ..started });
     }
 
     fn reconciled(&self, reconcile: &Reconcile) {

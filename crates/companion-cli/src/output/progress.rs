@@ -28,8 +28,11 @@ pub(crate) fn above_the_line<T>(print: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Prints `text` above the rows.
+/// Prints `text` above the rows, unless it is empty.
 pub(super) fn to_stderr(text: &str) {
+    if text.trim_end().is_empty() {
+        return;
+    }
     // A failure of stderr cannot be reported, and must not stop the command.
     above_the_line(|| {
         let _ = writeln!(io::stderr().lock(), "{}", text.trim_end());

@@ -82,8 +82,8 @@ const RESERVED_NAMES: [&str; 10] = [
 validated_text! {
     /// The name of a companion, which is also that of its unit and its container.
     ///
-    /// The grammar is `[a-z][a-z0-9_-]*`, at most [`NAME_LIMIT`] bytes, a letter or digit at the end, and no
-    /// name of the host's own services. It therefore holds no path separator, no `@` of a template, no escape
+    /// The grammar is `[a-z][a-z0-9_-]*`, at most 63 bytes, a letter or digit at the end, and no name
+    /// of the host's own services. It therefore holds no path separator, no `@` of a template, no escape
     /// of systemd's, and can be neither an option nor a hidden file.
     CompanionName, "name", |name| {
         if !is_word(name) {

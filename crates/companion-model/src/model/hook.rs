@@ -19,7 +19,7 @@ use super::text::{is_word, validated_text};
 
 validated_text! {
     /// The name under which a host program registered a hook written in Rust.
-    HookName, "hook", "must match [a-z][a-z0-9_-]* and have at most 63 bytes",
+    HookName, "hook", "must match [a-z][a-z0-9_-]*, end in a letter or digit, and have at most 63 bytes",
     |name| name.len() <= 63 && is_word(name)
 }
 

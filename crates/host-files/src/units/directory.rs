@@ -51,12 +51,16 @@ impl<F: UnitForm> UnitDir<F> {
     }
 
     /// Returns what is at `name`, which is read only if it changed.
-    pub(super) fn look(&self, dir: &Dir, name: &CompanionName) -> PortResult<Arc<Found>> {
+    pub(super) fn read_if_changed(
+        &self,
+        dir: &Dir,
+        name: &CompanionName,
+    ) -> PortResult<Arc<Found>> {
         let identity = || {
             let attempt = format_args!("examine the unit file of `{name}`");
             dir.identity(&file_name::<F>(name)).map_err(failed_to(attempt))
         };
-        self.seen.look(name, identity, || self.find(dir, name))
+        self.seen.read_if_changed(name, identity, || self.find(dir, name))
     }
 
     /// Reads what is at `name`. An object that is not a readable unit is unmanaged.
@@ -99,7 +103,7 @@ impl<F: UnitForm> UnitDir<F> {
         });
         let names: BTreeSet<CompanionName> = names.collect();
         self.seen.keep_only(&names);
-        let is_labelled = |name: &CompanionName| match self.look(&dir, name) {
+        let is_labelled = |name: &CompanionName| match self.read_if_changed(&dir, name) {
             Ok(found) => found.is_labelled(),
             Err(error) => {
                 tracing::warn!(companion = %name, error = error.chain(), "skipped an unreadable unit file");

@@ -36,9 +36,39 @@ impl Places {
 }
 
 impl<F: UnitForm> UnitDir<F> {
+    /// Returns the store's own directory alone.
+    pub(super) fn own_place(&self) -> Places {
+        let ours = self.resolved();
+        Places { search_path: vec![ours.clone()], ours }
+    }
+
     /// Returns the directories as they are now.
     pub(super) fn places(&self) -> Places {
         let ours = self.resolved();
         Places { search_path: self.form.search_path(&ours), ours }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_claimed_by_the_first_other_directory_that_has_it() {
+        let root = tempfile::tempdir().unwrap();
+        let [before, ours, after] = ["before", "ours", "after"].map(|name| root.path().join(name));
+        let search_path = vec![before.clone(), ours.clone(), after.clone()];
+        search_path.iter().for_each(|place| fs::create_dir(place).unwrap());
+        let places = Places { ours: ours.clone(), search_path };
+        fs::write(ours.join("web.json"), "").unwrap();
+        assert_eq!(places.claimed("web.json"), None);
+        fs::write(after.join("web.json"), "").unwrap();
+        let claimed = places.claimed("web.json").unwrap();
+        assert!(claimed.ends_with("after/web.json`, which would be hidden by a unit"), "{claimed}");
+        std::os::unix::fs::symlink("nowhere", before.join("web.json")).unwrap();
+        let claimed = places.claimed("web.json").unwrap();
+        assert!(claimed.ends_with("before/web.json`, which hides a unit"), "{claimed}");
     }
 }

@@ -1,9 +1,9 @@
 //! What was read of each unit file, by the identity of the file.
 //!
-//! *Flow.* A look takes the identity of a file, which is one `stat`, and reads the file only if it is not the one that was
+//! *Flow.* Each call takes the identity of a file, which is one `stat`, and reads the file only if it is not the one that was
 //! read before. *Guarantees.* A change after a read is a change of the identity, whoever made it: only files that had been
-//! unchanged for [`SETTLE`] are kept, so that two changes within one tick of the file system's clock differ. *Caveats.*
-//! Decisions about a file that is going to be replaced or removed are made on a read of their own.
+//! unchanged for [`SETTLE`] are kept, so that two changes within one tick of the file system's clock differ. *Caveats.* A
+//! file system that updates times late hides a change for that time. Before a file is replaced or removed it is read anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,7 +38,7 @@ impl Seen {
     ///
     /// # Errors
     /// Of `identity` and `read`.
-    pub(super) fn look(
+    pub(super) fn read_if_changed(
         &self,
         name: &CompanionName,
         identity: impl Fn() -> PortResult<Option<FileIdentity>>,
@@ -90,7 +90,7 @@ mod tests {
             let what = fs::read_to_string(path).unwrap_or_default();
             Ok(Found::Unmanaged { what })
         };
-        seen.look(&name, || Ok(FileIdentity::of(path)), read).unwrap()
+        seen.read_if_changed(&name, || Ok(FileIdentity::of(path)), read).unwrap()
     }
 
     fn found(what: &str) -> Arc<Found> {
@@ -133,7 +133,7 @@ mod tests {
             fs::write(file.path(), "longer").unwrap();
             Ok(Found::Nothing)
         };
-        seen.look(&name, || Ok(FileIdentity::of(file.path())), read).unwrap();
+        seen.read_if_changed(&name, || Ok(FileIdentity::of(file.path())), read).unwrap();
         assert_eq!(look(&seen, file.path(), &Cell::new(0)), found("longer"));
     }
 }

@@ -43,7 +43,9 @@ pub(super) fn page(date: &str) -> String {
 /// Adds a line of the book: a heading, a row of a table, an item of a list, or a paragraph.
 fn add(roff: &mut Roff, line: &str) {
     let plain = plain(line);
-    if let Some(value) = plain.strip_prefix("### ") {
+    if plain.is_empty() {
+        roff.control("PP", []);
+    } else if let Some(value) = plain.strip_prefix("### ") {
         roff.control("TP", []).text([bold(value)]);
     } else if let Some(heading) = plain.strip_prefix("## ") {
         let heading =
@@ -64,7 +66,7 @@ fn add(roff: &mut Roff, line: &str) {
         };
         roff.control("TP", []);
         roff.text([bold(key), roman(" ("), italic(facts), roman(")")]).text([roman(text)]);
-    } else if !plain.is_empty() {
+    } else {
         roff.text([roman(plain)]);
     }
 }
