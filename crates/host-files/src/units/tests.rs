@@ -261,3 +261,38 @@ async fn an_edited_unit_stays_if_no_copy_can_be_kept() {
     store.write(&unit()).await.unwrap_err();
     assert_eq!(fs::read_to_string(place.file("web")).unwrap(), edited);
 }
+
+/// JSON files of a host whose search path does not respond until the sender is dropped.
+#[derive(Clone)]
+struct HangingForm(Arc<std::sync::Mutex<std::sync::mpsc::Receiver<()>>>);
+
+#[async_trait]
+impl UnitForm for HangingForm {
+    const EXTENSION: &'static str = JsonForm::EXTENSION;
+
+    fn text(&self, unit: &UnitSpec) -> PortResult<String> {
+        JsonForm.text(unit)
+    }
+
+    fn label(&self, name: &CompanionName, text: &str) -> Option<Label> {
+        JsonForm.label(name, text)
+    }
+
+    fn search_path(&self, directory: &Path) -> Vec<PathBuf> {
+        let _dropped = self.0.lock().unwrap().recv();
+        vec![directory.to_owned()]
+    }
+}
+
+#[tokio::test]
+async fn a_search_path_that_does_not_respond_makes_no_unit_unknown() {
+    let place = Place::made();
+    place.store.write(&unit()).await.unwrap();
+    let (responds_again, hangs) = std::sync::mpsc::channel();
+    let form = HangingForm(Arc::new(std::sync::Mutex::new(hangs)));
+    let store = UnitFiles::new(place.store.path(), form);
+    let asked = BTreeMap::from([(unit().name, Some(unit()))]);
+    let found = store.observe(&asked).await.remove(&unit().name).unwrap().unwrap();
+    drop(responds_again);
+    assert_eq!(found.state, current(&unit()));
+}
