@@ -133,8 +133,13 @@ impl KernelFiles {
         let Some(group) = subject.control_group.as_deref().and_then(relative) else {
             return Ok(Vec::new());
         };
+        let children = match fs::read_dir(self.cgroup.join(group)) {
+            // No process is left.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            children => children?,
+        };
         let mut files = Vec::new();
-        for child in fs::read_dir(self.cgroup.join(group))?.take(GROUP_LIMIT) {
+        for child in children.take(GROUP_LIMIT) {
             let child = child?;
             if child.file_name().as_encoded_bytes().starts_with(b"libpod-payload-") {
                 files.push(child.path().join("cgroup.events"));

@@ -67,8 +67,9 @@ fn an_invalid_revision_or_a_missing_process_gives_no_revision() {
     }
     let files = Files::with_environ(b"");
     assert!(!files.facts(42, None).superseded);
-    assert_eq!(files.facts(43, None), ProcessFacts { superseded: true, ..ProcessFacts::default() });
-    assert_eq!(files.facts(0, None), ProcessFacts::default());
+    let nothing = ProcessFacts { event_files: Some(Vec::new()), ..ProcessFacts::default() };
+    assert_eq!(files.facts(0, None), nothing);
+    assert_eq!(files.facts(43, None), ProcessFacts { superseded: true, ..nothing });
 }
 
 #[test]
@@ -102,4 +103,12 @@ fn a_missing_or_outside_control_group_is_not_read() {
     for group in ["", "/", "x", "/s/../x", "/gone", "//x/../x"] {
         assert!(!files.facts(0, Some(group)).frozen, "{group:?}");
     }
+}
+
+#[test]
+fn a_control_group_that_cannot_be_listed_has_unknown_containers() {
+    let files = Files::with_environ(b"").with_group("a.service", "frozen 1\n");
+    let file = "/a.service/cgroup.events";
+    assert_eq!(files.facts(0, Some(file)).event_files, None);
+    assert_eq!(files.facts(0, Some("/gone.service")).event_files, Some(Vec::new()));
 }
