@@ -3,7 +3,7 @@
 //! *Flow.* Each call takes the identity of a file, which is one `stat`, and reads the file only if it is not the one that was
 //! read before. *Guarantees.* A change after a read is a change of the identity, whoever made it: only files that had been
 //! unchanged for [`SETTLE`] are kept, so that two changes within one tick of the file system's clock differ. *Caveats.* A
-//! file system that updates times late hides a change for that time. Before a file is replaced or removed it is read anew.
+//! file system that updates times late hides a change for that time. A file is read again before it is replaced or removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
